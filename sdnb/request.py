@@ -11,10 +11,11 @@ import hashlib
 import json
 import math
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from numbers import Integral, Real
 from typing import Any
+
+from sdnb import checks
 
 SAMPLERS = (
     "ddim", "plms", "euler", "euler_a", "heun", "lms",
@@ -36,9 +37,6 @@ RANGES: dict[str, tuple[float, float]] = {
     "eta": (0, 1), "seed": (0, 2**63 - 2), "count": (1, 64), "strength": (0, 1),
     "feather": (0, 512),
 }  # fmt: skip
-SIZE_MULTIPLE = 8
-
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _SEED_BITS = 32  # of a drawn seed: short enough for a file name, and other tools accept it
 
 
@@ -59,9 +57,9 @@ class Settings:
     def __post_init__(self) -> None:
         for name in ("width", "height", "steps"):
             _put(self, name, _whole(name, getattr(self, name)))
-        _put(self, "cfg", _number("cfg", self.cfg))
-        _put(self, "sampler", _choice("sampler", self.sampler, SAMPLERS))
-        _put(self, "schedule", _choice("schedule", self.schedule, SCHEDULES))
+        _put(self, "cfg", checks.number("cfg", self.cfg, *RANGES["cfg"]))
+        _put(self, "sampler", checks.choice("sampler", self.sampler, SAMPLERS))
+        _put(self, "schedule", checks.choice("schedule", self.schedule, SCHEDULES))
 
 
 @dataclass(frozen=True, repr=False)
@@ -90,20 +88,21 @@ class Request:
 
     def __post_init__(self) -> None:
         for name in ("prompt", "negative"):
-            _put(self, name, _text(name, getattr(self, name)))
-        for name in ("width", "height", "steps", "count", "seed"):
-            _put(self, name, _optional(_whole, name, getattr(self, name), name == "count"))
+            _put(self, name, checks.text(name, getattr(self, name)))
+        for name in ("width", "height", "steps", "seed", "count"):
+            if getattr(self, name) is not None or name == "count":
+                _put(self, name, _whole(name, getattr(self, name)))
         for name in ("cfg", "eta", "strength", "feather"):
-            required = name in ("strength", "feather")
-            _put(self, name, _optional(_number, name, getattr(self, name), required))
-        if self.sampler is not None:
-            _put(self, "sampler", _choice("sampler", self.sampler, SAMPLERS))
-        if self.schedule is not None:
-            _put(self, "schedule", _choice("schedule", self.schedule, SCHEDULES))
-        for name in ("image", "mask"):
+            if getattr(self, name) is not None or name in ("strength", "feather"):
+                _put(self, name, checks.number(name, getattr(self, name), *RANGES[name]))
+        for name, accepted in (("sampler", SAMPLERS), ("schedule", SCHEDULES)):
             if getattr(self, name) is not None:
-                _put(self, name, _png(name, getattr(self, name)))
-        _put(self, "invert", _flag("invert", self.invert))
+                _put(self, name, checks.choice(name, getattr(self, name), accepted))
+        for name, maker in (("image", "picture"), ("mask", "mask")):
+            if getattr(self, name) is not None:
+                maker = f"sdnb.images.{maker}(...)"
+                _put(self, name, checks.png(name, getattr(self, name), maker))
+        _put(self, "invert", checks.flag("invert", self.invert))
         if self.seed is not None and self.seed > 2**63 - 1 - self.count:
             raise ValueError(
                 f"seed={self.seed} leaves no room for count={self.count} images (image i uses "
@@ -119,7 +118,9 @@ class Request:
         """The same request with some fields changed. Raises TypeError for a field unknown."""
         for name in changes:
             if name not in _NAMES:
-                raise TypeError(f"a Request has no field {name!r}; {_known(name, _NAMES)}")
+                raise TypeError(
+                    f"a Request has no field {checks.shown(name)}; {checks.known(name, _NAMES)}"
+                )
         return replace(self, **changes)
 
     def resolved(self, settings: Settings) -> Request:
@@ -156,7 +157,7 @@ class Request:
                 settings.width if self.width is None else self.width,
                 settings.height if self.height is None else self.height,
             )
-        w, h = png_size(self.image)
+        w, h = checks.png_size(self.image)
         if self.width is not None:
             width, height = self.width, _round_up(self.width * h, w)
         elif self.height is not None:
@@ -166,7 +167,7 @@ class Request:
         low, high = (int(bound) for bound in RANGES["width"])
         if not (low <= width <= high and low <= height <= high):
             scale = min(high / max(w, h), max(1.0, low / min(w, h)))
-            near = [_nearest_size(side * scale) for side in (w, h)]
+            near = [min(max(round(side * scale / 8) * 8, low), high) for side in (w, h)]
             raise ValueError(
                 f"image is {w}x{h} pixels, which asks for a picture of {width}x{height}; sides of "
                 f"{low} to {high} are accepted: ask for the size in width= and height=, "
@@ -199,15 +200,15 @@ class Request:
             values = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise ValueError(f"not the JSON of a Request: {error}") from None
-        if not isinstance(values, dict):
+        if not isinstance(values, dict):  # noqa: TRY004 - the text is wrong, not its type
             raise ValueError(
-                f"not the JSON of a Request: {_shown(values)} is a {type(values).__name__}, "
-                "an object of fields is expected"
+                f"not the JSON of a Request: {checks.shown(values)} is not an object of fields"
             )
         for name in values:
             if name not in _NAMES:
                 raise ValueError(
-                    f"the JSON has a field {name!r} that a Request has not; {_known(name, _NAMES)}"
+                    f"the JSON has a field {checks.shown(name)} that a Request has not; "
+                    f"{checks.known(name, _NAMES)}"
                 )
         for name in ("image", "mask"):
             if values.get(name) is not None:
@@ -220,7 +221,7 @@ class Request:
         for item in fields(self):
             value = getattr(self, item.name)
             if item.name in ("image", "mask") and value is not None:
-                shown.append(f"{item.name}=<PNG {'x'.join(map(str, png_size(value)))}>")
+                shown.append(f"{item.name}=<PNG {'x'.join(map(str, checks.png_size(value)))}>")
             elif value != item.default:
                 shown.append(f"{item.name}={value!r}")
         return f"Request({', '.join(shown)})"
@@ -229,123 +230,28 @@ class Request:
 _NAMES = tuple(item.name for item in fields(Request))
 
 
-def png_size(png: bytes) -> tuple[int, int]:
-    """Width and height in pixels, from the header of PNG bytes (PNG specification, IHDR).
-
-    Raises ValueError when the bytes do not begin as a PNG does.
-    """
-    head = png[:24]
-    width, height = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
-    if head[:8] != _PNG_SIGNATURE or head[12:16] != b"IHDR" or not width or not height:
-        raise ValueError(
-            f"{len(png)} bytes that begin with {_shown(head[:8])} are not a PNG picture: "
-            "make them with sdnb.images.picture(path or PIL image)"
-        )
-    return width, height
-
-
 def _put(instance: object, name: str, value: object) -> None:
     object.__setattr__(instance, name, value)  # the way to normalise a field of a frozen dataclass
 
 
-def _optional(check: Any, name: str, value: object, required: bool) -> Any:
-    return None if value is None and not required else check(name, value)
-
-
 def _whole(name: str, value: object) -> int:
     low, high = (int(bound) for bound in RANGES[name])
-    step = SIZE_MULTIPLE if name in ("width", "height") else 1
-    expected = "a multiple of 8" if step > 1 else "a whole number"
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(
-            f"{name}={_shown(value)} is a {type(value).__name__}; {expected} from {low} to {high} "
-            f"is expected{_repair(value)}"
-        )
-    number = int(value)
-    if not low <= number <= high or number % step:
-        way_out = f"; the nearest is {min(max(_nearest(number, step), low), high)}"
-        if name == "seed":
-            way_out = "; leave it out, or None, for a seed drawn anew"
-        raise ValueError(f"{name}={_shown(number)} is not {expected} from {low} to {high}{way_out}")
-    return number
-
-
-def _number(name: str, value: object) -> float:
-    low, high = RANGES[name]
-    bounds = f"from {low} to {high}" if high < math.inf else f"of {low} or more"
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(
-            f"{name}={_shown(value)} is a {type(value).__name__}; a finite number {bounds} "
-            f"is expected{_repair(value)}"
-        )
     try:
-        number = float(value) + 0.0  # minus zero becomes zero
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number) or not low <= number <= high:
-        near = ""
-        if not math.isnan(number) and not (number > 0 and high == math.inf):
-            near = f"; the nearest is {min(max(number, low), high):g}"
-        raise ValueError(f"{name}={_shown(value)} is not a finite number {bounds}{near}")
-    return number
-
-
-def _choice(name: str, value: object, accepted: tuple[str, ...]) -> str:
-    if not isinstance(value, str):
-        raise TypeError(
-            f"{name}={_shown(value)} is a {type(value).__name__}; a name is expected: "
-            f"one of {', '.join(accepted)}"
-        )
-    if value not in accepted:
-        raise ValueError(f"{name}={_shown(value)} is unknown; {_known(value, accepted)}")
-    return str.__str__(value)
-
-
-def _text(name: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{name}={_shown(value)} is a {type(value).__name__}; text is expected")
-    text = str.__str__(value)
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise ValueError(
-            f"{name} holds half of a surrogate pair, U+{ord(text[error.start]):04X}, at character "
-            f"{error.start}: no text can be stored with it; remove it"
-        ) from None
-    return text
-
-
-def _flag(name: str, value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    if type(value).__module__ == "numpy" and type(value).__name__ in ("bool", "bool_"):
-        return bool(value)
-    raise TypeError(
-        f"{name}={_shown(value)} is a {type(value).__name__}; True or False is expected"
-    )
-
-
-def _png(name: str, value: object) -> bytes:
-    if not isinstance(value, (bytes, bytearray, memoryview)):
-        maker = "picture" if name == "image" else "mask"
-        raise TypeError(
-            f"{name}={_shown(value)} is a {type(value).__name__}; a Request keeps PNG bytes: "
-            f"sdnb.images.{maker}(...) makes them from a path, a PIL image or an array"
-        )
-    data = bytes(value)
-    try:
-        png_size(data)
+        return checks.whole(name, value, low, high, 8 if name in ("width", "height") else 1)
     except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
-    return data
+        if name == "seed":  # -1 means "any" elsewhere
+            raise ValueError(f"{error}, and None draws one") from None
+        raise
 
 
 def _picture_of(name: str, digest: object, pictures: Mapping[str, bytes]) -> bytes:
-    if not isinstance(digest, str):
-        raise ValueError(f"{name}={_shown(digest)} in the JSON is not the sha256 of a picture")
+    if not isinstance(digest, str):  # noqa: TRY004 - the text is wrong, not its type
+        raise ValueError(
+            f"{name}={checks.shown(digest)} in the JSON is not the sha256 of a picture"
+        )
     if digest not in pictures:
         raise ValueError(
-            f"{name} is the picture with sha256 {_shown(digest)}, and it is missing: "
+            f"{name} is the picture with sha256 {checks.shown(digest)}, and it is missing: "
             f"{len(pictures)} pictures were given; sdnb.images.save keeps them in inputs/"
         )
     data = bytes(pictures[digest])
@@ -358,38 +264,6 @@ def _picture_of(name: str, digest: object, pictures: Mapping[str, bytes]) -> byt
     return data
 
 
-def _known(name: str, accepted: Iterable[str]) -> str:
-    """The nearest match and all that is accepted, for an error."""
-    from difflib import SequenceMatcher  # here, because only a mistake pays for the import
-
-    accepted = tuple(accepted)
-    plain = "".join(letter for letter in name.lower().replace("+", "p") if letter.isalnum())[:64]
-    near = max(accepted, key=lambda c: SequenceMatcher(None, plain, c.replace("_", "")).ratio())
-    return f"did you mean {near!r}? Known are {', '.join(accepted)}"
-
-
-def _repair(value: object) -> str:
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
-        return f"; write {int(value)}"
-    return ""
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, int) and value.bit_length() > 200:
-        return f"{'-' if value < 0 else ''}2**{value.bit_length() - 1}..."
-    text = repr(value[:64] if isinstance(value, (str, bytes, bytearray)) else value)
-    return text if len(text) <= 100 else text[:97] + "..."
-
-
-def _nearest(number: int, step: int) -> int:
-    return (number + step // 2) // step * step
-
-
-def _nearest_size(pixels: float) -> int:
-    low, high = (int(bound) for bound in RANGES["width"])
-    return min(max(_nearest(round(pixels), SIZE_MULTIPLE), low), high)
-
-
 def _round_up(numerator: int, denominator: int) -> int:
     """numerator / denominator, rounded up to a multiple of 8, in whole numbers."""
-    return -(-numerator // (denominator * SIZE_MULTIPLE)) * SIZE_MULTIPLE
+    return -(-numerator // (denominator * 8)) * 8

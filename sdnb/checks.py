@@ -1,0 +1,133 @@
+"""What a value may be: each check returns the value normalised, or raises an error of one form.
+
+The error names the thing, its value, what is accepted and the way out. TypeError is for a value of
+the wrong kind, ValueError for a wrong value of the right kind. Nothing here knows what a request is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from numbers import Integral, Real
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+def whole(name: str, value: object, low: int, high: int, multiple: int = 1) -> int:
+    """An int from low to high that `multiple` divides; NumPy's ints become Python's."""
+    kind = f"a multiple of {multiple}" if multiple > 1 else "a whole number"
+    expected = f"{kind} from {low} to {high}"
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        repair = ""
+        if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
+            repair = f"; write {int(value)}"
+        raise TypeError(f"{name}={shown(value)} is {_a(value)}; {expected} is expected{repair}")
+    number = int(value)
+    if not low <= number <= high or number % multiple:
+        near = min(max((number + multiple // 2) // multiple * multiple, low), high)
+        raise ValueError(f"{name}={shown(number)} is not {expected}; the nearest is {near}")
+    return number
+
+
+def number(name: str, value: object, low: float, high: float = math.inf) -> float:
+    """A finite float from low to high; ints and NumPy's numbers become floats."""
+    bounds = f"from {low} to {high}" if high < math.inf else f"of {low} or more"
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(
+            f"{name}={shown(value)} is {_a(value)}; a finite number {bounds} is expected"
+        )
+    try:
+        result = float(value) + 0.0  # minus zero becomes zero
+    except OverflowError:
+        result = math.inf if value > 0 else -math.inf
+    if not math.isfinite(result) or not low <= result <= high:
+        nearest = min(max(result, low), high)  # nan stays nan
+        near = f"; the nearest is {nearest:g}" if math.isfinite(nearest) else ""
+        raise ValueError(f"{name}={shown(value)} is not a finite number {bounds}{near}")
+    return result
+
+
+def choice(name: str, value: object, accepted: tuple[str, ...]) -> str:
+    """One of the accepted names."""
+    if not isinstance(value, str):
+        raise TypeError(
+            f"{name}={shown(value)} is {_a(value)}; a name is expected: "
+            f"one of {', '.join(accepted)}"
+        )
+    if value not in accepted:
+        raise ValueError(f"{name}={shown(value)} is unknown; {known(value, accepted)}")
+    return str.__str__(value)
+
+
+def text(name: str, value: object) -> str:
+    """Text that can be stored: half a surrogate pair cannot."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name}={shown(value)} is {_a(value)}; text is expected")
+    plain = str.__str__(value)
+    try:
+        plain.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{name} holds half of a surrogate pair, U+{ord(plain[error.start]):04X}, at character "
+            f"{error.start}: no text can be stored with it; remove it"
+        ) from None
+    return plain
+
+
+def flag(name: str, value: object) -> bool:
+    """True or False; NumPy's become Python's, 0 and 1 are refused."""
+    if isinstance(value, bool):
+        return value
+    if type(value).__module__ == "numpy" and type(value).__name__ in ("bool", "bool_"):
+        return bool(value)
+    raise TypeError(f"{name}={shown(value)} is {_a(value)}; True or False is expected")
+
+
+def png(name: str, value: object, maker: str) -> bytes:
+    """Bytes that begin as a PNG does; `maker` is the function that makes them, for the error."""
+    if not isinstance(value, (bytes, bytearray, memoryview)):
+        raise TypeError(
+            f"{name}={shown(value)} is {_a(value)}; PNG bytes are expected: {maker} makes them "
+            "from a path, a PIL image or an array"
+        )
+    data = bytes(value)
+    try:
+        png_size(data)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}; {maker} makes a PNG of any picture") from None
+    return data
+
+
+def png_size(data: bytes) -> tuple[int, int]:
+    """Width and height in pixels, from the header of PNG bytes (PNG specification, IHDR).
+
+    Raises ValueError when the bytes do not begin as a PNG does.
+    """
+    head = data[:24]
+    width, height = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
+    if head[:8] != _PNG_SIGNATURE or head[12:16] != b"IHDR" or not width or not height:
+        raise ValueError(f"{len(data)} bytes beginning with {head[:8]!r} are not a PNG picture")
+    return width, height
+
+
+def known(name: str, accepted: Iterable[str]) -> str:
+    """The nearest match and all that is accepted, for an error about an unknown name."""
+    from difflib import SequenceMatcher  # here, because only a mistake pays for the import
+
+    names = tuple(accepted)
+    plain = "".join(c for c in name.lower().replace("+", "p") if c.isalnum())[:64]
+    near = max(names, key=lambda n: SequenceMatcher(None, plain, n.replace("_", "")).ratio())
+    return f"did you mean {near!r}? Known are {', '.join(names)}"
+
+
+def shown(value: object) -> str:
+    """The value as an error shows it: at most about a line, however large it is."""
+    if isinstance(value, int) and value.bit_length() > 200:
+        return f"{'-' if value < 0 else ''}2**{value.bit_length() - 1}..."
+    result = repr(value[:96] if isinstance(value, (str, bytes, bytearray)) else value)
+    return result if len(result) <= 90 else result[:87] + "..."
+
+
+def _a(value: object) -> str:
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
