@@ -1,0 +1,66 @@
+"""sdnb: low-memory Stable Diffusion in a notebook.
+
+    import sdnb
+    model = sdnb.load()                                # the embedded model; or a path, or a hub id
+    sdnb.txt2img(model, "a red apple on a table", seed=7)
+
+The public names below resolve when they are first used (PEP 562), so `import sdnb` is quick and
+brings in no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sdnb.images import read
+    from sdnb.pipeline import Result, generate, img2img, inpaint, load, run, txt2img, upscale
+    from sdnb.request import Request
+
+__version__ = "0.1.0"
+
+# Where each public name lives. `sweep` (grid) and `Panel`, `MaskEditor`, `studio` (widgets) get
+# their lines here when their modules come.
+_HOMES = {
+    "Request": "sdnb.request",
+    "Result": "sdnb.pipeline",
+    "generate": "sdnb.pipeline",
+    "img2img": "sdnb.pipeline",
+    "inpaint": "sdnb.pipeline",
+    "load": "sdnb.pipeline",
+    "read": "sdnb.images",
+    "run": "sdnb.pipeline",
+    "txt2img": "sdnb.pipeline",
+    "upscale": "sdnb.pipeline",
+}
+_MODULES = ("diffusion", "images", "prompt", "request")
+
+__all__ = [
+    "Request",
+    "Result",
+    "generate",
+    "img2img",
+    "inpaint",
+    "load",
+    "read",
+    "run",
+    "txt2img",
+    "upscale",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name, or a public module, the first time it is asked for."""
+    if name in _MODULES:
+        return import_module(f"sdnb.{name}")
+    if name not in _HOMES:
+        known = ", ".join(sorted((*_HOMES, *_MODULES)))
+        raise AttributeError(f"module 'sdnb' has no attribute {name!r}; it has {known}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value  # the next use does not come here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES, *_MODULES})
