@@ -1,0 +1,71 @@
+"""What a Stable Diffusion 1.x is made of: widths, counts and the noise schedule, as frozen data.
+
+Nothing here imports torch. A checkpoint's shapes give most fields (`sdnb.checkpoint.detect`); the ones
+that shapes cannot show (heads, norm groups, prediction) keep SD 1.x's values unless a YAML or a
+diffusers `config.json` says otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sdnb.request import Settings
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """The denoiser. Defaults are SD 1.4's (CompVis `v1-inference.yaml`)."""
+
+    in_channels: int = 4  # 9 in SD 1.5-inpainting: latent, mask, masked latent
+    out_channels: int = 4
+    channels: tuple[int, ...] = (320, 640, 1280, 1280)  # one width a level; each level halves the latent
+    blocks: int = 2  # residual blocks a level on the way down; one more on the way up
+    attention_levels: tuple[int, ...] = (0, 1, 2)
+    heads: int = 8  # heads in every attention, whatever its width
+    context_dim: int = 768  # width of the text encoder's output
+    groups: int = 32  # of every group norm
+
+
+@dataclass(frozen=True)
+class VAEConfig:
+    """The autoencoder: pixels [b, 3, h, w] to latents [b, 4, h/8, w/8] and back."""
+
+    channels: tuple[int, ...] = (128, 256, 512, 512)
+    blocks: int = 2
+    latent_channels: int = 4
+    groups: int = 32
+    scale: float = 0.18215  # the UNet sees latent * scale, which has unit variance
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """CLIP's text transformer (ViT-L/14's in SD 1.x)."""
+
+    vocab: int = 49408
+    width: int = 768
+    layers: int = 12
+    heads: int = 12
+    hidden: int = 3072
+    positions: int = 77
+    activation: str = "quick_gelu"
+
+
+@dataclass(frozen=True)
+class NoiseConfig:
+    """The training process: 1000 steps, betas linear in their square roots ("scaled_linear")."""
+
+    steps: int = 1000
+    beta_start: float = 0.00085
+    beta_end: float = 0.012
+    prediction: str = "eps"  # or "v"
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """All of one model, and the settings that suit it."""
+
+    unet: UNetConfig = field(default_factory=UNetConfig)
+    vae: VAEConfig = field(default_factory=VAEConfig)
+    text: TextConfig = field(default_factory=TextConfig)
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
+    settings: Settings = field(default_factory=Settings)

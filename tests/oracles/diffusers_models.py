@@ -1,0 +1,68 @@
+"""diffusers' UNet and VAE of any `ModelConfig`, on given CompVis weights.
+
+The names are translated by diffusers' own converters (CompVis to diffusers), which share nothing with
+`sdnb.checkpoint.names` (diffusers to CompVis).
+"""
+
+from __future__ import annotations
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers.loaders.single_file_utils import (
+    convert_ldm_unet_checkpoint,
+    convert_ldm_vae_checkpoint,
+)
+from torch import Tensor, nn
+
+from sdnb.model.config import UNetConfig, VAEConfig
+
+
+def random_weights(model: nn.Module, seed: int) -> dict[str, Tensor]:
+    """Weights that keep activations of order one, with no name left at a neutral value (zeros, ones)."""
+    generator = torch.Generator().manual_seed(seed)
+    weights = {}
+    for name, p in model.state_dict().items():
+        noise = torch.randn(p.shape, generator=generator)
+        if p.ndim > 1:
+            weights[name] = noise * p[0].numel() ** -0.5
+        else:
+            weights[name] = 0.1 * noise + (1.0 if name.endswith("weight") else 0.0)
+    return weights
+
+
+def unet(config: UNetConfig, weights: dict[str, Tensor]) -> UNet2DConditionModel:
+    levels = range(len(config.channels))
+    down = ["CrossAttnDownBlock2D" if i in config.attention_levels else "DownBlock2D" for i in levels]
+    up = [name.replace("Down", "Up") for name in reversed(down)]
+    args = {
+        "in_channels": config.in_channels,
+        "out_channels": config.out_channels,
+        "block_out_channels": config.channels,
+        "layers_per_block": config.blocks,
+        "down_block_types": tuple(down),
+        "up_block_types": tuple(up),
+        "cross_attention_dim": config.context_dim,
+        "attention_head_dim": config.heads,  # diffusers' old name for the number of heads
+        "norm_num_groups": config.groups,
+    }
+    with torch.device("meta"):
+        model = UNet2DConditionModel(**args)
+    prefixed = {f"model.diffusion_model.{k}": v for k, v in weights.items()}
+    model.load_state_dict(convert_ldm_unet_checkpoint(prefixed, model.config), assign=True)
+    return model.eval()
+
+
+def vae(config: VAEConfig, weights: dict[str, Tensor]) -> AutoencoderKL:
+    n = len(config.channels)
+    with torch.device("meta"):
+        model = AutoencoderKL(
+            latent_channels=config.latent_channels,
+            block_out_channels=config.channels,
+            layers_per_block=config.blocks,
+            norm_num_groups=config.groups,
+            down_block_types=("DownEncoderBlock2D",) * n,
+            up_block_types=("UpDecoderBlock2D",) * n,
+        )
+    prefixed = {f"first_stage_model.{k}": v for k, v in weights.items()}
+    model.load_state_dict(convert_ldm_vae_checkpoint(prefixed, model.config), assign=True)
+    return model.eval()
