@@ -1,0 +1,164 @@
+"""Noise levels: the training process as a table of sigmas, and which of them a run visits.
+
+Everything here is float64 on the CPU or plain Python floats, so a step never waits for a GPU.
+sigma is the noise-to-signal ratio sqrt((1 - a) / a) of the variance-preserving process whose
+cumulative product of alphas is a (Karras et al. 2022, https://arxiv.org/abs/2206.00364).
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from difflib import get_close_matches
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["SCHEDULES", "NoiseSchedule", "cut", "sigmas"]
+
+RHO = 7.0  # Karras et al. 2022, appendix D.1: 5 to 10 are good, 7 is the paper's
+
+
+class NoiseSchedule:
+    """The training process "scaled_linear" of Stable Diffusion 1.x: betas linear in square roots.
+
+    `sigmas` [steps] is float64 on the CPU, ascending: 0.0292 at t = 0, 14.6146 at t = 999 with the
+    defaults. Source: CompVis `make_beta_schedule(schedule="linear")`.
+    """
+
+    def __init__(
+        self, steps: int = 1000, beta_start: float = 0.00085, beta_end: float = 0.012
+    ) -> None:
+        if steps < 2:
+            raise ValueError(f"steps is {steps}; a noise schedule has 2 training steps or more")
+        if not 0 < beta_start < beta_end < 1:
+            raise ValueError(
+                f"beta_start is {beta_start} and beta_end {beta_end}; 0 < beta_start < beta_end < 1"
+            )
+        betas = np.linspace(math.sqrt(beta_start), math.sqrt(beta_end), steps) ** 2  # [steps]
+        alphas = np.cumprod(1.0 - betas)  # [steps], the share of signal in the variance
+        self.steps = steps
+        self.sigmas: Tensor = torch.from_numpy(np.sqrt((1.0 - alphas) / alphas))  # [steps] float64
+        self._sigmas: list[float] = self.sigmas.tolist()
+        self._logs = [math.log(sigma) for sigma in self._sigmas]
+
+    @property
+    def sigma_min(self) -> float:
+        """The level of t = 0, the least that the model was trained on."""
+        return self._sigmas[0]
+
+    @property
+    def sigma_max(self) -> float:
+        """The level of the last training step."""
+        return self._sigmas[-1]
+
+    def sigma_to_t(self, sigma: float) -> float:
+        """The timestep of a noise level, linear in log sigma between the table's entries.
+
+        Exact at the entries. Levels outside the table get its nearer end: the model knows no other.
+        """
+        log = math.log(sigma) if sigma > 0 else -math.inf
+        if log <= self._logs[0]:
+            return 0.0
+        if log >= self._logs[-1]:
+            return float(self.steps - 1)
+        low = bisect_right(self._logs, log) - 1
+        return low + (log - self._logs[low]) / (self._logs[low + 1] - self._logs[low])
+
+    def t_to_sigma(self, t: float) -> float:
+        """The noise level of a timestep in 0..steps-1; the inverse of `sigma_to_t`.
+
+        Raises ValueError where t is outside the table.
+        """
+        if not 0 <= t <= self.steps - 1:
+            raise ValueError(f"timestep {t} is outside 0..{self.steps - 1}")
+        low = min(int(t), self.steps - 2)
+        share = t - low
+        if share in (0.0, 1.0):
+            return self._sigmas[low + int(share)]
+        return math.exp((1 - share) * self._logs[low] + share * self._logs[low + 1])
+
+
+def _uniform(n: int, schedule: NoiseSchedule) -> list[float]:
+    """The original's: every (steps/n)th timestep, plus one, ending at t = 0 and not at no noise.
+
+    CompVis `make_ddim_timesteps` strides by `steps // n` and so runs 31 steps for 30; the floor of
+    the exact fraction is the same where n divides steps, and n steps everywhere. At n = steps the
+    plus one would leave the table: there every timestep is visited once, and the end is 0.
+    """
+    if n == schedule.steps:
+        return [schedule.t_to_sigma(t) for t in reversed(range(n))] + [0.0]
+    times = [i * schedule.steps // n + 1 for i in reversed(range(n))]
+    return [schedule.t_to_sigma(t) for t in [*times, 0]]
+
+
+def _trailing(n: int, schedule: NoiseSchedule) -> list[float]:
+    """Starts at the last training step, where a model was shown pure noise, and ends at 0.
+
+    Lin et al. 2023, "Common diffusion noise schedules are flawed", https://arxiv.org/abs/2305.08891.
+    """
+    steps = schedule.steps
+    times = [round(Fraction(steps * (n - i), n)) - 1 for i in range(n)]  # exact: halves go to even
+    return [schedule.t_to_sigma(t) for t in times] + [0.0]
+
+
+def _between(low: float, high: float, ramp: Callable[[float], float], n: int) -> list[float]:
+    """n levels from high to low, `ramp` at i / (n - 1) between them; the ends exact; then 0."""
+    inner = [ramp(i / (n - 1)) for i in range(1, n - 1)]
+    return [high, *inner, *([low] if n > 1 else []), 0.0]
+
+
+def _karras(n: int, schedule: NoiseSchedule) -> list[float]:
+    """Karras et al. 2022, equation 5, https://arxiv.org/abs/2206.00364, between the table's ends."""
+    low, high = schedule.sigma_min, schedule.sigma_max
+    first, last = high ** (1 / RHO), low ** (1 / RHO)
+    return _between(low, high, lambda share: (first + share * (last - first)) ** RHO, n)
+
+
+def _exponential(n: int, schedule: NoiseSchedule) -> list[float]:
+    """Equal ratios between neighbours: uniform in log sigma, between the table's ends."""
+    low, high = schedule.sigma_min, schedule.sigma_max
+    return _between(low, high, lambda share: high ** (1 - share) * low**share, n)
+
+
+_BUILDERS: dict[str, Callable[[int, NoiseSchedule], list[float]]] = {
+    "uniform": _uniform,
+    "trailing": _trailing,
+    "karras": _karras,
+    "exponential": _exponential,
+}
+SCHEDULES = tuple(_BUILDERS)
+
+
+def sigmas(name: str, n: int, schedule: NoiseSchedule) -> list[float]:
+    """The n + 1 noise levels of a run of n steps, strictly decreasing; the last may be 0.
+
+    Raises ValueError for an unknown name and for n outside 1..schedule.steps.
+    """
+    if name not in _BUILDERS:
+        near = get_close_matches(str(name), SCHEDULES, 1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ValueError(f"schedule {name!r} is unknown; {hint}known: {', '.join(SCHEDULES)}")
+    if not 1 <= n <= schedule.steps:
+        raise ValueError(f"steps is {n}; a schedule has 1 to {schedule.steps} steps")
+    return _BUILDERS[name](n, schedule)
+
+
+def cut(levels: Sequence[float], strength: float) -> list[float]:
+    """The tail of a schedule that `strength` leaves: round(strength * n) steps, one at the least.
+
+    The first level left is the one to add noise for. Strength 1 leaves all, 0 leaves nothing ([]).
+    Raises ValueError where strength is outside 0..1.
+    """
+    if not 0 <= strength <= 1:
+        raise ValueError(f"strength is {strength}; it lies in 0..1 (0: the picture, 1: all new)")
+    if strength == 0:
+        return []
+    n = len(levels) - 1
+    return list(levels[n - max(1, round(strength * n)) :])
