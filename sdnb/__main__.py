@@ -1,0 +1,84 @@
+"""The command line: `sdnb COMMAND ...`, also `python -m sdnb COMMAND ...`.
+
+Exit codes: 0 done, 1 the run failed, 2 wrong usage or bad input, 130 interrupted. An error is one
+line on stderr; `SDNB_DEBUG=1` in the environment shows the traceback as well. Torch is imported
+when work starts, so help and mistakes are answered at once.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+
+import sdnb
+from sdnb.cli.parser import InputError, nearest
+
+# Where each command is, a function of its arguments that returns the exit code; and what it does.
+COMMANDS = {
+    "lab": ("sdnb.cli.lab:main", "copy the notebooks to a folder and open JupyterLab there"),
+    "txt2img": ("sdnb.cli.pictures:txt2img", "make pictures from a prompt"),
+    "img2img": ("sdnb.cli.pictures:img2img", "make pictures from a picture; --mask inpaints"),
+    "bench": ("sdnb.bench:main", "measure loading and speed on this machine"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; `argv` defaults to the process's arguments. Returns the exit code."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a console that cannot show a letter shows "?"
+            stream.reconfigure(errors="replace")
+    try:
+        return _run(argv)
+    except KeyboardInterrupt:
+        return _failed("interrupted", 130)
+    except InputError as error:
+        return _failed(error, 2)
+    except Exception as error:  # noqa: BLE001 - the last place where an error can be put in words
+        return _failed(error, 1)
+
+
+def _run(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help"):
+        print(_overview())
+        return 0 if argv else 2
+    if argv[0] == "--version":
+        print(f"sdnb {sdnb.__version__}")
+        return 0
+    name, *rest = argv
+    if name not in COMMANDS:
+        raise InputError(f"unknown command {name!r}{nearest(name, COMMANDS)}; see sdnb --help")
+    module, function = COMMANDS[name][0].split(":")
+    code: int = getattr(import_module(module), function)(rest)
+    return code
+
+
+def _overview() -> str:
+    rows = (f"  {name:10}{what}" for name, (_, what) in COMMANDS.items())
+    return "\n".join(
+        (
+            "usage: sdnb COMMAND [flags]    (sdnb COMMAND --help lists its flags)",
+            "",
+            "Low-memory Stable Diffusion in a notebook.",
+            "",
+            *rows,
+        )
+    )
+
+
+def _failed(error: BaseException | str, code: int) -> int:
+    if isinstance(error, BaseException) and os.environ.get("SDNB_DEBUG"):
+        traceback.print_exception(error)
+    words = " ".join(str(error).split())  # one line, whatever the error holds
+    if isinstance(error, Exception) and code == 1:
+        words = f"{type(error).__name__}: {words}" if words else type(error).__name__
+    print(f"sdnb: {words}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

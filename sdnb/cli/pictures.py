@@ -1,0 +1,117 @@
+"""`sdnb txt2img` and `sdnb img2img`: flags to requests, requests to files."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import secrets
+import sys
+from collections.abc import Sequence
+
+from sdnb import prompt
+from sdnb.cli import flags
+from sdnb.cli.parser import InputError, input_stage
+from sdnb.request import Request
+
+
+def txt2img(argv: Sequence[str]) -> int:
+    """Run `sdnb txt2img`; returns the exit code."""
+    return _run(flags.parse("txt2img", "Makes pictures from a prompt.", argv))
+
+
+def img2img(argv: Sequence[str]) -> int:
+    """Run `sdnb img2img`; returns the exit code."""
+    about = "Makes pictures from a prompt and a picture; with --mask, only where the mask is white."
+    return _run(flags.parse("img2img", about, argv))
+
+
+def requests(args: argparse.Namespace) -> list[Request]:
+    """What the flags ask for: a request for each prompt and turn, the seeds going on through all.
+
+    Raises ValueError or TypeError that names the flag, OSError for a file that cannot be read.
+    """
+    from sdnb import images
+
+    seed = secrets.randbits(32) if args.seed is None else args.seed
+    wanted: list[Request] = []
+    try:
+        base = Request(
+            negative=args.nprompt,
+            width=args.W,
+            height=args.H,
+            steps=args.ddim_steps,
+            cfg=args.scale,
+            sampler=args.sampler,
+            schedule=args.schedule,
+            eta=args.ddim_eta,
+            seed=seed,
+            count=args.n_samples,
+            image=None if args.image is None else images.picture(args.image),
+            strength=args.strength,
+            mask=None if args.mask is None else images.mask(args.mask),
+            invert=args.invert,
+            feather=args.feather,
+        )
+        prompt.parse(args.nprompt)
+        for text in _prompts(args) * args.n_iter:
+            prompt.parse(text)  # a weight that cannot be read is said before the model loads
+            advance = 0 if args.fixed_code else len(wanted) * base.count
+            wanted.append(base.but(prompt=text, seed=seed + advance))
+    except (ValueError, TypeError) as error:
+        raise type(error)(_with_flag(str(error))) from error
+    return wanted
+
+
+def _run(args: argparse.Namespace) -> int:
+    for note in args.notes:
+        _say(note)
+    with input_stage():
+        wanted = requests(args)
+    from sdnb import pipeline  # torch comes with it
+
+    with input_stage():
+        model = pipeline.load(
+            args.ckpt,
+            memory=args.memory,
+            precision=args.precision,
+            vae=args.vae,
+            config=args.config,
+        )
+    for request in wanted:
+        result = pipeline.generate(model, request)
+        for note in result.notes:
+            _say(f"note: {note}")
+        if not args.skip_save:
+            for path in result.save(args.outdir):
+                print(path, flush=True)
+        _say(_summary(result.request, result.seconds))
+    return 0
+
+
+def _prompts(args: argparse.Namespace) -> list[str]:
+    if args.from_file is None:
+        return [args.prompt]
+    lines = args.from_file.read_text(encoding="utf-8-sig").splitlines()
+    prompts = [line.strip() for line in lines if line.strip()]
+    if not prompts:
+        raise InputError(f"--from-file {args.from_file} holds no prompt; it needs one a line")
+    return prompts
+
+
+def _summary(request: Request, seconds: float) -> str:
+    first, count = request.seed, request.count
+    seeds = f"seed {first}" if count == 1 else f"seeds {first} to {(first or 0) + count - 1}"
+    return f"{count} picture{'s' * (count > 1)}, {seeds}, {seconds:.1f} s"
+
+
+def _with_flag(message: str) -> str:
+    """The message of a field's error, with the flag in the field's place."""
+    match = re.match(r"(\w+)(=| |:)", message)
+    if match is None or match[1] not in flags.FLAG_OF:
+        return message
+    joint = " " if match[2] == "=" else match[2]
+    return flags.FLAG_OF[match[1]] + joint + message[match.end() :]
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,101 @@
+"""The notebooks' working copy, and JupyterLab on it.
+
+An installed package never edits its own files, and an update never edits yours: every notebook is
+copied once, refreshed as long as you have not touched it, and left alone from then on. What was
+copied is remembered by its sha256 in a small file beside the copies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from sdnb import assets
+
+FIRST = "01-txt2img.ipynb"
+RECORD = ".sdnb-copied.json"  # {file: sha256 of what was copied}
+
+
+def copy_notebooks(folder: Path) -> list[str]:
+    """Bring `folder` up to date with the notebooks of this sdnb; returns what there is to say.
+
+    A file that differs from what was copied is yours and stays as it is; a file deleted comes back.
+    Raises ValueError when `folder` is where sdnb keeps its own notebooks, OSError when it cannot
+    be written.
+    """
+    source, folder = assets.notebooks(), folder.expanduser()
+    if folder.resolve().is_relative_to(source.resolve()):
+        raise ValueError(f"{folder} holds sdnb's own notebooks; give --dir a folder of yours")
+    folder.mkdir(parents=True, exist_ok=True)
+    record = _read_record(folder / RECORD)
+    said = []
+    for path in _files(source):
+        name = path.relative_to(source).as_posix()
+        target, data = folder / name, path.read_bytes()
+        found = _sha256(target.read_bytes()) if target.exists() else None
+        if found not in (None, _sha256(data), record.get(name)):
+            said.append(f"{name}: changed by you, so it stays as it is (delete it for a fresh one)")
+            continue
+        if found != _sha256(data):
+            _write(target, data)
+        record[name] = _sha256(data)
+    _write(folder / RECORD, json.dumps(record, indent=1, sort_keys=True).encode())
+    said.append(f"The notebooks are in {folder.resolve()}")
+    return said
+
+
+def open_lab(folder: Path, *, browser: bool, port: int, ip: str, more: Sequence[str] = ()) -> int:
+    """Run JupyterLab in this process, on the first notebook of `folder`, until it is stopped."""
+    from jupyterlab.labapp import LabApp
+
+    arguments = [
+        f"--ServerApp.root_dir={folder.expanduser().resolve()}",
+        f"--ServerApp.ip={ip}",
+        f"--ServerApp.port={port}",
+        f"--ServerApp.open_browser={browser}",
+        f"--LabApp.default_url=/lab/tree/{FIRST}",
+    ]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:  # in a container there is nobody else
+        print("JupyterLab runs as root here; a user's account is safer where there is one.")
+        arguments.append("--ServerApp.allow_root=True")
+    LabApp.launch_instance([*arguments, *more])
+    return 0
+
+
+def _files(source: Path) -> Iterator[Path]:
+    for path in sorted(source.rglob("*")):
+        parts = path.relative_to(source).parts
+        if path.is_file() and not any(part.startswith((".", "__")) for part in parts):
+            yield path
+
+
+def _read_record(path: Path) -> dict[str, str]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}  # nothing is known to be untouched, so nothing that differs is overwritten
+    if not isinstance(record, dict):
+        return {}
+    return {str(name): str(digest) for name, digest in record.items()}
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".sdnb-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
