@@ -1,14 +1,17 @@
 """What a value may be: each check returns the value normalised, or raises an error of one form.
 
-The error names the thing, its value, what is accepted and the way out. TypeError is for a value of
-the wrong kind, ValueError for a wrong value of the right kind. Nothing here knows what a request is.
+The error names the thing, its value, what is accepted and the way out. TypeError is for a value
+of the wrong kind, ValueError for a wrong value of the right kind. Nothing here knows of requests.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from numbers import Integral, Real
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -39,10 +42,9 @@ def number(name: str, value: object, low: float, high: float = math.inf) -> floa
     try:
         result = float(value) + 0.0  # minus zero becomes zero
     except OverflowError:
-        result = math.inf if value > 0 else -math.inf
+        result = math.inf  # or minus infinity: refused alike
     if not math.isfinite(result) or not low <= result <= high:
-        nearest = min(max(result, low), high)  # nan stays nan
-        near = f"; the nearest is {nearest:g}" if math.isfinite(nearest) else ""
+        near = f"; the nearest is {min(max(result, low), high):g}" if math.isfinite(result) else ""
         raise ValueError(f"{name}={shown(value)} is not a finite number {bounds}{near}")
     return result
 

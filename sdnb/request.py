@@ -11,11 +11,13 @@ import hashlib
 import json
 import math
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sdnb import checks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SAMPLERS = (
     "ddim", "plms", "euler", "euler_a", "heun", "lms",
@@ -103,6 +105,9 @@ class Request:
                 maker = f"sdnb.images.{maker}(...)"
                 _put(self, name, checks.png(name, getattr(self, name), maker))
         _put(self, "invert", checks.flag("invert", self.invert))
+        self._check_together()
+
+    def _check_together(self) -> None:
         if self.seed is not None and self.seed > 2**63 - 1 - self.count:
             raise ValueError(
                 f"seed={self.seed} leaves no room for count={self.count} images (image i uses "
@@ -200,8 +205,8 @@ class Request:
             values = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise ValueError(f"not the JSON of a Request: {error}") from None
-        if not isinstance(values, dict):  # noqa: TRY004 - the text is wrong, not its type
-            raise ValueError(
+        if not isinstance(values, dict):
+            raise ValueError(  # noqa: TRY004 - the text is wrong, not its type
                 f"not the JSON of a Request: {checks.shown(values)} is not an object of fields"
             )
         for name in values:
@@ -245,8 +250,8 @@ def _whole(name: str, value: object) -> int:
 
 
 def _picture_of(name: str, digest: object, pictures: Mapping[str, bytes]) -> bytes:
-    if not isinstance(digest, str):  # noqa: TRY004 - the text is wrong, not its type
-        raise ValueError(
+    if not isinstance(digest, str):
+        raise ValueError(  # noqa: TRY004 - the text is wrong, not its type
             f"{name}={checks.shown(digest)} in the JSON is not the sha256 of a picture"
         )
     if digest not in pictures:
