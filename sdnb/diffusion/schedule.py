@@ -115,7 +115,7 @@ def _between(low: float, high: float, ramp: Callable[[float], float], n: int) ->
 
 
 def _karras(n: int, schedule: NoiseSchedule) -> list[float]:
-    """Karras et al. 2022, equation 5, https://arxiv.org/abs/2206.00364, between the table's ends."""
+    """Karras et al. 2022, equation 5, https://arxiv.org/abs/2206.00364; the table's own ends."""
     low, high = schedule.sigma_min, schedule.sigma_max
     first, last = high ** (1 / RHO), low ** (1 / RHO)
     return _between(low, high, lambda share: (first + share * (last - first)) ** RHO, n)

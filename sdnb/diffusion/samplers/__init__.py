@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 from sdnb.diffusion.samplers.dpm import dpm2, dpmpp_2m
 from sdnb.diffusion.samplers.euler import euler, heun, lcm
 from sdnb.diffusion.samplers.multistep import lms, plms, unipc
-from sdnb.diffusion.samplers.steps import Fresh, Step
+from sdnb.diffusion.samplers.steps import Fresh, Step, Steps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
@@ -32,10 +32,8 @@ __all__ = ["SAMPLERS", "Sampler", "Step"]
 class Sampler:
     """A sampler's function and what is worth knowing before it runs."""
 
-    function: Callable[..., Generator[Step, None, None]]
-    evaluations: int = (
-        1  # calls of denoise in a step (fewer in a step to 0; PLMS: one more in its first)
-    )
+    function: Callable[..., Steps]
+    evaluations: int = 1  # calls of denoise a step; a step to 0 has 1, the first of PLMS 2
     stochastic: bool = False  # can draw fresh noise: eta means something
     eta: float = 0.0  # its own, when none is asked
 
@@ -47,7 +45,7 @@ class Sampler:
         *,
         eta: float | None = None,
         noise: Fresh | None = None,
-    ) -> Generator[Step, None, None]:
+    ) -> Steps:
         """Run: one `Step` for each of the len(sigmas) - 1 steps; none for fewer than two sigmas.
 
         denoise(x, sigma) -> x0; x [b, 4, h, w] at level sigmas[0]; sigmas strictly decreasing, the

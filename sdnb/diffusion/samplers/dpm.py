@@ -6,12 +6,13 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
-from sdnb.diffusion.samplers.steps import Fresh, Step, ancestral, renoised, toward
+from sdnb.diffusion.samplers.steps import Fresh, Step, Steps, ancestral, renoised, toward
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+
+    from torch import Tensor
 
     from sdnb.diffusion.denoise import Denoise
 
@@ -24,7 +25,7 @@ def dpm2(
     *,
     eta: float = 0,
     noise: Fresh | None = None,
-) -> Iterator[Step]:
+) -> Steps:
     """The slope at the step's middle in log sigma, for the whole step. `dpm2` and `dpm2_a` by eta.
 
     DPM-Solver-2, Lu et al. 2022, algorithm 1, https://arxiv.org/abs/2206.00927, as k-diffusion has
@@ -54,7 +55,7 @@ def dpmpp_2m(
     *,
     eta: float = 0,
     noise: Fresh | None = None,
-) -> Iterator[Step]:
+) -> Steps:
     """DPM-Solver++(2M): x0 extrapolated to the step's middle from the last two. `dpmpp_2m(_sde)`.
 
     eta 0: Lu et al. 2022, algorithm 2, https://arxiv.org/abs/2211.01095. eta 1: the SDE's solver,

@@ -6,12 +6,13 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
-from sdnb.diffusion.samplers.steps import Fresh, Step, ancestral, renoised, toward
+from sdnb.diffusion.samplers.steps import Fresh, Step, Steps, ancestral, renoised, toward
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+
+    from torch import Tensor
 
     from sdnb.diffusion.denoise import Denoise
 
@@ -24,7 +25,7 @@ def euler(
     *,
     eta: float = 0,
     noise: Fresh | None = None,
-) -> Iterator[Step]:
+) -> Steps:
     """Euler's method, with fresh noise by eta: `euler`, `euler_a` and `ddim` are this one function.
 
     eta 0: Karras et al. 2022, algorithm 1 without its correction, https://arxiv.org/abs/2206.00364.
@@ -40,11 +41,7 @@ def euler(
 
 
 @torch.inference_mode()
-def heun(
-    denoise: Denoise,
-    x: Tensor,
-    sigmas: Sequence[float],
-) -> Iterator[Step]:
+def heun(denoise: Denoise, x: Tensor, sigmas: Sequence[float]) -> Steps:
     """Heun's method: the mean of the slopes at both ends of the step. Deterministic.
 
     Karras et al. 2022, algorithm 1, https://arxiv.org/abs/2206.00364. At sigma 0 there is no second
@@ -71,7 +68,7 @@ def lcm(
     *,
     eta: float = 1,
     noise: Fresh | None = None,
-) -> Iterator[Step]:
+) -> Steps:
     """Multistep consistency sampling: jump to the clean latent, put noise back, jump again.
 
     Luo et al. 2023, algorithm 3, https://arxiv.org/abs/2310.04378. eta 1 is the paper's (all noise

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from sdnb.diffusion.samplers.steps import Step, toward
+from sdnb.diffusion.samplers.steps import Step, Steps, toward
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+
+    from torch import Tensor
 
     from sdnb.diffusion.denoise import Denoise
 
@@ -25,11 +26,7 @@ ADAMS = (  # weights, the newest slope's first; for steps of equal length, as in
 
 
 @torch.inference_mode()
-def plms(
-    denoise: Denoise,
-    x: Tensor,
-    sigmas: Sequence[float],
-) -> Iterator[Step]:
+def plms(denoise: Denoise, x: Tensor, sigmas: Sequence[float]) -> Steps:
     """The original's default: Adams-Bashforth of order 2, 3, 4, begun with an improved Euler step.
 
     Liu et al. 2022 (PNDM), https://arxiv.org/abs/2202.09778, with CompVis' beginning: two
@@ -53,13 +50,7 @@ def plms(
 
 
 @torch.inference_mode()
-def lms(
-    denoise: Denoise,
-    x: Tensor,
-    sigmas: Sequence[float],
-    *,
-    order: int = 4,
-) -> Iterator[Step]:
+def lms(denoise: Denoise, x: Tensor, sigmas: Sequence[float], *, order: int = 4) -> Steps:
     """Linear multistep: the polynomial through the last slopes, integrated exactly over the step.
 
     Adams-Bashforth for steps of any length; as in k-diffusion, begun with an Euler step.
@@ -91,13 +82,7 @@ def lms_weights(nodes: Sequence[float], start: float, end: float) -> list[float]
 
 
 @torch.inference_mode()
-def unipc(
-    denoise: Denoise,
-    x: Tensor,
-    sigmas: Sequence[float],
-    *,
-    order: int = 2,
-) -> Iterator[Step]:
+def unipc(denoise: Denoise, x: Tensor, sigmas: Sequence[float], *, order: int = 2) -> Steps:
     """UniPC with B(h) = e^h - 1 ("bh2"): a multistep predictor, corrected by the next evaluation.
 
     Zhao et al. 2023, algorithms 7 and 8 (predicting x0), https://arxiv.org/abs/2302.04867. The
@@ -105,7 +90,8 @@ def unipc(
     """
     total = len(sigmas) - 1
     past: list[tuple[float, Tensor]] = []  # (sigma, x0), newest first, at most `order`
-    base, scale, differences = x, 0.0, list[Tensor]()  # of the step before, for its correction
+    base, scale = x, 0.0  # these four are the step before's, kept for its correction
+    differences: list[Tensor] = []
     correction: list[float] = []
     for i in range(total):
         sigma, to = sigmas[i], sigmas[i + 1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -22,8 +22,11 @@ class Step:
     denoised: Tensor  # [b, 4, h, w], the clean latent as guessed at the step's beginning
 
 
+Steps = Generator[Step, None, None]
+
+
 def toward(x: Tensor, x0: Tensor, sigma: float, to: float) -> Tensor:
-    """Euler's step of the probability-flow ODE dx/dsigma = (x - x0) / sigma; x0 itself at to = 0."""
+    """Euler's step of the probability-flow ODE dx/dsigma = (x - x0) / sigma; x0 at to = 0."""
     return x0 + (x - x0) * (to / sigma)
 
 
@@ -42,7 +45,5 @@ def renoised(x: Tensor, noise: Fresh | None, up: float) -> Tensor:
     if up == 0:
         return x
     if noise is None:
-        raise ValueError(
-            "eta is above 0 and noise is None; give noise=Noise(seeds, shape) or eta=0"
-        )
+        raise ValueError("noise is None, and eta asks for some: give noise=Noise(seeds, shape)")
     return x + noise().to(x) * up
