@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sdnb.images import read
-    from sdnb.pipeline import Result, generate, img2img, inpaint, load, run, txt2img, upscale
+    from sdnb.loading import load
+    from sdnb.pipeline import generate, run
     from sdnb.request import Request
+    from sdnb.result import Result
+    from sdnb.verbs import img2img, inpaint, txt2img, upscale
 
 __version__ = "0.1.0"
 
@@ -24,15 +27,15 @@ __version__ = "0.1.0"
 # their lines here when their modules come.
 _HOMES = {
     "Request": "sdnb.request",
-    "Result": "sdnb.pipeline",
+    "Result": "sdnb.result",
     "generate": "sdnb.pipeline",
-    "img2img": "sdnb.pipeline",
-    "inpaint": "sdnb.pipeline",
-    "load": "sdnb.pipeline",
+    "img2img": "sdnb.verbs",
+    "inpaint": "sdnb.verbs",
+    "load": "sdnb.loading",
     "read": "sdnb.images",
     "run": "sdnb.pipeline",
-    "txt2img": "sdnb.pipeline",
-    "upscale": "sdnb.pipeline",
+    "txt2img": "sdnb.verbs",
+    "upscale": "sdnb.verbs",
 }
 _MODULES = ("diffusion", "images", "prompt", "request")
 

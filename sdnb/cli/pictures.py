@@ -8,6 +8,7 @@ import secrets
 import sys
 from collections.abc import Sequence
 
+import sdnb
 from sdnb import prompt
 from sdnb.cli import flags
 from sdnb.cli.parser import InputError, input_stage
@@ -67,18 +68,19 @@ def _run(args: argparse.Namespace) -> int:
         _say(note)
     with input_stage():
         wanted = requests(args)
-    from sdnb import pipeline  # torch comes with it
-
-    with input_stage():
-        model = pipeline.load(
+    with input_stage():  # from here on torch is there
+        model = sdnb.load(
             args.ckpt,
             memory=args.memory,
             precision=args.precision,
             vae=args.vae,
             config=args.config,
         )
+    for note in model.notes:
+        _say(f"note: {note}")
     for request in wanted:
-        result = pipeline.generate(model, request)
+        with input_stage():
+            result = sdnb.generate(model, request)
         for note in result.notes:
             _say(f"note: {note}")
         if not args.skip_save:
