@@ -1,0 +1,8 @@
+"""Reading what people have: `.ckpt`, `.safetensors`, diffusers folders, hub ids, as one `Checkpoint`."""
+
+from sdnb.checkpoint.errors import CheckpointError
+from sdnb.checkpoint.fill import Tensors, fill
+from sdnb.checkpoint.reader import Checkpoint, read
+from sdnb.checkpoint.tensors import LazyTensor
+
+__all__ = ["Checkpoint", "CheckpointError", "LazyTensor", "Tensors", "fill", "read"]

@@ -1,0 +1,22 @@
+"""The one error of this package: what was found, where, and what to do about it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class CheckpointError(ValueError):
+    """A file that cannot be used as asked. The message says what it is and the way out."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`" (did you mean 'x'?)"`, or nothing when no known word is near."""
+    match = difflib.get_close_matches(word, list(known), n=1)
+    return f" (did you mean {match[0]!r}?)" if match else ""
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Names in one line; a long list is cut and counted, never silently shortened."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown}, and {len(names) - most} more"

@@ -1,0 +1,199 @@
+"""`read`: from a path, a folder or a hub id to a `Checkpoint`, whose weights are still on disk."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sdnb.checkpoint import detect, hub, names
+from sdnb.checkpoint.configs import Overrides, merged, read_config
+from sdnb.checkpoint.errors import CheckpointError
+from sdnb.checkpoint.fill import Tensors, compare
+from sdnb.checkpoint.folders import read_component, read_folder
+from sdnb.checkpoint.single import Parts, Weights, read_single, read_weights
+from sdnb.checkpoint.tensors import keep_open
+from sdnb.model.config import ModelConfig
+
+FILES = (".ckpt", ".safetensors", ".pt", ".pth", ".bin")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model that was recognised and checked against its architecture; no weight was read yet.
+
+    Names: `unet` and `vae` are CompVis' without prefix, `text` is transformers' without `text_model.`.
+    `fingerprint` tells models apart in a picture's record: sha256 over the names, shapes, types and a sample of
+    every tensor. It does not depend on the container or its naming, but on the types: an fp16 copy differs.
+    """
+
+    name: str
+    path: Path
+    config: ModelConfig
+    unet: Tensors
+    vae: Tensors
+    text: Tensors
+    tokenizer: Path | None  # a folder; None: CLIP's own, which ships with the package
+    fingerprint: str
+    notes: list[str] = field(default_factory=list)
+
+
+def read(
+    source: str | Path,
+    *,
+    vae: str | Path | None = None,
+    config: str | Path | ModelConfig | Mapping[str, Any] | None = None,
+) -> Checkpoint:
+    """A checkpoint as people have it: `.ckpt`, `.safetensors`, a diffusers folder, or a hub id.
+
+    `vae` is another VAE (file or folder) in place of the model's own. `config` is a YAML in our layout or
+    CompVis' (or a ModelConfig, or a mapping); without it, a YAML of the same stem beside a file, or
+    `sdnb.yaml` inside a folder, is picked up.
+
+    Raises CheckpointError, which says what was found and what to do.
+    """
+    path, name = locate(source)
+    parts = read_folder(path) if path.is_dir() else read_single(path)
+    if vae is not None:
+        parts.vae, changes = read_vae(vae, parts.notes)
+        parts.overrides = merged(parts.overrides, {"vae": {}}, changes)
+    elif not parts.vae:
+        raise CheckpointError(f"{path} has no VAE. Give one: load({str(source)!r}, vae=...).")
+    said = read_config(config) if config is not None else _beside(path, parts.notes)
+    return _assembled(name, path, parts, said)
+
+
+def _assembled(name: str, path: Path, parts: Parts, said: Overrides) -> Checkpoint:
+    """Configuration, then the strict check of every name and shape, then the fingerprint."""
+    unet, vae = parts.unet, _modern(parts.vae)
+    text = {n.removeprefix("text_model."): t for n, t in parts.text.items() if not _no_weight(n)}
+    try:
+        settled = detect.model_config(
+            *({n: t.shape for n, t in part.items()} for part in (unet, vae, text)),
+            merged(parts.overrides, said),
+        )
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    unet = _canonical(names.unet_table(settled.unet), unet, f"denoiser (unet) of {path}")
+    vae = _canonical(names.vae_table(settled.vae), vae, f"VAE of {path}")
+    text = _canonical(names.text_table(settled.text), text, f"text encoder of {path}")
+    return Checkpoint(
+        name=name,
+        path=path,
+        config=settled,
+        unet=unet,
+        vae=vae,
+        text=text,
+        tokenizer=parts.tokenizer,
+        fingerprint=fingerprint({"unet": unet, "vae": vae, "text": text}),
+        notes=parts.notes,
+    )
+
+
+def _canonical(rows: list[names.Row], found: Weights, what: str) -> Weights:
+    """`found` in CompVis' names and shapes. Raises CheckpointError, in the file's own names, unless it fits."""
+    theirs = any(".down_blocks." in f".{name}" for name in found)
+    wanted = {(row.diffusers if theirs else row.compvis): row for row in rows}
+    shaped = {}
+    for name, tensor in found.items():
+        row = wanted.get(name)
+        if row is not None and row.flat and tensor.shape == row.shape[:2]:
+            tensor = tensor.reshaped(row.shape)
+        shaped[name] = tensor
+    compare(
+        {name: row.shape for name, row in wanted.items()},
+        {n: t.shape for n, t in shaped.items()},
+        what,
+    )
+    whole = [name for name, tensor in shaped.items() if not tensor.dtype.is_floating_point]
+    if whole:
+        raise CheckpointError(
+            f"the {what}: {whole[0]} is {shaped[whole[0]].dtype}, not a floating-point type"
+        )
+    return {row.compvis: shaped[name] for name, row in wanted.items()}
+
+
+def _modern(vae: Weights) -> Weights:
+    """A VAE's weights without prefix, its attention named as diffusers names it today."""
+    out = {}
+    for name, tensor in vae.items():
+        for old, new in names.OLD_VAE_ATTENTION.items():
+            name = name.replace(old, new)
+        out[name] = tensor
+    return out
+
+
+def _no_weight(name: str) -> bool:
+    return name.endswith("embeddings.position_ids") or name in (
+        "text_projection.weight",
+        "logit_scale",
+    )
+
+
+def fingerprint(parts: Mapping[str, Tensors]) -> str:
+    """sha256 (hex) over sorted names, shapes, types and up to 4 KiB from the middle of each tensor."""
+    digest = hashlib.sha256()
+    with keep_open():
+        for part in sorted(parts):
+            for name in sorted(parts[part]):
+                tensor = parts[part][name]
+                digest.update(f"{part}.{name} {list(tensor.shape)} {tensor.dtype}\n".encode())
+                digest.update(tensor.sample())
+    return digest.hexdigest()
+
+
+# -- where things are ----------------------------------------------------------------------------------
+def locate(source: str | Path) -> tuple[Path, str]:
+    """The file or folder of `source`, and the model's name. A hub id is downloaded."""
+    path = Path(source).expanduser()
+    if path.exists():
+        path = path.resolve() if path.name in ("", ".", "..") else path
+        return path, path.stem if path.is_file() else path.name
+    if isinstance(source, str) and hub.is_id(source) and path.suffix.lower() not in FILES:
+        return hub.download(source), source
+    folder = path.parent if path.parent.is_dir() else Path()
+    near = difflib.get_close_matches(path.name, [child.name for child in folder.iterdir()], n=3)
+    hint = f" In {folder.resolve()} there is {', '.join(near)}." if near else ""
+    raise CheckpointError(
+        f"there is no file or folder {str(source)!r}.{hint} Expected a .ckpt or .safetensors file, a diffusers "
+        "folder, or a hub id such as 'owner/name'."
+    )
+
+
+def _beside(path: Path, notes: list[str]) -> Overrides:
+    """The overrides of the YAML that lies with the model, if one does."""
+    if path.is_dir():
+        candidates = [path / "sdnb.yaml"]
+    else:
+        candidates = [path.with_suffix(".yaml"), path.with_suffix(".yml")]
+    for candidate in candidates:
+        if candidate.is_file():
+            notes.append(f"configuration from {candidate.name}")
+            return read_config(candidate)
+    return {}
+
+
+def read_vae(source: str | Path, notes: list[str]) -> tuple[Weights, Overrides]:
+    """A VAE alone: a file, a folder with its `config.json`, or a whole model whose VAE is taken."""
+    path, _ = locate(source)
+    if path.is_dir():
+        folder = path / "vae" if (path / "vae").is_dir() else path
+        weights, overrides = read_component(folder, "vae", notes)
+    else:
+        weights, more = read_weights(path)
+        notes += more
+        overrides = {}
+    for prefix in ("first_stage_model.", "vae."):
+        if any(name.startswith(prefix) for name in weights):
+            weights = {
+                n.removeprefix(prefix): t for n, t in weights.items() if n.startswith(prefix)
+            }
+    weights = {n: t for n, t in weights.items() if not n.startswith(("loss.", "model_ema."))}
+    if not any(name.startswith("decoder.") for name in weights):
+        raise CheckpointError(
+            f"vae={str(source)!r} has no VAE in it (no decoder.* among its weights)."
+        )
+    return weights, overrides
