@@ -50,7 +50,7 @@ def test_names_and_etas_are_those_of_a_request():
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_n_steps_are_n_steps(name, schedule):
     noise = Noise([1], [1, 1, 2])
-    for n in [*range(1, 41), 101, 150, 333, 501, 999, 1000]:
+    for n in [*range(1, 13), 30, 36, 101, 150, 333, 501, 999, 1000]:
         levels = sigmas(schedule, n, SCHEDULE)
         steps = run(name, trivial, torch.ones(1, 1, 1, 2), levels, noise=noise)
         assert [step.index for step in steps] == list(range(n))
@@ -374,7 +374,7 @@ def test_consistency_sampling_is_exact_at_any_number_of_steps():
 
 @pytest.mark.parametrize("name", STOCHASTIC)
 def test_samples_have_the_mean_and_variance_of_the_data(name):
-    count, levels = 200_000, karras(200)
+    count, levels = 100_000, karras(100)
     model = gaussian.consistent if name == "lcm" else gaussian.denoise
     generator = torch.Generator().manual_seed(0)
 
@@ -384,7 +384,7 @@ def test_samples_have_the_mean_and_variance_of_the_data(name):
     x = gaussian.MEAN + noise() * math.hypot(gaussian.STD, levels[0])
     end = run(name, model, x, levels, eta=1.0, noise=noise)[-1].x
     variance = gaussian.STD**2 + levels[-1] ** 2
-    bias = moment_errors(name, levels, 1.0, model)[1]  # 200 steps are not infinitely many
-    assert abs(bias) < 0.05 * variance
+    bias = moment_errors(name, levels, 1.0, model)[1]  # 100 steps are not infinitely many
+    assert abs(bias) < 0.08 * variance
     assert abs(end.mean() - gaussian.MEAN) < 5 * math.sqrt(variance / count)
     assert abs(end.var() - variance - bias) < 5 * variance * math.sqrt(2 / count)

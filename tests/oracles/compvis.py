@@ -1,8 +1,8 @@
 """The original's DDIM and PLMS, written out from the papers in its own coordinates.
 
 x here is variance preserving (x = sqrt(a) x0 + sqrt(1 - a) noise), a the cumulative product of
-alphas, and every loop runs over the original's timesteps: `range(0, 1000, 1000 // n) + 1` downwards,
-each with the a of its own and of the next timestep, the last one with a at t = 0.
+alphas, and every loop runs down the original's timesteps, `range(0, 1000, 1000 // n) + 1`, each
+with the a of its own and of the next timestep, the last one with a at t = 0.
 DDIM: equations 12 and 16 of https://arxiv.org/abs/2010.02502. PLMS: the pseudo linear multistep of
 https://arxiv.org/abs/2202.09778, begun with two evaluations as in CompVis' repository.
 """
@@ -32,7 +32,7 @@ def _ddim_step(x, e, a, a_next, eta=0.0, noise=None):
 
 
 def ddim(eps, x, n, eta=0.0, noise=None):
-    """x [b, 4, h, w] of unit variance; eps(x, t) the network; noise() a fresh draw for each step."""
+    """x [b, 4, h, w] of unit variance; eps(x, t) the network; noise() a fresh draw."""
     for t, a, a_next in path(n):
         x = _ddim_step(x, eps(x, t), a, a_next, eta, noise() if eta else None)
     return x
