@@ -29,10 +29,8 @@ def img2img(argv: Sequence[str]) -> int:
 def requests(args: argparse.Namespace) -> list[Request]:
     """What the flags ask for: a request for each prompt and turn, the seeds going on through all.
 
-    Raises ValueError or TypeError that names the flag, OSError for a file that cannot be read.
+    Raises InputError that names the flag, OSError for a file that cannot be read.
     """
-    from sdnb import images
-
     seed = secrets.randbits(32) if args.seed is None else args.seed
     wanted: list[Request] = []
     try:
@@ -47,9 +45,9 @@ def requests(args: argparse.Namespace) -> list[Request]:
             eta=args.ddim_eta,
             seed=seed,
             count=args.n_samples,
-            image=None if args.image is None else images.picture(args.image),
+            image=None if args.image is None else sdnb.images.picture(args.image),
             strength=args.strength,
-            mask=None if args.mask is None else images.mask(args.mask),
+            mask=None if args.mask is None else sdnb.images.mask(args.mask),
             invert=args.invert,
             feather=args.feather,
         )
@@ -59,7 +57,7 @@ def requests(args: argparse.Namespace) -> list[Request]:
             advance = 0 if args.fixed_code else len(wanted) * base.count
             wanted.append(base.but(prompt=text, seed=seed + advance))
     except (ValueError, TypeError) as error:
-        raise type(error)(_with_flag(str(error))) from error
+        raise InputError(_with_flag(str(error))) from error
     return wanted
 
 
@@ -68,8 +66,9 @@ def _run(args: argparse.Namespace) -> int:
         _say(note)
     with input_stage():
         wanted = requests(args)
-    with input_stage():  # from here on torch is there
-        model = sdnb.load(
+        if not args.skip_save:  # an hour's pictures are not lost to a folder that cannot be
+            args.outdir.mkdir(parents=True, exist_ok=True)
+        model = sdnb.load(  # from here on torch is there
             args.ckpt,
             memory=args.memory,
             precision=args.precision,
