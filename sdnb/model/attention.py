@@ -24,7 +24,7 @@ def sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 def sliced(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Plain matrix products over slices of queries. On a CPU this beats the fused kernel for narrow heads."""
+    """Plain matrix products over slices of queries, for devices without a fused kernel."""
     b, h, n, d = q.shape
     q, k, v = (x.reshape(b * h, -1, d) for x in (q * d**-0.5, k, v))  # [b*h, n, d]
     rows = max(1, SLICE_ELEMENTS // (b * h * k.shape[1]))

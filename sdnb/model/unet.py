@@ -80,6 +80,7 @@ class TransformerBlock(nn.Module):
 
     def forward(self, x: Tensor, keys: tuple[Tensor, Tensor]) -> Tensor:  # [b, n, c]
         x = x + self.attn1(self.norm1(x))
+        x = _for_each_text(x, len(keys[0]))  # here the texts part: what came before is shared
         x = x + self.attn2(self.norm2(x), keys)
         return x + self.ff(self.norm3(x))
 
@@ -101,8 +102,13 @@ class SpatialTransformer(nn.Module):
         b, h, w, c = y.shape
         for block in self.transformer_blocks:
             y = block(y.reshape(b, h * w, c), keys)
-        y = _pointwise(self.proj_out, y.view(b, h, w, c))
-        return y.permute(0, 3, 1, 2) + x
+        y = _pointwise(self.proj_out, y.view(-1, h, w, c))
+        return y.permute(0, 3, 1, 2) + _for_each_text(x, len(y))
+
+
+def _for_each_text(x: Tensor, count: int) -> Tensor:
+    """Repeat `[b, ...]` to `[count, ...]`: all pictures with the first text, all with the second."""
+    return x if len(x) == count else x.repeat(count // len(x), *[1] * (x.ndim - 1))
 
 
 def _pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
@@ -116,12 +122,12 @@ class ResBlock(nn.Module):
     def __init__(self, width_in: int, width: int, time_dim: int, groups: int) -> None:
         super().__init__()
         self.in_layers = nn.Sequential(
-            nn.GroupNorm(groups, width_in), nn.SiLU(), nn.Conv2d(width_in, width, 3, padding=1)
+            nn.GroupNorm(groups, width_in), nn.SiLU(inplace=True), nn.Conv2d(width_in, width, 3, padding=1)
         )
         self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(time_dim, width))
         self.out_layers = nn.Sequential(
             nn.GroupNorm(groups, width),
-            nn.SiLU(),
+            nn.SiLU(inplace=True),  # on the norm's own output
             nn.Identity(),
             nn.Conv2d(width, width, 3, padding=1),
         )
@@ -130,7 +136,9 @@ class ResBlock(nn.Module):
         )
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
-        h = self.in_layers(x) + self.emb_layers(emb)[:, :, None, None]  # [b, c, h, w]
+        norm, act, conv = self.in_layers
+        bias = conv.bias + self.emb_layers(emb)[0]  # one time for the whole batch: it is a bias
+        h = F.conv2d(act(norm(x)), conv.weight, bias, padding=1)  # [b, c, h, w]
         return self.out_layers(h) + self.skip_connection(x)
 
 
@@ -162,7 +170,8 @@ class UNet(nn.Module):
     """`model(x, t, text)` predicts the noise in `x` at time `t`.
 
     `x` is `[b, in_channels, h, w]` (any h and w from 8), `t` a time in 0..999 (fractions are fine), `text` what
-    `prepare(context)` returned; the result is `[b, out_channels, h, w]`. All in the weights' dtype.
+    `prepare(context)` returned, of k * b texts; the result is `[k * b, out_channels, h, w]`, all in the weights'
+    dtype. With k = 2 (guidance) the layers before the first text attention run once for both texts.
     """
 
     def __init__(self, config: UNetConfig) -> None:
@@ -180,7 +189,7 @@ class UNet(nn.Module):
         self._build_up(widths)
         self.out = nn.Sequential(
             nn.GroupNorm(config.groups, first),
-            nn.SiLU(),
+            nn.SiLU(inplace=True),
             nn.Conv2d(first, config.out_channels, 3, padding=1),
         )
 
@@ -241,7 +250,7 @@ class UNet(nn.Module):
             skips.append(x)
         x = _run(self.middle_block, x, emb, keys)
         for block in self.output_blocks:
-            x = torch.cat([x, skips.pop()], dim=1)
+            x = torch.cat([x, _for_each_text(skips.pop(), len(x))], dim=1)
             x = _run(block, x, emb, keys, skips[-1].shape[2:] if skips else None)
         return self.out(x)
 

@@ -1,0 +1,158 @@
+"""The picture and the mask of a request, fitted to the size that will be generated. PIL, no torch.
+
+Fitting never happens in silence: what was done to the input is returned as notes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PIL import Image, ImageChops, ImageFilter, ImageOps
+
+from sdnb import images
+from sdnb.request import Request
+
+_LATENT = 8  # pixels a latent cell
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """What img2img and inpainting start from; all of the size that is generated."""
+
+    picture: Image.Image  # RGB
+    mask: Image.Image | None  # L: 255 is made anew, 0 is kept, between is a mixture
+    crop: tuple[int, int]  # the size of the result: smaller where the picture was padded
+
+    def latent_mask(self) -> Image.Image | None:
+        """The mask at an eighth of the size: means over whole cells, so that nothing leaks over a rim."""
+        if self.mask is None:
+            return None
+        w, h = self.mask.size
+        return self.mask.resize((w // _LATENT, h // _LATENT), Image.Resampling.BOX)
+
+    def masked_picture(self) -> Image.Image:
+        """The picture with mid-grey where it is made anew: what a 9-channel inpainting model sees."""
+        if self.mask is None:
+            return Image.new("RGB", self.picture.size, (127, 127, 127))
+        hole = self.mask.point(lambda v: 255 if v >= 128 else 0)
+        grey = Image.new("RGB", self.picture.size, (127, 127, 127))
+        return Image.composite(grey, self.picture, hole)
+
+    def finish(self, image: Image.Image) -> Image.Image:
+        """Put the kept pixels back, bit for bit, and cut the padding off."""
+        if self.mask is not None:
+            image = Image.composite(image, self.picture, self.mask)
+        return image if image.size == self.crop else image.crop((0, 0, *self.crop))
+
+
+def fit(request: Request) -> tuple[Canvas | None, list[str]]:
+    """The canvas of a resolved request (None without a picture) and notes on what was adapted.
+
+    A picture whose size is the request's, rounded up to multiples of 8, is padded with its own rim and the
+    result cut back, so every pixel keeps its place; any other size is resized (Lanczos). A mask is resized to
+    the picture (no smoothing beyond bilinear, so black stays black a pixel away from a rim).
+    """
+    if request.image is None:
+        return None, []
+    size = _size(request)
+    picture, notes = _flat(images.open(request.image))
+    original = picture.size
+    mask, mask_notes = _mask(request, original)
+    picture, fitted = _fitted(picture, size, Image.Resampling.LANCZOS)
+    if mask is not None:
+        mask, _ = _fitted(mask, size, Image.Resampling.BILINEAR)
+        mask = _feathered(mask, request.feather)
+    crop = original if _rounded_up(original) == size else size
+    return Canvas(picture, mask, crop), notes + fitted + mask_notes
+
+
+def _size(request: Request) -> tuple[int, int]:
+    if request.width is None or request.height is None:
+        raise ValueError("the request has no size yet: resolve it first (request.resolved(...))")
+    return request.width, request.height
+
+
+def _rounded_up(size: tuple[int, int]) -> tuple[int, int]:
+    return -size[0] // _LATENT * -_LATENT, -size[1] // _LATENT * -_LATENT
+
+
+def _flat(picture: Image.Image) -> tuple[Image.Image, list[str]]:
+    """RGB; transparent parts on white."""
+    if "A" not in picture.getbands():
+        return picture.convert("RGB"), []
+    rgba = picture.convert("RGBA")
+    if rgba.getchannel("A").getextrema()[0] == 255:
+        return rgba.convert("RGB"), []
+    white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+    note = "The picture has transparent parts: they were put on white."
+    return Image.alpha_composite(white, rgba).convert("RGB"), [note]
+
+
+def _fitted(
+    picture: Image.Image, size: tuple[int, int], filter_: Image.Resampling
+) -> tuple[Image.Image, list[str]]:
+    was = picture.size
+    if was == size:
+        return picture, []
+    if _rounded_up(was) == size:
+        return _padded(picture, size), [
+            f"The picture is {was[0]}x{was[1]}: padded to {size[0]}x{size[1]} (multiples of "
+            f"{_LATENT}) to work on, and cut back to its own size."
+        ]
+    resized = picture.resize(size, filter_)
+    stretch = (size[0] / was[0]) / (size[1] / was[1])
+    if abs(stretch - 1) < 0.02:
+        return resized, []  # the size asked for, in the same proportions
+    return resized, [
+        f"The picture was stretched from {was[0]}x{was[1]} to {size[0]}x{size[1]}; give only width or "
+        "only height to keep its proportions."
+    ]
+
+
+def _padded(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Repeat the last column and row: the net sees no false edge."""
+    w, h = picture.size
+    out = Image.new(picture.mode, size)
+    out.paste(picture, (0, 0))
+    if size[0] > w:
+        column = out.crop((w - 1, 0, w, h)).resize((size[0] - w, h), Image.Resampling.NEAREST)
+        out.paste(column, (w, 0))
+    if size[1] > h:
+        row = out.crop((0, h - 1, size[0], h)).resize(
+            (size[0], size[1] - h), Image.Resampling.NEAREST
+        )
+        out.paste(row, (0, h))
+    return out
+
+
+def _mask(
+    request: Request, picture_size: tuple[int, int]
+) -> tuple[Image.Image | None, list[str]]:
+    """The mask at the picture's own size, white to be made anew."""
+    if request.mask is None:
+        return None, []
+    mask = images.open(request.mask).convert("L")
+    notes = []
+    if mask.size != picture_size:
+        notes.append(
+            f"The mask is {mask.width}x{mask.height}: resized to the picture's "
+            f"{picture_size[0]}x{picture_size[1]}."
+        )
+        mask = mask.resize(picture_size, Image.Resampling.BILINEAR)
+    if request.invert:
+        mask = ImageOps.invert(mask)
+    low, high = mask.getextrema()
+    if high == 0:
+        notes.append("The mask is all black: nothing was made anew. White is what changes.")
+    elif low == 255:
+        notes.append("The mask is all white: the whole picture was made anew.")
+    return mask, notes
+
+
+def _feathered(mask: Image.Image, radius: float) -> Image.Image:
+    """Fade the mask over `radius` pixels on its white side only: black is kept whatever the feather."""
+    if radius <= 0:
+        return mask
+    soft = mask.filter(ImageFilter.GaussianBlur(radius / 2))
+    inner = soft.point(lambda v: max(0, 2 * v - 255))  # a straight rim blurs to a half: start there
+    return ImageChops.darker(mask, inner)

@@ -1,0 +1,136 @@
+"""A checkpoint becomes a `Model`: its three networks on the devices that a memory plan names."""
+
+from __future__ import annotations
+
+import math
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from sdnb import assets, checkpoint
+from sdnb import memory as plans  # `load` has a parameter of the module's name
+from sdnb.diffusion.schedule import NoiseSchedule
+from sdnb.memory import MemoryPlan
+from sdnb.model import attention, text
+from sdnb.model.config import ModelConfig
+from sdnb.model.tokenizer import Tokenizer
+from sdnb.model.unet import UNet
+from sdnb.model.vae import VAE
+
+if TYPE_CHECKING:
+    from sdnb.checkpoint import Checkpoint
+    from sdnb.request import Settings
+
+
+class Model:
+    """A text encoder, a UNet and a VAE, with the plan by which they use memory. Made by `load`."""
+
+    def __init__(
+        self, found: Checkpoint, plan: MemoryPlan, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        self.name = found.name
+        self.fingerprint = found.fingerprint
+        self.config: ModelConfig = found.config
+        self.plan, self.device, self.dtype = plan, device, dtype
+        self.notes: tuple[str, ...] = tuple(found.notes)
+        noise = self.config.noise
+        self.schedule = NoiseSchedule(noise.steps, noise.beta_start, noise.beta_end)
+        self.tokenizer = Tokenizer(found.tokenizer, self.config.text.positions)
+        with torch.device("meta"):
+            self.unet, self.vae = UNet(self.config.unet).eval(), VAE(self.config.vae).eval()
+        self.text = text.build(self.config.text)
+        for part in ("text", "unet", "vae"):
+            module: nn.Module = getattr(self, part)
+            placement = getattr(plan, part)
+            checkpoint.fill(
+                module,
+                getattr(found, part),
+                dtype=torch.float32 if placement == "cpu" else dtype,
+                device=device if placement == "resident" else torch.device("cpu"),
+                what=part,
+            )
+            module.requires_grad_(False)
+        for module in (self.unet, self.vae):
+            attention.use(module, plans.attention(plan, device))
+
+    @property
+    def settings(self) -> Settings:
+        """The size, steps, cfg and sampler that suit this model: what a request takes where it says nothing."""
+        return self.config.settings
+
+    def use(self, part: str) -> AbstractContextManager[torch.device]:
+        """Bracket work with "text", "unet" or "vae"; gives the device to work on."""
+        return plans.use(getattr(self, part), getattr(self.plan, part), self.device)
+
+    def latent_shape(self, width: int, height: int) -> tuple[int, int, int]:
+        """Channels, height and width of the latent of a picture: `[4, h/8, w/8]`."""
+        factor = 2 ** (len(self.config.vae.channels) - 1)
+        return self.config.vae.latent_channels, height // factor, width // factor
+
+    def encode(self, pixels: Tensor, device: torch.device) -> Tensor:
+        """Pixels `[1, 3, h, w]` in -1..1 to latents `[1, 4, h/8, w/8]`, float32 on the model's device."""
+        weights = self.vae.quant_conv.weight
+        pixels = pixels.to(device, weights.dtype, memory_format=torch.channels_last)
+        return self.vae.encode(pixels).to(self.device, torch.float32)
+
+    def decode(self, latent: Tensor, device: torch.device) -> Tensor:
+        """Latents `[1, 4, h/8, w/8]` to pixels `[1, 3, h, w]`, about -1..1."""
+        weights = self.vae.quant_conv.weight
+        return self.vae.decode(latent.to(device, weights.dtype, memory_format=torch.channels_last))
+
+    def unload(self) -> None:
+        """Give the memory back; the model cannot be used afterwards."""
+        for part in ("text", "unet", "vae"):
+            if hasattr(self, part):
+                delattr(self, part)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.unload()
+
+    def __repr__(self) -> str:
+        s = self.settings
+        words = (
+            f"Model({self.name}, {s.width}x{s.height}, {str(self.dtype).removeprefix('torch.')} on "
+            f"{self.device}, memory {self.plan.name!r})"
+        )
+        return "\n".join([words, *(f"  note: {note}" for note in self.notes)])
+
+
+def load(
+    path: str | Path | None = None,
+    memory: str | MemoryPlan = "auto",
+    precision: str = "auto",
+    vae: str | Path | None = None,
+    config: str | Path | ModelConfig | None = None,
+) -> Model:
+    """The model in `path`: a `.ckpt`, a `.safetensors`, a diffusers folder or a hub id; none: the embedded one.
+
+    `memory` is a plan or the name of one ("auto", "cpu", "max", "8gb", "4gb"), `precision` full, half, bf16 or
+    auto, `vae` another autoencoder's file or folder, `config` a YAML that overrides what the weights' shapes say.
+
+    Raises `FileNotFoundError`, `ValueError` and `TypeError`, which say what the file is and what to do.
+    """
+    plan = plans.plan(memory)
+    device = plans.device_of(plan)
+    dtype, notes = plans.dtype(precision, device)
+    found = checkpoint.read(
+        assets.embedded_model() if path is None else path, vae=vae, config=config
+    )
+    if plan is None:
+        parts = (found.text, found.unet, found.vae)
+        numbers = sum(math.prod(t.shape) for part in parts for t in part.values())
+        plan = plans.choose(numbers * dtype.itemsize, device)
+    model = Model(found, plan, device, dtype)
+    model.notes += tuple(notes)
+    return model

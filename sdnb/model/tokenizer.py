@@ -1,0 +1,76 @@
+"""Text to the 77 token ids that CLIP reads, and what did not fit. Imports no torch.
+
+CLIP's own table ships with the package, so that a single-file checkpoint loads with no network; a model
+folder brings its own, in either of the forms that `transformers` writes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tokenizers
+
+_CLIP = Path(__file__).parent / "clip"
+_START, _END = "<|startoftext|>", "<|endoftext|>"
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One text as ids: start, up to 75 tokens, end, then ends until 77."""
+
+    ids: tuple[int, ...]
+    count: int  # tokens of the whole text, without start and end
+    room: int  # how many of them fit: 75
+    dropped: str  # the end of the text that did not fit, or ""
+
+
+class Tokenizer:
+    """CLIP's byte-pair encoding, from a folder of `tokenizer.json`, or `vocab.json` and `merges.txt`.
+
+    Without a folder: CLIP's own 49,408 tokens. Raises `ValueError` when the files cannot be read, or
+    lack CLIP's two marks.
+    """
+
+    def __init__(self, folder: Path | None = None, positions: int = 77) -> None:
+        folder = folder or _CLIP
+        self._bpe = _open(folder)
+        self._bpe.no_truncation()
+        self._bpe.no_padding()
+        self.positions = positions
+        marks = [self._bpe.token_to_id(mark) for mark in (_START, _END)]
+        if None in marks:
+            raise ValueError(
+                f"the tokenizer in {folder} is not CLIP's: it has no {_START} or no {_END}. "
+                "Stable Diffusion 1.x needs a CLIP tokenizer."
+            )
+        self.start, self.end = marks
+
+    @property
+    def size(self) -> int:
+        """How many tokens the table knows."""
+        return int(self._bpe.get_vocab_size(with_added_tokens=True))
+
+    def __call__(self, text: str) -> Tokens:
+        encoding = self._bpe.encode(text, add_special_tokens=False)
+        room = self.positions - 2
+        ids = [self.start, *encoding.ids[:room], self.end]
+        ids += [self.end] * (self.positions - len(ids))
+        count = len(encoding.ids)
+        dropped = text[encoding.offsets[room][0] :] if count > room else ""
+        return Tokens(tuple(ids), count, room, dropped)
+
+
+def _open(folder: Path) -> tokenizers.Tokenizer:
+    path = folder / "tokenizer.json"
+    try:
+        if path.exists():
+            return tokenizers.Tokenizer.from_file(str(path))
+        from transformers import CLIPTokenizerFast
+
+        return CLIPTokenizerFast.from_pretrained(str(folder)).backend_tokenizer
+    except Exception as error:  # both libraries raise bare Exceptions and errors of their own
+        raise ValueError(
+            f"the tokenizer in {folder} cannot be read ({error}). Expected tokenizer.json, or "
+            "vocab.json and merges.txt, as transformers saves them."
+        ) from error

@@ -1,0 +1,230 @@
+"""From a request to pictures: the one place where all parts meet.
+
+`run` is the whole journey, read from top to bottom; `generate` drives it with a progress bar. txt2img, img2img,
+inpainting and upscaling are this one path (`sdnb.verbs` only builds their requests).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from sdnb import memory, pixels, prompt
+from sdnb.canvas import Canvas, fit
+from sdnb.diffusion.denoise import (
+    Denoise,
+    blend,
+    combine,
+    eps_denoiser,
+    guided,
+    inpainting,
+)
+from sdnb.diffusion.noise import Noise, finish, start
+from sdnb.diffusion.samplers import SAMPLERS, Step
+from sdnb.diffusion.schedule import cut, sigmas
+from sdnb.model import text
+from sdnb.progress import bar
+from sdnb.request import Request
+from sdnb.result import Result
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from sdnb.loading import Model
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step done. The last one of a run carries the `result`."""
+
+    step: int  # 1..total; 0 only where there is nothing to do (strength 0)
+    total: int  # steps of the whole run, over all pictures
+    seconds: float  # since the run began
+    latent: Tensor | None = None  # [b, 4, h/8, w/8], the clean latent as guessed now: for previews
+    result: Result | None = None
+
+
+def generate(model: Model, request: Request, progress: bool = True) -> Result:
+    """Make the pictures of `request`, with a progress bar. Ctrl-C, or the kernel's interrupt, stops within a step.
+
+    Raises `ValueError` for what cannot be made, before any work is done.
+    """
+    result = None
+    with closing(run(model, request)) as steps:
+        for at in bar(steps) if progress else steps:
+            result = at.result
+    if result is None:
+        raise RuntimeError("the run ended without a result")  # pragma: no cover
+    return result
+
+
+@torch.inference_mode()
+def run(model: Model, request: Request) -> Generator[Progress, None, None]:
+    """The generator under `generate`: one `Progress` a step. Break off, and close it, whenever you like.
+
+    Raises `ValueError` for what cannot be made, before any work is done.
+    """
+    began = time.perf_counter()
+    request = request.resolved(model.settings)
+    levels = _levels(model, request)
+    canvas, notes = fit(request)
+    batches = _batches(request, model.plan.batch)
+    steps = max(len(levels) - 1, 0)
+    total = steps * len(batches)
+    pictures: list[Image.Image] = []
+    with memory.Peak(model.device) as peak:
+        contexts = _contexts(model, request, notes)
+        given = _given(model, canvas)
+        for done, seeds in enumerate(batches):
+            if not steps and canvas is not None:  # strength 0
+                pictures += [canvas.picture] * len(seeds)
+                continue
+            for step in _steps(model, request, levels, contexts, given, seeds):
+                passed = time.perf_counter() - began
+                yield Progress(done * steps + step.index + 1, total, passed, step.denoised)
+            pictures += _decoded(model, _end(step, given))
+        pictures = [canvas.finish(p) for p in pictures] if canvas else pictures
+        gb = peak.read()
+    seconds = time.perf_counter() - began
+    result = Result(
+        tuple(pictures), request, model.name, model.fingerprint, seconds, gb, tuple(notes)
+    )
+    yield Progress(total, total, seconds, result=result)
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What a run starts from besides noise, on the device."""
+
+    latent: Tensor | None = None  # [1, 4, h/8, w/8] of the picture
+    mask: Tensor | None = None  # [1, 1, h/8, w/8]: 1 is made anew
+    extra: Tensor | None = None  # [1, 5, h/8, w/8] more input channels of an inpainting model
+
+
+def _levels(model: Model, request: Request) -> list[float]:
+    """The sigmas to run; [] for strength 0. Refuses what the sampler could not do."""
+    sampler = SAMPLERS[request.sampler]
+    if request.eta and not sampler.stochastic:
+        takers = ", ".join(name for name, s in SAMPLERS.items() if s.stochastic)
+        raise ValueError(
+            f"eta={request.eta:g} with sampler={request.sampler!r}, which draws no fresh noise; "
+            f"use eta=0, or one of {takers}"
+        )
+    levels = sigmas(request.schedule, request.steps, model.schedule)
+    return levels if request.image is None else cut(levels, request.strength)
+
+
+def _batches(request: Request, most: int) -> list[list[int]]:
+    """The seeds of each pass: image i is the image of seed + i, alone or not."""
+    seeds = [request.seed + i for i in range(request.count)]
+    return [seeds[i : i + most] for i in range(0, len(seeds), most)]
+
+
+def _contexts(model: Model, request: Request, notes: list[str]) -> list[Tensor]:
+    """Encoded prompts `[1, 77, d]`: negative and prompt, or the only one that this cfg needs."""
+    texts = {0.0: [request.negative], 1.0: [request.prompt]}.get(
+        request.cfg, [request.negative, request.prompt]
+    )
+    with model.use("text") as device:
+        return [_context(model, words, device, notes) for words in texts]
+
+
+def _context(model: Model, words: str, device: torch.device, notes: list[str]) -> Tensor:
+    fragments = prompt.parse(words)
+    tokens = [model.tokenizer(fragment.text) for fragment in fragments]
+    for t in tokens:
+        if t.dropped:
+            notes.append(
+                f"The prompt has {t.count} tokens and {t.room} fit; left out: {t.dropped.strip()!r}."
+            )
+    notes += [trap.message for trap in prompt.traps(words)]
+    contexts = text.encode(model.text, tokens, device)  # [n, 77, d]
+    return text.average(contexts, prompt.normalised(fragments))
+
+
+def _given(model: Model, canvas: Canvas | None) -> _Given:
+    """The picture as a latent, the mask at its size, and what a 9-channel model also sees."""
+    nine = model.config.unet.in_channels == 9
+    if canvas is None and not nine:
+        return _Given()
+    if canvas is None:
+        raise ValueError(
+            f"{model.name} is an inpainting model (its UNet has 9 input channels): it needs image= and "
+            "mask=. Use sdnb.inpaint, or load an ordinary checkpoint."
+        )
+    with model.use("vae") as device:
+        latent = model.encode(pixels.tensor(canvas.picture), device)  # [1, 4, h/8, w/8]
+        hole = model.encode(pixels.tensor(canvas.masked_picture()), device) if nine else None
+    small = canvas.latent_mask()
+    mask = None if small is None else pixels.mask_tensor(small).to(latent)  # [1, 1, h/8, w/8]
+    if hole is None:
+        return _Given(latent, mask)
+    seen = torch.ones_like(latent[:, :1]) if mask is None else (mask >= 0.5).to(latent)
+    return _Given(latent, mask, torch.cat([seen, hole], dim=1))
+
+
+@torch.inference_mode()
+def _steps(
+    model: Model,
+    request: Request,
+    levels: Sequence[float],
+    contexts: Sequence[Tensor],
+    given: _Given,
+    seeds: Sequence[int],
+) -> Generator[Step, None, None]:
+    """Denoise one batch; the weights of the UNet are on the device in between, and only then."""
+    noise = Noise(seeds, model.latent_shape(request.width, request.height))
+    with model.use("unet") as device:
+        first = noise().to(device)  # [b, 4, h/8, w/8]
+        begin = given.latent if request.strength < 1 else None  # strength 1 is txt2img
+        x = start(begin, first, levels[0])
+        denoise = _denoiser(model, request.cfg, contexts, given.extra, len(seeds))
+        if given.mask is not None and given.latent is not None:
+            denoise = inpainting(denoise, given.latent, given.mask, first)
+        sampler = SAMPLERS[request.sampler]
+        with closing(sampler(denoise, x, levels, eta=request.eta, noise=noise)) as steps:
+            yield from steps
+
+
+def _denoiser(
+    model: Model, cfg: float, contexts: Sequence[Tensor], extra: Tensor | None, count: int
+) -> Denoise:
+    """`denoise(x, sigma) -> x0` of the model, the prompts and their guidance, for `count` pictures."""
+
+    def one(context: Tensor) -> Denoise:  # [count, 77, d], or twice that: uncond first
+        words = model.unet.prepare(context)
+
+        def predict(x: Tensor, t: float) -> Tensor:
+            if extra is not None:
+                x = torch.cat([x, extra.expand(len(x), -1, -1, -1)], dim=1)  # [b, 9, h/8, w/8]
+            output = model.unet(x.to(model.dtype, memory_format=torch.channels_last), t, words)
+            return output if len(output) == len(x) else combine(*output.float().chunk(2), cfg)
+
+        return eps_denoiser(predict, model.schedule, model.config.noise.prediction)
+
+    each = [context.expand(count, -1, -1) for context in contexts]
+    if len(each) == 1:
+        return one(each[0])
+    if model.plan.together:
+        return one(torch.cat(each))
+    return guided(one(each[1]), one(each[0]), cfg)
+
+
+def _end(step: Step, given: _Given) -> Tensor:
+    """The latents to decode; where a picture was to be kept, exactly its own."""
+    x = finish(step.x, step.sigma)
+    if given.mask is not None and given.latent is not None:
+        x = blend(given.latent, x, given.mask)
+    return x
+
+
+def _decoded(model: Model, latents: Tensor) -> list[Image.Image]:
+    """One at a time: the decoder's features are the largest tensors of the whole run."""
+    with model.use("vae") as device:
+        return [pixels.image(model.decode(x[None], device)) for x in latents]

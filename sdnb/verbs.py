@@ -1,0 +1,75 @@
+"""txt2img, img2img, inpaint, upscale: each only builds a `Request` and hands it to `generate`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sdnb import images
+from sdnb.pipeline import generate
+from sdnb.request import Request
+from sdnb.result import Result
+
+if TYPE_CHECKING:
+    from sdnb.images import Source
+    from sdnb.loading import Model
+
+
+def txt2img(model: Model, prompt: str = "", *, progress: bool = True, **fields: Any) -> Result:
+    """Pictures from words. `fields` are `Request`'s: steps, cfg, seed, count, width, height, negative, sampler..."""
+    return generate(model, Request(prompt).but(**fields), progress)
+
+
+def img2img(
+    model: Model, prompt: str = "", *, image: Source, progress: bool = True, **fields: Any
+) -> Result:
+    """Pictures from words and a picture: a path, a PIL image, an array, PNG bytes or a `Result`.
+
+    `strength` says how much is made anew: 0 returns the picture, 1 ignores it (0.75, as in the original).
+    """
+    request = Request(prompt, image=images.picture(image))
+    return generate(model, request.but(**fields), progress)
+
+
+def inpaint(
+    model: Model,
+    prompt: str = "",
+    *,
+    image: Source,
+    mask: Source,
+    progress: bool = True,
+    **fields: Any,
+) -> Result:
+    """Make the white part of `mask` anew (`invert=True`: the black part); every other pixel is kept bit for bit.
+
+    `feather` fades the rim over so many pixels, on the side that is made anew.
+    """
+    request = Request(prompt, image=images.picture(image), mask=images.mask(mask))
+    return generate(model, request.but(**fields), progress)
+
+
+def upscale(
+    model: Model,
+    image: Source,
+    *,
+    width: int | None = None,
+    height: int | None = None,
+    strength: float = 0.5,
+    index: int = 0,
+    progress: bool = True,
+    **fields: Any,
+) -> Result:
+    """A larger picture of the same: resized (Lanczos), then polished by img2img with its own prompt.
+
+    A `Result` brings its prompt, seed and settings (`index` says which of its pictures); any other picture
+    takes them from `fields`. Without a size: twice the picture's.
+    """
+    base = Request()
+    if isinstance(image, Result):
+        made = image.request
+        base = made.but(mask=None, invert=False, feather=0.0, count=1, seed=made.seed + index)
+        image = image.images[index]
+    png = images.picture(image)
+    if width is None and height is None:
+        width, height = (side * 2 // 8 * 8 for side in images.open(png).size)
+    request = base.but(image=png, width=width, height=height, strength=strength)
+    return generate(model, request.but(**fields), progress)
