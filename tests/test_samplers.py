@@ -9,9 +9,10 @@ import pytest
 import torch
 from oracles import gaussian
 from oracles.network import RandomNetwork
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from sdnb import request
-from sdnb.diffusion.denoise import eps_denoiser
+from sdnb.diffusion.denoise import eps_denoiser, guided, inpainting
 from sdnb.diffusion.noise import Noise
 from sdnb.diffusion.samplers import SAMPLERS, Step
 from sdnb.diffusion.samplers.multistep import lms, lms_weights, unipc
@@ -199,6 +200,41 @@ def test_image_i_of_a_batch_is_the_image_of_its_seed(name):
         return run(name, denoise, noise() * levels[0], levels, noise=noise)[-1].x
 
     assert (image([7, 8, 9])[1] - image([8])[0]).abs().max() < 1e-5
+
+
+class NoReadBack(TorchDispatchMode):
+    """Fails where a tensor's value becomes Python's: on a GPU, that waits for all work queued."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function.overloadpacket.__name__
+        assert name not in {"_local_scalar_dense", "nonzero", "equal", "is_nonzero"}, name
+        return function(*args, **(kwargs or {}))
+
+
+def test_reading_back_is_noticed():
+    with NoReadBack(), pytest.raises(AssertionError, match="_local_scalar_dense"):
+        float(torch.ones(1))
+
+
+@pytest.mark.parametrize("device", ["cpu", *(["cuda"] if torch.cuda.is_available() else [])])
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_step_waits_for_no_device(name, device):
+    denoise = eps_denoiser(RandomNetwork(dtype=torch.float32).to(device), SCHEDULE)
+    noise = Noise([1, 2], SHAPE)
+    x = noise().to(device)
+    fixed, mask = noise().to(device), (noise()[:1, :1] > 0).float().to(device)
+    denoise = inpainting(guided(denoise, lambda x, _sigma: x * 0.5, 7.5), x, mask, fixed)
+    steps = SAMPLERS[name](denoise, x * 14, sigmas("karras", 6, SCHEDULE), noise=noise)
+    before = torch.cuda.get_sync_debug_mode() if device == "cuda" else 0
+    try:
+        if device == "cuda":
+            torch.cuda.set_sync_debug_mode("error")
+        with NoReadBack():
+            last = list(steps)[-1]
+    finally:
+        if device == "cuda":
+            torch.cuda.set_sync_debug_mode(before)
+    assert last.x.isfinite().all()
 
 
 # -- errors -----------------------------------------------------------------------------------

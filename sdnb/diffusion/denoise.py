@@ -85,9 +85,9 @@ def guided_together(both: Denoise, cfg: float) -> Denoise:
 def blend(kept: Tensor, new: Tensor, mask: Tensor) -> Tensor:
     """`new` where mask is 1, `kept` where it is 0, both exactly; a mixture between.
 
-    kept, new [b, 4, h, w]; mask [b or 1, 1, h, w] in 0..1.
+    kept, new [b or 1, 4, h, w]; mask [b or 1, 1, h, w] in 0..1; floats of one dtype and device.
     """
-    return torch.lerp(kept, new, mask.to(new))
+    return torch.lerp(kept, new, mask)
 
 
 def inpainting(denoise: Denoise, latent: Tensor, mask: Tensor, noise: Tensor) -> Denoise:
@@ -98,8 +98,8 @@ def inpainting(denoise: Denoise, latent: Tensor, mask: Tensor, noise: Tensor) ->
     there exactly; x still carries rounding and the last sigma's noise: end a run with
     `blend(latent, finish(x, sigma), mask)`.
 
-    latent, noise [b, 4, h, w]; mask [b or 1, 1, h, w]. RePaint's known-region step (Lugmayr et al.
-    2022, https://arxiv.org/abs/2201.09865, equation 8), with the noise drawn once.
+    latent, noise [b or 1, 4, h, w]; mask [b or 1, 1, h, w]. RePaint's known-region step (Lugmayr et
+    al. 2022, https://arxiv.org/abs/2201.09865, equation 8), with the noise drawn once.
     """
 
     def denoise_inside(x: Tensor, sigma: float) -> Tensor:

@@ -72,9 +72,9 @@ def lcm(
     """Multistep consistency sampling: jump to the clean latent, put noise back, jump again.
 
     Luo et al. 2023, algorithm 3, https://arxiv.org/abs/2310.04378. eta 1 is the paper's (all noise
-    fresh); below 1 the rest is the noise that was there, as in TCD, https://arxiv.org/abs/2402.19159.
-    The paper's boundary scalings c_skip and c_out are left out: at timestep t they move x0 by
-    1 / (400 t^2) of x, below 1e-6 from t = 50 up.
+    fresh); below 1 the rest is the noise that was there, as in TCD's sampler (Zheng et al. 2024,
+    https://arxiv.org/abs/2402.19159). The paper's boundary scalings c_skip and c_out are left out:
+    at timestep t they move x0 by 1 / (400 t^2) of x, below 1e-6 from t = 50 up.
     """
     total = len(sigmas) - 1
     for i in range(total):

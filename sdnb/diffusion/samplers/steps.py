@@ -46,4 +46,5 @@ def renoised(x: Tensor, noise: Fresh | None, up: float) -> Tensor:
         return x
     if noise is None:
         raise ValueError("noise is None, and eta asks for some: give noise=Noise(seeds, shape)")
-    return x + noise().to(x) * up
+    fresh = noise().to(x, non_blocking=x.is_cuda)  # from pageable memory: staged, so safe, no wait
+    return x + fresh * up
