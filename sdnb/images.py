@@ -21,7 +21,16 @@ from PIL import Image, PngImagePlugin
 
 from sdnb import checks, files, parameters, prompt
 from sdnb.request import Request
-from sdnb.sources import MAX_PIXELS, Source, existing, mask, open, picture, sha256  # noqa: A004
+from sdnb.sources import (
+    MAX_PIXELS,
+    Source,
+    existing,
+    mask,
+    open,  # noqa: A004
+    opened,
+    picture,
+    sha256,
+)
 
 if TYPE_CHECKING:
     import os
@@ -110,7 +119,7 @@ def inspect(source: str | os.PathLike[str] | bytes) -> Saved:
     else:
         path = existing(source, "picture")
         folder, name = path.parent, f"picture {str(path)!r}"
-        with path.open("rb") as file:
+        with opened(path, "picture") as file:
             texts = _texts(file, name)
     if "sdnb" in texts:
         return _from_sdnb(texts["sdnb"], folder, name)

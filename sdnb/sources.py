@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -88,8 +88,12 @@ def sha256(png: bytes) -> str:
 
 def existing(source: str | os.PathLike[str], thing: str) -> Path:
     """The path of a file. Raises FileNotFoundError, PermissionError or ValueError in words."""
+    if not isinstance(source, (str, os.PathLike)):
+        raise TypeError(f"{thing}={checks.shown(source)} is none; the path of a file is expected")
     text = os.fsdecode(source)
     name = f"{thing} {checks.shown(text)}"
+    if not text:
+        raise ValueError(f"{name} is empty; the path of a file is expected")
     if "://" in text:
         raise ValueError(f"{name} is an address; download the picture and give its path")
     try:
@@ -100,7 +104,8 @@ def existing(source: str | os.PathLike[str], thing: str) -> Path:
     except PermissionError:
         raise PermissionError(f"{name} may not be read by this user") from None
     except (OSError, ValueError, RuntimeError) as error:  # too long, NUL, no home
-        raise ValueError(f"{name} is not a path that can be used ({error})") from None
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"{name} is not a path that can be used ({reason})") from None
     if inside is not None:
         found = [child for child in inside if child.lower().endswith(_SUFFIXES)]
         way_out = f"name one of the files in it, such as {found[0]!r}" if found else "name a file"
@@ -110,6 +115,14 @@ def existing(source: str | os.PathLike[str], thing: str) -> Path:
     raise FileNotFoundError(
         f"{name} does not exist (looked in {path.absolute().parent}){_nearest(path)}"
     )
+
+
+def opened(path: Path, thing: str) -> BufferedReader:
+    """The file, to read from. Raises PermissionError in words."""
+    try:
+        return path.open("rb")
+    except PermissionError:
+        raise PermissionError(f"{thing} {str(path)!r} may not be read by this user") from None
 
 
 def _decoded(source: Any, thing: str) -> Image.Image:
@@ -134,12 +147,8 @@ def _decoded(source: Any, thing: str) -> Image.Image:
 
 def _from_path(source: str | os.PathLike[str], thing: str) -> Image.Image:
     path = existing(source, thing)
-    name = f"{thing} {str(path)!r}"
-    try:
-        with path.open("rb") as file:
-            return _read(file, name, _sniffed(file.peek(16)[:16]))
-    except PermissionError:
-        raise PermissionError(f"{name} may not be read by this user") from None
+    with opened(path, thing) as file:
+        return _read(file, f"{thing} {str(path)!r}", _sniffed(file.peek(16)[:16]))
 
 
 def _from_bytes(data: bytes, thing: str) -> Image.Image:
@@ -186,6 +195,8 @@ def _canonical(image: Image.Image, thing: str) -> Image.Image:
     image = _eight_bits(_upright(image), thing)
     transparent = "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info
     try:
+        if image.mode == "La":  # grey with alpha multiplied in: only LA is made of it
+            image = image.convert("LA")
         image = image.convert("RGBA" if transparent else "RGB")
     except ValueError as error:
         raise ValueError(
