@@ -209,9 +209,10 @@ def _unsaved(error: OSError, folder: Path, saved: list[Path], count: int) -> OSE
     done = (
         f"{len(saved)} of {count} pictures were saved (last: {saved[-1].name}); " if saved else ""
     )
+    there = "the picture is" if count == 1 else f"all {count} are"
     worded = type(error)(
-        f"could not save to {str(folder)!r}: {error.strerror or error}. {done}all {count} are "
-        "still in memory, in result.images: make room or save them to another folder"
+        f"could not save to {str(folder)!r}: {error.strerror or error}. {done}{there} still in "
+        "memory, in result.images: make room, or save to another folder"
     )
     worded.errno = error.errno
     return worded

@@ -29,7 +29,7 @@ SCHEDULES = ("uniform", "trailing", "karras", "exponential")
 _NATURAL_SCHEDULES = {"ddim": "uniform", "plms": "uniform", "lcm": "trailing"}
 DEFAULT_SCHEDULE = {name: _NATURAL_SCHEDULES.get(name, "karras") for name in SAMPLERS}
 
-# Samplers that read eta, with their own value; for all others eta is 0 and changes nothing.
+# Samplers that draw fresh noise, with their own eta; for all others eta is 0.
 ETA_SAMPLERS = {"ddim": 0.0, "euler_a": 1.0, "dpm2_a": 1.0, "dpmpp_2m_sde": 1.0, "lcm": 1.0}
 
 # Inclusive bounds, for validation here and for sliders elsewhere. A width or a height is also a
@@ -134,10 +134,16 @@ class Request:
         The size of a picture request is the picture's, rounded up to a multiple of 8; when only
         one of width and height is given, the other keeps the picture's proportions. A seed left
         open is drawn here. Resolving again changes nothing, whatever the settings.
-        Raises ValueError where the picture's own size is out of range.
+        Raises ValueError where the picture's own size is out of range, and for an eta above 0 with
+        a sampler that draws no noise.
         """
         width, height = self._size(settings)
         sampler = settings.sampler if self.sampler is None else self.sampler
+        if self.eta and sampler not in ETA_SAMPLERS:
+            raise ValueError(
+                f"eta={self.eta} asks for fresh noise in each step, but {sampler} draws none: leave "
+                f"eta open (None), or choose one of {', '.join(ETA_SAMPLERS)}"
+            )
         schedule = self.schedule
         if schedule is None:
             same = sampler == settings.sampler

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdnb import parameters
-from sdnb.request import SAMPLERS, SCHEDULES, Request, Settings
+from sdnb.request import ETA_SAMPLERS, SAMPLERS, SCHEDULES, Request, Settings
 
 SETTINGS = Settings()
 PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000400000004008020000002519c0d5")
@@ -45,10 +45,13 @@ def test_the_form():
 
 
 def test_the_form_of_img2img():
-    text = written(prompt="a castle", image=PNG, strength=0.6, sampler="dpmpp_2m", cfg=7, eta=0.5)
+    text = written(
+        prompt="a castle", image=PNG, strength=0.6, sampler="dpmpp_2m_sde", cfg=7, eta=0.5
+    )
     assert text == (
         "a castle\n"
-        "Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 7, Size: 64x64, "
+        "Steps: 20, Sampler: DPM++ 2M SDE, Schedule type: Karras, CFG scale: 7, Seed: 7, "
+        "Size: 64x64, "
         "Model hash: 0123456789, Model: tiny, Denoising strength: 0.6, RNG: CPU, Eta: 0.5, "
         "Version: sdnb 0.1.0"
     )
@@ -87,6 +90,7 @@ TEXT = st.text(
 def test_what_is_written_is_read_back(
     prompt, negative, sampler, schedule, model, cfg, eta, strength, steps, seed, pictured
 ):
+    eta = eta if sampler in ETA_SAMPLERS else 0.0
     request = Request(
         prompt, negative, 512, 768, steps, cfg, sampler, schedule, eta, seed,
         image=PNG if pictured else None, strength=strength if pictured else 0.75,

@@ -25,7 +25,7 @@ from PIL import Image
 
 import sdnb
 from sdnb import files, images
-from sdnb.request import SAMPLERS, SCHEDULES, Request, Settings
+from sdnb.request import ETA_SAMPLERS, SAMPLERS, SCHEDULES, Request, Settings
 
 SETTINGS = Settings(width=64, height=64)
 
@@ -57,6 +57,7 @@ PICTURES = [images.picture(colour(seed, size)) for seed, size in ((1, (64, 64)),
 def resolved_requests(draw):
     image = draw(st.none() | st.sampled_from(PICTURES))
     count = draw(st.integers(1, 3))
+    sampler = draw(st.sampled_from(SAMPLERS))
     return Request(
         prompt=draw(st.text()),
         negative=draw(st.text()),
@@ -64,9 +65,9 @@ def resolved_requests(draw):
         height=draw(st.sampled_from([64, 8192])),
         steps=draw(st.integers(1, 1000)),
         cfg=draw(st.floats(0, allow_nan=False, allow_infinity=False)),
-        sampler=draw(st.sampled_from(SAMPLERS)),
+        sampler=sampler,
         schedule=draw(st.sampled_from(SCHEDULES)),
-        eta=draw(st.floats(0, 1)),
+        eta=draw(st.none() | st.floats(0, 1)) if sampler in ETA_SAMPLERS else 0,
         seed=draw(st.integers(0, 2**63 - 1 - count)),
         count=count,
         image=image,
