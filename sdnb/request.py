@@ -141,8 +141,8 @@ class Request:
         sampler = settings.sampler if self.sampler is None else self.sampler
         if self.eta and sampler not in ETA_SAMPLERS:
             raise ValueError(
-                f"eta={self.eta} asks for fresh noise in each step, but {sampler} draws none: leave "
-                f"eta open (None), or choose one of {', '.join(ETA_SAMPLERS)}"
+                f"eta={self.eta} asks for fresh noise in each step, but {sampler} draws none: "
+                f"leave eta open (None), or choose one of {', '.join(ETA_SAMPLERS)}"
             )
         schedule = self.schedule
         if schedule is None:
