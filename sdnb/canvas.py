@@ -24,14 +24,17 @@ class Canvas:
     crop: tuple[int, int]  # the size of the result: smaller where the picture was padded
 
     def latent_mask(self) -> Image.Image | None:
-        """The mask at an eighth of the size: means over whole cells, so that nothing leaks over a rim."""
+        """The mask at an eighth of the size: means over whole cells, so that nothing leaks over a
+        rim.
+        """
         if self.mask is None:
             return None
         w, h = self.mask.size
         return self.mask.resize((w // _LATENT, h // _LATENT), Image.Resampling.BOX)
 
     def masked_picture(self) -> Image.Image:
-        """The picture with mid-grey where it is made anew: what a 9-channel inpainting model sees."""
+        """The picture with mid-grey where it is made anew: what a 9-channel inpainting model sees.
+        """
         if self.mask is None:
             return Image.new("RGB", self.picture.size, (127, 127, 127))
         hole = self.mask.point(lambda v: 255 if v >= 128 else 0)
@@ -48,9 +51,10 @@ class Canvas:
 def fit(request: Request) -> tuple[Canvas | None, list[str]]:
     """The canvas of a resolved request (None without a picture) and notes on what was adapted.
 
-    A picture whose size is the request's, rounded up to multiples of 8, is padded with its own rim and the
-    result cut back, so every pixel keeps its place; any other size is resized (Lanczos). A mask is resized to
-    the picture (no smoothing beyond bilinear, so black stays black a pixel away from a rim).
+    A picture whose size is the request's, rounded up to multiples of 8, is padded with its own rim
+    and the result cut back, so every pixel keeps its place; any other size is resized (Lanczos). A
+    mask is resized to the picture (no smoothing beyond bilinear, so black stays black a pixel away
+    from a rim).
     """
     if request.image is None:
         return None, []
@@ -95,18 +99,20 @@ def _fitted(
     if was == size:
         return picture, []
     if _rounded_up(was) == size:
-        return _padded(picture, size), [
+        note = (
             f"The picture is {was[0]}x{was[1]}: padded to {size[0]}x{size[1]} (multiples of "
             f"{_LATENT}) to work on, and cut back to its own size."
-        ]
+        )
+        return _padded(picture, size), [note]
     resized = picture.resize(size, filter_)
     stretch = (size[0] / was[0]) / (size[1] / was[1])
     if abs(stretch - 1) < 0.02:
         return resized, []  # the size asked for, in the same proportions
-    return resized, [
-        f"The picture was stretched from {was[0]}x{was[1]} to {size[0]}x{size[1]}; give only width or "
-        "only height to keep its proportions."
-    ]
+    note = (
+        f"The picture was stretched from {was[0]}x{was[1]} to {size[0]}x{size[1]}; give only "
+        "width or only height to keep its proportions."
+    )
+    return resized, [note]
 
 
 def _padded(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
@@ -125,9 +131,7 @@ def _padded(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     return out
 
 
-def _mask(
-    request: Request, picture_size: tuple[int, int]
-) -> tuple[Image.Image | None, list[str]]:
+def _mask(request: Request, picture_size: tuple[int, int]) -> tuple[Image.Image | None, list[str]]:
     """The mask at the picture's own size, white to be made anew."""
     if request.mask is None:
         return None, []
@@ -150,7 +154,9 @@ def _mask(
 
 
 def _feathered(mask: Image.Image, radius: float) -> Image.Image:
-    """Fade the mask over `radius` pixels on its white side only: black is kept whatever the feather."""
+    """Fade the mask over `radius` pixels on its white side only: black is kept whatever the
+    feather.
+    """
     if radius <= 0:
         return mask
     soft = mask.filter(ImageFilter.GaussianBlur(radius / 2))

@@ -22,6 +22,8 @@ from sdnb.model.unet import UNet
 from sdnb.model.vae import VAE
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from sdnb.checkpoint import Checkpoint
     from sdnb.request import Settings
 
@@ -59,7 +61,9 @@ class Model:
 
     @property
     def settings(self) -> Settings:
-        """The size, steps, cfg and sampler that suit this model: what a request takes where it says nothing."""
+        """The size, steps, cfg and sampler that suit this model: what a request takes where it says
+        nothing.
+        """
         return self.config.settings
 
     def use(self, part: str) -> AbstractContextManager[torch.device]:
@@ -72,7 +76,9 @@ class Model:
         return self.config.vae.latent_channels, height // factor, width // factor
 
     def encode(self, pixels: Tensor, device: torch.device) -> Tensor:
-        """Pixels `[1, 3, h, w]` in -1..1 to latents `[1, 4, h/8, w/8]`, float32 on the model's device."""
+        """Pixels `[1, 3, h, w]` in -1..1 to latents `[1, 4, h/8, w/8]`, float32 on the model's
+        device.
+        """
         weights = self.vae.quant_conv.weight
         pixels = pixels.to(device, weights.dtype, memory_format=torch.channels_last)
         return self.vae.encode(pixels).to(self.device, torch.float32)
@@ -90,11 +96,14 @@ class Model:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def __enter__(self) -> Model:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
     ) -> None:
         self.unload()
 
@@ -114,12 +123,15 @@ def load(
     vae: str | Path | None = None,
     config: str | Path | ModelConfig | None = None,
 ) -> Model:
-    """The model in `path`: a `.ckpt`, a `.safetensors`, a diffusers folder or a hub id; none: the embedded one.
+    """The model in `path`: a `.ckpt`, a `.safetensors`, a diffusers folder or a hub id; none: the
+    embedded one.
 
-    `memory` is a plan or the name of one ("auto", "cpu", "max", "8gb", "4gb"), `precision` full, half, bf16 or
-    auto, `vae` another autoencoder's file or folder, `config` a YAML that overrides what the weights' shapes say.
+    `memory` is a plan or the name of one ("auto", "cpu", "max", "8gb", "4gb"), `precision` full,
+    half, bf16 or auto, `vae` another autoencoder's file or folder, `config` a YAML that overrides
+    what the weights' shapes say.
 
-    Raises `FileNotFoundError`, `ValueError` and `TypeError`, which say what the file is and what to do.
+    Raises `FileNotFoundError`, `ValueError` and `TypeError`, which say what the file is and what to
+    do.
     """
     plan = plans.plan(memory)
     device = plans.device_of(plan)

@@ -1,7 +1,8 @@
-"""Where a model's parts live and compute: a `MemoryPlan` is data, and `use` brackets a stage with it.
+"""Where a model's parts live and compute: a `MemoryPlan` is data, and `use` brackets a stage with
+it.
 
-Nothing here knows what a UNet is: a plan names three parts, and `use` takes any `nn.Module`. Plans with a
-name are the YAML files in `configs/memory`.
+Nothing here knows what a UNet is: a plan names three parts, and `use` takes any `nn.Module`. Plans
+with a name are the YAML files in `configs/memory`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import psutil
 import torch
@@ -20,6 +22,9 @@ from torch import nn
 
 from sdnb import assets, checks
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 PLACEMENTS = ("resident", "offload", "cpu")
 PRECISIONS = {"full": torch.float32, "half": torch.float16, "bf16": torch.bfloat16}
 _GB = 2**30
@@ -27,8 +32,10 @@ _GB = 2**30
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """How a model uses memory. A placement is "resident" (weights stay on the device), "offload" (they come
-    to the device for their stage) or "cpu" (the part computes on the CPU, in full precision)."""
+    """How a model uses memory. A placement is "resident" (weights stay on the device), "offload"
+    (they come to the device for their stage) or "cpu" (the part computes on the CPU, in full
+    precision).
+    """
 
     name: str = "custom"
     device: str = "auto"  # "cpu", "cuda", "cuda:1", "mps"; auto: the best there is
@@ -102,8 +109,8 @@ def choose(weights: int, device: torch.device) -> MemoryPlan:
 def dtype(precision: str, device: torch.device) -> tuple[torch.dtype, list[str]]:
     """The numbers a model computes in on `device`, and what to tell the user about it.
 
-    "auto" is half on a card that computes it well and full elsewhere; GTX 16xx cards give black or green
-    pictures in half precision, so they get full. Raises `ValueError` for an unknown name.
+    "auto" is half on a card that computes it well and full elsewhere; GTX 16xx cards give black or
+    green pictures in half precision, so they get full. Raises `ValueError` for an unknown name.
     """
     checks.choice("precision", precision, ("auto", *PRECISIONS))
     if precision != "auto":
@@ -113,17 +120,19 @@ def dtype(precision: str, device: torch.device) -> tuple[torch.dtype, list[str]]
     if device.type == "cuda":
         card = torch.cuda.get_device_name(device)
         if "GTX 16" in card or torch.cuda.get_device_capability(device) < (7, 0):
-            return torch.float32, [
+            note = (
                 f"{card}: full precision, because half precision is broken or slow on this card "
                 "(precision='half' overrides)"
-            ]
+            )
+            return torch.float32, [note]
     return torch.float16, []
 
 
 def attention(plan: MemoryPlan, device: torch.device) -> str:
     """The attention kernel's name on `device`. "auto" is PyTorch's fused kernel.
 
-    Raises `ValueError` for xformers on a device it has no kernels for, or where it is not installed.
+    Raises `ValueError` for xformers on a device it has no kernels for, or where it is not
+    installed.
     """
     if plan.attention == "auto":
         return "sdpa"
@@ -144,8 +153,8 @@ def attention(plan: MemoryPlan, device: torch.device) -> str:
 def use(module: nn.Module, placement: str, device: torch.device) -> Iterator[torch.device]:
     """Bracket a stage: yields the device on which `module` computes inside.
 
-    "offload" copies the weights to the device and drops the copies afterwards, also when the stage fails;
-    the weights on the CPU are never written, so nothing is copied back. Brackets may nest.
+    "offload" copies the weights to the device and drops the copies afterwards, also when the stage
+    fails; the weights on the CPU are never written, so nothing is copied back. Brackets may nest.
     """
     if placement != "offload" or device.type == "cpu":
         yield device if placement != "cpu" else torch.device("cpu")
@@ -180,7 +189,7 @@ class Peak:
         self._done = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def __enter__(self) -> Peak:
+    def __enter__(self) -> Self:
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
         else:
@@ -196,7 +205,10 @@ class Peak:
                 return
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
     ) -> None:
         self._done.set()
         if self._thread is not None:

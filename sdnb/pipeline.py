@@ -1,7 +1,8 @@
 """From a request to pictures: the one place where all parts meet.
 
-`run` is the whole journey, read from top to bottom; `generate` drives it with a progress bar. txt2img, img2img,
-inpainting and upscaling are this one path (`sdnb.verbs` only builds their requests).
+`run` is the whole journey, read from top to bottom; `generate` drives it with a progress bar.
+txt2img, img2img, inpainting and upscaling are this one path (`sdnb.verbs` only builds their
+requests).
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from sdnb.loading import Model
+    from sdnb.model.tokenizer import Tokens
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class Progress:
 
 
 def generate(model: Model, request: Request, progress: bool = True) -> Result:
-    """Make the pictures of `request`, with a progress bar. Ctrl-C, or the kernel's interrupt, stops within a step.
+    """Make the pictures of `request`, with a progress bar. Ctrl-C, or the kernel's interrupt, stops
+    within a step.
 
     Raises `ValueError` for what cannot be made, before any work is done.
     """
@@ -66,26 +69,29 @@ def generate(model: Model, request: Request, progress: bool = True) -> Result:
 
 @torch.inference_mode()
 def run(model: Model, request: Request) -> Generator[Progress, None, None]:
-    """The generator under `generate`: one `Progress` a step. Break off, and close it, whenever you like.
+    """The generator under `generate`: one `Progress` a step. Break off, and close it, whenever you
+    like.
 
     Raises `ValueError` for what cannot be made, before any work is done.
     """
     began = time.perf_counter()
     request = request.resolved(model.settings)
     levels = _levels(model, request)
+    _check_inputs(model, request)
     canvas, notes = fit(request)
     batches = _batches(request, model.plan.batch)
     steps = max(len(levels) - 1, 0)
     total = steps * len(batches)
     pictures: list[Image.Image] = []
     with memory.Peak(model.device) as peak:
-        contexts = _contexts(model, request, notes)
-        given = _given(model, canvas)
+        contexts, said = _contexts(model, request)
+        notes += said
+        given = _given(model, canvas, contexts)
         for done, seeds in enumerate(batches):
             if not steps and canvas is not None:  # strength 0
                 pictures += [canvas.picture] * len(seeds)
                 continue
-            for step in _steps(model, request, levels, contexts, given, seeds):
+            for step in _steps(model, request, levels, given, seeds):
                 passed = time.perf_counter() - began
                 yield Progress(done * steps + step.index + 1, total, passed, step.denoised)
             pictures += _decoded(model, _end(step, given))
@@ -102,20 +108,14 @@ def run(model: Model, request: Request) -> Generator[Progress, None, None]:
 class _Given:
     """What a run starts from besides noise, on the device."""
 
+    contexts: Sequence[Tensor]  # [1, 77, d] each: uncond and cond, or the only one of them
     latent: Tensor | None = None  # [1, 4, h/8, w/8] of the picture
     mask: Tensor | None = None  # [1, 1, h/8, w/8]: 1 is made anew
-    extra: Tensor | None = None  # [1, 5, h/8, w/8] more input channels of an inpainting model
+    extra: Tensor | None = None  # [1, 5, h/8, w/8] instead of it, for a 9-channel model
 
 
 def _levels(model: Model, request: Request) -> list[float]:
-    """The sigmas to run; [] for strength 0. Refuses what the sampler could not do."""
-    sampler = SAMPLERS[request.sampler]
-    if request.eta and not sampler.stochastic:
-        takers = ", ".join(name for name, s in SAMPLERS.items() if s.stochastic)
-        raise ValueError(
-            f"eta={request.eta:g} with sampler={request.sampler!r}, which draws no fresh noise; "
-            f"use eta=0, or one of {takers}"
-        )
+    """The sigmas to run; [] for strength 0."""
     levels = sigmas(request.schedule, request.steps, model.schedule)
     return levels if request.image is None else cut(levels, request.strength)
 
@@ -126,47 +126,51 @@ def _batches(request: Request, most: int) -> list[list[int]]:
     return [seeds[i : i + most] for i in range(0, len(seeds), most)]
 
 
-def _contexts(model: Model, request: Request, notes: list[str]) -> list[Tensor]:
-    """Encoded prompts `[1, 77, d]`: negative and prompt, or the only one that this cfg needs."""
-    texts = {0.0: [request.negative], 1.0: [request.prompt]}.get(
-        request.cfg, [request.negative, request.prompt]
-    )
-    with model.use("text") as device:
-        return [_context(model, words, device, notes) for words in texts]
-
-
-def _context(model: Model, words: str, device: torch.device, notes: list[str]) -> Tensor:
-    fragments = prompt.parse(words)
-    tokens = [model.tokenizer(fragment.text) for fragment in fragments]
-    for t in tokens:
-        if t.dropped:
-            notes.append(
-                f"The prompt has {t.count} tokens and {t.room} fit; left out: {t.dropped.strip()!r}."
-            )
-    notes += [trap.message for trap in prompt.traps(words)]
-    contexts = text.encode(model.text, tokens, device)  # [n, 77, d]
-    return text.average(contexts, prompt.normalised(fragments))
-
-
-def _given(model: Model, canvas: Canvas | None) -> _Given:
-    """The picture as a latent, the mask at its size, and what a 9-channel model also sees."""
-    nine = model.config.unet.in_channels == 9
-    if canvas is None and not nine:
-        return _Given()
-    if canvas is None:
+def _check_inputs(model: Model, request: Request) -> None:
+    if model.config.unet.in_channels == 9 and request.image is None:
         raise ValueError(
-            f"{model.name} is an inpainting model (its UNet has 9 input channels): it needs image= and "
-            "mask=. Use sdnb.inpaint, or load an ordinary checkpoint."
+            f"{model.name} is an inpainting model (its UNet has 9 input channels): it needs image= "
+            "and mask=. Use sdnb.inpaint, or load an ordinary checkpoint."
         )
+
+
+def _contexts(model: Model, request: Request) -> tuple[list[Tensor], list[str]]:
+    """Encoded prompts `[1, 77, d]`: negative and prompt, or the only one that this cfg needs."""
+    wanted = [request.negative, request.prompt]
+    if request.cfg in (0, 1):
+        wanted = [wanted[int(request.cfg)]]
+    parsed = [prompt.parse(words) for words in wanted]  # before any work: it may refuse
+    contexts, notes = [], []
+    with model.use("text") as device:
+        for words, fragments in zip(wanted, parsed, strict=True):
+            tokens = [model.tokenizer(fragment.text) for fragment in fragments]
+            encoded = text.encode(model.text, tokens, device)  # [n, 77, d]
+            context = text.average(encoded, prompt.normalised(fragments))
+            contexts.append(context.to(model.device, model.dtype))
+            notes += [_truncation(t) for t in tokens if t.dropped]
+            notes += [trap.message for trap in prompt.traps(words)]
+    return contexts, notes
+
+
+def _truncation(tokens: Tokens) -> str:
+    left = tokens.dropped.strip()
+    return f"{tokens.count} tokens where {tokens.room} fit; left out of the prompt: {left!r}."
+
+
+def _given(model: Model, canvas: Canvas | None, contexts: Sequence[Tensor]) -> _Given:
+    """The picture as a latent, the mask at its size, and what a 9-channel model also sees."""
+    if canvas is None:
+        return _Given(contexts)
+    nine = model.config.unet.in_channels == 9
     with model.use("vae") as device:
         latent = model.encode(pixels.tensor(canvas.picture), device)  # [1, 4, h/8, w/8]
         hole = model.encode(pixels.tensor(canvas.masked_picture()), device) if nine else None
     small = canvas.latent_mask()
     mask = None if small is None else pixels.mask_tensor(small).to(latent)  # [1, 1, h/8, w/8]
     if hole is None:
-        return _Given(latent, mask)
-    seen = torch.ones_like(latent[:, :1]) if mask is None else (mask >= 0.5).to(latent)
-    return _Given(latent, mask, torch.cat([seen, hole], dim=1))
+        return _Given(contexts, latent, mask)
+    hidden = torch.ones_like(latent[:, :1]) if mask is None else (mask >= 0.5).to(latent)
+    return _Given(contexts, latent, extra=torch.cat([hidden, hole], dim=1))
 
 
 @torch.inference_mode()
@@ -174,7 +178,6 @@ def _steps(
     model: Model,
     request: Request,
     levels: Sequence[float],
-    contexts: Sequence[Tensor],
     given: _Given,
     seeds: Sequence[int],
 ) -> Generator[Step, None, None]:
@@ -184,7 +187,7 @@ def _steps(
         first = noise().to(device)  # [b, 4, h/8, w/8]
         begin = given.latent if request.strength < 1 else None  # strength 1 is txt2img
         x = start(begin, first, levels[0])
-        denoise = _denoiser(model, request.cfg, contexts, given.extra, len(seeds))
+        denoise = _denoiser(model, request.cfg, given, len(seeds))
         if given.mask is not None and given.latent is not None:
             denoise = inpainting(denoise, given.latent, given.mask, first)
         sampler = SAMPLERS[request.sampler]
@@ -192,10 +195,9 @@ def _steps(
             yield from steps
 
 
-def _denoiser(
-    model: Model, cfg: float, contexts: Sequence[Tensor], extra: Tensor | None, count: int
-) -> Denoise:
-    """`denoise(x, sigma) -> x0` of the model, the prompts and their guidance, for `count` pictures."""
+def _denoiser(model: Model, cfg: float, given: _Given, count: int) -> Denoise:
+    """`denoise(x, sigma) -> x0` of model, prompts and guidance, for `count` pictures."""
+    extra = given.extra
 
     def one(context: Tensor) -> Denoise:  # [count, 77, d], or twice that: uncond first
         words = model.unet.prepare(context)
@@ -208,7 +210,7 @@ def _denoiser(
 
         return eps_denoiser(predict, model.schedule, model.config.noise.prediction)
 
-    each = [context.expand(count, -1, -1) for context in contexts]
+    each = [context.expand(count, -1, -1) for context in given.contexts]
     if len(each) == 1:
         return one(each[0])
     if model.plan.together:

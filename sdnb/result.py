@@ -1,4 +1,5 @@
-"""What a run gives back: pictures, the request that made them, and what is worth saying about it."""
+"""What a run gives back: pictures, the request that made them, and what is worth saying about it.
+"""
 
 from __future__ import annotations
 

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def txt2img(model: Model, prompt: str = "", *, progress: bool = True, **fields: Any) -> Result:
-    """Pictures from words. `fields` are `Request`'s: steps, cfg, seed, count, width, height, negative, sampler..."""
+    """Pictures from words. `fields` are `Request`'s: steps, cfg, seed, count, width, height,
+    negative, sampler...
+    """
     return generate(model, Request(prompt).but(**fields), progress)
 
 
@@ -24,7 +26,8 @@ def img2img(
 ) -> Result:
     """Pictures from words and a picture: a path, a PIL image, an array, PNG bytes or a `Result`.
 
-    `strength` says how much is made anew: 0 returns the picture, 1 ignores it (0.75, as in the original).
+    `strength` says how much is made anew: 0 returns the picture, 1 ignores it (0.75, as in the
+    original).
     """
     request = Request(prompt, image=images.picture(image))
     return generate(model, request.but(**fields), progress)
@@ -39,7 +42,8 @@ def inpaint(
     progress: bool = True,
     **fields: Any,
 ) -> Result:
-    """Make the white part of `mask` anew (`invert=True`: the black part); every other pixel is kept bit for bit.
+    """Make the white part of `mask` anew (`invert=True`: the black part); every other pixel is kept
+    bit for bit.
 
     `feather` fades the rim over so many pixels, on the side that is made anew.
     """
@@ -58,10 +62,11 @@ def upscale(
     progress: bool = True,
     **fields: Any,
 ) -> Result:
-    """A larger picture of the same: resized (Lanczos), then polished by img2img with its own prompt.
+    """A larger picture of the same: resized (Lanczos), then polished by img2img with its own
+    prompt.
 
-    A `Result` brings its prompt, seed and settings (`index` says which of its pictures); any other picture
-    takes them from `fields`. Without a size: twice the picture's.
+    A `Result` brings its prompt, seed and settings (`index` says which of its pictures); any other
+    picture takes them from `fields`. Without a size: twice the picture's.
     """
     base = Request()
     if isinstance(image, Result):

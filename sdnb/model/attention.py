@@ -1,7 +1,8 @@
 """Attention kernels: softmax(q kᵀ / √d) v, three ways that give the same numbers.
 
 A kernel is a function of q, k, v `[b, heads, n, d]`; every attention of a model holds one as its
-`kernel` attribute, set from outside (`use`). None of them keeps a whole `n x n` matrix of a large picture.
+`kernel` attribute, set from outside (`use`). None of them keeps a whole `n x n` matrix of a large
+picture.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 Kernel = Callable[[Tensor, Tensor, Tensor], Tensor]
 
-#: Scores that `sliced` holds at once. 16 MB of floats stay near a CPU's cache, and are nothing on a card.
+#: Scores that `sliced` holds at once: 16 MB of floats.
 SLICE_ELEMENTS = 4 * 2**20
 
 

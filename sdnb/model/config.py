@@ -1,8 +1,8 @@
 """What a Stable Diffusion 1.x is made of: widths, counts and the noise schedule, as frozen data.
 
-Nothing here imports torch. A checkpoint's shapes give most fields (`sdnb.checkpoint.detect`); the ones
-that shapes cannot show (heads, norm groups, prediction) keep SD 1.x's values unless a YAML or a
-diffusers `config.json` says otherwise.
+Nothing here imports torch. A checkpoint's shapes give most fields (`sdnb.checkpoint.detect`); the
+ones that shapes cannot show (heads, norm groups, prediction) keep SD 1.x's values unless a YAML or
+a diffusers `config.json` says otherwise.
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ class UNetConfig:
 
     in_channels: int = 4  # 9 in SD 1.5-inpainting: latent, mask, masked latent
     out_channels: int = 4
-    channels: tuple[int, ...] = (320, 640, 1280, 1280)  # one width a level; each level halves the latent
+    channels: tuple[int, ...] = (
+        320,
+        640,
+        1280,
+        1280,
+    )  # one width a level; each level halves the latent
     blocks: int = 2  # residual blocks a level on the way down; one more on the way up
     attention_levels: tuple[int, ...] = (0, 1, 2)
     heads: int = 8  # heads in every attention, whatever its width

@@ -1,7 +1,8 @@
-"""The text encoder: CLIP's text transformer, from `transformers`, and weighted prompts on top of it.
+"""The text encoder: CLIP's text transformer, from `transformers`, and weighted prompts on top of
+it.
 
-Radford et al. 2021 (https://arxiv.org/abs/2103.00020). Stable Diffusion 1.x reads the last layer after its
-norm, at all 77 positions.
+Radford et al. 2021 (https://arxiv.org/abs/2103.00020). Stable Diffusion 1.x reads the last layer
+after its norm, at all 77 positions.
 """
 
 from __future__ import annotations

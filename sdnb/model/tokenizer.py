@@ -1,7 +1,7 @@
 """Text to the 77 token ids that CLIP reads, and what did not fit. Imports no torch.
 
-CLIP's own table ships with the package, so that a single-file checkpoint loads with no network; a model
-folder brings its own, in either of the forms that `transformers` writes.
+CLIP's own table ships with the package, so that a single-file checkpoint loads with no network; a
+model folder brings its own, in either of the forms that `transformers` writes.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ class Tokens:
 
 
 class Tokenizer:
-    """CLIP's byte-pair encoding, from a folder of `tokenizer.json`, or `vocab.json` and `merges.txt`.
+    """CLIP's byte-pair encoding, from a folder of `tokenizer.json`, or `vocab.json` and
+    `merges.txt`.
 
-    Without a folder: CLIP's own 49,408 tokens. Raises `ValueError` when the files cannot be read, or
-    lack CLIP's two marks.
+    Without a folder: CLIP's own 49,408 tokens. Raises `ValueError` when the files cannot be read,
+    or lack CLIP's two marks.
     """
 
     def __init__(self, folder: Path | None = None, positions: int = 77) -> None:

@@ -1,9 +1,9 @@
 """The denoiser of Stable Diffusion 1.x: a U-shaped convolution net with text cross-attention.
 
 Rombach et al. 2022 (https://arxiv.org/abs/2112.10752), CompVis `openaimodel.py` and `attention.py`.
-Attribute names are the names in a CompVis checkpoint, so that a `.ckpt` loads strictly and unmapped:
-`nn.Sequential` positions that hold no weights there (SiLU, dropout) are kept for their numbers.
-Nothing here moves, casts or frees weights: that is `sdnb.memory`'s.
+Attribute names are the names in a CompVis checkpoint, so that a `.ckpt` loads strictly and
+unmapped: `nn.Sequential` positions that hold no weights there (SiLU, dropout) are kept for their
+numbers. Nothing here moves, casts or frees weights: that is `sdnb.memory`'s.
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ class GEGLU(nn.Module):
 
 
 class FeedForward(nn.Module):
+    """The gated unit and a projection back to `width`."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.net = nn.Sequential(
@@ -107,12 +109,14 @@ class SpatialTransformer(nn.Module):
 
 
 def _for_each_text(x: Tensor, count: int) -> Tensor:
-    """Repeat `[b, ...]` to `[count, ...]`: all pictures with the first text, all with the second."""
+    """Repeat `[b, ...]` to `[count, ...]`: all pictures with the first text, all with the second.
+    """
     return x if len(x) == count else x.repeat(count // len(x), *[1] * (x.ndim - 1))
 
 
 def _pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """A 1x1 convolution of `[b, h, w, c]` is a matrix product; in channels-last it copies nothing."""
+    """A 1x1 convolution of `[b, h, w, c]` is a matrix product; in channels-last it copies nothing.
+    """
     return F.linear(x, conv.weight.flatten(1), conv.bias)
 
 
@@ -122,7 +126,9 @@ class ResBlock(nn.Module):
     def __init__(self, width_in: int, width: int, time_dim: int, groups: int) -> None:
         super().__init__()
         self.in_layers = nn.Sequential(
-            nn.GroupNorm(groups, width_in), nn.SiLU(inplace=True), nn.Conv2d(width_in, width, 3, padding=1)
+            nn.GroupNorm(groups, width_in),
+            nn.SiLU(inplace=True),
+            nn.Conv2d(width_in, width, 3, padding=1),
         )
         self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(time_dim, width))
         self.out_layers = nn.Sequential(
@@ -131,9 +137,7 @@ class ResBlock(nn.Module):
             nn.Identity(),
             nn.Conv2d(width, width, 3, padding=1),
         )
-        self.skip_connection = (
-            nn.Conv2d(width_in, width, 1) if width_in != width else nn.Identity()
-        )
+        self.skip_connection = nn.Conv2d(width_in, width, 1) if width_in != width else nn.Identity()
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         norm, act, conv = self.in_layers
@@ -143,6 +147,8 @@ class ResBlock(nn.Module):
 
 
 class Downsample(nn.Module):
+    """Halve height and width, rounding up."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.op = nn.Conv2d(width, width, 3, stride=2, padding=1)
@@ -169,9 +175,10 @@ class Upsample(nn.Module):
 class UNet(nn.Module):
     """`model(x, t, text)` predicts the noise in `x` at time `t`.
 
-    `x` is `[b, in_channels, h, w]` (any h and w from 8), `t` a time in 0..999 (fractions are fine), `text` what
-    `prepare(context)` returned, of k * b texts; the result is `[k * b, out_channels, h, w]`, all in the weights'
-    dtype. With k = 2 (guidance) the layers before the first text attention run once for both texts.
+    `x` is `[b, in_channels, h, w]` (any h and w from 8), `t` a time in 0..999 (fractions are fine),
+    `text` what `prepare(context)` returned, of k * b texts; the result is `[k * b, out_channels, h,
+    w]`, all in the weights' dtype. With k = 2 (guidance) the layers before the first text attention
+    run once for both texts.
     """
 
     def __init__(self, config: UNetConfig) -> None:
@@ -234,7 +241,9 @@ class UNet(nn.Module):
         self.output_blocks = nn.ModuleList(blocks)
 
     def prepare(self, context: Tensor) -> Text:
-        """Keys and values of the text `[b, m, context_dim]`, once a generation instead of once a step."""
+        """Keys and values of the text `[b, m, context_dim]`, once a generation instead of once a
+        step.
+        """
         return [
             m.transformer_blocks[0].attn2.keys(context)
             for m in self.modules()
@@ -275,7 +284,9 @@ def _run(
 
 
 def time_embedding(t: float, width: int, like: Tensor) -> Tensor:
-    """Sinusoids of the time, cosines first `[1, width]` (https://arxiv.org/abs/1706.03762), in `like`'s dtype."""
+    """Sinusoids of the time, cosines first `[1, width]` (https://arxiv.org/abs/1706.03762), in
+    `like`'s dtype.
+    """
     half = width // 2
     rate = torch.arange(half, dtype=torch.float32, device=like.device) * (-math.log(10000) / half)
     angle = t * torch.exp(rate)

@@ -1,7 +1,9 @@
-"""The autoencoder of Stable Diffusion 1.x: pixels `[b, 3, h, w]` in -1..1 and latents `[b, 4, h/8, w/8]`.
+"""The autoencoder of Stable Diffusion 1.x: pixels `[b, 3, h, w]` in -1..1 and latents `[b, 4, h/8,
+w/8]`.
 
-CompVis `autoencoder.py` and `model.py` (KL-f8); attribute names are the checkpoint's. Two things drift in rewrites
-and are kept here: halving pads on the right and below only, and the norms' eps is 1e-6.
+CompVis `autoencoder.py` and `model.py` (KL-f8); attribute names are the checkpoint's. Two things
+drift in rewrites and are kept here: halving pads on the right and below only, and the norms' eps is
+1e-6.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ def _norm(width: int, config: VAEConfig) -> nn.GroupNorm:
 
 
 class ResnetBlock(nn.Module):
+    """Two convolutions, each after a norm and a SiLU, added to the input."""
+
     def __init__(self, width_in: int, width: int, config: VAEConfig) -> None:
         super().__init__()
         self.norm1 = _norm(width_in, config)
@@ -53,6 +57,8 @@ class AttnBlock(nn.Module):
 
 
 class Downsample(nn.Module):
+    """Halve height and width; padded on the right and below only."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(width, width, 3, stride=2)
@@ -62,6 +68,8 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
+    """Double height and width."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(width, width, 3, padding=1)
@@ -71,7 +79,8 @@ class Upsample(nn.Module):
 
 
 class Level(nn.Module):
-    """The blocks of one resolution (`encoder.down.N` or `decoder.up.N`), and the way to the next."""
+    """The blocks of one resolution (`encoder.down.N` or `decoder.up.N`), and the way to the next.
+    """
 
     def __init__(
         self, width_in: int, width: int, blocks: int, config: VAEConfig, resample: str = ""
@@ -93,6 +102,8 @@ class Level(nn.Module):
 
 
 class Middle(nn.Module):
+    """Two residual blocks with attention between them."""
+
     def __init__(self, width: int, config: VAEConfig) -> None:
         super().__init__()
         self.block_1 = ResnetBlock(width, width, config)
@@ -164,10 +175,11 @@ class VAE(nn.Module):
         self.post_quant_conv = nn.Conv2d(z, z, 1)
 
     def encode(self, pixels: Tensor) -> Tensor:
-        """Pixels `[b, 3, h, w]` in -1..1 (h, w multiples of 8) to scaled latents `[b, 4, h/8, w/8]`.
+        """Pixels `[b, 3, h, w]` in -1..1 (h, w multiples of 8) to scaled latents `[b, 4, h/8,
+        w/8]`.
 
-        The mean of the posterior: the original draws from it, but its deviation is far below what the
-        decoder can show, and a draw would tie the picture to a generator.
+        The mean of the posterior: the original draws from it, but its deviation is far below what
+        the decoder can show, and a draw would tie the picture to a generator.
         """
         mean, _ = self.quant_conv(self.encoder(pixels)).chunk(2, dim=1)
         return mean * self.config.scale

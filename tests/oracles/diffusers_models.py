@@ -1,7 +1,7 @@
 """diffusers' UNet and VAE of any `ModelConfig`, on given CompVis weights.
 
-The names are translated by diffusers' own converters (CompVis to diffusers), which share nothing with
-`sdnb.checkpoint.names` (diffusers to CompVis).
+The names are translated by diffusers' own converters (CompVis to diffusers), which share nothing
+with `sdnb.checkpoint.names` (diffusers to CompVis).
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from sdnb.model.config import UNetConfig, VAEConfig
 
 
 def random_weights(model: nn.Module, seed: int) -> dict[str, Tensor]:
-    """Weights that keep activations of order one, with no name left at a neutral value (zeros, ones)."""
+    """Weights that keep activations of order one, with no name left at a neutral value (zeros,
+    ones).
+    """
     generator = torch.Generator().manual_seed(seed)
     weights = {}
     for name, p in model.state_dict().items():
@@ -32,9 +34,12 @@ def random_weights(model: nn.Module, seed: int) -> dict[str, Tensor]:
 
 def unet(config: UNetConfig, weights: dict[str, Tensor]) -> UNet2DConditionModel:
     levels = range(len(config.channels))
-    down = ["CrossAttnDownBlock2D" if i in config.attention_levels else "DownBlock2D" for i in levels]
+    down = [
+        "CrossAttnDownBlock2D" if i in config.attention_levels else "DownBlock2D" for i in levels
+    ]
     up = [name.replace("Down", "Up") for name in reversed(down)]
     args = {
+        "sample_size": 64,
         "in_channels": config.in_channels,
         "out_channels": config.out_channels,
         "block_out_channels": config.channels,
