@@ -1,4 +1,4 @@
-"""Reading what people have: `.ckpt`, `.safetensors`, diffusers folders, hub ids, as one `Checkpoint`."""
+"""Reading what people have: `.ckpt`, `.safetensors`, diffusers folders and hub ids."""
 
 from sdnb.checkpoint.errors import CheckpointError
 from sdnb.checkpoint.fill import Tensors, fill

@@ -1,4 +1,4 @@
-"""CompVis' `v1-inference.yaml`, and what of it describes the model. Unknown keys are refused by name."""
+"""CompVis' `v1-inference.yaml`: what of it describes the model. Unknown keys are refused."""
 
 from __future__ import annotations
 
@@ -11,27 +11,30 @@ Values = dict[str, Any]
 
 # key in the YAML -> our field; None: known, and of no effect on the weights or the sampling
 _MODEL = {
-    "linear_start": "beta_start", "linear_end": "beta_end", "timesteps": "steps", "parameterization": "prediction",
+    "linear_start": "beta_start", "linear_end": "beta_end", "timesteps": "steps",
+    "parameterization": "prediction",
     **dict.fromkeys((
-        "num_timesteps_cond", "log_every_t", "first_stage_key", "cond_stage_key", "image_size", "channels",
-        "cond_stage_trainable", "conditioning_key", "monitor", "scale_factor", "use_ema", "scheduler_config",
-        "unet_config", "first_stage_config", "cond_stage_config", "finetune_keys", "concat_keys",
-        "masked_image_key", "unet_trainable", "loss_type", "ckpt_path", "load_ema", "beta_schedule",
+        "beta_schedule", "channels", "ckpt_path", "concat_keys", "cond_stage_config",
+        "cond_stage_key", "cond_stage_trainable", "conditioning_key", "finetune_keys",
+        "first_stage_config", "first_stage_key", "image_size", "load_ema", "log_every_t",
+        "loss_type", "masked_image_key", "monitor", "num_timesteps_cond", "scale_factor",
+        "scheduler_config", "unet_config", "unet_trainable", "use_ema",
     )),
 }  # fmt: skip
 _UNET = {
     "in_channels": "in_channels", "out_channels": "out_channels", "num_res_blocks": "blocks",
     "num_heads": "heads", "context_dim": "context_dim",
     **dict.fromkeys((
-        "image_size", "model_channels", "attention_resolutions", "channel_mult", "use_spatial_transformer",
-        "transformer_depth", "use_checkpoint", "legacy", "use_fp16", "dropout", "conv_resample", "dims",
+        "attention_resolutions", "channel_mult", "conv_resample", "dims", "dropout", "image_size",
+        "legacy", "model_channels", "transformer_depth", "use_checkpoint", "use_fp16",
+        "use_spatial_transformer",
     )),
 }  # fmt: skip
 _DDCONFIG = {
     "z_channels": "latent_channels", "num_res_blocks": "blocks",
     **dict.fromkeys((
-        "double_z", "resolution", "in_channels", "out_ch", "ch", "ch_mult", "attn_resolutions", "dropout",
-        "attn_type",
+        "attn_resolutions", "attn_type", "ch", "ch_mult", "double_z", "dropout", "in_channels",
+        "out_ch", "resolution",
     )),
 }  # fmt: skip
 

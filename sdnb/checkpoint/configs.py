@@ -1,8 +1,8 @@
 """What a YAML or a diffusers `config.json` says of a model, as overrides of `ModelConfig`'s fields.
 
-Everything is read once, here, and checked by name: beyond this file there are only frozen dataclasses.
-Three layouts are understood: our own (the dataclasses' fields), CompVis' `v1-inference.yaml`, and the
-`config.json` files of a diffusers folder.
+Everything is read once, here, and checked by name: beyond this file there are only frozen
+dataclasses. Three layouts are understood: our own (the dataclasses' fields), CompVis'
+`v1-inference.yaml`, and the `config.json` files of a diffusers folder.
 """
 
 from __future__ import annotations
@@ -40,9 +40,10 @@ def merged(*layers: Overrides) -> Overrides:
 
 
 def read_config(source: str | Path | ModelConfig | Mapping[str, Any]) -> Overrides:
-    """`config=` as the user gives it: a YAML's path, a ModelConfig, or a mapping in either YAML layout.
+    """`config=` as the user gives it: a YAML's path, a ModelConfig, or a mapping like a YAML.
 
-    Raises CheckpointError for what cannot be read, and for an unknown key (with the nearest known one).
+    Raises CheckpointError for what cannot be read, and for an unknown key (with the nearest known
+    one).
     """
     if isinstance(source, ModelConfig):
         return {
@@ -66,7 +67,7 @@ def _load_yaml(path: Path) -> dict[str, Any]:
 
     try:
         loaded = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-    except Exception as error:  # yaml's, omegaconf's and the decoder's errors have no common root
+    except Exception as error:  # noqa: BLE001  (yaml's and omegaconf's have no common root)
         raise CheckpointError(f"{path} cannot be read as YAML: {error}") from None
     if not isinstance(loaded, dict):
         raise CheckpointError(
@@ -83,7 +84,8 @@ def _overrides(tree: dict[str, Any], where: str) -> Overrides:
     for name, values in tree.items():
         if name not in SECTIONS:
             raise CheckpointError(
-                f"{where}: unknown key {name!r}{nearest(name, SECTIONS)}; known are {', '.join(SECTIONS)}"
+                f"{where}: unknown key {name!r}{nearest(name, SECTIONS)}; known are "
+                f"{', '.join(SECTIONS)}"
             )
         if not isinstance(values, Mapping):
             raise CheckpointError(
@@ -101,7 +103,8 @@ def checked(overrides: Overrides, where: str) -> Overrides:
         for name, value in values.items():
             if name not in known:
                 raise CheckpointError(
-                    f"{where}: unknown key {section}.{name}{nearest(name, known)}; known are {', '.join(known)}"
+                    f"{where}: unknown key {section}.{name}{nearest(name, known)}; known are "
+                    f"{', '.join(known)}"
                 )
             out[section][name] = _value(str(known[name].type), value, f"{where}: {section}.{name}")
     noise = out.get("noise", {})
@@ -133,23 +136,28 @@ def _value(kind: str, value: Any, where: str) -> Any:
     raise CheckpointError(f"{where} is {value!r}; expected {name}")
 
 
-# -- diffusers' config.json ----------------------------------------------------------------------------
+# -- diffusers' config.json --------------------------------------------------------------------
 # What sdnb's UNet and VAE are; a config.json that says otherwise is of another architecture.
 FIXED: dict[str, Values] = {
     "unet": {
-        "act_fn": "silu", "addition_embed_type": None, "center_input_sample": False, "class_embed_type": None,
-        "conv_in_kernel": 3, "conv_out_kernel": 3, "dual_cross_attention": False, "encoder_hid_dim": None,
+        "act_fn": "silu", "addition_embed_type": None, "center_input_sample": False,
+        "class_embed_type": None, "conv_in_kernel": 3, "conv_out_kernel": 3,
+        "downsample_padding": 1, "dual_cross_attention": False, "encoder_hid_dim": None,
         "flip_sin_to_cos": True, "freq_shift": 0, "mid_block_scale_factor": 1, "norm_eps": 1e-5,
-        "num_class_embeds": None, "only_cross_attention": False, "resnet_time_scale_shift": "default",
-        "time_embedding_type": "positional", "transformer_layers_per_block": 1, "downsample_padding": 1,
+        "num_class_embeds": None, "only_cross_attention": False, "resnet_time_scale_shift":
+        "default",
+        "time_embedding_type": "positional", "transformer_layers_per_block": 1,
     },
     "vae": {
-        "act_fn": "silu", "latents_mean": None, "latents_std": None, "mid_block_add_attention": True,
+        "act_fn": "silu", "latents_mean": None, "latents_std": None,
+        "mid_block_add_attention": True,
         "shift_factor": None, "use_post_quant_conv": True, "use_quant_conv": True, "in_channels": 3,
         "out_channels": 3,
     },
     "text": {"layer_norm_eps": 1e-5},
-    "noise": {"beta_schedule": "scaled_linear", "rescale_betas_zero_snr": False, "trained_betas": None},
+    "noise": {
+        "beta_schedule": "scaled_linear", "rescale_betas_zero_snr": False, "trained_betas": None,
+    },
 }  # fmt: skip
 
 
@@ -184,7 +192,8 @@ def from_diffusers(section: str, config: Values, where: str) -> Overrides:
         if isinstance(heads, list):
             if len(set(heads)) > 1:
                 raise CheckpointError(
-                    f"{where}: the heads differ by level ({heads}), as in Stable Diffusion 2.x and XL; "
+                    f"{where}: the heads differ by level ({heads}), as in Stable Diffusion 2.x and "
+                    "XL; "
                     "sdnb runs Stable Diffusion 1.x"
                 )
             heads = heads[0]

@@ -1,8 +1,8 @@
 """The architecture, read from the shapes of the weights.
 
-Shapes show widths, counts, attention levels, channels and the context's width. They do not show the number of
-heads, the groups of the norms or the kind of prediction: those keep SD 1.x's values unless `overrides` (from a
-YAML or diffusers' `config.json`, see `configs.py`) say otherwise.
+Shapes show widths, counts, attention levels, channels and the context's width. They do not show the
+number of heads, the groups of the norms or the kind of prediction: those keep SD 1.x's values
+unless `overrides` (from a YAML or diffusers' `config.json`, see `configs.py`) say otherwise.
 
 Several tensors tell each width, so that one missing tensor is reported as missing and not taken for
 another architecture.
@@ -180,7 +180,7 @@ SHOWN = {  # the fields that the shapes show: an override that differs is a cont
 
 
 def overridden(found: ModelConfig, overrides: Overrides) -> ModelConfig:
-    """`found` with the overrides put in. Raises CheckpointError where they contradict the weights."""
+    """`found` with the overrides put in; CheckpointError where they contradict the weights."""
     changes = {}
     for section, values in overrides.items():
         part = getattr(found, section)
@@ -219,6 +219,8 @@ def _divides(name: str, count: int, widths: Iterable[int]) -> None:
     for width in widths:
         if count < 1 or width % count:
             raise CheckpointError(
-                f"{name} is {count}, which does not divide the width {width}. The weights' shapes cannot "
-                f"show this number: give it in a YAML (config=...), as `{name.replace('.', ': {')}: N}}`"
+                f"{name} is {count}, which does not divide the width {width}. The weights' shapes "
+                "cannot "
+                "show this number: give it in a YAML (config=...), as "
+                f"`{name.replace('.', ': {')}: N}}`"
             )

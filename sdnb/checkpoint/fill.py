@@ -1,4 +1,4 @@
-"""Put the weights into a module that has none yet: strictly, one tensor at a time, without a second copy."""
+"""Put the weights into a module that has none: strictly, tensor by tensor, with no second copy."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ def fill(
 ) -> None:
     """Give every weight of `module` (on the meta device) its values, as `dtype` on `device`.
 
-    The memory in use grows by the weights' size at `dtype` and a buffer of 256 KiB. The memory layout of the
-    module's own weights (e.g. channels last) is kept. Weights take no gradient.
+    The memory in use grows by the weights' size at `dtype` and a buffer of 256 KiB. The memory
+    layout of the module's own weights (e.g. channels last) is kept. Weights take no gradient.
 
-    Raises CheckpointError that lists by name what is missing, unexpected or misshapen; nothing is read then.
+    Raises CheckpointError that lists by name what is missing, unexpected or misshapen; nothing is
+    read then.
     """
     wanted = {
         name: tuple(tensor.shape) for name, tensor in module.state_dict(keep_vars=True).items()

@@ -6,16 +6,18 @@ Weights may be `.safetensors` or `.bin`, whole or sharded (`*.index.json`), ordi
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from sdnb.checkpoint.configs import Overrides, from_diffusers, merged, read_json
 from sdnb.checkpoint.errors import CheckpointError, listed
-from sdnb.checkpoint.single import Parts, Weights, read_weights
+from sdnb.checkpoint.single import Parts
+from sdnb.checkpoint.statedict import Weights, read_weights
 
 COMPONENTS = {"unet": "unet", "vae": "vae", "text": "text_encoder"}  # our part -> its folder
 STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
-SUFFIXES = (".safetensors", ".bin")
-PIPELINES = {  # model_index.json's `_class_name`, by how it begins -> what it is
+SUFFIXES = (".safetensors", ".bin")  # in order of preference
+PIPELINES = {  # how model_index.json's `_class_name` begins -> what it is
     "StableDiffusionXL": "Stable Diffusion XL",
     "StableDiffusion3": "Stable Diffusion 3",
     "StableDiffusionInstructPix2Pix": "InstructPix2Pix",
@@ -27,10 +29,11 @@ PIPELINES = {  # model_index.json's `_class_name`, by how it begins -> what it i
     "StableCascade": "Stable Cascade",
     "Flux": "Flux",
 }
+RUNS = ("StableDiffusion", "LatentConsistency")
 
 
 def read_folder(path: Path) -> Parts:
-    """The model of a diffusers folder. Raises CheckpointError for another pipeline or a missing part."""
+    """The model of a diffusers folder. CheckpointError for another pipeline or a missing part."""
     _check_pipeline(path)
     parts = Parts()
     for part, name in COMPONENTS.items():
@@ -51,44 +54,44 @@ def read_folder(path: Path) -> Parts:
 
 def read_component(folder: Path, part: str, notes: list[str]) -> tuple[Weights, Overrides]:
     """One part's weights and what its `config.json` says."""
-    weights: Weights = {}
-    for file in weight_files(folder, notes):
-        found, more = read_weights(file)
-        weights.update(found)
-        notes += more
     config = folder / "config.json"
     overrides = from_diffusers(part, read_json(config), str(config)) if config.is_file() else {}
+    weights: Weights = {}
+    for file in _weight_files(folder, notes):
+        weights.update(read_weights(file, notes))
     return weights, overrides
 
 
-def weight_files(folder: Path, notes: list[str]) -> list[Path]:
-    """The files that hold a component's weights: the ordinary ones, else a variant, safetensors first."""
-    names = {file.name for file in folder.iterdir() if file.is_file()}
+def choose(names: Collection[str]) -> tuple[str, str] | None:
+    """Of a component's files the one to load (weights, or an index of shards), and its variant.
+
+    The ordinary weights before a variant, fp16 before other variants, safetensors before bin.
+    """
     for variant in ("", *_variants(names)):
         for suffix in SUFFIXES:
             for stem in STEMS:
-                whole = f"{stem}{variant}{suffix}"
-                index = f"{stem}{suffix}.index{variant}.json"  # model.safetensors.index.fp16.json
-                if whole not in names and index not in names:
-                    continue
-                if variant:
-                    notes.append(
-                        f"{folder.name}: only the variant {variant[1:]} is there, and is used"
-                    )
-                return [folder / whole] if whole in names else _shards(folder / index)
-    pending = [name for name in names if name.endswith((".incomplete", ".part", ".crdownload"))]
-    if pending:
+                for name in (f"{stem}{variant}{suffix}", f"{stem}{suffix}.index{variant}.json"):
+                    if name in names:
+                        return name, variant
+    return None
+
+
+def _weight_files(folder: Path, notes: list[str]) -> list[Path]:
+    names = {file.name for file in folder.iterdir() if file.is_file()}
+    chosen = choose(names)
+    if chosen is None:
         raise CheckpointError(
-            f"{folder}: {listed(pending)} is a download that did not finish. Start it again."
+            f"{folder} has no weights; expected diffusion_pytorch_model.safetensors or "
+            f"model.safetensors (or .bin). {_contents(folder)}"
         )
-    raise CheckpointError(
-        f"{folder} has no weights; expected diffusion_pytorch_model.safetensors or model.safetensors (or .bin). "
-        f"{_contents(folder)}"
-    )
+    name, variant = chosen
+    if variant:
+        notes.append(f"{folder.name}: only its variant {variant[1:]} is there, and is used")
+    return _shards(folder / name) if name.endswith(".json") else [folder / name]
 
 
-def _variants(names: set[str]) -> list[str]:
-    """`.fp16`, `.non_ema`, ... as the files have them; fp16 first, a moving average's complement last."""
+def _variants(names: Collection[str]) -> list[str]:
+    """`.fp16`, `.non_ema`, ... as the files have them; fp16 first, `non_ema` last."""
     found = set()
     for name in names:
         for stem in STEMS:
@@ -97,9 +100,8 @@ def _variants(names: set[str]) -> list[str]:
                     found.add(name[len(stem) : -len(suffix)].split("-")[0])
                 if name.startswith(f"{stem}{suffix}.index.") and name.endswith(".json"):
                     found.add(name[len(f"{stem}{suffix}.index") : -len(".json")])
-    return sorted(
-        found - {""}, key=lambda variant: (variant != ".fp16", "non_ema" in variant, variant)
-    )
+    order = {".fp16": 0, ".non_ema": 2}
+    return sorted(found - {""}, key=lambda variant: (order.get(variant, 1), variant))
 
 
 def _shards(index: Path) -> list[Path]:
@@ -109,7 +111,9 @@ def _shards(index: Path) -> list[Path]:
     files = [index.parent / str(name) for name in sorted(set(map(str, names.values())))]
     missing = [file.name for file in files if file.parent != index.parent or not file.is_file()]
     if missing:
-        raise CheckpointError(f"{index.parent} lacks {listed(missing)}, which {index.name} names.")
+        raise CheckpointError(
+            f"{index.parent} lacks {listed(missing)}, which {index.name} names. Download it again."
+        )
     return files
 
 
@@ -118,23 +122,26 @@ def _check_pipeline(path: Path) -> None:
     if not index.is_file():
         if not (path / "unet").is_dir():
             raise CheckpointError(
-                f"{path} is a folder, but no diffusers model (it has no model_index.json and no unet/). "
-                f"{_contents(path)}"
+                f"{path} is a folder, but no diffusers model: it has neither model_index.json nor "
+                f"unet. {_contents(path)}"
             )
         return
     name = str(read_json(index).get("_class_name", ""))
     for start, what in PIPELINES.items():
         if name.startswith(start):
             raise CheckpointError(f"{path} is {what} ({name}); sdnb runs Stable Diffusion 1.x.")
-    if not name.startswith(("StableDiffusion", "AltDiffusion", "LatentConsistency")):
+    if not name.startswith(RUNS):
         raise CheckpointError(
-            f"{path} is a {name or 'nameless pipeline'}; sdnb runs StableDiffusionPipeline."
+            f"{path} is a pipeline of the class {name!r}; sdnb runs StableDiffusionPipeline."
         )
 
 
 def _contents(path: Path) -> str:
     names = sorted(child.name + "/" * child.is_dir() for child in path.iterdir())
+    pending = [name for name in names if name.endswith((".incomplete", ".part", ".crdownload"))]
+    if pending:
+        return f"{listed(pending)} is a download that did not finish: start it again."
     files = [name for name in names if name.endswith((".ckpt", ".safetensors"))]
     if files:
-        return f"To load a single file, give its own path; it has {listed(files)}."
+        return f"To load a single file, give its own path; there is {listed(files)}."
     return f"It has {listed(names) or 'nothing in it'}."

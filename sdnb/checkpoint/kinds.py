@@ -1,4 +1,4 @@
-"""What is this file, if not a model that can be run? One table of what people confuse with a checkpoint."""
+"""What is this file, if not a whole model? A table of what people take for a checkpoint."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
 
 _SD1 = "sdnb runs Stable Diffusion 1.x: get a model of that family."
+_WITH = "It is used with a model and is none. Give the model it was made for."
 _LORA = (
     "It changes a model and is none. Merge it into its base model with the tool that made it "
     "(kohya's networks/merge_lora.py, or diffusers' fuse_lora), and load the merged model."
@@ -19,7 +20,7 @@ _VIDEO = "It belongs to another program; " + _SD1
 
 @dataclass(frozen=True)
 class Kind:
-    """`what` the file is, and `so`: what to do. `test` is a pattern searched in the names, or a function."""
+    """`what` the file is, `so` what to do; `test` is a pattern in its names, or a function."""
 
     what: str
     so: str
@@ -57,7 +58,8 @@ def _only(*prefixes: str) -> Callable[[Shapes], bool]:
 
 
 _UNET = ("input_blocks.", "middle_block.", "output_blocks.", "time_embed.", "out.", "label_emb.",
-         "down_blocks.", "mid_block.", "up_blocks.", "conv_in.", "conv_out.", "conv_norm_out.", "time_embedding.",
+         "down_blocks.", "mid_block.", "up_blocks.", "conv_in.", "conv_out.", "conv_norm_out.",
+         "time_embedding.",
          "model.diffusion_model.")  # fmt: skip
 _VAE = ("encoder.", "decoder.", "quant_conv.", "post_quant_conv.", "first_stage_model.", "loss.")
 _TEXT = ("text_model.", "cond_stage_model.", "text_projection", "logit_scale", "vision_model.",
@@ -65,20 +67,24 @@ _TEXT = ("text_model.", "cond_stage_model.", "text_projection", "logit_scale", "
 
 # In this order: what is attached to a model before the models, and parts of models last.
 KINDS = (
-    Kind("a LoRA", _LORA, r"(^lora_(unet|te)|\.lora_(down|up|A|B)\.|lora_linear_layer|\.lora\.(down|up))"),
+    Kind(
+        "a LoRA",
+        _LORA,
+        r"^lora_(unet|te)|\.lora_(down|up|A|B)\.|lora_linear_layer|\.lora\.(down|up)",
+    ),
     Kind("a LyCORIS (LoHa, LoKr, ...)", _LORA, r"\.(hada_w1_a|lokr_w1|lokr_w1_a|oft_blocks)$"),
     Kind(
         "a textual inversion (an embedding: one word)",
-        "It is used with a model and is none. Give the model it was made for.",
+        _WITH,
         lambda shapes: bool({"string_to_param", "string_to_token", "emb_params"} & set(shapes)),
     ),
     Kind(
         "a textual inversion (an embedding: one word)",
-        "It is used with a model and is none. Give the model it was made for.",
+        _WITH,
         _learned_embedding,
     ),
-    Kind("a hypernetwork", "It is used with a model and is none. Give the model.", _hypernetwork),
-    Kind("an IP-Adapter", "It is used with a model and is none. Give the model.", r"^(ip_adapter|image_proj)\."),
+    Kind("a hypernetwork", _WITH, _hypernetwork),
+    Kind("an IP-Adapter", _WITH, r"^(ip_adapter|image_proj)\."),
     Kind(
         "a ControlNet",
         "It guides a model and is none. Give the model it is used with.",
@@ -87,7 +93,11 @@ KINDS = (
     Kind("an AnimateDiff motion module", _VIDEO, r"motion_modules\."),
     Kind("a Stable Diffusion 3 model", _SD1, r"(^|\.)joint_blocks\.\d|context_block\.adaLN"),
     Kind("a Flux model", _SD1, r"(^|\.)(double_blocks|single_blocks)\.\d|^(model\.)?double_stream"),
-    Kind("a Stable Cascade model", _SD1, r"^(clip_txt_mapper|clip_txt_pooled_mapper|down_blocks\.\d+\.\d+\.channelwise)"),
+    Kind(
+        "a Stable Cascade model",
+        _SD1,
+        r"^(clip_txt_(pooled_)?mapper|down_blocks\.\d+\.\d+\.channelwise)",
+    ),
     Kind(
         "a Stable Diffusion XL model",
         _SD1,
@@ -111,7 +121,11 @@ KINDS = (
         "It enlarges pictures and makes none. sdnb.upscale needs no such file.",
         r"^(conv_first\.|model\.0\.weight$|params_ema|model\.1\.sub\.)",
     ),
-    Kind("a safety checker", "It judges pictures and makes none. Give the model.", r"^(concept_embeds|vision_model\.)"),
+    Kind(
+        "a safety checker",
+        "It judges pictures and makes none. Give the model.",
+        r"^(concept_embeds|vision_model\.)",
+    ),
     Kind(
         "a VAE alone",
         "Give it as load(model, vae=this file), beside a whole model.",
@@ -127,7 +141,7 @@ KINDS = (
         "Give the whole model: the diffusers folder it lies in, or a single file with all three.",
         _only(*_TEXT),
     ),
-)  # fmt: skip
+)
 
 
 def other_kind(shapes: Shapes) -> Kind | None:

@@ -1,10 +1,10 @@
 """The one table: every tensor of a model in CompVis' names, in diffusers' names, and its shape.
 
-It is generated from the configuration, for any widths, counts and attention levels. The package speaks
-CompVis (what a `.ckpt` holds); this table is all that diffusers' names need.
+It is generated from the configuration, for any widths, counts and attention levels. The package
+speaks CompVis (what a `.ckpt` holds); this table is all that diffusers' names need.
 
-Sources: CompVis/stable-diffusion `openaimodel.py` and `ldm/modules/diffusionmodules/model.py`; the names in
-diffusers are its `UNet2DConditionModel`'s and `AutoencoderKL`'s.
+Sources: CompVis/stable-diffusion `openaimodel.py` and `ldm/modules/diffusionmodules/model.py`; the
+names in diffusers are its `UNet2DConditionModel`'s and `AutoencoderKL`'s.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def text_table(config: TextConfig) -> list[Row]:
     return list(_text(config))
 
 
-# -- the layers ----------------------------------------------------------------------------------------
+# -- the layers --------------------------------------------------------------------------------
 def _norm(ours: str, theirs: str, width: int) -> Rows:
     yield Row(f"{ours}.weight", f"{theirs}.weight", (width,))
     yield Row(f"{ours}.bias", f"{theirs}.bias", (width,))
@@ -58,13 +58,13 @@ def _linear(ours: str, theirs: str, inputs: int, outputs: int, bias: bool = True
 
 
 def _conv(
-    ours: str, theirs: str, inputs: int, outputs: int, size: int = 3, flat: bool = False
+    ours: str, theirs: str, inputs: int, outputs: int, *, size: int = 3, flat: bool = False
 ) -> Rows:
     yield Row(f"{ours}.weight", f"{theirs}.weight", (outputs, inputs, size, size), flat)
     yield Row(f"{ours}.bias", f"{theirs}.bias", (outputs,))
 
 
-# -- the denoiser --------------------------------------------------------------------------------------
+# -- the denoiser ------------------------------------------------------------------------------
 def _unet(config: UNetConfig) -> Rows:
     widths, blocks, first = config.channels, config.blocks, config.channels[0]
     yield from _linear("time_embed.0", "time_embedding.linear_1", first, 4 * first)
@@ -115,12 +115,14 @@ def _residual(ours: str, theirs: str, inputs: int, outputs: int, config: UNetCon
     yield from _norm(f"{ours}.out_layers.0", f"{theirs}.norm2", outputs)
     yield from _conv(f"{ours}.out_layers.3", f"{theirs}.conv2", outputs, outputs)
     if inputs != outputs:
-        yield from _conv(f"{ours}.skip_connection", f"{theirs}.conv_shortcut", inputs, outputs, 1)
+        yield from _conv(
+            f"{ours}.skip_connection", f"{theirs}.conv_shortcut", inputs, outputs, size=1
+        )
 
 
 def _transformer(ours: str, theirs: str, width: int, config: UNetConfig) -> Rows:
     yield from _norm(f"{ours}.norm", f"{theirs}.norm", width)
-    yield from _conv(f"{ours}.proj_in", f"{theirs}.proj_in", width, width, 1, flat=True)
+    yield from _conv(f"{ours}.proj_in", f"{theirs}.proj_in", width, width, size=1, flat=True)
     a, b = f"{ours}.transformer_blocks.0", f"{theirs}.transformer_blocks.0"
     for name, source in (("attn1", width), ("attn2", config.context_dim)):
         yield from _linear(f"{a}.{name}.to_q", f"{b}.{name}.to_q", width, width, bias=False)
@@ -131,10 +133,10 @@ def _transformer(ours: str, theirs: str, width: int, config: UNetConfig) -> Rows
     yield from _linear(f"{a}.ff.net.2", f"{b}.ff.net.2", 4 * width, width)
     for n in (1, 2, 3):
         yield from _norm(f"{a}.norm{n}", f"{b}.norm{n}", width)
-    yield from _conv(f"{ours}.proj_out", f"{theirs}.proj_out", width, width, 1, flat=True)
+    yield from _conv(f"{ours}.proj_out", f"{theirs}.proj_out", width, width, size=1, flat=True)
 
 
-# -- the autoencoder -----------------------------------------------------------------------------------
+# -- the autoencoder ---------------------------------------------------------------------------
 def _vae(config: VAEConfig) -> Rows:
     widths, latent = config.channels, config.latent_channels
     levels, wide = len(widths), widths[-1]
@@ -154,8 +156,8 @@ def _vae(config: VAEConfig) -> Rows:
     yield from _vae_middle("encoder", wide)
     yield from _norm("encoder.norm_out", "encoder.conv_norm_out", wide)
     yield from _conv("encoder.conv_out", "encoder.conv_out", wide, 2 * latent)
-    yield from _conv("quant_conv", "quant_conv", 2 * latent, 2 * latent, 1)
-    yield from _conv("post_quant_conv", "post_quant_conv", latent, latent, 1)
+    yield from _conv("quant_conv", "quant_conv", 2 * latent, 2 * latent, size=1)
+    yield from _conv("post_quant_conv", "post_quant_conv", latent, latent, size=1)
     yield from _conv("decoder.conv_in", "decoder.conv_in", latent, wide)
     yield from _vae_middle("decoder", wide)
     width = wide
@@ -181,7 +183,7 @@ def _vae_residual(ours: str, theirs: str, inputs: int, outputs: int) -> Rows:
     yield from _norm(f"{ours}.norm2", f"{theirs}.norm2", outputs)
     yield from _conv(f"{ours}.conv2", f"{theirs}.conv2", outputs, outputs)
     if inputs != outputs:
-        yield from _conv(f"{ours}.nin_shortcut", f"{theirs}.conv_shortcut", inputs, outputs, 1)
+        yield from _conv(f"{ours}.nin_shortcut", f"{theirs}.conv_shortcut", inputs, outputs, size=1)
 
 
 def _vae_middle(part: str, width: int) -> Rows:
@@ -190,7 +192,7 @@ def _vae_middle(part: str, width: int) -> Rows:
     attention = f"{theirs}.attentions.0"
     yield from _norm(f"{ours}.attn_1.norm", f"{attention}.group_norm", width)
     for a, b in (("q", "to_q"), ("k", "to_k"), ("v", "to_v"), ("proj_out", "to_out.0")):
-        yield from _conv(f"{ours}.attn_1.{a}", f"{attention}.{b}", width, width, 1, flat=True)
+        yield from _conv(f"{ours}.attn_1.{a}", f"{attention}.{b}", width, width, size=1, flat=True)
     yield from _vae_residual(f"{ours}.block_2", f"{theirs}.resnets.1", width, width)
 
 
@@ -202,7 +204,7 @@ OLD_VAE_ATTENTION = {  # diffusers before 0.17 -> now, inside `mid_block.attenti
 }
 
 
-# -- the text encoder ----------------------------------------------------------------------------------
+# -- the text encoder --------------------------------------------------------------------------
 def _text(config: TextConfig) -> Rows:
     width = config.width
     for name, count in (("token", config.vocab), ("position", config.positions)):

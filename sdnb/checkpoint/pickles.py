@@ -1,12 +1,14 @@
 """A pickle is read here, never run.
 
-Python's unpickler calls whatever a pickle names. This reader is a small stack machine over the opcodes
-(`pickletools.genops`, which only decodes) that has no way to call anything: it builds plain containers,
-asks `rebuild` for the few names that stand for tensors, and puts an inert `Unknown` wherever the pickle
-wants anything else. An `Unknown` swallows arguments, state, items and further calls and does nothing.
+Python's unpickler calls whatever a pickle names. This reader is a small stack machine over the
+opcodes (`pickletools.genops`, which only decodes) that has no way to call anything: it builds plain
+containers, asks `rebuild` for the few names that stand for tensors, and puts an inert `Unknown`
+wherever the pickle wants anything else. An `Unknown` swallows arguments, state, items and further
+calls and does nothing.
 
-Memory and time stay in proportion to the pickle's length: the memo is a dictionary, keys are scalars (so
-no hash walks a nested structure), and containers are copied only as often as the length pays for.
+Memory and time stay in proportion to the pickle's length: the memo is a dictionary, keys are
+scalars (so no hash walks a nested structure), and containers are copied only as often as the length
+pays for.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ _EMPTY: dict[str, Callable[[], Any]] = {
     "EMPTY_SET": set,
     "EMPTY_TUPLE": tuple,
 }
-# plain containers when a pickle calls them by name; what they are called with is checked in `_container`
+# plain containers that a pickle calls by name; `_container` checks what they are called with
 _CONTAINERS = {
     f"{module}.{name}": name
     for module in ("builtins", "__builtin__")
@@ -73,9 +75,7 @@ class PickleReader:
             for opcode, argument, position in pickletools.genops(data):
                 if opcode.name == "STOP":
                     return self.stack.pop(), (position or 0) + 1
-                self.copies += (
-                    1  # an element costs at least one opcode: one copy of each is paid for
-                )
+                self.copies += 1  # an element costs an opcode, so one copy of each is paid for
                 self._step(opcode.name, argument)
         except CheckpointError:
             raise
@@ -91,16 +91,6 @@ class PickleReader:
             push(_EMPTY[op]())
         elif op == "MARK":
             push(_MARK)
-        elif op in ("PROTO", "FRAME"):
-            pass
-        elif op in ("PUT", "BINPUT", "LONG_BINPUT"):
-            self.memo[argument] = self.stack[-1]
-        elif op == "MEMOIZE":
-            self.memo[len(self.memo)] = self.stack[-1]
-        elif op in ("GET", "BINGET", "LONG_BINGET"):
-            push(self.memo[argument])
-        elif op == "GLOBAL":
-            push(Global(argument.replace(" ", ".", 1)))
         elif (method := getattr(self, "_" + op.lower(), None)) is not None:
             method(argument)
         elif op in _LITERALS:
@@ -108,7 +98,25 @@ class PickleReader:
         else:
             raise CheckpointError(f"the pickle uses {op}, which no checkpoint needs; it is refused")
 
-    # -- the stack -------------------------------------------------------------------------------
+    def _proto(self, _: Any) -> None:
+        pass
+
+    _frame = _proto
+
+    # -- the memo and the stack ----------------------------------------------------------------
+    def _put(self, at: int) -> None:
+        self.memo[at] = self.stack[-1]
+
+    _binput = _long_binput = _put
+
+    def _memoize(self, _: Any) -> None:
+        self.memo[len(self.memo)] = self.stack[-1]
+
+    def _get(self, at: int) -> None:
+        self.stack.append(self.memo[at])
+
+    _binget = _long_binget = _get
+
     def _until_mark(self) -> list[Any]:
         for at in range(len(self.stack) - 1, -1, -1):
             if self.stack[at] is _MARK:
@@ -126,7 +134,7 @@ class PickleReader:
     def _dup(self, _: Any) -> None:
         self.stack.append(self.stack[-1])
 
-    # -- containers ------------------------------------------------------------------------------
+    # -- containers ----------------------------------------------------------------------------
     def _tuple(self, _: Any) -> None:
         self.stack.append(tuple(self._until_mark()))
 
@@ -169,13 +177,13 @@ class PickleReader:
         if isinstance(self.stack[-1], set):
             self.stack[-1].update(_keys(items))
         elif not isinstance(self.stack[-1], Unknown):
-            raise ValueError("items are added to something that is no set")
+            raise TypeError("items are added to something that is no set")
 
     def _extend(self, items: list[Any]) -> None:
         if isinstance(self.stack[-1], list):
             self.stack[-1].extend(items)
         elif not isinstance(self.stack[-1], Unknown):
-            raise ValueError("items are appended to something that is no list")
+            raise TypeError("items are appended to something that is no list")
 
     def _setitem(self, _: Any) -> None:
         value, key = self.stack.pop(), self.stack.pop()
@@ -189,13 +197,16 @@ class PickleReader:
         if isinstance(target, dict):
             target.update(zip(_keys(items[::2]), items[1::2], strict=True))
         elif not isinstance(target, Unknown):
-            raise ValueError("items are set on something that is no dictionary")
+            raise TypeError("items are set on something that is no dictionary")
 
-    # -- what would be calls ---------------------------------------------------------------------
+    # -- what would be calls -------------------------------------------------------------------
+    def _global(self, argument: str) -> None:
+        self.stack.append(Global(argument.replace(" ", ".", 1)))
+
     def _stack_global(self, _: Any) -> None:
         name, module = self.stack.pop(), self.stack.pop()
         if not (isinstance(name, str) and isinstance(module, str)):
-            raise ValueError("a global whose name is no text")
+            raise TypeError("a global whose name is no text")
         self.stack.append(Global(f"{module}.{name}"))
 
     def _reduce(self, _: Any) -> None:
@@ -218,7 +229,7 @@ class PickleReader:
         self.stack.append(self.call(function, tuple(arguments)))
 
     def _build(self, _: Any) -> None:
-        self.stack.pop()  # state (attributes): no value here has any; OrderedDict's `_metadata` is not needed
+        self.stack.pop()  # attributes: no value here has any, and OrderedDict's are not needed
 
     def _ext1(self, code: int) -> None:
         self.stack.append(Unknown(f"extension code {code}"))
@@ -234,11 +245,11 @@ class PickleReader:
     def call(self, function: Any, arguments: Any) -> Any:
         """What stands for `function(*arguments)`: a container, a tensor, or an `Unknown`."""
         if not isinstance(arguments, tuple):
-            raise ValueError("a call whose arguments are no tuple")
+            raise TypeError("a call whose arguments are no tuple")
         if isinstance(function, Unknown):
             return Unknown(function.name)
         if not isinstance(function, Global):
-            raise ValueError(f"a {type(function).__name__} is called")
+            raise TypeError(f"a {type(function).__name__} is called")
         if function.name in _CONTAINERS:
             return self._container(_CONTAINERS[function.name], arguments, function.name)
         if function.name == "torch._tensor._rebuild_from_type_v2" and len(arguments) == 4:
@@ -275,13 +286,14 @@ class PickleReader:
 
 _LITERALS = {
     "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT",
-    "STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8",
+    "STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8",
+    "BYTEARRAY8",
     "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8",
 }  # fmt: skip
 
 
 def _keys(items: list[Any]) -> list[Any]:
-    """Keys must be scalars: hashing a nested tuple walks it, and a pickle can nest without bound."""
+    """Keys must be scalars: hashing a nested tuple walks it, and a pickle nests without bound."""
     for item in items:
         if not isinstance(item, _SCALARS) and not (
             isinstance(item, tuple)

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sdnb.checkpoint import detect, hub, names
+from sdnb.checkpoint import detect, names
 from sdnb.checkpoint.configs import Overrides, merged, read_config
 from sdnb.checkpoint.errors import CheckpointError
 from sdnb.checkpoint.fill import Tensors, compare
 from sdnb.checkpoint.folders import read_component, read_folder
-from sdnb.checkpoint.single import Parts, Weights, read_single, read_weights
+from sdnb.checkpoint.places import beside, locate
+from sdnb.checkpoint.single import Parts, read_single
+from sdnb.checkpoint.statedict import Weights, read_weights
 from sdnb.checkpoint.tensors import keep_open
 from sdnb.model.config import ModelConfig
-
-FILES = (".ckpt", ".safetensors", ".pt", ".pth", ".bin")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A model that was recognised and checked against its architecture; no weight was read yet.
 
-    Names: `unet` and `vae` are CompVis' without prefix, `text` is transformers' without `text_model.`.
-    `fingerprint` tells models apart in a picture's record: sha256 over the names, shapes, types and a sample of
-    every tensor. It does not depend on the container or its naming, but on the types: an fp16 copy differs.
+    Names: `unet` and `vae` are CompVis' without prefix, `text` is transformers' without
+    `text_model.`. `fingerprint` tells models apart in a picture's record: sha256 over the names,
+    shapes, types and a sample of every tensor. It does not depend on the container or its naming,
+    but on the types: an fp16 copy differs.
     """
 
     name: str
@@ -49,20 +49,22 @@ def read(
 ) -> Checkpoint:
     """A checkpoint as people have it: `.ckpt`, `.safetensors`, a diffusers folder, or a hub id.
 
-    `vae` is another VAE (file or folder) in place of the model's own. `config` is a YAML in our layout or
-    CompVis' (or a ModelConfig, or a mapping); without it, a YAML of the same stem beside a file, or
-    `sdnb.yaml` inside a folder, is picked up.
+    `vae` is another VAE (file or folder) in place of the model's own. `config` is a YAML in our
+    layout or CompVis' (or a ModelConfig, or a mapping); without it, a YAML of the same stem beside
+    a file, or `sdnb.yaml` inside a folder, is picked up.
 
     Raises CheckpointError, which says what was found and what to do.
     """
-    path, name = locate(source)
+    notes: list[str] = []
+    path, name = locate(source, notes)
     parts = read_folder(path) if path.is_dir() else read_single(path)
+    parts.notes = notes + parts.notes
     if vae is not None:
         parts.vae, changes = read_vae(vae, parts.notes)
         parts.overrides = merged(parts.overrides, {"vae": {}}, changes)
     elif not parts.vae:
         raise CheckpointError(f"{path} has no VAE. Give one: load({str(source)!r}, vae=...).")
-    said = read_config(config) if config is not None else _beside(path, parts.notes)
+    said = read_config(config) if config is not None else beside(path, parts.notes)
     return _assembled(name, path, parts, said)
 
 
@@ -94,7 +96,7 @@ def _assembled(name: str, path: Path, parts: Parts, said: Overrides) -> Checkpoi
 
 
 def _canonical(rows: list[names.Row], found: Weights, what: str) -> Weights:
-    """`found` in CompVis' names and shapes. Raises CheckpointError, in the file's own names, unless it fits."""
+    """`found` in CompVis' names and shapes; CheckpointError, in the file's names, if it misfits."""
     theirs = any(".down_blocks." in f".{name}" for name in found)
     wanted = {(row.diffusers if theirs else row.compvis): row for row in rows}
     shaped = {}
@@ -134,7 +136,7 @@ def _no_weight(name: str) -> bool:
 
 
 def fingerprint(parts: Mapping[str, Tensors]) -> str:
-    """sha256 (hex) over sorted names, shapes, types and up to 4 KiB from the middle of each tensor."""
+    """sha256 (hex) over sorted names, shapes, types and up to 4 KiB of each tensor's middle."""
     digest = hashlib.sha256()
     with keep_open():
         for part in sorted(parts):
@@ -145,47 +147,14 @@ def fingerprint(parts: Mapping[str, Tensors]) -> str:
     return digest.hexdigest()
 
 
-# -- where things are ----------------------------------------------------------------------------------
-def locate(source: str | Path) -> tuple[Path, str]:
-    """The file or folder of `source`, and the model's name. A hub id is downloaded."""
-    path = Path(source).expanduser()
-    if path.exists():
-        path = path.resolve() if path.name in ("", ".", "..") else path
-        return path, path.stem if path.is_file() else path.name
-    if isinstance(source, str) and hub.is_id(source) and path.suffix.lower() not in FILES:
-        return hub.download(source), source
-    folder = path.parent if path.parent.is_dir() else Path()
-    near = difflib.get_close_matches(path.name, [child.name for child in folder.iterdir()], n=3)
-    hint = f" In {folder.resolve()} there is {', '.join(near)}." if near else ""
-    raise CheckpointError(
-        f"there is no file or folder {str(source)!r}.{hint} Expected a .ckpt or .safetensors file, a diffusers "
-        "folder, or a hub id such as 'owner/name'."
-    )
-
-
-def _beside(path: Path, notes: list[str]) -> Overrides:
-    """The overrides of the YAML that lies with the model, if one does."""
-    if path.is_dir():
-        candidates = [path / "sdnb.yaml"]
-    else:
-        candidates = [path.with_suffix(".yaml"), path.with_suffix(".yml")]
-    for candidate in candidates:
-        if candidate.is_file():
-            notes.append(f"configuration from {candidate.name}")
-            return read_config(candidate)
-    return {}
-
-
 def read_vae(source: str | Path, notes: list[str]) -> tuple[Weights, Overrides]:
     """A VAE alone: a file, a folder with its `config.json`, or a whole model whose VAE is taken."""
-    path, _ = locate(source)
+    path, _ = locate(source, notes)
     if path.is_dir():
         folder = path / "vae" if (path / "vae").is_dir() else path
         weights, overrides = read_component(folder, "vae", notes)
     else:
-        weights, more = read_weights(path)
-        notes += more
-        overrides = {}
+        weights, overrides = read_weights(path, notes), {}
     for prefix in ("first_stage_model.", "vae."):
         if any(name.startswith(prefix) for name in weights):
             weights = {

@@ -1,8 +1,8 @@
 """`.safetensors` files: a JSON header that says where each tensor lies.
 
-Format: 8 bytes little-endian length n, n bytes of JSON `{name: {dtype, shape, data_offsets}}`, then the
-data (https://huggingface.co/docs/safetensors). The header is read here, not by the library, because the
-library maps the file, and mapped pages count as resident memory.
+Format: 8 bytes little-endian length n, n bytes of JSON `{name: {dtype, shape, data_offsets}}`, then
+the data (https://huggingface.co/docs/safetensors). The header is read here, not by the library,
+because the library maps the file, and mapped pages count as resident memory.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ DTYPES = {
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, LazyTensor], dict[str, str]]:
-    """The tensors by name and the file's own metadata. Raises CheckpointError for a damaged file."""
+    """The tensors by name, and the file's own metadata. CheckpointError for a damaged file."""
     size = path.stat().st_size
     header, start = _header(path, size)
     metadata = header.pop("__metadata__", None)
@@ -89,6 +89,7 @@ def _tensor(path: Path, start: int, name: str, entry: dict[str, Any]) -> LazyTen
     dtype = DTYPES[kind]
     if begin < 0 or min(shape, default=0) < 0 or end - begin != prod(shape) * dtype.itemsize:
         raise CheckpointError(
-            f"{path}: tensor {name} of shape {list(shape)} and type {kind} is given the bytes {begin} to {end}"
+            f"{path}: tensor {name} of shape {list(shape)} and type {kind} is given the bytes "
+            f"{begin} to {end}"
         )
     return LazyTensor(path, start + begin, shape, dtype)

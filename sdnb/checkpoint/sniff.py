@@ -45,7 +45,8 @@ def container(path: Path) -> str:
             raise CheckpointError(f"{path} is {what}, not a checkpoint. {so}")
     if start[257:262] == b"ustar":
         raise CheckpointError(
-            f"{path} is a tar archive. If it was packed, unpack it; if torch wrote it before 2017, save it again "
+            f"{path} is a tar archive. If it was packed, unpack it; if torch wrote it before 2017, "
+            "save it again "
             "with today's torch.save."
         )
     if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
@@ -61,7 +62,8 @@ def container(path: Path) -> str:
             f"{path} begins with zeros: its download or copy failed. Download it again."
         )
     raise CheckpointError(
-        f"{path} is neither a .ckpt (torch.save) nor a .safetensors file: it begins with {start[:8]!r}. "
+        f"{path} is neither a .ckpt (torch.save) nor a .safetensors file: it begins with "
+        f"{start[:8]!r}. "
         "If it was downloaded, download it again."
     )
 
@@ -86,9 +88,13 @@ def _text_kind(start: bytes, size: int) -> str:
     lower = text.lower()
     if lower.startswith(("<!doctype", "<html", "<?xml")) or "<head" in lower:
         return (
-            "a web page, not a checkpoint: the download gave a page (a login, a licence to accept, or the "
-            "file's description). Accept the licence in a browser and use the link of the file itself."
+            "a web page, not a checkpoint: the download gave a page (a login, a licence to accept, "
+            "or the "
+            "file's description). Accept the licence in a browser and use the link of the file "
+            "itself."
         )
-    if lower.startswith(("{", "[")):
-        return f"a JSON text of {size:,} bytes, not a checkpoint; it begins with {text[:60]!r}. Give the weights' file."
-    return f"a text file of {size:,} bytes, not a checkpoint; it begins with {text[:60]!r}. Give the weights' file."
+    what = "a JSON text" if lower.startswith(("{", "[")) else "a text file"
+    return (
+        f"{what} of {size:,} bytes, not a checkpoint; it begins with {text[:60]!r}. "
+        "Give the file of the weights."
+    )

@@ -1,0 +1,286 @@
+"""`sdnb bench load`: time and memory to load an SD 1.4-sized checkpoint, beside diffusers.
+
+Random weights of SD 1.4's names and shapes in fp32 (4.3 GB) are written once as `.ckpt` and once as
+`.safetensors`. sdnb loads the one, diffusers' `from_single_file` the other, each in a fresh
+process, in turn, three times; the median counts. Both files are read once before each run, so that
+neither waits for the disk.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+RUNS = 3
+PRECISIONS = {"half": "float16", "bf16": "bfloat16", "full": "float32"}
+BYTES = {"half": 2, "bf16": 2, "full": 4}
+MODELS = ("sd-random.ckpt", "sd-random.safetensors")
+
+
+def bench_load(
+    out: Path, precision: str = "half", say: Callable[[str], object] = print
+) -> dict[str, Any]:
+    """Write checkpoints into `out` (8.6 GB, removed at the end), measure, print, return the data.
+
+    `precision` is "half", "bf16" or "full". The result holds, for sdnb and diffusers, the seconds
+    to load (without and with the imports) and the peak of resident memory in GB, and the ratios.
+
+    Raises ValueError for an unknown precision, OSError when the disk is too small.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision is {precision!r}; known are {', '.join(PRECISIONS)}")
+    from sdnb.model.config import ModelConfig
+
+    out.mkdir(parents=True, exist_ok=True)
+    folder = out / "bench-load"
+    try:
+        say("writing random weights of SD 1.4's shapes, as .ckpt and as .safetensors ...")
+        count = write_models(folder, ModelConfig())
+        data = _measure(folder, precision, count, say)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    say(table(data))
+    return data
+
+
+def _measure(
+    folder: Path, precision: str, count: int, say: Callable[[str], object]
+) -> dict[str, Any]:
+    ckpt, safetensors = (folder / name for name in MODELS)
+    runners = {"sdnb": (_SDNB, ckpt)}
+    if find_spec("diffusers") is None:
+        say(
+            "diffusers is not installed, so there is nothing to compare with: pip install "
+            "'sdnb[bench]'"
+        )
+    else:
+        runners["diffusers"] = (_DIFFUSERS, safetensors)
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in runners}
+    for n in range(RUNS):
+        for name, (code, path) in runners.items():
+            _warm(path)
+            runs[name].append(_child(code, path, folder / "config", PRECISIONS[precision]))
+            say(f"  {name}, run {n + 1} of {RUNS}: {runs[name][-1]['load']:.2f} s")
+    weights = count * BYTES[precision] / 1e9
+    data: dict[str, Any] = {"precision": precision, "weights_gb": weights, "runs": runs}
+    for name, each in runs.items():
+        data[name] = {key: statistics.median(run[key] for run in each) for key in each[0]}
+    data["limit_gb"] = 1.25 * weights + 0.6
+    if "diffusers" in data:
+        data["ratio"] = {key: data["sdnb"][key] / data["diffusers"][key] for key in data["sdnb"]}
+    return data
+
+
+def table(data: dict[str, Any]) -> str:
+    """The medians, one line each, with the ratios."""
+    keys = ("load", "cpu", "total", "peak_gb")
+    rows = [("", "load, s", "processor, s", "with imports, s", "peak resident, GB")]
+    names = [name for name in ("sdnb", "diffusers", "ratio") if name in data]
+    rows += [(name, *(f"{data[name][key]:.2f}" for key in keys)) for name in names]
+    lines = ["".join(cell.ljust(19) for cell in row).rstrip() for row in rows]
+    lines.append(
+        f"weights at {data['precision']}: {data['weights_gb']:.2f} GB; "
+        f"aim for the peak: 1.25 x that + 0.6 = {data['limit_gb']:.2f} GB"
+    )
+    return "\n".join(lines)
+
+
+# -- each in its own process -------------------------------------------------------------------
+_PEAK = """
+def peak():
+    from pathlib import Path
+    status = Path("/proc/self/status")
+    if status.exists():  # not getrusage: there, Linux passes the parent's peak on to the child
+        return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024
+    import psutil, sys
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset
+    import resource
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+"""
+_SDNB = """
+import torch
+from sdnb.checkpoint import fill, read
+from sdnb.model import text
+from sdnb.model.unet import UNet
+from sdnb.model.vae import VAE
+from transformers import CLIPTextModel
+loaded = time.perf_counter()
+found = read(path)
+with torch.device("meta"):
+    parts = {"unet": UNet(found.config.unet), "vae": VAE(found.config.vae)}
+parts["text"] = text.build(found.config.text)
+for name, module in parts.items():
+    fill(module, getattr(found, name), dtype=getattr(torch, dtype), device="cpu", what=name)
+"""
+_DIFFUSERS = """
+import torch
+from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
+from transformers import CLIPTextModel, CLIPTokenizer
+loaded = time.perf_counter()
+pipe = StableDiffusionPipeline.from_single_file(
+    path, config=config, torch_dtype=getattr(torch, dtype), local_files_only=True
+)
+"""
+
+
+def _child(code: str, path: Path, config: Path, dtype: str) -> dict[str, float]:
+    script = (
+        "import json, sys, time\nstart = time.perf_counter()\npath, config, dtype = sys.argv[1:]\n"
+        f"{code.replace('loaded =', 'before = time.process_time(); loaded =')}\n"
+        f"end, cpu = time.perf_counter(), time.process_time() - before\n{_PEAK}\n"
+        'data = {"load": end - loaded, "cpu": cpu, "total": end - start, "peak_gb": peak() / 1e9}\n'
+        'print("\\n" + json.dumps(data))'
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(path), str(config), dtype],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"loading {path.name} failed:\n{done.stderr[-2000:]}")
+    result: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    return result
+
+
+def _warm(path: Path) -> None:
+    buffer = bytearray(1 << 24)
+    with path.open("rb", buffering=0) as file:
+        while file.readinto(buffer):
+            pass
+
+
+# -- the random checkpoint ---------------------------------------------------------------------
+def write_models(folder: Path, config: Any) -> int:
+    """Both containers with the same weights, and diffusers' configuration; the number of weights.
+
+    Written tensor by tensor: the `.ckpt` from a memory map of the `.safetensors`.
+    """
+    import torch
+    from safetensors import safe_open
+
+    folder.mkdir(parents=True, exist_ok=True)
+    shapes = dict(_shapes(config))
+    ckpt, safetensors = (folder / name for name in MODELS)
+    count = _write_safetensors(safetensors, shapes)
+    with safe_open(safetensors, framework="pt") as file:
+        torch.save({"state_dict": {name: file.get_tensor(name) for name in shapes}}, ckpt)
+    _write_config(folder / "config", config)
+    return count
+
+
+def _shapes(config: Any) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Every tensor of a CompVis checkpoint, as a full file names it."""
+    from sdnb.checkpoint import names
+
+    for row in names.unet_table(config.unet):
+        yield f"model.diffusion_model.{row.compvis}", row.shape
+    for row in names.vae_table(config.vae):
+        yield f"first_stage_model.{row.compvis}", row.shape
+    for row in names.text_table(config.text):
+        yield f"cond_stage_model.transformer.text_model.{row.compvis}", row.shape
+
+
+def _write_safetensors(path: Path, shapes: dict[str, tuple[int, ...]]) -> int:
+    from math import prod
+
+    import numpy as np
+
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    at = 0
+    for name, shape in shapes.items():
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": (at, at + 4 * prod(shape))}
+        at += 4 * prod(shape)
+    if shutil.disk_usage(path.parent).free < 2.1 * at:
+        raise OSError(f"the benchmark needs {2.1 * at / 1e9:.1f} GB of disk in {path.parent}")
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    random = np.random.default_rng(0)
+    pool = (
+        random.normal(0, 0.02, 1 << 24).astype("<f4").tobytes()
+    )  # weights begin at random places of it
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for shape in shapes.values():
+            left = 4 * prod(shape)
+            start = 4 * int(random.integers(1 << 24))
+            while left:
+                piece = pool[start : start + left]
+                file.write(piece)
+                left, start = left - len(piece), 0
+    return at // 4
+
+
+def _write_config(folder: Path, config: Any) -> None:
+    """What diffusers would fetch from the hub: each part's `config.json`, and the tokenizer."""
+    import sdnb.model
+
+    unet, text = config.unet, config.text
+    files: dict[str, Any] = {
+        "model_index.json": {
+            "_class_name": "StableDiffusionPipeline",
+            "feature_extractor": [None, None],
+            "requires_safety_checker": False,
+            "safety_checker": [None, None],
+            "scheduler": ["diffusers", "DDIMScheduler"],
+            "text_encoder": ["transformers", "CLIPTextModel"],
+            "tokenizer": ["transformers", "CLIPTokenizer"],
+            "unet": ["diffusers", "UNet2DConditionModel"],
+            "vae": ["diffusers", "AutoencoderKL"],
+        },
+        "scheduler/scheduler_config.json": {
+            "_class_name": "DDIMScheduler",
+            "beta_end": 0.012,
+            "beta_schedule": "scaled_linear",
+            "beta_start": 0.00085,
+            "clip_sample": False,
+            "set_alpha_to_one": False,
+            "steps_offset": 1,
+        },
+        "unet/config.json": {
+            "_class_name": "UNet2DConditionModel",
+            "attention_head_dim": unet.heads,
+            "block_out_channels": unet.channels,
+            "cross_attention_dim": unet.context_dim,
+            "in_channels": unet.in_channels,
+            "layers_per_block": unet.blocks,
+            "sample_size": 64,
+        },
+        "vae/config.json": {
+            "_class_name": "AutoencoderKL",
+            "block_out_channels": config.vae.channels,
+            "down_block_types": ["DownEncoderBlock2D"] * len(config.vae.channels),
+            "latent_channels": config.vae.latent_channels,
+            "layers_per_block": config.vae.blocks,
+            "sample_size": 512,
+            "up_block_types": ["UpDecoderBlock2D"] * len(config.vae.channels),
+        },
+        "text_encoder/config.json": {
+            "architectures": ["CLIPTextModel"],
+            "hidden_act": text.activation,
+            "hidden_size": text.width,
+            "intermediate_size": text.hidden,
+            "model_type": "clip_text_model",
+            "num_attention_heads": text.heads,
+            "num_hidden_layers": text.layers,
+            "projection_dim": text.width,
+            "vocab_size": text.vocab,
+        },
+        "tokenizer/tokenizer_config.json": {
+            "model_max_length": 77,
+            "tokenizer_class": "CLIPTokenizer",
+        },
+    }
+    for name, value in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(json.dumps(value, indent=2), "utf-8")
+    clip = Path(sdnb.model.__file__).parent / "clip" / "tokenizer.json"
+    shutil.copy(clip, folder / "tokenizer" / "tokenizer.json")
