@@ -33,8 +33,7 @@ class Canvas:
         return self.mask.resize((w // _LATENT, h // _LATENT), Image.Resampling.BOX)
 
     def masked_picture(self) -> Image.Image:
-        """The picture with mid-grey where it is made anew: what a 9-channel inpainting model sees.
-        """
+        """The picture with mid-grey where it is made anew: what a 9-channel inpainting model sees."""
         if self.mask is None:
             return Image.new("RGB", self.picture.size, (127, 127, 127))
         hole = self.mask.point(lambda v: 255 if v >= 128 else 0)
@@ -65,7 +64,8 @@ def fit(request: Request) -> tuple[Canvas | None, list[str]]:
     picture, fitted = _fitted(picture, size, Image.Resampling.LANCZOS)
     if mask is not None:
         mask, _ = _fitted(mask, size, Image.Resampling.BILINEAR)
-        mask = _feathered(mask, request.feather)
+        mask, swallowed = _feathered(mask, request.feather)
+        mask_notes += swallowed
     crop = original if _rounded_up(original) == size else size
     return Canvas(picture, mask, crop), notes + fitted + mask_notes
 
@@ -153,12 +153,23 @@ def _mask(request: Request, picture_size: tuple[int, int]) -> tuple[Image.Image 
     return mask, notes
 
 
-def _feathered(mask: Image.Image, radius: float) -> Image.Image:
+def _feathered(mask: Image.Image, radius: float) -> tuple[Image.Image, list[str]]:
     """Fade the mask over `radius` pixels on its white side only: black is kept whatever the
     feather.
     """
     if radius <= 0:
-        return mask
+        return mask, []
     soft = mask.filter(ImageFilter.GaussianBlur(radius / 2))
     inner = soft.point(lambda v: max(0, 2 * v - 255))  # a straight rim blurs to a half: start there
-    return ImageChops.darker(mask, inner)
+    faded = ImageChops.darker(mask, inner)
+    if _brightest(faded) >= 128 or _brightest(mask) < 128:
+        return faded, []
+    note = (
+        f"A feather of {radius:g} pixels is wider than the white part of the mask, so that next to "
+        "nothing changes: use a smaller one, or paint more."
+    )
+    return faded, [note]
+
+
+def _brightest(mask: Image.Image) -> int:
+    return max(value for _, value in mask.getcolors(256) or [(0, 0)])

@@ -159,20 +159,25 @@ def use(module: nn.Module, placement: str, device: torch.device) -> Iterator[tor
     if placement != "offload" or device.type == "cpu":
         yield device if placement != "cpu" else torch.device("cpu")
         return
-    tensors = [*module.parameters(), *module.buffers()]
-    home = [t.data for t in tensors]
-    if any(t.device.type != "cpu" for t in home):  # an outer bracket has brought it
-        yield device
+    home = [
+        (table, name, tensor)
+        for part in module.modules()
+        for table in (part._parameters, part._buffers)  # noqa: SLF001  (swapped, never written)
+        for name, tensor in table.items()
+        if tensor is not None
+    ]
+    if any(tensor.device.type != "cpu" for _, _, tensor in home):
+        yield device  # an outer bracket has brought it
         return
     try:
-        with torch.inference_mode(False):  # a weight may not hold an inference tensor
-            for tensor in tensors:
-                tensor.data = tensor.data.to(device, non_blocking=True)
+        for table, name, tensor in home:
+            copy = tensor.to(device, non_blocking=True)
+            is_weight = isinstance(tensor, nn.Parameter)
+            table[name] = nn.Parameter(copy, requires_grad=False) if is_weight else copy
         yield device
     finally:
-        with torch.inference_mode(False):
-            for tensor, data in zip(tensors, home, strict=True):
-                tensor.data = data
+        for table, name, tensor in home:
+            table[name] = tensor
         if device.type == "cuda":
             torch.cuda.empty_cache()
 

@@ -81,6 +81,8 @@ def run(model: Model, request: Request) -> Generator[Progress, None, None]:
     canvas, notes = fit(request)
     batches = _batches(request, model.plan.batch)
     steps = max(len(levels) - 1, 0)
+    if not steps:
+        notes.append("Strength 0 asks for no change: this is the picture that was given.")
     total = steps * len(batches)
     pictures: list[Image.Image] = []
     with memory.Peak(model.device) as peak:

@@ -12,7 +12,6 @@ from sdnb.diffusion.denoise import (
     combine,
     eps_denoiser,
     guided,
-    guided_together,
     inpainting,
 )
 from sdnb.diffusion.noise import Noise, finish, start
@@ -98,18 +97,22 @@ def test_cfg_one_and_zero_cost_one_pass():
     assert guided(cond, uncond, 0) is uncond
 
 
-def test_guidance_in_one_pass_or_two_is_the_same():
-    context = torch.tensor([-1.0, 2.0], dtype=torch.float64)  # what differs: uncond, cond
+@pytest.mark.parametrize("prediction", ["eps", "v"])
+def test_guidance_of_predictions_equals_guidance_of_x0(prediction):
+    """A doubled batch is combined before it becomes x0, two passes after: guidance is linear."""
+    x, schedule = normal(3, 7), NoiseSchedule()
 
-    def with_context(values):
-        def denoise(x, sigma):
-            return torch.tanh(x + values.repeat_interleave(len(x) // len(values))[:, None]) * sigma
+    def uncond(x, t):
+        return torch.tanh(x - 1) + t / 1000
 
-        return denoise
+    def cond(x, t):
+        return torch.tanh(x + 2) - t / 1000
 
-    x = normal(3, 7)
-    apart = guided(with_context(context[1:]), with_context(context[:1]), 7.5)
-    together = guided_together(with_context(context), 7.5)
+    def both(x, t):
+        return combine(uncond(x, t), cond(x, t), 7.5)
+
+    apart = guided(*(eps_denoiser(p, schedule, prediction) for p in (cond, uncond)), 7.5)
+    together = eps_denoiser(both, schedule, prediction)
     assert (apart(x, 0.7) - together(x, 0.7)).abs().max() < 1e-13
 
 

@@ -125,9 +125,7 @@ def test_nine_channel_inpainting_equals_diffusers(tmp_path):
     assert model.config.unet.in_channels == 9
     mask = Image.new("L", (SIZE, SIZE))
     mask.paste(255, (16, 24, 64, 80))
-    asked = request(
-        image=sdnb.images.picture(picture()), mask=sdnb.images.mask(mask), strength=1.0
-    )
+    asked = request(image=sdnb.images.picture(picture()), mask=sdnb.images.mask(mask), strength=1.0)
     canvas, _ = fit(asked)
     with torch.inference_mode():
         hole = model.encode(pixels.tensor(canvas.masked_picture()), model.device)
@@ -183,7 +181,9 @@ def test_cfg_one_and_zero_cost_one_text(model, cfg, texts, monkeypatch):
     seen = []
     forward = model.unet.forward
     monkeypatch.setattr(
-        model.unet, "forward", lambda x, t, text: seen.append(len(text[0][0])) or forward(x, t, text)
+        model.unet,
+        "forward",
+        lambda x, t, text: seen.append(len(text[0][0])) or forward(x, t, text),
     )
     sdnb.generate(model, request(cfg=cfg, steps=3), progress=False)
     assert seen == [texts] * 3
@@ -211,7 +211,7 @@ def test_every_sampler_repeats_itself_and_counts_its_steps(model, sampler):
 
 
 def test_eta_for_a_sampler_without_noise_is_refused_before_any_work(model):
-    with pytest.raises(ValueError, match=r"eta=0.5.*'plms'.*ddim"):
+    with pytest.raises(ValueError, match=r"eta=0.5.*plms.*ddim"):
         sdnb.generate(model, request(sampler="plms", eta=0.5), progress=False)
 
 
@@ -245,9 +245,9 @@ def test_an_unusable_prompt_is_refused_before_any_work(model, monkeypatch):
 
 
 def test_what_did_not_fit_or_stayed_text_is_said(model):
-    long = "cat " * 90
-    notes = sdnb.generate(model, request(f"{long} at 12:30 noon", steps=1), progress=False).notes
-    assert any("95 tokens where 75 fit" in note and "12:30 noon" in note for note in notes)
+    words = "cat " * 74 + "at 12:30 noon"  # "12", ":", "30" are 5 tokens: digits go one by one
+    notes = sdnb.generate(model, request(words, steps=1), progress=False).notes
+    assert any("81 tokens where 75 fit" in note and "'12:30 noon'" in note for note in notes)
     assert any("12:30" in note for note in notes[1:])
 
 

@@ -23,7 +23,6 @@ __all__ = [
     "combine",
     "eps_denoiser",
     "guided",
-    "guided_together",
     "inpainting",
 ]
 
@@ -70,16 +69,6 @@ def guided(cond: Denoise, uncond: Denoise, cfg: float) -> Denoise:
     if cfg == 0:
         return uncond
     return lambda x, sigma: combine(uncond(x, sigma), cond(x, sigma), cfg)
-
-
-def guided_together(both: Denoise, cfg: float) -> Denoise:
-    """Guidance in one pass of a doubled batch: `both` gets x twice [2b, ...], uncond first."""
-
-    def denoise(x: Tensor, sigma: float) -> Tensor:
-        uncond, cond = both(torch.cat((x, x)), sigma).chunk(2)  # 2 x [b, 4, h, w]
-        return combine(uncond, cond, cfg)
-
-    return denoise
 
 
 def blend(kept: Tensor, new: Tensor, mask: Tensor) -> Tensor:

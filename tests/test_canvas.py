@@ -1,0 +1,124 @@
+"""Fitting pictures and masks, and the promise of inpainting: what is black in the mask is kept bit for bit."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from sdnb import images
+from sdnb.canvas import fit
+from sdnb.request import Request, Settings
+
+
+def noisy(size, seed=0, bands=3):
+    rng = np.random.default_rng(seed)
+    return Image.fromarray(rng.integers(0, 256, (size[1], size[0], bands), dtype=np.uint8))
+
+
+def request(picture, mask=None, **fields):
+    asked = Request(image=images.picture(picture), mask=None if mask is None else images.mask(mask))
+    return asked.but(**fields).resolved(Settings())
+
+
+def disc(size):
+    y, x = np.mgrid[: size[1], : size[0]]
+    inside = (x - size[0] / 2) ** 2 + (y - size[1] / 2) ** 2 < (min(size) / 3) ** 2
+    return Image.fromarray(np.where(inside, 255, 0).astype(np.uint8))
+
+
+def test_without_a_picture_there_is_no_canvas():
+    assert fit(Request().resolved(Settings())) == (None, [])
+
+
+@pytest.mark.parametrize("feather", [0, 1, 7.5, 40])
+@pytest.mark.parametrize("invert", [False, True])
+@pytest.mark.parametrize("size", [(128, 96), (101, 77), (64, 71)])
+def test_only_the_white_part_changes(size, invert, feather):
+    picture, mask = noisy(size), disc(size)
+    canvas, notes = fit(request(picture, mask, invert=invert, feather=feather))
+    generated = Image.new("RGB", canvas.picture.size, (255, 0, 255))
+    result = np.asarray(canvas.finish(generated))
+    kept = np.asarray(mask) == (255 if invert else 0)
+    assert result.shape == (size[1], size[0], 3)
+    assert np.array_equal(result[kept], np.asarray(picture)[kept])
+    if feather == 0:
+        assert (result[~kept] == (255, 0, 255)).all()
+    swallowed = any("wider than the white part" in note for note in notes)
+    assert swallowed == (feather == 40 and not invert)
+    assert swallowed or not np.array_equal(result[~kept], np.asarray(picture)[~kept])
+
+
+def test_feather_fades_from_the_rim_inwards():
+    mask = Image.new("L", (200, 64))
+    mask.paste(255, (100, 0, 200, 64))
+    canvas, _ = fit(request(noisy((200, 64)), mask, feather=16))
+    row = np.asarray(canvas.mask)[32].astype(int)
+    assert (row[:100] == 0).all()
+    assert (np.diff(row[100:]) >= 0).all()
+    assert row[101] < 64
+    assert 100 < row[108] < 250
+    assert (row[125:] == 255).all()
+
+
+@given(st.integers(64, 90), st.integers(64, 90))
+@settings(max_examples=20, deadline=None)
+def test_a_picture_of_any_size_comes_back_at_its_own_size(width, height):
+    picture = noisy((width, height))
+    asked = request(picture)
+    canvas, notes = fit(asked)
+    assert canvas.picture.size == (asked.width, asked.height)
+    assert asked.width % 8 == asked.height % 8 == 0
+    assert np.array_equal(canvas.finish(canvas.picture), picture)
+    assert bool(notes) == (width % 8 > 0 or height % 8 > 0)
+
+
+def test_padding_repeats_the_rim():
+    picture = noisy((70, 66))
+    canvas, _ = fit(request(picture))
+    array, padded = np.asarray(picture), np.asarray(canvas.picture)
+    assert padded.shape == (72, 72, 3)
+    assert np.array_equal(padded, np.pad(array, ((0, 6), (0, 2), (0, 0)), mode="edge"))
+
+
+def test_another_size_is_resized_and_a_stretch_is_said():
+    canvas, notes = fit(request(noisy((64, 64)), width=128, height=128))
+    assert canvas.picture.size == canvas.crop == (128, 128)
+    assert notes == []
+    _, notes = fit(request(noisy((64, 64)), width=128, height=64))
+    assert len(notes) == 1
+    assert "stretched from 64x64 to 128x64" in notes[0]
+
+
+def test_transparent_parts_are_put_on_white_and_said():
+    rgba = noisy((64, 64), bands=4)
+    rgba.putalpha(Image.new("L", (64, 64), 0))
+    canvas, notes = fit(request(rgba))
+    assert canvas.picture.getextrema() == ((255, 255),) * 3
+    assert "white" in notes[0]
+
+
+def test_a_mask_of_another_size_is_resized_and_said():
+    canvas, notes = fit(request(noisy((128, 64)), Image.new("L", (32, 16), 255)))
+    assert canvas.mask.size == (128, 64)
+    assert any("The mask is 32x16" in note for note in notes)
+    assert any("all white" in note for note in notes)
+
+
+def test_an_empty_mask_is_said():
+    _, notes = fit(request(noisy((64, 64)), Image.new("L", (64, 64), 0)))
+    assert any("all black" in note for note in notes)
+
+
+def test_latent_mask_is_the_mean_of_each_cell():
+    mask = disc((128, 96))
+    canvas, _ = fit(request(noisy((128, 96)), mask))
+    truth = np.asarray(mask, dtype=float).reshape(12, 8, 16, 8).mean(axis=(1, 3))
+    latent = np.asarray(canvas.latent_mask(), dtype=float)
+    assert np.abs(latent - truth).max() <= 1  # PIL rounds to whole numbers
+    assert (latent[truth == 0] == 0).all()  # nothing leaks into what is kept
+
+
+def test_an_unresolved_request_is_refused():
+    with pytest.raises(ValueError, match="resolve it first"):
+        fit(Request(image=images.picture(noisy((64, 64)))))
