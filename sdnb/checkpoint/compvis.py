@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sdnb.checkpoint.errors import CheckpointError, nearest
@@ -17,8 +17,8 @@ _MODEL = {
         "beta_schedule", "channels", "ckpt_path", "concat_keys", "cond_stage_config",
         "cond_stage_key", "cond_stage_trainable", "conditioning_key", "finetune_keys",
         "first_stage_config", "first_stage_key", "image_size", "load_ema", "log_every_t",
-        "loss_type", "masked_image_key", "monitor", "num_timesteps_cond", "scale_factor",
-        "scheduler_config", "unet_config", "unet_trainable", "use_ema",
+        "loss_type", "masked_image_key", "monitor", "num_timesteps_cond", "personalization_config",
+        "scale_factor", "scheduler_config", "unet_config", "unet_trainable", "use_ema",
     )),
 }  # fmt: skip
 _UNET = {
@@ -44,7 +44,11 @@ def from_compvis(tree: Mapping[str, Any], where: str) -> dict[str, Values]:
 
     Raises CheckpointError for an unknown key, or for a model that is not SD 1.x.
     """
+    if "modelUNet" in tree:
+        tree = _joined(tree, where)
+    _known(tree, ("model", "data", "lightning"), where)  # the last two are for training
     model = _mapping(tree["model"], where, "model")
+    _known(model, ("base_learning_rate", "target", "params"), f"{where}: model")
     params = _mapping(model.get("params"), where, "model.params")
     noise = _renamed(params, _MODEL, f"{where}: model.params")
     if params.get("beta_schedule", "linear") != "linear":  # their "linear" is linear in the roots
@@ -65,6 +69,19 @@ def from_compvis(tree: Mapping[str, Any], where: str) -> dict[str, Values]:
     if isinstance(params.get("image_size"), int):
         out["settings"] = {"width": params["image_size"] * 8, "height": params["image_size"] * 8}
     return out
+
+
+def _joined(tree: Mapping[str, Any], where: str) -> Values:
+    """The low-memory forks' layout, where the model is cut in three and the UNet in two, as one."""
+    _known(tree, ("modelUNet", "modelFirstStage", "modelCondStage"), where)
+    params = dict(_params(tree, "modelUNet", where))
+    params.pop("unetConfigDecode", None)  # repeats the other half
+    if "unetConfigEncode" in params:
+        params["unet_config"] = params.pop("unetConfigEncode")
+    if "modelFirstStage" in tree:
+        stage = _params(tree, "modelFirstStage", where)
+        params |= {"first_stage_config": stage.get("first_stage_config", {})}
+    return {"model": {"params": params}}
 
 
 def _unet(params: Mapping[str, Any], where: str) -> Values:
@@ -88,10 +105,14 @@ def _unet(params: Mapping[str, Any], where: str) -> Values:
 
 
 def _renamed(params: Mapping[str, Any], names: Mapping[str, str | None], where: str) -> Values:
+    _known(params, names, where)
+    return {ours: params[name] for name, ours in names.items() if ours and name in params}
+
+
+def _known(params: Mapping[str, Any], names: Collection[str], where: str) -> None:
     for name in params:
         if name not in names:
             raise CheckpointError(f"{where}: unknown key {name!r}{nearest(str(name), names)}")
-    return {ours: params[name] for name, ours in names.items() if ours and name in params}
 
 
 def _params(params: Mapping[str, Any], name: str, where: str) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from sdnb.checkpoint.compvis import from_compvis
 from sdnb.checkpoint.errors import CheckpointError, listed, nearest
 from sdnb.model.config import ModelConfig, NoiseConfig, TextConfig, UNetConfig, VAEConfig
 from sdnb.request import Settings
@@ -77,9 +78,7 @@ def _load_yaml(path: Path) -> dict[str, Any]:
 
 
 def _overrides(tree: dict[str, Any], where: str) -> Overrides:
-    if "model" in tree:
-        from sdnb.checkpoint.compvis import from_compvis
-
+    if "model" in tree or "modelUNet" in tree:
         return checked(from_compvis(tree, where), where)
     for name, values in tree.items():
         if name not in SECTIONS:

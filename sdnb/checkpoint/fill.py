@@ -40,7 +40,7 @@ def fill(
             owner, leaf = _owner(module, name)
             old = getattr(owner, leaf)
             kind = dtype if old.is_floating_point() else old.dtype
-            new = torch.empty_like(old, dtype=kind, device=device, requires_grad=False)
+            new = torch.empty_strided(old.shape, old.stride(), dtype=kind, device=device)
             tensors[name].read_into(new)
             if isinstance(old, nn.Parameter):
                 owner.register_parameter(leaf, nn.Parameter(new, requires_grad=False))

@@ -17,7 +17,7 @@ from sdnb.checkpoint.places import beside, locate
 from sdnb.checkpoint.single import Parts, read_single
 from sdnb.checkpoint.statedict import Weights, read_weights
 from sdnb.checkpoint.tensors import keep_open
-from sdnb.model.config import ModelConfig
+from sdnb.model.config import ModelConfig, VAEConfig
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,23 @@ def read(
     parts = read_folder(path) if path.is_dir() else read_single(path)
     parts.notes = notes + parts.notes
     if vae is not None:
-        parts.vae, changes = read_vae(vae, parts.notes)
-        parts.overrides = merged(parts.overrides, {"vae": {}}, changes)
+        _exchange_vae(parts, vae)
     elif not parts.vae:
         raise CheckpointError(f"{path} has no VAE. Give one: load({str(source)!r}, vae=...).")
     said = read_config(config) if config is not None else beside(path, parts.notes)
     return _assembled(name, path, parts, said)
+
+
+def _exchange_vae(parts: Parts, source: str | Path) -> None:
+    """What was said of the old VAE (groups, scale) holds for the new one if it is built alike."""
+    old, (parts.vae, said) = parts.vae, read_vae(source, parts.notes)
+    if old and _architecture(old) != _architecture(parts.vae):
+        parts.overrides.pop("vae", None)
+    parts.overrides = merged(parts.overrides, said)
+
+
+def _architecture(vae: Weights) -> VAEConfig:
+    return detect.vae_config({name: tensor.shape for name, tensor in vae.items()})
 
 
 def _assembled(name: str, path: Path, parts: Parts, said: Overrides) -> Checkpoint:
