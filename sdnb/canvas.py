@@ -172,4 +172,4 @@ def _feathered(mask: Image.Image, radius: float) -> tuple[Image.Image, list[str]
 
 
 def _brightest(mask: Image.Image) -> int:
-    return max(value for _, value in mask.getcolors(256) or [(0, 0)])
+    return max(value for value, count in enumerate(mask.histogram()) if count)

@@ -44,6 +44,8 @@ class Model:
         self.tokenizer = Tokenizer(found.tokenizer, self.config.text.positions)
         with torch.device("meta"):
             self.unet, self.vae = UNet(self.config.unet).eval(), VAE(self.config.vae).eval()
+        for module in (self.unet, self.vae):
+            module.to(memory_format=torch.channels_last)  # filled in the layout they compute in
         self.text = text.build(self.config.text)
         for part in ("text", "unet", "vae"):
             module: nn.Module = getattr(self, part)

@@ -1,0 +1,68 @@
+"""`sdnb bench`: sdnb and diffusers side by side in one run, as ratios.
+
+Machines are noisy, and the same machine twice is two machines: only medians of runs taken in turn
+are worth comparing, and only within one table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `sdnb bench NAME`; returns the exit code."""
+    args = _parser().parse_args(argv)
+    if args.name == "load":
+        from sdnb.bench.load import bench_load
+
+        data = bench_load(args.out, args.precision)
+    else:
+        from sdnb.bench.cpu import bench_cpu
+
+        data = bench_cpu(rounds=args.rounds, steps=args.steps, threads=args.threads)
+    if args.json:
+        written = {"bench": args.name, **machine(), **data}
+        args.json.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
+        print(f"written to {args.json}", file=sys.stderr)
+    return 0
+
+
+def machine() -> dict[str, Any]:
+    """What a figure is worth nothing without: when, where, with which versions."""
+    names = ("sdnb", "torch", "diffusers", "transformers")
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return {
+        "date": now,
+        "machine": platform.platform(),
+        "versions": {name: _version(name) for name in names},
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sdnb bench", description=__doc__.split("\n", 1)[0])
+    names = parser.add_subparsers(dest="name", required=True, metavar="NAME")
+    load = names.add_parser("load", help="time and memory to load an SD 1.4-sized checkpoint")
+    load.add_argument("--out", type=Path, default=Path(), help="where 8.6 GB may be written")
+    load.add_argument("--precision", choices=("half", "bf16", "full"), default="half")
+    cpu = names.add_parser("cpu", help="seconds a picture of the embedded model on the CPU")
+    cpu.add_argument("--rounds", type=int, default=5, help="pictures of each, in turn (default 5)")
+    cpu.add_argument("--steps", type=int, default=25)
+    cpu.add_argument("--threads", type=int, default=2)
+    for each in (load, cpu):
+        each.add_argument("--json", type=Path, help="also write the figures to this file")
+    return parser

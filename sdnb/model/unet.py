@@ -81,10 +81,10 @@ class TransformerBlock(nn.Module):
         self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(width) for _ in range(3))
 
     def forward(self, x: Tensor, keys: tuple[Tensor, Tensor]) -> Tensor:  # [b, n, c]
-        x = x + self.attn1(self.norm1(x))
+        x = self.attn1(self.norm1(x)).add_(x)  # in place: each layer's output is its own
         x = _for_each_text(x, len(keys[0]))  # here the texts part: what came before is shared
-        x = x + self.attn2(self.norm2(x), keys)
-        return x + self.ff(self.norm3(x))
+        x = self.attn2(self.norm2(x), keys).add_(x)
+        return self.ff(self.norm3(x)).add_(x)
 
 
 class SpatialTransformer(nn.Module):
@@ -105,18 +105,16 @@ class SpatialTransformer(nn.Module):
         for block in self.transformer_blocks:
             y = block(y.reshape(b, h * w, c), keys)
         y = _pointwise(self.proj_out, y.view(-1, h, w, c))
-        return y.permute(0, 3, 1, 2) + _for_each_text(x, len(y))
+        return y.permute(0, 3, 1, 2).add_(_for_each_text(x, len(y)))
 
 
 def _for_each_text(x: Tensor, count: int) -> Tensor:
-    """Repeat `[b, ...]` to `[count, ...]`: all pictures with the first text, all with the second.
-    """
+    """Repeat `[b, ...]` to `[count, ...]`: all pictures with the first text, all with the second."""
     return x if len(x) == count else x.repeat(count // len(x), *[1] * (x.ndim - 1))
 
 
 def _pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """A 1x1 convolution of `[b, h, w, c]` is a matrix product; in channels-last it copies nothing.
-    """
+    """A 1x1 convolution of `[b, h, w, c]` is a matrix product; in channels-last it copies nothing."""
     return F.linear(x, conv.weight.flatten(1), conv.bias)
 
 
@@ -143,7 +141,7 @@ class ResBlock(nn.Module):
         norm, act, conv = self.in_layers
         bias = conv.bias + self.emb_layers(emb)[0]  # one time for the whole batch: it is a bias
         h = F.conv2d(act(norm(x)), conv.weight, bias, padding=1)  # [b, c, h, w]
-        return self.out_layers(h) + self.skip_connection(x)
+        return self.out_layers(h).add_(self.skip_connection(x))
 
 
 class Downsample(nn.Module):

@@ -34,7 +34,7 @@ class ResnetBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         h = self.conv1(F.silu(self.norm1(x), inplace=True))
         h = self.conv2(F.silu(self.norm2(h), inplace=True))
-        return h + (self.nin_shortcut(x) if hasattr(self, "nin_shortcut") else x)
+        return h.add_(self.nin_shortcut(x) if hasattr(self, "nin_shortcut") else x)
 
 
 class AttnBlock(nn.Module):
@@ -53,7 +53,7 @@ class AttnBlock(nn.Module):
         q, k, v = (F.linear(y, m.weight.flatten(1), m.bias) for m in (self.q, self.k, self.v))
         y = self.kernel(q, k, v).reshape(b, h, w, c)
         y = F.linear(y, self.proj_out.weight.flatten(1), self.proj_out.bias)
-        return y.permute(0, 3, 1, 2) + x
+        return y.permute(0, 3, 1, 2).add_(x)
 
 
 class Downsample(nn.Module):
@@ -79,8 +79,7 @@ class Upsample(nn.Module):
 
 
 class Level(nn.Module):
-    """The blocks of one resolution (`encoder.down.N` or `decoder.up.N`), and the way to the next.
-    """
+    """The blocks of one resolution (`encoder.down.N` or `decoder.up.N`), and the way to the next."""
 
     def __init__(
         self, width_in: int, width: int, blocks: int, config: VAEConfig, resample: str = ""
