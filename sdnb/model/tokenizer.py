@@ -63,15 +63,17 @@ class Tokenizer:
 
 
 def _open(folder: Path) -> tokenizers.Tokenizer:
-    path = folder / "tokenizer.json"
+    whole, parts = folder / "tokenizer.json", [folder / "vocab.json", folder / "merges.txt"]
+    expected = "Expected tokenizer.json, or vocab.json and merges.txt, as transformers saves them."
+    if not whole.exists() and not all(part.exists() for part in parts):
+        raise ValueError(f"the tokenizer in {folder} cannot be read: no such files. {expected}")
     try:
-        if path.exists():
-            return tokenizers.Tokenizer.from_file(str(path))
+        if whole.exists():
+            return tokenizers.Tokenizer.from_file(str(whole))
         from transformers import CLIPTokenizerFast
 
         return CLIPTokenizerFast.from_pretrained(str(folder)).backend_tokenizer
     except Exception as error:  # both libraries raise bare Exceptions and errors of their own
         raise ValueError(
-            f"the tokenizer in {folder} cannot be read ({error}). Expected tokenizer.json, or "
-            "vocab.json and merges.txt, as transformers saves them."
+            f"the tokenizer in {folder} cannot be read: {error}. {expected}"
         ) from error

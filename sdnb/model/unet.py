@@ -109,12 +109,12 @@ class SpatialTransformer(nn.Module):
 
 
 def _for_each_text(x: Tensor, count: int) -> Tensor:
-    """Repeat `[b, ...]` to `[count, ...]`: all pictures with the first text, all with the second."""
+    """Repeat `[b, ...]` to `[count, ...]`: all pictures with one text, then all with the next."""
     return x if len(x) == count else x.repeat(count // len(x), *[1] * (x.ndim - 1))
 
 
 def _pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """A 1x1 convolution of `[b, h, w, c]` is a matrix product; in channels-last it copies nothing."""
+    """A 1x1 convolution of `[b, h, w, c]` as a matrix product; channels-last, it copies nothing."""
     return F.linear(x, conv.weight.flatten(1), conv.bias)
 
 

@@ -79,7 +79,7 @@ class Upsample(nn.Module):
 
 
 class Level(nn.Module):
-    """The blocks of one resolution (`encoder.down.N` or `decoder.up.N`), and the way to the next."""
+    """The blocks of one resolution (`encoder.down.N`, `decoder.up.N`), and the way to the next."""
 
     def __init__(
         self, width_in: int, width: int, blocks: int, config: VAEConfig, resample: str = ""
