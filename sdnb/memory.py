@@ -43,7 +43,7 @@ class MemoryPlan:
     unet: str = "resident"
     vae: str = "resident"
     attention: str = "auto"  # sdpa, sliced, xformers; auto: what is fastest on the device
-    batch: int = 4  # pictures in one pass of the UNet
+    batch: int = 1  # pictures in one pass of the UNet; 1 makes each, bit for bit, what it is alone
     together: bool = True  # both halves of guidance in one pass
 
     def __post_init__(self) -> None:
