@@ -43,9 +43,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Progress:
-    """One step done. The last one of a run carries the `result`."""
+    """How far a run is. The first says how many steps there will be; the last has the `result`."""
 
-    step: int  # 1..total; 0 only where there is nothing to do (strength 0)
+    step: int  # steps done: 0..total
     total: int  # steps of the whole run, over all pictures
     seconds: float  # since the run began
     latent: Tensor | None = None  # [b, 4, h/8, w/8], the clean latent as guessed now: for previews
@@ -69,8 +69,8 @@ def generate(model: Model, request: Request, progress: bool = True) -> Result:
 
 @torch.inference_mode()
 def run(model: Model, request: Request) -> Generator[Progress, None, None]:
-    """The generator under `generate`: one `Progress` a step. Break off, and close it, whenever you
-    like.
+    """The generator under `generate`: a `Progress` before the first step, after each, and at the
+    end with the result. Break off, and close it, whenever you like.
 
     Raises `ValueError` for what cannot be made, before any work is done.
     """
@@ -84,6 +84,7 @@ def run(model: Model, request: Request) -> Generator[Progress, None, None]:
     if not steps:
         notes.append("Strength 0 asks for no change: this is the picture that was given.")
     total = steps * len(batches)
+    yield Progress(0, total, 0.0)
     pictures: list[Image.Image] = []
     with memory.Peak(model.device) as peak:
         contexts, said = _contexts(model, request)

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 def bar(steps: Iterable[Progress]) -> Iterator[Progress]:
     """Pass `steps` on, showing how far they are; the bar stays where it was when the run stops."""
-    with tqdm(unit="step", dynamic_ncols=True) as meter:
+    steps = iter(steps)
+    first = next(steps)  # step 0: the bar is there before the first step, which may be long
+    with tqdm(total=first.total, unit="step", dynamic_ncols=True, disable=not first.total) as meter:
+        yield first
         for at in steps:
-            if meter.total is None:
-                meter.reset(total=at.total)
-            if at.result is None:
-                meter.update(at.step - meter.n)
+            meter.update(at.step - meter.n)
             yield at
