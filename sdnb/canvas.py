@@ -33,7 +33,7 @@ class Canvas:
         return self.mask.resize((w // _LATENT, h // _LATENT), Image.Resampling.BOX)
 
     def masked_picture(self) -> Image.Image:
-        """The picture with mid-grey where it is made anew: what a 9-channel inpainting model sees."""
+        """The picture, mid-grey where it is made anew: what a 9-channel inpainting model sees."""
         if self.mask is None:
             return Image.new("RGB", self.picture.size, (127, 127, 127))
         hole = self.mask.point(lambda v: 255 if v >= 128 else 0)

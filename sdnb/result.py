@@ -1,5 +1,4 @@
-"""What a run gives back: pictures, the request that made them, and what is worth saying about it.
-"""
+"""What a run gives back: pictures, the request that made them, and what is to say about it."""
 
 from __future__ import annotations
 

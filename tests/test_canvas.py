@@ -1,4 +1,6 @@
-"""Fitting pictures and masks, and the promise of inpainting: what is black in the mask is kept bit for bit."""
+"""Fitting pictures and masks, and the promise of inpainting: what is black in the mask is kept bit
+for bit.
+"""
 
 import numpy as np
 import pytest

@@ -1,7 +1,7 @@
 """The whole path against diffusers' pipelines: same weights, same noise, fp32.
 
-Tolerance: 1/255 on 99.9 % of the pixels. The weights are random, which is harder than trained ones: nothing
-pulls the two computations together again once they part.
+Tolerance: 1/255 on 99.9 % of the pixels. The weights are random, which is harder than trained ones:
+nothing pulls the two computations together again once they part.
 """
 
 from dataclasses import replace
@@ -117,7 +117,9 @@ def test_img2img_equals_diffusers(model, oracle, strength):
 
 
 def test_nine_channel_inpainting_equals_diffusers(tmp_path):
-    """On cells of 8 pixels, where both make the same latent mask; kept pixels are compared before the paste."""
+    """On cells of 8 pixels, where both make the same latent mask; kept pixels are compared before
+    the paste.
+    """
     config = tiny_pipeline.CONFIG
     pipe = tiny_pipeline.build(replace(config, unet=replace(config.unet, in_channels=9)))
     pipe.save_pretrained(tmp_path)
@@ -149,7 +151,7 @@ def test_nine_channel_inpainting_equals_diffusers(tmp_path):
     assert_same_pictures(
         [image.crop(inside) for image in ours.images], [im[24:80, 16:64] for im in theirs.images]
     )
-    with pytest.raises(ValueError, match="inpainting model.*image="):
+    with pytest.raises(ValueError, match=r"inpainting model.*image="):
         sdnb.generate(model, request(), progress=False)
 
 
@@ -234,9 +236,10 @@ def test_breaking_off_and_failing_leave_the_model_usable(model, monkeypatch):
             raise KeyboardInterrupt
         return forward(x, t, text)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(model.unet, "forward", interrupted)
-        sdnb.generate(model, request(steps=4), progress=False)
+        with pytest.raises(KeyboardInterrupt):
+            sdnb.generate(model, request(steps=4), progress=False)
     assert len(calls) == 2  # stopped within the step
     again = sdnb.generate(model, request(steps=4), progress=False)
     assert np.array_equal(truth.image, again.image)

@@ -1,4 +1,4 @@
-"""Results in a cell, in a file, and back: the same request makes the same picture, byte for byte."""
+"""Results in a cell, in a file, and back: the same request, the same picture, byte for byte."""
 
 import base64
 import io

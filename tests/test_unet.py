@@ -74,7 +74,7 @@ def test_attention_kernels_agree_in_float64(kernel, elements, monkeypatch):
 
 
 def test_unknown_kernel_lists_the_known_ones():
-    with pytest.raises(ValueError, match="'flash'.*sdpa, sliced, xformers"):
+    with pytest.raises(ValueError, match=r"'flash'.*sdpa, sliced, xformers"):
         attention.use(torch.nn.Identity(), "flash")
 
 
