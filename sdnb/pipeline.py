@@ -30,7 +30,7 @@ from sdnb.diffusion.noise import Noise, finish, start
 from sdnb.diffusion.samplers import SAMPLERS, Step
 from sdnb.diffusion.schedule import cut, sigmas
 from sdnb.model import text
-from sdnb.progress import bar
+from sdnb.progress import Progress, bar
 from sdnb.request import Request
 from sdnb.result import Result
 
@@ -39,17 +39,6 @@ if TYPE_CHECKING:
 
     from sdnb.loading import Model
     from sdnb.model.tokenizer import Tokens
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is. The first says how many steps there will be; the last has the `result`."""
-
-    step: int  # steps done: 0..total
-    total: int  # steps of the whole run, over all pictures
-    seconds: float  # since the run began
-    latent: Tensor | None = None  # [b, 4, h/8, w/8], the clean latent as guessed now: for previews
-    result: Result | None = None
 
 
 def generate(model: Model, request: Request, progress: bool = True) -> Result:

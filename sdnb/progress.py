@@ -1,14 +1,28 @@
-"""A progress bar that is right in a notebook and in a terminal (tqdm), for any run."""
+"""How far a run is, and a bar of it that is right in a notebook and in a terminal (tqdm)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tqdm.auto import tqdm
 
 if TYPE_CHECKING:
-    from sdnb.pipeline import Progress
+    from torch import Tensor
+
+    from sdnb.result import Result
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is. The first says how many steps there will be; the last has the `result`."""
+
+    step: int  # steps done: 0..total
+    total: int  # steps of the whole run, over all pictures
+    seconds: float  # since the run began
+    latent: Tensor | None = None  # [b, 4, h/8, w/8], the clean latent as guessed now: for previews
+    result: Result | None = None
 
 
 def bar(steps: Iterable[Progress]) -> Iterator[Progress]:

@@ -5,7 +5,7 @@ import io
 import tqdm.auto
 
 from sdnb import progress
-from sdnb.pipeline import Progress
+from sdnb.progress import Progress
 
 
 def steps(total, fail_at=None):
