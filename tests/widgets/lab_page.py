@@ -1,4 +1,4 @@
-"""A notebook of `sdnb lab` in real JupyterLab and headless Chromium: what a person does and sees."""
+"""A notebook of `sdnb lab` in real JupyterLab, in headless Chromium: what a person does."""
 
 from __future__ import annotations
 
