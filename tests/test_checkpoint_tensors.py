@@ -78,7 +78,7 @@ def test_a_file_that_became_shorter(tmp_path):
     lazy = on_disk(tmp_path / "t", torch.zeros(1000))
     (tmp_path / "t").write_bytes(b"\0" * 100)
     for target in (torch.empty(1000), torch.empty(1000, dtype=torch.float16)):
-        with pytest.raises(CheckpointError, match="3900 bytes too early|bytes too early"):
+        with pytest.raises(CheckpointError, match="ended 3900 bytes too early"):
             lazy.read_into(target)
 
 

@@ -66,7 +66,7 @@ def diffusers_names(parts: Parts, config: ModelConfig = CONFIG) -> Parts:
 
 
 def folder(path: Path, parts: Parts, config: ModelConfig = CONFIG, **options: object) -> Path:
-    """A diffusers folder, saved by diffusers and transformers; `options` go to `save_pretrained`."""
+    """A diffusers folder, as diffusers and transformers save it (`save_pretrained(**options)`)."""
     oracle.unet(config.unet, parts["unet"]).save_pretrained(path / "unet", **options)
     oracle.vae(config.vae, parts["vae"]).save_pretrained(path / "vae", **options)
     t = config.text

@@ -50,7 +50,7 @@ def _learned_embedding(shapes: Shapes) -> bool:
 
 
 def _hypernetwork(shapes: Shapes) -> bool:
-    return bool(shapes) and set(shapes) <= {"320", "640", "768", "1024", "1280"}
+    return not {"320", "640", "768", "1024", "1280"}.isdisjoint(shapes)
 
 
 def _only(*prefixes: str) -> Callable[[Shapes], bool]:

@@ -53,14 +53,14 @@ def container(path: Path) -> str:
         return "torch"
     if _is_text(start):
         raise CheckpointError(f"{path} is {_text_kind(start, size)}")
-    if start[8:9] == b"{" or path.suffix == ".safetensors":
-        return "safetensors"
-    if start[:1] == b"\x80":
-        return "torch"
     if not start.strip(b"\0"):
         raise CheckpointError(
             f"{path} begins with zeros: its download or copy failed. Download it again."
         )
+    if start[8:9] == b"{" or path.suffix == ".safetensors":
+        return "safetensors"
+    if start[:1] == b"\x80":
+        return "torch"
     raise CheckpointError(
         f"{path} is neither a .ckpt (torch.save) nor a .safetensors file: it begins with "
         f"{start[:8]!r}. "

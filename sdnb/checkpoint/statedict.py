@@ -65,13 +65,13 @@ def _from_torch(path: Path, notes: list[str]) -> Weights:
         )
     state = _held(path, root, notes)
     names = {str(name): value for name, value in state.items()}
-    if {"string_to_param", "string_to_token"} & names.keys():  # values that are no tensors
-        refuse_other_kinds(path, names)
     weights = {name: value for name, value in names.items() if isinstance(value, LazyTensor)}
     others = [name for name in names if name not in weights and name not in TRAINING]
     for name in others:
         if "." in name and isinstance(names[name], Unknown):  # named as weights are
             raise CheckpointError(_unreadable(path, name, names[name]))
+    if not weights:  # A1111's embeddings and hypernetworks keep theirs deeper
+        refuse_other_kinds(path, names)
     if others:
         notes.append(f"left out, since they are no tensors: {listed(sorted(others))}")
     return weights
