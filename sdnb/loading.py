@@ -50,14 +50,10 @@ class Model:
         for part in ("text", "unet", "vae"):
             module: nn.Module = getattr(self, part)
             placement = getattr(plan, part)
-            checkpoint.fill(
-                module,
-                getattr(found, part),
-                dtype=torch.float32 if placement == "cpu" else dtype,
-                device=device if placement == "resident" else torch.device("cpu"),
-                what=part,
-            )
-            module.requires_grad_(False)
+            home = device if placement == "resident" else torch.device("cpu")
+            numbers = torch.float32 if placement == "cpu" else dtype
+            checkpoint.fill(module, getattr(found, part), dtype=numbers, device=home, what=part)
+            module.to(home).requires_grad_(False)  # also what is no weight, such as position ids
         for module in (self.unet, self.vae):
             attention.use(module, plans.attention(plan, device))
 

@@ -86,8 +86,9 @@ def device_of(plan: MemoryPlan | None) -> torch.device:
     """The device a plan asks for; raises `ValueError` when this machine has none of that kind."""
     name = plan.device if plan else "auto"
     if name == "auto":
-        found = torch.accelerator.current_accelerator(check_available=True)
-        return found if found and found.type in ("cuda", "mps") else torch.device("cpu")
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     device = torch.device(name)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"the plan asks for {name}, but torch finds no CUDA device here")
