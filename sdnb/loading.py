@@ -41,7 +41,7 @@ class Model:
         self.notes: tuple[str, ...] = tuple(found.notes)
         noise = self.config.noise
         self.schedule = NoiseSchedule(noise.steps, noise.beta_start, noise.beta_end)
-        self.tokenizer = Tokenizer(found.tokenizer, self.config.text.positions)
+        self.tokenizer = _tokenizer(found)
         with torch.device("meta"):
             self.unet, self.vae = UNet(self.config.unet).eval(), VAE(self.config.vae).eval()
         for module in (self.unet, self.vae):
@@ -54,8 +54,11 @@ class Model:
             numbers = torch.float32 if placement == "cpu" else dtype
             checkpoint.fill(module, getattr(found, part), dtype=numbers, device=home, what=part)
             module.to(home).requires_grad_(False)  # also what is no weight, such as position ids
-        for module in (self.unet, self.vae):
-            attention.use(module, plans.attention(plan, device))
+        kernel = plans.attention(plan, device)
+        attention.use(self.unet, kernel)
+        attention.use(
+            self.vae, "sdpa" if kernel == "xformers" else kernel
+        )  # a head of 512: too wide
 
     @property
     def settings(self) -> Settings:
@@ -112,6 +115,19 @@ class Model:
             f"{self.device}, memory {self.plan.name!r})"
         )
         return "\n".join([words, *(f"  note: {note}" for note in self.notes)])
+
+
+def _tokenizer(found: Checkpoint) -> Tokenizer:
+    tokenizer, known = (
+        Tokenizer(found.tokenizer, found.config.text.positions),
+        found.config.text.vocab,
+    )
+    if tokenizer.size > known:
+        raise ValueError(
+            f"{found.name}: its text encoder knows {known} tokens, but the tokenizer has "
+            f"{tokenizer.size}. Load the model as a folder that holds its own tokenizer/."
+        )
+    return tokenizer
 
 
 def load(
