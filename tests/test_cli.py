@@ -247,3 +247,18 @@ def test_help_and_version(capsys):
         with pytest.raises(SystemExit) as ended:
             main([command, "--help"])
         assert ended.value.code == 0
+
+
+def test_a_real_run_on_the_embedded_model(tmp_path, capsys, monkeypatch, mask):
+    monkeypatch.chdir(tmp_path)
+    size = ["--W", "96", "--H", "64", "--ddim_steps", "2"]
+    assert main(["txt2img", "--prompt", "a red apple", "--seed", "5", *size]) == 0
+    first = capsys.readouterr().out.strip()
+    made = sdnb.read(first)
+    assert (made.prompt, made.seed, made.steps, made.count) == ("a red apple", 5, 2, 1)
+    line = ["--init-img", first, "--mask", str(mask), "--invert-mask", "--strength", "0.5"]
+    assert main(["img2img", "--prompt", "a green apple", *line, *size]) == 0
+    second = capsys.readouterr().out.strip()
+    assert sdnb.read(second).image == sdnb.images.picture(first)
+    with Image.open(first) as before, Image.open(second) as after:
+        assert before.tobytes() == after.tobytes()  # the mask, all white, keeps everything inverted
