@@ -46,6 +46,7 @@ def test_tiny_unet_equals_diffusers(size, t):
     "config",
     [
         UNetConfig(channels=(32, 64), blocks=1, attention_levels=(1,), heads=2, context_dim=32),
+        UNetConfig(channels=(32, 48, 80), attention_levels=(0, 1), head_width=16, groups=8),
         UNetConfig(in_channels=9, channels=(32, 32, 64, 64), heads=8, context_dim=32, groups=4),
     ],
 )

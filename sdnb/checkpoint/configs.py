@@ -189,7 +189,12 @@ def from_diffusers(section: str, config: Values, where: str) -> Overrides:
     if section == "unet":
         heads = config.get("num_attention_heads") or config.get("attention_head_dim", 8)
         if isinstance(heads, list):
-            if len(set(heads)) > 1:
+            widths = {
+                c / h for c, h in zip(config.get("block_out_channels", ()), heads, strict=False)
+            }
+            if len(widths) == 1 and not config.get("use_linear_projection"):
+                values["head_width"] = int(widths.pop())  # heads of one width, more at each level
+            elif len(set(heads)) > 1:
                 raise CheckpointError(
                     f"{where}: the heads differ by level ({heads}), as in Stable Diffusion 2.x and "
                     "XL; "

@@ -201,7 +201,10 @@ def _check(config: ModelConfig) -> None:
     unet, vae, text = config.unet, config.vae, config.text
     _divides("unet.groups", unet.groups, unet.channels)
     _divides("vae.groups", vae.groups, vae.channels)
-    _divides("unet.heads", unet.heads, unet.channels)
+    if unet.head_width:
+        _divides("unet.head_width", unet.head_width, unet.channels)
+    else:
+        _divides("unet.heads", unet.heads, unet.channels)
     _divides("text.heads", text.heads, (text.width,))
     if text.width != unet.context_dim:
         raise CheckpointError(

@@ -27,6 +27,7 @@ class UNetConfig:
     blocks: int = 2  # residual blocks a level on the way down; one more on the way up
     attention_levels: tuple[int, ...] = (0, 1, 2)
     heads: int = 8  # heads in every attention, whatever its width
+    head_width: int = 0  # channels of a head, in place of a count of heads; 0: `heads` counts
     context_dim: int = 768  # width of the text encoder's output
     groups: int = 32  # of every group norm
 

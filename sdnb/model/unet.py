@@ -92,10 +92,11 @@ class SpatialTransformer(nn.Module):
 
     def __init__(self, width: int, config: UNetConfig) -> None:
         super().__init__()
+        heads = width // config.head_width if config.head_width else config.heads
         self.norm = nn.GroupNorm(config.groups, width, eps=1e-6)
         self.proj_in = nn.Conv2d(width, width, 1)
         self.transformer_blocks = nn.ModuleList(
-            [TransformerBlock(width, config.context_dim, config.heads)]
+            [TransformerBlock(width, config.context_dim, heads)]
         )
         self.proj_out = nn.Conv2d(width, width, 1)
 

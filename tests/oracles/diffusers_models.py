@@ -38,6 +38,8 @@ def unet(config: UNetConfig, weights: dict[str, Tensor]) -> UNet2DConditionModel
         "CrossAttnDownBlock2D" if i in config.attention_levels else "DownBlock2D" for i in levels
     ]
     up = [name.replace("Down", "Up") for name in reversed(down)]
+    width = config.head_width
+    heads = [c // width for c in config.channels] if width else config.heads
     args = {
         "sample_size": 64,
         "in_channels": config.in_channels,
@@ -47,7 +49,7 @@ def unet(config: UNetConfig, weights: dict[str, Tensor]) -> UNet2DConditionModel
         "down_block_types": tuple(down),
         "up_block_types": tuple(up),
         "cross_attention_dim": config.context_dim,
-        "attention_head_dim": config.heads,  # diffusers' old name for the number of heads
+        "attention_head_dim": heads,  # diffusers' old name for the number of heads
         "norm_num_groups": config.groups,
     }
     with torch.device("meta"):
