@@ -244,9 +244,26 @@ class TestFolders:
         assert found.settings.width == 256
 
     @pytest.mark.parametrize(
+        ("heads", "wanted"),
+        [(4, (4, 0)), ([4, 4], (4, 0)), ([2, 4], (8, 16)), ([1, 2], (8, 32))],
+    )
+    def test_heads_by_their_number_or_by_their_width(self, folder, heads, wanted):
+        path = folder / "unet" / "config.json"
+        config = json.loads(path.read_text("utf-8")) | {"attention_head_dim": heads}
+        path.write_text(json.dumps(config), "utf-8")
+        unet = read(folder).config.unet
+        assert (unet.heads, unet.head_width) == wanted
+
+    @pytest.mark.parametrize(
         ("part", "changes", "message"),
         [
             ("unet", {"attention_head_dim": [5, 10, 20, 20]}, "heads differ by level"),
+            ("unet", {"attention_head_dim": [2, 8]}, "heads differ by level"),
+            (
+                "unet",
+                {"attention_head_dim": [2, 4], "use_linear_projection": True},
+                "heads differ by level",
+            ),
             ("unet", {"addition_embed_type": "text_time"}, "addition_embed_type is 'text_time'"),
             ("vae", {"shift_factor": 0.1}, "shift_factor is 0.1, not None"),
             ("text_encoder", {"layer_norm_eps": 0.1}, "layer_norm_eps is 0.1"),

@@ -187,28 +187,35 @@ def from_diffusers(section: str, config: Values, where: str) -> Overrides:
         ours: config[theirs] for ours, theirs in _RENAMED[section].items() if config.get(theirs)
     }
     if section == "unet":
-        heads = config.get("num_attention_heads") or config.get("attention_head_dim", 8)
-        if isinstance(heads, list):
-            widths = {
-                c / h for c, h in zip(config.get("block_out_channels", ()), heads, strict=False)
-            }
-            if len(widths) == 1 and not config.get("use_linear_projection"):
-                values["head_width"] = int(widths.pop())  # heads of one width, more at each level
-            elif len(set(heads)) > 1:
-                raise CheckpointError(
-                    f"{where}: the heads differ by level ({heads}), as in Stable Diffusion 2.x and "
-                    "XL; "
-                    "sdnb runs Stable Diffusion 1.x"
-                )
-            heads = heads[0]
-        values["heads"] = heads  # SD 1.x's configs call the number of heads `attention_head_dim`
+        values |= _heads(config, where)
     overrides = {section: values}
     size = config.get("sample_size")
-    if section == "unet" and isinstance(
-        size, int
-    ):  # the VAE halves as often as it has levels, less one
+    if section == "unet" and isinstance(size, int):  # in latents, of 8 pixels
         overrides["settings"] = {"width": size * 8, "height": size * 8}
     return checked(overrides, where)
+
+
+def _heads(config: Values, where: str) -> Values:
+    """The number of heads, or their width where it is one for all levels.
+
+    SD 1.x's configs call the number `attention_head_dim`.
+    """
+    heads = config.get("num_attention_heads") or config.get("attention_head_dim", 8)
+    if not isinstance(heads, list):
+        return {"heads": heads}
+    if len(set(heads)) == 1:
+        return {"heads": heads[0]}
+    channels = config.get("block_out_channels", [])
+    alike = (
+        len(channels) == len(heads)
+        and len({c / h for c, h in zip(channels, heads, strict=True)}) == 1
+    )
+    if alike and channels[0] % heads[0] == 0 and not config.get("use_linear_projection"):
+        return {"head_width": channels[0] // heads[0]}
+    raise CheckpointError(
+        f"{where}: the heads differ by level ({heads}), as in Stable Diffusion 2.x and XL; sdnb "
+        "runs Stable Diffusion 1.x"
+    )
 
 
 _RENAMED: dict[str, dict[str, str]] = {

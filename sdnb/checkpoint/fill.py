@@ -23,7 +23,7 @@ def fill(
 ) -> None:
     """Give every weight of `module` (on the meta device) its values, as `dtype` on `device`.
 
-    The memory in use grows by the weights' size at `dtype` and a buffer of 256 KiB. The memory
+    The memory in use grows by the weights' size at `dtype` and a window of 32 MB. The memory
     layout of the module's own weights (e.g. channels last) is kept. Weights take no gradient.
 
     Raises CheckpointError that lists by name what is missing, unexpected or misshapen; nothing is
