@@ -108,6 +108,17 @@ class TestSingleFiles:
         assert found.config.unet.in_channels == 9
         same(found, parts)
 
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+    def test_a_noise_schedule_in_the_file_is_compared(self, tmp_path, parts, dtype):
+        betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
+        alphas = (1 - betas).cumprod(0)
+        state = tiny.compvis(parts)
+        for n, (each, notes) in enumerate([(alphas, 0), (alphas - alphas[-1], 1), (alphas[:9], 1)]):
+            path = tmp_path / f"{n}.safetensors"
+            found = read(tiny.safetensors(path, {**state, "alphas_cumprod": each.to(dtype)}))
+            assert len(found.notes) == notes
+            assert not notes or "noise schedule" in found.notes[0]
+
     def test_a_model_marked_as_predicting_v(self, tmp_path, parts):
         state = {**tiny.compvis(parts), "v_pred": torch.zeros(0)}
         found = read(tiny.safetensors(tmp_path / "a.safetensors", state))

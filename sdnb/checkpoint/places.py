@@ -34,10 +34,9 @@ def locate(source: str | Path, notes: list[str]) -> tuple[Path, str]:
 def beside(path: Path, notes: list[str]) -> Overrides:
     """What the YAML with the model says: of the same stem, or `sdnb.yaml` in the folder."""
     if path.is_dir():
-        candidates = [path / "sdnb.yaml"]
-    else:
-        candidates = [path.with_suffix(".yaml"), path.with_suffix(".yml")]
-    for candidate in candidates:
+        inside = path / "sdnb.yaml"
+        return read_config(inside) if inside.is_file() else {}
+    for candidate in (path.with_suffix(".yaml"), path.with_suffix(".yml")):
         if candidate.is_file():
             notes.append(f"configuration from {candidate.name}")
             return read_config(candidate)

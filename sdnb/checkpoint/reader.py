@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from sdnb.checkpoint import detect, names
 from sdnb.checkpoint.configs import Overrides, merged, read_config
 from sdnb.checkpoint.errors import CheckpointError
@@ -16,8 +18,8 @@ from sdnb.checkpoint.folders import read_component, read_folder
 from sdnb.checkpoint.places import beside, locate
 from sdnb.checkpoint.single import Parts, read_single
 from sdnb.checkpoint.statedict import Weights, read_weights
-from sdnb.checkpoint.tensors import keep_open
-from sdnb.model.config import ModelConfig, VAEConfig
+from sdnb.checkpoint.tensors import LazyTensor, keep_open
+from sdnb.model.config import ModelConfig, NoiseConfig, VAEConfig
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,11 @@ def _assembled(name: str, path: Path, parts: Parts, said: Overrides) -> Checkpoi
     unet = _canonical(names.unet_table(settled.unet), unet, f"denoiser (unet) of {path}")
     vae = _canonical(names.vae_table(settled.vae), vae, f"VAE of {path}")
     text = _canonical(names.text_table(settled.text), text, f"text encoder of {path}")
+    if parts.alphas is not None and not _scheduled(parts.alphas, settled.noise):
+        parts.notes.append(
+            "the noise schedule in the file (alphas_cumprod) is not the one of the configuration, which "
+            "is used; if pictures look wrong, give the YAML of the file as config="
+        )
     return Checkpoint(
         name=name,
         path=path,
@@ -104,6 +111,16 @@ def _assembled(name: str, path: Path, parts: Parts, said: Overrides) -> Checkpoi
         fingerprint=fingerprint({"unet": unet, "vae": vae, "text": text}),
         notes=parts.notes,
     )
+
+
+def _scheduled(alphas: LazyTensor, noise: NoiseConfig) -> bool:
+    """Whether `[steps]` products of alphas are the configuration's, to 2 % (fp16 files)."""
+    roots = torch.linspace(
+        noise.beta_start**0.5, noise.beta_end**0.5, noise.steps, dtype=torch.float64
+    )
+    wanted = (1 - roots**2).cumprod(0)
+    found = alphas.read(torch.float64)
+    return found.shape == wanted.shape and bool(((found / wanted - 1).abs() < 0.02).all())
 
 
 def _canonical(rows: list[names.Row], found: Weights, what: str) -> Weights:

@@ -13,6 +13,7 @@ from pathlib import Path
 from sdnb.checkpoint.configs import Overrides
 from sdnb.checkpoint.errors import CheckpointError, listed
 from sdnb.checkpoint.statedict import Weights, read_weights, refuse_other_kinds
+from sdnb.checkpoint.tensors import LazyTensor
 
 
 @dataclass
@@ -24,6 +25,7 @@ class Parts:
     text: Weights = field(default_factory=dict)
     overrides: Overrides = field(default_factory=dict)
     tokenizer: Path | None = None
+    alphas: LazyTensor | None = None  # the noise schedule, where a file repeats it
     notes: list[str] = field(default_factory=list)
 
 
@@ -113,5 +115,6 @@ def _sort(weights: Weights, parts: Parts) -> list[str]:
                 break
         else:
             unexpected.append(name)
+    parts.alphas = weights.get("alphas_cumprod")
     parts.notes += [f"left out: {what}" for what in sorted(what for what in left if what)]
     return sorted(unexpected)
