@@ -117,7 +117,7 @@ class TestSingleFiles:
             path = tmp_path / f"{n}.safetensors"
             found = read(tiny.safetensors(path, {**state, "alphas_cumprod": each.to(dtype)}))
             assert len(found.notes) == notes
-            assert not notes or "noise schedule" in found.notes[0]
+            assert not notes or "alphas_cumprod" in found.notes[0]
 
     def test_a_model_marked_as_predicting_v(self, tmp_path, parts):
         state = {**tiny.compvis(parts), "v_pred": torch.zeros(0)}

@@ -97,7 +97,7 @@ def _assembled(name: str, path: Path, parts: Parts, said: Overrides) -> Checkpoi
     text = _canonical(names.text_table(settled.text), text, f"text encoder of {path}")
     if parts.alphas is not None and not _scheduled(parts.alphas, settled.noise):
         parts.notes.append(
-            "the noise schedule in the file (alphas_cumprod) is not the one of the configuration, which "
+            "the schedule in the file (alphas_cumprod) is not that of the configuration, which "
             "is used; if pictures look wrong, give the YAML of the file as config="
         )
     return Checkpoint(
