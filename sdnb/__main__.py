@@ -32,8 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a console that cannot show a letter shows "?"
             stream.reconfigure(errors="replace")
-    # Threads that wait give their core back. Beside other busy programs (a browser, a second kernel)
-    # a step is several times faster so; alone it takes as long. OpenMP reads it when torch loads.
+    # Threads that wait give their core back. Beside other busy programs (a browser, a kernel)
+    # a step is several times faster so; alone it takes as long. Read when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         return _run(argv)
