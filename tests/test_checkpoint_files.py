@@ -10,6 +10,8 @@ import zipfile
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -151,6 +153,33 @@ class TestTruncated:
         path.write_bytes(path.read_bytes()[:40])
         with pytest.raises(CheckpointError, match="its header alone announces"):
             read(path)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """One small file of each container."""
+    folder = tmp_path_factory.mktemp("whole")
+    state = {f"model.diffusion_model.{n}.weight": torch.randn(4, 4) for n in range(4)}
+    torch.save({"state_dict": state, "epoch": 1}, folder / "zip.ckpt")
+    torch.save(state, folder / "stream.ckpt", _use_new_zipfile_serialization=False)
+    save_file(state, folder / "a.safetensors")
+    return folder
+
+
+CHANGES = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=20)
+
+
+@pytest.mark.parametrize("name", ["zip.ckpt", "stream.ckpt", "a.safetensors"])
+@settings(max_examples=200, deadline=None)
+@given(changes=CHANGES, reach=st.sampled_from([0.1, 0.3, 1.0]))
+def test_damage_anywhere_is_our_error(whole, name, changes, reach):
+    data = bytearray((whole / name).read_bytes())
+    for place, byte in changes:
+        data[int(place * reach * (len(data) - 1))] = byte
+    damaged = whole / f"damaged-{name}"
+    damaged.write_bytes(data)
+    with pytest.raises(CheckpointError):  # at the latest because it is a UNet alone
+        read(damaged)
 
 
 def header(path, entries, data=b""):

@@ -7,7 +7,9 @@ The zip stores them uncompressed, so that in both they can be read where they li
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,20 +33,34 @@ def read_torch(path: Path) -> Any:
 
 
 # -- the zip -----------------------------------------------------------------------------------
+# what Python's zipfile raises for files that are cut or damaged
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    OSError,
+    EOFError,
+    ValueError,
+    RuntimeError,
+)
+
+
 def _read_zip(path: Path) -> Any:
     try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise CheckpointError(_truncated_zip(path, error)) from None
+        return _from_zip(path)
+    except CheckpointError:
+        raise
+    except _BROKEN as error:
+        raise CheckpointError(_broken_zip(path, error)) from None
+
+
+def _from_zip(path: Path) -> Any:
     described = TorchPickle()
-    with archive:
+    with zipfile.ZipFile(path) as archive:
         entries = {info.filename: info for info in archive.infolist()}
         root = _root(path, archive, entries)
         try:
-            data = archive.read(f"{root}data.pkl")
-            value, _ = described.reader().read(data)
-        except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-            raise CheckpointError(f"{path} is damaged: {error}. {_AGAIN}") from None
+            value, _ = described.reader().read(archive.read(f"{root}data.pkl"))
         except CheckpointError as error:
             raise CheckpointError(f"{path}: {error}. {_AGAIN}") from None
     with path.open("rb") as file:
@@ -102,7 +118,7 @@ def _names_length(header: bytes) -> int:
     return int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
 
 
-def _truncated_zip(path: Path, reason: Exception) -> str:
+def _broken_zip(path: Path, reason: Exception) -> str:
     """A zip's contents are listed at its end; without that, the first entry tells the sizes."""
     size = path.stat().st_size
     with path.open("rb") as file:
