@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from sdnb.checkpoint import Checkpoint
 from sdnb.model import text
 from sdnb.model.config import ModelConfig, TextConfig, UNetConfig, VAEConfig
 from sdnb.model.unet import UNet
@@ -86,3 +87,13 @@ def folder(path: Path, parts: Parts, config: ModelConfig = CONFIG, **options: ob
     index = {"_class_name": "StableDiffusionPipeline"}
     (path / "model_index.json").write_text(json.dumps(index), "utf-8")
     return path
+
+
+def same(found: Checkpoint, parts: Parts, dtype: torch.dtype = torch.float32) -> None:
+    """Assert that a checkpoint holds exactly these weights."""
+    for part, wanted in parts.items():
+        tensors = getattr(found, part)
+        assert tensors.keys() == wanted.keys()
+        for name, tensor in wanted.items():
+            assert tensors[name].shape == tuple(tensor.shape), name
+            assert torch.equal(tensors[name].read(), tensor.to(dtype)), name

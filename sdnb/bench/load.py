@@ -81,7 +81,9 @@ def _measure(
 def table(data: dict[str, Any]) -> str:
     """The medians, one line each, with the ratios."""
     keys = ("load", "cpu", "total", "peak_gb")
-    rows = [("", "load, s", "processor, s", "with imports, s", "peak resident, GB")]
+    rows: list[tuple[str, ...]] = [
+        ("", "load, s", "processor, s", "with imports, s", "peak resident, GB")
+    ]
     names = [name for name in ("sdnb", "diffusers", "ratio") if name in data]
     rows += [(name, *(f"{data[name][key]:.2f}" for key in keys)) for name in names]
     lines = ["".join(cell.ljust(19) for cell in row).rstrip() for row in rows]

@@ -78,7 +78,11 @@ def _exchange_vae(parts: Parts, source: str | Path) -> None:
 
 
 def _architecture(vae: Weights) -> VAEConfig:
-    return detect.vae_config({name: tensor.shape for name, tensor in vae.items()})
+    return detect.vae_config(_shapes(vae))
+
+
+def _shapes(weights: Weights) -> dict[str, tuple[int, ...]]:
+    return {name: tensor.shape for name, tensor in weights.items()}
 
 
 def _assembled(name: str, path: Path, parts: Parts, said: Overrides) -> Checkpoint:
@@ -87,8 +91,7 @@ def _assembled(name: str, path: Path, parts: Parts, said: Overrides) -> Checkpoi
     text = {n.removeprefix("text_model."): t for n, t in parts.text.items() if not _no_weight(n)}
     try:
         settled = detect.model_config(
-            *({n: t.shape for n, t in part.items()} for part in (unet, vae, text)),
-            merged(parts.overrides, said),
+            _shapes(unet), _shapes(vae), _shapes(text), merged(parts.overrides, said)
         )
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
@@ -135,7 +138,7 @@ def _canonical(rows: list[names.Row], found: Weights, what: str) -> Weights:
         shaped[name] = tensor
     compare(
         {name: row.shape for name, row in wanted.items()},
-        {n: t.shape for n, t in shaped.items()},
+        _shapes(shaped),
         what,
     )
     whole = [name for name, tensor in shaped.items() if not tensor.dtype.is_floating_point]

@@ -6,6 +6,7 @@ functions, whose arguments are all there is to know. Nothing of torch is called.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,7 @@ class TorchPickle:
         self.storages: dict[str, Storage] = {}
 
     def reader(self) -> PickleReader:
-        rebuild = {
+        rebuild: dict[str, Callable[..., Any]] = {
             "torch._utils._rebuild_tensor": self._tensor,
             "torch._utils._rebuild_tensor_v2": self._tensor,
             "torch._utils._rebuild_tensor_v3": self._tensor_v3,
