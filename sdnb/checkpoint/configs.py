@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sdnb.checkpoint.compvis import from_compvis
-from sdnb.checkpoint.errors import CheckpointError, listed, nearest
+from sdnb.checkpoint.errors import CheckpointError, MissingCheckpointError, listed, nearest
 from sdnb.model.config import ModelConfig, NoiseConfig, TextConfig, UNetConfig, VAEConfig
 from sdnb.request import Settings
 
@@ -57,7 +57,7 @@ def read_config(source: str | Path | ModelConfig | Mapping[str, Any]) -> Overrid
         return _overrides(dict(source), "config")
     path = Path(source).expanduser()
     if not path.is_file():
-        raise CheckpointError(
+        raise MissingCheckpointError(
             f"config={str(source)!r}: there is no such file; give the path of a YAML"
         )
     return _overrides(_load_yaml(path), str(path))

@@ -10,6 +10,13 @@ class CheckpointError(ValueError):
     """A file that cannot be used as asked. The message says what it is and the way out."""
 
 
+class MissingCheckpointError(CheckpointError, FileNotFoundError):
+    """There is nothing of that name. A `FileNotFoundError` too: what `except` clauses look for."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # not an errno and a file name
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """`" (did you mean 'x'?)"`, or nothing when no known word is near."""
     match = difflib.get_close_matches(word, list(known), n=1)

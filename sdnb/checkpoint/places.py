@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sdnb.checkpoint import hub
 from sdnb.checkpoint.configs import Overrides, read_config
-from sdnb.checkpoint.errors import CheckpointError
+from sdnb.checkpoint.errors import CheckpointError, MissingCheckpointError
 
 FILES = (".ckpt", ".safetensors", ".pt", ".pth", ".bin")
 
@@ -15,7 +15,7 @@ FILES = (".ckpt", ".safetensors", ".pt", ".pth", ".bin")
 def locate(source: str | Path, notes: list[str]) -> tuple[Path, str]:
     """The file or folder of `source`, and the model's name. A hub id is downloaded.
 
-    Raises CheckpointError when there is nothing of this name, with the names that come near.
+    Raises MissingCheckpointError when there is nothing of this name, with the names that come near.
     """
     if not isinstance(source, (str, Path)) or not str(source).strip():
         raise CheckpointError(f"a model is given as a path or a hub id, not as {source!r}")
@@ -25,7 +25,7 @@ def locate(source: str | Path, notes: list[str]) -> tuple[Path, str]:
         return path, named.stem if path.is_file() else named.name
     if isinstance(source, str) and hub.is_id(source) and path.suffix.lower() not in FILES:
         return hub.download(source, notes), source
-    raise CheckpointError(
+    raise MissingCheckpointError(
         f"there is no file or folder {str(source)!r}.{_near(path)} Expected a .ckpt or "
         ".safetensors file, a diffusers folder, or a hub id such as 'owner/name'."
     )

@@ -27,7 +27,7 @@ WINDOW = 32 << 20  # bytes mapped at a time
 
 # Elements converted at a time on the CPU: torch keeps as many in the calling thread (its grain
 # size). With more it wakes its thread pool for each tensor, which halves the time on an idle
-# machine and triples it on a busy one, or in a container that may use fewer cores than it sees.
+# machine and doubles it on a busy one, or in a container that may use fewer cores than it sees.
 STEP = 32768
 
 
