@@ -6,7 +6,9 @@ import pytest
 import torch
 
 import sdnb
+from sdnb.checkpoint.configs import read_config
 from sdnb.memory import MemoryPlan
+from sdnb.model.config import ModelConfig
 
 
 @pytest.mark.parametrize(
@@ -75,3 +77,12 @@ def test_a_model_without_its_tokenizer_is_refused_in_words(tmp_path):
     shutil.rmtree(folder / "tokenizer")
     with pytest.raises(ValueError, match="tokenizer"):
         sdnb.load(folder)
+
+
+def test_the_files_of_model_families_say_what_the_code_says():
+    folder = sdnb.assets.configs() / "models"
+    said = {path.stem: read_config(path) for path in folder.glob("*.yaml")}
+    assert {s: dict(v) for s, v in said["sd-v1"].items()} == {
+        s: dict(v) for s, v in read_config(ModelConfig()).items()
+    }
+    assert said["sd-v1-inpainting"] == {"unet": {"in_channels": 9}}
