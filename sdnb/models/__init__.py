@@ -1,0 +1,1 @@
+"""The embedded model, what made it (`training`), and what holds it to account (`evaluate`)."""

@@ -1,0 +1,217 @@
+"""`python -m sdnb.models.evaluate --data DATA`: what the embedded model can do, in figures.
+
+Four tests, all on the CPU: the VAE on scenes it never saw, the asked concept among 200 (by a
+classifier of the real sprites, for seen and for held-out pairs of concept and style), background
+colours, and counts. Beside them: how near the pictures are to the training sprites, and seconds a
+picture. The pictures stay in `--out`, with their requests inside.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import sdnb
+from sdnb import pixels
+from sdnb.models.training import classifier, judges, questions
+from sdnb.models.training.catalog import Catalog
+from sdnb.models.training.painter import Painter
+from sdnb.models.training.questions import Answer
+from sdnb.models.training.scenes import Composer, plain, stack
+
+if TYPE_CHECKING:
+    from sdnb.loading import Model
+
+Figures = dict[str, Any]
+#: What the issue of the embedded model asks for; the figure must not be below.
+GOALS = {
+    "vae.psnr": 30.0, "retrieval.seen.top5": 0.8, "retrieval.held_out.top5": 0.6,
+    "colors.right": 0.85, "counts.right": 0.6,
+}  # fmt: skip
+_SCALES = (0.62, 0.68, 0.74, 0.8, 0.86)  # at which a sprite is compared with a picture
+_HELD_OUT_SCENES = 64
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tests and print their figures; 0 where every goal is met, else 1."""
+    args = _parser().parse_args(argv)
+    torch.set_num_threads(args.threads)
+    catalog = Catalog(args.data)
+    model = sdnb.load(args.model, memory="cpu", precision="full")
+    tests: dict[str, Callable[[], Figures]] = {
+        "vae": lambda: vae(model, catalog),
+        "counts": lambda: counts(model, args.out, args.most),
+        "colors": lambda: colors(model, args.out, args.most),
+        "retrieval": lambda: retrieval(model, catalog, args),
+    }
+    figures: Figures = {"model": model.name, "fingerprint": model.fingerprint}
+    for name in args.only or tests:
+        figures[name] = tests[name]()
+        print(f"{name}: {json.dumps(figures[name])}", flush=True)
+    missed = [f"{name} >= {goal}" for name, goal in GOALS.items() if _missed(figures, name, goal)]
+    print("goals missed: " + (", ".join(missed) or "none"))
+    if args.json:
+        args.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    return 1 if missed else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m sdnb.models.evaluate", description=__doc__.partition("\n\n")[2]
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder of sprites (see training)")
+    parser.add_argument("--model", help="a checkpoint; the embedded model by default")
+    parser.add_argument("--out", type=Path, default=Path("evaluation"), help="pictures go here")
+    parser.add_argument("--concepts", type=int, default=200, help="the retrieval is among so many")
+    parser.add_argument("--most", type=int, help="questions of each test; all by default")
+    parser.add_argument("--only", nargs="+", choices=["vae", "counts", "colors", "retrieval"])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    return parser
+
+
+def _missed(figures: Figures, path: str, goal: float) -> bool:
+    """Whether a figure that was measured is below its goal."""
+    value: Any = figures
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value is not None and value < goal
+
+
+@torch.inference_mode()
+def vae(model: Model, catalog: Catalog, count: int = _HELD_OUT_SCENES) -> Figures:
+    """PSNR of scenes made only of held-out pairs, encoded and decoded."""
+    torch.manual_seed(0)  # the painter's stars
+    composer = Composer(catalog, seed=9, which="held")
+    scenes = [composer.draw()[0] for _ in range(count)]
+    numbers = sorted({int(n) for scene in scenes for n in scene.sprite if n >= 0})
+    place = {number: i for i, number in enumerate(numbers)}
+    for scene in scenes:  # only the sprites that are needed are read
+        scene.sprite[:] = [place.get(int(n), -1) for n in scene.sprite]
+    painter = Painter(catalog.sprites(numbers), model.settings.width)
+    values = []
+    for scene in scenes:
+        x = painter(stack([scene]))
+        y = model.vae.decode(model.vae.encode(x)).clamp(-1, 1)
+        values.append(float(judges.psnr(x, y)))
+    return {
+        "psnr": _rounded(statistics.mean(values)),
+        "least": _rounded(min(values)),
+        "scenes": count,
+    }
+
+
+def counts(model: Model, out: Path, most: int | None) -> Figures:
+    """Two and three of a thing, counted as connected components, with bridges cut and without."""
+    asked = questions.count_questions()[:most]
+    found = list(questions.answers(model, asked, out / "count"))
+    right = [_counted(answer) for answer in found]
+    plainly = [_counted(answer, bridge=0.0) for answer in found]
+    by_count = {
+        word: _part(right, [answer.question.count == n for answer in found])
+        for n, word in questions.NUMBERS.items()
+    }
+    return {
+        "right": _rounded(judges.share(right)),
+        **by_count,
+        "without_cutting": _rounded(judges.share(plainly)),
+        "pictures": len(found),
+    }
+
+
+def _counted(answer: Answer, **how: float) -> bool:
+    return judges.count_things(np.asarray(answer.picture), **how) == answer.question.count
+
+
+def colors(model: Model, out: Path, most: int | None) -> Figures:
+    """The named background colour, as the nearest of the twelve to the picture's rim."""
+    asked = questions.color_questions()[:most]
+    found = list(questions.answers(model, asked, out / "color"))
+    seen = [judges.border_color(np.asarray(answer.picture)) for answer in found]
+    right = [name == answer.question.color for name, answer in zip(seen, found, strict=True)]
+    wrong = [
+        f"{answer.question.prompt}: {name}"
+        for name, answer, good in zip(seen, found, right, strict=True)
+        if not good
+    ]
+    return {"right": _rounded(judges.share(right)), "pictures": len(found), "wrong": wrong}
+
+
+def retrieval(model: Model, catalog: Catalog, args: argparse.Namespace) -> Figures:
+    """The asked concept among all, by the classifier; and how near each picture is to a sprite."""
+    rows = questions.rows_asked(catalog, args.concepts)
+    asked = questions.retrieval_questions(catalog, rows)[: args.most]
+    found = list(questions.answers(model, asked, args.out / "retrieval"))
+    judge = classifier.train(*classifier.examples(catalog, rows, 10, seed=0), count=len(rows))
+    fresh = classifier.ranks(judge, *_floats(classifier.examples(catalog, rows, 1, seed=1)))
+    pictures = torch.cat([pixels.tensor(answer.picture) for answer in found])
+    classes = torch.tensor([rows.index(answer.question.row) for answer in found])
+    ranks = classifier.ranks(judge, classifier.shrink(pictures), classes)
+    figures: Figures = {"classifier_on_sprites": _top(fresh), "concepts": len(rows)}
+    for kind in ("seen", "held_out"):
+        at = torch.tensor([answer.question.kind == kind for answer in found])
+        figures[kind] = _top(ranks[at]) | _nearness(catalog, [a for a in found if _is(a, kind)])
+    times = [answer.seconds for answer in found if answer.seconds is not None]
+    figures["seconds"] = _rounded(statistics.median(times))
+    return figures
+
+
+def _nearness(catalog: Catalog, found: Sequence[Answer]) -> Figures:
+    """Median distance to the nearest sprite of the same concept, and whether it is the asked style.
+
+    A held-out pair cannot have been memorised: its distance says what drawing anew looks like.
+    """
+    distances, asked_style = [], []
+    for answer in found:
+        row = answer.question.row
+        styles = catalog.concepts[row].styles
+        painter = Painter(catalog.sprites([catalog.number[row, s] for s in styles]))
+        plans = [plain(i, scale=s) for i in range(len(styles)) for s in _SCALES]
+        known = painter(stack(plans))
+        distance, at = judges.nearest(pixels.tensor(answer.picture)[0], known)
+        distances.append(distance)
+        asked_style.append(styles[at // len(_SCALES)] == answer.question.style)
+    if not found:
+        return {}
+    return {
+        "nearest": _rounded(statistics.median(distances), 3),
+        "least_near": _rounded(min(distances), 3),
+        "nearest_is_asked_style": _rounded(judges.share(asked_style)),
+    }
+
+
+def _is(answer: Answer, kind: str) -> bool:
+    return answer.question.kind == kind
+
+
+def _top(ranks: Tensor) -> Figures:
+    n = len(ranks)
+    return {f"top{k}": _rounded(float((ranks < k).sum()) / max(n, 1)) for k in (1, 5)} | {"of": n}
+
+
+def _floats(examples: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    return examples[0].float() / 127.5 - 1, examples[1]
+
+
+def _part(right: Sequence[bool], chosen: Sequence[bool]) -> str:
+    """ "9 of 12" among the chosen."""
+    among = [r for r, c in zip(right, chosen, strict=True) if c]
+    return f"{sum(among)} of {len(among)}"
+
+
+def _rounded(value: float, digits: int = 2) -> float:
+    """Rounded down, so that a goal is never met by rounding."""
+    return np.floor(value * 10**digits).item() / 10**digits
+
+
+if __name__ == "__main__":
+    sys.exit(main())

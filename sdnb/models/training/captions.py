@@ -1,0 +1,85 @@
+"""From what is in a scene to a sentence, in one of many forms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import phrases
+from .phrases import article
+
+
+@dataclass(frozen=True)
+class Wording:
+    """The parts of a caption."""
+
+    style: str
+    thing: str  # "a red apple"; "" where there is only a background
+    behind: str = ""  # "on a blue background"; "" where nothing is said of it
+    plain: bool = False  # what is behind goes without saying
+    effect: str = "none"
+    sticker: bool = False
+
+
+@dataclass(frozen=True)
+class _Style:
+    nouns: list[str]
+    words: list[str]  # after a comma
+    unsaid: float  # how often neither is said
+
+
+def caption(random: np.random.Generator, w: Wording) -> str:
+    """One of the sentences that say `w`."""
+    if not w.thing:
+        bare = w.behind.replace("on a ", "a ", 1)
+        return bare if random.random() < 0.6 else "empty scene " + w.behind
+    style = _style(random, w)
+    behind = w.behind
+    if behind and random.random() < (0.6 if w.plain else 0.08):
+        behind = ""
+    text = _sentence(random, w.thing, behind, style)
+    if w.effect not in ("blur", "lowq") and random.random() < 0.08:
+        text += ", " + _one_of(random, phrases.PRAISE)
+    return text
+
+
+def _sentence(random: np.random.Generator, thing: str, behind: str, style: _Style) -> str:
+    joined = behind.startswith(("on ", "in ", "at ", "under", "with "))
+    tail = (" " if joined else ", ") + behind if behind else ""
+    form = random.random()
+    if random.random() < style.unsaid:
+        begin = _one_of(random, phrases.BEGINNINGS) + " " if form < 0.25 else ""
+        return begin + thing + tail
+    if form < 0.45:
+        noun = _one_of(random, style.nouns)
+        alone = noun.endswith("clipart") or noun == "pixel art"  # these take no article
+        return f"{noun if alone else article(noun)} of {thing}{tail}"
+    word = _one_of(random, style.words)
+    if form < 0.8:
+        return f"{thing}{tail}, {word}"
+    if form < 0.9:
+        return f"{thing}, {word}" + (f", {behind}" if behind else "")
+    return f"{word}, {thing}{tail}"
+
+
+def _style(random: np.random.Generator, w: Wording) -> _Style:
+    """How a caption of `w` may name its style, sticker and effect; most of the unnamed are 3d."""
+    nouns, words = phrases.style_nouns(w.style), phrases.style_words(w.style)
+    unsaid = 0.5 if w.style == "3d" else 0.12
+    if w.sticker:
+        nouns = ["sticker", f"{_one_of(random, words)} sticker"]
+        words, unsaid = ["sticker", "sticker with a white outline"], 0.0
+    if w.effect not in phrases.EFFECT_WORDS:
+        return _Style(nouns, words, unsaid)
+    effect = _one_of(random, phrases.EFFECT_WORDS[w.effect])
+    both = [f"{effect}, {word}" for word in words]
+    if w.effect not in phrases.EFFECT_NOUNS:
+        return _Style([f"{effect} {noun}" for noun in nouns], [*both, effect], 0.0)
+    alone = phrases.EFFECT_WORDS[w.effect] if random.random() < 0.6 else both
+    return _Style(phrases.EFFECT_NOUNS[w.effect], alone, 0.0)
+
+
+def _one_of(random: np.random.Generator, choices: Sequence[str]) -> str:
+    return choices[random.integers(len(choices))]

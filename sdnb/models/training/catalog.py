@@ -1,0 +1,89 @@
+"""The sprites on disk: `concepts.json` and one `sprites_STYLE.zip` for each style.
+
+`concepts.json` is a list of `{"id", "label", "aliases", "tags", "weight", "styles", "held_out"}`;
+`sprites_flat.zip` holds `ID.webp` (RGBA, 224x224, cropped to the visible part and centred).
+`sprites.py` writes both from emoji packages; for sprites of your own, write them yourself.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+SIZE = 224  # pixels a side of a stored sprite
+
+
+@dataclass(frozen=True)
+class Concept:
+    """One thing that can be drawn, in one or more styles."""
+
+    id: int  # the name of its files
+    label: str
+    aliases: tuple[str, ...] = ()  # other words for it
+    tags: tuple[str, ...] = ()  # keywords
+    weight: float = 1.0  # how often it is drawn, relative to the others
+    styles: tuple[str, ...] = ()
+    held_out: tuple[str, ...] = ()  # styles in which the UNet never sees it
+
+
+class Catalog:
+    """All concepts of a folder, and the number of each sprite."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        entries = json.loads((self.folder / "concepts.json").read_text("utf-8"))
+        self.concepts = [_concept(entry) for entry in entries]
+        self.styles = sorted({style for c in self.concepts for style in c.styles})
+        pairs = [
+            (row, style)
+            for style in self.styles
+            for row, c in enumerate(self.concepts)
+            if style in c.styles
+        ]
+        #: (row of the concept, style) to the sprite's number in `sprites()`.
+        self.number = {pair: i for i, pair in enumerate(pairs)}
+
+    def row(self, label: str) -> int:
+        """The row of the concept of this label. Raises KeyError."""
+        for row, concept in enumerate(self.concepts):
+            if concept.label == label:
+                return row
+        raise KeyError(label)
+
+    def sprites(self, numbers: list[int] | None = None, threads: int = 2) -> Tensor:
+        """The sprites of these numbers (all of them by default), uint8 `[n, 4, 224, 224]`."""
+        names = list(self.number)
+        wanted = [names[i] for i in (range(len(names)) if numbers is None else numbers)]
+        blobs = self._read(wanted)
+        with ThreadPoolExecutor(threads) as pool:
+            return torch.from_numpy(np.stack(list(pool.map(_decode, blobs))))
+
+    def _read(self, pairs: list[tuple[int, str]]) -> list[bytes]:
+        packs = {
+            style: zipfile.ZipFile(self.folder / f"sprites_{style}.zip")
+            for style in {style for _, style in pairs}
+        }
+        try:
+            return [packs[style].read(f"{self.concepts[row].id}.webp") for row, style in pairs]
+        finally:
+            for pack in packs.values():
+                pack.close()
+
+
+def _concept(entry: dict) -> Concept:
+    lists = ("aliases", "tags", "styles", "held_out")
+    many = {name: tuple(entry.get(name, ())) for name in lists}
+    return Concept(entry["id"], entry["label"], weight=entry.get("weight", 1.0), **many)
+
+
+def _decode(data: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGBA")).transpose(2, 0, 1)

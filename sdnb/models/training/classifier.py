@@ -1,0 +1,116 @@
+"""A small classifier of the real sprites: the eye that judges whether a picture shows its concept.
+
+It sees every style of the asked concepts, those held out from the UNet too, moved, scaled, turned,
+blurred and recoloured a little, so that it knows the thing and not the file.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .catalog import Catalog
+from .painter import Painter
+from .scenes import Scene, plain, stack
+
+SIDE = 48  # pixels that it sees
+_BATCH = 64
+
+
+class Classifier(nn.Module):
+    """Pictures `[n, 3, 48, 48]` in -1..1 to scores `[n, classes]`: four convolutions and a mean."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        widths = (3, 24, 48, 96, 192)
+        self.layers = nn.Sequential(
+            *[
+                nn.Sequential(
+                    nn.Conv2d(a, b, 3, padding=1, bias=False),
+                    nn.BatchNorm2d(b),
+                    nn.ReLU(inplace=True),
+                    nn.MaxPool2d(2),
+                )
+                for a, b in itertools.pairwise(widths)
+            ]
+        )
+        # The 3x3 map keeps where things are: an eye above a mouth is another face than one below.
+        self.head = nn.Sequential(nn.Flatten(), nn.Dropout(0.3), nn.Linear(192 * 9, classes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.layers(x))
+
+
+def shrink(pictures: Tensor) -> Tensor:
+    """`[n, 3, s, s]` to the classifier's size, averaged."""
+    return F.interpolate(pictures, size=(SIDE, SIDE), mode="area")
+
+
+def examples(
+    catalog: Catalog, rows: Sequence[int], copies: int, seed: int
+) -> tuple[Tensor, Tensor]:
+    """`copies` views of every sprite of these concepts: uint8 `[n, 3, 48, 48]`, classes `[n]`."""
+    random = np.random.default_rng(seed)
+    pairs = [(row, style) for row in rows for style in catalog.concepts[row].styles]
+    sprites = catalog.sprites([catalog.number[pair] for pair in pairs])
+    painter = Painter(sprites, 2 * SIDE)
+    views = [(n, _view(n, random)) for n in range(len(pairs)) for _ in range(copies)]
+    pictures = [
+        shrink(painter(stack([scene for _, scene in views[i : i + _BATCH]])))
+        for i in range(0, len(views), _BATCH)
+    ]
+    pixels = ((torch.cat(pictures) + 1) * 127.5).round().to(torch.uint8)
+    index = {row: i for i, row in enumerate(rows)}
+    return pixels, torch.tensor([index[pairs[n][0]] for n, _ in views])
+
+
+def _view(sprite: int, random: np.random.Generator) -> Scene:
+    scene = plain(sprite, scale=random.uniform(0.55, 0.92))
+    scene.place[0] = random.normal(0, 0.05, 2)
+    scene.turn[0] = random.normal(0, 0.1)
+    scene.flip[0] = random.random() < 0.3
+    return scene
+
+
+def train(
+    pixels: Tensor, classes: Tensor, count: int, epochs: int = 12, rate: float = 2e-3
+) -> Classifier:
+    """The classifier of these examples; AdamW, one cycle of the learning rate."""
+    torch.manual_seed(0)
+    model = Classifier(count).train()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.02)
+    steps = epochs * -(-len(pixels) // _BATCH)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
+    for _ in range(epochs):
+        for x, y in _batches(pixels, classes):
+            loss = F.cross_entropy(model(_worn(x)), y, label_smoothing=0.1)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            cycle.step()
+    return model.eval()
+
+
+def _batches(pixels: Tensor, classes: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    for at in torch.randperm(len(pixels)).split(_BATCH):
+        yield pixels[at].float() / 127.5 - 1, classes[at]
+
+
+def _worn(x: Tensor) -> Tensor:
+    """Blurred, recoloured and grainy, as pictures of a small model are."""
+    if torch.rand(()) < 0.3:
+        x = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    gain = 1 + 0.12 * torch.randn(len(x), 3, 1, 1)
+    return ((x - 1) * gain + 1 + 0.04 * torch.randn_like(x)).clamp(-1, 1)  # white stays white
+
+
+@torch.inference_mode()
+def ranks(model: Classifier, pictures: Tensor, classes: Tensor) -> Tensor:
+    """How many classes score above the right one `[n]`: 0 is top-1, below 5 is top-5."""
+    scores = torch.cat([model(batch) for batch in pictures.split(_BATCH)])
+    return (scores > scores.gather(1, classes[:, None])).sum(1)

@@ -1,0 +1,50 @@
+"""SD 1.x's noising process as a training loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from sdnb.model.config import NoiseConfig
+
+_SNR = 5.0  # min-SNR's gamma (https://arxiv.org/abs/2303.09556)
+_OFFSET = 0.1
+
+#: Noisy latents `[b, 4, h, w]`, times `[b]` and contexts `[b, 77, d]` to the predicted noise.
+Forward = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+class Noising:
+    """Draws times and noise, and weighs the errors.
+
+    Min-SNR says how much a time should count; half of that (its root) is in how often the time is
+    drawn, half in the weight of its loss. Noise has a part that is common to each whole channel,
+    because SD's last time is not pure noise: without it, white or black pictures come out grey
+    (https://www.crosslabs.org/blog/diffusion-with-offset-noise).
+    """
+
+    def __init__(self, config: NoiseConfig, device: torch.device) -> None:
+        ends = config.beta_start**0.5, config.beta_end**0.5
+        betas = torch.linspace(*ends, config.steps, dtype=torch.float64) ** 2
+        kept = torch.cumprod(1 - betas, 0)
+        snr = kept / (1 - kept)
+        root = (snr.clamp(max=_SNR) / snr).sqrt()
+        density = root / root.sum()
+        self.kept = kept.float().to(device)  # share of the signal's power at each time
+        self.cumulative = density.cumsum(0).float().to(device)
+        self.weight = (root / (root * density).sum()).float().to(device)  # 1 on average
+
+    def loss(self, forward: Forward, latents: Tensor, context: Tensor) -> Tensor:
+        """The weighted mean square error of the predicted noise, for latents of unit variance."""
+        n, device = len(latents), latents.device
+        times = torch.searchsorted(self.cumulative, torch.rand(n, device=device))
+        times = times.clamp_max(len(self.kept) - 1)
+        kept = self.kept[times].view(-1, 1, 1, 1)
+        common = torch.randn(n, latents.shape[1], 1, 1, device=device)
+        noise = torch.randn_like(latents) + _OFFSET * common
+        noisy = kept.sqrt() * latents + (1 - kept).sqrt() * noise
+        noisy = noisy.contiguous(memory_format=torch.channels_last)
+        error = forward(noisy, times, context).float() - noise
+        return (error.square().mean((1, 2, 3)) * self.weight[times]).mean()

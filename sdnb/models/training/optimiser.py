@@ -1,0 +1,67 @@
+"""AdamW with clipped gradients, averaged over processes, and a running mean of the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from . import processes
+
+
+class Optimiser:
+    """Steps the weights of `modules`; `averaged(modules)` copies their running mean into others.
+
+    The mean (https://arxiv.org/abs/2206.00364 uses the same) is what is kept in the end: it is far
+    better than the last weights at these rates.
+    """
+
+    def __init__(
+        self, modules: Iterable[nn.Module], *, decay: float, mean: float, clip: float = 1.0
+    ) -> None:
+        self.weights = [p for module in modules for p in module.parameters()]
+        self.means = [p.detach().clone() for p in self.weights]
+        self.mean, self.clip, self.steps = mean, clip, 0
+        self._adam = torch.optim.AdamW(self.weights, betas=(0.9, 0.99), weight_decay=decay)
+
+    def step(self, rate: float) -> None:
+        """One step with the gradients that `backward` left, which are cleared."""
+        self._clip()
+        for group in self._adam.param_groups:
+            group["lr"] = rate
+        self._adam.step()
+        self._adam.zero_grad(set_to_none=True)
+        self.steps += 1
+        recent = (self.steps + 1) / (self.steps + 10)  # at first the mean is of few steps
+        with torch.no_grad():
+            torch._foreach_lerp_(self.means, self.weights, 1 - min(self.mean, recent))
+
+    @torch.no_grad()
+    def _clip(self) -> None:
+        """The mean gradient of the processes, at most `clip` long; nothing where it is not finite.
+
+        All in one tensor, so that there is one message between the processes.
+        """
+        for p in self.weights:
+            if p.grad is None:
+                p.grad = torch.zeros_like(p)
+        flat = processes.mean_(torch.cat([_grad(p).reshape(-1) for p in self.weights]))
+        length = flat.norm()
+        flat = flat.where(length.isfinite(), 0.0)
+        flat *= (self.clip / (length + 1e-6)).nan_to_num(0.0).clamp(max=1.0)
+        parts = flat.split([p.numel() for p in self.weights])
+        for p, part in zip(self.weights, parts, strict=True):
+            _grad(p).copy_(part.view(p.shape))
+
+    @torch.no_grad()
+    def averaged(self, modules: Iterable[nn.Module]) -> None:
+        """Copy the running mean into modules of the same shapes, in the same order."""
+        into = [p for module in modules for p in module.parameters()]
+        for p, mean in zip(into, self.means, strict=True):
+            p.copy_(mean)
+
+
+def _grad(p: nn.Parameter) -> Tensor:
+    assert p.grad is not None
+    return p.grad

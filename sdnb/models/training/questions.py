@@ -1,0 +1,122 @@
+"""What the evaluation asks of a model, and the pictures it answers with.
+
+A question is a prompt with a known right answer. Its seed is fixed, so two models are asked the
+same. The pictures are kept as PNGs that carry their request: what was made once for this model is
+not made again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from sdnb import images
+from sdnb.pipeline import generate
+from sdnb.request import Request
+
+from .catalog import Catalog
+from .phrases import MAIN_COLORS, article, plural, style_words
+
+if TYPE_CHECKING:
+    from sdnb.loading import Model
+
+# Things every newcomer would type, and whose own colours leave a background's name unambiguous.
+COLOR_THINGS = ("cat face", "house", "sailboat")
+COUNT_THINGS = (
+    "red apple", "strawberry", "soccer ball", "mushroom", "hamburger", "rocket", "cat face",
+    "octopus", "gem stone", "wrapped gift", "turtle", "doughnut",
+)  # fmt: skip
+NUMBERS = {2: "two", 3: "three"}
+
+
+@dataclass(frozen=True)
+class Question:
+    """One prompt, and what should be seen."""
+
+    kind: str  # "seen", "held_out", "color" or "count"
+    prompt: str
+    row: int = -1  # of the concept in the catalog
+    style: str = ""
+    color: str = ""
+    count: int = 0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question with its picture."""
+
+    question: Question
+    picture: Image.Image
+    seconds: float | None  # it took; None where an older picture does not say
+
+
+def rows_asked(catalog: Catalog, concepts: int, seed: int = 0) -> list[int]:
+    """Which concepts the retrieval is among: drawn at random, three in ten with a style held out.
+
+    Of all concepts one in four has such a style; a few more make that figure steadier.
+    """
+    drawn = [int(i) for i in np.random.default_rng(seed).permutation(len(catalog.concepts))]
+    held = [row for row in drawn if catalog.concepts[row].held_out][: concepts * 3 // 10]
+    rest = [row for row in drawn if row not in held][: concepts - len(held)]
+    return sorted(held + rest)
+
+
+def retrieval_questions(catalog: Catalog, rows: Sequence[int]) -> list[Question]:
+    """One seen pair of each concept, its style in turn, and every held-out pair; shuffled, so that
+    the first N of them are a fair sample.
+    """
+    asked = []
+    for turn, row in enumerate(rows):
+        concept = catalog.concepts[row]
+        seen = [style for style in concept.styles if style not in concept.held_out]
+        asked.append(_plain("seen", catalog, row, seen[turn % len(seen)]))
+        asked += [_plain("held_out", catalog, row, style) for style in concept.held_out]
+    return [asked[i] for i in np.random.default_rng(1).permutation(len(asked))]
+
+
+def _plain(kind: str, catalog: Catalog, row: int, style: str) -> Question:
+    words = f"{article(catalog.concepts[row].label)}, {style_words(style)[0]}, white background"
+    return Question(kind, words, row=row, style=style)
+
+
+def color_questions() -> list[Question]:
+    """The twelve named colours behind things."""
+    return [
+        Question("color", f"{article(thing)} on {article(color)} background", color=color)
+        for color in MAIN_COLORS
+        for thing in COLOR_THINGS
+    ]
+
+
+def count_questions() -> list[Question]:
+    """Two and three of each thing."""
+    return [
+        Question("count", f"{word} {plural(thing)} on a white background", count=count)
+        for count, word in NUMBERS.items()
+        for thing in COUNT_THINGS
+    ]
+
+
+def answers(
+    model: Model, questions: Sequence[Question], folder: Path, steps: int = 25, cfg: float = 4.0
+) -> Iterator[Answer]:
+    """The picture of each question, from `folder` where this model has made it already."""
+    for i, question in enumerate(questions):
+        request = Request(question.prompt, steps=steps, cfg=cfg, seed=1000 + i)
+        request = request.but(sampler="ddim", schedule="uniform").resolved(model.settings)
+        name = f"{question.kind}-{i:03d}"
+        kept = folder / f"{name}.png"
+        if kept.exists():
+            saved = images.inspect(kept)
+            if (saved.request, saved.fingerprint) == (request, model.fingerprint):
+                yield Answer(question, Image.open(kept).convert("RGB"), saved.seconds)
+                continue
+            kept.unlink()  # of another model, or of other settings
+        result = generate(model, request, progress=False)
+        result.save(folder, name)
+        yield Answer(question, result.image, result.seconds)

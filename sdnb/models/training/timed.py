@@ -1,0 +1,67 @@
+"""The UNet with a time for each picture of a batch.
+
+At work all pictures of a batch are at one time, and `sdnb.model.unet` uses that. In training each
+has its own; only that differs here, the weights and their names are the same.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sdnb.model import unet
+from sdnb.model.config import UNetConfig
+
+
+class TimedBlock(unet.ResBlock):
+    """A residual block that takes time embeddings `[b, 4c]`."""
+
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        norm, act, conv = self.in_layers
+        h = conv(act(norm(x))) + self.emb_layers(emb)[:, :, None, None]
+        return self.out_layers(h) + self.skip_connection(x)
+
+
+class TimedUNet(unet.UNet):
+    """`model(x, t, context)`: `x` `[b, 4, h, w]`, `t` `[b]`, `context` `[b, 77, d]`."""
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__(config)
+        for module in self.modules():
+            if type(module) is unet.ResBlock:
+                module.__class__ = TimedBlock
+
+    def forward(self, x: Tensor, t: Tensor, context: Tensor) -> Tensor:
+        keys = iter(self.prepare(context))
+        emb = self.time_embed(embedding(t, self.config.channels[0]))  # [b, 4c]
+        skips: list[Tensor] = []
+        for block in self.input_blocks:
+            x = self._run(block, x, emb, keys)
+            skips.append(x)
+        x = self._run(self.middle_block, x, emb, keys)
+        for block in self.output_blocks:
+            x = self._run(block, torch.cat([x, skips.pop()], dim=1), emb, keys)
+        return self.out(x)
+
+    def _run(self, block, x, emb, keys) -> Tensor:  # noqa: ANN001 - as in `unet`
+        for layer in block.children():
+            if isinstance(layer, unet.ResBlock):
+                x = layer(x, emb)
+            elif isinstance(layer, unet.SpatialTransformer):
+                x = layer(x, next(keys))
+            elif isinstance(layer, unet.Upsample):
+                x = layer.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+            else:
+                x = layer(x)
+        return x
+
+
+def embedding(t: Tensor, width: int) -> Tensor:
+    """Sinusoids of the times `[b]`, cosines first: `[b, width]`."""
+    half = width // 2
+    rate = torch.arange(half, dtype=torch.float32, device=t.device) * (-math.log(10000) / half)
+    angle = t[:, None].float() * torch.exp(rate)
+    return torch.cat([angle.cos(), angle.sin()], dim=1)

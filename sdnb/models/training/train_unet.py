@@ -1,0 +1,176 @@
+"""`python -m sdnb.models.training.train_unet`: the denoiser and its text encoder, from nothing.
+
+SD 1.x's own process (`noising`), the noise predicted, one caption in ten left empty for guidance;
+AdamW at a rate that is steady at first and then falls in a line; the running mean is kept.
+
+    torchrun --nproc-per-node 2 -m sdnb.models.training.train_unet --data data --out model
+
+It compiles first and then waits for `model/vae`, so it can be started beside `train_vae`. With
+`--init` it goes on from another model's weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sdnb.model.config import ModelConfig
+from sdnb.model.tokenizer import Tokenizer
+from sdnb.model.vae import VAE
+
+from . import processes, recipe
+from .batches import Batches, stream
+from .catalog import Catalog
+from .latents import Ring
+from .noising import Noising
+from .optimiser import Optimiser
+from .painter import Painter
+from .processes import say
+from .timed import TimedUNet
+
+_EMPTY = 0.1  # of the captions
+_STEADY = 0.4  # of the time at the full rate
+
+
+def main() -> None:
+    """Train for `--seconds`, counted from the first latents; save at the end and at `--snap`."""
+    args = _parser().parse_args()
+    device = processes.join()
+    torch.manual_seed(1)  # the same weights in every process
+    torch.backends.cudnn.benchmark = True
+    torch.set_float32_matmul_precision("high")
+    trainer = Trainer(args, device)
+    torch.manual_seed(2000 + processes.rank())
+    tokens = Batches(
+        args.data, args.fresh, seed=7 + processes.rank(), tokens=args.data / "tokenizer"
+    )
+    batches = stream(tokens, args.workers)  # the workers start while the net compiles
+    trainer.rehearse()
+    vae = trainer.awaited_vae()
+    painter = Painter(Catalog(args.data).sprites(threads=8), args.size, device)
+    ring = Ring(vae, painter, batches, args.room)
+    while ring.filled < args.fill:
+        ring.renew()
+    trainer.train(ring)
+    processes.leave()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="the model's folder")
+    parser.add_argument("--vae", type=Path, help="a model's folder with its vae; --out by default")
+    parser.add_argument("--init", type=Path, help="a model's folder to go on from")
+    parser.add_argument("--seconds", type=float, default=1200)
+    parser.add_argument("--snap", type=float, default=400, help="seconds between saves")
+    parser.add_argument("--wait", type=float, default=900, help="seconds to wait for the VAE")
+    parser.add_argument("--batch", type=int, default=256, help="latents a step and process")
+    parser.add_argument("--rate", type=float, default=1.2e-3, help="the learning rate at its top")
+    parser.add_argument("--warm", type=int, default=400, help="steps until the rate is there")
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--fresh", type=int, default=128, help="new scenes at a time")
+    parser.add_argument("--every", type=int, default=8, help="steps between new scenes")
+    parser.add_argument("--fill", type=int, default=16384, help="latents to begin with")
+    parser.add_argument("--room", type=int, default=262144, help="latents kept")
+    parser.add_argument("--workers", type=int, default=6)
+    parser.add_argument("--compile", action="store_true", help="for a GPU")
+    return parser
+
+
+class Trainer:
+    """The two networks, what trains them, and where they are saved."""
+
+    def __init__(self, args: argparse.Namespace, device: torch.device) -> None:
+        tokenizer = args.data / "tokenizer"
+        self.args, self.device, self.tokenizer = args, device, tokenizer
+        self.config: ModelConfig = recipe.of(tokenizer, args.size)
+        self.unet, self.text = self._networks()
+        self.kept = self._networks()  # receive the mean weights
+        if args.init:
+            recipe.load_part(self.unet, self.config, "unet", args.init)
+            recipe.load_part(self.text, self.config, "text", args.init)
+        self.optimiser = Optimiser([self.unet, self.text], decay=0.01, mean=0.9995)
+        self.noising = Noising(self.config.noise, device)
+        self.forward = torch.compile(self.unet, dynamic=False) if args.compile else self.unet
+        self.empty = torch.tensor(Tokenizer(tokenizer)("").ids, device=device)  # [77]
+
+    def _networks(self) -> tuple[TimedUNet, torch.nn.Module]:
+        unet = TimedUNet(self.config.unet).to(self.device, memory_format=torch.channels_last)
+        return unet, recipe.new_text(self.config.text).to(self.device)
+
+    def loss(self, latents: Tensor, ids: Tensor) -> Tensor:
+        """Of latents `[b, 4, h, w]` and ids `[b, 77]`, some of which are emptied."""
+        emptied = torch.rand(len(ids), 1, device=self.device) < _EMPTY
+        ids = torch.where(emptied, self.empty, ids)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            context = self.text(input_ids=ids).last_hidden_state
+            return self.noising.loss(self.forward, latents, context)
+
+    def rehearse(self) -> None:
+        """Compile both passes, on noise, and forget the gradients."""
+        side = self.args.size // 8
+        noise = torch.randn(self.args.batch, 4, side, side, device=self.device)
+        self.loss(noise, self.empty.expand(len(noise), -1)).backward()
+        for module in (self.unet, self.text):
+            module.zero_grad(set_to_none=True)
+        say("compiled" if self.args.compile else "rehearsed")
+
+    def awaited_vae(self) -> VAE:
+        """The autoencoder, once its trainer has saved it. Raises TimeoutError."""
+        folder, began = self.args.vae or self.args.out, time.monotonic()
+        while not (folder / "vae").exists():
+            if time.monotonic() - began > self.args.wait:
+                raise TimeoutError(f"no {folder / 'vae'} after {self.args.wait:.0f} s")
+            time.sleep(0.5)
+        vae = VAE(self.config.vae)
+        recipe.load_part(vae, self.config, "vae", folder)
+        vae = vae.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
+        if folder != self.args.out and processes.rank() == 0:
+            recipe.save_part(vae, self.config, "vae", self.args.out)
+        processes.wait()
+        return vae
+
+    def train(self, ring: Ring) -> None:
+        """Steps until the time is over."""
+        began, passed, step, saves, seen = time.monotonic(), 0.0, 0, 1, []
+        while passed < self.args.seconds:
+            if step % self.args.every == 0:
+                ring.renew()
+            loss = self.loss(*ring.draw(self.args.batch))
+            loss.backward()
+            self.optimiser.step(self.rate(step, passed / self.args.seconds))
+            seen.append(loss.detach())
+            step += 1
+            if step % 10 == 0:
+                passed = processes.agreed(time.monotonic() - began)
+            if step % 250 == 0 or step == 10:
+                said = torch.stack(seen).mean().item()
+                say(f"step {step}, {passed:.0f} s: loss {said:.4f}, {ring.filled} latents")
+                seen = []
+            if passed > saves * self.args.snap:
+                self.save(self.args.out / f"snap{saves}")
+                saves += 1
+        self.save(self.args.out)
+        pictures = step * self.args.batch * processes.world()
+        say(f"{step} steps, {pictures} pictures")
+
+    def rate(self, step: int, share: float) -> float:
+        """Up in `--warm` steps, steady, then down in a line over the rest of the time."""
+        falling = min(1.0, (1 - share) / (1 - _STEADY))
+        return max(self.args.rate * min(1.0, (step + 1) / self.args.warm) * falling, 1e-6)
+
+    def save(self, folder: Path) -> None:
+        """The mean weights, with all that a model's folder has but its VAE."""
+        if processes.rank() == 0:
+            self.optimiser.averaged(self.kept)
+            for module, part in zip(self.kept, ("unet", "text"), strict=True):
+                recipe.save_part(module, self.config, part, folder)
+            recipe.save_rest(self.config, self.tokenizer, folder)
+
+
+if __name__ == "__main__":
+    main()
