@@ -1,0 +1,178 @@
+"""`python -m sdnb.models.training.sprites`: emoji packages to the data that the trainers read.
+
+The packages come from npm (`npm pack NAME`, unpacked into `--npm` as `NAME-VERSION`, without the
+scope's @ and with - for /), CLIP's byte-pair table from open_clip_torch's wheel. Needs `resvg-py`
+to draw SVG. Nothing is downloaded here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from . import concepts, tokens
+from .catalog import SIZE
+
+_VISIBLE = 10  # of 255: alpha above it is part of the sprite
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a style comes from."""
+
+    style: str
+    package: str  # the beginning of its folder's name
+    licence: str
+    names: str = ""  # another package, whose table of code points this one shares
+    lossless: bool = False  # flat colours are smaller so
+
+
+SOURCES = (
+    Source("3d", "lobehub-fluent-emoji-3d-", "MIT (Microsoft Fluent Emoji)"),
+    Source("flat", "iconify-json-fluent-emoji-flat-", "MIT (Microsoft Fluent Emoji)", "", True),
+    Source(
+        "gradient", "iconify-json-fluent-emoji-1", "MIT (Microsoft Fluent Emoji)",
+        "iconify-json-fluent-emoji-flat-",
+    ),
+    Source("noto", "iconify-json-noto-", "Apache-2.0 (Google Noto Emoji)"),
+    Source(
+        "twemoji", "iconify-json-twemoji-", "CC-BY-4.0 (Twemoji, Twitter, Inc and contributors)",
+        "", True,
+    ),
+)  # fmt: skip
+
+
+def main() -> None:
+    """Write `sprites_STYLE.zip`, `concepts.json` and `tokenizer/`."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--npm", type=Path, required=True, help="folder of unpacked packages")
+    parser.add_argument("--bpe", type=Path, required=True, help="bpe_simple_vocab_16e6.txt.gz")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    found = concepts.chosen(_package(args.npm, "emojibase-data-"))
+    for source in SOURCES:
+        count = _pack(source, found, args.npm, args.out / f"sprites_{source.style}.zip")
+        print(f"{source.style}: {count} sprites")
+    found = [concept for concept in found if len(concept["styles"]) >= 2]
+    for concept in found:
+        concept["held_out"] = concepts.held_out(concept["label"], concept["styles"])
+    (args.out / "concepts.json").write_text(json.dumps(found, indent=0), encoding="utf-8")
+    size = tokens.write(args.out, args.bpe, args.out / "tokenizer")
+    pairs = sum(len(concept["held_out"]) for concept in found)
+    print(f"{len(found)} concepts, {pairs} pairs held out, {size} tokens")
+
+
+def _package(npm: Path, start: str) -> Path:
+    folders = sorted(folder for folder in npm.glob(f"{start}*") if folder.is_dir())
+    if not folders:
+        raise FileNotFoundError(f"{npm} has no folder {start}*: npm pack it and unpack it there")
+    return folders[-1]
+
+
+def _pack(source: Source, found: list[dict[str, Any]], npm: Path, target: Path) -> int:
+    """Draw all sprites of a style into a zip, and note the style with each concept that has one."""
+    jobs = list(_jobs(source, found, npm))
+    count = 0
+    with ProcessPoolExecutor() as pool, zipfile.ZipFile(target, "w") as pack:
+        for number, data in zip(
+            (job[0] for job in jobs), pool.map(_draw, jobs, chunksize=16), strict=True
+        ):
+            if data is not None:
+                pack.writestr(f"{number}.webp", data)
+                found[number]["styles"].append(source.style)
+                count += 1
+    return count
+
+
+Job = tuple[int, str, bool]  # the concept's id, a file's path or an SVG's text, lossless
+
+
+def _jobs(source: Source, found: list[dict[str, Any]], npm: Path) -> Iterator[Job]:
+    folder = _package(npm, source.package)
+    if (folder / "assets").is_dir():
+        files = {_code(file.stem): str(file) for file in (folder / "assets").iterdir()}
+        for concept in found:
+            if _code(concept["hex"]) in files:
+                yield concept["id"], files[_code(concept["hex"])], source.lossless
+        return
+    icons = json.loads((folder / "icons.json").read_text("utf-8"))
+    table = (_package(npm, source.names) if source.names else folder) / "chars.json"
+    names = {_code(k): v for k, v in json.loads(table.read_text("utf-8")).items()}
+    for concept in found:
+        icon = icons["icons"].get(names.get(_code(concept["hex"])))
+        if icon:
+            yield concept["id"], _svg(icon, icons), source.lossless
+
+
+def _code(points: str) -> str:
+    """Code points without the variation selector, in small letters: what packages agree on."""
+    return "-".join(part for part in points.lower().split("-") if part != "fe0f")
+
+
+def _svg(icon: dict[str, Any], icons: dict[str, Any]) -> str:
+    width = icon.get("width", icons["width"])
+    height = icon.get("height", icons.get("height", icons["width"]))
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'viewBox="0 0 {width} {height}" width="{width}" height="{height}">{icon["body"]}</svg>'
+    )
+
+
+def _draw(job: Job) -> bytes | None:
+    _, source, lossless = job
+    if source.startswith("<svg"):
+        import resvg_py
+
+        picture = Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=source, width=320))))
+    else:
+        picture = Image.open(source)
+    sprite = trimmed(picture)
+    if sprite is None:
+        return None
+    buffer = io.BytesIO()
+    if lossless:
+        sprite.save(buffer, "WEBP", lossless=True, quality=80, method=4)
+    else:
+        sprite.save(buffer, "WEBP", quality=93, alpha_quality=100, method=5)
+    return buffer.getvalue()
+
+
+def trimmed(picture: Image.Image) -> Image.Image | None:
+    """The visible part in the middle of a square of the sprites' size; None if nothing is seen.
+
+    Resized premultiplied: straight colours would mix with the black behind what is transparent.
+    """
+    rgba = picture.convert("RGBA")
+    box = rgba.getchannel("A").point(lambda a: 255 * (a > _VISIBLE)).getbbox()
+    if box is None:
+        return None
+    part = np.asarray(rgba.crop(box), np.float32) / 255  # [h, w, 4]
+    height, width = part.shape[:2]
+    side = max(height, width)
+    square = np.zeros((side, side, 4), np.float32)
+    top, left = (side - height) // 2, (side - width) // 2
+    square[top : top + height, left : left + width] = part
+    square[..., :3] *= square[..., 3:]
+    planes = [
+        np.asarray(Image.fromarray(square[..., i]).resize((SIZE, SIZE), Image.Resampling.LANCZOS))
+        for i in range(4)
+    ]
+    out = np.clip(np.stack(planes, -1), 0, 1)
+    alpha = out[..., 3:]
+    out[..., :3] = np.where(alpha > 1e-3, out[..., :3] / np.maximum(alpha, 1e-3), 0)
+    return Image.fromarray((np.clip(out, 0, 1) * 255 + 0.5).astype(np.uint8))
+
+
+if __name__ == "__main__":
+    main()
