@@ -71,7 +71,9 @@ def upscale(
     base = Request()
     if isinstance(image, Result):
         made = image.request
-        base = made.but(mask=None, invert=False, feather=0.0, count=1, seed=(made.seed or 0) + index)
+        base = made.but(
+            mask=None, invert=False, feather=0.0, count=1, seed=(made.seed or 0) + index
+        )
         image = image.images[index]
     png = images.picture(image)
     if width is None and height is None:

@@ -103,7 +103,7 @@ def test_xformers_needs_a_card():
 
 @pytest.mark.parametrize("inference", [False, True])
 def test_an_offloaded_part_is_on_the_device_inside_only(inference):
-    """The meta device stands for a card: tensors there have no data, so nothing can be copied back."""
+    """The meta device stands for a card: tensors there have no data, nothing can be copied back."""
     module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).requires_grad_(False)
     before = {k: v.clone() for k, v in module.state_dict().items()}
     with torch.inference_mode(inference):

@@ -1,4 +1,4 @@
-"""A small Stable Diffusion of random weights, as a diffusers pipeline and as the folder it saves."""
+"""A small Stable Diffusion of random weights: a diffusers pipeline, and the folder it saves."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
-from oracles import diffusers_models as oracle
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 import sdnb.model
+from oracles import diffusers_models as oracle
 from sdnb.model.config import ModelConfig, TextConfig, UNetConfig, VAEConfig
 from sdnb.model.unet import UNet
 from sdnb.model.vae import VAE
