@@ -239,6 +239,14 @@ def test_ctrl_c_is_exit_code_130(fake, capsys):
     assert capsys.readouterr().err.splitlines()[-1] == "sdnb: interrupted"
 
 
+def test_the_benchmark_says_what_it_lacks(capsys, monkeypatch):
+    monkeypatch.setattr("sdnb.bench.find_spec", lambda name: None)
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", "cpu"])
+    assert ended.value.code == 2
+    assert "pip install 'sdnb[bench]'" in capsys.readouterr().err
+
+
 def test_help_and_version(capsys):
     assert main(["--help"]) == 0
     assert main(["--version"]) == 0

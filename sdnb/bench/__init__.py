@@ -13,13 +13,17 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `sdnb bench NAME`; returns the exit code."""
-    args = _parser().parse_args(argv)
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if find_spec("diffusers") is None:  # before 8.6 GB are written for it
+        parser.error("diffusers, the other side, is not installed: pip install 'sdnb[bench]'")
     if args.name == "load":
         from sdnb.bench.load import bench_load
 
