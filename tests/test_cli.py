@@ -240,7 +240,7 @@ def test_ctrl_c_is_exit_code_130(fake, capsys):
 
 
 def test_the_benchmark_says_what_it_lacks(capsys, monkeypatch):
-    monkeypatch.setattr("sdnb.bench.find_spec", lambda name: None)
+    monkeypatch.setattr("sdnb.bench.find_spec", lambda _: None)
     with pytest.raises(SystemExit) as ended:
         main(["bench", "cpu"])
     assert ended.value.code == 2
