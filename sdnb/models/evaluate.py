@@ -1,9 +1,9 @@
 """`python -m sdnb.models.evaluate --data DATA`: what the embedded model can do, in figures.
 
-Four tests, all on the CPU: the VAE on scenes it never saw, the asked concept among 200 (by a
+All on the CPU: seconds a picture, the VAE on scenes it never saw, the asked concept among 200 (by a
 classifier of the real sprites, for seen and for held-out pairs of concept and style), background
-colours, and counts. Beside them: how near the pictures are to the training sprites, and seconds a
-picture. The pictures stay in `--out`, with their requests inside.
+colours, and counts; and how near the pictures are to the training sprites. They stay in `--out`,
+with their requests inside.
 """
 
 from __future__ import annotations
@@ -32,11 +32,12 @@ if TYPE_CHECKING:
     from sdnb.loading import Model
 
 Figures = dict[str, Any]
-#: What the issue of the embedded model asks for; the figure must not be below.
+#: What a model that ships must reach; a figure below is a goal missed.
 GOALS = {
     "vae.psnr": 30.0, "retrieval.seen.top5": 0.8, "retrieval.held_out.top5": 0.6,
     "colors.right": 0.85, "counts.right": 0.6,
 }  # fmt: skip
+TESTS = ("speed", "vae", "counts", "colors", "retrieval")
 _SCALES = (0.62, 0.68, 0.74, 0.8, 0.86)  # at which a sprite is compared with a picture
 _HELD_OUT_SCENES = 64
 
@@ -48,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     catalog = Catalog(args.data)
     model = sdnb.load(args.model, memory="cpu", precision="full")
     tests: dict[str, Callable[[], Figures]] = {
+        "speed": lambda: speed(model, args.threads),
         "vae": lambda: vae(model, catalog),
         "counts": lambda: counts(model, args.out, args.most),
         "colors": lambda: colors(model, args.out, args.most),
@@ -73,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, default=Path("evaluation"), help="pictures go here")
     parser.add_argument("--concepts", type=int, default=200, help="the retrieval is among so many")
     parser.add_argument("--most", type=int, help="questions of each test; all by default")
-    parser.add_argument("--only", nargs="+", choices=["vae", "counts", "colors", "retrieval"])
+    parser.add_argument("--only", nargs="+", choices=TESTS)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     return parser
@@ -85,6 +87,20 @@ def _missed(figures: Figures, path: str, goal: float) -> bool:
     for name in path.split("."):
         value = value.get(name) if isinstance(value, dict) else None
     return value is not None and value < goal
+
+
+def speed(model: Model, threads: int, rounds: int = 3) -> Figures:
+    """Seconds a picture of the model's own size, steps and guidance; one is made beforehand."""
+    times = []
+    for seed in range(rounds + 1):
+        result = sdnb.txt2img(model, "a red apple, 3d style", seed=seed, progress=False)
+        times.append(result.seconds)
+    settings = model.settings
+    return {
+        "seconds": statistics.median(times[1:]),
+        "least": min(times[1:]),
+        "picture": f"{settings.width}x{settings.height}, {settings.steps} steps, {threads} threads",
+    }
 
 
 @torch.inference_mode()
@@ -160,8 +176,6 @@ def retrieval(model: Model, catalog: Catalog, args: argparse.Namespace) -> Figur
     for kind in ("seen", "held_out"):
         at = torch.tensor([answer.question.kind == kind for answer in found])
         figures[kind] = _top(ranks[at]) | _nearness(catalog, [a for a in found if _is(a, kind)])
-    times = [answer.seconds for answer in found if answer.seconds is not None]
-    figures["seconds"] = _rounded(statistics.median(times))
     return figures
 
 

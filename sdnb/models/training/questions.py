@@ -52,7 +52,6 @@ class Answer:
 
     question: Question
     picture: Image.Image
-    seconds: float | None  # it took; None where an older picture does not say
 
 
 def rows_asked(catalog: Catalog, concepts: int, seed: int = 0) -> list[int]:
@@ -114,9 +113,9 @@ def answers(
         if kept.exists():
             saved = images.inspect(kept)
             if (saved.request, saved.fingerprint) == (request, model.fingerprint):
-                yield Answer(question, Image.open(kept).convert("RGB"), saved.seconds)
+                yield Answer(question, Image.open(kept).convert("RGB"))
                 continue
             kept.unlink()  # of another model, or of other settings
         result = generate(model, request, progress=False)
         result.save(folder, name)
-        yield Answer(question, result.image, result.seconds)
+        yield Answer(question, result.image)

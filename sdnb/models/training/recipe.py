@@ -84,14 +84,13 @@ def save_rest(config: ModelConfig, tokenizer: Path, folder: Path) -> None:
 
 
 def load_part(module: nn.Module, config: ModelConfig, part: str, folder: Path) -> None:
-    """Fill a network with what `save_part` wrote: to go on training."""
+    """Fill a network with what `save_part` or diffusers wrote: to go on training."""
     name = "text_encoder/" + _TEXT_WEIGHTS if part == "text" else f"{part}/{_WEIGHTS}"
     stored = load_file(folder / name)
-    rows = _rows(config, part)
-    prefix = "text_model." if part == "text" else ""
+    stored = {key.removeprefix("text_model."): tensor for key, tensor in stored.items()}
     filled = {
-        _ours(module, row.compvis): stored[prefix + row.diffusers].float().view(row.shape)
-        for row in rows
+        _ours(module, row.compvis): stored[row.diffusers].float().view(row.shape)
+        for row in _rows(config, part)
     }
     module.load_state_dict(filled)
 
