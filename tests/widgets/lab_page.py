@@ -123,14 +123,15 @@ class Lab:
 
 
 class Notebook:
-    """One notebook, open in a page."""
+    """One notebook, open in a page, which goes to `address`, by default to the notebook."""
 
-    def __init__(self, page, lab: Lab, name: str) -> None:
+    def __init__(self, page, lab: Lab, name: str, address: str | None = None) -> None:
         self.page, self.name, self._console = page, name, []
         page.on("pageerror", lambda error: self._console.append(f"page: {error}"))
         page.on("console", self._heard)
-        workspace = secrets.token_hex(4)  # a fresh one, so that no layout is restored
-        page.goto(f"{lab.url}/lab/workspaces/{workspace}/tree/{name}?token={lab.token}")
+        if address is None:  # in a fresh workspace, so that no layout is restored
+            address = f"lab/workspaces/{secrets.token_hex(4)}/tree/{name}"
+        page.goto(f"{lab.url}/{address}?token={lab.token}")
         page.wait_for_function("() => window.jupyterapp !== undefined", timeout=60_000)
         self.until(
             "if (!panel) return 'not open'; await panel.context.ready;"

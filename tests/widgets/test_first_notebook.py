@@ -25,9 +25,7 @@ def page():
 
 
 def test_the_first_notebook_in_a_browser(lab, page):
-    page.goto(f"{lab.url}/?token={lab.token}")
-    page.wait_for_url("**/lab/tree/01-txt2img.ipynb*", timeout=60_000)  # opened by itself
-    notebook = Notebook(page, lab, "01-txt2img.ipynb")
+    notebook = Notebook(page, lab, "01-txt2img.ipynb", address="")  # it opens by itself
     notebook.run_all(seconds=600)
     notebook.screenshot(SHOTS / "01-txt2img.png")
     assert notebook.complaints() == []
