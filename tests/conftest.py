@@ -2,5 +2,5 @@
 
 import os
 
-# Threads that wait give their core back: the tests run beside kernels, a browser and each other.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Waiting threads soon give their core back: the tests run beside kernels and a browser.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
