@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a console that cannot show a letter shows "?"
             stream.reconfigure(errors="replace")
-    # Waiting threads soon give their core back (libgomp, read when torch is imported). Measured on 2
+    # Waiting threads soon give their core back (libgomp reads it when torch loads). Measured on two
     # cores, 10 steps: beside a busy program 4 s instead of 11 to 38; alone 1.9 s instead of 1.7.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
