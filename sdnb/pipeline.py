@@ -64,6 +64,7 @@ def run(model: Model, request: Request) -> Generator[Progress, None, None]:
     Raises `ValueError` for what cannot be made, before any work is done.
     """
     began = time.perf_counter()
+    _check_arguments(model, request)
     request = request.resolved(model.settings)
     levels = _levels(model, request)
     _check_inputs(model, request)
@@ -116,6 +117,19 @@ def _batches(request: Request, most: int) -> list[list[int]]:
     """The seeds of each pass: image i is the image of seed + i, alone or not."""
     seeds = [request.seed + i for i in range(request.count)]
     return [seeds[i : i + most] for i in range(0, len(seeds), most)]
+
+
+def _check_arguments(model: object, request: object) -> None:
+    if not hasattr(model, "settings"):
+        raise TypeError(
+            f"model={model!r} is no model; the first argument is what sdnb.load() gives"
+        )
+    if not hasattr(model, "unet"):
+        raise ValueError("this model was unloaded: its weights are gone; sdnb.load(...) it again")
+    if not isinstance(request, Request):
+        raise TypeError(
+            f"request={request!r} is no Request; write sdnb.Request(...), or use sdnb.txt2img"
+        )
 
 
 def _check_inputs(model: Model, request: Request) -> None:

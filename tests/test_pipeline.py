@@ -272,3 +272,14 @@ def test_resolved_request_makes_the_same_picture_again(model):
     again = sdnb.generate(model, first.request, progress=False)
     assert again.request == first.request
     assert np.array_equal(first.image, again.image)
+
+
+def test_what_is_no_model_or_no_request_is_refused_in_words(model):
+    with pytest.raises(TypeError, match=r"'a cat' is no model.*sdnb\.load"):
+        sdnb.txt2img("a cat")
+    with pytest.raises(TypeError, match="'a cat' is no Request"):
+        sdnb.generate(model, "a cat")
+    gone = sdnb.load()
+    gone.unload()
+    with pytest.raises(ValueError, match="was unloaded"):
+        sdnb.txt2img(gone, "a cat")
