@@ -70,6 +70,10 @@ def upscale(
     """
     base = Request()
     if isinstance(image, Result):
+        if not isinstance(index, int) or not 0 <= index < len(image.images):
+            raise ValueError(
+                f"index={index!r}: this result has pictures 0 to {len(image.images) - 1}"
+            )
         made = image.request
         base = made.but(
             mask=None, invert=False, feather=0.0, count=1, seed=(made.seed or 0) + index

@@ -124,3 +124,10 @@ def test_latent_mask_is_the_mean_of_each_cell():
 def test_an_unresolved_request_is_refused():
     with pytest.raises(ValueError, match="resolve it first"):
         fit(Request(image=images.picture(noisy((64, 64)))))
+
+
+def test_a_mask_of_zeros_and_ones_is_said():
+    mask = Image.new("L", (64, 64))
+    mask.paste(1, (16, 16, 48, 48))
+    _, notes = fit(request(noisy((64, 64)), mask))
+    assert any("brightest value is 1 of 255" in note for note in notes)
