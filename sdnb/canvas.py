@@ -148,7 +148,7 @@ def _mask(request: Request, picture_size: tuple[int, int]) -> tuple[Image.Image 
     low, high = mask.getextrema()
     if high == 0:
         notes.append("The mask is all black: nothing was made anew. White is what changes.")
-    elif high < 16:
+    elif _brightest(mask) < 16:
         notes.append(
             f"The mask's brightest value is {high} of 255: next to nothing changes. Whole numbers "
             "run from 0 to 255; for 0 and 1 give a mask of bools or floats."
