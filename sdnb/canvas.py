@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageChops, ImageFilter, ImageOps
 
-from sdnb import images
+from sdnb import fill, images
 from sdnb.request import Request
 
 _LATENT = 8  # pixels a latent cell
@@ -22,6 +22,8 @@ class Canvas:
     picture: Image.Image  # RGB
     mask: Image.Image | None  # L: 255 is made anew, 0 is kept, between is a mixture
     crop: tuple[int, int]  # the size of the result: smaller where the picture was padded
+    content: str = "original"  # what the masked part starts from
+    around: _Around | None = None  # the whole picture, where only a part of it is generated
 
     def latent_mask(self) -> Image.Image | None:
         """The mask at an eighth of the size: means over whole cells, so that nothing leaks over a
@@ -40,11 +42,39 @@ class Canvas:
         grey = Image.new("RGB", self.picture.size, (127, 127, 127))
         return Image.composite(grey, self.picture, hole)
 
+    def filled_picture(self) -> Image.Image:
+        """The picture with the masked part in the colours around it: what "fill" starts from."""
+        if self.mask is None:
+            return self.picture
+        return fill.filled(self.picture, self.mask)
+
+    def untouched(self) -> Image.Image:
+        """The picture that was given, at the size of the result: what strength 0 asks for."""
+        whole = self.picture if self.around is None else self.around.picture
+        return whole if whole.size == self.crop else whole.crop((0, 0, *self.crop))
+
     def finish(self, image: Image.Image) -> Image.Image:
         """Put the kept pixels back, bit for bit, and cut the padding off."""
+        if self.around is not None:
+            return self.around.with_part(image)
         if self.mask is not None:
             image = Image.composite(image, self.picture, self.mask)
         return image if image.size == self.crop else image.crop((0, 0, *self.crop))
+
+
+@dataclass(frozen=True)
+class _Around:
+    """A picture of which only the part in `box` is generated."""
+
+    picture: Image.Image  # RGB, whole, at its own size
+    mask: Image.Image  # L, of the same size
+    box: tuple[int, int, int, int]  # left, upper, right, lower
+
+    def with_part(self, image: Image.Image) -> Image.Image:
+        left, upper, right, lower = self.box
+        whole = self.picture.copy()
+        whole.paste(image.resize((right - left, lower - upper), Image.Resampling.LANCZOS), self.box)
+        return Image.composite(whole, self.picture, self.mask)
 
 
 def fit(request: Request) -> tuple[Canvas | None, list[str]]:
@@ -53,7 +83,7 @@ def fit(request: Request) -> tuple[Canvas | None, list[str]]:
     A picture whose size is the request's, rounded up to multiples of 8, is padded with its own rim
     and the result cut back, so every pixel keeps its place; any other size is resized (Lanczos). A
     mask is resized to the picture (no smoothing beyond bilinear, so black stays black a pixel away
-    from a rim).
+    from a rim). With `padding`, the masked part is cut out and resized, and the rest never touched.
     """
     if request.image is None:
         return None, []
@@ -61,13 +91,59 @@ def fit(request: Request) -> tuple[Canvas | None, list[str]]:
     picture, notes = _flat(images.open(request.image))
     original = picture.size
     mask, mask_notes = _mask(request, original)
+    if mask is not None and request.padding is not None:
+        canvas, cut = _part(request, picture, mask, size)
+        return canvas, notes + mask_notes + cut
     picture, fitted = _fitted(picture, size, Image.Resampling.LANCZOS)
     if mask is not None:
         mask, _ = _fitted(mask, size, Image.Resampling.BILINEAR)
         mask, swallowed = _feathered(mask, request.feather)
         mask_notes += swallowed
     crop = original if _rounded_up(original) == size else size
-    return Canvas(picture, mask, crop), notes + fitted + mask_notes
+    return Canvas(picture, mask, crop, request.content), notes + fitted + mask_notes
+
+
+def _part(
+    request: Request, picture: Image.Image, mask: Image.Image, size: tuple[int, int]
+) -> tuple[Canvas, list[str]]:
+    """The canvas of the masked part alone, at the size that is generated."""
+    mask, notes = _feathered(mask, request.feather)
+    box = around_mask(mask, request.padding or 0, size)
+    around = _Around(picture, mask, box)
+    part = picture.crop(box).resize(size, Image.Resampling.LANCZOS)
+    hole = mask.crop(box).resize(size, Image.Resampling.BILINEAR)
+    notes.append(
+        f"Only the part {box[2] - box[0]}x{box[3] - box[1]} at ({box[0]}, {box[1]}) was generated, "
+        f"at {size[0]}x{size[1]}, and put back."
+    )
+    return Canvas(part, hole, picture.size, request.content, around), notes
+
+
+def around_mask(
+    mask: Image.Image, padding: int, size: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """The box of the mask's white part with `padding` pixels around it, grown to the proportions of
+    `size` as far as the picture reaches; of a black mask, the whole picture.
+    """
+    found = mask.getbbox()
+    if found is None:
+        return (0, 0, *mask.size)
+    spans = [
+        (max(0, found[axis] - padding), min(mask.size[axis], found[axis + 2] + padding))
+        for axis in (0, 1)
+    ]
+    sides = [high - low for low, high in spans]
+    scale = max(sides[0] / size[0], sides[1] / size[1])
+    for axis in (0, 1):
+        spans[axis] = _grown(*spans[axis], round(size[axis] * scale), mask.size[axis])
+    return spans[0][0], spans[1][0], spans[0][1], spans[1][1]
+
+
+def _grown(low: int, high: int, side: int, most: int) -> tuple[int, int]:
+    """A span of `side` around the one from `low` to `high`, moved to lie within 0 and `most`."""
+    side = min(max(side, high - low), most)
+    start = min(max(0, (low + high - side) // 2), most - side)
+    return start, start + side
 
 
 def _size(request: Request) -> tuple[int, int]:

@@ -35,6 +35,8 @@ _SCHEDULES = {
     "ddim": "uniform", "uniform": "uniform", "normal": "uniform", "sgm uniform": "trailing",
     "simple": "trailing", "karras": "karras", "exponential": "exponential",
 }  # fmt: skip
+_CONTENT_LABELS = {"original": "original", "noise": "latent noise", "fill": "fill"}
+_CONTENTS = {label: name for name, label in _CONTENT_LABELS.items()}
 _OWN_SCHEDULE = {"ddim": "uniform", "plms": "uniform", "lcm": "trailing"}  # has no label there
 
 _NEGATIVE = "Negative prompt:"
@@ -74,6 +76,7 @@ def write(request: Request, model: str, fingerprint: str, version: str) -> str:
         "Model hash": fingerprint[:10] or None,
         "Model": model or None,
         "Denoising strength": None if request.image is None else _plain(request.strength),
+        **({} if request.mask is None else _masked(request)),
         "RNG": "CPU",  # the web UI's name for noise drawn on the CPU by seed, as here
         eta_key: None if default_eta else _plain(request.eta),
         "Version": f"sdnb {version}",
@@ -99,6 +102,11 @@ def read(text: str) -> Parameters:
         )
     if "Size" in values:
         fields["width"], fields["height"] = _size(values.pop("Size"))
+    if values.get("Masked content") in _CONTENTS:
+        fields["content"] = _CONTENTS[values.pop("Masked content")]
+    if values.get("Inpaint area") == "Only masked":
+        values.pop("Inpaint area")
+        fields["padding"] = 32  # the web UI's own, which it leaves out
     for key, field, kind in _NUMBERS:
         if key in values:
             fields[field] = _number(key, values.pop(key), kind)
@@ -122,7 +130,18 @@ _NUMBERS: tuple[tuple[str, str, type[int | float]], ...] = (
     ("Denoising strength", "strength", float),
     ("Eta DDIM", "eta", float),
     ("Eta", "eta", float),
+    ("Masked area padding", "padding", int),
 )
+
+
+def _masked(request: Request) -> dict[str, object]:
+    """What is said of a mask; as there, nothing of what is usual."""
+    usual = request.content == "original"
+    return {
+        "Masked content": None if usual else _CONTENT_LABELS[request.content],
+        "Inpaint area": None if request.padding is None else "Only masked",
+        "Masked area padding": request.padding,
+    }
 
 
 def _parts(text: str) -> tuple[str, str, str]:

@@ -82,13 +82,13 @@ def run(model: Model, request: Request) -> Generator[Progress, None, None]:
         given = _given(model, canvas, contexts)
         for done, seeds in enumerate(batches):
             if not steps and canvas is not None:  # strength 0
-                pictures += [canvas.picture] * len(seeds)
+                pictures += [canvas.untouched()] * len(seeds)
                 continue
             for step in _steps(model, request, levels, given, seeds):
                 passed = time.perf_counter() - began
                 yield Progress(done * steps + step.index + 1, total, passed, step.denoised)
-            pictures += _decoded(model, _end(step, given))
-        pictures = [canvas.finish(p) for p in pictures] if canvas else pictures
+            made = _decoded(model, _end(step, given))
+            pictures += [canvas.finish(p) for p in made] if canvas else made
         gb = peak.read()
     seconds = time.perf_counter() - began
     result = Result(
@@ -103,6 +103,7 @@ class _Given:
 
     contexts: Sequence[Tensor]  # [1, 77, d] each: uncond and cond, or the only one of them
     latent: Tensor | None = None  # [1, 4, h/8, w/8] of the picture
+    begin: Tensor | None = None  # the same, but for what the masked part starts from
     mask: Tensor | None = None  # [1, 1, h/8, w/8]: 1 is made anew
     extra: Tensor | None = None  # [1, 5, h/8, w/8] instead of it, for a 9-channel model
 
@@ -169,14 +170,18 @@ def _given(model: Model, canvas: Canvas | None, contexts: Sequence[Tensor]) -> _
         return _Given(contexts)
     nine = model.config.unet.in_channels == 9
     with model.use("vae") as device:
-        latent = model.encode(pixels.tensor(canvas.picture), device)  # [1, 4, h/8, w/8]
+        latent = begin = model.encode(pixels.tensor(canvas.picture), device)  # [1, 4, h/8, w/8]
+        if canvas.content == "fill":
+            begin = model.encode(pixels.tensor(canvas.filled_picture()), device)
         hole = model.encode(pixels.tensor(canvas.masked_picture()), device) if nine else None
     small = canvas.latent_mask()
     mask = None if small is None else pixels.mask_tensor(small).to(latent)  # [1, 1, h/8, w/8]
+    if mask is not None and canvas.content == "noise":
+        begin = latent * (1 - mask)  # nothing of the picture there, so that noise alone is left
     if hole is None:
-        return _Given(contexts, latent, mask)
+        return _Given(contexts, latent, begin, mask)
     hidden = torch.ones_like(latent[:, :1]) if mask is None else (mask >= 0.5).to(latent)
-    return _Given(contexts, latent, extra=torch.cat([hidden, hole], dim=1))
+    return _Given(contexts, latent, begin, extra=torch.cat([hidden, hole], dim=1))
 
 
 @torch.inference_mode()
@@ -191,7 +196,7 @@ def _steps(
     noise = Noise(seeds, model.latent_shape(request.width, request.height))
     with model.use("unet") as device:
         first = noise().to(device)  # [b, 4, h/8, w/8]
-        begin = given.latent if request.strength < 1 else None  # strength 1 is txt2img
+        begin = given.begin if request.strength < 1 else None  # strength 1 is txt2img
         x = start(begin, first, levels[0])
         denoise = _denoiser(model, request.cfg, given, len(seeds))
         if given.mask is not None and given.latent is not None:

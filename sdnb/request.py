@@ -24,6 +24,7 @@ SAMPLERS = (
     "dpm2", "dpm2_a", "dpmpp_2m", "dpmpp_2m_sde", "unipc", "lcm",
 )  # fmt: skip
 SCHEDULES = ("uniform", "trailing", "karras", "exponential")
+CONTENTS = ("original", "noise", "fill")
 
 # What suits each sampler when the model's settings speak of another one.
 _NATURAL_SCHEDULES = {"ddim": "uniform", "plms": "uniform", "lcm": "trailing"}
@@ -37,7 +38,7 @@ ETA_SAMPLERS = {"ddim": 0.0, "euler_a": 1.0, "dpm2_a": 1.0, "dpmpp_2m_sde": 1.0,
 RANGES: dict[str, tuple[float, float]] = {
     "width": (64, 8192), "height": (64, 8192), "steps": (1, 1000), "cfg": (0, math.inf),
     "eta": (0, 1), "seed": (0, 2**63 - 2), "count": (1, 64), "strength": (0, 1),
-    "feather": (0, 512),
+    "feather": (0, 512), "padding": (0, 4096),
 }  # fmt: skip
 _SEED_BITS = 32  # of a drawn seed: short enough for a file name, and other tools accept it
 
@@ -87,11 +88,16 @@ class Request:
     mask: bytes | None = None  # PNG bytes of any size: white is made anew, black is kept
     invert: bool = False  # exchanges white and black of the mask
     feather: float = 0.0  # pixels over which the mask's edge fades
+    content: str = "original"  # what the masked part starts from; fill: the colours around it
+    padding: int | None = (
+        None  # with a number only the masked part is generated, at width x height,
+    )
+    # with so many of the picture's pixels around it, and put back; None: the whole picture is
 
     def __post_init__(self) -> None:
         for name in ("prompt", "negative"):
             _put(self, name, checks.text(name, getattr(self, name)))
-        for name in ("width", "height", "steps", "seed", "count"):
+        for name in ("width", "height", "steps", "seed", "count", "padding"):
             if getattr(self, name) is not None or name == "count":
                 _put(self, name, _whole(name, getattr(self, name)))
         for name in ("cfg", "eta", "strength", "feather"):
@@ -105,6 +111,7 @@ class Request:
                 maker = f"sdnb.images.{maker}(...)"
                 _put(self, name, checks.png(name, getattr(self, name), maker))
         _put(self, "invert", checks.flag("invert", self.invert))
+        _put(self, "content", checks.choice("content", self.content, CONTENTS))
         self._check_together()
 
     def _check_together(self) -> None:
@@ -129,10 +136,11 @@ class Request:
         return replace(self, **changes)
 
     def resolved(self, settings: Settings) -> Request:
-        """The request with nothing left open but image and mask: what is saved is what ran.
+        """The request with nothing open but image, mask and padding: what is saved is what ran.
 
         The size of a picture request is the picture's, rounded up to a multiple of 8; when only
-        one of width and height is given, the other keeps the picture's proportions. A seed left
+        one of width and height is given, the other keeps the picture's proportions. Where only the
+        masked part is generated (`padding`), the size is the model's own. A seed left
         open is drawn here. Resolving again changes nothing, whatever the settings.
         Raises ValueError where the picture's own size is out of range, and for an eta above 0 with
         a sampler that draws no noise.
@@ -163,7 +171,7 @@ class Request:
     def _size(self, settings: Settings) -> tuple[int, int]:
         if self.width is not None and self.height is not None:
             return self.width, self.height
-        if self.image is None:
+        if self.image is None or (self.mask is not None and self.padding is not None):
             return (
                 settings.width if self.width is None else self.width,
                 settings.height if self.height is None else self.height,

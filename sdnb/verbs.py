@@ -45,7 +45,10 @@ def inpaint(
     """Make the white part of `mask` anew (`invert=True`: the black part); every other pixel is kept
     bit for bit.
 
-    `feather` fades the rim over so many pixels, on the side that is made anew.
+    `feather` fades the rim over so many pixels, on the side that is made anew. `content` says what
+    the part starts from: the "original", "noise", or a "fill" of the colours around it. With
+    `padding`, only the masked part and so many pixels around it are generated, at width x height
+    (the model's own size), which gives small things more detail.
     """
     request = Request(prompt, image=images.picture(image), mask=images.mask(mask))
     return generate(model, request.but(**fields), progress)
@@ -76,8 +79,9 @@ def upscale(
             )
         made = image.request
         base = made.but(
-            mask=None, invert=False, feather=0.0, count=1, seed=(made.seed or 0) + index
-        )
+            mask=None, invert=False, feather=0.0, content="original", padding=None,
+            count=1, seed=(made.seed or 0) + index,
+        )  # fmt: skip
         image = image.images[index]
     png = images.picture(image)
     if width is None and height is None:

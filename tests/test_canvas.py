@@ -131,3 +131,40 @@ def test_a_mask_of_zeros_and_ones_is_said():
     mask.paste(1, (16, 16, 48, 48))
     _, notes = fit(request(noisy((64, 64)), mask))
     assert any("brightest value is 1 of 255" in note for note in notes)
+
+
+@pytest.mark.parametrize("feather", [0, 12])
+@pytest.mark.parametrize("shape", [(20, 40, 60, 70), (0, 0, 30, 10), (150, 90, 200, 150)])
+def test_only_the_masked_part_is_generated_and_all_else_kept(shape, feather):
+    picture, mask = noisy((200, 150)), Image.new("L", (200, 150))
+    mask.paste(255, shape)
+    asked = request(picture, mask, padding=16, feather=feather, width=128, height=64)
+    canvas, notes = fit(asked)
+    left, upper, right, lower = canvas.around.box
+    assert (left <= max(0, shape[0] - 16)) == (right >= min(200, shape[2] + 16)) == True  # noqa: E712
+    assert upper <= max(0, shape[1] - 16)
+    assert lower >= min(150, shape[3] + 16)
+    assert 0 <= left < right <= 200
+    assert 0 <= upper < lower <= 150
+    assert canvas.picture.size == canvas.mask.size == (128, 64)
+    assert abs((right - left) / (lower - upper) - 2) < 0.1  # the proportions asked for
+    made = np.asarray(canvas.finish(Image.new("RGB", (128, 64), (255, 0, 255))))
+    kept = np.asarray(mask) == 0
+    assert made.shape == (150, 200, 3)
+    assert np.array_equal(made[kept], np.asarray(picture)[kept])
+    if not feather:
+        assert (made[~kept] == (255, 0, 255)).all()
+    assert any("Only the part" in note for note in notes)
+    assert np.array_equal(canvas.untouched(), picture)
+
+
+def test_a_part_as_large_as_the_picture_is_the_picture():
+    picture, mask = noisy((64, 64)), Image.new("L", (64, 64), 255)
+    canvas, _ = fit(request(picture, mask, padding=8, width=64, height=64))
+    assert canvas.around.box == (0, 0, 64, 64)
+    assert np.array_equal(canvas.picture, picture)
+
+
+def test_the_size_of_a_part_is_the_models_own():
+    asked = request(noisy((200, 150)), disc((200, 150)), padding=0)
+    assert (asked.width, asked.height) == (512, 512)

@@ -14,9 +14,10 @@ from oracles import tiny_pipeline
 from PIL import Image
 
 import sdnb
-from sdnb import pixels
+from sdnb import pipeline, pixels
 from sdnb.canvas import fit
 from sdnb.diffusion.noise import Noise
+from sdnb.fill import filled
 from sdnb.memory import MemoryPlan
 
 SIZE = 96
@@ -153,6 +154,27 @@ def test_nine_channel_inpainting_equals_diffusers(tmp_path):
     )
     with pytest.raises(ValueError, match=r"inpainting model.*image="):
         sdnb.generate(model, request(), progress=False)
+
+
+@pytest.mark.parametrize("content", ["original", "noise", "fill"])
+def test_the_masked_part_begins_from_the_content_asked_for(model, content):
+    mask = Image.new("L", (SIZE, SIZE))
+    mask.paste(255, (32, 32, 64, 64))
+    given = picture(1)
+    asked = request(image=sdnb.images.picture(given), mask=sdnb.images.mask(mask), content=content)
+    canvas, _ = fit(asked.resolved(model.settings))
+    found = pipeline._given(model, canvas, [])
+    keep = torch.ones(1, 1, SIZE // 8, SIZE // 8)
+    keep[..., 4:8, 4:8] = 0
+    latent = model.encode(pixels.tensor(given), torch.device("cpu"))
+    wanted = {
+        "original": latent,
+        "noise": latent * keep,
+        "fill": model.encode(pixels.tensor(filled(given, mask)), torch.device("cpu")),
+    }[content]
+    assert (found.begin - wanted).abs().max() == 0
+    assert (found.latent - latent).abs().max() == 0  # what is kept is the picture's own
+    assert (found.mask - (1 - keep)).abs().max() == 0
 
 
 def test_image_i_of_a_batch_is_the_image_of_that_seed(model):

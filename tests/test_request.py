@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sdnb.request import (
+    CONTENTS,
     DEFAULT_SCHEDULE,
     ETA_SAMPLERS,
     RANGES,
@@ -76,6 +77,8 @@ def requests(draw):
         mask=draw(maybe(st.sampled_from(PICTURES))) if image else None,
         invert=draw(st.booleans()),
         feather=draw(st.floats(0, 512)),
+        content=draw(st.sampled_from(CONTENTS)),
+        padding=draw(maybe(st.integers(0, 4096))),
     )
 
 
@@ -107,7 +110,7 @@ def test_resolved_leaves_nothing_open_and_is_idempotent(request_):
     open_fields = [
         item.name
         for item in fields(done)
-        if getattr(done, item.name) is None and item.name not in ("image", "mask")
+        if getattr(done, item.name) is None and item.name not in ("image", "mask", "padding")
     ]
     assert open_fields == []
     others = Settings(64, 128, 1, 1.0, "lcm", "trailing")
@@ -185,6 +188,9 @@ def test_minus_zero_is_zero():
         ("strength", 1.01, ValueError, ["1.01", "nearest is 1"]),
         ("strength", None, TypeError, ["None"]),
         ("feather", 513, ValueError, ["nearest is 512"]),
+        ("content", "latent noise", ValueError, ["did you mean 'noise'", *CONTENTS]),
+        ("padding", 1.5, TypeError, ["1.5", "0 to 4096"]),
+        ("padding", -1, ValueError, ["nearest is 0"]),
         ("invert", 1, TypeError, ["True or False"]),
         ("prompt", None, TypeError, ["prompt", "text"]),
         ("prompt", b"cat", TypeError, ["bytes"]),

@@ -53,6 +53,28 @@ def test_img2img_and_inpainting_from_their_files(model, tmp_path):
     assert not np.array_equal(changed.image, first.image)
 
 
+@pytest.mark.parametrize("content", ["noise", "fill"])
+@pytest.mark.parametrize("padding", [None, 8])
+def test_masked_content_and_a_part_alone(model, tmp_path, content, padding):
+    first = sdnb.txt2img(model, "a fox", **quick())
+    changed, plain = (
+        sdnb.inpaint(
+            model, "a cat", image=first, mask=disc(), strength=0.5, **quick(padding=padding, **kind)
+        )
+        for kind in ({"content": content}, {})
+    )
+    assert_repeats(model, changed, tmp_path)
+    black = np.asarray(disc()) == 0
+    assert np.array_equal(np.asarray(changed.image)[black], np.asarray(first.image)[black])
+    assert not np.array_equal(changed.image, plain.image)
+
+
+def test_strength_zero_of_a_part_gives_the_picture_back(model):
+    first = sdnb.txt2img(model, "a fox", **quick())
+    same = sdnb.inpaint(model, "", image=first, mask=disc(), strength=0, padding=3, **quick())
+    assert np.array_equal(same.image, first.image)
+
+
 def test_upscale_keeps_prompt_and_settings_and_doubles(model, tmp_path):
     first = sdnb.txt2img(model, "a fox", negative="dark", count=2, cfg=3, **quick())
     big = sdnb.upscale(model, first, index=1, progress=False)

@@ -23,7 +23,7 @@ from PIL import Image
 
 import sdnb
 from sdnb import files, images
-from sdnb.request import ETA_SAMPLERS, SAMPLERS, SCHEDULES, Request
+from sdnb.request import CONTENTS, ETA_SAMPLERS, SAMPLERS, SCHEDULES, Request
 
 PICTURES = [images.picture(colour(seed, size)) for seed, size in ((1, (64, 64)), (2, (70, 90)))]
 
@@ -50,6 +50,8 @@ def resolved_requests(draw):
         mask=draw(st.none() | st.sampled_from(PICTURES)) if image else None,
         invert=draw(st.booleans()),
         feather=draw(st.floats(0, 512)),
+        content=draw(st.sampled_from(CONTENTS)),
+        padding=draw(st.none() | st.integers(0, 4096)),
     ).resolved(SETTINGS)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sdnb.cli.parser import Parser
-from sdnb.request import SAMPLERS, SCHEDULES
+from sdnb.request import CONTENTS, SAMPLERS, SCHEDULES
 
 # Flags of the original that are accepted without effect: (values taken, why).
 WITHOUT_EFFECT = {
@@ -30,6 +30,7 @@ FLAG_OF = {
     "steps": "--ddim_steps", "cfg": "--scale", "sampler": "--sampler", "schedule": "--schedule",
     "eta": "--ddim_eta", "seed": "--seed", "count": "--n_samples", "image": "--init-img",
     "strength": "--strength", "mask": "--mask", "feather": "--feather",
+    "content": "--masked-content", "padding": "--only-masked",
 }  # fmt: skip
 
 
@@ -51,6 +52,7 @@ def parse(command: str, description: str, argv: Sequence[str]) -> argparse.Names
     """The flags of `sdnb COMMAND`; `notes` are lines to show. Raises InputError."""
     parser = Parser(prog=f"sdnb {command}", description=description)
     parser.set_defaults(notes=[], image=None, mask=None, invert=False, feather=0.0, strength=0.75)
+    parser.set_defaults(content="original", padding=None)
     _wishes(parser)
     if command == "img2img":
         _picture(parser)
@@ -128,6 +130,19 @@ def _picture(parser: Parser) -> None:
     group.add_argument(
         "--feather", type=float, metavar="X", help="soften the mask's edge by so many pixels"
     )
+    group.add_argument(
+        "--masked-content",
+        dest="content",
+        metavar="NAME",
+        help=f"what the masked part starts from: {', '.join(CONTENTS)} (%(default)s)",
+    )
+    group.add_argument(
+        "--only-masked",
+        dest="padding",
+        type=int,
+        metavar="N",
+        help="generate only the masked part, at --W x --H, with N pixels around it",
+    )
 
 
 def _model(parser: Parser) -> None:
@@ -184,8 +199,8 @@ def _agree(parser: Parser, args: argparse.Namespace) -> None:
         )
     if args.n_iter < 1:
         parser.error(f"--n_iter {args.n_iter} is not 1 or more")
-    if args.mask is None and (args.invert or args.feather):
-        parser.error("--invert-mask and --feather change a --mask; there is none")
+    if args.mask is None and (args.invert or args.feather or args.padding is not None):
+        parser.error("--invert-mask, --feather and --only-masked change a --mask; there is none")
     if args.device == "cpu":
         if args.memory not in (None, "cpu"):
             parser.error(f"--device cpu and --memory {args.memory} contradict each other; give one")

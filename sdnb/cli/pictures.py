@@ -50,6 +50,8 @@ def requests(args: argparse.Namespace) -> list[Request]:
             mask=None if args.mask is None else sdnb.images.mask(args.mask),
             invert=args.invert,
             feather=args.feather,
+            content=args.content,
+            padding=args.padding,
         )
         prompt.parse(args.nprompt)
         for text in _prompts(args) * args.n_iter:
