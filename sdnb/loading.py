@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from sdnb import assets, checkpoint
+from sdnb import assets, checkpoint, pixels
 from sdnb import memory as plans  # `load` has a parameter of the module's name
 from sdnb.diffusion.schedule import NoiseSchedule
 from sdnb.memory import MemoryPlan
@@ -22,6 +22,7 @@ from sdnb.model.unet import UNet
 from sdnb.model.vae import VAE
 
 if TYPE_CHECKING:
+    from PIL import Image
     from typing_extensions import Self
 
     from sdnb.checkpoint import Checkpoint
@@ -76,18 +77,24 @@ class Model:
         factor = 2 ** (len(self.config.vae.channels) - 1)
         return self.config.vae.latent_channels, height // factor, width // factor
 
-    def encode(self, pixels: Tensor, device: torch.device) -> Tensor:
+    def encode(self, picture: Tensor, device: torch.device) -> Tensor:
         """Pixels `[1, 3, h, w]` in -1..1 to latents `[1, 4, h/8, w/8]`, float32 on the model's
         device.
         """
         weights = self.vae.quant_conv.weight
-        pixels = pixels.to(device, weights.dtype, memory_format=torch.channels_last)
-        return self.vae.encode(pixels).to(self.device, torch.float32)
+        picture = picture.to(device, weights.dtype, memory_format=torch.channels_last)
+        return self.vae.encode(picture).to(self.device, torch.float32)
 
     def decode(self, latent: Tensor, device: torch.device) -> Tensor:
         """Latents `[1, 4, h/8, w/8]` to pixels `[1, 3, h, w]`, about -1..1."""
         weights = self.vae.quant_conv.weight
         return self.vae.decode(latent.to(device, weights.dtype, memory_format=torch.channels_last))
+
+    def preview(self, latent: Tensor) -> Image.Image:
+        """A rough look at the first of latents `[b, 4, h/8, w/8]`, of an eighth of the picture's
+        size, without the decoder: what a preview of a run shows.
+        """
+        return pixels.preview(latent, self.config.vae.preview)
 
     def unload(self) -> None:
         """Give the memory back; the model cannot be used afterwards."""

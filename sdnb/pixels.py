@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from PIL import Image
@@ -18,6 +20,25 @@ def mask_tensor(mask: Image.Image) -> Tensor:
     """L to `[1, 1, h, w]` in 0..1, float32."""
     array = np.asarray(mask.convert("L"), dtype=np.float32)  # [h, w]
     return torch.from_numpy(array / 255)[None, None]
+
+
+def preview(latent: Tensor, factors: Sequence[float]) -> Image.Image:
+    """What a latent `[b, 4, h/8, w/8]` will look like, roughly and at an eighth of the size: its
+    first picture, each pixel a mixture of the channels.
+
+    `factors` are red, green and blue of each channel, then of none (`VAEConfig.preview`). Raises
+    ValueError when they do not fit the channels.
+    """
+    channels = latent.shape[1]
+    if len(factors) != 3 * (channels + 1):
+        raise ValueError(
+            f"{len(factors)} preview factors for {channels} latent channels: {3 * (channels + 1)} "
+            "are needed (red, green and blue of each channel, and of none)"
+        )
+    small = latent[0].detach().to("cpu", torch.float32)  # [4, h/8, w/8]
+    *table, offset = torch.tensor(factors).reshape(channels + 1, 3)
+    rgb = torch.einsum("cr,chw->rhw", torch.stack(table), small) + offset[:, None, None]
+    return image(rgb[None])
 
 
 def image(pixels: Tensor) -> Image.Image:

@@ -118,3 +118,14 @@ def test_inpainting_changes_only_what_is_white(model, apple):
 def test_it_is_small_and_whole():
     folder = sdnb.assets.embedded_model()
     assert sum(p.stat().st_size for p in folder.rglob("*")) < 50e6
+
+
+def test_the_preview_looks_like_the_picture(model):
+    """The 4x3 matrix against the decoder, on pictures that it was not fitted to."""
+    for seed, words in enumerate(["a green frog on the grass", "a blue car on a red background"]):
+        *_, last, end = sdnb.run(model, sdnb.Request(words, seed=100 + seed, steps=8))
+        rough = np.asarray(model.preview(last.latent), dtype=float)
+        fine = end.result.image.resize(rough.shape[1::-1], Image.Resampling.BOX)
+        error = np.sqrt(((rough - np.asarray(fine, dtype=float)) ** 2).mean())
+        assert error < 20, error  # of 255; a grey picture would be at about 80
+        assert np.asarray(fine).std() > 40

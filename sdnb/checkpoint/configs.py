@@ -124,9 +124,11 @@ def _value(kind: str, value: Any, where: str) -> Any:
     """`value` as a field of the type `kind` (a dataclass annotation's text)."""
     if kind.startswith("tuple"):
         items = list(value) if isinstance(value, (list, tuple)) else None
-        if items and all(type(item) is int for item in items):
-            return tuple(items)
-        raise CheckpointError(f"{where} is {value!r}; expected a list of whole numbers")
+        real = "float" in kind
+        if items and all(type(item) in ((int, float) if real else (int,)) for item in items):
+            return tuple(map(float, items)) if real else tuple(items)
+        numbers = "numbers" if real else "whole numbers"
+        raise CheckpointError(f"{where} is {value!r}; expected a list of {numbers}")
     if kind == "float" and type(value) in (int, float):
         return float(value)
     if {"int": int, "str": str}.get(kind) is type(value):

@@ -41,6 +41,15 @@ class VAEConfig:
     latent_channels: int = 4
     groups: int = 32
     scale: float = 0.18215  # the UNet sees latent * scale, which has unit variance
+    # Red, green and blue of each latent channel, -1..1, then of none: a look without the decoder.
+    # SD 1.x: the factors of https://discuss.huggingface.co/t/23204, a least squares fit.
+    preview: tuple[float, ...] = (
+        0.298, 0.207, 0.208,
+        0.187, 0.286, 0.173,
+        -0.158, 0.189, 0.264,
+        -0.184, -0.271, -0.473,
+        0.0, 0.0, 0.0,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
