@@ -1,0 +1,39 @@
+"""Two pictures under one slider. It moves in the browser alone, so it is quick while a run goes on."""
+
+from __future__ import annotations
+
+import html
+from base64 import b64encode
+from typing import TYPE_CHECKING
+
+from sdnb.widgets.progress import jpeg
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_MOVE = "this.parentNode.style.setProperty('--at', this.value + '%')"
+
+
+def data_uri(image: Image.Image, side: int | None = None, quality: int = 85) -> str:
+    """A JPEG of the picture, to stand in HTML."""
+    return f"data:image/jpeg;base64,{b64encode(jpeg(image, side, quality)).decode()}"
+
+
+def compared(before: Image.Image, after: Image.Image, words: tuple[str, str] = ("", "")) -> str:
+    """HTML of `before` on the left of a slider and `after` on its right.
+
+    Pictures of another size are shown at the first one's size.
+    """
+    if after.size != before.size:
+        after = after.resize(before.size)
+    side = 768
+    alts = [html.escape(word, quote=True) for word in words]
+    scale = min(1, side / max(before.size))
+    width = round(before.width * scale)
+    return (
+        f'<div class="sdnb-compare" style="width:{width}px">'
+        f'<img src="{data_uri(before, side, 92)}" alt="left: {alts[0]}">'
+        f'<img src="{data_uri(after, side, 92)}" alt="right: {alts[1]}">'
+        f'<input type="range" min="0" max="100" value="50" step="1" oninput="{_MOVE}" '
+        'aria-label="how much of the left picture is seen, in percent"></div>'
+    )

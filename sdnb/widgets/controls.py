@@ -1,0 +1,325 @@
+"""One control for each field of a `Request`, made from the table in `sdnb.widgets.fields`.
+
+A control holds exactly the value that a Request holds. None, "the model's own", is a state of its
+own: the control shows what the model would take, in italics, until someone moves it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import ipywidgets as widgets
+
+from sdnb.widgets.fields import Field
+
+Changed = Callable[[], None]
+
+_LABEL = {"description_width": "76px"}
+_OWN = "the model's own"
+
+
+class Control:
+    """A field's value and the widget that shows it.
+
+    `widget` is what is laid out. `value` reads and sets what the Request holds; setting does not
+    call `changed`, a person's change does.
+    """
+
+    widget: widgets.Widget
+
+    def __init__(self, field: Field, changed: Changed) -> None:
+        self.field = field
+        self._changed = changed
+        self._setting = False  # while Python sets the widget, its events say nothing new
+        self._value: Any = field.default
+
+    @property
+    def value(self) -> Any:
+        return self._value
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        self._value = value
+        self._show()
+
+    def follow(self, default: Any) -> None:
+        """What stands for None: the model's own value."""
+
+    def show(self, visible: bool) -> None:
+        """Show it, or take it out of the layout; its value stays."""
+        self.widget.layout.display = "" if visible else "none"
+
+    def _show(self) -> None:
+        raise NotImplementedError  # pragma: no cover - each kind has its own
+
+    def _take(self, value: Any) -> None:
+        """A person's change."""
+        if not self._setting:
+            self._value = value
+            self._changed()
+
+    def _quietly(self, act: Callable[[], None]) -> None:
+        self._setting = True
+        try:
+            act()
+        finally:
+            self._setting = False
+
+
+class Words(Control):
+    """A text of several lines."""
+
+    def __init__(self, field: Field, changed: Changed) -> None:
+        super().__init__(field, changed)
+        self.widget = self._area = widgets.Textarea(
+            description=field.label,
+            rows=2,
+            tooltip=field.help,
+            placeholder="what the picture shows" if field.name == "prompt" else "what it should not",
+            continuous_update=True,
+            style=_LABEL,
+            layout=widgets.Layout(width="100%", height="auto"),
+        )
+        self._area.observe(lambda change: self._take(change["new"]), "value")
+
+    def _show(self) -> None:
+        self._quietly(lambda: setattr(self._area, "value", self._value))
+
+
+class Flag(Control):
+    """True or False."""
+
+    def __init__(self, field: Field, changed: Changed) -> None:
+        super().__init__(field, changed)
+        self.widget = self._box = widgets.Checkbox(
+            description=field.label, tooltip=field.help, indent=False
+        )
+        self._box.observe(lambda change: self._take(change["new"]), "value")
+
+    def _show(self) -> None:
+        self._quietly(lambda: setattr(self._box, "value", self._value))
+
+
+class Choice(Control):
+    """One of some names; with a first line for None where the field may be open."""
+
+    def __init__(self, field: Field, changed: Changed) -> None:
+        super().__init__(field, changed)
+        self.widget = self._list = widgets.Dropdown(
+            description=field.label,
+            tooltip=field.help,
+            options=self._options(""),
+            style=_LABEL,
+            layout=widgets.Layout(width="100%", max_width="360px"),
+        )
+        self._list.observe(lambda change: self._take(change["new"]), "value")
+
+    def _options(self, default: str) -> list[tuple[str, str | None]]:
+        names: list[tuple[str, str | None]] = [(name, name) for name in self.field.choices]
+        own = f"{default} ({_OWN})" if default else _OWN
+        return [(own, None), *names] if self.field.open else names
+
+    def follow(self, default: Any) -> None:
+        if self.field.open:
+            def act() -> None:
+                self._list.options = self._options(str(default))
+                self._list.value = self._value
+
+            self._quietly(act)
+
+    def _show(self) -> None:
+        self._quietly(lambda: setattr(self._list, "value", self._value))
+
+
+class Number(Control):
+    """A slider, or a box for whole numbers; open fields have a button that opens them again."""
+
+    def __init__(self, field: Field, changed: Changed) -> None:
+        super().__init__(field, changed)
+        self._default: float = field.limits[0] if field.default is None else field.default
+        self._number = self._made()
+        self._number.observe(lambda change: self._moved(change["new"]), "value")
+        self._reset = widgets.Button(
+            icon="undo", tooltip=f"{field.label}: {_OWN}", layout=widgets.Layout(display="none")
+        )
+        self._reset.add_class("sdnb-icon")
+        self._reset.on_click(lambda _: self._opened())
+        self.widget = widgets.HBox([self._number, self._reset] if field.open else [self._number])
+        self._show()
+
+    def _made(self) -> Any:
+        field = self.field
+        common = {
+            "description": field.label, "tooltip": field.help, "style": _LABEL, "step": field.step,
+        }  # fmt: skip
+        if field.kind in ("whole", "size"):
+            low, high = (int(bound) for bound in field.limits)
+            box = {"layout": widgets.Layout(width="170px")}
+            return widgets.BoundedIntText(value=low, min=low, max=high, **box, **common)
+        kind = widgets.IntSlider if field.kind == "counter" else widgets.FloatSlider
+        low, high = field.reach
+        layout = widgets.Layout(width="100%", min_width="220px", max_width="420px")
+        return kind(value=low, min=low, max=high, layout=layout, **common)
+
+    def follow(self, default: Any) -> None:
+        self._default = default
+        if self._value is None:
+            self._show()
+
+    def _moved(self, value: Any) -> None:
+        if not self._setting:
+            self._value = value
+            self._mark()
+            self._changed()
+
+    def _opened(self) -> None:
+        self.value = None
+        self._changed()
+
+    def _show(self) -> None:
+        self._quietly(self._put)
+        self._mark()
+
+    def _put(self) -> None:
+        value = self._default if self._value is None else self._value
+        if value > self._number.max:  # assigned beyond the slider's reach: it reaches there now
+            self._number.max = value
+        if value < self._number.min:
+            self._number.min = value
+        if isinstance(self._number, widgets.FloatSlider):
+            self._number.readout_format = f".{_digits(value, self.field.step)}f"
+        self._number.value = value
+
+    def _mark(self) -> None:
+        is_open = self._value is None
+        (self._number.add_class if is_open else self._number.remove_class)("sdnb-open")
+        self._reset.layout.display = "none" if is_open else ""
+
+
+def _digits(value: float, step: float) -> int:
+    """Decimals that show the value as it is, at least those of the slider's step."""
+    return next((d for d in range(6) if round(value, d) == value and round(step, d) == step), 6)
+
+
+class Size(Number):
+    """A side in pixels: what is typed is rounded to a multiple of 8 when it is left."""
+
+    def _moved(self, value: Any) -> None:
+        rounded = min(max(round(value / 8) * 8, self._number.min), self._number.max)
+        if rounded != value and not self._setting:
+            self._quietly(lambda: setattr(self._number, "value", rounded))
+        super()._moved(rounded)
+
+
+class Seed(Control):
+    """A whole number, or empty for another one each time. Text, since a browser's numbers end at
+    2**53.
+    """
+
+    def __init__(self, field: Field, changed: Changed) -> None:
+        super().__init__(field, changed)
+        self._last: int | None = None
+        self._text = widgets.Text(
+            description=field.label, tooltip=field.help, placeholder="another each time",
+            style=_LABEL, layout=widgets.Layout(width="230px"), continuous_update=False,
+        )  # fmt: skip
+        self._dice = widgets.Button(icon="random", tooltip="Draw a seed now, and keep it")
+        self._lock = widgets.Button(icon="lock", tooltip="Keep the seed of the last picture")
+        self._free = widgets.Button(icon="undo", tooltip="Another seed each time")
+        for button, act in ((self._dice, self._draw), (self._lock, self._keep), (self._free, None)):
+            button.add_class("sdnb-icon")
+            button.on_click(lambda _, act=act: self._chosen(act() if act else None))
+        self._lock.disabled = True
+        self._said = widgets.HTML(layout=widgets.Layout(display="none"))
+        self._said.add_class("sdnb-warn")
+        self._text.observe(lambda change: self._typed(change["new"]), "value")
+        row = widgets.HBox([self._text, self._dice, self._lock, self._free])
+        self.widget = widgets.VBox([row, self._said])
+
+    def made_with(self, seed: int) -> None:
+        """The seed of the last picture, for the lock."""
+        self._last = seed
+        self._lock.disabled = False
+        self._lock.tooltip = f"Keep the seed of the last picture, {seed}"
+
+    def _draw(self) -> int:
+        return secrets.randbits(32)
+
+    def _keep(self) -> int | None:
+        return self._last
+
+    def _chosen(self, seed: int | None) -> None:
+        self.value = seed
+        self._changed()
+
+    def _typed(self, text: str) -> None:
+        if self._setting:
+            return
+        text = text.strip()
+        low, high = (int(bound) for bound in self.field.limits)
+        try:
+            value = int(text) if text else None
+            right = value is None or low <= value <= high
+        except ValueError:
+            value, right = None, False
+        if right:
+            self._say("")
+            self._take(value)
+        else:
+            self._say(f"A seed is a whole number from {low} to {high}, or empty; the last is kept.")
+            self._show()
+
+    def _say(self, words: str) -> None:
+        self._said.value = words
+        self._said.layout.display = "" if words else "none"
+
+    def _show(self) -> None:
+        text = "" if self._value is None else str(self._value)
+        self._quietly(lambda: setattr(self._text, "value", text))
+        self._free.disabled = self._value is None
+
+
+class Optional(Control):
+    """A number that is there or not: a check box, and the number when it is checked."""
+
+    _first = 32
+
+    def __init__(self, field: Field, changed: Changed) -> None:
+        super().__init__(field, changed)
+        low, high = (int(bound) for bound in field.limits)
+        self._box = widgets.Checkbox(
+            description=field.label, tooltip=field.help, indent=False,
+            layout=widgets.Layout(width="auto"),
+        )  # fmt: skip
+        self._number = widgets.BoundedIntText(
+            value=self._first, min=low, max=high, description="pixels around it",
+            style={"description_width": "initial"},
+            layout=widgets.Layout(width="200px", display="none"),
+        )  # fmt: skip
+        self._box.observe(lambda _: self._both(), "value")
+        self._number.observe(lambda _: self._both(), "value")
+        self.widget = widgets.HBox([self._box, self._number])
+
+    def _both(self) -> None:
+        if not self._setting:
+            self._value = self._number.value if self._box.value else None
+            self._show()
+            self._changed()
+
+    def _show(self) -> None:
+        def act() -> None:
+            self._box.value = self._value is not None
+            if self._value is not None:
+                self._number.value = self._value
+            self._number.layout.display = "" if self._box.value else "none"
+
+        self._quietly(act)
+
+
+KINDS: dict[str, type[Control]] = {
+    "words": Words, "flag": Flag, "choice": Choice, "slider": Number, "counter": Number,
+    "whole": Number,
+    "size": Size, "seed": Seed, "optional": Optional,
+}  # fmt: skip

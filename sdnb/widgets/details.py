@@ -1,0 +1,70 @@
+"""A request in words: a table of its settings, and the Python that makes its picture again."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from sdnb import checks
+from sdnb.request import Request
+from sdnb.widgets.fields import BY_NAME
+
+if TYPE_CHECKING:
+    from sdnb.result import Result
+
+_COPY = (
+    "const t = this.parentNode.querySelector('textarea'); t.select();"
+    "(navigator.clipboard ? navigator.clipboard.writeText(t.value) : document.execCommand('copy'));"
+    "this.textContent = 'copied'"
+)
+
+
+def python(request: Request) -> str:
+    """The call that gives this request; pictures stand for themselves by a file's name."""
+    lines = []
+    for item in fields(Request):
+        value = getattr(request, item.name)
+        if value == item.default:
+            continue
+        if item.name in ("image", "mask"):
+            lines.append(f"    {item.name}=sdnb.images.{'picture' if item.name == 'image' else 'mask'}"
+                         f'("{item.name}.png"),')  # fmt: skip
+        else:
+            lines.append(f"    {item.name}={value!r},")
+    body = "\n".join(lines)
+    return f"request = sdnb.Request(\n{body}\n)\nsdnb.generate(model, request)"
+
+
+def settings(request: Request, result: Result | None = None) -> str:
+    """An HTML table of all that is not as usual, and of how the picture came about."""
+    rows = []
+    for item in fields(Request):
+        value = getattr(request, item.name)
+        if item.name in ("image", "mask") and value is not None:
+            value = "{} x {}".format(*checks.png_size(value))
+        elif value == item.default or item.name == "height":
+            continue
+        label = BY_NAME[item.name].label
+        if item.name == "width":
+            label, value = "Size", f"{request.width} x {request.height}"
+        rows.append((label, f"{value:g}" if isinstance(value, float) else str(value)))
+    if result is not None:
+        rows += [("Model", result.model), ("Time", f"{result.seconds:.1f} s, all pictures of its run"),
+                 ("Peak memory", f"{result.peak:.2f} GB")]  # fmt: skip
+        rows += [("Note", note) for note in result.notes]
+    body = "".join(
+        f"<tr><th>{html.escape(label)}</th><td>{html.escape(value)}</td></tr>"
+        for label, value in rows
+    )
+    return f'<table class="sdnb-settings">{body}</table>'
+
+
+def code(request: Request) -> str:
+    """The Python of `python`, with a button that copies it."""
+    text = html.escape(python(request))
+    return (
+        f'<details><summary>as Python</summary><div><textarea class="sdnb-code" readonly '
+        f'aria-label="the request as Python" rows="8">{text}</textarea>'
+        f'<button type="button" onclick="{_COPY}">copy</button></div></details>'
+    )

@@ -1,0 +1,162 @@
+"""One table of what a panel shows for each field of a `Request`: label, range, help, when shown.
+
+Nothing here is a widget: `sdnb.widgets.controls` makes them from this table, and tests hold it
+against `Request`, so that a new field cannot be forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+from sdnb.request import CONTENTS, ETA_SAMPLERS, RANGES, SAMPLERS, SCHEDULES, Request, Settings
+
+
+@dataclass(frozen=True)
+class Field:
+    """How one field of a `Request` is shown."""
+
+    name: str
+    label: str
+    kind: str  # words, size, whole, counter, slider, choice, seed, flag, picture, mask, optional
+    help: str  # a sentence or two, as a tooltip and for screen readers
+    group: str  # words, main, more, picture, mask
+    reach: tuple[float, float] = (0, 0)  # of the slider; a larger value assigned widens it
+    step: float = 1
+    choices: tuple[str, ...] = ()
+    shown: Callable[[Request, Settings], bool] = lambda _request, _settings: True
+
+    @property
+    def open(self) -> bool:
+        """Whether None is accepted: the model's own, or "draw one" for the seed."""
+        return _DEFAULTS[self.name] is None
+
+    @property
+    def default(self) -> Any:
+        """What a Request holds that says nothing of it."""
+        return _DEFAULTS[self.name]
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The bounds that `Request` itself checks."""
+        return RANGES[self.name]
+
+
+_DEFAULTS = {item.name: item.default for item in fields(Request)}
+
+
+def _draws_noise(request: Request, settings: Settings) -> bool:
+    """Eta means something for these samplers only; a value that was given stays in sight."""
+    return request.eta is not None or (request.sampler or settings.sampler) in ETA_SAMPLERS
+
+
+def _has_picture(request: Request, _: Settings) -> bool:
+    return request.image is not None
+
+
+def _has_mask(request: Request, _: Settings) -> bool:
+    return request.mask is not None
+
+
+FIELDS: tuple[Field, ...] = (
+    Field(
+        "prompt", "Prompt", "words",
+        "What the picture shows. A number after a colon weighs the words before it: "
+        "a castle:1 thick fog:0.5",
+        "words",
+    ),
+    Field(
+        "negative", "Negative", "words",
+        "What the picture should not show. It needs a CFG above 1.",
+        "words",
+    ),
+    Field(
+        "width", "Width", "size",
+        "Pixels, a multiple of 8. Left open: the model's own, or the picture's.",
+        "main", step=8,
+    ),
+    Field(
+        "height", "Height", "size",
+        "Pixels, a multiple of 8. Left open: the model's own, or the picture's.",
+        "main", step=8,
+    ),
+    Field(
+        "steps", "Steps", "counter",
+        "How often the picture is refined. More is slower; past some number nothing changes.",
+        "main", (1, 100),
+    ),
+    Field(
+        "cfg", "CFG", "slider",
+        "How literally the prompt is taken. 1 is free and twice as fast; too much is harsh.",
+        "main", (1, 20), 0.5,
+    ),
+    Field(
+        "sampler", "Sampler", "choice",
+        "The way from noise to picture. Those ending in _a, and lcm, draw fresh noise each step.",
+        "main", choices=SAMPLERS,
+    ),
+    Field(
+        "seed", "Seed", "seed",
+        "The same seed and settings give the same picture. Empty: another one each time.",
+        "main",
+    ),
+    Field(
+        "count", "Pictures", "whole",
+        "How many, one after the other: picture i is the picture of seed + i.",
+        "main",
+    ),
+    Field(
+        "schedule", "Schedule", "choice",
+        "Where the steps lie between noise and picture. Left open: what suits the sampler.",
+        "more", choices=SCHEDULES,
+    ),
+    Field(
+        "eta", "Eta", "slider",
+        "Fresh noise in each step: 0 none, 1 all. Left open: the sampler's own.",
+        "more", (0, 1), 0.05, shown=_draws_noise,
+    ),
+    Field(
+        "image", "Picture", "picture",
+        "A picture to start from. PNG, JPEG and what else Pillow reads.",
+        "picture",
+    ),
+    Field(
+        "strength", "Strength", "slider",
+        "How much is made anew: 0 gives the picture back, 1 ignores it.",
+        "picture", (0, 1), 0.05, shown=_has_picture,
+    ),
+    Field(
+        "mask", "Mask", "mask",
+        "White is made anew, black is kept to the last bit. Draw it, or give a file.",
+        "mask", shown=_has_picture,
+    ),
+    Field(
+        "invert", "Exchange black and white", "flag",
+        "What is painted is kept, and all else made anew.",
+        "mask", shown=_has_mask,
+    ),
+    Field(
+        "feather", "Feather", "slider",
+        "Pixels over which the mask's edge fades, on the side that is made anew.",
+        "mask", (0, 64), 1, shown=_has_mask,
+    ),
+    Field(
+        "content", "Starts from", "choice",
+        "What the masked part starts from: the original, noise, or a fill of the colours around.",
+        "mask", choices=CONTENTS, shown=_has_mask,
+    ),
+    Field(
+        "padding", "Only the masked part", "optional",
+        "Generate only the masked part, at width x height, with so many pixels around it, and put "
+        "it back: more detail for small things.",
+        "mask", shown=_has_mask,
+    ),
+)  # fmt: skip
+
+BY_NAME = {field.name: field for field in FIELDS}
+
+
+def in_group(group: str) -> tuple[Field, ...]:
+    """The fields of a group, in the order in which they are shown."""
+    return tuple(field for field in FIELDS if field.group == group)

@@ -1,0 +1,192 @@
+"""All controls of a request together: laid out, kept consistent, read and written as a `Request`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as widgets
+
+from sdnb.request import Request, Settings
+from sdnb.widgets.controls import KINDS, Changed, Control, Seed
+from sdnb.widgets.fields import BY_NAME, FIELDS, Field
+from sdnb.widgets.inspector import Inspector
+from sdnb.widgets.mask_box import MaskBox
+from sdnb.widgets.picture_box import PictureBox
+
+if TYPE_CHECKING:
+    from sdnb.images import Saved
+    from sdnb.widgets.inspector import Tokenize
+
+_NAMES = tuple(item.name for item in fields(Request))
+
+# What each kind of panel shows beside the words and the main settings.
+PICTURES = {
+    "all": ("picture", "mask"), "txt2img": (), "img2img": ("picture",),
+    "inpaint": ("picture", "mask"), "upscale": ("picture",),
+}  # fmt: skip
+_LARGE = 2.5  # times the model's own pixels: from here on a canvas fills with several pictures
+
+
+class Form(widgets.VBox):  # type: ignore[misc]
+    """A control for each field of a Request. `request` reads them and, assigned, moves them.
+
+    `settings` are the model's, which stand for what is left open; `tokenize` is its tokenizer.
+    `changed` is called after a person's change, never after an assignment.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        tokenize: Tokenize | None = None,
+        kind: str = "all",
+        changed: Changed = lambda: None,
+        offer: Callable[[Saved], None] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.kind = kind
+        self._told = changed
+        self.controls: dict[str, Control] = {
+            field.name: self._control(field, offer) for field in FIELDS
+        }
+        self._inspectors = {name: Inspector(tokenize) for name in ("prompt", "negative")}
+        self._about_size = widgets.HTML()
+        self._about_size.add_class("sdnb-quiet")
+        super().__init__(self._laid_out())
+        self._refresh()
+
+    @property
+    def request(self) -> Request:
+        """What the controls say. Raises ValueError for a seed that leaves no room for the count."""
+        values = {name: control.value for name, control in self.controls.items()}
+        if values["image"] is None:
+            values["mask"] = None  # it is kept, for the next picture
+        return Request(**values)
+
+    @request.setter
+    def request(self, request: Request) -> None:
+        if not isinstance(request, Request):
+            raise TypeError(f"request={request!r} is no sdnb.Request")
+        for name in _NAMES:  # the image before the mask, which is drawn on it
+            self.controls[name].value = getattr(request, name)
+            if name == "image":
+                self._mask.on_picture(request.image)
+        self._refresh()
+
+    def change(self, **values: Any) -> None:
+        """Assign some fields and leave the others."""
+        self.request = self.request.but(**values)
+
+    def serve(self, settings: Settings, tokenize: Tokenize | None) -> None:
+        """Speak of another model from now on."""
+        self.settings = settings
+        for inspector in self._inspectors.values():
+            inspector.tokenize = tokenize
+        self._refresh()
+
+    @property
+    def seed(self) -> Seed:
+        """The seed's control, which remembers the last picture's."""
+        control = self.controls["seed"]
+        assert isinstance(control, Seed)
+        return control
+
+    @property
+    def _mask(self) -> MaskBox:
+        control = self.controls["mask"]
+        assert isinstance(control, MaskBox)
+        return control
+
+    # -- building ----------------------------------------------------------------------------
+
+    def _control(self, field: Field, offer: Callable[[Saved], None] | None) -> Control:
+        def changed() -> None:
+            self._changed(field.name)
+
+        if field.kind == "picture":
+            return PictureBox(field, changed, offer)
+        if field.kind == "mask":
+            return MaskBox(field, changed)
+        return KINDS[field.kind](field, changed)
+
+    def _laid_out(self) -> list[widgets.Widget]:
+        w = {name: control.widget for name, control in self.controls.items()}
+        swap = widgets.Button(icon="exchange", tooltip="Exchange width and height")
+        swap.add_class("sdnb-icon")
+        swap.on_click(lambda _: self._swapped())
+        row = widgets.Layout(flex_flow="row wrap", align_items="center")
+        size = widgets.HBox([w["width"], swap, w["height"]], layout=row)
+        more = _folded("More", [w["schedule"], w["eta"]])
+        picture = [w["image"], w["strength"]]
+        mask = [w["mask"], w["invert"], w["feather"], w["content"], w["padding"]]
+        shown = PICTURES[self.kind]
+        parts = [part for name, part in (("picture", picture), ("mask", mask)) if name in shown]
+        children = [item for part in parts for item in part]
+        if self.kind == "all":  # a first look is calm: the picture's settings are folded
+            children = [_folded("Start from a picture", children)]
+        above = children if self.kind not in ("all", "txt2img") else []
+        below = [] if above else children
+        return [
+            *above,
+            w["prompt"], self._inspectors["prompt"], w["negative"], self._inspectors["negative"],
+            size, self._about_size, w["steps"], w["cfg"], w["sampler"], w["seed"], w["count"],
+            more, *below,
+        ]  # fmt: skip
+
+    # -- acting ------------------------------------------------------------------------------
+
+    def _swapped(self) -> None:
+        width, height = self.controls["width"], self.controls["height"]
+        asked = self._resolved()
+        if asked is not None:
+            width.value, height.value = asked.height, asked.width
+            self._changed("width")
+
+    def _changed(self, name: str) -> None:
+        if name == "image":
+            self._mask.on_picture(self.controls["image"].value)
+        self._refresh()
+        self._told()
+
+    def _resolved(self) -> Request | None:
+        """The request with nothing open; None while the controls contradict each other."""
+        try:
+            return self.request.but(eta=None, seed=0).resolved(self.settings)
+        except ValueError:
+            return None
+
+    def _refresh(self) -> None:
+        """What stands for None, what is shown, and what is said under it."""
+        resolved = self._resolved()
+        if resolved is not None:
+            for name, control in self.controls.items():
+                if control.field.open and name not in ("seed", "image", "mask", "padding"):
+                    control.follow(getattr(resolved, name))
+        asked = self.request if resolved is not None else Request()
+        for name, control in self.controls.items():
+            control.show(BY_NAME[name].shown(asked, self.settings))
+        self._mask.adjust(asked.invert, asked.feather)
+        for name, inspector in self._inspectors.items():
+            inspector.show(self.controls[name].value)
+        self._about_size.value = "" if resolved is None else self._size_in_words(resolved)
+
+    def _size_in_words(self, resolved: Request) -> str:
+        assert resolved.width is not None
+        assert resolved.height is not None
+        s = self.settings
+        size = f"{resolved.width} × {resolved.height}"
+        if (resolved.width, resolved.height) == (s.width, s.height):
+            return f"{size}, the model's own size"
+        times = resolved.width * resolved.height / (s.width * s.height)
+        words = f"{size}; the model's own is {s.width} × {s.height}"
+        if times > _LARGE and resolved.image is None:
+            words += (
+                f". {times:.0f} times its pixels: things may stand there twice. Make it at the "
+                "model's own size, then upscale it."
+            )
+        return words
+
+
+def _folded(title: str, children: list[widgets.Widget]) -> widgets.Accordion:
+    return widgets.Accordion([widgets.VBox(children)], titles=(title,), selected_index=None)

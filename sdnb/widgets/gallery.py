@@ -1,0 +1,309 @@
+"""All pictures made so far: thumbnails, one picture with its settings, keep, delete, save, compare.
+
+The pictures themselves stay in the kernel, in their results. What travels to the browser are small
+JPEGs of one page of them, and the one that is looked at.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ipywidgets as widgets
+
+from sdnb.result import Result
+from sdnb.widgets import style
+from sdnb.widgets.compare import compared, data_uri
+from sdnb.widgets.details import code, settings
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from sdnb.request import Request
+
+_PAGE = 24  # thumbnails at once
+_THUMB = 96  # pixels
+_numbers = itertools.count()  # of galleries in this kernel: their CSS classes differ
+
+Send = Callable[["Picture"], None]
+
+
+@dataclass(eq=False)
+class Picture:
+    """One picture of a result."""
+
+    result: Result
+    index: int
+    kept: bool = False  # not deleted with the others
+    saved: Path | None = None
+    thumb: str = field(default="", repr=False)  # a data URI, made when it is first shown
+
+    @property
+    def image(self) -> Image.Image:
+        return self.result.images[self.index]
+
+    @property
+    def request(self) -> Request:
+        """The request whose only picture is this one."""
+        made = self.result.request
+        return made.but(seed=(made.seed or 0) + self.index, count=1)
+
+    @property
+    def words(self) -> str:
+        r = self.request
+        return f"{r.prompt or 'no prompt'}, seed {r.seed}"
+
+
+class Gallery(widgets.VBox):  # type: ignore[misc]
+    """Thumbnails, newest first; `add` takes a result, `pictures` are all there are.
+
+    `folder` is where "save" writes. `send` adds buttons that give the chosen picture to someone:
+    `gallery.send("img2img", act)`.
+    """
+
+    def __init__(self, folder: str | Path = "outputs") -> None:
+        self.folder = Path(folder)
+        self.pictures: list[Picture] = []  # newest first
+        self._lock = threading.RLock()
+        self._page = 0
+        self._chosen: Picture | None = None
+        self._other: Picture | None = None  # the left one of a comparison
+        self._mark = f"sdnb-gallery-{next(_numbers)}"
+        self._backgrounds = widgets.HTML(layout=widgets.Layout(display="none"))
+        self._slots = [self._slot(i) for i in range(_PAGE)]
+        self._thumbs = widgets.Box(self._slots, layout=widgets.Layout(flex_flow="row wrap"))
+        self._build()
+        super().__init__(
+            [style.sheet(), self._backgrounds, self._bar, self._thumbs, self._detail]
+        )
+        self.add_class("sdnb")
+        self._refresh()
+
+    # -- what Python sees --------------------------------------------------------------------
+
+    @property
+    def results(self) -> list[Result]:
+        """The results of which at least one picture is here, oldest first."""
+        return list({id(p.result): p.result for p in reversed(self.pictures)}.values())
+
+    @property
+    def chosen(self) -> Picture | None:
+        """The picture that is looked at."""
+        return self._chosen
+
+    def add(self, result: Result) -> None:
+        """Put a result's pictures first; the newest is looked at only when someone chooses it."""
+        with self._lock:
+            new = [Picture(result, i) for i in range(len(result.images))]
+            self.pictures = [*reversed(new), *self.pictures]
+            self._page = 0
+            self._refresh()
+
+    def choose(self, picture: Picture | None) -> None:
+        """Look at this one; None closes it."""
+        with self._lock:
+            self._chosen, self._other = picture, self._other if picture else None
+            self._show_detail()
+            self._refresh()
+
+    def send(self, label: str, act: Send, tooltip: str = "") -> None:
+        """A button beside the chosen picture."""
+        button = widgets.Button(description=label, tooltip=tooltip or f"Send to {label}",
+                                layout=widgets.Layout(width="auto"))  # fmt: skip
+        button.on_click(lambda _: self._chosen and act(self._chosen))
+        self._sends.children = (*self._sends.children, button)
+
+    def delete(self, *pictures: Picture) -> None:
+        """Forget these pictures; files that were saved stay."""
+        with self._lock:
+            gone = set(map(id, pictures))
+            self.pictures = [p for p in self.pictures if id(p) not in gone]
+            if self._chosen is not None and id(self._chosen) in gone:
+                self._chosen = None
+            if self._other is not None and id(self._other) in gone:
+                self._other = None
+            self._show_detail()
+            self._refresh()
+
+    def save(self, *pictures: Picture) -> list[Path]:
+        """Write these pictures to `folder`, each once, and say where."""
+        paths = []
+        for picture in pictures:
+            if picture.saved is None:
+                picture.saved = _alone(picture).save(self.folder)[0]
+            paths.append(picture.saved)
+        return paths
+
+    def __repr__(self) -> str:
+        return f"Gallery({len(self.pictures)} pictures)"
+
+    # -- building ----------------------------------------------------------------------------
+
+    def _slot(self, i: int) -> widgets.Button:
+        button = widgets.Button(layout=widgets.Layout(width="100px", height="100px"))
+        button.add_class("sdnb-thumb")
+        button.add_class(f"{self._mark}-{i}")
+        button.on_click(lambda _: self._clicked(i))
+        return button
+
+    def _button(self, words: str, tooltip: str, act: Callable[[], None], **more: str) -> widgets.Button:
+        button = widgets.Button(
+            description=words, tooltip=tooltip, layout=widgets.Layout(width="auto"), **more
+        )
+        button.on_click(lambda _: self._guarded(act))
+        return button
+
+    def _build(self) -> None:
+        self._count = widgets.HTML()
+        self._count.add_class("sdnb-quiet")
+        self._newer = self._button("newer", "Newer pictures", lambda: self._turn(-1))
+        self._older = self._button("older", "Older pictures", lambda: self._turn(1))
+        self._save_all = self._button(
+            "Save all", "Write all pictures, with their settings inside", self._all_saved
+        )
+        self._clear = self._button(
+            "Delete the rest", "Forget all pictures that are not kept",
+            lambda: self._ask(
+                [p for p in self.pictures if not p.kept], "all pictures that are not kept"
+            ),
+        )  # fmt: skip
+        self._bar = widgets.HBox(
+            [self._count, self._newer, self._older, self._save_all, self._clear],
+            layout=widgets.Layout(align_items="center", flex_flow="row wrap"),
+        )
+        self._keep = self._button("Keep", "Not deleted with the rest", self._toggle_kept)
+        self._compare = self._button(
+            "Compare", "Remember this one as the left side; then choose another", self._remember
+        )
+        self._sends = widgets.HBox(layout=widgets.Layout(flex_flow="row wrap"))
+        self._question = widgets.HBox(layout=widgets.Layout(display="none", align_items="center"))
+        self._said = widgets.HTML()
+        self._said.add_class("sdnb-quiet")
+        self._view = widgets.HTML()
+        self._view.add_class("sdnb-picture")
+        self._about = widgets.HTML(layout=widgets.Layout(max_width="420px", margin="0 0 0 12px"))
+        buttons = [
+            self._keep, self._compare,
+            self._button("Save", f"Write it to {self.folder}", self._one_saved),
+            self._button(
+                "Delete", "Forget this picture",
+                lambda: self._chosen and self._ask([self._chosen], "this picture"),
+            ),
+            self._button("Close", "Back to the thumbnails", lambda: self.choose(None)),
+        ]  # fmt: skip
+        row = widgets.HBox(buttons, layout=widgets.Layout(flex_flow="row wrap"))
+        both = widgets.HBox([self._view, self._about], layout=widgets.Layout(flex_flow="row wrap"))
+        self._chosen_box = widgets.VBox([row, self._sends, both])
+        self._detail = widgets.VBox([self._question, self._said, self._chosen_box])
+
+    # -- acting ------------------------------------------------------------------------------
+
+    def _guarded(self, act: Callable[[], object]) -> None:
+        """A button's work; what fails is said here, since a callback's error is seen nowhere."""
+        with self._lock:
+            self._said.value = ""
+            self._question.layout.display = "none"
+            try:
+                act()
+            except (OSError, ValueError) as error:
+                self._say(str(error))
+
+    def _clicked(self, i: int) -> None:
+        place = self._page * _PAGE + i
+        if place < len(self.pictures):
+            self.choose(self.pictures[place])
+
+    def _turn(self, by: int) -> None:
+        self._page += by
+        self._refresh()
+
+    def _toggle_kept(self) -> None:
+        if self._chosen is not None:
+            self._chosen.kept = not self._chosen.kept
+            self._show_detail()
+            self._refresh()
+
+    def _remember(self) -> None:
+        self._other = None if self._other is not None else self._chosen
+        self._show_detail()
+        if self._other is not None:
+            self._say("Now choose the picture to compare it with.")
+
+    def _one_saved(self) -> None:
+        if self._chosen is not None:
+            self._say(f"Saved as {self.save(self._chosen)[0]}")
+
+    def _all_saved(self) -> None:
+        paths = self.save(*reversed(self.pictures))
+        self._say(f"{len(paths)} pictures are in {self.folder}" if paths else "There are none yet.")
+
+    def _ask(self, pictures: list[Picture], what: str) -> None:
+        if not pictures:
+            self._say("There is nothing to delete.")
+            return
+        yes = self._button(f"Delete {len(pictures)}", "There is no undo", lambda: self.delete(*pictures),
+                           button_style="danger")  # fmt: skip
+        no = self._button("No", "Keep everything", lambda: None)
+        words = widgets.HTML(f"Delete {what}? Files that were saved stay.")
+        self._question.children = [words, yes, no]
+        self._question.layout.display = ""
+
+    def _say(self, words: str) -> None:
+        self._said.value = f'<span role="status">{words}</span>'
+
+    # -- showing -----------------------------------------------------------------------------
+
+    def _refresh(self) -> None:
+        pages = max(1, -(-len(self.pictures) // _PAGE))
+        self._page = min(max(self._page, 0), pages - 1)
+        shown = self.pictures[self._page * _PAGE : (self._page + 1) * _PAGE]
+        rules = []
+        for i, slot in enumerate(self._slots):
+            if i >= len(shown):
+                slot.layout.display = "none"
+                continue
+            picture = shown[i]
+            picture.thumb = picture.thumb or data_uri(picture.image, _THUMB)
+            rules.append(f".{self._mark}-{i} {{ background-image: url({picture.thumb}); }}")
+            slot.tooltip = picture.words
+            for name, on in (("kept", picture.kept), ("chosen", picture is self._chosen)):
+                (slot.add_class if on else slot.remove_class)(f"sdnb-{name}")
+            slot.layout.display = ""
+        self._backgrounds.value = f"<style>{' '.join(rules)}</style>"
+        several = pages > 1
+        self._newer.layout.display = self._older.layout.display = "" if several else "none"
+        self._newer.disabled, self._older.disabled = self._page == 0, self._page == pages - 1
+        page = f" · page {self._page + 1} of {pages}" if several else ""
+        count = len(self.pictures)
+        self._count.value = f"{count} picture{'' if count == 1 else 's'}{page}&ensp;"
+        self._bar.layout.display = "" if count else "none"
+
+    def _show_detail(self) -> None:
+        picture = self._chosen
+        self._chosen_box.layout.display = "none" if picture is None else ""
+        if picture is None:
+            self._view.value = self._about.value = ""
+            return
+        self._keep.description = "Do not keep" if picture.kept else "Keep"
+        self._compare.description = "Stop comparing" if self._other is not None else "Compare"
+        if self._other is not None and self._other is not picture:
+            self._view.value = compared(
+                self._other.image, picture.image, (self._other.words, picture.words)
+            )
+        else:
+            image = picture.image
+            self._view.value = (
+                f'<img src="{data_uri(image, quality=92)}" width="{image.width}" alt="the picture">'
+            )
+        self._about.value = settings(picture.request, picture.result) + code(picture.request)
+
+
+def _alone(picture: Picture) -> Result:
+    """A result of this picture only, so that its file says what made it."""
+    from dataclasses import replace
+
+    return replace(picture.result, images=(picture.image,), request=picture.request)

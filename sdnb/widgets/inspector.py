@@ -1,0 +1,95 @@
+"""What the model will read of a prompt: its blocks with their weights, its tokens, its traps.
+
+`inspected` is text to HTML and needs no widget; `Inspector` shows it under a prompt box.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import ipywidgets as widgets
+
+from sdnb import prompt
+
+if TYPE_CHECKING:
+    from sdnb.model.tokenizer import Tokens
+    from sdnb.prompt import Fragment
+
+Tokenize = Callable[[str], "Tokens"]
+
+# Okabe and Ito's colours, told apart with every kind of colour vision; text is never on them.
+_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")
+
+
+def inspected(text: str, tokenize: Tokenize | None = None) -> str:
+    """The blocks of a prompt as chips, then what is wrong with it; "" when there is nothing to say.
+
+    `tokenize` is a model's tokenizer; without one, no tokens are counted.
+    """
+    try:
+        fragments = prompt.parse(text)
+        shares = prompt.normalised(fragments)
+    except prompt.PromptError as error:
+        before, wrong, after = (
+            html.escape(part)
+            for part in (text[: error.start], text[error.start : error.end], text[error.end :])
+        )
+        place = f"{before}<del>{wrong}</del>{after}"
+        return (
+            f'<div class="sdnb-chips"><span class="sdnb-chip" style="--c:#d32f2f">{place}</span>'
+            f'</div><div class="sdnb-warn">{html.escape(str(error))}</div>'
+        )
+    warnings = [html.escape(trap.message) for trap in prompt.traps(text)]
+    if len(fragments) == 1 and _written_weight(text, fragments[0]):
+        warnings.append("There is one block: its weight changes nothing.")
+    chips = "".join(_chips(fragments, shares, tokenize)) if text.strip() else ""
+    said = "".join(f'<div class="sdnb-warn">{words}</div>' for words in warnings)
+    return (f'<div class="sdnb-chips">{chips}</div>' if chips else "") + said
+
+
+def _written_weight(text: str, fragment: Fragment) -> bool:
+    return prompt.escaped(fragment.text).strip() != text.strip() and ":" in text[-12:]
+
+
+def _chips(
+    fragments: Sequence[Fragment], shares: Sequence[float], tokenize: Tokenize | None
+) -> list[str]:
+    chips = []
+    for i, (fragment, share) in enumerate(zip(fragments, shares, strict=True)):
+        words, count = html.escape(fragment.text.strip()) or "<i>nothing</i>", ""
+        if tokenize is not None:
+            tokens = tokenize(fragment.text)
+            count = f" {_count(tokens)}"
+            if tokens.dropped:
+                kept = fragment.text[: len(fragment.text) - len(tokens.dropped)]
+                words = f"{html.escape(kept)}<del>{html.escape(tokens.dropped)}</del>"
+        weight = f" <b>{share:.0%}</b>" if len(fragments) > 1 else ""
+        title = f"weight {fragment.weight:g}, {share:.1%} of the average"
+        chips.append(
+            f'<span class="sdnb-chip" style="--c:{_COLOURS[i % len(_COLOURS)]}" title="{title}">'
+            f'{words}{weight} <span class="sdnb-quiet">{count}</span></span>'
+        )
+    return chips
+
+
+def _count(tokens: Tokens) -> str:
+    """Tokens as the model counts them: the two marks at the ends belong to the 77."""
+    total, room = tokens.count + 2, tokens.room + 2
+    if tokens.dropped:
+        return f"{total} of {room} tokens: what is struck out does not fit and is not read"
+    return f"{total}/{room}"
+
+
+class Inspector(widgets.HTML):  # type: ignore[misc]
+    """The HTML of `inspected`, kept up to date by who owns the prompt box."""
+
+    def __init__(self, tokenize: Tokenize | None = None) -> None:
+        super().__init__(layout=widgets.Layout(width="100%", margin="0 0 0 80px"))
+        self.tokenize = tokenize
+
+    def show(self, text: str) -> None:
+        """Show this prompt; where there is nothing to say, take no room."""
+        self.value = inspected(text, self.tokenize)
+        self.layout.display = "" if self.value else "none"

@@ -1,0 +1,66 @@
+"""The control of a mask: draw it on the picture, or give a file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ipywidgets as widgets
+
+from sdnb import images
+from sdnb.widgets.controls import Changed, Control
+from sdnb.widgets.fields import Field
+from sdnb.widgets.mask import MaskEditor
+
+
+class MaskBox(Control):
+    """PNG bytes, or None: nothing painted. The editor is made when there is a picture to paint on.
+
+    Bytes that were assigned are given back as they are until someone paints.
+    """
+
+    def __init__(self, field: Field, changed: Changed) -> None:
+        super().__init__(field, changed)
+        self.editor: MaskEditor | None = None
+        self._picture: bytes | None = None
+        self.widget = widgets.VBox([])
+
+    @property
+    def value(self) -> Any:
+        return self._value
+
+    @value.setter
+    def value(self, value: bytes | None) -> None:
+        self._value = value
+        self._show()
+
+    def on_picture(self, picture: bytes | None) -> None:
+        """Paint on this one from now on; a mask of its size stays."""
+        if picture == self._picture:
+            return
+        self._picture = picture
+        if picture is None:
+            return
+        if self.editor is None:
+            self.editor = MaskEditor(picture)
+            self.editor.on_change(self._painted)
+            self.widget.children = (self.editor,)
+        else:
+            self._quietly(lambda: setattr(self.editor, "image", picture))
+        self._show()
+
+    def adjust(self, invert: bool, feather: float) -> None:
+        """Show the mask as these settings make it."""
+        if self.editor is not None:
+            self._quietly(lambda: self._adjust(invert, feather))
+
+    def _adjust(self, invert: bool, feather: float) -> None:
+        assert self.editor is not None
+        self.editor.invert, self.editor.feather = invert, feather
+
+    def _painted(self, editor: MaskEditor) -> None:
+        painted = editor.mask.getbbox() is not None
+        self._take(images.mask(editor.mask) if painted else None)
+
+    def _show(self) -> None:
+        if self.editor is not None:
+            self._quietly(lambda: setattr(self.editor, "mask", self._value))

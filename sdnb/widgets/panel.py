@@ -1,0 +1,259 @@
+"""`sdnb.Panel(model)`: every setting of a request, Generate, Stop, and what comes of it.
+
+    panel = sdnb.Panel(model); panel       # in one cell
+    panel.request, panel.result            # in the next
+
+The panel holds no copy of a request: it reads it off its controls, and assigning to
+`panel.request` moves them. Changing a control never starts work.
+"""
+
+from __future__ import annotations
+
+import html
+import threading
+import weakref
+from collections.abc import Generator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as widgets
+
+from sdnb import checks, images, prompt
+from sdnb.executor import DONE, STOPPED, WAITING, Executor, Job, Worker
+from sdnb.request import Request
+from sdnb.widgets import style
+from sdnb.widgets.form import PICTURES, Form
+from sdnb.widgets.gallery import Gallery, Picture
+from sdnb.widgets.lifetime import tie_to_cell
+from sdnb.widgets.progress import ProgressView
+
+if TYPE_CHECKING:
+    from sdnb.images import Saved
+    from sdnb.loading import Model
+    from sdnb.progress import Progress
+    from sdnb.result import Result
+
+_workers: weakref.WeakKeyDictionary[Any, Worker] = weakref.WeakKeyDictionary()
+
+
+def worker_of(model: Any) -> Worker:
+    """The one thread on which this model runs, whichever panel asks: its weights are moved about
+    in a run, so that two at once would disturb each other.
+    """
+    if model not in _workers:
+        _workers[model] = Worker(partial(_run, weakref.ref(model)))
+    return _workers[model]
+
+
+def _run(reference: weakref.ref[Any], request: Request) -> Generator[Progress, None, None]:
+    """A run that does not keep the model alive while nothing runs."""
+    from sdnb.pipeline import run
+
+    yield from run(reference(), request)
+
+
+class Panel(widgets.VBox):  # type: ignore[misc]
+    """Controls, Generate and Stop, progress with a preview, and the pictures made.
+
+    `kind` is "all", or one of "txt2img", "img2img", "inpaint" for fewer controls. `executor` is
+    where runs happen; by default a thread beside the kernel, one for each model. `gallery` is
+    where results go; by default one of its own, below.
+    """
+
+    def __init__(
+        self,
+        model: Model | None = None,
+        kind: str = "all",
+        *,
+        executor: Executor | None = None,
+        gallery: Gallery | None = None,
+    ) -> None:
+        checks.choice("kind", kind, tuple(PICTURES))
+        if model is None:
+            from sdnb.loading import load
+
+            model = load()
+        self.model = model
+        self.kind = kind
+        self.gallery = gallery or Gallery()
+        self.form = Form(model.settings, model.tokenizer, kind, self._edited, self._offered)
+        self.progress = ProgressView(model.preview)
+        self._executor = executor or worker_of(model)
+        self._lock = threading.RLock()
+        self._jobs: list[Job] = []  # waiting and running, in their order
+        self._made: list[weakref.ref[Result]] = []
+        self._last: Result | None = None
+        self._build()
+        own = [] if gallery else [self.gallery]
+        if own:
+            self.gallery.send("use these settings", self.use, "Put its settings into the panel")
+        super().__init__([style.sheet(), *self._rows, *own])
+        self.add_class("sdnb")
+        tie_to_cell(self)
+
+    # -- a value -----------------------------------------------------------------------------
+
+    @property
+    def request(self) -> Request:
+        """What the controls say now; assigning moves them. Nothing is resolved: None is "open"."""
+        return self.form.request
+
+    @request.setter
+    def request(self, request: Request) -> None:
+        self.form.request = request
+        self._edited()
+
+    @property
+    def result(self) -> Result | None:
+        """The last one that this panel made."""
+        return self._last
+
+    @property
+    def results(self) -> list[Result]:
+        """All that this panel made and nobody deleted, oldest first."""
+        found = (reference() for reference in self._made)
+        return [result for result in found if result is not None]
+
+    @property
+    def running(self) -> bool:
+        """Whether something runs or waits."""
+        with self._lock:
+            return bool(self._jobs)
+
+    def generate(self) -> Job | None:
+        """What the button does: queue the request as it stands now. None where it cannot run; the
+        panel says why.
+        """
+        try:
+            request = self._checked()
+        except (ValueError, TypeError) as error:
+            self.progress.complain(error)
+            return None
+        return self.submit(request)
+
+    def submit(self, request: Request) -> Job | None:
+        """Queue any request; its result comes here as if the button had been pressed."""
+        self.progress.forget_problem()
+        try:
+            job = self._executor.submit(request, self._watch)
+        except RuntimeError as error:
+            self.progress.complain(error)
+            return None
+        self._track(job)
+        return job
+
+    def stop(self) -> None:
+        """End the run within a step, and drop what waits. The panel and the model stay usable."""
+        with self._lock:
+            waiting = len(self._jobs) - 1
+            for job in self._jobs:
+                job.stop()
+            self._stop.disabled = True
+            if waiting > 0:
+                self._queue.value = f"{waiting} waiting, dropped"
+
+    def use(self, picture: Picture) -> None:
+        """Put the settings of a picture into the panel."""
+        self.request = picture.request
+
+    def close(self) -> None:
+        """Stop, and take the panel away."""
+        self.stop()
+        super().close()
+
+    def __repr__(self) -> str:
+        return f"Panel({self.model.name}, {self.form.request!r}, {len(self.results)} results)"
+
+    # -- building ----------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self._generate = widgets.Button(
+            description="Generate", button_style="primary", icon="play",
+            tooltip="Make the picture; pressed again, the next one waits its turn",
+        )  # fmt: skip
+        self._stop = widgets.Button(
+            description="Stop", icon="stop", disabled=True,
+            tooltip="End within a step, and drop what waits",
+        )  # fmt: skip
+        self._generate.on_click(lambda _: self.generate())
+        self._stop.on_click(lambda _: self.stop())
+        self._queue, self._plan, self._caption = widgets.HTML(), widgets.HTML(), widgets.HTML()
+        for line in (self._queue, self._plan, self._caption):
+            line.add_class("sdnb-quiet")
+        wrap = widgets.Layout(flex_flow="row wrap", align_items="center")
+        actions = widgets.HBox([self._generate, self._stop, self._queue], layout=wrap)
+        left = widgets.VBox(
+            [self.form, self._plan, actions, self.progress],
+            layout=widgets.Layout(flex="1 1 380px", min_width="300px"),
+        )
+        right = widgets.VBox(
+            [self.progress.picture, self._caption],
+            layout=widgets.Layout(flex="1 1 260px", min_width="260px", margin="0 0 0 12px"),
+        )
+        about = widgets.HTML(f"<b>{html.escape(self.model.name)}</b>{self._notes_of_model()}")
+        about.add_class("sdnb-quiet")
+        columns = widgets.Layout(flex_flow="row wrap", align_items="flex-start", width="100%")
+        self._rows = [about, widgets.HBox([left, right], layout=columns)]
+        self._edited()
+
+    def _notes_of_model(self) -> str:
+        s = self.model.settings
+        notes = "".join(f"<div>&#9432; {html.escape(note)}</div>" for note in self.model.notes)
+        return f" · {s.width} × {s.height} · {html.escape(str(self.model.device))}{notes}"
+
+    # -- before a run ------------------------------------------------------------------------
+
+    def _edited(self) -> None:
+        """A control was moved: nothing runs, but what can be said now is said."""
+
+    def _offered(self, saved: Saved) -> None:
+        """A picture brought its settings."""
+        keep = self.form.request.image
+        self.request = saved.request if saved.request.image else saved.request.but(image=keep)
+        self._say(*saved.notes, f"Settings of a picture made by {saved.version or 'another tool'}.")
+
+    def _checked(self) -> Request:
+        """The request with nothing left open. Raises ValueError for what cannot run."""
+        request = self.form.request
+        for words in (request.prompt, request.negative):
+            prompt.parse(words)
+        if self.kind in ("img2img", "inpaint") and request.image is None:
+            raise ValueError("There is no picture yet: give one above, or send one from the gallery.")
+        if self.kind == "inpaint" and request.mask is None:
+            raise ValueError("Nothing is painted yet: paint over what should be made anew.")
+        return request.resolved(self.model.settings)
+
+    # -- during a run, in its own thread --------------------------------------------------------
+
+    def _watch(self, job: Job) -> None:
+        self._track(job)
+        if job.progress is not None or job.state not in (STOPPED, WAITING):
+            self.progress.watch(job)
+        if job.state == DONE and job.result is not None:
+            self._take(job.result)
+
+    def _track(self, job: Job) -> None:
+        """Keep the list of what runs and waits, and the buttons that speak of it."""
+        with self._lock:
+            if job.ended:
+                self._jobs = [each for each in self._jobs if each is not job]
+            elif job not in self._jobs:
+                self._jobs = [*self._jobs, job]
+            else:
+                return
+            waiting = max(0, len(self._jobs) - 1)
+            self._generate.description = "Queue another" if self._jobs else "Generate"
+            self._stop.disabled = not any(not each.stopping for each in self._jobs)
+            self._queue.value = f"{waiting} waiting" if waiting else ""
+
+    def _take(self, result: Result) -> None:
+        with self._lock:
+            self._last = result
+            self._made = [r for r in self._made if r() is not None] + [weakref.ref(result)]
+        self.gallery.add(result)
+        self.form.seed.made_with(result.request.seed or 0)
+        self.progress.show(images.sheet(list(result.images)))
+        self._say(repr(result), *result.notes)
+
+    def _say(self, *lines: str) -> None:
+        self._caption.value = "".join(f"<div>{html.escape(line)}</div>" for line in lines)

@@ -1,0 +1,114 @@
+"""The control of a picture: upload it, see it small, take it out again."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from typing import Any
+
+import ipywidgets as widgets
+
+from sdnb import images
+from sdnb.images import Saved
+from sdnb.widgets.controls import Changed, Control
+from sdnb.widgets.fields import Field
+from sdnb.widgets.progress import jpeg
+
+_SIDE = 192  # pixels of what is shown
+
+
+class Upload(widgets.FileUpload):  # type: ignore[misc]
+    """A button that takes one picture and gives its bytes to `act`; nothing stays in the widget."""
+
+    def __init__(self, words: str, tooltip: str, act: Callable[[bytes, str], None]) -> None:
+        super().__init__(
+            accept="image/*", multiple=False, description=words, tooltip=tooltip,
+            layout=widgets.Layout(width="auto"),
+        )  # fmt: skip
+        self._act = act
+        self.observe(self._came, "value")
+
+    def _came(self, change: dict[str, Any]) -> None:
+        for file in change["new"]:
+            content, name = bytes(file["content"]), str(file["name"])
+            self.value = ()  # a picture would otherwise stay in the widget's state
+            self._act(content, name)
+
+
+class PictureBox(Control):
+    """PNG bytes, or None. `offer` is called with the request that an uploaded picture carries."""
+
+    def __init__(
+        self, field: Field, changed: Changed, offer: Callable[[Saved], None] | None = None
+    ) -> None:
+        super().__init__(field, changed)
+        self._offer = offer
+        self._carried: Saved | None = None
+        self._upload = Upload(f"{field.label}…", field.help, self.take)
+        self._remove = widgets.Button(
+            icon="times", tooltip=f"{field.label}: take it out", layout=widgets.Layout(display="none")
+        )
+        self._remove.add_class("sdnb-icon")
+        self._remove.on_click(lambda _: self._removed())
+        self._use = widgets.Button(
+            description="use its settings", tooltip="Put the settings that this picture was made "
+            "with into the panel", layout=widgets.Layout(width="auto", display="none"),
+        )  # fmt: skip
+        self._use.on_click(lambda _: self._used())
+        self._said = widgets.HTML()
+        self._said.add_class("sdnb-quiet")
+        self._image = widgets.Image(format="jpeg", layout=widgets.Layout(display="none"))
+        row = widgets.HBox(
+            [self._upload, self._remove, self._use, self._said],
+            layout=widgets.Layout(align_items="center", flex_flow="row wrap"),
+        )
+        self.widget = widgets.VBox([row, self._image])
+
+    def take(self, data: bytes, name: str = "") -> None:
+        """A picture's file, as a person gives it. What cannot be read is said in the box."""
+        try:
+            png = images.picture(data)
+        except (ValueError, TypeError, OSError) as error:
+            self._say(f"{name or 'The file'}: {error}", wrong=True)
+            return
+        self.value = png
+        self._carried = _carried(data)
+        offered = self._carried is not None and self._offer is not None
+        self._use.layout.display = "" if offered else "none"
+        w, h = images.open(png).size
+        self._say(f"{name} {w} x {h}" + (" · it carries its settings" if offered else ""))
+        self._changed()
+
+    def _removed(self) -> None:
+        self.value = None
+        self._changed()
+
+    def _used(self) -> None:
+        if self._carried is not None and self._offer is not None:
+            self._offer(self._carried)
+
+    def _say(self, words: str, wrong: bool = False) -> None:
+        form = '<span class="sdnb-warn" role="alert">{}</span>' if wrong else "{}"
+        self._said.value = form.format(html.escape(words))
+
+    def _show(self) -> None:
+        self._carried = None
+        self._use.layout.display = "none"
+        has = self._value is not None
+        self._remove.layout.display = "" if has else "none"
+        self._image.layout.display = "" if has else "none"
+        self._say("")
+        if has:
+            picture = images.open(self._value)
+            scale = min(1, _SIDE / max(picture.size))
+            self._image.layout.width = f"{max(1, round(picture.width * scale))}px"
+            self._image.value = jpeg(picture, _SIDE)
+            self._say("{} x {}".format(*picture.size))
+
+
+def _carried(data: bytes) -> Saved | None:
+    """What the picture says of itself, if it says something that can be used."""
+    try:
+        return images.inspect(data)
+    except (ValueError, TypeError, OSError):  # most pictures carry nothing
+        return None

@@ -1,0 +1,207 @@
+"""How far a run is: a bar, a line, a preview of the picture as it is guessed now, and what failed.
+
+All of it is written by the thread that runs the job, at most a few times a second: a browser keeps
+up, and the run pays less than 3 % for it.
+"""
+
+from __future__ import annotations
+
+import html
+import time
+from collections.abc import Callable
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as widgets
+
+from sdnb.executor import FAILED, STOPPED, WAITING, Job
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from sdnb.progress import Progress
+
+Preview = Callable[[Any], "Image.Image"]  # a latent [b, 4, h/8, w/8] to a small picture
+
+_BAR_EVERY = 0.1  # seconds between two looks of the bar
+_PREVIEW_EVERY = 0.25  # seconds between two previews, at least
+_PREVIEW_SHARE = 0.02  # of the time that a run may spend on previews
+_PREVIEW_SIDE = 256  # pixels of a preview's JPEG; it is shown as large as the picture will be
+_SHOWN_SIDE = 640  # pixels
+
+
+def jpeg(image: Image.Image, side: int | None = None, quality: int = 85) -> bytes:
+    """JPEG bytes, no side longer than `side`: what travels to a browser, never what is saved."""
+    if side is not None and max(image.size) > side:
+        scale = side / max(image.size)
+        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        image = image.resize(size)
+    buffer = BytesIO()
+    image.convert("RGB").save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def left(progress: Progress) -> str:
+    """ "step 7 of 25 · 3.2 s · about 8 s left"."""
+    step, total, seconds = progress.step, progress.total, progress.seconds
+    words = [f"step {step} of {total}", f"{seconds:.1f} s"]
+    if 0 < step < total:
+        words.append(f"about {_time(seconds / step * (total - step))} left")
+    return " · ".join(words)
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+class Throttle:
+    """True now and then: not more often than `every`, nor for more than `share` of the time."""
+
+    def __init__(
+        self, every: float, share: float = 1.0, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._every, self._share, self._clock = every, share, clock
+        self._next = -float("inf")
+
+    def due(self) -> bool:
+        return self._clock() >= self._next
+
+    def spent(self, began: float) -> None:
+        """Work that was due has been done since `began`; wait in proportion to what it cost."""
+        now = self._clock()
+        self._next = now + max(self._every, (now - began) / self._share)
+
+    def now(self) -> float:
+        return self._clock()
+
+
+class ProgressView(widgets.VBox):  # type: ignore[misc]
+    """Bar and line of one job after the other; `watch` is what an executor calls.
+
+    `picture` shows the preview, then the result; whoever owns the view lays it out.
+    """
+
+    def __init__(self, preview: Preview | None = None) -> None:
+        self._preview_of = preview
+        self._bar = widgets.FloatProgress(
+            max=1.0, layout=widgets.Layout(width="260px"), bar_style=""
+        )
+        self._line = widgets.HTML()
+        self._line.add_class("sdnb-quiet")
+        self.picture = widgets.Image(format="jpeg", layout=widgets.Layout(display="none"))
+        self.picture.add_class("sdnb-picture")
+        self._problem = widgets.HTML(layout=widgets.Layout(display="none"))
+        row = widgets.HBox([self._bar, self._line], layout=widgets.Layout(align_items="center"))
+        super().__init__([row, self._problem])
+        self._bars = Throttle(_BAR_EVERY)
+        self._previews = Throttle(_PREVIEW_EVERY, _PREVIEW_SHARE)
+        self.previews = 0  # how many were sent, and what they cost: `sdnb bench widgets` asks
+        self.preview_seconds = 0.0
+        self.preview_bytes = 0
+        self.clear()
+
+    @property
+    def line(self) -> str:
+        """The line as text."""
+        return html.unescape(self._line.value)
+
+    @property
+    def problem(self) -> str:
+        """The HTML of the last failure; "" when there was none."""
+        return self._problem.value
+
+    def clear(self) -> None:
+        """As before the first job."""
+        self._bar.value, self._bar.bar_style = 0.0, ""
+        self._bar.layout.visibility = "hidden"
+        self._line.value = ""
+        self.forget_problem()
+        self.picture.layout.display = "none"
+
+    def watch(self, job: Job) -> None:
+        """Show where this job is."""
+        if job.ended:
+            self._finish(job)
+        elif job.progress is None:
+            self._begin(job)
+        else:
+            self._step(job, job.progress)
+
+    def say(self, words: str) -> None:
+        """A line of the owner's."""
+        self._line.value = html.escape(words)
+
+    def complain(self, error: BaseException, trace: str = "") -> None:
+        """An error in its own words, and the traceback for who asks for it."""
+        words = html.escape(str(error) or type(error).__name__)
+        more = html.escape(trace)
+        details = f"<details><summary>Traceback</summary><pre>{more}</pre></details>"
+        self._problem.value = (
+            f'<div class="sdnb-error" role="alert"><b>{type(error).__name__}</b><br>{words}'
+            f"{details if trace else ''}</div>"
+        )
+        self._problem.layout.display = ""
+
+    def forget_problem(self) -> None:
+        """The next attempt begins."""
+        self._problem.value = ""
+        self._problem.layout.display = "none"
+
+    def _begin(self, job: Job) -> None:
+        self.forget_problem()
+        self._bar.value, self._bar.bar_style = 0.0, ""
+        self._bar.layout.visibility = "visible"
+        self.say("waiting" if job.state == WAITING else "preparing")
+
+    def _step(self, job: Job, progress: Progress) -> None:
+        if self._bars.due():
+            began = self._bars.now()
+            self._bar.value = progress.step / max(progress.total, 1)
+            self.say("stopping after this step" if job.stopping else left(progress))
+            self._bars.spent(began)
+        if progress.latent is not None and self._preview_of is not None and self._previews.due():
+            self._show_preview(progress.latent)
+
+    def _show_preview(self, latent: Any) -> None:
+        assert self._preview_of is not None
+        asked = self._previews.now()
+        small = self._preview_of(latent)  # on a card it waits for the step, which is no cost
+        began = self._previews.now()
+        full = (small.width * 8, small.height * 8)
+        scale = _PREVIEW_SIDE / max(small.size)
+        size = (max(1, round(small.width * scale)), max(1, round(small.height * scale)))
+        data = jpeg(small.resize(size))
+        self._put(data, full)
+        self._previews.spent(began)
+        self.previews += 1
+        self.preview_bytes += len(data)
+        self.preview_seconds += self._previews.now() - asked
+
+    def _finish(self, job: Job) -> None:
+        progress = job.progress
+        share = progress.step / max(progress.total, 1) if progress else 0.0
+        if job.state == FAILED and job.error is not None:
+            self._bar.value, self._bar.bar_style = share, "danger"
+            self.say("failed" + (f" at step {progress.step} of {progress.total}" if progress else ""))
+            self.complain(job.error, job.traceback)
+        elif job.state == STOPPED:
+            self._bar.value, self._bar.bar_style = share, "warning"
+            at = f"at step {progress.step} of {progress.total}" if progress else "before it began"
+            self.say(f"stopped {at}")
+        else:
+            self._bar.value, self._bar.bar_style = 1.0, "success"
+            self.say(f"{job.result.seconds:.1f} s" if job.result else "")
+
+    def show(self, image: Image.Image) -> None:
+        """A finished picture, in place of the preview."""
+        self._put(jpeg(image, _SHOWN_SIDE, 90), image.size)
+
+    def _put(self, data: bytes, size: tuple[int, int]) -> None:
+        width = f"{round(size[0] * min(1, _SHOWN_SIDE / max(size)))}px"
+        if self.picture.layout.width != width:
+            self.picture.layout.width = width
+        self.picture.value = data
+        if self.picture.layout.display:
+            self.picture.layout.display = ""

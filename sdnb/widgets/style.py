@@ -1,0 +1,58 @@
+"""The look of all widgets: one style sheet, in JupyterLab's own colours, light and dark."""
+
+from __future__ import annotations
+
+import ipywidgets as widgets
+
+# Every colour is the theme's; the second is for places that have no theme, such as voila.
+_CSS = """
+.sdnb { max-width: 1080px; color: var(--jp-ui-font-color1, #212121); }
+.sdnb .widget-label { min-width: 0; }
+.sdnb-calm { gap: 2px; }
+.sdnb-quiet, .sdnb-quiet * { color: var(--jp-ui-font-color2, #616161); font-size: 12px;
+  line-height: 1.5; }
+.sdnb-open .widget-readout, .sdnb-open input, .sdnb-open select { opacity: .62;
+  font-style: italic; }
+.sdnb button.sdnb-icon { width: 32px; padding: 0; flex: 0 0 auto; }
+.sdnb button:focus-visible, .sdnb [tabindex]:focus-visible, .sdnb input:focus-visible {
+  outline: 2px solid var(--jp-brand-color1, #1976d2); outline-offset: 1px; }
+.sdnb-chips { display: flex; flex-wrap: wrap; gap: 4px; align-items: center; padding: 2px 0;
+  font-size: 12px; line-height: 1.5; }
+.sdnb-chip { border-radius: 4px; padding: 0 6px; border-left: 4px solid var(--c);
+  background: var(--jp-layout-color2, #eee); white-space: pre-wrap; overflow-wrap: anywhere; }
+.sdnb-chip b { font-variant-numeric: tabular-nums; }
+.sdnb-chip del { color: var(--jp-error-color1, #d32f2f); }
+.sdnb-warn { border-left: 4px solid var(--jp-warn-color1, #ef6c00); padding: 2px 8px; margin: 2px 0;
+  font-size: 12px; line-height: 1.5; background: var(--jp-layout-color2, #eee); }
+.sdnb-error { border-left: 4px solid var(--jp-error-color1, #d32f2f); padding: 6px 10px;
+  margin: 4px 0; line-height: 1.5; background: var(--jp-layout-color2, #eee); }
+.sdnb-error pre { overflow-x: auto; font-size: 11px; max-height: 260px; }
+.sdnb img { image-rendering: auto; }
+.sdnb-picture img, img.sdnb-picture { max-width: 100%; height: auto; object-fit: contain; }
+.sdnb-preview { opacity: .92; }
+.sdnb button.sdnb-thumb { width: 100px; height: 100px; margin: 2px; background-size: contain;
+  background-repeat: no-repeat; background-position: center;
+  background-color: var(--jp-layout-color2, #eee); position: relative; overflow: hidden; }
+.sdnb button.sdnb-thumb.sdnb-chosen { outline: 3px solid var(--jp-brand-color1, #1976d2); }
+.sdnb button.sdnb-thumb.sdnb-kept::after { content: "\\2605"; position: absolute; right: 4px;
+  top: 0; color: #ffc107; text-shadow: 0 0 3px #000; font-size: 16px; }
+.sdnb-compare { position: relative; display: inline-block; max-width: 100%; --at: 50%; }
+.sdnb-compare img { display: block; max-width: 100%; }
+.sdnb-compare img + img { position: absolute; inset: 0; width: 100%; height: 100%;
+  clip-path: inset(0 0 0 var(--at)); }
+.sdnb-compare::after { content: ""; position: absolute; top: 0; bottom: 28px; left: var(--at);
+  width: 2px; background: #fff; box-shadow: 0 0 3px #000; pointer-events: none; }
+.sdnb-compare input { width: 100%; height: 24px; margin: 4px 0 0; }
+.sdnb-code { width: 100%; min-height: 88px; font: 12px var(--jp-code-font-family, monospace);
+  color: inherit; background: var(--jp-layout-color2, #eee); border: 1px solid
+  var(--jp-border-color2, #bbb); }
+.sdnb-settings { font-size: 12px; line-height: 1.6; border-collapse: collapse; }
+.sdnb-settings th { text-align: left; padding-right: 12px; font-weight: 600;
+  vertical-align: top; white-space: nowrap; }
+.sdnb-settings td { overflow-wrap: anywhere; }
+"""
+
+
+def sheet() -> widgets.HTML:
+    """The style sheet as a widget of no height: a child of each widget that is shown alone."""
+    return widgets.HTML(f"<style>{_CSS}</style>", layout=widgets.Layout(display="none"))
