@@ -1,0 +1,1 @@
+"""Panels and editors for a notebook: what people touch. No torch here."""
