@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from sdnb.request import Request
     from sdnb.result import Result
     from sdnb.verbs import img2img, inpaint, txt2img, upscale
+    from sdnb.widgets.mask import MaskEditor
 
 __version__ = "0.1.0"
 
-# Where each public name lives. `sweep` (grid) and `Panel`, `MaskEditor`, `studio` (widgets) get
-# their lines here when their modules come.
+# Where each public name lives. `sweep` (grid) and `Panel`, `studio` (widgets) get their lines here
+# when their modules come.
 _HOMES = {
+    "MaskEditor": "sdnb.widgets.mask",
     "Request": "sdnb.request",
     "Result": "sdnb.result",
     "generate": "sdnb.pipeline",
@@ -40,6 +42,7 @@ _HOMES = {
 _MODULES = ("diffusion", "images", "prompt", "request")
 
 __all__ = [
+    "MaskEditor",
     "Request",
     "Result",
     "generate",

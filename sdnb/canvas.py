@@ -97,7 +97,7 @@ def fit(request: Request) -> tuple[Canvas | None, list[str]]:
     picture, fitted = _fitted(picture, size, Image.Resampling.LANCZOS)
     if mask is not None:
         mask, _ = _fitted(mask, size, Image.Resampling.BILINEAR)
-        mask, swallowed = _feathered(mask, request.feather)
+        mask, swallowed = feathered(mask, request.feather)
         mask_notes += swallowed
     crop = original if _rounded_up(original) == size else size
     return Canvas(picture, mask, crop, request.content), notes + fitted + mask_notes
@@ -234,7 +234,7 @@ def _mask(request: Request, picture_size: tuple[int, int]) -> tuple[Image.Image 
     return mask, notes
 
 
-def _feathered(mask: Image.Image, radius: float) -> tuple[Image.Image, list[str]]:
+def feathered(mask: Image.Image, radius: float) -> tuple[Image.Image, list[str]]:
     """Fade the mask over `radius` pixels on its white side only: black is kept whatever the
     feather.
     """

@@ -1,0 +1,202 @@
+"""The strokes of a mask in their order, with undo and redo, and the mask they make."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sdnb import images
+from sdnb.widgets.strokes import (
+    NOWHERE,
+    Box,
+    Brush,
+    Clear,
+    Cover,
+    Imported,
+    Invert,
+    Point,
+    Size,
+    Stroke,
+    covered,
+    empty,
+    segment,
+    union,
+)
+
+
+@dataclass(frozen=True)
+class _Done:
+    """A stroke, and what was under it: a box of pixels, packed (a few KB of a large mask)."""
+
+    stroke: Stroke
+    box: Box
+    before: bytes
+
+
+class History:
+    """A mask that knows how it was made. Every method that changes it says where: a box.
+
+    A brush being drawn is part of the mask from its first point on; it becomes one stroke when it
+    ends.
+    """
+
+    def __init__(self, size: Size) -> None:
+        self.size = size
+        self._pixels: NDArray[np.uint8] = np.zeros((size[1], size[0]), np.uint8)  # [h, w]
+        self._done: list[_Done] = []
+        self._undone: list[Stroke] = []
+        self._open: Brush | None = None
+        self._points: list[Point] = []
+        self._dirty: Box = NOWHERE
+        self._before: NDArray[np.uint8] = self._pixels
+
+    @property
+    def strokes(self) -> tuple[Stroke, ...]:
+        """What made the mask, in order; what was undone is not in it."""
+        return tuple(done.stroke for done in self._done)
+
+    @property
+    def mask(self) -> Image.Image:
+        """The mask now: L, 255 is made anew."""
+        return Image.fromarray(self._pixels.copy())
+
+    def part(self, box: Box) -> Image.Image:
+        """The mask inside a box."""
+        return Image.fromarray(self._pixels[box[1] : box[3], box[0] : box[2]].copy())
+
+    @property
+    def white(self) -> float:
+        """How much of the picture is white: 0 to 1, grey in part."""
+        return float(self._pixels.mean()) / 255
+
+    @property
+    def drawing(self) -> bool:
+        """Whether a brush is down."""
+        return self._open is not None
+
+    @property
+    def can_undo(self) -> bool:
+        return bool(self._done)
+
+    @property
+    def can_redo(self) -> bool:
+        return bool(self._undone)
+
+    def apply(self, stroke: Stroke) -> Box:
+        """Add a stroke; what was undone cannot be redone any more.
+
+        Raises ValueError for an imported mask of another size; nothing has changed then.
+        """
+        self.finish()
+        box = self._push(stroke)
+        self._undone.clear()
+        return box
+
+    def undo(self) -> Box:
+        """Take the last stroke back, or the one being drawn; `NOWHERE` if there is none."""
+        if self._open is not None:
+            return self.abandon()
+        if not self._done:
+            return NOWHERE
+        done = self._done.pop()
+        self._undone.append(done.stroke)
+        left, top, right, bottom = done.box
+        if isinstance(done.stroke, Invert):
+            self._pixels = ~self._pixels
+        else:
+            pixels = np.frombuffer(zlib.decompress(done.before), np.uint8)
+            self._pixels[top:bottom, left:right] = pixels.reshape(bottom - top, right - left)
+        return done.box
+
+    def redo(self) -> Box:
+        """Put back what was undone last; `NOWHERE` if there is nothing."""
+        self.finish()
+        return self._push(self._undone.pop()) if self._undone else NOWHERE
+
+    # -- a brush being drawn ------------------------------------------------------------------
+
+    def begin(self, point: Point, size: float, white: bool = True) -> Box:
+        """Put the brush down."""
+        self.finish()
+        self._open, self._points = Brush((), size, white), [point]
+        self._before = self._pixels.copy()
+        self._dirty = NOWHERE
+        return self._fill(segment(point, point, size, self.size), white)
+
+    def extend(self, point: Point) -> Box:
+        """Draw on to a point; where no brush is down nothing happens."""
+        if self._open is None:
+            return NOWHERE
+        start, brush = self._points[-1], self._open
+        self._points.append(point)
+        return self._fill(segment(start, point, brush.size, self.size), brush.white)
+
+    def finish(self) -> None:
+        """Lift the brush: what was drawn becomes a stroke, if it touched the picture."""
+        if self._open is None:
+            return
+        stroke = Brush(tuple(self._points), self._open.size, self._open.white)
+        self._open = None
+        if not empty(self._dirty):
+            self._done.append(self._remember(stroke, self._dirty, self._before))
+            self._undone.clear()
+        self._before = self._pixels
+
+    def abandon(self) -> Box:
+        """Take back the brush that is down as if it had never been."""
+        if self._open is None:
+            return NOWHERE
+        self._open, self._pixels = None, self._before
+        return self._dirty
+
+    # -- pixels -------------------------------------------------------------------------------
+
+    def _push(self, stroke: Stroke) -> Box:
+        whole = (0, 0, *self.size)
+        if isinstance(stroke, Invert):
+            self._done.append(_Done(stroke, whole, b""))
+            self._pixels = ~self._pixels
+            return whole
+        if isinstance(stroke, (Clear, Imported)):
+            pixels = self._whole(stroke)
+            self._done.append(self._remember(stroke, whole, self._pixels))
+            self._pixels = pixels
+            return whole
+        cover = covered(stroke, self.size)
+        self._done.append(self._remember(stroke, cover[0], self._pixels))
+        return self._fill(cover, stroke.white)
+
+    def _whole(self, stroke: Clear | Imported) -> NDArray[np.uint8]:
+        if isinstance(stroke, Clear):
+            return np.zeros_like(self._pixels)
+        mask = images.open(stroke.png).convert("L")
+        if mask.size != self.size:
+            raise ValueError(
+                f"a mask of {mask.width}x{mask.height} for a picture of {self.size[0]}x"
+                f"{self.size[1]}: strokes.imported(source, size) resizes it"
+            )
+        return np.array(mask)
+
+    def _fill(self, cover: Cover, white: bool) -> Box:
+        box, inside = cover
+        self._pixels[box[1] : box[3], box[0] : box[2]][inside] = 255 if white else 0
+        self._dirty = union(self._dirty, box)
+        return box
+
+    @staticmethod
+    def _remember(stroke: Stroke, box: Box, pixels: NDArray[np.uint8]) -> _Done:
+        part = pixels[box[1] : box[3], box[0] : box[2]]
+        return _Done(stroke, box, zlib.compress(part.tobytes(), 1))
+
+
+def rasterise(strokes: Iterable[Stroke], size: Size) -> Image.Image:
+    """The mask (L) that these strokes make on a picture of this size."""
+    history = History(size)
+    for stroke in strokes:
+        history.apply(stroke)
+    return history.mask

@@ -1,0 +1,347 @@
+"""The mask editor: a picture, and above it what is to be made anew, painted by hand.
+
+    editor = sdnb.MaskEditor(result)
+    editor                                             # draw
+    sdnb.inpaint(model, "a castle", image=editor.image, mask=editor.mask, feather=editor.feather)
+
+The mask is strokes in Python; the browser only shows it. So `editor.mask` is right at once, in the
+next cell too, and a page that is opened again shows it again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+import traitlets
+from PIL import Image
+
+from sdnb import checks, images
+from sdnb.request import RANGES, Request
+from sdnb.widgets import mask_style
+from sdnb.widgets.mask_gestures import TOOLS, Gestures
+from sdnb.widgets.mask_notice import MISSING, Fallback, Status
+from sdnb.widgets.mask_sheet import Sheet
+from sdnb.widgets.mask_toolbar import Toolbar
+from sdnb.widgets.strokes import Clear, Invert, Stroke, imported
+
+_STEP = 1.25  # by which [ and ] change the brush
+
+
+class MaskEditor(ipywidgets.VBox):
+    """A widget to draw a mask on a picture; it is a value: read `mask`, or assign to it.
+
+    `image` is anything `sdnb.images.picture` takes: a path, a PIL image, an array, bytes, a Result.
+    `width` is the most pixels of the page it takes, in width and height. Raises as that function.
+
+    `feather`, `invert` and `latent` (show the latent mask) can be set, and observed as traits;
+    `target` holds what else the request will have that changes the latent mask, such as width,
+    height and padding. `on_change(callback)` is called with the editor after each change.
+    """
+
+    tool = traitlets.Enum(TOOLS, "brush", help="What the pointer does.")
+    brush = traitlets.Float(40.0, help="The brush's diameter, in pixels of the picture.")
+    feather = traitlets.Float(0.0, help="Pixels over which the rim fades, as in a Request.")
+    invert = traitlets.Bool(False, help="Black is made anew, as in a Request.")
+    latent = traitlets.Bool(False, help="Show the latent mask.")
+    target = traitlets.Dict(help="Fields of the Request to come: width, height, padding.")
+
+    def __init__(self, image: images.Source, width: int = 700) -> None:
+        self._png = images.picture(image)
+        picture = images.open(self._png)
+        width = checks.whole("width", width, 64, 4096)
+        self._callbacks: list[Callable[[MaskEditor], object]] = []
+        self._sheet = Sheet(picture.convert("RGB"), width, self._changed)
+        self._bar = Toolbar(_largest(picture), "A" in picture.getbands())
+        self._gestures = Gestures(self._sheet, self._actions())
+        self._status = Status()
+        self._fallback = Fallback(self._sheet, self._guarded(self._uploaded))
+        self._stage = ipywidgets.Box()
+        self._stage.add_class("sdnb-stage")
+        style = ipywidgets.HTML(f"<style>{mask_style.CSS}</style>", layout={"display": "none"})
+        below = ipywidgets.HBox([self._status, self._bar.files])
+        below.add_class("sdnb-below")
+        super().__init__([style, self._bar, self._stage, self._fallback, below], _view_count=0)
+        self.add_class("sdnb-mask")
+        self._connect()
+        self._equip()
+        self.brush = max(1.0, round(max(picture.size) / 12))
+
+    # -- a value ------------------------------------------------------------------------------
+
+    @property
+    def mask(self) -> Image.Image:
+        """What is drawn: L, of the picture's size; white (255) is made anew. Neither `feather` nor
+        `invert` is in it: a request applies them.
+
+        Assigning takes anything `sdnb.images.mask` takes (another size is resized, and said), or
+        None for an empty one, and can be undone.
+        """
+        with self._sheet.lock:
+            return self._sheet.history.mask
+
+    @mask.setter
+    def mask(self, source: images.Source | None) -> None:
+        if source is None:
+            self._sheet.apply(Clear())
+            return
+        stroke, said = imported(source, self._sheet.picture.size)
+        self._sheet.apply(stroke)
+        self._tell(said)
+
+    @property
+    def image(self) -> Image.Image:
+        """The picture below, RGB or RGBA.
+
+        Assigning another of the same size keeps the mask; of another size starts an empty one.
+        """
+        return images.open(self._png)
+
+    @image.setter
+    def image(self, source: images.Source) -> None:
+        png = images.picture(source)
+        picture = images.open(png)
+        lost = bool(self._sheet.history.strokes)
+        self._gestures.cancel()
+        self._png = png
+        self._bar.buttons["alpha"].layout.display = None if "A" in picture.getbands() else "none"
+        self._bar.size.max = _largest(picture)
+        if not self._sheet.change(picture.convert("RGB")) and lost:
+            self._tell("The picture has another size: the mask was cleared.")
+
+    @property
+    def strokes(self) -> tuple[Stroke, ...]:
+        """What the mask is made of, in order: `sdnb.widgets.strokes`."""
+        return self._sheet.history.strokes
+
+    def draw(self, stroke: Stroke) -> None:
+        """Add a stroke, such as `Rectangle((8, 8), (64, 64))`, as if it were drawn by hand."""
+        self._sheet.apply(stroke)
+
+    def undo(self) -> None:
+        """Take the last stroke back; of none, nothing happens."""
+        self._sheet.undo()
+
+    def redo(self) -> None:
+        """Put back what was undone last."""
+        self._sheet.redo()
+
+    def clear(self) -> None:
+        """Make the mask black: all is kept. Can be undone."""
+        self._sheet.apply(Clear())
+
+    def use_alpha(self, source: images.Source | None = None) -> None:
+        """Take what is transparent in a picture, the editor's own if none is given, as the mask.
+
+        Raises ValueError for a picture without transparency.
+        """
+        png = self._png if source is None else images.picture(source)
+        picture = images.open(png)
+        if "A" not in picture.getbands():
+            raise ValueError(
+                "the picture has no transparency, so there is no mask in it; draw one, or assign a "
+                "black and white picture to editor.mask"
+            )
+        holes = picture.getchannel("A").point(lambda value: 255 - value)
+        stroke, said = imported(holes, self._sheet.picture.size)
+        self._sheet.apply(stroke)
+        self._tell(said)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the mask as a PNG; a file of that name is replaced. Raises OSError as the system.
+
+        Raises ValueError for a name that does not end in .png.
+        """
+        target = Path(path).expanduser()
+        if target.suffix.lower() != ".png":
+            raise ValueError(f"path={str(target)!r} does not end in .png: a mask is saved as a PNG")
+        self.mask.save(target)
+        return target
+
+    def on_change(self, callback: Callable[[MaskEditor], object], remove: bool = False) -> None:
+        """Call `callback(editor)` after each stroke and each change of picture, feather, invert."""
+        if remove:
+            self._callbacks.remove(callback)
+        else:
+            self._callbacks.append(callback)
+
+    def close(self) -> None:
+        """Free the browser's part too."""
+        if self._sheet.surface is not None:
+            self._sheet.surface.close()
+        super().close()
+
+    def __repr__(self) -> str:
+        """Short, and without pictures."""
+        width, height = self._sheet.picture.size
+        return (
+            f"MaskEditor({width}x{height}, {self._sheet.history.white:.1%} white, "
+            f"{len(self.strokes)} strokes)"
+        )
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _actions(self) -> dict[str, Callable[[], None]]:
+        """What buttons and keys do."""
+        return {
+            **{tool: partial(setattr, self, "tool", tool) for tool in TOOLS},
+            "undo": self.undo,
+            "redo": self.redo,
+            "clear": self.clear,
+            "invert": lambda: self._sheet.apply(Invert()),
+            "smaller": lambda: self._resize(1 / _STEP),
+            "larger": lambda: self._resize(_STEP),
+            "closer": lambda: self._gestures.zoom(1.5),
+            "farther": lambda: self._gestures.zoom(1 / 1.5),
+            "whole": self._sheet.whole,
+            "latent": lambda: setattr(self, "latent", not self.latent),
+            "alpha": self.use_alpha,
+            "export": lambda: self._status.offer(images.mask(self.mask)),
+            "leave": lambda: self._bar.tools[self.tool].focus(),
+            "on": self._bar.upload.focus,
+            "back": self._bar.latent.focus,
+        }
+
+    def _connect(self) -> None:
+        bar, actions = self._bar, self._actions()
+        for name in bar.buttons:
+            bar.on(name, self._guarded(actions[name]))
+        for name, toggle in bar.tools.items():
+            toggle.observe(self._guarded(partial(self._chosen, name)), "value")
+        bar.upload.observe(self._guarded(lambda _: self._uploaded(bar.upload)), "value")
+        bar.latent.observe(self._guarded(lambda c: setattr(self, "latent", c.new)), "value")
+        bar.size.observe(self._guarded(lambda c: self._sized(c.new)), "value")
+        bar.feather.observe(self._guarded(lambda c: setattr(self, "feather", c.new)), "value")
+        self.observe(lambda change: self._fallback.shown(change.new or 0), "_view_count")
+        bar.show_tool(self.tool)
+        self._tell()
+
+    def _equip(self) -> None:
+        """The canvas, where ipycanvas is installed."""
+        try:
+            from sdnb.widgets.mask_surface import Surface
+        except ImportError:
+            self._bar.drawable(possible=False)
+            self._fallback.appear(MISSING)
+            return
+        surface = Surface(self._sheet.picture, self._sheet.page, self._sheet.view.canvas)
+        self._sheet.surface = surface
+        self._stage.children = (surface.widget,)
+        hand, canvas = self._gestures, surface.widget
+        for listen, act in (
+            (canvas.on_mouse_down, hand.down), (canvas.on_mouse_move, hand.move),
+            (canvas.on_mouse_up, hand.up), (canvas.on_mouse_out, hand.out),
+            (canvas.on_mouse_wheel, hand.wheel), (canvas.on_touch_start, hand.touch_start),
+            (canvas.on_touch_move, hand.touch_move), (canvas.on_touch_end, hand.touch_end),
+            (canvas.on_touch_cancel, hand.touch_end), (canvas.on_key_down, hand.key),
+            (canvas.on_client_ready, self._ready),
+        ):  # fmt: skip
+            listen(self._guarded(act))
+        surface.load()
+        self._sheet.redraw()
+
+    def _ready(self) -> None:
+        """A browser has the canvas, empty: the first time, after a reload, or a second browser."""
+        self._fallback.heard()
+        if self._sheet.surface is not None:
+            self._sheet.surface.load()
+        self._sheet.redraw()
+
+    def _guarded(self, act: Callable[..., object]) -> Callable[..., None]:
+        """A handler that draws in one message, and whose error is said where the user looks."""
+
+        def handler(*args: Any) -> None:
+            surface = self._sheet.surface
+            try:
+                with self._sheet.lock, surface.batch() if surface else nullcontext():
+                    act(*args)
+            except Exception as error:
+                self._tell(f"{type(error).__name__}: {error}", problem=True)
+                raise
+
+        return handler
+
+    def _chosen(self, tool: str, change: Any) -> None:
+        if change.new:
+            self.tool = tool
+        elif self.tool == tool:
+            self._bar.tools[tool].value = True  # one is always chosen
+
+    def _resize(self, factor: float) -> None:
+        size = max(self.brush * factor, self.brush + 1) if factor > 1 else self.brush * factor
+        self.brush = float(min(max(1, round(size)), self._bar.size.max))
+
+    def _sized(self, size: float) -> None:
+        if round(self.brush) != size:
+            self.brush = float(size)
+
+    def _uploaded(self, button: ipywidgets.FileUpload) -> None:
+        if button.value:
+            data = bytes(button.value[0]["content"])
+            button.value = ()  # the file does not stay in the widget
+            self.mask = data
+
+    @traitlets.observe("tool")
+    def _tool_changed(self, change: Any) -> None:
+        self._gestures.take(change.new)
+        self._bar.show_tool(change.new)
+        mark = self._stage.add_class if change.new == "pan" else self._stage.remove_class
+        mark("sdnb-pan")
+
+    @traitlets.validate("brush")
+    def _brush_checked(self, proposal: Any) -> float:
+        return checks.number("brush", proposal.value, 1, self._bar.size.max)
+
+    @traitlets.observe("brush")
+    def _brush_changed(self, change: Any) -> None:
+        self._gestures.size = change.new
+        self._bar.size.value = round(change.new)
+        self._gestures.hover()
+
+    @traitlets.validate("feather")
+    def _feather_checked(self, proposal: Any) -> float:
+        return checks.number("feather", proposal.value, *RANGES["feather"])
+
+    @traitlets.validate("target")
+    def _target_checked(self, proposal: Any) -> dict[str, Any]:
+        Request().but(**proposal.value)  # says what is wrong with a field
+        return dict(proposal.value)
+
+    @traitlets.observe("feather", "invert", "latent", "target")
+    def _seen_otherwise(self, change: Any) -> None:
+        with self._sheet.lock:
+            setattr(self._sheet, change.name, change.new)
+            self._sheet.problem = ""
+            self._bar.show_feather(self.feather)
+            self._bar.latent.value = self.latent
+            self._sheet.refresh((0, 0, *self._sheet.picture.size))
+        if change.name == "latent":
+            self._tell()
+        else:
+            self._changed()
+
+    def _changed(self) -> None:
+        """After each change that is complete."""
+        self._tell()
+        self._fallback.refresh()
+        for callback in tuple(self._callbacks):
+            callback(self)
+
+    def _tell(self, extra: str = "", problem: bool = False) -> None:
+        """The line below the picture, and which buttons can do something."""
+        self._bar.buttons["undo"].disabled = not self._sheet.history.can_undo
+        self._bar.buttons["redo"].disabled = not self._sheet.history.can_redo
+        if extra or not self._sheet.problem:
+            self._status.tell(self._sheet, extra, problem)
+        else:
+            self._status.tell(self._sheet, self._sheet.problem, problem=True)
+
+
+def _largest(picture: Image.Image) -> int:
+    """The largest brush for a picture."""
+    return max(2, min(1024, max(picture.size) // 2))

@@ -1,0 +1,237 @@
+"""What mouse, pen, finger and keyboard do on the canvas of the mask editor.
+
+The canvas says where, not which button; leaving it ends a stroke, because what happens outside is
+never heard of. Points come in pixels of the canvas.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from sdnb.widgets.mask_sheet import Sheet
+from sdnb.widgets.strokes import Point, Polygon, Rectangle
+
+TOOLS = ("brush", "eraser", "rectangle", "lasso", "pan")
+TOOL_KEYS = {"b": "brush", "e": "eraser", "r": "rectangle", "l": "lasso", "h": "pan"}
+_ARROWS = {"ArrowLeft": (-1, 0), "ArrowRight": (1, 0), "ArrowUp": (0, -1), "ArrowDown": (0, 1)}
+_STILL = 8.0  # canvas pixels: a lasso that has moved less is a click, the corner of a polygon
+_GRIP = 16.0  # canvas pixels around the first corner where a click closes the polygon
+_WHEEL = 1.2  # zoom a notch
+
+
+class Gestures:
+    """One hand on a sheet. `tool` and `size` (of the brush, picture pixels) are set from outside;
+    `actions` are called by key.
+    """
+
+    def __init__(self, sheet: Sheet, actions: dict[str, Callable[[], None]]) -> None:
+        self._sheet, self._actions = sheet, actions
+        self.tool, self.size = "brush", 40.0
+        self._at: Point = (sheet.view.canvas[0] / 2, sheet.view.canvas[1] / 2)
+        self._pressed = False
+        self._anchor: Point | None = None  # of a rectangle, in the picture
+        self._corners: list[Point] = []  # of a lasso or polygon, in the picture
+        self._travelled = 0.0
+        self._fingers: list[Point] = []
+
+    @property
+    def paints(self) -> bool:
+        """Whether what is drawn now becomes white: the brush marks what is made anew."""
+        return (self.tool != "eraser") != self._sheet.invert
+
+    def take(self, tool: str) -> None:
+        """Change the tool; a shape not finished is dropped."""
+        self.cancel()
+        self.tool = tool
+        self.hover()
+
+    # -- mouse and pen ------------------------------------------------------------------------
+
+    def down(self, x: float, y: float) -> None:
+        self._at, self._pressed = (x, y), True
+        point = self._sheet.view.to_picture(x, y)
+        if self.tool in ("brush", "eraser"):
+            self._sheet.begin(point, self.size, self.paints)
+            self.hover()
+        elif self.tool == "rectangle":
+            self._anchor = point
+        elif self.tool == "lasso":
+            self._corner(point)
+
+    def move(self, x: float, y: float) -> None:
+        before, self._at = self._at, (x, y)
+        point = self._sheet.view.to_picture(x, y)
+        if self.tool == "pan" and self._pressed:
+            self._sheet.look(self._sheet.view.panned(x - before[0], y - before[1]))
+        elif self.tool == "lasso" and self._pressed and self._corners:
+            self._travelled += math.dist(before, (x, y))
+            if self._travelled > _STILL and self._freehand:
+                self._corners.append(point)
+        elif self._sheet.history.drawing:
+            self._sheet.extend(point)
+        self.hover()
+
+    def up(self, x: float, y: float) -> None:
+        self._release(x, y)
+
+    def out(self, x: float, y: float) -> None:
+        """The hand left the canvas: as lifting it at the rim."""
+        if self._sheet.history.drawing:
+            self._sheet.extend(self._sheet.view.to_picture(x, y))
+        self._release(x, y)
+        if not self._corners and self._sheet.surface is not None:
+            self._sheet.surface.clear_top()
+
+    def _release(self, x: float, y: float) -> None:
+        self._at, self._pressed = (x, y), False
+        point = self._sheet.view.to_picture(x, y)
+        if self._sheet.history.drawing:
+            self._sheet.finish()
+        elif self._anchor is not None:
+            anchor, self._anchor = self._anchor, None
+            if anchor != point:
+                self._sheet.apply(Rectangle(anchor, point, self.paints))
+        elif self._freehand and self._travelled > _STILL:
+            self._close()
+        self.hover()
+
+    def wheel(self, _dx: float, dy: float) -> None:
+        """Zoom, the picture held fast under the pointer."""
+        if dy:
+            self._sheet.look(self._sheet.view.zoomed(_WHEEL ** (-1 if dy > 0 else 1), *self._at))
+            self.hover()
+
+    def zoom(self, factor: float) -> None:
+        """Zoom about the middle of the canvas."""
+        width, height = self._sheet.view.canvas
+        self._sheet.look(self._sheet.view.zoomed(factor, width / 2, height / 2))
+        self.hover()
+
+    # -- lasso and polygon --------------------------------------------------------------------
+
+    @property
+    def _freehand(self) -> bool:
+        """Whether this lasso began with this press: corners set by clicks come one a press."""
+        return bool(self._corners) and self._travelled >= 0
+
+    def _corner(self, point: Point) -> None:
+        if not self._corners:
+            self._corners, self._travelled = [point], 0.0
+            return
+        self._travelled = -math.inf  # a second press: a polygon of clicks
+        first = self._sheet.view.to_canvas(*self._corners[0])
+        if len(self._corners) > 2 and math.dist(first, self._at) <= _GRIP:
+            self._close()
+        else:
+            self._corners.append(point)
+
+    def _close(self) -> None:
+        corners, self._corners, self._travelled = tuple(self._corners), [], 0.0
+        if len(corners) > 2:
+            self._sheet.apply(Polygon(corners, self.paints))
+
+    # -- fingers ------------------------------------------------------------------------------
+
+    def touch_start(self, fingers: Sequence[Point]) -> None:
+        """One finger draws; two move and zoom the picture."""
+        if len(fingers) == 1:
+            self.down(*fingers[0])
+        else:
+            self.cancel()
+        self._fingers = list(fingers)
+
+    def touch_move(self, fingers: Sequence[Point]) -> None:
+        if len(fingers) == 1 and len(self._fingers) == 1:
+            self.move(*fingers[0])
+        elif len(fingers) == 2 and len(self._fingers) == 2:
+            self._pinch(self._fingers, fingers)
+        self._fingers = list(fingers)
+
+    def touch_end(self, fingers: Sequence[Point]) -> None:
+        if not fingers and len(self._fingers) == 1:
+            self._release(*self._at)
+        self._fingers = list(fingers) if fingers else []
+
+    def _pinch(self, before: Sequence[Point], now: Sequence[Point]) -> None:
+        (ax, ay), (bx, by) = _middle(before), _middle(now)
+        spread = math.dist(*now) / max(math.dist(*before), 1.0)
+        view = self._sheet.view.panned(bx - ax, by - ay)
+        self._sheet.look(view.zoomed(spread, bx, by))
+
+    # -- keys ---------------------------------------------------------------------------------
+
+    def key(self, key: str, shift: bool, ctrl: bool, meta: bool) -> None:
+        """A key on the canvas; those that are not listed do nothing."""
+        plain = key.lower() if len(key) == 1 else key
+        if ctrl or meta:
+            name = {"z": "redo" if shift else "undo", "y": "redo"}.get(plain)
+        elif plain == "Escape":
+            name = None if self.cancel() else "leave"
+        elif plain in TOOL_KEYS:
+            self._actions[TOOL_KEYS[plain]]()
+            return
+        elif plain in _ARROWS or plain in (" ", "Enter"):
+            self._by_key(plain)
+            return
+        else:
+            name = {
+                "[": "smaller", "]": "larger", "i": "invert", "Delete": "clear", "m": "latent",
+                "+": "closer", "=": "closer", "-": "farther", "0": "whole",
+                "Tab": "back" if shift else "on",
+            }.get(plain)  # fmt: skip
+        if name:
+            self._actions[name]()
+
+    def _by_key(self, key: str) -> None:
+        """Draw without a mouse: arrows move, Space presses or sets a corner, Enter ends a shape."""
+        if key in _ARROWS:
+            step = max(self.size / 4, 1.0) * self._sheet.view.scale
+            x, y = (at + sign * step for at, sign in zip(self._at, _ARROWS[key], strict=True))
+            width, height = self._sheet.view.canvas
+            self.move(min(max(x, 0.0), width), min(max(y, 0.0), height))
+        elif key == "Enter" and self._corners:
+            self._close()
+            self.hover()
+        elif self.tool == "rectangle" and self._anchor is not None:
+            self._release(*self._at)
+        elif self.tool != "pan":
+            self.down(*self._at)
+            if self.tool != "rectangle":
+                self._release(*self._at)
+
+    def cancel(self) -> bool:
+        """Drop what is not finished; whether there was anything."""
+        with self._sheet.lock:
+            brush = self._sheet.history.drawing
+            if brush:
+                self._sheet.undo()
+            dropped = brush or self._anchor is not None or bool(self._corners)
+            self._anchor, self._corners, self._pressed = None, [], False
+            self._travelled = 0.0
+        if dropped:
+            self.hover()
+        return dropped
+
+    # -- what is seen of it -------------------------------------------------------------------
+
+    def hover(self) -> None:
+        """Draw the cursor's ring, or the shape that is being drawn."""
+        surface, view = self._sheet.surface, self._sheet.view
+        if surface is None:
+            return
+        if self.tool in ("brush", "eraser"):
+            surface.ring(*self._at, self.size / 2 * view.scale)
+        elif self._anchor is not None:
+            (x0, y0), (x1, y1) = view.to_canvas(*self._anchor), self._at
+            surface.outline([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], closed=True)
+        elif self._corners:
+            line = [view.to_canvas(*corner) for corner in self._corners]
+            by_clicks = self._travelled <= _STILL
+            surface.outline([*line, self._at], closed=False, grip=_GRIP if by_clicks else 0)
+        else:
+            surface.clear_top()
+
+
+def _middle(points: Sequence[Point]) -> Point:
+    return (points[0][0] + points[1][0]) / 2, (points[0][1] + points[1][1]) / 2

@@ -1,0 +1,126 @@
+"""What the mask editor says: a line below the picture, and what to do where one cannot draw."""
+
+from __future__ import annotations
+
+import contextvars
+import html
+import threading
+from base64 import b64encode
+from collections.abc import Callable
+
+import ipywidgets
+
+from sdnb.widgets.mask_sheet import Sheet
+from sdnb.widgets.mask_toolbar import upload
+
+SILENT = 8.0  # seconds in which the browser's part of ipycanvas says that it is there
+MISSING = (
+    "The package ipycanvas, which one draws with, is not installed in this kernel: "
+    "pip install ipycanvas, then restart the kernel and reload the page."
+)
+_SILENCE = (
+    "The drawing area has not answered. If no other cell is running, this page lacks the browser's "
+    "part of ipycanvas: pip install ipycanvas where Jupyter runs, then reload the page."
+)
+
+
+class Status(ipywidgets.HTML):
+    """One line: the size, how much is made anew, and what is to be said now."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_class("sdnb-said")
+
+    def tell(self, sheet: Sheet, extra: str = "", problem: bool = False) -> None:
+        """Say how the mask is, and something more."""
+        width, height = sheet.picture.size
+        share = 1 - sheet.history.white if sheet.invert else sheet.history.white
+        words = [f"{width}×{height}", f"<b>{share:.1%}</b> is made anew"]
+        if sheet.invert:
+            words.append("inverted: black is made anew")
+        if sheet.latent and not sheet.problem:
+            words.append("as the model sees it")
+        if extra:
+            kind = "sdnb-problem" if problem else "sdnb-note"
+            words.append(f'<span class="{kind}">{html.escape(extra)}</span>')
+        self._show(" · ".join(words))
+
+    def offer(self, png: bytes) -> None:
+        """A link that downloads the mask, until something else is said."""
+        data = b64encode(png).decode()
+        self._show(
+            f'<a download="mask.png" href="data:image/png;base64,{data}">Download mask.png</a> '
+            f"({len(png) / 1024:.0f} KB); <code>editor.save('mask.png')</code> writes it in the "
+            "kernel's folder"
+        )
+
+    def _show(self, words: str) -> None:
+        self.value = f'<div role="status">{words}</div>'
+
+
+class Fallback(ipywidgets.VBox):
+    """Instead of an empty box: why one cannot draw here, a file button, and the mask as a picture.
+
+    It waits for the browser: `shown` says that a page shows the editor, `heard` that its canvas is
+    there, be it late.
+    """
+
+    def __init__(self, sheet: Sheet, take: Callable[[ipywidgets.FileUpload], None]) -> None:
+        self._sheet = sheet
+        self._timer: threading.Timer | None = None
+        self._heard = False
+        self._why = ipywidgets.HTML()
+        self._button = upload()
+        self._button.layout.width = "auto"
+        self._button.observe(lambda _: take(self._button), "value")
+        self._picture = ipywidgets.Image(format="jpeg")
+        self._picture.layout.width, self._picture.layout.max_width = f"{sheet.page[0]}px", "100%"
+        super().__init__([], layout={"display": "none"})
+        self.add_class("sdnb-said")
+
+    @property
+    def seen(self) -> bool:
+        """Whether it has something to say."""
+        return bool(self.children)
+
+    def shown(self, views: int) -> None:
+        """So many pages show the editor now."""
+        if views and not self._heard and self._timer is None and not self.seen:
+            run = contextvars.copy_context().run
+            self._timer = threading.Timer(SILENT, run, (self._silent,))
+            self._timer.daemon = True
+            self._timer.start()
+
+    def heard(self) -> None:
+        """The canvas is there."""
+        self._heard = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self.seen:
+            self.children: list[ipywidgets.Widget] = []
+            self.layout.display = "none"
+
+    def appear(self, why: str) -> None:
+        """Say why, and offer the other way."""
+        self._why.value = (
+            f'<div role="alert"><b>Drawing is not possible here.</b> {html.escape(why)} '
+            "A mask can be imported: a picture in which white is made anew and black is kept.</div>"
+        )
+        self.children = [self._why, self._button, self._picture]
+        self.layout.display = None
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the mask as it is now."""
+        if not self.seen:
+            return
+        from sdnb.widgets.preview import veiled
+
+        sheet = self._sheet
+        with sheet.lock:
+            mask = sheet.shown((0, 0, *sheet.picture.size))
+            self._picture.value = veiled(sheet.picture, mask, sheet.page)
+
+    def _silent(self) -> None:
+        if not self._heard:
+            self.appear(_SILENCE)

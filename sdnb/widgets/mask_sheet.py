@@ -1,0 +1,192 @@
+"""A picture with its mask, and how both are seen: what controls and gestures act on."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image, ImageOps
+
+from sdnb import canvas, images
+from sdnb.request import Request, Settings
+from sdnb.widgets.history import History
+from sdnb.widgets.strokes import Box, Point, Size, Stroke, clipped, empty
+from sdnb.widgets.view import DENSITY, View, fitted
+
+if TYPE_CHECKING:
+    from sdnb.widgets.mask_surface import Surface
+
+_LATENT_PAUSE = 0.08  # seconds between two latent masks while a brush is down
+
+
+class Sheet:
+    """The state of an editor; `surface` draws it, where there is one.
+
+    `changed` is called after each change that is complete: a stroke, not each of its points.
+    """
+
+    def __init__(self, picture: Image.Image, most: int, changed: Callable[[], None]) -> None:
+        self._most, self._changed = most, changed
+        self.lock = threading.RLock()
+        self.surface: Surface | None = None
+        self.feather, self.invert, self.latent = 0.0, False, False
+        self.target: dict[str, Any] = {}
+        self.problem = ""  # why the latent mask cannot be shown
+        self._drawn_latent = 0.0
+        self._lay(picture)
+        self.history = History(picture.size)
+
+    def _lay(self, picture: Image.Image) -> None:
+        self.picture = picture  # RGB
+        self._blank: bytes | None = None
+        self.page = fitted(picture.size, self._most)
+        size = (self.page[0] * DENSITY, self.page[1] * DENSITY)
+        self.view = View(picture.size, size)
+
+    def change(self, picture: Image.Image) -> bool:
+        """Another picture (RGB): the mask stays if it has the same size. Whether it stayed."""
+        with self.lock:
+            stays = picture.size == self.picture.size
+            self.history.finish()
+            self._lay(picture)
+            if not stays:
+                self.history = History(picture.size)
+            if self.surface is not None:
+                self.surface.change(picture, self.page, self.view.canvas)
+                self.surface.load()
+            self.redraw()
+            self._changed()
+            return stays
+
+    # -- the mask -----------------------------------------------------------------------------
+
+    def apply(self, stroke: Stroke) -> None:
+        """Add a stroke, and show it."""
+        with self.lock:
+            self._complete(self.history.apply(stroke))
+
+    def undo(self) -> None:
+        """Take the last stroke back, and show it."""
+        with self.lock:
+            self._complete(self.history.undo())
+
+    def redo(self) -> None:
+        """Put the stroke undone last back, and show it."""
+        with self.lock:
+            self._complete(self.history.redo())
+
+    def begin(self, point: Point, size: float, white: bool) -> None:
+        """Put a brush down at a point of the picture, and show it."""
+        with self.lock:
+            self.refresh(self.history.begin(point, size, white))
+
+    def extend(self, point: Point) -> None:
+        """Draw on to a point of the picture, and show it."""
+        with self.lock:
+            self.refresh(self.history.extend(point))
+
+    def finish(self) -> None:
+        """Lift the brush."""
+        with self.lock:
+            if self.history.drawing:
+                self.history.finish()
+                self._complete((0, 0, *self.picture.size) if self.latent else (0, 0, 0, 0))
+
+    def _complete(self, box: Box) -> None:
+        self.refresh(box)
+        self._changed()
+
+    # -- how it is seen -----------------------------------------------------------------------
+
+    def look(self, view: View) -> None:
+        """See it from elsewhere."""
+        with self.lock:
+            self.view = view
+            self.redraw()
+
+    def whole(self) -> None:
+        """See all of it."""
+        self.look(replace(self.view, zoom=1.0, left=0.0, top=0.0))
+
+    def redraw(self) -> None:
+        """Draw all there is: for a browser that knows nothing."""
+        with self.lock:
+            if self.surface is not None:
+                self.surface.show(self.view)
+                self.refresh((0, 0, *self.picture.size))
+
+    def refresh(self, box: Box) -> None:
+        """Draw the mask again where it changed."""
+        with self.lock:
+            if self.surface is None or empty(box):
+                return
+            if self.latent:
+                self._show_latent()
+                return
+            reach = math.ceil(2 * self.rim)
+            box = _grown(box, reach, self.picture.size)
+            self.surface.refresh(self.view, box, self.shown(self.surface.behind(self.view, box)))
+
+    @property
+    def rim(self) -> float:
+        """The feather in pixels of the picture; a request counts those that are generated."""
+        width = self.target.get("width")
+        if not width or self.target.get("padding") is not None:
+            return self.feather
+        return float(self.feather * self.picture.width / width)
+
+    def shown(self, box: Box) -> Image.Image:
+        """What is made anew inside a box, as the request will have it: inverted, feathered (L)."""
+        outer = _grown(box, math.ceil(2 * self.rim) + 4 if self.rim else 0, self.picture.size)
+        part = self.history.part(outer)
+        if self.invert:
+            part = ImageOps.invert(part)
+        part, _ = canvas.feathered(part, self.rim)
+        left, top = box[0] - outer[0], box[1] - outer[1]
+        return part.crop((left, top, left + box[2] - box[0], top + box[3] - box[1]))
+
+    def latent_mask(self) -> tuple[Image.Image, Box]:
+        """The mask as the model sees it (L, a pixel for each cell), and over which part it lies.
+
+        It goes the request's own way. Raises ValueError where no such request can run.
+        """
+        if self._blank is None:
+            self._blank = images.picture(Image.new("RGB", self.picture.size))
+        request = Request(
+            image=self._blank,
+            mask=images.mask(self.history.mask),
+            invert=self.invert,
+            feather=self.feather,
+        )
+        found, _ = canvas.fit(request.but(**self.target).resolved(Settings()))
+        latent = None if found is None else found.latent_mask()
+        if found is None or latent is None:
+            raise ValueError("a request without a mask has no latent mask")
+        if (part := getattr(found, "around", None)) is not None:
+            return latent, part.box
+        padded = found.crop == self.picture.size and found.picture.size != self.picture.size
+        return latent, (0, 0, *(found.picture.size if padded else self.picture.size))
+
+    def _show_latent(self) -> None:
+        if self.surface is None:
+            return
+        if self.history.drawing and time.monotonic() - self._drawn_latent < _LATENT_PAUSE:
+            return
+        try:
+            latent, box = self.latent_mask()
+        except (TypeError, ValueError) as error:
+            self.problem = f"No latent mask: {error}"
+            self._changed()
+            return
+        self.problem = ""
+        self.surface.cells(self.view, latent, box)
+        self._drawn_latent = time.monotonic()
+
+
+def _grown(box: Box, margin: int, size: Size) -> Box:
+    left, top, right, bottom = box
+    return clipped((left - margin, top - margin, right + margin, bottom + margin), size)

@@ -1,0 +1,137 @@
+"""The controls of the mask editor, from a table: icons with words for those who do not see them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import ipywidgets
+
+from sdnb.request import RANGES
+
+
+@dataclass(frozen=True)
+class _Button:
+    name: str
+    word: str  # its label, read aloud
+    icon: str  # Font Awesome
+    tip: str
+
+
+_TOOLS = (
+    _Button("brush", "Brush", "paint-brush", "Brush: paint what is made anew (B)"),
+    _Button("eraser", "Eraser", "eraser", "Eraser: keep after all (E)"),
+    _Button("rectangle", "Rectangle", "vector-square", "Rectangle: drag from corner to corner (R)"),
+    _Button("lasso", "Lasso", "draw-polygon",
+            "Lasso: drag around, or click corner by corner and close with Enter (L)"),
+    _Button("pan", "Move", "hand-paper", "Move the picture when zoomed in (H)"),
+)  # fmt: skip
+_HISTORY = (
+    _Button("undo", "Undo", "undo", "Undo (Ctrl+Z)"),
+    _Button("redo", "Redo", "redo", "Redo (Ctrl+Shift+Z or Ctrl+Y)"),
+)
+_WHOLE = (
+    _Button(
+        "invert", "Invert", "adjust", "Invert: exchange what is kept and what is made anew (I)"
+    ),
+    _Button("clear", "Clear", "trash", "Clear: keep everything (Delete)"),
+)
+_ZOOM = (
+    _Button("farther", "Zoom out", "search-minus", "Zoom out (-, or the wheel)"),
+    _Button("whole", "Fit", "expand", "Show the whole picture (0)"),
+    _Button("closer", "Zoom in", "search-plus", "Zoom in (+, or the wheel)"),
+)
+_LATENT = _Button(
+    "latent", "Latent mask", "th",
+    "Show the latent mask: what the model will really see, a cell for 8x8 pixels (M)",
+)  # fmt: skip
+_FILES = (
+    _Button("alpha", "Mask from transparency", "clone",
+            "Take the transparent part of the picture as the mask"),
+    _Button("export", "Export", "download", "Export the mask as a PNG"),
+)  # fmt: skip
+_LARGEST_FEATHER = 64  # of the slider at first; it grows with what is set
+
+
+class Toolbar(ipywidgets.VBox):
+    """Buttons by name in `buttons`, tools in `tools`, sliders beside; `files` stands elsewhere."""
+
+    def __init__(self, largest: int, has_alpha: bool) -> None:
+        self.tools = {tool.name: _toggle(tool) for tool in _TOOLS}
+        self.buttons = {b.name: _button(b) for b in (*_HISTORY, *_WHOLE, *_ZOOM, *_FILES)}
+        self.latent = _toggle(_LATENT)
+        self.upload = upload()
+        self.upload.add_class("sdnb-icon")
+        self.size = ipywidgets.IntSlider(
+            value=1, min=1, max=largest, description="Brush",
+            tooltip="Brush size in pixels of the picture: [ and ]", layout={"width": "250px"},
+        )  # fmt: skip
+        self.feather = ipywidgets.FloatSlider(
+            value=0, min=0, max=_LARGEST_FEATHER, step=1, description="Feather",
+            readout_format=".0f", layout={"width": "250px"},
+            tooltip="Pixels over which the mask's rim fades, on the side that is made anew",
+        )  # fmt: skip
+        for slider in (self.size, self.feather):
+            slider.add_class("sdnb-slider")
+        self.buttons["alpha"].layout.display = None if has_alpha else "none"
+        first = [
+            _group(self.tools.values()),
+            *(_group(self.buttons[b.name] for b in row) for row in (_HISTORY, _WHOLE, _ZOOM)),
+            _group([self.latent]),
+        ]
+        self.files = _group([self.upload, *(self.buttons[b.name] for b in _FILES)])
+        super().__init__([_bar(first), _bar([self.size, self.feather])])
+
+    def drawable(self, possible: bool) -> None:
+        """Whether there is anything to draw on; the rest works without."""
+        zoom = (self.buttons[button.name] for button in _ZOOM)
+        for button in (*self.tools.values(), *zoom, self.latent, self.size):
+            button.disabled = not possible
+
+    def on(self, name: str, act: Callable[[], None]) -> None:
+        """Call `act` when a button is pressed."""
+        self.buttons[name].on_click(lambda _: act())
+
+    def show_feather(self, feather: float) -> None:
+        """Move the slider, and stretch it where it is too short."""
+        self.feather.max = max(self.feather.max, min(feather * 2, RANGES["feather"][1]), feather)
+        self.feather.value = feather
+
+    def show_tool(self, name: str) -> None:
+        """One tool is pressed, the others are not."""
+        for other, toggle in self.tools.items():
+            toggle.value = other == name
+
+
+def upload() -> ipywidgets.FileUpload:
+    """A button that takes a picture file as a mask."""
+    return ipywidgets.FileUpload(
+        accept="image/*", multiple=False, description="Import a mask", icon="upload",
+        tooltip="Import a mask from a picture file: white is made anew",
+    )  # fmt: skip
+
+
+def _button(button: _Button) -> ipywidgets.Button:
+    return _dressed(ipywidgets.Button, button)
+
+
+def _toggle(button: _Button) -> ipywidgets.ToggleButton:
+    return _dressed(ipywidgets.ToggleButton, button)
+
+
+def _dressed(kind: type, button: _Button) -> ipywidgets.DOMWidget:
+    made = kind(description=button.word, icon=button.icon, tooltip=button.tip)
+    made.add_class("sdnb-icon")
+    return made
+
+
+def _group(children: Iterable[ipywidgets.Widget]) -> ipywidgets.HBox:
+    group = ipywidgets.HBox(list(children))
+    group.add_class("sdnb-group")
+    return group
+
+
+def _bar(children: Iterable[ipywidgets.Widget]) -> ipywidgets.HBox:
+    bar = ipywidgets.HBox(list(children))
+    bar.add_class("sdnb-bar")
+    return bar

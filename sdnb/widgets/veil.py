@@ -1,0 +1,62 @@
+"""A mask as rectangles to draw: runs of pixels, layer upon layer where it is grey.
+
+A canvas decodes pictures late and in no certain order; rectangles are there at once, at any zoom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+_GREYS = 12  # steps between nothing and all: finer than the eye tells under a half veil
+_MOST = 40_000  # rectangles at a time; a noisier mask is shown coarser
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Rectangles of one height that are drawn with one strength; layers add up to the mask."""
+
+    strength: float  # 0 to 1
+    x: NDArray[np.int32]
+    y: NDArray[np.int32]
+    width: NDArray[np.int32]
+    height: int
+
+
+def layers(mask: Image.Image, origin: tuple[int, int], cell: int = 1) -> list[Layer]:
+    """The layers of a mask (L) whose upper left corner lies at `origin` in the picture.
+
+    `cell` pixels are shown as one, their mean; more where there would be too many rectangles.
+    """
+    while True:
+        found = list(_layers(mask, origin, cell))
+        if sum(layer.x.size for layer in found) <= _MOST or cell >= max(mask.size):
+            return found
+        cell *= 2
+
+
+def _layers(mask: Image.Image, origin: tuple[int, int], cell: int) -> Iterator[Layer]:
+    if cell > 1:
+        mask = mask.reduce(cell)
+    greys = np.rint(np.asarray(mask, np.float32) * (_GREYS / 255)).astype(np.uint8)  # [h, w]
+    below = 0
+    for grey in np.flatnonzero(np.bincount(greys.ravel(), minlength=1)):
+        if grey:
+            x, y, width = (part * cell for part in _runs(greys >= grey))
+            yield Layer((int(grey) - below) / _GREYS, x + origin[0], y + origin[1], width, cell)
+            below = int(grey)
+
+
+def _runs(
+    inside: NDArray[np.bool_],
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+    """Where each run of True begins in its row, its row, and its length."""
+    padded = np.pad(inside.view(np.int8), ((0, 0), (1, 1)))
+    change = np.diff(padded, axis=1)  # [h, w + 1]
+    rows, starts = np.nonzero(change == 1)
+    ends = np.nonzero(change == -1)[1]
+    return starts.astype(np.int32), rows.astype(np.int32), (ends - starts).astype(np.int32)

@@ -1,0 +1,77 @@
+"""Which part of a picture is seen, and how large: from pixels of the canvas to the picture's."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from sdnb.widgets.strokes import Box, Point, Size, clipped
+
+DENSITY = 2  # pixels of the canvas for one of the page: sharp where the screen has as many
+_SMALLEST = 512  # page pixels: small pictures are shown enlarged
+_CLOSEST = 32.0  # how far one can zoom in
+
+
+def fitted(picture: Size, most: int) -> Size:
+    """The size of a picture on the page: at most so many pixels wide and high, and not tiny."""
+    longest = max(picture)
+    scale = min(most, max(_SMALLEST, longest)) / longest
+    return max(1, round(picture[0] * scale)), max(1, round(picture[1] * scale))
+
+
+@dataclass(frozen=True)
+class View:
+    """A picture on a canvas. A zoom of 1 shows all of it; `left` and `top` are the picture's
+    coordinates in the canvas's upper left corner.
+    """
+
+    picture: Size
+    canvas: Size
+    zoom: float = 1.0
+    left: float = 0.0
+    top: float = 0.0
+
+    @property
+    def scale(self) -> float:
+        """Pixels of the canvas for one of the picture."""
+        return self.canvas[0] / self.picture[0] * self.zoom
+
+    def to_picture(self, x: float, y: float) -> Point:
+        """Where in the picture a point of the canvas lies; it may lie outside."""
+        return x / self.scale + self.left, y / self.scale + self.top
+
+    def to_canvas(self, x: float, y: float) -> Point:
+        """Where on the canvas a point of the picture lies."""
+        return (x - self.left) * self.scale, (y - self.top) * self.scale
+
+    def seen(self, box: Box) -> Box:
+        """The pixels of the canvas that a box of the picture touches."""
+        (x0, y0), (x1, y1) = self.to_canvas(*box[:2]), self.to_canvas(*box[2:])
+        edges = (math.floor(x0), math.floor(y0), math.ceil(x1), math.ceil(y1))
+        return clipped(edges, self.canvas)
+
+    def behind(self, box: Box) -> Box:
+        """The pixels of the picture that a box of the canvas touches."""
+        (x0, y0), (x1, y1) = self.to_picture(*box[:2]), self.to_picture(*box[2:])
+        edges = (math.floor(x0), math.floor(y0), math.ceil(x1), math.ceil(y1))
+        return clipped(edges, self.picture)
+
+    def zoomed(self, factor: float, x: float, y: float) -> View:
+        """Closer or farther, with the picture held fast under a point of the canvas."""
+        under = self.to_picture(x, y)
+        new = replace(self, zoom=min(max(self.zoom * factor, 1.0), _CLOSEST))
+        return _within(new, under[0] - x / new.scale, under[1] - y / new.scale)
+
+    def panned(self, dx: float, dy: float) -> View:
+        """The picture dragged by so many pixels of the canvas."""
+        return _within(self, self.left - dx / self.scale, self.top - dy / self.scale)
+
+
+def _within(view: View, left: float, top: float) -> View:
+    """Moved, but never beyond the picture's rim."""
+    hidden = 1 - 1 / view.zoom
+    return replace(
+        view,
+        left=min(max(left, 0.0), view.picture[0] * hidden),
+        top=min(max(top, 0.0), view.picture[1] * hidden),
+    )
