@@ -20,14 +20,18 @@ if TYPE_CHECKING:
     from sdnb.request import Request
     from sdnb.result import Result
     from sdnb.verbs import img2img, inpaint, txt2img, upscale
+    from sdnb.widgets.gallery import Gallery
     from sdnb.widgets.mask import MaskEditor
+    from sdnb.widgets.panel import Panel
+    from sdnb.widgets.studio import studio
 
 __version__ = "0.1.0"
 
-# Where each public name lives. `sweep` (grid) and `Panel`, `studio` (widgets) get their lines here
-# when their modules come.
+# Where each public name lives.
 _HOMES = {
+    "Gallery": "sdnb.widgets.gallery",
     "MaskEditor": "sdnb.widgets.mask",
+    "Panel": "sdnb.widgets.panel",
     "Request": "sdnb.request",
     "Result": "sdnb.result",
     "generate": "sdnb.pipeline",
@@ -36,13 +40,16 @@ _HOMES = {
     "load": "sdnb.loading",
     "read": "sdnb.images",
     "run": "sdnb.pipeline",
+    "studio": "sdnb.widgets.studio",
     "txt2img": "sdnb.verbs",
     "upscale": "sdnb.verbs",
 }
 _MODULES = ("diffusion", "images", "prompt", "request")
 
 __all__ = [
+    "Gallery",
     "MaskEditor",
+    "Panel",
     "Request",
     "Result",
     "generate",
@@ -51,6 +58,7 @@ __all__ = [
     "load",
     "read",
     "run",
+    "studio",
     "txt2img",
     "upscale",
 ]

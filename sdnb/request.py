@@ -135,6 +135,29 @@ class Request:
                 )
         return replace(self, **changes)
 
+    def enlarged(
+        self,
+        picture: bytes,
+        width: int | None = None,
+        height: int | None = None,
+        strength: float = 0.5,
+    ) -> Request:
+        """The request that polishes `picture` (PNG bytes) at a larger size: it is resized, and
+        img2img with the same words, seed and settings adds detail without a new composition.
+        """
+        return self.but(
+            image=picture,
+            width=width,
+            height=height,
+            strength=strength,
+            mask=None,
+            invert=False,
+            feather=0.0,
+            content="original",
+            padding=None,
+            count=1,
+        )
+
     def resolved(self, settings: Settings) -> Request:
         """The request with nothing open but image, mask and padding: what is saved is what ran.
 

@@ -77,14 +77,9 @@ def upscale(
             raise ValueError(
                 f"index={index!r}: this result has pictures 0 to {len(image.images) - 1}"
             )
-        made = image.request
-        base = made.but(
-            mask=None, invert=False, feather=0.0, content="original", padding=None,
-            count=1, seed=(made.seed or 0) + index,
-        )  # fmt: skip
+        base = image.request.but(seed=(image.request.seed or 0) + index, count=1)
         image = image.images[index]
     png = images.picture(image)
     if width is None and height is None:
         width, height = (side * 2 // 8 * 8 for side in images.open(png).size)
-    request = base.but(image=png, width=width, height=height, strength=strength)
-    return generate(model, request.but(**fields), progress)
+    return generate(model, base.enlarged(png, width, height, strength).but(**fields), progress)

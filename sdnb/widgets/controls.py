@@ -77,7 +77,9 @@ class Words(Control):
             description=field.label,
             rows=2,
             tooltip=field.help,
-            placeholder="what the picture shows" if field.name == "prompt" else "what it should not",
+            placeholder="what the picture shows"
+            if field.name == "prompt"
+            else "what it should not show",
             continuous_update=True,
             style=_LABEL,
             layout=widgets.Layout(width="100%", height="auto"),
@@ -123,6 +125,7 @@ class Choice(Control):
 
     def follow(self, default: Any) -> None:
         if self.field.open:
+
             def act() -> None:
                 self._list.options = self._options(str(default))
                 self._list.value = self._value
@@ -159,9 +162,9 @@ class Number(Control):
             box = {"layout": widgets.Layout(width="170px")}
             return widgets.BoundedIntText(value=low, min=low, max=high, **box, **common)
         kind = widgets.IntSlider if field.kind == "counter" else widgets.FloatSlider
-        low, high = field.reach
+        left, right = field.reach
         layout = widgets.Layout(width="100%", min_width="220px", max_width="420px")
-        return kind(value=low, min=low, max=high, layout=layout, **common)
+        return kind(value=left, min=left, max=right, layout=layout, **common)
 
     def follow(self, default: Any) -> None:
         self._default = default
@@ -184,10 +187,8 @@ class Number(Control):
 
     def _put(self) -> None:
         value = self._default if self._value is None else self._value
-        if value > self._number.max:  # assigned beyond the slider's reach: it reaches there now
-            self._number.max = value
-        if value < self._number.min:
-            self._number.min = value
+        self._number.max = max(self._number.max, value)
+        self._number.min = min(self._number.min, value)
         if isinstance(self._number, widgets.FloatSlider):
             self._number.readout_format = f".{_digits(value, self.field.step)}f"
         self._number.value = value

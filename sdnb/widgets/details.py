@@ -13,6 +13,7 @@ from sdnb.widgets.fields import BY_NAME
 if TYPE_CHECKING:
     from sdnb.result import Result
 
+_MAKERS = {"image": "picture", "mask": "mask"}
 _COPY = (
     "const t = this.parentNode.querySelector('textarea'); t.select();"
     "(navigator.clipboard ? navigator.clipboard.writeText(t.value) : document.execCommand('copy'));"
@@ -27,11 +28,11 @@ def python(request: Request) -> str:
         value = getattr(request, item.name)
         if value == item.default:
             continue
-        if item.name in ("image", "mask"):
-            lines.append(f"    {item.name}=sdnb.images.{'picture' if item.name == 'image' else 'mask'}"
-                         f'("{item.name}.png"),')  # fmt: skip
+        if item.name in _MAKERS:  # bytes are too long to read: a file stands for them
+            value = f'sdnb.images.{_MAKERS[item.name]}("{item.name}.png")'
         else:
-            lines.append(f"    {item.name}={value!r},")
+            value = repr(value)
+        lines.append(f"    {item.name}={value},")
     body = "\n".join(lines)
     return f"request = sdnb.Request(\n{body}\n)\nsdnb.generate(model, request)"
 
@@ -50,8 +51,11 @@ def settings(request: Request, result: Result | None = None) -> str:
             label, value = "Size", f"{request.width} x {request.height}"
         rows.append((label, f"{value:g}" if isinstance(value, float) else str(value)))
     if result is not None:
-        rows += [("Model", result.model), ("Time", f"{result.seconds:.1f} s, all pictures of its run"),
-                 ("Peak memory", f"{result.peak:.2f} GB")]  # fmt: skip
+        rows += [
+            ("Model", result.model),
+            ("Time of its run", f"{result.seconds:.1f} s"),
+            ("Peak memory", f"{result.peak:.2f} GB"),
+        ]
         rows += [("Note", note) for note in result.notes]
     body = "".join(
         f"<tr><th>{html.escape(label)}</th><td>{html.escape(value)}</td></tr>"

@@ -1,4 +1,4 @@
-"""All controls of a request together: laid out, kept consistent, read and written as a `Request`."""
+"""All controls of a request together: laid out, kept consistent, read and written."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PICTURES = {
 _LARGE = 2.5  # times the model's own pixels: from here on a canvas fills with several pictures
 
 
-class Form(widgets.VBox):  # type: ignore[misc]
+class Form(widgets.VBox):
     """A control for each field of a Request. `request` reads them and, assigned, moves them.
 
     `settings` are the model's, which stand for what is left open; `tokenize` is its tokenizer.
@@ -130,7 +130,8 @@ class Form(widgets.VBox):  # type: ignore[misc]
         return [
             *above,
             w["prompt"], self._inspectors["prompt"], w["negative"], self._inspectors["negative"],
-            size, self._about_size, w["steps"], w["cfg"], w["sampler"], w["seed"], w["count"],
+            size, self._about_size, w["steps"], w["cfg"], w["sampler"], w["seed"],
+            *([w["count"]] if self.kind != "upscale" else []),  # one picture is polished at a time
             more, *below,
         ]  # fmt: skip
 

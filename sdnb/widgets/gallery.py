@@ -58,7 +58,7 @@ class Picture:
         return f"{r.prompt or 'no prompt'}, seed {r.seed}"
 
 
-class Gallery(widgets.VBox):  # type: ignore[misc]
+class Gallery(widgets.VBox):
     """Thumbnails, newest first; `add` takes a result, `pictures` are all there are.
 
     `folder` is where "save" writes. `send` adds buttons that give the chosen picture to someone:
@@ -77,11 +77,10 @@ class Gallery(widgets.VBox):  # type: ignore[misc]
         self._slots = [self._slot(i) for i in range(_PAGE)]
         self._thumbs = widgets.Box(self._slots, layout=widgets.Layout(flex_flow="row wrap"))
         self._build()
-        super().__init__(
-            [style.sheet(), self._backgrounds, self._bar, self._thumbs, self._detail]
-        )
+        super().__init__([style.sheet(), self._backgrounds, self._bar, self._thumbs, self._detail])
         self.add_class("sdnb")
         self._refresh()
+        self._show_detail()
 
     # -- what Python sees --------------------------------------------------------------------
 
@@ -112,9 +111,12 @@ class Gallery(widgets.VBox):  # type: ignore[misc]
 
     def send(self, label: str, act: Send, tooltip: str = "") -> None:
         """A button beside the chosen picture."""
-        button = widgets.Button(description=label, tooltip=tooltip or f"Send to {label}",
-                                layout=widgets.Layout(width="auto"))  # fmt: skip
-        button.on_click(lambda _: self._chosen and act(self._chosen))
+
+        def give() -> None:
+            if self._chosen is not None:
+                act(self._chosen)
+
+        button = self._button(label, tooltip or f"Send to {label}", give)
         self._sends.children = (*self._sends.children, button)
 
     def delete(self, *pictures: Picture) -> None:
@@ -150,10 +152,9 @@ class Gallery(widgets.VBox):  # type: ignore[misc]
         button.on_click(lambda _: self._clicked(i))
         return button
 
-    def _button(self, words: str, tooltip: str, act: Callable[[], None], **more: str) -> widgets.Button:
-        button = widgets.Button(
-            description=words, tooltip=tooltip, layout=widgets.Layout(width="auto"), **more
-        )
+    def _button(self, words: str, tooltip: str, act: Callable[[], object]) -> widgets.Button:
+        layout = widgets.Layout(width="auto")
+        button = widgets.Button(description=words, tooltip=tooltip, layout=layout)
         button.on_click(lambda _: self._guarded(act))
         return button
 
@@ -191,7 +192,7 @@ class Gallery(widgets.VBox):  # type: ignore[misc]
             self._button("Save", f"Write it to {self.folder}", self._one_saved),
             self._button(
                 "Delete", "Forget this picture",
-                lambda: self._chosen and self._ask([self._chosen], "this picture"),
+                lambda: self._ask([self._chosen] if self._chosen else [], "this picture"),
             ),
             self._button("Close", "Back to the thumbnails", lambda: self.choose(None)),
         ]  # fmt: skip
@@ -245,11 +246,13 @@ class Gallery(widgets.VBox):  # type: ignore[misc]
         if not pictures:
             self._say("There is nothing to delete.")
             return
-        yes = self._button(f"Delete {len(pictures)}", "There is no undo", lambda: self.delete(*pictures),
-                           button_style="danger")  # fmt: skip
+        yes = self._button(
+            f"Delete {len(pictures)}", "There is no undo", lambda: self.delete(*pictures)
+        )
+        yes.button_style = "danger"
         no = self._button("No", "Keep everything", lambda: None)
-        words = widgets.HTML(f"Delete {what}? Files that were saved stay.")
-        self._question.children = [words, yes, no]
+        question = widgets.HTML(f"Delete {what}? Files that were saved stay.")
+        self._question.children = [question, yes, no]
         self._question.layout.display = ""
 
     def _say(self, words: str) -> None:

@@ -82,11 +82,11 @@ def _count(tokens: Tokens) -> str:
     return f"{total}/{room}"
 
 
-class Inspector(widgets.HTML):  # type: ignore[misc]
+class Inspector(widgets.HTML):
     """The HTML of `inspected`, kept up to date by who owns the prompt box."""
 
     def __init__(self, tokenize: Tokenize | None = None) -> None:
-        super().__init__(layout=widgets.Layout(width="100%", margin="0 0 0 80px"))
+        super().__init__(layout=widgets.Layout(margin="0 0 0 80px"))
         self.tokenize = tokenize
 
     def show(self, text: str) -> None:

@@ -22,7 +22,7 @@ def tie_to_cell(owner: Stoppable) -> None:
         from IPython import get_ipython
     except ImportError:  # pragma: no cover - ipywidgets brings IPython
         return
-    shell = get_ipython()  # type: ignore[no-untyped-call]
+    shell = get_ipython()
     cell = _running_cell(shell)
     if shell is None or cell is None:
         return

@@ -12,47 +12,32 @@ from __future__ import annotations
 import html
 import threading
 import weakref
-from collections.abc import Generator
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import ipywidgets as widgets
 
 from sdnb import checks, images, prompt
-from sdnb.executor import DONE, STOPPED, WAITING, Executor, Job, Worker
+from sdnb.executor import DONE, STOPPED, WAITING, Executor, Job
 from sdnb.request import Request
 from sdnb.widgets import style
-from sdnb.widgets.form import PICTURES, Form
+from sdnb.widgets.form import Form
 from sdnb.widgets.gallery import Gallery, Picture
 from sdnb.widgets.lifetime import tie_to_cell
+from sdnb.widgets.models import loaded, worker_of
 from sdnb.widgets.progress import ProgressView
 
 if TYPE_CHECKING:
     from sdnb.images import Saved
     from sdnb.loading import Model
-    from sdnb.progress import Progress
     from sdnb.result import Result
 
-_workers: weakref.WeakKeyDictionary[Any, Worker] = weakref.WeakKeyDictionary()
+
+KINDS = ("all", "txt2img", "img2img", "inpaint", "upscale")
 
 
-def worker_of(model: Any) -> Worker:
-    """The one thread on which this model runs, whichever panel asks: its weights are moved about
-    in a run, so that two at once would disturb each other.
-    """
-    if model not in _workers:
-        _workers[model] = Worker(partial(_run, weakref.ref(model)))
-    return _workers[model]
-
-
-def _run(reference: weakref.ref[Any], request: Request) -> Generator[Progress, None, None]:
-    """A run that does not keep the model alive while nothing runs."""
-    from sdnb.pipeline import run
-
-    yield from run(reference(), request)
-
-
-class Panel(widgets.VBox):  # type: ignore[misc]
+class Panel(widgets.VBox):
     """Controls, Generate and Stop, progress with a preview, and the pictures made.
 
     `kind` is "all", or one of "txt2img", "img2img", "inpaint" for fewer controls. `executor` is
@@ -68,17 +53,15 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         executor: Executor | None = None,
         gallery: Gallery | None = None,
     ) -> None:
-        checks.choice("kind", kind, tuple(PICTURES))
-        if model is None:
-            from sdnb.loading import load
-
-            model = load()
-        self.model = model
+        checks.choice("kind", kind, KINDS)
+        self.model = loaded() if model is None else model
         self.kind = kind
         self.gallery = gallery or Gallery()
-        self.form = Form(model.settings, model.tokenizer, kind, self._edited, self._offered)
-        self.progress = ProgressView(model.preview)
-        self._executor = executor or worker_of(model)
+        self.form = Form(
+            self.model.settings, self.model.tokenizer, kind, self._edited, self._offered
+        )
+        self.progress = ProgressView(self.model.preview)
+        self._executor = executor or worker_of(self.model)
         self._lock = threading.RLock()
         self._jobs: list[Job] = []  # waiting and running, in their order
         self._made: list[weakref.ref[Result]] = []
@@ -131,11 +114,14 @@ class Panel(widgets.VBox):  # type: ignore[misc]
             return None
         return self.submit(request)
 
-    def submit(self, request: Request) -> Job | None:
-        """Queue any request; its result comes here as if the button had been pressed."""
+    def submit(self, request: Request, then: Callable[[Result], None] | None = None) -> Job | None:
+        """Queue any request; its result comes here as if the button had been pressed.
+
+        `then` is called with the result, in the thread that made it, unless someone pressed Stop.
+        """
         self.progress.forget_problem()
         try:
-            job = self._executor.submit(request, self._watch)
+            job = self._executor.submit(request, partial(self._watch, then))
         except RuntimeError as error:
             self.progress.complain(error)
             return None
@@ -155,6 +141,15 @@ class Panel(widgets.VBox):  # type: ignore[misc]
     def use(self, picture: Picture) -> None:
         """Put the settings of a picture into the panel."""
         self.request = picture.request
+
+    def serve(self, model: Model, executor: Executor | None = None) -> None:
+        """Run on this model from now on; what the controls say stays."""
+        self.stop()
+        self.model = model
+        self._executor = executor or worker_of(model)
+        self.progress.preview_of = model.preview
+        self.form.serve(model.settings, model.tokenizer)
+        self._about.value = self._about_model()
 
     def close(self) -> None:
         """Stop, and take the panel away."""
@@ -183,23 +178,27 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         wrap = widgets.Layout(flex_flow="row wrap", align_items="center")
         actions = widgets.HBox([self._generate, self._stop, self._queue], layout=wrap)
         left = widgets.VBox(
-            [self.form, self._plan, actions, self.progress],
+            [*self._above(), self.form, self._plan, actions, self.progress],
             layout=widgets.Layout(flex="1 1 380px", min_width="300px"),
         )
         right = widgets.VBox(
             [self.progress.picture, self._caption],
             layout=widgets.Layout(flex="1 1 260px", min_width="260px", margin="0 0 0 12px"),
         )
-        about = widgets.HTML(f"<b>{html.escape(self.model.name)}</b>{self._notes_of_model()}")
-        about.add_class("sdnb-quiet")
+        self._about = widgets.HTML(self._about_model())
+        self._about.add_class("sdnb-quiet")
         columns = widgets.Layout(flex_flow="row wrap", align_items="flex-start", width="100%")
-        self._rows = [about, widgets.HBox([left, right], layout=columns)]
+        self._rows = [self._about, widgets.HBox([left, right], layout=columns)]
         self._edited()
 
-    def _notes_of_model(self) -> str:
-        s = self.model.settings
+    def _about_model(self) -> str:
+        s, name = self.model.settings, html.escape(self.model.name)
         notes = "".join(f"<div>&#9432; {html.escape(note)}</div>" for note in self.model.notes)
-        return f" · {s.width} × {s.height} · {html.escape(str(self.model.device))}{notes}"
+        return f"<b>{name}</b> · {s.width} × {s.height} · {self.model.device}{notes}"
+
+    def _above(self) -> list[widgets.Widget]:
+        """What stands over the controls."""
+        return []
 
     # -- before a run ------------------------------------------------------------------------
 
@@ -218,19 +217,23 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         for words in (request.prompt, request.negative):
             prompt.parse(words)
         if self.kind in ("img2img", "inpaint") and request.image is None:
-            raise ValueError("There is no picture yet: give one above, or send one from the gallery.")
+            raise ValueError(
+                "There is no picture yet: give one above, or send one from the gallery."
+            )
         if self.kind == "inpaint" and request.mask is None:
             raise ValueError("Nothing is painted yet: paint over what should be made anew.")
         return request.resolved(self.model.settings)
 
     # -- during a run, in its own thread --------------------------------------------------------
 
-    def _watch(self, job: Job) -> None:
+    def _watch(self, then: Callable[[Result], None] | None, job: Job) -> None:
         self._track(job)
         if job.progress is not None or job.state not in (STOPPED, WAITING):
             self.progress.watch(job)
         if job.state == DONE and job.result is not None:
             self._take(job.result)
+            if then is not None and not job.stopping:
+                then(job.result)
 
     def _track(self, job: Job) -> None:
         """Keep the list of what runs and waits, and the buttons that speak of it."""

@@ -17,7 +17,7 @@ from sdnb.widgets.progress import jpeg
 _SIDE = 192  # pixels of what is shown
 
 
-class Upload(widgets.FileUpload):  # type: ignore[misc]
+class Upload(widgets.FileUpload):
     """A button that takes one picture and gives its bytes to `act`; nothing stays in the widget."""
 
     def __init__(self, words: str, tooltip: str, act: Callable[[bytes, str], None]) -> None:
@@ -46,7 +46,9 @@ class PictureBox(Control):
         self._carried: Saved | None = None
         self._upload = Upload(f"{field.label}…", field.help, self.take)
         self._remove = widgets.Button(
-            icon="times", tooltip=f"{field.label}: take it out", layout=widgets.Layout(display="none")
+            icon="times",
+            tooltip=f"{field.label}: take it out",
+            layout=widgets.Layout(display="none"),
         )
         self._remove.add_class("sdnb-icon")
         self._remove.on_click(lambda _: self._removed())

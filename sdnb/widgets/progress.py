@@ -77,14 +77,14 @@ class Throttle:
         return self._clock()
 
 
-class ProgressView(widgets.VBox):  # type: ignore[misc]
+class ProgressView(widgets.VBox):
     """Bar and line of one job after the other; `watch` is what an executor calls.
 
     `picture` shows the preview, then the result; whoever owns the view lays it out.
     """
 
     def __init__(self, preview: Preview | None = None) -> None:
-        self._preview_of = preview
+        self.preview_of = preview
         self._bar = widgets.FloatProgress(
             max=1.0, layout=widgets.Layout(width="260px"), bar_style=""
         )
@@ -105,12 +105,12 @@ class ProgressView(widgets.VBox):  # type: ignore[misc]
     @property
     def line(self) -> str:
         """The line as text."""
-        return html.unescape(self._line.value)
+        return html.unescape(str(self._line.value))
 
     @property
     def problem(self) -> str:
         """The HTML of the last failure; "" when there was none."""
-        return self._problem.value
+        return str(self._problem.value)
 
     def clear(self) -> None:
         """As before the first job."""
@@ -161,13 +161,13 @@ class ProgressView(widgets.VBox):  # type: ignore[misc]
             self._bar.value = progress.step / max(progress.total, 1)
             self.say("stopping after this step" if job.stopping else left(progress))
             self._bars.spent(began)
-        if progress.latent is not None and self._preview_of is not None and self._previews.due():
+        if progress.latent is not None and self.preview_of is not None and self._previews.due():
             self._show_preview(progress.latent)
 
     def _show_preview(self, latent: Any) -> None:
-        assert self._preview_of is not None
+        assert self.preview_of is not None
         asked = self._previews.now()
-        small = self._preview_of(latent)  # on a card it waits for the step, which is no cost
+        small = self.preview_of(latent)  # on a card it waits for the step, which is no cost
         began = self._previews.now()
         full = (small.width * 8, small.height * 8)
         scale = _PREVIEW_SIDE / max(small.size)
@@ -184,7 +184,9 @@ class ProgressView(widgets.VBox):  # type: ignore[misc]
         share = progress.step / max(progress.total, 1) if progress else 0.0
         if job.state == FAILED and job.error is not None:
             self._bar.value, self._bar.bar_style = share, "danger"
-            self.say("failed" + (f" at step {progress.step} of {progress.total}" if progress else ""))
+            self.say(
+                "failed" + (f" at step {progress.step} of {progress.total}" if progress else "")
+            )
             self.complain(job.error, job.traceback)
         elif job.state == STOPPED:
             self._bar.value, self._bar.bar_style = share, "warning"

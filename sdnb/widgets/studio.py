@@ -1,0 +1,142 @@
+"""`sdnb.studio(model)`: every way to a picture in tabs, one gallery below, a model picker above."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as widgets
+
+from sdnb import images
+from sdnb.executor import Executor
+from sdnb.request import Request
+from sdnb.widgets import style
+from sdnb.widgets.gallery import Gallery, Picture
+from sdnb.widgets.models import loaded, worker_of
+from sdnb.widgets.panel import Panel
+from sdnb.widgets.picker import ModelPicker
+from sdnb.widgets.upscale import UpscalePanel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sdnb.loading import Model
+    from sdnb.result import Result
+
+TABS = ("txt2img", "img2img", "inpaint", "upscale")
+
+
+class Studio(widgets.VBox):
+    """Tabs for txt2img, img2img, inpaint and upscale, which share a model and a gallery.
+
+    `panels` are the tabs' panels by name, `panel` is the one in sight; `request` and `result` are
+    that one's and the last made in any of them. `models` is a folder of checkpoints to pick from.
+    """
+
+    def __init__(
+        self,
+        model: Model | None = None,
+        *,
+        models: str | Path | None = None,
+        folder: str | Path = "outputs",
+        executor: Executor | None = None,
+    ) -> None:
+        self.model = loaded() if model is None else model
+        self.gallery = Gallery(folder)
+        runs = executor or worker_of(self.model)
+        self.panels: dict[str, Panel] = {
+            name: (
+                UpscalePanel(self.model, executor=runs, gallery=self.gallery)
+                if name == "upscale"
+                else Panel(self.model, name, executor=runs, gallery=self.gallery)
+            )
+            for name in TABS
+        }
+        self.picker = ModelPicker(self.model, models, self._free, self._serve)
+        for name in TABS:
+            self.gallery.send(name, self._sender(name), f"Carry it and its settings to {name}")
+        self._tabs = widgets.Tab(list(self.panels.values()), titles=TABS)
+        super().__init__([style.sheet(), self.picker, self._tabs, self.gallery])
+        self.add_class("sdnb")
+
+    @property
+    def panel(self) -> Panel:
+        """The panel in sight."""
+        return self.panels[TABS[self._tabs.selected_index or 0]]
+
+    @property
+    def request(self) -> Request:
+        """What the panel in sight asks for; assigning moves its controls."""
+        return self.panel.request
+
+    @request.setter
+    def request(self, request: Request) -> None:
+        self.panel.request = request
+
+    @property
+    def result(self) -> Result | None:
+        """The last one made in any tab, if nobody deleted it."""
+        pictures = self.gallery.pictures
+        return pictures[0].result if pictures else None
+
+    def show(self, name: str) -> Panel:
+        """Bring a tab to the front."""
+        self._tabs.selected_index = TABS.index(name)
+        return self.panels[name]
+
+    def send(self, picture: Picture, name: str) -> None:
+        """Carry a picture and its settings to a tab, and bring that to the front."""
+        panel = self.show(name)
+        request = picture.request
+        if name == "txt2img":  # the way it was made, whatever that was
+            panel.request = request.but(image=None, mask=None)
+            return
+        keep = panel.request
+        panel.request = request.but(
+            image=images.picture(picture.image),
+            mask=None,
+            width=None,
+            height=None,
+            strength=keep.strength,
+            feather=keep.feather,
+            content=keep.content,
+            padding=keep.padding,
+        )
+        if isinstance(panel, UpscalePanel):
+            panel.enlarge(2)
+
+    def stop(self) -> None:
+        """Stop what runs and drop what waits, in every tab."""
+        for panel in self.panels.values():
+            panel.stop()
+
+    def close(self) -> None:
+        """Stop, and take everything away."""
+        self.stop()
+        super().close()
+
+    def __repr__(self) -> str:
+        return f"Studio({self.model.name}, {len(self.gallery.pictures)} pictures)"
+
+    def _sender(self, name: str) -> Callable[[Picture], None]:
+        return lambda picture: self.send(picture, name)
+
+    def _free(self) -> None:
+        """Before another model is loaded: this one ends its work and gives its memory back."""
+        self.stop()
+        for job in worker_of(self.model).jobs:
+            job.wait(60)
+        self.model.unload()
+
+    def _serve(self, model: Any) -> None:
+        self.model = model
+        for panel in self.panels.values():
+            panel.serve(model)
+
+
+def studio(model: Model | None = None, **more: Any) -> Studio:
+    """The studio for a model, by default the embedded one; as a cell's last line it shows itself.
+
+    `models` is a folder of checkpoints that the model picker offers, `folder` where "save" writes.
+    """
+    return Studio(model, **more)

@@ -1,0 +1,108 @@
+"""The panel for larger pictures: one at the model's own size first, then a polish at the size
+asked for.
+"""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import ipywidgets as widgets
+
+from sdnb import checks, images
+from sdnb.executor import Job
+from sdnb.request import RANGES, Request
+from sdnb.result import Result
+from sdnb.widgets.panel import Panel
+
+_TIMES = (1.5, 2.0, 3.0, 4.0)
+_STRENGTH = 0.5  # the original's advice: enough to add detail, too little for a new composition
+
+
+class UpscalePanel(Panel):
+    """Two passes: a picture at the model's own size (or one that is given), resized, and img2img at
+    strength 0.5 with the same words and seed. Width and height are those of the second pass.
+    """
+
+    def __init__(self, model: Any = None, **more: Any) -> None:
+        super().__init__(model, "upscale", **more)
+        self.form.controls["strength"].value = _STRENGTH
+        self.enlarge(2)
+
+    def enlarge(self, times: float) -> None:
+        """Ask for so many times the sides of the picture, or of the model's own size."""
+        low, high = RANGES["width"]
+        sides = (min(max(round(side * times / 8) * 8, low), high) for side in self._base())
+        width, height = map(int, sides)
+        self.form.change(width=width, height=height)
+        self._edited()
+
+    def passes(self) -> tuple[Request | None, Request]:
+        """The first pass, None where a picture is given, and the second. Raises as `resolved`.
+
+        What is left open is settled, the seed too: both passes have the same.
+        """
+        settings = self.model.settings
+        asked = self.form.request.but(mask=None, count=1)
+        width, height = asked.width, asked.height
+        if asked.image is not None:
+            last = asked.enlarged(asked.image, width, height, asked.strength)
+            return None, last.resolved(settings)
+        first = asked.but(width=settings.width, height=settings.height).resolved(settings)
+        return first, first.but(width=width, height=height)
+
+    def generate(self) -> Job | None:
+        """Queue what is to be done; the second pass when the first is there."""
+        try:
+            self._checked()
+            first, last = self.passes()
+        except (ValueError, TypeError) as error:
+            self.progress.complain(error)
+            return None
+        if first is None:
+            return self.submit(last)
+
+        def polish(result: Result) -> None:
+            png = images.picture(result.image)
+            request = last.enlarged(png, last.width, last.height, last.strength)
+            self.submit(request.resolved(self.model.settings))
+
+        return self.submit(first, then=polish)
+
+    def _base(self) -> tuple[int, int]:
+        image = self.form.request.image
+        s = self.model.settings
+        return (s.width, s.height) if image is None else checks.png_size(image)
+
+    def _above(self) -> list[widgets.Widget]:
+        buttons = []
+        for times in _TIMES:
+            button = widgets.Button(
+                description=f"× {times:g}",
+                tooltip=f"{times:g} times the sides of the picture, or of the model's own size",
+                layout=widgets.Layout(width="56px"),
+            )
+            button.on_click(lambda _, times=times: self.enlarge(times))
+            buttons.append(button)
+        self._two = widgets.HTML()
+        self._two.add_class("sdnb-quiet")
+        return [widgets.HBox(buttons), self._two]
+
+    def _edited(self) -> None:
+        super()._edited()
+        try:
+            first, last = self.passes()
+        except (ValueError, TypeError) as error:
+            self._two.value = html.escape(str(error))
+            return
+        steps = last.steps or 0
+        begin = (
+            f"1. {first.width} × {first.height} from words, {first.steps} steps"
+            if first is not None
+            else "1. the picture, {} × {}".format(*self._base())
+        )
+        share = round(steps * last.strength)
+        self._two.value = (
+            f"{begin}<br>2. resized to {last.width} × {last.height}, then img2img: about {share} of "
+            f"{steps} steps, strength {last.strength:g}"
+        )
