@@ -1,4 +1,4 @@
-"""Two pictures under one slider. It moves in the browser alone, so it is quick while a run goes on."""
+"""Two pictures under one slider, which moves in the browser alone: quick, whatever runs."""
 
 from __future__ import annotations
 

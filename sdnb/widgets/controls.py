@@ -82,7 +82,7 @@ class Words(Control):
             else "what it should not show",
             continuous_update=True,
             style=_LABEL,
-            layout=widgets.Layout(width="100%", height="auto"),
+            layout=widgets.Layout(width="auto", height="auto"),
         )
         self._area.observe(lambda change: self._take(change["new"]), "value")
 
@@ -125,15 +125,13 @@ class Choice(Control):
 
     def follow(self, default: Any) -> None:
         if self.field.open:
-
-            def act() -> None:
-                self._list.options = self._options(str(default))
-                self._list.value = self._value
-
-            self._quietly(act)
+            self._quietly(lambda: setattr(self._list, "options", self._options(str(default))))
+            self._show()
 
     def _show(self) -> None:
-        self._quietly(lambda: setattr(self._list, "value", self._value))
+        # By its place: a list whose options were exchanged has no place, though its value is None.
+        values = [value for _, value in self._list.options]
+        self._quietly(lambda: setattr(self._list, "index", values.index(self._value)))
 
 
 class Number(Control):

@@ -37,6 +37,17 @@ def python(request: Request) -> str:
     return f"request = sdnb.Request(\n{body}\n)\nsdnb.generate(model, request)"
 
 
+def caption(result: Result) -> str:
+    """A line under a picture: what made it, how long it took."""
+    r, n = result.request, len(result.images)
+    size = "{} × {}".format(*result.image.size)
+    several = f"{n} pictures of " if n > 1 else ""
+    return (
+        f"{several}{size} · {r.steps} steps of {r.sampler} · CFG {r.cfg:g} · seed {r.seed} · "
+        f"{result.seconds:.1f} s · peak {result.peak:.2f} GB"
+    )
+
+
 def settings(request: Request, result: Result | None = None) -> str:
     """An HTML table of all that is not as usual, and of how the picture came about."""
     rows = []

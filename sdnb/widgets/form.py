@@ -105,9 +105,9 @@ class Form(widgets.VBox):
             self._changed(field.name)
 
         if field.kind == "picture":
-            return PictureBox(field, changed, offer)
+            return PictureBox(field, changed, offer, small=self.kind != "inpaint")
         if field.kind == "mask":
-            return MaskBox(field, changed)
+            return MaskBox(field, changed, self._feathered)
         return KINDS[field.kind](field, changed)
 
     def _laid_out(self) -> list[widgets.Widget]:
@@ -119,7 +119,7 @@ class Form(widgets.VBox):
         size = widgets.HBox([w["width"], swap, w["height"]], layout=row)
         more = _folded("More", [w["schedule"], w["eta"]])
         picture = [w["image"], w["strength"]]
-        mask = [w["mask"], w["invert"], w["feather"], w["content"], w["padding"]]
+        mask = [w["mask"], w["invert"], w["content"], w["padding"]]  # the editor has the feather
         shown = PICTURES[self.kind]
         parts = [part for name, part in (("picture", picture), ("mask", mask)) if name in shown]
         children = [item for part in parts for item in part]
@@ -150,6 +150,11 @@ class Form(widgets.VBox):
         self._refresh()
         self._told()
 
+    def _feathered(self, pixels: float) -> None:
+        """The editor's slider was moved."""
+        self.controls["feather"].value = pixels
+        self._changed("feather")
+
     def _resolved(self) -> Request | None:
         """The request with nothing open; None while the controls contradict each other."""
         try:
@@ -167,7 +172,7 @@ class Form(widgets.VBox):
         asked = self.request if resolved is not None else Request()
         for name, control in self.controls.items():
             control.show(BY_NAME[name].shown(asked, self.settings))
-        self._mask.adjust(asked.invert, asked.feather)
+        self._mask.adjust(asked)
         for name, inspector in self._inspectors.items():
             inspector.show(self.controls[name].value)
         self._about_size.value = "" if resolved is None else self._size_in_words(resolved)

@@ -118,6 +118,7 @@ class Gallery(widgets.VBox):
 
         button = self._button(label, tooltip or f"Send to {label}", give)
         self._sends.children = (*self._sends.children, button)
+        self._sends.layout.display = ""
 
     def delete(self, *pictures: Picture) -> None:
         """Forget these pictures; files that were saved stay."""
@@ -180,7 +181,10 @@ class Gallery(widgets.VBox):
         self._compare = self._button(
             "Compare", "Remember this one as the left side; then choose another", self._remember
         )
-        self._sends = widgets.HBox(layout=widgets.Layout(flex_flow="row wrap"))
+        self._sends = widgets.HBox(
+            [widgets.HTML("Send to&ensp;")],
+            layout=widgets.Layout(flex_flow="row wrap", align_items="center", display="none"),
+        )
         self._question = widgets.HBox(layout=widgets.Layout(display="none", align_items="center"))
         self._said = widgets.HTML()
         self._said.add_class("sdnb-quiet")

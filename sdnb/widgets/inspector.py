@@ -50,7 +50,8 @@ def inspected(text: str, tokenize: Tokenize | None = None) -> str:
 
 
 def _written_weight(text: str, fragment: Fragment) -> bool:
-    return prompt.escaped(fragment.text).strip() != text.strip() and ":" in text[-12:]
+    """Whether a weight stands after the block's text."""
+    return text.replace("\\:", ":").strip() != fragment.text.strip()
 
 
 def _chips(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import ipywidgets as widgets
 
 from sdnb import images
+from sdnb.request import Request
 from sdnb.widgets.controls import Changed, Control
 from sdnb.widgets.fields import Field
 from sdnb.widgets.mask import MaskEditor
@@ -18,8 +20,9 @@ class MaskBox(Control):
     Bytes that were assigned are given back as they are until someone paints.
     """
 
-    def __init__(self, field: Field, changed: Changed) -> None:
+    def __init__(self, field: Field, changed: Changed, feathered: Callable[[float], None]) -> None:
         super().__init__(field, changed)
+        self._feathered = feathered
         self.editor: MaskEditor | None = None
         self._picture: bytes | None = None
         self.widget = widgets.VBox([])
@@ -43,21 +46,30 @@ class MaskBox(Control):
         if self.editor is None:
             self.editor = MaskEditor(picture)
             self.editor.on_change(self._painted)
+            self.editor.observe(self._moved, "feather")
             self.widget.children = (self.editor,)
         else:
             self._quietly(lambda: setattr(self.editor, "image", picture))
         self._show()
 
-    def adjust(self, invert: bool, feather: float) -> None:
-        """Show the mask as these settings make it."""
+    def adjust(self, request: Request) -> None:
+        """Show the mask as this request will use it."""
         if self.editor is not None:
-            self._quietly(lambda: self._adjust(invert, feather))
+            self._quietly(lambda: self._adjust(request))
 
-    def _adjust(self, invert: bool, feather: float) -> None:
+    def _adjust(self, request: Request) -> None:
         assert self.editor is not None
-        self.editor.invert, self.editor.feather = invert, feather
+        self.editor.invert, self.editor.feather = request.invert, request.feather
+        sized = {"width": request.width, "height": request.height, "padding": request.padding}
+        self.editor.target = {name: value for name, value in sized.items() if value is not None}
+
+    def _moved(self, change: dict[str, Any]) -> None:
+        if not self._setting:
+            self._feathered(float(change["new"]))
 
     def _painted(self, editor: MaskEditor) -> None:
+        if self._setting:
+            return
         painted = editor.mask.getbbox() is not None
         self._take(images.mask(editor.mask) if painted else None)
 

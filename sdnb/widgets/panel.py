@@ -22,6 +22,7 @@ from sdnb import checks, images, prompt
 from sdnb.executor import DONE, STOPPED, WAITING, Executor, Job
 from sdnb.request import Request
 from sdnb.widgets import style
+from sdnb.widgets.details import caption
 from sdnb.widgets.form import Form
 from sdnb.widgets.gallery import Gallery, Picture
 from sdnb.widgets.lifetime import tie_to_cell
@@ -69,7 +70,7 @@ class Panel(widgets.VBox):
         self._build()
         own = [] if gallery else [self.gallery]
         if own:
-            self.gallery.send("use these settings", self.use, "Put its settings into the panel")
+            self.gallery.send("the panel", self.use, "Put its settings into the panel")
         super().__init__([style.sheet(), *self._rows, *own])
         self.add_class("sdnb")
         tie_to_cell(self)
@@ -153,7 +154,8 @@ class Panel(widgets.VBox):
 
     def close(self) -> None:
         """Stop, and take the panel away."""
-        self.stop()
+        if hasattr(self, "_jobs"):  # it may be one whose arguments were refused
+            self.stop()
         super().close()
 
     def __repr__(self) -> str:
@@ -256,7 +258,7 @@ class Panel(widgets.VBox):
         self.gallery.add(result)
         self.form.seed.made_with(result.request.seed or 0)
         self.progress.show(images.sheet(list(result.images)))
-        self._say(repr(result), *result.notes)
+        self._say(caption(result), *result.notes)
 
     def _say(self, *lines: str) -> None:
         self._caption.value = "".join(f"<div>{html.escape(line)}</div>" for line in lines)

@@ -22,9 +22,13 @@ class Upload(widgets.FileUpload):
 
     def __init__(self, words: str, tooltip: str, act: Callable[[bytes, str], None]) -> None:
         super().__init__(
-            accept="image/*", multiple=False, description=words, tooltip=tooltip,
+            accept="image/*",
+            multiple=False,
+            description=words,
+            tooltip=tooltip,
             layout=widgets.Layout(width="auto"),
-        )  # fmt: skip
+        )
+        self.add_class("sdnb-upload")  # fmt: skip
         self._act = act
         self.observe(self._came, "value")
 
@@ -39,12 +43,17 @@ class PictureBox(Control):
     """PNG bytes, or None. `offer` is called with the request that an uploaded picture carries."""
 
     def __init__(
-        self, field: Field, changed: Changed, offer: Callable[[Saved], None] | None = None
+        self,
+        field: Field,
+        changed: Changed,
+        offer: Callable[[Saved], None] | None = None,
+        small: bool = True,
     ) -> None:
         super().__init__(field, changed)
         self._offer = offer
+        self._small = small  # shown small here; not where the mask editor shows it large
         self._carried: Saved | None = None
-        self._upload = Upload(f"{field.label}…", field.help, self.take)
+        self._upload = Upload(f"{field.label}…", f"Choose a {field.label.lower()}…", self.take)
         self._remove = widgets.Button(
             icon="times",
             tooltip=f"{field.label}: take it out",
@@ -98,7 +107,7 @@ class PictureBox(Control):
         self._use.layout.display = "none"
         has = self._value is not None
         self._remove.layout.display = "" if has else "none"
-        self._image.layout.display = "" if has else "none"
+        self._image.layout.display = "" if has and self._small else "none"
         self._say("")
         if has:
             picture = images.open(self._value)

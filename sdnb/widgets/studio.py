@@ -112,7 +112,8 @@ class Studio(widgets.VBox):
 
     def close(self) -> None:
         """Stop, and take everything away."""
-        self.stop()
+        if hasattr(self, "panels"):  # it may be one whose arguments were refused
+            self.stop()
         super().close()
 
     def __repr__(self) -> str:

@@ -16,6 +16,10 @@ _CSS = """
 .sdnb button.sdnb-icon { width: 32px; padding: 0; flex: 0 0 auto; }
 .sdnb button:focus-visible, .sdnb [tabindex]:focus-visible, .sdnb input:focus-visible {
   outline: 2px solid var(--jp-brand-color1, #1976d2); outline-offset: 1px; }
+/* The browser's part writes "(0)" behind an upload's words. */
+.sdnb button.sdnb-upload { font-size: 0; }
+.sdnb button.sdnb-upload i { font-size: 13px; }
+.sdnb button.sdnb-upload::after { content: attr(title); font-size: 13px; }
 .sdnb-chips { display: flex; flex-wrap: wrap; gap: 4px; align-items: center; padding: 2px 0;
   font-size: 12px; line-height: 1.5; }
 .sdnb-chip { border-radius: 4px; padding: 0 6px; border-left: 4px solid var(--c);

@@ -101,8 +101,8 @@ class UpscalePanel(Panel):
             if first is not None
             else "1. the picture, {} × {}".format(*self._base())
         )
-        share = round(steps * last.strength)
+        done = round(steps * last.strength)
         self._two.value = (
-            f"{begin}<br>2. resized to {last.width} × {last.height}, then img2img: about {share} of "
+            f"{begin}<br>2. resized to {last.width} × {last.height}, then img2img: about {done} of "
             f"{steps} steps, strength {last.strength:g}"
         )

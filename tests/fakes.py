@@ -1,0 +1,65 @@
+"""A model and runs that need no weights: what widgets and executors are tested with."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+from PIL import Image
+
+from sdnb.model.tokenizer import Tokenizer
+from sdnb.progress import Progress
+from sdnb.request import Settings
+from sdnb.result import Result
+
+TOKENIZE = Tokenizer()
+
+
+@dataclass(eq=False)
+class Model:
+    """What a panel needs of a model."""
+
+    name: str = "fake"
+    settings: Settings = field(default_factory=lambda: Settings(64, 64, 5, 4.0))
+    notes: tuple[str, ...] = ()
+    device: str = "cpu"
+    tokenizer: Tokenizer = field(default=TOKENIZE)
+    unloaded: bool = False
+
+    def preview(self, latent):
+        return Image.fromarray(latent)
+
+    def unload(self):
+        self.unloaded = True
+
+
+def picture(request, index=0):
+    """Colours that all of the request decides, so that another request is another picture."""
+    digest = hashlib.sha256(repr((request, request.seed + index)).encode()).digest()
+    small = np.frombuffer(digest[:12], dtype=np.uint8).reshape(2, 2, 3)
+    size = (request.width, request.height)
+    return Image.fromarray(small).resize(size, Image.Resampling.NEAREST)
+
+
+def make(request, gate: threading.Semaphore | None = None, fail_at: int | None = None):
+    """A run: as many steps as asked, each waiting for the gate; `fail_at` raises there."""
+    yield Progress(0, request.steps, 0.0)
+    for step in range(1, request.steps + 1):
+        if gate is not None:
+            gate.acquire(timeout=10)
+        if step == fail_at:
+            raise RuntimeError("no <more> memory")
+        latent = np.full((8, 8, 3), step, dtype=np.uint8)
+        yield Progress(step, request.steps, step / 10, latent)
+    images = tuple(picture(request, i) for i in range(request.count))
+    result = Result(images, request, "fake", "0123456789abcdef", 0.5, 0.25, ("a <note>",))
+    yield Progress(request.steps, request.steps, 0.5, result=result)
+
+
+def gated(**how):
+    """A run that waits for `release` of the semaphore that comes with it."""
+    gate = threading.Semaphore(0)
+    return gate, partial(make, gate=gate, **how)

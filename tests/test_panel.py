@@ -1,0 +1,239 @@
+"""The panel on runs without weights: queue, Stop, errors, results; nothing starts by itself."""
+
+import time
+from functools import partial
+
+import pytest
+from fakes import Model, gated, make
+from pictures import colour
+
+import sdnb
+from sdnb import images
+from sdnb.executor import Inline, Worker
+from sdnb.request import Request
+from sdnb.widgets.panel import Panel
+from sdnb.widgets.upscale import UpscalePanel
+
+
+def panel(run=make, kind="all", executor=Inline):
+    return Panel(Model(), kind, executor=executor(run))
+
+
+def until(condition, seconds=10):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.002)
+
+
+def test_generate_makes_what_the_controls_say():
+    one = panel()
+    one.request = Request("a cat", seed=7, count=2)
+    one._generate.click()
+    assert one.result.request == Request("a cat", seed=7, count=2).resolved(one.model.settings)
+    assert one.results == [one.result]
+    assert [p.request.seed for p in one.gallery.pictures] == [8, 7]
+    assert one.request == Request("a cat", seed=7, count=2)  # nothing was resolved in the controls
+    assert "a <note>" in one._caption.value.replace("&lt;", "<").replace("&gt;", ">")
+
+
+def test_changing_a_control_starts_nothing():
+    one = panel(run=lambda request: pytest.fail(f"started {request}"))
+    for name, value in [("prompt", "a"), ("steps", 3), ("seed", 4), ("width", 128), ("count", 2)]:
+        one.form.change(**{name: value})
+    one.form.controls["prompt"]._area.value = "typed"
+    assert not one.running
+
+
+def test_each_generate_draws_a_seed_and_the_lock_keeps_the_last():
+    one = panel()
+    one.generate()
+    one.generate()
+    seeds = [result.request.seed for result in one.results]
+    assert seeds[0] != seeds[1]
+    one.form.controls["seed"]._lock.click()
+    one.generate()
+    assert one.result.request.seed == seeds[1]
+
+
+def test_a_second_one_waits_visibly_and_stop_ends_all():
+    gate, run = gated()
+    one = panel(run, executor=Worker)
+    first = one.generate()
+    gate.release()
+    until(lambda: first.progress and first.progress.step == 1)
+    second, third = one.generate(), one.generate()
+    assert (one._generate.description, one._queue.value) == ("Queue another", "2 waiting")
+    assert not one._stop.disabled
+    one._stop.click()
+    assert one._stop.disabled
+    gate.release()
+    assert all(job.wait(10) for job in (first, second, third))
+    assert [job.state for job in (first, second, third)] == ["stopped"] * 3
+    assert first.progress.step <= 2  # within a step
+    assert one.progress.line.startswith("stopped at step")
+    assert one.progress.picture.layout.display == ""  # the last preview stays
+    until(lambda: not one.running)
+    assert one._generate.description == "Generate"
+    for _ in range(5):
+        gate.release()
+    assert one.generate().wait(10)
+    assert one.result is not None
+
+
+def test_the_next_begins_when_the_first_ends():
+    gate, run = gated()
+    one = panel(run, executor=Worker)
+    jobs = [one.generate() for _ in range(3)]
+    for _ in range(15):
+        gate.release()
+    assert all(job.wait(10) for job in jobs)
+    until(lambda: one._queue.value == "")
+    assert len(one.results) == 3
+
+
+def test_a_run_that_fails_says_so_and_leaves_the_panel_usable():
+    runs = iter([partial(make, fail_at=3), make])
+    one = panel(lambda request: next(runs)(request))  # noqa: PLW0108 - another one each time
+    job = one.generate()
+    assert job.state == "failed"
+    assert "no &lt;more&gt; memory" in one.progress.problem
+    assert "fakes.py" in one.progress.problem  # the traceback, for who asks for it
+    assert one.result is None
+    one.generate()
+    assert one.progress.problem == ""
+    assert one.result is not None
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "words"),
+    [
+        ("all", {"prompt": "a:1 b:-1"}, "sum to zero"),
+        ("all", {"sampler": "heun", "eta": 0.5}, "draws none"),
+        ("all", {"seed": 2**63 - 2, "count": 1}, None),
+        ("img2img", {}, "no picture yet"),
+        ("inpaint", {"image": images.picture(colour(size=(64, 64)))}, "Nothing is painted"),
+    ],
+)
+def test_what_cannot_run_is_said_before_anything_runs(kind, fields, words):
+    one = panel(run=make if words is None else pytest.fail, kind=kind)
+    one.form.change(**fields)
+    one._generate.click()
+    assert (one.result is None) == (words is not None)
+    assert words is None or words in one.progress.problem
+
+
+def test_a_seed_without_room_for_the_count_is_said():
+    one = panel(run=pytest.fail)
+    one.form.controls["seed"].value = 2**63 - 2
+    one.form.controls["count"].value = 64
+    one.generate()
+    assert "leaves no room" in one.progress.problem
+
+
+def test_inpainting_runs_with_what_is_painted():
+    from sdnb.widgets.strokes import Rectangle
+
+    one = panel(kind="inpaint")
+    one.form.change(image=images.picture(colour(size=(64, 64))), prompt="a cat")
+    editor = one.form.controls["mask"].editor
+    editor.draw(Rectangle((8, 8), (40, 40)))
+    assert images.open(one.request.mask).getbbox() is not None
+    editor.feather = 6.0
+    assert one.request.feather == 6.0
+    one.generate()
+    made = one.result.request
+    assert (made.mask, made.feather) == (one.request.mask, 6.0)
+    editor.undo()
+    assert one.request.mask is None
+
+
+def test_deleted_results_are_gone_from_the_panel_too():
+    one = panel()
+    one.generate()
+    one.generate()
+    kept = one.results[1]
+    one.gallery.delete(one.gallery.pictures[1])
+    assert one.results == [kept]
+
+
+def test_an_uploaded_picture_offers_its_settings(tmp_path):
+    one = panel()
+    one.request = Request("a cat", seed=7, cfg=6.5)
+    one.generate()
+    path = one.result.save(tmp_path)[0]
+    other = panel(kind="img2img")
+    box = other.form.controls["image"]
+    box.take(path.read_bytes(), path.name)
+    assert box._use.layout.display == ""
+    assert other.request.image == images.picture(path)
+    box._use.click()
+    assert (other.request.prompt, other.request.cfg, other.request.seed) == ("a cat", 6.5, 7)
+    assert other.request.image == images.picture(path)
+
+
+def test_a_file_that_is_no_picture_is_said():
+    box = panel().form.controls["image"]
+    box.take(b"not a picture", "notes.txt")
+    assert "notes.txt" in box._said.value
+    assert box.value is None
+
+
+def test_an_upload_leaves_nothing_in_the_widget():
+    box = panel().form.controls["image"]
+    data = images.picture(colour(size=(64, 64)))
+    change = {"new": ({"name": "a.png", "content": memoryview(data)},)}
+    box._upload._came(change)
+    assert box.value == data
+    assert box._upload.value == ()
+
+
+def test_upscale_makes_two_passes_with_one_seed():
+    one = UpscalePanel(Model(), executor=Inline(make))
+    one.form.change(prompt="a castle")
+    one._edited()
+    assert "1. 64 × 64 from words" in one._two.value
+    assert "2. resized to 128 × 128" in one._two.value
+    one._generate.click()
+    first, last = (result.request for result in one.results)
+    assert (first.width, first.height, first.image) == (64, 64, None)
+    assert (last.width, last.height, last.strength, last.seed) == (128, 128, 0.5, first.seed)
+    assert last.image == images.picture(one.results[0].image)
+    assert last.prompt == "a castle"
+
+
+def test_upscale_of_a_picture_is_one_pass_by_factors_of_its_size():
+    one = UpscalePanel(Model(), executor=Inline(make))
+    one.form.change(image=images.picture(colour(size=(48, 80))))
+    one.enlarge(1.5)
+    assert (one.request.width, one.request.height) == (120, 72)
+    one.generate()
+    assert len(one.results) == 1
+    assert (one.result.image.size) == (120, 72)
+
+
+def test_stop_between_the_passes_starts_no_second():
+    gate, run = gated()
+    one = UpscalePanel(Model(), executor=Worker(run))
+    job = one.generate()
+    gate.release()
+    until(lambda: job.progress and job.progress.step == 1)
+    one.stop()
+    gate.release()
+    assert job.wait(10)
+    assert job.state == "stopped"
+    until(lambda: not one.running)
+    assert one.results == []
+
+
+def test_an_executor_that_was_shut_down_is_said():
+    worker = Worker(make)
+    one = Panel(Model(), executor=worker)
+    worker.shutdown()
+    assert one.generate() is None
+    assert "shut down" in one.progress.problem
+
+
+def test_an_unknown_kind_lists_the_known():
+    with pytest.raises(ValueError, match="did you mean 'inpaint'"):
+        sdnb.Panel(Model(), "inpainting")
