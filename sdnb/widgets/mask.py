@@ -64,12 +64,14 @@ class MaskEditor(ipywidgets.VBox):
         self._stage = ipywidgets.Box()
         self._stage.add_class("sdnb-stage")
         style = ipywidgets.HTML(f"<style>{mask_style.CSS}</style>", layout={"display": "none"})
-        below = ipywidgets.HBox([self._status, self._bar.files])
-        below.add_class("sdnb-below")
-        super().__init__([style, self._bar, self._stage, self._fallback, below], _view_count=0)
+        self._below = ipywidgets.HBox([self._status, self._bar.files])
+        self._below.add_class("sdnb-below")
+        rows = [style, self._bar, self._stage, self._fallback, self._below]
+        super().__init__(rows, _view_count=0)
         self.add_class("sdnb-mask")
         self._connect()
         self._equip()
+        self._measure()
         self.brush = max(1.0, round(max(picture.size) / 12))
 
     # -- a value ------------------------------------------------------------------------------
@@ -109,9 +111,10 @@ class MaskEditor(ipywidgets.VBox):
         lost = bool(self._sheet.history.strokes)
         self._gestures.cancel()
         self._png = png
-        self._bar.buttons["alpha"].layout.display = None if "A" in picture.getbands() else "none"
-        self._bar.size.max = _largest(picture)
-        if not self._sheet.change(picture.convert("RGB")) and lost:
+        self._bar.suit(_largest(picture), "A" in picture.getbands())
+        kept = self._sheet.change(picture.convert("RGB"))
+        self._measure()
+        if lost and not kept:
             self._tell("The picture has another size: the mask was cleared.")
 
     @property
@@ -245,6 +248,10 @@ class MaskEditor(ipywidgets.VBox):
         surface.load()
         self._sheet.redraw()
 
+    def _measure(self) -> None:
+        """The line below is as wide as the picture."""
+        self._below.layout.width = f"{max(self._sheet.page[0], 400)}px"
+
     def _ready(self) -> None:
         """A browser has the canvas, empty: the first time, after a reload, or a second browser."""
         self._fallback.heard()
@@ -318,7 +325,7 @@ class MaskEditor(ipywidgets.VBox):
             setattr(self._sheet, change.name, change.new)
             self._sheet.problem = ""
             self._bar.show_feather(self.feather)
-            self._bar.latent.value = self.latent
+            self._bar.show_latent(self.latent)
             self._sheet.refresh((0, 0, *self._sheet.picture.size))
         if change.name == "latent":
             self._tell()
