@@ -107,7 +107,7 @@ def _part(
     request: Request, picture: Image.Image, mask: Image.Image, size: tuple[int, int]
 ) -> tuple[Canvas, list[str]]:
     """The canvas of the masked part alone, at the size that is generated."""
-    mask, notes = _feathered(mask, request.feather)
+    mask, notes = feathered(mask, request.feather)
     box = around_mask(mask, request.padding or 0, size)
     around = _Around(picture, mask, box)
     part = picture.crop(box).resize(size, Image.Resampling.LANCZOS)
