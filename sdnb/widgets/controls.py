@@ -77,7 +77,9 @@ class Words(Control):
             description=field.label,
             rows=2,
             tooltip=field.help,
-            placeholder="what the picture shows" if field.name == "prompt" else "what it should not",
+            placeholder="what the picture shows"
+            if field.name == "prompt"
+            else "what it should not",
             continuous_update=True,
             style=_LABEL,
             layout=widgets.Layout(width="100%", height="auto"),
@@ -123,6 +125,7 @@ class Choice(Control):
 
     def follow(self, default: Any) -> None:
         if self.field.open:
+
             def act() -> None:
                 self._list.options = self._options(str(default))
                 self._list.value = self._value

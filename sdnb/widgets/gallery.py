@@ -77,9 +77,7 @@ class Gallery(widgets.VBox):  # type: ignore[misc]
         self._slots = [self._slot(i) for i in range(_PAGE)]
         self._thumbs = widgets.Box(self._slots, layout=widgets.Layout(flex_flow="row wrap"))
         self._build()
-        super().__init__(
-            [style.sheet(), self._backgrounds, self._bar, self._thumbs, self._detail]
-        )
+        super().__init__([style.sheet(), self._backgrounds, self._bar, self._thumbs, self._detail])
         self.add_class("sdnb")
         self._refresh()
 
@@ -150,7 +148,9 @@ class Gallery(widgets.VBox):  # type: ignore[misc]
         button.on_click(lambda _: self._clicked(i))
         return button
 
-    def _button(self, words: str, tooltip: str, act: Callable[[], None], **more: str) -> widgets.Button:
+    def _button(
+        self, words: str, tooltip: str, act: Callable[[], None], **more: str
+    ) -> widgets.Button:
         button = widgets.Button(
             description=words, tooltip=tooltip, layout=widgets.Layout(width="auto"), **more
         )

@@ -22,13 +22,14 @@ import traitlets
 from PIL import Image
 
 from sdnb import checks, images
-from sdnb.request import RANGES, Request
+from sdnb.request import RANGES
 from sdnb.widgets import mask_style
+from sdnb.widgets.history import rasterise
 from sdnb.widgets.mask_gestures import TOOLS, Gestures
 from sdnb.widgets.mask_notice import MISSING, Fallback, Status
 from sdnb.widgets.mask_sheet import Sheet
 from sdnb.widgets.mask_toolbar import Toolbar
-from sdnb.widgets.strokes import Clear, Invert, Stroke, imported
+from sdnb.widgets.strokes import Clear, Imported, Invert, Stroke, imported
 
 _STEP = 1.25  # by which [ and ] change the brush
 
@@ -82,7 +83,7 @@ class MaskEditor(ipywidgets.VBox):
         `invert` is in it: a request applies them.
 
         Assigning takes anything `sdnb.images.mask` takes (another size is resized, and said), or
-        None for an empty one, and can be undone.
+        None for an empty one, and can be undone; the mask that is there already is no change.
         """
         with self._sheet.lock:
             return self._sheet.history.mask
@@ -90,11 +91,9 @@ class MaskEditor(ipywidgets.VBox):
     @mask.setter
     def mask(self, source: images.Source | None) -> None:
         if source is None:
-            self._sheet.apply(Clear())
-            return
-        stroke, said = imported(source, self._sheet.picture.size)
-        self._sheet.apply(stroke)
-        self._tell(said)
+            self._take(Clear())
+        else:
+            self._take(*imported(source, self._sheet.picture.size))
 
     @property
     def image(self) -> Image.Image:
@@ -151,9 +150,7 @@ class MaskEditor(ipywidgets.VBox):
                 "black and white picture to editor.mask"
             )
         holes = picture.getchannel("A").point(lambda value: 255 - value)
-        stroke, said = imported(holes, self._sheet.picture.size)
-        self._sheet.apply(stroke)
-        self._tell(said)
+        self._take(*imported(holes, self._sheet.picture.size))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the mask as a PNG; a file of that name is replaced. Raises OSError as the system.
@@ -175,8 +172,9 @@ class MaskEditor(ipywidgets.VBox):
 
     def close(self) -> None:
         """Free the browser's part too."""
-        if self._sheet.surface is not None:
-            self._sheet.surface.close()
+        sheet = getattr(self, "_sheet", None)  # also called of an editor that was never made
+        if sheet is not None and sheet.surface is not None:
+            sheet.surface.close()
         super().close()
 
     def __repr__(self) -> str:
@@ -188,6 +186,15 @@ class MaskEditor(ipywidgets.VBox):
         )
 
     # -- inside -------------------------------------------------------------------------------
+
+    def _take(self, stroke: Clear | Imported, said: str = "") -> None:
+        """Another mask; the same one would only be in the way of undo."""
+        with self._sheet.lock:
+            size = self._sheet.picture.size
+            if rasterise((stroke,), size).tobytes() != self._sheet.history.mask.tobytes():
+                self._sheet.apply(stroke)
+        if said:
+            self._tell(said)
 
     def _actions(self) -> dict[str, Callable[[], None]]:
         """What buttons and keys do."""
@@ -204,8 +211,8 @@ class MaskEditor(ipywidgets.VBox):
             "whole": self._sheet.whole,
             "latent": lambda: setattr(self, "latent", not self.latent),
             "alpha": self.use_alpha,
-            "export": lambda: self._status.offer(images.mask(self.mask)),
-            "leave": lambda: self._bar.tools[self.tool].focus(),
+            "export": self._export,
+            "leave": self._leave,
             "on": self._bar.upload.focus,
             "back": self._bar.latent.focus,
         }
@@ -273,6 +280,13 @@ class MaskEditor(ipywidgets.VBox):
 
         return handler
 
+    def _export(self) -> None:
+        self._status.offer(images.mask(self.mask))
+
+    def _leave(self) -> None:
+        """Give the keys back to the notebook: a button takes only Space and Enter."""
+        self._bar.tools[self.tool].focus()
+
     def _chosen(self, tool: str, change: Any) -> None:
         if change.new:
             self.tool = tool
@@ -280,7 +294,8 @@ class MaskEditor(ipywidgets.VBox):
             self._bar.tools[tool].value = True  # one is always chosen
 
     def _resize(self, factor: float) -> None:
-        size = max(self.brush * factor, self.brush + 1) if factor > 1 else self.brush * factor
+        old = self.brush
+        size = max(old * factor, old + 1) if factor > 1 else min(old * factor, old - 1)
         self.brush = float(min(max(1, round(size)), self._bar.size.max))
 
     def _sized(self, size: float) -> None:
@@ -316,7 +331,7 @@ class MaskEditor(ipywidgets.VBox):
 
     @traitlets.validate("target")
     def _target_checked(self, proposal: Any) -> dict[str, Any]:
-        Request().but(**proposal.value)  # says what is wrong with a field
+        self._sheet.request(proposal.value)  # says what is wrong with a field
         return dict(proposal.value)
 
     @traitlets.observe("feather", "invert", "latent", "target")

@@ -13,7 +13,8 @@ CSS = """
   overflow: hidden; }
 /* The word of an icon button is for screen readers. */
 .sdnb-mask .sdnb-icon { width: 32px; height: 30px; padding: 0; margin: 0; line-height: 1;
-  display: inline-flex; align-items: center; justify-content: center; border-radius: 4px; font-size: 0; color: var(--jp-ui-font-color1, #222);
+  display: inline-flex; align-items: center; justify-content: center; border-radius: 4px;
+  font-size: 0; color: var(--jp-ui-font-color1, #222);
   background: transparent; box-shadow: none; border: 1px solid transparent; }
 .sdnb-mask .sdnb-icon i { font-size: 15px; margin: 0; }
 .sdnb-mask .sdnb-icon:hover:enabled { background: var(--jp-layout-color2, #eee); }

@@ -218,7 +218,9 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         for words in (request.prompt, request.negative):
             prompt.parse(words)
         if self.kind in ("img2img", "inpaint") and request.image is None:
-            raise ValueError("There is no picture yet: give one above, or send one from the gallery.")
+            raise ValueError(
+                "There is no picture yet: give one above, or send one from the gallery."
+            )
         if self.kind == "inpaint" and request.mask is None:
             raise ValueError("Nothing is painted yet: paint over what should be made anew.")
         return request.resolved(self.model.settings)

@@ -46,7 +46,9 @@ class PictureBox(Control):
         self._carried: Saved | None = None
         self._upload = Upload(f"{field.label}…", field.help, self.take)
         self._remove = widgets.Button(
-            icon="times", tooltip=f"{field.label}: take it out", layout=widgets.Layout(display="none")
+            icon="times",
+            tooltip=f"{field.label}: take it out",
+            layout=widgets.Layout(display="none"),
         )
         self._remove.add_class("sdnb-icon")
         self._remove.on_click(lambda _: self._removed())

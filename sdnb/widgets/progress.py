@@ -184,7 +184,9 @@ class ProgressView(widgets.VBox):  # type: ignore[misc]
         share = progress.step / max(progress.total, 1) if progress else 0.0
         if job.state == FAILED and job.error is not None:
             self._bar.value, self._bar.bar_style = share, "danger"
-            self.say("failed" + (f" at step {progress.step} of {progress.total}" if progress else ""))
+            self.say(
+                "failed" + (f" at step {progress.step} of {progress.total}" if progress else "")
+            )
             self.complain(job.error, job.traceback)
         elif job.state == STOPPED:
             self._bar.value, self._bar.bar_style = share, "warning"
