@@ -22,13 +22,14 @@ import traitlets
 from PIL import Image
 
 from sdnb import checks, images
-from sdnb.request import RANGES, Request
+from sdnb.request import RANGES
 from sdnb.widgets import mask_style
+from sdnb.widgets.history import rasterise
 from sdnb.widgets.mask_gestures import TOOLS, Gestures
 from sdnb.widgets.mask_notice import MISSING, Fallback, Status
 from sdnb.widgets.mask_sheet import Sheet
 from sdnb.widgets.mask_toolbar import Toolbar
-from sdnb.widgets.strokes import Clear, Invert, Stroke, imported
+from sdnb.widgets.strokes import Clear, Imported, Invert, Stroke, imported
 
 _STEP = 1.25  # by which [ and ] change the brush
 
@@ -64,12 +65,14 @@ class MaskEditor(ipywidgets.VBox):
         self._stage = ipywidgets.Box()
         self._stage.add_class("sdnb-stage")
         style = ipywidgets.HTML(f"<style>{mask_style.CSS}</style>", layout={"display": "none"})
-        below = ipywidgets.HBox([self._status, self._bar.files])
-        below.add_class("sdnb-below")
-        super().__init__([style, self._bar, self._stage, self._fallback, below], _view_count=0)
+        self._below = ipywidgets.HBox([self._status, self._bar.files])
+        self._below.add_class("sdnb-below")
+        rows = [style, self._bar, self._stage, self._fallback, self._below]
+        super().__init__(rows, _view_count=0)
         self.add_class("sdnb-mask")
         self._connect()
         self._equip()
+        self._measure()
         self.brush = max(1.0, round(max(picture.size) / 12))
 
     # -- a value ------------------------------------------------------------------------------
@@ -80,7 +83,7 @@ class MaskEditor(ipywidgets.VBox):
         `invert` is in it: a request applies them.
 
         Assigning takes anything `sdnb.images.mask` takes (another size is resized, and said), or
-        None for an empty one, and can be undone.
+        None for an empty one, and can be undone; the mask that is there already is no change.
         """
         with self._sheet.lock:
             return self._sheet.history.mask
@@ -88,11 +91,9 @@ class MaskEditor(ipywidgets.VBox):
     @mask.setter
     def mask(self, source: images.Source | None) -> None:
         if source is None:
-            self._sheet.apply(Clear())
-            return
-        stroke, said = imported(source, self._sheet.picture.size)
-        self._sheet.apply(stroke)
-        self._tell(said)
+            self._take(Clear())
+        else:
+            self._take(*imported(source, self._sheet.picture.size))
 
     @property
     def image(self) -> Image.Image:
@@ -109,9 +110,10 @@ class MaskEditor(ipywidgets.VBox):
         lost = bool(self._sheet.history.strokes)
         self._gestures.cancel()
         self._png = png
-        self._bar.buttons["alpha"].layout.display = None if "A" in picture.getbands() else "none"
-        self._bar.size.max = _largest(picture)
-        if not self._sheet.change(picture.convert("RGB")) and lost:
+        self._bar.suit(_largest(picture), "A" in picture.getbands())
+        kept = self._sheet.change(picture.convert("RGB"))
+        self._measure()
+        if lost and not kept:
             self._tell("The picture has another size: the mask was cleared.")
 
     @property
@@ -148,9 +150,7 @@ class MaskEditor(ipywidgets.VBox):
                 "black and white picture to editor.mask"
             )
         holes = picture.getchannel("A").point(lambda value: 255 - value)
-        stroke, said = imported(holes, self._sheet.picture.size)
-        self._sheet.apply(stroke)
-        self._tell(said)
+        self._take(*imported(holes, self._sheet.picture.size))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the mask as a PNG; a file of that name is replaced. Raises OSError as the system.
@@ -172,8 +172,9 @@ class MaskEditor(ipywidgets.VBox):
 
     def close(self) -> None:
         """Free the browser's part too."""
-        if self._sheet.surface is not None:
-            self._sheet.surface.close()
+        sheet = getattr(self, "_sheet", None)  # also called of an editor that was never made
+        if sheet is not None and sheet.surface is not None:
+            sheet.surface.close()
         super().close()
 
     def __repr__(self) -> str:
@@ -185,6 +186,15 @@ class MaskEditor(ipywidgets.VBox):
         )
 
     # -- inside -------------------------------------------------------------------------------
+
+    def _take(self, stroke: Clear | Imported, said: str = "") -> None:
+        """Another mask; the same one would only be in the way of undo."""
+        with self._sheet.lock:
+            size = self._sheet.picture.size
+            if rasterise((stroke,), size).tobytes() != self._sheet.history.mask.tobytes():
+                self._sheet.apply(stroke)
+        if said:
+            self._tell(said)
 
     def _actions(self) -> dict[str, Callable[[], None]]:
         """What buttons and keys do."""
@@ -201,8 +211,8 @@ class MaskEditor(ipywidgets.VBox):
             "whole": self._sheet.whole,
             "latent": lambda: setattr(self, "latent", not self.latent),
             "alpha": self.use_alpha,
-            "export": lambda: self._status.offer(images.mask(self.mask)),
-            "leave": lambda: self._bar.tools[self.tool].focus(),
+            "export": self._export,
+            "leave": self._leave,
             "on": self._bar.upload.focus,
             "back": self._bar.latent.focus,
         }
@@ -245,6 +255,10 @@ class MaskEditor(ipywidgets.VBox):
         surface.load()
         self._sheet.redraw()
 
+    def _measure(self) -> None:
+        """The line below is as wide as the picture."""
+        self._below.layout.width = f"{max(self._sheet.page[0], 400)}px"
+
     def _ready(self) -> None:
         """A browser has the canvas, empty: the first time, after a reload, or a second browser."""
         self._fallback.heard()
@@ -266,6 +280,13 @@ class MaskEditor(ipywidgets.VBox):
 
         return handler
 
+    def _export(self) -> None:
+        self._status.offer(images.mask(self.mask))
+
+    def _leave(self) -> None:
+        """Give the keys back to the notebook: a button takes only Space and Enter."""
+        self._bar.tools[self.tool].focus()
+
     def _chosen(self, tool: str, change: Any) -> None:
         if change.new:
             self.tool = tool
@@ -273,7 +294,8 @@ class MaskEditor(ipywidgets.VBox):
             self._bar.tools[tool].value = True  # one is always chosen
 
     def _resize(self, factor: float) -> None:
-        size = max(self.brush * factor, self.brush + 1) if factor > 1 else self.brush * factor
+        old = self.brush
+        size = max(old * factor, old + 1) if factor > 1 else min(old * factor, old - 1)
         self.brush = float(min(max(1, round(size)), self._bar.size.max))
 
     def _sized(self, size: float) -> None:
@@ -309,7 +331,7 @@ class MaskEditor(ipywidgets.VBox):
 
     @traitlets.validate("target")
     def _target_checked(self, proposal: Any) -> dict[str, Any]:
-        Request().but(**proposal.value)  # says what is wrong with a field
+        self._sheet.request(proposal.value)  # says what is wrong with a field
         return dict(proposal.value)
 
     @traitlets.observe("feather", "invert", "latent", "target")
@@ -318,7 +340,7 @@ class MaskEditor(ipywidgets.VBox):
             setattr(self._sheet, change.name, change.new)
             self._sheet.problem = ""
             self._bar.show_feather(self.feather)
-            self._bar.latent.value = self.latent
+            self._bar.show_latent(self.latent)
             self._sheet.refresh((0, 0, *self._sheet.picture.size))
         if change.name == "latent":
             self._tell()

@@ -154,15 +154,7 @@ class Sheet:
 
         It goes the request's own way. Raises ValueError where no such request can run.
         """
-        if self._blank is None:
-            self._blank = images.picture(Image.new("RGB", self.picture.size))
-        request = Request(
-            image=self._blank,
-            mask=images.mask(self.history.mask),
-            invert=self.invert,
-            feather=self.feather,
-        )
-        found, _ = canvas.fit(request.but(**self.target).resolved(Settings()))
+        found, _ = canvas.fit(self.request(self.target).resolved(Settings()))
         latent = None if found is None else found.latent_mask()
         if found is None or latent is None:
             raise ValueError("a request without a mask has no latent mask")
@@ -170,6 +162,17 @@ class Sheet:
             return latent, part.box
         padded = found.crop == self.picture.size and found.picture.size != self.picture.size
         return latent, (0, 0, *(found.picture.size if padded else self.picture.size))
+
+    def request(self, target: dict[str, Any]) -> Request:
+        """The request that inpaints this mask, with these fields; its picture is a blank one.
+
+        Raises TypeError or ValueError for a field that cannot be.
+        """
+        if self._blank is None:
+            self._blank = images.picture(Image.new("RGB", self.picture.size))
+        mask = images.mask(self.history.mask)
+        request = Request(image=self._blank, mask=mask, invert=self.invert, feather=self.feather)
+        return request.but(**target)
 
     def _show_latent(self) -> None:
         if self.surface is None:
@@ -180,7 +183,6 @@ class Sheet:
             latent, box = self.latent_mask()
         except (TypeError, ValueError) as error:
             self.problem = f"No latent mask: {error}"
-            self._changed()
             return
         self.problem = ""
         self.surface.cells(self.view, latent, box)

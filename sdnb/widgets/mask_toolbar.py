@@ -63,7 +63,7 @@ class Toolbar(ipywidgets.VBox):
         self.upload = upload()
         self.upload.add_class("sdnb-icon")
         self.size = ipywidgets.IntSlider(
-            value=1, min=1, max=largest, description="Brush",
+            value=1, min=1, max=2, description="Brush",
             tooltip="Brush size in pixels of the picture: [ and ]", layout={"width": "250px"},
         )  # fmt: skip
         self.feather = ipywidgets.FloatSlider(
@@ -73,7 +73,6 @@ class Toolbar(ipywidgets.VBox):
         )  # fmt: skip
         for slider in (self.size, self.feather):
             slider.add_class("sdnb-slider")
-        self.buttons["alpha"].layout.display = None if has_alpha else "none"
         first = [
             _group(self.tools.values()),
             *(_group(self.buttons[b.name] for b in row) for row in (_HISTORY, _WHOLE, _ZOOM)),
@@ -81,6 +80,12 @@ class Toolbar(ipywidgets.VBox):
         ]
         self.files = _group([self.upload, *(self.buttons[b.name] for b in _FILES)])
         super().__init__([_bar(first), _bar([self.size, self.feather])])
+        self.suit(largest, has_alpha)
+
+    def suit(self, largest: int, has_alpha: bool) -> None:
+        """Offer what the picture allows."""
+        self.size.max = largest
+        self.buttons["alpha"].layout.display = None if has_alpha else "none"
 
     def drawable(self, possible: bool) -> None:
         """Whether there is anything to draw on; the rest works without."""
@@ -99,8 +104,12 @@ class Toolbar(ipywidgets.VBox):
 
     def show_tool(self, name: str) -> None:
         """One tool is pressed, the others are not."""
-        for other, toggle in self.tools.items():
-            toggle.value = other == name
+        for tool in _TOOLS:
+            _press(self.tools[tool.name], tool.word, tool.name == name)
+
+    def show_latent(self, shown: bool) -> None:
+        """The button is pressed or not."""
+        _press(self.latent, _LATENT.word, shown)
 
 
 def upload() -> ipywidgets.FileUpload:
@@ -117,6 +126,12 @@ def _button(button: _Button) -> ipywidgets.Button:
 
 def _toggle(button: _Button) -> ipywidgets.ToggleButton:
     return _dressed(ipywidgets.ToggleButton, button)
+
+
+def _press(toggle: ipywidgets.ToggleButton, word: str, on: bool) -> None:
+    """Pressed or not, and said so: a screen reader is told nothing else of it."""
+    toggle.value = on
+    toggle.description = f"{word}, on" if on else word
 
 
 def _dressed(kind: type, button: _Button) -> ipywidgets.DOMWidget:

@@ -1,0 +1,572 @@
+"""The mask editor without a browser: what a hand does, what is drawn for it, what it weighs."""
+
+import sys
+import time
+from datetime import datetime, timezone
+
+import ipycanvas.canvas
+import ipywidgets
+import numpy as np
+import pytest
+from pictures import Result
+from PIL import Image
+
+import sdnb
+from sdnb import canvas, images
+from sdnb.request import Request, Settings
+from sdnb.widgets import mask_notice
+from sdnb.widgets.history import rasterise
+from sdnb.widgets.mask import MaskEditor
+from sdnb.widgets.strokes import Brush, Invert, Polygon, Rectangle
+
+
+def picture(size=(256, 256), seed=0):
+    """Smooth like a photograph, with a little noise."""
+    generator = np.random.default_rng(seed)
+    small = Image.fromarray(generator.integers(0, 256, (9, 9, 3), dtype=np.uint8))
+    smooth = np.asarray(small.resize(size, Image.Resampling.BICUBIC)).astype(int)
+    noisy = smooth + generator.integers(-6, 7, smooth.shape)
+    return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
+
+
+class Hand:
+    """The browser's side: events in pixels of the picture, for an editor that shows all of it."""
+
+    def __init__(self, editor):
+        self.editor, self.canvas = editor, editor._sheet.surface.widget
+
+    def event(self, name, **content):
+        self.canvas[-1]._handle_frontend_event(self.canvas, {"event": name, **content}, [])
+
+    def at(self, name, point):
+        x, y = self.editor._sheet.view.to_canvas(*point)
+        self.event(name, x=x, y=y)
+
+    def drag(self, *points, lift=True):
+        self.at("mouse_down", points[0])
+        for point in points[1:]:
+            self.at("mouse_move", point)
+        if lift:
+            self.at("mouse_up", points[-1])
+
+    def click(self, *points):
+        for point in points:
+            self.at("mouse_move", point)
+            self.drag(point)
+
+    def touch(self, name, *points):
+        found = [self.editor._sheet.view.to_canvas(*point) for point in points]
+        self.event(name, touches=[{"x": x, "y": y} for x, y in found])
+
+    def key(self, key, shift=False, ctrl=False, meta=False):
+        self.event("key_down", key=key, shift_key=shift, ctrl_key=ctrl, meta_key=meta)
+
+
+@pytest.fixture
+def editor():
+    return MaskEditor(picture())
+
+
+@pytest.fixture
+def hand(editor):
+    return Hand(editor)
+
+
+@pytest.fixture
+def messages(monkeypatch):
+    """What is sent to the browser to draw: a message is a list of commands, and its buffers."""
+    sent = []
+    manager = ipycanvas.canvas._CANVAS_MANAGER
+    monkeypatch.setattr(manager, "_send_custom", lambda c, b=(): sent.append((c, list(b))))
+    return sent
+
+
+def uploaded(png):
+    """As a FileUpload gives it."""
+    now = datetime.now(timezone.utc)
+    about = {"name": "m.png", "type": "image/png", "size": len(png), "last_modified": now}
+    return ({**about, "content": png},)
+
+
+def same(mask, *strokes):
+    return mask.tobytes() == rasterise(strokes, mask.size).tobytes()
+
+
+# -- a value ------------------------------------------------------------------------------------
+
+
+def test_it_is_a_value_at_once(editor, hand):
+    assert editor.mask.mode == "L"
+    assert editor.mask.size == (256, 256)
+    assert editor.mask.getbbox() is None
+    editor.brush = 30
+    hand.drag((40, 50), (90, 50), lift=False)
+    line = Brush(((40, 50), (90, 50)), 30)
+    assert same(editor.mask, line)  # with the brush still down
+    hand.at("mouse_up", (90, 50))
+    assert same(editor.mask, line)
+    assert editor.strokes == (line,)
+
+
+@pytest.mark.parametrize("size", [(64, 96), (512, 512), (1088, 640), (1600, 1999)])
+def test_strokes_are_exact_in_pixels_of_any_picture(size):
+    editor = MaskEditor(picture(size))
+    points = tuple((size[0] * f, size[1] * f * 0.9) for f in (0.25, 0.5, 0.75))
+    Hand(editor).drag(*points)
+    drawn = editor.strokes[0]
+    assert np.allclose(drawn.points, points, atol=1e-9)
+    assert same(editor.mask, Brush(drawn.points, editor.brush))
+
+
+def test_it_takes_what_a_request_takes_and_a_result(tmp_path):
+    made = picture()
+    result = Result((made,), Request())
+    path = tmp_path / "a.png"
+    made.save(path)
+    for source in (made, np.asarray(made), path, str(path), path.read_bytes(), result):
+        assert MaskEditor(source).image.tobytes() == made.tobytes()
+    with pytest.raises(FileNotFoundError):
+        MaskEditor(tmp_path / "b.png")
+
+
+def test_a_mask_is_assigned_undone_and_not_taken_twice(editor):
+    mask = Image.fromarray((np.indices((256, 256)).sum(0) % 256).astype(np.uint8))
+    editor.mask = mask
+    assert editor.mask.tobytes() == mask.tobytes()
+    editor.mask = np.asarray(mask)  # the same again
+    assert len(editor.strokes) == 1
+    editor.undo()
+    assert editor.mask.getbbox() is None
+    editor.redo()
+    assert editor.mask.tobytes() == mask.tobytes()
+    editor.mask = None
+    assert editor.mask.getbbox() is None
+    editor.undo()
+    assert editor.mask.tobytes() == mask.tobytes()
+
+
+def test_a_mask_of_another_size_is_resized_and_said(editor):
+    editor.mask = Image.new("L", (128, 64), 255)
+    assert editor.mask.getextrema() == (255, 255)
+    assert "128x64" in editor._status.value
+
+
+def test_another_picture_of_the_same_size_keeps_the_mask(editor, hand):
+    hand.drag((40, 50), (90, 50))
+    before = editor.mask.tobytes()
+    editor.image = picture(seed=1)
+    assert editor.mask.tobytes() == before
+    editor.undo()
+    assert editor.mask.getbbox() is None
+
+
+def test_another_picture_of_another_size_clears_it_and_says_so(editor, hand):
+    hand.drag((40, 50), (90, 50))
+    editor.image = picture((128, 320))
+    assert editor.mask.size == (128, 320)
+    assert editor.mask.getbbox() is None
+    assert editor.strokes == ()
+    assert "cleared" in editor._status.value
+    hand.drag((64, 160), (64, 200))
+    assert same(editor.mask, *editor.strokes)
+    assert editor.mask.getbbox() is not None
+
+
+def test_transparency_becomes_the_mask():
+    rgba = picture().convert("RGBA")
+    alpha = Image.new("L", rgba.size, 255)
+    alpha.paste(0, (10, 20, 60, 90))
+    rgba.putalpha(alpha)
+    editor = MaskEditor(rgba)
+    assert editor._bar.buttons["alpha"].layout.display is None
+    editor.use_alpha()
+    assert same(editor.mask, Rectangle((10, 20), (60, 90)))
+    other = MaskEditor(picture())
+    assert other._bar.buttons["alpha"].layout.display == "none"
+    with pytest.raises(ValueError, match="no transparency"):
+        other.use_alpha()
+    other.use_alpha(rgba)
+    assert same(other.mask, Rectangle((10, 20), (60, 90)))
+
+
+def test_it_saves_and_takes_a_file(editor, hand, tmp_path):
+    hand.drag((40, 50), (90, 50))
+    path = editor.save(tmp_path / "mask.png")
+    with pytest.raises(ValueError, match=r"does not end in \.png"):
+        editor.save(tmp_path / "mask.jpg")
+    other = MaskEditor(picture())
+    other._bar.upload.value = uploaded(path.read_bytes())
+    assert other.mask.tobytes() == editor.mask.tobytes()
+    assert other._bar.upload.value == ()  # the file does not stay
+
+
+def test_export_offers_a_link(editor, hand):
+    hand.drag((40, 50), (90, 50))
+    editor._bar.buttons["export"].click()
+    assert 'download="mask.png" href="data:image/png;base64,' in editor._status.value
+    hand.drag((140, 50), (190, 50))
+    assert "base64" not in editor._status.value
+
+
+def test_wrong_values_are_refused_in_words_and_change_nothing(editor):
+    with pytest.raises(ValueError, match=r"feather=600.0 is not a finite number from 0 to 512"):
+        editor.feather = 600
+    with pytest.raises(TypeError, match="widht"):
+        editor.target = {"widht": 512}
+    with pytest.raises(ValueError, match=r"brush=0.0 is not"):
+        editor.brush = 0
+    assert (editor.feather, editor.target, editor.brush) == (0, {}, 21)
+
+
+def test_panels_hear_of_changes(editor, hand):
+    heard = []
+    editor.on_change(lambda changed: heard.append(changed.mask.getbbox()))
+    hand.drag((40, 50), (90, 50), (90, 90))
+    assert len(heard) == 1
+    assert heard[0] is not None
+    editor.feather, editor.invert = 4, True
+    editor.undo()
+    assert len(heard) == 4
+    editor.latent = True
+    editor.tool = "eraser"
+    assert len(heard) == 4
+
+
+# -- the hand -----------------------------------------------------------------------------------
+
+
+def test_the_rectangle_and_the_lasso(editor, hand):
+    editor.tool = "rectangle"
+    hand.drag((20, 30), (50, 40), (80, 120))
+    editor.tool = "lasso"
+    hand.drag((100, 100), (200, 100), (200, 200), (150, 230))
+    box, lasso = editor.strokes
+    assert box == Rectangle((20, 30), (80, 120))
+    assert isinstance(lasso, Polygon)
+    assert same(editor.mask, box, lasso)
+    assert editor.mask.getpixel((180, 150)) == 255
+
+
+def test_a_polygon_by_clicks_ends_at_its_first_corner_or_with_enter(editor, hand):
+    editor.tool = "lasso"
+    corners = [(100, 100), (200, 100), (200, 200)]
+    hand.click(*corners)
+    assert editor.strokes == ()
+    hand.click((101, 101))
+    hand.click(*corners)
+    hand.key("Enter")
+    assert [len(stroke.points) for stroke in editor.strokes] == [3, 3]
+    hand.click(*corners)
+    hand.key("Escape")
+    assert len(editor.strokes) == 2
+
+
+def test_leaving_the_canvas_ends_the_stroke_at_the_rim(editor, hand):
+    hand.drag((200, 50), lift=False)
+    hand.at("mouse_out", (262, 50))
+    hand.at("mouse_move", (100, 200))  # back again, the button let go outside
+    assert len(editor.strokes) == 1
+    assert editor.mask.getpixel((255, 50)) == 255
+    assert editor.mask.getpixel((150, 120)) == 0
+    editor.tool = "rectangle"
+    hand.drag((200, 100), lift=False)
+    hand.at("mouse_out", (300, 300))
+    assert editor.mask.getpixel((255, 255)) == 255
+
+
+def test_keys(editor, hand):
+    hand.drag((40, 50), (90, 50))
+    drawn = editor.mask.tobytes()
+    hand.key("z", ctrl=True)
+    assert editor.mask.getbbox() is None
+    hand.key("Z", ctrl=True, shift=True)
+    assert editor.mask.tobytes() == drawn
+    hand.key("z", meta=True)
+    hand.key("y", ctrl=True)
+    assert editor.mask.tobytes() == drawn
+    for key, tool in {
+        "e": "eraser",
+        "r": "rectangle",
+        "l": "lasso",
+        "h": "pan",
+        "B": "brush",
+    }.items():
+        hand.key(key)
+        assert editor.tool == tool
+        assert [name for name, button in editor._bar.tools.items() if button.value] == [tool]
+    size = editor.brush
+    hand.key("]")
+    assert editor.brush == round(size * 1.25) == editor._bar.size.value
+    hand.key("[")
+    assert editor.brush == round(round(size * 1.25) / 1.25)
+    hand.key("i")
+    assert editor.strokes[-1] == Invert()
+    hand.key("Delete")
+    assert editor.mask.getbbox() is None
+    hand.key("F5")  # nothing
+
+
+def test_the_brush_never_gets_stuck(editor, hand):
+    for _ in range(40):
+        hand.key("[")
+    assert editor.brush == 1
+    for _ in range(40):
+        hand.key("]")
+    assert editor.brush == editor._bar.size.max == 128
+
+
+def test_keys_alone_draw(editor, hand):
+    hand.key("ArrowRight")
+    hand.key(" ")
+    assert isinstance(editor.strokes[0], Brush)
+    assert editor.mask.getpixel((128 + round(editor.brush / 4), 128)) == 255
+    hand.key("r")
+    hand.key(" ")
+    for _ in range(8):
+        hand.key("ArrowDown")
+        hand.key("ArrowLeft")
+    hand.key(" ")
+    assert isinstance(editor.strokes[1], Rectangle)
+    assert np.allclose(editor.strokes[1].end, (133 - 42 + 0.25, 170), atol=0.5)
+
+
+def test_escape_and_tab_lead_out(editor, hand, monkeypatch):
+    focused = []
+
+    def send(widget, content, buffers=None):
+        if content == {"do": "focus"}:
+            focused.append(widget)
+
+    monkeypatch.setattr(ipywidgets.Widget, "send", send)
+    bar = editor._bar
+    hand.key("Escape")
+    hand.key("Tab")
+    hand.key("Tab", shift=True)
+    assert focused == [bar.tools["brush"], bar.upload, bar.latent]
+    hand.drag((40, 50), (90, 50), lift=False)
+    hand.key("Escape")  # takes the stroke back first
+    assert len(focused) == 3
+    assert editor.mask.getbbox() is None
+
+
+def test_zoomed_in_the_pointer_is_where_it_seems(editor, hand):
+    hand.at("mouse_move", (200, 60))
+    for _ in range(5):
+        hand.event("mouse_wheel", x=0, y=-100)
+    assert editor._sheet.view.zoom == pytest.approx(1.2**5)
+    assert np.allclose(editor._sheet.view.to_picture(800, 240), (200, 60))
+    hand.drag((200, 60), (210, 70))
+    assert np.allclose(editor.strokes[0].points, ((200, 60), (210, 70)))
+    editor.tool = "pan"
+    left = editor._sheet.view.left
+    hand.event("mouse_down", x=500, y=500)
+    hand.event("mouse_move", x=400, y=500)
+    hand.event("mouse_up", x=400, y=500)
+    assert editor._sheet.view.left == pytest.approx(left + 100 / editor._sheet.view.scale)
+    hand.key("0")
+    assert editor._sheet.view.zoom == 1
+    assert len(editor.strokes) == 1
+
+
+def test_one_finger_draws_and_two_zoom(editor, hand):
+    hand.touch("touch_start", (40, 50))
+    hand.touch("touch_move", (90, 50))
+    hand.touch("touch_end")
+    assert same(editor.mask, Brush(((40, 50), (90, 50)), editor.brush))
+    hand.touch("touch_start", (100, 100))
+    hand.touch("touch_start", (100, 100), (150, 100))  # the second finger: no stroke after all
+    hand.touch("touch_move", (80, 100), (180, 100))
+    hand.touch("touch_end")
+    assert len(editor.strokes) == 1
+    assert editor._sheet.view.zoom == pytest.approx(2)
+
+
+def test_an_error_is_said_and_the_next_stroke_is_drawn(editor, hand, messages):
+    def broken(_):
+        raise RuntimeError("the panel is broken")
+
+    editor.on_change(broken)
+    hand.drag((40, 50), (90, 50))
+    assert "the panel is broken" in editor._status.value
+    editor.on_change(broken, remove=True)
+    messages.clear()
+    hand.drag((40, 150), (90, 150))
+    assert len(messages) == 3
+    assert len(editor.strokes) == 2
+
+
+# -- what is seen -------------------------------------------------------------------------------
+
+
+def test_a_move_is_one_small_message(hand, messages):
+    hand.drag((40, 50), lift=False)
+    hand.at("mouse_move", (52, 55))
+    assert len(messages) == 2
+    commands, buffers = messages[-1]
+    assert len(str(commands)) + sum(len(bytes(b)) for b in buffers) < 6000
+
+
+def test_feather_and_invert_are_shown_as_the_request_will_have_them(editor, hand):
+    hand.drag((60, 60), (150, 90))
+    editor.feather, editor.invert = 12, True
+    request = Request(
+        image=images.picture(editor.image), mask=images.mask(editor.mask), feather=12, invert=True
+    )
+    found, _ = canvas.fit(request.resolved(Settings()))
+    shown = editor._sheet.shown((0, 0, 256, 256))
+    assert shown.tobytes() == found.mask.tobytes()
+    for box in ((30, 40, 90, 100), (0, 0, 20, 256), (140, 80, 256, 131)):  # a part as in the whole
+        assert editor._sheet.shown(box).tobytes() == shown.crop(box).tobytes()
+    editor.latent = True
+    latent, box = editor._sheet.latent_mask()
+    assert latent.tobytes() == found.latent_mask().tobytes()
+    assert box == (0, 0, 256, 256)
+
+
+def test_inverted_the_brush_still_marks_what_is_made_anew(editor, hand):
+    editor.invert = True
+    hand.drag((40, 50), (90, 50))
+    assert editor.strokes[0].white is False
+    editor.mask = Image.new("L", (256, 256), 255)
+    hand.drag((40, 50), (90, 50))
+    assert editor.strokes[-1].white is False
+    shown = editor._sheet.shown((0, 0, 256, 256))
+    assert shown.getpixel((60, 50)) == 255
+    assert shown.getpixel((60, 200)) == 0
+
+
+@pytest.mark.parametrize(
+    ("size", "target", "cells", "box"),
+    [
+        ((250, 131), {}, (32, 17), (0, 0, 256, 136)),  # padded to multiples of 8
+        ((640, 480), {"width": 320, "height": 240}, (40, 30), (0, 0, 640, 480)),
+    ],
+)
+def test_the_latent_mask_lies_where_the_model_has_it(size, target, cells, box):
+    editor = MaskEditor(picture(size))
+    editor.target = target
+    editor.draw(Rectangle((16, 16), (80, 80)))
+    latent, where = editor._sheet.latent_mask()
+    assert latent.size == cells
+    assert where == box
+    across = (box[2] - box[0]) / cells[0]
+    assert latent.getpixel((round(40 / across), round(40 / across))) == 255
+
+
+def test_only_masked_shows_the_cells_of_the_part(editor):
+    editor.draw(Rectangle((100, 100), (140, 140)))
+    editor.target = {"padding": 10, "width": 64, "height": 64}
+    latent, box = editor._sheet.latent_mask()
+    assert latent.size == (8, 8)
+    assert box == (90, 90, 150, 150)
+
+
+def test_what_has_no_latent_mask_says_why():
+    editor = MaskEditor(picture((40, 40)))  # too small to be generated
+    editor.latent = True
+    assert "No latent mask: image is 40x40 pixels" in editor._status.value
+    editor.target = {"width": 64, "height": 64}
+    assert "No latent mask" not in editor._status.value
+
+
+def test_a_browser_that_comes_back_is_given_everything(editor, hand, messages):
+    hand.drag((60, 60), (150, 90))
+    hand.at("mouse_out", (150, 90))
+    messages.clear()
+    hand.event("client_ready")
+    ((commands, buffers),) = messages
+    names = [ipycanvas.canvas._CMD_LIST[command[0]] for command in commands]
+    assert names.count("drawImage") == 2  # the picture, decoded and shown
+    runs = buffers[0].shape[0] if hasattr(buffers[0], "shape") else len(buffers[0])
+    assert runs == sum(1 for row in np.asarray(editor.mask) if row.any())
+
+
+def test_an_exception_while_drawing_mutes_nothing(editor, messages):
+    surface = editor._sheet.surface
+
+    def fail():
+        with surface.batch():
+            surface.ring(1, 2, 3)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert len(messages) == 1
+    surface.ring(1, 2, 3)
+    assert len(messages) == 2
+    assert not ipycanvas.canvas._CANVAS_MANAGER._caching
+
+
+def weight(editor):
+    """Bytes of everything that a browser is given of the editor's widgets."""
+    surface, seen, total = editor._sheet.surface, set(), 0
+    waiting = [editor, surface._store, surface._source]
+    while waiting:
+        widget = waiting.pop()
+        if widget.model_id not in seen:
+            seen.add(widget.model_id)
+            waiting += [*getattr(widget, "children", ()), *getattr(widget, "_canvases", ())]
+            for value in widget.get_state().values():
+                total += len(value) if isinstance(value, bytes) else len(repr(value))
+    return total
+
+
+def test_widget_state_is_small():
+    small, large = (MaskEditor(picture((side, side))) for side in (512, 1088))
+    bare = weight(small) - len(small._sheet.surface._source.value)
+    assert bare < 60_000
+    assert weight(small) < 200_000
+    assert weight(large) < 450_000
+    large.mask = np.random.default_rng(0).integers(0, 256, (1088, 1088)).astype(np.uint8)
+    assert weight(large) < 450_000
+    huge = MaskEditor(picture((4096, 1024)))
+    assert weight(huge) < 450_000
+
+
+# -- where one cannot draw ----------------------------------------------------------------------
+
+
+def test_without_ipycanvas_it_says_so_and_takes_a_file(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ipycanvas", None)
+    monkeypatch.delitem(sys.modules, "sdnb.widgets.mask_surface", raising=False)
+    editor = MaskEditor(picture())
+    assert "ipycanvas" in editor._fallback.children[0].value
+    assert "pip install" in editor._fallback.children[0].value
+    button, shown = editor._fallback.children[1:]
+    before = bytes(shown.value)
+    mask = images.mask(Image.new("L", (256, 256), 255))
+    button.value = uploaded(mask)
+    assert editor.mask.getextrema() == (255, 255)
+    assert bytes(shown.value) != before
+    editor.undo()
+    assert editor.mask.getbbox() is None
+    editor._bar.buttons["invert"].click()
+    assert editor.mask.getextrema() == (255, 255)
+    assert editor._bar.tools["brush"].disabled
+
+
+def test_a_silent_browser_is_noticed_and_forgiven(monkeypatch):
+    monkeypatch.setattr(mask_notice, "SILENT", 0.02)
+    editor = MaskEditor(picture())
+    assert editor._fallback.layout.display == "none"
+    editor.set_trait("_view_count", 1)
+    editor._fallback._timer.join(5)
+    assert editor._fallback.layout.display is None
+    assert "has not answered" in editor._fallback.children[0].value
+    Hand(editor).event("client_ready")
+    assert editor._fallback.layout.display == "none"
+    assert len(editor._fallback.children) == 0
+
+
+def test_a_browser_that_answers_is_not_complained_of(monkeypatch):
+    monkeypatch.setattr(mask_notice, "SILENT", 0.02)
+    editor = MaskEditor(picture())
+    Hand(editor).event("client_ready")
+    editor.set_trait("_view_count", 1)
+    time.sleep(0.05)
+    assert editor._fallback.layout.display == "none"
+
+
+def test_it_is_public_and_shows_itself_shortly(editor):
+    assert sdnb.MaskEditor is MaskEditor
+    assert repr(editor) == "MaskEditor(256x256, 0.0% white, 0 strokes)"

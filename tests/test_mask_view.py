@@ -1,0 +1,104 @@
+"""Where things are on the canvas, and a mask as rectangles."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from sdnb.widgets import veil
+from sdnb.widgets.preview import STRENGTH, VEIL, veiled
+from sdnb.widgets.view import View, fitted
+
+sides = st.integers(1, 3000)
+zooms = st.lists(st.tuples(st.floats(0.3, 3), st.floats(0, 1), st.floats(0, 1)), max_size=6)
+
+
+@given(sides, sides)
+def test_a_picture_fits_the_cell_and_keeps_its_proportions(width, height):
+    page = fitted((width, height), 700)
+    assert max(page) == min(700, max(512, width, height))
+    scale = max(page) / max(width, height)
+    assert abs(page[0] - width * scale) <= 0.5 or page[0] == 1
+    assert abs(page[1] - height * scale) <= 0.5 or page[1] == 1
+
+
+def moved(width, height, steps):
+    page = fitted((width, height), 700)
+    view = View((width, height), (page[0] * 2, page[1] * 2))
+    for factor, x, y in steps:
+        view = view.zoomed(factor, x * view.canvas[0], y * view.canvas[1]).panned(9 * x, -9 * y)
+    return view
+
+
+@given(st.integers(8, 2000), st.integers(8, 2000), zooms, st.floats(0, 1), st.floats(0, 1))
+def test_there_and_back(width, height, steps, x, y):
+    view = moved(width, height, steps)
+    at = (x * view.canvas[0], y * view.canvas[1])
+    back = view.to_canvas(*view.to_picture(*at))
+    assert np.allclose(back, at, atol=1e-6)
+    assert 1 <= view.zoom <= 32
+    for value, side in ((view.left, width), (view.top, height)):  # never beyond the rim
+        assert -1e-9 <= value <= side * (1 - 1 / view.zoom) + 1e-9
+
+
+def test_the_picture_is_held_fast_under_the_pointer():
+    view = View((512, 512), (1024, 1024))
+    at = (300.0, 700.0)
+    assert np.allclose(view.zoomed(2, *at).to_picture(*at), view.to_picture(*at))
+
+
+def test_a_box_of_the_canvas_covers_the_box_it_came_from():
+    view = moved(1088, 700, [(2.3, 0.2, 0.9), (1.7, 0.5, 0.1)])
+    x, y = (round(n) for n in view.to_picture(200, 200))
+    box = (x, y, x + 17, y + 5)
+    left, top, right, bottom = view.behind(view.seen(box))
+    assert left <= box[0]
+    assert top <= box[1]
+    assert right >= box[2]
+    assert bottom >= box[3]
+
+
+def painted(layers, size):
+    """The layers, one upon the other."""
+    total = np.zeros(size[::-1])
+    for layer in layers:
+        for x, y, width in zip(layer.x, layer.y, layer.width, strict=True):
+            total[y : y + layer.height, x : x + width] += layer.strength
+    return total
+
+
+@given(st.integers(0, 2**31))
+def test_the_layers_add_up_to_the_mask(seed):
+    generator = np.random.default_rng(seed)
+    values = generator.choice([0, 0, 90, 255], (20, 31)).astype(np.uint8)
+    total = painted(veil.layers(Image.fromarray(values), (0, 0)), (31, 20))
+    assert np.abs(total - values / 255).max() <= 0.5 / 12 + 1e-9
+
+
+def test_a_black_and_white_mask_is_one_layer_and_exact():
+    values = np.zeros((40, 50), np.uint8)
+    values[5:30, 7:44] = 255
+    found = veil.layers(Image.fromarray(values), (3, 2))
+    assert len(found) == 1
+    assert np.array_equal(painted(found, (60, 50))[2:42, 3:53], values / 255)
+
+
+def test_cells_are_means_and_a_noisy_mask_is_shown_coarser():
+    values = np.random.default_rng(0).choice([0, 255], (512, 512)).astype(np.uint8)
+    found = veil.layers(Image.fromarray(values), (0, 0))
+    assert sum(layer.x.size for layer in found) <= 40_000
+    assert found[0].height > 1
+    whole = painted(veil.layers(Image.fromarray(values), (0, 0), 64), (512, 512))
+    means = values.reshape(8, 64, 8, 64).mean((1, 3)) / 255
+    assert np.abs(whole[::64, ::64] - means).max() <= 0.5 / 12 + 0.003
+
+
+def test_the_still_picture_has_the_veil_where_the_mask_is():
+    import io
+
+    mask = Image.new("L", (64, 64))
+    mask.paste(255, (32, 0, 64, 64))
+    made = np.asarray(Image.open(io.BytesIO(veiled(Image.new("RGB", (64, 64)), mask, (64, 64)))))
+    expected = np.array([int(VEIL[k : k + 2], 16) for k in (1, 3, 5)]) * STRENGTH
+    assert np.abs(made[32, 60] - expected).max() <= 6  # JPEG
+    assert made[32, 4].max() <= 6
