@@ -80,12 +80,15 @@ def save(
     """Write one PNG for each picture of a result; the paths, in their order.
 
     Without a name they are called 00001-<seed>-<words of the prompt>.png; with one, name.png, and
-    where that exists name-2.png and so on. A file appears whole or not at all, and none is ever
-    replaced, whoever else saves there. Raises OSError where the folder cannot be written and
-    ValueError for a name that is none everywhere; the pictures then still are in `result.images`.
+    where that exists name-2.png and so on. `save(result, "cat.png")` is name "cat" in this folder.
+    A file appears whole or not at all, and none is ever replaced, whoever else saves there. Raises
+    OSError where the folder cannot be written and ValueError for a name that is none everywhere;
+    the pictures then still are in `result.images`.
     """
-    stem = None if name is None else files.checked_stem(name)
     target = Path(folder).expanduser()
+    if name is None and files.is_picture_name(target.name) and not target.is_dir():
+        target, name = target.parent, target.name
+    stem = None if name is None else files.checked_stem(name)
     saved: list[Path] = []
     try:
         target.mkdir(parents=True, exist_ok=True)
