@@ -78,15 +78,17 @@ class _Around:
 
 
 def fit(request: Request) -> tuple[Canvas | None, list[str]]:
-    """The canvas of a resolved request (None without a picture) and notes on what was adapted.
+    """The canvas of a resolved request (None without a picture) and notes: what was adapted, and
+    which settings have no effect.
 
     A picture whose size is the request's, rounded up to multiples of 8, is padded with its own rim
     and the result cut back, so every pixel keeps its place; any other size is resized (Lanczos). A
     mask is resized to the picture (no smoothing beyond bilinear, so black stays black a pixel away
     from a rim). With `padding`, the masked part is cut out and resized, and the rest never touched.
     """
+    idle = _without_effect(request)
     if request.image is None:
-        return None, []
+        return None, idle
     size = _size(request)
     picture, notes = _flat(images.open(request.image))
     original = picture.size
@@ -100,7 +102,7 @@ def fit(request: Request) -> tuple[Canvas | None, list[str]]:
         mask, swallowed = feathered(mask, request.feather)
         mask_notes += swallowed
     crop = original if _rounded_up(original) == size else size
-    return Canvas(picture, mask, crop, request.content), notes + fitted + mask_notes
+    return Canvas(picture, mask, crop, request.content), idle + notes + fitted + mask_notes
 
 
 def _part(
@@ -144,6 +146,26 @@ def _grown(low: int, high: int, side: int, most: int) -> tuple[int, int]:
     side = min(max(side, high - low), most)
     start = min(max(0, (low + high - side) // 2), most - side)
     return start, start + side
+
+
+def _without_effect(request: Request) -> list[str]:
+    """What was set and changes nothing without the picture or the mask that it speaks of."""
+    notes = []
+    if request.image is None and request.strength != Request.strength:
+        notes.append(
+            f"strength={request.strength:g} has no effect without a picture: give image=, or use "
+            "sdnb.img2img."
+        )
+    if request.mask is None:
+        idle = [
+            name
+            for name in ("invert", "feather", "content", "padding")
+            if getattr(request, name) != getattr(Request, name)
+        ]
+        if idle:
+            changes = "change" if len(idle) > 1 else "changes"
+            notes.append(f"{' and '.join(idle)} {changes} nothing without a mask: give mask=.")
+    return notes
 
 
 def _size(request: Request) -> tuple[int, int]:

@@ -11,9 +11,10 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_NEAR = 0.6  # difflib's own measure and bound for a close match
 
 
 def whole(name: str, value: object, low: int, high: int, multiple: int = 1) -> int:
@@ -112,14 +113,23 @@ def png_size(data: bytes) -> tuple[int, int]:
     return width, height
 
 
-def known(name: str, accepted: Iterable[str]) -> str:
-    """The nearest match and all that is accepted, for an error about an unknown name."""
+def known(name: str, accepted: Iterable[str], elsewhere: Mapping[str, str] | None = None) -> str:
+    """The nearest match and all that is accepted, for an error about an unknown name.
+
+    `elsewhere` gives what other programs call them, in small letters and digits alone. Where
+    nothing is near, nothing is suggested: a wrong hint is worse than none.
+    """
     from difflib import SequenceMatcher  # here, because only a mistake pays for the import
 
-    names = tuple(accepted)
+    def likeness(candidate: str) -> float:
+        return SequenceMatcher(None, plain, candidate.replace("_", "")).ratio()
+
+    names, others = tuple(accepted), elsewhere or {}
     plain = "".join(c for c in name.lower().replace("+", "p") if c.isalnum())[:64]
-    near = max(names, key=lambda n: SequenceMatcher(None, plain, n.replace("_", "")).ratio())
-    return f"did you mean {near!r}? Known are {', '.join(names)}"
+    near = others.get(plain) or max(names, key=likeness)
+    if plain in others or likeness(near) >= _NEAR:
+        return f"did you mean {near!r}? Known are {', '.join(names)}"
+    return f"known are {', '.join(names)}"
 
 
 def shown(value: object) -> str:

@@ -62,6 +62,11 @@ def slug(text: str) -> str:
     return "-".join("".join(kept).split())[:_SLUG_LENGTH].strip("-")
 
 
+def is_picture_name(name: str) -> bool:
+    """Whether it ends as the file of a picture does, so that it hardly is meant for a folder."""
+    return name.lower().endswith((".png", *_OTHER_SUFFIXES))
+
+
 def checked_stem(name: str) -> str:
     """The name without .png, if it is a file name on every system. Raises ValueError."""
     plain = checks.text("name", name)
@@ -77,6 +82,7 @@ def checked_stem(name: str) -> str:
         reason = "it is longer than 200 bytes"
     elif stem.lower().endswith(_OTHER_SUFFIXES):
         reason = "only a PNG carries the request (leave the suffix out)"
+        stem = stem.rpartition(".")[0]
     else:
         return stem
     better = slug(stem)

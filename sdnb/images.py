@@ -17,7 +17,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from PIL import Image, PngImagePlugin
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from sdnb import checks, files, parameters, prompt
 from sdnb.request import Request
@@ -80,12 +80,15 @@ def save(
     """Write one PNG for each picture of a result; the paths, in their order.
 
     Without a name they are called 00001-<seed>-<words of the prompt>.png; with one, name.png, and
-    where that exists name-2.png and so on. A file appears whole or not at all, and none is ever
-    replaced, whoever else saves there. Raises OSError where the folder cannot be written and
-    ValueError for a name that is none everywhere; the pictures then still are in `result.images`.
+    where that exists name-2.png and so on. `save(result, "cat.png")` is name "cat" in this folder.
+    A file appears whole or not at all, and none is ever replaced, whoever else saves there. Raises
+    OSError where the folder cannot be written and ValueError for a name that is none everywhere;
+    the pictures then still are in `result.images`.
     """
-    stem = None if name is None else files.checked_stem(name)
     target = Path(folder).expanduser()
+    if name is None and files.is_picture_name(target.name) and not target.is_dir():
+        target, name = target.parent, target.name
+    stem = None if name is None else files.checked_stem(name)
     saved: list[Path] = []
     try:
         target.mkdir(parents=True, exist_ok=True)
@@ -234,9 +237,10 @@ def _texts(file: BinaryIO, name: str) -> dict[str, str]:
     try:
         width, height = checks.png_size(head)
     except ValueError:
-        raise ValueError(
-            f"{name} begins with {head[:8]!r}: it is not a PNG, and only PNGs carry a request"
-        ) from None
+        found = f"begins with {head[:8]!r}: it is not a PNG, and only PNGs carry a request"
+        if head.startswith(b"\x89PNG"):
+            found = "begins as a PNG does, but it is damaged or cut short; get the file again"
+        raise ValueError(f"{name} {found}") from None
     if width * height > MAX_PIXELS:
         raise ValueError(f"{name} claims {width}x{height} pixels; at most 8192x8192 are read")
     try:
@@ -245,8 +249,10 @@ def _texts(file: BinaryIO, name: str) -> dict[str, str]:
             if "sdnb" not in texts and "parameters" not in texts:
                 texts = getattr(image, "text", {})  # reads on to the end
             return {str(key): str(value) for key, value in texts.items()}
+    except UnidentifiedImageError:
+        raise ValueError(f"{name} is damaged or cut short; get the file again") from None
     except Exception as error:  # a decoder, given a damaged file, raises any type there is
-        raise ValueError(f"{name} is damaged or cut short ({error}); get it again") from error
+        raise ValueError(f"{name} is damaged or cut short ({error}); get the file again") from error
 
 
 def _from_sdnb(text: str, folder: Path | None, name: str) -> Saved:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from sdnb import memory, pixels, prompt
+from sdnb import checks, memory, pixels, prompt
 from sdnb.canvas import Canvas, fit
 from sdnb.diffusion.denoise import (
     Denoise,
@@ -144,10 +144,15 @@ def _check_inputs(model: Model, request: Request) -> None:
 def _contexts(model: Model, request: Request) -> tuple[list[Tensor], list[str]]:
     """Encoded prompts `[1, 77, d]`: negative and prompt, or the only one that this cfg needs."""
     wanted = [request.negative, request.prompt]
-    if request.cfg in (0, 1):
-        wanted = [wanted[int(request.cfg)]]
-    parsed = [prompt.parse(words) for words in wanted]  # before any work: it may refuse
     contexts, notes = [], []
+    if request.cfg in (0, 1):
+        unused = wanted.pop(1 - int(request.cfg))
+        if unused:
+            notes.append(
+                f"{checks.shown(unused)} has no effect at cfg {request.cfg:g}: 1 follows the "
+                "prompt alone, 0 the negative prompt alone."
+            )
+    parsed = [prompt.parse(words) for words in wanted]  # before any work: it may refuse
     with model.use("text") as device:
         for words, fragments in zip(wanted, parsed, strict=True):
             tokens = [model.tokenizer(fragment.text) for fragment in fragments]

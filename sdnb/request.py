@@ -131,7 +131,8 @@ class Request:
         for name in changes:
             if name not in _NAMES:
                 raise TypeError(
-                    f"a Request has no field {checks.shown(name)}; {checks.known(name, _NAMES)}"
+                    f"a Request has no field {checks.shown(name)}; "
+                    f"{checks.known(name, _NAMES, _ELSEWHERE)}"
                 )
         return replace(self, **changes)
 
@@ -250,7 +251,7 @@ class Request:
             if name not in _NAMES:
                 raise ValueError(
                     f"the JSON has a field {checks.shown(name)} that a Request has not; "
-                    f"{checks.known(name, _NAMES)}"
+                    f"{checks.known(name, _NAMES, _ELSEWHERE)}"
                 )
         for name in ("image", "mask"):
             if values.get(name) is not None:
@@ -270,6 +271,21 @@ class Request:
 
 
 _NAMES = tuple(item.name for item in fields(Request))
+# What diffusers, AUTOMATIC1111's web UI, ComfyUI and the original scripts call these fields: for
+# the hint of an error alone. In small letters and digits, as `checks.known` compares.
+_ELSEWHERE = {
+    "text": "prompt", "positive": "prompt", "positiveprompt": "prompt",
+    "negativeprompt": "negative", "nprompt": "negative", "uncond": "negative",
+    "w": "width", "h": "height",
+    "numinferencesteps": "steps", "ddimsteps": "steps", "samplingsteps": "steps", "nsteps": "steps",
+    "guidancescale": "cfg", "cfgscale": "cfg", "scale": "cfg", "guidance": "cfg",
+    "samplername": "sampler", "samplerindex": "sampler", "ddimeta": "eta",
+    "generator": "seed", "noiseseed": "seed",
+    "nsamples": "count", "numimages": "count", "numimagesperprompt": "count", "batchsize": "count",
+    "initimg": "image", "initimage": "image", "initimages": "image",
+    "denoisingstrength": "strength", "denoise": "strength",
+    "maskimage": "mask", "maskblur": "feather", "inpaintingmaskinvert": "invert",
+}  # fmt: skip
 
 
 def _put(instance: object, name: str, value: object) -> None:

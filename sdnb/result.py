@@ -35,7 +35,9 @@ class Result:
         return self.images[0]
 
     def save(self, folder: str | Path, name: str | None = None) -> list[Path]:
-        """One PNG a picture, with the request inside; see `sdnb.images.save`."""
+        """One PNG a picture, with the request inside; see `sdnb.images.save`. A `folder` such as
+        "cat.png" is the file's name.
+        """
         return files.save(self, folder, name)
 
     def __repr__(self) -> str:

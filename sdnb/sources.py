@@ -23,6 +23,10 @@ _LARGEST = "the 8192x8192 that are accepted; make it smaller first"
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 _KINDS = "PNG, JPEG, WebP, GIF, BMP, TIFF and AVIF are read"
+_SIGNATURES = (  # kind, where in the file, the bytes there
+    ("PNG", 0, b"\x89PNG"), ("JPEG", 0, b"\xff\xd8\xff"), ("WebP", 8, b"WEBP"), ("GIF", 0, b"GIF8"),
+    ("BMP", 0, b"BM"), ("TIFF", 0, b"II*\0"), ("TIFF", 0, b"MM\0*"), ("AVIF", 4, b"ftypavif"),
+)  # fmt: skip
 _ACCEPTED = (
     "a path, a PIL image, a NumPy array [h, w], [h, w, 3] or [h, w, 4], the bytes of a picture "
     "file or a Result"
@@ -164,7 +168,7 @@ def _read(file: Any, name: str, hint: str) -> Image.Image:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ValueError(f"{name} claims more pixels than {_LARGEST}") from None
     except UnidentifiedImageError:
-        raise ValueError(f"{name} is not a picture that can be read{hint}; {_KINDS}") from None
+        raise ValueError(f"{name} {hint}") from None
     except Exception as error:
         raise _damaged(name, error) from error
     return _loaded(image, name)
@@ -187,7 +191,7 @@ def _damaged(name: str, error: Exception) -> Exception:
     """A disk's error stays itself; a decoder, given a damaged file, raises any type there is."""
     if isinstance(error, OSError) and error.errno is not None:
         return error
-    return ValueError(f"{name} is damaged or cut short ({error}); get the file again; {_KINDS}")
+    return ValueError(f"{name} is damaged or cut short ({error}); get the file again")
 
 
 def _canonical(image: Image.Image, thing: str) -> Image.Image:
@@ -302,16 +306,20 @@ def _png(image: Image.Image) -> bytes:
 
 
 def _sniffed(head: bytes) -> str:
-    """What the first bytes say, for the error."""
+    """What the first bytes say, for the error about a file that no decoder takes."""
+    for kind, position, signature in _SIGNATURES:
+        if head[position : position + len(signature)] == signature:
+            return f"begins as a {kind} does, but it is damaged or cut short; get the file again"
+    found = f"it begins with {head[:8]!r}; {_KINDS}"
     if not head:
-        return ": it is empty"
-    if head[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftyphevc"):
-        return ": it is a HEIC photograph; export it as JPEG"
-    if head.lstrip()[:4].lower() in (b"<svg", b"<?xm", b"<htm", b"<!do"):
-        return ": it is text (SVG or HTML); export it as PNG"
-    if head[:4] == b"%PDF":
-        return ": it is a PDF; export the page as PNG"
-    return f": it begins with {head[:8]!r}"
+        found = "it is empty"
+    elif head[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftyphevc"):
+        found = "it is a HEIC photograph; export it as JPEG"
+    elif head.lstrip()[:4].lower() in (b"<svg", b"<?xm", b"<htm", b"<!do"):
+        found = "it is text (SVG or HTML); export it as PNG"
+    elif head[:4] == b"%PDF":
+        found = "it is a PDF; export the page as PNG"
+    return f"is not a picture that can be read: {found}"
 
 
 def _nearest(path: Path) -> str:

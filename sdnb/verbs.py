@@ -22,14 +22,21 @@ def txt2img(model: Model, prompt: str = "", *, progress: bool = True, **fields: 
 
 
 def img2img(
-    model: Model, prompt: str = "", *, image: Source, progress: bool = True, **fields: Any
+    model: Model,
+    prompt: str = "",
+    *,
+    image: Source,
+    mask: Source | None = None,
+    progress: bool = True,
+    **fields: Any,
 ) -> Result:
     """Pictures from words and a picture: a path, a PIL image, an array, PNG bytes or a `Result`.
 
     `strength` says how much is made anew: 0 returns the picture, 1 ignores it (0.75, as in the
-    original).
+    original). With a `mask` it is `inpaint`.
     """
-    request = Request(prompt, image=images.picture(image))
+    hole = None if mask is None else images.mask(mask)
+    request = Request(prompt, image=images.picture(image), mask=hole)
     return generate(model, request.but(**fields), progress)
 
 

@@ -33,6 +33,24 @@ def test_without_a_picture_there_is_no_canvas():
     assert fit(Request().resolved(Settings())) == (None, [])
 
 
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"strength": 0.5}, "strength=0.5 has no effect without a picture"),
+        ({"feather": 4}, "feather changes nothing without a mask"),
+        ({"feather": 4, "invert": True}, "invert and feather change nothing without a mask"),
+    ],
+)
+def test_a_setting_without_effect_is_said(fields, words):
+    _, notes = fit(Request(**fields).resolved(Settings()))
+    assert [words in note for note in notes] == [True]
+    canvas, notes = fit(request(noisy((64, 64)), **fields))
+    assert canvas is not None
+    assert [words in note for note in notes] == [True] * ("strength" not in fields)
+    _, notes = fit(request(noisy((64, 64)), disc((64, 64)), **fields))
+    assert notes == []
+
+
 @pytest.mark.parametrize("feather", [0, 1, 7.5, 40])
 @pytest.mark.parametrize("invert", [False, True])
 @pytest.mark.parametrize("size", [(128, 96), (101, 77), (64, 71)])

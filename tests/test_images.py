@@ -75,6 +75,22 @@ def test_bytes_that_are_no_picture_say_what_they_are(head, words):
         images.picture(head)
 
 
+@pytest.mark.parametrize("function", [images.picture, images.mask, images.open, images.read])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda png: png[:8], lambda png: png[:30], lambda png: png[:-30],
+        lambda png: png[:12] + b"XHDR" + png[16:], lambda png: png[:28] + b"zzz" + png[31:],
+        lambda png: png[:50] + bytes(9) + png[59:],
+    ],
+)  # fmt: skip
+def test_a_damaged_png_is_called_damaged_and_not_something_else(function, damage):
+    noise = np.random.default_rng(0).integers(0, 255, (24, 24, 3), dtype=np.uint8)
+    with pytest.raises(ValueError, match=r"damaged or cut short.*; get the file again$") as caught:
+        function(damage(encoded(Image.fromarray(noise))))
+    assert not any(word in str(caught.value) for word in ("not a P", "object at", "are read"))
+
+
 @pytest.mark.parametrize("source", [None, 3, [RGB], object(), {"image": RGB}])
 def test_what_is_no_source_lists_what_is(source):
     for function, thing in ((images.picture, "image="), (images.mask, "mask=")):

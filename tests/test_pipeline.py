@@ -214,8 +214,11 @@ def test_cfg_one_and_zero_cost_one_text(model, cfg, texts, monkeypatch):
         "forward",
         lambda x, t, text: seen.append(len(text[0][0])) or forward(x, t, text),
     )
-    sdnb.generate(model, request(cfg=cfg, steps=3), progress=False)
+    result = sdnb.generate(model, request(negative="dark", cfg=cfg, steps=3), progress=False)
     assert seen == [texts] * 3
+    unused = {1: ["'dark' has no effect at cfg 1"], 0: ["'a red fox' has no effect at cfg 0"]}
+    found = [note.partition(":")[0] for note in result.notes]
+    assert found == unused.get(cfg, [])
 
 
 def test_strength_zero_returns_the_picture_and_one_equals_txt2img(model):

@@ -242,6 +242,33 @@ def test_an_unknown_field_lists_the_known_with_the_nearest():
     assert all(item.name in message for item in fields(Request))
 
 
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("guidance_scale", "cfg"), ("scale", "cfg"), ("cfg_scale", "cfg"),
+        ("num_inference_steps", "steps"), ("ddim_steps", "steps"), ("negative_prompt", "negative"),
+        ("n_samples", "count"), ("num_images", "count"), ("num_images_per_prompt", "count"),
+        ("denoising_strength", "strength"), ("H", "height"), ("W", "width"), ("init_img", "image"),
+        ("mask_image", "mask"), ("ddim_eta", "eta"), ("sampler_name", "sampler"),
+    ],
+)  # fmt: skip
+def test_what_other_programs_call_a_field_is_understood_for_the_hint(theirs, ours):
+    with pytest.raises(TypeError, match=f"'{theirs}'; did you mean '{ours}'"):
+        Request().but(**{theirs: 1})
+    with pytest.raises(ValueError, match=f"did you mean '{ours}'"):
+        Request.from_json(f'{{"{theirs}": 1}}')
+
+
+def test_every_hint_is_a_field():
+    hints = set(import_module("sdnb.request")._ELSEWHERE.values())
+    assert hints <= {item.name for item in fields(Request)}
+
+
+def test_where_nothing_is_near_nothing_is_suggested():
+    with pytest.raises(TypeError, match="no field 'callback'; known are prompt"):
+        Request().but(callback=print)
+
+
 def test_resolving_draws_one_seed_and_keeps_a_given_one():
     seeds = {Request().resolved(SETTINGS).seed for _ in range(20)}
     assert len(seeds) > 15

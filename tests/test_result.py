@@ -75,6 +75,18 @@ def test_strength_zero_of_a_part_gives_the_picture_back(model):
     assert np.array_equal(same.image, first.image)
 
 
+def test_a_mask_may_be_any_picture_wherever_it_is_given(model, tmp_path):
+    first = sdnb.txt2img(model, "a fox", **quick())
+    disc().save(tmp_path / "mask.png")
+    words = {"image": first, "mask": tmp_path / "mask.png", **quick()}
+    masked, inpainted = sdnb.img2img(model, "a cat", **words), sdnb.inpaint(model, "a cat", **words)
+    assert masked.request == inpainted.request
+    assert masked.request.mask == sdnb.images.mask(disc())
+    for none in (None, 3):
+        with pytest.raises(TypeError, match=f"mask={none} is of type .*; accepted are a path"):
+            sdnb.inpaint(model, "a cat", **{**words, "mask": none})
+
+
 def test_upscale_keeps_prompt_and_settings_and_doubles(model, tmp_path):
     first = sdnb.txt2img(model, "a fox", negative="dark", count=2, cfg=3, **quick())
     big = sdnb.upscale(model, first, index=1, progress=False)

@@ -163,6 +163,20 @@ def test_a_name_that_is_given_is_never_replaced(tmp_path):
     assert [path.name for path in paths] == ["castle.png", "castle-2.png", "castle-3.png"]
 
 
+def test_a_folder_that_is_called_like_a_picture_is_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    asked = ("cat.png", tmp_path / "new" / "Cat.PNG", "./cat.png")
+    paths = [path for where in asked for path in images.save(result(), where)]
+    assert paths == [Path("cat.png"), tmp_path / "new" / "Cat.png", Path("cat-2.png")]
+    assert all(path.is_file() for path in paths)
+    (tmp_path / "folder.png").mkdir()
+    assert images.save(result(), "folder.png", "a") == [Path("folder.png/a.png")]
+    assert images.save(result(), "folder.png")[0].parent == Path("folder.png")
+    with pytest.raises(ValueError, match=r"only a PNG carries .* 'dog' is one"):
+        images.save(result(), "dog.jpg")
+    assert not Path("dog.jpg").exists()
+
+
 @settings(deadline=None)
 @given(st.text(), st.integers(0, 2**62))
 def test_names_are_safe_on_every_system(prompt, seed):

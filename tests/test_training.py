@@ -357,6 +357,9 @@ def test_the_classifier_knows_its_things(catalog):
 # -- the whole ---------------------------------------------------------------------------------
 
 
+SHORT = ["--fresh", 2, "--fill", 4, "--warm", 2]
+
+
 def _run(monkeypatch, main, *words):
     monkeypatch.setattr(sys, "argv", ["train", *map(str, words)])
     main()
@@ -370,8 +373,7 @@ def made(data, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         short = ["--seconds", 0.5, "--calibrate", 8, "--held-out", 1]
         _run(patch, train_vae.main, *common, *short)
-        short = ["--seconds", 0.5, "--fresh", 2, "--fill", 4, "--room", 5, "--warm", 2]
-        _run(patch, train_unet.main, *common, *short)
+        _run(patch, train_unet.main, *common, *SHORT, "--room", 5, "--seconds", 0.5, "--snap", 0)
     return out
 
 
@@ -413,13 +415,35 @@ def test_the_embedded_model_can_be_gone_on_from():
         assert (encoded - model.text(input_ids=ids).last_hidden_state).abs().max() < 1e-4
 
 
-def test_training_goes_on_from_a_model(made, data, tmp_path, monkeypatch):
-    words = ["--data", data, "--out", tmp_path, "--vae", made, "--init", made, "--size", 64]
-    short = ["--batch", 2, "--fresh", 2, "--fill", 2, "--workers", 0, "--seconds", 0]
-    _run(monkeypatch, train_unet.main, *words, *short)
-    for part in ("unet", "text_encoder", "vae"):
-        (name,) = [f.name for f in (made / part).glob("*.safetensors")]
-        assert (tmp_path / part / name).read_bytes() == (made / part / name).read_bytes()
+def test_training_goes_on_from_the_weights_words_and_latents_of_a_model(
+    data, tmp_path, monkeypatch
+):
+    """Whatever tokenizer the data has: from the embedded model, with none in the data at all."""
+    embedded, own, out = assets.embedded_model(), tmp_path / "data", tmp_path / "out"
+    shutil.copytree(data, own, ignore=shutil.ignore_patterns("tokenizer"))
+    words = ["--data", own, "--out", out, "--init", embedded, "--size", 64, "--batch", 1]
+    _run(monkeypatch, train_unet.main, *words, *SHORT, "--workers", 0, "--seconds", 0)
+    for file in embedded.glob("tokenizer/*"):
+        assert (out / "tokenizer" / file.name).read_bytes() == file.read_bytes()
+    assert sdnb.load(out, memory="cpu").fingerprint == sdnb.load(memory="cpu").fingerprint
+
+
+def test_a_model_can_be_gone_on_from_in_place(made, data, tmp_path, monkeypatch):
+    folder = tmp_path / "model"
+    shutil.copytree(made, folder)
+    words = ["--data", data, "--out", folder, "--init", folder, "--size", 64, "--batch", 1]
+    _run(monkeypatch, train_unet.main, *words, *SHORT, "--workers", 0, "--seconds", 0)
+    assert sdnb.load(folder, memory="cpu").fingerprint == sdnb.load(made).fingerprint
+
+
+def test_a_snapshot_is_a_model_too(made):
+    model = sdnb.load(made / "snap1", memory="cpu")
+    assert (model.settings, model.config) == (sdnb.load(made).settings, sdnb.load(made).config)
+
+
+def test_a_second_autoencoder_is_not_put_where_one_is(made, data, monkeypatch):
+    with pytest.raises(FileExistsError, match="vae is there already: train into another folder"):
+        _run(monkeypatch, train_vae.main, "--data", data, "--out", made)
 
 
 def test_a_missing_vae_is_not_awaited_for_ever(data, tmp_path, monkeypatch):

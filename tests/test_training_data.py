@@ -114,6 +114,8 @@ def test_packages_become_a_catalog(npm, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [str(word) for word in words])
     sprites.main()
     catalog = Catalog(npm / "data")
+    named = {"red", "apple", "apples", "t", "rexes", "dinosaur", "dinosaurs", "fruit"}
+    assert named - tokens.words(catalog) == set()
     assert [c.label for c in catalog.concepts] == ["red apple", "t-rex", "umbrella"]
     assert catalog.styles == ["round", "square"]
     pixels = catalog.sprites()

@@ -48,8 +48,10 @@ class UpscalePanel(Panel):
         if asked.image is not None:
             last = asked.enlarged(asked.image, width, height, asked.strength)
             return None, last.resolved(settings)
-        first = asked.but(width=settings.width, height=settings.height).resolved(settings)
-        return first, first.but(width=width, height=height)
+        strength = asked.strength
+        first = asked.but(width=settings.width, height=settings.height, strength=Request.strength)
+        first = first.resolved(settings)
+        return first, first.but(width=width, height=height, strength=strength)
 
     def generate(self) -> Job | None:
         """Queue what is to be done; the second pass when the first is there."""

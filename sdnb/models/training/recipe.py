@@ -75,12 +75,18 @@ def save_part(module: nn.Module, config: ModelConfig, part: str, folder: Path) -
 
 def save_rest(config: ModelConfig, tokenizer: Path, folder: Path) -> None:
     """Write what a folder has beside the networks: tokenizer, schedule, index, our settings."""
-    shutil.copytree(tokenizer, folder / "tokenizer", dirs_exist_ok=True)
+    copied(tokenizer, folder / "tokenizer")
     (folder / "scheduler").mkdir(exist_ok=True)
     _write(folder / "scheduler" / "scheduler_config.json", _scheduler(config))
     _write(folder / "model_index.json", _INDEX)
     lines = [f"  {name}: {value}" for name, value in asdict(config.settings).items()]
     (folder / "sdnb.yaml").write_text("\n".join(["settings:", *lines, ""]), encoding="utf-8")
+
+
+def copied(source: Path, target: Path) -> None:
+    """A folder's files in another folder, which may be the same one."""
+    if source.resolve() != target.resolve():
+        shutil.copytree(source, target, dirs_exist_ok=True)
 
 
 def load_part(module: nn.Module, config: ModelConfig, part: str, folder: Path) -> None:

@@ -19,7 +19,7 @@ from .scenes import Composer
 
 _MERGES = 49152 - 256 - 2  # CLIP's
 _COMMON = 600  # of its first merges are kept for words that no caption has
-_CAPTIONS = 20_000
+_CAPTIONS = 5000  # the grammar's 63 words have all been seen after some 600
 _MARKS = ("<|startoftext|>", "<|endoftext|>")
 #: How CLIP parts a text into words before it looks for pairs: letters, single digits, the rest.
 _WORDS = re.compile(r"'s|'t|'re|'ve|'m|'ll|'d|[^\W\d_]+|\d|(?:[^\s\w]|_)+")
@@ -44,12 +44,11 @@ def write(data: Path, bpe: Path, folder: Path) -> int:
 
 
 def words(catalog: Catalog) -> set[str]:
-    """Every word of the catalog's names and of many captions."""
-    texts = [
-        text
-        for c in catalog.concepts
-        for text in (c.label, phrases.plural(c.label), *c.aliases, *c.tags)
-    ]
+    """Every word that a caption may have: all names and tags, and the grammar's from a sample."""
+    texts = []
+    for concept in catalog.concepts:
+        names = (concept.label, *concept.aliases)
+        texts += [*names, *map(phrases.plural, names), *concept.tags]
     composer = Composer(catalog, 0, "all")
     texts += [composer.draw()[1] for _ in range(_CAPTIONS)]
     return {word for text in texts for word in _WORDS.findall(text.lower())}

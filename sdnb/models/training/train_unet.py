@@ -6,7 +6,8 @@ AdamW at a rate that is steady at first and then falls in a line; the running me
     torchrun --nproc-per-node 2 -m sdnb.models.training.train_unet --data data --out model
 
 It compiles first and then waits for `model/vae`, so it can be started beside `train_vae`. With
-`--init` it goes on from another model's weights.
+`--init` it goes on from another model: its weights, its tokenizer (another one would give other
+numbers to the same words) and its autoencoder (another one's latents are another language).
 """
 
 from __future__ import annotations
@@ -45,10 +46,8 @@ def main() -> None:
     torch.set_float32_matmul_precision("high")
     trainer = Trainer(args, device)
     torch.manual_seed(2000 + processes.rank())
-    tokens = Batches(
-        args.data, args.fresh, seed=7 + processes.rank(), tokens=args.data / "tokenizer"
-    )
-    batches = stream(tokens, args.workers)  # the workers start while the net compiles
+    scenes = Batches(args.data, args.fresh, seed=7 + processes.rank(), tokens=trainer.tokenizer)
+    batches = stream(scenes, args.workers)  # the workers start while the net compiles
     trainer.rehearse()
     vae = trainer.awaited_vae()
     painter = Painter(Catalog(args.data).sprites(threads=8), args.size, device)
@@ -63,7 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="the model's folder")
-    parser.add_argument("--vae", type=Path, help="a model's folder with its vae; --out by default")
+    parser.add_argument(
+        "--vae", type=Path, help="a model's folder with its vae; --init's or --out by default"
+    )
     parser.add_argument("--init", type=Path, help="a model's folder to go on from")
     parser.add_argument("--seconds", type=float, default=1200)
     parser.add_argument("--snap", type=float, default=400, help="seconds between saves")
@@ -85,8 +86,9 @@ class Trainer:
     """The two networks, what trains them, and where they are saved."""
 
     def __init__(self, args: argparse.Namespace, device: torch.device) -> None:
-        tokenizer = args.data / "tokenizer"
+        tokenizer = (args.init or args.data) / "tokenizer"
         self.args, self.device, self.tokenizer = args, device, tokenizer
+        self.vae = (args.vae or args.init or args.out) / "vae"
         self.config: ModelConfig = recipe.of(tokenizer, args.size)
         self.unet, self.text = self._networks()
         self.kept = self._networks()  # receive the mean weights
@@ -121,18 +123,14 @@ class Trainer:
 
     def awaited_vae(self) -> VAE:
         """The autoencoder, once its trainer has saved it. Raises TimeoutError."""
-        folder, began = self.args.vae or self.args.out, time.monotonic()
-        while not (folder / "vae").exists():
+        began = time.monotonic()
+        while not self.vae.exists():
             if time.monotonic() - began > self.args.wait:
-                raise TimeoutError(f"no {folder / 'vae'} after {self.args.wait:.0f} s")
+                raise TimeoutError(f"no {self.vae} after {self.args.wait:.0f} s")
             time.sleep(0.5)
         vae = VAE(self.config.vae)
-        recipe.load_part(vae, self.config, "vae", folder)
-        vae = vae.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
-        if folder != self.args.out and processes.rank() == 0:
-            recipe.save_part(vae, self.config, "vae", self.args.out)
-        processes.wait()
-        return vae
+        recipe.load_part(vae, self.config, "vae", self.vae.parent)
+        return vae.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
 
     def train(self, ring: Ring) -> None:
         """Steps until the time is over."""
@@ -164,12 +162,13 @@ class Trainer:
         return max(self.args.rate * min(1.0, (step + 1) / self.args.warm) * falling, 1e-6)
 
     def save(self, folder: Path) -> None:
-        """The mean weights, with all that a model's folder has but its VAE."""
+        """The mean weights in a whole model's folder: what is stopped early can be loaded."""
         if processes.rank() == 0:
             self.optimiser.averaged(self.kept)
             for module, part in zip(self.kept, ("unet", "text"), strict=True):
                 recipe.save_part(module, self.config, part, folder)
             recipe.save_rest(self.config, self.tokenizer, folder)
+            recipe.copied(self.vae, folder / "vae")
 
 
 if __name__ == "__main__":
