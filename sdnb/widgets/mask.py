@@ -237,11 +237,10 @@ class MaskEditor(ipywidgets.VBox):
             from sdnb.widgets.mask_surface import Surface
         except ImportError:
             self._bar.drawable(possible=False)
-            self._fallback.appear(MISSING)
+            self._fallback.explain(MISSING)
             return
         surface = Surface(self._sheet.picture, self._sheet.page, self._sheet.view.canvas)
         self._sheet.surface = surface
-        self._stage.children = (surface.widget,)
         hand, canvas = self._gestures, surface.widget
         for listen, act in (
             (canvas.on_mouse_down, hand.down), (canvas.on_mouse_move, hand.move),
@@ -262,6 +261,8 @@ class MaskEditor(ipywidgets.VBox):
     def _ready(self) -> None:
         """A browser has the canvas, empty: the first time, after a reload, or a second browser."""
         self._fallback.heard()
+        if self._sheet.surface is not None and not self._stage.children:
+            self._stage.children = (self._sheet.surface.widget,)  # now something can show it
         if self._sheet.surface is not None:
             self._sheet.surface.load()
         self._sheet.redraw()

@@ -12,6 +12,7 @@ import ipywidgets
 
 from sdnb.widgets.mask_sheet import Sheet
 from sdnb.widgets.mask_toolbar import upload
+from sdnb.widgets.preview import veiled
 
 SILENT = 8.0  # seconds in which the browser's part of ipycanvas says that it is there
 MISSING = (
@@ -59,7 +60,8 @@ class Status(ipywidgets.HTML):
 
 
 class Fallback(ipywidgets.VBox):
-    """Instead of an empty box: why one cannot draw here, a file button, and the mask as a picture.
+    """Instead of an empty box: the mask as a picture until the canvas is there; and where it does
+    not come, why one cannot draw, and a file button.
 
     It waits for the browser: `shown` says that a page shows the editor, `heard` that its canvas is
     there, be it late.
@@ -73,19 +75,19 @@ class Fallback(ipywidgets.VBox):
         self._button = upload()
         self._button.layout.width = "auto"
         self._button.observe(lambda _: take(self._button), "value")
-        self._picture = ipywidgets.Image(format="jpeg")
-        self._picture.layout.width, self._picture.layout.max_width = f"{sheet.page[0]}px", "100%"
-        super().__init__([], layout={"display": "none"})
+        self._picture = ipywidgets.Image(format="jpeg", layout={"max_width": "100%"})
+        super().__init__([self._picture])
         self.add_class("sdnb-said")
+        self.refresh()
 
     @property
-    def seen(self) -> bool:
-        """Whether it has something to say."""
+    def waiting(self) -> bool:
+        """Whether there is no canvas yet, or none to come."""
         return bool(self.children)
 
     def shown(self, views: int) -> None:
         """So many pages show the editor now."""
-        if views and not self._heard and self._timer is None and not self.seen:
+        if views and self.waiting and self._timer is None:
             run = contextvars.copy_context().run
             self._timer = threading.Timer(SILENT, run, (self._silent,))
             self._timer.daemon = True
@@ -96,31 +98,29 @@ class Fallback(ipywidgets.VBox):
         self._heard = True
         if self._timer is not None:
             self._timer.cancel()
-        if self.seen:
+        if self.waiting:
             self.children: list[ipywidgets.Widget] = []
             self.layout.display = "none"
+            self._picture.value = b""
 
-    def appear(self, why: str) -> None:
-        """Say why, and offer the other way."""
+    def explain(self, why: str) -> None:
+        """Say why one cannot draw, and offer the other way."""
         self._why.value = (
             f'<div role="alert"><b>Drawing is not possible here.</b> {html.escape(why)} '
             "A mask can be imported: a picture in which white is made anew and black is kept.</div>"
         )
         self.children = [self._why, self._button, self._picture]
-        self.layout.display = None
-        self.refresh()
 
     def refresh(self) -> None:
         """Show the mask as it is now."""
-        if not self.seen:
+        if not self.waiting:
             return
-        from sdnb.widgets.preview import veiled
-
         sheet = self._sheet
         with sheet.lock:
             mask = sheet.shown((0, 0, *sheet.picture.size))
             self._picture.value = veiled(sheet.picture, mask, sheet.page)
+            self._picture.layout.width = f"{sheet.page[0]}px"
 
     def _silent(self) -> None:
         if not self._heard:
-            self.appear(_SILENCE)
+            self.explain(_SILENCE)

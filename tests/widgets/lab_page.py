@@ -15,6 +15,9 @@ import time
 import urllib.request
 from pathlib import Path
 
+import nbformat
+
+SHOTS = Path(__file__).parents[2] / "test-results"
 CHROMIUM_FLAGS = [
     "--no-sandbox",  # CI runs as root
     "--disable-gpu",
@@ -92,6 +95,15 @@ class Lab:
         """What the server has said so far."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
+    def write(self, name: str, *cells: str) -> str:
+        """A notebook of these cells; its name."""
+        notebook = nbformat.v4.new_notebook(
+            cells=[nbformat.v4.new_code_cell(cell) for cell in cells],
+            metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+        )
+        nbformat.write(notebook, self.folder / name)
+        return name
+
     def stop(self) -> None:
         """End the kernels, then the server."""
         with contextlib.suppress(OSError, ValueError):
@@ -132,7 +144,11 @@ class Notebook:
         if address is None:  # in a fresh workspace, so that no layout is restored
             address = f"lab/workspaces/{secrets.token_hex(4)}/tree/{name}"
         page.goto(f"{lab.url}/{address}?token={lab.token}")
-        page.wait_for_function("() => window.jupyterapp !== undefined", timeout=60_000)
+        self._ready()
+
+    def _ready(self) -> None:
+        """The notebook is open and its kernel answers."""
+        self.page.wait_for_function("() => window.jupyterapp !== undefined", timeout=60_000)
         self.until(
             "if (!panel) return 'not open'; await panel.context.ready;"
             "const kernel = panel.sessionContext.session?.kernel;"
@@ -173,6 +189,23 @@ class Notebook:
         )
         self.until("return window.ran", seconds)
         self.until("return panel.sessionContext.session.kernel.status === 'idle'", 30)
+
+    def kernel(self, expression: str):
+        """The value of a Python expression in the kernel, through JSON; it waits for a free one."""
+        code = f"import json as _json; print(_json.dumps({expression}))"
+        said = self.js(
+            "let said = ''; const future = panel.sessionContext.session.kernel.requestExecute("
+            f"{{code: {json.dumps(code)}, store_history: false}});"
+            "future.onIOPub = m => { said += m.content.text ?? m.content.evalue ?? '' };"
+            "await future.done; return said"
+        )
+        return json.loads(said)
+
+    def reload(self) -> None:
+        """Save, and open the page again; the kernel goes on."""
+        self.js("await panel.context.save()")
+        self.page.reload()
+        self._ready()
 
     def complaints(self) -> list[str]:
         """All that went wrong, wherever it was said; empty when nothing did."""

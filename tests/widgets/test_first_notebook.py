@@ -1,27 +1,6 @@
 """What README promises: `sdnb lab` opens the first notebook, and running it shows pictures."""
 
-from pathlib import Path
-
-import pytest
-from lab_page import CHROMIUM_FLAGS, Lab, Notebook, chromium
-from playwright.sync_api import sync_playwright
-
-SHOTS = Path(__file__).parents[2] / "test-results"
-
-
-@pytest.fixture
-def lab(tmp_path):
-    lab = Lab(tmp_path)
-    yield lab
-    lab.stop()
-
-
-@pytest.fixture
-def page():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
-        yield browser.new_page(viewport={"width": 1200, "height": 900})
-        browser.close()
+from lab_page import SHOTS, Notebook
 
 
 def test_the_first_notebook_in_a_browser(lab, page):

@@ -1,0 +1,41 @@
+"""One JupyterLab and one browser for all tests of this folder: each takes seconds to start."""
+
+import pytest
+from lab_page import CHROMIUM_FLAGS, Lab, chromium
+from playwright.sync_api import sync_playwright
+
+
+@pytest.fixture(scope="package")
+def lab(tmp_path_factory):
+    lab = Lab(tmp_path_factory.mktemp("lab"))
+    yield lab
+    lab.stop()
+
+
+# Not for the whole session: while Playwright runs, no other test can have an event loop.
+@pytest.fixture(scope="package")
+def browser():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    """A fresh page, as of a new visitor; `open_page(2)` on a screen of twice the density."""
+    contexts = []
+
+    def opened(density=1):
+        size = {"width": 1200, "height": 900}
+        contexts.append(browser.new_context(viewport=size, device_scale_factor=density))
+        return contexts[-1].new_page()
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def page(open_page):
+    return open_page()

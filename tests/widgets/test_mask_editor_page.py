@@ -1,0 +1,227 @@
+"""The mask editor in JupyterLab: what a hand draws, what the kernel has, what the page shows."""
+
+import base64
+import io
+import itertools
+import math
+
+import numpy as np
+import pytest
+from lab_page import SHOTS, Notebook
+from PIL import Image, ImageFilter
+
+GREY = (96, 96, 96)
+CELL = """
+import sdnb
+from PIL import Image
+editor = sdnb.MaskEditor(Image.new("RGB", ({0}, {0}), (96, 96, 96)))
+editor
+"""
+CANVAS = ".jp-OutputArea-output canvas"
+WAVE = [(60 + 8 * i, round(150 + 70 * math.sin(i / 4))) for i in range(45)]
+
+
+class Page:
+    """The editor in a notebook; points are pixels of the page, counted from its canvas."""
+
+    def __init__(self, notebook, number=0):
+        self.notebook = notebook
+        self.canvas = notebook.page.locator(CANVAS).nth(number)
+        self.canvas.wait_for()
+        self.canvas.scroll_into_view_if_needed()
+        self.mouse = notebook.page.mouse
+        self.settle()
+
+    def move(self, *points):
+        box = self.canvas.bounding_box()
+        for x, y in points:
+            self.mouse.move(box["x"] + x, box["y"] + y)
+
+    def drag(self, *points):
+        self.move(points[0])
+        self.mouse.down()
+        self.move(*points[1:])
+        self.mouse.up()
+        self.settle()
+
+    def press(self, *keys):
+        for key in keys:
+            self.notebook.page.keyboard.press(key)
+        self.settle()
+
+    def settle(self):
+        """The kernel has done all that was asked, and the browser has drawn it."""
+        self.notebook.page.wait_for_timeout(100)
+        self.notebook.kernel("0")
+        self.notebook.page.wait_for_timeout(200)
+
+    def shown(self):
+        """The canvas as it is, with no cursor on it."""
+        self.mouse.move(5, 5)
+        self.settle()
+        data = self.canvas.evaluate("canvas => canvas.toDataURL('image/png')").split(",")[1]
+        return Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")
+
+    def veil(self):
+        """Where the canvas is more veil than picture."""
+        apart = np.asarray(self.shown()).astype(int) - GREY
+        return Image.fromarray(np.abs(apart).max(-1) > 40).convert("L")
+
+    def mask(self):
+        """The mask in the kernel."""
+        png = self.notebook.kernel(
+            "__import__('base64').b64encode(sdnb.images.mask(editor.mask)).decode()"
+        )
+        return Image.open(io.BytesIO(base64.b64decode(png)))
+
+
+def opened(page, lab, name, *cells):
+    notebook = Notebook(page, lab, lab.write(name, *cells))
+    notebook.run_all(60)
+    return notebook
+
+
+def beyond_the_rim(mask, points, size):
+    """How far from the rim of the ideal stroke a mask differs from it, in pixels."""
+    centre = np.stack(np.meshgrid(*(np.arange(side) + 0.5 for side in mask.size)), -1)  # [h, w, 2]
+    away = np.full(mask.size[::-1], np.inf)
+    for a, b in itertools.pairwise(np.array(points, float)):
+        along = np.clip((centre - a) @ (b - a) / ((b - a) @ (b - a)), 0, 1)[..., None]
+        away = np.minimum(away, np.linalg.norm(centre - a - along * (b - a), axis=-1))
+    away -= size / 2
+    return np.abs(away[(np.asarray(mask) > 127) != (away <= 0)]).max(initial=0)
+
+
+def agree(veil, mask):
+    """Whether the page shows the kernel's mask, but for one pixel of the canvas at the rim."""
+    expected = mask.resize(veil.size, Image.Resampling.NEAREST)
+    least, most = (
+        expected.filter(kind(3)) for kind in (ImageFilter.MinFilter, ImageFilter.MaxFilter)
+    )
+    found = np.asarray(veil)
+    return bool(((np.asarray(least) <= found) & (found <= np.asarray(most))).all())
+
+
+def test_draw_erase_undo_and_come_back(lab, page):
+    notebook = opened(page, lab, "draw.ipynb", CELL.format(512), "editor")
+    hand = Page(notebook)
+    hand.drag(*WAVE)
+    stroke = hand.mask()
+    size = notebook.kernel("editor.brush")
+    assert len(notebook.kernel("editor.strokes[0].points")) == len(WAVE)
+    assert beyond_the_rim(stroke, WAVE, size) <= 1.0
+    assert agree(hand.veil(), stroke)
+
+    hand.press("e")
+    hand.drag((200, 20), (200, 480))
+    erased = hand.mask()
+    assert erased.getpixel((200, 150)) == 0
+    assert agree(hand.veil(), erased)
+
+    hand.press("Control+z")
+    assert hand.mask().tobytes() == stroke.tobytes()
+    assert agree(hand.veil(), stroke)
+    hand.press("Control+Shift+Z")
+    assert hand.mask().tobytes() == erased.tobytes()
+
+    second = Page(notebook, number=1)  # the second cell's
+    second.press("r")
+    second.drag((300, 300), (420, 400))
+    both = hand.mask()
+    assert both.getpixel((360, 350)) == 255
+    assert second.shown().tobytes() == hand.shown().tobytes()
+    assert agree(second.veil(), both)
+
+    notebook.screenshot(SHOTS / "mask-editor-two-views.png")
+    notebook.reload()
+    again = Page(notebook)
+    assert agree(again.veil(), both)
+    again.drag((60, 440), (200, 470))
+    assert agree(again.veil(), again.mask())
+    assert notebook.complaints() == []
+
+
+@pytest.mark.parametrize("density", [1, 2])
+def test_a_large_picture_in_a_cell_is_exact(lab, open_page, density):
+    notebook = opened(open_page(density), lab, f"large-{density}.ipynb", CELL.format(1088))
+    hand = Page(notebook)
+    assert hand.canvas.bounding_box()["width"] == 700
+    hand.drag(*WAVE)
+    points = [(x * 1088 / 700, y * 1088 / 700) for x, y in WAVE]
+    mask = hand.mask()
+    assert mask.size == (1088, 1088)
+    assert beyond_the_rim(mask, points, notebook.kernel("editor.brush")) <= 1.0
+    assert agree(hand.veil(), mask)
+    assert hand.veil().width == 1400  # of as many pixels as the screen has
+    notebook.screenshot(SHOTS / f"mask-editor-1088-density-{density}.png")
+    assert notebook.complaints() == []
+
+
+def test_in_the_dark_with_keys_feather_zoom_and_the_latent_mask(lab, page):
+    notebook = opened(page, lab, "dark.ipynb", CELL.format(512))
+    notebook.js("await app.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
+    hand = Page(notebook)
+    hand.drag(*WAVE)
+    before = hand.veil()
+    notebook.kernel("setattr(editor, 'feather', 16.0)")
+    faded = hand.veil()
+    assert np.asarray(faded).sum() < 0.9 * np.asarray(before).sum()
+    hand.move((256, 150))
+    hand.mouse.wheel(0, -100)
+    hand.mouse.wheel(0, -100)
+    hand.settle()
+    zoom = notebook.kernel("editor._sheet.view.zoom")
+    assert zoom == pytest.approx(1.44)
+    notebook.screenshot(SHOTS / "mask-editor-dark.png")
+
+    hand.canvas.focus()
+    hand.press("0", "m")
+    cells = np.asarray(hand.shown()).astype(int)
+    latent = notebook.kernel("list(editor._sheet.latent_mask()[0].tobytes())")
+    bluer = cells[8::16, 8::16, 2] - cells[8::16, 8::16, 0]  # the middle of each cell
+    assert np.corrcoef(bluer.ravel(), latent)[0, 1] > 0.99
+    notebook.screenshot(SHOTS / "mask-editor-latent-dark.png")
+
+    hand.canvas.focus()
+    cells = notebook.js("return panel.content.widgets.length")
+    hand.press("m", "Escape")
+    assert notebook.js("return document.activeElement.innerText") == "Brush, on"
+    page.keyboard.press("b")  # the notebook's own: a cell below
+    notebook.until(f"return panel.content.widgets.length === {cells + 1}", 5)
+    assert notebook.complaints() == []
+
+
+def test_export_is_a_download_and_a_file_comes_back(lab, page, tmp_path):
+    notebook = opened(page, lab, "files.ipynb", CELL.format(512))
+    hand = Page(notebook)
+    hand.drag(*WAVE)
+    drawn = hand.mask()
+    page.get_by_role("button", name="Export").click()
+    with page.expect_download() as download:
+        page.get_by_text("Download mask.png").click()
+    download.value.save_as(tmp_path / "mask.png")
+    assert Image.open(tmp_path / "mask.png").tobytes() == drawn.tobytes()
+    page.get_by_role("button", name="Clear").click()
+    hand.settle()
+    assert hand.mask().getbbox() is None
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Import a mask").click()
+    chooser.value.set_files(tmp_path / "mask.png")
+    hand.settle()
+    assert hand.mask().tobytes() == drawn.tobytes()
+    assert agree(hand.veil(), drawn)
+    assert notebook.complaints() == []
+
+
+def test_a_page_without_ipycanvas_offers_a_file(lab, page, tmp_path):
+    page.route("**/labextensions/ipycanvas/**", lambda route: route.abort())
+    cell = "from sdnb.widgets import mask_notice; mask_notice.SILENT = 1.0"
+    notebook = opened(page, lab, "silent.ipynb", cell + CELL.format(512))
+    page.get_by_text("Drawing is not possible here.").wait_for(timeout=15_000)
+    Image.new("L", (512, 512), 255).save(tmp_path / "white.png")
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Import a mask").first.click()
+    chooser.value.set_files(tmp_path / "white.png")
+    notebook.until("return document.body.innerText.includes('100.0%')", 10)
+    assert notebook.kernel("editor.mask.getextrema()") == [255, 255]
+    notebook.screenshot(SHOTS / "mask-editor-without-ipycanvas.png")
