@@ -1,0 +1,247 @@
+"""The panel and the studio in JupyterLab, by mouse and keyboard, on the embedded model."""
+
+import re
+
+import pytest
+from lab_page import SHOTS, Notebook
+
+PANEL = "import sdnb\nmodel = sdnb.load()\npanel = sdnb.Panel(model)\npanel"
+STUDIO = "import sdnb\nstudio = sdnb.studio(folder='made')\nstudio"
+
+CHANGES = """
+import numpy as np
+def changes():
+    "The largest change of a pixel where the mask is black, and where it is not."
+    after, before = (np.asarray(p.image).astype(int) for p in studio.gallery.pictures[:2])
+    mask = np.asarray(sdnb.images.open(studio.result.request.mask))
+    change = np.abs(after - before).max(-1)
+    return [int(change[mask == 0].max()), int(change[mask > 0].max())]
+"""
+
+
+class Page:
+    """A notebook with a panel, and what a person does with it."""
+
+    def __init__(self, page, lab, name, *cells):
+        self.notebook = Notebook(page, lab, lab.write(name, *cells))
+        self.notebook.run_all(120)
+        self.page = page
+
+    @property
+    def kernel(self):
+        return self.notebook.kernel
+
+    def box(self, label):
+        return self.page.get_by_label(label, exact=True).locator("visible=true").first
+
+    def type(self, label, words):
+        self.box(label).fill(words)
+        self.box(label).press("Tab")
+
+    def slide(self, label, value):
+        """Type into the number beside a slider."""
+        row = f".jupyter-widgets:has(> label.widget-label:text-is('{label}'))"
+        number = self.page.locator(f"{row} .widget-readout >> visible=true").first
+        number.click()
+        number.press("Control+a")
+        number.type(str(value))
+        number.press("Enter")
+
+    def click(self, words):
+        self.page.locator(f"button:has-text('{words}') >> visible=true").first.click()
+
+    def enabled(self, words):
+        return self.page.locator(f"button:has-text('{words}') >> visible=true").first.is_enabled()
+
+    def until(self, expression, seconds=60):
+        """Wait until the kernel says so."""
+        for _ in range(int(seconds * 5)):
+            if self.kernel(expression):
+                return
+            self.page.wait_for_timeout(200)
+        raise AssertionError(f"never true: {expression}")
+
+    def line(self):
+        """The words beside the bar."""
+        return self.page.locator(".sdnb-quiet:has-text('step') >> visible=true").first.inner_text()
+
+    def sampled(self, seconds):
+        """What is seen while a run goes on: widths of the bar, and previews."""
+        bars, previews = set(), set()
+        for _ in range(int(seconds * 20)):
+            bars.add(self.page.locator(".progress-bar >> visible=true").first.evaluate(
+                "bar => bar.style.width"
+            ))  # fmt: skip
+            previews.add(self.page.locator("img.sdnb-picture").first.get_attribute("src"))
+            self.page.wait_for_timeout(50)
+        return bars, previews
+
+
+def test_a_panel_runs_shows_and_stops(page, lab):
+    one = Page(page, lab, "panel.ipynb", PANEL, "panel.request")
+    one.type("Prompt", "a castle:1 thick fog:0.5 at 12:30")
+    chips = page.locator(".sdnb-chip >> visible=true")
+    assert chips.count() == 3
+    assert "40%" in chips.first.inner_text()
+    assert "stays text" in page.locator(".sdnb-warn >> visible=true").first.inner_text()
+    one.slide("Steps", 100)
+    one.slide("CFG", 6.5)
+    assert not one.kernel("panel.running")  # moving controls starts nothing
+    one.click("Generate")
+    one.until("bool(panel.progress.previews)")
+    bars, previews = one.sampled(3)
+    assert len(bars) > 3, bars
+    assert len(previews) > 2
+    assert one.kernel("6 * 7") == 42  # the kernel is free
+    one.click("Queue another")
+    one.until("panel._queue.value == '1 waiting'")
+    notebook_shot(one, "panel-running.png")
+    step = one.kernel("panel._jobs[0].progress.step")
+    one.click("Stop")
+    one.until("not panel.running", 30)
+    assert re.match(r"stopped at step \d+ of 100", one.line())
+    assert int(re.search(r"step (\d+)", one.line())[1]) <= step + 3  # the click takes its time too
+    assert page.locator("img.sdnb-picture >> visible=true").count() == 1  # the last preview
+    one.slide("Steps", 4)
+    one.click("Generate")
+    one.until("panel.result is not None")
+    made = one.kernel(
+        "[panel.result.request.prompt, panel.result.request.steps, panel.result.request.cfg]"
+    )
+    assert made == ["a castle:1 thick fog:0.5 at 12:30", 4, 6.5]
+    notebook_shot(one, "panel-done.png")
+    assert one.notebook.complaints() == []
+
+
+def test_errors_are_seen_in_the_panel_and_it_goes_on(page, lab):
+    one = Page(page, lab, "errors.ipynb", PANEL)
+    one.type("Prompt", "a cat:1 a dog:-1")
+    one.click("Generate")
+    alert = page.locator("[role=alert] >> visible=true")
+    alert.first.wait_for()
+    assert "sum to zero" in alert.first.inner_text()
+    one.type("Prompt", "a cat")
+    one.kernel("exec('def broken(latent): raise OSError(\"no room for a preview\")') or"
+               " setattr(panel.progress, 'preview_of', broken)")  # fmt: skip
+    one.slide("Steps", 4)
+    one.click("Generate")
+    one.until("panel.progress.problem != ''")
+    page.locator("summary:has-text('Traceback')").click()
+    assert "no room for a preview" in alert.first.inner_text()
+    assert "in broken" in page.locator(".sdnb-error pre").inner_text()
+    one.kernel("setattr(panel.progress, 'preview_of', model.preview)")
+    one.click("Generate")
+    one.until("panel.result is not None")
+    assert alert.count() == 0
+    assert one.notebook.complaints() == []
+
+
+def test_a_run_goes_on_beside_a_busy_cell_and_ends_when_its_cell_runs_again(page, lab):
+    one = Page(page, lab, "busy.ipynb", PANEL)
+    one.kernel("panel.form.change(steps=100)")
+    one.click("Generate")
+    one.until("panel.progress.previews > 0")
+    one.kernel("globals().update(old=panel)")
+    before = one.kernel("panel._jobs[0].progress.step")
+    after = one.kernel("__import__('time').sleep(2.5) or panel._jobs[0].progress.step")  # busy
+    assert after > before
+    one.notebook.run_all(120)
+    one.until("not old.running", 30)
+    assert one.kernel("old.progress.line.startswith('stopped') and old is not panel")
+    assert one.notebook.complaints() == []
+
+
+def test_the_studio_from_a_prompt_to_an_inpainted_picture(page, lab):
+    one = Page(page, lab, "studio.ipynb", STUDIO, CHANGES)
+    one.type("Prompt", "a red apple on a blue background")
+    one.type("Seed", "7")
+    one.slide("Steps", 8)
+    one.click("Generate")
+    one.until("studio.result is not None")
+    page.locator("button.sdnb-thumb >> visible=true").first.click()
+    page.locator("table.sdnb-settings").wait_for()
+    assert "a red apple" in page.locator("table.sdnb-settings").inner_text()
+    page.locator("button:text-is('inpaint') >> visible=true").click()
+    canvas = page.locator(".jp-OutputArea-output canvas").first
+    canvas.wait_for()
+    canvas.scroll_into_view_if_needed()
+    page.wait_for_timeout(500)
+    box = canvas.bounding_box()
+    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.move(middle[0] - 40, middle[1])
+    page.mouse.down()
+    for i in range(20):
+        page.mouse.move(middle[0] - 40 + 4 * i, middle[1] + (i % 5) * 4)
+    page.mouse.up()
+    one.until("studio.request.mask is not None", 20)
+    one.type("Prompt", "a lemon on a blue background")
+    one.slide("Strength", 1)
+    one.click("Generate")
+    one.until("studio.result.request.mask is not None")
+    unpainted, painted = one.kernel("changes()")
+    assert unpainted == 0  # bit for bit
+    assert painted > 20
+    notebook_shot(one, "studio-inpaint.png")
+    one.click("Save all")
+    one.until("len(list(__import__('pathlib').Path('made').glob('*.png'))) == 2", 20)
+    assert one.notebook.complaints() == []
+
+    one.notebook.reload()
+    page.locator("button.sdnb-thumb >> visible=true").first.wait_for()
+    assert page.locator("button.sdnb-thumb >> visible=true").count() == 2
+    assert one.box("Prompt").input_value() == "a lemon on a blue background"
+    one.click("Generate")
+    one.until("len(studio.gallery.pictures) == 3")
+    assert one.notebook.complaints() == []
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Dark"])
+def test_the_studio_in_the_dark(page, lab, theme):
+    one = Page(page, lab, "dark.ipynb", STUDIO)
+    one.notebook.js(f"await app.commands.execute('apputils:change-theme', {{theme: '{theme}'}})")
+    one.type("Prompt", "a castle:1 snow:0.5")
+    page.wait_for_timeout(500)
+    for place in (".sdnb-chip", ".sdnb .widget-label"):
+        found = page.locator(f"{place} >> visible=true").first.evaluate(CONTRAST)
+        assert found > 4.5, (place, found)  # WCAG 2.1, AA
+    notebook_shot(one, "studio-dark.png")
+    one.notebook.js(
+        "await app.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})"
+    )
+    assert one.notebook.complaints() == []
+
+
+def test_every_control_can_be_reached_and_is_named(page, lab):
+    one = Page(page, lab, "keys.ipynb", PANEL)
+    one.box("Prompt").focus()
+    names = []
+    for _ in range(24):
+        page.keyboard.press("Tab")
+        names.append(page.evaluate(NAME))
+    for name in ("Negative", "Width", "Height", "Sampler", "Seed", "Generate"):
+        assert any(name in each for each in names), (name, names)
+    assert all(names), names  # nothing is reached that has no name
+
+
+def notebook_shot(one, name):
+    one.notebook.screenshot(SHOTS / name)
+    one.page.set_viewport_size({"width": 1200, "height": 900})
+
+
+# The contrast of an element's text with the first ground behind it that is not transparent.
+CONTRAST = """element => {
+  const numbers = colour => colour.match(/[0-9.]+/g).map(Number);
+  const light = c => { const [r, g, b] = c.slice(0, 3).map(v => { v /= 255;
+    return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+  let ground = element;
+  while (ground && (numbers(getComputedStyle(ground).backgroundColor)[3] ?? 1) === 0)
+    ground = ground.parentElement;
+  const pair = [getComputedStyle(element).color, getComputedStyle(ground).backgroundColor]
+    .map(c => light(numbers(c))).sort((a, b) => b - a);
+  return (pair[0] + 0.05) / (pair[1] + 0.05);
+}"""
+# What a screen reader has to say of the element with the focus.
+NAME = """() => { const e = document.activeElement;
+  const label = e.labels?.[0] ?? e.closest('.jupyter-widgets')?.querySelector('label');
+  return e.getAttribute('aria-label') || label?.innerText || e.innerText || e.title || ''; }"""
