@@ -167,11 +167,12 @@ def test_the_studio_from_a_prompt_to_an_inpainted_picture(page, lab):
     canvas.scroll_into_view_if_needed()
     page.wait_for_timeout(500)
     box = canvas.bounding_box()
-    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    page.mouse.move(middle[0] - 40, middle[1])
+    at = [(box["x"] + box["width"] * part, box["y"] + box["height"] * part) for part in (0.1, 0.9)]
+    page.mouse.click(*at[0])  # a dot of the brush; the canvas has the keys now
+    page.keyboard.press("Control+z")
+    page.keyboard.press("r")  # a rectangle
     page.mouse.down()
-    for i in range(20):
-        page.mouse.move(middle[0] - 40 + 4 * i, middle[1] + (i % 5) * 4)
+    page.mouse.move(*at[1], steps=5)
     page.mouse.up()
     one.until("studio.request.mask is not None", 20)
     one.type("Prompt", "a lemon on a blue background")
