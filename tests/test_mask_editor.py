@@ -33,7 +33,7 @@ class Hand:
     """The browser's side: events in pixels of the picture, for an editor that shows all of it."""
 
     def __init__(self, editor):
-        self.editor, self.canvas = editor, editor._sheet.surface.widget
+        self.editor, self.canvas = editor, editor.canvas
 
     def event(self, name, **content):
         self.canvas[-1]._handle_frontend_event(self.canvas, {"event": name, **content}, [])
@@ -554,10 +554,12 @@ def test_a_silent_browser_is_noticed_and_forgiven(monkeypatch):
     assert len(editor._fallback.children) == 1  # the picture alone, while one waits
     editor.set_trait("_view_count", 1)
     editor._fallback._timer.join(5)
+    assert editor._bar.tools["brush"].disabled
     assert "has not answered" in editor._fallback.children[0].value
     Hand(editor).event("client_ready")
     assert editor._fallback.layout.display == "none"
     assert len(editor._fallback.children) == 0
+    assert not editor._bar.tools["brush"].disabled
     assert editor._stage.children == (editor._sheet.surface.widget,)
 
 

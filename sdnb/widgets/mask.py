@@ -121,6 +121,11 @@ class MaskEditor(ipywidgets.VBox):
         """What the mask is made of, in order: `sdnb.widgets.strokes`."""
         return self._sheet.history.strokes
 
+    @property
+    def canvas(self) -> Any:
+        """The `ipycanvas.MultiCanvas` one draws on; None where ipycanvas is not installed."""
+        return None if self._sheet.surface is None else self._sheet.surface.widget
+
     def draw(self, stroke: Stroke) -> None:
         """Add a stroke, such as `Rectangle((8, 8), (64, 64))`, as if it were drawn by hand."""
         self._sheet.apply(stroke)
@@ -228,6 +233,7 @@ class MaskEditor(ipywidgets.VBox):
         bar.size.observe(self._guarded(lambda c: self._sized(c.new)), "value")
         bar.feather.observe(self._guarded(lambda c: setattr(self, "feather", c.new)), "value")
         self.observe(lambda change: self._fallback.shown(change.new or 0), "_view_count")
+        self._fallback.observe(lambda _: bar.drawable(not self._fallback.final), "children")
         bar.show_tool(self.tool)
         self._tell()
 
@@ -236,7 +242,6 @@ class MaskEditor(ipywidgets.VBox):
         try:
             from sdnb.widgets.mask_surface import Surface
         except ImportError:
-            self._bar.drawable(possible=False)
             self._fallback.explain(MISSING)
             return
         surface = Surface(self._sheet.picture, self._sheet.page, self._sheet.view.canvas)

@@ -72,18 +72,23 @@ class Fallback(ipywidgets.VBox):
         self._timer: threading.Timer | None = None
         self._heard = False
         self._why = ipywidgets.HTML()
+        self._why.add_class("sdnb-said")
         self._button = upload()
-        self._button.layout.width = "auto"
+        self._button.layout.width = "180px"
         self._button.observe(lambda _: take(self._button), "value")
         self._picture = ipywidgets.Image(format="jpeg", layout={"max_width": "100%"})
         super().__init__([self._picture])
-        self.add_class("sdnb-said")
         self.refresh()
 
     @property
     def waiting(self) -> bool:
         """Whether there is no canvas yet, or none to come."""
         return bool(self.children)
+
+    @property
+    def final(self) -> bool:
+        """Whether it has said that no canvas comes."""
+        return len(self.children) > 1
 
     def shown(self, views: int) -> None:
         """So many pages show the editor now."""

@@ -221,6 +221,7 @@ class Notebook:
     def screenshot(self, path: Path) -> None:
         """The whole notebook, from top to bottom."""
         path.parent.mkdir(parents=True, exist_ok=True)
+        self.page.set_viewport_size({"width": 1200, "height": 900})
         outer = "panel.content.node.querySelector('.jp-WindowedPanel-outer')"
         size = {"width": 1200, "height": int(self.js(f"return {outer}.scrollHeight")) + 150}
         self.page.set_viewport_size(size)
