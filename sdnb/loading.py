@@ -68,6 +68,11 @@ class Model:
         """
         return self.config.settings
 
+    @property
+    def examples(self) -> tuple[str, ...]:
+        """Prompts to start with, the best first; empty where the model brings none."""
+        return self.config.examples.prompts
+
     def use(self, part: str) -> AbstractContextManager[torch.device]:
         """Bracket work with "text", "unet" or "vae"; gives the device to work on."""
         return plans.use(getattr(self, part), getattr(self.plan, part), self.device)

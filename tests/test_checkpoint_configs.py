@@ -140,6 +140,7 @@ unet: {heads: 4, groups: 16}
 vae: {scale: 0.5}
 noise: {prediction: v, beta_end: 0.02}
 settings: {width: 256, height: 256, cfg: 4, sampler: euler}
+examples: {prompts: [a fox, 'a cat: sleeping']}
 """
 
 
@@ -149,6 +150,7 @@ def check_ours(config: ModelConfig) -> None:
     assert config.noise == NoiseConfig(prediction="v", beta_end=0.02)
     assert (config.settings.width, config.settings.cfg) == (256, 4.0)
     assert config.settings.sampler == "euler"
+    assert config.examples.prompts == ("a fox", "a cat: sleeping")
 
 
 @pytest.mark.parametrize("ending", [".yaml", ".yml"])
@@ -175,6 +177,7 @@ def test_one_that_is_given_wins(model, tmp_path):
 def test_as_dataclass_or_mapping(model):
     config = replace(tiny.CONFIG, unet=replace(tiny.CONFIG.unet, heads=2))
     assert read(model, config=config).config == config
+    assert config.examples.prompts == ()
     assert read(model, config={"unet": {"heads": 2}}).config == config
 
 
@@ -190,6 +193,9 @@ def test_as_dataclass_or_mapping(model):
         ("unet: {heads: many}", r"unet\.heads is 'many'; expected a whole number"),
         ("unet: {heads: true}", r"unet\.heads is True"),
         ("unet: {channels: [a]}", r"unet\.channels is \['a'\]; expected a list of whole numbers"),
+        ("unet: {channels: []}", r"unet\.channels is \[\]; expected a list of whole numbers"),
+        ("examples: {prompts: [1]}", r"examples\.prompts is \[1\]; expected a list of texts"),
+        ("examples: {prompts: a cat}", r"examples\.prompts is 'a cat'; expected a list of texts"),
         ("unet: {heads: 3}", r"unet\.heads is 3, which does not divide the width 32"),
         ("unet: {heads: 0}", r"unet\.heads is 0, which does not divide"),
         (

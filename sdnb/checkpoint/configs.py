@@ -15,7 +15,14 @@ from typing import Any
 
 from sdnb.checkpoint.compvis import from_compvis
 from sdnb.checkpoint.errors import CheckpointError, MissingCheckpointError, listed, nearest
-from sdnb.model.config import ModelConfig, NoiseConfig, TextConfig, UNetConfig, VAEConfig
+from sdnb.model.config import (
+    Examples,
+    ModelConfig,
+    NoiseConfig,
+    TextConfig,
+    UNetConfig,
+    VAEConfig,
+)
 from sdnb.request import Settings
 
 Values = dict[str, Any]
@@ -27,6 +34,12 @@ SECTIONS: dict[str, type] = {
     "text": TextConfig,
     "noise": NoiseConfig,
     "settings": Settings,
+    "examples": Examples,
+}
+_ITEMS: dict[str, tuple[tuple[type, ...], str]] = {  # of a list, by its field's annotation
+    "tuple[int, ...]": ((int,), "whole numbers"),
+    "tuple[float, ...]": ((int, float), "numbers"),
+    "tuple[str, ...]": ((str,), "texts"),
 }
 PREDICTIONS = {"eps": "eps", "epsilon": "eps", "v": "v", "v_prediction": "v"}
 
@@ -123,12 +136,11 @@ def checked(overrides: Overrides, where: str) -> Overrides:
 def _value(kind: str, value: Any, where: str) -> Any:
     """`value` as a field of the type `kind` (a dataclass annotation's text)."""
     if kind.startswith("tuple"):
-        items = list(value) if isinstance(value, (list, tuple)) else None
-        real = "float" in kind
-        if items and all(type(item) in ((int, float) if real else (int,)) for item in items):
-            return tuple(map(float, items)) if real else tuple(items)
-        numbers = "numbers" if real else "whole numbers"
-        raise CheckpointError(f"{where} is {value!r}; expected a list of {numbers}")
+        items = list(value) if isinstance(value, (list, tuple)) else [None]
+        wanted, name = _ITEMS[kind]
+        if (items or wanted == (str,)) and all(type(item) in wanted for item in items):
+            return tuple(float(item) if float in wanted else item for item in items)
+        raise CheckpointError(f"{where} is {value!r}; expected a list of {name}")
     if kind == "float" and type(value) in (int, float):
         return float(value)
     if {"int": int, "str": str}.get(kind) is type(value):

@@ -76,11 +76,19 @@ class NoiseConfig:
 
 
 @dataclass(frozen=True)
+class Examples:
+    """What a newcomer to the model may begin with."""
+
+    prompts: tuple[str, ...] = ()  # the best first
+
+
+@dataclass(frozen=True)
 class ModelConfig:
-    """All of one model, and the settings that suit it."""
+    """All of one model, the settings that suit it, and examples."""
 
     unet: UNetConfig = field(default_factory=UNetConfig)
     vae: VAEConfig = field(default_factory=VAEConfig)
     text: TextConfig = field(default_factory=TextConfig)
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     settings: Settings = field(default_factory=Settings)
+    examples: Examples = field(default_factory=Examples)
