@@ -28,6 +28,7 @@ class Model:
     device: str = "cpu"
     tokenizer: Tokenizer = field(default=TOKENIZE)
     unloaded: bool = False
+    examples: tuple[str, ...] = ("a red apple", "two owls")
 
     def preview(self, latent):
         return Image.fromarray(latent)

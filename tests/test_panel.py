@@ -10,7 +10,7 @@ from pictures import colour
 import sdnb
 from sdnb import images
 from sdnb.executor import Inline, Worker
-from sdnb.request import Request
+from sdnb.request import Request, Settings
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.upscale import UpscalePanel
 
@@ -237,3 +237,23 @@ def test_an_executor_that_was_shut_down_is_said():
 def test_an_unknown_kind_lists_the_known():
     with pytest.raises(ValueError, match="did you mean 'inpaint'"):
         sdnb.Panel(Model(), "inpainting")
+
+
+def test_examples_come_one_after_the_other():
+    one = panel()
+    for words in ("a red apple", "two owls", "a red apple"):
+        one._example.click()
+        assert one.request.prompt == words
+
+
+def test_a_panel_can_go_over_to_another_model():
+    one = panel()
+    one.form.change(prompt="a cat")
+    other = Model("other", Settings(128, 128, 7), examples=())
+    one.serve(other, Inline(make))
+    one.generate()
+    assert one.result.request == Request("a cat", seed=one.result.request.seed).resolved(
+        other.settings
+    )
+    assert "other" in one._about.value
+    assert one._example.layout.display == "none"

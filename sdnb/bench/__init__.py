@@ -22,12 +22,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run `sdnb bench NAME`; returns the exit code."""
     parser = _parser()
     args = parser.parse_args(argv)
-    if find_spec("diffusers") is None:  # before 8.6 GB are written for it
+    compared = args.name != "widgets"
+    if compared and find_spec("diffusers") is None:  # before 8.6 GB are written for it
         parser.error("diffusers, the other side, is not installed: pip install 'sdnb[bench]'")
     if args.name == "load":
         from sdnb.bench.load import bench_load
 
         data = bench_load(args.out, args.precision)
+    elif args.name == "widgets":
+        from sdnb.bench.widgets import bench_widgets
+
+        data = bench_widgets(rounds=args.rounds, steps=args.steps)
     else:
         from sdnb.bench.cpu import bench_cpu
 
@@ -67,6 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     cpu.add_argument("--rounds", type=int, default=5, help="pictures of each, in turn (default 5)")
     cpu.add_argument("--steps", type=int, default=25)
     cpu.add_argument("--threads", type=int, default=2)
-    for each in (load, cpu):
+    panels = names.add_parser("widgets", help="what the panel costs, how quickly ink follows")
+    panels.add_argument("--rounds", type=int, default=3, help="runs of each, in turn (default 3)")
+    panels.add_argument("--steps", type=int, default=25)
+    for each in (load, cpu, panels):
         each.add_argument("--json", type=Path, help="also write the figures to this file")
     return parser

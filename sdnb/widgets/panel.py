@@ -151,6 +151,7 @@ class Panel(widgets.VBox):
         self.progress.preview_of = model.preview
         self.form.serve(model.settings, model.tokenizer)
         self._about.value = self._about_model()
+        self._example.layout.display = "" if model.examples else "none"
 
     def close(self) -> None:
         """Stop, and take the panel away."""
@@ -189,8 +190,15 @@ class Panel(widgets.VBox):
         )
         self._about = widgets.HTML(self._about_model())
         self._about.add_class("sdnb-quiet")
+        self._example = widgets.Button(
+            icon="lightbulb-o", tooltip="Put an example into the prompt box",
+            layout=widgets.Layout(display="" if self.model.examples else "none"),
+        )  # fmt: skip
+        self._example.add_class("sdnb-icon")
+        self._example.on_click(lambda _: self._show_example())
         columns = widgets.Layout(flex_flow="row wrap", align_items="flex-start", width="100%")
-        self._rows = [self._about, widgets.HBox([left, right], layout=columns)]
+        head = widgets.HBox([self._about, self._example])
+        self._rows = [head, widgets.HBox([left, right], layout=columns)]
         self._edited()
 
     def _about_model(self) -> str:
@@ -201,6 +209,13 @@ class Panel(widgets.VBox):
     def _above(self) -> list[widgets.Widget]:
         """What stands over the controls."""
         return []
+
+    def _show_example(self) -> None:
+        """The next of the prompts that come with the model."""
+        prompts = self.model.examples
+        now = self.form.request.prompt
+        place = prompts.index(now) + 1 if now in prompts else 0
+        self.form.change(prompt=prompts[place % len(prompts)])
 
     # -- before a run ------------------------------------------------------------------------
 

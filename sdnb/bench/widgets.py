@@ -1,0 +1,98 @@
+"""`sdnb bench widgets`: what the panel costs a run, and how quickly ink follows the hand.
+
+In one process, without a browser: the run's own time and the kernel's share of each frame. What the
+browser and the line to it add is not in it.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import sdnb
+from sdnb.bench.widgets_mask import move_to_ink
+from sdnb.executor import Inline
+from sdnb.pipeline import run
+from sdnb.widgets.panel import Panel
+from sdnb.widgets.studio import Studio
+
+
+def bench_widgets(
+    rounds: int = 3, steps: int = 25, moves: int = 300, say: Callable[[str], object] = print
+) -> dict[str, Any]:
+    """Measure, print a table, return its data."""
+    model = sdnb.load()
+    request = sdnb.Request("a red apple", seed=1, steps=steps).resolved(model.settings)
+    bare, watched = _runs(model, request, rounds)
+    panels = [each["seconds"] for each in watched]
+    previews = sum(each["previews"] for each in watched)
+    spent = sum(each["preview_seconds"] for each in watched)
+    studios = [_seconds(lambda: Studio(model)) for _ in range(rounds)]
+    data: dict[str, Any] = {
+        "steps": steps,
+        "bare_seconds": statistics.median(bare),
+        "panel_seconds": statistics.median(panels),
+        "previews_a_run": previews / rounds,
+        "preview_percent": 100 * spent / sum(panels),
+        "preview_bytes": sum(each["preview_bytes"] for each in watched) / max(previews, 1),
+        "studio_seconds": statistics.median(studios),
+        "ink": [move_to_ink(side, moves, busy) for side in (512, 1088) for busy in (False, True)],
+    }
+    say(table(data))
+    return data
+
+
+def table(data: dict[str, Any]) -> str:
+    """The figures in words."""
+    lines = [
+        (
+            f"embedded model, 256x256, {data['steps']} steps: {data['bare_seconds']:.2f} s without a "
+            f"panel, {data['panel_seconds']:.2f} s in one (medians)"
+        ),
+        (
+            f"previews: {data['previews_a_run']:.1f} a run, {data['preview_percent']:.2f} % of its "
+            f"time, {data['preview_bytes'] / 1024:.1f} KiB each"
+        ),
+        f"building the studio: {data['studio_seconds']:.2f} s (median)",
+        "from a mouse event to the ink that is sent:",
+    ]
+    lines += [
+        f"  {ink['side']} px, {'beside a torch thread:' if ink['busy'] else 'alone:':23}"
+        f"median {ink['median_ms']:.1f} ms, 95 % within {ink['p95_ms']:.1f} ms"
+        for ink in data["ink"]
+    ]
+    return "\n".join(lines)
+
+
+def _runs(
+    model: Any, request: sdnb.Request, rounds: int
+) -> tuple[list[float], list[dict[str, float]]]:
+    """Seconds without a panel, and with one, in turn; of the latter, what its previews cost."""
+    panel = Panel(model, executor=Inline(partial(run, model)))
+    view = panel.progress
+    bare, watched = [], []
+    for turn in range(rounds + 1):
+        alone = _seconds(lambda: sdnb.generate(model, request, progress=False))
+        before = (view.previews, view.preview_seconds, view.preview_bytes)
+        seconds = _seconds(lambda: panel.submit(request))
+        if turn == 0:  # the first of each warms up
+            continue
+        bare.append(alone)
+        watched.append(
+            {
+                "seconds": seconds,
+                "previews": view.previews - before[0],
+                "preview_seconds": view.preview_seconds - before[1],
+                "preview_bytes": view.preview_bytes - before[2],
+            }
+        )
+    return bare, watched
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
