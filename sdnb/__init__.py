@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sdnb.widgets.mask import MaskEditor
     from sdnb.widgets.panel import Panel
     from sdnb.widgets.studio import studio
+    from sdnb.widgets.upscale import UpscalePanel
 
 __version__ = "0.1.0"
 
@@ -34,6 +35,7 @@ _HOMES = {
     "Panel": "sdnb.widgets.panel",
     "Request": "sdnb.request",
     "Result": "sdnb.result",
+    "UpscalePanel": "sdnb.widgets.upscale",
     "generate": "sdnb.pipeline",
     "img2img": "sdnb.verbs",
     "inpaint": "sdnb.verbs",
@@ -52,6 +54,7 @@ __all__ = [
     "Panel",
     "Request",
     "Result",
+    "UpscalePanel",
     "generate",
     "img2img",
     "inpaint",

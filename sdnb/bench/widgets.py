@@ -49,8 +49,8 @@ def table(data: dict[str, Any]) -> str:
     """The figures in words."""
     lines = [
         (
-            f"embedded model, 256x256, {data['steps']} steps: {data['bare_seconds']:.2f} s without a "
-            f"panel, {data['panel_seconds']:.2f} s in one (medians)"
+            f"embedded model, 256x256, {data['steps']} steps: {data['bare_seconds']:.2f} s without "
+            f"a panel, {data['panel_seconds']:.2f} s in one (medians)"
         ),
         (
             f"previews: {data['previews_a_run']:.1f} a run, {data['preview_percent']:.2f} % of its "

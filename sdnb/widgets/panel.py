@@ -14,7 +14,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import ipywidgets as widgets
 
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from sdnb.result import Result
 
 
-KINDS = ("all", "txt2img", "img2img", "inpaint", "upscale")
-
-
 class Panel(widgets.VBox):
     """Controls, Generate and Stop, progress with a preview, and the pictures made.
 
@@ -45,6 +42,8 @@ class Panel(widgets.VBox):
     where runs happen; by default a thread beside the kernel, one for each model. `gallery` is
     where results go; by default one of its own, below.
     """
+
+    KINDS: ClassVar[tuple[str, ...]] = ("all", "txt2img", "img2img", "inpaint")
 
     def __init__(
         self,
@@ -54,7 +53,7 @@ class Panel(widgets.VBox):
         executor: Executor | None = None,
         gallery: Gallery | None = None,
     ) -> None:
-        checks.choice("kind", kind, KINDS)
+        checks.choice("kind", kind, self.KINDS)
         self.model = loaded() if model is None else model
         self.kind = kind
         self.gallery = gallery or Gallery()

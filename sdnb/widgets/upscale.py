@@ -5,7 +5,7 @@ asked for.
 from __future__ import annotations
 
 import html
-from typing import Any
+from typing import Any, ClassVar
 
 import ipywidgets as widgets
 
@@ -23,6 +23,8 @@ class UpscalePanel(Panel):
     """Two passes: a picture at the model's own size (or one that is given), resized, and img2img at
     strength 0.5 with the same words and seed. Width and height are those of the second pass.
     """
+
+    KINDS: ClassVar[tuple[str, ...]] = ("upscale",)
 
     def __init__(self, model: Any = None, **more: Any) -> None:
         super().__init__(model, "upscale", **more)
