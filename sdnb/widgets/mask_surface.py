@@ -30,13 +30,18 @@ _DRAWING = threading.RLock()
 
 
 @contextmanager
-def drawing() -> Iterator[None]:
-    """One message for all that is drawn inside; whatever happens, the next drawing is not muted."""
+def drawing(follows: bool = False) -> Iterator[None]:
+    """One message for all that is drawn inside; whatever happens, the next drawing is not muted.
+
+    It names its canvas, so that a browser that has heard nothing before understands it. One that
+    `follows` another within a stroke need not: the browser composes all layers for each name.
+    """
     with _DRAWING:
         if _CANVAS_MANAGER._caching:  # noqa: SLF001 - inside another: that one sends
             yield
             return
-        _CANVAS_MANAGER._current_canvas = None  # noqa: SLF001 - each message names its canvas
+        if not follows:
+            _CANVAS_MANAGER._current_canvas = None  # noqa: SLF001
         try:
             with ipycanvas.hold_canvas():
                 yield
