@@ -251,10 +251,10 @@ class MaskEditor(ipywidgets.VBox):
     def _ready(self) -> None:
         """A browser has the canvas, empty: the first time, after a reload, or a second browser."""
         self._fallback.heard()
-        if self._sheet.surface is not None and not self._stage.children:
-            self._stage.children = (self._sheet.surface.widget,)  # now something can show it
-        if self._sheet.surface is not None:
-            self._sheet.surface.load()
+        if (surface := self._sheet.surface) is not None:
+            if not self._stage.children:  # until now nothing could show it
+                self._stage.children = (surface.widget,)
+            surface.load()
         self._sheet.redraw()
 
     def _guarded(self, act: Callable[..., object]) -> Callable[..., None]:

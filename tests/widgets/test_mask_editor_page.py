@@ -18,7 +18,7 @@ editor = sdnb.MaskEditor(Image.new("RGB", ({0}, {0}), (96, 96, 96)))
 editor
 """
 CANVAS = ".jp-OutputArea-output canvas"
-WAVE = [(60 + 8 * i, round(150 + 70 * math.sin(i / 4))) for i in range(45)]
+WAVE = [(60 + 16 * i, round(150 + 70 * math.sin(i / 2))) for i in range(23)]
 
 
 class Page:
