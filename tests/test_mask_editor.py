@@ -114,6 +114,7 @@ def test_transparency_becomes_the_mask():
     rgba.putalpha(alpha)
     editor = MaskEditor(rgba)
     assert editor._bar.buttons["alpha"].layout.display is None
+    assert editor._sheet.picture.getpixel((20, 30)) == (255, 255, 255)  # as a request has it
     editor.use_alpha()
     assert same(editor.mask, Rectangle((10, 20), (60, 90)))
     other = MaskEditor(picture())

@@ -22,6 +22,7 @@ import traitlets
 from PIL import Image
 
 from sdnb import checks, images
+from sdnb.canvas import flat
 from sdnb.request import RANGES
 from sdnb.widgets import mask_style
 from sdnb.widgets.history import rasterise
@@ -57,7 +58,7 @@ class MaskEditor(ipywidgets.VBox):
         picture = images.open(self._png)
         width = checks.whole("width", width, 64, 4096)
         self._callbacks: list[Callable[[MaskEditor], object]] = []
-        self._sheet = Sheet(picture.convert("RGB"), width, self._changed)
+        self._sheet = Sheet(flat(picture)[0], width, self._changed)
         self._bar = Toolbar(picture)
         self._gestures = Gestures(self._sheet, self._actions())
         self._status = Status()
@@ -111,7 +112,7 @@ class MaskEditor(ipywidgets.VBox):
         self._gestures.cancel()
         self._png = png
         self._bar.suit(picture)
-        kept = self._sheet.change(picture.convert("RGB"))
+        kept = self._sheet.change(flat(picture)[0])
         self._measure()
         if lost and not kept:
             self._tell("The picture has another size: the mask was cleared.")
@@ -135,7 +136,6 @@ class MaskEditor(ipywidgets.VBox):
         self._sheet.undo()
 
     def redo(self) -> None:
-        """Put back what was undone last."""
         self._sheet.redo()
 
     def clear(self) -> None:
@@ -169,14 +169,12 @@ class MaskEditor(ipywidgets.VBox):
             self._callbacks.append(callback)
 
     def close(self) -> None:
-        """Free the browser's part too."""
         sheet = getattr(self, "_sheet", None)  # also called of an editor that was never made
         if sheet is not None and sheet.surface is not None:
             sheet.surface.close()
         super().close()
 
     def __repr__(self) -> str:
-        """Short, and without pictures."""
         width, height = self._sheet.picture.size
         return (
             f"MaskEditor({width}x{height}, {self._sheet.history.white:.1%} white, "

@@ -112,8 +112,9 @@ class Gestures:
 
     def wheel(self, _dx: float, dy: float) -> None:
         """Zoom, the picture held fast under the pointer."""
-        if dy:
-            self._sheet.look(self._sheet.view.zoomed(_WHEEL ** (-1 if dy > 0 else 1), *self._at))
+        notches = min(max(dy / 100, -1.0), 1.0)  # a touch pad sends fractions
+        if notches:
+            self._sheet.look(self._sheet.view.zoomed(_WHEEL**-notches, *self._at))
             self.hover()
 
     def zoom(self, factor: float) -> None:
