@@ -90,7 +90,7 @@ def fit(request: Request) -> tuple[Canvas | None, list[str]]:
     if request.image is None:
         return None, idle
     size = _size(request)
-    picture, notes = _flat(images.open(request.image))
+    picture, notes = flat(images.open(request.image))
     original = picture.size
     mask, mask_notes = _mask(request, original)
     if mask is not None and request.padding is not None:
@@ -178,7 +178,7 @@ def _rounded_up(size: tuple[int, int]) -> tuple[int, int]:
     return -size[0] // _LATENT * -_LATENT, -size[1] // _LATENT * -_LATENT
 
 
-def _flat(picture: Image.Image) -> tuple[Image.Image, list[str]]:
+def flat(picture: Image.Image) -> tuple[Image.Image, list[str]]:
     """RGB; transparent parts on white."""
     if "A" not in picture.getbands():
         return picture.convert("RGB"), []

@@ -83,6 +83,19 @@ def test_a_black_and_white_mask_is_one_layer_and_exact():
     assert np.array_equal(painted(found, (60, 50))[2:42, 3:53], values / 255)
 
 
+@given(st.floats(1, 4), st.floats(-300, 0))
+def test_on_the_canvas_neighbours_neither_overlap_nor_leave_a_gap(scale, start):
+    whole = Image.new("L", (60, 40), 255)
+    total = np.zeros((200, 300), int)
+    for layer in veil.layers(whole, (0, 0)):
+        rectangles = zip(*layer.placed((scale, scale), (start, 0.0)), strict=True)
+        for left, top, width, height in rectangles:
+            total[top : top + height, max(0, left) : max(0, left + width)] += 1
+    right, bottom = max(0, round(60 * scale + start)), round(40 * scale)
+    assert (total[:bottom, :right] == 1).all()
+    assert total.sum() == bottom * right
+
+
 def test_cells_are_means_and_a_noisy_mask_is_shown_coarser():
     values = np.random.default_rng(0).choice([0, 255], (512, 512)).astype(np.uint8)
     found = veil.layers(Image.fromarray(values), (0, 0))

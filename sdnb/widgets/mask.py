@@ -22,6 +22,7 @@ import traitlets
 from PIL import Image
 
 from sdnb import checks, images
+from sdnb.canvas import flat
 from sdnb.request import RANGES
 from sdnb.widgets import mask_style
 from sdnb.widgets.history import rasterise
@@ -29,7 +30,7 @@ from sdnb.widgets.mask_gestures import TOOLS, Gestures
 from sdnb.widgets.mask_notice import MISSING, Fallback, Status
 from sdnb.widgets.mask_sheet import Sheet
 from sdnb.widgets.mask_toolbar import Toolbar
-from sdnb.widgets.strokes import Clear, Imported, Invert, Stroke, imported
+from sdnb.widgets.strokes import Clear, Imported, Invert, Stroke, imported, transparent
 
 _STEP = 1.25  # by which [ and ] change the brush
 
@@ -57,8 +58,8 @@ class MaskEditor(ipywidgets.VBox):
         picture = images.open(self._png)
         width = checks.whole("width", width, 64, 4096)
         self._callbacks: list[Callable[[MaskEditor], object]] = []
-        self._sheet = Sheet(picture.convert("RGB"), width, self._changed)
-        self._bar = Toolbar(_largest(picture), "A" in picture.getbands())
+        self._sheet = Sheet(flat(picture)[0], width, self._changed)
+        self._bar = Toolbar(picture)
         self._gestures = Gestures(self._sheet, self._actions())
         self._status = Status()
         self._fallback = Fallback(self._sheet, self._guarded(self._uploaded))
@@ -110,8 +111,8 @@ class MaskEditor(ipywidgets.VBox):
         lost = bool(self._sheet.history.strokes)
         self._gestures.cancel()
         self._png = png
-        self._bar.suit(_largest(picture), "A" in picture.getbands())
-        kept = self._sheet.change(picture.convert("RGB"))
+        self._bar.suit(picture)
+        kept = self._sheet.change(flat(picture)[0])
         self._measure()
         if lost and not kept:
             self._tell("The picture has another size: the mask was cleared.")
@@ -135,7 +136,6 @@ class MaskEditor(ipywidgets.VBox):
         self._sheet.undo()
 
     def redo(self) -> None:
-        """Put back what was undone last."""
         self._sheet.redo()
 
     def clear(self) -> None:
@@ -147,14 +147,7 @@ class MaskEditor(ipywidgets.VBox):
 
         Raises ValueError for a picture without transparency.
         """
-        png = self._png if source is None else images.picture(source)
-        picture = images.open(png)
-        if "A" not in picture.getbands():
-            raise ValueError(
-                "the picture has no transparency, so there is no mask in it; draw one, or assign a "
-                "black and white picture to editor.mask"
-            )
-        holes = picture.getchannel("A").point(lambda value: 255 - value)
+        holes = transparent(self._png if source is None else images.picture(source))
         self._take(*imported(holes, self._sheet.picture.size))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
@@ -176,14 +169,12 @@ class MaskEditor(ipywidgets.VBox):
             self._callbacks.append(callback)
 
     def close(self) -> None:
-        """Free the browser's part too."""
         sheet = getattr(self, "_sheet", None)  # also called of an editor that was never made
         if sheet is not None and sheet.surface is not None:
             sheet.surface.close()
         super().close()
 
     def __repr__(self) -> str:
-        """Short, and without pictures."""
         width, height = self._sheet.picture.size
         return (
             f"MaskEditor({width}x{height}, {self._sheet.history.white:.1%} white, "
@@ -216,7 +207,7 @@ class MaskEditor(ipywidgets.VBox):
             "whole": self._sheet.whole,
             "latent": lambda: setattr(self, "latent", not self.latent),
             "alpha": self.use_alpha,
-            "export": self._export,
+            "export": lambda: self._status.offer(images.mask(self.mask)),
             "leave": self._leave,
             "on": self._bar.upload.focus,
             "back": self._bar.latent.focus,
@@ -246,16 +237,8 @@ class MaskEditor(ipywidgets.VBox):
             return
         surface = Surface(self._sheet.picture, self._sheet.page, self._sheet.view.canvas)
         self._sheet.surface = surface
-        hand, canvas = self._gestures, surface.widget
-        for listen, act in (
-            (canvas.on_mouse_down, hand.down), (canvas.on_mouse_move, hand.move),
-            (canvas.on_mouse_up, hand.up), (canvas.on_mouse_out, hand.out),
-            (canvas.on_mouse_wheel, hand.wheel), (canvas.on_touch_start, hand.touch_start),
-            (canvas.on_touch_move, hand.touch_move), (canvas.on_touch_end, hand.touch_end),
-            (canvas.on_touch_cancel, hand.touch_end), (canvas.on_key_down, hand.key),
-            (canvas.on_client_ready, self._ready),
-        ):  # fmt: skip
-            listen(self._guarded(act))
+        self._gestures.listen(surface.widget, self._guarded)
+        surface.widget.on_client_ready(self._guarded(self._ready))
         surface.load()
         self._sheet.redraw()
 
@@ -266,28 +249,25 @@ class MaskEditor(ipywidgets.VBox):
     def _ready(self) -> None:
         """A browser has the canvas, empty: the first time, after a reload, or a second browser."""
         self._fallback.heard()
-        if self._sheet.surface is not None and not self._stage.children:
-            self._stage.children = (self._sheet.surface.widget,)  # now something can show it
-        if self._sheet.surface is not None:
-            self._sheet.surface.load()
+        if (surface := self._sheet.surface) is not None:
+            if not self._stage.children:  # until now nothing could show it
+                self._stage.children = (surface.widget,)
+            surface.load()
         self._sheet.redraw()
 
     def _guarded(self, act: Callable[..., object]) -> Callable[..., None]:
         """A handler that draws in one message, and whose error is said where the user looks."""
 
         def handler(*args: Any) -> None:
-            surface = self._sheet.surface
+            surface, stroke = self._sheet.surface, self._sheet.history.drawing
             try:
-                with self._sheet.lock, surface.batch() if surface else nullcontext():
+                with self._sheet.lock, surface.batch(stroke) if surface else nullcontext():
                     act(*args)
             except Exception as error:
                 self._tell(f"{type(error).__name__}: {error}", problem=True)
                 raise
 
         return handler
-
-    def _export(self) -> None:
-        self._status.offer(images.mask(self.mask))
 
     def _leave(self) -> None:
         """Give the keys back to the notebook: a button takes only Space and Enter."""
@@ -368,8 +348,3 @@ class MaskEditor(ipywidgets.VBox):
             self._status.tell(self._sheet, extra, problem)
         else:
             self._status.tell(self._sheet, self._sheet.problem, problem=True)
-
-
-def _largest(picture: Image.Image) -> int:
-    """The largest brush for a picture."""
-    return max(2, min(1024, max(picture.size) // 2))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from sdnb.widgets.mask_sheet import Sheet
 from sdnb.widgets.strokes import Point, Polygon, Rectangle
@@ -35,6 +36,17 @@ class Gestures:
         self._travelled = 0.0
         self._fingers: list[Point] = []
 
+    def listen(self, canvas: Any, guarded: Callable[[Callable[..., None]], Any]) -> None:
+        """Hear what the browser says of a canvas; `guarded` wraps what is then done."""
+        for hear, act in (
+            (canvas.on_mouse_down, self.down), (canvas.on_mouse_move, self.move),
+            (canvas.on_mouse_up, self.up), (canvas.on_mouse_out, self.out),
+            (canvas.on_mouse_wheel, self.wheel), (canvas.on_touch_start, self.touch_start),
+            (canvas.on_touch_move, self.touch_move), (canvas.on_touch_end, self.touch_end),
+            (canvas.on_touch_cancel, self.touch_end), (canvas.on_key_down, self.key),
+        ):  # fmt: skip
+            hear(guarded(act))
+
     @property
     def paints(self) -> bool:
         """Whether what is drawn now becomes white: the brush marks what is made anew."""
@@ -53,7 +65,8 @@ class Gestures:
         point = self._sheet.view.to_picture(x, y)
         if self.tool in ("brush", "eraser"):
             self._sheet.begin(point, self.size, self.paints)
-            self.hover()
+            if self._sheet.surface is not None:
+                self._sheet.surface.clear_top()
         elif self.tool == "rectangle":
             self._anchor = point
         elif self.tool == "lasso":
@@ -68,9 +81,10 @@ class Gestures:
             self._travelled += math.dist(before, (x, y))
             if self._travelled > _STILL and self._freehand:
                 self._corners.append(point)
-        elif self._sheet.history.drawing:
+        if self._sheet.history.drawing:  # the ink shows where the brush is, at half the cost
             self._sheet.extend(point)
-        self.hover()
+        else:
+            self.hover()
 
     def up(self, x: float, y: float) -> None:
         self._release(x, y)
@@ -98,8 +112,9 @@ class Gestures:
 
     def wheel(self, _dx: float, dy: float) -> None:
         """Zoom, the picture held fast under the pointer."""
-        if dy:
-            self._sheet.look(self._sheet.view.zoomed(_WHEEL ** (-1 if dy > 0 else 1), *self._at))
+        notches = min(max(dy / 100, -1.0), 1.0)  # a touch pad sends fractions
+        if notches:
+            self._sheet.look(self._sheet.view.zoomed(_WHEEL**-notches, *self._at))
             self.hover()
 
     def zoom(self, factor: float) -> None:

@@ -16,12 +16,13 @@ from sdnb.widgets.preview import veiled
 
 SILENT = 8.0  # seconds in which the browser's part of ipycanvas says that it is there
 MISSING = (
-    "The package ipycanvas, which one draws with, is not installed in this kernel: "
+    "<b>Drawing is not possible here.</b> The package ipycanvas, which one draws with, is not installed in this kernel: "
     "pip install ipycanvas, then restart the kernel and reload the page."
 )
 _SILENCE = (
-    "The drawing area has not answered. If no other cell is running, this page lacks the browser's "
-    "part of ipycanvas: pip install ipycanvas where Jupyter runs, then reload the page."
+    "<b>Drawing is not possible yet.</b> The drawing area has not answered. It comes when the cell "
+    "that is running has ended; if none is running, this page lacks the browser's part of "
+    "ipycanvas: pip install ipycanvas where Jupyter runs, then reload the page."
 )
 
 
@@ -109,9 +110,9 @@ class Fallback(ipywidgets.VBox):
             self._picture.value = b""
 
     def explain(self, why: str) -> None:
-        """Say why one cannot draw, and offer the other way."""
+        """Say why one cannot draw (HTML), and offer the other way."""
         self._why.value = (
-            f'<div role="alert"><b>Drawing is not possible here.</b> {html.escape(why)} '
+            f'<div role="alert">{why} '
             "A mask can be imported: a picture in which white is made anew and black is kept.</div>"
         )
         self.children = [self._why, self._button, self._picture]

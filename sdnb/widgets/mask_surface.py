@@ -30,13 +30,18 @@ _DRAWING = threading.RLock()
 
 
 @contextmanager
-def drawing() -> Iterator[None]:
-    """One message for all that is drawn inside; whatever happens, the next drawing is not muted."""
+def drawing(follows: bool = False) -> Iterator[None]:
+    """One message for all that is drawn inside; whatever happens, the next drawing is not muted.
+
+    It names its canvas, so that a browser that has heard nothing before understands it. One that
+    `follows` another within a stroke need not: the browser composes all layers for each name.
+    """
     with _DRAWING:
         if _CANVAS_MANAGER._caching:  # noqa: SLF001 - inside another: that one sends
             yield
             return
-        _CANVAS_MANAGER._current_canvas = None  # noqa: SLF001 - each message names its canvas
+        if not follows:
+            _CANVAS_MANAGER._current_canvas = None  # noqa: SLF001
         try:
             with ipycanvas.hold_canvas():
                 yield
@@ -103,8 +108,8 @@ class Surface:
             return
         origin = self.behind(view, box)[:2]
         with drawing(), self._inside(seen):
-            self._place(view)
-            self._fill(veil.layers(part, origin, self._cell(view)), colour)
+            found = veil.layers(part, origin, self._cell(view))
+            self._fill(found, colour, (view.scale, view.scale), view.to_canvas(0, 0))
 
     def behind(self, view: View, box: Box) -> Box:
         """The pixels of the picture that `refresh` of a box needs."""
@@ -117,25 +122,29 @@ class Surface:
     def cells(self, view: View, latent: Image.Image, box: Box) -> None:
         """The latent mask (L, a pixel for each cell) over a box of the picture, as a grid."""
         with drawing(), self._inside((0, 0, *view.canvas)):
-            self._place(view)
-            across, down = (box[2] - box[0]) / latent.width, (box[3] - box[1]) / latent.height
-            self._veil.transform(across, 0, 0, down, box[0], box[1])
-            self._fill(veil.layers(latent, (0, 0)), CELLS)
-            if across * view.scale >= 8:
-                self._grid(latent.size, across * view.scale)
+            across = (box[2] - box[0]) / latent.width * view.scale
+            down = (box[3] - box[1]) / latent.height * view.scale
+            origin = view.to_canvas(*box[:2])
+            self._fill(veil.layers(latent, (0, 0)), CELLS, (across, down), origin)
+            if across >= 8:
+                self._grid(latent.size, (across, down), origin)
 
-    def _grid(self, size: Size, pixels: float) -> None:
-        width, height = size
-        upright = [((x, 0), (x, height)) for x in range(width + 1)]
-        level = [((0, y), (width, y)) for y in range(height + 1)]
+    def _grid(self, size: Size, scale: Point, origin: Point) -> None:
+        """A line of one pixel around each cell."""
+        x, y = (
+            np.rint(np.arange(count + 1) * step + start).astype(np.int32)
+            for count, step, start in zip(size, scale, origin, strict=True)
+        )
         self._veil.global_composite_operation = "source-over"
-        self._veil.stroke_style = "rgba(255, 255, 255, 0.4)"
-        self._veil.line_width = 1 / pixels
-        self._veil.global_alpha = 1.0
-        self._veil.stroke_line_segments(np.array(upright + level, np.float32))
+        self._veil.fill_style, self._veil.global_alpha = "#ffffff", 0.3
+        self._veil.fill_rects(x, np.full_like(x, y[0]), np.ones_like(x), int(y[-1] - y[0]))
+        self._veil.fill_rects(np.full_like(y, x[0]), y, int(x[-1] - x[0]), np.ones_like(y))
 
     def _cell(self, view: View) -> int:
-        return max(1, math.floor(1 / view.scale))
+        """Pixels of the picture, in each direction, that are shown as one: none is less than one
+        of the canvas.
+        """
+        return max(1, math.ceil(1 / view.scale))
 
     @contextmanager
     def _inside(self, seen: Box) -> Iterator[None]:
@@ -153,17 +162,12 @@ class Surface:
         finally:
             layer.restore()
 
-    def _place(self, view: View) -> None:
-        left, top = view.to_canvas(0, 0)
-        self._veil.set_transform(view.scale, 0, 0, view.scale, left, top)
-
-    def _fill(self, found: Sequence[veil.Layer], colour: str) -> None:
-        # "lighter" adds: where rectangles meet inside a pixel, its parts make one whole.
-        self._veil.global_composite_operation = "lighter"
+    def _fill(self, found: Sequence[veil.Layer], colour: str, scale: Point, origin: Point) -> None:
+        self._veil.global_composite_operation = "lighter"  # layers add up
         self._veil.fill_style = colour
         for layer in found:
             self._veil.global_alpha = layer.strength * STRENGTH
-            self._veil.fill_rects(layer.x, layer.y, layer.width, layer.height)
+            self._veil.fill_rects(*layer.placed(scale, origin))
 
     # -- the cursor and what is not yet finished ----------------------------------------------
 

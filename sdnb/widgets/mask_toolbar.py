@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import ipywidgets
+from PIL import Image
 
 from sdnb.request import RANGES
 
@@ -56,7 +57,7 @@ _LARGEST_FEATHER = 64  # of the slider at first; it grows with what is set
 class Toolbar(ipywidgets.VBox):
     """Buttons by name in `buttons`, tools in `tools`, sliders beside; `files` stands elsewhere."""
 
-    def __init__(self, largest: int, has_alpha: bool) -> None:
+    def __init__(self, picture: Image.Image) -> None:
         self.tools = {tool.name: _toggle(tool) for tool in _TOOLS}
         self.buttons = {b.name: _button(b) for b in (*_HISTORY, *_WHOLE, *_ZOOM, *_FILES)}
         self.latent = _toggle(_LATENT)
@@ -80,12 +81,12 @@ class Toolbar(ipywidgets.VBox):
         ]
         self.files = _group([self.upload, *(self.buttons[b.name] for b in _FILES)])
         super().__init__([_bar(first), _bar([self.size, self.feather])])
-        self.suit(largest, has_alpha)
+        self.suit(picture)
 
-    def suit(self, largest: int, has_alpha: bool) -> None:
+    def suit(self, picture: Image.Image) -> None:
         """Offer what the picture allows."""
-        self.size.max = largest
-        self.buttons["alpha"].layout.display = None if has_alpha else "none"
+        self.size.max = max(2, min(1024, max(picture.size) // 2))
+        self.buttons["alpha"].layout.display = None if "A" in picture.getbands() else "none"
 
     def drawable(self, possible: bool) -> None:
         """Whether there is anything to draw on; the rest works without."""

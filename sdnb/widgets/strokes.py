@@ -169,6 +169,17 @@ def _first(edge: float) -> int:
     return math.ceil(edge - 0.5)
 
 
+def transparent(png: bytes) -> Image.Image:
+    """What is transparent in a picture, as white (L). Raises ValueError where nothing is."""
+    picture = images.open(png)
+    if "A" not in picture.getbands():
+        raise ValueError(
+            "the picture has no transparency, so there is no mask in it; draw one, or assign a "
+            "black and white picture to editor.mask"
+        )
+    return picture.getchannel("A").point(lambda value: 255 - value)
+
+
 def imported(source: images.Source, size: Size) -> tuple[Imported, str]:
     """Any picture as a mask of this size, and what was done to it ("" for nothing).
 

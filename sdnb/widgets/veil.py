@@ -26,6 +26,22 @@ class Layer:
     width: NDArray[np.int32]
     height: int
 
+    def placed(
+        self, scale: tuple[float, float], origin: tuple[float, float]
+    ) -> tuple[NDArray[np.int32], ...]:
+        """Left, top, width and height on the canvas, in whole pixels: neighbours neither overlap
+        nor leave a gap.
+        """
+        left, right = (
+            np.rint(edge * scale[0] + origin[0]).astype(np.int32)
+            for edge in (self.x, self.x + self.width)
+        )
+        top, bottom = (
+            np.rint(edge * scale[1] + origin[1]).astype(np.int32)
+            for edge in (self.y, self.y + self.height)
+        )
+        return left, top, right - left, bottom - top
+
 
 def layers(mask: Image.Image, origin: tuple[int, int], cell: int = 1) -> list[Layer]:
     """The layers of a mask (L) whose upper left corner lies at `origin` in the picture.

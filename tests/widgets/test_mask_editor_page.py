@@ -18,7 +18,7 @@ editor = sdnb.MaskEditor(Image.new("RGB", ({0}, {0}), (96, 96, 96)))
 editor
 """
 CANVAS = ".jp-OutputArea-output canvas"
-WAVE = [(60 + 8 * i, round(150 + 70 * math.sin(i / 4))) for i in range(45)]
+WAVE = [(60 + 16 * i, round(150 + 70 * math.sin(i / 2))) for i in range(23)]
 
 
 class Page:
@@ -217,7 +217,7 @@ def test_a_page_without_ipycanvas_offers_a_file(lab, page, tmp_path):
     page.route("**/extensions/ipycanvas/**", lambda route: route.abort())
     cell = "from sdnb.widgets import mask_notice; mask_notice.SILENT = 1.0"
     notebook = opened(page, lab, "silent.ipynb", cell + CELL.format(512))
-    page.get_by_text("Drawing is not possible here.").wait_for(timeout=15_000)
+    page.get_by_text("Drawing is not possible yet.").wait_for(timeout=15_000)
     Image.new("L", (512, 512), 255).save(tmp_path / "white.png")
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Import a mask").first.click()
