@@ -214,5 +214,5 @@ def test_impossible_cells_are_refused_each_named(base, varied, words):
 def test_what_is_no_base_is_refused():
     with pytest.raises(TypeError, match="'a cat' is no Request"):
         sdnb.sweep("a cat", steps=[1])
-    with pytest.raises(ValueError, match="count=4.*a cell of a grid is one picture"):
+    with pytest.raises(ValueError, match=r"count=4.*a cell of a grid is one picture"):
         sdnb.sweep(Request(count=4), steps=[1])

@@ -54,7 +54,7 @@ def assert_whole(grid, store):
 
 
 def test_a_killed_process_loses_at_most_the_cell_in_hand(tmp_path):
-    """SIGKILL at twenty random moments: nothing is torn, what was finished stays, the rest comes."""
+    """SIGKILL at twenty random moments: nothing is torn, what was there stays, the rest comes."""
     command = [sys.executable, str(Path(fill_a_grid.__file__)), str(tmp_path)]
     chance = random.Random(6)
     finished = 0
@@ -176,7 +176,7 @@ def test_a_store_of_other_settings_is_refused_in_words(tmp_path, base, varied, w
 def test_a_store_of_another_model_is_refused(tmp_path):
     grid = run(sweep(steps=[1, 2]), tmp_path)
     other = grids.model("e" * 64)
-    with pytest.raises(ValueError, match="store=.* was made by another model: steps=1 by painter"):
+    with pytest.raises(ValueError, match=r"store=.* was made by another model: steps=1 by painter"):
         run(sweep(steps=[1, 2]), tmp_path, model=other)
     with pytest.raises(ValueError, match="this grid was made by another model"):
         run(grid, None, model=other)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 100
-_POINTS = 9
-_FONT = round(_POINTS * DPI / 72)
+_FONT = 13  # pixels
+_POINTS = _FONT * 72 / DPI
 _WIDE = 1300  # pixels of the figure, about what a notebook shows
 _SMALL = 96  # pixels: below this a picture says little
 
