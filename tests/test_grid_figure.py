@@ -57,6 +57,13 @@ def test_pictures_stand_on_whole_pixels(varied, notebook):
                 assert (right > 0, down > 0) == (direction == (1, 0), direction == (0, 1))
 
 
+def test_a_figure_shows_itself_where_pyplot_was_never_used():
+    grid = filled(steps=[1, 2])
+    for figure in (grid.show(), grid.curve("steps", "contrast")):
+        shown = Image.open(BytesIO(figure._repr_png_())).convert("RGB")
+        assert np.array_equal(np.asarray(shown), rendered(figure, dpi=figure.dpi))
+
+
 def test_large_grids_are_made_smaller_once_and_well():
     """Eight columns of 256 pixels: each picture is Pillow's Lanczos of it, on whole pixels."""
     base = grids.BASE.but(width=256, height=128)

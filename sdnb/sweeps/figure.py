@@ -7,6 +7,7 @@ the figure: matplotlib resamples nothing. In SVG and PDF the pictures are whole.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,9 +30,16 @@ Look = Callable[[tuple[int, ...]], "Image.Image | str"]  # the picture of a cell
 
 
 def new_figure(width: float, height: float, **options: Any) -> Figure:
-    """A figure of so many inches that a notebook shows as a cell's value, once."""
-    import matplotlib.pyplot as plt  # noqa: F401 - teaches the notebook to show figures
-    from matplotlib.figure import Figure
+    """A figure of so many inches that shows itself as a notebook cell's value: pyplot, which would
+    show it twice or keep it for ever, does not know of it.
+    """
+    from matplotlib import figure
+
+    class Figure(figure.Figure):
+        def _repr_png_(self) -> bytes:
+            buffer = BytesIO()
+            self.savefig(buffer, format="png", dpi=self.dpi)
+            return buffer.getvalue()
 
     return Figure(figsize=(width, height), **options)
 
