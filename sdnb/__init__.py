@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sdnb.grid import Grid, sweep
     from sdnb.images import read
     from sdnb.loading import load
     from sdnb.pipeline import generate, run
@@ -31,6 +32,7 @@ __version__ = "0.1.0"
 # Where each public name lives.
 _HOMES = {
     "Gallery": "sdnb.widgets.gallery",
+    "Grid": "sdnb.grid",
     "MaskEditor": "sdnb.widgets.mask",
     "Panel": "sdnb.widgets.panel",
     "Request": "sdnb.request",
@@ -43,6 +45,7 @@ _HOMES = {
     "read": "sdnb.images",
     "run": "sdnb.pipeline",
     "studio": "sdnb.widgets.studio",
+    "sweep": "sdnb.grid",
     "txt2img": "sdnb.verbs",
     "upscale": "sdnb.verbs",
 }
@@ -50,6 +53,7 @@ _MODULES = ("diffusion", "images", "prompt", "request")
 
 __all__ = [
     "Gallery",
+    "Grid",
     "MaskEditor",
     "Panel",
     "Request",
@@ -62,6 +66,7 @@ __all__ = [
     "read",
     "run",
     "studio",
+    "sweep",
     "txt2img",
     "upscale",
 ]

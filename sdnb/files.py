@@ -1,4 +1,6 @@
-"""Files that appear whole or not at all, never replace another, and have names safe everywhere."""
+"""Files that appear whole or not at all, replace another only where that is asked for, and have
+names safe everywhere.
+"""
 
 from __future__ import annotations
 
@@ -34,17 +36,22 @@ def write_new(folder: Path, names: Iterable[str], data: bytes) -> Path:
         temporary.unlink(missing_ok=True)
 
 
+def replace(path: Path, data: bytes) -> None:
+    """Write in place of what may be there: it is the old file or the new one, never a part."""
+    temporary = _temporary(path.parent, data)
+    try:
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def keep(folder: Path, data: bytes, suffix: str) -> Path:
     """Write under the sha256 of the content; a damaged file of that name is made whole."""
     digest = hashlib.sha256(data).hexdigest()
     path = folder / (digest + suffix)
     if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = _temporary(folder, data)
-        try:
-            temporary.replace(path)  # whoever else writes this name writes the same bytes
-        finally:
-            temporary.unlink(missing_ok=True)
+        replace(path, data)  # whoever else writes this name writes the same bytes
     return path
 
 

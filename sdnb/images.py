@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 __all__ = [
-    "MAX_PIXELS", "Saved", "Source", "inspect", "mask", "open", "picture", "read", "save", "sha256",
-    "sheet",
+    "MAX_PIXELS", "Saved", "Source", "encoded", "inspect", "keep_inputs", "mask", "open", "picture",
+    "read", "save", "sha256", "sheet",
 ]  # fmt: skip
 
 _INPUTS = "inputs"
@@ -92,8 +92,7 @@ def save(
     saved: list[Path] = []
     try:
         target.mkdir(parents=True, exist_ok=True)
-        for data in result.request.pictures.values():
-            files.keep(target / _INPUTS, data, ".png")
+        keep_inputs(result.request, target)
         for index, image in enumerate(result.images):
             request = _of_one(result.request, index)
             data = _encoded(image, request, result)
@@ -102,6 +101,17 @@ def save(
     except OSError as error:
         raise _unsaved(error, target, saved, len(result.images)) from error
     return saved
+
+
+def keep_inputs(request: Request, folder: Path) -> None:
+    """Put a request's own pictures where `read` finds them for the PNGs of `folder`."""
+    for data in request.pictures.values():
+        files.keep(folder / _INPUTS, data, ".png")
+
+
+def encoded(result: SavableResult, index: int = 0) -> bytes:
+    """The PNG bytes that `save` would write for one picture of a result, its request inside."""
+    return _encoded(result.images[index], _of_one(result.request, index), result)
 
 
 def read(source: str | os.PathLike[str] | bytes) -> Request:

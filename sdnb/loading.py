@@ -6,7 +6,7 @@ import math
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +40,8 @@ class Model:
         self.config: ModelConfig = found.config
         self.plan, self.device, self.dtype = plan, device, dtype
         self.notes: tuple[str, ...] = tuple(found.notes)
+        self.origin: dict[str, Any] = {}  # the arguments of `load` that make it again, elsewhere
+        self.prompts: dict[str, tuple[Tensor, list[str]]] = {}  # encoded lately: see the pipeline
         noise = self.config.noise
         self.schedule = NoiseSchedule(noise.steps, noise.beta_start, noise.beta_end)
         self.tokenizer = _tokenizer(found)
@@ -103,6 +105,7 @@ class Model:
 
     def unload(self) -> None:
         """Give the memory back; the model cannot be used afterwards."""
+        self.prompts.clear()
         for part in ("text", "unet", "vae"):
             if hasattr(self, part):
                 delattr(self, part)
@@ -171,4 +174,7 @@ def load(
         plan = plans.choose(numbers * dtype.itemsize, device)
     model = Model(found, plan, device, dtype)
     model.notes += tuple(notes)
+    model.origin = {
+        "path": path, "memory": memory, "precision": precision, "vae": vae, "config": config,
+    }  # fmt: skip
     return model

@@ -8,10 +8,10 @@ requests).
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
     from sdnb.loading import Model
     from sdnb.model.tokenizer import Tokens
+
+_PROMPTS = 64  # encoded prompts that a model keeps: 118 KB each in half precision
 
 
 def generate(model: Model, request: Request, progress: bool = True) -> Result:
@@ -144,7 +146,7 @@ def _check_inputs(model: Model, request: Request) -> None:
 def _contexts(model: Model, request: Request) -> tuple[list[Tensor], list[str]]:
     """Encoded prompts `[1, 77, d]`: negative and prompt, or the only one that this cfg needs."""
     wanted = [request.negative, request.prompt]
-    contexts, notes = [], []
+    notes = []
     if request.cfg in (0, 1):
         unused = wanted.pop(1 - int(request.cfg))
         if unused:
@@ -152,16 +154,36 @@ def _contexts(model: Model, request: Request) -> tuple[list[Tensor], list[str]]:
                 f"{checks.shown(unused)} has no effect at cfg {request.cfg:g}: 1 follows the "
                 "prompt alone, 0 the negative prompt alone."
             )
-    parsed = [prompt.parse(words) for words in wanted]  # before any work: it may refuse
-    with model.use("text") as device:
-        for words, fragments in zip(wanted, parsed, strict=True):
-            tokens = [model.tokenizer(fragment.text) for fragment in fragments]
-            encoded = text.encode(model.text, tokens, device)  # [n, 77, d]
-            context = text.average(encoded, prompt.normalised(fragments))
-            contexts.append(context.to(model.device, model.dtype))
-            notes += [_truncation(t) for t in tokens if t.dropped]
-            notes += [trap.message for trap in prompt.traps(words)]
-    return contexts, notes
+    parsed = {words: prompt.parse(words) for words in wanted}  # before any work: it may refuse
+    known = {words: model.prompts[words] for words in parsed if words in model.prompts}
+    if len(known) < len(parsed):
+        with model.use("text") as device:
+            for words in [words for words in parsed if words not in known]:
+                known[words] = _encoded(model, words, parsed[words], device)
+    _remember(model.prompts, known)
+    contexts = [known[words][0].to(model.device) for words in wanted]
+    return contexts, notes + [note for words in wanted for note in known[words][1]]
+
+
+def _encoded(
+    model: Model, words: str, fragments: Sequence[prompt.Fragment], device: torch.device
+) -> tuple[Tensor, list[str]]:
+    """A prompt `[1, 77, d]` on the CPU, and what is to say of it."""
+    tokens = [model.tokenizer(fragment.text) for fragment in fragments]
+    encoded = text.encode(model.text, tokens, device)  # [n, 77, d]
+    context = text.average(encoded, prompt.normalised(fragments))
+    notes = [_truncation(t) for t in tokens if t.dropped]
+    notes += [trap.message for trap in prompt.traps(words)]
+    return context.to(model.dtype).cpu(), notes
+
+
+def _remember(prompts: dict[str, tuple[Tensor, list[str]]], new: Mapping[str, Any]) -> None:
+    """Keep the last ones: a grid asks for the same words in each cell, a panel at each click."""
+    for words, encoded in new.items():
+        prompts.pop(words, None)
+        prompts[words] = encoded
+    while len(prompts) > _PROMPTS:
+        del prompts[next(iter(prompts))]
 
 
 def _truncation(tokens: Tokens) -> str:
@@ -196,6 +218,8 @@ def _steps(
     levels: Sequence[float],
     given: _Given,
     seeds: Sequence[int],
+    *,
+    cfg: float | Tensor | None = None,  # [b, 1, 1, 1] instead of the request's
 ) -> Generator[Step, None, None]:
     """Denoise one batch; the weights of the UNet are on the device in between, and only then."""
     noise = Noise(seeds, model.latent_shape(request.width, request.height))
@@ -203,7 +227,7 @@ def _steps(
         first = noise().to(device)  # [b, 4, h/8, w/8]
         begin = given.begin if request.strength < 1 else None  # strength 1 is txt2img
         x = start(begin, first, levels[0])
-        denoise = _denoiser(model, request.cfg, given, len(seeds))
+        denoise = _denoiser(model, request.cfg if cfg is None else cfg, given, len(seeds))
         if given.mask is not None and given.latent is not None:
             denoise = inpainting(denoise, given.latent, given.mask, first)
         sampler = SAMPLERS[request.sampler]
@@ -211,7 +235,7 @@ def _steps(
             yield from steps
 
 
-def _denoiser(model: Model, cfg: float, given: _Given, count: int) -> Denoise:
+def _denoiser(model: Model, cfg: float | Tensor, given: _Given, count: int) -> Denoise:
     """`denoise(x, sigma) -> x0` of model, prompts and guidance, for `count` pictures."""
     extra = given.extra
 
@@ -246,3 +270,59 @@ def _decoded(model: Model, latents: Tensor) -> list[Image.Image]:
     """One at a time: the decoder's features are the largest tensors of the whole run."""
     with model.use("vae") as device:
         return [pixels.image(model.decode(x[None], device)) for x in latents]
+
+
+# -- several requests at once -------------------------------------------------------------------
+
+
+def alike(request: Request) -> tuple[object, ...]:
+    """What resolved requests must have in common to be made in one pass a step: all but the words,
+    the seed and cfg; and whether cfg asks for both halves of guidance.
+    """
+    single = request.cfg if request.cfg in (0, 1) else None
+    return single, request.but(prompt="", negative="", seed=0, cfg=0, count=1)
+
+
+@torch.inference_mode()
+def run_together(model: Model, requests: Sequence[Request]) -> Generator[Progress, None, None]:
+    """As `run`, for several requests that are `alike`, one picture each, in one pass of the UNet a
+    step; the last `Progress` has their `results`, in the same order.
+
+    A picture made so is that of its request alone but for rounding: a wider product adds up in
+    another order. Raises `ValueError` for what cannot be made, or not together.
+    """
+    began = time.perf_counter()
+    for each in requests:
+        _check_arguments(model, each)
+        _check_inputs(model, each)
+    requests = [each.resolved(model.settings) for each in requests]
+    first, count = requests[0], len(requests)
+    if len({alike(each) for each in requests}) > 1 or any(each.count > 1 for each in requests):
+        raise ValueError("these requests differ in more than words, seed and cfg: run them alone")
+    levels = _levels(model, first)
+    if len(levels) < 2:
+        raise ValueError("strength 0 makes nothing, alone or together: run it alone")
+    canvas, notes = fit(first)
+    steps = len(levels) - 1
+    yield Progress(0, steps, 0.0)
+    with memory.Peak(model.device) as peak:
+        encoded = [_contexts(model, each) for each in requests]
+        contexts = [torch.cat(half) for half in zip(*(c for c, _ in encoded), strict=True)]
+        given = _given(model, canvas, contexts)  # contexts [b, 77, d]
+        cfg = torch.tensor([each.cfg for each in requests], device=model.device)[
+            :, None, None, None
+        ]
+        seeds = [each.seed for each in requests]
+        for step in _steps(model, first, levels, given, seeds, cfg=cfg):
+            yield Progress(step.index + 1, steps, time.perf_counter() - began, step.denoised)
+        made = _decoded(model, _end(step, given))
+        made = [canvas.finish(picture) for picture in made] if canvas else made
+        gb = peak.read()
+    seconds = time.perf_counter() - began
+    said = f"Made in one pass with {count - 1} others: alone it is the same but for rounding."
+    results = tuple(
+        Result((picture,), each, model.name, model.fingerprint, seconds / count, gb,
+               (*notes, *more, said))
+        for picture, each, (_, more) in zip(made, requests, encoded, strict=True)
+    )  # fmt: skip
+    yield Progress(steps, steps, seconds, results=results)

@@ -23,6 +23,7 @@ class Progress:
     seconds: float  # since the run began
     latent: Tensor | None = None  # [b, 4, h/8, w/8], the clean latent as guessed now: for previews
     result: Result | None = None
+    results: tuple[Result, ...] = ()  # instead, at the end of `pipeline.run_together`
 
 
 def bar(steps: Iterable[Progress]) -> Iterator[Progress]:

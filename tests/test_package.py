@@ -11,7 +11,10 @@ import sdnb
 from sdnb import assets
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("torch", "transformers", "numpy", "PIL", "matplotlib", "jupyterlab", "ipywidgets")
+HEAVY = (
+    "torch", "transformers", "numpy", "PIL", "matplotlib", "pandas", "skimage", "jupyterlab",
+    "ipywidgets",
+)  # fmt: skip
 
 
 def python(code, **options):
@@ -36,6 +39,14 @@ def python(code, **options):
 def test_nothing_heavy_is_imported_before_it_is_needed(code):
     code += f"; import sys; print('found', [name for name in {HEAVY} if name in sys.modules])"
     assert python(code).splitlines()[-1] == "found []"
+
+
+def test_a_grid_is_planned_without_torch():
+    code = (
+        "import sdnb; grid = sdnb.sweep(sdnb.Request('a cat', seed=1), steps=[1, 2], cfg=[1, 2])\n"
+        "import sys; print(len(grid), 'torch' in sys.modules)"
+    )
+    assert python(code) == "4 False\n"
 
 
 @pytest.mark.parametrize("name", sdnb.__all__)

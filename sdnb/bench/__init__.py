@@ -1,4 +1,4 @@
-"""`sdnb bench`: sdnb and diffusers side by side in one run, as ratios.
+"""`sdnb bench`: sdnb beside diffusers, and grids beside single pictures, in one run, as ratios.
 
 Machines are noisy, and the same machine twice is two machines: only medians of runs taken in turn
 are worth comparing, and only within one table.
@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run `sdnb bench NAME`; returns the exit code."""
     parser = _parser()
     args = parser.parse_args(argv)
-    compared = args.name != "widgets"
+    compared = args.name in ("load", "cpu")
     if compared and find_spec("diffusers") is None:  # before 8.6 GB are written for it
         parser.error("diffusers, the other side, is not installed: pip install 'sdnb[bench]'")
     if args.name == "load":
@@ -33,6 +33,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         from sdnb.bench.widgets import bench_widgets
 
         data = bench_widgets(rounds=args.rounds, steps=args.steps)
+    elif args.name == "grid":
+        from sdnb.bench.grid import bench_grid
+
+        data = bench_grid(
+            args.ckpt, size=args.size, steps=args.steps, rounds=args.rounds, batch=args.batch,
+            memory=args.memory, random=args.random,
+        )  # fmt: skip
     else:
         from sdnb.bench.cpu import bench_cpu
 
@@ -75,6 +82,17 @@ def _parser() -> argparse.ArgumentParser:
     panels = names.add_parser("widgets", help="what the panel costs, how quickly ink follows")
     panels.add_argument("--rounds", type=int, default=3, help="runs of each, in turn (default 3)")
     panels.add_argument("--steps", type=int, default=25)
-    for each in (load, cpu, panels):
+    grid = names.add_parser("grid", help="a grid of 3x4 beside twelve calls of generate")
+    which = grid.add_mutually_exclusive_group()
+    which.add_argument("--ckpt", help="a checkpoint (default: the embedded model)")
+    which.add_argument(
+        "--random", action="store_true", help="SD 1.4's shapes with random weights (writes 4.3 GB)"
+    )
+    grid.add_argument("--size", type=int, help="width and height (default: the model's)")
+    grid.add_argument("--steps", type=int, default=20)
+    grid.add_argument("--rounds", type=int, default=3, help="of each, in turn (default 3)")
+    grid.add_argument("--batch", type=int, default=4, help="cells in one pass (default 4)")
+    grid.add_argument("--memory", default="auto", help="a memory plan (default auto)")
+    for each in (load, cpu, panels, grid):
         each.add_argument("--json", type=Path, help="also write the figures to this file")
     return parser

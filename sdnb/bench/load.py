@@ -170,16 +170,16 @@ def write_models(folder: Path, config: Any) -> int:
     from safetensors import safe_open
 
     folder.mkdir(parents=True, exist_ok=True)
-    shapes = dict(_shapes(config))
+    wanted = dict(shapes(config))
     ckpt, safetensors = (folder / name for name in MODELS)
-    count = _write_safetensors(safetensors, shapes)
+    count = write_safetensors(safetensors, wanted)
     with safe_open(safetensors, framework="pt") as file:
-        torch.save({"state_dict": {name: file.get_tensor(name) for name in shapes}}, ckpt)
+        torch.save({"state_dict": {name: file.get_tensor(name) for name in wanted}}, ckpt)
     _write_config(folder / "config", config)
     return count
 
 
-def _shapes(config: Any) -> Iterator[tuple[str, tuple[int, ...]]]:
+def shapes(config: Any) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Every tensor of a CompVis checkpoint, as a full file names it."""
     from sdnb.checkpoint import names
 
@@ -191,7 +191,11 @@ def _shapes(config: Any) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield f"cond_stage_model.transformer.text_model.{row.compvis}", row.shape
 
 
-def _write_safetensors(path: Path, shapes: dict[str, tuple[int, ...]]) -> int:
+def write_safetensors(path: Path, shapes: dict[str, tuple[int, ...]]) -> int:
+    """Random weights of these names and shapes, in fp32; how many numbers there are.
+
+    Raises OSError when the disk is too small for two such files.
+    """
     from math import prod
 
     import numpy as np

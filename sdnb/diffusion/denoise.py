@@ -53,8 +53,9 @@ def eps_denoiser(predict: Predict, schedule: NoiseSchedule, prediction: str = "e
     return denoise
 
 
-def combine(uncond: Tensor, cond: Tensor, cfg: float) -> Tensor:
-    """Classifier-free guidance: cfg 0 is uncond, 1 cond, above 1 exaggerates their difference.
+def combine(uncond: Tensor, cond: Tensor, cfg: float | Tensor) -> Tensor:
+    """Classifier-free guidance: cfg 0 is uncond, 1 cond, above 1 exaggerates their difference; a
+    tensor [b, 1, 1, 1] holds one for each picture.
 
     Linear, so the same on x0, on noise and on v. Ho & Salimans 2022, https://arxiv.org/abs/2207.12598
     (cfg is the paper's w + 1, as in the original's `--scale`).
@@ -62,12 +63,10 @@ def combine(uncond: Tensor, cond: Tensor, cfg: float) -> Tensor:
     return uncond + (cond - uncond) * cfg
 
 
-def guided(cond: Denoise, uncond: Denoise, cfg: float) -> Denoise:
+def guided(cond: Denoise, uncond: Denoise, cfg: float | Tensor) -> Denoise:
     """Guidance in two passes of the batch, one after the other. cfg 1 and 0 cost one pass."""
-    if cfg == 1:
-        return cond
-    if cfg == 0:
-        return uncond
+    if not isinstance(cfg, Tensor) and cfg in (0, 1):
+        return cond if cfg else uncond
     return lambda x, sigma: combine(uncond(x, sigma), cond(x, sigma), cfg)
 
 

@@ -1,0 +1,114 @@
+"""`sdnb bench grid`: a 3x4 grid against twelve `generate` calls, in one process, in turn.
+
+The grid is three seeds of four strengths of guidance, so all its cells are alike. It runs twice a
+round: as the memory plan says, and with a batch of cells in each pass of the UNet. Without `--ckpt`
+it is the embedded model; on a card without a checkpoint, `--random` gives Stable Diffusion 1.4's
+shapes with random weights, of which the time is the same.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+import sdnb
+
+if TYPE_CHECKING:
+    from sdnb.loading import Model
+
+PROMPT = "a red apple, 3d style, on a blue background"
+SEEDS, CFG = (1, 2, 3), (2.0, 4.0, 6.0, 8.0)
+
+
+def bench_grid(
+    ckpt: str | None = None,
+    *,
+    size: int | None = None,
+    steps: int = 20,
+    rounds: int = 3,
+    batch: int = 4,
+    memory: str = "auto",
+    random: bool = False,
+    say: Callable[[str], object] = print,
+) -> dict[str, Any]:
+    """Measure, print a table, return its data: seconds for twelve pictures, and ratios to twelve
+    calls of `generate`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        model = sdnb.load(_random(Path(folder)) if random else ckpt, memory=memory)
+    side = size or model.settings.width
+    base = sdnb.Request(PROMPT, width=side, height=side, steps=steps, sampler="ddim")
+    makers = {
+        "generate": lambda: _one_by_one(model, base),
+        "grid": lambda: _grid(model, base, model.plan.batch),
+        f"grid, batch {batch}": lambda: _grid(model, base, batch),
+    }
+    for make in makers.values():  # what is compiled, measured or captured on first use
+        make()
+    runs: dict[str, list[float]] = {name: [] for name in makers}
+    for _ in range(rounds):
+        for name, make in makers.items():
+            began = time.perf_counter()
+            make()
+            runs[name].append(time.perf_counter() - began)
+    data: dict[str, Any] = {
+        "model": model.name, "device": _device(model), "plan": model.plan.name, "size": side,
+        "steps": steps, "batch": batch, "plan_batch": model.plan.batch, "runs": runs,
+        "medians": {name: statistics.median(seconds) for name, seconds in runs.items()},
+    }  # fmt: skip
+    data["ratios"] = {n: s / data["medians"]["generate"] for n, s in data["medians"].items()}
+    say(table(data))
+    return data
+
+
+def table(data: dict[str, Any]) -> str:
+    """The median, least and most of each, and the ratio of the medians to `generate`'s."""
+    lines = [
+        (
+            f"{data['model']} on {data['device']}, memory {data['plan']!r} (batch "
+            f"{data['plan_batch']}): 12 pictures of {data['size']}x{data['size']}, "
+            f"{data['steps']} steps of ddim"
+        ),
+        "                  median, s   min, s   max, s   ratio",
+    ]
+    for name, seconds in data["runs"].items():
+        median, ratio = data["medians"][name], data["ratios"][name]
+        lines.append(f"{name:16}{median:11.2f}{min(seconds):9.2f}{max(seconds):9.2f}{ratio:8.2f}")
+    return "\n".join(lines)
+
+
+def _one_by_one(model: Model, base: sdnb.Request) -> None:
+    for seed in SEEDS:
+        for cfg in CFG:
+            sdnb.generate(model, base.but(seed=seed, cfg=cfg), progress=False)
+
+
+def _grid(model: Model, base: sdnb.Request, batch: int) -> None:
+    before, model.plan = model.plan, replace(model.plan, batch=batch)
+    try:
+        sdnb.sweep(base, seed=SEEDS, cfg=CFG).run(model, progress=False)
+    finally:
+        model.plan = before
+
+
+def _random(folder: Path) -> str:
+    """A checkpoint of SD 1.4's names and shapes with random weights (4.3 GB)."""
+    from sdnb.bench import load
+    from sdnb.model.config import ModelConfig
+
+    path = folder / load.MODELS[1]
+    load.write_safetensors(path, dict(load.shapes(ModelConfig())))
+    return str(path)
+
+
+def _device(model: Model) -> str:
+    if model.device.type == "cuda":
+        return torch.cuda.get_device_name(model.device)
+    return f"{model.device} ({torch.get_num_threads()} threads)"

@@ -1,0 +1,196 @@
+"""Runs elsewhere: a `concurrent.futures.Executor` or a Dask `Client` becomes an executor of jobs.
+
+    with dask.distributed.Client("tcp://scheduler:8786") as client:
+        job = Remote(client, {"path": "sd-v1-4.ckpt"}).submit(sdnb.Request("a castle"))
+
+What travels is a `Request` and the arguments of `sdnb.load`; what comes back are PNG bytes. A
+worker loads the model once, holds it for the next request, and checks by the fingerprint that it is
+the same file. Two requests never run at once in one process, however many threads it has. One GPU
+a worker is honoured where the worker sees only that one (Dask-CUDA sets CUDA_VISIBLE_DEVICES), or
+by `resources={"GPU": 1}`.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+import threading
+from collections.abc import Generator, Mapping
+from concurrent.futures import Executor as Pool
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from sdnb import checks, images
+from sdnb.executor import Job, Watch
+from sdnb.progress import Progress
+from sdnb.request import Request
+from sdnb.result import Result
+
+if TYPE_CHECKING:
+    from sdnb.loading import Model
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a worker sends back: pictures as PNG bytes, and how they came about."""
+
+    pngs: tuple[bytes, ...]
+    request: Request
+    model: str
+    fingerprint: str
+    steps: int
+    seconds: float
+    peak: float
+    notes: tuple[str, ...]
+
+    def result(self) -> Result:
+        """As if it had been made here."""
+        return Result(
+            tuple(images.open(png) for png in self.pngs),
+            self.request,
+            self.model,
+            self.fingerprint,
+            self.seconds,
+            self.peak,
+            self.notes,
+        )
+
+
+class Remote:
+    """Sends requests to the workers of a pool or a cluster.
+
+    `pool` is any `concurrent.futures.Executor`, or a Dask `Client`; `load` the arguments of
+    `sdnb.load` as the workers can use them; with a `fingerprint`, workers that find another model
+    there refuse. `resources` go to Dask. Raises TypeError for what is no pool, and ValueError for
+    one of forked processes.
+    """
+
+    def __init__(
+        self,
+        pool: Any,
+        load: Mapping[str, Any] | None = None,
+        fingerprint: str = "",
+        resources: Mapping[str, float] | None = None,
+    ) -> None:
+        self.pool, self.resources = pool, resources
+        self._load, self._fingerprint = dict(load or {}), fingerprint
+        self._jobs: list[_RemoteJob] = []
+        if not is_pool(pool):
+            raise TypeError(
+                f"{checks.shown(pool)} runs nothing: expected a concurrent.futures.Executor, or "
+                "the Client of a Dask cluster (pip install 'sdnb[dask]')"
+            )
+        _refuse_forks(pool)
+
+    def of(self, load: Mapping[str, Any], fingerprint: str) -> Remote:
+        """The same workers with another model."""
+        return Remote(self.pool, load, fingerprint, self.resources)
+
+    def submit(self, request: Request, watch: Watch | None = None) -> Job:
+        """Send a request. Nothing is heard of it until it is done: workers report no steps."""
+        job = _RemoteJob(request, watch)
+        options: dict[str, Any] = {}
+        if not isinstance(self.pool, Pool):  # Dask: every run is its own, however often it is asked
+            options = {"pure": False, "resources": self.resources}
+        try:
+            job.future = self.pool.submit(work, self._load, self._fingerprint, request, **options)
+        except RuntimeError as error:  # a broken or closed pool
+            job.run(partial(_raised, error))
+            return job
+        self._jobs = [*(each for each in self._jobs if not each.ended), job]
+        job.future.add_done_callback(lambda future: job.run(partial(_received, future)))
+        return job
+
+    def shutdown(self) -> None:
+        """Stop what has not begun; the pool itself is its owner's."""
+        for job in self._jobs:
+            job.stop()
+
+
+class _RemoteJob(Job):
+    """A job that waits for a future. Stopped, it ends at once when no worker has begun with it."""
+
+    future: Any = None
+
+    def stop(self) -> None:
+        super().stop()
+        if self.future is not None:
+            self.future.cancel()
+
+
+def is_pool(thing: object) -> bool:
+    """Whether `Remote` can send requests to it."""
+    modules = (kind.__module__.partition(".")[0] for kind in type(thing).__mro__)
+    return isinstance(thing, Pool) or ("distributed" in modules and hasattr(thing, "submit"))
+
+
+def _refuse_forks(pool: object) -> None:
+    """A forked process has torch's threads in a state from which they never wake."""
+    context = getattr(pool, "_mp_context", None)
+    if (
+        isinstance(pool, ProcessPoolExecutor)
+        and context is not None
+        and context.get_start_method() == "fork"
+        and "torch" in sys.modules
+    ):
+        raise ValueError(
+            "this pool forks processes, and torch, which is at work here, hangs in a fork: use "
+            'ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn"))'
+        )
+
+
+def _received(future: Any, request: Request) -> Generator[Progress, None, None]:  # noqa: ARG001
+    """The run of a job whose work was done elsewhere."""
+    answer: Answer = future.result()
+    yield Progress(answer.steps, answer.steps, answer.seconds, result=answer.result())
+
+
+def _raised(error: Exception, request: Request) -> Generator[Progress, None, None]:  # noqa: ARG001
+    yield from ()  # a generator, as every run is
+    raise error
+
+
+# -- in the worker ------------------------------------------------------------------------------
+
+_lock = threading.Lock()  # one request at a time in a process
+_held: dict[str, Model] = {}  # the last model, by how it was loaded
+
+
+def work(load: Mapping[str, Any], fingerprint: str, request: Request) -> Answer:
+    """Make the pictures of a request in this process. Raises what loading and running raise, and
+    ValueError when the model here is another one.
+    """
+    from sdnb.pipeline import run
+
+    with _lock:
+        model = _model(load)
+        if fingerprint and model.fingerprint != fingerprint:
+            raise ValueError(
+                f"{platform.node()} has another model at {load.get('path')!r} (fingerprint "
+                f"{model.fingerprint[:16]}, expected {fingerprint[:16]}): copy the same file there"
+            )
+        steps, result = 0, None
+        for at in run(model, request):
+            steps, result = at.total, at.result
+        if result is None:
+            raise RuntimeError("the run ended without a result")
+    pngs = tuple(images.encoded(result, index) for index in range(len(result.images)))
+    return Answer(
+        pngs, result.request, result.model, result.fingerprint, steps, result.seconds,
+        result.peak, result.notes,
+    )  # fmt: skip
+
+
+def _model(load: Mapping[str, Any]) -> Model:
+    """Loaded once; another one takes its place, because two may not fit."""
+    from sdnb.loading import load as loaded
+
+    key = repr(sorted(load.items()))
+    if key not in _held:
+        for old in _held.values():
+            old.unload()
+        _held.clear()
+        _held[key] = loaded(**load)
+    return _held[key]

@@ -1,0 +1,223 @@
+"""Filling a grid, cell after cell: a generator, so that progress, preview and stopping are the
+caller's `for` and `break`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sdnb import checks
+from sdnb.executor import DONE, Executor, Job
+from sdnb.progress import Progress
+from sdnb.remote import Remote, is_pool
+from sdnb.sweeps.axes import Axis
+from sdnb.sweeps.cells import Cell, Made
+from sdnb.sweeps.models import Source, portable
+from sdnb.sweeps.pictures import Pictures
+
+if TYPE_CHECKING:
+    from sdnb.loading import Model
+    from sdnb.result import Result
+    from sdnb.sweeps.store import Store
+
+
+Send = Callable[[Source], Executor]  # what runs the cells of a model
+
+
+@dataclass(frozen=True)
+class Filling:
+    """How far a grid is: a step of a cell was done, or a cell has ended."""
+
+    done: int  # cells that have ended, those of earlier runs included
+    total: int
+    share: float  # 0..1 of the work, where a cell of more steps and pixels counts for more
+    seconds: float
+    cell: Cell | None = None
+    progress: Progress | None = None  # of that cell
+    made: Made | None = None  # its picture, when it is finished
+    error: BaseException | None = None  # why it has none
+
+
+class Book:
+    """The account of one run: it writes what happens into `pictures` and says how far it is."""
+
+    def __init__(self, cells: Sequence[Cell], pictures: Pictures) -> None:
+        self._cells, self._pictures = cells, pictures
+        self._work = {cell.key: work(cell) for cell in cells}
+        self._began = time.perf_counter()
+        self._ended = {key for key in self._work if key in pictures.made}
+
+    def at(self, cell: Cell | None = None, progress: Progress | None = None) -> Filling:
+        """Where things stand; `progress` is of a cell in hand."""
+        ended = self._ended
+        share = sum(work for key, work in self._work.items() if key in ended)
+        if cell is not None and progress is not None and progress.total and cell.key not in ended:
+            share += self._work[cell.key] * progress.step / progress.total
+        return Filling(
+            done=sum(each.key in ended for each in self._cells),
+            total=len(self._cells),
+            share=share / (sum(self._work.values()) or 1),
+            seconds=time.perf_counter() - self._began,
+            cell=cell,
+            progress=progress,
+            made=None if cell is None else self._pictures.made.get(cell.key),
+            error=None if cell is None else self._pictures.errors.get(cell.key),
+        )
+
+    def keep(self, cell: Cell, made: Made, store: Store | None) -> Filling:
+        """A picture: into memory first, so that a full disk loses nothing."""
+        self._pictures.made[cell.key] = made
+        if store is not None and made.path is None:
+            self._pictures.made[cell.key] = store.keep(cell, made)
+        self._ended.add(cell.key)
+        return self.at(cell)
+
+    def fail(self, cell: Cell, error: BaseException) -> Filling:
+        self._pictures.errors[cell.key] = error
+        self._ended.add(cell.key)
+        return self.at(cell)
+
+
+def work(cell: Cell) -> float:
+    """About how much a cell costs, in evaluations of a picture of 512x512."""
+    request = cell.request
+    pixels = (request.width or 512) * (request.height or 512) / 512**2
+    passes = (request.cfg not in (0, 1)) + 1
+    double = 2 if request.sampler in ("heun", "dpm2", "dpm2_a") else 1
+    strength = request.strength if request.image is not None else 1.0
+    return pixels * (1 + (request.steps or 25) * passes * double * strength)
+
+
+def here(sources: Iterable[Source], book: Book, store: Store | None) -> Generator[Filling]:
+    """Fill in this thread; cells that are alike go together, as many as the memory plan says."""
+    for source in sources:
+        if not source.cells:
+            continue
+        with source.model() as model:
+            for cells in _batches(source.cells, model):
+                found = _elsewhere(cells, store)
+                for cell, made in found.items():
+                    yield book.keep(cell, made, store)
+                left = [cell for cell in cells if cell not in found]
+                if left:
+                    yield from _made(model, left, book, store)
+
+
+def through(
+    send: Send, sources: Iterable[Source], book: Book,
+    store: Store | None, ahead: int | None,
+) -> Generator[Filling]:  # fmt: skip
+    """Fill by an executor's jobs, at most `ahead` of them under way at once (None: all)."""
+    waiting = deque((send(source), cell) for source in sources for cell in source.cells)
+    under_way: dict[Job, Cell] = {}
+    news: queue.SimpleQueue[Job] = queue.SimpleQueue()
+    try:
+        while waiting or under_way:
+            while waiting and (ahead is None or len(under_way) < ahead):
+                runs_in, cell = waiting.popleft()
+                for found, made in _elsewhere([cell], store).items():
+                    yield book.keep(found, made, store)
+                    break
+                else:
+                    under_way[runs_in.submit(cell.request, news.put)] = cell
+            job = _next(news) if under_way else None
+            if job is None or job not in under_way:
+                continue
+            cell = under_way[job]
+            if not job.ended:
+                yield book.at(cell, job.progress)
+                continue
+            del under_way[job]
+            if job.state == DONE and job.result is not None:
+                steps = job.progress.total if job.progress else 0
+                yield book.keep(cell, Made.of(job.result, steps), store)
+            else:
+                yield book.fail(cell, job.error or RuntimeError("it was stopped"))
+    finally:
+        for job in under_way:
+            job.stop()
+
+
+def _next(news: queue.SimpleQueue[Job]) -> Job:
+    while True:  # in pieces, because an interrupt does not end a wait on every system
+        with contextlib.suppress(queue.Empty):
+            return news.get(timeout=0.5)
+
+
+def _elsewhere(cells: Iterable[Cell], store: Store | None) -> dict[Cell, Made]:
+    """What another process has put into the store since the run began."""
+    if store is None:
+        return {}
+    found = store.finished(cells)
+    return {cell: found[cell.key] for cell in cells if cell.key in found}
+
+
+def _made(
+    model: Model, cells: Sequence[Cell], book: Book, store: Store | None
+) -> Generator[Filling]:
+    from sdnb.pipeline import run, run_together
+
+    requests = [cell.request for cell in cells]
+    steps = run(model, requests[0]) if len(cells) == 1 else run_together(model, requests)
+    results: Sequence[Result] = ()
+    total = 0
+    try:
+        with closing(steps):
+            for at in steps:
+                results = at.results if at.result is None else (at.result,)
+                total = at.total
+                if not results:
+                    yield book.at(cells[0], at)
+    except Exception as error:  # noqa: BLE001 - whatever it was: told with its cell, not lost
+        for cell in cells:
+            yield book.fail(cell, error)
+        return
+    for cell, result in zip(cells, results, strict=True):
+        yield book.keep(cell, Made.of(result, total), store)
+
+
+def _batches(cells: Sequence[Cell], model: Model) -> list[list[Cell]]:
+    """Cells that are alike together, at most `plan.batch` of them, in the order of their first."""
+    most = model.plan.batch
+    if most == 1:
+        return [[cell] for cell in cells]
+    from sdnb.pipeline import alike
+
+    groups: dict[object, list[Cell]] = {}
+    for cell in cells:
+        request = cell.request.resolved(model.settings)
+        together = request.image is None or request.strength > 0
+        groups.setdefault(alike(request) if together else cell.key, []).append(cell)
+    return [group[i : i + most] for group in groups.values() for i in range(0, len(group), most)]
+
+
+def sender(executor: Any, axes: Sequence[Axis]) -> tuple[Send, int | None]:
+    """What gives each model its executor, and how many jobs are under way at once (None: all).
+
+    Raises TypeError for what runs nothing, and for a local executor where models are an axis.
+    """
+    if is_pool(executor):
+        executor = Remote(executor)
+    if isinstance(executor, Remote):
+        remote = executor
+        return (lambda source: remote.of(portable(source.load), source.fingerprint)), None
+    if not hasattr(executor, "submit"):
+        raise TypeError(
+            f"executor={checks.shown(executor)} runs nothing: expected a "
+            "concurrent.futures.Executor, a Dask Client, or an executor of sdnb.executor"
+        )
+    varied = [axis.name for axis in axes if axis.name in ("model", "memory")]
+    if varied:
+        raise TypeError(
+            f"this executor has one model, and {varied[0]} is an axis: leave executor out, or give "
+            "a concurrent.futures.Executor or a Dask Client"
+        )
+    local: Executor = executor
+    return (lambda _: local), 1

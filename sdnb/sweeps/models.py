@@ -1,0 +1,126 @@
+"""Which model makes which cell: one that is loaded, or what `sdnb.load` takes; all checked before
+the first cell runs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Container, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sdnb import checks
+from sdnb.sweeps.cells import Cell, checked, refuse
+
+if TYPE_CHECKING:
+    from sdnb.loading import Model
+    from sdnb.request import Settings
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model that makes some of the cells, in their order."""
+
+    load: dict[str, Any]  # the arguments of `sdnb.load`
+    loaded: Model | None
+    fingerprint: str
+    settings: Settings
+    cells: tuple[Cell, ...]
+
+    def without(self, made: Container[str]) -> Source:
+        """The same, for the cells that are not made; equal ones once."""
+        left = {cell.key: cell for cell in self.cells if cell.key not in made}
+        return replace(self, cells=tuple(left.values()))
+
+    @contextmanager
+    def model(self) -> Iterator[Model]:
+        """The model; one that is loaded for this is unloaded afterwards."""
+        if self.loaded is not None:
+            yield self.loaded
+            return
+        from sdnb.loading import load
+
+        with load(**self.load) as model:
+            yield model
+
+
+def sources(cells: Sequence[Cell], model: Model | str | os.PathLike[str] | None) -> list[Source]:
+    """The models of the cells, each with its own. Raises ValueError that names each cell that its
+    model cannot make, TypeError for what is no model.
+    """
+    names = cells[0].names
+    if isinstance(model, (str, os.PathLike)):
+        model = os.fspath(model)
+    elif model is not None and not hasattr(model, "settings"):
+        raise TypeError(
+            f"model={checks.shown(model)} is no model; give what sdnb.load() gives, a path or a "
+            "hub id"
+        )
+    if "model" in names and model is not None:
+        raise TypeError("the models are an axis of this grid: leave model out of run()")
+    if hasattr(model, "settings") and not hasattr(model, "unet"):
+        raise ValueError("this model was unloaded: its weights are gone; sdnb.load(...) it again")
+    groups: dict[tuple[Any, Any], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault((cell.value("model"), cell.value("memory")), []).append(cell)
+    found, wrong = [], []
+    for of_group in groups.values():
+        source, why = _source_or_why(of_group, model)
+        if source is None:
+            wrong += [(cell.label, why) for cell in of_group]
+        else:
+            found.append(source)
+    refuse(wrong, len(cells))
+    for source in found:
+        checked(source.cells, source.settings)
+    return found
+
+
+def _source_or_why(cells: Sequence[Cell], model: Any) -> tuple[Source | None, str]:
+    try:
+        return _source(cells, model), ""
+    except (OSError, TypeError, ValueError) as error:
+        return None, str(error)
+
+
+def _source(cells: Sequence[Cell], model: Any) -> Source:
+    first = cells[0]
+    varied = {name: first.value(name) for name in ("model", "memory") if name in first.names}
+    if hasattr(model, "unet") and not varied:
+        _refuse_without_picture(model.name, model.config.unet.in_channels, cells)
+        return Source(dict(model.origin), model, model.fingerprint, model.settings, tuple(cells))
+    load: dict[str, Any] = dict(model.origin) if hasattr(model, "origin") else {"path": model}
+    if "model" in varied:
+        load["path"] = varied["model"]
+    if "memory" in varied:
+        load["memory"] = varied["memory"]
+    from sdnb import assets, checkpoint, memory
+
+    memory.device_of(memory.plan(load.get("memory", "auto")))
+    there = checkpoint.read(
+        assets.embedded_model() if load["path"] is None else load["path"],
+        vae=load.get("vae"),
+        config=load.get("config"),
+    )  # the headers alone: the weights are read when the turn of these cells comes
+    _refuse_without_picture(there.name, there.config.unet.in_channels, cells)
+    return Source(load, None, there.fingerprint, there.config.settings, tuple(cells))
+
+
+def _refuse_without_picture(name: str, channels: int, cells: Sequence[Cell]) -> None:
+    if channels == 9 and any(cell.request.image is None for cell in cells):
+        raise ValueError(
+            f"{name} is an inpainting model (its UNet has 9 input channels): it needs image= and "
+            "mask="
+        )
+
+
+def portable(load: dict[str, Any]) -> dict[str, Any]:
+    """The arguments as another process can use them: a path on this disk in full."""
+
+    def full(value: Any) -> Any:
+        is_path = isinstance(value, (str, os.PathLike)) and Path(value).expanduser().exists()
+        return str(Path(value).expanduser().resolve()) if is_path else value
+
+    return {n: full(v) if n in ("path", "vae", "config") else v for n, v in load.items()}

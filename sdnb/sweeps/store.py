@@ -1,0 +1,229 @@
+"""A grid's folder: each finished cell is a PNG with its request inside, and one row.
+
+    grid.json     what the grid is made of; another grid is refused
+    rows.jsonl    a JSON object a line: how each cell was made, and the sha256 of its PNG
+    *.png         the cells, named by their values and their key
+    inputs/       pictures that they were made from
+
+A row is on the disk before its PNG appears, and a PNG appears whole or not at all. So a cell is
+finished when its PNG is there with a row of the same sha256, whatever was killed at whatever
+moment, and whoever else fills the same folder at the same time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sdnb import checks, files, images
+from sdnb.request import Request
+from sdnb.sweeps.axes import Axis
+from sdnb.sweeps.cells import Cell, Made, plain
+
+_MANIFEST, _ROWS = "grid.json", "rows.jsonl"
+_FORMAT = 1
+_STALE = 600  # seconds after which a temporary file is a killed process's
+
+
+class Store:
+    """The folder of one grid. Raises ValueError for a folder that holds something else, and OSError
+    where it cannot be written.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], base: Request, axes: Iterable[Axis]) -> None:
+        self.folder = Path(folder).expanduser()
+        wanted = _description(base, axes)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._clean()
+        if not (self.folder / _MANIFEST).exists():
+            self._begin(wanted)
+        self._compare(wanted)
+
+    def finished(self, cells: Iterable[Cell]) -> dict[str, Made]:
+        """The cells that are whole here, by their key."""
+        rows = self._rows()
+        found = {}
+        for cell in cells:
+            made = self._made(cell, rows)
+            if made is not None:
+                found[cell.key] = made
+        return found
+
+    def keep(self, cell: Cell, made: Made) -> Made:
+        """Put a finished cell here. Where another process has finished it first, theirs is given
+        back and ours dropped.
+        """
+        try:
+            return self._keep(cell, made)
+        except OSError as error:
+            worded = type(error)(
+                f"could not keep {cell.label} in {str(self.folder)!r}: {error.strerror or error}. "
+                "Its picture is still in the grid, and the cells before it are in the folder: make "
+                "room and run again"
+            )
+            worded.errno = error.errno
+            raise worded from error
+
+    def _keep(self, cell: Cell, made: Made) -> Made:
+        path = self.folder / _name(cell)
+        images.keep_inputs(made.request, self.folder)
+        self._append(
+            {
+                "key": cell.key,
+                "file": path.name,
+                "sha256": _sha256(made.png),
+                "cell": dict(zip(cell.names, cell.labels, strict=True)),
+                "model": made.model,
+                "fingerprint": made.fingerprint,
+                "steps": made.steps,
+                "seconds": made.seconds,
+                "peak": made.peak,
+                "notes": list(made.notes),
+            }
+        )
+        try:
+            files.write_new(self.folder, [path.name], made.png)
+        except StopIteration:  # the name is taken
+            theirs = self._made(cell, self._rows())
+            if theirs is not None:
+                return theirs
+            files.replace(path, made.png)  # a damaged one
+        return replace(made, path=path)
+
+    def _made(self, cell: Cell, rows: Mapping[tuple[str, str], dict[str, Any]]) -> Made | None:
+        path = self.folder / _name(cell)
+        try:
+            png = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        row = rows.get((cell.key, _sha256(png)))
+        if row is None:
+            return None
+        return Made(
+            png=png,
+            request=images.read(path),
+            model=row["model"],
+            fingerprint=row["fingerprint"],
+            steps=row["steps"],
+            seconds=row["seconds"],
+            peak=row["peak"],
+            notes=tuple(row["notes"]),
+            path=path,
+        )
+
+    def _rows(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """By key and sha256; a line that a killed process left unfinished is no row."""
+        try:
+            lines = (self.folder / _ROWS).read_bytes().splitlines()
+        except FileNotFoundError:
+            return {}
+        found = {}
+        for line in lines:
+            with contextlib.suppress(ValueError, LookupError, TypeError):
+                row = json.loads(line)
+                found[row["key"], row["sha256"]] = row
+        return found
+
+    def _append(self, row: Mapping[str, Any]) -> None:
+        line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
+        with (self.folder / _ROWS).open("a+b") as file:
+            if file.seek(0, os.SEEK_END):
+                file.seek(-1, os.SEEK_END)
+                line = line if file.read(1) == b"\n" else b"\n" + line  # after an unfinished one
+            file.write(line)  # one write, at the end whoever else writes
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _clean(self) -> None:
+        """Remove what killed processes have left, and nothing that a living one is writing."""
+        for path in self.folder.glob(".sdnb-*.tmp"):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > _STALE:
+                    path.unlink()
+
+    def _begin(self, wanted: Mapping[str, Any]) -> None:
+        strange = [p.name for p in self.folder.iterdir() if not p.name.startswith(".")]
+        if strange and not (self.folder / _MANIFEST).exists():  # no one has just begun either
+            raise ValueError(
+                f"store={str(self.folder)!r} holds other things ({', '.join(sorted(strange)[:3])}"
+                f"{', ...' if len(strange) > 3 else ''}) and no grid: give a new or an empty folder"
+            )
+        data = json.dumps(wanted, ensure_ascii=False, indent=2).encode() + b"\n"
+        try:
+            files.write_new(self.folder, [_MANIFEST], data)
+        except StopIteration:
+            return  # another process was first; it is compared like any other
+
+    def _compare(self, wanted: Mapping[str, Any]) -> None:
+        path = self.folder / _MANIFEST
+        try:
+            there = json.loads(path.read_bytes())
+            format_, base, axes = there["format"], dict(there["base"]), there["axes"]
+        except (ValueError, LookupError, TypeError) as error:
+            raise ValueError(
+                f"{str(path)!r} is damaged ({error}); give another folder, or remove that file to "
+                "begin anew"
+            ) from None
+        if format_ != _FORMAT:
+            raise ValueError(
+                f"store={str(self.folder)!r} was made by another version of sdnb (format "
+                f"{format_}, this is {_FORMAT}): give another folder"
+            )
+        if axes != wanted["axes"]:
+            differences = [f"axes {_spelled(axes)} there, {_spelled(wanted['axes'])} here"]
+        else:
+            default = json.loads(Request().to_json())
+            values = (default | base, default | wanted["base"])
+            differences = [
+                f"{name}={_shown(values[0][name])} there, {_shown(values[1].get(name))} here"
+                for name in values[0]
+                if values[0][name] != values[1].get(name)
+            ]
+        if differences:
+            hint = ""
+            if any(difference.startswith("seed=") for difference in differences):
+                hint = " A seed that is left out is drawn anew each time: give it."
+            raise ValueError(
+                f"store={str(self.folder)!r} was made by other settings: {'; '.join(differences)}."
+                f"{hint} Give another folder, or the same settings"
+            )
+
+
+def _description(base: Request, axes: Iterable[Axis]) -> dict[str, Any]:
+    """What all cells have in common. Values of an axis may be added later: they are new cells."""
+    axes = list(axes)
+    varied = {axis.name for axis in axes}
+    fields, default = json.loads(base.to_json()), json.loads(Request().to_json())
+    return {
+        "format": _FORMAT,
+        "axes": [{"name": axis.name, "of": axis.of} for axis in axes],
+        "base": {
+            name: value
+            for name, value in fields.items()
+            if name not in varied and value != default[name]
+        },
+    }
+
+
+def _name(cell: Cell) -> str:
+    words = files.slug(" ".join(f"{n} {v}" for n, v in zip(cell.names, cell.labels, strict=True)))
+    return f"{words or 'cell'}-{cell.key}.png"
+
+
+def _spelled(axes: Iterable[Mapping[str, str]]) -> str:
+    return " x ".join(a["name"] + (f" of {a['of']!r}" if a["of"] else "") for a in axes)
+
+
+def _shown(value: Any) -> str:
+    return "open" if value is None else checks.shown(plain(value))
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,195 @@
+"""Runs elsewhere: pools, a Dask cluster of two processes of which one is killed, their faults."""
+
+import os
+import threading
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from types import SimpleNamespace
+
+import grids
+import numpy as np
+import psutil
+import pytest
+import torch
+from dask.distributed import Client, LocalCluster
+
+import sdnb
+from sdnb import images, remote
+from sdnb.remote import Answer, Remote
+
+BASE = sdnb.Request("a red apple", seed=3, width=64, height=64, steps=20, cfg=4)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return sdnb.load(memory="cpu", precision="full")
+
+
+@pytest.fixture
+def pool():
+    with ThreadPoolExecutor(2) as pool:
+        yield pool
+
+
+def pixels(image):
+    return np.asarray(image).astype(int)
+
+
+def paint(load, fingerprint, request):
+    """What a worker does, without a model."""
+    (*_, at) = grids.make(request)
+    png = images.encoded(at.result)
+    return Answer((png,), at.result.request, "painter", fingerprint, 3, 1.5, 0.25, ("a note",))
+
+
+def test_a_result_from_elsewhere_is_a_result(model, pool):
+    job = Remote(pool, model.origin, model.fingerprint).submit(BASE.but(steps=2, count=2))
+    assert job.wait(60)
+    assert job.state == "done", job.traceback
+    here = sdnb.generate(model, job.result.request, progress=False)
+    assert job.result.request == here.request == BASE.but(steps=2, count=2).resolved(model.settings)
+    assert (job.result.model, job.result.fingerprint) == (model.name, model.fingerprint)
+    for theirs, ours in zip(job.result.images, here.images, strict=True):
+        assert np.abs(pixels(theirs) - pixels(ours)).max() <= 1
+    assert job.progress.total == 4
+
+
+def test_a_worker_loads_once_and_runs_one_at_a_time(pool, monkeypatch):
+    loads, running, most = [], [], []
+
+    class Model:
+        fingerprint = "f"
+
+        def __init__(self, path):
+            loads.append(path)
+            self.path = path
+
+        def unload(self):
+            loads.append(f"not {self.path}")
+
+    def run(model, request):
+        running.append(1)
+        most.append(len(running))
+        yield from grids.make(request, seconds=0.01)
+        running.pop()
+
+    monkeypatch.setattr("sdnb.loading.load", Model)
+    monkeypatch.setattr("sdnb.pipeline.run", run)
+    monkeypatch.setattr(remote, "_held", {})
+    one = Remote(pool, {"path": "one"})
+    jobs = [one.submit(grids.BASE.but(seed=seed)) for seed in range(6)]
+    assert all(job.wait(30) for job in jobs)
+    assert {job.state for job in jobs} == {"done"}
+    jobs = [one.of({"path": "two"}, print_).submit(grids.BASE) for print_ in "fg"]
+    assert all(job.wait(30) for job in jobs)
+    assert [job.state for job in jobs] == ["done", "failed"]
+    assert "has another model at 'two' (fingerprint f, expected g)" in str(jobs[1].error)
+    assert loads == ["one", "not one", "two"]
+    assert max(most) == 1
+
+
+def test_a_grid_through_a_pool(pool, monkeypatch, tmp_path):
+    monkeypatch.setattr(remote, "work", paint)
+    grid = sdnb.sweep(grids.BASE, steps=[1, 2, 4], seed=[1, 2])
+    grid.run(grids.model(), executor=pool, store=tmp_path, progress=False)
+    assert grid.done == len(list(tmp_path.glob("*.png"))) == 6
+    for cell in grid.cells:
+        made = grid.pictures.made[cell.key]
+        assert np.array_equal(pixels(made.image), pixels(grids.picture(made.request)))
+        assert (made.seconds, made.steps, made.notes) == (1.5, 3, ("a note",))
+
+
+class Breaking(Executor):
+    """A pool whose only process dies at the third request."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def submit(self, function, *args):
+        self.asked += 1
+        if self.asked > 3:
+            raise BrokenProcessPool("a process was terminated abruptly")
+        future = Future()
+        if self.asked < 3:
+            future.set_result(function(*args))
+        else:
+            future.set_exception(BrokenProcessPool("a process was terminated abruptly"))
+        return future
+
+
+def test_a_broken_pool_keeps_what_is_finished(monkeypatch, tmp_path, pool):
+    monkeypatch.setattr(remote, "work", paint)
+    grid = sdnb.sweep(grids.BASE, steps=[1, 2, 4, 8])
+    words = r"2 of 4 cells failed, 2 are made and kept.*\n  steps=4; steps=8: BrokenProcessPool"
+    with pytest.raises(RuntimeError, match=words):
+        grid.run(grids.model(), executor=Breaking(), store=tmp_path, progress=False)
+    assert grid.done == 2
+    assert grid.run(grids.model(), executor=pool, store=tmp_path, progress=False).done == 4
+
+
+def test_stopping_ends_what_has_not_begun(monkeypatch):
+    gate = threading.Event()
+
+    def slow(load, fingerprint, request):
+        gate.wait(30)
+        return paint(load, fingerprint, request)
+
+    monkeypatch.setattr(remote, "work", slow)
+    with ThreadPoolExecutor(1) as pool:
+        there = Remote(pool)
+        jobs = [there.submit(grids.BASE.but(seed=seed)) for seed in range(3)]
+        there.shutdown()
+        assert all(job.wait(10) for job in jobs[1:])
+        gate.set()
+        assert jobs[0].wait(10)
+    assert [job.state for job in jobs] == ["stopped"] * 3
+
+
+def test_what_runs_nothing_is_refused(monkeypatch):
+    with pytest.raises(TypeError, match=r"'tcp://x' runs nothing: .*pip install 'sdnb\[dask\]'"):
+        Remote("tcp://x")
+    with ProcessPoolExecutor(1) as pool:
+        monkeypatch.setattr(pool, "_mp_context", SimpleNamespace(get_start_method=lambda: "fork"))
+        with pytest.raises(ValueError, match="hangs in a fork: use"):
+            Remote(pool)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None,
+            resources={"GPU": 1},
+        ) as cluster,
+        Client(cluster) as client,
+    ):  # fmt: skip
+        yield client
+
+
+def test_two_processes_of_which_one_is_killed_make_the_pictures_of_a_local_run(
+    cluster, model, tmp_path
+):
+    """Results come as they finish, none is lost, none is in the store twice."""
+    grid = sdnb.sweep(BASE, cfg=[2, 3, 4, 5, 6])
+    workers = cluster.run(os.getpid)
+    killed, seen = None, []
+    for at in grid.steps(model, store=tmp_path, executor=Remote(cluster, resources={"GPU": 1})):
+        if at.made:
+            seen.append(at.done)
+        if at.made and killed is None:
+            killed = next(address for address, keys in cluster.processing().items() if keys)
+            psutil.Process(workers[killed]).kill()
+    assert seen == [1, 2, 3, 4, 5]
+    rows = (tmp_path / "rows.jsonl").read_text().splitlines()
+    assert len(rows) == len(list(tmp_path.glob("*.png"))) == grid.done == 5
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # as Dask gives a worker of one thread
+    try:
+        local = sdnb.sweep(BASE, cfg=[2, 3, 4, 5, 6]).run(model, progress=False)
+    finally:
+        torch.set_num_threads(before)
+    for cell in grid.cells:
+        ours, theirs = (pixels(g.pictures.made[cell.key].image) for g in (local, grid))
+        assert ours.std() > 5
+        assert np.array_equal(ours, theirs)
+    assert workers[killed] not in cluster.run(os.getpid).values()
