@@ -2,8 +2,10 @@
 
 import re
 
+import numpy as np
 import pytest
 from fakes import make
+from pictures import colour, encoded, png_with
 
 import sdnb
 from sdnb.request import Request, Settings
@@ -136,6 +138,45 @@ def test_a_chosen_picture_is_sent(gallery):
     gallery._slots[0].click()
     button.click()
     assert sent == [gallery.pictures[0]]
+
+
+def test_an_uploaded_picture_comes_with_what_it_carries(gallery, tmp_path):
+    path = made(5, cfg=6.5).save(tmp_path)[0]
+    gallery.take(path.read_bytes(), path.name)
+    picture = gallery.chosen
+    assert picture is gallery.pictures[0]
+    assert (picture.request.seed, picture.request.cfg, picture.known) == (5, 6.5, True)
+    assert np.array_equal(picture.image, made(5, cfg=6.5).image)
+    assert "6.5" in gallery._about.value
+    gallery._save_all.click()
+    assert not gallery.folder.exists()  # it is a file already
+
+
+def test_settings_of_automatic1111_come_back(gallery, tmp_path):
+    words = (
+        "a castle\nNegative prompt: fog\n"
+        "Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 9, Size: 64x64"
+    )
+    path = png_with({"parameters": words}, tmp_path)
+    gallery.take(path.read_bytes(), path.name)
+    r = gallery.chosen.request
+    assert (r.prompt, r.negative, r.steps, r.sampler, r.seed) == (
+        "a castle",
+        "fog",
+        20,
+        "euler_a",
+        9,
+    )
+    assert "seed gives another picture" in gallery._about.value  # its noise was another
+
+
+def test_a_photograph_and_a_text_are_told_apart(gallery):
+    gallery.take(encoded(colour(size=(64, 64)), "JPEG"), "photo.jpg")
+    assert not gallery.chosen.known
+    assert "without settings" in gallery._about.value
+    gallery.take(b"words", "notes.txt")
+    assert "notes.txt" in texts(gallery)
+    assert len(gallery.pictures) == 1
 
 
 def test_the_python_of_a_request_makes_it_again():

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 from fakes import Model, make
+from pictures import colour, encoded
 
 from sdnb import images
 from sdnb.executor import Inline, Worker
@@ -51,6 +52,14 @@ def test_what_a_tab_was_set_to_stays_when_a_picture_comes(studio):
     studio.panels["img2img"].form.change(strength=0.3)
     studio.send(studio.gallery.pictures[0], "img2img")
     assert studio.request.strength == 0.3
+
+
+def test_a_photograph_is_sent_and_the_tab_keeps_its_words(studio):
+    studio.panels["img2img"].form.change(prompt="a cat", seed=3)
+    photo = colour(size=(64, 64))
+    studio.gallery.take(encoded(photo, "PNG"), "photo.png")
+    studio.send(studio.gallery.chosen, "img2img")
+    assert studio.request == Request("a cat", seed=3, image=images.picture(photo))
 
 
 def test_stop_reaches_every_tab():

@@ -64,13 +64,14 @@ def settings(request: Request, result: Result | None = None) -> str:
     if result is not None:
         rows += [
             ("Model", result.model),
-            ("Time of its run", f"{result.seconds:.1f} s"),
-            ("Peak memory", f"{result.peak:.2f} GB"),
+            ("Time of its run", f"{result.seconds:.1f} s" if result.seconds else ""),
+            ("Peak memory", f"{result.peak:.2f} GB" if result.peak else ""),
         ]
         rows += [("Note", note) for note in result.notes]
     body = "".join(
         f"<tr><th>{html.escape(label)}</th><td>{html.escape(value)}</td></tr>"
         for label, value in rows
+        if value  # of an uploaded picture not all is known
     )
     return f'<table class="sdnb-settings">{body}</table>'
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import ipywidgets as widgets
 
@@ -19,43 +17,14 @@ from sdnb.result import Result
 from sdnb.widgets import style
 from sdnb.widgets.compare import compared, data_uri
 from sdnb.widgets.details import code, settings
-
-if TYPE_CHECKING:
-    from PIL import Image
-
-    from sdnb.request import Request
+from sdnb.widgets.picture_box import Upload
+from sdnb.widgets.pictures import Picture, from_file
 
 _PAGE = 24  # thumbnails at once
 _THUMB = 96  # pixels
 _numbers = itertools.count()  # of galleries in this kernel: their CSS classes differ
 
 Send = Callable[["Picture"], None]
-
-
-@dataclass(eq=False)
-class Picture:
-    """One picture of a result."""
-
-    result: Result
-    index: int
-    kept: bool = False  # not deleted with the others
-    saved: Path | None = None
-    thumb: str = field(default="", repr=False)  # a data URI, made when it is first shown
-
-    @property
-    def image(self) -> Image.Image:
-        return self.result.images[self.index]
-
-    @property
-    def request(self) -> Request:
-        """The request whose only picture is this one."""
-        made = self.result.request
-        return made.but(seed=(made.seed or 0) + self.index, count=1)
-
-    @property
-    def words(self) -> str:
-        r = self.request
-        return f"{r.prompt or 'no prompt'}, seed {r.seed}"
 
 
 class Gallery(widgets.VBox):
@@ -102,6 +71,19 @@ class Gallery(widgets.VBox):
             self._page = 0
             self._refresh()
 
+    def take(self, data: bytes, name: str) -> None:
+        """Put a picture's file first, with the settings that it carries, and look at it."""
+        with self._lock:
+            self._said.value = ""
+            try:
+                picture = from_file(data, name)
+            except (ValueError, TypeError, OSError) as error:
+                self._say(f"{name}: {error}")
+                return
+            self.pictures = [picture, *self.pictures]
+            self._page = 0
+            self.choose(picture)
+
     def choose(self, picture: Picture | None) -> None:
         """Look at this one; None closes it."""
         with self._lock:
@@ -137,7 +119,7 @@ class Gallery(widgets.VBox):
         paths = []
         for picture in pictures:
             if picture.saved is None:
-                picture.saved = _alone(picture).save(self.folder)[0]
+                picture.saved = picture.alone().save(self.folder)[0]
             paths.append(picture.saved)
         return paths
 
@@ -173,8 +155,10 @@ class Gallery(widgets.VBox):
                 [p for p in self.pictures if not p.kept], "all pictures that are not kept"
             ),
         )  # fmt: skip
+        upload = Upload("Add a picture…", "Add a picture…", self.take)
+        self._many = widgets.HBox([self._newer, self._older, self._save_all, self._clear])
         self._bar = widgets.HBox(
-            [self._count, self._newer, self._older, self._save_all, self._clear],
+            [self._count, upload, self._many],
             layout=widgets.Layout(align_items="center", flex_flow="row wrap"),
         )
         self._keep = self._button("Keep", "Not deleted with the rest", self._toggle_kept)
@@ -287,7 +271,7 @@ class Gallery(widgets.VBox):
         page = f" · page {self._page + 1} of {pages}" if several else ""
         count = len(self.pictures)
         self._count.value = f"{count} picture{'' if count == 1 else 's'}{page}&ensp;"
-        self._bar.layout.display = "" if count else "none"
+        self._many.layout.display = "" if count else "none"
 
     def _show_detail(self) -> None:
         picture = self._chosen
@@ -306,11 +290,8 @@ class Gallery(widgets.VBox):
             self._view.value = (
                 f'<img src="{data_uri(image, quality=92)}" width="{image.width}" alt="the picture">'
             )
-        self._about.value = settings(picture.request, picture.result) + code(picture.request)
-
-
-def _alone(picture: Picture) -> Result:
-    """A result of this picture only, so that its file says what made it."""
-    from dataclasses import replace
-
-    return replace(picture.result, images=(picture.image,), request=picture.request)
+        self._about.value = (
+            settings(picture.request, picture.result) + code(picture.request)
+            if picture.known
+            else "A picture without settings."
+        )

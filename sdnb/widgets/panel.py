@@ -24,9 +24,10 @@ from sdnb.request import Request
 from sdnb.widgets import style
 from sdnb.widgets.details import caption
 from sdnb.widgets.form import Form
-from sdnb.widgets.gallery import Gallery, Picture
+from sdnb.widgets.gallery import Gallery
 from sdnb.widgets.lifetime import tie_to_cell
 from sdnb.widgets.models import loaded, worker_of
+from sdnb.widgets.pictures import Picture
 from sdnb.widgets.progress import ProgressView
 
 if TYPE_CHECKING:

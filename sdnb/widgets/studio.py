@@ -11,10 +11,11 @@ from sdnb import images
 from sdnb.executor import Executor
 from sdnb.request import Request
 from sdnb.widgets import style
-from sdnb.widgets.gallery import Gallery, Picture
+from sdnb.widgets.gallery import Gallery
 from sdnb.widgets.models import loaded, worker_of
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.picker import ModelPicker
+from sdnb.widgets.pictures import Picture
 from sdnb.widgets.upscale import UpscalePanel
 
 if TYPE_CHECKING:
@@ -87,6 +88,9 @@ class Studio(widgets.VBox):
     def send(self, picture: Picture, name: str) -> None:
         """Carry a picture and its settings to a tab, and bring that to the front."""
         panel = self.show(name)
+        if not picture.known:  # a photograph: what the tab says stays
+            panel.form.change(image=images.picture(picture.image), mask=None)
+            return
         request = picture.request
         if name == "txt2img":  # the way it was made, whatever that was
             panel.request = request.but(image=None, mask=None)
