@@ -16,7 +16,8 @@ from sdnb.widgets.preview import veiled
 
 SILENT = 8.0  # seconds in which the browser's part of ipycanvas says that it is there
 MISSING = (
-    "<b>Drawing is not possible here.</b> The package ipycanvas, which one draws with, is not installed in this kernel: "
+    "<b>Drawing is not possible here.</b> The package ipycanvas, which one draws with, is not "
+    "installed in this kernel: "
     "pip install ipycanvas, then restart the kernel and reload the page."
 )
 _SILENCE = (
