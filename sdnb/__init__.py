@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sdnb.result import Result
     from sdnb.verbs import img2img, inpaint, txt2img, upscale
     from sdnb.widgets.gallery import Gallery
+    from sdnb.widgets.grid_view import GridView
     from sdnb.widgets.mask import MaskEditor
     from sdnb.widgets.panel import Panel
     from sdnb.widgets.studio import studio
@@ -33,6 +34,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Gallery": "sdnb.widgets.gallery",
     "Grid": "sdnb.grid",
+    "GridView": "sdnb.widgets.grid_view",
     "MaskEditor": "sdnb.widgets.mask",
     "Panel": "sdnb.widgets.panel",
     "Request": "sdnb.request",
@@ -54,6 +56,7 @@ _MODULES = ("diffusion", "images", "prompt", "request")
 __all__ = [
     "Gallery",
     "Grid",
+    "GridView",
     "MaskEditor",
     "Panel",
     "Request",

@@ -270,5 +270,5 @@ def test_a_curve_of_what_is_not_there_lists_what_is():
 def test_a_grid_says_what_it_is():
     grid = sdnb.sweep(grids.BASE, steps=[1, 2], weight=("fog", [1, 2, 3]))
     assert repr(grid).startswith(
-        "Grid(2 steps × 3 weight of fog, 0 of 6 cells made, Request(prompt="
+        "Grid(2 steps × 3 weight of “fog”, 0 of 6 cells made, Request(prompt="
     )

@@ -42,7 +42,7 @@ class Axis:
         """What the axis is called in pictures."""
         return {
             "prompt_sr": f"{self.of} →",
-            "weight": f"weight of {self.of}",
+            "weight": f"weight of “{self.of}”",
         }.get(self.name, self.name.replace("_", " "))
 
     def __len__(self) -> int:

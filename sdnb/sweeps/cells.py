@@ -68,6 +68,15 @@ class Made:
         """The picture, decoded anew each time: a grid of them would fill the memory."""
         return images.open(self.png)
 
+    def result(self) -> Result:
+        """As what `generate` gives: for a gallery, or to be saved elsewhere."""
+        from sdnb.result import Result
+
+        return Result(
+            (self.image,), self.request, self.model, self.fingerprint, self.seconds, self.peak,
+            self.notes,
+        )  # fmt: skip
+
     @classmethod
     def of(cls, result: Result, steps: int) -> Made:
         """Of a result with one picture."""

@@ -4,7 +4,6 @@ caller's `for` and `break`.
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import time
 from collections import deque
@@ -38,7 +37,8 @@ class Filling:
     done: int  # cells that have ended, those of earlier runs included
     total: int
     share: float  # 0..1 of the work, where a cell of more steps and pixels counts for more
-    seconds: float
+    seconds: float  # of this run
+    began: float = 0.0  # the share that was done before it
     cell: Cell | None = None
     progress: Progress | None = None  # of that cell
     made: Made | None = None  # its picture, when it is finished
@@ -53,23 +53,28 @@ class Book:
         self._work = {cell.key: work(cell) for cell in cells}
         self._began = time.perf_counter()
         self._ended = {key for key in self._work if key in pictures.made}
+        self._before = self._share()
 
     def at(self, cell: Cell | None = None, progress: Progress | None = None) -> Filling:
         """Where things stand; `progress` is of a cell in hand."""
-        ended = self._ended
-        share = sum(work for key, work in self._work.items() if key in ended)
-        if cell is not None and progress is not None and progress.total and cell.key not in ended:
-            share += self._work[cell.key] * progress.step / progress.total
         return Filling(
-            done=sum(each.key in ended for each in self._cells),
+            done=sum(each.key in self._ended for each in self._cells),
             total=len(self._cells),
-            share=share / (sum(self._work.values()) or 1),
+            share=self._share(cell, progress),
             seconds=time.perf_counter() - self._began,
+            began=self._before,
             cell=cell,
             progress=progress,
             made=None if cell is None else self._pictures.made.get(cell.key),
             error=None if cell is None else self._pictures.errors.get(cell.key),
         )
+
+    def _share(self, cell: Cell | None = None, progress: Progress | None = None) -> float:
+        """How much of the work is done, 0..1."""
+        done = sum(work for key, work in self._work.items() if key in self._ended)
+        if cell is not None and progress is not None and cell.key not in self._ended:
+            done += self._work[cell.key] * progress.step / (progress.total or 1)
+        return min(1.0, done / (sum(self._work.values()) or 1))
 
     def keep(self, cell: Cell, made: Made, store: Store | None) -> Filling:
         """A picture: into memory first, so that a full disk loses nothing."""
@@ -127,8 +132,13 @@ def through(
                     break
                 else:
                     under_way[runs_in.submit(cell.request, news.put)] = cell
-            job = _next(news) if under_way else None
-            if job is None or job not in under_way:
+            if not under_way:
+                continue
+            job = _next(news)
+            if job is None:
+                yield book.at()  # nothing new: whoever looks may break off now
+                continue
+            if job not in under_way:
                 continue
             cell = under_way[job]
             if not job.ended:
@@ -145,10 +155,14 @@ def through(
             job.stop()
 
 
-def _next(news: queue.SimpleQueue[Job]) -> Job:
-    while True:  # in pieces, because an interrupt does not end a wait on every system
-        with contextlib.suppress(queue.Empty):
-            return news.get(timeout=0.5)
+def _next(news: queue.SimpleQueue[Job]) -> Job | None:
+    """The next job that has something new; None after half a second, because an interrupt does not
+    end a wait on every system.
+    """
+    try:
+        return news.get(timeout=0.5)
+    except queue.Empty:
+        return None
 
 
 def _elsewhere(cells: Iterable[Cell], store: Store | None) -> dict[Cell, Made]:

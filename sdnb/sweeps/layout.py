@@ -61,9 +61,9 @@ def page(axes: Sequence[Axis], size: tuple[int, int], font: int) -> Page:
     gap = max(4, font // 2)
     labels: list[Label] = []
     cells: list[tuple[tuple[int, ...], Box]] = []
-    heads = [wrapped(text, width, font) for text in _texts(across)]
+    heads = [wrapped(text, width, font) for text in texts(across)]
     head = round(max(map(len, heads)) * font * LEADING) + gap
-    sides = [wrapped(text, max(width, 10 * font), font) for text in _texts(down)] if down else []
+    sides = [wrapped(text, max(width, 10 * font), font) for text in texts(down)] if down else []
     side = max((_extent(line, font) for lines in sides for line in lines), default=-gap) + 2 * gap
     rows = len(down) if down else 1
     high = height
@@ -71,7 +71,7 @@ def page(axes: Sequence[Axis], size: tuple[int, int], font: int) -> Page:
         high = max(height, *(round(len(lines) * font * LEADING) for lines in sides))
     whole = side + len(across) * (width + gap)
     y = gap
-    for block in _texts(more[1]) if len(more) > 1 else [""]:
+    for block in texts(more[1]) if len(more) > 1 else [""]:
         number = len(cells) // (len(across) * rows)
         if block:
             lines = wrapped(block, whole - 2 * gap, font)
@@ -91,8 +91,8 @@ def page(axes: Sequence[Axis], size: tuple[int, int], font: int) -> Page:
     return Page(whole, y, font, tuple(labels), tuple(cells))
 
 
-def _texts(axis: Axis) -> list[str]:
-    """What stands beside the cells: the value, with its axis where the value alone says little."""
+def texts(axis: Axis) -> list[str]:
+    """What stands beside an axis' cells: the value, with a name where the value says little."""
     if axis.name in _WORDY:
         return list(axis.labels)
     return [f"{axis.title} {label}" for label in axis.labels]

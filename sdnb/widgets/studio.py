@@ -12,6 +12,7 @@ from sdnb.executor import Executor
 from sdnb.request import Request
 from sdnb.widgets import style
 from sdnb.widgets.gallery import Gallery
+from sdnb.widgets.grid_tab import GridTab
 from sdnb.widgets.models import loaded, worker_of
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.picker import ModelPicker
@@ -25,10 +26,12 @@ if TYPE_CHECKING:
     from sdnb.result import Result
 
 TABS = ("txt2img", "img2img", "inpaint", "upscale")
+_SWEPT = TABS[:3]  # upscaling is two requests, a grid's cell is one
 
 
 class Studio(widgets.VBox):
-    """Tabs for txt2img, img2img, inpaint and upscale, which share a model and a gallery.
+    """Tabs for txt2img, img2img, inpaint and upscale, which share a model and a gallery, and a tab
+    for grids of what they ask for.
 
     `panels` are the tabs' panels by name, `panel` is the one in sight; `request` and `result` are
     that one's and the last made in any of them. `models` is a folder of checkpoints to pick from.
@@ -56,14 +59,18 @@ class Studio(widgets.VBox):
         self.picker = ModelPicker(self.model, models, self._free, self._serve)
         for name in TABS:
             self.gallery.send(name, self._sender(name), f"Carry it and its settings to {name}")
-        self._tabs = widgets.Tab(list(self.panels.values()), titles=TABS)
+        self.grid = GridTab(
+            self.model, {name: self._asker(name) for name in _SWEPT}, self._use, executor
+        )
+        self._tabs = widgets.Tab([*self.panels.values(), self.grid], titles=(*TABS, "grid"))
         super().__init__([style.sheet(), self.picker, self._tabs, self.gallery])
         self.add_class("sdnb")
 
     @property
     def panel(self) -> Panel:
-        """The panel in sight."""
-        return self.panels[TABS[self._tabs.selected_index or 0]]
+        """The panel in sight; of the grid's tab, the one whose settings it varies."""
+        names = (*TABS, self.grid.source)
+        return self.panels[names[self._tabs.selected_index or 0]]
 
     @property
     def request(self) -> Request:
@@ -113,6 +120,7 @@ class Studio(widgets.VBox):
         """Stop what runs and drop what waits, in every tab."""
         for panel in self.panels.values():
             panel.stop()
+        self.grid.stop()
 
     def close(self) -> None:
         """Stop, and take everything away."""
@@ -126,6 +134,13 @@ class Studio(widgets.VBox):
     def _sender(self, name: str) -> Callable[[Picture], None]:
         return lambda picture: self.send(picture, name)
 
+    def _asker(self, name: str) -> Callable[[], Request]:
+        return lambda: self.panels[name].request
+
+    def _use(self, request: Request, name: str) -> None:
+        """A cell's settings, from the grid back to the tab they came from."""
+        self.show(name).request = request
+
     def _free(self) -> None:
         """Before another model is loaded: this one ends its work and gives its memory back."""
         self.stop()
@@ -137,6 +152,7 @@ class Studio(widgets.VBox):
         self.model = model
         for panel in self.panels.values():
             panel.serve(model)
+        self.grid.serve(model)
 
 
 def studio(model: Model | None = None, **more: Any) -> Studio:

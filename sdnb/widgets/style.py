@@ -40,6 +40,14 @@ _CSS = """
 .sdnb button.sdnb-thumb.sdnb-chosen { outline: 3px solid var(--jp-brand-color1, #1976d2); }
 .sdnb button.sdnb-thumb.sdnb-kept::after { content: "\\2605"; position: absolute; right: 4px;
   top: 0; color: #ffc107; text-shadow: 0 0 3px #000; font-size: 16px; }
+.sdnb-table { overflow: auto; max-height: 760px; margin: 6px 0; }
+.sdnb-table table { border-spacing: 4px; }
+.sdnb-table th { font-size: 12px; font-weight: 400; max-width: 160px; overflow-wrap: anywhere;
+  text-align: center; vertical-align: middle; padding: 0 4px; line-height: 1.3; }
+.sdnb-table td { padding: 0; }
+.sdnb-table button { display: block; border: 0; padding: 0; cursor: pointer; font-size: 11px;
+  color: var(--jp-ui-font-color2, #616161); background: var(--jp-layout-color2, #eee) center /
+  contain no-repeat; }
 .sdnb-compare { position: relative; display: inline-block; max-width: 100%; --at: 50%; }
 .sdnb-compare img { display: block; max-width: 100%; }
 .sdnb-compare img + img { position: absolute; inset: 0; width: 100%; height: 100%;

@@ -1,0 +1,141 @@
+"""One cell of a grid, large, with its settings; and two of them compared."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import ipywidgets as widgets
+import numpy as np
+from PIL import Image, ImageChops
+
+from sdnb.widgets.compare import compared, data_uri
+from sdnb.widgets.details import code, settings
+
+if TYPE_CHECKING:
+    from sdnb.request import Request
+    from sdnb.sweeps.cells import Cell
+    from sdnb.sweeps.pictures import Pictures
+
+_LOUD = 4  # times a difference is shown
+_LOOKS = ("slider", "difference", "picture")
+_SIDE = 768  # pixels, at most
+
+
+class GridDetail(widgets.VBox):
+    """The cell that is looked at: `cell`, or None. `other` is the left one of a comparison.
+
+    `changed` is called when someone closes it, or begins or ends a comparison; `use`, if there is
+    one, with the request of the cell when someone presses "Use these settings".
+    """
+
+    def __init__(
+        self,
+        pictures: Pictures,
+        changed: Callable[[], None],
+        use: Callable[[Request], None] | None = None,
+    ) -> None:
+        self.cell: Cell | None = None
+        self.other: Cell | None = None
+        self._pictures, self._told, self._use = pictures, changed, use
+        self._picture, self._about = widgets.HTML(), widgets.HTML()
+        self._picture.add_class("sdnb-picture")
+        self._about.layout = widgets.Layout(max_width="420px", margin="0 0 0 12px")
+        give = button("Use these settings", "share", "Put them into the panel", self._give)
+        give.layout.display = "" if use else "none"
+        self._compare = button(
+            "Compare", "columns", "Remember this one as the left side; then choose another",
+            self._remember,
+        )  # fmt: skip
+        self._look = widgets.ToggleButtons(
+            options=_LOOKS,
+            tooltips=("left and right of a line", f"{_LOUD} times as strong", "this cell alone"),
+            style={"button_width": "90px"},
+        )
+        self._look.observe(lambda _: self.refresh(), "value")
+        close = button("Close", "times", "Back to the grid", lambda: self.look_at(None))
+        wrap = widgets.Layout(flex_flow="row wrap", align_items="flex-start")
+        super().__init__([
+            widgets.HBox([give, self._compare, self._look, close], layout=wrap),
+            widgets.HBox([self._picture, self._about], layout=wrap),
+        ])  # fmt: skip
+        self.refresh()
+
+    def look_at(self, cell: Cell | None) -> None:
+        """Show this cell; None closes it, and ends a comparison."""
+        self.cell = cell
+        if cell is None:
+            self.other = None
+        self.refresh()
+        self._told()
+
+    def refresh(self) -> None:
+        """Show what there is of the cell now."""
+        cell = self.cell
+        self.layout.display = "none" if cell is None else ""
+        if cell is None:
+            self._picture.value = self._about.value = ""
+            return
+        both = self.other is not None and self.other != cell
+        self._look.layout.display = "" if both else "none"
+        self._compare.description = "Compare" if self.other is None else "Stop comparing"
+        made = self._pictures.made.get(cell.key)
+        if made is None:
+            why = html.escape(self._pictures.why_empty(cell))
+            self._picture.value = f'<div class="sdnb-warn">This cell {why}.</div>'
+            self._about.value = settings(cell.request) + code(cell.request)
+            return
+        self._picture.value = self._seen(cell, made.image)
+        self._about.value = settings(made.request, made.result()) + code(made.request)
+
+    def _seen(self, cell: Cell, image: Image.Image) -> str:
+        if self.other is None:
+            return alone(image, cell.label)
+        if self.other == cell:
+            words = "Now choose the cell to compare this one with."
+            return alone(image, cell.label) + f'<div class="sdnb-quiet" role="status">{words}</div>'
+        left = self._pictures.made.get(self.other.key)
+        if left is None or self._look.value == "picture":
+            return alone(image, cell.label)
+        if self._look.value == "difference":
+            return difference(left.image, image, f"{self.other.label} and {cell.label}")
+        words = (
+            f'<div class="sdnb-quiet">{html.escape(self.other.label)} | {html.escape(cell.label)}'
+        )
+        return compared(left.image, image, (self.other.label, cell.label)) + words + "</div>"
+
+    def _give(self) -> None:
+        if self.cell is not None and self._use is not None:
+            self._use(self.cell.request)
+
+    def _remember(self) -> None:
+        self.other = self.cell if self.other is None else None
+        self.refresh()
+        self._told()
+
+
+def difference(one: Image.Image, other: Image.Image, words: str) -> str:
+    """HTML of how far two pictures are apart: black where they are equal."""
+    if one.size != other.size:
+        other = other.resize(one.size)
+    apart = np.asarray(ImageChops.difference(one.convert("RGB"), other.convert("RGB")))
+    loud = Image.fromarray(np.minimum(apart.astype(np.uint16) * _LOUD, 255).astype(np.uint8))
+    return alone(loud, f"the difference of {words}") + (
+        f'<div class="sdnb-quiet">{html.escape(words)}. Black is equal; shown {_LOUD} times as '
+        f"strong. The largest difference is {int(apart.max())} of 255.</div>"
+    )
+
+
+def alone(image: Image.Image, words: str) -> str:
+    """HTML of one picture."""
+    alt = html.escape(words, quote=True)
+    return f'<img src="{data_uri(image, _SIDE, 92)}" width="{min(image.width, _SIDE)}" alt="{alt}">'
+
+
+def button(words: str, icon: str, tooltip: str, act: Callable[[], object]) -> widgets.Button:
+    """A button as wide as its words."""
+    layout = widgets.Layout(width="auto")
+    result = widgets.Button(description=words, icon=icon, tooltip=tooltip, layout=layout)
+    result.on_click(lambda _: act())
+    return result

@@ -1,0 +1,185 @@
+"""The studio's Grid tab: up to three things to vary, typed as lists, and the grid below."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as widgets
+
+from sdnb import checks
+from sdnb.grid import sweep
+from sdnb.request import RANGES, SAMPLERS, SCHEDULES
+from sdnb.widgets import style
+from sdnb.widgets.grid_detail import button
+from sdnb.widgets.grid_view import GridView, Use
+
+if TYPE_CHECKING:
+    from sdnb.executor import Executor
+    from sdnb.loading import Model
+    from sdnb.request import Request
+
+_NUMBERS = "numbers with commas: "
+_AXES = {  # what can be typed, and how
+    "steps": _NUMBERS + "5, 10, 20",
+    "cfg": _NUMBERS + "2, 4, 8",
+    "sampler": "names with commas: " + ", ".join(SAMPLERS[:3]),
+    "schedule": "names with commas: " + ", ".join(SCHEDULES[:2]),
+    "seed": _NUMBERS + "1, 2, 3",
+    "eta": _NUMBERS + "0, 0.5, 1",
+    "strength": _NUMBERS + "0.4, 0.6, 0.8",
+    "width": _NUMBERS + "256, 320",
+    "height": _NUMBERS + "256, 320",
+    "feather": _NUMBERS + "0, 8, 16",
+    "prompt": "prompts with | between: a cat | a dog",
+    "negative": "prompts with | between: blurred | dark",
+    "prompt_sr": "the words to replace, then others, with | between: cat | dog | fox",
+    "weight": "a block of the prompt, a colon, weights: fog: 0, 0.5, 1",
+}
+_NAMES = {"prompt_sr": "words replaced", "weight": "weight of a block", "cfg": "CFG"}
+_ROWS = ("Across", "Down", "Third")
+
+
+class GridTab(widgets.VBox):
+    """Makes grids of the request that another tab asks for.
+
+    `requests` gives the request of each tab by its name; `use` takes a cell's request back into
+    the tab of that name. `grid` and `view` are the last ones made.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        requests: Mapping[str, Callable[[], Request]],
+        use: Callable[[Request, str], None],
+        executor: Executor | None = None,
+    ) -> None:
+        self.model, self._requests, self._use, self._executor = model, requests, use, executor
+        self.view: GridView | None = None
+        self._from = widgets.Dropdown(
+            options=tuple(requests), description="Settings of",
+            style={"description_width": "90px"}, layout=widgets.Layout(width="240px"),
+        )  # fmt: skip
+        self._axes = [self._row(words) for words in _ROWS]
+        self._show(0, "steps", "4, 8, 16")
+        self._show(1, "cfg", "2, 4, 8")
+        self._store = widgets.Text(
+            description="Keep in", placeholder="a folder; empty: only in memory",
+            style={"description_width": "90px"}, layout=widgets.Layout(width="420px"),
+        )  # fmt: skip
+        self._go = button("Run grid", "th", "Make a picture of each combination", self.run)
+        self._go.button_style = "primary"
+        self._problem = widgets.HTML(layout=widgets.Layout(display="none"))
+        self._place = widgets.VBox()
+        rows = [widgets.HBox([kind, values]) for kind, values in self._axes]
+        super().__init__(
+            [style.sheet(), self._from, *rows, self._store, self._go, self._problem, self._place]
+        )
+        self.add_class("sdnb")
+
+    @property
+    def source(self) -> str:
+        """The tab whose settings the grid varies."""
+        return str(self._from.value)
+
+    @property
+    def axes(self) -> dict[str, Any]:
+        """What is typed, as `sweep` takes it. Raises ValueError for what is no list of values."""
+        found: dict[str, Any] = {}
+        for kind, values in self._axes:
+            name = kind.value
+            if name is None:
+                continue
+            if name in found:
+                raise ValueError(f"{_NAMES.get(name, name)} is chosen twice; choose another axis")
+            found[name] = parsed(name, values.value)
+        return found
+
+    def run(self) -> GridView | None:
+        """What the button does: plan the grid, show it, and fill it. None where it cannot be."""
+        self._problem.layout.display = "none"
+        try:
+            base = self._requests[self.source]().but(count=1)
+            grid = sweep(base, **self.axes)
+        except (ValueError, TypeError) as error:
+            said = html.escape(str(error)).replace("\n", "<br>")
+            self._problem.value = f'<div class="sdnb-error" role="alert">{said}</div>'
+            self._problem.layout.display = ""
+            return None
+        self.stop()
+        source = self.source
+        give: Use = lambda request: self._use(request, source)  # noqa: E731 - with its tab
+        self.view = GridView(
+            grid, self.model, store=self._store.value.strip() or None, executor=self._executor,
+            use=give,
+        )  # fmt: skip
+        self._place.children = [self.view]
+        self.view.run()
+        return self.view
+
+    def stop(self) -> None:
+        """Stop what runs; what is made is kept."""
+        if self.view is not None:
+            self.view.stop()
+
+    def serve(self, model: Model, executor: Executor | None = None) -> None:
+        """Make grids with another model from now on."""
+        self.stop()
+        self.model, self._executor = model, executor
+
+    def close(self) -> None:
+        self.stop()
+        super().close()
+
+    def __repr__(self) -> str:
+        return f"GridTab({self.view!r})"
+
+    def _row(self, words: str) -> tuple[widgets.Dropdown, widgets.Text]:
+        names = [("nothing", None), *((_NAMES.get(name, name), name) for name in _AXES)]
+        kind = widgets.Dropdown(
+            options=names, description=words, style={"description_width": "90px"},
+            layout=widgets.Layout(width="240px"),
+        )  # fmt: skip
+        values = widgets.Text(layout=widgets.Layout(width="420px", display="none"))
+
+        def changed(change: dict[str, Any]) -> None:
+            values.value = ""
+            values.placeholder = values.tooltip = _AXES.get(change["new"], "")
+            values.layout.display = "" if change["new"] else "none"
+
+        kind.observe(changed, "value")
+        return kind, values
+
+    def _show(self, row: int, name: str, text: str) -> None:
+        kind, values = self._axes[row]
+        kind.value = name
+        values.value = text
+
+
+def parsed(name: str, text: str) -> Any:
+    """The values of an axis from what was typed. Raises ValueError that says how it is typed."""
+    if not text.strip():
+        raise ValueError(f"{_NAMES.get(name, name)} has no values; type {_AXES[name]}")
+    if name in ("prompt", "negative", "prompt_sr"):
+        return [part.strip() for part in text.split("|")]
+    if name == "weight":
+        block, colon, weights = text.rpartition(":")
+        if not colon:
+            raise ValueError(f"weight: type {_AXES[name]}")
+        return block.strip(), _numbers(name, weights, float)
+    if name in RANGES:
+        whole = name in ("steps", "seed", "width", "height")
+        return _numbers(name, text, int if whole else float)
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _numbers(name: str, text: str, kind: type[int | float]) -> list[float]:
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    try:
+        return [kind(part) for part in parts]
+    except ValueError:
+        raise ValueError(
+            f"{_NAMES.get(name, name)}: {checks.shown(text.strip())} holds what is no "
+            f"{'whole ' if kind is int else ''}number; type {_AXES[name]}"
+        ) from None

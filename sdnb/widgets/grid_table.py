@@ -1,0 +1,124 @@
+"""The table of a grid in the browser: a button a cell, whose picture comes by a style of its own.
+
+The table is written once, so that a cell keeps its focus while pictures come. Arrows move the
+focus in the browser alone; Enter, Space and a click tell Python which cell is meant.
+"""
+
+from __future__ import annotations
+
+import html
+import itertools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as widgets
+
+from sdnb.widgets.compare import data_uri
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_numbers = itertools.count()  # of tables in this kernel: their CSS classes differ
+
+# JupyterLab's own keys (arrows choose a notebook cell, Enter edits it) are kept off by the
+# attribute data-lm-suppress-shortcuts, which its key handler looks for.
+_KEYS = (
+    "const b = event.target.closest('button'); if (!b) return;"
+    "const [x, y] = b.dataset.at.split(',').map(Number);"
+    "const to = {ArrowLeft: [x-1, y], ArrowRight: [x+1, y], ArrowUp: [x, y-1],"
+    " ArrowDown: [x, y+1]}[event.key]; if (!to) return;"
+    "event.preventDefault(); event.stopPropagation();"
+    "const next = this.querySelector(`button[data-at='${to}']`); if (!next) return;"
+    "this.querySelectorAll('button').forEach(each => { each.tabIndex = each === next ? 0 : -1 });"
+    "next.focus();"
+)
+_CLICK = (
+    "const b = event.target.closest('button'); if (!b) return;"
+    "this.querySelectorAll('button').forEach(each => { each.tabIndex = each === b ? 0 : -1 });"
+    "const box = document.querySelector('.MARK-clicked input');"
+    "box.value = b.dataset.number + '.' + Date.now();"  # the same cell twice is two clicks
+    "box.dispatchEvent(new Event('change', {bubbles: true}));"
+)
+
+
+class GridTable(widgets.VBox):
+    """Rows and columns of thumbnails with labels; `clicked` is called with a cell's place, row
+    after row.
+    """
+
+    def __init__(
+        self, across: Sequence[str], down: Sequence[str], size: tuple[int, int],
+        clicked: Callable[[int], None],
+    ) -> None:  # fmt: skip
+        self.count = len(across) * len(down)
+        self._mark = f"sdnb-table-{next(_numbers)}"
+        self._size = size
+        self._told = clicked
+        self._looks = [widgets.HTML() for _ in range(self.count)]
+        self._keys = [""] * self.count  # what each cell shows, so that nothing is sent twice
+        self._chosen = widgets.HTML()
+        self._clicked = widgets.Text(continuous_update=False)
+        self._clicked.add_class(f"{self._mark}-clicked")
+        self._clicked.observe(self._came, "value")
+        hidden = widgets.Box(
+            [self._clicked, self._chosen, *self._looks], layout=widgets.Layout(display="none")
+        )
+        super().__init__([widgets.HTML(self._table(across, down)), hidden])
+
+    def show(self, place: int, image: Image.Image | None, words: str, key: str) -> None:
+        """The picture of a cell, or words where it has none; `key` says whether it is another."""
+        if self._keys[place] == key:
+            return
+        self._keys[place] = key
+        cell = f".{self._mark} button[data-number='{place}']"
+        if image is None:
+            said = words.replace("\\", "\\\\").replace('"', "'").replace("\n", " ")[:120]
+            said = said.replace("<", "‹")  # a style must not be able to end itself
+            rule = f'<style>{cell}::after {{ content: "{said}"; }}</style>'
+            self._looks[place].value = rule if said else ""
+            return
+        uri = data_uri(image, max(self._size))
+        self._looks[place].value = f"<style>{cell} {{ background-image: url({uri}); }}</style>"
+
+    def choose(self, *places: int) -> None:
+        """Outline these cells."""
+        cells = ", ".join(f".{self._mark} button[data-number='{place}']" for place in places)
+        outline = "outline: 3px solid var(--jp-brand-color1, #1976d2); outline-offset: 0;"
+        self._chosen.value = f"<style>{cells} {{ {outline} }}</style>" if places else ""
+
+    def click(self, place: int) -> None:
+        """As if a person had."""
+        self._told(place)
+
+    def _came(self, change: dict[str, Any]) -> None:
+        number = str(change["new"]).partition(".")[0]
+        if number.isdecimal() and int(number) < self.count:
+            self._told(int(number))
+
+    def _table(self, across: Sequence[str], down: Sequence[str]) -> str:
+        head = "".join(f'<th scope="col">{html.escape(words)}</th>' for words in across)
+        corner = "<td></td>" if any(down) else ""
+        rows = []
+        for y, words in enumerate(down):
+            side = f'<th scope="row">{html.escape(words)}</th>' if any(down) else ""
+            cells = "".join(
+                self._cell(x, y, y * len(across) + x, f"{each} {words}".strip())
+                for x, each in enumerate(across)
+            )
+            rows.append(f"<tr>{side}{cells}</tr>")
+        click = html.escape(_CLICK.replace("MARK", self._mark), quote=True)
+        return (
+            f'<div class="sdnb-table {self._mark}" data-lm-suppress-shortcuts="true" '
+            f'onkeydown="{html.escape(_KEYS, quote=True)}" onclick="{click}">'
+            f"<table><thead><tr>{corner}{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+            "</div>"
+        )
+
+    def _cell(self, x: int, y: int, number: int, words: str) -> str:
+        width, height = self._size
+        label = html.escape(words, quote=True)
+        return (
+            f'<td><button type="button" data-at="{x},{y}" data-number="{number}" '
+            f'tabindex="{0 if number == 0 else -1}" aria-label="{label}" title="{label}" '
+            f'style="width:{width}px;height:{height}px"></button></td>'
+        )

@@ -1,0 +1,292 @@
+"""`grid.view(model)`: a grid that fills before one's eyes, is stopped and resumed, and looked at.
+
+    view = grid.view(model); view          # in one cell
+    view.chosen, view.grid.frame           # in the next
+
+Pictures stay in the kernel; what travels are thumbnails, and the one that is looked at.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import html
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as widgets
+
+from sdnb.sweeps.layout import texts
+from sdnb.widgets import style
+from sdnb.widgets.grid_detail import GridDetail, button
+from sdnb.widgets.grid_table import GridTable
+from sdnb.widgets.lifetime import tie_to_cell
+from sdnb.widgets.models import loaded, worker_of
+from sdnb.widgets.progress import Throttle
+
+if TYPE_CHECKING:
+    from sdnb.executor import Executor
+    from sdnb.grid import Grid
+    from sdnb.loading import Model
+    from sdnb.request import Request
+    from sdnb.sweeps.cells import Cell
+    from sdnb.sweeps.filling import Filling
+
+_THUMB, _SMALLEST = 160, 64  # pixels of a thumbnail's longer side, by how many there are
+_WIDE = 980  # pixels of all columns
+_BAR_EVERY = 0.15  # seconds between two looks of the bar
+
+Use = Callable[["Request"], None]
+
+
+class GridView(widgets.VBox):
+    """A grid as thumbnails, with Run, Stop and Resume; a click opens a cell.
+
+    `model` and `store` are as in `grid.run`; `executor` is where cells run, by default the thread
+    beside the kernel that panels of this model share. `use` is called with the request of a cell
+    when someone presses "Use these settings".
+    """
+
+    def __init__(
+        self,
+        grid: Grid,
+        model: Model | None = None,
+        *,
+        store: str | None = None,
+        executor: Executor | None = None,
+        use: Use | None = None,
+    ) -> None:
+        self.grid, self.model, self._store, self._executor = grid, model, store, executor
+        self._use = use
+        self._lock = threading.RLock()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._page = 0
+        self._cells = {cell.index: cell for cell in grid.cells}
+        self._build()
+        super().__init__([style.sheet(), self._bar, *self._pages, self._table, self._detail])
+        self.add_class("sdnb")
+        self._refresh()
+        tie_to_cell(self)
+
+    # -- what Python sees --------------------------------------------------------------------
+
+    @property
+    def chosen(self) -> Request | None:
+        """The request of the cell that is looked at."""
+        return None if self._detail.cell is None else self._detail.cell.request
+
+    @property
+    def running(self) -> bool:
+        """Whether it is being filled."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def run(self) -> None:
+        """Make what is missing, in the background; what the button does."""
+        with self._lock:
+            if self.running:
+                return
+            self._stopping.clear()
+            self._buttons(running=True)
+            # The context is the caller's, so that a widget's value can be set from the thread.
+            context = contextvars.copy_context()
+            self._thread = threading.Thread(
+                target=context.run, args=(self._fill,), name="sdnb-grid", daemon=True
+            )
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End within a step; finished cells are kept, and `run` makes the rest."""
+        self._stopping.set()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until nothing is being filled; False if it still is after so many seconds."""
+        thread = self._thread
+        if thread is not None:
+            thread.join(seconds)
+        return not self.running
+
+    def choose(self, cell: Cell | None) -> None:
+        """Look at this cell; None closes it."""
+        with self._lock:
+            if cell is not None and len(cell.index) > 2:
+                self._slider.value = cell.index[2]  # which calls `_turned`
+            self._detail.look_at(cell)
+
+    def close(self) -> None:
+        """Stop, and take the view away."""
+        if hasattr(self, "_stopping"):  # it may be one whose arguments were refused
+            self.stop()
+        super().close()
+
+    def __repr__(self) -> str:
+        return f"GridView({self.grid!r})"
+
+    # -- building ----------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        across, *more = self.grid.axes
+        labels = [texts(axis) for axis in self.grid.axes]
+        down = labels[1] if more else [""]
+        self._table = GridTable(labels[0], down, self._thumbnail(len(across)), self._opened)
+        self._pages = [self._pager(labels[2])] if len(labels) > 2 else []
+        self._go = button("Run", "play", "Make the cells that are missing", self.run)
+        self._go.button_style = "primary"
+        self._halt = button("Stop", "stop", "End within a step; what is made is kept", self.stop)
+        self._meter = widgets.FloatProgress(
+            min=0, max=1, layout=widgets.Layout(width="160px", margin="0 8px")
+        )
+        self._line = widgets.HTML()
+        self._line.add_class("sdnb-quiet")
+        self._problem = widgets.HTML(layout=widgets.Layout(display="none"))
+        wrap = widgets.Layout(flex_flow="row wrap", align_items="center")
+        self._bar = widgets.VBox(
+            [widgets.HBox([self._go, self._halt, self._meter, self._line], layout=wrap),
+             self._problem]
+        )  # fmt: skip
+        self._detail = GridDetail(self.grid.pictures, self._looked, self._use)
+        self._buttons(running=False)
+
+    def _thumbnail(self, columns: int) -> tuple[int, int]:
+        width, height = self.grid.pictures.size(self.grid.cells)
+        longest = min(_THUMB, max(_SMALLEST, _WIDE // columns))
+        scale = longest / max(width, height)
+        return max(8, round(width * scale)), max(8, round(height * scale))
+
+    def _pager(self, labels: list[str]) -> widgets.Widget:
+        slider = widgets.SelectionSlider(
+            options=[(label, place) for place, label in enumerate(labels)],
+            description=self.grid.axes[2].title, continuous_update=False,
+            style={"description_width": "initial"}, layout=widgets.Layout(width="420px"),
+        )  # fmt: skip
+        slider.observe(lambda change: self._turned(change["new"]), "value")
+        self._slider = slider
+        return slider
+
+    # -- acting ------------------------------------------------------------------------------
+
+    def _turned(self, page: int) -> None:
+        with self._lock:
+            self._page = page
+            self._refresh()
+            self._looked()
+
+    def _opened(self, place: int) -> None:
+        with self._lock:
+            self.choose(self._at(place))
+
+    def _looked(self) -> None:
+        """Another cell is looked at, or compared with: its place is outlined."""
+        shown = {self._detail.cell, self._detail.other} - {None}
+        self._table.choose(*(self._place(c) for c in shown if c and self._in_sight(c)))
+
+    # -- filling, in its own thread -------------------------------------------------------------
+
+    def _fill(self) -> None:
+        try:
+            throttle = Throttle(_BAR_EVERY)
+            with closing(self._steps()) as steps:
+                for at in steps:
+                    if at.made is not None or at.error is not None:
+                        self._came(at)
+                    elif throttle.due():
+                        began = throttle.now()
+                        self._say(at)
+                        throttle.spent(began)
+                    if self._stopping.is_set():
+                        break
+            self._end()
+        except Exception as error:  # noqa: BLE001 - whatever it was: a thread's error is seen nowhere
+            self._complain(error)
+        finally:
+            self._buttons(running=False)
+
+    def _steps(self) -> Any:
+        own = {axis.name for axis in self.grid.axes} & {"model", "memory"}
+        if own:  # each is loaded when its turn comes
+            return self.grid.steps(self.model, store=self._store)
+        if self.model is None:
+            self.model = loaded()
+        executor = self._executor or worker_of(self.model)
+        return self.grid.steps(self.model, store=self._store, executor=executor)
+
+    def _came(self, at: Filling) -> None:
+        with self._lock:
+            if at.cell is not None:
+                self._show_cell(at.cell)
+                if at.cell in (self._detail.cell, self._detail.other):
+                    self._detail.refresh()
+            self._say(at)
+
+    def _say(self, at: Filling) -> None:
+        self._meter.value = at.share
+        words = [f"{at.done} of {at.total} cells"]
+        if at.cell is not None and at.progress is not None:
+            words += [at.cell.label, f"step {at.progress.step} of {at.progress.total}"]
+        done = at.share - at.began
+        if done > 0.02 and at.share < 1:
+            words.append(f"about {_time(at.seconds / done * (1 - at.share))} left")
+        self._line.value = html.escape(" · ".join(words))
+
+    def _end(self) -> None:
+        with self._lock:
+            self._refresh()
+            left = len(self.grid) - self.grid.done
+            failed = sum(cell.key in self.grid.pictures.errors for cell in self.grid.cells)
+            words = f"{self.grid.done} of {len(self.grid)} cells"
+            if failed:
+                words += f" · {failed} failed: open them to see why, or run again"
+            elif left:
+                words += " · stopped"
+            self._line.value = words
+            if not left:
+                self._meter.value = 1
+
+    def _complain(self, error: Exception) -> None:
+        said = html.escape(str(error)).replace("\n", "<br>")
+        self._problem.value = f'<div class="sdnb-error" role="alert">{said}</div>'
+        self._problem.layout.display = ""
+
+    # -- showing -----------------------------------------------------------------------------
+
+    def _buttons(self, running: bool) -> None:
+        if running:
+            self._problem.layout.display = "none"
+        done = self.grid.done
+        left = len(self.grid) - done
+        self._go.description = "Resume" if done and left else "Run"
+        self._go.disabled = running or not left
+        self._halt.disabled = not running
+
+    def _at(self, place: int) -> Cell:
+        row, column = divmod(place, len(self.grid.axes[0]))
+        return self._cells[(column, row, self._page)[: len(self.grid.axes)]]
+
+    def _refresh(self) -> None:
+        for place in range(self._table.count):
+            self._show_cell(self._at(place))
+        if not self._line.value:
+            self._line.value = f"{self.grid.done} of {len(self.grid)} cells"
+            self._meter.value = self.grid.done / len(self.grid)
+
+    def _show_cell(self, cell: Cell) -> None:
+        x, y, page = (*cell.index, 0, 0)[:3]
+        if page != self._page:
+            return
+        made = self.grid.pictures.made.get(cell.key)
+        words = "" if made or cell.key not in self.grid.pictures.errors else "failed"
+        image = None if made is None else made.image
+        place = y * len(self.grid.axes[0]) + x
+        self._table.show(place, image, words, f"{cell.key} {made is not None} {words}")
+
+    def _place(self, cell: Cell) -> int:
+        x, y = (*cell.index, 0)[:2]
+        return y * len(self.grid.axes[0]) + x
+
+    def _in_sight(self, cell: Cell) -> bool:
+        return len(cell.index) < 3 or cell.index[2] == self._page
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
