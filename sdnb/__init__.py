@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sdnb.verbs import img2img, inpaint, txt2img, upscale
     from sdnb.widgets.gallery import Gallery
     from sdnb.widgets.grid_view import GridView
-    from sdnb.widgets.mask import MaskEditor
+    from sdnb.widgets.masks.editor import MaskEditor
     from sdnb.widgets.panel import Panel
     from sdnb.widgets.studio import studio
     from sdnb.widgets.upscale import UpscalePanel
@@ -35,7 +35,7 @@ _HOMES = {
     "Gallery": "sdnb.widgets.gallery",
     "Grid": "sdnb.grid",
     "GridView": "sdnb.widgets.grid_view",
-    "MaskEditor": "sdnb.widgets.mask",
+    "MaskEditor": "sdnb.widgets.masks.editor",
     "Panel": "sdnb.widgets.panel",
     "Request": "sdnb.request",
     "Result": "sdnb.result",

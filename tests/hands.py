@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 import numpy as np
 from PIL import Image
 
-from sdnb.widgets.history import rasterise
+from sdnb.widgets.masks.history import rasterise
 
 
 def picture(size=(256, 256), seed=0):

@@ -12,9 +12,9 @@ from PIL import Image
 import sdnb
 from sdnb import canvas, images
 from sdnb.request import Request, Settings
-from sdnb.widgets import mask_notice
-from sdnb.widgets.mask import MaskEditor
-from sdnb.widgets.strokes import Brush, Rectangle
+from sdnb.widgets.masks import notice
+from sdnb.widgets.masks.editor import MaskEditor
+from sdnb.widgets.masks.strokes import Brush, Rectangle
 
 
 @pytest.fixture
@@ -256,7 +256,7 @@ def test_widget_state_is_small():
 
 def test_without_ipycanvas_it_says_so_and_takes_a_file(monkeypatch):
     monkeypatch.setitem(sys.modules, "ipycanvas", None)
-    monkeypatch.delitem(sys.modules, "sdnb.widgets.mask_surface", raising=False)
+    monkeypatch.delitem(sys.modules, "sdnb.widgets.masks.surface", raising=False)
     editor = MaskEditor(picture())
     assert "ipycanvas" in editor._fallback.children[0].value
     assert "pip install" in editor._fallback.children[0].value
@@ -274,7 +274,7 @@ def test_without_ipycanvas_it_says_so_and_takes_a_file(monkeypatch):
 
 
 def test_a_silent_browser_is_noticed_and_forgiven(monkeypatch):
-    monkeypatch.setattr(mask_notice, "SILENT", 0.02)
+    monkeypatch.setattr(notice, "SILENT", 0.02)
     editor = MaskEditor(picture())
     assert len(editor._fallback.children) == 1  # the picture alone, while one waits
     editor.set_trait("_view_count", 1)
@@ -289,7 +289,7 @@ def test_a_silent_browser_is_noticed_and_forgiven(monkeypatch):
 
 
 def test_a_browser_that_answers_is_not_complained_of(monkeypatch):
-    monkeypatch.setattr(mask_notice, "SILENT", 0.02)
+    monkeypatch.setattr(notice, "SILENT", 0.02)
     editor = MaskEditor(picture())
     Hand(editor).event("client_ready")
     editor.set_trait("_view_count", 1)

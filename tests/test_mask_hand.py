@@ -7,8 +7,8 @@ import pytest
 from hands import Hand, picture, same
 from PIL import Image
 
-from sdnb.widgets.mask import MaskEditor
-from sdnb.widgets.strokes import Brush, Invert, Polygon, Rectangle
+from sdnb.widgets.masks.editor import MaskEditor
+from sdnb.widgets.masks.strokes import Brush, Invert, Polygon, Rectangle
 
 
 @pytest.fixture

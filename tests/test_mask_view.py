@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from sdnb.widgets import veil
-from sdnb.widgets.preview import STRENGTH, VEIL, veiled
-from sdnb.widgets.view import View, fitted
+from sdnb.widgets.masks import veil
+from sdnb.widgets.masks.preview import STRENGTH, VEIL, veiled
+from sdnb.widgets.masks.view import View, fitted
 
 sides = st.integers(1, 3000)
 zooms = st.lists(st.tuples(st.floats(0.3, 3), st.floats(0, 1), st.floats(0, 1)), max_size=6)

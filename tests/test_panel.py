@@ -132,7 +132,7 @@ def test_a_seed_without_room_for_the_count_is_said():
 
 
 def test_inpainting_runs_with_what_is_painted():
-    from sdnb.widgets.strokes import Rectangle
+    from sdnb.widgets.masks.strokes import Rectangle
 
     one = panel(kind="inpaint")
     one.form.change(image=images.picture(colour(size=(64, 64))), prompt="a cat")

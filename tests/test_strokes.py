@@ -16,8 +16,8 @@ from matplotlib.path import Path
 from PIL import Image
 
 from sdnb import images
-from sdnb.widgets.history import History, rasterise
-from sdnb.widgets.strokes import (
+from sdnb.widgets.masks.history import History, rasterise
+from sdnb.widgets.masks.strokes import (
     NOWHERE,
     Brush,
     Clear,

@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from sdnb.widgets.mask import MaskEditor
+from sdnb.widgets.masks.editor import MaskEditor
 
 
 def move_to_ink(side: int = 512, moves: int = 300, busy: bool = False) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from sdnb import images
 from sdnb.request import Request
 from sdnb.widgets.controls import Changed, Control
 from sdnb.widgets.fields import Field
-from sdnb.widgets.mask import MaskEditor
+from sdnb.widgets.masks.editor import MaskEditor
 
 
 class MaskBox(Control):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from sdnb.widgets.strokes import Box, Point, Size, clipped
+from sdnb.widgets.masks.strokes import Box, Point, Size, clipped
 
 DENSITY = 2  # pixels of the canvas for one of the page: sharp where the screen has as many
 _SMALLEST = 512  # page pixels: small pictures are shown enlarged

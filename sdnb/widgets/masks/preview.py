@@ -6,7 +6,7 @@ from io import BytesIO
 
 from PIL import Image, ImageColor
 
-from sdnb.widgets.strokes import Size
+from sdnb.widgets.masks.strokes import Size
 
 VEIL = "#ff2d78"  # what is made anew
 STRENGTH = 0.55  # of the veil over the picture

@@ -24,13 +24,13 @@ from PIL import Image
 from sdnb import checks, images
 from sdnb.canvas import flat
 from sdnb.request import RANGES
-from sdnb.widgets import mask_style
-from sdnb.widgets.history import rasterise
-from sdnb.widgets.mask_gestures import TOOLS, Gestures
-from sdnb.widgets.mask_notice import MISSING, Fallback, Status
-from sdnb.widgets.mask_sheet import Sheet
-from sdnb.widgets.mask_toolbar import Toolbar
-from sdnb.widgets.strokes import Clear, Imported, Invert, Stroke, imported, transparent
+from sdnb.widgets.masks import look
+from sdnb.widgets.masks.gestures import TOOLS, Gestures
+from sdnb.widgets.masks.history import rasterise
+from sdnb.widgets.masks.notice import MISSING, Fallback, Status
+from sdnb.widgets.masks.sheet import Sheet
+from sdnb.widgets.masks.strokes import Clear, Imported, Invert, Stroke, imported, transparent
+from sdnb.widgets.masks.toolbar import Toolbar
 
 _STEP = 1.25  # by which [ and ] change the brush
 
@@ -65,7 +65,7 @@ class MaskEditor(ipywidgets.VBox):
         self._fallback = Fallback(self._sheet, self._guarded(self._uploaded))
         self._stage = ipywidgets.Box()
         self._stage.add_class("sdnb-stage")
-        style = ipywidgets.HTML(f"<style>{mask_style.CSS}</style>", layout={"display": "none"})
+        style = ipywidgets.HTML(f"<style>{look.CSS}</style>", layout={"display": "none"})
         self._below = ipywidgets.HBox([self._status, self._bar.files])
         self._below.add_class("sdnb-below")
         rows = [style, self._bar, self._stage, self._fallback, self._below]
@@ -119,7 +119,7 @@ class MaskEditor(ipywidgets.VBox):
 
     @property
     def strokes(self) -> tuple[Stroke, ...]:
-        """What the mask is made of, in order: `sdnb.widgets.strokes`."""
+        """What the mask is made of, in order: `sdnb.widgets.masks.strokes`."""
         return self._sheet.history.strokes
 
     @property
@@ -231,7 +231,7 @@ class MaskEditor(ipywidgets.VBox):
     def _equip(self) -> None:
         """The canvas, where ipycanvas is installed."""
         try:
-            from sdnb.widgets.mask_surface import Surface
+            from sdnb.widgets.masks.surface import Surface
         except ImportError:
             self._fallback.explain(MISSING)
             return

@@ -10,8 +10,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sdnb.widgets.mask_sheet import Sheet
-from sdnb.widgets.strokes import Point, Polygon, Rectangle
+from sdnb.widgets.masks.sheet import Sheet
+from sdnb.widgets.masks.strokes import Point, Polygon, Rectangle
 
 TOOLS = ("brush", "eraser", "rectangle", "lasso", "pan")
 TOOL_KEYS = {"b": "brush", "e": "eraser", "r": "rectangle", "l": "lasso", "h": "pan"}

@@ -17,10 +17,10 @@ import numpy as np
 from ipycanvas.canvas import _CANVAS_MANAGER
 from PIL import Image
 
-from sdnb.widgets import veil
-from sdnb.widgets.preview import STRENGTH, VEIL, jpeg
-from sdnb.widgets.strokes import Box, Point, Size, clipped, empty
-from sdnb.widgets.view import View
+from sdnb.widgets.masks import veil
+from sdnb.widgets.masks.preview import STRENGTH, VEIL, jpeg
+from sdnb.widgets.masks.strokes import Box, Point, Size, clipped, empty
+from sdnb.widgets.masks.view import View
 
 CELLS = "#0a84ff"  # of the latent mask: not to be mixed up with the veil
 _SHARPEST = 2048  # pixels of the picture's longer side that travel to the browser

@@ -13,12 +13,12 @@ from PIL import Image, ImageOps
 
 from sdnb import canvas, images
 from sdnb.request import Request, Settings
-from sdnb.widgets.history import History
-from sdnb.widgets.strokes import Box, Point, Size, Stroke, clipped, empty
-from sdnb.widgets.view import DENSITY, View, fitted
+from sdnb.widgets.masks.history import History
+from sdnb.widgets.masks.strokes import Box, Point, Size, Stroke, clipped, empty
+from sdnb.widgets.masks.view import DENSITY, View, fitted
 
 if TYPE_CHECKING:
-    from sdnb.widgets.mask_surface import Surface
+    from sdnb.widgets.masks.surface import Surface
 
 _LATENT_PAUSE = 0.08  # seconds between two latent masks while a brush is down
 

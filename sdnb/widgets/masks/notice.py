@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import ipywidgets
 
-from sdnb.widgets.mask_sheet import Sheet
-from sdnb.widgets.mask_toolbar import upload
-from sdnb.widgets.preview import veiled
+from sdnb.widgets.masks.preview import veiled
+from sdnb.widgets.masks.sheet import Sheet
+from sdnb.widgets.masks.toolbar import upload
 
 SILENT = 8.0  # seconds in which the browser's part of ipycanvas says that it is there
 MISSING = (

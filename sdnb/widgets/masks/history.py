@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sdnb import images
-from sdnb.widgets.strokes import (
+from sdnb.widgets.masks.strokes import (
     NOWHERE,
     Box,
     Brush,
