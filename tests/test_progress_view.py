@@ -10,7 +10,8 @@ from PIL import Image
 from sdnb.executor import Job
 from sdnb.progress import Progress
 from sdnb.request import Request
-from sdnb.widgets.progress import ProgressView, Throttle, jpeg, left
+from sdnb.widgets.jpegs import jpeg
+from sdnb.widgets.progress import ProgressView, Throttle, left
 
 
 class Clock:

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import html
-from base64 import b64encode
 from typing import TYPE_CHECKING
 
-from sdnb.widgets.progress import jpeg
+from sdnb.widgets.jpegs import data_uri
 
 if TYPE_CHECKING:
     from PIL import Image
 
 _MOVE = "this.parentNode.style.setProperty('--at', this.value + '%')"
-
-
-def data_uri(image: Image.Image, side: int | None = None, quality: int = 85) -> str:
-    """A JPEG of the picture, to stand in HTML."""
-    return f"data:image/jpeg;base64,{b64encode(jpeg(image, side, quality)).decode()}"
 
 
 def compared(before: Image.Image, after: Image.Image, words: tuple[str, str] = ("", "")) -> str:

@@ -15,8 +15,9 @@ import ipywidgets as widgets
 
 from sdnb.result import Result
 from sdnb.widgets import style
-from sdnb.widgets.compare import compared, data_uri
+from sdnb.widgets.compare import compared
 from sdnb.widgets.details import code, settings
+from sdnb.widgets.jpegs import data_uri
 from sdnb.widgets.picture_box import Upload
 from sdnb.widgets.pictures import Picture, from_file
 

@@ -10,8 +10,9 @@ import ipywidgets as widgets
 import numpy as np
 from PIL import Image, ImageChops
 
-from sdnb.widgets.compare import compared, data_uri
+from sdnb.widgets.compare import compared
 from sdnb.widgets.details import code, settings
+from sdnb.widgets.jpegs import data_uri
 
 if TYPE_CHECKING:
     from sdnb.request import Request

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from sdnb.widgets.compare import data_uri
+from sdnb.widgets.jpegs import data_uri
 
 if TYPE_CHECKING:
     from PIL import Image

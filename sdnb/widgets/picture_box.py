@@ -12,7 +12,7 @@ from sdnb import images
 from sdnb.images import Saved
 from sdnb.widgets.controls import Changed, Control
 from sdnb.widgets.fields import Field
-from sdnb.widgets.progress import jpeg
+from sdnb.widgets.jpegs import jpeg
 
 _SIDE = 192  # pixels of what is shown
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import html
 import time
 from collections.abc import Callable
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
 from sdnb.executor import FAILED, STOPPED, WAITING, Job
+from sdnb.widgets.jpegs import jpeg
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -28,17 +28,6 @@ _PREVIEW_EVERY = 0.25  # seconds between two previews, at least
 _PREVIEW_SHARE = 0.02  # of the time that a run may spend on previews
 _PREVIEW_SIDE = 256  # pixels of a preview's JPEG; it is shown as large as the picture will be
 _SHOWN_SIDE = 640  # pixels
-
-
-def jpeg(image: Image.Image, side: int | None = None, quality: int = 85) -> bytes:
-    """JPEG bytes, no side longer than `side`: what travels to a browser, never what is saved."""
-    if side is not None and max(image.size) > side:
-        scale = side / max(image.size)
-        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        image = image.resize(size)
-    buffer = BytesIO()
-    image.convert("RGB").save(buffer, "JPEG", quality=quality)
-    return buffer.getvalue()
 
 
 def left(progress: Progress) -> str:

@@ -17,8 +17,9 @@ import numpy as np
 from ipycanvas.canvas import _CANVAS_MANAGER
 from PIL import Image
 
+from sdnb.widgets.jpegs import jpeg
 from sdnb.widgets.masks import veil
-from sdnb.widgets.masks.preview import STRENGTH, VEIL, jpeg
+from sdnb.widgets.masks.preview import STRENGTH, VEIL
 from sdnb.widgets.masks.strokes import Box, Point, Size, clipped, empty
 from sdnb.widgets.masks.view import View
 

@@ -1,0 +1,25 @@
+"""Pictures as JPEG of the size at which they are shown: what travels to a browser, never what is
+saved.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from io import BytesIO
+
+from PIL import Image
+
+
+def jpeg(image: Image.Image, side: int | None = None, quality: int = 88) -> bytes:
+    """JPEG bytes; no side is longer than `side`."""
+    small = image.convert("RGB")
+    if side is not None and max(small.size) > side:
+        small.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    buffer = BytesIO()
+    small.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def data_uri(image: Image.Image, side: int | None = None, quality: int = 88) -> str:
+    """The same, to stand in HTML or in a style sheet."""
+    return f"data:image/jpeg;base64,{b64encode(jpeg(image, side, quality)).decode()}"
