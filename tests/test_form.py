@@ -86,6 +86,7 @@ def test_a_seed_that_is_none_is_said_and_the_last_kept(form, words):
     move(form, "seed", words)
     assert form.request.seed == 7
     assert control(form, "seed")._text.value == "7"
+    assert "still 7" in control(form, "seed")._said.value
     assert "whole number from 0 to" in control(form, "seed")._said.value
 
 
@@ -187,3 +188,28 @@ def test_the_mask_stays_while_another_picture_is_chosen(form):
 def test_any_words_can_be_typed(words):
     move(form_for_all, "prompt", words)
     assert form_for_all.request.prompt == words
+
+
+@pytest.mark.parametrize("kind", ["txt2img", "img2img", "upscale"])
+def test_what_a_panel_has_no_place_for_is_seen_when_a_request_brings_it(kind):
+    form = Form(MODEL, kind=kind)
+    assert form._guests.layout.display == "none"
+    png, mask = images.picture(colour(size=(64, 64))), colour(size=(64, 64)).convert("L")
+    form.request = Request(image=png, mask=images.mask(mask))
+    assert form._guests.layout.display == ""
+    form.request = Request()
+    assert form._guests.layout.display == "none"
+
+
+def test_a_rounded_size_is_said(form):
+    move(form, "width", 75)
+    assert "75 is no multiple of 8" in control(form, "width")._said.value
+    move(form, "width", 80)
+    assert control(form, "width")._said.value == ""
+
+
+def test_a_seeds_complaint_goes_with_the_next_seed(form):
+    move(form, "seed", "abc")
+    assert "The seed is still open" in control(form, "seed")._said.value
+    move(form, "seed", "7")
+    assert control(form, "seed")._said.layout.display == "none"

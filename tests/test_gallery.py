@@ -124,6 +124,10 @@ def test_two_are_compared_under_one_slider(gallery):
     gallery._slots[1].click()
     assert gallery._view.value.count("data:image/jpeg") == 2
     assert 'type="range"' in gallery._view.value
+    assert "Now choose" not in texts(gallery)
+    pair = re.search('<div class="sdnb-pair">(.*?)</div>', gallery._view.value)[1]
+    assert pair.count("<img") == 2  # the slider is not among them: they lie on each other exactly
+    assert "<input" not in pair
     gallery._compare.click()
     assert gallery._view.value.count("data:image/jpeg") == 1
 
@@ -149,7 +153,7 @@ def test_an_uploaded_picture_comes_with_what_it_carries(gallery, tmp_path):
     assert np.array_equal(picture.image, made(5, cfg=6.5).image)
     assert "6.5" in gallery._about.value
     gallery._save_all.click()
-    assert not gallery.folder.exists()  # it is a file already
+    assert [f.read_bytes() for f in gallery.folder.iterdir()] == [path.read_bytes()]  # as it came
 
 
 def test_settings_of_automatic1111_come_back(gallery, tmp_path):

@@ -67,6 +67,7 @@ def test_a_second_one_waits_visibly_and_stop_ends_all():
     assert not one._stop.disabled
     one._stop.click()
     assert one._stop.disabled
+    assert one.progress.line.startswith("stopping")
     gate.release()
     assert all(job.wait(10) for job in (first, second, third))
     assert [job.state for job in (first, second, third)] == ["stopped"] * 3
@@ -75,6 +76,7 @@ def test_a_second_one_waits_visibly_and_stop_ends_all():
     assert one.progress.picture.layout.display == ""  # the last preview stays
     until(lambda: not one.running)
     assert one._generate.description == "Generate"
+    assert one._queue.value == "2 waiting, dropped"
     for _ in range(5):
         gate.release()
     assert one.generate().wait(10)
@@ -257,3 +259,8 @@ def test_a_panel_can_go_over_to_another_model():
     )
     assert "other" in one._about.value
     assert one._example.layout.display == "none"
+
+
+def test_what_is_no_model_is_said():
+    with pytest.raises(TypeError, match=r"'nonsense' is no model.*sdnb\.load"):
+        Panel("nonsense")

@@ -62,6 +62,33 @@ def test_a_photograph_is_sent_and_the_tab_keeps_its_words(studio):
     assert studio.request == Request("a cat", seed=3, image=images.picture(photo))
 
 
+def test_a_photograph_is_upscaled_from_its_own_size(studio):
+    studio.gallery.take(encoded(colour(size=(48, 80)), "PNG"), "photo.png")
+    studio.gallery._sends.children[1 + TABS.index("upscale")].click()
+    assert (studio.request.width, studio.request.height) == (160, 96)
+    assert "the picture, 80 × 48" in studio.panel._two.value
+    assert "in the tab upscale now" in studio.gallery._said.value
+
+
+def test_what_brings_no_settings_is_not_sent_where_they_are_all_that_counts(studio):
+    studio.gallery.take(encoded(colour(size=(48, 80)), "PNG"), "photo.png")
+    studio.gallery._sends.children[1 + TABS.index("txt2img")].click()
+    assert studio.request == Request()
+    assert "brings no settings" in studio.gallery._said.value
+
+
+def test_nothing_of_pictures_is_sent_to_where_none_is_seen(studio):
+    panel = studio.show("inpaint")
+    png = images.picture(colour(size=(64, 64)))
+    panel.request = Request(image=png, mask=images.mask(colour(size=(64, 64)).convert("L")),
+                            strength=1, feather=3, content="fill", padding=9)  # fmt: skip
+    panel.generate()
+    studio.send(studio.gallery.pictures[0], "txt2img")
+    got = studio.request
+    plain = Request().resolved(studio.model.settings).but(seed=got.seed)
+    assert got == plain.but(width=got.width, height=got.height)
+
+
 def test_stop_reaches_every_tab():
     worker = Worker(make)
     studio = Studio(Model(), executor=worker)
@@ -108,20 +135,28 @@ def test_another_model_is_loaded_when_the_last_one_is_free(monkeypatch, folder):
 
 def test_where_loading_fails_the_last_model_comes_back_and_it_is_said(monkeypatch):
     def loaded(path):
-        if path == "no <such>.ckpt":
-            raise FileNotFoundError("no <such>.ckpt: there is no such file")
+        if path == "no <such>":
+            raise FileNotFoundError("no <such>: there is no such file")
         return Model(path or "embedded")
 
     served = []
     monkeypatch.setattr(picker, "loaded", loaded)
     one = ModelPicker(Model("first"), None, lambda: None, served.append)
-    one._box.value = "no <such>.ckpt"
+    one._box.value = "no <such>"
     one._button.click()
     one._thread.join(10)
     assert [model.name for model in served] == ["embedded"]
     assert "there is no such file" in one._said.value
-    assert "no &lt;such&gt;.ckpt" in one._said.value
+    assert "no &lt;such&gt;" in one._said.value
     assert "was loaded again" in one._said.value
+
+
+def test_a_file_that_is_not_there_costs_nothing():
+    one = ModelPicker(Model(), None, pytest.fail, pytest.fail)
+    one._box.value = "nowhere/model.safetensors"
+    one._button.click()
+    assert "nowhere/model.safetensors: there is no such file" in one._said.value
+    assert not one._button.disabled
 
 
 def test_a_folder_in_the_box_joins_the_list(folder):

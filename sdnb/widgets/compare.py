@@ -25,9 +25,9 @@ def compared(before: Image.Image, after: Image.Image, words: tuple[str, str] = (
     scale = min(1, side / max(before.size))
     width = round(before.width * scale)
     return (
-        f'<div class="sdnb-compare" style="width:{width}px">'
+        f'<div class="sdnb-compare" style="width:{width}px"><div class="sdnb-pair">'
         f'<img src="{data_uri(before, side, 92)}" alt="left: {alts[0]}">'
-        f'<img src="{data_uri(after, side, 92)}" alt="right: {alts[1]}">'
+        f'<img src="{data_uri(after, side, 92)}" alt="right: {alts[1]}"></div>'
         f'<input type="range" min="0" max="100" value="50" step="1" oninput="{_MOVE}" '
         'aria-label="how much of the left picture is seen, in percent"></div>'
     )

@@ -6,6 +6,7 @@ own: the control shows what the model would take, in italics, until someone move
 
 from __future__ import annotations
 
+import html
 import secrets
 from collections.abc import Callable
 from typing import Any
@@ -205,11 +206,25 @@ def _digits(value: float, step: float) -> int:
 class Size(Number):
     """A side in pixels: what is typed is rounded to a multiple of 8 when it is left."""
 
+    def __init__(self, field: Field, changed: Changed) -> None:
+        super().__init__(field, changed)
+        self._said = widgets.HTML()
+        self._said.add_class("sdnb-quiet")
+        self.widget = widgets.HBox([*self.widget.children, self._said])
+
     def _moved(self, value: Any) -> None:
+        if self._setting:
+            return
         rounded = min(max(round(value / 8) * 8, self._number.min), self._number.max)
-        if rounded != value and not self._setting:
+        if rounded != value:
             self._quietly(lambda: setattr(self._number, "value", rounded))
         super()._moved(rounded)
+        self._said.value = "" if rounded == value else f"{value} is no multiple of 8"
+
+    def _mark(self) -> None:
+        super()._mark()
+        if hasattr(self, "_said"):
+            self._said.value = ""
 
 
 class Seed(Control):
@@ -256,25 +271,27 @@ class Seed(Control):
     def _typed(self, text: str) -> None:
         if self._setting:
             return
-        text = text.strip()
         low, high = (int(bound) for bound in self.field.limits)
+        words = text.strip()
         try:
-            value = int(text) if text else None
+            value = int(words) if words else None
             right = value is None or low <= value <= high
         except ValueError:
             value, right = None, False
         if right:
-            self._say("")
-            self._take(value)
-        else:
-            self._say(f"A seed is a whole number from {low} to {high}, or empty; the last is kept.")
-            self._show()
+            self.value = value
+            self._changed()
+            return
+        self._show()
+        still = "open" if self._value is None else self._value
+        self._say(f"{words!r} is no whole number from {low} to {high}. The seed is still {still}.")
 
     def _say(self, words: str) -> None:
-        self._said.value = words
+        self._said.value = html.escape(words)
         self._said.layout.display = "" if words else "none"
 
     def _show(self) -> None:
+        self._say("")
         text = "" if self._value is None else str(self._value)
         self._quietly(lambda: setattr(self._text, "value", text))
         self._free.disabled = self._value is None

@@ -82,5 +82,6 @@ def code(request: Request) -> str:
     return (
         f'<details><summary>as Python</summary><div><textarea class="sdnb-code" readonly '
         f'aria-label="the request as Python" rows="8">{text}</textarea>'
-        f'<button type="button" onclick="{_COPY}">copy</button></div></details>'
+        f'<button type="button" class="jupyter-button" onclick="{_COPY}">copy</button>'
+        "</div></details>"
     )

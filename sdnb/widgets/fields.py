@@ -132,8 +132,8 @@ FIELDS: tuple[Field, ...] = (
         "mask", shown=_has_picture,
     ),
     Field(
-        "invert", "Exchange black and white", "flag",
-        "What is painted is kept, and all else made anew.",
+        "invert", "Keep what is painted, and make the rest anew", "flag",
+        "Exchanges what is made anew and what is kept.",
         "mask", shown=_has_mask,
     ),
     Field(

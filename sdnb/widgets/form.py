@@ -67,7 +67,7 @@ class Form(widgets.VBox):
     @request.setter
     def request(self, request: Request) -> None:
         if not isinstance(request, Request):
-            raise TypeError(f"request={request!r} is no sdnb.Request")
+            raise TypeError(f"request={request!r} is no sdnb.Request; write sdnb.Request(...)")
         for name in _NAMES:  # the image before the mask, which is drawn on it
             self.controls[name].value = getattr(request, name)
             if name == "image":
@@ -121,14 +121,18 @@ class Form(widgets.VBox):
         picture = [w["image"], w["strength"]]
         mask = [w["mask"], w["invert"], w["content"], w["padding"]]  # the editor has the feather
         shown = PICTURES[self.kind]
-        parts = [part for name, part in (("picture", picture), ("mask", mask)) if name in shown]
-        children = [item for part in parts for item in part]
+        parts = {"picture": picture, "mask": mask}
+        children = [item for name, part in parts.items() if name in shown for item in part]
+        # What this kind of panel has no place for is out of sight, until a request brings it.
+        self._guests = widgets.VBox(
+            [item for name, part in parts.items() if name not in shown for item in part]
+        )
         if self.kind == "all":  # a first look is calm: the picture's settings are folded
             children = [_folded("Start from a picture", children)]
         above = children if self.kind not in ("all", "txt2img") else []
         below = [] if above else children
         return [
-            *above,
+            *above, self._guests,
             w["prompt"], self._inspectors["prompt"], w["negative"], self._inspectors["negative"],
             size, self._about_size, w["steps"], w["cfg"], w["sampler"], w["seed"],
             *([w["count"]] if self.kind != "upscale" else []),  # one picture is polished at a time
@@ -170,6 +174,8 @@ class Form(widgets.VBox):
                 if control.field.open and name not in ("seed", "image", "mask", "padding"):
                     control.follow(getattr(resolved, name))
         asked = self.request if resolved is not None else Request()
+        guests = {"txt2img": asked.image, "img2img": asked.mask, "upscale": asked.mask}
+        self._guests.layout.display = "none" if guests.get(self.kind) is None else ""
         for name, control in self.controls.items():
             control.show(BY_NAME[name].shown(asked, self.settings))
         self._mask.adjust(asked)
@@ -188,11 +194,24 @@ class Form(widgets.VBox):
         words = f"{size}; the model's own is {s.width} × {s.height}"
         if times > _LARGE and resolved.image is None:
             words += (
-                f". {times:.0f} times its pixels: things may stand there twice. Make it at the "
-                "model's own size, then upscale it."
+                f". {times:.0f} times its pixels: it takes that much longer or more, and things "
+                "may stand there twice. Make it at the model's own size, then upscale it."
             )
         return words
 
 
-def _folded(title: str, children: list[widgets.Widget]) -> widgets.Accordion:
-    return widgets.Accordion([widgets.VBox(children)], titles=(title,), selected_index=None)
+def _folded(title: str, children: list[widgets.Widget]) -> widgets.VBox:
+    """Children behind a button that shows and hides them; an Accordion takes no keys."""
+    inside = widgets.VBox(children, layout=widgets.Layout(display="none"))
+    button = widgets.ToggleButton(
+        description=title, icon="caret-right", tooltip=f"{title}: show or hide",
+        layout=widgets.Layout(width="auto"),
+    )  # fmt: skip
+    button.add_class("sdnb-fold")
+
+    def turn(change: dict[str, Any]) -> None:
+        inside.layout.display = "" if change["new"] else "none"
+        button.icon = "caret-down" if change["new"] else "caret-right"
+
+    button.observe(turn, "value")
+    return widgets.VBox([button, inside])

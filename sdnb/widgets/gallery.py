@@ -79,7 +79,7 @@ class Gallery(widgets.VBox):
             try:
                 picture = from_file(data, name)
             except (ValueError, TypeError, OSError) as error:
-                self._say(f"{name}: {error}")
+                self.say(f"{name}: {error}")
                 return
             self.pictures = [picture, *self.pictures]
             self._page = 0
@@ -89,6 +89,7 @@ class Gallery(widgets.VBox):
         """Look at this one; None closes it."""
         with self._lock:
             self._chosen, self._other = picture, self._other if picture else None
+            self._said.value = ""
             self._show_detail()
             self._refresh()
 
@@ -120,7 +121,7 @@ class Gallery(widgets.VBox):
         paths = []
         for picture in pictures:
             if picture.saved is None:
-                picture.saved = picture.alone().save(self.folder)[0]
+                picture.saved = picture.save(self.folder)
             paths.append(picture.saved)
         return paths
 
@@ -151,7 +152,7 @@ class Gallery(widgets.VBox):
             "Save all", "Write all pictures, with their settings inside", self._all_saved
         )
         self._clear = self._button(
-            "Delete the rest", "Forget all pictures that are not kept",
+            "Delete all but kept", "Forget all pictures that are not kept",
             lambda: self._ask(
                 [p for p in self.pictures if not p.kept], "all pictures that are not kept"
             ),
@@ -200,7 +201,7 @@ class Gallery(widgets.VBox):
             try:
                 act()
             except (OSError, ValueError) as error:
-                self._say(str(error))
+                self.say(str(error))
 
     def _clicked(self, i: int) -> None:
         place = self._page * _PAGE + i
@@ -221,19 +222,19 @@ class Gallery(widgets.VBox):
         self._other = None if self._other is not None else self._chosen
         self._show_detail()
         if self._other is not None:
-            self._say("Now choose the picture to compare it with.")
+            self.say("Now choose the picture to compare it with.")
 
     def _one_saved(self) -> None:
         if self._chosen is not None:
-            self._say(f"Saved as {self.save(self._chosen)[0]}")
+            self.say(f"Saved as {self.save(self._chosen)[0]}")
 
     def _all_saved(self) -> None:
         paths = self.save(*reversed(self.pictures))
-        self._say(f"{len(paths)} pictures are in {self.folder}" if paths else "There are none yet.")
+        self.say(f"{len(paths)} pictures are in {self.folder}" if paths else "There are none yet.")
 
     def _ask(self, pictures: list[Picture], what: str) -> None:
         if not pictures:
-            self._say("There is nothing to delete.")
+            self.say("There is nothing to delete.")
             return
         yes = self._button(
             f"Delete {len(pictures)}", "There is no undo", lambda: self.delete(*pictures)
@@ -244,7 +245,8 @@ class Gallery(widgets.VBox):
         self._question.children = [question, yes, no]
         self._question.layout.display = ""
 
-    def _say(self, words: str) -> None:
+    def say(self, words: str) -> None:
+        """A line above the chosen picture, until something else is done."""
         self._said.value = f'<span role="status">{words}</span>'
 
     # -- showing -----------------------------------------------------------------------------

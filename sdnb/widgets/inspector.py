@@ -87,7 +87,7 @@ class Inspector(widgets.HTML):
     """The HTML of `inspected`, kept up to date by who owns the prompt box."""
 
     def __init__(self, tokenize: Tokenize | None = None) -> None:
-        super().__init__(layout=widgets.Layout(margin="0 0 0 80px"))
+        super().__init__(layout=widgets.Layout(margin="0 0 0 86px"))
         self.tokenize = tokenize
 
     def show(self, text: str) -> None:

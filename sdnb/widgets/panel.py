@@ -55,6 +55,10 @@ class Panel(widgets.VBox):
         gallery: Gallery | None = None,
     ) -> None:
         checks.choice("kind", kind, self.KINDS)
+        if model is not None and not hasattr(model, "settings"):
+            raise TypeError(
+                f"model={model!r} is no model; the first argument is what sdnb.load() gives"
+            )
         self.model = loaded() if model is None else model
         self.kind = kind
         self.gallery = gallery or Gallery()
@@ -67,6 +71,7 @@ class Panel(widgets.VBox):
         self._jobs: list[Job] = []  # waiting and running, in their order
         self._made: list[weakref.ref[Result]] = []
         self._last: Result | None = None
+        self._dropped = 0  # that waited when Stop was pressed
         self._build()
         own = [] if gallery else [self.gallery]
         if own:
@@ -121,6 +126,7 @@ class Panel(widgets.VBox):
         `then` is called with the result, in the thread that made it, unless someone pressed Stop.
         """
         self.progress.forget_problem()
+        self._dropped = 0
         try:
             job = self._executor.submit(request, partial(self._watch, then))
         except RuntimeError as error:
@@ -132,12 +138,13 @@ class Panel(widgets.VBox):
     def stop(self) -> None:
         """End the run within a step, and drop what waits. The panel and the model stay usable."""
         with self._lock:
-            waiting = len(self._jobs) - 1
+            if not self._jobs:
+                return
             for job in self._jobs:
                 job.stop()
+            self._dropped = len(self._jobs) - 1
             self._stop.disabled = True
-            if waiting > 0:
-                self._queue.value = f"{waiting} waiting, dropped"
+            self.progress.say("stopping: the step that runs is the last")
 
     def use(self, picture: Picture) -> None:
         """Put the settings of a picture into the panel."""
@@ -181,12 +188,12 @@ class Panel(widgets.VBox):
         wrap = widgets.Layout(flex_flow="row wrap", align_items="center")
         actions = widgets.HBox([self._generate, self._stop, self._queue], layout=wrap)
         left = widgets.VBox(
-            [*self._above(), self.form, self._plan, actions, self.progress],
+            [*self._above(), self.form],
             layout=widgets.Layout(flex="1 1 380px", min_width="300px"),
         )
         right = widgets.VBox(
-            [self.progress.picture, self._caption],
-            layout=widgets.Layout(flex="1 1 260px", min_width="260px", margin="0 0 0 12px"),
+            [actions, self._plan, self.progress, self.progress.picture, self._caption],
+            layout=widgets.Layout(flex="1 1 300px", min_width="280px", margin="0 0 0 12px"),
         )
         self._about = widgets.HTML(self._about_model())
         self._about.add_class("sdnb-quiet")
@@ -261,10 +268,11 @@ class Panel(widgets.VBox):
                 self._jobs = [*self._jobs, job]
             else:
                 return
-            waiting = max(0, len(self._jobs) - 1)
+            waiting = 0 if job.stopping else max(0, len(self._jobs) - 1)
             self._generate.description = "Queue another" if self._jobs else "Generate"
             self._stop.disabled = not any(not each.stopping for each in self._jobs)
-            self._queue.value = f"{waiting} waiting" if waiting else ""
+            dropped = f"{self._dropped} waiting, dropped" if self._dropped else ""
+            self._queue.value = f"{waiting} waiting" if waiting else dropped
 
     def _take(self, result: Result) -> None:
         with self._lock:

@@ -85,6 +85,9 @@ class ModelPicker(widgets.VBox):
             self._box.value = ""
             self._say(f"{len(found)} models in {folder}: choose one, then Load.")
             return threading.Thread()
+        if folder is not None and folder.suffix.lower() in _KINDS and not folder.is_file():
+            self._complain(FileNotFoundError(f"{path}: there is no such file"))
+            return threading.Thread()  # before anything is freed
         self._button.disabled = True
         context = contextvars.copy_context()
         self._thread = threading.Thread(target=context.run, args=(self._work, path), daemon=True)
@@ -109,12 +112,15 @@ class ModelPicker(widgets.VBox):
             self._button.disabled = False
 
     def _failed(self, error: Exception) -> None:
-        trace = html.escape("".join(traceback.format_exception(error)))
         self._serve(loaded(self._path or None))
+        self._complain(error, f"{self._name} was loaded again.")
+
+    def _complain(self, error: Exception, more: str = "") -> None:
+        trace = html.escape("".join(traceback.format_exception(error)))
+        details = f"<details><summary>Traceback</summary><pre>{trace}</pre></details>"
         self._said.value = (
-            f'<div class="sdnb-error" role="alert">{html.escape(str(error))}<br>'
-            f"{html.escape(self._name)} was loaded again."
-            f"<details><summary>Traceback</summary><pre>{trace}</pre></details></div>"
+            f'<div class="sdnb-error" role="alert">{html.escape(str(error))} {html.escape(more)}'
+            f"{details if more else ''}</div>"
         )
 
     def _say(self, words: str) -> None:

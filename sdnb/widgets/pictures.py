@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sdnb import images
+from sdnb import files, images
 from sdnb.request import Request
 from sdnb.result import Result
 
@@ -22,6 +23,7 @@ class Picture:
     index: int = 0
     kept: bool = False  # not deleted with the others
     saved: Path | None = None
+    file: tuple[str, bytes] | None = field(default=None, repr=False)  # name and bytes, if brought
     known: bool = True  # whether its settings are; not of a photograph
     thumb: str = field(default="", repr=False)  # a data URI, made when it is first shown
 
@@ -40,12 +42,19 @@ class Picture:
         """What it is, in a line."""
         r = self.request
         if not self.known:
-            return f"{self.saved}, a picture without settings"
+            return f"{self.file[0] if self.file else 'a picture'}, without settings"
         return f"{r.prompt or 'no prompt'}, seed {r.seed}"
 
-    def alone(self) -> Result:
-        """A result of this picture only, so that its file says what made it."""
-        return replace(self.result, images=(self.image,), request=self.request)
+    def save(self, folder: Path) -> Path:
+        """Write it with its settings inside; one that was brought, as it came. Raises OSError."""
+        if self.file is None:
+            alone = replace(self.result, images=(self.image,), request=self.request)
+            return alone.save(folder)[0]
+        name, data = self.file
+        stem, kind = Path(name).stem, Path(name).suffix
+        names = itertools.chain([name], (f"{stem}-{n}{kind}" for n in itertools.count(2)))
+        folder.mkdir(parents=True, exist_ok=True)
+        return files.write_new(folder, names, data)
 
 
 def from_file(data: bytes, name: str) -> Picture:
@@ -53,13 +62,14 @@ def from_file(data: bytes, name: str) -> Picture:
 
     Raises ValueError for bytes that are no picture.
     """
+    name = Path(name).name  # a browser's word is no path
     image = images.open(images.picture(data)).convert("RGB")
     try:
         said = images.inspect(data)
     except (ValueError, OSError):  # most pictures carry nothing
         result = Result((image,), Request(), "", "", 0.0, 0.0)
-        return Picture(result, saved=Path(name), known=False)
+        return Picture(result, file=(name, data), known=False)
     result = Result(
         (image,), said.request, said.model, said.fingerprint, said.seconds or 0.0, 0.0, said.notes
     )
-    return Picture(result, saved=Path(name))
+    return Picture(result, file=(name, data))

@@ -75,15 +75,15 @@ class ProgressView(widgets.VBox):
     def __init__(self, preview: Preview | None = None) -> None:
         self.preview_of = preview
         self._bar = widgets.FloatProgress(
-            max=1.0, layout=widgets.Layout(width="260px"), bar_style=""
+            max=1.0, layout=widgets.Layout(width="auto"), bar_style=""
         )
         self._line = widgets.HTML()
         self._line.add_class("sdnb-quiet")
         self.picture = widgets.Image(format="jpeg", layout=widgets.Layout(display="none"))
         self.picture.add_class("sdnb-picture")
         self._problem = widgets.HTML(layout=widgets.Layout(display="none"))
-        row = widgets.HBox([self._bar, self._line], layout=widgets.Layout(align_items="center"))
-        super().__init__([row, self._problem])
+        self._line.add_class("sdnb-line")
+        super().__init__([self._bar, self._line, self._problem])
         self._bars = Throttle(_BAR_EVERY)
         self._previews = Throttle(_PREVIEW_EVERY, _PREVIEW_SHARE)
         self.previews = 0  # how many were sent, and what they cost: `sdnb bench widgets` asks

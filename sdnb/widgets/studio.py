@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sdnb.loading import Model
     from sdnb.result import Result
 
+_OF_PICTURES = ("image", "strength", "mask", "invert", "feather", "content", "padding")
 TABS = ("txt2img", "img2img", "inpaint", "upscale")
 _SWEPT = TABS[:3]  # upscaling is two requests, a grid's cell is one
 
@@ -43,10 +44,11 @@ class Studio(widgets.VBox):
         *,
         models: str | Path | None = None,
         folder: str | Path = "outputs",
+        gallery: Gallery | None = None,
         executor: Executor | None = None,
     ) -> None:
         self.model = loaded() if model is None else model
-        self.gallery = Gallery(folder)
+        self.gallery = gallery or Gallery(folder)
         runs = executor or worker_of(self.model)
         self.panels: dict[str, Panel] = {
             name: (
@@ -94,17 +96,23 @@ class Studio(widgets.VBox):
 
     def send(self, picture: Picture, name: str) -> None:
         """Carry a picture and its settings to a tab, and bring that to the front."""
+        if name == "txt2img" and not picture.known:
+            raise ValueError("It brings no settings: send it to a tab that starts from a picture.")
         panel = self.show(name)
+        png = images.picture(picture.image)
         if not picture.known:  # a photograph: what the tab says stays
-            panel.form.change(image=images.picture(picture.image), mask=None)
+            panel.request = panel.request.but(image=png, mask=None, width=None, height=None)
+            if isinstance(panel, UpscalePanel):
+                panel.enlarge(2)
             return
         request = picture.request
         if name == "txt2img":  # the way it was made, whatever that was
-            panel.request = request.but(image=None, mask=None)
+            plain = {each: getattr(Request, each) for each in _OF_PICTURES}
+            panel.request = request.but(**plain)
             return
         keep = panel.request
         panel.request = request.but(
-            image=images.picture(picture.image),
+            image=png,
             mask=None,
             width=None,
             height=None,
@@ -132,7 +140,11 @@ class Studio(widgets.VBox):
         return f"Studio({self.model.name}, {len(self.gallery.pictures)} pictures)"
 
     def _sender(self, name: str) -> Callable[[Picture], None]:
-        return lambda picture: self.send(picture, name)
+        def send(picture: Picture) -> None:
+            self.send(picture, name)
+            self.gallery.say(f"It is in the tab {name} now, above.")
+
+        return send
 
     def _asker(self, name: str) -> Callable[[], Request]:
         return lambda: self.panels[name].request

@@ -22,6 +22,7 @@ _CSS = """
 .sdnb button.sdnb-upload::after { content: attr(title); font-size: 13px; }
 .sdnb-chips { display: flex; flex-wrap: wrap; gap: 4px; align-items: center; padding: 2px 0;
   font-size: 12px; line-height: 1.5; }
+.sdnb-chips { max-height: 132px; overflow-y: auto; }
 .sdnb-chip { border-radius: 4px; padding: 0 6px; border-left: 4px solid var(--c);
   background: var(--jp-layout-color2, #eee); white-space: pre-wrap; overflow-wrap: anywhere; }
 .sdnb-chip b { font-variant-numeric: tabular-nums; }
@@ -48,12 +49,15 @@ _CSS = """
 .sdnb-table button { display: block; border: 0; padding: 0; cursor: pointer; font-size: 11px;
   color: var(--jp-ui-font-color2, #616161); background: var(--jp-layout-color2, #eee) center /
   contain no-repeat; }
-.sdnb-compare { position: relative; display: inline-block; max-width: 100%; --at: 50%; }
+.sdnb-compare { max-width: 100%; --at: 50%; }
+.sdnb-pair { position: relative; }
 .sdnb-compare img { display: block; max-width: 100%; }
-.sdnb-compare img + img { position: absolute; inset: 0; width: 100%; height: 100%;
+.sdnb-pair img + img { position: absolute; inset: 0; width: 100%; height: 100%;
   clip-path: inset(0 0 0 var(--at)); }
-.sdnb-compare::after { content: ""; position: absolute; top: 0; bottom: 28px; left: var(--at);
+.sdnb-pair::after { content: ""; position: absolute; top: 0; bottom: 0; left: var(--at);
   width: 2px; background: #fff; box-shadow: 0 0 3px #000; pointer-events: none; }
+.sdnb button.sdnb-fold { background: none; font-weight: 600; padding-left: 0; box-shadow: none; }
+.sdnb-line { white-space: nowrap; }
 .sdnb-compare input { width: 100%; height: 24px; margin: 4px 0 0; }
 .sdnb-code { width: 100%; min-height: 88px; font: 12px var(--jp-code-font-family, monospace);
   color: inherit; background: var(--jp-layout-color2, #eee); border: 1px solid
