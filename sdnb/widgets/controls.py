@@ -148,8 +148,11 @@ class Number(Control):
         )
         self._reset.add_class("sdnb-icon")
         self._reset.on_click(lambda _: self._opened())
-        self.widget = widgets.HBox([self._number, self._reset] if field.open else [self._number])
+        self.widget = widgets.HBox(self._row())
         self._show()
+
+    def _row(self) -> list[widgets.Widget]:
+        return [self._number, self._reset] if self.field.open else [self._number]
 
     def _made(self) -> Any:
         field = self.field
@@ -207,10 +210,12 @@ class Size(Number):
     """A side in pixels: what is typed is rounded to a multiple of 8 when it is left."""
 
     def __init__(self, field: Field, changed: Changed) -> None:
-        super().__init__(field, changed)
-        self._said = widgets.HTML()
+        self._said = widgets.HTML()  # what was done to the number that was typed
         self._said.add_class("sdnb-quiet")
-        self.widget = widgets.HBox([*self.widget.children, self._said])
+        super().__init__(field, changed)
+
+    def _row(self) -> list[widgets.Widget]:
+        return [*super()._row(), self._said]
 
     def _moved(self, value: Any) -> None:
         if self._setting:
@@ -223,8 +228,7 @@ class Size(Number):
 
     def _mark(self) -> None:
         super()._mark()
-        if hasattr(self, "_said"):
-            self._said.value = ""
+        self._said.value = ""
 
 
 class Seed(Control):

@@ -33,7 +33,9 @@ SETTINGS = {
 # Of the browser's console and the kernel's stderr: what says nothing about the notebook.
 NOISE = re.compile(
     r"favicon|ResizeObserver loop|net::ERR_|Failed to load resource|willReadFrequently"
-    r"|Kernel is running over TCP without encryption",
+    r"|Kernel is running over TCP without encryption"
+    # A message for a widget that the kernel has not: dropped. Seen once, on a machine under load.
+    r"|No such comm:",
     re.IGNORECASE,
 )
 NOTEBOOK = """

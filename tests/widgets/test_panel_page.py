@@ -81,6 +81,7 @@ def test_a_panel_runs_shows_and_stops(page, lab):
     one = Page(page, lab, "panel.ipynb", PANEL, "panel.request")
     one.type("Prompt", "a castle:1 thick fog:0.5 at 12:30")
     chips = page.locator(".sdnb-chip >> visible=true")
+    chips.nth(2).wait_for()
     assert chips.count() == 3
     assert "40%" in chips.first.inner_text()
     assert "stays text" in page.locator(".sdnb-warn >> visible=true").first.inner_text()
