@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from sdnb.grid import Grid, sweep
     from sdnb.images import read
     from sdnb.loading import load
-    from sdnb.pipeline import generate, run
+    from sdnb.pipeline import decode, generate, run
+    from sdnb.plans import MemoryPlan
     from sdnb.request import Request
     from sdnb.result import Result
     from sdnb.verbs import img2img, inpaint, txt2img, upscale
@@ -40,6 +41,8 @@ _HOMES = {
     "Request": "sdnb.request",
     "Result": "sdnb.result",
     "UpscalePanel": "sdnb.widgets.upscale",
+    "MemoryPlan": "sdnb.plans",
+    "decode": "sdnb.pipeline",
     "generate": "sdnb.pipeline",
     "img2img": "sdnb.verbs",
     "inpaint": "sdnb.verbs",
@@ -58,10 +61,12 @@ __all__ = [
     "Grid",
     "GridView",
     "MaskEditor",
+    "MemoryPlan",
     "Panel",
     "Request",
     "Result",
     "UpscalePanel",
+    "decode",
     "generate",
     "img2img",
     "inpaint",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -11,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from sdnb import assets, checkpoint, pixels
-from sdnb import memory as plans  # `load` has a parameter of the module's name
+from sdnb import assets, checkpoint, memory, pixels, planner, plans
 from sdnb.diffusion.schedule import NoiseSchedule
-from sdnb.memory import MemoryPlan
-from sdnb.model import attention, text
+from sdnb.memory import Graphed, Placed, Streamed, device_of
+from sdnb.memory import dtype as numbers
+from sdnb.model import attention, fused, text
 from sdnb.model.config import ModelConfig
 from sdnb.model.tokenizer import Tokenizer
 from sdnb.model.unet import UNet
 from sdnb.model.vae import VAE
+from sdnb.plans import Forecast, MemoryPlan
+from sdnb.request import Request
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -28,17 +31,27 @@ if TYPE_CHECKING:
     from sdnb.checkpoint import Checkpoint
     from sdnb.request import Settings
 
+#: What of a plan a recorded step holds: with another value it is recorded again.
+IN_A_GRAPH = ("speed", "together", "chunk", "attention")
+
 
 class Model:
     """A text encoder, a UNet and a VAE, with the plan by which they use memory. Made by `load`."""
 
     def __init__(
-        self, found: Checkpoint, plan: MemoryPlan, device: torch.device, dtype: torch.dtype
+        self,
+        found: Checkpoint,
+        plan: MemoryPlan | None,
+        device: torch.device,
+        dtype: torch.dtype,
+        budget: float = 0.0,
     ) -> None:
         self.name = found.name
         self.fingerprint = found.fingerprint
         self.config: ModelConfig = found.config
-        self.plan, self.device, self.dtype = plan, device, dtype
+        self.device, self.dtype = device, dtype
+        self.wanted = plan  # None: chosen for each request, within `budget` GB (0: what is free)
+        self.budget = budget
         self.notes: tuple[str, ...] = tuple(found.notes)
         self.origin: dict[str, Any] = {}  # the arguments of `load` that make it again, elsewhere
         self.prompts: dict[str, tuple[Tensor, list[str]]] = {}  # encoded lately: see the pipeline
@@ -50,18 +63,106 @@ class Model:
         for module in (self.unet, self.vae):
             module.to(memory_format=torch.channels_last)  # filled in the layout they compute in
         self.text = text.build(self.config.text)
-        for part in ("text", "unet", "vae"):
-            module: nn.Module = getattr(self, part)
-            placement = getattr(plan, part)
-            home = device if placement == "resident" else torch.device("cpu")
-            numbers = torch.float32 if placement == "cpu" else dtype
-            checkpoint.fill(module, getattr(found, part), dtype=numbers, device=home, what=part)
-            module.to(home).requires_grad_(False)  # also what is no weight, such as position ids
-        kernel = plans.attention(plan, device)
+        for name in ("text", "unet", "vae"):
+            module: nn.Module = getattr(self, name)
+            checkpoint.fill(module, getattr(found, name), dtype=dtype, device="cpu", what=name)
+            module.requires_grad_(False)
+        vae = self.vae
+        self._parts: dict[str, nn.Module] = {  # what is placed, each on its own
+            "text": self.text,
+            "unet": self.unet,
+            "encoder": nn.ModuleList([vae.encoder, vae.quant_conv]),
+            "decoder": nn.ModuleList([vae.decoder, vae.post_quant_conv]),
+        }
+        self._sizes = {name: _size(part) for name, part in self._parts.items()}
+        self._places: dict[str, tuple[tuple[object, ...], Placed]] = {}
+        self._graph: tuple[object, Graphed] | None = None
+        self.memory = plan or plans.read("cpu")
+        self.adopt(self._first_plan())
+
+    # -- memory --------------------------------------------------------------------------------
+    def _first_plan(self) -> MemoryPlan:
+        """The plan to begin with: for a picture of the size that suits the model."""
+        if self.device.type == "cpu":
+            return (self.wanted or plans.read("cpu")).simplest
+        if self.device.type != "cuda":
+            return (self.wanted or plans.read("max").but(speed="eager")).simplest
+        return self.plan(Request(seed=0)).plan
+
+    def plan(self, request: Request) -> Forecast:
+        """What `request` would take, before anything runs: the plan that would be used, its
+        predicted peak in GB and its price in speed; a refusal in words where nothing fits.
+        """
+        return planner.forecast(self, request.resolved(self.settings))
+
+    def adopt(self, plan: MemoryPlan) -> None:
+        """Use memory by `plan` from now on: brings the weights to where it wants them."""
+        if self.device.type == "cuda":
+            memory.lean_allocator()
+        if any(getattr(plan, name) != getattr(self.memory, name) for name in IN_A_GRAPH):
+            self.forget_graph()
+        for part in self._parts:
+            self._put(part, plan)
+        kernel = _kernel(plan, self.device)
         attention.use(self.unet, kernel)
-        attention.use(
-            self.vae, "sdpa" if kernel == "xformers" else kernel
-        )  # a head of 512: too wide
+        attention.use(self.vae, "auto" if kernel in ("xformers", "flash", "cudnn") else kernel)
+        for module in self.unet.modules():  # (a head of 512 is too wide for those)
+            if hasattr(module, "chunk"):
+                module.chunk = int(plan.chunk or 0)
+        self.memory = plan
+
+    def _put(self, part: str, plan: MemoryPlan) -> None:
+        """Place one part, if it is not where the plan wants it."""
+        module, placement = self._parts[part], planner.placement(plan, part)
+        key = (placement, plan.weights if placement == "stream" else "")
+        if self._places.get(part, (None,))[0] != key:
+            if part in self._places:
+                if part == "unet":
+                    self.forget_graph()
+                self._places.pop(part)[1].release()
+            module.to(torch.float32 if placement == "cpu" else self.dtype)
+            self._places[part] = key, self._place(part, plan)
+        placed = self._places[part][1]
+        if isinstance(placed, Streamed):
+            placed.keep = int((plan.keep or 0.0) * 2**30)
+
+    def _place(self, part: str, plan: MemoryPlan) -> Placed:
+        module, placement = self._parts[part], planner.placement(plan, part)
+        if placement == "stream":
+            stages, once = self.unet.stages(), self.unet.once()
+            return Streamed(module, self.device, stages, once, weights=plan.weights)
+        return memory.place(module, placement, self.device)
+
+    def weights(self, part: str) -> int:
+        """Bytes of a part's weights, in the numbers that the model computes in."""
+        return self._sizes[part]
+
+    def on_device(self, part: str) -> bool:
+        """Whether a part's weights are on the device between stages."""
+        return part in self._places and self._places[part][0][0] == "resident"
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of what is placed."""
+        return tuple(self._parts)
+
+    def ring(self, weights: str, keep: float) -> int:
+        """Bytes that streaming the UNet takes on the device, `keep` GB of it staying there."""
+        stages, once = self.unet.stages(), self.unet.once()
+        return memory.footprint(stages, once, int(keep * 2**30), weights)
+
+    def graph(self, key: object, function: Callable[[], Callable[..., Tensor]]) -> Graphed:
+        """A step of the UNet as a CUDA graph, kept from run to run while the weights stay."""
+        if self._graph is None or self._graph[0] != key:
+            self.forget_graph()
+            self._graph = key, Graphed(function())
+        return self._graph[1]
+
+    def forget_graph(self) -> None:
+        """Give the memory of a recorded step back."""
+        if self._graph is not None:
+            self._graph[1].forget()
+            self._graph = None
 
     @property
     def settings(self) -> Settings:
@@ -75,9 +176,13 @@ class Model:
         """Prompts to start with, the best first; empty where the model brings none."""
         return self.config.examples.prompts
 
-    def use(self, part: str) -> AbstractContextManager[torch.device]:
-        """Bracket work with "text", "unet" or "vae"; gives the device to work on."""
-        return plans.use(getattr(self, part), getattr(self.plan, part), self.device)
+    def use(
+        self, part: str, dtype: torch.dtype | None = None
+    ) -> AbstractContextManager[torch.device]:
+        """Bracket work with "text", "unet", "encoder" or "decoder" (the VAE's), in other numbers
+        with `dtype`; gives the device to work on.
+        """
+        return self._places[part][1].use(dtype)
 
     def latent_shape(self, width: int, height: int) -> tuple[int, int, int]:
         """Channels, height and width of the latent of a picture: `[4, h/8, w/8]`."""
@@ -106,11 +211,13 @@ class Model:
     def unload(self) -> None:
         """Give the memory back; the model cannot be used afterwards."""
         self.prompts.clear()
+        self.forget_graph()
+        self._places.clear()
+        self._parts.clear()
         for part in ("text", "unet", "vae"):
             if hasattr(self, part):
                 delattr(self, part)
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+        memory.empty(self.device)
 
     def __enter__(self) -> Self:
         return self
@@ -127,7 +234,7 @@ class Model:
         s = self.settings
         words = (
             f"Model({self.name}, {s.width}x{s.height}, {str(self.dtype).removeprefix('torch.')} on "
-            f"{self.device}, memory {self.plan.name!r})"
+            f"{self.device}, memory {self.memory.name!r})"
         )
         return "\n".join([words, *(f"  note: {note}" for note in self.notes)])
 
@@ -145,9 +252,31 @@ def _tokenizer(found: Checkpoint) -> Tokenizer:
     return tokenizer
 
 
+def _size(module: nn.Module) -> int:
+    return sum(p.nbytes for p in module.parameters())
+
+
+def _kernel(plan: MemoryPlan, device: torch.device) -> str:
+    """The attention kernel's name on `device`.
+
+    Raises `ValueError` for xformers on a device it has no kernels for, or where it is not
+    installed.
+    """
+    if plan.attention != "xformers":
+        return plan.attention
+    if device.type != "cuda":
+        raise ValueError(f"attention='xformers' needs a CUDA device, this is {device.type}")
+    if find_spec("xformers") is None:
+        raise ValueError(
+            "attention='xformers', but xformers is not installed: pip install sdnb[xformers], "
+            "or use attention='sdpa'"
+        )
+    return plan.attention
+
+
 def load(
     path: str | Path | None = None,
-    memory: str | MemoryPlan = "auto",
+    memory: str | float | MemoryPlan = "auto",
     precision: str = "auto",
     vae: str | Path | None = None,
     config: str | Path | ModelConfig | None = None,
@@ -155,24 +284,26 @@ def load(
     """The model in `path`: a `.ckpt`, a `.safetensors`, a diffusers folder or a hub id; none: the
     embedded one.
 
-    `memory` is a plan or the name of one ("auto", "cpu", "max", "8gb", "4gb"), `precision` full,
-    half, bf16 or auto, `vae` another autoencoder's file or folder, `config` a YAML that overrides
-    what the weights' shapes say.
+    `memory` is a plan, the name of one ("auto", "cpu", "max", "8gb", "6gb", "4gb", "2gb", "1gb") or
+    a number of GB, `precision` full, half, bf16 or auto, `vae` another autoencoder's file or
+    folder, `config` a YAML that overrides what the weights' shapes say.
 
     Raises `FileNotFoundError`, `ValueError` and `TypeError`, which say what the file is and what to
     do.
     """
     plan = plans.plan(memory)
-    device = plans.device_of(plan)
-    dtype, notes = plans.dtype(precision, device)
+    device = device_of(plan)
+    if plan is not None:
+        _kernel(plan, device)  # before anything is read
+    wish = plan.compute if plan is not None and precision == "auto" else precision
+    dtype, notes = numbers(wish, device)
     found = checkpoint.read(
         assets.embedded_model() if path is None else path, vae=vae, config=config
     )
-    if plan is None:
-        parts = (found.text, found.unet, found.vae)
-        numbers = sum(math.prod(t.shape) for part in parts for t in part.values())
-        plan = plans.choose(numbers * dtype.itemsize, device)
-    model = Model(found, plan, device, dtype)
+    budget = float(memory) if isinstance(memory, (int, float)) else 0.0
+    model = Model(found, plan, device, dtype, budget)
+    if device.type == "cuda" and fused.why_not():
+        notes.append(fused.why_not())
     model.notes += tuple(notes)
     model.origin = {
         "path": path, "memory": memory, "precision": precision, "vae": vae, "config": config,

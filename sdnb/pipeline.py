@@ -16,16 +16,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from sdnb import checks, memory, pixels, prompt
+from sdnb import checks, memory, pixels, prompt, stages
 from sdnb.canvas import Canvas, fit
-from sdnb.diffusion.denoise import (
-    Denoise,
-    blend,
-    combine,
-    eps_denoiser,
-    guided,
-    inpainting,
-)
+from sdnb.diffusion.denoise import blend, eps_denoiser, inpainting
 from sdnb.diffusion.noise import Noise, finish, start
 from sdnb.diffusion.samplers import SAMPLERS, Step
 from sdnb.diffusion.schedule import cut, sigmas
@@ -33,6 +26,7 @@ from sdnb.model import text
 from sdnb.progress import Progress, bar
 from sdnb.request import Request
 from sdnb.result import Result
+from sdnb.stages import Predictor
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -59,6 +53,14 @@ def generate(model: Model, request: Request, progress: bool = True) -> Result:
 
 
 @torch.inference_mode()
+def decode(model: Model, latents: Sequence[Tensor]) -> list[Image.Image]:
+    """The pictures of finished latents `[4, h/8, w/8]`: a result's `latents`, or those that an
+    error in decoding kept. Without what inpainting and cropping do afterwards.
+    """
+    return stages.finished(model, latents, [])
+
+
+@torch.inference_mode()
 def run(model: Model, request: Request) -> Generator[Progress, None, None]:
     """The generator under `generate`: a `Progress` before the first step, after each, and at the
     end with the result. Break off, and close it, whenever you like.
@@ -71,30 +73,42 @@ def run(model: Model, request: Request) -> Generator[Progress, None, None]:
     levels = _levels(model, request)
     _check_inputs(model, request)
     canvas, notes = fit(request)
-    batches = _batches(request, model.plan.batch)
+    expected = stages.prepare(model, request, notes)
+    batches = _batches(request, model.memory.batch)
     steps = max(len(levels) - 1, 0)
     if not steps:
         notes.append("Strength 0 asks for no change: this is the picture that was given.")
     total = steps * len(batches)
     yield Progress(0, total, 0.0)
     pictures: list[Image.Image] = []
+    latents: list[Tensor] = []
     with memory.Peak(model.device) as peak:
         contexts, said = _contexts(model, request)
         notes += said
-        given = _given(model, canvas, contexts)
+        given = _given(model, canvas, contexts, notes)
         for done, seeds in enumerate(batches):
             if not steps and canvas is not None:  # strength 0
                 pictures += [canvas.untouched()] * len(seeds)
                 continue
-            for step in _steps(model, request, levels, given, seeds):
+            for step in _steps(model, request, levels, given, seeds, notes=notes):
                 passed = time.perf_counter() - began
                 yield Progress(done * steps + step.index + 1, total, passed, step.denoised)
-            made = _decoded(model, _end(step, given))
+            latents += [x.cpu() for x in _end(step, given)]  # kept, whatever the decoder does
+            made = stages.finished(model, latents[-len(seeds) :], notes)
             pictures += [canvas.finish(p) for p in made] if canvas else made
         gb = peak.read()
     seconds = time.perf_counter() - began
     result = Result(
-        tuple(pictures), request, model.name, model.fingerprint, seconds, gb, tuple(notes)
+        tuple(pictures),
+        request,
+        model.name,
+        model.fingerprint,
+        seconds,
+        gb,
+        tuple(notes),
+        model.memory.name,
+        expected,
+        tuple(latents),
     )
     yield Progress(total, total, seconds, result=result)
 
@@ -191,16 +205,17 @@ def _truncation(tokens: Tokens) -> str:
     return f"{tokens.count} tokens where {tokens.room} fit; left out of the prompt: {left!r}."
 
 
-def _given(model: Model, canvas: Canvas | None, contexts: Sequence[Tensor]) -> _Given:
+def _given(
+    model: Model, canvas: Canvas | None, contexts: Sequence[Tensor], notes: list[str]
+) -> _Given:
     """The picture as a latent, the mask at its size, and what a 9-channel model also sees."""
     if canvas is None:
         return _Given(contexts)
     nine = model.config.unet.in_channels == 9
-    with model.use("vae") as device:
-        latent = begin = model.encode(pixels.tensor(canvas.picture), device)  # [1, 4, h/8, w/8]
-        if canvas.content == "fill":
-            begin = model.encode(pixels.tensor(canvas.filled_picture()), device)
-        hole = model.encode(pixels.tensor(canvas.masked_picture()), device) if nine else None
+    latent = begin = stages.encode(model, canvas.picture, notes)  # [1, 4, h/8, w/8]
+    if canvas.content == "fill":
+        begin = stages.encode(model, canvas.filled_picture(), notes)
+    hole = stages.encode(model, canvas.masked_picture(), notes) if nine else None
     small = canvas.latent_mask()
     mask = None if small is None else pixels.mask_tensor(small).to(latent)  # [1, 1, h/8, w/8]
     if mask is not None and canvas.content == "noise":
@@ -219,43 +234,32 @@ def _steps(
     given: _Given,
     seeds: Sequence[int],
     *,
+    notes: list[str],
     cfg: float | Tensor | None = None,  # [b, 1, 1, 1] instead of the request's
 ) -> Generator[Step, None, None]:
-    """Denoise one batch; the weights of the UNet are on the device in between, and only then."""
-    noise = Noise(seeds, model.latent_shape(request.width, request.height))
-    with model.use("unet") as device:
-        first = noise().to(device)  # [b, 4, h/8, w/8]
+    """Denoise one batch; once more in full precision where what comes out is no picture."""
+    times = [model.schedule.sigma_to_t(level) for level in levels[:-1]]
+    for dtype in (None, torch.float32):
+        noise = Noise(seeds, model.latent_shape(request.width, request.height))
+        first = noise().to(model.device)  # [b, 4, h/8, w/8]
         begin = given.begin if request.strength < 1 else None  # strength 1 is txt2img
         x = start(begin, first, levels[0])
-        denoise = _denoiser(model, request.cfg if cfg is None else cfg, given, len(seeds))
-        if given.mask is not None and given.latent is not None:
-            denoise = inpainting(denoise, given.latent, given.mask, first)
-        sampler = SAMPLERS[request.sampler]
-        with closing(sampler(denoise, x, levels, eta=request.eta, noise=noise)) as steps:
-            yield from steps
-
-
-def _denoiser(model: Model, cfg: float | Tensor, given: _Given, count: int) -> Denoise:
-    """`denoise(x, sigma) -> x0` of model, prompts and guidance, for `count` pictures."""
-    extra = given.extra
-
-    def one(context: Tensor) -> Denoise:  # [count, 77, d], or twice that: uncond first
-        words = model.unet.prepare(context)
-
-        def predict(x: Tensor, t: float) -> Tensor:
-            if extra is not None:
-                x = torch.cat([x, extra.expand(len(x), -1, -1, -1)], dim=1)  # [b, 9, h/8, w/8]
-            output = model.unet(x.to(model.dtype, memory_format=torch.channels_last), t, words)
-            return output if len(output) == len(x) else combine(*output.float().chunk(2), cfg)
-
-        return eps_denoiser(predict, model.schedule, model.config.noise.prediction)
-
-    each = [context.expand(count, -1, -1) for context in given.contexts]
-    if len(each) == 1:
-        return one(each[0])
-    if model.plan.together:
-        return one(torch.cat(each))
-    return guided(one(each[1]), one(each[0]), cfg)
+        with Predictor(
+            model, given.contexts, request.cfg if cfg is None else cfg, len(seeds),
+            extra=given.extra, times=times, dtype=dtype, notes=notes,
+        ) as predict:  # fmt: skip
+            denoise = eps_denoiser(predict, model.schedule, model.config.noise.prediction)
+            if given.mask is not None and given.latent is not None:
+                denoise = inpainting(denoise, given.latent, given.mask, first)
+            sampler = SAMPLERS[request.sampler]
+            with closing(sampler(denoise, x, levels, eta=request.eta, noise=noise)) as steps:
+                for step in steps:
+                    yield step
+        if stages.sound(step.x):
+            return
+        notes.append(stages.unsound_steps(model, dtype))
+        if torch.float32 in (dtype, model.dtype):
+            return
 
 
 def _end(step: Step, given: _Given) -> Tensor:
@@ -264,12 +268,6 @@ def _end(step: Step, given: _Given) -> Tensor:
     if given.mask is not None and given.latent is not None:
         x = blend(given.latent, x, given.mask)
     return x
-
-
-def _decoded(model: Model, latents: Tensor) -> list[Image.Image]:
-    """One at a time: the decoder's features are the largest tensors of the whole run."""
-    with model.use("vae") as device:
-        return [pixels.image(model.decode(x[None], device)) for x in latents]
 
 
 # -- several requests at once -------------------------------------------------------------------
@@ -303,26 +301,28 @@ def run_together(model: Model, requests: Sequence[Request]) -> Generator[Progres
     if len(levels) < 2:
         raise ValueError("strength 0 makes nothing, alone or together: run it alone")
     canvas, notes = fit(first)
+    expected = stages.prepare(model, first.but(count=count), notes)
     steps = len(levels) - 1
     yield Progress(0, steps, 0.0)
     with memory.Peak(model.device) as peak:
         encoded = [_contexts(model, each) for each in requests]
         contexts = [torch.cat(half) for half in zip(*(c for c, _ in encoded), strict=True)]
-        given = _given(model, canvas, contexts)  # contexts [b, 77, d]
+        given = _given(model, canvas, contexts, notes)  # contexts [b, 77, d]
         cfg = torch.tensor([each.cfg for each in requests], device=model.device)[
             :, None, None, None
         ]
         seeds = [each.seed for each in requests]
-        for step in _steps(model, first, levels, given, seeds, cfg=cfg):
+        for step in _steps(model, first, levels, given, seeds, notes=notes, cfg=cfg):
             yield Progress(step.index + 1, steps, time.perf_counter() - began, step.denoised)
-        made = _decoded(model, _end(step, given))
+        latents = [x.cpu() for x in _end(step, given)]
+        made = stages.finished(model, latents, notes)
         made = [canvas.finish(picture) for picture in made] if canvas else made
         gb = peak.read()
     seconds = time.perf_counter() - began
     said = f"Made in one pass with {count - 1} others: alone it is the same but for rounding."
     results = tuple(
         Result((picture,), each, model.name, model.fingerprint, seconds / count, gb,
-               (*notes, *more, said))
-        for picture, each, (_, more) in zip(made, requests, encoded, strict=True)
+               (*notes, *more, said), model.memory.name, expected, (latent,))
+        for picture, latent, each, (_, more) in zip(made, latents, requests, encoded, strict=True)
     )  # fmt: skip
     yield Progress(steps, steps, seconds, results=results)

@@ -41,7 +41,12 @@ def preview(latent: Tensor, factors: Sequence[float]) -> Image.Image:
     return image(rgb[None])
 
 
+def array(pixels: Tensor) -> np.ndarray:
+    """`[1, 3, h, w]` of about -1..1 to `[h, w, 3]` of 0..255: clipped, and rounded."""
+    whole = ((pixels[0].float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)  # [3, h, w]
+    return whole.permute(1, 2, 0).cpu().numpy()
+
+
 def image(pixels: Tensor) -> Image.Image:
-    """`[1, 3, h, w]` of about -1..1 to RGB: clipped, and rounded to the nearest of 256."""
-    array = ((pixels[0].float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)  # [3, h, w]
-    return Image.fromarray(array.permute(1, 2, 0).cpu().numpy())
+    """`[1, 3, h, w]` of about -1..1 to RGB."""
+    return Image.fromarray(array(pixels))

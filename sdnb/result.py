@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from sdnb import images as files
 
 if TYPE_CHECKING:
     from PIL import Image
+    from torch import Tensor
 
     from sdnb.request import Request
 
@@ -28,6 +29,10 @@ class Result:
     seconds: float
     peak: float  # GB: reserved on a card, resident memory of the process on a CPU
     notes: tuple[str, ...] = ()  # what was done instead of, or to, what was given
+    memory: str = ""  # the name of the plan that was used
+    expected: float | None = None  # GB: the predicted peak, where there was a prediction
+    #: The finished latents `[4, h/8, w/8]`, float32 on the CPU: `sdnb.decode` takes them again.
+    latents: tuple[Tensor, ...] = field(default=(), compare=False)
 
     @property
     def image(self) -> Image.Image:

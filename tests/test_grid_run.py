@@ -25,7 +25,7 @@ def model():
 @pytest.fixture
 def threes(model, monkeypatch):
     """The model with a plan of three pictures in one pass."""
-    monkeypatch.setattr(model, "plan", replace(model.plan, batch=3))
+    monkeypatch.setattr(model, "memory", replace(model.memory, batch=3))
     return model
 
 

@@ -163,7 +163,7 @@ def test_the_masked_part_begins_from_the_content_asked_for(model, content):
     given = picture(1)
     asked = request(image=sdnb.images.picture(given), mask=sdnb.images.mask(mask), content=content)
     canvas, _ = fit(asked.resolved(model.settings))
-    found = pipeline._given(model, canvas, [])
+    found = pipeline._given(model, canvas, [], [])
     keep = torch.ones(1, 1, SIZE // 8, SIZE // 8)
     keep[..., 4:8, 4:8] = 0
     latent = model.encode(pixels.tensor(given), torch.device("cpu"))
@@ -178,12 +178,12 @@ def test_the_masked_part_begins_from_the_content_asked_for(model, content):
 
 
 def test_image_i_of_a_batch_is_the_image_of_that_seed(model):
-    plan = model.plan
+    plan = model.memory
     try:
-        model.plan = MemoryPlan(batch=2)
+        model.memory = MemoryPlan(batch=2)
         batch = sdnb.generate(model, request(count=3, sampler="euler_a", steps=6), progress=False)
     finally:
-        model.plan = plan
+        model.memory = plan
     assert len(batch.images) == 3  # in two passes
     for i, image in enumerate(batch.images):
         alone = request(seed=5 + i, sampler="euler_a", steps=6)
@@ -194,12 +194,12 @@ def test_image_i_of_a_batch_is_the_image_of_that_seed(model):
 
 def test_guidance_together_and_apart_agree(model):
     together = sdnb.generate(model, request(count=2, steps=6), progress=False)
-    plan = model.plan
+    plan = model.memory
     try:
-        model.plan = MemoryPlan(batch=1, together=False)
+        model.memory = MemoryPlan(batch=1, together=False)
         apart = sdnb.generate(model, request(count=2, steps=6), progress=False)
     finally:
-        model.plan = plan
+        model.memory = plan
     for one, other in zip(together.images, apart.images, strict=True):
         difference = np.abs(np.asarray(one, dtype=int) - np.asarray(other, dtype=int))
         assert difference.max() <= 1

@@ -75,8 +75,8 @@ def test_attention_kernels_agree_in_float64(kernel, elements, monkeypatch):
 
 
 def test_unknown_kernel_lists_the_known_ones():
-    with pytest.raises(ValueError, match=r"'flash'.*sdpa, sliced, xformers"):
-        attention.use(torch.nn.Identity(), "flash")
+    with pytest.raises(ValueError, match=r"'dense'.*sdpa, flash.*sliced, xformers"):
+        attention.use(torch.nn.Identity(), "dense")
 
 
 def test_every_kernel_gives_the_unet_the_same_output():

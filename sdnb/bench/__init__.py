@@ -22,10 +22,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run `sdnb bench NAME`; returns the exit code."""
     parser = _parser()
     args = parser.parse_args(argv)
-    compared = args.name in ("load", "cpu")
-    if compared and find_spec("diffusers") is None:  # before 8.6 GB are written for it
+    compared = args.name in ("load", "cpu", "gpu", "caps")
+    if compared and find_spec("diffusers") is None:  # before gigabytes are written for it
         parser.error("diffusers, the other side, is not installed: pip install 'sdnb[bench]'")
-    if args.name == "load":
+    if args.name == "gpu":
+        from sdnb.bench.gpu import bench_gpu
+
+        data = bench_gpu(args.out, compiled=args.compile, tiers=args.tiers)
+    elif args.name == "caps":
+        from sdnb.bench.caps import bench_caps
+
+        data = bench_caps(args.out)
+    elif args.name == "load":
         from sdnb.bench.load import bench_load
 
         data = bench_load(args.out, args.precision)
@@ -93,6 +101,12 @@ def _parser() -> argparse.ArgumentParser:
     grid.add_argument("--rounds", type=int, default=3, help="of each, in turn (default 3)")
     grid.add_argument("--batch", type=int, default=4, help="cells in one pass (default 4)")
     grid.add_argument("--memory", default="auto", help="a memory plan (default auto)")
-    for each in (load, cpu, panels, grid):
+    gpu = names.add_parser("gpu", help="time and peak memory of an SD 1.4-sized model on a card")
+    gpu.add_argument("--out", type=Path, default=Path(), help="where 2.1 GB may be written")
+    gpu.add_argument("--compile", action="store_true", help="also torch.compile: minutes more")
+    gpu.add_argument("--tiers", action="store_true", help="also every plan against its prediction")
+    caps = names.add_parser("caps", help="the largest picture under 4, 2 and 1 GiB of a card")
+    caps.add_argument("--out", type=Path, default=Path(), help="where 2.1 GB may be written")
+    for each in (load, cpu, panels, grid, gpu, caps):
         each.add_argument("--json", type=Path, help="also write the figures to this file")
     return parser

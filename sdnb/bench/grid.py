@@ -47,7 +47,7 @@ def bench_grid(
     base = sdnb.Request(PROMPT, width=side, height=side, steps=steps, sampler="ddim")
     makers = {
         "generate": lambda: _one_by_one(model, base),
-        "grid": lambda: _grid(model, base, model.plan.batch),
+        "grid": lambda: _grid(model, base, model.memory.batch),
         f"grid, batch {batch}": lambda: _grid(model, base, batch),
     }
     for make in makers.values():  # what is compiled, measured or captured on first use
@@ -59,8 +59,8 @@ def bench_grid(
             make()
             runs[name].append(time.perf_counter() - began)
     data: dict[str, Any] = {
-        "model": model.name, "device": _device(model), "plan": model.plan.name, "size": side,
-        "steps": steps, "batch": batch, "plan_batch": model.plan.batch, "runs": runs,
+        "model": model.name, "device": _device(model), "plan": model.memory.name, "size": side,
+        "steps": steps, "batch": batch, "plan_batch": model.memory.batch, "runs": runs,
         "medians": {name: statistics.median(seconds) for name, seconds in runs.items()},
     }  # fmt: skip
     data["ratios"] = {n: s / data["medians"]["generate"] for n, s in data["medians"].items()}
@@ -91,11 +91,11 @@ def _one_by_one(model: Model, base: sdnb.Request) -> None:
 
 
 def _grid(model: Model, base: sdnb.Request, batch: int) -> None:
-    before, model.plan = model.plan, replace(model.plan, batch=batch)
+    before, model.memory = model.memory, replace(model.memory, batch=batch)
     try:
         sdnb.sweep(base, seed=SEEDS, cfg=CFG).run(model, progress=False)
     finally:
-        model.plan = before
+        model.memory = before
 
 
 def _random(folder: Path) -> str:

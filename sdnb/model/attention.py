@@ -1,17 +1,19 @@
-"""Attention kernels: softmax(q kᵀ / √d) v, three ways that give the same numbers.
+"""Attention kernels: softmax(q kᵀ / √d) v, several ways that give the same numbers.
 
 A kernel is a function of q, k, v `[b, heads, n, d]`; every attention of a model holds one as its
 `kernel` attribute, set from outside (`use`). None of them keeps a whole `n x n` matrix of a large
-picture.
+picture. "auto" measures, on first use for a shape, which is the fastest on the device.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 Kernel = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -21,26 +23,72 @@ SLICE_ELEMENTS = 4 * 2**20
 #: Below this width of a head, the CPU's fused kernel is slower than with the width filled up to it.
 _CPU_HEAD = 16
 
+#: How much faster than PyTorch's own choice another kernel must be measured to be taken: less is
+#: noise, and the same picture from run to run is worth more.
+MARGIN = 0.85
+
+#: Queries that a measurement takes: enough to fill a card, and a moment even for huge pictures.
+_QUERIES = 4096
+
+_FUSED = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.CUDNN_ATTENTION]
+
 
 def sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """PyTorch's fused kernel (flash or memory-efficient attention where the device has one)."""
+    """PyTorch's fused kernels, its own choice among them; slices where none takes the shape."""
     d = q.shape[-1]
-    if q.device.type == "cpu" and d < _CPU_HEAD:  # zeros change nothing, and a third of the time
-        q, k, v = (F.pad(x, (0, _CPU_HEAD - d)) for x in (q, k, v))
+    if q.device.type == "cpu":
+        if d >= _CPU_HEAD:
+            return F.scaled_dot_product_attention(q, k, v)
+        q, k, v = (F.pad(x, (0, _CPU_HEAD - d)) for x in (q, k, v))  # zeros change nothing
         return F.scaled_dot_product_attention(q, k, v, scale=d**-0.5)[..., :d]
-    return F.scaled_dot_product_attention(q, k, v)
+    if q.device.type != "cuda":
+        return sliced(q, k, v)
+    return _fused(q, k, v, _FUSED)
+
+
+def _fused(q: Tensor, k: Tensor, v: Tensor, backends: list[SDPBackend]) -> Tensor:
+    """One of the fused kernels, never the plain product, which would hold n x n scores."""
+    try:
+        with sdpa_kernel(backends):
+            return F.scaled_dot_product_attention(q, k, v)
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError) or "kernel" not in str(error):
+            raise
+        return sliced(q, k, v)
+
+
+def flash(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """FlashAttention, of PyTorch's own (https://arxiv.org/abs/2307.08691)."""
+    return _only(q, k, v, SDPBackend.FLASH_ATTENTION)
+
+
+def efficient(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """The memory-efficient kernel of PyTorch's own (https://arxiv.org/abs/2112.05682)."""
+    return _only(q, k, v, SDPBackend.EFFICIENT_ATTENTION)
+
+
+def cudnn(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """cuDNN's flash attention."""
+    return _only(q, k, v, SDPBackend.CUDNN_ATTENTION)
+
+
+def _only(q: Tensor, k: Tensor, v: Tensor, backend: SDPBackend) -> Tensor:
+    with sdpa_kernel(backend):
+        return F.scaled_dot_product_attention(q, k, v)
 
 
 def sliced(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Plain matrix products over slices of queries, for devices without a fused kernel."""
     b, h, n, d = q.shape
     q, k, v = (x.reshape(b * h, -1, d) for x in (q * d**-0.5, k, v))  # [b*h, n, d]
-    rows = max(1, SLICE_ELEMENTS // (b * h * k.shape[1]))
-    if rows >= n:
-        return _plain(q, k, v).view(b, h, n, d)
+    m = k.shape[1]
+    heads = max(1, min(b * h, SLICE_ELEMENTS // (n * m)))  # at once
+    rows = max(1, min(n, SLICE_ELEMENTS // m)) if heads == 1 else n
     out = torch.empty_like(q)
-    for i in range(0, n, rows):
-        out[:, i : i + rows] = _plain(q[:, i : i + rows], k, v)
+    for at in range(0, b * h, heads):
+        some = slice(at, at + heads)
+        for i in range(0, n, rows):
+            out[some, i : i + rows] = _plain(q[some, i : i + rows], k[some], v[some])
     return out.view(b, h, n, d)
 
 
@@ -57,7 +105,74 @@ def xformers(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return out.transpose(1, 2)
 
 
-KERNELS: dict[str, Kernel] = {"sdpa": sdpa, "sliced": sliced, "xformers": xformers}
+KERNELS: dict[str, Kernel] = {
+    "sdpa": sdpa,
+    "flash": flash,
+    "efficient": efficient,
+    "cudnn": cudnn,
+    "sliced": sliced,
+    "xformers": xformers,
+}
+
+# -- chosen by measurement ---------------------------------------------------------------------
+_Key = tuple[object, ...]
+_measured: dict[_Key, str] = {}  # what was fastest on this machine, for this process
+
+
+def auto(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """The kernel that was fastest when this shape came first; on a CPU, PyTorch's fused one."""
+    if q.device.type != "cuda":
+        return sdpa(q, k, v)
+    key = (q.device, q.dtype, q.shape, k.shape[2])
+    if key not in _measured:
+        if torch.cuda.is_current_stream_capturing():
+            return sdpa(q, k, v)
+        _measured[key] = _fastest(q, k, v)
+    return KERNELS[_measured[key]](q, k, v)
+
+
+def choices() -> dict[str, str]:
+    """What `auto` has chosen so far: "b x heads x n x d over m" to the kernel's name."""
+    return {
+        f"{b}x{h}x{n}x{d} over {m}": name
+        for (_, _, (b, h, n, d), m), name in _measured.items()  # type: ignore[misc]
+    }
+
+
+def _fastest(q: Tensor, k: Tensor, v: Tensor) -> str:
+    """Time each candidate on a part of the queries; another than "sdpa" must be clearly faster."""
+    q = q[:, :, :_QUERIES]
+    times = {name: _tried(name, q, k, v) for name in ("sdpa", "flash", "efficient", "xformers")}
+    best = min(times, key=times.__getitem__)
+    return best if times[best] < MARGIN * times["sdpa"] else "sdpa"
+
+
+def _tried(name: str, q: Tensor, k: Tensor, v: Tensor) -> float:
+    """A kernel's time; infinite where it is not installed, or not for this shape."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of why it is not
+            return _milliseconds(KERNELS[name], q, k, v)
+    except (RuntimeError, ImportError, ValueError):
+        return float("inf")
+
+
+def _milliseconds(kernel: Kernel, q: Tensor, k: Tensor, v: Tensor, runs: int = 5) -> float:
+    """A run's mean time on the device, after one that loads what there is to load. The device is
+    kept busy until all are enqueued, so that the host's time does not count.
+    """
+    kernel(q, k, v)
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.cuda._sleep(2_000_000)  # noqa: SLF001 - about a millisecond
+    begin.record()
+    for _ in range(runs):
+        kernel(q, k, v)
+    end.record()
+    end.synchronize()
+    return begin.elapsed_time(end) / runs
+
+
+KERNELS["auto"] = auto
 
 
 def use(model: nn.Module, name: str) -> None:

@@ -9,13 +9,13 @@ numbers. Nothing here moves, casts or frees weights: that is `sdnb.memory`'s.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sdnb.model import attention
+from sdnb.model import attention, fused
 from sdnb.model.config import UNetConfig
 
 #: Keys and values of the text, one pair for each cross-attention in order of execution.
@@ -39,10 +39,40 @@ class Attention(nn.Module):
         k, v = self.to_k(context), self.to_v(context)
         return attention.split(k, self.heads), attention.split(v, self.heads)
 
-    def forward(self, x: Tensor, keys: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        q = attention.split(self.to_q(x), self.heads)  # [b, heads, n, d]
-        k, v = self.keys(x) if keys is None else keys
-        return self.to_out(attention.merge(self.kernel(q, k, v)))
+    def forward(
+        self, make: Callable[[], Tensor], keys: tuple[Tensor, Tensor] | None = None
+    ) -> Tensor:
+        """Of the `[b, n, c]` that `make` gives: made here, it is freed before the kernel runs."""
+        x = make()
+        if keys is None:
+            q, k, v = (attention.split(part, self.heads) for part in self._qkv(x))
+        else:
+            q, (k, v) = attention.split(self.to_q(x), self.heads), keys
+        del x
+        y = attention.merge(self.kernel(q, k, v))
+        del q, k, v
+        return self.to_out(y)
+
+    def _qkv(self, x: Tensor) -> Sequence[Tensor]:
+        """Queries, keys and values of x; one matrix product where the weights lie side by side, as
+        they do when a memory plan has brought them to a card.
+        """
+        parts = self.to_q.weight, self.to_k.weight, self.to_v.weight
+        if x.is_cuda and not torch.compiler.is_compiling() and _side_by_side(parts):
+            width = len(parts[0])
+            whole = parts[0].as_strided((3 * width, width), (width, 1))
+            return F.linear(x, whole).chunk(3, dim=-1)
+        return [F.linear(x, weight) for weight in parts]
+
+
+def _side_by_side(weights: Sequence[Tensor]) -> bool:
+    first = weights[0]
+    step = first.numel() * first.element_size()
+    home = first.untyped_storage().data_ptr()
+    return all(
+        w.data_ptr() == first.data_ptr() + i * step and w.untyped_storage().data_ptr() == home
+        for i, w in enumerate(weights)
+    )
 
 
 class GEGLU(nn.Module):
@@ -53,21 +83,25 @@ class GEGLU(nn.Module):
         self.proj = nn.Linear(width, 2 * hidden)
 
     def forward(self, x: Tensor) -> Tensor:
-        x, gate = self.proj(x).chunk(2, dim=-1)
-        return x * F.gelu(gate)
+        return fused.geglu(self.proj(x))
 
 
 class FeedForward(nn.Module):
-    """The gated unit and a projection back to `width`."""
+    """The gated unit and a projection back to `width`, for `chunk` tokens at a time (0: all)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
+        self.chunk = 0
         self.net = nn.Sequential(
             GEGLU(width, 4 * width), nn.Identity(), nn.Linear(4 * width, width)
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.net(x)
+    def add_to(self, x: Tensor, h: Tensor, norm: nn.LayerNorm) -> None:
+        """Add h to x `[b, n, c]`, then what the unit gives of `norm(x)`, in place."""
+        tokens, more = x.view(-1, x.shape[-1]), h.view(-1, x.shape[-1])
+        size = self.chunk or len(tokens)
+        for part, its in zip(tokens.split(size), more.split(size), strict=True):
+            part.add_(self.net(fused.add_norm(part, its, norm)))
 
 
 class TransformerBlock(nn.Module):
@@ -81,10 +115,16 @@ class TransformerBlock(nn.Module):
         self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(width) for _ in range(3))
 
     def forward(self, x: Tensor, keys: tuple[Tensor, Tensor]) -> Tensor:  # [b, n, c]
-        x = self.attn1(self.norm1(x)).add_(x)  # in place: each layer's output is its own
-        x = _for_each_text(x, len(keys[0]))  # here the texts part: what came before is shared
-        x = self.attn2(self.norm2(x), keys).add_(x)
-        return self.ff(self.norm3(x)).add_(x)
+        """x `[b, n, c]` is the projection's own output: it is added to in place."""
+        h = self.attn1(lambda: self.norm1(x))
+        count = len(keys[0])
+        if count != len(x):  # here the texts part: what came before is shared
+            x = _for_each_text(x.add_(h), count)
+            h = self.attn2(lambda: self.norm2(x), keys)
+        else:
+            h = self.attn2(lambda: fused.add_norm(x, h, self.norm2), keys)
+        self.ff.add_to(x, h, self.norm3)
+        return x
 
 
 class SpatialTransformer(nn.Module):
@@ -101,7 +141,8 @@ class SpatialTransformer(nn.Module):
         self.proj_out = nn.Conv2d(width, width, 1)
 
     def forward(self, x: Tensor, keys: tuple[Tensor, Tensor]) -> Tensor:  # [b, c, h, w]
-        y = _pointwise(self.proj_in, self.norm(x).permute(0, 2, 3, 1))  # [b, h, w, c]
+        y = fused.norm_silu(x, self.norm, act=False)
+        y = _pointwise(self.proj_in, y.permute(0, 2, 3, 1))  # [b, h, w, c]
         b, h, w, c = y.shape
         for block in self.transformer_blocks:
             y = block(y.reshape(b, h * w, c), keys)
@@ -111,7 +152,7 @@ class SpatialTransformer(nn.Module):
 
 def _for_each_text(x: Tensor, count: int) -> Tensor:
     """Repeat `[b, ...]` to `[count, ...]`: all pictures with one text, then all with the next."""
-    return x if len(x) == count else x.repeat(count // len(x), *[1] * (x.ndim - 1))
+    return x if len(x) == count else torch.cat([x] * (count // len(x)))  # keeps the layout
 
 
 def _pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
@@ -119,30 +160,68 @@ def _pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
     return F.linear(x, conv.weight.flatten(1), conv.bias)
 
 
+class In(nn.Sequential):
+    """A residual block's first half, with a plain sequence's names: norm, SiLU, convolution."""
+
+    def forward(self, x: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:
+        """`time` `[c]`; gives the convolution's output and what is still to be added to it: a card
+        adds a bias in a pass of its own, and the next norm does it on its way.
+        """
+        norm, _, conv = self
+        h = fused.norm_silu(x, norm)
+        bias = time + conv.bias
+        if x.is_cuda:
+            return F.conv2d(h, conv.weight, None, padding=1), bias
+        return F.conv2d(h, conv.weight, bias, padding=1), torch.empty(0)
+
+
+class Out(nn.Sequential):
+    """A residual block's second half: norm, SiLU, dropout's place, convolution, and the sum."""
+
+    def forward(self, h: Tensor, bias: Tensor, skip: Tensor) -> Tensor:
+        norm, _, _, conv = self
+        if not h.is_cuda:
+            return conv(fused.norm_silu(h, norm)).add_(skip)
+        h = F.conv2d(fused.norm_silu(h, norm, bias), conv.weight, None, padding=1)
+        return fused.add(h, conv.bias, skip)
+
+
+class Skip(nn.Conv2d):
+    """The 1 x 1 convolution past a residual block that changes the width."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not x.is_cuda:
+            return super().forward(x)
+        return _pointwise(self, x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
 class ResBlock(nn.Module):
     """Two convolutions with the time embedding added between them."""
 
     def __init__(self, width_in: int, width: int, time_dim: int, groups: int) -> None:
         super().__init__()
-        self.in_layers = nn.Sequential(
+        self.in_layers = In(
             nn.GroupNorm(groups, width_in),
-            nn.SiLU(inplace=True),
+            nn.SiLU(),
             nn.Conv2d(width_in, width, 3, padding=1),
         )
         self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(time_dim, width))
-        self.out_layers = nn.Sequential(
+        self.out_layers = Out(
             nn.GroupNorm(groups, width),
-            nn.SiLU(inplace=True),  # on the norm's own output
+            nn.SiLU(),
             nn.Identity(),
             nn.Conv2d(width, width, 3, padding=1),
         )
-        self.skip_connection = nn.Conv2d(width_in, width, 1) if width_in != width else nn.Identity()
+        self.skip_connection = Skip(width_in, width, 1) if width_in != width else nn.Identity()
 
-    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
-        norm, act, conv = self.in_layers
-        bias = conv.bias + self.emb_layers(emb)[0]  # one time for the whole batch: it is a bias
-        h = F.conv2d(act(norm(x)), conv.weight, bias, padding=1)  # [b, c, h, w]
-        return self.out_layers(h).add_(self.skip_connection(x))
+    def time(self, emb: Tensor) -> Tensor:
+        """What the times' embeddings `[t, 4c]` add to the first convolution's output: `[t, c]`."""
+        return self.emb_layers(emb)
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        """`time` `[c]`: one time for the whole batch."""
+        h, bias = self.in_layers(x, time)  # [b, c, h, w]
+        return self.out_layers(h, bias, self.skip_connection(x))
 
 
 class Downsample(nn.Module):
@@ -193,11 +272,14 @@ class UNet(nn.Module):
             [self._res(last, last), SpatialTransformer(last, config), self._res(last, last)]
         )
         self._build_up(widths)
-        self.out = nn.Sequential(
+        self.out = Head(
             nn.GroupNorm(config.groups, first),
             nn.SiLU(inplace=True),
             nn.Conv2d(first, config.out_channels, 3, padding=1),
         )
+        self.widths = [
+            m.out_layers[3].out_channels for m in self.modules() if isinstance(m, ResBlock)
+        ]
 
     def _res(self, width_in: int, width: int) -> ResBlock:
         return ResBlock(width_in, width, 4 * self.config.channels[0], self.config.groups)
@@ -249,44 +331,78 @@ class UNet(nn.Module):
             if isinstance(m, SpatialTransformer)
         ]
 
-    def forward(self, x: Tensor, t: float, text: Text) -> Tensor:
+    def times(self, t: Sequence[float], like: Tensor) -> Tensor:
+        """What the times `t` add in each residual block, `[len(t), all their widths]`, in order;
+        once a generation, on `like`'s device and in its dtype. A row is a `t` for `forward`.
+        """
+        emb = time_embedding(t, self.config.channels[0], like)
+        emb = self.time_embed(emb)  # [t, 4c]
+        return torch.cat([m.time(emb) for m in self.modules() if isinstance(m, ResBlock)], dim=1)
+
+    def once(self) -> list[nn.Module]:
+        """The modules that work once a generation (`prepare`, `times`), not once a step."""
+        texts = [m.attn2 for m in self.modules() if isinstance(m, TransformerBlock)]
+        times = [m.emb_layers[1] for m in self.modules() if isinstance(m, ResBlock)]
+        return [*self.time_embed, *times, *(m for a in texts for m in (a.to_k, a.to_v))]
+
+    def stages(self) -> list[nn.Module]:
+        """The modules that `forward` calls, in the order in which it calls them, in small parts."""
+        blocks = [*self.input_blocks, self.middle_block, *self.output_blocks]
+        parts: list[nn.Module] = []
+        for layer in (layer for block in blocks for layer in block):
+            whole = not isinstance(layer, ResBlock)
+            parts += (
+                [layer] if whole else [layer.in_layers, layer.skip_connection, layer.out_layers]
+            )
+        return [*parts, self.out]
+
+    def forward(self, x: Tensor, t: float | Tensor, text: Text) -> Tensor:
         keys = iter(text)
-        emb = self.time_embed(time_embedding(t, self.config.channels[0], x))  # [1, 4c]
+        row = t if isinstance(t, Tensor) else self.times([t], x)[0]
+        times = iter(row.split(self.widths))
         skips: list[Tensor] = []
         for block in self.input_blocks:
-            x = _run(block, x, emb, keys)
+            for layer in block:  # flat, so that a layer's input is freed with it
+                x = _run(layer, x, times, keys)
             skips.append(x)
-        x = _run(self.middle_block, x, emb, keys)
+        for layer in self.middle_block:
+            x = _run(layer, x, times, keys)
         for block in self.output_blocks:
             x = torch.cat([x, _for_each_text(skips.pop(), len(x))], dim=1)
-            x = _run(block, x, emb, keys, skips[-1].shape[2:] if skips else None)
+            for layer in block:
+                x = _run(layer, x, times, keys, skips[-1].shape[2:] if skips else None)
         return self.out(x)
 
 
+class Head(nn.Sequential):
+    """The last norm and convolution, with the names of a plain sequence."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        norm, _, conv = self
+        return conv(fused.norm_silu(x, norm))
+
+
 def _run(
-    block: nn.Module,
+    layer: nn.Module,
     x: Tensor,
-    emb: Tensor,
+    times: Iterator[Tensor],
     keys: Iterator[tuple[Tensor, Tensor]],
     size: torch.Size | None = None,
 ) -> Tensor:
-    for layer in block.children():
-        if isinstance(layer, ResBlock):
-            x = layer(x, emb)
-        elif isinstance(layer, SpatialTransformer):
-            x = layer(x, next(keys))
-        elif isinstance(layer, Upsample):
-            x = layer(x, size)
-        else:
-            x = layer(x)
-    return x
+    if isinstance(layer, ResBlock):
+        return layer(x, next(times))
+    if isinstance(layer, SpatialTransformer):
+        return layer(x, next(keys))
+    if isinstance(layer, Upsample):
+        return layer(x, size)
+    return layer(x)
 
 
-def time_embedding(t: float, width: int, like: Tensor) -> Tensor:
-    """Sinusoids of the time, cosines first `[1, width]` (https://arxiv.org/abs/1706.03762), in
-    `like`'s dtype.
+def time_embedding(t: Sequence[float], width: int, like: Tensor) -> Tensor:
+    """Sinusoids of the times, cosines first `[len(t), width]` (https://arxiv.org/abs/1706.03762),
+    in `like`'s dtype.
     """
     half = width // 2
     rate = torch.arange(half, dtype=torch.float32, device=like.device) * (-math.log(10000) / half)
-    angle = t * torch.exp(rate)
-    return torch.cat([angle.cos(), angle.sin()])[None].to(like.dtype)
+    angle = torch.tensor(t, dtype=torch.float32, device=like.device)[:, None] * torch.exp(rate)
+    return torch.cat([angle.cos(), angle.sin()], dim=1).to(like.dtype)

@@ -8,11 +8,17 @@ drift in rewrites and are kept here: halving pads on the right and below only, a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sdnb.model import attention
+from sdnb.model import attention, fused, tiled
 from sdnb.model.config import VAEConfig
+from sdnb.model.rows import Bands, Home
+
+#: Pixels that attend at once: of a large picture, queries and sums of all are three more maps.
+QUERIES = 16384
 
 
 def _norm(width: int, config: VAEConfig) -> nn.GroupNorm:
@@ -32,9 +38,17 @@ class ResnetBlock(nn.Module):
             self.nin_shortcut = nn.Conv2d(width_in, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.conv1(F.silu(self.norm1(x), inplace=True))
-        h = self.conv2(F.silu(self.norm2(h), inplace=True))
-        return h.add_(self.nin_shortcut(x) if hasattr(self, "nin_shortcut") else x)
+        h = fused.norm_silu(x, self.norm1)
+        if not x.is_cuda:
+            h = self.conv2(fused.norm_silu(self.conv1(h), self.norm2))
+            return h.add_(self._skip(x))
+        h = F.conv2d(h, self.conv1.weight, None, padding=1)  # the bias with the next norm,
+        h = fused.norm_silu(h, self.norm2, self.conv1.bias)
+        h = F.conv2d(h, self.conv2.weight, None, padding=1)
+        return fused.add(h, self.conv2.bias, self._skip(x))  # and with the sum
+
+    def _skip(self, x: Tensor) -> Tensor:
+        return self.nin_shortcut(x) if hasattr(self, "nin_shortcut") else x
 
 
 class AttnBlock(nn.Module):
@@ -49,11 +63,17 @@ class AttnBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         b, c, h, w = x.shape
-        y = self.norm(x).permute(0, 2, 3, 1).reshape(b, 1, h * w, c)  # one head
-        q, k, v = (F.linear(y, m.weight.flatten(1), m.bias) for m in (self.q, self.k, self.v))
-        y = self.kernel(q, k, v).reshape(b, h, w, c)
-        y = F.linear(y, self.proj_out.weight.flatten(1), self.proj_out.bias)
-        return y.permute(0, 3, 1, 2).add_(x)
+        y = fused.norm_silu(x, self.norm, act=False).permute(0, 2, 3, 1).reshape(b, h * w, c)
+        k, v = (_pointwise(part, y)[:, None] for part in (self.k, self.v))  # one head
+        for some in y.split(QUERIES, dim=1):  # what they attend to takes their own place
+            q = _pointwise(self.q, some)[:, None]
+            some.copy_(_pointwise(self.proj_out, self.kernel(q, k, v)[:, 0]))
+        return y.view(b, h, w, c).permute(0, 3, 1, 2).add_(x)
+
+
+def _pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """A 1x1 convolution of pixels `[b, n, c]` as a matrix product."""
+    return F.linear(x, conv.weight.flatten(1), conv.bias)
 
 
 class Downsample(nn.Module):
@@ -134,7 +154,7 @@ class Encoder(nn.Module):
         x = self.conv_in(x)
         for level in self.down:
             x = level(x)
-        return self.conv_out(F.silu(self.norm_out(self.mid(x)), inplace=True))
+        return self.conv_out(fused.norm_silu(self.mid(x), self.norm_out))
 
 
 class Decoder(nn.Module):
@@ -158,7 +178,7 @@ class Decoder(nn.Module):
         x = self.mid(self.conv_in(x))
         for level in reversed(self.up):
             x = level(x)
-        return self.conv_out(F.silu(self.norm_out(x), inplace=True))
+        return self.conv_out(fused.norm_silu(x, self.norm_out))
 
 
 class VAE(nn.Module):
@@ -180,9 +200,23 @@ class VAE(nn.Module):
         The mean of the posterior: the original draws from it, but its deviation is far below what
         the decoder can show, and a draw would tie the picture to a generator.
         """
-        mean, _ = self.quant_conv(self.encoder(pixels)).chunk(2, dim=1)
+        return self._mean(self.encoder(pixels))
+
+    def encode_tiled(self, pixels: Tensor, bands: Bands, home: Home) -> Tensor:
+        """What `encode` gives, to rounding, with a band of the picture in work at a time."""
+        return self._mean(tiled.encode(self.encoder, pixels, bands, home))
+
+    def _mean(self, moments: Tensor) -> Tensor:
+        mean, _ = self.quant_conv(moments).chunk(2, dim=1)
         return mean * self.config.scale
 
     def decode(self, latent: Tensor) -> Tensor:
         """Scaled latents `[b, 4, h, w]` to pixels `[b, 3, 8h, 8w]`, about -1..1, not clipped."""
         return self.decoder(self.post_quant_conv(latent / self.config.scale))
+
+    def decode_tiled(self, latent: Tensor, bands: Bands, home: Home) -> Iterator[Tensor]:
+        """What `decode` gives for one latent `[1, 4, h, w]`, to rounding, as bands of rows from the
+        top `[1, 3, n, 8w]`, with one band of the picture in work at a time.
+        """
+        x = self.post_quant_conv(latent / self.config.scale)
+        yield from tiled.decode(self.decoder, x, bands, home)

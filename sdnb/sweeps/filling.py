@@ -198,8 +198,8 @@ def _made(
 
 
 def _batches(cells: Sequence[Cell], model: Model) -> list[list[Cell]]:
-    """Cells that are alike together, at most `plan.batch` of them, in the order of their first."""
-    most = model.plan.batch
+    """Cells that are alike together, at most `memory.batch` of them, in the order of their first."""
+    most = model.memory.batch
     if most == 1:
         return [[cell] for cell in cells]
     from sdnb.pipeline import alike

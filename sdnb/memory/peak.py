@@ -1,0 +1,59 @@
+"""The most memory in use while something runs."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import psutil
+import torch
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_GB = 2**30
+
+
+class Peak:
+    """The most memory in use inside a `with` block, in GB: reserved on a card, resident on a CPU.
+
+    A CPU has no counter that can be reset on every system, so a thread looks 50 times a second.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.gb = 0.0
+        self._done = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        else:
+            self._thread = threading.Thread(target=self._watch, daemon=True)
+            self._thread.start()
+        return self
+
+    def _watch(self) -> None:
+        process = psutil.Process()
+        while True:
+            self.gb = max(self.gb, process.memory_info().rss / _GB)
+            if self._done.wait(0.02):
+                return
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self._done.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def read(self) -> float:
+        """The peak so far."""
+        if self.device.type == "cuda":
+            self.gb = torch.cuda.max_memory_reserved(self.device) / _GB
+        return self.gb

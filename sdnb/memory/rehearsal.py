@@ -1,0 +1,73 @@
+"""How much memory a computation would take: run on tensors without data, its allocations counted.
+
+The real code runs on the meta device, so the count follows every change of it: no formula has to be
+kept in step. Kernels' own workspaces do not show.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._pytree import tree_leaves
+
+#: A CUDA allocation's granularity, in bytes.
+GRAIN = 512
+
+
+_elsewhere: set[int] = set()  # storages that stand for other memory than the device's
+
+
+class _Count(TorchDispatchMode):
+    """Counts the storages that are alive, as they come and go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, Tensor):
+                self._see(leaf)
+        return result
+
+    def _see(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        key = storage._cdata  # noqa: SLF001 - what two views of one storage share
+        if tensor.device.type != "meta" or key in self._known or key in _elsewhere:
+            return
+        size = -(-storage.nbytes() // GRAIN) * GRAIN
+        self._known.add(key)
+        self.now += size
+        self.peak = max(self.peak, self.now)
+        weakref.finalize(storage, self._forget, key, size)
+
+    def _forget(self, key: int, size: int) -> None:
+        self._known.discard(key)
+        self.now -= size
+
+
+def rehearse(work: Callable[[], object]) -> int:
+    """The most bytes that tensors made by `work` take at one time; `work` computes on meta."""
+    with torch.inference_mode(), _Count() as count:
+        kept = work()
+        peak = count.peak
+        del kept
+    return peak
+
+
+def elsewhere(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """A tensor that stands for memory which is not the device's: it does not count."""
+    with _disable_current_modes():
+        tensor = torch.empty(shape, dtype=dtype, device="meta")
+        storage = tensor.untyped_storage()
+        key = storage._cdata  # noqa: SLF001
+        _elsewhere.add(key)
+        weakref.finalize(storage, _elsewhere.discard, key)
+    return tensor

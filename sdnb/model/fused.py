@@ -1,0 +1,102 @@
+"""Group norm and its SiLU in one, gated units in one: Triton kernels for CUDA, PyTorch elsewhere.
+
+PyTorch's group norm on a card knows only channels-first, so that every norm of a channels-last net
+copies its input there and its output back. These read and write channels-last once. Sums are taken
+in float32 in a fixed order: the same input gives the same bits.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_WIDEST = 2048  # channels of a row that one program norms
+
+
+def norm_silu(
+    x: Tensor, norm: nn.GroupNorm, bias: Tensor | None = None, act: bool = True
+) -> Tensor:
+    """`silu(norm(x + bias))`, x `[b, c, h, w]`, bias `[c]`; without `act` the norm alone."""
+    if _fits(x):
+        return _norm_silu(x, norm, bias, act)
+    if bias is not None:
+        x = x + bias[:, None, None]
+    y = norm(x)
+    return F.silu(y, inplace=True) if act else y
+
+
+def add_norm(x: Tensor, h: Tensor, norm: nn.LayerNorm) -> Tensor:
+    """Add h to x, in place, and give `norm(x)`; both `[b, n, c]`."""
+    if _fits(x) and x.is_contiguous() and h.is_contiguous() and x.shape[-1] <= _WIDEST:
+        out = torch.empty_like(x)
+        _kernels().add_norm(x, h, norm, out)
+        return out
+    return norm(x.add_(h))
+
+
+def geglu(x: Tensor) -> Tensor:
+    """`[..., 2n]` to `[..., n]`: the first half times the exact GELU of the second."""
+    if _fits(x) and x.is_contiguous():
+        return _geglu(x)
+    value, gate = x.chunk(2, dim=-1)
+    return F.gelu(gate).mul_(value)
+
+
+def add(h: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
+    """`h + bias + x`, written to h, which is the caller's own; all `[b, c, h, w]`, bias `[c]`."""
+    if bias is None:
+        return h.add_(x)
+    if _fits(h) and _fits(x):
+        return _add(h, bias, x)
+    return h.add_(bias[:, None, None]).add_(x)
+
+
+def _fits(x: Tensor) -> bool:
+    if not x.is_cuda or torch.compiler.is_compiling() or _kernels() is None:
+        return False
+    return x.ndim != 4 or x.is_contiguous(memory_format=torch.channels_last)
+
+
+def why_not() -> str:
+    """Words, where a card has to do without these kernels; "" where they work."""
+    if _kernels() is not None:
+        return ""
+    return "Triton is not usable here, so group norms run by PyTorch's kernels, a little slower."
+
+
+@functools.cache
+def _kernels() -> Any:
+    """The compiled kernels' module; None where Triton does not work."""
+    try:
+        from sdnb.model import triton_kernels
+
+        return triton_kernels if triton_kernels.works() else None
+    except Exception:  # noqa: BLE001 - whatever a machine lacks for it: said by `why_not`
+        return None
+
+
+def _norm_silu(x: Tensor, norm: nn.GroupNorm, bias: Tensor | None, act: bool) -> Tensor:
+    b, c, h, w = x.shape
+    n, groups = h * w, norm.num_groups
+    splits = max(1, min(32, n // 256))
+    sums = torch.empty(b, groups, splits, 2, dtype=torch.float32, device=x.device)
+    out = torch.empty_like(x)  # channels-last as x
+    k = _kernels()
+    k.group_sums(x, bias, sums, b, n, c, groups, splits)
+    k.group_apply(x, bias, sums, norm, out, b, n, c, groups, splits, act)
+    return out
+
+
+def _geglu(x: Tensor) -> Tensor:
+    out = torch.empty(*x.shape[:-1], x.shape[-1] // 2, dtype=x.dtype, device=x.device)
+    _kernels().geglu(x, out)
+    return out
+
+
+def _add(h: Tensor, bias: Tensor, x: Tensor) -> Tensor:
+    _kernels().add(h, bias, x)
+    return h

@@ -1,0 +1,174 @@
+"""The Triton kernels under `sdnb.model.fused`, and nothing else: importing this needs Triton.
+
+All tensors are channels-last, so a picture is `[n, c]` rows of channels.
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor, nn
+
+
+@triton.jit
+def _group_sums(
+    x, bias, sums, n, c, width, splits, per,
+    HAS_BIAS: tl.constexpr, WIDTH: tl.constexpr, ROWS: tl.constexpr,
+):  # fmt: skip
+    """Sum and sum of squares of one group over one part of the rows."""
+    group, part, b = tl.program_id(0), tl.program_id(1), tl.program_id(2)
+    groups = tl.num_programs(0)
+    j = tl.arange(0, WIDTH)
+    channel = group * width + j
+    inside = j < width
+    shift = tl.zeros([WIDTH], tl.float32)
+    if HAS_BIAS:
+        shift = tl.load(bias + channel, mask=inside, other=0.0).to(tl.float32)
+    total = tl.zeros([ROWS, WIDTH], tl.float32)
+    square = tl.zeros([ROWS, WIDTH], tl.float32)
+    first = part * per
+    last = tl.minimum(first + per, n)
+    base = x + b.to(tl.int64) * n * c
+    for start in range(first, last, ROWS):
+        row = start + tl.arange(0, ROWS)
+        mask = (row < last)[:, None] & inside[None, :]
+        at = row.to(tl.int64)[:, None] * c + channel[None, :]
+        value = tl.load(base + at, mask=mask, other=0.0).to(tl.float32) + shift[None, :]
+        value = tl.where(mask, value, 0.0)
+        total += value
+        square += value * value
+    out = sums + ((b * groups + group) * splits + part) * 2
+    tl.store(out, tl.sum(tl.sum(total, 1), 0))
+    tl.store(out + 1, tl.sum(tl.sum(square, 1), 0))
+
+
+@triton.jit
+def _group_apply(
+    x, bias, sums, gamma, beta, out, n, c, groups, width, splits, eps,
+    HAS_BIAS: tl.constexpr, ACT: tl.constexpr, ROWS: tl.constexpr, CHANNELS: tl.constexpr,
+):  # fmt: skip
+    """Norm, and SiLU, of a tile of rows and channels."""
+    b = tl.program_id(2)
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
+    inside = channel < c
+    group = channel // width
+    total = tl.zeros([CHANNELS], tl.float32)
+    square = tl.zeros([CHANNELS], tl.float32)
+    base = sums + (b * groups + group) * splits * 2
+    for part in range(splits):
+        total += tl.load(base + 2 * part, mask=inside, other=0.0)
+        square += tl.load(base + 2 * part + 1, mask=inside, other=0.0)
+    count = n.to(tl.float32) * width
+    mean = total / count
+    variance = tl.maximum(square / count - mean * mean, 0.0)
+    scale = tl.load(gamma + channel, mask=inside, other=0.0).to(tl.float32) / tl.sqrt(
+        variance + eps
+    )
+    shift = tl.load(beta + channel, mask=inside, other=0.0).to(tl.float32) - mean * scale
+    if HAS_BIAS:
+        shift += tl.load(bias + channel, mask=inside, other=0.0).to(tl.float32) * scale
+    mask = (row < n)[:, None] & inside[None, :]
+    at = b.to(tl.int64) * n * c + row.to(tl.int64)[:, None] * c + channel[None, :]
+    value = tl.load(x + at, mask=mask, other=0.0).to(tl.float32) * scale[None, :] + shift[None, :]
+    if ACT:
+        value = value * tl.sigmoid(value)
+    tl.store(out + at, value.to(out.dtype.element_ty), mask=mask)
+
+
+@triton.jit
+def _geglu(x, out, width, COLUMNS: tl.constexpr):
+    """A row's part: value times gelu(gate)."""
+    row = tl.program_id(0).to(tl.int64)
+    column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
+    mask = column < width
+    base = x + row * 2 * width
+    value = tl.load(base + column, mask=mask, other=0.0).to(tl.float32)
+    gate = tl.load(base + width + column, mask=mask, other=0.0).to(tl.float32)
+    gate = 0.5 * gate * (1.0 + tl.erf(gate * 0.7071067811865476))
+    tl.store(out + row * width + column, (value * gate).to(out.dtype.element_ty), mask=mask)
+
+
+@triton.jit
+def _add(h, bias, x, count, c, BLOCK: tl.constexpr):
+    at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    mask = at < count
+    value = tl.load(h + at, mask=mask, other=0.0).to(tl.float32)
+    value += tl.load(bias + at % c, mask=mask, other=0.0).to(tl.float32)
+    value += tl.load(x + at, mask=mask, other=0.0).to(tl.float32)
+    tl.store(h + at, value.to(h.dtype.element_ty), mask=mask)
+
+
+@triton.jit
+def _add_norm(x, h, gamma, beta, out, c, eps, WIDTH: tl.constexpr):
+    """One row: x + h to x, and its layer norm to out."""
+    row = tl.program_id(0).to(tl.int64) * c
+    at = tl.arange(0, WIDTH)
+    inside = at < c
+    value = tl.load(x + row + at, mask=inside, other=0.0).to(tl.float32)
+    value += tl.load(h + row + at, mask=inside, other=0.0).to(tl.float32)
+    rounded = value.to(x.dtype.element_ty)
+    tl.store(x + row + at, rounded, mask=inside)
+    value = rounded.to(tl.float32)
+    mean = tl.sum(value, 0) / c
+    spread = tl.where(inside, value - mean, 0.0)
+    rate = 1.0 / tl.sqrt(tl.sum(spread * spread, 0) / c + eps)
+    scale = tl.load(gamma + at, mask=inside, other=0.0).to(tl.float32)
+    shift = tl.load(beta + at, mask=inside, other=0.0).to(tl.float32)
+    tl.store(out + row + at, (spread * rate * scale + shift).to(out.dtype.element_ty), mask=inside)
+
+
+def add_norm(x: Tensor, h: Tensor, norm: nn.LayerNorm, out: Tensor) -> None:
+    """Add h to the rows of x `[..., c]`, and write their layer norm to out."""
+    c = x.shape[-1]
+    _add_norm[(x.numel() // c,)](
+        x, h, norm.weight, norm.bias, out, c, norm.eps,
+        WIDTH=triton.next_power_of_2(c), num_warps=4 if c > 512 else 2,
+    )  # fmt: skip
+
+
+def group_sums(
+    x: Tensor, bias: Tensor | None, sums: Tensor, b: int, n: int, c: int, groups: int, splits: int
+) -> None:
+    """Fill `sums` `[b, groups, splits, 2]` from x `[b, n, c]`."""
+    width = c // groups
+    padded = triton.next_power_of_2(width)
+    rows = max(16, 4096 // padded)
+    _group_sums[(groups, splits, b)](
+        x, x if bias is None else bias, sums, n, c, width, splits, triton.cdiv(n, splits),
+        HAS_BIAS=bias is not None, WIDTH=padded, ROWS=rows, num_warps=8,
+    )  # fmt: skip
+
+
+def group_apply(
+    x: Tensor, bias: Tensor | None, sums: Tensor, norm: nn.GroupNorm, out: Tensor,
+    b: int, n: int, c: int, groups: int, splits: int, act: bool,
+) -> None:  # fmt: skip
+    """Write the norm of x to `out`."""
+    grid = (triton.cdiv(n, 32), triton.cdiv(c, 64), b)
+    _group_apply[grid](
+        x, x if bias is None else bias, sums, norm.weight, norm.bias, out,
+        n, c, groups, c // groups, splits, norm.eps,
+        HAS_BIAS=bias is not None, ACT=act, ROWS=32, CHANNELS=64, num_warps=4,
+    )  # fmt: skip
+
+
+def geglu(x: Tensor, out: Tensor) -> None:
+    """Gate the rows of x `[..., 2n]` into out `[..., n]`."""
+    width = out.shape[-1]
+    _geglu[(out.numel() // width, triton.cdiv(width, 1024))](x, out, width, COLUMNS=1024)
+
+
+def add(h: Tensor, bias: Tensor, x: Tensor) -> None:
+    """Add bias and x to h, in place."""
+    count = h.numel()
+    _add[(triton.cdiv(count, 1024),)](h, bias, x, count, h.shape[1], BLOCK=1024)
+
+
+def works() -> bool:
+    """Compile and run one of them; raises whatever is wrong."""
+    x = torch.ones(1, 64, device="cuda", dtype=torch.float16)
+    out = torch.empty(1, 32, device="cuda", dtype=torch.float16)
+    geglu(x, out)
+    return bool((out.float() - 0.8413447).abs().max() < 1e-3)

@@ -1,0 +1,350 @@
+"""What a request will take: for a plan, the predicted peak; for a budget, the fastest plan.
+
+The networks are rehearsed on tensors without data (`sdnb.memory.rehearse`), so the prediction
+follows the code. What kernels take for themselves does not show there and is added as measured.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import psutil
+import torch
+from torch import Tensor
+
+from sdnb import memory
+from sdnb.model import rows
+from sdnb.model.config import UNetConfig, VAEConfig
+from sdnb.model.unet import FeedForward, UNet
+from sdnb.model.vae import VAE
+from sdnb.plans import Forecast, MemoryPlan, below, ladder
+
+if TYPE_CHECKING:
+    from sdnb.loading import Model
+    from sdnb.request import Request
+
+GB = 2**30
+WORTH = 6  # steps from which recording a graph for one run pays
+CHUNK = -1  # a feed-forward in parts: of an eighth of the tokens, and of 4096 at the least
+
+#: GB on a card beside our tensors: workspaces of cuBLAS; in full precision also cuDNN's own copies
+#: of what it convolves. Then the rounding of the allocator's pools.
+LIBRARIES, LIBRARIES_FULL = 0.07, 0.15
+POOLS = 0.03
+
+#: What the allocator reserves for activations, in multiples of what is in use: maps of different
+#: sizes come and go, and leave holes that the next one does not fit into. A recorded step has its
+#: own pool, and hardly any. Measured on an H100.
+HOLES, HOLES_RECORDED, HOLES_VAE = 1.15, 1.0, 1.15
+
+#: From the fastest to the leanest way to run each stage.
+UNET_KNOBS = (
+    {"together": True, "chunk": 0},
+    {"together": True, "chunk": CHUNK},
+    {"together": False, "chunk": 0},
+    {"together": False, "chunk": CHUNK},
+)
+VAE_KNOBS = (
+    {"tile": 0, "store": "device"},
+    {"tile": 512, "store": "device"},
+    {"tile": 256, "store": "device"},
+    {"tile": 512, "store": "host"},
+    {"tile": 256, "store": "host"},
+    {"tile": 128, "store": "host"},
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What of a request memory depends on."""
+
+    width: int
+    height: int
+    count: int
+    texts: int  # 2 with guidance
+    pictured: bool
+    long: bool = True  # enough steps to be recorded as a graph
+
+
+def chunk_of(what: Job) -> int:
+    """Tokens in a part of a feed-forward, where it is chunked."""
+    return max(4096, math.ceil(what.width * what.height / 64 / 8))
+
+
+def job(request: Request) -> Job:
+    """The job of a resolved request."""
+    assert request.width is not None
+    assert request.height is not None
+    texts = 1 if request.cfg in (0, 1) else 2
+    long = (request.steps or 0) >= WORTH
+    return Job(request.width, request.height, request.count, texts, request.image is not None, long)
+
+
+def placement(plan: MemoryPlan, part: str) -> str:
+    """Where a plan wants a part: both halves of the VAE are placed alike."""
+    return plan.vae if part in ("encoder", "decoder") else str(getattr(plan, part))
+
+
+def forecast(model: Model, request: Request) -> Forecast:
+    """The plan for a resolved request, and what it takes: the model's own plan where it fits, else
+    the next leaner one that does; with a refusal in words where none does.
+    """
+    what = job(request)
+    room = memory.free(model.device) + held(model)
+    tried = []
+    for plan in _candidates(model):
+        limit = min(plan.gb, room) if plan.gb else room
+        found = decide(model, plan, what, limit)
+        if found.fits:
+            return found
+        tried.append(found)
+    best = min(tried, key=lambda f: f.gb)
+    return Forecast(**{**best.__dict__, "refusal": _refusal(model, what, best, room)})
+
+
+def _candidates(model: Model) -> Iterator[MemoryPlan]:
+    """The plans to try: down the ladder from the model's own."""
+    if model.device.type != "cuda":
+        yield model.wanted or model.placed_plan
+        return
+    if model.wanted is None:
+        yield from ladder(model.budget)
+        return
+    plan: MemoryPlan | None = model.wanted
+    while plan is not None:
+        yield plan
+        plan = below(plan) if plan.name != "custom" else None
+
+
+def held(model: Model) -> float:
+    """GB that the model's weights take on its device now: a plan may use them otherwise."""
+    if model.device.type != "cuda":
+        return 0.0
+    return sum(model.weights(part) for part in model.parts if model.on_device(part)) / GB
+
+
+def decide(model: Model, plan: MemoryPlan, what: Job, room: float) -> Forecast:
+    """Decide what `plan` leaves open so that it fits into `room` GB, the fastest first."""
+    sizes = {part: model.weights(part) / GB for part in model.parts}
+    places = {part: placement(plan, part) for part in sizes}
+    cpu = model.device.type == "cpu"
+    stay = 0.0 if cpu else sum(sizes[p] for p in sizes if places[p] == "resident")
+    extra = POOLS + (LIBRARIES if model.dtype.itemsize == 2 else LIBRARIES_FULL)
+    if cpu:
+        extra = psutil.Process().memory_info().rss / GB  # weights and all
+    halves = ("encoder", "decoder") if what.pictured else ("decoder",)
+
+    shape = replace(what, long=True)  # a rehearsal does not depend on it
+
+    def visiting(*parts: str) -> float:
+        return max((sizes[p] for p in parts if places[p] == "offload" and not cpu), default=0.0)
+
+    def unet(knobs: dict[str, object]) -> float:
+        together, chunk = knobs["together"], knobs["chunk"]
+        work = _unet_peak(model.config.unet, model.dtype, shape, together, chunk, batch=plan.batch)
+        recorded = plan.speed != "eager" and (what.long or plan.unet == "resident")
+        holes = HOLES_RECORDED if recorded else HOLES
+        ring = model.ring(plan.weights, 0.0) / GB if plan.unet == "stream" and not cpu else 0.0
+        return stay + extra + visiting("unet") + ring + holes * work / GB
+
+    def vae(knobs: dict[str, object], pool: float) -> float:
+        if plan.vae == "cpu" and not cpu:
+            return stay + extra + pool
+        work = _vae_peak(model.config.vae, model.dtype, shape, knobs["tile"], knobs["store"])
+        return stay + extra + visiting(*halves) + pool + HOLES_VAE * work / GB
+
+    unet_knobs = _first(_open(UNET_KNOBS, plan, what), unet, room)
+    steps = unet(unet_knobs)
+    graphed = plan.speed != "eager" and plan.unet == "resident" and not cpu  # and kept
+    pool = steps - stay - extra if graphed else 0.0
+    vae_knobs = _first(_open(VAE_KNOBS, plan, what), lambda k: vae(k, pool), room)
+    picture = vae(vae_knobs, pool)
+    keep = 0.0
+    if plan.unet == "stream":
+        keep = plan.keep if plan.keep is not None else max(0.0, room - steps - 0.03)
+        keep = min(keep, sizes["unet"])
+        steps += (model.ring(plan.weights, keep) - model.ring(plan.weights, 0.0)) / GB
+    gb, stage = max((stay + extra + visiting("text"), "text"), (steps, "unet"), (picture, "vae"))
+    chosen = plan.but(**unet_knobs, **vae_knobs, keep=keep)
+    host = sum(sizes[p] for p in sizes if places[p] in ("offload", "stream"))
+    if vae_knobs["store"] == "host":
+        pixels = what.width * what.height
+        host += pixels * model.config.vae.channels[0] * model.dtype.itemsize / GB
+    return Forecast(chosen, gb, stage, room, _slowdown(model, chosen, what), host)
+
+
+def _open(
+    knobs: tuple[dict[str, object], ...], plan: MemoryPlan, what: Job
+) -> list[dict[str, object]]:
+    """The ways that agree with what the plan says."""
+    fixed = {k: getattr(plan, k) for k in knobs[0] if getattr(plan, k) is not None}
+    ways = [{**way, **fixed} for way in knobs]
+    if "chunk" in knobs[0]:
+        ways = [{**w, "chunk": chunk_of(what) if w["chunk"] == CHUNK else w["chunk"]} for w in ways]
+    return [way for i, way in enumerate(ways) if way not in ways[:i]]
+
+
+def _first(ways: list[dict[str, object]], peak: object, room: float) -> dict[str, object]:
+    """The first way that fits, else the leanest."""
+    peaks = []
+    for way in ways:
+        gb = peak(way)  # type: ignore[operator]
+        if gb <= room:
+            return way
+        peaks.append(gb)
+    return ways[min(range(len(ways)), key=peaks.__getitem__)]
+
+
+# -- rehearsals --------------------------------------------------------------------------------
+def _stand_in(q: Tensor, k: Tensor, v: Tensor) -> Tensor:  # noqa: ARG001 - a kernel's own signature
+    """An attention kernel that only makes its output, as fused kernels do; a wide head's sums are
+    kept in float32 beside it.
+    """
+    sums = torch.empty_like(q, dtype=torch.float32) if q.shape[-1] > 256 else None
+    out = torch.empty_like(q)
+    del sums
+    return out
+
+
+@functools.lru_cache(maxsize=4)
+def _unet(config: UNetConfig, dtype: torch.dtype) -> UNet:
+    with torch.device("meta"):
+        model = UNet(config).to(dtype).to(memory_format=torch.channels_last)
+    return _with_stand_ins(model)
+
+
+@functools.lru_cache(maxsize=4)
+def _vae(config: VAEConfig, dtype: torch.dtype) -> VAE:
+    with torch.device("meta"):
+        model = VAE(config).to(dtype).to(memory_format=torch.channels_last)
+    return _with_stand_ins(model)
+
+
+def _with_stand_ins(model: torch.nn.Module) -> torch.nn.Module:
+    for module in model.modules():
+        if hasattr(module, "kernel"):
+            module.kernel = _stand_in
+    return model.requires_grad_(False).eval()
+
+
+@functools.lru_cache(maxsize=256)
+def _unet_peak(
+    config: UNetConfig, dtype: torch.dtype, what: Job, together: bool, chunk: int, *, batch: int
+) -> int:
+    """Bytes that a step takes besides weights."""
+    model = _unet(config, dtype)
+    for module in model.modules():
+        if isinstance(module, FeedForward):
+            module.chunk = int(chunk)
+    pictures = min(batch, what.count)
+    texts = what.texts if together else 1
+    h, w = what.height // 8, what.width // 8
+
+    def step() -> object:
+        context = _meta(texts * pictures, 77, config.context_dim, dtype=dtype)
+        words = model.prepare(context)
+        more = model.prepare(context) if what.texts > texts else None
+        x = _meta(pictures, config.in_channels, h, w, dtype=dtype)
+        x = x.to(memory_format=torch.channels_last)
+        row = _meta(sum(model.widths), dtype=dtype)
+        return model(x, row, words), more
+
+    state = 8 * pictures * 4 * h * w * 4  # the sampler's own, float32
+    return memory.rehearse(step) + state
+
+
+@functools.lru_cache(maxsize=256)
+def _vae_peak(config: VAEConfig, dtype: torch.dtype, what: Job, tile: float, store: str) -> int:
+    """Bytes that decoding one picture takes besides weights, and encoding where there is one."""
+    model = _vae(config, dtype)
+    factor = 2 ** (len(config.channels) - 1)
+    h, w = what.height // factor, what.width // factor
+    latent = functools.partial(_meta, 1, config.latent_channels, h, w, dtype=dtype)
+    pixels = functools.partial(_meta, 1, 3, what.height, what.width, dtype=dtype)
+    if not tile:
+        peak = memory.rehearse(lambda: model.decode(latent()))
+        if what.pictured:
+            peak = max(peak, memory.rehearse(lambda: model.encode(pixels())))
+        return peak
+    bands = rows.Bands(tile, most=3)
+
+    def make(shape: tuple[int, int, int, int], kind: torch.dtype) -> Tensor:
+        return _meta(*shape, dtype=kind) if store == "device" else memory.elsewhere(shape, kind)
+
+    home = rows.Home(make, apart=store == "host")
+
+    def decode() -> None:
+        for band in model.decode_tiled(latent(), bands, home):
+            del band
+
+    peak = memory.rehearse(decode)
+    if what.pictured:
+        peak = max(peak, memory.rehearse(lambda: model.encode_tiled(pixels(), bands, home)))
+    return peak
+
+
+def _meta(*shape: int, dtype: torch.dtype) -> Tensor:
+    return torch.empty(shape, dtype=dtype, device="meta")
+
+
+# -- words -------------------------------------------------------------------------------------
+def _slowdown(model: Model, plan: MemoryPlan, what: Job) -> float:
+    """The time of a step, in multiples of what it takes with all weights on the device."""
+    if plan.unet != "stream" or model.device.type != "cuda":
+        return 1.0
+    moved = model.weights("unet") * (0.5 if plan.weights == "int8" else 1.0) - plan.keep * GB
+    passes = 1 if plan.together or what.texts == 1 else 2
+    compute = step_flops(what) / FLOPS
+    return max(1.0, max(moved, 0) * passes / BUS / compute)
+
+
+#: A card of the middle: bytes a second over the bus, operations a second in a UNet.
+BUS, FLOPS = 20e9, 60e12
+
+
+def step_flops(what: Job) -> float:
+    """Operations of one step of an SD 1.x UNet: linear in the pixels, and attention's square."""
+    n = what.width * what.height / 64
+    return what.texts * (0.68e12 * n / 4096 + 4 * 320 * n * n * 5 * 1.2)
+
+
+def _refusal(model: Model, what: Job, best: Forecast, room: float) -> str:
+    """What is too large, and what would fit."""
+    size = f"{what.width}x{what.height}"
+    words = (
+        f"{size} needs {best.gb:.2f} GB with memory={best.tier!r}, the leanest plan, and there are "
+        f"{min(room, best.room):.2f} GB"
+    )
+    fitting = _largest(model, best.plan, what, best.room)
+    if fitting is None:
+        return f"{words}. No size fits: free some memory, or use memory='cpu'."
+    return (
+        f"{words}. {fitting[0]}x{fitting[1]} fits with memory={best.tier!r}; or use memory='cpu'."
+    )
+
+
+def _largest(model: Model, plan: MemoryPlan, what: Job, room: float) -> tuple[int, int] | None:
+    """The largest size of the same proportions that fits, in steps of 64 pixels."""
+    longest = max(what.width, what.height)
+
+    def peak(side: int) -> float:
+        smaller = replace(what, **dict(zip(("width", "height"), _scaled(what, side), strict=True)))
+        ways = {"together": False, "chunk": chunk_of(smaller), "tile": 256, "store": "host"}
+        return decide(model, plan.but(**ways, keep=0.0), smaller, room).gb
+
+    whole, half = peak(longest), peak(longest // 2)  # linear in the pixels
+    share = (room - (4 * half - whole) / 3) / max((whole - half) * 4 / 3, 1e-9)
+    side = math.floor(longest * math.sqrt(min(max(share, 0.0), 1.0)) / 64) * 64
+    while side >= 64 and peak(side) > room:
+        side -= 64
+    return _scaled(what, side) if side >= 64 else None
+
+
+def _scaled(what: Job, longest: int) -> tuple[int, int]:
+    share = longest / max(what.width, what.height)
+    width, height = (max(64, math.floor(s * share / 64) * 64) for s in (what.width, what.height))
+    return width, height

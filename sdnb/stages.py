@@ -1,0 +1,444 @@
+"""The stages of a run under a memory plan: the UNet's steps, and the VAE's two directions.
+
+A stage brings its weights, computes, and gives the memory back. When memory runs out it steps down
+to a leaner way and goes on from where it was; what was done instead is a note for the result.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sdnb import memory, pixels, planner, plans
+from sdnb.diffusion.denoise import combine
+from sdnb.memory import Graphed
+from sdnb.model import rows
+from sdnb.plans import MemoryPlan
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from sdnb.loading import Model
+    from sdnb.request import Request
+
+Core = Callable[..., Tensor]
+T = TypeVar("T")
+
+CPU = torch.device("cpu")
+
+#: Passes of the UNet that may be enqueued before the host waits: the card never idles, and a report
+#: of progress, or Ctrl-C, is at most this far from the truth.
+AHEAD = 2
+
+#: A request is refused when it is predicted to take this many times the room there is.
+SURE = 1.1
+
+#: Leaner and leaner ways to decode, where memory runs out: a tile, and where its maps are kept.
+TILES = ((512, "device"), (256, "device"), (256, "host"), (128, "host"))
+
+
+class OutOfMemoryError(RuntimeError):
+    """No plan was lean enough for the steps."""
+
+
+class DecodeError(RuntimeError):
+    """The steps are done and their pictures are not. `latents`, `[1, 4, h/8, w/8]` each, are kept
+    here: `sdnb.decode(model, error.latents)` takes them again.
+    """
+
+    def __init__(self, words: str, latents: tuple[Tensor, ...]) -> None:
+        super().__init__(words)
+        self.latents = latents
+
+
+def prepare(model: Model, request: Request, notes: list[str]) -> float | None:
+    """Choose and adopt the plan for a resolved request; the predicted peak in GB, where it was
+    predicted: on a CPU there is nothing to choose, and the picture does not wait for it.
+
+    Raises ValueError where the request cannot fit: in words that say what would.
+    """
+    if model.device.type != "cuda":
+        return None
+    expected = model.plan(request)
+    if expected.gb > SURE * expected.room:
+        raise ValueError(expected.refusal or str(expected))
+    if model.wanted is not None and expected.tier != model.wanted.name:
+        notes.append(
+            f"memory={model.wanted.name!r} is too small for {request.width}x{request.height}: "
+            f"{expected.tier!r} was used."
+        )
+    model.adopt(expected.plan)
+    return expected.gb
+
+
+def unsound_steps(model: Model, dtype: torch.dtype | None) -> str:
+    """Words for a UNet that gave no picture."""
+    what = "The UNet gave no usable numbers (nan, or one value all over)"
+    if torch.float32 in (dtype, model.dtype):
+        return f"{what} in full precision."
+    numbers = str(model.dtype).removeprefix("torch.")
+    return f"{what} at {numbers}: all steps were run again in full precision."
+
+
+class Predictor:
+    """The UNet with its prompts: `predictor(x, t)` is what it predicts, guidance included.
+
+    A context manager: inside, the weights are where they compute. Keys and values of the text are
+    computed when it is entered, what the times add when they first come, and both are kept.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        contexts: Sequence[Tensor],
+        cfg: float | Tensor,
+        count: int,
+        *,
+        extra: Tensor | None = None,
+        times: Sequence[float] = (),
+        dtype: torch.dtype | None = None,
+        notes: list[str],
+    ) -> None:
+        self.model, self.cfg, self.count = model, cfg, count
+        self.contexts, self.extra = contexts, extra  # [1 or b, 77, d] each; [1, 5, h, w] or None
+        self.dtype, self.notes = dtype, notes
+        self._times = list(times)
+        self._stack = ExitStack()
+        self._enqueued: deque[torch.cuda.Event] = deque()
+        self._core: Core = self._eager
+
+    def __enter__(self) -> Self:
+        self._with_less(self._open)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self._close()
+
+    @torch.inference_mode()
+    def __call__(self, x: Tensor, t: float) -> Tensor:
+        """x `[b, 4, h, w]` of unit variance at time t; float32 or the model's numbers."""
+        self._wait()
+        return self._with_less(lambda: self._predict(x, t))
+
+    def _with_less(self, work: Callable[[], Tensor | None]) -> Tensor:
+        """Do `work`; when memory runs out, do it again by a leaner plan."""
+        while True:
+            try:
+                return work()  # type: ignore[return-value]
+            except torch.OutOfMemoryError as error:
+                words = str(error).split(". ")[0]
+            self._lower(words)  # outside `except`: the error keeps the tensors of its frames
+
+    def _lower(self, words: str) -> None:
+        self._close()
+        was = self.model.memory
+        leaner = leaner_steps(was)
+        if leaner is None:
+            raise OutOfMemoryError(
+                f"out of memory with memory={was.name!r}, the leanest plan ({words}); make a "
+                "smaller picture, or load the model with memory='cpu'"
+            )
+        self.model.adopt(leaner)
+        self.notes.append(
+            f"Out of memory with {_said(was)}: went on from the last finished step with "
+            f"{_said(leaner)}."
+        )
+        try:
+            self._open()
+        except torch.OutOfMemoryError as error:
+            words = str(error).split(". ")[0]
+        else:
+            return
+        self._lower(words)
+
+    def _open(self) -> None:
+        model = self.model
+        self._stack = ExitStack()
+        self._stack.enter_context(model.use("unet", self.dtype))
+        try:
+            numbers = self.dtype or model.dtype
+            each = [c.to(model.device, numbers).expand(self.count, -1, -1) for c in self.contexts]
+            self._together = model.memory.together is not False
+            groups = [torch.cat(each)] if self._together else each
+            self._words = [w for group in groups for kv in model.unet.prepare(group) for w in kv]
+            self._rows: dict[float, Tensor] = {}
+            like = torch.empty(0, dtype=numbers, device=model.device)
+            if self._times:
+                table = model.unet.times(self._times, like)
+                self._rows = dict(zip(self._times, table, strict=True))
+            self._like = like
+            self._scale = torch.as_tensor(self.cfg, dtype=torch.float32, device=model.device)
+            self._core = self._compiled()
+        except BaseException:
+            self._close()
+            raise
+
+    def _close(self) -> None:
+        self._words, self._rows = [], {}
+        self._enqueued.clear()
+        if isinstance(self._core, Graphed) and self.model.memory.unet != "resident":
+            torch.cuda.synchronize(self.model.device)
+            self._core.forget()
+        self._core = self._eager
+        self._stack.close()
+        if self.model.memory.gb:
+            memory.empty(self.model.device)
+
+    def _compiled(self) -> Core:
+        """The core as the plan runs it: as it is, or as one CUDA graph."""
+        model = self.model
+        if model.device.type != "cuda" or self.dtype is not None:
+            return self._eager
+        graph = self._graph()
+        if graph is None:
+            return self._eager
+        self._settle(graph)
+        return graph
+
+    def _settle(self, graph: Graphed) -> None:
+        """Keep keys and values where a recorded graph reads them: no copy of them a step."""
+        own = graph.own(self._words, 3 + (self.extra is not None))
+        if own is not None:
+            self._words = own
+
+    def _graph(self) -> Graphed | None:
+        """The step as a graph: kept by the model where the weights stay, else for this stage, if it
+        is long enough to be worth recording.
+        """
+        plan = self.model.memory
+        if plan.speed == "eager":
+            return None
+        if plan.unet == "resident":
+            return self.model.graph(self._key(), self._function)
+        return Graphed(self._function()) if len(self._times) >= planner.WORTH else None
+
+    def _key(self) -> tuple[object, ...]:
+        return (self._together, len(self.contexts), self.extra is not None)
+
+    def _function(self) -> Core:
+        """The core without this predictor in it: a graph outlives it."""
+        model, groups, extra = self.model, self._groups(), self.extra is not None
+        unet, dtype = model.unet, model.dtype
+        if model.memory.speed == "compile":
+            unet = torch.compile(unet, dynamic=False)
+        return lambda *tensors: _core(unet, dtype, groups, extra, tensors)
+
+    def _groups(self) -> int:
+        """Passes of the UNet for one prediction."""
+        return 1 if self._together else len(self.contexts)
+
+    def _eager(self, *tensors: Tensor) -> Tensor:
+        dtype = self.dtype or self.model.dtype
+        return _core(self.model.unet, dtype, self._groups(), self.extra is not None, tensors)
+
+    def _predict(self, x: Tensor, t: float) -> Tensor:
+        row = self._rows.get(t)
+        if row is None:
+            row = self._rows[t] = self.model.unet.times([t], self._like)[0]
+        extra = [] if self.extra is None else [self.extra.expand(len(x), -1, -1, -1)]
+        new = isinstance(self._core, Graphed) and not self._core.recorded
+        output = self._core(x, row, self._scale, *extra, *self._words)
+        if new and isinstance(self._core, Graphed):
+            self._settle(self._core)
+        if self.model.device.type == "cuda":
+            self._enqueued.append(torch.cuda.Event())
+            self._enqueued[-1].record()
+        return output
+
+    def _wait(self) -> None:
+        if len(self._enqueued) > AHEAD:
+            self._enqueued.popleft().synchronize()
+
+
+def _core(
+    unet: Callable[..., Tensor],
+    dtype: torch.dtype,
+    groups: int,
+    extra: bool,
+    tensors: Sequence[Tensor],
+) -> Tensor:
+    """The prediction, in float32 where there is guidance. `tensors`: x, the time's row, cfg, what
+    a 9-channel model also sees if there is `extra`, then keys and values of each group.
+    """
+    x, row, scale, *rest = tensors
+    if extra:
+        x, rest = torch.cat([x, rest[0]], dim=1), rest[1:]  # [b, 9, h/8, w/8]
+    b = len(x)
+    x = x.to(dtype, memory_format=torch.channels_last)
+    each = len(rest) // groups
+    parts = [rest[i * each : (i + 1) * each] for i in range(groups)]
+    outputs = [unet(x, row, [*zip(part[::2], part[1::2], strict=True)]) for part in parts]
+    if groups == 1 and len(outputs[0]) == b:
+        return outputs[0]
+    if groups == 1:
+        outputs = list(outputs[0].chunk(2))
+    return combine(outputs[0].float(), outputs[1].float(), scale)
+
+
+def leaner_steps(plan: MemoryPlan) -> MemoryPlan | None:
+    """The next leaner way to run the steps: the same placement with less at once, then the next
+    plan below; None where there is none.
+    """
+    if plan.together is not False or not plan.chunk:
+        return plan.but(together=False, chunk=plan.chunk or 4096, batch=1)
+    if plan.batch > 1:
+        return plan.but(batch=1)
+    if plan.unet == "stream" and plan.keep:
+        return plan.but(keep=0.0)
+    lower = plans.below(plan)
+    if lower is None:
+        return None
+    keep = None if lower.unet != "stream" else 0.0
+    gb = min(plan.gb, lower.gb) if plan.gb else 0.0
+    return lower.but(together=False, chunk=4096, tile=plan.tile, store=plan.store, keep=keep, gb=gb)
+
+
+def _said(plan: MemoryPlan) -> str:
+    lean = " and one thing at a time" if plan.together is False else ""
+    return f"memory={plan.name!r}{lean}"
+
+
+def sound(latent: Tensor) -> bool:
+    """Whether a latent can be a picture: finite, and not one value all over. Waits for it."""
+    values = latent.float()
+    good = values.isfinite().all() & (values.amax() > values.amin())
+    return bool(good.item())
+
+
+# -- the autoencoder ---------------------------------------------------------------------------
+def encode(model: Model, picture: Image.Image, notes: list[str]) -> Tensor:
+    """A picture to its latent `[1, 4, h/8, w/8]`, float32 on the model's device."""
+    data = pixels.tensor(picture)
+
+    def work(tile: float, store: str, device: torch.device) -> Tensor:
+        weights = model.vae.quant_conv.weight
+        x = data.to(device, weights.dtype, memory_format=torch.channels_last)
+        if not tile:
+            return model.vae.encode(x).to(model.device, torch.float32)
+        latent = model.vae.encode_tiled(x, rows.Bands(tile), _home(store, device))
+        return latent.to(model.device, torch.float32)
+
+    def good(latent: Tensor) -> bool:
+        return bool(latent.isfinite().all().item())
+
+    return _vae(model, "encoder", work, good, notes)
+
+
+def finished(model: Model, latents: Sequence[Tensor], notes: list[str]) -> list[Image.Image]:
+    """The pictures of finished latents `[4, h/8, w/8]`. Raises DecodeError, which keeps them."""
+    try:
+        return [decode(model, latent[None], notes) for latent in latents]
+    except Exception as error:
+        raise DecodeError(
+            f"the steps are done, but decoding failed ({type(error).__name__}: {error}). The "
+            "latents are kept: sdnb.decode(model, error.latents) takes them again, also with "
+            "another plan",
+            tuple(latents),
+        ) from error
+
+
+def decode(model: Model, latent: Tensor, notes: list[str]) -> Image.Image:
+    """A finished latent `[1, 4, h/8, w/8]` to its picture."""
+
+    def work(tile: float, store: str, device: torch.device) -> tuple[Image.Image, bool]:
+        weights = model.vae.post_quant_conv.weight
+        x = latent.to(device, weights.dtype, memory_format=torch.channels_last)
+        if not tile:
+            bands: Iterator[Tensor] = iter([model.vae.decode(x)])
+        else:
+            bands = model.vae.decode_tiled(x, rows.Bands(tile), _home(store, device))
+        return _picture(bands)
+
+    picture, _ = _vae(model, "decoder", work, lambda found: found[1], notes)
+    return picture
+
+
+def _picture(bands: Iterator[Tensor]) -> tuple[Image.Image, bool]:
+    """Bands of pixels put together, and whether they are finite and not all of one colour."""
+    parts, finite = [], []
+    for band in bands:
+        finite.append(band.isfinite().all())
+        parts.append(pixels.array(band))
+        del band
+    whole = np.concatenate(parts)
+    good = bool(torch.stack(finite).all().item()) and bool((whole != whole[0, 0]).any())
+    return Image.fromarray(whole), good
+
+
+_DOING = {"encoder": "encoding the picture", "decoder": "decoding"}
+
+
+def _vae(
+    model: Model,
+    half: str,
+    work: Callable[[float, str, torch.device], T],
+    good: Callable[[T], bool],
+    notes: list[str],
+) -> T:
+    """Do `work` as the plan says, leaner where memory runs out, and once more in full precision
+    where what comes out is no picture.
+    """
+    found = _with_room(model, half, work, notes, None)
+    if good(found):
+        return found
+    said = f"The VAE gave no usable numbers (nan, or one colour) in {_DOING[half]}"
+    if model.vae.quant_conv.weight.dtype == torch.float32:
+        notes.append(f"{said}, in full precision.")
+        return found
+    found = _with_room(model, half, work, notes, torch.float32)
+    outcome = "" if good(found) else ", which did not help"
+    numbers = str(model.dtype).removeprefix("torch.")
+    notes.append(f"{said} at {numbers}: done again in full precision{outcome}.")
+    return found
+
+
+def _with_room(
+    model: Model,
+    half: str,
+    work: Callable[[float, str, torch.device], T],
+    notes: list[str],
+    dtype: torch.dtype | None,
+) -> T:
+    plan = model.memory
+    first = (plan.tile or 0, plan.store or "device")
+    ways = [first, *TILES[TILES.index(first) + 1 if first in TILES else 0 :]]
+    for tile, store in ways:
+        try:
+            with model.use(half, dtype) as device:
+                found = work(tile, store, device)
+        except torch.OutOfMemoryError:
+            memory.empty(model.device)
+            model.forget_graph()  # its memory, for once
+            continue
+        if (tile, store) != first:
+            place = " kept in the computer's memory" if store == "host" else ""
+            notes.append(f"Out of memory in {_DOING[half]}: done in tiles of {tile} pixels{place}.")
+        return found
+    with memory.cast(model.vae, torch.float32, CPU):
+        found = work(512, "device", CPU)
+    notes.append(f"Out of memory in {_DOING[half]}: done on the CPU.")
+    return found
+
+
+def _home(store: str, device: torch.device) -> rows.Home:
+    """Where a tiled VAE keeps its maps."""
+    if store == "device" or device.type == "cpu":
+        return rows.Home(lambda shape, dtype: _map(shape, dtype, device))
+    return rows.Home(lambda shape, dtype: memory.pinned(shape, dtype, device), apart=True)
+
+
+def _map(shape: tuple[int, int, int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.empty(shape, dtype=dtype, device=device, memory_format=torch.channels_last)
