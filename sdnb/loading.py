@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
@@ -45,6 +46,8 @@ class Model:
         device: torch.device,
         dtype: torch.dtype,
         budget: float = 0.0,
+        *,
+        progress: Callable[[float], object] | None = None,
     ) -> None:
         self.name = found.name
         self.fingerprint = found.fingerprint
@@ -63,9 +66,11 @@ class Model:
         for module in (self.unet, self.vae):
             module.to(memory_format=torch.channels_last)  # filled in the layout they compute in
         self.text = text.build(self.config.text)
+        told = None if progress is None else _share(found, progress)
         for name in ("text", "unet", "vae"):
             module: nn.Module = getattr(self, name)
-            checkpoint.fill(module, getattr(found, name), dtype=dtype, device="cpu", what=name)
+            weights = getattr(found, name)
+            checkpoint.fill(module, weights, dtype=dtype, device="cpu", what=name, told=told)
             module.requires_grad_(False)
         vae = self.vae
         self._parts: dict[str, nn.Module] = {  # what is placed, each on its own
@@ -274,19 +279,38 @@ def _kernel(plan: MemoryPlan, device: torch.device) -> str:
     return plan.attention
 
 
+def _share(found: Checkpoint, progress: Callable[[float], object]) -> Callable[[int], None]:
+    """A counter of weights that tells their share, a hundred times in all."""
+    parts = (found.text, found.unet, found.vae)
+    total = sum(math.prod(tensor.shape) for part in parts for tensor in part.values())
+    done = said = 0
+
+    def told(count: int) -> None:
+        nonlocal done, said
+        done += count
+        if done - said >= total / 100 or done >= total:
+            said = done
+            progress(done / total)
+
+    return told
+
+
 def load(
     path: str | Path | None = None,
     memory: str | float | MemoryPlan = "auto",
     precision: str = "auto",
     vae: str | Path | None = None,
     config: str | Path | ModelConfig | None = None,
+    *,
+    progress: Callable[[float], object] | None = None,
 ) -> Model:
     """The model in `path`: a `.ckpt`, a `.safetensors`, a diffusers folder or a hub id; none: the
     embedded one.
 
     `memory` is a plan, the name of one ("auto", "cpu", "max", "8gb", "6gb", "4gb", "2gb", "1gb") or
     a number of GB, `precision` full, half, bf16 or auto, `vae` another autoencoder's file or
-    folder, `config` a YAML that overrides what the weights' shapes say.
+    folder, `config` a YAML that overrides what the weights' shapes say. `progress` is called now
+    and then with the share of the weights that is there, 0 to 1.
 
     Raises `FileNotFoundError`, `ValueError` and `TypeError`, which say what the file is and what to
     do.
@@ -301,7 +325,7 @@ def load(
         assets.embedded_model() if path is None else path, vae=vae, config=config
     )
     budget = float(memory) if isinstance(memory, (int, float)) else 0.0
-    model = Model(found, plan, device, dtype, budget)
+    model = Model(found, plan, device, dtype, budget, progress=progress)
     if device.type == "cuda" and fused.why_not():
         notes.append(fused.why_not())
     model.notes += tuple(notes)

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from sdnb.model.tokenizer import Tokenizer
+from sdnb.plans import Forecast, MemoryPlan
 from sdnb.progress import Progress
 from sdnb.request import Settings
 from sdnb.result import Result
@@ -32,6 +33,13 @@ class Model:
 
     def preview(self, latent):
         return Image.fromarray(latent)
+
+    def plan(self, request):
+        """It fits as far as 1024 pixels."""
+        r = request.resolved(self.settings)
+        words = "" if r.width <= 1024 else f"{r.width} pixels <do> not fit: take 1024"
+        plan = MemoryPlan(name="fake", device="cpu")
+        return Forecast(plan, r.width / 1000, "unet", 1.024, 1.0, refusal=words)
 
     def unload(self):
         self.unloaded = True

@@ -77,3 +77,12 @@ def test_the_files_of_model_families_say_what_the_code_says():
         s: dict(v) for s, v in read_config(ModelConfig()).items()
     }
     assert said["sd-v1-inpainting"] == {"unet": {"in_channels": 9}}
+
+
+def test_the_share_of_the_weights_that_is_there_is_told():
+    told = []
+    sdnb.load(memory="cpu", precision="full", progress=told.append)
+    assert told == sorted(told)
+    assert told[-1] == 1
+    assert 20 < len(told) <= 101
+    assert max(b - a for a, b in zip([0, *told], told)) < 0.2  # noqa: B905 - one is longer

@@ -1,5 +1,6 @@
 """The panel on runs without weights: queue, Stop, errors, results; nothing starts by itself."""
 
+import threading
 import time
 from functools import partial
 
@@ -264,3 +265,31 @@ def test_a_panel_can_go_over_to_another_model():
 def test_what_is_no_model_is_said():
     with pytest.raises(TypeError, match=r"'nonsense' is no model.*sdnb\.load"):
         Panel("nonsense")
+
+
+def test_what_it_will_take_is_said_before_it_runs():
+    one = panel()
+    one.request = Request("a cat")
+    until(lambda: "fake: 0.06 GB at the most" in one._plan.value)
+    one.request = Request(width=2048)
+    until(lambda: "2048 pixels &lt;do&gt; not fit: take 1024" in one._plan.value)
+    assert "sdnb-warn" in one._plan.value
+
+
+def test_only_the_newest_question_is_answered():
+    gate, asked = threading.Semaphore(0), []
+
+    class Slow(Model):
+        def plan(self, request):
+            asked.append(request.width)
+            gate.acquire(timeout=10)
+            return super().plan(request)
+
+    one = Panel(Slow(), executor=Inline(make))
+    for width in (64, 128, 256, 512, 1024):
+        one.request = Request("a cat", width=width)
+    one.request = Request("another", width=1024)  # nothing that counts has changed
+    for _ in range(6):
+        gate.release()
+    until(lambda: "1.02 GB" in one._plan.value and not one._plan._busy)
+    assert asked == [64, 1024]

@@ -122,7 +122,7 @@ def test_a_folder_is_looked_through_for_what_can_be_loaded(folder):
 def test_another_model_is_loaded_when_the_last_one_is_free(monkeypatch, folder):
     order = []
     old, new = Model("old"), Model("new")
-    monkeypatch.setattr(picker, "loaded", lambda path: order.append(f"load {path}") or new)
+    monkeypatch.setattr(picker, "loaded", lambda path, _: order.append(f"load {path}") or new)
     one = ModelPicker(old, folder, lambda: order.append("free"), lambda m: order.append(m.name))
     assert [label for label, _ in one._list.options][1:] == ["A.ckpt", "b.safetensors", "c"]
     one._list.value = str(folder / "c")
@@ -134,7 +134,7 @@ def test_another_model_is_loaded_when_the_last_one_is_free(monkeypatch, folder):
 
 
 def test_where_loading_fails_the_last_model_comes_back_and_it_is_said(monkeypatch):
-    def loaded(path):
+    def loaded(path, progress=None):
         if path == "no <such>":
             raise FileNotFoundError("no <such>: there is no such file")
         return Model(path or "embedded")
@@ -169,7 +169,7 @@ def test_a_folder_in_the_box_joins_the_list(folder):
 
 def test_the_studio_frees_the_old_model_and_serves_the_new(monkeypatch, studio):
     old, new = studio.model, Model("new")
-    monkeypatch.setattr(picker, "loaded", lambda _: new)
+    monkeypatch.setattr(picker, "loaded", lambda *_: new)
     studio.picker.load("new").join(10)
     assert old.unloaded
     assert studio.model is new

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import nn
@@ -20,11 +20,13 @@ def fill(
     dtype: torch.dtype,
     device: torch.device | str,
     what: str,
+    told: Callable[[int], object] | None = None,
 ) -> None:
     """Give every weight of `module` (on the meta device) its values, as `dtype` on `device`.
 
     The memory in use grows by the weights' size at `dtype` and a window of 32 MB. The memory
     layout of the module's own weights (e.g. channels last) is kept. Weights take no gradient.
+    `told` is called with the numbers of each weight that is there.
 
     Raises CheckpointError that lists by name what is missing, unexpected or misshapen; nothing is
     read then.
@@ -42,6 +44,8 @@ def fill(
             kind = dtype if old.is_floating_point() else old.dtype
             new = torch.empty_strided(old.shape, old.stride(), dtype=kind, device=device)
             tensors[name].read_into(new)
+            if told is not None:
+                told(new.numel())
             if isinstance(old, nn.Parameter):
                 owner.register_parameter(leaf, nn.Parameter(new, requires_grad=False))
             else:

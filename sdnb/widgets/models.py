@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 _workers: weakref.WeakKeyDictionary[Any, Worker] = weakref.WeakKeyDictionary()
 
 
-def loaded(path: str | None = None) -> Model:
+def loaded(path: str | None = None, progress: Callable[[float], object] | None = None) -> Model:
     """`sdnb.load`; without a path the embedded model."""
     from sdnb.loading import load
 
-    return load(path)
+    return load(path, progress=progress)
 
 
 def worker_of(model: Any) -> Worker:

@@ -13,6 +13,7 @@ import html
 import threading
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -28,6 +29,7 @@ from sdnb.widgets.gallery import Gallery
 from sdnb.widgets.lifetime import tie_to_cell
 from sdnb.widgets.models import loaded, worker_of
 from sdnb.widgets.pictures import Picture
+from sdnb.widgets.plan_line import PlanLine
 from sdnb.widgets.progress import ProgressView
 
 if TYPE_CHECKING:
@@ -182,8 +184,8 @@ class Panel(widgets.VBox):
         )  # fmt: skip
         self._generate.on_click(lambda _: self.generate())
         self._stop.on_click(lambda _: self.stop())
-        self._queue, self._plan, self._caption = widgets.HTML(), widgets.HTML(), widgets.HTML()
-        for line in (self._queue, self._plan, self._caption):
+        self._queue, self._caption, self._plan = widgets.HTML(), widgets.HTML(), PlanLine()
+        for line in (self._queue, self._caption):
             line.add_class("sdnb-quiet")
         wrap = widgets.Layout(flex_flow="row wrap", align_items="center")
         actions = widgets.HBox([self._generate, self._stop, self._queue], layout=wrap)
@@ -206,7 +208,6 @@ class Panel(widgets.VBox):
         columns = widgets.Layout(flex_flow="row wrap", align_items="flex-start", width="100%")
         head = widgets.HBox([self._about, self._example])
         self._rows = [head, widgets.HBox([left, right], layout=columns)]
-        self._edited()
 
     def _about_model(self) -> str:
         s, name = self.model.settings, html.escape(self.model.name)
@@ -227,7 +228,9 @@ class Panel(widgets.VBox):
     # -- before a run ------------------------------------------------------------------------
 
     def _edited(self) -> None:
-        """A control was moved: nothing runs, but what can be said now is said."""
+        """A control was moved: nothing runs, but what it would take is said."""
+        with suppress(ValueError):  # controls that contradict each other: said when it is to run
+            self._plan.ask(self.model, self.form.request)
 
     def _offered(self, saved: Saved) -> None:
         """A picture brought its settings."""

@@ -96,11 +96,11 @@ class ModelPicker(widgets.VBox):
 
     def _work(self, path: str) -> None:
         began = time.perf_counter()
-        self._bar.layout.display = ""
+        self._bar.value, self._bar.layout.display = 0.0, ""
         self._say(f"loading {path or 'the embedded model'}")
         try:
             self._free()
-            model = loaded(path or None)
+            model = loaded(path or None, self._reached)
         except Exception as error:  # noqa: BLE001 - whatever it was: said here, nothing is lost
             self._failed(error)
         else:
@@ -110,6 +110,10 @@ class ModelPicker(widgets.VBox):
         finally:
             self._bar.layout.display = "none"
             self._button.disabled = False
+
+    def _reached(self, share: float) -> None:
+        """So much of the weights is there."""
+        self._bar.value = share
 
     def _failed(self, error: Exception) -> None:
         self._serve(loaded(self._path or None))

@@ -1,0 +1,60 @@
+"""A line that says what a request will take, before it runs. The planner thinks in a thread of its
+own, so that no control waits for it.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import html
+import threading
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as widgets
+
+if TYPE_CHECKING:
+    from sdnb.request import Request
+
+
+class PlanLine(widgets.HTML):
+    """`ask` it about a request; the newest question is answered, older ones are forgotten."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self._asked: tuple[Any, Request] | None = None
+        self._key: object = None
+        self._busy = False
+
+    def ask(self, model: Any, request: Request) -> None:
+        """Say soon what this takes; at once where nothing that counts has changed."""
+        key = (
+            id(model), request.width, request.height, request.count, request.cfg in (0, 1),
+            request.image, request.padding,
+        )  # fmt: skip
+        with self._lock:
+            if key == self._key:
+                return
+            self._key, self._asked = key, (model, request)
+            if self._busy:
+                return
+            self._busy = True
+        context = contextvars.copy_context()
+        threading.Thread(target=context.run, args=(self._answer,), daemon=True).start()
+
+    def _answer(self) -> None:
+        while True:
+            with self._lock:
+                asked, self._asked = self._asked, None
+                if asked is None:
+                    self._busy = False
+                    return
+            self.value = _words(*asked)
+
+
+def _words(model: Any, request: Request) -> str:
+    try:
+        forecast = model.plan(request)
+    except (ValueError, TypeError):  # it is said, in full, when the request is to run
+        return ""
+    kind = "sdnb-warn" if forecast.refusal else "sdnb-quiet"
+    return f'<div class="{kind}">{html.escape(str(forecast))}</div>'
