@@ -127,7 +127,8 @@ def difference(one: Image.Image, other: Image.Image, words: str) -> str:
 
 def _said(words: str) -> str:
     """Words under a picture, no wider than it: the settings stay beside it."""
-    return f'<div class="sdnb-quiet" role="status" style="max-width:{_LEAST}px">{html.escape(words)}</div>'
+    style = f'class="sdnb-quiet" role="status" style="max-width:{_LEAST}px"'
+    return f"<div {style}>{html.escape(words)}</div>"
 
 
 def large(image: Image.Image) -> Image.Image:

@@ -49,8 +49,8 @@ _CSS = """
   color: var(--jp-ui-font-color2, #616161); background: var(--jp-layout-color2, #eee) center /
   contain no-repeat; }
 .sdnb-compare { position: relative; display: inline-block; max-width: 100%; --at: 50%; }
-.sdnb-compare img { display: block; max-width: 100%; }
-.sdnb-compare img + img { position: absolute; inset: 0; width: 100%; height: 100%;
+.sdnb-compare img { display: block; width: 100%; }
+.sdnb-compare img + img { position: absolute; inset: 0; height: calc(100% - 28px);
   clip-path: inset(0 0 0 var(--at)); }
 .sdnb-compare::after { content: ""; position: absolute; top: 0; bottom: 28px; left: var(--at);
   width: 2px; background: #fff; box-shadow: 0 0 3px #000; pointer-events: none; }

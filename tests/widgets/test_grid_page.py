@@ -88,6 +88,8 @@ def compare(view):
     """By a slider, moved by its keys, and by the difference."""
     view.click("Compare")
     view.cell("steps 9 cfg 4").click()
+    left, right = (view.page.locator(".sdnb-compare img").nth(i).bounding_box() for i in (0, 1))
+    assert {side: round(left[side], 1) for side in left} == {s: round(right[s], 1) for s in right}
     view.page.locator(".sdnb-compare input").focus()
     view.press("ArrowRight", "ArrowRight")
     at = view.page.locator(".sdnb-compare").evaluate("e => e.style.getPropertyValue('--at')")
