@@ -125,6 +125,8 @@ def here(sources: Iterable[Source], book: Book, store: Store | None) -> Generato
                     left = [cell for cell in cells if cell not in found]
                     if left:
                         yield from _made(model, left, book, encoder)
+                    if model.device.type == "cpu":  # which has no time to win
+                        yield from encoder.finished(wait=True)
         yield from encoder.finished(wait=True)
 
 
