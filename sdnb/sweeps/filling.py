@@ -8,7 +8,7 @@ import contextlib
 import queue
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -125,9 +125,14 @@ def here(sources: Iterable[Source], book: Book, store: Store | None) -> Generato
                     left = [cell for cell in cells if cell not in found]
                     if left:
                         yield from _made(model, left, book, encoder)
-                    if model.device.type == "cpu":  # which has no time to win
+                    if _waits(model):
                         yield from encoder.finished(wait=True)
         yield from encoder.finished(wait=True)
+
+
+def _waits(model: Model) -> bool:
+    """Whether a cell is written before the next begins: on a CPU nothing is won by less."""
+    return str(model.device) == "cpu"
 
 
 class _Encoder:
@@ -169,7 +174,8 @@ def through(
     store: Store | None, ahead: int | None,
 ) -> Generator[Filling]:  # fmt: skip
     """Fill by an executor's jobs, at most `ahead` of them under way at once (None: all)."""
-    waiting = deque((send(source), cell) for source in sources for cell in source.cells)
+    senders = [(send(source), source.cells) for source in sources]
+    waiting = deque((runs_in, cell) for runs_in, cells in senders for cell in cells)
     under_way: dict[Job, Cell] = {}
     news: queue.SimpleQueue[Job] = queue.SimpleQueue()
     try:
@@ -227,22 +233,28 @@ def _made(model: Model, cells: Sequence[Cell], book: Book, encoder: _Encoder) ->
 
     requests = [cell.request for cell in cells]
     steps = run(model, requests[0]) if len(cells) == 1 else run_together(model, requests)
-    results: Sequence[Result] = ()
-    total = 0
-    try:
-        with closing(steps):
-            for at in steps:
-                results = at.results if at.result is None else (at.result,)
-                total = at.total
-                yield from encoder.finished()
-                if not results:
-                    yield book.at(cells[0], at)
-    except Exception as error:  # noqa: BLE001 - whatever it was: told with its cell, not lost
+    with closing(steps):
+        while True:
+            at, error = _step(steps)
+            if at is None:
+                break
+            yield from encoder.finished()  # what it raises is no failure of this cell
+            results = at.results if at.result is None else (at.result,)
+            if not results:
+                yield book.at(cells[0], at)
+            for cell, result in zip(cells, results, strict=False):  # none, or one of each
+                encoder.take(cell, result, at.total)
+    if error is not None:
         for cell in cells:
             yield book.fail(cell, error)
-        return
-    for cell, result in zip(cells, results, strict=True):
-        encoder.take(cell, result, total)
+
+
+def _step(steps: Iterator[Progress]) -> tuple[Progress | None, Exception | None]:
+    """The next step, or why there is none; neither of them at the end."""
+    try:
+        return next(steps, None), None
+    except Exception as error:  # noqa: BLE001 - whatever it was: told with its cell, not lost
+        return None, error
 
 
 def _batches(cells: Sequence[Cell], model: Model) -> list[list[Cell]]:
