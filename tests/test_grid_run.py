@@ -1,5 +1,6 @@
 """Filling a grid with real pictures: the same as one by one, together, interrupted, failing."""
 
+import errno
 import shutil
 import signal
 from dataclasses import replace
@@ -9,9 +10,10 @@ import pytest
 from PIL import Image
 
 import sdnb
-from sdnb import images, pipeline
+from sdnb import files, images, pipeline
 from sdnb.executor import Worker
 from sdnb.memory import MemoryPlan
+from sdnb.sweeps import filling
 
 BASE = sdnb.Request("a red apple", seed=3, width=64, height=64, steps=2, cfg=4)
 CPU = MemoryPlan(device="cpu")
@@ -123,8 +125,8 @@ def test_progress_goes_by_work_from_none_to_all(model):
     assert (shares[0], shares[-1]) == (0, 1)
     assert [at.done for at in seen if at.made] == [1, 2]
     assert [at.cell.label for at in seen if at.made] == ["steps=1", "steps=3"]
-    first = next(at.share for at in seen if at.made)
-    assert 0.2 < first < 0.45  # one step and a decoding, of four and two
+    (second, *_) = (at.share for at in seen if at.cell and at.cell.label == "steps=3")
+    assert 0.2 < second < 0.45  # one step and a decoding, of four and two
     assert [at.share for at in grid.steps(model)] == [1.0]
 
 
@@ -176,6 +178,40 @@ def test_a_failing_cell_is_named_and_the_others_are_made(model, monkeypatch):
         grid.image(width=128)
     monkeypatch.undo()
     assert grid.run(model, progress=False).image(width=128).size == (128, 64)
+
+
+def test_a_full_disk_is_no_failure_of_a_cell(model, monkeypatch, tmp_path):
+    real, space = files.write_new, [2]
+
+    def write_new(folder, names, data):
+        space[0] -= 1
+        if space[0] < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(folder, names, data)
+
+    monkeypatch.setattr(files, "write_new", write_new)
+    grid = sdnb.sweep(BASE, steps=[1, 2, 3])
+    with pytest.raises(OSError, match=r"could not keep steps=2 .*No space left"):
+        grid.run(model, store=tmp_path, progress=False)
+    assert grid.done == 2
+    assert grid.pictures.errors == {}
+    monkeypatch.undo()
+    assert grid.run(model, store=tmp_path, progress=False).done == 3
+    assert len(list(tmp_path.glob("*.png"))) == 3
+
+
+def test_on_a_card_pngs_are_made_beside_the_next_cell(model, monkeypatch, tmp_path):
+    """None is lost, their order is kept, and an interrupt waits for the one that is being made."""
+    monkeypatch.setattr(filling, "_waits", lambda _: False)
+    grid = sdnb.sweep(BASE, steps=[1, 2, 3])
+    seen = [at.cell.label for at in grid.steps(model, store=tmp_path) if at.made]
+    assert seen == ["steps=1", "steps=2", "steps=3"]
+    assert_same_pictures(grid, model)
+    grid = sdnb.sweep(BASE, steps=[1, 2, 3])
+    for at in grid.steps(model):
+        if at.cell is not None and at.cell.label == "steps=2":
+            break
+    assert grid.done == 1
 
 
 def test_models_and_plans_are_axes(model, tmp_path):

@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 
 import grids
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 
 import sdnb
 from sdnb.executor import Inline, Worker
+from sdnb.progress import Progress
 from sdnb.widgets.grid_detail import difference
 from sdnb.widgets.grid_tab import GridTab, parsed
 from sdnb.widgets.grid_view import GridView
@@ -59,12 +61,14 @@ def test_it_fills_while_it_runs():
 
 
 def test_stop_ends_within_a_step_and_resume_makes_the_rest(tmp_path):
-    first, go = threading.Event(), threading.Event()
+    first = threading.Event()
 
     def make(request):
-        if request.steps == 2:
+        if request.steps == 2 and not first.is_set():
             first.set()
-            go.wait(30)
+            for step in range(3000):  # it is stopped long before
+                time.sleep(0.01)
+                yield Progress(step, 3000, 0.0)
         yield from grids.make(request)
 
     grid = sdnb.sweep(grids.BASE, steps=[1, 2, 4])
@@ -72,8 +76,7 @@ def test_stop_ends_within_a_step_and_resume_makes_the_rest(tmp_path):
     made.run()
     assert first.wait(30)
     made.stop()
-    go.set()
-    assert made.wait(30)
+    assert made.wait(20)
     assert grid.done == 1
     assert made._line.value == "1 of 3 cells · stopped"
     assert made._go.description == "Resume"

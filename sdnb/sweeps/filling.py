@@ -4,10 +4,12 @@ caller's `for` and `break`.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -53,6 +55,7 @@ class Book:
         self._work = {cell.key: work(cell) for cell in cells}
         self._began = time.perf_counter()
         self._ended = {key for key in self._work if key in pictures.made}
+        self._worked = set(self._ended)  # and those whose picture is only to be written
         self._before = self._share()
 
     def at(self, cell: Cell | None = None, progress: Progress | None = None) -> Filling:
@@ -71,23 +74,31 @@ class Book:
 
     def _share(self, cell: Cell | None = None, progress: Progress | None = None) -> float:
         """How much of the work is done, 0..1."""
-        done = sum(work for key, work in self._work.items() if key in self._ended)
-        if cell is not None and progress is not None and cell.key not in self._ended:
+        done = sum(work for key, work in self._work.items() if key in self._worked)
+        if cell is not None and progress is not None and cell.key not in self._worked:
             done += self._work[cell.key] * progress.step / (progress.total or 1)
         return min(1.0, done / (sum(self._work.values()) or 1))
+
+    def worked(self, cell: Cell) -> None:
+        """The work of this cell is done."""
+        self._worked.add(cell.key)
 
     def keep(self, cell: Cell, made: Made, store: Store | None) -> Filling:
         """A picture: into memory first, so that a full disk loses nothing."""
         self._pictures.made[cell.key] = made
         if store is not None and made.path is None:
             self._pictures.made[cell.key] = store.keep(cell, made)
-        self._ended.add(cell.key)
+        self._end(cell)
         return self.at(cell)
 
     def fail(self, cell: Cell, error: BaseException) -> Filling:
         self._pictures.errors[cell.key] = error
-        self._ended.add(cell.key)
+        self._end(cell)
         return self.at(cell)
+
+    def _end(self, cell: Cell) -> None:
+        self._ended.add(cell.key)
+        self._worked.add(cell.key)
 
 
 def work(cell: Cell) -> float:
@@ -102,17 +113,60 @@ def work(cell: Cell) -> float:
 
 def here(sources: Iterable[Source], book: Book, store: Store | None) -> Generator[Filling]:
     """Fill in this thread; cells that are alike go together, as many as the memory plan says."""
-    for source in sources:
-        if not source.cells:
-            continue
-        with source.model() as model:
-            for cells in _batches(source.cells, model):
-                found = _elsewhere(cells, store)
-                for cell, made in found.items():
-                    yield book.keep(cell, made, store)
-                left = [cell for cell in cells if cell not in found]
-                if left:
-                    yield from _made(model, left, book, store)
+    with closing(_Encoder(book, store)) as encoder:
+        for source in sources:
+            if not source.cells:
+                continue
+            with source.model() as model:
+                for cells in _batches(source.cells, model):
+                    found = _elsewhere(cells, store)
+                    for cell, made in found.items():
+                        yield book.keep(cell, made, store)
+                    left = [cell for cell in cells if cell not in found]
+                    if left:
+                        yield from _made(model, left, book, encoder)
+                    if _waits(model):
+                        yield from encoder.finished(wait=True)
+        yield from encoder.finished(wait=True)
+
+
+def _waits(model: Model) -> bool:
+    """Whether a cell is written before the next begins: on a CPU nothing is won by less."""
+    return str(model.device) == "cpu"
+
+
+class _Encoder:
+    """PNGs are made in a thread beside the next cell: a fast card would wait for them a third of
+    its time. Whatever ends the run, a picture that is finished is kept.
+    """
+
+    def __init__(self, book: Book, store: Store | None) -> None:
+        self._book, self._store = book, store
+        self._pool = ThreadPoolExecutor(1, "sdnb-png")
+        self._under_way: deque[tuple[Cell, Future[Made]]] = deque()
+
+    def take(self, cell: Cell, result: Result, steps: int) -> None:
+        self._book.worked(cell)
+        self._under_way.append((cell, self._pool.submit(Made.of, result, steps)))
+
+    def finished(self, wait: bool = False) -> Generator[Filling]:
+        """Keep those that are done, in their order; with `wait` all."""
+        while self._under_way and (wait or self._under_way[0][1].done()):
+            yield self._keep(*self._under_way.popleft())
+
+    def close(self) -> None:
+        for cell, made in self._under_way:
+            with contextlib.suppress(OSError):  # it is in memory, and the next run stores it
+                self._keep(cell, made)
+        self._pool.shutdown()
+
+    def _keep(self, cell: Cell, made: Future[Made]) -> Filling:
+        error = made.exception()
+        return (
+            self._book.fail(cell, error)
+            if error
+            else self._book.keep(cell, made.result(), self._store)
+        )
 
 
 def through(
@@ -120,7 +174,8 @@ def through(
     store: Store | None, ahead: int | None,
 ) -> Generator[Filling]:  # fmt: skip
     """Fill by an executor's jobs, at most `ahead` of them under way at once (None: all)."""
-    waiting = deque((send(source), cell) for source in sources for cell in source.cells)
+    senders = [(send(source), source.cells) for source in sources]
+    waiting = deque((runs_in, cell) for runs_in, cells in senders for cell in cells)
     under_way: dict[Job, Cell] = {}
     news: queue.SimpleQueue[Job] = queue.SimpleQueue()
     try:
@@ -173,32 +228,37 @@ def _elsewhere(cells: Iterable[Cell], store: Store | None) -> dict[Cell, Made]:
     return {cell: found[cell.key] for cell in cells if cell.key in found}
 
 
-def _made(
-    model: Model, cells: Sequence[Cell], book: Book, store: Store | None
-) -> Generator[Filling]:
+def _made(model: Model, cells: Sequence[Cell], book: Book, encoder: _Encoder) -> Generator[Filling]:
     from sdnb.pipeline import run, run_together
 
     requests = [cell.request for cell in cells]
     steps = run(model, requests[0]) if len(cells) == 1 else run_together(model, requests)
-    results: Sequence[Result] = ()
-    total = 0
-    try:
-        with closing(steps):
-            for at in steps:
-                results = at.results if at.result is None else (at.result,)
-                total = at.total
-                if not results:
-                    yield book.at(cells[0], at)
-    except Exception as error:  # noqa: BLE001 - whatever it was: told with its cell, not lost
+    with closing(steps):
+        while True:
+            at, error = _step(steps)
+            if at is None:
+                break
+            yield from encoder.finished()  # what it raises is no failure of this cell
+            results = at.results if at.result is None else (at.result,)
+            if not results:
+                yield book.at(cells[0], at)
+            for cell, result in zip(cells, results, strict=False):  # none, or one of each
+                encoder.take(cell, result, at.total)
+    if error is not None:
         for cell in cells:
             yield book.fail(cell, error)
-        return
-    for cell, result in zip(cells, results, strict=True):
-        yield book.keep(cell, Made.of(result, total), store)
+
+
+def _step(steps: Iterator[Progress]) -> tuple[Progress | None, Exception | None]:
+    """The next step, or why there is none; neither of them at the end."""
+    try:
+        return next(steps, None), None
+    except Exception as error:  # noqa: BLE001 - whatever it was: told with its cell, not lost
+        return None, error
 
 
 def _batches(cells: Sequence[Cell], model: Model) -> list[list[Cell]]:
-    """Cells that are alike together, at most `memory.batch` of them, in the order of their first."""
+    """Cells that are alike together, at most `memory.batch` of them, in their first one's order."""
     most = model.memory.batch
     if most == 1:
         return [[cell] for cell in cells]

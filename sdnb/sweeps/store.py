@@ -48,9 +48,10 @@ class Store:
 
     def finished(self, cells: Iterable[Cell]) -> dict[str, Made]:
         """The cells that are whole here, by their key."""
-        rows = self._rows()
+        there = [cell for cell in cells if (self.folder / _name(cell)).exists()]
+        rows = self._rows() if there else {}
         found = {}
-        for cell in cells:
+        for cell in there:
             made = self._made(cell, rows)
             if made is not None:
                 found[cell.key] = made

@@ -10,6 +10,7 @@ from sdnb.widgets.jpegs import data_uri
 if TYPE_CHECKING:
     from PIL import Image
 
+_KEEP = "event.stopPropagation()"  # or JupyterLab takes the arrows for its own
 _MOVE = "this.parentNode.style.setProperty('--at', this.value + '%')"
 
 
@@ -29,5 +30,6 @@ def compared(before: Image.Image, after: Image.Image, words: tuple[str, str] = (
         f'<img src="{data_uri(before, side, 92)}" alt="left: {alts[0]}">'
         f'<img src="{data_uri(after, side, 92)}" alt="right: {alts[1]}"></div>'
         f'<input type="range" min="0" max="100" value="50" step="1" oninput="{_MOVE}" '
+        f'onkeydown="{_KEEP}" '
         'aria-label="how much of the left picture is seen, in percent"></div>'
     )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _LOUD = 4  # times a difference is shown
 _LOOKS = ("slider", "difference", "picture")
-_SIDE = 768  # pixels, at most
+_SIDE, _LEAST = 768, 384  # pixels, at most and about at least
 
 
 class GridDetail(widgets.VBox):
@@ -87,24 +87,21 @@ class GridDetail(widgets.VBox):
             self._picture.value = f'<div class="sdnb-warn">This cell {why}.</div>'
             self._about.value = settings(cell.request) + code(cell.request)
             return
-        self._picture.value = self._seen(cell, made.image)
+        self._picture.value = self._seen(cell, large(made.image))
         self._about.value = settings(made.request, made.result()) + code(made.request)
 
     def _seen(self, cell: Cell, image: Image.Image) -> str:
         if self.other is None:
             return alone(image, cell.label)
         if self.other == cell:
-            words = "Now choose the cell to compare this one with."
-            return alone(image, cell.label) + f'<div class="sdnb-quiet" role="status">{words}</div>'
+            return alone(image, cell.label) + _said("Now choose the cell to compare this one with.")
         left = self._pictures.made.get(self.other.key)
         if left is None or self._look.value == "picture":
             return alone(image, cell.label)
         if self._look.value == "difference":
-            return difference(left.image, image, f"{self.other.label} and {cell.label}")
-        words = (
-            f'<div class="sdnb-quiet">{html.escape(self.other.label)} | {html.escape(cell.label)}'
-        )
-        return compared(left.image, image, (self.other.label, cell.label)) + words + "</div>"
+            return difference(large(left.image), image, f"{self.other.label} and {cell.label}")
+        words = (self.other.label, cell.label)
+        return compared(large(left.image), image, words) + _said(" | ".join(words))
 
     def _give(self) -> None:
         if self.cell is not None and self._use is not None:
@@ -122,10 +119,22 @@ def difference(one: Image.Image, other: Image.Image, words: str) -> str:
         other = other.resize(one.size)
     apart = np.asarray(ImageChops.difference(one.convert("RGB"), other.convert("RGB")))
     loud = Image.fromarray(np.minimum(apart.astype(np.uint16) * _LOUD, 255).astype(np.uint8))
-    return alone(loud, f"the difference of {words}") + (
-        f'<div class="sdnb-quiet">{html.escape(words)}. Black is equal; shown {_LOUD} times as '
-        f"strong. The largest difference is {int(apart.max())} of 255.</div>"
+    return alone(loud, f"the difference of {words}") + _said(
+        f"{words}. Black is equal; shown {_LOUD} times as strong. The largest difference is "
+        f"{int(apart.max())} of 255."
     )
+
+
+def _said(words: str) -> str:
+    """Words under a picture, no wider than it: the settings stay beside it."""
+    style = f'class="sdnb-quiet" role="status" style="max-width:{_LEAST}px"'
+    return f"<div {style}>{html.escape(words)}</div>"
+
+
+def large(image: Image.Image) -> Image.Image:
+    """A small picture in larger pixels: it was opened to be looked at."""
+    times = max(1, round(_LEAST / max(image.size)))
+    return image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
 
 
 def alone(image: Image.Image, words: str) -> str:

@@ -70,6 +70,7 @@ class GridTab(widgets.VBox):
         )  # fmt: skip
         self._go = button("Run grid", "th", "Make a picture of each combination", self.run)
         self._go.button_style = "primary"
+        self._go.layout.align_self = "flex-start"
         self._problem = widgets.HTML(layout=widgets.Layout(display="none"))
         self._place = widgets.VBox()
         rows = [widgets.HBox([kind, values]) for kind, values in self._axes]
@@ -142,6 +143,7 @@ class GridTab(widgets.VBox):
             layout=widgets.Layout(width="240px"),
         )  # fmt: skip
         values = widgets.Text(layout=widgets.Layout(width="420px", display="none"))
+        values.add_class("sdnb-values")
 
         def changed(change: dict[str, Any]) -> None:
             values.value = ""

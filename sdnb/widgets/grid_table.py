@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 _numbers = itertools.count()  # of tables in this kernel: their CSS classes differ
 
-# JupyterLab's own keys (arrows choose a notebook cell, Enter edits it) are kept off by the
-# attribute data-lm-suppress-shortcuts, which its key handler looks for.
+# JupyterLab's own keys (arrows choose a notebook cell, Enter edits it) are kept off: where it
+# listens after the page, by ending the event here; where before, by data-lm-suppress-shortcuts.
 _KEYS = (
+    "if (event.key === 'Enter' || event.key === ' ') event.stopPropagation();"
     "const b = event.target.closest('button'); if (!b) return;"
     "const [x, y] = b.dataset.at.split(',').map(Number);"
     "const to = {ArrowLeft: [x-1, y], ArrowRight: [x+1, y], ArrowUp: [x, y-1],"

@@ -51,7 +51,7 @@ _CSS = """
   contain no-repeat; }
 .sdnb-compare { max-width: 100%; --at: 50%; }
 .sdnb-pair { position: relative; }
-.sdnb-compare img { display: block; max-width: 100%; }
+.sdnb-compare img { display: block; width: 100%; }
 .sdnb-pair img + img { position: absolute; inset: 0; width: 100%; height: 100%;
   clip-path: inset(0 0 0 var(--at)); }
 .sdnb-pair::after { content: ""; position: absolute; top: 0; bottom: 0; left: var(--at);

@@ -10,6 +10,8 @@ grid = sdnb.sweep(base, steps=[1, 8, 9], cfg=[1, 4], seed=[7, 8])
 view = sdnb.GridView(grid, model, use=used.append)
 view
 """
+STUDIO = "import sdnb\nstudio = sdnb.studio(folder='made')\nstudio"
+LOOK = "button => getComputedStyle(button).backgroundImage"
 THUMBS = (
     """all => all.map(b => getComputedStyle(b).backgroundImage.startsWith('url("data:image'))"""
 )
@@ -18,105 +20,120 @@ THUMBS = (
 class GridPage(Page):
     """A notebook with a grid's view."""
 
+    @property
+    def cells(self):
+        return self.page.locator(".sdnb-table button")
+
+    def cell(self, label):
+        return self.page.locator(f".sdnb-table button[aria-label='{label}']")
+
     def thumbs(self):
         """Which cells show a picture."""
-        return self.page.locator(".sdnb-table button").evaluate_all(THUMBS)
+        return self.cells.evaluate_all(THUMBS)
 
     def press(self, *keys):
         for key in keys:
             self.page.keyboard.press(key)
 
-    def focused(self):
-        return self.page.evaluate("document.activeElement.getAttribute('aria-label')")
+    def shot(self, name):
+        self.notebook.screenshot(SHOTS / f"{name}.png")
 
 
 def test_a_grid_fills_stops_resumes_and_is_looked_at(page, lab):
-    """Everything once, as a person does it; arrows and Enter reach the grid and not the notebook."""
+    """Everything once, as a person does it; the grid's keys do not reach the notebook."""
     view = GridPage(page, lab, "grid.ipynb", SETUP, GRID)
-    assert view.thumbs() == [False] * 6
-    view.click("Run")
-    view.until("grid.done >= 1")
-    view.click("Stop")
-    view.until("not view.running")
-    done = view.kernel("grid.done")
-    assert 1 <= done < 12
-    assert any(view.thumbs())
-    assert "stopped" in page.locator(".sdnb-quiet:has-text('cells')").first.inner_text()
-    assert view.enabled("Resume")
-    assert not view.enabled("Stop")
-    view.click("Resume")
-    view.until("grid.done == 12 and not view.running", 120)
-    page.wait_for_timeout(500)
-    assert view.thumbs() == [True] * 6
-
-    page.locator(".sdnb-table button").first.click()
-    view.until("view.chosen == grid.at(steps=1, cfg=1, seed=7)", 10)
-    cell = view.notebook.js("return panel.content.activeCellIndex")
-    view.press("ArrowRight", "ArrowRight", "ArrowRight", "ArrowDown", "ArrowLeft")
-    assert view.focused() == "steps 8 cfg 4"
-    view.press("Enter")
-    view.until("view.chosen == grid.at(steps=8, cfg=4, seed=7)", 10)
-    assert view.notebook.js("return panel.content.activeCellIndex") == cell
-    assert view.notebook.js("return panel.content.mode") == "command"
-    view.notebook.screenshot(SHOTS / "grid.png")
-
-    view.click("Compare")
-    page.locator(".sdnb-table button[aria-label='steps 9 cfg 4']").click()
-    slider = page.locator(".sdnb-compare input")
-    slider.focus()
-    before = page.locator(".sdnb-compare").evaluate("e => e.style.getPropertyValue('--at')")
-    view.press("ArrowRight", "ArrowRight")
-    after = page.locator(".sdnb-compare").evaluate("e => e.style.getPropertyValue('--at')")
-    assert (before, after) == ("", "52%")
-    view.notebook.screenshot(SHOTS / "grid-slider.png")
-    view.click("difference")
-    page.locator(
-        "img[alt='the difference of steps=8, cfg=4, seed=7 and steps=9, cfg=4, seed=7']"
-    ).wait_for()
-    view.notebook.screenshot(SHOTS / "grid-difference.png")
-    view.click("Use these settings")
-    view.until("used == [grid.at(steps=9, cfg=4, seed=7)]", 10)
-
-    before = page.locator(".sdnb-table button").first.evaluate(
-        "b => getComputedStyle(b).backgroundImage"
-    )
-    page.get_by_role("slider", name="seed").first.focus()
-    view.press("ArrowRight")
-    view.until("view._page == 1", 10)
-    page.wait_for_timeout(300)
-    other = page.locator(".sdnb-table button").first.evaluate(
-        "b => getComputedStyle(b).backgroundImage"
-    )
-    assert other != before
+    fill(view)
+    move_and_open(view)
+    compare(view)
+    turn(view)
     view.click("Close")
     view.until("view.chosen is None", 10)
     assert view.notebook.complaints() == []
 
 
+def fill(view):
+    """Run, Stop and Resume."""
+    assert view.thumbs() == [False] * 6
+    view.click("Run")
+    view.until("grid.done >= 1")
+    view.click("Stop")
+    view.until("not view.running")
+    assert 1 <= view.kernel("grid.done") < 12
+    assert any(view.thumbs())
+    assert "stopped" in view.page.locator(".sdnb-quiet:has-text('cells')").first.inner_text()
+    assert view.enabled("Resume")
+    assert not view.enabled("Stop")
+    view.click("Resume")
+    view.until("grid.done == 12 and not view.running", 120)
+    view.page.wait_for_timeout(500)
+    assert view.thumbs() == [True] * 6
+
+
+def move_and_open(view):
+    """Arrows move, and stay inside the grid; Enter opens."""
+    view.cells.first.click()
+    view.until("view.chosen == grid.at(steps=1, cfg=1, seed=7)", 10)
+    active = view.notebook.js("return panel.content.activeCellIndex")
+    view.press("ArrowRight", "ArrowRight", "ArrowRight", "ArrowDown", "ArrowLeft")
+    focused = view.page.evaluate("document.activeElement.getAttribute('aria-label')")
+    assert focused == "steps 8 cfg 4"
+    view.press("Enter")
+    view.until("view.chosen == grid.at(steps=8, cfg=4, seed=7)", 10)
+    assert view.notebook.js("return panel.content.activeCellIndex") == active
+    assert view.notebook.js("return panel.content.mode") == "command"
+    view.shot("grid")
+
+
+def compare(view):
+    """By a slider, moved by its keys, and by the difference."""
+    view.click("Compare")
+    view.cell("steps 9 cfg 4").click()
+    left, right = (view.page.locator(".sdnb-compare img").nth(i).bounding_box() for i in (0, 1))
+    assert {side: round(left[side], 1) for side in left} == {s: round(right[s], 1) for s in right}
+    view.page.locator(".sdnb-compare input").focus()
+    view.press("ArrowRight", "ArrowRight")
+    at = view.page.locator(".sdnb-compare").evaluate("e => e.style.getPropertyValue('--at')")
+    assert at == "52%"
+    view.shot("grid-slider")
+    view.click("difference")
+    both = "steps=8, cfg=4, seed=7 and steps=9, cfg=4, seed=7"
+    view.page.locator(f"img[alt='the difference of {both}']").wait_for()
+    view.shot("grid-difference")
+    view.click("Use these settings")
+    view.until("used == [grid.at(steps=9, cfg=4, seed=7)]", 10)
+
+
+def turn(view):
+    """The third axis is a slider, for the keyboard too."""
+    before = view.cells.first.evaluate(LOOK)
+    view.page.locator(".noUi-handle >> visible=true").first.focus()
+    view.press("ArrowRight")
+    view.until("view._page == 1", 10)
+    view.page.wait_for_timeout(300)
+    assert view.cells.first.evaluate(LOOK) != before
+
+
 def test_the_studio_has_a_grid_tab(page, lab):
     """Its settings come from a tab, its grid is typed, and a cell's settings go back."""
-    studio = GridPage(
-        page, lab, "grid-tab.ipynb", "import sdnb\nstudio = sdnb.studio(folder='made')\nstudio"
-    )
-    studio.kernel("studio.panels['txt2img'].form.change(prompt='a red apple', width=64, height=64)")
-    page.locator(".lm-TabBar-tab:has-text('grid')").click()
-    boxes = page.locator("input[type=text]:near(select) >> visible=true")
-    boxes.nth(0).fill("1, 2")
-    boxes.nth(0).press("Tab")
-    boxes.nth(1).fill("1, x")
-    boxes.nth(1).press("Tab")
+    studio = GridPage(page, lab, "grid-tab.ipynb", STUDIO)
+    studio.kernel("studio.panels['txt2img'].form.change(prompt='a pear', width=64, height=64)")
+    page.get_by_role("tab", name="grid", exact=True).click()
+    across, down = (page.locator(".sdnb-values input >> visible=true").nth(i) for i in (0, 1))
+    for box, words in ((across, "1, 2"), (down, "1, x")):
+        box.fill(words)
+        box.press("Tab")
     studio.click("Run grid")
     page.locator(".sdnb-error:has-text('holds what is no number')").wait_for()
-    boxes.nth(1).fill("1, 4")
-    boxes.nth(1).press("Tab")
+    down.fill("1, 4")
+    down.press("Tab")
     studio.click("Run grid")
     studio.until("studio.grid.view is not None and studio.grid.view.grid.done == 4")
     page.wait_for_timeout(500)
     assert studio.thumbs() == [True] * 4
-    page.locator(".sdnb-table button[aria-label='steps 2 cfg 4']").click()
+    studio.cell("steps 2 cfg 4").click()
     page.locator("text=Use these settings").wait_for()
-    studio.notebook.screenshot(SHOTS / "grid-tab.png")
+    studio.shot("grid-tab")
     studio.click("Use these settings")
     studio.until("studio.panel is studio.panels['txt2img'] and studio.request.steps == 2", 10)
-    assert studio.kernel("[studio.request.prompt, studio.request.cfg]") == ["a red apple", 4]
+    assert studio.kernel("[studio.request.prompt, studio.request.cfg]") == ["a pear", 4]
     assert studio.notebook.complaints() == []
