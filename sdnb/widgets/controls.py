@@ -97,7 +97,10 @@ class Flag(Control):
     def __init__(self, field: Field, changed: Changed) -> None:
         super().__init__(field, changed)
         self.widget = self._box = widgets.Checkbox(
-            description=field.label, tooltip=field.help, indent=False
+            description=field.label,
+            tooltip=field.help,
+            indent=False,
+            layout=widgets.Layout(width="auto"),
         )
         self._box.observe(lambda change: self._take(change["new"]), "value")
 

@@ -205,7 +205,7 @@ def _folded(title: str, children: list[widgets.Widget]) -> widgets.VBox:
     inside = widgets.VBox(children, layout=widgets.Layout(display="none"))
     button = widgets.ToggleButton(
         description=title, icon="caret-right", tooltip=f"{title}: show or hide",
-        layout=widgets.Layout(width="auto"),
+        layout=widgets.Layout(width="auto", align_self="flex-start"),
     )  # fmt: skip
     button.add_class("sdnb-fold")
 
