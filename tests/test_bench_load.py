@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from sdnb.bench import load
+from sdnb.bench import load, random_sd
 from sdnb.checkpoint import read
 from sdnb.model.config import ModelConfig, TextConfig, UNetConfig, VAEConfig
 
@@ -17,6 +17,13 @@ SMALL = ModelConfig(
     vae=VAEConfig(channels=(32, 32, 32, 32)),
     text=TextConfig(width=64, layers=1, heads=1, hidden=64),
 )
+
+
+def test_the_cards_checkpoint_is_whole_and_its_pictures_are_not_flat(tmp_path):
+    found = read(random_sd.write(tmp_path, SMALL))
+    assert found.config == SMALL
+    weight = found.unet["middle_block.0.in_layers.2.weight"].read().float()
+    assert abs(weight.std().item() * weight[0].numel() ** 0.5 - 1) < 0.05
 
 
 @pytest.fixture(scope="module")

@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     which = grid.add_mutually_exclusive_group()
     which.add_argument("--ckpt", help="a checkpoint (default: the embedded model)")
     which.add_argument(
-        "--random", action="store_true", help="SD 1.4's shapes with random weights (writes 4.3 GB)"
+        "--random", action="store_true", help="SD 1.4's shapes with random weights (writes 2.1 GB)"
     )
     grid.add_argument("--size", type=int, help="width and height (default: the model's)")
     grid.add_argument("--steps", type=int, default=20)

@@ -12,7 +12,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,21 +90,21 @@ def _one_by_one(model: Model, base: sdnb.Request) -> None:
 
 
 def _grid(model: Model, base: sdnb.Request, batch: int) -> None:
-    before, model.memory = model.memory, replace(model.memory, batch=batch)
+    before = model.memory, model.wanted
+    model.memory = model.wanted = model.memory.but(batch=batch)
     try:
         sdnb.sweep(base, seed=SEEDS, cfg=CFG).run(model, progress=False)
     finally:
-        model.memory = before
+        model.memory, model.wanted = before
 
 
 def _random(folder: Path) -> str:
-    """A checkpoint of SD 1.4's names and shapes with random weights (4.3 GB)."""
-    from sdnb.bench import load
+    """A checkpoint of SD 1.4's names and shapes with random weights."""
+    from sdnb.bench import random_sd
     from sdnb.model.config import ModelConfig
 
-    path = folder / load.MODELS[1]
-    load.write_safetensors(path, dict(load.shapes(ModelConfig())))
-    return str(path)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return str(random_sd.write(folder, ModelConfig(), device))
 
 
 def _device(model: Model) -> str:

@@ -172,10 +172,10 @@ def write_models(folder: Path, config: Any) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     wanted = dict(shapes(config))
     ckpt, safetensors = (folder / name for name in MODELS)
-    count = write_safetensors(safetensors, wanted)
+    count = _write_safetensors(safetensors, wanted)
     with safe_open(safetensors, framework="pt") as file:
         torch.save({"state_dict": {name: file.get_tensor(name) for name in wanted}}, ckpt)
-    _write_config(folder / "config", config)
+    write_config(folder / "config", config)
     return count
 
 
@@ -191,11 +191,7 @@ def shapes(config: Any) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield f"cond_stage_model.transformer.text_model.{row.compvis}", row.shape
 
 
-def write_safetensors(path: Path, shapes: dict[str, tuple[int, ...]]) -> int:
-    """Random weights of these names and shapes, in fp32; how many numbers there are.
-
-    Raises OSError when the disk is too small for two such files.
-    """
+def _write_safetensors(path: Path, shapes: dict[str, tuple[int, ...]]) -> int:
     from math import prod
 
     import numpy as np
@@ -225,7 +221,7 @@ def write_safetensors(path: Path, shapes: dict[str, tuple[int, ...]]) -> int:
     return at // 4
 
 
-def _write_config(folder: Path, config: Any) -> None:
+def write_config(folder: Path, config: Any) -> None:
     """What diffusers would fetch from the hub: each part's `config.json`, and the tokenizer."""
     import sdnb.model
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sdnb.bench.load import MODELS, _shapes, _write_config
+from sdnb.bench.load import MODELS, shapes, write_config
 
 
 def write(folder: Path, config: Any, device: str = "cpu") -> Path:
@@ -24,7 +24,7 @@ def write(folder: Path, config: Any, device: str = "cpu") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     generator = torch.Generator(device).manual_seed(0)
     tensors = {}
-    for name, shape in _shapes(config):
+    for name, shape in shapes(config):
         noise = torch.randn(shape, generator=generator, device=device)
         if len(shape) > 1:
             noise *= noise[0].numel() ** -0.5
@@ -33,7 +33,7 @@ def write(folder: Path, config: Any, device: str = "cpu") -> Path:
         tensors[name] = noise.half().cpu()
     path = folder / MODELS[1]
     save_file(tensors, path)
-    _write_config(folder / "config", config)
+    write_config(folder / "config", config)
     return path
 
 
