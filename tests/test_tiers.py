@@ -281,8 +281,9 @@ def test_a_run_that_cannot_fit_is_refused_before_any_work(monkeypatch):
         stages.prepare(card, sdnb.Request(width=2048, height=2048, seed=0), [])
 
 
-def test_a_model_on_the_cpu_says_what_a_request_takes():
-    model = load()
+@pytest.mark.parametrize(("memory", "tier"), [("auto", "cpu"), (2.5, "cpu"), ("cpu", "cpu")])
+def test_a_model_on_the_cpu_says_what_a_request_takes(memory, tier):
+    model = sdnb.load(memory=memory)
     small, large = (model.plan(ASKED.but(width=n, height=n)) for n in (64, 512))
-    assert small.tier == "custom"
+    assert small.tier == tier
     assert large.gb > small.gb > 0

@@ -70,6 +70,15 @@ def machine() -> dict[str, Any]:
     }
 
 
+def recorded() -> dict[str, Any]:
+    """What `sdnb bench gpu --tiers` and `sdnb bench caps` measured on one NVIDIA H100, with date
+    and versions: for figures where no such card is.
+    """
+    text = Path(__file__).with_name("h100.json").read_text("utf-8")
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
 def _version(name: str) -> str | None:
     try:
         return version(name)

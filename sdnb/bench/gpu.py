@@ -248,13 +248,21 @@ def psnr(a: Any, b: Any) -> float:
 
 
 def _memory(cell: Cell) -> Any:
-    from sdnb import plans
+    """The cell's plan. The least memory is a plan by hand, so that it is the same whatever the
+    planner would do with a budget: nothing stays between steps, little is done at once.
+    """
+    from sdnb import planner, plans
 
     if cell is COMPILED:
         return plans.MemoryPlan(name="compiled", speed="compile")
-    if "int8" in cell.how:
-        return plans.read("1gb").but(name="int8", gb=float(cell.memory), weights="int8")
-    return cell.memory
+    if not cell.how.startswith("least"):
+        return cell.memory
+    chunk = planner.chunk_of(planner.Job(cell.size, cell.size, 1, 2, pictured=False))
+    return plans.read("1gb").but(
+        name="least", gb=float(cell.memory), together=True, chunk=chunk, keep=0.0,
+        tile=256 if cell.size < 2048 else 512, store="host",
+        weights="int8" if "int8" in cell.how else "same",
+    )  # fmt: skip
 
 
 def ours(path: Path, cell: Cell, memory: Any, warm: bool = True) -> dict[str, Any]:
