@@ -22,6 +22,7 @@ from sdnb.model.config import UNetConfig, VAEConfig
 from sdnb.model.unet import FeedForward, UNet
 from sdnb.model.vae import VAE
 from sdnb.plans import Forecast, MemoryPlan, below, ladder
+from sdnb.plans import read as _read_plan
 
 if TYPE_CHECKING:
     from sdnb.loading import Model
@@ -112,7 +113,7 @@ def forecast(model: Model, request: Request) -> Forecast:
 def _candidates(model: Model) -> Iterator[MemoryPlan]:
     """The plans to try: down the ladder from the model's own."""
     if model.device.type != "cuda":
-        yield model.wanted or model.memory
+        yield model.wanted or _read_plan("cpu")  # what it leaves open is decided for each size
         return
     if model.wanted is None:
         yield from ladder(model.budget)
@@ -324,10 +325,10 @@ def _refusal(model: Model, what: Job, best: Forecast, room: float) -> str:
     )
     fitting = _largest(model, best.plan, what, best.room)
     if fitting is None:
-        return f"{words}. No size fits: free some memory, or use memory='cpu'."
-    return (
-        f"{words}. {fitting[0]}x{fitting[1]} fits with memory={best.tier!r}; or use memory='cpu'."
-    )
+        other = "" if model.device.type == "cpu" else ", or use memory='cpu'"
+        return f"{words}. No size fits: free some memory{other}."
+    fits = f"{words}. {fitting[0]}x{fitting[1]} fits with memory={best.tier!r}"
+    return f"{fits}." if model.device.type == "cpu" else f"{fits}; or use memory='cpu'."
 
 
 def _largest(model: Model, plan: MemoryPlan, what: Job, room: float) -> tuple[int, int] | None:
