@@ -56,7 +56,9 @@ def add(h: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
 
 
 def _fits(x: Tensor) -> bool:
-    if not x.is_cuda or torch.compiler.is_compiling() or _kernels() is None:
+    if not x.is_cuda or torch.is_grad_enabled():  # the kernels know no gradients
+        return False
+    if torch.compiler.is_compiling() or _kernels() is None:
         return False
     return x.ndim != 4 or x.is_contiguous(memory_format=torch.channels_last)
 

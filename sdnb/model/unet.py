@@ -116,6 +116,8 @@ class TransformerBlock(nn.Module):
 
     def forward(self, x: Tensor, keys: tuple[Tensor, Tensor]) -> Tensor:  # [b, n, c]
         """x `[b, n, c]` is the projection's own output: it is added to in place."""
+        if torch.is_grad_enabled():
+            return self._recorded(x, keys)
         h = self.attn1(lambda: self.norm1(x))
         count = len(keys[0])
         if count != len(x):  # here the texts part: what came before is shared
@@ -125,6 +127,13 @@ class TransformerBlock(nn.Module):
             h = self.attn2(lambda: fused.add_norm(x, h, self.norm2), keys)
         self.ff.add_to(x, h, self.norm3)
         return x
+
+    def _recorded(self, x: Tensor, keys: tuple[Tensor, Tensor]) -> Tensor:
+        """The same with nothing in place, for gradients."""
+        x = _for_each_text(x + self.attn1(lambda: self.norm1(x)), len(keys[0]))
+        h = self.attn2(lambda: self.norm2(x), keys)
+        x = x + h
+        return x + self.ff.net(self.norm3(x))
 
 
 class SpatialTransformer(nn.Module):

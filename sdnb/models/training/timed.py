@@ -22,7 +22,8 @@ class TimedBlock(unet.ResBlock):
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         norm, act, conv = self.in_layers
         h = conv(act(norm(x))) + self.emb_layers(emb)[:, :, None, None]
-        return self.out_layers(h) + self.skip_connection(x)
+        norm, act, _, conv = self.out_layers
+        return conv(act(norm(h))) + self.skip_connection(x)
 
 
 class TimedUNet(unet.UNet):
