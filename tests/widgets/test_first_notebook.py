@@ -9,5 +9,5 @@ def test_the_first_notebook_in_a_browser(lab, page):
     notebook.screenshot(SHOTS / "01-txt2img.png")
     assert notebook.complaints() == []
     assert notebook.pictures()[0] == 256
-    assert len(notebook.pictures()) == 7
+    assert len(notebook.pictures()) == 8
     assert "Traceback" not in lab.log()
