@@ -1,12 +1,10 @@
 """`voila studio.ipynb`: the studio without code, in a browser that comes after the cells ran."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from contextlib import suppress
 
 import pytest
@@ -29,17 +27,17 @@ def voila(tmp_path):
     )  # fmt: skip
     url = f"http://127.0.0.1:{port}"
     for _ in range(300):
-        with suppress(OSError):
-            urllib.request.urlopen(f"{url}/voila/static/main.js", timeout=5)
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
             break
         assert process.poll() is None, (tmp_path / "voila.log").read_text()
         time.sleep(0.2)
     yield url
-    process.send_signal(signal.SIGINT)
+    process.terminate()  # its kernels have lost their parent then, and end
     try:
         process.wait(20)
-    finally:
+    except subprocess.TimeoutExpired:
         process.kill()
+        process.wait()
 
 
 def test_the_studio_as_a_page(page, voila):
