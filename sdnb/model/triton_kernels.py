@@ -10,8 +10,11 @@ import triton
 import triton.language as tl
 from torch import Tensor, nn
 
+# `do_not_specialize` names the numbers that follow the picture's size: else each size would compile
+# the kernels again, seconds each, for whether 16 divides them.
 
-@triton.jit
+
+@triton.jit(do_not_specialize=["n", "splits", "per", "width"])
 def _group_sums(
     x, bias, sums, n, c, width, splits, per,
     HAS_BIAS: tl.constexpr, WIDTH: tl.constexpr, ROWS: tl.constexpr,
@@ -43,7 +46,7 @@ def _group_sums(
     tl.store(out + 1, tl.sum(tl.sum(square, 1), 0))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n", "splits", "width", "groups"])
 def _group_apply(
     x, bias, sums, gamma, beta, out, n, c, groups, width, splits, eps,
     HAS_BIAS: tl.constexpr, ACT: tl.constexpr, ROWS: tl.constexpr, CHANNELS: tl.constexpr,
@@ -90,7 +93,7 @@ def _geglu(x, out, width, COLUMNS: tl.constexpr):
     tl.store(out + row * width + column, (value * gate).to(out.dtype.element_ty), mask=mask)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["count"])
 def _add(h, bias, x, count, c, BLOCK: tl.constexpr):
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     mask = at < count
