@@ -19,7 +19,8 @@ from torch import Tensor
 from sdnb import memory
 from sdnb.model import rows
 from sdnb.model.config import UNetConfig, VAEConfig
-from sdnb.model.unet import FeedForward, UNet
+from sdnb.model.transformer import FeedForward
+from sdnb.model.unet import UNet
 from sdnb.model.vae import VAE
 from sdnb.plans import Forecast, MemoryPlan, below, ladder
 from sdnb.plans import read as _read_plan
