@@ -13,15 +13,21 @@ from torch import Tensor, nn
 
 from sdnb.model import attention, fused
 from sdnb.model.config import UNetConfig
-from sdnb.model.resnet import pointwise
+from sdnb.model.resnet import for_each, pointwise
 
 
 class Attention(nn.Module):
-    """Multi-head attention of `x` over itself, or over keys and values that `keys` made before."""
+    """Multi-head attention of `x` over itself, or over keys and values that `keys` made before.
+
+    With a `chunk`, queries, keys and values of more tokens are made for some of the heads at a
+    time.
+    """
 
     def __init__(self, width: int, context_dim: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
+        self.width = width
+        self.chunk = 0
         self.kernel = attention.sdpa
         self.to_q = nn.Linear(width, width, bias=False)
         self.to_k = nn.Linear(context_dim, width, bias=False)
@@ -38,6 +44,11 @@ class Attention(nn.Module):
     ) -> Tensor:
         """Of the `[b, n, c]` that `make` gives: made here, it is freed before the kernel runs."""
         x = make()
+        some = self._at_once(x)
+        if keys is None and some < self.heads:
+            y = self._by_heads(x, some)
+            del x
+            return self.to_out(y)
         if keys is None:
             q, k, v = (attention.split(part, self.heads) for part in self._qkv(x))
         else:
@@ -46,6 +57,29 @@ class Attention(nn.Module):
         y = attention.merge(self.kernel(q, k, v))
         del q, k, v
         return self.to_out(y)
+
+    def _at_once(self, x: Tensor) -> int:
+        """Heads in work at once: what makes `chunk` tokens' worth of numbers, but a quarter of them
+        at the least, which is what keeps a card busy.
+        """
+        tokens = x.shape[0] * x.shape[1]
+        if not self.chunk or tokens <= self.chunk or torch.is_grad_enabled():
+            return self.heads
+        wanted = max(self.heads * self.chunk // tokens, self.heads // 4, 1)
+        return next(n for n in range(wanted, 0, -1) if self.heads % n == 0)
+
+    def _by_heads(self, x: Tensor, some: int) -> Tensor:
+        """Attention of x over itself, `[b, n, c]`, `some` heads after the others."""
+        out = torch.empty_like(x)
+        width = x.shape[-1] // self.heads * some
+        for at in range(0, x.shape[-1], width):
+            part = slice(at, at + width)
+            q, k, v = (
+                attention.split(F.linear(x, layer.weight[part]), some)
+                for layer in (self.to_q, self.to_k, self.to_v)
+            )
+            out[..., part] = attention.merge(self.kernel(q, k, v))
+        return out
 
     def _qkv(self, x: Tensor) -> Sequence[Tensor]:
         """Queries, keys and values of x; one matrix product where the weights lie side by side, as
@@ -85,6 +119,7 @@ class FeedForward(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
+        self.width = width
         self.chunk = 0
         self.net = nn.Sequential(
             GEGLU(width, 4 * width), nn.Identity(), nn.Linear(4 * width, width)
@@ -115,7 +150,7 @@ class TransformerBlock(nn.Module):
         h = self.attn1(lambda: self.norm1(x))
         count = len(keys[0])
         if count != len(x):  # here the texts part: what came before is shared
-            x = for_each_text(x.add_(h), count)
+            x = for_each(x.add_(h), count // len(x))
             h = self.attn2(lambda: self.norm2(x), keys)
         else:
             h = self.attn2(lambda: fused.add_norm(x, h, self.norm2), keys)
@@ -124,7 +159,8 @@ class TransformerBlock(nn.Module):
 
     def _recorded(self, x: Tensor, keys: tuple[Tensor, Tensor]) -> Tensor:
         """The same with nothing in place, for gradients."""
-        x = for_each_text(x + self.attn1(lambda: self.norm1(x)), len(keys[0]))
+        x = x + self.attn1(lambda: self.norm1(x))
+        x = for_each(x, len(keys[0]) // len(x))
         h = self.attn2(lambda: self.norm2(x), keys)
         x = x + h
         return x + self.ff.net(self.norm3(x))
@@ -150,9 +186,4 @@ class SpatialTransformer(nn.Module):
         for block in self.transformer_blocks:
             y = block(y.reshape(b, h * w, c), keys)
         y = pointwise(self.proj_out, y.view(-1, h, w, c))
-        return y.permute(0, 3, 1, 2).add_(for_each_text(x, len(y)))
-
-
-def for_each_text(x: Tensor, count: int) -> Tensor:
-    """Repeat `[b, ...]` to `[count, ...]`: all pictures with one text, then all with the next."""
-    return x if len(x) == count else torch.cat([x] * (count // len(x)))  # keeps the layout
+        return y.permute(0, 3, 1, 2).add_(for_each(x, len(y) // len(x)))

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from sdnb.model import fused
 from sdnb.model.config import UNetConfig
-from sdnb.model.resnet import Downsample, ResBlock, Upsample
-from sdnb.model.transformer import SpatialTransformer, TransformerBlock, for_each_text
+from sdnb.model.resnet import Downsample, ResBlock, Upsample, beside
+from sdnb.model.transformer import SpatialTransformer, TransformerBlock
 
 #: Keys and values of the text, one pair for each cross-attention in order of execution.
 Text = Sequence[tuple[Tensor, Tensor]]
@@ -118,6 +118,14 @@ class UNet(nn.Module):
         times = [m.emb_layers[1] for m in self.modules() if isinstance(m, ResBlock)]
         return [*self.time_embed, *times, *(m for a in texts for m in (a.to_k, a.to_v))]
 
+    def in_parts(self, chunk: int) -> None:
+        """Have the layers work on about `chunk` tokens or pixels at a time from now on; 0: on all
+        at once. That is at the first level's width: of a wider one they take fewer.
+        """
+        for module in self.modules():
+            if hasattr(module, "chunk"):
+                module.chunk = math.ceil(chunk * self.config.channels[0] / module.width)
+
     def stages(self) -> list[nn.Module]:
         """The modules that `forward` calls, in the order in which it calls them, in small parts."""
         blocks = [*self.input_blocks, self.middle_block, *self.output_blocks]
@@ -141,9 +149,9 @@ class UNet(nn.Module):
         for layer in self.middle_block:
             x = _run(layer, x, times, keys)
         for block in self.output_blocks:
-            x = torch.cat([x, for_each_text(skips.pop(), len(x))], dim=1)
+            x = beside(x, skips.pop(), block[0].in_layers[0].num_channels)
             for layer in block:
-                x = _run(layer, x, times, keys, skips[-1].shape[2:] if skips else None)
+                x = _run(layer, x, times, keys, skips[-1].shape if skips else None)
         return self.out(x)
 
 
@@ -160,14 +168,14 @@ def _run(
     x: Tensor,
     times: Iterator[Tensor],
     keys: Iterator[tuple[Tensor, Tensor]],
-    size: torch.Size | None = None,
+    skip: torch.Size | None = None,
 ) -> Tensor:
     if isinstance(layer, ResBlock):
         return layer(x, next(times))
     if isinstance(layer, SpatialTransformer):
         return layer(x, next(keys))
     if isinstance(layer, Upsample):
-        return layer(x, size)
+        return layer(x, skip)
     return layer(x)
 
 
