@@ -110,10 +110,9 @@ class Model:
             self._put(part, plan)
         kernel = _kernel(plan, self.device)
         attention.use(self.unet, kernel)
-        attention.use(self.vae, "auto" if kernel in ("xformers", "flash", "cudnn") else kernel)
-        for module in self.unet.modules():  # (a head of 512 is too wide for those)
-            if hasattr(module, "chunk"):
-                module.chunk = int(plan.chunk or 0)
+        wide = kernel in ("xformers", "flash", "cudnn")  # a head of 512 is too wide for those
+        attention.use(self.vae, "auto" if wide else kernel)
+        self.unet.in_parts(int(plan.chunk or 0))
         self.memory = plan
 
     def _put(self, part: str, plan: MemoryPlan) -> None:

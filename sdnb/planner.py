@@ -19,7 +19,7 @@ from torch import Tensor
 from sdnb import memory
 from sdnb.model import rows
 from sdnb.model.config import UNetConfig, VAEConfig
-from sdnb.model.unet import FeedForward, UNet
+from sdnb.model.unet import UNet
 from sdnb.model.vae import VAE
 from sdnb.plans import Forecast, MemoryPlan, below, ladder
 from sdnb.plans import read as _read_plan
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 GB = 2**30
 WORTH = 6  # steps from which recording a graph for one run pays
-CHUNK = -1  # a feed-forward in parts: of an eighth of the tokens, and of 4096 at the least
+CHUNK = -1  # the UNet's layers in parts: of an eighth of the pixels, and of 4096 at the least
 
 #: GB on a card beside our tensors: workspaces of cuBLAS; in full precision also cuDNN's own copies
 #: of what it convolves. Then the rounding of the allocator's pools.
@@ -75,7 +75,7 @@ class Job:
 
 
 def chunk_of(what: Job) -> int:
-    """Tokens in a part of a feed-forward, where it is chunked."""
+    """Tokens or pixels of the latent that a layer of the UNet has in work, where it is chunked."""
     return max(4096, math.ceil(what.width * what.height / 64 / 8))
 
 
@@ -241,9 +241,7 @@ def _unet_peak(
 ) -> int:
     """Bytes that a step takes besides weights."""
     model = _unet(config, dtype)
-    for module in model.modules():
-        if isinstance(module, FeedForward):
-            module.chunk = int(chunk)
+    model.in_parts(int(chunk))
     pictures = min(batch, what.count)
     texts = what.texts if together else 1
     h, w = what.height // 8, what.width // 8

@@ -51,7 +51,9 @@ class MemoryPlan:
     together: bool | None = None  # both halves of guidance in one pass
     tile: int | None = None  # the VAE works on this many squared pixels at once; 0: on all
     store: str | None = None  # where a tiled VAE keeps its maps: device, host
-    chunk: int | None = None  # tokens that a feed-forward takes at once; 0: all
+    chunk: int | None = (
+        None  # pixels of the latent that a layer of the UNet has in work at once; 0: all
+    )
     keep: float | None = None  # GB of a streamed UNet that stay on the device
 
     def __post_init__(self) -> None:

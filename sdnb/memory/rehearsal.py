@@ -32,17 +32,17 @@ class _Count(TorchDispatchMode):
         self._known: set[int] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = {_key(x) for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)}
         result = _alike(func, args)
         if result is None:
             result = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(result):
-            if isinstance(leaf, Tensor):
+            if isinstance(leaf, Tensor) and _key(leaf) not in given:  # views are nothing new
                 self._see(leaf)
         return result
 
     def _see(self, tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()
-        key = storage._cdata  # noqa: SLF001 - what two views of one storage share
+        storage, key = tensor.untyped_storage(), _key(tensor)
         if tensor.device.type != "meta" or key in self._known or key in _elsewhere:
             return
         size = -(-storage.nbytes() // GRAIN) * GRAIN
@@ -77,6 +77,11 @@ def _alike(func: Any, args: Any) -> Tensor | None:
     return torch.empty_like(first)
 
 
+def _key(tensor: Tensor) -> int:
+    """What two views of one storage share."""
+    return tensor.untyped_storage()._cdata  # noqa: SLF001
+
+
 def rehearse(work: Callable[[], object]) -> int:
     """The most bytes that tensors made by `work` take at one time; `work` computes on meta."""
     with torch.inference_mode(), _Count() as count:
@@ -90,8 +95,6 @@ def elsewhere(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """A tensor that stands for memory which is not the device's: it does not count."""
     with _disable_current_modes():
         tensor = torch.empty(shape, dtype=dtype, device="meta")
-        storage = tensor.untyped_storage()
-        key = storage._cdata  # noqa: SLF001
-        _elsewhere.add(key)
-        weakref.finalize(storage, _elsewhere.discard, key)
+        _elsewhere.add(_key(tensor))
+        weakref.finalize(tensor.untyped_storage(), _elsewhere.discard, _key(tensor))
     return tensor

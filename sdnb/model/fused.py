@@ -21,8 +21,8 @@ def norm_silu(
     x: Tensor, norm: nn.GroupNorm, bias: Tensor | None = None, act: bool = True
 ) -> Tensor:
     """`silu(norm(x + bias))`, x `[b, c, h, w]`, bias `[c]`; without `act` the norm alone."""
-    if _fits(x):
-        return _norm_silu(x, norm, bias, act)
+    if fits(x):
+        return GroupNormed(x, norm, bias)(0, x.shape[2], act)
     if bias is not None:
         x = x + bias[:, None, None]
     y = norm(x)
@@ -31,7 +31,7 @@ def norm_silu(
 
 def add_norm(x: Tensor, h: Tensor, norm: nn.LayerNorm) -> Tensor:
     """Add h to x, in place, and give `norm(x)`; both `[b, n, c]`."""
-    if _fits(x) and x.is_contiguous() and h.is_contiguous() and x.shape[-1] <= _WIDEST:
+    if fits(x) and x.is_contiguous() and h.is_contiguous() and x.shape[-1] <= _WIDEST:
         out = torch.empty_like(x)
         _kernels().add_norm(x, h, norm, out)
         return out
@@ -40,7 +40,7 @@ def add_norm(x: Tensor, h: Tensor, norm: nn.LayerNorm) -> Tensor:
 
 def geglu(x: Tensor) -> Tensor:
     """`[..., 2n]` to `[..., n]`: the first half times the exact GELU of the second."""
-    if _fits(x) and x.is_contiguous():
+    if fits(x) and x.is_contiguous():
         return _geglu(x)
     value, gate = x.chunk(2, dim=-1)
     return F.gelu(gate).mul_(value)
@@ -50,12 +50,13 @@ def add(h: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
     """`h + bias + x`, written to h, which is the caller's own; all `[b, c, h, w]`, bias `[c]`."""
     if bias is None:
         return h.add_(x)
-    if _fits(h) and _fits(x):
+    if fits(h) and fits(x):
         return _add(h, bias, x)
     return h.add_(bias[:, None, None]).add_(x)
 
 
-def _fits(x: Tensor) -> bool:
+def fits(x: Tensor) -> bool:
+    """Whether the kernels take x, a map `[b, c, h, w]` or tokens."""
     if not x.is_cuda or torch.is_grad_enabled():  # the kernels know no gradients
         return False
     if torch.compiler.is_compiling() or _kernels() is None:
@@ -81,16 +82,29 @@ def _kernels() -> Any:
         return None
 
 
-def _norm_silu(x: Tensor, norm: nn.GroupNorm, bias: Tensor | None, act: bool) -> Tensor:
-    b, c, h, w = x.shape
-    n, groups = h * w, norm.num_groups
-    splits = max(1, min(32, n // 256))
-    sums = torch.empty(b, groups, splits, 2, dtype=torch.float32, device=x.device)
-    out = torch.empty_like(x)  # channels-last as x
-    k = _kernels()
-    k.group_sums(x, bias, sums, b, n, c, groups, splits)
-    k.group_apply(x, bias, sums, norm, out, b, n, c, groups, splits, act)
-    return out
+class GroupNormed:
+    """`silu(norm(x + bias))` of any rows of a map that `fits`, with the sums of the whole map."""
+
+    def __init__(self, x: Tensor, norm: nn.GroupNorm, bias: Tensor | None) -> None:
+        b, c, h, w = x.shape
+        self.x, self.norm, self.bias = x, norm, bias
+        self.splits = max(1, min(32, h * w // 256))
+        size = b, norm.num_groups, self.splits, 2
+        self.sums = torch.empty(size, dtype=torch.float32, device=x.device)
+        _kernels().group_sums(x, bias, self.sums, b, h * w, c, norm.num_groups, self.splits)
+
+    def __call__(self, first: int, end: int, act: bool = True) -> Tensor:
+        """Rows first to end, `[b, c, end - first, w]`."""
+        x, norm = self.x[:, :, first:end], self.norm
+        b, c, h, w = x.shape
+        out = torch.empty(
+            x.shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last
+        )
+        _kernels().group_apply(
+            x, self.bias, self.sums, norm, out, b, h * w, self.x.shape[2] * w, c, norm.num_groups,
+            self.splits, act,
+        )  # fmt: skip
+        return out
 
 
 def _geglu(x: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ there is no seam, at any size.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -30,7 +31,7 @@ class Home:
 
 
 class Rows(Protocol):
-    """A map of `channels` x `height` x `width` that gives rows a to b: `[1, c, b - a, w]`."""
+    """A map of `channels` x `height` x `width` that gives rows a to b: `[n, c, b - a, w]`."""
 
     channels: int
     widest: int  # channels of the widest map that is in work for it
@@ -55,28 +56,31 @@ class Stored:
 class Norm:
     """A group norm with the statistics of a whole map, then SiLU."""
 
-    def __init__(self, norm: nn.GroupNorm, source: Rows, bands: Bands) -> None:
+    def __init__(
+        self, norm: nn.GroupNorm, source: Rows, bands: Callable[[Rows], Iterable[tuple[int, int]]]
+    ) -> None:
         groups = norm.num_groups
         parts = [_moments(source(a, b), groups) for a, b in bands(source)]
-        count, mean, square = (torch.stack(x) for x in zip(*parts, strict=True))  # [k, groups]
+        count, mean, square = (torch.stack(x) for x in zip(*parts, strict=True))  # [k, n, groups]
         total = count.sum(0)
         middle = (mean * count).sum(0) / total
         variance = (square + count * (mean - middle).square()).sum(0) / total
         each = source.channels // groups
-        scale = norm.weight.float() * (variance + norm.eps).rsqrt().float().repeat_interleave(each)
-        self.shift = norm.bias.float() - middle.float().repeat_interleave(each) * scale
-        self.scale = scale
+        rate = (variance + norm.eps).rsqrt().float().repeat_interleave(each, dim=1)  # [n, c]
+        scale = norm.weight.float() * rate
+        shift = norm.bias.float() - middle.float().repeat_interleave(each, dim=1) * scale
+        self.scale, self.shift = scale[:, :, None, None], shift[:, :, None, None]
 
     def __call__(self, x: Tensor) -> Tensor:
-        y = torch.addcmul(self.shift[:, None, None], x.float(), self.scale[:, None, None])
+        y = torch.addcmul(self.shift, x, self.scale)  # in float32
         return F.silu(y, inplace=True).to(x.dtype)
 
 
 def _moments(x: Tensor, groups: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Count, mean and sum of squared deviations of each group `[groups]`, in float64."""
-    _, c, h, w = x.shape
-    each = x.permute(0, 2, 3, 1).reshape(h * w, groups, c // groups).float()
-    variance, mean = torch.var_mean(each, dim=(0, 2), correction=0)
+    """Count, mean and sum of squared deviations of each group `[n, groups]`, in float64."""
+    n, c, h, w = x.shape
+    each = x.permute(0, 2, 3, 1).reshape(n, h * w, groups, c // groups).float()
+    variance, mean = torch.var_mean(each, dim=(1, 3), correction=0)
     count = torch.full_like(mean, h * w * (c // groups), dtype=torch.float64)
     return count, mean.double(), variance.double() * count
 
@@ -90,9 +94,13 @@ class Bands:
 
     def __call__(self, node: Rows) -> Iterator[tuple[int, int]]:
         rows = max(8, int(self.area // (node.width * node.widest)))
-        starts = range(0, node.height, rows)
-        for a in starts[: self.most]:
-            yield a, min(a + rows, node.height)
+        yield from itertools.islice(spans(node.height, rows), self.most)
+
+
+def spans(height: int, rows: int) -> Iterator[tuple[int, int]]:
+    """The first row of each band, and the first one past it."""
+    for a in range(0, height, rows):
+        yield a, min(a + rows, height)
 
 
 def store(node: Rows, bands: Bands, home: Home, over: Stored | None) -> Stored:
@@ -126,7 +134,8 @@ class Conv:
 
     def __call__(self, a: int, b: int) -> Tensor:
         low, high = max(a - 1, 0), min(b + 1, self.height)
-        return conv_rows(self.before(self.source(low, high)), self.conv, a, b, self.height)
+        x = self.before(self.source(low, high))
+        return conv_rows(x, self.conv, a, b, self.height)
 
 
 class Resnet:
@@ -161,10 +170,8 @@ class Upsample:
         self.widest = self.channels
 
     def __call__(self, a: int, b: int) -> Tensor:
-        low, high = max(a - 1, 0), min(b + 1, self.height)
-        top, bottom = low // 2, (high + 1) // 2
-        x = F.interpolate(self.source(top, bottom), scale_factor=2.0, mode="nearest")
-        return conv_rows(x[:, :, low - 2 * top : high - 2 * top], self.conv, a, b, self.height)
+        x = doubled(self.source, max(a - 1, 0), min(b + 1, self.height))
+        return conv_rows(x, self.conv, a, b, self.height)
 
 
 class Downsample:
@@ -181,9 +188,24 @@ class Downsample:
         return F.conv2d(x, self.conv.weight, self.conv.bias, stride=2)
 
 
+def doubled(source: Callable[[int, int], Tensor], a: int, b: int) -> Tensor:
+    """Rows a to b of a map of which each pixel of the source makes four."""
+    top, bottom = a // 2, (b + 1) // 2
+    x = F.interpolate(source(top, bottom), scale_factor=2.0, mode="nearest")
+    return x[:, :, a - 2 * top : b - 2 * top]
+
+
 def conv_rows(x: Tensor, conv: nn.Conv2d, a: int, b: int, height: int) -> Tensor:
     """Rows a to b of a padded 3 x 3 convolution; x holds those and one more on each side, except
     where the map ends.
     """
-    x = F.pad(x, (1, 1, int(a == 0), int(b == height)))
-    return F.conv2d(x, conv.weight, conv.bias)
+    return padded(x, conv.weight, conv.bias, (a == 0, b == height))
+
+
+def padded(x: Tensor, weight: Tensor, bias: Tensor | None, ends: tuple[bool, bool]) -> Tensor:
+    """A 3 x 3 convolution with zeros beside x, and above and below it where the map `ends`."""
+    top, bottom = ends
+    y = F.conv2d(x, weight, bias, padding=(int(top or bottom), 1))
+    if top == bottom:
+        return y
+    return y[:, :, :-1] if top else y[:, :, 1:]  # x goes on there: what saw zeros is not wanted

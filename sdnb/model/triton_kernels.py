@@ -48,10 +48,12 @@ def _group_sums(
 
 @triton.jit(do_not_specialize=["n", "splits", "width", "groups"])
 def _group_apply(
-    x, bias, sums, gamma, beta, out, n, c, groups, width, splits, eps,
+    x, bias, sums, gamma, beta, out, n, whole, c, groups, width, splits, eps,
     HAS_BIAS: tl.constexpr, ACT: tl.constexpr, ROWS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
-    """Norm, and SiLU, of a tile of rows and channels."""
+    """Norm, and SiLU, of a tile of rows and channels: of n rows out of the `whole` of a picture, of
+    which the sums are.
+    """
     b = tl.program_id(2)
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
@@ -63,7 +65,7 @@ def _group_apply(
     for part in range(splits):
         total += tl.load(base + 2 * part, mask=inside, other=0.0)
         square += tl.load(base + 2 * part + 1, mask=inside, other=0.0)
-    count = n.to(tl.float32) * width
+    count = whole * 1.0 * width  # a float, also where `whole` is 1, which comes as a constant
     mean = total / count
     variance = tl.maximum(square / count - mean * mean, 0.0)
     scale = tl.load(gamma + channel, mask=inside, other=0.0).to(tl.float32) / tl.sqrt(
@@ -73,11 +75,13 @@ def _group_apply(
     if HAS_BIAS:
         shift += tl.load(bias + channel, mask=inside, other=0.0).to(tl.float32) * scale
     mask = (row < n)[:, None] & inside[None, :]
-    at = b.to(tl.int64) * n * c + row.to(tl.int64)[:, None] * c + channel[None, :]
-    value = tl.load(x + at, mask=mask, other=0.0).to(tl.float32) * scale[None, :] + shift[None, :]
+    at = row.to(tl.int64)[:, None] * c + channel[None, :]
+    source, target = x + b.to(tl.int64) * whole * c, out + b.to(tl.int64) * n * c
+    value = tl.load(source + at, mask=mask, other=0.0).to(tl.float32)
+    value = value * scale[None, :] + shift[None, :]
     if ACT:
         value = value * tl.sigmoid(value)
-    tl.store(out + at, value.to(out.dtype.element_ty), mask=mask)
+    tl.store(target + at, value.to(out.dtype.element_ty), mask=mask)
 
 
 @triton.jit
@@ -146,13 +150,15 @@ def group_sums(
 
 def group_apply(
     x: Tensor, bias: Tensor | None, sums: Tensor, norm: nn.GroupNorm, out: Tensor,
-    b: int, n: int, c: int, groups: int, splits: int, act: bool,
+    b: int, n: int, whole: int, c: int, groups: int, splits: int, act: bool,
 ) -> None:  # fmt: skip
-    """Write the norm of x to `out`."""
+    """Write the norm of n rows of x to `out` `[b, n, c]`; x begins with the first of them, and its
+    pictures are `whole` rows apart.
+    """
     grid = (triton.cdiv(n, 32), triton.cdiv(c, 64), b)
     _group_apply[grid](
         x, x if bias is None else bias, sums, norm.weight, norm.bias, out,
-        n, c, groups, c // groups, splits, norm.eps,
+        n, whole, c, groups, c // groups, splits, norm.eps,
         HAS_BIAS=bias is not None, ACT=act, ROWS=32, CHANNELS=64, num_warps=4,
     )  # fmt: skip
 

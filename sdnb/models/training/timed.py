@@ -12,11 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sdnb.model import unet
 from sdnb.model.config import UNetConfig
+from sdnb.model.resnet import ResBlock, Upsample
+from sdnb.model.transformer import SpatialTransformer
+from sdnb.model.unet import UNet
 
 
-class TimedBlock(unet.ResBlock):
+class TimedBlock(ResBlock):
     """A residual block that takes time embeddings `[b, 4c]`."""
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
@@ -26,13 +28,13 @@ class TimedBlock(unet.ResBlock):
         return conv(act(norm(h))) + self.skip_connection(x)
 
 
-class TimedUNet(unet.UNet):
+class TimedUNet(UNet):
     """`model(x, t, context)`: `x` `[b, 4, h, w]`, `t` `[b]`, `context` `[b, 77, d]`."""
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__(config)
         for module in self.modules():
-            if type(module) is unet.ResBlock:
+            if type(module) is ResBlock:
                 module.__class__ = TimedBlock
 
     def forward(self, x: Tensor, t: Tensor, context: Tensor) -> Tensor:
@@ -47,13 +49,13 @@ class TimedUNet(unet.UNet):
             x = self._run(block, torch.cat([x, skips.pop()], dim=1), emb, keys)
         return self.out(x)
 
-    def _run(self, block, x, emb, keys) -> Tensor:  # noqa: ANN001 - as in `unet`
+    def _run(self, block, x, emb, keys) -> Tensor:  # noqa: ANN001 - as in `unet._run`
         for layer in block.children():
-            if isinstance(layer, unet.ResBlock):
+            if isinstance(layer, ResBlock):
                 x = layer(x, emb)
-            elif isinstance(layer, unet.SpatialTransformer):
+            elif isinstance(layer, SpatialTransformer):
                 x = layer(x, next(keys))
-            elif isinstance(layer, unet.Upsample):
+            elif isinstance(layer, Upsample):
                 x = layer.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
             else:
                 x = layer(x)
