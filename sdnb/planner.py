@@ -111,17 +111,24 @@ def forecast(model: Model, request: Request) -> Forecast:
 
 
 def _candidates(model: Model) -> Iterator[MemoryPlan]:
-    """The plans to try: down the ladder from the model's own."""
+    """The plans to try: down the ladder from the model's own, each with fewer pictures in a pass
+    before the next.
+    """
     if model.device.type != "cuda":
         yield model.wanted or _read_plan("cpu")  # what it leaves open is decided for each size
         return
-    if model.wanted is None:
-        yield from ladder(model.budget)
-        return
-    plan: MemoryPlan | None = model.wanted
-    while plan is not None:
+    for plan in [model.wanted, *_below(model.wanted)] if model.wanted else ladder(model.budget):
         yield plan
-        plan = below(plan) if plan.name != "custom" else None
+        if plan.batch > 1:
+            yield plan.but(batch=1)
+
+
+def _below(plan: MemoryPlan) -> Iterator[MemoryPlan]:
+    """The leaner plans; a plan by hand is what is wanted, and has none."""
+    lower = below(plan) if plan.name != "custom" else None
+    while lower is not None:
+        yield lower
+        lower = below(lower)
 
 
 def held(model: Model) -> float:

@@ -86,25 +86,25 @@ class GroupNormed:
     """`silu(norm(x + bias))` of any rows of a map that `fits`, with the sums of the whole map."""
 
     def __init__(self, x: Tensor, norm: nn.GroupNorm, bias: Tensor | None) -> None:
-        b, c, h, w = x.shape
-        self.x, self.norm, self.bias = x, norm, bias
-        self.splits = max(1, min(32, h * w // 256))
-        size = b, norm.num_groups, self.splits, 2
-        self.sums = torch.empty(size, dtype=torch.float32, device=x.device)
-        _kernels().group_sums(x, bias, self.sums, b, h * w, c, norm.num_groups, self.splits)
+        self.x = x
+        self.affine = torch.empty(len(x), 2, x.shape[1], dtype=torch.float32, device=x.device)
+        _kernels().group_affine(_tokens(x), bias, norm, self.affine)
 
     def __call__(self, first: int, end: int, act: bool = True) -> Tensor:
         """Rows first to end, `[b, c, end - first, w]`."""
-        x, norm = self.x[:, :, first:end], self.norm
-        b, c, h, w = x.shape
+        x = self.x[:, :, first:end]
         out = torch.empty(
             x.shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last
         )
-        _kernels().group_apply(
-            x, self.bias, self.sums, norm, out, b, h * w, self.x.shape[2] * w, c, norm.num_groups,
-            self.splits, act,
-        )  # fmt: skip
+        whole = self.x.shape[2] * self.x.shape[3]
+        _kernels().group_apply(x, self.affine, _tokens(out), whole, act)
         return out
+
+
+def _tokens(x: Tensor) -> Tensor:
+    """A channels-last `[b, c, h, w]` as `[b, h * w, c]`, in place."""
+    b, c, h, w = x.shape
+    return x.permute(0, 2, 3, 1).view(b, h * w, c)
 
 
 def _geglu(x: Tensor) -> Tensor:

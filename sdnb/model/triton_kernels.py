@@ -14,26 +14,22 @@ from torch import Tensor, nn
 # the kernels again, seconds each, for whether 16 divides them.
 
 
-@triton.jit(do_not_specialize=["n", "splits", "per", "width"])
-def _group_sums(
-    x, bias, sums, n, c, width, splits, per,
-    HAS_BIAS: tl.constexpr, WIDTH: tl.constexpr, ROWS: tl.constexpr,
+@triton.jit(do_not_specialize=["n", "per"])
+def _channel_sums(
+    x, bias, sums, n, c, per, HAS_BIAS: tl.constexpr, ROWS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
-    """Sum and sum of squares of one group over one part of the rows."""
-    group, part, b = tl.program_id(0), tl.program_id(1), tl.program_id(2)
-    groups = tl.num_programs(0)
-    j = tl.arange(0, WIDTH)
-    channel = group * width + j
-    inside = j < width
-    shift = tl.zeros([WIDTH], tl.float32)
+    """Sum and sum of squares of some channels over one part of the rows."""
+    part, b = tl.program_id(1), tl.program_id(2)
+    channel = tl.program_id(0) * CHANNELS + tl.arange(0, CHANNELS)
+    inside = channel < c
+    shift = tl.zeros([CHANNELS], tl.float32)
     if HAS_BIAS:
         shift = tl.load(bias + channel, mask=inside, other=0.0).to(tl.float32)
-    total = tl.zeros([ROWS, WIDTH], tl.float32)
-    square = tl.zeros([ROWS, WIDTH], tl.float32)
-    first = part * per
-    last = tl.minimum(first + per, n)
+    total = tl.zeros([ROWS, CHANNELS], tl.float32)
+    square = tl.zeros([ROWS, CHANNELS], tl.float32)
+    last = tl.minimum(part * per + per, n)
     base = x + b.to(tl.int64) * n * c
-    for start in range(first, last, ROWS):
+    for start in range(part * per, last, ROWS):
         row = start + tl.arange(0, ROWS)
         mask = (row < last)[:, None] & inside[None, :]
         at = row.to(tl.int64)[:, None] * c + channel[None, :]
@@ -41,39 +37,52 @@ def _group_sums(
         value = tl.where(mask, value, 0.0)
         total += value
         square += value * value
-    out = sums + ((b * groups + group) * splits + part) * 2
-    tl.store(out, tl.sum(tl.sum(total, 1), 0))
-    tl.store(out + 1, tl.sum(tl.sum(square, 1), 0))
+    out = sums + (b * tl.num_programs(1) + part) * 2 * c + channel
+    tl.store(out, tl.sum(total, 0), mask=inside)
+    tl.store(out + c, tl.sum(square, 0), mask=inside)
 
 
-@triton.jit(do_not_specialize=["n", "splits", "width", "groups"])
-def _group_apply(
-    x, bias, sums, gamma, beta, out, n, whole, c, groups, width, splits, eps,
-    HAS_BIAS: tl.constexpr, ACT: tl.constexpr, ROWS: tl.constexpr, CHANNELS: tl.constexpr,
+@triton.jit(do_not_specialize=["n", "width", "splits"])
+def _group_affine(
+    sums, bias, gamma, beta, affine, n, c, width, splits, eps,
+    HAS_BIAS: tl.constexpr, WIDTH: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
-    """Norm, and SiLU, of a tile of rows and channels: of n rows out of the `whole` of a picture, of
-    which the sums are.
-    """
+    """The factor and the summand that norm the channels of one group."""
+    group, b = tl.program_id(0), tl.program_id(1)
+    channel = group * width + tl.arange(0, WIDTH)
+    inside = tl.arange(0, WIDTH) < width
+    total = tl.zeros([PARTS, WIDTH], tl.float32)
+    square = tl.zeros([PARTS, WIDTH], tl.float32)
+    for first in range(0, splits, PARTS):
+        part = first + tl.arange(0, PARTS)
+        mask = (part < splits)[:, None] & inside[None, :]
+        at = (b * splits + part)[:, None] * 2 * c + channel[None, :]
+        total += tl.load(sums + at, mask=mask, other=0.0)
+        square += tl.load(sums + at + c, mask=mask, other=0.0)
+    count = n * 1.0 * width
+    mean = tl.sum(tl.sum(total, 1), 0) / count
+    variance = tl.maximum(tl.sum(tl.sum(square, 1), 0) / count - mean * mean, 0.0)
+    scale = tl.load(gamma + channel, mask=inside, other=0.0).to(tl.float32)
+    scale = scale / tl.sqrt(variance + eps)
+    shift = tl.load(beta + channel, mask=inside, other=0.0).to(tl.float32) - mean * scale
+    if HAS_BIAS:
+        shift += tl.load(bias + channel, mask=inside, other=0.0).to(tl.float32) * scale
+    out = affine + b * 2 * c + channel
+    tl.store(out, scale, mask=inside)
+    tl.store(out + c, shift, mask=inside)
+
+
+@triton.jit(do_not_specialize=["n", "whole"])
+def _group_apply(
+    x, affine, out, n, whole, c, ACT: tl.constexpr, ROWS: tl.constexpr, CHANNELS: tl.constexpr
+):  # fmt: skip
+    """Norm, and SiLU, of a tile of rows and channels: of n rows out of the `whole` of a picture."""
     b = tl.program_id(2)
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     inside = channel < c
-    group = channel // width
-    total = tl.zeros([CHANNELS], tl.float32)
-    square = tl.zeros([CHANNELS], tl.float32)
-    base = sums + (b * groups + group) * splits * 2
-    for part in range(splits):
-        total += tl.load(base + 2 * part, mask=inside, other=0.0)
-        square += tl.load(base + 2 * part + 1, mask=inside, other=0.0)
-    count = whole * 1.0 * width  # a float, also where `whole` is 1, which comes as a constant
-    mean = total / count
-    variance = tl.maximum(square / count - mean * mean, 0.0)
-    scale = tl.load(gamma + channel, mask=inside, other=0.0).to(tl.float32) / tl.sqrt(
-        variance + eps
-    )
-    shift = tl.load(beta + channel, mask=inside, other=0.0).to(tl.float32) - mean * scale
-    if HAS_BIAS:
-        shift += tl.load(bias + channel, mask=inside, other=0.0).to(tl.float32) * scale
+    scale = tl.load(affine + b * 2 * c + channel, mask=inside, other=0.0)
+    shift = tl.load(affine + b * 2 * c + c + channel, mask=inside, other=0.0)
     mask = (row < n)[:, None] & inside[None, :]
     at = row.to(tl.int64)[:, None] * c + channel[None, :]
     source, target = x + b.to(tl.int64) * whole * c, out + b.to(tl.int64) * n * c
@@ -135,32 +144,33 @@ def add_norm(x: Tensor, h: Tensor, norm: nn.LayerNorm, out: Tensor) -> None:
     )  # fmt: skip
 
 
-def group_sums(
-    x: Tensor, bias: Tensor | None, sums: Tensor, b: int, n: int, c: int, groups: int, splits: int
-) -> None:
-    """Fill `sums` `[b, groups, splits, 2]` from x `[b, n, c]`."""
-    width = c // groups
-    padded = triton.next_power_of_2(width)
-    rows = max(16, 4096 // padded)
-    _group_sums[(groups, splits, b)](
-        x, x if bias is None else bias, sums, n, c, width, splits, triton.cdiv(n, splits),
-        HAS_BIAS=bias is not None, WIDTH=padded, ROWS=rows, num_warps=8,
+def group_affine(x: Tensor, bias: Tensor | None, norm: nn.GroupNorm, affine: Tensor) -> None:
+    """Write to `affine` `[b, 2, c]` by what each channel of `x + bias` is to be multiplied, and
+    what is to be added, for its norm; x `[b, n, c]`.
+    """
+    b, n, c = x.shape
+    splits = max(1, min(64, n // 64))  # enough to fill a card
+    sums = torch.empty(b, splits, 2, c, dtype=torch.float32, device=x.device)
+    has_bias, bias = bias is not None, x if bias is None else bias
+    _channel_sums[(triton.cdiv(c, 64), splits, b)](
+        x, bias, sums, n, c, triton.cdiv(n, splits),
+        HAS_BIAS=has_bias, ROWS=32, CHANNELS=64, num_warps=4,
+    )  # fmt: skip
+    width = c // norm.num_groups
+    _group_affine[(norm.num_groups, b)](
+        sums, bias, norm.weight, norm.bias, affine, n, c, width, splits, norm.eps,
+        HAS_BIAS=has_bias, WIDTH=triton.next_power_of_2(width), PARTS=16, num_warps=4,
     )  # fmt: skip
 
 
-def group_apply(
-    x: Tensor, bias: Tensor | None, sums: Tensor, norm: nn.GroupNorm, out: Tensor,
-    b: int, n: int, whole: int, c: int, groups: int, splits: int, act: bool,
-) -> None:  # fmt: skip
-    """Write the norm of n rows of x to `out` `[b, n, c]`; x begins with the first of them, and its
+def group_apply(x: Tensor, affine: Tensor, out: Tensor, whole: int, act: bool) -> None:
+    """Write the norm of x to `out` `[b, n, c]`; x begins with the first of these n rows, and its
     pictures are `whole` rows apart.
     """
-    grid = (triton.cdiv(n, 32), triton.cdiv(c, 64), b)
-    _group_apply[grid](
-        x, x if bias is None else bias, sums, norm.weight, norm.bias, out,
-        n, whole, c, groups, c // groups, splits, norm.eps,
-        HAS_BIAS=bias is not None, ACT=act, ROWS=32, CHANNELS=64, num_warps=4,
-    )  # fmt: skip
+    b, n, c = out.shape
+    _group_apply[(triton.cdiv(n, 32), triton.cdiv(c, 64), b)](
+        x, affine, out, n, whole, c, ACT=act, ROWS=32, CHANNELS=64, num_warps=4
+    )
 
 
 def geglu(x: Tensor, out: Tensor) -> None:

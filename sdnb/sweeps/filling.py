@@ -5,6 +5,7 @@ caller's `for` and `break`.
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import time
 from collections import deque
@@ -135,14 +136,19 @@ def _waits(model: Model) -> bool:
     return str(model.device) == "cpu"
 
 
+#: PNGs that are made at once, where there are cores for it.
+_PNGS = max(1, min(8, (os.cpu_count() or 1) // 2))
+
+
 class _Encoder:
-    """PNGs are made in a thread beside the next cell: a fast card would wait for them a third of
-    its time. Whatever ends the run, a picture that is finished is kept.
+    """PNGs are made in threads beside the next cells: a fast card would wait for them a third of
+    its time, and cells of one pass are all finished at once. Whatever ends the run, a picture that
+    is finished is kept.
     """
 
     def __init__(self, book: Book, store: Store | None) -> None:
         self._book, self._store = book, store
-        self._pool = ThreadPoolExecutor(1, "sdnb-png")
+        self._pool = ThreadPoolExecutor(_PNGS, "sdnb-png")
         self._under_way: deque[tuple[Cell, Future[Made]]] = deque()
 
     def take(self, cell: Cell, result: Result, steps: int) -> None:
