@@ -156,10 +156,10 @@ def group_affine(x: Tensor, bias: Tensor | None, norm: nn.GroupNorm, affine: Ten
         x, bias, sums, n, c, triton.cdiv(n, splits),
         HAS_BIAS=has_bias, ROWS=32, CHANNELS=64, num_warps=4,
     )  # fmt: skip
-    width = c // norm.num_groups
+    width = c // norm.num_groups  # 128 holds those of SD 1.x: one compilation for all
     _group_affine[(norm.num_groups, b)](
         sums, bias, norm.weight, norm.bias, affine, n, c, width, splits, norm.eps,
-        HAS_BIAS=has_bias, WIDTH=triton.next_power_of_2(width), PARTS=16, num_warps=4,
+        HAS_BIAS=has_bias, WIDTH=max(128, triton.next_power_of_2(width)), PARTS=16, num_warps=4,
     )  # fmt: skip
 
 
