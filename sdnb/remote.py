@@ -7,7 +7,8 @@ What travels is a `Request` and the arguments of `sdnb.load`; what comes back ar
 worker loads the model once, holds it for the next request, and checks by the fingerprint that it is
 the same file. Two requests never run at once in one process, however many threads it has. One GPU
 a worker is honoured where the worker sees only that one (Dask-CUDA sets CUDA_VISIBLE_DEVICES), or
-by `resources={"GPU": 1}`.
+by `resources={"GPU": 1}`. A run that is stopped ends within a step, where its worker can see that:
+in a thread, in a process of this machine, anywhere in a Dask cluster (`sdnb.flags`).
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ import threading
 from collections.abc import Generator, Mapping
 from concurrent.futures import Executor as Pool
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sdnb import checks, images
+from sdnb import checks, flags, images
 from sdnb.executor import Job, Watch
 from sdnb.progress import Progress
 from sdnb.request import Request
@@ -91,16 +93,19 @@ class Remote:
     def submit(self, request: Request, watch: Watch | None = None) -> Job:
         """Send a request. Nothing is heard of it until it is done: workers report no steps."""
         job = _RemoteJob(request, watch)
+        job.flag = flags.flag_for(self.pool)
         options: dict[str, Any] = {}
         if not isinstance(self.pool, Pool):  # Dask: every run is its own, however often it is asked
             options = {"pure": False, "resources": self.resources}
         try:
-            job.future = self.pool.submit(work, self._load, self._fingerprint, request, **options)
+            job.future = self.pool.submit(
+                work, self._load, self._fingerprint, request, job.flag, **options
+            )
         except RuntimeError as error:  # a broken or closed pool
             job.run(partial(_raised, error))
             return job
         self._jobs = [*(each for each in self._jobs if not each.ended), job]
-        job.future.add_done_callback(lambda future: job.run(partial(_received, future)))
+        job.future.add_done_callback(job.received)
         return job
 
     def shutdown(self) -> None:
@@ -110,14 +115,26 @@ class Remote:
 
 
 class _RemoteJob(Job):
-    """A job that waits for a future. Stopped, it ends at once when no worker has begun with it."""
+    """A job that waits for a future. Stopped, it ends at once when no worker has begun with it, and
+    else when its worker has seen the flag.
+    """
 
     future: Any = None
+    flag: flags.Flag
 
     def stop(self) -> None:
         super().stop()
-        if self.future is not None:
-            self.future.cancel()
+        if self.future is None or self.future.done():
+            return
+        with suppress(Exception):  # a cluster that is gone works no more
+            self.flag.set()
+        self.future.cancel()
+
+    def received(self, future: Any) -> None:
+        """The future is done, cancelled or broken."""
+        if isinstance(self.flag, flags.FileFlag):
+            self.flag.drop()
+        self.run(partial(_received, future))
 
 
 def is_pool(thing: object) -> bool:
@@ -158,13 +175,22 @@ _lock = threading.Lock()  # one request at a time in a process
 _held: dict[str, Model] = {}  # the last model, by how it was loaded
 
 
-def work(load: Mapping[str, Any], fingerprint: str, request: Request) -> Answer:
-    """Make the pictures of a request in this process. Raises what loading and running raise, and
-    ValueError when the model here is another one.
+class StoppedError(Exception):
+    """The run was not wanted any more."""
+
+
+def work(load: Mapping[str, Any], fingerprint: str, request: Request, flag: flags.Flag) -> Answer:
+    """Make the pictures of a request in this process, unless `flag` is raised before the end.
+
+    Raises what loading and running raise, ValueError when the model here is another one, and
+    StoppedError.
     """
     from sdnb.pipeline import run
 
+    unwanted = flags.looked_at(flag)
     with _lock:
+        if unwanted():  # while it waited for its turn
+            raise StoppedError
         model = _model(load)
         if fingerprint and model.fingerprint != fingerprint:
             raise ValueError(
@@ -172,8 +198,11 @@ def work(load: Mapping[str, Any], fingerprint: str, request: Request) -> Answer:
                 f"{model.fingerprint[:16]}, expected {fingerprint[:16]}): copy the same file there"
             )
         steps, result = 0, None
-        for at in run(model, request):
-            steps, result = at.total, at.result
+        with closing(run(model, request)) as going:
+            for at in going:
+                steps, result = at.total, at.result
+                if result is None and unwanted():
+                    raise StoppedError
         if result is None:
             raise RuntimeError("the run ended without a result")
     pngs = tuple(images.encoded(result, index) for index in range(len(result.images)))

@@ -1,7 +1,9 @@
 """Runs elsewhere: pools, a Dask cluster of two processes of which one is killed, their faults."""
 
 import os
+import pickle
 import threading
+import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from types import SimpleNamespace
@@ -11,10 +13,11 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from dask.distributed import Client, LocalCluster
+from dask.distributed import Client, Event, LocalCluster
 
 import sdnb
-from sdnb import images, remote
+from sdnb import flags, images, remote
+from sdnb.progress import Progress
 from sdnb.remote import Answer, Remote
 
 BASE = sdnb.Request("a red apple", seed=3, width=64, height=64, steps=20, cfg=4)
@@ -35,7 +38,7 @@ def pixels(image):
     return np.asarray(image).astype(int)
 
 
-def paint(load, fingerprint, request):
+def paint(load, fingerprint, request, flag):
     """What a worker does, without a model."""
     (*_, at) = grids.make(request)
     png = images.encoded(at.result)
@@ -130,9 +133,9 @@ def test_a_broken_pool_keeps_what_is_finished(monkeypatch, tmp_path, pool):
 def test_stopping_ends_what_has_not_begun(monkeypatch):
     gate = threading.Event()
 
-    def slow(load, fingerprint, request):
+    def slow(load, fingerprint, request, flag):
         gate.wait(30)
-        return paint(load, fingerprint, request)
+        return paint(load, fingerprint, request, flag)
 
     monkeypatch.setattr(remote, "work", slow)
     with ThreadPoolExecutor(1) as pool:
@@ -143,6 +146,53 @@ def test_stopping_ends_what_has_not_begun(monkeypatch):
         gate.set()
         assert jobs[0].wait(10)
     assert [job.state for job in jobs] == ["stopped"] * 3
+
+
+def test_a_run_that_is_stopped_ends_between_two_steps(monkeypatch):
+    begun = threading.Event()
+
+    def endless(model, request):
+        while True:
+            begun.set()
+            yield Progress(1, 2, 0.0)
+
+    monkeypatch.setattr("sdnb.loading.load", lambda: SimpleNamespace(fingerprint="f"))
+    monkeypatch.setattr("sdnb.pipeline.run", endless)
+    monkeypatch.setattr(remote, "_held", {})
+    with ThreadPoolExecutor(1) as pool:  # its end waits for the run's
+        job = Remote(pool).submit(grids.BASE)
+        assert begun.wait(30)
+        job.stop()
+        assert job.wait(30)
+    assert job.state == "stopped"
+
+
+def test_a_flag_is_seen_in_another_process():
+    flag = flags.FileFlag()
+    there = pickle.loads(pickle.dumps(flag))
+    assert not there.is_set()
+    flag.set()
+    assert there.is_set()
+    flag.drop()
+    assert not flag.path.exists()
+
+
+def until(flag, begun):
+    """Work that ends when it is not wanted."""
+    begun.set()
+    unwanted = flags.looked_at(flag)
+    while not unwanted():
+        time.sleep(0.01)
+    return os.getpid()
+
+
+def test_a_flag_is_seen_in_a_cluster(cluster):
+    flag, begun = flags.flag_for(cluster), Event(client=cluster)
+    future = cluster.submit(until, flag, begun, resources={"GPU": 1})
+    assert begun.wait(30)
+    assert not future.done()
+    flag.set()
+    assert future.result(timeout=30) != os.getpid()
 
 
 def test_what_runs_nothing_is_refused(monkeypatch):
