@@ -270,7 +270,7 @@ def test_a_named_plan_that_is_too_small_gives_way_to_a_leaner_one(monkeypatch):
     card = Card(monkeypatch, 20.0, "4gb")
     assert card.forecast(1088).tier == "4gb"
     assert card.forecast(1088).gb <= plans.read("4gb").gb
-    larger = card.forecast(4608)
+    larger = card.forecast(5632)
     assert larger.plan.unet == "stream"
     assert larger.fits
 
