@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import sdnb
-from sdnb import planner, plans, stages
+from sdnb import coding, demand, planner, plans, stages
 from sdnb.model.config import ModelConfig
 from sdnb.plans import MemoryPlan
 
@@ -133,7 +133,7 @@ def test_finished_latents_outlive_a_decoder_that_fails(truth, monkeypatch):
     model = load()
     with monkeypatch.context() as patch:
         fail(patch, model.vae, "decode", {0}, RuntimeError)
-        with pytest.raises(stages.DecodeError, match=r"sdnb\.decode") as caught:
+        with pytest.raises(coding.DecodeError, match=r"sdnb\.decode") as caught:
             generate(model)
     (image,) = sdnb.decode(model, caught.value.latents)
     assert np.abs(np.asarray(image, dtype=float) - truth).max() <= 1
@@ -210,7 +210,7 @@ class Card:
         self.device, self.dtype = torch.device("cuda"), torch.float16
         self.wanted = plans.plan(memory)
         self.budget = float(memory) if isinstance(memory, float) else 0.0
-        self.net = planner._unet(config.unet, self.dtype)
+        self.net = demand.unet(config.unet, self.dtype)
         sizes = {"text": 0.246e9, "unet": 1.719e9, "encoder": 0.068e9, "decoder": 0.099e9}
         self.sizes = {name: int(size) for name, size in sizes.items()}
         self.parts = tuple(sizes)

@@ -9,7 +9,7 @@ import torch
 from oracles import diffusers_models as oracle
 from torch import nn
 
-from sdnb import memory, planner
+from sdnb import demand, memory
 from sdnb.model import resnet
 from sdnb.model.config import UNetConfig
 from sdnb.model.resnet import ResBlock, Upsample
@@ -141,9 +141,9 @@ def test_wider_levels_take_fewer_pixels(unet):
 
 def peak(size, chunk, texts):
     """Bytes at the most of a pass of SD 1.4's UNet at fp16, in maps of 320 channels."""
-    what = planner.Job(size, size, 1, texts, pictured=False)
+    what = demand.Job(size, size, 1, texts, pictured=False)
     together = texts == 2
-    found = planner._unet_peak(UNetConfig(), torch.float16, what, together, chunk, batch=1)
+    found = demand.unet_peak(UNetConfig(), torch.float16, what, together, chunk, batch=1)
     return found / (size // 8) ** 2 / (2 * 320 * texts)
 
 
