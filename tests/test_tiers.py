@@ -55,6 +55,17 @@ def test_every_plan_gives_the_same_picture(name, truth):
     assert result.memory == fields.get("name", "custom")
 
 
+def test_a_plans_chunk_reaches_every_layer_that_works_in_parts():
+    model = load(chunk=100)
+    layers = [m for m in model.unet.modules() if hasattr(m, "chunk")]
+    kinds = {type(m).__name__ for m in layers}
+    assert kinds == {"In", "Out", "Upsample", "Attention", "FeedForward"}
+    first = model.config.unet.channels[0]
+    assert all((m.chunk - 1) * m.width < 100 * first <= m.chunk * m.width for m in layers)
+    model.adopt(model.memory.but(chunk=0))
+    assert not any(m.chunk for m in layers)
+
+
 def test_a_batch_is_split_as_the_plan_says(truth):
     for batch in (1, 2, 3):
         result = generate(load(batch=batch), ASKED.but(count=3))

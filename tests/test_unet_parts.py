@@ -134,9 +134,6 @@ def test_wider_levels_take_fewer_pixels(unet):
     unet.in_parts(640)
     taken = {m.width: m.chunk for m in unet.modules() if hasattr(m, "chunk")}
     assert taken == {32: 640, 64: 320, 96: 214}
-    assert {type(m).__name__ for m in unet.modules() if hasattr(m, "chunk")} == {
-        "In", "Out", "Upsample", "Attention", "FeedForward",
-    }  # fmt: skip
 
 
 def peak(size, chunk, texts):
