@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from sdnb import checks, memory, pixels, prompt, stages
+from sdnb import checks, coding, memory, pixels, prompt, stages
 from sdnb.canvas import Canvas, fit
 from sdnb.diffusion.denoise import blend, eps_denoiser, inpainting
 from sdnb.diffusion.noise import Noise, finish, start
@@ -57,7 +57,7 @@ def decode(model: Model, latents: Sequence[Tensor]) -> list[Image.Image]:
     """The pictures of finished latents `[4, h/8, w/8]`: a result's `latents`, or those that an
     error in decoding kept. Without what inpainting and cropping do afterwards.
     """
-    return stages.finished(model, latents, [])
+    return coding.finished(model, latents, [])
 
 
 @torch.inference_mode()
@@ -94,7 +94,7 @@ def run(model: Model, request: Request) -> Generator[Progress, None, None]:
                 passed = time.perf_counter() - began
                 yield Progress(done * steps + step.index + 1, total, passed, step.denoised)
             latents += [x.cpu() for x in _end(step, given)]  # kept, whatever the decoder does
-            made = stages.finished(model, latents[-len(seeds) :], notes)
+            made = coding.finished(model, latents[-len(seeds) :], notes)
             pictures += [canvas.finish(p) for p in made] if canvas else made
         gb = peak.read()
     seconds = time.perf_counter() - began
@@ -212,10 +212,10 @@ def _given(
     if canvas is None:
         return _Given(contexts)
     nine = model.config.unet.in_channels == 9
-    latent = begin = stages.encode(model, canvas.picture, notes)  # [1, 4, h/8, w/8]
+    latent = begin = coding.encode(model, canvas.picture, notes)  # [1, 4, h/8, w/8]
     if canvas.content == "fill":
-        begin = stages.encode(model, canvas.filled_picture(), notes)
-    hole = stages.encode(model, canvas.masked_picture(), notes) if nine else None
+        begin = coding.encode(model, canvas.filled_picture(), notes)
+    hole = coding.encode(model, canvas.masked_picture(), notes) if nine else None
     small = canvas.latent_mask()
     mask = None if small is None else pixels.mask_tensor(small).to(latent)  # [1, 1, h/8, w/8]
     if mask is not None and canvas.content == "noise":
@@ -315,7 +315,7 @@ def run_together(model: Model, requests: Sequence[Request]) -> Generator[Progres
         for step in _steps(model, first, levels, given, seeds, notes=notes, cfg=cfg):
             yield Progress(step.index + 1, steps, time.perf_counter() - began, step.denoised)
         latents = [x.cpu() for x in _end(step, given)]
-        made = stages.finished(model, latents, notes)
+        made = coding.finished(model, latents, notes)
         made = [canvas.finish(picture) for picture in made] if canvas else made
         gb = peak.read()
     seconds = time.perf_counter() - began

@@ -1,26 +1,20 @@
 """What a request will take: for a plan, the predicted peak; for a budget, the fastest plan.
 
-The networks are rehearsed on tensors without data (`sdnb.memory.rehearse`), so the prediction
-follows the code. What kernels take for themselves does not show there and is added as measured.
+The networks are rehearsed on tensors without data (`sdnb.demand`), so the prediction follows the
+code. What kernels take for themselves does not show there and is added as measured.
 """
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import psutil
-import torch
-from torch import Tensor
 
 from sdnb import memory
-from sdnb.model import rows
-from sdnb.model.config import UNetConfig, VAEConfig
-from sdnb.model.unet import UNet
-from sdnb.model.vae import VAE
+from sdnb.demand import Job, unet_peak, vae_peak
 from sdnb.plans import Forecast, MemoryPlan, below, ladder
 from sdnb.plans import read as _read_plan
 
@@ -60,18 +54,6 @@ VAE_KNOBS = (
     {"tile": 256, "store": "host"},
     {"tile": 128, "store": "host"},
 )
-
-
-@dataclass(frozen=True)
-class Job:
-    """What of a request memory depends on."""
-
-    width: int
-    height: int
-    count: int
-    texts: int  # 2 with guidance
-    pictured: bool
-    long: bool = True  # enough steps to be recorded as a graph
 
 
 def chunk_of(what: Job) -> int:
@@ -156,7 +138,7 @@ def decide(model: Model, plan: MemoryPlan, what: Job, room: float) -> Forecast:
 
     def unet(knobs: dict[str, object]) -> float:
         together, chunk = knobs["together"], knobs["chunk"]
-        work = _unet_peak(model.config.unet, model.dtype, shape, together, chunk, batch=plan.batch)
+        work = unet_peak(model.config.unet, model.dtype, shape, together, chunk, batch=plan.batch)
         recorded = plan.speed != "eager" and (what.long or plan.unet == "resident")
         holes = HOLES_RECORDED if recorded else HOLES
         ring = model.ring(plan.weights, 0.0) / GB if plan.unet == "stream" and not cpu else 0.0
@@ -165,7 +147,7 @@ def decide(model: Model, plan: MemoryPlan, what: Job, room: float) -> Forecast:
     def vae(knobs: dict[str, object], pool: float) -> float:
         if plan.vae == "cpu" and not cpu:
             return stay + extra + pool
-        work = _vae_peak(model.config.vae, model.dtype, shape, knobs["tile"], knobs["store"])
+        work = vae_peak(model.config.vae, model.dtype, shape, knobs["tile"], knobs["store"])
         return stay + extra + visiting(*halves) + pool + HOLES_VAE * work / GB
 
     unet_knobs = _first(_open(UNET_KNOBS, plan, what), unet, FILL * room)
@@ -208,96 +190,6 @@ def _first(ways: list[dict[str, object]], peak: object, room: float) -> dict[str
             return way
         peaks.append(gb)
     return ways[min(range(len(ways)), key=peaks.__getitem__)]
-
-
-# -- rehearsals --------------------------------------------------------------------------------
-def _stand_in(q: Tensor, k: Tensor, v: Tensor) -> Tensor:  # noqa: ARG001 - a kernel's own signature
-    """An attention kernel that only makes its output, as fused kernels do; a wide head's sums are
-    kept in float32 beside it.
-    """
-    sums = torch.empty_like(q, dtype=torch.float32) if q.shape[-1] > 256 else None
-    out = torch.empty_like(q)
-    del sums
-    return out
-
-
-@functools.lru_cache(maxsize=4)
-def _unet(config: UNetConfig, dtype: torch.dtype) -> UNet:
-    with torch.device("meta"):
-        model = UNet(config).to(dtype).to(memory_format=torch.channels_last)
-    return _with_stand_ins(model)
-
-
-@functools.lru_cache(maxsize=4)
-def _vae(config: VAEConfig, dtype: torch.dtype) -> VAE:
-    with torch.device("meta"):
-        model = VAE(config).to(dtype).to(memory_format=torch.channels_last)
-    return _with_stand_ins(model)
-
-
-def _with_stand_ins(model: torch.nn.Module) -> torch.nn.Module:
-    for module in model.modules():
-        if hasattr(module, "kernel"):
-            module.kernel = _stand_in
-    return model.requires_grad_(False).eval()
-
-
-@functools.lru_cache(maxsize=256)
-def _unet_peak(
-    config: UNetConfig, dtype: torch.dtype, what: Job, together: bool, chunk: int, *, batch: int
-) -> int:
-    """Bytes that a step takes besides weights."""
-    model = _unet(config, dtype)
-    model.in_parts(int(chunk))
-    pictures = min(batch, what.count)
-    texts = what.texts if together else 1
-    h, w = what.height // 8, what.width // 8
-
-    def step() -> object:
-        context = _meta(texts * pictures, 77, config.context_dim, dtype=dtype)
-        words = model.prepare(context)
-        more = model.prepare(context) if what.texts > texts else None
-        x = _meta(pictures, config.in_channels, h, w, dtype=dtype)
-        x = x.to(memory_format=torch.channels_last)
-        row = _meta(sum(model.widths), dtype=dtype)
-        return model(x, row, words), more
-
-    state = 8 * pictures * 4 * h * w * 4  # the sampler's own, float32
-    return memory.rehearse(step) + state
-
-
-@functools.lru_cache(maxsize=256)
-def _vae_peak(config: VAEConfig, dtype: torch.dtype, what: Job, tile: float, store: str) -> int:
-    """Bytes that decoding one picture takes besides weights, and encoding where there is one."""
-    model = _vae(config, dtype)
-    factor = 2 ** (len(config.channels) - 1)
-    h, w = what.height // factor, what.width // factor
-    latent = functools.partial(_meta, 1, config.latent_channels, h, w, dtype=dtype)
-    pixels = functools.partial(_meta, 1, 3, what.height, what.width, dtype=dtype)
-    if not tile:
-        peak = memory.rehearse(lambda: model.decode(latent()))
-        if what.pictured:
-            peak = max(peak, memory.rehearse(lambda: model.encode(pixels())))
-        return peak
-    bands = rows.Bands(tile, most=3)
-
-    def make(shape: tuple[int, int, int, int], kind: torch.dtype) -> Tensor:
-        return _meta(*shape, dtype=kind) if store == "device" else memory.elsewhere(shape, kind)
-
-    home = rows.Home(make, apart=store == "host")
-
-    def decode() -> None:
-        for band in model.decode_tiled(latent(), bands, home):
-            del band
-
-    peak = memory.rehearse(decode)
-    if what.pictured:
-        peak = max(peak, memory.rehearse(lambda: model.encode_tiled(pixels(), bands, home)))
-    return peak
-
-
-def _meta(*shape: int, dtype: torch.dtype) -> Tensor:
-    return torch.empty(shape, dtype=dtype, device="meta")
 
 
 # -- words -------------------------------------------------------------------------------------

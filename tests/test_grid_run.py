@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import sdnb
-from sdnb import files, images, pipeline, stages
+from sdnb import coding, files, images, pipeline
 from sdnb.executor import Worker
 from sdnb.memory import MemoryPlan
 from sdnb.sweeps import filling
@@ -164,14 +164,14 @@ def test_an_interrupt_stops_within_a_step_and_keeps_what_is_finished(model, monk
 
 
 def test_a_failing_cell_is_named_and_the_others_are_made(model, monkeypatch):
-    real = stages.decode
+    real = coding.decode
 
     def decode(model, latent, notes):
         if latent.shape[-1] == 16:
             raise MemoryError("CUDA out of memory")
         return real(model, latent, notes)
 
-    monkeypatch.setattr(stages, "decode", decode)
+    monkeypatch.setattr(coding, "decode", decode)
     grid = sdnb.sweep(BASE, width=[64, 128, 96])
     words = r"1 of 3 cells failed, 2 are made .*\n  width=128: DecodeError: .*CUDA out of memory"
     with pytest.raises(RuntimeError, match=words):

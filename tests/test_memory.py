@@ -8,7 +8,7 @@ from torch import nn
 
 from sdnb import memory
 from sdnb.memory import MemoryPlan, Streamed
-from sdnb.memory import stream as streaming
+from sdnb.memory import ring as rings
 
 CPU, META = torch.device("cpu"), torch.device("meta")
 
@@ -158,7 +158,7 @@ def test_a_pass_that_breaks_off_does_not_harm_the_next():
 def test_places_in_the_ring_are_free_when_they_are_written():
     """Every unit's place is disjoint from those of the units since it was last in use."""
     sizes = [5, 1, 9, 2, 2, 7, 3, 8, 1]
-    places, ring = streaming._places(sizes)
+    places, ring = rings.places(sizes)
     n = len(sizes)
     for i, (place, back) in enumerate(places):
         assert place + sizes[i] <= ring

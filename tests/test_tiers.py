@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import sdnb
-from sdnb import planner, plans, stages
+from sdnb import coding, demand, planner, plans, stages
 from sdnb.model.config import ModelConfig
 from sdnb.plans import MemoryPlan
 
@@ -53,6 +53,17 @@ def test_every_plan_gives_the_same_picture(name, truth):
     result = generate(load(**fields))
     assert np.abs(array(result) - truth).max() <= 1
     assert result.memory == fields.get("name", "custom")
+
+
+def test_a_plans_chunk_reaches_every_layer_that_works_in_parts():
+    model = load(chunk=100)
+    layers = [m for m in model.unet.modules() if hasattr(m, "chunk")]
+    kinds = {type(m).__name__ for m in layers}
+    assert kinds == {"In", "Out", "Upsample", "Attention", "FeedForward"}
+    first = model.config.unet.channels[0]
+    assert all((m.chunk - 1) * m.width < 100 * first <= m.chunk * m.width for m in layers)
+    model.adopt(model.memory.but(chunk=0))
+    assert not any(m.chunk for m in layers)
 
 
 def test_a_batch_is_split_as_the_plan_says(truth):
@@ -133,7 +144,7 @@ def test_finished_latents_outlive_a_decoder_that_fails(truth, monkeypatch):
     model = load()
     with monkeypatch.context() as patch:
         fail(patch, model.vae, "decode", {0}, RuntimeError)
-        with pytest.raises(stages.DecodeError, match=r"sdnb\.decode") as caught:
+        with pytest.raises(coding.DecodeError, match=r"sdnb\.decode") as caught:
             generate(model)
     (image,) = sdnb.decode(model, caught.value.latents)
     assert np.abs(np.asarray(image, dtype=float) - truth).max() <= 1
@@ -210,7 +221,7 @@ class Card:
         self.device, self.dtype = torch.device("cuda"), torch.float16
         self.wanted = plans.plan(memory)
         self.budget = float(memory) if isinstance(memory, float) else 0.0
-        self.net = planner._unet(config.unet, self.dtype)
+        self.net = demand.unet(config.unet, self.dtype)
         sizes = {"text": 0.246e9, "unet": 1.719e9, "encoder": 0.068e9, "decoder": 0.099e9}
         self.sizes = {name: int(size) for name, size in sizes.items()}
         self.parts = tuple(sizes)
@@ -270,7 +281,7 @@ def test_a_named_plan_that_is_too_small_gives_way_to_a_leaner_one(monkeypatch):
     card = Card(monkeypatch, 20.0, "4gb")
     assert card.forecast(1088).tier == "4gb"
     assert card.forecast(1088).gb <= plans.read("4gb").gb
-    larger = card.forecast(4608)
+    larger = card.forecast(5632)
     assert larger.plan.unet == "stream"
     assert larger.fits
 

@@ -12,6 +12,7 @@ import platform
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,14 +26,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     compared = args.name in ("load", "cpu", "gpu", "caps")
     if compared and find_spec("diffusers") is None:  # before gigabytes are written for it
         parser.error("diffusers, the other side, is not installed: pip install 'sdnb[bench]'")
+    keep = partial(_write, args)
     if args.name == "gpu":
         from sdnb.bench.gpu import bench_gpu
 
-        data = bench_gpu(args.out, compiled=args.compile, tiers=args.tiers)
+        data = bench_gpu(args.out, compiled=args.compile, tiers=args.tiers, keep=keep)
     elif args.name == "caps":
         from sdnb.bench.caps import bench_caps
 
-        data = bench_caps(args.out)
+        data = bench_caps(args.out, keep=keep)
     elif args.name == "load":
         from sdnb.bench.load import bench_load
 
@@ -53,10 +55,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         data = bench_cpu(rounds=args.rounds, steps=args.steps, threads=args.threads)
     if args.json:
-        written = {"bench": args.name, **machine(), **data}
-        args.json.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
+        keep(data)
         print(f"written to {args.json}", file=sys.stderr)
     return 0
+
+
+def _write(args: argparse.Namespace, data: dict[str, Any]) -> None:
+    """The figures so far: a long run that is broken off leaves what it had."""
+    if args.json:
+        written = {"bench": args.name, **machine(), **data}
+        args.json.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
 
 
 def machine() -> dict[str, Any]:

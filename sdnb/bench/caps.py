@@ -6,44 +6,38 @@ driver takes. Sizes are tried from the largest down; one step, decoder included.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from sdnb.bench import gpu
+from sdnb.bench import card
 
 CAPS = (4.0, 2.0, 1.0)  # GiB
 OURS = {4.0: (5120, 4096, 3072), 2.0: (4096, 3584, 3072), 1.0: (2560, 2304, 2048)}
 THEIRS = {4.0: (3072, 2560, 2048), 2.0: (2048, 1536, 1088), 1.0: (1088, 768, 512)}
 
 
-def bench_caps(out: Path, say: Callable[[str], object] = print) -> dict[str, Any]:
-    """Measure, print a table, return its data. `out` holds 2.1 GB meanwhile.
+def bench_caps(
+    out: Path, say: Callable[[str], object] = print,
+    keep: Callable[[dict[str, Any]], object] = lambda data: None,
+) -> dict[str, Any]:  # fmt: skip
+    """Measure, print a table, return its data. `out` holds 2.1 GB meanwhile; `keep` gets what there
+    is after each cell.
 
     Raises RuntimeError without a CUDA card.
     """
-    import torch
-
-    if not torch.cuda.is_available():
-        raise RuntimeError("`sdnb bench caps` needs a CUDA card, and torch finds none")
-    from sdnb.bench import random_sd
-    from sdnb.model.config import ModelConfig
-
-    folder = out / "bench-caps"
-    data: dict[str, Any] = {"card": torch.cuda.get_device_name()}
-    try:
-        path = random_sd.write(folder, ModelConfig(), "cuda")
-        torch.cuda.empty_cache()
+    with card.checkpoint(out, "caps") as path:
+        data: dict[str, Any] = {"card": card.name()}
         for side in ("sdnb", "diffusers"):
             if side == "diffusers" and find_spec("diffusers") is None:
                 continue
             data[side] = {}
             for cap in CAPS:
-                data[side] |= gpu.child(f"caps {side}", path, [], say, str(cap))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+                card.child(
+                    "caps", side, path, str(cap), found=data[side], say=say,
+                    keep=lambda: keep(data),
+                )  # fmt: skip
     say(table(data))
     return data
 
@@ -63,25 +57,25 @@ def largest(cells: dict[str, Any], cap: float) -> int:
     return max(worked, default=0)
 
 
-def serve(side: str, path: Path, cap: str) -> Iterator[dict[str, Any]]:
+def cells(side: str, path: Path, cap: str) -> Iterator[dict[str, Any]]:
     """In a process of its own: sizes from the largest down until one works."""
     import torch
 
     limit = float(cap)
     total = torch.cuda.get_device_properties(0).total_memory
-    torch.cuda.set_per_process_memory_fraction(limit * gpu.GB / total)
-    sizes = (OURS if side == "caps sdnb" else THEIRS)[limit]
+    torch.cuda.set_per_process_memory_fraction(limit * card.GB / total)
+    sizes = (OURS if side == "sdnb" else THEIRS)[limit]
     for size in sizes:
         cell: dict[str, Any] = {"name": f"{cap} {size}", "cap": limit, "size": size}
         try:
-            if side == "caps sdnb":
-                data = gpu.ours(path, gpu.Cell("auto", size, 1), "auto", warm=False)
+            if side == "sdnb":
+                data = card.ours(path, card.Cell("auto", size, 1), "auto", warm=False)
             else:
-                how = gpu.Cell("group offload, leaf, stream", size, 1)
-                data = gpu.theirs(path, how, warm=False)
+                how = card.Cell("group offload, leaf, stream", size, 1)
+                data = card.theirs(path, how, warm=False)
         except (torch.OutOfMemoryError, ValueError, RuntimeError) as error:
             yield {**cell, "error": f"{type(error).__name__}: {str(error)[:300]}"}
-            gpu.clean()
+            card.clean()
             continue
         data.pop("result", None)
         yield {**cell, **data}

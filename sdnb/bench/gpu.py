@@ -8,38 +8,21 @@ allocator's, in GiB: reserved, and allocated.
 
 from __future__ import annotations
 
-import gc
 import json
-import os
-import shutil
-import subprocess
-import sys
+import statistics
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import closing
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-PROMPT = "a red fox in the snow"
-CFG = 7.5
-GB = 2**30
+from sdnb.bench import card
+from sdnb.bench.card import Cell
 
-
-@dataclass(frozen=True)
-class Cell:
-    """One measurement: how, at which size, with how many steps."""
-
-    how: str
-    size: int
-    steps: int
-    memory: str | float = "max"  # sdnb's
-    precision: str = "auto"
-
-    @property
-    def name(self) -> str:
-        return f"{self.size} {self.how}"
-
+if TYPE_CHECKING:
+    from sdnb.loading import Model
 
 OURS = (
     Cell("resident", 512, 50),
@@ -69,6 +52,7 @@ THEIRS = (
     Cell("group offload, leaf, stream", 2048, 4),
 )
 THEIRS_COMPILED = Cell("compiled, reduce-overhead", 512, 50)
+GROWTH = (512, 768, 1088, 1536, 2048, 3072, 4096)
 TIERS = ("max", "8gb", "6gb", "4gb", "2gb", "1gb")
 SIZES = (512, 768, 1088, 1536, 2048, 4096)
 #: What is held against what: our cell, their best of the same kind.
@@ -87,34 +71,29 @@ PAIRS = (
 
 
 def bench_gpu(
-    out: Path, compiled: bool = False, tiers: bool = False, say: Callable[[str], object] = print
-) -> dict[str, Any]:
+    out: Path, compiled: bool = False, tiers: bool = False, say: Callable[[str], object] = print,
+    keep: Callable[[dict[str, Any]], object] = lambda data: None,
+) -> dict[str, Any]:  # fmt: skip
     """Measure, print a table, return its data. `out` holds 2.1 GB meanwhile. `compiled` adds
-    `torch.compile` of both sides (minutes), `tiers` each plan at each size against its prediction.
+    `torch.compile` of both sides (minutes); `tiers` each plan at each size against its prediction,
+    and how the time of a step grows with the size. `keep` gets what there is after each cell.
 
     Raises RuntimeError without a CUDA card.
     """
-    import torch
-
-    if not torch.cuda.is_available():
-        raise RuntimeError("`sdnb bench gpu` needs a CUDA card, and torch finds none")
-    from sdnb.bench import random_sd
-    from sdnb.model.config import ModelConfig
-
-    folder = out / "bench-gpu"
-    data: dict[str, Any] = {"card": torch.cuda.get_device_name()}
-    try:
-        path = random_sd.write(folder, ModelConfig(), "cuda")
-        torch.cuda.empty_cache()
+    with card.checkpoint(out, "gpu") as path:
+        data: dict[str, Any] = {"card": card.name()}
         sides = {"sdnb": [*OURS, *([COMPILED] if compiled else [])]}
         if find_spec("diffusers") is not None:
             sides["diffusers"] = [*THEIRS, *([THEIRS_COMPILED] if compiled else [])]
-        for side, cells in sides.items():
-            data[side] = child(side, path, [cell.name for cell in cells], say)
+        asked = {side: [cell.name for cell in chosen] for side, chosen in sides.items()}
         if tiers:
-            data["tiers"] = child("tiers", path, [], say)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+            asked |= {"growth": [], "tiers": []}
+        for side, names in asked.items():
+            data[side] = {}
+            card.child(
+                "gpu", side, path, json.dumps(names), found=data[side], say=say,
+                keep=lambda: keep(data),
+            )  # fmt: skip
     say(table(data))
     return data
 
@@ -138,6 +117,9 @@ def table(data: dict[str, Any]) -> str:
                 f"sdnb {ours} / diffusers {theirs}: time {a['ms'] / b['ms']:.2f}, "
                 f"memory {a['reserved'] / b['reserved']:.2f}"
             )
+    if "growth" in data:
+        each = [f"{name} {cell['ms']:.1f}" for name, cell in data["growth"].items()]
+        lines.append(f"sdnb resident, ms of a step alone by size: {', '.join(each)}")
     if "tiers" in data:
         off = [c["predicted"] / c["reserved"] for c in data["tiers"].values() if "reserved" in c]
         lines.append(
@@ -147,86 +129,24 @@ def table(data: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-# -- in a process of its own -------------------------------------------------------------------
-def child(
-    side: str, path: Path, names: list[str], say: Callable[[str], object], *more: str
-) -> dict[str, Any]:
-    """Run one side's cells in a fresh process, which prints one JSON line a cell."""
-    code = "import sys; from sdnb.bench.gpu import serve; serve(*sys.argv[1:])"
-    command = [sys.executable, "-c", code, side, str(path), json.dumps(names), *more]
-    found: dict[str, Any] = {}
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("{"):
-                cell = json.loads(line)
-                found[cell.pop("name")] = cell
-                say(f"  {side} {line.strip()[:240]}")
-    return found
-
-
-def serve(side: str, path: str, names: str, *more: str) -> None:
-    """The child: measure and print."""
+def cells(side: str, path: Path, names: str) -> Iterator[dict[str, Any]]:
+    """In a process of its own: the side's cells of these names, a list in JSON."""
+    if side in ("tiers", "growth"):
+        return _tiers(path) if side == "tiers" else _growth(path)
     wanted = json.loads(names)
-    if side == "sdnb":
-        cells: Iterator[dict[str, Any]] = _serve_ours(Path(path), wanted)
-    elif side == "tiers":
-        cells = _serve_tiers(Path(path))
-    elif side == "diffusers":
-        cells = _serve_theirs(Path(path), wanted)
-    else:
-        from sdnb.bench import caps
-
-        cells = caps.serve(side, Path(path), *more)
-    for cell in cells:
-        print(json.dumps(cell), flush=True)
+    return _ours(path, wanted) if side == "sdnb" else _theirs(path, wanted)
 
 
-def measure(work: Callable[[], Any], steps: int, warm: bool = True) -> dict[str, Any]:
-    """Seconds of a first run, milliseconds a step of a second, and the second's peaks."""
-    import torch
-
-    began = time.perf_counter()
-    torch.cuda.reset_peak_memory_stats()
-    result = work()
-    torch.cuda.synchronize()
-    first = time.perf_counter() - began
-    if warm:
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-        began = time.perf_counter()
-        result = work()
-        torch.cuda.synchronize()
-    seconds = time.perf_counter() - began
-    return {
-        "first": first,
-        "seconds": seconds,
-        "ms": 1000 * seconds / steps,
-        "reserved": torch.cuda.max_memory_reserved() / GB,
-        "allocated": torch.cuda.max_memory_allocated() / GB,
-        "result": result,
-    }
-
-
-def clean() -> None:
-    """Forget what a cell leaves behind."""
-    import torch
-
-    gc.collect()
-    torch.cuda.empty_cache()
-
-
-def _serve_ours(path: Path, names: list[str]) -> Iterator[dict[str, Any]]:
+def _ours(path: Path, names: list[str]) -> Iterator[dict[str, Any]]:
     import numpy as np
 
     truth: dict[int, Any] = {}
     for cell in (c for c in (*OURS, COMPILED) if c.name in names):
         try:
-            data = ours(path, cell, _memory(cell), warm=cell.size < 4096)
+            data = card.ours(path, cell, _memory(cell), warm=cell.size < 4096)
         except Exception as error:  # noqa: BLE001 - one cell's failure is a figure too
             yield {"name": cell.name, "error": f"{type(error).__name__}: {error}"}
-            clean()
+            card.clean()
             continue
         result = data.pop("result")
         image = np.asarray(result.image).astype(int)
@@ -265,112 +185,64 @@ def _memory(cell: Cell) -> Any:
     )  # fmt: skip
 
 
-def ours(path: Path, cell: Cell, memory: Any, warm: bool = True) -> dict[str, Any]:
-    """One cell of sdnb's, with its prediction."""
-    import sdnb
-
-    with sdnb.load(path, memory=memory, precision=cell.precision) as model:
-        request = request_of(cell.size, cell.steps)
-        expected = model.plan(request)
-        data = measure(lambda: sdnb.generate(model, request, progress=False), cell.steps, warm)
-        plan = model.memory
-    clean()
-    return data | {"predicted": expected.gb, "tier": plan.name, "plan": repr(plan)}
-
-
-def request_of(size: int, steps: int) -> Any:
-    """What is asked of both sides."""
-    import sdnb
-
-    return sdnb.Request(
-        PROMPT, width=size, height=size, steps=steps, cfg=CFG, seed=3, sampler="ddim",
-        schedule="uniform",
-    )  # fmt: skip
-
-
-def _serve_tiers(path: Path) -> Iterator[dict[str, Any]]:
+def _tiers(path: Path) -> Iterator[dict[str, Any]]:
     """Every plan at every size, one step: predicted against measured."""
+    import sdnb
+
     for tier in TIERS:
-        for size in SIZES:
-            steps = 6 if size <= 1088 else 1
-            name = f"{tier} {size}"
-            try:
-                data = ours(path, Cell(tier, size, steps), tier, warm=False)
-            except Exception as error:  # noqa: BLE001
-                yield {"name": name, "error": f"{type(error).__name__}: {error}"}
-                clean()
-                continue
-            del data["result"]
-            yield {"name": name, **data}
+        with sdnb.load(path, memory=tier) as model:
+            for size in SIZES:
+                cell = Cell(tier, size, steps=6 if size <= 1088 else 1)
+                try:
+                    data = card.ours_by(model, cell, warm=False)
+                    del data["result"]
+                except Exception as error:  # noqa: BLE001
+                    data = {"error": f"{type(error).__name__}: {error}"}
+                yield {"name": f"{tier} {size}", **data}
+                model.forget_graph()
+                card.clean()
 
 
-def _serve_theirs(path: Path, names: list[str]) -> Iterator[dict[str, Any]]:
+def _growth(path: Path) -> Iterator[dict[str, Any]]:
+    """The time of a step with all weights on the card, nothing else in it, by size."""
+    import sdnb
+
+    with sdnb.load(path, memory="max") as model:
+        for size in GROWTH:
+            steps = 8 if size <= 1088 else 4
+            yield {"name": str(size), "ms": 1000 * _step_seconds(model, size, steps)}
+            model.forget_graph()
+            card.clean()
+
+
+def _step_seconds(model: Model, size: int, steps: int) -> float:
+    """The median step of a run that is broken off before it decodes; the first two, in which the
+    graph is recorded, do not count.
+    """
+    import torch
+
+    import sdnb
+
+    ends = []
+    with closing(sdnb.run(model, card.request_of(size, steps))) as going:
+        for at in going:
+            torch.cuda.synchronize()
+            ends.append(time.perf_counter())
+            if at.step == steps:
+                break
+    return statistics.median(b - a for a, b in pairwise(ends[2:]))
+
+
+def _theirs(path: Path, names: list[str]) -> Iterator[dict[str, Any]]:
     import torch
 
     for cell in (c for c in (*THEIRS, THEIRS_COMPILED) if c.name in names):
         try:
-            data = theirs(path, cell)
+            data = card.theirs(path, cell)
         except Exception as error:  # noqa: BLE001
             yield {"name": cell.name, "error": f"{type(error).__name__}: {error}"}
             torch.cuda.synchronize()
-            clean()
+            card.clean()
             continue
-        clean()
+        card.clean()
         yield {"name": cell.name, **data}
-
-
-def theirs(path: Path, cell: Cell, warm: bool = True) -> dict[str, Any]:
-    """One cell of diffusers'."""
-    import torch
-
-    pipe = place(pipeline(path), cell.how)
-    generator = torch.Generator()
-
-    def work() -> Any:
-        return pipe(
-            PROMPT, height=cell.size, width=cell.size, num_inference_steps=cell.steps,
-            guidance_scale=CFG, generator=generator.manual_seed(3),
-        )  # fmt: skip
-
-    data = measure(work, cell.steps, warm)
-    del data["result"]
-    return data
-
-
-def pipeline(path: Path) -> Any:
-    """diffusers' pipeline of the checkpoint, on the CPU."""
-    import torch
-
-    from sdnb.bench import random_sd
-
-    return random_sd.diffusers_pipeline(path, torch.float16)
-
-
-def place(pipe: Any, how: str) -> Any:
-    """Put diffusers' pipeline to work as `how` says, by its own means."""
-    import torch
-
-    device = torch.device("cuda")
-    if how.startswith("model offload"):
-        pipe.enable_model_cpu_offload()
-        pipe.vae.enable_tiling()
-    elif how.startswith("sequential"):
-        pipe.enable_sequential_cpu_offload()
-        pipe.vae.enable_tiling()
-    elif how.startswith("group offload"):
-        pipe.enable_group_offload(
-            onload_device=device,
-            offload_device=torch.device("cpu"),
-            offload_type="leaf_level",
-            use_stream=True,
-        )
-        pipe.vae.enable_tiling()
-    else:
-        pipe.to(device)
-        if how.startswith(("channels_last", "compiled")):
-            pipe.unet.to(memory_format=torch.channels_last)
-            pipe.vae.to(memory_format=torch.channels_last)
-            pipe.fuse_qkv_projections()
-        if how.startswith("compiled"):
-            pipe.unet = torch.compile(pipe.unet, mode="reduce-overhead", fullgraph=True)
-    return pipe

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 import sdnb
+from sdnb.bench.turns import in_turn
 
 if TYPE_CHECKING:
     from sdnb.loading import Model
@@ -49,14 +49,7 @@ def bench_grid(
         "grid": lambda: _grid(model, base, model.memory.batch),
         f"grid, batch {batch}": lambda: _grid(model, base, batch),
     }
-    for make in makers.values():  # what is compiled, measured or captured on first use
-        make()
-    runs: dict[str, list[float]] = {name: [] for name in makers}
-    for _ in range(rounds):
-        for name, make in makers.items():
-            began = time.perf_counter()
-            make()
-            runs[name].append(time.perf_counter() - began)
+    runs = in_turn(makers, rounds)
     data: dict[str, Any] = {
         "model": model.name, "device": _device(model), "plan": model.memory.name, "size": side,
         "steps": steps, "batch": batch, "plan_batch": model.memory.batch, "runs": runs,

@@ -7,12 +7,12 @@ browser and the line to it add is not in it.
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import sdnb
+from sdnb.bench.turns import seconds
 from sdnb.bench.widgets_mask import move_to_ink
 from sdnb.executor import Inline
 from sdnb.pipeline import run
@@ -30,7 +30,7 @@ def bench_widgets(
     panels = [each["seconds"] for each in watched]
     previews = sum(each["previews"] for each in watched)
     spent = sum(each["preview_seconds"] for each in watched)
-    studios = [_seconds(lambda: Studio(model)) for _ in range(rounds)]
+    studios = [seconds(lambda: Studio(model)) for _ in range(rounds)]
     data: dict[str, Any] = {
         "steps": steps,
         "bare_seconds": statistics.median(bare),
@@ -75,24 +75,18 @@ def _runs(
     view = panel.progress
     bare, watched = [], []
     for turn in range(rounds + 1):
-        alone = _seconds(lambda: sdnb.generate(model, request, progress=False))
+        alone = seconds(lambda: sdnb.generate(model, request, progress=False))
         before = (view.previews, view.preview_seconds, view.preview_bytes)
-        seconds = _seconds(lambda: panel.submit(request))
+        shown = seconds(lambda: panel.submit(request))
         if turn == 0:  # the first of each warms up
             continue
         bare.append(alone)
         watched.append(
             {
-                "seconds": seconds,
+                "seconds": shown,
                 "previews": view.previews - before[0],
                 "preview_seconds": view.preview_seconds - before[1],
                 "preview_bytes": view.preview_bytes - before[2],
             }
         )
     return bare, watched
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began

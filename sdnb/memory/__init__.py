@@ -11,7 +11,8 @@ from sdnb.memory.graphs import Graphed
 from sdnb.memory.peak import Peak
 from sdnb.memory.placement import OnCpu, Placed, cast, empty, place
 from sdnb.memory.rehearsal import elsewhere, rehearse
-from sdnb.memory.stream import Streamed, footprint
+from sdnb.memory.ring import footprint
+from sdnb.memory.stream import Streamed
 from sdnb.plans import MemoryPlan, names, plan
 
 __all__ = [

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sdnb.memory import flat, quantised
+from sdnb.memory import flat, quantised, ring
 from sdnb.memory.flat import Entry
 from sdnb.memory.placement import empty
 
@@ -124,7 +124,7 @@ class Streamed:
 
     def _kept(self, keep: int) -> tuple[set[int], int]:
         """The units that stay on the device, and their size."""
-        chosen = _largest([unit.size for unit in self._units], keep)
+        chosen = ring.largest([unit.size for unit in self._units], keep)
         return {id(self._units[i]) for i in chosen}, sum(self._units[i].size for i in chosen)
 
     def release(self) -> None:
@@ -161,11 +161,11 @@ class Streamed:
     def _enter(self) -> None:
         kept, size = self._kept(self.keep)
         self._cycle = [unit for unit in self._units if id(unit) not in kept]
-        places, ring = _places([unit.size for unit in self._cycle])
+        places, total = ring.places([unit.size for unit in self._cycle])
         for unit, (place, back) in zip(self._cycle, places, strict=True):
             unit.place, unit.back = place, back
         device = self.device
-        self._ring = torch.empty(ring, dtype=torch.uint8, device=device)
+        self._ring = torch.empty(total, dtype=torch.uint8, device=device)
         whole = max((unit.whole for unit in self._units), default=0)
         coded = self.weights == "int8"
         self._scratch = torch.empty(whole if coded else 0, dtype=torch.uint8, device=device)
@@ -330,59 +330,3 @@ def _weights(entries: Sequence[Entry]) -> list[flat.Weight]:
 def _nothing(entry: Entry) -> Tensor:
     """A weight of the right shape without memory."""
     return torch.empty_strided(entry.shape, entry.stride, dtype=entry.dtype, device="meta")
-
-
-def footprint(
-    units: Sequence[nn.Module], once: Sequence[nn.Module], keep: int, weights: str = "same"
-) -> int:
-    """Bytes that streaming these modules takes on the device: the ring, what stays there, and room
-    to decode into.
-    """
-    apart = {id(t) for m in once for t, _, _ in flat.tensors(m)}
-    sizes, whole = [], 0
-    for unit in units:
-        entries, size = flat.layout(w for w in flat.tensors(unit) if id(w[0]) not in apart)
-        whole = max(whole, size)
-        sizes.append(quantised.plan(entries, 0)[1] if weights == "int8" else size)
-    chosen = _largest(sizes, keep)
-    streamed = [size for i, size in enumerate(sizes) if i not in chosen and size]
-    scratch = whole if weights == "int8" else 0
-    return _ring(streamed) + sum(sizes[i] for i in chosen) + scratch
-
-
-def _largest(sizes: Sequence[int], keep: int) -> set[int]:
-    """Which fit into `keep` bytes, the largest first: the ring shrinks with them."""
-    chosen, left = set(), keep
-    for i in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
-        if sizes[i] <= left:
-            chosen.add(i)
-            left -= sizes[i]
-    return chosen
-
-
-def _ring(sizes: Sequence[int]) -> int:
-    """Bytes of the ring: the largest two neighbours in the cycle side by side."""
-    if len(sizes) < 2:
-        return sum(sizes)
-    return max(a + b for a, b in zip(sizes, [*sizes[1:], sizes[0]], strict=True))
-
-
-def _places(sizes: Sequence[int]) -> tuple[list[tuple[int, int]], int]:
-    """Each unit's place in the ring, one after the other and round again, and how many units before
-    it that place was last in use; and the ring's size.
-    """
-    ring, at, begins = _ring(sizes), 0, []
-    for size in sizes:
-        if at + size > ring:
-            at = 0
-        begins.append(at)
-        at += size
-    n, places = len(sizes), []
-    for i in range(n):
-        a, b = begins[i], begins[i] + sizes[i]
-        back = next(
-            k for k in range(1, n + 1)
-            if begins[(i - k) % n] < b and a < begins[(i - k) % n] + sizes[(i - k) % n]
-        )  # fmt: skip
-        places.append((begins[i], back))
-    return places, ring

@@ -1,0 +1,221 @@
+"""What the card's benchmarks share: a checkpoint of random weights, a process for each side, and
+one cell of sdnb's or of diffusers', measured.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sdnb.loading import Model
+
+PROMPT = "a red fox in the snow"
+CFG = 7.5
+GB = 2**30
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One measurement: how, at which size, with how many steps."""
+
+    how: str
+    size: int
+    steps: int
+    memory: str | float = "max"  # sdnb's
+    precision: str = "auto"
+
+    @property
+    def name(self) -> str:
+        return f"{self.size} {self.how}"
+
+
+@contextmanager
+def checkpoint(out: Path, bench: str) -> Iterator[Path]:
+    """Inside, `out` holds SD 1.4's shapes with random weights: 2.1 GB; gives the file.
+
+    Raises RuntimeError without a CUDA card.
+    """
+    import torch
+
+    if not torch.cuda.is_available():
+        raise RuntimeError(f"`sdnb bench {bench}` needs a CUDA card, and torch finds none")
+    from sdnb.bench import random_sd
+    from sdnb.model.config import ModelConfig
+
+    folder = out / f"bench-{bench}"
+    try:
+        path = random_sd.write(folder, ModelConfig(), "cuda")
+        torch.cuda.empty_cache()
+        yield path
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def name() -> str:
+    """The card's."""
+    import torch
+
+    return torch.cuda.get_device_name()
+
+
+# -- in a process of its own -------------------------------------------------------------------
+def child(
+    bench: str, side: str, path: Path, asked: str, *, found: dict[str, Any],
+    say: Callable[[str], object], keep: Callable[[], object],
+) -> None:  # fmt: skip
+    """Run `sdnb.bench.BENCH.cells(side, path, asked)` in a fresh process, which prints one JSON
+    line a cell; puts the cells into `found`, by name, and calls `keep` after each.
+    """
+    code = "import sys; from sdnb.bench.card import serve; serve(*sys.argv[1:])"
+    command = [sys.executable, "-c", code, bench, side, str(path), asked]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("{"):
+                cell = json.loads(line)
+                found[cell.pop("name")] = cell
+                say(f"  {side} {line.strip()[:240]}")
+                keep()
+
+
+def serve(bench: str, side: str, path: str, asked: str) -> None:
+    """The child: measure and print."""
+    module = importlib.import_module(f"sdnb.bench.{bench}")
+    for cell in module.cells(side, Path(path), asked):
+        print(json.dumps(cell), flush=True)
+
+
+# -- a cell ------------------------------------------------------------------------------------
+def measure(work: Callable[[], Any], steps: int, warm: bool = True) -> dict[str, Any]:
+    """Seconds of a first run, milliseconds a step of a second, and the second's peaks."""
+    import torch
+
+    began = time.perf_counter()
+    torch.cuda.reset_peak_memory_stats()
+    result = work()
+    torch.cuda.synchronize()
+    first = time.perf_counter() - began
+    if warm:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        began = time.perf_counter()
+        result = work()
+        torch.cuda.synchronize()
+    seconds = time.perf_counter() - began
+    return {
+        "first": first,
+        "seconds": seconds,
+        "ms": 1000 * seconds / steps,
+        "reserved": torch.cuda.max_memory_reserved() / GB,
+        "allocated": torch.cuda.max_memory_allocated() / GB,
+        "result": result,
+    }
+
+
+def clean() -> None:
+    """Forget what a cell leaves behind."""
+    import torch
+
+    gc.collect()
+    torch.cuda.empty_cache()
+
+
+def ours(path: Path, cell: Cell, memory: Any, warm: bool = True) -> dict[str, Any]:
+    """One cell of sdnb's, with its prediction."""
+    import sdnb
+
+    with sdnb.load(path, memory=memory, precision=cell.precision) as model:
+        data = ours_by(model, cell, warm)
+    clean()
+    return data
+
+
+def ours_by(model: Model, cell: Cell, warm: bool = True) -> dict[str, Any]:
+    """The same by a model that is there."""
+    import sdnb
+
+    request = request_of(cell.size, cell.steps)
+    expected = model.plan(request)
+    data = measure(lambda: sdnb.generate(model, request, progress=False), cell.steps, warm)
+    plan = model.memory
+    return data | {"predicted": expected.gb, "tier": plan.name, "plan": repr(plan)}
+
+
+def request_of(size: int, steps: int) -> Any:
+    """What is asked of both sides."""
+    import sdnb
+
+    return sdnb.Request(
+        PROMPT, width=size, height=size, steps=steps, cfg=CFG, seed=3, sampler="ddim",
+        schedule="uniform",
+    )  # fmt: skip
+
+
+def theirs(path: Path, cell: Cell, warm: bool = True) -> dict[str, Any]:
+    """One cell of diffusers'."""
+    import torch
+
+    pipe = place(pipeline(path), cell.how)
+    generator = torch.Generator()
+
+    def work() -> Any:
+        return pipe(
+            PROMPT, height=cell.size, width=cell.size, num_inference_steps=cell.steps,
+            guidance_scale=CFG, generator=generator.manual_seed(3),
+        )  # fmt: skip
+
+    data = measure(work, cell.steps, warm)
+    del data["result"]
+    return data
+
+
+def pipeline(path: Path) -> Any:
+    """diffusers' pipeline of the checkpoint, on the CPU."""
+    import torch
+
+    from sdnb.bench import random_sd
+
+    return random_sd.diffusers_pipeline(path, torch.float16)
+
+
+def place(pipe: Any, how: str) -> Any:
+    """Put diffusers' pipeline to work as `how` says, by its own means."""
+    import torch
+
+    device = torch.device("cuda")
+    if how.startswith("model offload"):
+        pipe.enable_model_cpu_offload()
+        pipe.vae.enable_tiling()
+    elif how.startswith("sequential"):
+        pipe.enable_sequential_cpu_offload()
+        pipe.vae.enable_tiling()
+    elif how.startswith("group offload"):
+        pipe.enable_group_offload(
+            onload_device=device,
+            offload_device=torch.device("cpu"),
+            offload_type="leaf_level",
+            use_stream=True,
+        )
+        pipe.vae.enable_tiling()
+    else:
+        pipe.to(device)
+        if how.startswith(("channels_last", "compiled")):
+            pipe.unet.to(memory_format=torch.channels_last)
+            pipe.vae.to(memory_format=torch.channels_last)
+            pipe.fuse_qkv_projections()
+        if how.startswith("compiled"):
+            pipe.unet = torch.compile(pipe.unet, mode="reduce-overhead", fullgraph=True)
+    return pipe

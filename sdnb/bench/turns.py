@@ -1,0 +1,30 @@
+"""The clock of the benchmarks: what is compared runs in turn, so that the machine's moods strike
+all alike.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+Work = Callable[[], object]
+
+
+def seconds(work: Work) -> float:
+    """What `work` takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def in_turn(makers: Mapping[str, Work], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each maker in each round, after one of each that is not counted: whatever is
+    compiled, measured or loaded on first use.
+    """
+    for make in makers.values():
+        make()
+    runs: dict[str, list[float]] = {name: [] for name in makers}
+    for _ in range(rounds):
+        for name, make in makers.items():
+            runs[name].append(seconds(make))
+    return runs
