@@ -20,7 +20,7 @@ THEIRS = {4.0: (3072, 2560, 2048), 2.0: (2048, 1536, 1088), 1.0: (1088, 768, 512
 
 def bench_caps(
     out: Path, say: Callable[[str], object] = print,
-    keep: Callable[[dict[str, Any]], object] = lambda data: None,
+    keep: Callable[[dict[str, Any]], object] = lambda _: None,
 ) -> dict[str, Any]:  # fmt: skip
     """Measure, print a table, return its data. `out` holds 2.1 GB meanwhile; `keep` gets what there
     is after each cell.

@@ -72,7 +72,7 @@ PAIRS = (
 
 def bench_gpu(
     out: Path, compiled: bool = False, tiers: bool = False, say: Callable[[str], object] = print,
-    keep: Callable[[dict[str, Any]], object] = lambda data: None,
+    keep: Callable[[dict[str, Any]], object] = lambda _: None,
 ) -> dict[str, Any]:  # fmt: skip
     """Measure, print a table, return its data. `out` holds 2.1 GB meanwhile. `compiled` adds
     `torch.compile` of both sides (minutes); `tiers` each plan at each size against its prediction,
