@@ -5,7 +5,7 @@ from sdnb.bench.widgets import bench_widgets
 
 def test_the_figures_add_up():
     said = []
-    data = bench_widgets(rounds=1, steps=3, moves=20, say=said.append)
+    data = bench_widgets(rounds=1, steps=3, moves=20, say=said.append, browser=False)
     assert data["bare_seconds"] > 0
     assert data["panel_seconds"] > 0
     assert 0 < data["previews_a_run"] <= 3

@@ -1,7 +1,7 @@
 """`sdnb bench widgets`: what the panel costs a run, and how quickly ink follows the hand.
 
-In one process, without a browser: the run's own time and the kernel's share of each frame. What the
-browser and the line to it add is not in it.
+In one process first: the run's own time and the kernel's share of each frame. Then, where
+Playwright and Chromium are, in JupyterLab: all of the way, from the mouse to the ink.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import sdnb
+from sdnb.bench import widgets_page
 from sdnb.bench.turns import seconds
 from sdnb.bench.widgets_mask import move_to_ink
 from sdnb.executor import Inline
@@ -21,9 +22,13 @@ from sdnb.widgets.studio import Studio
 
 
 def bench_widgets(
-    rounds: int = 3, steps: int = 25, moves: int = 300, say: Callable[[str], object] = print
+    rounds: int = 3,
+    steps: int = 25,
+    moves: int = 300,
+    say: Callable[[str], object] = print,
+    browser: bool = True,
 ) -> dict[str, Any]:
-    """Measure, print a table, return its data."""
+    """Measure, print a table, return its data; with `browser`, in one too, where there is one."""
     model = sdnb.load()
     request = sdnb.Request("a red apple", seed=1, steps=steps).resolved(model.settings)
     bare, watched = _runs(model, request, rounds)
@@ -42,6 +47,11 @@ def bench_widgets(
         "ink": [move_to_ink(side, moves, busy) for side in (512, 1088) for busy in (False, True)],
     }
     say(table(data))
+    if browser and (why := widgets_page.missing()):
+        say(f"not measured in a browser: {why}")
+    elif browser:
+        data["page"] = widgets_page.measure(rounds)
+        say(page_table(data["page"]))
     return data
 
 
@@ -63,6 +73,18 @@ def table(data: dict[str, Any]) -> str:
         f"  {ink['side']} px, {'beside a torch thread:' if ink['busy'] else 'alone:':23}"
         f"median {ink['median_ms']:.1f} ms, 95 % within {ink['p95_ms']:.1f} ms"
         for ink in data["ink"]
+    ]
+    return "\n".join(lines)
+
+
+def page_table(page: list[dict[str, Any]]) -> str:
+    """The figures of the browser in words."""
+    lines = ["from a mouse move in the browser to its ink, 512x512, the same way each (medians):"]
+    lines += [
+        f"  {each['what']}, {'while a picture is made:' if each['busy'] else 'alone:':25}"
+        f"{each['ink_ms']:.0f} ms, 95 % within {each['p95_ms']:.0f} ms; "
+        f"{each['frame_ms']:.0f} ms to the next frame"
+        for each in page
     ]
     return "\n".join(lines)
 

@@ -1,8 +1,9 @@
 """One JupyterLab and one browser for all tests of this folder: each takes seconds to start."""
 
 import pytest
-from lab_page import CHROMIUM_FLAGS, Lab, chromium
 from playwright.sync_api import sync_playwright
+
+from sdnb.bench.lab_page import CHROMIUM_FLAGS, Lab, chromium
 
 
 @pytest.fixture(scope="package")

@@ -2,34 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 import re
-import secrets
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from pathlib import Path
 
-import nbformat
+from sdnb.bench import lab_page
 
 SHOTS = Path(__file__).parents[2] / "test-results"
-CHROMIUM_FLAGS = [
-    "--no-sandbox",  # CI runs as root
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-# No question and no news covers the page.
-SETTINGS = {
-    "notification": {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True}
-}
 # Of the browser's console and the kernel's stderr: what says nothing about the notebook.
 NOISE = re.compile(
     r"favicon|ResizeObserver loop|net::ERR_|Failed to load resource|willReadFrequently"
@@ -38,170 +16,16 @@ NOISE = re.compile(
     r"|No such comm:",
     re.IGNORECASE,
 )
-NOTEBOOK = """
-    const app = window.jupyterapp;
-    const panel = [...app.shell.widgets('main')].find(w => w.context && w.context.path === PATH);
-"""
 
 
-def chromium() -> str | None:
-    """The system's Chromium; None for the one that `playwright install chromium` brings."""
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    return next(filter(None, map(shutil.which, names)), None)
+class Notebook(lab_page.Notebook):
+    """A notebook, and all that went wrong in it."""
 
-
-class Lab:
-    """`sdnb lab --no-browser` on a folder of its own, with nothing of the user's settings."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self.url, self.token = f"http://127.0.0.1:{port}", secrets.token_hex(16)
-        self.folder, private = folder / "notebooks", folder / "jupyter"
-        for name, value in SETTINGS.items():
-            path = private / f"settings/@jupyterlab/apputils-extension/{name}.jupyterlab-settings"
-            path.parent.mkdir(parents=True)
-            path.write_text(json.dumps(value), encoding="utf-8")
-        places = {
-            "JUPYTER_CONFIG_DIR": "config",
-            "JUPYTER_DATA_DIR": "data",
-            "JUPYTER_RUNTIME_DIR": "runtime",
-            "JUPYTERLAB_SETTINGS_DIR": "settings",
-            "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
-            "IPYTHONDIR": "ipython",
-        }
-        self._log = folder / "server.log"
-        command = [
-            *(sys.executable, "-m", "sdnb", "lab", "--no-browser"),
-            *("--dir", str(self.folder), "--ip", "127.0.0.1", "--port", str(port)),
-            *("--", "--ServerApp.port_retries=0", f"--IdentityProvider.token={self.token}"),
-            "--LabApp.expose_app_in_browser=True",
-            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-        ]
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                command,
-                env=os.environ | {name: str(private / place) for name, place in places.items()},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        try:
-            self._wait(seconds=120)
-        except BaseException:
-            self.stop()
-            raise
-
-    def log(self) -> str:
-        """What the server has said so far."""
-        return self._log.read_text(encoding="utf-8", errors="replace")
-
-    def write(self, name: str, *cells: str) -> str:
-        """A notebook of these cells; its name."""
-        notebook = nbformat.v4.new_notebook(
-            cells=[nbformat.v4.new_code_cell(cell) for cell in cells],
-            metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
-        )
-        nbformat.write(notebook, self.folder / name)
-        return name
-
-    def stop(self) -> None:
-        """End the kernels, then the server."""
-        with contextlib.suppress(OSError, ValueError):
-            for kernel in json.loads(self._api("kernels")):
-                self._api(f"kernels/{kernel['id']}", "DELETE")
-        self._process.terminate()
-        try:
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-    def _api(self, path: str, method: str = "GET") -> bytes:
-        headers = {"Authorization": f"token {self.token}"}
-        request = urllib.request.Request(f"{self.url}/api/{path}", method=method, headers=headers)
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            return answer.read()
-
-    def _wait(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if self._process.poll() is not None:
-                break
-            with contextlib.suppress(OSError):
-                self._api("status")
-                return
-            time.sleep(0.2)
-        raise RuntimeError(f"sdnb lab did not come up:\n{self.log()}")
-
-
-class Notebook:
-    """One notebook, open in a page, which goes to `address`, by default to the notebook."""
-
-    def __init__(self, page, lab: Lab, name: str, address: str | None = None) -> None:
-        self.page, self.name, self._console = page, name, []
+    def __init__(self, page, lab: lab_page.Lab, name: str, address: str | None = None) -> None:
+        self._console = []
         page.on("pageerror", lambda error: self._console.append(f"page: {error}"))
         page.on("console", self._heard)
-        if address is None:  # in a fresh workspace, so that no layout is restored
-            address = f"lab/workspaces/{secrets.token_hex(4)}/tree/{name}"
-        page.goto(f"{lab.url}/{address}?token={lab.token}")
-        self._ready()
-
-    def _ready(self) -> None:
-        """The notebook is open and its kernel answers."""
-        self.page.wait_for_function("() => window.jupyterapp !== undefined", timeout=60_000)
-        self.until(
-            "if (!panel) return 'not open'; await panel.context.ready;"
-            "const kernel = panel.sessionContext.session?.kernel;"
-            "if (kernel?.connectionStatus !== 'connected') return 'no kernel';"
-            "return kernel.status === 'idle' || kernel.status",
-            60,
-        )
-        # Errors of threads and callbacks reach no cell: listen to all that the kernel says.
-        self.js(
-            "window.heard = [];"
-            "panel.sessionContext.iopubMessage.connect((_, m) => {"
-            "  if (m.header.msg_type === 'error') window.heard.push(m.content.evalue);"
-            "  if (m.content.name === 'stderr') window.heard.push(m.content.text); });"
-        )
-
-    def js(self, body: str):
-        """Run JavaScript that sees `app` and the notebook's `panel`."""
-        return self.page.evaluate(
-            f"async () => {{ const PATH = {json.dumps(self.name)}; {NOTEBOOK} {body} }}"
-        )
-
-    def until(self, body: str, seconds: float) -> None:
-        """Wait until the JavaScript gives true; anything else it gives is why not yet."""
-        end, last = time.monotonic() + seconds, None
-        while time.monotonic() < end:
-            last = self.js(body)
-            if last is True:
-                return
-            self.page.wait_for_timeout(200)
-        raise TimeoutError(f"{self.name} after {seconds} s: {last}")
-
-    def run_all(self, seconds: float) -> None:
-        """Run every cell and wait for the last."""
-        # The command's promise is the proof: a kernel with subshells reads 'idle' during a cell.
-        self.js(
-            "window.ran = 'running'; app.commands.execute('notebook:run-all-cells')"
-            ".then(() => { window.ran = true }, error => { window.ran = String(error) });"
-        )
-        self.until("return window.ran", seconds)
-        self.until("return panel.sessionContext.session.kernel.status === 'idle'", 30)
-
-    def kernel(self, expression: str):
-        """The value of a Python expression in the kernel, through JSON; it waits for a free one."""
-        code = f"import json as _json; print(_json.dumps({expression}))"
-        said = self.js(
-            "let said = ''; const future = panel.sessionContext.session.kernel.requestExecute("
-            f"{{code: {json.dumps(code)}, store_history: false}});"
-            "future.onIOPub = m => { said += m.content.text ?? m.content.evalue ?? '' };"
-            "await future.done; return said"
-        )
-        return json.loads(said)
+        super().__init__(page, lab, name, address)
 
     def reload(self) -> None:
         """Save, and open the page again; the kernel goes on."""
