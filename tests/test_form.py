@@ -162,8 +162,17 @@ def test_only_a_persons_change_is_told():
 
 def test_a_control_widens_for_what_is_assigned_and_shows_all_its_digits(form):
     form.change(steps=1000, cfg=7.125)
-    assert control(form, "steps")._number.max == 1000
-    assert control(form, "cfg")._number.readout_format == ".3f"
+    steps, cfg = (control(form, name)._number for name in ("steps", "cfg"))
+    assert (steps.box.value, steps.track.value, steps.track.max) == (1000, 1000, 1000)
+    assert (cfg.box.value, cfg.track.value) == (7.125, 7.125)
+
+
+def test_a_number_is_typed_or_dragged(form):
+    steps = control(form, "steps")._number
+    steps.box.value = 300  # farther than the slider goes
+    assert (form.request.steps, steps.track.value) == (300, 300)
+    steps.track.value = 12
+    assert (form.request.steps, steps.box.value) == (12, 12)
 
 
 def test_what_is_no_request_is_refused(form):

@@ -107,7 +107,7 @@ def test_the_brush_never_gets_stuck(editor, hand):
     assert editor.brush == 1
     for _ in range(40):
         hand.key("]")
-    assert editor.brush == editor._bar.size.max == 128
+    assert editor.brush == editor._bar.size.box.max == 128
 
 
 def test_keys_alone_draw(editor, hand):

@@ -14,6 +14,8 @@ from typing import Any
 import ipywidgets as widgets
 
 from sdnb.widgets.fields import Field
+from sdnb.widgets.icons import icon_button
+from sdnb.widgets.slider import Slider
 
 Changed = Callable[[], None]
 
@@ -139,17 +141,17 @@ class Choice(Control):
 
 
 class Number(Control):
-    """A slider, or a box for whole numbers; open fields have a button that opens them again."""
+    """A box for a number, with a slider where its field has one; open fields have a button that
+    opens them again.
+    """
 
     def __init__(self, field: Field, changed: Changed) -> None:
         super().__init__(field, changed)
         self._default: float = field.limits[0] if field.default is None else field.default
         self._number = self._made()
         self._number.observe(lambda change: self._moved(change["new"]), "value")
-        self._reset = widgets.Button(
-            icon="undo", tooltip=f"{field.label}: {_OWN}", layout=widgets.Layout(display="none")
-        )
-        self._reset.add_class("sdnb-icon")
+        own = f"{field.label}: {_OWN}"
+        self._reset = icon_button("undo", own, own)
         self._reset.on_click(lambda _: self._opened())
         self.widget = widgets.HBox(self._row())
         self._show()
@@ -159,17 +161,18 @@ class Number(Control):
 
     def _made(self) -> Any:
         field = self.field
-        common = {
-            "description": field.label, "tooltip": field.help, "style": _LABEL, "step": field.step,
-        }  # fmt: skip
         if field.kind in ("whole", "size"):
             low, high = (int(bound) for bound in field.limits)
-            box = {"layout": widgets.Layout(width="170px")}
-            return widgets.BoundedIntText(value=low, min=low, max=high, **box, **common)
-        kind = widgets.IntSlider if field.kind == "counter" else widgets.FloatSlider
-        left, right = field.reach
-        layout = widgets.Layout(width="100%", min_width="220px", max_width="420px")
-        return kind(value=left, min=left, max=right, layout=layout, **common)
+            return widgets.BoundedIntText(
+                value=low, min=low, max=high, step=field.step, description=field.label,
+                tooltip=field.help, style=_LABEL, layout=widgets.Layout(width="170px"),
+            )  # fmt: skip
+        slider = Slider(
+            field.label, field.reach[0], field.reach, field.limits, step=field.step,
+            whole=field.kind == "counter", tooltip=field.help, label_width="76px",
+        )  # fmt: skip
+        slider.layout = widgets.Layout(width="100%", min_width="260px", max_width="420px")
+        return slider
 
     def follow(self, default: Any) -> None:
         self._default = default
@@ -191,22 +194,12 @@ class Number(Control):
         self._mark()
 
     def _put(self) -> None:
-        value = self._default if self._value is None else self._value
-        self._number.max = max(self._number.max, value)
-        self._number.min = min(self._number.min, value)
-        if isinstance(self._number, widgets.FloatSlider):
-            self._number.readout_format = f".{_digits(value, self.field.step)}f"
-        self._number.value = value
+        self._number.value = self._default if self._value is None else self._value
 
     def _mark(self) -> None:
         is_open = self._value is None
         (self._number.add_class if is_open else self._number.remove_class)("sdnb-open")
         self._reset.layout.display = "none" if is_open else ""
-
-
-def _digits(value: float, step: float) -> int:
-    """Decimals that show the value as it is, at least those of the slider's step."""
-    return next((d for d in range(6) if round(value, d) == value and round(step, d) == step), 6)
 
 
 class Size(Number):
@@ -246,11 +239,10 @@ class Seed(Control):
             description=field.label, tooltip=field.help, placeholder="another each time",
             style=_LABEL, layout=widgets.Layout(width="230px"), continuous_update=False,
         )  # fmt: skip
-        self._dice = widgets.Button(icon="random", tooltip="Draw a seed now, and keep it")
-        self._lock = widgets.Button(icon="lock", tooltip="Keep the seed of the last picture")
-        self._free = widgets.Button(icon="undo", tooltip="Another seed each time")
+        self._dice = icon_button("random", "Draw a seed", "Draw a seed now, and keep it")
+        self._lock = icon_button("lock", "Keep the last seed", "Keep the seed of the last picture")
+        self._free = icon_button("undo", "Seed left open", "Another seed each time")
         for button, act in ((self._dice, self._draw), (self._lock, self._keep), (self._free, None)):
-            button.add_class("sdnb-icon")
             button.on_click(lambda _, act=act: self._chosen(act() if act else None))
         self._lock.disabled = True
         self._said = widgets.HTML(layout=widgets.Layout(display="none"))

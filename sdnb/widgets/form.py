@@ -11,6 +11,7 @@ import ipywidgets as widgets
 from sdnb.request import Request, Settings
 from sdnb.widgets.controls import KINDS, Changed, Control, Seed
 from sdnb.widgets.fields import BY_NAME, FIELDS, Field
+from sdnb.widgets.icons import icon_button
 from sdnb.widgets.inspector import Inspector
 from sdnb.widgets.mask_box import MaskBox
 from sdnb.widgets.picture_box import PictureBox
@@ -112,8 +113,7 @@ class Form(widgets.VBox):
 
     def _laid_out(self) -> list[widgets.Widget]:
         w = {name: control.widget for name, control in self.controls.items()}
-        swap = widgets.Button(icon="exchange", tooltip="Exchange width and height")
-        swap.add_class("sdnb-icon")
+        swap = icon_button("exchange", "Exchange", "Exchange width and height")
         swap.on_click(lambda _: self._swapped())
         row = widgets.Layout(flex_flow="row wrap", align_items="center")
         size = widgets.HBox([w["width"], swap, w["height"]], layout=row)

@@ -263,7 +263,7 @@ class Gallery(widgets.VBox):
             picture = shown[i]
             picture.thumb = picture.thumb or data_uri(picture.image, _THUMB)
             rules.append(f".{self._mark}-{i} {{ background-image: url({picture.thumb}); }}")
-            slot.tooltip = picture.words
+            slot.description = slot.tooltip = picture.words
             for name, on in (("kept", picture.kept), ("chosen", picture is self._chosen)):
                 (slot.add_class if on else slot.remove_class)(f"sdnb-{name}")
             slot.layout.display = ""

@@ -142,7 +142,10 @@ class GridTab(widgets.VBox):
             options=names, description=words, style={"description_width": "90px"},
             layout=widgets.Layout(width="240px"),
         )  # fmt: skip
-        values = widgets.Text(layout=widgets.Layout(width="420px", display="none"))
+        values = widgets.Text(
+            description="values", style={"description_width": "auto"},
+            layout=widgets.Layout(width="470px", display="none"),
+        )  # fmt: skip
         values.add_class("sdnb-values")
 
         def changed(change: dict[str, Any]) -> None:

@@ -26,6 +26,7 @@ from sdnb.widgets import style
 from sdnb.widgets.details import caption
 from sdnb.widgets.form import Form
 from sdnb.widgets.gallery import Gallery
+from sdnb.widgets.icons import icon_button
 from sdnb.widgets.lifetime import tie_to_cell
 from sdnb.widgets.models import loaded, worker_of
 from sdnb.widgets.pictures import Picture
@@ -199,14 +200,11 @@ class Panel(widgets.VBox):
         )
         self._about = widgets.HTML(self._about_model())
         self._about.add_class("sdnb-quiet")
-        self._example = widgets.Button(
-            icon="lightbulb-o", tooltip="Put an example into the prompt box",
-            layout=widgets.Layout(display="" if self.model.examples else "none"),
-        )  # fmt: skip
-        self._example.add_class("sdnb-icon")
+        self._example = icon_button("lightbulb-o", "Example", "Put an example into the prompt box")
+        self._example.layout.display = "" if self.model.examples else "none"
         self._example.on_click(lambda _: self._show_example())
         columns = widgets.Layout(flex_flow="row wrap", align_items="flex-start", width="100%")
-        head = widgets.HBox([self._about, self._example])
+        head = widgets.HBox([self._about, self._example], layout={"align_items": "center"})
         self._rows = [head, widgets.HBox([left, right], layout=columns)]
 
     def _about_model(self) -> str:

@@ -57,8 +57,9 @@ class ModelPicker(widgets.VBox):
             tooltip="Models to choose from", style={"description_width": "76px"},
         )  # fmt: skip
         self._box = widgets.Text(
-            placeholder="or a path, a folder, a hub id", tooltip="Path or hub id of a model",
-            continuous_update=False, layout=widgets.Layout(width="280px"),
+            description="or path", placeholder="a file, a folder, a hub id",
+            tooltip="Path or hub id of a model", continuous_update=False,
+            style={"description_width": "auto"}, layout=widgets.Layout(width="320px"),
         )  # fmt: skip
         self._button = widgets.Button(
             description="Load", tooltip="Free the model that is there, and load this one",

@@ -12,6 +12,7 @@ from sdnb import images
 from sdnb.images import Saved
 from sdnb.widgets.controls import Changed, Control
 from sdnb.widgets.fields import Field
+from sdnb.widgets.icons import icon_button
 from sdnb.widgets.jpegs import jpeg
 
 _SIDE = 192  # pixels of what is shown
@@ -54,12 +55,9 @@ class PictureBox(Control):
         self._small = small  # shown small here; not where the mask editor shows it large
         self._carried: Saved | None = None
         self._upload = Upload(f"{field.label}…", f"Choose a {field.label.lower()}…", self.take)
-        self._remove = widgets.Button(
-            icon="times",
-            tooltip=f"{field.label}: take it out",
-            layout=widgets.Layout(display="none"),
-        )
-        self._remove.add_class("sdnb-icon")
+        out = f"{field.label}: take it out"
+        self._remove = icon_button("times", out, out)
+        self._remove.layout.display = "none"
         self._remove.on_click(lambda _: self._removed())
         self._use = widgets.Button(
             description="use its settings", tooltip="Put the settings that this picture was made "

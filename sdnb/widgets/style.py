@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipywidgets as widgets
 
+from sdnb.widgets import slider
+
 # Every colour is the theme's; the second is for places that have no theme, such as voila.
 _CSS = """
 .sdnb { max-width: 1080px; color: var(--jp-ui-font-color1, #212121); }
@@ -11,15 +13,20 @@ _CSS = """
 .sdnb-calm { gap: 2px; }
 .sdnb-quiet, .sdnb-quiet * { color: var(--jp-ui-font-color2, #616161); font-size: 12px;
   line-height: 1.5; }
-.sdnb-open .widget-readout, .sdnb-open input, .sdnb-open select { opacity: .62;
+.sdnb-open input, .sdnb-open select { opacity: .62;
   font-style: italic; }
-.sdnb button.sdnb-icon { width: 32px; padding: 0; flex: 0 0 auto; }
+/* The words of an icon or a thumbnail are for screen readers. */
+.sdnb button.sdnb-icon { width: 32px; padding: 0; flex: 0 0 auto; font-size: 0; line-height: 1;
+  display: inline-flex; align-items: center; justify-content: center; }
+.sdnb button.sdnb-icon i { font-size: 13px; margin: 0; }
+.sdnb button.sdnb-thumb { font-size: 0; }
 .sdnb button:focus-visible, .sdnb [tabindex]:focus-visible, .sdnb input:focus-visible {
   outline: 2px solid var(--jp-brand-color1, #1976d2); outline-offset: 1px; }
 /* The browser's part writes "(0)" behind an upload's words. */
 .sdnb button.sdnb-upload { font-size: 0; }
 .sdnb button.sdnb-upload i { font-size: 13px; }
-.sdnb button.sdnb-upload::after { content: attr(title); font-size: 13px; }
+.sdnb button.sdnb-upload::after { content: attr(title); content: attr(title) / "";
+  font-size: 13px; }
 .sdnb-chips { display: flex; flex-wrap: wrap; gap: 4px; align-items: center; padding: 2px 0;
   font-size: 12px; line-height: 1.5; }
 .sdnb-chips { max-height: 132px; overflow-y: auto; }
@@ -71,4 +78,4 @@ _CSS = """
 
 def sheet() -> widgets.HTML:
     """The style sheet as a widget of no height: a child of each widget that is shown alone."""
-    return widgets.HTML(f"<style>{_CSS}</style>", layout=widgets.Layout(display="none"))
+    return widgets.HTML(f"<style>{slider.CSS}{_CSS}</style>", layout=widgets.Layout(display="none"))

@@ -10,6 +10,8 @@ import pytest
 from lab_page import SHOTS, Notebook
 from PIL import Image, ImageFilter
 
+from sdnb.bench import widgets_page
+
 GREY = (96, 96, 96)
 CELL = """
 import sdnb
@@ -225,3 +227,11 @@ def test_a_page_without_ipycanvas_offers_a_file(lab, page, tmp_path):
     notebook.until("return document.body.innerText.includes('100.0%')", 10)
     assert notebook.kernel("editor.mask.getextrema()") == [255, 255]
     notebook.screenshot(SHOTS / "mask-editor-without-ipycanvas.png")
+
+
+def test_the_benchmark_sees_the_ink_of_every_move(lab, page):
+    found = widgets_page.in_page(page, lab, rounds=1, moves=3)
+    assert [(each["what"], each["busy"], each["moves"]) for each in found] == [
+        (what, busy, 3) for busy in (False, True) for what in ("mask editor", "bare canvas")
+    ]
+    assert all(0 < each["ink_ms"] < each["frame_ms"] for each in found)

@@ -282,7 +282,7 @@ class MaskEditor(ipywidgets.VBox):
     def _resize(self, factor: float) -> None:
         old = self.brush
         size = max(old * factor, old + 1) if factor > 1 else min(old * factor, old - 1)
-        self.brush = float(min(max(1, round(size)), self._bar.size.max))
+        self.brush = float(min(max(1, round(size)), self._bar.largest))
 
     def _sized(self, size: float) -> None:
         if round(self.brush) != size:
@@ -303,7 +303,7 @@ class MaskEditor(ipywidgets.VBox):
 
     @traitlets.validate("brush")
     def _brush_checked(self, proposal: Any) -> float:
-        return checks.number("brush", proposal.value, 1, self._bar.size.max)
+        return checks.number("brush", proposal.value, 1, self._bar.largest)
 
     @traitlets.observe("brush")
     def _brush_changed(self, change: Any) -> None:
@@ -325,7 +325,7 @@ class MaskEditor(ipywidgets.VBox):
         with self._sheet.lock:
             setattr(self._sheet, change.name, change.new)
             self._sheet.problem = ""
-            self._bar.show_feather(self.feather)
+            self._bar.feather.value = self.feather
             self._bar.show_latent(self.latent)
             self._sheet.refresh((0, 0, *self._sheet.picture.size))
         if change.name == "latent":

@@ -2,7 +2,11 @@
 fallbacks for pages that have none.
 """
 
-CSS = """
+from sdnb.widgets import slider
+
+CSS = (
+    slider.CSS
+    + """
 .sdnb-mask { gap: 6px; max-width: 100%; font-family: var(--jp-ui-font-family, sans-serif);
   color: var(--jp-ui-font-color1, #222); overflow: hidden; }
 .sdnb-mask .sdnb-bar { gap: 4px 12px; flex-wrap: wrap; align-items: center; overflow: hidden; }
@@ -23,9 +27,8 @@ CSS = """
 .sdnb-mask .sdnb-icon:disabled { opacity: 0.35; }
 .sdnb-mask .sdnb-icon:focus-visible { outline: 2px solid var(--jp-brand-color1, #1976d2);
   outline-offset: -1px; }
-.sdnb-mask .sdnb-slider { margin: 0; }
-.sdnb-mask .sdnb-slider > .widget-label { min-width: 0; width: auto; margin-right: 8px; }
-.sdnb-mask .widget-readout { color: var(--jp-ui-font-color1, #222); min-width: 40px; }
+.sdnb-mask .sdnb-slider { width: 250px; }
+.sdnb-mask .sdnb-slider .widget-label { min-width: 0; margin-right: 8px; }
 .sdnb-mask .sdnb-stage { overflow: hidden; max-width: 100%; flex: 0 0 auto; }
 .sdnb-mask .sdnb-stage canvas { cursor: crosshair; border-radius: 3px; touch-action: none;
   outline-offset: -2px; background: var(--jp-layout-color2, #eee); }
@@ -37,3 +40,4 @@ CSS = """
 .sdnb-mask .sdnb-said .sdnb-problem { color: var(--jp-error-color1, #c62828); }
 .sdnb-mask .sdnb-said a { color: var(--jp-content-link-color, #1565c0); }
 """
+)

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 import ipycanvas
 import ipywidgets
 import numpy as np
+import traitlets
 from ipycanvas.canvas import _CANVAS_MANAGER
 from PIL import Image
 
@@ -24,6 +25,7 @@ from sdnb.widgets.masks.strokes import Box, Point, Size, clipped, empty
 from sdnb.widgets.masks.view import View
 
 CELLS = "#0a84ff"  # of the latent mask: not to be mixed up with the veil
+_NAME = "Picture and mask"  # as a screen reader says it
 _SHARPEST = 2048  # pixels of the picture's longer side that travel to the browser
 
 # ipycanvas holds back drawing for all canvases of a process at once, by one flag.
@@ -51,11 +53,17 @@ def drawing(follows: bool = False) -> Iterator[None]:
             _CANVAS_MANAGER._caching = False  # noqa: SLF001
 
 
+class _Canvas(ipycanvas.MultiCanvas):
+    """The browser's part shows a tooltip only of what has a description, and fails without."""
+
+    description = traitlets.Unicode("").tag(sync=True)
+
+
 class Surface:
     """The canvas of an editor: `widget` is shown, the rest draws on it."""
 
     def __init__(self, picture: Image.Image, page: Size, canvas: Size) -> None:
-        self.widget = ipycanvas.MultiCanvas(3, width=canvas[0], height=canvas[1])
+        self.widget = _Canvas(3, width=canvas[0], height=canvas[1], tooltip=_NAME)
         self._picture, self._veil, self._top = (self.widget[layer] for layer in range(3))
         self._source = ipywidgets.Image(format="jpeg", value=b"")
         self._store = ipycanvas.Canvas(width=1, height=1)  # never shown: the picture, decoded

@@ -9,6 +9,7 @@ import ipywidgets
 from PIL import Image
 
 from sdnb.request import RANGES
+from sdnb.widgets.slider import Slider
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ _FILES = (
             "Take the transparent part of the picture as the mask"),
     _Button("export", "Export", "download", "Export the mask as a PNG"),
 )  # fmt: skip
-_LARGEST_FEATHER = 64  # of the slider at first; it grows with what is set
+_LARGEST_FEATHER = 64  # of the slider at first
 
 
 class Toolbar(ipywidgets.VBox):
@@ -63,17 +64,14 @@ class Toolbar(ipywidgets.VBox):
         self.latent = _toggle(_LATENT)
         self.upload = upload()
         self.upload.add_class("sdnb-icon")
-        self.size = ipywidgets.IntSlider(
-            value=1, min=1, max=2, description="Brush",
-            tooltip="Brush size in pixels of the picture: [ and ]", layout={"width": "250px"},
+        self.size = Slider(
+            "Brush", 1, (1, 2), (1, 2), whole=True,
+            tooltip="Brush size in pixels of the picture: [ and ]",
         )  # fmt: skip
-        self.feather = ipywidgets.FloatSlider(
-            value=0, min=0, max=_LARGEST_FEATHER, step=1, description="Feather",
-            readout_format=".0f", layout={"width": "250px"},
+        self.feather = Slider(
+            "Feather", 0, (0, _LARGEST_FEATHER), RANGES["feather"],
             tooltip="Pixels over which the mask's rim fades, on the side that is made anew",
         )  # fmt: skip
-        for slider in (self.size, self.feather):
-            slider.add_class("sdnb-slider")
         first = [
             _group(self.tools.values()),
             *(_group(self.buttons[b.name] for b in row) for row in (_HISTORY, _WHOLE, _ZOOM)),
@@ -85,7 +83,8 @@ class Toolbar(ipywidgets.VBox):
 
     def suit(self, picture: Image.Image) -> None:
         """Offer what the picture allows."""
-        self.size.max = max(2, min(1024, max(picture.size) // 2))
+        self.largest = max(2, min(1024, max(picture.size) // 2))
+        self.size.box.max = self.size.track.max = self.largest
         self.buttons["alpha"].layout.display = None if "A" in picture.getbands() else "none"
 
     def drawable(self, possible: bool) -> None:
@@ -97,11 +96,6 @@ class Toolbar(ipywidgets.VBox):
     def on(self, name: str, act: Callable[[], None]) -> None:
         """Call `act` when a button is pressed."""
         self.buttons[name].on_click(lambda _: act())
-
-    def show_feather(self, feather: float) -> None:
-        """Move the slider, and stretch it where it is too short."""
-        self.feather.max = max(self.feather.max, min(feather * 2, RANGES["feather"][1]), feather)
-        self.feather.value = feather
 
     def show_tool(self, name: str) -> None:
         """One tool is pressed, the others are not."""

@@ -1,0 +1,12 @@
+"""Buttons that are an icon: seen as one, read aloud in words."""
+
+from __future__ import annotations
+
+import ipywidgets as widgets
+
+
+def icon_button(icon: str, words: str, tooltip: str) -> widgets.Button:
+    """A small button; `words` are its name for those who do not see the icon (Font Awesome's)."""
+    button = widgets.Button(icon=icon, description=words, tooltip=tooltip)
+    button.add_class("sdnb-icon")
+    return button

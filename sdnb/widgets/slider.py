@@ -1,0 +1,85 @@
+"""A number with a slider beside it.
+
+ipywidgets' own slider has no name that a screen reader could say, and none can be given it. So the
+number is a box, which has its label and the keys, and the slider is for the mouse alone.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import ipywidgets as widgets
+import traitlets
+
+_MOST = sys.float_info.max  # what is sent as JSON has no infinity
+
+# What is not visible is neither reached by Tab nor read; the knob is drawn, and dragged, by what is
+# inside it.
+CSS = """
+.sdnb-slider { align-items: center; overflow: visible; }
+.sdnb-slider > .widget-text { flex: 0 0 auto; }
+.sdnb-slider > .widget-text input[type=number] { flex: 0 0 auto; width: 72px; }
+.sdnb-track { flex: 1 1 90px; min-width: 90px; margin-left: 8px; }
+.sdnb-track .noUi-handle { visibility: hidden; }
+.sdnb-track .noUi-touch-area { visibility: visible; box-sizing: border-box; border-radius: 50%;
+  border: 1px solid var(--jp-border-color0, #bdbdbd); background: var(--jp-layout-color1, #fff);
+  cursor: pointer; }
+.sdnb-track .noUi-touch-area:hover { background: var(--jp-brand-color1, #1976d2);
+  border-color: var(--jp-brand-color1, #1976d2); }
+.sdnb-track [disabled] .noUi-touch-area { opacity: 0.4; cursor: default; }
+"""
+
+
+class Slider(widgets.HBox):
+    """`value` is a number within `limits`; the slider spans `reach`, and further what is set.
+
+    The number is an int if `whole`, a float otherwise. `box` and `track` are its two parts.
+    """
+
+    value = traitlets.Any(help="The number.")
+    disabled = traitlets.Bool(help="Whether it can be changed by hand.")
+
+    def __init__(
+        self,
+        description: str,
+        value: float,
+        reach: tuple[float, float],
+        limits: tuple[float, float],
+        *,
+        step: float = 1,
+        whole: bool = False,
+        tooltip: str = "",
+        label_width: str = "auto",
+    ) -> None:
+        number, kind = (int, "Int") if whole else (float, "Float")
+        low, high = (number(min(bound, _MOST)) for bound in limits)
+        self.box = getattr(widgets, f"Bounded{kind}Text")(
+            value=number(value), min=low, max=high, step=number(step), description=description,
+            tooltip=tooltip, style={"description_width": label_width}, layout={"width": "auto"},
+        )  # fmt: skip
+        self.track = getattr(widgets, f"{kind}Slider")(
+            value=number(value), min=number(reach[0]), max=number(reach[1]), step=number(step),
+            readout=False, tooltip=tooltip, layout={"width": "auto"},
+        )  # fmt: skip
+        super().__init__([self.box, self.track], value=self.box.value)
+        self.add_class("sdnb-slider")
+        self.track.add_class("sdnb-track")
+        for part in (self.box, self.track):
+            part.observe(self._moved, "value")
+            widgets.dlink((self, "disabled"), (part, "disabled"))
+
+    def _moved(self, change: Any) -> None:
+        self.value = change["new"]
+
+    @traitlets.validate("value")
+    def _within(self, proposal: Any) -> Any:
+        return min(max(proposal["value"], self.box.min), self.box.max)
+
+    @traitlets.observe("value")
+    def _show(self, change: Any) -> None:
+        value = change["new"]
+        self.track.max = max(self.track.max, value)
+        self.track.min = min(self.track.min, value)
+        for part in (self.box, self.track):
+            part.value = value
