@@ -1,7 +1,9 @@
 """The studio on runs without weights: pictures sent about, other models, cells that run again."""
 
+import threading
 from types import SimpleNamespace
 
+import ipywidgets
 import pytest
 from fakes import Model, make
 from pictures import colour, encoded
@@ -226,3 +228,20 @@ def test_what_a_cell_started_stops_when_the_cell_runs_again(monkeypatch):
 def test_without_a_notebook_nothing_is_tied(monkeypatch):
     monkeypatch.setattr("IPython.get_ipython", lambda: None)
     lifetime.tie_to_cell(SimpleNamespace(stop=pytest.fail))
+
+
+def test_what_nobody_sees_any_more_is_stopped(monkeypatch):
+    monkeypatch.setattr(lifetime, "UNSEEN", 0.1)
+    stops = threading.Event()
+
+    class Owner(ipywidgets.VBox):
+        stop = staticmethod(stops.set)
+
+    owner = Owner()
+    lifetime.tie_to_view(owner)
+    assert owner._view_count == 0
+    for views in (1, 2, 1, 0, 1):  # a second view comes and goes, and the cell is moved
+        owner.set_trait("_view_count", views)
+    assert not stops.wait(0.3)
+    owner.set_trait("_view_count", 0)
+    assert stops.wait(10)

@@ -21,7 +21,7 @@ from sdnb.sweeps.layout import texts
 from sdnb.widgets import style
 from sdnb.widgets.grid_detail import GridDetail, button
 from sdnb.widgets.grid_table import GridTable
-from sdnb.widgets.lifetime import tie_to_cell
+from sdnb.widgets.lifetime import tie_to_cell, tie_to_view
 from sdnb.widgets.models import loaded, worker_of
 from sdnb.widgets.progress import Throttle
 
@@ -69,6 +69,7 @@ class GridView(widgets.VBox):
         self.add_class("sdnb")
         self._refresh()
         tie_to_cell(self)
+        tie_to_view(self)
 
     # -- what Python sees --------------------------------------------------------------------
 

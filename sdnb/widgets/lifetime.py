@@ -1,13 +1,19 @@
-"""When a cell runs again, what its last run started is stopped.
+"""When a cell runs again or is deleted, what its last run started is stopped.
 
-A widget is not told that its view has gone. IPython tells which cell is about to run: the panels
-that the same cell made before are then asked to stop.
+IPython tells which cell is about to run: the panels that the same cell made before are then asked
+to stop. A browser counts the views of a widget, and takes one off when a cell is deleted or its
+output cleared; not when the page is closed or loaded anew, so a run goes on then.
 """
 
 from __future__ import annotations
 
+import contextvars
+import threading
 import weakref
 from typing import Any, Protocol
+
+
+UNSEEN = 5.0  # seconds: a cell that is moved, or whose deletion is undone, is shown again
 
 
 class Stoppable(Protocol):
@@ -37,6 +43,25 @@ def tie_to_cell(owner: Stoppable) -> None:
             found.stop()
 
     shell.events.register("pre_run_cell", before)
+
+
+def tie_to_view(owner: Any) -> None:
+    """Stop `owner`, a widget, when it was shown and has been shown nowhere for `UNSEEN` seconds."""
+    reference = weakref.ref(owner)
+
+    def look() -> None:
+        found = reference()
+        if found is not None and not found._view_count:  # noqa: SLF001 - ipywidgets' own
+            found.stop()
+
+    def counted(change: Any) -> None:
+        if change["old"] and not change["new"]:
+            timer = threading.Timer(UNSEEN, contextvars.copy_context().run, (look,))
+            timer.daemon = True
+            timer.start()
+
+    owner.set_trait("_view_count", 0)  # from now on the browser counts
+    owner.observe(counted, "_view_count")
 
 
 def _running_cell(shell: Any) -> str | None:

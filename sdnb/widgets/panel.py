@@ -27,7 +27,7 @@ from sdnb.widgets.details import caption
 from sdnb.widgets.form import Form
 from sdnb.widgets.gallery import Gallery
 from sdnb.widgets.icons import icon_button
-from sdnb.widgets.lifetime import tie_to_cell
+from sdnb.widgets.lifetime import tie_to_cell, tie_to_view
 from sdnb.widgets.models import loaded, worker_of
 from sdnb.widgets.pictures import Picture
 from sdnb.widgets.plan_line import PlanLine
@@ -45,6 +45,10 @@ class Panel(widgets.VBox):
     `kind` is "all", or one of "txt2img", "img2img", "inpaint" for fewer controls. `executor` is
     where runs happen; by default a thread beside the kernel, one for each model. `gallery` is
     where results go; by default one of its own, below.
+
+    What runs is stopped by the button, by `stop()` in any cell, when the cell runs again, and when
+    it is deleted; it goes on when the page is closed, and no browser tells that a cell was deleted
+    after the page was loaded anew.
     """
 
     KINDS: ClassVar[tuple[str, ...]] = ("all", "txt2img", "img2img", "inpaint")
@@ -82,6 +86,7 @@ class Panel(widgets.VBox):
         super().__init__([style.sheet(), *self._rows, *own])
         self.add_class("sdnb")
         tie_to_cell(self)
+        tie_to_view(self)
 
     # -- a value -----------------------------------------------------------------------------
 
