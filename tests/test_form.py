@@ -222,3 +222,10 @@ def test_a_seeds_complaint_goes_with_the_next_seed(form):
     assert "The seed is still open" in control(form, "seed")._said.value
     move(form, "seed", "7")
     assert control(form, "seed")._said.layout.display == "none"
+
+
+def test_the_upscale_tab_does_not_advise_to_upscale():
+    for kind, advised in (("txt2img", True), ("upscale", False)):
+        made = Form(MODEL, kind=kind)
+        made.change(width=MODEL.width * 2, height=MODEL.height * 2)
+        assert ("then upscale it" in made._about_size.value) is advised

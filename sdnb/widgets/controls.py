@@ -120,7 +120,7 @@ class Choice(Control):
             tooltip=field.help,
             options=self._options(""),
             style=_LABEL,
-            layout=widgets.Layout(width="100%", max_width="360px"),
+            layout=widgets.Layout(width="auto", max_width="360px"),
         )
         self._list.observe(lambda change: self._take(change["new"]), "value")
 
@@ -237,7 +237,8 @@ class Seed(Control):
         self._last: int | None = None
         self._text = widgets.Text(
             description=field.label, tooltip=field.help, placeholder="another each time",
-            style=_LABEL, layout=widgets.Layout(width="230px"), continuous_update=False,
+            style=_LABEL, continuous_update=False,
+            layout=widgets.Layout(flex="0 1 230px", min_width="140px"),
         )  # fmt: skip
         self._dice = icon_button("random", "Draw a seed", "Draw a seed now, and keep it")
         self._lock = icon_button("lock", "Keep the last seed", "Keep the seed of the last picture")

@@ -192,7 +192,7 @@ class Form(widgets.VBox):
             return f"{size}, the model's own size"
         times = resolved.width * resolved.height / (s.width * s.height)
         words = f"{size}; the model's own is {s.width} × {s.height}"
-        if times > _LARGE and resolved.image is None:
+        if times > _LARGE and resolved.image is None and self.kind != "upscale":
             words += (
                 f". {times:.0f} times its pixels: it takes that much longer or more, and things "
                 "may stand there twice. Make it at the model's own size, then upscale it."

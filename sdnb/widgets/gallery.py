@@ -171,7 +171,9 @@ class Gallery(widgets.VBox):
             [widgets.HTML("Send to&ensp;")],
             layout=widgets.Layout(flex_flow="row wrap", align_items="center", display="none"),
         )
-        self._question = widgets.HBox(layout=widgets.Layout(display="none", align_items="center"))
+        self._question = widgets.HBox(
+            layout=widgets.Layout(display="none", align_items="center", flex_flow="row wrap")
+        )
         self._said = widgets.HTML()
         self._said.add_class("sdnb-quiet")
         self._view = widgets.HTML()

@@ -59,7 +59,7 @@ class ModelPicker(widgets.VBox):
         self._box = widgets.Text(
             description="or path", placeholder="a file, a folder, a hub id",
             tooltip="Path or hub id of a model", continuous_update=False,
-            style={"description_width": "auto"}, layout=widgets.Layout(width="320px"),
+            style={"description_width": "76px"}, layout=widgets.Layout(width="360px"),
         )  # fmt: skip
         self._button = widgets.Button(
             description="Load", tooltip="Free the model that is there, and load this one",

@@ -13,6 +13,7 @@ _CSS = """
 .sdnb-calm { gap: 2px; }
 .sdnb-quiet, .sdnb-quiet * { color: var(--jp-ui-font-color2, #616161); font-size: 12px;
   line-height: 1.5; }
+.sdnb .widget-html > .widget-html-content { line-height: 1.5; }
 .sdnb-open input, .sdnb-open select { opacity: .62;
   font-style: italic; }
 /* The words of an icon or a thumbnail are for screen readers. */

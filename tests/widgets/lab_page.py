@@ -12,7 +12,8 @@ SHOTS = Path(__file__).parents[2] / "test-results"
 NOISE = re.compile(
     r"favicon|ResizeObserver loop|net::ERR_|Failed to load resource|willReadFrequently"
     r"|Kernel is running over TCP without encryption"
-    # A message for a widget that the kernel has not: dropped. Seen once, on a machine under load.
+    # Of JupyterLab's own comm, when a page is loaded while a cell runs: ipykernel looks it up when
+    # its first message comes in, before the one that opens it has been read. Both are read later.
     r"|No such comm:",
     re.IGNORECASE,
 )

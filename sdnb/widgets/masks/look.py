@@ -9,14 +9,14 @@ CSS = (
     + """
 .sdnb-mask { gap: 6px; max-width: 100%; font-family: var(--jp-ui-font-family, sans-serif);
   color: var(--jp-ui-font-color1, #222); overflow: hidden; }
-.sdnb-mask .sdnb-bar { gap: 4px 12px; flex-wrap: wrap; align-items: center; overflow: hidden; }
+.sdnb-mask .sdnb-bar { gap: 4px 6px; flex-wrap: wrap; align-items: center; overflow: hidden; }
 .sdnb-mask .sdnb-group { gap: 2px; flex: 0 0 auto; overflow: hidden; padding: 2px; }
-.sdnb-mask .sdnb-group + .sdnb-group { padding-left: 14px;
+.sdnb-mask .sdnb-group + .sdnb-group { padding-left: 8px;
   border-left: 1px solid var(--jp-border-color2, #ddd); }
 .sdnb-mask .sdnb-below { max-width: 100%; align-items: center; justify-content: space-between;
   overflow: hidden; }
 /* The word of an icon button is for screen readers. */
-.sdnb-mask .sdnb-icon { width: 32px; height: 30px; padding: 0; margin: 0; line-height: 1;
+.sdnb-mask .sdnb-icon { width: 28px; height: 30px; padding: 0; margin: 0; line-height: 1;
   display: inline-flex; align-items: center; justify-content: center; border-radius: 4px;
   font-size: 0; color: var(--jp-ui-font-color1, #222);
   background: transparent; box-shadow: none; border: 1px solid transparent; }
