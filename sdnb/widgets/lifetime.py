@@ -12,7 +12,6 @@ import threading
 import weakref
 from typing import Any, Protocol
 
-
 UNSEEN = 5.0  # seconds: a cell that is moved, or whose deletion is undone, is shown again
 
 
