@@ -10,4 +10,9 @@ def test_the_first_notebook_in_a_browser(lab, page):
     assert notebook.complaints() == []
     assert notebook.pictures()[0] == 256
     assert len(notebook.pictures()) == 8
+    outputs = notebook.js(
+        "return panel.context.model.toJSON().cells.flatMap(cell => cell.outputs ?? [])"
+    )
+    shown = [kind for output in outputs for kind in output.get("data", ())]
+    assert "application/vnd.jupyter.widget-view+json" in shown  # it ends with its panel
     assert "Traceback" not in lab.log()

@@ -32,12 +32,8 @@ def voila(tmp_path):
         assert process.poll() is None, (tmp_path / "voila.log").read_text()
         time.sleep(0.2)
     yield url
-    process.terminate()  # its kernels have lost their parent then, and end
-    try:
-        process.wait(20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    process.kill()  # asked to end, it takes half a minute; its kernels see that it is gone, and end
+    process.wait()
 
 
 def test_the_studio_as_a_page(page, voila):
