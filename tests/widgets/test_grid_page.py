@@ -104,10 +104,10 @@ def compare(view):
 
 
 def turn(view):
-    """The third axis is a list, for the keyboard too."""
+    """The third axis is a slider, for the keyboard too."""
     before = view.cells.first.evaluate(LOOK)
-    view.page.locator(".sdnb select >> visible=true").first.focus()
-    view.press("ArrowDown")
+    view.page.locator(".noUi-handle >> visible=true").first.focus()
+    view.press("ArrowRight")
     view.until("view._page == 1", 10)
     view.page.wait_for_timeout(300)
     assert view.cells.first.evaluate(LOOK) != before
