@@ -112,7 +112,7 @@ class GridView(widgets.VBox):
         """Look at this cell; None closes it."""
         with self._lock:
             if cell is not None and len(cell.index) > 2:
-                self._turner.value = cell.index[2]  # which calls `_turned`
+                self._slider.value = cell.index[2]  # which calls `_turned`
             self._detail.look_at(cell)
 
     def close(self) -> None:
@@ -156,14 +156,14 @@ class GridView(widgets.VBox):
         return max(8, round(width * scale)), max(8, round(height * scale))
 
     def _pager(self, labels: list[str]) -> widgets.Widget:
-        pages = widgets.Dropdown(
+        slider = widgets.SelectionSlider(
             options=[(label, place) for place, label in enumerate(labels)],
-            description=self.grid.axes[2].title, style={"description_width": "auto"},
-            layout=widgets.Layout(width="auto", align_self="flex-start"),
+            description=self.grid.axes[2].title, continuous_update=False,
+            style={"description_width": "initial"}, layout=widgets.Layout(width="420px"),
         )  # fmt: skip
-        pages.observe(lambda change: self._turned(change["new"]), "value")
-        self._turner = pages
-        return pages
+        slider.observe(lambda change: self._turned(change["new"]), "value")
+        self._slider = slider
+        return slider
 
     # -- acting ------------------------------------------------------------------------------
 
