@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sdnb.model import fused, rows
+from sdnb.model.winograd import convolve
 
 #: The rows of each part of a map.
 Bands = list[slice]
@@ -46,7 +47,7 @@ class In(Half):
         h = fused.norm_silu(x, norm)
         if x.is_cuda:
             return F.conv2d(h, conv.weight, None, padding=1), bias
-        return F.conv2d(h, conv.weight, bias, padding=1), torch.empty(0)
+        return convolve(h, conv.weight, bias), torch.empty(0)
 
     def _by_bands(self, x: Tensor, bias: Tensor, parts: Bands) -> tuple[Tensor, Tensor]:
         norm, _, conv = self
@@ -75,7 +76,7 @@ class Out(Half):
                 del y
             return out
         if not h.is_cuda:
-            return conv(fused.norm_silu(h, norm)).add_(skip)
+            return convolve(fused.norm_silu(h, norm), conv.weight, conv.bias).add_(skip)
         h = F.conv2d(fused.norm_silu(h, norm, bias), conv.weight, None, padding=1)
         return fused.add(h, conv.bias, skip)
 
@@ -151,7 +152,8 @@ class Upsample(nn.Module):
         conv = self.conv
         parts = bands(x, self.chunk, height, width)
         if not parts:
-            return conv(F.interpolate(x, size=(height, width), mode="nearest"))
+            x = F.interpolate(x, size=(height, width), mode="nearest")
+            return convolve(x, conv.weight, conv.bias)
 
         def twice(a: int, b: int) -> Tensor:
             return rows.doubled(lambda i, j: x[:, :, i:j], a, b)[..., :width]

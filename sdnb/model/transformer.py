@@ -111,7 +111,11 @@ class GEGLU(nn.Module):
         self.proj = nn.Linear(width, 2 * hidden)
 
     def forward(self, x: Tensor) -> Tensor:
-        return fused.geglu(self.proj(x))
+        if x.device.type != "cpu":
+            return fused.geglu(self.proj(x))
+        # Apart: PyTorch's GELU is 2.5 times slower on half of a product's rows.
+        (value, gate), (more, its) = self.proj.weight.chunk(2), self.proj.bias.chunk(2)
+        return F.gelu(F.linear(x, gate, its)).mul_(F.linear(x, value, more))
 
 
 class FeedForward(nn.Module):

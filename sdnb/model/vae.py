@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from sdnb.model import attention, fused, tiled
 from sdnb.model.config import VAEConfig
 from sdnb.model.rows import Bands, Home
+from sdnb.model.winograd import convolve
 
 #: Pixels that attend at once: of a large picture, queries and sums of all are three more maps.
 QUERIES = 16384
@@ -41,7 +42,8 @@ class ResnetBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         h = fused.norm_silu(x, self.norm1)
         if not x.is_cuda:
-            h = self.conv2(fused.norm_silu(self.conv1(h), self.norm2))
+            h = convolve(h, self.conv1.weight, self.conv1.bias)
+            h = convolve(fused.norm_silu(h, self.norm2), self.conv2.weight, self.conv2.bias)
             return h.add_(self._skip(x))
         h = F.conv2d(h, self.conv1.weight, None, padding=1)  # the bias with the next norm,
         h = fused.norm_silu(h, self.norm2, self.conv1.bias)
@@ -99,7 +101,8 @@ class Upsample(nn.Module):
         self.conv = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+        return convolve(x, self.conv.weight, self.conv.bias)
 
 
 class Level(nn.Module):
