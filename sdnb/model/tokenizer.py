@@ -13,6 +13,10 @@ import tokenizers
 
 _CLIP = Path(__file__).parent / "clip"
 _START, _END = "<|startoftext|>", "<|endoftext|>"
+#: What CLIP takes as a word.
+_WORDS = (
+    r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+)
 
 
 @dataclass(frozen=True)
@@ -70,10 +74,27 @@ def _open(folder: Path) -> tokenizers.Tokenizer:
     try:
         if whole.exists():
             return tokenizers.Tokenizer.from_file(str(whole))
-        from transformers import CLIPTokenizerFast
-
-        return CLIPTokenizerFast.from_pretrained(str(folder)).backend_tokenizer
-    except Exception as error:  # both libraries raise bare Exceptions and errors of their own
+        return _of_parts(*parts)
+    except Exception as error:  # the library raises bare Exceptions
         raise ValueError(
             f"the tokenizer in {folder} cannot be read: {error}. {expected}"
         ) from error
+
+
+def _of_parts(vocabulary: Path, merges: Path) -> tokenizers.Tokenizer:
+    """CLIP's way of cutting a text up, with another table."""
+    from tokenizers import Regex, models, normalizers, pre_tokenizers
+
+    table = models.BPE.from_file(
+        str(vocabulary), str(merges), unk_token=_END, end_of_word_suffix="</w>"
+    )
+    bpe = tokenizers.Tokenizer(table)
+    bpe.normalizer = normalizers.Sequence(
+        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
+    )
+    words = pre_tokenizers.Split(Regex(_WORDS), behavior="removed", invert=True)
+    bytes_ = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.pre_tokenizer = pre_tokenizers.Sequence([words, bytes_])
+    known = [mark for mark in (_START, _END) if bpe.token_to_id(mark) is not None]
+    bpe.add_special_tokens([tokenizers.AddedToken(mark, normalized=False) for mark in known])
+    return bpe

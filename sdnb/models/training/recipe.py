@@ -51,8 +51,6 @@ def new_text(config: TextConfig) -> nn.Module:
             nn.init.normal_(p, std=0.02)
         else:
             nn.init.constant_(p, 1.0 if name.endswith("weight") else 0.0)
-    core = getattr(model, "text_model", model)
-    core.embeddings.position_ids = torch.arange(config.positions)[None]
     return model
 
 
@@ -95,7 +93,7 @@ def load_part(module: nn.Module, config: ModelConfig, part: str, folder: Path) -
     stored = load_file(folder / name)
     stored = {key.removeprefix("text_model."): tensor for key, tensor in stored.items()}
     filled = {
-        _ours(module, row.compvis): stored[row.diffusers].float().view(row.shape)
+        row.compvis: stored[row.diffusers].float().view(row.shape)
         for row in _rows(config, part)
     }
     module.load_state_dict(filled)
@@ -112,14 +110,9 @@ def _renamed(module: nn.Module, config: ModelConfig, part: str) -> dict[str, Ten
     own, prefix = module.state_dict(), "text_model." if part == "text" else ""
     out = {}
     for row in _rows(config, part):
-        tensor = own[_ours(module, row.compvis)]
+        tensor = own[row.compvis]
         out[prefix + row.diffusers] = tensor.flatten(1) if row.flat and part == "vae" else tensor
     return out
-
-
-def _ours(module: nn.Module, name: str) -> str:
-    """transformers 4 keeps the text encoder one level deeper."""
-    return f"text_model.{name}" if hasattr(module, "text_model") else name
 
 
 def _write(path: Path, value: Any) -> None:

@@ -109,7 +109,7 @@ class Trainer:
         emptied = torch.rand(len(ids), 1, device=self.device) < _EMPTY
         ids = torch.where(emptied, self.empty, ids)
         with torch.autocast(self.device.type, torch.bfloat16):
-            context = self.text(input_ids=ids).last_hidden_state
+            context = self.text(ids)
             return self.noising.loss(self.forward, latents, context)
 
     def rehearse(self) -> None:
