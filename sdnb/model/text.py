@@ -35,11 +35,16 @@ class Embeddings(nn.Module):
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
-        self.token_embedding = nn.Embedding(config.vocab, config.width)
-        self.position_embedding = nn.Embedding(config.positions, config.width)
+        self.token_embedding = _table(config.vocab, config.width)
+        self.position_embedding = _table(config.positions, config.width)
 
     def forward(self, ids: Tensor) -> Tensor:  # [n, 77] -> [n, 77, width]
         return self.token_embedding(ids) + self.position_embedding.weight[: ids.shape[1]]
+
+
+def _table(count: int, width: int) -> nn.Embedding:
+    """Without values: to draw them, PyTorch imports its compiler, 130 MB, on the meta device."""
+    return nn.Embedding.from_pretrained(torch.empty(count, width), freeze=False)
 
 
 class SelfAttention(nn.Module):

@@ -42,8 +42,8 @@ class ResnetBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         h = fused.norm_silu(x, self.norm1)
         if not x.is_cuda:
-            h = convolve(h, self.conv1.weight, self.conv1.bias)
-            h = convolve(fused.norm_silu(h, self.norm2), self.conv2.weight, self.conv2.bias)
+            h = _convolve(self.conv1, h)
+            h = _convolve(self.conv2, fused.norm_silu(h, self.norm2))
             return h.add_(self._skip(x))
         h = F.conv2d(h, self.conv1.weight, None, padding=1)  # the bias with the next norm,
         h = fused.norm_silu(h, self.norm2, self.conv1.bias)
@@ -77,6 +77,11 @@ class AttnBlock(nn.Module):
         return y.view(b, h, w, c).permute(0, 3, 1, 2).add_(x)
 
 
+def _convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """A padded 3 x 3 convolution; once a picture."""
+    return convolve(x, conv.weight, conv.bias, once=True)
+
+
 def _pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """A 1x1 convolution of pixels `[b, n, c]` as a matrix product."""
     return F.linear(x, conv.weight.flatten(1), conv.bias)
@@ -102,7 +107,7 @@ class Upsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.interpolate(x, scale_factor=2.0, mode="nearest")
-        return convolve(x, self.conv.weight, self.conv.bias)
+        return _convolve(self.conv, x)
 
 
 class Level(nn.Module):

@@ -22,8 +22,8 @@ TILE, SEEN = 4, 6
 POINTS = (0.0, 2 / 3, -2 / 3, 1.5, -1.5)
 
 #: Channels below which transforming costs what is saved, and tiles below which it does not matter
-#: that the weights are then four times as many to read.
-_NARROW, _FEW = 64, 16
+#: that the weights are four times as many to read, or have to be transformed for this once.
+_NARROW, _FEW, _FEW_ONCE = 64, 16, 128
 
 #: Floats of the transformed map that are in work at once: they stay in the processor's cache.
 _AT_ONCE = 2**20
@@ -33,31 +33,35 @@ _AT_ONCE = 2**20
 KEPT = 6 * 2**20
 
 
-def pays(x: Tensor, weight: Tensor) -> bool:
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, *, once: bool = False) -> Tensor:
+    """A 3 x 3 convolution of x `[b, c, h, w]` with zeros beside it, in the faster way. `once`: the
+    weights are not met again soon, so that nothing is kept for them.
+    """
+    if pays(x, weight, once=once):
+        return conv(x, weight, bias, keep=not once)
+    return F.conv2d(x, weight, bias, padding=1)
+
+
+def pays(x: Tensor, weight: Tensor, *, once: bool = False) -> bool:
     """Whether `conv` takes these, and is the faster way."""
     if x.device.type != "cpu" or x.dtype != torch.float32 or weight.dtype != torch.float32:
         return False
     if torch.is_grad_enabled() or torch.compiler.is_compiling():
         return False
     b, _, h, w = x.shape
-    return min(weight.shape[:2]) >= _NARROW and b * -(-h // TILE) * -(-w // TILE) >= _FEW
+    tiles = b * -(-h // TILE) * -(-w // TILE)
+    few = _FEW_ONCE if once or _size(weight) > KEPT else _FEW
+    return min(weight.shape[:2]) >= _NARROW and tiles >= few
 
 
-def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """A 3 x 3 convolution of x `[b, c, h, w]` with zeros beside it, in the faster way."""
-    if pays(x, weight):
-        return conv(x, weight, bias)
-    return F.conv2d(x, weight, bias, padding=1)
-
-
-def conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def conv(x: Tensor, weight: Tensor, bias: Tensor | None, *, keep: bool = True) -> Tensor:
     """x `[b, c, h, w]` convolved with weight `[o, c, 3, 3]`, zeros beside it: `[b, o, h, w]`,
     channels-last; all float32, of any height and width. Gradients are not recorded.
     """
     b, _, h, w = x.shape
     out = len(weight)
     down, across = -(-h // TILE), -(-w // TILE)  # tiles
-    weights = _weights(weight)  # [36, c, o]
+    weights = _weights(weight, keep)  # [36, c, o]
     add = x.new_zeros(()) if bias is None else bias
     y = x.new_empty(b, down, TILE, across, TILE, out)
     rows = max(1, _AT_ONCE // (SEEN * SEEN * b * across * max(weight.shape[:2])))
@@ -108,12 +112,17 @@ def _both_ways(matrix: Tensor, x: Tensor, one: Tensor, two: Tensor) -> Tensor:
 _kept: dict[int, tuple[weakref.ref[Tensor], int, Tensor]] = {}
 
 
-def _weights(weight: Tensor) -> Tensor:
-    """`[o, c, 3, 3]` transformed, `[36, c, o]`: kept for as long as the weight is there and is not
-    written to.
+def _size(weight: Tensor) -> int:
+    """Bytes of the transformed weights."""
+    return 4 * SEEN * SEEN * len(weight) * weight.shape[1]
+
+
+def _weights(weight: Tensor, keep: bool) -> Tensor:
+    """`[o, c, 3, 3]` transformed, `[36, c, o]`; kept for as long as the weight is there and is not
+    written to, unless it is large, or such that this is not seen.
     """
     out, c = weight.shape[:2]
-    if 4 * 36 * out * c > KEPT or weight.requires_grad or weight.is_inference():
+    if not keep or _size(weight) > KEPT or weight.requires_grad or weight.is_inference():
         flat = weight.permute(0, 2, 3, 1).reshape(out, 9, c)
         return torch.matmul(_of_weights().float(), flat).permute(1, 2, 0)
     key = id(weight)
