@@ -53,7 +53,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         from sdnb.bench.cpu import bench_cpu
 
-        data = bench_cpu(rounds=args.rounds, steps=args.steps, threads=args.threads)
+        data = bench_cpu(
+            rounds=args.rounds, steps=args.steps, threads=args.threads, size=args.size,
+            random=args.random,
+        )  # fmt: skip
     if args.json:
         keep(data)
         print(f"written to {args.json}", file=sys.stderr)
@@ -100,7 +103,11 @@ def _parser() -> argparse.ArgumentParser:
     load = names.add_parser("load", help="time and memory to load an SD 1.4-sized checkpoint")
     load.add_argument("--out", type=Path, default=Path(), help="where 8.6 GB may be written")
     load.add_argument("--precision", choices=("half", "bf16", "full"), default="half")
-    cpu = names.add_parser("cpu", help="seconds a picture of the embedded model on the CPU")
+    cpu = names.add_parser("cpu", help="time and peak memory of a picture on the CPU")
+    cpu.add_argument(
+        "--random", action="store_true", help="SD 1.4's shapes with random weights (writes 2.1 GB)"
+    )
+    cpu.add_argument("--size", type=int, help="width and height (default: the model's)")
     cpu.add_argument("--rounds", type=int, default=5, help="pictures of each, in turn (default 5)")
     cpu.add_argument("--steps", type=int, default=25)
     cpu.add_argument("--threads", type=int, default=2)

@@ -1,90 +1,146 @@
-"""`sdnb bench cpu`: the embedded model on the CPU, prompt to picture, beside diffusers.
+"""`sdnb bench cpu`: prompt to picture on the CPU, time and peak memory, beside diffusers.
 
-Both run in this process, in turn, on the same threads, weights, size, steps and guidance, in fp32.
-One picture of each is made before the clock starts.
+Each side has a process of its own, and they make pictures in turn, on the same threads, weights,
+size, steps and guidance, in fp32. One picture of each is made before the clock starts. Memory is
+the most that a process had resident, from its start to its last picture; that of its imports alone
+is stated beside it.
 """
 
 from __future__ import annotations
 
+import json
 import statistics
-import time
-from collections.abc import Callable
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
-import torch
+from sdnb.bench.turns import in_turn
 
-import sdnb
-from sdnb import assets
-
-PROMPT = "a red apple, 3d style, on a blue background"
-CFG = 7.5
+Say = Callable[[str], object]
 
 
 def bench_cpu(
-    rounds: int = 5, steps: int = 25, threads: int = 2, say: Callable[[str], object] = print
+    rounds: int = 5,
+    steps: int = 25,
+    threads: int = 2,
+    *,
+    size: int | None = None,
+    random: bool = False,
+    say: Say = print,
 ) -> dict[str, Any]:
-    """Measure, print a table, return its data: seconds a picture and the ratio to diffusers."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        makers = {"sdnb": _sdnb(steps)}
-        if find_spec("diffusers") is None:
-            say("diffusers is not installed, so there is nothing to compare with: ")
-            say("pip install 'sdnb[bench]'")
-        else:
-            makers["diffusers"] = _diffusers(steps)
-        for make in makers.values():
-            make()
-        runs: dict[str, list[float]] = {name: [] for name in makers}
-        for _ in range(rounds):
-            for name, make in makers.items():
-                began = time.perf_counter()
-                make()
-                runs[name].append(time.perf_counter() - began)
-    finally:
-        torch.set_num_threads(before)
-    data: dict[str, Any] = {"steps": steps, "threads": threads, "cfg": CFG, "runs": runs}
-    data |= {name: statistics.median(seconds) for name, seconds in runs.items()}
-    if "diffusers" in data:
-        data["ratio"] = data["sdnb"] / data["diffusers"]
+    """Measure, print a table, return its data: seconds a picture, peak memory, and their ratios to
+    diffusers. `random`: a model of SD 1.4's shapes with random weights; its file takes 2.1 GB.
+    """
+    sides = ["sdnb", "diffusers"]
+    if find_spec("diffusers") is None:
+        say("diffusers is not installed, so there is nothing to compare with: ")
+        say("pip install 'sdnb[bench]'")
+        sides = sides[:1]
+    size = size or (512 if random else 256)
+    data: dict[str, Any] = {
+        "model": "SD 1.4's shapes, random weights" if random else "embedded model",
+        "size": size, "steps": steps, "threads": threads,
+    }  # fmt: skip
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory()) if random else None
+        path = _random(Path(folder)) if folder else None
+        wanted = {"path": path, "size": size, "steps": steps, "threads": threads}
+        running = {name: stack.enter_context(_side(name, wanted)) for name in sides}
+        data["runs"] = in_turn({name: side.picture for name, side in running.items()}, rounds)
+        data["memory"] = {name: side.memory() for name, side in running.items()}
+    data["seconds"] = {name: statistics.median(runs) for name, runs in data["runs"].items()}
+    if len(sides) > 1:
+        data["ratios"] = _ratios(data)
     say(table(data))
     return data
 
 
+def _ratios(data: dict[str, Any]) -> dict[str, float]:
+    """sdnb's figures in multiples of diffusers'."""
+    ours, theirs = data["memory"]["sdnb"], data["memory"]["diffusers"]
+    return {
+        "seconds": data["seconds"]["sdnb"] / data["seconds"]["diffusers"],
+        "peak": ours["peak"] / theirs["peak"],
+        "above_imports": (ours["peak"] - ours["imports"]) / (theirs["peak"] - theirs["imports"]),
+    }
+
+
 def table(data: dict[str, Any]) -> str:
-    """The median, least and most of each, and the ratio of the medians."""
-    about = (
-        f"embedded model, 256x256, {data['steps']} steps of ddim, cfg {data['cfg']}, "
-        f"{data['threads']} threads, fp32"
-    )
-    lines = [about, "              median, s   min, s   max, s"]
+    """The median, least and most of each, its memory, and the ratios."""
+    lines = [
+        (
+            f"{data['model']}, {data['size']}x{data['size']}, {data['steps']} steps of ddim, "
+            f"{data['threads']} threads, fp32"
+        ),
+        "           median, s   min, s   max, s   peak, MB   of which imports, MB",
+    ]
     for name, seconds in data["runs"].items():
-        lines.append(f"{name:12}{data[name]:11.2f}{min(seconds):9.2f}{max(seconds):9.2f}")
-    if "ratio" in data:
-        lines.append(f"ratio of the medians: {data['ratio']:.2f}")
+        memory = data["memory"][name]
+        lines.append(
+            f"{name:11}{data['seconds'][name]:9.2f}{min(seconds):9.2f}{max(seconds):9.2f}"
+            f"{memory['peak'] / 1e6:11.0f}{memory['imports'] / 1e6:23.0f}"
+        )
+    if "ratios" in data:
+        seconds, peak, rest = (data["ratios"][k] for k in ("seconds", "peak", "above_imports"))
+        lines.append(
+            f"sdnb in multiples of diffusers: {seconds:.2f} of the time, {peak:.2f} of the peak "
+            f"memory ({rest:.2f} without the imports)"
+        )
     return "\n".join(lines)
 
 
-def _sdnb(steps: int) -> Callable[[], object]:
-    model = sdnb.load(memory="cpu", precision="full")
-    request = sdnb.Request(PROMPT, width=256, height=256, steps=steps, cfg=CFG, seed=1)
-    request = request.but(sampler="ddim", schedule="uniform")
-    return lambda: sdnb.generate(model, request, progress=False)
+# -- each in its own process -------------------------------------------------------------------
+class _Side:
+    """A process that makes pictures when it is told to: see `sdnb.bench.cpu_side`."""
+
+    def __init__(self, name: str, wanted: dict[str, Any]) -> None:
+        self.name = name
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "sdnb.bench.cpu_side", name, json.dumps(wanted)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def picture(self) -> None:
+        self._ask("picture")
+
+    def memory(self) -> dict[str, int]:
+        """Bytes resident at the most: "peak", and "imports" before a model was loaded."""
+        return self._ask("memory")
+
+    def _ask(self, what: str) -> Any:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        try:
+            self.process.stdin.write(what + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has ended: there is no answer either
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"{self.name}'s process ended: what it said is above")
+        return json.loads(answer)
 
 
-def _diffusers(steps: int) -> Callable[[], object]:
-    from diffusers import DDIMScheduler, StableDiffusionPipeline
+@contextmanager
+def _side(name: str, wanted: dict[str, Any]) -> Iterator[_Side]:
+    side = _Side(name, wanted)
+    try:
+        yield side
+    finally:
+        side.process.kill()
+        side.process.communicate()
 
-    folder = str(assets.embedded_model())
-    pipe = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)
-    pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config, clip_sample=False)
-    pipe.set_progress_bar_config(disable=True)
-    return lambda: pipe(
-        PROMPT,
-        width=256,
-        height=256,
-        num_inference_steps=steps,
-        guidance_scale=CFG,
-        generator=torch.Generator().manual_seed(1),
-    )
+
+def _random(folder: Path) -> str:
+    """A checkpoint of SD 1.4's names and shapes with random weights."""
+    from sdnb.bench import random_sd
+    from sdnb.model.config import ModelConfig
+
+    return str(random_sd.write(folder, ModelConfig()))

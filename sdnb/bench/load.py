@@ -113,7 +113,6 @@ from sdnb.checkpoint import fill, read
 from sdnb.model import text
 from sdnb.model.unet import UNet
 from sdnb.model.vae import VAE
-from transformers import CLIPTextModel
 loaded = time.perf_counter()
 found = read(path)
 with torch.device("meta"):

@@ -1,0 +1,101 @@
+"""One side of `sdnb bench cpu` in a process of its own: makes a picture for each line "picture" that
+it reads, and tells its memory for the line "memory"; an answer is a line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+PROMPT = "a red apple, 3d style, on a blue background"
+CFG = 7.5
+
+
+def main() -> None:
+    """`python -m sdnb.bench.cpu_side NAME JSON`: until its input ends."""
+    name, wanted = sys.argv[1], json.loads(sys.argv[2])
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print is not an answer
+    import torch
+
+    torch.set_num_threads(wanted.pop("threads"))
+    load = _SIDES[name]()
+    imports = peak()
+    make = load(**wanted)
+    for line in sys.stdin:
+        if line.strip() == "picture":
+            make()
+            print("true", file=answers, flush=True)
+        else:
+            print(json.dumps({"peak": peak(), "imports": imports}), file=answers, flush=True)
+
+
+def peak() -> int:
+    """Bytes that this process had resident at the most."""
+    status = Path("/proc/self/status")
+    if status.exists():  # not getrusage: there, Linux passes the parent's peak on to the child
+        return int(status.read_text("utf-8").split("VmHWM:")[1].split()[0]) * 1024
+    import psutil
+
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+Load = Callable[..., Callable[[], object]]
+
+
+def _sdnb() -> Load:
+    import sdnb.loading
+    import sdnb.pipeline
+
+    def load(path: str | None, size: int, steps: int) -> Callable[[], object]:
+        model = sdnb.load(path, memory="cpu", precision="full")
+        request = sdnb.Request(
+            PROMPT, width=size, height=size, steps=steps, cfg=CFG, seed=1, sampler="ddim",
+            schedule="uniform",
+        )  # fmt: skip
+        return lambda: sdnb.generate(model, request, progress=False)
+
+    return load
+
+
+def _diffusers() -> Load:
+    import torch
+    from diffusers import DDIMScheduler, StableDiffusionPipeline
+
+    from sdnb import assets
+
+    def load(path: str | None, size: int, steps: int) -> Callable[[], object]:
+        if path is None:
+            folder = str(assets.embedded_model())
+            pipe: Any = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+            scheduler = DDIMScheduler.from_config(pipe.scheduler.config, clip_sample=False)
+            pipe.scheduler = scheduler
+            pipe.set_progress_bar_config(disable=True)
+        else:
+            from sdnb.bench import random_sd
+
+            pipe = random_sd.diffusers_pipeline(Path(path), torch.float32)
+        return lambda: pipe(
+            PROMPT,
+            width=size,
+            height=size,
+            num_inference_steps=steps,
+            guidance_scale=CFG,
+            generator=torch.Generator().manual_seed(1),
+        )
+
+    return load
+
+
+_SIDES: dict[str, Callable[[], Load]] = {"sdnb": _sdnb, "diffusers": _diffusers}
+
+if __name__ == "__main__":
+    main()
