@@ -41,6 +41,17 @@ def test_nothing_heavy_is_imported_before_it_is_needed(code):
     assert python(code).splitlines()[-1] == "found []"
 
 
+def test_a_picture_needs_no_library_but_torch():
+    """What would take more memory than a small model, and seconds before its first picture."""
+    code = (
+        "import sdnb; model = sdnb.load()\n"
+        "sdnb.txt2img(model, 'a cat', width=64, height=64, steps=1, progress=False)\n"
+        "import sys; print([n for n in ('transformers', 'diffusers', 'scipy', 'sympy', 'pandas', "
+        "'matplotlib', 'skimage') if n in sys.modules])"
+    )
+    assert python(code) == "[]\n"
+
+
 def test_a_grid_is_planned_without_torch():
     code = (
         "import sdnb; grid = sdnb.sweep(sdnb.Request('a cat', seed=1), steps=[1, 2], cfg=[1, 2])\n"

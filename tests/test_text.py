@@ -92,19 +92,26 @@ def test_text_encoder_equals_transformers(tmp_path):
     assert (ours - truth).abs().max() <= 1e-5
 
 
-def test_clip_vit_l_text_encoder_equals_transformers():
+@pytest.mark.parametrize("activation", ["quick_gelu", "gelu"])
+def test_clip_vit_l_text_encoder_equals_transformers(activation):
     """SD 1.x's own text encoder at full width, random weights."""
     torch.manual_seed(0)
     sizes = {"hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12}
     marks = {"bos_token_id": 49406, "eos_token_id": 49407, "pad_token_id": 49407}
-    theirs = CLIPTextModel(CLIPTextConfig(num_hidden_layers=12, **sizes, **marks)).eval()
-    ours = text.build(TextConfig())
+    config = CLIPTextConfig(num_hidden_layers=3, hidden_act=activation, **sizes, **marks)
+    theirs = CLIPTextModel(config).eval()
+    ours = text.build(TextConfig(layers=3, activation=activation))
     core = getattr(theirs, "text_model", theirs)
     ours.load_state_dict(core.state_dict(), assign=True)
     tokens = [Tokenizer()("a red fox in the snow")]
     with torch.inference_mode():
         truth = theirs(input_ids=torch.tensor([tokens[0].ids])).last_hidden_state
         assert (text.encode(ours, tokens, torch.device("cpu")) - truth).abs().max() <= 1e-5
+
+
+def test_an_unknown_activation_is_named():
+    with pytest.raises(ValueError, match=r"'relu' is unknown.*one of quick_gelu, gelu"):
+        text.build(TextConfig(activation="relu"))
 
 
 def test_average_is_the_weighted_sum():

@@ -27,7 +27,8 @@ def error(y, wanted):
 
 
 @pytest.mark.parametrize(
-    ("b", "height", "width"), [(1, 32, 32), (2, 16, 16), (3, 9, 31), (4, 5, 7), (1, 1, 2), (1, 30, 4)]
+    ("b", "height", "width"),
+    [(1, 32, 32), (2, 16, 16), (3, 9, 31), (4, 5, 7), (1, 1, 2), (1, 30, 4)],
 )
 def test_a_convolution_is_pytorchs_to_rounding(b, height, width):
     conv = layer(96, 64)

@@ -59,7 +59,8 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:  # [n, 77, width]
         q, k, v = (
-            attention.split(layer(x), self.heads) for layer in (self.q_proj, self.k_proj, self.v_proj)
+            attention.split(layer(x), self.heads)
+            for layer in (self.q_proj, self.k_proj, self.v_proj)
         )
         return self.out_proj(
             attention.merge(F.scaled_dot_product_attention(q, k, v, is_causal=True))

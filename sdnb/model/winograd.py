@@ -30,7 +30,7 @@ _AT_ONCE = 2**20
 
 #: The largest transformed weights that are kept, in bytes: the largest of a small model's. Others
 #: are made anew for each call, since of a whole SD 1.4 they would take gigabytes.
-KEPT = 6 * 2**20
+KEPT = 3 * 2**20
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, *, once: bool = False) -> Tensor:
@@ -121,20 +121,22 @@ def _weights(weight: Tensor, keep: bool) -> Tensor:
     """`[o, c, 3, 3]` transformed, `[36, c, o]`; kept for as long as the weight is there and is not
     written to, unless it is large, or such that this is not seen.
     """
-    out, c = weight.shape[:2]
     if not keep or _size(weight) > KEPT or weight.requires_grad or weight.is_inference():
-        flat = weight.permute(0, 2, 3, 1).reshape(out, 9, c)
-        return torch.matmul(_of_weights().float(), flat).permute(1, 2, 0)
-    key = id(weight)
+        return _transformed(weight)
+    key, version = id(weight), weight._version  # noqa: SLF001 - counts what is written to it
     found = _kept.get(key)
-    if found is not None and found[0]() is weight and found[1] == weight._version:  # noqa: SLF001
-        return found[2]
-    with torch.inference_mode():
-        flat = weight.double().permute(2, 3, 1, 0).reshape(9, c * out)
-        made = (_of_weights() @ flat).float().view(36, c, out)
-    ref = weakref.ref(weight, lambda _: _kept.pop(key, None))
-    _kept[key] = ref, weight._version, made  # noqa: SLF001
-    return made
+    if found is None or found[0]() is not weight or found[1] != version:
+        with torch.inference_mode():
+            made = _transformed(weight).contiguous()
+        found = weakref.ref(weight, lambda _: _kept.pop(key, None)), version, made
+        _kept[key] = found
+    return found[2]
+
+
+def _transformed(weight: Tensor) -> Tensor:
+    out, c = weight.shape[:2]
+    flat = weight.permute(0, 2, 3, 1).reshape(out, 9, c)
+    return torch.matmul(_of_weights(), flat).permute(1, 2, 0)  # [36, c, o]
 
 
 # -- the transforms ----------------------------------------------------------------------------
@@ -152,9 +154,9 @@ def _back() -> Tensor:
 
 @functools.cache
 def _of_weights() -> Tensor:
-    """Of 3 x 3 weights `[36, 9]`, float64."""
+    """Of 3 x 3 weights `[36, 9]`."""
     powers = _powers(3)
-    return torch.kron(powers, powers)
+    return torch.kron(powers, powers).float()
 
 
 def _powers(count: int) -> Tensor:

@@ -13,7 +13,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -93,8 +92,7 @@ def load_part(module: nn.Module, config: ModelConfig, part: str, folder: Path) -
     stored = load_file(folder / name)
     stored = {key.removeprefix("text_model."): tensor for key, tensor in stored.items()}
     filled = {
-        row.compvis: stored[row.diffusers].float().view(row.shape)
-        for row in _rows(config, part)
+        row.compvis: stored[row.diffusers].float().view(row.shape) for row in _rows(config, part)
     }
     module.load_state_dict(filled)
 
