@@ -1,4 +1,4 @@
-"""One side of `sdnb bench cpu` in a process of its own: makes a picture for each line "picture" that
+"""One side of `sdnb bench cpu` in a process of its own: a picture for each line "picture" that
 it reads, and tells its memory for the line "memory"; an answer is a line of JSON.
 """
 
