@@ -3,8 +3,8 @@
 Winograd's F(4x4, 3x3) (Lavin & Gray 2015, https://arxiv.org/abs/1509.09308): a tile of 4 x 4 pixels
 and what a convolution reaches around it, 6 x 6, is transformed, multiplied by transformed weights
 as 36 products of matrices instead of 144, and transformed back. The tiles' polynomials are taken at
-0, ±2/3, ±3/2 and infinity: at the usual 0, ±1, ±2 the rounding errors are twice as large; here they
-are as large as a plain convolution's (how to choose: Barabasz et al. 2018,
+0, ±2/3, ±3/2 and infinity, where the largest rounding errors were measured as one to two times a
+plain convolution's, at the usual 0, ±1, ±2 four to six times (how to choose: Barabasz et al. 2018,
 https://arxiv.org/abs/1803.10986).
 """
 
