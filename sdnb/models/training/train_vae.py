@@ -35,7 +35,7 @@ _NOISE = 0.08  # of the latents' deviation: at most so much is added before deco
 
 
 def main() -> None:
-    """Train for `--seconds` after the first steps, save, and say the PSNR of held-out scenes."""
+    """Train for `--seconds`, save, and say the PSNR of held-out scenes."""
     args = _parser().parse_args()
     if (args.out / "vae").exists():  # train_unet would take that one, and not wait for this
         raise FileExistsError(f"{args.out / 'vae'} is there already: train into another folder")
