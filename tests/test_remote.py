@@ -7,6 +7,7 @@ import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from types import SimpleNamespace
+from unittest import mock
 
 import grids
 import numpy as np
@@ -207,6 +208,7 @@ def test_what_runs_nothing_is_refused(monkeypatch):
 @pytest.fixture(scope="module")
 def cluster():
     with (
+        mock.patch.dict(os.environ),  # Dask writes OMP_NUM_THREADS=1 into it, and leaves it there
         LocalCluster(
             n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None,
             resources={"GPU": 1},

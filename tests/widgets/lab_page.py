@@ -14,7 +14,10 @@ NOISE = re.compile(
     r"|Kernel is running over TCP without encryption"
     # Of JupyterLab's own comm, when a page is loaded while a cell runs: ipykernel looks it up when
     # its first message comes in, before the one that opens it has been read. Both are read later.
-    r"|No such comm:",
+    r"|No such comm:"
+    # Of a box whose contents were exchanged twice in a moment: those between are gone before the
+    # browser has asked for them, and were never to be seen. What is missed is seen: `complaints`.
+    r"|widget model not found",
     re.IGNORECASE,
 )
 
@@ -37,6 +40,7 @@ class Notebook(lab_page.Notebook):
     def complaints(self) -> list[str]:
         """All that went wrong, wherever it was said; empty when nothing did."""
         found = [*self._console, *self.js("return window.heard")]
+        found += self.page.get_by_text("Error displaying widget").all_inner_texts()
         return [words for words in found if not NOISE.search(words)]
 
     def pictures(self) -> list[int]:
