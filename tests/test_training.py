@@ -6,6 +6,7 @@ import shutil
 import sys
 import zipfile
 from io import BytesIO
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -236,8 +237,7 @@ def test_calibration_gives_unit_latents_and_changes_no_picture(catalog, data):
     vae = VAE(recipe.tiny(512, 64).vae).eval().requires_grad_(False)
     linear_start.prepare(vae)
     painter = Painter(catalog.sprites(), 64)
-    batches = list(zip(range(4), stream(Batches(data, 8, seed=3), 0), strict=False))
-    plans = [batch for _, batch in batches]
+    plans = [*islice(stream(Batches(data, 8, seed=3), 0), 4)]
     x = painter(plans[0][0])
     before = vae.decode(vae.encode(x))
     torch.manual_seed(1)

@@ -80,7 +80,7 @@ def folder(path: Path, parts: Parts, config: ModelConfig = CONFIG, **options: ob
             intermediate_size=t.hidden,
         )
     )
-    getattr(model, "text_model", model).load_state_dict(parts["text"], strict=False)
+    getattr(model, "text_model", model).load_state_dict(parts["text"])
     model.save_pretrained(path / "text_encoder", **options)
     (path / "tokenizer").mkdir()
     (path / "tokenizer" / "vocab.json").write_text("{}", "utf-8")

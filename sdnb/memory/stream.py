@@ -16,6 +16,7 @@ import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -89,7 +90,7 @@ class Streamed:
         self._rest = [w for w in flat.tensors(self.module) if (id(w[0]), w[1]) not in known]
         self._entries, self._source = flat.gather(order)
         self._units = []
-        for module, a, b in zip(units, cuts, cuts[1:], strict=False):
+        for module, (a, b) in zip(units, pairwise(cuts), strict=True):
             if b > a:
                 own = self._entries[a:b]
                 self._units.append(_Unit(module, own, [], own[0].offset, own[-1].end))

@@ -248,7 +248,8 @@ def _made(model: Model, cells: Sequence[Cell], book: Book, encoder: _Encoder) ->
             results = at.results if at.result is None else (at.result,)
             if not results:
                 yield book.at(cells[0], at)
-            for cell, result in zip(cells, results, strict=False):  # none, or one of each
+                continue
+            for cell, result in zip(cells, results, strict=True):
                 encoder.take(cell, result, at.total)
     if error is not None:
         for cell in cells:

@@ -9,6 +9,8 @@ https://arxiv.org/abs/2202.09778, begun with two evaluations as in CompVis' repo
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 
 
@@ -21,7 +23,7 @@ def path(n):
     """(timestep, its a, the next a), from noise to picture."""
     a = table()
     times = [t + 1 for t in range(0, 1000, 1000 // n)]
-    return [(t, a[t], a[below]) for t, below in zip(times, [0, *times], strict=False)][::-1]
+    return [(t, a[t], a[below]) for below, t in pairwise([0, *times])][::-1]
 
 
 def _ddim_step(x, e, a, a_next, eta=0.0, noise=None):
