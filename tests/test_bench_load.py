@@ -20,7 +20,7 @@ SMALL = ModelConfig(
 
 
 def test_the_cards_checkpoint_is_whole_and_its_pictures_are_not_flat(tmp_path):
-    found = read(random_sd.write(tmp_path, SMALL))
+    found = read(random_sd.write(tmp_path, config=SMALL))
     assert found.config == SMALL
     weight = found.unet["middle_block.0.in_layers.2.weight"].read().float()
     assert abs(weight.std().item() * weight[0].numel() ** 0.5 - 1) < 0.05

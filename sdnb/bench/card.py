@@ -52,11 +52,10 @@ def checkpoint(out: Path, bench: str) -> Iterator[Path]:
     if not torch.cuda.is_available():
         raise RuntimeError(f"`sdnb bench {bench}` needs a CUDA card, and torch finds none")
     from sdnb.bench import random_sd
-    from sdnb.model.config import ModelConfig
 
     folder = out / f"bench-{bench}"
     try:
-        path = random_sd.write(folder, ModelConfig(), "cuda")
+        path = random_sd.write(folder, "cuda")
         torch.cuda.empty_cache()
         yield path
     finally:

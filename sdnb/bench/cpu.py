@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from sdnb.bench import random_sd
 from sdnb.bench.turns import in_turn
 
 Say = Callable[[str], object]
@@ -48,7 +49,7 @@ def bench_cpu(
     }  # fmt: skip
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory()) if random else None
-        path = _random(Path(folder)) if folder else None
+        path = str(random_sd.write(Path(folder))) if folder else None
         wanted = {"path": path, "size": size, "steps": steps, "threads": threads}
         running = {name: stack.enter_context(_side(name, wanted)) for name in sides}
         data["runs"] = in_turn({name: side.picture for name, side in running.items()}, rounds)
@@ -136,11 +137,3 @@ def _side(name: str, wanted: dict[str, Any]) -> Iterator[_Side]:
     finally:
         side.process.kill()
         side.process.communicate()
-
-
-def _random(folder: Path) -> str:
-    """A checkpoint of SD 1.4's names and shapes with random weights."""
-    from sdnb.bench import random_sd
-    from sdnb.model.config import ModelConfig
-
-    return str(random_sd.write(folder, ModelConfig()))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 import sdnb
+from sdnb.bench import random_sd
 from sdnb.bench.turns import in_turn
 
 if TYPE_CHECKING:
@@ -41,7 +42,10 @@ def bench_grid(
     calls of `generate`.
     """
     with tempfile.TemporaryDirectory() as folder:
-        model = sdnb.load(_random(Path(folder)) if random else ckpt, memory=memory)
+        if random:
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+            ckpt = str(random_sd.write(Path(folder), device))
+        model = sdnb.load(ckpt, memory=memory)
     side = size or model.settings.width
     base = sdnb.Request(PROMPT, width=side, height=side, steps=steps, sampler="ddim")
     makers = {
@@ -89,15 +93,6 @@ def _grid(model: Model, base: sdnb.Request, batch: int) -> None:
         sdnb.sweep(base, seed=SEEDS, cfg=CFG).run(model, progress=False)
     finally:
         model.memory, model.wanted = before
-
-
-def _random(folder: Path) -> str:
-    """A checkpoint of SD 1.4's names and shapes with random weights."""
-    from sdnb.bench import random_sd
-    from sdnb.model.config import ModelConfig
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return str(random_sd.write(folder, ModelConfig(), device))
 
 
 def _device(model: Model) -> str:

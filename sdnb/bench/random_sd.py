@@ -7,20 +7,22 @@ ways to compute them can be compared.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from sdnb.bench.load import MODELS, shapes, write_config
 
 
-def write(folder: Path, config: Any, device: str = "cpu") -> Path:
-    """Write the checkpoint into `folder` (2.1 GB for SD 1.4), with diffusers' configuration beside
-    it in `config/`; returns the file.
+def write(folder: Path, device: str = "cpu", config: Any = None) -> Path:
+    """Write the checkpoint into `folder`, SD 1.4's (2.1 GB) unless another `config` is given, with
+    diffusers' configuration beside it in `config/`; returns the file. `device` draws the numbers.
     """
     import torch
     from safetensors.torch import save_file
 
+    from sdnb.model.config import ModelConfig
+
+    config = config or ModelConfig()
     folder.mkdir(parents=True, exist_ok=True)
     generator = torch.Generator(device).manual_seed(0)
     tensors = {}
@@ -50,6 +52,3 @@ def diffusers_pipeline(path: Path, dtype: Any) -> Any:
     )  # fmt: skip
     pipe.set_progress_bar_config(disable=True)
     return pipe
-
-
-Say = Callable[[str], object]
