@@ -59,12 +59,6 @@ def open_lab(folder: Path, *, browser: bool, port: int, ip: str, more: Sequence[
         f"--ServerApp.open_browser={browser}",
         f"--LabApp.default_url=/lab/tree/{FIRST}",
     ]
-    if (
-        not any("gateway" in each.lower() for each in more)
-        and "JUPYTER_GATEWAY_URL" not in os.environ
-    ):
-        connection = "sdnb.undelayed.Connection"  # a gateway needs its own
-        arguments.append(f"--ServerApp.kernel_websocket_connection_class={connection}")
     if hasattr(os, "geteuid") and os.geteuid() == 0:  # in a container there is nobody else
         print("JupyterLab runs as root here; a user's account is safer where there is one.")
         arguments.append("--ServerApp.allow_root=True")

@@ -1,10 +1,13 @@
-"""What the kernel draws reaches the browser at once: for the server of `sdnb lab`.
+"""What the kernel draws reaches the browser at once: an extension of the Jupyter server.
 
 The kernel answers each mouse move with two small messages, that it is busy and the ink. By TCP's
 default (Nagle's algorithm) the server holds the second back until the browser has acknowledged the
-first: up to 40 ms later, or with its next move. A JupyterLab started otherwise does the same with
+first: up to 40 ms later, or with its next move.
 
-    jupyter lab --ServerApp.kernel_websocket_connection_class=sdnb.undelayed.Connection
+A server that has sdnb installed beside it loads this by itself (`configs/jupyter/sdnb.json`); it
+is turned off by `jupyter server extension disable sdnb.undelayed`. Voila alone loads no extensions:
+
+    voila studio.ipynb --Voila.kernel_websocket_connection_class=sdnb.undelayed.Connection
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ from __future__ import annotations
 from typing import Any
 
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
+
+_SETTING = "kernel_websocket_connection_class"  # looked up anew for each connection
 
 
 class Connection(ZMQChannelsWebsocketConnection):
@@ -21,3 +26,15 @@ class Connection(ZMQChannelsWebsocketConnection):
         """Begin; the socket is open by now."""
         self.websocket_handler.set_nodelay(True)
         return super().connect()
+
+
+def _jupyter_server_extension_points() -> list[dict[str, str]]:
+    return [{"module": "sdnb.undelayed"}]
+
+
+def _load_jupyter_server_extension(server: Any) -> None:
+    """Exchange the server's connections for these; not a gateway's, or what somebody chose."""
+    settings = server.web_app.settings
+    if settings.get(_SETTING) is ZMQChannelsWebsocketConnection:
+        settings[_SETTING] = Connection
+        server.log.info("sdnb: messages of kernels are sent without delay (TCP_NODELAY)")

@@ -171,16 +171,16 @@ def test_the_difference_map_is_four_times_the_difference():
 def test_a_third_axis_is_a_slider():
     made = filled(steps=[1, 2], cfg=[2, 8], seed=[5, 6, 7])
     first = shown(made)
-    assert [label for label, _ in made._slider.options] == ["seed 5", "seed 6", "seed 7"]
-    made._slider.value = 2
+    assert [label for label, _ in made._slider.list.options] == ["seed 5", "seed 6", "seed 7"]
+    made._slider.index = 2
     assert all(a != b for a, b in zip(first, shown(made), strict=True))
     made._table.click(1)
     assert made.chosen == made.grid.at(steps=2, cfg=2, seed=7)
     assert made._table._chosen.value
-    made._slider.value = 0
+    made._slider.index = 0
     assert made._table._chosen.value == ""  # the chosen cell is on another page
     made.choose(made.grid.cells[-1])
-    assert made._slider.value == 2
+    assert made._slider.index == 2
 
 
 def test_settings_are_given_to_whoever_uses_them():

@@ -7,8 +7,6 @@ import pytest
 from sdnb import assets, lab
 from sdnb.__main__ import main
 
-CONNECTION = "--ServerApp.kernel_websocket_connection_class"
-
 
 @pytest.fixture
 def source(tmp_path, monkeypatch):
@@ -100,37 +98,6 @@ def test_what_jupyterlab_is_told(source, folder, monkeypatch):
     assert "--ServerApp.ip=127.0.0.1" in told
     assert "--LabApp.default_url=/lab/tree/01-txt2img.ipynb" in told
     assert told[-1] == "--LabApp.expose_app_in_browser=True"
-    assert f"{CONNECTION}=sdnb.undelayed.Connection" in told
-
-
-def test_a_gateway_keeps_its_own_connection(source, folder, monkeypatch):
-    from jupyterlab.labapp import LabApp
-
-    told = []
-    monkeypatch.setattr(LabApp, "launch_instance", told.extend)
-    line = ["lab", "--dir", str(folder), "--no-browser", "--", "--gateway-url=http://127.0.0.1:1"]
-    assert main(line) == 0
-    assert not any(CONNECTION in each for each in told)
-
-
-def test_the_connection_holds_nothing_back(monkeypatch):
-    from jupyter_server.serverapp import ServerApp
-    from jupyter_server.services.kernels.websocket import KernelWebsocketHandler
-
-    told = []
-
-    class Handler(KernelWebsocketHandler):
-        def __init__(self):
-            pass  # of no request
-
-        def set_nodelay(self, value):
-            told.append(value)
-
-    app = ServerApp(kernel_websocket_connection_class="sdnb.undelayed.Connection")
-    kind = app.kernel_websocket_connection_class
-    monkeypatch.setattr(kind.__base__, "connect", lambda _: told.append("connected"))
-    kind(parent=None, websocket_handler=Handler()).connect()
-    assert told == [True, "connected"]
 
 
 def test_the_first_notebook_is_one_of_ours():

@@ -101,6 +101,8 @@ def test_the_wheel_carries_what_the_checkout_has(wheel):
     assert files(wheel / "sdnb", "configs", "notebooks") == files(ROOT / "sdnb")
     assert files(wheel / "sdnb" / "configs") == files(ROOT / "configs")
     assert files(wheel / "sdnb" / "notebooks") == files(ROOT / "notebooks")
+    (extension,) = wheel.glob("*.data/data/etc/jupyter/jupyter_server_config.d/sdnb.json")
+    assert extension.read_bytes() == (ROOT / "configs" / "jupyter" / "sdnb.json").read_bytes()
     (licence,) = wheel.glob("*.dist-info/licenses/LICENSE")
     assert "MIT License" in licence.read_text(encoding="utf-8")
 

@@ -24,6 +24,7 @@ from sdnb.widgets.grid_table import GridTable
 from sdnb.widgets.lifetime import tie_to_cell, tie_to_view
 from sdnb.widgets.models import loaded, worker_of
 from sdnb.widgets.progress import Throttle
+from sdnb.widgets.slider import Choice
 
 if TYPE_CHECKING:
     from sdnb.executor import Executor
@@ -112,7 +113,7 @@ class GridView(widgets.VBox):
         """Look at this cell; None closes it."""
         with self._lock:
             if cell is not None and len(cell.index) > 2:
-                self._slider.value = cell.index[2]  # which calls `_turned`
+                self._slider.index = cell.index[2]  # which calls `_turned`
             self._detail.look_at(cell)
 
     def close(self) -> None:
@@ -156,14 +157,10 @@ class GridView(widgets.VBox):
         return max(8, round(width * scale)), max(8, round(height * scale))
 
     def _pager(self, labels: list[str]) -> widgets.Widget:
-        slider = widgets.SelectionSlider(
-            options=[(label, place) for place, label in enumerate(labels)],
-            description=self.grid.axes[2].title, continuous_update=False,
-            style={"description_width": "initial"}, layout=widgets.Layout(width="420px"),
-        )  # fmt: skip
-        slider.observe(lambda change: self._turned(change["new"]), "value")
-        self._slider = slider
-        return slider
+        self._slider = Choice(self.grid.axes[2].title, labels)
+        self._slider.layout.width = "420px"
+        self._slider.observe(lambda change: self._turned(change["new"]), "index")
+        return self._slider
 
     # -- acting ------------------------------------------------------------------------------
 

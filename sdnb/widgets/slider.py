@@ -1,12 +1,14 @@
-"""A number with a slider beside it.
+"""A number, or one of a few words, with a slider beside it.
 
 ipywidgets' own slider has no name that a screen reader could say, and none can be given it. So the
-number is a box, which has its label and the keys, and the slider is for the mouse alone.
+number is a box, which has its label and the keys, and the slider is for the mouse alone. Words are
+a list in the same way.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import ipywidgets as widgets
@@ -83,3 +85,24 @@ class Slider(widgets.HBox):
         self.track.min = min(self.track.min, value)
         for part in (self.box, self.track):
             part.value = value
+
+
+class Choice(widgets.HBox):
+    """`index` is the place of the word chosen among `words`; `list` and `track` are its parts."""
+
+    index = traitlets.Int(0, help="The word's place.")
+
+    def __init__(self, description: str, words: Sequence[str]) -> None:
+        places = [(word, place) for place, word in enumerate(words)]
+        self.list = widgets.Dropdown(
+            options=places, description=description,
+            style={"description_width": "auto"}, layout={"width": "auto"},
+        )  # fmt: skip
+        self.track = widgets.SelectionSlider(
+            options=places, readout=False, continuous_update=False, layout={"width": "auto"}
+        )
+        super().__init__([self.list, self.track])
+        self.add_class("sdnb-slider")
+        self.track.add_class("sdnb-track")
+        for part in (self.list, self.track):
+            traitlets.link((self, "index"), (part, "index"))

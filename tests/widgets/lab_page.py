@@ -12,9 +12,9 @@ SHOTS = Path(__file__).parents[2] / "test-results"
 NOISE = re.compile(
     r"favicon|ResizeObserver loop|net::ERR_|Failed to load resource|willReadFrequently"
     r"|Kernel is running over TCP without encryption"
-    # Of JupyterLab's own comm, when a page is loaded while a cell runs: ipykernel looks it up when
-    # its first message comes in, before the one that opens it has been read. Both are read later.
-    r"|No such comm:"
+    # Of ipywidgets' own comm, by which a page asks every kernel for its widgets: one that has not
+    # imported ipywidgets has no such target, one that is busy answers before the comm is open.
+    r"|No such comm:|No such comm target registered: jupyter\.widget\.control"
     # Of a box whose contents were exchanged twice in a moment: those between are gone before the
     # browser has asked for them, and were never to be seen. What is missed is seen: `complaints`.
     r"|widget model not found",

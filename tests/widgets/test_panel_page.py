@@ -225,6 +225,23 @@ def test_every_control_can_be_reached_and_is_named(page, lab):
     assert "a cat, seed" in " ".join(found)
 
 
+def test_a_list_is_chosen_from_by_keyboard(page, lab):
+    """Once it is open JupyterLab takes no key from it, not even D D, which deletes a cell."""
+    one = Page(page, lab, "list.ipynb", PANEL, "'a cell below'")
+    for keys, chosen in (
+        (("Space", "d", "d", "Enter"), ""),  # whichever
+        (("Space", "h", "Enter"), "heun"),
+        (("Alt+ArrowDown", "ArrowUp", "Enter"), "euler_a"),
+    ):
+        one.box("Sampler").focus()
+        for key in keys:
+            page.keyboard.press(key)
+            page.wait_for_timeout(100)
+        one.until(f"{chosen!r} in str(panel.request.sampler)", 10)
+        assert one.notebook.js("return panel.content.widgets.length") == 2
+    assert one.notebook.complaints() == []
+
+
 def test_every_control_of_the_studio_is_named(page, lab):
     one = Page(page, lab, "names.ipynb", STUDIO)
     one.kernel("bool(studio.gallery.add(sdnb.txt2img(studio.model, 'a cat', steps=2)))")

@@ -1,19 +1,33 @@
-"""The notebooks that end in something to play with, each run from top to bottom in a browser.
+"""Every notebook, run from top to bottom in a browser on the embedded model.
 
-The others run without one: `../test_notebooks.py`.
+One also runs without a browser, where nothing answers a widget: `../test_notebooks.py`.
 """
+
+from pathlib import Path
 
 import pytest
 from lab_page import SHOTS, Notebook
 
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+# The pictures that it shows at the least, beside its panel or its viewer.
+PICTURES = {
+    "01-txt2img": 8,
+    "02-resize-then-img2img": 4,
+    "03-inpainting": 4,
+    "04-grids": 8,
+    "05-memory": 4,
+    "06-clusters": 4,
+    "studio": 0,
+}
 WIDGET = "application/vnd.jupyter.widget-view+json"
 OUTPUTS = "return panel.context.model.toJSON().cells.flatMap(cell => cell.outputs ?? [])"
 
 
-@pytest.mark.parametrize(
-    ("name", "pictures"),
-    [("01-txt2img", 8), ("02-resize-then-img2img", 4), ("03-inpainting", 4), ("studio", 0)],
-)
+def test_none_is_forgotten():
+    assert {path.stem for path in NOTEBOOKS.glob("*.ipynb")} == set(PICTURES)
+
+
+@pytest.mark.parametrize(("name", "pictures"), PICTURES.items())
 def test_a_notebook_in_a_browser(lab, page, name, pictures):
     first = name.startswith("01")  # README promises that `sdnb lab` opens this one by itself
     notebook = Notebook(page, lab, f"{name}.ipynb", address="" if first else None)
@@ -28,3 +42,8 @@ def test_a_notebook_in_a_browser(lab, page, name, pictures):
     if first:
         assert notebook.pictures()[0] == 256
     assert "Traceback" not in lab.log()
+
+
+def test_messages_are_sent_without_delay(lab):
+    """The server of `sdnb lab` has loaded `sdnb.undelayed`, by the file that was installed."""
+    assert "messages of kernels are sent without delay" in lab.log()
