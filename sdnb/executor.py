@@ -59,6 +59,11 @@ class Job:
         return self._stop.is_set()
 
     @property
+    def finished(self) -> bool:
+        """Its work is over, and the result is here or on its way: stopping changes nothing more."""
+        return self.result is not None
+
+    @property
     def traceback(self) -> str:
         """Where it failed, as Python prints it; empty when it has not."""
         return "".join(traceback.format_exception(self.error)) if self.error else ""
@@ -76,7 +81,7 @@ class Job:
         thread or a program, such as `KeyboardInterrupt`.
         """
         try:
-            if not self._stop.is_set():
+            if self.finished or not self._stop.is_set():
                 self._run(make)
             self._turn(DONE if self.result is not None else STOPPED)
         except Exception as error:  # noqa: BLE001 - whatever it was: told to who watches, not lost

@@ -200,7 +200,7 @@ class Grid:
         """The generator under `run`: a `Filling` at the start, after each step and each cell.
         Break off, and close it, whenever you like.
         """
-        found = sources(self.cells, model)
+        found = sources(self.cells, model, here=executor is None)
         kept = None if store is None else Store(store, self.base, self.axes)
         self.pictures.take(self.cells, found, kept)
         book = Book(self.cells, self.pictures)
@@ -242,7 +242,8 @@ class Grid:
 
     def save(self, path: str | os.PathLike[str], *, full: bool = False) -> Path:
         """Write the grid as one file: PNG, SVG or PDF; `full` keeps every pixel of every picture in
-        a PNG. Raises ValueError for another format, or a sheet that would exceed memory.
+        a PNG. Its folder is made, before anything is drawn. Raises ValueError for another
+        format, or a sheet that would exceed memory.
         """
         target = Path(path).expanduser()
         kind = target.suffix.lower().removeprefix(".")
@@ -250,6 +251,7 @@ class Grid:
             raise ValueError(f"path={str(path)!r}: a grid is saved as .png, .svg or .pdf")
         if not self.done:
             raise ValueError("no cell of this grid is made yet: run it first")
+        target.parent.mkdir(parents=True, exist_ok=True)
         files.replace(target, self._encoded(kind, full))
         return target
 

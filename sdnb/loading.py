@@ -60,7 +60,7 @@ class Model:
         self.prompts: dict[str, tuple[Tensor, list[str]]] = {}  # encoded lately: see the pipeline
         noise = self.config.noise
         self.schedule = NoiseSchedule(noise.steps, noise.beta_start, noise.beta_end)
-        self.tokenizer = _tokenizer(found)
+        self.tokenizer = tokenizer_of(found)
         with torch.device("meta"):
             self.unet, self.vae = UNet(self.config.unet).eval(), VAE(self.config.vae).eval()
         for module in (self.unet, self.vae):
@@ -243,7 +243,10 @@ class Model:
         return "\n".join([words, *(f"  note: {note}" for note in self.notes)])
 
 
-def _tokenizer(found: Checkpoint) -> Tokenizer:
+def tokenizer_of(found: Checkpoint) -> Tokenizer:
+    """The tokenizer of a checkpoint. Raises `ValueError` where it has more tokens than the text
+    encoder.
+    """
     tokenizer, known = (
         Tokenizer(found.tokenizer, found.config.text.positions),
         found.config.text.vocab,
@@ -294,6 +297,29 @@ def _share(found: Checkpoint, progress: Callable[[float], object]) -> Callable[[
     return told
 
 
+def usable(plan: MemoryPlan | None, precision: str) -> tuple[torch.device, torch.dtype, list[str]]:
+    """The device and the numbers that a plan asks for, and what to tell the user about them.
+
+    Raises `ValueError` where this machine has not the device, or no such kernels for it.
+    """
+    device = device_of(plan)
+    if plan is not None:
+        _kernel(plan, device)
+    wish = plan.compute if plan is not None and precision == "auto" else precision
+    return device, *numbers(wish, device)
+
+
+def found(
+    path: str | Path | None,
+    vae: str | Path | None = None,
+    config: str | Path | ModelConfig | None = None,
+) -> Checkpoint:
+    """The checkpoint that `load` would load, recognised and checked; its weights are on disk."""
+    return checkpoint.read(
+        assets.embedded_model() if path is None else path, vae=vae, config=config
+    )
+
+
 def load(
     path: str | Path | None = None,
     memory: str | float | MemoryPlan = "auto",
@@ -315,16 +341,10 @@ def load(
     do.
     """
     plan = plans.plan(memory)
-    device = device_of(plan)
-    if plan is not None:
-        _kernel(plan, device)  # before anything is read
-    wish = plan.compute if plan is not None and precision == "auto" else precision
-    dtype, notes = numbers(wish, device)
-    found = checkpoint.read(
-        assets.embedded_model() if path is None else path, vae=vae, config=config
-    )
+    device, dtype, notes = usable(plan, precision)  # before anything is read
     budget = float(memory) if isinstance(memory, (int, float)) else 0.0
-    model = Model(found, plan, device, dtype, budget, progress=progress)
+    there = found(path, vae, config)
+    model = Model(there, plan, device, dtype, budget, progress=progress)
     if device.type == "cuda" and fused.why_not():
         notes.append(fused.why_not())
     model.notes += tuple(notes)

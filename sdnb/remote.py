@@ -4,21 +4,23 @@
         job = Remote(client, {"path": "sd-v1-4.ckpt"}).submit(sdnb.Request("a castle"))
 
 What travels is a `Request` and the arguments of `sdnb.load`; what comes back are PNG bytes. A
-worker loads the model once, holds it for the next request, and checks by the fingerprint that it is
-the same file. Two requests never run at once in one process, however many threads it has. One GPU
-a worker is honoured where the worker sees only that one (Dask-CUDA sets CUDA_VISIBLE_DEVICES), or
-by `resources={"GPU": 1}`. A run that is stopped ends within a step, where its worker can see that:
-in a thread, in a process of this machine, anywhere in a Dask cluster (`sdnb.flags`).
+worker loads the model once, holds it for the next request until it is told to `release` it, and
+checks by the fingerprint that it is the same one. Two requests never run at once in one process,
+however many threads it has. One GPU a worker is honoured where the worker sees only that one
+(Dask-CUDA sets CUDA_VISIBLE_DEVICES), or by `resources={"GPU": 1}`. A run that is stopped ends
+within a step, where its worker can see that: in a thread, in a process of this machine, anywhere in
+a Dask cluster (`sdnb.flags`).
 """
 
 from __future__ import annotations
 
+import asyncio
 import platform
 import sys
 import threading
 from collections.abc import Generator, Mapping
 from concurrent.futures import Executor as Pool
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from sdnb import checks, flags, images
 from sdnb.executor import Job, Watch
+from sdnb.model.config import difference
 from sdnb.progress import Progress
 from sdnb.request import Request
 from sdnb.result import Result
@@ -113,6 +116,23 @@ class Remote:
         for job in self._jobs:
             job.stop()
 
+    def release(self) -> None:
+        """Give back the memory of the models that the workers hold, each after the request that is
+        running there; the next request loads its model again.
+
+        Raises TypeError for a pool whose processes cannot be asked one by one: they hold their
+        models until the pool is shut down.
+        """
+        if isinstance(self.pool, ThreadPoolExecutor):
+            release()
+        elif isinstance(self.pool, Pool):
+            raise TypeError(
+                f"the workers of {checks.shown(self.pool)} cannot be asked one by one: they hold "
+                "their models until its shutdown()"
+            )
+        else:
+            self.pool.run(_released)
+
 
 class _RemoteJob(Job):
     """A job that waits for a future. Stopped, it ends at once when no worker has begun with it, and
@@ -121,6 +141,17 @@ class _RemoteJob(Job):
 
     future: Any = None
     flag: flags.Flag
+
+    @property
+    def finished(self) -> bool:
+        """The pictures are made: they are taken, whoever asked for the end by now."""
+        future = self.future
+        return super().finished or (
+            future is not None
+            and future.done()
+            and not future.cancelled()
+            and future.exception() is None
+        )
 
     def stop(self) -> None:
         super().stop()
@@ -191,12 +222,7 @@ def work(load: Mapping[str, Any], fingerprint: str, request: Request, flag: flag
     with _lock:
         if unwanted():  # while it waited for its turn
             raise StoppedError
-        model = _model(load)
-        if fingerprint and model.fingerprint != fingerprint:
-            raise ValueError(
-                f"{platform.node()} has another model at {load.get('path')!r} (fingerprint "
-                f"{model.fingerprint[:16]}, expected {fingerprint[:16]}): copy the same file there"
-            )
+        model = _model(load, fingerprint)
         steps, result = 0, None
         with closing(run(model, request)) as going:
             for at in going:
@@ -212,14 +238,54 @@ def work(load: Mapping[str, Any], fingerprint: str, request: Request, flag: flag
     )  # fmt: skip
 
 
-def _model(load: Mapping[str, Any]) -> Model:
-    """Loaded once; another one takes its place, because two may not fit."""
-    from sdnb.loading import load as loaded
+def release() -> None:
+    """Give back the memory of the model that this process holds for requests sent to it, such as
+    through a `ThreadPoolExecutor`; after the request that is running, if one is. The next request
+    loads it again. `Remote.release` does it where the workers are.
+    """
+    with _lock:
+        _drop()
+
+
+async def _released() -> None:
+    """As `release`, without a halt of the event loop of a Dask worker."""
+    await asyncio.to_thread(release)
+
+
+def _drop() -> None:
+    while _held:
+        _held.popitem()[1].unload()
+
+
+def _model(load: Mapping[str, Any], fingerprint: str) -> Model:
+    """Loaded once; another one takes its place, because two may not fit. Raises ValueError when it
+    is not the one that is meant.
+    """
+    from sdnb import loading
 
     key = repr(sorted(load.items()))
-    if key not in _held:
-        for old in _held.values():
-            old.unload()
-        _held.clear()
-        _held[key] = loaded(**load)
+    if key not in _held or _exchanged(_held[key], load, fingerprint):
+        _drop()
+        _held[key] = loading.load(**load)
+    differs = _difference(_held[key].fingerprint, fingerprint)
+    if differs is not None:
+        what, digits, expected = differs
+        raise ValueError(
+            f"{platform.node()} has {what} at {load.get('path')!r} ({digits}, expected "
+            f"{expected}): copy the same file there, and the YAML that goes with it"
+        )
     return _held[key]
+
+
+def _exchanged(model: Model, load: Mapping[str, Any], fingerprint: str) -> bool:
+    """Whether the model is not the one that is meant, and what is on the disk by now is."""
+    if _difference(model.fingerprint, fingerprint) is None:
+        return False
+    from sdnb import loading
+
+    where = {name: load.get(name) for name in ("path", "vae", "config")}
+    return _difference(loading.found(**where).fingerprint, fingerprint) is None  # no weights read
+
+
+def _difference(there: str, meant: str) -> tuple[str, str, str] | None:
+    return difference(there, meant) if meant else None

@@ -78,6 +78,7 @@ def test_a_worker_loads_once_and_runs_one_at_a_time(pool, monkeypatch):
         running.pop()
 
     monkeypatch.setattr("sdnb.loading.load", Model)
+    monkeypatch.setattr("sdnb.loading.found", lambda path, vae, config: Model(path))
     monkeypatch.setattr("sdnb.pipeline.run", run)
     monkeypatch.setattr(remote, "_held", {})
     one = Remote(pool, {"path": "one"})

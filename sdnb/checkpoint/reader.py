@@ -19,7 +19,7 @@ from sdnb.checkpoint.places import beside, locate
 from sdnb.checkpoint.single import Parts, read_single
 from sdnb.checkpoint.statedict import Weights, read_weights
 from sdnb.checkpoint.tensors import LazyTensor, keep_open
-from sdnb.model.config import ModelConfig, NoiseConfig, VAEConfig
+from sdnb.model.config import ModelConfig, NoiseConfig, VAEConfig, identity
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,9 @@ class Checkpoint:
 
     Names: `unet` and `vae` are CompVis' without prefix, `text` is transformers' without
     `text_model.`. `fingerprint` tells models apart in a picture's record: sha256 over the names,
-    shapes, types and a sample of every tensor. It does not depend on the container or its naming,
-    but on the types: an fp16 copy differs.
+    shapes, types and a sample of every tensor, and a digest of the configuration by which they are
+    used (`sdnb.model.config.identity`). It does not depend on the container or its naming, but on
+    the types: an fp16 copy differs.
     """
 
     name: str
@@ -111,7 +112,7 @@ def _assembled(name: str, path: Path, parts: Parts, said: Overrides) -> Checkpoi
         vae=vae,
         text=text,
         tokenizer=parts.tokenizer,
-        fingerprint=fingerprint({"unet": unet, "vae": vae, "text": text}),
+        fingerprint=identity(fingerprint({"unet": unet, "vae": vae, "text": text}), settled),
         notes=parts.notes,
     )
 

@@ -186,7 +186,7 @@ def _label(name: str, given: Any, value: Any) -> str:
         size = "x".join(map(str, checks.png_size(value)))
         return Path(given).name if isinstance(given, (str, os.PathLike)) else size
     if value is None:
-        return "embedded" if name == "model" else "the model's"
+        return {"model": "embedded", "padding": "the whole picture"}.get(name, "the model's")
     if name == "model":
         path = Path(value)
         return path.name if path.exists() else value

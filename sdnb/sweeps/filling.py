@@ -9,7 +9,7 @@ import os
 import queue
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from sdnb.remote import Remote, is_pool
 from sdnb.sweeps.axes import Axis
 from sdnb.sweeps.cells import Cell, Made
 from sdnb.sweeps.models import Source, portable
-from sdnb.sweeps.pictures import Pictures
+from sdnb.sweeps.pictures import Pictures, refuse_other
 
 if TYPE_CHECKING:
     from sdnb.loading import Model
@@ -118,9 +118,14 @@ def here(sources: Iterable[Source], book: Book, store: Store | None) -> Generato
         for source in sources:
             if not source.cells:
                 continue
-            with source.model() as model:
+            with contextlib.ExitStack() as stack:
+                model = _opened(source, stack)
+                if isinstance(model, Exception):
+                    for cell in source.cells:
+                        yield book.fail(cell, model)
+                    continue
                 for cells in _batches(source.cells, model):
-                    found = _elsewhere(cells, store)
+                    found = _elsewhere(cells, source, store)
                     for cell, made in found.items():
                         yield book.keep(cell, made, store)
                     left = [cell for cell in cells if cell not in found]
@@ -129,6 +134,14 @@ def here(sources: Iterable[Source], book: Book, store: Store | None) -> Generato
                     if _waits(model):
                         yield from encoder.finished(wait=True)
         yield from encoder.finished(wait=True)
+
+
+def _opened(source: Source, stack: contextlib.ExitStack) -> Model | Exception:
+    """The model, or why it cannot be had: that ends its own cells, and no others."""
+    try:
+        return stack.enter_context(source.model())
+    except Exception as error:  # noqa: BLE001 - whatever it was: told with its cells, not lost
+        return error
 
 
 def _waits(model: Model) -> bool:
@@ -180,19 +193,20 @@ def through(
     store: Store | None, ahead: int | None,
 ) -> Generator[Filling]:  # fmt: skip
     """Fill by an executor's jobs, at most `ahead` of them under way at once (None: all)."""
-    senders = [(send(source), source.cells) for source in sources]
-    waiting = deque((runs_in, cell) for runs_in, cells in senders for cell in cells)
+    senders = [(send(source), source) for source in sources]
+    waiting = deque((runs_in, source, cell) for runs_in, source in senders for cell in source.cells)
     under_way: dict[Job, Cell] = {}
     news: queue.SimpleQueue[Job] = queue.SimpleQueue()
     try:
         while waiting or under_way:
             while waiting and (ahead is None or len(under_way) < ahead):
-                runs_in, cell = waiting.popleft()
-                for found, made in _elsewhere([cell], store).items():
+                runs_in, source, cell = waiting.popleft()
+                for found, made in _elsewhere([cell], source, store).items():
                     yield book.keep(found, made, store)
                     break
                 else:
-                    under_way[runs_in.submit(cell.request, news.put)] = cell
+                    request = cell.request.resolved(source.settings)  # as it was checked
+                    under_way[runs_in.submit(request, news.put)] = cell
             if not under_way:
                 continue
             job = _next(news)
@@ -205,15 +219,38 @@ def through(
             if not job.ended:
                 yield book.at(cell, job.progress)
                 continue
+            at = _ended(job, cell, book, store)
             del under_way[job]
-            if job.state == DONE and job.result is not None:
-                steps = job.progress.total if job.progress else 0
-                yield book.keep(cell, Made.of(job.result, steps), store)
-            else:
-                yield book.fail(cell, job.error or RuntimeError("it was stopped"))
+            yield at
     finally:
-        for job in under_way:
-            job.stop()
+        _stopped(under_way, book, store)
+
+
+def _ended(job: Job, cell: Cell, book: Book, store: Store | None) -> Filling:
+    """Book a job that has ended."""
+    if job.state == DONE and job.result is not None:
+        steps = job.progress.total if job.progress else 0
+        return book.keep(cell, Made.of(job.result, steps), store)
+    return book.fail(cell, job.error or RuntimeError("it was stopped"))
+
+
+#: Seconds in which the results of jobs that are finished must arrive when a run is broken off.
+_ARRIVAL = 10
+
+
+def _stopped(under_way: Mapping[Job, Cell], book: Book, store: Store | None) -> None:
+    """Stop what is under way. What is finished, though no one has looked at it yet, is kept: who
+    broke off may have been busy while the workers were not.
+    """
+    for job in under_way:
+        job.stop()
+    until = time.monotonic() + _ARRIVAL
+    for job, cell in under_way.items():
+        if job.ended or job.finished:
+            job.wait(max(0.0, until - time.monotonic()))
+        if job.state == DONE:
+            with contextlib.suppress(OSError):  # it is in memory, and the next run stores it
+                _ended(job, cell, book, store)
 
 
 def _next(news: queue.SimpleQueue[Job]) -> Job | None:
@@ -226,12 +263,17 @@ def _next(news: queue.SimpleQueue[Job]) -> Job | None:
         return None
 
 
-def _elsewhere(cells: Iterable[Cell], store: Store | None) -> dict[Cell, Made]:
-    """What another process has put into the store since the run began."""
+def _elsewhere(cells: Sequence[Cell], source: Source, store: Store | None) -> dict[Cell, Made]:
+    """What another process has put into the store since the run began. Raises ValueError where it
+    has another model.
+    """
     if store is None:
         return {}
     found = store.finished(cells)
-    return {cell: found[cell.key] for cell in cells if cell.key in found}
+    there = {cell: found[cell.key] for cell in cells if cell.key in found}
+    for cell, made in there.items():
+        refuse_other(made, source, cell, store.name)
+    return there
 
 
 def _made(model: Model, cells: Sequence[Cell], book: Book, encoder: _Encoder) -> Generator[Filling]:

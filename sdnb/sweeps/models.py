@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sdnb import checks
+from sdnb import checks, plans
 from sdnb.sweeps.cells import Cell, checked, refuse
 
 if TYPE_CHECKING:
@@ -46,9 +46,14 @@ class Source:
             yield model
 
 
-def sources(cells: Sequence[Cell], model: Model | str | os.PathLike[str] | None) -> list[Source]:
+def sources(
+    cells: Sequence[Cell], model: Model | str | os.PathLike[str] | None, *, here: bool = True
+) -> list[Source]:
     """The models of the cells, each with its own. Raises ValueError that names each cell that its
     model cannot make, TypeError for what is no model.
+
+    Whether a plan's device and its kernels are there is asked only where the cells run `here`:
+    another machine may have them.
     """
     names = cells[0].names
     if isinstance(model, (str, os.PathLike)):
@@ -67,7 +72,7 @@ def sources(cells: Sequence[Cell], model: Model | str | os.PathLike[str] | None)
         groups.setdefault((cell.value("model"), cell.value("memory")), []).append(cell)
     found, wrong = [], []
     for of_group in groups.values():
-        source, why = _source_or_why(of_group, model)
+        source, why = _source_or_why(of_group, model, here)
         if source is None:
             wrong += [(cell.label, why) for cell in of_group]
         else:
@@ -78,14 +83,14 @@ def sources(cells: Sequence[Cell], model: Model | str | os.PathLike[str] | None)
     return found
 
 
-def _source_or_why(cells: Sequence[Cell], model: Any) -> tuple[Source | None, str]:
+def _source_or_why(cells: Sequence[Cell], model: Any, here: bool) -> tuple[Source | None, str]:
     try:
-        return _source(cells, model), ""
+        return _source(cells, model, here), ""
     except (OSError, TypeError, ValueError) as error:
         return None, str(error)
 
 
-def _source(cells: Sequence[Cell], model: Any) -> Source:
+def _source(cells: Sequence[Cell], model: Any, here: bool) -> Source:
     first = cells[0]
     varied = {name: first.value(name) for name in ("model", "memory") if name in first.names}
     if hasattr(model, "unet") and not varied:
@@ -96,14 +101,14 @@ def _source(cells: Sequence[Cell], model: Any) -> Source:
         load["path"] = varied["model"]
     if "memory" in varied:
         load["memory"] = varied["memory"]
-    from sdnb import assets, checkpoint, memory
+    from sdnb import loading
 
-    memory.device_of(memory.plan(load.get("memory", "auto")))
-    there = checkpoint.read(
-        assets.embedded_model() if load["path"] is None else load["path"],
-        vae=load.get("vae"),
-        config=load.get("config"),
-    )  # the headers alone: the weights are read when the turn of these cells comes
+    plan = plans.plan(load.get("memory", "auto"))
+    if here:
+        loading.usable(plan, load.get("precision", "auto"))
+    # The headers alone: the weights are read when the turn of these cells comes.
+    there = loading.found(load["path"], load.get("vae"), load.get("config"))
+    loading.tokenizer_of(there)
     _refuse_without_picture(there.name, there.config.unet.in_channels, cells)
     return Source(load, None, there.fingerprint, there.config.settings, tuple(cells))
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 from sdnb import checks
+from sdnb.model.config import difference
+from sdnb.request import Settings
 from sdnb.sweeps.cells import Cell, Made
 from sdnb.sweeps.models import Source
 
 if TYPE_CHECKING:
     from sdnb.sweeps.store import Store
+
+# What a model's settings fill in where a request leaves it open.
+_OPEN = (*(item.name for item in fields(Settings)), "eta")
 
 
 @dataclass
@@ -38,13 +43,16 @@ class Pictures:
 
     def take(self, cells: Sequence[Cell], sources: Iterable[Source], store: Store | None) -> None:
         """Begin a run: what the store has is taken, what it lacks is given to it, what has failed
-        may try again. Raises ValueError where there are pictures of another model.
+        may try again. Raises ValueError where there are pictures of another model, or of other
+        settings of the same one.
         """
         there = {} if store is None else store.finished(cells)
         for source in sources:
             for cell in source.cells:
-                _refuse_other_model(there, source, cell, f"store={str(store and store.folder)!r}")
-                _refuse_other_model(self.made, source, cell, "this grid")
+                if store is not None and cell.key in there:
+                    refuse_other(there[cell.key], source, cell, store.name)
+                if cell.key in self.made:
+                    refuse_other(self.made[cell.key], source, cell, "this grid")
         for cell in cells:
             self.errors.pop(cell.key, None)
             if cell.key in there:
@@ -69,11 +77,28 @@ class Pictures:
         ) from self.errors[failed[0].key]
 
 
-def _refuse_other_model(made: Mapping[str, Made], source: Source, cell: Cell, where: str) -> None:
-    there = made.get(cell.key)
-    if there is not None and there.fingerprint != source.fingerprint:
+def refuse_other(there: Made, source: Source, cell: Cell, where: str) -> None:
+    """Raise ValueError for a picture of this cell that this model would not make: another model's,
+    or one that was made when the model's settings filled the open fields otherwise.
+    """
+    way_out = "sweep anew" if where == "this grid" else "give another folder"
+    differs = difference(there.fingerprint, source.fingerprint)
+    if differs:
+        what, digits, now = differs
         raise ValueError(
-            f"{where} was made by another model: {cell.label} by {there.model} (fingerprint "
-            f"{there.fingerprint[:16]}, now {source.fingerprint[:16]}). Give that model; or "
-            f"{'sweep anew' if where == 'this grid' else 'give another folder'}"
+            f"{where} was made by {what}: {cell.label} by {there.model} ({digits}, now {now}). "
+            f"Give that one; or {way_out}"
+        )
+    wanted = cell.request.resolved(source.settings)
+    values = [
+        f"{name}={getattr(there.request, name)} there, {getattr(wanted, name)} here"
+        for name in _OPEN
+        if getattr(cell.request, name) is None
+        and getattr(there.request, name) != getattr(wanted, name)
+    ]
+    if values:
+        raise ValueError(
+            f"{where} was made when the model's settings were others: {cell.label} with "
+            f"{'; '.join(values)}. Load the model with those settings, or "
+            f"{way_out}"
         )

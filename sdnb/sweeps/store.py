@@ -2,7 +2,8 @@
 
     grid.json     what the grid is made of; another grid is refused
     rows.jsonl    a JSON object a line: how each cell was made, and the sha256 of its PNG
-    *.png         the cells, named by their values and their key
+    *.png         the cells, named by their values and their key, and found by the key alone:
+                  what a value is called depends on what else the axis holds
     inputs/       pictures that they were made from
 
 A row is on the disk before its PNG appears, and a PNG appears whole or not at all. So a cell is
@@ -17,7 +18,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from sdnb.sweeps.cells import Cell, Made, plain
 _MANIFEST, _ROWS = "grid.json", "rows.jsonl"
 _FORMAT = 1
 _STALE = 600  # seconds after which a temporary file is a killed process's
+_Row = dict[str, Any]
 
 
 class Store:
@@ -39,6 +41,7 @@ class Store:
 
     def __init__(self, folder: str | os.PathLike[str], base: Request, axes: Iterable[Axis]) -> None:
         self.folder = Path(folder).expanduser()
+        self._rows = _Rows(self.folder / _ROWS)
         wanted = _description(base, axes)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._clean()
@@ -46,13 +49,17 @@ class Store:
             self._begin(wanted)
         self._compare(wanted)
 
+    @property
+    def name(self) -> str:
+        """What an error calls it."""
+        return f"store={str(self.folder)!r}"
+
     def finished(self, cells: Iterable[Cell]) -> dict[str, Made]:
         """The cells that are whole here, by their key."""
-        there = [cell for cell in cells if (self.folder / _name(cell)).exists()]
-        rows = self._rows() if there else {}
+        rows = self._rows.read()
         found = {}
-        for cell in there:
-            made = self._made(cell, rows)
+        for cell in cells:
+            made = self._made(rows.get(cell.key, []))
             if made is not None:
                 found[cell.key] = made
         return found
@@ -75,6 +82,9 @@ class Store:
     def _keep(self, cell: Cell, made: Made) -> Made:
         path = self.folder / _name(cell)
         images.keep_inputs(made.request, self.folder)
+        theirs = self.finished([cell])
+        if theirs:
+            return theirs[cell.key]
         self._append(
             {
                 "key": cell.key,
@@ -92,45 +102,25 @@ class Store:
         try:
             files.write_new(self.folder, [path.name], made.png)
         except StopIteration:  # the name is taken
-            theirs = self._made(cell, self._rows())
-            if theirs is not None:
-                return theirs
+            theirs = self.finished([cell])
+            if theirs:
+                return theirs[cell.key]
             files.replace(path, made.png)  # a damaged one
         return replace(made, path=path)
 
-    def _made(self, cell: Cell, rows: Mapping[tuple[str, str], dict[str, Any]]) -> Made | None:
-        path = self.folder / _name(cell)
-        try:
-            png = path.read_bytes()
-        except FileNotFoundError:
-            return None
-        row = rows.get((cell.key, _sha256(png)))
-        if row is None:
-            return None
-        return Made(
-            png=png,
-            request=images.read(path),
-            model=row["model"],
-            fingerprint=row["fingerprint"],
-            steps=row["steps"],
-            seconds=row["seconds"],
-            peak=row["peak"],
-            notes=tuple(row["notes"]),
-            path=path,
-        )
-
-    def _rows(self) -> dict[tuple[str, str], dict[str, Any]]:
-        """By key and sha256; a line that a killed process left unfinished is no row."""
-        try:
-            lines = (self.folder / _ROWS).read_bytes().splitlines()
-        except FileNotFoundError:
-            return {}
-        found = {}
-        for line in lines:
-            with contextlib.suppress(ValueError, LookupError, TypeError):
-                row = json.loads(line)
-                found[row["key"], row["sha256"]] = row
-        return found
+    def _made(self, rows: Sequence[_Row]) -> Made | None:
+        """What a cell's rows say of the first of its files that is whole."""
+        for name in dict.fromkeys(row["file"] for row in rows):
+            path = self.folder / name
+            try:
+                png = path.read_bytes()
+            except FileNotFoundError:
+                continue
+            sha256 = _sha256(png)
+            row = next((row for row in reversed(rows) if row["sha256"] == sha256), None)
+            if row is not None:
+                return _made(path, png, row)
+        return None
 
     def _append(self, row: Mapping[str, Any]) -> None:
         line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
@@ -211,6 +201,52 @@ def _description(base: Request, axes: Iterable[Axis]) -> dict[str, Any]:
             if name not in varied and value != default[name]
         },
     }
+
+
+class _Rows:
+    """The lines of `rows.jsonl`: only what was added since the last look is read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._read = path, 0
+        self._by_key: dict[str, list[_Row]] = {}
+
+    def read(self) -> Mapping[str, list[_Row]]:
+        """The rows of each key, in their order; a line that a killed process left unfinished is no
+        row.
+        """
+        size = self._path.stat().st_size if self._path.exists() else 0
+        if size < self._read:  # someone has removed it
+            self._read = 0
+            self._by_key.clear()
+        if size > self._read:
+            with self._path.open("rb") as file:
+                file.seek(self._read)
+                added, end, _ = file.read().rpartition(b"\n")
+            self._read += len(added + end)
+            self._take(added.splitlines())
+        return self._by_key
+
+    def _take(self, lines: Iterable[bytes]) -> None:
+        for line in lines:
+            with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError):
+                row = json.loads(line)
+                row["file"] = Path(row["file"]).name  # in this folder, whatever it says
+                key, _ = row["key"], row["sha256"]
+                self._by_key.setdefault(key, []).append(row)
+
+
+def _made(path: Path, png: bytes, row: _Row) -> Made:
+    return Made(
+        png=png,
+        request=images.read(path),
+        model=row["model"],
+        fingerprint=row["fingerprint"],
+        steps=row["steps"],
+        seconds=row["seconds"],
+        peak=row["peak"],
+        notes=tuple(row["notes"]),
+        path=path,
+    )
 
 
 def _name(cell: Cell) -> str:
