@@ -17,11 +17,12 @@ BASE = Request("a castle:1 thick fog:2", seed=7, width=64, height=64)
 FINGERPRINT = "f" * 64
 
 
-def model(fingerprint=FINGERPRINT, channels=4):
+def model(fingerprint=FINGERPRINT, channels=4, **settings):
     """What a grid asks of a model before it runs."""
     config = SimpleNamespace(unet=SimpleNamespace(in_channels=channels))
+    settings = Settings(width=64, height=64, **settings)
     return SimpleNamespace(
-        settings=Settings(width=64, height=64), unet=None, config=config, name="painter",
+        settings=settings, unet=None, config=config, name="painter",
         fingerprint=fingerprint, origin={"path": None},
     )  # fmt: skip
 

@@ -162,6 +162,9 @@ def test_pictures_vary_too(tmp_path):
     assert grid[0].mask is None
     assert grid[3].mask == images.mask(RGB)
     assert grid[2].image == PICTURE
+    grid = sdnb.sweep(base.but(image=PICTURE, mask=images.mask(RGB)), padding=[None, 8])
+    assert grid.axes[0].labels == ("the whole picture", "8")
+    assert grid.at(padding="the whole picture").padding is None
 
 
 @pytest.mark.parametrize(

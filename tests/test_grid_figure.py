@@ -143,13 +143,13 @@ def test_cells_that_are_not_made_say_so():
 
 def test_the_full_sheet_has_every_pixel(tmp_path):
     grid = filled(steps=[1, 2], cfg=[2, 4, 8], prompt_sr=("fog", "snow"))
-    path = grid.save(tmp_path / "grid.png", full=True)
+    path = grid.save(tmp_path / "new" / "folder" / "grid.png", full=True)
     page = np.asarray(Image.open(path))
     for cell in grid.cells:
         assert len(occurrences(page, np.asarray(grid.pictures.made[cell.key].image))) == 1
     assert (page == 0).any()  # labels in black
-    assert [p.name for p in tmp_path.iterdir()] == ["grid.png"]
-    grid.save(tmp_path / "grid.png")  # writes over it
+    assert [p.name for p in path.parent.iterdir()] == ["grid.png"]
+    grid.save(path)  # writes over it
 
 
 def test_pictures_of_several_sizes_stand_in_the_middle():

@@ -1,6 +1,8 @@
 """Filling a grid with real pictures: the same as one by one, together, interrupted, failing."""
 
+import contextlib
 import errno
+import json
 import shutil
 import signal
 from dataclasses import replace
@@ -14,6 +16,7 @@ from sdnb import coding, files, images, pipeline
 from sdnb.executor import Worker
 from sdnb.memory import MemoryPlan
 from sdnb.sweeps import filling
+from sdnb.sweeps.models import sources
 
 BASE = sdnb.Request("a red apple", seed=3, width=64, height=64, steps=2, cfg=4)
 CPU = MemoryPlan(device="cpu")
@@ -241,6 +244,55 @@ def test_a_model_or_plan_that_is_none_is_refused_before_anything_runs(varied, wo
     with pytest.raises(ValueError, match=words):
         grid.run(progress=False)
     assert grid.done == 0
+
+
+def test_a_kernel_that_is_not_here_is_refused_before_anything_runs():
+    """But for workers, which may be on another machine that has it."""
+    plan = MemoryPlan(name="xf", attention="xformers", device="cpu")
+    grid = sdnb.sweep(BASE, memory=[plan, "cpu"])
+    with pytest.raises(ValueError, match=r"1 of 2 .*\n  memory=xf: attention='xformers' needs"):
+        grid.run(progress=False)
+    assert [len(source.cells) for source in sources(grid.cells, None, here=False)] == [1, 1]
+
+
+def test_a_tokenizer_of_too_many_words_is_refused_before_anything_runs(tmp_path):
+    damaged = shutil.copytree(sdnb.assets.embedded_model(), tmp_path / "damaged")
+    path = damaged / "tokenizer" / "vocab.json"
+    words = json.loads(path.read_text())
+    path.write_text(json.dumps(words | {f"more{i}": len(words) + i for i in range(9)}))
+    with pytest.raises(ValueError, match=r"1 of 2 .*\n  model=damaged: .*but the tokenizer has"):
+        sdnb.sweep(BASE, model=[None, damaged]).run(progress=False)
+
+
+def test_a_model_that_fails_to_load_ends_its_own_cells_alone(model, monkeypatch):
+    def load(memory, **rest):
+        if memory == "1gb":
+            raise MemoryError("no room for the weights")
+        return contextlib.nullcontext(model)
+
+    monkeypatch.setattr("sdnb.loading.load", load)
+    monkeypatch.setattr("sdnb.loading.usable", lambda *_: None)
+    grid = sdnb.sweep(BASE, memory=["1gb", "cpu"], steps=[1, 2])
+    words = (
+        r"2 of 4 cells failed, 2 .*\n  memory=1gb, steps=1; memory=1gb, steps=2: MemoryError: no"
+    )
+    with pytest.raises(RuntimeError, match=words):
+        grid.run(progress=False)
+    assert grid.done == 2
+
+
+def test_another_configuration_makes_other_pictures_and_is_not_taken_for_the_same(model, tmp_path):
+    grid = sdnb.sweep(BASE, cfg=[2]).run(model, store=tmp_path, progress=False)
+    with sdnb.load(memory=CPU, precision="full", config={"noise": {"prediction": "v"}}) as v:
+        other = pixels(sdnb.generate(v, grid.at(), progress=False).image)
+        assert np.abs(other - pixels(grid.image())).max() > 50
+        for again, store in ((grid, None), (sdnb.sweep(BASE, cfg=[2]), tmp_path)):
+            with pytest.raises(ValueError, match="the same weights in another configuration"):
+                again.run(v, store=store, progress=False)
+    # Settings and the colours of a preview change no picture of a request that is resolved.
+    same = {"settings": {"steps": 3}, "vae": {"preview": [0.1] * 15}}
+    found = sdnb.checkpoint.read(sdnb.assets.embedded_model(), config=same)
+    assert found.fingerprint == model.fingerprint
 
 
 def test_what_the_model_cannot_make_is_refused_before_anything_runs(model, monkeypatch):

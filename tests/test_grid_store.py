@@ -6,12 +6,14 @@ import random
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import fill_a_grid
 import grids
 import numpy as np
 import pytest
+from PIL import Image
 
 import sdnb
 from sdnb import files, images
@@ -180,6 +182,75 @@ def test_a_store_of_another_model_is_refused(tmp_path):
         run(sweep(steps=[1, 2]), tmp_path, model=other)
     with pytest.raises(ValueError, match="this grid was made by another model"):
         run(grid, None, model=other)
+
+
+def test_a_store_of_another_configuration_is_refused(tmp_path):
+    """The digits after the hyphen; those of an earlier version, without, are resumed."""
+    made = partial(grids.make, fingerprint=f"{grids.FINGERPRINT}-12345678")
+    grid = run(sweep(steps=[1]), tmp_path, Counted(made))
+    same, other = (grids.model(f"{grids.FINGERPRINT}-{used}") for used in ("12345678", "9abcdef0"))
+    words = "made by the same weights in another configuration: steps=1 by painter .*1234.*9abc"
+    for again, store in ((sweep(steps=[1]), tmp_path), (grid, None)):
+        with pytest.raises(ValueError, match=words):
+            run(again, store, model=other)
+    executor = Counted()
+    run(sweep(steps=[1]), tmp_path, executor, model=same)
+    run(sweep(steps=[1]), tmp_path, executor, model=grids.model(grids.FINGERPRINT))
+    assert executor.asked == []
+
+
+def test_an_earlier_version_s_store_is_resumed(tmp_path):
+    run(sweep(steps=[1, 2]), tmp_path)
+    executor = Counted()
+    grid = run(
+        sweep(steps=[1, 2]), tmp_path, executor, model=grids.model(f"{grids.FINGERPRINT}-12345678")
+    )
+    assert executor.asked == []
+    assert_whole(grid, tmp_path)
+
+
+def test_pictures_of_other_settings_of_the_model_are_refused(tmp_path):
+    """A request that leaves steps and schedule open asks for another picture then."""
+
+    def make(request):
+        assert request.steps == 3  # what is sent leaves nothing open
+        return grids.make(request)
+
+    three, five = grids.model(steps=3), grids.model(steps=5, schedule="trailing")
+    grid = run(sweep(cfg=[2, 3]), tmp_path, Counted(make), model=three)
+    words = r"settings were others: cfg=2 with steps=3 there, 5 here; schedule=uniform there, trail"
+    for again, store in ((sweep(cfg=[2, 3]), tmp_path), (grid, None)):
+        with pytest.raises(ValueError, match=words):
+            run(again, store, model=five)
+    assert run(sweep(cfg=[2, 3]), tmp_path, Counted(make), model=three).done == 2
+
+
+def test_another_model_beside_us_is_refused_in_mid_run(tmp_path):
+    """Another process fills the folder with another model while this one is at work."""
+
+    def slow(request):
+        if request.steps == 1:
+            theirs = Counted(partial(grids.make, fingerprint="e" * 64))
+            run(sweep(steps=[2]), tmp_path, theirs, model=grids.model("e" * 64))
+        yield from grids.make(request)
+
+    grid = sweep(steps=[1, 2])
+    with pytest.raises(ValueError, match="made by another model: steps=2 by painter"):
+        run(grid, tmp_path, Counted(slow))
+    assert grid.done == 1
+
+
+def test_a_cell_is_found_whatever_its_values_are_called(tmp_path):
+    """Two pictures of one size are "1: 64x64" and "2: 64x64", one alone is "64x64"."""
+    one, two = (images.picture(Image.new("RGB", (64, 64), colour)) for colour in ("red", "blue"))
+    run(sweep(image=[one]), tmp_path)
+    executor = Counted()
+    grid = run(sweep(image=[two, one]), tmp_path, executor)
+    assert [request.image for request in executor.asked] == [two]
+    assert grid.done == len(list(tmp_path.glob("*.png"))) == 2
+    run(sweep(image=[two]), tmp_path, executor)
+    assert len(executor.asked) == 1
+    assert len(list(tmp_path.glob("*.png"))) == 2
 
 
 def test_a_folder_of_other_things_is_refused(tmp_path):

@@ -6,6 +6,7 @@ import threading
 import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
 from types import SimpleNamespace
 from unittest import mock
 
@@ -61,12 +62,12 @@ def test_a_result_from_elsewhere_is_a_result(model, pool):
 def test_a_worker_loads_once_and_runs_one_at_a_time(pool, monkeypatch):
     loads, running, most = [], [], []
 
-    class Model:
-        fingerprint = "f"
+    there = {"one": "f", "two": "f"}  # what is on the disk
 
+    class Model:
         def __init__(self, path):
             loads.append(path)
-            self.path = path
+            self.path, self.fingerprint = path, there[path]
 
         def unload(self):
             loads.append(f"not {self.path}")
@@ -78,7 +79,9 @@ def test_a_worker_loads_once_and_runs_one_at_a_time(pool, monkeypatch):
         running.pop()
 
     monkeypatch.setattr("sdnb.loading.load", Model)
-    monkeypatch.setattr("sdnb.loading.found", lambda path, vae, config: Model(path))
+    monkeypatch.setattr(
+        "sdnb.loading.found", lambda path, **_: SimpleNamespace(fingerprint=there[path])
+    )
     monkeypatch.setattr("sdnb.pipeline.run", run)
     monkeypatch.setattr(remote, "_held", {})
     one = Remote(pool, {"path": "one"})
@@ -91,6 +94,24 @@ def test_a_worker_loads_once_and_runs_one_at_a_time(pool, monkeypatch):
     assert "has another model at 'two' (fingerprint f, expected g)" in str(jobs[1].error)
     assert loads == ["one", "not one", "two"]
     assert max(most) == 1
+    there["two"] = "g"  # someone has copied the right file there
+    job = one.of({"path": "two"}, "g").submit(grids.BASE)
+    assert job.wait(30)
+    assert job.state == "done", job.traceback
+    assert loads == ["one", "not one", "two", "not two", "two"]
+    one.release()
+    assert loads[-1] == "not two"
+    assert remote._held == {}
+    remote.release()  # nothing is there: nothing happens
+
+
+def test_a_worker_of_another_configuration_refuses(pool, model, monkeypatch):
+    monkeypatch.setattr(remote, "_held", {})
+    load = model.origin | {"config": {"noise": {"prediction": "v"}}}
+    job = Remote(pool, load, model.fingerprint).submit(BASE.but(steps=1))
+    assert job.wait(60)
+    assert "has the same weights in another configuration at None (digest" in str(job.error)
+    remote.release()
 
 
 def test_a_grid_through_a_pool(pool, monkeypatch, tmp_path):
@@ -147,7 +168,53 @@ def test_stopping_ends_what_has_not_begun(monkeypatch):
         assert all(job.wait(10) for job in jobs[1:])
         gate.set()
         assert jobs[0].wait(10)
-    assert [job.state for job in jobs] == ["stopped"] * 3
+    assert [job.state for job in jobs] == ["done", "stopped", "stopped"]  # it was too late
+
+
+@pytest.mark.parametrize("kind", ["pool", "cluster"])
+def test_breaking_off_keeps_what_workers_have_finished(kind, request, monkeypatch, tmp_path):
+    """Though whoever fills the grid was busy with the first picture when the others came."""
+    monkeypatch.setattr(remote, "work", paint)
+    there = Remote(request.getfixturevalue(kind), resources={"GPU": 1} if kind == "cluster" else {})
+    sent, submit = [], there.submit
+
+    def noted(request, watch):
+        sent.append(submit(request, watch))
+        return sent[-1]
+
+    monkeypatch.setattr(there, "of", lambda *_: SimpleNamespace(submit=noted))
+    grid = sdnb.sweep(grids.BASE, seed=[1, 2, 3, 4, 5, 6])
+    steps = grid.steps(grids.model(), executor=there, store=tmp_path)
+    while next(steps).made is None:
+        pass
+    for job in sent:
+        job.future.result(timeout=30)
+    steps.close()
+    assert grid.done == len(list(tmp_path.glob("*.png"))) == 6
+    assert {job.state for job in sent} == {"done"}
+
+
+def test_workers_of_a_cluster_give_their_models_back(cluster):
+    def held():
+        from sdnb import remote
+
+        return len(remote._held)
+
+    there = Remote(cluster, {"memory": "cpu"}, resources={"GPU": 1})
+    job = there.submit(BASE.but(steps=1))
+    assert job.wait(120)
+    assert job.state == "done", job.traceback
+    assert sum(cluster.run(held).values()) >= 1
+    there.release()
+    assert set(cluster.run(held).values()) == {0}
+
+
+def test_processes_of_a_pool_hold_their_models_until_its_end():
+    with (
+        ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool,
+        pytest.raises(TypeError, match=r"cannot be asked one by one: .* until its shutdown"),
+    ):
+        Remote(pool).release()
 
 
 def test_a_run_that_is_stopped_ends_between_two_steps(monkeypatch):
