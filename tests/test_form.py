@@ -192,6 +192,20 @@ def test_the_mask_stays_while_another_picture_is_chosen(form):
     assert form.request.mask == mask
 
 
+def test_a_mask_goes_with_a_picture_of_another_size():
+    form = Form(MODEL, kind="inpaint")
+    one, other = (images.picture(colour(1, size)) for size in ((64, 64), (96, 64)))
+    mask = images.mask(colour(3, (64, 64)).convert("L"))
+    form.request = Request(image=one, mask=mask)
+    form.controls["image"].take(other)
+    assert form.request.mask is None
+    editor = form.controls["mask"].editor
+    assert editor.mask.getbbox() is None
+    assert "cleared" in editor._status.value
+    form.request = Request(image=one, mask=mask)  # both at once: the mask is the new one's
+    assert form.request.mask == mask
+
+
 @given(st.text(max_size=30))
 @settings(max_examples=30, deadline=None)
 def test_any_words_can_be_typed(words):

@@ -1,6 +1,8 @@
 """The gallery without a browser: order, pages, keep, delete, save, compare, and its weight."""
 
 import re
+import runpy
+import shutil
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from pictures import colour, encoded, png_with
 
 import sdnb
 from sdnb.request import Request, Settings
+from sdnb.widgets import gallery as source
 from sdnb.widgets.details import caption, python, settings
 from sdnb.widgets.gallery import Gallery
 
@@ -88,6 +91,45 @@ def test_deleting_asks_and_spares_what_is_kept(gallery):
     del yes
 
 
+@pytest.mark.parametrize("turn", ["another", "closed", "uploaded", "gone"])
+def test_a_question_goes_with_the_picture_it_is_about(gallery, tmp_path, turn):
+    for seed in (1, 2):
+        gallery.add(made(seed))
+    gallery._slots[0].click()
+    delete = gallery._chosen_box.children[0].children[3]
+    assert delete.description == "Delete"
+    delete.click()
+    assert gallery._question.layout.display == ""
+    {
+        "another": gallery._slots[1].click,
+        "closed": lambda: gallery.choose(None),
+        "uploaded": lambda: gallery.take(encoded(colour(size=(8, 8)), "PNG"), "photo.png"),
+        "gone": lambda: gallery.delete(gallery.chosen),
+    }[turn]()
+    assert gallery._question.layout.display == "none"
+
+
+def test_whoever_looks_through_older_pictures_goes_on_with_them(gallery):
+    for seed in range(60):
+        gallery.add(made(seed))
+    gallery._older.click()
+    first = gallery._slots[0].tooltip
+    for count in (1, 30):  # a picture, and more than a page of them
+        gallery.add(made(100, count=count))
+        assert first in {slot.tooltip for slot in gallery._slots}
+    for _ in range(3):
+        gallery._newer.click()
+    gallery.add(made(200))
+    assert gallery._page == 0
+    assert "seed 200" in gallery._slots[0].tooltip
+
+
+def test_galleries_of_several_kernels_are_told_apart_in_a_page():
+    fresh = [runpy.run_path(source.__file__)["Gallery"]() for _ in "ab"]  # as in kernels new
+    one, other = (set(each._slots[0]._dom_classes) for each in fresh)
+    assert len(one - other) == len(other - one) == 1
+
+
 def test_what_was_chosen_and_deleted_is_closed(gallery):
     gallery.add(made(1))
     gallery._slots[0].click()
@@ -105,6 +147,15 @@ def test_saved_pictures_carry_their_request_and_are_saved_once(gallery):
     assert len(files) == 2
     assert [sdnb.read(file).seed for file in files] == [5, 6]
     assert [p.saved for p in gallery.pictures] == files[::-1]
+
+
+def test_what_was_saved_and_is_gone_is_saved_again(gallery):
+    gallery.add(made(5))
+    gallery._save_all.click()
+    shutil.rmtree(gallery.folder)
+    gallery._save_all.click()
+    assert len(list(gallery.folder.glob("*.png"))) == 1
+    assert texts(gallery) == f"1 picture is in {gallery.folder}"
 
 
 def test_a_save_that_fails_is_said_and_the_picture_stays(gallery):
@@ -180,6 +231,8 @@ def test_a_photograph_and_a_text_are_told_apart(gallery):
     assert "without settings" in gallery._about.value
     gallery.take(b"words", "notes.txt")
     assert "notes.txt" in texts(gallery)
+    gallery.take(b"words", "<b>x</b>.png")
+    assert "&lt;b&gt;x&lt;/b&gt;.png: " in gallery._said.value
     assert len(gallery.pictures) == 1
 
 

@@ -1,6 +1,7 @@
 """The grid's viewer without a browser: it fills, stops, resumes, compares, gives settings back."""
 
 import re
+import runpy
 import threading
 import time
 
@@ -12,6 +13,7 @@ from PIL import Image
 import sdnb
 from sdnb.executor import Inline, Worker
 from sdnb.progress import Progress
+from sdnb.widgets import grid_table
 from sdnb.widgets.grid_detail import difference
 from sdnb.widgets.grid_tab import GridTab, parsed
 from sdnb.widgets.grid_view import GridView
@@ -210,6 +212,24 @@ def test_labels_cannot_break_the_page():
     assert table.count("<button") == 2
 
 
+def test_tables_of_several_kernels_are_told_apart_in_a_page():
+    """What one writes, of styles and of where a click goes, names no other's."""
+    tables = []
+    for _ in "ab":  # as in kernels new
+        made = runpy.run_path(grid_table.__file__)["GridTable"](["a"], [""], (8, 8), print)
+        made.show(0, Image.new("RGB", (8, 8)), "", "")
+        made.choose(0)
+        tables.append(made)
+    one, other = tables
+    written = [
+        {*re.findall(r"sdnb-table-\w+", each.children[0].value + each._looks[0].value)}
+        | {*re.findall(r"sdnb-table-\w+", str(each._clicked._dom_classes) + each._chosen.value)}
+        for each in (one, other)
+    ]
+    assert not written[0] & written[1]
+    assert [len(marks) for marks in written] == [1, 1]
+
+
 # -- the tab ----------------------------------------------------------------------------------
 
 
@@ -282,3 +302,41 @@ def test_what_the_tab_cannot_make_is_said_there(tab):
     assert made.wait(60)
     assert made.grid.shape == (3, 2, 2)
     assert tab._problem.layout.display == "none"
+
+
+def test_an_axis_that_is_not_chosen_says_nothing(tab):
+    """A list whose value is None shows no choice, and not the one of that name."""
+    third, values = tab._axes[2]
+    assert (third.index, third.label) == (0, "nothing")
+    assert values.layout.display == "none"
+    tab._show(2, "seed", "1, 2")
+    third.index = 0
+    assert set(tab.axes) == {"steps", "cfg"}
+
+
+def test_a_grid_goes_on_with_the_model_that_is_loaded_now(tab):
+    """What was made by another is not mixed with it, and that is said."""
+    gate = threading.Event()
+
+    def make(request):
+        if request.steps > 4:
+            gate.wait(30)
+        yield from grids.make(request)
+
+    tab.serve(tab.model, Worker(make))
+    made = tab.run()
+    while made.grid.done < 3:
+        time.sleep(0.01)
+    other = grids.model(fingerprint="0" * 64)
+    tab.serve(other, Inline(lambda request: grids.make(request, fingerprint="0" * 64)))
+    gate.set()
+    assert made.wait(30)
+    assert made._go.description == "Resume"
+    made._go.click()
+    assert made.wait(30)
+    assert "this grid was made by another model" in made._problem.value
+    tab.serve(grids.model(), Inline(grids.make))  # the first one again
+    assert made._problem.layout.display == "none"
+    made._go.click()
+    assert made.wait(30)
+    assert made.grid.done == 9

@@ -56,6 +56,28 @@ def test_a_polygon_by_clicks_ends_at_its_first_corner_or_with_enter(editor, hand
     assert len(editor.strokes) == 2
 
 
+@pytest.mark.parametrize("how", ["key", "button"])
+def test_undo_first_drops_a_shape_that_is_set_in_part(editor, hand, how):
+    undo = editor._bar.buttons["undo"]
+    press = {"key": lambda: hand.key("z", ctrl=True), "button": undo.click}[how]
+    hand.drag((40, 50), (90, 50))
+    editor.tool = "lasso"
+    hand.click((100, 100), (200, 100))
+    press()
+    assert len(editor.strokes) == 1
+    hand.click((100, 200), (200, 200), (200, 220))
+    hand.key("Enter")
+    assert editor.strokes[1].points == ((100, 200), (200, 200), (200, 220))  # no corner of before
+    press()
+    press()
+    assert editor.strokes == ()
+    assert undo.disabled
+    hand.click((100, 100))  # also the first thing that is drawn
+    assert not undo.disabled
+    press()
+    assert undo.disabled
+
+
 def test_leaving_the_canvas_ends_the_stroke_at_the_rim(editor, hand):
     hand.drag((200, 50), lift=False)
     hand.at("mouse_out", (262, 50))

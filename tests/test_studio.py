@@ -103,6 +103,15 @@ def test_stop_reaches_every_tab():
     assert {job.state for job in jobs} <= {"stopped", "done"}
 
 
+@pytest.mark.parametrize(
+    ("name", "words"), [("img2img", "no picture yet"), ("inpaint", "no picture yet")]
+)
+def test_a_grid_is_refused_what_its_tab_refuses(studio, name, words):
+    studio.grid._from.value = name
+    assert studio.grid.run() is None
+    assert words in studio.grid._problem.value
+
+
 # -- the picker ------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,8 @@ JPEGs of one page of them, and the one that is looked at.
 
 from __future__ import annotations
 
-import itertools
+import html
+import secrets
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +24,6 @@ from sdnb.widgets.pictures import Picture, from_file
 
 _PAGE = 24  # thumbnails at once
 _THUMB = 96  # pixels
-_numbers = itertools.count()  # of galleries in this kernel: their CSS classes differ
 
 Send = Callable[["Picture"], None]
 
@@ -42,7 +42,8 @@ class Gallery(widgets.VBox):
         self._page = 0
         self._chosen: Picture | None = None
         self._other: Picture | None = None  # the left one of a comparison
-        self._mark = f"sdnb-gallery-{next(_numbers)}"
+        # A class that is a page's own, where galleries of several kernels may be.
+        self._mark = f"sdnb-gallery-{secrets.token_hex(4)}"
         self._backgrounds = widgets.HTML(layout=widgets.Layout(display="none"))
         self._slots = [self._slot(i) for i in range(_PAGE)]
         self._thumbs = widgets.Box(self._slots, layout=widgets.Layout(flex_flow="row wrap"))
@@ -65,17 +66,20 @@ class Gallery(widgets.VBox):
         return self._chosen
 
     def add(self, result: Result) -> None:
-        """Put a result's pictures first; the newest is looked at only when someone chooses it."""
+        """Put a result's pictures first; the newest is looked at only when someone chooses it, and
+        whoever looks through older ones goes on with them.
+        """
         with self._lock:
             new = [Picture(result, i) for i in range(len(result.images))]
             self.pictures = [*reversed(new), *self.pictures]
-            self._page = 0
+            if self._page:  # the first that is in sight stays there
+                self._page = (self._page * _PAGE + len(new)) // _PAGE
             self._refresh()
 
     def take(self, data: bytes, name: str) -> None:
         """Put a picture's file first, with the settings that it carries, and look at it."""
         with self._lock:
-            self._said.value = ""
+            self._quiet()
             try:
                 picture = from_file(data, name)
             except (ValueError, TypeError, OSError) as error:
@@ -89,7 +93,7 @@ class Gallery(widgets.VBox):
         """Look at this one; None closes it."""
         with self._lock:
             self._chosen, self._other = picture, self._other if picture else None
-            self._said.value = ""
+            self._quiet()
             self._show_detail()
             self._refresh()
 
@@ -107,6 +111,7 @@ class Gallery(widgets.VBox):
     def delete(self, *pictures: Picture) -> None:
         """Forget these pictures; files that were saved stay."""
         with self._lock:
+            self._quiet()
             gone = set(map(id, pictures))
             self.pictures = [p for p in self.pictures if id(p) not in gone]
             if self._chosen is not None and id(self._chosen) in gone:
@@ -117,10 +122,12 @@ class Gallery(widgets.VBox):
             self._refresh()
 
     def save(self, *pictures: Picture) -> list[Path]:
-        """Write these pictures to `folder`, each once, and say where."""
+        """Write these pictures to `folder`, each once, and say where; one whose file is no longer
+        there is written again.
+        """
         paths = []
         for picture in pictures:
-            if picture.saved is None:
+            if picture.saved is None or not picture.saved.exists():
                 picture.saved = picture.save(self.folder)
             paths.append(picture.saved)
         return paths
@@ -198,8 +205,7 @@ class Gallery(widgets.VBox):
     def _guarded(self, act: Callable[[], object]) -> None:
         """A button's work; what fails is said here, since a callback's error is seen nowhere."""
         with self._lock:
-            self._said.value = ""
-            self._question.layout.display = "none"
+            self._quiet()
             try:
                 act()
             except (OSError, ValueError) as error:
@@ -232,7 +238,8 @@ class Gallery(widgets.VBox):
 
     def _all_saved(self) -> None:
         paths = self.save(*reversed(self.pictures))
-        self.say(f"{len(paths)} pictures are in {self.folder}" if paths else "There are none yet.")
+        verb = "is" if len(paths) == 1 else "are"
+        self.say(f"{_pictures(len(paths))} {verb} in {self.folder}")
 
     def _ask(self, pictures: list[Picture], what: str) -> None:
         if not pictures:
@@ -248,8 +255,13 @@ class Gallery(widgets.VBox):
         self._question.layout.display = ""
 
     def say(self, words: str) -> None:
-        """A line above the chosen picture, until something else is done."""
-        self._said.value = f'<span role="status">{words}</span>'
+        """A line of text above the chosen picture, until something else is done."""
+        self._said.value = f'<span role="status">{html.escape(words)}</span>'
+
+    def _quiet(self) -> None:
+        """Something else is done: what was said or asked is of the past."""
+        self._said.value = ""
+        self._question.layout.display = "none"
 
     # -- showing -----------------------------------------------------------------------------
 
@@ -274,9 +286,8 @@ class Gallery(widgets.VBox):
         self._newer.layout.display = self._older.layout.display = "" if several else "none"
         self._newer.disabled, self._older.disabled = self._page == 0, self._page == pages - 1
         page = f" · page {self._page + 1} of {pages}" if several else ""
-        count = len(self.pictures)
-        self._count.value = f"{count} picture{'' if count == 1 else 's'}{page}&ensp;"
-        self._many.layout.display = "" if count else "none"
+        self._count.value = f"{_pictures(len(self.pictures))}{page}&ensp;"
+        self._many.layout.display = "" if self.pictures else "none"
 
     def _show_detail(self) -> None:
         picture = self._chosen
@@ -300,3 +311,7 @@ class Gallery(widgets.VBox):
             if picture.known
             else "A picture without settings."
         )
+
+
+def _pictures(count: int) -> str:
+    return f"{count} picture{'' if count == 1 else 's'}"

@@ -90,7 +90,7 @@ class GridTab(widgets.VBox):
         found: dict[str, Any] = {}
         for kind, values in self._axes:
             name = kind.value
-            if name is None:
+            if not name:
                 continue
             if name in found:
                 raise ValueError(f"{_NAMES.get(name, name)} is chosen twice; choose another axis")
@@ -126,8 +126,9 @@ class GridTab(widgets.VBox):
 
     def serve(self, model: Model, executor: Executor | None = None) -> None:
         """Make grids with another model from now on."""
-        self.stop()
         self.model, self._executor = model, executor
+        if self.view is not None:
+            self.view.serve(model, executor)
 
     def close(self) -> None:
         self.stop()
@@ -137,7 +138,8 @@ class GridTab(widgets.VBox):
         return f"GridTab({self.view!r})"
 
     def _row(self, words: str) -> tuple[widgets.Dropdown, widgets.Text]:
-        names = [("nothing", None), *((_NAMES.get(name, name), name) for name in _AXES)]
+        # "" and not None, which a list shows as no choice at all.
+        names = [("nothing", ""), *((_NAMES.get(name, name), name) for name in _AXES)]
         kind = widgets.Dropdown(
             options=names, description=words, style={"description_width": "90px"},
             layout=widgets.Layout(width="240px"),

@@ -7,7 +7,7 @@ focus in the browser alone; Enter, Space and a click tell Python which cell is m
 from __future__ import annotations
 
 import html
-import itertools
+import secrets
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,6 @@ from sdnb.widgets.jpegs import data_uri
 
 if TYPE_CHECKING:
     from PIL import Image
-
-_numbers = itertools.count()  # of tables in this kernel: their CSS classes differ
 
 # JupyterLab's own keys (arrows choose a notebook cell, Enter edits it) are kept off: where it
 # listens after the page, by ending the event here; where before, by data-lm-suppress-shortcuts.
@@ -52,7 +50,8 @@ class GridTable(widgets.VBox):
         clicked: Callable[[int], None],
     ) -> None:  # fmt: skip
         self.count = len(across) * len(down)
-        self._mark = f"sdnb-table-{next(_numbers)}"
+        # A class that is a page's own, where grids of several kernels may be.
+        self._mark = f"sdnb-table-{secrets.token_hex(4)}"
         self._size = size
         self._told = clicked
         self._looks = [widgets.HTML() for _ in range(self.count)]

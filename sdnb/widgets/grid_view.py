@@ -109,6 +109,14 @@ class GridView(widgets.VBox):
             thread.join(seconds)
         return not self.running
 
+    def serve(self, model: Model, executor: Executor | None = None) -> None:
+        """Stop, and make what is missing with another model from now on. Where the pictures that
+        are there are not its own, Resume refuses, and says so.
+        """
+        self.stop()
+        self.model, self._executor = model, executor
+        self._problem.layout.display = "none"
+
     def choose(self, cell: Cell | None) -> None:
         """Look at this cell; None closes it."""
         with self._lock:

@@ -37,7 +37,7 @@ class MaskBox(Control):
         self._show()
 
     def on_picture(self, picture: bytes | None) -> None:
-        """Paint on this one from now on; a mask of its size stays."""
+        """Paint on this one from now on; a mask of its size stays, another is cleared."""
         if picture == self._picture:
             return
         self._picture = picture
@@ -49,6 +49,8 @@ class MaskBox(Control):
             self.editor.observe(self._moved, "feather")
             self.widget.children = (self.editor,)
         else:
+            if images.open(picture).size != self.editor.image.size:
+                self._value = None
             self._quietly(lambda: setattr(self.editor, "image", picture))
         self._show()
 

@@ -230,6 +230,11 @@ class Panel(widgets.VBox):
 
     # -- before a run ------------------------------------------------------------------------
 
+    def asked(self) -> Request:
+        """`request`, left open where it is. Raises ValueError where Generate would refuse it."""
+        self._checked()
+        return self.request
+
     def _edited(self) -> None:
         """A control was moved: nothing runs, but what it would take is said."""
         with suppress(ValueError):  # controls that contradict each other: said when it is to run

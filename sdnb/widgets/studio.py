@@ -62,7 +62,7 @@ class Studio(widgets.VBox):
         for name in TABS:
             self.gallery.send(name, self._sender(name), f"Carry it and its settings to {name}")
         self.grid = GridTab(
-            self.model, {name: self._asker(name) for name in _SWEPT}, self._use, executor
+            self.model, {name: self.panels[name].asked for name in _SWEPT}, self._use, executor
         )
         self._tabs = widgets.Tab([*self.panels.values(), self.grid], titles=(*TABS, "grid"))
         super().__init__([style.sheet(), self.picker, self._tabs, self.gallery])
@@ -145,9 +145,6 @@ class Studio(widgets.VBox):
             self.gallery.say(f"It is in the tab {name} now, above.")
 
         return send
-
-    def _asker(self, name: str) -> Callable[[], Request]:
-        return lambda: self.panels[name].request
 
     def _use(self, request: Request, name: str) -> None:
         """A cell's settings, from the grid back to the tab they came from."""

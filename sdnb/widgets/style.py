@@ -51,8 +51,9 @@ _CSS = """
   top: 0; color: #ffc107; text-shadow: 0 0 3px #000; font-size: 16px; }
 .sdnb-table { overflow: auto; max-height: 760px; margin: 6px 0; }
 .sdnb-table table { border-spacing: 4px; }
-.sdnb-table th { font-size: 12px; font-weight: 400; max-width: 160px; overflow-wrap: anywhere;
+.sdnb-table th { font-size: 12px; font-weight: 400; max-width: 160px; overflow-wrap: break-word;
   text-align: center; vertical-align: middle; padding: 0 4px; line-height: 1.3; }
+.sdnb-table th[scope=row] { min-width: 72px; }
 .sdnb-table td { padding: 0; }
 .sdnb-table button { display: block; border: 0; padding: 0; cursor: pointer; font-size: 11px;
   color: var(--jp-ui-font-color2, #616161); background: var(--jp-layout-color2, #eee) center /

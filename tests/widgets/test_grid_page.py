@@ -1,6 +1,7 @@
 """The grid's viewer and the studio's Grid tab in JupyterLab, by mouse and keyboard."""
 
 from lab_page import SHOTS
+from pictures import chunk, raw_png
 from test_panel_page import Page
 
 SETUP = "import sdnb\nmodel = sdnb.load()\nused = []"
@@ -122,8 +123,10 @@ def turn(view):
 def test_the_studio_has_a_grid_tab(page, lab):
     """Its settings come from a tab, its grid is typed, and a cell's settings go back."""
     studio = GridPage(page, lab, "grid-tab.ipynb", STUDIO)
+    bring(studio)
     studio.kernel("studio.panels['txt2img'].form.change(prompt='a pear', width=64, height=64)")
     page.get_by_role("tab", name="grid", exact=True).click()
+    assert studio.box("Third").evaluate("list => list.selectedOptions[0]?.label") == "nothing"
     across, down = (page.locator(".sdnb-values input >> visible=true").nth(i) for i in (0, 1))
     for box, words in ((across, "1, 2"), (down, "1, x")):
         box.fill(words)
@@ -143,3 +146,16 @@ def test_the_studio_has_a_grid_tab(page, lab):
     studio.until("studio.panel is studio.panels['txt2img'] and studio.request.steps == 2", 10)
     assert studio.kernel("[studio.request.prompt, studio.request.cfg]") == ["a pear", 4]
     assert studio.notebook.complaints() == []
+
+
+def bring(studio):
+    """A file of 11 MiB reaches the gallery: more than a server takes that knows nothing of sdnb."""
+    rows = [bytes(3 * 8)] * 8
+    heavy = raw_png(8, 8, 8, 2, rows, extra=chunk(b"sdNb", bytes(11 * 2**20)))
+    with studio.page.expect_file_chooser() as chooser:
+        studio.click("Add a picture")
+    chooser.value.set_files([{"name": "heavy.png", "mimeType": "image/png", "buffer": heavy}])
+    studio.page.locator("button.sdnb-thumb >> visible=true").wait_for()
+    assert studio.kernel("[len(picture.file[1]) for picture in studio.gallery.pictures]") == [
+        len(heavy)
+    ]

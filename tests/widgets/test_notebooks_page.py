@@ -45,5 +45,5 @@ def test_a_notebook_in_a_browser(lab, page, name, pictures):
 
 
 def test_messages_are_sent_without_delay(lab):
-    """The server of `sdnb lab` has loaded `sdnb.undelayed`, by the file that was installed."""
+    """The server of `sdnb lab` has loaded `sdnb.connection`, by the file that was installed."""
     assert "messages of kernels are sent without delay" in lab.log()

@@ -68,8 +68,9 @@ class MaskEditor(ipywidgets.VBox):
         style = ipywidgets.HTML(f"<style>{look.CSS}</style>", layout={"display": "none"})
         self._below = ipywidgets.HBox([self._status, self._bar.files])
         self._below.add_class("sdnb-below")
-        rows = [style, self._bar, self._stage, self._fallback, self._below]
-        super().__init__(rows, _view_count=0)
+        super().__init__(
+            [style, self._bar, self._stage, self._fallback, self._below], _view_count=0
+        )
         self.add_class("sdnb-mask")
         self._connect()
         self._equip()
@@ -132,8 +133,8 @@ class MaskEditor(ipywidgets.VBox):
         self._sheet.apply(stroke)
 
     def undo(self) -> None:
-        """Take the last stroke back; of none, nothing happens."""
-        self._sheet.undo()
+        """Drop a shape that is set in part, or take the last stroke back; of none, nothing."""
+        self._gestures.undo()
 
     def redo(self) -> None:
         self._sheet.redo()
@@ -263,6 +264,7 @@ class MaskEditor(ipywidgets.VBox):
             try:
                 with self._sheet.lock, surface.batch(stroke) if surface else nullcontext():
                     act(*args)
+                self._bar.buttons["undo"].disabled = not self._gestures.can_undo
             except Exception as error:
                 self._tell(f"{type(error).__name__}: {error}", problem=True)
                 raise
@@ -342,7 +344,7 @@ class MaskEditor(ipywidgets.VBox):
 
     def _tell(self, extra: str = "", problem: bool = False) -> None:
         """The line below the picture, and which buttons can do something."""
-        self._bar.buttons["undo"].disabled = not self._sheet.history.can_undo
+        self._bar.buttons["undo"].disabled = not self._gestures.can_undo
         self._bar.buttons["redo"].disabled = not self._sheet.history.can_redo
         if extra or not self._sheet.problem:
             self._status.tell(self._sheet, extra, problem)

@@ -52,6 +52,16 @@ class Gestures:
         """Whether what is drawn now becomes white: the brush marks what is made anew."""
         return (self.tool != "eraser") != self._sheet.invert
 
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a stroke, or a rectangle or lasso that is set in part."""
+        return self._sheet.history.can_undo or self._begun
+
+    @property
+    def _begun(self) -> bool:
+        """Whether a rectangle or lasso waits for its next corner."""
+        return self._anchor is not None or bool(self._corners)
+
     def take(self, tool: str) -> None:
         """Change the tool; a shape not finished is dropped."""
         self.cancel()
@@ -221,12 +231,17 @@ class Gestures:
             brush = self._sheet.history.drawing
             if brush:
                 self._sheet.undo()
-            dropped = brush or self._anchor is not None or bool(self._corners)
+            dropped = brush or self._begun
             self._anchor, self._corners, self._pressed = None, [], False
             self._travelled = 0.0
         if dropped:
             self.hover()
         return dropped
+
+    def undo(self) -> None:
+        """Drop what is not finished; where there is nothing of that, take the last stroke back."""
+        if not self.cancel():
+            self._sheet.undo()
 
     # -- what is seen of it -------------------------------------------------------------------
 
