@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sdnb import checks
-from sdnb.request import ETA_SAMPLERS, Request
+from sdnb.choices import ETA_SAMPLERS, own_eta
+from sdnb.request import Request
 
 _SAMPLER_LABELS = {
     "ddim": "DDIM", "plms": "PLMS", "euler": "Euler", "euler_a": "Euler a", "heun": "Heun",
@@ -65,7 +66,7 @@ def write(request: Request, model: str, fingerprint: str, version: str) -> str:
         raise ValueError(f"{request!r} is not resolved: request.resolved(settings) settles it")
     own = request.schedule == _OWN_SCHEDULE.get(request.sampler)
     eta_key = "Eta DDIM" if request.sampler == "ddim" else "Eta"
-    default_eta = request.eta == ETA_SAMPLERS.get(request.sampler, 0.0)
+    default_eta = request.eta == own_eta(request.sampler)
     values = {
         "Steps": request.steps,
         "Sampler": _SAMPLER_LABELS[request.sampler],

@@ -15,23 +15,23 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from sdnb import checks
+from sdnb.choices import (
+    CONTENTS,
+    DEFAULT_SCHEDULE,
+    ETA_SAMPLERS,
+    SAMPLERS,
+    SCHEDULES,
+    gone_with,
+    own_eta,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SAMPLERS = (
-    "ddim", "plms", "euler", "euler_a", "heun", "lms",
-    "dpm2", "dpm2_a", "dpmpp_2m", "dpmpp_2m_sde", "unipc", "lcm",
-)  # fmt: skip
-SCHEDULES = ("uniform", "trailing", "karras", "exponential")
-CONTENTS = ("original", "noise", "fill")
-
-# What suits each sampler when the model's settings speak of another one.
-_NATURAL_SCHEDULES = {"ddim": "uniform", "plms": "uniform", "lcm": "trailing"}
-DEFAULT_SCHEDULE = {name: _NATURAL_SCHEDULES.get(name, "karras") for name in SAMPLERS}
-
-# Samplers that draw fresh noise, with their own eta; for all others eta is 0.
-ETA_SAMPLERS = {"ddim": 0.0, "euler_a": 1.0, "dpm2_a": 1.0, "dpmpp_2m_sde": 1.0, "lcm": 1.0}
+__all__ = [
+    "CONTENTS", "DEFAULT_SCHEDULE", "ETA_SAMPLERS", "RANGES", "SAMPLERS", "SCHEDULES", "Request",
+    "Settings",
+]  # fmt: skip
 
 # Inclusive bounds, for validation here and for sliders elsewhere. A width or a height is also a
 # multiple of 8, a pixel of the latent; a seed also leaves room for `count` images.
@@ -127,13 +127,21 @@ class Request:
             )
 
     def but(self, **changes: Any) -> Request:
-        """The same request with some fields changed. Raises TypeError for a field unknown."""
+        """The same request with some fields changed. Raises TypeError for a field unknown.
+
+        Another sampler brings its own schedule and eta, unless they are given in the same call:
+        those that are the old sampler's own are left open (`sdnb.choices.gone_with`). Other values
+        stay; an eta that the new sampler cannot take is refused by `resolved`.
+        """
         for name in changes:
             if name not in _NAMES:
                 raise TypeError(
                     f"a Request has no field {checks.shown(name)}; "
                     f"{checks.known(name, _NAMES, _ELSEWHERE)}"
                 )
+        if "sampler" in changes:
+            gone = gone_with(self.sampler, changes["sampler"], self.schedule, self.eta)
+            changes = {**gone, **changes}
         return replace(self, **changes)
 
     def enlarged(
@@ -188,7 +196,7 @@ class Request:
             cfg=settings.cfg if self.cfg is None else self.cfg,
             sampler=sampler,
             schedule=schedule,
-            eta=ETA_SAMPLERS.get(sampler, 0.0) if self.eta is None else self.eta,
+            eta=own_eta(sampler) if self.eta is None else self.eta,
             seed=secrets.randbits(_SEED_BITS) if self.seed is None else self.seed,
         )
 

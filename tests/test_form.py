@@ -126,6 +126,20 @@ def test_what_the_sampler_has_no_use_for_is_not_shown(form):
     assert eta.display == ""
 
 
+def test_a_sampler_chosen_by_hand_brings_its_own_as_in_but(form):
+    finished = Request(seed=1, sampler="ddim").resolved(MODEL)
+    form.request = finished
+    assert form.request == finished
+    for name in ("euler_a", "dpmpp_2m", "lcm", None, "ddim"):
+        wanted = form.request.but(sampler=name)
+        move(form, "sampler", name)
+        assert form.request == wanted
+        assert (form.request.eta, form.request.schedule) == (None, None)
+    move(form, "eta", 0.5)
+    move(form, "sampler", "euler_a")
+    assert form.request.eta == 0.5
+
+
 def test_a_picture_brings_its_size_and_its_settings_into_sight(form):
     strength = control(form, "strength").widget.layout
     assert strength.display == "none"

@@ -10,7 +10,7 @@ from pictures import RGB, encoded
 
 import sdnb
 from sdnb import images
-from sdnb.request import SAMPLERS, SCHEDULES, Request
+from sdnb.request import SAMPLERS, SCHEDULES, Request, Settings
 
 BASE = Request("a red apple:1 thick fog:0.5", negative="an apple core", seed=7)
 PICTURE = images.picture(encoded(RGB))
@@ -70,6 +70,18 @@ def test_a_part_of_a_grid_is_a_grid(varied, data):
     assert {cell.key for cell in part.cells} <= {cell.key for cell in grid.cells}
     (name, values), *_ = chosen.items()
     assert list(grid.select(**{name: values[0]})) == list(grid.select(**{name: [values[0]]}))
+
+
+@pytest.mark.parametrize("order", [("sampler", "eta"), ("eta", "sampler")])
+def test_samplers_of_a_finished_request_bring_their_own_unless_it_varies_too(order):
+    finished = BASE.but(sampler="euler_a").resolved(Settings())
+    made = {cell.request.sampler: cell.request.resolved(Settings())
+            for cell in sdnb.sweep(finished, sampler=["euler_a", "dpmpp_2m", "lcm"]).cells}  # fmt: skip
+    for sampler, request in made.items():
+        assert request == BASE.but(sampler=sampler).resolved(Settings())
+    values = {"sampler": ["ddim", "lcm"], "eta": [0.0, 1.0]}
+    for cell in sdnb.sweep(finished, **{name: values[name] for name in order}).cells:
+        assert cell.request.eta == cell.value("eta")
 
 
 def test_slices_and_numbers_select():

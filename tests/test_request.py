@@ -310,6 +310,31 @@ def test_every_sampler_has_its_schedule_and_its_eta():
     assert {name: s.eta for name, s in running.items() if s.stochastic} == ETA_SAMPLERS
 
 
+@pytest.mark.parametrize("old", [None, *SAMPLERS])
+def test_another_sampler_on_a_finished_request_is_as_if_asked_for_at_first(old):
+    finished = Request("a fox", seed=1, sampler=old).resolved(SETTINGS)
+    for new in SAMPLERS:
+        first = Request("a fox", seed=1, sampler=new).resolved(SETTINGS)
+        assert finished.but(sampler=new).resolved(SETTINGS) == first
+        assert finished.but(sampler=new).but(sampler=old).resolved(SETTINGS) == finished
+    assert finished.but(sampler=finished.sampler) == finished
+    assert finished.but(sampler=None).resolved(SETTINGS) == Request("a fox", seed=1).resolved(
+        SETTINGS
+    )
+
+
+def test_what_was_chosen_stays_when_the_sampler_changes():
+    finished = Request(seed=1).resolved(SETTINGS)  # ddim, uniform, 0
+    given = finished.but(sampler="euler_a", eta=0.0, schedule="uniform")
+    assert (given.eta, given.schedule) == (0.0, "uniform")
+    chosen = finished.but(eta=0.5, schedule="trailing").but(sampler="euler_a")
+    assert (chosen.eta, chosen.schedule) == (0.5, "trailing")
+    asked = Request(eta=0.0, schedule="uniform").but(sampler="lcm")  # of no sampler: chosen
+    assert (asked.eta, asked.schedule) == (0.0, "uniform")
+    with pytest.raises(ValueError, match=r"eta=0.5.*heun draws none.*leave eta open"):
+        chosen.but(sampler="heun").resolved(SETTINGS)
+
+
 @pytest.mark.parametrize(
     ("size", "asked", "expected"),
     [

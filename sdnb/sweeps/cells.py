@@ -179,8 +179,10 @@ def _request(base: Request, axes: Sequence[Axis], index: Sequence[int]) -> tuple
 
 
 def _combined(base: Request, axes: Sequence[Axis], index: Sequence[int]) -> Request:
-    """Fields first, the image before the mask, then search and replace, then the weight."""
-    order = {"image": 0, "mask": 1, "prompt_sr": 3, "weight": 4}
+    """Fields first, the image before the mask and the sampler before its schedule and eta, then
+    search and replace, then the weight.
+    """
+    order = {"image": 0, "mask": 1, "sampler": 1, "prompt_sr": 3, "weight": 4}
     request = base
     for axis, i in sorted(
         zip(axes, index, strict=True), key=lambda pair: order.get(pair[0].name, 2)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
+from sdnb.choices import gone_with
 from sdnb.request import Request, Settings
 from sdnb.widgets.controls import KINDS, Changed, Control, Seed
 from sdnb.widgets.fields import BY_NAME, FIELDS, Field
@@ -48,6 +49,7 @@ class Form(widgets.VBox):
         self.settings = settings
         self.kind = kind
         self._told = changed
+        self._sampler: str | None = None  # before a person's change
         self.controls: dict[str, Control] = {
             field.name: self._control(field, offer) for field in FIELDS
         }
@@ -73,6 +75,7 @@ class Form(widgets.VBox):
             self.controls[name].value = getattr(request, name)
             if name == "image":
                 self._mask.on_picture(request.image)
+        self._sampler = request.sampler
         self._refresh()
 
     def change(self, **values: Any) -> None:
@@ -151,8 +154,17 @@ class Form(widgets.VBox):
     def _changed(self, name: str) -> None:
         if name == "image":
             self._mask.on_picture(self.controls["image"].value)
+        if name == "sampler":
+            self._sampler_exchanged()
         self._refresh()
         self._told()
+
+    def _sampler_exchanged(self) -> None:
+        """Another sampler brings its own schedule and eta, as in `Request.but`."""
+        now, schedule, eta = (self.controls[name].value for name in ("sampler", "schedule", "eta"))
+        for name in gone_with(self._sampler, now, schedule, eta):
+            self.controls[name].value = None
+        self._sampler = now
 
     def _feathered(self, pixels: float) -> None:
         """The editor's slider was moved."""
