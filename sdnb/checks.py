@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# Chunks that say how pixels are to be seen: transparent, or turned (as Exif, or in a text).
+_PNG_SEEN = (b"tRNS", b"eXIf")
+_PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_PNG_TURNS = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")
 _NEAR = 0.6  # difflib's own measure and bound for a close match
 
 
@@ -111,6 +115,25 @@ def png_size(data: bytes) -> tuple[int, int]:
     if head[:8] != _PNG_SIGNATURE or head[12:16] != b"IHDR" or not width or not height:
         raise ValueError(f"{len(data)} bytes beginning with {head[:8]!r} are not a PNG picture")
     return width, height
+
+
+def png_is_plain(data: bytes, colours: tuple[int, ...]) -> bool:
+    """Whether the pixels of PNG bytes are what they seem: 8 bits a channel, of one of these colour
+    types (PNG specification, 11.2.1), and no chunk that makes them transparent or turns them.
+
+    Reads the headers of the chunks alone; whether the bytes are whole is a decoder's to say.
+    """
+    if len(data) > 25 and (data[24] != 8 or data[25] not in colours):
+        return False
+    place = len(_PNG_SIGNATURE)
+    while place + 8 <= len(data):
+        length, name = int.from_bytes(data[place : place + 4], "big"), data[place + 4 : place + 8]
+        if name in _PNG_SEEN or (
+            name in _PNG_TEXTS and data[place + 8 : place + 40].startswith(_PNG_TURNS)
+        ):
+            return False
+        place += 12 + length  # length, name, data, checksum
+    return True
 
 
 def known(name: str, accepted: Iterable[str], elsewhere: Mapping[str, str] | None = None) -> str:

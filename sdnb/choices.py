@@ -28,10 +28,10 @@ def gone_with(
     """Of `schedule` and `eta`, those that go when sampler `before` gives way to `after`: the ones
     that are `before`'s own, as fields left open, so that `after` brings its own.
 
-    A finished request has every field filled in, and what its sampler filled in is not what someone
-    chose. What differs from it was chosen and stays, also where `after` cannot take it: an eta above
-    0 is not dropped in silence, but refused by `Request.resolved` in words. Where `before` is open
-    (None), all that is given was chosen.
+    A finished request has every field filled in, and what its sampler filled in nobody chose. What
+    differs from it was chosen and stays, also where `after` cannot take it: an eta above 0 is not
+    dropped in silence, `Request.resolved` refuses it in words. Where `before` is open (None), all
+    that is given was chosen.
     """
     if before is None or before == after:
         return {}

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sdnb import checks
-from sdnb.choices import ETA_SAMPLERS, own_eta
+from sdnb.choices import own_eta
 from sdnb.request import Request
 
 _SAMPLER_LABELS = {

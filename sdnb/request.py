@@ -2,7 +2,8 @@
 
 The panel makes it, the grid varies it, an executor carries it, the PNG keeps it. Pictures inside it
 are PNG bytes, never paths, so that a request is hashable, comparable and picklable, and means the
-same on another machine. Nothing here imports torch or PIL.
+same on another machine. Nothing here imports torch, and PIL only for a PNG that is not of the plain
+kind that `sdnb.images.picture` makes.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "eta": (0, 1), "seed": (0, 2**63 - 2), "count": (1, 64), "strength": (0, 1),
     "feather": (0, 512), "padding": (0, 4096),
 }  # fmt: skip
+# PNG's colour types that are taken as they are: grey, RGB, RGBA. An alpha may be the mask itself.
+_PLAIN = {"image": (0, 2, 6), "mask": (0, 2)}
 _SEED_BITS = 32  # of a drawn seed: short enough for a file name, and other tools accept it
 
 
@@ -83,7 +86,7 @@ class Request:
     eta: float | None = None  # None: the sampler's own, 0 for ddim, 1 for ancestral and SDE ones
     seed: int | None = None  # image i is the image of seed + i
     count: int = 1
-    image: bytes | None = None  # PNG bytes of any size: `sdnb.images.picture` makes them
+    image: bytes | None = None  # PNG bytes of any size and kind: `sdnb.images.picture` makes them
     strength: float = 0.75  # 0 returns the picture, 1 equals no picture
     mask: bytes | None = None  # PNG bytes of any size: white is made anew, black is kept
     invert: bool = False  # exchanges white and black of the mask
@@ -106,10 +109,9 @@ class Request:
         for name, accepted in (("sampler", SAMPLERS), ("schedule", SCHEDULES)):
             if getattr(self, name) is not None:
                 _put(self, name, checks.choice(name, getattr(self, name), accepted))
-        for name, maker in (("image", "picture"), ("mask", "mask")):
+        for name in ("image", "mask"):
             if getattr(self, name) is not None:
-                maker = f"sdnb.images.{maker}(...)"
-                _put(self, name, checks.png(name, getattr(self, name), maker))
+                _put(self, name, _canonical(name, getattr(self, name)))
         _put(self, "invert", checks.flag("invert", self.invert))
         _put(self, "content", checks.choice("content", self.content, CONTENTS))
         self._check_together()
@@ -308,6 +310,19 @@ def _whole(name: str, value: object) -> int:
         if name == "seed":  # -1 means "any" elsewhere
             raise ValueError(f"{error}, and None draws one") from None
         raise
+
+
+def _canonical(name: str, value: object) -> bytes:
+    """The PNG bytes themselves, where they are what `sdnb.images.picture` or `mask` would make of
+    them; what those make of them where they are not (a palette, 16 bits, a turned photograph).
+    """
+    maker = "picture" if name == "image" else "mask"
+    data = checks.png(name, value, f"sdnb.images.{maker}(...)")
+    if checks.png_is_plain(data, _PLAIN[name]):
+        return data
+    from sdnb import sources  # PIL, for these alone
+
+    return sources.picture(data) if name == "image" else sources.mask(data)
 
 
 def _picture_of(name: str, digest: object, pictures: Mapping[str, bytes]) -> bytes:

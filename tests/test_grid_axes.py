@@ -75,10 +75,9 @@ def test_a_part_of_a_grid_is_a_grid(varied, data):
 @pytest.mark.parametrize("order", [("sampler", "eta"), ("eta", "sampler")])
 def test_samplers_of_a_finished_request_bring_their_own_unless_it_varies_too(order):
     finished = BASE.but(sampler="euler_a").resolved(Settings())
-    made = {cell.request.sampler: cell.request.resolved(Settings())
-            for cell in sdnb.sweep(finished, sampler=["euler_a", "dpmpp_2m", "lcm"]).cells}  # fmt: skip
-    for sampler, request in made.items():
-        assert request == BASE.but(sampler=sampler).resolved(Settings())
+    for request in sdnb.sweep(finished, sampler=["euler_a", "dpmpp_2m", "lcm"]):
+        alone = BASE.but(sampler=request.sampler).resolved(Settings())
+        assert request.resolved(Settings()) == alone
     values = {"sampler": ["ddim", "lcm"], "eta": [0.0, 1.0]}
     for cell in sdnb.sweep(finished, **{name: values[name] for name in order}).cells:
         assert cell.request.eta == cell.value("eta")

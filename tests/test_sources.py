@@ -15,6 +15,7 @@ from pictures import CORNERS, RGB, chunk, encoded, pixels, raw_png
 from PIL import Image
 
 from sdnb import images
+from sdnb.request import Request
 
 # What each EXIF orientation says of the stored rows and columns (EXIF 2.3, table of tag 0x0112),
 # written with NumPy instead of PIL: the upright picture is made from the stored one by this.
@@ -235,3 +236,51 @@ def test_a_result_gives_its_first_picture():
     assert np.array_equal(pixels(images.picture(result)), CORNERS)
     with pytest.raises(ValueError, match="holds no pictures"):
         images.picture(SimpleNamespace(images=()))
+
+
+# -- raw bytes in a Request --------------------------------------------------------------------
+
+EXIF = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"  # orientation 6
+XMP = b'XML:com.adobe.xmp\0\0\0\0\0<x tiff:Orientation="6"/>'
+ROWS = [row.astype(np.uint8).tobytes() for row in CORNERS]
+WIDE = [(row * 257).astype(">u2").tobytes() for row in CORNERS]
+TURNED = np.rot90(CORNERS, -1)
+CLEAR = np.dstack([CORNERS, np.where((CORNERS == 9).all(axis=2), 0, 255)])
+PALETTE = chunk(b"PLTE", bytes([9, 8, 7, 1, 2, 3])) + chunk(b"tRNS", b"\0")
+
+
+@pytest.mark.parametrize(
+    ("png", "truth"),
+    [
+        (raw_png(3, 2, 16, 2, WIDE), CORNERS),
+        (raw_png(3, 1, 1, 0, [b"\xa0"]), np.array([[[255] * 3, [0] * 3, [255] * 3]])),
+        (raw_png(2, 1, 8, 3, [b"\0\1"], PALETTE), np.array([[[9, 8, 7, 0], [1, 2, 3, 255]]])),
+        (raw_png(3, 2, 8, 2, ROWS, chunk(b"tRNS", b"\0\x09" * 3)), CLEAR),
+        (raw_png(3, 2, 8, 2, ROWS, chunk(b"eXIf", EXIF)), TURNED),
+        (raw_png(3, 2, 8, 2, ROWS, chunk(b"iTXt", XMP)), TURNED),
+        (raw_png(3, 2, 8, 2, ROWS)[:-12] + chunk(b"eXIf", EXIF) + chunk(b"IEND", b""), TURNED),
+    ],
+)  # fmt: skip
+def test_the_raw_bytes_of_any_png_are_read_as_they_are_seen(png, truth):
+    asked = Request(image=png)
+    assert np.array_equal(pixels(asked.image), truth)
+    assert f"<PNG {truth.shape[1]}x{truth.shape[0]}>" in repr(asked)  # upright, for the size asked
+    assert Request(image=asked.image).image is asked.image
+    assert Request.from_json(asked.to_json(), asked.pictures) == asked
+
+
+def test_a_mask_of_raw_bytes_may_be_drawn_in_its_alpha():
+    drawn = raw_png(2, 1, 8, 6, [bytes([0, 0, 0, 255, 0, 0, 0, 0])])
+    assert pixels(Request(image=images.picture(RGB), mask=drawn).mask).tolist() == [[255, 0]]
+
+
+@pytest.mark.parametrize("colour", [0, 2, 6])
+def test_a_plain_png_stays_as_it_is_to_the_last_byte(colour):
+    rows = [bytes(range({0: 2, 2: 6, 6: 8}[colour]))]
+    png = raw_png(2, 1, 8, colour, rows, chunk(b"tEXt", b"parameters\0a cat"))
+    assert Request(image=png).image is png
+
+
+def test_a_damaged_png_that_is_not_plain_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"image \(\d+ bytes\) is damaged"):
+        Request(image=raw_png(3, 2, 16, 2, WIDE)[:-20])
