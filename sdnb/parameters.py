@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sdnb import checks
-from sdnb.choices import own_eta
+from sdnb.choices import ETA_SAMPLERS, own_eta
 from sdnb.request import Request
 
 _SAMPLER_LABELS = {
@@ -111,6 +111,7 @@ def read(text: str) -> Parameters:
     for key, field, kind in _NUMBERS:
         if key in values:
             fields[field] = _number(key, values.pop(key), kind)
+    ignored = _ignored_eta(fields)
     try:
         request = Request(**fields)
     except ValueError as error:
@@ -120,7 +121,7 @@ def read(text: str) -> Parameters:
         values.get("Model", ""),
         values.get("Model hash", ""),
         values.get("Version", ""),
-        tuple(_notes(values, fields)),
+        (*_notes(values, fields), *ignored),
     )
 
 
@@ -232,6 +233,17 @@ def _number(key: str, value: str, kind: type[int | float]) -> float:
         raise ValueError(
             f"the parameters text has {key}: {checks.shown(value)}, which is not a number"
         ) from None
+
+
+def _ignored_eta(fields: dict[str, Any]) -> list[str]:
+    """Take an eta out where the sampler draws no noise, and say so: the web UI writes its "Eta
+    DDIM" beside UniPC and PLMS too, which do not use it.
+    """
+    sampler, eta = fields.get("sampler"), fields.get("eta")
+    if not eta or sampler is None or sampler in ETA_SAMPLERS:
+        return []
+    del fields["eta"]
+    return [f"Left out: an eta of {_plain(eta)}, because {sampler} draws no noise."]
 
 
 def _notes(left: dict[str, str], fields: dict[str, Any]) -> list[str]:

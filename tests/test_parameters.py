@@ -149,6 +149,15 @@ def test_a_hires_fix_and_an_img2img_say_what_is_missing():
     assert any("Hires upscaler: Latent" in note for note in hires.notes)
 
 
+@pytest.mark.parametrize(("label", "key"), [("Euler", "Eta"), ("UniPC", "Eta DDIM")])
+def test_an_eta_that_the_sampler_has_no_use_for_is_left_out_and_said(label, key):
+    found = parameters.read(f"Steps: 20, Sampler: {label}, Seed: 1, {key}: 0.5, RNG: CPU")
+    assert found.request.resolved(SETTINGS).eta == 0
+    assert found.notes == (f"Left out: an eta of 0.5, because {label.lower()} draws no noise.",)
+    used = parameters.read(f"Steps: 20, Sampler: Euler a, Seed: 1, {key}: 0.5, RNG: CPU")
+    assert (used.request.eta, used.notes) == (0.5, ())
+
+
 def test_our_own_text_needs_no_notes():
     assert parameters.read(written(prompt="a (cat:1.2) dog:1 bird")).notes == ()
 
