@@ -97,6 +97,8 @@ class Model:
     def plan(self, request: Request) -> Forecast:
         """What `request` would take, before anything runs: the plan that would be used, its
         predicted peak in GB and its price in speed; a refusal in words where nothing fits.
+
+        Raises ValueError for a model that was unloaded, and as `Request.resolved`.
         """
         return planner.forecast(self, request.resolved(self.settings))
 

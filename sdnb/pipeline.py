@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from sdnb import checks, coding, memory, pixels, prompt, stages
+from sdnb import checks, coding, memory, pixels, planner, prompt, stages
 from sdnb.canvas import Canvas, fit
 from sdnb.diffusion.denoise import blend, eps_denoiser, inpainting
 from sdnb.diffusion.noise import Noise, finish, start
@@ -57,6 +57,7 @@ def decode(model: Model, latents: Sequence[Tensor]) -> list[Image.Image]:
     """The pictures of finished latents `[4, h/8, w/8]`: a result's `latents`, or those that an
     error in decoding kept. Without what inpainting and cropping do afterwards.
     """
+    planner.check_loaded(model)
     return coding.finished(model, latents, [])
 
 
@@ -141,8 +142,7 @@ def _check_arguments(model: object, request: object) -> None:
         raise TypeError(
             f"model={model!r} is no model; the first argument is what sdnb.load() gives"
         )
-    if not hasattr(model, "unet"):
-        raise ValueError("this model was unloaded: its weights are gone; sdnb.load(...) it again")
+    planner.check_loaded(model)
     if not isinstance(request, Request):
         raise TypeError(
             f"request={request!r} is no Request; write sdnb.Request(...), or use sdnb.txt2img"

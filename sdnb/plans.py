@@ -7,6 +7,7 @@ Plans with a name are the YAML files in `configs/memory`, read once into datacla
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -22,6 +23,9 @@ SPEEDS = ("eager", "graph", "compile")
 STORAGE = ("same", "int8")
 COMPUTE = ("auto", "full", "half", "bf16")
 STORES = ("device", "host")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+_DEVICE = re.compile(r"auto|(cpu|cuda|mps)(:[0-9]+)?")
+_MOST = 1024  # pictures in a pass: beyond what any card holds
 #: From the fastest to the leanest: what "auto", a number of GB and a shortage of memory go through.
 LADDER = ("max", "8gb", "6gb", "4gb", "2gb", "1gb")
 
@@ -73,8 +77,13 @@ class MemoryPlan:
         for name in ("tile", "chunk", "keep"):
             if getattr(self, name) is not None:
                 checks.number(name, getattr(self, name), 0, math.inf)
-        if self.batch < 1:
-            raise ValueError(f"batch={self.batch}: a pass holds at least 1 picture")
+        checks.whole("batch", self.batch, 1, _MOST)
+        checks.text("device", self.device)
+        if not _DEVICE.fullmatch(self.device):
+            raise ValueError(
+                f"device={self.device!r} is unknown; {checks.known(self.device, DEVICES)}; one of "
+                "several cards is 'cuda:1'"
+            )
         if self.weights != "same" and self.unet != "stream":
             raise ValueError(
                 f"weights={self.weights!r} is for a streamed UNet, and unet={self.unet!r}: write "

@@ -19,6 +19,14 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch):
     with pytest.raises(ValueError, match="no CUDA device"):
         memory.device_of(MemoryPlan(device="cuda"))
     assert memory.device_of(MemoryPlan(device="cpu")) == CPU
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="no Metal device"):
+        memory.device_of(MemoryPlan(device="mps"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ValueError, match=r"asks for cuda:2.*last device here is cuda:1"):
+        memory.device_of(MemoryPlan(device="cuda:2"))
+    assert memory.device_of(MemoryPlan(device="cuda:1")) == torch.device("cuda:1")
 
 
 @pytest.mark.parametrize(

@@ -306,5 +306,10 @@ def test_what_is_no_model_or_no_request_is_refused_in_words(model):
         sdnb.generate(model, "a cat")
     gone = sdnb.load()
     gone.unload()
-    with pytest.raises(ValueError, match="was unloaded"):
-        sdnb.txt2img(gone, "a cat")
+    for use in (
+        lambda: sdnb.txt2img(gone, "a cat"),
+        lambda: gone.plan(request()),
+        lambda: sdnb.decode(gone, [torch.zeros(4, 8, 8)]),
+    ):
+        with pytest.raises(ValueError, match="was unloaded"):
+            use()

@@ -50,6 +50,8 @@ def test_an_unknown_plan_lists_the_known_ones(given, error, said):
         ({"unet": "gpu"}, "unet='gpu'.*resident"),
         ({"text": "stream"}, "text='stream'.*resident"),
         ({"batch": 0}, "batch=0"),
+        ({"device": "gpu"}, "device='gpu'.*auto, cpu, cuda, mps"),
+        ({"device": "cuda:"}, "device='cuda:'.*'cuda:1'"),
         ({"tile": -1}, "tile=-1"),
         ({"store": "disk"}, "store='disk'.*host"),
         ({"weights": "int8"}, "unet='stream'"),
@@ -60,6 +62,19 @@ def test_an_unknown_plan_lists_the_known_ones(given, error, said):
 def test_a_plan_that_means_nothing_is_refused(fields, said):
     with pytest.raises(ValueError, match=said):
         MemoryPlan(**fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"), [({"batch": 2.0}, "batch=2.0.*write 2"), ({"device": 1}, "device=1.*text")]
+)
+def test_a_plan_of_the_wrong_kind_is_refused(fields, said):
+    with pytest.raises(TypeError, match=said):
+        MemoryPlan(**fields)
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:12", "mps"])
+def test_a_device_is_one_that_the_plan_names(device):
+    assert MemoryPlan(device=device).device == device
 
 
 def test_a_damaged_plan_file_is_named(tmp_path, monkeypatch):

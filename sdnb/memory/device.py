@@ -25,6 +25,11 @@ def device_of(plan: MemoryPlan | None) -> torch.device:
     device = torch.device(name)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"the plan asks for {name}, but torch finds no CUDA device here")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        last = torch.cuda.device_count() - 1
+        raise ValueError(f"the plan asks for {name}, but the last device here is cuda:{last}")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise ValueError(f"the plan asks for {name}, but torch finds no Metal device here")
     return device
 
 
