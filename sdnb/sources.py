@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Sequence
 from io import BufferedReader, BytesIO
 from pathlib import Path
@@ -32,6 +33,8 @@ _ACCEPTED = (
     "file or a Result"
 )
 _TENSOR = "; of a tensor of floats from 0 to 1: tensor.permute(1, 2, 0).numpy()"
+
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)  # one letter is a drive of Windows
 
 _ORIENTATION = 0x0112  # EXIF tag; what undoes each of its values (CIPA DC-008, 4.6.5.1.6)
 _UPRIGHT = {
@@ -98,7 +101,7 @@ def existing(source: str | os.PathLike[str], thing: str) -> Path:
     name = f"{thing} {checks.shown(text)}"
     if not text:
         raise ValueError(f"{name} is empty; the path of a file is expected")
-    if "://" in text:
+    if _ADDRESS.match(text):
         raise ValueError(f"{name} is an address; download the picture and give its path")
     try:
         path = Path(text).expanduser()

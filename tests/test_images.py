@@ -35,6 +35,7 @@ def test_a_path_may_be_text_or_a_path(tmp_path, monkeypatch):
         ("folder", ValueError, ["is a folder", "inside.png"]),
         ("empty", ValueError, ["is a folder", "name a file"]),
         ("https://example.org/cat.png", ValueError, ["address", "download"]),
+        ("C://Users/me/photo.jpg", FileNotFoundError, ["does not exist"]),
         ("", ValueError, ["empty"]),
         ("a\0b.png", (ValueError, FileNotFoundError), []),
         ("x" * 5000, ValueError, ["too long"]),
