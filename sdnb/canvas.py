@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageChops, ImageFilter, ImageOps
 
-from sdnb import fill, images
+from sdnb import checks, fill, images
 from sdnb.request import Request
 
 _LATENT = 8  # pixels a latent cell
@@ -95,7 +95,7 @@ def fit(request: Request) -> tuple[Canvas | None, list[str]]:
     mask, mask_notes = _mask(request, original)
     if mask is not None and request.padding is not None:
         canvas, cut = _part(request, picture, mask, size)
-        return canvas, notes + mask_notes + cut
+        return canvas, idle + notes + mask_notes + cut
     picture, fitted = _fitted(picture, size, Image.Resampling.LANCZOS)
     if mask is not None:
         mask, _ = _fitted(mask, size, Image.Resampling.BILINEAR)
@@ -103,6 +103,27 @@ def fit(request: Request) -> tuple[Canvas | None, list[str]]:
         mask_notes += swallowed
     crop = original if _rounded_up(original) == size else size
     return Canvas(picture, mask, crop, request.content), idle + notes + fitted + mask_notes
+
+
+def exact(request: Request) -> tuple[Request, list[str]]:
+    """The request with its picture resized where width x height is the picture's own size, rounded
+    up to multiples of 8; and notes.
+
+    `fit` takes such a size for one that was left open, pads the picture and cuts the result back:
+    when both sides are filled in, nothing tells whether someone asked for them. This is for callers
+    who know that someone did. Any other request is given back as it is.
+    """
+    if request.image is None or request.width is None or request.height is None:
+        return request, []
+    picture, size = images.open(request.image), (request.width, request.height)
+    was, part = picture.size, request.mask is not None and request.padding is not None
+    if part or was == size or _rounded_up(was) != size:
+        return request, []
+    changes = {"image": images.picture(picture.resize(size, Image.Resampling.LANCZOS))}
+    if request.mask is not None and checks.png_size(request.mask) == was:
+        mask = images.open(request.mask).resize(size, Image.Resampling.BILINEAR)
+        changes["mask"] = images.mask(mask)
+    return request.but(**changes), _stretched(was, size)
 
 
 def _part(
@@ -149,8 +170,15 @@ def _grown(low: int, high: int, side: int, most: int) -> tuple[int, int]:
 
 
 def _without_effect(request: Request) -> list[str]:
-    """What was set and changes nothing without the picture or the mask that it speaks of."""
+    """What was set and changes nothing: beside strength 1, or without the picture or the mask that
+    it speaks of.
+    """
     notes = []
+    if request.mask is not None and request.content != Request.content and request.strength == 1:
+        notes.append(
+            f"content={request.content!r} changes nothing at strength 1, which starts from noise "
+            "alone: give a smaller strength."
+        )
     if request.image is None and request.strength != Request.strength:
         notes.append(
             f"strength={request.strength:g} has no effect without a picture: give image=, or use "
@@ -199,18 +227,22 @@ def _fitted(
     if _rounded_up(was) == size:
         note = (
             f"The picture is {was[0]}x{was[1]}: padded to {size[0]}x{size[1]} (multiples of "
-            f"{_LATENT}) to work on, and cut back to its own size."
+            f"{_LATENT}) to work on, and cut back to its own size; sdnb.upscale makes one of "
+            f"{size[0]}x{size[1]}."
         )
         return _padded(picture, size), [note]
-    resized = picture.resize(size, filter_)
+    return picture.resize(size, filter_), _stretched(was, size)
+
+
+def _stretched(was: tuple[int, int], size: tuple[int, int]) -> list[str]:
     stretch = (size[0] / was[0]) / (size[1] / was[1])
     if abs(stretch - 1) < 0.02:
-        return resized, []  # the size asked for, in the same proportions
+        return []  # the size asked for, in the same proportions
     note = (
         f"The picture was stretched from {was[0]}x{was[1]} to {size[0]}x{size[1]}; give only "
         "width or only height to keep its proportions."
     )
-    return resized, [note]
+    return [note]
 
 
 def _padded(picture: Image.Image, size: tuple[int, int]) -> Image.Image:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sdnb import images
+from sdnb.canvas import exact
 from sdnb.pipeline import generate
 from sdnb.request import Request
 from sdnb.result import Result
@@ -18,7 +20,7 @@ def txt2img(model: Model, prompt: str = "", *, progress: bool = True, **fields: 
     """Pictures from words. `fields` are `Request`'s: steps, cfg, seed, count, width, height,
     negative, sampler...
     """
-    return generate(model, Request(prompt).but(**fields), progress)
+    return _made(model, Request(prompt), fields, progress)
 
 
 def img2img(
@@ -37,7 +39,7 @@ def img2img(
     """
     hole = None if mask is None else images.mask(mask)
     request = Request(prompt, image=images.picture(image), mask=hole)
-    return generate(model, request.but(**fields), progress)
+    return _made(model, request, fields, progress)
 
 
 def inpaint(
@@ -58,7 +60,7 @@ def inpaint(
     (the model's own size), which gives small things more detail.
     """
     request = Request(prompt, image=images.picture(image), mask=images.mask(mask))
-    return generate(model, request.but(**fields), progress)
+    return _made(model, request, fields, progress)
 
 
 def upscale(
@@ -89,4 +91,16 @@ def upscale(
     png = images.picture(image)
     if width is None and height is None:
         width, height = (side * 2 // 8 * 8 for side in images.open(png).size)
-    return generate(model, base.enlarged(png, width, height, strength).but(**fields), progress)
+    sides = {"width": width, "height": height}
+    return _made(model, base.enlarged(png, strength=strength), {**fields, **sides}, progress)
+
+
+def _made(model: Model, request: Request, fields: dict[str, Any], progress: bool) -> Result:
+    """The result of a request with these fields changed; where both sides are among them, it is of
+    that size, also where the picture's own is next to it.
+    """
+    request, notes = request.but(**fields), list[str]()
+    if fields.get("width") is not None and fields.get("height") is not None:
+        request, notes = exact(request)
+    result = generate(model, request, progress)
+    return replace(result, notes=(*notes, *result.notes)) if notes else result

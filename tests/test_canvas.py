@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sdnb import images
-from sdnb.canvas import fit
+from sdnb.canvas import exact, fit
 from sdnb.request import Request, Settings
 
 
@@ -108,6 +108,43 @@ def test_another_size_is_resized_and_a_stretch_is_said():
     _, notes = fit(request(noisy((64, 64)), width=128, height=64))
     assert len(notes) == 1
     assert "stretched from 64x64 to 128x64" in notes[0]
+
+
+def test_a_size_next_to_the_pictures_own_is_kept_or_taken_and_said():
+    picture, mask = noisy((70, 66)), disc((70, 66))
+    asked = request(picture, mask, width=72, height=72)
+    canvas, notes = fit(asked)
+    assert canvas.crop == (70, 66)
+    assert "cut back to its own size; sdnb.upscale makes one of 72x72" in notes[0]
+    sized, notes = exact(asked)
+    canvas, more = fit(sized)
+    assert canvas.crop == canvas.picture.size == canvas.mask.size == (72, 72)
+    assert ["stretched from 70x66 to 72x72" in note for note in notes] == [True]
+    assert more == []
+    truth = picture.resize((72, 72), Image.Resampling.LANCZOS)
+    assert np.array_equal(canvas.picture, truth)
+    assert exact(sized) == (sized, [])
+
+
+def test_no_other_size_is_touched():
+    picture, mask = noisy((70, 66)), disc((70, 66))
+    for asked in (
+        Request(width=72, height=72),
+        Request(image=images.picture(picture), width=72),
+        request(picture, width=128, height=128),
+        request(noisy((72, 72)), width=72, height=72),
+        request(picture, mask, width=72, height=72, padding=4),
+    ):
+        assert exact(asked) == (asked, [])
+
+
+@pytest.mark.parametrize("padding", [None, 4])
+def test_what_a_masked_part_starts_from_means_nothing_at_strength_1(padding):
+    fields = {"content": "fill", "padding": padding, "width": 64, "height": 64}
+    for strength in (0.9, 1):
+        asked = request(noisy((64, 64)), disc((64, 64)), strength=strength, **fields)
+        said = [note for note in fit(asked)[1] if "content='fill' changes nothing" in note]
+        assert len(said) == (strength == 1)
 
 
 def test_transparent_parts_are_put_on_white_and_said():

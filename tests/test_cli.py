@@ -94,6 +94,18 @@ def test_the_originals_img2img_line(fake, photo):
     assert sdnb.images.open(request.image).size == (96, 64)
 
 
+def test_both_sides_given_are_the_size_also_where_the_pictures_own_is_next_to_it(
+    fake, photo, capsys
+):
+    Image.new("RGB", (60, 64), "teal").save(photo)
+    line = f"img2img --prompt dog --init-img {photo} --skip_save"
+    assert main([*line.split(), "--W", "64", "--H", "64"]) == 0
+    assert sdnb.checks.png_size(fake.requests[0].image) == (64, 64)
+    assert "stretched from 60x64 to 64x64" in capsys.readouterr().err
+    assert main(line.split()) == 0
+    assert sdnb.checks.png_size(fake.requests[1].image) == (60, 64)
+
+
 def test_the_originals_inpainting(photo, mask):
     line = f"--prompt dog --init-img {photo} --mask {mask} --invert-mask --ddim_steps 100"
     (request,) = requests("img2img", line)

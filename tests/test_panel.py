@@ -9,7 +9,7 @@ from fakes import Model, gated, make
 from pictures import colour
 
 import sdnb
-from sdnb import images
+from sdnb import checks, images
 from sdnb.executor import Inline, Worker
 from sdnb.request import Request, Settings
 from sdnb.widgets.panel import Panel
@@ -213,6 +213,15 @@ def test_upscale_of_a_picture_is_one_pass_by_factors_of_its_size():
     one.generate()
     assert len(one.results) == 1
     assert (one.result.image.size) == (120, 72)
+
+
+def test_an_upscaled_picture_has_the_size_asked_for_also_where_its_own_is_next_to_it():
+    one = UpscalePanel(Model(), executor=Inline(make))
+    picture = images.picture(colour(size=(60, 60)))
+    one.form.change(image=picture, width=64, height=64)
+    one.generate()
+    assert checks.png_size(one.result.request.image) == (64, 64)
+    assert one.request.image == picture
 
 
 def test_stop_between_the_passes_starts_no_second():

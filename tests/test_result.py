@@ -101,6 +101,35 @@ def test_upscale_keeps_prompt_and_settings_and_doubles(model, tmp_path):
     assert sdnb.upscale(model, disc(), width=96, strength=0.4, **plain).image.size == (96, 96)
 
 
+def test_a_size_that_is_asked_for_is_the_size_of_the_result(model, tmp_path):
+    plain = {"prompt": "a square", "steps": 1, "seed": 1, "progress": False}
+    small = disc().resize((60, 60))
+    for result in (
+        sdnb.upscale(model, small, width=64, height=64, **plain),
+        sdnb.img2img(model, image=small, width=64, height=64, **plain),
+        sdnb.inpaint(model, image=small, mask=small, width=64, height=64, **plain),
+    ):
+        assert result.image.size == (result.request.width, result.request.height) == (64, 64)
+        assert result.notes == ()
+    assert_repeats(model, result, tmp_path)
+    stretched = sdnb.img2img(model, image=small.crop((0, 0, 64, 60)), width=64, height=64, **plain)
+    assert ["stretched from 64x60" in note for note in stretched.notes] == [True]
+    opened = sdnb.img2img(model, image=small, **plain)
+    assert opened.image.size == (60, 60)
+    assert "cut back to its own size" in opened.notes[0]
+    assert_repeats(model, opened, tmp_path)
+
+
+def test_another_sampler_for_a_result_brings_its_own(model, tmp_path):
+    first = sdnb.txt2img(model, "a fox", sampler="euler_a", **quick())
+    big = sdnb.upscale(model, first, sampler="dpmpp_2m", width=64, height=64, progress=False)
+    assert (big.request.eta, big.request.schedule) == (0.0, "karras")
+    path = sdnb.txt2img(model, "a fox", **quick()).save(tmp_path / "ddim.png")[0]
+    lively = sdnb.generate(model, sdnb.read(path).but(sampler="euler_a"), progress=False)
+    assert lively.request == first.request
+    assert np.array_equal(lively.image, first.image)
+
+
 def test_a_result_shows_itself_with_its_notes(model):
     result = sdnb.txt2img(model, 'a "fox" at 12:30 <b>', count=3, **quick())
     html = result._repr_html_()

@@ -70,6 +70,8 @@ def _run(args: argparse.Namespace) -> int:
         wanted = requests(args)
         if not args.skip_save:  # an hour's pictures are not lost to a folder that cannot be
             args.outdir.mkdir(parents=True, exist_ok=True)
+        from sdnb.canvas import exact
+
         model = sdnb.load(  # from here on torch is there
             args.ckpt,
             memory=args.memory,
@@ -79,10 +81,12 @@ def _run(args: argparse.Namespace) -> int:
         )
     for note in model.notes:
         _say(f"note: {note}")
+    sized = args.W is not None and args.H is not None
     for request in wanted:
         with input_stage():
+            request, said = exact(request) if sized else (request, [])
             result = sdnb.generate(model, request)
-        for note in result.notes:
+        for note in (*said, *result.notes):
             _say(f"note: {note}")
         if not args.skip_save:
             for path in result.save(args.outdir):

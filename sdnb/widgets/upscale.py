@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import ipywidgets as widgets
 
 from sdnb import checks, images
+from sdnb.canvas import exact
 from sdnb.executor import Job
 from sdnb.request import RANGES, Request
 from sdnb.result import Result
@@ -64,7 +65,7 @@ class UpscalePanel(Panel):
             self.progress.complain(error)
             return None
         if first is None:
-            return self.submit(last)
+            return self.submit(exact(last)[0])  # what it notes, the line under the buttons says
 
         def polish(result: Result) -> None:
             png = images.picture(result.image)
