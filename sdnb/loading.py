@@ -100,6 +100,7 @@ class Model:
 
         Raises ValueError for a model that was unloaded, and as `Request.resolved`.
         """
+        planner.check_loaded(self)
         return planner.forecast(self, request.resolved(self.settings))
 
     def adopt(self, plan: MemoryPlan) -> None:

@@ -85,7 +85,6 @@ def forecast(model: Model, request: Request) -> Forecast:
     """The plan for a resolved request, and what it takes: the model's own plan where it fits, else
     the next leaner one that does; with a refusal in words where none does.
     """
-    check_loaded(model)
     what = job(request)
     room = memory.free(model.device) + held(model)
     tried = []
