@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, ClassVar
 import ipywidgets as widgets
 
 from sdnb import checks, images, prompt
-from sdnb.executor import DONE, STOPPED, WAITING, Executor, Job
+from sdnb.executor import DONE, RUNNING, STOPPED, WAITING, Executor, Job, Worker
 from sdnb.request import Request
 from sdnb.widgets import style
 from sdnb.widgets.details import caption
@@ -78,11 +78,14 @@ class Panel(widgets.VBox):
         self._jobs: list[Job] = []  # waiting and running, in their order
         self._made: list[weakref.ref[Result]] = []
         self._last: Result | None = None
-        self._dropped = 0  # that waited when Stop was pressed
+        self._dropped = 0  # that waited when Stop was pressed,
+        self._cut = False  # and whether one ran then, whose line is the last word
+        self._paused = ""  # why nothing is taken now
+        self._refused = ""  # what was said of the controls when Generate was pressed
         self._build()
         own = [] if gallery else [self.gallery]
         if own:
-            self.gallery.send("the panel", self.use, "Put its settings into the panel")
+            self.gallery.send("the panel", self._sent, "Put its settings into the panel")
         super().__init__([style.sheet(), *self._rows, *own])
         self.add_class("sdnb")
         tie_to_cell(self)
@@ -98,7 +101,7 @@ class Panel(widgets.VBox):
     @request.setter
     def request(self, request: Request) -> None:
         self.form.request = request
-        self._edited()
+        self._shown()
 
     @property
     def result(self) -> Result | None:
@@ -124,7 +127,7 @@ class Panel(widgets.VBox):
         try:
             request = self._checked()
         except (ValueError, TypeError) as error:
-            self.progress.complain(error)
+            self._refuse(error)
             return None
         return self.submit(request)
 
@@ -134,7 +137,10 @@ class Panel(widgets.VBox):
         `then` is called with the result, in the thread that made it, unless someone pressed Stop.
         """
         self.progress.forget_problem()
-        self._dropped = 0
+        self._dropped, self._refused = 0, ""
+        if self._paused:
+            self.progress.complain(RuntimeError(self._paused))
+            return None
         try:
             job = self._executor.submit(request, partial(self._watch, then))
         except RuntimeError as error:
@@ -146,27 +152,54 @@ class Panel(widgets.VBox):
     def stop(self) -> None:
         """End the run within a step, and drop what waits. The panel and the model stay usable."""
         with self._lock:
-            if not self._jobs:
+            jobs = self._jobs
+            if not jobs:
                 return
-            for job in self._jobs:
+            waiting = sum(job.state == WAITING for job in jobs)
+            self._cut = waiting < len(jobs)
+            self._dropped = waiting if self._cut else waiting - 1
+            self.progress.say(
+                "stopping: the step that runs is the last" if self._cut else "stopping"
+            )
+            for job in jobs:  # a worker's that wait end here
                 job.stop()
-            self._dropped = len(self._jobs) - 1
             self._stop.disabled = True
-            self.progress.say("stopping: the step that runs is the last")
 
     def use(self, picture: Picture) -> None:
-        """Put the settings of a picture into the panel."""
-        self.request = picture.request
+        """Put the settings of a picture into the panel; of a photograph, which has none, itself.
+
+        Raises ValueError for a photograph where no picture is started from.
+        """
+        if picture.known:
+            self.request = picture.request
+        elif self.kind == "txt2img":
+            raise ValueError("It brings no settings, and this panel starts from words alone.")
+        else:
+            self.start_from(images.picture(picture.image))
+
+    def start_from(self, png: bytes) -> None:
+        """Start from this picture, in its own size; what else the controls say stays."""
+        self.request = self.form.request.but(image=png, mask=None, width=None, height=None)
+
+    def pause(self, why: str) -> None:
+        """Stop, and take nothing until `serve`; `why` is said beside the buttons."""
+        self.stop()
+        with self._lock:
+            self._paused = why
+            self._count()
 
     def serve(self, model: Model, executor: Executor | None = None) -> None:
         """Run on this model from now on; what the controls say stays."""
         self.stop()
-        self.model = model
+        self.model, self._paused = model, ""
         self._executor = executor or worker_of(model)
         self.progress.preview_of = model.preview
         self.form.serve(model.settings, model.tokenizer)
         self._about.value = self._about_model()
         self._example.layout.display = "" if model.examples else "none"
+        with self._lock:
+            self._count()
+        self._shown()
 
     def close(self) -> None:
         """Stop, and take the panel away."""
@@ -231,15 +264,43 @@ class Panel(widgets.VBox):
     # -- before a run ------------------------------------------------------------------------
 
     def _edited(self) -> None:
-        """A control was moved: nothing runs, but what it would take is said."""
+        """A person moved a control."""
+        self._shown()
+
+    def _shown(self) -> None:
+        """The controls say something new: nothing runs, but what it would take is said."""
+        if self._refused:
+            self._look_again()
+        if self._paused:
+            return
         with suppress(ValueError):  # controls that contradict each other: said when it is to run
             self._plan.ask(self.model, self.form.request)
+
+    def _refuse(self, error: Exception) -> None:
+        """What the controls say cannot run."""
+        self._refused = str(error)
+        self.progress.complain(error)
+
+    def _look_again(self) -> None:
+        """What was refused stays said for as long as it is true."""
+        try:
+            self._checked()
+        except (ValueError, TypeError) as error:
+            if str(error) == self._refused:
+                return
+        self._refused = ""
+        self.progress.forget_problem()
+
+    def _sent(self, picture: Picture) -> None:
+        self.use(picture)
+        what = "Its settings are" if picture.known else "It is"
+        self.gallery.say(f"{what} in the panel now, above.")
 
     def _offered(self, saved: Saved) -> None:
         """A picture brought its settings."""
         keep = self.form.request.image
         self.request = saved.request if saved.request.image else saved.request.but(image=keep)
-        self._say(*saved.notes, f"Settings of a picture made by {saved.version or 'another tool'}.")
+        self._say(*saved.notes, f"Settings of a picture made by {_maker(saved)}.")
 
     def _checked(self) -> Request:
         """The request with nothing left open. Raises ValueError for what cannot run."""
@@ -258,7 +319,10 @@ class Panel(widgets.VBox):
 
     def _watch(self, then: Callable[[Result], None] | None, job: Job) -> None:
         self._track(job)
-        if job.progress is not None or job.state not in (STOPPED, WAITING):
+        if job.state == RUNNING and job.progress is None:
+            self._say()  # what stood there is of the last picture
+        never_begun = job.state in (STOPPED, WAITING) and job.progress is None
+        if not never_begun or (job.state == STOPPED and not self._cut):
             self.progress.watch(job)
         if job.state == DONE and job.result is not None:
             self._take(job.result)
@@ -272,13 +336,26 @@ class Panel(widgets.VBox):
                 self._jobs = [each for each in self._jobs if each is not job]
             elif job not in self._jobs:
                 self._jobs = [*self._jobs, job]
+                if len(self._jobs) == 1 and self._behind_others(job):
+                    self.progress.watch(job)  # nothing of this panel runs that would be shown
             else:
                 return
-            waiting = 0 if job.stopping else max(0, len(self._jobs) - 1)
-            self._generate.description = "Queue another" if self._jobs else "Generate"
-            self._stop.disabled = not any(not each.stopping for each in self._jobs)
-            dropped = f"{self._dropped} waiting, dropped" if self._dropped else ""
-            self._queue.value = f"{waiting} waiting" if waiting else dropped
+            self._count()
+
+    def _behind_others(self, job: Job) -> bool:
+        """Whether what another panel asked for runs first."""
+        runs = self._executor
+        return job.state == WAITING and isinstance(runs, Worker) and runs.jobs[:1] != (job,)
+
+    def _count(self) -> None:
+        """The buttons, and the words beside them."""
+        waiting = sum(not each.stopping for each in self._jobs[1:])
+        self._generate.description = "Queue another" if self._jobs else "Generate"
+        self._generate.disabled = bool(self._paused)
+        self._stop.disabled = all(each.stopping for each in self._jobs)
+        dropped = f"{self._dropped} waiting, dropped" if self._dropped else ""
+        said = f"{waiting} waiting" if waiting else dropped
+        self._queue.value = html.escape(self._paused) or said
 
     def _take(self, result: Result) -> None:
         with self._lock:
@@ -291,3 +368,12 @@ class Panel(widgets.VBox):
 
     def _say(self, *lines: str) -> None:
         self._caption.value = "".join(f"<div>{html.escape(line)}</div>" for line in lines)
+
+
+def _maker(saved: Saved) -> str:
+    """The program whose settings these are; only sdnb's own text says how long it took."""
+    if saved.seconds is not None:
+        return f"sdnb {saved.version}"
+    if saved.version.startswith("sdnb"):
+        return saved.version
+    return f"another tool, {saved.version}" if saved.version else "another tool"
