@@ -24,7 +24,7 @@ def panel(run=make, kind="all", executor=Inline):
 def test_generate_makes_what_the_controls_say():
     one = panel()
     one.request = Request("a cat", seed=7, count=2)
-    one._generate.click()
+    one._actions.generate.click()
     assert one.result.request == Request("a cat", seed=7, count=2).resolved(one.model.settings)
     assert one.results == [one.result]
     assert [p.request.seed for p in one.gallery.pictures] == [8, 7]
@@ -58,10 +58,13 @@ def test_a_second_one_waits_visibly_and_stop_ends_all():
     gate.release()
     until(lambda: first.progress and first.progress.step == 1)
     second, third = one.generate(), one.generate()
-    assert (one._generate.description, one._queue.value) == ("Queue another", "2 waiting")
-    assert not one._stop.disabled
-    one._stop.click()
-    assert one._stop.disabled
+    assert (one._actions.generate.description, one._actions.said.value) == (
+        "Queue another",
+        "2 waiting",
+    )
+    assert not one._actions.stop.disabled
+    one._actions.stop.click()
+    assert one._actions.stop.disabled
     assert one.progress.line.startswith("stopping")
     gate.release()
     assert all(job.wait(10) for job in (first, second, third))
@@ -70,8 +73,8 @@ def test_a_second_one_waits_visibly_and_stop_ends_all():
     assert one.progress.line.startswith("stopped at step")
     assert one.progress.picture.layout.display == ""  # the last preview stays
     until(lambda: not one.running)
-    assert one._generate.description == "Generate"
-    assert one._queue.value == "2 waiting, dropped"
+    assert one._actions.generate.description == "Generate"
+    assert one._actions.said.value == "2 waiting, dropped"
     for _ in range(5):
         gate.release()
     assert one.generate().wait(10)
@@ -85,7 +88,7 @@ def test_the_next_begins_when_the_first_ends():
     for _ in range(15):
         gate.release()
     assert all(job.wait(10) for job in jobs)
-    until(lambda: one._queue.value == "")
+    until(lambda: one._actions.said.value == "")
     assert len(one.results) == 3
 
 
@@ -115,7 +118,7 @@ def test_a_run_that_fails_says_so_and_leaves_the_panel_usable():
 def test_what_cannot_run_is_said_before_anything_runs(kind, fields, words):
     one = panel(run=make if words is None else pytest.fail, kind=kind)
     one.form.change(**fields)
-    one._generate.click()
+    one._actions.generate.click()
     assert (one.result is None) == (words is not None)
     assert words is None or words in one.progress.problem
 
@@ -189,7 +192,7 @@ def test_upscale_makes_two_passes_with_one_seed():
     one._edited()
     assert "1. 64 × 64 from words" in one._two.value
     assert "2. resized to 128 × 128" in one._two.value
-    one._generate.click()
+    one._actions.generate.click()
     first, last = (result.request for result in one.results)
     assert (first.width, first.height, first.image) == (64, 64, None)
     assert (last.width, last.height, last.strength, last.seed) == (128, 128, 0.5, first.seed)
@@ -350,9 +353,26 @@ def test_a_run_that_waits_for_another_panel_is_stopped_at_once(two_panels):
     assert [job.state for job in jobs] == ["stopped"] * 2
     assert not second.running
     assert second.progress.line == "stopped before it began"
-    assert (second._generate.description, second._queue.value) == ("Generate", "1 waiting, dropped")
-    assert second._stop.disabled
+    assert (second._actions.generate.description, second._actions.said.value) == (
+        "Generate",
+        "1 waiting, dropped",
+    )
+    assert second._actions.stop.disabled
     assert first.running
+
+
+def test_the_next_run_of_a_panel_waits_for_the_one_that_came_between(two_panels):
+    first, second, gate = two_panels
+    other = second.generate()
+    job = first.generate()
+    for _ in range(4):
+        gate.release()
+    until(lambda: other.state == "running")
+    until(lambda: first.progress.line == "waiting for another run")
+    for _ in range(10):
+        gate.release()
+    assert job.wait(10)
+    assert len(first.results) == 2
 
 
 def test_the_last_pictures_words_go_when_another_run_begins():

@@ -208,13 +208,13 @@ def test_where_no_model_can_be_loaded_the_studio_says_so_and_takes_the_next(monk
     studio.picker.load("other").join(10)
     assert "fake could not be loaded again either: mine: the" in studio.picker._said.value
     panel = studio.panel
-    assert panel._generate.disabled
-    assert panel._queue.value.startswith("no model is loaded")
+    assert panel._actions.generate.disabled
+    assert panel._actions.said.value.startswith("no model is loaded")
     assert panel.generate() is None
     assert "no model is loaded" in panel.progress.problem
     studio.picker.load("third").join(10)
-    assert not panel._generate.disabled
-    assert panel._queue.value == ""
+    assert not panel._actions.generate.disabled
+    assert panel._actions.said.value == ""
     assert studio.model.name == "third"
 
 
@@ -265,18 +265,18 @@ def test_while_a_model_is_loaded_nothing_else_begins(monkeypatch, studio):
     monkeypatch.setattr(picker, "loaded", slow)
     thread = studio.picker.load("other")
     assert come.wait(10)
-    assert studio.panel._generate.disabled
+    assert studio.panel._actions.generate.disabled
     assert studio.grid._go.disabled
-    assert studio.panel._queue.value == "a model is being loaded"
+    assert studio.panel._actions.said.value == "a model is being loaded"
     assert studio.panel.generate() is None
     assert "a model is being loaded" in studio.panel.progress.problem
     with pytest.raises(RuntimeError, match="already"):
         studio.picker.load("third")
     go.set()
     thread.join(10)
-    assert not studio.panel._generate.disabled
+    assert not studio.panel._actions.generate.disabled
     assert not studio.grid._go.disabled
-    assert studio.panel._queue.value == ""
+    assert studio.panel._actions.said.value == ""
 
 
 def test_a_model_is_not_freed_under_a_run(monkeypatch):
@@ -293,7 +293,7 @@ def test_a_model_is_not_freed_under_a_run(monkeypatch):
     studio.picker.load("other").join(10)
     assert "mine is still at work" in studio.picker._said.value
     assert (studio.model, model.unloaded) == (model, False)
-    assert not studio.panel._generate.disabled
+    assert not studio.panel._actions.generate.disabled
     gate.release()
     assert job.wait(10)
     studio.picker.load("other").join(10)

@@ -23,7 +23,8 @@ from sdnb import checks, images, prompt
 from sdnb.executor import DONE, RUNNING, STOPPED, WAITING, Executor, Job, Worker
 from sdnb.request import Request
 from sdnb.widgets import style
-from sdnb.widgets.details import caption
+from sdnb.widgets.actions import Actions
+from sdnb.widgets.details import about, caption, made_by
 from sdnb.widgets.form import Form
 from sdnb.widgets.gallery import Gallery
 from sdnb.widgets.icons import icon_button
@@ -137,7 +138,7 @@ class Panel(widgets.VBox):
         `then` is called with the result, in the thread that made it, unless someone pressed Stop.
         """
         self.progress.forget_problem()
-        self._dropped, self._refused = 0, ""
+        self._dropped, self._cut, self._refused = 0, False, ""
         if self._paused:
             self.progress.complain(RuntimeError(self._paused))
             return None
@@ -163,7 +164,7 @@ class Panel(widgets.VBox):
             )
             for job in jobs:  # a worker's that wait end here
                 job.stop()
-            self._stop.disabled = True
+            self._count()
 
     def use(self, picture: Picture) -> None:
         """Put the settings of a picture into the panel; of a photograph, which has none, itself.
@@ -195,7 +196,7 @@ class Panel(widgets.VBox):
         self._executor = executor or worker_of(model)
         self.progress.preview_of = model.preview
         self.form.serve(model.settings, model.tokenizer)
-        self._about.value = self._about_model()
+        self._about.value = about(self.model)
         self._example.layout.display = "" if model.examples else "none"
         with self._lock:
             self._count()
@@ -213,30 +214,18 @@ class Panel(widgets.VBox):
     # -- building ----------------------------------------------------------------------------
 
     def _build(self) -> None:
-        self._generate = widgets.Button(
-            description="Generate", button_style="primary", icon="play",
-            tooltip="Make the picture; pressed again, the next one waits its turn",
-        )  # fmt: skip
-        self._stop = widgets.Button(
-            description="Stop", icon="stop", disabled=True,
-            tooltip="End within a step, and drop what waits",
-        )  # fmt: skip
-        self._generate.on_click(lambda _: self.generate())
-        self._stop.on_click(lambda _: self.stop())
-        self._queue, self._caption, self._plan = widgets.HTML(), widgets.HTML(), PlanLine()
-        for line in (self._queue, self._caption):
-            line.add_class("sdnb-quiet")
-        wrap = widgets.Layout(flex_flow="row wrap", align_items="center")
-        actions = widgets.HBox([self._generate, self._stop, self._queue], layout=wrap)
+        self._actions = Actions(self.generate, self.stop)
+        self._caption, self._plan = widgets.HTML(), PlanLine()
+        self._caption.add_class("sdnb-quiet")
         left = widgets.VBox(
             [*self._above(), self.form],
             layout=widgets.Layout(flex="1 1 380px", min_width="300px"),
         )
         right = widgets.VBox(
-            [actions, self._plan, self.progress, self.progress.picture, self._caption],
+            [self._actions, self._plan, self.progress, self.progress.picture, self._caption],
             layout=widgets.Layout(flex="1 1 300px", min_width="280px", margin="0 0 0 12px"),
         )
-        self._about = widgets.HTML(self._about_model())
+        self._about = widgets.HTML(about(self.model))
         self._about.add_class("sdnb-quiet")
         self._example = icon_button("lightbulb-o", "Example", "Put an example into the prompt box")
         self._example.layout.display = "" if self.model.examples else "none"
@@ -244,11 +233,6 @@ class Panel(widgets.VBox):
         columns = widgets.Layout(flex_flow="row wrap", align_items="flex-start", width="100%")
         head = widgets.HBox([self._about, self._example], layout={"align_items": "center"})
         self._rows = [head, widgets.HBox([left, right], layout=columns)]
-
-    def _about_model(self) -> str:
-        s, name = self.model.settings, html.escape(self.model.name)
-        notes = "".join(f"<div>&#9432; {html.escape(note)}</div>" for note in self.model.notes)
-        return f"<b>{name}</b> · {s.width} × {s.height} · {self.model.device}{notes}"
 
     def _above(self) -> list[widgets.Widget]:
         """What stands over the controls."""
@@ -300,7 +284,7 @@ class Panel(widgets.VBox):
         """A picture brought its settings."""
         keep = self.form.request.image
         self.request = saved.request if saved.request.image else saved.request.but(image=keep)
-        self._say(*saved.notes, f"Settings of a picture made by {_maker(saved)}.")
+        self._say(*saved.notes, f"Settings of a picture made by {made_by(saved)}.")
 
     def _checked(self) -> Request:
         """The request with nothing left open. Raises ValueError for what cannot run."""
@@ -328,6 +312,9 @@ class Panel(widgets.VBox):
             self._take(job.result)
             if then is not None and not job.stopping:
                 then(job.result)
+        with self._lock:
+            if job.ended and self._jobs and self._behind_others(self._jobs[0]):
+                self.progress.say("waiting for another run")  # the next one of this panel
 
     def _track(self, job: Job) -> None:
         """Keep the list of what runs and waits, and the buttons that speak of it."""
@@ -348,14 +335,7 @@ class Panel(widgets.VBox):
         return job.state == WAITING and isinstance(runs, Worker) and runs.jobs[:1] != (job,)
 
     def _count(self) -> None:
-        """The buttons, and the words beside them."""
-        waiting = sum(not each.stopping for each in self._jobs[1:])
-        self._generate.description = "Queue another" if self._jobs else "Generate"
-        self._generate.disabled = bool(self._paused)
-        self._stop.disabled = all(each.stopping for each in self._jobs)
-        dropped = f"{self._dropped} waiting, dropped" if self._dropped else ""
-        said = f"{waiting} waiting" if waiting else dropped
-        self._queue.value = html.escape(self._paused) or said
+        self._actions.show(self._jobs, self._dropped, self._paused)
 
     def _take(self, result: Result) -> None:
         with self._lock:
@@ -368,12 +348,3 @@ class Panel(widgets.VBox):
 
     def _say(self, *lines: str) -> None:
         self._caption.value = "".join(f"<div>{html.escape(line)}</div>" for line in lines)
-
-
-def _maker(saved: Saved) -> str:
-    """The program whose settings these are; only sdnb's own text says how long it took."""
-    if saved.seconds is not None:
-        return f"sdnb {saved.version}"
-    if saved.version.startswith("sdnb"):
-        return saved.version
-    return f"another tool, {saved.version}" if saved.version else "another tool"
