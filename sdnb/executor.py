@@ -149,6 +149,29 @@ class Inline:
         """Nothing runs between calls."""
 
 
+class _Queued(Job):
+    """A worker's job: stopped before it begins, it ends at once, in the thread that stops it, and
+    does not wait for its turn to do so.
+    """
+
+    def __init__(self, request: Request, watch: Watch | None = None) -> None:
+        super().__init__(request, watch)
+        self._taken = threading.Lock()  # by whoever begins it, or ends it before; never given back
+
+    def stop(self) -> None:
+        super().stop()
+        self.run(_nothing)
+
+    def run(self, make: Make) -> None:
+        if self._taken.acquire(blocking=False):
+            super().run(make)
+
+
+def _nothing(request: Request) -> Generator[Progress, None, None]:  # noqa: ARG001
+    """The run of a job that was stopped before it began."""
+    yield from ()
+
+
 class Worker:
     """One thread that runs requests one after the other, so that the kernel stays free.
 
@@ -172,7 +195,7 @@ class Worker:
 
     def submit(self, request: Request, watch: Watch | None = None) -> Job:
         """Queue a request. Raises RuntimeError after `shutdown`."""
-        job = Job(request, watch)
+        job = _Queued(request, watch)
         with self._lock:
             if self._closed:
                 raise RuntimeError("this worker was shut down; make a new one")
@@ -192,8 +215,9 @@ class Worker:
         """Stop all jobs, waiting ones at once and the running one within a step."""
         with self._lock:
             self._closed = True
-            for job in self._jobs:
-                job.stop()
+            jobs = self._jobs
+        for job in jobs:  # outside the lock: those that wait end here, and are watched
+            job.stop()
 
     def _work(self) -> None:
         while True:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -30,6 +31,7 @@ class Model:
     tokenizer: Tokenizer = field(default=TOKENIZE)
     unloaded: bool = False
     examples: tuple[str, ...] = ("a red apple", "two owls")
+    origin: dict = field(default_factory=dict)
 
     def preview(self, latent):
         return Image.fromarray(latent)
@@ -72,3 +74,11 @@ def gated(**how):
     """A run that waits for `release` of the semaphore that comes with it."""
     gate = threading.Semaphore(0)
     return gate, partial(make, gate=gate, **how)
+
+
+def until(condition, seconds=10):
+    """Wait for what another thread does."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.002)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from sdnb.executor import DONE, FAILED, STOPPED, WAITING, Inline, Job, Worker
+from sdnb.executor import DONE, FAILED, STOPPED, Inline, Job, Worker
 from sdnb.progress import Progress
 from sdnb.request import Request
 
@@ -93,16 +93,24 @@ def test_jobs_run_one_after_the_other_in_their_order():
     assert worker.jobs == ()
 
 
-def test_a_waiting_job_that_is_stopped_never_starts():
-    gate = threading.Event()
-    worker = Worker(steps(1, gate))
-    first, second, third = (worker.submit(REQUEST.but(seed=seed)) for seed in range(3))
-    assert third.state == WAITING
-    second.stop()
+def test_a_waiting_job_that_is_stopped_ends_at_once_and_never_runs():
+    began, gate, seen = [], threading.Event(), []
+
+    def make(request):
+        began.append(request)
+        yield from steps(1, gate)(request)
+
+    worker = Worker(make)
+    first = worker.submit(REQUEST)
+    job = worker.submit(REQUEST.but(seed=2), lambda job: seen.append(job.state))
+    job.stop()
+    job.stop()
+    assert (job.state, job.wait(0), seen) == (STOPPED, True, [STOPPED])
+    assert worker.jobs == (first,)
+    last = worker.submit(REQUEST.but(seed=3))
     gate.set()
-    assert third.wait(10)
-    assert [job.state for job in (first, second, third)] == [DONE, STOPPED, DONE]
-    assert second.progress is None
+    assert last.wait(10)
+    assert [request.seed for request in began] == [1, 3]
 
 
 def test_a_job_fails_alone():
@@ -151,3 +159,14 @@ def test_an_interrupt_goes_on_to_the_caller():
         job.run(make)
     assert job.state == FAILED
     assert job.ended
+
+
+def test_a_watcher_may_look_at_a_worker_that_is_shut_down():
+    gate, seen = threading.Event(), []
+    worker = Worker(steps(1, gate))
+    running = worker.submit(REQUEST)
+    worker.submit(REQUEST, lambda job: seen.append((job.state, worker.jobs)))
+    worker.shutdown()
+    assert seen == [(STOPPED, (running,))]
+    gate.set()
+    assert running.wait(10)

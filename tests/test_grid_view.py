@@ -87,6 +87,28 @@ def test_stop_ends_within_a_step_and_resume_makes_the_rest(tmp_path):
     assert grid.done == len(list(tmp_path.glob("*.png"))) == 3
 
 
+def test_a_grid_that_waits_for_another_run_says_so():
+    gate = threading.Event()
+
+    def make(request):
+        yield Progress(0, 1, 0.0)
+        assert gate.wait(30)
+        yield from grids.make(request)
+
+    worker = Worker(make)
+    other = worker.submit(grids.BASE)
+    made = view(executor=worker)
+    made.run()
+    end = time.monotonic() + 10
+    while made._line.value != "0 of 6 cells · waiting for another run":
+        assert time.monotonic() < end, made._line.value
+        time.sleep(0.01)
+    gate.set()
+    assert made.wait(60)
+    assert made._line.value == "6 of 6 cells"
+    assert other.wait(10)
+
+
 def test_a_problem_is_said_and_not_lost():
     grid = sdnb.sweep(grids.BASE, sampler=[None], eta=[0.5])
     model = grids.model()

@@ -1,17 +1,18 @@
 """The panel on runs without weights: queue, Stop, errors, results; nothing starts by itself."""
 
 import threading
-import time
 from functools import partial
 
 import pytest
-from fakes import Model, gated, make
-from pictures import colour
+from fakes import Model, gated, make, until
+from pictures import colour, encoded
 
 import sdnb
 from sdnb import checks, images
 from sdnb.executor import Inline, Worker
+from sdnb.images import Saved
 from sdnb.request import Request, Settings
+from sdnb.widgets.masks.strokes import Rectangle
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.upscale import UpscalePanel
 
@@ -20,17 +21,10 @@ def panel(run=make, kind="all", executor=Inline):
     return Panel(Model(), kind, executor=executor(run))
 
 
-def until(condition, seconds=10):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.002)
-
-
 def test_generate_makes_what_the_controls_say():
     one = panel()
     one.request = Request("a cat", seed=7, count=2)
-    one._generate.click()
+    one._actions.generate.click()
     assert one.result.request == Request("a cat", seed=7, count=2).resolved(one.model.settings)
     assert one.results == [one.result]
     assert [p.request.seed for p in one.gallery.pictures] == [8, 7]
@@ -64,10 +58,13 @@ def test_a_second_one_waits_visibly_and_stop_ends_all():
     gate.release()
     until(lambda: first.progress and first.progress.step == 1)
     second, third = one.generate(), one.generate()
-    assert (one._generate.description, one._queue.value) == ("Queue another", "2 waiting")
-    assert not one._stop.disabled
-    one._stop.click()
-    assert one._stop.disabled
+    assert (one._actions.generate.description, one._actions.said.value) == (
+        "Queue another",
+        "2 waiting",
+    )
+    assert not one._actions.stop.disabled
+    one._actions.stop.click()
+    assert one._actions.stop.disabled
     assert one.progress.line.startswith("stopping")
     gate.release()
     assert all(job.wait(10) for job in (first, second, third))
@@ -76,8 +73,8 @@ def test_a_second_one_waits_visibly_and_stop_ends_all():
     assert one.progress.line.startswith("stopped at step")
     assert one.progress.picture.layout.display == ""  # the last preview stays
     until(lambda: not one.running)
-    assert one._generate.description == "Generate"
-    assert one._queue.value == "2 waiting, dropped"
+    assert one._actions.generate.description == "Generate"
+    assert one._actions.said.value == "2 waiting, dropped"
     for _ in range(5):
         gate.release()
     assert one.generate().wait(10)
@@ -91,7 +88,7 @@ def test_the_next_begins_when_the_first_ends():
     for _ in range(15):
         gate.release()
     assert all(job.wait(10) for job in jobs)
-    until(lambda: one._queue.value == "")
+    until(lambda: one._actions.said.value == "")
     assert len(one.results) == 3
 
 
@@ -121,7 +118,7 @@ def test_a_run_that_fails_says_so_and_leaves_the_panel_usable():
 def test_what_cannot_run_is_said_before_anything_runs(kind, fields, words):
     one = panel(run=make if words is None else pytest.fail, kind=kind)
     one.form.change(**fields)
-    one._generate.click()
+    one._actions.generate.click()
     assert (one.result is None) == (words is not None)
     assert words is None or words in one.progress.problem
 
@@ -135,8 +132,6 @@ def test_a_seed_without_room_for_the_count_is_said():
 
 
 def test_inpainting_runs_with_what_is_painted():
-    from sdnb.widgets.masks.strokes import Rectangle
-
     one = panel(kind="inpaint")
     one.form.change(image=images.picture(colour(size=(64, 64))), prompt="a cat")
     editor = one.form.controls["mask"].editor
@@ -197,7 +192,7 @@ def test_upscale_makes_two_passes_with_one_seed():
     one._edited()
     assert "1. 64 × 64 from words" in one._two.value
     assert "2. resized to 128 × 128" in one._two.value
-    one._generate.click()
+    one._actions.generate.click()
     first, last = (result.request for result in one.results)
     assert (first.width, first.height, first.image) == (64, 64, None)
     assert (last.width, last.height, last.strength, last.seed) == (128, 128, 0.5, first.seed)
@@ -302,3 +297,179 @@ def test_only_the_newest_question_is_answered():
         gate.release()
     until(lambda: "1.02 GB" in one._plan.value and not one._plan._busy)
     assert asked == [64, 1024]
+
+
+# -- what stands under new things -----------------------------------------------------------------
+
+
+def test_a_photograph_is_sent_to_the_panel_and_what_it_says_stays():
+    one = panel()
+    one.form.change(prompt="a cat", steps=9, width=128)
+    photo = colour(size=(64, 64))
+    one.gallery.take(encoded(photo, "PNG"), "photo.png")
+    one.gallery._sends.children[1].click()
+    assert one.request == Request("a cat", steps=9, image=images.picture(photo))
+    assert one.form._fold.value
+    assert "It is in the panel now" in one.gallery._said.value
+
+
+def test_a_photograph_is_nothing_for_a_panel_that_starts_from_words():
+    one = panel(kind="txt2img")
+    one.gallery.take(encoded(colour(size=(64, 64)), "PNG"), "photo.png")
+    one.gallery._sends.children[1].click()
+    assert one.request == Request()
+    assert "starts from words alone" in one.gallery._said.value
+
+
+def test_a_request_that_has_a_picture_opens_the_fold():
+    one = panel()
+    one.request = Request("a cat")
+    assert not one.form._fold.value
+    one.request = Request("a cat", image=images.picture(colour(size=(64, 64))))
+    assert one.form._fold.value
+
+
+@pytest.fixture
+def two_panels(monkeypatch):
+    """Two that share a model's worker, and the first of them runs."""
+    gate, run = gated()
+    worker = Worker(run)
+    first, second = (Panel(Model(), executor=worker) for _ in range(2))
+    job = first.generate()
+    gate.release()
+    until(lambda: job.progress and job.progress.step == 1)
+    yield first, second, gate
+    worker.shutdown()
+    gate.release()
+    assert job.wait(10)
+
+
+def test_a_run_that_waits_for_another_panel_says_so(two_panels):
+    _, second, gate = two_panels
+    job = second.generate()
+    assert second.progress.line == "waiting for another run"
+    for _ in range(10):
+        gate.release()
+    assert job.wait(10)
+    assert "waiting" not in second.progress.line
+    assert second.result is not None
+
+
+def test_a_run_that_waits_for_another_panel_is_stopped_at_once(two_panels):
+    first, second, _ = two_panels
+    jobs = second.generate(), second.generate()
+    second.stop()
+    assert [job.state for job in jobs] == ["stopped"] * 2
+    assert not second.running
+    assert second.progress.line == "stopped before it began"
+    assert (second._actions.generate.description, second._actions.said.value) == (
+        "Generate",
+        "1 waiting, dropped",
+    )
+    assert second._actions.stop.disabled
+    assert first.running
+
+
+def test_the_next_run_of_a_panel_waits_for_the_one_that_came_between(two_panels):
+    first, second, gate = two_panels
+    other = second.generate()
+    job = first.generate()
+    for _ in range(4):
+        gate.release()
+    until(lambda: other.state == "running")
+    until(lambda: first.progress.line == "waiting for another run")
+    for _ in range(10):
+        gate.release()
+    assert job.wait(10)
+    assert len(first.results) == 2
+
+
+def test_the_last_pictures_words_go_when_another_run_begins():
+    gate, run = gated()
+    one = panel(run, executor=Worker)
+    for _ in range(5):
+        gate.release()
+    assert one.generate().wait(10)
+    assert "a &lt;note&gt;" in one._caption.value
+    job = one.generate()
+    until(lambda: job.progress is not None)
+    assert one._caption.value == ""
+    one.stop()
+    gate.release()
+    assert job.wait(10)
+    assert one._caption.value == ""
+
+
+def test_what_was_refused_is_said_for_as_long_as_it_is_true():
+    one = panel(kind="inpaint")
+    one.generate()
+    assert "no picture yet" in one.progress.problem
+    one.form.controls["prompt"]._area.value = "a cat"
+    assert "no picture yet" in one.progress.problem
+    one.form.controls["image"].take(encoded(colour(size=(64, 64)), "PNG"))
+    assert one.progress.problem == ""
+    one.generate()
+    assert "Nothing is painted" in one.progress.problem
+    one.form.controls["mask"].editor.draw(Rectangle((8, 8), (40, 40)))
+    assert one.progress.problem == ""
+
+
+@pytest.mark.parametrize(
+    ("saved", "words"),
+    [
+        (Saved(Request(), "m", "f", "0.1.0", 2.5), "sdnb 0.1.0."),
+        (Saved(Request(), "m", "f", "sdnb 0.1.0"), "sdnb 0.1.0."),
+        (Saved(Request(), "m", "f", "v1.7.0"), "another tool, v1.7.0."),
+        (Saved(Request(), "m", "f", ""), "another tool."),
+    ],
+)
+def test_who_made_the_settings_of_a_picture_is_named(saved, words):
+    one = panel()
+    one._offered(saved)
+    assert one._caption.value == f"<div>Settings of a picture made by {words}</div>"
+
+
+# -- the size of what is upscaled -----------------------------------------------------------------
+
+
+def size(one):
+    return one.request.width, one.request.height
+
+
+def test_the_size_of_an_upscale_follows_the_picture():
+    one = UpscalePanel(Model(), executor=Inline(make))
+    box = one.form.controls["image"]
+    box.take(encoded(colour(size=(48, 80)), "PNG"))
+    assert size(one) == (160, 96)
+    one.enlarge(3)
+    box.take(encoded(colour(size=(64, 48)), "PNG"))
+    assert size(one) == (144, 192)
+    box._removed()
+    assert size(one) == (192, 192)
+    box.take(encoded(colour(size=(48, 80)), "PNG"))
+    one.form.controls["width"]._number.value = 304  # by hand: it stays for this picture
+    one.form.controls["prompt"]._area.value = "a cat"
+    assert size(one) == (304, 144)
+
+
+def test_a_request_that_is_assigned_is_upscaled_as_it_says():
+    one = UpscalePanel(Model(), executor=Inline(make))
+    request = Request(image=images.picture(colour(size=(48, 80))), width=88, height=104)
+    one.request = request
+    assert one.request == request
+    one.form.controls["prompt"]._area.value = "a cat"
+    assert size(one) == (88, 104)
+
+
+def test_the_settings_of_a_picture_leave_it_to_be_enlarged():
+    one = UpscalePanel(Model(), executor=Inline(make))
+    png = encoded(colour(size=(64, 64)), "PNG")
+    one.form.controls["image"].take(png)
+    one._offered(Saved(Request("a cat", width=64, height=64), "m", "f", "0.1.0", 2.5))
+    assert (one.request.prompt, size(one)) == ("a cat", (128, 128))
+
+
+def test_the_second_passes_strength_is_always_in_sight():
+    one = UpscalePanel(Model(), executor=Inline(make))
+    assert one.form.controls["strength"].widget.layout.display == ""
+    assert panel().form.controls["strength"].widget.layout.display == "none"

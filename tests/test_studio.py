@@ -1,17 +1,19 @@
 """The studio on runs without weights: pictures sent about, other models, cells that run again."""
 
+import html
 import threading
 from types import SimpleNamespace
 
 import ipywidgets
 import pytest
-from fakes import Model, make
+from fakes import Model, gated, make, until
 from pictures import colour, encoded
 
 from sdnb import images
 from sdnb.executor import Inline, Worker
-from sdnb.request import Request
+from sdnb.request import Request, Settings
 from sdnb.widgets import lifetime, models, picker
+from sdnb.widgets.panel import Panel
 from sdnb.widgets.picker import ModelPicker, checkpoints
 from sdnb.widgets.studio import TABS, Studio
 
@@ -79,6 +81,16 @@ def test_what_brings_no_settings_is_not_sent_where_they_are_all_that_counts(stud
     assert "brings no settings" in studio.gallery._said.value
 
 
+def test_a_model_of_another_size_brings_its_own_to_upscale(studio):
+    panel = studio.panels["upscale"]
+    bigger = Model("bigger", Settings(128, 96, 5))
+    studio._serve(bigger)
+    assert (panel.request.width, panel.request.height) == (256, 192)
+    panel.form.change(width=512, height=512)  # said by hand: it stays
+    studio._serve(Model())
+    assert (panel.request.width, panel.request.height) == (512, 512)
+
+
 def test_nothing_of_pictures_is_sent_to_where_none_is_seen(studio):
     panel = studio.show("inpaint")
     png = images.picture(colour(size=(64, 64)))
@@ -133,41 +145,169 @@ def test_a_folder_is_looked_through_for_what_can_be_loaded(folder):
 def test_another_model_is_loaded_when_the_last_one_is_free(monkeypatch, folder):
     order = []
     old, new = Model("old"), Model("new")
-    monkeypatch.setattr(picker, "loaded", lambda path, _: order.append(f"load {path}") or new)
+    monkeypatch.setattr(picker, "look", lambda path: order.append(f"look {path}"))
+    monkeypatch.setattr(picker, "loaded", lambda path, **_: order.append(f"load {path}") or new)
     one = ModelPicker(old, folder, lambda: order.append("free"), lambda m: order.append(m.name))
     assert [label for label, _ in one._list.options][1:] == ["A.ckpt", "b.safetensors", "c"]
     one._list.value = str(folder / "c")
     one._button.click()
     one._thread.join(10)
-    assert order == ["free", f"load {folder / 'c'}", "new"]
+    assert order == [f"look {folder / 'c'}", "free", f"load {folder / 'c'}", "new"]
     assert "new: loaded in" in one._said.value
     assert not one._button.disabled
 
 
-def test_where_loading_fails_the_last_model_comes_back_and_it_is_said(monkeypatch):
-    def loaded(path, progress=None):
-        if path == "no <such>":
-            raise FileNotFoundError("no <such>: there is no such file")
-        return Model(path or "embedded")
+ORIGIN = {"path": "mine", "memory": "2gb", "precision": "full", "vae": "soft", "config": None}
 
-    served = []
+
+def loads(monkeypatch, *wrong):
+    """Loading that notes its arguments; places of `wrong` can be looked into, and then fail."""
+    calls = []
+
+    def loaded(path=None, progress=None, **more):
+        calls.append({"path": path, **more})
+        if path in wrong:
+            raise OSError(f"{path}: the <disk> is broken")
+        return Model(path or "embedded", origin={"path": path, **more})
+
     monkeypatch.setattr(picker, "loaded", loaded)
-    one = ModelPicker(Model("first"), None, lambda: None, served.append)
-    one._box.value = "no <such>"
+    monkeypatch.setattr(picker, "look", lambda _: None)
+    return calls
+
+
+@pytest.mark.parametrize("place", ["nowhere/model.safetensors", "/nope/<folder>", "notes.txt"])
+def test_a_wrong_path_costs_nothing(monkeypatch, folder, place):
+    monkeypatch.chdir(folder)
+    one = ModelPicker(Model("mine", origin=ORIGIN), None, pytest.fail, pytest.fail)
+    one._box.value = place
     one._button.click()
     one._thread.join(10)
-    assert [model.name for model in served] == ["embedded"]
-    assert "there is no such file" in one._said.value
-    assert "no &lt;such&gt;" in one._said.value
-    assert "was loaded again" in one._said.value
-
-
-def test_a_file_that_is_not_there_costs_nothing():
-    one = ModelPicker(Model(), None, pytest.fail, pytest.fail)
-    one._box.value = "nowhere/model.safetensors"
-    one._button.click()
-    assert "nowhere/model.safetensors: there is no such file" in one._said.value
+    said = html.unescape(one._said.value)
+    assert place in said
+    assert "mine stays." in said
+    assert "<folder>" not in one._said.value
+    assert one._box.value == place  # to be mended
     assert not one._button.disabled
+    one._box.value = "another"
+    assert one._said.value == ""
+
+
+def test_where_loading_fails_the_last_model_comes_back_as_it_was_and_it_is_said(monkeypatch):
+    calls, served = loads(monkeypatch, "other"), []
+    one = ModelPicker(Model("mine", origin=ORIGIN), None, lambda: None, served.append)
+    one.load("other").join(10)
+    assert calls == [{"path": "other", "memory": "2gb", "precision": "full"}, ORIGIN]
+    assert [model.name for model in served] == ["mine"]
+    assert "the &lt;disk&gt; is broken" in one._said.value
+    assert "mine was loaded again" in one._said.value
+    one.load("third").join(10)  # the wishes are still known
+    assert calls[-1] == {"path": "third", "memory": "2gb", "precision": "full"}
+
+
+def test_a_model_that_nobody_can_make_again_is_not_said_to_be_there(monkeypatch):
+    loads(monkeypatch, "other")
+    one = ModelPicker(Model("made by hand"), None, lambda: None, lambda _: None)
+    one.load("other").join(10)
+    assert "made by hand is gone, embedded was loaded" in one._said.value
+
+
+def test_where_no_model_can_be_loaded_the_studio_says_so_and_takes_the_next(monkeypatch, studio):
+    studio.picker._load = {"path": "mine"}
+    loads(monkeypatch, "mine", "other")
+    studio.picker.load("other").join(10)
+    assert "fake could not be loaded again either: mine: the" in studio.picker._said.value
+    panel = studio.panel
+    assert panel._actions.generate.disabled
+    assert panel._actions.said.value.startswith("no model is loaded")
+    assert panel.generate() is None
+    assert "no model is loaded" in panel.progress.problem
+    studio.picker.load("third").join(10)
+    assert not panel._actions.generate.disabled
+    assert panel._actions.said.value == ""
+    assert studio.model.name == "third"
+
+
+def test_a_model_that_cannot_be_served_is_freed_before_the_last_one_comes_back(monkeypatch):
+    loads(monkeypatch)
+    served = []
+
+    def serve(model):
+        served.append(model)
+        if model.name == "other":
+            raise KeyError("settings")
+
+    one = ModelPicker(Model("mine", origin=ORIGIN), None, lambda: None, serve)
+    one.load("other").join(10)
+    assert [(model.name, model.unloaded) for model in served] == [("other", True), ("mine", False)]
+    assert "mine was loaded again" in one._said.value
+
+
+def test_the_list_and_the_box_do_not_contradict_each_other(monkeypatch, folder):
+    calls = loads(monkeypatch)
+    place = str(folder / "c")
+    one = ModelPicker(Model("c", origin={"path": place}), folder, lambda: None, lambda _: None)
+    assert one._list.value == place  # what is there
+    one._box.value = "/some/where"
+    assert one._list.value is None
+    one._list.value = place  # chosen again: a change, and the box is empty
+    assert one._box.value == ""
+    one._box.value = "/some/where"
+    one._box.value = " "
+    assert one._list.value == place
+    one._box.value = "/some/where"
+    one._button.click()
+    one._thread.join(10)
+    assert calls[-1]["path"] == "/some/where"
+    assert (one._list.value, one._box.value) == ("/some/where", "")
+
+
+def test_while_a_model_is_loaded_nothing_else_begins(monkeypatch, studio):
+    loads(monkeypatch)
+    come, go = threading.Event(), threading.Event()
+    made = picker.loaded
+
+    def slow(*args, **more):
+        come.set()
+        assert go.wait(10)
+        return made(*args, **more)
+
+    monkeypatch.setattr(picker, "loaded", slow)
+    thread = studio.picker.load("other")
+    assert come.wait(10)
+    assert studio.panel._actions.generate.disabled
+    assert studio.grid._go.disabled
+    assert studio.panel._actions.said.value == "a model is being loaded"
+    assert studio.panel.generate() is None
+    assert "a model is being loaded" in studio.panel.progress.problem
+    with pytest.raises(RuntimeError, match="already"):
+        studio.picker.load("third")
+    go.set()
+    thread.join(10)
+    assert not studio.panel._actions.generate.disabled
+    assert not studio.grid._go.disabled
+    assert studio.panel._actions.said.value == ""
+
+
+def test_a_model_is_not_freed_under_a_run(monkeypatch):
+    loads(monkeypatch)
+    monkeypatch.setattr("sdnb.widgets.studio._PATIENCE", 0.2)
+    model = Model("mine", origin=ORIGIN)
+    gate, run = gated()
+    monkeypatch.setitem(models._workers, model, Worker(run))
+    studio = Studio(model)
+    elsewhere = Panel(model)  # of another cell: it shares the model
+    job = elsewhere.generate()
+    gate.release()
+    until(lambda: job.progress and job.progress.step == 1)
+    studio.picker.load("other").join(10)
+    assert "mine is still at work" in studio.picker._said.value
+    assert (studio.model, model.unloaded) == (model, False)
+    assert not studio.panel._actions.generate.disabled
+    gate.release()
+    assert job.wait(10)
+    studio.picker.load("other").join(10)
+    assert model.unloaded
+    assert studio.model.name == "other"
 
 
 def test_a_folder_in_the_box_joins_the_list(folder):
@@ -180,7 +320,8 @@ def test_a_folder_in_the_box_joins_the_list(folder):
 
 def test_the_studio_frees_the_old_model_and_serves_the_new(monkeypatch, studio):
     old, new = studio.model, Model("new")
-    monkeypatch.setattr(picker, "loaded", lambda *_: new)
+    monkeypatch.setattr(picker, "look", lambda _: None)
+    monkeypatch.setattr(picker, "loaded", lambda *_, **__: new)
     studio.picker.load("new").join(10)
     assert old.unloaded
     assert studio.model is new

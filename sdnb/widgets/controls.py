@@ -310,9 +310,9 @@ class Optional(Control):
             layout=widgets.Layout(width="auto"),
         )  # fmt: skip
         self._number = widgets.BoundedIntText(
-            value=self._first, min=low, max=high, description="pixels around it",
+            value=self._first, min=low, max=high, description="Pixels around it",
             style={"description_width": "initial"},
-            layout=widgets.Layout(width="200px", display="none"),
+            layout=widgets.Layout(width="200px", margin="2px 2px 2px 20px", display="none"),
         )  # fmt: skip
         self._box.observe(lambda _: self._both(), "value")
         self._number.observe(lambda _: self._both(), "value")

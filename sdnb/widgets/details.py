@@ -11,6 +11,8 @@ from sdnb.request import Request
 from sdnb.widgets.fields import BY_NAME
 
 if TYPE_CHECKING:
+    from sdnb.images import Saved
+    from sdnb.loading import Model
     from sdnb.result import Result
 
 _MAKERS = {"image": "picture", "mask": "mask"}
@@ -35,6 +37,22 @@ def python(request: Request) -> str:
         lines.append(f"    {item.name}={value},")
     body = "\n".join(lines)
     return f"request = sdnb.Request(\n{body}\n)\nsdnb.generate(model, request)"
+
+
+def about(model: Model) -> str:
+    """A model's name, size and device, and what is to be known of it."""
+    s, name = model.settings, html.escape(model.name)
+    notes = "".join(f"<div>&#9432; {html.escape(note)}</div>" for note in model.notes)
+    return f"<b>{name}</b> · {s.width} × {s.height} · {model.device}{notes}"
+
+
+def made_by(saved: Saved) -> str:
+    """The program that made a picture; only sdnb's own text says how long that took."""
+    if saved.seconds is not None:
+        return f"sdnb {saved.version}"
+    if saved.version.startswith("sdnb"):
+        return saved.version
+    return f"another tool, {saved.version}" if saved.version else "another tool"
 
 
 def caption(result: Result) -> str:

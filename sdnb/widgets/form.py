@@ -76,6 +76,8 @@ class Form(widgets.VBox):
             if name == "image":
                 self._mask.on_picture(request.image)
         self._sampler = request.sampler
+        if self._fold is not None and request.image is not None:
+            self._fold.value = True  # what came is to be seen
         self._refresh()
 
     def change(self, **values: Any) -> None:
@@ -130,8 +132,11 @@ class Form(widgets.VBox):
         self._guests = widgets.VBox(
             [item for name, part in parts.items() if name not in shown for item in part]
         )
+        self._fold: widgets.ToggleButton | None = None
         if self.kind == "all":  # a first look is calm: the picture's settings are folded
-            children = [_folded("Start from a picture", children)]
+            folded = _folded("Start from a picture", children)
+            self._fold = folded.children[0]
+            children = [folded]
         above = children if self.kind not in ("all", "txt2img") else []
         below = [] if above else children
         return [
@@ -189,7 +194,8 @@ class Form(widgets.VBox):
         guests = {"txt2img": asked.image, "img2img": asked.mask, "upscale": asked.mask}
         self._guests.layout.display = "none" if guests.get(self.kind) is None else ""
         for name, control in self.controls.items():
-            control.show(BY_NAME[name].shown(asked, self.settings))
+            used = name == "strength" and self.kind == "upscale"  # by the second pass, always
+            control.show(used or BY_NAME[name].shown(asked, self.settings))
         self._mask.adjust(asked)
         for name, inspector in self._inspectors.items():
             inspector.show(self.controls[name].value)

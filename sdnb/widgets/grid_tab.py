@@ -124,11 +124,17 @@ class GridTab(widgets.VBox):
         if self.view is not None:
             self.view.stop()
 
+    def pause(self) -> None:
+        """Stop, and begin nothing until `serve`."""
+        self.stop()
+        self._go.disabled = True
+
     def serve(self, model: Model, executor: Executor | None = None) -> None:
         """Make grids with another model from now on."""
         self.model, self._executor = model, executor
         if self.view is not None:
             self.view.serve(model, executor)
+        self._go.disabled = False
 
     def close(self) -> None:
         self.stop()

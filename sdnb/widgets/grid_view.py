@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
+from sdnb.executor import Worker
 from sdnb.sweeps.layout import texts
 from sdnb.widgets import style
 from sdnb.widgets.grid_detail import GridDetail, button
@@ -64,6 +65,8 @@ class GridView(widgets.VBox):
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._page = 0
+        self._runs: Executor | None = None  # where its cells run
+        self._begun = False  # whether a cell of it is being made
         self._cells = {cell.index: cell for cell in grid.cells}
         self._build()
         super().__init__([style.sheet(), self._bar, *self._pages, self._table, self._detail])
@@ -194,6 +197,8 @@ class GridView(widgets.VBox):
             throttle = Throttle(_BAR_EVERY)
             with closing(self._steps()) as steps:
                 for at in steps:
+                    ended = at.made is not None or at.error is not None
+                    self._begun = not ended and (self._begun or at.cell is not None)
                     if at.made is not None or at.error is not None:
                         self._came(at)
                     elif throttle.due():
@@ -214,8 +219,8 @@ class GridView(widgets.VBox):
             return self.grid.steps(self.model, store=self._store)
         if self.model is None:
             self.model = loaded()
-        executor = self._executor or worker_of(self.model)
-        return self.grid.steps(self.model, store=self._store, executor=executor)
+        self._runs = self._executor or worker_of(self.model)
+        return self.grid.steps(self.model, store=self._store, executor=self._runs)
 
     def _came(self, at: Filling) -> None:
         with self._lock:
@@ -230,6 +235,8 @@ class GridView(widgets.VBox):
         words = [f"{at.done} of {at.total} cells"]
         if at.cell is not None and at.progress is not None:
             words += [at.cell.label, f"step {at.progress.step} of {at.progress.total}"]
+        elif not self._begun and isinstance(self._runs, Worker) and len(self._runs.jobs) > 1:
+            words.append("waiting for another run")
         done = at.share - at.began
         if done > 0.02 and at.share < 1:
             words.append(f"about {_time(at.seconds / done * (1 - at.share))} left")

@@ -17,11 +17,22 @@ if TYPE_CHECKING:
 _workers: weakref.WeakKeyDictionary[Any, Worker] = weakref.WeakKeyDictionary()
 
 
-def loaded(path: str | None = None, progress: Callable[[float], object] | None = None) -> Model:
+def loaded(
+    path: str | None = None, progress: Callable[[float], object] | None = None, **more: Any
+) -> Model:
     """`sdnb.load`; without a path the embedded model."""
     from sdnb.loading import load
 
-    return load(path, progress=progress)
+    return load(path, progress=progress, **more)
+
+
+def look(path: str) -> None:
+    """Read what a model's files say of themselves, and no weight. What is only on the hub is
+    downloaded. Raises as `sdnb.load` what can be known before.
+    """
+    from sdnb import checkpoint
+
+    checkpoint.read(path)
 
 
 def worker_of(model: Any) -> Worker:

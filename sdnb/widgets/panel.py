@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, ClassVar
 import ipywidgets as widgets
 
 from sdnb import checks, images, prompt
-from sdnb.executor import DONE, STOPPED, WAITING, Executor, Job
+from sdnb.executor import DONE, RUNNING, STOPPED, WAITING, Executor, Job, Worker
 from sdnb.request import Request
 from sdnb.widgets import style
-from sdnb.widgets.details import caption
+from sdnb.widgets.actions import Actions
+from sdnb.widgets.details import about, caption, made_by
 from sdnb.widgets.form import Form
 from sdnb.widgets.gallery import Gallery
 from sdnb.widgets.icons import icon_button
@@ -78,11 +79,14 @@ class Panel(widgets.VBox):
         self._jobs: list[Job] = []  # waiting and running, in their order
         self._made: list[weakref.ref[Result]] = []
         self._last: Result | None = None
-        self._dropped = 0  # that waited when Stop was pressed
+        self._dropped = 0  # that waited when Stop was pressed,
+        self._cut = False  # and whether one ran then, whose line is the last word
+        self._paused = ""  # why nothing is taken now
+        self._refused = ""  # what was said of the controls when Generate was pressed
         self._build()
         own = [] if gallery else [self.gallery]
         if own:
-            self.gallery.send("the panel", self.use, "Put its settings into the panel")
+            self.gallery.send("the panel", self._sent, "Put its settings into the panel")
         super().__init__([style.sheet(), *self._rows, *own])
         self.add_class("sdnb")
         tie_to_cell(self)
@@ -98,7 +102,7 @@ class Panel(widgets.VBox):
     @request.setter
     def request(self, request: Request) -> None:
         self.form.request = request
-        self._edited()
+        self._shown()
 
     @property
     def result(self) -> Result | None:
@@ -124,7 +128,7 @@ class Panel(widgets.VBox):
         try:
             request = self._checked()
         except (ValueError, TypeError) as error:
-            self.progress.complain(error)
+            self._refuse(error)
             return None
         return self.submit(request)
 
@@ -134,7 +138,10 @@ class Panel(widgets.VBox):
         `then` is called with the result, in the thread that made it, unless someone pressed Stop.
         """
         self.progress.forget_problem()
-        self._dropped = 0
+        self._dropped, self._cut, self._refused = 0, False, ""
+        if self._paused:
+            self.progress.complain(RuntimeError(self._paused))
+            return None
         try:
             job = self._executor.submit(request, partial(self._watch, then))
         except RuntimeError as error:
@@ -146,27 +153,54 @@ class Panel(widgets.VBox):
     def stop(self) -> None:
         """End the run within a step, and drop what waits. The panel and the model stay usable."""
         with self._lock:
-            if not self._jobs:
+            jobs = self._jobs
+            if not jobs:
                 return
-            for job in self._jobs:
+            waiting = sum(job.state == WAITING for job in jobs)
+            self._cut = waiting < len(jobs)
+            self._dropped = waiting if self._cut else waiting - 1
+            self.progress.say(
+                "stopping: the step that runs is the last" if self._cut else "stopping"
+            )
+            for job in jobs:  # a worker's that wait end here
                 job.stop()
-            self._dropped = len(self._jobs) - 1
-            self._stop.disabled = True
-            self.progress.say("stopping: the step that runs is the last")
+            self._count()
 
     def use(self, picture: Picture) -> None:
-        """Put the settings of a picture into the panel."""
-        self.request = picture.request
+        """Put the settings of a picture into the panel; of a photograph, which has none, itself.
+
+        Raises ValueError for a photograph where no picture is started from.
+        """
+        if picture.known:
+            self.request = picture.request
+        elif self.kind == "txt2img":
+            raise ValueError("It brings no settings, and this panel starts from words alone.")
+        else:
+            self.start_from(images.picture(picture.image))
+
+    def start_from(self, png: bytes) -> None:
+        """Start from this picture, in its own size; what else the controls say stays."""
+        self.request = self.form.request.but(image=png, mask=None, width=None, height=None)
+
+    def pause(self, why: str) -> None:
+        """Stop, and take nothing until `serve`; `why` is said beside the buttons."""
+        self.stop()
+        with self._lock:
+            self._paused = why
+            self._count()
 
     def serve(self, model: Model, executor: Executor | None = None) -> None:
         """Run on this model from now on; what the controls say stays."""
         self.stop()
-        self.model = model
+        self.model, self._paused = model, ""
         self._executor = executor or worker_of(model)
         self.progress.preview_of = model.preview
         self.form.serve(model.settings, model.tokenizer)
-        self._about.value = self._about_model()
+        self._about.value = about(self.model)
         self._example.layout.display = "" if model.examples else "none"
+        with self._lock:
+            self._count()
+        self._shown()
 
     def close(self) -> None:
         """Stop, and take the panel away."""
@@ -180,30 +214,18 @@ class Panel(widgets.VBox):
     # -- building ----------------------------------------------------------------------------
 
     def _build(self) -> None:
-        self._generate = widgets.Button(
-            description="Generate", button_style="primary", icon="play",
-            tooltip="Make the picture; pressed again, the next one waits its turn",
-        )  # fmt: skip
-        self._stop = widgets.Button(
-            description="Stop", icon="stop", disabled=True,
-            tooltip="End within a step, and drop what waits",
-        )  # fmt: skip
-        self._generate.on_click(lambda _: self.generate())
-        self._stop.on_click(lambda _: self.stop())
-        self._queue, self._caption, self._plan = widgets.HTML(), widgets.HTML(), PlanLine()
-        for line in (self._queue, self._caption):
-            line.add_class("sdnb-quiet")
-        wrap = widgets.Layout(flex_flow="row wrap", align_items="center")
-        actions = widgets.HBox([self._generate, self._stop, self._queue], layout=wrap)
+        self._actions = Actions(self.generate, self.stop)
+        self._caption, self._plan = widgets.HTML(), PlanLine()
+        self._caption.add_class("sdnb-quiet")
         left = widgets.VBox(
             [*self._above(), self.form],
             layout=widgets.Layout(flex="1 1 380px", min_width="300px"),
         )
         right = widgets.VBox(
-            [actions, self._plan, self.progress, self.progress.picture, self._caption],
+            [self._actions, self._plan, self.progress, self.progress.picture, self._caption],
             layout=widgets.Layout(flex="1 1 300px", min_width="280px", margin="0 0 0 12px"),
         )
-        self._about = widgets.HTML(self._about_model())
+        self._about = widgets.HTML(about(self.model))
         self._about.add_class("sdnb-quiet")
         self._example = icon_button("lightbulb-o", "Example", "Put an example into the prompt box")
         self._example.layout.display = "" if self.model.examples else "none"
@@ -211,11 +233,6 @@ class Panel(widgets.VBox):
         columns = widgets.Layout(flex_flow="row wrap", align_items="flex-start", width="100%")
         head = widgets.HBox([self._about, self._example], layout={"align_items": "center"})
         self._rows = [head, widgets.HBox([left, right], layout=columns)]
-
-    def _about_model(self) -> str:
-        s, name = self.model.settings, html.escape(self.model.name)
-        notes = "".join(f"<div>&#9432; {html.escape(note)}</div>" for note in self.model.notes)
-        return f"<b>{name}</b> · {s.width} × {s.height} · {self.model.device}{notes}"
 
     def _above(self) -> list[widgets.Widget]:
         """What stands over the controls."""
@@ -236,15 +253,43 @@ class Panel(widgets.VBox):
         return self.request
 
     def _edited(self) -> None:
-        """A control was moved: nothing runs, but what it would take is said."""
+        """A person moved a control."""
+        self._shown()
+
+    def _shown(self) -> None:
+        """The controls say something new: nothing runs, but what it would take is said."""
+        if self._refused:
+            self._look_again()
+        if self._paused:
+            return
         with suppress(ValueError):  # controls that contradict each other: said when it is to run
             self._plan.ask(self.model, self.form.request)
+
+    def _refuse(self, error: Exception) -> None:
+        """What the controls say cannot run."""
+        self._refused = str(error)
+        self.progress.complain(error)
+
+    def _look_again(self) -> None:
+        """What was refused stays said for as long as it is true."""
+        try:
+            self._checked()
+        except (ValueError, TypeError) as error:
+            if str(error) == self._refused:
+                return
+        self._refused = ""
+        self.progress.forget_problem()
+
+    def _sent(self, picture: Picture) -> None:
+        self.use(picture)
+        what = "Its settings are" if picture.known else "It is"
+        self.gallery.say(f"{what} in the panel now, above.")
 
     def _offered(self, saved: Saved) -> None:
         """A picture brought its settings."""
         keep = self.form.request.image
         self.request = saved.request if saved.request.image else saved.request.but(image=keep)
-        self._say(*saved.notes, f"Settings of a picture made by {saved.version or 'another tool'}.")
+        self._say(*saved.notes, f"Settings of a picture made by {made_by(saved)}.")
 
     def _checked(self) -> Request:
         """The request with nothing left open. Raises ValueError for what cannot run."""
@@ -263,12 +308,18 @@ class Panel(widgets.VBox):
 
     def _watch(self, then: Callable[[Result], None] | None, job: Job) -> None:
         self._track(job)
-        if job.progress is not None or job.state not in (STOPPED, WAITING):
+        if job.state == RUNNING and job.progress is None:
+            self._say()  # what stood there is of the last picture
+        never_begun = job.state in (STOPPED, WAITING) and job.progress is None
+        if not never_begun or (job.state == STOPPED and not self._cut):
             self.progress.watch(job)
         if job.state == DONE and job.result is not None:
             self._take(job.result)
             if then is not None and not job.stopping:
                 then(job.result)
+        with self._lock:
+            if job.ended and self._jobs and self._behind_others(self._jobs[0]):
+                self.progress.say("waiting for another run")  # the next one of this panel
 
     def _track(self, job: Job) -> None:
         """Keep the list of what runs and waits, and the buttons that speak of it."""
@@ -277,13 +328,19 @@ class Panel(widgets.VBox):
                 self._jobs = [each for each in self._jobs if each is not job]
             elif job not in self._jobs:
                 self._jobs = [*self._jobs, job]
+                if len(self._jobs) == 1 and self._behind_others(job):
+                    self.progress.watch(job)  # nothing of this panel runs that would be shown
             else:
                 return
-            waiting = 0 if job.stopping else max(0, len(self._jobs) - 1)
-            self._generate.description = "Queue another" if self._jobs else "Generate"
-            self._stop.disabled = not any(not each.stopping for each in self._jobs)
-            dropped = f"{self._dropped} waiting, dropped" if self._dropped else ""
-            self._queue.value = f"{waiting} waiting" if waiting else dropped
+            self._count()
+
+    def _behind_others(self, job: Job) -> bool:
+        """Whether what another panel asked for runs first."""
+        runs = self._executor
+        return job.state == WAITING and isinstance(runs, Worker) and runs.jobs[:1] != (job,)
+
+    def _count(self) -> None:
+        self._actions.show(self._jobs, self._dropped, self._paused)
 
     def _take(self, result: Result) -> None:
         with self._lock:

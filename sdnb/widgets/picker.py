@@ -9,17 +9,18 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from sdnb.widgets.models import loaded
+from sdnb.widgets.models import loaded, look
 
 if TYPE_CHECKING:
     from sdnb.loading import Model
 
 _KINDS = (".safetensors", ".ckpt")
 _EMBEDDED = ""  # what is loaded when nothing is named
+_WISHES = ("memory", "precision")  # the person's, which hold for another model too
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -36,8 +37,11 @@ def checkpoints(folder: Path) -> list[Path]:
 class ModelPicker(widgets.VBox):
     """A list of models, a box for a path or a hub id, and Load.
 
-    `free` is called before a model is loaded, `serve` with the new one, both in a thread of their
-    own. Where loading fails, the model that was there before is loaded again, and that is said.
+    The list shows the model that is there; it is empty while the box has something, and choosing
+    from it empties the box. What is to be loaded is looked into first, so that a wrong path costs
+    nothing. Then `free` is called, and `serve` with the new model, in a thread of their own. Where
+    loading fails, the model that was there is loaded again as it was, and that is said; where that
+    fails too, `serve` is called with None.
     """
 
     def __init__(
@@ -45,16 +49,20 @@ class ModelPicker(widgets.VBox):
         model: Model,
         folder: str | Path | None,
         free: Callable[[], None],
-        serve: Callable[[Model], None],
+        serve: Callable[[Model | None], None],
     ) -> None:
         self._free, self._serve = free, serve
-        self._path = _EMBEDDED
-        self._name = model.name
         self._thread: threading.Thread | None = None
-        found = [(path.name, str(path)) for path in checkpoints(Path(folder))] if folder else []
+        self._build()
+        self._offer(
+            [(path.name, str(path)) for path in checkpoints(Path(folder))] if folder else []
+        )
+        self._is_there(model)
+
+    def _build(self) -> None:
         self._list = widgets.Dropdown(
-            description="Model", options=[("the embedded one", _EMBEDDED), *found],
-            tooltip="Models to choose from", style={"description_width": "76px"},
+            description="Model", tooltip="Models to choose from",
+            style={"description_width": "76px"},
         )  # fmt: skip
         self._box = widgets.Text(
             description="or path", placeholder="a file, a folder, a hub id",
@@ -65,7 +73,9 @@ class ModelPicker(widgets.VBox):
             description="Load", tooltip="Free the model that is there, and load this one",
             layout=widgets.Layout(width="auto"),
         )  # fmt: skip
-        self._button.on_click(lambda _: self.load(self._box.value.strip() or self._list.value))
+        self._list.observe(lambda change: self._chosen(change["new"]), "value")
+        self._box.observe(lambda change: self._typed(change["new"]), "value")
+        self._button.on_click(lambda _: self.load(self._asked()))
         self._bar = widgets.FloatProgress(max=1.0, layout=widgets.Layout(width="120px"))
         self._bar.layout.display = "none"
         self._said = widgets.HTML()
@@ -76,19 +86,56 @@ class ModelPicker(widgets.VBox):
         )
         super().__init__([row])
 
+    # -- what is chosen ------------------------------------------------------------------------
+
+    def _asked(self) -> str:
+        typed = str(self._box.value).strip()
+        return typed or str(self._list.value or _EMBEDDED)
+
+    def _chosen(self, path: str | None) -> None:
+        self._forget()
+        if path is not None:
+            self._box.value = ""
+
+    def _typed(self, words: str) -> None:
+        """One of the two is empty: what Load will load is what is seen."""
+        self._forget()
+        if words.strip():
+            self._list.value = None
+        elif self._list.value is None:
+            self._list.value = self._place
+
+    def _offer(self, found: list[tuple[str, str]]) -> None:
+        self._list.options = [("the embedded one", _EMBEDDED), *found]
+
+    def _is_there(self, model: Model) -> None:
+        """This one is loaded: remember how, and show it in the list."""
+        self._name = model.name
+        self._load: dict[str, Any] = dict(getattr(model, "origin", {}))
+        self._place = str(self._load.get("path") or _EMBEDDED)
+        self._show_there()
+
+    def _show_there(self) -> None:
+        if self._place not in (path for _, path in self._list.options):
+            self._list.options = (*self._list.options, (self._name, self._place))
+        self._list.value = self._place
+        self._box.value = ""
+
+    # -- loading -------------------------------------------------------------------------------
+
     def load(self, path: str) -> threading.Thread:
-        """Begin to load a model; "" is the embedded one. A folder of checkpoints joins the list."""
+        """Begin to load a model; "" is the embedded one. A folder of checkpoints joins the list.
+
+        Raises RuntimeError while another one is being loaded.
+        """
+        if self._thread is not None and self._thread.is_alive():
+            raise RuntimeError("a model is being loaded already; wait until it is there")
         folder = Path(path).expanduser() if path else None
         if folder is not None and (found := checkpoints(folder)) and not _is_model(folder):
-            self._list.options = [
-                ("the embedded one", _EMBEDDED), *((each.name, str(each)) for each in found),
-            ]  # fmt: skip
-            self._box.value = ""
+            self._offer([(each.name, str(each)) for each in found])
+            self._show_there()
             self._say(f"{len(found)} models in {folder}: choose one, then Load.")
             return threading.Thread()
-        if folder is not None and folder.suffix.lower() in _KINDS and not folder.is_file():
-            self._complain(FileNotFoundError(f"{path}: there is no such file"))
-            return threading.Thread()  # before anything is freed
         self._button.disabled = True
         context = contextvars.copy_context()
         self._thread = threading.Thread(target=context.run, args=(self._work, path), daemon=True)
@@ -96,37 +143,87 @@ class ModelPicker(widgets.VBox):
         return self._thread
 
     def _work(self, path: str) -> None:
-        began = time.perf_counter()
-        self._bar.value, self._bar.layout.display = 0.0, ""
-        self._say(f"loading {path or 'the embedded model'}")
         try:
-            self._free()
-            model = loaded(path or None, self._reached)
-        except Exception as error:  # noqa: BLE001 - whatever it was: said here, nothing is lost
-            self._failed(error)
-        else:
-            self._path, self._name = path, model.name
-            self._serve(model)
-            self._say(f"{model.name}: loaded in {time.perf_counter() - began:.1f} s")
+            if self._exists(path):
+                self._exchange(path)
+        except Exception as error:  # noqa: BLE001 - whatever it was: a thread's error is seen nowhere
+            self._complain(error, trace=True)
         finally:
             self._bar.layout.display = "none"
             self._button.disabled = False
+
+    def _exists(self, path: str) -> bool:
+        """Look into it while the model that is there goes on; what is wrong is said."""
+        if not path:
+            return True
+        here = Path(path).expanduser().exists()
+        self._say(
+            f"looking into {path}" if here
+            else f"asking the hub for {path}: without a network this takes half a minute"
+        )  # fmt: skip
+        try:
+            look(path)
+        except (OSError, ValueError, TypeError) as error:
+            self._complain(error, f"{self._name} stays.")
+            return False
+        return True
+
+    def _exchange(self, path: str) -> None:
+        """The model that is there is freed, and another one loaded with the same wishes."""
+        began = time.perf_counter()
+        self._bar.value, self._bar.layout.display = 0.0, ""
+        self._say(f"loading {path or 'the embedded model'}")
+        self._free()
+        wishes = {name: self._load[name] for name in _WISHES if name in self._load}
+        try:
+            model = self._served({"path": path or None, **wishes})
+        except Exception as error:  # noqa: BLE001 - whatever it was: said, and the last one comes back
+            self._again(error)
+            return
+        self._say(f"{model.name}: loaded in {time.perf_counter() - began:.1f} s")
+
+    def _served(self, load: dict[str, Any]) -> Model:
+        model = loaded(**load, progress=self._reached)
+        try:
+            self._serve(model)
+        except BaseException:
+            model.unload()  # two may not fit
+            raise
+        self._is_there(model)
+        return model
+
+    def _again(self, error: Exception) -> None:
+        """The model that was there was freed, and no other took its place."""
+        name = self._name
+        try:
+            model = self._served(self._load)
+        except Exception as second:  # noqa: BLE001 - said, and another can be chosen
+            self._serve(None)
+            words = f"{name} could not be loaded again either: {second}"
+            self._complain(error, words, trace=True)
+            return
+        same = model.name == name  # another one where nobody knows how it was made
+        what = f"{name} was loaded again" if same else f"{name} is gone, {model.name} was loaded"
+        self._complain(error, f"{what}; in Python it is the studio's .model now.", trace=True)
 
     def _reached(self, share: float) -> None:
         """So much of the weights is there."""
         self._bar.value = share
 
-    def _failed(self, error: Exception) -> None:
-        self._serve(loaded(self._path or None))
-        self._complain(error, f"{self._name} was loaded again.")
+    # -- saying --------------------------------------------------------------------------------
 
-    def _complain(self, error: Exception, more: str = "") -> None:
-        trace = html.escape("".join(traceback.format_exception(error)))
-        details = f"<details><summary>Traceback</summary><pre>{trace}</pre></details>"
+    def _complain(self, error: Exception, more: str = "", trace: bool = False) -> None:
+        told = html.escape("".join(traceback.format_exception(error)))
+        details = f"<details><summary>Traceback</summary><pre>{told}</pre></details>"
+        words = html.escape(f"{str(error) or type(error).__name__} {more}")
         self._said.value = (
-            f'<div class="sdnb-error" role="alert">{html.escape(str(error))} {html.escape(more)}'
-            f"{details if more else ''}</div>"
+            f'<div class="sdnb-error" role="alert">{words}{details if trace else ""}</div>'
         )
+
+    def _forget(self) -> None:
+        """Something else is chosen; what was said is of the last attempt."""
+        if not self._button.disabled:
+            self._said.value = ""
 
     def _say(self, words: str) -> None:
         self._said.value = f'<span role="status">{html.escape(words)}</span>'

@@ -142,7 +142,7 @@ class ProgressView(widgets.VBox):
         self.forget_problem()
         self._bar.value, self._bar.bar_style = 0.0, ""
         self._bar.layout.visibility = "visible"
-        self.say("waiting" if job.state == WAITING else "preparing")
+        self.say("waiting for another run" if job.state == WAITING else "preparing")
 
     def _step(self, job: Job, progress: Progress) -> None:
         if self._bars.due():

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _OF_PICTURES = ("image", "strength", "mask", "invert", "feather", "content", "padding")
 TABS = ("txt2img", "img2img", "inpaint", "upscale")
 _SWEPT = TABS[:3]  # upscaling is two requests, a grid's cell is one
+_PATIENCE = 120.0  # seconds for a step to end before its model is freed
 
 
 class Studio(widgets.VBox):
@@ -101,9 +102,7 @@ class Studio(widgets.VBox):
         panel = self.show(name)
         png = images.picture(picture.image)
         if not picture.known:  # a photograph: what the tab says stays
-            panel.request = panel.request.but(image=png, mask=None, width=None, height=None)
-            if isinstance(panel, UpscalePanel):
-                panel.enlarge(2)
+            panel.start_from(png)
             return
         request = picture.request
         if name == "txt2img":  # the way it was made, whatever that was
@@ -122,7 +121,7 @@ class Studio(widgets.VBox):
             padding=keep.padding,
         )
         if isinstance(panel, UpscalePanel):
-            panel.enlarge(2)
+            panel.enlarge(panel.times)
 
     def stop(self) -> None:
         """Stop what runs and drop what waits, in every tab."""
@@ -151,17 +150,46 @@ class Studio(widgets.VBox):
         self.show(name).request = request
 
     def _free(self) -> None:
-        """Before another model is loaded: this one ends its work and gives its memory back."""
-        self.stop()
-        for job in worker_of(self.model).jobs:
-            job.wait(60)
+        """Before another model is loaded: this one ends its work and gives its memory back. Raises
+        RuntimeError where it does not end; everything then is as it was.
+        """
+        self._pause("a model is being loaded")
+        try:
+            _end(self.model, self.grid)
+        except RuntimeError:
+            self._serve(self.model)
+            raise
         self.model.unload()
 
+    def _pause(self, why: str) -> None:
+        for panel in self.panels.values():
+            panel.pause(why)
+        self.grid.pause()
+
     def _serve(self, model: Any) -> None:
+        """All tabs run on this model from now on; on None, which is none, on nothing."""
+        if model is None:
+            self._pause("no model is loaded: choose one above, then Load")
+            return
         self.model = model
         for panel in self.panels.values():
             panel.serve(model)
         self.grid.serve(model)
+
+
+def _end(model: Any, grid: GridTab) -> None:
+    """End all that runs on a model, whoever asked for it. Raises RuntimeError when it does not."""
+    words = (
+        f"{model.name} is still at work: its step takes more than {_PATIENCE:g} s. Try again when "
+        "it has ended."
+    )
+    if grid.view is not None and not grid.view.wait(_PATIENCE):  # its cell is no failure
+        raise RuntimeError(words)
+    jobs = worker_of(model).jobs
+    for job in jobs:
+        job.stop()
+    if not all(job.wait(_PATIENCE) for job in jobs):
+        raise RuntimeError(words)
 
 
 def studio(model: Model | None = None, **more: Any) -> Studio:

@@ -5,16 +5,19 @@ asked for.
 from __future__ import annotations
 
 import html
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as widgets
 
 from sdnb import checks, images
 from sdnb.canvas import exact
-from sdnb.executor import Job
+from sdnb.executor import Executor, Job
 from sdnb.request import RANGES, Request
 from sdnb.result import Result
 from sdnb.widgets.panel import Panel
+
+if TYPE_CHECKING:
+    from sdnb.images import Saved
 
 _TIMES = (1.5, 2.0, 3.0, 4.0)
 _STRENGTH = 0.5  # the original's advice: enough to add detail, too little for a new composition
@@ -26,19 +29,36 @@ class UpscalePanel(Panel):
     """
 
     KINDS: ClassVar[tuple[str, ...]] = ("upscale",)
+    times = 2.0  # the factor asked for last: another picture gets it too
+    _of: tuple[int, int] | None = None  # the size that width and height were asked for
+    _asked: tuple[int, int] | None = None  # width and height as the factor gave them
 
     def __init__(self, model: Any = None, **more: Any) -> None:
         super().__init__(model, "upscale", **more)
         self.form.controls["strength"].value = _STRENGTH
-        self.enlarge(2)
+        self.enlarge(self.times)
 
     def enlarge(self, times: float) -> None:
         """Ask for so many times the sides of the picture, or of the model's own size."""
         low, high = RANGES["width"]
         sides = (min(max(round(side * times / 8) * 8, low), high) for side in self._base())
         width, height = map(int, sides)
+        self.times, self._asked = times, (width, height)
         self.form.change(width=width, height=height)
-        self._edited()
+        self._shown()
+
+    def serve(self, model: Any, executor: Executor | None = None) -> None:
+        """Run on this model from now on; a size that a factor of its own gave follows it."""
+        request = self.form.request
+        followed = request.image is None and (request.width, request.height) == self._asked
+        super().serve(model, executor)
+        if followed:
+            self.enlarge(self.times)
+
+    def start_from(self, png: bytes) -> None:
+        """Enlarge this picture by the factor asked for last; what else the controls say stays."""
+        super().start_from(png)
+        self.enlarge(self.times)
 
     def passes(self) -> tuple[Request | None, Request]:
         """The first pass, None where a picture is given, and the second. Raises as `resolved`.
@@ -62,7 +82,7 @@ class UpscalePanel(Panel):
             self._checked()
             first, last = self.passes()
         except (ValueError, TypeError) as error:
-            self.progress.complain(error)
+            self._refuse(error)
             return None
         if first is None:
             return self.submit(exact(last)[0])  # what it notes, the line under the buttons says
@@ -75,7 +95,7 @@ class UpscalePanel(Panel):
         return self.submit(first, then=polish)
 
     def _base(self) -> tuple[int, int]:
-        image = self.form.request.image
+        image = self.form.controls["image"].value
         s = self.model.settings
         return (s.width, s.height) if image is None else checks.png_size(image)
 
@@ -94,7 +114,18 @@ class UpscalePanel(Panel):
         return [widgets.HBox(buttons), self._two]
 
     def _edited(self) -> None:
-        super()._edited()
+        if self._base() != self._of:  # another picture, or none any more
+            self.enlarge(self.times)
+        else:
+            self._shown()
+
+    def _offered(self, saved: Saved) -> None:
+        super()._offered(saved)
+        self.enlarge(self.times)  # its own width and height are what it has already
+
+    def _shown(self) -> None:
+        super()._shown()
+        self._of = self._base()
         try:
             first, last = self.passes()
         except (ValueError, TypeError) as error:

@@ -1,0 +1,41 @@
+"""A panel's Generate and Stop, with the words beside them: what waits, or why nothing is taken."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Sequence
+
+import ipywidgets as widgets
+
+from sdnb.executor import Job
+
+
+class Actions(widgets.HBox):
+    """Two buttons that call `generate` and `stop`; `show` has them follow the jobs."""
+
+    def __init__(self, generate: Callable[[], object], stop: Callable[[], object]) -> None:
+        self.generate = widgets.Button(
+            description="Generate", button_style="primary", icon="play",
+            tooltip="Make the picture; pressed again, the next one waits its turn",
+        )  # fmt: skip
+        self.stop = widgets.Button(
+            description="Stop", icon="stop", disabled=True,
+            tooltip="End within a step, and drop what waits",
+        )  # fmt: skip
+        self.generate.on_click(lambda _: generate())
+        self.stop.on_click(lambda _: stop())
+        self.said = widgets.HTML()
+        self.said.add_class("sdnb-quiet")
+        wrap = widgets.Layout(flex_flow="row wrap", align_items="center")
+        super().__init__([self.generate, self.stop, self.said], layout=wrap)
+
+    def show(self, jobs: Sequence[Job], dropped: int, paused: str) -> None:
+        """`jobs` run and wait, in their order; so many were `dropped` by Stop; `paused` is why
+        nothing can be asked for now.
+        """
+        waiting = sum(not job.stopping for job in jobs[1:])
+        self.generate.description = "Queue another" if jobs else "Generate"
+        self.generate.disabled = bool(paused)
+        self.stop.disabled = all(job.stopping for job in jobs)
+        gone = f"{dropped} waiting, dropped" if dropped else ""
+        self.said.value = html.escape(paused) or (f"{waiting} waiting" if waiting else gone)
