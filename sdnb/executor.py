@@ -16,6 +16,7 @@ import contextvars
 import queue
 import threading
 import traceback
+import weakref
 from collections.abc import Callable, Generator
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Protocol
@@ -42,7 +43,9 @@ class Job:
         self.request = request
         self.state = WAITING
         self.progress: Progress | None = None  # the newest
-        self.result: Result | None = None  # when it is done
+        self.result: Result | None = (
+            None  # when it is finished, whatever the watcher then makes of it
+        )
         self.error: BaseException | None = None  # when it has failed
         self._watch = watch
         self._stop = threading.Event()
@@ -111,7 +114,6 @@ class Job:
 
     def _fail(self, error: BaseException) -> None:
         self.error = error
-        self.result = None
         self.state = FAILED
         if self._watch is not None:
             with suppress(Exception):  # it may be the watcher itself that has failed
@@ -175,16 +177,18 @@ def _nothing(request: Request) -> Generator[Progress, None, None]:  # noqa: ARG0
 class Worker:
     """One thread that runs requests one after the other, so that the kernel stays free.
 
-    The thread is a daemon and begins with the first request: a kernel that ends takes it along.
+    The thread is a daemon and begins with the first request: a kernel that ends takes it along. It
+    ends after `shutdown`, and when nobody holds the worker any more, which it does not do itself.
     """
 
     def __init__(self, make: Make) -> None:
         self._make = make
-        self._queue: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()  # None: the end
         self._lock = threading.Lock()
         self._jobs: list[Job] = []  # waiting and running
         self._thread: threading.Thread | None = None
         self._closed = False
+        weakref.finalize(self, self._queue.put, None).atexit = False
 
     @property
     def jobs(self) -> tuple[Job, ...]:
@@ -206,8 +210,9 @@ class Worker:
                 # be set from a thread only with it.
                 context = contextvars.copy_context()
                 self._thread = threading.Thread(
-                    target=context.run, args=(self._work,), name="sdnb-worker", daemon=True
-                )
+                    target=context.run, args=(_work, self._queue, self._make),
+                    name="sdnb-worker", daemon=True,
+                )  # fmt: skip
                 self._thread.start()
         return job
 
@@ -216,10 +221,13 @@ class Worker:
         with self._lock:
             self._closed = True
             jobs = self._jobs
+            self._queue.put(None)
         for job in jobs:  # outside the lock: those that wait end here, and are watched
             job.stop()
 
-    def _work(self) -> None:
-        while True:
-            job = self._queue.get()
-            job.run(self._make)
+
+def _work(jobs: queue.SimpleQueue[Job | None], make: Make) -> None:
+    """What a worker's thread does."""
+    while (job := jobs.get()) is not None:
+        job.run(make)
+        del job  # its pictures are not held until the next one

@@ -24,6 +24,7 @@ from sdnb.model.unet import UNet
 from sdnb.model.vae import VAE
 from sdnb.plans import Forecast, MemoryPlan
 from sdnb.request import Request
+from sdnb.turns import Turns
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -82,6 +83,7 @@ class Model:
         self._sizes = {name: _size(part) for name, part in self._parts.items()}
         self._places: dict[str, tuple[tuple[object, ...], Placed]] = {}
         self._graph: tuple[object, Graphed] | None = None
+        self.turns = Turns()
         self.memory = plan or plans.read("cpu")
         self.adopt(self._first_plan())
 
@@ -146,7 +148,8 @@ class Model:
 
     def on_device(self, part: str) -> bool:
         """Whether a part's weights are on the device between stages."""
-        return part in self._places and self._places[part][0][0] == "resident"
+        placed = self._places.get(part)  # one look: another thread may be in the middle of a run
+        return placed is not None and placed[0][0] == "resident"
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -187,8 +190,9 @@ class Model:
         self, part: str, dtype: torch.dtype | None = None
     ) -> AbstractContextManager[torch.device]:
         """Bracket work with "text", "unet", "encoder" or "decoder" (the VAE's), in other numbers
-        with `dtype`; gives the device to work on.
+        with `dtype`; gives the device to work on. Raises ValueError after `unload`.
         """
+        planner.check_loaded(self)
         return self._places[part][1].use(dtype)
 
     def latent_shape(self, width: int, height: int) -> tuple[int, int, int]:
@@ -216,15 +220,19 @@ class Model:
         return pixels.preview(latent, self.config.vae.preview)
 
     def unload(self) -> None:
-        """Give the memory back; the model cannot be used afterwards."""
-        self.prompts.clear()
-        self.forget_graph()
-        self._places.clear()
-        self._parts.clear()
-        for part in ("text", "unet", "vae"):
-            if hasattr(self, part):
-                delattr(self, part)
-        memory.empty(self.device)
+        """Give the memory back; the model cannot be used afterwards. Waits for the end of a run in
+        another thread; one that is half-way in this thread ends in an error at its next step.
+        """
+        with self.turns.ask(within=True) as turn:
+            turn.wait()
+            self.prompts.clear()
+            self.forget_graph()
+            self._places.clear()
+            self._parts.clear()
+            for part in ("text", "unet", "vae"):
+                if hasattr(self, part):
+                    delattr(self, part)
+            memory.empty(self.device)
 
     def __enter__(self) -> Self:
         return self

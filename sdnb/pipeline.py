@@ -1,6 +1,7 @@
 """From a request to pictures: the one place where all parts meet.
 
-`run` is the whole journey, read from top to bottom; `generate` drives it with a progress bar.
+`run` checks and waits for its turn, `_journey` is the whole way, read from top to bottom;
+`generate` drives it with a progress bar.
 txt2img, img2img, inpainting and upscaling are this one path (`sdnb.verbs` only builds their
 requests).
 """
@@ -55,10 +56,13 @@ def generate(model: Model, request: Request, progress: bool = True) -> Result:
 @torch.inference_mode()
 def decode(model: Model, latents: Sequence[Tensor]) -> list[Image.Image]:
     """The pictures of finished latents `[4, h/8, w/8]`: a result's `latents`, or those that an
-    error in decoding kept. Without what inpainting and cropping do afterwards.
+    error in decoding kept. Without what inpainting and cropping do afterwards. Waits for the end
+    of a run in another thread.
     """
     planner.check_loaded(model)
-    return coding.finished(model, latents, [])
+    with model.turns.ask(within=True) as turn:
+        turn.wait()
+        return coding.finished(model, latents, [])
 
 
 @torch.inference_mode()
@@ -66,7 +70,9 @@ def run(model: Model, request: Request) -> Generator[Progress, None, None]:
     """The generator under `generate`: a `Progress` before the first step, after each, and at the
     end with the result. Break off, and close it, whenever you like.
 
-    Raises `ValueError` for what cannot be made, before any work is done.
+    A model makes one run at a time: while another thread has it, this one is `waiting`. Raises
+    `ValueError` for what cannot be made, before any work is done, and `RuntimeError` where another
+    run of the model is half-way in the same thread.
     """
     began = time.perf_counter()
     _check_arguments(model, request)
@@ -74,6 +80,24 @@ def run(model: Model, request: Request) -> Generator[Progress, None, None]:
     levels = _levels(model, request)
     _check_inputs(model, request)
     canvas, notes = fit(request)
+    with model.turns.ask() as turn:
+        while not turn.come():
+            yield Progress(0, max(len(levels) - 1, 0), turn.waited, waiting=True)
+        last = yield from _journey(model, request, levels, canvas, notes, began=began + turn.waited)
+    yield last  # the turn is over: whoever gets the result may begin the next run
+
+
+def _journey(
+    model: Model,
+    request: Request,
+    levels: Sequence[float],
+    canvas: Canvas | None,
+    notes: list[str],
+    *,
+    began: float,
+) -> Generator[Progress, None, Progress]:
+    """From a request that was checked to its pictures; returns the last `Progress`."""
+    planner.check_loaded(model)  # again: it was waited for
     expected = stages.prepare(model, request, notes)
     batches = _batches(request, model.memory.batch)
     steps = max(len(levels) - 1, 0)
@@ -111,7 +135,7 @@ def run(model: Model, request: Request) -> Generator[Progress, None, None]:
         expected,
         tuple(latents),
     )
-    yield Progress(total, total, seconds, result=result)
+    return Progress(total, total, seconds, result=result)
 
 
 @dataclass(frozen=True)
@@ -137,7 +161,7 @@ def _batches(request: Request, most: int) -> list[list[int]]:
     return [seeds[i : i + most] for i in range(0, len(seeds), most)]
 
 
-def _check_arguments(model: object, request: object) -> None:
+def _check_arguments(model: Model, request: object) -> None:
     if not hasattr(model, "settings"):
         raise TypeError(
             f"model={model!r} is no model; the first argument is what sdnb.load() gives"
@@ -255,6 +279,7 @@ def _steps(
             with closing(sampler(denoise, x, levels, eta=request.eta, noise=noise)) as steps:
                 for step in steps:
                     yield step
+                    planner.check_loaded(model)  # whoever looked at the step may have done anything
         if stages.sound(step.x):
             return
         notes.append(stages.unsound_steps(model, dtype))
@@ -287,20 +312,41 @@ def run_together(model: Model, requests: Sequence[Request]) -> Generator[Progres
     step; the last `Progress` has their `results`, in the same order.
 
     A picture made so is that of its request alone but for rounding: a wider product adds up in
-    another order. Raises `ValueError` for what cannot be made, or not together.
+    another order. Raises as `run` does, and `ValueError` for what cannot be made together.
     """
     began = time.perf_counter()
     for each in requests:
         _check_arguments(model, each)
         _check_inputs(model, each)
     requests = [each.resolved(model.settings) for each in requests]
-    first, count = requests[0], len(requests)
+    first = requests[0]
     if len({alike(each) for each in requests}) > 1 or any(each.count > 1 for each in requests):
         raise ValueError("these requests differ in more than words, seed and cfg: run them alone")
     levels = _levels(model, first)
     if len(levels) < 2:
         raise ValueError("strength 0 makes nothing, alone or together: run it alone")
     canvas, notes = fit(first)
+    with model.turns.ask() as turn:
+        while not turn.come():
+            yield Progress(0, len(levels) - 1, turn.waited, waiting=True)
+        last = yield from _together(
+            model, requests, levels, canvas, notes, began=began + turn.waited
+        )
+    yield last
+
+
+def _together(
+    model: Model,
+    requests: Sequence[Request],
+    levels: Sequence[float],
+    canvas: Canvas | None,
+    notes: list[str],
+    *,
+    began: float,
+) -> Generator[Progress, None, Progress]:
+    """As `_journey`, for requests that are alike."""
+    planner.check_loaded(model)
+    first, count = requests[0], len(requests)
     expected = stages.prepare(model, first.but(count=count), notes)
     steps = len(levels) - 1
     yield Progress(0, steps, 0.0)
@@ -325,4 +371,4 @@ def run_together(model: Model, requests: Sequence[Request]) -> Generator[Progres
                (*notes, *more, said), model.memory.name, expected, (latent,))
         for picture, latent, each, (_, more) in zip(made, latents, requests, encoded, strict=True)
     )  # fmt: skip
-    yield Progress(steps, steps, seconds, results=results)
+    return Progress(steps, steps, seconds, results=results)

@@ -1,7 +1,9 @@
 """Jobs and where they run: order, stopping, failing, and what a watcher sees."""
 
+import gc
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -147,6 +149,38 @@ def test_shutdown_stops_everything_and_takes_no_more():
     assert [job.state for job in jobs] == [STOPPED] * 3
     with pytest.raises(RuntimeError, match="shut down"):
         worker.submit(REQUEST)
+
+
+def test_a_watcher_that_fails_at_the_end_loses_no_result():
+    def watch(job):
+        if job.state == DONE:
+            raise RuntimeError("the panel is gone")
+
+    job = Worker(steps(2)).submit(REQUEST, watch)
+    assert job.wait(10)
+    assert (job.state, job.result) == (FAILED, ("a result", REQUEST))
+    assert str(job.error) == "the panel is gone"
+
+
+@pytest.mark.parametrize("how", ["shut down", "dropped"])
+def test_a_workers_thread_ends_and_holds_nothing(how):
+    class Model:
+        def run(self, request):
+            yield Progress(1, 1, 0.0, result=self)
+
+    model = Model()
+    worker = Worker(model.run)
+    job = worker.submit(REQUEST)
+    assert job.wait(10)
+    thread, gone = worker._thread, (weakref.ref(worker), weakref.ref(model), weakref.ref(job))
+    if how == "shut down":
+        worker.shutdown()
+        thread.join(10)
+    del worker, model, job
+    thread.join(10)
+    assert not thread.is_alive()
+    gc.collect()
+    assert [reference() for reference in gone] == [None] * 3
 
 
 def test_an_interrupt_goes_on_to_the_caller():

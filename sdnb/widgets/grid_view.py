@@ -234,7 +234,7 @@ class GridView(widgets.VBox):
         self._meter.value = at.share
         words = [f"{at.done} of {at.total} cells"]
         if at.cell is not None and at.progress is not None:
-            words += [at.cell.label, f"step {at.progress.step} of {at.progress.total}"]
+            words += [at.cell.label, at.progress.where]
         elif not self._begun and isinstance(self._runs, Worker) and len(self._runs.jobs) > 1:
             words.append("waiting for another run")
         done = at.share - at.began

@@ -33,7 +33,7 @@ _SHOWN_SIDE = 640  # pixels
 def left(progress: Progress) -> str:
     """ "step 7 of 25 · 3.2 s · about 8 s left"."""
     step, total, seconds = progress.step, progress.total, progress.seconds
-    words = [f"step {step} of {total}", f"{seconds:.1f} s"]
+    words = [progress.where, f"{seconds:.1f} s"]
     if 0 < step < total:
         words.append(f"about {_time(seconds / step * (total - step))} left")
     return " · ".join(words)
