@@ -85,10 +85,10 @@ class Model:
         self._graph: tuple[object, Graphed] | None = None
         self.turns = Turns()
         self.memory = plan or plans.read("cpu")
-        self.adopt(self._first_plan())
+        self.adopt(self.first_plan())
 
     # -- memory --------------------------------------------------------------------------------
-    def _first_plan(self) -> MemoryPlan:
+    def first_plan(self) -> MemoryPlan:
         """The plan to begin with: for a picture of the size that suits the model."""
         if self.device.type == "cpu":
             return (self.wanted or plans.read("cpu")).simplest
@@ -292,6 +292,29 @@ def _kernel(plan: MemoryPlan, device: torch.device) -> str:
     return plan.attention
 
 
+def _limits(model: Model) -> list[str]:
+    """What a limit of memory does not do on this device."""
+    kind, plan = model.device.type, model.wanted
+    if kind == "cuda":
+        return []
+    if plan is not None and plan.name not in ("cpu", "custom"):
+        return [
+            f"memory={plan.name!r} is a plan for an NVIDIA card, and this is {kind}: its limit is "
+            f"not held here. {_INSTEAD if kind == 'cpu' else ''}".strip()
+        ]
+    limit, taken = planner.limit(model), planner.resident()
+    words = f"A limit of {limit:g} GB is"
+    if limit and kind != "cpu":
+        return [f"{words} not held on {kind}: nothing says what is free there."]
+    if 0 < limit < taken:
+        why = f"Python and the model take {taken:.2f} GB already, and no picture can be made"
+        return [f"{words} too low: {why}. Load the model with more."]
+    return []
+
+
+_INSTEAD = "A number of GB, such as memory=2.5, is: of all that Python takes."
+
+
 def _share(found: Checkpoint, progress: Callable[[float], object]) -> Callable[[int], None]:
     """A counter of weights that tells their share, a hundred times in all."""
     parts = (found.text, found.unet, found.vae)
@@ -358,7 +381,7 @@ def load(
     model = Model(there, plan, device, dtype, budget, progress=progress)
     if device.type == "cuda" and fused.why_not():
         notes.append(fused.why_not())
-    model.notes += tuple(notes)
+    model.notes += (*notes, *_limits(model))
     model.origin = {
         "path": path, "memory": memory, "precision": precision, "vae": vae, "config": config,
     }  # fmt: skip

@@ -122,6 +122,7 @@ def _journey(
             made = coding.finished(model, latents[-len(seeds) :], notes)
             pictures += [canvas.finish(p) for p in made] if canvas else made
         gb = peak.read()
+        notes += stages.beyond(model, gb)
     seconds = time.perf_counter() - began
     result = Result(
         tuple(pictures),
@@ -364,6 +365,7 @@ def _together(
         made = coding.finished(model, latents, notes)
         made = [canvas.finish(picture) for picture in made] if canvas else made
         gb = peak.read()
+        notes += stages.beyond(model, gb)
     seconds = time.perf_counter() - began
     said = f"Made in one pass with {count - 1} others: alone it is the same but for rounding."
     results = tuple(

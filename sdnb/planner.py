@@ -86,16 +86,28 @@ def forecast(model: Model, request: Request) -> Forecast:
     the next leaner one that does; with a refusal in words where none does.
     """
     what = job(request)
-    room = memory.free(model.device) + held(model)
+    free = memory.free(model.device)
+    room = free + held(model)
+    most = room + free if model.device.type == "cpu" else room  # half is left to others, unasked
     tried = []
     for plan in _candidates(model):
-        limit = min(plan.gb, room) if plan.gb else room
+        limit = min(plan.gb, most) if plan.gb else room
         found = decide(model, plan, what, limit)
         if found.fits:
             return found
         tried.append(found)
     best = min(tried, key=lambda f: f.gb)
-    return Forecast(**{**best.__dict__, "refusal": _refusal(model, what, best, room)})
+    return Forecast(**{**best.__dict__, "refusal": _refusal(model, what, best, most)})
+
+
+def limit(model: Model) -> float:
+    """GB that whoever loaded the model allows it; 0: none were named. The named plans' limits are
+    those of cards.
+    """
+    wanted = model.wanted
+    if wanted is None or (model.device.type != "cuda" and wanted.name != "custom"):
+        return model.budget
+    return wanted.gb
 
 
 def _candidates(model: Model) -> Iterator[MemoryPlan]:
@@ -103,7 +115,8 @@ def _candidates(model: Model) -> Iterator[MemoryPlan]:
     before the next.
     """
     if model.device.type != "cuda":
-        yield model.wanted or _read_plan("cpu")  # what it leaves open is decided for each size
+        plan = model.wanted or _read_plan("cpu")  # what it leaves open is decided for each size
+        yield plan.but(gb=limit(model))
         return
     for plan in [model.wanted, *_below(model.wanted)] if model.wanted else ladder(model.budget):
         yield plan
@@ -120,10 +133,19 @@ def _below(plan: MemoryPlan) -> Iterator[MemoryPlan]:
 
 
 def held(model: Model) -> float:
-    """GB that the model's weights take on its device now: a plan may use them otherwise."""
+    """GB that the model's weights take on its device now: a plan may use them otherwise. On a CPU
+    all that the process takes, which counts as part of what it needs.
+    """
+    if model.device.type == "cpu":
+        return resident()
     if model.device.type != "cuda":
         return 0.0
     return sum(model.weights(part) for part in model.parts if model.on_device(part)) / GB
+
+
+def resident() -> float:
+    """GB of the computer's memory that this process takes now."""
+    return float(psutil.Process().memory_info().rss) / GB
 
 
 def decide(model: Model, plan: MemoryPlan, what: Job, room: float) -> Forecast:
@@ -134,7 +156,7 @@ def decide(model: Model, plan: MemoryPlan, what: Job, room: float) -> Forecast:
     stay = 0.0 if cpu else sum(sizes[p] for p in sizes if places[p] == "resident")
     extra = POOLS + (LIBRARIES if model.dtype.itemsize == 2 else LIBRARIES_FULL)
     if cpu:
-        extra = psutil.Process().memory_info().rss / GB  # weights and all
+        extra = resident()  # weights and all
     halves = ("encoder", "decoder") if what.pictured else ("decoder",)
 
     shape = replace(what, long=True)  # a rehearsal does not depend on it
@@ -153,7 +175,8 @@ def decide(model: Model, plan: MemoryPlan, what: Job, room: float) -> Forecast:
     def vae(knobs: dict[str, object], pool: float) -> float:
         if plan.vae == "cpu" and not cpu:
             return stay + extra + pool
-        work = vae_peak(model.config.vae, model.dtype, shape, knobs["tile"], knobs["store"])
+        store = "device" if cpu else knobs["store"]  # the computer's memory is the only one there
+        work = vae_peak(model.config.vae, model.dtype, shape, knobs["tile"], store)
         return stay + extra + visiting(*halves) + pool + HOLES_VAE * work / GB
 
     unet_knobs = _first(_open(UNET_KNOBS, plan, what), unet, FILL * room)
@@ -170,7 +193,7 @@ def decide(model: Model, plan: MemoryPlan, what: Job, room: float) -> Forecast:
     gb, stage = max((stay + extra + visiting("text"), "text"), (steps, "unet"), (picture, "vae"))
     chosen = plan.but(**unet_knobs, **vae_knobs, keep=keep)
     host = sum(sizes[p] for p in sizes if places[p] in ("offload", "stream"))
-    if vae_knobs["store"] == "host":
+    if vae_knobs["store"] == "host" and not cpu:
         pixels = what.width * what.height
         host += pixels * model.config.vae.channels[0] * model.dtype.itemsize / GB
     return Forecast(chosen, gb, stage, room, _slowdown(model, chosen, what), host)
@@ -219,17 +242,18 @@ def step_flops(what: Job) -> float:
     return what.texts * (0.68e12 * n / 4096 + 4 * 320 * n * n * 5 * 1.2)
 
 
-def _refusal(model: Model, what: Job, best: Forecast, room: float) -> str:
+def _refusal(model: Model, what: Job, best: Forecast, most: float) -> str:
     """What is too large, and what would fit."""
     size = f"{what.width}x{what.height}"
     words = (
         f"{size} needs {best.gb:.2f} GB with memory={best.tier!r}, the leanest plan, and there are "
-        f"{min(room, best.room):.2f} GB"
+        f"{best.room:.2f} GB"
     )
     fitting = _largest(model, best.plan, what, best.room)
     if fitting is None:
         other = "" if model.device.type == "cpu" else ", or use memory='cpu'"
-        return f"{words}. No size fits: free some memory{other}."
+        more = "give it more" if 0 < best.plan.gb <= most else "free some memory"
+        return f"{words}. No size fits: {more}{other}."
     fits = f"{words}. {fitting[0]}x{fitting[1]} fits with memory={best.tier!r}"
     return f"{fits}." if model.device.type == "cpu" else f"{fits}; or use memory='cpu'."
 

@@ -35,6 +35,9 @@ AHEAD = 2
 #: A request is refused when it is predicted to take this many times the room there is.
 SURE = 1.1
 
+#: On a CPU a picture of more than this many times the pixels that suit the model is large.
+LARGE = 4
+
 
 class OutOfMemoryError(RuntimeError):
     """No plan was lean enough for the steps."""
@@ -42,22 +45,52 @@ class OutOfMemoryError(RuntimeError):
 
 def prepare(model: Model, request: Request, notes: list[str]) -> float | None:
     """Choose and adopt the plan for a resolved request; the predicted peak in GB, where it was
-    predicted: on a CPU there is nothing to choose, and the picture does not wait for it.
+    predicted: a picture of a usual size on a CPU does not wait for that.
 
     Raises ValueError where the request cannot fit: in words that say what would.
     """
-    if model.device.type != "cuda":
+    if not _to_plan(model, request):
+        if model.memory != model.first_plan():  # the last one was large, or stepped down
+            model.adopt(model.first_plan())
         return None
     expected = model.plan(request)
-    if expected.gb > SURE * expected.room:
+    room, size = SURE * expected.room, f"{request.width}x{request.height}"
+    if model.device.type == "cpu" and planner.limit(model):
+        room = expected.room  # nothing there holds an allocation back
+    elif model.device.type == "cpu":
+        room += SURE * memory.free(model.device)  # the half of what is free that is left to others
+        if expected.room < expected.gb <= room:
+            notes.append(
+                f"{size} takes about {expected.gb:.1f} GB, more than half of the memory that was "
+                "free: other programs may be slow."
+            )
+    if expected.gb > room:
         raise ValueError(expected.refusal or str(expected))
     if model.wanted is not None and expected.tier != model.wanted.name:
         notes.append(
-            f"memory={model.wanted.name!r} is too small for {request.width}x{request.height}: "
-            f"{expected.tier!r} was used."
+            f"memory={model.wanted.name!r} is too small for {size}: {expected.tier!r} was used."
         )
     model.adopt(expected.plan)
     return expected.gb
+
+
+def beyond(model: Model, gb: float) -> list[str]:
+    """Words for a run on a CPU that took `gb`, more than whoever loaded the model allows it."""
+    limit = planner.limit(model)
+    if model.device.type != "cpu" or not 0 < limit < gb:
+        return []
+    why = "on a CPU a limit is predicted, not enforced"
+    return [f"It took {gb:.2f} GB, and {limit:g} are allowed: {why}."]
+
+
+def _to_plan(model: Model, request: Request) -> bool:
+    """Whether a plan is to be chosen: on a card always, on a CPU where a limit was given or the
+    picture is large. It costs a CPU a second or two.
+    """
+    if model.device.type != "cpu":
+        return model.device.type == "cuda"
+    usual = model.settings.width * model.settings.height
+    return planner.limit(model) > 0 or request.width * request.height > LARGE * usual
 
 
 def unsound_steps(model: Model, dtype: torch.dtype | None) -> str:

@@ -4,6 +4,7 @@ import gc
 import threading
 import time
 import weakref
+from functools import partial
 
 import pytest
 
@@ -165,11 +166,13 @@ def test_a_watcher_that_fails_at_the_end_loses_no_result():
 @pytest.mark.parametrize("how", ["shut down", "dropped"])
 def test_a_workers_thread_ends_and_holds_nothing(how):
     class Model:
-        def run(self, request):
-            yield Progress(1, 1, 0.0, result=self)
+        pass
+
+    def run(model, request):
+        yield Progress(1, 1, 0.0, result=model)
 
     model = Model()
-    worker = Worker(model.run)
+    worker = Worker(partial(run, model))
     job = worker.submit(REQUEST)
     assert job.wait(10)
     thread, gone = worker._thread, (weakref.ref(worker), weakref.ref(model), weakref.ref(job))
