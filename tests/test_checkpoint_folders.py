@@ -131,6 +131,7 @@ def test_heads_by_their_number_or_by_their_width(folder, heads, wanted):
             "heads differ by level",
         ),
         ("unet", {"addition_embed_type": "text_time"}, "addition_embed_type is 'text_time'"),
+        ("unet", {"time_cond_proj_dim": 256}, r"time_cond_proj_dim is 256: .*LCM-LoRA merged"),
         ("vae", {"shift_factor": 0.1}, "shift_factor is 0.1, not None"),
         ("text_encoder", {"layer_norm_eps": 0.1}, "layer_norm_eps is 0.1"),
         (

@@ -86,6 +86,27 @@ def test_the_originals_txt2img_line(fake, capsys):
     assert said.err.splitlines()[:2] == ["note: the weights are half", "note: the mask was resized"]
 
 
+@pytest.mark.parametrize(("given", "taken"), [("2.5", 2.5), ("4", 4.0), ("4gb", "4gb")])
+def test_memory_is_a_plans_name_or_a_number_of_gb(fake, given, taken):
+    assert main(["txt2img", "--prompt", "dog", "--memory", given]) == 0
+    assert fake.loaded[1]["memory"] == taken
+
+
+def test_a_file_of_prompts_in_another_encoding_is_named(fake, capsys, tmp_path):
+    path = tmp_path / "prompts.txt"
+    path.write_bytes("a café".encode("latin-1"))
+    assert main(["txt2img", "--from-file", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert f"--from-file {path} is no UTF-8 text (its byte 6 is 0xe9); save it as UTF-8" in said
+
+
+def test_a_wrong_seed_is_answered_in_the_command_lines_own_words(fake, capsys):
+    assert main(["txt2img", "--prompt", "dog", "--seed", "-1"]) == 2
+    said = capsys.readouterr().err
+    assert "--seed -1 is not" in said
+    assert said.endswith("and without --seed one is drawn\n")
+
+
 def test_the_originals_img2img_line(fake, photo):
     assert main(["img2img", *ORIGINAL_IMG2IMG.format(image=photo).split()]) == 0
     (request,) = fake.requests

@@ -154,7 +154,12 @@ def _model(parser: Parser) -> None:
     )
     group.add_argument("--vae", metavar="PATH", help="another autoencoder")
     group.add_argument("--config", metavar="YAML", help="overrides what the weights' shapes say")
-    group.add_argument("--memory", metavar="PLAN", help="where the model stays (auto)")
+    group.add_argument(
+        "--memory",
+        type=_memory,
+        metavar="PLAN",
+        help="where the model stays: a plan's name, or a number of GB (auto)",
+    )
     group.add_argument(
         "--precision",
         default="auto",
@@ -162,6 +167,14 @@ def _model(parser: Parser) -> None:
         help="of the arithmetic; autocast is the original's word for auto (%(default)s)",
     )
     group.add_argument("--device", metavar="NAME", help="cpu, or cuda (chosen by itself)")
+
+
+def _memory(text: str) -> str | float:
+    """A plan's name as it is, or a number of GB."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _output(parser: Parser, folder: str) -> None:

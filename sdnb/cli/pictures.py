@@ -98,7 +98,13 @@ def _run(args: argparse.Namespace) -> int:
 def _prompts(args: argparse.Namespace) -> list[str]:
     if args.from_file is None:
         return [args.prompt]
-    lines = args.from_file.read_text(encoding="utf-8-sig").splitlines()
+    try:
+        lines = args.from_file.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"--from-file {args.from_file} is no UTF-8 text (its byte {error.start + 1} is "
+            f"0x{error.object[error.start]:02x}); save it as UTF-8"
+        ) from error
     prompts = [line.strip() for line in lines if line.strip()]
     if not prompts:
         raise InputError(f"--from-file {args.from_file} holds no prompt; it needs one a line")
@@ -117,7 +123,8 @@ def _with_flag(message: str) -> str:
     if match is None or match[1] not in flags.FLAG_OF:
         return message
     joint = " " if match[2] == "=" else match[2]
-    return flags.FLAG_OF[match[1]] + joint + message[match.end() :]
+    rest = message[match.end() :].replace("and None draws one", "and without --seed one is drawn")
+    return flags.FLAG_OF[match[1]] + joint + rest
 
 
 def _say(line: str) -> None:
