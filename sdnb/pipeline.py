@@ -280,7 +280,7 @@ def _steps(
             with closing(sampler(denoise, x, levels, eta=request.eta, noise=noise)) as steps:
                 for step in steps:
                     yield step
-                    planner.check_loaded(model)  # whoever looked at the step may have done anything
+                    planner.check_loaded(model)  # whoever looks may unload
         if stages.sound(step.x):
             return
         notes.append(stages.unsound_steps(model, dtype))

@@ -46,18 +46,18 @@ def test_a_limit_that_is_too_low_is_said_when_loading_and_refused_before_any_wor
 
 
 def test_a_limit_is_planned_for_and_what_is_free_does_not_lower_it(computer):
-    """2048x2048 takes a leaner way within 1.5 GB than without a limit; 0.8 are too few."""
+    """1024x1024 takes a leaner way within 1.0 GB than without a limit; 0.6 are too few."""
     computer(3)
-    large = SMALL.but(width=2048, height=2048)
-    model = sdnb.load(memory=1.5)
+    large = SMALL.but(width=1024, height=1024)
+    model = sdnb.load(memory=1.0)
     assert not model.notes
     assert first(model, large)
     assert model.memory.tile or model.memory.chunk
     assert first(model, SMALL)
     assert (model.memory.tile, model.memory.chunk) == (0, 0)
-    assert model.plan(large).gb <= 1.5 < sdnb.load(memory=64.0).plan(large).gb
-    with pytest.raises(ValueError, match=r"there are 0\.80 GB\. \d+x\d+ fits"):
-        next(sdnb.run(sdnb.load(memory=0.8), large))
+    assert model.plan(large).gb <= 1.0 < sdnb.load(memory=64.0).plan(large).gb
+    with pytest.raises(ValueError, match=r"there are 0\.60 GB\. \d+x\d+ fits"):
+        next(sdnb.run(sdnb.load(memory=0.6), large))
 
 
 def test_a_limit_that_did_not_hold_is_said():

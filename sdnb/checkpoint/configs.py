@@ -193,9 +193,9 @@ def from_diffusers(section: str, config: Values, where: str) -> Overrides:
     if section == "unet" and config.get("time_cond_proj_dim") is not None:
         raise CheckpointError(
             f"{where}: time_cond_proj_dim is {config['time_cond_proj_dim']!r}: a latent "
-            "consistency model that is told the guidance by an input of its own, which sdnb's UNet has not. "
-            "Take an ordinary Stable Diffusion 1.x checkpoint with an LCM-LoRA merged into it, and "
-            "sampler='lcm', cfg=1"
+            "consistency model that is told the guidance by an input of its own, which sdnb's UNet "
+            "has not. Take an ordinary Stable Diffusion 1.x checkpoint with an LCM-LoRA merged "
+            "into it, and sampler='lcm', cfg=1"
         )
     wrong = [
         f"{name} is {config[name]!r}, not {expected!r}"
