@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -13,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from sdnb import assets, checkpoint, memory, pixels, planner, plans
+from sdnb import assets, checkpoint, limits, memory, pixels, planner, plans
 from sdnb.diffusion.schedule import NoiseSchedule
-from sdnb.memory import Graphed, Placed, Streamed, device_of
-from sdnb.memory import dtype as numbers
+from sdnb.memory import Graphed, Placed, Streamed
 from sdnb.model import attention, fused, text
 from sdnb.model.config import ModelConfig
 from sdnb.model.tokenizer import Tokenizer
@@ -113,7 +111,7 @@ class Model:
             self.forget_graph()
         for part in self._parts:
             self._put(part, plan)
-        kernel = _kernel(plan, self.device)
+        kernel = limits.kernel(plan, self.device)
         attention.use(self.unet, kernel)
         wide = kernel in ("xformers", "flash", "cudnn")  # a head of 512 is too wide for those
         attention.use(self.vae, "auto" if wide else kernel)
@@ -274,47 +272,6 @@ def _size(module: nn.Module) -> int:
     return sum(p.nbytes for p in module.parameters())
 
 
-def _kernel(plan: MemoryPlan, device: torch.device) -> str:
-    """The attention kernel's name on `device`.
-
-    Raises `ValueError` for xformers on a device it has no kernels for, or where it is not
-    installed.
-    """
-    if plan.attention != "xformers":
-        return plan.attention
-    if device.type != "cuda":
-        raise ValueError(f"attention='xformers' needs a CUDA device, this is {device.type}")
-    if find_spec("xformers") is None:
-        raise ValueError(
-            "attention='xformers', but xformers is not installed: pip install sdnb[xformers], "
-            "or use attention='sdpa'"
-        )
-    return plan.attention
-
-
-def _limits(model: Model) -> list[str]:
-    """What a limit of memory does not do on this device."""
-    kind, plan = model.device.type, model.wanted
-    if kind == "cuda":
-        return []
-    if plan is not None and plan.name not in ("cpu", "custom"):
-        return [
-            f"memory={plan.name!r} is a plan for an NVIDIA card, and this is {kind}: its limit is "
-            f"not held here. {_INSTEAD if kind == 'cpu' else ''}".strip()
-        ]
-    limit, taken = planner.limit(model), planner.resident()
-    words = f"A limit of {limit:g} GB is"
-    if limit and kind != "cpu":
-        return [f"{words} not held on {kind}: nothing says what is free there."]
-    if 0 < limit < taken:
-        why = f"Python and the model take {taken:.2f} GB already, and no picture can be made"
-        return [f"{words} too low: {why}. Load the model with more."]
-    return []
-
-
-_INSTEAD = "A number of GB, such as memory=2.5, is: of all that Python takes."
-
-
 def _share(found: Checkpoint, progress: Callable[[float], object]) -> Callable[[int], None]:
     """A counter of weights that tells their share, a hundred times in all."""
     parts = (found.text, found.unet, found.vae)
@@ -329,18 +286,6 @@ def _share(found: Checkpoint, progress: Callable[[float], object]) -> Callable[[
             progress(done / total)
 
     return told
-
-
-def usable(plan: MemoryPlan | None, precision: str) -> tuple[torch.device, torch.dtype, list[str]]:
-    """The device and the numbers that a plan asks for, and what to tell the user about them.
-
-    Raises `ValueError` where this machine has not the device, or no such kernels for it.
-    """
-    device = device_of(plan)
-    if plan is not None:
-        _kernel(plan, device)
-    wish = plan.compute if plan is not None and precision == "auto" else precision
-    return device, *numbers(wish, device)
 
 
 def found(
@@ -375,13 +320,13 @@ def load(
     do.
     """
     plan = plans.plan(memory)
-    device, dtype, notes = usable(plan, precision)  # before anything is read
+    device, dtype, notes = limits.usable(plan, precision)  # before anything is read
     budget = float(memory) if isinstance(memory, (int, float)) else 0.0
     there = found(path, vae, config)
     model = Model(there, plan, device, dtype, budget, progress=progress)
     if device.type == "cuda" and fused.why_not():
         notes.append(fused.why_not())
-    model.notes += (*notes, *_limits(model))
+    model.notes += (*notes, *limits.not_held(model))
     model.origin = {
         "path": path, "memory": memory, "precision": precision, "vae": vae, "config": config,
     }  # fmt: skip

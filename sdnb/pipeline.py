@@ -9,21 +9,20 @@ requests).
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from sdnb import checks, coding, memory, pixels, planner, prompt, stages
+from sdnb import coding, memory, pixels, planner, stages, words
 from sdnb.canvas import Canvas, fit
 from sdnb.diffusion.denoise import blend, eps_denoiser, inpainting
 from sdnb.diffusion.noise import Noise, finish, start
 from sdnb.diffusion.samplers import SAMPLERS, Step
 from sdnb.diffusion.schedule import cut, sigmas
-from sdnb.model import text
 from sdnb.progress import Progress, bar
 from sdnb.request import Request
 from sdnb.result import Result
@@ -33,9 +32,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from sdnb.loading import Model
-    from sdnb.model.tokenizer import Tokens
-
-_PROMPTS = 64  # encoded prompts that a model keeps: 118 KB each in half precision
 
 
 def generate(model: Model, request: Request, progress: bool = True) -> Result:
@@ -108,7 +104,7 @@ def _journey(
     pictures: list[Image.Image] = []
     latents: list[Tensor] = []
     with memory.Peak(model.device) as peak:
-        contexts, said = _contexts(model, request)
+        contexts, said = words.encode(model, request)
         notes += said
         given = _given(model, canvas, contexts, notes)
         for done, seeds in enumerate(batches):
@@ -180,54 +176,6 @@ def _check_inputs(model: Model, request: Request) -> None:
             f"{model.name} is an inpainting model (its UNet has 9 input channels): it needs image= "
             "and mask=. Use sdnb.inpaint, or load an ordinary checkpoint."
         )
-
-
-def _contexts(model: Model, request: Request) -> tuple[list[Tensor], list[str]]:
-    """Encoded prompts `[1, 77, d]`: negative and prompt, or the only one that this cfg needs."""
-    wanted = [request.negative, request.prompt]
-    notes = []
-    if request.cfg in (0, 1):
-        unused = wanted.pop(1 - int(request.cfg))
-        if unused:
-            notes.append(
-                f"{checks.shown(unused)} has no effect at cfg {request.cfg:g}: 1 follows the "
-                "prompt alone, 0 the negative prompt alone."
-            )
-    parsed = {words: prompt.parse(words) for words in wanted}  # before any work: it may refuse
-    known = {words: model.prompts[words] for words in parsed if words in model.prompts}
-    if len(known) < len(parsed):
-        with model.use("text") as device:
-            for words in [words for words in parsed if words not in known]:
-                known[words] = _encoded(model, words, parsed[words], device)
-    _remember(model.prompts, known)
-    contexts = [known[words][0].to(model.device) for words in wanted]
-    return contexts, notes + [note for words in wanted for note in known[words][1]]
-
-
-def _encoded(
-    model: Model, words: str, fragments: Sequence[prompt.Fragment], device: torch.device
-) -> tuple[Tensor, list[str]]:
-    """A prompt `[1, 77, d]` on the CPU, and what is to say of it."""
-    tokens = [model.tokenizer(fragment.text) for fragment in fragments]
-    encoded = text.encode(model.text, tokens, device)  # [n, 77, d]
-    context = text.average(encoded, prompt.normalised(fragments))
-    notes = [_truncation(t) for t in tokens if t.dropped]
-    notes += [trap.message for trap in prompt.traps(words)]
-    return context.to(model.dtype).cpu(), notes
-
-
-def _remember(prompts: dict[str, tuple[Tensor, list[str]]], new: Mapping[str, Any]) -> None:
-    """Keep the last ones: a grid asks for the same words in each cell, a panel at each click."""
-    for words, encoded in new.items():
-        prompts.pop(words, None)
-        prompts[words] = encoded
-    while len(prompts) > _PROMPTS:
-        del prompts[next(iter(prompts))]
-
-
-def _truncation(tokens: Tokens) -> str:
-    left = tokens.dropped.strip()
-    return f"{tokens.count} tokens where {tokens.room} fit; left out of the prompt: {left!r}."
 
 
 def _given(
@@ -352,7 +300,7 @@ def _together(
     steps = len(levels) - 1
     yield Progress(0, steps, 0.0)
     with memory.Peak(model.device) as peak:
-        encoded = [_contexts(model, each) for each in requests]
+        encoded = [words.encode(model, each) for each in requests]
         contexts = [torch.cat(half) for half in zip(*(c for c, _ in encoded), strict=True)]
         given = _given(model, canvas, contexts, notes)  # contexts [b, 77, d]
         cfg = torch.tensor([each.cfg for each in requests], device=model.device)[

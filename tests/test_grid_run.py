@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import sdnb
-from sdnb import coding, files, images, pipeline
+from sdnb import coding, files, images
 from sdnb.executor import Worker
 from sdnb.memory import MemoryPlan
 from sdnb.sweeps import filling
@@ -84,7 +84,7 @@ def test_prompts_are_encoded_once(model, monkeypatch):
 
 def test_the_encoded_prompts_that_are_kept_are_few(model, monkeypatch):
     """The ones used last; also when all that are kept are older than both that are wanted."""
-    monkeypatch.setattr(pipeline, "_PROMPTS", 3)
+    monkeypatch.setattr("sdnb.words._PROMPTS", 3)
     for words in ("one", "two", "", "three", "one"):
         sdnb.generate(model, BASE.but(prompt=words, steps=1), progress=False)
     assert list(model.prompts) == ["three", "", "one"]
@@ -271,7 +271,7 @@ def test_a_model_that_fails_to_load_ends_its_own_cells_alone(model, monkeypatch)
         return contextlib.nullcontext(model)
 
     monkeypatch.setattr("sdnb.loading.load", load)
-    monkeypatch.setattr("sdnb.loading.usable", lambda *_: None)
+    monkeypatch.setattr("sdnb.limits.usable", lambda *_: None)
     grid = sdnb.sweep(BASE, memory=["1gb", "cpu"], steps=[1, 2])
     words = (
         r"2 of 4 cells failed, 2 .*\n  memory=1gb, steps=1; memory=1gb, steps=2: MemoryError: no"

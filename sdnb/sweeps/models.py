@@ -101,11 +101,11 @@ def _source(cells: Sequence[Cell], model: Any, here: bool) -> Source:
         load["path"] = varied["model"]
     if "memory" in varied:
         load["memory"] = varied["memory"]
-    from sdnb import loading
+    from sdnb import limits, loading
 
     plan = plans.plan(load.get("memory", "auto"))
     if here:
-        loading.usable(plan, load.get("precision", "auto"))
+        limits.usable(plan, load.get("precision", "auto"))
     # The headers alone: the weights are read when the turn of these cells comes.
     there = loading.found(load["path"], load.get("vae"), load.get("config"))
     loading.tokenizer_of(there)

@@ -112,8 +112,7 @@ class Panel(widgets.VBox):
     @property
     def results(self) -> list[Result]:
         """All that this panel made and nobody deleted, oldest first."""
-        found = (reference() for reference in self._made)
-        return [result for result in found if result is not None]
+        return [result for found in self._made if (result := found()) is not None]
 
     @property
     def running(self) -> bool:
@@ -159,9 +158,8 @@ class Panel(widgets.VBox):
             waiting = sum(job.state == WAITING for job in jobs)
             self._cut = waiting < len(jobs)
             self._dropped = waiting if self._cut else waiting - 1
-            self.progress.say(
-                "stopping: the step that runs is the last" if self._cut else "stopping"
-            )
+            last = ": the step that runs is the last" if self._cut else ""
+            self.progress.say(f"stopping{last}")
             for job in jobs:  # a worker's that wait end here
                 job.stop()
             self._count()
@@ -185,9 +183,8 @@ class Panel(widgets.VBox):
     def pause(self, why: str) -> None:
         """Stop, and take nothing until `serve`; `why` is said beside the buttons."""
         self.stop()
-        with self._lock:
-            self._paused = why
-            self._count()
+        self._paused = why
+        self._count()
 
     def serve(self, model: Model, executor: Executor | None = None) -> None:
         """Run on this model from now on; what the controls say stays."""
@@ -198,8 +195,7 @@ class Panel(widgets.VBox):
         self.form.serve(model.settings, model.tokenizer)
         self._about.value = about(self.model)
         self._example.layout.display = "" if model.examples else "none"
-        with self._lock:
-            self._count()
+        self._count()
         self._shown()
 
     def close(self) -> None:
@@ -297,9 +293,7 @@ class Panel(widgets.VBox):
         for words in (request.prompt, request.negative):
             prompt.parse(words)
         if self.kind in ("img2img", "inpaint") and request.image is None:
-            raise ValueError(
-                "There is no picture yet: give one above, or send one from the gallery."
-            )
+            raise ValueError("There is no picture yet: give one, or send one from the gallery.")
         if self.kind == "inpaint" and request.mask is None:
             raise ValueError("Nothing is painted yet: paint over what should be made anew.")
         return request.resolved(self.model.settings)
@@ -340,7 +334,8 @@ class Panel(widgets.VBox):
         return job.state == WAITING and isinstance(runs, Worker) and runs.jobs[:1] != (job,)
 
     def _count(self) -> None:
-        self._actions.show(self._jobs, self._dropped, self._paused)
+        with self._lock:
+            self._actions.show(self._jobs, self._dropped, self._paused)
 
     def _take(self, result: Result) -> None:
         with self._lock:

@@ -68,9 +68,8 @@ class MaskEditor(ipywidgets.VBox):
         style = ipywidgets.HTML(f"<style>{look.CSS}</style>", layout={"display": "none"})
         self._below = ipywidgets.HBox([self._status, self._bar.files])
         self._below.add_class("sdnb-below")
-        super().__init__(
-            [style, self._bar, self._stage, self._fallback, self._below], _view_count=0
-        )
+        shown = [style, self._bar, self._stage, self._fallback, self._below]
+        super().__init__(shown, _view_count=0)
         self.add_class("sdnb-mask")
         self._connect()
         self._equip()
@@ -107,8 +106,7 @@ class MaskEditor(ipywidgets.VBox):
 
     @image.setter
     def image(self, source: images.Source) -> None:
-        png = images.picture(source)
-        picture = images.open(png)
+        picture = images.open(png := images.picture(source))
         lost = bool(self._sheet.history.strokes)
         self._gestures.cancel()
         self._png = png
