@@ -12,7 +12,7 @@ if _processes > 1:
     os.environ.setdefault("OMP_NUM_THREADS", str(share))
 
 # Files that take minutes begin first, so that none is left alone with the end.
-_LONG = ("test_notebooks_page.py", "test_panel_page.py", "test_notebooks.py")
+_LONG = ("test_notebooks_page.py", "test_panel_page.py")
 
 
 def pytest_collection_modifyitems(items):

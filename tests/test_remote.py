@@ -278,7 +278,7 @@ def cluster():
     with (
         mock.patch.dict(os.environ),  # Dask writes OMP_NUM_THREADS=1 into it, and leaves it there
         LocalCluster(
-            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None,
+            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=":0",
             resources={"GPU": 1},
         ) as cluster,
         Client(cluster) as client,

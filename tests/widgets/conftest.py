@@ -1,4 +1,4 @@
-"""One JupyterLab and one browser for all tests of this folder: each takes seconds to start."""
+"""One JupyterLab for all tests of this folder, and a browser for each file: each takes seconds."""
 
 import pytest
 from playwright.sync_api import sync_playwright
@@ -6,7 +6,7 @@ from playwright.sync_api import sync_playwright
 from sdnb.bench.lab_page import CHROMIUM_FLAGS, Lab, chromium
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def lab(tmp_path_factory):
     lab = Lab(tmp_path_factory.mktemp("lab"))
     yield lab
@@ -14,7 +14,7 @@ def lab(tmp_path_factory):
 
 
 # Not for the whole session: while Playwright runs, no other test can have an event loop.
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser():
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
