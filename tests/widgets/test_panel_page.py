@@ -56,16 +56,20 @@ class Page:
         """The words beside the bar."""
         return self.page.locator(".sdnb-quiet:has-text('step') >> visible=true").first.inner_text()
 
-    def sampled(self, seconds):
-        """What is seen while a run goes on: widths of the bar, and previews."""
+    def watch(self, widths, pictures, seconds=60):
+        """Look at a run until the bar has had so many widths and the preview was so many
+        pictures.
+        """
         bars, previews = set(), set()
-        for _ in range(int(seconds * 20)):
+        for _ in range(seconds * 20):
             bars.add(self.page.locator(".progress-bar >> visible=true").first.evaluate(
                 "bar => bar.style.width"
             ))  # fmt: skip
             previews.add(self.page.locator("img.sdnb-picture").first.get_attribute("src"))
+            if len(bars) >= widths and len(previews) >= pictures:
+                return
             self.page.wait_for_timeout(50)
-        return bars, previews
+        raise AssertionError(f"seen: {bars}, {len(previews)} previews")
 
 
 def test_a_panel_runs_shows_and_stops(page, lab):
@@ -81,9 +85,7 @@ def test_a_panel_runs_shows_and_stops(page, lab):
     assert not one.kernel("panel.running")  # moving controls starts nothing
     one.click("Generate")
     one.until("bool(panel.progress.previews)")
-    bars, previews = one.sampled(3)
-    assert len(bars) > 3, bars
-    assert len(previews) > 2
+    one.watch(widths=4, pictures=3)
     assert one.kernel("6 * 7") == 42  # the kernel is free
     one.click("Queue another")
     one.until("panel._actions.said.value == '1 waiting'")
