@@ -43,9 +43,7 @@ class Job:
         self.request = request
         self.state = WAITING
         self.progress: Progress | None = None  # the newest
-        self.result: Result | None = (
-            None  # when it is finished, whatever the watcher then makes of it
-        )
+        self.result: Result | None = None  # when it is finished, whatever its watcher then does
         self.error: BaseException | None = None  # when it has failed
         self._watch = watch
         self._stop = threading.Event()

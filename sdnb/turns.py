@@ -15,12 +15,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from contextlib import suppress
-from types import TracebackType
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 
 #: Seconds of one wait: an interrupt, or Stop, is heard after them on every system.
 PATIENCE = 0.2
@@ -32,11 +28,16 @@ class Turns:
     def __init__(self) -> None:
         self._line: deque[Turn] = deque()  # the first of it has its turn
 
-    def ask(self, *, within: bool = False) -> Turn:
+    @contextmanager
+    def ask(self, *, within: bool = False) -> Generator[Turn]:
         """A turn to wait for; one `within` is at once there in the middle of a turn that the same
         thread has, as a part of it.
         """
-        return Turn(self._line, within)
+        turn = Turn(self._line, within)
+        try:
+            yield turn
+        finally:
+            turn.leave()
 
 
 class Turn:
@@ -47,17 +48,6 @@ class Turn:
         self._line, self._within = line, within
         self._thread = 0
         self._called = threading.Lock()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self._leave()
 
     def come(self, seconds: float = PATIENCE) -> bool:
         """Wait so long at the most; whether it is our turn. Out of the line again if not, so that
@@ -85,7 +75,7 @@ class Turn:
         self.waited += time.perf_counter() - began
         if self._first():
             return True
-        self._leave()
+        self.leave()
         return False
 
     def wait(self) -> None:
@@ -96,7 +86,8 @@ class Turn:
     def _first(self) -> bool:
         return self._line[0] is self
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Out of the line; whoever comes next is called."""
         with suppress(ValueError):
             self._line.remove(self)
         with suppress(IndexError, RuntimeError):  # nobody is there, or is called already

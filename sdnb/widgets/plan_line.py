@@ -54,7 +54,10 @@ class PlanLine(widgets.HTML):
 def _words(model: Any, request: Request) -> str:
     try:
         forecast = model.plan(request)
-    except Exception:  # noqa: BLE001 - it is said, in full, when the request is to run
-        return ""  # an unloaded model's too: a thread that died would answer no other question
+    except (ValueError, TypeError):  # it is said, in full, when the request is to run
+        return ""
+    except Exception as error:  # noqa: BLE001 - told here; a dead thread would answer nothing more
+        why = html.escape(f"{type(error).__name__}: {error}")
+        return f'<div class="sdnb-warn">What this takes could not be predicted ({why}).</div>'
     kind = "sdnb-warn" if forecast.refusal else "sdnb-quiet"
     return f'<div class="{kind}">{html.escape(str(forecast))}</div>'
