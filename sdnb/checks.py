@@ -136,6 +136,12 @@ def png_is_plain(data: bytes, colours: tuple[int, ...]) -> bool:
     return True
 
 
+def loaded(model: object) -> None:
+    """Raise ValueError for a model whose weights were given back."""
+    if not hasattr(model, "unet"):
+        raise ValueError("this model was unloaded: its weights are gone; sdnb.load(...) it again")
+
+
 def known(name: str, accepted: Iterable[str], elsewhere: Mapping[str, str] | None = None) -> str:
     """The nearest match and all that is accepted, for an error about an unknown name.
 

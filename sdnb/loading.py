@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from sdnb import assets, checkpoint, limits, memory, pixels, planner, plans
+from sdnb import assets, checkpoint, checks, limits, memory, pixels, planner, plans
 from sdnb.diffusion.schedule import NoiseSchedule
 from sdnb.memory import Graphed, Placed, Streamed
 from sdnb.model import attention, fused, text
@@ -100,7 +100,7 @@ class Model:
 
         Raises ValueError for a model that was unloaded, and as `Request.resolved`.
         """
-        planner.check_loaded(self)
+        checks.loaded(self)
         return planner.forecast(self, request.resolved(self.settings))
 
     def adopt(self, plan: MemoryPlan) -> None:
@@ -190,7 +190,7 @@ class Model:
         """Bracket work with "text", "unet", "encoder" or "decoder" (the VAE's), in other numbers
         with `dtype`; gives the device to work on. Raises ValueError after `unload`.
         """
-        planner.check_loaded(self)
+        checks.loaded(self)
         return self._places[part][1].use(dtype)
 
     def latent_shape(self, width: int, height: int) -> tuple[int, int, int]:

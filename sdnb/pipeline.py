@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from sdnb import coding, memory, pixels, planner, stages, words
+from sdnb import checks, coding, memory, pixels, stages, words
 from sdnb.canvas import Canvas, fit
 from sdnb.diffusion.denoise import blend, eps_denoiser, inpainting
 from sdnb.diffusion.noise import Noise, finish, start
@@ -55,7 +55,7 @@ def decode(model: Model, latents: Sequence[Tensor]) -> list[Image.Image]:
     error in decoding kept. Without what inpainting and cropping do afterwards. Waits for the end
     of a run in another thread.
     """
-    planner.check_loaded(model)
+    checks.loaded(model)
     with model.turns.ask(within=True) as turn:
         turn.wait()
         return coding.finished(model, latents, [])
@@ -93,7 +93,7 @@ def _journey(
     began: float,
 ) -> Generator[Progress, None, Progress]:
     """From a request that was checked to its pictures; returns the last `Progress`."""
-    planner.check_loaded(model)  # again: it was waited for
+    checks.loaded(model)  # again: it was waited for
     expected = stages.prepare(model, request, notes)
     batches = _batches(request, model.memory.batch)
     steps = max(len(levels) - 1, 0)
@@ -163,7 +163,7 @@ def _check_arguments(model: Model, request: object) -> None:
         raise TypeError(
             f"model={model!r} is no model; the first argument is what sdnb.load() gives"
         )
-    planner.check_loaded(model)
+    checks.loaded(model)
     if not isinstance(request, Request):
         raise TypeError(
             f"request={request!r} is no Request; write sdnb.Request(...), or use sdnb.txt2img"
@@ -228,7 +228,7 @@ def _steps(
             with closing(sampler(denoise, x, levels, eta=request.eta, noise=noise)) as steps:
                 for step in steps:
                     yield step
-                    planner.check_loaded(model)  # whoever looks may unload
+                    checks.loaded(model)  # whoever looks may unload
         if stages.sound(step.x):
             return
         notes.append(stages.unsound_steps(model, dtype))
@@ -294,7 +294,7 @@ def _together(
     began: float,
 ) -> Generator[Progress, None, Progress]:
     """As `_journey`, for requests that are alike."""
-    planner.check_loaded(model)
+    checks.loaded(model)
     first, count = requests[0], len(requests)
     expected = stages.prepare(model, first.but(count=count), notes)
     steps = len(levels) - 1

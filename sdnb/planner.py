@@ -75,12 +75,6 @@ def placement(plan: MemoryPlan, part: str) -> str:
     return plan.vae if part in ("encoder", "decoder") else str(getattr(plan, part))
 
 
-def check_loaded(model: object) -> None:
-    """Raise ValueError for a model whose weights were given back."""
-    if not hasattr(model, "unet"):
-        raise ValueError("this model was unloaded: its weights are gone; sdnb.load(...) it again")
-
-
 def forecast(model: Model, request: Request) -> Forecast:
     """The plan for a resolved request, and what it takes: the model's own plan where it fits, else
     the next leaner one that does; with a refusal in words where none does.

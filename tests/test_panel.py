@@ -299,6 +299,20 @@ def test_only_the_newest_question_is_answered():
     assert asked == [64, 1024]
 
 
+def test_a_prediction_that_fails_is_told_and_the_next_one_comes():
+    class Broken(Model):
+        def plan(self, request):
+            if request.width == 128:
+                raise KeyError("<unet>")
+            return super().plan(request)
+
+    one = Panel(Broken(), executor=Inline(make))
+    one.request = Request("a cat", width=128)
+    until(lambda: "could not be predicted (KeyError: &#x27;&lt;unet&gt;&#x27;)" in one._plan.value)
+    one.request = Request("a cat", width=1024)
+    until(lambda: "1.02 GB" in one._plan.value)
+
+
 # -- what stands under new things -----------------------------------------------------------------
 
 

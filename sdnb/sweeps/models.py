@@ -65,8 +65,8 @@ def sources(
         )
     if "model" in names and model is not None:
         raise TypeError("the models are an axis of this grid: leave model out of run()")
-    if hasattr(model, "settings") and not hasattr(model, "unet"):
-        raise ValueError("this model was unloaded: its weights are gone; sdnb.load(...) it again")
+    if hasattr(model, "settings"):
+        checks.loaded(model)
     groups: dict[tuple[Any, Any], list[Cell]] = {}
     for cell in cells:
         groups.setdefault((cell.value("model"), cell.value("memory")), []).append(cell)
