@@ -14,14 +14,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sdnb.grid import Grid, sweep
-    from sdnb.images import read
-    from sdnb.loading import load
-    from sdnb.pipeline import decode, generate, run
-    from sdnb.plans import MemoryPlan
-    from sdnb.request import Request
-    from sdnb.result import Result
-    from sdnb.verbs import img2img, inpaint, txt2img, upscale
+    from sdnb.engine.loading import load
+    from sdnb.engine.pipeline import decode, generate, run
+    from sdnb.engine.verbs import img2img, inpaint, txt2img, upscale
+    from sdnb.grid.grid import Grid, sweep
+    from sdnb.images.png import read
+    from sdnb.images.result import Result
+    from sdnb.request.memory_plan import MemoryPlan
+    from sdnb.request.request import Request
     from sdnb.widgets.gallery import Gallery
     from sdnb.widgets.grid_view import GridView
     from sdnb.widgets.masks.editor import MaskEditor
@@ -34,27 +34,33 @@ __version__ = "0.1.0"
 # Where each public name lives.
 _HOMES = {
     "Gallery": "sdnb.widgets.gallery",
-    "Grid": "sdnb.grid",
+    "Grid": "sdnb.grid.grid",
     "GridView": "sdnb.widgets.grid_view",
     "MaskEditor": "sdnb.widgets.masks.editor",
     "Panel": "sdnb.widgets.panel",
-    "Request": "sdnb.request",
-    "Result": "sdnb.result",
+    "Request": "sdnb.request.request",
+    "Result": "sdnb.images.result",
     "UpscalePanel": "sdnb.widgets.upscale",
-    "MemoryPlan": "sdnb.plans",
-    "decode": "sdnb.pipeline",
-    "generate": "sdnb.pipeline",
-    "img2img": "sdnb.verbs",
-    "inpaint": "sdnb.verbs",
-    "load": "sdnb.loading",
-    "read": "sdnb.images",
-    "run": "sdnb.pipeline",
+    "MemoryPlan": "sdnb.request.memory_plan",
+    "decode": "sdnb.engine.pipeline",
+    "generate": "sdnb.engine.pipeline",
+    "img2img": "sdnb.engine.verbs",
+    "inpaint": "sdnb.engine.verbs",
+    "load": "sdnb.engine.loading",
+    "read": "sdnb.images.png",
+    "run": "sdnb.engine.pipeline",
     "studio": "sdnb.widgets.studio",
-    "sweep": "sdnb.grid",
-    "txt2img": "sdnb.verbs",
-    "upscale": "sdnb.verbs",
+    "sweep": "sdnb.grid.grid",
+    "txt2img": "sdnb.engine.verbs",
+    "upscale": "sdnb.engine.verbs",
 }
-_MODULES = ("diffusion", "images", "prompt", "request")
+# And where each public module is.
+_MODULES = {
+    "diffusion": "sdnb.engine.diffusion",
+    "images": "sdnb.images",
+    "prompt": "sdnb.request.prompt",
+    "request": "sdnb.request",
+}
 
 __all__ = [
     "Gallery",
@@ -83,7 +89,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import a public name, or a public module, the first time it is asked for."""
     if name in _MODULES:
-        return import_module(f"sdnb.{name}")
+        return import_module(_MODULES[name])
     if name not in _HOMES:
         known = ", ".join(sorted((*_HOMES, *_MODULES)))
         raise AttributeError(f"module 'sdnb' has no attribute {name!r}; it has {known}")

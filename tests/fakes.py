@@ -11,11 +11,11 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
-from sdnb.model.tokenizer import Tokenizer
-from sdnb.plans import Forecast, MemoryPlan
-from sdnb.progress import Progress
-from sdnb.request import Settings
-from sdnb.result import Result
+from sdnb.engine.networks.tokenizer import Tokenizer
+from sdnb.images.progress import Progress
+from sdnb.images.result import Result
+from sdnb.request.memory_plan import Forecast, MemoryPlan
+from sdnb.request.request import Settings
 
 TOKENIZE = Tokenizer()
 

@@ -5,7 +5,7 @@ import sys
 import grids
 
 import sdnb
-from sdnb.executor import Inline
+from sdnb.jobs.executor import Inline
 
 AXES = {"steps": [1, 2, 4, 8, 16], "cfg": [2, 4, 8], "seed": [1, 2, 3, 4]}
 

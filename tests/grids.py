@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import numpy as np
 from PIL import Image
 
-from sdnb.progress import Progress
-from sdnb.request import Request, Settings
-from sdnb.result import Result
+from sdnb.images.progress import Progress
+from sdnb.images.result import Result
+from sdnb.request.request import Request, Settings
 
 BASE = Request("a castle:1 thick fog:2", seed=7, width=64, height=64)
 FINGERPRINT = "f" * 64

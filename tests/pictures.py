@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from sdnb import images
-from sdnb.request import Request, Settings
+from sdnb.images import png as images
+from sdnb.request.request import Request, Settings
 
 # Every orientation is told apart by four different corners.
 CORNERS = np.array(

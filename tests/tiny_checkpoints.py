@@ -11,11 +11,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from sdnb.checkpoint import Checkpoint
-from sdnb.model import text
-from sdnb.model.config import ModelConfig, TextConfig, UNetConfig, VAEConfig
-from sdnb.model.unet import UNet
-from sdnb.model.vae import VAE
+from sdnb.engine.checkpoint import Checkpoint
+from sdnb.engine.networks import text
+from sdnb.engine.networks.config import ModelConfig, TextConfig, UNetConfig, VAEConfig
+from sdnb.engine.networks.unet import UNet
+from sdnb.engine.networks.vae import VAE
 
 CONFIG = ModelConfig(
     unet=UNetConfig(channels=(32, 64), blocks=1, attention_levels=(0,), context_dim=64),

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from sdnb.bench import random_sd
-from sdnb.bench.turns import in_turn
+from sdnb.bench.alternating import in_turn
 
 Say = Callable[[str], object]
 

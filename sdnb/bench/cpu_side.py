@@ -52,8 +52,8 @@ Load = Callable[..., Callable[[], object]]
 
 
 def _sdnb() -> Load:
-    import sdnb.loading
-    import sdnb.pipeline
+    import sdnb.engine.loading
+    import sdnb.engine.pipeline
 
     def load(path: str | None, size: int, steps: int) -> Callable[[], object]:
         model = sdnb.load(path, memory="cpu", precision="full")

@@ -22,7 +22,7 @@ from sdnb.bench import card
 from sdnb.bench.card import Cell
 
 if TYPE_CHECKING:
-    from sdnb.loading import Model
+    from sdnb.engine.loading import Model
 
 OURS = (
     Cell("resident", 512, 50),
@@ -171,7 +171,8 @@ def _memory(cell: Cell) -> Any:
     """The cell's plan. The least memory is a plan by hand, so that it is the same whatever the
     planner would do with a budget: nothing stays between steps, little is done at once.
     """
-    from sdnb import planner, plans
+    from sdnb.engine.planning import planner
+    from sdnb.request import memory_plan as plans
 
     if cell is COMPILED:
         return plans.MemoryPlan(name="compiled", speed="compile")

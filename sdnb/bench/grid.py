@@ -18,10 +18,10 @@ import torch
 
 import sdnb
 from sdnb.bench import random_sd
-from sdnb.bench.turns import in_turn
+from sdnb.bench.alternating import in_turn
 
 if TYPE_CHECKING:
-    from sdnb.loading import Model
+    from sdnb.engine.loading import Model
 
 PROMPT = "a red apple, 3d style, on a blue background"
 SEEDS, CFG = (1, 2, 3), (2.0, 4.0, 6.0, 8.0)

@@ -36,7 +36,7 @@ def bench_load(
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision is {precision!r}; known are {', '.join(PRECISIONS)}")
-    from sdnb.model.config import ModelConfig
+    from sdnb.engine.networks.config import ModelConfig
 
     out.mkdir(parents=True, exist_ok=True)
     folder = out / "bench-load"
@@ -109,10 +109,10 @@ def peak():
 """
 _SDNB = """
 import torch
-from sdnb.checkpoint import fill, read
-from sdnb.model import text
-from sdnb.model.unet import UNet
-from sdnb.model.vae import VAE
+from sdnb.engine.checkpoint import fill, read
+from sdnb.engine.networks import text
+from sdnb.engine.networks.unet import UNet
+from sdnb.engine.networks.vae import VAE
 loaded = time.perf_counter()
 found = read(path)
 with torch.device("meta"):
@@ -180,7 +180,7 @@ def write_models(folder: Path, config: Any) -> int:
 
 def shapes(config: Any) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Every tensor of a CompVis checkpoint, as a full file names it."""
-    from sdnb.checkpoint import names
+    from sdnb.engine.checkpoint import names
 
     for row in names.unet_table(config.unet):
         yield f"model.diffusion_model.{row.compvis}", row.shape
@@ -222,7 +222,7 @@ def _write_safetensors(path: Path, shapes: dict[str, tuple[int, ...]]) -> int:
 
 def write_config(folder: Path, config: Any) -> None:
     """What diffusers would fetch from the hub: each part's `config.json`, and the tokenizer."""
-    import sdnb.model
+    import sdnb.engine.networks
 
     unet, text = config.unet, config.text
     files: dict[str, Any] = {
@@ -283,5 +283,5 @@ def write_config(folder: Path, config: Any) -> None:
     for name, value in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(json.dumps(value, indent=2), "utf-8")
-    clip = Path(sdnb.model.__file__).parent / "clip" / "tokenizer.json"
+    clip = Path(sdnb.engine.networks.__file__).parent / "clip" / "tokenizer.json"
     shutil.copy(clip, folder / "tokenizer" / "tokenizer.json")

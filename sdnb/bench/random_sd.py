@@ -20,7 +20,7 @@ def write(folder: Path, device: str = "cpu", config: Any = None) -> Path:
     import torch
     from safetensors.torch import save_file
 
-    from sdnb.model.config import ModelConfig
+    from sdnb.engine.networks.config import ModelConfig
 
     config = config or ModelConfig()
     folder.mkdir(parents=True, exist_ok=True)

@@ -13,10 +13,10 @@ from typing import Any
 
 import sdnb
 from sdnb.bench import widgets_page
-from sdnb.bench.turns import seconds
+from sdnb.bench.alternating import seconds
 from sdnb.bench.widgets_mask import move_to_ink
-from sdnb.executor import Inline
-from sdnb.pipeline import run
+from sdnb.engine.pipeline import run
+from sdnb.jobs.executor import Inline
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.studio import Studio
 

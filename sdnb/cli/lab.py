@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sdnb import lab
+from sdnb.cli import jupyter as lab
 from sdnb.cli.parser import Parser, input_stage
 
 

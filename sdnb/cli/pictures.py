@@ -9,10 +9,10 @@ import sys
 from collections.abc import Sequence
 
 import sdnb
-from sdnb import prompt
-from sdnb.cli import flags
+from sdnb.cli import options as flags
 from sdnb.cli.parser import InputError, input_stage
-from sdnb.request import Request
+from sdnb.request import prompt
+from sdnb.request.request import Request
 
 
 def txt2img(argv: Sequence[str]) -> int:
@@ -70,7 +70,7 @@ def _run(args: argparse.Namespace) -> int:
         wanted = requests(args)
         if not args.skip_save:  # an hour's pictures are not lost to a folder that cannot be
             args.outdir.mkdir(parents=True, exist_ok=True)
-        from sdnb.canvas import exact
+        from sdnb.images.canvas import exact
 
         model = sdnb.load(  # from here on torch is there
             args.ckpt,

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 import sdnb
-from sdnb import pixels
+from sdnb.engine import pixels
 from sdnb.models.training import classifier, judges, questions
 from sdnb.models.training.catalog import Catalog
 from sdnb.models.training.painter import Painter
@@ -29,7 +29,7 @@ from sdnb.models.training.questions import Answer
 from sdnb.models.training.scenes import Composer, plain, stack
 
 if TYPE_CHECKING:
-    from sdnb.loading import Model
+    from sdnb.engine.loading import Model
 
 Figures = dict[str, Any]
 #: What a model that ships must reach; a figure below is a goal missed.

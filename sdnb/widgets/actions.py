@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import ipywidgets as widgets
 
-from sdnb.executor import Job
+from sdnb.jobs.executor import Job
 
 
 class Actions(widgets.HBox):

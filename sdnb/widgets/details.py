@@ -6,14 +6,14 @@ import html
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from sdnb import checks
-from sdnb.request import Request
+from sdnb.request import checks
+from sdnb.request.request import Request
 from sdnb.widgets.fields import BY_NAME
 
 if TYPE_CHECKING:
-    from sdnb.images import Saved
-    from sdnb.loading import Model
-    from sdnb.result import Result
+    from sdnb.engine.loading import Model
+    from sdnb.images.png import Saved
+    from sdnb.images.result import Result
 
 _MAKERS = {"image": "picture", "mask": "mask"}
 _COPY = (

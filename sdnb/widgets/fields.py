@@ -10,7 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sdnb.request import CONTENTS, ETA_SAMPLERS, RANGES, SAMPLERS, SCHEDULES, Request, Settings
+from sdnb.request.request import (
+    CONTENTS,
+    ETA_SAMPLERS,
+    RANGES,
+    SAMPLERS,
+    SCHEDULES,
+    Request,
+    Settings,
+)
 
 
 @dataclass(frozen=True)

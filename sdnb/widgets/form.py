@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from sdnb.choices import gone_with
-from sdnb.request import Request, Settings
+from sdnb.request.choices import gone_with
+from sdnb.request.request import Request, Settings
 from sdnb.widgets.controls import KINDS, Changed, Control, Seed
 from sdnb.widgets.fields import BY_NAME, FIELDS, Field
 from sdnb.widgets.icons import icon_button
@@ -18,7 +18,7 @@ from sdnb.widgets.mask_box import MaskBox
 from sdnb.widgets.picture_box import PictureBox
 
 if TYPE_CHECKING:
-    from sdnb.images import Saved
+    from sdnb.images.png import Saved
     from sdnb.widgets.inspector import Tokenize
 
 _NAMES = tuple(item.name for item in fields(Request))

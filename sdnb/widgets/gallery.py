@@ -14,13 +14,13 @@ from pathlib import Path
 
 import ipywidgets as widgets
 
-from sdnb.result import Result
+from sdnb.images.result import Result
 from sdnb.widgets import style
 from sdnb.widgets.compare import compared
 from sdnb.widgets.details import code, settings
+from sdnb.widgets.gallery_picture import Picture, from_file
 from sdnb.widgets.jpegs import data_uri
 from sdnb.widgets.picture_box import Upload
-from sdnb.widgets.pictures import Picture, from_file
 
 _PAGE = 24  # thumbnails at once
 _THUMB = 96  # pixels

@@ -15,9 +15,9 @@ from sdnb.widgets.details import code, settings
 from sdnb.widgets.jpegs import data_uri
 
 if TYPE_CHECKING:
-    from sdnb.request import Request
-    from sdnb.sweeps.cells import Cell
-    from sdnb.sweeps.pictures import Pictures
+    from sdnb.grid.cells import Cell
+    from sdnb.grid.inputs import Pictures
+    from sdnb.request.request import Request
 
 _LOUD = 4  # times a difference is shown
 _LOOKS = ("slider", "difference", "picture")

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from sdnb import checks
-from sdnb.grid import sweep
-from sdnb.request import RANGES, SAMPLERS, SCHEDULES
+from sdnb.grid.grid import sweep
+from sdnb.request import checks
+from sdnb.request.request import RANGES, SAMPLERS, SCHEDULES
 from sdnb.widgets import style
 from sdnb.widgets.grid_detail import button
 from sdnb.widgets.grid_view import GridView, Use
 
 if TYPE_CHECKING:
-    from sdnb.executor import Executor
-    from sdnb.loading import Model
-    from sdnb.request import Request
+    from sdnb.engine.loading import Model
+    from sdnb.jobs.executor import Executor
+    from sdnb.request.request import Request
 
 _NUMBERS = "numbers with commas: "
 _AXES = {  # what can be typed, and how

@@ -17,23 +17,23 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from sdnb.executor import Worker
-from sdnb.sweeps.layout import texts
+from sdnb.grid.layout import texts
+from sdnb.jobs.executor import Worker
 from sdnb.widgets import style
+from sdnb.widgets.engine_door import loaded, worker_of
 from sdnb.widgets.grid_detail import GridDetail, button
 from sdnb.widgets.grid_table import GridTable
 from sdnb.widgets.lifetime import tie_to_cell, tie_to_view
-from sdnb.widgets.models import loaded, worker_of
 from sdnb.widgets.progress import Throttle
 from sdnb.widgets.slider import Choice
 
 if TYPE_CHECKING:
-    from sdnb.executor import Executor
-    from sdnb.grid import Grid
-    from sdnb.loading import Model
-    from sdnb.request import Request
-    from sdnb.sweeps.cells import Cell
-    from sdnb.sweeps.filling import Filling
+    from sdnb.engine.loading import Model
+    from sdnb.grid.cells import Cell
+    from sdnb.grid.grid import Grid
+    from sdnb.grid.run import Filling
+    from sdnb.jobs.executor import Executor
+    from sdnb.request.request import Request
 
 _THUMB, _SMALLEST = 160, 64  # pixels of a thumbnail's longer side, by how many there are
 _WIDE = 980  # pixels of all columns

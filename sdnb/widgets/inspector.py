@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import ipywidgets as widgets
 
-from sdnb import prompt
+from sdnb.request import prompt
 
 if TYPE_CHECKING:
-    from sdnb.model.tokenizer import Tokens
-    from sdnb.prompt import Fragment
+    from sdnb.engine.networks.tokenizer import Tokens
+    from sdnb.request.prompt import Fragment
 
 Tokenize = Callable[[str], "Tokens"]
 

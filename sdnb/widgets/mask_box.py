@@ -7,8 +7,8 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from sdnb import images
-from sdnb.request import Request
+from sdnb.images import png as images
+from sdnb.request.request import Request
 from sdnb.widgets.controls import Changed, Control
 from sdnb.widgets.fields import Field
 from sdnb.widgets.masks.editor import MaskEditor

@@ -19,25 +19,26 @@ from typing import TYPE_CHECKING, ClassVar
 
 import ipywidgets as widgets
 
-from sdnb import checks, images, prompt
-from sdnb.executor import DONE, RUNNING, STOPPED, WAITING, Executor, Job, Worker
-from sdnb.request import Request
+from sdnb.images import png as images
+from sdnb.jobs.executor import DONE, RUNNING, STOPPED, WAITING, Executor, Job, Worker
+from sdnb.request import checks, prompt
+from sdnb.request.request import Request
 from sdnb.widgets import style
 from sdnb.widgets.actions import Actions
 from sdnb.widgets.details import about, caption, made_by
+from sdnb.widgets.engine_door import loaded, worker_of
 from sdnb.widgets.form import Form
 from sdnb.widgets.gallery import Gallery
+from sdnb.widgets.gallery_picture import Picture
 from sdnb.widgets.icons import icon_button
 from sdnb.widgets.lifetime import tie_to_cell, tie_to_view
-from sdnb.widgets.models import loaded, worker_of
-from sdnb.widgets.pictures import Picture
 from sdnb.widgets.plan_line import PlanLine
 from sdnb.widgets.progress import ProgressView
 
 if TYPE_CHECKING:
-    from sdnb.images import Saved
-    from sdnb.loading import Model
-    from sdnb.result import Result
+    from sdnb.engine.loading import Model
+    from sdnb.images.png import Saved
+    from sdnb.images.result import Result
 
 
 class Panel(widgets.VBox):

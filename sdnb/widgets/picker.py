@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from sdnb.widgets.models import loaded, look
+from sdnb.widgets.engine_door import loaded, look
 
 if TYPE_CHECKING:
-    from sdnb.loading import Model
+    from sdnb.engine.loading import Model
 
 _KINDS = (".safetensors", ".ckpt")
 _EMBEDDED = ""  # what is loaded when nothing is named

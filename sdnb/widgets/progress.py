@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from sdnb.executor import FAILED, STOPPED, WAITING, Job
+from sdnb.jobs.executor import FAILED, STOPPED, WAITING, Job
 from sdnb.widgets.jpegs import jpeg
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from sdnb.progress import Progress
+    from sdnb.images.progress import Progress
 
 Preview = Callable[[Any], "Image.Image"]  # a latent [b, 4, h/8, w/8] to a small picture
 

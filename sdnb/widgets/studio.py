@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from sdnb import images
-from sdnb.executor import Executor
-from sdnb.request import Request
+from sdnb.images import png as images
+from sdnb.jobs.executor import Executor
+from sdnb.request.request import Request
 from sdnb.widgets import style
+from sdnb.widgets.engine_door import loaded, worker_of
 from sdnb.widgets.gallery import Gallery
+from sdnb.widgets.gallery_picture import Picture
 from sdnb.widgets.grid_tab import GridTab
-from sdnb.widgets.models import loaded, worker_of
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.picker import ModelPicker
-from sdnb.widgets.pictures import Picture
 from sdnb.widgets.upscale import UpscalePanel
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sdnb.loading import Model
-    from sdnb.result import Result
+    from sdnb.engine.loading import Model
+    from sdnb.images.result import Result
 
 _OF_PICTURES = ("image", "strength", "mask", "invert", "feather", "content", "padding")
 TABS = ("txt2img", "img2img", "inpaint", "upscale")

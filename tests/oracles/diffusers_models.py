@@ -1,7 +1,7 @@
 """diffusers' UNet and VAE of any `ModelConfig`, on given CompVis weights.
 
 The names are translated by diffusers' own converters (CompVis to diffusers), which share nothing
-with `sdnb.checkpoint.names` (diffusers to CompVis).
+with `sdnb.engine.checkpoint.names` (diffusers to CompVis).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from diffusers.loaders.single_file_utils import (
 )
 from torch import Tensor, nn
 
-from sdnb.model.config import UNetConfig, VAEConfig
+from sdnb.engine.networks.config import UNetConfig, VAEConfig
 
 
 def random_weights(model: nn.Module, seed: int) -> dict[str, Tensor]:

@@ -8,11 +8,11 @@ import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-import sdnb.model
+import sdnb.engine.networks
 from oracles import diffusers_models as oracle
-from sdnb.model.config import ModelConfig, TextConfig, UNetConfig, VAEConfig
-from sdnb.model.unet import UNet
-from sdnb.model.vae import VAE
+from sdnb.engine.networks.config import ModelConfig, TextConfig, UNetConfig, VAEConfig
+from sdnb.engine.networks.unet import UNet
+from sdnb.engine.networks.vae import VAE
 
 CONFIG = ModelConfig(
     unet=UNetConfig(channels=(32, 64, 64, 32), heads=4, context_dim=48, groups=8),
@@ -49,7 +49,7 @@ def build(config: ModelConfig = CONFIG, seed: int = 0) -> StableDiffusionPipelin
             eos_token_id=config.text.vocab - 1,
         )
     )
-    tokens = Path(sdnb.model.__file__).parent / "clip" / "tokenizer.json"
+    tokens = Path(sdnb.engine.networks.__file__).parent / "clip" / "tokenizer.json"
     return StableDiffusionPipeline(
         vae=oracle.vae(config.vae, oracle.random_weights(vae, seed + 1)),
         text_encoder=text.eval(),

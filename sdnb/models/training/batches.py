@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from sdnb.model.tokenizer import Tokenizer
+from sdnb.engine.networks.tokenizer import Tokenizer
 
 from .catalog import Catalog
 from .scenes import Composer, stack

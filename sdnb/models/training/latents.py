@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from sdnb.model.vae import VAE
+from sdnb.engine.networks.vae import VAE
 
 from .batches import Batch
 from .painter import Painter

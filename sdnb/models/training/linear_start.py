@@ -14,7 +14,7 @@ import math
 import torch
 from torch import nn
 
-from sdnb.model.vae import VAE, AttnBlock, ResnetBlock
+from sdnb.engine.networks.vae import VAE, AttnBlock, ResnetBlock
 
 _BIAS = 2.4  # b: where silu is nearly linear
 _LARGE = 4.0  # C

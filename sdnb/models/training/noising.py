@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from sdnb.model.config import NoiseConfig
+from sdnb.engine.networks.config import NoiseConfig
 
 _SNR = 5.0  # min-SNR's gamma (https://arxiv.org/abs/2303.09556)
 _OFFSET = 0.1

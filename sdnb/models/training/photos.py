@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from sdnb import pixels
+from sdnb.engine import pixels
 
 
 def read(folder: Path | None, device: torch.device) -> list[Tensor]:

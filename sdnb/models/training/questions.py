@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from sdnb import images
-from sdnb.pipeline import generate
-from sdnb.request import Request
+from sdnb.engine.pipeline import generate
+from sdnb.images import png as images
+from sdnb.request.request import Request
 
 from .catalog import Catalog
 from .phrases import MAIN_COLORS, article, plural, style_words
 
 if TYPE_CHECKING:
-    from sdnb.loading import Model
+    from sdnb.engine.loading import Model
 
 # Things every newcomer would type, and whose own colours leave a background's name unambiguous.
 COLOR_THINGS = ("cat face", "house", "sailboat")

@@ -16,11 +16,11 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from sdnb.checkpoint import names
-from sdnb.model import text
-from sdnb.model.config import ModelConfig, TextConfig, UNetConfig, VAEConfig
-from sdnb.model.tokenizer import Tokenizer
-from sdnb.request import Settings
+from sdnb.engine.checkpoint import names
+from sdnb.engine.networks import text
+from sdnb.engine.networks.config import ModelConfig, TextConfig, UNetConfig, VAEConfig
+from sdnb.engine.networks.tokenizer import Tokenizer
+from sdnb.request.request import Settings
 
 _WEIGHTS = "diffusion_pytorch_model.safetensors"
 _TEXT_WEIGHTS = "model.safetensors"

@@ -1,6 +1,6 @@
 """The UNet with a time for each picture of a batch.
 
-At work all pictures of a batch are at one time, and `sdnb.model.unet` uses that. In training each
+At work all pictures of a batch are at one time, and `networks.unet` uses that. In training each
 has its own; only that differs here, the weights and their names are the same.
 """
 
@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sdnb.model.config import UNetConfig
-from sdnb.model.resnet import ResBlock, Upsample
-from sdnb.model.transformer import SpatialTransformer
-from sdnb.model.unet import UNet
+from sdnb.engine.networks.config import UNetConfig
+from sdnb.engine.networks.resnet import ResBlock, Upsample
+from sdnb.engine.networks.transformer import SpatialTransformer
+from sdnb.engine.networks.unet import UNet
 
 
 class TimedBlock(ResBlock):

@@ -19,9 +19,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sdnb.model.config import ModelConfig
-from sdnb.model.tokenizer import Tokenizer
-from sdnb.model.vae import VAE
+from sdnb.engine.networks.config import ModelConfig
+from sdnb.engine.networks.tokenizer import Tokenizer
+from sdnb.engine.networks.vae import VAE
 
 from . import processes, recipe
 from .batches import Batches, stream

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sdnb.model.vae import VAE
+from sdnb.engine.networks.vae import VAE
 
 from . import judges, linear_start, photos, processes, recipe
 from .batches import Batch, Batches, stream

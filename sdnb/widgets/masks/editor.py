@@ -21,9 +21,10 @@ import ipywidgets
 import traitlets
 from PIL import Image
 
-from sdnb import checks, images
-from sdnb.canvas import flat
-from sdnb.request import RANGES
+from sdnb.images import png as images
+from sdnb.images.canvas import flat
+from sdnb.request import checks
+from sdnb.request.request import RANGES
 from sdnb.widgets.masks import look
 from sdnb.widgets.masks.gestures import TOOLS, Gestures
 from sdnb.widgets.masks.history import rasterise

@@ -1,0 +1,225 @@
+"""The flags of `sdnb txt2img` and `sdnb img2img`: the original scripts' names, ours beside them.
+
+Command lines of the original run as they are. What has no effect any more is accepted and says so;
+anything else that is not a flag is an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sdnb.cli.parser import Parser
+from sdnb.request.request import CONTENTS, SAMPLERS, SCHEDULES
+
+# Flags of the original that are accepted without effect: (values taken, why).
+WITHOUT_EFFECT = {
+    "--turbo": (0, "--memory decides what stays on the GPU"),
+    "--small_batch": (0, "--memory decides what stays on the GPU"),
+    "--unet_bs": (1, "--memory decides what stays on the GPU"),
+    "--skip_grid": (0, "no grid is written"),
+    "--n_rows": (1, "no grid is written"),
+    "--C": (1, "the checkpoint says how many channels a latent has"),
+    "--f": (1, "a latent is 8 times smaller than its picture"),
+}
+# The field of a request that each flag gives, to name the flag in the field's error.
+FLAG_OF = {
+    "prompt": "--prompt", "negative": "--nprompt", "width": "--W", "height": "--H",
+    "steps": "--ddim_steps", "cfg": "--scale", "sampler": "--sampler", "schedule": "--schedule",
+    "eta": "--ddim_eta", "seed": "--seed", "count": "--n_samples", "image": "--init-img",
+    "strength": "--strength", "mask": "--mask", "feather": "--feather",
+    "content": "--masked-content", "padding": "--only-masked",
+}  # fmt: skip
+
+
+class _WithoutEffect(argparse.Action):
+    """Takes the flag and leaves a note on the namespace."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,  # noqa: ARG002 - argparse's own signature
+        namespace: argparse.Namespace,
+        values: Any,  # noqa: ARG002
+        option_string: str | None = None,
+    ) -> None:
+        why = WITHOUT_EFFECT[str(option_string)][1]
+        namespace.notes = [*namespace.notes, f"{option_string} has no effect: {why}"]
+
+
+def parse(command: str, description: str, argv: Sequence[str]) -> argparse.Namespace:
+    """The flags of `sdnb COMMAND`; `notes` are lines to show. Raises InputError."""
+    parser = Parser(prog=f"sdnb {command}", description=description)
+    parser.set_defaults(notes=[], image=None, mask=None, invert=False, feather=0.0, strength=0.75)
+    parser.set_defaults(content="original", padding=None)
+    _wishes(parser)
+    if command == "img2img":
+        _picture(parser)
+    _model(parser)
+    _output(parser, f"outputs/{command}-samples")
+    _originals(parser)
+    args = parser.parse(argv)
+    _agree(parser, args)
+    return args
+
+
+def _wishes(parser: Parser) -> None:
+    group = parser.add_argument_group("what to make (left out: what suits the model)")
+    group.add_argument(
+        "--prompt", metavar="TEXT", help='what the picture shows; "a cat:2 in fog:1" weighs blocks'
+    )
+    group.add_argument(
+        "--nprompt", "--negative", metavar="TEXT", default="", help="what it should not show"
+    )
+    group.add_argument("--from-file", type=Path, metavar="FILE", help="one prompt a line")
+    group.add_argument(
+        "--W", "--width", type=int, metavar="N", help="width in pixels, a multiple of 8"
+    )
+    group.add_argument(
+        "--H", "--height", type=int, metavar="N", help="height in pixels, a multiple of 8"
+    )
+    group.add_argument(
+        "--n_samples",
+        "--count",
+        type=int,
+        metavar="N",
+        default=1,
+        help="pictures at once (%(default)s)",
+    )
+    group.add_argument(
+        "--n_iter", type=int, metavar="N", default=1, help="how often to do it (%(default)s)"
+    )
+    group.add_argument("--seed", type=int, metavar="N", help="picture i is the picture of seed + i")
+    group.add_argument(
+        "--fixed_code", action="store_true", help="start every prompt and turn from the same seed"
+    )
+    group.add_argument(
+        "--ddim_steps", "--steps", type=int, metavar="N", help="steps of the sampler"
+    )
+    group.add_argument(
+        "--scale", "--cfg", type=float, metavar="X", help="how literally to take the prompt"
+    )
+    group.add_argument("--sampler", metavar="NAME", help=", ".join(SAMPLERS))
+    group.add_argument("--plms", action="store_true", help="the same as --sampler plms")
+    group.add_argument("--schedule", metavar="NAME", help=", ".join(SCHEDULES))
+    group.add_argument(
+        "--ddim_eta",
+        "--eta",
+        type=float,
+        metavar="X",
+        help="fresh noise a step: 0 none, 1 ancestral",
+    )
+
+
+def _picture(parser: Parser) -> None:
+    group = parser.add_argument_group("the picture to start from")
+    group.add_argument(
+        "--init-img", "--init_img", dest="image", required=True, metavar="FILE", help="the picture"
+    )
+    group.add_argument(
+        "--strength",
+        type=float,
+        metavar="X",
+        help="0 keeps the picture, 1 ignores it (%(default)s)",
+    )
+    group.add_argument("--mask", metavar="FILE", help="white is made anew, black is kept")
+    group.add_argument(
+        "--invert-mask", dest="invert", action="store_true", help="black is made anew"
+    )
+    group.add_argument(
+        "--feather", type=float, metavar="X", help="soften the mask's edge by so many pixels"
+    )
+    group.add_argument(
+        "--masked-content",
+        dest="content",
+        metavar="NAME",
+        help=f"what the masked part starts from: {', '.join(CONTENTS)} (%(default)s)",
+    )
+    group.add_argument(
+        "--only-masked",
+        dest="padding",
+        type=int,
+        metavar="N",
+        help="generate only the masked part, at --W x --H, with N pixels around it",
+    )
+
+
+def _model(parser: Parser) -> None:
+    group = parser.add_argument_group("the model")
+    group.add_argument(
+        "--ckpt",
+        metavar="PATH",
+        help=".ckpt, .safetensors, a diffusers folder or a hub id (the embedded model)",
+    )
+    group.add_argument("--vae", metavar="PATH", help="another autoencoder")
+    group.add_argument("--config", metavar="YAML", help="overrides what the weights' shapes say")
+    group.add_argument(
+        "--memory",
+        type=_memory,
+        metavar="PLAN",
+        help="where the model stays: a plan's name, or a number of GB (auto)",
+    )
+    group.add_argument(
+        "--precision",
+        default="auto",
+        choices=("auto", "full", "half", "bf16", "autocast"),
+        help="of the arithmetic; autocast is the original's word for auto (%(default)s)",
+    )
+    group.add_argument("--device", metavar="NAME", help="cpu, or cuda (chosen by itself)")
+
+
+def _memory(text: str) -> str | float:
+    """A plan's name as it is, or a number of GB."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _output(parser: Parser, folder: str) -> None:
+    group = parser.add_argument_group("where to")
+    group.add_argument(
+        "--outdir", type=Path, metavar="DIR", default=Path(folder), help="%(default)s"
+    )
+    group.add_argument(
+        "--format", default="png", choices=("png",), help="the one that keeps all settings"
+    )
+    group.add_argument("--skip_save", action="store_true", help="write nothing, for measuring")
+
+
+def _originals(parser: Parser) -> None:
+    for flag, (values, _) in WITHOUT_EFFECT.items():
+        parser.add_argument(
+            flag,
+            nargs=values,
+            action=_WithoutEffect,
+            dest="notes",
+            default=argparse.SUPPRESS,
+            help=argparse.SUPPRESS,
+        )
+
+
+def _agree(parser: Parser, args: argparse.Namespace) -> None:
+    """Flags that speak of the same thing say the same thing."""
+    if args.plms:
+        if args.sampler not in (None, "plms"):
+            parser.error(f"--plms and --sampler {args.sampler} name two samplers; give one")
+        args.sampler = "plms"
+    if (args.prompt is None) == (args.from_file is None):
+        parser.error(
+            "--prompt or --from-file is needed" + ("" if args.prompt is None else ", not both")
+        )
+    if args.n_iter < 1:
+        parser.error(f"--n_iter {args.n_iter} is not 1 or more")
+    if args.mask is None and (args.invert or args.feather or args.padding is not None):
+        parser.error("--invert-mask, --feather and --only-masked change a --mask; there is none")
+    if args.device == "cpu":
+        if args.memory not in (None, "cpu"):
+            parser.error(f"--device cpu and --memory {args.memory} contradict each other; give one")
+        args.memory = "cpu"
+    elif args.device:
+        why = "a GPU is used where there is one (CUDA_VISIBLE_DEVICES chooses among several)"
+        args.notes = [*args.notes, f"--device {args.device} has no effect: {why}"]
+    args.memory = args.memory or "auto"
+    args.precision = "auto" if args.precision == "autocast" else args.precision

@@ -1,0 +1,1 @@
+"""All that needs torch: networks, samplers, checkpoints, memory, and the pipeline over them."""

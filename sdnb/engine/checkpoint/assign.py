@@ -1,0 +1,84 @@
+"""Put the weights into a module that has none: strictly, tensor by tensor, with no second copy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import nn
+
+from sdnb.engine.checkpoint.errors import CheckpointError, listed
+from sdnb.engine.checkpoint.tensors import LazyTensor, keep_open
+
+Tensors = Mapping[str, LazyTensor]
+
+
+def fill(
+    module: nn.Module,
+    tensors: Tensors,
+    *,
+    dtype: torch.dtype,
+    device: torch.device | str,
+    what: str,
+    told: Callable[[int], object] | None = None,
+) -> None:
+    """Give every weight of `module` (on the meta device) its values, as `dtype` on `device`.
+
+    The memory in use grows by the weights' size at `dtype` and a window of 32 MB. The memory
+    layout of the module's own weights (e.g. channels last) is kept. Weights take no gradient.
+    `told` is called with the numbers of each weight that is there.
+
+    Raises CheckpointError that lists by name what is missing, unexpected or misshapen; nothing is
+    read then.
+    """
+    wanted = {
+        name: tuple(tensor.shape) for name, tensor in module.state_dict(keep_vars=True).items()
+    }
+    compare(wanted, {name: tensor.shape for name, tensor in tensors.items()}, what)
+    with keep_open():
+        for name in sorted(
+            wanted, key=lambda name: (str(tensors[name].file), tensors[name].offset)
+        ):
+            owner, leaf = _owner(module, name)
+            old = getattr(owner, leaf)
+            kind = dtype if old.is_floating_point() else old.dtype
+            new = torch.empty_strided(old.shape, old.stride(), dtype=kind, device=device)
+            tensors[name].read_into(new)
+            if told is not None:
+                told(new.numel())
+            if isinstance(old, nn.Parameter):
+                owner.register_parameter(leaf, nn.Parameter(new, requires_grad=False))
+            else:
+                owner.register_buffer(leaf, new)
+
+
+def compare(
+    wanted: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]], what: str
+) -> None:
+    """Raises CheckpointError unless both have the same names with the same shapes."""
+    missing = sorted(wanted.keys() - found.keys())
+    unexpected = sorted(found.keys() - wanted.keys())
+    misshapen = [
+        f"{name} is {list(found[name])}, not {list(wanted[name])}"
+        for name in sorted(wanted.keys() & found.keys())
+        if tuple(found[name]) != tuple(wanted[name])
+    ]
+    parts = [
+        f"{len(names)} {word}: {listed(names)}"
+        for word, names in (
+            ("missing", missing),
+            ("unexpected", unexpected),
+            ("misshapen", misshapen),
+        )
+        if names
+    ]
+    if parts:
+        raise CheckpointError(
+            f"the weights of the {what} do not fit it. " + ". ".join(parts) + ". "
+            "Nothing was loaded: a model with wrong weights would only make noise."
+        )
+
+
+def _owner(module: nn.Module, name: str) -> tuple[nn.Module, str]:
+    path, _, leaf = name.rpartition(".")
+    return module.get_submodule(path), leaf

@@ -1,0 +1,128 @@
+"""CompVis' `v1-inference.yaml`: what of it describes the model. Unknown keys are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from sdnb.engine.checkpoint.errors import CheckpointError, nearest
+
+Values = dict[str, Any]
+
+# key in the YAML -> our field; None: known, and of no effect on the weights or the sampling
+_MODEL = {
+    "linear_start": "beta_start", "linear_end": "beta_end", "timesteps": "steps",
+    "parameterization": "prediction",
+    **dict.fromkeys((
+        "beta_schedule", "channels", "ckpt_path", "concat_keys", "cond_stage_config",
+        "cond_stage_key", "cond_stage_trainable", "conditioning_key", "finetune_keys",
+        "first_stage_config", "first_stage_key", "image_size", "load_ema", "log_every_t",
+        "loss_type", "masked_image_key", "monitor", "num_timesteps_cond", "personalization_config",
+        "scale_factor", "scheduler_config", "unet_config", "unet_trainable", "use_ema",
+    )),
+}  # fmt: skip
+_UNET = {
+    "in_channels": "in_channels", "out_channels": "out_channels", "num_res_blocks": "blocks",
+    "num_heads": "heads", "context_dim": "context_dim",
+    **dict.fromkeys((
+        "attention_resolutions", "channel_mult", "conv_resample", "dims", "dropout", "image_size",
+        "legacy", "model_channels", "transformer_depth", "use_checkpoint", "use_fp16",
+        "use_spatial_transformer",
+    )),
+}  # fmt: skip
+_DDCONFIG = {
+    "z_channels": "latent_channels", "num_res_blocks": "blocks",
+    **dict.fromkeys((
+        "attn_resolutions", "attn_type", "ch", "ch_mult", "double_z", "dropout", "in_channels",
+        "out_ch", "resolution",
+    )),
+}  # fmt: skip
+
+
+def from_compvis(tree: Mapping[str, Any], where: str) -> dict[str, Values]:
+    """Overrides of the sections unet, vae, noise and settings.
+
+    Raises CheckpointError for an unknown key, or for a model that is not SD 1.x.
+    """
+    if "modelUNet" in tree:
+        tree = _joined(tree, where)
+    _known(tree, ("model", "data", "lightning"), where)  # the last two are for training
+    model = _mapping(tree["model"], where, "model")
+    _known(model, ("base_learning_rate", "target", "params"), f"{where}: model")
+    params = _mapping(model.get("params"), where, "model.params")
+    noise = _renamed(params, _MODEL, f"{where}: model.params")
+    if params.get("beta_schedule", "linear") != "linear":  # their "linear" is linear in the roots
+        raise CheckpointError(
+            f"{where}: beta_schedule is {params['beta_schedule']!r}; SD 1.x has 'linear'"
+        )
+    out: dict[str, Values] = {"noise": noise}
+    if "unet_config" in params:
+        out["unet"] = _unet(_params(params, "unet_config", where), f"{where}: unet_config.params")
+    if "first_stage_config" in params:
+        stage = _params(params, "first_stage_config", where)
+        details = _mapping(stage.get("ddconfig", {}), where, "first_stage_config.params.ddconfig")
+        out["vae"] = _renamed(details, _DDCONFIG, f"{where}: ddconfig")
+        if "ch" in details and "ch_mult" in details:
+            out["vae"]["channels"] = [details["ch"] * times for times in details["ch_mult"]]
+    if "scale_factor" in params:
+        out.setdefault("vae", {})["scale"] = params["scale_factor"]
+    if isinstance(params.get("image_size"), int):
+        out["settings"] = {"width": params["image_size"] * 8, "height": params["image_size"] * 8}
+    return out
+
+
+def _joined(tree: Mapping[str, Any], where: str) -> Values:
+    """The low-memory forks' layout, where the model is cut in three and the UNet in two, as one."""
+    _known(tree, ("modelUNet", "modelFirstStage", "modelCondStage"), where)
+    params = dict(_params(tree, "modelUNet", where))
+    params.pop("unetConfigDecode", None)  # repeats the other half
+    if "unetConfigEncode" in params:
+        params["unet_config"] = params.pop("unetConfigEncode")
+    if "modelFirstStage" in tree:
+        stage = _params(tree, "modelFirstStage", where)
+        params |= {"first_stage_config": stage.get("first_stage_config", {})}
+    return {"model": {"params": params}}
+
+
+def _unet(params: Mapping[str, Any], where: str) -> Values:
+    for name, reason in (
+        ("num_head_channels", "2.x"),
+        ("adm_in_channels", "XL"),
+        ("num_classes", "XL"),
+    ):
+        if name in params:
+            raise CheckpointError(f"{where}: {name} is of Stable Diffusion {reason}; sdnb runs 1.x")
+    if params.get("transformer_depth", 1) != 1 or params.get("use_linear_in_transformer"):
+        raise CheckpointError(f"{where}: the transformers are not those of Stable Diffusion 1.x")
+    values = _renamed(params, _UNET, where)
+    if "model_channels" in params and "channel_mult" in params:
+        values["channels"] = [params["model_channels"] * times for times in params["channel_mult"]]
+        if "attention_resolutions" in params:  # factors by which the level is smaller: 1, 2, 4
+            factors = set(params["attention_resolutions"])
+            levels = range(len(params["channel_mult"]))
+            values["attention_levels"] = [level for level in levels if 2**level in factors]
+    return values
+
+
+def _renamed(params: Mapping[str, Any], names: Mapping[str, str | None], where: str) -> Values:
+    _known(params, names, where)
+    return {ours: params[name] for name, ours in names.items() if ours and name in params}
+
+
+def _known(params: Mapping[str, Any], names: Collection[str], where: str) -> None:
+    for name in params:
+        if name not in names:
+            raise CheckpointError(f"{where}: unknown key {name!r}{nearest(str(name), names)}")
+
+
+def _params(params: Mapping[str, Any], name: str, where: str) -> Mapping[str, Any]:
+    stage = _mapping(params[name], where, name)
+    return _mapping(stage.get("params", {}), where, f"{name}.params")
+
+
+def _mapping(value: Any, where: str, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise CheckpointError(
+            f"{where}: {name} is {value!r}; expected keys, as in v1-inference.yaml"
+        )
+    return value

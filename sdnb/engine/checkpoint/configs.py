@@ -1,0 +1,252 @@
+"""What a YAML or a diffusers `config.json` says of a model, as overrides of `ModelConfig`'s fields.
+
+Everything is read once, here, and checked by name: beyond this file there are only frozen
+dataclasses. Three layouts are understood: our own (the dataclasses' fields), CompVis'
+`v1-inference.yaml`, and the `config.json` files of a diffusers folder.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from sdnb.engine.checkpoint.compvis import from_compvis
+from sdnb.engine.checkpoint.errors import CheckpointError, MissingCheckpointError, listed, nearest
+from sdnb.engine.networks.config import (
+    Examples,
+    ModelConfig,
+    NoiseConfig,
+    TextConfig,
+    UNetConfig,
+    VAEConfig,
+)
+from sdnb.request.request import Settings
+
+Values = dict[str, Any]
+Overrides = dict[str, Values]
+
+SECTIONS: dict[str, type] = {
+    "unet": UNetConfig,
+    "vae": VAEConfig,
+    "text": TextConfig,
+    "noise": NoiseConfig,
+    "settings": Settings,
+    "examples": Examples,
+}
+_ITEMS: dict[str, tuple[tuple[type, ...], str]] = {  # of a list, by its field's annotation
+    "tuple[int, ...]": ((int,), "whole numbers"),
+    "tuple[float, ...]": ((int, float), "numbers"),
+    "tuple[str, ...]": ((str,), "texts"),
+}
+PREDICTIONS = {"eps": "eps", "epsilon": "eps", "v": "v", "v_prediction": "v"}
+
+
+def merged(*layers: Overrides) -> Overrides:
+    """Later layers win, field by field."""
+    out: Overrides = {}
+    for layer in layers:
+        for section, values in layer.items():
+            out[section] = {**out.get(section, {}), **values}
+    return out
+
+
+def read_config(source: str | Path | ModelConfig | Mapping[str, Any]) -> Overrides:
+    """`config=` as the user gives it: a YAML's path, a ModelConfig, or a mapping like a YAML.
+
+    Raises CheckpointError for what cannot be read, and for an unknown key (with the nearest known
+    one).
+    """
+    if isinstance(source, ModelConfig):
+        return {
+            name: {
+                field.name: getattr(getattr(source, name), field.name) for field in fields(section)
+            }
+            for name, section in SECTIONS.items()
+        }
+    if isinstance(source, Mapping):
+        return _overrides(dict(source), "config")
+    path = Path(source).expanduser()
+    if not path.is_file():
+        raise MissingCheckpointError(
+            f"config={str(source)!r}: there is no such file; give the path of a YAML"
+        )
+    return _overrides(_load_yaml(path), str(path))
+
+
+def _load_yaml(path: Path) -> dict[str, Any]:
+    from omegaconf import OmegaConf
+
+    try:
+        loaded = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    except Exception as error:  # noqa: BLE001  (yaml's and omegaconf's have no common root)
+        raise CheckpointError(f"{path} cannot be read as YAML: {error}") from None
+    if not isinstance(loaded, dict):
+        raise CheckpointError(
+            f"{path} holds no keys; expected {', '.join(SECTIONS)}, or CompVis' `model`"
+        )
+    return {str(key): value for key, value in loaded.items()}
+
+
+def _overrides(tree: dict[str, Any], where: str) -> Overrides:
+    if "model" in tree or "modelUNet" in tree:
+        return checked(from_compvis(tree, where), where)
+    for name, values in tree.items():
+        if name not in SECTIONS:
+            raise CheckpointError(
+                f"{where}: unknown key {name!r}{nearest(name, SECTIONS)}; known are "
+                f"{', '.join(SECTIONS)}"
+            )
+        if not isinstance(values, Mapping):
+            raise CheckpointError(
+                f"{where}: {name} is {values!r}; expected fields, as `{name}: {{...}}`"
+            )
+    return checked({name: dict(values) for name, values in tree.items()}, where)
+
+
+def checked(overrides: Overrides, where: str) -> Overrides:
+    """The same with every key known and every value of its field's type; lists become tuples."""
+    out: Overrides = {}
+    for section, values in overrides.items():
+        known = {field.name: field for field in fields(SECTIONS[section])}
+        out[section] = {}
+        for name, value in values.items():
+            if name not in known:
+                raise CheckpointError(
+                    f"{where}: unknown key {section}.{name}{nearest(name, known)}; known are "
+                    f"{', '.join(known)}"
+                )
+            out[section][name] = _value(str(known[name].type), value, f"{where}: {section}.{name}")
+    noise = out.get("noise", {})
+    if "prediction" in noise:
+        if noise["prediction"] not in PREDICTIONS:
+            raise CheckpointError(
+                f"{where}: noise.prediction is {noise['prediction']!r}; expected eps or v"
+            )
+        noise["prediction"] = PREDICTIONS[noise["prediction"]]
+    try:
+        Settings(**out.get("settings", {}))
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{where}: settings: {error}") from None
+    return out
+
+
+def _value(kind: str, value: Any, where: str) -> Any:
+    """`value` as a field of the type `kind` (a dataclass annotation's text)."""
+    if kind.startswith("tuple"):
+        items = list(value) if isinstance(value, (list, tuple)) else [None]
+        wanted, name = _ITEMS[kind]
+        if (items or wanted == (str,)) and all(type(item) in wanted for item in items):
+            return tuple(float(item) if float in wanted else item for item in items)
+        raise CheckpointError(f"{where} is {value!r}; expected a list of {name}")
+    if kind == "float" and type(value) in (int, float):
+        return float(value)
+    if {"int": int, "str": str}.get(kind) is type(value):
+        return value
+    name = {"int": "a whole number", "float": "a number", "str": "a word"}[kind]
+    raise CheckpointError(f"{where} is {value!r}; expected {name}")
+
+
+# -- diffusers' config.json --------------------------------------------------------------------
+# What sdnb's UNet and VAE are; a config.json that says otherwise is of another architecture.
+FIXED: dict[str, Values] = {
+    "unet": {
+        "act_fn": "silu", "addition_embed_type": None, "center_input_sample": False,
+        "class_embed_type": None, "conv_in_kernel": 3, "conv_out_kernel": 3,
+        "downsample_padding": 1, "dual_cross_attention": False, "encoder_hid_dim": None,
+        "flip_sin_to_cos": True, "freq_shift": 0, "mid_block_scale_factor": 1, "norm_eps": 1e-5,
+        "num_class_embeds": None, "only_cross_attention": False, "resnet_time_scale_shift":
+        "default",
+        "time_embedding_type": "positional", "transformer_layers_per_block": 1,
+    },
+    "vae": {
+        "act_fn": "silu", "latents_mean": None, "latents_std": None,
+        "mid_block_add_attention": True,
+        "shift_factor": None, "use_post_quant_conv": True, "use_quant_conv": True, "in_channels": 3,
+        "out_channels": 3,
+    },
+    "text": {"layer_norm_eps": 1e-5},
+    "noise": {
+        "beta_schedule": "scaled_linear", "rescale_betas_zero_snr": False, "trained_betas": None,
+    },
+}  # fmt: skip
+
+
+def read_json(path: Path) -> Values:
+    """One `config.json`. Raises CheckpointError when it is damaged."""
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from None
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path} is no JSON object")
+    return value
+
+
+def from_diffusers(section: str, config: Values, where: str) -> Overrides:
+    """What one of a diffusers folder's JSON files says that the shapes do not show.
+
+    Raises CheckpointError where it describes what SD 1.x is not.
+    """
+    if section == "unet" and config.get("time_cond_proj_dim") is not None:
+        raise CheckpointError(
+            f"{where}: time_cond_proj_dim is {config['time_cond_proj_dim']!r}: a latent "
+            "consistency model that is told the guidance by an input of its own, which sdnb's UNet "
+            "has not. Take an ordinary Stable Diffusion 1.x checkpoint with an LCM-LoRA merged "
+            "into it, and sampler='lcm', cfg=1"
+        )
+    wrong = [
+        f"{name} is {config[name]!r}, not {expected!r}"
+        for name, expected in FIXED[section].items()
+        if name in config and config[name] != expected
+    ]
+    if wrong:
+        raise CheckpointError(f"{where} describes no Stable Diffusion 1.x: {listed(wrong)}")
+    values = {
+        ours: config[theirs] for ours, theirs in _RENAMED[section].items() if config.get(theirs)
+    }
+    if section == "unet":
+        values |= _heads(config, where)
+    overrides = {section: values}
+    size = config.get("sample_size")
+    if section == "unet" and isinstance(size, int):  # in latents, of 8 pixels
+        overrides["settings"] = {"width": size * 8, "height": size * 8}
+    return checked(overrides, where)
+
+
+def _heads(config: Values, where: str) -> Values:
+    """The number of heads, or their width where it is one for all levels.
+
+    SD 1.x's configs call the number `attention_head_dim`.
+    """
+    heads = config.get("num_attention_heads") or config.get("attention_head_dim", 8)
+    if not isinstance(heads, list):
+        return {"heads": heads}
+    if len(set(heads)) == 1:
+        return {"heads": heads[0]}
+    channels = config.get("block_out_channels", [])
+    alike = (
+        len(channels) == len(heads)
+        and len({c / h for c, h in zip(channels, heads, strict=True)}) == 1
+    )
+    if alike and channels[0] % heads[0] == 0 and not config.get("use_linear_projection"):
+        return {"head_width": channels[0] // heads[0]}
+    raise CheckpointError(
+        f"{where}: the heads differ by level ({heads}), as in Stable Diffusion 2.x and XL; sdnb "
+        "runs Stable Diffusion 1.x"
+    )
+
+
+_RENAMED: dict[str, dict[str, str]] = {
+    "unet": {"groups": "norm_num_groups"},
+    "vae": {"groups": "norm_num_groups", "scale": "scaling_factor"},
+    "text": {"heads": "num_attention_heads", "activation": "hidden_act"},
+    "noise": {
+        "steps": "num_train_timesteps",
+        "beta_start": "beta_start",
+        "beta_end": "beta_end",
+        "prediction": "prediction_type",
+    },
+}

@@ -1,0 +1,168 @@
+"""A model from the Hugging Face hub by its id, through huggingface_hub's cache.
+
+Only the files that are read are downloaded: safetensors rather than bin, the ordinary weights
+rather than a variant. Downloads show a progress bar, go on where they stopped, and are kept for all
+programs.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from sdnb.engine.checkpoint.errors import CheckpointError, listed
+from sdnb.engine.checkpoint.folders import COMPONENTS, choose
+
+_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?")
+_SINGLE = (".safetensors", ".ckpt")
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` can be a hub id: `owner/name`, or `owner/name@revision`."""
+    return _ID.fullmatch(text) is not None
+
+
+def download(model: str, notes: list[str]) -> Path:
+    """The folder, or the single file, of the hub's model, downloaded unless the cache has it.
+
+    Raises CheckpointError when there is no network and no copy, when the hub does not know the id
+    or asks for an accepted licence, and when the repository holds no Stable Diffusion in a known
+    layout.
+    """
+    repo, _, revision = model.partition("@")
+    try:
+        return _fetch(repo, revision or None)
+    except CheckpointError:
+        raise
+    except Exception as error:
+        reason = _explained(model, error)
+        if reason is None:
+            raise
+        kept = (
+            _cached(repo, revision or None) if reason.startswith("there is no connection") else None
+        )
+        if kept is None:
+            raise CheckpointError(f"{model!r}: {reason}") from error
+        notes.append("the hub could not be reached; the copy in the cache is used")
+        return kept
+
+
+def _fetch(repo: str, revision: str | None) -> Path:
+    import huggingface_hub as hub
+
+    names = hub.HfApi().list_repo_files(repo, revision=revision)
+    files = wanted(names)
+    if not files:
+        singles = [name for name in names if name.endswith(_SINGLE) and "/" not in name]
+        if len(singles) != 1:
+            raise CheckpointError(_no_model(repo, names, singles))
+        return Path(hub.hf_hub_download(repo, singles[0], revision=revision))
+    return Path(hub.snapshot_download(repo, revision=revision, allow_patterns=files))
+
+
+def wanted(names: Iterable[str]) -> list[str]:
+    """A repository's files that `read_folder` reads; none when it is no diffusers folder."""
+    names = list(names)
+    files = [
+        name
+        for name in names
+        if name in ("model_index.json", "sdnb.yaml", "scheduler/scheduler_config.json")
+        or name.startswith("tokenizer/")
+    ]
+    for folder in COMPONENTS.values():
+        inside = {
+            name.removeprefix(f"{folder}/") for name in names if name.startswith(f"{folder}/")
+        }
+        chosen = choose(inside)
+        if chosen is None:
+            return []
+        name, variant = chosen
+        files += [f"{folder}/{name}", *([f"{folder}/config.json"] * ("config.json" in inside))]
+        if name.endswith(".json"):  # an index: all shards of its kind
+            stem, suffix = name.split(".")[0], "." + name.split(".")[1]
+            files += sorted(
+                f"{folder}/{shard}"
+                for shard in inside
+                if re.fullmatch(
+                    rf"{stem}({re.escape(variant)})?-\d+-of-\d+({re.escape(variant)})?{suffix}",
+                    shard,
+                )
+            )
+    return files
+
+
+def _no_model(repo: str, names: list[str], singles: list[str]) -> str:
+    if singles:
+        return (
+            f"the hub's {repo} holds {len(singles)} single files: {listed(sorted(singles))}. Fetch "
+            "one with "
+            f"huggingface_hub.hf_hub_download({repo!r}, {min(singles)!r}) and load the path "
+            "it gives."
+        )
+    return (
+        f"the hub's {repo} holds no Stable Diffusion 1.x that is known here (no unet/, vae/ and "
+        "text_encoder/ with weights, and no .ckpt or .safetensors); it has "
+        f"{listed(sorted(names), 5)}."
+    )
+
+
+def _cached(repo: str, revision: str | None) -> Path | None:
+    """The copy of an earlier download, when it is whole."""
+    import huggingface_hub as hub
+
+    try:
+        folder = Path(hub.snapshot_download(repo, revision=revision, local_files_only=True))
+    except Exception:  # noqa: BLE001  (whatever it is, there is no usable copy)
+        return None
+    names = [file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()]
+    if wanted(names):
+        return folder
+    singles = [folder / name for name in names if name.endswith(_SINGLE) and "/" not in name]
+    return singles[0] if len(singles) == 1 else None
+
+
+def _explained(model: str, error: Exception) -> str | None:
+    """What an error of huggingface_hub, or of the network, means to the user; None: a bug."""
+    from huggingface_hub import errors
+
+    repo = model.partition("@")[0]
+    if isinstance(error, errors.GatedRepoError):
+        return (
+            "the hub asks you to accept this model's licence first: open "
+            f"https://huggingface.co/{repo}, "
+            "accept it, then run `hf auth login` with a token of your account."
+        )
+    if isinstance(error, errors.RevisionNotFoundError):
+        return f"the hub has no revision {model.partition('@')[2]!r} of {repo}."
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return (
+            "there is no file or folder of this name here, and no model of this id on the hub (or "
+            "it is "
+            "private: run `hf auth login`). Check the spelling at https://huggingface.co/models."
+        )
+    if isinstance(error, errors.HFValidationError):
+        return f"this is no hub id ({error}) and no file or folder here."
+    if getattr(error, "errno", None) == errno.ENOSPC:
+        return "the disk is full. Free some space (`hf cache scan` shows what the cache holds)."
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status is not None:
+        return f"the hub answered with HTTP status {status} ({error}). Try again later."
+    if _no_network(error):
+        return (
+            "there is no connection to the hub (no network, or HF_HUB_OFFLINE is set), no copy in "
+            "the cache, "
+            "and no file or folder of this name here. Give the path of a checkpoint, or call "
+            "sdnb.load() "
+            "without one for the embedded model."
+        )
+    return None
+
+
+def _no_network(error: Exception) -> bool:
+    """Connection errors: of the system (also requests' and the offline mode's), or httpx's."""
+    return isinstance(error, OSError) or any(
+        kind.__name__ in ("TransportError", "LocalEntryNotFoundError")
+        for kind in type(error).__mro__
+    )

@@ -1,0 +1,304 @@
+"""A pickle is read here, never run.
+
+Python's unpickler calls whatever a pickle names. This reader is a small stack machine over the
+opcodes (`pickletools.genops`, which only decodes) that has no way to call anything: it builds plain
+containers, asks `rebuild` for the few names that stand for tensors, and puts an inert `Unknown`
+wherever the pickle wants anything else. An `Unknown` swallows arguments, state, items and further
+calls and does nothing.
+
+Memory and time stay in proportion to the pickle's length: the memo is a dictionary, keys are
+scalars (so no hash walks a nested structure), and containers are copied only as often as the length
+pays for.
+"""
+
+from __future__ import annotations
+
+import pickletools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import IO, Any
+
+from sdnb.engine.checkpoint.errors import CheckpointError
+
+PICKLE_LIMIT = 64 << 20  # bytes that are read in search of one; real ones are below 10 MB
+
+
+@dataclass(frozen=True)
+class Global:
+    """A name that the pickle mentions: a class or a function, never looked up."""
+
+    name: str  # "torch.FloatStorage"
+
+
+@dataclass(frozen=True, eq=False)
+class Unknown:
+    """What would have come out of a call that was not made."""
+
+    name: str  # of what was to be called
+
+
+Rebuild = Mapping[str, Callable[..., Any]]  # the callables admitted, by name
+
+_MARK = object()
+_SCALARS = (str, int, float, bool, bytes, type(None), Global, Unknown)
+_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_EMPTY: dict[str, Callable[[], Any]] = {
+    "EMPTY_LIST": list,
+    "EMPTY_DICT": dict,
+    "EMPTY_SET": set,
+    "EMPTY_TUPLE": tuple,
+}
+# plain containers that a pickle calls by name; `_container` checks what they are called with
+_CONTAINERS = {
+    f"{module}.{name}": name
+    for module in ("builtins", "__builtin__")
+    for name in ("dict", "list", "tuple", "set", "frozenset")
+} | {"collections.OrderedDict": "dict", "torch.Size": "tuple"}
+
+
+class PickleReader:
+    """Reads one pickle. `persistent` turns a persistent id (torch's storages) into a value."""
+
+    def __init__(self, rebuild: Rebuild, persistent: Callable[[Any], Any]) -> None:
+        self.rebuild = rebuild
+        self.persistent = persistent
+        self.stack: list[Any] = []
+        self.memo: dict[int, Any] = {}
+        self.copies = 0  # elements that may still be copied from one container to another
+
+    def read(self, data: bytes | IO[bytes]) -> tuple[Any, int]:
+        """The value, and the position just after the pickle's end.
+
+        Raises CheckpointError when the data is no pickle or a damaged one.
+        """
+        try:
+            for opcode, argument, position in pickletools.genops(data):
+                if opcode.name == "STOP":
+                    return self.stack.pop(), (position or 0) + 1
+                self.copies += 1  # an element costs an opcode, so one copy of each is paid for
+                self._step(opcode.name, argument)
+        except CheckpointError:
+            raise
+        except (ValueError, TypeError, IndexError, KeyError, OverflowError) as error:
+            raise CheckpointError(f"the pickle is damaged ({error})") from None
+        raise CheckpointError("the pickle has no end")
+
+    def _step(self, op: str, argument: Any) -> None:
+        push = self.stack.append
+        if op in _CONSTANTS:
+            push(_CONSTANTS[op])
+        elif op in _EMPTY:
+            push(_EMPTY[op]())
+        elif op == "MARK":
+            push(_MARK)
+        elif (method := getattr(self, "_" + op.lower(), None)) is not None:
+            method(argument)
+        elif op in _LITERALS:
+            push(argument)
+        else:
+            raise CheckpointError(f"the pickle uses {op}, which no checkpoint needs; it is refused")
+
+    def _proto(self, _: Any) -> None:
+        pass
+
+    _frame = _proto
+
+    # -- the memo and the stack ----------------------------------------------------------------
+    def _put(self, at: int) -> None:
+        self.memo[at] = self.stack[-1]
+
+    _binput = _long_binput = _put
+
+    def _memoize(self, _: Any) -> None:
+        self.memo[len(self.memo)] = self.stack[-1]
+
+    def _get(self, at: int) -> None:
+        self.stack.append(self.memo[at])
+
+    _binget = _long_binget = _get
+
+    def _until_mark(self) -> list[Any]:
+        for at in range(len(self.stack) - 1, -1, -1):
+            if self.stack[at] is _MARK:
+                items = self.stack[at + 1 :]
+                del self.stack[at:]
+                return items
+        raise ValueError("no mark on the stack")
+
+    def _pop(self, _: Any) -> None:
+        self.stack.pop()
+
+    def _pop_mark(self, _: Any) -> None:
+        self._until_mark()
+
+    def _dup(self, _: Any) -> None:
+        self.stack.append(self.stack[-1])
+
+    # -- containers ----------------------------------------------------------------------------
+    def _tuple(self, _: Any) -> None:
+        self.stack.append(tuple(self._until_mark()))
+
+    def _tuple1(self, _: Any) -> None:
+        self._join(1)
+
+    def _tuple2(self, _: Any) -> None:
+        self._join(2)
+
+    def _tuple3(self, _: Any) -> None:
+        self._join(3)
+
+    def _join(self, count: int) -> None:
+        items = tuple(self.stack[-count:])
+        if len(items) < count:
+            raise IndexError("the stack is too short")
+        del self.stack[-count:]
+        self.stack.append(items)
+
+    def _list(self, _: Any) -> None:
+        self.stack.append(self._until_mark())
+
+    def _dict(self, _: Any) -> None:
+        items = self._until_mark()
+        self.stack.append({})
+        self._put_items(items)
+
+    def _frozenset(self, _: Any) -> None:
+        self.stack.append(frozenset(_keys(self._until_mark())))
+
+    def _append(self, _: Any) -> None:
+        item = self.stack.pop()
+        self._extend([item])
+
+    def _appends(self, _: Any) -> None:
+        self._extend(self._until_mark())
+
+    def _additems(self, _: Any) -> None:
+        items = self._until_mark()
+        if isinstance(self.stack[-1], set):
+            self.stack[-1].update(_keys(items))
+        elif not isinstance(self.stack[-1], Unknown):
+            raise TypeError("items are added to something that is no set")
+
+    def _extend(self, items: list[Any]) -> None:
+        if isinstance(self.stack[-1], list):
+            self.stack[-1].extend(items)
+        elif not isinstance(self.stack[-1], Unknown):
+            raise TypeError("items are appended to something that is no list")
+
+    def _setitem(self, _: Any) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self._put_items([key, value])
+
+    def _setitems(self, _: Any) -> None:
+        self._put_items(self._until_mark())
+
+    def _put_items(self, items: list[Any]) -> None:
+        target = self.stack[-1]
+        if isinstance(target, dict):
+            target.update(zip(_keys(items[::2]), items[1::2], strict=True))
+        elif not isinstance(target, Unknown):
+            raise TypeError("items are set on something that is no dictionary")
+
+    # -- what would be calls -------------------------------------------------------------------
+    def _global(self, argument: str) -> None:
+        self.stack.append(Global(argument.replace(" ", ".", 1)))
+
+    def _stack_global(self, _: Any) -> None:
+        name, module = self.stack.pop(), self.stack.pop()
+        if not (isinstance(name, str) and isinstance(module, str)):
+            raise TypeError("a global whose name is no text")
+        self.stack.append(Global(f"{module}.{name}"))
+
+    def _reduce(self, _: Any) -> None:
+        arguments, function = self.stack.pop(), self.stack.pop()
+        self.stack.append(self.call(function, arguments))
+
+    _newobj = _reduce
+
+    def _newobj_ex(self, _: Any) -> None:
+        self.stack.pop()  # keyword arguments: nothing admitted takes any
+        self._reduce(None)
+
+    def _inst(self, argument: str) -> None:
+        self.stack.append(
+            self.call(Global(argument.replace(" ", ".", 1)), tuple(self._until_mark()))
+        )
+
+    def _obj(self, _: Any) -> None:
+        function, *arguments = self._until_mark()
+        self.stack.append(self.call(function, tuple(arguments)))
+
+    def _build(self, _: Any) -> None:
+        self.stack.pop()  # attributes: no value here has any, and OrderedDict's are not needed
+
+    def _ext1(self, code: int) -> None:
+        self.stack.append(Unknown(f"extension code {code}"))
+
+    _ext2 = _ext4 = _ext1
+
+    def _persid(self, argument: str) -> None:
+        self.stack.append(self.persistent(argument))
+
+    def _binpersid(self, _: Any) -> None:
+        self.stack.append(self.persistent(self.stack.pop()))
+
+    def call(self, function: Any, arguments: Any) -> Any:
+        """What stands for `function(*arguments)`: a container, a tensor, or an `Unknown`."""
+        if not isinstance(arguments, tuple):
+            raise TypeError("a call whose arguments are no tuple")
+        if isinstance(function, Unknown):
+            return Unknown(function.name)
+        if not isinstance(function, Global):
+            raise TypeError(f"a {type(function).__name__} is called")
+        if function.name in _CONTAINERS:
+            return self._container(_CONTAINERS[function.name], arguments, function.name)
+        if function.name == "torch._tensor._rebuild_from_type_v2" and len(arguments) == 4:
+            return self.call(arguments[0], arguments[2])  # (function, type, its arguments, state)
+        if function.name not in self.rebuild:
+            return Unknown(function.name)
+        if arguments and isinstance(arguments[0], Unknown):  # a tensor of an unknown storage
+            return Unknown(arguments[0].name)
+        return self.rebuild[function.name](*arguments)
+
+    def _container(self, kind: str, arguments: tuple[Any, ...], name: str) -> Any:
+        """`dict(items)`, `list(items)` ... of real containers only; anything else stays unknown."""
+        items = arguments[0] if arguments else ()
+        if len(arguments) > 1 or not isinstance(items, (list, tuple, set, frozenset, dict)):
+            return Unknown(name)
+        self.copies -= len(items)
+        if self.copies < 0:
+            raise ValueError("it copies its containers again and again")
+        if kind == "list":
+            return list(items)
+        if kind == "tuple":
+            return tuple(items)
+        if kind in ("set", "frozenset"):
+            return {"set": set, "frozenset": frozenset}[kind](_keys(list(items)))
+        if isinstance(items, dict):
+            return dict(items)
+        if not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in items):
+            return Unknown(name)
+        pairs = [tuple(pair) for pair in items]
+        return dict(
+            zip(_keys([key for key, _ in pairs]), [value for _, value in pairs], strict=True)
+        )
+
+
+_LITERALS = {
+    "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT",
+    "STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8",
+    "BYTEARRAY8",
+    "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8",
+}  # fmt: skip
+
+
+def _keys(items: list[Any]) -> list[Any]:
+    """Keys must be scalars: hashing a nested tuple walks it, and a pickle nests without bound."""
+    for item in items:
+        if not isinstance(item, _SCALARS) and not (
+            isinstance(item, tuple)
+            and len(item) <= 16
+            and all(isinstance(part, _SCALARS) for part in item)
+        ):
+            raise ValueError(f"a key that is a {type(item).__name__}")
+    return items

@@ -1,0 +1,52 @@
+"""Where a model is: a path as given, or a hub id."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from sdnb.engine.checkpoint import hub
+from sdnb.engine.checkpoint.configs import Overrides, read_config
+from sdnb.engine.checkpoint.errors import CheckpointError, MissingCheckpointError
+
+FILES = (".ckpt", ".safetensors", ".pt", ".pth", ".bin")
+
+
+def locate(source: str | Path, notes: list[str]) -> tuple[Path, str]:
+    """The file or folder of `source`, and the model's name. A hub id is downloaded.
+
+    Raises MissingCheckpointError when there is nothing of this name, with the names that come near.
+    """
+    if not isinstance(source, (str, Path)) or not str(source).strip():
+        raise CheckpointError(f"a model is given as a path or a hub id, not as {source!r}")
+    path = Path(source).expanduser()
+    if path.exists():
+        named = path if path.name.strip(".") else path.resolve()  # "." has the folder's own name
+        return path, named.stem if path.is_file() else named.name
+    if isinstance(source, str) and hub.is_id(source) and path.suffix.lower() not in FILES:
+        return hub.download(source, notes), source
+    raise MissingCheckpointError(
+        f"there is no file or folder {str(source)!r}.{_near(path)} Expected a .ckpt or "
+        ".safetensors file, a diffusers folder, or a hub id such as 'owner/name'."
+    )
+
+
+def beside(path: Path, notes: list[str]) -> Overrides:
+    """What the YAML with the model says: of the same stem, or `sdnb.yaml` in the folder."""
+    if path.is_dir():
+        inside = path / "sdnb.yaml"
+        return read_config(inside) if inside.is_file() else {}
+    for candidate in (path.with_suffix(".yaml"), path.with_suffix(".yml")):
+        if candidate.is_file():
+            notes.append(f"configuration from {candidate.name}")
+            return read_config(candidate)
+    return {}
+
+
+def _near(path: Path) -> str:
+    try:
+        names = [child.name for child in path.parent.iterdir()]
+    except OSError:
+        return f" There is no folder {str(path.parent)!r}."
+    near = difflib.get_close_matches(path.name, names, n=3)
+    return f" In {path.parent.resolve()} there is {', '.join(near)}." if near else ""

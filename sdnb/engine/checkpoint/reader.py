@@ -1,0 +1,200 @@
+"""`read`: from a path, a folder or a hub id to a `Checkpoint`, whose weights are still on disk."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sdnb.engine.checkpoint import detect, names
+from sdnb.engine.checkpoint.assign import Tensors, compare
+from sdnb.engine.checkpoint.configs import Overrides, merged, read_config
+from sdnb.engine.checkpoint.errors import CheckpointError
+from sdnb.engine.checkpoint.folders import read_component, read_folder
+from sdnb.engine.checkpoint.places import beside, locate
+from sdnb.engine.checkpoint.single import Parts, read_single
+from sdnb.engine.checkpoint.statedict import Weights, read_weights
+from sdnb.engine.checkpoint.tensors import LazyTensor, keep_open
+from sdnb.engine.networks.config import ModelConfig, NoiseConfig, VAEConfig, identity
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model that was recognised and checked against its architecture; no weight was read yet.
+
+    Names: `unet` and `vae` are CompVis' without prefix, `text` is transformers' without
+    `text_model.`. `fingerprint` tells models apart in a picture's record: sha256 over the names,
+    shapes, types and a sample of every tensor, and a digest of the configuration by which they are
+    used (`networks.config.identity`). It does not depend on the container or its naming, but on
+    the types: an fp16 copy differs.
+    """
+
+    name: str
+    path: Path
+    config: ModelConfig
+    unet: Tensors
+    vae: Tensors
+    text: Tensors
+    tokenizer: Path | None  # a folder; None: CLIP's own, which ships with the package
+    fingerprint: str
+    notes: list[str] = field(default_factory=list)
+
+
+def read(
+    source: str | Path,
+    *,
+    vae: str | Path | None = None,
+    config: str | Path | ModelConfig | Mapping[str, Any] | None = None,
+) -> Checkpoint:
+    """A checkpoint as people have it: `.ckpt`, `.safetensors`, a diffusers folder, or a hub id.
+
+    `vae` is another VAE (file or folder) in place of the model's own. `config` is a YAML in our
+    layout or CompVis' (or a ModelConfig, or a mapping); without it, a YAML of the same stem beside
+    a file, or `sdnb.yaml` inside a folder, is picked up.
+
+    Raises CheckpointError, which says what was found and what to do.
+    """
+    notes: list[str] = []
+    path, name = locate(source, notes)
+    parts = read_folder(path) if path.is_dir() else read_single(path)
+    parts.notes = notes + parts.notes
+    if vae is not None:
+        _exchange_vae(parts, vae)
+    elif not parts.vae:
+        raise CheckpointError(f"{path} has no VAE. Give one: load({str(source)!r}, vae=...).")
+    said = read_config(config) if config is not None else beside(path, parts.notes)
+    return _assembled(name, path, parts, said)
+
+
+def _exchange_vae(parts: Parts, source: str | Path) -> None:
+    """What was said of the old VAE (groups, scale) holds for the new one if it is built alike."""
+    old, (parts.vae, said) = parts.vae, read_vae(source, parts.notes)
+    if old and _architecture(old) != _architecture(parts.vae):
+        parts.overrides.pop("vae", None)
+    parts.overrides = merged(parts.overrides, said)
+
+
+def _architecture(vae: Weights) -> VAEConfig:
+    return detect.vae_config(_shapes(vae))
+
+
+def _shapes(weights: Weights) -> dict[str, tuple[int, ...]]:
+    return {name: tensor.shape for name, tensor in weights.items()}
+
+
+def _assembled(name: str, path: Path, parts: Parts, said: Overrides) -> Checkpoint:
+    """Configuration, then the strict check of every name and shape, then the fingerprint."""
+    unet, vae = parts.unet, _modern(parts.vae)
+    text = {n.removeprefix("text_model."): t for n, t in parts.text.items() if not _no_weight(n)}
+    try:
+        settled = detect.model_config(
+            _shapes(unet), _shapes(vae), _shapes(text), merged(parts.overrides, said)
+        )
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    unet = _canonical(names.unet_table(settled.unet), unet, f"denoiser (unet) of {path}")
+    vae = _canonical(names.vae_table(settled.vae), vae, f"VAE of {path}")
+    text = _canonical(names.text_table(settled.text), text, f"text encoder of {path}")
+    if parts.alphas is not None and not _scheduled(parts.alphas, settled.noise):
+        parts.notes.append(
+            "the schedule in the file (alphas_cumprod) is not that of the configuration, which "
+            "is used; if pictures look wrong, give the YAML of the file as config="
+        )
+    return Checkpoint(
+        name=name,
+        path=path,
+        config=settled,
+        unet=unet,
+        vae=vae,
+        text=text,
+        tokenizer=parts.tokenizer,
+        fingerprint=identity(fingerprint({"unet": unet, "vae": vae, "text": text}), settled),
+        notes=parts.notes,
+    )
+
+
+def _scheduled(alphas: LazyTensor, noise: NoiseConfig) -> bool:
+    """Whether `[steps]` products of alphas are the configuration's, to 2 % (fp16 files)."""
+    roots = torch.linspace(
+        noise.beta_start**0.5, noise.beta_end**0.5, noise.steps, dtype=torch.float64
+    )
+    wanted = (1 - roots**2).cumprod(0)
+    found = alphas.read(torch.float64)
+    return found.shape == wanted.shape and bool(((found / wanted - 1).abs() < 0.02).all())
+
+
+def _canonical(rows: list[names.Row], found: Weights, what: str) -> Weights:
+    """`found` in CompVis' names and shapes; CheckpointError, in the file's names, if it misfits."""
+    theirs = any(".down_blocks." in f".{name}" for name in found)
+    wanted = {(row.diffusers if theirs else row.compvis): row for row in rows}
+    shaped = {}
+    for name, tensor in found.items():
+        row = wanted.get(name)
+        if row is not None and row.flat and tensor.shape == row.shape[:2]:
+            tensor = tensor.reshaped(row.shape)
+        shaped[name] = tensor
+    compare(
+        {name: row.shape for name, row in wanted.items()},
+        _shapes(shaped),
+        what,
+    )
+    whole = [name for name, tensor in shaped.items() if not tensor.dtype.is_floating_point]
+    if whole:
+        raise CheckpointError(
+            f"the {what}: {whole[0]} is {shaped[whole[0]].dtype}, not a floating-point type"
+        )
+    return {row.compvis: shaped[name] for name, row in wanted.items()}
+
+
+def _modern(vae: Weights) -> Weights:
+    """A VAE's weights without prefix, its attention named as diffusers names it today."""
+    out = {}
+    for name, tensor in vae.items():
+        for old, new in names.OLD_VAE_ATTENTION.items():
+            name = name.replace(old, new)
+        out[name] = tensor
+    return out
+
+
+def _no_weight(name: str) -> bool:
+    return name.endswith("embeddings.position_ids") or name in (
+        "text_projection.weight",
+        "logit_scale",
+    )
+
+
+def fingerprint(parts: Mapping[str, Tensors]) -> str:
+    """sha256 (hex) over sorted names, shapes, types and up to 4 KiB of each tensor's middle."""
+    digest = hashlib.sha256()
+    with keep_open():
+        for part in sorted(parts):
+            for name in sorted(parts[part]):
+                tensor = parts[part][name]
+                digest.update(f"{part}.{name} {list(tensor.shape)} {tensor.dtype}\n".encode())
+                digest.update(tensor.sample())
+    return digest.hexdigest()
+
+
+def read_vae(source: str | Path, notes: list[str]) -> tuple[Weights, Overrides]:
+    """A VAE alone: a file, a folder with its `config.json`, or a whole model whose VAE is taken."""
+    path, _ = locate(source, notes)
+    if path.is_dir():
+        folder = path / "vae" if (path / "vae").is_dir() else path
+        weights, overrides = read_component(folder, "vae", notes)
+    else:
+        weights, overrides = read_weights(path, notes), {}
+    for prefix in ("first_stage_model.", "vae."):
+        if any(name.startswith(prefix) for name in weights):
+            weights = {
+                n.removeprefix(prefix): t for n, t in weights.items() if n.startswith(prefix)
+            }
+    weights = {n: t for n, t in weights.items() if not n.startswith(("loss.", "model_ema."))}
+    if not any(name.startswith("decoder.") for name in weights):
+        raise CheckpointError(
+            f"vae={str(source)!r} has no VAE in it (no decoder.* among its weights)."
+        )
+    return weights, overrides

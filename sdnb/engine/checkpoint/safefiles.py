@@ -1,0 +1,95 @@
+"""`.safetensors` files: a JSON header that says where each tensor lies.
+
+Format: 8 bytes little-endian length n, n bytes of JSON `{name: {dtype, shape, data_offsets}}`, then
+the data (https://huggingface.co/docs/safetensors). The header is read here, not by the library,
+because the library maps the file, and mapped pages count as resident memory.
+"""
+
+from __future__ import annotations
+
+import json
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sdnb.engine.checkpoint.errors import CheckpointError
+from sdnb.engine.checkpoint.tensors import LazyTensor
+
+HEADER_LIMIT = 100 << 20  # bytes; the format's own limit
+
+DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, LazyTensor], dict[str, str]]:
+    """The tensors by name, and the file's own metadata. CheckpointError for a damaged file."""
+    size = path.stat().st_size
+    header, start = _header(path, size)
+    metadata = header.pop("__metadata__", None)
+    try:
+        tensors = {name: _tensor(path, start, name, entry) for name, entry in header.items()}
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{path}: the safetensors header is damaged ({error})") from None
+    announced = max((t.offset + t.nbytes for t in tensors.values()), default=start)
+    if announced > size:
+        raise CheckpointError(
+            f"{path} is truncated: it has {size:,} bytes and its header announces {announced:,}. "
+            "Download it again."
+        )
+    return tensors, {str(k): str(v) for k, v in (metadata or {}).items()}
+
+
+def _header(path: Path, size: int) -> tuple[dict[str, Any], int]:
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or length > HEADER_LIMIT:
+            raise CheckpointError(
+                f"{path} is not a safetensors file: it does not begin with a header"
+            )
+        text = file.read(length)
+    if len(text) < length:
+        raise CheckpointError(
+            f"{path} is truncated: it has {size:,} bytes and its header alone announces "
+            f"{length + 8:,}. Download it again."
+        )
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: the safetensors header is not JSON ({error})") from None
+    if not isinstance(header, dict):
+        raise CheckpointError(f"{path}: the safetensors header is not a JSON object")
+    return header, 8 + length
+
+
+def _tensor(path: Path, start: int, name: str, entry: dict[str, Any]) -> LazyTensor:
+    kind = entry["dtype"]
+    if kind not in DTYPES:
+        raise CheckpointError(
+            f"{path}: tensor {name} is of type {kind}; known are {', '.join(DTYPES)}. "
+            "Quantised files (GGUF, nf4, fp4) are not read: use the original weights."
+        )
+    begin, end = (int(value) for value in entry["data_offsets"])
+    shape = tuple(int(n) for n in entry["shape"])
+    dtype = DTYPES[kind]
+    if begin < 0 or min(shape, default=0) < 0 or end - begin != prod(shape) * dtype.itemsize:
+        raise CheckpointError(
+            f"{path}: tensor {name} of shape {list(shape)} and type {kind} is given the bytes "
+            f"{begin} to {end}"
+        )
+    return LazyTensor(path, start + begin, shape, dtype)

@@ -1,0 +1,120 @@
+"""One file with a whole model: its weights, sorted into denoiser, VAE and text encoder.
+
+CompVis' `.ckpt` (pruned or full) and `.safetensors` in CompVis' or diffusers' names. What is left
+out stands in a table; everything else that is not expected is an error.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sdnb.engine.checkpoint.configs import Overrides
+from sdnb.engine.checkpoint.errors import CheckpointError, listed
+from sdnb.engine.checkpoint.statedict import Weights, read_weights, refuse_other_kinds
+from sdnb.engine.checkpoint.tensors import LazyTensor
+
+
+@dataclass
+class Parts:
+    """A model's weights as its files name them (without prefix), and what they say besides."""
+
+    unet: Weights = field(default_factory=dict)
+    vae: Weights = field(default_factory=dict)
+    text: Weights = field(default_factory=dict)
+    overrides: Overrides = field(default_factory=dict)
+    tokenizer: Path | None = None
+    alphas: LazyTensor | None = None  # the noise schedule, where a file repeats it
+    notes: list[str] = field(default_factory=list)
+
+
+PREFIXES = (  # the longer one first
+    ("model.diffusion_model.", "unet"),
+    ("first_stage_model.", "vae"),
+    ("cond_stage_model.transformer.text_model.", "text"),
+    ("cond_stage_model.transformer.", "text"),
+    ("unet.", "unet"),
+    ("vae.", "vae"),
+    ("text_encoder.text_model.", "text"),
+    ("text_encoder.", "text"),
+)
+
+_SCHEDULE = (
+    "alphas_cumprod", "alphas_cumprod_prev", "betas", "log_one_minus_alphas_cumprod", "log_sigmas",
+    "logvar", "lvlb_weights", "posterior_log_variance_clipped", "posterior_mean_coef1",
+    "posterior_mean_coef2", "posterior_variance", "scale_factor", "sigmas", "sqrt_alphas_cumprod",
+    "sqrt_one_minus_alphas_cumprod", "sqrt_recip_alphas_cumprod", "sqrt_recipm1_alphas_cumprod",
+)  # fmt: skip
+_EMA = "the moving average (EMA) of the {}; its ordinary weights are used, as the original does"
+_LOSS = "what the VAE's training alone needs (its losses)"
+# a pattern at the start of a tensor's name -> what it is; None: the configuration says the same
+LEFT_OUT: tuple[tuple[re.Pattern[str], str | None], ...] = tuple(
+    (re.compile(pattern), what)
+    for pattern, what in (
+        (r"model_ema\.", _EMA.format("denoiser")),
+        (r"first_stage_model\.model_ema\.", _EMA.format("VAE")),
+        (r"(first_stage_model\.)?(loss|discriminator)\.", _LOSS),
+        (r"embedding_manager\.", "the words of a textual-inversion training"),
+        (r"(safety_checker|feature_extractor)\.", "the safety checker"),
+        (rf"({'|'.join(_SCHEDULE)})$", None),
+        (r"(.*\.)?embeddings\.position_ids$", None),
+        (
+            r"(cond_stage_model\.|text_encoder\.)(.*\.)?(logit_scale|text_projection(\.weight)?)$",
+            None,
+        ),
+    )
+)
+
+
+def read_single(path: Path) -> Parts:
+    """The whole model of one file. Raises CheckpointError when the file is something else."""
+    parts = Parts()
+    weights = read_weights(path, parts.notes)
+    _markers(path, weights, parts)
+    unexpected = _sort(weights, parts)
+    refuse_other_kinds(path, weights)
+    if not (parts.unet and parts.text):
+        have = [name for name in ("unet", "vae", "text") if getattr(parts, name)]
+        raise CheckpointError(
+            f"{path} is no whole Stable Diffusion 1.x model: of the denoiser (unet), the VAE and "
+            f"the text encoder it has {' and '.join(have) or 'none'}. Its weights are named "
+            f"{listed(sorted(weights), 4) or '(it has none)'}. Give one that has all."
+        )
+    if unexpected:
+        raise CheckpointError(
+            f"{path} has {len(unexpected)} unexpected tensors, which belong to no part of Stable "
+            f"Diffusion 1.x: {listed(unexpected)}"
+        )
+    return parts
+
+
+def _markers(path: Path, weights: Weights, parts: Parts) -> None:
+    """Empty tensors by which some trainers say what a model predicts."""
+    if "ztsnr" in weights:
+        raise CheckpointError(
+            f"{path} is marked as trained on a noise schedule with zero terminal SNR, which sdnb "
+            "does not run. Use a model of the ordinary schedule."
+        )
+    if weights.pop("v_pred", None) is not None:
+        parts.overrides = {"noise": {"prediction": "v"}}
+        parts.notes.append("the file is marked as predicting v, and is run so")
+
+
+def _sort(weights: Weights, parts: Parts) -> list[str]:
+    """Put each tensor into its part; the names that belong nowhere come back."""
+    unexpected, left = [], set()
+    for name, tensor in weights.items():
+        rule = next((rule for rule in LEFT_OUT if rule[0].match(name)), None)
+        if rule is not None:
+            left.add(rule[1])
+            continue
+        for prefix, part in PREFIXES:
+            if name.startswith(prefix):
+                getattr(parts, part)[name.removeprefix(prefix)] = tensor
+                break
+        else:
+            unexpected.append(name)
+    parts.alphas = weights.get("alphas_cumprod")
+    parts.notes += [f"left out: {what}" for what in sorted(what for what in left if what)]
+    return sorted(unexpected)

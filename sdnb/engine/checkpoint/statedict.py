@@ -1,0 +1,98 @@
+"""Every tensor of one file by its name there, whatever the container; no name is interpreted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sdnb.engine.checkpoint.errors import CheckpointError, listed
+from sdnb.engine.checkpoint.kinds import other_kind
+from sdnb.engine.checkpoint.pickles import Unknown
+from sdnb.engine.checkpoint.safefiles import read_safetensors
+from sdnb.engine.checkpoint.sniff import container
+from sdnb.engine.checkpoint.tensors import LazyTensor
+from sdnb.engine.checkpoint.torchfiles import read_torch
+
+Weights = dict[str, LazyTensor]
+
+ENDINGS = {"safetensors": {".safetensors"}, "torch": {".ckpt", ".pt", ".pth", ".bin"}}
+HOLDERS = (
+    "state_dict",
+    "model_state_dict",
+    "module",
+    "model",
+)  # keys that trainers put weights under
+TRAINING = {  # keys beside the weights that only a training needs
+    "callbacks", "datamodule_hparams_by_name", "epoch", "global_step", "hparams_name",
+    "hyper_parameters", "iteration", "loops", "lr_scheduler", "lr_schedulers",
+    "native_amp_scaling_state", "optimizer", "optimizer_state_dict", "optimizer_states",
+    "pytorch-lightning_version", "scheduler", "step", "steps",
+}  # fmt: skip
+
+
+def read_weights(path: Path, notes: list[str]) -> Weights:
+    """The tensors of a file by name. The container is told by its content, not by its ending.
+
+    Raises CheckpointError for what is no file of weights, or one that only code could read.
+    """
+    kind = container(path)
+    if path.suffix.lower() not in ENDINGS[kind]:
+        notes.append(f"{path.name} is a {kind} file in spite of its name")
+    if kind == "torch":
+        return _from_torch(path, notes)
+    weights, metadata = read_safetensors(path)
+    if any(key.startswith("ss_network") for key in metadata):  # kohya's mark on what it trains
+        refuse_other_kinds(path, weights)
+    return weights
+
+
+def refuse_other_kinds(path: Path, weights: Mapping[str, Any]) -> None:
+    """Raises CheckpointError when the names and shapes are a LoRA's, an SDXL model's ..."""
+    kind = other_kind({name: getattr(value, "shape", ()) for name, value in weights.items()})
+    if kind is not None:
+        raise CheckpointError(f"{path} is {kind.what}. {kind.so}")
+
+
+def _from_torch(path: Path, notes: list[str]) -> Weights:
+    root = read_torch(path)
+    if not isinstance(root, dict):
+        name = root.name if isinstance(root, Unknown) else type(root).__name__
+        raise CheckpointError(
+            f"{path} holds a whole object ({name}), not weights by name. Making it would run code, "
+            "which sdnb never does with a checkpoint. Where you trust it, save its weights: "
+            "torch.save(model.state_dict(), path)."
+        )
+    state = _held(path, root, notes)
+    names = {str(name): value for name, value in state.items()}
+    weights = {name: value for name, value in names.items() if isinstance(value, LazyTensor)}
+    others = [name for name in names if name not in weights and name not in TRAINING]
+    for name in others:
+        if "." in name and isinstance(names[name], Unknown):  # named as weights are
+            raise CheckpointError(_unreadable(path, name, names[name]))
+    if not weights:  # A1111's embeddings and hypernetworks keep theirs deeper
+        refuse_other_kinds(path, names)
+    if others:
+        notes.append(f"left out, since they are no tensors: {listed(sorted(others))}")
+    return weights
+
+
+def _held(path: Path, root: dict[Any, Any], notes: list[str]) -> dict[Any, Any]:
+    """The dictionary with the weights: the root, or what it has under a key like `state_dict`."""
+    for key in HOLDERS:
+        if isinstance(root.get(key), Unknown):
+            raise CheckpointError(_unreadable(path, key, root[key]))
+        if isinstance(root.get(key), dict):
+            others = sorted(str(name) for name in root if name != key and name not in TRAINING)
+            if others:
+                notes.append(f"left out, beside the weights: {listed(others)}")
+            return dict(root[key])
+    return root
+
+
+def _unreadable(path: Path, name: str, value: Unknown) -> str:
+    return (
+        f"{path}: {name} would come out of a call to {value.name}. A checkpoint is read and never "
+        "run, so this is refused. Where you trust the file, open it with the program that made it "
+        "and save plain tensors (torch.save(state_dict, path), or safetensors)."
+    )

@@ -1,0 +1,150 @@
+"""How a pickle that `torch.save` wrote describes tensors: the few names that `PickleReader` admits.
+
+A storage is named by a persistent id, a tensor by a call to one of `torch._utils`' rebuilding
+functions, whose arguments are all there is to know. Nothing of torch is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sdnb.engine.checkpoint.errors import CheckpointError
+from sdnb.engine.checkpoint.pickles import Global, PickleReader, Unknown
+from sdnb.engine.checkpoint.tensors import LazyTensor
+
+_STORAGES = {
+    "DoubleStorage": torch.float64,
+    "FloatStorage": torch.float32,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
+    "BoolStorage": torch.bool,
+    "UntypedStorage": torch.uint8,
+}
+_DTYPES = {
+    f"torch.{name}": getattr(torch, name)
+    for name in (
+        "float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2",
+        "int64", "int32", "int16", "int8", "uint8", "bool",
+    )
+}  # fmt: skip
+
+
+@dataclass(eq=False)
+class Storage:
+    """One storage of a file. Where it begins is set when the pickle has been read."""
+
+    key: str
+    dtype: torch.dtype
+    count: int  # elements
+    offset: int = 0  # bytes from the file's start
+
+    @property
+    def nbytes(self) -> int:
+        return self.count * self.dtype.itemsize
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A tensor as the pickle describes it: a window on a storage."""
+
+    storage: Storage
+    first: int  # in elements of `dtype`
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+    dtype: torch.dtype
+
+    def lazy(self, path: Path) -> LazyTensor:
+        """The tensor at its place in the file. Raises ValueError when it leaves its storage."""
+        start = self.first * self.dtype.itemsize
+        stride = None if self._contiguous() else self.stride
+        tensor = LazyTensor(path, self.storage.offset + start, self.shape, self.dtype, stride)
+        lowest = min(self.first, *self.shape, *self.stride, 0)
+        if lowest < 0 or start + tensor.extent > self.storage.nbytes:
+            shape, key = list(self.shape), self.storage.key
+            raise ValueError(f"a tensor of shape {shape} leaves its storage {key}")
+        return tensor
+
+    def _contiguous(self) -> bool:
+        expected = 1
+        for size, stride in zip(reversed(self.shape), reversed(self.stride), strict=True):
+            if size not in (0, 1) and stride != expected:
+                return False
+            expected *= size
+        return True
+
+
+class TorchPickle:
+    """Reads one pickle of a torch file, and collects the storages that it speaks of."""
+
+    def __init__(self) -> None:
+        self.storages: dict[str, Storage] = {}
+
+    def reader(self) -> PickleReader:
+        rebuild: dict[str, Callable[..., Any]] = {
+            "torch._utils._rebuild_tensor": self._tensor,
+            "torch._utils._rebuild_tensor_v2": self._tensor,
+            "torch._utils._rebuild_tensor_v3": self._tensor_v3,
+            "torch._utils._rebuild_parameter": self._parameter,
+            "torch._utils._rebuild_parameter_with_state": self._parameter,
+        }
+        return PickleReader(rebuild, self._persistent)
+
+    def _persistent(self, identity: Any) -> Storage | Unknown:
+        """`("storage", type, key, location, count)`, and before torch 0.4 a sixth, a view of it."""
+        if not (isinstance(identity, tuple) and len(identity) >= 5 and identity[0] == "storage"):
+            return Unknown(f"the persistent id {str(identity)[:60]}")
+        kind, key, count = identity[1], str(identity[2]), int(identity[4])
+        name = kind.name.removeprefix("torch.") if isinstance(kind, Global) else ""
+        dtype = _STORAGES.get(name.removeprefix("storage."))
+        if dtype is None:
+            return Unknown(name or "a storage without a type")
+        if len(identity) > 5 and identity[5] is not None:
+            return Unknown("a view of a storage")
+        return self.storages.setdefault(key, Storage(key, dtype, count))
+
+    @staticmethod
+    def _tensor(storage: Any, first: int, shape: Any, stride: Any, *_: Any) -> View:
+        if not isinstance(storage, Storage):
+            raise TypeError("a tensor without a storage")
+        sizes, strides = tuple(int(n) for n in shape), tuple(int(n) for n in stride)
+        if len(sizes) != len(strides):
+            raise ValueError("a tensor whose shape and stride differ in length")
+        return View(storage, int(first), sizes, strides, storage.dtype)
+
+    def _tensor_v3(self, storage: Any, first: int, *more: Any) -> View | Unknown:
+        """`(storage, first, shape, stride, requires_grad, hooks, dtype, ...)`, storage untyped."""
+        shape, stride, _, _, kind = more[:5]
+        dtype = _DTYPES.get(kind.name) if isinstance(kind, Global) else None
+        if dtype is None:
+            return Unknown(f"a tensor of type {getattr(kind, 'name', kind)}")
+        view = self._tensor(storage, first, shape, stride)
+        return View(view.storage, view.first, view.shape, view.stride, dtype)
+
+    @staticmethod
+    def _parameter(data: Any, *_: Any) -> Any:
+        return data
+
+
+def placed(value: Any, path: Path, depth: int = 2) -> Any:
+    """`value` with every tensor at its place in `path`; weights lie at most two dictionaries deep.
+
+    Raises CheckpointError for a tensor that leaves its storage.
+    """
+    if isinstance(value, View):
+        try:
+            return value.lazy(path)
+        except ValueError as error:
+            raise CheckpointError(f"{path} is damaged: {error}") from None
+    if isinstance(value, dict) and depth:
+        return {key: placed(inner, path, depth - 1) for key, inner in value.items()}
+    return value

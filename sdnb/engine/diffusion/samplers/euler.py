@@ -1,0 +1,84 @@
+"""One-step samplers: each step forgets the last. Euler, Euler with noise (= DDIM), Heun, LCM."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+
+from sdnb.engine.diffusion.samplers.steps import Fresh, Step, Steps, ancestral, renoised, toward
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from sdnb.engine.diffusion.denoise import Denoise
+
+
+@torch.inference_mode()
+def euler(
+    denoise: Denoise,
+    x: Tensor,
+    sigmas: Sequence[float],
+    *,
+    eta: float = 0,
+    noise: Fresh | None = None,
+) -> Steps:
+    """Euler's method, with fresh noise by eta: `euler`, `euler_a` and `ddim` are this one function.
+
+    eta 0: Karras et al. 2022, algorithm 1 without its correction, https://arxiv.org/abs/2206.00364.
+    eta 1: ancestral sampling. Any eta: DDIM, equation 12 of https://arxiv.org/abs/2010.02502, whose
+    variance-preserving x is this x / sqrt(1 + sigma^2).
+    """
+    total = len(sigmas) - 1
+    for i in range(total):
+        denoised = denoise(x, sigmas[i])
+        down, up = ancestral(sigmas[i], sigmas[i + 1], eta)
+        x = renoised(toward(x, denoised, sigmas[i], down), noise, up)
+        yield Step(i, total, sigmas[i + 1], x, denoised)
+
+
+@torch.inference_mode()
+def heun(denoise: Denoise, x: Tensor, sigmas: Sequence[float]) -> Steps:
+    """Heun's method: the mean of the slopes at both ends of the step. Deterministic.
+
+    Karras et al. 2022, algorithm 1, https://arxiv.org/abs/2206.00364. At sigma 0 there is no second
+    slope: that step is Euler's.
+    """
+    total = len(sigmas) - 1
+    for i in range(total):
+        sigma, to = sigmas[i], sigmas[i + 1]
+        denoised = denoise(x, sigma)
+        ahead = toward(x, denoised, sigma, to)
+        if to > 0:
+            slope = (x - denoised) / sigma
+            slope_ahead = (ahead - denoise(ahead, to)) / to
+            ahead = x + (slope + slope_ahead) * ((to - sigma) / 2)
+        x = ahead
+        yield Step(i, total, to, x, denoised)
+
+
+@torch.inference_mode()
+def lcm(
+    denoise: Denoise,
+    x: Tensor,
+    sigmas: Sequence[float],
+    *,
+    eta: float = 1,
+    noise: Fresh | None = None,
+) -> Steps:
+    """Multistep consistency sampling: jump to the clean latent, put noise back, jump again.
+
+    Luo et al. 2023, algorithm 3, https://arxiv.org/abs/2310.04378. eta 1 is the paper's (all noise
+    fresh); below 1 the rest is the noise that was there, as in TCD's sampler (Zheng et al. 2024,
+    https://arxiv.org/abs/2402.19159). The paper's boundary scalings c_skip and c_out are left out:
+    at timestep t they move x0 by 1 / (400 t^2) of x, below 1e-6 from t = 50 up.
+    """
+    total = len(sigmas) - 1
+    for i in range(total):
+        denoised = denoise(x, sigmas[i])
+        left = toward(x, denoised, sigmas[i], sigmas[i + 1] * math.sqrt(1 - eta * eta))
+        x = renoised(left, noise, sigmas[i + 1] * eta)
+        yield Step(i, total, sigmas[i + 1], x, denoised)

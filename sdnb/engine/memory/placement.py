@@ -1,0 +1,124 @@
+"""Where a part of a model lives, and where it computes: `place` decides, `use` brackets a stage.
+
+Nothing here knows what a UNet is: any `nn.Module` can be placed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from sdnb.engine.memory import flat
+from sdnb.engine.memory.flat import CPU
+
+
+class Placed(Protocol):
+    """A module in its place. `use` may be nested; `dtype` computes in other numbers inside."""
+
+    def use(self, dtype: torch.dtype | None = None) -> AbstractContextManager[torch.device]: ...
+
+    def release(self) -> None:
+        """Bring the weights back to ordinary host memory."""
+
+
+class Resident:
+    """The weights stay on the device, in one block."""
+
+    def __init__(self, module: nn.Module, device: torch.device) -> None:
+        self.module, self.device = module, device
+        if device.type == "cuda":
+            flat.gather(flat.tensors(module), device)
+
+    @contextmanager
+    def use(self, dtype: torch.dtype | None = None) -> Iterator[torch.device]:
+        with cast(self.module, dtype, self.device):
+            yield self.device
+
+    def release(self) -> None:
+        if self.device.type == "cuda":
+            flat.gather(flat.tensors(self.module))
+            empty(self.device)
+
+
+class OnCpu:
+    """The part computes on the CPU."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+
+    @contextmanager
+    def use(self, dtype: torch.dtype | None = None) -> Iterator[torch.device]:
+        with cast(self.module, dtype, CPU):
+            yield CPU
+
+    def release(self) -> None:
+        """Nothing to do: they are there."""
+
+
+class Offloaded:
+    """The weights come to the device for a stage, in one copy, and the copy is dropped afterwards,
+    also when the stage fails; those on the CPU are never written, so nothing is copied back.
+    """
+
+    def __init__(self, module: nn.Module, device: torch.device) -> None:
+        self.module, self.device = module, device
+        self._depth = 0
+        self._entries, self._block = flat.gather(flat.tensors(module))
+        self.pinned = flat.pin(self._block, device)
+
+    @contextmanager
+    def use(self, dtype: torch.dtype | None = None) -> Iterator[torch.device]:
+        self._depth += 1
+        try:
+            if self._depth == 1:
+                flat.scatter(self._entries, self._block.to(self.device, non_blocking=True))
+            with cast(self.module, dtype, self.device):
+                yield self.device
+        finally:
+            self._depth -= 1
+            if self._depth == 0:
+                flat.scatter(self._entries, self._block)
+                empty(self.device)
+
+    def release(self) -> None:
+        flat.gather(flat.tensors(self.module))  # into memory that is not pinned
+
+
+def place(module: nn.Module, placement: str, device: torch.device) -> Placed:
+    """Put a module "resident", "offload" or "cpu"; a streamed one is `memory.Streamed`."""
+    if placement == "offload" and device.type != "cpu":
+        return Offloaded(module, device)
+    return OnCpu(module) if placement == "cpu" else Resident(module, device)
+
+
+@contextmanager
+def cast(module: nn.Module, dtype: torch.dtype | None, device: torch.device) -> Iterator[None]:
+    """Inside, the module's weights are copies in `dtype` on `device`; None changes nothing."""
+    if dtype is None:
+        yield
+        return
+    before = [(table, name, tensor) for table, name, tensor in flat.tensors(module)]
+    try:
+        for table, name, tensor in before:
+            kind = dtype if tensor.is_floating_point() else tensor.dtype
+            other = tensor.to(device, kind, copy=False)
+            table[name] = _parameter(other) if isinstance(tensor, nn.Parameter) else other
+        yield
+    finally:
+        for table, name, tensor in before:
+            table[name] = tensor
+        empty(device)
+
+
+def _parameter(tensor: Tensor) -> nn.Parameter:
+    return nn.Parameter(tensor.detach(), requires_grad=False)
+
+
+def empty(device: torch.device) -> None:
+    """Give what the allocator holds unused back to the card."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()

@@ -1,0 +1,79 @@
+"""Weights in 8 bits: whole numbers of -127..127 with one scale for each output channel.
+
+Only matrices and convolutions are coded; norms and biases, which are few, stay as they are. A
+weight is decoded into the numbers that the network computes in just before it works.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sdnb.engine.memory.flat import ALIGN, Entry
+
+
+@dataclass(frozen=True)
+class Coded:
+    """Where an entry's codes (or the entry itself) and scales lie in a coded block."""
+
+    entry: Entry
+    offset: int
+    scales: int  # offset of the float32 scales; -1: not coded
+
+    def write(self, block: Tensor, weight: Tensor) -> None:
+        """Code `weight` into the block."""
+        if self.scales < 0:
+            self._raw(block).copy_(weight)
+            return
+        rows = _rows(weight).float()  # [out, all else]
+        scale = rows.abs().amax(dim=1).clamp(min=1e-12) / 127
+        self._codes(block).copy_((rows / scale[:, None]).round_())
+        self._scales(block).copy_(scale)
+
+    def read(self, block: Tensor, out: Tensor, at: int = 0) -> None:
+        """Decode into `out`, a weight of the entry's shape and numbers; the block begins `at` bytes
+        into the whole.
+        """
+        if self.scales < 0:
+            out.copy_(self._raw(block, at))
+        else:
+            scale = self._scales(block, at).to(out.dtype)
+            torch.mul(self._codes(block, at), scale[:, None], out=_rows(out))
+
+    def _raw(self, block: Tensor, at: int = 0) -> Tensor:
+        return self.entry.view(block, self.entry.offset - self.offset + at)
+
+    def _codes(self, block: Tensor, at: int = 0) -> Tensor:
+        count, begin = self.entry.shape.numel(), self.offset - at
+        codes = block[begin : begin + count].view(torch.int8)
+        return codes.view(self.entry.shape[0], -1)
+
+    def _scales(self, block: Tensor, at: int = 0) -> Tensor:
+        begin = self.scales - at
+        return block[begin : begin + 4 * self.entry.shape[0]].view(torch.float32)
+
+
+def _rows(weight: Tensor) -> Tensor:
+    """The weight as `[out, all else]`, in the order in which it lies in memory."""
+    return weight.as_strided((len(weight), weight.numel() // len(weight)), (weight.stride(0), 1))
+
+
+def plan(entries: list[Entry], at: int) -> tuple[list[Coded], int]:
+    """Places for the coded entries from byte `at` on, and where they end."""
+    coded = []
+    for entry in entries:
+        outermost = entry.shape.numel() // entry.shape[0] if entry.shape else 0
+        if len(entry.shape) >= 2 and entry.stride[0] == outermost and entry.dtype.is_floating_point:
+            scales = at + _aligned(entry.shape.numel())
+            coded.append(Coded(entry, at, scales))
+            at = scales + _aligned(4 * entry.shape[0])
+        else:
+            coded.append(Coded(entry, at, -1))
+            at += _aligned(entry.nbytes)
+    return coded, at
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGN) * ALIGN

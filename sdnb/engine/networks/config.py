@@ -1,0 +1,128 @@
+"""What a Stable Diffusion 1.x is made of: widths, counts and the noise schedule, as frozen data.
+
+Nothing here imports torch. A checkpoint's shapes give most fields (`checkpoint.detect`); the
+ones that shapes cannot show (heads, norm groups, prediction) keep SD 1.x's values unless a YAML or
+a diffusers `config.json` says otherwise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+
+from sdnb.request.request import Settings
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """The denoiser. Defaults are SD 1.4's (CompVis `v1-inference.yaml`)."""
+
+    in_channels: int = 4  # 9 in SD 1.5-inpainting: latent, mask, masked latent
+    out_channels: int = 4
+    channels: tuple[int, ...] = (
+        320,
+        640,
+        1280,
+        1280,
+    )  # one width a level; each level halves the latent
+    blocks: int = 2  # residual blocks a level on the way down; one more on the way up
+    attention_levels: tuple[int, ...] = (0, 1, 2)
+    heads: int = 8  # heads in every attention, whatever its width
+    head_width: int = 0  # channels of a head, in place of a count of heads; 0: `heads` counts
+    context_dim: int = 768  # width of the text encoder's output
+    groups: int = 32  # of every group norm
+
+
+@dataclass(frozen=True)
+class VAEConfig:
+    """The autoencoder: pixels [b, 3, h, w] to latents [b, 4, h/8, w/8] and back."""
+
+    channels: tuple[int, ...] = (128, 256, 512, 512)
+    blocks: int = 2
+    latent_channels: int = 4
+    groups: int = 32
+    scale: float = 0.18215  # the UNet sees latent * scale, which has unit variance
+    # Red, green and blue of each latent channel, -1..1, then of none: a look without the decoder.
+    # SD 1.x: the factors of https://discuss.huggingface.co/t/23204, a least squares fit.
+    preview: tuple[float, ...] = (
+        0.298, 0.207, 0.208,
+        0.187, 0.286, 0.173,
+        -0.158, 0.189, 0.264,
+        -0.184, -0.271, -0.473,
+        0.0, 0.0, 0.0,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """CLIP's text transformer (ViT-L/14's in SD 1.x)."""
+
+    vocab: int = 49408
+    width: int = 768
+    layers: int = 12
+    heads: int = 12
+    hidden: int = 3072
+    positions: int = 77
+    activation: str = "quick_gelu"
+
+
+@dataclass(frozen=True)
+class NoiseConfig:
+    """The training process: 1000 steps, betas linear in their square roots ("scaled_linear")."""
+
+    steps: int = 1000
+    beta_start: float = 0.00085
+    beta_end: float = 0.012
+    prediction: str = "eps"  # or "v"
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What a newcomer to the model may begin with."""
+
+    prompts: tuple[str, ...] = ()  # the best first
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """All of one model, the settings that suit it, and examples."""
+
+    unet: UNetConfig = field(default_factory=UNetConfig)
+    vae: VAEConfig = field(default_factory=VAEConfig)
+    text: TextConfig = field(default_factory=TextConfig)
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
+    settings: Settings = field(default_factory=Settings)
+    examples: Examples = field(default_factory=Examples)
+
+
+def identity(weights: str, config: ModelConfig) -> str:
+    """The fingerprint of a model: `weights`, a digest of its tensors, and after a hyphen one of how
+    they are used, 8 hexadecimal digits.
+
+    The same weights give other pictures with other heads, betas, kind of prediction or scale. Only
+    what differs from SD 1.x's values counts, so that a field that is added later changes nothing.
+    """
+    given, usual = asdict(config), asdict(ModelConfig())
+    used = {
+        f"{section}.{name}": value
+        for section in ("unet", "vae", "text", "noise")  # the others change no picture,
+        for name, value in given[section].items()
+        if value != usual[section][name] and name != "preview"  # nor does a rough look
+    }
+    said = json.dumps(used, sort_keys=True)
+    return f"{weights}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
+
+
+def difference(there: str, here: str) -> tuple[str, str, str] | None:
+    """How two fingerprints differ: what `there` is, its digits, and those that were expected; None
+    where they are of one model.
+
+    One without a hyphen, of an earlier version, says nothing of how the weights were used.
+    """
+    (weights, _, used), (own, _, wanted) = there.partition("-"), here.partition("-")
+    if weights != own:
+        return "another model", f"fingerprint {weights[:16]}", own[:16]
+    if used and wanted and used != wanted:
+        return "the same weights in another configuration", f"digest {used}", wanted
+    return None

@@ -1,0 +1,193 @@
+"""What attends in the denoiser: a transformer block over the pixels, and over the text.
+
+CompVis `attention.py`, whose attribute names these are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sdnb.engine.networks import attention, fused
+from sdnb.engine.networks.config import UNetConfig
+from sdnb.engine.networks.resnet import for_each, pointwise
+
+
+class Attention(nn.Module):
+    """Multi-head attention of `x` over itself, or over keys and values that `keys` made before.
+
+    With a `chunk`, queries, keys and values of more tokens are made for some of the heads at a
+    time.
+    """
+
+    def __init__(self, width: int, context_dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.width = width
+        self.chunk = 0
+        self.kernel = attention.sdpa
+        self.to_q = nn.Linear(width, width, bias=False)
+        self.to_k = nn.Linear(context_dim, width, bias=False)
+        self.to_v = nn.Linear(context_dim, width, bias=False)
+        self.to_out = nn.Sequential(nn.Linear(width, width))
+
+    def keys(self, context: Tensor) -> tuple[Tensor, Tensor]:
+        """`[b, m, context_dim]` to keys and values `[b, heads, m, d]`."""
+        k, v = self.to_k(context), self.to_v(context)
+        return attention.split(k, self.heads), attention.split(v, self.heads)
+
+    def forward(
+        self, make: Callable[[], Tensor], keys: tuple[Tensor, Tensor] | None = None
+    ) -> Tensor:
+        """Of the `[b, n, c]` that `make` gives: made here, it is freed before the kernel runs."""
+        x = make()
+        some = self._at_once(x)
+        if keys is None and some < self.heads:
+            y = self._by_heads(x, some)
+            del x
+            return self.to_out(y)
+        if keys is None:
+            q, k, v = (attention.split(part, self.heads) for part in self._qkv(x))
+        else:
+            q, (k, v) = attention.split(self.to_q(x), self.heads), keys
+        del x
+        y = attention.merge(self.kernel(q, k, v))
+        del q, k, v
+        return self.to_out(y)
+
+    def _at_once(self, x: Tensor) -> int:
+        """Heads in work at once: what makes `chunk` tokens' worth of numbers, but a quarter of them
+        at the least, which is what keeps a card busy.
+        """
+        tokens = x.shape[0] * x.shape[1]
+        if not self.chunk or tokens <= self.chunk or torch.is_grad_enabled():
+            return self.heads
+        wanted = max(self.heads * self.chunk // tokens, self.heads // 4, 1)
+        return next(n for n in range(wanted, 0, -1) if self.heads % n == 0)
+
+    def _by_heads(self, x: Tensor, some: int) -> Tensor:
+        """Attention of x over itself, `[b, n, c]`, `some` heads after the others."""
+        out = torch.empty_like(x)
+        width = x.shape[-1] // self.heads * some
+        for at in range(0, x.shape[-1], width):
+            part = slice(at, at + width)
+            q, k, v = (
+                attention.split(F.linear(x, layer.weight[part]), some)
+                for layer in (self.to_q, self.to_k, self.to_v)
+            )
+            out[..., part] = attention.merge(self.kernel(q, k, v))
+        return out
+
+    def _qkv(self, x: Tensor) -> Sequence[Tensor]:
+        """Queries, keys and values of x; one matrix product where the weights lie side by side, as
+        they do when a memory plan has brought them to a card.
+        """
+        parts = self.to_q.weight, self.to_k.weight, self.to_v.weight
+        if x.is_cuda and not torch.compiler.is_compiling() and _side_by_side(parts):
+            width = len(parts[0])
+            whole = parts[0].as_strided((3 * width, width), (width, 1))
+            return F.linear(x, whole).chunk(3, dim=-1)
+        return [F.linear(x, weight) for weight in parts]
+
+
+def _side_by_side(weights: Sequence[Tensor]) -> bool:
+    first = weights[0]
+    step = first.numel() * first.element_size()
+    home = first.untyped_storage().data_ptr()
+    return all(
+        w.data_ptr() == first.data_ptr() + i * step and w.untyped_storage().data_ptr() == home
+        for i, w in enumerate(weights)
+    )
+
+
+class GEGLU(nn.Module):
+    """A gated linear unit with exact GELU (https://arxiv.org/abs/2002.05202)."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(width, 2 * hidden)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type != "cpu":
+            return fused.geglu(self.proj(x))
+        # Apart: PyTorch's GELU is 2.5 times slower on half of a product's rows.
+        (value, gate), (more, its) = self.proj.weight.chunk(2), self.proj.bias.chunk(2)
+        return F.gelu(F.linear(x, gate, its)).mul_(F.linear(x, value, more))
+
+
+class FeedForward(nn.Module):
+    """The gated unit and a projection back to `width`, for `chunk` tokens at a time (0: all)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+        self.chunk = 0
+        self.net = nn.Sequential(
+            GEGLU(width, 4 * width), nn.Identity(), nn.Linear(4 * width, width)
+        )
+
+    def add_to(self, x: Tensor, h: Tensor, norm: nn.LayerNorm) -> None:
+        """Add h to x `[b, n, c]`, then what the unit gives of `norm(x)`, in place."""
+        tokens, more = x.view(-1, x.shape[-1]), h.view(-1, x.shape[-1])
+        size = self.chunk or len(tokens)
+        for part, its in zip(tokens.split(size), more.split(size), strict=True):
+            part.add_(self.net(fused.add_norm(part, its, norm)))
+
+
+class TransformerBlock(nn.Module):
+    """Self-attention, text attention, feed-forward; each normed before and added after."""
+
+    def __init__(self, width: int, context_dim: int, heads: int) -> None:
+        super().__init__()
+        self.attn1 = Attention(width, width, heads)
+        self.ff = FeedForward(width)
+        self.attn2 = Attention(width, context_dim, heads)
+        self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(width) for _ in range(3))
+
+    def forward(self, x: Tensor, keys: tuple[Tensor, Tensor]) -> Tensor:  # [b, n, c]
+        """x `[b, n, c]` is the projection's own output: it is added to in place."""
+        if torch.is_grad_enabled():
+            return self._recorded(x, keys)
+        h = self.attn1(lambda: self.norm1(x))
+        count = len(keys[0])
+        if count != len(x):  # here the texts part: what came before is shared
+            x = for_each(x.add_(h), count // len(x))
+            h = self.attn2(lambda: self.norm2(x), keys)
+        else:
+            h = self.attn2(lambda: fused.add_norm(x, h, self.norm2), keys)
+        self.ff.add_to(x, h, self.norm3)
+        return x
+
+    def _recorded(self, x: Tensor, keys: tuple[Tensor, Tensor]) -> Tensor:
+        """The same with nothing in place, for gradients."""
+        x = x + self.attn1(lambda: self.norm1(x))
+        x = for_each(x, len(keys[0]) // len(x))
+        h = self.attn2(lambda: self.norm2(x), keys)
+        x = x + h
+        return x + self.ff.net(self.norm3(x))
+
+
+class SpatialTransformer(nn.Module):
+    """One transformer block over the pixels of a feature map."""
+
+    def __init__(self, width: int, config: UNetConfig) -> None:
+        super().__init__()
+        heads = width // config.head_width if config.head_width else config.heads
+        self.norm = nn.GroupNorm(config.groups, width, eps=1e-6)
+        self.proj_in = nn.Conv2d(width, width, 1)
+        self.transformer_blocks = nn.ModuleList(
+            [TransformerBlock(width, config.context_dim, heads)]
+        )
+        self.proj_out = nn.Conv2d(width, width, 1)
+
+    def forward(self, x: Tensor, keys: tuple[Tensor, Tensor]) -> Tensor:  # [b, c, h, w]
+        y = fused.norm_silu(x, self.norm, act=False)
+        y = pointwise(self.proj_in, y.permute(0, 2, 3, 1))  # [b, h, w, c]
+        b, h, w, c = y.shape
+        for block in self.transformer_blocks:
+            y = block(y.reshape(b, h * w, c), keys)
+        y = pointwise(self.proj_out, y.view(-1, h, w, c))
+        return y.permute(0, 3, 1, 2).add_(for_each(x, len(y) // len(x)))

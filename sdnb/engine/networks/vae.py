@@ -1,0 +1,234 @@
+"""The autoencoder of Stable Diffusion 1.x: pixels `[b, 3, h, w]` in -1..1 and latents `[b, 4, h/8,
+w/8]`.
+
+CompVis `autoencoder.py` and `model.py` (KL-f8); attribute names are the checkpoint's. Two things
+drift in rewrites and are kept here: halving pads on the right and below only, and the norms' eps is
+1e-6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sdnb.engine.networks import attention, fused, tiled
+from sdnb.engine.networks.config import VAEConfig
+from sdnb.engine.networks.row_bands import Bands, Home
+from sdnb.engine.networks.winograd import convolve
+
+#: Pixels that attend at once: of a large picture, queries and sums of all are three more maps.
+QUERIES = 16384
+
+
+def _norm(width: int, config: VAEConfig) -> nn.GroupNorm:
+    return nn.GroupNorm(config.groups, width, eps=1e-6)
+
+
+class ResnetBlock(nn.Module):
+    """Two convolutions, each after a norm and a SiLU, added to the input."""
+
+    def __init__(self, width_in: int, width: int, config: VAEConfig) -> None:
+        super().__init__()
+        self.norm1 = _norm(width_in, config)
+        self.conv1 = nn.Conv2d(width_in, width, 3, padding=1)
+        self.norm2 = _norm(width, config)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        if width_in != width:
+            self.nin_shortcut = nn.Conv2d(width_in, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = fused.norm_silu(x, self.norm1)
+        if not x.is_cuda:
+            h = _convolve(self.conv1, h)
+            h = _convolve(self.conv2, fused.norm_silu(h, self.norm2))
+            return h.add_(self._skip(x))
+        h = F.conv2d(h, self.conv1.weight, None, padding=1)  # the bias with the next norm,
+        h = fused.norm_silu(h, self.norm2, self.conv1.bias)
+        h = F.conv2d(h, self.conv2.weight, None, padding=1)
+        return fused.add(h, self.conv2.bias, self._skip(x))  # and with the sum
+
+    def _skip(self, x: Tensor) -> Tensor:
+        return self.nin_shortcut(x) if hasattr(self, "nin_shortcut") else x
+
+
+class AttnBlock(nn.Module):
+    """Single-head attention over all pixels of the smallest feature map."""
+
+    def __init__(self, width: int, config: VAEConfig) -> None:
+        super().__init__()
+        self.kernel = attention.sdpa
+        self.norm = _norm(width, config)
+        self.q, self.k, self.v = (nn.Conv2d(width, width, 1) for _ in range(3))
+        self.proj_out = nn.Conv2d(width, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, c, h, w = x.shape
+        y = fused.norm_silu(x, self.norm, act=False).permute(0, 2, 3, 1).reshape(b, h * w, c)
+        k, v = (_pointwise(part, y)[:, None] for part in (self.k, self.v))  # one head
+        if torch.is_grad_enabled():
+            y = _pointwise(self.proj_out, self.kernel(_pointwise(self.q, y)[:, None], k, v)[:, 0])
+            return y.view(b, h, w, c).permute(0, 3, 1, 2) + x
+        for some in y.split(QUERIES, dim=1):  # what they attend to takes their own place
+            q = _pointwise(self.q, some)[:, None]
+            some.copy_(_pointwise(self.proj_out, self.kernel(q, k, v)[:, 0]))
+        return y.view(b, h, w, c).permute(0, 3, 1, 2).add_(x)
+
+
+def _convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """A padded 3 x 3 convolution; once a picture."""
+    return convolve(x, conv.weight, conv.bias, once=True)
+
+
+def _pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """A 1x1 convolution of pixels `[b, n, c]` as a matrix product."""
+    return F.linear(x, conv.weight.flatten(1), conv.bias)
+
+
+class Downsample(nn.Module):
+    """Halve height and width; padded on the right and below only."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(width, width, 3, stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.pad(x, (0, 1, 0, 1)))
+
+
+class Upsample(nn.Module):
+    """Double height and width."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+        return _convolve(self.conv, x)
+
+
+class Level(nn.Module):
+    """The blocks of one resolution (`encoder.down.N`, `decoder.up.N`), and the way to the next."""
+
+    def __init__(
+        self, width_in: int, width: int, blocks: int, config: VAEConfig, resample: str = ""
+    ) -> None:
+        super().__init__()
+        self.block = nn.ModuleList(
+            ResnetBlock(width_in if i == 0 else width, width, config) for i in range(blocks)
+        )
+        self.resample = resample
+        if resample == "downsample":
+            self.downsample = Downsample(width)
+        elif resample == "upsample":
+            self.upsample = Upsample(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.block:
+            x = block(x)
+        return getattr(self, self.resample)(x) if self.resample else x
+
+
+class Middle(nn.Module):
+    """Two residual blocks with attention between them."""
+
+    def __init__(self, width: int, config: VAEConfig) -> None:
+        super().__init__()
+        self.block_1 = ResnetBlock(width, width, config)
+        self.attn_1 = AttnBlock(width, config)
+        self.block_2 = ResnetBlock(width, width, config)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.block_2(self.attn_1(self.block_1(x)))
+
+
+class Encoder(nn.Module):
+    """`[b, 3, h, w]` to the mean and log variance `[b, 8, h/8, w/8]`."""
+
+    def __init__(self, config: VAEConfig) -> None:
+        super().__init__()
+        first, last = config.channels[0], config.channels[-1]
+        self.conv_in = nn.Conv2d(3, first, 3, padding=1)
+        self.down = nn.ModuleList()
+        width = first
+        for i, channels in enumerate(config.channels):
+            step = "downsample" if i < len(config.channels) - 1 else ""
+            self.down.append(Level(width, channels, config.blocks, config, step))
+            width = channels
+        self.mid = Middle(last, config)
+        self.norm_out = _norm(last, config)
+        self.conv_out = nn.Conv2d(last, 2 * config.latent_channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv_in(x)
+        for level in self.down:
+            x = level(x)
+        return self.conv_out(fused.norm_silu(self.mid(x), self.norm_out))
+
+
+class Decoder(nn.Module):
+    """`[b, 4, h/8, w/8]` to `[b, 3, h, w]`."""
+
+    def __init__(self, config: VAEConfig) -> None:
+        super().__init__()
+        first, last = config.channels[0], config.channels[-1]
+        self.conv_in = nn.Conv2d(config.latent_channels, last, 3, padding=1)
+        self.mid = Middle(last, config)
+        levels, width = [], last
+        for i, channels in reversed(list(enumerate(config.channels))):
+            step = "upsample" if i else ""
+            levels.append(Level(width, channels, config.blocks + 1, config, step))
+            width = channels
+        self.up = nn.ModuleList(reversed(levels))  # numbered from the finest, run from the coarsest
+        self.norm_out = _norm(first, config)
+        self.conv_out = nn.Conv2d(first, 3, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.mid(self.conv_in(x))
+        for level in reversed(self.up):
+            x = level(x)
+        return self.conv_out(fused.norm_silu(x, self.norm_out))
+
+
+class VAE(nn.Module):
+    """Both halves, with the factor that gives the UNet latents of unit variance."""
+
+    def __init__(self, config: VAEConfig) -> None:
+        super().__init__()
+        self.config = config
+        z = config.latent_channels
+        self.encoder = Encoder(config)
+        self.decoder = Decoder(config)
+        self.quant_conv = nn.Conv2d(2 * z, 2 * z, 1)
+        self.post_quant_conv = nn.Conv2d(z, z, 1)
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """Pixels `[b, 3, h, w]` in -1..1 (h, w multiples of 8) to scaled latents `[b, 4, h/8,
+        w/8]`.
+
+        The mean of the posterior: the original draws from it, but its deviation is far below what
+        the decoder can show, and a draw would tie the picture to a generator.
+        """
+        return self._mean(self.encoder(pixels))
+
+    def encode_tiled(self, pixels: Tensor, bands: Bands, home: Home) -> Tensor:
+        """What `encode` gives, to rounding, with a band of the picture in work at a time."""
+        return self._mean(tiled.encode(self.encoder, pixels, bands, home))
+
+    def _mean(self, moments: Tensor) -> Tensor:
+        mean, _ = self.quant_conv(moments).chunk(2, dim=1)
+        return mean * self.config.scale
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Scaled latents `[b, 4, h, w]` to pixels `[b, 3, 8h, 8w]`, about -1..1, not clipped."""
+        return self.decoder(self.post_quant_conv(latent / self.config.scale))
+
+    def decode_tiled(self, latent: Tensor, bands: Bands, home: Home) -> Iterator[Tensor]:
+        """What `decode` gives for one latent `[1, 4, h, w]`, to rounding, as bands of rows from the
+        top `[1, 3, n, 8w]`, with one band of the picture in work at a time.
+        """
+        x = self.post_quant_conv(latent / self.config.scale)
+        yield from tiled.decode(self.decoder, x, bands, home)

@@ -1,0 +1,120 @@
+"""What the networks' work takes on a device, besides weights, for a size and a way to run it.
+
+They are rehearsed on tensors without data (`memory.rehearse`), so the figures follow the code.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sdnb.engine import memory
+from sdnb.engine.networks import row_bands as rows
+from sdnb.engine.networks.config import UNetConfig, VAEConfig
+from sdnb.engine.networks.unet import UNet
+from sdnb.engine.networks.vae import VAE
+
+
+@dataclass(frozen=True)
+class Job:
+    """What of a request memory depends on."""
+
+    width: int
+    height: int
+    count: int
+    texts: int  # 2 with guidance
+    pictured: bool
+    long: bool = True  # enough steps to be recorded as a graph
+
+
+def _stand_in(q: Tensor, k: Tensor, v: Tensor) -> Tensor:  # noqa: ARG001 - a kernel's own signature
+    """An attention kernel that only makes its output, as fused kernels do; a wide head's sums are
+    kept in float32 beside it.
+    """
+    sums = torch.empty_like(q, dtype=torch.float32) if q.shape[-1] > 256 else None
+    out = torch.empty_like(q)
+    del sums
+    return out
+
+
+@functools.lru_cache(maxsize=4)
+def unet(config: UNetConfig, dtype: torch.dtype) -> UNet:
+    """A UNet without data."""
+    with torch.device("meta"):
+        model = UNet(config).to(dtype).to(memory_format=torch.channels_last)
+    return _with_stand_ins(model)
+
+
+@functools.lru_cache(maxsize=4)
+def _vae(config: VAEConfig, dtype: torch.dtype) -> VAE:
+    with torch.device("meta"):
+        model = VAE(config).to(dtype).to(memory_format=torch.channels_last)
+    return _with_stand_ins(model)
+
+
+def _with_stand_ins(model: torch.nn.Module) -> torch.nn.Module:
+    for module in model.modules():
+        if hasattr(module, "kernel"):
+            module.kernel = _stand_in
+    return model.requires_grad_(False).eval()
+
+
+@functools.lru_cache(maxsize=256)
+def unet_peak(
+    config: UNetConfig, dtype: torch.dtype, what: Job, together: bool, chunk: int, *, batch: int
+) -> int:
+    """Bytes that a step takes besides weights."""
+    model = unet(config, dtype)
+    model.in_parts(int(chunk))
+    pictures = min(batch, what.count)
+    texts = what.texts if together else 1
+    h, w = what.height // 8, what.width // 8
+
+    def step() -> object:
+        context = _meta(texts * pictures, 77, config.context_dim, dtype=dtype)
+        words = model.prepare(context)
+        more = model.prepare(context) if what.texts > texts else None
+        x = _meta(pictures, config.in_channels, h, w, dtype=dtype)
+        x = x.to(memory_format=torch.channels_last)
+        row = _meta(sum(model.widths), dtype=dtype)
+        return model(x, row, words), more
+
+    state = 8 * pictures * 4 * h * w * 4  # the sampler's own, float32
+    return memory.rehearse(step) + state
+
+
+@functools.lru_cache(maxsize=256)
+def vae_peak(config: VAEConfig, dtype: torch.dtype, what: Job, tile: float, store: str) -> int:
+    """Bytes that decoding one picture takes besides weights, and encoding where there is one."""
+    model = _vae(config, dtype)
+    factor = 2 ** (len(config.channels) - 1)
+    h, w = what.height // factor, what.width // factor
+    latent = functools.partial(_meta, 1, config.latent_channels, h, w, dtype=dtype)
+    pixels = functools.partial(_meta, 1, 3, what.height, what.width, dtype=dtype)
+    if not tile:
+        peak = memory.rehearse(lambda: model.decode(latent()))
+        if what.pictured:
+            peak = max(peak, memory.rehearse(lambda: model.encode(pixels())))
+        return peak
+    bands = rows.Bands(tile, most=3)
+
+    def make(shape: tuple[int, int, int, int], kind: torch.dtype) -> Tensor:
+        return _meta(*shape, dtype=kind) if store == "device" else memory.elsewhere(shape, kind)
+
+    home = rows.Home(make, apart=store == "host")
+
+    def decode() -> None:
+        for band in model.decode_tiled(latent(), bands, home):
+            del band
+
+    peak = memory.rehearse(decode)
+    if what.pictured:
+        peak = max(peak, memory.rehearse(lambda: model.encode_tiled(pixels(), bands, home)))
+    return peak
+
+
+def _meta(*shape: int, dtype: torch.dtype) -> Tensor:
+    return torch.empty(shape, dtype=dtype, device="meta")

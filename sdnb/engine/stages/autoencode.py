@@ -1,0 +1,163 @@
+"""The VAE's two stages under a memory plan: a picture to its latent, and a latent to its picture.
+
+When memory runs out they are done in tiles, then with the maps in the computer's memory, then on
+the CPU; what was done instead is a note for the result. Finished latents are never lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sdnb.engine import memory, pixels
+from sdnb.engine.networks import row_bands as rows
+
+if TYPE_CHECKING:
+    from sdnb.engine.loading import Model
+
+T = TypeVar("T")
+
+CPU = torch.device("cpu")
+
+#: Leaner and leaner ways to decode, where memory runs out: a tile, and where its maps are kept.
+TILES = ((512, "device"), (256, "device"), (256, "host"), (128, "host"))
+
+
+class DecodeError(RuntimeError):
+    """The steps are done and their pictures are not. `latents`, `[1, 4, h/8, w/8]` each, are kept
+    here: `sdnb.decode(model, error.latents)` takes them again.
+    """
+
+    def __init__(self, words: str, latents: tuple[Tensor, ...]) -> None:
+        super().__init__(words)
+        self.latents = latents
+
+
+def encode(model: Model, picture: Image.Image, notes: list[str]) -> Tensor:
+    """A picture to its latent `[1, 4, h/8, w/8]`, float32 on the model's device."""
+    data = pixels.tensor(picture)
+
+    def work(tile: float, store: str, device: torch.device) -> Tensor:
+        weights = model.vae.quant_conv.weight
+        x = data.to(device, weights.dtype, memory_format=torch.channels_last)
+        if not tile:
+            return model.vae.encode(x).to(model.device, torch.float32)
+        latent = model.vae.encode_tiled(x, rows.Bands(tile), _home(store, device))
+        return latent.to(model.device, torch.float32)
+
+    def good(latent: Tensor) -> bool:
+        return bool(latent.isfinite().all().item())
+
+    return _vae(model, "encoder", work, good, notes)
+
+
+def finished(model: Model, latents: Sequence[Tensor], notes: list[str]) -> list[Image.Image]:
+    """The pictures of finished latents `[4, h/8, w/8]`. Raises DecodeError, which keeps them."""
+    try:
+        return [decode(model, latent[None], notes) for latent in latents]
+    except Exception as error:
+        raise DecodeError(
+            f"the steps are done, but decoding failed ({type(error).__name__}: {error}). The "
+            "latents are kept: sdnb.decode(model, error.latents) takes them again, also with "
+            "another plan",
+            tuple(latents),
+        ) from error
+
+
+def decode(model: Model, latent: Tensor, notes: list[str]) -> Image.Image:
+    """A finished latent `[1, 4, h/8, w/8]` to its picture."""
+
+    def work(tile: float, store: str, device: torch.device) -> tuple[Image.Image, bool]:
+        weights = model.vae.post_quant_conv.weight
+        x = latent.to(device, weights.dtype, memory_format=torch.channels_last)
+        if not tile:
+            bands: Iterator[Tensor] = iter([model.vae.decode(x)])
+        else:
+            bands = model.vae.decode_tiled(x, rows.Bands(tile), _home(store, device))
+        return _picture(bands)
+
+    picture, _ = _vae(model, "decoder", work, lambda found: found[1], notes)
+    return picture
+
+
+def _picture(bands: Iterator[Tensor]) -> tuple[Image.Image, bool]:
+    """Bands of pixels put together, and whether they are finite and not all of one colour."""
+    parts, finite = [], []
+    for band in bands:
+        finite.append(band.isfinite().all())
+        parts.append(pixels.array(band))
+        del band
+    whole = np.concatenate(parts)
+    good = bool(torch.stack(finite).all().item()) and bool((whole != whole[0, 0]).any())
+    return Image.fromarray(whole), good
+
+
+_DOING = {"encoder": "encoding the picture", "decoder": "decoding"}
+
+
+def _vae(
+    model: Model,
+    half: str,
+    work: Callable[[float, str, torch.device], T],
+    good: Callable[[T], bool],
+    notes: list[str],
+) -> T:
+    """Do `work` as the plan says, leaner where memory runs out, and once more in full precision
+    where what comes out is no picture.
+    """
+    found = _with_room(model, half, work, notes, None)
+    if good(found):
+        return found
+    said = f"The VAE gave no usable numbers (nan, or one colour) in {_DOING[half]}"
+    if model.vae.quant_conv.weight.dtype == torch.float32:
+        notes.append(f"{said}, in full precision.")
+        return found
+    found = _with_room(model, half, work, notes, torch.float32)
+    outcome = "" if good(found) else ", which did not help"
+    numbers = str(model.dtype).removeprefix("torch.")
+    notes.append(f"{said} at {numbers}: done again in full precision{outcome}.")
+    return found
+
+
+def _with_room(
+    model: Model,
+    half: str,
+    work: Callable[[float, str, torch.device], T],
+    notes: list[str],
+    dtype: torch.dtype | None,
+) -> T:
+    plan = model.memory
+    first = (plan.tile or 0, plan.store or "device")
+    ways = [first, *TILES[TILES.index(first) + 1 if first in TILES else 0 :]]
+    for tile, store in ways:
+        try:
+            with model.use(half, dtype) as device:
+                found = work(tile, store, device)
+        except torch.OutOfMemoryError:
+            memory.empty(model.device)
+            model.forget_graph()  # its memory, for once
+            continue
+        if (tile, store) != first:
+            place = " kept in the computer's memory" if store == "host" else ""
+            notes.append(f"Out of memory in {_DOING[half]}: done in tiles of {tile} pixels{place}.")
+        return found
+    with memory.cast(model.vae, torch.float32, CPU):
+        found = work(512, "device", CPU)
+    notes.append(f"Out of memory in {_DOING[half]}: done on the CPU.")
+    return found
+
+
+def _home(store: str, device: torch.device) -> rows.Home:
+    """Where a tiled VAE keeps its maps."""
+    if store == "device" or device.type == "cpu":
+        return rows.Home(lambda shape, dtype: _map(shape, dtype, device))
+    return rows.Home(lambda shape, dtype: memory.pinned(shape, dtype, device), apart=True)
+
+
+def _map(shape: tuple[int, int, int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.empty(shape, dtype=dtype, device=device, memory_format=torch.channels_last)

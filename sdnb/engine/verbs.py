@@ -1,0 +1,106 @@
+"""txt2img, img2img, inpaint, upscale: each only builds a `Request` and hands it to `generate`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from sdnb.engine.pipeline import generate
+from sdnb.images import png as images
+from sdnb.images.canvas import exact
+from sdnb.images.result import Result
+from sdnb.request.request import Request
+
+if TYPE_CHECKING:
+    from sdnb.engine.loading import Model
+    from sdnb.images.png import Source
+
+
+def txt2img(model: Model, prompt: str = "", *, progress: bool = True, **fields: Any) -> Result:
+    """Pictures from words. `fields` are `Request`'s: steps, cfg, seed, count, width, height,
+    negative, sampler...
+    """
+    return _made(model, Request(prompt), fields, progress)
+
+
+def img2img(
+    model: Model,
+    prompt: str = "",
+    *,
+    image: Source,
+    mask: Source | None = None,
+    progress: bool = True,
+    **fields: Any,
+) -> Result:
+    """Pictures from words and a picture: a path, a PIL image, an array, PNG bytes or a `Result`.
+
+    `strength` says how much is made anew: 0 returns the picture, 1 ignores it (0.75, as in the
+    original). With a `mask` it is `inpaint`.
+    """
+    hole = None if mask is None else images.mask(mask)
+    request = Request(prompt, image=images.picture(image), mask=hole)
+    return _made(model, request, fields, progress)
+
+
+def inpaint(
+    model: Model,
+    prompt: str = "",
+    *,
+    image: Source,
+    mask: Source,
+    progress: bool = True,
+    **fields: Any,
+) -> Result:
+    """Make the white part of `mask` anew (`invert=True`: the black part); every other pixel is kept
+    bit for bit.
+
+    `feather` fades the rim over so many pixels, on the side that is made anew. `content` says what
+    the part starts from: the "original", "noise", or a "fill" of the colours around it. With
+    `padding`, only the masked part and so many pixels around it are generated, at width x height
+    (the model's own size), which gives small things more detail.
+    """
+    request = Request(prompt, image=images.picture(image), mask=images.mask(mask))
+    return _made(model, request, fields, progress)
+
+
+def upscale(
+    model: Model,
+    image: Source,
+    *,
+    width: int | None = None,
+    height: int | None = None,
+    strength: float = 0.5,
+    index: int = 0,
+    progress: bool = True,
+    **fields: Any,
+) -> Result:
+    """A larger picture of the same: resized (Lanczos), then polished by img2img with its own
+    prompt.
+
+    A `Result` brings its prompt, seed and settings (`index` says which of its pictures); any other
+    picture takes them from `fields`. Without a size: twice the picture's.
+    """
+    base = Request()
+    if isinstance(image, Result):
+        if not isinstance(index, int) or not 0 <= index < len(image.images):
+            raise ValueError(
+                f"index={index!r}: this result has pictures 0 to {len(image.images) - 1}"
+            )
+        base = image.request.but(seed=(image.request.seed or 0) + index, count=1)
+        image = image.images[index]
+    png = images.picture(image)
+    if width is None and height is None:
+        width, height = (side * 2 // 8 * 8 for side in images.open(png).size)
+    sides = {"width": width, "height": height}
+    return _made(model, base.enlarged(png, strength=strength), {**fields, **sides}, progress)
+
+
+def _made(model: Model, request: Request, fields: dict[str, Any], progress: bool) -> Result:
+    """The result of a request with these fields changed; where both sides are among them, it is of
+    that size, also where the picture's own is next to it.
+    """
+    request, notes = request.but(**fields), list[str]()
+    if fields.get("width") is not None and fields.get("height") is not None:
+        request, notes = exact(request)
+    result = generate(model, request, progress)
+    return replace(result, notes=(*notes, *result.notes)) if notes else result

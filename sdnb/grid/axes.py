@@ -1,0 +1,241 @@
+"""An axis: what varies, its values, and how each of them changes a request.
+
+Any field of `Request` can vary, and four more: `prompt_sr` (search and replace in the prompts),
+`weight` (of one block of the prompt), `model` and `memory`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from sdnb.images import png as images
+from sdnb.request import checks, prompt
+from sdnb.request.request import RANGES, Request
+
+_FIELDS = tuple(item.name for item in fields(Request) if item.name != "count")
+_MORE = ("prompt_sr", "weight", "model", "memory")
+NAMES = (*_FIELDS, *_MORE)
+
+_PICTURES = {"image": images.picture, "mask": images.mask}
+# What a field needs besides itself to change anything.
+_NEEDS = {
+    "strength": "image", "mask": "image", "invert": "mask", "feather": "mask", "content": "mask",
+    "padding": "mask",
+}  # fmt: skip
+_LONGEST = 1000  # values of one axis
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One thing that varies. `values` are what `Grid.at` and the frame know a cell by."""
+
+    name: str
+    values: tuple[Any, ...]
+    labels: tuple[str, ...]  # one a value, each different
+    of: str = ""  # the text that is searched (prompt_sr), the block that is weighed (weight)
+
+    @property
+    def title(self) -> str:
+        """What the axis is called in pictures."""
+        return {
+            "prompt_sr": f"{self.of} →",
+            "weight": f"weight of “{self.of}”",
+        }.get(self.name, self.name.replace("_", " "))
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def place(self, value: Any) -> int:
+        """The index of a value, given as itself or as its label. Raises KeyError with all there
+        are.
+        """
+        for index, (own, label) in enumerate(zip(self.values, self.labels, strict=True)):
+            if _equal(own, value) or (isinstance(value, str) and value == label):
+                return index
+        raise KeyError(
+            f"{self.name}={checks.shown(value)} is no cell; {', '.join(self.labels)} are"
+        )
+
+    def chosen(self, kept: Sequence[int]) -> Axis:
+        """The same axis with some of its values."""
+        return Axis(
+            self.name,
+            tuple(self.values[i] for i in kept),
+            tuple(self.labels[i] for i in kept),
+            self.of,
+        )
+
+    def applied(self, request: Request, index: int) -> Request:
+        """The request with this value. Raises ValueError or TypeError where it cannot have it."""
+        value = self.values[index]
+        if self.name == "prompt_sr":
+            return _replaced(request, self.of, value)
+        if self.name == "weight":
+            return _weighed(request, self.of, value)
+        if self.name in _FIELDS:
+            needed = _NEEDS.get(self.name)
+            if needed is not None and getattr(request, needed) is None:
+                raise ValueError(f"{self.name} changes nothing without {needed}=: give one")
+            return request.but(**{self.name: value})
+        return request
+
+
+def axes(given: dict[str, Any]) -> tuple[Axis, ...]:
+    """The axes of `sweep(base, **given)`, one to three. Raises ValueError or TypeError."""
+    for name in given:
+        if name == "count":
+            raise TypeError(
+                "a cell of a grid is one picture, so count cannot vary; vary the seed: seed=[1, 2]"
+            )
+        if name not in NAMES:
+            raise TypeError(f"a grid has no axis {checks.shown(name)}; {checks.known(name, NAMES)}")
+    if not 1 <= len(given) <= 3:
+        names = f" ({', '.join(given)})" if given else ""
+        raise ValueError(
+            f"a grid has one to three axes, and {len(given)} were given{names}, "
+            "as in sweep(base, steps=[10, 20], cfg=[4, 7.5])"
+        )
+    return tuple(_axis(name, values) for name, values in given.items())
+
+
+def _axis(name: str, given: Any) -> Axis:
+    of = ""
+    if name == "weight":
+        of, given = _block_and_weights(given)
+    values = _listed(name, given)
+    if name == "prompt_sr":
+        of = checks.text(name, values[0])
+        if not of:
+            raise ValueError("prompt_sr begins with an empty text; begin with one of the prompt's")
+    normalised = [_value(name, value) for value in values]
+    for index, value in enumerate(normalised):
+        if any(_equal(value, other) for other in normalised[:index]):
+            raise ValueError(f"{name} holds {checks.shown(values[index])} twice; leave one out")
+    return Axis(name, tuple(normalised), _labels(name, values, normalised), of)
+
+
+def _listed(name: str, given: Any) -> list[Any]:
+    if isinstance(given, (str, bytes, os.PathLike)) or not isinstance(given, Iterable):
+        raise TypeError(
+            f"{name}={checks.shown(given)} is one value; an axis is a list of them: "
+            f"{name}=[{checks.shown(given)}, ...]"
+        )
+    values = list(given)
+    if not 1 <= len(values) <= _LONGEST:
+        raise ValueError(f"{name} holds {len(values)} values; 1 to {_LONGEST} are expected")
+    return values
+
+
+def _block_and_weights(given: Any) -> tuple[str, Any]:
+    good = 'weight=("fog", [0, 0.5, 1])'
+    if not isinstance(given, (tuple, list)) or len(given) != 2 or not isinstance(given[0], str):
+        raise TypeError(
+            f"weight={checks.shown(given)} is no block of the prompt with its weights, as in {good}"
+        )
+    block = given[0].strip()
+    if not block:
+        raise ValueError(f"weight names an empty block; name one of the prompt's, as in {good}")
+    return block, given[1]
+
+
+def _value(name: str, value: Any) -> Any:
+    """The value as a Request will have it. Raises TypeError or ValueError."""
+    if name in _PICTURES:
+        return None if value is None and name == "mask" else _PICTURES[name](value)
+    if name == "prompt_sr":
+        return checks.text(name, value)
+    if name == "weight":
+        return checks.number(name, value, -1e6, 1e6)
+    if name == "model":
+        if value is not None and not isinstance(value, (str, os.PathLike)):
+            raise TypeError(
+                f"model={checks.shown(value)}: an axis of models holds paths and hub ids (and None "
+                "for the embedded model), because each is loaded when its turn comes"
+            )
+        return None if value is None else os.fspath(value)
+    if name == "memory":
+        return value  # a name or a MemoryPlan; known before the first cell runs
+    if value is None and name in RANGES and name != "padding":
+        raise ValueError(f"{name} holds None: each value of this axis is a number")
+    return getattr(Request(**{name: value}), name)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, bytes) or isinstance(other, bytes) or one is None or other is None:
+        return one is other or (type(one) is type(other) and bool(one == other))
+    try:
+        return bool(one == other)
+    except (TypeError, ValueError):  # arrays and the like, which are no value of an axis
+        return False
+
+
+def _labels(name: str, given: Sequence[Any], values: Sequence[Any]) -> tuple[str, ...]:
+    found = [_label(name, g, v) for g, v in zip(given, values, strict=True)]
+    if len(set(found)) < len(found):  # two files of one name, say
+        found = [f"{number}: {label}" for number, label in enumerate(found, 1)]
+    return tuple(found)
+
+
+def _label(name: str, given: Any, value: Any) -> str:
+    if name in _PICTURES:
+        if value is None:
+            return "none"
+        size = "x".join(map(str, checks.png_size(value)))
+        return Path(given).name if isinstance(given, (str, os.PathLike)) else size
+    if value is None:
+        return {"model": "embedded", "padding": "the whole picture"}.get(name, "the model's")
+    if name == "model":
+        path = Path(value)
+        return path.name if path.exists() else value
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, str):
+        return value or "(empty)"
+    return str(getattr(value, "name", value))
+
+
+def _replaced(request: Request, search: str, text: str) -> Request:
+    if search not in request.prompt and search not in request.negative:
+        raise ValueError(
+            f"prompt_sr searches {checks.shown(search)}, which is neither in the prompt "
+            f"{checks.shown(request.prompt)} nor in the negative one"
+        )
+    return request.but(
+        prompt=request.prompt.replace(search, text), negative=request.negative.replace(search, text)
+    )
+
+
+def _weighed(request: Request, block: str, weight: float) -> Request:
+    for name in ("prompt", "negative"):
+        words = getattr(request, name)
+        fragments = prompt.parse(words)
+        named = [f for f in fragments if f.text.strip() == block] or [
+            f for f in fragments if block in f.text
+        ]
+        if len(named) > 1:
+            raise ValueError(
+                f"weight: {len(named)} blocks of the {name} hold {checks.shown(block)}; name one "
+                "whole: " + ", ".join(checks.shown(f.text.strip()) for f in named)
+            )
+        if named and len(fragments) < 2:
+            raise ValueError(
+                f"weight: {checks.shown(block)} is the only block of the {name}, so its weight "
+                f"changes nothing; add another one, as in {words.strip() + ':1 a castle:1'!r}"
+            )
+        if named:
+            return request.but(**{name: _with_weight(words, named[0], weight)})
+    blocks = ", ".join(checks.shown(f.text.strip()) for f in prompt.parse(request.prompt))
+    raise ValueError(f"weight: the prompt has no block {checks.shown(block)}; it has {blocks}")
+
+
+def _with_weight(words: str, of: prompt.Fragment, weight: float) -> str:
+    """The prompt with one weight written anew, all other characters as they are."""
+    text = prompt.escaped(of.text.rstrip())
+    space = " " if text[-1:].isdecimal() else ""  # "agent 007:2" would stay text
+    after = words[of.end :]
+    number = repr(int(weight) if weight.is_integer() else weight)
+    return f"{words[: of.start]}{text}{space}:{number}{' ' if after else ''}{after}"

@@ -1,0 +1,195 @@
+"""A cell is one request of a grid and where it stands; `Made` is the picture that came of it."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, is_dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sdnb.grid.axes import Axis
+from sdnb.images import png as images
+from sdnb.request import checks, prompt
+from sdnb.request.request import Request, Settings
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from sdnb.images.result import Result
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One request of a grid, and the values of the axes that make it."""
+
+    index: tuple[int, ...]  # its place on each axis
+    names: tuple[str, ...]  # of the axes
+    values: tuple[Any, ...]
+    labels: tuple[str, ...]
+    request: Request
+
+    @property
+    def label(self) -> str:
+        """Its values in words: "steps=20, cfg=7.5"."""
+        return ", ".join(f"{n}={v}" for n, v in zip(self.names, self.labels, strict=True))
+
+    def value(self, name: str, default: Any = None) -> Any:
+        """Its value on the axis of that name."""
+        return dict(zip(self.names, self.values, strict=True)).get(name, default)
+
+    @cached_property
+    def key(self) -> str:
+        """What makes its picture, as 16 hexadecimal digits: equal cells are made once."""
+        own = {name: plain(self.value(name)) for name in ("model", "memory") if name in self.names}
+        text = self.request.to_json() + json.dumps(own, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Made:
+    """The picture of a cell, as a PNG that carries its request, and how it came about."""
+
+    png: bytes
+    request: Request  # resolved: nothing left open
+    model: str
+    fingerprint: str
+    steps: int  # that ran: fewer than asked for where strength is below 1
+    seconds: float  # its part, where several were made together
+    peak: float  # GB, as in Result
+    notes: tuple[str, ...] = ()
+    path: Path | None = None  # in the store
+
+    @property
+    def image(self) -> Image.Image:
+        """The picture, decoded anew each time: a grid of them would fill the memory."""
+        return images.open(self.png)
+
+    def result(self) -> Result:
+        """As what `generate` gives: for a gallery, or to be saved elsewhere."""
+        from sdnb.images.result import Result
+
+        return Result(
+            (self.image,), self.request, self.model, self.fingerprint, self.seconds, self.peak,
+            self.notes,
+        )  # fmt: skip
+
+    @classmethod
+    def of(cls, result: Result, steps: int) -> Made:
+        """Of a result with one picture."""
+        return cls(
+            images.encoded(result),
+            result.request,
+            result.model,
+            result.fingerprint,
+            steps,
+            result.seconds,
+            result.peak,
+            result.notes,
+        )
+
+
+def cells(base: Request, axes: Sequence[Axis]) -> tuple[Cell, ...]:
+    """All cells, the last axis running fastest. Raises ValueError that names each cell that cannot
+    be, before anything runs.
+    """
+    found: list[Cell] = []
+    wrong: list[tuple[str, str]] = []
+    for index in itertools.product(*(range(len(axis)) for axis in axes)):
+        labels = tuple(axis.labels[i] for axis, i in zip(axes, index, strict=True))
+        values = tuple(axis.values[i] for axis, i in zip(axes, index, strict=True))
+        cell = Cell(index, tuple(axis.name for axis in axes), values, labels, base)
+        request, why = _request(base, axes, index)
+        if why:
+            wrong.append((cell.label, why))
+        else:
+            found.append(replace(cell, request=request))
+    refuse(wrong, len(found) + len(wrong))
+    return tuple(found)
+
+
+def with_seed(base: object) -> Request:
+    """The base of a grid, its seed drawn where it is open: the same noise in all cells. Raises
+    TypeError or ValueError for what is none.
+    """
+    if not isinstance(base, Request):
+        raise TypeError(
+            f"base={checks.shown(base)} is no Request; a sweep begins with one: "
+            'sweep(sdnb.Request("a castle", seed=7), steps=[10, 20])'
+        )
+    if base.count != 1:
+        raise ValueError(
+            f"base has count={base.count}, and a cell of a grid is one picture: "
+            "leave count out, and vary the seed for more of them: seed=[1, 2, 3]"
+        )
+    return base if base.seed is not None else base.but(seed=secrets.randbits(32))
+
+
+def checked(cells: Iterable[Cell], settings: Settings) -> None:
+    """Refuse what a model with these settings cannot make, each cell named."""
+    wrong = []
+    every = list(cells)
+    for cell in every:
+        why = _unresolvable(cell.request, settings)
+        if why:
+            wrong.append((cell.label, why))
+    refuse(wrong, len(every))
+
+
+def _unresolvable(request: Request, settings: Settings) -> str:
+    try:
+        request.resolved(settings)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def refuse(wrong: Sequence[tuple[str, str]], count: int) -> None:
+    """Raise ValueError for cells that cannot be: (label, why) of each; equal reasons once."""
+    if not wrong:
+        return
+    reasons: dict[str, list[str]] = {}
+    for label, why in wrong:
+        reasons.setdefault(why, []).append(label)
+    lines = []
+    for why, labels in reasons.items():
+        more = f" and {len(labels) - 6} more" if len(labels) > 6 else ""
+        lines.append(f"  {'; '.join(labels[:6])}{more}: {why}")
+    raise ValueError(f"{len(wrong)} of {count} cells cannot be made:\n" + "\n".join(lines))
+
+
+def plain(value: Any) -> Any:
+    """A value of an axis as JSON and a frame can hold it: pictures by their sha256."""
+    if isinstance(value, bytes):
+        return images.sha256(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return value
+
+
+def _request(base: Request, axes: Sequence[Axis], index: Sequence[int]) -> tuple[Request, str]:
+    """The request of a cell, and why it cannot be; empty when it can."""
+    try:
+        return _combined(base, axes, index), ""
+    except (TypeError, ValueError) as error:
+        return base, str(error)
+
+
+def _combined(base: Request, axes: Sequence[Axis], index: Sequence[int]) -> Request:
+    """Fields first, the image before the mask and the sampler before its schedule and eta, then
+    search and replace, then the weight.
+    """
+    order = {"image": 0, "mask": 1, "sampler": 1, "prompt_sr": 3, "weight": 4}
+    request = base
+    for axis, i in sorted(
+        zip(axes, index, strict=True), key=lambda pair: order.get(pair[0].name, 2)
+    ):
+        request = axis.applied(request, i)
+    for words in (request.prompt, request.negative):
+        prompt.parse(words)
+    request.resolved(Settings())
+    return request

@@ -1,0 +1,167 @@
+"""A grid as data: a row a cell, with time, memory, simple statistics of the picture, and how far it
+is from the picture of most steps; and a curve of any of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sdnb.grid.axes import Axis
+from sdnb.grid.cells import Cell, Made
+from sdnb.grid.figure import new_figure
+from sdnb.request import checks
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+MEASURES = ("brightness", "contrast", "sharpness")
+DISTANCES = ("psnr", "ssim")
+Cache = dict[tuple[str, ...], dict[str, float]]
+
+
+def frame(
+    cells: Sequence[Cell], axes: Sequence[Axis], made: Mapping[str, Made], cache: Cache
+) -> pd.DataFrame:
+    """One row a cell, in the grid's order; what is not made yet has no numbers.
+
+    seconds of the cell; peak in GB; brightness, contrast (the standard deviation of brightness) and
+    sharpness (the mean change from pixel to pixel) from 0 to 1; where steps vary, psnr in dB and
+    ssim against the cell of most steps that is otherwise equal.
+    """
+    import pandas as pd
+
+    by_index = {cell.index: cell for cell in cells}
+    steps = next((n for n, axis in enumerate(axes) if axis.name == "steps"), None)
+    rows = []
+    for cell in cells:
+        row: dict[str, Any] = dict(zip(cell.names, _plain(cell), strict=True))
+        one = made.get(cell.key)
+        row |= _row(one)
+        if one is not None:
+            row |= _cached(cache, (cell.key,), one)
+        if steps is not None:
+            reference = by_index[_furthest(cell.index, axes[steps], steps)]
+            truth = made.get(reference.key)
+            row |= dict.fromkeys(DISTANCES, math.nan)
+            if one is not None and truth is not None:
+                row |= _cached(cache, (cell.key, reference.key), one, truth)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def curve(
+    table: pd.DataFrame, axes: Sequence[Axis], x: str, y: str, enough: float | None
+) -> Figure:
+    """`y` over the axis `x`, a line for each combination of the other axes."""
+    names = [axis.name for axis in axes]
+    if x not in names:
+        raise ValueError(f"x={checks.shown(x)} is no axis of this grid; {', '.join(names)} are")
+    numbers = [n for n in table.columns if n not in names and table[n].dtype.kind in "fi"]
+    if y not in numbers:
+        raise ValueError(
+            f"y={checks.shown(y)} is no number of this grid's cells; {', '.join(numbers)} are"
+            + ("" if "steps" in names else " (psnr and ssim come with an axis of steps)")
+        )
+    figure = new_figure(6.4, 4, layout="constrained")
+    plot = figure.add_subplot()
+    others = [name for name in names if name != x]
+    groups = table.groupby(others, sort=False, dropna=False) if others else [((), table)]
+    for values, part in groups:
+        values = values if isinstance(values, tuple) else (values,)
+        label = ", ".join(f"{n} {_short(v)}" for n, v in zip(others, values, strict=True))
+        finite = part[np.isfinite(part[y].astype(float))]
+        plot.plot(finite[x].astype(_kind(table[x])), finite[y], "o-", markersize=4, label=label)
+    if enough is not None:
+        plot.axhline(enough, color="0.5", linewidth=1, linestyle="--")
+        plot.annotate(f"{enough:g}", (1, enough), (4, 0), xycoords=("axes fraction", "data"),
+                      textcoords="offset points", va="center", color="0.4")  # fmt: skip
+    plot.set(xlabel=x.replace("_", " "), ylabel=_UNITS.get(y, y.replace("_", " ")))
+    plot.grid(alpha=0.3)
+    if _kind(table[x]) is not str:
+        plot.set_xticks(sorted(set(table[x])))
+    if others:
+        plot.legend(fontsize="small")
+    return figure
+
+
+_UNITS = {
+    "seconds": "seconds a picture",
+    "steps_per_second": "steps a second",
+    "peak": "peak memory, GB",
+    "psnr": "PSNR to the most steps, dB",
+    "ssim": "SSIM to the most steps",
+}
+
+
+def distances(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> dict[str, float]:
+    """PSNR in dB and SSIM of two pictures [h, w, 3] of one size (scikit-image's)."""
+    from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+    if np.array_equal(one, other):  # which scikit-image would divide by
+        return {"psnr": math.inf, "ssim": 1.0}
+    return {
+        "psnr": float(peak_signal_noise_ratio(other, one, data_range=255)),
+        "ssim": float(structural_similarity(other, one, channel_axis=-1, data_range=255)),
+    }
+
+
+def measures(picture: NDArray[np.uint8]) -> dict[str, float]:
+    """Of a picture [h, w, 3]: brightness, contrast and sharpness, each from 0 to 1."""
+    grey = picture.astype(np.float64) @ (0.299 / 255, 0.587 / 255, 0.114 / 255)  # ITU-R BT.601
+    along, down = np.abs(np.diff(grey, axis=1)), np.abs(np.diff(grey, axis=0))
+    return {
+        "brightness": float(grey.mean()),
+        "contrast": float(grey.std()),
+        "sharpness": float((along.mean() + down.mean()) / 2),
+    }
+
+
+def _cached(cache: Cache, key: tuple[str, ...], *made: Made) -> dict[str, float]:
+    if key not in cache:
+        arrays = [np.asarray(each.image.convert("RGB")) for each in made]
+        cache[key] = measures(*arrays) if len(arrays) == 1 else distances(*arrays)
+    return cache[key]
+
+
+def _furthest(index: tuple[int, ...], axis: Axis, place: int) -> tuple[int, ...]:
+    """The index of the cell of most steps that is otherwise equal."""
+    most = max(range(len(axis)), key=lambda i: axis.values[i] or 0)
+    return (*index[:place], most, *index[place + 1 :])
+
+
+def _row(made: Made | None) -> dict[str, Any]:
+    if made is None:
+        empty = ("seconds", "steps_per_second", "peak", *MEASURES)
+        return {"done": False, "path": None, **dict.fromkeys(empty, math.nan)}
+    speed = made.steps / made.seconds if made.seconds and made.steps else math.nan
+    return {
+        "done": True,
+        "path": None if made.path is None else str(made.path),
+        "seconds": made.seconds,
+        "steps_per_second": speed,
+        "peak": made.peak,
+    }
+
+
+def _plain(cell: Cell) -> list[Any]:
+    """Numbers, flags and text as they are; pictures, plans and models by their label."""
+    simple = (bool, int, float, str)
+    return [
+        value if isinstance(value, simple) and name != "model" else label
+        for name, value, label in zip(cell.names, cell.values, cell.labels, strict=True)
+    ]
+
+
+def _kind(column: Any) -> type:
+    return float if column.dtype.kind in "if" else str
+
+
+def _short(value: Any) -> str:
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 40 else text[:39] + "…"

@@ -1,0 +1,290 @@
+"""Grids: the same request with one to three things varied, as pictures and as data.
+
+grid = sdnb.sweep(sdnb.Request("a castle", seed=7), steps=[10, 20, 40], cfg=[4, 7.5, 11])
+grid.run(model, store="castles")        # a bar; stop it, and run it again, at any time
+grid.show()                             # a matplotlib figure
+grid.frame                              # a pandas frame: a row a cell
+grid.curve("steps", "ssim")             # how many steps are enough
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from sdnb.grid.axes import Axis, axes
+from sdnb.grid.cells import Cell, Made, cells, with_seed
+from sdnb.grid.checkpoints import sources
+from sdnb.grid.inputs import Pictures
+from sdnb.grid.run import Book, Filling, here, sender, through
+from sdnb.grid.store import Store
+from sdnb.images import files
+from sdnb.request.request import Request
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+    from sdnb.engine.loading import Model
+
+
+def sweep(base: Request, **varied: Any) -> Grid:
+    """A grid of requests: `base` with each combination of the values.
+
+    One to three axes, each a list: of any field of a Request; `prompt_sr=("apple", "pear")`, which
+    replaces the first text in the prompts by each; `weight=("fog", [0, 0.5, 1])`, the weight of one
+    block; `model=` paths or hub ids; `memory=` names of plans. A seed that the base leaves open is
+    drawn once, for all cells.
+
+    Raises TypeError for what is no axis, and ValueError that names each cell that cannot be made.
+    """
+    found = axes(varied)
+    base = with_seed(base)
+    return Grid(base, found, cells(base, found))
+
+
+class Grid:
+    """Requests in one to three dimensions, and the pictures that have been made of them.
+
+    Iterating, indexing and `at` give Requests; `image` and `made` give what came of them. The
+    order is that of the axes, the last one running fastest; `grid[2, 0]` counts along each axis.
+    """
+
+    def __init__(
+        self,
+        base: Request,
+        axes: tuple[Axis, ...],
+        cells: tuple[Cell, ...],
+        pictures: Pictures | None = None,
+    ) -> None:
+        self.base, self.axes, self.cells = base, axes, cells
+        self.pictures = Pictures() if pictures is None else pictures
+        self._by_index = {cell.index: cell for cell in cells}
+
+    # -- requests ---------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """How many values each axis has."""
+        return tuple(map(len, self.axes))
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def __iter__(self) -> Iterator[Request]:
+        return (cell.request for cell in self.cells)
+
+    @overload
+    def __getitem__(self, index: int) -> Request: ...
+    @overload
+    def __getitem__(self, index: slice | tuple[int | slice, ...]) -> Request | Grid: ...
+    def __getitem__(self, index: int | slice | tuple[int | slice, ...]) -> Request | Grid:
+        """One number: the request of that place in the order; a number an axis: the request there;
+        a slice among them: a smaller grid.
+        """
+        if isinstance(index, int):
+            return self.cells[index].request
+        if isinstance(index, slice):
+            index = (index,)
+        if len(index) != len(self.axes):
+            names = ", ".join(axis.name for axis in self.axes)
+            raise IndexError(f"{len(index)} indices for the {len(self.axes)} axes {names}")
+        places = [range(len(axis))[i] for axis, i in zip(self.axes, index, strict=True)]
+        if all(isinstance(place, int) for place in places):
+            return self._by_index[tuple(places)].request  # type: ignore[arg-type]
+        return self._part([[place] if isinstance(place, int) else list(place) for place in places])
+
+    def at(self, **values: Any) -> Request:
+        """The request of one cell by its values: `grid.at(steps=20, cfg=7.5)`. An axis of one value
+        may be left out. Raises TypeError for a name that is no axis, and KeyError for a value that
+        has no cell.
+        """
+        return self._cell(values).request
+
+    def select(self, **values: Any) -> Grid:
+        """The smaller grid with these values, one or a list for each axis named. It shares the
+        pictures.
+        """
+        self._check_names(values)
+        places = []
+        for axis in self.axes:
+            wanted = values.get(axis.name, list(axis.values))
+            wanted = wanted if isinstance(wanted, (list, tuple, range)) else [wanted]
+            places.append([axis.place(value) for value in wanted])
+        return self._part(places)
+
+    def _part(self, places: list[list[int]]) -> Grid:
+        if not all(places):
+            raise IndexError("this selects no cell")
+        kept = tuple(axis.chosen(p) for axis, p in zip(self.axes, places, strict=True))
+        return Grid(self.base, kept, cells(self.base, kept), self.pictures)
+
+    def _check_names(self, values: dict[str, Any]) -> None:
+        names = [axis.name for axis in self.axes]
+        for name in values:
+            if name not in names:
+                raise TypeError(f"{name} is no axis of this grid; {', '.join(names)} are")
+
+    def _cell(self, values: dict[str, Any]) -> Cell:
+        self._check_names(values)
+        missing = [a.name for a in self.axes if a.name not in values and len(a) > 1]
+        if missing:
+            raise TypeError(f"one cell is meant by a value of each axis; missing: {missing}")
+        return self._by_index[
+            tuple(a.place(values[a.name]) if a.name in values else 0 for a in self.axes)
+        ]
+
+    # -- pictures ---------------------------------------------------------------------------
+
+    @property
+    def done(self) -> int:
+        """How many cells are made."""
+        return sum(cell.key in self.pictures.made for cell in self.cells)
+
+    def image(self, **values: Any) -> Image.Image:
+        """The picture of one cell. Raises LookupError when it is not made."""
+        cell = self._cell(values)
+        if cell.key not in self.pictures.made:
+            raise LookupError(f"{cell.label} {self.pictures.why_empty(cell)}")
+        return self.pictures.made[cell.key].image
+
+    def made(self, **values: Any) -> Made | None:
+        """The PNG of one cell and how it came about; None when it is not made."""
+        return self.pictures.made.get(self._cell(values).key)
+
+    # -- filling ----------------------------------------------------------------------------
+
+    def run(
+        self,
+        model: Model | str | os.PathLike[str] | None = None,
+        *,
+        store: str | os.PathLike[str] | None = None,
+        executor: Any = None,
+        progress: bool = True,
+    ) -> Grid:
+        """Make what is not made yet, with a bar; the grid itself, so that `.show()` can follow.
+
+        `model` is what `sdnb.load()` gives, a path or a hub id; none is the embedded one, or the
+        axis of models. With a `store`, a folder, each finished cell is kept there, and those that
+        are there are not made again. `executor`: any `concurrent.futures.Executor`, a Dask Client,
+        or an executor of `sdnb.jobs.executor`.
+
+        Ctrl-C, or the notebook's ■, stops within a step; finished cells are kept, and running again
+        makes the rest. Raises ValueError, before anything runs, that names each cell the model
+        cannot make; RuntimeError at the end when cells have failed, with the others kept.
+        """
+        steps = self.steps(model, store=store, executor=executor)
+        with closing(steps):
+            if progress:
+                from sdnb.grid.remaining import metered
+
+                for _ in metered(steps):
+                    pass
+            else:
+                for _ in steps:
+                    pass
+        self.pictures.raise_failures(self.cells)
+        return self
+
+    def steps(
+        self,
+        model: Model | str | os.PathLike[str] | None = None,
+        *,
+        store: str | os.PathLike[str] | None = None,
+        executor: Any = None,
+    ) -> Generator[Filling, None, None]:
+        """The generator under `run`: a `Filling` at the start, after each step and each cell.
+        Break off, and close it, whenever you like.
+        """
+        found = sources(self.cells, model, here=executor is None)
+        kept = None if store is None else Store(store, self.base, self.axes)
+        self.pictures.take(self.cells, found, kept)
+        book = Book(self.cells, self.pictures)
+        left = [source.without(self.pictures.made) for source in found]
+        yield book.at()
+        if executor is None:
+            yield from here(left, book, kept)
+        else:
+            send, ahead = sender(executor, self.axes)
+            yield from through(send, left, book, kept, ahead)
+
+    # -- as data and as pictures ------------------------------------------------------------
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row a cell: its values, seconds, steps_per_second, peak (GB), path, brightness,
+        contrast, sharpness (0 to 1) and, where steps vary, psnr (dB) and ssim against the cell of
+        most steps that is otherwise equal. What is not made has no numbers.
+        """
+        from sdnb.grid.frame import frame
+
+        return frame(self.cells, self.axes, self.pictures.made, self.pictures.measured)
+
+    def curve(self, x: str = "steps", y: str = "ssim", enough: float | None = None) -> Figure:
+        """A number of the frame over an axis, a line for each combination of the other axes;
+        `enough` draws a level to compare with.
+        """
+        from sdnb.grid.frame import curve
+
+        return curve(self.frame, self.axes, x, y, enough)
+
+    def show(self, width: int | None = None) -> Figure:
+        """The grid as a matplotlib figure, on whole pixels: the first axis across, the second down,
+        a third in blocks. `width` is that of a picture, in pixels.
+        """
+        from sdnb.grid.figure import figure
+
+        return figure(self.axes, self._look, self.pictures.size(self.cells), width)
+
+    def save(self, path: str | os.PathLike[str], *, full: bool = False) -> Path:
+        """Write the grid as one file: PNG, SVG or PDF; `full` keeps every pixel of every picture in
+        a PNG. Its folder is made, before anything is drawn. Raises ValueError for another
+        format, or a sheet that would exceed memory.
+        """
+        target = Path(path).expanduser()
+        kind = target.suffix.lower().removeprefix(".")
+        if kind not in ("png", "svg", "pdf"):
+            raise ValueError(f"path={str(path)!r}: a grid is saved as .png, .svg or .pdf")
+        if not self.done:
+            raise ValueError("no cell of this grid is made yet: run it first")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        files.replace(target, self._encoded(kind, full))
+        return target
+
+    def _encoded(self, kind: str, full: bool) -> bytes:
+        from io import BytesIO
+
+        buffer = BytesIO()
+        if kind == "png" and full:
+            from sdnb.grid.sheet import sheet
+
+            sheet(self.axes, self._look, self.pictures.size(self.cells)).save(buffer, "PNG")
+        else:
+            from sdnb.grid.figure import DPI, figure
+
+            drawn = figure(
+                self.axes, self._look, self.pictures.size(self.cells), None, whole=kind != "png"
+            )
+            drawn.savefig(buffer, format=kind, dpi=DPI)
+        return buffer.getvalue()
+
+    def view(self, model: Any = None, **options: Any) -> Any:
+        """The grid as a widget: see `sdnb.GridView`."""
+        import sdnb
+
+        return sdnb.GridView(self, model, **options)
+
+    def _look(self, index: tuple[int, ...]) -> Image.Image | str:
+        cell = self._by_index[index]
+        made = self.pictures.made.get(cell.key)
+        return self.pictures.why_empty(cell) if made is None else made.image
+
+    def __repr__(self) -> str:
+        shape = " × ".join(f"{len(axis)} {axis.title}" for axis in self.axes)
+        failed = sum(cell.key in self.pictures.errors for cell in self.cells)
+        more = f", {failed} failed" if failed else ""
+        return f"Grid({shape}, {self.done} of {len(self)} cells made{more}, {self.base!r})"

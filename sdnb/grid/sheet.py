@@ -1,0 +1,61 @@
+"""The full-resolution sheet: every pixel of every picture, with labels, by Pillow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import psutil
+from PIL import Image, ImageDraw
+
+from sdnb.grid.axes import Axis
+from sdnb.grid.figure import Look
+from sdnb.grid.layout import LEADING, Label, page, typeface, wrapped
+
+_MB = 2**20
+
+
+def sheet(axes: Sequence[Axis], look: Look, size: tuple[int, int]) -> Image.Image:
+    """The pictures pixel for pixel, on white; `size` is the largest of them.
+
+    Raises ValueError, before it makes anything, when the sheet would not fit into memory.
+    """
+    font = max(14, min(size) // 20)
+    layout = page(axes, size, font)
+    _refuse_too_large(layout.width, layout.height)
+    result = Image.new("RGB", (layout.width, layout.height), "white")
+    draw = ImageDraw.Draw(result)
+    for index, box in layout.cells:
+        picture = look(index)
+        if isinstance(picture, str):
+            corner = (box.x + box.width - 1, box.y + box.height - 1)
+            draw.rectangle((box.x, box.y, *corner), fill=(237, 237, 237))
+            _write(draw, Label(box, wrapped(picture, box.width - font, font)), font, (90, 90, 90))
+            continue
+        left = box.x + (box.width - picture.width) // 2
+        result.paste(picture, (left, box.y + (box.height - picture.height) // 2))
+    for label in layout.labels:
+        _write(draw, label, font, (0, 0, 0))
+    return result
+
+
+def _write(
+    draw: ImageDraw.ImageDraw, label: Label, font: int, colour: tuple[int, int, int]
+) -> None:
+    box, face = label.box, typeface(font)
+    line = font * LEADING
+    y = box.y + (box.height - line * len(label.lines)) / 2 + line / 2
+    for words in label.lines:
+        x = box.x if label.left else box.x + box.width / 2
+        draw.text((x, y), words, colour, face, anchor="lm" if label.left else "mm")
+        y += line
+
+
+def _refuse_too_large(width: int, height: int) -> None:
+    needed = width * height * 3 * 2  # the sheet, and about as much again to write it
+    free = psutil.virtual_memory().available
+    if needed > free // 2:
+        raise ValueError(
+            f"the full sheet would be {width}x{height} pixels and need {needed // _MB} MB of "
+            f"memory, where {free // _MB} MB are free: save a part of the grid, "
+            "grid.select(...).save(...), or a smaller one with full=False"
+        )

@@ -1,0 +1,268 @@
+"""A grid's folder: each finished cell is a PNG with its request inside, and one row.
+
+    grid.json     what the grid is made of; another grid is refused
+    rows.jsonl    a JSON object a line: how each cell was made, and the sha256 of its PNG
+    *.png         the cells, named by their values and their key, and found by the key alone:
+                  what a value is called depends on what else the axis holds
+    inputs/       pictures that they were made from
+
+A row is on the disk before its PNG appears, and a PNG appears whole or not at all. So a cell is
+finished when its PNG is there with a row of the same sha256, whatever was killed at whatever
+moment, and whoever else fills the same folder at the same time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sdnb.grid.axes import Axis
+from sdnb.grid.cells import Cell, Made, plain
+from sdnb.images import files
+from sdnb.images import png as images
+from sdnb.request import checks
+from sdnb.request.request import Request
+
+_MANIFEST, _ROWS = "grid.json", "rows.jsonl"
+_FORMAT = 1
+_STALE = 600  # seconds after which a temporary file is a killed process's
+_Row = dict[str, Any]
+
+
+class Store:
+    """The folder of one grid. Raises ValueError for a folder that holds something else, and OSError
+    where it cannot be written.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], base: Request, axes: Iterable[Axis]) -> None:
+        self.folder = Path(folder).expanduser()
+        self._rows = _Rows(self.folder / _ROWS)
+        wanted = _description(base, axes)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._clean()
+        if not (self.folder / _MANIFEST).exists():
+            self._begin(wanted)
+        self._compare(wanted)
+
+    @property
+    def name(self) -> str:
+        """What an error calls it."""
+        return f"store={str(self.folder)!r}"
+
+    def finished(self, cells: Iterable[Cell]) -> dict[str, Made]:
+        """The cells that are whole here, by their key."""
+        rows = self._rows.read()
+        found = {}
+        for cell in cells:
+            made = self._made(rows.get(cell.key, []))
+            if made is not None:
+                found[cell.key] = made
+        return found
+
+    def keep(self, cell: Cell, made: Made) -> Made:
+        """Put a finished cell here. Where another process has finished it first, theirs is given
+        back and ours dropped.
+        """
+        try:
+            return self._keep(cell, made)
+        except OSError as error:
+            worded = type(error)(
+                f"could not keep {cell.label} in {str(self.folder)!r}: {error.strerror or error}. "
+                "Its picture is still in the grid, and the cells before it are in the folder: make "
+                "room and run again"
+            )
+            worded.errno = error.errno
+            raise worded from error
+
+    def _keep(self, cell: Cell, made: Made) -> Made:
+        path = self.folder / _name(cell)
+        images.keep_inputs(made.request, self.folder)
+        theirs = self.finished([cell])
+        if theirs:
+            return theirs[cell.key]
+        self._append(
+            {
+                "key": cell.key,
+                "file": path.name,
+                "sha256": _sha256(made.png),
+                "cell": dict(zip(cell.names, cell.labels, strict=True)),
+                "model": made.model,
+                "fingerprint": made.fingerprint,
+                "steps": made.steps,
+                "seconds": made.seconds,
+                "peak": made.peak,
+                "notes": list(made.notes),
+            }
+        )
+        try:
+            files.write_new(self.folder, [path.name], made.png)
+        except StopIteration:  # the name is taken
+            theirs = self.finished([cell])
+            if theirs:
+                return theirs[cell.key]
+            files.replace(path, made.png)  # a damaged one
+        return replace(made, path=path)
+
+    def _made(self, rows: Sequence[_Row]) -> Made | None:
+        """What a cell's rows say of the first of its files that is whole."""
+        for name in dict.fromkeys(row["file"] for row in rows):
+            path = self.folder / name
+            try:
+                png = path.read_bytes()
+            except FileNotFoundError:
+                continue
+            sha256 = _sha256(png)
+            row = next((row for row in reversed(rows) if row["sha256"] == sha256), None)
+            if row is not None:
+                return _made(path, png, row)
+        return None
+
+    def _append(self, row: Mapping[str, Any]) -> None:
+        line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
+        with (self.folder / _ROWS).open("a+b") as file:
+            if file.seek(0, os.SEEK_END):
+                file.seek(-1, os.SEEK_END)
+                line = line if file.read(1) == b"\n" else b"\n" + line  # after an unfinished one
+            file.write(line)  # one write, at the end whoever else writes
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _clean(self) -> None:
+        """Remove what killed processes have left, and nothing that a living one is writing."""
+        for path in self.folder.glob(".sdnb-*.tmp"):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > _STALE:
+                    path.unlink()
+
+    def _begin(self, wanted: Mapping[str, Any]) -> None:
+        strange = [p.name for p in self.folder.iterdir() if not p.name.startswith(".")]
+        if strange and not (self.folder / _MANIFEST).exists():  # no one has just begun either
+            raise ValueError(
+                f"store={str(self.folder)!r} holds other things ({', '.join(sorted(strange)[:3])}"
+                f"{', ...' if len(strange) > 3 else ''}) and no grid: give a new or an empty folder"
+            )
+        data = json.dumps(wanted, ensure_ascii=False, indent=2).encode() + b"\n"
+        try:
+            files.write_new(self.folder, [_MANIFEST], data)
+        except StopIteration:
+            return  # another process was first; it is compared like any other
+
+    def _compare(self, wanted: Mapping[str, Any]) -> None:
+        path = self.folder / _MANIFEST
+        try:
+            there = json.loads(path.read_bytes())
+            format_, base, axes = there["format"], dict(there["base"]), there["axes"]
+        except (ValueError, LookupError, TypeError) as error:
+            raise ValueError(
+                f"{str(path)!r} is damaged ({error}); give another folder, or remove that file to "
+                "begin anew"
+            ) from None
+        if format_ != _FORMAT:
+            raise ValueError(
+                f"store={str(self.folder)!r} was made by another version of sdnb (format "
+                f"{format_}, this is {_FORMAT}): give another folder"
+            )
+        if axes != wanted["axes"]:
+            differences = [f"axes {_spelled(axes)} there, {_spelled(wanted['axes'])} here"]
+        else:
+            default = json.loads(Request().to_json())
+            values = (default | base, default | wanted["base"])
+            differences = [
+                f"{name}={_shown(values[0][name])} there, {_shown(values[1].get(name))} here"
+                for name in values[0]
+                if values[0][name] != values[1].get(name)
+            ]
+        if differences:
+            hint = ""
+            if any(difference.startswith("seed=") for difference in differences):
+                hint = " A seed that is left out is drawn anew each time: give it."
+            raise ValueError(
+                f"store={str(self.folder)!r} was made by other settings: {'; '.join(differences)}."
+                f"{hint} Give another folder, or the same settings"
+            )
+
+
+def _description(base: Request, axes: Iterable[Axis]) -> dict[str, Any]:
+    """What all cells have in common. Values of an axis may be added later: they are new cells."""
+    axes = list(axes)
+    varied = {axis.name for axis in axes}
+    fields, default = json.loads(base.to_json()), json.loads(Request().to_json())
+    return {
+        "format": _FORMAT,
+        "axes": [{"name": axis.name, "of": axis.of} for axis in axes],
+        "base": {
+            name: value
+            for name, value in fields.items()
+            if name not in varied and value != default[name]
+        },
+    }
+
+
+class _Rows:
+    """The lines of `rows.jsonl`: only what was added since the last look is read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._read = path, 0
+        self._by_key: dict[str, list[_Row]] = {}
+
+    def read(self) -> Mapping[str, list[_Row]]:
+        """The rows of each key, in their order; a line that a killed process left unfinished is no
+        row.
+        """
+        size = self._path.stat().st_size if self._path.exists() else 0
+        if size < self._read:  # someone has removed it
+            self._read = 0
+            self._by_key.clear()
+        if size > self._read:
+            with self._path.open("rb") as file:
+                file.seek(self._read)
+                added, end, _ = file.read().rpartition(b"\n")
+            self._read += len(added + end)
+            self._take(added.splitlines())
+        return self._by_key
+
+    def _take(self, lines: Iterable[bytes]) -> None:
+        for line in lines:
+            with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError):
+                row = json.loads(line)
+                row["file"] = Path(row["file"]).name  # in this folder, whatever it says
+                key, _ = row["key"], row["sha256"]
+                self._by_key.setdefault(key, []).append(row)
+
+
+def _made(path: Path, png: bytes, row: _Row) -> Made:
+    return Made(
+        png=png,
+        request=images.read(path),
+        model=row["model"],
+        fingerprint=row["fingerprint"],
+        steps=row["steps"],
+        seconds=row["seconds"],
+        peak=row["peak"],
+        notes=tuple(row["notes"]),
+        path=path,
+    )
+
+
+def _name(cell: Cell) -> str:
+    words = files.slug(" ".join(f"{n} {v}" for n, v in zip(cell.names, cell.labels, strict=True)))
+    return f"{words or 'cell'}-{cell.key}.png"
+
+
+def _spelled(axes: Iterable[Mapping[str, str]]) -> str:
+    return " x ".join(a["name"] + (f" of {a['of']!r}" if a["of"] else "") for a in axes)
+
+
+def _shown(value: Any) -> str:
+    return "open" if value is None else checks.shown(plain(value))
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

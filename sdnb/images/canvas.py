@@ -1,0 +1,312 @@
+"""The picture and the mask of a request, fitted to the size that will be generated. PIL, no torch.
+
+Fitting never happens in silence: what was done to the input is returned as notes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PIL import Image, ImageChops, ImageFilter, ImageOps
+
+from sdnb.images import inpaint_fill as fill
+from sdnb.images import png as images
+from sdnb.request import checks
+from sdnb.request.request import Request
+
+_LATENT = 8  # pixels a latent cell
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """What img2img and inpainting start from; all of the size that is generated."""
+
+    picture: Image.Image  # RGB
+    mask: Image.Image | None  # L: 255 is made anew, 0 is kept, between is a mixture
+    crop: tuple[int, int]  # the size of the result: smaller where the picture was padded
+    content: str = "original"  # what the masked part starts from
+    around: _Around | None = None  # the whole picture, where only a part of it is generated
+
+    def latent_mask(self) -> Image.Image | None:
+        """The mask at an eighth of the size: means over whole cells, so that nothing leaks over a
+        rim.
+        """
+        if self.mask is None:
+            return None
+        w, h = self.mask.size
+        return self.mask.resize((w // _LATENT, h // _LATENT), Image.Resampling.BOX)
+
+    def masked_picture(self) -> Image.Image:
+        """The picture, mid-grey where it is made anew: what a 9-channel inpainting model sees."""
+        if self.mask is None:
+            return Image.new("RGB", self.picture.size, (127, 127, 127))
+        hole = self.mask.point(lambda v: 255 if v >= 128 else 0)
+        grey = Image.new("RGB", self.picture.size, (127, 127, 127))
+        return Image.composite(grey, self.picture, hole)
+
+    def filled_picture(self) -> Image.Image:
+        """The picture with the masked part in the colours around it: what "fill" starts from."""
+        if self.mask is None:
+            return self.picture
+        return fill.filled(self.picture, self.mask)
+
+    def untouched(self) -> Image.Image:
+        """The picture that was given, at the size of the result: what strength 0 asks for."""
+        whole = self.picture if self.around is None else self.around.picture
+        return whole if whole.size == self.crop else whole.crop((0, 0, *self.crop))
+
+    def finish(self, image: Image.Image) -> Image.Image:
+        """Put the kept pixels back, bit for bit, and cut the padding off."""
+        if self.around is not None:
+            return self.around.with_part(image)
+        if self.mask is not None:
+            image = Image.composite(image, self.picture, self.mask)
+        return image if image.size == self.crop else image.crop((0, 0, *self.crop))
+
+
+@dataclass(frozen=True)
+class _Around:
+    """A picture of which only the part in `box` is generated."""
+
+    picture: Image.Image  # RGB, whole, at its own size
+    mask: Image.Image  # L, of the same size
+    box: tuple[int, int, int, int]  # left, upper, right, lower
+
+    def with_part(self, image: Image.Image) -> Image.Image:
+        left, upper, right, lower = self.box
+        whole = self.picture.copy()
+        whole.paste(image.resize((right - left, lower - upper), Image.Resampling.LANCZOS), self.box)
+        return Image.composite(whole, self.picture, self.mask)
+
+
+def fit(request: Request) -> tuple[Canvas | None, list[str]]:
+    """The canvas of a resolved request (None without a picture) and notes: what was adapted, and
+    which settings have no effect.
+
+    A picture whose size is the request's, rounded up to multiples of 8, is padded with its own rim
+    and the result cut back, so every pixel keeps its place; any other size is resized (Lanczos). A
+    mask is resized to the picture (no smoothing beyond bilinear, so black stays black a pixel away
+    from a rim). With `padding`, the masked part is cut out and resized, and the rest never touched.
+    """
+    idle = _without_effect(request)
+    if request.image is None:
+        return None, idle
+    size = _size(request)
+    picture, notes = flat(images.open(request.image))
+    original = picture.size
+    mask, mask_notes = _mask(request, original)
+    if mask is not None and request.padding is not None:
+        canvas, cut = _part(request, picture, mask, size)
+        return canvas, idle + notes + mask_notes + cut
+    picture, fitted = _fitted(picture, size, Image.Resampling.LANCZOS)
+    if mask is not None:
+        mask, _ = _fitted(mask, size, Image.Resampling.BILINEAR)
+        mask, swallowed = feathered(mask, request.feather)
+        mask_notes += swallowed
+    crop = original if _rounded_up(original) == size else size
+    return Canvas(picture, mask, crop, request.content), idle + notes + fitted + mask_notes
+
+
+def exact(request: Request) -> tuple[Request, list[str]]:
+    """The request with its picture resized where width x height is the picture's own size, rounded
+    up to multiples of 8; and notes.
+
+    `fit` takes such a size for one that was left open, pads the picture and cuts the result back:
+    when both sides are filled in, nothing tells whether someone asked for them. This is for callers
+    who know that someone did. Any other request is given back as it is.
+    """
+    if request.image is None or request.width is None or request.height is None:
+        return request, []
+    picture, size = images.open(request.image), (request.width, request.height)
+    was, part = picture.size, request.mask is not None and request.padding is not None
+    if part or was == size or _rounded_up(was) != size:
+        return request, []
+    changes = {"image": images.picture(picture.resize(size, Image.Resampling.LANCZOS))}
+    if request.mask is not None and checks.png_size(request.mask) == was:
+        mask = images.open(request.mask).resize(size, Image.Resampling.BILINEAR)
+        changes["mask"] = images.mask(mask)
+    return request.but(**changes), _stretched(was, size)
+
+
+def _part(
+    request: Request, picture: Image.Image, mask: Image.Image, size: tuple[int, int]
+) -> tuple[Canvas, list[str]]:
+    """The canvas of the masked part alone, at the size that is generated."""
+    mask, notes = feathered(mask, request.feather)
+    box = around_mask(mask, request.padding or 0, size)
+    around = _Around(picture, mask, box)
+    part = picture.crop(box).resize(size, Image.Resampling.LANCZOS)
+    hole = mask.crop(box).resize(size, Image.Resampling.BILINEAR)
+    notes.append(
+        f"Only the part {box[2] - box[0]}x{box[3] - box[1]} at ({box[0]}, {box[1]}) was generated, "
+        f"at {size[0]}x{size[1]}, and put back."
+    )
+    return Canvas(part, hole, picture.size, request.content, around), notes
+
+
+def around_mask(
+    mask: Image.Image, padding: int, size: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """The box of the mask's white part with `padding` pixels around it, grown to the proportions of
+    `size` as far as the picture reaches; of a black mask, the whole picture.
+    """
+    found = mask.getbbox()
+    if found is None:
+        return (0, 0, *mask.size)
+    spans = [
+        (max(0, found[axis] - padding), min(mask.size[axis], found[axis + 2] + padding))
+        for axis in (0, 1)
+    ]
+    sides = [high - low for low, high in spans]
+    scale = max(sides[0] / size[0], sides[1] / size[1])
+    for axis in (0, 1):
+        spans[axis] = _grown(*spans[axis], round(size[axis] * scale), mask.size[axis])
+    return spans[0][0], spans[1][0], spans[0][1], spans[1][1]
+
+
+def _grown(low: int, high: int, side: int, most: int) -> tuple[int, int]:
+    """A span of `side` around the one from `low` to `high`, moved to lie within 0 and `most`."""
+    side = min(max(side, high - low), most)
+    start = min(max(0, (low + high - side) // 2), most - side)
+    return start, start + side
+
+
+def _without_effect(request: Request) -> list[str]:
+    """What was set and changes nothing: beside strength 1, or without the picture or the mask that
+    it speaks of.
+    """
+    notes = []
+    if request.mask is not None and request.content != Request.content and request.strength == 1:
+        notes.append(
+            f"content={request.content!r} changes nothing at strength 1, which starts from noise "
+            "alone: give a smaller strength."
+        )
+    if request.image is None and request.strength != Request.strength:
+        notes.append(
+            f"strength={request.strength:g} has no effect without a picture: give image=, or use "
+            "sdnb.img2img."
+        )
+    if request.mask is None:
+        idle = [
+            name
+            for name in ("invert", "feather", "content", "padding")
+            if getattr(request, name) != getattr(Request, name)
+        ]
+        if idle:
+            changes = "change" if len(idle) > 1 else "changes"
+            notes.append(f"{' and '.join(idle)} {changes} nothing without a mask: give mask=.")
+    return notes
+
+
+def _size(request: Request) -> tuple[int, int]:
+    if request.width is None or request.height is None:
+        raise ValueError("the request has no size yet: resolve it first (request.resolved(...))")
+    return request.width, request.height
+
+
+def _rounded_up(size: tuple[int, int]) -> tuple[int, int]:
+    return -size[0] // _LATENT * -_LATENT, -size[1] // _LATENT * -_LATENT
+
+
+def flat(picture: Image.Image) -> tuple[Image.Image, list[str]]:
+    """RGB; transparent parts on white."""
+    if "A" not in picture.getbands():
+        return picture.convert("RGB"), []
+    rgba = picture.convert("RGBA")
+    if rgba.getchannel("A").getextrema()[0] == 255:
+        return rgba.convert("RGB"), []
+    white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+    note = "The picture has transparent parts: they were put on white."
+    return Image.alpha_composite(white, rgba).convert("RGB"), [note]
+
+
+def _fitted(
+    picture: Image.Image, size: tuple[int, int], filter_: Image.Resampling
+) -> tuple[Image.Image, list[str]]:
+    was = picture.size
+    if was == size:
+        return picture, []
+    if _rounded_up(was) == size:
+        note = (
+            f"The picture is {was[0]}x{was[1]}: padded to {size[0]}x{size[1]} (multiples of "
+            f"{_LATENT}) to work on, and cut back to its own size; sdnb.upscale makes one of "
+            f"{size[0]}x{size[1]}."
+        )
+        return _padded(picture, size), [note]
+    return picture.resize(size, filter_), _stretched(was, size)
+
+
+def _stretched(was: tuple[int, int], size: tuple[int, int]) -> list[str]:
+    stretch = (size[0] / was[0]) / (size[1] / was[1])
+    if abs(stretch - 1) < 0.02:
+        return []  # the size asked for, in the same proportions
+    note = (
+        f"The picture was stretched from {was[0]}x{was[1]} to {size[0]}x{size[1]}; give only "
+        "width or only height to keep its proportions."
+    )
+    return [note]
+
+
+def _padded(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Repeat the last column and row: the net sees no false edge."""
+    w, h = picture.size
+    out = Image.new(picture.mode, size)
+    out.paste(picture, (0, 0))
+    if size[0] > w:
+        column = out.crop((w - 1, 0, w, h)).resize((size[0] - w, h), Image.Resampling.NEAREST)
+        out.paste(column, (w, 0))
+    if size[1] > h:
+        row = out.crop((0, h - 1, size[0], h)).resize(
+            (size[0], size[1] - h), Image.Resampling.NEAREST
+        )
+        out.paste(row, (0, h))
+    return out
+
+
+def _mask(request: Request, picture_size: tuple[int, int]) -> tuple[Image.Image | None, list[str]]:
+    """The mask at the picture's own size, white to be made anew."""
+    if request.mask is None:
+        return None, []
+    mask = images.open(request.mask).convert("L")
+    notes = []
+    if mask.size != picture_size:
+        notes.append(
+            f"The mask is {mask.width}x{mask.height}: resized to the picture's "
+            f"{picture_size[0]}x{picture_size[1]}."
+        )
+        mask = mask.resize(picture_size, Image.Resampling.BILINEAR)
+    if request.invert:
+        mask = ImageOps.invert(mask)
+    low, high = mask.getextrema()
+    if high == 0:
+        notes.append("The mask is all black: nothing was made anew. White is what changes.")
+    elif _brightest(mask) < 16:
+        notes.append(
+            f"The mask's brightest value is {high} of 255: next to nothing changes. Whole numbers "
+            "run from 0 to 255; for 0 and 1 give a mask of bools or floats."
+        )
+    elif low == 255:
+        notes.append("The mask is all white: the whole picture was made anew.")
+    return mask, notes
+
+
+def feathered(mask: Image.Image, radius: float) -> tuple[Image.Image, list[str]]:
+    """Fade the mask over `radius` pixels on its white side only: black is kept whatever the
+    feather.
+    """
+    if radius <= 0:
+        return mask, []
+    soft = mask.filter(ImageFilter.GaussianBlur(radius / 2))
+    inner = soft.point(lambda v: max(0, 2 * v - 255))  # a straight rim blurs to a half: start there
+    faded = ImageChops.darker(mask, inner)
+    if _brightest(faded) >= 128 or _brightest(mask) < 128:
+        return faded, []
+    note = (
+        f"A feather of {radius:g} pixels is wider than the white part of the mask, so that next to "
+        "nothing changes: use a smaller one, or paint more."
+    )
+    return faded, [note]
+
+
+def _brightest(mask: Image.Image) -> int:
+    return max(value for value, count in enumerate(mask.histogram()) if count)

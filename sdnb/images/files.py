@@ -1,0 +1,141 @@
+"""Files that appear whole or not at all, replace another only where that is asked for, and have
+names safe everywhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import secrets
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
+
+from sdnb.request import checks
+
+_RESERVED = re.compile(
+    r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(\..*)?", re.IGNORECASE
+)
+_FORBIDDEN = re.compile(r"[<>:\"/\\|?*\x00-\x1f\x7f]")
+_NUMBERED = re.compile(r"([0-9]{5,12})-.*\.png", re.IGNORECASE)
+_OTHER_SUFFIXES = (".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
+_SLUG_LENGTH = 48  # characters: with a number and a seed before it a name stays below 255 bytes
+
+
+def write_new(folder: Path, names: Iterable[str], data: bytes) -> Path:
+    """Write under the first of the names that is free, and no other writer's; the path.
+
+    Raises OSError as the system does, and leaves nothing behind then.
+    """
+    temporary = _temporary(folder, data)
+    try:
+        return next(folder / name for name in names if _placed(temporary, folder / name))
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Write in place of what may be there: it is the old file or the new one, never a part."""
+    temporary = _temporary(path.parent, data)
+    try:
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def keep(folder: Path, data: bytes, suffix: str) -> Path:
+    """Write under the sha256 of the content; a damaged file of that name is made whole."""
+    digest = hashlib.sha256(data).hexdigest()
+    path = folder / (digest + suffix)
+    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+        folder.mkdir(parents=True, exist_ok=True)
+        replace(path, data)  # whoever else writes this name writes the same bytes
+    return path
+
+
+def next_number(folder: Path) -> int:
+    """One more than the largest number that begins the name of a PNG, as in 00007-words.png."""
+    with os.scandir(folder) as entries:
+        found = [match for entry in entries if (match := _NUMBERED.fullmatch(entry.name))]
+    return 1 + max((int(match[1]) for match in found), default=0)
+
+
+def slug(text: str) -> str:
+    """The words of a text, at most 48 characters, of which any system makes a file name."""
+    text = unicodedata.normalize("NFC", text[: 4 * _SLUG_LENGTH]).lower()
+    kept = (c if unicodedata.category(c)[0] in "LMN" else " " for c in text)
+    return "-".join("".join(kept).split())[:_SLUG_LENGTH].strip("-")
+
+
+def is_picture_name(name: str) -> bool:
+    """Whether it ends as the file of a picture does, so that it hardly is meant for a folder."""
+    return name.lower().endswith((".png", *_OTHER_SUFFIXES))
+
+
+def checked_stem(name: str) -> str:
+    """The name without .png, if it is a file name on every system. Raises ValueError."""
+    plain = checks.text("name", name)
+    stem = plain[:-4] if plain.lower().endswith(".png") else plain
+    forbidden = _FORBIDDEN.search(stem)
+    if forbidden:
+        reason = f"it holds {forbidden[0]!r} (a folder is a parameter of its own)"
+    elif not stem or stem.strip(" .") != stem:
+        reason = "it is empty, or has a space or a point at an end"
+    elif _RESERVED.fullmatch(stem):
+        reason = "Windows reserves it"
+    elif len(stem.encode("utf-8")) > 200:
+        reason = "it is longer than 200 bytes"
+    elif stem.lower().endswith(_OTHER_SUFFIXES):
+        reason = "only a PNG carries the request (leave the suffix out)"
+        stem = stem.rpartition(".")[0]
+    else:
+        return stem
+    better = slug(stem)
+    better = better if better and not _RESERVED.fullmatch(better) else "picture"
+    raise ValueError(
+        f"name={checks.shown(name)} is not a file name everywhere: {reason}; {better!r} is one"
+    )
+
+
+def _temporary(folder: Path, data: bytes) -> Path:
+    """The bytes in a new file of the folder, on the disk itself."""
+    path = folder / f".sdnb-{secrets.token_hex(8)}.tmp"
+    try:
+        with path.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        with contextlib.suppress(OSError):  # the first error is the one to tell
+            path.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def _placed(temporary: Path, path: Path) -> bool:
+    """Give the file its name unless it is taken: one step, which two writers cannot both win."""
+    try:
+        if os.name == "nt":
+            temporary.rename(path)  # refuses an existing name there
+        else:
+            os.link(temporary, path)
+    except FileExistsError:
+        return False
+    except OSError:
+        return _reserved_and_filled(temporary, path)  # a file system without links, such as FAT
+    return True
+
+
+def _reserved_and_filled(temporary: Path, path: Path) -> bool:
+    try:
+        path.open("xb").close()
+    except FileExistsError:
+        return False
+    try:
+        temporary.replace(path)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return True

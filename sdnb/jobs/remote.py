@@ -1,0 +1,293 @@
+"""Runs elsewhere: a `concurrent.futures.Executor` or a Dask `Client` becomes an executor of jobs.
+
+    with dask.distributed.Client("tcp://scheduler:8786") as client:
+        job = Remote(client, {"path": "sd-v1-4.ckpt"}).submit(sdnb.Request("a castle"))
+
+What travels is a `Request` and the arguments of `sdnb.load`; what comes back are PNG bytes. A
+worker loads the model once, holds it for the next request until it is told to `release` it, and
+checks by the fingerprint that it is the same one. Two requests never run at once in one process,
+however many threads it has. One GPU a worker is honoured where the worker sees only that one
+(Dask-CUDA sets CUDA_VISIBLE_DEVICES), or by `resources={"GPU": 1}`. A run that is stopped ends
+within a step, where its worker can see that: in a thread, in a process of this machine, anywhere in
+a Dask cluster (`sdnb.jobs.stop_signal`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import sys
+import threading
+from collections.abc import Generator, Mapping
+from concurrent.futures import Executor as Pool
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from sdnb.engine.networks.config import difference
+from sdnb.images import png as images
+from sdnb.images.progress import Progress
+from sdnb.images.result import Result
+from sdnb.jobs import stop_signal as flags
+from sdnb.jobs.executor import Job, Watch
+from sdnb.request import checks
+from sdnb.request.request import Request
+
+if TYPE_CHECKING:
+    from sdnb.engine.loading import Model
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a worker sends back: pictures as PNG bytes, and how they came about."""
+
+    pngs: tuple[bytes, ...]
+    request: Request
+    model: str
+    fingerprint: str
+    steps: int
+    seconds: float
+    peak: float
+    notes: tuple[str, ...]
+
+    def result(self) -> Result:
+        """As if it had been made here."""
+        return Result(
+            tuple(images.open(png) for png in self.pngs),
+            self.request,
+            self.model,
+            self.fingerprint,
+            self.seconds,
+            self.peak,
+            self.notes,
+        )
+
+
+class Remote:
+    """Sends requests to the workers of a pool or a cluster.
+
+    `pool` is any `concurrent.futures.Executor`, or a Dask `Client`; `load` the arguments of
+    `sdnb.load` as the workers can use them; with a `fingerprint`, workers that find another model
+    there refuse. `resources` go to Dask. Raises TypeError for what is no pool, and ValueError for
+    one of forked processes.
+    """
+
+    def __init__(
+        self,
+        pool: Any,
+        load: Mapping[str, Any] | None = None,
+        fingerprint: str = "",
+        resources: Mapping[str, float] | None = None,
+    ) -> None:
+        self.pool, self.resources = pool, resources
+        self._load, self._fingerprint = dict(load or {}), fingerprint
+        self._jobs: list[_RemoteJob] = []
+        if not is_pool(pool):
+            raise TypeError(
+                f"{checks.shown(pool)} runs nothing: expected a concurrent.futures.Executor, or "
+                "the Client of a Dask cluster (pip install 'sdnb[dask]')"
+            )
+        _refuse_forks(pool)
+
+    def of(self, load: Mapping[str, Any], fingerprint: str) -> Remote:
+        """The same workers with another model."""
+        return Remote(self.pool, load, fingerprint, self.resources)
+
+    def submit(self, request: Request, watch: Watch | None = None) -> Job:
+        """Send a request. Nothing is heard of it until it is done: workers report no steps."""
+        job = _RemoteJob(request, watch)
+        job.flag = flags.flag_for(self.pool)
+        options: dict[str, Any] = {}
+        if not isinstance(self.pool, Pool):  # Dask: every run is its own, however often it is asked
+            options = {"pure": False, "resources": self.resources}
+        try:
+            job.future = self.pool.submit(
+                work, self._load, self._fingerprint, request, job.flag, **options
+            )
+        except RuntimeError as error:  # a broken or closed pool
+            job.run(partial(_raised, error))
+            return job
+        self._jobs = [*(each for each in self._jobs if not each.ended), job]
+        job.future.add_done_callback(job.received)
+        return job
+
+    def shutdown(self) -> None:
+        """Stop what has not begun; the pool itself is its owner's."""
+        for job in self._jobs:
+            job.stop()
+
+    def release(self) -> None:
+        """Give back the memory of the models that the workers hold, each after the request that is
+        running there; the next request loads its model again.
+
+        Raises TypeError for a pool whose processes cannot be asked one by one: they hold their
+        models until the pool is shut down.
+        """
+        if isinstance(self.pool, ThreadPoolExecutor):
+            release()
+        elif isinstance(self.pool, Pool):
+            raise TypeError(
+                f"the workers of {checks.shown(self.pool)} cannot be asked one by one: they hold "
+                "their models until its shutdown()"
+            )
+        else:
+            self.pool.run(_released)
+
+
+class _RemoteJob(Job):
+    """A job that waits for a future. Stopped, it ends at once when no worker has begun with it, and
+    else when its worker has seen the flag.
+    """
+
+    future: Any = None
+    flag: flags.Flag
+
+    @property
+    def finished(self) -> bool:
+        """The pictures are made: they are taken, whoever asked for the end by now."""
+        future = self.future
+        return super().finished or (
+            future is not None
+            and future.done()
+            and not future.cancelled()
+            and future.exception() is None
+        )
+
+    def stop(self) -> None:
+        super().stop()
+        if self.future is None or self.future.done():
+            return
+        with suppress(Exception):  # a cluster that is gone works no more
+            self.flag.set()
+        self.future.cancel()
+
+    def received(self, future: Any) -> None:
+        """The future is done, cancelled or broken."""
+        if isinstance(self.flag, flags.FileFlag):
+            self.flag.drop()
+        self.run(partial(_received, future))
+
+
+def is_pool(thing: object) -> bool:
+    """Whether `Remote` can send requests to it."""
+    modules = (kind.__module__.partition(".")[0] for kind in type(thing).__mro__)
+    return isinstance(thing, Pool) or ("distributed" in modules and hasattr(thing, "submit"))
+
+
+def _refuse_forks(pool: object) -> None:
+    """A forked process has torch's threads in a state from which they never wake."""
+    context = getattr(pool, "_mp_context", None)
+    if (
+        isinstance(pool, ProcessPoolExecutor)
+        and context is not None
+        and context.get_start_method() == "fork"
+        and "torch" in sys.modules
+    ):
+        raise ValueError(
+            "this pool forks processes, and torch, which is at work here, hangs in a fork: use "
+            'ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn"))'
+        )
+
+
+def _received(future: Any, request: Request) -> Generator[Progress, None, None]:  # noqa: ARG001
+    """The run of a job whose work was done elsewhere."""
+    answer: Answer = future.result()
+    yield Progress(answer.steps, answer.steps, answer.seconds, result=answer.result())
+
+
+def _raised(error: Exception, request: Request) -> Generator[Progress, None, None]:  # noqa: ARG001
+    yield from ()  # a generator, as every run is
+    raise error
+
+
+# -- in the worker ------------------------------------------------------------------------------
+
+_lock = threading.Lock()  # one request at a time in a process
+_held: dict[str, Model] = {}  # the last model, by how it was loaded
+
+
+class StoppedError(Exception):
+    """The run was not wanted any more."""
+
+
+def work(load: Mapping[str, Any], fingerprint: str, request: Request, flag: flags.Flag) -> Answer:
+    """Make the pictures of a request in this process, unless `flag` is raised before the end.
+
+    Raises what loading and running raise, ValueError when the model here is another one, and
+    StoppedError.
+    """
+    from sdnb.engine.pipeline import run
+
+    unwanted = flags.looked_at(flag)
+    with _lock:
+        if unwanted():  # while it waited for its turn
+            raise StoppedError
+        model = _model(load, fingerprint)
+        steps, result = 0, None
+        with closing(run(model, request)) as going:
+            for at in going:
+                steps, result = at.total, at.result
+                if result is None and unwanted():
+                    raise StoppedError
+        if result is None:
+            raise RuntimeError("the run ended without a result")
+    pngs = tuple(images.encoded(result, index) for index in range(len(result.images)))
+    return Answer(
+        pngs, result.request, result.model, result.fingerprint, steps, result.seconds,
+        result.peak, result.notes,
+    )  # fmt: skip
+
+
+def release() -> None:
+    """Give back the memory of the model that this process holds for requests sent to it, such as
+    through a `ThreadPoolExecutor`; after the request that is running, if one is. The next request
+    loads it again. `Remote.release` does it where the workers are.
+    """
+    with _lock:
+        _drop()
+
+
+async def _released() -> None:
+    """As `release`, without a halt of the event loop of a Dask worker."""
+    await asyncio.to_thread(release)
+
+
+def _drop() -> None:
+    while _held:
+        _held.popitem()[1].unload()
+
+
+def _model(load: Mapping[str, Any], fingerprint: str) -> Model:
+    """Loaded once; another one takes its place, because two may not fit. Raises ValueError when it
+    is not the one that is meant.
+    """
+    from sdnb.engine import loading
+
+    key = repr(sorted(load.items()))
+    if key not in _held or _exchanged(_held[key], load, fingerprint):
+        _drop()
+        _held[key] = loading.load(**load)
+    differs = _difference(_held[key].fingerprint, fingerprint)
+    if differs is not None:
+        what, digits, expected = differs
+        raise ValueError(
+            f"{platform.node()} has {what} at {load.get('path')!r} ({digits}, expected "
+            f"{expected}): copy the same file there, and the YAML that goes with it"
+        )
+    return _held[key]
+
+
+def _exchanged(model: Model, load: Mapping[str, Any], fingerprint: str) -> bool:
+    """Whether the model is not the one that is meant, and what is on the disk by now is."""
+    if _difference(model.fingerprint, fingerprint) is None:
+        return False
+    from sdnb.engine import loading
+
+    where = {name: load.get(name) for name in ("path", "vae", "config")}
+    return _difference(loading.found(**where).fingerprint, fingerprint) is None  # no weights read
+
+
+def _difference(there: str, meant: str) -> tuple[str, str, str] | None:
+    return difference(there, meant) if meant else None

@@ -1,0 +1,208 @@
+"""How a model uses memory, as data: a `MemoryPlan`, the plans that have a name, and what a planner
+says of one (`Forecast`). No torch here, so that a panel may know it.
+
+Plans with a name are the YAML files in `configs/memory`, read once into dataclasses.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from sdnb import assets
+from sdnb.request import checks
+
+PLACEMENTS = ("resident", "offload", "cpu")
+UNET_PLACEMENTS = (*PLACEMENTS, "stream")
+KERNELS = ("auto", "sdpa", "flash", "efficient", "cudnn", "sliced", "xformers")
+SPEEDS = ("eager", "graph", "compile")
+STORAGE = ("same", "int8")
+COMPUTE = ("auto", "full", "half", "bf16")
+STORES = ("device", "host")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+_DEVICE = re.compile(r"auto|(cpu|cuda|mps)(:[0-9]+)?")
+_MOST = 1024  # pictures in a pass: beyond what any card holds
+#: From the fastest to the leanest: what "auto", a number of GB and a shortage of memory go through.
+LADDER = ("max", "8gb", "6gb", "4gb", "2gb", "1gb")
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """How a model uses memory. A placement is "resident" (weights stay on the device), "offload"
+    (they come to the device for their stage), "stream" (the UNet's weights cross the bus once a
+    step, block by block, ahead of the computation) or "cpu" (the part computes on the CPU, in full
+    precision).
+
+    None means: decided for each request, the fastest that fits into `gb`.
+    Raises ValueError or TypeError that names the field.
+    """
+
+    name: str = "custom"
+    device: str = "auto"  # "cpu", "cuda", "cuda:1", "mps"; auto: the best there is
+    gb: float = 0.0  # the most the device's allocator may hold; 0: what is free
+    text: str = "resident"
+    unet: str = "resident"
+    vae: str = "resident"
+    compute: str = "auto"  # full, half, bf16; the `precision` of load() goes before it
+    weights: str = "same"  # how a streamed UNet's weights are stored: same, int8 (half the size)
+    attention: str = "auto"  # auto: measured on first use; see `KERNELS`
+    speed: str = "eager"  # how a step runs on a card: eager, graph (one CUDA graph), compile
+    batch: int = 1  # pictures in one pass of the UNet; 1 makes each, bit for bit, what it is alone
+    together: bool | None = None  # both halves of guidance in one pass
+    tile: int | None = None  # the VAE works on this many squared pixels at once; 0: on all
+    store: str | None = None  # where a tiled VAE keeps its maps: device, host
+    chunk: int | None = (
+        None  # pixels of the latent that a layer of the UNet has in work at once; 0: all
+    )
+    keep: float | None = None  # GB of a streamed UNet that stay on the device
+
+    def __post_init__(self) -> None:
+        for name, accepted in (
+            ("text", PLACEMENTS),
+            ("unet", UNET_PLACEMENTS),
+            ("vae", PLACEMENTS),
+            ("compute", COMPUTE),
+            ("weights", STORAGE),
+            ("attention", KERNELS),
+            ("speed", SPEEDS),
+        ):
+            checks.choice(name, getattr(self, name), accepted)
+        if self.store is not None:
+            checks.choice("store", self.store, STORES)
+        checks.number("gb", self.gb, 0, math.inf)
+        for name in ("tile", "chunk", "keep"):
+            if getattr(self, name) is not None:
+                checks.number(name, getattr(self, name), 0, math.inf)
+        checks.whole("batch", self.batch, 1, _MOST)
+        checks.text("device", self.device)
+        if not _DEVICE.fullmatch(self.device):
+            raise ValueError(
+                f"device={self.device!r} is unknown; {checks.known(self.device, DEVICES)}; one of "
+                "several cards is 'cuda:1'"
+            )
+        if self.weights != "same" and self.unet != "stream":
+            raise ValueError(
+                f"weights={self.weights!r} is for a streamed UNet, and unet={self.unet!r}: write "
+                "unet='stream', or weights='same'"
+            )
+        if self.speed == "compile" and self.unet != "resident":
+            raise ValueError(
+                f"speed='compile' needs the UNet to stay on the device, and unet={self.unet!r}: "
+                "write speed='graph', or unet='resident'"
+            )
+
+    def but(self, **changes: object) -> MemoryPlan:
+        """The same plan with some fields changed."""
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+    @property
+    def simplest(self) -> MemoryPlan:
+        """The plan with everything that it leaves open decided as if memory were no matter."""
+        return replace(
+            self,
+            together=True if self.together is None else self.together,
+            tile=0 if self.tile is None else self.tile,
+            store=self.store or "device",
+            chunk=0 if self.chunk is None else self.chunk,
+            keep=0.0 if self.keep is None else self.keep,
+        )
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a planner says of a request before anything runs; `Result.peak` is held against it."""
+
+    plan: MemoryPlan  # nothing left open
+    gb: float  # the predicted peak: as `Result.peak` counts
+    stage: str  # where the peak is: text, unet or vae
+    room: float  # GB that there are for it; inf where nothing limits it
+    slowdown: float  # the time of a step, in multiples of a resident model's
+    host: float = 0.0  # GB of the computer's memory that weights and maps take
+    refusal: str = ""  # words, when the request does not fit: which size would, and which plan
+
+    @property
+    def tier(self) -> str:
+        """The name of the plan."""
+        return self.plan.name
+
+    @property
+    def name(self) -> str:
+        """The name of the plan."""
+        return self.plan.name
+
+    @property
+    def fits(self) -> bool:
+        """Whether the predicted peak fits into the room."""
+        return self.gb <= self.room
+
+    def __str__(self) -> str:
+        if self.refusal:
+            return self.refusal
+        words = f"{self.tier}: {self.gb:.2f} GB at the most (in {_STAGES[self.stage]})"
+        slower = f", {self.slowdown:.1f} times a resident step" if self.slowdown > 1.05 else ""
+        return words + slower
+
+
+_STAGES = {"text": "the text encoder", "unet": "the steps", "vae": "the decoder"}
+
+
+def names() -> list[str]:
+    """The names that `memory=` takes."""
+    return ["auto", *sorted(p.stem for p in (assets.configs() / "memory").glob("*.yaml"))]
+
+
+def plan(memory: str | float | MemoryPlan) -> MemoryPlan | None:
+    """The plan of that name, or the plan itself; None for "auto" and for a number of GB, which a
+    planner decides for each request.
+
+    Raises `TypeError` or `ValueError` that list the known names.
+    """
+    if isinstance(memory, MemoryPlan):
+        return memory
+    if isinstance(memory, (int, float)) and not isinstance(memory, bool):
+        if not (math.isfinite(memory) and memory > 0):
+            raise ValueError(f"memory={memory}: a number of GB is above 0")
+        return None
+    if not isinstance(memory, str):
+        raise TypeError(
+            f"memory={memory!r}: expected a MemoryPlan, a number of GB, or one of the names "
+            f"{', '.join(names())}"
+        )
+    checks.choice("memory", memory, tuple(names()))
+    return None if memory == "auto" else read(memory)
+
+
+def ladder(gb: float = 0.0) -> list[MemoryPlan]:
+    """The named plans from the fastest to the leanest, each allowed `gb`; 0: what is free."""
+    return [read(name).but(gb=gb) for name in LADDER]
+
+
+def below(plan: MemoryPlan) -> MemoryPlan | None:
+    """The next leaner plan; None below the last. A plan by hand goes to what is leaner than it."""
+    if plan.device == "cpu":
+        return None
+    if plan.name in LADDER:
+        rest = LADDER[LADDER.index(plan.name) + 1 :]
+    elif plan.unet == "stream":
+        rest = LADDER[LADDER.index("2gb") + 1 :]
+    else:
+        rest = LADDER[LADDER.index("4gb") :]
+    if not rest:
+        return None
+    kept = {"device": plan.device, "gb": plan.gb, "batch": 1, "attention": plan.attention}
+    return read(rest[0]).but(**kept)
+
+
+def read(name: str) -> MemoryPlan:
+    """The plan in `configs/memory/NAME.yaml`; raises ValueError that names a damaged file."""
+    path = assets.configs() / "memory" / f"{name}.yaml"
+    try:
+        merged: Any = OmegaConf.merge(OmegaConf.structured(MemoryPlan), OmegaConf.load(path))
+        return MemoryPlan(**{f.name: merged[f.name] for f in fields(MemoryPlan)})
+    except OmegaConfBaseException as error:
+        raise ValueError(f"{path} is not a memory plan: {error}") from error

@@ -1,0 +1,336 @@
+"""Anything that is a picture, as PNG bytes: a path, a PIL image, an array, a Result.
+
+The PNG is upright (EXIF rotation applied), 8 bits a channel, RGB or with real transparency RGBA,
+and carries nothing but pixels: where and with what a photograph was taken is not passed on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from io import BufferedReader, BytesIO
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+from PIL import Image, UnidentifiedImageError
+
+from sdnb.request import checks
+
+MAX_PIXELS = 8192 * 8192  # the largest picture sdnb makes; a file that claims more is refused
+
+_LARGEST = "the 8192x8192 that are accepted; make it smaller first"
+
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
+_KINDS = "PNG, JPEG, WebP, GIF, BMP, TIFF and AVIF are read"
+_SIGNATURES = (  # kind, where in the file, the bytes there
+    ("PNG", 0, b"\x89PNG"), ("JPEG", 0, b"\xff\xd8\xff"), ("WebP", 8, b"WEBP"), ("GIF", 0, b"GIF8"),
+    ("BMP", 0, b"BM"), ("TIFF", 0, b"II*\0"), ("TIFF", 0, b"MM\0*"), ("AVIF", 4, b"ftypavif"),
+)  # fmt: skip
+_ACCEPTED = (
+    "a path, a PIL image, a NumPy array [h, w], [h, w, 3] or [h, w, 4], the bytes of a picture "
+    "file or a Result"
+)
+_TENSOR = "; of a tensor of floats from 0 to 1: tensor.permute(1, 2, 0).numpy()"
+
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)  # one letter is a drive of Windows
+
+_ORIENTATION = 0x0112  # EXIF tag; what undoes each of its values (CIPA DC-008, 4.6.5.1.6)
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class _Array(Protocol):
+    @property
+    def __array_interface__(self) -> dict[str, Any]: ...
+
+
+class _HasImages(Protocol):
+    @property
+    def images(self) -> Sequence[Image.Image]: ...
+
+
+Source: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | _Array | _HasImages
+
+
+def picture(source: Source) -> bytes:
+    """The picture as PNG bytes, RGB or RGBA; an animation's first frame, a Result's first picture.
+
+    Raises FileNotFoundError for a path that does not exist, ValueError for what is not a picture or
+    too large, TypeError for what is none of the kinds accepted.
+    """
+    return _png(_canonical(_decoded(source, "image"), "image"))
+
+
+def mask(source: Source) -> bytes:
+    """The mask as PNG bytes of one channel (L): white is made anew, black is kept.
+
+    Of a drawing in one colour on transparency (a canvas, a layer of a paint program) the alpha is
+    the mask; of all else the luminance, what is transparent as black. Raises as `picture`.
+    """
+    image = _canonical(_decoded(source, "mask"), "mask")
+    if image.mode == "RGBA":
+        alpha = image.getchannel("A")
+        image = alpha if _one_colour(image) else _on_black(image)
+    return _png(image.convert("L"))
+
+
+def open(png: bytes) -> Image.Image:  # noqa: A001 - read as images.open, beside PIL's Image.open
+    """The PIL image of PNG bytes, its pixels loaded. Raises ValueError for what is no picture."""
+    return _from_bytes(png, "picture")
+
+
+def sha256(png: bytes) -> str:
+    """The name of a picture by its content: 64 hexadecimal digits."""
+    return hashlib.sha256(png).hexdigest()
+
+
+def existing(source: str | os.PathLike[str], thing: str) -> Path:
+    """The path of a file. Raises FileNotFoundError, PermissionError or ValueError in words."""
+    if not isinstance(source, (str, os.PathLike)):
+        raise TypeError(f"{thing}={checks.shown(source)} is none; the path of a file is expected")
+    text = os.fsdecode(source)
+    name = f"{thing} {checks.shown(text)}"
+    if not text:
+        raise ValueError(f"{name} is empty; the path of a file is expected")
+    if _ADDRESS.match(text):
+        raise ValueError(f"{name} is an address; download the picture and give its path")
+    try:
+        path = Path(text).expanduser()
+        if path.is_file():
+            return path
+        inside = sorted(p.name for p in path.iterdir()) if path.is_dir() else None
+    except PermissionError:
+        raise PermissionError(f"{name} may not be read by this user") from None
+    except (OSError, ValueError, RuntimeError) as error:  # too long, NUL, no home
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"{name} is not a path that can be used ({reason})") from None
+    if inside is not None:
+        found = [child for child in inside if child.lower().endswith(_SUFFIXES)]
+        way_out = f"name one of the files in it, such as {found[0]!r}" if found else "name a file"
+        raise ValueError(f"{name} is a folder; {way_out}")
+    if path.exists():
+        raise ValueError(f"{name} is not an ordinary file; {_KINDS}")
+    raise FileNotFoundError(
+        f"{name} does not exist (looked in {path.absolute().parent}){_nearest(path)}"
+    )
+
+
+def opened(path: Path, thing: str) -> BufferedReader:
+    """The file, to read from. Raises PermissionError in words."""
+    try:
+        return path.open("rb")
+    except PermissionError:
+        raise PermissionError(f"{thing} {str(path)!r} may not be read by this user") from None
+
+
+def _decoded(source: Any, thing: str) -> Image.Image:
+    if isinstance(source, Image.Image):
+        return _loaded(source, thing)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return _from_bytes(bytes(source), thing)
+    if isinstance(source, (str, os.PathLike)):
+        return _from_path(source, thing)
+    if hasattr(source, "__array_interface__"):
+        return _from_array(source, thing)
+    if hasattr(source, "images"):
+        found = source.images
+        if not isinstance(found, Sequence) or not found:
+            raise ValueError(f"{thing}: {checks.shown(source)} holds no pictures")
+        return _decoded(found[0], thing)
+    raise TypeError(
+        f"{thing}={checks.shown(source)} is of type {type(source).__name__}; accepted are "
+        f"{_ACCEPTED}{_TENSOR if hasattr(source, 'permute') else ''}"
+    )
+
+
+def _from_path(source: str | os.PathLike[str], thing: str) -> Image.Image:
+    path = existing(source, thing)
+    with opened(path, thing) as file:
+        return _read(file, f"{thing} {str(path)!r}", _sniffed(file.peek(16)[:16]))
+
+
+def _from_bytes(data: bytes, thing: str) -> Image.Image:
+    if not isinstance(data, bytes):
+        raise TypeError(f"{thing}={checks.shown(data)} is not bytes; picture(...) makes them")
+    return _read(BytesIO(data), f"{thing} ({len(data)} bytes)", _sniffed(data[:16]))
+
+
+def _read(file: Any, name: str, hint: str) -> Image.Image:
+    """The first frame, loaded; what a decoder raises becomes a ValueError that names the file."""
+    try:
+        image = Image.open(file)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ValueError(f"{name} claims more pixels than {_LARGEST}") from None
+    except UnidentifiedImageError:
+        raise ValueError(f"{name} {hint}") from None
+    except Exception as error:
+        raise _damaged(name, error) from error
+    return _loaded(image, name)
+
+
+def _loaded(image: Image.Image, name: str) -> Image.Image:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"{name} is {width}x{height} pixels, more than {_LARGEST}")
+    if not width or not height:
+        raise ValueError(f"{name} is {width}x{height}: it has no pixels")
+    try:
+        image.load()
+    except Exception as error:
+        raise _damaged(name, error) from error
+    return image
+
+
+def _damaged(name: str, error: Exception) -> Exception:
+    """A disk's error stays itself; a decoder, given a damaged file, raises any type there is."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error
+    return ValueError(f"{name} is damaged or cut short ({error}); get the file again")
+
+
+def _canonical(image: Image.Image, thing: str) -> Image.Image:
+    """Upright, 8 bits, RGB or, where something is transparent, RGBA; without metadata."""
+    image = _eight_bits(_upright(image), thing)
+    transparent = "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info
+    try:
+        if image.mode == "La":  # grey with alpha multiplied in: only LA is made of it
+            image = image.convert("LA")
+        image = image.convert("RGBA" if transparent else "RGB")
+    except ValueError as error:
+        raise ValueError(
+            f"{thing}: pixels of mode {image.mode!r} cannot be read as colours ({error}); "
+            "convert it to RGB first"
+        ) from None
+    if image.mode == "RGBA" and image.getchannel("A").getextrema() == (255, 255):
+        image = image.convert("RGB")
+    return image
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        orientation = image.getexif().get(_ORIENTATION)
+    except Exception:  # noqa: BLE001 - of damaged EXIF no orientation is known, and the pixels are sound
+        return image
+    turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    return image if turn is None else image.transpose(turn)
+
+
+def _eight_bits(image: Image.Image, thing: str) -> Image.Image:
+    """16 bits to 8 by scale (PIL's own conversion clips); of other depths no white is known."""
+    if image.mode.startswith("I;16"):
+        image = image.convert("I").point(lambda value: value * (1 / 257) + 0.5).convert("L")
+        image.info = {}  # a transparent grey of 16 bits is none of 8
+        return image
+    if image.mode in ("I", "F"):
+        low, high = image.getextrema()
+        raise ValueError(
+            f"{thing} has 32-bit pixels (mode {image.mode}, from {low} to {high}), whose white is "
+            "not known; convert it to 8 bits first, or give an array of floats from 0 to 1"
+        )
+    return image
+
+
+def _from_array(source: Any, thing: str) -> Image.Image:
+    import numpy as np
+
+    array = np.asarray(source)
+    shape = list(array.shape)
+    if array.ndim == 3 and shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim not in (2, 3) or (array.ndim == 3 and shape[2] not in (3, 4)) or not array.size:
+        planes = array.ndim == 3 and shape[0] in (1, 3, 4)
+        raise ValueError(
+            f"{thing} is an array of shape {shape}; [h, w], [h, w, 1], [h, w, 3] and [h, w, 4] are "
+            f"accepted{'; array.transpose(1, 2, 0) puts the channels last' if planes else ''}"
+        )
+    return _loaded(Image.fromarray(np.ascontiguousarray(_bytes_of(array, thing))), thing)
+
+
+def _bytes_of(array: Any, thing: str) -> Any:
+    """The values as uint8: bool as black and white, uint16 by scale, floats from 0 to 1."""
+    import numpy as np
+
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype == np.bool_:
+        return array.astype(np.uint8) * np.uint8(255)
+    if array.dtype == np.uint16:
+        return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    if array.dtype.kind not in "iuf":
+        raise TypeError(
+            f"{thing} is an array of {array.dtype}; bool, uint8, uint16 and floats are accepted"
+        )
+    low, high = array.min(), array.max()
+    if array.dtype.kind == "f" and low >= -1e-3 and high <= 1 + 1e-3:  # nan compares as false
+        return np.rint(np.clip(array, 0, 1) * 255).astype(np.uint8)
+    if array.dtype.kind != "f" and low >= 0 and high <= 255:
+        return array.astype(np.uint8)
+    expected = "floats are from 0 to 1" if array.dtype.kind == "f" else "integers are from 0 to 255"
+    raise ValueError(
+        f"{thing} is an array of {array.dtype} with values from {low} to {high}; {expected}: "
+        "scale it, or use astype('uint8') where the values are 0 to 255"
+    )
+
+
+def _one_colour(image: Image.Image) -> bool:
+    """Whether all that is visible of an RGBA picture has one colour.
+
+    Compared as colour times alpha: where a canvas is nearly transparent, rounding has changed its
+    colour.
+    """
+    import numpy as np
+
+    pixels = np.asarray(image).astype(np.int32)
+    alpha = pixels[..., 3:]  # [h, w, 1]
+    strongest = np.unravel_index(alpha.argmax(), alpha.shape)[:2]
+    apart = np.abs(pixels[..., :3] - pixels[strongest][:3]) * alpha
+    return bool((apart <= 2 * 255).all())
+
+
+def _on_black(image: Image.Image) -> Image.Image:
+    return Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
+
+
+def _png(image: Image.Image) -> bytes:
+    bare = image.copy()
+    bare.info = {}  # text, profiles and dates stay out: the same pixels are the same bytes
+    buffer = BytesIO()
+    bare.save(buffer, "PNG", compress_level=1)  # a third of the time for a tenth more bytes
+    return buffer.getvalue()
+
+
+def _sniffed(head: bytes) -> str:
+    """What the first bytes say, for the error about a file that no decoder takes."""
+    for kind, position, signature in _SIGNATURES:
+        if head[position : position + len(signature)] == signature:
+            return f"begins as a {kind} does, but it is damaged or cut short; get the file again"
+    found = f"it begins with {head[:8]!r}; {_KINDS}"
+    if not head:
+        found = "it is empty"
+    elif head[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftyphevc"):
+        found = "it is a HEIC photograph; export it as JPEG"
+    elif head.lstrip()[:4].lower() in (b"<svg", b"<?xm", b"<htm", b"<!do"):
+        found = "it is text (SVG or HTML); export it as PNG"
+    elif head[:4] == b"%PDF":
+        found = "it is a PDF; export the page as PNG"
+    return f"is not a picture that can be read: {found}"
+
+
+def _nearest(path: Path) -> str:
+    from difflib import get_close_matches
+
+    try:
+        names = {child.name.lower(): child.name for child in path.absolute().parent.iterdir()}
+    except OSError:
+        return ", and neither does that folder; give the whole path"
+    near = get_close_matches(path.name.lower(), names, 1)
+    return f"; did you mean {names[near[0]]!r}?" if near else "; give the whole path"

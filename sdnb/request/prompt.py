@@ -1,0 +1,205 @@
+"""Weight blocks: "picture of:1 small:0.5 cat" is three blocks of text, each with a weight.
+
+A block runs up to a colon, and its weight follows the colon directly: a finite number that a
+whitespace character or the end of the text ends. Text after the last weight is a block of weight 1.
+Each block is encoded alone and the encodings are averaged by weight / sum of weights, as in the
+CompVis descendants this syntax comes from (`split_weighted_subprompts`). What differs from them is
+that no text is ever lost and that nothing is guessed:
+
+* `12:30`, `16:9`, `note: text`, `a:1, b` and `(cat:1.2)` stay text, and `traps` says so;
+* `\\:` is a colon of the text;
+* inf, nan and weights that sum to zero are a `PromptError` that names the place.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sdnb.request import checks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+_COLON = re.compile(r"\\:|:")
+_WEIGHT = re.compile(rf":({_NUMBER}|[+-]?(?:inf|infinity|nan))(?=\s|\Z)", re.IGNORECASE)
+_ALMOST_WEIGHT = re.compile(rf":({_NUMBER})")
+_DECIMAL_COMMA = re.compile(r":[+-]?[0-9]+,[0-9]+")
+_WORD = re.compile(r":[^\s:]*")
+_SPACES = re.compile(r"\s*")
+
+_ZERO = 1e-6  # weights that cancel to less than this part of their size have no average
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """A block: its text, `\\:` already read as a colon, and its weight as written.
+
+    `start` and `end` span all that belongs to it in the prompt: text, weight, whitespace after it.
+    The spans of all fragments, joined, are the whole prompt.
+    """
+
+    text: str
+    weight: float
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Trap:
+    """A colon that stayed text, and how to make it a weight."""
+
+    start: int
+    end: int
+    message: str
+
+
+class PromptError(ValueError):
+    """A weight that means nothing, from character `start` to before `end` of the prompt."""
+
+    def __init__(self, message: str, start: int, end: int) -> None:
+        super().__init__(message, start, end)  # all arguments, so that the error can be pickled
+        self.start = start
+        self.end = end
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def parse(text: str) -> list[Fragment]:
+    """The blocks of a prompt, at least one; of an empty prompt it is an empty block.
+
+    Raises PromptError for a weight that is not finite and for weights that sum to zero.
+    """
+    fragments = []
+    begin = 0
+    for colon, weight in _colons(text):
+        if weight is not None:
+            end = _end_of_spaces(text, weight.end())
+            block = text[begin : colon.start()]
+            fragments.append(Fragment(_unescaped(block), _value(weight), begin, end))
+            begin = end
+    if begin < len(text) or not fragments:
+        fragments.append(Fragment(_unescaped(text[begin:]), 1.0, begin, len(text)))
+    normalised(fragments)
+    return fragments
+
+
+def normalised(fragments: Sequence[Fragment]) -> list[float]:
+    """The part of each block in the average, weight / sum of weights; of one block always 1.
+
+    Raises PromptError for weights that are not finite or that sum to zero.
+    """
+    for fragment in fragments:
+        if not math.isfinite(fragment.weight):
+            raise PromptError(
+                f"the weight {fragment.weight} of {checks.shown(fragment.text)} is not finite",
+                fragment.start,
+                fragment.end,
+            )
+    if len(fragments) < 2:
+        return [1.0 for _ in fragments]
+    # Scaled by a power of two, which is exact, so that no sum overflows.
+    exponent = math.frexp(max(abs(fragment.weight) for fragment in fragments))[1]
+    weights = [math.ldexp(fragment.weight, -exponent) for fragment in fragments]
+    total = math.fsum(weights)
+    if abs(total) <= _ZERO * math.fsum(map(abs, weights)):
+        start, end = fragments[0].start, fragments[-1].end
+        shown = ", ".join(f"{fragment.weight:g}" for fragment in fragments[:8])
+        raise PromptError(
+            f"the weights {shown}{', ...' if len(fragments) > 8 else ''} of characters {start} to "
+            f"{end} sum to zero, and an average needs another sum: change one of them "
+            "(text without a weight has 1)",
+            start,
+            end,
+        )
+    return [weight / total for weight in weights]
+
+
+def traps(text: str) -> list[Trap]:
+    """The colons that stayed text though someone may have meant a weight, in their order."""
+    found = []
+    for colon, weight in _colons(text):
+        if weight is None and colon.group() == ":":
+            start = colon.start()
+            word = _WORD.match(text, start)
+            end = word.end() if word else start + 1
+            found.append(Trap(start, end, _advice(text, start, end)))
+    return found
+
+
+def escaped(text: str) -> str:
+    """The text with each colon written as `\\:`, so that `parse` reads it as one block."""
+    return text.replace(":", "\\:")
+
+
+def _colons(text: str) -> Iterator[tuple[re.Match[str], re.Match[str] | None]]:
+    """Each colon, escaped or not, with the match of its weight where it has one."""
+    if not isinstance(text, str):
+        raise TypeError(f"prompt={checks.shown(text)} is not text")
+    first = _end_of_spaces(text, 0)  # where the text of the present block begins
+    for colon in _COLON.finditer(text):
+        start = colon.start()
+        weight = None
+        if colon.group() == ":" and start > first and not text[start - 1].isdecimal():
+            weight = _WEIGHT.match(text, start)
+        if weight is not None:
+            first = _end_of_spaces(text, weight.end())
+        yield colon, weight
+
+
+def _value(weight: re.Match[str]) -> float:
+    value = float(weight[1])
+    if not math.isfinite(value):
+        raise PromptError(
+            f"the weight {checks.shown(weight[0])} at character {weight.start()} is not a finite "
+            "number; write another number, or \\: where a colon of the text is meant",
+            weight.start(),
+            weight.end(),
+        )
+    return value
+
+
+def _advice(text: str, start: int, end: int) -> str:
+    word = checks.shown(text[start:end])
+    number = _ALMOST_WEIGHT.match(text, start)
+    after = text[number.end() : number.end() + 1] if number else ""
+    quiet = "; write \\: for a colon that is text"
+    if number and (not after or after.isspace()):
+        if start and text[start - 1].isdecimal():
+            return (
+                f"{word} at character {start} stays text, because a digit stands before the colon "
+                f"(as in 12:30); for a weight put a space before it: {' ' + number[0]!r}{quiet}"
+            )
+        return (
+            f"{word} at character {start} stays text, because there is no text before it that it "
+            f"could weigh; write the text first{quiet}"
+        )
+    if number and after == ")":
+        return (
+            f"{word} at character {start} stays text: (text:1.2) is how AUTOMATIC1111 writes a "
+            f"weight; here it is {'text' + number[0]!r} and a space, without brackets{quiet}"
+        )
+    if number:
+        decimal = _DECIMAL_COMMA.match(text, start)
+        better = decimal[0].replace(",", ".") if decimal else number[0]
+        return (
+            f"{word} at character {start} stays text, because {after!r} follows the number; a "
+            f"weight ends with a space, and its decimal sign is a point: {better + ' '!r}{quiet}"
+        )
+    return (
+        f"{word} at character {start} stays text, because no number follows the colon directly; "
+        f"for a weight write one there, as in ':0.5 '{quiet}"
+    )
+
+
+def _unescaped(block: str) -> str:
+    return block.replace("\\:", ":")
+
+
+def _end_of_spaces(text: str, position: int) -> int:
+    spaces = _SPACES.match(text, position)
+    return spaces.end() if spaces else position

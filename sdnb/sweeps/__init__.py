@@ -1,4 +1,0 @@
-"""The parts of a grid: axes, cells, the folder they are kept in, filling, figures, data.
-
-`sdnb.sweep` and `Grid` (`sdnb.grid`) are the door to all of it. Nothing here imports torch.
-"""

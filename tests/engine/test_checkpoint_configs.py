@@ -1,0 +1,226 @@
+"""Configurations: our YAML, CompVis', the low-memory forks', and what contradicts the weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import tiny_checkpoints as tiny
+
+from sdnb.engine.checkpoint import CheckpointError, read
+from sdnb.engine.checkpoint.configs import read_config
+from sdnb.engine.networks.config import ModelConfig, NoiseConfig
+
+COMPVIS = """
+model:
+  base_learning_rate: 1.0e-04
+  target: ldm.models.diffusion.ddpm.LatentDiffusion
+  params:
+    linear_start: 0.00085
+    linear_end: 0.0120
+    num_timesteps_cond: 1
+    timesteps: 1000
+    first_stage_key: "jpg"
+    image_size: 64
+    channels: 4
+    cond_stage_trainable: false
+    conditioning_key: crossattn
+    scale_factor: 0.18215
+    use_ema: False
+    scheduler_config: {target: x, params: {warm_up_steps: [10000]}}
+    unet_config:
+      target: ldm.modules.diffusionmodules.openaimodel.UNetModel
+      params:
+        image_size: 32 # unused
+        in_channels: 4
+        out_channels: 4
+        model_channels: 320
+        attention_resolutions: [ 4, 2, 1 ]
+        num_res_blocks: 2
+        channel_mult: [ 1, 2, 4, 4 ]
+        num_heads: 8
+        use_spatial_transformer: True
+        transformer_depth: 1
+        context_dim: 768
+        use_checkpoint: True
+        legacy: False
+    first_stage_config:
+      target: ldm.models.autoencoder.AutoencoderKL
+      params:
+        embed_dim: 4
+        ddconfig:
+          double_z: true
+          z_channels: 4
+          resolution: 256
+          in_channels: 3
+          out_ch: 3
+          ch: 128
+          ch_mult: [1, 2, 4, 4]
+          num_res_blocks: 2
+          attn_resolutions: []
+          dropout: 0.0
+        lossconfig: {target: torch.nn.Identity}
+    cond_stage_config: {target: ldm.modules.encoders.modules.FrozenCLIPEmbedder}
+"""
+
+
+def as_forks_have_it(text: str) -> str:
+    """The low-memory forks' cut of the same YAML."""
+    head, rest = text.split("    unet_config:")
+    unet, rest = rest.split("    first_stage_config:")
+    stage, _ = rest.split("    cond_stage_config:")
+    head = head.replace("model:", "modelUNet:")
+    return (
+        f"{head}    unetConfigEncode:{unet}    unetConfigDecode:{unet}"
+        "modelFirstStage:\n  target: x\n  params:\n    timesteps: 1000\n"
+        f"    first_stage_config:{stage}"
+        "modelCondStage:\n  target: x\n  params: {}\n"
+    )
+
+
+@pytest.fixture(scope="module")
+def parts() -> tiny.Parts:
+    return tiny.weights()
+
+
+@pytest.fixture
+def model(tmp_path, parts):
+    return tiny.ckpt(tmp_path / "a.ckpt", parts)
+
+
+@pytest.mark.parametrize("text", [COMPVIS, as_forks_have_it(COMPVIS)], ids=["CompVis", "fork"])
+def test_the_originals_yaml_describes_sd_1(tmp_path, text):
+    (tmp_path / "v1-inference.yaml").write_text(text, "utf-8")
+    said = read_config(tmp_path / "v1-inference.yaml")
+    default = ModelConfig()
+    for section, values in said.items():
+        for name, value in values.items():
+            assert value == getattr(getattr(default, section), name), f"{section}.{name}"
+    assert {"channels", "blocks", "attention_levels", "heads", "context_dim"} < said["unet"].keys()
+    assert {"channels", "blocks", "latent_channels", "scale"} <= said["vae"].keys()
+    assert {"beta_start", "beta_end", "steps"} <= said["noise"].keys()
+    assert said["settings"] == {"width": 512, "height": 512}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("num_heads: 8", "num_head_channels: 64", r"num_head_channels is of Stable Diffusion 2\.x"),
+        ("num_heads: 8", "num_headz: 8", r"unknown key 'num_headz' \(did you mean 'num_heads'"),
+        ("transformer_depth: 1", "transformer_depth: 2", "not those of Stable Diffusion"),
+        ("timesteps: 1000", "timestepz: 1", r"unknown key 'timestepz' \(did you mean 'timesteps'"),
+        ("timesteps: 1000", "timesteps: many", r"noise\.steps is 'many'; expected a whole number"),
+        (
+            "timesteps: 1000",
+            "parameterization: x0",
+            r"noise\.prediction is 'x0'; expected eps or v",
+        ),
+        ("timesteps: 1000", "beta_schedule: cosine", "beta_schedule is 'cosine'"),
+        ("model:\n", "model:\n  extra: 1\n", "unknown key 'extra'"),
+        ("model:\n", "modle: 1\nmodel:\n", r"unknown key 'modle' \(did you mean 'model'"),
+        ("ch_mult: [1, 2, 4, 4]", "ch_multi: [1]", "did you mean 'ch_mult'"),
+    ],
+)
+def test_faults_in_the_originals_yaml(tmp_path, old, new, message):
+    assert old in COMPVIS
+    (tmp_path / "c.yaml").write_text(COMPVIS.replace(old, new, 1), "utf-8")
+    with pytest.raises(CheckpointError, match=message) as error:
+        read_config(tmp_path / "c.yaml")
+    assert "c.yaml" in str(error.value)
+
+
+def test_v_prediction_by_the_originals_name(tmp_path):
+    text = COMPVIS.replace("timesteps: 1000", "parameterization: v", 1)
+    (tmp_path / "c.yaml").write_text(text, "utf-8")
+    assert read_config(tmp_path / "c.yaml")["noise"]["prediction"] == "v"
+
+
+OURS = """
+unet: {heads: 4, groups: 16}
+vae: {scale: 0.5}
+noise: {prediction: v, beta_end: 0.02}
+settings: {width: 256, height: 256, cfg: 4, sampler: euler}
+examples: {prompts: [a fox, 'a cat: sleeping']}
+"""
+
+
+def check_ours(config: ModelConfig) -> None:
+    assert config.unet == replace(tiny.CONFIG.unet, heads=4, groups=16)
+    assert config.vae == replace(tiny.CONFIG.vae, scale=0.5)
+    assert config.noise == NoiseConfig(prediction="v", beta_end=0.02)
+    assert (config.settings.width, config.settings.cfg) == (256, 4.0)
+    assert config.settings.sampler == "euler"
+    assert config.examples.prompts == ("a fox", "a cat: sleeping")
+
+
+@pytest.mark.parametrize("ending", [".yaml", ".yml"])
+def test_a_yaml_of_the_same_stem_is_picked_up(model, ending):
+    model.with_suffix(ending).write_text(OURS, "utf-8")
+    found = read(model)
+    check_ours(found.config)
+    assert found.notes == [f"configuration from a{ending}"]
+
+
+def test_one_inside_a_folder_is_picked_up(tmp_path, parts):
+    folder = tiny.folder(tmp_path / "m", parts)
+    (folder / "sdnb.yaml").write_text(OURS, "utf-8")
+    check_ours(read(folder).config)
+
+
+def test_one_that_is_given_wins(model, tmp_path):
+    model.with_suffix(".yaml").write_text("noise: {prediction: v}", "utf-8")
+    (tmp_path / "other.yaml").write_text("unet: {heads: 2}", "utf-8")
+    found = read(model, config=tmp_path / "other.yaml")
+    assert (found.config.unet.heads, found.config.noise.prediction) == (2, "eps")
+
+
+def test_as_dataclass_or_mapping(model):
+    config = replace(tiny.CONFIG, unet=replace(tiny.CONFIG.unet, heads=2))
+    assert read(model, config=config).config == config
+    assert config.examples.prompts == ()
+    assert read(model, config={"unet": {"heads": 2}}).config == config
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "unett: {heads: 1}",
+            r"unknown key 'unett' \(did you mean 'unet'\?\); known are unet, vae",
+        ),
+        ("unet: {head: 1}", r"unknown key unet\.head \(did you mean 'heads'\?\)"),
+        ("unet: 5", "unet is 5; expected fields"),
+        ("unet: {heads: many}", r"unet\.heads is 'many'; expected a whole number"),
+        ("unet: {heads: true}", r"unet\.heads is True"),
+        ("unet: {channels: [a]}", r"unet\.channels is \['a'\]; expected a list of whole numbers"),
+        ("unet: {channels: []}", r"unet\.channels is \[\]; expected a list of whole numbers"),
+        ("examples: {prompts: [1]}", r"examples\.prompts is \[1\]; expected a list of texts"),
+        ("examples: {prompts: a cat}", r"examples\.prompts is 'a cat'; expected a list of texts"),
+        ("unet: {heads: 3}", r"unet\.heads is 3, which does not divide the width 32"),
+        ("unet: {heads: 0}", r"unet\.heads is 0, which does not divide"),
+        (
+            "unet: {channels: [32, 128]}",
+            r"says unet\.channels is \(32, 128\), the weights say \(32, 64\)",
+        ),
+        ("text: {width: 768}", r"text\.width is 768, the weights say 64"),
+        ("noise: {prediction: x}", r"noise\.prediction is 'x'; expected eps or v"),
+        ("settings: {width: 250}", "settings: .*width"),
+        ("settings: {sampler: eular}", "settings: .*euler"),
+        ("[1, 2]", "holds no keys"),
+        ("", "holds no keys|unknown key"),
+        ("a: [", "cannot be read as YAML"),
+        ("unet: {heads: '${nothing}'}", "cannot be read as YAML"),
+    ],
+)
+def test_faults_in_ours(model, tmp_path, text, message):
+    (tmp_path / "c.yaml").write_text(text, "utf-8")
+    if not text:
+        assert read(model, config=tmp_path / "c.yaml").config == tiny.CONFIG
+        return
+    with pytest.raises(CheckpointError, match=message):
+        read(model, config=tmp_path / "c.yaml")
+
+
+def test_one_that_is_not_there(model):
+    with pytest.raises(CheckpointError, match=r"config='no\.yaml': there is no such file"):
+        read(model, config="no.yaml")

@@ -1,0 +1,180 @@
+"""Diffusers folders: variants, shards, bin files, old names, configs, and what is missing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import tiny_checkpoints as tiny
+import torch
+from safetensors.torch import save_file
+
+from sdnb.engine.checkpoint import CheckpointError, read
+
+
+@pytest.fixture(scope="module")
+def parts() -> tiny.Parts:
+    return tiny.weights()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, parts):
+    """A folder with the model as a diffusers folder; tests copy it."""
+    return tiny.folder(tmp_path_factory.mktemp("made") / "model", parts)
+
+
+@pytest.fixture
+def folder(made, tmp_path):
+    return shutil.copytree(made, tmp_path / "model")
+
+
+def test_as_diffusers_saves_it(folder, parts):
+    found = read(folder)
+    tiny.same(found, parts)
+    assert found.config.unet == tiny.CONFIG.unet
+    assert found.config.vae == tiny.CONFIG.vae
+    assert found.config.text == tiny.CONFIG.text
+    assert (found.config.settings.width, found.config.settings.height) == (512, 512)
+    assert (found.name, found.tokenizer, found.notes) == ("model", folder / "tokenizer", [])
+
+
+def test_by_a_relative_path(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert read(".").name == "model"
+
+
+def test_variants(tmp_path, parts):
+    path = tiny.folder(tmp_path / "model", parts, variant="fp16")
+    found = read(path)
+    tiny.same(found, parts)
+    assert found.notes == [
+        f"{part}: only its variant fp16 is there, and is used"
+        for part in ("unet", "vae", "text_encoder")
+    ]
+    weights = "diffusion_pytorch_model.safetensors"
+    (path / "unet" / weights.replace(".", ".fp16.")).rename(path / "unet" / weights)
+    assert len(read(path).notes) == 2
+
+
+@pytest.mark.parametrize("variant", [None, "fp16"])
+def test_shards(tmp_path, parts, variant):
+    path = tiny.folder(tmp_path / "m", parts, max_shard_size="300KB", variant=variant)
+    assert len(list((path / "unet").glob("*-of-*"))) > 2
+    tiny.same(read(path), parts)
+    next((path / "unet").glob("*-of-*")).unlink()
+    with pytest.raises(CheckpointError, match=r"lacks diffusion_pytorch_model\S*-of-"):
+        read(path)
+
+
+def test_bin_files(folder, parts):
+    for name, part in (("unet", "unet"), ("vae", "vae")):
+        (folder / name / "diffusion_pytorch_model.safetensors").unlink()
+        state = tiny.diffusers_names(parts)[part]
+        torch.save(state, folder / name / "diffusion_pytorch_model.bin")
+    (folder / "text_encoder" / "model.safetensors").unlink()
+    state = {f"text_model.{name}": t for name, t in parts["text"].items()}
+    state["text_model.embeddings.position_ids"] = torch.arange(77)[None]
+    torch.save(state, folder / "text_encoder" / "pytorch_model.bin")
+    tiny.same(read(folder), parts)
+
+
+def test_the_attention_names_of_old_vaes(folder, parts):
+    state = {}
+    for name, tensor in tiny.diffusers_names(parts)["vae"].items():
+        for new, old in (("to_q", "query"), ("to_k", "key"), ("to_v", "value")):
+            name = name.replace(f"attentions.0.{new}.", f"attentions.0.{old}.")
+        state[name.replace("to_out.0.", "proj_attn.")] = tensor
+    save_file(state, folder / "vae" / "diffusion_pytorch_model.safetensors")
+    tiny.same(read(folder), parts)
+
+
+def test_heads_groups_and_scale_are_those_of_the_config(folder):
+    for part, changes in (
+        ("unet", {"attention_head_dim": 4, "norm_num_groups": 8, "sample_size": 32}),
+        ("vae", {"norm_num_groups": 4, "scaling_factor": 0.5}),
+        ("text_encoder", {"num_attention_heads": 2, "hidden_act": "gelu"}),
+    ):
+        path = folder / part / "config.json"
+        path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | changes), "utf-8")
+    (folder / "scheduler").mkdir()
+    noise = {"prediction_type": "v_prediction", "beta_start": 0.001, "beta_end": 0.02}
+    (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(noise), "utf-8")
+    found = read(folder).config
+    assert (found.unet.heads, found.unet.groups) == (4, 8)
+    assert (found.vae.groups, found.vae.scale) == (4, 0.5)
+    assert (found.text.heads, found.text.activation) == (2, "gelu")
+    assert (found.noise.prediction, found.noise.beta_end) == ("v", 0.02)
+    assert found.settings.width == 256
+
+
+@pytest.mark.parametrize(
+    ("heads", "wanted"),
+    [(4, (4, 0)), ([4, 4], (4, 0)), ([2, 4], (8, 16)), ([1, 2], (8, 32))],
+)
+def test_heads_by_their_number_or_by_their_width(folder, heads, wanted):
+    path = folder / "unet" / "config.json"
+    config = json.loads(path.read_text("utf-8")) | {"attention_head_dim": heads}
+    path.write_text(json.dumps(config), "utf-8")
+    unet = read(folder).config.unet
+    assert (unet.heads, unet.head_width) == wanted
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "message"),
+    [
+        ("unet", {"attention_head_dim": [5, 10, 20, 20]}, "heads differ by level"),
+        ("unet", {"attention_head_dim": [2, 8]}, "heads differ by level"),
+        (
+            "unet",
+            {"attention_head_dim": [2, 4], "use_linear_projection": True},
+            "heads differ by level",
+        ),
+        ("unet", {"addition_embed_type": "text_time"}, "addition_embed_type is 'text_time'"),
+        ("unet", {"time_cond_proj_dim": 256}, r"time_cond_proj_dim is 256: .*LCM-LoRA merged"),
+        ("vae", {"shift_factor": 0.1}, "shift_factor is 0.1, not None"),
+        ("text_encoder", {"layer_norm_eps": 0.1}, "layer_norm_eps is 0.1"),
+        (
+            "unet",
+            {"norm_num_groups": 5},
+            r"unet\.groups is 5, which does not divide the width 32",
+        ),
+    ],
+)
+def test_configs_of_another_architecture(folder, part, changes, message):
+    path = folder / part / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | changes), "utf-8")
+    with pytest.raises(CheckpointError, match=message):
+        read(folder)
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "message"),
+    [
+        ("StableDiffusionXLPipeline", "is Stable Diffusion XL"),
+        ("StableDiffusion3Pipeline", "is Stable Diffusion 3"),
+        ("FluxPipeline", "is Flux"),
+        ("AudioLDMPipeline", "class 'AudioLDMPipeline'"),
+    ],
+)
+def test_other_pipelines(folder, pipeline, message):
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": pipeline}), "utf-8")
+    with pytest.raises(CheckpointError, match=message):
+        read(folder)
+
+
+def test_what_is_missing_is_told_with_what_is_there(folder, tmp_path):
+    shutil.rmtree(folder / "vae")
+    with pytest.raises(CheckpointError, match=r"has no folder vae. It has .*unet/"):
+        read(folder)
+    (tmp_path / "ckpts").mkdir()
+    (tmp_path / "ckpts" / "sd.ckpt").touch()
+    with pytest.raises(CheckpointError, match=r"no diffusers model.*its own path.*sd\.ckpt"):
+        read(tmp_path / "ckpts")
+
+
+def test_a_download_that_did_not_finish(folder):
+    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.rename(weights.with_name("abc.incomplete"))
+    with pytest.raises(CheckpointError, match=r"abc\.incomplete is a download that did not finish"):
+        read(folder)

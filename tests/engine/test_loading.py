@@ -1,0 +1,87 @@
+"""`load`: what it refuses, what it says, and the model as a context."""
+
+import shutil
+
+import pytest
+import torch
+
+import sdnb
+from sdnb.engine.checkpoint.configs import read_config
+from sdnb.engine.memory import MemoryPlan
+from sdnb.engine.networks.config import ModelConfig
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "said"),
+    [
+        ({"path": "no/such/file.ckpt"}, FileNotFoundError, r"no/such/file\.ckpt|file\.ckpt"),
+        ({"memory": "5gb"}, ValueError, "memory='5gb'.*4gb"),
+        ({"memory": [4]}, TypeError, "number of GB.*4gb"),
+        ({"memory": -1}, ValueError, "memory=-1.*above 0"),
+        ({"precision": "fp16"}, ValueError, "precision='fp16'.*half"),
+        ({"memory": MemoryPlan(attention="xformers", device="cpu")}, ValueError, "CUDA"),
+        ({"vae": "nothing.safetensors"}, FileNotFoundError, "nothing.safetensors"),
+        ({"config": "nothing.yaml"}, FileNotFoundError, "nothing.yaml"),
+    ],
+)
+def test_what_cannot_be_loaded_is_refused_in_words(arguments, error, said):
+    with pytest.raises(error, match=said):
+        sdnb.load(**arguments)
+
+
+def test_the_embedded_model_says_what_it_is():
+    model = sdnb.load()
+    assert (model.settings.width, model.settings.height) == (256, 256)
+    assert "256x256, float32 on cpu" in repr(model)
+    assert len(model.fingerprint) >= 12
+    weights = [*model.text.parameters(), *model.unet.parameters(), *model.vae.parameters()]
+    assert not any(p.requires_grad for p in weights)
+    assert {p.device.type for p in weights} == {"cpu"}
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("bf16", torch.bfloat16), ("half", torch.float16)]
+)
+def test_other_precisions_make_nearly_the_same_picture(precision, dtype):
+    asked = sdnb.Request("a castle", width=128, height=128, steps=4, seed=2)
+    model = sdnb.load(precision=precision)
+    assert model.unet.time_embed[0].weight.dtype == dtype
+    truth = sdnb.generate(sdnb.load(), asked, progress=False).image
+    low = sdnb.generate(model, asked, progress=False).image
+    error = torch.tensor(list(truth.tobytes()), dtype=torch.float32) - torch.tensor(
+        list(low.tobytes()), dtype=torch.float32
+    )
+    psnr = 10 * torch.log10(255**2 / error.square().mean())
+    assert psnr > (35 if precision == "bf16" else 50)
+
+
+def test_a_model_is_a_context_that_gives_its_memory_back():
+    with sdnb.load() as model:
+        assert hasattr(model, "unet")
+    assert not hasattr(model, "unet")
+
+
+def test_a_model_without_its_tokenizer_is_refused_in_words(tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(sdnb.assets.embedded_model(), folder)
+    shutil.rmtree(folder / "tokenizer")
+    with pytest.raises(ValueError, match="tokenizer"):
+        sdnb.load(folder)
+
+
+def test_the_files_of_model_families_say_what_the_code_says():
+    folder = sdnb.assets.configs() / "models"
+    said = {path.stem: read_config(path) for path in folder.glob("*.yaml")}
+    assert {s: dict(v) for s, v in said["sd-v1"].items()} == {
+        s: dict(v) for s, v in read_config(ModelConfig()).items()
+    }
+    assert said["sd-v1-inpainting"] == {"unet": {"in_channels": 9}}
+
+
+def test_the_share_of_the_weights_that_is_there_is_told():
+    told = []
+    sdnb.load(memory="cpu", precision="full", progress=told.append)
+    assert told == sorted(told)
+    assert told[-1] == 1
+    assert 20 < len(told) <= 101
+    assert max(b - a for a, b in zip([0, *told], told)) < 0.2  # noqa: B905 - one is longer

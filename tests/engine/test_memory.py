@@ -1,0 +1,201 @@
+"""Where weights live: brackets that give back what they took, weights that pass through a ring."""
+
+import gc
+import itertools
+
+import pytest
+import torch
+from torch import nn
+
+from sdnb.engine import memory
+from sdnb.engine.memory import MemoryPlan, Streamed
+from sdnb.engine.memory import ring as rings
+
+CPU, META = torch.device("cpu"), torch.device("meta")
+
+
+def test_a_device_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="no CUDA device"):
+        memory.device_of(MemoryPlan(device="cuda"))
+    assert memory.device_of(MemoryPlan(device="cpu")) == CPU
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="no Metal device"):
+        memory.device_of(MemoryPlan(device="mps"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ValueError, match=r"asks for cuda:2.*last device here is cuda:1"):
+        memory.device_of(MemoryPlan(device="cuda:2"))
+    assert memory.device_of(MemoryPlan(device="cuda:1")) == torch.device("cuda:1")
+
+
+@pytest.mark.parametrize(
+    ("card", "capability", "expected"),
+    [
+        ("NVIDIA GeForce GTX 1660 SUPER", (7, 5), torch.float32),
+        ("NVIDIA GeForce GTX 1650", (7, 5), torch.float32),
+        ("NVIDIA GeForce GTX 1080", (6, 1), torch.float32),
+        ("NVIDIA GeForce RTX 2060", (7, 5), torch.float16),
+        ("NVIDIA H100", (9, 0), torch.float16),
+    ],
+)
+def test_auto_precision_is_full_on_cards_whose_half_is_broken(
+    card, capability, expected, monkeypatch
+):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: card)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    dtype, notes = memory.dtype("auto", torch.device("cuda"))
+    assert dtype == expected
+    assert [card in note for note in notes] == [True] * (expected == torch.float32)
+    assert memory.dtype("half", torch.device("cuda")) == (torch.float16, [])
+
+
+def test_precision_on_a_cpu_and_an_unknown_one():
+    assert memory.dtype("auto", CPU) == (torch.float32, [])
+    assert memory.dtype("bf16", CPU) == (torch.bfloat16, [])
+    with pytest.raises(ValueError, match=r"precision='fp16'.*half"):
+        memory.dtype("fp16", CPU)
+
+
+def small():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 5, 1))
+    return net.to(memory_format=torch.channels_last).requires_grad_(False).eval()
+
+
+@pytest.mark.parametrize("inference", [False, True])
+def test_an_offloaded_part_is_on_the_device_inside_only(inference):
+    """The meta device stands for a card: tensors there have no data, nothing can be copied back."""
+    module = small()
+    before = {k: v.clone() for k, v in module.state_dict().items()}
+    strides = [p.stride() for p in module.parameters()]
+    placed = memory.place(module, "offload", META)
+    with torch.inference_mode(inference):
+        with placed.use() as device, placed.use():
+            assert device == META
+            assert {t.device for t in module.state_dict().values()} == {META}
+        with pytest.raises(RuntimeError, match="stop"), placed.use():
+            raise RuntimeError("stop")
+    placed.release()
+    after = module.state_dict()
+    assert all(torch.equal(before[k], after[k]) for k in before)
+    assert [p.stride() for p in module.parameters()] == strides
+
+
+@pytest.mark.parametrize(
+    ("placement", "device", "inside"),
+    [("resident", META, META), ("cpu", META, CPU), ("offload", CPU, CPU), ("resident", CPU, CPU)],
+)
+def test_other_placements_move_nothing(placement, device, inside):
+    module = nn.Linear(2, 2)
+    with memory.place(module, placement, device).use() as found:
+        assert found == inside
+        assert module.weight.device == CPU
+
+
+def test_other_numbers_last_as_long_as_the_bracket():
+    module = small()
+    with memory.place(module, "resident", CPU).use(torch.float64):
+        assert module[0].weight.dtype == torch.float64
+    assert module[0].weight.dtype == torch.float32
+
+
+class Net(nn.Module):
+    """Blocks of uneven size, called in order, and one that works now and then."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(1)
+        widths = [8, 64, 8, 32, 96, 8, 8]
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.Linear(a, b), nn.GELU()) for a, b in itertools.pairwise(widths)
+        )
+        self.now_and_then = nn.Linear(8, 8)
+        self.requires_grad_(False)
+
+    def forward(self, x):
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+@pytest.mark.parametrize("keep", [0, 9000, 10**6])
+@pytest.mark.parametrize("weights", ["same", "int8"])
+def test_a_streamed_network_computes_the_same(keep, weights):
+    """Bit for bit; in 8 bits to 2 % of the output's spread, at 1/254 of each channel's largest."""
+    net = Net()
+    x = torch.randn(3, 8, generator=torch.Generator().manual_seed(2))
+    truth, other = net(x), net.now_and_then(x)
+    placed = Streamed(net, CPU, list(net.blocks), [net.now_and_then], weights=weights)
+    placed.keep = keep
+    with placed.use(), placed.use():
+        for _ in range(3):
+            error = (net(x) - truth).abs().max()
+            assert error == 0 if weights == "same" else error <= 0.02 * truth.abs().max()
+            assert torch.equal(net.now_and_then(x), other)
+        sizes = [placed._ring, placed._stay, placed._scratch]
+        used = sum(t.numel() for t in sizes)
+    units = list(net.blocks)
+    assert used == memory.footprint(units, [net.now_and_then], keep, weights)
+    placed.release()
+    assert (net(x) - truth).abs().max() <= 0.02 * truth.abs().max()
+
+
+def test_a_ring_is_smaller_than_the_network():
+    net = Net()
+    whole = sum(p.nbytes for p in net.blocks.parameters())
+    assert memory.footprint(list(net.blocks), [], 0) < 0.8 * whole
+
+
+def test_a_pass_that_breaks_off_does_not_harm_the_next():
+    net = Net()
+    x = torch.ones(1, 8)
+    truth = net(x)
+    placed = Streamed(net, CPU, list(net.blocks), [net.now_and_then])
+    with placed.use():
+        net(x)
+        with pytest.raises(RuntimeError):
+            net(torch.ones(1, 9))  # fails in the first block
+        partial = net.blocks[0](x)
+        net.blocks[1](partial)
+        assert torch.equal(net(x), truth)
+        with pytest.raises(RuntimeError, match="out of order"):
+            net.blocks[3](partial)
+    assert torch.equal(net(x), truth)
+
+
+def test_places_in_the_ring_are_free_when_they_are_written():
+    """Every unit's place is disjoint from those of the units since it was last in use."""
+    sizes = [5, 1, 9, 2, 2, 7, 3, 8, 1]
+    places, ring = rings.places(sizes)
+    n = len(sizes)
+    for i, (place, back) in enumerate(places):
+        assert place + sizes[i] <= ring
+        for k in range(1, back):
+            j = (i - k) % n
+            assert places[j][0] + sizes[j] <= place or place + sizes[i] <= places[j][0]
+    assert ring == 11  # the largest neighbours: 9 and 2
+
+
+def test_a_rehearsal_counts_what_is_alive():
+    """Closed form: two tensors of 4 MB and their sum, then the sum alone and its square."""
+    mega = 2**20
+
+    def work():
+        a, b = (torch.empty(mega, device="meta") for _ in range(2))
+        c = a + b
+        del a, b
+        return c * c
+
+    assert memory.rehearse(work) == 12 * mega
+    assert memory.rehearse(lambda: memory.elsewhere((mega,), torch.float32)) == 0
+
+
+def test_peak_sees_what_was_there_for_a_moment():
+    gc.collect()  # what other tests left is not freed in the middle of it
+    with memory.Peak(CPU) as peak:
+        start = peak.read()
+        block = torch.ones(64 * 2**20)  # 256 MB
+        peak._done.wait(0.2)
+        del block
+    assert peak.read() - start > 0.2

@@ -1,0 +1,315 @@
+"""The whole path against diffusers' pipelines: same weights, same noise, fp32.
+
+Tolerance: 1/255 on 99.9 % of the pixels. The weights are random, which is harder than trained ones:
+nothing pulls the two computations together again once they part.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline
+from oracles import tiny_pipeline
+from PIL import Image
+
+import sdnb
+from sdnb.engine import pipeline, pixels
+from sdnb.engine.diffusion.noise import Noise
+from sdnb.engine.memory import MemoryPlan
+from sdnb.images.canvas import fit
+from sdnb.images.inpaint_fill import filled
+
+SIZE = 96
+
+
+@pytest.fixture(scope="module")
+def oracle():
+    pipe = tiny_pipeline.build()
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+@pytest.fixture(scope="module")
+def model(oracle, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    oracle.save_pretrained(folder)
+    return sdnb.load(folder)
+
+
+def request(prompt="a red fox", **fields):
+    given = {"width": SIZE, "height": SIZE, "steps": 20, "cfg": 7.5, "seed": 5, **fields}
+    return sdnb.Request(prompt, **given)
+
+
+def noise(seed=5, count=1):
+    return Noise(range(seed, seed + count), (4, SIZE // 8, SIZE // 8))()
+
+
+def picture(seed=0, size=(SIZE, SIZE)):
+    """A smooth random picture: noise at an eighth of the size, enlarged."""
+    rng = np.random.default_rng(seed)
+    small = rng.integers(0, 256, (size[1] // 8 + 1, size[0] // 8 + 1, 3), dtype=np.uint8)
+    return Image.fromarray(small).resize(size, Image.Resampling.BICUBIC)
+
+
+def assert_same_pictures(ours, theirs):
+    """`ours` PIL, `theirs` float arrays in 0..1."""
+    for image, truth in zip(ours, theirs, strict=True):
+        truth = np.round(truth * 255)
+        assert truth.std() > 5  # not a flat picture that anything would match
+        difference = np.abs(np.asarray(image, dtype=float) - truth).max(axis=-1)
+        assert (difference <= 1).mean() >= 0.999, f"largest difference {difference.max()}"
+
+
+@pytest.mark.parametrize("negative", ["", "blurred, dark"])
+def test_txt2img_equals_diffusers(model, oracle, negative):
+    ours = sdnb.generate(model, request(negative=negative), progress=False)
+    theirs = oracle(
+        "a red fox",
+        negative_prompt=negative,
+        height=SIZE,
+        width=SIZE,
+        num_inference_steps=20,
+        guidance_scale=7.5,
+        latents=noise(),
+        output_type="np",
+    )
+    assert_same_pictures(ours.images, theirs.images)
+
+
+def test_weighted_prompt_equals_diffusers_given_the_averaged_embeddings(model, oracle):
+    blocks = [("picture of", 1), ("small", 0.5), ("cat sitting on", 1), ("big", 2), ("dog", 1)]
+    encoded = [oracle.encode_prompt(t, "cpu", 1, False)[0] * (w / 5.5) for t, w in blocks]
+    theirs = oracle(
+        prompt_embeds=sum(encoded),
+        negative_prompt_embeds=oracle.encode_prompt("", "cpu", 1, False)[0],
+        height=SIZE,
+        width=SIZE,
+        num_inference_steps=20,
+        guidance_scale=7.5,
+        latents=noise(),
+        output_type="np",
+    )
+    words = "picture of:1 small:0.5 cat sitting on:1 big:2 dog"
+    ours = sdnb.generate(model, request(words), progress=False)
+    assert_same_pictures(ours.images, theirs.images)
+
+
+@pytest.mark.parametrize("strength", [0.25, 0.5, 0.75])
+def test_img2img_equals_diffusers(model, oracle, strength):
+    """Given the same start latent: diffusers draws it from the posterior, sdnb takes its mean."""
+    pipe = StableDiffusionImg2ImgPipeline(**oracle.components, requires_safety_checker=False)
+    pipe.set_progress_bar_config(disable=True)
+    with torch.inference_mode():
+        latent = model.encode(pixels.tensor(picture()), model.device)
+    theirs = pipe(
+        "a red fox",
+        image=latent,
+        strength=strength,
+        num_inference_steps=20,
+        guidance_scale=7.5,
+        generator=torch.Generator().manual_seed(5),
+        output_type="np",
+    )
+    png = sdnb.images.picture(picture())
+    ours = sdnb.generate(model, request(image=png, strength=strength), progress=False)
+    assert_same_pictures(ours.images, theirs.images)
+
+
+def test_nine_channel_inpainting_equals_diffusers(tmp_path):
+    """On cells of 8 pixels, where both make the same latent mask; kept pixels are compared before
+    the paste.
+    """
+    config = tiny_pipeline.CONFIG
+    pipe = tiny_pipeline.build(replace(config, unet=replace(config.unet, in_channels=9)))
+    pipe.save_pretrained(tmp_path)
+    model = sdnb.load(tmp_path)
+    assert model.config.unet.in_channels == 9
+    mask = Image.new("L", (SIZE, SIZE))
+    mask.paste(255, (16, 24, 64, 80))
+    asked = request(image=sdnb.images.picture(picture()), mask=sdnb.images.mask(mask), strength=1.0)
+    canvas, _ = fit(asked)
+    with torch.inference_mode():
+        hole = model.encode(pixels.tensor(canvas.masked_picture()), model.device)
+    inpaint = StableDiffusionInpaintPipeline(**pipe.components, requires_safety_checker=False)
+    inpaint.set_progress_bar_config(disable=True)
+    theirs = inpaint(
+        "a red fox",
+        image=picture(),
+        mask_image=mask,
+        masked_image_latents=hole,
+        height=SIZE,
+        width=SIZE,
+        strength=1.0,
+        num_inference_steps=20,
+        guidance_scale=7.5,
+        latents=noise(),
+        output_type="np",
+    )
+    ours = sdnb.generate(model, asked, progress=False)
+    inside = (16, 24, 64, 80)
+    assert_same_pictures(
+        [image.crop(inside) for image in ours.images], [im[24:80, 16:64] for im in theirs.images]
+    )
+    with pytest.raises(ValueError, match=r"inpainting model.*image="):
+        sdnb.generate(model, request(), progress=False)
+
+
+@pytest.mark.parametrize("content", ["original", "noise", "fill"])
+def test_the_masked_part_begins_from_the_content_asked_for(model, content):
+    mask = Image.new("L", (SIZE, SIZE))
+    mask.paste(255, (32, 32, 64, 64))
+    given = picture(1)
+    asked = request(image=sdnb.images.picture(given), mask=sdnb.images.mask(mask), content=content)
+    canvas, _ = fit(asked.resolved(model.settings))
+    found = pipeline._given(model, canvas, [], [])
+    keep = torch.ones(1, 1, SIZE // 8, SIZE // 8)
+    keep[..., 4:8, 4:8] = 0
+    latent = model.encode(pixels.tensor(given), torch.device("cpu"))
+    wanted = {
+        "original": latent,
+        "noise": latent * keep,
+        "fill": model.encode(pixels.tensor(filled(given, mask)), torch.device("cpu")),
+    }[content]
+    assert (found.begin - wanted).abs().max() == 0
+    assert (found.latent - latent).abs().max() == 0  # what is kept is the picture's own
+    assert (found.mask - (1 - keep)).abs().max() == 0
+
+
+def test_image_i_of_a_batch_is_the_image_of_that_seed(model):
+    plan = model.memory
+    try:
+        model.memory = MemoryPlan(batch=2)
+        batch = sdnb.generate(model, request(count=3, sampler="euler_a", steps=6), progress=False)
+    finally:
+        model.memory = plan
+    assert len(batch.images) == 3  # in two passes
+    for i, image in enumerate(batch.images):
+        alone = request(seed=5 + i, sampler="euler_a", steps=6)
+        alone = sdnb.generate(model, alone, progress=False).image
+        difference = np.abs(np.asarray(image, dtype=int) - np.asarray(alone, dtype=int))
+        assert difference.max() <= 2
+
+
+def test_guidance_together_and_apart_agree(model):
+    together = sdnb.generate(model, request(count=2, steps=6), progress=False)
+    plan = model.memory
+    try:
+        model.memory = MemoryPlan(batch=1, together=False)
+        apart = sdnb.generate(model, request(count=2, steps=6), progress=False)
+    finally:
+        model.memory = plan
+    for one, other in zip(together.images, apart.images, strict=True):
+        difference = np.abs(np.asarray(one, dtype=int) - np.asarray(other, dtype=int))
+        assert difference.max() <= 1
+
+
+@pytest.mark.parametrize(("cfg", "texts"), [(1, 1), (0, 1), (2, 2)])
+def test_cfg_one_and_zero_cost_one_text(model, cfg, texts, monkeypatch):
+    seen = []
+    forward = model.unet.forward
+    monkeypatch.setattr(
+        model.unet,
+        "forward",
+        lambda x, t, text: seen.append(len(text[0][0])) or forward(x, t, text),
+    )
+    result = sdnb.generate(model, request(negative="dark", cfg=cfg, steps=3), progress=False)
+    assert seen == [texts] * 3
+    unused = {1: ["'dark' has no effect at cfg 1"], 0: ["'a red fox' has no effect at cfg 0"]}
+    found = [note.partition(":")[0] for note in result.notes]
+    assert found == unused.get(cfg, [])
+
+
+def test_strength_zero_returns_the_picture_and_one_equals_txt2img(model):
+    png = sdnb.images.picture(picture())
+    untouched = sdnb.generate(model, request(image=png, strength=0, count=2), progress=False)
+    for image in untouched.images:
+        assert np.array_equal(image, picture())
+    assert any("Strength 0" in note for note in untouched.notes)
+    whole = sdnb.generate(model, request(image=png, strength=1, steps=5), progress=False)
+    words = sdnb.generate(model, request(steps=5), progress=False)
+    assert np.array_equal(whole.image, words.image)
+
+
+@pytest.mark.parametrize("sampler", sdnb.request.SAMPLERS)
+def test_every_sampler_repeats_itself_and_counts_its_steps(model, sampler):
+    asked = request(sampler=sampler, steps=7, cfg=2)
+    first, second = ([*sdnb.run(model, asked)] for _ in range(2))
+    assert [p.step for p in first] == [*range(8), 7]
+    assert [p.latent is None for p in first] == [True, *[False] * 7, True]
+    assert all(p.total == 7 for p in first)
+    assert np.array_equal(first[-1].result.image, second[-1].result.image)
+    assert np.asarray(first[-1].result.image).std() > 5
+
+
+def test_eta_for_a_sampler_without_noise_is_refused_before_any_work(model):
+    with pytest.raises(ValueError, match=r"eta=0.5.*plms.*ddim"):
+        sdnb.generate(model, request(sampler="plms", eta=0.5), progress=False)
+
+
+def test_breaking_off_and_failing_leave_the_model_usable(model, monkeypatch):
+    truth = sdnb.generate(model, request(steps=4), progress=False)
+    for at in sdnb.run(model, request(steps=4)):
+        if at.step == 2:
+            break
+    forward, calls = model.unet.forward, []
+
+    def interrupted(x, t, text):
+        calls.append(t)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return forward(x, t, text)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(model.unet, "forward", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            sdnb.generate(model, request(steps=4), progress=False)
+    assert len(calls) == 2  # stopped within the step
+    again = sdnb.generate(model, request(steps=4), progress=False)
+    assert np.array_equal(truth.image, again.image)
+    assert torch.is_grad_enabled()
+    assert not torch.is_inference_mode_enabled()
+
+
+def test_an_unusable_prompt_is_refused_before_any_work(model, monkeypatch):
+    monkeypatch.setattr(model, "use", None)
+    with pytest.raises(sdnb.prompt.PromptError, match="inf"):
+        sdnb.generate(model, request("a cat:inf dog"), progress=False)
+
+
+def test_what_did_not_fit_or_stayed_text_is_said(model):
+    words = "cat " * 74 + "at 12:30 noon"  # "12", ":", "30" are 5 tokens: digits go one by one
+    notes = sdnb.generate(model, request(words, steps=1), progress=False).notes
+    assert any("81 tokens where 75 fit" in note and "'12:30 noon'" in note for note in notes)
+    assert any("12:30" in note for note in notes[1:])
+
+
+@pytest.mark.parametrize("size", [(64, 64), (72, 104), (200, 64)])
+def test_any_multiple_of_eight_works(model, size):
+    result = sdnb.generate(model, request(width=size[0], height=size[1], steps=2), progress=False)
+    assert result.image.size == size
+
+
+def test_resolved_request_makes_the_same_picture_again(model):
+    first = sdnb.txt2img(model, "a fox", width=64, height=64, steps=3, progress=False)
+    assert first.request.seed is not None
+    again = sdnb.generate(model, first.request, progress=False)
+    assert again.request == first.request
+    assert np.array_equal(first.image, again.image)
+
+
+def test_what_is_no_model_or_no_request_is_refused_in_words(model):
+    with pytest.raises(TypeError, match=r"'a cat' is no model.*sdnb\.load"):
+        sdnb.txt2img("a cat")
+    with pytest.raises(TypeError, match="'a cat' is no Request"):
+        sdnb.generate(model, "a cat")
+    gone = sdnb.load()
+    gone.unload()
+    for use in (
+        lambda: sdnb.txt2img(gone, "a cat"),
+        lambda: gone.plan(request()),
+        lambda: sdnb.decode(gone, [torch.zeros(4, 8, 8)]),
+    ):
+        with pytest.raises(ValueError, match="was unloaded"):
+            use()

@@ -1,0 +1,232 @@
+"""One run of a model at a time: other threads wait, the same thread is told, and nothing is held
+by a run that has ended, however it ended.
+"""
+
+import _thread
+import gc
+import signal
+import threading
+import time
+from functools import partial
+
+import numpy as np
+import pytest
+
+import sdnb
+from sdnb.engine import pipeline
+from sdnb.engine.memory import Graphed
+from sdnb.engine.run_lock import PATIENCE, Turns
+from sdnb.engine.stages import predictor as stages
+from sdnb.jobs.executor import Worker
+
+APPLE = sdnb.Request("a red apple", width=64, height=64, steps=4, seed=1, cfg=4)
+CAR = APPLE.but(prompt="a blue car", seed=2)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return sdnb.load(memory="cpu", precision="full")
+
+
+def pixels(result):
+    return np.asarray(result.image).astype(int)
+
+
+def truth(model, request):
+    return pixels(sdnb.generate(model, request, progress=False))
+
+
+class Replayed(Graphed):
+    """A CUDA graph on a CPU: a replay calls the function, on the graph's own inputs."""
+
+    def _record(self, tensors, shapes):
+        self.forget()
+        self._inputs, self._shapes = [t.clone() for t in tensors], shapes
+        self._output = self.function(*self._inputs).clone()
+        self._graph = self
+
+    def replay(self):
+        self._output.copy_(self.function(*self._inputs))
+
+
+@pytest.fixture
+def graphs(model, monkeypatch):
+    """Steps as they run on a card: the prompt's keys and values lie in buffers of the model."""
+
+    def compiled(predictor):
+        graph = predictor.model.graph(predictor._key(), predictor._function)
+        predictor._settle(graph)
+        return graph
+
+    monkeypatch.setattr("sdnb.engine.loading.Graphed", Replayed)
+    monkeypatch.setattr("sdnb.engine.stages.predictor.Graphed", Replayed)
+    monkeypatch.setattr(stages.Predictor, "_compiled", compiled)
+    yield
+    model.forget_graph()
+
+
+def seen(job, what, seconds=30):
+    """Wait until `what` is true of the job, or it has ended."""
+    end = time.monotonic() + seconds
+    while not (what(job) or job.ended):
+        assert time.monotonic() < end, job
+        time.sleep(0.005)
+    return not job.ended
+
+
+def waits(job):
+    return job.progress is not None and job.progress.waiting
+
+
+def test_a_run_in_another_thread_waits_and_no_prompts_mix(model, graphs):
+    apple, car = truth(model, APPLE), truth(model, CAR)
+    assert np.abs(apple - car).max() > 100
+    steps = sdnb.run(model, APPLE)
+    assert [next(steps).step for _ in range(3)] == [0, 1, 2]
+    worker = Worker(partial(sdnb.run, model))
+    job = worker.submit(CAR)
+    assert seen(job, waits)
+    assert job.progress.where == "waiting for another run of this model"
+    (*_, last) = steps
+    assert job.wait(30)
+    assert np.array_equal(pixels(last.result), apple)
+    assert np.array_equal(pixels(job.result), car)
+    worker.shutdown()
+
+
+def test_a_second_run_in_the_same_thread_is_told_what_to_do(model, graphs):
+    apple = truth(model, APPLE)
+    steps, other = sdnb.run(model, APPLE), sdnb.run(model, CAR)
+    next(steps)  # a run that was made and not begun holds nothing
+    for second in (other, pipeline.run_together(model, [CAR, APPLE])):
+        with pytest.raises(RuntimeError, match=r"half-way in this thread.*steps\.close\(\)"):
+            next(second)
+    (*_, last) = steps
+    assert np.array_equal(pixels(last.result), apple)
+
+
+def ended(how, steps, model):
+    """End a run that is half-way."""
+    if how == "closed":
+        steps.close()
+    elif how == "failed":
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(model.unet, "forward", lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                next(steps)
+    elif how == "its last step":
+        while next(steps).result is None:
+            pass
+    else:  # dropped in another thread
+        bag = [steps]
+        steps = None
+        thread = threading.Thread(target=bag.clear)
+        thread.start()
+        thread.join()
+        gc.collect()
+
+
+@pytest.mark.parametrize("how", ["closed", "failed", "its last step", "collected elsewhere"])
+def test_however_a_run_ends_the_next_one_begins(model, how):
+    bag = [sdnb.run(model, APPLE)]
+    next(bag[0])
+    next(bag[0])
+    ended(how, bag.pop(), model)
+    assert truth(model, CAR).std() > 5
+
+
+def test_a_waiting_run_can_be_stopped_and_leaves_its_place(model):
+    with model.turns.ask() as turn:
+        assert turn.come()
+        worker = Worker(partial(sdnb.run, model))
+        job, next_one = worker.submit(APPLE), worker.submit(CAR)
+        assert seen(job, waits)
+        job.stop()
+        assert job.wait(30)
+        assert job.state == "stopped"
+    assert next_one.wait(30)
+    assert next_one.state == "done"
+    worker.shutdown()
+
+
+def test_decoding_is_a_part_of_a_run_and_waits_for_another_threads(model):
+    steps = sdnb.run(model, APPLE)
+    next(steps)
+    latent = next(steps).latent[0]
+    (inside,) = sdnb.decode(model, [latent])
+    found = []
+    thread = threading.Thread(target=lambda: found.extend(sdnb.decode(model, [latent])))
+    thread.start()
+    thread.join(2 * PATIENCE)
+    assert not found
+    steps.close()
+    thread.join(30)
+    assert found[0].tobytes() == inside.tobytes()
+
+
+def test_unload_waits_for_another_thread_and_tells_a_run_of_its_own():
+    model = sdnb.load(memory="cpu", precision="full")
+    steps = sdnb.run(model, APPLE)
+    next(steps)
+    thread = threading.Thread(target=model.unload)
+    thread.start()
+    thread.join(2 * PATIENCE)
+    assert thread.is_alive()
+    next(steps)
+    model.unload()
+    for late in (steps, sdnb.run(model, APPLE)):
+        with pytest.raises(ValueError, match="this model was unloaded"):
+            next(late)
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_an_interrupt_ends_waiting():
+    turns, had = Turns(), threading.Event()
+    end = threading.Event()
+
+    def hold():
+        with turns.ask() as turn:
+            turn.wait()
+            had.set()
+            end.wait(30)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert had.wait(30)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Timer(0.05, _thread.interrupt_main).start()
+    try:
+        with pytest.raises(KeyboardInterrupt), turns.ask() as turn:
+            turn.wait()
+    finally:
+        signal.signal(signal.SIGINT, before)
+        end.set()
+    thread.join(30)
+    with turns.ask() as turn:
+        assert turn.come()
+
+
+def test_many_threads_take_turns_in_their_order():
+    turns, inside, order, most = Turns(), [], [], []
+
+    def take(name):
+        with turns.ask() as turn:
+            assert turn.come(30)
+            inside.append(name)
+            most.append(len(inside))
+            order.append(name)
+            time.sleep(0.002)
+            inside.remove(name)
+
+    with turns.ask() as turn:
+        assert turn.come()
+        threads = [threading.Thread(target=take, args=(name,)) for name in range(8)]
+        for place, thread in enumerate(threads, 2):
+            thread.start()
+            while len(turns._line) < place:
+                time.sleep(0.001)
+    for thread in threads:
+        thread.join(30)
+    assert order == list(range(8))
+    assert max(most) == 1

@@ -1,0 +1,86 @@
+"""The UNet against diffusers' on the same weights, in fp32: largest absolute error <= 1e-4."""
+
+import pytest
+import torch
+from oracles import diffusers_models as oracle
+
+from sdnb.engine.networks import attention
+from sdnb.engine.networks.config import UNetConfig
+from sdnb.engine.networks.unet import UNet
+
+TINY = UNetConfig(channels=(32, 64, 96, 64), heads=4, context_dim=48, groups=8)
+TOLERANCE = 1e-4
+
+
+def pair(config, seed=0):
+    with torch.device("meta"):
+        ours = UNet(config)
+    weights = oracle.random_weights(ours, seed)
+    ours.load_state_dict(weights, assign=True)
+    return ours.eval(), oracle.unet(config, weights)
+
+
+@torch.inference_mode()
+def largest_error(ours, theirs, latent, t, context):
+    mine = ours(latent, t, ours.prepare(context))
+    truth = theirs(latent, t, encoder_hidden_states=context).sample
+    assert truth.std() > 0.1  # a dead net would agree with anything
+    return (mine - truth).abs().max().item()
+
+
+def inputs(config, height, width, batch=2):
+    generator = torch.Generator().manual_seed(1)
+    latent = torch.randn(batch, config.in_channels, height, width, generator=generator)
+    return latent, torch.randn(batch, 77, config.context_dim, generator=generator)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (16, 40), (13, 27), (8, 9)])
+@pytest.mark.parametrize("t", [0, 1, 500.25, 999])
+def test_tiny_unet_equals_diffusers(size, t):
+    ours, theirs = pair(TINY)
+    latent, context = inputs(TINY, *size)
+    assert largest_error(ours, theirs, latent, t, context) <= TOLERANCE
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        UNetConfig(channels=(32, 64), blocks=1, attention_levels=(1,), heads=2, context_dim=32),
+        UNetConfig(channels=(32, 48, 80), attention_levels=(0, 1), head_width=16, groups=8),
+        UNetConfig(in_channels=9, channels=(32, 32, 64, 64), heads=8, context_dim=32, groups=4),
+    ],
+)
+def test_other_widths_blocks_and_nine_channels_equal_diffusers(config):
+    ours, theirs = pair(config)
+    latent, context = inputs(config, 16, 24)
+    assert largest_error(ours, theirs, latent, 321, context) <= TOLERANCE
+
+
+def test_sd1_unet_equals_diffusers():
+    config = UNetConfig()
+    ours, theirs = pair(config)
+    latent, context = inputs(config, 16, 16, batch=1)
+    assert largest_error(ours, theirs, latent, 981, context) <= TOLERANCE
+
+
+@pytest.mark.parametrize("kernel", ["sliced", "sdpa"])
+@pytest.mark.parametrize("elements", [100, 2**22])
+def test_attention_kernels_agree_in_float64(kernel, elements, monkeypatch):
+    monkeypatch.setattr(attention, "SLICE_ELEMENTS", elements)
+    generator = torch.Generator().manual_seed(2)
+    q = torch.randn(2, 3, 37, 8, generator=generator, dtype=torch.float64)
+    k, v = torch.randn(2, 2, 3, 77, 8, generator=generator, dtype=torch.float64)
+    truth = torch.softmax(q @ k.transpose(-1, -2) / 8**0.5, dim=-1) @ v
+    assert (attention.KERNELS[kernel](q, k, v) - truth).abs().max() <= 1e-12
+
+
+def test_unknown_kernel_lists_the_known_ones():
+    with pytest.raises(ValueError, match=r"'dense'.*sdpa, flash.*sliced, xformers"):
+        attention.use(torch.nn.Identity(), "dense")
+
+
+def test_every_kernel_gives_the_unet_the_same_output():
+    ours, theirs = pair(TINY)
+    latent, context = inputs(TINY, 16, 16)
+    attention.use(ours, "sliced")
+    assert largest_error(ours, theirs, latent, 400, context) <= TOLERANCE

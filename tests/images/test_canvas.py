@@ -1,0 +1,225 @@
+"""Fitting pictures and masks, and the promise of inpainting: what is black in the mask is kept bit
+for bit.
+"""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from sdnb.images import png as images
+from sdnb.images.canvas import exact, fit
+from sdnb.request.request import Request, Settings
+
+
+def noisy(size, seed=0, bands=3):
+    rng = np.random.default_rng(seed)
+    return Image.fromarray(rng.integers(0, 256, (size[1], size[0], bands), dtype=np.uint8))
+
+
+def request(picture, mask=None, **fields):
+    asked = Request(image=images.picture(picture), mask=None if mask is None else images.mask(mask))
+    return asked.but(**fields).resolved(Settings())
+
+
+def disc(size):
+    y, x = np.mgrid[: size[1], : size[0]]
+    inside = (x - size[0] / 2) ** 2 + (y - size[1] / 2) ** 2 < (min(size) / 3) ** 2
+    return Image.fromarray(np.where(inside, 255, 0).astype(np.uint8))
+
+
+def test_without_a_picture_there_is_no_canvas():
+    assert fit(Request().resolved(Settings())) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"strength": 0.5}, "strength=0.5 has no effect without a picture"),
+        ({"feather": 4}, "feather changes nothing without a mask"),
+        ({"feather": 4, "invert": True}, "invert and feather change nothing without a mask"),
+    ],
+)
+def test_a_setting_without_effect_is_said(fields, words):
+    _, notes = fit(Request(**fields).resolved(Settings()))
+    assert [words in note for note in notes] == [True]
+    canvas, notes = fit(request(noisy((64, 64)), **fields))
+    assert canvas is not None
+    assert [words in note for note in notes] == [True] * ("strength" not in fields)
+    _, notes = fit(request(noisy((64, 64)), disc((64, 64)), **fields))
+    assert notes == []
+
+
+@pytest.mark.parametrize("feather", [0, 1, 7.5, 40])
+@pytest.mark.parametrize("invert", [False, True])
+@pytest.mark.parametrize("size", [(128, 96), (101, 77), (64, 71)])
+def test_only_the_white_part_changes(size, invert, feather):
+    picture, mask = noisy(size), disc(size)
+    canvas, notes = fit(request(picture, mask, invert=invert, feather=feather))
+    generated = Image.new("RGB", canvas.picture.size, (255, 0, 255))
+    result = np.asarray(canvas.finish(generated))
+    kept = np.asarray(mask) == (255 if invert else 0)
+    assert result.shape == (size[1], size[0], 3)
+    assert np.array_equal(result[kept], np.asarray(picture)[kept])
+    if feather == 0:
+        assert (result[~kept] == (255, 0, 255)).all()
+    swallowed = any("wider than the white part" in note for note in notes)
+    assert swallowed == (feather == 40 and not invert)
+    assert swallowed or not np.array_equal(result[~kept], np.asarray(picture)[~kept])
+
+
+def test_feather_fades_from_the_rim_inwards():
+    mask = Image.new("L", (200, 64))
+    mask.paste(255, (100, 0, 200, 64))
+    canvas, _ = fit(request(noisy((200, 64)), mask, feather=16))
+    row = np.asarray(canvas.mask)[32].astype(int)
+    assert (row[:100] == 0).all()
+    assert (np.diff(row[100:]) >= 0).all()
+    assert row[101] < 64
+    assert 100 < row[108] < 250
+    assert (row[125:] == 255).all()
+
+
+@given(st.integers(64, 90), st.integers(64, 90))
+@settings(max_examples=20, deadline=None)
+def test_a_picture_of_any_size_comes_back_at_its_own_size(width, height):
+    picture = noisy((width, height))
+    asked = request(picture)
+    canvas, notes = fit(asked)
+    assert canvas.picture.size == (asked.width, asked.height)
+    assert asked.width % 8 == asked.height % 8 == 0
+    assert np.array_equal(canvas.finish(canvas.picture), picture)
+    assert bool(notes) == (width % 8 > 0 or height % 8 > 0)
+
+
+def test_padding_repeats_the_rim():
+    picture = noisy((70, 66))
+    canvas, _ = fit(request(picture))
+    array, padded = np.asarray(picture), np.asarray(canvas.picture)
+    assert padded.shape == (72, 72, 3)
+    assert np.array_equal(padded, np.pad(array, ((0, 6), (0, 2), (0, 0)), mode="edge"))
+
+
+def test_another_size_is_resized_and_a_stretch_is_said():
+    canvas, notes = fit(request(noisy((64, 64)), width=128, height=128))
+    assert canvas.picture.size == canvas.crop == (128, 128)
+    assert notes == []
+    _, notes = fit(request(noisy((64, 64)), width=128, height=64))
+    assert len(notes) == 1
+    assert "stretched from 64x64 to 128x64" in notes[0]
+
+
+def test_a_size_next_to_the_pictures_own_is_kept_or_taken_and_said():
+    picture, mask = noisy((70, 66)), disc((70, 66))
+    asked = request(picture, mask, width=72, height=72)
+    canvas, notes = fit(asked)
+    assert canvas.crop == (70, 66)
+    assert "cut back to its own size; sdnb.upscale makes one of 72x72" in notes[0]
+    sized, notes = exact(asked)
+    canvas, more = fit(sized)
+    assert canvas.crop == canvas.picture.size == canvas.mask.size == (72, 72)
+    assert ["stretched from 70x66 to 72x72" in note for note in notes] == [True]
+    assert more == []
+    truth = picture.resize((72, 72), Image.Resampling.LANCZOS)
+    assert np.array_equal(canvas.picture, truth)
+    assert exact(sized) == (sized, [])
+
+
+def test_no_other_size_is_touched():
+    picture, mask = noisy((70, 66)), disc((70, 66))
+    for asked in (
+        Request(width=72, height=72),
+        Request(image=images.picture(picture), width=72),
+        request(picture, width=128, height=128),
+        request(noisy((72, 72)), width=72, height=72),
+        request(picture, mask, width=72, height=72, padding=4),
+    ):
+        assert exact(asked) == (asked, [])
+
+
+@pytest.mark.parametrize("padding", [None, 4])
+def test_what_a_masked_part_starts_from_means_nothing_at_strength_1(padding):
+    fields = {"content": "fill", "padding": padding, "width": 64, "height": 64}
+    for strength in (0.9, 1):
+        asked = request(noisy((64, 64)), disc((64, 64)), strength=strength, **fields)
+        said = [note for note in fit(asked)[1] if "content='fill' changes nothing" in note]
+        assert len(said) == (strength == 1)
+
+
+def test_transparent_parts_are_put_on_white_and_said():
+    rgba = noisy((64, 64), bands=4)
+    rgba.putalpha(Image.new("L", (64, 64), 0))
+    canvas, notes = fit(request(rgba))
+    assert canvas.picture.getextrema() == ((255, 255),) * 3
+    assert "white" in notes[0]
+
+
+def test_a_mask_of_another_size_is_resized_and_said():
+    canvas, notes = fit(request(noisy((128, 64)), Image.new("L", (32, 16), 255)))
+    assert canvas.mask.size == (128, 64)
+    assert any("The mask is 32x16" in note for note in notes)
+    assert any("all white" in note for note in notes)
+
+
+def test_an_empty_mask_is_said():
+    _, notes = fit(request(noisy((64, 64)), Image.new("L", (64, 64), 0)))
+    assert any("all black" in note for note in notes)
+
+
+def test_latent_mask_is_the_mean_of_each_cell():
+    mask = disc((128, 96))
+    canvas, _ = fit(request(noisy((128, 96)), mask))
+    truth = np.asarray(mask, dtype=float).reshape(12, 8, 16, 8).mean(axis=(1, 3))
+    latent = np.asarray(canvas.latent_mask(), dtype=float)
+    assert np.abs(latent - truth).max() <= 1  # PIL rounds to whole numbers
+    assert (latent[truth == 0] == 0).all()  # nothing leaks into what is kept
+
+
+def test_an_unresolved_request_is_refused():
+    with pytest.raises(ValueError, match="resolve it first"):
+        fit(Request(image=images.picture(noisy((64, 64)))))
+
+
+def test_a_mask_of_zeros_and_ones_is_said():
+    mask = Image.new("L", (64, 64))
+    mask.paste(1, (16, 16, 48, 48))
+    _, notes = fit(request(noisy((64, 64)), mask))
+    assert any("brightest value is 1 of 255" in note for note in notes)
+
+
+@pytest.mark.parametrize("feather", [0, 12])
+@pytest.mark.parametrize("shape", [(20, 40, 60, 70), (0, 0, 30, 10), (150, 90, 200, 150)])
+def test_only_the_masked_part_is_generated_and_all_else_kept(shape, feather):
+    picture, mask = noisy((200, 150)), Image.new("L", (200, 150))
+    mask.paste(255, shape)
+    asked = request(picture, mask, padding=16, feather=feather, width=128, height=64)
+    canvas, notes = fit(asked)
+    left, upper, right, lower = canvas.around.box
+    assert (left <= max(0, shape[0] - 16)) == (right >= min(200, shape[2] + 16)) == True  # noqa: E712
+    assert upper <= max(0, shape[1] - 16)
+    assert lower >= min(150, shape[3] + 16)
+    assert 0 <= left < right <= 200
+    assert 0 <= upper < lower <= 150
+    assert canvas.picture.size == canvas.mask.size == (128, 64)
+    assert abs((right - left) / (lower - upper) - 2) < 0.1  # the proportions asked for
+    made = np.asarray(canvas.finish(Image.new("RGB", (128, 64), (255, 0, 255))))
+    kept = np.asarray(mask) == 0
+    assert made.shape == (150, 200, 3)
+    assert np.array_equal(made[kept], np.asarray(picture)[kept])
+    if not feather:
+        assert (made[~kept] == (255, 0, 255)).all()
+    assert any("Only the part" in note for note in notes)
+    assert np.array_equal(canvas.untouched(), picture)
+
+
+def test_a_part_as_large_as_the_picture_is_the_picture():
+    picture, mask = noisy((64, 64)), Image.new("L", (64, 64), 255)
+    canvas, _ = fit(request(picture, mask, padding=8, width=64, height=64))
+    assert canvas.around.box == (0, 0, 64, 64)
+    assert np.array_equal(canvas.picture, picture)
+
+
+def test_the_size_of_a_part_is_the_models_own():
+    asked = request(noisy((200, 150)), disc((200, 150)), padding=0)
+    assert (asked.width, asked.height) == (512, 512)

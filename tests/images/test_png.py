@@ -1,0 +1,226 @@
+"""What is no picture is refused in words; masks and sheets."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from pictures import CORNERS, RGB, chunk, encoded, pixels, raw_png
+from PIL import Image
+
+from sdnb.images import png as images
+
+
+def test_a_path_may_be_text_or_a_path(tmp_path, monkeypatch):
+    path = tmp_path / "a picture.png"
+    RGB.save(path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    sources = (path, str(path), path.name, "~/a picture.png")
+    assert len({images.picture(source) for source in sources}) == 1
+
+
+@pytest.mark.parametrize("function", [images.picture, images.mask, images.read])
+@pytest.mark.parametrize(
+    ("name", "kind", "words"),
+    [
+        ("nothere.png", FileNotFoundError, ["nothere.png", "does not exist", "looked in"]),
+        ("Phto.jpg", FileNotFoundError, ["did you mean 'photo.jpg'"]),
+        ("no/where/photo.jpg", FileNotFoundError, ["neither does that folder"]),
+        ("folder", ValueError, ["is a folder", "inside.png"]),
+        ("empty", ValueError, ["is a folder", "name a file"]),
+        ("https://example.org/cat.png", ValueError, ["address", "download"]),
+        ("C://Users/me/photo.jpg", FileNotFoundError, ["does not exist"]),
+        ("", ValueError, ["empty"]),
+        ("a\0b.png", (ValueError, FileNotFoundError), []),
+        ("x" * 5000, ValueError, ["too long"]),
+        ("note.txt", ValueError, ["note.txt", "PNG"]),
+        ("nothing.png", ValueError, ["nothing.png"]),
+        ("short.png", ValueError, ["short.png", "damaged or cut short"]),
+    ],
+)
+def test_a_path_that_is_no_picture(function, name, kind, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "empty").mkdir()
+    RGB.save(tmp_path / "folder" / "inside.png")
+    RGB.save(tmp_path / "photo.jpg")
+    (tmp_path / "note.txt").write_text("not a picture")
+    (tmp_path / "nothing.png").write_bytes(b"")
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    (tmp_path / "short.png").write_bytes(encoded(Image.fromarray(noise))[:3000])
+    with pytest.raises(kind) as caught:
+        function(name)
+    message = str(caught.value)
+    assert all(word in message for word in words), message
+    assert len(message) < 400 + len(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
+        (b"%PDF-1.7", "PDF"),
+        (b"", "empty"),
+        (b"GIF89a", "begins|damaged|not a picture"),
+    ],
+)
+def test_bytes_that_are_no_picture_say_what_they_are(head, words):
+    with pytest.raises(ValueError, match=words):
+        images.picture(head)
+
+
+@pytest.mark.parametrize("function", [images.picture, images.mask, images.open, images.read])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda png: png[:8], lambda png: png[:30], lambda png: png[:-30],
+        lambda png: png[:12] + b"XHDR" + png[16:], lambda png: png[:28] + b"zzz" + png[31:],
+        lambda png: png[:50] + bytes(9) + png[59:],
+    ],
+)  # fmt: skip
+def test_a_damaged_png_is_called_damaged_and_not_something_else(function, damage):
+    noise = np.random.default_rng(0).integers(0, 255, (24, 24, 3), dtype=np.uint8)
+    with pytest.raises(ValueError, match=r"damaged or cut short.*; get the file again$") as caught:
+        function(damage(encoded(Image.fromarray(noise))))
+    assert not any(word in str(caught.value) for word in ("not a P", "object at", "are read"))
+
+
+@pytest.mark.parametrize("source", [None, 3, [RGB], object(), {"image": RGB}])
+def test_what_is_no_source_lists_what_is(source):
+    for function, thing in ((images.picture, "image="), (images.mask, "mask=")):
+        with pytest.raises(TypeError, match="accepted are a path, a PIL image") as caught:
+            function(source)
+        assert thing in str(caught.value)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF"]),
+    st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), max_size=6),
+    st.integers(0, 2000),
+)
+def test_a_damaged_file_is_a_picture_or_a_value_error(kind, changes, cut):
+    data = bytearray(encoded(RGB.resize((24, 16)), kind))
+    for position, value in changes:
+        data[position % len(data)] = value
+    data = bytes(data[: max(1, len(data) - cut % len(data))])
+    for function, thing in ((images.picture, "image"), (images.mask, "mask")):
+        message = refusal(function, data)
+        assert message is None or message.startswith(thing), message
+
+
+def refusal(function, data):
+    """What the function says against the data, or None where it takes them."""
+    try:
+        images.open(function(data))
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("side", [8200, 20000, 2**31 - 1])
+def test_a_decompression_bomb_is_refused_in_words(side, tmp_path):
+    bomb = raw_png(side, side, 8, 2, [b"\0" * 30])
+    (tmp_path / "bomb.png").write_bytes(bomb)
+    for function in (images.picture, images.mask, images.open, images.read):
+        sources = [bomb] if function is images.open else [bomb, tmp_path / "bomb.png"]
+        for source in sources:
+            with pytest.raises(ValueError, match="8192x8192"):
+                function(source)
+
+
+def test_a_text_bomb_is_refused():
+    bomb = chunk(b"zTXt", b"parameters\0\0" + zlib.compress(b"0" * 20_000_000))
+    png = raw_png(1, 1, 8, 2, [b"\0\0\0"], bomb)
+    for function in (images.picture, images.read):
+        with pytest.raises(ValueError, match="damaged"):
+            function(png)
+
+
+def test_open_wants_bytes():
+    with pytest.raises(TypeError, match="bytes"):
+        images.open("photo.png")
+
+
+# Masks
+
+
+def test_a_mask_is_one_channel_and_masking_again_changes_nothing():
+    png = images.mask(RGB)
+    assert images.open(png).mode == "L"
+    assert np.array_equal(pixels(png), np.asarray(RGB.convert("L")))
+    assert images.mask(png) == png
+    assert images.mask(images.open(png)) == png
+
+
+@given(arrays.arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9))))
+def test_a_grey_mask_is_kept_to_the_value(array):
+    assert np.array_equal(pixels(images.mask(array)), array)
+    assert np.array_equal(pixels(images.mask(array > 127)), (array > 127) * 255)
+
+
+@pytest.mark.parametrize("colour", [(255, 255, 255), (0, 0, 0), (200, 30, 30)])
+def test_of_a_drawing_on_transparency_the_alpha_is_the_mask(colour):
+    alpha = np.tile(np.arange(256, dtype=np.uint8), (2, 1))
+    drawing = np.dstack([np.full((2, 256), value, np.uint8) for value in colour] + [alpha])
+    assert np.array_equal(pixels(images.mask(drawing)), alpha)
+    # A canvas keeps colour times alpha in 8 bits, so faint pixels come back in another colour.
+    back = drawing.astype(float)
+    kept = np.rint(back[..., :3] * back[..., 3:] / 255)
+    back[..., :3] = np.clip(np.rint(kept * 255 / np.maximum(back[..., 3:], 1)), 0, 255)
+    assert np.array_equal(pixels(images.mask(back.astype(np.uint8))), alpha)
+
+
+def test_of_a_picture_with_holes_the_luminance_is_the_mask_on_black():
+    rgba = np.dstack([CORNERS, np.full((2, 3), 255)]).astype(np.uint8)
+    rgba[1, 1, 3] = 0  # the white corner is cut out
+    expected = np.asarray(RGB.convert("L")).copy()
+    expected[1, 1] = 0
+    assert np.array_equal(pixels(images.mask(rgba)), expected)
+
+
+def test_of_an_opaque_rgba_the_luminance_is_the_mask():
+    assert images.mask(RGB.convert("RGBA")) == images.mask(RGB)
+
+
+def test_an_empty_drawing_changes_nothing():
+    assert not pixels(images.mask(np.zeros((4, 4, 4), np.uint8))).any()
+
+
+# Sheets
+
+
+@pytest.mark.parametrize(
+    ("count", "columns", "size"),
+    [
+        (1, None, (3, 2)), (2, None, (10, 2)), (3, None, (10, 8)), (4, None, (10, 8)),
+        (24, None, (31, 26)), (4, 4, (24, 2)), (4, 1, (3, 20)), (2, 9, (10, 2)),
+    ],
+)  # fmt: skip
+def test_a_sheet_holds_every_picture_pixel_for_pixel(count, columns, size):
+    colours = [(i, 255 - i, 7) for i in range(count)]
+    page = images.sheet([Image.new("RGB", (3, 2), colour) for colour in colours], columns)
+    assert page.size == size
+    found = [page.getpixel((x, y)) for y in range(0, size[1], 6) for x in range(0, size[0], 7)]
+    assert found[:count] == colours
+    assert set(found[count:]) <= {(255, 255, 255)}
+
+
+def test_a_sheet_of_different_sizes_and_transparency():
+    page = images.sheet([Image.new("L", (4, 4), 9), Image.new("RGBA", (2, 2), (0, 0, 0, 0))])
+    assert page.size == (12, 4)
+    assert page.getpixel((0, 0)) == (9, 9, 9)
+    assert page.getpixel((9, 1)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize(("pictures", "columns"), [([], None), ([RGB], 0), ([RGB], 1.5)])
+def test_a_sheet_that_cannot_be(pictures, columns):
+    with pytest.raises((TypeError, ValueError), match=r"sheet|columns"):
+        images.sheet(pictures, columns)

@@ -1,0 +1,46 @@
+"""The bar passes everything on and shows the truth."""
+
+import io
+
+import tqdm.auto
+
+from sdnb.images import progress
+from sdnb.images.progress import Progress
+
+
+def steps(total, fail_at=None):
+    for step in range(total + 1):
+        if step == fail_at:
+            raise KeyboardInterrupt
+        yield Progress(step, total, 0.1 * step)
+
+
+def shown(monkeypatch, total, fail_at=None):
+    out = io.StringIO()
+    monkeypatch.setattr(
+        progress, "tqdm", lambda **given: tqdm.std.tqdm(file=out, mininterval=0, **given)
+    )
+    seen = []
+    try:
+        seen.extend(progress.bar(steps(total, fail_at)))
+    except KeyboardInterrupt:
+        seen.append("stopped")
+    return seen, out.getvalue().split("\r")
+
+
+def test_it_is_there_before_the_first_step_and_ends_full(monkeypatch):
+    seen, lines = shown(monkeypatch, 4)
+    assert [at.step for at in seen] == [0, 1, 2, 3, 4]
+    assert "0/4" in lines[1]
+    assert "4/4" in lines[-1]
+
+
+def test_it_stays_where_it_was_when_the_run_stops(monkeypatch):
+    seen, lines = shown(monkeypatch, 4, fail_at=3)
+    assert seen[-1] == "stopped"
+    assert "2/4" in lines[-1]
+
+
+def test_nothing_is_shown_where_nothing_is_to_do(monkeypatch):
+    _, lines = shown(monkeypatch, 0)
+    assert lines == [""]

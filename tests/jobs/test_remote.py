@@ -1,0 +1,317 @@
+"""Runs elsewhere: pools, a Dask cluster of two processes of which one is killed, their faults."""
+
+import os
+import pickle
+import threading
+import time
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from types import SimpleNamespace
+from unittest import mock
+
+import grids
+import numpy as np
+import psutil
+import pytest
+import torch
+from dask.distributed import Client, Event, LocalCluster
+
+import sdnb
+from sdnb.images import png as images
+from sdnb.images.progress import Progress
+from sdnb.jobs import remote
+from sdnb.jobs import stop_signal as flags
+from sdnb.jobs.remote import Answer, Remote
+
+BASE = sdnb.Request("a red apple", seed=3, width=64, height=64, steps=20, cfg=4)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return sdnb.load(memory="cpu", precision="full")
+
+
+@pytest.fixture
+def pool():
+    with ThreadPoolExecutor(2) as pool:
+        yield pool
+
+
+def pixels(image):
+    return np.asarray(image).astype(int)
+
+
+def paint(load, fingerprint, request, flag):
+    """What a worker does, without a model."""
+    (*_, at) = grids.make(request)
+    png = images.encoded(at.result)
+    return Answer((png,), at.result.request, "painter", fingerprint, 3, 1.5, 0.25, ("a note",))
+
+
+def test_a_result_from_elsewhere_is_a_result(model, pool):
+    job = Remote(pool, model.origin, model.fingerprint).submit(BASE.but(steps=2, count=2))
+    assert job.wait(60)
+    assert job.state == "done", job.traceback
+    here = sdnb.generate(model, job.result.request, progress=False)
+    assert job.result.request == here.request == BASE.but(steps=2, count=2).resolved(model.settings)
+    assert (job.result.model, job.result.fingerprint) == (model.name, model.fingerprint)
+    for theirs, ours in zip(job.result.images, here.images, strict=True):
+        assert np.abs(pixels(theirs) - pixels(ours)).max() <= 1
+    assert job.progress.total == 4
+
+
+def test_a_worker_loads_once_and_runs_one_at_a_time(pool, monkeypatch):
+    loads, running, most = [], [], []
+
+    there = {"one": "f", "two": "f"}  # what is on the disk
+
+    class Model:
+        def __init__(self, path):
+            loads.append(path)
+            self.path, self.fingerprint = path, there[path]
+
+        def unload(self):
+            loads.append(f"not {self.path}")
+
+    def run(model, request):
+        running.append(1)
+        most.append(len(running))
+        yield from grids.make(request, seconds=0.01)
+        running.pop()
+
+    monkeypatch.setattr("sdnb.engine.loading.load", Model)
+    monkeypatch.setattr(
+        "sdnb.engine.loading.found", lambda path, **_: SimpleNamespace(fingerprint=there[path])
+    )
+    monkeypatch.setattr("sdnb.engine.pipeline.run", run)
+    monkeypatch.setattr(remote, "_held", {})
+    one = Remote(pool, {"path": "one"})
+    jobs = [one.submit(grids.BASE.but(seed=seed)) for seed in range(6)]
+    assert all(job.wait(30) for job in jobs)
+    assert {job.state for job in jobs} == {"done"}
+    jobs = [one.of({"path": "two"}, print_).submit(grids.BASE) for print_ in "fg"]
+    assert all(job.wait(30) for job in jobs)
+    assert [job.state for job in jobs] == ["done", "failed"]
+    assert "has another model at 'two' (fingerprint f, expected g)" in str(jobs[1].error)
+    assert loads == ["one", "not one", "two"]
+    assert max(most) == 1
+    there["two"] = "g"  # someone has copied the right file there
+    job = one.of({"path": "two"}, "g").submit(grids.BASE)
+    assert job.wait(30)
+    assert job.state == "done", job.traceback
+    assert loads == ["one", "not one", "two", "not two", "two"]
+    one.release()
+    assert loads[-1] == "not two"
+    assert remote._held == {}
+    remote.release()  # nothing is there: nothing happens
+
+
+def test_a_worker_of_another_configuration_refuses(pool, model, monkeypatch):
+    monkeypatch.setattr(remote, "_held", {})
+    load = model.origin | {"config": {"noise": {"prediction": "v"}}}
+    job = Remote(pool, load, model.fingerprint).submit(BASE.but(steps=1))
+    assert job.wait(60)
+    assert "has the same weights in another configuration at None (digest" in str(job.error)
+    remote.release()
+
+
+def test_a_grid_through_a_pool(pool, monkeypatch, tmp_path):
+    monkeypatch.setattr(remote, "work", paint)
+    grid = sdnb.sweep(grids.BASE, steps=[1, 2, 4], seed=[1, 2])
+    grid.run(grids.model(), executor=pool, store=tmp_path, progress=False)
+    assert grid.done == len(list(tmp_path.glob("*.png"))) == 6
+    for cell in grid.cells:
+        made = grid.pictures.made[cell.key]
+        assert np.array_equal(pixels(made.image), pixels(grids.picture(made.request)))
+        assert (made.seconds, made.steps, made.notes) == (1.5, 3, ("a note",))
+
+
+class Breaking(Executor):
+    """A pool whose only process dies at the third request."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def submit(self, function, *args):
+        self.asked += 1
+        if self.asked > 3:
+            raise BrokenProcessPool("a process was terminated abruptly")
+        future = Future()
+        if self.asked < 3:
+            future.set_result(function(*args))
+        else:
+            future.set_exception(BrokenProcessPool("a process was terminated abruptly"))
+        return future
+
+
+def test_a_broken_pool_keeps_what_is_finished(monkeypatch, tmp_path, pool):
+    monkeypatch.setattr(remote, "work", paint)
+    grid = sdnb.sweep(grids.BASE, steps=[1, 2, 4, 8])
+    words = r"2 of 4 cells failed, 2 are made and kept.*\n  steps=4; steps=8: BrokenProcessPool"
+    with pytest.raises(RuntimeError, match=words):
+        grid.run(grids.model(), executor=Breaking(), store=tmp_path, progress=False)
+    assert grid.done == 2
+    assert grid.run(grids.model(), executor=pool, store=tmp_path, progress=False).done == 4
+
+
+def test_stopping_ends_what_has_not_begun(monkeypatch):
+    gate = threading.Event()
+
+    def slow(load, fingerprint, request, flag):
+        gate.wait(30)
+        return paint(load, fingerprint, request, flag)
+
+    monkeypatch.setattr(remote, "work", slow)
+    with ThreadPoolExecutor(1) as pool:
+        there = Remote(pool)
+        jobs = [there.submit(grids.BASE.but(seed=seed)) for seed in range(3)]
+        there.shutdown()
+        assert all(job.wait(10) for job in jobs[1:])
+        gate.set()
+        assert jobs[0].wait(10)
+    assert [job.state for job in jobs] == ["done", "stopped", "stopped"]  # it was too late
+
+
+@pytest.mark.parametrize("kind", ["pool", "cluster"])
+def test_breaking_off_keeps_what_workers_have_finished(kind, request, monkeypatch, tmp_path):
+    """Though whoever fills the grid was busy with the first picture when the others came."""
+    monkeypatch.setattr(remote, "work", paint)
+    there = Remote(request.getfixturevalue(kind), resources={"GPU": 1} if kind == "cluster" else {})
+    sent, submit = [], there.submit
+
+    def noted(request, watch):
+        sent.append(submit(request, watch))
+        return sent[-1]
+
+    monkeypatch.setattr(there, "of", lambda *_: SimpleNamespace(submit=noted))
+    grid = sdnb.sweep(grids.BASE, seed=[1, 2, 3, 4, 5, 6])
+    steps = grid.steps(grids.model(), executor=there, store=tmp_path)
+    while next(steps).made is None:
+        pass
+    for job in sent:
+        job.future.result(timeout=30)
+    steps.close()
+    assert grid.done == len(list(tmp_path.glob("*.png"))) == 6
+    assert {job.state for job in sent} == {"done"}
+
+
+def test_workers_of_a_cluster_give_their_models_back(cluster):
+    def held():
+        from sdnb.jobs import remote
+
+        return len(remote._held)
+
+    there = Remote(cluster, {"memory": "cpu"}, resources={"GPU": 1})
+    job = there.submit(BASE.but(steps=1))
+    assert job.wait(120)
+    assert job.state == "done", job.traceback
+    assert sum(cluster.run(held).values()) >= 1
+    there.release()
+    assert set(cluster.run(held).values()) == {0}
+
+
+def test_processes_of_a_pool_hold_their_models_until_its_end():
+    with (
+        ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool,
+        pytest.raises(TypeError, match=r"cannot be asked one by one: .* until its shutdown"),
+    ):
+        Remote(pool).release()
+
+
+def test_a_run_that_is_stopped_ends_between_two_steps(monkeypatch):
+    begun = threading.Event()
+
+    def endless(model, request):
+        while True:
+            begun.set()
+            yield Progress(1, 2, 0.0)
+
+    monkeypatch.setattr("sdnb.engine.loading.load", lambda: SimpleNamespace(fingerprint="f"))
+    monkeypatch.setattr("sdnb.engine.pipeline.run", endless)
+    monkeypatch.setattr(remote, "_held", {})
+    with ThreadPoolExecutor(1) as pool:  # its end waits for the run's
+        job = Remote(pool).submit(grids.BASE)
+        assert begun.wait(30)
+        job.stop()
+        assert job.wait(30)
+    assert job.state == "stopped"
+
+
+def test_a_flag_is_seen_in_another_process():
+    flag = flags.FileFlag()
+    there = pickle.loads(pickle.dumps(flag))
+    assert not there.is_set()
+    flag.set()
+    assert there.is_set()
+    flag.drop()
+    assert not flag.path.exists()
+
+
+def until(flag, begun):
+    """Work that ends when it is not wanted."""
+    begun.set()
+    unwanted = flags.looked_at(flag)
+    while not unwanted():
+        time.sleep(0.01)
+    return os.getpid()
+
+
+def test_a_flag_is_seen_in_a_cluster(cluster):
+    flag, begun = flags.flag_for(cluster), Event(client=cluster)
+    future = cluster.submit(until, flag, begun, resources={"GPU": 1})
+    assert begun.wait(30)
+    assert not future.done()
+    flag.set()
+    assert future.result(timeout=30) != os.getpid()
+
+
+def test_what_runs_nothing_is_refused(monkeypatch):
+    with pytest.raises(TypeError, match=r"'tcp://x' runs nothing: .*pip install 'sdnb\[dask\]'"):
+        Remote("tcp://x")
+    with ProcessPoolExecutor(1) as pool:
+        monkeypatch.setattr(pool, "_mp_context", SimpleNamespace(get_start_method=lambda: "fork"))
+        with pytest.raises(ValueError, match="hangs in a fork: use"):
+            Remote(pool)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with (
+        mock.patch.dict(os.environ),  # Dask writes OMP_NUM_THREADS=1 into it, and leaves it there
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=":0",
+            resources={"GPU": 1},
+        ) as cluster,
+        Client(cluster) as client,
+    ):  # fmt: skip
+        yield client
+
+
+def test_two_processes_of_which_one_is_killed_make_the_pictures_of_a_local_run(
+    cluster, model, tmp_path
+):
+    """Results come as they finish, none is lost, none is in the store twice."""
+    grid = sdnb.sweep(BASE, cfg=[2, 3, 4, 5, 6])
+    workers = cluster.run(os.getpid)
+    killed, seen = None, []
+    for at in grid.steps(model, store=tmp_path, executor=Remote(cluster, resources={"GPU": 1})):
+        if at.made:
+            seen.append(at.done)
+        if at.made and killed is None:
+            killed = next(address for address, keys in cluster.processing().items() if keys)
+            psutil.Process(workers[killed]).kill()
+    assert seen == [1, 2, 3, 4, 5]
+    rows = (tmp_path / "rows.jsonl").read_text().splitlines()
+    assert len(rows) == len(list(tmp_path.glob("*.png"))) == grid.done == 5
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # as Dask gives a worker of one thread
+    try:
+        local = sdnb.sweep(BASE, cfg=[2, 3, 4, 5, 6]).run(model, progress=False)
+    finally:
+        torch.set_num_threads(before)
+    for cell in grid.cells:
+        ours, theirs = (pixels(g.pictures.made[cell.key].image) for g in (local, grid))
+        assert ours.std() > 5
+        assert np.array_equal(ours, theirs)
+    assert workers[killed] not in cluster.run(os.getpid).values()

@@ -1,0 +1,259 @@
+"""The table of fields, the controls, and the form: what is read is what was written."""
+
+from dataclasses import fields
+
+import pytest
+from fakes import TOKENIZE
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pictures import colour
+from test_request import requests
+
+from sdnb.images import png as images
+from sdnb.request.request import RANGES, Request, Settings
+from sdnb.widgets.fields import FIELDS, in_group
+from sdnb.widgets.form import Form
+
+MODEL = Settings(64, 96, 12, 4.5, "dpmpp_2m", "karras")
+
+
+@pytest.fixture
+def form():
+    return Form(MODEL, TOKENIZE)
+
+
+def control(form, name):
+    return form.controls[name]
+
+
+def move(form, name, value):
+    """As a person would: through the widget."""
+    inner = control(form, name)
+    for attribute in ("_area", "_box", "_list", "_number", "_text"):
+        if hasattr(inner, attribute):
+            getattr(inner, attribute).value = value
+            return
+    raise AssertionError(name)
+
+
+def test_the_table_covers_every_field_of_a_request():
+    assert [field.name for field in FIELDS] == [
+        field.name for group in ("words", "main", "more", "picture", "mask")
+        for field in in_group(group)
+    ]  # fmt: skip
+    assert sorted(field.name for field in FIELDS) == sorted(f.name for f in fields(Request))
+    for field in FIELDS:
+        assert field.help.endswith((".", "0.5")), field.name
+        if field.kind in ("slider", "counter"):
+            low, high = RANGES[field.name]
+            assert low <= field.reach[0] < field.reach[1] <= high
+
+
+def test_a_new_form_asks_for_nothing(form):
+    assert form.request == Request()
+
+
+form_for_all = Form(MODEL)  # hypothesis: one form goes through all requests, one after the other
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(requests())
+def test_what_is_written_is_read(request_):
+    form_for_all.request = request_
+    assert form_for_all.request == request_
+    assert form_for_all.request.image is request_.image or request_.image is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [
+        ("prompt", "a cat", "a cat"), ("negative", "dogs", "dogs"), ("width", 72, 72),
+        ("width", 75, 72), ("height", 77, 80), ("steps", 30, 30), ("cfg", 7.5, 7.5),
+        ("sampler", "heun", "heun"), ("schedule", "trailing", "trailing"), ("eta", 0.5, 0.5),
+        ("seed", " 9223372036854775806 ", 2**63 - 2), ("count", 3, 3), ("strength", 0.5, 0.5),
+        ("invert", True, True), ("feather", 4.0, 4.0), ("content", "noise", "noise"),
+        ("padding", True, 32),
+    ],
+)  # fmt: skip
+def test_a_moved_control_is_in_the_request_and_nothing_else_changes(form, name, value, wanted):
+    move(form, name, value)
+    assert form.request == Request().but(**{name: wanted})
+
+
+@pytest.mark.parametrize("words", ["seven", "-1", "1.5", str(2**63 - 1)])
+def test_a_seed_that_is_none_is_said_and_the_last_kept(form, words):
+    move(form, "seed", "7")
+    move(form, "seed", words)
+    assert form.request.seed == 7
+    assert control(form, "seed")._text.value == "7"
+    assert "still 7" in control(form, "seed")._said.value
+    assert "whole number from 0 to" in control(form, "seed")._said.value
+
+
+def test_dice_lock_and_free(form):
+    seed = control(form, "seed")
+    assert seed._lock.disabled
+    seed._dice.click()
+    drawn = form.request.seed
+    assert 0 <= drawn < 2**32
+    form.seed.made_with(2**60 + 1)
+    seed._lock.click()
+    assert form.request.seed == 2**60 + 1
+    seed._free.click()
+    assert form.request.seed is None
+
+
+def test_an_open_field_shows_the_models_own_and_can_be_opened_again(form):
+    steps = control(form, "steps")
+    assert steps._number.value == 12
+    assert "sdnb-open" in steps._number._dom_classes
+    move(form, "steps", 30)
+    assert "sdnb-open" not in steps._number._dom_classes
+    steps._reset.click()
+    assert form.request.steps is None
+    assert steps._number.value == 12
+    assert control(form, "sampler")._list.label == "dpmpp_2m (the model's own)"
+
+
+def test_what_the_sampler_has_no_use_for_is_not_shown(form):
+    eta = control(form, "eta").widget.layout
+    assert eta.display == "none"
+    move(form, "sampler", "euler_a")
+    assert eta.display == ""
+    move(form, "sampler", "heun")
+    assert eta.display == "none"
+    form.change(eta=0.5)  # given: it stays in sight, and is refused when it runs
+    assert eta.display == ""
+
+
+def test_a_sampler_chosen_by_hand_brings_its_own_as_in_but(form):
+    finished = Request(seed=1, sampler="ddim").resolved(MODEL)
+    form.request = finished
+    assert form.request == finished
+    for name in ("euler_a", "dpmpp_2m", "lcm", None, "ddim"):
+        wanted = form.request.but(sampler=name)
+        move(form, "sampler", name)
+        assert form.request == wanted
+        assert (form.request.eta, form.request.schedule) == (None, None)
+    move(form, "eta", 0.5)
+    move(form, "sampler", "euler_a")
+    assert form.request.eta == 0.5
+
+
+def test_a_picture_brings_its_size_and_its_settings_into_sight(form):
+    strength = control(form, "strength").widget.layout
+    assert strength.display == "none"
+    form.change(image=images.picture(colour(size=(80, 128))))
+    assert strength.display == ""
+    assert control(form, "width")._number.value == 128
+    assert control(form, "height")._number.value == 80
+    assert form.request.width is None
+    form.change(image=None)
+    assert control(form, "width")._number.value == 64
+
+
+def test_the_size_is_spoken_of(form):
+    said = form._about_size
+    assert "the model's own size" in said.value
+    form.change(width=512, height=512)
+    assert "43 times its pixels" in said.value
+    assert "upscale" in said.value
+
+
+def test_width_and_height_change_places(form):
+    form._swapped()
+    assert (form.request.width, form.request.height) == (96, 64)
+
+
+def test_only_a_persons_change_is_told():
+    told = []
+    form = Form(MODEL, changed=lambda: told.append(1))
+    form.request = Request("a cat", steps=7, seed=3, sampler="heun", padding=4)
+    assert told == []
+    move(form, "prompt", "a dog")
+    assert told == [1]
+
+
+def test_a_control_widens_for_what_is_assigned_and_shows_all_its_digits(form):
+    form.change(steps=1000, cfg=7.125)
+    steps, cfg = (control(form, name)._number for name in ("steps", "cfg"))
+    assert (steps.box.value, steps.track.value, steps.track.max) == (1000, 1000, 1000)
+    assert (cfg.box.value, cfg.track.value) == (7.125, 7.125)
+
+
+def test_a_number_is_typed_or_dragged(form):
+    steps = control(form, "steps")._number
+    steps.box.value = 300  # farther than the slider goes
+    assert (form.request.steps, steps.track.value) == (300, 300)
+    steps.track.value = 12
+    assert (form.request.steps, steps.box.value) == (12, 12)
+
+
+def test_what_is_no_request_is_refused(form):
+    with pytest.raises(TypeError, match=r"no sdnb\.Request"):
+        form.request = "a cat"
+    with pytest.raises(TypeError, match="no field 'stepz'"):
+        form.change(stepz=3)
+
+
+def test_the_mask_stays_while_another_picture_is_chosen(form):
+    one, two = (images.picture(colour(seed, (64, 64))) for seed in (1, 2))
+    mask = images.mask(colour(3, (64, 64)).convert("L"))
+    form.request = Request(image=one, mask=mask)
+    form.controls["image"]._removed()
+    assert form.request == Request()
+    form.controls["image"].take(two)
+    assert form.request.mask == mask
+
+
+def test_a_mask_goes_with_a_picture_of_another_size():
+    form = Form(MODEL, kind="inpaint")
+    one, other = (images.picture(colour(1, size)) for size in ((64, 64), (96, 64)))
+    mask = images.mask(colour(3, (64, 64)).convert("L"))
+    form.request = Request(image=one, mask=mask)
+    form.controls["image"].take(other)
+    assert form.request.mask is None
+    editor = form.controls["mask"].editor
+    assert editor.mask.getbbox() is None
+    assert "cleared" in editor._status.value
+    form.request = Request(image=one, mask=mask)  # both at once: the mask is the new one's
+    assert form.request.mask == mask
+
+
+@given(st.text(max_size=30))
+@settings(max_examples=30, deadline=None)
+def test_any_words_can_be_typed(words):
+    move(form_for_all, "prompt", words)
+    assert form_for_all.request.prompt == words
+
+
+@pytest.mark.parametrize("kind", ["txt2img", "img2img", "upscale"])
+def test_what_a_panel_has_no_place_for_is_seen_when_a_request_brings_it(kind):
+    form = Form(MODEL, kind=kind)
+    assert form._guests.layout.display == "none"
+    png, mask = images.picture(colour(size=(64, 64))), colour(size=(64, 64)).convert("L")
+    form.request = Request(image=png, mask=images.mask(mask))
+    assert form._guests.layout.display == ""
+    form.request = Request()
+    assert form._guests.layout.display == "none"
+
+
+def test_a_rounded_size_is_said(form):
+    move(form, "width", 75)
+    assert "75 is no multiple of 8" in control(form, "width")._said.value
+    move(form, "width", 80)
+    assert control(form, "width")._said.value == ""
+
+
+def test_a_seeds_complaint_goes_with_the_next_seed(form):
+    move(form, "seed", "abc")
+    assert "The seed is still open" in control(form, "seed")._said.value
+    move(form, "seed", "7")
+    assert control(form, "seed")._said.layout.display == "none"
+
+
+def test_the_upscale_tab_does_not_advise_to_upscale():
+    for kind, advised in (("txt2img", True), ("upscale", False)):
+        made = Form(MODEL, kind=kind)
+        made.change(width=MODEL.width * 2, height=MODEL.height * 2)
+        assert ("then upscale it" in made._about_size.value) is advised

@@ -1,0 +1,254 @@
+"""The gallery without a browser: order, pages, keep, delete, save, compare, and its weight."""
+
+import re
+import runpy
+import shutil
+
+import numpy as np
+import pytest
+from fakes import make
+from pictures import colour, encoded, png_with
+
+import sdnb
+from sdnb.request.request import Request, Settings
+from sdnb.widgets import gallery as source
+from sdnb.widgets.details import caption, python, settings
+from sdnb.widgets.gallery import Gallery
+
+MODEL = Settings(64, 64, 1)
+
+
+def made(seed=0, count=1, **fields):
+    request = Request("a <cat>", seed=seed, count=count, **fields).resolved(MODEL)
+    *_, last = make(request)
+    return last.result
+
+
+@pytest.fixture
+def gallery(tmp_path):
+    return Gallery(tmp_path / "out")
+
+
+def texts(gallery):
+    return re.sub("<[^>]*>", "", gallery._said.value)
+
+
+def state_bytes(widget):
+    """What all widgets below this one hold for the browser."""
+    size = sum(len(str(value)) for value in widget.get_state().values())
+    return size + sum(state_bytes(child) for child in getattr(widget, "children", ()))
+
+
+def test_the_newest_is_first_and_results_are_in_order(gallery):
+    first, second = made(1), made(10, count=2)
+    gallery.add(first)
+    gallery.add(second)
+    assert [p.request.seed for p in gallery.pictures] == [11, 10, 1]
+    assert gallery.results == [first, second]
+    assert gallery.pictures[0].request.count == 1
+    assert [slot.layout.display for slot in gallery._slots[:4]] == ["", "", "", "none"]
+    assert "a <cat>, seed 11" in gallery._slots[0].tooltip
+
+
+def test_choosing_shows_the_picture_and_its_settings(gallery):
+    gallery.add(made(7, cfg=6.5))
+    gallery._slots[0].click()
+    assert gallery.chosen is gallery.pictures[0]
+    assert 'width="64"' in gallery._view.value
+    assert "6.5" in gallery._about.value
+    assert "a &lt;cat&gt;" in gallery._about.value
+    assert "<cat>" not in gallery._about.value
+    gallery.choose(None)
+    assert gallery._view.value == ""
+
+
+def test_hundreds_are_pages_and_the_state_stays_small(gallery):
+    for seed in range(300):
+        gallery.add(made(seed))
+    assert gallery._count.value.startswith("300 pictures · page 1 of 13")
+    for _ in range(20):
+        gallery._older.click()
+    assert gallery._page == 12
+    gallery._slots[11].click()
+    assert gallery.chosen.request.seed == 0
+    assert state_bytes(gallery) < 250_000
+
+
+def test_deleting_asks_and_spares_what_is_kept(gallery):
+    for seed in range(3):
+        gallery.add(made(seed))
+    gallery._slots[1].click()
+    gallery._keep.click()
+    gallery._clear.click()
+    assert len(gallery.pictures) == 3  # nothing before the answer
+    _, yes, no = gallery._question.children
+    no.click()
+    assert len(gallery.pictures) == 3
+    gallery._clear.click()
+    gallery._question.children[1].click()
+    assert [p.request.seed for p in gallery.pictures] == [1]
+    assert gallery._question.layout.display == "none"
+    del yes
+
+
+@pytest.mark.parametrize("turn", ["another", "closed", "uploaded", "gone"])
+def test_a_question_goes_with_the_picture_it_is_about(gallery, tmp_path, turn):
+    for seed in (1, 2):
+        gallery.add(made(seed))
+    gallery._slots[0].click()
+    delete = gallery._chosen_box.children[0].children[3]
+    assert delete.description == "Delete"
+    delete.click()
+    assert gallery._question.layout.display == ""
+    {
+        "another": gallery._slots[1].click,
+        "closed": lambda: gallery.choose(None),
+        "uploaded": lambda: gallery.take(encoded(colour(size=(8, 8)), "PNG"), "photo.png"),
+        "gone": lambda: gallery.delete(gallery.chosen),
+    }[turn]()
+    assert gallery._question.layout.display == "none"
+
+
+def test_whoever_looks_through_older_pictures_goes_on_with_them(gallery):
+    for seed in range(60):
+        gallery.add(made(seed))
+    gallery._older.click()
+    first = gallery._slots[0].tooltip
+    for count in (1, 30):  # a picture, and more than a page of them
+        gallery.add(made(100, count=count))
+        assert first in {slot.tooltip for slot in gallery._slots}
+    for _ in range(3):
+        gallery._newer.click()
+    gallery.add(made(200))
+    assert gallery._page == 0
+    assert "seed 200" in gallery._slots[0].tooltip
+
+
+def test_galleries_of_several_kernels_are_told_apart_in_a_page():
+    fresh = [runpy.run_path(source.__file__)["Gallery"]() for _ in "ab"]  # as in kernels new
+    one, other = (set(each._slots[0]._dom_classes) for each in fresh)
+    assert len(one - other) == len(other - one) == 1
+
+
+def test_what_was_chosen_and_deleted_is_closed(gallery):
+    gallery.add(made(1))
+    gallery._slots[0].click()
+    gallery.delete(gallery.pictures[0])
+    assert gallery.chosen is None
+    assert gallery._chosen_box.layout.display == "none"
+    assert gallery.results == []
+
+
+def test_saved_pictures_carry_their_request_and_are_saved_once(gallery):
+    gallery.add(made(5, count=2))
+    gallery._save_all.click()
+    gallery._save_all.click()
+    files = sorted(gallery.folder.glob("*.png"))
+    assert len(files) == 2
+    assert [sdnb.read(file).seed for file in files] == [5, 6]
+    assert [p.saved for p in gallery.pictures] == files[::-1]
+
+
+def test_what_was_saved_and_is_gone_is_saved_again(gallery):
+    gallery.add(made(5))
+    gallery._save_all.click()
+    shutil.rmtree(gallery.folder)
+    gallery._save_all.click()
+    assert len(list(gallery.folder.glob("*.png"))) == 1
+    assert texts(gallery) == f"1 picture is in {gallery.folder}"
+
+
+def test_a_save_that_fails_is_said_and_the_picture_stays(gallery):
+    gallery.folder.write_text("in the way")
+    gallery.add(made(5))
+    gallery._save_all.click()
+    assert "still in memory" in texts(gallery)
+    assert len(gallery.pictures) == 1
+    assert gallery.pictures[0].saved is None
+
+
+def test_two_are_compared_under_one_slider(gallery):
+    gallery.add(made(1))
+    gallery.add(made(2))
+    gallery._slots[0].click()
+    gallery._compare.click()
+    gallery._slots[1].click()
+    assert gallery._view.value.count("data:image/jpeg") == 2
+    assert 'type="range"' in gallery._view.value
+    assert "Now choose" not in texts(gallery)
+    pair = re.search('<div class="sdnb-pair">(.*?)</div>', gallery._view.value)[1]
+    assert pair.count("<img") == 2  # the slider is not among them: they lie on each other exactly
+    assert "<input" not in pair
+    gallery._compare.click()
+    assert gallery._view.value.count("data:image/jpeg") == 1
+
+
+def test_a_chosen_picture_is_sent(gallery):
+    sent = []
+    gallery.send("img2img", sent.append)
+    gallery.add(made(1))
+    button = gallery._sends.children[-1]
+    button.click()
+    assert sent == []  # none is chosen
+    gallery._slots[0].click()
+    button.click()
+    assert sent == [gallery.pictures[0]]
+
+
+def test_an_uploaded_picture_comes_with_what_it_carries(gallery, tmp_path):
+    path = made(5, cfg=6.5).save(tmp_path)[0]
+    gallery.take(path.read_bytes(), path.name)
+    picture = gallery.chosen
+    assert picture is gallery.pictures[0]
+    assert (picture.request.seed, picture.request.cfg, picture.known) == (5, 6.5, True)
+    assert np.array_equal(picture.image, made(5, cfg=6.5).image)
+    assert "6.5" in gallery._about.value
+    gallery._save_all.click()
+    assert [f.read_bytes() for f in gallery.folder.iterdir()] == [path.read_bytes()]  # as it came
+
+
+def test_settings_of_automatic1111_come_back(gallery, tmp_path):
+    words = (
+        "a castle\nNegative prompt: fog\n"
+        "Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 9, Size: 64x64"
+    )
+    path = png_with({"parameters": words}, tmp_path)
+    gallery.take(path.read_bytes(), path.name)
+    r = gallery.chosen.request
+    assert (r.prompt, r.negative, r.steps, r.sampler, r.seed) == (
+        "a castle",
+        "fog",
+        20,
+        "euler_a",
+        9,
+    )
+    assert "seed gives another picture" in gallery._about.value  # its noise was another
+
+
+def test_a_photograph_and_a_text_are_told_apart(gallery):
+    gallery.take(encoded(colour(size=(64, 64)), "JPEG"), "photo.jpg")
+    assert not gallery.chosen.known
+    assert "without settings" in gallery._about.value
+    gallery.take(b"words", "notes.txt")
+    assert "notes.txt" in texts(gallery)
+    gallery.take(b"words", "<b>x</b>.png")
+    assert "&lt;b&gt;x&lt;/b&gt;.png: " in gallery._said.value
+    assert len(gallery.pictures) == 1
+
+
+def test_the_python_of_a_request_makes_it_again():
+    request = Request('a "cat"\nat 12\\:30', seed=3, cfg=2.5, sampler="heun", padding=8)
+    space = {"sdnb": sdnb, "model": None}
+    code = python(request).replace("sdnb.generate(model, request)", "")
+    exec(code, space)
+    assert space["request"] == request
+
+
+def test_settings_and_caption_say_what_was_made():
+    result = made(9, count=2)
+    table = settings(result.request, result)
+    assert "64 x 64" in table
+    assert "a &lt;note&gt;" in table
+    assert caption(result) == (
+        "2 pictures of 64 × 64 · 1 steps of ddim · CFG 7.5 · seed 9 · 0.5 s · peak 0.25 GB"
+    )

@@ -1,0 +1,364 @@
+"""The grid's viewer without a browser: it fills, stops, resumes, compares, gives settings back."""
+
+import re
+import runpy
+import threading
+import time
+
+import grids
+import numpy as np
+import pytest
+from PIL import Image
+
+import sdnb
+from sdnb.images.progress import Progress
+from sdnb.jobs.executor import Inline, Worker
+from sdnb.widgets import grid_table
+from sdnb.widgets.grid_detail import difference
+from sdnb.widgets.grid_tab import GridTab, parsed
+from sdnb.widgets.grid_view import GridView
+
+
+def view(make=grids.make, executor=None, **varied):
+    varied = varied or {"steps": [1, 2, 4], "cfg": [2, 8]}
+    grid = sdnb.sweep(grids.BASE, **varied)
+    return GridView(grid, grids.model(), executor=executor or Inline(make))
+
+
+def shown(view):
+    """The styles that put pictures and words into the cells."""
+    return [look.value for look in view._table._looks]
+
+
+def filled(**varied):
+    made = view(**varied)
+    made.run()
+    assert made.wait(60)
+    return made
+
+
+def test_it_fills_while_it_runs():
+    gate = threading.Semaphore(0)
+
+    def make(request):
+        gate.acquire(timeout=30)
+        yield from grids.make(request)
+
+    made = view(executor=Worker(make))
+    assert shown(made) == [""] * 6
+    assert (made._go.description, made._go.disabled, made._halt.disabled) == ("Run", False, True)
+    made.run()
+    assert made.running
+    assert made._go.disabled
+    thread = made._thread
+    made.run()  # pressed twice
+    assert made._thread is thread
+    for _ in range(6):
+        gate.release()
+    assert made.wait(60)
+    assert all("background-image: url(data:image/jpeg" in each for each in shown(made))
+    assert made._line.value == "6 of 6 cells"
+    assert made._meter.value == 1
+    assert (made._go.disabled, made._halt.disabled) == (True, True)
+
+
+def test_stop_ends_within_a_step_and_resume_makes_the_rest(tmp_path):
+    first = threading.Event()
+
+    def make(request):
+        if request.steps == 2 and not first.is_set():
+            first.set()
+            for step in range(3000):  # it is stopped long before
+                time.sleep(0.01)
+                yield Progress(step, 3000, 0.0)
+        yield from grids.make(request)
+
+    grid = sdnb.sweep(grids.BASE, steps=[1, 2, 4])
+    made = GridView(grid, grids.model(), store=str(tmp_path), executor=Worker(make))
+    made.run()
+    assert first.wait(30)
+    made.stop()
+    assert made.wait(20)
+    assert grid.done == 1
+    assert made._line.value == "1 of 3 cells · stopped"
+    assert made._go.description == "Resume"
+    made._go.click()
+    assert made.wait(30)
+    assert grid.done == len(list(tmp_path.glob("*.png"))) == 3
+
+
+def test_a_grid_that_waits_for_another_run_says_so():
+    gate = threading.Event()
+
+    def make(request):
+        yield Progress(0, 1, 0.0)
+        assert gate.wait(30)
+        yield from grids.make(request)
+
+    worker = Worker(make)
+    other = worker.submit(grids.BASE)
+    made = view(executor=worker)
+    made.run()
+    end = time.monotonic() + 10
+    while made._line.value != "0 of 6 cells · waiting for another run":
+        assert time.monotonic() < end, made._line.value
+        time.sleep(0.01)
+    gate.set()
+    assert made.wait(60)
+    assert made._line.value == "6 of 6 cells"
+    assert other.wait(10)
+
+
+def test_a_problem_is_said_and_not_lost():
+    grid = sdnb.sweep(grids.BASE, sampler=[None], eta=[0.5])
+    model = grids.model()
+    model.settings = sdnb.request.Settings(64, 64, sampler="euler")
+    made = GridView(grid, model, executor=Inline(grids.make))
+    made.run()
+    assert made.wait(30)
+    assert "1 of 1 cells cannot be made:<br>" in made._problem.value
+    assert made._problem.layout.display == ""
+    assert not made._go.disabled
+
+
+def test_a_failed_cell_says_why():
+    def make(request):
+        if request.steps == 2:
+            raise MemoryError("no <more> memory")
+        yield from grids.make(request)
+
+    made = view(make, steps=[1, 2])
+    made.run()
+    assert made.wait(30)
+    assert "1 failed" in made._line.value
+    assert 'content: "failed"' in shown(made)[1]
+    made._table.click(1)
+    assert "failed: no &lt;more&gt; memory" in made._detail._picture.value
+    assert made._go.description == "Resume"
+
+
+def test_a_click_opens_a_cell_with_its_settings():
+    made = filled()
+    made._table._clicked.value = "3.17"  # as the browser says it: cell 3, some time
+    assert made.chosen == made.grid.at(steps=1, cfg=8)
+    assert made._detail.layout.display == ""
+    assert "data:image/jpeg" in made._detail._picture.value
+    assert "<th>CFG</th><td>8</td>" in made._detail._about.value
+    assert "data-number='3'" in made._table._chosen.value
+    made._table._clicked.value = "99.1"  # no cell
+    made._table._clicked.value = "x"
+    assert made.chosen == made.grid.at(steps=1, cfg=8)
+    made.choose(None)
+    assert made.chosen is None
+    assert made._detail.layout.display == "none"
+    assert made._table._chosen.value == ""
+
+
+def test_two_cells_are_compared_by_a_slider_and_by_their_difference():
+    made = filled()
+    made._table.click(0)
+    made._detail._compare.click()
+    assert "Now choose the cell to compare" in made._detail._picture.value
+    made._table.click(5)
+    assert "sdnb-compare" in made._detail._picture.value
+    assert made._detail._look.layout.display == ""
+    assert "steps=1, cfg=2 | steps=4, cfg=8" in made._detail._picture.value
+    assert made._table._chosen.value.count("data-number=") == 2
+    made._detail._look.value = "difference"
+    one, other = (
+        np.asarray(made.grid.image(**at)).astype(int)
+        for at in ({"steps": 1, "cfg": 2}, {"steps": 4, "cfg": 8})
+    )
+    assert (
+        f"largest difference is {np.abs(one - other).max()} of 255" in made._detail._picture.value
+    )
+    made._detail._compare.click()
+    assert "sdnb-compare" not in made._detail._picture.value
+    assert made._detail.other is None
+
+
+def test_the_difference_map_is_four_times_the_difference():
+    one, other = np.zeros((2, 8, 8, 3), np.uint8)
+    other[:4] = (10, 100, 0)
+    html = difference(Image.fromarray(one), Image.fromarray(other), "a <b> and c")
+    data = re.search(r"base64,([^\"]+)", html)[1]
+    import base64
+    import io
+
+    seen = np.asarray(Image.open(io.BytesIO(base64.b64decode(data)))).astype(int)
+    assert np.abs(seen[1, 4] - (40, 255, 0)).max() < 30  # a JPEG
+    assert seen[7].max() < 30
+    assert "a &lt;b&gt; and c" in html
+    assert "largest difference is 100 of 255" in html
+
+
+def test_a_third_axis_is_a_slider():
+    made = filled(steps=[1, 2], cfg=[2, 8], seed=[5, 6, 7])
+    first = shown(made)
+    assert [label for label, _ in made._slider.list.options] == ["seed 5", "seed 6", "seed 7"]
+    made._slider.index = 2
+    assert all(a != b for a, b in zip(first, shown(made), strict=True))
+    made._table.click(1)
+    assert made.chosen == made.grid.at(steps=2, cfg=2, seed=7)
+    assert made._table._chosen.value
+    made._slider.index = 0
+    assert made._table._chosen.value == ""  # the chosen cell is on another page
+    made.choose(made.grid.cells[-1])
+    assert made._slider.index == 2
+
+
+def test_settings_are_given_to_whoever_uses_them():
+    given = []
+    grid = sdnb.sweep(grids.BASE, steps=[1, 2])
+    made = GridView(grid, grids.model(), executor=Inline(grids.make), use=given.append)
+    made._table.click(1)  # also before it is made
+    assert "is not made yet" in made._detail._picture.value
+    made._detail.children[0].children[0].click()
+    assert given == [grid.at(steps=2)]
+
+
+def test_a_grid_shows_its_view():
+    grid = sdnb.sweep(grids.BASE, steps=[1, 2])
+    made = grid.view(grids.model(), executor=Inline(grids.make))
+    assert isinstance(made, sdnb.GridView)
+    assert made.grid is grid
+    assert len(made._repr_mimebundle_(include=None, exclude=None) or "x") > 0
+    made.close()
+
+
+def test_labels_cannot_break_the_page():
+    grid = sdnb.sweep(grids.BASE, prompt=['"><script>alert(1)</script>', "a\nb"])
+    made = GridView(grid, grids.model(), executor=Inline(grids.make))
+    table = made._table.children[0].value
+    assert "<script" not in table
+    assert table.count("<button") == 2
+
+
+def test_tables_of_several_kernels_are_told_apart_in_a_page():
+    """What one writes, of styles and of where a click goes, names no other's."""
+    tables = []
+    for _ in "ab":  # as in kernels new
+        made = runpy.run_path(grid_table.__file__)["GridTable"](["a"], [""], (8, 8), print)
+        made.show(0, Image.new("RGB", (8, 8)), "", "")
+        made.choose(0)
+        tables.append(made)
+    one, other = tables
+    written = [
+        {*re.findall(r"sdnb-table-\w+", each.children[0].value + each._looks[0].value)}
+        | {*re.findall(r"sdnb-table-\w+", str(each._clicked._dom_classes) + each._chosen.value)}
+        for each in (one, other)
+    ]
+    assert not written[0] & written[1]
+    assert [len(marks) for marks in written] == [1, 1]
+
+
+# -- the tab ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "values"),
+    [
+        ("steps", " 5, 10,20, ", [5, 10, 20]),
+        ("cfg", "2, 7.5", [2.0, 7.5]),
+        ("sampler", "ddim, heun", ["ddim", "heun"]),
+        ("prompt", "a cat, small | a dog", ["a cat, small", "a dog"]),
+        ("prompt_sr", "cat|dog", ["cat", "dog"]),
+        ("weight", "at 12\\:30: 0, 0.5", ("at 12\\:30", [0.0, 0.5])),
+    ],
+)
+def test_what_is_typed_is_a_list(name, text, values):
+    assert parsed(name, text) == values
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("steps", "", "steps has no values; type numbers with commas: 5, 10"),
+        ("steps", "5, ten", "steps: '5, ten' holds what is no whole number"),
+        ("steps", "5.5", "no whole number"),
+        ("cfg", "2; 4", "CFG: '2; 4' holds what is no number"),
+        ("weight", "fog 0.5", "weight: type a block of the prompt, a colon"),
+    ],
+)
+def test_what_is_no_list_is_said(name, text, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        parsed(name, text)
+
+
+@pytest.fixture
+def tab():
+    used = []
+    asked = {"txt2img": lambda: grids.BASE.but(count=3), "img2img": lambda: grids.BASE}
+    made = GridTab(
+        grids.model(), asked, lambda *what: used.append(what), executor=Inline(grids.make)
+    )
+    made.used = used
+    return made
+
+
+def test_the_tab_makes_a_grid_of_another_tabs_settings(tab):
+    assert tab.axes == {"steps": [4, 8, 16], "cfg": [2.0, 4.0, 8.0]}
+    made = tab.run()
+    assert made is tab.view
+    assert made.wait(60)
+    assert list(made.grid) == list(sdnb.sweep(grids.BASE, **tab.axes))
+    assert made.grid.done == 9
+    made._table.click(4)
+    made._detail.children[0].children[0].click()
+    assert tab.used == [(made.grid.at(steps=8, cfg=4), "txt2img")]
+
+
+def test_what_the_tab_cannot_make_is_said_there(tab):
+    tab._show(1, "steps", "3")
+    assert tab.run() is None
+    assert "steps is chosen twice" in tab._problem.value
+    tab._show(1, "sampler", "ddim, eulr")
+    assert tab.run() is None
+    assert "did you mean" in tab._problem.value
+    tab._show(1, "strength", "0.5")
+    assert tab.run() is None
+    assert "strength changes nothing without image=" in tab._problem.value
+    tab._show(1, "sampler", "ddim, euler")
+    tab._show(2, "weight", "thick fog: 0, 2")
+    made = tab.run()
+    assert made.wait(60)
+    assert made.grid.shape == (3, 2, 2)
+    assert tab._problem.layout.display == "none"
+
+
+def test_an_axis_that_is_not_chosen_says_nothing(tab):
+    """A list whose value is None shows no choice, and not the one of that name."""
+    third, values = tab._axes[2]
+    assert (third.index, third.label) == (0, "nothing")
+    assert values.layout.display == "none"
+    tab._show(2, "seed", "1, 2")
+    third.index = 0
+    assert set(tab.axes) == {"steps", "cfg"}
+
+
+def test_a_grid_goes_on_with_the_model_that_is_loaded_now(tab):
+    """What was made by another is not mixed with it, and that is said."""
+    gate = threading.Event()
+
+    def make(request):
+        if request.steps > 4:
+            gate.wait(30)
+        yield from grids.make(request)
+
+    tab.serve(tab.model, Worker(make))
+    made = tab.run()
+    while made.grid.done < 3:
+        time.sleep(0.01)
+    other = grids.model(fingerprint="0" * 64)
+    tab.serve(other, Inline(lambda request: grids.make(request, fingerprint="0" * 64)))
+    gate.set()
+    assert made.wait(30)
+    assert made._go.description == "Resume"
+    made._go.click()
+    assert made.wait(30)
+    assert "this grid was made by another model" in made._problem.value
+    tab.serve(grids.model(), Inline(grids.make))  # the first one again
+    assert made._problem.layout.display == "none"
+    made._go.click()
+    assert made.wait(30)
+    assert made.grid.done == 9

@@ -1,0 +1,113 @@
+"""Bar, line and preview, on a clock of the test's own."""
+
+import io
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sdnb.images.progress import Progress
+from sdnb.jobs.executor import Job
+from sdnb.request.request import Request
+from sdnb.widgets.jpegs import jpeg
+from sdnb.widgets.progress import ProgressView, Throttle, left
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def job(state="running", **more):
+    made = Job(Request("a cat"))
+    made.state = state
+    for name, value in more.items():
+        setattr(made, name, value)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("step", "total", "seconds", "words"),
+    [
+        (0, 25, 0.0, "step 0 of 25 · 0.0 s"),
+        (5, 25, 10.0, "step 5 of 25 · 10.0 s · about 40 s left"),
+        (1, 100, 10.0, "step 1 of 100 · 10.0 s · about 16 min left"),
+        (1, 1000, 60.0, "step 1 of 1000 · 60.0 s · about 16.6 h left"),
+        (25, 25, 9.0, "step 25 of 25 · 9.0 s"),
+    ],
+)
+def test_the_line(step, total, seconds, words):
+    assert left(Progress(step, total, seconds)) == words
+
+
+def test_a_throttle_keeps_the_rate_and_the_share():
+    clock = Clock()
+    throttle = Throttle(0.25, 0.02, clock)
+    done = []
+    for _ in range(10_000):  # ten seconds
+        clock.now += 0.001
+        if throttle.due():
+            began = clock.now
+            clock.now += 0.002  # cheap: the rate is the limit
+            throttle.spent(began)
+            done.append(clock.now)
+    assert np.diff(done).min() >= 0.25
+    assert 35 <= len(done) <= 41
+    clock.now += 10
+    began = clock.now
+    clock.now += 0.1  # dear: the share is the limit
+    throttle.spent(began)
+    clock.now += 4.9
+    assert not throttle.due()
+    clock.now += 0.2
+    assert throttle.due()
+
+
+def test_steps_move_the_bar_and_show_the_latent():
+    view = ProgressView(Image.fromarray)
+    latent = np.full((8, 16, 3), 200, dtype=np.uint8)
+    view.watch(job(progress=Progress(5, 20, 1.0, latent)))
+    assert view._bar.value == 0.25
+    assert view.line.startswith("step 5 of 20")
+    assert view.previews == 1
+    assert view.picture.layout.width == "128px"  # as wide as the picture will be
+    shown = Image.open(io.BytesIO(view.picture.value))
+    assert shown.size == (256, 128)
+    assert np.abs(np.asarray(shown).astype(int) - 200).max() <= 2
+    assert view.preview_bytes == len(view.picture.value) < 20_000
+    view.watch(job(progress=Progress(6, 20, 1.1, latent)))
+    assert view.previews == 1  # too soon
+
+
+def test_ends_are_told_apart_and_a_stop_keeps_the_preview():
+    view = ProgressView(Image.fromarray)
+    at = Progress(5, 20, 1.0, np.zeros((8, 8, 3), dtype=np.uint8))
+    view.watch(job(progress=at))
+    shown = view.picture.value
+    view.watch(job("stopped", progress=at))
+    assert (view.line, view._bar.bar_style) == ("stopped at step 5 of 20", "warning")
+    assert view.picture.value == shown
+    assert view.picture.layout.display == ""
+    view.watch(job("done", progress=at, result=SimpleNamespace(seconds=3.21)))
+    assert (view.line, view._bar.bar_style, view._bar.value) == ("3.2 s", "success", 1.0)
+
+
+def test_an_error_is_in_words_with_its_traceback_and_escaped():
+    view = ProgressView()
+    error = ValueError("strength=<b>2</b> is too much")
+    view.watch(job("failed", progress=Progress(3, 20, 1.0), error=error))
+    assert view.line == "failed at step 3 of 20"
+    assert "strength=&lt;b&gt;2&lt;/b&gt; is too much" in view.problem
+    assert 'role="alert"' in view.problem
+    assert "<details><summary>Traceback" in view.problem
+    view.watch(job())
+    assert view.problem == ""
+
+
+def test_jpegs_are_as_large_as_they_are_shown():
+    big = Image.new("RGBA", (2000, 1000), (255, 0, 0, 255))
+    small = Image.open(io.BytesIO(jpeg(big, 200)))
+    assert (small.format, small.size) == ("JPEG", (200, 100))

@@ -1,0 +1,398 @@
+"""The studio on runs without weights: pictures sent about, other models, cells that run again."""
+
+import html
+import threading
+from types import SimpleNamespace
+
+import ipywidgets
+import pytest
+from fakes import Model, gated, make, until
+from pictures import colour, encoded
+
+from sdnb.images import png as images
+from sdnb.jobs.executor import Inline, Worker
+from sdnb.request.request import Request, Settings
+from sdnb.widgets import engine_door as models
+from sdnb.widgets import lifetime, picker
+from sdnb.widgets.panel import Panel
+from sdnb.widgets.picker import ModelPicker, checkpoints
+from sdnb.widgets.studio import TABS, Studio
+
+
+@pytest.fixture
+def studio(tmp_path):
+    return Studio(Model(), executor=Inline(make), folder=tmp_path / "out")
+
+
+def test_all_tabs_fill_one_gallery(studio):
+    for name in ("txt2img", "upscale"):
+        studio.show(name).form.change(prompt=name)
+        studio.panel.generate()
+    assert [p.request.prompt for p in studio.gallery.pictures] == ["upscale", "upscale", "txt2img"]
+    assert studio.result is studio.gallery.pictures[0].result
+    assert studio.panels["txt2img"].results == [studio.gallery.pictures[2].result]
+
+
+@pytest.mark.parametrize("name", TABS)
+def test_a_picture_and_its_settings_are_sent_to_any_tab(studio, name):
+    first = studio.panel
+    first.request = Request("a cat", "dogs", seed=7, count=2, cfg=6.5, sampler="heun", steps=9)
+    first.generate()
+    picture = studio.gallery.pictures[0]  # the second of the two: seed 8
+    studio.gallery.choose(picture)
+    label = studio.gallery._sends.children[1 + TABS.index(name)]
+    assert label.description == name
+    label.click()
+    assert studio.panel is studio.panels[name]
+    got = studio.request
+    assert (got.prompt, got.negative, got.seed, got.count) == ("a cat", "dogs", 8, 1)
+    assert (got.cfg, got.sampler, got.steps) == (6.5, "heun", 9)
+    assert got.image == (None if name == "txt2img" else images.picture(picture.image))
+    if name == "upscale":
+        assert (got.width, got.height, got.strength) == (128, 128, 0.5)
+
+
+def test_what_a_tab_was_set_to_stays_when_a_picture_comes(studio):
+    studio.panel.generate()
+    studio.panels["img2img"].form.change(strength=0.3)
+    studio.send(studio.gallery.pictures[0], "img2img")
+    assert studio.request.strength == 0.3
+
+
+def test_a_photograph_is_sent_and_the_tab_keeps_its_words(studio):
+    studio.panels["img2img"].form.change(prompt="a cat", seed=3)
+    photo = colour(size=(64, 64))
+    studio.gallery.take(encoded(photo, "PNG"), "photo.png")
+    studio.send(studio.gallery.chosen, "img2img")
+    assert studio.request == Request("a cat", seed=3, image=images.picture(photo))
+
+
+def test_a_photograph_is_upscaled_from_its_own_size(studio):
+    studio.gallery.take(encoded(colour(size=(48, 80)), "PNG"), "photo.png")
+    studio.gallery._sends.children[1 + TABS.index("upscale")].click()
+    assert (studio.request.width, studio.request.height) == (160, 96)
+    assert "the picture, 80 × 48" in studio.panel._two.value
+    assert "in the tab upscale now" in studio.gallery._said.value
+
+
+def test_what_brings_no_settings_is_not_sent_where_they_are_all_that_counts(studio):
+    studio.gallery.take(encoded(colour(size=(48, 80)), "PNG"), "photo.png")
+    studio.gallery._sends.children[1 + TABS.index("txt2img")].click()
+    assert studio.request == Request()
+    assert "brings no settings" in studio.gallery._said.value
+
+
+def test_a_model_of_another_size_brings_its_own_to_upscale(studio):
+    panel = studio.panels["upscale"]
+    bigger = Model("bigger", Settings(128, 96, 5))
+    studio._serve(bigger)
+    assert (panel.request.width, panel.request.height) == (256, 192)
+    panel.form.change(width=512, height=512)  # said by hand: it stays
+    studio._serve(Model())
+    assert (panel.request.width, panel.request.height) == (512, 512)
+
+
+def test_nothing_of_pictures_is_sent_to_where_none_is_seen(studio):
+    panel = studio.show("inpaint")
+    png = images.picture(colour(size=(64, 64)))
+    panel.request = Request(image=png, mask=images.mask(colour(size=(64, 64)).convert("L")),
+                            strength=1, feather=3, content="fill", padding=9)  # fmt: skip
+    panel.generate()
+    studio.send(studio.gallery.pictures[0], "txt2img")
+    got = studio.request
+    plain = Request().resolved(studio.model.settings).but(seed=got.seed)
+    assert got == plain.but(width=got.width, height=got.height)
+
+
+def test_stop_reaches_every_tab():
+    worker = Worker(make)
+    studio = Studio(Model(), executor=worker)
+    for name in ("txt2img", "upscale"):
+        studio.panels[name].form.change(steps=1000)
+        studio.panels[name].generate()
+    jobs = worker.jobs
+    studio.stop()
+    assert all(job.wait(10) for job in jobs)
+    assert {job.state for job in jobs} <= {"stopped", "done"}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("img2img", "no picture yet"), ("inpaint", "no picture yet")]
+)
+def test_a_grid_is_refused_what_its_tab_refuses(studio, name, words):
+    studio.grid._from.value = name
+    assert studio.grid.run() is None
+    assert words in studio.grid._problem.value
+
+
+# -- the picker ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("b.safetensors", "A.ckpt", "notes.txt"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "model_index.json").write_text("{}")
+    (tmp_path / "d").mkdir()
+    return tmp_path
+
+
+def test_a_folder_is_looked_through_for_what_can_be_loaded(folder):
+    assert [path.name for path in checkpoints(folder)] == ["A.ckpt", "b.safetensors", "c"]
+    assert checkpoints(folder / "nothing") == []
+
+
+def test_another_model_is_loaded_when_the_last_one_is_free(monkeypatch, folder):
+    order = []
+    old, new = Model("old"), Model("new")
+    monkeypatch.setattr(picker, "look", lambda path: order.append(f"look {path}"))
+    monkeypatch.setattr(picker, "loaded", lambda path, **_: order.append(f"load {path}") or new)
+    one = ModelPicker(old, folder, lambda: order.append("free"), lambda m: order.append(m.name))
+    assert [label for label, _ in one._list.options][1:] == ["A.ckpt", "b.safetensors", "c"]
+    one._list.value = str(folder / "c")
+    one._button.click()
+    one._thread.join(10)
+    assert order == [f"look {folder / 'c'}", "free", f"load {folder / 'c'}", "new"]
+    assert "new: loaded in" in one._said.value
+    assert not one._button.disabled
+
+
+ORIGIN = {"path": "mine", "memory": "2gb", "precision": "full", "vae": "soft", "config": None}
+
+
+def loads(monkeypatch, *wrong):
+    """Loading that notes its arguments; places of `wrong` can be looked into, and then fail."""
+    calls = []
+
+    def loaded(path=None, progress=None, **more):
+        calls.append({"path": path, **more})
+        if path in wrong:
+            raise OSError(f"{path}: the <disk> is broken")
+        return Model(path or "embedded", origin={"path": path, **more})
+
+    monkeypatch.setattr(picker, "loaded", loaded)
+    monkeypatch.setattr(picker, "look", lambda _: None)
+    return calls
+
+
+@pytest.mark.parametrize("place", ["nowhere/model.safetensors", "/nope/<folder>", "notes.txt"])
+def test_a_wrong_path_costs_nothing(monkeypatch, folder, place):
+    monkeypatch.chdir(folder)
+    one = ModelPicker(Model("mine", origin=ORIGIN), None, pytest.fail, pytest.fail)
+    one._box.value = place
+    one._button.click()
+    one._thread.join(10)
+    said = html.unescape(one._said.value)
+    assert place in said
+    assert "mine stays." in said
+    assert "<folder>" not in one._said.value
+    assert one._box.value == place  # to be mended
+    assert not one._button.disabled
+    one._box.value = "another"
+    assert one._said.value == ""
+
+
+def test_where_loading_fails_the_last_model_comes_back_as_it_was_and_it_is_said(monkeypatch):
+    calls, served = loads(monkeypatch, "other"), []
+    one = ModelPicker(Model("mine", origin=ORIGIN), None, lambda: None, served.append)
+    one.load("other").join(10)
+    assert calls == [{"path": "other", "memory": "2gb", "precision": "full"}, ORIGIN]
+    assert [model.name for model in served] == ["mine"]
+    assert "the &lt;disk&gt; is broken" in one._said.value
+    assert "mine was loaded again" in one._said.value
+    one.load("third").join(10)  # the wishes are still known
+    assert calls[-1] == {"path": "third", "memory": "2gb", "precision": "full"}
+
+
+def test_a_model_that_nobody_can_make_again_is_not_said_to_be_there(monkeypatch):
+    loads(monkeypatch, "other")
+    one = ModelPicker(Model("made by hand"), None, lambda: None, lambda _: None)
+    one.load("other").join(10)
+    assert "made by hand is gone, embedded was loaded" in one._said.value
+
+
+def test_where_no_model_can_be_loaded_the_studio_says_so_and_takes_the_next(monkeypatch, studio):
+    studio.picker._load = {"path": "mine"}
+    loads(monkeypatch, "mine", "other")
+    studio.picker.load("other").join(10)
+    assert "fake could not be loaded again either: mine: the" in studio.picker._said.value
+    panel = studio.panel
+    assert panel._actions.generate.disabled
+    assert panel._actions.said.value.startswith("no model is loaded")
+    assert panel.generate() is None
+    assert "no model is loaded" in panel.progress.problem
+    studio.picker.load("third").join(10)
+    assert not panel._actions.generate.disabled
+    assert panel._actions.said.value == ""
+    assert studio.model.name == "third"
+
+
+def test_a_model_that_cannot_be_served_is_freed_before_the_last_one_comes_back(monkeypatch):
+    loads(monkeypatch)
+    served = []
+
+    def serve(model):
+        served.append(model)
+        if model.name == "other":
+            raise KeyError("settings")
+
+    one = ModelPicker(Model("mine", origin=ORIGIN), None, lambda: None, serve)
+    one.load("other").join(10)
+    assert [(model.name, model.unloaded) for model in served] == [("other", True), ("mine", False)]
+    assert "mine was loaded again" in one._said.value
+
+
+def test_the_list_and_the_box_do_not_contradict_each_other(monkeypatch, folder):
+    calls = loads(monkeypatch)
+    place = str(folder / "c")
+    one = ModelPicker(Model("c", origin={"path": place}), folder, lambda: None, lambda _: None)
+    assert one._list.value == place  # what is there
+    one._box.value = "/some/where"
+    assert one._list.value is None
+    one._list.value = place  # chosen again: a change, and the box is empty
+    assert one._box.value == ""
+    one._box.value = "/some/where"
+    one._box.value = " "
+    assert one._list.value == place
+    one._box.value = "/some/where"
+    one._button.click()
+    one._thread.join(10)
+    assert calls[-1]["path"] == "/some/where"
+    assert (one._list.value, one._box.value) == ("/some/where", "")
+
+
+def test_while_a_model_is_loaded_nothing_else_begins(monkeypatch, studio):
+    loads(monkeypatch)
+    come, go = threading.Event(), threading.Event()
+    made = picker.loaded
+
+    def slow(*args, **more):
+        come.set()
+        assert go.wait(10)
+        return made(*args, **more)
+
+    monkeypatch.setattr(picker, "loaded", slow)
+    thread = studio.picker.load("other")
+    assert come.wait(10)
+    assert studio.panel._actions.generate.disabled
+    assert studio.grid._go.disabled
+    assert studio.panel._actions.said.value == "a model is being loaded"
+    assert studio.panel.generate() is None
+    assert "a model is being loaded" in studio.panel.progress.problem
+    with pytest.raises(RuntimeError, match="already"):
+        studio.picker.load("third")
+    go.set()
+    thread.join(10)
+    assert not studio.panel._actions.generate.disabled
+    assert not studio.grid._go.disabled
+    assert studio.panel._actions.said.value == ""
+
+
+def test_a_model_is_not_freed_under_a_run(monkeypatch):
+    loads(monkeypatch)
+    monkeypatch.setattr("sdnb.widgets.studio._PATIENCE", 0.2)
+    model = Model("mine", origin=ORIGIN)
+    gate, run = gated()
+    monkeypatch.setitem(models._workers, model, Worker(run))
+    studio = Studio(model)
+    elsewhere = Panel(model)  # of another cell: it shares the model
+    job = elsewhere.generate()
+    gate.release()
+    until(lambda: job.progress and job.progress.step == 1)
+    studio.picker.load("other").join(10)
+    assert "mine is still at work" in studio.picker._said.value
+    assert (studio.model, model.unloaded) == (model, False)
+    assert not studio.panel._actions.generate.disabled
+    gate.release()
+    assert job.wait(10)
+    studio.picker.load("other").join(10)
+    assert model.unloaded
+    assert studio.model.name == "other"
+
+
+def test_a_folder_in_the_box_joins_the_list(folder):
+    one = ModelPicker(Model(), None, pytest.fail, pytest.fail)
+    one._box.value = str(folder)
+    one._button.click()
+    assert [label for label, _ in one._list.options][1:] == ["A.ckpt", "b.safetensors", "c"]
+    assert "3 models" in one._said.value
+
+
+def test_the_studio_frees_the_old_model_and_serves_the_new(monkeypatch, studio):
+    old, new = studio.model, Model("new")
+    monkeypatch.setattr(picker, "look", lambda _: None)
+    monkeypatch.setattr(picker, "loaded", lambda *_, **__: new)
+    studio.picker.load("new").join(10)
+    assert old.unloaded
+    assert studio.model is new
+    assert all(panel.model is new for panel in studio.panels.values())
+
+
+def test_one_thread_for_each_model():
+    one, other = Model("one"), Model("other")
+    assert models.worker_of(one) is models.worker_of(one)
+    assert models.worker_of(one) is not models.worker_of(other)
+
+
+# -- cells that run again -----------------------------------------------------------------------
+
+
+def test_what_a_cell_started_stops_when_the_cell_runs_again(monkeypatch):
+    class Events:
+        def __init__(self):
+            self.callbacks = []
+
+        def register(self, _, callback):
+            self.callbacks.append(callback)
+
+        def unregister(self, _, callback):
+            self.callbacks.remove(callback)
+
+        def run(self, cell):
+            for callback in list(self.callbacks):
+                callback(SimpleNamespace(cell_id=cell))
+
+    shell = SimpleNamespace(events=Events(), get_parent=lambda: {"metadata": {"cellId": "this"}})
+    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
+    stops = []
+
+    class Owner:
+        def stop(self):
+            stops.append(self)
+
+    owner = Owner()
+    lifetime.tie_to_cell(owner)
+    shell.events.run("another")
+    assert stops == []
+    shell.events.run("this")
+    shell.events.run("this")
+    assert stops == [owner]  # once
+    assert shell.events.callbacks == []
+    forgotten = Owner()
+    lifetime.tie_to_cell(forgotten)
+    del forgotten
+    shell.events.run("this")
+    assert shell.events.callbacks == []  # nothing is kept alive
+
+
+def test_without_a_notebook_nothing_is_tied(monkeypatch):
+    monkeypatch.setattr("IPython.get_ipython", lambda: None)
+    lifetime.tie_to_cell(SimpleNamespace(stop=pytest.fail))
+
+
+def test_what_nobody_sees_any_more_is_stopped(monkeypatch):
+    monkeypatch.setattr(lifetime, "UNSEEN", 0.1)
+    stops = threading.Event()
+
+    class Owner(ipywidgets.VBox):
+        stop = staticmethod(stops.set)
+
+    owner = Owner()
+    lifetime.tie_to_view(owner)
+    assert owner._view_count == 0
+    for views in (1, 2, 1, 0, 1):  # a second view comes and goes, and the cell is moved
+        owner.set_trait("_view_count", views)
+    assert not stops.wait(0.3)
+    owner.set_trait("_view_count", 0)
+    assert stops.wait(10)
