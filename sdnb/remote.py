@@ -1,0 +1,5 @@
+"""The public home of `Remote`, which sends requests to other processes and machines."""
+
+from sdnb.jobs.remote import Remote, is_pool, release
+
+__all__ = ["Remote", "is_pool", "release"]
