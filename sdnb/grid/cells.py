@@ -46,7 +46,8 @@ class Cell:
     def key(self) -> str:
         """What makes its picture, as 16 hexadecimal digits: equal cells are made once."""
         own = {name: plain(self.value(name)) for name in ("model", "memory") if name in self.names}
-        text = self.request.to_json() + json.dumps(own, sort_keys=True)
+        text = json.dumps(self.request.plain(), ensure_ascii=False)
+        text += json.dumps(own, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

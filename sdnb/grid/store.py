@@ -172,12 +172,12 @@ class Store:
         if axes != wanted["axes"]:
             differences = [f"axes {_spelled(axes)} there, {_spelled(wanted['axes'])} here"]
         else:
-            default = json.loads(Request().to_json())
+            default = Request().plain()
             values = (default | base, default | wanted["base"])
             differences = [
-                f"{name}={_shown(values[0][name])} there, {_shown(values[1].get(name))} here"
-                for name in values[0]
-                if values[0][name] != values[1].get(name)
+                f"{name}={_shown(values[0].get(name))} there, {_shown(values[1].get(name))} here"
+                for name in values[0] | values[1]
+                if values[0].get(name) != values[1].get(name)
             ]
         if differences:
             hint = ""
@@ -193,14 +193,14 @@ def _description(base: Request, axes: Iterable[Axis]) -> dict[str, Any]:
     """What all cells have in common. Values of an axis may be added later: they are new cells."""
     axes = list(axes)
     varied = {axis.name for axis in axes}
-    fields, default = json.loads(base.to_json()), json.loads(Request().to_json())
+    fields, default = base.plain(), Request().plain()
     return {
         "format": _FORMAT,
         "axes": [{"name": axis.name, "of": axis.of} for axis in axes],
         "base": {
             name: value
             for name, value in fields.items()
-            if name not in varied and value != default[name]
+            if name not in varied and value != default.get(name)
         },
     }
 

@@ -1,7 +1,8 @@
 """What is asked for, as data without torch: a `Request`, and what a model or a memory plan adds."""
 
 from sdnb.request.choices import CONTENTS, DEFAULT_SCHEDULE, ETA_SAMPLERS, SAMPLERS, SCHEDULES
-from sdnb.request.request import RANGES, Request, Settings
+from sdnb.request.request import Request, Resolved
+from sdnb.request.settings import RANGES, Settings
 
 __all__ = [
     "CONTENTS",
@@ -11,5 +12,6 @@ __all__ = [
     "SAMPLERS",
     "SCHEDULES",
     "Request",
+    "Resolved",
     "Settings",
 ]

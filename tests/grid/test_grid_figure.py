@@ -60,6 +60,7 @@ def test_pictures_stand_on_whole_pixels(varied, notebook):
 def test_a_figure_shows_itself_where_pyplot_was_never_used():
     grid = filled(steps=[1, 2])
     for figure in (grid.show(), grid.curve("steps", "contrast")):
+        rendered(figure)  # the first time settles where labels and axes are
         shown = Image.open(BytesIO(figure._repr_png_())).convert("RGB")
         assert np.array_equal(np.asarray(shown), rendered(figure, dpi=figure.dpi))
 

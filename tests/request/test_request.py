@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from sdnb.request import foreign_names
 from sdnb.request.request import (
     CONTENTS,
     DEFAULT_SCHEDULE,
@@ -28,6 +29,7 @@ from sdnb.request.request import (
     SAMPLERS,
     SCHEDULES,
     Request,
+    Resolved,
     Settings,
 )
 
@@ -87,6 +89,26 @@ def test_json_gives_the_request_back(request_):
     text = request_.to_json()
     assert Request.from_json(text, request_.pictures) == request_
     json.loads(text, parse_constant=pytest.fail)  # plain JSON, readable by anything
+
+
+def test_the_json_of_a_later_version_is_refused_in_words():
+    later = json.dumps({"version": 3, "prompt": "a fox", "controls": []})
+    with pytest.raises(ValueError, match="version 3, and this sdnb reads 1 to 2: pip install"):
+        Request.from_json(later)
+    with pytest.raises(ValueError, match="version 'x'"):
+        Request.from_json('{"version": "x"}')
+
+
+def test_a_resolved_request_equals_the_request_of_the_same_fields():
+    done = Request("a fox", seed=1).resolved(SETTINGS)
+    again = Request.from_json(done.to_json())
+    assert isinstance(done, Resolved)
+    assert type(again) is Request
+    assert again == done
+    assert hash(again) == hash(done)
+    assert type(done.but(width=None)) is Request  # which may leave something open again
+    assert repr(again) == repr(done)
+    assert pickle.loads(pickle.dumps(done)) == done
 
 
 @given(requests())
@@ -260,7 +282,7 @@ def test_what_other_programs_call_a_field_is_understood_for_the_hint(theirs, our
 
 
 def test_every_hint_is_a_field():
-    hints = set(import_module("sdnb.request.request")._ELSEWHERE.values())
+    hints = set(foreign_names.FIELD_OF.values())
     assert hints <= {item.name for item in fields(Request)}
 
 

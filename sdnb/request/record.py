@@ -1,0 +1,99 @@
+"""How a `Request` is written down: the JSON in a PNG, in a store and on its way to a worker.
+
+Pictures are named by the sha256 of their bytes, and travel beside the text. `version` is that of
+the layout: files of every earlier version are read for ever, and those of a later one are refused
+in words. Version 1, of sdnb 0.1, wrote no version.
+
+A field that joins later is written only where it differs from its default (`FIRST_FIELDS` are
+always written). So a request that does not use it is written as before, and a store finds the cells
+that an earlier sdnb made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sdnb.request import checks
+from sdnb.request.foreign_names import FIELD_OF
+
+VERSION = 2
+
+#: The fields of version 1, in its order.
+FIRST_FIELDS = (
+    "prompt", "negative", "width", "height", "steps", "cfg", "sampler", "schedule", "eta", "seed",
+    "count", "image", "strength", "mask", "invert", "feather", "content", "padding",
+)  # fmt: skip
+#: Fields that hold PNG bytes.
+PICTURES = ("image", "mask")
+
+
+def plain(fields: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a request as JSON can hold them, pictures as the sha256 of their bytes."""
+    written = {}
+    for name, value in fields.items():
+        if name not in FIRST_FIELDS and value == defaults[name]:
+            continue
+        is_picture = name in PICTURES and value is not None
+        written[name] = hashlib.sha256(value).hexdigest() if is_picture else value
+    return written
+
+
+def write(fields: Mapping[str, Any]) -> str:
+    """One JSON object of what `plain` gives, and the version of the layout."""
+    return json.dumps({"version": VERSION, **fields}, ensure_ascii=False)
+
+
+def read(text: str, names: tuple[str, ...], pictures: Mapping[str, bytes]) -> dict[str, Any]:
+    """The fields that `write` wrote, in this version or an earlier one, with the bytes of their
+    pictures.
+
+    Raises ValueError for text that is not a request's JSON, a later version, an unknown field, a
+    picture that is missing or was changed.
+    """
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not the JSON of a Request: {error}") from None
+    if not isinstance(values, dict):
+        raise ValueError(  # noqa: TRY004 - the text is wrong, not its type
+            f"not the JSON of a Request: {checks.shown(values)} is not an object of fields"
+        )
+    version = values.pop("version", 1)
+    if not isinstance(version, int) or not 1 <= version <= VERSION:
+        raise ValueError(
+            f"the JSON of this Request has version {checks.shown(version)}, and this sdnb reads 1 "
+            f"to {VERSION}: pip install --upgrade sdnb"
+        )
+    for name in values:
+        if name not in names:
+            raise ValueError(
+                f"the JSON has a field {checks.shown(name)} that a Request has not; "
+                f"{checks.known(name, names, FIELD_OF)}"
+            )
+    for name in PICTURES:
+        if values.get(name) is not None:
+            values[name] = _picture(name, values[name], pictures)
+    return values
+
+
+def _picture(name: str, digest: object, pictures: Mapping[str, bytes]) -> bytes:
+    if not isinstance(digest, str):
+        raise ValueError(  # noqa: TRY004 - the text is wrong, not its type
+            f"{name}={checks.shown(digest)} in the JSON is not the sha256 of a picture"
+        )
+    if digest not in pictures:
+        raise ValueError(
+            f"{name} is the picture with sha256 {checks.shown(digest)}, and it is missing: "
+            f"{len(pictures)} pictures were given; sdnb.images.save keeps them in inputs/"
+        )
+    data = bytes(pictures[digest])
+    found = hashlib.sha256(data).hexdigest()
+    if found != digest:
+        raise ValueError(
+            f"{name} is the picture with sha256 {digest}, but the bytes given for it have {found}: "
+            "they were changed; find the original picture"
+        )
+    return data
