@@ -1,15 +1,19 @@
-"""What a run gives back: pictures, the request that made them, and what is to say about it."""
+"""What a run gives: `Progress` on the way, a `Result` at the end."""
 
 from __future__ import annotations
 
 import html
 from base64 import b64encode
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sdnb.images import png as files
+from tqdm.auto import tqdm
+
+from sdnb.images import png
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -43,7 +47,7 @@ class Result:
         """One PNG a picture, with the request inside; see `sdnb.images.save`. A `folder` such as
         "cat.png" is the file's name.
         """
-        return files.save(self, folder, name)
+        return png.save(self, folder, name)
 
     def __repr__(self) -> str:
         r, n = self.request, len(self.images)
@@ -55,7 +59,7 @@ class Result:
 
     def _repr_html_(self) -> str:
         buffer = BytesIO()
-        sheet = files.sheet(list(self.images))
+        sheet = png.sheet(list(self.images))
         sheet.save(buffer, "PNG")
         data = b64encode(buffer.getvalue()).decode()
         said = "".join(f"<div>&#9432; {html.escape(note)}</div>" for note in self.notes)
@@ -65,3 +69,38 @@ class Result:
             'style="max-width:100%;height:auto">'
             f'<div style="font-size:smaller;opacity:.8">{html.escape(repr(self))}{said}</div>'
         )
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is. The first says how many steps there will be; the last has the `result`."""
+
+    step: int  # steps done: 0..total
+    total: int  # steps of the whole run, over all pictures
+    seconds: float  # since the run began
+    latent: Tensor | None = None  # [b, 4, h/8, w/8], the clean latent as guessed now: for previews
+    result: Result | None = None
+    results: tuple[Result, ...] = ()  # instead, at the end of `pipeline.run_together`
+    waiting: bool = False  # nothing has begun: another run has the model
+
+    @property
+    def where(self) -> str:
+        """ "step 7 of 25", or what it waits for."""
+        if self.waiting:
+            return "waiting for another run of this model"
+        return f"step {self.step} of {self.total}"
+
+
+def bar(steps: Iterable[Progress]) -> Iterator[Progress]:
+    """Pass `steps` on, showing how far they are; the bar stays where it was when the run stops."""
+    steps = iter(steps)
+    first = next(steps)  # step 0: the bar is there before the first step, which may be long
+    waiting = False
+    with tqdm(total=first.total, unit="step", dynamic_ncols=True, disable=not first.total) as meter:
+        for at in chain([first], steps):
+            if at.waiting != waiting:
+                waiting = at.waiting
+                meter.set_postfix_str(at.where if waiting else "")
+            meter.total = at.total
+            meter.update(at.step - meter.n)
+            yield at

@@ -22,8 +22,7 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from sdnb.images.progress import Progress
-    from sdnb.images.result import Result
+    from sdnb.images.result import Progress, Result
     from sdnb.request.request import Request
 
 Make = Callable[["Request"], "Generator[Progress, None, None]"]

@@ -19,7 +19,7 @@ from sdnb.widgets.jpegs import jpeg
 if TYPE_CHECKING:
     from PIL import Image
 
-    from sdnb.images.progress import Progress
+    from sdnb.images.result import Progress
 
 Preview = Callable[[Any], "Image.Image"]  # a latent [b, 4, h/8, w/8] to a small picture
 

@@ -4,8 +4,8 @@ import io
 
 import tqdm.auto
 
-from sdnb.images import progress
-from sdnb.images.progress import Progress
+from sdnb.images import result as progress
+from sdnb.images.result import Progress
 
 
 def steps(total, fail_at=None):

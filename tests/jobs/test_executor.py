@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from sdnb.images.progress import Progress
+from sdnb.images.result import Progress
 from sdnb.jobs.executor import DONE, FAILED, STOPPED, Inline, Job, Worker
 from sdnb.request.request import Request
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import sdnb
-from sdnb.images.progress import Progress
+from sdnb.images.result import Progress
 from sdnb.jobs.executor import Inline, Worker
 from sdnb.widgets import grid_table
 from sdnb.widgets.grid_detail import difference

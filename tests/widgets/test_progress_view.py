@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sdnb.images.progress import Progress
+from sdnb.images.result import Progress
 from sdnb.jobs.executor import Job
 from sdnb.request.request import Request
 from sdnb.widgets.jpegs import jpeg
