@@ -12,8 +12,7 @@ import numpy as np
 from PIL import Image
 
 from sdnb.engine.networks.tokenizer import Tokenizer
-from sdnb.images.progress import Progress
-from sdnb.images.result import Result
+from sdnb.images.result import Progress, Result
 from sdnb.request.memory_plan import Forecast, MemoryPlan
 from sdnb.request.request import Settings
 
@@ -31,7 +30,7 @@ class Model:
     tokenizer: Tokenizer = field(default=TOKENIZE)
     unloaded: bool = False
     examples: tuple[str, ...] = ("a red apple", "two owls")
-    origin: dict = field(default_factory=dict)
+    load_arguments: dict = field(default_factory=dict)
 
     def preview(self, latent):
         return Image.fromarray(latent)

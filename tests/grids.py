@@ -9,8 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 from PIL import Image
 
-from sdnb.images.progress import Progress
-from sdnb.images.result import Result
+from sdnb.images.result import Progress, Result
 from sdnb.request.request import Request, Settings
 
 BASE = Request("a castle:1 thick fog:2", seed=7, width=64, height=64)
@@ -23,7 +22,7 @@ def model(fingerprint=FINGERPRINT, channels=4, **settings):
     settings = Settings(width=64, height=64, **settings)
     return SimpleNamespace(
         settings=settings, unet=None, config=config, name="painter",
-        fingerprint=fingerprint, origin={"path": None},
+        fingerprint=fingerprint, load_arguments={"path": None},
     )  # fmt: skip
 
 

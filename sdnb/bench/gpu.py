@@ -22,7 +22,7 @@ from sdnb.bench import card
 from sdnb.bench.card import Cell
 
 if TYPE_CHECKING:
-    from sdnb.engine.loading import Model
+    from sdnb.engine.model import Model
 
 OURS = (
     Cell("resident", 512, 50),
@@ -171,14 +171,14 @@ def _memory(cell: Cell) -> Any:
     """The cell's plan. The least memory is a plan by hand, so that it is the same whatever the
     planner would do with a budget: nothing stays between steps, little is done at once.
     """
-    from sdnb.engine.planning import planner
+    from sdnb.engine.planning.footprint import Workload
     from sdnb.request import memory_plan as plans
 
     if cell is COMPILED:
         return plans.MemoryPlan(name="compiled", speed="compile")
     if not cell.how.startswith("least"):
         return cell.memory
-    chunk = planner.chunk_of(planner.Job(cell.size, cell.size, 1, 2, pictured=False))
+    chunk = Workload(cell.size, cell.size, 1, 2, pictured=False).chunk
     return plans.read("1gb").but(
         name="least", gb=float(cell.memory), together=True, chunk=chunk, keep=0.0,
         tile=256 if cell.size < 2048 else 512, store="host",
@@ -200,7 +200,7 @@ def _tiers(path: Path) -> Iterator[dict[str, Any]]:
                 except Exception as error:  # noqa: BLE001
                     data = {"error": f"{type(error).__name__}: {error}"}
                 yield {"name": f"{tier} {size}", **data}
-                model.forget_graph()
+                model.weights.forget_graph()
                 card.clean()
 
 
@@ -212,7 +212,7 @@ def _growth(path: Path) -> Iterator[dict[str, Any]]:
         for size in GROWTH:
             steps = 8 if size <= 1088 else 4
             yield {"name": str(size), "ms": 1000 * _step_seconds(model, size, steps)}
-            model.forget_graph()
+            model.weights.forget_graph()
             card.clean()
 
 

@@ -21,7 +21,7 @@ from sdnb.bench import random_sd
 from sdnb.bench.alternating import in_turn
 
 if TYPE_CHECKING:
-    from sdnb.engine.loading import Model
+    from sdnb.engine.model import Model
 
 PROMPT = "a red apple, 3d style, on a blue background"
 SEEDS, CFG = (1, 2, 3), (2.0, 4.0, 6.0, 8.0)
@@ -87,12 +87,12 @@ def _one_by_one(model: Model, base: sdnb.Request) -> None:
 
 
 def _grid(model: Model, base: sdnb.Request, batch: int) -> None:
-    before = model.memory, model.wanted
-    model.memory = model.wanted = model.memory.but(batch=batch)
+    before = model.asked_plan
+    model.ask(model.memory.but(batch=batch))
     try:
         sdnb.sweep(base, seed=SEEDS, cfg=CFG).run(model, progress=False)
     finally:
-        model.memory, model.wanted = before
+        model.ask(before)
 
 
 def _device(model: Model) -> str:

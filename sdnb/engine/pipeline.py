@@ -1,9 +1,8 @@
 """From a request to pictures: the one place where all parts meet.
 
-`run` checks and waits for its turn, `_journey` is the whole way, read from top to bottom;
-`generate` drives it with a progress bar.
-txt2img, img2img, inpainting and upscaling are this one path (`sdnb.engine.verbs` only builds their
-requests).
+`run` checks a request and waits until the model is free; `_journey` is the whole way, its stops
+numbered from 1 to 7; `generate` drives it with a progress bar. txt2img, img2img, inpainting and
+upscaling are this one path (`sdnb.engine.verbs` only builds their requests).
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -22,20 +21,17 @@ from sdnb.engine.diffusion.denoise import blend, eps_denoiser, inpainting
 from sdnb.engine.diffusion.noise import Noise, finish, start
 from sdnb.engine.diffusion.samplers import SAMPLERS, Step
 from sdnb.engine.diffusion.schedule import cut, sigmas
-from sdnb.engine.stages import autoencode as coding
-from sdnb.engine.stages import predictor as stages
-from sdnb.engine.stages import prompts as words
-from sdnb.engine.stages.predictor import Predictor
+from sdnb.engine.model import Model
+from sdnb.engine.stages import autoencode, prompts
+from sdnb.engine.stages.predictor import Predictor, is_sound, not_sound
+from sdnb.engine.stages.prepare import beyond_limit, prepare
 from sdnb.images.canvas import Canvas, fit
-from sdnb.images.progress import Progress, bar
-from sdnb.images.result import Result
+from sdnb.images.result import Progress, Result, bar
 from sdnb.request import checks
-from sdnb.request.request import Request
+from sdnb.request.request import Request, Resolved
 
 if TYPE_CHECKING:
     from PIL import Image
-
-    from sdnb.engine.loading import Model
 
 
 def generate(model: Model, request: Request, progress: bool = True) -> Result:
@@ -60,9 +56,9 @@ def decode(model: Model, latents: Sequence[Tensor]) -> list[Image.Image]:
     of a run in another thread.
     """
     checks.loaded(model)
-    with model.turns.ask(within=True) as turn:
+    with model.run_lock.ask(within=True) as turn:
         turn.wait()
-        return coding.finished(model, latents, [])
+        return autoencode.decode_all(model, latents, [])
 
 
 @torch.inference_mode()
@@ -74,189 +70,7 @@ def run(model: Model, request: Request) -> Generator[Progress, None, None]:
     `ValueError` for what cannot be made, before any work is done, and `RuntimeError` where another
     run of the model is half-way in the same thread.
     """
-    began = time.perf_counter()
-    _check_arguments(model, request)
-    request = request.resolved(model.settings)
-    levels = _levels(model, request)
-    _check_inputs(model, request)
-    canvas, notes = fit(request)
-    with model.turns.ask() as turn:
-        while not turn.come():
-            yield Progress(0, max(len(levels) - 1, 0), turn.waited, waiting=True)
-        last = yield from _journey(model, request, levels, canvas, notes, began=began + turn.waited)
-    yield last  # the turn is over: whoever gets the result may begin the next run
-
-
-def _journey(
-    model: Model,
-    request: Request,
-    levels: Sequence[float],
-    canvas: Canvas | None,
-    notes: list[str],
-    *,
-    began: float,
-) -> Generator[Progress, None, Progress]:
-    """From a request that was checked to its pictures; returns the last `Progress`."""
-    checks.loaded(model)  # again: it was waited for
-    expected = stages.prepare(model, request, notes)
-    batches = _batches(request, model.memory.batch)
-    steps = max(len(levels) - 1, 0)
-    if not steps:
-        notes.append("Strength 0 asks for no change: this is the picture that was given.")
-    total = steps * len(batches)
-    yield Progress(0, total, 0.0)
-    pictures: list[Image.Image] = []
-    latents: list[Tensor] = []
-    with memory.Peak(model.device) as peak:
-        contexts, said = words.encode(model, request)
-        notes += said
-        given = _given(model, canvas, contexts, notes)
-        for done, seeds in enumerate(batches):
-            if not steps and canvas is not None:  # strength 0
-                pictures += [canvas.untouched()] * len(seeds)
-                continue
-            for step in _steps(model, request, levels, given, seeds, notes=notes):
-                passed = time.perf_counter() - began
-                yield Progress(done * steps + step.index + 1, total, passed, step.denoised)
-            latents += [x.cpu() for x in _end(step, given)]  # kept, whatever the decoder does
-            made = coding.finished(model, latents[-len(seeds) :], notes)
-            pictures += [canvas.finish(p) for p in made] if canvas else made
-        gb = peak.read()
-        notes += stages.beyond(model, gb)
-    seconds = time.perf_counter() - began
-    result = Result(
-        tuple(pictures),
-        request,
-        model.name,
-        model.fingerprint,
-        seconds,
-        gb,
-        tuple(notes),
-        model.memory.name,
-        expected,
-        tuple(latents),
-    )
-    return Progress(total, total, seconds, result=result)
-
-
-@dataclass(frozen=True)
-class _Given:
-    """What a run starts from besides noise, on the device."""
-
-    contexts: Sequence[Tensor]  # [1, 77, d] each: uncond and cond, or the only one of them
-    latent: Tensor | None = None  # [1, 4, h/8, w/8] of the picture
-    begin: Tensor | None = None  # the same, but for what the masked part starts from
-    mask: Tensor | None = None  # [1, 1, h/8, w/8]: 1 is made anew
-    extra: Tensor | None = None  # [1, 5, h/8, w/8] instead of it, for a 9-channel model
-
-
-def _levels(model: Model, request: Request) -> list[float]:
-    """The sigmas to run; [] for strength 0."""
-    levels = sigmas(request.schedule, request.steps, model.schedule)
-    return levels if request.image is None else cut(levels, request.strength)
-
-
-def _batches(request: Request, most: int) -> list[list[int]]:
-    """The seeds of each pass: image i is the image of seed + i, alone or not."""
-    seeds = [request.seed + i for i in range(request.count)]
-    return [seeds[i : i + most] for i in range(0, len(seeds), most)]
-
-
-def _check_arguments(model: Model, request: object) -> None:
-    if not hasattr(model, "settings"):
-        raise TypeError(
-            f"model={model!r} is no model; the first argument is what sdnb.load() gives"
-        )
-    checks.loaded(model)
-    if not isinstance(request, Request):
-        raise TypeError(
-            f"request={request!r} is no Request; write sdnb.Request(...), or use sdnb.txt2img"
-        )
-
-
-def _check_inputs(model: Model, request: Request) -> None:
-    if model.config.unet.in_channels == 9 and request.image is None:
-        raise ValueError(
-            f"{model.name} is an inpainting model (its UNet has 9 input channels): it needs image= "
-            "and mask=. Use sdnb.inpaint, or load an ordinary checkpoint."
-        )
-
-
-def _given(
-    model: Model, canvas: Canvas | None, contexts: Sequence[Tensor], notes: list[str]
-) -> _Given:
-    """The picture as a latent, the mask at its size, and what a 9-channel model also sees."""
-    if canvas is None:
-        return _Given(contexts)
-    nine = model.config.unet.in_channels == 9
-    latent = begin = coding.encode(model, canvas.picture, notes)  # [1, 4, h/8, w/8]
-    if canvas.content == "fill":
-        begin = coding.encode(model, canvas.filled_picture(), notes)
-    hole = coding.encode(model, canvas.masked_picture(), notes) if nine else None
-    small = canvas.latent_mask()
-    mask = None if small is None else pixels.mask_tensor(small).to(latent)  # [1, 1, h/8, w/8]
-    if mask is not None and canvas.content == "noise":
-        begin = latent * (1 - mask)  # nothing of the picture there, so that noise alone is left
-    if hole is None:
-        return _Given(contexts, latent, begin, mask)
-    hidden = torch.ones_like(latent[:, :1]) if mask is None else (mask >= 0.5).to(latent)
-    return _Given(contexts, latent, begin, extra=torch.cat([hidden, hole], dim=1))
-
-
-@torch.inference_mode()
-def _steps(
-    model: Model,
-    request: Request,
-    levels: Sequence[float],
-    given: _Given,
-    seeds: Sequence[int],
-    *,
-    notes: list[str],
-    cfg: float | Tensor | None = None,  # [b, 1, 1, 1] instead of the request's
-) -> Generator[Step, None, None]:
-    """Denoise one batch; once more in full precision where what comes out is no picture."""
-    times = [model.schedule.sigma_to_t(level) for level in levels[:-1]]
-    for dtype in (None, torch.float32):
-        noise = Noise(seeds, model.latent_shape(request.width, request.height))
-        first = noise().to(model.device)  # [b, 4, h/8, w/8]
-        begin = given.begin if request.strength < 1 else None  # strength 1 is txt2img
-        x = start(begin, first, levels[0])
-        with Predictor(
-            model, given.contexts, request.cfg if cfg is None else cfg, len(seeds),
-            extra=given.extra, times=times, dtype=dtype, notes=notes,
-        ) as predict:  # fmt: skip
-            denoise = eps_denoiser(predict, model.schedule, model.config.noise.prediction)
-            if given.mask is not None and given.latent is not None:
-                denoise = inpainting(denoise, given.latent, given.mask, first)
-            sampler = SAMPLERS[request.sampler]
-            with closing(sampler(denoise, x, levels, eta=request.eta, noise=noise)) as steps:
-                for step in steps:
-                    yield step
-                    checks.loaded(model)  # whoever looks may unload
-        if stages.sound(step.x):
-            return
-        notes.append(stages.unsound_steps(model, dtype))
-        if torch.float32 in (dtype, model.dtype):
-            return
-
-
-def _end(step: Step, given: _Given) -> Tensor:
-    """The latents to decode; where a picture was to be kept, exactly its own."""
-    x = finish(step.x, step.sigma)
-    if given.mask is not None and given.latent is not None:
-        x = blend(given.latent, x, given.mask)
-    return x
-
-
-# -- several requests at once -------------------------------------------------------------------
-
-
-def alike(request: Request) -> tuple[object, ...]:
-    """What resolved requests must have in common to be made in one pass a step: all but the words,
-    the seed and cfg; and whether cfg asks for both halves of guidance.
-    """
-    single = request.cfg if request.cfg in (0, 1) else None
-    return single, request.but(prompt="", negative="", seed=0, cfg=0, count=1)
+    yield from _run(model, [request])
 
 
 @torch.inference_mode()
@@ -267,62 +81,251 @@ def run_together(model: Model, requests: Sequence[Request]) -> Generator[Progres
     A picture made so is that of its request alone but for rounding: a wider product adds up in
     another order. Raises as `run` does, and `ValueError` for what cannot be made together.
     """
+    yield from _run(model, requests, together=True)
+
+
+def alike(request: Resolved) -> tuple[object, ...]:
+    """What requests must have in common to be made in one pass a step: all but the words, the seed
+    and cfg; and whether cfg asks for both halves of guidance.
+    """
+    single = request.cfg if request.cfg in (0, 1) else None
+    return single, request.but(prompt="", negative="", seed=0, cfg=0, count=1)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The pictures of one run: those of one request, or one of each of several alike."""
+
+    requests: list[Resolved]
+    together: bool  # all in one pass, whatever the plan says
+
+    def passes(self, most: int) -> list[list[tuple[int, int]]]:
+        """The pictures of each pass of the UNet, as (index of its request, seed): image i of a
+        request is the image of seed + i, alone or not.
+        """
+        pictures = [(r, q.seed + i) for r, q in enumerate(self.requests) for i in range(q.count)]
+        most = len(pictures) if self.together else most
+        return [pictures[i : i + most] for i in range(0, len(pictures), most)]
+
+
+def _run(
+    model: Model, requests: Sequence[Request], *, together: bool = False
+) -> Generator[Progress, None, None]:
+    """Check, wait for the model, and go."""
     began = time.perf_counter()
-    for each in requests:
-        _check_arguments(model, each)
-        _check_inputs(model, each)
-    requests = [each.resolved(model.settings) for each in requests]
-    first = requests[0]
-    if len({alike(each) for each in requests}) > 1 or any(each.count > 1 for each in requests):
-        raise ValueError("these requests differ in more than words, seed and cfg: run them alone")
+    for request in requests:
+        checks.model(model)
+        checks.loaded(model)
+        _check_request(request)
+    batch = Batch([request.resolved(model.settings) for request in requests], together)
+    first = batch.requests[0]
+    if together:
+        _check_together(batch)
     levels = _levels(model, first)
-    if len(levels) < 2:
+    if together and len(levels) < 2:
         raise ValueError("strength 0 makes nothing, alone or together: run it alone")
+    checks.picture_given(model.name, model.config.unet.in_channels, first.image)
     canvas, notes = fit(first)
-    with model.turns.ask() as turn:
+    with model.run_lock.ask() as turn:
         while not turn.come():
-            yield Progress(0, len(levels) - 1, turn.waited, waiting=True)
-        last = yield from _together(
-            model, requests, levels, canvas, notes, began=began + turn.waited
-        )
-    yield last
+            yield Progress(0, max(len(levels) - 1, 0), turn.waited, waiting=True)
+        last = yield from _journey(model, batch, levels, canvas, notes, began=began + turn.waited)
+    yield last  # the model is free: whoever gets the result may begin the next run
 
 
-def _together(
+def _journey(
     model: Model,
-    requests: Sequence[Request],
+    batch: Batch,
     levels: Sequence[float],
     canvas: Canvas | None,
     notes: list[str],
     *,
     began: float,
 ) -> Generator[Progress, None, Progress]:
-    """As `_journey`, for requests that are alike."""
-    checks.loaded(model)
-    first, count = requests[0], len(requests)
-    expected = stages.prepare(model, first.but(count=count), notes)
-    steps = len(levels) - 1
-    yield Progress(0, steps, 0.0)
+    """From requests that were checked to their pictures; returns the last `Progress`."""
+    checks.loaded(model)  # again: it was waited for
+    first, count = batch.requests[0], sum(request.count for request in batch.requests)
+    # 1. The memory plan is chosen and put in force.
+    expected = prepare(model, replace(first, count=count), notes)
+    passes = batch.passes(model.memory.batch)
+    steps = max(len(levels) - 1, 0)
+    if not steps:
+        notes.append("Strength 0 asks for no change: this is the picture that was given.")
+    yield Progress(0, steps * len(passes), 0.0)
+    pictures: list[Image.Image] = []
+    latents: list[Tensor] = []
     with memory.Peak(model.device) as peak:
-        encoded = [words.encode(model, each) for each in requests]
-        contexts = [torch.cat(half) for half in zip(*(c for c, _ in encoded), strict=True)]
-        given = _given(model, canvas, contexts, notes)  # contexts [b, 77, d]
-        cfg = torch.tensor([each.cfg for each in requests], device=model.device)[
-            :, None, None, None
-        ]
-        seeds = [each.seed for each in requests]
-        for step in _steps(model, first, levels, given, seeds, notes=notes, cfg=cfg):
-            yield Progress(step.index + 1, steps, time.perf_counter() - began, step.denoised)
-        latents = [x.cpu() for x in _end(step, given)]
-        made = coding.finished(model, latents, notes)
-        made = [canvas.finish(picture) for picture in made] if canvas else made
+        # 2. The prompts are encoded: contexts [1, 77, d].
+        encoded = [prompts.encode(model, request) for request in batch.requests]
+        before, notes = notes, []
+        # 3. The picture becomes a latent [1, 4, h/8, w/8], the mask is brought to its size.
+        source = _from_picture(model, canvas, notes)
+        for done, members in enumerate(passes):
+            if not steps and canvas is not None:  # strength 0
+                pictures += [canvas.untouched()] * len(members)
+                continue
+            # 4. The sampler denoises noise, step by step; each step calls the UNet (`Predictor`).
+            words = _Words.of(batch, encoded, members)
+            for step in _denoise(model, first, levels, source, words, notes=notes):
+                passed = time.perf_counter() - began
+                at = done * steps + step.index + 1
+                yield Progress(at, steps * len(passes), passed, step.denoised)
+            latents += [x.cpu() for x in _finished_latents(step, source)]
+            # 5. The finished latents are decoded; they are kept, whatever the decoder does.
+            decoded = autoencode.decode_all(model, latents[-len(members) :], notes)
+            # 6. Pixels that the mask keeps are put back, and padding is cut off.
+            pictures += [canvas.finish(p) for p in decoded] if canvas else decoded
         gb = peak.read()
-        notes += stages.beyond(model, gb)
-    seconds = time.perf_counter() - began
-    said = f"Made in one pass with {count - 1} others: alone it is the same but for rounding."
-    results = tuple(
-        Result((picture,), each, model.name, model.fingerprint, seconds / count, gb,
-               (*notes, *more, said), model.memory.name, expected, (latent,))
-        for picture, latent, each, (_, more) in zip(made, latents, requests, encoded, strict=True)
-    )  # fmt: skip
-    return Progress(steps, steps, seconds, results=results)
+        notes += beyond_limit(model, gb)
+    # 7. The results say how the pictures came about.
+    said = [(*before, *own, *notes) for _, own in encoded]
+    made = _Made(pictures, latents, said, time.perf_counter() - began, gb, expected)
+    return _last_progress(model, batch, made, steps * len(passes))
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What a journey brings home."""
+
+    pictures: list[Image.Image]
+    latents: list[Tensor]  # [4, h/8, w/8] each, on the CPU; none at strength 0
+    notes: list[tuple[str, ...]]  # of each request
+    seconds: float
+    gb: float  # the peak
+    expected: float | None  # the predicted peak
+
+
+def _last_progress(model: Model, batch: Batch, made: _Made, steps: int) -> Progress:
+    """The end of a run, with the result of its request, or of each where several went together."""
+    results = []
+    for i, (request, notes) in enumerate(zip(batch.requests, made.notes, strict=True)):
+        own = slice(i, i + 1) if batch.together else slice(None)
+        company = (_COMPANY.format(len(batch.requests) - 1),) if batch.together else ()
+        result = Result(
+            tuple(made.pictures[own]), request, model.name, model.fingerprint,
+            made.seconds / len(batch.requests), made.gb, (*notes, *company), model.memory.name,
+            made.expected, tuple(made.latents[own]),
+        )  # fmt: skip
+        results.append(result)
+    if batch.together:
+        return Progress(steps, steps, made.seconds, results=tuple(results))
+    return Progress(steps, steps, made.seconds, result=results[0])
+
+
+_COMPANY = "Made in one pass with {} others: alone it is the same but for rounding."
+
+
+@dataclass(frozen=True)
+class _Words:
+    """In what the pictures of one pass differ."""
+
+    seeds: list[int]
+    contexts: list[Tensor]  # [b, 77, d] each: uncond and cond, or the only one of them
+    cfg: Tensor  # [b, 1, 1, 1]
+
+    @classmethod
+    def of(
+        cls,
+        batch: Batch,
+        encoded: Sequence[tuple[list[Tensor], list[str]]],
+        members: Sequence[tuple[int, int]],
+    ) -> _Words:
+        each = [encoded[r][0] for r, _ in members]
+        contexts = [torch.cat(half) for half in zip(*each, strict=True)]
+        cfg = torch.tensor([batch.requests[r].cfg for r, _ in members]).view(-1, 1, 1, 1)
+        return cls([seed for _, seed in members], contexts, cfg)
+
+
+@dataclass(frozen=True)
+class _FromPicture:
+    """What a run takes from the picture that it was given, on the device."""
+
+    latent: Tensor | None = None  # [1, 4, h/8, w/8] of the picture
+    begin: Tensor | None = None  # the same, but for what the masked part starts from
+    mask: Tensor | None = None  # [1, 1, h/8, w/8]: 1 is made anew
+    extra: Tensor | None = None  # [1, 5, h/8, w/8] instead of it, for a 9-channel model
+
+
+def _from_picture(model: Model, canvas: Canvas | None, notes: list[str]) -> _FromPicture:
+    """The picture as a latent, the mask at its size, and what a 9-channel model also sees."""
+    if canvas is None:
+        return _FromPicture()
+    latent = begin = autoencode.encode(model, canvas.picture, notes)
+    if canvas.content == "fill":
+        begin = autoencode.encode(model, canvas.filled_picture(), notes)
+    hole = None
+    if model.is_inpainting:
+        hole = autoencode.encode(model, canvas.masked_picture(), notes)
+    small = canvas.latent_mask()
+    mask = None if small is None else pixels.mask_tensor(small).to(latent)
+    if mask is not None and canvas.content == "noise":
+        begin = latent * (1 - mask)  # nothing of the picture there, so that noise alone is left
+    if hole is None:
+        return _FromPicture(latent, begin, mask)
+    hidden = torch.ones_like(latent[:, :1]) if mask is None else (mask >= 0.5).to(latent)
+    return _FromPicture(latent, begin, extra=torch.cat([hidden, hole], dim=1))
+
+
+@torch.inference_mode()
+def _denoise(
+    model: Model,
+    request: Resolved,
+    levels: Sequence[float],
+    source: _FromPicture,
+    words: _Words,
+    *,
+    notes: list[str],
+) -> Generator[Step, None, None]:
+    """The steps of the pictures of one pass; once more in full precision where what comes out is
+    no picture.
+    """
+    times = [model.schedule.sigma_to_t(level) for level in levels[:-1]]
+    shape = model.latent_shape(request.width, request.height)
+    for dtype in (None, torch.float32):
+        noise = Noise(words.seeds, shape)
+        first = noise().to(model.device)  # [b, 4, h/8, w/8]
+        x = start(source.begin if request.strength < 1 else None, first, levels[0])
+        with Predictor(
+            model, words.contexts, words.cfg, extra=source.extra, times=times, dtype=dtype,
+            notes=notes,
+        ) as predict:  # fmt: skip
+            denoise = eps_denoiser(predict, model.schedule, model.config.noise.prediction)
+            if source.mask is not None and source.latent is not None:
+                denoise = inpainting(denoise, source.latent, source.mask, first)
+            sampler = SAMPLERS[request.sampler]
+            with closing(sampler(denoise, x, levels, eta=request.eta, noise=noise)) as steps:
+                for step in steps:
+                    yield step
+                    checks.loaded(model)  # whoever looks may unload
+        if is_sound(step.x):
+            return
+        notes.append(not_sound(model, dtype))
+        if torch.float32 in (dtype, model.dtype):
+            return
+
+
+def _finished_latents(step: Step, source: _FromPicture) -> Tensor:
+    """The latents to decode; where a picture was to be kept, exactly its own."""
+    x = finish(step.x, step.sigma)
+    if source.mask is not None and source.latent is not None:
+        x = blend(source.latent, x, source.mask)
+    return x
+
+
+def _levels(model: Model, request: Resolved) -> list[float]:
+    """The sigmas to run; [] for strength 0."""
+    levels = sigmas(request.schedule, request.steps, model.schedule)
+    return levels if request.image is None else cut(levels, request.strength)
+
+
+def _check_request(request: object) -> None:
+    if not isinstance(request, Request):
+        raise TypeError(
+            f"request={request!r} is no Request; write sdnb.Request(...), or use sdnb.txt2img"
+        )
+
+
+def _check_together(batch: Batch) -> None:
+    requests = batch.requests
+    if len({alike(request) for request in requests}) > 1 or any(r.count > 1 for r in requests):
+        raise ValueError("these requests differ in more than words, seed and cfg: run them alone")

@@ -1,7 +1,7 @@
 """Whose turn it is with a model: its weights move and its buffers are filled during a run, so two
 at once would disturb each other. First come, first served.
 
-    with turns.ask() as turn:
+    with run_lock.ask() as turn:
         while not turn.come():   # a fraction of a second at a time: whoever waits may break off
             ...
         ...                      # it is ours, until the end of the block
@@ -22,7 +22,7 @@ from contextlib import contextmanager, suppress
 PATIENCE = 0.2
 
 
-class Turns:
+class RunLock:
     """The line before a model."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from sdnb.images.result import Result
 from sdnb.request.request import Request
 
 if TYPE_CHECKING:
-    from sdnb.engine.loading import Model
+    from sdnb.engine.model import Model
     from sdnb.images.png import Source
 
 

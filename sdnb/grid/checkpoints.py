@@ -16,7 +16,7 @@ from sdnb.request import checks
 from sdnb.request import memory_plan as plans
 
 if TYPE_CHECKING:
-    from sdnb.engine.loading import Model
+    from sdnb.engine.model import Model
     from sdnb.request.request import Settings
 
 
@@ -59,11 +59,8 @@ def sources(
     names = cells[0].names
     if isinstance(model, (str, os.PathLike)):
         model = os.fspath(model)
-    elif model is not None and not hasattr(model, "settings"):
-        raise TypeError(
-            f"model={checks.shown(model)} is no model; give what sdnb.load() gives, a path or a "
-            "hub id"
-        )
+    elif model is not None:
+        checks.model(model)
     if "model" in names and model is not None:
         raise TypeError("the models are an axis of this grid: leave model out of run()")
     if hasattr(model, "settings"):
@@ -96,8 +93,12 @@ def _source(cells: Sequence[Cell], model: Any, here: bool) -> Source:
     varied = {name: first.value(name) for name in ("model", "memory") if name in first.names}
     if hasattr(model, "unet") and not varied:
         _refuse_without_picture(model.name, model.config.unet.in_channels, cells)
-        return Source(dict(model.origin), model, model.fingerprint, model.settings, tuple(cells))
-    load: dict[str, Any] = dict(model.origin) if hasattr(model, "origin") else {"path": model}
+        return Source(
+            dict(model.load_arguments), model, model.fingerprint, model.settings, tuple(cells)
+        )
+    load: dict[str, Any] = (
+        dict(model.load_arguments) if hasattr(model, "load_arguments") else {"path": model}
+    )
     if "model" in varied:
         load["path"] = varied["model"]
     if "memory" in varied:
@@ -109,7 +110,7 @@ def _source(cells: Sequence[Cell], model: Any, here: bool) -> Source:
     if here:
         limits.usable(plan, load.get("precision", "auto"))
     # The headers alone: the weights are read when the turn of these cells comes.
-    there = loading.found(load["path"], load.get("vae"), load.get("config"))
+    there = loading.recognise(load["path"], load.get("vae"), load.get("config"))
     loading.tokenizer_of(there)
     _refuse_without_picture(there.name, there.config.unet.in_channels, cells)
     return Source(load, None, there.fingerprint, there.config.settings, tuple(cells))

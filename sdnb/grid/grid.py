@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL import Image
 
-    from sdnb.engine.loading import Model
+    from sdnb.engine.model import Model
 
 
 def sweep(base: Request, **varied: Any) -> Grid:

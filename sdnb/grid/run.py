@@ -19,13 +19,13 @@ from sdnb.grid.axes import Axis
 from sdnb.grid.cells import Cell, Made
 from sdnb.grid.checkpoints import Source, portable
 from sdnb.grid.inputs import Pictures, refuse_other
-from sdnb.images.progress import Progress
+from sdnb.images.result import Progress
 from sdnb.jobs.executor import DONE, Executor, Job
 from sdnb.jobs.remote import Remote, is_pool
 from sdnb.request import checks
 
 if TYPE_CHECKING:
-    from sdnb.engine.loading import Model
+    from sdnb.engine.model import Model
     from sdnb.grid.store import Store
     from sdnb.images.result import Result
 

@@ -28,15 +28,14 @@ from typing import TYPE_CHECKING, Any
 
 from sdnb.engine.networks.config import difference
 from sdnb.images import png as images
-from sdnb.images.progress import Progress
-from sdnb.images.result import Result
+from sdnb.images.result import Progress, Result
 from sdnb.jobs import stop_signal as flags
 from sdnb.jobs.executor import Job, Watch
 from sdnb.request import checks
 from sdnb.request.request import Request
 
 if TYPE_CHECKING:
-    from sdnb.engine.loading import Model
+    from sdnb.engine.model import Model
 
 
 @dataclass(frozen=True)
@@ -286,7 +285,9 @@ def _exchanged(model: Model, load: Mapping[str, Any], fingerprint: str) -> bool:
     from sdnb.engine import loading
 
     where = {name: load.get(name) for name in ("path", "vae", "config")}
-    return _difference(loading.found(**where).fingerprint, fingerprint) is None  # no weights read
+    return (
+        _difference(loading.recognise(**where).fingerprint, fingerprint) is None
+    )  # no weights read
 
 
 def _difference(there: str, meant: str) -> tuple[str, str, str] | None:

@@ -29,7 +29,7 @@ from sdnb.models.training.questions import Answer
 from sdnb.models.training.scenes import Composer, plain, stack
 
 if TYPE_CHECKING:
-    from sdnb.engine.loading import Model
+    from sdnb.engine.model import Model
 
 Figures = dict[str, Any]
 #: What a model that ships must reach; a figure below is a goal missed.

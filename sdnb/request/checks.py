@@ -136,6 +136,23 @@ def png_is_plain(data: bytes, colours: tuple[int, ...]) -> bool:
     return True
 
 
+def model(value: object) -> None:
+    """Raise TypeError for what is no model."""
+    if not hasattr(value, "settings"):
+        raise TypeError(
+            f"model={shown(value)} is no model; the first argument is what sdnb.load() gives"
+        )
+
+
+def picture_given(model: str, channels: int, image: object) -> None:
+    """Raise ValueError where a model for inpainting, of 9 input channels, is given no picture."""
+    if channels == 9 and image is None:
+        raise ValueError(
+            f"{model} is an inpainting model (its UNet has 9 input channels): it needs image= "
+            "and mask=. Use sdnb.inpaint, or load an ordinary checkpoint."
+        )
+
+
 def loaded(model: object) -> None:
     """Raise ValueError for a model whose weights were given back."""
     if not hasattr(model, "unet"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -25,6 +25,7 @@ STORAGE = ("same", "int8")
 COMPUTE = ("auto", "full", "half", "bf16")
 STORES = ("device", "host")
 DEVICES = ("auto", "cpu", "cuda", "mps")
+GB = 2**30  # bytes: every figure in GB here is in multiples of this
 _DEVICE = re.compile(r"auto|(cpu|cuda|mps)(:[0-9]+)?")
 _MOST = 1024  # pictures in a pass: beyond what any card holds
 #: From the fastest to the leanest: what "auto", a number of GB and a shortage of memory go through.
@@ -38,27 +39,29 @@ class MemoryPlan:
     step, block by block, ahead of the computation) or "cpu" (the part computes on the CPU, in full
     precision).
 
-    None means: decided for each request, the fastest that fits into `gb`.
+    None means: decided for each request, the fastest that fits into `gb`; a `DecidedPlan` has none.
     Raises ValueError or TypeError that names the field.
     """
 
     name: str = "custom"
     device: str = "auto"  # "cpu", "cuda", "cuda:1", "mps"; auto: the best there is
     gb: float = 0.0  # the most the device's allocator may hold; 0: what is free
+    # -- where the parts are
     text: str = "resident"
     unet: str = "resident"
     vae: str = "resident"
+    # -- how they compute
     compute: str = "auto"  # full, half, bf16; the `precision` of load() goes before it
     weights: str = "same"  # how a streamed UNet's weights are stored: same, int8 (half the size)
     attention: str = "auto"  # auto: measured on first use; see `KERNELS`
     speed: str = "eager"  # how a step runs on a card: eager, graph (one CUDA graph), compile
-    batch: int = 1  # pictures in one pass of the UNet; 1 makes each, bit for bit, what it is alone
+    # Pictures in one pass of the UNet; 1 makes each, bit for bit, what it is alone.
+    batch: int = 1
+    # -- how much they have in work at once
     together: bool | None = None  # both halves of guidance in one pass
     tile: int | None = None  # the VAE works on this many squared pixels at once; 0: on all
     store: str | None = None  # where a tiled VAE keeps its maps: device, host
-    chunk: int | None = (
-        None  # pixels of the latent that a layer of the UNet has in work at once; 0: all
-    )
+    chunk: int | None = None  # pixels of the latent in work in a layer of the UNet; 0: all
     keep: float | None = None  # GB of a streamed UNet that stay on the device
 
     def __post_init__(self) -> None:
@@ -96,39 +99,53 @@ class MemoryPlan:
                 "write speed='graph', or unet='resident'"
             )
 
-    def but(self, **changes: object) -> MemoryPlan:
+    def but(self, **changes: Any) -> MemoryPlan:
         """The same plan with some fields changed."""
-        return replace(self, **changes)  # type: ignore[arg-type]
+        return MemoryPlan(**{**self._fields(), **changes})
 
-    @property
-    def simplest(self) -> MemoryPlan:
-        """The plan with everything that it leaves open decided as if memory were no matter."""
-        return replace(
-            self,
-            together=True if self.together is None else self.together,
-            tile=0 if self.tile is None else self.tile,
-            store=self.store or "device",
-            chunk=0 if self.chunk is None else self.chunk,
-            keep=0.0 if self.keep is None else self.keep,
-        )
+    def _fields(self) -> dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in fields(MemoryPlan)}
+
+    def placement(self, role: str) -> str:
+        """Where a part of that role ("text", "unet", "vae") is."""
+        return {"text": self.text, "unet": self.unet, "vae": self.vae}[role]
+
+    def decided(self, **changes: Any) -> DecidedPlan:
+        """The plan with these fields set, and all that is open by then decided as if memory were
+        no matter.
+        """
+        values = {**self._fields(), **changes}
+        for name, value in _SIMPLEST.items():
+            values[name] = value if values[name] is None else values[name]
+        return DecidedPlan(**values)
+
+
+#: What a plan that leaves it open does where memory is no matter.
+_SIMPLEST = {"together": True, "tile": 0, "store": "device", "chunk": 0, "keep": 0.0}
+
+
+@dataclass(frozen=True)
+class DecidedPlan(MemoryPlan):
+    """A `MemoryPlan` that leaves nothing open: what a run is made by."""
+
+    together: bool = True
+    tile: int = 0
+    store: str = "device"
+    chunk: int = 0
+    keep: float = 0.0
 
 
 @dataclass(frozen=True)
 class Forecast:
     """What a planner says of a request before anything runs; `Result.peak` is held against it."""
 
-    plan: MemoryPlan  # nothing left open
+    plan: DecidedPlan
     gb: float  # the predicted peak: as `Result.peak` counts
     stage: str  # where the peak is: text, unet or vae
     room: float  # GB that there are for it; inf where nothing limits it
     slowdown: float  # the time of a step, in multiples of a resident model's
     host: float = 0.0  # GB of the computer's memory that weights and maps take
     refusal: str = ""  # words, when the request does not fit: which size would, and which plan
-
-    @property
-    def tier(self) -> str:
-        """The name of the plan."""
-        return self.plan.name
 
     @property
     def name(self) -> str:
@@ -143,7 +160,7 @@ class Forecast:
     def __str__(self) -> str:
         if self.refusal:
             return self.refusal
-        words = f"{self.tier}: {self.gb:.2f} GB at the most (in {_STAGES[self.stage]})"
+        words = f"{self.name}: {self.gb:.2f} GB at the most (in {_STAGES[self.stage]})"
         slower = f", {self.slowdown:.1f} times a resident step" if self.slowdown > 1.05 else ""
         return words + slower
 
@@ -196,6 +213,25 @@ def below(plan: MemoryPlan) -> MemoryPlan | None:
         return None
     kept = {"device": plan.device, "gb": plan.gb, "batch": 1, "attention": plan.attention}
     return read(rest[0]).but(**kept)
+
+
+def leaner(plan: DecidedPlan) -> DecidedPlan | None:
+    """The next leaner way to run the steps, where memory ran out: the same placement with less at
+    once, then the next plan below; None where there is none.
+    """
+    if plan.together or not plan.chunk:
+        return plan.decided(together=False, chunk=plan.chunk or 4096, batch=1)
+    if plan.batch > 1:
+        return plan.decided(batch=1)
+    if plan.unet == "stream" and plan.keep:
+        return plan.decided(keep=0.0)
+    lower = below(plan)
+    if lower is None:
+        return None
+    gb = min(plan.gb, lower.gb) if plan.gb else 0.0
+    return lower.decided(
+        together=False, chunk=4096, tile=plan.tile, store=plan.store, keep=0.0, gb=gb
+    )
 
 
 def read(name: str) -> MemoryPlan:

@@ -11,7 +11,7 @@ from sdnb.request.request import Request
 from sdnb.widgets.fields import BY_NAME
 
 if TYPE_CHECKING:
-    from sdnb.engine.loading import Model
+    from sdnb.engine.model import Model
     from sdnb.images.png import Saved
     from sdnb.images.result import Result
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from sdnb.jobs.executor import Worker
 
 if TYPE_CHECKING:
-    from sdnb.engine.loading import Model
-    from sdnb.images.progress import Progress
+    from sdnb.engine.model import Model
+    from sdnb.images.result import Progress
     from sdnb.request.request import Request
 
 _workers: weakref.WeakKeyDictionary[Any, Worker] = weakref.WeakKeyDictionary()

@@ -16,7 +16,7 @@ from sdnb.widgets.grid_detail import button
 from sdnb.widgets.grid_view import GridView, Use
 
 if TYPE_CHECKING:
-    from sdnb.engine.loading import Model
+    from sdnb.engine.model import Model
     from sdnb.jobs.executor import Executor
     from sdnb.request.request import Request
 

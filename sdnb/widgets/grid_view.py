@@ -28,7 +28,7 @@ from sdnb.widgets.progress import Throttle
 from sdnb.widgets.slider import Choice
 
 if TYPE_CHECKING:
-    from sdnb.engine.loading import Model
+    from sdnb.engine.model import Model
     from sdnb.grid.cells import Cell
     from sdnb.grid.grid import Grid
     from sdnb.grid.run import Filling

@@ -36,7 +36,7 @@ from sdnb.widgets.plan_line import PlanLine
 from sdnb.widgets.progress import ProgressView
 
 if TYPE_CHECKING:
-    from sdnb.engine.loading import Model
+    from sdnb.engine.model import Model
     from sdnb.images.png import Saved
     from sdnb.images.result import Result
 

@@ -16,7 +16,7 @@ import ipywidgets as widgets
 from sdnb.widgets.engine_door import loaded, look
 
 if TYPE_CHECKING:
-    from sdnb.engine.loading import Model
+    from sdnb.engine.model import Model
 
 _KINDS = (".safetensors", ".ckpt")
 _EMBEDDED = ""  # what is loaded when nothing is named

@@ -22,7 +22,7 @@ from sdnb.widgets.upscale import UpscalePanel
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sdnb.engine.loading import Model
+    from sdnb.engine.model import Model
     from sdnb.images.result import Result
 
 _OF_PICTURES = ("image", "strength", "mask", "invert", "feather", "content", "padding")

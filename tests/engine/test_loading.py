@@ -6,6 +6,8 @@ import pytest
 import torch
 
 import sdnb
+from sdnb.engine import loading
+from sdnb.engine.checkpoint import CheckpointError, LazyTensor
 from sdnb.engine.checkpoint.configs import read_config
 from sdnb.engine.memory import MemoryPlan
 from sdnb.engine.networks.config import ModelConfig
@@ -85,3 +87,47 @@ def test_the_share_of_the_weights_that_is_there_is_told():
     assert told[-1] == 1
     assert 20 < len(told) <= 101
     assert max(b - a for a, b in zip([0, *told], told)) < 0.2  # noqa: B905 - one is longer
+
+
+class Dimmed(LazyTensor):
+    """A weight with something laid over it, as an adapter does."""
+
+    def read_into(self, target):
+        super().read_into(target)
+        target.mul_(0.9)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"unet": "offload", "text": "offload", "vae": "offload"},
+        {"unet": "stream"},
+        {"unet": "stream", "weights": "int8"},
+    ],
+)
+def test_weights_are_a_function_of_what_is_written(fields):
+    """Written anew with something laid over them, and once more from the file alone, in the storage
+    that they have: the picture changes, and is the same again bit for bit.
+    """
+    model = sdnb.load(memory=MemoryPlan(device="cpu", **fields))
+    unet = loading.recognise(None).unet
+    asked = sdnb.Request("a cat", width=64, height=64, steps=2, seed=1)
+    first = sdnb.generate(model, asked, progress=False).image
+    places = [weight.data_ptr() for weight in model.unet.parameters()]
+    model.weights.write("unet", {name: Dimmed(**vars(tensor)) for name, tensor in unet.items()})
+    assert sdnb.generate(model, asked, progress=False).image.tobytes() != first.tobytes()
+    model.weights.write("unet", unet)
+    assert sdnb.generate(model, asked, progress=False).image.tobytes() == first.tobytes()
+    if not fields:
+        assert places == [weight.data_ptr() for weight in model.unet.parameters()]
+
+
+def test_what_does_not_fit_is_refused_and_the_weights_stay_as_they_are():
+    model = sdnb.load()
+    unet = loading.recognise(None).unet
+    asked = sdnb.Request("a cat", width=64, height=64, steps=1, seed=1)
+    first = sdnb.generate(model, asked, progress=False).image
+    with pytest.raises(CheckpointError, match=r"1 missing: out\.2\.bias"):
+        model.weights.write("unet", {n: t for n, t in unet.items() if n != "out.2.bias"})
+    assert sdnb.generate(model, asked, progress=False).image.tobytes() == first.tobytes()

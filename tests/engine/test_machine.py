@@ -4,8 +4,8 @@ import pytest
 
 import sdnb
 from sdnb.engine import memory
-from sdnb.engine.planning import planner
-from sdnb.engine.stages import predictor as stages
+from sdnb.engine.planning import peaks, planner
+from sdnb.engine.stages.prepare import beyond_limit, prepare
 from sdnb.request.memory_plan import MemoryPlan
 
 SMALL = sdnb.Request("a cat", width=64, height=64, steps=1, seed=1)
@@ -21,7 +21,7 @@ def computer(monkeypatch):
     """Let this process take 0.5 GB, and so many others be free, of which half is ours."""
 
     def has(free):
-        monkeypatch.setattr(planner, "resident", lambda: 0.5)
+        monkeypatch.setattr(peaks, "resident", lambda: 0.5)
         monkeypatch.setattr(memory, "free", lambda _: free / 2)
 
     return has
@@ -64,7 +64,7 @@ def test_a_limit_is_planned_for_and_what_is_free_does_not_lower_it(computer):
 
 def test_a_limit_that_did_not_hold_is_said():
     model = sdnb.load(memory=64.0)
-    assert stages.beyond(model, 65.5) == [
+    assert beyond_limit(model, 65.5) == [
         "It took 65.50 GB, and 64 are allowed: on a CPU a limit is predicted, not enforced."
     ]
     assert sdnb.generate(model, SMALL, progress=False).notes == ()
@@ -85,7 +85,7 @@ def test_pictures_of_a_usual_size_wait_for_no_plan_and_large_ones_do(model, comp
 def test_more_than_half_of_what_is_free_is_taken_and_said(model, computer, monkeypatch):
     computer(1.6)
     large, notes = SMALL.but(width=2048, height=2048), []
-    stages.prepare(model, large.resolved(model.settings), notes)
+    prepare(model, large.resolved(model.settings), notes)
     assert "more than half of the memory that was free" in notes[0]
     assert model.memory.tile
     assert not first(model, SMALL)

@@ -102,7 +102,7 @@ def test_img2img_equals_diffusers(model, oracle, strength):
     pipe = StableDiffusionImg2ImgPipeline(**oracle.components, requires_safety_checker=False)
     pipe.set_progress_bar_config(disable=True)
     with torch.inference_mode():
-        latent = model.encode(pixels.tensor(picture()), model.device)
+        latent = model.vae.encode(pixels.tensor(picture()))
     theirs = pipe(
         "a red fox",
         image=latent,
@@ -131,7 +131,7 @@ def test_nine_channel_inpainting_equals_diffusers(tmp_path):
     asked = request(image=sdnb.images.picture(picture()), mask=sdnb.images.mask(mask), strength=1.0)
     canvas, _ = fit(asked)
     with torch.inference_mode():
-        hole = model.encode(pixels.tensor(canvas.masked_picture()), model.device)
+        hole = model.vae.encode(pixels.tensor(canvas.masked_picture()))
     inpaint = StableDiffusionInpaintPipeline(**pipe.components, requires_safety_checker=False)
     inpaint.set_progress_bar_config(disable=True)
     theirs = inpaint(
@@ -163,28 +163,31 @@ def test_the_masked_part_begins_from_the_content_asked_for(model, content):
     given = picture(1)
     asked = request(image=sdnb.images.picture(given), mask=sdnb.images.mask(mask), content=content)
     canvas, _ = fit(asked.resolved(model.settings))
-    found = pipeline._given(model, canvas, [], [])
+    found = pipeline._from_picture(model, canvas, [])
     keep = torch.ones(1, 1, SIZE // 8, SIZE // 8)
     keep[..., 4:8, 4:8] = 0
-    latent = model.encode(pixels.tensor(given), torch.device("cpu"))
+    latent = model.vae.encode(pixels.tensor(given))
     wanted = {
         "original": latent,
         "noise": latent * keep,
-        "fill": model.encode(pixels.tensor(filled(given, mask)), torch.device("cpu")),
+        "fill": model.vae.encode(pixels.tensor(filled(given, mask))),
     }[content]
     assert (found.begin - wanted).abs().max() == 0
     assert (found.latent - latent).abs().max() == 0  # what is kept is the picture's own
     assert (found.mask - (1 - keep)).abs().max() == 0
 
 
-def test_image_i_of_a_batch_is_the_image_of_that_seed(model):
-    plan = model.memory
+def test_image_i_of_a_batch_is_the_image_of_that_seed(model, monkeypatch):
+    model.ask(MemoryPlan(device="cpu", batch=2))
     try:
-        model.memory = MemoryPlan(batch=2)
+        calls, forward = [], model.unet.forward
+        counted = lambda x, *rest: calls.append(len(x)) or forward(x, *rest)  # noqa: E731
+        monkeypatch.setattr(model.unet, "forward", counted)
         batch = sdnb.generate(model, request(count=3, sampler="euler_a", steps=6), progress=False)
     finally:
-        model.memory = plan
-    assert len(batch.images) == 3  # in two passes
+        model.ask(None)
+    assert len(batch.images) == 3
+    assert calls == [2] * 6 + [1] * 6  # two passes of six steps
     for i, image in enumerate(batch.images):
         alone = request(seed=5 + i, sampler="euler_a", steps=6)
         alone = sdnb.generate(model, alone, progress=False).image
@@ -194,12 +197,11 @@ def test_image_i_of_a_batch_is_the_image_of_that_seed(model):
 
 def test_guidance_together_and_apart_agree(model):
     together = sdnb.generate(model, request(count=2, steps=6), progress=False)
-    plan = model.memory
+    model.ask(MemoryPlan(device="cpu", batch=1, together=False))
     try:
-        model.memory = MemoryPlan(batch=1, together=False)
         apart = sdnb.generate(model, request(count=2, steps=6), progress=False)
     finally:
-        model.memory = plan
+        model.ask(None)
     for one, other in zip(together.images, apart.images, strict=True):
         difference = np.abs(np.asarray(one, dtype=int) - np.asarray(other, dtype=int))
         assert difference.max() <= 1
@@ -273,7 +275,7 @@ def test_breaking_off_and_failing_leave_the_model_usable(model, monkeypatch):
 
 
 def test_an_unusable_prompt_is_refused_before_any_work(model, monkeypatch):
-    monkeypatch.setattr(model, "use", None)
+    monkeypatch.setattr(model.weights, "use", None)
     with pytest.raises(sdnb.prompt.PromptError, match="inf"):
         sdnb.generate(model, request("a cat:inf dog"), progress=False)
 

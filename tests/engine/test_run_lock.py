@@ -15,7 +15,7 @@ import pytest
 import sdnb
 from sdnb.engine import pipeline
 from sdnb.engine.memory import Graphed
-from sdnb.engine.run_lock import PATIENCE, Turns
+from sdnb.engine.run_lock import PATIENCE, RunLock
 from sdnb.engine.stages import predictor as stages
 from sdnb.jobs.executor import Worker
 
@@ -53,16 +53,14 @@ class Replayed(Graphed):
 def graphs(model, monkeypatch):
     """Steps as they run on a card: the prompt's keys and values lie in buffers of the model."""
 
-    def compiled(predictor):
-        graph = predictor.model.graph(predictor._key(), predictor._function)
-        predictor._settle(graph)
-        return graph
+    def graph(predictor):
+        return predictor.model.weights.graph(predictor._key(), predictor._function)
 
-    monkeypatch.setattr("sdnb.engine.loading.Graphed", Replayed)
+    monkeypatch.setattr("sdnb.engine.weights.Graphed", Replayed)
     monkeypatch.setattr("sdnb.engine.stages.predictor.Graphed", Replayed)
-    monkeypatch.setattr(stages.Predictor, "_compiled", compiled)
+    monkeypatch.setattr(stages.Predictor, "_graph", graph)
     yield
-    model.forget_graph()
+    model.weights.forget_graph()
 
 
 def seen(job, what, seconds=30):
@@ -136,7 +134,7 @@ def test_however_a_run_ends_the_next_one_begins(model, how):
 
 
 def test_a_waiting_run_can_be_stopped_and_leaves_its_place(model):
-    with model.turns.ask() as turn:
+    with model.run_lock.ask() as turn:
         assert turn.come()
         worker = Worker(partial(sdnb.run, model))
         job, next_one = worker.submit(APPLE), worker.submit(CAR)
@@ -182,7 +180,7 @@ def test_unload_waits_for_another_thread_and_tells_a_run_of_its_own():
 
 
 def test_an_interrupt_ends_waiting():
-    turns, had = Turns(), threading.Event()
+    turns, had = RunLock(), threading.Event()
     end = threading.Event()
 
     def hold():
@@ -208,7 +206,7 @@ def test_an_interrupt_ends_waiting():
 
 
 def test_many_threads_take_turns_in_their_order():
-    turns, inside, order, most = Turns(), [], [], []
+    turns, inside, order, most = RunLock(), [], [], []
 
     def take(name):
         with turns.ask() as turn:

@@ -14,10 +14,11 @@ import torch
 
 import sdnb
 from sdnb.engine.networks.config import ModelConfig
-from sdnb.engine.planning import footprint as demand
-from sdnb.engine.planning import planner
+from sdnb.engine.planning import footprint, planner
+from sdnb.engine.planning.facts import Facts, PartFacts
 from sdnb.engine.stages import autoencode as coding
 from sdnb.engine.stages import predictor as stages
+from sdnb.engine.stages.prepare import prepare
 from sdnb.request import memory_plan as plans
 from sdnb.request.memory_plan import MemoryPlan
 
@@ -66,7 +67,7 @@ def test_a_plans_chunk_reaches_every_layer_that_works_in_parts():
     assert kinds == {"In", "Out", "Upsample", "Attention", "FeedForward"}
     first = model.config.unet.channels[0]
     assert all((m.chunk - 1) * m.width < 100 * first <= m.chunk * m.width for m in layers)
-    model.adopt(model.memory.but(chunk=0))
+    model.weights.apply(model.memory.decided(chunk=0))
     assert not any(m.chunk for m in layers)
 
 
@@ -88,7 +89,7 @@ def test_weights_in_eight_bits_change_predictions_little():
     x, context = (torch.randn(*n, generator=generator) for n in ((1, 4, 32, 32), (1, 77, 256)))
     for t in (20.0, 500.0, 980.0):
         truth = exact.unet(x, t, exact.unet.prepare(context))
-        with coarse.use("unet"):
+        with coarse.weights.use("unet"):
             found = coarse.unet(x, t, coarse.unet.prepare(context))
         assert 0 < (found - truth).norm() <= 0.03 * truth.norm()
 
@@ -223,26 +224,26 @@ class Card:
         config = ModelConfig()
         self.config, self.settings = config, config.settings
         self.device, self.dtype = torch.device("cuda"), torch.float16
-        self.wanted = plans.plan(memory)
+        self.asked_plan = plans.plan(memory)
         self.budget = float(memory) if isinstance(memory, float) else 0.0
-        self.net = demand.unet(config.unet, self.dtype)
+        self.net = footprint.unet(config.unet, self.dtype)
+        roles = {"text": "text", "unet": "unet", "encoder": "vae", "decoder": "vae"}
         sizes = {"text": 0.246e9, "unet": 1.719e9, "encoder": 0.068e9, "decoder": 0.099e9}
-        self.sizes = {name: int(size) for name, size in sizes.items()}
-        self.parts = tuple(sizes)
+        self.parts = {n: PartFacts(roles[n], int(size), False) for n, size in sizes.items()}
         monkeypatch.setattr(planner.memory, "free", lambda _: room)
 
-    def weights(self, part):
-        return self.sizes[part]
-
-    def on_device(self, _):
-        return False
-
-    def ring(self, weights, keep):
+    def ring_bytes(self, weights, keep):
         units, once = self.net.stages(), self.net.once()
         return planner.memory.footprint(units, once, int(keep * 2**30), weights)
 
+    def facts(self):
+        return Facts(
+            self.config, self.device, self.dtype, self.asked_plan, self.budget, self.parts,
+            self.ring_bytes,
+        )  # fmt: skip
+
     def plan(self, request):
-        return planner.forecast(self, request.resolved(self.settings))
+        return planner.forecast(self.facts(), request.resolved(self.settings))
 
     def forecast(self, size):
         return self.plan(sdnb.Request(width=size, height=size, seed=0))
@@ -260,7 +261,7 @@ class Card:
 )
 def test_auto_takes_the_fastest_plan_that_fits(room, size, tier, monkeypatch):
     found = Card(monkeypatch, room).forecast(size)
-    assert (found.tier, found.refusal) == (tier, "")
+    assert (found.name, found.refusal) == (tier, "")
     assert 0 < found.gb <= room
     assert found.fits
     assert (found.slowdown > 1) == (found.plan.unet == "stream" and size == 512)
@@ -283,7 +284,7 @@ def test_what_does_not_fit_is_refused_in_words(monkeypatch):
 
 def test_a_named_plan_that_is_too_small_gives_way_to_a_leaner_one(monkeypatch):
     card = Card(monkeypatch, 20.0, "4gb")
-    assert card.forecast(1088).tier == "4gb"
+    assert card.forecast(1088).name == "4gb"
     assert card.forecast(1088).gb <= plans.read("4gb").gb
     larger = card.forecast(5632)
     assert larger.plan.unet == "stream"
@@ -293,12 +294,12 @@ def test_a_named_plan_that_is_too_small_gives_way_to_a_leaner_one(monkeypatch):
 def test_a_run_that_cannot_fit_is_refused_before_any_work(monkeypatch):
     card = Card(monkeypatch, 0.3)
     with pytest.raises(ValueError, match="2048x2048 needs"):
-        stages.prepare(card, sdnb.Request(width=2048, height=2048, seed=0), [])
+        prepare(card, sdnb.Request(width=2048, height=2048, seed=0), [])
 
 
 @pytest.mark.parametrize(("memory", "tier"), [("auto", "cpu"), (2.5, "cpu"), ("cpu", "cpu")])
 def test_a_model_on_the_cpu_says_what_a_request_takes(memory, tier):
     model = sdnb.load(memory=memory)
     small, large = (model.plan(ASKED.but(width=n, height=n)) for n in (64, 512))
-    assert small.tier == tier
+    assert small.name == tier
     assert large.gb > small.gb > 0

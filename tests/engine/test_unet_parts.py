@@ -139,7 +139,7 @@ def test_wider_levels_take_fewer_pixels(unet):
 
 def peak(size, chunk, texts):
     """Bytes at the most of a pass of SD 1.4's UNet at fp16, in maps of 320 channels."""
-    what = demand.Job(size, size, 1, texts, pictured=False)
+    what = demand.Workload(size, size, 1, texts, pictured=False)
     together = texts == 2
     found = demand.unet_peak(UNetConfig(), torch.float16, what, together, chunk, batch=1)
     return found / (size // 8) ** 2 / (2 * 320 * texts)

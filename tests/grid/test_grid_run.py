@@ -31,10 +31,11 @@ def model():
 
 
 @pytest.fixture
-def threes(model, monkeypatch):
+def threes(model):
     """The model with a plan of three pictures in one pass."""
-    monkeypatch.setattr(model, "memory", replace(model.memory, batch=3))
-    return model
+    model.ask(model.memory.but(batch=3))
+    yield model
+    model.ask(CPU)
 
 
 def pixels(image):
@@ -87,7 +88,7 @@ def test_prompts_are_encoded_once(model, monkeypatch):
 
 def test_the_encoded_prompts_that_are_kept_are_few(model, monkeypatch):
     """The ones used last; also when all that are kept are older than both that are wanted."""
-    monkeypatch.setattr("sdnb.engine.stages.prompts._PROMPTS", 3)
+    monkeypatch.setattr("sdnb.engine.prompt_cache.MOST_PROMPTS", 3)
     for words in ("one", "two", "", "three", "one"):
         sdnb.generate(model, BASE.but(prompt=words, steps=1), progress=False)
     assert list(model.prompts) == ["three", "", "one"]

@@ -19,7 +19,7 @@ from dask.distributed import Client, Event, LocalCluster
 
 import sdnb
 from sdnb.images import png as images
-from sdnb.images.progress import Progress
+from sdnb.images.result import Progress
 from sdnb.jobs import remote
 from sdnb.jobs import stop_signal as flags
 from sdnb.jobs.remote import Answer, Remote
@@ -50,7 +50,7 @@ def paint(load, fingerprint, request, flag):
 
 
 def test_a_result_from_elsewhere_is_a_result(model, pool):
-    job = Remote(pool, model.origin, model.fingerprint).submit(BASE.but(steps=2, count=2))
+    job = Remote(pool, model.load_arguments, model.fingerprint).submit(BASE.but(steps=2, count=2))
     assert job.wait(60)
     assert job.state == "done", job.traceback
     here = sdnb.generate(model, job.result.request, progress=False)
@@ -82,7 +82,7 @@ def test_a_worker_loads_once_and_runs_one_at_a_time(pool, monkeypatch):
 
     monkeypatch.setattr("sdnb.engine.loading.load", Model)
     monkeypatch.setattr(
-        "sdnb.engine.loading.found", lambda path, **_: SimpleNamespace(fingerprint=there[path])
+        "sdnb.engine.loading.recognise", lambda path, **_: SimpleNamespace(fingerprint=there[path])
     )
     monkeypatch.setattr("sdnb.engine.pipeline.run", run)
     monkeypatch.setattr(remote, "_held", {})
@@ -109,7 +109,7 @@ def test_a_worker_loads_once_and_runs_one_at_a_time(pool, monkeypatch):
 
 def test_a_worker_of_another_configuration_refuses(pool, model, monkeypatch):
     monkeypatch.setattr(remote, "_held", {})
-    load = model.origin | {"config": {"noise": {"prediction": "v"}}}
+    load = model.load_arguments | {"config": {"noise": {"prediction": "v"}}}
     job = Remote(pool, load, model.fingerprint).submit(BASE.but(steps=1))
     assert job.wait(60)
     assert "has the same weights in another configuration at None (digest" in str(job.error)

@@ -3,7 +3,7 @@
 import pytest
 
 from sdnb.request import memory_plan as plans
-from sdnb.request.memory_plan import MemoryPlan
+from sdnb.request.memory_plan import DecidedPlan, MemoryPlan
 
 
 def test_every_named_plan_is_read_and_carries_its_name():
@@ -23,7 +23,7 @@ def test_a_plan_by_hand_is_taken_as_it_is():
     plan = MemoryPlan(vae="cpu", batch=2)
     assert plans.plan(plan) is plan
     assert plan.but(tile=64).tile == 64
-    assert MemoryPlan().simplest == MemoryPlan(
+    assert MemoryPlan().decided() == DecidedPlan(
         together=True, tile=0, store="device", chunk=0, keep=0.0
     )
 

@@ -22,7 +22,8 @@ def fill(
     what: str,
     told: Callable[[int], object] | None = None,
 ) -> None:
-    """Give every weight of `module` (on the meta device) its values, as `dtype` on `device`.
+    """Give every weight of `module` its values, as `dtype` on `device`: in the storage that it has
+    there, or in a new one where it is on the meta device or elsewhere.
 
     The memory in use grows by the weights' size at `dtype` and a window of 32 MB. The memory
     layout of the module's own weights (e.g. channels last) is kept. Weights take no gradient.
@@ -42,10 +43,17 @@ def fill(
             owner, leaf = _owner(module, name)
             old = getattr(owner, leaf)
             kind = dtype if old.is_floating_point() else old.dtype
-            new = torch.empty_strided(old.shape, old.stride(), dtype=kind, device=device)
-            tensors[name].read_into(new)
+            if old.device == torch.device(device) and old.dtype == kind:
+                with torch.inference_mode(old.is_inference()):  # as it was made in
+                    tensors[name].read_into(old)
+                new = old
+            else:
+                new = torch.empty_strided(old.shape, old.stride(), dtype=kind, device=device)
+                tensors[name].read_into(new)
             if told is not None:
                 told(new.numel())
+            if new is old:
+                continue
             if isinstance(old, nn.Parameter):
                 owner.register_parameter(leaf, nn.Parameter(new, requires_grad=False))
             else:

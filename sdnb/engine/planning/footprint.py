@@ -1,12 +1,14 @@
 """What the networks' work takes on a device, besides weights, for a size and a way to run it.
 
-They are rehearsed on tensors without data (`memory.rehearse`), so the figures follow the code.
+The networks are rehearsed on tensors without data (`memory.rehearse`), so the figures follow the
+code.
 """
 
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,18 +18,40 @@ from sdnb.engine.networks import row_bands as rows
 from sdnb.engine.networks.config import UNetConfig, VAEConfig
 from sdnb.engine.networks.unet import UNet
 from sdnb.engine.networks.vae import VAE
+from sdnb.engine.planning.measured import GRAPH_MIN_STEPS, MIN_CHUNK
+from sdnb.request.request import Resolved
 
 
 @dataclass(frozen=True)
-class Job:
-    """What of a request memory depends on."""
+class Workload:
+    """The fields of a request that determine its peak memory."""
 
     width: int
     height: int
     count: int
     texts: int  # 2 with guidance
-    pictured: bool
-    long: bool = True  # enough steps to be recorded as a graph
+    pictured: bool  # whether a picture is encoded
+    recorded: bool = True  # whether there are enough steps to record one as a graph
+
+    @classmethod
+    def of(cls, request: Resolved) -> Workload:
+        """The workload of a request."""
+        texts = 1 if request.cfg in (0, 1) else 2
+        pictured, recorded = request.image is not None, request.steps >= GRAPH_MIN_STEPS
+        return cls(request.width, request.height, request.count, texts, pictured, recorded)
+
+    @property
+    def chunk(self) -> int:
+        """Tokens or pixels of the latent that a chunked layer has in work at once."""
+        return max(MIN_CHUNK, math.ceil(self.width * self.height / 64 / 8))
+
+    def scaled(self, longest: int) -> Workload:
+        """The same with so many pixels on the longest side, in multiples of 64."""
+        share = longest / max(self.width, self.height)
+        width, height = (
+            max(64, math.floor(s * share / 64) * 64) for s in (self.width, self.height)
+        )
+        return replace(self, width=width, height=height)
 
 
 def _stand_in(q: Tensor, k: Tensor, v: Tensor) -> Tensor:  # noqa: ARG001 - a kernel's own signature
@@ -64,19 +88,25 @@ def _with_stand_ins(model: torch.nn.Module) -> torch.nn.Module:
 
 @functools.lru_cache(maxsize=256)
 def unet_peak(
-    config: UNetConfig, dtype: torch.dtype, what: Job, together: bool, chunk: int, *, batch: int
+    config: UNetConfig,
+    dtype: torch.dtype,
+    work: Workload,
+    together: bool,
+    chunk: int,
+    *,
+    batch: int,
 ) -> int:
     """Bytes that a step takes besides weights."""
     model = unet(config, dtype)
     model.in_parts(int(chunk))
-    pictures = min(batch, what.count)
-    texts = what.texts if together else 1
-    h, w = what.height // 8, what.width // 8
+    pictures = min(batch, work.count)
+    texts = work.texts if together else 1
+    h, w = work.height // 8, work.width // 8
 
     def step() -> object:
         context = _meta(texts * pictures, 77, config.context_dim, dtype=dtype)
         words = model.prepare(context)
-        more = model.prepare(context) if what.texts > texts else None
+        more = model.prepare(context) if work.texts > texts else None
         x = _meta(pictures, config.in_channels, h, w, dtype=dtype)
         x = x.to(memory_format=torch.channels_last)
         row = _meta(sum(model.widths), dtype=dtype)
@@ -87,16 +117,16 @@ def unet_peak(
 
 
 @functools.lru_cache(maxsize=256)
-def vae_peak(config: VAEConfig, dtype: torch.dtype, what: Job, tile: float, store: str) -> int:
+def vae_peak(config: VAEConfig, dtype: torch.dtype, work: Workload, tile: float, store: str) -> int:
     """Bytes that decoding one picture takes besides weights, and encoding where there is one."""
     model = _vae(config, dtype)
     factor = 2 ** (len(config.channels) - 1)
-    h, w = what.height // factor, what.width // factor
+    h, w = work.height // factor, work.width // factor
     latent = functools.partial(_meta, 1, config.latent_channels, h, w, dtype=dtype)
-    pixels = functools.partial(_meta, 1, 3, what.height, what.width, dtype=dtype)
+    pixels = functools.partial(_meta, 1, 3, work.height, work.width, dtype=dtype)
     if not tile:
         peak = memory.rehearse(lambda: model.decode(latent()))
-        if what.pictured:
+        if work.pictured:
             peak = max(peak, memory.rehearse(lambda: model.encode(pixels())))
         return peak
     bands = rows.Bands(tile, most=3)
@@ -111,7 +141,7 @@ def vae_peak(config: VAEConfig, dtype: torch.dtype, what: Job, tile: float, stor
             del band
 
     peak = memory.rehearse(decode)
-    if what.pictured:
+    if work.pictured:
         peak = max(peak, memory.rehearse(lambda: model.encode_tiled(pixels(), bands, home)))
     return peak
 

@@ -1,20 +1,17 @@
-"""What a machine cannot do for a memory plan: devices, kernels and numbers that it has not, limits
-that nothing holds there.
+"""What this machine cannot do for a memory plan: a device, a kernel or numbers that it has not, and
+limits that nothing holds here.
 """
 
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
 import torch
 
 from sdnb.engine import memory
-from sdnb.engine.planning import planner
+from sdnb.engine.planning import peaks
+from sdnb.engine.planning.facts import Facts
 from sdnb.request.memory_plan import MemoryPlan
-
-if TYPE_CHECKING:
-    from sdnb.engine.loading import Model
 
 _INSTEAD = "A number of GB, such as memory=2.5, is: of all that Python takes."
 
@@ -27,8 +24,8 @@ def usable(plan: MemoryPlan | None, precision: str) -> tuple[torch.device, torch
     device = memory.device_of(plan)
     if plan is not None:
         kernel(plan, device)
-    wish = plan.compute if plan is not None and precision == "auto" else precision
-    return device, *memory.dtype(wish, device)
+    by_plan = plan is not None and precision == "auto"
+    return device, *memory.dtype(plan.compute if plan and by_plan else precision, device)
 
 
 def kernel(plan: MemoryPlan, device: torch.device) -> str:
@@ -49,9 +46,9 @@ def kernel(plan: MemoryPlan, device: torch.device) -> str:
     return plan.attention
 
 
-def not_held(model: Model) -> list[str]:
-    """What a limit of memory that was asked for does not do on the model's device, in words."""
-    kind, plan = model.device.type, model.wanted
+def not_held(facts: Facts) -> list[str]:
+    """What a limit of memory that was asked for does not do on this device, in words."""
+    kind, plan = facts.device.type, facts.asked_plan
     if kind == "cuda":
         return []
     if plan is not None and plan.name not in ("cpu", "custom"):
@@ -59,7 +56,7 @@ def not_held(model: Model) -> list[str]:
             f"memory={plan.name!r} is a plan for an NVIDIA card, and this is {kind}: its limit is "
             f"not held here. {_INSTEAD if kind == 'cpu' else ''}".strip()
         ]
-    limit, taken = planner.limit(model), planner.resident()
+    limit, taken = facts.limit, peaks.resident()
     words = f"A limit of {limit:g} GB is"
     if limit and kind != "cpu":
         return [f"{words} not held on {kind}: nothing says what is free there."]

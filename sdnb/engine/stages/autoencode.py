@@ -7,7 +7,7 @@ the CPU; what was done instead is a note for the result. Finished latents are ne
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,10 +15,8 @@ from PIL import Image
 from torch import Tensor
 
 from sdnb.engine import memory, pixels
+from sdnb.engine.model import Model
 from sdnb.engine.networks import row_bands as rows
-
-if TYPE_CHECKING:
-    from sdnb.engine.loading import Model
 
 T = TypeVar("T")
 
@@ -56,7 +54,7 @@ def encode(model: Model, picture: Image.Image, notes: list[str]) -> Tensor:
     return _vae(model, "encoder", work, good, notes)
 
 
-def finished(model: Model, latents: Sequence[Tensor], notes: list[str]) -> list[Image.Image]:
+def decode_all(model: Model, latents: Sequence[Tensor], notes: list[str]) -> list[Image.Image]:
     """The pictures of finished latents `[4, h/8, w/8]`. Raises DecodeError, which keeps them."""
     try:
         return [decode(model, latent[None], notes) for latent in latents]
@@ -136,11 +134,11 @@ def _with_room(
     ways = [first, *TILES[TILES.index(first) + 1 if first in TILES else 0 :]]
     for tile, store in ways:
         try:
-            with model.use(half, dtype) as device:
+            with model.weights.use(half, dtype) as device:
                 found = work(tile, store, device)
         except torch.OutOfMemoryError:
             memory.empty(model.device)
-            model.forget_graph()  # its memory, for once
+            model.weights.forget_graph()  # its memory, for once
             continue
         if (tile, store) != first:
             place = " kept in the computer's memory" if store == "host" else ""

@@ -23,7 +23,7 @@ from .catalog import Catalog
 from .phrases import MAIN_COLORS, article, plural, style_words
 
 if TYPE_CHECKING:
-    from sdnb.engine.loading import Model
+    from sdnb.engine.model import Model
 
 # Things every newcomer would type, and whose own colours leave a background's name unambiguous.
 COLOR_THINGS = ("cat face", "house", "sailboat")

@@ -1,0 +1,155 @@
+"""`Model`, what `load` gives: the facts of a checkpoint, its weights, the plan it is to keep."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from sdnb.engine import pixels
+from sdnb.engine.checkpoint import Checkpoint
+from sdnb.engine.diffusion.schedule import NoiseSchedule
+from sdnb.engine.networks.config import ModelConfig
+from sdnb.engine.networks.tokenizer import Tokenizer
+from sdnb.engine.planning import planner
+from sdnb.engine.planning.facts import Facts
+from sdnb.engine.prompt_cache import PromptCache
+from sdnb.engine.run_lock import RunLock
+from sdnb.engine.weights import Weights
+from sdnb.request import checks
+from sdnb.request.memory_plan import DecidedPlan, Forecast, MemoryPlan, read
+from sdnb.request.request import Request
+from sdnb.request.settings import Settings
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from typing_extensions import Self
+
+
+class Model:
+    """A text encoder, a UNet and a VAE, with the plan by which they use memory. Made by `load`.
+
+    `asked_plan` is the plan that every request gets where it fits; None: one is chosen for each
+    request, within `budget` GB (0: within what is free). `load_arguments` are the arguments of
+    `load` that make the same model elsewhere.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        weights: Weights,
+        tokenizer: Tokenizer,
+        *,
+        asked_plan: MemoryPlan | None = None,
+        budget: float = 0.0,
+        load_arguments: dict[str, Any] | None = None,
+    ) -> None:
+        self.name = checkpoint.name
+        self.fingerprint = checkpoint.fingerprint
+        self.config: ModelConfig = checkpoint.config
+        self.notes: tuple[str, ...] = tuple(checkpoint.notes)
+        self.load_arguments = load_arguments or {}
+        noise = self.config.noise
+        self.schedule = NoiseSchedule(noise.steps, noise.beta_start, noise.beta_end)
+        self.tokenizer = tokenizer
+        self.weights = weights
+        self.device, self.dtype = weights.device, weights.dtype
+        self.text, self.unet, self.vae = (weights.networks[n] for n in ("text", "unet", "vae"))
+        self.prompts = PromptCache()
+        self.run_lock = RunLock()
+        self.budget = budget
+        self.ask(asked_plan)
+
+    # -- the memory plan -----------------------------------------------------------------------
+    def ask(self, plan: MemoryPlan | None) -> None:
+        """Use this plan from the next run on, wherever it fits; None: the planner chooses."""
+        self.asked_plan = plan
+        self.weights.apply(self.first_plan())
+
+    @property
+    def memory(self) -> DecidedPlan:
+        """The plan in force: of the last run, or of the next one of a usual size."""
+        assert self.weights.plan is not None
+        return self.weights.plan
+
+    def first_plan(self) -> DecidedPlan:
+        """The plan to begin with: for a picture of the size that suits the model."""
+        if self.device.type == "cpu":
+            return (self.asked_plan or read("cpu")).decided()
+        if self.device.type != "cuda":
+            return (self.asked_plan or read("max").but(speed="eager")).decided()
+        return self.plan(Request(seed=0)).plan
+
+    def plan(self, request: Request) -> Forecast:
+        """What `request` would take, before anything runs: the plan that would be used, its
+        predicted peak in GB and its price in speed; a refusal in words where nothing fits.
+
+        Raises ValueError for a model that was unloaded, and as `Request.resolved`.
+        """
+        checks.loaded(self)
+        return planner.forecast(self.facts(), request.resolved(self.settings))
+
+    def facts(self) -> Facts:
+        """What a planner needs to know of this model."""
+        return Facts(
+            self.config, self.device, self.dtype, self.asked_plan, self.budget,
+            self.weights.facts(), self.weights.ring_bytes,
+        )  # fmt: skip
+
+    # -- what it is ----------------------------------------------------------------------------
+    @property
+    def settings(self) -> Settings:
+        """The size, steps, cfg and sampler that suit this model: what a request takes where it says
+        nothing.
+        """
+        return self.config.settings
+
+    @property
+    def examples(self) -> tuple[str, ...]:
+        """Prompts to start with, the best first; empty where the model brings none."""
+        return self.config.examples.prompts
+
+    @property
+    def is_inpainting(self) -> bool:
+        """Whether it was made for inpainting: its UNet also sees the mask and the masked picture,
+        so a request needs a picture.
+        """
+        return self.config.unet.in_channels == 9
+
+    def latent_shape(self, width: int, height: int) -> tuple[int, int, int]:
+        """Channels, height and width of the latent of a picture: `[4, h/8, w/8]`."""
+        factor = 2 ** (len(self.config.vae.channels) - 1)
+        return self.config.vae.latent_channels, height // factor, width // factor
+
+    def preview(self, latent: Tensor) -> Image.Image:
+        """A rough look at the first of latents `[b, 4, h/8, w/8]`, of an eighth of the picture's
+        size, without the decoder: what a preview of a run shows.
+        """
+        return pixels.preview(latent, self.config.vae.preview)
+
+    # -- its end -------------------------------------------------------------------------------
+    def unload(self) -> None:
+        """Give the memory back; the model cannot be used afterwards. Waits for the end of a run in
+        another thread; one that is half-way in this thread ends in an error at its next step.
+        """
+        with self.run_lock.ask(within=True) as turn:
+            turn.wait()
+            self.prompts.clear()
+            self.weights.clear()
+            for network in ("text", "unet", "vae"):
+                if hasattr(self, network):
+                    delattr(self, network)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.unload()
+
+    def __repr__(self) -> str:
+        s = self.settings
+        words = (
+            f"Model({self.name}, {s.width}x{s.height}, {str(self.dtype).removeprefix('torch.')} on "
+            f"{self.device}, memory {self.memory.name!r})"
+        )
+        return "\n".join([words, *(f"  note: {note}" for note in self.notes)])

@@ -1,0 +1,48 @@
+"""What a planner needs to know of a model: numbers and places, no weights and no behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+
+from sdnb.engine.networks.config import ModelConfig
+from sdnb.request.memory_plan import GB, MemoryPlan
+
+
+@dataclass(frozen=True)
+class PartFacts:
+    """One part of a model that is placed on its own."""
+
+    role: str  # which field of a plan says where it is: text, unet, vae
+    size: int  # bytes of its weights, in the numbers that the model computes in
+    on_device: bool  # whether they are on the device now, between stages
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A model as a planner sees it."""
+
+    config: ModelConfig
+    device: torch.device
+    dtype: torch.dtype
+    asked_plan: MemoryPlan | None  # None: chosen for each request, within `budget`
+    budget: float  # GB; 0: what is free
+    parts: Mapping[str, PartFacts]  # text, unet, encoder and decoder (of the VAE)
+    # Bytes that streaming takes on the device, for the weights' storage and the GB that stay there.
+    ring_bytes: Callable[[str, float], int]
+
+    def gb(self, part: str) -> float:
+        """GB of a part's weights."""
+        return self.parts[part].size / GB
+
+    @property
+    def limit(self) -> float:
+        """GB that whoever loaded the model allows it; 0: none were named. The limits of the named
+        plans are those of cards.
+        """
+        asked = self.asked_plan
+        if asked is None or (self.device.type != "cuda" and asked.name != "custom"):
+            return self.budget
+        return asked.gb

@@ -1,0 +1,38 @@
+"""What kernels and allocators take that no rehearsal shows, as it was measured.
+
+Measured on 2026-11-24 on an NVIDIA H100 80GB, torch 2.11+cu130. `sdnb bench gpu --tiers` prints the
+predicted and the measured peak of every plan and size, and so the error of these figures: the
+predictions were 0.95 to 1.07 of the peaks. Fit them anew when a version of torch moves that range.
+"""
+
+from __future__ import annotations
+
+#: GB on a card beside our tensors: workspaces of cuBLAS; in full precision also cuDNN's own copies
+#: of the maps that it convolves.
+LIBRARIES_HALF, LIBRARIES_FULL = 0.07, 0.15
+#: GB by which the allocator rounds its pools up.
+POOL_ROUNDING = 0.03
+
+#: What the allocator reserves for activations, in multiples of what is in use: maps of different
+#: sizes come and go, and leave holes that the next one does not fit into. A recorded step has a
+#: pool of its own, and hardly any holes.
+FRAGMENTATION, FRAGMENTATION_RECORDED = 1.15, 1.0
+
+#: The share of the room that a plan is made to fill, since predictions are right to a tenth.
+FILL_FRACTION = 0.93
+#: A request is refused when it is predicted to take this many times the room there is.
+REFUSE_ABOVE = 1.1
+
+#: Steps from which recording a CUDA graph for one run saves more time than it costs.
+GRAPH_MIN_STEPS = 6
+#: Tokens or pixels of the latent that a layer has in work at the least, where it is chunked.
+MIN_CHUNK = 4096
+#: On a CPU, a picture of more than this many times the pixels that suit the model is planned for.
+LARGE_PICTURE = 4
+
+#: An assumed card of the middle, for the price in speed alone: bytes a second over the bus, and
+#: operations a second in a UNet.
+BUS_BYTES, FLOPS = 20e9, 60e12
+#: Operations of one pass of SD 1.x's UNet over 4096 latent pixels (512x512), from the shapes of its
+#: layers; the part of self-attention that grows with the square of the pixels is not in it.
+PASS_FLOPS = 0.68e12

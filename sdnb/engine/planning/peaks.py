@@ -1,0 +1,181 @@
+"""The predicted peak of a workload under a plan, stage by stage, and the plan decided by it.
+
+A peak is the sum of the weights that stay on the device, those that come for the stage, the work of
+the stage (`footprint`), and what libraries and the allocator take (`measured`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import psutil
+
+from sdnb.engine.planning import measured
+from sdnb.engine.planning.facts import Facts
+from sdnb.engine.planning.footprint import Workload, unet_peak, vae_peak
+from sdnb.request.memory_plan import GB, DecidedPlan, Forecast, MemoryPlan
+
+Knobs = Mapping[str, object]  # fields of a plan
+
+#: Stands in `UNET_KNOBS` for the chunk of the workload.
+CHUNKED = -1
+#: From the fastest to the leanest way to run each stage.
+UNET_KNOBS: tuple[Knobs, ...] = (
+    {"together": True, "chunk": 0},
+    {"together": True, "chunk": CHUNKED},
+    {"together": False, "chunk": 0},
+    {"together": False, "chunk": CHUNKED},
+)
+VAE_KNOBS: tuple[Knobs, ...] = (
+    {"tile": 0, "store": "device"},
+    {"tile": 512, "store": "device"},
+    {"tile": 256, "store": "device"},
+    {"tile": 512, "store": "host"},
+    {"tile": 256, "store": "host"},
+    {"tile": 128, "store": "host"},
+)
+
+
+def resident() -> float:
+    """GB of the computer's memory that this process takes now."""
+    return float(psutil.Process().memory_info().rss) / GB
+
+
+def decide(facts: Facts, plan: MemoryPlan, work: Workload, room: float) -> Forecast:
+    """Decide what `plan` leaves open so that it fits into `room` GB, the fastest first."""
+    peaks = _Peaks(facts, plan, work)
+    fill = measured.FILL_FRACTION * room
+    unet_knobs = _first_that_fits(_ways(UNET_KNOBS, plan, work), peaks.unet, fill)
+    steps = peaks.unet(unet_knobs)
+    pool = peaks.recorded_pool(steps)
+    vae_knobs = _first_that_fits(
+        _ways(VAE_KNOBS, plan, work), lambda knobs: peaks.vae(knobs, pool), fill
+    )
+    keep = peaks.keep(fill - steps)
+    steps += peaks.ring(keep) - peaks.ring(0.0)
+    gb, stage = max((peaks.text(), "text"), (steps, "unet"), (peaks.vae(vae_knobs, pool), "vae"))
+    decided = plan.decided(**unet_knobs, **vae_knobs, keep=keep)
+    slower = _slowdown(facts, decided, work)
+    return Forecast(decided, gb, stage, room, slower, peaks.host(decided))
+
+
+class _Peaks:
+    """The peak of each stage, in GB, for one plan and one workload."""
+
+    def __init__(self, facts: Facts, plan: MemoryPlan, work: Workload) -> None:
+        self.facts, self.plan, self.work = facts, plan, work
+        self.on_cpu = facts.device.type == "cpu"
+        self._rehearsed = replace(work, recorded=True)  # a rehearsal does not depend on it
+        self._places = {name: plan.placement(part.role) for name, part in facts.parts.items()}
+        if self.on_cpu:
+            self._base = resident()  # weights and all
+            return
+        half = facts.dtype.itemsize == 2
+        libraries = measured.LIBRARIES_HALF if half else measured.LIBRARIES_FULL
+        staying = sum(facts.gb(name) for name, at in self._places.items() if at == "resident")
+        self._base = staying + (measured.POOL_ROUNDING + libraries)
+
+    def _visiting(self, *parts: str) -> float:
+        """The largest of these parts that comes to the device for its stage."""
+        if self.on_cpu:
+            return 0.0
+        visitors = [self.facts.gb(p) for p in parts if self._places[p] == "offload"]
+        return max(visitors, default=0.0)
+
+    def text(self) -> float:
+        return self._base + self._visiting("text")
+
+    def ring(self, keep: float) -> float:
+        """Of the blocks of a streamed UNet that are on the device, `keep` GB of them to stay."""
+        if self.plan.unet != "stream" or self.on_cpu:
+            return 0.0
+        return self.facts.ring_bytes(self.plan.weights, keep) / GB
+
+    def unet(self, knobs: Knobs) -> float:
+        facts, plan = self.facts, self.plan
+        recorded = plan.speed != "eager" and (self.work.recorded or plan.unet == "resident")
+        holes = measured.FRAGMENTATION_RECORDED if recorded else measured.FRAGMENTATION
+        bytes_ = unet_peak(
+            facts.config.unet, facts.dtype, self._rehearsed, bool(knobs["together"]),
+            _whole(knobs["chunk"]), batch=plan.batch,
+        )  # fmt: skip
+        return self._base + self._visiting("unet") + self.ring(0.0) + holes * bytes_ / GB
+
+    def recorded_pool(self, steps: float) -> float:
+        """GB that a recorded step keeps while the picture is decoded."""
+        plan = self.plan
+        kept = plan.speed != "eager" and plan.unet == "resident" and not self.on_cpu
+        return steps - self._base if kept else 0.0
+
+    def vae(self, knobs: Knobs, pool: float) -> float:
+        facts = self.facts
+        if self.plan.vae == "cpu" and not self.on_cpu:
+            return self._base + pool
+        # On a CPU the computer's memory is the only one there is.
+        store = "device" if self.on_cpu else str(knobs["store"])
+        halves = ("encoder", "decoder") if self.work.pictured else ("decoder",)
+        bytes_ = vae_peak(
+            facts.config.vae, facts.dtype, self._rehearsed, _whole(knobs["tile"]), store
+        )
+        return self._base + self._visiting(*halves) + pool + measured.FRAGMENTATION * bytes_ / GB
+
+    def keep(self, left: float) -> float:
+        """GB of a streamed UNet that stay on the device, where `left` are not needed otherwise."""
+        if self.plan.unet != "stream":
+            return 0.0
+        keep = self.plan.keep if self.plan.keep is not None else max(0.0, left)
+        return min(keep, self.facts.gb("unet"))
+
+    def host(self, plan: DecidedPlan) -> float:
+        """GB of the computer's memory that weights and maps take."""
+        facts, away = self.facts, ("offload", "stream")
+        gb = sum(facts.gb(name) for name, place in self._places.items() if place in away)
+        if plan.store == "host" and not self.on_cpu:
+            pixels = self.work.width * self.work.height
+            gb += pixels * facts.config.vae.channels[0] * facts.dtype.itemsize / GB
+        return gb
+
+
+def _whole(value: object) -> int:
+    return int(value)  # type: ignore[call-overload]
+
+
+def _ways(knobs: tuple[Knobs, ...], plan: MemoryPlan, work: Workload) -> list[dict[str, object]]:
+    """The ways that agree with what the plan says, each once."""
+    fixed = {name: getattr(plan, name) for name in knobs[0] if getattr(plan, name) is not None}
+    ways = [{**way, **fixed} for way in knobs]
+    for way in ways:
+        if way.get("chunk") == CHUNKED:
+            way["chunk"] = work.chunk
+    return [way for i, way in enumerate(ways) if way not in ways[:i]]
+
+
+def _first_that_fits(
+    ways: list[dict[str, object]], peak: Callable[[Knobs], float], room: float
+) -> dict[str, object]:
+    """The first way whose peak fits, else the leanest."""
+    peaks = []
+    for way in ways:
+        gb = peak(way)
+        if gb <= room:
+            return way
+        peaks.append(gb)
+    return ways[min(range(len(ways)), key=peaks.__getitem__)]
+
+
+def _slowdown(facts: Facts, plan: DecidedPlan, work: Workload) -> float:
+    """The time of a step, in multiples of what it takes with all weights on the device."""
+    if plan.unet != "stream" or facts.device.type != "cuda":
+        return 1.0
+    stored = facts.parts["unet"].size * (0.5 if plan.weights == "int8" else 1.0)
+    moved = max(stored - plan.keep * GB, 0)
+    passes = 1 if plan.together or work.texts == 1 else 2
+    compute = step_flops(work) / measured.FLOPS
+    return max(1.0, moved * passes / measured.BUS_BYTES / compute)
+
+
+def step_flops(work: Workload) -> float:
+    """Operations of one step of an SD 1.x UNet: linear in the pixels, and attention's square."""
+    n = work.width * work.height / 64
+    return work.texts * (measured.PASS_FLOPS * n / 4096 + 4 * 320 * n * n * 5 * 1.2)

@@ -1,0 +1,61 @@
+"""Before a run: the memory plan of a request is chosen and put in force. After it: what to say of
+its limit.
+"""
+
+from __future__ import annotations
+
+from sdnb.engine import memory
+from sdnb.engine.model import Model
+from sdnb.engine.planning.measured import LARGE_PICTURE, REFUSE_ABOVE
+from sdnb.request.request import Resolved
+
+
+def prepare(model: Model, request: Resolved, notes: list[str]) -> float | None:
+    """Choose the plan for a request and put it in force; the predicted peak in GB, where it was
+    predicted: a picture of a usual size on a CPU does not wait for that.
+
+    Raises ValueError where the request cannot fit: in words that say what would.
+    """
+    if not _is_planned(model, request):
+        if model.memory != model.first_plan():  # the last one was large, or stepped down
+            model.weights.apply(model.first_plan())
+        return None
+    forecast = model.plan(request)
+    room, size = REFUSE_ABOVE * forecast.room, f"{request.width}x{request.height}"
+    if model.device.type == "cpu" and model.facts().limit:
+        room = forecast.room  # nothing there holds an allocation back
+    elif model.device.type == "cpu":
+        # The half of what is free that is left to others.
+        room += REFUSE_ABOVE * memory.free(model.device)
+        if forecast.room < forecast.gb <= room:
+            notes.append(
+                f"{size} takes about {forecast.gb:.1f} GB, more than half of the memory that was "
+                "free: other programs may be slow."
+            )
+    if forecast.gb > room:
+        raise ValueError(forecast.refusal or str(forecast))
+    if model.asked_plan is not None and forecast.name != model.asked_plan.name:
+        notes.append(
+            f"memory={model.asked_plan.name!r} is too small for {size}: {forecast.name!r} was used."
+        )
+    model.weights.apply(forecast.plan)
+    return forecast.gb
+
+
+def _is_planned(model: Model, request: Resolved) -> bool:
+    """Whether a plan is to be chosen: on a card always, on a CPU where a limit was given or the
+    picture is large. It costs a CPU a second or two.
+    """
+    if model.device.type != "cpu":
+        return model.device.type == "cuda"
+    usual = model.settings.width * model.settings.height
+    return model.facts().limit > 0 or request.width * request.height > LARGE_PICTURE * usual
+
+
+def beyond_limit(model: Model, gb: float) -> list[str]:
+    """Words for a run on a CPU that took `gb`, more than whoever loaded the model allows it."""
+    limit = model.facts().limit
+    if model.device.type != "cpu" or not 0 < limit < gb:
+        return []
+    why = "on a CPU a limit is predicted, not enforced"
+    return [f"It took {gb:.2f} GB, and {limit:g} are allowed: {why}."]

@@ -1,0 +1,170 @@
+"""The weights of a model: what their values are, and where they are by the memory plan in force.
+
+Values come from whatever `write` is given, so a model's weights are a function of a checkpoint and
+of what is laid over it. Places come from the plan, part by part, so a run may have more networks
+than one UNet: each is a `Part` with the role by which a plan places it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from sdnb.engine import checkpoint, memory
+from sdnb.engine.checkpoint import Tensors
+from sdnb.engine.memory import Graphed, Placed, Streamed
+from sdnb.engine.networks import attention
+from sdnb.engine.planning import machine
+from sdnb.engine.planning.facts import PartFacts
+from sdnb.request.memory_plan import GB, DecidedPlan, MemoryPlan
+
+#: The fields of a plan that a recorded step holds: with another value it is recorded again.
+IN_A_GRAPH = ("speed", "together", "chunk", "attention")
+
+
+@dataclass
+class Part:
+    """A part of a model that is placed on its own, and where it is."""
+
+    network: str  # whose weights these are
+    role: str  # which field of a plan says where it is: text, unet, vae
+    module: nn.Module
+    placed: Placed | None = None
+    how: tuple[object, ...] = ()  # the placement, and the storage of what is streamed
+    size: int = 0  # bytes, in the numbers that the model computes in
+
+
+class Weights:
+    """The networks of a model by name, and their parts; all on the CPU and empty until `write`."""
+
+    def __init__(
+        self, networks: Mapping[str, nn.Module], device: torch.device, dtype: torch.dtype
+    ) -> None:
+        self.networks = dict(networks)
+        self.device, self.dtype = device, dtype
+        self.plan: DecidedPlan | None = None  # None: nothing is placed yet
+        self.parts: dict[str, Part] = {}
+        for name, network in self.networks.items():
+            self.parts |= _parts(name, network)
+        self._graph: tuple[object, Graphed] | None = None
+
+    def write(
+        self, network: str, tensors: Tensors, told: Callable[[int], object] | None = None
+    ) -> None:
+        """Give every weight of a network its values, in the storage that it has. `told` is called
+        with the numbers of each weight that is there.
+
+        Raises CheckpointError that lists what does not fit; nothing is changed then.
+        """
+        module = self.networks[network]
+        parts = [part for part in self.parts.values() if part.network == network]
+        for part in parts:
+            self._release(part)
+        try:
+            checkpoint.fill(
+                module, tensors, dtype=self.dtype, device="cpu", what=network, told=told
+            )
+        finally:
+            for part in parts:
+                part.size = sum(parameter.nbytes for parameter in part.module.parameters())
+                if self.plan is not None:
+                    self._place(part, self.plan)
+
+    def apply(self, plan: DecidedPlan) -> None:
+        """Use memory by `plan` from now on: brings the weights to where it wants them."""
+        if self.device.type == "cuda":
+            memory.lean_allocator()
+        if self.plan and any(getattr(plan, n) != getattr(self.plan, n) for n in IN_A_GRAPH):
+            self.forget_graph()
+        for part in self.parts.values():
+            self._place(part, plan)
+        kernel = machine.kernel(plan, self.device)
+        for name, network in self.networks.items():
+            # A head of 512, the VAE's, is too wide for these.
+            narrow = name == "vae" and kernel in ("xformers", "flash", "cudnn")
+            if name != "text":
+                attention.use(network, "auto" if narrow else kernel)
+            if hasattr(network, "in_parts"):
+                network.in_parts(plan.chunk)
+        self.plan = plan
+
+    def _place(self, part: Part, plan: MemoryPlan) -> None:
+        """Place a part, if it is not where the plan wants it."""
+        placement = plan.placement(part.role)
+        how = (placement, plan.weights if placement == "stream" else "")
+        if part.placed is None or part.how != how:
+            self._release(part)
+            part.module.to(torch.float32 if placement == "cpu" else self.dtype)
+            part.placed, part.how = self._placed(part.module, placement, plan), how
+        if isinstance(part.placed, Streamed):
+            part.placed.keep = int((plan.keep or 0.0) * GB)
+
+    def _placed(self, module: nn.Module, placement: str, plan: MemoryPlan) -> Placed:
+        if placement == "stream":
+            stages, once = module.stages(), module.once()
+            return Streamed(module, self.device, stages, once, weights=plan.weights)
+        return memory.place(module, placement, self.device)
+
+    def _release(self, part: Part) -> None:
+        """Bring a part's weights back to ordinary memory of the computer."""
+        if part.placed is not None:
+            if part.role == "unet":
+                self.forget_graph()
+            part.placed.release()
+            part.placed = None
+
+    def use(
+        self, part: str, dtype: torch.dtype | None = None
+    ) -> AbstractContextManager[torch.device]:
+        """Bracket the work of "text", "unet", "encoder" or "decoder": inside, its weights are where
+        they compute, which is the device that the context gives; with `dtype` in those numbers.
+        """
+        placed = self.parts[part].placed
+        assert placed is not None
+        return placed.use(dtype)
+
+    def facts(self) -> dict[str, PartFacts]:
+        """The parts as a planner sees them."""
+        return {
+            # One look at `how`: another thread may be in the middle of a run.
+            name: PartFacts(part.role, part.size, part.how[:1] == ("resident",))
+            for name, part in self.parts.items()
+        }
+
+    def ring_bytes(self, storage: str, keep: float) -> int:
+        """Bytes that streaming the UNet takes on the device, `keep` GB of it staying there."""
+        unet = self.networks["unet"]
+        return memory.footprint(unet.stages(), unet.once(), int(keep * GB), storage)
+
+    def graph(self, key: object, function: Callable[[], Callable[..., Tensor]]) -> Graphed:
+        """A step of the UNet as a CUDA graph, kept from run to run while the weights stay."""
+        if self._graph is None or self._graph[0] != key:
+            self.forget_graph()
+            self._graph = key, Graphed(function())
+        return self._graph[1]
+
+    def forget_graph(self) -> None:
+        """Give the memory of a recorded step back."""
+        if self._graph is not None:
+            self._graph[1].forget()
+            self._graph = None
+
+    def clear(self) -> None:
+        """Give all memory back."""
+        self.forget_graph()
+        self.parts.clear()
+        self.networks.clear()
+        memory.empty(self.device)
+
+
+def _parts(name: str, network: nn.Module) -> dict[str, Part]:
+    """The parts of a network: itself, but for the VAE, whose halves work at different times."""
+    if name != "vae":
+        return {name: Part(name, name, network)}
+    encoder = nn.ModuleList([network.encoder, network.quant_conv])
+    decoder = nn.ModuleList([network.decoder, network.post_quant_conv])
+    return {"encoder": Part(name, name, encoder), "decoder": Part(name, name, decoder)}
