@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from importlib import import_module
 
 import sdnb
-from sdnb.cli.parser import InputError, nearest
+from sdnb.cli.parser import InputError
+from sdnb.request import checks
 
 # Where each command is, a function of its arguments that returns the exit code; and what it does.
 COMMANDS = {
@@ -54,7 +55,8 @@ def _run(argv: list[str]) -> int:
         return 0
     name, *rest = argv
     if name not in COMMANDS:
-        raise InputError(f"unknown command {name!r}{nearest(name, COMMANDS)}; see sdnb --help")
+        hint = checks.nearest(name, COMMANDS)
+        raise InputError(f"unknown command {name!r}{hint}; see sdnb --help")
     module, function = COMMANDS[name][0].split(":")
     code: int = getattr(import_module(module), function)(rest)
     return code

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
+
+from sdnb.request import checks
 
 
 class InputError(Exception):
@@ -26,7 +27,7 @@ class Parser(argparse.ArgumentParser):
             return namespace
         first = extras[0].split("=")[0]
         if first.startswith("-"):
-            words = f"unknown flag {first}{nearest(first, self._option_string_actions)}"
+            words = f"unknown flag {first}{checks.nearest(first, self._option_string_actions)}"
         else:
             words = f"{extras[0]!r} belongs to no flag; several words need quotes round them"
         return self.error(words)
@@ -43,9 +44,3 @@ def input_stage() -> Iterator[None]:
         yield
     except (ValueError, TypeError, OSError) as error:
         raise InputError(str(error)) from error
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Words for an error: the known name that is most like `word`, when one is."""
-    matches = difflib.get_close_matches(word, known, n=1)
-    return f", did you mean {matches[0]}?" if matches else ""

@@ -165,17 +165,33 @@ def known(name: str, accepted: Iterable[str], elsewhere: Mapping[str, str] | Non
     `elsewhere` gives what other programs call them, in small letters and digits alone. Where
     nothing is near, nothing is suggested: a wrong hint is worse than none.
     """
+    names = tuple(accepted)
+    near = (elsewhere or {}).get(_plain(name)) or _most_alike(name, names)
+    listed = ", ".join(names)
+    return f"did you mean {near!r}? Known are {listed}" if near else f"known are {listed}"
+
+
+def nearest(word: str, names: Iterable[str]) -> str:
+    """`"; did you mean 'x'?"`, or nothing where no name is near."""
+    near = _most_alike(word, names)
+    return f"; did you mean {near!r}?" if near else ""
+
+
+def _most_alike(word: str, names: Iterable[str]) -> str:
     from difflib import SequenceMatcher  # here, because only a mistake pays for the import
 
-    def likeness(candidate: str) -> float:
-        return SequenceMatcher(None, plain, candidate.replace("_", "")).ratio()
+    plain = _plain(word)
 
-    names, others = tuple(accepted), elsewhere or {}
-    plain = "".join(c for c in name.lower().replace("+", "p") if c.isalnum())[:64]
-    near = others.get(plain) or max(names, key=likeness)
-    if plain in others or likeness(near) >= _NEAR:
-        return f"did you mean {near!r}? Known are {', '.join(names)}"
-    return f"known are {', '.join(names)}"
+    def likeness(name: str) -> float:
+        return SequenceMatcher(None, plain, _plain(name)).ratio()
+
+    near = max(names, key=likeness, default="")
+    return near if likeness(near) >= _NEAR else ""
+
+
+def _plain(word: str) -> str:
+    """The small letters and digits alone: what is compared."""
+    return "".join(c for c in word.lower().replace("+", "p") if c.isalnum())[:64]
 
 
 def shown(value: object) -> str:

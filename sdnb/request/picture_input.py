@@ -326,11 +326,8 @@ def _sniffed(head: bytes) -> str:
 
 
 def _nearest(path: Path) -> str:
-    from difflib import get_close_matches
-
     try:
-        names = {child.name.lower(): child.name for child in path.absolute().parent.iterdir()}
+        names = [child.name for child in path.absolute().parent.iterdir()]
     except OSError:
         return ", and neither does that folder; give the whole path"
-    near = get_close_matches(path.name.lower(), names, 1)
-    return f"; did you mean {names[near[0]]!r}?" if near else "; give the whole path"
+    return checks.nearest(path.name, names) or "; give the whole path"

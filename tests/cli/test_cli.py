@@ -206,9 +206,9 @@ def test_skip_save_writes_nothing(fake, capsys):
     ("line", "words"),
     [
         ("", "usage: sdnb COMMAND"),
-        ("text2img", "unknown command 'text2img', did you mean txt2img?"),
+        ("text2img", "unknown command 'text2img'; did you mean 'txt2img'?"),
         ("txt2img", "--prompt or --from-file is needed"),
-        ("txt2img --promt dog", "unknown flag --promt, did you mean --prompt?"),
+        ("txt2img --promt dog", "unknown flag --promt; did you mean '--prompt'?"),
         ("txt2img --prom dog", "unknown flag --prom"),
         ("txt2img --prompt a red dog", "'red' belongs to no flag; several words need quotes"),
         ("txt2img --prompt dog --from-file x", "not both"),
@@ -234,7 +234,7 @@ def test_skip_save_writes_nothing(fake, capsys):
         ("img2img --prompt dog --init-img {text}", "notes.txt"),
         ("txt2img --prompt dog --outdir {text}", "notes.txt"),
         ("lab --port 0", "--port 0 is not a port"),
-        ("lab --prot 1", "unknown flag --prot, did you mean --port?"),
+        ("lab --prot 1", "unknown flag --prot; did you mean '--port'?"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(line, words, photo, tmp_path, fake, capsys):

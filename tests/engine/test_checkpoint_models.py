@@ -243,9 +243,11 @@ class TestFingerprint:
 class TestPlaces:
     def test_a_name_that_is_not_there_shows_the_nearest(self, tmp_path):
         (tmp_path / "sd-v1-4.ckpt").touch()
-        with pytest.raises(CheckpointError, match=r"no file or folder.*there is sd-v1-4\.ckpt"):
+        with pytest.raises(
+            CheckpointError, match=r"no file or folder.*did you mean 'sd-v1-4\.ckpt'"
+        ):
             read(tmp_path / "sd-v14.ckpt")
-        with pytest.raises(CheckpointError, match="There is no folder"):
+        with pytest.raises(CheckpointError, match="and no folder"):
             read(tmp_path / "no" / "sd.ckpt")
 
     @pytest.mark.parametrize("source", [None, "", 7, b"a.ckpt"])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sdnb.engine.checkpoint.errors import CheckpointError, nearest
+from sdnb.engine.checkpoint.errors import CheckpointError
+from sdnb.request import checks
 
 Values = dict[str, Any]
 
@@ -112,7 +113,9 @@ def _renamed(params: Mapping[str, Any], names: Mapping[str, str | None], where: 
 def _known(params: Mapping[str, Any], names: Collection[str], where: str) -> None:
     for name in params:
         if name not in names:
-            raise CheckpointError(f"{where}: unknown key {name!r}{nearest(str(name), names)}")
+            raise CheckpointError(
+                f"{where}: unknown key {name!r}{checks.nearest(str(name), names)}"
+            )
 
 
 def _params(params: Mapping[str, Any], name: str, where: str) -> Mapping[str, Any]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sdnb.engine.checkpoint.compvis import from_compvis
-from sdnb.engine.checkpoint.errors import CheckpointError, MissingCheckpointError, listed, nearest
+from sdnb.engine.checkpoint.errors import CheckpointError, MissingCheckpointError, listed
 from sdnb.engine.networks.config import (
     Examples,
     ModelConfig,
@@ -23,6 +23,7 @@ from sdnb.engine.networks.config import (
     UNetConfig,
     VAEConfig,
 )
+from sdnb.request import checks
 from sdnb.request.request import Settings
 
 Values = dict[str, Any]
@@ -95,10 +96,7 @@ def _overrides(tree: dict[str, Any], where: str) -> Overrides:
         return checked(from_compvis(tree, where), where)
     for name, values in tree.items():
         if name not in SECTIONS:
-            raise CheckpointError(
-                f"{where}: unknown key {name!r}{nearest(name, SECTIONS)}; known are "
-                f"{', '.join(SECTIONS)}"
-            )
+            raise CheckpointError(f"{where}: unknown key {name!r}; {checks.known(name, SECTIONS)}")
         if not isinstance(values, Mapping):
             raise CheckpointError(
                 f"{where}: {name} is {values!r}; expected fields, as `{name}: {{...}}`"
@@ -115,8 +113,7 @@ def checked(overrides: Overrides, where: str) -> Overrides:
         for name, value in values.items():
             if name not in known:
                 raise CheckpointError(
-                    f"{where}: unknown key {section}.{name}{nearest(name, known)}; known are "
-                    f"{', '.join(known)}"
+                    f"{where}: unknown key {section}.{name}; {checks.known(str(name), known)}"
                 )
             out[section][name] = _value(str(known[name].type), value, f"{where}: {section}.{name}")
     noise = out.get("noise", {})

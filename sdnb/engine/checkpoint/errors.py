@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 
 class CheckpointError(ValueError):
@@ -15,12 +14,6 @@ class MissingCheckpointError(CheckpointError, FileNotFoundError):
 
     def __str__(self) -> str:
         return str(self.args[0])  # not an errno and a file name
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """`" (did you mean 'x'?)"`, or nothing when no known word is near."""
-    match = difflib.get_close_matches(word, list(known), n=1)
-    return f" (did you mean {match[0]!r}?)" if match else ""
 
 
 def listed(names: Sequence[str], most: int = 8) -> str:

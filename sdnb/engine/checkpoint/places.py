@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 from sdnb.engine.checkpoint import hub
 from sdnb.engine.checkpoint.configs import Overrides, read_config
 from sdnb.engine.checkpoint.errors import CheckpointError, MissingCheckpointError
+from sdnb.request import checks
 
 FILES = (".ckpt", ".safetensors", ".pt", ".pth", ".bin")
 
@@ -26,7 +26,7 @@ def locate(source: str | Path, notes: list[str]) -> tuple[Path, str]:
     if isinstance(source, str) and hub.is_id(source) and path.suffix.lower() not in FILES:
         return hub.download(source, notes), source
     raise MissingCheckpointError(
-        f"there is no file or folder {str(source)!r}.{_near(path)} Expected a .ckpt or "
+        f"there is no file or folder {str(source)!r}{_near(path)} Expected a .ckpt or "
         ".safetensors file, a diffusers folder, or a hub id such as 'owner/name'."
     )
 
@@ -47,6 +47,5 @@ def _near(path: Path) -> str:
     try:
         names = [child.name for child in path.parent.iterdir()]
     except OSError:
-        return f" There is no folder {str(path.parent)!r}."
-    near = difflib.get_close_matches(path.name, names, n=3)
-    return f" In {path.parent.resolve()} there is {', '.join(near)}." if near else ""
+        return f", and no folder {str(path.parent)!r} either."
+    return f" in {path.parent.resolve()}{checks.nearest(path.name, names) or '.'}"

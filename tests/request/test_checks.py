@@ -1,0 +1,19 @@
+"""The words about a value that is not accepted, where no test of its user reads them."""
+
+import pytest
+
+from sdnb.request import checks
+
+
+@pytest.mark.parametrize(
+    ("word", "names", "hint"),
+    [
+        ("samplr", ["sampler", "steps"], "; did you mean 'sampler'?"),
+        ("--promt", ["--prompt", "--steps"], "; did you mean '--prompt'?"),
+        ("SD-v14.ckpt", ["sd-v1-4.ckpt", "sd-v1-5.ckpt"], "; did you mean 'sd-v1-4.ckpt'?"),
+        ("callback", ["sampler", "steps"], ""),
+        ("sampler", [], ""),
+    ],
+)
+def test_the_nearest_name_is_suggested_and_a_far_one_is_not(word, names, hint):
+    assert checks.nearest(word, names) == hint
