@@ -1,5 +1,7 @@
 """The words about a value that is not accepted, where no test of its user reads them."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from sdnb.request import checks
@@ -17,3 +19,11 @@ from sdnb.request import checks
 )
 def test_the_nearest_name_is_suggested_and_a_far_one_is_not(word, names, hint):
     assert checks.nearest(word, names) == hint
+
+
+def test_a_model_is_what_load_gives():
+    checks.model(SimpleNamespace(settings=None))
+    with pytest.raises(TypeError, match=r"model='a cat' is no model.*sdnb\.load\(\) gives"):
+        checks.model("a cat")
+    with pytest.raises(TypeError, match=r"model=\[0, .*\.\.\. is no model"):
+        checks.model(list(range(1000)))
