@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sdnb.images import png as images
-from sdnb.request import checks, prompt
+from sdnb.request import checks, png_header, prompt
 from sdnb.request.request import RANGES, Request
 
 _FIELDS = tuple(item.name for item in fields(Request) if item.name != "count")
@@ -184,7 +184,7 @@ def _label(name: str, given: Any, value: Any) -> str:
     if name in _PICTURES:
         if value is None:
             return "none"
-        size = "x".join(map(str, checks.png_size(value)))
+        size = "x".join(map(str, png_header.size(value)))
         return Path(given).name if isinstance(given, (str, os.PathLike)) else size
     if value is None:
         return {"model": "embedded", "padding": "the whole picture"}.get(name, "the model's")

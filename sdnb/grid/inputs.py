@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sdnb.engine.networks.config import difference
 from sdnb.grid.cells import Cell, Made
 from sdnb.grid.checkpoints import Source
-from sdnb.request import checks
+from sdnb.request import png_header
 from sdnb.request.request import Settings
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Pictures:
         """The largest width and height among the pictures; without one, what is asked for."""
         every = list(cells)
         made = [self.made[cell.key] for cell in every if cell.key in self.made]
-        sizes = [checks.png_size(each.png) for each in made] or [
+        sizes = [png_header.size(each.png) for each in made] or [
             (cell.request.width or 256, cell.request.height or 256) for cell in every
         ]
         return max(w for w, _ in sizes), max(h for _, h in sizes)

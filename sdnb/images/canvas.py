@@ -11,7 +11,7 @@ from PIL import Image, ImageChops, ImageFilter, ImageOps
 
 from sdnb.images import inpaint_fill as fill
 from sdnb.images import png as images
-from sdnb.request import checks
+from sdnb.request import png_header
 from sdnb.request.request import Request
 
 _LATENT = 8  # pixels a latent cell
@@ -122,7 +122,7 @@ def exact(request: Request) -> tuple[Request, list[str]]:
     if part or was == size or _rounded_up(was) != size:
         return request, []
     changes = {"image": images.picture(picture.resize(size, Image.Resampling.LANCZOS))}
-    if request.mask is not None and checks.png_size(request.mask) == was:
+    if request.mask is not None and png_header.size(request.mask) == was:
         mask = images.open(request.mask).resize(size, Image.Resampling.BILINEAR)
         changes["mask"] = images.mask(mask)
     return request.but(**changes), _stretched(was, size)

@@ -21,7 +21,7 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from sdnb.images import files
 from sdnb.images import infotext as parameters
-from sdnb.request import checks, prompt
+from sdnb.request import checks, png_header, prompt
 from sdnb.request.picture_input import (
     MAX_PIXELS,
     Source,
@@ -247,7 +247,7 @@ def _texts(file: BinaryIO, name: str) -> dict[str, str]:
     head = file.read(24)
     file.seek(0)
     try:
-        width, height = checks.png_size(head)
+        width, height = png_header.size(head)
     except ValueError:
         found = f"begins with {head[:8]!r}: it is not a PNG, and only PNGs carry a request"
         if head.startswith(b"\x89PNG"):

@@ -10,14 +10,11 @@ import math
 from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
+from sdnb.request import png_header
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# Chunks that say how pixels are to be seen: transparent, or turned (as Exif, or in a text).
-_PNG_SEEN = (b"tRNS", b"eXIf")
-_PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
-_PNG_TURNS = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")
 _NEAR = 0.6  # difflib's own measure and bound for a close match
 
 
@@ -99,48 +96,17 @@ def png(name: str, value: object, maker: str) -> bytes:
         )
     data = bytes(value)
     try:
-        png_size(data)
+        png_header.size(data)
     except ValueError as error:
         raise ValueError(f"{name}: {error}; {maker} makes a PNG of any picture") from None
     return data
 
 
-def png_size(data: bytes) -> tuple[int, int]:
-    """Width and height in pixels, from the header of PNG bytes (PNG specification, IHDR).
-
-    Raises ValueError when the bytes do not begin as a PNG does.
-    """
-    head = data[:24]
-    width, height = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
-    if head[:8] != _PNG_SIGNATURE or head[12:16] != b"IHDR" or not width or not height:
-        raise ValueError(f"{len(data)} bytes beginning with {head[:8]!r} are not a PNG picture")
-    return width, height
-
-
-def png_is_plain(data: bytes, colours: tuple[int, ...]) -> bool:
-    """Whether the pixels of PNG bytes are what they seem: 8 bits a channel, of one of these colour
-    types (PNG specification, 11.2.1), and no chunk that makes them transparent or turns them.
-
-    Reads the headers of the chunks alone; whether the bytes are whole is a decoder's to say.
-    """
-    if len(data) > 25 and (data[24] != 8 or data[25] not in colours):
-        return False
-    place = len(_PNG_SIGNATURE)
-    while place + 8 <= len(data):
-        length, name = int.from_bytes(data[place : place + 4], "big"), data[place + 4 : place + 8]
-        if name in _PNG_SEEN or (
-            name in _PNG_TEXTS and data[place + 8 : place + 40].startswith(_PNG_TURNS)
-        ):
-            return False
-        place += 12 + length  # length, name, data, checksum
-    return True
-
-
-def model(value: object) -> None:
+def model(model: object) -> None:
     """Raise TypeError for what is no model."""
-    if not hasattr(value, "settings"):
+    if not hasattr(model, "settings"):
         raise TypeError(
-            f"model={shown(value)} is no model; the first argument is what sdnb.load() gives"
+            f"model={shown(model)} is no model; the first argument is what sdnb.load() gives"
         )
 
 

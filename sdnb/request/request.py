@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from sdnb.request import checks, record, size
+from sdnb.request import checks, png_header, record, size
 from sdnb.request.choices import (
     CONTENTS,
     DEFAULT_SCHEDULE,
@@ -231,7 +231,7 @@ class Request:
         for item in fields(self):
             value = getattr(self, item.name)
             if item.name in ("image", "mask") and value is not None:
-                shown.append(f"{item.name}=<PNG {'x'.join(map(str, checks.png_size(value)))}>")
+                shown.append(f"{item.name}=<PNG {'x'.join(map(str, png_header.size(value)))}>")
             elif value != item.default:
                 shown.append(f"{item.name}={value!r}")
         return f"Request({', '.join(shown)})"
@@ -263,7 +263,7 @@ def _canonical(name: str, value: object) -> bytes:
     """
     maker = "picture" if name == "image" else "mask"
     data = checks.png(name, value, f"sdnb.images.{maker}(...)")
-    if checks.png_is_plain(data, _PLAIN[name]):
+    if png_header.is_plain(data, _PLAIN[name]):
         return data
     from sdnb.request import picture_input  # PIL, for these alone
 

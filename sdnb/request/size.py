@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sdnb.request import checks
+from sdnb.request import png_header
 from sdnb.request.settings import RANGES
 
 
@@ -12,7 +12,7 @@ def of_picture(png: bytes, width: int | None, height: int | None) -> tuple[int, 
 
     Raises ValueError where a side is out of range.
     """
-    w, h = checks.png_size(png)
+    w, h = png_header.size(png)
     if width is not None:
         size = width, _round_up(width * h, w)
     elif height is not None:

@@ -6,7 +6,7 @@ import html
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from sdnb.request import checks
+from sdnb.request import png_header
 from sdnb.request.request import Request
 from sdnb.widgets.fields import BY_NAME
 
@@ -72,7 +72,7 @@ def settings(request: Request, result: Result | None = None) -> str:
     for item in fields(Request):
         value = getattr(request, item.name)
         if item.name in ("image", "mask") and value is not None:
-            value = "{} x {}".format(*checks.png_size(value))
+            value = "{} x {}".format(*png_header.size(value))
         elif value == item.default or item.name == "height":
             continue
         label = BY_NAME[item.name].label

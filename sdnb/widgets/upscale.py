@@ -13,7 +13,7 @@ from sdnb.images import png as images
 from sdnb.images.canvas import exact
 from sdnb.images.result import Result
 from sdnb.jobs.executor import Executor, Job
-from sdnb.request import checks
+from sdnb.request import png_header
 from sdnb.request.request import RANGES, Request
 from sdnb.widgets.panel import Panel
 
@@ -98,7 +98,7 @@ class UpscalePanel(Panel):
     def _base(self) -> tuple[int, int]:
         image = self.form.controls["image"].value
         s = self.model.settings
-        return (s.width, s.height) if image is None else checks.png_size(image)
+        return (s.width, s.height) if image is None else png_header.size(image)
 
     def _above(self) -> list[widgets.Widget]:
         buttons = []

@@ -10,7 +10,7 @@ import sdnb
 from sdnb.__main__ import main
 from sdnb.cli import options as flags
 from sdnb.cli import pictures
-from sdnb.request import checks
+from sdnb.request import png_header
 
 ORIGINAL_TXT2IMG = (
     "--prompt dog --nprompt dry --precision full --ckpt sd-v1-4.ckpt --H 512 --W 512 "
@@ -123,10 +123,10 @@ def test_both_sides_given_are_the_size_also_where_the_pictures_own_is_next_to_it
     Image.new("RGB", (60, 64), "teal").save(photo)
     line = f"img2img --prompt dog --init-img {photo} --skip_save"
     assert main([*line.split(), "--W", "64", "--H", "64"]) == 0
-    assert checks.png_size(fake.requests[0].image) == (64, 64)
+    assert png_header.size(fake.requests[0].image) == (64, 64)
     assert "stretched from 60x64 to 64x64" in capsys.readouterr().err
     assert main(line.split()) == 0
-    assert checks.png_size(fake.requests[1].image) == (60, 64)
+    assert png_header.size(fake.requests[1].image) == (60, 64)
 
 
 def test_the_originals_inpainting(photo, mask):

@@ -11,7 +11,7 @@ import sdnb
 from sdnb.images import png as images
 from sdnb.images.png import Saved
 from sdnb.jobs.executor import Inline, Worker
-from sdnb.request import checks
+from sdnb.request import png_header
 from sdnb.request.request import Request, Settings
 from sdnb.widgets.masks.strokes import Rectangle
 from sdnb.widgets.panel import Panel
@@ -216,7 +216,7 @@ def test_an_upscaled_picture_has_the_size_asked_for_also_where_its_own_is_next_t
     picture = images.picture(colour(size=(60, 60)))
     one.form.change(image=picture, width=64, height=64)
     one.generate()
-    assert checks.png_size(one.result.request.image) == (64, 64)
+    assert png_header.size(one.result.request.image) == (64, 64)
     assert one.request.image == picture
 
 

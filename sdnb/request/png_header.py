@@ -1,0 +1,38 @@
+"""What the headers of a PNG tell without a decoder: its size, and whether its pixels are plain."""
+
+from __future__ import annotations
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# Chunks that say how pixels are to be seen: transparent, or turned (as Exif, or in a text).
+_SEEN = (b"tRNS", b"eXIf")
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_TURNS = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")
+
+
+def size(data: bytes) -> tuple[int, int]:
+    """Width and height in pixels, from the header of PNG bytes (PNG specification, IHDR).
+
+    Raises ValueError when the bytes do not begin as a PNG does.
+    """
+    head = data[:24]
+    width, height = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
+    if head[:8] != _SIGNATURE or head[12:16] != b"IHDR" or not width or not height:
+        raise ValueError(f"{len(data)} bytes beginning with {head[:8]!r} are not a PNG picture")
+    return width, height
+
+
+def is_plain(data: bytes, colours: tuple[int, ...]) -> bool:
+    """Whether the pixels of PNG bytes are what they seem: 8 bits a channel, of one of these colour
+    types (PNG specification, 11.2.1), and no chunk that makes them transparent or turns them.
+
+    Reads the headers of the chunks alone; whether the bytes are whole is a decoder's to say.
+    """
+    if len(data) > 25 and (data[24] != 8 or data[25] not in colours):
+        return False
+    place = len(_SIGNATURE)
+    while place + 8 <= len(data):
+        length, name = int.from_bytes(data[place : place + 4], "big"), data[place + 4 : place + 8]
+        if name in _SEEN or (name in _TEXTS and data[place + 8 : place + 40].startswith(_TURNS)):
+            return False
+        place += 12 + length  # length, name, data, checksum
+    return True
