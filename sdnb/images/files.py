@@ -5,7 +5,6 @@ names safe everywhere.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import secrets
@@ -14,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sdnb.request import checks
+from sdnb.request.picture_input import sha256
 
 _RESERVED = re.compile(
     r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(\..*)?", re.IGNORECASE
@@ -47,9 +47,9 @@ def replace(path: Path, data: bytes) -> None:
 
 def keep(folder: Path, data: bytes, suffix: str) -> Path:
     """Write under the sha256 of the content; a damaged file of that name is made whole."""
-    digest = hashlib.sha256(data).hexdigest()
+    digest = sha256(data)
     path = folder / (digest + suffix)
-    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+    if not path.is_file() or sha256(path.read_bytes()) != digest:
         folder.mkdir(parents=True, exist_ok=True)
         replace(path, data)  # whoever else writes this name writes the same bytes
     return path

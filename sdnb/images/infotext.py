@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sdnb.request import checks
-from sdnb.request.choices import ETA_SAMPLERS, own_eta
+from sdnb.request.choices import ETA_SAMPLERS, NATURAL_SCHEDULES, own_eta
 from sdnb.request.request import Request
 
 _SAMPLER_LABELS = {
@@ -38,7 +38,6 @@ _SCHEDULES = {
 }  # fmt: skip
 _CONTENT_LABELS = {"original": "original", "noise": "latent noise", "fill": "fill"}
 _CONTENTS = {label: name for name, label in _CONTENT_LABELS.items()}
-_OWN_SCHEDULE = {"ddim": "uniform", "plms": "uniform", "lcm": "trailing"}  # has no label there
 
 _NEGATIVE = "Negative prompt:"
 _STEPS = re.compile(r"(?:\A|, )Steps: *[0-9]+ *(?:,|\Z)")
@@ -64,7 +63,7 @@ def write(request: Request, model: str, fingerprint: str, version: str) -> str:
     """The text of one resolved picture of a request, as the web UI would write it."""
     if request.sampler is None or request.cfg is None or request.eta is None:
         raise ValueError(f"{request!r} is not resolved: request.resolved(settings) settles it")
-    own = request.schedule == _OWN_SCHEDULE.get(request.sampler)
+    own = request.schedule == NATURAL_SCHEDULES.get(request.sampler)  # has no label there
     eta_key = "Eta DDIM" if request.sampler == "ddim" else "Eta"
     default_eta = request.eta == own_eta(request.sampler)
     values = {
@@ -208,7 +207,7 @@ def _sampler(label: str, schedule: str) -> tuple[str, str]:
         )
     sampler = _SAMPLERS[name]
     if plain in ("", "automatic"):
-        return sampler, _OWN_SCHEDULE.get(sampler, "uniform")
+        return sampler, NATURAL_SCHEDULES.get(sampler, "uniform")
     if plain not in _SCHEDULES:
         raise ValueError(
             f"the parameters text names the schedule type {checks.shown(schedule)}, which sdnb has "

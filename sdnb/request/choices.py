@@ -10,8 +10,8 @@ SCHEDULES = ("uniform", "trailing", "karras", "exponential")
 CONTENTS = ("original", "noise", "fill")
 
 # What suits each sampler when the model's settings speak of another one.
-_NATURAL_SCHEDULES = {"ddim": "uniform", "plms": "uniform", "lcm": "trailing"}
-DEFAULT_SCHEDULE = {name: _NATURAL_SCHEDULES.get(name, "karras") for name in SAMPLERS}
+NATURAL_SCHEDULES = {"ddim": "uniform", "plms": "uniform", "lcm": "trailing"}
+DEFAULT_SCHEDULE = {name: NATURAL_SCHEDULES.get(name, "karras") for name in SAMPLERS}
 
 # Samplers that draw fresh noise, with their own eta; for all others eta is 0.
 ETA_SAMPLERS = {"ddim": 0.0, "euler_a": 1.0, "dpm2_a": 1.0, "dpmpp_2m_sde": 1.0, "lcm": 1.0}
