@@ -13,6 +13,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from sdnb.assets import __version__ as __version__
+
 if TYPE_CHECKING:
     from sdnb.engine.loading import load
     from sdnb.engine.pipeline import decode, generate, run
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
     from sdnb.widgets.panel import Panel
     from sdnb.widgets.studio import studio
     from sdnb.widgets.upscale import UpscalePanel
-
-__version__ = "0.1.0"
 
 # Where each public name lives.
 _HOMES = {

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+__version__ = "0.2.0.dev0"  # here, at the bottom, where every room may import it
+
 PACKAGE = Path(__file__).resolve().parent
 
 EMBEDDED = "tiny"  # the model that `sdnb.load()` gives: a folder or a file in sdnb/models

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
+from sdnb.assets import __version__
 from sdnb.images import files
 from sdnb.images import infotext as parameters
 from sdnb.request import checks, png_header, prompt
@@ -175,16 +176,15 @@ def sheet(images: Sequence[Image.Image], columns: int | None = None) -> Image.Im
 
 def _encoded(image: Image.Image, request: Request, result: SavableResult) -> bytes:
     """PNG bytes with both texts; Pillow stores a text beyond Latin-1 as iTXt, in UTF-8."""
-    version = _version()
     about = {
-        "version": version,
+        "version": __version__,
         "request": json.loads(request.to_json()),
         "model": {"name": result.model, "fingerprint": result.fingerprint},
         "notes": list(result.notes),
         "seconds": result.seconds,
     }
     chunks = PngImagePlugin.PngInfo()
-    text = parameters.write(request, result.model, result.fingerprint, version)
+    text = parameters.write(request, result.model, result.fingerprint, __version__)
     chunks.add_text("parameters", text)
     chunks.add_text("sdnb", json.dumps(about, ensure_ascii=False))
     buffer = BytesIO()
@@ -286,7 +286,7 @@ def _from_sdnb(text: str, folder: Path | None, name: str) -> Saved:
             "it was saved, or make a new Request"
         ) from None
     pictures = {digest: _input(digest, folder, name) for digest in digests}
-    with _naming(f"{name}, saved by sdnb {saved.version} (this is {_version()})"):
+    with _naming(f"{name}, saved by sdnb {saved.version} (this is {__version__})"):
         return replace(saved, request=Request.from_json(json.dumps(request), pictures))
 
 
@@ -305,9 +305,3 @@ def _input(digest: Any, folder: Path | None, name: str) -> bytes:
             "from the folder where it was saved"
         )
     return path.read_bytes()
-
-
-def _version() -> str:
-    from sdnb import __version__
-
-    return __version__
