@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sdnb.engine.pipeline import decode, generate, run
     from sdnb.engine.verbs import img2img, inpaint, txt2img, upscale
     from sdnb.grid.grid import Grid, sweep
-    from sdnb.images.png import read
+    from sdnb.images import read
     from sdnb.images.result import Result
     from sdnb.request.memory_plan import MemoryPlan
     from sdnb.request.request import Request
@@ -47,7 +47,7 @@ _HOMES = {
     "img2img": "sdnb.engine.verbs",
     "inpaint": "sdnb.engine.verbs",
     "load": "sdnb.engine.loading",
-    "read": "sdnb.images.png",
+    "read": "sdnb.images",
     "run": "sdnb.engine.pipeline",
     "studio": "sdnb.widgets.studio",
     "sweep": "sdnb.grid.grid",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from sdnb.images import png as images
+from sdnb import images
 from sdnb.request.request import Request, Settings
 
 # Every orientation is told apart by four different corners.

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from sdnb import images
 from sdnb.engine.pipeline import generate
-from sdnb.images import png as images
 from sdnb.images.canvas import exact
 from sdnb.images.result import Result
 from sdnb.request.request import Request
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
-    from sdnb.images.png import Source
+    from sdnb.images import Source
 
 
 def txt2img(model: Model, prompt: str = "", *, progress: bool = True, **fields: Any) -> Result:

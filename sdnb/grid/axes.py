@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from sdnb.images import png as images
+from sdnb import images
 from sdnb.request import checks, png_header, prompt
 from sdnb.request.request import RANGES, Request
 

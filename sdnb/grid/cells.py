@@ -12,8 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sdnb import images
 from sdnb.grid.axes import Axis
-from sdnb.images import png as images
 from sdnb.request import checks, prompt
 from sdnb.request.request import Request, Settings
 

@@ -23,10 +23,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from sdnb import images
 from sdnb.grid.axes import Axis
 from sdnb.grid.cells import Cell, Made, plain
 from sdnb.images import files
-from sdnb.images import png as images
 from sdnb.request import checks
 from sdnb.request.request import Request
 

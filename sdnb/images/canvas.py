@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageChops, ImageFilter, ImageOps
 
 from sdnb.images import inpaint_fill as fill
-from sdnb.images import png as images
+from sdnb.request import picture_input as images
 from sdnb.request import png_header
 from sdnb.request.request import Request
 

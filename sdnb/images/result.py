@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tqdm.auto import tqdm
 
-from sdnb.images import png
+from sdnb.images import contact_sheet, saving
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -47,7 +47,7 @@ class Result:
         """One PNG a picture, with the request inside; see `sdnb.images.save`. A `folder` such as
         "cat.png" is the file's name.
         """
-        return png.save(self, folder, name)
+        return saving.save(self, folder, name)
 
     def __repr__(self) -> str:
         r, n = self.request, len(self.images)
@@ -59,7 +59,7 @@ class Result:
 
     def _repr_html_(self) -> str:
         buffer = BytesIO()
-        sheet = png.sheet(list(self.images))
+        sheet = contact_sheet.sheet(list(self.images))
         sheet.save(buffer, "PNG")
         data = b64encode(buffer.getvalue()).decode()
         said = "".join(f"<div>&#9432; {html.escape(note)}</div>" for note in self.notes)

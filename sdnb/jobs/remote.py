@@ -26,8 +26,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from sdnb import images
 from sdnb.engine.networks.config import difference
-from sdnb.images import png as images
 from sdnb.images.result import Progress, Result
 from sdnb.jobs import stop_signal as flags
 from sdnb.jobs.executor import Job, Watch

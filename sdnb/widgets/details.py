@@ -12,7 +12,7 @@ from sdnb.widgets.fields import BY_NAME
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
-    from sdnb.images.png import Saved
+    from sdnb.images import Saved
     from sdnb.images.result import Result
 
 _MAKERS = {"image": "picture", "mask": "mask"}

@@ -18,7 +18,7 @@ from sdnb.widgets.mask_box import MaskBox
 from sdnb.widgets.picture_box import PictureBox
 
 if TYPE_CHECKING:
-    from sdnb.images.png import Saved
+    from sdnb.images import Saved
     from sdnb.widgets.inspector import Tokenize
 
 _NAMES = tuple(item.name for item in fields(Request))

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sdnb import images
 from sdnb.images import files
-from sdnb.images import png as images
 from sdnb.images.result import Result
 from sdnb.request.request import Request
 

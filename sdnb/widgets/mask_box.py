@@ -7,7 +7,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from sdnb.images import png as images
+from sdnb import images
 from sdnb.request.request import Request
 from sdnb.widgets.controls import Changed, Control
 from sdnb.widgets.fields import Field

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import ipywidgets as widgets
 
-from sdnb.images import png as images
+from sdnb import images
 from sdnb.jobs.executor import DONE, RUNNING, STOPPED, WAITING, Executor, Job, Worker
 from sdnb.request import checks, prompt
 from sdnb.request.request import Request
@@ -37,7 +37,7 @@ from sdnb.widgets.progress import ProgressView
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
-    from sdnb.images.png import Saved
+    from sdnb.images import Saved
     from sdnb.images.result import Result
 
 

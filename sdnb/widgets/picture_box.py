@@ -8,8 +8,8 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from sdnb.images import png as images
-from sdnb.images.png import Saved
+from sdnb import images
+from sdnb.images import Saved
 from sdnb.widgets.controls import Changed, Control
 from sdnb.widgets.fields import Field
 from sdnb.widgets.icons import icon_button

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from sdnb.images import png as images
+from sdnb import images
 from sdnb.jobs.executor import Executor
 from sdnb.request.request import Request
 from sdnb.widgets import style

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as widgets
 
-from sdnb.images import png as images
+from sdnb import images
 from sdnb.images.canvas import exact
 from sdnb.images.result import Result
 from sdnb.jobs.executor import Executor, Job
@@ -18,7 +18,7 @@ from sdnb.request.request import RANGES, Request
 from sdnb.widgets.panel import Panel
 
 if TYPE_CHECKING:
-    from sdnb.images.png import Saved
+    from sdnb.images import Saved
 
 _TIMES = (1.5, 2.0, 3.0, 4.0)
 _STRENGTH = 0.5  # the original's advice: enough to add detail, too little for a new composition

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pictures import RGB, encoded
 
 import sdnb
-from sdnb.images import png as images
+from sdnb import images
 from sdnb.request.request import SAMPLERS, SCHEDULES, Request, Settings
 
 BASE = Request("a red apple:1 thick fog:0.5", negative="an apple core", seed=7)

@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 
 import sdnb
+from sdnb import images
 from sdnb.grid.store import Store
 from sdnb.images import files
-from sdnb.images import png as images
 from sdnb.jobs.executor import Inline
 from sdnb.request.request import Settings
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sdnb.images import png as images
+from sdnb import images
 from sdnb.images.canvas import exact, fit
 from sdnb.request.request import Request, Settings
 

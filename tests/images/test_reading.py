@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pictures import colour, png_with, result
 from PIL import Image
 
-from sdnb.images import png as images
+from sdnb import images
 from sdnb.request.request import Request
 
 # Reading what others did to the file

@@ -22,8 +22,8 @@ from pictures import SETTINGS, Result, colour, result
 from PIL import Image
 
 import sdnb
+from sdnb import images
 from sdnb.images import files
-from sdnb.images import png as images
 from sdnb.request.request import CONTENTS, ETA_SAMPLERS, SAMPLERS, SCHEDULES, Request
 
 PICTURES = [images.picture(colour(seed, size)) for seed, size in ((1, (64, 64)), (2, (70, 90)))]

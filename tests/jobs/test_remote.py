@@ -18,7 +18,7 @@ import torch
 from dask.distributed import Client, Event, LocalCluster
 
 import sdnb
-from sdnb.images import png as images
+from sdnb import images
 from sdnb.images.result import Progress
 from sdnb.jobs import remote
 from sdnb.jobs import stop_signal as flags

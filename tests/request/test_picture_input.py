@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as arrays
 from pictures import CORNERS, RGB, chunk, encoded, pixels, raw_png
 from PIL import Image
 
-from sdnb.images import png as images
+from sdnb import images
 from sdnb.request.request import Request
 
 # What each EXIF orientation says of the stored rows and columns (EXIF 2.3, table of tag 0x0112),

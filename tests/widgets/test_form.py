@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pictures import colour
 from test_request import requests
 
-from sdnb.images import png as images
+from sdnb import images
 from sdnb.request.request import RANGES, Request, Settings
 from sdnb.widgets.fields import FIELDS, in_group
 from sdnb.widgets.form import Form

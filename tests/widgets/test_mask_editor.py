@@ -10,8 +10,8 @@ from pictures import Result
 from PIL import Image
 
 import sdnb
+from sdnb import images
 from sdnb.images import canvas
-from sdnb.images import png as images
 from sdnb.request.request import Request, Settings
 from sdnb.widgets.masks import notice
 from sdnb.widgets.masks.editor import MaskEditor

@@ -8,8 +8,8 @@ from fakes import Model, gated, make, until
 from pictures import colour, encoded
 
 import sdnb
-from sdnb.images import png as images
-from sdnb.images.png import Saved
+from sdnb import images
+from sdnb.images import Saved
 from sdnb.jobs.executor import Inline, Worker
 from sdnb.request import png_header
 from sdnb.request.request import Request, Settings

@@ -15,7 +15,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from PIL import Image
 
-from sdnb.images import png as images
+from sdnb import images
 from sdnb.widgets.masks.history import History, rasterise
 from sdnb.widgets.masks.strokes import (
     NOWHERE,

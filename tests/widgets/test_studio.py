@@ -9,7 +9,7 @@ import pytest
 from fakes import Model, gated, make, until
 from pictures import colour, encoded
 
-from sdnb.images import png as images
+from sdnb import images
 from sdnb.jobs.executor import Inline, Worker
 from sdnb.request.request import Request, Settings
 from sdnb.widgets import engine_door as models

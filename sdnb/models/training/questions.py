@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from sdnb import images
 from sdnb.engine.pipeline import generate
-from sdnb.images import png as images
 from sdnb.request.request import Request
 
 from .catalog import Catalog

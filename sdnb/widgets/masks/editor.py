@@ -21,7 +21,7 @@ import ipywidgets
 import traitlets
 from PIL import Image
 
-from sdnb.images import png as images
+from sdnb import images
 from sdnb.images.canvas import flat
 from sdnb.request import checks
 from sdnb.request.request import RANGES

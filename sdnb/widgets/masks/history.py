@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sdnb.images import png as images
+from sdnb import images
 from sdnb.widgets.masks.strokes import (
     NOWHERE,
     Box,

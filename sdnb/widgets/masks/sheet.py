@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageOps
 
+from sdnb import images
 from sdnb.images import canvas
-from sdnb.images import png as images
 from sdnb.request.request import Request, Settings
 from sdnb.widgets.masks.history import History
 from sdnb.widgets.masks.strokes import Box, Point, Size, Stroke, clipped, empty

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sdnb.images import png as images
+from sdnb import images
 
 Point: TypeAlias = tuple[float, float]  # x, y
 Box: TypeAlias = tuple[int, int, int, int]  # left, top, right, bottom; right and bottom excluded

@@ -1,0 +1,145 @@
+"""A saved PNG to its request, and to all else that it says; of AUTOMATIC1111's what there is."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from PIL import Image, UnidentifiedImageError
+
+from sdnb.assets import __version__
+from sdnb.images import infotext as parameters
+from sdnb.images.saving import INPUTS
+from sdnb.request import checks, png_header
+from sdnb.request.picture_input import MAX_PIXELS, existing, opened
+from sdnb.request.request import Request
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a saved picture says of itself."""
+
+    request: Request
+    model: str  # its name
+    fingerprint: str
+    version: str  # of sdnb, or of the program whose text it is
+    seconds: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+def read(source: str | os.PathLike[str] | bytes) -> Request:
+    """The request that a saved picture carries; of AUTOMATIC1111's pictures, what there is of it.
+
+    Running it on the same model gives the picture again. Raises FileNotFoundError for a file, or a
+    picture it was made from, that is missing; ValueError for a picture that carries no request, or
+    one that asks for what sdnb has not.
+    """
+    return inspect(source).request
+
+
+def inspect(source: str | os.PathLike[str] | bytes) -> Saved:
+    """All that a saved picture says: the request, and the model, version, seconds and notes."""
+    if isinstance(source, bytes):
+        folder, name = None, f"picture ({len(source)} bytes)"
+        texts = _texts(BytesIO(source), name)
+    else:
+        path = existing(source, "picture")
+        folder, name = path.parent, f"picture {str(path)!r}"
+        with opened(path, "picture") as file:
+            texts = _texts(file, name)
+    if "sdnb" in texts:
+        return _from_sdnb(texts["sdnb"], folder, name)
+    if "parameters" in texts:
+        with _naming(name):
+            found = parameters.read(texts["parameters"])
+        return Saved(
+            found.request, found.model, found.fingerprint, found.version, notes=found.notes
+        )
+    raise ValueError(
+        f"{name} carries no request: it has neither of the texts 'sdnb' and 'parameters'. "
+        "Messengers and picture editors remove them; find the file as it was saved, or make a new "
+        "Request"
+    )
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Say of which file an error speaks."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _texts(file: BinaryIO, name: str) -> dict[str, str]:
+    """The texts of a PNG; those after the pixels as well, where some tools move them."""
+    head = file.read(24)
+    file.seek(0)
+    try:
+        width, height = png_header.size(head)
+    except ValueError:
+        found = f"begins with {head[:8]!r}: it is not a PNG, and only PNGs carry a request"
+        if head.startswith(b"\x89PNG"):
+            found = "begins as a PNG does, but it is damaged or cut short; get the file again"
+        raise ValueError(f"{name} {found}") from None
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"{name} claims {width}x{height} pixels; at most 8192x8192 are read")
+    try:
+        with Image.open(file) as image:
+            texts: dict[Any, Any] = image.info
+            if "sdnb" not in texts and "parameters" not in texts:
+                texts = getattr(image, "text", {})  # reads on to the end
+            return {str(key): str(value) for key, value in texts.items()}
+    except UnidentifiedImageError:
+        raise ValueError(f"{name} is damaged or cut short; get the file again") from None
+    except Exception as error:  # a decoder, given a damaged file, raises any type there is
+        raise ValueError(f"{name} is damaged or cut short ({error}); get the file again") from error
+
+
+def _from_sdnb(text: str, folder: Path | None, name: str) -> Saved:
+    try:
+        about = json.loads(text)
+        model, notes, request = about["model"], about["notes"], about["request"]
+        saved = Saved(
+            Request(),
+            str(model["name"]),
+            str(model["fingerprint"]),
+            str(about["version"]),
+            float(about["seconds"]),
+            tuple(map(str, notes)),
+        )
+        digests = [request[key] for key in ("image", "mask") if request.get(key) is not None]
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(
+            f"{name} has a damaged text 'sdnb' ({type(error).__name__}: {error}); find the file as "
+            "it was saved, or make a new Request"
+        ) from None
+    pictures = {digest: _input(digest, folder, name) for digest in digests}
+    with _naming(f"{name}, saved by sdnb {saved.version} (this is {__version__})"):
+        return replace(saved, request=Request.from_json(json.dumps(request), pictures))
+
+
+def _input(digest: Any, folder: Path | None, name: str) -> bytes:
+    if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-f]{64}", digest):
+        raise ValueError(f"{name} has a damaged text 'sdnb': {checks.shown(digest)} is no sha256")
+    where = f"{INPUTS}/{digest}.png"
+    if folder is None:
+        raise ValueError(
+            f"{name} was made from another picture, {where} beside its file: read it by its path"
+        )
+    path = folder / INPUTS / f"{digest}.png"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{name} was made from another picture, which is missing: {str(path)!r}. Copy {where} "
+            "from the folder where it was saved"
+        )
+    return path.read_bytes()

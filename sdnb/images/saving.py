@@ -1,0 +1,144 @@
+"""A Result to PNG files: how a run is kept, each picture with its request inside.
+
+A saved PNG carries two texts: `sdnb`, JSON with the whole request of that one picture, the model
+and what was said; and `parameters`, for other tools. Pictures that a request was made from lie
+beside it in `inputs/`, named by their content.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from PIL import Image, PngImagePlugin
+
+from sdnb.assets import __version__
+from sdnb.images import files
+from sdnb.images import infotext as parameters
+from sdnb.request import prompt
+from sdnb.request.request import Request
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Sequence
+
+INPUTS = "inputs"  # the folder of pictures that a request was made from
+
+
+class SavableResult(Protocol):
+    """What `save` needs of a Result."""
+
+    @property
+    def images(self) -> Sequence[Image.Image]: ...
+    @property
+    def request(self) -> Request: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def notes(self) -> Sequence[str]: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def fingerprint(self) -> str: ...
+
+
+def save(
+    result: SavableResult, folder: str | os.PathLike[str], name: str | None = None
+) -> list[Path]:
+    """Write one PNG for each picture of a result; the paths, in their order.
+
+    Without a name they are called 00001-<seed>-<words of the prompt>.png; with one, name.png, and
+    where that exists name-2.png and so on. `save(result, "cat.png")` is name "cat" in this folder.
+    A file appears whole or not at all, and none is ever replaced, whoever else saves there. Raises
+    OSError where the folder cannot be written and ValueError for a name that is none everywhere;
+    the pictures then still are in `result.images`.
+    """
+    target = Path(folder).expanduser()
+    if name is None and files.is_picture_name(target.name) and not target.is_dir():
+        target, name = target.parent, target.name
+    stem = None if name is None else files.checked_stem(name)
+    saved: list[Path] = []
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        keep_inputs(result.request, target)
+        for index, image in enumerate(result.images):
+            request = _of_one(result.request, index)
+            data = _encoded(image, request, result)
+            names = _numbered(target, request) if stem is None else _named(stem)
+            saved.append(files.write_new(target, names, data))
+    except OSError as error:
+        raise _unsaved(error, target, saved, len(result.images)) from error
+    return saved
+
+
+def keep_inputs(request: Request, folder: Path) -> None:
+    """Put a request's own pictures where `read` finds them for the PNGs of `folder`."""
+    for data in request.pictures.values():
+        files.keep(folder / INPUTS, data, ".png")
+
+
+def encoded(result: SavableResult, index: int = 0) -> bytes:
+    """The PNG bytes that `save` would write for one picture of a result, its request inside."""
+    return _encoded(result.images[index], _of_one(result.request, index), result)
+
+
+def _encoded(image: Image.Image, request: Request, result: SavableResult) -> bytes:
+    """PNG bytes with both texts; Pillow stores a text beyond Latin-1 as iTXt, in UTF-8."""
+    about = {
+        "version": __version__,
+        "request": json.loads(request.to_json()),
+        "model": {"name": result.model, "fingerprint": result.fingerprint},
+        "notes": list(result.notes),
+        "seconds": result.seconds,
+    }
+    chunks = PngImagePlugin.PngInfo()
+    text = parameters.write(request, result.model, result.fingerprint, __version__)
+    chunks.add_text("parameters", text)
+    chunks.add_text("sdnb", json.dumps(about, ensure_ascii=False))
+    buffer = BytesIO()
+    image.save(buffer, "PNG", pnginfo=chunks)
+    return buffer.getvalue()
+
+
+def _of_one(request: Request, index: int) -> Request:
+    """The request whose only picture is this one."""
+    if request.seed is None:
+        raise ValueError(f"{request!r} is not resolved: its seed is open")
+    return request.but(seed=request.seed + index, count=1)
+
+
+def _numbered(folder: Path, request: Request) -> Iterator[str]:
+    words = files.slug(_words(request.prompt))
+    tail = f"{request.seed}-{words}" if words else str(request.seed)
+    for number in itertools.count(files.next_number(folder)):
+        yield f"{number:05d}-{tail}.png"
+
+
+def _named(stem: str) -> Iterator[str]:
+    yield f"{stem}.png"
+    for number in itertools.count(2):
+        yield f"{stem}-{number}.png"
+
+
+def _words(text: str) -> str:
+    """The prompt without its weights."""
+    try:
+        return " ".join(fragment.text for fragment in prompt.parse(text))
+    except prompt.PromptError:
+        return text  # what cannot run can still be filed
+
+
+def _unsaved(error: OSError, folder: Path, saved: list[Path], count: int) -> OSError:
+    done = (
+        f"{len(saved)} of {count} pictures were saved (last: {saved[-1].name}); " if saved else ""
+    )
+    there = "the picture is" if count == 1 else f"all {count} are"
+    worded = type(error)(
+        f"could not save to {str(folder)!r}: {error.strerror or error}. {done}{there} still in "
+        "memory, in result.images: make room, or save to another folder"
+    )
+    worded.errno = error.errno
+    return worded
