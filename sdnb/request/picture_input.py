@@ -8,33 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Sequence
-from io import BufferedReader, BytesIO
-from pathlib import Path
+from io import BytesIO
 from typing import Any, Protocol, TypeAlias
 
 from PIL import Image, UnidentifiedImageError
 
 from sdnb.request import checks
+from sdnb.request.picture_file import existing, opened, sniffed
 
 MAX_PIXELS = 8192 * 8192  # the largest picture sdnb makes; a file that claims more is refused
 
 _LARGEST = "the 8192x8192 that are accepted; make it smaller first"
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
-_KINDS = "PNG, JPEG, WebP, GIF, BMP, TIFF and AVIF are read"
-_SIGNATURES = (  # kind, where in the file, the bytes there
-    ("PNG", 0, b"\x89PNG"), ("JPEG", 0, b"\xff\xd8\xff"), ("WebP", 8, b"WEBP"), ("GIF", 0, b"GIF8"),
-    ("BMP", 0, b"BM"), ("TIFF", 0, b"II*\0"), ("TIFF", 0, b"MM\0*"), ("AVIF", 4, b"ftypavif"),
-)  # fmt: skip
 _ACCEPTED = (
     "a path, a PIL image, a NumPy array [h, w], [h, w, 3] or [h, w, 4], the bytes of a picture "
     "file or a Result"
 )
 _TENSOR = "; of a tensor of floats from 0 to 1: tensor.permute(1, 2, 0).numpy()"
-
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)  # one letter is a drive of Windows
 
 _ORIENTATION = 0x0112  # EXIF tag; what undoes each of its values (CIPA DC-008, 4.6.5.1.6)
 _UPRIGHT = {
@@ -93,45 +84,6 @@ def sha256(png: bytes) -> str:
     return hashlib.sha256(png).hexdigest()
 
 
-def existing(source: str | os.PathLike[str], thing: str) -> Path:
-    """The path of a file. Raises FileNotFoundError, PermissionError or ValueError in words."""
-    if not isinstance(source, (str, os.PathLike)):
-        raise TypeError(f"{thing}={checks.shown(source)} is none; the path of a file is expected")
-    text = os.fsdecode(source)
-    name = f"{thing} {checks.shown(text)}"
-    if not text:
-        raise ValueError(f"{name} is empty; the path of a file is expected")
-    if _ADDRESS.match(text):
-        raise ValueError(f"{name} is an address; download the picture and give its path")
-    try:
-        path = Path(text).expanduser()
-        if path.is_file():
-            return path
-        inside = sorted(p.name for p in path.iterdir()) if path.is_dir() else None
-    except PermissionError:
-        raise PermissionError(f"{name} may not be read by this user") from None
-    except (OSError, ValueError, RuntimeError) as error:  # too long, NUL, no home
-        reason = getattr(error, "strerror", None) or error
-        raise ValueError(f"{name} is not a path that can be used ({reason})") from None
-    if inside is not None:
-        found = [child for child in inside if child.lower().endswith(_SUFFIXES)]
-        way_out = f"name one of the files in it, such as {found[0]!r}" if found else "name a file"
-        raise ValueError(f"{name} is a folder; {way_out}")
-    if path.exists():
-        raise ValueError(f"{name} is not an ordinary file; {_KINDS}")
-    raise FileNotFoundError(
-        f"{name} does not exist (looked in {path.absolute().parent}){_nearest(path)}"
-    )
-
-
-def opened(path: Path, thing: str) -> BufferedReader:
-    """The file, to read from. Raises PermissionError in words."""
-    try:
-        return path.open("rb")
-    except PermissionError:
-        raise PermissionError(f"{thing} {str(path)!r} may not be read by this user") from None
-
-
 def _decoded(source: Any, thing: str) -> Image.Image:
     if isinstance(source, Image.Image):
         return _loaded(source, thing)
@@ -155,13 +107,13 @@ def _decoded(source: Any, thing: str) -> Image.Image:
 def _from_path(source: str | os.PathLike[str], thing: str) -> Image.Image:
     path = existing(source, thing)
     with opened(path, thing) as file:
-        return _read(file, f"{thing} {str(path)!r}", _sniffed(file.peek(16)[:16]))
+        return _read(file, f"{thing} {str(path)!r}", sniffed(file.peek(16)[:16]))
 
 
 def _from_bytes(data: bytes, thing: str) -> Image.Image:
     if not isinstance(data, bytes):
         raise TypeError(f"{thing}={checks.shown(data)} is not bytes; picture(...) makes them")
-    return _read(BytesIO(data), f"{thing} ({len(data)} bytes)", _sniffed(data[:16]))
+    return _read(BytesIO(data), f"{thing} ({len(data)} bytes)", sniffed(data[:16]))
 
 
 def _read(file: Any, name: str, hint: str) -> Image.Image:
@@ -306,28 +258,3 @@ def _png(image: Image.Image) -> bytes:
     buffer = BytesIO()
     bare.save(buffer, "PNG", compress_level=1)  # a third of the time for a tenth more bytes
     return buffer.getvalue()
-
-
-def _sniffed(head: bytes) -> str:
-    """What the first bytes say, for the error about a file that no decoder takes."""
-    for kind, position, signature in _SIGNATURES:
-        if head[position : position + len(signature)] == signature:
-            return f"begins as a {kind} does, but it is damaged or cut short; get the file again"
-    found = f"it begins with {head[:8]!r}; {_KINDS}"
-    if not head:
-        found = "it is empty"
-    elif head[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftyphevc"):
-        found = "it is a HEIC photograph; export it as JPEG"
-    elif head.lstrip()[:4].lower() in (b"<svg", b"<?xm", b"<htm", b"<!do"):
-        found = "it is text (SVG or HTML); export it as PNG"
-    elif head[:4] == b"%PDF":
-        found = "it is a PDF; export the page as PNG"
-    return f"is not a picture that can be read: {found}"
-
-
-def _nearest(path: Path) -> str:
-    try:
-        names = [child.name for child in path.absolute().parent.iterdir()]
-    except OSError:
-        return ", and neither does that folder; give the whole path"
-    return checks.nearest(path.name, names) or "; give the whole path"
