@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
-from sdnb.engine.networks.config import difference
 from sdnb.grid.cells import Cell, Made
 from sdnb.grid.checkpoints import Source
 from sdnb.request import png_header
+from sdnb.request.fingerprint import difference
 from sdnb.request.request import Settings
 
 if TYPE_CHECKING:

@@ -27,11 +27,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sdnb import images
-from sdnb.engine.networks.config import difference
 from sdnb.images.result import Progress, Result
 from sdnb.jobs import stop_signal as flags
 from sdnb.jobs.executor import Job, Watch
 from sdnb.request import checks
+from sdnb.request.fingerprint import difference
 from sdnb.request.request import Request
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import sdnb
 from sdnb.engine import loading
 from sdnb.engine.checkpoint import CheckpointError, LazyTensor
 from sdnb.engine.checkpoint.configs import read_config
-from sdnb.engine.memory import MemoryPlan
 from sdnb.engine.networks.config import ModelConfig
+from sdnb.request.memory_plan import MemoryPlan
 
 
 @pytest.mark.parametrize(

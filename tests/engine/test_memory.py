@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from sdnb.engine import memory
-from sdnb.engine.memory import MemoryPlan, Streamed
+from sdnb.engine.memory import Streamed
 from sdnb.engine.memory import ring as rings
+from sdnb.request.memory_plan import MemoryPlan
 
 CPU, META = torch.device("cpu"), torch.device("meta")
 

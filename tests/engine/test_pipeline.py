@@ -16,9 +16,9 @@ from PIL import Image
 import sdnb
 from sdnb.engine import pipeline, pixels
 from sdnb.engine.diffusion.noise import Noise
-from sdnb.engine.memory import MemoryPlan
 from sdnb.images.canvas import fit
 from sdnb.images.inpaint_fill import filled
+from sdnb.request.memory_plan import MemoryPlan
 
 SIZE = 96
 

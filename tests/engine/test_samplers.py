@@ -11,7 +11,7 @@ from oracles import gaussian
 from oracles.network import RandomNetwork
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from sdnb.engine.diffusion.denoise import eps_denoiser, guided, inpainting
+from sdnb.engine.diffusion.denoise import combine, eps_denoiser, inpainting
 from sdnb.engine.diffusion.noise import Noise
 from sdnb.engine.diffusion.samplers import SAMPLERS, Step
 from sdnb.engine.diffusion.schedule import SCHEDULES, NoiseSchedule, cut, sigmas
@@ -228,8 +228,9 @@ def test_a_step_waits_for_no_device(name, device):
     noise = Noise([1, 2], SHAPE)
     x = noise().to(device)
     fixed, mask = noise().to(device), (noise()[:1, :1] > 0).float().to(device)
-    denoise = inpainting(guided(denoise, lambda x, _sigma: x * 0.5, 7.5), x, mask, fixed)
-    steps = SAMPLERS[name](denoise, x * 14, sigmas("karras", 6, SCHEDULE), noise=noise)
+    guided = lambda x, sigma: combine(x * 0.5, denoise(x, sigma), 7.5)  # noqa: E731
+    inside = inpainting(guided, x, mask, fixed)
+    steps = SAMPLERS[name](inside, x * 14, sigmas("karras", 6, SCHEDULE), noise=noise)
     before = torch.cuda.get_sync_debug_mode() if device == "cuda" else 0
     try:
         if device == "cuda":

@@ -14,12 +14,12 @@ from PIL import Image
 import sdnb
 from sdnb import images
 from sdnb.engine import checkpoint
-from sdnb.engine.memory import MemoryPlan
 from sdnb.engine.stages import autoencode as coding
 from sdnb.grid import run as filling
 from sdnb.grid.checkpoints import sources
 from sdnb.images import files
 from sdnb.jobs.executor import Worker
+from sdnb.request.memory_plan import MemoryPlan
 
 BASE = sdnb.Request("a red apple", seed=3, width=64, height=64, steps=2, cfg=4)
 CPU = MemoryPlan(device="cpu")

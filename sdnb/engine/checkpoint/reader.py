@@ -19,7 +19,8 @@ from sdnb.engine.checkpoint.places import beside, locate
 from sdnb.engine.checkpoint.single import Parts, read_single
 from sdnb.engine.checkpoint.statedict import Weights, read_weights
 from sdnb.engine.checkpoint.tensors import LazyTensor, keep_open
-from sdnb.engine.networks.config import ModelConfig, NoiseConfig, VAEConfig, identity
+from sdnb.engine.networks.config import ModelConfig, NoiseConfig, VAEConfig
+from sdnb.request.fingerprint import identity
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Checkpoint:
     Names: `unet` and `vae` are CompVis' without prefix, `text` is transformers' without
     `text_model.`. `fingerprint` tells models apart in a picture's record: sha256 over the names,
     shapes, types and a sample of every tensor, and a digest of the configuration by which they are
-    used (`networks.config.identity`). It does not depend on the container or its naming, but on
+    used (`request.fingerprint`). It does not depend on the container or its naming, but on
     the types: an fp16 copy differs.
     """
 
@@ -112,7 +113,9 @@ def _assembled(name: str, path: Path, parts: Parts, said: Overrides) -> Checkpoi
         vae=vae,
         text=text,
         tokenizer=parts.tokenizer,
-        fingerprint=identity(fingerprint({"unet": unet, "vae": vae, "text": text}), settled),
+        fingerprint=identity(
+            fingerprint({"unet": unet, "vae": vae, "text": text}), settled.unusual()
+        ),
         notes=parts.notes,
     )
 

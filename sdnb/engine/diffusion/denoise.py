@@ -22,7 +22,6 @@ __all__ = [
     "blend",
     "combine",
     "eps_denoiser",
-    "guided",
     "inpainting",
 ]
 
@@ -61,13 +60,6 @@ def combine(uncond: Tensor, cond: Tensor, cfg: float | Tensor) -> Tensor:
     (cfg is the paper's w + 1, as in the original's `--scale`).
     """
     return uncond + (cond - uncond) * cfg
-
-
-def guided(cond: Denoise, uncond: Denoise, cfg: float | Tensor) -> Denoise:
-    """Guidance in two passes of the batch, one after the other. cfg 1 and 0 cost one pass."""
-    if not isinstance(cfg, Tensor) and cfg in (0, 1):
-        return cond if cfg else uncond
-    return lambda x, sigma: combine(uncond(x, sigma), cond(x, sigma), cfg)
 
 
 def blend(kept: Tensor, new: Tensor, mask: Tensor) -> Tensor:

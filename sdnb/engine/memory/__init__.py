@@ -9,16 +9,13 @@ from sdnb.engine.memory.device import device_of, dtype, free, lean_allocator
 from sdnb.engine.memory.flat import pinned
 from sdnb.engine.memory.graphs import Graphed
 from sdnb.engine.memory.peak import Peak
-from sdnb.engine.memory.placement import OnCpu, Placed, cast, empty, place
+from sdnb.engine.memory.placement import Placed, cast, empty, place
 from sdnb.engine.memory.rehearsal import elsewhere, rehearse
 from sdnb.engine.memory.ring import footprint
 from sdnb.engine.memory.stream import Streamed
-from sdnb.request.memory_plan import MemoryPlan, names, plan
 
 __all__ = [
     "Graphed",
-    "MemoryPlan",
-    "OnCpu",
     "Peak",
     "Placed",
     "Streamed",
@@ -30,9 +27,7 @@ __all__ = [
     "footprint",
     "free",
     "lean_allocator",
-    "names",
     "pinned",
     "place",
-    "plan",
     "rehearse",
 ]

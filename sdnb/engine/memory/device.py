@@ -9,10 +9,9 @@ import psutil
 import torch
 
 from sdnb.request import checks
-from sdnb.request.memory_plan import MemoryPlan
+from sdnb.request.memory_plan import GB, MemoryPlan
 
 PRECISIONS = {"full": torch.float32, "half": torch.float16, "bf16": torch.bfloat16}
-_GB = 2**30
 
 
 def device_of(plan: MemoryPlan | None) -> torch.device:
@@ -65,9 +64,9 @@ def free(device: torch.device) -> float:
         limit = torch.cuda.get_per_process_memory_fraction(device)
         total = torch.cuda.get_device_properties(device).total_memory
         capped = limit * total - torch.cuda.memory_allocated(device)
-        return max(min(left + held, capped), 0) / _GB
+        return max(min(left + held, capped), 0) / GB
     if device.type == "cpu":
-        return psutil.virtual_memory().available / 2 / _GB
+        return psutil.virtual_memory().available / 2 / GB
     return math.inf
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import threading
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import psutil
 import torch
 
+from sdnb.request.memory_plan import GB
+
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-_GB = 2**30
 
 
 class Peak:
@@ -38,16 +37,11 @@ class Peak:
     def _watch(self) -> None:
         process = psutil.Process()
         while True:
-            self.gb = max(self.gb, process.memory_info().rss / _GB)
+            self.gb = max(self.gb, process.memory_info().rss / GB)
             if self._done.wait(0.02):
                 return
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._done.set()
         if self._thread is not None:
             self._thread.join()
@@ -55,5 +49,5 @@ class Peak:
     def read(self) -> float:
         """The peak so far."""
         if self.device.type == "cuda":
-            self.gb = torch.cuda.max_memory_reserved(self.device) / _GB
+            self.gb = torch.cuda.max_memory_reserved(self.device) / GB
         return self.gb

@@ -72,13 +72,17 @@ class Streamed:
         self.keep = 0
         self._once = list(once)
         self._depth = 0
-        self._gather(units)
-        if weights == "int8":
-            self._code()
-        self.pinned = flat.pin(self._source, device)
         self._hooks: list[Any] = []
+        self._take_in(units)
 
     # -- in host memory ------------------------------------------------------------------------
+    def _take_in(self, units: Sequence[nn.Module]) -> None:
+        """Bring the weights into one block of host memory, coded and pinned as they are to be."""
+        self._gather(units)
+        if self.weights == "int8":
+            self._code()
+        self.pinned = flat.pin(self._source, self.device)
+
     def _gather(self, units: Sequence[nn.Module]) -> None:
         apart = {id(t) for m in self._once for t, _, _ in flat.tensors(m)}
         order: list[flat.Weight] = []
@@ -241,8 +245,7 @@ class Streamed:
             unit.copied.record(self._stream)
 
     def _begin(self, *_: object) -> None:
-        recording = self._stream is not None and torch.cuda.is_current_stream_capturing()
-        if recording:
+        if self._stream is not None and torch.cuda.is_current_stream_capturing():
             if not self._recording:  # all that was under way has ended: recording waits for it
                 self._recording, self._sealed, self._past = True, self._issued, self._computed
             self._stream.wait_stream(torch.cuda.current_stream(self.device))
@@ -301,27 +304,19 @@ class Streamed:
 
     @contextmanager
     def _recast(self, dtype: torch.dtype) -> Iterator[torch.device]:
+        units = [unit.module for unit in self._units]
         self.release()
+        dtypes = [(table, name, weight.dtype) for table, name, weight in flat.tensors(self.module)]
         try:
-            was = [(t, n, w.dtype) for t, n, w in flat.tensors(self.module)]
             self.module.to(dtype)
-            other = Streamed(self.module, self.device, [u.module for u in self._units], self._once)
+            other = Streamed(self.module, self.device, units, self._once)
             with other.use() as device:
                 yield device
             other.release()
         finally:
-            for table, name, kind in was:
-                weight = table[name].to(kind)
-                table[name] = nn.Parameter(weight, requires_grad=False)
-            again = Streamed(
-                self.module,
-                self.device,
-                [u.module for u in self._units],
-                self._once,
-                weights=self.weights,
-            )
-            again.keep = self.keep
-            self.__dict__.update(again.__dict__)
+            for table, name, kind in dtypes:
+                table[name] = nn.Parameter(table[name].to(kind), requires_grad=False)
+            self._take_in(units)
 
 
 def _weights(entries: Sequence[Entry]) -> list[flat.Weight]:

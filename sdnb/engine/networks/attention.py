@@ -131,14 +131,6 @@ def auto(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return KERNELS[_measured[key]](q, k, v)
 
 
-def choices() -> dict[str, str]:
-    """What `auto` has chosen so far: "b x heads x n x d over m" to the kernel's name."""
-    return {
-        f"{b}x{h}x{n}x{d} over {m}": name
-        for (_, _, (b, h, n, d), m), name in _measured.items()  # type: ignore[misc]
-    }
-
-
 def _fastest(q: Tensor, k: Tensor, v: Tensor) -> str:
     """Time each candidate on a part of the queries; another than "sdpa" must be clearly faster."""
     q = q[:, :, :_QUERIES]

@@ -7,8 +7,6 @@ a diffusers `config.json` says otherwise.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass, field
 
 from sdnb.request.request import Settings
@@ -95,34 +93,14 @@ class ModelConfig:
     settings: Settings = field(default_factory=Settings)
     examples: Examples = field(default_factory=Examples)
 
-
-def identity(weights: str, config: ModelConfig) -> str:
-    """The fingerprint of a model: `weights`, a digest of its tensors, and after a hyphen one of how
-    they are used, 8 hexadecimal digits.
-
-    The same weights give other pictures with other heads, betas, kind of prediction or scale. Only
-    what differs from SD 1.x's values counts, so that a field that is added later changes nothing.
-    """
-    given, usual = asdict(config), asdict(ModelConfig())
-    used = {
-        f"{section}.{name}": value
-        for section in ("unet", "vae", "text", "noise")  # the others change no picture,
-        for name, value in given[section].items()
-        if value != usual[section][name] and name != "preview"  # nor does a rough look
-    }
-    said = json.dumps(used, sort_keys=True)
-    return f"{weights}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
-
-
-def difference(there: str, here: str) -> tuple[str, str, str] | None:
-    """How two fingerprints differ: what `there` is, its digits, and those that were expected; None
-    where they are of one model.
-
-    One without a hyphen, of an earlier version, says nothing of how the weights were used.
-    """
-    (weights, _, used), (own, _, wanted) = there.partition("-"), here.partition("-")
-    if weights != own:
-        return "another model", f"fingerprint {weights[:16]}", own[:16]
-    if used and wanted and used != wanted:
-        return "the same weights in another configuration", f"digest {used}", wanted
-    return None
+    def unusual(self) -> dict[str, object]:
+        """What changes a picture and differs from SD 1.x's values, as "section.field": a field that
+        is added later changes nothing here where it has its default.
+        """
+        given, usual = asdict(self), asdict(ModelConfig())
+        return {
+            f"{section}.{name}": value
+            for section in ("unet", "vae", "text", "noise")  # the others change no picture,
+            for name, value in given[section].items()
+            if value != usual[section][name] and name != "preview"  # nor does a rough look
+        }

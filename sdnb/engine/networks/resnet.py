@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sdnb.engine.networks import fused
+from sdnb.engine.networks import fused, kernels
 from sdnb.engine.networks import row_bands as rows
 from sdnb.engine.networks.winograd import convolve
 
@@ -36,59 +36,50 @@ class Half(nn.Sequential):
 class In(Half):
     """A residual block's first half: norm, SiLU, convolution."""
 
-    def forward(self, x: Tensor, time: Tensor) -> tuple[Tensor, Tensor]:
-        """`time` `[c]`; gives the convolution's output and what is still to be added to it: a card
-        adds a bias in a pass of its own, and the next norm does it on its way.
-        """
+    def forward(self, x: Tensor, time: Tensor) -> tuple[Tensor, Tensor | None]:
+        """`time` `[c]`; gives the convolution's output and the bias that is still to be added."""
         norm, _, conv = self
         bias = time + conv.bias
         parts = bands(x, self.chunk)
         if parts:
             return self._by_bands(x, bias, parts)
-        h = fused.norm_silu(x, norm)
-        if x.is_cuda:
-            return F.conv2d(h, conv.weight, None, padding=1), bias
-        return convolve(h, conv.weight, bias), torch.empty(0)
+        return kernels.of(x).convolve(fused.norm_silu(x, norm), conv.weight, bias)
 
-    def _by_bands(self, x: Tensor, bias: Tensor, parts: Bands) -> tuple[Tensor, Tensor]:
+    def _by_bands(self, x: Tensor, bias: Tensor, parts: Bands) -> tuple[Tensor, Tensor | None]:
         norm, _, conv = self
         later = fused.fits(x)
         out, source = like(x, conv.out_channels), normed(x, norm, None, parts)
         for part in parts:
             out[:, :, part] = convolved(source, conv, None if later else bias, part, x.shape[2])
-        return out, bias if later else torch.empty(0)
+        return out, bias if later else None
 
 
 class Out(Half):
     """A residual block's second half: norm, SiLU, dropout's place, convolution, and the sum."""
 
-    def forward(self, h: Tensor, bias: Tensor, skip: Tensor, *, own: bool = False) -> Tensor:
-        """`bias` is still to be added to h, unless it is empty. By bands, the sum is written over
-        `skip` where that is the block's `own`.
+    def forward(self, h: Tensor, bias: Tensor | None, skip: Tensor, *, own: bool = False) -> Tensor:
+        """`bias` is still to be added to h. By bands, the sum is written over `skip` where that is
+        the block's `own`.
         """
         norm, _, _, conv = self
         parts = bands(h, self.chunk)
         if parts:
-            source = normed(h, norm, bias if len(bias) else None, parts)
+            source = normed(h, norm, bias, parts)
             out = skip if own else like(h, conv.out_channels)
             for part in parts:
                 y = convolved(source, conv, None, part, h.shape[2])
                 out[:, :, part] = fused.add(y, conv.bias, skip[:, :, part])
                 del y
             return out
-        if not h.is_cuda:
-            return convolve(fused.norm_silu(h, norm), conv.weight, conv.bias).add_(skip)
-        h = F.conv2d(fused.norm_silu(h, norm, bias), conv.weight, None, padding=1)
-        return fused.add(h, conv.bias, skip)
+        h, bias = kernels.of(h).convolve(fused.norm_silu(h, norm, bias), conv.weight, conv.bias)
+        return fused.add(h, bias, skip)
 
 
 class Skip(nn.Conv2d):
     """The 1 x 1 convolution past a residual block that changes the width."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if not x.is_cuda:
-            return super().forward(x)
-        return pointwise(self, x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return kernels.of(x).convolve_1x1(self, x)
 
 
 class ResBlock(nn.Module):
@@ -225,8 +216,3 @@ def convolved(
     a, b = part.start, part.stop
     near = max(a - 1, 0), min(b + 1, end)
     return rows.padded(x(*near), conv.weight, bias, (a == 0, b == end))
-
-
-def pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """A 1x1 convolution of `[b, h, w, c]` as a matrix product; channels-last, it copies nothing."""
-    return F.linear(x, conv.weight.flatten(1), conv.bias)

@@ -43,13 +43,13 @@ class Tokenizer:
         self._bpe.no_truncation()
         self._bpe.no_padding()
         self.positions = positions
-        marks = [self._bpe.token_to_id(mark) for mark in (_START, _END)]
-        if None in marks:
+        start, end = (self._bpe.token_to_id(mark) for mark in (_START, _END))
+        if start is None or end is None:
             raise ValueError(
                 f"the tokenizer in {folder} is not CLIP's: it has no {_START} or no {_END}. "
                 "Stable Diffusion 1.x needs a CLIP tokenizer."
             )
-        self.start, self.end = marks
+        self.start, self.end = start, end
 
     @property
     def size(self) -> int:

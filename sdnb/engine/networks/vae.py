@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sdnb.engine.networks import attention, fused, tiled
+from sdnb.engine.networks import attention, fused, kernels
+from sdnb.engine.networks import row_bands as rows
 from sdnb.engine.networks.config import VAEConfig
 from sdnb.engine.networks.row_bands import Bands, Home
 from sdnb.engine.networks.winograd import convolve
@@ -40,15 +41,10 @@ class ResnetBlock(nn.Module):
             self.nin_shortcut = nn.Conv2d(width_in, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = fused.norm_silu(x, self.norm1)
-        if not x.is_cuda:
-            h = _convolve(self.conv1, h)
-            h = _convolve(self.conv2, fused.norm_silu(h, self.norm2))
-            return h.add_(self._skip(x))
-        h = F.conv2d(h, self.conv1.weight, None, padding=1)  # the bias with the next norm,
-        h = fused.norm_silu(h, self.norm2, self.conv1.bias)
-        h = F.conv2d(h, self.conv2.weight, None, padding=1)
-        return fused.add(h, self.conv2.bias, self._skip(x))  # and with the sum
+        run, conv1, conv2 = kernels.of(x).convolve, self.conv1, self.conv2
+        h, bias = run(fused.norm_silu(x, self.norm1), conv1.weight, conv1.bias, once=True)
+        h, bias = run(fused.norm_silu(h, self.norm2, bias), conv2.weight, conv2.bias, once=True)
+        return fused.add(h, bias, self._skip(x))
 
     def _skip(self, x: Tensor) -> Tensor:
         return self.nin_shortcut(x) if hasattr(self, "nin_shortcut") else x
@@ -77,11 +73,6 @@ class AttnBlock(nn.Module):
         return y.view(b, h, w, c).permute(0, 3, 1, 2).add_(x)
 
 
-def _convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """A padded 3 x 3 convolution; once a picture."""
-    return convolve(x, conv.weight, conv.bias, once=True)
-
-
 def _pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """A 1x1 convolution of pixels `[b, n, c]` as a matrix product."""
     return F.linear(x, conv.weight.flatten(1), conv.bias)
@@ -107,7 +98,7 @@ class Upsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.interpolate(x, scale_factor=2.0, mode="nearest")
-        return _convolve(self.conv, x)
+        return convolve(x, self.conv.weight, self.conv.bias, once=True)
 
 
 class Level(nn.Module):
@@ -130,6 +121,14 @@ class Level(nn.Module):
         for block in self.block:
             x = block(x)
         return getattr(self, self.resample)(x) if self.resample else x
+
+    def blocks_by_bands(self, source: rows.Rows, bands: Bands, home: Home) -> rows.Stored:
+        """The residual blocks, each over the map of the one before."""
+        for block in self.block:
+            over = source if isinstance(source, rows.Stored) else None
+            source = rows.store(rows.Resnet(block, source, bands), bands, home, over)
+        assert isinstance(source, rows.Stored)
+        return source
 
 
 class Middle(nn.Module):
@@ -168,6 +167,20 @@ class Encoder(nn.Module):
             x = level(x)
         return self.conv_out(fused.norm_silu(self.mid(x), self.norm_out))
 
+    def by_bands(self, pixels: Tensor, bands: Bands, home: Home) -> Tensor:
+        """What `forward` gives for one picture, to rounding, with a band of it in work at a time:
+        between blocks one map of the block's resolution is stored.
+        """
+        stored = rows.Stored(pixels, pixels.device)
+        source: rows.Rows = rows.Conv(self.conv_in, stored, lambda x: x)
+        for level in self.down:
+            source = level.blocks_by_bands(source, bands, home)
+            if level.resample:
+                half = rows.Downsample(level.downsample.conv, source)
+                source = rows.store(half, bands, home, None)
+        x = self.mid(source(0, source.height))
+        return self.conv_out(fused.norm_silu(x, self.norm_out))
+
 
 class Decoder(nn.Module):
     """`[b, 4, h/8, w/8]` to `[b, 3, h, w]`."""
@@ -191,6 +204,24 @@ class Decoder(nn.Module):
         for level in reversed(self.up):
             x = level(x)
         return self.conv_out(fused.norm_silu(x, self.norm_out))
+
+    def by_bands(self, x: Tensor, bands: Bands, home: Home) -> Iterator[Tensor]:
+        """What `forward` gives for one latent, to rounding, as bands of rows from the top.
+
+        An upsampled map, twice as wide in channels as what follows, is never stored: it is computed
+        again for each of the three passes that read it.
+        """
+        device = x.device
+        x = self.conv_in(x)
+        source: rows.Rows = rows.Stored(self.mid(x), device)  # latent resolution: as a whole
+        del x
+        for level in reversed(self.up):
+            source = level.blocks_by_bands(source, bands, home)
+            if level.resample:
+                source = rows.Upsample(level.upsample.conv, source)
+        out = rows.Conv(self.conv_out, source, rows.Norm(self.norm_out, source, bands))
+        for a, b in bands(out):
+            yield out(a, b)
 
 
 class VAE(nn.Module):
@@ -216,7 +247,7 @@ class VAE(nn.Module):
 
     def encode_tiled(self, pixels: Tensor, bands: Bands, home: Home) -> Tensor:
         """What `encode` gives, to rounding, with a band of the picture in work at a time."""
-        return self._mean(tiled.encode(self.encoder, pixels, bands, home))
+        return self._mean(self.encoder.by_bands(pixels, bands, home))
 
     def _mean(self, moments: Tensor) -> Tensor:
         mean, _ = self.quant_conv(moments).chunk(2, dim=1)
@@ -231,4 +262,4 @@ class VAE(nn.Module):
         top `[1, 3, n, 8w]`, with one band of the picture in work at a time.
         """
         x = self.post_quant_conv(latent / self.config.scale)
-        yield from tiled.decode(self.decoder, x, bands, home)
+        yield from self.decoder.by_bands(x, bands, home)

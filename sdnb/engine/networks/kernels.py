@@ -1,0 +1,99 @@
+"""How a layer is computed on the device of its input: the one place where a card and a CPU differ.
+
+`of(x)` gives the kernels for x. The results are the same to rounding; what differs is how many
+passes over memory they take on that device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sdnb.engine.networks import fused
+from sdnb.engine.networks.winograd import convolve
+
+
+class Kernels:
+    """PyTorch's own, for any device."""
+
+    def convolve(
+        self, x: Tensor, weight: Tensor, bias: Tensor | None, *, once: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """A padded 3 x 3 convolution of x `[b, c, h, w]`, and the bias that is still to be added to
+        it; None where it is in. `once`: the weights are not met again soon.
+        """
+        return convolve(x, weight, bias, once=once), None
+
+    def convolve_1x1(self, conv: nn.Conv2d, x: Tensor) -> Tensor:
+        """A 1 x 1 convolution of a map `[b, c, h, w]`."""
+        return F.conv2d(x, conv.weight, conv.bias)
+
+    def gated(self, x: Tensor, proj: nn.Linear) -> Tensor:
+        """A gated linear unit with exact GELU: `[..., c]` to half of what `proj` gives."""
+        return fused.geglu(proj(x))
+
+    def projections(self, x: Tensor, weights: Sequence[Tensor]) -> Sequence[Tensor]:
+        """The products of x `[b, n, c]` with several weights."""
+        return [F.linear(x, weight) for weight in weights]
+
+
+class CpuKernels(Kernels):
+    """For a CPU."""
+
+    def gated(self, x: Tensor, proj: nn.Linear) -> Tensor:
+        # Two products: PyTorch's GELU is 2.5 times slower on half of a product's rows.
+        (value, gate), (value_bias, gate_bias) = proj.weight.chunk(2), proj.bias.chunk(2)
+        return F.gelu(F.linear(x, gate, gate_bias)).mul_(F.linear(x, value, value_bias))
+
+
+class CudaKernels(Kernels):
+    """For a card: fewer passes over its memory."""
+
+    def convolve(
+        self,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        *,
+        once: bool = False,  # noqa: ARG002 - cuDNN keeps no weights
+    ) -> tuple[Tensor, Tensor | None]:
+        # cuDNN adds a bias in a pass of its own; the next norm or sum adds it on its way.
+        return F.conv2d(x, weight, None, padding=1), bias
+
+    def convolve_1x1(self, conv: nn.Conv2d, x: Tensor) -> Tensor:
+        return pointwise(conv, x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+    def projections(self, x: Tensor, weights: Sequence[Tensor]) -> Sequence[Tensor]:
+        # One product where the weights lie side by side, as a memory plan brings them to a card.
+        if torch.compiler.is_compiling() or not _side_by_side(weights):
+            return super().projections(x, weights)
+        width = len(weights[0])
+        whole = weights[0].as_strided((len(weights) * width, width), (width, 1))
+        return F.linear(x, whole).chunk(len(weights), dim=-1)
+
+
+_KERNELS = {"cpu": CpuKernels(), "cuda": CudaKernels()}
+_PLAIN = Kernels()
+
+
+def of(x: Tensor) -> Kernels:
+    """The kernels for the device of x."""
+    return _KERNELS.get(x.device.type, _PLAIN)
+
+
+def pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """A 1x1 convolution of `[b, h, w, c]` as a matrix product; channels-last, it copies nothing."""
+    return F.linear(x, conv.weight.flatten(1), conv.bias)
+
+
+def _side_by_side(weights: Sequence[Tensor]) -> bool:
+    first = weights[0]
+    step = first.numel() * first.element_size()
+    storage = first.untyped_storage().data_ptr()
+    return all(
+        w.data_ptr() == first.data_ptr() + i * step and w.untyped_storage().data_ptr() == storage
+        for i, w in enumerate(weights)
+    )
