@@ -223,65 +223,12 @@ def _write_safetensors(path: Path, shapes: dict[str, tuple[int, ...]]) -> int:
 def write_config(folder: Path, config: Any) -> None:
     """What diffusers would fetch from the hub: each part's `config.json`, and the tokenizer."""
     import sdnb.engine.networks
+    from sdnb.engine.checkpoint import export
 
-    unet, text = config.unet, config.text
-    files: dict[str, Any] = {
-        "model_index.json": {
-            "_class_name": "StableDiffusionPipeline",
-            "feature_extractor": [None, None],
-            "requires_safety_checker": False,
-            "safety_checker": [None, None],
-            "scheduler": ["diffusers", "DDIMScheduler"],
-            "text_encoder": ["transformers", "CLIPTextModel"],
-            "tokenizer": ["transformers", "CLIPTokenizer"],
-            "unet": ["diffusers", "UNet2DConditionModel"],
-            "vae": ["diffusers", "AutoencoderKL"],
-        },
-        "scheduler/scheduler_config.json": {
-            "_class_name": "DDIMScheduler",
-            "beta_end": 0.012,
-            "beta_schedule": "scaled_linear",
-            "beta_start": 0.00085,
-            "clip_sample": False,
-            "set_alpha_to_one": False,
-            "steps_offset": 1,
-        },
-        "unet/config.json": {
-            "_class_name": "UNet2DConditionModel",
-            "attention_head_dim": unet.heads,
-            "block_out_channels": unet.channels,
-            "cross_attention_dim": unet.context_dim,
-            "in_channels": unet.in_channels,
-            "layers_per_block": unet.blocks,
-            "sample_size": 64,
-        },
-        "vae/config.json": {
-            "_class_name": "AutoencoderKL",
-            "block_out_channels": config.vae.channels,
-            "down_block_types": ["DownEncoderBlock2D"] * len(config.vae.channels),
-            "latent_channels": config.vae.latent_channels,
-            "layers_per_block": config.vae.blocks,
-            "sample_size": 512,
-            "up_block_types": ["UpDecoderBlock2D"] * len(config.vae.channels),
-        },
-        "text_encoder/config.json": {
-            "architectures": ["CLIPTextModel"],
-            "hidden_act": text.activation,
-            "hidden_size": text.width,
-            "intermediate_size": text.hidden,
-            "model_type": "clip_text_model",
-            "num_attention_heads": text.heads,
-            "num_hidden_layers": text.layers,
-            "projection_dim": text.width,
-            "vocab_size": text.vocab,
-        },
-        "tokenizer/tokenizer_config.json": {
-            "model_max_length": 77,
-            "tokenizer_class": "CLIPTokenizer",
-        },
-    }
-    for name, value in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(json.dumps(value, indent=2), "utf-8")
+    export.write_configs(config, folder, "DDIMScheduler")
+    tokenizer = {"model_max_length": 77, "tokenizer_class": "CLIPTokenizer"}
+    (folder / "tokenizer").mkdir(parents=True, exist_ok=True)
+    text = json.dumps(tokenizer, indent=2)
+    (folder / "tokenizer" / "tokenizer_config.json").write_text(text, "utf-8")
     clip = Path(sdnb.engine.networks.__file__).parent / "clip" / "tokenizer.json"
     shutil.copy(clip, folder / "tokenizer" / "tokenizer.json")

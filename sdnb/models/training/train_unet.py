@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from sdnb.engine.checkpoint import export
 from sdnb.engine.networks.config import ModelConfig
 from sdnb.engine.networks.tokenizer import Tokenizer
 from sdnb.engine.networks.vae import VAE
@@ -166,7 +167,7 @@ class Trainer:
         if processes.rank() == 0:
             self.optimiser.averaged(self.kept)
             for module, part in zip(self.kept, ("unet", "text"), strict=True):
-                recipe.save_part(module, self.config, part, folder)
+                export.write_part(module, self.config, part, folder)
             recipe.save_rest(self.config, self.tokenizer, folder)
             recipe.copied(self.vae, folder / "vae")
 

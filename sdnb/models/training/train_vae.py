@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sdnb.engine.checkpoint import export
 from sdnb.engine.networks.vae import VAE
 
 from . import judges, linear_start, photos, processes, recipe
@@ -55,7 +56,7 @@ def main() -> None:
         optimiser.averaged([kept])
         kept.eval().requires_grad_(False)
         calibrate(kept, painter, batches, args.calibrate)
-        recipe.save_part(kept, config, "vae", args.out)
+        export.write_part(kept, config, "vae", args.out)
         held = stream(Batches(args.data, 16, seed=9, which="held"), 0)
         say(f"held-out PSNR {_held_out(kept, painter, held, args.held_out):.2f} dB")
     processes.leave()
