@@ -27,17 +27,9 @@ def bench_caps(
 
     Raises RuntimeError without a CUDA card.
     """
-    with card.checkpoint(out, "caps") as path:
-        data: dict[str, Any] = {"card": card.name()}
-        for side in ("sdnb", "diffusers"):
-            if side == "diffusers" and find_spec("diffusers") is None:
-                continue
-            data[side] = {}
-            for cap in CAPS:
-                card.child(
-                    "caps", side, path, str(cap), found=data[side], say=say,
-                    keep=lambda: keep(data),
-                )  # fmt: skip
+    sides = ["sdnb", *(["diffusers"] if find_spec("diffusers") is not None else [])]
+    asked = {side: [str(cap) for cap in CAPS] for side in sides}
+    data = card.measure_sides("caps", out, asked, say, keep)
     say(table(data))
     return data
 

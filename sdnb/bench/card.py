@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +67,27 @@ def name() -> str:
     import torch
 
     return torch.cuda.get_device_name()
+
+
+def measure_sides(
+    bench: str, out: Path, asked: Mapping[str, Sequence[str]], say: Callable[[str], object],
+    keep: Callable[[dict[str, Any]], object],
+) -> dict[str, Any]:  # fmt: skip
+    """The card's name, and each side's cells by name: `asked` has what each of the side's processes
+    is asked for.
+
+    Raises RuntimeError without a CUDA card.
+    """
+    with checkpoint(out, bench) as path:
+        data: dict[str, Any] = {"card": name()}
+        for side, questions in asked.items():
+            data[side] = {}
+            for question in questions:
+                child(
+                    bench, side, path, question, found=data[side], say=say,
+                    keep=lambda: keep(data),
+                )  # fmt: skip
+    return data
 
 
 # -- in a process of its own -------------------------------------------------------------------

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sdnb.bench.resident import peak
+
 PROMPT = "a red apple, 3d style, on a blue background"
 CFG = 7.5
 
@@ -32,20 +34,6 @@ def main() -> None:
             print("true", file=answers, flush=True)
         else:
             print(json.dumps({"peak": peak(), "imports": imports}), file=answers, flush=True)
-
-
-def peak() -> int:
-    """Bytes that this process had resident at the most."""
-    status = Path("/proc/self/status")
-    if status.exists():  # not getrusage: there, Linux passes the parent's peak on to the child
-        return int(status.read_text("utf-8").split("VmHWM:")[1].split()[0]) * 1024
-    import psutil
-
-    if sys.platform == "win32":
-        return psutil.Process().memory_info().peak_wset
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 Load = Callable[..., Callable[[], object]]

@@ -80,20 +80,13 @@ def bench_gpu(
 
     Raises RuntimeError without a CUDA card.
     """
-    with card.checkpoint(out, "gpu") as path:
-        data: dict[str, Any] = {"card": card.name()}
-        sides = {"sdnb": [*OURS, *([COMPILED] if compiled else [])]}
-        if find_spec("diffusers") is not None:
-            sides["diffusers"] = [*THEIRS, *([THEIRS_COMPILED] if compiled else [])]
-        asked = {side: [cell.name for cell in chosen] for side, chosen in sides.items()}
-        if tiers:
-            asked |= {"growth": [], "tiers": []}
-        for side, names in asked.items():
-            data[side] = {}
-            card.child(
-                "gpu", side, path, json.dumps(names), found=data[side], say=say,
-                keep=lambda: keep(data),
-            )  # fmt: skip
+    sides = {"sdnb": [*OURS, *([COMPILED] if compiled else [])]}
+    if find_spec("diffusers") is not None:
+        sides["diffusers"] = [*THEIRS, *([THEIRS_COMPILED] if compiled else [])]
+    asked = {side: [json.dumps([cell.name for cell in some])] for side, some in sides.items()}
+    if tiers:
+        asked |= {"growth": ["[]"], "tiers": ["[]"]}
+    data = card.measure_sides("gpu", out, asked, say, keep)
     say(table(data))
     return data
 
@@ -153,18 +146,17 @@ def _ours(path: Path, names: list[str]) -> Iterator[dict[str, Any]]:
         if cell.how == "resident":
             truth[cell.size] = image
         if cell.size in truth and cell.precision == "auto":
-            off = np.abs(image - truth[cell.size])
-            data |= {"within2": float((off <= 2).mean()), "largest": int(off.max())}
-            data["psnr"] = psnr(image, truth[cell.size])
+            data |= _likeness(image, truth[cell.size])
         yield {"name": cell.name, **data, "notes": list(result.notes)}
 
 
-def psnr(a: Any, b: Any) -> float:
-    """Peak signal to noise of two pictures of 0..255, in dB; 99 where they are equal."""
-    from math import log10
+def _likeness(image: Any, truth: Any) -> dict[str, Any]:
+    """How near a picture of 0..255 is to that of the resident plan; 99 dB where they are equal."""
+    from skimage.metrics import peak_signal_noise_ratio
 
-    error = float(((a - b) ** 2).mean())
-    return 10 * log10(255**2 / error) if error else 99.0
+    off = abs(image - truth)
+    psnr = float(peak_signal_noise_ratio(truth, image, data_range=255)) if off.any() else 99.0
+    return {"within2": float((off <= 2).mean()), "largest": int(off.max()), "psnr": psnr}
 
 
 def _memory(cell: Cell) -> Any:

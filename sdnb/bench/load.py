@@ -95,18 +95,6 @@ def table(data: dict[str, Any]) -> str:
 
 
 # -- each in its own process -------------------------------------------------------------------
-_PEAK = """
-def peak():
-    from pathlib import Path
-    status = Path("/proc/self/status")
-    if status.exists():  # not getrusage: there, Linux passes the parent's peak on to the child
-        return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024
-    import psutil, sys
-    if sys.platform == "win32":
-        return psutil.Process().memory_info().peak_wset
-    import resource
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-"""
 _SDNB = """
 import torch
 from sdnb.engine.checkpoint import fill, read
@@ -136,7 +124,8 @@ def _child(code: str, path: Path, config: Path, dtype: str) -> dict[str, float]:
     script = (
         "import json, sys, time\nstart = time.perf_counter()\npath, config, dtype = sys.argv[1:]\n"
         f"{code.replace('loaded =', 'before = time.process_time(); loaded =')}\n"
-        f"end, cpu = time.perf_counter(), time.process_time() - before\n{_PEAK}\n"
+        "end, cpu = time.perf_counter(), time.process_time() - before\n"
+        "from sdnb.bench.resident import peak\n"
         'data = {"load": end - loaded, "cpu": cpu, "total": end - start, "peak_gb": peak() / 1e9}\n'
         'print("\\n" + json.dumps(data))'
     )
