@@ -223,7 +223,6 @@ def _divides(name: str, count: int, widths: Iterable[int]) -> None:
         if count < 1 or width % count:
             raise CheckpointError(
                 f"{name} is {count}, which does not divide the width {width}. The weights' shapes "
-                "cannot "
-                "show this number: give it in a YAML (config=...), as "
+                "cannot show this number: give it in a YAML (config=...), as "
                 f"`{name.replace('.', ': {')}: N}}`"
             )

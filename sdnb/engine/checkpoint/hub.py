@@ -96,10 +96,9 @@ def wanted(names: Iterable[str]) -> list[str]:
 def _no_model(repo: str, names: list[str], singles: list[str]) -> str:
     if singles:
         return (
-            f"the hub's {repo} holds {len(singles)} single files: {listed(sorted(singles))}. Fetch "
-            "one with "
-            f"huggingface_hub.hf_hub_download({repo!r}, {min(singles)!r}) and load the path "
-            "it gives."
+            f"the hub's {repo} holds {len(singles)} single files: {listed(sorted(singles))}. "
+            f"Fetch one with huggingface_hub.hf_hub_download({repo!r}, {min(singles)!r}) and load "
+            "the path it gives."
         )
     return (
         f"the hub's {repo} holds no Stable Diffusion 1.x that is known here (no unet/, vae/ and "
@@ -131,16 +130,16 @@ def _explained(model: str, error: Exception) -> str | None:
     if isinstance(error, errors.GatedRepoError):
         return (
             "the hub asks you to accept this model's licence first: open "
-            f"https://huggingface.co/{repo}, "
-            "accept it, then run `hf auth login` with a token of your account."
+            f"https://huggingface.co/{repo}, accept it, then run `hf auth login` with a token of "
+            "your account."
         )
     if isinstance(error, errors.RevisionNotFoundError):
         return f"the hub has no revision {model.partition('@')[2]!r} of {repo}."
     if isinstance(error, errors.RepositoryNotFoundError):
         return (
             "there is no file or folder of this name here, and no model of this id on the hub (or "
-            "it is "
-            "private: run `hf auth login`). Check the spelling at https://huggingface.co/models."
+            "it is private: run `hf auth login`). Check the spelling at "
+            "https://huggingface.co/models."
         )
     if isinstance(error, errors.HFValidationError):
         return f"this is no hub id ({error}) and no file or folder here."
@@ -152,10 +151,8 @@ def _explained(model: str, error: Exception) -> str | None:
     if _no_network(error):
         return (
             "there is no connection to the hub (no network, or HF_HUB_OFFLINE is set), no copy in "
-            "the cache, "
-            "and no file or folder of this name here. Give the path of a checkpoint, or call "
-            "sdnb.load() "
-            "without one for the embedded model."
+            "the cache, and no file or folder of this name here. Give the path of a checkpoint, or "
+            "call sdnb.load() without one for the embedded model."
         )
     return None
 

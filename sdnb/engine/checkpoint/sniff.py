@@ -46,8 +46,7 @@ def container(path: Path) -> str:
     if start[257:262] == b"ustar":
         raise CheckpointError(
             f"{path} is a tar archive. If it was packed, unpack it; if torch wrote it before 2017, "
-            "save it again "
-            "with today's torch.save."
+            "save it again with today's torch.save."
         )
     if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return "torch"
@@ -63,8 +62,7 @@ def container(path: Path) -> str:
         return "torch"
     raise CheckpointError(
         f"{path} is neither a .ckpt (torch.save) nor a .safetensors file: it begins with "
-        f"{start[:8]!r}. "
-        "If it was downloaded, download it again."
+        f"{start[:8]!r}. If it was downloaded, download it again."
     )
 
 
@@ -89,9 +87,8 @@ def _text_kind(start: bytes, size: int) -> str:
     if lower.startswith(("<!doctype", "<html", "<?xml")) or "<head" in lower:
         return (
             "a web page, not a checkpoint: the download gave a page (a login, a licence to accept, "
-            "or the "
-            "file's description). Accept the licence in a browser and use the link of the file "
-            "itself."
+            "or the file's description). Accept the licence in a browser and use the link of the "
+            "file itself."
         )
     what = "a JSON text" if lower.startswith(("{", "[")) else "a text file"
     return (

@@ -7,59 +7,54 @@ has its own; only that differs here, the weights and their names are the same.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from sdnb.engine.networks.config import UNetConfig
 from sdnb.engine.networks.resnet import ResBlock, Upsample
 from sdnb.engine.networks.transformer import SpatialTransformer
 from sdnb.engine.networks.unet import UNet
 
-
-class TimedBlock(ResBlock):
-    """A residual block that takes time embeddings `[b, 4c]`."""
-
-    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
-        norm, act, conv = self.in_layers
-        h = conv(act(norm(x))) + self.emb_layers(emb)[:, :, None, None]
-        norm, act, _, conv = self.out_layers
-        return conv(act(norm(h))) + self.skip_connection(x)
+KeysValues = tuple[Tensor, Tensor]
 
 
 class TimedUNet(UNet):
     """`model(x, t, context)`: `x` `[b, 4, h, w]`, `t` `[b]`, `context` `[b, 77, d]`."""
-
-    def __init__(self, config: UNetConfig) -> None:
-        super().__init__(config)
-        for module in self.modules():
-            if type(module) is ResBlock:
-                module.__class__ = TimedBlock
 
     def forward(self, x: Tensor, t: Tensor, context: Tensor) -> Tensor:
         keys = iter(self.prepare(context))
         emb = self.time_embed(embedding(t, self.config.channels[0]))  # [b, 4c]
         skips: list[Tensor] = []
         for block in self.input_blocks:
-            x = self._run(block, x, emb, keys)
+            x = _run(block, x, emb, keys)
             skips.append(x)
-        x = self._run(self.middle_block, x, emb, keys)
+        x = _run(self.middle_block, x, emb, keys)
         for block in self.output_blocks:
-            x = self._run(block, torch.cat([x, skips.pop()], dim=1), emb, keys)
+            x = _run(block, torch.cat([x, skips.pop()], dim=1), emb, keys)
         return self.out(x)
 
-    def _run(self, block, x, emb, keys) -> Tensor:  # noqa: ANN001 - as in `unet._run`
-        for layer in block.children():
-            if isinstance(layer, ResBlock):
-                x = layer(x, emb)
-            elif isinstance(layer, SpatialTransformer):
-                x = layer(x, next(keys))
-            elif isinstance(layer, Upsample):
-                x = layer.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
-            else:
-                x = layer(x)
-        return x
+
+def _run(block: nn.Module, x: Tensor, emb: Tensor, keys: Iterator[KeysValues]) -> Tensor:
+    for layer in block.children():
+        if isinstance(layer, ResBlock):
+            x = _residual(layer, x, emb)
+        elif isinstance(layer, SpatialTransformer):
+            x = layer(x, next(keys))
+        elif isinstance(layer, Upsample):
+            x = layer.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        else:
+            x = layer(x)
+    return x
+
+
+def _residual(block: ResBlock, x: Tensor, emb: Tensor) -> Tensor:
+    """The block with a time embedding for each picture, `[b, 4c]`."""
+    norm, act, conv = block.in_layers
+    h = conv(act(norm(x))) + block.emb_layers(emb)[:, :, None, None]
+    norm, act, _, conv = block.out_layers
+    return conv(act(norm(h))) + block.skip_connection(x)
 
 
 def embedding(t: Tensor, width: int) -> Tensor:
