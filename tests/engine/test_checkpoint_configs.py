@@ -78,11 +78,6 @@ def as_forks_have_it(text: str) -> str:
     )
 
 
-@pytest.fixture(scope="module")
-def parts() -> tiny.Parts:
-    return tiny.weights()
-
-
 @pytest.fixture
 def model(tmp_path, parts):
     return tiny.ckpt(tmp_path / "a.ckpt", parts)

@@ -13,22 +13,6 @@ from safetensors.torch import save_file
 from sdnb.engine.checkpoint import CheckpointError, read
 
 
-@pytest.fixture(scope="module")
-def parts() -> tiny.Parts:
-    return tiny.weights()
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory, parts):
-    """A folder with the model as a diffusers folder; tests copy it."""
-    return tiny.folder(tmp_path_factory.mktemp("made") / "model", parts)
-
-
-@pytest.fixture
-def folder(made, tmp_path):
-    return shutil.copytree(made, tmp_path / "model")
-
-
 def test_as_diffusers_saves_it(folder, parts):
     found = read(folder)
     tiny.same(found, parts)

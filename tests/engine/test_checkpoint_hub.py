@@ -62,11 +62,6 @@ class Hub:
         return str(self.cache / repo / name)
 
 
-@pytest.fixture(scope="module")
-def parts() -> tiny.Parts:
-    return tiny.weights()
-
-
 @pytest.fixture
 def fake(tmp_path, monkeypatch) -> Hub:
     fake = Hub(tmp_path / "hub", tmp_path / "cache")

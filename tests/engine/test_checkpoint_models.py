@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 
 import pytest
 import tiny_checkpoints as tiny
@@ -12,22 +11,6 @@ import torch
 
 from sdnb.engine.checkpoint import CheckpointError, read
 from sdnb.engine.networks.config import ModelConfig, UNetConfig, VAEConfig
-
-
-@pytest.fixture(scope="module")
-def parts() -> tiny.Parts:
-    return tiny.weights()
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory, parts):
-    """A folder with the model as a diffusers folder; tests copy it."""
-    return tiny.folder(tmp_path_factory.mktemp("made") / "model", parts)
-
-
-@pytest.fixture
-def folder(made, tmp_path):
-    return shutil.copytree(made, tmp_path / "model")
 
 
 class TestSingleFiles:

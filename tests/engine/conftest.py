@@ -1,0 +1,28 @@
+"""What several files of engine tests start from."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def parts():
+    """Random weights of a small model, by part (`tiny_checkpoints.Parts`)."""
+    import tiny_checkpoints as tiny
+
+    return tiny.weights()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, parts):
+    """A folder with the model as a diffusers folder; tests copy it."""
+    import tiny_checkpoints as tiny
+
+    return tiny.folder(tmp_path_factory.mktemp("made") / "model", parts)
+
+
+@pytest.fixture
+def folder(made, tmp_path):
+    return shutil.copytree(made, tmp_path / "model")
