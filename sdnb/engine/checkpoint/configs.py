@@ -133,7 +133,7 @@ def checked(overrides: Overrides, where: str) -> Overrides:
 def _value(kind: str, value: Any, where: str) -> Any:
     """`value` as a field of the type `kind` (a dataclass annotation's text)."""
     if kind.startswith("tuple"):
-        items = list(value) if isinstance(value, (list, tuple)) else [None]
+        items: list[Any] = list(value) if isinstance(value, (list, tuple)) else [None]
         wanted, name = _ITEMS[kind]
         if (items or wanted == (str,)) and all(type(item) in wanted for item in items):
             return tuple(float(item) if float in wanted else item for item in items)

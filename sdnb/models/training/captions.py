@@ -82,4 +82,4 @@ def _style(random: np.random.Generator, w: Wording) -> _Style:
 
 
 def _one_of(random: np.random.Generator, choices: Sequence[str]) -> str:
-    return choices[random.integers(len(choices))]
+    return choices[int(random.integers(len(choices)))]

@@ -13,6 +13,7 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -79,7 +80,7 @@ class Catalog:
                 pack.close()
 
 
-def _concept(entry: dict) -> Concept:
+def _concept(entry: dict[str, Any]) -> Concept:
     lists = ("aliases", "tags", "styles", "held_out")
     many = {name: tuple(entry.get(name, ())) for name in lists}
     return Concept(entry["id"], entry["label"], weight=entry.get("weight", 1.0), **many)

@@ -6,7 +6,7 @@ one effect. `Composer` only draws numbers and words, in any process; `painter.Pa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
@@ -64,7 +64,7 @@ class Composer:
 
     def __init__(self, catalog: Catalog, seed: int = 0, which: str = "train") -> None:
         self.catalog, self.random = catalog, np.random.default_rng(seed)
-        wanted = {
+        wanted: Callable[[int, str], bool] = {
             "train": lambda row, style: style not in catalog.concepts[row].held_out,
             "held": lambda row, style: style in catalog.concepts[row].held_out,
             "all": lambda *_: True,
@@ -174,8 +174,8 @@ class Composer:
         name = plural(self._tint(scene, 0, row, tinted) + self._name(row))
         scene.tint[1:count] = scene.tint[0]
         places = {
-            2: [(-0.46, 0), (0.46, 0)],
-            3: [(-0.6, 0.25), (0, -0.3), (0.6, 0.25)],
+            2: [(-0.46, 0.0), (0.46, 0.0)],
+            3: [(-0.6, 0.25), (0.0, -0.3), (0.6, 0.25)],
             4: [(-0.46, -0.46), (0.46, -0.46), (-0.46, 0.46), (0.46, 0.46)],
         }[count]
         scale = {2: 0.45, 3: 0.42, 4: 0.42}[count] * self._between(0.9, 1.06)
@@ -227,15 +227,15 @@ class Composer:
             return "solid", (a, a), words
         if chance < 0.7:
             a, b = self._one_of(names), self._one_of(names)
-            words = [f"on {article(a)} and {b} gradient background", f"{a} to {b} gradient"]
-            return "gradient", (a, b), self._one_of(words)
+            forms = [f"on {article(a)} and {b} gradient background", f"{a} to {b} gradient"]
+            return "gradient", (a, b), self._one_of(forms)
         if chance < 0.94:
             place = self._one_of(list(phrases.PLACES))
             return place, ("white", "white"), self._one_of(phrases.PLACES[place])
         pattern, a = self._one_of(list(phrases.PATTERNS)), self._one_of(names)
         b, word = self._one_of([n for n in names if n != a]), phrases.PATTERNS[pattern]
-        words = [f"on {article(a)} and {b} {word} background", f"{word} background"]
-        return pattern, (a, b), self._one_of(words)
+        forms = [f"on {article(a)} and {b} {word} background", f"{word} background"]
+        return pattern, (a, b), self._one_of(forms)
 
     # -- chance ----------------------------------------------------------------------------------
 
@@ -258,7 +258,7 @@ class Composer:
         return min(found, len(cumulative) - 1)  # the shares may sum to a hair less than one
 
     def _one_of(self, choices: Sequence[T]) -> T:
-        return choices[self.random.integers(len(choices))]
+        return choices[int(self.random.integers(len(choices)))]
 
     def _between(self, low: float, high: float) -> float:
         return float(self.random.uniform(low, high))
