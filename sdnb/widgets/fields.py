@@ -163,8 +163,3 @@ FIELDS: tuple[Field, ...] = (
 )  # fmt: skip
 
 BY_NAME = {field.name: field for field in FIELDS}
-
-
-def in_group(group: str) -> tuple[Field, ...]:
-    """The fields of a group, in the order in which they are shown."""
-    return tuple(field for field in FIELDS if field.group == group)

@@ -10,7 +10,6 @@ from sdnb.widgets import slider
 _CSS = """
 .sdnb { max-width: 1080px; color: var(--jp-ui-font-color1, #212121); }
 .sdnb .widget-label { min-width: 0; }
-.sdnb-calm { gap: 2px; }
 .sdnb-quiet, .sdnb-quiet * { color: var(--jp-ui-font-color2, #616161); font-size: 12px;
   line-height: 1.5; }
 .sdnb .widget-html > .widget-html-content { line-height: 1.5; }
@@ -42,7 +41,6 @@ _CSS = """
 .sdnb-error pre { overflow-x: auto; font-size: 11px; max-height: 260px; }
 .sdnb img { image-rendering: auto; }
 .sdnb-picture img, img.sdnb-picture { max-width: 100%; height: auto; object-fit: contain; }
-.sdnb-preview { opacity: .92; }
 .sdnb button.sdnb-thumb { width: 100px; height: 100px; margin: 2px; background-size: contain;
   background-repeat: no-repeat; background-position: center;
   background-color: var(--jp-layout-color2, #eee); position: relative; overflow: hidden; }
