@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sdnb.request.memory_plan import MemoryPlan
     from sdnb.request.request import Request
     from sdnb.widgets.gallery import Gallery
-    from sdnb.widgets.grid_view import GridView
+    from sdnb.widgets.grid.grid_view import GridView
     from sdnb.widgets.masks.editor import MaskEditor
     from sdnb.widgets.panel import Panel
     from sdnb.widgets.studio import studio
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Gallery": "sdnb.widgets.gallery",
     "Grid": "sdnb.grid.grid",
-    "GridView": "sdnb.widgets.grid_view",
+    "GridView": "sdnb.widgets.grid.grid_view",
     "MaskEditor": "sdnb.widgets.masks.editor",
     "Panel": "sdnb.widgets.panel",
     "Request": "sdnb.request.request",

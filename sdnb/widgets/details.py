@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sdnb.request import png_header
 from sdnb.request.request import Request
-from sdnb.widgets.fields import BY_NAME
+from sdnb.widgets.form.fields import BY_NAME
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model

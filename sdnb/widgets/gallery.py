@@ -18,9 +18,9 @@ from sdnb.images.result import Result
 from sdnb.widgets import style
 from sdnb.widgets.compare import compared
 from sdnb.widgets.details import code, settings
+from sdnb.widgets.form.picture_box import Upload
 from sdnb.widgets.gallery_picture import Picture, from_file
 from sdnb.widgets.jpegs import data_uri
-from sdnb.widgets.picture_box import Upload
 
 _PAGE = 24  # thumbnails at once
 _THUMB = 96  # pixels

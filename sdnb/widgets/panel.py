@@ -27,7 +27,7 @@ from sdnb.widgets import style
 from sdnb.widgets.actions import Actions
 from sdnb.widgets.details import about, caption, made_by
 from sdnb.widgets.engine_door import loaded, worker_of
-from sdnb.widgets.form import Form
+from sdnb.widgets.form.form import Form
 from sdnb.widgets.gallery import Gallery
 from sdnb.widgets.gallery_picture import Picture
 from sdnb.widgets.icons import icon_button

@@ -14,7 +14,7 @@ from sdnb.widgets import style
 from sdnb.widgets.engine_door import loaded, worker_of
 from sdnb.widgets.gallery import Gallery
 from sdnb.widgets.gallery_picture import Picture
-from sdnb.widgets.grid_tab import GridTab
+from sdnb.widgets.grid.grid_tab import GridTab
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.picker import ModelPicker
 from sdnb.widgets.upscale import UpscalePanel

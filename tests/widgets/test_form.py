@@ -11,8 +11,8 @@ from test_request import requests
 
 from sdnb import images
 from sdnb.request.request import RANGES, Request, Settings
-from sdnb.widgets.fields import FIELDS
-from sdnb.widgets.form import Form
+from sdnb.widgets.form.fields import FIELDS
+from sdnb.widgets.form.form import Form
 
 MODEL = Settings(64, 96, 12, 4.5, "dpmpp_2m", "karras")
 

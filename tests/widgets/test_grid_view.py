@@ -13,10 +13,10 @@ from PIL import Image
 import sdnb
 from sdnb.images.result import Progress
 from sdnb.jobs.executor import Inline, Worker
-from sdnb.widgets import grid_table
-from sdnb.widgets.grid_detail import difference
-from sdnb.widgets.grid_tab import GridTab, parsed
-from sdnb.widgets.grid_view import GridView
+from sdnb.widgets.grid import grid_table
+from sdnb.widgets.grid.grid_detail import difference
+from sdnb.widgets.grid.grid_tab import GridTab, parsed
+from sdnb.widgets.grid.grid_view import GridView
 
 
 def view(make=grids.make, executor=None, **varied):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdnb.request import prompt
-from sdnb.widgets.inspector import Inspector, inspected
+from sdnb.widgets.form.inspector import Inspector, inspected
 
 
 def words(html):

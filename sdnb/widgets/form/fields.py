@@ -1,6 +1,6 @@
 """One table of what a panel shows for each field of a `Request`: label, range, help, when shown.
 
-Nothing here is a widget: `sdnb.widgets.controls` makes them from this table, and tests hold it
+Nothing here is a widget: `sdnb.widgets.form.controls` makes them from this table, and tests hold it
 against `Request`, so that a new field cannot be forgotten.
 """
 

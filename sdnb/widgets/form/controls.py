@@ -1,4 +1,4 @@
-"""One control for each field of a `Request`, made from the table in `sdnb.widgets.fields`.
+"""One control for each field of a `Request`, made from the table in `sdnb.widgets.form.fields`.
 
 A control holds exactly the value that a Request holds. None, "the model's own", is a state of its
 own: the control shows what the model would take, in italics, until someone moves it.
@@ -13,7 +13,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from sdnb.widgets.fields import Field
+from sdnb.widgets.form.fields import Field
 from sdnb.widgets.icons import icon_button
 from sdnb.widgets.slider import Slider
 

@@ -21,8 +21,8 @@ from sdnb.grid.layout import texts
 from sdnb.jobs.executor import Worker
 from sdnb.widgets import style
 from sdnb.widgets.engine_door import loaded, worker_of
-from sdnb.widgets.grid_detail import GridDetail, button
-from sdnb.widgets.grid_table import GridTable
+from sdnb.widgets.grid.grid_detail import GridDetail, button
+from sdnb.widgets.grid.grid_table import GridTable
 from sdnb.widgets.lifetime import tie_to_cell, tie_to_view
 from sdnb.widgets.progress import Throttle
 from sdnb.widgets.slider import Choice

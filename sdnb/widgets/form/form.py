@@ -10,16 +10,16 @@ import ipywidgets as widgets
 
 from sdnb.request.choices import gone_with
 from sdnb.request.request import Request, Settings
-from sdnb.widgets.controls import KINDS, Changed, Control, Seed
-from sdnb.widgets.fields import BY_NAME, FIELDS, Field
+from sdnb.widgets.form.controls import KINDS, Changed, Control, Seed
+from sdnb.widgets.form.fields import BY_NAME, FIELDS, Field
+from sdnb.widgets.form.inspector import Inspector
+from sdnb.widgets.form.mask_box import MaskBox
+from sdnb.widgets.form.picture_box import PictureBox
 from sdnb.widgets.icons import icon_button
-from sdnb.widgets.inspector import Inspector
-from sdnb.widgets.mask_box import MaskBox
-from sdnb.widgets.picture_box import PictureBox
 
 if TYPE_CHECKING:
     from sdnb.images import Saved
-    from sdnb.widgets.inspector import Tokenize
+    from sdnb.widgets.form.inspector import Tokenize
 
 _NAMES = tuple(item.name for item in fields(Request))
 

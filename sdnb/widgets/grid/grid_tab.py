@@ -12,8 +12,8 @@ from sdnb.grid.grid import sweep
 from sdnb.request import checks
 from sdnb.request.request import RANGES, SAMPLERS, SCHEDULES
 from sdnb.widgets import style
-from sdnb.widgets.grid_detail import button
-from sdnb.widgets.grid_view import GridView, Use
+from sdnb.widgets.grid.grid_detail import button
+from sdnb.widgets.grid.grid_view import GridView, Use
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model

@@ -10,8 +10,8 @@ import ipywidgets as widgets
 
 from sdnb import images
 from sdnb.images import Saved
-from sdnb.widgets.controls import Changed, Control
-from sdnb.widgets.fields import Field
+from sdnb.widgets.form.controls import Changed, Control
+from sdnb.widgets.form.fields import Field
 from sdnb.widgets.icons import icon_button
 from sdnb.widgets.jpegs import jpeg
 

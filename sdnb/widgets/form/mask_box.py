@@ -9,8 +9,8 @@ import ipywidgets as widgets
 
 from sdnb import images
 from sdnb.request.request import Request
-from sdnb.widgets.controls import Changed, Control
-from sdnb.widgets.fields import Field
+from sdnb.widgets.form.controls import Changed, Control
+from sdnb.widgets.form.fields import Field
 from sdnb.widgets.masks.editor import MaskEditor
 
 
