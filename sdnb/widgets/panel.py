@@ -14,13 +14,12 @@ import threading
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import ipywidgets as widgets
 
 from sdnb import images
-from sdnb.jobs.executor import DONE, RUNNING, STOPPED, WAITING, Executor, Job, Worker
+from sdnb.jobs.executor import Executor, Job
 from sdnb.request import checks, prompt
 from sdnb.request.request import Request
 from sdnb.widgets import style
@@ -34,6 +33,7 @@ from sdnb.widgets.icons import icon_button
 from sdnb.widgets.lifetime import tie_to_cell, tie_to_view
 from sdnb.widgets.plan_line import PlanLine
 from sdnb.widgets.progress import ProgressView
+from sdnb.widgets.run_queue import RunQueue
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
@@ -75,16 +75,14 @@ class Panel(widgets.VBox):
             self.model.settings, self.model.tokenizer, kind, self._edited, self._offered
         )
         self.progress = ProgressView(self.model.preview)
-        self._executor = executor or worker_of(self.model)
-        self._lock = threading.RLock()
-        self._jobs: list[Job] = []  # waiting and running, in their order
+        self._lock = threading.Lock()
         self._made: list[weakref.ref[Result]] = []
         self._last: Result | None = None
-        self._dropped = 0  # that waited when Stop was pressed,
-        self._cut = False  # and whether one ran then, whose line is the last word
-        self._paused = ""  # why nothing is taken now
         self._refused = ""  # what was said of the controls when Generate was pressed
         self._build()
+        runs = executor or worker_of(self.model)
+        # `_say` of nothing: when a run begins, the caption of the last picture goes.
+        self._queue = RunQueue(runs, self._actions, self.progress, self._say, self._take)
         own = [] if gallery else [self.gallery]
         if own:
             self.gallery.send("the panel", self._sent, "Put its settings into the panel")
@@ -118,8 +116,7 @@ class Panel(widgets.VBox):
     @property
     def running(self) -> bool:
         """Whether something runs or waits."""
-        with self._lock:
-            return bool(self._jobs)
+        return self._queue.running
 
     def generate(self) -> Job | None:
         """What the button does: queue the request as it stands now. None where it cannot run; the
@@ -137,33 +134,12 @@ class Panel(widgets.VBox):
 
         `then` is called with the result, in the thread that made it, unless someone pressed Stop.
         """
-        self.progress.forget_problem()
-        self._dropped, self._cut, self._refused = 0, False, ""
-        if self._paused:
-            self.progress.complain(RuntimeError(self._paused))
-            return None
-        try:
-            job = self._executor.submit(request, partial(self._watch, then))
-        except RuntimeError as error:
-            self.progress.complain(error)
-            return None
-        self._track(job)
-        return job
+        self._refused = ""
+        return self._queue.submit(request, then)
 
     def stop(self) -> None:
         """End the run within a step, and drop what waits. The panel and the model stay usable."""
-        with self._lock:
-            jobs = self._jobs
-            if not jobs:
-                return
-            waiting = sum(job.state == WAITING for job in jobs)
-            self._cut = waiting < len(jobs)
-            self._dropped = waiting if self._cut else waiting - 1
-            last = ": the step that runs is the last" if self._cut else ""
-            self.progress.say(f"stopping{last}")
-            for job in jobs:  # a worker's that wait end here
-                job.stop()
-            self._count()
+        self._queue.stop()
 
     def use(self, picture: Picture) -> None:
         """Put the settings of a picture into the panel; of a photograph, which has none, itself.
@@ -183,25 +159,21 @@ class Panel(widgets.VBox):
 
     def pause(self, why: str) -> None:
         """Stop, and take nothing until `serve`; `why` is said beside the buttons."""
-        self.stop()
-        self._paused = why
-        self._count()
+        self._queue.pause(why)
 
     def serve(self, model: Model, executor: Executor | None = None) -> None:
         """Run on this model from now on; what the controls say stays."""
-        self.stop()
-        self.model, self._paused = model, ""
-        self._executor = executor or worker_of(model)
+        self._queue.serve(executor or worker_of(model))
+        self.model = model
         self.progress.preview_of = model.preview
         self.form.serve(model.settings, model.tokenizer)
         self._about.value = about(self.model)
         self._example.layout.display = "" if model.examples else "none"
-        self._count()
         self._shown()
 
     def close(self) -> None:
         """Stop, and take the panel away."""
-        if hasattr(self, "_jobs"):  # it may be one whose arguments were refused
+        if hasattr(self, "_queue"):  # it may be one whose arguments were refused
             self.stop()
         super().close()
 
@@ -257,7 +229,7 @@ class Panel(widgets.VBox):
         """The controls say something new: nothing runs, but what it would take is said."""
         if self._refused:
             self._look_again()
-        if self._paused:
+        if self._queue.paused:
             return
         with suppress(ValueError):  # controls that contradict each other: said when it is to run
             self._plan.ask(self.model, self.form.request)
@@ -300,43 +272,6 @@ class Panel(widgets.VBox):
         return request.resolved(self.model.settings)
 
     # -- during a run, in its own thread --------------------------------------------------------
-
-    def _watch(self, then: Callable[[Result], None] | None, job: Job) -> None:
-        self._track(job)
-        if job.state == RUNNING and job.progress is None:
-            self._say()  # what stood there is of the last picture
-        never_begun = job.state in (STOPPED, WAITING) and job.progress is None
-        if not never_begun or (job.state == STOPPED and not self._cut):
-            self.progress.watch(job)
-        if job.state == DONE and job.result is not None:
-            self._take(job.result)
-            if then is not None and not job.stopping:
-                then(job.result)
-        with self._lock:
-            if job.ended and self._jobs and self._behind_others(self._jobs[0]):
-                self.progress.say("waiting for another run")  # the next one of this panel
-
-    def _track(self, job: Job) -> None:
-        """Keep the list of what runs and waits, and the buttons that speak of it."""
-        with self._lock:
-            if job.ended:
-                self._jobs = [each for each in self._jobs if each is not job]
-            elif job not in self._jobs:
-                self._jobs = [*self._jobs, job]
-                if len(self._jobs) == 1 and self._behind_others(job):
-                    self.progress.watch(job)  # nothing of this panel runs that would be shown
-            else:
-                return
-            self._count()
-
-    def _behind_others(self, job: Job) -> bool:
-        """Whether what another panel asked for runs first."""
-        runs = self._executor
-        return job.state == WAITING and isinstance(runs, Worker) and runs.jobs[:1] != (job,)
-
-    def _count(self) -> None:
-        with self._lock:
-            self._actions.show(self._jobs, self._dropped, self._paused)
 
     def _take(self, result: Result) -> None:
         with self._lock:

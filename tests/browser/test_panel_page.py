@@ -90,7 +90,7 @@ def test_a_panel_runs_shows_and_stops(page, lab):
     one.click("Queue another")
     one.until("panel._actions.said.value == '1 waiting'")
     notebook_shot(one, "panel-running.png")
-    step = one.kernel("panel._jobs[0].progress.step")
+    step = one.kernel("panel._queue.jobs[0].progress.step")
     one.click("Stop")
     one.until("not panel.running", 30)
     assert re.match(r"stopped at step \d+ of 100", one.line())
@@ -136,8 +136,9 @@ def test_a_run_goes_on_beside_a_busy_cell_and_ends_with_its_cell(page, lab):
     one.click("Generate")
     one.until("panel.progress.previews > 0")
     one.kernel("globals().update(old=panel)")
-    before = one.kernel("panel._jobs[0].progress.step")
-    after = one.kernel("__import__('time').sleep(2.5) or panel._jobs[0].progress.step")  # busy
+    before = one.kernel("panel._queue.jobs[0].progress.step")
+    busy = "__import__('time').sleep(2.5)"
+    after = one.kernel(f"{busy} or panel._queue.jobs[0].progress.step")
     assert after > before
     one.notebook.run_all(120)
     one.until("not old.running", 30)

@@ -1,0 +1,127 @@
+"""The runs of one panel: the job that runs, those that wait, and what Stop dropped."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sdnb.jobs.executor import DONE, RUNNING, STOPPED, WAITING, Executor, Job, Worker
+from sdnb.widgets.actions import Actions
+from sdnb.widgets.progress import ProgressView
+
+if TYPE_CHECKING:
+    from sdnb.images.result import Result
+    from sdnb.request.request import Request
+
+
+class RunQueue:
+    """Gives requests to `executor`, and shows on `actions` and `progress` what becomes of them.
+
+    `began` is called when a job starts, `took` with each result, both in the thread of the job.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        actions: Actions,
+        progress: ProgressView,
+        began: Callable[[], None],
+        took: Callable[[Result], None],
+    ) -> None:
+        self.executor = executor
+        self.jobs: list[Job] = []  # waiting and running, in their order
+        self.paused = ""  # why nothing is taken now
+        self._actions, self._progress = actions, progress
+        self._began, self._took = began, took
+        self._lock = threading.RLock()
+        self._dropped = 0  # how many waited when Stop was pressed
+        self._cut = False  # whether one ran when Stop was pressed: its line is the last word
+
+    @property
+    def running(self) -> bool:
+        """Whether something runs or waits."""
+        with self._lock:
+            return bool(self.jobs)
+
+    def submit(self, request: Request, then: Callable[[Result], None] | None = None) -> Job | None:
+        """Queue a request; None where nothing is taken, which the progress view then says."""
+        self._progress.forget_problem()
+        self._dropped, self._cut = 0, False
+        if self.paused:
+            self._progress.complain(RuntimeError(self.paused))
+            return None
+        try:
+            job = self.executor.submit(request, partial(self._watch, then))
+        except RuntimeError as error:
+            self._progress.complain(error)
+            return None
+        self._track(job)
+        return job
+
+    def stop(self) -> None:
+        """End the run within a step, and drop what waits."""
+        with self._lock:
+            jobs = self.jobs
+            if not jobs:
+                return
+            waiting = sum(job.state == WAITING for job in jobs)
+            self._cut = waiting < len(jobs)
+            self._dropped = waiting if self._cut else waiting - 1
+            last = ": the step that runs is the last" if self._cut else ""
+            self._progress.say(f"stopping{last}")
+            for job in jobs:  # a worker's that wait end here
+                job.stop()
+            self._count()
+
+    def pause(self, why: str) -> None:
+        """Stop, and take nothing until `serve`; `why` is said beside the buttons."""
+        self.stop()
+        self.paused = why
+        self._count()
+
+    def serve(self, executor: Executor) -> None:
+        """Stop, and run with this executor from now on."""
+        self.stop()
+        self.executor, self.paused = executor, ""
+        self._count()
+
+    # -- in the job's own thread -------------------------------------------------------------
+
+    def _watch(self, then: Callable[[Result], None] | None, job: Job) -> None:
+        self._track(job)
+        if job.state == RUNNING and job.progress is None:
+            self._began()
+        never_begun = job.state in (STOPPED, WAITING) and job.progress is None
+        if not never_begun or (job.state == STOPPED and not self._cut):
+            self._progress.watch(job)
+        if job.state == DONE and job.result is not None:
+            self._took(job.result)
+            if then is not None and not job.stopping:
+                then(job.result)
+        with self._lock:
+            if job.ended and self.jobs and self._behind_others(self.jobs[0]):
+                self._progress.say("waiting for another run")  # the next one of this panel
+
+    def _track(self, job: Job) -> None:
+        """Keep the list of what runs and waits, and the buttons that speak of it."""
+        with self._lock:
+            if job.ended:
+                self.jobs = [each for each in self.jobs if each is not job]
+            elif job not in self.jobs:
+                self.jobs = [*self.jobs, job]
+                if len(self.jobs) == 1 and self._behind_others(job):
+                    self._progress.watch(job)  # nothing of this panel runs that would be shown
+            else:
+                return
+            self._count()
+
+    def _behind_others(self, job: Job) -> bool:
+        """Whether what another panel asked for runs first."""
+        runs = self.executor
+        return job.state == WAITING and isinstance(runs, Worker) and runs.jobs[:1] != (job,)
+
+    def _count(self) -> None:
+        with self._lock:
+            self._actions.show(self.jobs, self._dropped, self.paused)
