@@ -20,6 +20,7 @@ from sdnb.widgets.compare import compared
 from sdnb.widgets.details import code, settings
 from sdnb.widgets.form.picture_box import Upload
 from sdnb.widgets.gallery_picture import Picture, from_file
+from sdnb.widgets.icons import button
 from sdnb.widgets.jpegs import data_uri
 
 _PAGE = 24  # thumbnails at once
@@ -104,8 +105,8 @@ class Gallery(widgets.VBox):
             if self._chosen is not None:
                 act(self._chosen)
 
-        button = self._button(label, tooltip or f"Send to {label}", give)
-        self._sends.children = (*self._sends.children, button)
+        sender = self._button(label, tooltip or f"Send to {label}", give)
+        self._sends.children = (*self._sends.children, sender)
         self._sends.layout.display = ""
 
     def delete(self, *pictures: Picture) -> None:
@@ -138,17 +139,14 @@ class Gallery(widgets.VBox):
     # -- building ----------------------------------------------------------------------------
 
     def _slot(self, i: int) -> widgets.Button:
-        button = widgets.Button(layout=widgets.Layout(width="100px", height="100px"))
-        button.add_class("sdnb-thumb")
-        button.add_class(f"{self._mark}-{i}")
-        button.on_click(lambda _: self._clicked(i))
-        return button
+        slot = widgets.Button(layout=widgets.Layout(width="100px", height="100px"))
+        slot.add_class("sdnb-thumb")
+        slot.add_class(f"{self._mark}-{i}")
+        slot.on_click(lambda _: self._clicked(i))
+        return slot
 
     def _button(self, words: str, tooltip: str, act: Callable[[], object]) -> widgets.Button:
-        layout = widgets.Layout(width="auto")
-        button = widgets.Button(description=words, tooltip=tooltip, layout=layout)
-        button.on_click(lambda _: self._guarded(act))
-        return button
+        return button(words, "", tooltip, lambda: self._guarded(act))
 
     def _build(self) -> None:
         self._count = widgets.HTML()

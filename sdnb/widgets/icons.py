@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import ipywidgets as widgets
 
 
@@ -10,3 +12,11 @@ def icon_button(icon: str, words: str, tooltip: str) -> widgets.Button:
     button = widgets.Button(icon=icon, description=words, tooltip=tooltip)
     button.add_class("sdnb-icon")
     return button
+
+
+def button(words: str, icon: str, tooltip: str, act: Callable[[], object]) -> widgets.Button:
+    """A button as wide as its words."""
+    layout = widgets.Layout(width="auto")
+    result = widgets.Button(description=words, icon=icon, tooltip=tooltip, layout=layout)
+    result.on_click(lambda _: act())
+    return result

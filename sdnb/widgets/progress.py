@@ -35,11 +35,12 @@ def left(progress: Progress) -> str:
     step, total, seconds = progress.step, progress.total, progress.seconds
     words = [progress.where, f"{seconds:.1f} s"]
     if 0 < step < total:
-        words.append(f"about {_time(seconds / step * (total - step))} left")
+        words.append(f"about {in_words(seconds / step * (total - step))} left")
     return " · ".join(words)
 
 
-def _time(seconds: float) -> str:
+def in_words(seconds: float) -> str:
+    """ "12 s", "5 min" or "2.5 h"."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
@@ -66,6 +67,26 @@ class Throttle:
         return self._clock()
 
 
+class ErrorBox(widgets.HTML):
+    """A red box, out of sight until there is an error to show; a screen reader reads it at once."""
+
+    def __init__(self) -> None:
+        super().__init__(layout=widgets.Layout(display="none"))
+
+    def show(self, body: str) -> None:
+        """Show this HTML."""
+        self.value = f'<div class="sdnb-error" role="alert">{body}</div>'
+        self.layout.display = ""
+
+    def show_error(self, error: Exception) -> None:
+        """Show what the error says, line by line."""
+        self.show(html.escape(str(error)).replace("\n", "<br>"))
+
+    def hide(self) -> None:
+        """Take it out of sight."""
+        self.layout.display = "none"
+
+
 class ProgressView(widgets.VBox):
     """Bar and line of one job after the other; `watch` is what an executor calls.
 
@@ -81,7 +102,7 @@ class ProgressView(widgets.VBox):
         self._line.add_class("sdnb-quiet")
         self.picture = widgets.Image(format="jpeg", layout=widgets.Layout(display="none"))
         self.picture.add_class("sdnb-picture")
-        self._problem = widgets.HTML(layout=widgets.Layout(display="none"))
+        self._problem = ErrorBox()
         self._line.add_class("sdnb-line")
         super().__init__([self._bar, self._line, self._problem])
         self._bars = Throttle(_BAR_EVERY)
@@ -127,16 +148,12 @@ class ProgressView(widgets.VBox):
         words = html.escape(str(error) or type(error).__name__)
         more = html.escape(trace)
         details = f"<details><summary>Traceback</summary><pre>{more}</pre></details>"
-        self._problem.value = (
-            f'<div class="sdnb-error" role="alert"><b>{type(error).__name__}</b><br>{words}'
-            f"{details if trace else ''}</div>"
-        )
-        self._problem.layout.display = ""
+        self._problem.show(f"<b>{type(error).__name__}</b><br>{words}{details if trace else ''}")
 
     def forget_problem(self) -> None:
         """The next attempt begins."""
         self._problem.value = ""
-        self._problem.layout.display = "none"
+        self._problem.hide()
 
     def _begin(self, job: Job) -> None:
         self.forget_problem()

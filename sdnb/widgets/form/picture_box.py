@@ -23,13 +23,10 @@ class Upload(widgets.FileUpload):
 
     def __init__(self, words: str, tooltip: str, act: Callable[[bytes, str], None]) -> None:
         super().__init__(
-            accept="image/*",
-            multiple=False,
-            description=words,
-            tooltip=tooltip,
+            accept="image/*", multiple=False, description=words, tooltip=tooltip,
             layout=widgets.Layout(width="auto"),
-        )
-        self.add_class("sdnb-upload")  # fmt: skip
+        )  # fmt: skip
+        self.add_class("sdnb-upload")
         self._act = act
         self.observe(self._came, "value")
 

@@ -12,6 +12,7 @@ from PIL import Image, ImageChops
 
 from sdnb.widgets.compare import compared
 from sdnb.widgets.details import code, settings
+from sdnb.widgets.icons import button
 from sdnb.widgets.jpegs import data_uri
 
 if TYPE_CHECKING:
@@ -141,11 +142,3 @@ def alone(image: Image.Image, words: str) -> str:
     """HTML of one picture."""
     alt = html.escape(words, quote=True)
     return f'<img src="{data_uri(image, _SIDE, 92)}" width="{min(image.width, _SIDE)}" alt="{alt}">'
-
-
-def button(words: str, icon: str, tooltip: str, act: Callable[[], object]) -> widgets.Button:
-    """A button as wide as its words."""
-    layout = widgets.Layout(width="auto")
-    result = widgets.Button(description=words, icon=icon, tooltip=tooltip, layout=layout)
-    result.on_click(lambda _: act())
-    return result

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +11,9 @@ from sdnb.grid.grid import sweep
 from sdnb.request import checks
 from sdnb.request.request import RANGES, SAMPLERS, SCHEDULES
 from sdnb.widgets import style
-from sdnb.widgets.grid.grid_detail import button
 from sdnb.widgets.grid.grid_view import GridView, Use
+from sdnb.widgets.icons import button
+from sdnb.widgets.progress import ErrorBox
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
@@ -71,7 +71,7 @@ class GridTab(widgets.VBox):
         self._go = button("Run grid", "th", "Make a picture of each combination", self.run)
         self._go.button_style = "primary"
         self._go.layout.align_self = "flex-start"
-        self._problem = widgets.HTML(layout=widgets.Layout(display="none"))
+        self._problem = ErrorBox()
         self._place = widgets.VBox()
         rows = [widgets.HBox([kind, values]) for kind, values in self._axes]
         super().__init__(
@@ -99,14 +99,12 @@ class GridTab(widgets.VBox):
 
     def run(self) -> GridView | None:
         """What the button does: plan the grid, show it, and fill it. None where it cannot be."""
-        self._problem.layout.display = "none"
+        self._problem.hide()
         try:
             base = self._requests[self.source]().but(count=1)
             grid = sweep(base, **self.axes)
         except (ValueError, TypeError) as error:
-            said = html.escape(str(error)).replace("\n", "<br>")
-            self._problem.value = f'<div class="sdnb-error" role="alert">{said}</div>'
-            self._problem.layout.display = ""
+            self._problem.show_error(error)
             return None
         self.stop()
         source = self.source

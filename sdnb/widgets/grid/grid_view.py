@@ -21,10 +21,11 @@ from sdnb.grid.layout import texts
 from sdnb.jobs.executor import Worker
 from sdnb.widgets import style
 from sdnb.widgets.engine_door import loaded, worker_of
-from sdnb.widgets.grid.grid_detail import GridDetail, button
+from sdnb.widgets.grid.grid_detail import GridDetail
 from sdnb.widgets.grid.grid_table import GridTable
+from sdnb.widgets.icons import button
 from sdnb.widgets.lifetime import tie_to_cell, tie_to_view
-from sdnb.widgets.progress import Throttle
+from sdnb.widgets.progress import ErrorBox, Throttle, in_words
 from sdnb.widgets.slider import Choice
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class GridView(widgets.VBox):
         """
         self.stop()
         self.model, self._executor = model, executor
-        self._problem.layout.display = "none"
+        self._problem.hide()
 
     def choose(self, cell: Cell | None) -> None:
         """Look at this cell; None closes it."""
@@ -152,7 +153,7 @@ class GridView(widgets.VBox):
         )
         self._line = widgets.HTML()
         self._line.add_class("sdnb-quiet")
-        self._problem = widgets.HTML(layout=widgets.Layout(display="none"))
+        self._problem = ErrorBox()
         wrap = widgets.Layout(flex_flow="row wrap", align_items="center")
         self._bar = widgets.VBox(
             [widgets.HBox([self._go, self._halt, self._meter, self._line], layout=wrap),
@@ -209,7 +210,7 @@ class GridView(widgets.VBox):
                         break
             self._end()
         except Exception as error:  # noqa: BLE001 - whatever it was: a thread's error is seen nowhere
-            self._complain(error)
+            self._problem.show_error(error)
         finally:
             self._buttons(running=False)
 
@@ -239,7 +240,7 @@ class GridView(widgets.VBox):
             words.append("waiting for another run")
         done = at.share - at.began
         if done > 0.02 and at.share < 1:
-            words.append(f"about {_time(at.seconds / done * (1 - at.share))} left")
+            words.append(f"about {in_words(at.seconds / done * (1 - at.share))} left")
         self._line.value = html.escape(" · ".join(words))
 
     def _end(self) -> None:
@@ -256,16 +257,11 @@ class GridView(widgets.VBox):
             if not left:
                 self._meter.value = 1
 
-    def _complain(self, error: Exception) -> None:
-        said = html.escape(str(error)).replace("\n", "<br>")
-        self._problem.value = f'<div class="sdnb-error" role="alert">{said}</div>'
-        self._problem.layout.display = ""
-
     # -- showing -----------------------------------------------------------------------------
 
     def _buttons(self, running: bool) -> None:
         if running:
-            self._problem.layout.display = "none"
+            self._problem.hide()
         done = self.grid.done
         left = len(self.grid) - done
         self._go.description = "Resume" if done and left else "Run"
@@ -299,7 +295,3 @@ class GridView(widgets.VBox):
 
     def _in_sight(self, cell: Cell) -> bool:
         return len(cell.index) < 3 or cell.index[2] == self._page
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
