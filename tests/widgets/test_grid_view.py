@@ -9,6 +9,7 @@ import grids
 import numpy as np
 import pytest
 from PIL import Image
+from widget_hands import alert, beside, called, find, press, read, status
 
 import sdnb
 from sdnb.images.result import Progress
@@ -46,10 +47,10 @@ def test_it_fills_while_it_runs():
 
     made = view(executor=Worker(make))
     assert shown(made) == [""] * 6
-    assert (made._go.description, made._go.disabled, made._halt.disabled) == ("Run", False, True)
+    assert (find(made, "Run").disabled, find(made, "Stop").disabled) == (False, True)
     made.run()
     assert made.running
-    assert made._go.disabled
+    assert find(made, "Run").disabled
     thread = made._thread
     made.run()  # pressed twice
     assert made._thread is thread
@@ -57,9 +58,9 @@ def test_it_fills_while_it_runs():
         gate.release()
     assert made.wait(60)
     assert all("background-image: url(data:image/jpeg" in each for each in shown(made))
-    assert made._line.value == "6 of 6 cells"
+    assert beside(made, "Stop") == "6 of 6 cells"
     assert made._meter.value == 1
-    assert (made._go.disabled, made._halt.disabled) == (True, True)
+    assert (find(made, "Run").disabled, find(made, "Stop").disabled) == (True, True)
 
 
 def test_stop_ends_within_a_step_and_resume_makes_the_rest(tmp_path):
@@ -80,9 +81,9 @@ def test_stop_ends_within_a_step_and_resume_makes_the_rest(tmp_path):
     made.stop()
     assert made.wait(20)
     assert grid.done == 1
-    assert made._line.value == "1 of 3 cells · stopped"
-    assert made._go.description == "Resume"
-    made._go.click()
+    assert beside(made, "Stop") == "1 of 3 cells · stopped"
+    assert find(made, "Resume")
+    press(made, "Resume")
     assert made.wait(30)
     assert grid.done == len(list(tmp_path.glob("*.png"))) == 3
 
@@ -100,12 +101,12 @@ def test_a_grid_that_waits_for_another_run_says_so():
     made = view(executor=worker)
     made.run()
     end = time.monotonic() + 10
-    while made._line.value != "0 of 6 cells · waiting for another run":
-        assert time.monotonic() < end, made._line.value
+    while beside(made, "Stop") != "0 of 6 cells · waiting for another run":
+        assert time.monotonic() < end, beside(made, "Stop")
         time.sleep(0.01)
     gate.set()
     assert made.wait(60)
-    assert made._line.value == "6 of 6 cells"
+    assert beside(made, "Stop") == "6 of 6 cells"
     assert other.wait(10)
 
 
@@ -116,9 +117,8 @@ def test_a_problem_is_said_and_not_lost():
     made = GridView(grid, model, executor=Inline(grids.make))
     made.run()
     assert made.wait(30)
-    assert "1 of 1 cells cannot be made:<br>" in made._problem.value
-    assert made._problem.layout.display == ""
-    assert not made._go.disabled
+    assert "1 of 1 cells cannot be made:\n" in alert(made)
+    assert not find(made, "Run").disabled
 
 
 def test_a_failed_cell_says_why():
@@ -130,18 +130,18 @@ def test_a_failed_cell_says_why():
     made = view(make, steps=[1, 2])
     made.run()
     assert made.wait(30)
-    assert "1 failed" in made._line.value
+    assert "1 failed" in beside(made, "Stop")
     assert 'content: "failed"' in shown(made)[1]
     made._table.click(1)
-    assert "failed: no &lt;more&gt; memory" in made._detail._picture.value
-    assert made._go.description == "Resume"
+    assert "failed: no <more> memory" in read(made)
+    assert find(made, "Resume")
 
 
 def test_a_click_opens_a_cell_with_its_settings():
     made = filled()
     made._table._clicked.value = "3.17"  # as the browser says it: cell 3, some time
     assert made.chosen == made.grid.at(steps=1, cfg=8)
-    assert made._detail.layout.display == ""
+    assert find(made, "Close")
     assert "data:image/jpeg" in made._detail._picture.value
     assert "<th>CFG</th><td>8</td>" in made._detail._about.value
     assert "data-number='3'" in made._table._chosen.value
@@ -150,7 +150,7 @@ def test_a_click_opens_a_cell_with_its_settings():
     assert made.chosen == made.grid.at(steps=1, cfg=8)
     made.choose(None)
     assert made.chosen is None
-    assert made._detail.layout.display == "none"
+    assert not called(made, "Close")
     assert made._table._chosen.value == ""
 
 
@@ -158,20 +158,18 @@ def test_two_cells_are_compared_by_a_slider_and_by_their_difference():
     made = filled()
     made._table.click(0)
     made._detail._compare.click()
-    assert "Now choose the cell to compare" in made._detail._picture.value
+    assert "Now choose the cell to compare" in status(made)
     made._table.click(5)
     assert "sdnb-compare" in made._detail._picture.value
     assert made._detail._look.layout.display == ""
-    assert "steps=1, cfg=2 | steps=4, cfg=8" in made._detail._picture.value
+    assert "steps=1, cfg=2 | steps=4, cfg=8" in status(made)
     assert made._table._chosen.value.count("data-number=") == 2
     made._detail._look.value = "difference"
     one, other = (
         np.asarray(made.grid.image(**at)).astype(int)
         for at in ({"steps": 1, "cfg": 2}, {"steps": 4, "cfg": 8})
     )
-    assert (
-        f"largest difference is {np.abs(one - other).max()} of 255" in made._detail._picture.value
-    )
+    assert f"largest difference is {np.abs(one - other).max()} of 255" in status(made)
     made._detail._compare.click()
     assert "sdnb-compare" not in made._detail._picture.value
     assert made._detail.other is None
@@ -212,8 +210,8 @@ def test_settings_are_given_to_whoever_uses_them():
     grid = sdnb.sweep(grids.BASE, steps=[1, 2])
     made = GridView(grid, grids.model(), executor=Inline(grids.make), use=given.append)
     made._table.click(1)  # also before it is made
-    assert "is not made yet" in made._detail._picture.value
-    made._detail.children[0].children[0].click()
+    assert "is not made yet" in read(made)
+    press(made, "Use these settings")
     assert given == [grid.at(steps=2)]
 
 
@@ -304,26 +302,26 @@ def test_the_tab_makes_a_grid_of_another_tabs_settings(tab):
     assert list(made.grid) == list(sdnb.sweep(grids.BASE, **tab.axes))
     assert made.grid.done == 9
     made._table.click(4)
-    made._detail.children[0].children[0].click()
+    press(made, "Use these settings")
     assert tab.used == [(made.grid.at(steps=8, cfg=4), "txt2img")]
 
 
 def test_what_the_tab_cannot_make_is_said_there(tab):
     tab._show(1, "steps", "3")
     assert tab.run() is None
-    assert "steps is chosen twice" in tab._problem.value
+    assert "steps is chosen twice" in alert(tab)
     tab._show(1, "sampler", "ddim, eulr")
     assert tab.run() is None
-    assert "did you mean" in tab._problem.value
+    assert "did you mean" in alert(tab)
     tab._show(1, "strength", "0.5")
     assert tab.run() is None
-    assert "strength changes nothing without image=" in tab._problem.value
+    assert "strength changes nothing without image=" in alert(tab)
     tab._show(1, "sampler", "ddim, euler")
     tab._show(2, "weight", "thick fog: 0, 2")
     made = tab.run()
     assert made.wait(60)
     assert made.grid.shape == (3, 2, 2)
-    assert tab._problem.layout.display == "none"
+    assert alert(tab) == ""
 
 
 def test_an_axis_that_is_not_chosen_says_nothing(tab):
@@ -353,12 +351,12 @@ def test_a_grid_goes_on_with_the_model_that_is_loaded_now(tab):
     tab.serve(other, Inline(lambda request: grids.make(request, fingerprint="0" * 64)))
     gate.set()
     assert made.wait(30)
-    assert made._go.description == "Resume"
-    made._go.click()
+    assert find(made, "Resume")
+    press(made, "Resume")
     assert made.wait(30)
-    assert "this grid was made by another model" in made._problem.value
+    assert "this grid was made by another model" in alert(made)
     tab.serve(grids.model(), Inline(grids.make))  # the first one again
-    assert made._problem.layout.display == "none"
-    made._go.click()
+    assert alert(made) == ""
+    press(made, "Resume")
     assert made.wait(30)
     assert made.grid.done == 9

@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 from fakes import Model, gated, make, until
 from pictures import colour, encoded
+from widget_hands import alert, beside, called, find, press, read, status
 
 import sdnb
 from sdnb import images
@@ -25,19 +26,19 @@ def panel(run=make, kind="all", executor=Inline):
 def test_generate_makes_what_the_controls_say():
     one = panel()
     one.request = Request("a cat", seed=7, count=2)
-    one._actions.generate.click()
+    press(one, "Generate")
     assert one.result.request == Request("a cat", seed=7, count=2).resolved(one.model.settings)
     assert one.results == [one.result]
     assert [p.request.seed for p in one.gallery.pictures] == [8, 7]
     assert one.request == Request("a cat", seed=7, count=2)  # nothing was resolved in the controls
-    assert "a <note>" in one._caption.value.replace("&lt;", "<").replace("&gt;", ">")
+    assert "a <note>" in read(one)
 
 
 def test_changing_a_control_starts_nothing():
     one = panel(run=lambda request: pytest.fail(f"started {request}"))
     for name, value in [("prompt", "a"), ("steps", 3), ("seed", 4), ("width", 128), ("count", 2)]:
         one.form.change(**{name: value})
-    one.form.controls["prompt"]._area.value = "typed"
+    find(one, "Prompt").value = "typed"
     assert not one.running
 
 
@@ -47,7 +48,7 @@ def test_each_generate_draws_a_seed_and_the_lock_keeps_the_last():
     one.generate()
     seeds = [result.request.seed for result in one.results]
     assert seeds[0] != seeds[1]
-    one.form.controls["seed"]._lock.click()
+    press(one, "Keep the last seed")
     one.generate()
     assert one.result.request.seed == seeds[1]
 
@@ -59,13 +60,11 @@ def test_a_second_one_waits_visibly_and_stop_ends_all():
     gate.release()
     until(lambda: first.progress and first.progress.step == 1)
     second, third = one.generate(), one.generate()
-    assert (one._actions.generate.description, one._actions.said.value) == (
-        "Queue another",
-        "2 waiting",
-    )
-    assert not one._actions.stop.disabled
-    one._actions.stop.click()
-    assert one._actions.stop.disabled
+    assert find(one, "Queue another")
+    assert beside(one, "Stop") == "2 waiting"
+    assert not find(one, "Stop").disabled
+    press(one, "Stop")
+    assert find(one, "Stop").disabled
     assert one.progress.line.startswith("stopping")
     gate.release()
     assert all(job.wait(10) for job in (first, second, third))
@@ -74,8 +73,8 @@ def test_a_second_one_waits_visibly_and_stop_ends_all():
     assert one.progress.line.startswith("stopped at step")
     assert one.progress.picture.layout.display == ""  # the last preview stays
     until(lambda: not one.running)
-    assert one._actions.generate.description == "Generate"
-    assert one._actions.said.value == "2 waiting, dropped"
+    assert find(one, "Generate")
+    assert beside(one, "Stop") == "2 waiting, dropped"
     for _ in range(5):
         gate.release()
     assert one.generate().wait(10)
@@ -89,7 +88,7 @@ def test_the_next_begins_when_the_first_ends():
     for _ in range(15):
         gate.release()
     assert all(job.wait(10) for job in jobs)
-    until(lambda: one._actions.said.value == "")
+    until(lambda: beside(one, "Stop") == "")
     assert len(one.results) == 3
 
 
@@ -119,7 +118,7 @@ def test_a_run_that_fails_says_so_and_leaves_the_panel_usable():
 def test_what_cannot_run_is_said_before_anything_runs(kind, fields, words):
     one = panel(run=make if words is None else pytest.fail, kind=kind)
     one.form.change(**fields)
-    one._actions.generate.click()
+    press(one, "Generate")
     assert (one.result is None) == (words is not None)
     assert words is None or words in one.progress.problem
 
@@ -164,9 +163,9 @@ def test_an_uploaded_picture_offers_its_settings(tmp_path):
     other = panel(kind="img2img")
     box = other.form.controls["image"]
     box.take(path.read_bytes(), path.name)
-    assert box._use.layout.display == ""
+    assert find(box.widget, "use its settings")
     assert other.request.image == images.picture(path)
-    box._use.click()
+    press(box.widget, "use its settings")
     assert (other.request.prompt, other.request.cfg, other.request.seed) == ("a cat", 6.5, 7)
     assert other.request.image == images.picture(path)
 
@@ -174,7 +173,7 @@ def test_an_uploaded_picture_offers_its_settings(tmp_path):
 def test_a_file_that_is_no_picture_is_said():
     box = panel().form.controls["image"]
     box.take(b"not a picture", "notes.txt")
-    assert "notes.txt" in box._said.value
+    assert "notes.txt" in alert(box.widget)
     assert box.value is None
 
 
@@ -191,9 +190,9 @@ def test_upscale_makes_two_passes_with_one_seed():
     one = UpscalePanel(Model(), executor=Inline(make))
     one.form.change(prompt="a castle")
     one._edited()
-    assert "1. 64 × 64 from words" in one._two.value
-    assert "2. resized to 128 × 128" in one._two.value
-    one._actions.generate.click()
+    assert "1. 64 × 64 from words" in read(one)
+    assert "2. resized to 128 × 128" in read(one)
+    press(one, "Generate")
     first, last = (result.request for result in one.results)
     assert (first.width, first.height, first.image) == (64, 64, None)
     assert (last.width, last.height, last.strength, last.seed) == (128, 128, 0.5, first.seed)
@@ -250,7 +249,7 @@ def test_an_unknown_kind_lists_the_known():
 def test_examples_come_one_after_the_other():
     one = panel()
     for words in ("a red apple", "two owls", "a red apple"):
-        one._example.click()
+        press(one, "Example")
         assert one.request.prompt == words
 
 
@@ -263,8 +262,8 @@ def test_a_panel_can_go_over_to_another_model():
     assert one.result.request == Request("a cat", seed=one.result.request.seed).resolved(
         other.settings
     )
-    assert "other" in one._about.value
-    assert one._example.layout.display == "none"
+    assert "other · 128 × 128" in read(one)
+    assert not called(one, "Example")
 
 
 def test_what_is_no_model_is_said():
@@ -322,26 +321,26 @@ def test_a_photograph_is_sent_to_the_panel_and_what_it_says_stays():
     one.form.change(prompt="a cat", steps=9, width=128)
     photo = colour(size=(64, 64))
     one.gallery.take(encoded(photo, "PNG"), "photo.png")
-    one.gallery._sends.children[1].click()
+    press(one.gallery, "the panel")
     assert one.request == Request("a cat", steps=9, image=images.picture(photo))
-    assert one.form._fold.value
-    assert "It is in the panel now" in one.gallery._said.value
+    assert find(one, "Start from a picture").value
+    assert "It is in the panel now" in status(one.gallery)
 
 
 def test_a_photograph_is_nothing_for_a_panel_that_starts_from_words():
     one = panel(kind="txt2img")
     one.gallery.take(encoded(colour(size=(64, 64)), "PNG"), "photo.png")
-    one.gallery._sends.children[1].click()
+    press(one.gallery, "the panel")
     assert one.request == Request()
-    assert "starts from words alone" in one.gallery._said.value
+    assert "starts from words alone" in status(one.gallery)
 
 
 def test_a_request_that_has_a_picture_opens_the_fold():
     one = panel()
     one.request = Request("a cat")
-    assert not one.form._fold.value
+    assert not find(one, "Start from a picture").value
     one.request = Request("a cat", image=images.picture(colour(size=(64, 64))))
-    assert one.form._fold.value
+    assert find(one, "Start from a picture").value
 
 
 @pytest.fixture
@@ -377,11 +376,9 @@ def test_a_run_that_waits_for_another_panel_is_stopped_at_once(two_panels):
     assert [job.state for job in jobs] == ["stopped"] * 2
     assert not second.running
     assert second.progress.line == "stopped before it began"
-    assert (second._actions.generate.description, second._actions.said.value) == (
-        "Generate",
-        "1 waiting, dropped",
-    )
-    assert second._actions.stop.disabled
+    assert find(second, "Generate")
+    assert beside(second, "Stop") == "1 waiting, dropped"
+    assert find(second, "Stop").disabled
     assert first.running
 
 
@@ -419,7 +416,7 @@ def test_what_was_refused_is_said_for_as_long_as_it_is_true():
     one = panel(kind="inpaint")
     one.generate()
     assert "no picture yet" in one.progress.problem
-    one.form.controls["prompt"]._area.value = "a cat"
+    find(one, "Prompt").value = "a cat"
     assert "no picture yet" in one.progress.problem
     one.form.controls["image"].take(encoded(colour(size=(64, 64)), "PNG"))
     assert one.progress.problem == ""
@@ -462,8 +459,8 @@ def test_the_size_of_an_upscale_follows_the_picture():
     box._removed()
     assert size(one) == (192, 192)
     box.take(encoded(colour(size=(48, 80)), "PNG"))
-    one.form.controls["width"]._number.value = 304  # by hand: it stays for this picture
-    one.form.controls["prompt"]._area.value = "a cat"
+    find(one, "Width").value = 304  # by hand: it stays for this picture
+    find(one, "Prompt").value = "a cat"
     assert size(one) == (304, 144)
 
 
@@ -472,7 +469,7 @@ def test_a_request_that_is_assigned_is_upscaled_as_it_says():
     request = Request(image=images.picture(colour(size=(48, 80))), width=88, height=104)
     one.request = request
     assert one.request == request
-    one.form.controls["prompt"]._area.value = "a cat"
+    find(one, "Prompt").value = "a cat"
     assert size(one) == (88, 104)
 
 

@@ -1,6 +1,5 @@
 """The studio on runs without weights: pictures sent about, other models, cells that run again."""
 
-import html
 import threading
 from types import SimpleNamespace
 
@@ -8,6 +7,7 @@ import ipywidgets
 import pytest
 from fakes import Model, gated, make, until
 from pictures import colour, encoded
+from widget_hands import alert, beside, find, press, read, status
 
 from sdnb import images
 from sdnb.jobs.executor import Inline, Worker
@@ -17,6 +17,10 @@ from sdnb.widgets import lifetime, picker
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.picker import ModelPicker, checkpoints
 from sdnb.widgets.studio import TABS, Studio
+
+
+def listed(picker):
+    return [label for label, _ in find(picker, "Model").options]
 
 
 @pytest.fixture
@@ -40,9 +44,7 @@ def test_a_picture_and_its_settings_are_sent_to_any_tab(studio, name):
     first.generate()
     picture = studio.gallery.pictures[0]  # the second of the two: seed 8
     studio.gallery.choose(picture)
-    label = studio.gallery._sends.children[1 + TABS.index(name)]
-    assert label.description == name
-    label.click()
+    press(studio.gallery, name)
     assert studio.panel is studio.panels[name]
     got = studio.request
     assert (got.prompt, got.negative, got.seed, got.count) == ("a cat", "dogs", 8, 1)
@@ -69,17 +71,17 @@ def test_a_photograph_is_sent_and_the_tab_keeps_its_words(studio):
 
 def test_a_photograph_is_upscaled_from_its_own_size(studio):
     studio.gallery.take(encoded(colour(size=(48, 80)), "PNG"), "photo.png")
-    studio.gallery._sends.children[1 + TABS.index("upscale")].click()
+    press(studio.gallery, "upscale")
     assert (studio.request.width, studio.request.height) == (160, 96)
-    assert "the picture, 80 × 48" in studio.panel._two.value
-    assert "in the tab upscale now" in studio.gallery._said.value
+    assert "the picture, 80 × 48" in read(studio.panel)
+    assert "in the tab upscale now" in status(studio.gallery)
 
 
 def test_what_brings_no_settings_is_not_sent_where_they_are_all_that_counts(studio):
     studio.gallery.take(encoded(colour(size=(48, 80)), "PNG"), "photo.png")
-    studio.gallery._sends.children[1 + TABS.index("txt2img")].click()
+    press(studio.gallery, "txt2img")
     assert studio.request == Request()
-    assert "brings no settings" in studio.gallery._said.value
+    assert "brings no settings" in status(studio.gallery)
 
 
 def test_a_model_of_another_size_brings_its_own_to_upscale(studio):
@@ -120,9 +122,9 @@ def test_stop_reaches_every_tab():
     ("name", "words"), [("img2img", "no picture yet"), ("inpaint", "no picture yet")]
 )
 def test_a_grid_is_refused_what_its_tab_refuses(studio, name, words):
-    studio.grid._from.value = name
+    find(studio.grid, "Settings of").value = name
     assert studio.grid.run() is None
-    assert words in studio.grid._problem.value
+    assert words in alert(studio.grid)
 
 
 # -- the picker ------------------------------------------------------------------------------------
@@ -149,13 +151,13 @@ def test_another_model_is_loaded_when_the_last_one_is_free(monkeypatch, folder):
     monkeypatch.setattr(picker, "look", lambda path: order.append(f"look {path}"))
     monkeypatch.setattr(picker, "loaded", lambda path, **_: order.append(f"load {path}") or new)
     one = ModelPicker(old, folder, lambda: order.append("free"), lambda m: order.append(m.name))
-    assert [label for label, _ in one._list.options][1:] == ["A.ckpt", "b.safetensors", "c"]
-    one._list.value = str(folder / "c")
-    one._button.click()
+    assert listed(one) == ["the embedded one", "A.ckpt", "b.safetensors", "c"]
+    find(one, "Model").value = str(folder / "c")
+    press(one, "Load")
     one._thread.join(10)
     assert order == [f"look {folder / 'c'}", "free", f"load {folder / 'c'}", "new"]
-    assert "new: loaded in" in one._said.value
-    assert not one._button.disabled
+    assert "new: loaded in" in status(one)
+    assert not find(one, "Load").disabled
 
 
 ORIGIN = {"path": "mine", "memory": "2gb", "precision": "full", "vae": "soft", "config": None}
@@ -180,16 +182,16 @@ def loads(monkeypatch, *wrong):
 def test_a_wrong_path_costs_nothing(monkeypatch, folder, place):
     monkeypatch.chdir(folder)
     one = ModelPicker(Model("mine", origin=ORIGIN), None, pytest.fail, pytest.fail)
-    one._box.value = place
-    one._button.click()
+    find(one, "or path").value = place
+    press(one, "Load")
     one._thread.join(10)
-    said = html.unescape(one._said.value)
+    said = alert(one)
     assert place in said
     assert "mine stays." in said
     assert "<folder>" not in one._said.value
-    assert one._box.value == place  # to be mended
-    assert not one._button.disabled
-    one._box.value = "another"
+    assert find(one, "or path").value == place  # to be mended
+    assert not find(one, "Load").disabled
+    find(one, "or path").value = "another"
     assert one._said.value == ""
 
 
@@ -199,8 +201,8 @@ def test_where_loading_fails_the_last_model_comes_back_as_it_was_and_it_is_said(
     one.load("other").join(10)
     assert calls == [{"path": "other", "memory": "2gb", "precision": "full"}, ORIGIN]
     assert [model.name for model in served] == ["mine"]
-    assert "the &lt;disk&gt; is broken" in one._said.value
-    assert "mine was loaded again" in one._said.value
+    assert "the <disk> is broken" in alert(one)
+    assert "mine was loaded again" in alert(one)
     one.load("third").join(10)  # the wishes are still known
     assert calls[-1] == {"path": "third", "memory": "2gb", "precision": "full"}
 
@@ -209,22 +211,22 @@ def test_a_model_that_nobody_can_make_again_is_not_said_to_be_there(monkeypatch)
     loads(monkeypatch, "other")
     one = ModelPicker(Model("made by hand"), None, lambda: None, lambda _: None)
     one.load("other").join(10)
-    assert "made by hand is gone, embedded was loaded" in one._said.value
+    assert "made by hand is gone, embedded was loaded" in alert(one)
 
 
 def test_where_no_model_can_be_loaded_the_studio_says_so_and_takes_the_next(monkeypatch, studio):
     studio.picker._load = {"path": "mine"}
     loads(monkeypatch, "mine", "other")
     studio.picker.load("other").join(10)
-    assert "fake could not be loaded again either: mine: the" in studio.picker._said.value
+    assert "fake could not be loaded again either: mine: the" in alert(studio.picker)
     panel = studio.panel
-    assert panel._actions.generate.disabled
-    assert panel._actions.said.value.startswith("no model is loaded")
+    assert find(panel, "Generate").disabled
+    assert beside(panel, "Stop").startswith("no model is loaded")
     assert panel.generate() is None
     assert "no model is loaded" in panel.progress.problem
     studio.picker.load("third").join(10)
-    assert not panel._actions.generate.disabled
-    assert panel._actions.said.value == ""
+    assert not find(panel, "Generate").disabled
+    assert beside(panel, "Stop") == ""
     assert studio.model.name == "third"
 
 
@@ -240,26 +242,26 @@ def test_a_model_that_cannot_be_served_is_freed_before_the_last_one_comes_back(m
     one = ModelPicker(Model("mine", origin=ORIGIN), None, lambda: None, serve)
     one.load("other").join(10)
     assert [(model.name, model.unloaded) for model in served] == [("other", True), ("mine", False)]
-    assert "mine was loaded again" in one._said.value
+    assert "mine was loaded again" in alert(one)
 
 
 def test_the_list_and_the_box_do_not_contradict_each_other(monkeypatch, folder):
     calls = loads(monkeypatch)
     place = str(folder / "c")
     one = ModelPicker(Model("c", origin={"path": place}), folder, lambda: None, lambda _: None)
-    assert one._list.value == place  # what is there
-    one._box.value = "/some/where"
-    assert one._list.value is None
-    one._list.value = place  # chosen again: a change, and the box is empty
-    assert one._box.value == ""
-    one._box.value = "/some/where"
-    one._box.value = " "
-    assert one._list.value == place
-    one._box.value = "/some/where"
-    one._button.click()
+    assert find(one, "Model").value == place  # what is there
+    find(one, "or path").value = "/some/where"
+    assert find(one, "Model").value is None
+    find(one, "Model").value = place  # chosen again: a change, and the box is empty
+    assert find(one, "or path").value == ""
+    find(one, "or path").value = "/some/where"
+    find(one, "or path").value = " "
+    assert find(one, "Model").value == place
+    find(one, "or path").value = "/some/where"
+    press(one, "Load")
     one._thread.join(10)
     assert calls[-1]["path"] == "/some/where"
-    assert (one._list.value, one._box.value) == ("/some/where", "")
+    assert (find(one, "Model").value, find(one, "or path").value) == ("/some/where", "")
 
 
 def test_while_a_model_is_loaded_nothing_else_begins(monkeypatch, studio):
@@ -275,18 +277,18 @@ def test_while_a_model_is_loaded_nothing_else_begins(monkeypatch, studio):
     monkeypatch.setattr(picker, "loaded", slow)
     thread = studio.picker.load("other")
     assert come.wait(10)
-    assert studio.panel._actions.generate.disabled
-    assert studio.grid._go.disabled
-    assert studio.panel._actions.said.value == "a model is being loaded"
+    assert find(studio.panel, "Generate").disabled
+    assert find(studio.grid, "Run grid").disabled
+    assert beside(studio.panel, "Stop") == "a model is being loaded"
     assert studio.panel.generate() is None
     assert "a model is being loaded" in studio.panel.progress.problem
     with pytest.raises(RuntimeError, match="already"):
         studio.picker.load("third")
     go.set()
     thread.join(10)
-    assert not studio.panel._actions.generate.disabled
-    assert not studio.grid._go.disabled
-    assert studio.panel._actions.said.value == ""
+    assert not find(studio.panel, "Generate").disabled
+    assert not find(studio.grid, "Run grid").disabled
+    assert beside(studio.panel, "Stop") == ""
 
 
 def test_a_model_is_not_freed_under_a_run(monkeypatch):
@@ -301,9 +303,9 @@ def test_a_model_is_not_freed_under_a_run(monkeypatch):
     gate.release()
     until(lambda: job.progress and job.progress.step == 1)
     studio.picker.load("other").join(10)
-    assert "mine is still at work" in studio.picker._said.value
+    assert "mine is still at work" in alert(studio.picker)
     assert (studio.model, model.unloaded) == (model, False)
-    assert not studio.panel._actions.generate.disabled
+    assert not find(studio.panel, "Generate").disabled
     gate.release()
     assert job.wait(10)
     studio.picker.load("other").join(10)
@@ -313,10 +315,10 @@ def test_a_model_is_not_freed_under_a_run(monkeypatch):
 
 def test_a_folder_in_the_box_joins_the_list(folder):
     one = ModelPicker(Model(), None, pytest.fail, pytest.fail)
-    one._box.value = str(folder)
-    one._button.click()
-    assert [label for label, _ in one._list.options][1:] == ["A.ckpt", "b.safetensors", "c"]
-    assert "3 models" in one._said.value
+    find(one, "or path").value = str(folder)
+    press(one, "Load")
+    assert listed(one) == ["the embedded one", "A.ckpt", "b.safetensors", "c"]
+    assert "3 models" in status(one)
 
 
 def test_the_studio_frees_the_old_model_and_serves_the_new(monkeypatch, studio):
