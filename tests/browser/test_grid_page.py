@@ -1,7 +1,7 @@
 """The grid's viewer and the studio's Grid tab in JupyterLab, by mouse and keyboard."""
 
-from lab_page import SHOTS
-from pictures import chunk, raw_png
+from helpers.notebook_page import SHOTS
+from helpers.pictures import chunk, raw_png
 from test_panel_page import Page
 
 SETUP = "import sdnb\nmodel = sdnb.load()\nused = []"

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from lab_page import SHOTS, Notebook
+from helpers.notebook_page import SHOTS, Notebook
 from PIL import Image, ImageFilter
 
 from sdnb.bench import widgets_page

@@ -6,7 +6,7 @@ One also runs without a browser, where nothing answers a widget: `../test_notebo
 from pathlib import Path
 
 import pytest
-from lab_page import SHOTS, Notebook
+from helpers.notebook_page import SHOTS, Notebook
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 # The pictures that it shows at the least, beside its panel or its viewer.

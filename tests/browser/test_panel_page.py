@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from lab_page import SHOTS, Notebook
+from helpers.notebook_page import SHOTS, Notebook
 
 PANEL = "import sdnb\nmodel = sdnb.load()\npanel = sdnb.Panel(model)\npanel"
 STUDIO = "import sdnb\nstudio = sdnb.studio(folder='made')\nstudio"

@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 
 import pytest
-from lab_page import SHOTS
+from helpers.notebook_page import SHOTS
 
 from sdnb import assets
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-import tiny_checkpoints as tiny
+from helpers import tiny_checkpoints as tiny
 
 from sdnb.engine.checkpoint import CheckpointError, read
 from sdnb.engine.checkpoint.configs import read_config

@@ -6,8 +6,8 @@ import json
 import shutil
 
 import pytest
-import tiny_checkpoints as tiny
 import torch
+from helpers import tiny_checkpoints as tiny
 from safetensors.torch import save_file
 
 from sdnb.engine.checkpoint import CheckpointError, read

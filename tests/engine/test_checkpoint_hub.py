@@ -8,7 +8,7 @@ from pathlib import Path
 
 import huggingface_hub
 import pytest
-import tiny_checkpoints as tiny
+from helpers import tiny_checkpoints as tiny
 from huggingface_hub import errors
 
 from sdnb.engine.checkpoint import CheckpointError, hub, read

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-import tiny_checkpoints as tiny
 import torch
+from helpers import tiny_checkpoints as tiny
 
 from sdnb.engine.checkpoint import CheckpointError, read
 from sdnb.engine.checkpoint.kinds import other_kind

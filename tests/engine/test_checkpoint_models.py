@@ -6,8 +6,8 @@ import json
 import os
 
 import pytest
-import tiny_checkpoints as tiny
 import torch
+from helpers import tiny_checkpoints as tiny
 
 from sdnb.engine.checkpoint import CheckpointError, read
 from sdnb.engine.networks.config import ModelConfig, UNetConfig, VAEConfig

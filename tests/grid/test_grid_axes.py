@@ -4,9 +4,9 @@ import itertools
 
 import numpy as np
 import pytest
+from helpers.pictures import RGB, encoded
 from hypothesis import given
 from hypothesis import strategies as st
-from pictures import RGB, encoded
 
 import sdnb
 from sdnb import images

@@ -3,9 +3,9 @@
 import math
 from io import BytesIO
 
-import grids
 import numpy as np
 import pytest
+from helpers import grids
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity

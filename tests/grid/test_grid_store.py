@@ -9,10 +9,9 @@ import time
 from functools import partial
 from pathlib import Path
 
-import fill_a_grid
-import grids
 import numpy as np
 import pytest
+from helpers import fill_a_grid, grids
 from PIL import Image
 
 import sdnb
@@ -21,6 +20,8 @@ from sdnb.grid.store import Store
 from sdnb.images import files
 from sdnb.jobs.executor import Inline
 from sdnb.request.request import Settings
+
+TESTS = Path(__file__).parents[1]  # where `helpers` is found
 
 
 def sweep(**varied):
@@ -59,11 +60,11 @@ def assert_whole(grid, store):
 
 def test_a_killed_process_loses_at_most_the_cell_in_hand(tmp_path):
     """SIGKILL at twenty random moments: nothing is torn, what was there stays, the rest comes."""
-    command = [sys.executable, str(Path(fill_a_grid.__file__)), str(tmp_path)]
+    command = [sys.executable, "-m", "helpers.fill_a_grid", str(tmp_path)]
     chance = random.Random(6)
     finished = 0
     for _ in range(20):
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(command, cwd=TESTS, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout.readline() == "at work\n"
             time.sleep(chance.uniform(0, 0.06))
             process.kill()

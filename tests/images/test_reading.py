@@ -6,9 +6,9 @@ import json
 import tempfile
 
 import pytest
+from helpers.pictures import colour, png_with, result
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pictures import colour, png_with, result
 from PIL import Image
 
 from sdnb import images

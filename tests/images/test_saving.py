@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.pictures import SETTINGS, Result, colour, result
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pictures import SETTINGS, Result, colour, result
 from PIL import Image
 
 import sdnb
@@ -222,7 +222,7 @@ def test_a_name_must_be_text(tmp_path):
 
 SAVER = """
 import sys
-from pictures import result
+from helpers.pictures import result
 from sdnb import images
 for turn in range(8):
     images.save(result(count=2), sys.argv[1])

@@ -10,12 +10,12 @@ from multiprocessing import get_context
 from types import SimpleNamespace
 from unittest import mock
 
-import grids
 import numpy as np
 import psutil
 import pytest
 import torch
 from dask.distributed import Client, Event, LocalCluster
+from helpers import grids
 
 import sdnb
 from sdnb import images

@@ -6,9 +6,9 @@ import zlib
 
 import numpy as np
 import pytest
+from helpers.pictures import RGB, chunk, encoded, raw_png
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pictures import RGB, chunk, encoded, raw_png
 from PIL import Image
 
 from sdnb import images

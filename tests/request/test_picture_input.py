@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers.pictures import CORNERS, RGB, chunk, encoded, pixels, raw_png
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from pictures import CORNERS, RGB, chunk, encoded, pixels, raw_png
 from PIL import Image
 
 from sdnb import images

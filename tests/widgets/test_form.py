@@ -3,10 +3,10 @@
 from dataclasses import fields
 
 import pytest
-from fakes import TOKENIZE
+from helpers.fakes import TOKENIZE
+from helpers.pictures import colour
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pictures import colour
 from test_request import requests
 
 from sdnb import images

@@ -6,9 +6,8 @@ import shutil
 
 import numpy as np
 import pytest
-from fakes import make
-from pictures import colour, encoded, png_with
-from widget_hands import called, press, read, status, thumbs
+from helpers.fakes import make
+from helpers.pictures import colour, encoded, png_with
 
 import sdnb
 from sdnb.request.request import Request, Settings

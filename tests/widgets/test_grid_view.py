@@ -5,9 +5,9 @@ import runpy
 import threading
 import time
 
-import grids
 import numpy as np
 import pytest
+from helpers import grids
 from PIL import Image
 from widget_hands import alert, beside, called, find, press, read, status
 

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from fakes import TOKENIZE
+from helpers.fakes import TOKENIZE
 from hypothesis import given
 from hypothesis import strategies as st
 

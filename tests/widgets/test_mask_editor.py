@@ -5,8 +5,8 @@ import time
 
 import numpy as np
 import pytest
-from hands import Hand, picture, same, uploaded
-from pictures import Result
+from helpers.mask_hand import Hand, picture, same, uploaded
+from helpers.pictures import Result
 from PIL import Image
 
 import sdnb

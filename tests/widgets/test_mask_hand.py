@@ -4,7 +4,7 @@ import ipycanvas.canvas
 import ipywidgets
 import numpy as np
 import pytest
-from hands import Hand, picture, same
+from helpers.mask_hand import Hand, picture, same
 from PIL import Image
 
 from sdnb.widgets.masks.editor import MaskEditor

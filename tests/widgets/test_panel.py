@@ -4,9 +4,8 @@ import threading
 from functools import partial
 
 import pytest
-from fakes import Model, gated, make, until
-from pictures import colour, encoded
-from widget_hands import alert, beside, called, find, press, read, status
+from helpers.fakes import Model, gated, make, until
+from helpers.pictures import colour, encoded
 
 import sdnb
 from sdnb import images

@@ -5,9 +5,8 @@ from types import SimpleNamespace
 
 import ipywidgets
 import pytest
-from fakes import Model, gated, make, until
-from pictures import colour, encoded
-from widget_hands import alert, beside, find, press, read, status
+from helpers.fakes import Model, gated, make, until
+from helpers.pictures import colour, encoded
 
 from sdnb import images
 from sdnb.jobs.executor import Inline, Worker

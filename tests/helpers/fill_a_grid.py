@@ -2,9 +2,8 @@
 
 import sys
 
-import grids
-
 import sdnb
+from helpers import grids
 from sdnb.jobs.executor import Inline
 
 AXES = {"steps": [1, 2, 4, 8, 16], "cfg": [2, 4, 8], "seed": [1, 2, 3, 4]}
