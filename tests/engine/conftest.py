@@ -10,7 +10,7 @@ import pytest
 @pytest.fixture(scope="module")
 def parts():
     """Random weights of a small model, by part (`tiny_checkpoints.Parts`)."""
-    import tiny_checkpoints as tiny
+    from helpers import tiny_checkpoints as tiny
 
     return tiny.weights()
 
@@ -18,7 +18,7 @@ def parts():
 @pytest.fixture(scope="module")
 def made(tmp_path_factory, parts):
     """A folder with the model as a diffusers folder; tests copy it."""
-    import tiny_checkpoints as tiny
+    from helpers import tiny_checkpoints as tiny
 
     return tiny.folder(tmp_path_factory.mktemp("made") / "model", parts)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pictures import RGB
+from helpers.pictures import RGB
 from PIL import Image
 
 from sdnb import images

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers.pictures import CORNERS, RGB, pixels
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from pictures import CORNERS, RGB, pixels
 
 from sdnb import images
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from helpers.fakes import make
 from helpers.pictures import colour, encoded, png_with
+from helpers.widget_hands import called, press, read, status, thumbs
 
 import sdnb
 from sdnb.request.request import Request, Settings

@@ -8,8 +8,8 @@ import time
 import numpy as np
 import pytest
 from helpers import grids
+from helpers.widget_hands import alert, beside, called, find, press, read, status
 from PIL import Image
-from widget_hands import alert, beside, called, find, press, read, status
 
 import sdnb
 from sdnb.images.result import Progress

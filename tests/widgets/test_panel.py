@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 from helpers.fakes import Model, gated, make, until
 from helpers.pictures import colour, encoded
+from helpers.widget_hands import alert, beside, called, find, press, read, status
 
 import sdnb
 from sdnb import images

@@ -7,6 +7,7 @@ import ipywidgets
 import pytest
 from helpers.fakes import Model, gated, make, until
 from helpers.pictures import colour, encoded
+from helpers.widget_hands import alert, beside, find, press, read, status
 
 from sdnb import images
 from sdnb.jobs.executor import Inline, Worker
