@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
 import pickle
 import struct
@@ -16,9 +15,9 @@ from importlib import import_module
 
 import numpy as np
 import pytest
+from helpers.any_request import PICTURES, png, requests
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
 from sdnb.request import foreign_names
 from sdnb.request.request import (
@@ -36,51 +35,11 @@ from sdnb.request.request import (
 SETTINGS = Settings()
 
 
-def png(width: int = 3, height: int = 2, colour: tuple[int, int, int] = (9, 8, 7)) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (width, height), colour).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
 def header(width: int, height: int) -> bytes:
     """A PNG of any size that has no pixels: enough for what reads only the header."""
     chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
-    )
-
-
-PICTURES = [png(), png(8, 8), png(5, 7, (1, 2, 3))]
-
-
-def maybe(strategy):
-    return st.none() | strategy
-
-
-@st.composite
-def requests(draw):
-    image = draw(maybe(st.sampled_from(PICTURES)))
-    count = draw(st.integers(1, 64))
-    sides = st.integers(8, 1024).map(lambda side: side * 8)
-    return Request(
-        prompt=draw(st.text()),
-        negative=draw(st.text()),
-        width=draw(maybe(sides)),
-        height=draw(maybe(sides)),
-        steps=draw(maybe(st.integers(1, 1000))),
-        cfg=draw(maybe(st.floats(0, allow_nan=False, allow_infinity=False))),
-        sampler=draw(maybe(st.sampled_from(SAMPLERS))),
-        schedule=draw(maybe(st.sampled_from(SCHEDULES))),
-        eta=draw(maybe(st.floats(0, 1))),
-        seed=draw(maybe(st.integers(0, 2**63 - 1 - count))),
-        count=count,
-        image=image,
-        strength=draw(st.floats(0, 1)),
-        mask=draw(maybe(st.sampled_from(PICTURES))) if image else None,
-        invert=draw(st.booleans()),
-        feather=draw(st.floats(0, 512)),
-        content=draw(st.sampled_from(CONTENTS)),
-        padding=draw(maybe(st.integers(0, 4096))),
     )
 
 

@@ -3,11 +3,11 @@
 from dataclasses import fields
 
 import pytest
+from helpers.any_request import requests
 from helpers.fakes import TOKENIZE
 from helpers.pictures import colour
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_request import requests
 
 from sdnb import images
 from sdnb.request.request import RANGES, Request, Settings
