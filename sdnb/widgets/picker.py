@@ -111,7 +111,7 @@ class ModelPicker(widgets.VBox):
     def _is_there(self, model: Model) -> None:
         """This one is loaded: remember how, and show it in the list."""
         self._name = model.name
-        self._load: dict[str, Any] = dict(getattr(model, "origin", {}))
+        self._load: dict[str, Any] = dict(getattr(model, "load_arguments", {}))
         self._place = str(self._load.get("path") or _EMBEDDED)
         self._show_there()
 

@@ -171,7 +171,7 @@ def loads(monkeypatch, *wrong):
         calls.append({"path": path, **more})
         if path in wrong:
             raise OSError(f"{path}: the <disk> is broken")
-        return Model(path or "embedded", origin={"path": path, **more})
+        return Model(path or "embedded", load_arguments={"path": path, **more})
 
     monkeypatch.setattr(picker, "loaded", loaded)
     monkeypatch.setattr(picker, "look", lambda _: None)
@@ -181,7 +181,7 @@ def loads(monkeypatch, *wrong):
 @pytest.mark.parametrize("place", ["nowhere/model.safetensors", "/nope/<folder>", "notes.txt"])
 def test_a_wrong_path_costs_nothing(monkeypatch, folder, place):
     monkeypatch.chdir(folder)
-    one = ModelPicker(Model("mine", origin=ORIGIN), None, pytest.fail, pytest.fail)
+    one = ModelPicker(Model("mine", load_arguments=ORIGIN), None, pytest.fail, pytest.fail)
     find(one, "or path").value = place
     press(one, "Load")
     one._thread.join(10)
@@ -197,7 +197,7 @@ def test_a_wrong_path_costs_nothing(monkeypatch, folder, place):
 
 def test_where_loading_fails_the_last_model_comes_back_as_it_was_and_it_is_said(monkeypatch):
     calls, served = loads(monkeypatch, "other"), []
-    one = ModelPicker(Model("mine", origin=ORIGIN), None, lambda: None, served.append)
+    one = ModelPicker(Model("mine", load_arguments=ORIGIN), None, lambda: None, served.append)
     one.load("other").join(10)
     assert calls == [{"path": "other", "memory": "2gb", "precision": "full"}, ORIGIN]
     assert [model.name for model in served] == ["mine"]
@@ -239,7 +239,7 @@ def test_a_model_that_cannot_be_served_is_freed_before_the_last_one_comes_back(m
         if model.name == "other":
             raise KeyError("settings")
 
-    one = ModelPicker(Model("mine", origin=ORIGIN), None, lambda: None, serve)
+    one = ModelPicker(Model("mine", load_arguments=ORIGIN), None, lambda: None, serve)
     one.load("other").join(10)
     assert [(model.name, model.unloaded) for model in served] == [("other", True), ("mine", False)]
     assert "mine was loaded again" in alert(one)
@@ -248,7 +248,9 @@ def test_a_model_that_cannot_be_served_is_freed_before_the_last_one_comes_back(m
 def test_the_list_and_the_box_do_not_contradict_each_other(monkeypatch, folder):
     calls = loads(monkeypatch)
     place = str(folder / "c")
-    one = ModelPicker(Model("c", origin={"path": place}), folder, lambda: None, lambda _: None)
+    one = ModelPicker(
+        Model("c", load_arguments={"path": place}), folder, lambda: None, lambda _: None
+    )
     assert find(one, "Model").value == place  # what is there
     find(one, "or path").value = "/some/where"
     assert find(one, "Model").value is None
@@ -294,7 +296,7 @@ def test_while_a_model_is_loaded_nothing_else_begins(monkeypatch, studio):
 def test_a_model_is_not_freed_under_a_run(monkeypatch):
     loads(monkeypatch)
     monkeypatch.setattr("sdnb.widgets.studio._PATIENCE", 0.2)
-    model = Model("mine", origin=ORIGIN)
+    model = Model("mine", load_arguments=ORIGIN)
     gate, run = gated()
     monkeypatch.setitem(models._workers, model, Worker(run))
     studio = Studio(model)
