@@ -1,4 +1,4 @@
-"""A cell is one request of a grid and where it stands; `Made` is the picture that came of it."""
+"""A cell is one request of a grid and where it stands."""
 
 from __future__ import annotations
 
@@ -9,18 +9,12 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sdnb import images
 from sdnb.grid.axes import Axis
 from sdnb.request import checks, prompt
 from sdnb.request.request import Request, Settings
-
-if TYPE_CHECKING:
-    from PIL import Image
-
-    from sdnb.images.result import Result
 
 
 @dataclass(frozen=True)
@@ -49,49 +43,6 @@ class Cell:
         text = json.dumps(self.request.plain(), ensure_ascii=False)
         text += json.dumps(own, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-@dataclass(frozen=True)
-class Made:
-    """The picture of a cell, as a PNG that carries its request, and how it came about."""
-
-    png: bytes
-    request: Request  # resolved: nothing left open
-    model: str
-    fingerprint: str
-    steps: int  # that ran: fewer than asked for where strength is below 1
-    seconds: float  # its part, where several were made together
-    peak: float  # GB, as in Result
-    notes: tuple[str, ...] = ()
-    path: Path | None = None  # in the store
-
-    @property
-    def image(self) -> Image.Image:
-        """The picture, decoded anew each time: a grid of them would fill the memory."""
-        return images.open(self.png)
-
-    def result(self) -> Result:
-        """As what `generate` gives: for a gallery, or to be saved elsewhere."""
-        from sdnb.images.result import Result
-
-        return Result(
-            (self.image,), self.request, self.model, self.fingerprint, self.seconds, self.peak,
-            self.notes,
-        )  # fmt: skip
-
-    @classmethod
-    def of(cls, result: Result, steps: int) -> Made:
-        """Of a result with one picture."""
-        return cls(
-            images.encoded(result),
-            result.request,
-            result.model,
-            result.fingerprint,
-            steps,
-            result.seconds,
-            result.peak,
-            result.notes,
-        )
 
 
 def cells(base: Request, axes: Sequence[Axis]) -> tuple[Cell, ...]:

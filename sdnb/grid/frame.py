@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sdnb.grid.axes import Axis
-from sdnb.grid.cells import Cell, Made
+from sdnb.grid.cells import Cell
 from sdnb.grid.figure import new_figure
+from sdnb.images.made import Made
 from sdnb.request import checks
 
 if TYPE_CHECKING:

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from sdnb.grid.axes import Axis, axes
-from sdnb.grid.cells import Cell, Made, cells, with_seed
+from sdnb.grid.cells import Cell, cells, with_seed
 from sdnb.grid.checkpoints import sources
 from sdnb.grid.inputs import Pictures
 from sdnb.grid.run import Book, Filling, here, sender, through
 from sdnb.grid.store import Store
 from sdnb.images import files
+from sdnb.images.made import Made
 from sdnb.request.request import Request
 
 if TYPE_CHECKING:

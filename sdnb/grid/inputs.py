@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
-from sdnb.grid.cells import Cell, Made
+from sdnb.grid.cells import Cell
 from sdnb.grid.checkpoints import Source
+from sdnb.images.made import Made
 from sdnb.request import png_header
 from sdnb.request.fingerprint import difference
 from sdnb.request.request import Settings

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sdnb.grid.axes import Axis
-from sdnb.grid.cells import Cell, Made
+from sdnb.grid.cells import Cell
 from sdnb.grid.checkpoints import Source, portable
 from sdnb.grid.inputs import Pictures, refuse_other
+from sdnb.images.made import Made
 from sdnb.images.result import Progress
 from sdnb.jobs.executor import DONE, Executor, Job
 from sdnb.jobs.remote import Remote, is_pool

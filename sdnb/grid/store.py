@@ -14,7 +14,6 @@ moment, and whoever else fills the same folder at the same time.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import time
@@ -25,8 +24,9 @@ from typing import Any
 
 from sdnb import images
 from sdnb.grid.axes import Axis
-from sdnb.grid.cells import Cell, Made, plain
+from sdnb.grid.cells import Cell, plain
 from sdnb.images import files
+from sdnb.images.made import Made
 from sdnb.request import checks
 from sdnb.request.request import Request
 
@@ -91,7 +91,7 @@ class Store:
             {
                 "key": cell.key,
                 "file": path.name,
-                "sha256": _sha256(made.png),
+                "sha256": images.sha256(made.png),
                 "cell": dict(zip(cell.names, cell.labels, strict=True)),
                 "model": made.model,
                 "fingerprint": made.fingerprint,
@@ -118,7 +118,7 @@ class Store:
                 png = path.read_bytes()
             except FileNotFoundError:
                 continue
-            sha256 = _sha256(png)
+            sha256 = images.sha256(png)
             row = next((row for row in reversed(rows) if row["sha256"] == sha256), None)
             if row is not None:
                 return _made(path, png, row)
@@ -239,7 +239,7 @@ class _Rows:
 
 def _made(path: Path, png: bytes, row: _Row) -> Made:
     return Made(
-        png=png,
+        pngs=(png,),
         request=images.read(path),
         model=row["model"],
         fingerprint=row["fingerprint"],
@@ -262,7 +262,3 @@ def _spelled(axes: Iterable[Mapping[str, str]]) -> str:
 
 def _shown(value: Any) -> str:
     return "open" if value is None else checks.shown(plain(value))
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

@@ -22,12 +22,11 @@ from collections.abc import Generator, Mapping
 from concurrent.futures import Executor as Pool
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sdnb import images
-from sdnb.images.result import Progress, Result
+from sdnb.images.made import Made
+from sdnb.images.result import Progress
 from sdnb.jobs import stop_signal as flags
 from sdnb.jobs.executor import Job, Watch
 from sdnb.request import checks
@@ -36,32 +35,6 @@ from sdnb.request.request import Request
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a worker sends back: pictures as PNG bytes, and how they came about."""
-
-    pngs: tuple[bytes, ...]
-    request: Request
-    model: str
-    fingerprint: str
-    steps: int
-    seconds: float
-    peak: float
-    notes: tuple[str, ...]
-
-    def result(self) -> Result:
-        """As if it had been made here."""
-        return Result(
-            tuple(images.open(png) for png in self.pngs),
-            self.request,
-            self.model,
-            self.fingerprint,
-            self.seconds,
-            self.peak,
-            self.notes,
-        )
 
 
 class Remote:
@@ -192,8 +165,8 @@ def _refuse_forks(pool: object) -> None:
 
 def _received(future: Any, request: Request) -> Generator[Progress, None, None]:  # noqa: ARG001
     """The run of a job whose work was done elsewhere."""
-    answer: Answer = future.result()
-    yield Progress(answer.steps, answer.steps, answer.seconds, result=answer.result())
+    made: Made = future.result()
+    yield Progress(made.steps, made.steps, made.seconds, result=made.result())
 
 
 def _raised(error: Exception, request: Request) -> Generator[Progress, None, None]:  # noqa: ARG001
@@ -211,7 +184,7 @@ class StoppedError(Exception):
     """The run was not wanted any more."""
 
 
-def work(load: Mapping[str, Any], fingerprint: str, request: Request, flag: flags.Flag) -> Answer:
+def work(load: Mapping[str, Any], fingerprint: str, request: Request, flag: flags.Flag) -> Made:
     """Make the pictures of a request in this process, unless `flag` is raised before the end.
 
     Raises what loading and running raise, ValueError when the model here is another one, and
@@ -232,11 +205,7 @@ def work(load: Mapping[str, Any], fingerprint: str, request: Request, flag: flag
                     raise StoppedError
         if result is None:
             raise RuntimeError("the run ended without a result")
-    pngs = tuple(images.encoded(result, index) for index in range(len(result.images)))
-    return Answer(
-        pngs, result.request, result.model, result.fingerprint, steps, result.seconds,
-        result.peak, result.notes,
-    )  # fmt: skip
+    return Made.of(result, steps)
 
 
 def release() -> None:

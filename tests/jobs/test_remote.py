@@ -19,10 +19,11 @@ from helpers import grids
 
 import sdnb
 from sdnb import images
+from sdnb.images.made import Made
 from sdnb.images.result import Progress
 from sdnb.jobs import remote
 from sdnb.jobs import stop_signal as flags
-from sdnb.jobs.remote import Answer, Remote
+from sdnb.jobs.remote import Remote
 
 BASE = sdnb.Request("a red apple", seed=3, width=64, height=64, steps=20, cfg=4)
 
@@ -46,7 +47,7 @@ def paint(load, fingerprint, request, flag):
     """What a worker does, without a model."""
     (*_, at) = grids.make(request)
     png = images.encoded(at.result)
-    return Answer((png,), at.result.request, "painter", fingerprint, 3, 1.5, 0.25, ("a note",))
+    return Made((png,), at.result.request, "painter", fingerprint, 3, 1.5, 0.25, ("a note",))
 
 
 def test_a_result_from_elsewhere_is_a_result(model, pool):
