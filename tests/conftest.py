@@ -1,6 +1,10 @@
-"""What holds for every test."""
+"""What holds for every test: how many at once, in which order, and the model that they share."""
 
 import os
+
+import pytest
+
+import sdnb
 
 # Waiting threads soon give their core back: the tests run beside kernels and a browser.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
@@ -11,9 +15,39 @@ if _processes > 1:
     share = max(1, (os.cpu_count() or 1) // _processes)
     os.environ.setdefault("OMP_NUM_THREADS", str(share))
 
-# Files that take minutes begin first, so that none is left alone with the end.
-_LONG = ("test_notebooks_page.py", "test_panel_page.py")
+
+def pytest_xdist_auto_num_workers(config):
+    """What `-n auto` means: a process for each core, four at most, to run folders of tests.
+
+    Files and single tests run in pytest's own process: that starts sooner, and a debugger works.
+    """
+    if all(".py" in argument for argument in config.args):
+        return 0
+    return min(4, os.cpu_count() or 1)
+
+
+def _quick(config):
+    """Whether slower tests are left out because nobody said otherwise."""
+    return config.option.markexpr in config.getini("addopts")
+
+
+def pytest_configure(config):
+    """A test that is named (`pytest tests/x.py::test_y`) runs, however slow it is."""
+    if _quick(config) and all("::" in argument for argument in config.args):
+        config.option.markexpr = ""
+
+
+def pytest_report_header(config):
+    return "slower tests are left out; all tests: pytest -m ''" if _quick(config) else None
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: _LONG.index(item.path.name) if item.path.name in _LONG else 9)
+    """Tests that take minutes begin first, so that none is left alone with the end."""
+    minutes = ("notebook", "browser")
+    items.sort(key=lambda item: not any(map(item.get_closest_marker, minutes)))
+
+
+@pytest.fixture(scope="session")
+def model():
+    """The embedded model. A test that changes its model, or what it keeps, loads its own."""
+    return sdnb.load(memory="cpu", precision="full")

@@ -1,12 +1,15 @@
 """A notebook runs from top to bottom where no browser looks: no widget waits for an answer.
 
-All of them run in one: `widgets/test_notebooks_page.py`.
+All of them run in one: `browser/test_notebooks_page.py`.
 """
 
 from pathlib import Path
 
 import nbformat
+import pytest
 from nbclient import NotebookClient
+
+pytestmark = pytest.mark.notebook
 
 # Of those that end with a panel, the quickest.
 MEMORY = Path(__file__).parents[1] / "notebooks" / "05-memory.ipynb"

@@ -41,6 +41,7 @@ def test_nothing_heavy_is_imported_before_it_is_needed(code):
     assert python(code).splitlines()[-1] == "found []"
 
 
+@pytest.mark.process
 def test_a_picture_needs_no_library_but_torch():
     """What would take more memory than a small model, and seconds before its first picture."""
     code = (
@@ -91,6 +92,7 @@ def wheel(tmp_path_factory):
     return unpacked
 
 
+@pytest.mark.process
 def test_the_wheel_carries_what_the_checkout_has(wheel):
     def files(folder, *but):
         found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
@@ -107,6 +109,7 @@ def test_the_wheel_carries_what_the_checkout_has(wheel):
     assert "MIT License" in licence.read_text(encoding="utf-8")
 
 
+@pytest.mark.process
 def test_an_installed_package_finds_its_assets_inside_itself(wheel, tmp_path):
     code = (
         f"import sys; sys.path.insert(0, {str(wheel)!r})\n"

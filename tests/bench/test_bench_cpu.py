@@ -6,6 +6,8 @@ import pytest
 
 from sdnb.bench import cpu, main
 
+pytestmark = pytest.mark.process
+
 
 def test_both_sides_are_measured_alike(tmp_path, capsys):
     path = tmp_path / "cpu.json"

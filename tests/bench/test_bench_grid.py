@@ -7,6 +7,7 @@ import pytest
 from sdnb.bench import main
 
 
+@pytest.mark.picture
 def test_the_benchmark_prints_ratios_of_one_run(tmp_path, capsys):
     path = tmp_path / "grid.json"
     args = ["grid", "--size", "64", "--steps", "1", "--rounds", "2", "--memory", "cpu"]

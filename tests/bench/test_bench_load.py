@@ -46,6 +46,7 @@ def test_both_containers_hold_the_same_random_weights(models):
     assert torch.equal(weight, theirs)
 
 
+@pytest.mark.process
 def test_both_sides_load_them_in_their_own_process(models, monkeypatch):
     folder, count = models
     monkeypatch.setattr(load, "RUNS", 1)

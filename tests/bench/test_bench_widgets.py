@@ -1,8 +1,11 @@
 """The widgets' benchmark runs, and its figures add up."""
 
+import pytest
+
 from sdnb.bench.widgets import bench_widgets
 
 
+@pytest.mark.picture
 def test_the_figures_add_up():
     said = []
     data = bench_widgets(rounds=1, steps=3, moves=20, say=said.append, browser=False)

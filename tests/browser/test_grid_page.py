@@ -1,8 +1,11 @@
 """The grid's viewer and the studio's Grid tab in JupyterLab, by mouse and keyboard."""
 
+import pytest
 from helpers.notebook_page import SHOTS
 from helpers.pictures import chunk, raw_png
 from test_panel_page import Page
+
+pytestmark = pytest.mark.browser
 
 SETUP = "import sdnb\nmodel = sdnb.load()\nused = []"
 GRID = """

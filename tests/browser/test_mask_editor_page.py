@@ -12,6 +12,8 @@ from PIL import Image, ImageFilter
 
 from sdnb.bench import widgets_page
 
+pytestmark = pytest.mark.browser
+
 GREY = (96, 96, 96)
 CELL = """
 import sdnb

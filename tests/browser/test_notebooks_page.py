@@ -28,6 +28,8 @@ def test_none_is_forgotten():
 
 
 @pytest.mark.parametrize(("name", "pictures"), PICTURES.items())
+@pytest.mark.browser
+@pytest.mark.notebook
 def test_a_notebook_in_a_browser(lab, page, name, pictures):
     first = name.startswith("01")  # README promises that `sdnb lab` opens this one by itself
     notebook = Notebook(page, lab, f"{name}.ipynb", address="" if first else None)
@@ -44,6 +46,7 @@ def test_a_notebook_in_a_browser(lab, page, name, pictures):
     assert "Traceback" not in lab.log()
 
 
+@pytest.mark.browser
 def test_messages_are_sent_without_delay(lab):
     """The server of `sdnb lab` has loaded `sdnb.cli.connection`, by the file that was installed."""
     assert "messages of kernels are sent without delay" in lab.log()

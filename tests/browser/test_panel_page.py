@@ -5,6 +5,8 @@ import re
 import pytest
 from helpers.notebook_page import SHOTS, Notebook
 
+pytestmark = pytest.mark.browser
+
 PANEL = "import sdnb\nmodel = sdnb.load()\npanel = sdnb.Panel(model)\npanel"
 STUDIO = "import sdnb\nstudio = sdnb.studio(folder='made')\nstudio"
 

@@ -12,6 +12,8 @@ from helpers.notebook_page import SHOTS
 
 from sdnb import assets
 
+pytestmark = pytest.mark.browser
+
 
 @pytest.fixture
 def voila(tmp_path):

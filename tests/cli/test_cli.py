@@ -292,6 +292,7 @@ def test_help_and_version(capsys):
         assert ended.value.code == 0
 
 
+@pytest.mark.picture
 def test_a_real_run_on_the_embedded_model(tmp_path, capsys, monkeypatch, mask):
     monkeypatch.chdir(tmp_path)
     size = ["--W", "96", "--H", "64", "--ddim_steps", "2"]

@@ -80,6 +80,7 @@ def vaes(draw: st.DrawFn) -> VAEConfig:
 
 @settings(max_examples=40, deadline=None)
 @given(unets())
+@pytest.mark.slow
 def test_unet_names_are_a_bijection_for_every_architecture(config):
     rows = unet_table(config)
     assert len({row.compvis for row in rows}) == len({row.diffusers for row in rows}) == len(rows)
@@ -93,6 +94,7 @@ def test_unet_names_are_a_bijection_for_every_architecture(config):
 
 @settings(max_examples=40, deadline=None)
 @given(vaes())
+@pytest.mark.slow
 def test_vae_names_are_a_bijection_for_every_architecture(config):
     rows = vae_table(config)
     assert len({row.compvis for row in rows}) == len({row.diffusers for row in rows}) == len(rows)

@@ -166,6 +166,7 @@ VALUES = st.recursive(
 
 
 @given(VALUES, st.integers(0, 5))
+@pytest.mark.slow
 def test_plain_values_are_what_pickle_makes_of_them(value, protocol):
     data = pickle.dumps(value, protocol)
     assert value_of(data) == (value if protocol > 2 else _as_read(value))
@@ -204,6 +205,7 @@ class TestBombs:
         with pytest.raises(CheckpointError, match="key"):
             value_of(data)
 
+    @pytest.mark.slow
     def test_a_deep_tuple_is_no_key(self):
         with pytest.raises(CheckpointError, match="key"):
             value_of(b"}N" + b"\x85" * 200_000 + b"Ns.")

@@ -5,6 +5,10 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.process
+
 
 def test_ctrl_c_ends_a_run_in_the_middle(tmp_path):
     command = [sys.executable, "-m", "sdnb", "txt2img", "--prompt", "a cat", "--ddim_steps", "1000"]

@@ -44,6 +44,7 @@ def test_the_embedded_model_says_what_it_is():
 @pytest.mark.parametrize(
     ("precision", "dtype"), [("bf16", torch.bfloat16), ("half", torch.float16)]
 )
+@pytest.mark.picture
 def test_other_precisions_make_nearly_the_same_picture(precision, dtype):
     asked = sdnb.Request("a castle", width=128, height=128, steps=4, seed=2)
     model = sdnb.load(precision=precision)
@@ -80,6 +81,7 @@ def test_the_files_of_model_families_say_what_the_code_says():
     assert said["sd-v1-inpainting"] == {"unet": {"in_channels": 9}}
 
 
+@pytest.mark.slow
 def test_the_share_of_the_weights_that_is_there_is_told():
     told = []
     sdnb.load(memory="cpu", precision="full", progress=told.append)

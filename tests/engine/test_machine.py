@@ -40,6 +40,7 @@ def first(model, request):
 
 
 @pytest.mark.parametrize("limit", [0.1, MemoryPlan(device="cpu", gb=0.1)])
+@pytest.mark.slow
 def test_a_limit_that_is_too_low_is_said_when_loading_and_refused_before_any_work(limit):
     model = sdnb.load(memory=limit)
     assert any("A limit of 0.1 GB is too low: Python and the model" in n for n in model.notes)
@@ -47,6 +48,7 @@ def test_a_limit_that_is_too_low_is_said_when_loading_and_refused_before_any_wor
         sdnb.generate(model, SMALL, progress=False)
 
 
+@pytest.mark.slow
 def test_a_limit_is_planned_for_and_what_is_free_does_not_lower_it(computer):
     """1024x1024 takes a leaner way within 1.0 GB than without a limit; 0.6 are too few."""
     computer(3)
@@ -62,6 +64,7 @@ def test_a_limit_is_planned_for_and_what_is_free_does_not_lower_it(computer):
         next(sdnb.run(sdnb.load(memory=0.6), large))
 
 
+@pytest.mark.slow
 def test_a_limit_that_did_not_hold_is_said():
     model = sdnb.load(memory=64.0)
     assert beyond_limit(model, 65.5) == [
@@ -70,6 +73,7 @@ def test_a_limit_that_did_not_hold_is_said():
     assert sdnb.generate(model, SMALL, progress=False).notes == ()
 
 
+@pytest.mark.slow
 def test_pictures_of_a_usual_size_wait_for_no_plan_and_large_ones_do(model, computer):
     computer(16)
     assert not first(model, SMALL)
@@ -82,6 +86,7 @@ def test_pictures_of_a_usual_size_wait_for_no_plan_and_large_ones_do(model, comp
         next(sdnb.run(model, large))
 
 
+@pytest.mark.slow
 def test_more_than_half_of_what_is_free_is_taken_and_said(model, computer, monkeypatch):
     computer(1.6)
     large, notes = SMALL.but(width=2048, height=2048), []

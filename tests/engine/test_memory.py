@@ -192,6 +192,7 @@ def test_a_rehearsal_counts_what_is_alive():
     assert memory.rehearse(lambda: memory.elsewhere((mega,), torch.float32)) == 0
 
 
+@pytest.mark.slow
 def test_peak_sees_what_was_there_for_a_moment():
     gc.collect()  # what other tests left is not freed in the middle of it
     with memory.Peak(CPU) as peak:

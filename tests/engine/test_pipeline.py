@@ -63,6 +63,7 @@ def assert_same_pictures(ours, theirs):
 
 
 @pytest.mark.parametrize("negative", ["", "blurred, dark"])
+@pytest.mark.picture
 def test_txt2img_equals_diffusers(model, oracle, negative):
     ours = sdnb.generate(model, request(negative=negative), progress=False)
     theirs = oracle(
@@ -78,6 +79,7 @@ def test_txt2img_equals_diffusers(model, oracle, negative):
     assert_same_pictures(ours.images, theirs.images)
 
 
+@pytest.mark.picture
 def test_weighted_prompt_equals_diffusers_given_the_averaged_embeddings(model, oracle):
     blocks = [("picture of", 1), ("small", 0.5), ("cat sitting on", 1), ("big", 2), ("dog", 1)]
     encoded = [oracle.encode_prompt(t, "cpu", 1, False)[0] * (w / 5.5) for t, w in blocks]
@@ -97,6 +99,7 @@ def test_weighted_prompt_equals_diffusers_given_the_averaged_embeddings(model, o
 
 
 @pytest.mark.parametrize("strength", [0.25, 0.5, 0.75])
+@pytest.mark.picture
 def test_img2img_equals_diffusers(model, oracle, strength):
     """Given the same start latent: diffusers draws it from the posterior, sdnb takes its mean."""
     pipe = StableDiffusionImg2ImgPipeline(**oracle.components, requires_safety_checker=False)
@@ -117,6 +120,7 @@ def test_img2img_equals_diffusers(model, oracle, strength):
     assert_same_pictures(ours.images, theirs.images)
 
 
+@pytest.mark.picture
 def test_nine_channel_inpainting_equals_diffusers(tmp_path):
     """On cells of 8 pixels, where both make the same latent mask; kept pixels are compared before
     the paste.
@@ -177,6 +181,7 @@ def test_the_masked_part_begins_from_the_content_asked_for(model, content):
     assert (found.mask - (1 - keep)).abs().max() == 0
 
 
+@pytest.mark.picture
 def test_image_i_of_a_batch_is_the_image_of_that_seed(model, monkeypatch):
     model.ask(MemoryPlan(device="cpu", batch=2))
     try:
@@ -195,6 +200,7 @@ def test_image_i_of_a_batch_is_the_image_of_that_seed(model, monkeypatch):
         assert difference.max() <= 2
 
 
+@pytest.mark.picture
 def test_guidance_together_and_apart_agree(model):
     together = sdnb.generate(model, request(count=2, steps=6), progress=False)
     model.ask(MemoryPlan(device="cpu", batch=1, together=False))
@@ -235,6 +241,7 @@ def test_strength_zero_returns_the_picture_and_one_equals_txt2img(model):
 
 
 @pytest.mark.parametrize("sampler", sdnb.request.SAMPLERS)
+@pytest.mark.picture
 def test_every_sampler_repeats_itself_and_counts_its_steps(model, sampler):
     asked = request(sampler=sampler, steps=7, cfg=2)
     first, second = ([*sdnb.run(model, asked)] for _ in range(2))

@@ -76,6 +76,7 @@ def waits(job):
     return job.progress is not None and job.progress.waiting
 
 
+@pytest.mark.picture
 def test_a_run_in_another_thread_waits_and_no_prompts_mix(model, graphs):
     apple, car = truth(model, APPLE), truth(model, CAR)
     assert np.abs(apple - car).max() > 100
@@ -125,6 +126,7 @@ def ended(how, steps, model):
 
 
 @pytest.mark.parametrize("how", ["closed", "failed", "its last step", "collected elsewhere"])
+@pytest.mark.picture
 def test_however_a_run_ends_the_next_one_begins(model, how):
     bag = [sdnb.run(model, APPLE)]
     next(bag[0])
@@ -162,6 +164,7 @@ def test_decoding_is_a_part_of_a_run_and_waits_for_another_threads(model):
     assert found[0].tobytes() == inside.tobytes()
 
 
+@pytest.mark.picture
 def test_unload_waits_for_another_thread_and_tells_a_run_of_its_own():
     model = sdnb.load(memory="cpu", precision="full")
     steps = sdnb.run(model, APPLE)

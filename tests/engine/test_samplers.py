@@ -48,6 +48,7 @@ def test_names_and_etas_are_those_of_a_request():
 
 @pytest.mark.parametrize("name", SAMPLERS)
 @pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.slow
 def test_n_steps_are_n_steps(name, schedule):
     noise = Noise([1], [1, 1, 2])
     for n in [*range(1, 13), 30, 36, 101, 150, 333, 501, 999, 1000]:

@@ -43,6 +43,7 @@ def same(ours, theirs, words):
 
 @given(st.text(max_size=120))
 @settings(max_examples=60, deadline=None)
+@pytest.mark.slow
 def test_any_text_becomes_the_ids_of_transformers(clip, words):
     same(Tokenizer(), clip, words.replace("<|", "< |"))
 
@@ -93,6 +94,7 @@ def test_text_encoder_equals_transformers(tmp_path):
 
 
 @pytest.mark.parametrize("activation", ["quick_gelu", "gelu"])
+@pytest.mark.picture
 def test_clip_vit_l_text_encoder_equals_transformers(activation):
     """SD 1.x's own text encoder at full width, random weights."""
     torch.manual_seed(0)

@@ -22,6 +22,8 @@ from sdnb.engine.stages.prepare import prepare
 from sdnb.request import memory_plan as plans
 from sdnb.request.memory_plan import MemoryPlan
 
+pytestmark = pytest.mark.picture
+
 ASKED = sdnb.Request("a castle", width=104, height=128, steps=4, seed=2)
 
 

@@ -32,6 +32,7 @@ def homes():
 @pytest.mark.parametrize("size", [(8, 8), (9, 13), (24, 7), (33, 40)])
 @pytest.mark.parametrize("side", [8, 40])
 @torch.inference_mode()
+@pytest.mark.slow
 def test_tiles_equal_the_whole_on_every_pixel(vae, size, side):
     """Largest absolute error 1e-4 of pixels in -1..1 (1/255 of them is 7.8e-3)."""
     latent = random(1, 4, *size)

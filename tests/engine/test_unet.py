@@ -56,6 +56,7 @@ def test_other_widths_blocks_and_nine_channels_equal_diffusers(config):
     assert largest_error(ours, theirs, latent, 321, context) <= TOLERANCE
 
 
+@pytest.mark.picture
 def test_sd1_unet_equals_diffusers():
     config = UNetConfig()
     ours, theirs = pair(config)

@@ -90,6 +90,7 @@ def test_some_heads_at_a_time_equal_all_heads(heads, chunk):
 @pytest.mark.parametrize("texts", [1, 2])
 @pytest.mark.parametrize(("batch", "height", "width"), [(1, 32, 32), (2, 13, 27), (1, 9, 40)])
 @torch.inference_mode()
+@pytest.mark.slow
 def test_a_unet_in_parts_equals_the_whole_one(unet, texts, batch, height, width):
     """Any batch, with and without both halves of guidance in one pass, sizes odd at every level."""
     x, text = random(batch, 4, height, width), unet.prepare(random(texts * batch, 77, 48, seed=5))
@@ -146,6 +147,7 @@ def peak(size, chunk, texts):
 
 
 @pytest.mark.parametrize(("texts", "whole", "parts"), [(2, 18, 7.3), (1, 18.5, 8)])
+@pytest.mark.slow
 def test_the_peak_is_that_of_maps_and_not_of_layers(texts, whole, parts):
     """A pass at 2048 holds `parts` maps in all: what a layer adds to the skips is hardly more."""
     assert whole - 1 <= peak(2048, 0, texts) <= whole

@@ -42,5 +42,6 @@ def test_other_widths_equal_diffusers():
     check(VAEConfig(channels=(8, 16, 8, 24), blocks=1, groups=4), 64, 80)
 
 
+@pytest.mark.picture
 def test_sd1_vae_equals_diffusers():
     check(VAEConfig(), 64, 64)

@@ -65,6 +65,7 @@ def test_a_figure_shows_itself_where_pyplot_was_never_used():
         assert np.array_equal(np.asarray(shown), rendered(figure, dpi=figure.dpi))
 
 
+@pytest.mark.slow
 def test_large_grids_are_made_smaller_once_and_well():
     """Eight columns of 256 pixels: each picture is Pillow's Lanczos of it, on whole pixels."""
     base = grids.BASE.but(width=256, height=128)

@@ -64,6 +64,7 @@ def count(monkeypatch, module):
     return calls
 
 
+@pytest.mark.picture
 def test_a_cell_is_what_generate_makes_of_its_request(model):
     grid = sdnb.sweep(BASE, sampler=["ddim", "heun"], cfg=[1, 4]).run(model, progress=False)
     assert grid.done == 4
@@ -78,6 +79,7 @@ def test_a_cell_is_what_generate_makes_of_its_request(model):
     assert made.peak > 0.1
 
 
+@pytest.mark.picture
 def test_prompts_are_encoded_once(model, monkeypatch):
     model.prompts.clear()
     calls = count(monkeypatch, model.text)
@@ -86,6 +88,7 @@ def test_prompts_are_encoded_once(model, monkeypatch):
     assert sorted(calls) == [1, 2]  # the negative prompt, and both blocks of the prompt together
 
 
+@pytest.mark.picture
 def test_the_encoded_prompts_that_are_kept_are_few(model, monkeypatch):
     """The ones used last; also when all that are kept are older than both that are wanted."""
     monkeypatch.setattr("sdnb.engine.prompt_cache.MOST_PROMPTS", 3)
@@ -94,6 +97,7 @@ def test_the_encoded_prompts_that_are_kept_are_few(model, monkeypatch):
     assert list(model.prompts) == ["three", "", "one"]
 
 
+@pytest.mark.picture
 def test_alike_cells_go_in_one_pass(threes, monkeypatch):
     """Words, seed and cfg may differ in a pass; steps and cfg 1 may not. 1/255 on 99.9 %."""
     calls = count(monkeypatch, threes.unet)
@@ -108,6 +112,7 @@ def test_alike_cells_go_in_one_pass(threes, monkeypatch):
     assert grid.made(cfg=6, prompt="a sailboat at sunset", steps=2).notes == ()
 
 
+@pytest.mark.picture
 def test_alike_cells_of_a_picture_keep_what_is_black(threes):
     """A mask, a strength and 3 seeds in one pass; strength 0 is never part of one."""
     given = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
@@ -146,6 +151,7 @@ def test_the_bar_says_cells_and_time(model, capsys):
     assert "00:0" in said
 
 
+@pytest.mark.picture
 def test_an_interrupt_stops_within_a_step_and_keeps_what_is_finished(model, monkeypatch, tmp_path):
     real, calls = type(model.unet).forward, []
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs
@@ -170,6 +176,7 @@ def test_an_interrupt_stops_within_a_step_and_keeps_what_is_finished(model, monk
     assert_same_pictures(grid, model)
 
 
+@pytest.mark.picture
 def test_a_failing_cell_is_named_and_the_others_are_made(model, monkeypatch):
     real = coding.decode
 
@@ -210,6 +217,7 @@ def test_a_full_disk_is_no_failure_of_a_cell(model, monkeypatch, tmp_path):
     assert len(list(tmp_path.glob("*.png"))) == 3
 
 
+@pytest.mark.picture
 def test_on_a_card_pngs_are_made_beside_the_next_cell(model, monkeypatch, tmp_path):
     """None is lost, their order is kept, and an interrupt waits for the one that is being made."""
     monkeypatch.setattr(filling, "_waits", lambda _: False)
@@ -224,6 +232,7 @@ def test_on_a_card_pngs_are_made_beside_the_next_cell(model, monkeypatch, tmp_pa
     assert grid.done == 1
 
 
+@pytest.mark.picture
 def test_models_and_plans_are_axes(model, tmp_path):
     copy = shutil.copytree(sdnb.assets.embedded_model(), tmp_path / "another")
     grid = sdnb.sweep(BASE, model=[None, copy], memory=["cpu", replace(CPU, name="mine", batch=2)])
@@ -285,6 +294,7 @@ def test_a_model_that_fails_to_load_ends_its_own_cells_alone(model, monkeypatch)
     assert grid.done == 2
 
 
+@pytest.mark.picture
 def test_another_configuration_makes_other_pictures_and_is_not_taken_for_the_same(model, tmp_path):
     grid = sdnb.sweep(BASE, cfg=[2]).run(model, store=tmp_path, progress=False)
     with sdnb.load(memory=CPU, precision="full", config={"noise": {"prediction": "v"}}) as v:
@@ -320,6 +330,7 @@ def test_what_is_no_model_or_executor_is_refused(model):
         sdnb.sweep(BASE, memory=["cpu"]).run(executor=Worker(print), progress=False)
 
 
+@pytest.mark.picture
 def test_a_worker_beside_the_kernel_fills_a_grid(model):
     worker = Worker(lambda request: sdnb.run(model, request))
     grid = sdnb.sweep(BASE, steps=[1, 2], seed=[1, 2])

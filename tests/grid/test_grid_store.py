@@ -58,6 +58,7 @@ def assert_whole(grid, store):
     assert len(list(Path(store).glob("*.png"))) == len(grid)
 
 
+@pytest.mark.process
 def test_a_killed_process_loses_at_most_the_cell_in_hand(tmp_path):
     """SIGKILL at twenty random moments: nothing is torn, what was there stays, the rest comes."""
     command = [sys.executable, "-m", "helpers.fill_a_grid", str(tmp_path)]

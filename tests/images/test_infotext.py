@@ -109,6 +109,7 @@ def test_what_is_written_is_read_back(
     ["Steps: 20", ", ", "Sampler: Euler a", "Size: ", "512x512", '"', "{", "\n", ":", "Seed: -1",
      "Negative prompt: ", "CFG scale: nan", "Eta: ", "1", 'Model: "a, b"', "[" * 50]
 )).map("".join))  # fmt: skip
+@pytest.mark.slow
 def test_any_text_is_read_or_is_a_value_error(text):
     try:
         assert isinstance(parameters.read(text).request, Request)

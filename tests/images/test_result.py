@@ -11,6 +11,8 @@ from PIL import Image
 import sdnb
 from sdnb.images.result import Result
 
+pytestmark = pytest.mark.picture
+
 
 @pytest.fixture(scope="module")
 def model():

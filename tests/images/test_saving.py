@@ -58,6 +58,7 @@ def resolved_requests(draw):
 
 @settings(deadline=None)
 @given(resolved_requests(), st.text(), st.lists(st.text(), max_size=3))
+@pytest.mark.slow
 def test_what_is_saved_is_read_back(request_, model, notes):
     made = Result(
         tuple(colour(i) for i in range(request_.count)), request_, model, notes=tuple(notes)
@@ -240,6 +241,7 @@ def check_whole(folder, count):
     assert not list(folder.glob(".sdnb-*"))
 
 
+@pytest.mark.process
 def test_processes_that_save_at_once_lose_nothing(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     command = [sys.executable, "-c", SAVER, str(tmp_path)]

@@ -28,11 +28,6 @@ from sdnb.jobs.remote import Remote
 BASE = sdnb.Request("a red apple", seed=3, width=64, height=64, steps=20, cfg=4)
 
 
-@pytest.fixture(scope="module")
-def model():
-    return sdnb.load(memory="cpu", precision="full")
-
-
 @pytest.fixture
 def pool():
     with ThreadPoolExecutor(2) as pool:
@@ -50,6 +45,7 @@ def paint(load, fingerprint, request, flag):
     return Made((png,), at.result.request, "painter", fingerprint, 3, 1.5, 0.25, ("a note",))
 
 
+@pytest.mark.picture
 def test_a_result_from_elsewhere_is_a_result(model, pool):
     job = Remote(pool, model.load_arguments, model.fingerprint).submit(BASE.but(steps=2, count=2))
     assert job.wait(60)
@@ -174,7 +170,7 @@ def test_stopping_ends_what_has_not_begun(monkeypatch):
     assert [job.state for job in jobs] == ["done", "stopped", "stopped"]  # it was too late
 
 
-@pytest.mark.parametrize("kind", ["pool", "cluster"])
+@pytest.mark.parametrize("kind", ["pool", pytest.param("cluster", marks=pytest.mark.process)])
 def test_breaking_off_keeps_what_workers_have_finished(kind, request, monkeypatch, tmp_path):
     """Though whoever fills the grid was busy with the first picture when the others came."""
     monkeypatch.setattr(remote, "work", paint)
@@ -197,6 +193,7 @@ def test_breaking_off_keeps_what_workers_have_finished(kind, request, monkeypatc
     assert {job.state for job in sent} == {"done"}
 
 
+@pytest.mark.process
 def test_workers_of_a_cluster_give_their_models_back(cluster):
     def held():
         from sdnb.jobs import remote
@@ -258,6 +255,7 @@ def until(flag, begun):
     return os.getpid()
 
 
+@pytest.mark.process
 def test_a_flag_is_seen_in_a_cluster(cluster):
     flag, begun = flags.flag_for(cluster), Event(client=cluster)
     future = cluster.submit(until, flag, begun, resources={"GPU": 1})
@@ -289,6 +287,7 @@ def cluster():
         yield client
 
 
+@pytest.mark.process
 def test_two_processes_of_which_one_is_killed_make_the_pictures_of_a_local_run(
     cluster, model, tmp_path
 ):

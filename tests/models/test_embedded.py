@@ -11,6 +11,8 @@ import sdnb
 from sdnb.engine.diffusion.noise import Noise
 from sdnb.engine.networks import text
 
+pytestmark = pytest.mark.picture
+
 APPLE = "a red apple, 3d style, on a blue background"
 
 
@@ -21,11 +23,6 @@ def oracle():
     pipe.scheduler = tiny_pipeline.scheduler()
     pipe.set_progress_bar_config(disable=True)
     return pipe
-
-
-@pytest.fixture(scope="module")
-def model():
-    return sdnb.load(memory="cpu", precision="full")
 
 
 @pytest.fixture(scope="module")

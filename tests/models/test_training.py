@@ -233,6 +233,7 @@ def test_the_linear_start_codes_colours_at_once(catalog):
     assert value > 17  # a fresh VAE: about 8
 
 
+@pytest.mark.slow
 def test_calibration_gives_unit_latents_and_changes_no_picture(catalog, data):
     torch.manual_seed(0)
     vae = VAE(recipe.tiny(512, 64).vae).eval().requires_grad_(False)
@@ -347,6 +348,7 @@ def test_psnr_and_nearest():
     assert (distance, at) == (pytest.approx(0.05, abs=1e-6), 1)
 
 
+@pytest.mark.slow
 def test_the_classifier_knows_its_things(catalog):
     rows = [0, 1, 2, 3]
     judge = classifier.train(*classifier.examples(catalog, rows, 16, seed=0), count=4, epochs=20)
@@ -378,6 +380,7 @@ def made(data, tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_what_was_trained_is_a_model(made):
     model = sdnb.load(made, memory="cpu")
     assert (model.settings.width, model.settings.cfg) == (64, 4)
@@ -385,6 +388,7 @@ def test_what_was_trained_is_a_model(made):
     assert result.image.size == (64, 64)
 
 
+@pytest.mark.slow
 def test_diffusers_runs_it_too(made):
     from diffusers import StableDiffusionPipeline
 
@@ -402,6 +406,7 @@ def test_diffusers_runs_it_too(made):
     assert (ours - theirs).abs().max() < 1e-4
 
 
+@pytest.mark.slow
 def test_the_embedded_model_can_be_gone_on_from():
     folder = assets.embedded_model()
     model, config = sdnb.load(memory="cpu", precision="full"), recipe.of(folder / "tokenizer")
@@ -416,6 +421,7 @@ def test_the_embedded_model_can_be_gone_on_from():
         assert (encoded - model.text(ids)).abs().max() < 1e-4
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_the_weights_words_and_latents_of_a_model(
     data, tmp_path, monkeypatch
 ):
@@ -429,6 +435,7 @@ def test_training_goes_on_from_the_weights_words_and_latents_of_a_model(
     assert sdnb.load(out, memory="cpu").fingerprint == sdnb.load(memory="cpu").fingerprint
 
 
+@pytest.mark.slow
 def test_a_model_can_be_gone_on_from_in_place(made, data, tmp_path, monkeypatch):
     folder = tmp_path / "model"
     shutil.copytree(made, folder)
@@ -437,22 +444,26 @@ def test_a_model_can_be_gone_on_from_in_place(made, data, tmp_path, monkeypatch)
     assert sdnb.load(folder, memory="cpu").fingerprint == sdnb.load(made).fingerprint
 
 
+@pytest.mark.slow
 def test_a_snapshot_is_a_model_too(made):
     model = sdnb.load(made / "snap1", memory="cpu")
     assert (model.settings, model.config) == (sdnb.load(made).settings, sdnb.load(made).config)
 
 
+@pytest.mark.slow
 def test_a_second_autoencoder_is_not_put_where_one_is(made, data, monkeypatch):
     with pytest.raises(FileExistsError, match="vae is there already: train into another folder"):
         _run(monkeypatch, train_vae.main, "--data", data, "--out", made)
 
 
+@pytest.mark.slow
 def test_a_missing_vae_is_not_awaited_for_ever(data, tmp_path, monkeypatch):
     words = ["--data", data, "--out", tmp_path, "--size", 64, "--batch", 1, "--wait", 0]
     with pytest.raises(TimeoutError, match=r"no .*vae after 0 s"):
         _run(monkeypatch, train_unet.main, *words, "--workers", 0)
 
 
+@pytest.mark.slow
 def test_the_evaluation_prints_its_figures(made, data, tmp_path, capsys):
     words = ["--data", data, "--model", made, "--out", tmp_path / "out", "--most", 1]
     words += ["--concepts", 4, "--threads", torch.get_num_threads(), "--json", tmp_path / "f.json"]
@@ -465,6 +476,7 @@ def test_the_evaluation_prints_its_figures(made, data, tmp_path, capsys):
     assert "goals missed" in printed
 
 
+@pytest.mark.slow
 def test_pictures_are_made_once(made, tmp_path):
     model = sdnb.load(made, memory="cpu")
     asked = questions.color_questions()[:1]

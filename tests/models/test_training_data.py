@@ -100,6 +100,7 @@ def test_an_icon_becomes_an_svg_of_its_size():
     assert svg.endswith("><path/></svg>")
 
 
+@pytest.mark.slow
 def test_packages_become_a_catalog(npm, monkeypatch, capsys):
     two = [
         sprites.Source("round", "round-", "MIT"),

@@ -105,6 +105,7 @@ def test_what_is_no_source_lists_what_is(source):
     st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), max_size=6),
     st.integers(0, 2000),
 )
+@pytest.mark.slow
 def test_a_damaged_file_is_a_picture_or_a_value_error(kind, changes, cut):
     data = bytearray(encoded(RGB.resize((24, 16)), kind))
     for position, value in changes:

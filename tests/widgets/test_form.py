@@ -58,6 +58,7 @@ form_for_all = Form(MODEL)  # hypothesis: one form goes through all requests, on
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(requests())
+@pytest.mark.slow
 def test_what_is_written_is_read(request_):
     form_for_all.request = request_
     assert form_for_all.request == request_

@@ -45,6 +45,7 @@ def test_it_is_a_value_at_once(editor, hand):
 
 
 @pytest.mark.parametrize("size", [(64, 96), (512, 512), (1088, 640), (1600, 1999)])
+@pytest.mark.slow
 def test_strokes_are_exact_in_pixels_of_any_picture(size):
     editor = MaskEditor(picture(size))
     points = tuple((size[0] * f, size[1] * f * 0.9) for f in (0.25, 0.5, 0.75))
@@ -237,6 +238,7 @@ def weight(editor):
     return total
 
 
+@pytest.mark.slow
 def test_widget_state_is_small():
     small, large = (MaskEditor(picture((side, side))) for side in (512, 1088))
     for editor in (small, large):

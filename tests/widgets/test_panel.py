@@ -200,6 +200,7 @@ def test_upscale_makes_two_passes_with_one_seed():
     assert last.prompt == "a castle"
 
 
+@pytest.mark.slow
 def test_upscale_of_a_picture_is_one_pass_by_factors_of_its_size():
     one = UpscalePanel(Model(), executor=Inline(make))
     one.form.change(image=images.picture(colour(size=(48, 80))))

@@ -94,6 +94,7 @@ quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCh
 
 @quick
 @given(st.lists(apart, min_size=2, max_size=6, unique=True), st.floats(3, 40))
+@pytest.mark.slow
 def test_a_brush_covers_what_agg_draws_within_a_pixel(corners, size):
     other = mask_of(Brush(tuple(corners), size)) != agg(line(corners, size))
     from_rim = np.abs(from_line(corners) - size / 2)
@@ -102,6 +103,7 @@ def test_a_brush_covers_what_agg_draws_within_a_pixel(corners, size):
 
 @quick
 @given(st.lists(points, min_size=3, max_size=8))
+@pytest.mark.slow
 def test_a_polygon_covers_what_agg_fills_within_a_pixel_however_it_crosses_itself(corners):
     other = mask_of(Polygon(tuple(corners))) != agg(closed(corners))
     assert from_line([*corners, corners[0]])[other].max(initial=0) <= 1.0

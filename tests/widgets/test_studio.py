@@ -69,6 +69,7 @@ def test_a_photograph_is_sent_and_the_tab_keeps_its_words(studio):
     assert studio.request == Request("a cat", seed=3, image=images.picture(photo))
 
 
+@pytest.mark.slow
 def test_a_photograph_is_upscaled_from_its_own_size(studio):
     studio.gallery.take(encoded(colour(size=(48, 80)), "PNG"), "photo.png")
     press(studio.gallery, "upscale")
