@@ -24,6 +24,7 @@ from sdnb.images.result import Progress
 from sdnb.jobs.executor import DONE, Executor, Job
 from sdnb.jobs.remote import Remote, is_pool
 from sdnb.request import checks
+from sdnb.request.choices import PASSES
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
@@ -107,10 +108,10 @@ def work(cell: Cell) -> float:
     """About how much a cell costs, in evaluations of a picture of 512x512."""
     request = cell.request
     pixels = (request.width or 512) * (request.height or 512) / 512**2
-    passes = (request.cfg not in (0, 1)) + 1
-    double = 2 if request.sampler in ("heun", "dpm2", "dpm2_a") else 1
+    halves = (request.cfg not in (0, 1)) + 1  # with the prompt, and without
+    passes = PASSES.get(request.sampler or "", 1) * halves
     strength = request.strength if request.image is not None else 1.0
-    return pixels * (1 + (request.steps or 25) * passes * double * strength)
+    return pixels * (1 + (request.steps or 25) * passes * strength)
 
 
 def here(sources: Iterable[Source], book: Book, store: Store | None) -> Generator[Filling]:

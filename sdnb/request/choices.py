@@ -16,6 +16,9 @@ DEFAULT_SCHEDULE = {name: NATURAL_SCHEDULES.get(name, "karras") for name in SAMP
 # Samplers that draw fresh noise, with their own eta; for all others eta is 0.
 ETA_SAMPLERS = {"ddim": 0.0, "euler_a": 1.0, "dpm2_a": 1.0, "dpmpp_2m_sde": 1.0, "lcm": 1.0}
 
+# Passes a step, where it is not one: calls of denoise, each with and without the prompt.
+PASSES = {"heun": 2, "dpm2": 2, "dpm2_a": 2}
+
 
 def own_eta(sampler: str) -> float:
     """The eta of a sampler where none is asked for."""

@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdnb.request import foreign_names
+from sdnb.request.choices import PASSES
 from sdnb.request.request import (
     CONTENTS,
     DEFAULT_SCHEDULE,
@@ -289,6 +290,7 @@ def test_every_sampler_has_its_schedule_and_its_eta():
     assert etas["euler_a"] == etas["dpm2_a"] == etas["dpmpp_2m_sde"] == 1.0
     running = import_module("sdnb.engine.diffusion.samplers").SAMPLERS
     assert {name: s.eta for name, s in running.items() if s.stochastic} == ETA_SAMPLERS
+    assert {n: s.evaluations for n, s in running.items() if s.evaluations > 1} == PASSES
 
 
 @pytest.mark.parametrize("old", [None, *SAMPLERS])
