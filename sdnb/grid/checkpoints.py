@@ -117,11 +117,8 @@ def _source(cells: Sequence[Cell], model: Any, here: bool) -> Source:
 
 
 def _refuse_without_picture(name: str, channels: int, cells: Sequence[Cell]) -> None:
-    if channels == 9 and any(cell.request.image is None for cell in cells):
-        raise ValueError(
-            f"{name} is an inpainting model (its UNet has 9 input channels): it needs image= and "
-            "mask="
-        )
+    for cell in cells:
+        checks.picture_given(name, channels, cell.request.image)
 
 
 def portable(load: dict[str, Any]) -> dict[str, Any]:
