@@ -7,14 +7,13 @@ copied is remembered by its sha256 in a small file beside the copies.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from sdnb import assets
+from sdnb import assets, images
+from sdnb.images import files
 
 FIRST = "01-txt2img.ipynb"
 RECORD = ".sdnb-copied.json"  # {file: sha256 of what was copied}
@@ -36,14 +35,15 @@ def copy_notebooks(folder: Path) -> list[str]:
     for path in _files(source):
         name = path.relative_to(source).as_posix()
         target, data = folder / name, path.read_bytes()
-        found = _sha256(target.read_bytes()) if target.exists() else None
-        if found not in (None, _sha256(data), record.get(name)):
+        found = images.sha256(target.read_bytes()) if target.exists() else None
+        if found not in (None, images.sha256(data), record.get(name)):
             said.append(f"{name}: changed by you, so it stays as it is (delete it for a fresh one)")
             continue
-        if found != _sha256(data):
-            _write(target, data)
-        record[name] = _sha256(data)
-    _write(folder / RECORD, json.dumps(record, indent=1, sort_keys=True).encode())
+        if found != images.sha256(data):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            files.replace(target, data)
+        record[name] = images.sha256(data)
+    files.replace(folder / RECORD, json.dumps(record, indent=1, sort_keys=True).encode())
     said.append(f"The notebooks are in {folder.resolve()}")
     return said
 
@@ -81,21 +81,3 @@ def _read_record(path: Path) -> dict[str, str]:
     if not isinstance(record, dict):
         return {}
     return {str(name): str(digest) for name, digest in record.items()}
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".sdnb-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
