@@ -1,7 +1,6 @@
 """Filling a grid with real pictures: the same as one by one, together, interrupted, failing."""
 
 import contextlib
-import errno
 import json
 import shutil
 import signal
@@ -17,7 +16,6 @@ from sdnb.engine import checkpoint
 from sdnb.engine.stages import autoencode as coding
 from sdnb.grid import run as filling
 from sdnb.grid.checkpoints import sources
-from sdnb.images import files
 from sdnb.jobs.executor import Worker
 from sdnb.request.memory_plan import MemoryPlan
 
@@ -197,16 +195,8 @@ def test_a_failing_cell_is_named_and_the_others_are_made(model, monkeypatch):
     assert grid.run(model, progress=False).image(width=128).size == (128, 64)
 
 
-def test_a_full_disk_is_no_failure_of_a_cell(model, monkeypatch, tmp_path):
-    real, space = files.write_new, [2]
-
-    def write_new(folder, names, data):
-        space[0] -= 1
-        if space[0] < 0:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return real(folder, names, data)
-
-    monkeypatch.setattr(files, "write_new", write_new)
+def test_a_full_disk_is_no_failure_of_a_cell(model, monkeypatch, tmp_path, fill_disk):
+    fill_disk(2)
     grid = sdnb.sweep(BASE, steps=[1, 2, 3])
     with pytest.raises(OSError, match=r"could not keep steps=2 .*No space left"):
         grid.run(model, store=tmp_path, progress=False)

@@ -17,7 +17,6 @@ from PIL import Image
 import sdnb
 from sdnb import images
 from sdnb.grid.store import Store
-from sdnb.images import files
 from sdnb.jobs.executor import Inline
 from sdnb.request.request import Settings
 
@@ -140,16 +139,8 @@ def test_two_processes_fill_one_store_and_no_cell_is_there_twice(tmp_path):
     assert (one.path, two.path) == (first.path, second.path)
 
 
-def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
-    real, space = files.write_new, [3]
-
-    def write_new(folder, names, data):
-        space[0] -= 1
-        if space[0] < 0:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return real(folder, names, data)
-
-    monkeypatch.setattr(files, "write_new", write_new)
+def test_a_full_disk_loses_nothing(tmp_path, monkeypatch, fill_disk):
+    fill_disk(3)
     grid = sweep(steps=[1, 2, 4])
     words = r"could not keep steps=4 .*No space left.*picture is still in the grid"
     with pytest.raises(OSError, match=words) as caught:
