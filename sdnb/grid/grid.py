@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from sdnb.grid.axes import Axis, axes
+from sdnb.grid.bookkeeping import Book, Filling
 from sdnb.grid.cells import Cell, cells, with_seed
 from sdnb.grid.checkpoints import sources
 from sdnb.grid.inputs import Pictures
-from sdnb.grid.run import Book, Filling, here, sender, through
+from sdnb.grid.run import here, sender, through
 from sdnb.grid.store import Store
 from sdnb.images import files
 from sdnb.images.made import Made

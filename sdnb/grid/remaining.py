@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 from tqdm.auto import tqdm
 
-from sdnb.grid.run import Filling
+from sdnb.grid.bookkeeping import Filling
 
 _THUMBNAIL = 160  # pixels
 _FORMAT = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"

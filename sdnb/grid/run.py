@@ -12,19 +12,18 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sdnb.grid.axes import Axis
+from sdnb.grid.bookkeeping import Book, Filling
 from sdnb.grid.cells import Cell
 from sdnb.grid.checkpoints import Source, portable
-from sdnb.grid.inputs import Pictures, refuse_other
+from sdnb.grid.inputs import refuse_other
 from sdnb.images.made import Made
 from sdnb.images.result import Progress
 from sdnb.jobs.executor import DONE, Executor, Job
 from sdnb.jobs.remote import Remote, is_pool
 from sdnb.request import checks
-from sdnb.request.choices import PASSES
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
@@ -33,85 +32,6 @@ if TYPE_CHECKING:
 
 
 Send = Callable[[Source], Executor]  # what runs the cells of a model
-
-
-@dataclass(frozen=True)
-class Filling:
-    """How far a grid is: a step of a cell was done, or a cell has ended."""
-
-    done: int  # cells that have ended, those of earlier runs included
-    total: int
-    share: float  # 0..1 of the work, where a cell of more steps and pixels counts for more
-    seconds: float  # of this run
-    began: float = 0.0  # the share that was done before it
-    cell: Cell | None = None
-    progress: Progress | None = None  # of that cell
-    made: Made | None = None  # its picture, when it is finished
-    error: BaseException | None = None  # why it has none
-
-
-class Book:
-    """The account of one run: it writes what happens into `pictures` and says how far it is."""
-
-    def __init__(self, cells: Sequence[Cell], pictures: Pictures) -> None:
-        self._cells, self._pictures = cells, pictures
-        self._work = {cell.key: work(cell) for cell in cells}
-        self._began = time.perf_counter()
-        self._ended = {key for key in self._work if key in pictures.made}
-        self._worked = set(self._ended)  # and those whose picture is only to be written
-        self._before = self._share()
-
-    def at(self, cell: Cell | None = None, progress: Progress | None = None) -> Filling:
-        """Where things stand; `progress` is of a cell in hand."""
-        return Filling(
-            done=sum(each.key in self._ended for each in self._cells),
-            total=len(self._cells),
-            share=self._share(cell, progress),
-            seconds=time.perf_counter() - self._began,
-            began=self._before,
-            cell=cell,
-            progress=progress,
-            made=None if cell is None else self._pictures.made.get(cell.key),
-            error=None if cell is None else self._pictures.errors.get(cell.key),
-        )
-
-    def _share(self, cell: Cell | None = None, progress: Progress | None = None) -> float:
-        """How much of the work is done, 0..1."""
-        done = sum(work for key, work in self._work.items() if key in self._worked)
-        if cell is not None and progress is not None and cell.key not in self._worked:
-            done += self._work[cell.key] * progress.step / (progress.total or 1)
-        return min(1.0, done / (sum(self._work.values()) or 1))
-
-    def worked(self, cell: Cell) -> None:
-        """The work of this cell is done."""
-        self._worked.add(cell.key)
-
-    def keep(self, cell: Cell, made: Made, store: Store | None) -> Filling:
-        """A picture: into memory first, so that a full disk loses nothing."""
-        self._pictures.made[cell.key] = made
-        if store is not None and made.path is None:
-            self._pictures.made[cell.key] = store.keep(cell, made)
-        self._end(cell)
-        return self.at(cell)
-
-    def fail(self, cell: Cell, error: BaseException) -> Filling:
-        self._pictures.errors[cell.key] = error
-        self._end(cell)
-        return self.at(cell)
-
-    def _end(self, cell: Cell) -> None:
-        self._ended.add(cell.key)
-        self._worked.add(cell.key)
-
-
-def work(cell: Cell) -> float:
-    """About how much a cell costs, in evaluations of a picture of 512x512."""
-    request = cell.request
-    pixels = (request.width or 512) * (request.height or 512) / 512**2
-    halves = (request.cfg not in (0, 1)) + 1  # with the prompt, and without
-    passes = PASSES.get(request.sampler or "", 1) * halves
-    strength = request.strength if request.image is not None else 1.0
-    return pixels * (1 + (request.steps or 25) * passes * strength)
 
 
 def here(sources: Iterable[Source], book: Book, store: Store | None) -> Generator[Filling]:

@@ -30,9 +30,9 @@ from sdnb.widgets.slider import Choice
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
+    from sdnb.grid.bookkeeping import Filling
     from sdnb.grid.cells import Cell
     from sdnb.grid.grid import Grid
-    from sdnb.grid.run import Filling
     from sdnb.jobs.executor import Executor
     from sdnb.request.request import Request
 
