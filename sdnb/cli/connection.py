@@ -20,9 +20,11 @@ from typing import Any
 
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 
-_CLASS = "kernel_websocket_connection_class"  # looked up anew for each connection
-_LARGEST = "websocket_max_message_size"  # as well, when it is accepted
-_ROOM = 2**30  # bytes: more than the largest picture that sdnb takes, not compressed at all
+_CONNECTION_CLASS = "kernel_websocket_connection_class"  # looked up anew for each connection
+_MAX_MESSAGE_SIZE = "websocket_max_message_size"  # as well, when it is accepted
+_MAX_MESSAGE_BYTES = (
+    2**30
+)  # bytes: more than the largest picture that sdnb takes, not compressed at all
 
 
 class Connection(ZMQChannelsWebsocketConnection):
@@ -30,7 +32,7 @@ class Connection(ZMQChannelsWebsocketConnection):
 
     def prepare(self) -> Any:
         """Begin; the socket is not accepted yet."""
-        _make_room(self.websocket_handler.settings)
+        _allow_large_messages(self.websocket_handler.settings)
         return super().prepare()  # type: ignore[no-untyped-call]
 
     def connect(self) -> Any:
@@ -39,9 +41,9 @@ class Connection(ZMQChannelsWebsocketConnection):
         return super().connect()
 
 
-def _make_room(settings: dict[str, Any]) -> None:
+def _allow_large_messages(settings: dict[str, Any]) -> None:
     """For messages of the browser; what somebody chose stays."""
-    settings.setdefault(_LARGEST, _ROOM)
+    settings.setdefault(_MAX_MESSAGE_SIZE, _MAX_MESSAGE_BYTES)
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
@@ -51,7 +53,7 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 def _load_jupyter_server_extension(server: Any) -> None:
     """Exchange the server's connections for these; not a gateway's, or what somebody chose."""
     settings = server.web_app.settings
-    _make_room(settings)  # also for connections of another kind
-    if settings.get(_CLASS) is ZMQChannelsWebsocketConnection:
-        settings[_CLASS] = Connection
+    _allow_large_messages(settings)  # also for connections of another kind
+    if settings.get(_CONNECTION_CLASS) is ZMQChannelsWebsocketConnection:
+        settings[_CONNECTION_CLASS] = Connection
         server.log.info("sdnb: messages of kernels are sent without delay (TCP_NODELAY)")

@@ -31,21 +31,23 @@ def copy_notebooks(folder: Path) -> list[str]:
         raise ValueError(f"{folder} holds sdnb's own notebooks; give --dir a folder of yours")
     folder.mkdir(parents=True, exist_ok=True)
     record = _read_record(folder / RECORD)
-    said = []
+    lines = []
     for path in _files(source):
         name = path.relative_to(source).as_posix()
         target, data = folder / name, path.read_bytes()
-        found = images.sha256(target.read_bytes()) if target.exists() else None
-        if found not in (None, images.sha256(data), record.get(name)):
-            said.append(f"{name}: changed by you, so it stays as it is (delete it for a fresh one)")
+        present = images.sha256(target.read_bytes()) if target.exists() else None
+        if present not in (None, images.sha256(data), record.get(name)):
+            lines.append(
+                f"{name}: changed by you, so it stays as it is (delete it for a fresh one)"
+            )
             continue
-        if found != images.sha256(data):
+        if present != images.sha256(data):
             target.parent.mkdir(parents=True, exist_ok=True)
             files.replace(target, data)
         record[name] = images.sha256(data)
     files.replace(folder / RECORD, json.dumps(record, indent=1, sort_keys=True).encode())
-    said.append(f"The notebooks are in {folder.resolve()}")
-    return said
+    lines.append(f"The notebooks are in {folder.resolve()}")
+    return lines
 
 
 def open_lab(folder: Path, *, browser: bool, port: int, ip: str, more: Sequence[str] = ()) -> int:

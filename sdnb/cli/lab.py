@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sdnb.cli import jupyter as lab
+from sdnb.cli import jupyter
 from sdnb.cli.parser import Parser, input_stage
 
 
@@ -29,9 +29,9 @@ def main(argv: Sequence[str]) -> int:
     if not 0 < args.port < 65536:
         parser.error(f"--port {args.port} is not a port; 1 to 65535 are")
     with input_stage():
-        for line in lab.copy_notebooks(args.dir):
+        for line in jupyter.copy_notebooks(args.dir):
             print(line)
-    return lab.open_lab(
+    return jupyter.open_lab(
         args.dir,
         browser=not args.no_browser,
         port=args.port,

@@ -53,18 +53,18 @@ def parse(command: str, description: str, argv: Sequence[str]) -> argparse.Names
     parser = Parser(prog=f"sdnb {command}", description=description)
     parser.set_defaults(notes=[], image=None, mask=None, invert=False, feather=0.0, strength=0.75)
     parser.set_defaults(content="original", padding=None)
-    _wishes(parser)
+    _add_request_flags(parser)
     if command == "img2img":
-        _picture(parser)
-    _model(parser)
-    _output(parser, f"outputs/{command}-samples")
-    _originals(parser)
+        _add_picture_flags(parser)
+    _add_model_flags(parser)
+    _add_output_flags(parser, f"outputs/{command}-samples")
+    _add_flags_without_effect(parser)
     args = parser.parse(argv)
-    _agree(parser, args)
+    _check_together(parser, args)
     return args
 
 
-def _wishes(parser: Parser) -> None:
+def _add_request_flags(parser: Parser) -> None:
     group = parser.add_argument_group("what to make (left out: what suits the model)")
     group.add_argument(
         "--prompt", metavar="TEXT", help='what the picture shows; "a cat:2 in fog:1" weighs blocks'
@@ -112,7 +112,7 @@ def _wishes(parser: Parser) -> None:
     )
 
 
-def _picture(parser: Parser) -> None:
+def _add_picture_flags(parser: Parser) -> None:
     group = parser.add_argument_group("the picture to start from")
     group.add_argument(
         "--init-img", "--init_img", dest="image", required=True, metavar="FILE", help="the picture"
@@ -145,7 +145,7 @@ def _picture(parser: Parser) -> None:
     )
 
 
-def _model(parser: Parser) -> None:
+def _add_model_flags(parser: Parser) -> None:
     group = parser.add_argument_group("the model")
     group.add_argument(
         "--ckpt",
@@ -156,7 +156,7 @@ def _model(parser: Parser) -> None:
     group.add_argument("--config", metavar="YAML", help="overrides what the weights' shapes say")
     group.add_argument(
         "--memory",
-        type=_memory,
+        type=_plan_or_gb,
         metavar="PLAN",
         help="where the model stays: a plan's name, or a number of GB (auto)",
     )
@@ -169,7 +169,7 @@ def _model(parser: Parser) -> None:
     group.add_argument("--device", metavar="NAME", help="cpu, or cuda (chosen by itself)")
 
 
-def _memory(text: str) -> str | float:
+def _plan_or_gb(text: str) -> str | float:
     """A plan's name as it is, or a number of GB."""
     try:
         return float(text)
@@ -177,7 +177,7 @@ def _memory(text: str) -> str | float:
         return text
 
 
-def _output(parser: Parser, folder: str) -> None:
+def _add_output_flags(parser: Parser, folder: str) -> None:
     group = parser.add_argument_group("where to")
     group.add_argument(
         "--outdir", type=Path, metavar="DIR", default=Path(folder), help="%(default)s"
@@ -188,7 +188,7 @@ def _output(parser: Parser, folder: str) -> None:
     group.add_argument("--skip_save", action="store_true", help="write nothing, for measuring")
 
 
-def _originals(parser: Parser) -> None:
+def _add_flags_without_effect(parser: Parser) -> None:
     for flag, (values, _) in WITHOUT_EFFECT.items():
         parser.add_argument(
             flag,
@@ -200,7 +200,7 @@ def _originals(parser: Parser) -> None:
         )
 
 
-def _agree(parser: Parser, args: argparse.Namespace) -> None:
+def _check_together(parser: Parser, args: argparse.Namespace) -> None:
     """Flags that speak of the same thing say the same thing."""
     if args.plms:
         if args.sampler not in (None, "plms"):

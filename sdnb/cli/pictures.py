@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 import sdnb
-from sdnb.cli import options as flags
+from sdnb.cli import options
 from sdnb.cli.parser import InputError, input_stage
 from sdnb.request import prompt
 from sdnb.request.request import Request
@@ -17,13 +17,13 @@ from sdnb.request.request import Request
 
 def txt2img(argv: Sequence[str]) -> int:
     """Run `sdnb txt2img`; returns the exit code."""
-    return _run(flags.parse("txt2img", "Makes pictures from a prompt.", argv))
+    return _run(options.parse("txt2img", "Makes pictures from a prompt.", argv))
 
 
 def img2img(argv: Sequence[str]) -> int:
     """Run `sdnb img2img`; returns the exit code."""
     about = "Makes pictures from a prompt and a picture; with --mask, only where the mask is white."
-    return _run(flags.parse("img2img", about, argv))
+    return _run(options.parse("img2img", about, argv))
 
 
 def requests(args: argparse.Namespace) -> list[Request]:
@@ -32,7 +32,7 @@ def requests(args: argparse.Namespace) -> list[Request]:
     Raises InputError that names the flag, OSError for a file that cannot be read.
     """
     seed = secrets.randbits(32) if args.seed is None else args.seed
-    wanted: list[Request] = []
+    batch: list[Request] = []
     try:
         base = Request(
             negative=args.nprompt,
@@ -56,18 +56,18 @@ def requests(args: argparse.Namespace) -> list[Request]:
         prompt.parse(args.nprompt)
         for text in _prompts(args) * args.n_iter:
             prompt.parse(text)  # a weight that cannot be read is said before the model loads
-            advance = 0 if args.fixed_code else len(wanted) * base.count
-            wanted.append(base.but(prompt=text, seed=seed + advance))
+            advance = 0 if args.fixed_code else len(batch) * base.count
+            batch.append(base.but(prompt=text, seed=seed + advance))
     except (ValueError, TypeError) as error:
         raise InputError(_with_flag(str(error))) from error
-    return wanted
+    return batch
 
 
 def _run(args: argparse.Namespace) -> int:
     for note in args.notes:
         _say(note)
     with input_stage():
-        wanted = requests(args)
+        batch = requests(args)
         if not args.skip_save:  # an hour's pictures are not lost to a folder that cannot be
             args.outdir.mkdir(parents=True, exist_ok=True)
         from sdnb.images.canvas import exact
@@ -81,12 +81,12 @@ def _run(args: argparse.Namespace) -> int:
         )
     for note in model.notes:
         _say(f"note: {note}")
-    sized = args.W is not None and args.H is not None
-    for request in wanted:
+    both_sides_given = args.W is not None and args.H is not None
+    for request in batch:
         with input_stage():
-            request, said = exact(request) if sized else (request, [])
+            request, notes = exact(request) if both_sides_given else (request, [])
             result = sdnb.generate(model, request)
-        for note in (*said, *result.notes):
+        for note in (*notes, *result.notes):
             _say(f"note: {note}")
         if not args.skip_save:
             for path in result.save(args.outdir):
@@ -120,11 +120,11 @@ def _summary(request: Request, seconds: float) -> str:
 def _with_flag(message: str) -> str:
     """The message of a field's error, with the flag in the field's place."""
     match = re.match(r"(\w+)(=| |:)", message)
-    if match is None or match[1] not in flags.FLAG_OF:
+    if match is None or match[1] not in options.FLAG_OF:
         return message
     joint = " " if match[2] == "=" else match[2]
     rest = message[match.end() :].replace("and None draws one", "and without --seed one is drawn")
-    return flags.FLAG_OF[match[1]] + joint + rest
+    return options.FLAG_OF[match[1]] + joint + rest
 
 
 def _say(line: str) -> None:

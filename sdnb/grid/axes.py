@@ -16,9 +16,9 @@ from sdnb import images
 from sdnb.request import checks, png_header, prompt
 from sdnb.request.request import RANGES, Request
 
-_FIELDS = tuple(item.name for item in fields(Request) if item.name != "count")
-_MORE = ("prompt_sr", "weight", "model", "memory")
-NAMES = (*_FIELDS, *_MORE)
+_FIELD_NAMES = tuple(item.name for item in fields(Request) if item.name != "count")
+_MORE_NAMES = ("prompt_sr", "weight", "model", "memory")
+NAMES = (*_FIELD_NAMES, *_MORE_NAMES)
 
 _PICTURES = {"image": images.picture, "mask": images.mask}
 # What a field needs besides itself to change anything.
@@ -26,7 +26,7 @@ _NEEDS = {
     "strength": "image", "mask": "image", "invert": "mask", "feather": "mask", "content": "mask",
     "padding": "mask",
 }  # fmt: skip
-_LONGEST = 1000  # values of one axis
+_MAX_VALUES = 1000  # values of one axis
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,14 @@ class Axis:
         """The index of a value, given as itself or as its label. Raises KeyError with all there
         are.
         """
-        for index, (own, label) in enumerate(zip(self.values, self.labels, strict=True)):
-            if _equal(own, value) or (isinstance(value, str) and value == label):
+        for index, (known, label) in enumerate(zip(self.values, self.labels, strict=True)):
+            if _equal(known, value) or (isinstance(value, str) and value == label):
                 return index
         raise KeyError(
             f"{self.name}={checks.shown(value)} is no cell; {', '.join(self.labels)} are"
         )
 
-    def chosen(self, kept: Sequence[int]) -> Axis:
+    def part(self, kept: Sequence[int]) -> Axis:
         """The same axis with some of its values."""
         return Axis(
             self.name,
@@ -73,10 +73,10 @@ class Axis:
         """The request with this value. Raises ValueError or TypeError where it cannot have it."""
         value = self.values[index]
         if self.name == "prompt_sr":
-            return _replaced(request, self.of, value)
+            return _with_text_replaced(request, self.of, value)
         if self.name == "weight":
-            return _weighed(request, self.of, value)
-        if self.name in _FIELDS:
+            return _with_block_weight(request, self.of, value)
+        if self.name in _FIELD_NAMES:
             needed = _NEEDS.get(self.name)
             if needed is not None and getattr(request, needed) is None:
                 raise ValueError(f"{self.name} changes nothing without {needed}=: give one")
@@ -84,7 +84,7 @@ class Axis:
         return request
 
 
-def axes(given: dict[str, Any]) -> tuple[Axis, ...]:
+def make_axes(given: dict[str, Any]) -> tuple[Axis, ...]:
     """The axes of `sweep(base, **given)`, one to three. Raises ValueError or TypeError."""
     for name in given:
         if name == "count":
@@ -113,7 +113,7 @@ def _axis(name: str, given: Any) -> Axis:
             raise ValueError("prompt_sr begins with an empty text; begin with one of the prompt's")
     normalised = [_value(name, value) for value in values]
     for index, value in enumerate(normalised):
-        if any(_equal(value, other) for other in normalised[:index]):
+        if any(_equal(value, earlier) for earlier in normalised[:index]):
             raise ValueError(f"{name} holds {checks.shown(values[index])} twice; leave one out")
     return Axis(name, tuple(normalised), _labels(name, values, normalised), of)
 
@@ -125,20 +125,21 @@ def _listed(name: str, given: Any) -> list[Any]:
             f"{name}=[{checks.shown(given)}, ...]"
         )
     values = list(given)
-    if not 1 <= len(values) <= _LONGEST:
-        raise ValueError(f"{name} holds {len(values)} values; 1 to {_LONGEST} are expected")
+    if not 1 <= len(values) <= _MAX_VALUES:
+        raise ValueError(f"{name} holds {len(values)} values; 1 to {_MAX_VALUES} are expected")
     return values
 
 
 def _block_and_weights(given: Any) -> tuple[str, Any]:
-    good = 'weight=("fog", [0, 0.5, 1])'
+    example = 'weight=("fog", [0, 0.5, 1])'
     if not isinstance(given, (tuple, list)) or len(given) != 2 or not isinstance(given[0], str):
         raise TypeError(
-            f"weight={checks.shown(given)} is no block of the prompt with its weights, as in {good}"
+            f"weight={checks.shown(given)} is no block of the prompt with its weights, as in "
+            f"{example}"
         )
     block = given[0].strip()
     if not block:
-        raise ValueError(f"weight names an empty block; name one of the prompt's, as in {good}")
+        raise ValueError(f"weight names an empty block; name one of the prompt's, as in {example}")
     return block, given[1]
 
 
@@ -174,10 +175,10 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def _labels(name: str, given: Sequence[Any], values: Sequence[Any]) -> tuple[str, ...]:
-    found = [_label(name, g, v) for g, v in zip(given, values, strict=True)]
-    if len(set(found)) < len(found):  # two files of one name, say
-        found = [f"{number}: {label}" for number, label in enumerate(found, 1)]
-    return tuple(found)
+    labels = [_label(name, *pair) for pair in zip(given, values, strict=True)]
+    if len(set(labels)) < len(labels):  # two files of one name, say
+        labels = [f"{number}: {label}" for number, label in enumerate(labels, 1)]
+    return tuple(labels)
 
 
 def _label(name: str, given: Any, value: Any) -> str:
@@ -198,7 +199,7 @@ def _label(name: str, given: Any, value: Any) -> str:
     return str(getattr(value, "name", value))
 
 
-def _replaced(request: Request, search: str, text: str) -> Request:
+def _with_text_replaced(request: Request, search: str, text: str) -> Request:
     if search not in request.prompt and search not in request.negative:
         raise ValueError(
             f"prompt_sr searches {checks.shown(search)}, which is neither in the prompt "
@@ -209,33 +210,33 @@ def _replaced(request: Request, search: str, text: str) -> Request:
     )
 
 
-def _weighed(request: Request, block: str, weight: float) -> Request:
+def _with_block_weight(request: Request, block: str, weight: float) -> Request:
     for name in ("prompt", "negative"):
         words = getattr(request, name)
         fragments = prompt.parse(words)
-        named = [f for f in fragments if f.text.strip() == block] or [
+        matches = [f for f in fragments if f.text.strip() == block] or [
             f for f in fragments if block in f.text
         ]
-        if len(named) > 1:
+        if len(matches) > 1:
             raise ValueError(
-                f"weight: {len(named)} blocks of the {name} hold {checks.shown(block)}; name one "
-                "whole: " + ", ".join(checks.shown(f.text.strip()) for f in named)
+                f"weight: {len(matches)} blocks of the {name} hold {checks.shown(block)}; name one "
+                "whole: " + ", ".join(checks.shown(f.text.strip()) for f in matches)
             )
-        if named and len(fragments) < 2:
+        if matches and len(fragments) < 2:
             raise ValueError(
                 f"weight: {checks.shown(block)} is the only block of the {name}, so its weight "
                 f"changes nothing; add another one, as in {words.strip() + ':1 a castle:1'!r}"
             )
-        if named:
-            return request.but(**{name: _with_weight(words, named[0], weight)})
+        if matches:
+            return request.but(**{name: _with_weight(words, matches[0], weight)})
     blocks = ", ".join(checks.shown(f.text.strip()) for f in prompt.parse(request.prompt))
     raise ValueError(f"weight: the prompt has no block {checks.shown(block)}; it has {blocks}")
 
 
-def _with_weight(words: str, of: prompt.Fragment, weight: float) -> str:
+def _with_weight(words: str, block: prompt.Fragment, weight: float) -> str:
     """The prompt with one weight written anew, all other characters as they are."""
-    text = prompt.escaped(of.text.rstrip())
+    text = prompt.escaped(block.text.rstrip())
     space = " " if text[-1:].isdecimal() else ""  # "agent 007:2" would stay text
-    after = words[of.end :]
+    after = words[block.end :]
     number = repr(int(weight) if weight.is_integer() else weight)
-    return f"{words[: of.start]}{text}{space}:{number}{' ' if after else ''}{after}"
+    return f"{words[: block.start]}{text}{space}:{number}{' ' if after else ''}{after}"

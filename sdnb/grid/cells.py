@@ -39,29 +39,33 @@ class Cell:
     @cached_property
     def key(self) -> str:
         """What makes its picture, as 16 hexadecimal digits: equal cells are made once."""
-        own = {name: plain(self.value(name)) for name in ("model", "memory") if name in self.names}
+        varied = {
+            name: plain_value(self.value(name))
+            for name in ("model", "memory")
+            if name in self.names
+        }
         text = json.dumps(self.request.plain(), ensure_ascii=False)
-        text += json.dumps(own, sort_keys=True)
+        text += json.dumps(varied, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def cells(base: Request, axes: Sequence[Axis]) -> tuple[Cell, ...]:
+def make_cells(base: Request, axes: Sequence[Axis]) -> tuple[Cell, ...]:
     """All cells, the last axis running fastest. Raises ValueError that names each cell that cannot
     be, before anything runs.
     """
-    found: list[Cell] = []
+    possible: list[Cell] = []
     wrong: list[tuple[str, str]] = []
     for index in itertools.product(*(range(len(axis)) for axis in axes)):
         labels = tuple(axis.labels[i] for axis, i in zip(axes, index, strict=True))
         values = tuple(axis.values[i] for axis, i in zip(axes, index, strict=True))
         cell = Cell(index, tuple(axis.name for axis in axes), values, labels, base)
-        request, why = _request(base, axes, index)
+        request, why = _request_or_why(base, axes, index)
         if why:
             wrong.append((cell.label, why))
         else:
-            found.append(replace(cell, request=request))
-    refuse(wrong, len(found) + len(wrong))
-    return tuple(found)
+            possible.append(replace(cell, request=request))
+    refuse_cells(wrong, len(possible) + len(wrong))
+    return tuple(possible)
 
 
 def with_seed(base: object) -> Request:
@@ -81,15 +85,15 @@ def with_seed(base: object) -> Request:
     return base if base.seed is not None else base.but(seed=secrets.randbits(32))
 
 
-def checked(cells: Iterable[Cell], settings: Settings) -> None:
+def refuse_unresolvable(cells: Iterable[Cell], settings: Settings) -> None:
     """Refuse what a model with these settings cannot make, each cell named."""
+    cells = list(cells)
     wrong = []
-    every = list(cells)
-    for cell in every:
+    for cell in cells:
         why = _unresolvable(cell.request, settings)
         if why:
             wrong.append((cell.label, why))
-    refuse(wrong, len(every))
+    refuse_cells(wrong, len(cells))
 
 
 def _unresolvable(request: Request, settings: Settings) -> str:
@@ -100,7 +104,7 @@ def _unresolvable(request: Request, settings: Settings) -> str:
     return ""
 
 
-def refuse(wrong: Sequence[tuple[str, str]], count: int) -> None:
+def refuse_cells(wrong: Sequence[tuple[str, str]], count: int) -> None:
     """Raise ValueError for cells that cannot be: (label, why) of each; equal reasons once."""
     if not wrong:
         return
@@ -114,7 +118,7 @@ def refuse(wrong: Sequence[tuple[str, str]], count: int) -> None:
     raise ValueError(f"{len(wrong)} of {count} cells cannot be made:\n" + "\n".join(lines))
 
 
-def plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
     """A value of an axis as JSON and a frame can hold it: pictures by their sha256."""
     if isinstance(value, bytes):
         return images.sha256(value)
@@ -123,7 +127,9 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _request(base: Request, axes: Sequence[Axis], index: Sequence[int]) -> tuple[Request, str]:
+def _request_or_why(
+    base: Request, axes: Sequence[Axis], index: Sequence[int]
+) -> tuple[Request, str]:
     """The request of a cell, and why it cannot be; empty when it can."""
     try:
         return _combined(base, axes, index), ""

@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sdnb.grid.cells import Cell, checked, refuse
-from sdnb.request import checks
-from sdnb.request import memory_plan as plans
+from sdnb.grid.cells import Cell, refuse_cells, refuse_unresolvable
+from sdnb.request import checks, memory_plan
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
@@ -21,16 +20,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Source:
+class CheckpointGroup:
     """A model that makes some of the cells, in their order."""
 
-    load: dict[str, Any]  # the arguments of `sdnb.load`
+    load_arguments: dict[str, Any]  # the arguments of `sdnb.load`
     loaded: Model | None
     fingerprint: str
     settings: Settings
     cells: tuple[Cell, ...]
 
-    def without(self, made: Container[str]) -> Source:
+    def without(self, made: Container[str]) -> CheckpointGroup:
         """The same, for the cells that are not made; equal ones once."""
         left = {cell.key: cell for cell in self.cells if cell.key not in made}
         return replace(self, cells=tuple(left.values()))
@@ -43,13 +42,13 @@ class Source:
             return
         from sdnb.engine.loading import load
 
-        with load(**self.load) as model:
+        with load(**self.load_arguments) as model:
             yield model
 
 
-def sources(
+def checkpoint_groups(
     cells: Sequence[Cell], model: Model | str | os.PathLike[str] | None, *, here: bool = True
-) -> list[Source]:
+) -> list[CheckpointGroup]:
     """The models of the cells, each with its own. Raises ValueError that names each cell that its
     model cannot make, TypeError for what is no model.
 
@@ -65,55 +64,61 @@ def sources(
         raise TypeError("the models are an axis of this grid: leave model out of run()")
     if hasattr(model, "settings"):
         checks.loaded(model)
-    groups: dict[tuple[Any, Any], list[Cell]] = {}
+    by_model: dict[tuple[Any, Any], list[Cell]] = {}
     for cell in cells:
-        groups.setdefault((cell.value("model"), cell.value("memory")), []).append(cell)
-    found, wrong = [], []
-    for of_group in groups.values():
-        source, why = _source_or_why(of_group, model, here)
-        if source is None:
-            wrong += [(cell.label, why) for cell in of_group]
+        by_model.setdefault((cell.value("model"), cell.value("memory")), []).append(cell)
+    groups, wrong = [], []
+    for same_model in by_model.values():
+        group, why = _group_or_why(same_model, model, here)
+        if group is None:
+            wrong += [(cell.label, why) for cell in same_model]
         else:
-            found.append(source)
-    refuse(wrong, len(cells))
-    for source in found:
-        checked(source.cells, source.settings)
-    return found
+            groups.append(group)
+    refuse_cells(wrong, len(cells))
+    for group in groups:
+        refuse_unresolvable(group.cells, group.settings)
+    return groups
 
 
-def _source_or_why(cells: Sequence[Cell], model: Any, here: bool) -> tuple[Source | None, str]:
+def _group_or_why(
+    cells: Sequence[Cell], model: Any, here: bool
+) -> tuple[CheckpointGroup | None, str]:
     try:
-        return _source(cells, model, here), ""
+        return _group(cells, model, here), ""
     except (OSError, TypeError, ValueError) as error:
         return None, str(error)
 
 
-def _source(cells: Sequence[Cell], model: Any, here: bool) -> Source:
+def _group(cells: Sequence[Cell], model: Any, here: bool) -> CheckpointGroup:
     first = cells[0]
     varied = {name: first.value(name) for name in ("model", "memory") if name in first.names}
     if hasattr(model, "unet") and not varied:
         _refuse_without_picture(model.name, model.config.unet.in_channels, cells)
-        return Source(
+        return CheckpointGroup(
             dict(model.load_arguments), model, model.fingerprint, model.settings, tuple(cells)
         )
-    load: dict[str, Any] = (
-        dict(model.load_arguments) if hasattr(model, "load_arguments") else {"path": model}
-    )
+    load_arguments: dict[str, Any] = {"path": model}
+    if hasattr(model, "load_arguments"):
+        load_arguments = dict(model.load_arguments)
     if "model" in varied:
-        load["path"] = varied["model"]
+        load_arguments["path"] = varied["model"]
     if "memory" in varied:
-        load["memory"] = varied["memory"]
+        load_arguments["memory"] = varied["memory"]
     from sdnb.engine import loading
-    from sdnb.engine.planning import machine as limits
+    from sdnb.engine.planning import machine
 
-    plan = plans.plan(load.get("memory", "auto"))
+    plan = memory_plan.plan(load_arguments.get("memory", "auto"))
     if here:
-        limits.usable(plan, load.get("precision", "auto"))
+        machine.usable(plan, load_arguments.get("precision", "auto"))
     # The headers alone: the weights are read when the turn of these cells comes.
-    there = loading.recognise(load["path"], load.get("vae"), load.get("config"))
-    loading.tokenizer_of(there)
-    _refuse_without_picture(there.name, there.config.unet.in_channels, cells)
-    return Source(load, None, there.fingerprint, there.config.settings, tuple(cells))
+    checkpoint = loading.recognise(
+        load_arguments["path"], load_arguments.get("vae"), load_arguments.get("config")
+    )
+    loading.tokenizer_of(checkpoint)
+    _refuse_without_picture(checkpoint.name, checkpoint.config.unet.in_channels, cells)
+    return CheckpointGroup(
+        load_arguments, None, checkpoint.fingerprint, checkpoint.config.settings, tuple(cells)
+    )
 
 
 def _refuse_without_picture(name: str, channels: int, cells: Sequence[Cell]) -> None:
@@ -121,11 +126,14 @@ def _refuse_without_picture(name: str, channels: int, cells: Sequence[Cell]) -> 
         checks.picture_given(name, channels, cell.request.image)
 
 
-def portable(load: dict[str, Any]) -> dict[str, Any]:
+def portable(load_arguments: dict[str, Any]) -> dict[str, Any]:
     """The arguments as another process can use them: a path on this disk in full."""
 
     def full(value: Any) -> Any:
         is_path = isinstance(value, (str, os.PathLike)) and Path(value).expanduser().exists()
         return str(Path(value).expanduser().resolve()) if is_path else value
 
-    return {n: full(v) if n in ("path", "vae", "config") else v for n, v in load.items()}
+    return {
+        name: full(value) if name in ("path", "vae", "config") else value
+        for name, value in load_arguments.items()
+    }

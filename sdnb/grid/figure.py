@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 
 DPI = 100
 _FONT = 13  # pixels
-_POINTS = _FONT * 72 / DPI
-_WIDE = 1300  # pixels of the figure, about what a notebook shows
-_SMALL = 96  # pixels: below this a picture says little
+_FONT_POINTS = _FONT * 72 / DPI
+_FIGURE_WIDTH = 1300  # pixels of the figure, about what a notebook shows
+_MIN_CELL_WIDTH = 96  # pixels: below this a picture says little
 
-Look = Callable[[tuple[int, ...]], "Image.Image | str"]  # the picture of a cell, or why it has none
+# The picture of the cell with this index, or the words that say why it has none.
+PictureOrWhy = Callable[[tuple[int, ...]], "Image.Image | str"]
 
 
 def new_figure(width: float, height: float, **options: Any) -> Figure:
@@ -45,49 +46,54 @@ def new_figure(width: float, height: float, **options: Any) -> Figure:
 
 
 def figure(
-    axes: Sequence[Axis], look: Look, size: tuple[int, int], width: int | None, whole: bool = False
+    axes: Sequence[Axis],
+    picture_of: PictureOrWhy,
+    size: tuple[int, int],
+    width: int | None,
+    whole: bool = False,
 ) -> Figure:
     """The grid as a figure; cells of `size` pixels are shown at most `width` pixels wide.
 
     Raises ValueError for a width that is none. `whole` keeps every pixel of the pictures, for
     formats that can be enlarged.
     """
-    shown = _shown(size, len(axes[0]), width)
-    layout = page(axes, shown, _FONT)
+    cell_size = _cell_size(size, len(axes[0]), width)
+    layout = page(axes, cell_size, _FONT)
     result = new_figure(layout.width / DPI, layout.height / DPI, dpi=DPI)
     result.suppressComposite = True  # in SVG and PDF each picture stays itself
     plot = result.add_axes((0, 0, 1, 1))
     plot.set(xlim=(0, layout.width), ylim=(layout.height, 0))
     plot.set_axis_off()
-    _background(plot, layout.width, layout.height)
+    _draw_background(plot, layout.width, layout.height)
     for index, box in layout.cells:
-        picture = look(index)
+        picture = picture_of(index)
         edges = (box.x, box.x + box.width, box.y + box.height, box.y)
         if isinstance(picture, str):
-            _empty(plot, edges, picture)
+            _draw_empty(plot, edges, picture)
             continue
-        place = _inside(picture.size, edges, shown[0] / size[0])
+        place = _centred(picture.size, edges, cell_size[0] / size[0])
         pixels = picture.convert("RGB")
         if not whole:
-            to = (round(place[1] - place[0]), round(place[2] - place[3]))
-            pixels = pixels.resize(to, Image.Resampling.LANCZOS) if to != pixels.size else pixels
+            shown = (place[1] - place[0], place[2] - place[3])
+            if shown != pixels.size:
+                pixels = pixels.resize(shown, Image.Resampling.LANCZOS)
         plot.imshow(np.asarray(pixels), extent=place, interpolation="none", aspect="auto")
     plot.set(xlim=(0, layout.width), ylim=(layout.height, 0))  # which imshow has changed
     for label in layout.labels:
-        _write(plot, label)
+        _draw_label(plot, label)
     return result
 
 
-def _shown(size: tuple[int, int], columns: int, width: int | None) -> tuple[int, int]:
+def _cell_size(size: tuple[int, int], columns: int, width: int | None) -> tuple[int, int]:
     """The size of a cell in the figure, in pixels."""
     if width is None:
-        width = min(size[0], max(_SMALL, _WIDE // columns - _FONT))
+        width = min(size[0], max(_MIN_CELL_WIDTH, _FIGURE_WIDTH // columns - _FONT))
     elif not isinstance(width, int) or not 16 <= width <= 8192:
         raise ValueError(f"width={width!r}: a cell is from 16 to 8192 pixels wide")
     return width, max(1, round(width * size[1] / size[0]))
 
 
-def _inside(
+def _centred(
     picture: tuple[int, int], edges: tuple[int, int, int, int], scale: float
 ) -> tuple[int, int, int, int]:
     """Left, right, bottom and top of a picture in the middle of its cell, on whole pixels."""
@@ -97,28 +103,28 @@ def _inside(
     return x, x + width, y + height, y
 
 
-def _background(plot: Axes, width: int, height: int) -> None:
+def _draw_background(plot: Axes, width: int, height: int) -> None:
     from matplotlib.patches import Rectangle
 
     # It also keeps a notebook, which cuts figures to what is drawn, from cutting between pixels.
     plot.add_patch(Rectangle((0, 0), width, height, facecolor="white", zorder=-1))
 
 
-def _empty(plot: Axes, edges: tuple[int, int, int, int], words: str) -> None:
+def _draw_empty(plot: Axes, edges: tuple[int, int, int, int], text: str) -> None:
     from matplotlib.patches import Rectangle
 
     left, right, bottom, top = edges
     plot.add_patch(
         Rectangle((left, top), right - left, bottom - top, facecolor="0.93", edgecolor="none")
     )
-    lines = wrapped(words, right - left - 8, _FONT)
-    plot.text((left + right) / 2, (top + bottom) / 2, "\n".join(lines), fontsize=_POINTS,
+    lines = wrapped(text, right - left - 8, _FONT)
+    plot.text((left + right) / 2, (top + bottom) / 2, "\n".join(lines), fontsize=_FONT_POINTS,
               color="0.35", ha="center", va="center", parse_math=False, clip_on=True)  # fmt: skip
 
 
-def _write(plot: Axes, label: Label) -> None:
+def _draw_label(plot: Axes, label: Label) -> None:
     box = label.box
     x = box.x if label.left else box.x + box.width / 2
-    plot.text(x, box.y + box.height / 2, "\n".join(label.lines), fontsize=_POINTS, va="center",
+    plot.text(x, box.y + box.height / 2, "\n".join(label.lines), fontsize=_FONT_POINTS, va="center",
               ha="left" if label.left else "center", family="DejaVu Sans", color="black",
               linespacing=LEADING / 1.2, parse_math=False)  # fmt: skip

@@ -38,20 +38,20 @@ def frame(
     import pandas as pd
 
     by_index = {cell.index: cell for cell in cells}
-    steps = next((n for n, axis in enumerate(axes) if axis.name == "steps"), None)
+    steps_axis = next((n for n, axis in enumerate(axes) if axis.name == "steps"), None)
     rows = []
     for cell in cells:
-        row: dict[str, Any] = dict(zip(cell.names, _plain(cell), strict=True))
-        one = made.get(cell.key)
-        row |= _row(one)
-        if one is not None:
-            row |= _cached(cache, (cell.key,), one)
-        if steps is not None:
-            reference = by_index[_furthest(cell.index, axes[steps], steps)]
-            truth = made.get(reference.key)
+        row: dict[str, Any] = dict(zip(cell.names, _column_values(cell), strict=True))
+        picture = made.get(cell.key)
+        row |= _made_columns(picture)
+        if picture is not None:
+            row |= _cached(cache, (cell.key,), picture)
+        if steps_axis is not None:
+            reference = by_index[_most_steps(cell.index, axes[steps_axis], steps_axis)]
+            most_steps = made.get(reference.key)
             row |= dict.fromkeys(DISTANCES, math.nan)
-            if one is not None and truth is not None:
-                row |= _cached(cache, (cell.key, reference.key), one, truth)
+            if picture is not None and most_steps is not None:
+                row |= _cached(cache, (cell.key, reference.key), picture, most_steps)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -63,10 +63,10 @@ def curve(
     names = [axis.name for axis in axes]
     if x not in names:
         raise ValueError(f"x={checks.shown(x)} is no axis of this grid; {', '.join(names)} are")
-    numbers = [n for n in table.columns if n not in names and table[n].dtype.kind in "fi"]
-    if y not in numbers:
+    columns = [n for n in table.columns if n not in names and table[n].dtype.kind in "fi"]
+    if y not in columns:
         raise ValueError(
-            f"y={checks.shown(y)} is no number of this grid's cells; {', '.join(numbers)} are"
+            f"y={checks.shown(y)} is no number of this grid's cells; {', '.join(columns)} are"
             + ("" if "steps" in names else " (psnr and ssim come with an axis of steps)")
         )
     figure = new_figure(6.4, 4, layout="constrained")
@@ -75,16 +75,16 @@ def curve(
     groups = table.groupby(others, sort=False, dropna=False) if others else [((), table)]
     for values, part in groups:
         values = values if isinstance(values, tuple) else (values,)
-        label = ", ".join(f"{n} {_short(v)}" for n, v in zip(others, values, strict=True))
+        label = ", ".join(f"{n} {_short_value(v)}" for n, v in zip(others, values, strict=True))
         finite = part[np.isfinite(part[y].astype(float))]
-        plot.plot(finite[x].astype(_kind(table[x])), finite[y], "o-", markersize=4, label=label)
+        plot.plot(finite[x].astype(_dtype(table[x])), finite[y], "o-", markersize=4, label=label)
     if enough is not None:
         plot.axhline(enough, color="0.5", linewidth=1, linestyle="--")
         plot.annotate(f"{enough:g}", (1, enough), (4, 0), xycoords=("axes fraction", "data"),
                       textcoords="offset points", va="center", color="0.4")  # fmt: skip
     plot.set(xlabel=x.replace("_", " "), ylabel=_UNITS.get(y, y.replace("_", " ")))
     plot.grid(alpha=0.3)
-    if _kind(table[x]) is not str:
+    if _dtype(table[x]) is not str:
         plot.set_xticks(sorted(set(table[x])))
     if others:
         plot.legend(fontsize="small")
@@ -125,18 +125,18 @@ def measures(picture: NDArray[np.uint8]) -> dict[str, float]:
 
 def _cached(cache: Cache, key: tuple[str, ...], *made: Made) -> dict[str, float]:
     if key not in cache:
-        arrays = [np.asarray(each.image.convert("RGB")) for each in made]
+        arrays = [np.asarray(one.image.convert("RGB")) for one in made]
         cache[key] = measures(*arrays) if len(arrays) == 1 else distances(*arrays)
     return cache[key]
 
 
-def _furthest(index: tuple[int, ...], axis: Axis, place: int) -> tuple[int, ...]:
+def _most_steps(index: tuple[int, ...], axis: Axis, place: int) -> tuple[int, ...]:
     """The index of the cell of most steps that is otherwise equal."""
     most = max(range(len(axis)), key=lambda i: axis.values[i] or 0)
     return (*index[:place], most, *index[place + 1 :])
 
 
-def _row(made: Made | None) -> dict[str, Any]:
+def _made_columns(made: Made | None) -> dict[str, Any]:
     if made is None:
         empty = ("seconds", "steps_per_second", "peak", *MEASURES)
         return {"done": False, "path": None, **dict.fromkeys(empty, math.nan)}
@@ -150,7 +150,7 @@ def _row(made: Made | None) -> dict[str, Any]:
     }
 
 
-def _plain(cell: Cell) -> list[Any]:
+def _column_values(cell: Cell) -> list[Any]:
     """Numbers, flags and text as they are; pictures, plans and models by their label."""
     simple = (bool, int, float, str)
     return [
@@ -159,10 +159,10 @@ def _plain(cell: Cell) -> list[Any]:
     ]
 
 
-def _kind(column: Any) -> type:
+def _dtype(column: Any) -> type:
     return float if column.dtype.kind in "if" else str
 
 
-def _short(value: Any) -> str:
+def _short_value(value: Any) -> str:
     text = f"{value:g}" if isinstance(value, float) else str(value)
     return text if len(text) <= 40 else text[:39] + "…"

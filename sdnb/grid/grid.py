@@ -15,12 +15,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from sdnb.grid.axes import Axis, axes
-from sdnb.grid.bookkeeping import Book, Filling
-from sdnb.grid.cells import Cell, cells, with_seed
-from sdnb.grid.checkpoints import sources
-from sdnb.grid.inputs import Pictures
-from sdnb.grid.run import here, sender, through
+from sdnb.grid.axes import Axis, make_axes
+from sdnb.grid.cells import Cell, make_cells, with_seed
+from sdnb.grid.checkpoints import checkpoint_groups
+from sdnb.grid.outcomes import Pictures
+from sdnb.grid.run import executor_choice, fill_here, fill_through
+from sdnb.grid.run_account import GridProgress, RunAccount
 from sdnb.grid.store import Store
 from sdnb.images import files
 from sdnb.images.made import Made
@@ -44,9 +44,9 @@ def sweep(base: Request, **varied: Any) -> Grid:
 
     Raises TypeError for what is no axis, and ValueError that names each cell that cannot be made.
     """
-    found = axes(varied)
+    axes = make_axes(varied)
     base = with_seed(base)
-    return Grid(base, found, cells(base, found))
+    return Grid(base, axes, make_cells(base, axes))
 
 
 class Grid:
@@ -114,16 +114,16 @@ class Grid:
         self._check_names(values)
         places = []
         for axis in self.axes:
-            wanted = values.get(axis.name, list(axis.values))
-            wanted = wanted if isinstance(wanted, (list, tuple, range)) else [wanted]
-            places.append([axis.place(value) for value in wanted])
+            chosen = values.get(axis.name, list(axis.values))
+            chosen = chosen if isinstance(chosen, (list, tuple, range)) else [chosen]
+            places.append([axis.place(value) for value in chosen])
         return self._part(places)
 
     def _part(self, places: list[list[int]]) -> Grid:
         if not all(places):
             raise IndexError("this selects no cell")
-        kept = tuple(axis.chosen(p) for axis, p in zip(self.axes, places, strict=True))
-        return Grid(self.base, kept, cells(self.base, kept), self.pictures)
+        axes = tuple(axis.part(p) for axis, p in zip(self.axes, places, strict=True))
+        return Grid(self.base, axes, make_cells(self.base, axes), self.pictures)
 
     def _check_names(self, values: dict[str, Any]) -> None:
         names = [axis.name for axis in self.axes]
@@ -182,9 +182,9 @@ class Grid:
         steps = self.steps(model, store=store, executor=executor)
         with closing(steps):
             if progress:
-                from sdnb.grid.remaining import metered
+                from sdnb.grid.remaining import with_bar
 
-                for _ in metered(steps):
+                for _ in with_bar(steps):
                     pass
             else:
                 for _ in steps:
@@ -198,21 +198,21 @@ class Grid:
         *,
         store: str | os.PathLike[str] | None = None,
         executor: Any = None,
-    ) -> Generator[Filling, None, None]:
-        """The generator under `run`: a `Filling` at the start, after each step and each cell.
+    ) -> Generator[GridProgress, None, None]:
+        """The generator under `run`: a `GridProgress` at the start, after each step and each cell.
         Break off, and close it, whenever you like.
         """
-        found = sources(self.cells, model, here=executor is None)
-        kept = None if store is None else Store(store, self.base, self.axes)
-        self.pictures.take(self.cells, found, kept)
-        book = Book(self.cells, self.pictures)
-        left = [source.without(self.pictures.made) for source in found]
-        yield book.at()
+        groups = checkpoint_groups(self.cells, model, here=executor is None)
+        folder = None if store is None else Store(store, self.base, self.axes)
+        self.pictures.take(self.cells, groups, folder)
+        account = RunAccount(self.cells, self.pictures)
+        left = [group.without(self.pictures.made) for group in groups]
+        yield account.now()
         if executor is None:
-            yield from here(left, book, kept)
+            yield from fill_here(left, account, folder)
         else:
-            send, ahead = sender(executor, self.axes)
-            yield from through(send, left, book, kept, ahead)
+            executor_of, ahead = executor_choice(executor, self.axes)
+            yield from fill_through(executor_of, left, account, folder, ahead)
 
     # -- as data and as pictures ------------------------------------------------------------
 
@@ -240,7 +240,7 @@ class Grid:
         """
         from sdnb.grid.figure import figure
 
-        return figure(self.axes, self._look, self.pictures.size(self.cells), width)
+        return figure(self.axes, self._picture_or_why, self.pictures.size(self.cells), width)
 
     def save(self, path: str | os.PathLike[str], *, full: bool = False) -> Path:
         """Write the grid as one file: PNG, SVG or PDF; `full` keeps every pixel of every picture in
@@ -264,14 +264,20 @@ class Grid:
         if kind == "png" and full:
             from sdnb.grid.sheet import sheet
 
-            sheet(self.axes, self._look, self.pictures.size(self.cells)).save(buffer, "PNG")
+            sheet(self.axes, self._picture_or_why, self.pictures.size(self.cells)).save(
+                buffer, "PNG"
+            )
         else:
             from sdnb.grid.figure import DPI, figure
 
-            drawn = figure(
-                self.axes, self._look, self.pictures.size(self.cells), None, whole=kind != "png"
+            page = figure(
+                self.axes,
+                self._picture_or_why,
+                self.pictures.size(self.cells),
+                None,
+                whole=kind != "png",
             )
-            drawn.savefig(buffer, format=kind, dpi=DPI)
+            page.savefig(buffer, format=kind, dpi=DPI)
         return buffer.getvalue()
 
     def view(self, model: Any = None, **options: Any) -> Any:
@@ -280,7 +286,7 @@ class Grid:
 
         return sdnb.GridView(self, model, **options)
 
-    def _look(self, index: tuple[int, ...]) -> Image.Image | str:
+    def _picture_or_why(self, index: tuple[int, ...]) -> Image.Image | str:
         cell = self._by_index[index]
         made = self.pictures.made.get(cell.key)
         return self.pictures.why_empty(cell) if made is None else made.image

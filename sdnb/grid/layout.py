@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from PIL import ImageFont
 
 LEADING = 1.25  # a line's height, in font sizes
-_LINES = 8  # of a label; more end in an ellipsis
-_WORDY = ("prompt", "negative", "prompt_sr", "image", "mask", "model")  # labels that need no name
+_MAX_LINES = 8  # of a label; more end in an ellipsis
+# Axes whose labels need no name before them.
+_NAMELESS = ("prompt", "negative", "prompt_sr", "image", "mask", "model")
 
 
 @dataclass(frozen=True)
@@ -61,39 +62,43 @@ def page(axes: Sequence[Axis], size: tuple[int, int], font: int) -> Page:
     gap = max(4, font // 2)
     labels: list[Label] = []
     cells: list[tuple[tuple[int, ...], Box]] = []
-    heads = [wrapped(text, width, font) for text in texts(across)]
-    head = round(max(map(len, heads)) * font * LEADING) + gap
-    sides = [wrapped(text, max(width, 10 * font), font) for text in texts(down)] if down else []
-    side = max((_extent(line, font) for lines in sides for line in lines), default=-gap) + 2 * gap
+    head_lines = [wrapped(text, width, font) for text in texts(across)]
+    head_height = round(max(map(len, head_lines)) * font * LEADING) + gap
+    side_texts = texts(down) if down else []
+    side_lines = [wrapped(text, max(width, 10 * font), font) for text in side_texts]
+    widths = [_text_width(line, font) for lines in side_lines for line in lines]
+    side_width = max(widths, default=-gap) + 2 * gap
     rows = len(down) if down else 1
-    high = height
-    if sides:
-        high = max(height, *(round(len(lines) * font * LEADING) for lines in sides))
-    whole = side + len(across) * (width + gap)
+    row_height = height
+    if side_lines:
+        row_height = max(height, *(round(len(lines) * font * LEADING) for lines in side_lines))
+    page_width = side_width + len(across) * (width + gap)
     y = gap
     for block in texts(more[1]) if len(more) > 1 else [""]:
         number = len(cells) // (len(across) * rows)
         if block:
-            lines = wrapped(block, whole - 2 * gap, font)
-            tall = round(len(lines) * font * LEADING) + gap
-            labels.append(Label(Box(gap, y, whole - 2 * gap, tall), lines, left=True))
-            y += tall
-        for column, lines in enumerate(heads):
-            labels.append(Label(Box(side + column * (width + gap), y, width, head), lines))
-        y += head
-        for row, column in itertools.product(range(rows), range(len(across))):
-            place = Box(side + column * (width + gap), y + row * (high + gap), width, height)
-            cells.append(((column, row, number)[: len(axes)], place))
-        for row, lines in enumerate(sides):
-            box = Box(gap, y + row * (high + gap), side - 2 * gap, height)
+            lines = wrapped(block, page_width - 2 * gap, font)
+            block_height = round(len(lines) * font * LEADING) + gap
+            labels.append(Label(Box(gap, y, page_width - 2 * gap, block_height), lines, left=True))
+            y += block_height
+        for column, lines in enumerate(head_lines):
+            box = Box(side_width + column * (width + gap), y, width, head_height)
             labels.append(Label(box, lines))
-        y += rows * (high + gap)
-    return Page(whole, y, font, tuple(labels), tuple(cells))
+        y += head_height
+        for row, column in itertools.product(range(rows), range(len(across))):
+            left, top = side_width + column * (width + gap), y + row * (row_height + gap)
+            index = (column, row, number)[: len(axes)]
+            cells.append((index, Box(left, top, width, height)))
+        for row, lines in enumerate(side_lines):
+            box = Box(gap, y + row * (row_height + gap), side_width - 2 * gap, height)
+            labels.append(Label(box, lines))
+        y += rows * (row_height + gap)
+    return Page(page_width, y, font, tuple(labels), tuple(cells))
 
 
 def texts(axis: Axis) -> list[str]:
     """What stands beside an axis' cells: the value, with a name where the value says little."""
-    if axis.name in _WORDY:
+    if axis.name in _NAMELESS:
         return list(axis.labels)
     return [f"{axis.title} {label}" for label in axis.labels]
 
@@ -104,25 +109,25 @@ def wrapped(text: str, width: int, font: int) -> tuple[str, ...]:
     line = ""
     for word in text.split() or [""]:
         joined = f"{line} {word}" if line else word
-        if _extent(joined, font) <= width:
+        if _text_width(joined, font) <= width:
             line = joined
             continue
         if line:
             lines.append(line)
-        while _extent(word, font) > width and len(word) > 1:  # longer than a line by itself
+        while _text_width(word, font) > width and len(word) > 1:  # longer than a line by itself
             kept = next(
-                (n for n in range(len(word) - 1, 1, -1) if _extent(word[:n], font) <= width), 1
+                (n for n in range(len(word) - 1, 1, -1) if _text_width(word[:n], font) <= width), 1
             )
             lines.append(word[:kept])
             word = word[kept:]
         line = word
     lines.append(line)
-    if len(lines) > _LINES:
-        lines = [*lines[: _LINES - 1], lines[_LINES - 1][:-1] + "…"]
+    if len(lines) > _MAX_LINES:
+        lines = [*lines[: _MAX_LINES - 1], lines[_MAX_LINES - 1][:-1] + "…"]
     return tuple(lines)
 
 
-def _extent(text: str, font: int) -> int:
+def _text_width(text: str, font: int) -> int:
     return round(typeface(font).getlength(text))
 
 

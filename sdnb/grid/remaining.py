@@ -12,39 +12,43 @@ from typing import Any
 from PIL import Image
 from tqdm.auto import tqdm
 
-from sdnb.grid.bookkeeping import Filling
+from sdnb.grid.run_account import GridProgress
 
 _THUMBNAIL = 160  # pixels
 _FORMAT = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
 
 
-def metered(steps: Iterable[Filling]) -> Iterator[Filling]:
+def with_bar(steps: Iterable[GridProgress]) -> Iterator[GridProgress]:
     """Pass `steps` on, showing how far they are. The bar goes by work, not by cells: one of 40
     steps counts for four of 10, so that the time left means something.
     """
     steps = iter(steps)
     first = next(steps)
-    picture = _Picture() if _in_notebook() else None
+    picture = _NewestPicture() if _in_notebook() else None
     with tqdm(
-        total=1.0, initial=first.share, desc=_cells(first), bar_format=_FORMAT, dynamic_ncols=True
-    ) as meter:
+        total=1.0,
+        initial=first.share,
+        desc=_cells_done(first),
+        bar_format=_FORMAT,
+        dynamic_ncols=True,
+    ) as bar:
         try:
             yield first
-            for at in steps:
-                meter.set_description_str(_cells(at), refresh=False)
-                if at.cell is not None:
-                    meter.set_postfix_str(at.cell.label, refresh=False)
-                meter.update(max(0.0, at.share - meter.n))
-                if picture is not None and at.made is not None and at.cell is not None:
-                    picture.show(at.made.image, at.cell.label)
-                yield at
+            for progress in steps:
+                bar.set_description_str(_cells_done(progress), refresh=False)
+                if progress.cell is not None:
+                    bar.set_postfix_str(progress.cell.label, refresh=False)
+                bar.update(max(0.0, progress.share - bar.n))
+                if picture is not None and progress.made is not None and progress.cell is not None:
+                    picture.show(progress.made.image, progress.cell.label)
+                yield progress
         finally:
             if picture is not None:
                 picture.remove()
 
 
-def _cells(at: Filling) -> str:
-    return f"{at.done}/{at.total} cells"
+def _cells_done(progress: GridProgress) -> str:
+    return f"{progress.done}/{progress.total} cells"
 
 
 def _in_notebook() -> bool:
@@ -53,7 +57,7 @@ def _in_notebook() -> bool:
     return getattr(shell, "kernel", None) is not None
 
 
-class _Picture:
+class _NewestPicture:
     """One output of a notebook cell that always shows the newest picture."""
 
     def __init__(self) -> None:
@@ -67,9 +71,11 @@ class _Picture:
         buffer = BytesIO()
         image.convert("RGB").save(buffer, "JPEG", quality=85)
         data = b64encode(buffer.getvalue()).decode()
-        said = html.escape(label)
+        caption = html.escape(label)
         self._handle.update(
-            self._html(f'<img src="data:image/jpeg;base64,{data}" alt="{said}"><div>{said}</div>')
+            self._html(
+                f'<img src="data:image/jpeg;base64,{data}" alt="{caption}"><div>{caption}</div>'
+            )
         )
 
     def remove(self) -> None:

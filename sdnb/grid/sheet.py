@@ -8,13 +8,13 @@ import psutil
 from PIL import Image, ImageDraw
 
 from sdnb.grid.axes import Axis
-from sdnb.grid.figure import Look
+from sdnb.grid.figure import PictureOrWhy
 from sdnb.grid.layout import LEADING, Label, page, typeface, wrapped
 
 _MB = 2**20
 
 
-def sheet(axes: Sequence[Axis], look: Look, size: tuple[int, int]) -> Image.Image:
+def sheet(axes: Sequence[Axis], picture_of: PictureOrWhy, size: tuple[int, int]) -> Image.Image:
     """The pictures pixel for pixel, on white; `size` is the largest of them.
 
     Raises ValueError, before it makes anything, when the sheet would not fit into memory.
@@ -22,23 +22,24 @@ def sheet(axes: Sequence[Axis], look: Look, size: tuple[int, int]) -> Image.Imag
     font = max(14, min(size) // 20)
     layout = page(axes, size, font)
     _refuse_too_large(layout.width, layout.height)
-    result = Image.new("RGB", (layout.width, layout.height), "white")
-    draw = ImageDraw.Draw(result)
+    sheet_image = Image.new("RGB", (layout.width, layout.height), "white")
+    draw = ImageDraw.Draw(sheet_image)
     for index, box in layout.cells:
-        picture = look(index)
+        picture = picture_of(index)
         if isinstance(picture, str):
             corner = (box.x + box.width - 1, box.y + box.height - 1)
             draw.rectangle((box.x, box.y, *corner), fill=(237, 237, 237))
-            _write(draw, Label(box, wrapped(picture, box.width - font, font)), font, (90, 90, 90))
+            lines = wrapped(picture, box.width - font, font)
+            _draw_label(draw, Label(box, lines), font, (90, 90, 90))
             continue
         left = box.x + (box.width - picture.width) // 2
-        result.paste(picture, (left, box.y + (box.height - picture.height) // 2))
+        sheet_image.paste(picture, (left, box.y + (box.height - picture.height) // 2))
     for label in layout.labels:
-        _write(draw, label, font, (0, 0, 0))
-    return result
+        _draw_label(draw, label, font, (0, 0, 0))
+    return sheet_image
 
 
-def _write(
+def _draw_label(
     draw: ImageDraw.ImageDraw, label: Label, font: int, colour: tuple[int, int, int]
 ) -> None:
     box, face = label.box, typeface(font)

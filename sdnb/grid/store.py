@@ -24,7 +24,7 @@ from typing import Any
 
 from sdnb import images
 from sdnb.grid.axes import Axis
-from sdnb.grid.cells import Cell, plain
+from sdnb.grid.cells import Cell, plain_value
 from sdnb.images import files
 from sdnb.images.made import Made
 from sdnb.request import checks
@@ -32,7 +32,7 @@ from sdnb.request.request import Request
 
 _MANIFEST, _ROWS = "grid.json", "rows.jsonl"
 _FORMAT = 1
-_STALE = 600  # seconds after which a temporary file is a killed process's
+_STALE_SECONDS = 600  # seconds after which a temporary file is a killed process's
 _Row = dict[str, Any]
 
 
@@ -43,13 +43,13 @@ class Store:
 
     def __init__(self, folder: str | os.PathLike[str], base: Request, axes: Iterable[Axis]) -> None:
         self.folder = Path(folder).expanduser()
-        self._rows = _Rows(self.folder / _ROWS)
-        wanted = _description(base, axes)
+        self._rows = _RowLog(self.folder / _ROWS)
+        description = _description(base, axes)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._clean()
+        self._remove_stale()
         if not (self.folder / _MANIFEST).exists():
-            self._begin(wanted)
-        self._compare(wanted)
+            self._write_manifest(description)
+        self._refuse_other_settings(description)
 
     @property
     def name(self) -> str:
@@ -59,12 +59,12 @@ class Store:
     def finished(self, cells: Iterable[Cell]) -> dict[str, Made]:
         """The cells that are whole here, by their key."""
         rows = self._rows.read()
-        found = {}
+        finished = {}
         for cell in cells:
-            made = self._made(rows.get(cell.key, []))
+            made = self._first_whole(rows.get(cell.key, []))
             if made is not None:
-                found[cell.key] = made
-        return found
+                finished[cell.key] = made
+        return finished
 
     def keep(self, cell: Cell, made: Made) -> Made:
         """Put a finished cell here. Where another process has finished it first, theirs is given
@@ -82,7 +82,7 @@ class Store:
             raise worded from error
 
     def _keep(self, cell: Cell, made: Made) -> Made:
-        path = self.folder / _name(cell)
+        path = self.folder / _file_name(cell)
         images.keep_inputs(made.request, self.folder)
         theirs = self.finished([cell])
         if theirs:
@@ -110,7 +110,7 @@ class Store:
             files.replace(path, made.png)  # a damaged one
         return replace(made, path=path)
 
-    def _made(self, rows: Sequence[_Row]) -> Made | None:
+    def _first_whole(self, rows: Sequence[_Row]) -> Made | None:
         """What a cell's rows say of the first of its files that is whole."""
         for name in dict.fromkeys(row["file"] for row in rows):
             path = self.folder / name
@@ -121,7 +121,7 @@ class Store:
             sha256 = images.sha256(png)
             row = next((row for row in reversed(rows) if row["sha256"] == sha256), None)
             if row is not None:
-                return _made(path, png, row)
+                return _made_of_row(path, png, row)
         return None
 
     def _append(self, row: Mapping[str, Any]) -> None:
@@ -134,31 +134,31 @@ class Store:
             file.flush()
             os.fsync(file.fileno())
 
-    def _clean(self) -> None:
+    def _remove_stale(self) -> None:
         """Remove what killed processes have left, and nothing that a living one is writing."""
         for path in self.folder.glob(".sdnb-*.tmp"):
             with contextlib.suppress(OSError):
-                if time.time() - path.stat().st_mtime > _STALE:
+                if time.time() - path.stat().st_mtime > _STALE_SECONDS:
                     path.unlink()
 
-    def _begin(self, wanted: Mapping[str, Any]) -> None:
-        strange = [p.name for p in self.folder.iterdir() if not p.name.startswith(".")]
-        if strange and not (self.folder / _MANIFEST).exists():  # no one has just begun either
+    def _write_manifest(self, description: Mapping[str, Any]) -> None:
+        others = [p.name for p in self.folder.iterdir() if not p.name.startswith(".")]
+        if others and not (self.folder / _MANIFEST).exists():  # no one has just begun either
             raise ValueError(
-                f"store={str(self.folder)!r} holds other things ({', '.join(sorted(strange)[:3])}"
-                f"{', ...' if len(strange) > 3 else ''}) and no grid: give a new or an empty folder"
+                f"store={str(self.folder)!r} holds other things ({', '.join(sorted(others)[:3])}"
+                f"{', ...' if len(others) > 3 else ''}) and no grid: give a new or an empty folder"
             )
-        data = json.dumps(wanted, ensure_ascii=False, indent=2).encode() + b"\n"
+        data = json.dumps(description, ensure_ascii=False, indent=2).encode() + b"\n"
         try:
             files.write_new(self.folder, [_MANIFEST], data)
         except StopIteration:
             return  # another process was first; it is compared like any other
 
-    def _compare(self, wanted: Mapping[str, Any]) -> None:
+    def _refuse_other_settings(self, description: Mapping[str, Any]) -> None:
         path = self.folder / _MANIFEST
         try:
-            there = json.loads(path.read_bytes())
-            format_, base, axes = there["format"], dict(there["base"]), there["axes"]
+            stored = json.loads(path.read_bytes())
+            format_, base, axes = stored["format"], dict(stored["base"]), stored["axes"]
         except (ValueError, LookupError, TypeError) as error:
             raise ValueError(
                 f"{str(path)!r} is damaged ({error}); give another folder, or remove that file to "
@@ -169,15 +169,17 @@ class Store:
                 f"store={str(self.folder)!r} was made by another version of sdnb (format "
                 f"{format_}, this is {_FORMAT}): give another folder"
             )
-        if axes != wanted["axes"]:
-            differences = [f"axes {_spelled(axes)} there, {_spelled(wanted['axes'])} here"]
+        if axes != description["axes"]:
+            names = [_axes_in_words(several) for several in (axes, description["axes"])]
+            differences = ["axes {} there, {} here".format(*names)]
         else:
             default = Request().plain()
-            values = (default | base, default | wanted["base"])
+            there, here = default | base, default | description["base"]
             differences = [
-                f"{name}={_shown(values[0].get(name))} there, {_shown(values[1].get(name))} here"
-                for name in values[0] | values[1]
-                if values[0].get(name) != values[1].get(name)
+                f"{name}={_value_in_words(there.get(name))} there, "
+                f"{_value_in_words(here.get(name))} here"
+                for name in there | here
+                if there.get(name) != here.get(name)
             ]
         if differences:
             hint = ""
@@ -205,7 +207,7 @@ def _description(base: Request, axes: Iterable[Axis]) -> dict[str, Any]:
     }
 
 
-class _Rows:
+class _RowLog:
     """The lines of `rows.jsonl`: only what was added since the last look is read."""
 
     def __init__(self, path: Path) -> None:
@@ -237,7 +239,7 @@ class _Rows:
                 self._by_key.setdefault(key, []).append(row)
 
 
-def _made(path: Path, png: bytes, row: _Row) -> Made:
+def _made_of_row(path: Path, png: bytes, row: _Row) -> Made:
     return Made(
         pngs=(png,),
         request=images.read(path),
@@ -251,14 +253,14 @@ def _made(path: Path, png: bytes, row: _Row) -> Made:
     )
 
 
-def _name(cell: Cell) -> str:
+def _file_name(cell: Cell) -> str:
     words = files.slug(" ".join(f"{n} {v}" for n, v in zip(cell.names, cell.labels, strict=True)))
     return f"{words or 'cell'}-{cell.key}.png"
 
 
-def _spelled(axes: Iterable[Mapping[str, str]]) -> str:
+def _axes_in_words(axes: Iterable[Mapping[str, str]]) -> str:
     return " x ".join(a["name"] + (f" of {a['of']!r}" if a["of"] else "") for a in axes)
 
 
-def _shown(value: Any) -> str:
-    return "open" if value is None else checks.shown(plain(value))
+def _value_in_words(value: Any) -> str:
+    return "open" if value is None else checks.shown(plain_value(value))

@@ -83,7 +83,7 @@ class Job:
         try:
             if self.finished or not self._stop.is_set():
                 self._run(make)
-            self._turn(DONE if self.result is not None else STOPPED)
+            self._enter(DONE if self.result is not None else STOPPED)
         except Exception as error:  # noqa: BLE001 - whatever it was: told to who watches, not lost
             self._fail(error)
         except BaseException as error:
@@ -93,18 +93,18 @@ class Job:
             self._ended.set()
 
     def _run(self, make: Make) -> None:
-        self._turn(RUNNING)
+        self._enter(RUNNING)
         with closing(make(self.request)) as steps:
-            for at in steps:
-                self.progress = at
-                if at.result is not None:  # finished, whoever asked for the end by now
-                    self.result = at.result
+            for progress in steps:
+                self.progress = progress
+                if progress.result is not None:  # finished, whoever asked for the end by now
+                    self.result = progress.result
                 elif self._stop.is_set():
                     return
                 else:
-                    self._turn(RUNNING)
+                    self._enter(RUNNING)
 
-    def _turn(self, state: str) -> None:
+    def _enter(self, state: str) -> None:
         self.state = state
         if self._watch is not None:
             self._watch(self)
@@ -117,8 +117,8 @@ class Job:
                 self._watch(self)
 
     def __repr__(self) -> str:
-        at = f", step {self.progress.step} of {self.progress.total}" if self.progress else ""
-        return f"Job({self.state}{at}, {self.request!r})"
+        step = f", step {self.progress.step} of {self.progress.total}" if self.progress else ""
+        return f"Job({self.state}{step}, {self.request!r})"
 
 
 class Executor(Protocol):
@@ -148,7 +148,7 @@ class Inline:
         """Nothing runs between calls."""
 
 
-class _Queued(Job):
+class _QueuedJob(Job):
     """A worker's job: stopped before it begins, it ends at once, in the thread that stops it, and
     does not wait for its turn to do so.
     """
@@ -159,14 +159,14 @@ class _Queued(Job):
 
     def stop(self) -> None:
         super().stop()
-        self.run(_nothing)
+        self.run(_empty_run)
 
     def run(self, make: Make) -> None:
         if self._taken.acquire(blocking=False):
             super().run(make)
 
 
-def _nothing(request: Request) -> Generator[Progress, None, None]:  # noqa: ARG001
+def _empty_run(request: Request) -> Generator[Progress, None, None]:  # noqa: ARG001
     """The run of a job that was stopped before it began."""
     yield from ()
 
@@ -196,7 +196,7 @@ class Worker:
 
     def submit(self, request: Request, watch: Watch | None = None) -> Job:
         """Queue a request. Raises RuntimeError after `shutdown`."""
-        job = _Queued(request, watch)
+        job = _QueuedJob(request, watch)
         with self._lock:
             if self._closed:
                 raise RuntimeError("this worker was shut down; make a new one")
@@ -207,7 +207,7 @@ class Worker:
                 # be set from a thread only with it.
                 context = contextvars.copy_context()
                 self._thread = threading.Thread(
-                    target=context.run, args=(_work, self._queue, self._make),
+                    target=context.run, args=(_run_jobs, self._queue, self._make),
                     name="sdnb-worker", daemon=True,
                 )  # fmt: skip
                 self._thread.start()
@@ -223,7 +223,7 @@ class Worker:
             job.stop()
 
 
-def _work(jobs: queue.SimpleQueue[Job | None], make: Make) -> None:
+def _run_jobs(jobs: queue.SimpleQueue[Job | None], make: Make) -> None:
     """What a worker's thread does."""
     while (job := jobs.get()) is not None:
         job.run(make)

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from sdnb.images.made import Made
 from sdnb.images.result import Progress
-from sdnb.jobs import stop_signal as flags
+from sdnb.jobs import stop_signal
 from sdnb.jobs.executor import Job, Watch
 from sdnb.request import checks
 from sdnb.request.fingerprint import difference
@@ -70,18 +70,18 @@ class Remote:
     def submit(self, request: Request, watch: Watch | None = None) -> Job:
         """Send a request. Nothing is heard of it until it is done: workers report no steps."""
         job = _RemoteJob(request, watch)
-        job.flag = flags.flag_for(self.pool)
+        job.signal = stop_signal.signal_for(self.pool)
         options: dict[str, Any] = {}
         if not isinstance(self.pool, Pool):  # Dask: every run is its own, however often it is asked
             options = {"pure": False, "resources": self.resources}
         try:
             job.future = self.pool.submit(
-                work, self._load, self._fingerprint, request, job.flag, **options
+                work, self._load, self._fingerprint, request, job.signal, **options
             )
         except RuntimeError as error:  # a broken or closed pool
-            job.run(partial(_raised, error))
+            job.run(partial(_failing_run, error))
             return job
-        self._jobs = [*(each for each in self._jobs if not each.ended), job]
+        self._jobs = [*(earlier for earlier in self._jobs if not earlier.ended), job]
         job.future.add_done_callback(job.received)
         return job
 
@@ -105,16 +105,16 @@ class Remote:
                 "their models until its shutdown()"
             )
         else:
-            self.pool.run(_released)
+            self.pool.run(_release_beside_the_loop)
 
 
 class _RemoteJob(Job):
     """A job that waits for a future. Stopped, it ends at once when no worker has begun with it, and
-    else when its worker has seen the flag.
+    else when its worker has seen the signal.
     """
 
     future: Any = None
-    flag: flags.Flag
+    signal: stop_signal.StopSignal
 
     @property
     def finished(self) -> bool:
@@ -132,14 +132,14 @@ class _RemoteJob(Job):
         if self.future is None or self.future.done():
             return
         with suppress(Exception):  # a cluster that is gone works no more
-            self.flag.set()
+            self.signal.set()
         self.future.cancel()
 
     def received(self, future: Any) -> None:
         """The future is done, cancelled or broken."""
-        if isinstance(self.flag, flags.FileFlag):
-            self.flag.drop()
-        self.run(partial(_received, future))
+        if isinstance(self.signal, stop_signal.FileSignal):
+            self.signal.drop()
+        self.run(partial(_received_run, future))
 
 
 def is_pool(thing: object) -> bool:
@@ -163,13 +163,13 @@ def _refuse_forks(pool: object) -> None:
         )
 
 
-def _received(future: Any, request: Request) -> Generator[Progress, None, None]:  # noqa: ARG001
+def _received_run(future: Any, request: Request) -> Generator[Progress, None, None]:  # noqa: ARG001
     """The run of a job whose work was done elsewhere."""
     made: Made = future.result()
     yield Progress(made.steps, made.steps, made.seconds, result=made.result())
 
 
-def _raised(error: Exception, request: Request) -> Generator[Progress, None, None]:  # noqa: ARG001
+def _failing_run(error: Exception, request: Request) -> Generator[Progress, None, None]:  # noqa: ARG001
     yield from ()  # a generator, as every run is
     raise error
 
@@ -184,24 +184,26 @@ class StoppedError(Exception):
     """The run was not wanted any more."""
 
 
-def work(load: Mapping[str, Any], fingerprint: str, request: Request, flag: flags.Flag) -> Made:
-    """Make the pictures of a request in this process, unless `flag` is raised before the end.
+def work(
+    load: Mapping[str, Any], fingerprint: str, request: Request, signal: stop_signal.StopSignal
+) -> Made:
+    """Make the pictures of a request in this process, unless `signal` is raised before the end.
 
     Raises what loading and running raise, ValueError when the model here is another one, and
     StoppedError.
     """
     from sdnb.engine.pipeline import run
 
-    unwanted = flags.looked_at(flag)
+    stopped = stop_signal.watched(signal)
     with _lock:
-        if unwanted():  # while it waited for its turn
+        if stopped():  # while it waited for its turn
             raise StoppedError
-        model = _model(load, fingerprint)
+        model = _held_model(load, fingerprint)
         steps, result = 0, None
-        with closing(run(model, request)) as going:
-            for at in going:
+        with closing(run(model, request)) as steps_done:
+            for at in steps_done:
                 steps, result = at.total, at.result
-                if result is None and unwanted():
+                if result is None and stopped():
                     raise StoppedError
         if result is None:
             raise RuntimeError("the run ended without a result")
@@ -214,28 +216,28 @@ def release() -> None:
     loads it again. `Remote.release` does it where the workers are.
     """
     with _lock:
-        _drop()
+        _unload_held()
 
 
-async def _released() -> None:
+async def _release_beside_the_loop() -> None:
     """As `release`, without a halt of the event loop of a Dask worker."""
     await asyncio.to_thread(release)
 
 
-def _drop() -> None:
+def _unload_held() -> None:
     while _held:
         _held.popitem()[1].unload()
 
 
-def _model(load: Mapping[str, Any], fingerprint: str) -> Model:
+def _held_model(load: Mapping[str, Any], fingerprint: str) -> Model:
     """Loaded once; another one takes its place, because two may not fit. Raises ValueError when it
     is not the one that is meant.
     """
     from sdnb.engine import loading
 
     key = repr(sorted(load.items()))
-    if key not in _held or _exchanged(_held[key], load, fingerprint):
-        _drop()
+    if key not in _held or _replaced_on_disk(_held[key], load, fingerprint):
+        _unload_held()
         _held[key] = loading.load(**load)
     differs = _difference(_held[key].fingerprint, fingerprint)
     if differs is not None:
@@ -247,7 +249,7 @@ def _model(load: Mapping[str, Any], fingerprint: str) -> Model:
     return _held[key]
 
 
-def _exchanged(model: Model, load: Mapping[str, Any], fingerprint: str) -> bool:
+def _replaced_on_disk(model: Model, load: Mapping[str, Any], fingerprint: str) -> bool:
     """Whether the model is not the one that is meant, and what is on the disk by now is."""
     if _difference(model.fingerprint, fingerprint) is None:
         return False

@@ -1,6 +1,6 @@
 """A word to whoever works elsewhere that the work is not wanted any more.
 
-A flag travels with the work, and is looked at between steps. What both sides can see depends on
+A signal travels with the work, and is looked at between steps. What both sides can see depends on
 where that is: this process, another one of this machine, a worker of a Dask cluster.
 """
 
@@ -16,11 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
-#: Seconds between two looks at a flag that is not in this process.
-PATIENCE = 0.2
+#: Seconds between two looks at a signal that is not in this process.
+LOOK_EVERY = 0.2
 
 
-class Flag(Protocol):
+class StopSignal(Protocol):
     """Raised by who sent the work, seen by who does it."""
 
     def set(self) -> None: ...
@@ -28,7 +28,7 @@ class Flag(Protocol):
     def is_set(self) -> bool: ...
 
 
-class FileFlag:
+class FileSignal:
     """A file, for the processes of one machine; on another machine it is never seen."""
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class FileFlag:
         self.path.unlink(missing_ok=True)
 
 
-class DaskFlag:
+class DaskSignal:
     """An event that the scheduler of a Dask cluster keeps."""
 
     def __init__(self, client: Any) -> None:
@@ -68,22 +68,22 @@ class DaskFlag:
         return event(self.name, client=self._client)
 
 
-def flag_for(pool: Any) -> Flag:
-    """The flag that the workers of `pool` can see: a `concurrent.futures.Executor`, else Dask's."""
+def signal_for(pool: Any) -> StopSignal:
+    """The signal that the workers of `pool` can see: an `Executor` of Python's, else Dask's."""
     if isinstance(pool, ThreadPoolExecutor):
         return threading.Event()
-    return FileFlag() if isinstance(pool, Pool) else DaskFlag(pool)
+    return FileSignal() if isinstance(pool, Pool) else DaskSignal(pool)
 
 
-def looked_at(flag: Flag) -> Callable[[], bool]:
-    """Whether the flag is raised, looked up a few times a second at the most."""
-    seen, last = False, -float("inf")
+def watched(signal: StopSignal) -> Callable[[], bool]:
+    """Whether the signal is raised, looked up a few times a second at the most."""
+    seen, looked_at = False, -float("inf")
 
-    def raised() -> bool:
-        nonlocal seen, last
+    def is_set() -> bool:
+        nonlocal seen, looked_at
         now = time.monotonic()
-        if not seen and now - last >= PATIENCE:
-            seen, last = flag.is_set(), now
+        if not seen and now - looked_at >= LOOK_EVERY:
+            seen, looked_at = signal.is_set(), now
         return seen
 
-    return raised
+    return is_set

@@ -8,8 +8,7 @@ from PIL import Image
 
 import sdnb
 from sdnb.__main__ import main
-from sdnb.cli import options as flags
-from sdnb.cli import pictures
+from sdnb.cli import options, pictures
 from sdnb.request import png_header
 
 ORIGINAL_TXT2IMG = (
@@ -72,7 +71,7 @@ def fake(monkeypatch, tmp_path):
 
 
 def requests(command, line):
-    return pictures.requests(flags.parse(command, "", line.split()))
+    return pictures.requests(options.parse(command, "", line.split()))
 
 
 def test_the_originals_txt2img_line(fake, capsys):

@@ -13,9 +13,9 @@ from PIL import Image
 import sdnb
 from sdnb import images
 from sdnb.engine import checkpoint
-from sdnb.engine.stages import autoencode as coding
-from sdnb.grid import run as filling
-from sdnb.grid.checkpoints import sources
+from sdnb.engine.stages import autoencode
+from sdnb.grid import run
+from sdnb.grid.checkpoints import checkpoint_groups
 from sdnb.jobs.executor import Worker
 from sdnb.request.memory_plan import MemoryPlan
 
@@ -176,14 +176,14 @@ def test_an_interrupt_stops_within_a_step_and_keeps_what_is_finished(model, monk
 
 @pytest.mark.picture
 def test_a_failing_cell_is_named_and_the_others_are_made(model, monkeypatch):
-    real = coding.decode
+    real = autoencode.decode
 
     def decode(model, latent, notes):
         if latent.shape[-1] == 16:
             raise MemoryError("CUDA out of memory")
         return real(model, latent, notes)
 
-    monkeypatch.setattr(coding, "decode", decode)
+    monkeypatch.setattr(autoencode, "decode", decode)
     grid = sdnb.sweep(BASE, width=[64, 128, 96])
     words = r"1 of 3 cells failed, 2 are made .*\n  width=128: DecodeError: .*CUDA out of memory"
     with pytest.raises(RuntimeError, match=words):
@@ -210,7 +210,7 @@ def test_a_full_disk_is_no_failure_of_a_cell(model, monkeypatch, tmp_path, fill_
 @pytest.mark.picture
 def test_on_a_card_pngs_are_made_beside_the_next_cell(model, monkeypatch, tmp_path):
     """None is lost, their order is kept, and an interrupt waits for the one that is being made."""
-    monkeypatch.setattr(filling, "_waits", lambda _: False)
+    monkeypatch.setattr(run, "_waits_for_pngs", lambda _: False)
     grid = sdnb.sweep(BASE, steps=[1, 2, 3])
     seen = [at.cell.label for at in grid.steps(model, store=tmp_path) if at.made]
     assert seen == ["steps=1", "steps=2", "steps=3"]
@@ -255,7 +255,7 @@ def test_a_kernel_that_is_not_here_is_refused_before_anything_runs():
     grid = sdnb.sweep(BASE, memory=[plan, "cpu"])
     with pytest.raises(ValueError, match=r"1 of 2 .*\n  memory=xf: attention='xformers' needs"):
         grid.run(progress=False)
-    assert [len(source.cells) for source in sources(grid.cells, None, here=False)] == [1, 1]
+    assert [len(group.cells) for group in checkpoint_groups(grid.cells, None, here=False)] == [1, 1]
 
 
 def test_a_tokenizer_of_too_many_words_is_refused_before_anything_runs(tmp_path):

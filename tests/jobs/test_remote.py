@@ -21,8 +21,7 @@ import sdnb
 from sdnb import images
 from sdnb.images.made import Made
 from sdnb.images.result import Progress
-from sdnb.jobs import remote
-from sdnb.jobs import stop_signal as flags
+from sdnb.jobs import remote, stop_signal
 from sdnb.jobs.remote import Remote
 
 BASE = sdnb.Request("a red apple", seed=3, width=64, height=64, steps=20, cfg=4)
@@ -38,7 +37,7 @@ def pixels(image):
     return np.asarray(image).astype(int)
 
 
-def paint(load, fingerprint, request, flag):
+def paint(load, fingerprint, request, signal):
     """What a worker does, without a model."""
     (*_, at) = grids.make(request)
     png = images.encoded(at.result)
@@ -155,9 +154,9 @@ def test_a_broken_pool_keeps_what_is_finished(monkeypatch, tmp_path, pool):
 def test_stopping_ends_what_has_not_begun(monkeypatch):
     gate = threading.Event()
 
-    def slow(load, fingerprint, request, flag):
+    def slow(load, fingerprint, request, signal):
         gate.wait(30)
-        return paint(load, fingerprint, request, flag)
+        return paint(load, fingerprint, request, signal)
 
     monkeypatch.setattr(remote, "work", slow)
     with ThreadPoolExecutor(1) as pool:
@@ -236,32 +235,31 @@ def test_a_run_that_is_stopped_ends_between_two_steps(monkeypatch):
     assert job.state == "stopped"
 
 
-def test_a_flag_is_seen_in_another_process():
-    flag = flags.FileFlag()
-    there = pickle.loads(pickle.dumps(flag))
+def test_a_stop_signal_is_seen_in_another_process():
+    signal = stop_signal.FileSignal()
+    there = pickle.loads(pickle.dumps(signal))
     assert not there.is_set()
-    flag.set()
+    signal.set()
     assert there.is_set()
-    flag.drop()
-    assert not flag.path.exists()
+    signal.drop()
+    assert not signal.path.exists()
 
 
-def until(flag, begun):
+def until(signal, begun):
     """Work that ends when it is not wanted."""
     begun.set()
-    unwanted = flags.looked_at(flag)
-    while not unwanted():
+    stopped = stop_signal.watched(signal)
+    while not stopped():
         time.sleep(0.01)
     return os.getpid()
 
 
-@pytest.mark.process
-def test_a_flag_is_seen_in_a_cluster(cluster):
-    flag, begun = flags.flag_for(cluster), Event(client=cluster)
-    future = cluster.submit(until, flag, begun, resources={"GPU": 1})
+def test_a_stop_signal_is_seen_in_a_cluster(cluster):
+    signal, begun = stop_signal.signal_for(cluster), Event(client=cluster)
+    future = cluster.submit(until, signal, begun, resources={"GPU": 1})
     assert begun.wait(30)
     assert not future.done()
-    flag.set()
+    signal.set()
     assert future.result(timeout=30) != os.getpid()
 
 

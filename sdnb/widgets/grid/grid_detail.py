@@ -17,7 +17,7 @@ from sdnb.widgets.jpegs import data_uri
 
 if TYPE_CHECKING:
     from sdnb.grid.cells import Cell
-    from sdnb.grid.inputs import Pictures
+    from sdnb.grid.outcomes import Pictures
     from sdnb.request.request import Request
 
 _LOUD = 4  # times a difference is shown

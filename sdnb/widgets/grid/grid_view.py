@@ -30,9 +30,9 @@ from sdnb.widgets.slider import Choice
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
-    from sdnb.grid.bookkeeping import Filling
     from sdnb.grid.cells import Cell
     from sdnb.grid.grid import Grid
+    from sdnb.grid.run_account import GridProgress
     from sdnb.jobs.executor import Executor
     from sdnb.request.request import Request
 
@@ -223,7 +223,7 @@ class GridView(widgets.VBox):
         self._runs = self._executor or worker_of(self.model)
         return self.grid.steps(self.model, store=self._store, executor=self._runs)
 
-    def _came(self, at: Filling) -> None:
+    def _came(self, at: GridProgress) -> None:
         with self._lock:
             if at.cell is not None:
                 self._show_cell(at.cell)
@@ -231,14 +231,14 @@ class GridView(widgets.VBox):
                     self._detail.refresh()
             self._say(at)
 
-    def _say(self, at: Filling) -> None:
+    def _say(self, at: GridProgress) -> None:
         self._meter.value = at.share
         words = [f"{at.done} of {at.total} cells"]
         if at.cell is not None and at.progress is not None:
             words += [at.cell.label, at.progress.where]
         elif not self._begun and isinstance(self._runs, Worker) and len(self._runs.jobs) > 1:
             words.append("waiting for another run")
-        done = at.share - at.began
+        done = at.share - at.share_before
         if done > 0.02 and at.share < 1:
             words.append(f"about {in_words(at.seconds / done * (1 - at.share))} left")
         self._line.value = html.escape(" · ".join(words))

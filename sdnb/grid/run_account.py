@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sdnb.grid.cells import Cell
-from sdnb.grid.inputs import Pictures
+from sdnb.grid.outcomes import Pictures
 from sdnb.images.made import Made
 from sdnb.images.result import Progress
 from sdnb.request.choices import PASSES
@@ -18,39 +18,39 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Filling:
+class GridProgress:
     """How far a grid is: a step of a cell was done, or a cell has ended."""
 
     done: int  # cells that have ended, those of earlier runs included
     total: int
     share: float  # 0..1 of the work, where a cell of more steps and pixels counts for more
     seconds: float  # of this run
-    began: float = 0.0  # the share that was done before it
+    share_before: float = 0.0  # the share that was done before it
     cell: Cell | None = None
     progress: Progress | None = None  # of that cell
     made: Made | None = None  # its picture, when it is finished
     error: BaseException | None = None  # why it has none
 
 
-class Book:
+class RunAccount:
     """The account of one run: it writes what happens into `pictures` and says how far it is."""
 
     def __init__(self, cells: Sequence[Cell], pictures: Pictures) -> None:
-        self._cells, self._pictures = cells, pictures
-        self._work = {cell.key: work(cell) for cell in cells}
+        self._keys, self._pictures = [cell.key for cell in cells], pictures
+        self._work = {cell.key: work_of(cell) for cell in cells}
         self._began = time.perf_counter()
         self._ended = {key for key in self._work if key in pictures.made}
-        self._worked = set(self._ended)  # and those whose picture is only to be written
-        self._before = self._share()
+        self._work_done = set(self._ended)  # and those whose picture is only to be written
+        self._share_before = self._share()
 
-    def at(self, cell: Cell | None = None, progress: Progress | None = None) -> Filling:
+    def now(self, cell: Cell | None = None, progress: Progress | None = None) -> GridProgress:
         """Where things stand; `progress` is of a cell in hand."""
-        return Filling(
-            done=sum(each.key in self._ended for each in self._cells),
-            total=len(self._cells),
+        return GridProgress(
+            done=sum(key in self._ended for key in self._keys),
+            total=len(self._keys),
             share=self._share(cell, progress),
             seconds=time.perf_counter() - self._began,
-            began=self._before,
+            share_before=self._share_before,
             cell=cell,
             progress=progress,
             made=None if cell is None else self._pictures.made.get(cell.key),
@@ -59,34 +59,34 @@ class Book:
 
     def _share(self, cell: Cell | None = None, progress: Progress | None = None) -> float:
         """How much of the work is done, 0..1."""
-        done = sum(work for key, work in self._work.items() if key in self._worked)
-        if cell is not None and progress is not None and cell.key not in self._worked:
+        done = sum(work for key, work in self._work.items() if key in self._work_done)
+        if cell is not None and progress is not None and cell.key not in self._work_done:
             done += self._work[cell.key] * progress.step / (progress.total or 1)
         return min(1.0, done / (sum(self._work.values()) or 1))
 
-    def worked(self, cell: Cell) -> None:
+    def work_done(self, cell: Cell) -> None:
         """The work of this cell is done."""
-        self._worked.add(cell.key)
+        self._work_done.add(cell.key)
 
-    def keep(self, cell: Cell, made: Made, store: Store | None) -> Filling:
+    def keep(self, cell: Cell, made: Made, store: Store | None) -> GridProgress:
         """A picture: into memory first, so that a full disk loses nothing."""
         self._pictures.made[cell.key] = made
         if store is not None and made.path is None:
             self._pictures.made[cell.key] = store.keep(cell, made)
         self._end(cell)
-        return self.at(cell)
+        return self.now(cell)
 
-    def fail(self, cell: Cell, error: BaseException) -> Filling:
+    def fail(self, cell: Cell, error: BaseException) -> GridProgress:
         self._pictures.errors[cell.key] = error
         self._end(cell)
-        return self.at(cell)
+        return self.now(cell)
 
     def _end(self, cell: Cell) -> None:
         self._ended.add(cell.key)
-        self._worked.add(cell.key)
+        self._work_done.add(cell.key)
 
 
-def work(cell: Cell) -> float:
+def work_of(cell: Cell) -> float:
     """About how much a cell costs, in evaluations of a picture of 512x512."""
     request = cell.request
     pixels = (request.width or 512) * (request.height or 512) / 512**2
