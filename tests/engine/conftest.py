@@ -16,13 +16,13 @@ def parts():
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory, parts):
+def diffusers_folder(tmp_path_factory, parts):
     """A folder with the model as a diffusers folder; tests copy it."""
     from helpers import tiny_checkpoints as tiny
 
-    return tiny.folder(tmp_path_factory.mktemp("made") / "model", parts)
+    return tiny.folder(tmp_path_factory.mktemp("diffusers") / "model", parts)
 
 
 @pytest.fixture
-def folder(made, tmp_path):
-    return shutil.copytree(made, tmp_path / "model")
+def folder(diffusers_folder, tmp_path):
+    return shutil.copytree(diffusers_folder, tmp_path / "model")

@@ -86,15 +86,15 @@ def model(tmp_path, parts):
 @pytest.mark.parametrize("text", [COMPVIS, as_forks_have_it(COMPVIS)], ids=["CompVis", "fork"])
 def test_the_originals_yaml_describes_sd_1(tmp_path, text):
     (tmp_path / "v1-inference.yaml").write_text(text, "utf-8")
-    said = read_config(tmp_path / "v1-inference.yaml")
+    yaml = read_config(tmp_path / "v1-inference.yaml")
     default = ModelConfig()
-    for section, values in said.items():
+    for section, values in yaml.items():
         for name, value in values.items():
             assert value == getattr(getattr(default, section), name), f"{section}.{name}"
-    assert {"channels", "blocks", "attention_levels", "heads", "context_dim"} < said["unet"].keys()
-    assert {"channels", "blocks", "latent_channels", "scale"} <= said["vae"].keys()
-    assert {"beta_start", "beta_end", "steps"} <= said["noise"].keys()
-    assert said["settings"] == {"width": 512, "height": 512}
+    assert {"channels", "blocks", "attention_levels", "heads", "context_dim"} < yaml["unet"].keys()
+    assert {"channels", "blocks", "latent_channels", "scale"} <= yaml["vae"].keys()
+    assert {"beta_start", "beta_end", "steps"} <= yaml["noise"].keys()
+    assert yaml["settings"] == {"width": 512, "height": 512}
 
 
 @pytest.mark.parametrize(
@@ -151,9 +151,9 @@ def check_ours(config: ModelConfig) -> None:
 @pytest.mark.parametrize("ending", [".yaml", ".yml"])
 def test_a_yaml_of_the_same_stem_is_picked_up(model, ending):
     model.with_suffix(ending).write_text(OURS, "utf-8")
-    found = read(model)
-    check_ours(found.config)
-    assert found.notes == [f"configuration from a{ending}"]
+    checkpoint = read(model)
+    check_ours(checkpoint.config)
+    assert checkpoint.notes == [f"configuration from a{ending}"]
 
 
 def test_one_inside_a_folder_is_picked_up(tmp_path, parts):
@@ -165,8 +165,8 @@ def test_one_inside_a_folder_is_picked_up(tmp_path, parts):
 def test_one_that_is_given_wins(model, tmp_path):
     model.with_suffix(".yaml").write_text("noise: {prediction: v}", "utf-8")
     (tmp_path / "other.yaml").write_text("unet: {heads: 2}", "utf-8")
-    found = read(model, config=tmp_path / "other.yaml")
-    assert (found.config.unet.heads, found.config.noise.prediction) == (2, "eps")
+    checkpoint = read(model, config=tmp_path / "other.yaml")
+    assert (checkpoint.config.unet.heads, checkpoint.config.noise.prediction) == (2, "eps")
 
 
 def test_as_dataclass_or_mapping(model):

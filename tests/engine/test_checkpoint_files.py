@@ -44,10 +44,10 @@ FORMATS = pytest.mark.parametrize("legacy", [False, True], ids=["zip", "stream"]
 def test_every_tensor_that_torch_saves(tmp_path, legacy):
     path = tmp_path / "a.ckpt"
     torch.save({"state_dict": STATE, "epoch": 3}, path, _use_new_zipfile_serialization=not legacy)
-    found = read_torch(path)
-    assert found["epoch"] == 3
+    content = read_torch(path)
+    assert content["epoch"] == 3
     for name, tensor in STATE.items():
-        lazy = found["state_dict"][name]
+        lazy = content["state_dict"][name]
         assert (lazy.shape, lazy.dtype) == (tuple(tensor.shape), tensor.dtype), name
         assert torch.equal(lazy.read(), tensor), name
 
@@ -99,12 +99,12 @@ def test_safetensors_are_what_the_library_wrote(tmp_path):
     state = {name: t.detach().contiguous() for name, t in STATE.items()}
     state["fp8"] = torch.randn(5).to(torch.float8_e4m3fn)
     save_file(state, tmp_path / "a.safetensors", metadata={"format": "pt"})
-    found, metadata = read_safetensors(tmp_path / "a.safetensors")
+    content, metadata = read_safetensors(tmp_path / "a.safetensors")
     assert metadata == {"format": "pt"}
-    assert found.keys() == state.keys()
+    assert content.keys() == state.keys()
     for name, tensor in state.items():
-        assert isinstance(found[name], LazyTensor)
-        assert torch.equal(found[name].read().float(), tensor.float()), name
+        assert isinstance(content[name], LazyTensor)
+        assert torch.equal(content[name].read().float(), tensor.float()), name
 
 
 def test_the_content_decides_not_the_ending(tmp_path):

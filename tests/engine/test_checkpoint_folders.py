@@ -14,13 +14,17 @@ from sdnb.engine.checkpoint import CheckpointError, read
 
 
 def test_as_diffusers_saves_it(folder, parts):
-    found = read(folder)
-    tiny.same(found, parts)
-    assert found.config.unet == tiny.CONFIG.unet
-    assert found.config.vae == tiny.CONFIG.vae
-    assert found.config.text == tiny.CONFIG.text
-    assert (found.config.settings.width, found.config.settings.height) == (512, 512)
-    assert (found.name, found.tokenizer, found.notes) == ("model", folder / "tokenizer", [])
+    checkpoint = read(folder)
+    tiny.same(checkpoint, parts)
+    assert checkpoint.config.unet == tiny.CONFIG.unet
+    assert checkpoint.config.vae == tiny.CONFIG.vae
+    assert checkpoint.config.text == tiny.CONFIG.text
+    assert (checkpoint.config.settings.width, checkpoint.config.settings.height) == (512, 512)
+    assert (checkpoint.name, checkpoint.tokenizer, checkpoint.notes) == (
+        "model",
+        folder / "tokenizer",
+        [],
+    )
 
 
 def test_by_a_relative_path(folder, monkeypatch):
@@ -30,9 +34,9 @@ def test_by_a_relative_path(folder, monkeypatch):
 
 def test_variants(tmp_path, parts):
     path = tiny.folder(tmp_path / "model", parts, variant="fp16")
-    found = read(path)
-    tiny.same(found, parts)
-    assert found.notes == [
+    checkpoint = read(path)
+    tiny.same(checkpoint, parts)
+    assert checkpoint.notes == [
         f"{part}: only its variant fp16 is there, and is used"
         for part in ("unet", "vae", "text_encoder")
     ]
@@ -84,12 +88,12 @@ def test_heads_groups_and_scale_are_those_of_the_config(folder):
     (folder / "scheduler").mkdir()
     noise = {"prediction_type": "v_prediction", "beta_start": 0.001, "beta_end": 0.02}
     (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(noise), "utf-8")
-    found = read(folder).config
-    assert (found.unet.heads, found.unet.groups) == (4, 8)
-    assert (found.vae.groups, found.vae.scale) == (4, 0.5)
-    assert (found.text.heads, found.text.activation) == (2, "gelu")
-    assert (found.noise.prediction, found.noise.beta_end) == ("v", 0.02)
-    assert found.settings.width == 256
+    config = read(folder).config
+    assert (config.unet.heads, config.unet.groups) == (4, 8)
+    assert (config.vae.groups, config.vae.scale) == (4, 0.5)
+    assert (config.text.heads, config.text.activation) == (2, "gelu")
+    assert (config.noise.prediction, config.noise.beta_end) == ("v", 0.02)
+    assert config.settings.width == 256
 
 
 @pytest.mark.parametrize(

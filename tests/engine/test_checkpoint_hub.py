@@ -85,8 +85,8 @@ def publish(fake: Hub, parts: tiny.Parts, **options) -> Path:
 
 def test_only_what_is_needed_is_downloaded(fake, parts):
     publish(fake, parts)
-    found = read(ID)
-    assert (found.name, found.config.unet) == (ID, tiny.CONFIG.unet)
+    checkpoint = read(ID)
+    assert (checkpoint.name, checkpoint.config.unet) == (ID, tiny.CONFIG.unet)
     names = {f.relative_to(fake.cache / ID).as_posix() for f in (fake.cache / ID).rglob("*.*")}
     assert names == {
         "model_index.json",

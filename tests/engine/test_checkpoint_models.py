@@ -15,10 +15,10 @@ from sdnb.engine.networks.config import ModelConfig, UNetConfig, VAEConfig
 
 class TestSingleFiles:
     def test_ckpt(self, tmp_path, parts):
-        found = read(tiny.ckpt(tmp_path / "my-model.ckpt", parts))
-        tiny.same(found, parts)
-        assert found.config == tiny.CONFIG
-        assert (found.name, found.tokenizer, found.notes) == ("my-model", None, [])
+        checkpoint = read(tiny.ckpt(tmp_path / "my-model.ckpt", parts))
+        tiny.same(checkpoint, parts)
+        assert checkpoint.config == tiny.CONFIG
+        assert (checkpoint.name, checkpoint.tokenizer, checkpoint.notes) == ("my-model", None, [])
 
     def test_without_a_state_dict_key(self, tmp_path, parts):
         torch.save(tiny.compvis(parts), tmp_path / "a.ckpt")
@@ -36,9 +36,9 @@ class TestSingleFiles:
         theirs = tiny.diffusers_names(parts)
         prefixes = {"unet": "unet.", "vae": "vae.", "text": "text_encoder.text_model."}
         state = {prefixes[p] + n: t for p, each in theirs.items() for n, t in each.items()}
-        found = read(tiny.safetensors(tmp_path / "a.safetensors", state))
-        tiny.same(found, parts)
-        assert found.config == tiny.CONFIG
+        checkpoint = read(tiny.safetensors(tmp_path / "a.safetensors", state))
+        tiny.same(checkpoint, parts)
+        assert checkpoint.config == tiny.CONFIG
 
     def test_half_precision_is_kept_as_it_is(self, tmp_path, parts):
         state = {name: t.half() for name, t in tiny.compvis(parts).items()}
@@ -63,12 +63,12 @@ class TestSingleFiles:
             {"state_dict": state, "callbacks": {torch.nn.Linear: 1}, "epoch": 1, "mine": 2},
             tmp_path / "full.ckpt",
         )
-        found = read(tmp_path / "full.ckpt")
-        tiny.same(found, parts)
-        assert len(found.notes) == 3
-        assert "mine" in found.notes[0]
-        assert "EMA" in "".join(found.notes)
-        assert "losses" in "".join(found.notes)
+        checkpoint = read(tmp_path / "full.ckpt")
+        tiny.same(checkpoint, parts)
+        assert len(checkpoint.notes) == 3
+        assert "mine" in checkpoint.notes[0]
+        assert "EMA" in "".join(checkpoint.notes)
+        assert "losses" in "".join(checkpoint.notes)
 
     def test_inpainting_has_nine_channels(self, tmp_path):
         config = ModelConfig(
@@ -77,9 +77,9 @@ class TestSingleFiles:
             text=tiny.CONFIG.text,
         )
         parts = tiny.weights(config)
-        found = read(tiny.ckpt(tmp_path / "a.ckpt", parts))
-        assert found.config.unet.in_channels == 9
-        tiny.same(found, parts)
+        checkpoint = read(tiny.ckpt(tmp_path / "a.ckpt", parts))
+        assert checkpoint.config.unet.in_channels == 9
+        tiny.same(checkpoint, parts)
 
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
     def test_a_noise_schedule_in_the_file_is_compared(self, tmp_path, parts, dtype):
@@ -88,15 +88,15 @@ class TestSingleFiles:
         state = tiny.compvis(parts)
         for n, (each, notes) in enumerate([(alphas, 0), (alphas - alphas[-1], 1), (alphas[:9], 1)]):
             path = tmp_path / f"{n}.safetensors"
-            found = read(tiny.safetensors(path, {**state, "alphas_cumprod": each.to(dtype)}))
-            assert len(found.notes) == notes
-            assert not notes or "alphas_cumprod" in found.notes[0]
+            checkpoint = read(tiny.safetensors(path, {**state, "alphas_cumprod": each.to(dtype)}))
+            assert len(checkpoint.notes) == notes
+            assert not notes or "alphas_cumprod" in checkpoint.notes[0]
 
     def test_a_model_marked_as_predicting_v(self, tmp_path, parts):
         state = {**tiny.compvis(parts), "v_pred": torch.zeros(0)}
-        found = read(tiny.safetensors(tmp_path / "a.safetensors", state))
-        assert found.config.noise.prediction == "v"
-        assert "predicting v" in found.notes[0]
+        checkpoint = read(tiny.safetensors(tmp_path / "a.safetensors", state))
+        assert checkpoint.config.noise.prediction == "v"
+        assert "predicting v" in checkpoint.notes[0]
         with pytest.raises(CheckpointError, match="zero terminal SNR"):
             read(tiny.safetensors(tmp_path / "b.safetensors", {**state, "ztsnr": torch.zeros(0)}))
 
@@ -170,9 +170,9 @@ class TestOtherVAE:
         elif names == "training":
             state = {**state, "loss.logvar": torch.zeros(1), "model_ema.decay": torch.zeros(1)}
         path = tiny.safetensors(tmp_path / "vae.safetensors", state)
-        found = read(model, vae=path)
-        tiny.same(found, {**parts, "vae": other["vae"]})
-        assert found.fingerprint != read(model).fingerprint
+        checkpoint = read(model, vae=path)
+        tiny.same(checkpoint, {**parts, "vae": other["vae"]})
+        assert checkpoint.fingerprint != read(model).fingerprint
 
     def test_folders(self, model, folder, parts):
         for path in (folder, folder / "vae"):
@@ -184,9 +184,9 @@ class TestOtherVAE:
         )
         other = tiny.weights(config)
         path = tiny.safetensors(tmp_path / "vae.safetensors", other["vae"])
-        found = read(folder, vae=path)
-        assert found.config.vae == config.vae
-        tiny.same(found, {**parts, "vae": other["vae"]})
+        checkpoint = read(folder, vae=path)
+        assert checkpoint.config.vae == config.vae
+        tiny.same(checkpoint, {**parts, "vae": other["vae"]})
 
     def test_what_the_config_said_holds_for_a_vae_built_alike(self, tmp_path, folder, parts):
         path = folder / "vae" / "config.json"

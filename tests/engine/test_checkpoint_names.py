@@ -36,21 +36,21 @@ def shapes(rows: list[Row]) -> dict[str, tuple[int, ...]]:
 
 
 def test_the_v1_unet_is_the_686_tensors_of_the_list():
-    wanted = listed("model.diffusion_model.")
-    assert len(wanted) == 686
-    assert shapes(unet_table(UNetConfig())) == wanted
+    expected = listed("model.diffusion_model.")
+    assert len(expected) == 686
+    assert shapes(unet_table(UNetConfig())) == expected
     with torch.device("meta"):
         module = UNet(UNetConfig())
-    assert {name: tuple(p.shape) for name, p in module.state_dict().items()} == wanted
+    assert {name: tuple(p.shape) for name, p in module.state_dict().items()} == expected
 
 
 def test_the_v1_vae_is_the_248_tensors_of_the_list():
-    wanted = listed("first_stage_model.")
-    assert len(wanted) == 248
-    assert shapes(vae_table(VAEConfig())) == wanted
+    expected = listed("first_stage_model.")
+    assert len(expected) == 248
+    assert shapes(vae_table(VAEConfig())) == expected
     with torch.device("meta"):
         module = VAE(VAEConfig())
-    assert {name: tuple(p.shape) for name, p in module.state_dict().items()} == wanted
+    assert {name: tuple(p.shape) for name, p in module.state_dict().items()} == expected
 
 
 def test_the_text_encoder_is_that_of_transformers():

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from sdnb.engine.checkpoint import CheckpointError, LazyTensor, fill
+from sdnb.engine.checkpoint import CheckpointError, LazyTensor, assign_weights
 from sdnb.engine.checkpoint import tensors as module
 from sdnb.engine.checkpoint.tensors import keep_open
 
@@ -119,11 +119,11 @@ def small(tmp_path):
 
 def test_fill_gives_every_weight_its_values(small):
     empty, true, lazy = small
-    fill(empty, lazy, dtype=torch.bfloat16, device="cpu", what="module")
+    assign_weights(empty, lazy, dtype=torch.bfloat16, device="cpu", what="module")
     for name, tensor in empty.state_dict().items():
-        wanted = true.state_dict()[name]
-        kind = torch.bfloat16 if wanted.is_floating_point() else wanted.dtype
-        assert torch.equal(tensor, wanted.to(kind)), name
+        expected = true.state_dict()[name]
+        kind = torch.bfloat16 if expected.is_floating_point() else expected.dtype
+        assert torch.equal(tensor, expected.to(kind)), name
     assert empty.conv.weight.is_contiguous(memory_format=torch.channels_last)
     assert not any(p.requires_grad for p in empty.parameters())
 
@@ -133,7 +133,7 @@ def test_fill_lists_what_does_not_fit_and_changes_nothing(small):
     lazy["extra.weight"] = lazy.pop("conv.bias")
     lazy["norm.weight"] = lazy["norm.weight"].reshaped((2, 2))
     with pytest.raises(CheckpointError) as error:
-        fill(empty, lazy, dtype=torch.float32, device="cpu", what="module")
+        assign_weights(empty, lazy, dtype=torch.float32, device="cpu", what="module")
     assert "1 missing: conv.bias" in str(error.value)
     assert "1 unexpected: extra.weight" in str(error.value)
     assert "norm.weight is [2, 2], not [4]" in str(error.value)

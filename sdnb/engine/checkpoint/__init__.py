@@ -1,8 +1,8 @@
 """Reading what people have: `.ckpt`, `.safetensors`, diffusers folders and hub ids."""
 
-from sdnb.engine.checkpoint.assign import Tensors, fill
+from sdnb.engine.checkpoint.assign import Tensors, assign_weights
 from sdnb.engine.checkpoint.errors import CheckpointError
 from sdnb.engine.checkpoint.reader import Checkpoint, read
 from sdnb.engine.checkpoint.tensors import LazyTensor
 
-__all__ = ["Checkpoint", "CheckpointError", "LazyTensor", "Tensors", "fill", "read"]
+__all__ = ["Checkpoint", "CheckpointError", "LazyTensor", "Tensors", "assign_weights", "read"]

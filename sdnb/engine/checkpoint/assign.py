@@ -13,47 +13,40 @@ from sdnb.engine.checkpoint.tensors import LazyTensor, keep_open
 Tensors = Mapping[str, LazyTensor]
 
 
-def fill(
+def assign_weights(
     module: nn.Module,
     tensors: Tensors,
     *,
     dtype: torch.dtype,
     device: torch.device | str,
     what: str,
-    told: Callable[[int], object] | None = None,
+    on_weight: Callable[[int], object] | None = None,
 ) -> None:
     """Give every weight of `module` its values, as `dtype` on `device`: in the storage that it has
     there, or in a new one where it is on the meta device or elsewhere.
 
     The memory in use grows by the weights' size at `dtype` and a window of 32 MB. The memory
     layout of the module's own weights (e.g. channels last) is kept. Weights take no gradient.
-    `told` is called with the numbers of each weight that is there.
+    `on_weight` is called with the numbers of each weight that is there.
 
     Raises CheckpointError that lists by name what is missing, unexpected or misshapen; nothing is
     read then.
     """
-    wanted = {
+    expected = {
         name: tuple(tensor.shape) for name, tensor in module.state_dict(keep_vars=True).items()
     }
-    compare(wanted, {name: tensor.shape for name, tensor in tensors.items()}, what)
+    compare(expected, {name: tensor.shape for name, tensor in tensors.items()}, what)
     with keep_open():
         for name in sorted(
-            wanted, key=lambda name: (str(tensors[name].file), tensors[name].offset)
+            expected, key=lambda name: (str(tensors[name].file), tensors[name].offset)
         ):
             owner, leaf = _owner(module, name)
             old = getattr(owner, leaf)
-            kind = dtype if old.is_floating_point() else old.dtype
-            if old.device == torch.device(device) and old.dtype == kind:
-                with torch.inference_mode(old.is_inference()):  # as it was made in
-                    tensors[name].read_into(old)
-                new = old
-            else:
-                new = torch.empty_strided(old.shape, old.stride(), dtype=kind, device=device)
-                tensors[name].read_into(new)
-            if told is not None:
-                told(new.numel())
-            if new is old:
-                continue
+            weight_dtype = dtype if old.is_floating_point() else old.dtype
+            new = torch.empty_strided(old.shape, old.stride(), dtype=weight_dtype, device=device)
+            tensors[name].read_into(new)
+            if on_weight is not None:
+                on_weight(new.numel())
             if isinstance(old, nn.Parameter):
                 owner.register_parameter(leaf, nn.Parameter(new, requires_grad=False))
             else:
@@ -61,15 +54,15 @@ def fill(
 
 
 def compare(
-    wanted: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]], what: str
+    expected: Mapping[str, tuple[int, ...]], actual: Mapping[str, tuple[int, ...]], what: str
 ) -> None:
     """Raises CheckpointError unless both have the same names with the same shapes."""
-    missing = sorted(wanted.keys() - found.keys())
-    unexpected = sorted(found.keys() - wanted.keys())
+    missing = sorted(expected.keys() - actual.keys())
+    unexpected = sorted(actual.keys() - expected.keys())
     misshapen = [
-        f"{name} is {list(found[name])}, not {list(wanted[name])}"
-        for name in sorted(wanted.keys() & found.keys())
-        if tuple(found[name]) != tuple(wanted[name])
+        f"{name} is {list(actual[name])}, not {list(expected[name])}"
+        for name in sorted(expected.keys() & actual.keys())
+        if tuple(actual[name]) != tuple(expected[name])
     ]
     parts = [
         f"{len(names)} {word}: {listed(names)}"

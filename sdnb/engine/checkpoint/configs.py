@@ -134,9 +134,9 @@ def _value(kind: str, value: Any, where: str) -> Any:
     """`value` as a field of the type `kind` (a dataclass annotation's text)."""
     if kind.startswith("tuple"):
         items: list[Any] = list(value) if isinstance(value, (list, tuple)) else [None]
-        wanted, name = _ITEMS[kind]
-        if (items or wanted == (str,)) and all(type(item) in wanted for item in items):
-            return tuple(float(item) if float in wanted else item for item in items)
+        types, name = _ITEMS[kind]
+        if (items or types == (str,)) and all(type(item) in types for item in items):
+            return tuple(float(item) if float in types else item for item in items)
         raise CheckpointError(f"{where} is {value!r}; expected a list of {name}")
     if kind == "float" and type(value) in (int, float):
         return float(value)

@@ -33,8 +33,8 @@ def model_config(unet: Shapes, vae: Shapes, text: Shapes, overrides: Overrides) 
 
     Raises CheckpointError where an override contradicts the weights, or the shapes fit no SD 1.x.
     """
-    found = ModelConfig(unet=unet_config(unet), vae=vae_config(vae), text=text_config(text))
-    return overridden(found, overrides)
+    detected = ModelConfig(unet=unet_config(unet), vae=vae_config(vae), text=text_config(text))
+    return overridden(detected, overrides)
 
 
 def unet_config(shapes: Shapes) -> UNetConfig:
@@ -62,9 +62,9 @@ def unet_config(shapes: Shapes) -> UNetConfig:
             f"the denoiser has no cross-attention in its middle ({middle}): it takes no text, "
             "so it is not Stable Diffusion 1.x"
         )
-    start = shapes.get("conv_in.weight" if diffusers else "input_blocks.0.0.weight", ())
-    end = shapes.get("conv_out.weight" if diffusers else "out.2.weight", ())
-    inputs = start[1] if len(start) == 4 else 4
+    first = shapes.get("conv_in.weight" if diffusers else "input_blocks.0.0.weight", ())
+    last = shapes.get("conv_out.weight" if diffusers else "out.2.weight", ())
+    inputs = first[1] if len(first) == 4 else 4
     if inputs not in IN_CHANNELS:
         kind = OTHER_CHANNELS.get(inputs, "an unknown variant")
         raise CheckpointError(
@@ -73,7 +73,7 @@ def unet_config(shapes: Shapes) -> UNetConfig:
         )
     return UNetConfig(
         in_channels=inputs,
-        out_channels=end[0] if len(end) == 4 else 4,
+        out_channels=last[0] if len(last) == 4 else 4,
         channels=tuple(widths[0] for widths, _ in levels),
         blocks=counts.pop(),
         attention_levels=tuple(n for n, (_, attends) in enumerate(levels) if attends),
@@ -179,11 +179,11 @@ SHOWN = {  # the fields that the shapes show: an override that differs is a cont
 }
 
 
-def overridden(found: ModelConfig, overrides: Overrides) -> ModelConfig:
-    """`found` with the overrides put in; CheckpointError where they contradict the weights."""
+def overridden(detected: ModelConfig, overrides: Overrides) -> ModelConfig:
+    """`detected` with the overrides put in; CheckpointError where they contradict the weights."""
     changes = {}
     for section, values in overrides.items():
-        part = getattr(found, section)
+        part = getattr(detected, section)
         for name in SHOWN.get(section, ()):
             if name in values and values[name] != getattr(part, name):
                 raise CheckpointError(
@@ -191,7 +191,7 @@ def overridden(found: ModelConfig, overrides: Overrides) -> ModelConfig:
                     f"the weights say {getattr(part, name)}: it belongs to another model"
                 )
         changes[section] = replace(part, **values)
-    config = replace(found, **changes)
+    config = replace(detected, **changes)
     _check(config)
     return config
 

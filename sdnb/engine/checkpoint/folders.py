@@ -92,16 +92,16 @@ def _weight_files(folder: Path, notes: list[str]) -> list[Path]:
 
 def _variants(names: Collection[str]) -> list[str]:
     """`.fp16`, `.non_ema`, ... as the files have them; fp16 first, `non_ema` last."""
-    found = set()
+    variants = set()
     for name in names:
         for stem in STEMS:
             for suffix in SUFFIXES:
                 if name.startswith(f"{stem}.") and name.endswith(suffix):
-                    found.add(name[len(stem) : -len(suffix)].split("-")[0])
+                    variants.add(name[len(stem) : -len(suffix)].split("-")[0])
                 if name.startswith(f"{stem}{suffix}.index.") and name.endswith(".json"):
-                    found.add(name[len(f"{stem}{suffix}.index") : -len(".json")])
+                    variants.add(name[len(f"{stem}{suffix}.index") : -len(".json")])
     order = {".fp16": 0, ".non_ema": 2}
-    return sorted(found - {""}, key=lambda variant: (order.get(variant, 1), variant))
+    return sorted(variants - {""}, key=lambda variant: (order.get(variant, 1), variant))
 
 
 def _shards(index: Path) -> list[Path]:

@@ -40,20 +40,20 @@ def download(model: str, notes: list[str]) -> Path:
         reason = _explained(model, error)
         if reason is None:
             raise
-        kept = (
+        copy = (
             _cached(repo, revision or None) if reason.startswith("there is no connection") else None
         )
-        if kept is None:
+        if copy is None:
             raise CheckpointError(f"{model!r}: {reason}") from error
         notes.append("the hub could not be reached; the copy in the cache is used")
-        return kept
+        return copy
 
 
 def _fetch(repo: str, revision: str | None) -> Path:
     import huggingface_hub as hub
 
     names = hub.HfApi().list_repo_files(repo, revision=revision)
-    files = wanted(names)
+    files = needed(names)
     if not files:
         singles = [name for name in names if name.endswith(_SINGLE) and "/" not in name]
         if len(singles) != 1:
@@ -62,7 +62,7 @@ def _fetch(repo: str, revision: str | None) -> Path:
     return Path(hub.snapshot_download(repo, revision=revision, allow_patterns=files))
 
 
-def wanted(names: Iterable[str]) -> list[str]:
+def needed(names: Iterable[str]) -> list[str]:
     """A repository's files that `read_folder` reads; none when it is no diffusers folder."""
     names = list(names)
     files = [
@@ -116,7 +116,7 @@ def _cached(repo: str, revision: str | None) -> Path | None:
     except Exception:  # noqa: BLE001  (whatever it is, there is no usable copy)
         return None
     names = [file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()]
-    if wanted(names):
+    if needed(names):
         return folder
     singles = [folder / name for name in names if name.endswith(_SINGLE) and "/" not in name]
     return singles[0] if len(singles) == 1 else None

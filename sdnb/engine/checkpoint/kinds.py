@@ -10,20 +10,20 @@ Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
 
 _SD1 = "sdnb runs Stable Diffusion 1.x: get a model of that family."
-_WITH = "It is used with a model and is none. Give the model it was made for."
-_LORA = (
+_USED_WITH = "It is used with a model and is none. Give the model it was made for."
+_MERGE_IT = (
     "It changes a model and is none. Merge it into its base model with the tool that made it "
     "(kohya's networks/merge_lora.py, or diffusers' fuse_lora), and load the merged model."
 )
-_VIDEO = "It belongs to another program; " + _SD1
+_OTHER_PROGRAM = "It belongs to another program; " + _SD1
 
 
 @dataclass(frozen=True)
 class Kind:
-    """`what` the file is, `so` what to do; `test` is a pattern in its names, or a function."""
+    """`what` the file is, `advice` what to do; `test` is a pattern in its names, or a function."""
 
     what: str
-    so: str
+    advice: str
     test: str | Callable[[Shapes], bool]
 
     def fits(self, shapes: Shapes) -> bool:
@@ -35,8 +35,10 @@ class Kind:
 
 def _context(width: int) -> Callable[[Shapes], bool]:
     def test(shapes: Shapes) -> bool:
-        found = [s[1] for n, s in shapes.items() if n.endswith("attn2.to_k.weight") and len(s) == 2]
-        return bool(found) and set(found) == {width}
+        widths = [
+            s[1] for n, s in shapes.items() if n.endswith("attn2.to_k.weight") and len(s) == 2
+        ]
+        return bool(widths) and set(widths) == {width}
 
     return test
 
@@ -69,28 +71,28 @@ _TEXT = ("text_model.", "cond_stage_model.", "text_projection", "logit_scale", "
 KINDS = (
     Kind(
         "a LoRA",
-        _LORA,
+        _MERGE_IT,
         r"^lora_(unet|te)|\.lora_(down|up|A|B)\.|lora_linear_layer|\.lora\.(down|up)",
     ),
-    Kind("a LyCORIS (LoHa, LoKr, ...)", _LORA, r"\.(hada_w1_a|lokr_w1|lokr_w1_a|oft_blocks)$"),
+    Kind("a LyCORIS (LoHa, LoKr, ...)", _MERGE_IT, r"\.(hada_w1_a|lokr_w1|lokr_w1_a|oft_blocks)$"),
     Kind(
         "a textual inversion (an embedding: one word)",
-        _WITH,
+        _USED_WITH,
         lambda shapes: bool({"string_to_param", "string_to_token", "emb_params"} & set(shapes)),
     ),
     Kind(
         "a textual inversion (an embedding: one word)",
-        _WITH,
+        _USED_WITH,
         _learned_embedding,
     ),
-    Kind("a hypernetwork", _WITH, _hypernetwork),
-    Kind("an IP-Adapter", _WITH, r"^(ip_adapter|image_proj)\."),
+    Kind("a hypernetwork", _USED_WITH, _hypernetwork),
+    Kind("an IP-Adapter", _USED_WITH, r"^(ip_adapter|image_proj)\."),
     Kind(
         "a ControlNet",
         "It guides a model and is none. Give the model it is used with.",
         r"^(control_model|controlnet_cond_embedding|input_hint_block|controlnet_down_blocks)\.",
     ),
-    Kind("an AnimateDiff motion module", _VIDEO, r"motion_modules\."),
+    Kind("an AnimateDiff motion module", _OTHER_PROGRAM, r"motion_modules\."),
     Kind("a Stable Diffusion 3 model", _SD1, r"(^|\.)joint_blocks\.\d|context_block\.adaLN"),
     Kind("a Flux model", _SD1, r"(^|\.)(double_blocks|single_blocks)\.\d|^(model\.)?double_stream"),
     Kind(

@@ -67,16 +67,16 @@ def read(
         _exchange_vae(parts, vae)
     elif not parts.vae:
         raise CheckpointError(f"{path} has no VAE. Give one: load({str(source)!r}, vae=...).")
-    said = read_config(config) if config is not None else beside(path, parts.notes)
-    return _assembled(name, path, parts, said)
+    overrides = read_config(config) if config is not None else beside(path, parts.notes)
+    return _assembled(name, path, parts, overrides)
 
 
 def _exchange_vae(parts: Parts, source: str | Path) -> None:
     """What was said of the old VAE (groups, scale) holds for the new one if it is built alike."""
-    old, (parts.vae, said) = parts.vae, read_vae(source, parts.notes)
+    old, (parts.vae, overrides) = parts.vae, read_vae(source, parts.notes)
     if old and _architecture(old) != _architecture(parts.vae):
         parts.overrides.pop("vae", None)
-    parts.overrides = merged(parts.overrides, said)
+    parts.overrides = merged(parts.overrides, overrides)
 
 
 def _architecture(vae: Weights) -> VAEConfig:
@@ -87,20 +87,20 @@ def _shapes(weights: Weights) -> dict[str, tuple[int, ...]]:
     return {name: tensor.shape for name, tensor in weights.items()}
 
 
-def _assembled(name: str, path: Path, parts: Parts, said: Overrides) -> Checkpoint:
+def _assembled(name: str, path: Path, parts: Parts, overrides: Overrides) -> Checkpoint:
     """Configuration, then the strict check of every name and shape, then the fingerprint."""
     unet, vae = parts.unet, _modern(parts.vae)
     text = {n.removeprefix("text_model."): t for n, t in parts.text.items() if not _no_weight(n)}
     try:
-        settled = detect.model_config(
-            _shapes(unet), _shapes(vae), _shapes(text), merged(parts.overrides, said)
+        model = detect.model_config(
+            _shapes(unet), _shapes(vae), _shapes(text), merged(parts.overrides, overrides)
         )
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
-    unet = _canonical(names.unet_table(settled.unet), unet, f"denoiser (unet) of {path}")
-    vae = _canonical(names.vae_table(settled.vae), vae, f"VAE of {path}")
-    text = _canonical(names.text_table(settled.text), text, f"text encoder of {path}")
-    if parts.alphas is not None and not _scheduled(parts.alphas, settled.noise):
+    unet = _canonical(names.unet_table(model.unet), unet, f"denoiser (unet) of {path}")
+    vae = _canonical(names.vae_table(model.vae), vae, f"VAE of {path}")
+    text = _canonical(names.text_table(model.text), text, f"text encoder of {path}")
+    if parts.alphas is not None and not _scheduled(parts.alphas, model.noise):
         parts.notes.append(
             "the schedule in the file (alphas_cumprod) is not that of the configuration, which "
             "is used; if pictures look wrong, give the YAML of the file as config="
@@ -108,14 +108,12 @@ def _assembled(name: str, path: Path, parts: Parts, said: Overrides) -> Checkpoi
     return Checkpoint(
         name=name,
         path=path,
-        config=settled,
+        config=model,
         unet=unet,
         vae=vae,
         text=text,
         tokenizer=parts.tokenizer,
-        fingerprint=identity(
-            fingerprint({"unet": unet, "vae": vae, "text": text}), settled.unusual()
-        ),
+        fingerprint=identity(fingerprint({"unet": unet, "vae": vae, "text": text}), model),
         notes=parts.notes,
     )
 
@@ -125,23 +123,23 @@ def _scheduled(alphas: LazyTensor, noise: NoiseConfig) -> bool:
     roots = torch.linspace(
         noise.beta_start**0.5, noise.beta_end**0.5, noise.steps, dtype=torch.float64
     )
-    wanted = (1 - roots**2).cumprod(0)
-    found = alphas.read(torch.float64)
-    return found.shape == wanted.shape and bool(((found / wanted - 1).abs() < 0.02).all())
+    expected = (1 - roots**2).cumprod(0)
+    stored = alphas.read(torch.float64)
+    return stored.shape == expected.shape and bool(((stored / expected - 1).abs() < 0.02).all())
 
 
-def _canonical(rows: list[names.Row], found: Weights, what: str) -> Weights:
-    """`found` in CompVis' names and shapes; CheckpointError, in the file's names, if it misfits."""
-    theirs = any(".down_blocks." in f".{name}" for name in found)
-    wanted = {(row.diffusers if theirs else row.compvis): row for row in rows}
+def _canonical(rows: list[names.Row], stored: Weights, what: str) -> Weights:
+    """`stored` in CompVis' names and shapes; CheckpointError, in the file's names, on a misfit."""
+    theirs = any(".down_blocks." in f".{name}" for name in stored)
+    expected = {(row.diffusers if theirs else row.compvis): row for row in rows}
     shaped = {}
-    for name, tensor in found.items():
-        row = wanted.get(name)
+    for name, tensor in stored.items():
+        row = expected.get(name)
         if row is not None and row.flat and tensor.shape == row.shape[:2]:
             tensor = tensor.reshaped(row.shape)
         shaped[name] = tensor
     compare(
-        {name: row.shape for name, row in wanted.items()},
+        {name: row.shape for name, row in expected.items()},
         _shapes(shaped),
         what,
     )
@@ -150,7 +148,7 @@ def _canonical(rows: list[names.Row], found: Weights, what: str) -> Weights:
         raise CheckpointError(
             f"the {what}: {whole[0]} is {shaped[whole[0]].dtype}, not a floating-point type"
         )
-    return {row.compvis: shaped[name] for name, row in wanted.items()}
+    return {row.compvis: shaped[name] for name, row in expected.items()}
 
 
 def _modern(vae: Weights) -> Weights:

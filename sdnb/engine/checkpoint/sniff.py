@@ -40,9 +40,9 @@ def container(path: Path) -> str:
         )
     with path.open("rb") as file:
         start = file.read(1024)
-    for magic, what, so in _MAGICS:
+    for magic, what, advice in _MAGICS:
         if start.startswith(magic):
-            raise CheckpointError(f"{path} is {what}, not a checkpoint. {so}")
+            raise CheckpointError(f"{path} is {what}, not a checkpoint. {advice}")
     if start[257:262] == b"ustar":
         raise CheckpointError(
             f"{path} is a tar archive. If it was packed, unpack it; if torch wrote it before 2017, "
@@ -77,8 +77,8 @@ def _is_text(start: bytes) -> bool:
 def _text_kind(start: bytes, size: int) -> str:
     text = start.decode("utf-8", errors="ignore").lstrip("\ufeff \r\n\t")
     if text.startswith("version https://git-lfs"):
-        real = re.search(r"^size (\d+)", text, re.MULTILINE)
-        announced = f" of a file of {int(real[1]):,} bytes" if real else ""
+        pointed = re.search(r"^size (\d+)", text, re.MULTILINE)
+        announced = f" of a file of {int(pointed[1]):,} bytes" if pointed else ""
         return (
             f"a git-lfs pointer{announced}, {size} bytes of text in place of the weights. "
             "Run `git lfs install` and `git lfs pull` in its folder, or download the file itself."

@@ -51,7 +51,7 @@ def refuse_other_kinds(path: Path, weights: Mapping[str, Any]) -> None:
     """Raises CheckpointError when the names and shapes are a LoRA's, an SDXL model's ..."""
     kind = other_kind({name: getattr(value, "shape", ()) for name, value in weights.items()})
     if kind is not None:
-        raise CheckpointError(f"{path} is {kind.what}. {kind.so}")
+        raise CheckpointError(f"{path} is {kind.what}. {kind.advice}")
 
 
 def _from_torch(path: Path, notes: list[str]) -> Weights:

@@ -154,9 +154,9 @@ def _read_legacy(path: Path) -> Any:
             raise CheckpointError(f"{path} is truncated or damaged ({error}). {_AGAIN}") from None
         raise CheckpointError(f"{path} is no checkpoint that torch.save wrote ({error}).") from None
     if values[:2] != [LEGACY_MAGIC, LEGACY_PROTOCOL] or not isinstance(values[-1], list):
-        wanted = f" It is a {values[0].name}." if isinstance(values[0], Unknown) else ""
+        held = f" It is a {values[0].name}." if isinstance(values[0], Unknown) else ""
         raise CheckpointError(
-            f"{path} is a pickle, but none that torch.save wrote.{wanted} A checkpoint is saved by "
+            f"{path} is a pickle, but none that torch.save wrote.{held} A checkpoint is saved by "
             "torch.save(state_dict, path) or safetensors.torch.save_file."
         )
     if not (isinstance(values[2], dict) and values[2].get("little_endian", True)):

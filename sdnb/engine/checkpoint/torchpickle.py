@@ -54,7 +54,7 @@ class Storage:
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class StorageView:
     """A tensor as the pickle describes it: a window on a storage."""
 
     storage: Storage
@@ -113,22 +113,22 @@ class TorchPickle:
         return self.storages.setdefault(key, Storage(key, dtype, count))
 
     @staticmethod
-    def _tensor(storage: Any, first: int, shape: Any, stride: Any, *_: Any) -> View:
+    def _tensor(storage: Any, first: int, shape: Any, stride: Any, *_: Any) -> StorageView:
         if not isinstance(storage, Storage):
             raise TypeError("a tensor without a storage")
         sizes, strides = tuple(int(n) for n in shape), tuple(int(n) for n in stride)
         if len(sizes) != len(strides):
             raise ValueError("a tensor whose shape and stride differ in length")
-        return View(storage, int(first), sizes, strides, storage.dtype)
+        return StorageView(storage, int(first), sizes, strides, storage.dtype)
 
-    def _tensor_v3(self, storage: Any, first: int, *more: Any) -> View | Unknown:
+    def _tensor_v3(self, storage: Any, first: int, *more: Any) -> StorageView | Unknown:
         """`(storage, first, shape, stride, requires_grad, hooks, dtype, ...)`, storage untyped."""
         shape, stride, _, _, kind = more[:5]
         dtype = _DTYPES.get(kind.name) if isinstance(kind, Global) else None
         if dtype is None:
             return Unknown(f"a tensor of type {getattr(kind, 'name', kind)}")
         view = self._tensor(storage, first, shape, stride)
-        return View(view.storage, view.first, view.shape, view.stride, dtype)
+        return StorageView(view.storage, view.first, view.shape, view.stride, dtype)
 
     @staticmethod
     def _parameter(data: Any, *_: Any) -> Any:
@@ -140,7 +140,7 @@ def placed(value: Any, path: Path, depth: int = 2) -> Any:
 
     Raises CheckpointError for a tensor that leaves its storage.
     """
-    if isinstance(value, View):
+    if isinstance(value, StorageView):
         try:
             return value.lazy(path)
         except ValueError as error:
