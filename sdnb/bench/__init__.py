@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         data = bench_widgets(rounds=args.rounds, steps=args.steps)
     elif args.name == "grid":
-        from sdnb.bench.grid import bench_grid
+        from sdnb.bench.grid_speed import bench_grid
 
         data = bench_grid(
             args.ckpt, size=args.size, steps=args.steps, rounds=args.rounds, batch=args.batch,
@@ -86,8 +86,8 @@ def recorded() -> dict[str, Any]:
     and versions: for figures where no such card is.
     """
     text = Path(__file__).with_name("h100.json").read_text("utf-8")
-    found: dict[str, Any] = json.loads(text)
-    return found
+    figures: dict[str, Any] = json.loads(text)
+    return figures
 
 
 def _version(name: str) -> str | None:
@@ -131,6 +131,6 @@ def _parser() -> argparse.ArgumentParser:
     gpu.add_argument("--tiers", action="store_true", help="also every plan against its prediction")
     caps = names.add_parser("caps", help="the largest picture under 4, 2 and 1 GiB of a card")
     caps.add_argument("--out", type=Path, default=Path(), help="where 2.1 GB may be written")
-    for each in (load, cpu, panels, grid, gpu, caps):
-        each.add_argument("--json", type=Path, help="also write the figures to this file")
+    for command in (load, cpu, panels, grid, gpu, caps):
+        command.add_argument("--json", type=Path, help="also write the figures to this file")
     return parser

@@ -61,9 +61,9 @@ def cells(side: str, path: Path, cap: str) -> Iterator[dict[str, Any]]:
         cell: dict[str, Any] = {"name": f"{cap} {size}", "cap": limit, "size": size}
         try:
             if side == "sdnb":
-                data = card.ours(path, card.Cell("auto", size, 1), "auto", warm=False)
+                data = card.ours(path, card.Case("auto", size, 1), "auto", warm=False)
             else:
-                how = card.Cell("group offload, leaf, stream", size, 1)
+                how = card.Case("group offload, leaf, stream", size, 1)
                 data = card.theirs(path, how, warm=False)
         except (torch.OutOfMemoryError, ValueError, RuntimeError) as error:
             yield {**cell, "error": f"{type(error).__name__}: {str(error)[:300]}"}

@@ -27,7 +27,7 @@ GB = 2**30
 
 
 @dataclass(frozen=True)
-class Cell:
+class Case:
     """One measurement: how, at which size, with how many steps."""
 
     how: str
@@ -84,7 +84,7 @@ def measure_sides(
             data[side] = {}
             for question in questions:
                 child(
-                    bench, side, path, question, found=data[side], say=say,
+                    bench, side, path, question, cells=data[side], say=say,
                     keep=lambda: keep(data),
                 )  # fmt: skip
     return data
@@ -92,11 +92,11 @@ def measure_sides(
 
 # -- in a process of its own -------------------------------------------------------------------
 def child(
-    bench: str, side: str, path: Path, asked: str, *, found: dict[str, Any],
+    bench: str, side: str, path: Path, asked: str, *, cells: dict[str, Any],
     say: Callable[[str], object], keep: Callable[[], object],
 ) -> None:  # fmt: skip
     """Run `sdnb.bench.BENCH.cells(side, path, asked)` in a fresh process, which prints one JSON
-    line a cell; puts the cells into `found`, by name, and calls `keep` after each.
+    line a cell; puts the cells into `cells`, by name, and calls `keep` after each.
     """
     code = "import sys; from sdnb.bench.card import serve; serve(*sys.argv[1:])"
     command = [sys.executable, "-c", code, bench, side, str(path), asked]
@@ -106,7 +106,7 @@ def child(
         for line in process.stdout:
             if line.startswith("{"):
                 cell = json.loads(line)
-                found[cell.pop("name")] = cell
+                cells[cell.pop("name")] = cell
                 say(f"  {side} {line.strip()[:240]}")
                 keep()
 
@@ -153,23 +153,23 @@ def clean() -> None:
     torch.cuda.empty_cache()
 
 
-def ours(path: Path, cell: Cell, memory: Any, warm: bool = True) -> dict[str, Any]:
+def ours(path: Path, case: Case, memory: Any, warm: bool = True) -> dict[str, Any]:
     """One cell of sdnb's, with its prediction."""
     import sdnb
 
-    with sdnb.load(path, memory=memory, precision=cell.precision) as model:
-        data = ours_by(model, cell, warm)
+    with sdnb.load(path, memory=memory, precision=case.precision) as model:
+        data = ours_by(model, case, warm)
     clean()
     return data
 
 
-def ours_by(model: Model, cell: Cell, warm: bool = True) -> dict[str, Any]:
+def ours_by(model: Model, case: Case, warm: bool = True) -> dict[str, Any]:
     """The same by a model that is there."""
     import sdnb
 
-    request = request_of(cell.size, cell.steps)
+    request = request_of(case.size, case.steps)
     expected = model.plan(request)
-    data = measure(lambda: sdnb.generate(model, request, progress=False), cell.steps, warm)
+    data = measure(lambda: sdnb.generate(model, request, progress=False), case.steps, warm)
     plan = model.memory
     return data | {"predicted": expected.gb, "tier": plan.name, "plan": repr(plan)}
 
@@ -184,20 +184,20 @@ def request_of(size: int, steps: int) -> Any:
     )  # fmt: skip
 
 
-def theirs(path: Path, cell: Cell, warm: bool = True) -> dict[str, Any]:
+def theirs(path: Path, case: Case, warm: bool = True) -> dict[str, Any]:
     """One cell of diffusers'."""
     import torch
 
-    pipe = place(pipeline(path), cell.how)
+    pipe = place(pipeline(path), case.how)
     generator = torch.Generator()
 
     def work() -> Any:
         return pipe(
-            PROMPT, height=cell.size, width=cell.size, num_inference_steps=cell.steps,
+            PROMPT, height=case.size, width=case.size, num_inference_steps=case.steps,
             guidance_scale=CFG, generator=generator.manual_seed(3),
         )  # fmt: skip
 
-    data = measure(work, cell.steps, warm)
+    data = measure(work, case.steps, warm)
     del data["result"]
     return data
 

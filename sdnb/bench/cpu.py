@@ -50,8 +50,8 @@ def bench_cpu(
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory()) if random else None
         path = str(random_sd.write(Path(folder))) if folder else None
-        wanted = {"path": path, "size": size, "steps": steps, "threads": threads}
-        running = {name: stack.enter_context(_side(name, wanted)) for name in sides}
+        asked = {"path": path, "size": size, "steps": steps, "threads": threads}
+        running = {name: stack.enter_context(_side(name, asked)) for name in sides}
         data["runs"] = in_turn({name: side.picture for name, side in running.items()}, rounds)
         data["memory"] = {name: side.memory() for name, side in running.items()}
     data["seconds"] = {name: statistics.median(runs) for name, runs in data["runs"].items()}
@@ -99,10 +99,10 @@ def table(data: dict[str, Any]) -> str:
 class _Side:
     """A process that makes pictures when it is told to: see `sdnb.bench.cpu_side`."""
 
-    def __init__(self, name: str, wanted: dict[str, Any]) -> None:
+    def __init__(self, name: str, asked: dict[str, Any]) -> None:
         self.name = name
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "sdnb.bench.cpu_side", name, json.dumps(wanted)],
+            [sys.executable, "-m", "sdnb.bench.cpu_side", name, json.dumps(asked)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -130,8 +130,8 @@ class _Side:
 
 
 @contextmanager
-def _side(name: str, wanted: dict[str, Any]) -> Iterator[_Side]:
-    side = _Side(name, wanted)
+def _side(name: str, asked: dict[str, Any]) -> Iterator[_Side]:
+    side = _Side(name, asked)
     try:
         yield side
     finally:

@@ -19,15 +19,15 @@ CFG = 7.5
 
 def main() -> None:
     """`python -m sdnb.bench.cpu_side NAME JSON`: until its input ends."""
-    name, wanted = sys.argv[1], json.loads(sys.argv[2])
+    name, asked = sys.argv[1], json.loads(sys.argv[2])
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print is not an answer
     import torch
 
-    torch.set_num_threads(wanted.pop("threads"))
+    torch.set_num_threads(asked.pop("threads"))
     load = _SIDES[name]()
     imports = peak()
-    make = load(**wanted)
+    make = load(**asked)
     for line in sys.stdin:
         if line.strip() == "picture":
             make()

@@ -19,39 +19,39 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sdnb.bench import card
-from sdnb.bench.card import Cell
+from sdnb.bench.card import Case
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
 
 OURS = (
-    Cell("resident", 512, 50),
-    Cell("4gb", 512, 50, "4gb"),
-    Cell("2gb", 512, 50, "2gb"),
-    Cell("least", 512, 50, 0.42),
-    Cell("least, int8", 512, 50, 0.42),
-    Cell("resident", 1088, 20),
-    Cell("4gb", 1088, 20, "4gb"),
-    Cell("least", 1088, 20, 0.62),
-    Cell("full precision in 4 GiB", 1088, 10, 3.9, "full"),
-    Cell("resident", 2048, 4),
-    Cell("least", 2048, 4, 1.25),
-    Cell("4 GiB", 4096, 2, 4.0),
+    Case("resident", 512, 50),
+    Case("4gb", 512, 50, "4gb"),
+    Case("2gb", 512, 50, "2gb"),
+    Case("least", 512, 50, 0.42),
+    Case("least, int8", 512, 50, 0.42),
+    Case("resident", 1088, 20),
+    Case("4gb", 1088, 20, "4gb"),
+    Case("least", 1088, 20, 0.62),
+    Case("full precision in 4 GiB", 1088, 10, 3.9, "full"),
+    Case("resident", 2048, 4),
+    Case("least", 2048, 4, 1.25),
+    Case("4 GiB", 4096, 2, 4.0),
 )
-COMPILED = Cell("compiled", 512, 50)
+COMPILED = Case("compiled", 512, 50)
 THEIRS = (
-    Cell("resident", 512, 50),
-    Cell("channels_last, fused qkv", 512, 50),
-    Cell("group offload, leaf, stream", 512, 20),
-    Cell("sequential offload", 512, 5),
-    Cell("resident", 1088, 20),
-    Cell("model offload, VAE tiling", 1088, 20),
-    Cell("group offload, leaf, stream", 1088, 10),
-    Cell("sequential offload", 1088, 3),
-    Cell("resident", 2048, 4),
-    Cell("group offload, leaf, stream", 2048, 4),
+    Case("resident", 512, 50),
+    Case("channels_last, fused qkv", 512, 50),
+    Case("group offload, leaf, stream", 512, 20),
+    Case("sequential offload", 512, 5),
+    Case("resident", 1088, 20),
+    Case("model offload, VAE tiling", 1088, 20),
+    Case("group offload, leaf, stream", 1088, 10),
+    Case("sequential offload", 1088, 3),
+    Case("resident", 2048, 4),
+    Case("group offload, leaf, stream", 2048, 4),
 )
-THEIRS_COMPILED = Cell("compiled, reduce-overhead", 512, 50)
+THEIRS_COMPILED = Case("compiled, reduce-overhead", 512, 50)
 GROWTH = (512, 768, 1088, 1536, 2048, 3072, 4096)
 TIERS = ("max", "8gb", "6gb", "4gb", "2gb", "1gb")
 SIZES = (512, 768, 1088, 1536, 2048, 4096)
@@ -83,7 +83,7 @@ def bench_gpu(
     sides = {"sdnb": [*OURS, *([COMPILED] if compiled else [])]}
     if find_spec("diffusers") is not None:
         sides["diffusers"] = [*THEIRS, *([THEIRS_COMPILED] if compiled else [])]
-    asked = {side: [json.dumps([cell.name for cell in some])] for side, some in sides.items()}
+    asked = {side: [json.dumps([case.name for case in cases])] for side, cases in sides.items()}
     if tiers:
         asked |= {"growth": ["[]"], "tiers": ["[]"]}
     data = card.measure_sides("gpu", out, asked, say, keep)
@@ -111,8 +111,8 @@ def table(data: dict[str, Any]) -> str:
                 f"memory {a['reserved'] / b['reserved']:.2f}"
             )
     if "growth" in data:
-        each = [f"{name} {cell['ms']:.1f}" for name, cell in data["growth"].items()]
-        lines.append(f"sdnb resident, ms of a step alone by size: {', '.join(each)}")
+        steps = [f"{name} {cell['ms']:.1f}" for name, cell in data["growth"].items()]
+        lines.append(f"sdnb resident, ms of a step alone by size: {', '.join(steps)}")
     if "tiers" in data:
         off = [c["predicted"] / c["reserved"] for c in data["tiers"].values() if "reserved" in c]
         lines.append(
@@ -126,28 +126,28 @@ def cells(side: str, path: Path, names: str) -> Iterator[dict[str, Any]]:
     """In a process of its own: the side's cells of these names, a list in JSON."""
     if side in ("tiers", "growth"):
         return _tiers(path) if side == "tiers" else _growth(path)
-    wanted = json.loads(names)
-    return _ours(path, wanted) if side == "sdnb" else _theirs(path, wanted)
+    chosen = json.loads(names)
+    return _ours(path, chosen) if side == "sdnb" else _theirs(path, chosen)
 
 
 def _ours(path: Path, names: list[str]) -> Iterator[dict[str, Any]]:
     import numpy as np
 
     truth: dict[int, Any] = {}
-    for cell in (c for c in (*OURS, COMPILED) if c.name in names):
+    for case in (c for c in (*OURS, COMPILED) if c.name in names):
         try:
-            data = card.ours(path, cell, _memory(cell), warm=cell.size < 4096)
+            data = card.ours(path, case, _memory(case), warm=case.size < 4096)
         except Exception as error:  # noqa: BLE001 - one cell's failure is a figure too
-            yield {"name": cell.name, "error": f"{type(error).__name__}: {error}"}
+            yield {"name": case.name, "error": f"{type(error).__name__}: {error}"}
             card.clean()
             continue
         result = data.pop("result")
         image = np.asarray(result.image).astype(int)
-        if cell.how == "resident":
-            truth[cell.size] = image
-        if cell.size in truth and cell.precision == "auto":
-            data |= _likeness(image, truth[cell.size])
-        yield {"name": cell.name, **data, "notes": list(result.notes)}
+        if case.how == "resident":
+            truth[case.size] = image
+        if case.size in truth and case.precision == "auto":
+            data |= _likeness(image, truth[case.size])
+        yield {"name": case.name, **data, "notes": list(result.notes)}
 
 
 def _likeness(image: Any, truth: Any) -> dict[str, Any]:
@@ -159,22 +159,23 @@ def _likeness(image: Any, truth: Any) -> dict[str, Any]:
     return {"within2": float((off <= 2).mean()), "largest": int(off.max()), "psnr": psnr}
 
 
-def _memory(cell: Cell) -> Any:
+def _memory(case: Case) -> Any:
     """The cell's plan. The least memory is a plan by hand, so that it is the same whatever the
     planner would do with a budget: nothing stays between steps, little is done at once.
     """
-    from sdnb.engine.planning.footprint import Workload
-    from sdnb.request import memory_plan as plans
+    from sdnb.engine.planning import planner
+    from sdnb.engine.planning.footprint import Job
+    from sdnb.request import memory_plan
 
-    if cell is COMPILED:
-        return plans.MemoryPlan(name="compiled", speed="compile")
-    if not cell.how.startswith("least"):
-        return cell.memory
-    chunk = Workload(cell.size, cell.size, 1, 2, pictured=False).chunk
-    return plans.read("1gb").but(
-        name="least", gb=float(cell.memory), together=True, chunk=chunk, keep=0.0,
-        tile=256 if cell.size < 2048 else 512, store="host",
-        weights="int8" if "int8" in cell.how else "same",
+    if case is COMPILED:
+        return memory_plan.MemoryPlan(name="compiled", speed="compile")
+    if not case.how.startswith("least"):
+        return case.memory
+    chunk = planner.chunk_of(Job(case.size, case.size, 1, 2, pictured=False))
+    return memory_plan.read("1gb").but(
+        name="least", gb=float(case.memory), together=True, chunk=chunk, keep=0.0,
+        tile=256 if case.size < 2048 else 512, store="host",
+        weights="int8" if "int8" in case.how else "same",
     )  # fmt: skip
 
 
@@ -185,9 +186,9 @@ def _tiers(path: Path) -> Iterator[dict[str, Any]]:
     for tier in TIERS:
         with sdnb.load(path, memory=tier) as model:
             for size in SIZES:
-                cell = Cell(tier, size, steps=6 if size <= 1088 else 1)
+                case = Case(tier, size, steps=6 if size <= 1088 else 1)
                 try:
-                    data = card.ours_by(model, cell, warm=False)
+                    data = card.ours_by(model, case, warm=False)
                     del data["result"]
                 except Exception as error:  # noqa: BLE001
                     data = {"error": f"{type(error).__name__}: {error}"}
@@ -229,13 +230,13 @@ def _step_seconds(model: Model, size: int, steps: int) -> float:
 def _theirs(path: Path, names: list[str]) -> Iterator[dict[str, Any]]:
     import torch
 
-    for cell in (c for c in (*THEIRS, THEIRS_COMPILED) if c.name in names):
+    for case in (c for c in (*THEIRS, THEIRS_COMPILED) if c.name in names):
         try:
-            data = card.theirs(path, cell)
+            data = card.theirs(path, case)
         except Exception as error:  # noqa: BLE001
-            yield {"name": cell.name, "error": f"{type(error).__name__}: {error}"}
+            yield {"name": case.name, "error": f"{type(error).__name__}: {error}"}
             torch.cuda.synchronize()
             card.clean()
             continue
         card.clean()
-        yield {"name": cell.name, **data}
+        yield {"name": case.name, **data}

@@ -182,10 +182,10 @@ class Notebook:
     def kernel(self, expression: str) -> Any:
         """The value of a Python expression in the kernel, through JSON; it waits for a free one."""
         code = f"import json as _json; print(_json.dumps({expression}))"
-        said = self.js(
-            "let said = ''; const future = panel.sessionContext.session.kernel.requestExecute("
+        output = self.js(
+            "let text = ''; const future = panel.sessionContext.session.kernel.requestExecute("
             f"{{code: {json.dumps(code)}, store_history: false}});"
-            "future.onIOPub = m => { said += m.content.text ?? m.content.evalue ?? '' };"
-            "await future.done; return said"
+            "future.onIOPub = m => { text += m.content.text ?? m.content.evalue ?? '' };"
+            "await future.done; return text"
         )
-        return json.loads(said)
+        return json.loads(output)

@@ -70,8 +70,8 @@ def _measure(
             say(f"  {name}, run {n + 1} of {RUNS}: {runs[name][-1]['load']:.2f} s")
     weights = count * BYTES[precision] / 1e9
     data: dict[str, Any] = {"precision": precision, "weights_gb": weights, "runs": runs}
-    for name, each in runs.items():
-        data[name] = {key: statistics.median(run[key] for run in each) for key in each[0]}
+    for name, side in runs.items():
+        data[name] = {key: statistics.median(run[key] for run in side) for key in side[0]}
     data["limit_gb"] = 1.25 * weights + 0.6
     if "diffusers" in data:
         data["ratio"] = {key: data["sdnb"][key] / data["diffusers"][key] for key in data["sdnb"]}
@@ -97,23 +97,24 @@ def table(data: dict[str, Any]) -> str:
 # -- each in its own process -------------------------------------------------------------------
 _SDNB = """
 import torch
-from sdnb.engine.checkpoint import fill, read
+from sdnb.engine.checkpoint import assign_weights, read
 from sdnb.engine.networks import text
 from sdnb.engine.networks.unet import UNet
 from sdnb.engine.networks.vae import VAE
-loaded = time.perf_counter()
-found = read(path)
+imported = time.perf_counter()
+checkpoint = read(path)
 with torch.device("meta"):
-    parts = {"unet": UNet(found.config.unet), "vae": VAE(found.config.vae)}
-parts["text"] = text.build(found.config.text)
+    parts = {"unet": UNet(checkpoint.config.unet), "vae": VAE(checkpoint.config.vae)}
+parts["text"] = text.build(checkpoint.config.text)
 for name, module in parts.items():
-    fill(module, getattr(found, name), dtype=getattr(torch, dtype), device="cpu", what=name)
+    weights = getattr(checkpoint, name)
+    assign_weights(module, weights, dtype=getattr(torch, dtype), device="cpu", what=name)
 """
 _DIFFUSERS = """
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
-loaded = time.perf_counter()
+imported = time.perf_counter()
 pipe = StableDiffusionPipeline.from_single_file(
     path, config=config, torch_dtype=getattr(torch, dtype), local_files_only=True
 )
@@ -123,10 +124,11 @@ pipe = StableDiffusionPipeline.from_single_file(
 def _child(code: str, path: Path, config: Path, dtype: str) -> dict[str, float]:
     script = (
         "import json, sys, time\nstart = time.perf_counter()\npath, config, dtype = sys.argv[1:]\n"
-        f"{code.replace('loaded =', 'before = time.process_time(); loaded =')}\n"
+        f"{code.replace('imported =', 'before = time.process_time(); imported =')}\n"
         "end, cpu = time.perf_counter(), time.process_time() - before\n"
         "from sdnb.bench.resident import peak\n"
-        'data = {"load": end - loaded, "cpu": cpu, "total": end - start, "peak_gb": peak() / 1e9}\n'
+        'data = {"load": end - imported, "cpu": cpu, "total": end - start}\n'
+        'data["peak_gb"] = peak() / 1e9\n'
         'print("\\n" + json.dumps(data))'
     )
     done = subprocess.run(
@@ -158,11 +160,11 @@ def write_models(folder: Path, config: Any) -> int:
     from safetensors import safe_open
 
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = dict(shapes(config))
+    tensors = dict(shapes(config))
     ckpt, safetensors = (folder / name for name in MODELS)
-    count = _write_safetensors(safetensors, wanted)
+    count = _write_safetensors(safetensors, tensors)
     with safe_open(safetensors, framework="pt") as file:
-        torch.save({"state_dict": {name: file.get_tensor(name) for name in wanted}}, ckpt)
+        torch.save({"state_dict": {name: file.get_tensor(name) for name in tensors}}, ckpt)
     write_config(folder / "config", config)
     return count
 

@@ -15,7 +15,7 @@ import sdnb
 from sdnb.bench import widgets_page
 from sdnb.bench.alternating import seconds
 from sdnb.bench.widgets_mask import move_to_ink
-from sdnb.engine.pipeline import run
+from sdnb.engine import pipeline
 from sdnb.jobs.executor import Inline
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.studio import Studio
@@ -32,9 +32,9 @@ def bench_widgets(
     model = sdnb.load()
     request = sdnb.Request("a red apple", seed=1, steps=steps).resolved(model.settings)
     bare, watched = _runs(model, request, rounds)
-    panels = [each["seconds"] for each in watched]
-    previews = sum(each["previews"] for each in watched)
-    spent = sum(each["preview_seconds"] for each in watched)
+    panels = [run["seconds"] for run in watched]
+    previews = sum(run["previews"] for run in watched)
+    spent = sum(run["preview_seconds"] for run in watched)
     studios = [seconds(lambda: Studio(model)) for _ in range(rounds)]
     data: dict[str, Any] = {
         "steps": steps,
@@ -42,7 +42,7 @@ def bench_widgets(
         "panel_seconds": statistics.median(panels),
         "previews_a_run": previews / rounds,
         "preview_percent": 100 * spent / sum(panels),
-        "preview_bytes": sum(each["preview_bytes"] for each in watched) / max(previews, 1),
+        "preview_bytes": sum(run["preview_bytes"] for run in watched) / max(previews, 1),
         "studio_seconds": statistics.median(studios),
         "ink": [move_to_ink(side, moves, busy) for side in (512, 1088) for busy in (False, True)],
     }
@@ -81,10 +81,10 @@ def page_table(page: list[dict[str, Any]]) -> str:
     """The figures of the browser in words."""
     lines = ["from a mouse move in the browser to its ink, 512x512, the same way each (medians):"]
     lines += [
-        f"  {each['what']}, {'while a picture is made:' if each['busy'] else 'alone:':25}"
-        f"{each['ink_ms']:.0f} ms, 95 % within {each['p95_ms']:.0f} ms; "
-        f"{each['frame_ms']:.0f} ms to the next frame"
-        for each in page
+        f"  {stroke['what']}, {'while a picture is made:' if stroke['busy'] else 'alone:':25}"
+        f"{stroke['ink_ms']:.0f} ms, 95 % within {stroke['p95_ms']:.0f} ms; "
+        f"{stroke['frame_ms']:.0f} ms to the next frame"
+        for stroke in page
     ]
     return "\n".join(lines)
 
@@ -93,7 +93,7 @@ def _runs(
     model: Any, request: sdnb.Request, rounds: int
 ) -> tuple[list[float], list[dict[str, float]]]:
     """Seconds without a panel, and with one, in turn; of the latter, what its previews cost."""
-    panel = Panel(model, executor=Inline(partial(run, model)))
+    panel = Panel(model, executor=Inline(partial(pipeline.run, model)))
     view = panel.progress
     bare, watched = [], []
     for turn in range(rounds + 1):

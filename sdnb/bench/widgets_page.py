@@ -95,7 +95,7 @@ def in_page(page: Any, lab: Lab, rounds: int, moves: int) -> list[dict[str, Any]
     page.evaluate(_WATCH)
     page.locator(_CANVAS).nth(1).scroll_into_view_if_needed()
     page.wait_for_timeout(1000)
-    found: dict[tuple[str, bool], list[dict[str, float]]] = {}
+    strokes: dict[tuple[str, bool], list[dict[str, float]]] = {}
     for turn in range(rounds):
         for busy in (False, True):
             if busy:
@@ -103,10 +103,10 @@ def in_page(page: Any, lab: Lab, rounds: int, moves: int) -> list[dict[str, Any]
                 page.wait_for_timeout(2500)
             height = (2 * turn + busy + 1) / (2 * rounds + 1)  # where there is no ink yet
             for number, what in enumerate(("mask editor", "bare canvas")):
-                found.setdefault((what, busy), []).extend(_stroke(page, number, height, moves))
+                strokes.setdefault((what, busy), []).extend(_stroke(page, number, height, moves))
             if busy and not notebook.kernel("panel.running and not panel.stop()"):
                 raise RuntimeError("the generation ended before the strokes did")
-    return [_summary(what, busy, seen) for (what, busy), seen in found.items()]
+    return [_summary(what, busy, timings) for (what, busy), timings in strokes.items()]
 
 
 def _stroke(page: Any, number: int, height: float, moves: int) -> list[dict[str, float]]:
@@ -129,13 +129,13 @@ def _stroke(page: Any, number: int, height: float, moves: int) -> list[dict[str,
     return seen
 
 
-def _summary(what: str, busy: bool, seen: list[dict[str, float]]) -> dict[str, Any]:
-    ink = sorted(each["ink"] for each in seen)
+def _summary(what: str, busy: bool, timings: list[dict[str, float]]) -> dict[str, Any]:
+    ink = sorted(move["ink"] for move in timings)
     return {
         "what": what,
         "busy": busy,
         "ink_ms": statistics.median(ink),
-        "frame_ms": statistics.median(each["frame"] for each in seen),
+        "frame_ms": statistics.median(move["frame"] for move in timings),
         "p95_ms": ink[int(0.95 * len(ink))],
         "moves": len(ink),
     }

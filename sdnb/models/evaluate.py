@@ -25,7 +25,7 @@ from sdnb.engine import pixels
 from sdnb.models.training import classifier, judges, questions
 from sdnb.models.training.catalog import Catalog
 from sdnb.models.training.painter import Painter
-from sdnb.models.training.questions import Answer
+from sdnb.models.training.questions import AnsweredQuestion
 from sdnb.models.training.scenes import Composer, plain, stack
 
 if TYPE_CHECKING:
@@ -129,72 +129,72 @@ def vae(model: Model, catalog: Catalog, count: int = _HELD_OUT_SCENES) -> Figure
 def counts(model: Model, out: Path, most: int | None) -> Figures:
     """Two and three of a thing, counted as connected components, with bridges cut and without."""
     asked = questions.count_questions()[:most]
-    found = list(questions.answers(model, asked, out / "count"))
-    right = [_counted(answer) for answer in found]
-    plainly = [_counted(answer, bridge=0.0) for answer in found]
+    answered = list(questions.answers(model, asked, out / "count"))
+    right = [_counted(answer) for answer in answered]
+    plainly = [_counted(answer, bridge=0.0) for answer in answered]
     by_count = {
-        word: _part(right, [answer.question.count == n for answer in found])
+        word: _part(right, [answer.question.count == n for answer in answered])
         for n, word in questions.NUMBERS.items()
     }
     return {
         "right": _rounded(judges.share(right)),
         **by_count,
         "without_cutting": _rounded(judges.share(plainly)),
-        "pictures": len(found),
+        "pictures": len(answered),
     }
 
 
-def _counted(answer: Answer, **how: float) -> bool:
+def _counted(answer: AnsweredQuestion, **how: float) -> bool:
     return judges.count_things(np.asarray(answer.picture), **how) == answer.question.count
 
 
 def colors(model: Model, out: Path, most: int | None) -> Figures:
     """The named background colour, as the nearest of the twelve to the picture's rim."""
     asked = questions.color_questions()[:most]
-    found = list(questions.answers(model, asked, out / "color"))
-    seen = [judges.border_color(np.asarray(answer.picture)) for answer in found]
-    right = [name == answer.question.color for name, answer in zip(seen, found, strict=True)]
+    answered = list(questions.answers(model, asked, out / "color"))
+    named = [judges.border_color(np.asarray(answer.picture)) for answer in answered]
+    right = [name == answer.question.color for name, answer in zip(named, answered, strict=True)]
     wrong = [
         f"{answer.question.prompt}: {name}"
-        for name, answer, good in zip(seen, found, right, strict=True)
+        for name, answer, good in zip(named, answered, right, strict=True)
         if not good
     ]
-    return {"right": _rounded(judges.share(right)), "pictures": len(found), "wrong": wrong}
+    return {"right": _rounded(judges.share(right)), "pictures": len(answered), "wrong": wrong}
 
 
 def retrieval(model: Model, catalog: Catalog, args: argparse.Namespace) -> Figures:
     """The asked concept among all, by the classifier; and how near each picture is to a sprite."""
     rows = questions.rows_asked(catalog, args.concepts)
     asked = questions.retrieval_questions(catalog, rows)[: args.most]
-    found = list(questions.answers(model, asked, args.out / "retrieval"))
+    answered = list(questions.answers(model, asked, args.out / "retrieval"))
     judge = classifier.train(*classifier.examples(catalog, rows, 10, seed=0), count=len(rows))
     fresh = classifier.ranks(judge, *_floats(classifier.examples(catalog, rows, 1, seed=1)))
-    pictures = torch.cat([pixels.tensor(answer.picture) for answer in found])
-    classes = torch.tensor([rows.index(answer.question.row) for answer in found])
+    pictures = torch.cat([pixels.tensor(answer.picture) for answer in answered])
+    classes = torch.tensor([rows.index(answer.question.row) for answer in answered])
     ranks = classifier.ranks(judge, classifier.shrink(pictures), classes)
     figures: Figures = {"classifier_on_sprites": _top(fresh), "concepts": len(rows)}
     for kind in ("seen", "held_out"):
-        at = torch.tensor([answer.question.kind == kind for answer in found])
-        figures[kind] = _top(ranks[at]) | _nearness(catalog, [a for a in found if _is(a, kind)])
+        at = torch.tensor([answer.question.kind == kind for answer in answered])
+        figures[kind] = _top(ranks[at]) | _nearness(catalog, [a for a in answered if _is(a, kind)])
     return figures
 
 
-def _nearness(catalog: Catalog, found: Sequence[Answer]) -> Figures:
+def _nearness(catalog: Catalog, answered: Sequence[AnsweredQuestion]) -> Figures:
     """Median distance to the nearest sprite of the same concept, and whether it is the asked style.
 
     A held-out pair cannot have been memorised: its distance says what drawing anew looks like.
     """
     distances, asked_style = [], []
-    for answer in found:
+    for answer in answered:
         row = answer.question.row
         styles = catalog.concepts[row].styles
         painter = Painter(catalog.sprites([catalog.number[row, s] for s in styles]))
         plans = [plain(i, scale=s) for i in range(len(styles)) for s in _SCALES]
         known = painter(stack(plans))
-        distance, at = judges.nearest(pixels.tensor(answer.picture)[0], known)
+        distance, index = judges.nearest(pixels.tensor(answer.picture)[0], known)
         distances.append(distance)
-        asked_style.append(styles[at // len(_SCALES)] == answer.question.style)
-    if not found:
+        asked_style.append(styles[index // len(_SCALES)] == answer.question.style)
+    if not answered:
         return {}
     return {
         "nearest": _rounded(statistics.median(distances), 3),
@@ -203,7 +203,7 @@ def _nearness(catalog: Catalog, found: Sequence[Answer]) -> Figures:
     }
 
 
-def _is(answer: Answer, kind: str) -> bool:
+def _is(answer: AnsweredQuestion, kind: str) -> bool:
     return answer.question.kind == kind
 
 

@@ -6,8 +6,7 @@ import sys
 import pytest
 import torch
 
-from sdnb.bench import alternating as turns
-from sdnb.bench import caps, card, gpu, recorded
+from sdnb.bench import alternating, caps, card, gpu, recorded
 
 
 @pytest.mark.parametrize(("name", "bench"), [("gpu", gpu.bench_gpu), ("caps", caps.bench_caps)])
@@ -32,16 +31,16 @@ def test_a_side_is_measured_in_a_process_of_its_own(tmp_path, monkeypatch):
         "sys.modules['sdnb.bench.made_up'] = bench\n"
     )
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *filter(None, sys.path)]))
-    said, found, kept = [], {}, []
+    lines, cells, kept = [], {}, []
     card.child(
-        "made_up", "ours", tmp_path / "model", '["x"]', found=found, say=said.append,
-        keep=lambda: kept.append(len(found)),
+        "made_up", "ours", tmp_path / "model", '["x"]', cells=cells, say=lines.append,
+        keep=lambda: kept.append(len(cells)),
     )  # fmt: skip
-    assert [*found] == ["ours 0", "ours 1"]
-    assert found["ours 1"]["asked"] == '["x"]'
-    assert found["ours 1"]["path"] == "model"
-    assert found["ours 0"]["in"] != os.getpid()
-    assert len(said) == 2
+    assert [*cells] == ["ours 0", "ours 1"]
+    assert cells["ours 1"]["asked"] == '["x"]'
+    assert cells["ours 1"]["path"] == "model"
+    assert cells["ours 0"]["in"] != os.getpid()
+    assert len(lines) == 2
     assert kept == [1, 2]  # a run that is broken off has kept what was there
 
 
@@ -65,7 +64,7 @@ def test_what_is_held_against_each_other_is_measured():
 def test_makers_take_turns_after_a_first_time():
     calls = []
     makers = {name: lambda name=name: calls.append(name) for name in "ab"}
-    runs = turns.in_turn(makers, 3)
+    runs = alternating.in_turn(makers, 3)
     assert calls == [*"ab"] * 4
     assert {name: len(seconds) for name, seconds in runs.items()} == {"a": 3, "b": 3}
     assert min(min(seconds) for seconds in runs.values()) >= 0

@@ -25,22 +25,22 @@ def test_both_sides_are_measured_alike(tmp_path, capsys):
     assert ratios["peak"] == pytest.approx(ours["peak"] / theirs["peak"])
     above = (ours["peak"] - ours["imports"]) / (theirs["peak"] - theirs["imports"])
     assert ratios["above_imports"] == pytest.approx(above)
-    said = capsys.readouterr().out
-    assert "embedded model, 64x64, 1 steps of ddim, 1 threads" in said
-    assert f"{ratios['peak']:.2f} of the peak memory ({above:.2f} without the imports)" in said
+    printed = capsys.readouterr().out
+    assert "embedded model, 64x64, 1 steps of ddim, 1 threads" in printed
+    assert f"{ratios['peak']:.2f} of the peak memory ({above:.2f} without the imports)" in printed
 
 
 def test_without_diffusers_it_says_so(monkeypatch):
     monkeypatch.setattr(cpu, "find_spec", lambda _: None)
-    said: list[str] = []
-    data = cpu.bench_cpu(rounds=1, steps=1, size=64, say=said.append)
-    assert "not installed" in said[0]
+    lines: list[str] = []
+    data = cpu.bench_cpu(rounds=1, steps=1, size=64, say=lines.append)
+    assert "not installed" in lines[0]
     assert list(data["runs"]) == ["sdnb"]
     assert "ratios" not in data
     assert "diffusers" not in cpu.table(data)
 
 
 def test_a_side_that_ends_is_named():
-    wanted = {"path": "no-such-file.ckpt", "size": 64, "steps": 1, "threads": 1}
-    with cpu._side("sdnb", wanted) as side, pytest.raises(RuntimeError, match="sdnb's process"):
+    asked = {"path": "no-such-file.ckpt", "size": 64, "steps": 1, "threads": 1}
+    with cpu._side("sdnb", asked) as side, pytest.raises(RuntimeError, match="sdnb's process"):
         side.picture()

@@ -20,6 +20,6 @@ def test_the_benchmark_prints_ratios_of_one_run(tmp_path, capsys):
         assert data["medians"][name] == pytest.approx(sum(seconds) / 2)
         ratio = data["medians"][name] / data["medians"]["generate"]
         assert data["ratios"][name] == pytest.approx(ratio)
-    said = capsys.readouterr().out
-    assert "12 pictures of 64x64, 1 steps of ddim" in said
-    assert f"{data['ratios']['grid, batch 12']:.2f}" in said
+    printed = capsys.readouterr().out
+    assert "12 pictures of 64x64, 1 steps of ddim" in printed
+    assert f"{data['ratios']['grid, batch 12']:.2f}" in printed

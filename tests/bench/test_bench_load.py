@@ -20,9 +20,9 @@ SMALL = ModelConfig(
 
 
 def test_the_cards_checkpoint_is_whole_and_its_pictures_are_not_flat(tmp_path):
-    found = read(random_sd.write(tmp_path, config=SMALL))
-    assert found.config == SMALL
-    weight = found.unet["middle_block.0.in_layers.2.weight"].read().float()
+    checkpoint = read(random_sd.write(tmp_path, config=SMALL))
+    assert checkpoint.config == SMALL
+    weight = checkpoint.unet["middle_block.0.in_layers.2.weight"].read().float()
     assert abs(weight.std().item() * weight[0].numel() ** 0.5 - 1) < 0.05
 
 
@@ -67,10 +67,10 @@ def test_without_diffusers_it_says_so(models, monkeypatch):
     monkeypatch.setattr(
         load, "_child", lambda *_: dict.fromkeys(("load", "cpu", "total", "peak_gb"), 1.0)
     )
-    said: list[str] = []
-    data = load._measure(folder, "half", count, said.append)
-    assert "not installed" in said[0]
-    assert "pip install" in said[0]
+    lines: list[str] = []
+    data = load._measure(folder, "half", count, lines.append)
+    assert "not installed" in lines[0]
+    assert "pip install" in lines[0]
     assert "ratio" not in data
     assert "diffusers" not in load.table(data)
 

@@ -369,9 +369,9 @@ def _run(monkeypatch, main, *words):
 
 
 @pytest.fixture(scope="module")
-def made(data, tmp_path_factory):
+def trained(data, tmp_path_factory):
     """A model that was trained for a second, at 64x64."""
-    out = tmp_path_factory.mktemp("made") / "model"
+    out = tmp_path_factory.mktemp("trained") / "model"
     common = ["--data", data, "--out", out, "--size", 64, "--batch", 2, "--workers", 0]
     with pytest.MonkeyPatch.context() as patch:
         short = ["--seconds", 0.5, "--calibrate", 8, "--held-out", 1]
@@ -380,20 +380,18 @@ def made(data, tmp_path_factory):
     return out
 
 
-@pytest.mark.slow
-def test_what_was_trained_is_a_model(made):
-    model = sdnb.load(made, memory="cpu")
+def test_what_was_trained_is_a_model(trained):
+    model = sdnb.load(trained, memory="cpu")
     assert (model.settings.width, model.settings.cfg) == (64, 4)
     result = sdnb.txt2img(model, "a red ball", steps=2, seed=1, progress=False)
     assert result.image.size == (64, 64)
 
 
-@pytest.mark.slow
-def test_diffusers_runs_it_too(made):
+def test_diffusers_runs_it_too(trained):
     from diffusers import StableDiffusionPipeline
 
-    model = sdnb.load(made, memory="cpu", precision="full")
-    pipe = StableDiffusionPipeline.from_pretrained(str(made), torch_dtype=torch.float32)
+    model = sdnb.load(trained, memory="cpu", precision="full")
+    pipe = StableDiffusionPipeline.from_pretrained(str(trained), torch_dtype=torch.float32)
     x, context = torch.randn(1, 4, 8, 8), torch.randn(1, 77, model.config.unet.context_dim)
     with torch.inference_mode():
         ours = model.unet(x, 500.0, model.unet.prepare(context))
@@ -435,25 +433,25 @@ def test_training_goes_on_from_the_weights_words_and_latents_of_a_model(
     assert sdnb.load(out, memory="cpu").fingerprint == sdnb.load(memory="cpu").fingerprint
 
 
-@pytest.mark.slow
-def test_a_model_can_be_gone_on_from_in_place(made, data, tmp_path, monkeypatch):
+def test_a_model_can_be_gone_on_from_in_place(trained, data, tmp_path, monkeypatch):
     folder = tmp_path / "model"
-    shutil.copytree(made, folder)
+    shutil.copytree(trained, folder)
     words = ["--data", data, "--out", folder, "--init", folder, "--size", 64, "--batch", 1]
     _run(monkeypatch, train_unet.main, *words, *SHORT, "--workers", 0, "--seconds", 0)
-    assert sdnb.load(folder, memory="cpu").fingerprint == sdnb.load(made).fingerprint
+    assert sdnb.load(folder, memory="cpu").fingerprint == sdnb.load(trained).fingerprint
 
 
-@pytest.mark.slow
-def test_a_snapshot_is_a_model_too(made):
-    model = sdnb.load(made / "snap1", memory="cpu")
-    assert (model.settings, model.config) == (sdnb.load(made).settings, sdnb.load(made).config)
+def test_a_snapshot_is_a_model_too(trained):
+    model = sdnb.load(trained / "snap1", memory="cpu")
+    assert (model.settings, model.config) == (
+        sdnb.load(trained).settings,
+        sdnb.load(trained).config,
+    )
 
 
-@pytest.mark.slow
-def test_a_second_autoencoder_is_not_put_where_one_is(made, data, monkeypatch):
+def test_a_second_autoencoder_is_not_put_where_one_is(trained, data, monkeypatch):
     with pytest.raises(FileExistsError, match="vae is there already: train into another folder"):
-        _run(monkeypatch, train_vae.main, "--data", data, "--out", made)
+        _run(monkeypatch, train_vae.main, "--data", data, "--out", trained)
 
 
 @pytest.mark.slow
@@ -463,9 +461,8 @@ def test_a_missing_vae_is_not_awaited_for_ever(data, tmp_path, monkeypatch):
         _run(monkeypatch, train_unet.main, *words, "--workers", 0)
 
 
-@pytest.mark.slow
-def test_the_evaluation_prints_its_figures(made, data, tmp_path, capsys):
-    words = ["--data", data, "--model", made, "--out", tmp_path / "out", "--most", 1]
+def test_the_evaluation_prints_its_figures(trained, data, tmp_path, capsys):
+    words = ["--data", data, "--model", trained, "--out", tmp_path / "out", "--most", 1]
     words += ["--concepts", 4, "--threads", torch.get_num_threads(), "--json", tmp_path / "f.json"]
     code = evaluate.main([str(word) for word in words])
     printed = capsys.readouterr().out
@@ -476,9 +473,8 @@ def test_the_evaluation_prints_its_figures(made, data, tmp_path, capsys):
     assert "goals missed" in printed
 
 
-@pytest.mark.slow
-def test_pictures_are_made_once(made, tmp_path):
-    model = sdnb.load(made, memory="cpu")
+def test_pictures_are_made_once(trained, tmp_path):
+    model = sdnb.load(trained, memory="cpu")
     asked = questions.color_questions()[:1]
     first = next(iter(questions.answers(model, asked, tmp_path, steps=1)))
     written = (tmp_path / "color-000.png").stat().st_mtime_ns

@@ -53,11 +53,11 @@ def npm(tmp_path):
 
 
 def test_what_becomes_a_concept(npm):
-    found = concepts.chosen(npm / "emojibase-data-1.0")
-    assert [c["label"] for c in found] == ["red apple", "t-rex", "man with beard", "umbrella"]
-    assert found[0]["aliases"] == ["apple"]
-    assert found[0]["tags"] == ["fruit", "red"]  # words only
-    assert [c["id"] for c in found] == [0, 1, 2, 3]
+    things = concepts.chosen(npm / "emojibase-data-1.0")
+    assert [c["label"] for c in things] == ["red apple", "t-rex", "man with beard", "umbrella"]
+    assert things[0]["aliases"] == ["apple"]
+    assert things[0]["tags"] == ["fruit", "red"]  # words only
+    assert [c["id"] for c in things] == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -103,8 +103,8 @@ def test_an_icon_becomes_an_svg_of_its_size():
 @pytest.mark.slow
 def test_packages_become_a_catalog(npm, monkeypatch, capsys):
     two = [
-        sprites.Source("round", "round-", "MIT"),
-        sprites.Source("square", "square-", "MIT", "", True),
+        sprites.SpriteSet("round", "round-", "MIT"),
+        sprites.SpriteSet("square", "square-", "MIT", "", True),
     ]
     monkeypatch.setattr(sprites, "SOURCES", two)
     monkeypatch.setattr(tokens, "_CAPTIONS", 3000)

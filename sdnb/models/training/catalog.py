@@ -63,8 +63,8 @@ class Catalog:
     def sprites(self, numbers: list[int] | None = None, threads: int = 2) -> Tensor:
         """The sprites of these numbers (all of them by default), uint8 `[n, 4, 224, 224]`."""
         names = list(self.number)
-        wanted = [names[i] for i in (range(len(names)) if numbers is None else numbers)]
-        blobs = self._read(wanted)
+        pairs = [names[i] for i in (range(len(names)) if numbers is None else numbers)]
+        blobs = self._read(pairs)
         with ThreadPoolExecutor(threads) as pool:
             return torch.from_numpy(np.stack(list(pool.map(_decode, blobs))))
 

@@ -98,12 +98,12 @@ def chosen(emojibase: Path) -> list[dict[str, Any]]:
             continue
         group, subgroup = groups[emoji["group"]], subgroups[emoji["subgroup"]]
         name = clean(emoji["label"])
-        if name not in out and _wanted(emoji, group, subgroup):
+        if name not in out and _is_drawn(emoji, group, subgroup):
             out[name] = _concept(len(out), name, emoji, group, subgroup)
     return list(out.values())
 
 
-def _wanted(emoji: dict[str, Any], group: str, subgroup: str) -> bool:
+def _is_drawn(emoji: dict[str, Any], group: str, subgroup: str) -> bool:
     label = emoji["label"]
     if label in _KEEP:
         return True

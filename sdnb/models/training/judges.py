@@ -45,13 +45,13 @@ def count_things(picture: np.ndarray, bridge: float = _BRIDGE) -> int:
     """
     from scipy import ndimage
 
-    behind = np.median(_rim(picture), axis=0)
-    away = np.sqrt(((picture - behind) ** 2).mean(-1)) / 255  # [h, w]
-    solid = ndimage.binary_closing(away > _CONTRAST, iterations=2)
+    background = np.median(_rim(picture), axis=0)
+    distance = np.sqrt(((picture - background) ** 2).mean(-1)) / 255  # [h, w]
+    solid = ndimage.binary_closing(distance > _CONTRAST, iterations=2)
     framed = np.pad(ndimage.binary_fill_holes(solid), 1)  # beyond the edge is background
     depth = ndimage.distance_transform_edt(framed)[1:-1, 1:-1]
-    labels, found = ndimage.label(depth > bridge * picture.shape[1], np.ones((3, 3)))
-    sizes = ndimage.sum_labels(np.ones_like(labels), labels, range(1, found + 1))
+    labels, count = ndimage.label(depth > bridge * picture.shape[1], np.ones((3, 3)))
+    sizes = ndimage.sum_labels(np.ones_like(labels), labels, range(1, count + 1))
     return int((np.asarray(sizes) > _LEAST * labels.size).sum())
 
 

@@ -37,11 +37,11 @@ class Painter:
         behind = self._background(plans)
         out, cover = behind.clone(), torch.zeros_like(behind[:, :1])
         for slot in range(MOST):
-            there = plans["sprite"][:, slot] >= 0
-            if bool(there.any()):
-                at = there.nonzero()[:, 0]
-                sticker = plans["sticker"][there] if slot == 0 else None
-                layer = self._layer({name: plans[name][there, slot] for name in _PARTS})
+            drawn = plans["sprite"][:, slot] >= 0
+            if bool(drawn.any()):
+                at = drawn.nonzero()[:, 0]
+                sticker = plans["sticker"][drawn] if slot == 0 else None
+                layer = self._layer({name: plans[name][drawn, slot] for name in _PARTS})
                 at = at.to(self.device)
                 out[at] = self._over(out[at], layer, sticker)
                 cover[at] = torch.maximum(cover[at], layer[:, 3:])

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from sdnb import images
 from sdnb.engine.pipeline import generate
+from sdnb.images import png
 from sdnb.request.request import Request
 
 from .catalog import Catalog
@@ -47,7 +47,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Answer:
+class AnsweredQuestion:
     """A question with its picture."""
 
     question: Question
@@ -103,19 +103,19 @@ def count_questions() -> list[Question]:
 
 def answers(
     model: Model, questions: Sequence[Question], folder: Path, steps: int = 25, cfg: float = 4.0
-) -> Iterator[Answer]:
+) -> Iterator[AnsweredQuestion]:
     """The picture of each question, from `folder` where this model has made it already."""
     for i, question in enumerate(questions):
         request = Request(question.prompt, steps=steps, cfg=cfg, seed=1000 + i)
         request = request.but(sampler="ddim", schedule="uniform").resolved(model.settings)
         name = f"{question.kind}-{i:03d}"
-        kept = folder / f"{name}.png"
-        if kept.exists():
-            saved = images.inspect(kept)
+        path = folder / f"{name}.png"
+        if path.exists():
+            saved = png.inspect(path)
             if (saved.request, saved.fingerprint) == (request, model.fingerprint):
-                yield Answer(question, Image.open(kept).convert("RGB"))
+                yield AnsweredQuestion(question, Image.open(path).convert("RGB"))
                 continue
-            kept.unlink()  # of another model, or of other settings
+            path.unlink()  # of another model, or of other settings
         result = generate(model, request, progress=False)
         result.save(folder, name)
-        yield Answer(question, result.image)
+        yield AnsweredQuestion(question, result.image)

@@ -64,14 +64,14 @@ class Composer:
 
     def __init__(self, catalog: Catalog, seed: int = 0, which: str = "train") -> None:
         self.catalog, self.random = catalog, np.random.default_rng(seed)
-        wanted: Callable[[int, str], bool] = {
+        allowed: Callable[[int, str], bool] = {
             "train": lambda row, style: style not in catalog.concepts[row].held_out,
             "held": lambda row, style: style in catalog.concepts[row].held_out,
             "all": lambda *_: True,
         }[which]
         self.rows: dict[str, np.ndarray] = {}
         for style in catalog.styles:
-            rows = [row for row, s in catalog.number if s == style and wanted(row, style)]
+            rows = [row for row, s in catalog.number if s == style and allowed(row, style)]
             if rows:
                 self.rows[style] = np.array(rows)
         self.shares = {style: self._weights(rows) for style, rows in self.rows.items()}
@@ -254,8 +254,8 @@ class Composer:
         return int(self.rows[style][self._at(self.shares[style])])
 
     def _at(self, cumulative: np.ndarray) -> int:
-        found = int(np.searchsorted(cumulative, self.random.random()))
-        return min(found, len(cumulative) - 1)  # the shares may sum to a hair less than one
+        index = int(np.searchsorted(cumulative, self.random.random()))
+        return min(index, len(cumulative) - 1)  # the shares may sum to a hair less than one
 
     def _one_of(self, choices: Sequence[T]) -> T:
         return choices[int(self.random.integers(len(choices)))]

@@ -27,7 +27,7 @@ _VISIBLE = 10  # of 255: alpha above it is part of the sprite
 
 
 @dataclass(frozen=True)
-class Source:
+class SpriteSet:
     """Where a style comes from."""
 
     style: str
@@ -38,14 +38,14 @@ class Source:
 
 
 SOURCES = (
-    Source("3d", "lobehub-fluent-emoji-3d-", "MIT (Microsoft Fluent Emoji)"),
-    Source("flat", "iconify-json-fluent-emoji-flat-", "MIT (Microsoft Fluent Emoji)", "", True),
-    Source(
+    SpriteSet("3d", "lobehub-fluent-emoji-3d-", "MIT (Microsoft Fluent Emoji)"),
+    SpriteSet("flat", "iconify-json-fluent-emoji-flat-", "MIT (Microsoft Fluent Emoji)", "", True),
+    SpriteSet(
         "gradient", "iconify-json-fluent-emoji-1", "MIT (Microsoft Fluent Emoji)",
         "iconify-json-fluent-emoji-flat-",
     ),
-    Source("noto", "iconify-json-noto-", "Apache-2.0 (Google Noto Emoji)"),
-    Source(
+    SpriteSet("noto", "iconify-json-noto-", "Apache-2.0 (Google Noto Emoji)"),
+    SpriteSet(
         "twemoji", "iconify-json-twemoji-", "CC-BY-4.0 (Twemoji, Twitter, Inc and contributors)",
         "", True,
     ),
@@ -60,17 +60,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    found = concepts.chosen(_package(args.npm, "emojibase-data-"))
+    things = concepts.chosen(_package(args.npm, "emojibase-data-"))
     for source in SOURCES:
-        count = _pack(source, found, args.npm, args.out / f"sprites_{source.style}.zip")
+        count = _pack(source, things, args.npm, args.out / f"sprites_{source.style}.zip")
         print(f"{source.style}: {count} sprites")
-    found = [concept for concept in found if len(concept["styles"]) >= 2]
-    for concept in found:
+    things = [concept for concept in things if len(concept["styles"]) >= 2]
+    for concept in things:
         concept["held_out"] = concepts.held_out(concept["label"], concept["styles"])
-    (args.out / "concepts.json").write_text(json.dumps(found, indent=0), encoding="utf-8")
+    (args.out / "concepts.json").write_text(json.dumps(things, indent=0), encoding="utf-8")
     size = tokens.write(args.out, args.bpe, args.out / "tokenizer")
-    pairs = sum(len(concept["held_out"]) for concept in found)
-    print(f"{len(found)} concepts, {pairs} pairs held out, {size} tokens")
+    pairs = sum(len(concept["held_out"]) for concept in things)
+    print(f"{len(things)} concepts, {pairs} pairs held out, {size} tokens")
 
 
 def _package(npm: Path, start: str) -> Path:
@@ -80,36 +80,38 @@ def _package(npm: Path, start: str) -> Path:
     return folders[-1]
 
 
-def _pack(source: Source, found: list[dict[str, Any]], npm: Path, target: Path) -> int:
+def _pack(source: SpriteSet, things: list[dict[str, Any]], npm: Path, target: Path) -> int:
     """Draw all sprites of a style into a zip, and note the style with each concept that has one."""
-    jobs = list(_jobs(source, found, npm))
+    drawings = list(_drawings(source, things, npm))
     count = 0
     with ProcessPoolExecutor() as pool, zipfile.ZipFile(target, "w") as pack:
         for number, data in zip(
-            (job[0] for job in jobs), pool.map(_draw, jobs, chunksize=16), strict=True
+            (drawing[0] for drawing in drawings),
+            pool.map(_draw, drawings, chunksize=16),
+            strict=True,
         ):
             if data is not None:
                 pack.writestr(f"{number}.webp", data)
-                found[number]["styles"].append(source.style)
+                things[number]["styles"].append(source.style)
                 count += 1
     return count
 
 
-Job = tuple[int, str, bool]  # the concept's id, a file's path or an SVG's text, lossless
+Drawing = tuple[int, str, bool]  # the concept's id, a file's path or an SVG's text, lossless
 
 
-def _jobs(source: Source, found: list[dict[str, Any]], npm: Path) -> Iterator[Job]:
+def _drawings(source: SpriteSet, things: list[dict[str, Any]], npm: Path) -> Iterator[Drawing]:
     folder = _package(npm, source.package)
     if (folder / "assets").is_dir():
         files = {_code(file.stem): str(file) for file in (folder / "assets").iterdir()}
-        for concept in found:
+        for concept in things:
             if _code(concept["hex"]) in files:
                 yield concept["id"], files[_code(concept["hex"])], source.lossless
         return
     icons = json.loads((folder / "icons.json").read_text("utf-8"))
     table = (_package(npm, source.names) if source.names else folder) / "chars.json"
     names = {_code(k): v for k, v in json.loads(table.read_text("utf-8")).items()}
-    for concept in found:
+    for concept in things:
         icon = icons["icons"].get(names.get(_code(concept["hex"])))
         if icon:
             yield concept["id"], _svg(icon, icons), source.lossless
@@ -129,8 +131,8 @@ def _svg(icon: dict[str, Any], icons: dict[str, Any]) -> str:
     )
 
 
-def _draw(job: Job) -> bytes | None:
-    _, source, lossless = job
+def _draw(drawing: Drawing) -> bytes | None:
+    _, source, lossless = drawing
     if source.startswith("<svg"):
         import resvg_py
 

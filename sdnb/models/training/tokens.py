@@ -54,11 +54,11 @@ def words(catalog: Catalog) -> set[str]:
     return {word for text in texts for word in _WORDS.findall(text.lower())}
 
 
-def kept(merges: list[str], wanted: Iterable[str], common: int = _COMMON) -> list[str]:
+def kept(merges: list[str], vocabulary: Iterable[str], common: int = _COMMON) -> list[str]:
     """The merges, in CLIP's order, that these words use, and the first `common` of all."""
     rank = {tuple(merge.split()): i for i, merge in enumerate(merges)}
     letters, used = _letters(), set(range(min(common, len(merges))))
-    for word in wanted:
+    for word in vocabulary:
         parts = [letters[byte] for byte in word.encode()]
         parts[-1] += "</w>"
         while len(parts) > 1:

@@ -135,22 +135,22 @@ class Trainer:
 
     def train(self, ring: Ring) -> None:
         """Steps until the time is over."""
-        began, passed, step, saves, seen = time.monotonic(), 0.0, 0, 1, []
-        while passed < self.args.seconds:
+        began, elapsed, step, saves, losses = time.monotonic(), 0.0, 0, 1, []
+        while elapsed < self.args.seconds:
             if step % self.args.every == 0:
                 ring.renew()
             loss = self.loss(*ring.draw(self.args.batch))
             loss.backward()
-            self.optimiser.step(self.rate(step, passed / self.args.seconds))
-            seen.append(loss.detach())
+            self.optimiser.step(self.rate(step, elapsed / self.args.seconds))
+            losses.append(loss.detach())
             step += 1
             if step % 10 == 0:
-                passed = processes.agreed(time.monotonic() - began)
+                elapsed = processes.agreed(time.monotonic() - began)
             if step % 250 == 0 or step == 10:
-                said = torch.stack(seen).mean().item()
-                say(f"step {step}, {passed:.0f} s: loss {said:.4f}, {ring.filled} latents")
-                seen = []
-            if passed > saves * self.args.snap:
+                mean_loss = torch.stack(losses).mean().item()
+                say(f"step {step}, {elapsed:.0f} s: loss {mean_loss:.4f}, {ring.filled} latents")
+                losses = []
+            if elapsed > saves * self.args.snap:
                 self.save(self.args.out / f"snap{saves}")
                 saves += 1
         self.save(self.args.out)

@@ -87,25 +87,25 @@ def _train(
 ) -> None:
     if args.compile:
         compile_blocks(vae)
-    shots = photos.read(args.photos, painter.device)
-    began, share, step, seen = math.inf, 0.0, 0, []
+    photographs = photos.read(args.photos, painter.device)
+    began, share, step, errors = math.inf, 0.0, 0, []
     while share < 1:
         if step == (20 if args.compile else 0):  # the clock starts when all is compiled
             began = time.monotonic()
         pictures = painter(next(batches)[0]).contiguous(memory_format=torch.channels_last)
-        if shots:
-            pictures[:1] = photos.crop(shots, args.size)
+        if photographs:
+            pictures[:1] = photos.crop(photographs, args.size)
         loss, error = _loss(vae, pictures)
         loss.backward()
         warm = min(1.0, (step + 1) / 200)
         optimiser.step(args.rate * warm * (0.5 + 0.5 * math.cos(math.pi * share)) + 1e-6)
-        seen.append(error)
+        errors.append(error)
         if step % 10 == 0:
             share = processes.agreed(max(0.0, time.monotonic() - began) / args.seconds)
         step += 1
         if step in (20, 100) or step % 500 == 0:
-            say(f"step {step}: {10 * math.log10(4 / torch.stack(seen).mean().item()):.2f} dB")
-            seen = []
+            say(f"step {step}: {10 * math.log10(4 / torch.stack(errors).mean().item()):.2f} dB")
+            errors = []
 
 
 def compile_blocks(vae: VAE) -> None:
