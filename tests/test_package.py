@@ -95,9 +95,9 @@ def wheel(tmp_path_factory):
 @pytest.mark.process
 def test_the_wheel_carries_what_the_checkout_has(wheel):
     def files(folder, *but):
-        found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+        paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
         return {
-            str(p) for p in found if not {*p.parts} & {"__pycache__", ".ipynb_checkpoints", *but}
+            str(p) for p in paths if not {*p.parts} & {"__pycache__", ".ipynb_checkpoints", *but}
         }
 
     assert files(wheel / "sdnb", "configs", "notebooks") == files(ROOT / "sdnb")

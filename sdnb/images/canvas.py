@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageChops, ImageFilter, ImageOps
 
-from sdnb.images import inpaint_fill as fill
-from sdnb.request import picture_input as images
-from sdnb.request import png_header
+from sdnb.images import inpaint_fill
+from sdnb.request import picture_input, png_header
 from sdnb.request.request import Request
 
 _LATENT = 8  # pixels a latent cell
@@ -25,7 +24,7 @@ class Canvas:
     mask: Image.Image | None  # L: 255 is made anew, 0 is kept, between is a mixture
     crop: tuple[int, int]  # the size of the result: smaller where the picture was padded
     content: str = "original"  # what the masked part starts from
-    around: _Around | None = None  # the whole picture, where only a part of it is generated
+    around: _WholePicture | None = None  # the whole picture, where only a part of it is generated
 
     def latent_mask(self) -> Image.Image | None:
         """The mask at an eighth of the size: means over whole cells, so that nothing leaks over a
@@ -48,7 +47,7 @@ class Canvas:
         """The picture with the masked part in the colours around it: what "fill" starts from."""
         if self.mask is None:
             return self.picture
-        return fill.filled(self.picture, self.mask)
+        return inpaint_fill.filled(self.picture, self.mask)
 
     def untouched(self) -> Image.Image:
         """The picture that was given, at the size of the result: what strength 0 asks for."""
@@ -65,7 +64,7 @@ class Canvas:
 
 
 @dataclass(frozen=True)
-class _Around:
+class _WholePicture:
     """A picture of which only the part in `box` is generated."""
 
     picture: Image.Image  # RGB, whole, at its own size
@@ -88,23 +87,23 @@ def fit(request: Request) -> tuple[Canvas | None, list[str]]:
     mask is resized to the picture (no smoothing beyond bilinear, so black stays black a pixel away
     from a rim). With `padding`, the masked part is cut out and resized, and the rest never touched.
     """
-    idle = _without_effect(request)
+    no_effect = _without_effect(request)
     if request.image is None:
-        return None, idle
+        return None, no_effect
     size = _size(request)
-    picture, notes = flat(images.open(request.image))
+    picture, notes = flat(picture_input.open(request.image))
     original = picture.size
-    mask, mask_notes = _mask(request, original)
+    mask, mask_notes = _prepared_mask(request, original)
     if mask is not None and request.padding is not None:
-        canvas, cut = _part(request, picture, mask, size)
-        return canvas, idle + notes + mask_notes + cut
-    picture, fitted = _fitted(picture, size, Image.Resampling.LANCZOS)
+        canvas, part_notes = _masked_part(request, picture, mask, size)
+        return canvas, no_effect + notes + mask_notes + part_notes
+    picture, size_notes = _fitted_to(picture, size, Image.Resampling.LANCZOS)
     if mask is not None:
-        mask, _ = _fitted(mask, size, Image.Resampling.BILINEAR)
-        mask, swallowed = feathered(mask, request.feather)
-        mask_notes += swallowed
+        mask, _ = _fitted_to(mask, size, Image.Resampling.BILINEAR)
+        mask, feather_notes = feathered(mask, request.feather)
+        mask_notes += feather_notes
     crop = original if _rounded_up(original) == size else size
-    return Canvas(picture, mask, crop, request.content), idle + notes + fitted + mask_notes
+    return Canvas(picture, mask, crop, request.content), no_effect + notes + size_notes + mask_notes
 
 
 def exact(request: Request) -> tuple[Request, list[str]]:
@@ -117,24 +116,24 @@ def exact(request: Request) -> tuple[Request, list[str]]:
     """
     if request.image is None or request.width is None or request.height is None:
         return request, []
-    picture, size = images.open(request.image), (request.width, request.height)
-    was, part = picture.size, request.mask is not None and request.padding is not None
-    if part or was == size or _rounded_up(was) != size:
+    picture, size = picture_input.open(request.image), (request.width, request.height)
+    original, only_part = picture.size, request.mask is not None and request.padding is not None
+    if only_part or original == size or _rounded_up(original) != size:
         return request, []
-    changes = {"image": images.picture(picture.resize(size, Image.Resampling.LANCZOS))}
-    if request.mask is not None and png_header.size(request.mask) == was:
-        mask = images.open(request.mask).resize(size, Image.Resampling.BILINEAR)
-        changes["mask"] = images.mask(mask)
-    return request.but(**changes), _stretched(was, size)
+    changes = {"image": picture_input.picture(picture.resize(size, Image.Resampling.LANCZOS))}
+    if request.mask is not None and png_header.size(request.mask) == original:
+        mask = picture_input.open(request.mask).resize(size, Image.Resampling.BILINEAR)
+        changes["mask"] = picture_input.mask(mask)
+    return request.but(**changes), _stretched(original, size)
 
 
-def _part(
+def _masked_part(
     request: Request, picture: Image.Image, mask: Image.Image, size: tuple[int, int]
 ) -> tuple[Canvas, list[str]]:
     """The canvas of the masked part alone, at the size that is generated."""
     mask, notes = feathered(mask, request.feather)
     box = around_mask(mask, request.padding or 0, size)
-    around = _Around(picture, mask, box)
+    around = _WholePicture(picture, mask, box)
     part = picture.crop(box).resize(size, Image.Resampling.LANCZOS)
     hole = mask.crop(box).resize(size, Image.Resampling.BILINEAR)
     notes.append(
@@ -150,11 +149,11 @@ def around_mask(
     """The box of the mask's white part with `padding` pixels around it, grown to the proportions of
     `size` as far as the picture reaches; of a black mask, the whole picture.
     """
-    found = mask.getbbox()
-    if found is None:
+    box = mask.getbbox()
+    if box is None:
         return (0, 0, *mask.size)
     spans = [
-        (max(0, found[axis] - padding), min(mask.size[axis], found[axis + 2] + padding))
+        (max(0, box[axis] - padding), min(mask.size[axis], box[axis + 2] + padding))
         for axis in (0, 1)
     ]
     sides = [high - low for low, high in spans]
@@ -187,14 +186,14 @@ def _without_effect(request: Request) -> list[str]:
             "sdnb.img2img."
         )
     if request.mask is None:
-        idle = [
+        names = [
             name
             for name in ("invert", "feather", "content", "padding")
             if getattr(request, name) != getattr(Request, name)
         ]
-        if idle:
-            changes = "change" if len(idle) > 1 else "changes"
-            notes.append(f"{' and '.join(idle)} {changes} nothing without a mask: give mask=.")
+        if names:
+            changes = "change" if len(names) > 1 else "changes"
+            notes.append(f"{' and '.join(names)} {changes} nothing without a mask: give mask=.")
     return notes
 
 
@@ -220,29 +219,29 @@ def flat(picture: Image.Image) -> tuple[Image.Image, list[str]]:
     return Image.alpha_composite(white, rgba).convert("RGB"), [note]
 
 
-def _fitted(
+def _fitted_to(
     picture: Image.Image, size: tuple[int, int], filter_: Image.Resampling
 ) -> tuple[Image.Image, list[str]]:
-    was = picture.size
-    if was == size:
+    original = picture.size
+    if original == size:
         return picture, []
-    if _rounded_up(was) == size:
+    if _rounded_up(original) == size:
         note = (
-            f"The picture is {was[0]}x{was[1]}: padded to {size[0]}x{size[1]} (multiples of "
-            f"{_LATENT}) to work on, and cut back to its own size; sdnb.upscale makes one of "
+            f"The picture is {original[0]}x{original[1]}: padded to {size[0]}x{size[1]} (multiples "
+            f"of {_LATENT}) to work on, and cut back to its own size; sdnb.upscale makes one of "
             f"{size[0]}x{size[1]}."
         )
         return _padded(picture, size), [note]
-    return picture.resize(size, filter_), _stretched(was, size)
+    return picture.resize(size, filter_), _stretched(original, size)
 
 
-def _stretched(was: tuple[int, int], size: tuple[int, int]) -> list[str]:
-    stretch = (size[0] / was[0]) / (size[1] / was[1])
+def _stretched(original: tuple[int, int], size: tuple[int, int]) -> list[str]:
+    stretch = (size[0] / original[0]) / (size[1] / original[1])
     if abs(stretch - 1) < 0.02:
         return []  # the size asked for, in the same proportions
     note = (
-        f"The picture was stretched from {was[0]}x{was[1]} to {size[0]}x{size[1]}; give only "
-        "width or only height to keep its proportions."
+        f"The picture was stretched from {original[0]}x{original[1]} to {size[0]}x{size[1]}; give "
+        "only width or only height to keep its proportions."
     )
     return [note]
 
@@ -263,18 +262,17 @@ def _padded(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     return out
 
 
-def _mask(request: Request, picture_size: tuple[int, int]) -> tuple[Image.Image | None, list[str]]:
+def _prepared_mask(request: Request, size: tuple[int, int]) -> tuple[Image.Image | None, list[str]]:
     """The mask at the picture's own size, white to be made anew."""
     if request.mask is None:
         return None, []
-    mask = images.open(request.mask).convert("L")
+    mask = picture_input.open(request.mask).convert("L")
     notes = []
-    if mask.size != picture_size:
+    if mask.size != size:
         notes.append(
-            f"The mask is {mask.width}x{mask.height}: resized to the picture's "
-            f"{picture_size[0]}x{picture_size[1]}."
+            f"The mask is {mask.width}x{mask.height}: resized to the picture's {size[0]}x{size[1]}."
         )
-        mask = mask.resize(picture_size, Image.Resampling.BILINEAR)
+        mask = mask.resize(size, Image.Resampling.BILINEAR)
     if request.invert:
         mask = ImageOps.invert(mask)
     low, high = mask.getextrema()
@@ -296,8 +294,9 @@ def feathered(mask: Image.Image, radius: float) -> tuple[Image.Image, list[str]]
     """
     if radius <= 0:
         return mask, []
-    soft = mask.filter(ImageFilter.GaussianBlur(radius / 2))
-    inner = soft.point(lambda v: max(0, 2 * v - 255))  # a straight rim blurs to a half: start there
+    blurred = mask.filter(ImageFilter.GaussianBlur(radius / 2))
+    # A straight rim blurs to a half: start there.
+    inner = blurred.point(lambda v: max(0, 2 * v - 255))
     faded = ImageChops.darker(mask, inner)
     if _brightest(faded) >= 128 or _brightest(mask) < 128:
         return faded, []

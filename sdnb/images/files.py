@@ -58,8 +58,8 @@ def keep(folder: Path, data: bytes, suffix: str) -> Path:
 def next_number(folder: Path) -> int:
     """One more than the largest number that begins the name of a PNG, as in 00007-words.png."""
     with os.scandir(folder) as entries:
-        found = [match for entry in entries if (match := _NUMBERED.fullmatch(entry.name))]
-    return 1 + max((int(match[1]) for match in found), default=0)
+        numbered = [match for entry in entries if (match := _NUMBERED.fullmatch(entry.name))]
+    return 1 + max((int(match[1]) for match in numbered), default=0)
 
 
 def slug(text: str) -> str:

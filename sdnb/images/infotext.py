@@ -49,7 +49,7 @@ _SILENT = {"Model", "Model hash", "Version", "RNG", "User", "Hashes", "Lora hash
 
 
 @dataclass(frozen=True)
-class Parameters:
+class Infotext:
     """What a parameters text says: a request, the model's name and hash, and notes on the rest."""
 
     request: Request
@@ -63,20 +63,20 @@ def write(request: Request, model: str, fingerprint: str, version: str) -> str:
     """The text of one resolved picture of a request, as the web UI would write it."""
     if request.sampler is None or request.cfg is None or request.eta is None:
         raise ValueError(f"{request!r} is not resolved: request.resolved(settings) settles it")
-    own = request.schedule == NATURAL_SCHEDULES.get(request.sampler)  # has no label there
+    natural = request.schedule == NATURAL_SCHEDULES.get(request.sampler)  # has no label there
     eta_key = "Eta DDIM" if request.sampler == "ddim" else "Eta"
     default_eta = request.eta == own_eta(request.sampler)
     values = {
         "Steps": request.steps,
         "Sampler": _SAMPLER_LABELS[request.sampler],
-        "Schedule type": None if own else _SCHEDULE_LABELS[request.schedule or "uniform"],
+        "Schedule type": None if natural else _SCHEDULE_LABELS[request.schedule or "uniform"],
         "CFG scale": _plain(request.cfg),
         "Seed": request.seed,
         "Size": f"{request.width}x{request.height}",
         "Model hash": fingerprint[:10] or None,
         "Model": model or None,
         "Denoising strength": None if request.image is None else _plain(request.strength),
-        **({} if request.mask is None else _masked(request)),
+        **({} if request.mask is None else _mask_values(request)),
         "RNG": "CPU",  # the web UI's name for noise drawn on the CPU by seed, as here
         eta_key: None if default_eta else _plain(request.eta),
         "Version": f"sdnb {version}",
@@ -87,14 +87,14 @@ def write(request: Request, model: str, fingerprint: str, version: str) -> str:
     return text.replace("\0", " ")  # a text chunk of a PNG cannot hold it
 
 
-def read(text: str) -> Parameters:
+def read(text: str) -> Infotext:
     """What a parameters text says, whoever wrote it.
 
     Raises ValueError for a sampler or a schedule that has no counterpart here, and for a value that
     a Request does not accept.
     """
-    prompt, negative, line = _parts(text.replace("\r\n", "\n"))
-    values = _values(line)
+    prompt, negative, line = _split(text.replace("\r\n", "\n"))
+    values = _key_values(line)
     fields: dict[str, Any] = {"prompt": prompt, "negative": negative}
     if "Sampler" in values:
         fields["sampler"], fields["schedule"] = _sampler(
@@ -110,17 +110,17 @@ def read(text: str) -> Parameters:
     for key, field, kind in _NUMBERS:
         if key in values:
             fields[field] = _number(key, values.pop(key), kind)
-    ignored = _ignored_eta(fields)
+    eta_notes = _without_idle_eta(fields)
     try:
         request = Request(**fields)
     except ValueError as error:
         raise ValueError(f"the parameters text asks for what sdnb has not: {error}") from None
-    return Parameters(
+    return Infotext(
         request,
         values.get("Model", ""),
         values.get("Model hash", ""),
         values.get("Version", ""),
-        (*_notes(values, fields), *ignored),
+        (*_notes(values, fields), *eta_notes),
     )
 
 
@@ -135,7 +135,7 @@ _NUMBERS: tuple[tuple[str, str, type[int | float]], ...] = (
 )
 
 
-def _masked(request: Request) -> dict[str, object]:
+def _mask_values(request: Request) -> dict[str, object]:
     """What is said of a mask; as there, nothing of what is usual."""
     usual = request.content == "original"
     return {
@@ -145,7 +145,7 @@ def _masked(request: Request) -> dict[str, object]:
     }
 
 
-def _parts(text: str) -> tuple[str, str, str]:
+def _split(text: str) -> tuple[str, str, str]:
     """Prompt, negative prompt and the line of values, which is the last that gives the steps."""
     lines = text.split("\n")
     last = next((i for i in reversed(range(len(lines))) if _STEPS.search(lines[i].strip())), None)
@@ -155,13 +155,13 @@ def _parts(text: str) -> tuple[str, str, str]:
             "writes it (Steps: 20, Sampler: Euler a, ...); another program wrote it: make a Request"
         )
     line, lines = lines[last].strip(), lines[:last]
-    is_negative = [each.lstrip().startswith(_NEGATIVE) for each in lines]
+    is_negative = [line.lstrip().startswith(_NEGATIVE) for line in lines]
     start = is_negative.index(True) if True in is_negative else len(lines)
     negative = "\n".join(lines[start:]).lstrip().removeprefix(_NEGATIVE).removeprefix(" ")
     return "\n".join(lines[:start]), negative, line
 
 
-def _values(line: str) -> dict[str, str]:
+def _key_values(line: str) -> dict[str, str]:
     """`Key: value, Key: "quoted, value"` as a dict; a value in JSON's quotes or brackets is one."""
     values: dict[str, str] = {}
     position = 0
@@ -234,7 +234,7 @@ def _number(key: str, value: str, kind: type[int | float]) -> float:
         ) from None
 
 
-def _ignored_eta(fields: dict[str, Any]) -> list[str]:
+def _without_idle_eta(fields: dict[str, Any]) -> list[str]:
     """Take an eta out where the sampler draws no noise, and say so: the web UI writes its "Eta
     DDIM" beside UniPC and PLMS too, which do not use it.
     """
@@ -245,24 +245,24 @@ def _ignored_eta(fields: dict[str, Any]) -> list[str]:
     return [f"Left out: an eta of {_plain(eta)}, because {sampler} draws no noise."]
 
 
-def _notes(left: dict[str, str], fields: dict[str, Any]) -> list[str]:
+def _notes(unused: dict[str, str], fields: dict[str, Any]) -> list[str]:
     """What the text says and a Request cannot, or says in another meaning."""
     notes = []
-    foreign = not left.get("Version", "").startswith("sdnb")
+    foreign = not unused.get("Version", "").startswith("sdnb")
     if foreign and any(_EMPHASIS.search(fields[name] + " ") for name in ("prompt", "negative")):
         notes.append(
             "The prompt is kept as it was written: (text:1.2) and [text] weigh words in "
             "AUTOMATIC1111 and are plain text here, where text:1.2 before a space is a weight."
         )
-    if "seed" in fields and left.get("RNG", "GPU") != "CPU":
+    if "seed" in fields and unused.get("RNG", "GPU") != "CPU":
         notes.append("Its noise was drawn on a graphics card: the seed gives another picture here.")
     if "strength" in fields:
         notes.append(
             "The picture that this one was made from is not stored in it: give it as image=."
-            if not any(key.startswith("Hires") for key in left)
+            if not any(key.startswith("Hires") for key in unused)
             else "It was made in two passes (Hires fix); this is the first: go on with upscale."
         )
-    unknown = [f"{key}: {value}" for key, value in left.items() if key not in _SILENT]
+    unknown = [f"{key}: {value}" for key, value in unused.items() if key not in _SILENT]
     if unknown:
         listed = ", ".join(unknown)
         listed = listed if len(listed) <= 300 else listed[:297] + "..."

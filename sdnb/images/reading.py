@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from PIL import Image, UnidentifiedImageError
 
 from sdnb.assets import __version__
-from sdnb.images import infotext as parameters
+from sdnb.images import infotext
 from sdnb.images.saving import INPUTS
 from sdnb.request import checks, png_header
 from sdnb.request.picture_file import existing, opened
@@ -60,11 +60,9 @@ def inspect(source: str | os.PathLike[str] | bytes) -> Saved:
     if "sdnb" in texts:
         return _from_sdnb(texts["sdnb"], folder, name)
     if "parameters" in texts:
-        with _naming(name):
-            found = parameters.read(texts["parameters"])
-        return Saved(
-            found.request, found.model, found.fingerprint, found.version, notes=found.notes
-        )
+        with _errors_of(name):
+            text = infotext.read(texts["parameters"])
+        return Saved(text.request, text.model, text.fingerprint, text.version, notes=text.notes)
     raise ValueError(
         f"{name} carries no request: it has neither of the texts 'sdnb' and 'parameters'. "
         "Messengers and picture editors remove them; find the file as it was saved, or make a new "
@@ -73,7 +71,7 @@ def inspect(source: str | os.PathLike[str] | bytes) -> Saved:
 
 
 @contextmanager
-def _naming(name: str) -> Iterator[None]:
+def _errors_of(name: str) -> Iterator[None]:
     """Say of which file an error speaks."""
     try:
         yield
@@ -88,10 +86,10 @@ def _texts(file: BinaryIO, name: str) -> dict[str, str]:
     try:
         width, height = png_header.size(head)
     except ValueError:
-        found = f"begins with {head[:8]!r}: it is not a PNG, and only PNGs carry a request"
+        problem = f"begins with {head[:8]!r}: it is not a PNG, and only PNGs carry a request"
         if head.startswith(b"\x89PNG"):
-            found = "begins as a PNG does, but it is damaged or cut short; get the file again"
-        raise ValueError(f"{name} {found}") from None
+            problem = "begins as a PNG does, but it is damaged or cut short; get the file again"
+        raise ValueError(f"{name} {problem}") from None
     if width * height > MAX_PIXELS:
         raise ValueError(f"{name} claims {width}x{height} pixels; at most 8192x8192 are read")
     try:
@@ -124,12 +122,12 @@ def _from_sdnb(text: str, folder: Path | None, name: str) -> Saved:
             f"{name} has a damaged text 'sdnb' ({type(error).__name__}: {error}); find the file as "
             "it was saved, or make a new Request"
         ) from None
-    pictures = {digest: _input(digest, folder, name) for digest in digests}
-    with _naming(f"{name}, saved by sdnb {saved.version} (this is {__version__})"):
+    pictures = {digest: _kept_input(digest, folder, name) for digest in digests}
+    with _errors_of(f"{name}, saved by sdnb {saved.version} (this is {__version__})"):
         return replace(saved, request=Request.from_json(json.dumps(request), pictures))
 
 
-def _input(digest: Any, folder: Path | None, name: str) -> bytes:
+def _kept_input(digest: Any, folder: Path | None, name: str) -> bytes:
     if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-f]{64}", digest):
         raise ValueError(f"{name} has a damaged text 'sdnb': {checks.shown(digest)} is no sha256")
     where = f"{INPUTS}/{digest}.png"

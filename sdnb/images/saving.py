@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from PIL import Image, PngImagePlugin
 
 from sdnb.assets import __version__
-from sdnb.images import files
-from sdnb.images import infotext as parameters
+from sdnb.images import files, infotext
 from sdnb.request import prompt
 from sdnb.request.request import Request
 
@@ -66,11 +65,11 @@ def save(
         keep_inputs(result.request, target)
         for index, image in enumerate(result.images):
             request = _of_one(result.request, index)
-            data = _encoded(image, request, result)
-            names = _numbered(target, request) if stem is None else _named(stem)
+            data = _png(image, request, result)
+            names = _numbered_names(target, request) if stem is None else _names_from_stem(stem)
             saved.append(files.write_new(target, names, data))
     except OSError as error:
-        raise _unsaved(error, target, saved, len(result.images)) from error
+        raise _saving_error(error, target, saved, len(result.images)) from error
     return saved
 
 
@@ -82,10 +81,10 @@ def keep_inputs(request: Request, folder: Path) -> None:
 
 def encoded(result: SavableResult, index: int = 0) -> bytes:
     """The PNG bytes that `save` would write for one picture of a result, its request inside."""
-    return _encoded(result.images[index], _of_one(result.request, index), result)
+    return _png(result.images[index], _of_one(result.request, index), result)
 
 
-def _encoded(image: Image.Image, request: Request, result: SavableResult) -> bytes:
+def _png(image: Image.Image, request: Request, result: SavableResult) -> bytes:
     """PNG bytes with both texts; Pillow stores a text beyond Latin-1 as iTXt, in UTF-8."""
     about = {
         "version": __version__,
@@ -95,7 +94,7 @@ def _encoded(image: Image.Image, request: Request, result: SavableResult) -> byt
         "seconds": result.seconds,
     }
     chunks = PngImagePlugin.PngInfo()
-    text = parameters.write(request, result.model, result.fingerprint, __version__)
+    text = infotext.write(request, result.model, result.fingerprint, __version__)
     chunks.add_text("parameters", text)
     chunks.add_text("sdnb", json.dumps(about, ensure_ascii=False))
     buffer = BytesIO()
@@ -110,20 +109,20 @@ def _of_one(request: Request, index: int) -> Request:
     return request.but(seed=request.seed + index, count=1)
 
 
-def _numbered(folder: Path, request: Request) -> Iterator[str]:
-    words = files.slug(_words(request.prompt))
+def _numbered_names(folder: Path, request: Request) -> Iterator[str]:
+    words = files.slug(_unweighted(request.prompt))
     tail = f"{request.seed}-{words}" if words else str(request.seed)
     for number in itertools.count(files.next_number(folder)):
         yield f"{number:05d}-{tail}.png"
 
 
-def _named(stem: str) -> Iterator[str]:
+def _names_from_stem(stem: str) -> Iterator[str]:
     yield f"{stem}.png"
     for number in itertools.count(2):
         yield f"{stem}-{number}.png"
 
 
-def _words(text: str) -> str:
+def _unweighted(text: str) -> str:
     """The prompt without its weights."""
     try:
         return " ".join(fragment.text for fragment in prompt.parse(text))
@@ -131,13 +130,13 @@ def _words(text: str) -> str:
         return text  # what cannot run can still be filed
 
 
-def _unsaved(error: OSError, folder: Path, saved: list[Path], count: int) -> OSError:
+def _saving_error(error: OSError, folder: Path, saved: list[Path], count: int) -> OSError:
     done = (
         f"{len(saved)} of {count} pictures were saved (last: {saved[-1].name}); " if saved else ""
     )
-    there = "the picture is" if count == 1 else f"all {count} are"
+    rest = "the picture is" if count == 1 else f"all {count} are"
     worded = type(error)(
-        f"could not save to {str(folder)!r}: {error.strerror or error}. {done}{there} still in "
+        f"could not save to {str(folder)!r}: {error.strerror or error}. {done}{rest} still in "
         "memory, in result.images: make room, or save to another folder"
     )
     worded.errno = error.errno

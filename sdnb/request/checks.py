@@ -15,7 +15,7 @@ from sdnb.request import png_header
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_NEAR = 0.6  # difflib's own measure and bound for a close match
+_LEAST_LIKENESS = 0.6  # difflib's own measure and bound for a close match
 
 
 def whole(name: str, value: object, low: int, high: int, multiple: int = 1) -> int:
@@ -23,10 +23,10 @@ def whole(name: str, value: object, low: int, high: int, multiple: int = 1) -> i
     kind = f"a multiple of {multiple}" if multiple > 1 else "a whole number"
     expected = f"{kind} from {low} to {high}"
     if isinstance(value, bool) or not isinstance(value, Integral):
-        repair = ""
+        way_out = ""
         if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
-            repair = f"; write {int(value)}"
-        raise TypeError(f"{name}={shown(value)} is {_a(value)}; {expected} is expected{repair}")
+            way_out = f"; write {int(value)}"
+        raise TypeError(f"{name}={shown(value)} is {_a(value)}; {expected} is expected{way_out}")
     number = int(value)
     if not low <= number <= high or number % multiple:
         near = min(max((number + multiple // 2) // multiple * multiple, low), high)
@@ -152,7 +152,7 @@ def _most_alike(word: str, names: Iterable[str]) -> str:
         return SequenceMatcher(None, plain, _plain(name)).ratio()
 
     near = max(names, key=likeness, default="")
-    return near if likeness(near) >= _NEAR else ""
+    return near if likeness(near) >= _LEAST_LIKENESS else ""
 
 
 def _plain(word: str) -> str:

@@ -39,13 +39,13 @@ def existing(source: str | os.PathLike[str], thing: str) -> Path:
         reason = getattr(error, "strerror", None) or error
         raise ValueError(f"{name} is not a path that can be used ({reason})") from None
     if inside is not None:
-        found = [child for child in inside if child.lower().endswith(_SUFFIXES)]
-        way_out = f"name one of the files in it, such as {found[0]!r}" if found else "name a file"
+        names = [child for child in inside if child.lower().endswith(_SUFFIXES)]
+        way_out = f"name one of the files in it, such as {names[0]!r}" if names else "name a file"
         raise ValueError(f"{name} is a folder; {way_out}")
     if path.exists():
         raise ValueError(f"{name} is not an ordinary file; {_KINDS}")
     raise FileNotFoundError(
-        f"{name} does not exist (looked in {path.absolute().parent}){_nearest(path)}"
+        f"{name} does not exist (looked in {path.absolute().parent}){_way_out(path)}"
     )
 
 
@@ -62,19 +62,19 @@ def sniffed(head: bytes) -> str:
     for kind, position, signature in _SIGNATURES:
         if head[position : position + len(signature)] == signature:
             return f"begins as a {kind} does, but it is damaged or cut short; get the file again"
-    found = f"it begins with {head[:8]!r}; {_KINDS}"
+    content = f"it begins with {head[:8]!r}; {_KINDS}"
     if not head:
-        found = "it is empty"
+        content = "it is empty"
     elif head[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftyphevc"):
-        found = "it is a HEIC photograph; export it as JPEG"
+        content = "it is a HEIC photograph; export it as JPEG"
     elif head.lstrip()[:4].lower() in (b"<svg", b"<?xm", b"<htm", b"<!do"):
-        found = "it is text (SVG or HTML); export it as PNG"
+        content = "it is text (SVG or HTML); export it as PNG"
     elif head[:4] == b"%PDF":
-        found = "it is a PDF; export the page as PNG"
-    return f"is not a picture that can be read: {found}"
+        content = "it is a PDF; export the page as PNG"
+    return f"is not a picture that can be read: {content}"
 
 
-def _nearest(path: Path) -> str:
+def _way_out(path: Path) -> str:
     try:
         names = [child.name for child in path.absolute().parent.iterdir()]
     except OSError:

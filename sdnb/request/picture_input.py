@@ -94,10 +94,10 @@ def _decoded(source: Any, thing: str) -> Image.Image:
     if hasattr(source, "__array_interface__"):
         return _from_array(source, thing)
     if hasattr(source, "images"):
-        found = source.images
-        if not isinstance(found, Sequence) or not found:
+        pictures = source.images
+        if not isinstance(pictures, Sequence) or not pictures:
             raise ValueError(f"{thing}: {checks.shown(source)} holds no pictures")
-        return _decoded(found[0], thing)
+        return _decoded(pictures[0], thing)
     raise TypeError(
         f"{thing}={checks.shown(source)} is of type {type(source).__name__}; accepted are "
         f"{_ACCEPTED}{_TENSOR if hasattr(source, 'permute') else ''}"
@@ -244,8 +244,8 @@ def _one_colour(image: Image.Image) -> bool:
     pixels = np.asarray(image).astype(np.int32)
     alpha = pixels[..., 3:]  # [h, w, 1]
     strongest = np.unravel_index(alpha.argmax(), alpha.shape)[:2]
-    apart = np.abs(pixels[..., :3] - pixels[strongest][:3]) * alpha
-    return bool((apart <= 2 * 255).all())
+    distance = np.abs(pixels[..., :3] - pixels[strongest][:3]) * alpha
+    return bool((distance <= 2 * 255).all())
 
 
 def _on_black(image: Image.Image) -> Image.Image:

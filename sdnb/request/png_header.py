@@ -4,9 +4,9 @@ from __future__ import annotations
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Chunks that say how pixels are to be seen: transparent, or turned (as Exif, or in a text).
-_SEEN = (b"tRNS", b"eXIf")
-_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
-_TURNS = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")
+_LOOK_CHUNKS = (b"tRNS", b"eXIf")
+_TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
+_TURNING_TEXTS = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")
 
 
 def size(data: bytes) -> tuple[int, int]:
@@ -29,10 +29,13 @@ def is_plain(data: bytes, colours: tuple[int, ...]) -> bool:
     """
     if len(data) > 25 and (data[24] != 8 or data[25] not in colours):
         return False
-    place = len(_SIGNATURE)
-    while place + 8 <= len(data):
-        length, name = int.from_bytes(data[place : place + 4], "big"), data[place + 4 : place + 8]
-        if name in _SEEN or (name in _TEXTS and data[place + 8 : place + 40].startswith(_TURNS)):
+    offset = len(_SIGNATURE)
+    while offset + 8 <= len(data):
+        length = int.from_bytes(data[offset : offset + 4], "big")
+        name = data[offset + 4 : offset + 8]
+        if name in _LOOK_CHUNKS or (
+            name in _TEXT_CHUNKS and data[offset + 8 : offset + 40].startswith(_TURNING_TEXTS)
+        ):
             return False
-        place += 12 + length  # length, name, data, checksum
+        offset += 12 + length  # length, name, data, checksum
     return True

@@ -121,14 +121,14 @@ def normalised(fragments: Sequence[Fragment]) -> list[float]:
 
 def traps(text: str) -> list[Trap]:
     """The colons that stayed text though someone may have meant a weight, in their order."""
-    found = []
+    stayed_text = []
     for colon, weight in _colons(text):
         if weight is None and colon.group() == ":":
             start = colon.start()
             word = _WORD.match(text, start)
             end = word.end() if word else start + 1
-            found.append(Trap(start, end, _advice(text, start, end)))
-    return found
+            stayed_text.append(Trap(start, end, _advice(text, start, end)))
+    return stayed_text
 
 
 def escaped(text: str) -> str:

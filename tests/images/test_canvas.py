@@ -143,8 +143,8 @@ def test_what_a_masked_part_starts_from_means_nothing_at_strength_1(padding):
     fields = {"content": "fill", "padding": padding, "width": 64, "height": 64}
     for strength in (0.9, 1):
         asked = request(noisy((64, 64)), disc((64, 64)), strength=strength, **fields)
-        said = [note for note in fit(asked)[1] if "content='fill' changes nothing" in note]
-        assert len(said) == (strength == 1)
+        notes = [note for note in fit(asked)[1] if "content='fill' changes nothing" in note]
+        assert len(notes) == (strength == 1)
 
 
 def test_transparent_parts_are_put_on_white_and_said():
@@ -203,12 +203,12 @@ def test_only_the_masked_part_is_generated_and_all_else_kept(shape, feather):
     assert 0 <= upper < lower <= 150
     assert canvas.picture.size == canvas.mask.size == (128, 64)
     assert abs((right - left) / (lower - upper) - 2) < 0.1  # the proportions asked for
-    made = np.asarray(canvas.finish(Image.new("RGB", (128, 64), (255, 0, 255))))
+    finished = np.asarray(canvas.finish(Image.new("RGB", (128, 64), (255, 0, 255))))
     kept = np.asarray(mask) == 0
-    assert made.shape == (150, 200, 3)
-    assert np.array_equal(made[kept], np.asarray(picture)[kept])
+    assert finished.shape == (150, 200, 3)
+    assert np.array_equal(finished[kept], np.asarray(picture)[kept])
     if not feather:
-        assert (made[~kept] == (255, 0, 255)).all()
+        assert (finished[~kept] == (255, 0, 255)).all()
     assert any("Only the part" in note for note in notes)
     assert np.array_equal(canvas.untouched(), picture)
 

@@ -20,9 +20,9 @@ def test_a_sheet_holds_every_picture_pixel_for_pixel(count, columns, size):
     colours = [(i, 255 - i, 7) for i in range(count)]
     page = images.sheet([Image.new("RGB", (3, 2), colour) for colour in colours], columns)
     assert page.size == size
-    found = [page.getpixel((x, y)) for y in range(0, size[1], 6) for x in range(0, size[0], 7)]
-    assert found[:count] == colours
-    assert set(found[count:]) <= {(255, 255, 255)}
+    corners = [page.getpixel((x, y)) for y in range(0, size[1], 6) for x in range(0, size[0], 7)]
+    assert corners[:count] == colours
+    assert set(corners[count:]) <= {(255, 255, 255)}
 
 
 def test_a_sheet_of_different_sizes_and_transparency():

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdnb.images import infotext as parameters
+from sdnb.images import infotext
 from sdnb.request.request import ETA_SAMPLERS, SAMPLERS, SCHEDULES, Request, Settings
 
 SETTINGS = Settings()
@@ -17,14 +17,14 @@ PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000400000004008020000002
 
 def written(model="tiny", fingerprint="0123456789abcdef", **fields):
     request = Request(**{"seed": 7, "steps": 20, **fields}).resolved(SETTINGS)
-    return parameters.write(request, model, fingerprint, "0.1.0")
+    return infotext.write(request, model, fingerprint, "0.1.0")
 
 
 def web_ui(text):
     """How AUTOMATIC1111 reads the text: prompt, negative prompt, values (its documented rules)."""
     *lines, last = text.strip().split("\n")
-    found = re.findall(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)', last)
-    assert len(found) >= 3
+    pairs = re.findall(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)', last)
+    assert len(pairs) >= 3
     prompt, negative, target = [], [], None
     target = prompt
     for line in map(str.strip, lines):
@@ -32,7 +32,7 @@ def web_ui(text):
             target = negative
             line = line.removeprefix("Negative prompt:").strip()
         target.append(line)
-    return "\n".join(prompt), "\n".join(negative), dict(found)
+    return "\n".join(prompt), "\n".join(negative), dict(pairs)
 
 
 def test_the_form():
@@ -72,7 +72,7 @@ def test_an_empty_prompt_and_an_open_request():
     assert written(prompt="").startswith("Steps: 20,")
     assert written(negative="dog").startswith("Negative prompt: dog\nSteps: 20,")
     with pytest.raises(ValueError, match="not resolved"):
-        parameters.write(Request("a"), "", "", "0")
+        infotext.write(Request("a"), "", "", "0")
 
 
 # The form cannot keep whitespace at the ends of the text, nor a line that begins as the negative
@@ -95,14 +95,14 @@ def test_what_is_written_is_read_back(
         prompt, negative, 512, 768, steps, cfg, sampler, schedule, eta, seed,
         image=PNG if pictured else None, strength=strength if pictured else 0.75,
     ).resolved(SETTINGS)  # fmt: skip
-    text = parameters.write(request, model, "0123456789abcdef", "0.1.0")
-    found = parameters.read(text)
-    assert found.request.resolved(SETTINGS).but(eta=eta) == request.but(image=None)
+    text = infotext.write(request, model, "0123456789abcdef", "0.1.0")
+    parsed = infotext.read(text)
+    assert parsed.request.resolved(SETTINGS).but(eta=eta) == request.but(image=None)
     default = Request(sampler=sampler).resolved(SETTINGS).eta
-    assert (default if found.request.eta is None else found.request.eta) == eta
+    assert (default if parsed.request.eta is None else parsed.request.eta) == eta
     if '"' not in model[:1] and model[:1] not in ("{", "["):
-        assert found.model == (model if any(mark in model for mark in ",:\n") else model.strip())
-    assert (found.fingerprint, found.version) == ("0123456789", "sdnb 0.1.0")
+        assert parsed.model == (model if any(mark in model for mark in ",:\n") else model.strip())
+    assert (parsed.fingerprint, parsed.version) == ("0123456789", "sdnb 0.1.0")
 
 
 @given(st.text() | st.lists(st.sampled_from(
@@ -112,13 +112,13 @@ def test_what_is_written_is_read_back(
 @pytest.mark.slow
 def test_any_text_is_read_or_is_a_value_error(text):
     try:
-        assert isinstance(parameters.read(text).request, Request)
+        assert isinstance(infotext.read(text).request, Request)
     except ValueError as error:
         assert "parameters text" in str(error)  # noqa: PT017 - either outcome is right
 
 
 def test_a_line_as_the_web_ui_writes_it():
-    found = parameters.read(
+    parsed = infotext.read(
         "(masterpiece:1.2), a cat, <lora:fur:0.8>\r\n"
         "sitting, close-up\r\n"
         "Negative prompt: (worst quality:1.4), text,\r\nwatermark\r\n"
@@ -126,15 +126,15 @@ def test_a_line_as_the_web_ui_writes_it():
         "Model hash: 6ce0161689, Model: v1-5-pruned-emaonly, Clip skip: 2, ENSD: 31337, "
         'Lora hashes: "fur: 0d5f2c9a, b: 1", Version: v1.6.0'
     )
-    assert found.request == Request(
+    assert parsed.request == Request(
         "(masterpiece:1.2), a cat, <lora:fur:0.8>\nsitting, close-up",
         "(worst quality:1.4), text,\nwatermark",
         width=512, height=768, steps=28, cfg=6.5, sampler="dpmpp_2m", schedule="karras",
         seed=3141592653,
     )  # fmt: skip
-    assert (found.model, found.fingerprint) == ("v1-5-pruned-emaonly", "6ce0161689")
-    assert found.version == "v1.6.0"
-    notes = " ".join(found.notes)
+    assert (parsed.model, parsed.fingerprint) == ("v1-5-pruned-emaonly", "6ce0161689")
+    assert parsed.version == "v1.6.0"
+    notes = " ".join(parsed.notes)
     assert "kept as it was written" in notes
     assert "Clip skip: 2, ENSD: 31337" in notes
     assert "graphics card" in notes
@@ -143,24 +143,24 @@ def test_a_line_as_the_web_ui_writes_it():
 
 def test_a_hires_fix_and_an_img2img_say_what_is_missing():
     line = "Steps: 20, Sampler: Euler, Seed: 1, Size: 512x512, Denoising strength: 0.5, RNG: CPU"
-    assert parameters.read(line).request.strength == 0.5
-    assert any("not stored" in note for note in parameters.read(line).notes)
-    hires = parameters.read(line + ", Hires upscale: 2, Hires upscaler: Latent")
+    assert infotext.read(line).request.strength == 0.5
+    assert any("not stored" in note for note in infotext.read(line).notes)
+    hires = infotext.read(line + ", Hires upscale: 2, Hires upscaler: Latent")
     assert any("two passes" in note for note in hires.notes)
     assert any("Hires upscaler: Latent" in note for note in hires.notes)
 
 
 @pytest.mark.parametrize(("label", "key"), [("Euler", "Eta"), ("UniPC", "Eta DDIM")])
 def test_an_eta_that_the_sampler_has_no_use_for_is_left_out_and_said(label, key):
-    found = parameters.read(f"Steps: 20, Sampler: {label}, Seed: 1, {key}: 0.5, RNG: CPU")
-    assert found.request.resolved(SETTINGS).eta == 0
-    assert found.notes == (f"Left out: an eta of 0.5, because {label.lower()} draws no noise.",)
-    used = parameters.read(f"Steps: 20, Sampler: Euler a, Seed: 1, {key}: 0.5, RNG: CPU")
+    parsed = infotext.read(f"Steps: 20, Sampler: {label}, Seed: 1, {key}: 0.5, RNG: CPU")
+    assert parsed.request.resolved(SETTINGS).eta == 0
+    assert parsed.notes == (f"Left out: an eta of 0.5, because {label.lower()} draws no noise.",)
+    used = infotext.read(f"Steps: 20, Sampler: Euler a, Seed: 1, {key}: 0.5, RNG: CPU")
     assert (used.request.eta, used.notes) == (0.5, ())
 
 
 def test_our_own_text_needs_no_notes():
-    assert parameters.read(written(prompt="a (cat:1.2) dog:1 bird")).notes == ()
+    assert infotext.read(written(prompt="a (cat:1.2) dog:1 bird")).notes == ()
 
 
 @pytest.mark.parametrize(
@@ -186,15 +186,15 @@ def test_our_own_text_needs_no_notes():
 )
 def test_their_samplers_and_schedules(label, kind, expected):
     schedule = f", Schedule type: {kind}" if kind else ""
-    found = parameters.read(f"Steps: 20, Sampler: {label}{schedule}, CFG scale: 7").request
-    assert (found.sampler, found.schedule) == expected
+    parsed = infotext.read(f"Steps: 20, Sampler: {label}{schedule}, CFG scale: 7").request
+    assert (parsed.sampler, parsed.schedule) == expected
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_all_of_ours_go_there_and_back(sampler, schedule):
-    found = parameters.read(written(sampler=sampler, schedule=schedule)).request
-    assert (found.sampler, found.schedule) == (sampler, schedule)
+    parsed = infotext.read(written(sampler=sampler, schedule=schedule)).request
+    assert (parsed.sampler, parsed.schedule) == (sampler, schedule)
 
 
 @pytest.mark.parametrize(
@@ -215,22 +215,22 @@ def test_all_of_ours_go_there_and_back(sampler, schedule):
 )
 def test_what_has_no_counterpart_is_refused_in_words(line, words):
     with pytest.raises(ValueError, match="parameters text") as caught:
-        parameters.read(line)
+        infotext.read(line)
     assert all(word in str(caught.value) for word in words), caught.value
 
 
 def test_lines_after_the_values_and_values_that_are_json():
-    found = parameters.read(
+    parsed = infotext.read(
         'a cat\nSteps: 9, Sampler: Euler, Hashes: {"vae": "x", "model": "y"}, Seed: 3, '
         'Extra: "a: b, c", Bad: "open, Size: 64x64\nTemplate: a {cat|dog}'
     )
-    assert found.request == Request(
+    assert parsed.request == Request(
         "a cat", width=64, height=64, steps=9, sampler="euler", schedule="uniform", seed=3
     )
-    assert 'Extra: a: b, c, Bad: "open' in " ".join(found.notes)
+    assert 'Extra: a: b, c, Bad: "open' in " ".join(parsed.notes)
 
 
 @pytest.mark.parametrize("filler", [" ", ",", ":", '"', "a: ", "{", "Step: 1 "])
 def test_a_long_line_takes_no_long_time(filler):
     text = "Steps: 1, " + filler * (100_000 // len(filler)) + ", Seed: 3"
-    assert parameters.read(text).request.steps == 1
+    assert infotext.read(text).request.steps == 1

@@ -93,8 +93,8 @@ def test_upscale_keeps_prompt_and_settings_and_doubles(model, tmp_path):
     first = sdnb.txt2img(model, "a fox", negative="dark", count=2, cfg=3, **quick())
     big = sdnb.upscale(model, first, index=1, progress=False)
     assert big.image.size == (128, 128)
-    made = big.request
-    assert (made.prompt, made.negative, made.cfg, made.seed, made.strength, made.count) == (
+    asked = big.request
+    assert (asked.prompt, asked.negative, asked.cfg, asked.seed, asked.strength, asked.count) == (
         "a fox", "dark", 3, 12, 0.5, 1,
     )  # fmt: skip
     assert big.notes == ()

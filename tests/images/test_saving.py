@@ -60,11 +60,11 @@ def resolved_requests(draw):
 @given(resolved_requests(), st.text(), st.lists(st.text(), max_size=3))
 @pytest.mark.slow
 def test_what_is_saved_is_read_back(request_, model, notes):
-    made = Result(
+    finished = Result(
         tuple(colour(i) for i in range(request_.count)), request_, model, notes=tuple(notes)
     )
     with tempfile.TemporaryDirectory() as folder:
-        paths = images.save(made, folder)
+        paths = images.save(finished, folder)
         assert len(set(paths)) == request_.count
         for i, path in enumerate(paths):
             alone = request_.but(seed=request_.seed + i, count=1)
@@ -72,11 +72,11 @@ def test_what_is_saved_is_read_back(request_, model, notes):
             saved = images.inspect(str(path))
             assert (saved.model, saved.fingerprint, saved.seconds) == (
                 model,
-                made.fingerprint,
+                finished.fingerprint,
                 1.25,
             )
             assert (saved.notes, saved.version) == (tuple(notes), sdnb.__version__)
-            assert np.array_equal(np.asarray(Image.open(path)), np.asarray(made.images[i]))
+            assert np.array_equal(np.asarray(Image.open(path)), np.asarray(finished.images[i]))
             if not request_.image:
                 assert images.read(path.read_bytes()) == alone
 
@@ -108,9 +108,9 @@ def test_text_beyond_latin_1_is_utf_8_in_the_file(prompt, tmp_path):
 
 
 def test_inputs_are_kept_once_by_their_content(tmp_path):
-    made = result(image=PICTURES[0], mask=PICTURES[1], count=2)
-    images.save(made, tmp_path)
-    images.save(made, tmp_path)
+    finished = result(image=PICTURES[0], mask=PICTURES[1], count=2)
+    images.save(finished, tmp_path)
+    images.save(finished, tmp_path)
     kept = sorted((tmp_path / "inputs").iterdir())
     assert [path.stem for path in kept] == sorted(map(images.sha256, PICTURES))
     assert {hashlib.sha256(path.read_bytes()).hexdigest() for path in kept} == {
@@ -120,15 +120,15 @@ def test_inputs_are_kept_once_by_their_content(tmp_path):
 
 
 def test_a_damaged_input_is_made_whole_by_saving_and_refused_by_reading(tmp_path):
-    made = result(image=PICTURES[0])
-    (path,) = images.save(made, tmp_path)
+    finished = result(image=PICTURES[0])
+    (path,) = images.save(finished, tmp_path)
     kept = tmp_path / "inputs" / f"{images.sha256(PICTURES[0])}.png"
     kept.write_bytes(PICTURES[1])
     with pytest.raises(ValueError, match="changed") as caught:
         images.read(path)
     assert kept.stem in str(caught.value)
-    images.save(made, tmp_path)
-    assert images.read(path) == made.request
+    images.save(finished, tmp_path)
+    assert images.read(path) == finished.request
 
 
 def test_a_missing_input_is_named(tmp_path):
@@ -265,16 +265,16 @@ def test_threads_that_save_at_once_lose_nothing(tmp_path, monkeypatch, links):
         return [path for _ in range(5) for path in images.save(result(), tmp_path, "same")]
 
     with ThreadPoolExecutor(8) as pool:
-        paths = [path for found in pool.map(work, range(8)) for path in found]
+        paths = [path for saved in pool.map(work, range(8)) for path in saved]
     assert len(set(paths)) == 40
     check_whole(tmp_path, 40)
 
 
 def test_inputs_saved_at_once_are_whole(tmp_path):
-    made = result(image=PICTURES[0])
+    finished = result(image=PICTURES[0])
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: images.save(made, tmp_path), range(16)))
-    assert all(images.read(path) == made.request for path in tmp_path.glob("*.png"))
+        list(pool.map(lambda _: images.save(finished, tmp_path), range(16)))
+    assert all(images.read(path) == finished.request for path in tmp_path.glob("*.png"))
     assert len(list(tmp_path.glob("*.png"))) == 16
 
 
@@ -291,7 +291,7 @@ def test_a_folder_that_is_a_file(tmp_path):
 
 
 def test_a_full_disk_keeps_what_was_saved_and_says_where_the_rest_is(tmp_path, monkeypatch):
-    made = result(count=3)
+    finished = result(count=3)
     writes = []
 
     def fsync(_):  # where a disk that allocates late says that it is full
@@ -301,13 +301,13 @@ def test_a_full_disk_keeps_what_was_saved_and_says_where_the_rest_is(tmp_path, m
 
     monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)) as caught:
-        images.save(made, tmp_path)
+        images.save(finished, tmp_path)
     assert caught.value.errno == errno.ENOSPC
     message = str(caught.value)
     assert "1 of 3 pictures were saved (last: 00001-7-a-cat.png)" in message
     assert "all 3 are still in memory, in result.images" in message
     assert [path.name for path in tmp_path.iterdir()] == ["00001-7-a-cat.png"]
-    assert images.read(tmp_path / "00001-7-a-cat.png") == made.request.but(count=1)
+    assert images.read(tmp_path / "00001-7-a-cat.png") == finished.request.but(count=1)
 
 
 def test_a_read_only_folder(tmp_path, monkeypatch):

@@ -2,26 +2,26 @@
 
 import pytest
 
-from sdnb.request import memory_plan as plans
-from sdnb.request.memory_plan import DecidedPlan, MemoryPlan
+from sdnb.request import memory_plan
+from sdnb.request.memory_plan import MemoryPlan
 
 
 def test_every_named_plan_is_read_and_carries_its_name():
-    names = plans.names()
+    names = memory_plan.names()
     assert names[0] == "auto"
-    assert {"cpu", "vae-on-cpu", *plans.LADDER} == set(names[1:])
+    assert {"cpu", "vae-on-cpu", *memory_plan.LADDER} == set(names[1:])
     for name in names[1:]:
-        assert plans.plan(name).name == name
-    assert plans.plan("auto") is None
-    assert plans.plan(2.5) is None
-    assert plans.plan("4gb").unet == "offload"
-    assert plans.plan("2gb").unet == "stream"
-    assert plans.plan("vae-on-cpu").vae == "cpu"
+        assert memory_plan.plan(name).name == name
+    assert memory_plan.plan("auto") is None
+    assert memory_plan.plan(2.5) is None
+    assert memory_plan.plan("4gb").unet == "offload"
+    assert memory_plan.plan("2gb").unet == "stream"
+    assert memory_plan.plan("vae-on-cpu").vae == "cpu"
 
 
 def test_a_plan_by_hand_is_taken_as_it_is():
     plan = MemoryPlan(vae="cpu", batch=2)
-    assert plans.plan(plan) is plan
+    assert memory_plan.plan(plan) is plan
     assert plan.but(tile=64).tile == 64
     assert MemoryPlan().decided() == DecidedPlan(
         together=True, tile=0, store="device", chunk=0, keep=0.0
@@ -29,7 +29,7 @@ def test_a_plan_by_hand_is_taken_as_it_is():
 
 
 @pytest.mark.parametrize(
-    ("given", "error", "said"),
+    ("given", "error", "words"),
     [
         ("4 gb", ValueError, "4gb"),
         (None, TypeError, "a number of GB, or one of the names auto"),
@@ -39,13 +39,13 @@ def test_a_plan_by_hand_is_taken_as_it_is():
         (float("nan"), ValueError, "above 0"),
     ],
 )
-def test_an_unknown_plan_lists_the_known_ones(given, error, said):
-    with pytest.raises(error, match=said):
-        plans.plan(given)
+def test_an_unknown_plan_lists_the_known_ones(given, error, words):
+    with pytest.raises(error, match=words):
+        memory_plan.plan(given)
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "words"),
     [
         ({"unet": "gpu"}, "unet='gpu'.*resident"),
         ({"text": "stream"}, "text='stream'.*resident"),
@@ -59,16 +59,16 @@ def test_an_unknown_plan_lists_the_known_ones(given, error, said):
         ({"attention": "dense"}, "attention='dense'.*sliced"),
     ],
 )
-def test_a_plan_that_means_nothing_is_refused(fields, said):
-    with pytest.raises(ValueError, match=said):
+def test_a_plan_that_means_nothing_is_refused(fields, words):
+    with pytest.raises(ValueError, match=words):
         MemoryPlan(**fields)
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"), [({"batch": 2.0}, "batch=2.0.*write 2"), ({"device": 1}, "device=1.*text")]
+    ("fields", "words"), [({"batch": 2.0}, "batch=2.0.*write 2"), ({"device": 1}, "device=1.*text")]
 )
-def test_a_plan_of_the_wrong_kind_is_refused(fields, said):
-    with pytest.raises(TypeError, match=said):
+def test_a_plan_of_the_wrong_kind_is_refused(fields, words):
+    with pytest.raises(TypeError, match=words):
         MemoryPlan(**fields)
 
 
@@ -80,17 +80,17 @@ def test_a_device_is_one_that_the_plan_names(device):
 def test_a_damaged_plan_file_is_named(tmp_path, monkeypatch):
     (tmp_path / "memory").mkdir()
     (tmp_path / "memory" / "mine.yaml").write_text("name: mine\nbatches: 3\n")
-    monkeypatch.setattr(plans.assets, "configs", lambda: tmp_path)
+    monkeypatch.setattr(memory_plan.assets, "configs", lambda: tmp_path)
     with pytest.raises(ValueError, match=r"mine.yaml.*batches"):
-        plans.plan("mine")
+        memory_plan.plan("mine")
 
 
 def test_the_ladder_goes_down_to_its_end():
-    plan, names = plans.read("max"), []
+    plan, names = memory_plan.read("max"), []
     while plan is not None:
         names.append(plan.name)
-        plan = plans.below(plan)
-    assert tuple(names) == plans.LADDER
-    assert plans.below(plans.read("cpu")) is None
-    assert plans.below(MemoryPlan()).name == "4gb"
-    assert plans.below(MemoryPlan(unet="stream")).name == "1gb"
+        plan = memory_plan.below(plan)
+    assert tuple(names) == memory_plan.LADDER
+    assert memory_plan.below(memory_plan.read("cpu")) is None
+    assert memory_plan.below(MemoryPlan()).name == "4gb"
+    assert memory_plan.below(MemoryPlan(unet="stream")).name == "1gb"

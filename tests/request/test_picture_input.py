@@ -42,10 +42,10 @@ def test_exif_orientation_is_applied(orientation, tmp_path):
         path = tmp_path / f"photo.{kind.lower()}"
         large.save(path, kind, exif=exif, **options)
         stored = np.asarray(Image.open(path).convert("RGB")).astype(int)
-        found = pixels(images.picture(path))
-        assert np.array_equal(found, turn(stored))
-        assert np.array_equal(pixels(images.picture(images.picture(path))), found)  # only once
-        assert np.array_equal(pixels(images.picture(Image.open(path))), found)
+        decoded = pixels(images.picture(path))
+        assert np.array_equal(decoded, turn(stored))
+        assert np.array_equal(pixels(images.picture(images.picture(path))), decoded)  # only once
+        assert np.array_equal(pixels(images.picture(Image.open(path))), decoded)
 
 
 def test_damaged_exif_leaves_the_picture_as_it_is():
@@ -57,9 +57,9 @@ def test_metadata_is_not_passed_on(tmp_path):
     exif = Image.Exif()
     exif[0x010F] = "maker"
     RGB.save(tmp_path / "a.jpg", exif=exif, icc_profile=b"x" * 200, dpi=(72, 72), comment="secret")
-    found = images.open(images.picture(tmp_path / "a.jpg"))
-    assert found.info == {}
-    assert not found.getexif()
+    decoded = images.open(images.picture(tmp_path / "a.jpg"))
+    assert decoded.info == {}
+    assert not decoded.getexif()
 
 
 @settings(deadline=None)
@@ -71,8 +71,8 @@ def test_metadata_is_not_passed_on(tmp_path):
 def test_pixels_survive_and_the_same_pixels_are_the_same_bytes(array):
     png = images.picture(array)
     rgba = array if array.shape[2] == 4 else np.dstack([array, np.full(array.shape[:2], 255)])
-    found = np.asarray(images.open(png).convert("RGBA"))
-    assert np.array_equal(found, rgba)
+    decoded = np.asarray(images.open(png).convert("RGBA"))
+    assert np.array_equal(decoded, rgba)
     again = [png, Image.fromarray(array), Image.open(io.BytesIO(png)), images.open(png)]
     assert {images.picture(source) for source in again} == {png}
     assert len(images.sha256(png)) == 64
@@ -82,9 +82,9 @@ def test_opaque_alpha_is_dropped_and_real_alpha_is_kept():
     opaque = RGB.convert("RGBA")
     assert images.open(images.picture(opaque)).mode == "RGB"
     opaque.putpixel((0, 0), (255, 0, 0, 254))
-    found = images.open(images.picture(opaque))
-    assert found.mode == "RGBA"
-    assert found.getpixel((0, 0)) == (255, 0, 0, 254)
+    decoded = images.open(images.picture(opaque))
+    assert decoded.mode == "RGBA"
+    assert decoded.getpixel((0, 0)) == (255, 0, 0, 254)
 
 
 GREYS = [0, 1, 127, 128, 254, 255]
@@ -93,15 +93,15 @@ GREYS = [0, 1, 127, 128, 254, 255]
 @pytest.mark.parametrize("byte_order", ["PNG", "TIFF"])
 def test_sixteen_bits_are_scaled_and_not_clipped(byte_order):
     array = (np.array([GREYS]) * 257).astype(np.uint16)  # 0..65535 where 8 bits have 0..255
-    found = pixels(images.picture(encoded(Image.fromarray(array), byte_order)))
-    assert found[0].tolist() == [[grey] * 3 for grey in GREYS]
+    decoded = pixels(images.picture(encoded(Image.fromarray(array), byte_order)))
+    assert decoded[0].tolist() == [[grey] * 3 for grey in GREYS]
     assert pixels(images.picture(array))[0, :, 0].tolist() == GREYS
 
 
 def test_sixteen_bits_of_colour():
     row = struct.pack(">6H", 65535, 0, 257 * 100, 0, 65535, 257 * 7)
-    found = pixels(images.picture(raw_png(2, 1, 16, 2, [row])))
-    assert found.tolist() == [[[255, 0, 100], [0, 255, 7]]]
+    decoded = pixels(images.picture(raw_png(2, 1, 16, 2, [row])))
+    assert decoded.tolist() == [[[255, 0, 100], [0, 255, 7]]]
 
 
 @pytest.mark.parametrize(
@@ -156,13 +156,13 @@ def converted(mode):
     "mode", ["1", "L", "LA", "P", "PA", "CMYK", "YCbCr", "HSV", "RGBX", "RGBa", "La"]
 )
 def test_modes_of_pil(mode):
-    found = images.open(images.picture(converted(mode)))
-    assert found.mode == "RGB"
-    assert found.size == RGB.size
+    decoded = images.open(images.picture(converted(mode)))
+    assert decoded.mode == "RGB"
+    assert decoded.size == RGB.size
     if mode in ("P", "PA", "RGBa", "RGBX", "CMYK"):
-        assert np.array_equal(np.asarray(found), CORNERS)
+        assert np.array_equal(np.asarray(decoded), CORNERS)
     if mode in ("L", "LA", "La"):
-        assert np.array_equal(np.asarray(found.convert("L")), np.asarray(RGB.convert("L")))
+        assert np.array_equal(np.asarray(decoded.convert("L")), np.asarray(RGB.convert("L")))
 
 
 @pytest.mark.parametrize("mode", ["I", "F"])
@@ -173,8 +173,8 @@ def test_thirty_two_bits_have_no_known_white(mode):
 
 def test_a_cmyk_jpeg_has_the_colours_that_were_saved(tmp_path):
     Image.new("CMYK", (16, 16), (0, 255, 255, 0)).save(tmp_path / "red.jpg", quality=95)
-    found = pixels(images.picture(tmp_path / "red.jpg"))[8, 8]
-    assert np.abs(found - [255, 0, 0]).max() <= 8
+    decoded = pixels(images.picture(tmp_path / "red.jpg"))[8, 8]
+    assert np.abs(decoded - [255, 0, 0]).max() <= 8
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
@@ -185,10 +185,10 @@ def test_the_first_frame_of_an_animation(kind, tmp_path):
     if kind == "WEBP":
         options["lossless"] = True
     frames[0].save(path, kind, save_all=True, append_images=frames[1:], **options)
-    found = images.open(images.picture(path))
-    assert found.size == (8, 8)
-    assert found.convert("RGB").getpixel((4, 4)) == (255, 0, 0)
-    assert getattr(found, "n_frames", 1) == 1
+    decoded = images.open(images.picture(path))
+    assert decoded.size == (8, 8)
+    assert decoded.convert("RGB").getpixel((4, 4)) == (255, 0, 0)
+    assert getattr(decoded, "n_frames", 1) == 1
 
 
 @pytest.mark.parametrize(

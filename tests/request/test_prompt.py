@@ -97,11 +97,11 @@ def test_every_colon_is_a_weight_or_escaped_or_a_trap(text):
     fragments, error = parsed(text)
     if error:
         return
-    found = traps(text)
+    stayed_text = traps(text)
     weights = sum(_weighed(text, f) for f in fragments)
     literal = text.count("\\:")
-    assert text.count(":") == weights + literal + len(found)
-    for trap in found:
+    assert text.count(":") == weights + literal + len(stayed_text)
+    for trap in stayed_text:
         assert text[trap.start] == ":"
         assert trap.start < trap.end <= len(text)
 
