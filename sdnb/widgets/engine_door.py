@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _workers: weakref.WeakKeyDictionary[Any, Worker] = weakref.WeakKeyDictionary()
 
 
-def loaded(
+def load_model(
     path: str | None = None, progress: Callable[[float], object] | None = None, **more: Any
 ) -> Model:
     """`sdnb.load`; without a path the embedded model."""
@@ -26,7 +26,7 @@ def loaded(
     return load(path, progress=progress, **more)
 
 
-def look(path: str) -> None:
+def read_checkpoint(path: str) -> None:
     """Read what a model's files say of themselves, and no weight. What is only on the hub is
     downloaded. Raises as `sdnb.load` what can be known before.
     """

@@ -16,17 +16,17 @@ import ipywidgets as widgets
 
 from sdnb.images.result import Result
 from sdnb.widgets import style
+from sdnb.widgets.buttons import text_button
 from sdnb.widgets.compare import compared
 from sdnb.widgets.details import code, settings
 from sdnb.widgets.form.picture_box import Upload
-from sdnb.widgets.gallery_picture import Picture, from_file
-from sdnb.widgets.icons import button
+from sdnb.widgets.gallery_picture import GalleryPicture, from_file
 from sdnb.widgets.jpegs import data_uri
 
 _PAGE = 24  # thumbnails at once
 _THUMB = 96  # pixels
 
-Send = Callable[["Picture"], None]
+Send = Callable[[GalleryPicture], None]
 
 
 class Gallery(widgets.VBox):
@@ -38,11 +38,11 @@ class Gallery(widgets.VBox):
 
     def __init__(self, folder: str | Path = "outputs") -> None:
         self.folder = Path(folder)
-        self.pictures: list[Picture] = []  # newest first
+        self.pictures: list[GalleryPicture] = []  # newest first
         self._lock = threading.RLock()
         self._page = 0
-        self._chosen: Picture | None = None
-        self._other: Picture | None = None  # the left one of a comparison
+        self._chosen: GalleryPicture | None = None
+        self._other: GalleryPicture | None = None  # the left one of a comparison
         # A class that is a page's own, where galleries of several kernels may be.
         self._mark = f"sdnb-gallery-{secrets.token_hex(4)}"
         self._backgrounds = widgets.HTML(layout=widgets.Layout(display="none"))
@@ -62,7 +62,7 @@ class Gallery(widgets.VBox):
         return list({id(p.result): p.result for p in reversed(self.pictures)}.values())
 
     @property
-    def chosen(self) -> Picture | None:
+    def chosen(self) -> GalleryPicture | None:
         """The picture that is looked at."""
         return self._chosen
 
@@ -71,7 +71,7 @@ class Gallery(widgets.VBox):
         whoever looks through older ones goes on with them.
         """
         with self._lock:
-            new = [Picture(result, i) for i in range(len(result.images))]
+            new = [GalleryPicture(result, i) for i in range(len(result.images))]
             self.pictures = [*reversed(new), *self.pictures]
             if self._page:  # the first that is in sight stays there
                 self._page = (self._page * _PAGE + len(new)) // _PAGE
@@ -90,7 +90,7 @@ class Gallery(widgets.VBox):
             self._page = 0
             self.choose(picture)
 
-    def choose(self, picture: Picture | None) -> None:
+    def choose(self, picture: GalleryPicture | None) -> None:
         """Look at this one; None closes it."""
         with self._lock:
             self._chosen, self._other = picture, self._other if picture else None
@@ -109,7 +109,7 @@ class Gallery(widgets.VBox):
         self._sends.children = (*self._sends.children, sender)
         self._sends.layout.display = ""
 
-    def delete(self, *pictures: Picture) -> None:
+    def delete(self, *pictures: GalleryPicture) -> None:
         """Forget these pictures; files that were saved stay."""
         with self._lock:
             self._quiet()
@@ -122,7 +122,7 @@ class Gallery(widgets.VBox):
             self._show_detail()
             self._refresh()
 
-    def save(self, *pictures: Picture) -> list[Path]:
+    def save(self, *pictures: GalleryPicture) -> list[Path]:
         """Write these pictures to `folder`, each once, and say where; one whose file is no longer
         there is written again.
         """
@@ -146,7 +146,7 @@ class Gallery(widgets.VBox):
         return slot
 
     def _button(self, words: str, tooltip: str, act: Callable[[], object]) -> widgets.Button:
-        return button(words, "", tooltip, lambda: self._guarded(act))
+        return text_button(words, "", tooltip, lambda: self._guarded(act))
 
     def _build(self) -> None:
         self._count = widgets.HTML()
@@ -239,7 +239,7 @@ class Gallery(widgets.VBox):
         verb = "is" if len(paths) == 1 else "are"
         self.say(f"{_pictures(len(paths))} {verb} in {self.folder}")
 
-    def _ask(self, pictures: list[Picture], what: str) -> None:
+    def _ask(self, pictures: list[GalleryPicture], what: str) -> None:
         if not pictures:
             self.say("There is nothing to delete.")
             return

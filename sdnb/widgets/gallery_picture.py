@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(eq=False)
-class Picture:
+class GalleryPicture:
     """One picture of a result."""
 
     result: Result
@@ -58,7 +58,7 @@ class Picture:
         return files.write_new(folder, names, data)
 
 
-def from_file(data: bytes, name: str) -> Picture:
+def from_file(data: bytes, name: str) -> GalleryPicture:
     """The picture in a file's bytes, with the settings that it carries, if it carries any.
 
     Raises ValueError for bytes that are no picture.
@@ -69,8 +69,8 @@ def from_file(data: bytes, name: str) -> Picture:
         said = images.inspect(data)
     except (ValueError, OSError):  # most pictures carry nothing
         result = Result((image,), Request(), "", "", 0.0, 0.0)
-        return Picture(result, file=(name, data), known=False)
+        return GalleryPicture(result, file=(name, data), known=False)
     result = Result(
         (image,), said.request, said.model, said.fingerprint, said.seconds or 0.0, 0.0, said.notes
     )
-    return Picture(result, file=(name, data))
+    return GalleryPicture(result, file=(name, data))

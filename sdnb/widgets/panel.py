@@ -24,12 +24,12 @@ from sdnb.request import checks, prompt
 from sdnb.request.request import Request
 from sdnb.widgets import style
 from sdnb.widgets.actions import Actions
+from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.details import about, caption, made_by
-from sdnb.widgets.engine_door import loaded, worker_of
+from sdnb.widgets.engine_door import load_model, worker_of
 from sdnb.widgets.form.form import Form
 from sdnb.widgets.gallery import Gallery
-from sdnb.widgets.gallery_picture import Picture
-from sdnb.widgets.icons import icon_button
+from sdnb.widgets.gallery_picture import GalleryPicture
 from sdnb.widgets.lifetime import tie_to_cell, tie_to_view
 from sdnb.widgets.plan_line import PlanLine
 from sdnb.widgets.progress import ProgressView
@@ -68,7 +68,7 @@ class Panel(widgets.VBox):
             raise TypeError(
                 f"model={model!r} is no model; the first argument is what sdnb.load() gives"
             )
-        self.model = loaded() if model is None else model
+        self.model = load_model() if model is None else model
         self.kind = kind
         self.gallery = gallery or Gallery()
         self.form = Form(
@@ -141,7 +141,7 @@ class Panel(widgets.VBox):
         """End the run within a step, and drop what waits. The panel and the model stay usable."""
         self._queue.stop()
 
-    def use(self, picture: Picture) -> None:
+    def use(self, picture: GalleryPicture) -> None:
         """Put the settings of a picture into the panel; of a photograph, which has none, itself.
 
         Raises ValueError for a photograph where no picture is started from.
@@ -249,7 +249,7 @@ class Panel(widgets.VBox):
         self._refused = ""
         self.progress.forget_problem()
 
-    def _sent(self, picture: Picture) -> None:
+    def _sent(self, picture: GalleryPicture) -> None:
         self.use(picture)
         what = "Its settings are" if picture.known else "It is"
         self.gallery.say(f"{what} in the panel now, above.")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from sdnb.widgets.engine_door import loaded, look
+from sdnb.widgets.engine_door import load_model, read_checkpoint
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
@@ -162,7 +162,7 @@ class ModelPicker(widgets.VBox):
             else f"asking the hub for {path}: without a network this takes half a minute"
         )  # fmt: skip
         try:
-            look(path)
+            read_checkpoint(path)
         except (OSError, ValueError, TypeError) as error:
             self._complain(error, f"{self._name} stays.")
             return False
@@ -183,7 +183,7 @@ class ModelPicker(widgets.VBox):
         self._say(f"{model.name}: loaded in {time.perf_counter() - began:.1f} s")
 
     def _served(self, load: dict[str, Any]) -> Model:
-        model = loaded(**load, progress=self._reached)
+        model = load_model(**load, progress=self._reached)
         try:
             self._serve(model)
         except BaseException:

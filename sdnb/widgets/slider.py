@@ -87,7 +87,7 @@ class Slider(widgets.HBox):
             part.value = value
 
 
-class Choice(widgets.HBox):
+class WordSlider(widgets.HBox):
     """`index` is the place of the word chosen among `words`; `list` and `track` are its parts."""
 
     index = traitlets.Int(0, help="The word's place.")

@@ -11,9 +11,9 @@ from sdnb import images
 from sdnb.jobs.executor import Executor
 from sdnb.request.request import Request
 from sdnb.widgets import style
-from sdnb.widgets.engine_door import loaded, worker_of
+from sdnb.widgets.engine_door import load_model, worker_of
 from sdnb.widgets.gallery import Gallery
-from sdnb.widgets.gallery_picture import Picture
+from sdnb.widgets.gallery_picture import GalleryPicture
 from sdnb.widgets.grid.grid_tab import GridTab
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.picker import ModelPicker
@@ -48,7 +48,7 @@ class Studio(widgets.VBox):
         gallery: Gallery | None = None,
         executor: Executor | None = None,
     ) -> None:
-        self.model = loaded() if model is None else model
+        self.model = load_model() if model is None else model
         self.gallery = gallery or Gallery(folder)
         runs = executor or worker_of(self.model)
         self.panels: dict[str, Panel] = {
@@ -95,7 +95,7 @@ class Studio(widgets.VBox):
         self._tabs.selected_index = TABS.index(name)
         return self.panels[name]
 
-    def send(self, picture: Picture, name: str) -> None:
+    def send(self, picture: GalleryPicture, name: str) -> None:
         """Carry a picture and its settings to a tab, and bring that to the front."""
         if name == "txt2img" and not picture.known:
             raise ValueError("It brings no settings: send it to a tab that starts from a picture.")
@@ -138,8 +138,8 @@ class Studio(widgets.VBox):
     def __repr__(self) -> str:
         return f"Studio({self.model.name}, {len(self.gallery.pictures)} pictures)"
 
-    def _sender(self, name: str) -> Callable[[Picture], None]:
-        def send(picture: Picture) -> None:
+    def _sender(self, name: str) -> Callable[[GalleryPicture], None]:
+        def send(picture: GalleryPicture) -> None:
             self.send(picture, name)
             self.gallery.say(f"It is in the tab {name} now, above.")
 

@@ -174,14 +174,14 @@ def test_in_the_dark_with_keys_feather_zoom_and_the_latent_mask(lab, page):
     hand.mouse.wheel(0, -100)
     hand.mouse.wheel(0, -100)
     hand.settle()
-    zoom = notebook.kernel("editor._sheet.view.zoom")
+    zoom = notebook.kernel("editor._state.view.zoom")
     assert zoom == pytest.approx(1.44)
     notebook.screenshot(SHOTS / "mask-editor-dark.png")
 
     hand.canvas.focus()
     hand.press("0", "m")
     cells = np.asarray(hand.shown()).astype(int)
-    latent = notebook.kernel("list(editor._sheet.latent_mask()[0].tobytes())")
+    latent = notebook.kernel("list(editor._state.latent_mask()[0].tobytes())")
     bluer = cells[8::16, 8::16, 2] - cells[8::16, 8::16, 0]  # the middle of each cell
     assert np.corrcoef(bluer.ravel(), latent)[0, 1] > 0.99
     notebook.screenshot(SHOTS / "mask-editor-latent-dark.png")

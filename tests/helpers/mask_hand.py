@@ -29,7 +29,7 @@ class Hand:
         self.canvas[-1]._handle_frontend_event(self.canvas, {"event": name, **content}, [])
 
     def at(self, name, point):
-        x, y = self.editor._sheet.view.to_canvas(*point)
+        x, y = self.editor._state.view.to_canvas(*point)
         self.event(name, x=x, y=y)
 
     def drag(self, *points, lift=True):
@@ -45,7 +45,7 @@ class Hand:
             self.drag(point)
 
     def touch(self, name, *points):
-        found = [self.editor._sheet.view.to_canvas(*point) for point in points]
+        found = [self.editor._state.view.to_canvas(*point) for point in points]
         self.event(name, touches=[{"x": x, "y": y} for x, y in found])
 
     def key(self, key, shift=False, ctrl=False, meta=False):

@@ -1,5 +1,6 @@
 """The gallery without a browser: order, pages, keep, delete, save, compare, and its weight."""
 
+import inspect
 import re
 import runpy
 import shutil
@@ -12,7 +13,6 @@ from helpers.widget_hands import called, press, read, status, thumbs
 
 import sdnb
 from sdnb.request.request import Request, Settings
-from sdnb.widgets import gallery as source
 from sdnb.widgets.details import caption, python, settings
 from sdnb.widgets.gallery import Gallery
 
@@ -118,7 +118,9 @@ def test_whoever_looks_through_older_pictures_goes_on_with_them(gallery):
 
 
 def test_galleries_of_several_kernels_are_told_apart_in_a_page():
-    fresh = [runpy.run_path(source.__file__)["Gallery"]() for _ in "ab"]  # as in kernels new
+    fresh = [
+        runpy.run_path(inspect.getfile(Gallery))["Gallery"]() for _ in "ab"
+    ]  # as in kernels new
     one, other = (set(each._slots[0]._dom_classes) for each in fresh)
     assert len(one - other) == len(other - one) == 1
 

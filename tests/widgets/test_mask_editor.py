@@ -116,7 +116,7 @@ def test_transparency_becomes_the_mask():
     rgba.putalpha(alpha)
     editor = MaskEditor(rgba)
     assert editor._bar.buttons["alpha"].layout.display is None
-    assert editor._sheet.picture.getpixel((20, 30)) == (255, 255, 255)  # as a request has it
+    assert editor._state.picture.getpixel((20, 30)) == (255, 255, 255)  # as a request has it
     editor.use_alpha()
     assert same(editor.mask, Rectangle((10, 20), (60, 90)))
     other = MaskEditor(picture())
@@ -180,12 +180,12 @@ def test_feather_and_invert_are_shown_as_the_request_will_have_them(editor, hand
         image=images.picture(editor.image), mask=images.mask(editor.mask), feather=12, invert=True
     )
     found, _ = canvas.fit(request.resolved(Settings()))
-    shown = editor._sheet.shown((0, 0, 256, 256))
+    shown = editor._state.shown((0, 0, 256, 256))
     assert shown.tobytes() == found.mask.tobytes()
     for box in ((30, 40, 90, 100), (0, 0, 20, 256), (140, 80, 256, 131)):  # a part as in the whole
-        assert editor._sheet.shown(box).tobytes() == shown.crop(box).tobytes()
+        assert editor._state.shown(box).tobytes() == shown.crop(box).tobytes()
     editor.latent = True
-    latent, box = editor._sheet.latent_mask()
+    latent, box = editor._state.latent_mask()
     assert latent.tobytes() == found.latent_mask().tobytes()
     assert box == (0, 0, 256, 256)
 
@@ -201,7 +201,7 @@ def test_the_latent_mask_lies_where_the_model_has_it(size, target, cells, box):
     editor = MaskEditor(picture(size))
     editor.target = target
     editor.draw(Rectangle((16, 16), (80, 80)))
-    latent, where = editor._sheet.latent_mask()
+    latent, where = editor._state.latent_mask()
     assert latent.size == cells
     assert where == box
     across = (box[2] - box[0]) / cells[0]
@@ -211,7 +211,7 @@ def test_the_latent_mask_lies_where_the_model_has_it(size, target, cells, box):
 def test_only_masked_shows_the_cells_of_the_part(editor):
     editor.draw(Rectangle((100, 100), (140, 140)))
     editor.target = {"padding": 10, "width": 64, "height": 64}
-    latent, box = editor._sheet.latent_mask()
+    latent, box = editor._state.latent_mask()
     assert latent.size == (8, 8)
     assert box == (90, 90, 150, 150)
 
@@ -226,7 +226,7 @@ def test_what_has_no_latent_mask_says_why():
 
 def weight(editor):
     """Bytes of everything that a browser is given of the editor's widgets."""
-    surface, seen, total = editor._sheet.surface, set(), 0
+    surface, seen, total = editor._state.surface, set(), 0
     waiting = [editor, surface._store, surface._source]
     while waiting:
         widget = waiting.pop()
@@ -244,7 +244,7 @@ def test_widget_state_is_small():
     for editor in (small, large):
         assert len(editor._fallback._picture.value) < 150_000
         Hand(editor).event("client_ready")
-    bare = weight(small) - len(small._sheet.surface._source.value)
+    bare = weight(small) - len(small._state.surface._source.value)
     assert bare < 60_000
     assert weight(small) < 200_000
     assert weight(large) < 450_000
@@ -288,7 +288,7 @@ def test_a_silent_browser_is_noticed_and_forgiven(monkeypatch):
     assert editor._fallback.layout.display == "none"
     assert len(editor._fallback.children) == 0
     assert not editor._bar.tools["brush"].disabled
-    assert editor._stage.children == (editor._sheet.surface.widget,)
+    assert editor._stage.children == (editor._state.surface.widget,)
 
 
 def test_a_browser_that_answers_is_not_complained_of(monkeypatch):

@@ -170,18 +170,18 @@ def test_zoomed_in_the_pointer_is_where_it_seems(editor, hand):
     hand.at("mouse_move", (200, 60))
     for _ in range(5):
         hand.event("mouse_wheel", x=0, y=-100)
-    assert editor._sheet.view.zoom == pytest.approx(1.2**5)
-    assert np.allclose(editor._sheet.view.to_picture(800, 240), (200, 60))
+    assert editor._state.view.zoom == pytest.approx(1.2**5)
+    assert np.allclose(editor._state.view.to_picture(800, 240), (200, 60))
     hand.drag((200, 60), (210, 70))
     assert np.allclose(editor.strokes[0].points, ((200, 60), (210, 70)))
     editor.tool = "pan"
-    left = editor._sheet.view.left
+    left = editor._state.view.left
     hand.event("mouse_down", x=500, y=500)
     hand.event("mouse_move", x=400, y=500)
     hand.event("mouse_up", x=400, y=500)
-    assert editor._sheet.view.left == pytest.approx(left + 100 / editor._sheet.view.scale)
+    assert editor._state.view.left == pytest.approx(left + 100 / editor._state.view.scale)
     hand.key("0")
-    assert editor._sheet.view.zoom == 1
+    assert editor._state.view.zoom == 1
     assert len(editor.strokes) == 1
 
 
@@ -195,7 +195,7 @@ def test_one_finger_draws_and_two_zoom(editor, hand):
     hand.touch("touch_move", (80, 100), (180, 100))
     hand.touch("touch_end")
     assert len(editor.strokes) == 1
-    assert editor._sheet.view.zoom == pytest.approx(2)
+    assert editor._state.view.zoom == pytest.approx(2)
 
 
 def test_an_error_is_said_and_the_next_stroke_is_drawn(editor, hand, messages):
@@ -233,7 +233,7 @@ def test_a_browser_that_comes_back_is_given_everything(editor, hand, messages):
 
 
 def test_an_exception_while_drawing_mutes_nothing(editor, messages):
-    surface = editor._sheet.surface
+    surface = editor._state.surface
 
     def fail():
         with surface.batch():
@@ -255,6 +255,6 @@ def test_inverted_the_brush_still_marks_what_is_made_anew(editor, hand):
     editor.mask = Image.new("L", (256, 256), 255)
     hand.drag((40, 50), (90, 50))
     assert editor.strokes[-1].white is False
-    shown = editor._sheet.shown((0, 0, 256, 256))
+    shown = editor._state.shown((0, 0, 256, 256))
     assert shown.getpixel((60, 50)) == 255
     assert shown.getpixel((60, 200)) == 0

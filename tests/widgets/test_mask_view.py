@@ -7,7 +7,7 @@ from PIL import Image
 
 from sdnb.widgets.masks import veil
 from sdnb.widgets.masks.preview import STRENGTH, VEIL, veiled
-from sdnb.widgets.masks.view import View, fitted
+from sdnb.widgets.masks.viewport import Viewport, fitted
 
 sides = st.integers(1, 3000)
 zooms = st.lists(st.tuples(st.floats(0.3, 3), st.floats(0, 1), st.floats(0, 1)), max_size=6)
@@ -24,7 +24,7 @@ def test_a_picture_fits_the_cell_and_keeps_its_proportions(width, height):
 
 def moved(width, height, steps):
     page = fitted((width, height), 700)
-    view = View((width, height), (page[0] * 2, page[1] * 2))
+    view = Viewport((width, height), (page[0] * 2, page[1] * 2))
     for factor, x, y in steps:
         view = view.zoomed(factor, x * view.canvas[0], y * view.canvas[1]).panned(9 * x, -9 * y)
     return view
@@ -42,7 +42,7 @@ def test_there_and_back(width, height, steps, x, y):
 
 
 def test_the_picture_is_held_fast_under_the_pointer():
-    view = View((512, 512), (1024, 1024))
+    view = Viewport((512, 512), (1024, 1024))
     at = (300.0, 700.0)
     assert np.allclose(view.zoomed(2, *at).to_picture(*at), view.to_picture(*at))
 

@@ -12,8 +12,7 @@ from helpers.widget_hands import alert, beside, find, press, read, status
 from sdnb import images
 from sdnb.jobs.executor import Inline, Worker
 from sdnb.request.request import Request, Settings
-from sdnb.widgets import engine_door as models
-from sdnb.widgets import lifetime, picker
+from sdnb.widgets import engine_door, lifetime, picker
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.picker import ModelPicker, checkpoints
 from sdnb.widgets.studio import TABS, Studio
@@ -149,8 +148,8 @@ def test_a_folder_is_looked_through_for_what_can_be_loaded(folder):
 def test_another_model_is_loaded_when_the_last_one_is_free(monkeypatch, folder):
     order = []
     old, new = Model("old"), Model("new")
-    monkeypatch.setattr(picker, "look", lambda path: order.append(f"look {path}"))
-    monkeypatch.setattr(picker, "loaded", lambda path, **_: order.append(f"load {path}") or new)
+    monkeypatch.setattr(picker, "read_checkpoint", lambda path: order.append(f"look {path}"))
+    monkeypatch.setattr(picker, "load_model", lambda path, **_: order.append(f"load {path}") or new)
     one = ModelPicker(old, folder, lambda: order.append("free"), lambda m: order.append(m.name))
     assert listed(one) == ["the embedded one", "A.ckpt", "b.safetensors", "c"]
     find(one, "Model").value = str(folder / "c")
@@ -174,8 +173,8 @@ def loads(monkeypatch, *wrong):
             raise OSError(f"{path}: the <disk> is broken")
         return Model(path or "embedded", load_arguments={"path": path, **more})
 
-    monkeypatch.setattr(picker, "loaded", loaded)
-    monkeypatch.setattr(picker, "look", lambda _: None)
+    monkeypatch.setattr(picker, "load_model", loaded)
+    monkeypatch.setattr(picker, "read_checkpoint", lambda _: None)
     return calls
 
 
@@ -270,14 +269,14 @@ def test_the_list_and_the_box_do_not_contradict_each_other(monkeypatch, folder):
 def test_while_a_model_is_loaded_nothing_else_begins(monkeypatch, studio):
     loads(monkeypatch)
     come, go = threading.Event(), threading.Event()
-    made = picker.loaded
+    made = picker.load_model
 
     def slow(*args, **more):
         come.set()
         assert go.wait(10)
         return made(*args, **more)
 
-    monkeypatch.setattr(picker, "loaded", slow)
+    monkeypatch.setattr(picker, "load_model", slow)
     thread = studio.picker.load("other")
     assert come.wait(10)
     assert find(studio.panel, "Generate").disabled
@@ -299,7 +298,7 @@ def test_a_model_is_not_freed_under_a_run(monkeypatch):
     monkeypatch.setattr("sdnb.widgets.studio._PATIENCE", 0.2)
     model = Model("mine", load_arguments=ORIGIN)
     gate, run = gated()
-    monkeypatch.setitem(models._workers, model, Worker(run))
+    monkeypatch.setitem(engine_door._workers, model, Worker(run))
     studio = Studio(model)
     elsewhere = Panel(model)  # of another cell: it shares the model
     job = elsewhere.generate()
@@ -326,8 +325,8 @@ def test_a_folder_in_the_box_joins_the_list(folder):
 
 def test_the_studio_frees_the_old_model_and_serves_the_new(monkeypatch, studio):
     old, new = studio.model, Model("new")
-    monkeypatch.setattr(picker, "look", lambda _: None)
-    monkeypatch.setattr(picker, "loaded", lambda *_, **__: new)
+    monkeypatch.setattr(picker, "read_checkpoint", lambda _: None)
+    monkeypatch.setattr(picker, "load_model", lambda *_, **__: new)
     studio.picker.load("new").join(10)
     assert old.unloaded
     assert studio.model is new
@@ -336,8 +335,8 @@ def test_the_studio_frees_the_old_model_and_serves_the_new(monkeypatch, studio):
 
 def test_one_thread_for_each_model():
     one, other = Model("one"), Model("other")
-    assert models.worker_of(one) is models.worker_of(one)
-    assert models.worker_of(one) is not models.worker_of(other)
+    assert engine_door.worker_of(one) is engine_door.worker_of(one)
+    assert engine_door.worker_of(one) is not engine_door.worker_of(other)
 
 
 # -- cells that run again -----------------------------------------------------------------------

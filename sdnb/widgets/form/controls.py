@@ -13,8 +13,8 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.form.fields import Field
-from sdnb.widgets.icons import icon_button
 from sdnb.widgets.slider import Slider
 
 Changed = Callable[[], None]
@@ -71,7 +71,7 @@ class Control:
             self._setting = False
 
 
-class Words(Control):
+class TextControl(Control):
     """A text of several lines."""
 
     def __init__(self, field: Field, changed: Changed) -> None:
@@ -93,7 +93,7 @@ class Words(Control):
         self._quietly(lambda: setattr(self._area, "value", self._value))
 
 
-class Flag(Control):
+class FlagControl(Control):
     """True or False."""
 
     def __init__(self, field: Field, changed: Changed) -> None:
@@ -110,7 +110,7 @@ class Flag(Control):
         self._quietly(lambda: setattr(self._box, "value", self._value))
 
 
-class Choice(Control):
+class ChoiceControl(Control):
     """One of some names; with a first line for None where the field may be open."""
 
     def __init__(self, field: Field, changed: Changed) -> None:
@@ -140,7 +140,7 @@ class Choice(Control):
         self._quietly(lambda: setattr(self._list, "index", values.index(self._value)))
 
 
-class Number(Control):
+class NumberControl(Control):
     """A box for a number, with a slider where its field has one; open fields have a button that
     opens them again.
     """
@@ -202,7 +202,7 @@ class Number(Control):
         self._reset.layout.display = "none" if is_open else ""
 
 
-class Size(Number):
+class SizeControl(NumberControl):
     """A side in pixels: what is typed is rounded to a multiple of 8 when it is left."""
 
     def __init__(self, field: Field, changed: Changed) -> None:
@@ -227,7 +227,7 @@ class Size(Number):
         self._said.value = ""
 
 
-class Seed(Control):
+class SeedControl(Control):
     """A whole number, or empty for another one each time. Text, since a browser's numbers end at
     2**53.
     """
@@ -297,7 +297,7 @@ class Seed(Control):
         self._free.disabled = self._value is None
 
 
-class Optional(Control):
+class OptionalControl(Control):
     """A number that is there or not: a check box, and the number when it is checked."""
 
     _first = 32
@@ -335,7 +335,13 @@ class Optional(Control):
 
 
 KINDS: dict[str, type[Control]] = {
-    "words": Words, "flag": Flag, "choice": Choice, "slider": Number, "counter": Number,
-    "whole": Number,
-    "size": Size, "seed": Seed, "optional": Optional,
-}  # fmt: skip
+    "words": TextControl,
+    "flag": FlagControl,
+    "choice": ChoiceControl,
+    "slider": NumberControl,
+    "counter": NumberControl,
+    "whole": NumberControl,
+    "size": SizeControl,
+    "seed": SeedControl,
+    "optional": OptionalControl,
+}

@@ -10,12 +10,12 @@ import ipywidgets as widgets
 
 from sdnb.request.choices import gone_with
 from sdnb.request.request import Request, Settings
-from sdnb.widgets.form.controls import KINDS, Changed, Control, Seed
+from sdnb.widgets.buttons import icon_button
+from sdnb.widgets.form.controls import KINDS, Changed, Control, SeedControl
 from sdnb.widgets.form.fields import BY_NAME, FIELDS, Field
 from sdnb.widgets.form.inspector import Inspector
 from sdnb.widgets.form.mask_box import MaskBox
 from sdnb.widgets.form.picture_box import PictureBox
-from sdnb.widgets.icons import icon_button
 
 if TYPE_CHECKING:
     from sdnb.images import Saved
@@ -92,10 +92,10 @@ class Form(widgets.VBox):
         self._refresh()
 
     @property
-    def seed(self) -> Seed:
+    def seed(self) -> SeedControl:
         """The seed's control, which remembers the last picture's."""
         control = self.controls["seed"]
-        assert isinstance(control, Seed)
+        assert isinstance(control, SeedControl)
         return control
 
     @property

@@ -10,9 +10,9 @@ import ipywidgets as widgets
 
 from sdnb import images
 from sdnb.images import Saved
+from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.form.controls import Changed, Control
 from sdnb.widgets.form.fields import Field
-from sdnb.widgets.icons import icon_button
 from sdnb.widgets.jpegs import jpeg
 
 _SIDE = 192  # pixels of what is shown

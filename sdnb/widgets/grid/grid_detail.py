@@ -10,9 +10,9 @@ import ipywidgets as widgets
 import numpy as np
 from PIL import Image, ImageChops
 
+from sdnb.widgets.buttons import text_button
 from sdnb.widgets.compare import compared
 from sdnb.widgets.details import code, settings
-from sdnb.widgets.icons import button
 from sdnb.widgets.jpegs import data_uri
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ class GridDetail(widgets.VBox):
         self._picture, self._about = widgets.HTML(), widgets.HTML()
         self._picture.add_class("sdnb-picture")
         self._about.layout = widgets.Layout(max_width="420px", margin="0 0 0 12px")
-        give = button("Use these settings", "share", "Put them into the panel", self._give)
+        give = text_button("Use these settings", "share", "Put them into the panel", self._give)
         give.layout.display = "" if use else "none"
-        self._compare = button(
+        self._compare = text_button(
             "Compare", "columns", "Remember this one as the left side; then choose another",
             self._remember,
         )  # fmt: skip
@@ -56,7 +56,7 @@ class GridDetail(widgets.VBox):
             style={"button_width": "90px"},
         )
         self._look.observe(lambda _: self.refresh(), "value")
-        close = button("Close", "times", "Back to the grid", lambda: self.look_at(None))
+        close = text_button("Close", "times", "Back to the grid", lambda: self.look_at(None))
         wrap = widgets.Layout(flex_flow="row wrap", align_items="flex-start")
         super().__init__([
             widgets.HBox([give, self._compare, self._look, close], layout=wrap),

@@ -11,8 +11,8 @@ from sdnb.grid.grid import sweep
 from sdnb.request import checks
 from sdnb.request.request import RANGES, SAMPLERS, SCHEDULES
 from sdnb.widgets import style
+from sdnb.widgets.buttons import text_button
 from sdnb.widgets.grid.grid_view import GridView, Use
-from sdnb.widgets.icons import button
 from sdnb.widgets.progress import ErrorBox
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class GridTab(widgets.VBox):
             description="Keep in", placeholder="a folder; empty: only in memory",
             style={"description_width": "90px"}, layout=widgets.Layout(width="420px"),
         )  # fmt: skip
-        self._go = button("Run grid", "th", "Make a picture of each combination", self.run)
+        self._go = text_button("Run grid", "th", "Make a picture of each combination", self.run)
         self._go.button_style = "primary"
         self._go.layout.align_self = "flex-start"
         self._problem = ErrorBox()

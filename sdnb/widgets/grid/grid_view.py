@@ -20,13 +20,13 @@ import ipywidgets as widgets
 from sdnb.grid.layout import texts
 from sdnb.jobs.executor import Worker
 from sdnb.widgets import style
-from sdnb.widgets.engine_door import loaded, worker_of
+from sdnb.widgets.buttons import text_button
+from sdnb.widgets.engine_door import load_model, worker_of
 from sdnb.widgets.grid.grid_detail import GridDetail
 from sdnb.widgets.grid.grid_table import GridTable
-from sdnb.widgets.icons import button
 from sdnb.widgets.lifetime import tie_to_cell, tie_to_view
 from sdnb.widgets.progress import ErrorBox, Throttle, in_words
-from sdnb.widgets.slider import Choice
+from sdnb.widgets.slider import WordSlider
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
@@ -145,9 +145,11 @@ class GridView(widgets.VBox):
         down = labels[1] if more else [""]
         self._table = GridTable(labels[0], down, self._thumbnail(len(across)), self._opened)
         self._pages = [self._pager(labels[2])] if len(labels) > 2 else []
-        self._go = button("Run", "play", "Make the cells that are missing", self.run)
+        self._go = text_button("Run", "play", "Make the cells that are missing", self.run)
         self._go.button_style = "primary"
-        self._halt = button("Stop", "stop", "End within a step; what is made is kept", self.stop)
+        self._halt = text_button(
+            "Stop", "stop", "End within a step; what is made is kept", self.stop
+        )
         self._meter = widgets.FloatProgress(
             min=0, max=1, layout=widgets.Layout(width="160px", margin="0 8px")
         )
@@ -169,7 +171,7 @@ class GridView(widgets.VBox):
         return max(8, round(width * scale)), max(8, round(height * scale))
 
     def _pager(self, labels: list[str]) -> widgets.Widget:
-        self._slider = Choice(self.grid.axes[2].title, labels)
+        self._slider = WordSlider(self.grid.axes[2].title, labels)
         self._slider.layout.width = "420px"
         self._slider.observe(lambda change: self._turned(change["new"]), "index")
         return self._slider
@@ -219,7 +221,7 @@ class GridView(widgets.VBox):
         if own:  # each is loaded when its turn comes
             return self.grid.steps(self.model, store=self._store)
         if self.model is None:
-            self.model = loaded()
+            self.model = load_model()
         self._runs = self._executor or worker_of(self.model)
         return self.grid.steps(self.model, store=self._store, executor=self._runs)
 

@@ -26,10 +26,10 @@ from sdnb.images.canvas import flat
 from sdnb.request import checks
 from sdnb.request.request import RANGES
 from sdnb.widgets.masks import look
+from sdnb.widgets.masks.editor_state import EditorState
 from sdnb.widgets.masks.gestures import TOOLS, Gestures
 from sdnb.widgets.masks.history import rasterise
 from sdnb.widgets.masks.notice import MISSING, Fallback, Status
-from sdnb.widgets.masks.sheet import Sheet
 from sdnb.widgets.masks.strokes import Clear, Imported, Invert, Stroke, imported, transparent
 from sdnb.widgets.masks.toolbar import Toolbar
 
@@ -59,11 +59,11 @@ class MaskEditor(ipywidgets.VBox):
         picture = images.open(self._png)
         width = checks.whole("width", width, 64, 4096)
         self._callbacks: list[Callable[[MaskEditor], object]] = []
-        self._sheet = Sheet(flat(picture)[0], width, self._changed)
+        self._state = EditorState(flat(picture)[0], width, self._changed)
         self._bar = Toolbar(picture)
-        self._gestures = Gestures(self._sheet, self._actions())
+        self._gestures = Gestures(self._state, self._actions())
         self._status = Status()
-        self._fallback = Fallback(self._sheet, self._guarded(self._uploaded))
+        self._fallback = Fallback(self._state, self._guarded(self._uploaded))
         self._stage = ipywidgets.Box()
         self._stage.add_class("sdnb-stage")
         style = ipywidgets.HTML(f"<style>{look.CSS}</style>", layout={"display": "none"})
@@ -87,15 +87,15 @@ class MaskEditor(ipywidgets.VBox):
         Assigning takes anything `sdnb.images.mask` takes (another size is resized, and said), or
         None for an empty one, and can be undone; the mask that is there already is no change.
         """
-        with self._sheet.lock:
-            return self._sheet.history.mask
+        with self._state.lock:
+            return self._state.history.mask
 
     @mask.setter
     def mask(self, source: images.Source | None) -> None:
         if source is None:
             self._take(Clear())
         else:
-            self._take(*imported(source, self._sheet.picture.size))
+            self._take(*imported(source, self._state.picture.size))
 
     @property
     def image(self) -> Image.Image:
@@ -108,11 +108,11 @@ class MaskEditor(ipywidgets.VBox):
     @image.setter
     def image(self, source: images.Source) -> None:
         picture = images.open(png := images.picture(source))
-        lost = bool(self._sheet.history.strokes)
+        lost = bool(self._state.history.strokes)
         self._gestures.cancel()
         self._png = png
         self._bar.suit(picture)
-        kept = self._sheet.change(flat(picture)[0])
+        kept = self._state.change(flat(picture)[0])
         self._measure()
         if lost and not kept:
             self._tell("The picture has another size: the mask was cleared.")
@@ -120,27 +120,27 @@ class MaskEditor(ipywidgets.VBox):
     @property
     def strokes(self) -> tuple[Stroke, ...]:
         """What the mask is made of, in order: `sdnb.widgets.masks.strokes`."""
-        return self._sheet.history.strokes
+        return self._state.history.strokes
 
     @property
     def canvas(self) -> Any:
         """The `ipycanvas.MultiCanvas` one draws on; None where ipycanvas is not installed."""
-        return None if self._sheet.surface is None else self._sheet.surface.widget
+        return None if self._state.surface is None else self._state.surface.widget
 
     def draw(self, stroke: Stroke) -> None:
         """Add a stroke, such as `Rectangle((8, 8), (64, 64))`, as if it were drawn by hand."""
-        self._sheet.apply(stroke)
+        self._state.apply(stroke)
 
     def undo(self) -> None:
         """Drop a shape that is set in part, or take the last stroke back; of none, nothing."""
         self._gestures.undo()
 
     def redo(self) -> None:
-        self._sheet.redo()
+        self._state.redo()
 
     def clear(self) -> None:
         """Make the mask black: all is kept. Can be undone."""
-        self._sheet.apply(Clear())
+        self._state.apply(Clear())
 
     def use_alpha(self, source: images.Source | None = None) -> None:
         """Take what is transparent in a picture, the editor's own if none is given, as the mask.
@@ -148,7 +148,7 @@ class MaskEditor(ipywidgets.VBox):
         Raises ValueError for a picture without transparency.
         """
         holes = transparent(self._png if source is None else images.picture(source))
-        self._take(*imported(holes, self._sheet.picture.size))
+        self._take(*imported(holes, self._state.picture.size))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the mask as a PNG; a file of that name is replaced. Raises OSError as the system.
@@ -169,15 +169,15 @@ class MaskEditor(ipywidgets.VBox):
             self._callbacks.append(callback)
 
     def close(self) -> None:
-        sheet = getattr(self, "_sheet", None)  # also called of an editor that was never made
-        if sheet is not None and sheet.surface is not None:
-            sheet.surface.close()
+        state = getattr(self, "_state", None)  # also called of an editor that was never made
+        if state is not None and state.surface is not None:
+            state.surface.close()
         super().close()
 
     def __repr__(self) -> str:
-        width, height = self._sheet.picture.size
+        width, height = self._state.picture.size
         return (
-            f"MaskEditor({width}x{height}, {self._sheet.history.white:.1%} white, "
+            f"MaskEditor({width}x{height}, {self._state.history.white:.1%} white, "
             f"{len(self.strokes)} strokes)"
         )
 
@@ -185,10 +185,10 @@ class MaskEditor(ipywidgets.VBox):
 
     def _take(self, stroke: Clear | Imported, said: str = "") -> None:
         """Another mask; the same one would only be in the way of undo."""
-        with self._sheet.lock:
-            size = self._sheet.picture.size
-            if rasterise((stroke,), size).tobytes() != self._sheet.history.mask.tobytes():
-                self._sheet.apply(stroke)
+        with self._state.lock:
+            size = self._state.picture.size
+            if rasterise((stroke,), size).tobytes() != self._state.history.mask.tobytes():
+                self._state.apply(stroke)
         if said:
             self._tell(said)
 
@@ -199,12 +199,12 @@ class MaskEditor(ipywidgets.VBox):
             "undo": self.undo,
             "redo": self.redo,
             "clear": self.clear,
-            "invert": lambda: self._sheet.apply(Invert()),
+            "invert": lambda: self._state.apply(Invert()),
             "smaller": lambda: self._resize(1 / _STEP),
             "larger": lambda: self._resize(_STEP),
             "closer": lambda: self._gestures.zoom(1.5),
             "farther": lambda: self._gestures.zoom(1 / 1.5),
-            "whole": self._sheet.whole,
+            "whole": self._state.whole,
             "latent": lambda: setattr(self, "latent", not self.latent),
             "alpha": self.use_alpha,
             "export": lambda: self._status.offer(images.mask(self.mask)),
@@ -235,33 +235,33 @@ class MaskEditor(ipywidgets.VBox):
         except ImportError:
             self._fallback.explain(MISSING)
             return
-        surface = Surface(self._sheet.picture, self._sheet.page, self._sheet.view.canvas)
-        self._sheet.surface = surface
+        surface = Surface(self._state.picture, self._state.page, self._state.view.canvas)
+        self._state.surface = surface
         self._gestures.listen(surface.widget, self._guarded)
         surface.widget.on_client_ready(self._guarded(self._ready))
         surface.load()
-        self._sheet.redraw()
+        self._state.redraw()
 
     def _measure(self) -> None:
         """The line below is as wide as the picture."""
-        self._below.layout.width = f"{max(self._sheet.page[0], 400)}px"
+        self._below.layout.width = f"{max(self._state.page[0], 400)}px"
 
     def _ready(self) -> None:
         """A browser has the canvas, empty: the first time, after a reload, or a second browser."""
         self._fallback.heard()
-        if (surface := self._sheet.surface) is not None:
+        if (surface := self._state.surface) is not None:
             if not self._stage.children:  # until now nothing could show it
                 self._stage.children = (surface.widget,)
             surface.load()
-        self._sheet.redraw()
+        self._state.redraw()
 
     def _guarded(self, act: Callable[..., object]) -> Callable[..., None]:
         """A handler that draws in one message, and whose error is said where the user looks."""
 
         def handler(*args: Any) -> None:
-            surface, stroke = self._sheet.surface, self._sheet.history.drawing
+            surface, stroke = self._state.surface, self._state.history.drawing
             try:
-                with self._sheet.lock, surface.batch(stroke) if surface else nullcontext():
+                with self._state.lock, surface.batch(stroke) if surface else nullcontext():
                     act(*args)
                 self._bar.buttons["undo"].disabled = not self._gestures.can_undo
             except Exception as error:
@@ -318,17 +318,17 @@ class MaskEditor(ipywidgets.VBox):
 
     @traitlets.validate("target")
     def _target_checked(self, proposal: Any) -> dict[str, Any]:
-        self._sheet.request(proposal.value)  # says what is wrong with a field
+        self._state.request(proposal.value)  # says what is wrong with a field
         return dict(proposal.value)
 
     @traitlets.observe("feather", "invert", "latent", "target")
     def _seen_otherwise(self, change: Any) -> None:
-        with self._sheet.lock:
-            setattr(self._sheet, change.name, change.new)
-            self._sheet.problem = ""
+        with self._state.lock:
+            setattr(self._state, change.name, change.new)
+            self._state.problem = ""
             self._bar.feather.value = self.feather
             self._bar.show_latent(self.latent)
-            self._sheet.refresh((0, 0, *self._sheet.picture.size))
+            self._state.refresh((0, 0, *self._state.picture.size))
         if change.name == "latent":
             self._tell()
         else:
@@ -344,8 +344,8 @@ class MaskEditor(ipywidgets.VBox):
     def _tell(self, extra: str = "", problem: bool = False) -> None:
         """The line below the picture, and which buttons can do something."""
         self._bar.buttons["undo"].disabled = not self._gestures.can_undo
-        self._bar.buttons["redo"].disabled = not self._sheet.history.can_redo
-        if extra or not self._sheet.problem:
-            self._status.tell(self._sheet, extra, problem)
+        self._bar.buttons["redo"].disabled = not self._state.history.can_redo
+        if extra or not self._state.problem:
+            self._status.tell(self._state, extra, problem)
         else:
-            self._status.tell(self._sheet, self._sheet.problem, problem=True)
+            self._status.tell(self._state, self._state.problem, problem=True)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sdnb.widgets.masks.sheet import Sheet
+from sdnb.widgets.masks.editor_state import EditorState
 from sdnb.widgets.masks.strokes import Point, Polygon, Rectangle
 
 TOOLS = ("brush", "eraser", "rectangle", "lasso", "pan")
@@ -22,14 +22,14 @@ _WHEEL = 1.2  # zoom a notch
 
 
 class Gestures:
-    """One hand on a sheet. `tool` and `size` (of the brush, picture pixels) are set from outside;
-    `actions` are called by key.
+    """One hand on an editor's state. `tool` and `size` (of the brush, picture pixels) are set from
+    outside; `actions` are called by key.
     """
 
-    def __init__(self, sheet: Sheet, actions: dict[str, Callable[[], None]]) -> None:
-        self._sheet, self._actions = sheet, actions
+    def __init__(self, state: EditorState, actions: dict[str, Callable[[], None]]) -> None:
+        self._state, self._actions = state, actions
         self.tool, self.size = "brush", 40.0
-        self._at: Point = (sheet.view.canvas[0] / 2, sheet.view.canvas[1] / 2)
+        self._at: Point = (state.view.canvas[0] / 2, state.view.canvas[1] / 2)
         self._pressed = False
         self._anchor: Point | None = None  # of a rectangle, in the picture
         self._corners: list[Point] = []  # of a lasso or polygon, in the picture
@@ -50,12 +50,12 @@ class Gestures:
     @property
     def paints(self) -> bool:
         """Whether what is drawn now becomes white: the brush marks what is made anew."""
-        return (self.tool != "eraser") != self._sheet.invert
+        return (self.tool != "eraser") != self._state.invert
 
     @property
     def can_undo(self) -> bool:
         """Whether there is a stroke, or a rectangle or lasso that is set in part."""
-        return self._sheet.history.can_undo or self._begun
+        return self._state.history.can_undo or self._begun
 
     @property
     def _begun(self) -> bool:
@@ -72,11 +72,11 @@ class Gestures:
 
     def down(self, x: float, y: float) -> None:
         self._at, self._pressed = (x, y), True
-        point = self._sheet.view.to_picture(x, y)
+        point = self._state.view.to_picture(x, y)
         if self.tool in ("brush", "eraser"):
-            self._sheet.begin(point, self.size, self.paints)
-            if self._sheet.surface is not None:
-                self._sheet.surface.clear_top()
+            self._state.begin(point, self.size, self.paints)
+            if self._state.surface is not None:
+                self._state.surface.clear_top()
         elif self.tool == "rectangle":
             self._anchor = point
         elif self.tool == "lasso":
@@ -84,15 +84,15 @@ class Gestures:
 
     def move(self, x: float, y: float) -> None:
         before, self._at = self._at, (x, y)
-        point = self._sheet.view.to_picture(x, y)
+        point = self._state.view.to_picture(x, y)
         if self.tool == "pan" and self._pressed:
-            self._sheet.look(self._sheet.view.panned(x - before[0], y - before[1]))
+            self._state.look(self._state.view.panned(x - before[0], y - before[1]))
         elif self.tool == "lasso" and self._pressed and self._corners:
             self._travelled += math.dist(before, (x, y))
             if self._travelled > _STILL and self._freehand:
                 self._corners.append(point)
-        if self._sheet.history.drawing:  # the ink shows where the brush is, at half the cost
-            self._sheet.extend(point)
+        if self._state.history.drawing:  # the ink shows where the brush is, at half the cost
+            self._state.extend(point)
         else:
             self.hover()
 
@@ -101,21 +101,21 @@ class Gestures:
 
     def out(self, x: float, y: float) -> None:
         """The hand left the canvas: as lifting it at the rim."""
-        if self._sheet.history.drawing:
-            self._sheet.extend(self._sheet.view.to_picture(x, y))
+        if self._state.history.drawing:
+            self._state.extend(self._state.view.to_picture(x, y))
         self._release(x, y)
-        if not self._corners and self._sheet.surface is not None:
-            self._sheet.surface.clear_top()
+        if not self._corners and self._state.surface is not None:
+            self._state.surface.clear_top()
 
     def _release(self, x: float, y: float) -> None:
         self._at, self._pressed = (x, y), False
-        point = self._sheet.view.to_picture(x, y)
-        if self._sheet.history.drawing:
-            self._sheet.finish()
+        point = self._state.view.to_picture(x, y)
+        if self._state.history.drawing:
+            self._state.finish()
         elif self._anchor is not None:
             anchor, self._anchor = self._anchor, None
             if anchor != point:
-                self._sheet.apply(Rectangle(anchor, point, self.paints))
+                self._state.apply(Rectangle(anchor, point, self.paints))
         elif self._freehand and self._travelled > _STILL:
             self._close()
         self.hover()
@@ -124,13 +124,13 @@ class Gestures:
         """Zoom, the picture held fast under the pointer."""
         notches = min(max(dy / 100, -1.0), 1.0)  # a touch pad sends fractions
         if notches:
-            self._sheet.look(self._sheet.view.zoomed(_WHEEL**-notches, *self._at))
+            self._state.look(self._state.view.zoomed(_WHEEL**-notches, *self._at))
             self.hover()
 
     def zoom(self, factor: float) -> None:
         """Zoom about the middle of the canvas."""
-        width, height = self._sheet.view.canvas
-        self._sheet.look(self._sheet.view.zoomed(factor, width / 2, height / 2))
+        width, height = self._state.view.canvas
+        self._state.look(self._state.view.zoomed(factor, width / 2, height / 2))
         self.hover()
 
     # -- lasso and polygon --------------------------------------------------------------------
@@ -145,7 +145,7 @@ class Gestures:
             self._corners, self._travelled = [point], 0.0
             return
         self._travelled = -math.inf  # a second press: a polygon of clicks
-        first = self._sheet.view.to_canvas(*self._corners[0])
+        first = self._state.view.to_canvas(*self._corners[0])
         if len(self._corners) > 2 and math.dist(first, self._at) <= _GRIP:
             self._close()
         else:
@@ -154,7 +154,7 @@ class Gestures:
     def _close(self) -> None:
         corners, self._corners, self._travelled = tuple(self._corners), [], 0.0
         if len(corners) > 2:
-            self._sheet.apply(Polygon(corners, self.paints))
+            self._state.apply(Polygon(corners, self.paints))
 
     # -- fingers ------------------------------------------------------------------------------
 
@@ -181,8 +181,8 @@ class Gestures:
     def _pinch(self, before: Sequence[Point], now: Sequence[Point]) -> None:
         (ax, ay), (bx, by) = _middle(before), _middle(now)
         spread = math.dist(*now) / max(math.dist(*before), 1.0)
-        view = self._sheet.view.panned(bx - ax, by - ay)
-        self._sheet.look(view.zoomed(spread, bx, by))
+        view = self._state.view.panned(bx - ax, by - ay)
+        self._state.look(view.zoomed(spread, bx, by))
 
     # -- keys ---------------------------------------------------------------------------------
 
@@ -211,9 +211,9 @@ class Gestures:
     def _by_key(self, key: str) -> None:
         """Draw without a mouse: arrows move, Space presses or sets a corner, Enter ends a shape."""
         if key in _ARROWS:
-            step = max(self.size / 4, 1.0) * self._sheet.view.scale
+            step = max(self.size / 4, 1.0) * self._state.view.scale
             x, y = (at + sign * step for at, sign in zip(self._at, _ARROWS[key], strict=True))
-            width, height = self._sheet.view.canvas
+            width, height = self._state.view.canvas
             self.move(min(max(x, 0.0), width), min(max(y, 0.0), height))
         elif key == "Enter" and self._corners:
             self._close()
@@ -227,10 +227,10 @@ class Gestures:
 
     def cancel(self) -> bool:
         """Drop what is not finished; whether there was anything."""
-        with self._sheet.lock:
-            brush = self._sheet.history.drawing
+        with self._state.lock:
+            brush = self._state.history.drawing
             if brush:
-                self._sheet.undo()
+                self._state.undo()
             dropped = brush or self._begun
             self._anchor, self._corners, self._pressed = None, [], False
             self._travelled = 0.0
@@ -241,13 +241,13 @@ class Gestures:
     def undo(self) -> None:
         """Drop what is not finished; where there is nothing of that, take the last stroke back."""
         if not self.cancel():
-            self._sheet.undo()
+            self._state.undo()
 
     # -- what is seen of it -------------------------------------------------------------------
 
     def hover(self) -> None:
         """Draw the cursor's ring, or the shape that is being drawn."""
-        surface, view = self._sheet.surface, self._sheet.view
+        surface, view = self._state.surface, self._state.view
         if surface is None:
             return
         if self.tool in ("brush", "eraser"):

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import ipywidgets
 
+from sdnb.widgets.masks.editor_state import EditorState
 from sdnb.widgets.masks.preview import veiled
-from sdnb.widgets.masks.sheet import Sheet
 from sdnb.widgets.masks.toolbar import upload
 
 SILENT = 8.0  # seconds in which the browser's part of ipycanvas says that it is there
@@ -34,14 +34,14 @@ class Status(ipywidgets.HTML):
         super().__init__()
         self.add_class("sdnb-said")
 
-    def tell(self, sheet: Sheet, extra: str = "", problem: bool = False) -> None:
+    def tell(self, state: EditorState, extra: str = "", problem: bool = False) -> None:
         """Say how the mask is, and something more."""
-        width, height = sheet.picture.size
-        share = 1 - sheet.history.white if sheet.invert else sheet.history.white
+        width, height = state.picture.size
+        share = 1 - state.history.white if state.invert else state.history.white
         words = [f"{width}×{height}", f"<b>{share:.1%}</b> is made anew"]
-        if sheet.invert:
+        if state.invert:
             words.append("inverted: black is made anew")
-        if sheet.latent and not sheet.problem:
+        if state.latent and not state.problem:
             words.append("as the model sees it")
         if extra:
             kind = "sdnb-problem" if problem else "sdnb-note"
@@ -69,8 +69,8 @@ class Fallback(ipywidgets.VBox):
     there, be it late.
     """
 
-    def __init__(self, sheet: Sheet, take: Callable[[ipywidgets.FileUpload], None]) -> None:
-        self._sheet = sheet
+    def __init__(self, state: EditorState, take: Callable[[ipywidgets.FileUpload], None]) -> None:
+        self._state = state
         self._timer: threading.Timer | None = None
         self._heard = False
         self._why = ipywidgets.HTML()
@@ -122,11 +122,11 @@ class Fallback(ipywidgets.VBox):
         """Show the mask as it is now."""
         if not self.waiting:
             return
-        sheet = self._sheet
-        with sheet.lock:
-            mask = sheet.shown((0, 0, *sheet.picture.size))
-            self._picture.value = veiled(sheet.picture, mask, sheet.page)
-            self._picture.layout.width = f"{sheet.page[0]}px"
+        state = self._state
+        with state.lock:
+            mask = state.shown((0, 0, *state.picture.size))
+            self._picture.value = veiled(state.picture, mask, state.page)
+            self._picture.layout.width = f"{state.page[0]}px"
 
     def _silent(self) -> None:
         if not self._heard:

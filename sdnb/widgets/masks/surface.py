@@ -22,7 +22,7 @@ from sdnb.widgets.jpegs import jpeg
 from sdnb.widgets.masks import veil
 from sdnb.widgets.masks.preview import STRENGTH, VEIL
 from sdnb.widgets.masks.strokes import Box, Point, Size, clipped, empty
-from sdnb.widgets.masks.view import View
+from sdnb.widgets.masks.viewport import Viewport
 
 CELLS = "#0a84ff"  # of the latent mask: not to be mixed up with the veil
 _NAME = "Picture and mask"  # as a screen reader says it
@@ -53,7 +53,7 @@ def drawing(follows: bool = False) -> Iterator[None]:
             _CANVAS_MANAGER._caching = False  # noqa: SLF001
 
 
-class _Canvas(ipycanvas.MultiCanvas):
+class _DescribedCanvas(ipycanvas.MultiCanvas):
     """The browser's part shows a tooltip only of what has a description, and fails without."""
 
     description = traitlets.Unicode("").tag(sync=True)
@@ -63,7 +63,7 @@ class Surface:
     """The canvas of an editor: `widget` is shown, the rest draws on it."""
 
     def __init__(self, picture: Image.Image, page: Size, canvas: Size) -> None:
-        self.widget = _Canvas(3, width=canvas[0], height=canvas[1], tooltip=_NAME)
+        self.widget = _DescribedCanvas(3, width=canvas[0], height=canvas[1], tooltip=_NAME)
         self._picture, self._veil, self._top = (self.widget[layer] for layer in range(3))
         self._source = ipywidgets.Image(format="jpeg", value=b"")
         self._store = ipycanvas.Canvas(width=1, height=1)  # never shown: the picture, decoded
@@ -97,7 +97,7 @@ class Surface:
             self._store.clear()
             self._store.draw_image(self._source, 0, 0, self._store.width, self._store.height)
 
-    def show(self, view: View) -> None:
+    def show(self, view: Viewport) -> None:
         """The picture, as it is seen."""
         with drawing():
             layer = self._picture
@@ -110,7 +110,7 @@ class Surface:
 
     # -- the mask -----------------------------------------------------------------------------
 
-    def refresh(self, view: View, box: Box, part: Image.Image, colour: str = VEIL) -> None:
+    def refresh(self, view: Viewport, box: Box, part: Image.Image, colour: str = VEIL) -> None:
         """The mask inside a box of the picture; `part` is what `behind` of it holds."""
         seen = view.seen(box)
         if empty(seen):
@@ -120,7 +120,7 @@ class Surface:
             found = veil.layers(part, origin, self._cell(view))
             self._fill(found, colour, (view.scale, view.scale), view.to_canvas(0, 0))
 
-    def behind(self, view: View, box: Box) -> Box:
+    def behind(self, view: Viewport, box: Box) -> Box:
         """The pixels of the picture that `refresh` of a box needs."""
         cell = self._cell(view)
         left, top, right, bottom = view.behind(view.seen(box))
@@ -128,7 +128,7 @@ class Surface:
         return clipped((left, top, -(-right // cell) * cell, -(-bottom // cell) * cell),
                        view.picture)  # fmt: skip
 
-    def cells(self, view: View, latent: Image.Image, box: Box) -> None:
+    def cells(self, view: Viewport, latent: Image.Image, box: Box) -> None:
         """The latent mask (L, a pixel for each cell) over a box of the picture, as a grid."""
         with drawing(), self._inside((0, 0, *view.canvas)):
             across = (box[2] - box[0]) / latent.width * view.scale
@@ -149,7 +149,7 @@ class Surface:
         self._veil.fill_rects(x, np.full_like(x, y[0]), np.ones_like(x), int(y[-1] - y[0]))
         self._veil.fill_rects(np.full_like(y, x[0]), y, int(x[-1] - x[0]), np.ones_like(y))
 
-    def _cell(self, view: View) -> int:
+    def _cell(self, view: Viewport) -> int:
         """Pixels of the picture, in each direction, that are shown as one: none is less than one
         of the canvas.
         """
@@ -171,7 +171,9 @@ class Surface:
         finally:
             layer.restore()
 
-    def _fill(self, found: Sequence[veil.Layer], colour: str, scale: Point, origin: Point) -> None:
+    def _fill(
+        self, found: Sequence[veil.VeilLayer], colour: str, scale: Point, origin: Point
+    ) -> None:
         self._veil.global_composite_operation = "lighter"  # layers add up
         self._veil.fill_style = colour
         for layer in found:

@@ -17,7 +17,7 @@ _MOST = 40_000  # rectangles at a time; a noisier mask is shown coarser
 
 
 @dataclass(frozen=True)
-class Layer:
+class VeilLayer:
     """Rectangles of one height that are drawn with one strength; layers add up to the mask."""
 
     strength: float  # 0 to 1
@@ -43,7 +43,7 @@ class Layer:
         return left, top, right - left, bottom - top
 
 
-def layers(mask: Image.Image, origin: tuple[int, int], cell: int = 1) -> list[Layer]:
+def layers(mask: Image.Image, origin: tuple[int, int], cell: int = 1) -> list[VeilLayer]:
     """The layers of a mask (L) whose upper left corner lies at `origin` in the picture.
 
     `cell` pixels are shown as one, their mean; more where there would be too many rectangles.
@@ -55,7 +55,7 @@ def layers(mask: Image.Image, origin: tuple[int, int], cell: int = 1) -> list[La
         cell *= 2
 
 
-def _layers(mask: Image.Image, origin: tuple[int, int], cell: int) -> Iterator[Layer]:
+def _layers(mask: Image.Image, origin: tuple[int, int], cell: int) -> Iterator[VeilLayer]:
     if cell > 1:
         mask = mask.reduce(cell)
     greys = np.rint(np.asarray(mask, np.float32) * (_GREYS / 255)).astype(np.uint8)  # [h, w]
@@ -63,7 +63,7 @@ def _layers(mask: Image.Image, origin: tuple[int, int], cell: int) -> Iterator[L
     for grey in np.flatnonzero(np.bincount(greys.ravel(), minlength=1)):
         if grey:
             x, y, width = (part * cell for part in _runs(greys >= grey))
-            yield Layer((int(grey) - below) / _GREYS, x + origin[0], y + origin[1], width, cell)
+            yield VeilLayer((int(grey) - below) / _GREYS, x + origin[0], y + origin[1], width, cell)
             below = int(grey)
 
 

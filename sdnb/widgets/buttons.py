@@ -14,9 +14,9 @@ def icon_button(icon: str, words: str, tooltip: str) -> widgets.Button:
     return button
 
 
-def button(words: str, icon: str, tooltip: str, act: Callable[[], object]) -> widgets.Button:
+def text_button(words: str, icon: str, tooltip: str, act: Callable[[], object]) -> widgets.Button:
     """A button as wide as its words."""
     layout = widgets.Layout(width="auto")
-    result = widgets.Button(description=words, icon=icon, tooltip=tooltip, layout=layout)
-    result.on_click(lambda _: act())
-    return result
+    button = widgets.Button(description=words, icon=icon, tooltip=tooltip, layout=layout)
+    button.on_click(lambda _: act())
+    return button

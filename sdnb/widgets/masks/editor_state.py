@@ -16,7 +16,7 @@ from sdnb.images import canvas
 from sdnb.request.request import Request, Settings
 from sdnb.widgets.masks.history import History
 from sdnb.widgets.masks.strokes import Box, Point, Size, Stroke, clipped, empty
-from sdnb.widgets.masks.view import DENSITY, View, fitted
+from sdnb.widgets.masks.viewport import DENSITY, Viewport, fitted
 
 if TYPE_CHECKING:
     from sdnb.widgets.masks.surface import Surface
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _LATENT_PAUSE = 0.08  # seconds between two latent masks while a brush is down
 
 
-class Sheet:
+class EditorState:
     """The state of an editor; `surface` draws it, where there is one.
 
     `changed` is called after each change that is complete: a stroke, not each of its points.
@@ -46,7 +46,7 @@ class Sheet:
         self._blank: bytes | None = None
         self.page = fitted(picture.size, self._most)
         size = (self.page[0] * DENSITY, self.page[1] * DENSITY)
-        self.view = View(picture.size, size)
+        self.view = Viewport(picture.size, size)
 
     def change(self, picture: Image.Image) -> bool:
         """Another picture (RGB): the mask stays if it has the same size. Whether it stayed."""
@@ -103,7 +103,7 @@ class Sheet:
 
     # -- how it is seen -----------------------------------------------------------------------
 
-    def look(self, view: View) -> None:
+    def look(self, view: Viewport) -> None:
         """See it from elsewhere."""
         with self.lock:
             self.view = view

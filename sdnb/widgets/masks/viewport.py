@@ -20,7 +20,7 @@ def fitted(picture: Size, most: int) -> Size:
 
 
 @dataclass(frozen=True)
-class View:
+class Viewport:
     """A picture on a canvas. A zoom of 1 shows all of it; `left` and `top` are the picture's
     coordinates in the canvas's upper left corner.
     """
@@ -56,18 +56,18 @@ class View:
         edges = (math.floor(x0), math.floor(y0), math.ceil(x1), math.ceil(y1))
         return clipped(edges, self.picture)
 
-    def zoomed(self, factor: float, x: float, y: float) -> View:
+    def zoomed(self, factor: float, x: float, y: float) -> Viewport:
         """Closer or farther, with the picture held fast under a point of the canvas."""
         under = self.to_picture(x, y)
         new = replace(self, zoom=min(max(self.zoom * factor, 1.0), _CLOSEST))
         return _within(new, under[0] - x / new.scale, under[1] - y / new.scale)
 
-    def panned(self, dx: float, dy: float) -> View:
+    def panned(self, dx: float, dy: float) -> Viewport:
         """The picture dragged by so many pixels of the canvas."""
         return _within(self, self.left - dx / self.scale, self.top - dy / self.scale)
 
 
-def _within(view: View, left: float, top: float) -> View:
+def _within(view: Viewport, left: float, top: float) -> Viewport:
     """Moved, but never beyond the picture's rim."""
     hidden = 1 - 1 / view.zoom
     return replace(
