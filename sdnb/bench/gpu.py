@@ -163,15 +163,14 @@ def _memory(case: Case) -> Any:
     """The cell's plan. The least memory is a plan by hand, so that it is the same whatever the
     planner would do with a budget: nothing stays between steps, little is done at once.
     """
-    from sdnb.engine.planning import planner
-    from sdnb.engine.planning.footprint import Job
+    from sdnb.engine.planning.footprint import Workload
     from sdnb.request import memory_plan
 
     if case is COMPILED:
         return memory_plan.MemoryPlan(name="compiled", speed="compile")
     if not case.how.startswith("least"):
         return case.memory
-    chunk = planner.chunk_of(Job(case.size, case.size, 1, 2, pictured=False))
+    chunk = Workload(case.size, case.size, 1, 2, pictured=False).chunk
     return memory_plan.read("1gb").but(
         name="least", gb=float(case.memory), together=True, chunk=chunk, keep=0.0,
         tile=256 if case.size < 2048 else 512, store="host",

@@ -179,12 +179,12 @@ def _journey(
         notes += beyond_limit(model, gb)
     # 7. The results say how the pictures came about.
     said = [(*before, *own, *notes) for _, own in encoded]
-    made = _Made(pictures, latents, said, time.perf_counter() - began, gb, expected)
-    return _last_progress(model, batch, made, steps * len(passes))
+    outcome = _Outcome(pictures, latents, said, time.perf_counter() - began, gb, expected)
+    return _last_progress(model, batch, outcome, steps * len(passes))
 
 
 @dataclass(frozen=True)
-class _Made:
+class _Outcome:
     """What a journey brings home."""
 
     pictures: list[Image.Image]
@@ -195,21 +195,21 @@ class _Made:
     expected: float | None  # the predicted peak
 
 
-def _last_progress(model: Model, batch: Batch, made: _Made, steps: int) -> Progress:
+def _last_progress(model: Model, batch: Batch, outcome: _Outcome, steps: int) -> Progress:
     """The end of a run, with the result of its request, or of each where several went together."""
     results = []
-    for i, (request, notes) in enumerate(zip(batch.requests, made.notes, strict=True)):
+    for i, (request, notes) in enumerate(zip(batch.requests, outcome.notes, strict=True)):
         own = slice(i, i + 1) if batch.together else slice(None)
         company = (_COMPANY.format(len(batch.requests) - 1),) if batch.together else ()
         result = Result(
-            tuple(made.pictures[own]), request, model.name, model.fingerprint,
-            made.seconds / len(batch.requests), made.gb, (*notes, *company), model.memory.name,
-            made.expected, tuple(made.latents[own]),
+            tuple(outcome.pictures[own]), request, model.name, model.fingerprint,
+            outcome.seconds / len(batch.requests), outcome.gb, (*notes, *company),
+            model.memory.name, outcome.expected, tuple(outcome.latents[own]),
         )  # fmt: skip
         results.append(result)
     if batch.together:
-        return Progress(steps, steps, made.seconds, results=tuple(results))
-    return Progress(steps, steps, made.seconds, result=results[0])
+        return Progress(steps, steps, outcome.seconds, results=tuple(results))
+    return Progress(steps, steps, outcome.seconds, result=results[0])
 
 
 _COMPANY = "Made in one pass with {} others: alone it is the same but for rounding."

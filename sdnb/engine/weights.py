@@ -53,10 +53,13 @@ class Weights:
         self._graph: tuple[object, Graphed] | None = None
 
     def write(
-        self, network: str, tensors: Tensors, told: Callable[[int], object] | None = None
+        self,
+        network: str,
+        tensors: Tensors,
+        on_weight: Callable[[int], object] | None = None,
     ) -> None:
-        """Give every weight of a network its values, in the storage that it has. `told` is called
-        with the numbers of each weight that is there.
+        """Give every weight of a network its values, in the storage that it has. `on_weight` is
+        called with the numbers of each weight that is there.
 
         Raises CheckpointError that lists what does not fit; nothing is changed then.
         """
@@ -65,8 +68,8 @@ class Weights:
         for part in parts:
             self._release(part)
         try:
-            checkpoint.fill(
-                module, tensors, dtype=self.dtype, device="cpu", what=network, told=told
+            checkpoint.assign_weights(
+                module, tensors, dtype=self.dtype, device="cpu", what=network, on_weight=on_weight
             )
         finally:
             for part in parts:

@@ -66,7 +66,7 @@ def test_a_plans_chunk_reaches_every_layer_that_works_in_parts():
     model = load(chunk=100)
     layers = [m for m in model.unet.modules() if hasattr(m, "chunk")]
     kinds = {type(m).__name__ for m in layers}
-    assert kinds == {"In", "Out", "Upsample", "Attention", "FeedForward"}
+    assert kinds == {"NormConvTime", "NormConvAdd", "Upsample", "Attention", "FeedForward"}
     first = model.config.unet.channels[0]
     assert all((m.chunk - 1) * m.width < 100 * first <= m.chunk * m.width for m in layers)
     model.weights.apply(model.memory.decided(chunk=0))

@@ -5,7 +5,7 @@ import torch
 from oracles import diffusers_models as oracle
 
 from sdnb.engine.networks.config import VAEConfig
-from sdnb.engine.networks.row_bands import Bands, Home
+from sdnb.engine.networks.row_bands import Bands, MapStorage
 from sdnb.engine.networks.vae import VAE
 
 TINY = VAEConfig(channels=(16, 32, 64, 64), groups=8)
@@ -25,8 +25,8 @@ def random(*shape):
 
 def homes():
     """On the device, and in memory that stands apart from it."""
-    yield Home(lambda shape, dtype: torch.full(shape, torch.nan, dtype=dtype))
-    yield Home(lambda shape, dtype: torch.full(shape, torch.nan, dtype=dtype), apart=True)
+    yield MapStorage(lambda shape, dtype: torch.full(shape, torch.nan, dtype=dtype))
+    yield MapStorage(lambda shape, dtype: torch.full(shape, torch.nan, dtype=dtype), on_host=True)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (9, 13), (24, 7), (33, 40)])

@@ -3,7 +3,7 @@
 import pytest
 
 from sdnb.request import memory_plan
-from sdnb.request.memory_plan import MemoryPlan
+from sdnb.request.memory_plan import DecidedPlan, MemoryPlan
 
 
 def test_every_named_plan_is_read_and_carries_its_name():

@@ -43,10 +43,19 @@ def assign_weights(
             owner, leaf = _owner(module, name)
             old = getattr(owner, leaf)
             weight_dtype = dtype if old.is_floating_point() else old.dtype
-            new = torch.empty_strided(old.shape, old.stride(), dtype=weight_dtype, device=device)
-            tensors[name].read_into(new)
+            if old.device == torch.device(device) and old.dtype == weight_dtype:
+                with torch.inference_mode(old.is_inference()):  # as it was made in
+                    tensors[name].read_into(old)
+                new = old
+            else:
+                new = torch.empty_strided(
+                    old.shape, old.stride(), dtype=weight_dtype, device=device
+                )
+                tensors[name].read_into(new)
             if on_weight is not None:
                 on_weight(new.numel())
+            if new is old:
+                continue
             if isinstance(old, nn.Parameter):
                 owner.register_parameter(leaf, nn.Parameter(new, requires_grad=False))
             else:

@@ -113,7 +113,9 @@ def _assembled(name: str, path: Path, parts: Parts, overrides: Overrides) -> Che
         vae=vae,
         text=text,
         tokenizer=parts.tokenizer,
-        fingerprint=identity(fingerprint({"unet": unet, "vae": vae, "text": text}), model),
+        fingerprint=identity(
+            fingerprint({"unet": unet, "vae": vae, "text": text}), model.unusual()
+        ),
         notes=parts.notes,
     )
 

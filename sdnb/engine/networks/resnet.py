@@ -22,7 +22,7 @@ from sdnb.engine.networks.winograd import convolve
 Bands = list[slice]
 
 
-class Half(nn.Sequential):
+class NormConv(nn.Sequential):
     """Half of a residual block, with a plain sequence's names; the convolution comes last."""
 
     chunk = 0
@@ -33,7 +33,7 @@ class Half(nn.Sequential):
         return self[-1].out_channels
 
 
-class In(Half):
+class NormConvTime(NormConv):
     """A residual block's first half: norm, SiLU, convolution."""
 
     def forward(self, x: Tensor, time: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -54,7 +54,7 @@ class In(Half):
         return out, bias if later else None
 
 
-class Out(Half):
+class NormConvAdd(NormConv):
     """A residual block's second half: norm, SiLU, dropout's place, convolution, and the sum."""
 
     def forward(self, h: Tensor, bias: Tensor | None, skip: Tensor, *, own: bool = False) -> Tensor:
@@ -75,7 +75,7 @@ class Out(Half):
         return fused.add(h, bias, skip)
 
 
-class Skip(nn.Conv2d):
+class ChannelMatch(nn.Conv2d):
     """The 1 x 1 convolution past a residual block that changes the width."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -87,19 +87,21 @@ class ResBlock(nn.Module):
 
     def __init__(self, width_in: int, width: int, time_dim: int, groups: int) -> None:
         super().__init__()
-        self.in_layers = In(
+        self.in_layers = NormConvTime(
             nn.GroupNorm(groups, width_in),
             nn.SiLU(),
             nn.Conv2d(width_in, width, 3, padding=1),
         )
         self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(time_dim, width))
-        self.out_layers = Out(
+        self.out_layers = NormConvAdd(
             nn.GroupNorm(groups, width),
             nn.SiLU(),
             nn.Identity(),
             nn.Conv2d(width, width, 3, padding=1),
         )
-        self.skip_connection = Skip(width_in, width, 1) if width_in != width else nn.Identity()
+        self.skip_connection = (
+            ChannelMatch(width_in, width, 1) if width_in != width else nn.Identity()
+        )
 
     def time(self, emb: Tensor) -> Tensor:
         """What the times' embeddings `[t, 4c]` add to the first convolution's output: `[t, c]`."""

@@ -21,13 +21,13 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
-class Home:
-    """Where maps are stored: `make` gives the memory for one, `[1, c, h, w]`. `apart`: it is not
+class MapStorage:
+    """Where maps are stored: `make` gives the memory for one, `[1, c, h, w]`. `on_host`: it is not
     the device's own, so that rows which come from it are copies.
     """
 
     make: Callable[[tuple[int, int, int, int], torch.dtype], Tensor]
-    apart: bool = False
+    on_host: bool = False
 
 
 class Rows(Protocol):
@@ -44,13 +44,13 @@ class Rows(Protocol):
 class Stored:
     """A map in memory, wherever that is; its rows come to `device`."""
 
-    def __init__(self, data: Tensor, device: torch.device, apart: bool = False) -> None:
-        self.data, self.device, self.apart = data, device, apart
+    def __init__(self, data: Tensor, device: torch.device, on_host: bool = False) -> None:
+        self.data, self.device, self.on_host = data, device, on_host
         _, self.channels, self.height, self.width = data.shape
         self.widest = self.channels
 
     def __call__(self, a: int, b: int) -> Tensor:
-        return self.data[:, :, a:b].to(self.device, non_blocking=True, copy=self.apart)
+        return self.data[:, :, a:b].to(self.device, non_blocking=True, copy=self.on_host)
 
 
 class Norm:
@@ -103,25 +103,25 @@ def spans(height: int, rows: int) -> Iterator[tuple[int, int]]:
         yield a, min(a + rows, height)
 
 
-def store(node: Rows, bands: Bands, home: Home, over: Stored | None) -> Stored:
+def store(node: Rows, bands: Bands, storage: MapStorage, over: Stored | None) -> Stored:
     """All rows of a node. `over` is the map that the node reads, written over where it has the
     same shape: a band is written when the next one, which reads its last rows, is computed.
     """
     shape = (1, node.channels, node.height, node.width)
-    same = over is not None and tuple(over.data.shape) == shape and over.apart == home.apart
+    same = over is not None and tuple(over.data.shape) == shape and over.on_host == storage.on_host
     data = over.data if over is not None and same else None
     late: tuple[int, int, Tensor] | None = None
     for a, b in bands(node):
         band = node(a, b)
         if data is None:
-            data = home.make(shape, band.dtype)
+            data = storage.make(shape, band.dtype)
         if late is not None:
             data[:, :, late[0] : late[1]].copy_(late[2], non_blocking=True)
         late = a, b, band
     assert data is not None
     assert late is not None
     data[:, :, late[0] : late[1]].copy_(late[2], non_blocking=True)
-    return Stored(data, late[2].device, home.apart)
+    return Stored(data, late[2].device, storage.on_host)
 
 
 class Conv:
@@ -161,7 +161,7 @@ class Resnet:
         return h.add_(block.nin_shortcut(x) if hasattr(block, "nin_shortcut") else x)
 
 
-class Upsample:
+class DoubledRows:
     """Nearest-neighbour doubling and a convolution."""
 
     def __init__(self, conv: nn.Conv2d, source: Rows) -> None:
@@ -174,7 +174,7 @@ class Upsample:
         return conv_rows(x, self.conv, a, b, self.height)
 
 
-class Downsample:
+class HalvedRows:
     """A halving convolution, padded on the right and below only."""
 
     def __init__(self, conv: nn.Conv2d, source: Rows) -> None:

@@ -80,7 +80,7 @@ class MLP(nn.Module):
         return self.fc2(self.act(self.fc1(x)))
 
 
-class Layer(nn.Module):
+class TextLayer(nn.Module):
     """Attention and an MLP, each normed before and added after."""
 
     def __init__(self, config: TextConfig) -> None:
@@ -95,12 +95,12 @@ class Layer(nn.Module):
         return x + self.mlp(self.layer_norm2(x))
 
 
-class Encoder(nn.Module):
+class TextEncoder(nn.Module):
     """All layers."""
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
+        self.layers = nn.ModuleList(TextLayer(config) for _ in range(config.layers))
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.layers:
@@ -122,7 +122,7 @@ class TextModel(nn.Module):
                 f"{', '.join(ACTIVATIONS)}"
             )
         self.embeddings = Embeddings(config)
-        self.encoder = Encoder(config)
+        self.encoder = TextEncoder(config)
         self.final_layer_norm = nn.LayerNorm(config.width)
 
     def forward(self, ids: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from sdnb.engine.networks import attention, fused, kernels
 from sdnb.engine.networks import row_bands as rows
 from sdnb.engine.networks.config import VAEConfig
-from sdnb.engine.networks.row_bands import Bands, Home
+from sdnb.engine.networks.row_bands import Bands, MapStorage
 from sdnb.engine.networks.winograd import convolve
 
 #: Pixels that attend at once: of a large picture, queries and sums of all are three more maps.
@@ -78,7 +78,7 @@ def _pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
     return F.linear(x, conv.weight.flatten(1), conv.bias)
 
 
-class Downsample(nn.Module):
+class HalfPicture(nn.Module):
     """Halve height and width; padded on the right and below only."""
 
     def __init__(self, width: int) -> None:
@@ -89,7 +89,7 @@ class Downsample(nn.Module):
         return self.conv(F.pad(x, (0, 1, 0, 1)))
 
 
-class Upsample(nn.Module):
+class DoublePicture(nn.Module):
     """Double height and width."""
 
     def __init__(self, width: int) -> None:
@@ -113,20 +113,20 @@ class Level(nn.Module):
         )
         self.resample = resample
         if resample == "downsample":
-            self.downsample = Downsample(width)
+            self.downsample = HalfPicture(width)
         elif resample == "upsample":
-            self.upsample = Upsample(width)
+            self.upsample = DoublePicture(width)
 
     def forward(self, x: Tensor) -> Tensor:
         for block in self.block:
             x = block(x)
         return getattr(self, self.resample)(x) if self.resample else x
 
-    def blocks_by_bands(self, source: rows.Rows, bands: Bands, home: Home) -> rows.Stored:
+    def blocks_by_bands(self, source: rows.Rows, bands: Bands, storage: MapStorage) -> rows.Stored:
         """The residual blocks, each over the map of the one before."""
         for block in self.block:
             over = source if isinstance(source, rows.Stored) else None
-            source = rows.store(rows.Resnet(block, source, bands), bands, home, over)
+            source = rows.store(rows.Resnet(block, source, bands), bands, storage, over)
         assert isinstance(source, rows.Stored)
         return source
 
@@ -167,17 +167,17 @@ class Encoder(nn.Module):
             x = level(x)
         return self.conv_out(fused.norm_silu(self.mid(x), self.norm_out))
 
-    def by_bands(self, pixels: Tensor, bands: Bands, home: Home) -> Tensor:
+    def by_bands(self, pixels: Tensor, bands: Bands, storage: MapStorage) -> Tensor:
         """What `forward` gives for one picture, to rounding, with a band of it in work at a time:
         between blocks one map of the block's resolution is stored.
         """
         stored = rows.Stored(pixels, pixels.device)
         source: rows.Rows = rows.Conv(self.conv_in, stored, lambda x: x)
         for level in self.down:
-            source = level.blocks_by_bands(source, bands, home)
+            source = level.blocks_by_bands(source, bands, storage)
             if level.resample:
-                half = rows.Downsample(level.downsample.conv, source)
-                source = rows.store(half, bands, home, None)
+                half = rows.HalvedRows(level.downsample.conv, source)
+                source = rows.store(half, bands, storage, None)
         x = self.mid(source(0, source.height))
         return self.conv_out(fused.norm_silu(x, self.norm_out))
 
@@ -205,7 +205,7 @@ class Decoder(nn.Module):
             x = level(x)
         return self.conv_out(fused.norm_silu(x, self.norm_out))
 
-    def by_bands(self, x: Tensor, bands: Bands, home: Home) -> Iterator[Tensor]:
+    def by_bands(self, x: Tensor, bands: Bands, storage: MapStorage) -> Iterator[Tensor]:
         """What `forward` gives for one latent, to rounding, as bands of rows from the top.
 
         An upsampled map, twice as wide in channels as what follows, is never stored: it is computed
@@ -216,9 +216,9 @@ class Decoder(nn.Module):
         source: rows.Rows = rows.Stored(self.mid(x), device)  # latent resolution: as a whole
         del x
         for level in reversed(self.up):
-            source = level.blocks_by_bands(source, bands, home)
+            source = level.blocks_by_bands(source, bands, storage)
             if level.resample:
-                source = rows.Upsample(level.upsample.conv, source)
+                source = rows.DoubledRows(level.upsample.conv, source)
         out = rows.Conv(self.conv_out, source, rows.Norm(self.norm_out, source, bands))
         for a, b in bands(out):
             yield out(a, b)
@@ -245,9 +245,9 @@ class VAE(nn.Module):
         """
         return self._mean(self.encoder(pixels))
 
-    def encode_tiled(self, pixels: Tensor, bands: Bands, home: Home) -> Tensor:
+    def encode_tiled(self, pixels: Tensor, bands: Bands, storage: MapStorage) -> Tensor:
         """What `encode` gives, to rounding, with a band of the picture in work at a time."""
-        return self._mean(self.encoder.by_bands(pixels, bands, home))
+        return self._mean(self.encoder.by_bands(pixels, bands, storage))
 
     def _mean(self, moments: Tensor) -> Tensor:
         mean, _ = self.quant_conv(moments).chunk(2, dim=1)
@@ -257,9 +257,9 @@ class VAE(nn.Module):
         """Scaled latents `[b, 4, h, w]` to pixels `[b, 3, 8h, 8w]`, about -1..1, not clipped."""
         return self.decoder(self.post_quant_conv(latent / self.config.scale))
 
-    def decode_tiled(self, latent: Tensor, bands: Bands, home: Home) -> Iterator[Tensor]:
+    def decode_tiled(self, latent: Tensor, bands: Bands, storage: MapStorage) -> Iterator[Tensor]:
         """What `decode` gives for one latent `[1, 4, h, w]`, to rounding, as bands of rows from the
         top `[1, 3, n, 8w]`, with one band of the picture in work at a time.
         """
         x = self.post_quant_conv(latent / self.config.scale)
-        yield from self.decoder.by_bands(x, bands, home)
+        yield from self.decoder.by_bands(x, bands, storage)

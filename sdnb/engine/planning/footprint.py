@@ -134,15 +134,15 @@ def vae_peak(config: VAEConfig, dtype: torch.dtype, work: Workload, tile: float,
     def make(shape: tuple[int, int, int, int], kind: torch.dtype) -> Tensor:
         return _meta(*shape, dtype=kind) if store == "device" else memory.elsewhere(shape, kind)
 
-    home = rows.Home(make, apart=store == "host")
+    storage = rows.MapStorage(make, on_host=store == "host")
 
     def decode() -> None:
-        for band in model.decode_tiled(latent(), bands, home):
+        for band in model.decode_tiled(latent(), bands, storage):
             del band
 
     peak = memory.rehearse(decode)
     if work.pictured:
-        peak = max(peak, memory.rehearse(lambda: model.encode_tiled(pixels(), bands, home)))
+        peak = max(peak, memory.rehearse(lambda: model.encode_tiled(pixels(), bands, storage)))
     return peak
 
 

@@ -150,11 +150,11 @@ def _with_room(
     return found
 
 
-def _home(store: str, device: torch.device) -> rows.Home:
+def _home(store: str, device: torch.device) -> rows.MapStorage:
     """Where a tiled VAE keeps its maps."""
     if store == "device" or device.type == "cpu":
-        return rows.Home(lambda shape, dtype: _map(shape, dtype, device))
-    return rows.Home(lambda shape, dtype: memory.pinned(shape, dtype, device), apart=True)
+        return rows.MapStorage(lambda shape, dtype: _map(shape, dtype, device))
+    return rows.MapStorage(lambda shape, dtype: memory.pinned(shape, dtype, device), on_host=True)
 
 
 def _map(shape: tuple[int, int, int, int], dtype: torch.dtype, device: torch.device) -> Tensor:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from sdnb import images
 from sdnb.engine.pipeline import generate
-from sdnb.images import png
 from sdnb.request.request import Request
 
 from .catalog import Catalog
@@ -111,7 +111,7 @@ def answers(
         name = f"{question.kind}-{i:03d}"
         path = folder / f"{name}.png"
         if path.exists():
-            saved = png.inspect(path)
+            saved = images.inspect(path)
             if (saved.request, saved.fingerprint) == (request, model.fingerprint):
                 yield AnsweredQuestion(question, Image.open(path).convert("RGB"))
                 continue
