@@ -20,7 +20,7 @@ def txt2img(model: Model, prompt: str = "", *, progress: bool = True, **fields: 
     """Pictures from words. `fields` are `Request`'s: steps, cfg, seed, count, width, height,
     negative, sampler...
     """
-    return _made(model, Request(prompt), fields, progress)
+    return _generated(model, Request(prompt), fields, progress)
 
 
 def img2img(
@@ -39,7 +39,7 @@ def img2img(
     """
     hole = None if mask is None else images.mask(mask)
     request = Request(prompt, image=images.picture(image), mask=hole)
-    return _made(model, request, fields, progress)
+    return _generated(model, request, fields, progress)
 
 
 def inpaint(
@@ -60,7 +60,7 @@ def inpaint(
     (the model's own size), which gives small things more detail.
     """
     request = Request(prompt, image=images.picture(image), mask=images.mask(mask))
-    return _made(model, request, fields, progress)
+    return _generated(model, request, fields, progress)
 
 
 def upscale(
@@ -92,10 +92,10 @@ def upscale(
     if width is None and height is None:
         width, height = (side * 2 // 8 * 8 for side in images.open(png).size)
     sides = {"width": width, "height": height}
-    return _made(model, base.enlarged(png, strength=strength), {**fields, **sides}, progress)
+    return _generated(model, base.enlarged(png, strength=strength), {**fields, **sides}, progress)
 
 
-def _made(model: Model, request: Request, fields: dict[str, Any], progress: bool) -> Result:
+def _generated(model: Model, request: Request, fields: dict[str, Any], progress: bool) -> Result:
     """The result of a request with these fields changed; where both sides are among them, it is of
     that size, also where the picture's own is next to it.
     """

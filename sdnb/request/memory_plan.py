@@ -27,7 +27,7 @@ STORES = ("device", "host")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 GB = 2**30  # bytes: every figure in GB here is in multiples of this
 _DEVICE = re.compile(r"auto|(cpu|cuda|mps)(:[0-9]+)?")
-_MOST = 1024  # pictures in a pass: beyond what any card holds
+_MOST_IN_A_PASS = 1024  # pictures in a pass: beyond what any card holds
 #: From the fastest to the leanest: what "auto", a number of GB and a shortage of memory go through.
 LADDER = ("max", "8gb", "6gb", "4gb", "2gb", "1gb")
 
@@ -81,7 +81,7 @@ class MemoryPlan:
         for name in ("tile", "chunk", "keep"):
             if getattr(self, name) is not None:
                 checks.number(name, getattr(self, name), 0, math.inf)
-        checks.whole("batch", self.batch, 1, _MOST)
+        checks.whole("batch", self.batch, 1, _MOST_IN_A_PASS)
         checks.text("device", self.device)
         if not _DEVICE.fullmatch(self.device):
             raise ValueError(

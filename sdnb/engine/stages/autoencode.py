@@ -45,13 +45,13 @@ def encode(model: Model, picture: Image.Image, notes: list[str]) -> Tensor:
         x = data.to(device, weights.dtype, memory_format=torch.channels_last)
         if not tile:
             return model.vae.encode(x).to(model.device, torch.float32)
-        latent = model.vae.encode_tiled(x, rows.Bands(tile), _home(store, device))
+        latent = model.vae.encode_tiled(x, rows.Bands(tile), _map_storage(store, device))
         return latent.to(model.device, torch.float32)
 
     def good(latent: Tensor) -> bool:
         return bool(latent.isfinite().all().item())
 
-    return _vae(model, "encoder", work, good, notes)
+    return _half(model, "encoder", work, good, notes)
 
 
 def decode_all(model: Model, latents: Sequence[Tensor], notes: list[str]) -> list[Image.Image]:
@@ -76,10 +76,10 @@ def decode(model: Model, latent: Tensor, notes: list[str]) -> Image.Image:
         if not tile:
             bands: Iterator[Tensor] = iter([model.vae.decode(x)])
         else:
-            bands = model.vae.decode_tiled(x, rows.Bands(tile), _home(store, device))
+            bands = model.vae.decode_tiled(x, rows.Bands(tile), _map_storage(store, device))
         return _picture(bands)
 
-    picture, _ = _vae(model, "decoder", work, lambda found: found[1], notes)
+    picture, _ = _half(model, "decoder", work, lambda decoded: decoded[1], notes)
     return picture
 
 
@@ -98,7 +98,7 @@ def _picture(bands: Iterator[Tensor]) -> tuple[Image.Image, bool]:
 _DOING = {"encoder": "encoding the picture", "decoder": "decoding"}
 
 
-def _vae(
+def _half(
     model: Model,
     half: str,
     work: Callable[[float, str, torch.device], T],
@@ -108,21 +108,21 @@ def _vae(
     """Do `work` as the plan says, leaner where memory runs out, and once more in full precision
     where what comes out is no picture.
     """
-    found = _with_room(model, half, work, notes, None)
-    if good(found):
-        return found
-    said = f"The VAE gave no usable numbers (nan, or one colour) in {_DOING[half]}"
+    result = _with_less(model, half, work, notes, None)
+    if good(result):
+        return result
+    trouble = f"The VAE gave no usable numbers (nan, or one colour) in {_DOING[half]}"
     if model.vae.quant_conv.weight.dtype == torch.float32:
-        notes.append(f"{said}, in full precision.")
-        return found
-    found = _with_room(model, half, work, notes, torch.float32)
-    outcome = "" if good(found) else ", which did not help"
+        notes.append(f"{trouble}, in full precision.")
+        return result
+    result = _with_less(model, half, work, notes, torch.float32)
+    outcome = "" if good(result) else ", which did not help"
     numbers = str(model.dtype).removeprefix("torch.")
-    notes.append(f"{said} at {numbers}: done again in full precision{outcome}.")
-    return found
+    notes.append(f"{trouble} at {numbers}: done again in full precision{outcome}.")
+    return result
 
 
-def _with_room(
+def _with_less(
     model: Model,
     half: str,
     work: Callable[[float, str, torch.device], T],
@@ -135,7 +135,7 @@ def _with_room(
     for tile, store in ways:
         try:
             with model.weights.use(half, dtype) as device:
-                found = work(tile, store, device)
+                result = work(tile, store, device)
         except torch.OutOfMemoryError:
             memory.empty(model.device)
             model.weights.forget_graph()  # its memory, for once
@@ -143,19 +143,19 @@ def _with_room(
         if (tile, store) != first:
             place = " kept in the computer's memory" if store == "host" else ""
             notes.append(f"Out of memory in {_DOING[half]}: done in tiles of {tile} pixels{place}.")
-        return found
+        return result
     with memory.cast(model.vae, torch.float32, CPU):
-        found = work(512, "device", CPU)
+        result = work(512, "device", CPU)
     notes.append(f"Out of memory in {_DOING[half]}: done on the CPU.")
-    return found
+    return result
 
 
-def _home(store: str, device: torch.device) -> rows.MapStorage:
+def _map_storage(store: str, device: torch.device) -> rows.MapStorage:
     """Where a tiled VAE keeps its maps."""
     if store == "device" or device.type == "cpu":
-        return rows.MapStorage(lambda shape, dtype: _map(shape, dtype, device))
+        return rows.MapStorage(lambda shape, dtype: _new_map(shape, dtype, device))
     return rows.MapStorage(lambda shape, dtype: memory.pinned(shape, dtype, device), on_host=True)
 
 
-def _map(shape: tuple[int, int, int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
+def _new_map(shape: tuple[int, int, int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
     return torch.empty(shape, dtype=dtype, device=device, memory_format=torch.channels_last)
