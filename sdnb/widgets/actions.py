@@ -24,10 +24,10 @@ class Actions(widgets.HBox):
         )  # fmt: skip
         self.generate.on_click(lambda _: generate())
         self.stop.on_click(lambda _: stop())
-        self.said = widgets.HTML()
-        self.said.add_class("sdnb-quiet")
+        self.message = widgets.HTML()
+        self.message.add_class("sdnb-quiet")
         wrap = widgets.Layout(flex_flow="row wrap", align_items="center")
-        super().__init__([self.generate, self.stop, self.said], layout=wrap)
+        super().__init__([self.generate, self.stop, self.message], layout=wrap)
 
     def show(self, jobs: Sequence[Job], dropped: int, paused: str) -> None:
         """`jobs` run and wait, in their order; so many were `dropped` by Stop; `paused` is why
@@ -38,4 +38,4 @@ class Actions(widgets.HBox):
         self.generate.disabled = bool(paused)
         self.stop.disabled = all(job.stopping for job in jobs)
         gone = f"{dropped} waiting, dropped" if dropped else ""
-        self.said.value = html.escape(paused) or (f"{waiting} waiting" if waiting else gone)
+        self.message.value = html.escape(paused) or (f"{waiting} waiting" if waiting else gone)

@@ -179,8 +179,8 @@ class Gallery(widgets.VBox):
         self._question = widgets.HBox(
             layout=widgets.Layout(display="none", align_items="center", flex_flow="row wrap")
         )
-        self._said = widgets.HTML()
-        self._said.add_class("sdnb-quiet")
+        self._message = widgets.HTML()
+        self._message.add_class("sdnb-quiet")
         self._view = widgets.HTML()
         self._view.add_class("sdnb-picture")
         self._about = widgets.HTML(layout=widgets.Layout(max_width="420px", margin="0 0 0 12px"))
@@ -196,7 +196,7 @@ class Gallery(widgets.VBox):
         row = widgets.HBox(buttons, layout=widgets.Layout(flex_flow="row wrap"))
         both = widgets.HBox([self._view, self._about], layout=widgets.Layout(flex_flow="row wrap"))
         self._chosen_box = widgets.VBox([row, self._sends, both])
-        self._detail = widgets.VBox([self._question, self._said, self._chosen_box])
+        self._detail = widgets.VBox([self._question, self._message, self._chosen_box])
 
     # -- acting ------------------------------------------------------------------------------
 
@@ -254,11 +254,11 @@ class Gallery(widgets.VBox):
 
     def say(self, words: str) -> None:
         """A line of text above the chosen picture, until something else is done."""
-        self._said.value = f'<span role="status">{html.escape(words)}</span>'
+        self._message.value = f'<span role="status">{html.escape(words)}</span>'
 
     def _quiet(self) -> None:
         """Something else is done: what was said or asked is of the past."""
-        self._said.value = ""
+        self._message.value = ""
         self._question.layout.display = "none"
 
     # -- showing -----------------------------------------------------------------------------

@@ -35,8 +35,9 @@ class GalleryPicture:
     @property
     def request(self) -> Request:
         """The request whose only picture is this one."""
-        made = self.result.request
-        return made.but(seed=None if made.seed is None else made.seed + self.index, count=1)
+        request = self.result.request
+        seed = None if request.seed is None else request.seed + self.index
+        return request.but(seed=seed, count=1)
 
     @property
     def words(self) -> str:
@@ -66,11 +67,12 @@ def from_file(data: bytes, name: str) -> GalleryPicture:
     name = Path(name).name  # a browser's word is no path
     image = images.open(images.picture(data)).convert("RGB")
     try:
-        said = images.inspect(data)
+        saved = images.inspect(data)
     except (ValueError, OSError):  # most pictures carry nothing
         result = Result((image,), Request(), "", "", 0.0, 0.0)
         return GalleryPicture(result, file=(name, data), known=False)
+    seconds = saved.seconds or 0.0
     result = Result(
-        (image,), said.request, said.model, said.fingerprint, said.seconds or 0.0, 0.0, said.notes
+        (image,), saved.request, saved.model, saved.fingerprint, seconds, 0.0, saved.notes
     )
     return GalleryPicture(result, file=(name, data))

@@ -12,7 +12,7 @@ import threading
 import weakref
 from typing import Any, Protocol
 
-UNSEEN = 5.0  # seconds: a cell that is moved, or whose deletion is undone, is shown again
+UNSEEN_SECONDS = 5.0  # seconds: a cell that is moved, or whose deletion is undone, is shown again
 
 
 class Stoppable(Protocol):
@@ -34,28 +34,28 @@ def tie_to_cell(owner: Stoppable) -> None:
     reference = weakref.ref(owner)
 
     def before(info: Any) -> None:
-        found = reference()
-        if found is None:
+        alive = reference()
+        if alive is None:
             shell.events.unregister("pre_run_cell", before)
         elif getattr(info, "cell_id", None) == cell:
             shell.events.unregister("pre_run_cell", before)
-            found.stop()
+            alive.stop()
 
     shell.events.register("pre_run_cell", before)
 
 
 def tie_to_view(owner: Any) -> None:
-    """Stop `owner`, a widget, when it was shown and has been shown nowhere for `UNSEEN` seconds."""
+    """Stop `owner`, a widget, when it was shown and has been out of sight for `UNSEEN_SECONDS`."""
     reference = weakref.ref(owner)
 
     def look() -> None:
-        found = reference()
-        if found is not None and not found._view_count:  # noqa: SLF001 - ipywidgets' own
-            found.stop()
+        alive = reference()
+        if alive is not None and not alive._view_count:  # noqa: SLF001 - ipywidgets' own
+            alive.stop()
 
     def counted(change: Any) -> None:
         if change["old"] and not change["new"]:
-            timer = threading.Timer(UNSEEN, contextvars.copy_context().run, (look,))
+            timer = threading.Timer(UNSEEN_SECONDS, contextvars.copy_context().run, (look,))
             timer.daemon = True
             timer.start()
 

@@ -76,7 +76,7 @@ class Panel(widgets.VBox):
         )
         self.progress = ProgressView(self.model.preview)
         self._lock = threading.Lock()
-        self._made: list[weakref.ref[Result]] = []
+        self._results: list[weakref.ref[Result]] = []
         self._last: Result | None = None
         self._refused = ""  # what was said of the controls when Generate was pressed
         self._build()
@@ -101,7 +101,7 @@ class Panel(widgets.VBox):
     @request.setter
     def request(self, request: Request) -> None:
         self.form.request = request
-        self._shown()
+        self._show_plan()
 
     @property
     def result(self) -> Result | None:
@@ -111,7 +111,7 @@ class Panel(widgets.VBox):
     @property
     def results(self) -> list[Result]:
         """All that this panel made and nobody deleted, oldest first."""
-        return [result for found in self._made if (result := found()) is not None]
+        return [result for reference in self._results if (result := reference()) is not None]
 
     @property
     def running(self) -> bool:
@@ -169,7 +169,7 @@ class Panel(widgets.VBox):
         self.form.serve(model.settings, model.tokenizer)
         self._about.value = about(self.model)
         self._example.layout.display = "" if model.examples else "none"
-        self._shown()
+        self._show_plan()
 
     def close(self) -> None:
         """Stop, and take the panel away."""
@@ -223,9 +223,9 @@ class Panel(widgets.VBox):
 
     def _edited(self) -> None:
         """A person moved a control."""
-        self._shown()
+        self._show_plan()
 
-    def _shown(self) -> None:
+    def _show_plan(self) -> None:
         """The controls say something new: nothing runs, but what it would take is said."""
         if self._refused:
             self._look_again()
@@ -276,7 +276,7 @@ class Panel(widgets.VBox):
     def _take(self, result: Result) -> None:
         with self._lock:
             self._last = result
-            self._made = [r for r in self._made if r() is not None] + [weakref.ref(result)]
+            self._results = [r for r in self._results if r() is not None] + [weakref.ref(result)]
         self.gallery.add(result)
         self.form.seed.made_with(result.request.seed or 0)
         self.progress.show(images.sheet(list(result.images)))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _KINDS = (".safetensors", ".ckpt")
 _EMBEDDED = ""  # what is loaded when nothing is named
-_WISHES = ("memory", "precision")  # the person's, which hold for another model too
+_KEPT_ARGUMENTS = ("memory", "precision")  # the person's, which hold for another model too
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -54,10 +54,10 @@ class ModelPicker(widgets.VBox):
         self._free, self._serve = free, serve
         self._thread: threading.Thread | None = None
         self._build()
-        self._offer(
+        self._list_models(
             [(path.name, str(path)) for path in checkpoints(Path(folder))] if folder else []
         )
-        self._is_there(model)
+        self._remember(model)
 
     def _build(self) -> None:
         self._list = widgets.Dropdown(
@@ -75,50 +75,50 @@ class ModelPicker(widgets.VBox):
         )  # fmt: skip
         self._list.observe(lambda change: self._chosen(change["new"]), "value")
         self._box.observe(lambda change: self._typed(change["new"]), "value")
-        self._button.on_click(lambda _: self.load(self._asked()))
+        self._button.on_click(lambda _: self.load(self._path_asked()))
         self._bar = widgets.FloatProgress(max=1.0, layout=widgets.Layout(width="120px"))
         self._bar.layout.display = "none"
-        self._said = widgets.HTML()
-        self._said.add_class("sdnb-quiet")
+        self._message = widgets.HTML()
+        self._message.add_class("sdnb-quiet")
         row = widgets.HBox(
-            [self._list, self._box, self._button, self._bar, self._said],
+            [self._list, self._box, self._button, self._bar, self._message],
             layout=widgets.Layout(flex_flow="row wrap", align_items="center"),
         )
         super().__init__([row])
 
     # -- what is chosen ------------------------------------------------------------------------
 
-    def _asked(self) -> str:
+    def _path_asked(self) -> str:
         typed = str(self._box.value).strip()
         return typed or str(self._list.value or _EMBEDDED)
 
     def _chosen(self, path: str | None) -> None:
-        self._forget()
+        self._clear_message()
         if path is not None:
             self._box.value = ""
 
     def _typed(self, words: str) -> None:
         """One of the two is empty: what Load will load is what is seen."""
-        self._forget()
+        self._clear_message()
         if words.strip():
             self._list.value = None
         elif self._list.value is None:
-            self._list.value = self._place
+            self._list.value = self._loaded_path
 
-    def _offer(self, found: list[tuple[str, str]]) -> None:
-        self._list.options = [("the embedded one", _EMBEDDED), *found]
+    def _list_models(self, models: list[tuple[str, str]]) -> None:
+        self._list.options = [("the embedded one", _EMBEDDED), *models]
 
-    def _is_there(self, model: Model) -> None:
+    def _remember(self, model: Model) -> None:
         """This one is loaded: remember how, and show it in the list."""
         self._name = model.name
-        self._load: dict[str, Any] = dict(getattr(model, "load_arguments", {}))
-        self._place = str(self._load.get("path") or _EMBEDDED)
-        self._show_there()
+        self._load_arguments: dict[str, Any] = dict(getattr(model, "origin", {}))
+        self._loaded_path = str(self._load_arguments.get("path") or _EMBEDDED)
+        self._show_loaded()
 
-    def _show_there(self) -> None:
-        if self._place not in (path for _, path in self._list.options):
-            self._list.options = (*self._list.options, (self._name, self._place))
-        self._list.value = self._place
+    def _show_loaded(self) -> None:
+        if self._loaded_path not in (path for _, path in self._list.options):
+            self._list.options = (*self._list.options, (self._name, self._loaded_path))
+        self._list.value = self._loaded_path
         self._box.value = ""
 
     # -- loading -------------------------------------------------------------------------------
@@ -131,10 +131,10 @@ class ModelPicker(widgets.VBox):
         if self._thread is not None and self._thread.is_alive():
             raise RuntimeError("a model is being loaded already; wait until it is there")
         folder = Path(path).expanduser() if path else None
-        if folder is not None and (found := checkpoints(folder)) and not _is_model(folder):
-            self._offer([(each.name, str(each)) for each in found])
-            self._show_there()
-            self._say(f"{len(found)} models in {folder}: choose one, then Load.")
+        if folder is not None and (paths := checkpoints(folder)) and not _is_model(folder):
+            self._list_models([(entry.name, str(entry)) for entry in paths])
+            self._show_loaded()
+            self._say(f"{len(paths)} models in {folder}: choose one, then Load.")
             return threading.Thread()
         self._button.disabled = True
         context = contextvars.copy_context()
@@ -144,15 +144,15 @@ class ModelPicker(widgets.VBox):
 
     def _work(self, path: str) -> None:
         try:
-            if self._exists(path):
-                self._exchange(path)
+            if self._looks_loadable(path):
+                self._replace_model(path)
         except Exception as error:  # noqa: BLE001 - whatever it was: a thread's error is seen nowhere
             self._complain(error, trace=True)
         finally:
             self._bar.layout.display = "none"
             self._button.disabled = False
 
-    def _exists(self, path: str) -> bool:
+    def _looks_loadable(self, path: str) -> bool:
         """Look into it while the model that is there goes on; what is wrong is said."""
         if not path:
             return True
@@ -168,35 +168,36 @@ class ModelPicker(widgets.VBox):
             return False
         return True
 
-    def _exchange(self, path: str) -> None:
+    def _replace_model(self, path: str) -> None:
         """The model that is there is freed, and another one loaded with the same wishes."""
         began = time.perf_counter()
         self._bar.value, self._bar.layout.display = 0.0, ""
         self._say(f"loading {path or 'the embedded model'}")
         self._free()
-        wishes = {name: self._load[name] for name in _WISHES if name in self._load}
+        before = self._load_arguments
+        kept = {name: before[name] for name in _KEPT_ARGUMENTS if name in before}
         try:
-            model = self._served({"path": path or None, **wishes})
+            model = self._load_and_serve({"path": path or None, **kept})
         except Exception as error:  # noqa: BLE001 - whatever it was: said, and the last one comes back
-            self._again(error)
+            self._reload_last(error)
             return
         self._say(f"{model.name}: loaded in {time.perf_counter() - began:.1f} s")
 
-    def _served(self, load: dict[str, Any]) -> Model:
-        model = load_model(**load, progress=self._reached)
+    def _load_and_serve(self, load: dict[str, Any]) -> Model:
+        model = load_model(**load, progress=self._show_share)
         try:
             self._serve(model)
         except BaseException:
             model.unload()  # two may not fit
             raise
-        self._is_there(model)
+        self._remember(model)
         return model
 
-    def _again(self, error: Exception) -> None:
+    def _reload_last(self, error: Exception) -> None:
         """The model that was there was freed, and no other took its place."""
         name = self._name
         try:
-            model = self._served(self._load)
+            model = self._load_and_serve(self._load_arguments)
         except Exception as second:  # noqa: BLE001 - said, and another can be chosen
             self._serve(None)
             words = f"{name} could not be loaded again either: {second}"
@@ -206,27 +207,27 @@ class ModelPicker(widgets.VBox):
         what = f"{name} was loaded again" if same else f"{name} is gone, {model.name} was loaded"
         self._complain(error, f"{what}; in Python it is the studio's .model now.", trace=True)
 
-    def _reached(self, share: float) -> None:
+    def _show_share(self, share: float) -> None:
         """So much of the weights is there."""
         self._bar.value = share
 
     # -- saying --------------------------------------------------------------------------------
 
     def _complain(self, error: Exception, more: str = "", trace: bool = False) -> None:
-        told = html.escape("".join(traceback.format_exception(error)))
-        details = f"<details><summary>Traceback</summary><pre>{told}</pre></details>"
+        trace_text = html.escape("".join(traceback.format_exception(error)))
+        details = f"<details><summary>Traceback</summary><pre>{trace_text}</pre></details>"
         words = html.escape(f"{str(error) or type(error).__name__} {more}")
-        self._said.value = (
+        self._message.value = (
             f'<div class="sdnb-error" role="alert">{words}{details if trace else ""}</div>'
         )
 
-    def _forget(self) -> None:
+    def _clear_message(self) -> None:
         """Something else is chosen; what was said is of the last attempt."""
         if not self._button.disabled:
-            self._said.value = ""
+            self._message.value = ""
 
     def _say(self, words: str) -> None:
-        self._said.value = f'<span role="status">{html.escape(words)}</span>'
+        self._message.value = f'<span role="status">{html.escape(words)}</span>'
 
 
 def _is_model(folder: Path) -> bool:

@@ -27,7 +27,7 @@ _BAR_EVERY = 0.1  # seconds between two looks of the bar
 _PREVIEW_EVERY = 0.25  # seconds between two previews, at least
 _PREVIEW_SHARE = 0.02  # of the time that a run may spend on previews
 _PREVIEW_SIDE = 256  # pixels of a preview's JPEG; it is shown as large as the picture will be
-_SHOWN_SIDE = 640  # pixels
+_RESULT_SIDE = 640  # pixels
 
 
 def left(progress: Progress) -> str:
@@ -204,10 +204,10 @@ class ProgressView(widgets.VBox):
 
     def show(self, image: Image.Image) -> None:
         """A finished picture, in place of the preview."""
-        self._put(jpeg(image, _SHOWN_SIDE, 90), image.size)
+        self._put(jpeg(image, _RESULT_SIDE, 90), image.size)
 
     def _put(self, data: bytes, size: tuple[int, int]) -> None:
-        width = f"{round(size[0] * min(1, _SHOWN_SIDE / max(size)))}px"
+        width = f"{round(size[0] * min(1, _RESULT_SIDE / max(size)))}px"
         if self.picture.layout.width != width:
             self.picture.layout.width = width
         self.picture.value = data

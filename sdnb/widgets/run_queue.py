@@ -73,19 +73,19 @@ class RunQueue:
             self._progress.say(f"stopping{last}")
             for job in jobs:  # a worker's that wait end here
                 job.stop()
-            self._count()
+            self._show_counts()
 
     def pause(self, why: str) -> None:
         """Stop, and take nothing until `serve`; `why` is said beside the buttons."""
         self.stop()
         self.paused = why
-        self._count()
+        self._show_counts()
 
     def serve(self, executor: Executor) -> None:
         """Stop, and run with this executor from now on."""
         self.stop()
         self.executor, self.paused = executor, ""
-        self._count()
+        self._show_counts()
 
     # -- in the job's own thread -------------------------------------------------------------
 
@@ -108,20 +108,20 @@ class RunQueue:
         """Keep the list of what runs and waits, and the buttons that speak of it."""
         with self._lock:
             if job.ended:
-                self.jobs = [each for each in self.jobs if each is not job]
+                self.jobs = [other for other in self.jobs if other is not job]
             elif job not in self.jobs:
                 self.jobs = [*self.jobs, job]
                 if len(self.jobs) == 1 and self._behind_others(job):
                     self._progress.watch(job)  # nothing of this panel runs that would be shown
             else:
                 return
-            self._count()
+            self._show_counts()
 
     def _behind_others(self, job: Job) -> bool:
         """Whether what another panel asked for runs first."""
-        runs = self.executor
-        return job.state == WAITING and isinstance(runs, Worker) and runs.jobs[:1] != (job,)
+        executor = self.executor
+        return job.state == WAITING and isinstance(executor, Worker) and executor.jobs[:1] != (job,)
 
-    def _count(self) -> None:
+    def _show_counts(self) -> None:
         with self._lock:
             self._actions.show(self.jobs, self._dropped, self.paused)

@@ -14,7 +14,7 @@ from typing import Any
 import ipywidgets as widgets
 import traitlets
 
-_MOST = sys.float_info.max  # what is sent as JSON has no infinity
+_MAX_FLOAT = sys.float_info.max  # what is sent as JSON has no infinity
 
 # What is not visible is neither reached by Tab nor read; the knob is drawn, and dragged, by what is
 # inside it.
@@ -55,7 +55,7 @@ class Slider(widgets.HBox):
         label_width: str = "auto",
     ) -> None:
         number, kind = (int, "Int") if whole else (float, "Float")
-        low, high = (number(min(bound, _MOST)) for bound in limits)
+        low, high = (number(min(bound, _MAX_FLOAT)) for bound in limits)
         self.box = getattr(widgets, f"Bounded{kind}Text")(
             value=number(value), min=low, max=high, step=number(step), description=description,
             tooltip=tooltip, style={"description_width": label_width}, layout={"width": "auto"},

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from sdnb.engine.model import Model
     from sdnb.images.result import Result
 
-_OF_PICTURES = ("image", "strength", "mask", "invert", "feather", "content", "padding")
+_PICTURE_FIELDS = ("image", "strength", "mask", "invert", "feather", "content", "padding")
 TABS = ("txt2img", "img2img", "inpaint", "upscale")
 _SWEPT = TABS[:3]  # upscaling is two requests, a grid's cell is one
-_PATIENCE = 120.0  # seconds for a step to end before its model is freed
+_STOP_SECONDS = 120.0  # seconds for a step to end before its model is freed
 
 
 class Studio(widgets.VBox):
@@ -106,7 +106,7 @@ class Studio(widgets.VBox):
             return
         request = picture.request
         if name == "txt2img":  # the way it was made, whatever that was
-            plain = {each: getattr(Request, each) for each in _OF_PICTURES}
+            plain = {name: getattr(Request, name) for name in _PICTURE_FIELDS}
             panel.request = request.but(**plain)
             return
         keep = panel.request
@@ -180,15 +180,15 @@ class Studio(widgets.VBox):
 def _end(model: Any, grid: GridTab) -> None:
     """End all that runs on a model, whoever asked for it. Raises RuntimeError when it does not."""
     words = (
-        f"{model.name} is still at work: its step takes more than {_PATIENCE:g} s. Try again when "
-        "it has ended."
+        f"{model.name} is still at work: its step takes more than {_STOP_SECONDS:g} s. Try again "
+        "when it has ended."
     )
-    if grid.view is not None and not grid.view.wait(_PATIENCE):  # its cell is no failure
+    if grid.view is not None and not grid.view.wait(_STOP_SECONDS):  # its cell is no failure
         raise RuntimeError(words)
     jobs = worker_of(model).jobs
     for job in jobs:
         job.stop()
-    if not all(job.wait(_PATIENCE) for job in jobs):
+    if not all(job.wait(_STOP_SECONDS) for job in jobs):
         raise RuntimeError(words)
 
 

@@ -31,8 +31,8 @@ class UpscalePanel(Panel):
 
     KINDS: ClassVar[tuple[str, ...]] = ("upscale",)
     times = 2.0  # the factor asked for last: another picture gets it too
-    _of: tuple[int, int] | None = None  # the size that width and height were asked for
-    _asked: tuple[int, int] | None = None  # width and height as the factor gave them
+    _enlarged_from: tuple[int, int] | None = None  # the size that width and height were asked for
+    _factor_size: tuple[int, int] | None = None  # width and height as the factor gave them
 
     def __init__(self, model: Any = None, **more: Any) -> None:
         super().__init__(model, "upscale", **more)
@@ -44,14 +44,14 @@ class UpscalePanel(Panel):
         low, high = RANGES["width"]
         sides = (min(max(round(side * times / 8) * 8, low), high) for side in self._base())
         width, height = map(int, sides)
-        self.times, self._asked = times, (width, height)
+        self.times, self._factor_size = times, (width, height)
         self.form.change(width=width, height=height)
-        self._shown()
+        self._show_plan()
 
     def serve(self, model: Any, executor: Executor | None = None) -> None:
         """Run on this model from now on; a size that a factor of its own gave follows it."""
         request = self.form.request
-        followed = request.image is None and (request.width, request.height) == self._asked
+        followed = request.image is None and (request.width, request.height) == self._factor_size
         super().serve(model, executor)
         if followed:
             self.enlarge(self.times)
@@ -110,27 +110,27 @@ class UpscalePanel(Panel):
             )
             button.on_click(lambda _, times=times: self.enlarge(times))
             buttons.append(button)
-        self._two = widgets.HTML()
-        self._two.add_class("sdnb-quiet")
-        return [widgets.HBox(buttons), self._two]
+        self._passes_line = widgets.HTML()
+        self._passes_line.add_class("sdnb-quiet")
+        return [widgets.HBox(buttons), self._passes_line]
 
     def _edited(self) -> None:
-        if self._base() != self._of:  # another picture, or none any more
+        if self._base() != self._enlarged_from:  # another picture, or none any more
             self.enlarge(self.times)
         else:
-            self._shown()
+            self._show_plan()
 
     def _offered(self, saved: Saved) -> None:
         super()._offered(saved)
         self.enlarge(self.times)  # its own width and height are what it has already
 
-    def _shown(self) -> None:
-        super()._shown()
-        self._of = self._base()
+    def _show_plan(self) -> None:
+        super()._show_plan()
+        self._enlarged_from = self._base()
         try:
             first, last = self.passes()
         except (ValueError, TypeError) as error:
-            self._two.value = html.escape(str(error))
+            self._passes_line.value = html.escape(str(error))
             return
         steps = last.steps or 0
         begin = (
@@ -139,7 +139,7 @@ class UpscalePanel(Panel):
             else "1. the picture, {} × {}".format(*self._base())
         )
         done = round(steps * last.strength)
-        self._two.value = (
+        self._passes_line.value = (
             f"{begin}<br>2. resized to {last.width} × {last.height}, then img2img: about {done} of "
             f"{steps} steps, strength {last.strength:g}"
         )

@@ -219,7 +219,7 @@ def test_export_is_a_download_and_a_file_comes_back(lab, page, tmp_path):
 
 def test_a_page_without_ipycanvas_offers_a_file(lab, page, tmp_path):
     page.route("**/extensions/ipycanvas/**", lambda route: route.abort())
-    cell = "from sdnb.widgets.masks import notice; notice.SILENT = 1.0"
+    cell = "from sdnb.widgets.masks import notice; notice.ANSWER_SECONDS = 1.0"
     notebook = opened(page, lab, "silent.ipynb", cell + CELL.format(512))
     page.get_by_text("Drawing is not possible yet.").wait_for(timeout=15_000)
     Image.new("L", (512, 512), 255).save(tmp_path / "white.png")

@@ -90,7 +90,7 @@ def test_a_panel_runs_shows_and_stops(page, lab):
     one.watch(widths=4, pictures=3)
     assert one.kernel("6 * 7") == 42  # the kernel is free
     one.click("Queue another")
-    one.until("panel._actions.said.value == '1 waiting'")
+    one.until("panel._actions.message.value == '1 waiting'")
     notebook_shot(one, "panel-running.png")
     step = one.kernel("panel._queue.jobs[0].progress.step")
     one.click("Stop")

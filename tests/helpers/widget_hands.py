@@ -18,15 +18,15 @@ def in_sight(widget):
 
 def called(widget, words):
     """The controls in sight that are called so: by their label, or as a screen reader says it."""
-    return [each for each in in_sight(widget) if getattr(each, "description", None) == words]
+    return [part for part in in_sight(widget) if getattr(part, "description", None) == words]
 
 
 def find(widget, words):
     """The one control in sight that is called so."""
-    found = called(widget, words)
-    names = [getattr(each, "description", "") for each in in_sight(widget)]
-    assert len(found) == 1, f"{len(found)} are called {words!r}; in sight: {sorted(set(names))}"
-    return found[0]
+    matches = called(widget, words)
+    names = [getattr(part, "description", "") for part in in_sight(widget)]
+    assert len(matches) == 1, f"{len(matches)} are called {words!r}; in sight: {sorted(set(names))}"
+    return matches[0]
 
 
 def press(widget, words):
@@ -52,13 +52,13 @@ def alert(widget):
 def beside(widget, words):
     """The text in the same row as the control that is called so."""
     control = find(widget, words)
-    rows = [each for each in in_sight(widget) if control in getattr(each, "children", ())]
-    return "\n".join(_text(each.value) for each in rows[0].children if _is_html(each))
+    rows = [part for part in in_sight(widget) if control in getattr(part, "children", ())]
+    return "\n".join(_text(part.value) for part in rows[0].children if _is_html(part))
 
 
 def thumbs(gallery):
     """The thumbnails in sight, in their order."""
-    return [each for each in in_sight(gallery) if "sdnb-thumb" in each._dom_classes]
+    return [part for part in in_sight(gallery) if "sdnb-thumb" in part._dom_classes]
 
 
 def _is_html(widget):
@@ -66,7 +66,7 @@ def _is_html(widget):
 
 
 def _html(widget):
-    return [each.value for each in in_sight(widget) if _is_html(each)]
+    return [part.value for part in in_sight(widget) if _is_html(part)]
 
 
 def _in_role(widget, role):

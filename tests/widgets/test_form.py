@@ -87,8 +87,8 @@ def test_a_seed_that_is_none_is_said_and_the_last_kept(form, words):
     move(form, "seed", words)
     assert form.request.seed == 7
     assert control(form, "seed")._text.value == "7"
-    assert "still 7" in control(form, "seed")._said.value
-    assert "whole number from 0 to" in control(form, "seed")._said.value
+    assert "still 7" in control(form, "seed")._message.value
+    assert "whole number from 0 to" in control(form, "seed")._message.value
 
 
 def test_dice_lock_and_free(form):
@@ -241,16 +241,16 @@ def test_what_a_panel_has_no_place_for_is_seen_when_a_request_brings_it(kind):
 
 def test_a_rounded_size_is_said(form):
     move(form, "width", 75)
-    assert "75 is no multiple of 8" in control(form, "width")._said.value
+    assert "75 is no multiple of 8" in control(form, "width")._message.value
     move(form, "width", 80)
-    assert control(form, "width")._said.value == ""
+    assert control(form, "width")._message.value == ""
 
 
 def test_a_seeds_complaint_goes_with_the_next_seed(form):
     move(form, "seed", "abc")
-    assert "The seed is still open" in control(form, "seed")._said.value
+    assert "The seed is still open" in control(form, "seed")._message.value
     move(form, "seed", "7")
-    assert control(form, "seed")._said.layout.display == "none"
+    assert control(form, "seed")._message.layout.display == "none"
 
 
 def test_the_upscale_tab_does_not_advise_to_upscale():

@@ -28,7 +28,7 @@ def view(make=grids.make, executor=None, **varied):
 
 def shown(view):
     """The styles that put pictures and words into the cells."""
-    return [look.value for look in view._table._looks]
+    return [cell_style.value for cell_style in view._table._cell_styles]
 
 
 def filled(**varied):
@@ -59,7 +59,7 @@ def test_it_fills_while_it_runs():
     assert made.wait(60)
     assert all("background-image: url(data:image/jpeg" in each for each in shown(made))
     assert beside(made, "Stop") == "6 of 6 cells"
-    assert made._meter.value == 1
+    assert made._bar.value == 1
     assert (find(made, "Run").disabled, find(made, "Stop").disabled) == (True, True)
 
 
@@ -144,14 +144,14 @@ def test_a_click_opens_a_cell_with_its_settings():
     assert find(made, "Close")
     assert "data:image/jpeg" in made._detail._picture.value
     assert "<th>CFG</th><td>8</td>" in made._detail._about.value
-    assert "data-number='3'" in made._table._chosen.value
+    assert "data-number='3'" in made._table._outline.value
     made._table._clicked.value = "99.1"  # no cell
     made._table._clicked.value = "x"
     assert made.chosen == made.grid.at(steps=1, cfg=8)
     made.choose(None)
     assert made.chosen is None
     assert not called(made, "Close")
-    assert made._table._chosen.value == ""
+    assert made._table._outline.value == ""
 
 
 def test_two_cells_are_compared_by_a_slider_and_by_their_difference():
@@ -161,10 +161,10 @@ def test_two_cells_are_compared_by_a_slider_and_by_their_difference():
     assert "Now choose the cell to compare" in status(made)
     made._table.click(5)
     assert "sdnb-compare" in made._detail._picture.value
-    assert made._detail._look.layout.display == ""
+    assert made._detail._mode.layout.display == ""
     assert "steps=1, cfg=2 | steps=4, cfg=8" in status(made)
-    assert made._table._chosen.value.count("data-number=") == 2
-    made._detail._look.value = "difference"
+    assert made._table._outline.value.count("data-number=") == 2
+    made._detail._mode.value = "difference"
     one, other = (
         np.asarray(made.grid.image(**at)).astype(int)
         for at in ({"steps": 1, "cfg": 2}, {"steps": 4, "cfg": 8})
@@ -198,9 +198,9 @@ def test_a_third_axis_is_a_slider():
     assert all(a != b for a, b in zip(first, shown(made), strict=True))
     made._table.click(1)
     assert made.chosen == made.grid.at(steps=2, cfg=2, seed=7)
-    assert made._table._chosen.value
+    assert made._table._outline.value
     made._slider.index = 0
-    assert made._table._chosen.value == ""  # the chosen cell is on another page
+    assert made._table._outline.value == ""  # the chosen cell is on another page
     made.choose(made.grid.cells[-1])
     assert made._slider.index == 2
 
@@ -242,8 +242,8 @@ def test_tables_of_several_kernels_are_told_apart_in_a_page():
         tables.append(made)
     one, other = tables
     written = [
-        {*re.findall(r"sdnb-table-\w+", each.children[0].value + each._looks[0].value)}
-        | {*re.findall(r"sdnb-table-\w+", str(each._clicked._dom_classes) + each._chosen.value)}
+        {*re.findall(r"sdnb-table-\w+", each.children[0].value + each._cell_styles[0].value)}
+        | {*re.findall(r"sdnb-table-\w+", str(each._clicked._dom_classes) + each._outline.value)}
         for each in (one, other)
     ]
     assert not written[0] & written[1]

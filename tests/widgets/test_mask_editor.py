@@ -115,12 +115,12 @@ def test_transparency_becomes_the_mask():
     alpha.paste(0, (10, 20, 60, 90))
     rgba.putalpha(alpha)
     editor = MaskEditor(rgba)
-    assert editor._bar.buttons["alpha"].layout.display is None
+    assert editor._toolbar.buttons["alpha"].layout.display is None
     assert editor._state.picture.getpixel((20, 30)) == (255, 255, 255)  # as a request has it
     editor.use_alpha()
     assert same(editor.mask, Rectangle((10, 20), (60, 90)))
     other = MaskEditor(picture())
-    assert other._bar.buttons["alpha"].layout.display == "none"
+    assert other._toolbar.buttons["alpha"].layout.display == "none"
     with pytest.raises(ValueError, match="no transparency"):
         other.use_alpha()
     other.use_alpha(rgba)
@@ -133,14 +133,14 @@ def test_it_saves_and_takes_a_file(editor, hand, tmp_path):
     with pytest.raises(ValueError, match=r"does not end in \.png"):
         editor.save(tmp_path / "mask.jpg")
     other = MaskEditor(picture())
-    other._bar.upload.value = uploaded(path.read_bytes())
+    other._toolbar.upload.value = uploaded(path.read_bytes())
     assert other.mask.tobytes() == editor.mask.tobytes()
-    assert other._bar.upload.value == ()  # the file does not stay
+    assert other._toolbar.upload.value == ()  # the file does not stay
 
 
 def test_export_offers_a_link(editor, hand):
     hand.drag((40, 50), (90, 50))
-    editor._bar.buttons["export"].click()
+    editor._toolbar.buttons["export"].click()
     assert 'download="mask.png" href="data:image/png;base64,' in editor._status.value
     hand.drag((140, 50), (190, 50))
     assert "base64" not in editor._status.value
@@ -180,10 +180,10 @@ def test_feather_and_invert_are_shown_as_the_request_will_have_them(editor, hand
         image=images.picture(editor.image), mask=images.mask(editor.mask), feather=12, invert=True
     )
     found, _ = canvas.fit(request.resolved(Settings()))
-    shown = editor._state.shown((0, 0, 256, 256))
+    shown = editor._state.in_effect((0, 0, 256, 256))
     assert shown.tobytes() == found.mask.tobytes()
     for box in ((30, 40, 90, 100), (0, 0, 20, 256), (140, 80, 256, 131)):  # a part as in the whole
-        assert editor._state.shown(box).tobytes() == shown.crop(box).tobytes()
+        assert editor._state.in_effect(box).tobytes() == shown.crop(box).tobytes()
     editor.latent = True
     latent, box = editor._state.latent_mask()
     assert latent.tobytes() == found.latent_mask().tobytes()
@@ -271,28 +271,28 @@ def test_without_ipycanvas_it_says_so_and_takes_a_file(monkeypatch):
     assert bytes(shown.value) != before
     editor.undo()
     assert editor.mask.getbbox() is None
-    editor._bar.buttons["invert"].click()
+    editor._toolbar.buttons["invert"].click()
     assert editor.mask.getextrema() == (255, 255)
-    assert editor._bar.tools["brush"].disabled
+    assert editor._toolbar.tools["brush"].disabled
 
 
 def test_a_silent_browser_is_noticed_and_forgiven(monkeypatch):
-    monkeypatch.setattr(notice, "SILENT", 0.02)
+    monkeypatch.setattr(notice, "ANSWER_SECONDS", 0.02)
     editor = MaskEditor(picture())
     assert len(editor._fallback.children) == 1  # the picture alone, while one waits
     editor.set_trait("_view_count", 1)
     editor._fallback._timer.join(5)
-    assert editor._bar.tools["brush"].disabled
+    assert editor._toolbar.tools["brush"].disabled
     assert "has not answered" in editor._fallback.children[0].value
     Hand(editor).event("client_ready")
     assert editor._fallback.layout.display == "none"
     assert len(editor._fallback.children) == 0
-    assert not editor._bar.tools["brush"].disabled
+    assert not editor._toolbar.tools["brush"].disabled
     assert editor._stage.children == (editor._state.surface.widget,)
 
 
 def test_a_browser_that_answers_is_not_complained_of(monkeypatch):
-    monkeypatch.setattr(notice, "SILENT", 0.02)
+    monkeypatch.setattr(notice, "ANSWER_SECONDS", 0.02)
     editor = MaskEditor(picture())
     Hand(editor).event("client_ready")
     editor.set_trait("_view_count", 1)

@@ -58,7 +58,7 @@ def test_a_polygon_by_clicks_ends_at_its_first_corner_or_with_enter(editor, hand
 
 @pytest.mark.parametrize("how", ["key", "button"])
 def test_undo_first_drops_a_shape_that_is_set_in_part(editor, hand, how):
-    undo = editor._bar.buttons["undo"]
+    undo = editor._toolbar.buttons["undo"]
     press = {"key": lambda: hand.key("z", ctrl=True), "button": undo.click}[how]
     hand.drag((40, 50), (90, 50))
     editor.tool = "lasso"
@@ -110,10 +110,10 @@ def test_keys(editor, hand):
     }.items():
         hand.key(key)
         assert editor.tool == tool
-        assert [name for name, button in editor._bar.tools.items() if button.value] == [tool]
+        assert [name for name, button in editor._toolbar.tools.items() if button.value] == [tool]
     size = editor.brush
     hand.key("]")
-    assert editor.brush == round(size * 1.25) == editor._bar.size.value
+    assert editor.brush == round(size * 1.25) == editor._toolbar.size.value
     hand.key("[")
     assert editor.brush == round(round(size * 1.25) / 1.25)
     hand.key("i")
@@ -129,7 +129,7 @@ def test_the_brush_never_gets_stuck(editor, hand):
     assert editor.brush == 1
     for _ in range(40):
         hand.key("]")
-    assert editor.brush == editor._bar.size.box.max == 128
+    assert editor.brush == editor._toolbar.size.box.max == 128
 
 
 def test_keys_alone_draw(editor, hand):
@@ -155,7 +155,7 @@ def test_escape_and_tab_lead_out(editor, hand, monkeypatch):
             focused.append(widget)
 
     monkeypatch.setattr(ipywidgets.Widget, "send", send)
-    bar = editor._bar
+    bar = editor._toolbar
     hand.key("Escape")
     hand.key("Tab")
     hand.key("Tab", shift=True)
@@ -255,6 +255,6 @@ def test_inverted_the_brush_still_marks_what_is_made_anew(editor, hand):
     editor.mask = Image.new("L", (256, 256), 255)
     hand.drag((40, 50), (90, 50))
     assert editor.strokes[-1].white is False
-    shown = editor._state.shown((0, 0, 256, 256))
+    shown = editor._state.in_effect((0, 0, 256, 256))
     assert shown.getpixel((60, 50)) == 255
     assert shown.getpixel((60, 200)) == 0

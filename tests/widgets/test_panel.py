@@ -181,7 +181,7 @@ def test_an_upload_leaves_nothing_in_the_widget():
     box = panel().form.controls["image"]
     data = images.picture(colour(size=(64, 64)))
     change = {"new": ({"name": "a.png", "content": memoryview(data)},)}
-    box._upload._came(change)
+    box._upload._uploaded(change)
     assert box.value == data
     assert box._upload.value == ()
 

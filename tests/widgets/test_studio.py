@@ -188,11 +188,11 @@ def test_a_wrong_path_costs_nothing(monkeypatch, folder, place):
     said = alert(one)
     assert place in said
     assert "mine stays." in said
-    assert "<folder>" not in one._said.value
+    assert "<folder>" not in one._message.value
     assert find(one, "or path").value == place  # to be mended
     assert not find(one, "Load").disabled
     find(one, "or path").value = "another"
-    assert one._said.value == ""
+    assert one._message.value == ""
 
 
 def test_where_loading_fails_the_last_model_comes_back_as_it_was_and_it_is_said(monkeypatch):
@@ -215,7 +215,7 @@ def test_a_model_that_nobody_can_make_again_is_not_said_to_be_there(monkeypatch)
 
 
 def test_where_no_model_can_be_loaded_the_studio_says_so_and_takes_the_next(monkeypatch, studio):
-    studio.picker._load = {"path": "mine"}
+    studio.picker._load_arguments = {"path": "mine"}
     loads(monkeypatch, "mine", "other")
     studio.picker.load("other").join(10)
     assert "fake could not be loaded again either: mine: the" in alert(studio.picker)
@@ -295,8 +295,8 @@ def test_while_a_model_is_loaded_nothing_else_begins(monkeypatch, studio):
 
 def test_a_model_is_not_freed_under_a_run(monkeypatch):
     loads(monkeypatch)
-    monkeypatch.setattr("sdnb.widgets.studio._PATIENCE", 0.2)
-    model = Model("mine", load_arguments=ORIGIN)
+    monkeypatch.setattr("sdnb.widgets.studio._STOP_SECONDS", 0.2)
+    model = Model("mine", origin=ORIGIN)
     gate, run = gated()
     monkeypatch.setitem(engine_door._workers, model, Worker(run))
     studio = Studio(model)
@@ -386,7 +386,7 @@ def test_without_a_notebook_nothing_is_tied(monkeypatch):
 
 
 def test_what_nobody_sees_any_more_is_stopped(monkeypatch):
-    monkeypatch.setattr(lifetime, "UNSEEN", 0.1)
+    monkeypatch.setattr(lifetime, "UNSEEN_SECONDS", 0.1)
     stops = threading.Event()
 
     class Owner(ipywidgets.VBox):

@@ -20,7 +20,7 @@ from sdnb.widgets.slider import Slider
 Changed = Callable[[], None]
 
 _LABEL = {"description_width": "76px"}
-_OWN = "the model's own"
+_OPEN = "the model's own"
 
 
 class Control:
@@ -126,7 +126,7 @@ class ChoiceControl(Control):
 
     def _options(self, default: str) -> list[tuple[str, str | None]]:
         names: list[tuple[str, str | None]] = [(name, name) for name in self.field.choices]
-        own = f"{default} ({_OWN})" if default else _OWN
+        own = f"{default} ({_OPEN})" if default else _OPEN
         return [(own, None), *names] if self.field.open else names
 
     def follow(self, default: Any) -> None:
@@ -148,18 +148,18 @@ class NumberControl(Control):
     def __init__(self, field: Field, changed: Changed) -> None:
         super().__init__(field, changed)
         self._default: float = field.limits[0] if field.default is None else field.default
-        self._number = self._made()
+        self._number = self._number_box()
         self._number.observe(lambda change: self._moved(change["new"]), "value")
-        own = f"{field.label}: {_OWN}"
+        own = f"{field.label}: {_OPEN}"
         self._reset = icon_button("undo", own, own)
-        self._reset.on_click(lambda _: self._opened())
+        self._reset.on_click(lambda _: self._reopen())
         self.widget = widgets.HBox(self._row())
         self._show()
 
     def _row(self) -> list[widgets.Widget]:
         return [self._number, self._reset] if self.field.open else [self._number]
 
-    def _made(self) -> Any:
+    def _number_box(self) -> Any:
         field = self.field
         if field.kind in ("whole", "size"):
             low, high = (int(bound) for bound in field.limits)
@@ -185,7 +185,7 @@ class NumberControl(Control):
             self._mark()
             self._changed()
 
-    def _opened(self) -> None:
+    def _reopen(self) -> None:
         self.value = None
         self._changed()
 
@@ -206,12 +206,12 @@ class SizeControl(NumberControl):
     """A side in pixels: what is typed is rounded to a multiple of 8 when it is left."""
 
     def __init__(self, field: Field, changed: Changed) -> None:
-        self._said = widgets.HTML()  # what was done to the number that was typed
-        self._said.add_class("sdnb-quiet")
+        self._message = widgets.HTML()  # what was done to the number that was typed
+        self._message.add_class("sdnb-quiet")
         super().__init__(field, changed)
 
     def _row(self) -> list[widgets.Widget]:
-        return [*super()._row(), self._said]
+        return [*super()._row(), self._message]
 
     def _moved(self, value: Any) -> None:
         if self._setting:
@@ -220,11 +220,11 @@ class SizeControl(NumberControl):
         if rounded != value:
             self._quietly(lambda: setattr(self._number, "value", rounded))
         super()._moved(rounded)
-        self._said.value = "" if rounded == value else f"{value} is no multiple of 8"
+        self._message.value = "" if rounded == value else f"{value} is no multiple of 8"
 
     def _mark(self) -> None:
         super()._mark()
-        self._said.value = ""
+        self._message.value = ""
 
 
 class SeedControl(Control):
@@ -246,11 +246,11 @@ class SeedControl(Control):
         for button, act in ((self._dice, self._draw), (self._lock, self._keep), (self._free, None)):
             button.on_click(lambda _, act=act: self._chosen(act() if act else None))
         self._lock.disabled = True
-        self._said = widgets.HTML(layout=widgets.Layout(display="none"))
-        self._said.add_class("sdnb-warn")
+        self._message = widgets.HTML(layout=widgets.Layout(display="none"))
+        self._message.add_class("sdnb-warn")
         self._text.observe(lambda change: self._typed(change["new"]), "value")
         row = widgets.HBox([self._text, self._dice, self._lock, self._free])
-        self.widget = widgets.VBox([row, self._said])
+        self.widget = widgets.VBox([row, self._message])
 
     def made_with(self, seed: int) -> None:
         """The seed of the last picture, for the lock."""
@@ -287,8 +287,8 @@ class SeedControl(Control):
         self._say(f"{words!r} is no whole number from {low} to {high}. The seed is still {still}.")
 
     def _say(self, words: str) -> None:
-        self._said.value = html.escape(words)
-        self._said.layout.display = "" if words else "none"
+        self._message.value = html.escape(words)
+        self._message.layout.display = "" if words else "none"
 
     def _show(self) -> None:
         self._say("")

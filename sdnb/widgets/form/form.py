@@ -28,7 +28,8 @@ PICTURES = {
     "all": ("picture", "mask"), "txt2img": (), "img2img": ("picture",),
     "inpaint": ("picture", "mask"), "upscale": ("picture",),
 }  # fmt: skip
-_LARGE = 2.5  # times the model's own pixels: from here on a canvas fills with several pictures
+# Times the model's own pixels: from here on a canvas fills with several pictures.
+_LARGE_TIMES = 2.5
 
 
 class Form(widgets.VBox):
@@ -48,7 +49,7 @@ class Form(widgets.VBox):
     ) -> None:
         self.settings = settings
         self.kind = kind
-        self._told = changed
+        self._on_change = changed
         self._sampler: str | None = None  # before a person's change
         self.controls: dict[str, Control] = {
             field.name: self._control(field, offer) for field in FIELDS
@@ -162,7 +163,7 @@ class Form(widgets.VBox):
         if name == "sampler":
             self._sampler_exchanged()
         self._refresh()
-        self._told()
+        self._on_change()
 
     def _sampler_exchanged(self) -> None:
         """Another sampler brings its own schedule and eta, as in `Request.but`."""
@@ -210,7 +211,7 @@ class Form(widgets.VBox):
             return f"{size}, the model's own size"
         times = resolved.width * resolved.height / (s.width * s.height)
         words = f"{size}; the model's own is {s.width} × {s.height}"
-        if times > _LARGE and resolved.image is None and self.kind != "upscale":
+        if times > _LARGE_TIMES and resolved.image is None and self.kind != "upscale":
             words += (
                 f". {times:.0f} times its pixels: it takes that much longer or more, and things "
                 "may stand there twice. Make it at the model's own size, then upscale it."

@@ -45,8 +45,8 @@ def inspected(text: str, tokenize: Tokenize | None = None) -> str:
     if len(fragments) == 1 and _written_weight(text, fragments[0]):
         warnings.append("There is one block: its weight changes nothing.")
     chips = "".join(_chips(fragments, shares, tokenize)) if text.strip() else ""
-    said = "".join(f'<div class="sdnb-warn">{words}</div>' for words in warnings)
-    return (f'<div class="sdnb-chips">{chips}</div>' if chips else "") + said
+    notes = "".join(f'<div class="sdnb-warn">{words}</div>' for words in warnings)
+    return (f'<div class="sdnb-chips">{chips}</div>' if chips else "") + notes
 
 
 def _written_weight(text: str, fragment: Fragment) -> bool:

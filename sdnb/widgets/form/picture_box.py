@@ -28,9 +28,9 @@ class Upload(widgets.FileUpload):
         )  # fmt: skip
         self.add_class("sdnb-upload")
         self._act = act
-        self.observe(self._came, "value")
+        self.observe(self._uploaded, "value")
 
-    def _came(self, change: dict[str, Any]) -> None:
+    def _uploaded(self, change: dict[str, Any]) -> None:
         for file in change["new"]:
             content, name = bytes(file["content"]), str(file["name"])
             self.value = ()  # a picture would otherwise stay in the widget's state
@@ -52,8 +52,8 @@ class PictureBox(Control):
         self._small = small  # shown small here; not where the mask editor shows it large
         self._carried: Saved | None = None
         self._upload = Upload(f"{field.label}…", f"Choose a {field.label.lower()}…", self.take)
-        out = f"{field.label}: take it out"
-        self._remove = icon_button("times", out, out)
+        remove = f"{field.label}: take it out"
+        self._remove = icon_button("times", remove, remove)
         self._remove.layout.display = "none"
         self._remove.on_click(lambda _: self._removed())
         self._use = widgets.Button(
@@ -61,11 +61,11 @@ class PictureBox(Control):
             "with into the panel", layout=widgets.Layout(width="auto", display="none"),
         )  # fmt: skip
         self._use.on_click(lambda _: self._used())
-        self._said = widgets.HTML()
-        self._said.add_class("sdnb-quiet")
+        self._message = widgets.HTML()
+        self._message.add_class("sdnb-quiet")
         self._image = widgets.Image(format="jpeg", layout=widgets.Layout(display="none"))
         row = widgets.HBox(
-            [self._upload, self._remove, self._use, self._said],
+            [self._upload, self._remove, self._use, self._message],
             layout=widgets.Layout(align_items="center", flex_flow="row wrap"),
         )
         self.widget = widgets.VBox([row, self._image])
@@ -95,7 +95,7 @@ class PictureBox(Control):
 
     def _say(self, words: str, wrong: bool = False) -> None:
         form = '<span class="sdnb-warn" role="alert">{}</span>' if wrong else "{}"
-        self._said.value = form.format(html.escape(words))
+        self._message.value = form.format(html.escape(words))
 
     def _show(self) -> None:
         self._carried = None

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from sdnb.grid.outcomes import Pictures
     from sdnb.request.request import Request
 
-_LOUD = 4  # times a difference is shown
-_LOOKS = ("slider", "difference", "picture")
-_SIDE, _LEAST = 768, 384  # pixels, at most and about at least
+_GAIN = 4  # times a difference is shown
+_MODES = ("slider", "difference", "picture")
+_MAX_SIDE, _MIN_SIDE = 768, 384  # pixels, at most and about at least
 
 
 class GridDetail(widgets.VBox):
@@ -40,7 +40,7 @@ class GridDetail(widgets.VBox):
     ) -> None:
         self.cell: Cell | None = None
         self.other: Cell | None = None
-        self._pictures, self._told, self._use = pictures, changed, use
+        self._pictures, self._changed, self._use = pictures, changed, use
         self._picture, self._about = widgets.HTML(), widgets.HTML()
         self._picture.add_class("sdnb-picture")
         self._about.layout = widgets.Layout(max_width="420px", margin="0 0 0 12px")
@@ -50,16 +50,16 @@ class GridDetail(widgets.VBox):
             "Compare", "columns", "Remember this one as the left side; then choose another",
             self._remember,
         )  # fmt: skip
-        self._look = widgets.ToggleButtons(
-            options=_LOOKS,
-            tooltips=("left and right of a line", f"{_LOUD} times as strong", "this cell alone"),
+        self._mode = widgets.ToggleButtons(
+            options=_MODES,
+            tooltips=("left and right of a line", f"{_GAIN} times as strong", "this cell alone"),
             style={"button_width": "90px"},
         )
-        self._look.observe(lambda _: self.refresh(), "value")
+        self._mode.observe(lambda _: self.refresh(), "value")
         close = text_button("Close", "times", "Back to the grid", lambda: self.look_at(None))
         wrap = widgets.Layout(flex_flow="row wrap", align_items="flex-start")
         super().__init__([
-            widgets.HBox([give, self._compare, self._look, close], layout=wrap),
+            widgets.HBox([give, self._compare, self._mode, close], layout=wrap),
             widgets.HBox([self._picture, self._about], layout=wrap),
         ])  # fmt: skip
         self.refresh()
@@ -70,7 +70,7 @@ class GridDetail(widgets.VBox):
         if cell is None:
             self.other = None
         self.refresh()
-        self._told()
+        self._changed()
 
     def refresh(self) -> None:
         """Show what there is of the cell now."""
@@ -80,29 +80,30 @@ class GridDetail(widgets.VBox):
             self._picture.value = self._about.value = ""
             return
         both = self.other is not None and self.other != cell
-        self._look.layout.display = "" if both else "none"
+        self._mode.layout.display = "" if both else "none"
         self._compare.description = "Compare" if self.other is None else "Stop comparing"
-        made = self._pictures.made.get(cell.key)
-        if made is None:
+        filled = self._pictures.made.get(cell.key)
+        if filled is None:
             why = html.escape(self._pictures.why_empty(cell))
             self._picture.value = f'<div class="sdnb-warn">This cell {why}.</div>'
             self._about.value = settings(cell.request) + code(cell.request)
             return
-        self._picture.value = self._seen(cell, large(made.image))
-        self._about.value = settings(made.request, made.result()) + code(made.request)
+        self._picture.value = self._seen(cell, large(filled.image))
+        self._about.value = settings(filled.request, filled.result()) + code(filled.request)
 
     def _seen(self, cell: Cell, image: Image.Image) -> str:
         if self.other is None:
             return alone(image, cell.label)
         if self.other == cell:
-            return alone(image, cell.label) + _said("Now choose the cell to compare this one with.")
+            hint = _under_picture("Now choose the cell to compare this one with.")
+            return alone(image, cell.label) + hint
         left = self._pictures.made.get(self.other.key)
-        if left is None or self._look.value == "picture":
+        if left is None or self._mode.value == "picture":
             return alone(image, cell.label)
-        if self._look.value == "difference":
+        if self._mode.value == "difference":
             return difference(large(left.image), image, f"{self.other.label} and {cell.label}")
         words = (self.other.label, cell.label)
-        return compared(large(left.image), image, words) + _said(" | ".join(words))
+        return compared(large(left.image), image, words) + _under_picture(" | ".join(words))
 
     def _give(self) -> None:
         if self.cell is not None and self._use is not None:
@@ -111,34 +112,36 @@ class GridDetail(widgets.VBox):
     def _remember(self) -> None:
         self.other = self.cell if self.other is None else None
         self.refresh()
-        self._told()
+        self._changed()
 
 
 def difference(one: Image.Image, other: Image.Image, words: str) -> str:
     """HTML of how far two pictures are apart: black where they are equal."""
     if one.size != other.size:
         other = other.resize(one.size)
-    apart = np.asarray(ImageChops.difference(one.convert("RGB"), other.convert("RGB")))
-    loud = Image.fromarray(np.minimum(apart.astype(np.uint16) * _LOUD, 255).astype(np.uint8))
-    return alone(loud, f"the difference of {words}") + _said(
-        f"{words}. Black is equal; shown {_LOUD} times as strong. The largest difference is "
-        f"{int(apart.max())} of 255."
+    distance = np.asarray(ImageChops.difference(one.convert("RGB"), other.convert("RGB")))
+    pixels = np.minimum(distance.astype(np.uint16) * _GAIN, 255).astype(np.uint8)
+    amplified = Image.fromarray(pixels)
+    return alone(amplified, f"the difference of {words}") + _under_picture(
+        f"{words}. Black is equal; shown {_GAIN} times as strong. The largest difference is "
+        f"{int(distance.max())} of 255."
     )
 
 
-def _said(words: str) -> str:
+def _under_picture(words: str) -> str:
     """Words under a picture, no wider than it: the settings stay beside it."""
-    style = f'class="sdnb-quiet" role="status" style="max-width:{_LEAST}px"'
+    style = f'class="sdnb-quiet" role="status" style="max-width:{_MIN_SIDE}px"'
     return f"<div {style}>{html.escape(words)}</div>"
 
 
 def large(image: Image.Image) -> Image.Image:
     """A small picture in larger pixels: it was opened to be looked at."""
-    times = max(1, round(_LEAST / max(image.size)))
+    times = max(1, round(_MIN_SIDE / max(image.size)))
     return image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
 
 
 def alone(image: Image.Image, words: str) -> str:
     """HTML of one picture."""
     alt = html.escape(words, quote=True)
-    return f'<img src="{data_uri(image, _SIDE, 92)}" width="{min(image.width, _SIDE)}" alt="{alt}">'
+    width = min(image.width, _MAX_SIDE)
+    return f'<img src="{data_uri(image, _MAX_SIDE, 92)}" width="{width}" alt="{alt}">'

@@ -68,15 +68,16 @@ class GridTab(widgets.VBox):
             description="Keep in", placeholder="a folder; empty: only in memory",
             style={"description_width": "90px"}, layout=widgets.Layout(width="420px"),
         )  # fmt: skip
-        self._go = text_button("Run grid", "th", "Make a picture of each combination", self.run)
-        self._go.button_style = "primary"
-        self._go.layout.align_self = "flex-start"
+        self._run_button = text_button(
+            "Run grid", "th", "Make a picture of each combination", self.run
+        )
+        self._run_button.button_style = "primary"
+        self._run_button.layout.align_self = "flex-start"
         self._problem = ErrorBox()
         self._place = widgets.VBox()
         rows = [widgets.HBox([kind, values]) for kind, values in self._axes]
-        super().__init__(
-            [style.sheet(), self._from, *rows, self._store, self._go, self._problem, self._place]
-        )
+        below = [self._store, self._run_button, self._problem, self._place]
+        super().__init__([style.sheet(), self._from, *rows, *below])
         self.add_class("sdnb")
 
     @property
@@ -87,15 +88,15 @@ class GridTab(widgets.VBox):
     @property
     def axes(self) -> dict[str, Any]:
         """What is typed, as `sweep` takes it. Raises ValueError for what is no list of values."""
-        found: dict[str, Any] = {}
+        axes: dict[str, Any] = {}
         for kind, values in self._axes:
             name = kind.value
             if not name:
                 continue
-            if name in found:
+            if name in axes:
                 raise ValueError(f"{_NAMES.get(name, name)} is chosen twice; choose another axis")
-            found[name] = parsed(name, values.value)
-        return found
+            axes[name] = parsed(name, values.value)
+        return axes
 
     def run(self) -> GridView | None:
         """What the button does: plan the grid, show it, and fill it. None where it cannot be."""
@@ -125,14 +126,14 @@ class GridTab(widgets.VBox):
     def pause(self) -> None:
         """Stop, and begin nothing until `serve`."""
         self.stop()
-        self._go.disabled = True
+        self._run_button.disabled = True
 
     def serve(self, model: Model, executor: Executor | None = None) -> None:
         """Make grids with another model from now on."""
         self.model, self._executor = model, executor
         if self.view is not None:
             self.view.serve(model, executor)
-        self._go.disabled = False
+        self._run_button.disabled = False
 
     def close(self) -> None:
         self.stop()

@@ -53,16 +53,15 @@ class GridTable(widgets.VBox):
         # A class that is a page's own, where grids of several kernels may be.
         self._mark = f"sdnb-table-{secrets.token_hex(4)}"
         self._size = size
-        self._told = clicked
-        self._looks = [widgets.HTML() for _ in range(self.count)]
+        self._on_cell = clicked
+        self._cell_styles = [widgets.HTML() for _ in range(self.count)]
         self._keys = [""] * self.count  # what each cell shows, so that nothing is sent twice
-        self._chosen = widgets.HTML()
+        self._outline = widgets.HTML()
         self._clicked = widgets.Text(continuous_update=False)
         self._clicked.add_class(f"{self._mark}-clicked")
-        self._clicked.observe(self._came, "value")
-        hidden = widgets.Box(
-            [self._clicked, self._chosen, *self._looks], layout=widgets.Layout(display="none")
-        )
+        self._clicked.observe(self._browser_clicked, "value")
+        unseen = [self._clicked, self._outline, *self._cell_styles]
+        hidden = widgets.Box(unseen, layout=widgets.Layout(display="none"))
         super().__init__([widgets.HTML(self._table(across, down)), hidden])
 
     def show(self, place: int, image: Image.Image | None, words: str, key: str) -> None:
@@ -72,28 +71,29 @@ class GridTable(widgets.VBox):
         self._keys[place] = key
         cell = f".{self._mark} button[data-number='{place}']"
         if image is None:
-            said = words.replace("\\", "\\\\").replace('"', "'").replace("\n", " ")[:120]
-            said = said.replace("<", "‹")  # a style must not be able to end itself
-            rule = f'<style>{cell}::after {{ content: "{said}"; }}</style>'
-            self._looks[place].value = rule if said else ""
+            content = words.replace("\\", "\\\\").replace('"', "'").replace("\n", " ")[:120]
+            content = content.replace("<", "‹")  # a style must not be able to end itself
+            rule = f'<style>{cell}::after {{ content: "{content}"; }}</style>'
+            self._cell_styles[place].value = rule if content else ""
             return
         uri = data_uri(image, max(self._size))
-        self._looks[place].value = f"<style>{cell} {{ background-image: url({uri}); }}</style>"
+        rule = f"{cell} {{ background-image: url({uri}); }}"
+        self._cell_styles[place].value = f"<style>{rule}</style>"
 
     def choose(self, *places: int) -> None:
         """Outline these cells."""
         cells = ", ".join(f".{self._mark} button[data-number='{place}']" for place in places)
         outline = "outline: 3px solid var(--jp-brand-color1, #1976d2); outline-offset: 0;"
-        self._chosen.value = f"<style>{cells} {{ {outline} }}</style>" if places else ""
+        self._outline.value = f"<style>{cells} {{ {outline} }}</style>" if places else ""
 
     def click(self, place: int) -> None:
         """As if a person had."""
-        self._told(place)
+        self._on_cell(place)
 
-    def _came(self, change: dict[str, Any]) -> None:
+    def _browser_clicked(self, change: dict[str, Any]) -> None:
         number = str(change["new"]).partition(".")[0]
         if number.isdecimal() and int(number) < self.count:
-            self._told(int(number))
+            self._on_cell(int(number))
 
     def _table(self, across: Sequence[str], down: Sequence[str]) -> str:
         head = "".join(f'<th scope="col">{html.escape(words)}</th>' for words in across)
@@ -102,8 +102,8 @@ class GridTable(widgets.VBox):
         for y, words in enumerate(down):
             side = f'<th scope="row">{html.escape(words)}</th>' if any(down) else ""
             cells = "".join(
-                self._cell(x, y, y * len(across) + x, f"{each} {words}".strip())
-                for x, each in enumerate(across)
+                self._cell(x, y, y * len(across) + x, f"{column} {words}".strip())
+                for x, column in enumerate(across)
             )
             rows.append(f"<tr>{side}{cells}</tr>")
         click = html.escape(_CLICK.replace("MARK", self._mark), quote=True)

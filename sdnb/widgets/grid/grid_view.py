@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from sdnb.engine.model import Model
     from sdnb.grid.cells import Cell
     from sdnb.grid.grid import Grid
-    from sdnb.grid.run_account import GridProgress
     from sdnb.jobs.executor import Executor
     from sdnb.request.request import Request
 
@@ -66,11 +65,11 @@ class GridView(widgets.VBox):
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._page = 0
-        self._runs: Executor | None = None  # where its cells run
-        self._begun = False  # whether a cell of it is being made
+        self._cell_executor: Executor | None = None  # where its cells run
+        self._cell_begun = False  # whether a cell of it is being made
         self._cells = {cell.index: cell for cell in grid.cells}
         self._build()
-        super().__init__([style.sheet(), self._bar, *self._pages, self._table, self._detail])
+        super().__init__([style.sheet(), self._head, *self._pages, self._table, self._detail])
         self.add_class("sdnb")
         self._refresh()
         tie_to_cell(self)
@@ -94,7 +93,7 @@ class GridView(widgets.VBox):
             if self.running:
                 return
             self._stopping.clear()
-            self._buttons(running=True)
+            self._set_buttons(running=True)
             # The context is the caller's, so that a widget's value can be set from the thread.
             context = contextvars.copy_context()
             self._thread = threading.Thread(
@@ -125,7 +124,7 @@ class GridView(widgets.VBox):
         """Look at this cell; None closes it."""
         with self._lock:
             if cell is not None and len(cell.index) > 2:
-                self._slider.index = cell.index[2]  # which calls `_turned`
+                self._slider.index = cell.index[2]  # which calls `_page_turned`
             self._detail.look_at(cell)
 
     def close(self) -> None:
@@ -143,26 +142,24 @@ class GridView(widgets.VBox):
         across, *more = self.grid.axes
         labels = [texts(axis) for axis in self.grid.axes]
         down = labels[1] if more else [""]
-        self._table = GridTable(labels[0], down, self._thumbnail(len(across)), self._opened)
+        self._table = GridTable(labels[0], down, self._thumbnail(len(across)), self._cell_clicked)
         self._pages = [self._pager(labels[2])] if len(labels) > 2 else []
-        self._go = text_button("Run", "play", "Make the cells that are missing", self.run)
-        self._go.button_style = "primary"
-        self._halt = text_button(
+        self._run_button = text_button("Run", "play", "Make the cells that are missing", self.run)
+        self._run_button.button_style = "primary"
+        self._stop_button = text_button(
             "Stop", "stop", "End within a step; what is made is kept", self.stop
         )
-        self._meter = widgets.FloatProgress(
+        self._bar = widgets.FloatProgress(
             min=0, max=1, layout=widgets.Layout(width="160px", margin="0 8px")
         )
         self._line = widgets.HTML()
         self._line.add_class("sdnb-quiet")
         self._problem = ErrorBox()
         wrap = widgets.Layout(flex_flow="row wrap", align_items="center")
-        self._bar = widgets.VBox(
-            [widgets.HBox([self._go, self._halt, self._meter, self._line], layout=wrap),
-             self._problem]
-        )  # fmt: skip
-        self._detail = GridDetail(self.grid.pictures, self._looked, self._use)
-        self._buttons(running=False)
+        row = [self._run_button, self._stop_button, self._bar, self._line]
+        self._head = widgets.VBox([widgets.HBox(row, layout=wrap), self._problem])
+        self._detail = GridDetail(self.grid.pictures, self._outline_cells, self._use)
+        self._set_buttons(running=False)
 
     def _thumbnail(self, columns: int) -> tuple[int, int]:
         width, height = self.grid.pictures.size(self.grid.cells)
@@ -173,22 +170,22 @@ class GridView(widgets.VBox):
     def _pager(self, labels: list[str]) -> widgets.Widget:
         self._slider = WordSlider(self.grid.axes[2].title, labels)
         self._slider.layout.width = "420px"
-        self._slider.observe(lambda change: self._turned(change["new"]), "index")
+        self._slider.observe(lambda change: self._page_turned(change["new"]), "index")
         return self._slider
 
     # -- acting ------------------------------------------------------------------------------
 
-    def _turned(self, page: int) -> None:
+    def _page_turned(self, page: int) -> None:
         with self._lock:
             self._page = page
             self._refresh()
-            self._looked()
+            self._outline_cells()
 
-    def _opened(self, place: int) -> None:
+    def _cell_clicked(self, place: int) -> None:
         with self._lock:
-            self.choose(self._at(place))
+            self.choose(self._cell_at(place))
 
-    def _looked(self) -> None:
+    def _outline_cells(self) -> None:
         """Another cell is looked at, or compared with: its place is outlined."""
         shown = {self._detail.cell, self._detail.other} - {None}
         self._table.choose(*(self._place(c) for c in shown if c and self._in_sight(c)))
@@ -199,22 +196,22 @@ class GridView(widgets.VBox):
         try:
             throttle = Throttle(_BAR_EVERY)
             with closing(self._steps()) as steps:
-                for at in steps:
-                    ended = at.made is not None or at.error is not None
-                    self._begun = not ended and (self._begun or at.cell is not None)
-                    if at.made is not None or at.error is not None:
-                        self._came(at)
+                for filling in steps:
+                    ended = filling.made is not None or filling.error is not None
+                    self._cell_begun = not ended and (self._cell_begun or filling.cell is not None)
+                    if filling.made is not None or filling.error is not None:
+                        self._cell_ended(filling)
                     elif throttle.due():
                         began = throttle.now()
-                        self._say(at)
+                        self._show_progress(filling)
                         throttle.spent(began)
                     if self._stopping.is_set():
                         break
-            self._end()
+            self._show_end()
         except Exception as error:  # noqa: BLE001 - whatever it was: a thread's error is seen nowhere
             self._problem.show_error(error)
         finally:
-            self._buttons(running=False)
+            self._set_buttons(running=False)
 
     def _steps(self) -> Any:
         own = {axis.name for axis in self.grid.axes} & {"model", "memory"}
@@ -222,30 +219,31 @@ class GridView(widgets.VBox):
             return self.grid.steps(self.model, store=self._store)
         if self.model is None:
             self.model = load_model()
-        self._runs = self._executor or worker_of(self.model)
-        return self.grid.steps(self.model, store=self._store, executor=self._runs)
+        self._cell_executor = self._executor or worker_of(self.model)
+        return self.grid.steps(self.model, store=self._store, executor=self._cell_executor)
 
-    def _came(self, at: GridProgress) -> None:
+    def _cell_ended(self, filling: Filling) -> None:
         with self._lock:
-            if at.cell is not None:
-                self._show_cell(at.cell)
-                if at.cell in (self._detail.cell, self._detail.other):
+            if filling.cell is not None:
+                self._show_cell(filling.cell)
+                if filling.cell in (self._detail.cell, self._detail.other):
                     self._detail.refresh()
-            self._say(at)
+            self._show_progress(filling)
 
-    def _say(self, at: GridProgress) -> None:
-        self._meter.value = at.share
-        words = [f"{at.done} of {at.total} cells"]
-        if at.cell is not None and at.progress is not None:
-            words += [at.cell.label, at.progress.where]
-        elif not self._begun and isinstance(self._runs, Worker) and len(self._runs.jobs) > 1:
+    def _show_progress(self, filling: Filling) -> None:
+        executor = self._cell_executor
+        self._bar.value = filling.share
+        words = [f"{filling.done} of {filling.total} cells"]
+        if filling.cell is not None and filling.progress is not None:
+            words += [filling.cell.label, filling.progress.where]
+        elif not self._cell_begun and isinstance(executor, Worker) and len(executor.jobs) > 1:
             words.append("waiting for another run")
-        done = at.share - at.share_before
-        if done > 0.02 and at.share < 1:
-            words.append(f"about {in_words(at.seconds / done * (1 - at.share))} left")
+        done = filling.share - filling.began
+        if done > 0.02 and filling.share < 1:
+            words.append(f"about {in_words(filling.seconds / done * (1 - filling.share))} left")
         self._line.value = html.escape(" · ".join(words))
 
-    def _end(self) -> None:
+    def _show_end(self) -> None:
         with self._lock:
             self._refresh()
             left = len(self.grid) - self.grid.done
@@ -257,39 +255,39 @@ class GridView(widgets.VBox):
                 words += " · stopped"
             self._line.value = words
             if not left:
-                self._meter.value = 1
+                self._bar.value = 1
 
     # -- showing -----------------------------------------------------------------------------
 
-    def _buttons(self, running: bool) -> None:
+    def _set_buttons(self, running: bool) -> None:
         if running:
             self._problem.hide()
         done = self.grid.done
         left = len(self.grid) - done
-        self._go.description = "Resume" if done and left else "Run"
-        self._go.disabled = running or not left
-        self._halt.disabled = not running
+        self._run_button.description = "Resume" if done and left else "Run"
+        self._run_button.disabled = running or not left
+        self._stop_button.disabled = not running
 
-    def _at(self, place: int) -> Cell:
+    def _cell_at(self, place: int) -> Cell:
         row, column = divmod(place, len(self.grid.axes[0]))
         return self._cells[(column, row, self._page)[: len(self.grid.axes)]]
 
     def _refresh(self) -> None:
         for place in range(self._table.count):
-            self._show_cell(self._at(place))
+            self._show_cell(self._cell_at(place))
         if not self._line.value:
             self._line.value = f"{self.grid.done} of {len(self.grid)} cells"
-            self._meter.value = self.grid.done / len(self.grid)
+            self._bar.value = self.grid.done / len(self.grid)
 
     def _show_cell(self, cell: Cell) -> None:
         x, y, page = (*cell.index, 0, 0)[:3]
         if page != self._page:
             return
-        made = self.grid.pictures.made.get(cell.key)
-        words = "" if made or cell.key not in self.grid.pictures.errors else "failed"
-        image = None if made is None else made.image
+        filled = self.grid.pictures.made.get(cell.key)
+        words = "" if filled or cell.key not in self.grid.pictures.errors else "failed"
+        image = None if filled is None else filled.image
         place = y * len(self.grid.axes[0]) + x
-        self._table.show(place, image, words, f"{cell.key} {made is not None} {words}")
+        self._table.show(place, image, words, f"{cell.key} {filled is not None} {words}")
 
     def _place(self, cell: Cell) -> int:
         x, y = (*cell.index, 0)[:2]

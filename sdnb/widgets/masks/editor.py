@@ -33,7 +33,7 @@ from sdnb.widgets.masks.notice import MISSING, Fallback, Status
 from sdnb.widgets.masks.strokes import Clear, Imported, Invert, Stroke, imported, transparent
 from sdnb.widgets.masks.toolbar import Toolbar
 
-_STEP = 1.25  # by which [ and ] change the brush
+_BRUSH_STEP = 1.25  # by which [ and ] change the brush
 
 
 class MaskEditor(ipywidgets.VBox):
@@ -60,21 +60,21 @@ class MaskEditor(ipywidgets.VBox):
         width = checks.whole("width", width, 64, 4096)
         self._callbacks: list[Callable[[MaskEditor], object]] = []
         self._state = EditorState(flat(picture)[0], width, self._changed)
-        self._bar = Toolbar(picture)
+        self._toolbar = Toolbar(picture)
         self._gestures = Gestures(self._state, self._actions())
         self._status = Status()
         self._fallback = Fallback(self._state, self._guarded(self._uploaded))
         self._stage = ipywidgets.Box()
         self._stage.add_class("sdnb-stage")
         style = ipywidgets.HTML(f"<style>{look.CSS}</style>", layout={"display": "none"})
-        self._below = ipywidgets.HBox([self._status, self._bar.files])
+        self._below = ipywidgets.HBox([self._status, self._toolbar.files])
         self._below.add_class("sdnb-below")
-        shown = [style, self._bar, self._stage, self._fallback, self._below]
+        shown = [style, self._toolbar, self._stage, self._fallback, self._below]
         super().__init__(shown, _view_count=0)
         self.add_class("sdnb-mask")
         self._connect()
-        self._equip()
-        self._measure()
+        self._make_canvas()
+        self._set_width_below()
         self.brush = max(1.0, round(max(picture.size) / 12))
 
     # -- a value ------------------------------------------------------------------------------
@@ -93,9 +93,9 @@ class MaskEditor(ipywidgets.VBox):
     @mask.setter
     def mask(self, source: images.Source | None) -> None:
         if source is None:
-            self._take(Clear())
+            self._replace_mask(Clear())
         else:
-            self._take(*imported(source, self._state.picture.size))
+            self._replace_mask(*imported(source, self._state.picture.size))
 
     @property
     def image(self) -> Image.Image:
@@ -111,11 +111,11 @@ class MaskEditor(ipywidgets.VBox):
         lost = bool(self._state.history.strokes)
         self._gestures.cancel()
         self._png = png
-        self._bar.suit(picture)
+        self._toolbar.suit(picture)
         kept = self._state.change(flat(picture)[0])
-        self._measure()
+        self._set_width_below()
         if lost and not kept:
-            self._tell("The picture has another size: the mask was cleared.")
+            self._show_status("The picture has another size: the mask was cleared.")
 
     @property
     def strokes(self) -> tuple[Stroke, ...]:
@@ -148,7 +148,7 @@ class MaskEditor(ipywidgets.VBox):
         Raises ValueError for a picture without transparency.
         """
         holes = transparent(self._png if source is None else images.picture(source))
-        self._take(*imported(holes, self._state.picture.size))
+        self._replace_mask(*imported(holes, self._state.picture.size))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the mask as a PNG; a file of that name is replaced. Raises OSError as the system.
@@ -183,14 +183,14 @@ class MaskEditor(ipywidgets.VBox):
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _take(self, stroke: Clear | Imported, said: str = "") -> None:
+    def _replace_mask(self, stroke: Clear | Imported, note: str = "") -> None:
         """Another mask; the same one would only be in the way of undo."""
         with self._state.lock:
             size = self._state.picture.size
             if rasterise((stroke,), size).tobytes() != self._state.history.mask.tobytes():
                 self._state.apply(stroke)
-        if said:
-            self._tell(said)
+        if note:
+            self._show_status(note)
 
     def _actions(self) -> dict[str, Callable[[], None]]:
         """What buttons and keys do."""
@@ -200,21 +200,21 @@ class MaskEditor(ipywidgets.VBox):
             "redo": self.redo,
             "clear": self.clear,
             "invert": lambda: self._state.apply(Invert()),
-            "smaller": lambda: self._resize(1 / _STEP),
-            "larger": lambda: self._resize(_STEP),
+            "smaller": lambda: self._resize(1 / _BRUSH_STEP),
+            "larger": lambda: self._resize(_BRUSH_STEP),
             "closer": lambda: self._gestures.zoom(1.5),
             "farther": lambda: self._gestures.zoom(1 / 1.5),
-            "whole": self._state.whole,
+            "whole": self._state.show_whole,
             "latent": lambda: setattr(self, "latent", not self.latent),
             "alpha": self.use_alpha,
             "export": lambda: self._status.offer(images.mask(self.mask)),
             "leave": self._leave,
-            "on": self._bar.upload.focus,
-            "back": self._bar.latent.focus,
+            "on": self._toolbar.upload.focus,
+            "back": self._toolbar.latent.focus,
         }
 
     def _connect(self) -> None:
-        bar, actions = self._bar, self._actions()
+        bar, actions = self._toolbar, self._actions()
         for name in bar.buttons:
             bar.on(name, self._guarded(actions[name]))
         for name, toggle in bar.tools.items():
@@ -226,9 +226,9 @@ class MaskEditor(ipywidgets.VBox):
         self.observe(lambda change: self._fallback.shown(change.new or 0), "_view_count")
         self._fallback.observe(lambda _: bar.drawable(not self._fallback.final), "children")
         bar.show_tool(self.tool)
-        self._tell()
+        self._show_status()
 
-    def _equip(self) -> None:
+    def _make_canvas(self) -> None:
         """The canvas, where ipycanvas is installed."""
         try:
             from sdnb.widgets.masks.surface import Surface
@@ -242,7 +242,7 @@ class MaskEditor(ipywidgets.VBox):
         surface.load()
         self._state.redraw()
 
-    def _measure(self) -> None:
+    def _set_width_below(self) -> None:
         """The line below is as wide as the picture."""
         self._below.layout.width = f"{max(self._state.page[0], 400)}px"
 
@@ -263,27 +263,27 @@ class MaskEditor(ipywidgets.VBox):
             try:
                 with self._state.lock, surface.batch(stroke) if surface else nullcontext():
                     act(*args)
-                self._bar.buttons["undo"].disabled = not self._gestures.can_undo
+                self._toolbar.buttons["undo"].disabled = not self._gestures.can_undo
             except Exception as error:
-                self._tell(f"{type(error).__name__}: {error}", problem=True)
+                self._show_status(f"{type(error).__name__}: {error}", problem=True)
                 raise
 
         return handler
 
     def _leave(self) -> None:
         """Give the keys back to the notebook: a button takes only Space and Enter."""
-        self._bar.tools[self.tool].focus()
+        self._toolbar.tools[self.tool].focus()
 
     def _chosen(self, tool: str, change: Any) -> None:
         if change.new:
             self.tool = tool
         elif self.tool == tool:
-            self._bar.tools[tool].value = True  # one is always chosen
+            self._toolbar.tools[tool].value = True  # one is always chosen
 
     def _resize(self, factor: float) -> None:
         old = self.brush
         size = max(old * factor, old + 1) if factor > 1 else min(old * factor, old - 1)
-        self.brush = float(min(max(1, round(size)), self._bar.largest))
+        self.brush = float(min(max(1, round(size)), self._toolbar.largest))
 
     def _sized(self, size: float) -> None:
         if round(self.brush) != size:
@@ -298,18 +298,18 @@ class MaskEditor(ipywidgets.VBox):
     @traitlets.observe("tool")
     def _tool_changed(self, change: Any) -> None:
         self._gestures.take(change.new)
-        self._bar.show_tool(change.new)
+        self._toolbar.show_tool(change.new)
         mark = self._stage.add_class if change.new == "pan" else self._stage.remove_class
         mark("sdnb-pan")
 
     @traitlets.validate("brush")
     def _brush_checked(self, proposal: Any) -> float:
-        return checks.number("brush", proposal.value, 1, self._bar.largest)
+        return checks.number("brush", proposal.value, 1, self._toolbar.largest)
 
     @traitlets.observe("brush")
     def _brush_changed(self, change: Any) -> None:
         self._gestures.size = change.new
-        self._bar.size.value = round(change.new)
+        self._toolbar.size.value = round(change.new)
         self._gestures.hover()
 
     @traitlets.validate("feather")
@@ -322,29 +322,29 @@ class MaskEditor(ipywidgets.VBox):
         return dict(proposal.value)
 
     @traitlets.observe("feather", "invert", "latent", "target")
-    def _seen_otherwise(self, change: Any) -> None:
+    def _show_trait(self, change: Any) -> None:
         with self._state.lock:
             setattr(self._state, change.name, change.new)
             self._state.problem = ""
-            self._bar.feather.value = self.feather
-            self._bar.show_latent(self.latent)
+            self._toolbar.feather.value = self.feather
+            self._toolbar.show_latent(self.latent)
             self._state.refresh((0, 0, *self._state.picture.size))
         if change.name == "latent":
-            self._tell()
+            self._show_status()
         else:
             self._changed()
 
     def _changed(self) -> None:
         """After each change that is complete."""
-        self._tell()
+        self._show_status()
         self._fallback.refresh()
         for callback in tuple(self._callbacks):
             callback(self)
 
-    def _tell(self, extra: str = "", problem: bool = False) -> None:
+    def _show_status(self, extra: str = "", problem: bool = False) -> None:
         """The line below the picture, and which buttons can do something."""
-        self._bar.buttons["undo"].disabled = not self._gestures.can_undo
-        self._bar.buttons["redo"].disabled = not self._state.history.can_redo
+        self._toolbar.buttons["undo"].disabled = not self._gestures.can_undo
+        self._toolbar.buttons["redo"].disabled = not self._state.history.can_redo
         if extra or not self._state.problem:
             self._status.tell(self._state, extra, problem)
         else:

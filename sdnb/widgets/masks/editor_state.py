@@ -31,20 +31,20 @@ class EditorState:
     """
 
     def __init__(self, picture: Image.Image, most: int, changed: Callable[[], None]) -> None:
-        self._most, self._changed = most, changed
+        self._max_side, self._changed = most, changed
         self.lock = threading.RLock()
         self.surface: Surface | None = None
         self.feather, self.invert, self.latent = 0.0, False, False
         self.target: dict[str, Any] = {}
         self.problem = ""  # why the latent mask cannot be shown
         self._drawn_latent = 0.0
-        self._lay(picture)
+        self._set_picture(picture)
         self.history = History(picture.size)
 
-    def _lay(self, picture: Image.Image) -> None:
+    def _set_picture(self, picture: Image.Image) -> None:
         self.picture = picture  # RGB
         self._blank: bytes | None = None
-        self.page = fitted(picture.size, self._most)
+        self.page = fitted(picture.size, self._max_side)
         size = (self.page[0] * DENSITY, self.page[1] * DENSITY)
         self.view = Viewport(picture.size, size)
 
@@ -53,7 +53,7 @@ class EditorState:
         with self.lock:
             stays = picture.size == self.picture.size
             self.history.finish()
-            self._lay(picture)
+            self._set_picture(picture)
             if not stays:
                 self.history = History(picture.size)
             if self.surface is not None:
@@ -103,15 +103,15 @@ class EditorState:
 
     # -- how it is seen -----------------------------------------------------------------------
 
-    def look(self, view: Viewport) -> None:
+    def set_view(self, view: Viewport) -> None:
         """See it from elsewhere."""
         with self.lock:
             self.view = view
             self.redraw()
 
-    def whole(self) -> None:
+    def show_whole(self) -> None:
         """See all of it."""
-        self.look(replace(self.view, zoom=1.0, left=0.0, top=0.0))
+        self.set_view(replace(self.view, zoom=1.0, left=0.0, top=0.0))
 
     def redraw(self) -> None:
         """Draw all there is: for a browser that knows nothing."""
@@ -128,25 +128,27 @@ class EditorState:
             if self.latent:
                 self._show_latent()
                 return
-            reach = math.ceil(2 * self.rim)
+            reach = math.ceil(2 * self.feather_pixels)
             box = _grown(box, reach, self.picture.size)
-            self.surface.refresh(self.view, box, self.shown(self.surface.behind(self.view, box)))
+            part = self.in_effect(self.surface.behind(self.view, box))
+            self.surface.refresh(self.view, box, part)
 
     @property
-    def rim(self) -> float:
+    def feather_pixels(self) -> float:
         """The feather in pixels of the picture; a request counts those that are generated."""
         width = self.target.get("width")
         if not width or self.target.get("padding") is not None:
             return self.feather
         return float(self.feather * self.picture.width / width)
 
-    def shown(self, box: Box) -> Image.Image:
+    def in_effect(self, box: Box) -> Image.Image:
         """What is made anew inside a box, as the request will have it: inverted, feathered (L)."""
-        outer = _grown(box, math.ceil(2 * self.rim) + 4 if self.rim else 0, self.picture.size)
+        margin = math.ceil(2 * self.feather_pixels) + 4 if self.feather_pixels else 0
+        outer = _grown(box, margin, self.picture.size)
         part = self.history.part(outer)
         if self.invert:
             part = ImageOps.invert(part)
-        part, _ = canvas.feathered(part, self.rim)
+        part, _ = canvas.feathered(part, self.feather_pixels)
         left, top = box[0] - outer[0], box[1] - outer[1]
         return part.crop((left, top, left + box[2] - box[0], top + box[3] - box[1]))
 
@@ -155,14 +157,14 @@ class EditorState:
 
         It goes the request's own way. Raises ValueError where no such request can run.
         """
-        found, _ = canvas.fit(self.request(self.target).resolved(Settings()))
-        latent = None if found is None else found.latent_mask()
-        if found is None or latent is None:
+        inputs, _ = canvas.fit(self.request(self.target).resolved(Settings()))
+        latent = None if inputs is None else inputs.latent_mask()
+        if inputs is None or latent is None:
             raise ValueError("a request without a mask has no latent mask")
-        if (part := getattr(found, "around", None)) is not None:
+        if (part := getattr(inputs, "around", None)) is not None:
             return latent, part.box
-        padded = found.crop == self.picture.size and found.picture.size != self.picture.size
-        return latent, (0, 0, *(found.picture.size if padded else self.picture.size))
+        padded = inputs.crop == self.picture.size and inputs.picture.size != self.picture.size
+        return latent, (0, 0, *(inputs.picture.size if padded else self.picture.size))
 
     def request(self, target: dict[str, Any]) -> Request:
         """The request that inpaints this mask, with these fields; its picture is a blank one.

@@ -16,9 +16,9 @@ from sdnb.widgets.masks.strokes import Point, Polygon, Rectangle
 TOOLS = ("brush", "eraser", "rectangle", "lasso", "pan")
 TOOL_KEYS = {"b": "brush", "e": "eraser", "r": "rectangle", "l": "lasso", "h": "pan"}
 _ARROWS = {"ArrowLeft": (-1, 0), "ArrowRight": (1, 0), "ArrowUp": (0, -1), "ArrowDown": (0, 1)}
-_STILL = 8.0  # canvas pixels: a lasso that has moved less is a click, the corner of a polygon
-_GRIP = 16.0  # canvas pixels around the first corner where a click closes the polygon
-_WHEEL = 1.2  # zoom a notch
+_CLICK_REACH = 8.0  # canvas pixels: a lasso that has moved less is a click, the corner of a polygon
+_CLOSING_REACH = 16.0  # canvas pixels around the first corner where a click closes the polygon
+_ZOOM_PER_NOTCH = 1.2  # zoom a notch
 
 
 class Gestures:
@@ -86,10 +86,10 @@ class Gestures:
         before, self._at = self._at, (x, y)
         point = self._state.view.to_picture(x, y)
         if self.tool == "pan" and self._pressed:
-            self._state.look(self._state.view.panned(x - before[0], y - before[1]))
+            self._state.set_view(self._state.view.panned(x - before[0], y - before[1]))
         elif self.tool == "lasso" and self._pressed and self._corners:
             self._travelled += math.dist(before, (x, y))
-            if self._travelled > _STILL and self._freehand:
+            if self._travelled > _CLICK_REACH and self._freehand:
                 self._corners.append(point)
         if self._state.history.drawing:  # the ink shows where the brush is, at half the cost
             self._state.extend(point)
@@ -116,7 +116,7 @@ class Gestures:
             anchor, self._anchor = self._anchor, None
             if anchor != point:
                 self._state.apply(Rectangle(anchor, point, self.paints))
-        elif self._freehand and self._travelled > _STILL:
+        elif self._freehand and self._travelled > _CLICK_REACH:
             self._close()
         self.hover()
 
@@ -124,13 +124,13 @@ class Gestures:
         """Zoom, the picture held fast under the pointer."""
         notches = min(max(dy / 100, -1.0), 1.0)  # a touch pad sends fractions
         if notches:
-            self._state.look(self._state.view.zoomed(_WHEEL**-notches, *self._at))
+            self._state.set_view(self._state.view.zoomed(_ZOOM_PER_NOTCH**-notches, *self._at))
             self.hover()
 
     def zoom(self, factor: float) -> None:
         """Zoom about the middle of the canvas."""
         width, height = self._state.view.canvas
-        self._state.look(self._state.view.zoomed(factor, width / 2, height / 2))
+        self._state.set_view(self._state.view.zoomed(factor, width / 2, height / 2))
         self.hover()
 
     # -- lasso and polygon --------------------------------------------------------------------
@@ -146,7 +146,7 @@ class Gestures:
             return
         self._travelled = -math.inf  # a second press: a polygon of clicks
         first = self._state.view.to_canvas(*self._corners[0])
-        if len(self._corners) > 2 and math.dist(first, self._at) <= _GRIP:
+        if len(self._corners) > 2 and math.dist(first, self._at) <= _CLOSING_REACH:
             self._close()
         else:
             self._corners.append(point)
@@ -182,7 +182,7 @@ class Gestures:
         (ax, ay), (bx, by) = _middle(before), _middle(now)
         spread = math.dist(*now) / max(math.dist(*before), 1.0)
         view = self._state.view.panned(bx - ax, by - ay)
-        self._state.look(view.zoomed(spread, bx, by))
+        self._state.set_view(view.zoomed(spread, bx, by))
 
     # -- keys ---------------------------------------------------------------------------------
 
@@ -257,8 +257,8 @@ class Gestures:
             surface.outline([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], closed=True)
         elif self._corners:
             line = [view.to_canvas(*corner) for corner in self._corners]
-            by_clicks = self._travelled <= _STILL
-            surface.outline([*line, self._at], closed=False, grip=_GRIP if by_clicks else 0)
+            grip = _CLOSING_REACH if self._travelled <= _CLICK_REACH else 0
+            surface.outline([*line, self._at], closed=False, grip=grip)
         else:
             surface.clear_top()
 

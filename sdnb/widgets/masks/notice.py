@@ -14,13 +14,13 @@ from sdnb.widgets.masks.editor_state import EditorState
 from sdnb.widgets.masks.preview import veiled
 from sdnb.widgets.masks.toolbar import upload
 
-SILENT = 8.0  # seconds in which the browser's part of ipycanvas says that it is there
+ANSWER_SECONDS = 8.0  # seconds in which the browser's part of ipycanvas says that it is there
 MISSING = (
     "<b>Drawing is not possible here.</b> The package ipycanvas, which one draws with, is not "
     "installed in this kernel: "
     "pip install ipycanvas, then restart the kernel and reload the page."
 )
-_SILENCE = (
+_NO_ANSWER = (
     "<b>Drawing is not possible yet.</b> The drawing area has not answered. It comes when the cell "
     "that is running has ended; if none is running, this page lacks the browser's part of "
     "ipycanvas: pip install ipycanvas where Jupyter runs, then reload the page."
@@ -96,7 +96,7 @@ class Fallback(ipywidgets.VBox):
         """So many pages show the editor now."""
         if views and self.waiting and self._timer is None:
             run = contextvars.copy_context().run
-            self._timer = threading.Timer(SILENT, run, (self._silent,))
+            self._timer = threading.Timer(ANSWER_SECONDS, run, (self._silent,))
             self._timer.daemon = True
             self._timer.start()
 
@@ -124,10 +124,10 @@ class Fallback(ipywidgets.VBox):
             return
         state = self._state
         with state.lock:
-            mask = state.shown((0, 0, *state.picture.size))
+            mask = state.in_effect((0, 0, *state.picture.size))
             self._picture.value = veiled(state.picture, mask, state.page)
             self._picture.layout.width = f"{state.page[0]}px"
 
     def _silent(self) -> None:
         if not self._heard:
-            self.explain(_SILENCE)
+            self.explain(_NO_ANSWER)

@@ -189,5 +189,5 @@ def imported(source: images.Source, size: Size) -> tuple[Imported, str]:
     mask = images.open(png)
     if mask.size == size:
         return Imported(png), ""
-    said = f"The mask was {mask.width}x{mask.height}: resized to the picture's {size[0]}x{size[1]}."
-    return Imported(images.mask(mask.resize(size, Image.Resampling.BILINEAR))), said
+    note = f"The mask was {mask.width}x{mask.height}: resized to the picture's {size[0]}x{size[1]}."
+    return Imported(images.mask(mask.resize(size, Image.Resampling.BILINEAR))), note

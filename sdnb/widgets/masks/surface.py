@@ -26,7 +26,7 @@ from sdnb.widgets.masks.viewport import Viewport
 
 CELLS = "#0a84ff"  # of the latent mask: not to be mixed up with the veil
 _NAME = "Picture and mask"  # as a screen reader says it
-_SHARPEST = 2048  # pixels of the picture's longer side that travel to the browser
+_MAX_SENT_SIDE = 2048  # pixels of the picture's longer side that travel to the browser
 
 # ipycanvas holds back drawing for all canvases of a process at once, by one flag.
 _DRAWING = threading.RLock()
@@ -77,7 +77,7 @@ class Surface:
         self.widget.layout = ipywidgets.Layout(
             width=f"{page[0]}px", height="auto", max_width="100%", flex="0 0 auto"
         )
-        longest = min(max(picture.size), _SHARPEST)
+        longest = min(max(picture.size), _MAX_SENT_SIDE)
         self._source.value = jpeg(picture, longest)
         scale = longest / max(picture.size)
         self._store.width, self._store.height = (max(1, round(n * scale)) for n in picture.size)
@@ -117,8 +117,8 @@ class Surface:
             return
         origin = self.behind(view, box)[:2]
         with drawing(), self._inside(seen):
-            found = veil.layers(part, origin, self._cell(view))
-            self._fill(found, colour, (view.scale, view.scale), view.to_canvas(0, 0))
+            layers = veil.layers(part, origin, self._cell(view))
+            self._fill(layers, colour, (view.scale, view.scale), view.to_canvas(0, 0))
 
     def behind(self, view: Viewport, box: Box) -> Box:
         """The pixels of the picture that `refresh` of a box needs."""
@@ -172,11 +172,11 @@ class Surface:
             layer.restore()
 
     def _fill(
-        self, found: Sequence[veil.VeilLayer], colour: str, scale: Point, origin: Point
+        self, layers: Sequence[veil.VeilLayer], colour: str, scale: Point, origin: Point
     ) -> None:
         self._veil.global_composite_operation = "lighter"  # layers add up
         self._veil.fill_style = colour
-        for layer in found:
+        for layer in layers:
             self._veil.global_alpha = layer.strength * STRENGTH
             self._veil.fill_rects(*layer.placed(scale, origin))
 

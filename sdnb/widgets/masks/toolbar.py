@@ -130,9 +130,9 @@ def _press(toggle: ipywidgets.ToggleButton, word: str, on: bool) -> None:
 
 
 def _dressed(kind: type, button: _Button) -> ipywidgets.DOMWidget:
-    made = kind(description=button.word, icon=button.icon, tooltip=button.tip)
-    made.add_class("sdnb-icon")
-    return made
+    control = kind(description=button.word, icon=button.icon, tooltip=button.tip)
+    control.add_class("sdnb-icon")
+    return control
 
 
 def _group(children: Iterable[ipywidgets.Widget]) -> ipywidgets.HBox:

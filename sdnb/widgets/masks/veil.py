@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 _GREYS = 12  # steps between nothing and all: finer than the eye tells under a half veil
-_MOST = 40_000  # rectangles at a time; a noisier mask is shown coarser
+_MAX_RECTANGLES = 40_000  # rectangles at a time; a noisier mask is shown coarser
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,10 @@ def layers(mask: Image.Image, origin: tuple[int, int], cell: int = 1) -> list[Ve
     `cell` pixels are shown as one, their mean; more where there would be too many rectangles.
     """
     while True:
-        found = list(_layers(mask, origin, cell))
-        if sum(layer.x.size for layer in found) <= _MOST or cell >= max(mask.size):
-            return found
+        mask_layers = list(_layers(mask, origin, cell))
+        count = sum(layer.x.size for layer in mask_layers)
+        if count <= _MAX_RECTANGLES or cell >= max(mask.size):
+            return mask_layers
         cell *= 2
 
 

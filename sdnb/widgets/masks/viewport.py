@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from sdnb.widgets.masks.strokes import Box, Point, Size, clipped
 
 DENSITY = 2  # pixels of the canvas for one of the page: sharp where the screen has as many
-_SMALLEST = 512  # page pixels: small pictures are shown enlarged
-_CLOSEST = 32.0  # how far one can zoom in
+_MIN_SIDE = 512  # page pixels: small pictures are shown enlarged
+_MAX_ZOOM = 32.0  # how far one can zoom in
 
 
 def fitted(picture: Size, most: int) -> Size:
     """The size of a picture on the page: at most so many pixels wide and high, and not tiny."""
     longest = max(picture)
-    scale = min(most, max(_SMALLEST, longest)) / longest
+    scale = min(most, max(_MIN_SIDE, longest)) / longest
     return max(1, round(picture[0] * scale)), max(1, round(picture[1] * scale))
 
 
@@ -59,7 +59,7 @@ class Viewport:
     def zoomed(self, factor: float, x: float, y: float) -> Viewport:
         """Closer or farther, with the picture held fast under a point of the canvas."""
         under = self.to_picture(x, y)
-        new = replace(self, zoom=min(max(self.zoom * factor, 1.0), _CLOSEST))
+        new = replace(self, zoom=min(max(self.zoom * factor, 1.0), _MAX_ZOOM))
         return _within(new, under[0] - x / new.scale, under[1] - y / new.scale)
 
     def panned(self, dx: float, dy: float) -> Viewport:
