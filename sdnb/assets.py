@@ -1,32 +1,32 @@
-"""Where the files that belong to sdnb are: configurations, notebooks, the embedded model.
+"""The version of sdnb, and the paths of its configurations, notebooks and embedded model.
 
-A wheel carries `configs/` and `notebooks/` inside the package; in a checkout (and so in an
-editable install) they stand beside it. This module is the only one that knows.
+In a wheel, `configs/` and `notebooks/` are inside the package; in a checkout (and in an editable
+install) they are beside it. No other module needs to know.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-__version__ = "0.2.0.dev0"  # here, at the bottom, where every room may import it
+__version__ = "0.2.0.dev0"  # here, because every room may import this module
 
 PACKAGE = Path(__file__).resolve().parent
 
-EMBEDDED = "tiny"  # the model that `sdnb.load()` gives: a folder or a file in sdnb/models
+EMBEDDED = "tiny"  # a folder or a file in sdnb/models
 
 
 def configs() -> Path:
-    """The folder of YAML files: model families and memory presets."""
+    """The folder of YAML files for model families and memory plans."""
     return _beside("configs")
 
 
 def notebooks() -> Path:
-    """The folder of lessons. They are copied before they are opened, never edited in place."""
+    """The folder of lessons. `sdnb lab` opens copies of them, so nothing here is edited."""
     return _beside("notebooks")
 
 
 def embedded_model() -> Path:
-    """What `sdnb.load()` loads when it is given nothing."""
+    """The model that `sdnb.load()` loads without an argument."""
     return _present(PACKAGE / "models" / EMBEDDED)
 
 

@@ -1,4 +1,4 @@
-"""Pictures in and out: anything becomes PNG bytes, a result becomes files, a file its request."""
+"""Pictures in and out, without torch: read any picture, save a Result, read the request back."""
 
 from sdnb.images.contact_sheet import sheet
 from sdnb.images.reading import Saved, inspect, read

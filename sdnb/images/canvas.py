@@ -1,6 +1,6 @@
-"""The picture and the mask of a request, fitted to the size that will be generated. PIL, no torch.
+"""The input picture and mask of img2img and inpainting, fitted to the generated size. No torch.
 
-Fitting never happens in silence: what was done to the input is returned as notes.
+Every change to the input is reported in a note.
 """
 
 from __future__ import annotations
@@ -13,30 +13,28 @@ from sdnb.images import inpaint_fill
 from sdnb.request import picture_input, png_header
 from sdnb.request.request import Request
 
-_LATENT = 8  # pixels a latent cell
+_LATENT = 8  # a cell of the latent covers 8x8 pixels
 
 
 @dataclass(frozen=True)
 class Canvas:
-    """What img2img and inpainting start from; all of the size that is generated."""
+    """The input of img2img and inpainting. Picture and mask have the generated size."""
 
     picture: Image.Image  # RGB
-    mask: Image.Image | None  # L: 255 is made anew, 0 is kept, between is a mixture
-    crop: tuple[int, int]  # the size of the result: smaller where the picture was padded
+    mask: Image.Image | None  # L: 255 is made anew, 0 is kept, values between are blended
+    crop: tuple[int, int]  # the size of the result: smaller than the picture if that was padded
     content: str = "original"  # what the masked part starts from
-    around: _WholePicture | None = None  # the whole picture, where only a part of it is generated
+    around: _WholePicture | None = None  # set if only a part of the picture is generated
 
     def latent_mask(self) -> Image.Image | None:
-        """The mask at an eighth of the size: means over whole cells, so that nothing leaks over a
-        rim.
-        """
+        """The mask at the latent's size. Average pooling 8x8, so that no kept pixel is touched."""
         if self.mask is None:
             return None
         w, h = self.mask.size
         return self.mask.resize((w // _LATENT, h // _LATENT), Image.Resampling.BOX)
 
     def masked_picture(self) -> Image.Image:
-        """The picture, mid-grey where it is made anew: what a 9-channel inpainting model sees."""
+        """The picture with a mid-grey hole: the extra input of a 9-channel inpainting model."""
         if self.mask is None:
             return Image.new("RGB", self.picture.size, (127, 127, 127))
         hole = self.mask.point(lambda v: 255 if v >= 128 else 0)
@@ -44,18 +42,18 @@ class Canvas:
         return Image.composite(grey, self.picture, hole)
 
     def filled_picture(self) -> Image.Image:
-        """The picture with the masked part in the colours around it: what "fill" starts from."""
+        """The picture, its masked part filled with the colours around it, for content="fill"."""
         if self.mask is None:
             return self.picture
         return inpaint_fill.filled(self.picture, self.mask)
 
     def untouched(self) -> Image.Image:
-        """The picture that was given, at the size of the result: what strength 0 asks for."""
+        """The result of strength 0: the input picture, at the size of the result."""
         whole = self.picture if self.around is None else self.around.picture
         return whole if whole.size == self.crop else whole.crop((0, 0, *self.crop))
 
     def finish(self, image: Image.Image) -> Image.Image:
-        """Put the kept pixels back, bit for bit, and cut the padding off."""
+        """Restore the kept pixels bit for bit and cut the padding off."""
         if self.around is not None:
             return self.around.with_part(image)
         if self.mask is not None:
@@ -65,9 +63,9 @@ class Canvas:
 
 @dataclass(frozen=True)
 class _WholePicture:
-    """A picture of which only the part in `box` is generated."""
+    """The picture at its own size, if only the part in `box` is generated."""
 
-    picture: Image.Image  # RGB, whole, at its own size
+    picture: Image.Image  # RGB
     mask: Image.Image  # L, of the same size
     box: tuple[int, int, int, int]  # left, upper, right, lower
 
@@ -79,13 +77,14 @@ class _WholePicture:
 
 
 def fit(request: Request) -> tuple[Canvas | None, list[str]]:
-    """The canvas of a resolved request (None without a picture) and notes: what was adapted, and
-    which settings have no effect.
+    """The canvas of a resolved request (None without a picture), and notes: how the input was
+    adapted, and which settings have no effect.
 
-    A picture whose size is the request's, rounded up to multiples of 8, is padded with its own rim
-    and the result cut back, so every pixel keeps its place; any other size is resized (Lanczos). A
-    mask is resized to the picture (no smoothing beyond bilinear, so black stays black a pixel away
-    from a rim). With `padding`, the masked part is cut out and resized, and the rest never touched.
+    If the request's size is the picture's size rounded up to multiples of 8, the picture is padded
+    with its own rim and the result is cropped, so every pixel keeps its place. Any other picture is
+    resized (Lanczos). The mask is resized with a bilinear filter, which keeps black pixels black up
+    to one pixel from an edge. With `padding`, only the masked part is cut out, resized and later
+    put back.
     """
     no_effect = _without_effect(request)
     if request.image is None:
@@ -107,12 +106,12 @@ def fit(request: Request) -> tuple[Canvas | None, list[str]]:
 
 
 def exact(request: Request) -> tuple[Request, list[str]]:
-    """The request with its picture resized where width x height is the picture's own size, rounded
-    up to multiples of 8; and notes.
+    """The request with its picture resized to exactly width x height, and notes.
 
-    `fit` takes such a size for one that was left open, pads the picture and cuts the result back:
-    when both sides are filled in, nothing tells whether someone asked for them. This is for callers
-    who know that someone did. Any other request is given back as it is.
+    This matters if width x height is the picture's size rounded up to multiples of 8: `fit` cannot
+    tell whether a user asked for that size or `Request.resolved` filled it in, so it pads and
+    crops. Callers who know that the user asked for it call this first. Any other request is
+    returned unchanged.
     """
     if request.image is None or request.width is None or request.height is None:
         return request, []
@@ -130,7 +129,7 @@ def exact(request: Request) -> tuple[Request, list[str]]:
 def _masked_part(
     request: Request, picture: Image.Image, mask: Image.Image, size: tuple[int, int]
 ) -> tuple[Canvas, list[str]]:
-    """The canvas of the masked part alone, at the size that is generated."""
+    """The canvas of the masked part alone, at the generated size."""
     mask, notes = feathered(mask, request.feather)
     box = around_mask(mask, request.padding or 0, size)
     around = _WholePicture(picture, mask, box)
@@ -146,8 +145,10 @@ def _masked_part(
 def around_mask(
     mask: Image.Image, padding: int, size: tuple[int, int]
 ) -> tuple[int, int, int, int]:
-    """The box of the mask's white part with `padding` pixels around it, grown to the proportions of
-    `size` as far as the picture reaches; of a black mask, the whole picture.
+    """The box around the white part of the mask, or the whole picture for a black mask.
+
+    The box has a margin of `padding` pixels and grows to the proportions of `size` as far as the
+    picture reaches.
     """
     box = mask.getbbox()
     if box is None:
@@ -164,16 +165,14 @@ def around_mask(
 
 
 def _grown(low: int, high: int, side: int, most: int) -> tuple[int, int]:
-    """A span of `side` around the one from `low` to `high`, moved to lie within 0 and `most`."""
+    """The span low..high, grown on both sides to length `side` and shifted into 0..`most`."""
     side = min(max(side, high - low), most)
     start = min(max(0, (low + high - side) // 2), most - side)
     return start, start + side
 
 
 def _without_effect(request: Request) -> list[str]:
-    """What was set and changes nothing: beside strength 1, or without the picture or the mask that
-    it speaks of.
-    """
+    """Notes on settings that change nothing: at strength 1, without a picture, without a mask."""
     notes = []
     if request.mask is not None and request.content != Request.content and request.strength == 1:
         notes.append(
@@ -208,7 +207,7 @@ def _rounded_up(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def flat(picture: Image.Image) -> tuple[Image.Image, list[str]]:
-    """RGB; transparent parts on white."""
+    """The picture in RGB, its transparent parts on white, and a note if it has any."""
     if "A" not in picture.getbands():
         return picture.convert("RGB"), []
     rgba = picture.convert("RGBA")
@@ -238,7 +237,7 @@ def _fitted_to(
 def _stretched(original: tuple[int, int], size: tuple[int, int]) -> list[str]:
     stretch = (size[0] / original[0]) / (size[1] / original[1])
     if abs(stretch - 1) < 0.02:
-        return []  # the size asked for, in the same proportions
+        return []  # the proportions are the same
     note = (
         f"The picture was stretched from {original[0]}x{original[1]} to {size[0]}x{size[1]}; give "
         "only width or only height to keep its proportions."
@@ -247,7 +246,7 @@ def _stretched(original: tuple[int, int], size: tuple[int, int]) -> list[str]:
 
 
 def _padded(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Repeat the last column and row: the net sees no false edge."""
+    """Repeat the last column and row, so that the network sees no false edge."""
     w, h = picture.size
     out = Image.new(picture.mode, size)
     out.paste(picture, (0, 0))
@@ -263,7 +262,7 @@ def _padded(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 
 def _prepared_mask(request: Request, size: tuple[int, int]) -> tuple[Image.Image | None, list[str]]:
-    """The mask at the picture's own size, white to be made anew."""
+    """The mask at the picture's own size, inverted if asked, and notes on masks of one colour."""
     if request.mask is None:
         return None, []
     mask = picture_input.open(request.mask).convert("L")
@@ -289,13 +288,11 @@ def _prepared_mask(request: Request, size: tuple[int, int]) -> tuple[Image.Image
 
 
 def feathered(mask: Image.Image, radius: float) -> tuple[Image.Image, list[str]]:
-    """Fade the mask over `radius` pixels on its white side only: black is kept whatever the
-    feather.
-    """
+    """Fade the mask over `radius` pixels on its white side only, so that black pixels are kept."""
     if radius <= 0:
         return mask, []
     blurred = mask.filter(ImageFilter.GaussianBlur(radius / 2))
-    # A straight rim blurs to a half: start there.
+    # A straight edge blurs to one half: the fade starts there, at 0.
     inner = blurred.point(lambda v: max(0, 2 * v - 255))
     faded = ImageChops.darker(mask, inner)
     if _brightest(faded) >= 128 or _brightest(mask) < 128:

@@ -1,4 +1,4 @@
-"""A contact sheet: several pictures side by side on one page."""
+"""A contact sheet: several pictures side by side in one picture."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _GAP = 4  # pixels between the pictures
 
 
 def sheet(images: Sequence[Image.Image], columns: int | None = None) -> Image.Image:
-    """The pictures side by side on white, pixel for pixel; as many columns as rows if not given."""
+    """The pictures side by side on white, not resized. By default the sheet is about square."""
     if not images:
         raise ValueError("a sheet of no pictures: give at least one")
     count = len(images)

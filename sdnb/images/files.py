@@ -1,6 +1,4 @@
-"""Files that appear whole or not at all, replace another only where that is asked for, and have
-names safe everywhere.
-"""
+"""Atomic writes of files, and file names that are valid on every system."""
 
 from __future__ import annotations
 
@@ -21,13 +19,13 @@ _RESERVED = re.compile(
 _FORBIDDEN = re.compile(r"[<>:\"/\\|?*\x00-\x1f\x7f]")
 _NUMBERED = re.compile(r"([0-9]{5,12})-.*\.png", re.IGNORECASE)
 _OTHER_SUFFIXES = (".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
-_SLUG_LENGTH = 48  # characters: with a number and a seed before it a name stays below 255 bytes
+_SLUG_LENGTH = 48  # characters: a name with number and seed stays below 255 bytes
 
 
 def write_new(folder: Path, names: Iterable[str], data: bytes) -> Path:
-    """Write under the first of the names that is free, and no other writer's; the path.
+    """Write a new file under the first free name, even if others write there; return its path.
 
-    Raises OSError as the system does, and leaves nothing behind then.
+    Raises OSError as the system does, and then leaves no file behind.
     """
     temporary = _temporary(folder, data)
     try:
@@ -37,7 +35,7 @@ def write_new(folder: Path, names: Iterable[str], data: bytes) -> Path:
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Write in place of what may be there: it is the old file or the new one, never a part."""
+    """Write or replace a file. A reader sees the old file or the new one, never a part."""
     temporary = _temporary(path.parent, data)
     try:
         temporary.replace(path)
@@ -46,36 +44,36 @@ def replace(path: Path, data: bytes) -> None:
 
 
 def keep(folder: Path, data: bytes, suffix: str) -> Path:
-    """Write under the sha256 of the content; a damaged file of that name is made whole."""
+    """Write a file named by the sha256 of its content, also if a damaged one has that name."""
     digest = sha256(data)
     path = folder / (digest + suffix)
     if not path.is_file() or sha256(path.read_bytes()) != digest:
         folder.mkdir(parents=True, exist_ok=True)
-        replace(path, data)  # whoever else writes this name writes the same bytes
+        replace(path, data)  # any other writer of this name writes the same bytes
     return path
 
 
 def next_number(folder: Path) -> int:
-    """One more than the largest number that begins the name of a PNG, as in 00007-words.png."""
+    """One more than the largest number in names of PNGs like 00007-words.png."""
     with os.scandir(folder) as entries:
         numbered = [match for entry in entries if (match := _NUMBERED.fullmatch(entry.name))]
     return 1 + max((int(match[1]) for match in numbered), default=0)
 
 
 def slug(text: str) -> str:
-    """The words of a text, at most 48 characters, of which any system makes a file name."""
+    """The words of a text, joined by hyphens to a file name of at most 48 characters."""
     text = unicodedata.normalize("NFC", text[: 4 * _SLUG_LENGTH]).lower()
     kept = (c if unicodedata.category(c)[0] in "LMN" else " " for c in text)
     return "-".join("".join(kept).split())[:_SLUG_LENGTH].strip("-")
 
 
 def is_picture_name(name: str) -> bool:
-    """Whether it ends as the file of a picture does, so that it hardly is meant for a folder."""
+    """Whether the name ends in the suffix of a picture file, so that no folder is meant."""
     return name.lower().endswith((".png", *_OTHER_SUFFIXES))
 
 
 def checked_stem(name: str) -> str:
-    """The name without .png, if it is a file name on every system. Raises ValueError."""
+    """The name without .png. Raises ValueError if it is no file name on some system."""
     plain = checks.text("name", name)
     stem = plain[:-4] if plain.lower().endswith(".png") else plain
     forbidden = _FORBIDDEN.search(stem)
@@ -100,7 +98,7 @@ def checked_stem(name: str) -> str:
 
 
 def _temporary(folder: Path, data: bytes) -> Path:
-    """The bytes in a new file of the folder, on the disk itself."""
+    """Write the bytes to a new file of the folder and flush them to the disk."""
     path = folder / f".sdnb-{secrets.token_hex(8)}.tmp"
     try:
         with path.open("xb") as file:
@@ -108,14 +106,14 @@ def _temporary(folder: Path, data: bytes) -> Path:
             file.flush()
             os.fsync(file.fileno())
     except BaseException:
-        with contextlib.suppress(OSError):  # the first error is the one to tell
+        with contextlib.suppress(OSError):  # the first error is the one to raise
             path.unlink(missing_ok=True)
         raise
     return path
 
 
 def _placed(temporary: Path, path: Path) -> bool:
-    """Give the file its name unless it is taken: one step, which two writers cannot both win."""
+    """Give the file its name, unless that is taken. The step is atomic: one writer wins."""
     try:
         if os.name == "nt":
             temporary.rename(path)  # refuses an existing name there

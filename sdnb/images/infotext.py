@@ -1,12 +1,12 @@
-"""The `parameters` text of AUTOMATIC1111's web UI, which other tools read too: written and read.
+"""Infotext, the `parameters` text of AUTOMATIC1111's web UI and other tools: writing and reading.
 
     a castle in fog
     Negative prompt: blurred
     Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7.5, Seed: 7, Size: 512x512
 
-Prompts are kept as text and never translated: `(castle:1.2)` there and `castle:1.2 fog` here weigh
-in different ways, and each means nothing to the other. Keys, their order and the quoting are those
-of `create_infotext` in the web UI's `modules/processing.py`.
+Prompts are copied and never translated: `(castle:1.2)` in the web UI and `castle:1.2 fog` in sdnb
+weigh words in different ways. Keys, their order and the quoting follow `create_infotext` in the web
+UI's `modules/processing.py`.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _SAMPLER_LABELS = {
 }  # fmt: skip
 _SAMPLERS = {label.lower(): name for name, label in _SAMPLER_LABELS.items()}
 
-# "DDIM" is their name for the timesteps of our "uniform"; those that say "Uniform", "Normal" and
-# "Simple" differ from ours by less than a step.
+# The web UI calls the timesteps of our "uniform" "DDIM". Its "Uniform" and "Normal" differ from
+# them by less than a step, and so does "Simple" from our "trailing".
 _SCHEDULE_LABELS = {
     "uniform": "DDIM", "trailing": "SGM Uniform", "karras": "Karras", "exponential": "Exponential",
 }  # fmt: skip
@@ -44,13 +44,13 @@ _STEPS = re.compile(r"(?:\A|, )Steps: *[0-9]+ *(?:,|\Z)")
 _EMPHASIS = re.compile(r"[(\[]|:[-+.0-9]+\s")
 _SIZE = re.compile(r"([0-9]+)x([0-9]+)")
 
-# What says nothing about the request, or what a Request says in another way.
+# Keys that need no note: they say nothing about the request, or are read in another way.
 _SILENT = {"Model", "Model hash", "Version", "RNG", "User", "Hashes", "Lora hashes", "TI hashes"}
 
 
 @dataclass(frozen=True)
 class Infotext:
-    """What a parameters text says: a request, the model's name and hash, and notes on the rest."""
+    """A parsed infotext: the request, the model's name and hash, and notes on other settings."""
 
     request: Request
     model: str
@@ -60,10 +60,11 @@ class Infotext:
 
 
 def write(request: Request, model: str, fingerprint: str, version: str) -> str:
-    """The text of one resolved picture of a request, as the web UI would write it."""
+    """The infotext of a resolved request for one picture, as the web UI would write it."""
     if request.sampler is None or request.cfg is None or request.eta is None:
         raise ValueError(f"{request!r} is not resolved: request.resolved(settings) settles it")
-    natural = request.schedule == NATURAL_SCHEDULES.get(request.sampler)  # has no label there
+    # The web UI writes no schedule for DDIM, PLMS and LCM, which have one of their own.
+    natural = request.schedule == NATURAL_SCHEDULES.get(request.sampler)
     eta_key = "Eta DDIM" if request.sampler == "ddim" else "Eta"
     default_eta = request.eta == own_eta(request.sampler)
     values = {
@@ -77,7 +78,7 @@ def write(request: Request, model: str, fingerprint: str, version: str) -> str:
         "Model": model or None,
         "Denoising strength": None if request.image is None else _plain(request.strength),
         **({} if request.mask is None else _mask_values(request)),
-        "RNG": "CPU",  # the web UI's name for noise drawn on the CPU by seed, as here
+        "RNG": "CPU",  # sdnb draws its noise on the CPU
         eta_key: None if default_eta else _plain(request.eta),
         "Version": f"sdnb {version}",
     }
@@ -88,10 +89,10 @@ def write(request: Request, model: str, fingerprint: str, version: str) -> str:
 
 
 def read(text: str) -> Infotext:
-    """What a parameters text says, whoever wrote it.
+    """Parse the infotext of any program.
 
-    Raises ValueError for a sampler or a schedule that has no counterpart here, and for a value that
-    a Request does not accept.
+    Raises ValueError for a sampler or a schedule that sdnb lacks, and for a value that a Request
+    does not accept.
     """
     prompt, negative, line = _split(text.replace("\r\n", "\n"))
     values = _key_values(line)
@@ -106,7 +107,7 @@ def read(text: str) -> Infotext:
         fields["content"] = _CONTENTS[values.pop("Masked content")]
     if values.get("Inpaint area") == "Only masked":
         values.pop("Inpaint area")
-        fields["padding"] = 32  # the web UI's own, which it leaves out
+        fields["padding"] = 32  # the web UI's default, which it does not write
     for key, field, kind in _NUMBERS:
         if key in values:
             fields[field] = _number(key, values.pop(key), kind)
@@ -136,7 +137,7 @@ _NUMBERS: tuple[tuple[str, str, type[int | float]], ...] = (
 
 
 def _mask_values(request: Request) -> dict[str, object]:
-    """What is said of a mask; as there, nothing of what is usual."""
+    """The keys for a mask. Like the web UI, leave the defaults out."""
     usual = request.content == "original"
     return {
         "Masked content": None if usual else _CONTENT_LABELS[request.content],
@@ -146,7 +147,7 @@ def _mask_values(request: Request) -> dict[str, object]:
 
 
 def _split(text: str) -> tuple[str, str, str]:
-    """Prompt, negative prompt and the line of values, which is the last that gives the steps."""
+    """Prompt, negative prompt and the line of values: the last line that contains the steps."""
     lines = text.split("\n")
     last = next((i for i in reversed(range(len(lines))) if _STEPS.search(lines[i].strip())), None)
     if last is None:
@@ -162,13 +163,13 @@ def _split(text: str) -> tuple[str, str, str]:
 
 
 def _key_values(line: str) -> dict[str, str]:
-    """`Key: value, Key: "quoted, value"` as a dict; a value in JSON's quotes or brackets is one."""
+    """Parse `Key: value, Key: "quoted, value"`. A value may be a JSON string, object or array."""
     values: dict[str, str] = {}
     position = 0
     while (colon := line.find(":", position)) >= 0:
         start = colon + 1 + (line[colon + 1 : colon + 2] == " ")
         end = line.find(",", position)
-        if 0 <= end < colon:  # a word without a value
+        if 0 <= end < colon:  # a key without a value
             position = end + 1
             continue
         key = line[position:colon].strip()
@@ -181,7 +182,7 @@ def _key_values(line: str) -> dict[str, str]:
 
 
 def _json_value(line: str, start: int) -> tuple[str, int] | None:
-    """A value that is JSON, as text, and where it ends; None where it only begins like it."""
+    """The JSON value at `start`, as text, and its end; None if there is no valid JSON."""
     if line[start : start + 1] not in ('"', "{", "["):
         return None
     try:
@@ -192,9 +193,9 @@ def _json_value(line: str, start: int) -> tuple[str, int] | None:
 
 
 def _sampler(label: str, schedule: str) -> tuple[str, str]:
-    """Our names; of older texts the schedule is the end of the sampler's name ("DPM++ 2M Karras").
+    """Our names of sampler and schedule. Older texts have both in one label ("DPM++ 2M Karras").
 
-    Where no schedule is named, the web UI ran its uniform one.
+    If the text names no schedule, the web UI used its uniform one.
     """
     name, plain = label.strip().lower(), schedule.strip().lower()
     for suffix in ("karras", "exponential"):
@@ -235,8 +236,9 @@ def _number(key: str, value: str, kind: type[int | float]) -> float:
 
 
 def _without_idle_eta(fields: dict[str, Any]) -> list[str]:
-    """Take an eta out where the sampler draws no noise, and say so: the web UI writes its "Eta
-    DDIM" beside UniPC and PLMS too, which do not use it.
+    """Remove the eta of a sampler that draws no noise, and return a note on it.
+
+    The web UI writes its "Eta DDIM" also for UniPC and PLMS, which do not use it.
     """
     sampler, eta = fields.get("sampler"), fields.get("eta")
     if not eta or sampler is None or sampler in ETA_SAMPLERS:
@@ -246,7 +248,7 @@ def _without_idle_eta(fields: dict[str, Any]) -> list[str]:
 
 
 def _notes(unused: dict[str, str], fields: dict[str, Any]) -> list[str]:
-    """What the text says and a Request cannot, or says in another meaning."""
+    """Notes on settings that a Request lacks or takes in another meaning."""
     notes = []
     foreign = not unused.get("Version", "").startswith("sdnb")
     if foreign and any(_EMPHASIS.search(fields[name] + " ") for name in ("prompt", "negative")):

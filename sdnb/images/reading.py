@@ -1,4 +1,4 @@
-"""A saved PNG to its request, and to all else that it says; of AUTOMATIC1111's what there is."""
+"""Reading the request and other facts from a PNG that sdnb or AUTOMATIC1111's web UI saved."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Saved:
-    """What a saved picture says of itself."""
+    """The facts that a saved picture carries."""
 
     request: Request
-    model: str  # its name
+    model: str  # the model's name
     fingerprint: str
-    version: str  # of sdnb, or of the program whose text it is
+    version: str  # of the program that saved the picture
     seconds: float | None = None
     notes: tuple[str, ...] = ()
 
 
 def read(source: str | os.PathLike[str] | bytes) -> Request:
-    """The request that a saved picture carries; of AUTOMATIC1111's pictures, what there is of it.
+    """The request in a saved picture. The same model makes the same picture from it again.
 
-    Running it on the same model gives the picture again. Raises FileNotFoundError for a file, or a
-    picture it was made from, that is missing; ValueError for a picture that carries no request, or
-    one that asks for what sdnb has not.
+    From AUTOMATIC1111's infotext it takes the settings that sdnb has. Raises FileNotFoundError if
+    the file or one of its input pictures is missing, and ValueError if the picture carries no
+    request or asks for something that sdnb lacks.
     """
     return inspect(source).request
 
 
 def inspect(source: str | os.PathLike[str] | bytes) -> Saved:
-    """All that a saved picture says: the request, and the model, version, seconds and notes."""
+    """The request, model, version, seconds and notes in a saved picture; raises as `read`."""
     if isinstance(source, bytes):
         folder, name = None, f"picture ({len(source)} bytes)"
         texts = _texts(BytesIO(source), name)
@@ -72,7 +72,7 @@ def inspect(source: str | os.PathLike[str] | bytes) -> Saved:
 
 @contextmanager
 def _errors_of(name: str) -> Iterator[None]:
-    """Say of which file an error speaks."""
+    """Put the name of the file in front of an error's message."""
     try:
         yield
     except (TypeError, ValueError) as error:
@@ -80,7 +80,7 @@ def _errors_of(name: str) -> Iterator[None]:
 
 
 def _texts(file: BinaryIO, name: str) -> dict[str, str]:
-    """The texts of a PNG; those after the pixels as well, where some tools move them."""
+    """The text chunks of a PNG, also those after the pixels, where some tools move them."""
     head = file.read(24)
     file.seek(0)
     try:
@@ -96,11 +96,11 @@ def _texts(file: BinaryIO, name: str) -> dict[str, str]:
         with Image.open(file) as image:
             texts: dict[Any, Any] = image.info
             if "sdnb" not in texts and "parameters" not in texts:
-                texts = getattr(image, "text", {})  # reads on to the end
+                texts = getattr(image, "text", {})  # reads to the end of the file
             return {str(key): str(value) for key, value in texts.items()}
     except UnidentifiedImageError:
         raise ValueError(f"{name} is damaged or cut short; get the file again") from None
-    except Exception as error:  # a decoder, given a damaged file, raises any type there is
+    except Exception as error:  # decoders raise errors of any type on damaged files
         raise ValueError(f"{name} is damaged or cut short ({error}); get the file again") from error
 
 

@@ -1,8 +1,8 @@
-"""A Result to PNG files: how a run is kept, each picture with its request inside.
+"""Saving a Result as PNG files, each with its request inside.
 
-A saved PNG carries two texts: `sdnb`, JSON with the whole request of that one picture, the model
-and what was said; and `parameters`, for other tools. Pictures that a request was made from lie
-beside it in `inputs/`, named by their content.
+Each PNG has two text chunks: `sdnb` is JSON with the request of that picture, the model and the
+notes; `parameters` is an infotext for other tools. Input pictures are saved in the folder
+`inputs/`, named by their sha256.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Sequence
 
-INPUTS = "inputs"  # the folder of pictures that a request was made from
+INPUTS = "inputs"  # the subfolder of input pictures
 
 
 class SavableResult(Protocol):
-    """What `save` needs of a Result."""
+    """The attributes of a Result that `save` needs."""
 
     @property
     def images(self) -> Sequence[Image.Image]: ...
@@ -47,13 +47,13 @@ class SavableResult(Protocol):
 def save(
     result: SavableResult, folder: str | os.PathLike[str], name: str | None = None
 ) -> list[Path]:
-    """Write one PNG for each picture of a result; the paths, in their order.
+    """Write one PNG per picture and return the paths in order.
 
-    Without a name they are called 00001-<seed>-<words of the prompt>.png; with one, name.png, and
-    where that exists name-2.png and so on. `save(result, "cat.png")` is name "cat" in this folder.
-    A file appears whole or not at all, and none is ever replaced, whoever else saves there. Raises
-    OSError where the folder cannot be written and ValueError for a name that is none everywhere;
-    the pictures then still are in `result.images`.
+    Without a name, files are called 00001-<seed>-<words of the prompt>.png; with a name, name.png,
+    name-2.png and so on. `save(result, "cat.png")` means the name "cat" in the current folder.
+    Writes are atomic and never replace a file, even if other processes save to the same folder.
+    Raises OSError if the folder cannot be written, and ValueError for a name that is no file name
+    on some system; `result.images` still has the pictures then.
     """
     target = Path(folder).expanduser()
     if name is None and files.is_picture_name(target.name) and not target.is_dir():
@@ -74,18 +74,18 @@ def save(
 
 
 def keep_inputs(request: Request, folder: Path) -> None:
-    """Put a request's own pictures where `read` finds them for the PNGs of `folder`."""
+    """Save a request's input pictures where `read` looks for them, beside the PNGs of `folder`."""
     for data in request.pictures.values():
         files.keep(folder / INPUTS, data, ".png")
 
 
 def encoded(result: SavableResult, index: int = 0) -> bytes:
-    """The PNG bytes that `save` would write for one picture of a result, its request inside."""
+    """The PNG bytes that `save` would write for one picture of a result."""
     return _png(result.images[index], _of_one(result.request, index), result)
 
 
 def _png(image: Image.Image, request: Request, result: SavableResult) -> bytes:
-    """PNG bytes with both texts; Pillow stores a text beyond Latin-1 as iTXt, in UTF-8."""
+    """PNG bytes with both text chunks. Pillow stores text beyond Latin-1 as iTXt, in UTF-8."""
     about = {
         "version": __version__,
         "request": json.loads(request.to_json()),
@@ -103,7 +103,7 @@ def _png(image: Image.Image, request: Request, result: SavableResult) -> bytes:
 
 
 def _of_one(request: Request, index: int) -> Request:
-    """The request whose only picture is this one."""
+    """The request for picture `index` alone."""
     if request.seed is None:
         raise ValueError(f"{request!r} is not resolved: its seed is open")
     return request.but(seed=request.seed + index, count=1)
@@ -127,7 +127,7 @@ def _unweighted(text: str) -> str:
     try:
         return " ".join(fragment.text for fragment in prompt.parse(text))
     except prompt.PromptError:
-        return text  # what cannot run can still be filed
+        return text  # a prompt that cannot run can still name a file
 
 
 def _saving_error(error: OSError, folder: Path, saved: list[Path], count: int) -> OSError:

@@ -1,4 +1,4 @@
-"""What is asked for, as data without torch: a `Request`, and what a model or a memory plan adds."""
+"""What is asked for, as data without torch: `Request`, a model's `Settings`, memory plans."""
 
 from sdnb.request.choices import CONTENTS, DEFAULT_SCHEDULE, ETA_SAMPLERS, SAMPLERS, SCHEDULES
 from sdnb.request.request import Request, Resolved

@@ -1,7 +1,8 @@
-"""What a value may be: each check returns the value normalised, or raises an error of one form.
+"""Checks of values: each returns the value normalised, or raises an error of one form.
 
-The error names the thing, its value, what is accepted and the way out. TypeError is for a value
-of the wrong kind, ValueError for a wrong value of the right kind. Nothing here knows of requests.
+The error states the name, the value, the accepted values and a way out. It is a TypeError for a
+value of the wrong kind, a ValueError for a wrong value of the right kind. Nothing here knows of
+requests.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from sdnb.request import png_header
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_LEAST_LIKENESS = 0.6  # difflib's own measure and bound for a close match
+_LEAST_LIKENESS = 0.6  # difflib's default for a close match
 
 
 def whole(name: str, value: object, low: int, high: int, multiple: int = 1) -> int:
-    """An int from low to high that `multiple` divides; NumPy's ints become Python's."""
+    """An int from low to high, divisible by `multiple`. NumPy's ints become Python's."""
     kind = f"a multiple of {multiple}" if multiple > 1 else "a whole number"
     expected = f"{kind} from {low} to {high}"
     if isinstance(value, bool) or not isinstance(value, Integral):
@@ -35,7 +36,7 @@ def whole(name: str, value: object, low: int, high: int, multiple: int = 1) -> i
 
 
 def number(name: str, value: object, low: float, high: float = math.inf) -> float:
-    """A finite float from low to high; ints and NumPy's numbers become floats."""
+    """A finite float from low to high. Ints and NumPy's numbers become floats."""
     bounds = f"from {low} to {high}" if high < math.inf else f"of {low} or more"
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(
@@ -44,7 +45,7 @@ def number(name: str, value: object, low: float, high: float = math.inf) -> floa
     try:
         result = float(value) + 0.0  # minus zero becomes zero
     except OverflowError:
-        result = math.inf  # or minus infinity: refused alike
+        result = math.inf  # the sign does not matter: both infinities are refused
     if not math.isfinite(result) or not low <= result <= high:
         near = f"; the nearest is {min(max(result, low), high):g}" if math.isfinite(result) else ""
         raise ValueError(f"{name}={shown(value)} is not a finite number {bounds}{near}")
@@ -64,7 +65,7 @@ def choice(name: str, value: object, accepted: tuple[str, ...]) -> str:
 
 
 def text(name: str, value: object) -> str:
-    """Text that can be stored: half a surrogate pair cannot."""
+    """Text that UTF-8 can encode, so that it can be stored: no half of a surrogate pair."""
     if not isinstance(value, str):
         raise TypeError(f"{name}={shown(value)} is {_a(value)}; text is expected")
     plain = str.__str__(value)
@@ -79,7 +80,7 @@ def text(name: str, value: object) -> str:
 
 
 def flag(name: str, value: object) -> bool:
-    """True or False; NumPy's become Python's, 0 and 1 are refused."""
+    """True or False. NumPy's bools become Python's; 0 and 1 are refused."""
     if isinstance(value, bool):
         return value
     if type(value).__module__ == "numpy" and type(value).__name__ in ("bool", "bool_"):
@@ -88,7 +89,7 @@ def flag(name: str, value: object) -> bool:
 
 
 def png(name: str, value: object, maker: str) -> bytes:
-    """Bytes that begin as a PNG does; `maker` is the function that makes them, for the error."""
+    """Bytes that begin as a PNG does. The error names `maker`, a function that makes a PNG."""
     if not isinstance(value, (bytes, bytearray, memoryview)):
         raise TypeError(
             f"{name}={shown(value)} is {_a(value)}; PNG bytes are expected: {maker} makes them "
@@ -103,7 +104,7 @@ def png(name: str, value: object, maker: str) -> bytes:
 
 
 def model(model: object) -> None:
-    """Raise TypeError for what is no model."""
+    """Raise TypeError if this is no model."""
     if not hasattr(model, "settings"):
         raise TypeError(
             f"model={shown(model)} is no model; the first argument is what sdnb.load() gives"
@@ -120,16 +121,16 @@ def picture_given(model: str, channels: int, image: object) -> None:
 
 
 def loaded(model: object) -> None:
-    """Raise ValueError for a model whose weights were given back."""
+    """Raise ValueError if the model was unloaded."""
     if not hasattr(model, "unet"):
         raise ValueError("this model was unloaded: its weights are gone; sdnb.load(...) it again")
 
 
 def known(name: str, accepted: Iterable[str], elsewhere: Mapping[str, str] | None = None) -> str:
-    """The nearest match and all that is accepted, for an error about an unknown name.
+    """The end of an error about an unknown name: the most similar and all accepted names.
 
-    `elsewhere` gives what other programs call them, in small letters and digits alone. Where
-    nothing is near, nothing is suggested: a wrong hint is worse than none.
+    `elsewhere` maps other programs' names, in lower case without punctuation, to ours. Without a
+    similar name nothing is suggested: a wrong hint is worse than none.
     """
     names = tuple(accepted)
     near = (elsewhere or {}).get(_plain(name)) or _most_alike(name, names)
@@ -138,13 +139,13 @@ def known(name: str, accepted: Iterable[str], elsewhere: Mapping[str, str] | Non
 
 
 def nearest(word: str, names: Iterable[str]) -> str:
-    """`"; did you mean 'x'?"`, or nothing where no name is near."""
+    """`"; did you mean 'x'?"`, or `""` if no name is similar."""
     near = _most_alike(word, names)
     return f"; did you mean {near!r}?" if near else ""
 
 
 def _most_alike(word: str, names: Iterable[str]) -> str:
-    from difflib import SequenceMatcher  # here, because only a mistake pays for the import
+    from difflib import SequenceMatcher  # here, so that only a mistake pays for the import
 
     plain = _plain(word)
 
@@ -156,12 +157,12 @@ def _most_alike(word: str, names: Iterable[str]) -> str:
 
 
 def _plain(word: str) -> str:
-    """The small letters and digits alone: what is compared."""
+    """The word as it is compared: lower case, letters and digits only."""
     return "".join(c for c in word.lower().replace("+", "p") if c.isalnum())[:64]
 
 
 def shown(value: object) -> str:
-    """The value as an error shows it: at most about a line, however large it is."""
+    """The value as an error shows it: cut to about a line."""
     if isinstance(value, int) and value.bit_length() > 200:
         return f"{'-' if value < 0 else ''}2**{value.bit_length() - 1}..."
     result = repr(value[:96] if isinstance(value, (str, bytes, bytearray)) else value)

@@ -1,4 +1,4 @@
-"""The names that a request chooses from, and what goes with each sampler."""
+"""The names of samplers, schedules and contents, and each sampler's default schedule and eta."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ SAMPLERS = (
 SCHEDULES = ("uniform", "trailing", "karras", "exponential")
 CONTENTS = ("original", "noise", "fill")
 
-# What suits each sampler when the model's settings speak of another one.
+# The default schedule of a sampler, if the model's settings are for another sampler.
 NATURAL_SCHEDULES = {"ddim": "uniform", "plms": "uniform", "lcm": "trailing"}
 DEFAULT_SCHEDULE = {name: NATURAL_SCHEDULES.get(name, "karras") for name in SAMPLERS}
 
-# Samplers that draw fresh noise, with their own eta; for all others eta is 0.
+# The default eta of the samplers that draw fresh noise. All others have eta 0.
 ETA_SAMPLERS = {"ddim": 0.0, "euler_a": 1.0, "dpm2_a": 1.0, "dpmpp_2m_sde": 1.0, "lcm": 1.0}
 
 # Passes a step, where it is not one: calls of denoise, each with and without the prompt.
@@ -21,20 +21,19 @@ PASSES = {"heun": 2, "dpm2": 2, "dpm2_a": 2}
 
 
 def own_eta(sampler: str) -> float:
-    """The eta of a sampler where none is asked for."""
+    """The default eta of a sampler."""
     return ETA_SAMPLERS.get(sampler, 0.0)
 
 
 def gone_with(
     before: str | None, after: str | None, schedule: str | None, eta: float | None
 ) -> dict[str, None]:
-    """Of `schedule` and `eta`, those that go when sampler `before` gives way to `after`: the ones
-    that are `before`'s own, as fields left open, so that `after` brings its own.
+    """The fields to reset to None when sampler `before` is replaced by `after`: `schedule` and
+    `eta`, if they have the defaults of `before`. Then `after` brings its own.
 
-    A finished request has every field filled in, and what its sampler filled in nobody chose. What
-    differs from it was chosen and stays, also where `after` cannot take it: an eta above 0 is not
-    dropped in silence, `Request.resolved` refuses it in words. Where `before` is open (None), all
-    that is given was chosen.
+    In a resolved request the old sampler filled those defaults in, and no user chose them. Other
+    values were chosen and stay, even if `after` cannot use them: `Request.resolved` then refuses
+    the eta instead of dropping it silently. If `before` is None, every given value was chosen.
     """
     if before is None or before == after:
         return {}

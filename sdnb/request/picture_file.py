@@ -1,4 +1,4 @@
-"""The file of a picture: it is found by its path, opened, and told by its first bytes."""
+"""Finding and opening a picture file, and explaining why a file cannot be used as a picture."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from sdnb.request import checks
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 _KINDS = "PNG, JPEG, WebP, GIF, BMP, TIFF and AVIF are read"
-_SIGNATURES = (  # kind, where in the file, the bytes there
+_SIGNATURES = (  # kind, position in the file, bytes
     ("PNG", 0, b"\x89PNG"), ("JPEG", 0, b"\xff\xd8\xff"), ("WebP", 8, b"WEBP"), ("GIF", 0, b"GIF8"),
     ("BMP", 0, b"BM"), ("TIFF", 0, b"II*\0"), ("TIFF", 0, b"MM\0*"), ("AVIF", 4, b"ftypavif"),
 )  # fmt: skip
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)  # one letter is a drive of Windows
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)  # a single letter is a Windows drive
 
 
 def existing(source: str | os.PathLike[str], thing: str) -> Path:
-    """The path of a file. Raises FileNotFoundError, PermissionError or ValueError in words."""
+    """The path of an existing file. Raises FileNotFoundError, PermissionError or ValueError."""
     if not isinstance(source, (str, os.PathLike)):
         raise TypeError(f"{thing}={checks.shown(source)} is none; the path of a file is expected")
     text = os.fsdecode(source)
@@ -50,7 +50,7 @@ def existing(source: str | os.PathLike[str], thing: str) -> Path:
 
 
 def opened(path: Path, thing: str) -> BufferedReader:
-    """The file, to read from. Raises PermissionError in words."""
+    """The file, opened for reading. Raises PermissionError."""
     try:
         return path.open("rb")
     except PermissionError:
@@ -58,7 +58,7 @@ def opened(path: Path, thing: str) -> BufferedReader:
 
 
 def sniffed(head: bytes) -> str:
-    """What the first bytes say, for the error about a file that no decoder takes."""
+    """The error text for a file that no decoder reads, judged by its first bytes."""
     for kind, position, signature in _SIGNATURES:
         if head[position : position + len(signature)] == signature:
             return f"begins as a {kind} does, but it is damaged or cut short; get the file again"

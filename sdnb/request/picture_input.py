@@ -1,7 +1,7 @@
-"""Anything that is a picture, as PNG bytes: a path, a PIL image, an array, a Result.
+"""Converting any picture to PNG bytes: a path, a PIL image, an array, a Result.
 
-The PNG is upright (EXIF rotation applied), 8 bits a channel, RGB or with real transparency RGBA,
-and carries nothing but pixels: where and with what a photograph was taken is not passed on.
+The PNG is upright (EXIF rotation applied), has 8 bits per channel, is RGB or, if a pixel is
+transparent, RGBA, and carries no metadata, so that no photograph's place or camera is passed on.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from sdnb.request import checks
 from sdnb.request.picture_file import existing, opened, sniffed
 
-MAX_PIXELS = 8192 * 8192  # the largest picture sdnb makes; a file that claims more is refused
+MAX_PIXELS = 8192 * 8192  # the largest picture that sdnb makes; larger files are refused
 
 _LARGEST = "the 8192x8192 that are accepted; make it smaller first"
 
@@ -27,7 +27,8 @@ _ACCEPTED = (
 )
 _TENSOR = "; of a tensor of floats from 0 to 1: tensor.permute(1, 2, 0).numpy()"
 
-_ORIENTATION = 0x0112  # EXIF tag; what undoes each of its values (CIPA DC-008, 4.6.5.1.6)
+_ORIENTATION = 0x0112  # EXIF tag
+# The transposition that undoes each orientation (CIPA DC-008, 4.6.5.1.6).
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -55,8 +56,8 @@ Source: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | _Array | _Has
 def picture(source: Source) -> bytes:
     """The picture as PNG bytes, RGB or RGBA; an animation's first frame, a Result's first picture.
 
-    Raises FileNotFoundError for a path that does not exist, ValueError for what is not a picture or
-    too large, TypeError for what is none of the kinds accepted.
+    Raises FileNotFoundError if a path does not exist, ValueError if the source is no picture or
+    too large, TypeError for another type of source.
     """
     return _png(_canonical(_decoded(source, "image"), "image"))
 
@@ -64,8 +65,9 @@ def picture(source: Source) -> bytes:
 def mask(source: Source) -> bytes:
     """The mask as PNG bytes of one channel (L): white is made anew, black is kept.
 
-    Of a drawing in one colour on transparency (a canvas, a layer of a paint program) the alpha is
-    the mask; of all else the luminance, what is transparent as black. Raises as `picture`.
+    A drawing in one colour on transparency (a canvas, a layer of a paint program) gives its alpha
+    as the mask. Any other picture gives its luminance, with transparent parts black. Raises as
+    `picture`.
     """
     image = _canonical(_decoded(source, "mask"), "mask")
     if image.mode == "RGBA":
@@ -75,12 +77,12 @@ def mask(source: Source) -> bytes:
 
 
 def open(png: bytes) -> Image.Image:  # noqa: A001 - read as images.open, beside PIL's Image.open
-    """The PIL image of PNG bytes, its pixels loaded. Raises ValueError for what is no picture."""
+    """The PIL image of PNG bytes, pixels loaded. Raises ValueError if they are no picture."""
     return _from_bytes(png, "picture")
 
 
 def sha256(png: bytes) -> str:
-    """The name of a picture by its content: 64 hexadecimal digits."""
+    """The sha256 of a picture's bytes, as 64 hexadecimal digits."""
     return hashlib.sha256(png).hexdigest()
 
 
@@ -117,7 +119,7 @@ def _from_bytes(data: bytes, thing: str) -> Image.Image:
 
 
 def _read(file: Any, name: str, hint: str) -> Image.Image:
-    """The first frame, loaded; what a decoder raises becomes a ValueError that names the file."""
+    """The first frame, loaded. A decoder's error becomes a ValueError that names the file."""
     try:
         image = Image.open(file)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -143,18 +145,18 @@ def _loaded(image: Image.Image, name: str) -> Image.Image:
 
 
 def _damaged(name: str, error: Exception) -> Exception:
-    """A disk's error stays itself; a decoder, given a damaged file, raises any type there is."""
+    """A disk's error as it is; a decoder's error of any type as a ValueError."""
     if isinstance(error, OSError) and error.errno is not None:
         return error
     return ValueError(f"{name} is damaged or cut short ({error}); get the file again")
 
 
 def _canonical(image: Image.Image, thing: str) -> Image.Image:
-    """Upright, 8 bits, RGB or, where something is transparent, RGBA; without metadata."""
+    """Upright, 8 bits per channel, RGB or, if a pixel is transparent, RGBA."""
     image = _eight_bits(_upright(image), thing)
     transparent = "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info
     try:
-        if image.mode == "La":  # grey with alpha multiplied in: only LA is made of it
+        if image.mode == "La":  # grey with premultiplied alpha: PIL converts it only to LA
             image = image.convert("LA")
         image = image.convert("RGBA" if transparent else "RGB")
     except ValueError as error:
@@ -170,17 +172,17 @@ def _canonical(image: Image.Image, thing: str) -> Image.Image:
 def _upright(image: Image.Image) -> Image.Image:
     try:
         orientation = image.getexif().get(_ORIENTATION)
-    except Exception:  # noqa: BLE001 - of damaged EXIF no orientation is known, and the pixels are sound
+    except Exception:  # noqa: BLE001 - damaged EXIF has no orientation, and the pixels are sound
         return image
     turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
     return image if turn is None else image.transpose(turn)
 
 
 def _eight_bits(image: Image.Image, thing: str) -> Image.Image:
-    """16 bits to 8 by scale (PIL's own conversion clips); of other depths no white is known."""
+    """Scale 16 bits to 8, where PIL's conversion clips. Refuse 32 bits, whose white is unknown."""
     if image.mode.startswith("I;16"):
         image = image.convert("I").point(lambda value: value * (1 / 257) + 0.5).convert("L")
-        image.info = {}  # a transparent grey of 16 bits is none of 8
+        image.info = {}  # a 16-bit grey that is marked as transparent means nothing in 8 bits
         return image
     if image.mode in ("I", "F"):
         low, high = image.getextrema()
@@ -208,7 +210,7 @@ def _from_array(source: Any, thing: str) -> Image.Image:
 
 
 def _bytes_of(array: Any, thing: str) -> Any:
-    """The values as uint8: bool as black and white, uint16 by scale, floats from 0 to 1."""
+    """The array as uint8: bools become black and white, uint16 and floats (0 to 1) are scaled."""
     import numpy as np
 
     if array.dtype == np.uint8:
@@ -234,10 +236,9 @@ def _bytes_of(array: Any, thing: str) -> Any:
 
 
 def _one_colour(image: Image.Image) -> bool:
-    """Whether all that is visible of an RGBA picture has one colour.
+    """Whether all visible pixels of an RGBA picture have one colour.
 
-    Compared as colour times alpha: where a canvas is nearly transparent, rounding has changed its
-    colour.
+    Compares colour times alpha, because a canvas rounds the colours of nearly transparent pixels.
     """
     import numpy as np
 
@@ -254,7 +255,7 @@ def _on_black(image: Image.Image) -> Image.Image:
 
 def _png(image: Image.Image) -> bytes:
     bare = image.copy()
-    bare.info = {}  # text, profiles and dates stay out: the same pixels are the same bytes
+    bare.info = {}  # no text, profiles or dates, so that equal pixels give equal bytes
     buffer = BytesIO()
     bare.save(buffer, "PNG", compress_level=1)  # a third of the time for a tenth more bytes
     return buffer.getvalue()

@@ -1,19 +1,16 @@
-"""What the headers of a PNG tell without a decoder: its size, and whether its pixels are plain."""
+"""The size of a PNG and whether its pixels are plain, read from chunk headers without a decoder."""
 
 from __future__ import annotations
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# Chunks that say how pixels are to be seen: transparent, or turned (as Exif, or in a text).
+# Chunks that make pixels transparent or rotate them (by EXIF, also inside a text chunk).
 _LOOK_CHUNKS = (b"tRNS", b"eXIf")
 _TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 _TURNING_TEXTS = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")
 
 
 def size(data: bytes) -> tuple[int, int]:
-    """Width and height in pixels, from the header of PNG bytes (PNG specification, IHDR).
-
-    Raises ValueError when the bytes do not begin as a PNG does.
-    """
+    """Width and height in pixels, from the IHDR chunk. Raises ValueError if this is no PNG."""
     head = data[:24]
     width, height = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
     if head[:8] != _SIGNATURE or head[12:16] != b"IHDR" or not width or not height:
@@ -22,10 +19,10 @@ def size(data: bytes) -> tuple[int, int]:
 
 
 def is_plain(data: bytes, colours: tuple[int, ...]) -> bool:
-    """Whether the pixels of PNG bytes are what they seem: 8 bits a channel, of one of these colour
-    types (PNG specification, 11.2.1), and no chunk that makes them transparent or turns them.
+    """Whether the PNG has 8 bits per channel, one of these colour types (PNG specification,
+    11.2.1), and no chunk that makes pixels transparent or rotates them.
 
-    Reads the headers of the chunks alone; whether the bytes are whole is a decoder's to say.
+    Only chunk headers are read: a damaged PNG may pass.
     """
     if len(data) > 25 and (data[24] != 8 or data[25] not in colours):
         return False

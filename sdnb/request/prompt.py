@@ -1,14 +1,13 @@
-"""Weight blocks: "picture of:1 small:0.5 cat" is three blocks of text, each with a weight.
+"""Parsing weight blocks: "picture of:1 small:0.5 cat" is three blocks, each with a weight.
 
-A block runs up to a colon, and its weight follows the colon directly: a finite number that a
-whitespace character or the end of the text ends. Text after the last weight is a block of weight 1.
-Each block is encoded alone and the encodings are averaged by weight / sum of weights, as in the
-CompVis descendants this syntax comes from (`split_weighted_subprompts`). What differs from them is
-that no text is ever lost and that nothing is guessed:
+A block ends at a colon, directly followed by its weight: a finite number, then whitespace or the
+end of the text. Text after the last weight is a block of weight 1. Each block is encoded alone, and
+the encodings are averaged by weight / sum of weights. The syntax is that of CompVis' descendants
+(`split_weighted_subprompts`), but no text is ever lost and nothing is guessed:
 
-* `12:30`, `16:9`, `note: text`, `a:1, b` and `(cat:1.2)` stay text, and `traps` says so;
+* `12:30`, `16:9`, `note: text`, `a:1, b` and `(cat:1.2)` stay text, and `traps` reports them;
 * `\\:` is a colon of the text;
-* inf, nan and weights that sum to zero are a `PromptError` that names the place.
+* inf, nan and weights that sum to zero raise a `PromptError` with their position.
 """
 
 from __future__ import annotations
@@ -31,15 +30,15 @@ _DECIMAL_COMMA = re.compile(r":[+-]?[0-9]+,[0-9]+")
 _WORD = re.compile(r":[^\s:]*")
 _SPACES = re.compile(r"\s*")
 
-_ZERO = 1e-6  # weights that cancel to less than this part of their size have no average
+_ZERO = 1e-6  # a sum of weights below this part of their absolute sum counts as zero
 
 
 @dataclass(frozen=True)
 class Fragment:
-    """A block: its text, `\\:` already read as a colon, and its weight as written.
+    """A block: its text, with `\\:` replaced by a colon, and its weight as written.
 
-    `start` and `end` span all that belongs to it in the prompt: text, weight, whitespace after it.
-    The spans of all fragments, joined, are the whole prompt.
+    `start` and `end` span its text, its weight and the whitespace after it. The spans of all
+    fragments together are the whole prompt.
     """
 
     text: str
@@ -50,7 +49,7 @@ class Fragment:
 
 @dataclass(frozen=True)
 class Trap:
-    """A colon that stayed text, and how to make it a weight."""
+    """A colon that stayed text, and a message on how to make it a weight."""
 
     start: int
     end: int
@@ -58,10 +57,10 @@ class Trap:
 
 
 class PromptError(ValueError):
-    """A weight that means nothing, from character `start` to before `end` of the prompt."""
+    """An invalid weight, at characters `start` to `end` (exclusive) of the prompt."""
 
     def __init__(self, message: str, start: int, end: int) -> None:
-        super().__init__(message, start, end)  # all arguments, so that the error can be pickled
+        super().__init__(message, start, end)  # all arguments, because pickle needs them
         self.start = start
         self.end = end
 
@@ -70,7 +69,7 @@ class PromptError(ValueError):
 
 
 def parse(text: str) -> list[Fragment]:
-    """The blocks of a prompt, at least one; of an empty prompt it is an empty block.
+    """The blocks of a prompt. An empty prompt is one empty block.
 
     Raises PromptError for a weight that is not finite and for weights that sum to zero.
     """
@@ -89,7 +88,7 @@ def parse(text: str) -> list[Fragment]:
 
 
 def normalised(fragments: Sequence[Fragment]) -> list[float]:
-    """The part of each block in the average, weight / sum of weights; of one block always 1.
+    """The share of each block in the average: weight / sum of weights, or 1 for a single block.
 
     Raises PromptError for weights that are not finite or that sum to zero.
     """
@@ -102,7 +101,7 @@ def normalised(fragments: Sequence[Fragment]) -> list[float]:
             )
     if len(fragments) < 2:
         return [1.0 for _ in fragments]
-    # Scaled by a power of two, which is exact, so that no sum overflows.
+    # Scale by a power of two, which is exact, so that the sum cannot overflow.
     exponent = math.frexp(max(abs(fragment.weight) for fragment in fragments))[1]
     weights = [math.ldexp(fragment.weight, -exponent) for fragment in fragments]
     total = math.fsum(weights)
@@ -120,7 +119,7 @@ def normalised(fragments: Sequence[Fragment]) -> list[float]:
 
 
 def traps(text: str) -> list[Trap]:
-    """The colons that stayed text though someone may have meant a weight, in their order."""
+    """The colons that stayed text but may have been meant as weights, in order."""
     stayed_text = []
     for colon, weight in _colons(text):
         if weight is None and colon.group() == ":":
@@ -132,15 +131,15 @@ def traps(text: str) -> list[Trap]:
 
 
 def escaped(text: str) -> str:
-    """The text with each colon written as `\\:`, so that `parse` reads it as one block."""
+    """The text with `\\:` for each colon, so that `parse` reads it as one block."""
     return text.replace(":", "\\:")
 
 
 def _colons(text: str) -> Iterator[tuple[re.Match[str], re.Match[str] | None]]:
-    """Each colon, escaped or not, with the match of its weight where it has one."""
+    """Each colon, escaped or not, with the match of its weight or None."""
     if not isinstance(text, str):
         raise TypeError(f"prompt={checks.shown(text)} is not text")
-    first = _end_of_spaces(text, 0)  # where the text of the present block begins
+    first = _end_of_spaces(text, 0)  # where the text of the current block begins
     for colon in _COLON.finditer(text):
         start = colon.start()
         weight = None

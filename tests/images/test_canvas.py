@@ -1,6 +1,4 @@
-"""Fitting pictures and masks, and the promise of inpainting: what is black in the mask is kept bit
-for bit.
-"""
+"""Fitting pictures and masks; black pixels of a mask keep the picture bit for bit."""
 
 import numpy as np
 import pytest

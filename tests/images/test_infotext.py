@@ -75,8 +75,8 @@ def test_an_empty_prompt_and_an_open_request():
         infotext.write(Request("a"), "", "", "0")
 
 
-# The form cannot keep whitespace at the ends of the text, nor a line that begins as the negative
-# prompt does; sdnb's own text can, and is what `sdnb.read` reads first.
+# An infotext loses whitespace at its ends and misreads a line that begins like the negative prompt.
+# The `sdnb` text, which `sdnb.read` prefers, keeps both.
 TEXT = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\0\r") | st.sampled_from(',":\n()')
 ).filter(lambda text: "Negative prompt:" not in text and text == text.strip())

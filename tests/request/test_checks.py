@@ -1,4 +1,4 @@
-"""The words about a value that is not accepted, where no test of its user reads them."""
+"""Checks that no other room's tests cover: hints of similar names, and what is a model."""
 
 from types import SimpleNamespace
 

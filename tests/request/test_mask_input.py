@@ -31,7 +31,7 @@ def test_of_a_drawing_on_transparency_the_alpha_is_the_mask(colour):
     alpha = np.tile(np.arange(256, dtype=np.uint8), (2, 1))
     drawing = np.dstack([np.full((2, 256), value, np.uint8) for value in colour] + [alpha])
     assert np.array_equal(pixels(images.mask(drawing)), alpha)
-    # A canvas keeps colour times alpha in 8 bits, so faint pixels come back in another colour.
+    # A canvas stores colour times alpha in 8 bits, which changes the colour of faint pixels.
     back = drawing.astype(float)
     kept = np.rint(back[..., :3] * back[..., 3:] / 255)
     back[..., :3] = np.clip(np.rint(kept * 255 / np.maximum(back[..., 3:], 1)), 0, 255)
@@ -40,7 +40,7 @@ def test_of_a_drawing_on_transparency_the_alpha_is_the_mask(colour):
 
 def test_of_a_picture_with_holes_the_luminance_is_the_mask_on_black():
     rgba = np.dstack([CORNERS, np.full((2, 3), 255)]).astype(np.uint8)
-    rgba[1, 1, 3] = 0  # the white corner is cut out
+    rgba[1, 1, 3] = 0  # the white corner becomes transparent
     expected = np.asarray(RGB.convert("L")).copy()
     expected[1, 1] = 0
     assert np.array_equal(pixels(images.mask(rgba)), expected)

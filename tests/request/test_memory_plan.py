@@ -1,4 +1,4 @@
-"""Plans by name, by number and by hand: data that refuses what means nothing."""
+"""Memory plans by name, by number and by hand; plans without a meaning are refused."""
 
 import pytest
 

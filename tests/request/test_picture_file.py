@@ -1,4 +1,4 @@
-"""What is no picture is refused in words."""
+"""A file or value that is no picture is refused with a reason."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a_damaged_file_is_a_picture_or_a_value_error(kind, changes, cut):
 
 
 def refusal(function, data):
-    """What the function says against the data, or None where it takes them."""
+    """The function's error for the data, or None if it accepts them."""
     try:
         images.open(function(data))
     except ValueError as error:

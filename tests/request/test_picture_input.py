@@ -17,8 +17,8 @@ from PIL import Image
 from sdnb import images
 from sdnb.request.request import Request
 
-# What each EXIF orientation says of the stored rows and columns (EXIF 2.3, table of tag 0x0112),
-# written with NumPy instead of PIL: the upright picture is made from the stored one by this.
+# How each EXIF orientation turns the stored picture upright (EXIF 2.3, table of tag 0x0112),
+# written with NumPy, independently of PIL.
 UPRIGHT = {
     1: lambda a: a,
     2: lambda a: a[:, ::-1],

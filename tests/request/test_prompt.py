@@ -64,7 +64,7 @@ def test_no_character_is_lost_and_nothing_but_its_own_error_is_raised(text):
 
 
 def escaped_as_written(source, text):
-    """The prefix of source that reads as text: a character, or a backslash and a colon for one."""
+    """The prefix of source that parses to text, where a colon may have a backslash before it."""
     position = 0
     for letter in text:
         if letter == ":" and source.startswith("\\:", position):

@@ -37,7 +37,7 @@ SETTINGS = Settings()
 
 
 def header(width: int, height: int) -> bytes:
-    """A PNG of any size that has no pixels: enough for what reads only the header."""
+    """A PNG without pixels, for code that reads only the header."""
     chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
