@@ -1,4 +1,4 @@
-"""Reading what people have: `.ckpt`, `.safetensors`, diffusers folders and hub ids."""
+"""Reads models from `.ckpt` and `.safetensors` files, diffusers folders and hub ids."""
 
 from sdnb.engine.checkpoint.assign import Tensors, assign_weights
 from sdnb.engine.checkpoint.errors import CheckpointError

@@ -1,4 +1,4 @@
-"""Put the weights into a module that has none: strictly, tensor by tensor, with no second copy."""
+"""Assigns weights from disk to a module, strictly and one tensor at a time."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def assign_weights(
     """Give every weight of `module` its values, as `dtype` on `device`: in the storage that it has
     there, or in a new one where it is on the meta device or elsewhere.
 
-    The memory in use grows by the weights' size at `dtype` and a window of 32 MB. The memory
-    layout of the module's own weights (e.g. channels last) is kept. Weights take no gradient.
-    `on_weight` is called with the numbers of each weight that is there.
+    Memory grows by the weights' size at `dtype` and a window of 32 MB. Each weight keeps its memory
+    layout in the module (e.g. channels last) and takes no gradient. `on_weight` is called with the
+    number of elements of each weight after it is assigned.
 
-    Raises CheckpointError that lists by name what is missing, unexpected or misshapen; nothing is
-    read then.
+    Raises CheckpointError, before it reads any, with the names of the missing, unexpected and
+    misshapen weights.
     """
     expected = {
         name: tuple(tensor.shape) for name, tensor in module.state_dict(keep_vars=True).items()

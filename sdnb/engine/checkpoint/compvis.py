@@ -1,4 +1,4 @@
-"""CompVis' `v1-inference.yaml`: what of it describes the model. Unknown keys are refused."""
+"""Reads the model's description in CompVis' `v1-inference.yaml`, and refuses unknown keys."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sdnb.request import checks
 
 Values = dict[str, Any]
 
-# key in the YAML -> our field; None: known, and of no effect on the weights or the sampling
+# A key of the YAML -> our field. None: a known key that changes neither weights nor sampling.
 _MODEL = {
     "linear_start": "beta_start", "linear_end": "beta_end", "timesteps": "steps",
     "parameterization": "prediction",
@@ -52,7 +52,9 @@ def from_compvis(tree: Mapping[str, Any], where: str) -> dict[str, Values]:
     _known(model, ("base_learning_rate", "target", "params"), f"{where}: model")
     params = _mapping(model.get("params"), where, "model.params")
     noise = _renamed(params, _MODEL, f"{where}: model.params")
-    if params.get("beta_schedule", "linear") != "linear":  # their "linear" is linear in the roots
+    if (
+        params.get("beta_schedule", "linear") != "linear"
+    ):  # CompVis' "linear" is linear in the roots
         raise CheckpointError(
             f"{where}: beta_schedule is {params['beta_schedule']!r}; SD 1.x has 'linear'"
         )
@@ -73,7 +75,7 @@ def from_compvis(tree: Mapping[str, Any], where: str) -> dict[str, Values]:
 
 
 def _joined(tree: Mapping[str, Any], where: str) -> Values:
-    """The low-memory forks' layout, where the model is cut in three and the UNet in two, as one."""
+    """The layout of the low-memory forks, with three models and half UNets, as CompVis'."""
     _known(tree, ("modelUNet", "modelFirstStage", "modelCondStage"), where)
     params = dict(_params(tree, "modelUNet", where))
     params.pop("unetConfigDecode", None)  # repeats the other half
@@ -98,7 +100,7 @@ def _unet(params: Mapping[str, Any], where: str) -> Values:
     values = _renamed(params, _UNET, where)
     if "model_channels" in params and "channel_mult" in params:
         values["channels"] = [params["model_channels"] * times for times in params["channel_mult"]]
-        if "attention_resolutions" in params:  # factors by which the level is smaller: 1, 2, 4
+        if "attention_resolutions" in params:  # downsampling factors: 1, 2, 4
             factors = set(params["attention_resolutions"])
             levels = range(len(params["channel_mult"]))
             values["attention_levels"] = [level for level in levels if 2**level in factors]

@@ -1,8 +1,8 @@
-"""What a YAML or a diffusers `config.json` says of a model, as overrides of `ModelConfig`'s fields.
+"""Reads a model's YAML or diffusers' `config.json` as overrides of `ModelConfig`'s fields.
 
-Everything is read once, here, and checked by name: beyond this file there are only frozen
-dataclasses. Three layouts are understood: our own (the dataclasses' fields), CompVis'
-`v1-inference.yaml`, and the `config.json` files of a diffusers folder.
+Every key is checked here, so that all other modules see frozen dataclasses. Three layouts are read:
+our own (the dataclasses' fields), CompVis' `v1-inference.yaml`, and the `config.json` files of a
+diffusers folder.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ SECTIONS: dict[str, type] = {
     "settings": Settings,
     "examples": Examples,
 }
-_ITEMS: dict[str, tuple[tuple[type, ...], str]] = {  # of a list, by its field's annotation
+# A list field's annotation -> the types of its items, and what an error calls them.
+_ITEMS: dict[str, tuple[tuple[type, ...], str]] = {
     "tuple[int, ...]": ((int,), "whole numbers"),
     "tuple[float, ...]": ((int, float), "numbers"),
     "tuple[str, ...]": ((str,), "texts"),
@@ -46,7 +47,7 @@ PREDICTIONS = {"eps": "eps", "epsilon": "eps", "v": "v", "v_prediction": "v"}
 
 
 def merged(*layers: Overrides) -> Overrides:
-    """Later layers win, field by field."""
+    """All layers as one; a later layer wins, field by field."""
     out: Overrides = {}
     for layer in layers:
         for section, values in layer.items():
@@ -57,8 +58,8 @@ def merged(*layers: Overrides) -> Overrides:
 def read_config(source: str | Path | ModelConfig | Mapping[str, Any]) -> Overrides:
     """`config=` as the user gives it: a YAML's path, a ModelConfig, or a mapping like a YAML.
 
-    Raises CheckpointError for what cannot be read, and for an unknown key (with the nearest known
-    one).
+    Raises CheckpointError for a file that cannot be read, and for an unknown key (with the nearest
+    known one).
     """
     if isinstance(source, ModelConfig):
         return {
@@ -82,7 +83,7 @@ def _load_yaml(path: Path) -> dict[str, Any]:
 
     try:
         loaded = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-    except Exception as error:  # noqa: BLE001  (yaml's and omegaconf's have no common root)
+    except Exception as error:  # noqa: BLE001  (yaml's and omegaconf's errors have no common base)
         raise CheckpointError(f"{path} cannot be read as YAML: {error}") from None
     if not isinstance(loaded, dict):
         raise CheckpointError(
@@ -105,7 +106,7 @@ def _overrides(tree: dict[str, Any], where: str) -> Overrides:
 
 
 def checked(overrides: Overrides, where: str) -> Overrides:
-    """The same with every key known and every value of its field's type; lists become tuples."""
+    """Check every key and the type of every value; lists become tuples."""
     out: Overrides = {}
     for section, values in overrides.items():
         known = {field.name: field for field in fields(SECTIONS[section])}
@@ -147,22 +148,21 @@ def _value(kind: str, value: Any, where: str) -> Any:
 
 
 # -- diffusers' config.json --------------------------------------------------------------------
-# What sdnb's UNet and VAE are; a config.json that says otherwise is of another architecture.
+# The values that sdnb's networks are built for: another value means another architecture.
 FIXED: dict[str, Values] = {
     "unet": {
         "act_fn": "silu", "addition_embed_type": None, "center_input_sample": False,
         "class_embed_type": None, "conv_in_kernel": 3, "conv_out_kernel": 3,
         "downsample_padding": 1, "dual_cross_attention": False, "encoder_hid_dim": None,
         "flip_sin_to_cos": True, "freq_shift": 0, "mid_block_scale_factor": 1, "norm_eps": 1e-5,
-        "num_class_embeds": None, "only_cross_attention": False, "resnet_time_scale_shift":
-        "default",
-        "time_embedding_type": "positional", "transformer_layers_per_block": 1,
+        "num_class_embeds": None, "only_cross_attention": False,
+        "resnet_time_scale_shift": "default", "time_embedding_type": "positional",
+        "transformer_layers_per_block": 1,
     },
     "vae": {
         "act_fn": "silu", "latents_mean": None, "latents_std": None,
-        "mid_block_add_attention": True,
-        "shift_factor": None, "use_post_quant_conv": True, "use_quant_conv": True, "in_channels": 3,
-        "out_channels": 3,
+        "mid_block_add_attention": True, "shift_factor": None, "use_post_quant_conv": True,
+        "use_quant_conv": True, "in_channels": 3, "out_channels": 3,
     },
     "text": {"layer_norm_eps": 1e-5},
     "noise": {
@@ -183,16 +183,16 @@ def read_json(path: Path) -> Values:
 
 
 def from_diffusers(section: str, config: Values, where: str) -> Overrides:
-    """What one of a diffusers folder's JSON files says that the shapes do not show.
+    """The fields in one of diffusers' JSON files that the weights' shapes do not show.
 
-    Raises CheckpointError where it describes what SD 1.x is not.
+    Raises CheckpointError when it describes another architecture than SD 1.x.
     """
     if section == "unet" and config.get("time_cond_proj_dim") is not None:
         raise CheckpointError(
             f"{where}: time_cond_proj_dim is {config['time_cond_proj_dim']!r}: a latent "
-            "consistency model that is told the guidance by an input of its own, which sdnb's UNet "
-            "has not. Take an ordinary Stable Diffusion 1.x checkpoint with an LCM-LoRA merged "
-            "into it, and sampler='lcm', cfg=1"
+            "consistency model that takes the guidance as an input, which sdnb's UNet does not. "
+            "Take an ordinary Stable Diffusion 1.x checkpoint with an LCM-LoRA merged into it, "
+            "and sampler='lcm', cfg=1"
         )
     wrong = [
         f"{name} is {config[name]!r}, not {expected!r}"
@@ -208,13 +208,13 @@ def from_diffusers(section: str, config: Values, where: str) -> Overrides:
         values |= _heads(config, where)
     overrides = {section: values}
     size = config.get("sample_size")
-    if section == "unet" and isinstance(size, int):  # in latents, of 8 pixels
+    if section == "unet" and isinstance(size, int):  # in latent pixels, 8 of the picture's
         overrides["settings"] = {"width": size * 8, "height": size * 8}
     return checked(overrides, where)
 
 
 def _heads(config: Values, where: str) -> Values:
-    """The number of heads, or their width where it is one for all levels.
+    """The number of heads, or their width if that is what all levels share.
 
     SD 1.x's configs call the number `attention_head_dim`.
     """

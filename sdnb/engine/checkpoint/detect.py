@@ -1,11 +1,11 @@
-"""The architecture, read from the shapes of the weights.
+"""Reads the architecture from the shapes of the weights.
 
 Shapes show widths, counts, attention levels, channels and the context's width. They do not show the
 number of heads, the groups of the norms or the kind of prediction: those keep SD 1.x's values
 unless `overrides` (from a YAML or diffusers' `config.json`, see `configs.py`) say otherwise.
 
-Several tensors tell each width, so that one missing tensor is reported as missing and not taken for
-another architecture.
+Each width is read from several tensors, so that one missing tensor is reported as missing and not
+taken for another architecture.
 """
 
 from __future__ import annotations
@@ -20,9 +20,8 @@ from sdnb.engine.networks.config import ModelConfig, TextConfig, UNetConfig, VAE
 
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
-Overrides = Mapping[
-    str, Mapping[str, Any]
-]  # {"unet": {"heads": 8}, "settings": {"width": 256}, ...}
+# {"unet": {"heads": 8}, "settings": {"width": 256}, ...}
+Overrides = Mapping[str, Mapping[str, Any]]
 
 IN_CHANNELS = {4: "text to image", 9: "inpainting"}
 OTHER_CHANNELS = {5: "depth to image", 7: "the x4 upscaler", 8: "InstructPix2Pix"}
@@ -31,14 +30,14 @@ OTHER_CHANNELS = {5: "depth to image", 7: "the x4 upscaler", 8: "InstructPix2Pix
 def model_config(unet: Shapes, vae: Shapes, text: Shapes, overrides: Overrides) -> ModelConfig:
     """The whole configuration. Names may be CompVis' or diffusers'.
 
-    Raises CheckpointError where an override contradicts the weights, or the shapes fit no SD 1.x.
+    Raises CheckpointError when an override contradicts the weights, or the shapes fit no SD 1.x.
     """
     detected = ModelConfig(unet=unet_config(unet), vae=vae_config(vae), text=text_config(text))
     return overridden(detected, overrides)
 
 
 def unet_config(shapes: Shapes) -> UNetConfig:
-    """The denoiser's, with SD 1.x's heads and groups."""
+    """The denoiser's configuration, with SD 1.x's heads and groups."""
     diffusers = any(name.startswith("down_blocks.") for name in shapes)
     levels = _diffusers_levels(shapes) if diffusers else _compvis_levels(shapes)
     if not levels:
@@ -81,7 +80,8 @@ def unet_config(shapes: Shapes) -> UNetConfig:
     )
 
 
-Levels = list[tuple[list[int], bool]]  # the widths of a level's blocks, and whether it attends
+# Of each level the widths of its blocks, and whether it has attention.
+Levels = list[tuple[list[int], bool]]
 
 
 def _compvis_levels(shapes: Shapes) -> Levels:
@@ -120,7 +120,7 @@ def _diffusers_levels(shapes: Shapes) -> Levels:
 
 
 def vae_config(shapes: Shapes) -> VAEConfig:
-    """The autoencoder's, with SD 1.x's groups and scale."""
+    """The autoencoder's configuration, with SD 1.x's groups and scale."""
     pattern = re.compile(
         r"encoder\.(?:down|down_blocks)\.(\d+)\.(?:block|resnets)\.(\d+)\.(?:norm2|conv1|conv2)\."
     )
@@ -144,7 +144,7 @@ def vae_config(shapes: Shapes) -> VAEConfig:
 
 
 def text_config(shapes: Shapes) -> TextConfig:
-    """The text encoder's; heads of 64 channels, as every CLIP has."""
+    """The text encoder's configuration; its heads have 64 channels, as in every CLIP."""
     token = shapes.get("embeddings.token_embedding.weight", ())
     position = shapes.get("embeddings.position_embedding.weight", ())
     layers = {int(m[1]) for name in shapes if (m := re.match(r"encoder\.layers\.(\d+)\.", name))}
@@ -165,7 +165,8 @@ def text_config(shapes: Shapes) -> TextConfig:
     )
 
 
-SHOWN = {  # the fields that the shapes show: an override that differs is a contradiction
+# The fields that the shapes show: an override that differs contradicts the weights.
+SHOWN = {
     "unet": (
         "in_channels",
         "out_channels",
@@ -180,7 +181,7 @@ SHOWN = {  # the fields that the shapes show: an override that differs is a cont
 
 
 def overridden(detected: ModelConfig, overrides: Overrides) -> ModelConfig:
-    """`detected` with the overrides put in; CheckpointError where they contradict the weights."""
+    """`detected` with the overrides. Raises CheckpointError when they contradict the weights."""
     changes = {}
     for section, values in overrides.items():
         part = getattr(detected, section)
@@ -197,7 +198,7 @@ def overridden(detected: ModelConfig, overrides: Overrides) -> ModelConfig:
 
 
 def _check(config: ModelConfig) -> None:
-    """What would otherwise fail deep inside the model."""
+    """Raises CheckpointError for numbers with which the networks could not be built or joined."""
     unet, vae, text = config.unet, config.vae, config.text
     _divides("unet.groups", unet.groups, unet.channels)
     _divides("vae.groups", vae.groups, vae.channels)

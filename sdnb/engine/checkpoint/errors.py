@@ -1,4 +1,4 @@
-"""The one error of this package: what was found, where, and what to do about it."""
+"""The errors of this package. A message says what a file is and what to do about it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class CheckpointError(ValueError):
 
 
 class MissingCheckpointError(CheckpointError, FileNotFoundError):
-    """There is nothing of that name. A `FileNotFoundError` too: what `except` clauses look for."""
+    """No file, folder or hub model has this name. `except FileNotFoundError` catches it too."""
 
     def __str__(self) -> str:
         return str(self.args[0])  # not an errno and a file name

@@ -1,4 +1,4 @@
-"""A model is written as a diffusers folder: the weights, and the JSON that describes them."""
+"""Writes a model as a diffusers folder: the weights, and the JSON that describes them."""
 
 from __future__ import annotations
 

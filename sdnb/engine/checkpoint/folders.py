@@ -1,6 +1,7 @@
-"""A diffusers folder: `unet/`, `vae/`, `text_encoder/`, `tokenizer/`, each with its `config.json`.
+"""Reads a diffusers folder.
 
-Weights may be `.safetensors` or `.bin`, whole or sharded (`*.index.json`), ordinary or a variant
+It has `unet/`, `vae/`, `text_encoder/` and `tokenizer/`, each with its `config.json`. Weights may
+be `.safetensors` or `.bin`, whole or sharded (`*.index.json`), ordinary or a variant
 (`*.fp16.safetensors`).
 """
 
@@ -17,7 +18,8 @@ from sdnb.engine.checkpoint.statedict import Weights, read_weights
 COMPONENTS = {"unet": "unet", "vae": "vae", "text": "text_encoder"}  # our part -> its folder
 STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
 SUFFIXES = (".safetensors", ".bin")  # in order of preference
-PIPELINES = {  # how model_index.json's `_class_name` begins -> what it is
+# The beginning of `_class_name` in model_index.json -> the family that sdnb does not run.
+PIPELINES = {
     "StableDiffusionXL": "Stable Diffusion XL",
     "StableDiffusion3": "Stable Diffusion 3",
     "StableDiffusionInstructPix2Pix": "InstructPix2Pix",
@@ -33,7 +35,7 @@ RUNS = ("StableDiffusion", "LatentConsistency")
 
 
 def read_folder(path: Path) -> Parts:
-    """The model of a diffusers folder. CheckpointError for another pipeline or a missing part."""
+    """A folder's model. Raises CheckpointError for another pipeline or a missing part."""
     _check_pipeline(path)
     parts = Parts()
     for part, name in COMPONENTS.items():
@@ -53,7 +55,7 @@ def read_folder(path: Path) -> Parts:
 
 
 def read_component(folder: Path, part: str, notes: list[str]) -> tuple[Weights, Overrides]:
-    """One part's weights and what its `config.json` says."""
+    """One part's weights, and the overrides in its `config.json`."""
     config = folder / "config.json"
     overrides = from_diffusers(part, read_json(config), str(config)) if config.is_file() else {}
     weights: Weights = {}
@@ -63,9 +65,9 @@ def read_component(folder: Path, part: str, notes: list[str]) -> tuple[Weights, 
 
 
 def choose(names: Collection[str]) -> tuple[str, str] | None:
-    """Of a component's files the one to load (weights, or an index of shards), and its variant.
+    """The file of a component to load (weights, or an index of shards), and its variant.
 
-    The ordinary weights before a variant, fp16 before other variants, safetensors before bin.
+    Ordinary weights come before a variant, fp16 before other variants, safetensors before bin.
     """
     for variant in ("", *_variants(names)):
         for suffix in SUFFIXES:
@@ -91,7 +93,7 @@ def _weight_files(folder: Path, notes: list[str]) -> list[Path]:
 
 
 def _variants(names: Collection[str]) -> list[str]:
-    """`.fp16`, `.non_ema`, ... as the files have them; fp16 first, `non_ema` last."""
+    """The variants in the files' names: `.fp16` first, `.non_ema` last."""
     variants = set()
     for name in names:
         for stem in STEMS:

@@ -1,8 +1,8 @@
-"""A model from the Hugging Face hub by its id, through huggingface_hub's cache.
+"""Downloads a model from the Hugging Face hub by its id, through huggingface_hub's cache.
 
-Only the files that are read are downloaded: safetensors rather than bin, the ordinary weights
-rather than a variant. Downloads show a progress bar, go on where they stopped, and are kept for all
-programs.
+Only the files that sdnb reads are downloaded: safetensors rather than bin, the ordinary weights
+rather than a variant. Downloads show a progress bar and resume where they stopped; other programs
+find them in the cache.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def is_id(text: str) -> bool:
 
 
 def download(model: str, notes: list[str]) -> Path:
-    """The folder, or the single file, of the hub's model, downloaded unless the cache has it.
+    """The folder, or the single file, of a hub model. It is downloaded unless the cache has it.
 
     Raises CheckpointError when there is no network and no copy, when the hub does not know the id
     or asks for an accepted licence, and when the repository holds no Stable Diffusion in a known
@@ -63,7 +63,7 @@ def _fetch(repo: str, revision: str | None) -> Path:
 
 
 def needed(names: Iterable[str]) -> list[str]:
-    """A repository's files that `read_folder` reads; none when it is no diffusers folder."""
+    """The files of a repository that `read_folder` reads; none unless it is a diffusers folder."""
     names = list(names)
     files = [
         name
@@ -80,7 +80,7 @@ def needed(names: Iterable[str]) -> list[str]:
             return []
         name, variant = chosen
         files += [f"{folder}/{name}", *([f"{folder}/config.json"] * ("config.json" in inside))]
-        if name.endswith(".json"):  # an index: all shards of its kind
+        if name.endswith(".json"):  # an index: add its shards
             stem, suffix = name.split(".")[0], "." + name.split(".")[1]
             files += sorted(
                 f"{folder}/{shard}"
@@ -108,12 +108,12 @@ def _no_model(repo: str, names: list[str], singles: list[str]) -> str:
 
 
 def _cached(repo: str, revision: str | None) -> Path | None:
-    """The copy of an earlier download, when it is whole."""
+    """The copy of an earlier download, if it is complete."""
     import huggingface_hub as hub
 
     try:
         folder = Path(hub.snapshot_download(repo, revision=revision, local_files_only=True))
-    except Exception:  # noqa: BLE001  (whatever it is, there is no usable copy)
+    except Exception:  # noqa: BLE001  (after any error there is no usable copy)
         return None
     names = [file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()]
     if needed(names):
@@ -123,7 +123,7 @@ def _cached(repo: str, revision: str | None) -> Path | None:
 
 
 def _explained(model: str, error: Exception) -> str | None:
-    """What an error of huggingface_hub, or of the network, means to the user; None: a bug."""
+    """An error of huggingface_hub or the network in words for the user; None for a bug."""
     from huggingface_hub import errors
 
     repo = model.partition("@")[0]
@@ -158,7 +158,7 @@ def _explained(model: str, error: Exception) -> str | None:
 
 
 def _no_network(error: Exception) -> bool:
-    """Connection errors: of the system (also requests' and the offline mode's), or httpx's."""
+    """Whether the connection failed, in the system (also requests and offline mode) or in httpx."""
     return isinstance(error, OSError) or any(
         kind.__name__ in ("TransportError", "LocalEntryNotFoundError")
         for kind in type(error).__mro__

@@ -1,4 +1,4 @@
-"""What is this file, if not a whole model? A table of what people take for a checkpoint."""
+"""A table of the files that people take for a whole model, and what to do with each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OTHER_PROGRAM = "It belongs to another program; " + _SD1
 
 @dataclass(frozen=True)
 class Kind:
-    """`what` the file is, `advice` what to do; `test` is a pattern in its names, or a function."""
+    """`what` the file is, `advice` what to do. `test` is a pattern in its names, or a function."""
 
     what: str
     advice: str
@@ -44,7 +44,7 @@ def _context(width: int) -> Callable[[Shapes], bool]:
 
 
 def _learned_embedding(shapes: Shapes) -> bool:
-    """diffusers' `learned_embeds`: one or two vectors under the word they stand for."""
+    """diffusers' `learned_embeds`: one or two vectors, named by the word that they stand for."""
     return 0 < len(shapes) <= 2 and all(
         1 <= len(shape) <= 2 and shape[-1] in (768, 1024, 1280) and "." not in name
         for name, shape in shapes.items()
@@ -67,7 +67,7 @@ _VAE = ("encoder.", "decoder.", "quant_conv.", "post_quant_conv.", "first_stage_
 _TEXT = ("text_model.", "cond_stage_model.", "text_projection", "logit_scale", "vision_model.",
          "visual_projection")  # fmt: skip
 
-# In this order: what is attached to a model before the models, and parts of models last.
+# The first that fits counts: additions to a model, then whole models, then parts of one.
 KINDS = (
     Kind(
         "a LoRA",
@@ -147,5 +147,5 @@ KINDS = (
 
 
 def other_kind(shapes: Shapes) -> Kind | None:
-    """What the names and shapes of a file's weights show it to be, when it is no whole model."""
+    """The kind of file that has weights of these names and shapes; None: perhaps a whole model."""
     return next((kind for kind in KINDS if kind.fits(shapes)), None)

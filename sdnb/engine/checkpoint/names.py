@@ -1,4 +1,4 @@
-"""The one table: every tensor of a model in CompVis' names, in diffusers' names, and its shape.
+"""The table of names: every tensor's name in CompVis, its name in diffusers, and its shape.
 
 It is generated from the configuration, for any widths, counts and attention levels. The package
 speaks CompVis (what a `.ckpt` holds); this table is all that diffusers' names need.
@@ -70,7 +70,7 @@ def _unet(config: UNetConfig) -> Rows:
     yield from _linear("time_embed.0", "time_embedding.linear_1", first, 4 * first)
     yield from _linear("time_embed.2", "time_embedding.linear_2", 4 * first, 4 * first)
     yield from _conv("input_blocks.0.0", "conv_in", config.in_channels, first)
-    width, n, kept = first, 1, [first]  # kept: widths that the way up takes back
+    width, n, kept = first, 1, [first]  # kept: widths of the skip connections
     for level, wide in enumerate(widths):
         for block in range(blocks):
             ours, theirs = f"input_blocks.{n}", f"down_blocks.{level}"
@@ -163,7 +163,7 @@ def _vae(config: VAEConfig) -> Rows:
     width = wide
     for up, level in enumerate(
         reversed(range(levels))
-    ):  # CompVis counts levels, diffusers the way up
+    ):  # CompVis counts levels, diffusers steps up
         ours, theirs = f"decoder.up.{level}", f"decoder.up_blocks.{up}"
         for block in range(config.blocks + 1):
             outputs = widths[level]

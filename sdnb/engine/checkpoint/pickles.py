@@ -20,7 +20,7 @@ from typing import IO, Any
 
 from sdnb.engine.checkpoint.errors import CheckpointError
 
-PICKLE_LIMIT = 64 << 20  # bytes that are read in search of one; real ones are below 10 MB
+PICKLE_LIMIT = 64 << 20  # bytes read of a pickle; real ones are below 10 MB
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Global:
 
 @dataclass(frozen=True, eq=False)
 class Unknown:
-    """What would have come out of a call that was not made."""
+    """The result of a call that was not made."""
 
-    name: str  # of what was to be called
+    name: str  # of the function that the pickle would call
 
 
 Rebuild = Mapping[str, Callable[..., Any]]  # the callables admitted, by name
@@ -48,7 +48,7 @@ _EMPTY: dict[str, Callable[[], Any]] = {
     "EMPTY_SET": set,
     "EMPTY_TUPLE": tuple,
 }
-# plain containers that a pickle calls by name; `_container` checks what they are called with
+# Plain containers that a pickle calls by name; `_container` checks the arguments.
 _CONTAINERS = {
     f"{module}.{name}": name
     for module in ("builtins", "__builtin__")

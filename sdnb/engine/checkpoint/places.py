@@ -1,4 +1,4 @@
-"""Where a model is: a path as given, or a hub id."""
+"""Finds a model by its path or hub id, and the YAML beside it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FILES = (".ckpt", ".safetensors", ".pt", ".pth", ".bin")
 def locate(source: str | Path, notes: list[str]) -> tuple[Path, str]:
     """The file or folder of `source`, and the model's name. A hub id is downloaded.
 
-    Raises MissingCheckpointError when there is nothing of this name, with the names that come near.
+    Raises MissingCheckpointError, with similar names, when there is none of this name.
     """
     if not isinstance(source, (str, Path)) or not str(source).strip():
         raise CheckpointError(f"a model is given as a path or a hub id, not as {source!r}")
@@ -32,7 +32,7 @@ def locate(source: str | Path, notes: list[str]) -> tuple[Path, str]:
 
 
 def beside(path: Path, notes: list[str]) -> Overrides:
-    """What the YAML with the model says: of the same stem, or `sdnb.yaml` in the folder."""
+    """The overrides in the YAML of the same stem, or in a folder's `sdnb.yaml`."""
     if path.is_dir():
         inside = path / "sdnb.yaml"
         return read_config(inside) if inside.is_file() else {}

@@ -1,4 +1,4 @@
-"""`read`: from a path, a folder or a hub id to a `Checkpoint`, whose weights are still on disk."""
+"""`read` turns a path or a hub id into a `Checkpoint`, whose weights are still on disk."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from sdnb.request.fingerprint import identity
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model that was recognised and checked against its architecture; no weight was read yet.
+    """A model whose names and shapes were checked against its architecture; no weight was read yet.
 
-    Names: `unet` and `vae` are CompVis' without prefix, `text` is transformers' without
-    `text_model.`. `fingerprint` tells models apart in a picture's record: sha256 over the names,
-    shapes, types and a sample of every tensor, and a digest of the configuration by which they are
-    used (`request.fingerprint`). It does not depend on the container or its naming, but on
-    the types: an fp16 copy differs.
+    `unet` and `vae` have CompVis' names without prefix, `text` has transformers' without
+    `text_model.`. `fingerprint` tells models apart in a picture's metadata: sha256 over the names,
+    shapes, types and a sample of every tensor, and a digest of the configuration
+    (`networks.config.identity`). It is the same in every file format and naming, but an fp16 copy
+    has another one.
     """
 
     name: str
@@ -51,13 +51,13 @@ def read(
     vae: str | Path | None = None,
     config: str | Path | ModelConfig | Mapping[str, Any] | None = None,
 ) -> Checkpoint:
-    """A checkpoint as people have it: `.ckpt`, `.safetensors`, a diffusers folder, or a hub id.
+    """The checkpoint in a `.ckpt` or `.safetensors` file, a diffusers folder, or a hub id.
 
     `vae` is another VAE (file or folder) in place of the model's own. `config` is a YAML in our
     layout or CompVis' (or a ModelConfig, or a mapping); without it, a YAML of the same stem beside
-    a file, or `sdnb.yaml` inside a folder, is picked up.
+    a file, or `sdnb.yaml` inside a folder, is read.
 
-    Raises CheckpointError, which says what was found and what to do.
+    Raises CheckpointError, which says what is wrong and what to do.
     """
     notes: list[str] = []
     path, name = locate(source, notes)
@@ -72,7 +72,7 @@ def read(
 
 
 def _exchange_vae(parts: Parts, source: str | Path) -> None:
-    """What was said of the old VAE (groups, scale) holds for the new one if it is built alike."""
+    """Take another VAE. The old one's overrides (groups, scale) stay if both are built alike."""
     old, (parts.vae, overrides) = parts.vae, read_vae(source, parts.notes)
     if old and _architecture(old) != _architecture(parts.vae):
         parts.overrides.pop("vae", None)
@@ -88,7 +88,7 @@ def _shapes(weights: Weights) -> dict[str, tuple[int, ...]]:
 
 
 def _assembled(name: str, path: Path, parts: Parts, overrides: Overrides) -> Checkpoint:
-    """Configuration, then the strict check of every name and shape, then the fingerprint."""
+    """Detect the configuration, check every name and shape, and take the fingerprint."""
     unet, vae = parts.unet, _modern(parts.vae)
     text = {n.removeprefix("text_model."): t for n, t in parts.text.items() if not _no_weight(n)}
     try:
@@ -121,7 +121,7 @@ def _assembled(name: str, path: Path, parts: Parts, overrides: Overrides) -> Che
 
 
 def _scheduled(alphas: LazyTensor, noise: NoiseConfig) -> bool:
-    """Whether `[steps]` products of alphas are the configuration's, to 2 % (fp16 files)."""
+    """Whether `alphas_cumprod` `[steps]` is the configuration's, to 2 % (fp16 files)."""
     roots = torch.linspace(
         noise.beta_start**0.5, noise.beta_end**0.5, noise.steps, dtype=torch.float64
     )
@@ -183,7 +183,7 @@ def fingerprint(parts: Mapping[str, Tensors]) -> str:
 
 
 def read_vae(source: str | Path, notes: list[str]) -> tuple[Weights, Overrides]:
-    """A VAE alone: a file, a folder with its `config.json`, or a whole model whose VAE is taken."""
+    """The VAE in a file, in a folder with its `config.json`, or in a whole model."""
     path, _ = locate(source, notes)
     if path.is_dir():
         folder = path / "vae" if (path / "vae").is_dir() else path

@@ -1,4 +1,4 @@
-"""`.safetensors` files: a JSON header that says where each tensor lies.
+"""Reads `.safetensors` files, whose JSON header says where each tensor lies.
 
 Format: 8 bytes little-endian length n, n bytes of JSON `{name: {dtype, shape, data_offsets}}`, then
 the data (https://huggingface.co/docs/safetensors). The header is read here, not by the library,
@@ -36,7 +36,7 @@ DTYPES = {
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, LazyTensor], dict[str, str]]:
-    """The tensors by name, and the file's own metadata. CheckpointError for a damaged file."""
+    """The tensors by name, and the file's metadata. Raises CheckpointError for a damaged file."""
     size = path.stat().st_size
     header, start = _header(path, size)
     metadata = header.pop("__metadata__", None)

@@ -1,7 +1,7 @@
-"""One file with a whole model: its weights, sorted into denoiser, VAE and text encoder.
+"""Reads one file with a whole model, and sorts its weights into denoiser, VAE and text encoder.
 
-CompVis' `.ckpt` (pruned or full) and `.safetensors` in CompVis' or diffusers' names. What is left
-out stands in a table; everything else that is not expected is an error.
+The names are CompVis' (pruned or full) or diffusers'. `LEFT_OUT` lists the tensors that are not
+used; any other unexpected tensor is an error.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from sdnb.engine.checkpoint.tensors import LazyTensor
 
 @dataclass
 class Parts:
-    """A model's weights as its files name them (without prefix), and what they say besides."""
+    """A model's weights in its files' names (without prefix), and whatever else the files hold."""
 
     unet: Weights = field(default_factory=dict)
     vae: Weights = field(default_factory=dict)
     text: Weights = field(default_factory=dict)
     overrides: Overrides = field(default_factory=dict)
     tokenizer: Path | None = None
-    alphas: LazyTensor | None = None  # the noise schedule, where a file repeats it
+    alphas: LazyTensor | None = None  # `alphas_cumprod`, where a file has it
     notes: list[str] = field(default_factory=list)
 
 
@@ -48,7 +48,7 @@ _SCHEDULE = (
 )  # fmt: skip
 _EMA = "the moving average (EMA) of the {}; its ordinary weights are used, as the original does"
 _LOSS = "what the VAE's training alone needs (its losses)"
-# a pattern at the start of a tensor's name -> what it is; None: the configuration says the same
+# The beginning of a tensor's name -> what it is; None: the configuration says the same.
 LEFT_OUT: tuple[tuple[re.Pattern[str], str | None], ...] = tuple(
     (re.compile(pattern), what)
     for pattern, what in (
@@ -90,7 +90,7 @@ def read_single(path: Path) -> Parts:
 
 
 def _markers(path: Path, weights: Weights, parts: Parts) -> None:
-    """Empty tensors by which some trainers say what a model predicts."""
+    """Read the empty tensors by which some trainers mark what a model predicts."""
     if "ztsnr" in weights:
         raise CheckpointError(
             f"{path} is marked as trained on a noise schedule with zero terminal SNR, which sdnb "
@@ -102,7 +102,7 @@ def _markers(path: Path, weights: Weights, parts: Parts) -> None:
 
 
 def _sort(weights: Weights, parts: Parts) -> list[str]:
-    """Put each tensor into its part; the names that belong nowhere come back."""
+    """Put each tensor into its part; returns the names that belong to none."""
     unexpected, left = [], set()
     for name, tensor in weights.items():
         rule = next((rule for rule in LEFT_OUT if rule[0].match(name)), None)

@@ -1,4 +1,4 @@
-"""What the first bytes of a file say it is: names and endings lie, contents do not."""
+"""Recognises a file by its first bytes, because names and endings may be wrong."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 
 from sdnb.engine.checkpoint.errors import CheckpointError
 
-_MAGICS = (  # what is sometimes renamed to .ckpt or .safetensors
+# Files that are sometimes renamed to .ckpt or .safetensors: first bytes, what they are, what to do.
+_MAGICS = (
     (
         b"GGUF",
         "a GGUF file (quantised weights)",
@@ -31,7 +32,7 @@ _MAGICS = (  # what is sometimes renamed to .ckpt or .safetensors
 def container(path: Path) -> str:
     """ "safetensors" or "torch" (zip or stream).
 
-    Raises CheckpointError for anything else, with what it is and what to do.
+    Raises CheckpointError for any other file, with what it is and what to do.
     """
     size = path.stat().st_size
     if size == 0:

@@ -1,4 +1,4 @@
-"""Every tensor of one file by its name there, whatever the container; no name is interpreted."""
+"""Reads every tensor of one file, `.ckpt` or `.safetensors`, by its name in the file."""
 
 from __future__ import annotations
 
@@ -17,13 +17,10 @@ from sdnb.engine.checkpoint.torchfiles import read_torch
 Weights = dict[str, LazyTensor]
 
 ENDINGS = {"safetensors": {".safetensors"}, "torch": {".ckpt", ".pt", ".pth", ".bin"}}
-HOLDERS = (
-    "state_dict",
-    "model_state_dict",
-    "module",
-    "model",
-)  # keys that trainers put weights under
-TRAINING = {  # keys beside the weights that only a training needs
+# Keys under which trainers store the weights.
+HOLDERS = ("state_dict", "model_state_dict", "module", "model")
+# Keys beside the weights that only training needs.
+TRAINING = {
     "callbacks", "datamodule_hparams_by_name", "epoch", "global_step", "hparams_name",
     "hyper_parameters", "iteration", "loops", "lr_scheduler", "lr_schedulers",
     "native_amp_scaling_state", "optimizer", "optimizer_state_dict", "optimizer_states",
@@ -32,9 +29,9 @@ TRAINING = {  # keys beside the weights that only a training needs
 
 
 def read_weights(path: Path, notes: list[str]) -> Weights:
-    """The tensors of a file by name. The container is told by its content, not by its ending.
+    """The tensors of a file by name. Its content decides the format, not its ending.
 
-    Raises CheckpointError for what is no file of weights, or one that only code could read.
+    Raises CheckpointError for another kind of file, or one that could be read only by running it.
     """
     kind = container(path)
     if path.suffix.lower() not in ENDINGS[kind]:
@@ -78,7 +75,7 @@ def _from_torch(path: Path, notes: list[str]) -> Weights:
 
 
 def _held(path: Path, root: dict[Any, Any], notes: list[str]) -> dict[Any, Any]:
-    """The dictionary with the weights: the root, or what it has under a key like `state_dict`."""
+    """The dictionary with the weights: the root, or its value under a key like `state_dict`."""
     for key in HOLDERS:
         if isinstance(root.get(key), Unknown):
             raise CheckpointError(_unreadable(path, key, root[key]))

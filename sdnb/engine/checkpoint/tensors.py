@@ -1,9 +1,9 @@
-"""A tensor that is still on disk: where its bytes are, and how to bring them to where they belong.
+"""`LazyTensor`: a tensor that is still on disk, and how it is read into memory.
 
-A file is mapped one window at a time, and a window is let go as soon as it is converted. Mapped
-pages count as resident memory until then: mapping a whole checkpoint, as is usual, adds its size to
-the peak, and windows add 32 MB. Reading into a small buffer instead needs no map, but copies once
-more: it took a sixth longer on a warm file and twice as long on a cold one.
+A file is mapped one window at a time, and a window is released once it is converted. Mapped pages
+count as resident memory: mapping a whole checkpoint, as is usual, adds its size to the peak, while
+windows add 32 MB. Reading into a small buffer instead needs no map but a second copy: it took a
+sixth longer on a warm file and twice as long on a cold one.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ class LazyTensor:
     def reshaped(self, shape: tuple[int, ...]) -> LazyTensor:
         """The same elements in another shape, e.g. [c, c] as a 1x1 convolution's [c, c, 1, 1].
 
-        Raises ValueError when the counts differ, or the tensor is stored transposed in a way that
-        does not carry over.
+        Raises ValueError when the counts differ, or when the tensor is stored transposed and the
+        sizes above 1 differ.
         """
         if prod(shape) != self.count:
             raise ValueError(f"{self.shape} has {self.count} elements, {shape} has {prod(shape)}")
@@ -118,10 +118,10 @@ class LazyTensor:
         return data
 
     def _window(self, handle: FileIO, first: int, count: int) -> Tensor:
-        """`count` elements from `first` on, `[count]`, mapped until the tensor is let go."""
+        """`count` elements from `first` on, `[count]`, mapped until the tensor is freed."""
         start = self.offset + first * self.dtype.itemsize
         size = count * self.dtype.itemsize
-        if os.fstat(handle.fileno()).st_size < start + size:  # touching a map's lack kills Python
+        if os.fstat(handle.fileno()).st_size < start + size:  # reading past the end kills Python
             raise _too_short(self.file)
         skip = start % mmap.ALLOCATIONGRANULARITY
         view = mmap.mmap(handle.fileno(), skip + size, access=mmap.ACCESS_COPY, offset=start - skip)
@@ -131,12 +131,12 @@ class LazyTensor:
         return raw.clone().view(self.dtype)  # aligned, as torch expects it
 
 
-_local = threading.local()  # a thread's open files: a model is 1100 tensors of one file
+_local = threading.local()  # each thread's open files: a model has 1100 tensors in one file
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[FileIO]:
-    """The file: kept while `keep_open` lasts, else opened for this call alone."""
+    """The open file: inside `keep_open` it stays open, otherwise it is open for this call alone."""
     kept: dict[Path, FileIO] | None = getattr(_local, "files", None)
     if kept is None:
         with FileIO(path) as handle:
@@ -149,7 +149,7 @@ def _opened(path: Path) -> Iterator[FileIO]:
 
 @contextmanager
 def keep_open() -> Iterator[None]:
-    """Files that this thread reads stay open until the end."""
+    """Inside, the files that this thread reads stay open."""
     if getattr(_local, "files", None) is not None:  # nested: the outer one closes
         yield
         return

@@ -1,7 +1,7 @@
-"""What `torch.save` wrote: the zip of today, and the stream of before torch 1.6.
+"""Reads files of `torch.save`: today's zip, and the stream that torch wrote before 1.6.
 
 Both hold a pickle that describes the tensors and, apart from it, the raw bytes of their storages.
-The zip stores them uncompressed, so that in both they can be read where they lie.
+The zip does not compress them, so that both can be read in place.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _AGAIN = "Download it again."
 
 
 def read_torch(path: Path) -> Any:
-    """What the file holds: plain containers, tensors as `LazyTensor`, everything else `Unknown`.
+    """The file's value: plain containers, tensors as `LazyTensor`, everything else `Unknown`.
 
     Raises CheckpointError for a damaged, truncated or unreadable file.
     """
@@ -33,7 +33,7 @@ def read_torch(path: Path) -> Any:
 
 
 # -- the zip -----------------------------------------------------------------------------------
-# what Python's zipfile raises for files that are cut or damaged
+# The errors that zipfile raises for truncated or damaged files.
 _BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
@@ -119,7 +119,7 @@ def _names_length(header: bytes) -> int:
 
 
 def _broken_zip(path: Path, reason: Exception) -> str:
-    """A zip's contents are listed at its end; without that, the first entry tells the sizes."""
+    """The message for a zip without its directory; its first entry, the pickle, has the sizes."""
     size = path.stat().st_size
     with path.open("rb") as file:
         header = file.read(30)

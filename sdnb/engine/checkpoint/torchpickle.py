@@ -1,7 +1,7 @@
-"""How a pickle that `torch.save` wrote describes tensors: the few names that `PickleReader` admits.
+"""Reads the tensors that a pickle of `torch.save` describes.
 
-A storage is named by a persistent id, a tensor by a call to one of `torch._utils`' rebuilding
-functions, whose arguments are all there is to know. Nothing of torch is called.
+It describes a storage by a persistent id, and a tensor by a call to one of the rebuilding functions
+in `torch._utils`. Their arguments say everything, so that nothing of torch is called.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _DTYPES = {
 
 @dataclass(eq=False)
 class Storage:
-    """One storage of a file. Where it begins is set when the pickle has been read."""
+    """One storage of a file. `offset` is set after the pickle has been read."""
 
     key: str
     dtype: torch.dtype
@@ -55,7 +55,7 @@ class Storage:
 
 @dataclass(frozen=True, eq=False)
 class StorageView:
-    """A tensor as the pickle describes it: a window on a storage."""
+    """A tensor as the pickle describes it: a view of a storage."""
 
     storage: Storage
     first: int  # in elements of `dtype`
@@ -84,7 +84,7 @@ class StorageView:
 
 
 class TorchPickle:
-    """Reads one pickle of a torch file, and collects the storages that it speaks of."""
+    """Reads one pickle of a torch file, and collects the storages that it names."""
 
     def __init__(self) -> None:
         self.storages: dict[str, Storage] = {}
