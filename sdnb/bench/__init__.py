@@ -1,7 +1,6 @@
 """`sdnb bench`: sdnb beside diffusers, and grids beside single pictures, in one run, as ratios.
 
-Machines are noisy, and the same machine twice is two machines: only medians of runs taken in turn
-are worth comparing, and only within one table.
+Machines are noisy: compare only medians of runs that alternate, and only within one table.
 """
 
 from __future__ import annotations
@@ -64,14 +63,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _write(args: argparse.Namespace, data: dict[str, Any]) -> None:
-    """The figures so far: a long run that is broken off leaves what it had."""
+    """Write the figures so far, so that a run that is broken off keeps them."""
     if args.json:
         written = {"bench": args.name, **machine(), **data}
         args.json.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
 
 
 def machine() -> dict[str, Any]:
-    """What a figure is worth nothing without: when, where, with which versions."""
+    """The date, the machine and the versions, which belong to every figure."""
     names = ("sdnb", "torch", "diffusers", "transformers")
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     return {
@@ -82,8 +81,8 @@ def machine() -> dict[str, Any]:
 
 
 def recorded() -> dict[str, Any]:
-    """What `sdnb bench gpu --tiers` and `sdnb bench caps` measured on one NVIDIA H100, with date
-    and versions: for figures where no such card is.
+    """The figures of `sdnb bench gpu --tiers` and `sdnb bench caps` on one NVIDIA H100, with date
+    and versions.
     """
     text = Path(__file__).with_name("h100.json").read_text("utf-8")
     figures: dict[str, Any] = json.loads(text)

@@ -1,6 +1,4 @@
-"""The clock of the benchmarks: what is compared runs in turn, so that the machine's moods strike
-all alike.
-"""
+"""Times alternatives in turn, so that the machine's noise affects all of them alike."""
 
 from __future__ import annotations
 
@@ -11,15 +9,15 @@ Work = Callable[[], object]
 
 
 def seconds(work: Work) -> float:
-    """What `work` takes."""
+    """The seconds that `work` takes."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
 
 
 def in_turn(makers: Mapping[str, Work], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each maker in each round, after one of each that is not counted: whatever is
-    compiled, measured or loaded on first use.
+    """Seconds of each maker in each round. Each runs once before, uncounted, because the first run
+    may compile, measure or load.
     """
     for make in makers.values():
         make()

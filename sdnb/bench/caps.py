@@ -1,7 +1,7 @@
 """`sdnb bench caps`: the largest square picture under a cap of card memory, beside diffusers.
 
-The cap is the allocator's (`set_per_process_memory_fraction`): a card of that size, less what the
-driver takes. Sizes are tried from the largest down; one step, decoder included.
+The cap is set on the allocator (`set_per_process_memory_fraction`), so that it does not cover the
+driver's share. Sizes are tried from the largest down, with one step and the decoder.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ def bench_caps(
     out: Path, say: Callable[[str], object] = print,
     keep: Callable[[dict[str, Any]], object] = lambda _: None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Measure, print a table, return its data. `out` holds 2.1 GB meanwhile; `keep` gets what there
-    is after each cell.
+    """Measure, print a table, return its data. `out` holds 2.1 GB meanwhile; `keep` receives
+    the data after each cell.
 
     Raises RuntimeError without a CUDA card.
     """
@@ -44,13 +44,13 @@ def table(data: dict[str, Any]) -> str:
 
 
 def largest(cells: dict[str, Any], cap: float) -> int:
-    """The largest size that worked under the cap; 0: none did."""
+    """The largest size that worked under the cap, or 0."""
     worked = [c["size"] for c in cells.values() if c["cap"] == cap and "error" not in c]
     return max(worked, default=0)
 
 
 def cells(side: str, path: Path, cap: str) -> Iterator[dict[str, Any]]:
-    """In a process of its own: sizes from the largest down until one works."""
+    """Try sizes from the largest down until one works, in a process of its own."""
     import torch
 
     limit = float(cap)

@@ -1,5 +1,5 @@
-"""What the card's benchmarks share: a checkpoint of random weights, a process for each side, and
-one cell of sdnb's or of diffusers', measured.
+"""Parts of the card's benchmarks: a checkpoint of random weights, a process for each side, and the
+measurement of one case.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ GB = 2**30
 
 @dataclass(frozen=True)
 class Case:
-    """One measurement: how, at which size, with how many steps."""
+    """What is measured: a way to run the model, the size and the number of steps."""
 
     how: str
     size: int
     steps: int
-    memory: str | float = "max"  # sdnb's
+    memory: str | float = "max"  # sdnb's plan
     precision: str = "auto"
 
     @property
@@ -43,7 +43,7 @@ class Case:
 
 @contextmanager
 def checkpoint(out: Path, bench: str) -> Iterator[Path]:
-    """Inside, `out` holds SD 1.4's shapes with random weights: 2.1 GB; gives the file.
+    """Inside, `out` holds a checkpoint of SD 1.4's shapes with random weights (2.1 GB).
 
     Raises RuntimeError without a CUDA card.
     """
@@ -63,7 +63,7 @@ def checkpoint(out: Path, bench: str) -> Iterator[Path]:
 
 
 def name() -> str:
-    """The card's."""
+    """The card's name."""
     import torch
 
     return torch.cuda.get_device_name()
@@ -73,8 +73,8 @@ def measure_sides(
     bench: str, out: Path, asked: Mapping[str, Sequence[str]], say: Callable[[str], object],
     keep: Callable[[dict[str, Any]], object],
 ) -> dict[str, Any]:  # fmt: skip
-    """The card's name, and each side's cells by name: `asked` has what each of the side's processes
-    is asked for.
+    """The card's name, and each side's cells by name. `asked` has an argument for each process of a
+    side.
 
     Raises RuntimeError without a CUDA card.
     """
@@ -96,7 +96,7 @@ def child(
     say: Callable[[str], object], keep: Callable[[], object],
 ) -> None:  # fmt: skip
     """Run `sdnb.bench.BENCH.cells(side, path, asked)` in a fresh process, which prints one JSON
-    line a cell; puts the cells into `cells`, by name, and calls `keep` after each.
+    line a cell. Each is put into `cells` by its name, then `keep` is called.
     """
     code = "import sys; from sdnb.bench.card import serve; serve(*sys.argv[1:])"
     command = [sys.executable, "-c", code, bench, side, str(path), asked]
@@ -146,7 +146,7 @@ def measure(work: Callable[[], Any], steps: int, warm: bool = True) -> dict[str,
 
 
 def clean() -> None:
-    """Forget what a cell leaves behind."""
+    """Free the memory that a cell leaves behind."""
     import torch
 
     gc.collect()
@@ -154,7 +154,7 @@ def clean() -> None:
 
 
 def ours(path: Path, case: Case, memory: Any, warm: bool = True) -> dict[str, Any]:
-    """One cell of sdnb's, with its prediction."""
+    """One cell of sdnb, with its prediction."""
     import sdnb
 
     with sdnb.load(path, memory=memory, precision=case.precision) as model:
@@ -164,7 +164,7 @@ def ours(path: Path, case: Case, memory: Any, warm: bool = True) -> dict[str, An
 
 
 def ours_by(model: Model, case: Case, warm: bool = True) -> dict[str, Any]:
-    """The same by a model that is there."""
+    """The same with a loaded model."""
     import sdnb
 
     request = request_of(case.size, case.steps)
@@ -175,7 +175,7 @@ def ours_by(model: Model, case: Case, warm: bool = True) -> dict[str, Any]:
 
 
 def request_of(size: int, steps: int) -> Any:
-    """What is asked of both sides."""
+    """The picture that both sides make."""
     import sdnb
 
     return sdnb.Request(
@@ -185,7 +185,7 @@ def request_of(size: int, steps: int) -> Any:
 
 
 def theirs(path: Path, case: Case, warm: bool = True) -> dict[str, Any]:
-    """One cell of diffusers'."""
+    """One cell of diffusers."""
     import torch
 
     pipe = place(pipeline(path), case.how)
@@ -212,7 +212,7 @@ def pipeline(path: Path) -> Any:
 
 
 def place(pipe: Any, how: str) -> Any:
-    """Put diffusers' pipeline to work as `how` says, by its own means."""
+    """Place diffusers' pipeline on the card as `how` says, with diffusers' own methods."""
     import torch
 
     device = torch.device("cuda")

@@ -1,9 +1,8 @@
 """`sdnb bench cpu`: prompt to picture on the CPU, time and peak memory, beside diffusers.
 
-Each side has a process of its own, and they make pictures in turn, on the same threads, weights,
-size, steps and guidance, in fp32. One picture of each is made before the clock starts. Memory is
-the most that a process had resident, from its start to its last picture; that of its imports alone
-is stated beside it.
+Each side has a process of its own. They make pictures in turn, with the same number of threads,
+weights, size, steps and guidance, in fp32; the first picture of each does not count. Memory is the
+peak of the process's resident memory, beside that of its imports alone.
 """
 
 from __future__ import annotations
@@ -97,7 +96,7 @@ def table(data: dict[str, Any]) -> str:
 
 # -- each in its own process -------------------------------------------------------------------
 class _Side:
-    """A process that makes pictures when it is told to: see `sdnb.bench.cpu_side`."""
+    """A process that makes a picture on request: see `sdnb.bench.cpu_side`."""
 
     def __init__(self, name: str, asked: dict[str, Any]) -> None:
         self.name = name
@@ -112,7 +111,7 @@ class _Side:
         self._ask("picture")
 
     def memory(self) -> dict[str, int]:
-        """Bytes resident at the most: "peak", and "imports" before a model was loaded."""
+        """Peaks of resident bytes: "peak" of everything, "imports" before a model is loaded."""
         return self._ask("memory")
 
     def _ask(self, what: str) -> Any:
@@ -122,10 +121,10 @@ class _Side:
             self.process.stdin.write(what + "\n")
             self.process.stdin.flush()
         except BrokenPipeError:
-            pass  # it has ended: there is no answer either
+            pass  # the process has ended, and gives no answer either
         answer = self.process.stdout.readline()
         if not answer:
-            raise RuntimeError(f"{self.name}'s process ended: what it said is above")
+            raise RuntimeError(f"{self.name}'s process ended: see its output above")
         return json.loads(answer)
 
 

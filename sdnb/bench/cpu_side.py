@@ -1,5 +1,7 @@
-"""One side of `sdnb bench cpu` in a process of its own: a picture for each line "picture" that
-it reads, and tells its memory for the line "memory"; an answer is a line of JSON.
+"""One side of `sdnb bench cpu`, in a process of its own.
+
+It makes a picture for each line "picture" that it reads, and measures its memory for a line
+"memory". Each answer is a line of JSON.
 """
 
 from __future__ import annotations
@@ -18,10 +20,10 @@ CFG = 7.5
 
 
 def main() -> None:
-    """`python -m sdnb.bench.cpu_side NAME JSON`: until its input ends."""
+    """`python -m sdnb.bench.cpu_side NAME JSON`: answers until its input ends."""
     name, asked = sys.argv[1], json.loads(sys.argv[2])
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print is not an answer
+    os.dup2(2, 1)  # keeps the output of libraries out of the answers
     import torch
 
     torch.set_num_threads(asked.pop("threads"))

@@ -1,9 +1,8 @@
 """`sdnb bench gpu`: time and peak memory on a CUDA card at SD 1.4's size, beside diffusers.
 
-Both sides work on the same random fp16 weights, prompt to picture: text encoder, steps and decoder
-included, DDIM, guidance 7.5, one picture. Each side runs in a process of its own, one cell after
-the other; a cell is run once to load what there is to load, and once for the figures. Peaks are the
-allocator's, in GiB: reserved, and allocated.
+Both sides make one picture from a prompt with the same random fp16 weights, DDIM and guidance 7.5;
+text encoder and decoder are included. Each side has a process of its own, which runs a cell once to
+load and compile, and once to measure. Peaks are the allocator's, in GiB: reserved and allocated.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ THEIRS_COMPILED = Case("compiled, reduce-overhead", 512, 50)
 GROWTH = (512, 768, 1088, 1536, 2048, 3072, 4096)
 TIERS = ("max", "8gb", "6gb", "4gb", "2gb", "1gb")
 SIZES = (512, 768, 1088, 1536, 2048, 4096)
-#: What is held against what: our cell, their best of the same kind.
+#: Which cells are compared: ours, and diffusers' of the same kind.
 PAIRS = (
     ("512 resident", "512 channels_last, fused qkv"),
     ("512 resident", "512 compiled, reduce-overhead"),
@@ -76,7 +75,7 @@ def bench_gpu(
 ) -> dict[str, Any]:  # fmt: skip
     """Measure, print a table, return its data. `out` holds 2.1 GB meanwhile. `compiled` adds
     `torch.compile` of both sides (minutes); `tiers` each plan at each size against its prediction,
-    and how the time of a step grows with the size. `keep` gets what there is after each cell.
+    and how the time of a step grows with the size. `keep` receives the data after each cell.
 
     Raises RuntimeError without a CUDA card.
     """
@@ -123,7 +122,7 @@ def table(data: dict[str, Any]) -> str:
 
 
 def cells(side: str, path: Path, names: str) -> Iterator[dict[str, Any]]:
-    """In a process of its own: the side's cells of these names, a list in JSON."""
+    """Measure the side's cells of these names (a list in JSON), in a process of its own."""
     if side in ("tiers", "growth"):
         return _tiers(path) if side == "tiers" else _growth(path)
     chosen = json.loads(names)
@@ -160,8 +159,8 @@ def _likeness(image: Any, truth: Any) -> dict[str, Any]:
 
 
 def _memory(case: Case) -> Any:
-    """The cell's plan. The least memory is a plan by hand, so that it is the same whatever the
-    planner would do with a budget: nothing stays between steps, little is done at once.
+    """The case's plan. "least" is set by hand, so that it does not change with the planner: no
+    weights stay between steps, and little is computed at once.
     """
     from sdnb.engine.planning.footprint import Workload
     from sdnb.request import memory_plan
@@ -179,7 +178,7 @@ def _memory(case: Case) -> Any:
 
 
 def _tiers(path: Path) -> Iterator[dict[str, Any]]:
-    """Every plan at every size, one step: predicted against measured."""
+    """Every plan at every size: the predicted and the measured peak."""
     import sdnb
 
     for tier in TIERS:
@@ -197,7 +196,7 @@ def _tiers(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _growth(path: Path) -> Iterator[dict[str, Any]]:
-    """The time of a step with all weights on the card, nothing else in it, by size."""
+    """The time of one step by size, with all weights on the card."""
     import sdnb
 
     with sdnb.load(path, memory="max") as model:

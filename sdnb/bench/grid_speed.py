@@ -1,9 +1,9 @@
 """`sdnb bench grid`: a 3x4 grid against twelve `generate` calls, in one process, in turn.
 
-The grid is three seeds of four strengths of guidance, so all its cells are alike. It runs twice a
-round: as the memory plan says, and with a batch of cells in each pass of the UNet. Without `--ckpt`
-it is the embedded model; on a card without a checkpoint, `--random` gives Stable Diffusion 1.4's
-shapes with random weights, of which the time is the same.
+The grid has three seeds and four strengths of guidance, so that all cells take the same time. It
+runs twice a round: with the memory plan's batch, and with `--batch` cells in each pass of the UNet.
+The model is `--ckpt` or the embedded one; `--random` has Stable Diffusion 1.4's shapes with random
+weights, which take the same time as the real ones.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-# No question and no news covers the page.
+# No dialog and no news covers the page.
 SETTINGS = {
     "notification": {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True}
 }
@@ -43,7 +43,7 @@ def chromium() -> str | None:
 
 
 class Lab:
-    """`sdnb lab --no-browser` on a folder of its own, with nothing of the user's settings."""
+    """`sdnb lab --no-browser` on a folder of its own, without the user's settings."""
 
     def __init__(self, folder: Path) -> None:
         with socket.socket() as free:
@@ -86,7 +86,7 @@ class Lab:
             raise
 
     def log(self) -> str:
-        """What the server has said so far."""
+        """The server's output so far."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
     def write(self, name: str, *cells: str) -> str:
@@ -99,7 +99,7 @@ class Lab:
         return name
 
     def stop(self) -> None:
-        """End the server and its kernels, which it would ask one by one, a second each."""
+        """Kill the server and its kernels; a regular end would take a second a kernel."""
         with contextlib.suppress(psutil.NoSuchProcess):
             for kernel in psutil.Process(self._process.pid).children(recursive=True):
                 with contextlib.suppress(psutil.NoSuchProcess):
@@ -126,7 +126,7 @@ class Lab:
 
 
 class Notebook:
-    """One notebook, open in a page, which goes to `address`, by default to the notebook."""
+    """A notebook in a page, opened at `address` (default: the notebook in JupyterLab)."""
 
     def __init__(self, page: Any, lab: Lab, name: str, address: str | None = None) -> None:
         self.page, self.name = page, name
@@ -136,7 +136,7 @@ class Notebook:
         self._ready()
 
     def _ready(self) -> None:
-        """The notebook is open and its kernel answers."""
+        """Wait until the notebook is open and its kernel answers."""
         self.page.wait_for_function("() => window.jupyterapp !== undefined", timeout=60_000)
         self.until(
             "if (!panel) return 'not open'; await panel.context.ready;"
@@ -145,7 +145,7 @@ class Notebook:
             "return kernel.status === 'idle' || kernel.status",
             60,
         )
-        # Errors of threads and callbacks reach no cell: listen to all that the kernel says.
+        # Errors of threads and callbacks reach no cell: record all that the kernel sends.
         self.js(
             "window.heard = [];"
             "panel.sessionContext.iopubMessage.connect((_, m) => {"
@@ -160,7 +160,7 @@ class Notebook:
         )
 
     def until(self, body: str, seconds: float) -> None:
-        """Wait until the JavaScript gives true; anything else it gives is why not yet."""
+        """Wait until the JavaScript returns true; any other value is the reason of the wait."""
         end, last = time.monotonic() + seconds, None
         while time.monotonic() < end:
             last = self.js(body)
@@ -171,7 +171,7 @@ class Notebook:
 
     def run_all(self, seconds: float) -> None:
         """Run every cell and wait for the last."""
-        # The command's promise is the proof: a kernel with subshells reads 'idle' during a cell.
+        # Only the command's promise is reliable: a kernel with subshells is 'idle' during a cell.
         self.js(
             "window.ran = 'running'; app.commands.execute('notebook:run-all-cells')"
             ".then(() => { window.ran = true }, error => { window.ran = String(error) });"
@@ -180,7 +180,7 @@ class Notebook:
         self.until("return panel.sessionContext.session.kernel.status === 'idle'", 30)
 
     def kernel(self, expression: str) -> Any:
-        """The value of a Python expression in the kernel, through JSON; it waits for a free one."""
+        """The value of a Python expression in the kernel, through JSON, once the kernel is free."""
         code = f"import json as _json; print(_json.dumps({expression}))"
         output = self.js(
             "let text = ''; const future = panel.sessionContext.session.kernel.requestExecute("

@@ -1,9 +1,9 @@
 """`sdnb bench load`: time and memory to load an SD 1.4-sized checkpoint, beside diffusers.
 
-Random weights of SD 1.4's names and shapes in fp32 (4.3 GB) are written once as `.ckpt` and once as
-`.safetensors`. sdnb loads the one, diffusers' `from_single_file` the other, each in a fresh
-process, in turn, three times; the median counts. Both files are read once before each run, so that
-neither waits for the disk.
+Random weights of SD 1.4's names and shapes in fp32 (4.3 GB) are written as `.ckpt` and as
+`.safetensors`. sdnb loads the first, diffusers' `from_single_file` the second, in turn, three times
+each in a fresh process; the median counts. A file is read once before each run, so that no run
+waits for the disk.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ def write_models(folder: Path, config: Any) -> int:
 
 
 def shapes(config: Any) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Every tensor of a CompVis checkpoint, as a full file names it."""
+    """Name and shape of every tensor in a CompVis checkpoint."""
     from sdnb.engine.checkpoint import names
 
     for row in names.unet_table(config.unet):
@@ -196,9 +196,8 @@ def _write_safetensors(path: Path, shapes: dict[str, tuple[int, ...]]) -> int:
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     random = np.random.default_rng(0)
-    pool = (
-        random.normal(0, 0.02, 1 << 24).astype("<f4").tobytes()
-    )  # weights begin at random places of it
+    # Each tensor is a run of this pool from a random place on.
+    pool = random.normal(0, 0.02, 1 << 24).astype("<f4").tobytes()
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for shape in shapes.values():
@@ -212,7 +211,7 @@ def _write_safetensors(path: Path, shapes: dict[str, tuple[int, ...]]) -> int:
 
 
 def write_config(folder: Path, config: Any) -> None:
-    """What diffusers would fetch from the hub: each part's `config.json`, and the tokenizer."""
+    """Write what diffusers would fetch from the hub: each `config.json`, and the tokenizer."""
     import sdnb.engine.networks
     from sdnb.engine.checkpoint import export
 

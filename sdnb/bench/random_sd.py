@@ -1,8 +1,7 @@
-"""A checkpoint of SD 1.4's names and shapes with random weights, in fp16: what the card's
-benchmarks run on, since none but shapes matter to time and memory.
+"""A checkpoint of SD 1.4's names and shapes with random fp16 weights, for benchmarks.
 
-The weights are scaled so that activations stay of order one: pictures are then not flat, and two
-ways to compute them can be compared.
+Time and memory depend on shapes alone. The weights are scaled so that activations stay of order
+one: then pictures are not flat, and two ways to compute them can be compared.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def peak() -> int:
-    """Bytes that this process had resident at the most."""
+    """In bytes, since the process began."""
     status = Path("/proc/self/status")
     if status.exists():  # not getrusage: there, Linux passes the parent's peak on to the child
         return int(status.read_text("utf-8").split("VmHWM:")[1].split()[0]) * 1024

@@ -1,7 +1,8 @@
 """`sdnb bench widgets`: what the panel costs a run, and how quickly ink follows the hand.
 
-In one process first: the run's own time and the kernel's share of each frame. Then, where
-Playwright and Chromium are, in JupyterLab: all of the way, from the mouse to the ink.
+In this process it measures a run with and without a panel, and the kernel's share of a stroke. Then
+it measures the whole way from the mouse to the ink in JupyterLab, if Playwright and Chromium are
+installed.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def bench_widgets(
     say: Callable[[str], object] = print,
     browser: bool = True,
 ) -> dict[str, Any]:
-    """Measure, print a table, return its data; with `browser`, in one too, where there is one."""
+    """Measure, print a table, return its data. `browser`: also in one, if it is installed."""
     model = sdnb.load()
     request = sdnb.Request("a red apple", seed=1, steps=steps).resolved(model.settings)
     bare, watched = _runs(model, request, rounds)
@@ -92,7 +93,7 @@ def page_table(page: list[dict[str, Any]]) -> str:
 def _runs(
     model: Any, request: sdnb.Request, rounds: int
 ) -> tuple[list[float], list[dict[str, float]]]:
-    """Seconds without a panel, and with one, in turn; of the latter, what its previews cost."""
+    """Seconds of runs without a panel, and of runs in one with its previews' cost, in turn."""
     panel = Panel(model, executor=Inline(partial(pipeline.run, model)))
     view = panel.progress
     bare, watched = [], []

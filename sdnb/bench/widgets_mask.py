@@ -1,4 +1,4 @@
-"""How long a stroke of the mask editor takes from the hand to what is sent to be drawn."""
+"""The time from a mouse event to the drawing that the mask editor sends for it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from sdnb.widgets.masks.editor import MaskEditor
 
 
 def move_to_ink(side: int = 512, moves: int = 300, busy: bool = False) -> dict[str, Any]:
-    """Milliseconds from a mouse event in the kernel to the drawing that is sent for it.
+    """The median and the 95th percentile in milliseconds, and the bytes a move.
 
-    A wave is drawn on a picture of `side` pixels, a move every 8 ms as a mouse gives them; with
-    `busy`, while torch convolves in another thread. What the browser and the line between add
-    is not in it. Returns the median, the 95th percentile and bytes a move.
+    A wave is drawn on a picture of `side` pixels, with a move every 8 ms, as a mouse sends them.
+    With `busy`, torch convolves in another thread meanwhile. The browser and the network are not
+    included.
     """
     editor = MaskEditor(Image.new("RGB", (side, side), "grey"))
     canvas = editor.canvas
@@ -63,7 +63,7 @@ def move_to_ink(side: int = 512, moves: int = 300, busy: bool = False) -> dict[s
 
 @contextmanager
 def _torch(busy: bool) -> Iterator[None]:
-    """A thread that convolves as a generation does, until the end."""
+    """Inside, a thread convolves as a generation does, if `busy`."""
     if not busy:
         yield
         return

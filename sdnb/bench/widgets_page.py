@@ -1,7 +1,7 @@
-"""From the mouse to the ink in a real browser, beside the least that ipycanvas can do.
+"""The time from the mouse to the ink in a real browser, beside the least that ipycanvas takes.
 
-The floor is a bare canvas whose only answer to a move is one rectangle: what browser, server and
-kernel take, whoever draws. Both stand in one notebook and are measured in turn.
+The least is that of a bare canvas that answers a move with one rectangle: the share of browser,
+server and kernel. Both are in one notebook and are measured in turn.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _CANVAS = ".jp-OutputArea-output canvas"
 _STEP = 25  # pixels of the page between two moves: more than the brush's radius
 _PAUSE = 60  # milliseconds
 
-# `watched(canvas, x, y)` begins to wait; `seen` is then when the move came, when the canvas had
-# another colour there, and when the next frame was out. A look into the canvas costs time, so it is
-# taken only right after something was drawn on it.
+# `watched(canvas, x, y)` starts to watch a pixel. The promise `seen` gives the milliseconds from
+# the mouse move to the pixel's new colour (`ink`) and to the next frame (`frame`). Reading a canvas
+# takes time, so it is read only right after something was drawn on it.
 _WATCH = """() => {
   const draw = CanvasRenderingContext2D.prototype.drawImage;
   let at = null;
@@ -61,7 +61,7 @@ _WATCH = """() => {
 
 
 def missing() -> str:
-    """Why there is no browser to measure in; "" where there is one."""
+    """The reason why no browser can be measured, or "" if one can."""
     if find_spec("playwright") is None:
         return "playwright is not installed: pip install 'sdnb[test]'"
     if chromium() is None:
@@ -101,7 +101,7 @@ def in_page(page: Any, lab: Lab, rounds: int, moves: int) -> list[dict[str, Any]
             if busy:
                 notebook.kernel("bool(panel.generate())")
                 page.wait_for_timeout(2500)
-            height = (2 * turn + busy + 1) / (2 * rounds + 1)  # where there is no ink yet
+            height = (2 * turn + busy + 1) / (2 * rounds + 1)  # of a row without ink
             for number, what in enumerate(("mask editor", "bare canvas")):
                 strokes.setdefault((what, busy), []).extend(_stroke(page, number, height, moves))
             if busy and not notebook.kernel("panel.running and not panel.stop()"):
