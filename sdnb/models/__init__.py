@@ -1,1 +1,1 @@
-"""The embedded model, what made it (`training`), and what holds it to account (`evaluate`)."""
+"""The embedded model (`tiny`), its training (`training`) and its evaluation (`evaluate`)."""

@@ -1,9 +1,9 @@
 """`python -m sdnb.models.evaluate --data DATA`: what the embedded model can do, in figures.
 
-All on the CPU: seconds a picture, the VAE on scenes it never saw, the asked concept among 200 (by a
-classifier of the real sprites, for seen and for held-out pairs of concept and style), background
-colours, and counts; and how near the pictures are to the training sprites. They stay in `--out`,
-with their requests inside.
+It measures on the CPU: seconds a picture; the VAE on scenes that it never saw; whether a classifier
+of the real sprites finds the asked concept among 200, for seen and for held-out pairs of concept
+and style; background colours; counts; and how near the pictures are to the training sprites. The
+pictures stay in `--out`, with their requests inside.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from sdnb.engine.model import Model
 
 Figures = dict[str, Any]
-#: What a model that ships must reach; a figure below is a goal missed.
+#: The least figures of a model that ships.
 GOALS = {
     "vae.psnr": 30.0, "retrieval.seen.top5": 0.8, "retrieval.held_out.top5": 0.6,
     "colors.right": 0.85, "counts.right": 0.6,
 }  # fmt: skip
 TESTS = ("speed", "vae", "counts", "colors", "retrieval")
-_SCALES = (0.62, 0.68, 0.74, 0.8, 0.86)  # at which a sprite is compared with a picture
+_SCALES = (0.62, 0.68, 0.74, 0.8, 0.86)  # of a sprite that is compared with a picture
 _HELD_OUT_SCENES = 64
 
 
@@ -90,7 +90,7 @@ def _missed(figures: Figures, path: str, goal: float) -> bool:
 
 
 def speed(model: Model, threads: int, rounds: int = 3) -> Figures:
-    """Seconds a picture of the model's own size, steps and guidance; one is made beforehand."""
+    """Seconds a picture at the model's own size, steps and guidance; a first one does not count."""
     times = []
     for seed in range(rounds + 1):
         result = sdnb.txt2img(model, "a red apple, 3d style", seed=seed, progress=False)
@@ -106,12 +106,12 @@ def speed(model: Model, threads: int, rounds: int = 3) -> Figures:
 @torch.inference_mode()
 def vae(model: Model, catalog: Catalog, count: int = _HELD_OUT_SCENES) -> Figures:
     """PSNR of scenes made only of held-out pairs, encoded and decoded."""
-    torch.manual_seed(0)  # the painter's stars
+    torch.manual_seed(0)  # the painter draws random stars
     composer = Composer(catalog, seed=9, which="held")
     scenes = [composer.draw()[0] for _ in range(count)]
     numbers = sorted({int(n) for scene in scenes for n in scene.sprite if n >= 0})
     place = {number: i for i, number in enumerate(numbers)}
-    for scene in scenes:  # only the sprites that are needed are read
+    for scene in scenes:  # read only the sprites that are used
         scene.sprite[:] = [place.get(int(n), -1) for n in scene.sprite]
     painter = Painter(catalog.sprites(numbers), model.settings.width)
     values = []
@@ -127,7 +127,7 @@ def vae(model: Model, catalog: Catalog, count: int = _HELD_OUT_SCENES) -> Figure
 
 
 def counts(model: Model, out: Path, most: int | None) -> Figures:
-    """Two and three of a thing, counted as connected components, with bridges cut and without."""
+    """Two and three of a thing, counted as connected components, with and without cut bridges."""
     asked = questions.count_questions()[:most]
     answered = list(questions.answers(model, asked, out / "count"))
     right = [_counted(answer) for answer in answered]
@@ -149,7 +149,7 @@ def _counted(answer: AnsweredQuestion, **how: float) -> bool:
 
 
 def colors(model: Model, out: Path, most: int | None) -> Figures:
-    """The named background colour, as the nearest of the twelve to the picture's rim."""
+    """Whether the rim of a picture is nearest to the asked one of the twelve colours."""
     asked = questions.color_questions()[:most]
     answered = list(questions.answers(model, asked, out / "color"))
     named = [judges.border_color(np.asarray(answer.picture)) for answer in answered]
@@ -163,7 +163,7 @@ def colors(model: Model, out: Path, most: int | None) -> Figures:
 
 
 def retrieval(model: Model, catalog: Catalog, args: argparse.Namespace) -> Figures:
-    """The asked concept among all, by the classifier; and how near each picture is to a sprite."""
+    """Where the classifier ranks the asked concept, and how near each picture is to a sprite."""
     rows = questions.rows_asked(catalog, args.concepts)
     asked = questions.retrieval_questions(catalog, rows)[: args.most]
     answered = list(questions.answers(model, asked, args.out / "retrieval"))
@@ -180,9 +180,9 @@ def retrieval(model: Model, catalog: Catalog, args: argparse.Namespace) -> Figur
 
 
 def _nearness(catalog: Catalog, answered: Sequence[AnsweredQuestion]) -> Figures:
-    """Median distance to the nearest sprite of the same concept, and whether it is the asked style.
+    """The distance to the nearest sprite of the asked concept, and how often the style is right.
 
-    A held-out pair cannot have been memorised: its distance says what drawing anew looks like.
+    A held-out pair cannot have been memorised: its distance is that of a picture drawn anew.
     """
     distances, asked_style = [], []
     for answer in answered:

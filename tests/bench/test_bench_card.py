@@ -1,4 +1,4 @@
-"""What of the card's benchmarks needs no card: who is asked for what, and what comes back."""
+"""The parts of the card's benchmarks that need no card: processes, tables, the clock."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ def test_without_a_card_it_says_so_and_writes_nothing(name, bench, tmp_path, mon
 
 
 def test_a_side_is_measured_in_a_process_of_its_own(tmp_path, monkeypatch):
-    """Cells come back by name, in order; what else it prints is not one."""
+    """Cells come back by name, in order; its other output is ignored."""
     (tmp_path / "sitecustomize.py").write_text(
         "import os, sys, types\n"
         "bench = types.ModuleType('sdnb.bench.made_up')\n"
@@ -41,7 +41,7 @@ def test_a_side_is_measured_in_a_process_of_its_own(tmp_path, monkeypatch):
     assert cells["ours 1"]["path"] == "model"
     assert cells["ours 0"]["in"] != os.getpid()
     assert len(lines) == 2
-    assert kept == [1, 2]  # a run that is broken off has kept what was there
+    assert kept == [1, 2]  # so a run that is broken off keeps its cells
 
 
 def test_what_is_held_against_each_other_is_measured():

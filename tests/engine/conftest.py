@@ -1,4 +1,4 @@
-"""What several files of engine tests start from."""
+"""Fixtures of the engine's tests."""
 
 from __future__ import annotations
 

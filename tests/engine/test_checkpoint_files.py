@@ -1,4 +1,4 @@
-"""Containers: what they hold is read exactly; what is no checkpoint is called by its name."""
+"""File formats: tensors are read exactly, and the error for another file names its kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Diffusers folders: variants, shards, bin files, old names, configs, and what is missing."""
+"""Diffusers folders: variants, shards, bin files, old names, configs, missing parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole models in every layout: the same weights come out, and what is no model is told."""
+"""Whole models: every layout gives the same weights, and other files give an error."""
 
 from __future__ import annotations
 

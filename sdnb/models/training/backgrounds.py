@@ -1,4 +1,4 @@
-"""Painted backgrounds: each a function of the picture's coordinates and a few random numbers.
+"""Paints backgrounds from the picture's coordinates and a few random numbers.
 
 Every painter takes an `Easel` and returns `[n, 3, s, s]` in about 0..1.
 """
@@ -15,13 +15,13 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Easel:
-    """What a background is painted from, for n pictures of s pixels a side."""
+    """Coordinates, colours and random numbers for n backgrounds of s pixels a side."""
 
     x: Tensor  # [1, 1, s, s], -1 left to 1 right
     y: Tensor  # [1, 1, s, s], -1 top to 1 bottom
-    first: Tensor  # [n, 3, 1, 1]: its colours, where it has any
-    second: Tensor  # [n, 3, 1, 1]
-    chance: Tensor  # [n, 8, 1, 1, 1] in 0..1: what differs from picture to picture
+    first: Tensor  # [n, 3, 1, 1], a colour
+    second: Tensor  # [n, 3, 1, 1], another
+    chance: Tensor  # [n, 8, 1, 1, 1], random numbers in 0..1
 
     @property
     def size(self) -> int:
@@ -30,7 +30,7 @@ class Easel:
 
     @property
     def horizon(self) -> Tensor:
-        """The height where the ground begins, `[n, 1, 1, 1]`."""
+        """The y at which the ground begins, `[n, 1, 1, 1]`."""
         return 0.1 + 0.35 * self.chance[:, 0]
 
     @property
@@ -174,7 +174,7 @@ def _checker(e: Easel) -> Tensor:
     return _mix(e.first, e.second, e.edge(torch.sin(e.x * often) * torch.sin(e.y * often) * 0.1))
 
 
-#: Name, as in `phrases.BACKGROUNDS`, to its painter.
+#: Name in `phrases.BACKGROUNDS` -> painter.
 PAINTERS: dict[str, Callable[[Easel], Tensor]] = {
     "solid": _solid, "gradient": _gradient, "grass": _grass, "beach": _beach, "snow": _snow,
     "night": _night, "space": _space, "underwater": _underwater, "desert": _desert,

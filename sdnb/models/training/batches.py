@@ -14,11 +14,12 @@ from sdnb.engine.networks.tokenizer import Tokenizer
 from .catalog import Catalog
 from .scenes import Composer, stack
 
-Batch = tuple[dict[str, Tensor], Tensor]  # plans; token ids int16 [n, 77], or [n, 0] without words
+# Plans, and token ids int16 [n, 77], or [n, 0] without a tokenizer.
+Batch = tuple[dict[str, Tensor], Tensor]
 
 
 class Batches(IterableDataset):
-    """`size` scenes at a time; with `tokens` (a tokenizer's folder) their captions as ids."""
+    """Batches of `size` scenes, with their captions' ids if `tokens` is a tokenizer's folder."""
 
     def __init__(
         self, data: Path, size: int, *, seed: int, which: str = "train", tokens: Path | None = None
@@ -37,6 +38,6 @@ class Batches(IterableDataset):
 
 
 def stream(batches: Batches, workers: int) -> Iterator[Batch]:
-    """The batches, composed ahead by `workers` processes (0: here)."""
+    """The batches, composed ahead by `workers` processes (0: by this one)."""
     ahead = 8 if workers else None
     return iter(DataLoader(batches, batch_size=None, num_workers=workers, prefetch_factor=ahead))

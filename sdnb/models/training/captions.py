@@ -1,4 +1,4 @@
-"""From what is in a scene to a sentence, in one of many forms."""
+"""Puts the content of a scene into a sentence of one of many forms."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Wording:
 
     style: str
     thing: str  # "a red apple"; "" where there is only a background
-    behind: str = ""  # "on a blue background"; "" where nothing is said of it
-    plain: bool = False  # what is behind goes without saying
+    behind: str = ""  # "on a blue background"; "" leaves it out
+    plain: bool = False  # the background need not be mentioned
     effect: str = "none"
     sticker: bool = False
 
@@ -27,11 +27,11 @@ class Wording:
 class _Style:
     nouns: list[str]
     words: list[str]  # after a comma
-    unsaid: float  # how often neither is said
+    unsaid: float  # share of captions with neither
 
 
 def caption(random: np.random.Generator, w: Wording) -> str:
-    """One of the sentences that say `w`."""
+    """A random sentence for `w`."""
     if not w.thing:
         bare = w.behind.replace("on a ", "a ", 1)
         return bare if random.random() < 0.6 else "empty scene " + w.behind
@@ -65,7 +65,7 @@ def _sentence(random: np.random.Generator, thing: str, behind: str, style: _Styl
 
 
 def _style(random: np.random.Generator, w: Wording) -> _Style:
-    """How a caption of `w` may name its style, sticker and effect; most of the unnamed are 3d."""
+    """The words for style, sticker and effect. The 3d style is left out most often."""
     nouns, words = phrases.style_nouns(w.style), phrases.style_words(w.style)
     unsaid = 0.5 if w.style == "3d" else 0.12
     if w.sticker:

@@ -1,8 +1,8 @@
-"""The sprites on disk: `concepts.json` and one `sprites_STYLE.zip` for each style.
+"""Reads the sprites on disk: `concepts.json` and one `sprites_STYLE.zip` for each style.
 
 `concepts.json` is a list of `{"id", "label", "aliases", "tags", "weight", "styles", "held_out"}`;
 `sprites_flat.zip` holds `ID.webp` (RGBA, 224x224, cropped to the visible part and centred).
-`sprites.py` writes both from emoji packages; for sprites of your own, write them yourself.
+`sprites.py` writes both from emoji packages; write them yourself for sprites of your own.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Concept:
 
 
 class Catalog:
-    """All concepts of a folder, and the number of each sprite."""
+    """The concepts of a folder, and the number of each sprite."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
@@ -50,7 +50,7 @@ class Catalog:
             for row, c in enumerate(self.concepts)
             if style in c.styles
         ]
-        #: (row of the concept, style) to the sprite's number in `sprites()`.
+        #: (row of the concept, style) -> the sprite's number in `sprites()`.
         self.number = {pair: i for i, pair in enumerate(pairs)}
 
     def row(self, label: str) -> int:

@@ -1,7 +1,8 @@
-"""A small classifier of the real sprites: the eye that judges whether a picture shows its concept.
+"""A small classifier of the real sprites, which judges whether a picture shows its concept.
 
-It sees every style of the asked concepts, those held out from the UNet too, moved, scaled, turned,
-blurred and recoloured a little, so that it knows the thing and not the file.
+It learns every style of the asked concepts, also the styles that are held out from the UNet. The
+sprites are moved, scaled, turned, blurred and recoloured a little, so that it learns the thing and
+not the file.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from .catalog import Catalog
 from .painter import Painter
 from .scenes import Scene, plain, stack
 
-SIDE = 48  # pixels that it sees
+SIDE = 48  # pixels a side of its input
 _BATCH = 64
 
 
@@ -102,7 +103,7 @@ def _batches(pixels: Tensor, classes: Tensor) -> Iterator[tuple[Tensor, Tensor]]
 
 
 def _worn(x: Tensor) -> Tensor:
-    """Blurred, recoloured and grainy, as pictures of a small model are."""
+    """Blur, recolour and add grain, since pictures of a small model have these faults."""
     if torch.rand(()) < 0.3:
         x = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1)
     gain = 1 + 0.12 * torch.randn(len(x), 3, 1, 1)

@@ -1,7 +1,7 @@
-"""Which emoji become concepts, and what people call them.
+"""Chooses the emoji that become concepts, and gives them everyday names.
 
-From emojibase's table (the names are Unicode CLDR's). Left out: country flags, skin tones, clock
-faces, arrows, keycaps, families, and the gendered copies of gestures and sports; what is left are
+The table is emojibase's, with Unicode CLDR's names. Country flags, skin tones, clock faces, arrows,
+keycaps, families, and gendered copies of gestures and sports are left out, so that the concepts are
 things that a newcomer would ask for.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 HELD_OUT = 0.05  # share of the (concept, style) pairs that the UNet never sees
 _TAGS = 6
 
-GROUP_WEIGHTS = {  # how often each group is drawn
+GROUP_WEIGHTS = {  # how often a concept of the group is drawn
     "smileys-emotion": 1.2, "people-body": 0.55, "animals-nature": 1.7, "food-drink": 1.5,
     "travel-places": 1.3, "activities": 1.2, "objects": 1.1, "symbols": 0.6, "flags": 0.5,
 }  # fmt: skip
@@ -27,7 +27,7 @@ _NO_SUBGROUPS = {
     "hand-single-finger",
 }  # fmt: skip
 _ONE_GENDER = {"person-gesture", "person-activity", "person-sport", "person-resting"}
-_KEEP = {  # of those sub-groups, and of the symbols
+_KEEP = {  # from those sub-groups and from the symbols
     "warning", "no entry", "radioactive", "biohazard", "peace symbol", "yin yang",
     "recycling symbol", "check mark", "cross mark", "red question mark", "red exclamation mark",
     "infinity", "red circle", "blue circle", "green circle", "yellow circle", "red square",
@@ -140,7 +140,7 @@ def clean(label: str) -> str:
 
 
 def held_out(label: str, styles: list[str]) -> list[str]:
-    """The style of this concept that is kept from the UNet, or none; always the same one."""
+    """The style of this concept that the UNet never sees, or none; it is always the same."""
     digest = int(hashlib.sha1(("held" + label).encode(), usedforsecurity=False).hexdigest(), 16)
     if digest % 1000 >= 1000 * HELD_OUT * len(styles):
         return []

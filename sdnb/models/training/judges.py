@@ -1,4 +1,4 @@
-"""Right or wrong of one picture, by plain measurement."""
+"""Measures one picture: its background colour, its things, its distance from others."""
 
 from __future__ import annotations
 
@@ -11,37 +11,35 @@ from torch import Tensor
 
 from . import phrases
 
-_LEAST = 0.001  # of the picture: a smaller spot is no thing
+_LEAST = 0.001  # share of the picture: a smaller spot is no thing
 # Half the width of a bridge between two things, as a share of the picture's. Chosen on scenes of
-# real sprites, which often touch: of one, two and three of them it counts 100, 92 and 80 % right;
-# with no bridge cut 100, 67 and 28 %.
+# real sprites, which often touch: it counts 100, 92 and 80 % of scenes with one, two and three of
+# them right; without cut bridges 100, 67 and 28 %.
 _BRIDGE = 0.07
-_CONTRAST = 0.16  # of the distance from black to white: more is no background
+_CONTRAST = 0.16  # share of the distance from black to white: more is no background
 _SIDE = 64  # pixels at which pictures are compared
 
 
 def border_color(picture: np.ndarray) -> str:
-    """The main colour nearest to the mean of the picture's rim: top, left and right, a twelfth
-    wide. `picture` is uint8 `[h, w, 3]`.
-    """
+    """The main colour nearest to the mean of the picture's rim. `picture` is uint8 `[h, w, 3]`."""
     rim = _rim(picture).mean(0)
     distance = {name: np.abs(rim - phrases.COLORS[name]) for name in phrases.MAIN_COLORS}
     return min(distance, key=lambda name: float((distance[name] ** 2).sum()))
 
 
 def _rim(picture: np.ndarray) -> np.ndarray:
-    """The pixels `[n, 3]` at the top, left and right (things stand at the bottom)."""
+    """The pixels `[n, 3]` of the top, left and right twelfth; things stand at the bottom."""
     width = picture.shape[1] // 12
     parts = (picture[:width], picture[:, :width], picture[:, -width:])
     return np.concatenate([part.reshape(-1, 3) for part in parts]).astype(np.float64)
 
 
 def count_things(picture: np.ndarray, bridge: float = _BRIDGE) -> int:
-    """How many things stand on a plain background; `picture` is uint8 `[h, w, 3]`.
+    """The number of things on a plain background; `picture` is uint8 `[h, w, 3]`.
 
-    Connected components of what differs from the rim's median, with gaps closed and holes filled.
-    Things often touch, so bridges between them are cut first: a pixel counts where it is further
-    from the background than half a bridge (`bridge`, a share of the width).
+    It counts connected components of the pixels that differ from the rim's median, with gaps closed
+    and holes filled. Things often touch, so bridges between them are cut: a pixel counts only if it
+    is further from the background than `bridge`, a share of the picture's width.
     """
     from scipy import ndimage
 
@@ -61,7 +59,7 @@ def psnr(a: Tensor, b: Tensor) -> Tensor:
 
 
 def nearest(picture: Tensor, known: Tensor) -> tuple[float, int]:
-    """Root mean square distance (0..1) to the nearest of the known pictures, and which it is.
+    """The RMS distance (0..1) to the nearest of the known pictures, and its index.
 
     `picture` is `[3, h, w]` and `known` `[n, 3, h, w]`, both in -1..1, compared at 64x64.
     """
@@ -72,5 +70,5 @@ def nearest(picture: Tensor, known: Tensor) -> tuple[float, int]:
 
 
 def share(right: Sequence[bool]) -> float:
-    """The share that is right; 0 of none."""
+    """The share that is right, or 0 if there is none."""
     return sum(right) / len(right) if right else 0.0

@@ -1,7 +1,7 @@
-"""A ring of encoded scenes on the training device, always being renewed.
+"""A ring of encoded scenes on the training device, which new scenes replace one batch at a time.
 
-Composing and encoding a picture costs about as much as a training step on it, so each is used
-several times, with another noise and time; the ring keeps enough that none is learnt by heart.
+Composing and encoding a picture takes about as long as a training step on it, so each is used
+several times, with other noise and times. The ring is large enough that none is learnt by heart.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Ring:
 
     @torch.no_grad()
     def renew(self) -> None:
-        """Encode one batch of new scenes into the oldest places."""
+        """Encode a batch of new scenes over the oldest ones."""
         plans, ids = next(self.batches)
         pictures = self.painter(plans).contiguous(memory_format=torch.channels_last)
         with torch.autocast(pictures.device.type, torch.bfloat16):

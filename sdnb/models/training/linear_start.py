@@ -1,10 +1,9 @@
-"""An autoencoder that works before its first step: 2x2 averages down, smoothed copies up.
+"""Weights with which an autoencoder works before training: 2x2 averages down, smoothed copies up.
 
-All residual branches begin at 0; three channels, one in each of three norm groups, carry red, green
-and blue through. Before each last norm the group also holds -x, +C and -C, so that the norm divides
-by nearly a constant, and silu(b + x) - silu(b - x) is nearly linear in x. From there everything is
-trained: about 20 dB at the first step in place of 8, and the best minutes of training are not spent
-on finding the colours.
+All residual branches begin at 0. Three channels, one in each of three norm groups, carry red, green
+and blue through. Before each last norm their group also holds -x, +C and -C, so that the norm
+divides by nearly a constant, and silu(b + x) - silu(b - x) is nearly linear in x. Training begins
+at about 20 dB instead of 8, and spends no time on finding the colours.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _QUIET = -7.0  # log variance at the start: little noise
 
 @torch.no_grad()
 def prepare(vae: VAE) -> None:
-    """Set the weights of a fresh VAE so."""
+    """Set the weights of a new VAE."""
     groups = vae.config.groups
     for module in vae.modules():
         if isinstance(module, ResnetBlock):
@@ -59,7 +58,7 @@ def _silence(conv: nn.Conv2d) -> None:
 
 
 def _carry(conv: nn.Conv2d, groups: int) -> None:
-    """A 1x1 convolution: the three channels, as they are."""
+    """Let a 1x1 convolution pass the three channels on."""
     for out, into in zip(
         _at(conv.out_channels, groups), _at(conv.in_channels, groups), strict=True
     ):
@@ -69,7 +68,7 @@ def _carry(conv: nn.Conv2d, groups: int) -> None:
 
 
 def _shrink(conv: nn.Conv2d, groups: int) -> None:
-    """Padded on the right and below only, so the first 2x2 taps are the average."""
+    """Average 2x2: padding is on the right and below only, so the first taps do it."""
     for channel in _at(conv.out_channels, groups):
         conv.weight[channel] = 0
         conv.weight[channel, channel, :2, :2] = 0.25
@@ -77,7 +76,7 @@ def _shrink(conv: nn.Conv2d, groups: int) -> None:
 
 
 def _smooth(conv: nn.Conv2d, groups: int) -> None:
-    """After doubling by copies: a triangle in both directions."""
+    """Smooth copied pixels by a triangle in both directions."""
     taps = torch.tensor([0.25, 0.5, 0.25], device=conv.weight.device)
     for channel in _at(conv.out_channels, groups):
         conv.weight[channel] = 0
@@ -93,7 +92,7 @@ def _pass(conv: nn.Conv2d, outs: list[int], ins: range) -> None:
 
 
 def _ending(conv: nn.Conv2d, last: nn.Conv2d, norm: nn.GroupNorm, out: nn.Conv2d) -> None:
-    """Norm, silu and the last convolution, made nearly linear for the three colours.
+    """Make norm, silu and the last convolution nearly linear for the three colours.
 
     `conv` is the last layer that carries them, `last` the end of the last residual branch.
     """

@@ -1,4 +1,4 @@
-"""SD 1.x's noising process as a training loss."""
+"""The training loss: SD 1.x's noising process."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Forward = Callable[[Tensor, Tensor, Tensor], Tensor]
 class Noising:
     """Draws times and noise, and weighs the errors.
 
-    Min-SNR says how much a time should count; half of that (its root) is in how often the time is
-    drawn, half in the weight of its loss. Noise has a part that is common to each whole channel,
-    because SD's last time is not pure noise: without it, white or black pictures come out grey
+    Min-SNR gives the importance of a time. Its root is the density with which times are drawn, and
+    again the weight of their loss. A part of the noise is common to each whole channel, because
+    SD's last time is not pure noise: without it, white or black pictures come out grey
     (https://www.crosslabs.org/blog/diffusion-with-offset-noise).
     """
 

@@ -13,8 +13,8 @@ from . import processes
 class Optimiser:
     """Steps the weights of `modules`; `averaged(modules)` copies their running mean into others.
 
-    The mean (https://arxiv.org/abs/2206.00364 uses the same) is what is kept in the end: it is far
-    better than the last weights at these rates.
+    The trainers save the mean (as in https://arxiv.org/abs/2206.00364): at these rates it is far
+    better than the last weights.
     """
 
     def __init__(
@@ -33,15 +33,15 @@ class Optimiser:
         self._adam.step()
         self._adam.zero_grad(set_to_none=True)
         self.steps += 1
-        recent = (self.steps + 1) / (self.steps + 10)  # at first the mean is of few steps
+        recent = (self.steps + 1) / (self.steps + 10)  # at first the mean covers few steps
         with torch.no_grad():
             torch._foreach_lerp_(self.means, self.weights, 1 - min(self.mean, recent))
 
     @torch.no_grad()
     def _clip(self) -> None:
-        """The mean gradient of the processes, at most `clip` long; nothing where it is not finite.
+        """Average the gradients over the processes and clip them; 0 if they are not finite.
 
-        All in one tensor, so that there is one message between the processes.
+        One tensor holds all of them, so that the processes exchange one message.
         """
         for p in self.weights:
             if p.grad is None:

@@ -1,4 +1,4 @@
-"""Plans (`scenes.stack`) painted as pictures, a batch at a time, on any device."""
+"""Paints plans (`scenes.stack`) as pictures, a batch at a time, on any device."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from .scenes import EFFECTS, MOST
 
 Plans = dict[str, Tensor]
 _LUMA = (0.3, 0.59, 0.11)
-_PARTS = ("sprite", "place", "scale", "turn", "flip", "tint")  # one of each for every sprite
+_PARTS = (
+    "sprite",
+    "place",
+    "scale",
+    "turn",
+    "flip",
+    "tint",
+)  # a plan has one of each for every sprite
 
 
 class Painter:
@@ -29,7 +36,7 @@ class Painter:
 
     @torch.no_grad()
     def __call__(self, plans: Plans) -> Tensor:
-        """Plans on the CPU to pictures `[n, 3, size, size]` in -1..1 on the painter's device."""
+        """Plans on the CPU as pictures `[n, 3, size, size]` in -1..1 on the painter's device."""
         effect = plans["effect"]
         on_paper = effect == EFFECTS.index("line")  # a line drawing is on white paper
         plans = {**plans, "background": plans["background"].where(~on_paper, 0)}
@@ -48,7 +55,7 @@ class Painter:
         return self._effects(out, behind, cover, effect).clamp(0, 1) * 2 - 1
 
     def _background(self, plans: Plans) -> Tensor:
-        """`[n, 3, s, s]` in 0..1, all pictures of one kind at once."""
+        """`[n, 3, s, s]` in 0..1; all pictures of one kind are painted at once."""
         kinds = plans["background"]
         colors = plans["colors"].to(self.device)[..., None, None]  # [n, 2, 3, 1, 1]
         chance = plans["chance"].to(self.device)[..., None, None, None]  # [n, 8, 1, 1, 1]
@@ -62,20 +69,20 @@ class Painter:
     def _layer(self, parts: Plans) -> Tensor:
         """One sprite for each picture, tinted and in its place: premultiplied RGBA `[m, 4, s, s]`.
 
-        Premultiplied, because interpolating straight alpha leaves dark fringes.
+        Interpolating straight alpha would leave dark fringes.
         """
         parts = {name: part.to(self.device, non_blocking=True) for name, part in parts.items()}
         q = self.sprites[parts["sprite"]].float() / 255
         q = torch.cat([q[:, :3] * q[:, 3:], q[:, 3:]], 1)
         q = _tinted(q, parts["tint"])
-        small = (parts["scale"] < 0.55)[:, None, None, None]  # soften what is to shrink
+        small = (parts["scale"] < 0.55)[:, None, None, None]  # blur before shrinking
         soft = F.interpolate(F.avg_pool2d(q, 2), scale_factor=2.0, mode="bilinear")
         q = torch.where(small, soft, q)
         grid = F.affine_grid(_placed(parts), [len(q), 4, self.size, self.size], align_corners=False)
         return F.grid_sample(q, grid, mode="bilinear", align_corners=False)
 
     def _over(self, picture: Tensor, layer: Tensor, sticker: Tensor | None) -> Tensor:
-        """The layer on the picture; stickers with a white rim and a soft shadow under it."""
+        """Lay the sprite over the picture; under a sticker goes a white rim and a soft shadow."""
         if sticker is not None and bool((sticker > 0).any()):
             at = (sticker > 0).nonzero()[:, 0].to(self.device)
             rim = F.max_pool2d(layer[at, 3:], 13, 1, 6)
@@ -97,7 +104,7 @@ class Painter:
 
 
 def _placed(parts: Plans) -> Tensor:
-    """`[m, 2, 3]`: from the picture's coordinates to the sprite's (what `affine_grid` wants)."""
+    """`[m, 2, 3]` for `affine_grid`: from the picture's coordinates to the sprite's."""
     cos, sin, mirror = parts["turn"].cos(), parts["turn"].sin(), 1 - 2 * parts["flip"]
     x, y = parts["place"].unbind(1)
     rows = [
@@ -108,7 +115,7 @@ def _placed(parts: Plans) -> Tensor:
 
 
 def _tinted(q: Tensor, tint: Tensor) -> Tensor:
-    """Premultiplied RGBA painted in a colour that keeps its shading; dark stays dark."""
+    """Paint premultiplied RGBA in a colour and keep its shading; dark stays dark."""
     color, share = tint[:, :3, None, None], tint[:, 3:, None, None]
     rgb, alpha = q[:, :3], q[:, 3:]
     luma = _luma(rgb) / alpha.clamp_min(1e-3)

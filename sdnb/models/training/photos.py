@@ -1,6 +1,4 @@
-"""A few photographs among the scenes, so that the autoencoder can also carry a photograph to
-img2img. They are the VAE's alone: the UNet never sees one.
-"""
+"""Photographs for the autoencoder, so that it can encode one for img2img; the UNet sees none."""
 
 from __future__ import annotations
 

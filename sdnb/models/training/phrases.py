@@ -1,11 +1,11 @@
-"""The words of the captions, and the colours they name. A prompt in these words is at home.
+"""The words of the captions and their colours. The model knows prompts in these words best.
 
 Every style, effect and place has several names, so that the model learns a language and not a key.
 """
 
 from __future__ import annotations
 
-# How a style is named as a noun ("a flat icon of a cat") and after a comma ("a cat, flat style").
+# A style as a noun ("a flat icon of a cat"), and after a comma ("a cat, flat style").
 STYLE_NOUNS = {
     "3d": ["3d render", "3d icon", "3d model"],
     "flat": ["flat icon", "flat vector", "flat design", "minimal flat icon"],
@@ -50,7 +50,7 @@ COLORS = {  # 8-bit RGB
     "pink": (250, 130, 180), "light pink": (252, 205, 222), "brown": (130, 82, 48),
     "beige": (240, 225, 196), "teal": (20, 150, 150), "turquoise": (70, 215, 210),
 }  # fmt: skip
-#: The twelve that an object can be painted in, and that the evaluation asks for.
+#: The twelve colours of tinted objects and of the evaluation.
 MAIN_COLORS = [
     "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "gray",
     "teal",
@@ -94,7 +94,7 @@ def article(words: str) -> str:
 
 
 def plural(words: str) -> str:
-    """More than one of them, by the regular rules."""
+    """The regular plural."""
     if words.endswith("s") and not words.endswith(("ss", "us")):
         return words
     if words.endswith(("s", "ch", "sh", "x")):

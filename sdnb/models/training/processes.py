@@ -1,6 +1,7 @@
-"""One training process for each GPU, started by `torchrun`; one process alone needs none of this.
+"""Connects the training processes that `torchrun` starts, one for each GPU.
 
-The weights of all processes are the same at every step, their random numbers are not.
+All processes have the same weights at every step, and different random numbers. A process that is
+started alone needs none of this.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ def rank() -> int:
 
 
 def world() -> int:
-    """How many there are."""
+    """The number of processes."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def join() -> torch.device:
-    """Take part, and take this process's device."""
+    """Join the other processes; returns this one's device."""
     cuda = torch.cuda.is_available()
     if cuda:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
@@ -33,7 +34,7 @@ def join() -> torch.device:
 
 
 def say(*words: object) -> None:
-    """Print, once."""
+    """Print, in process 0 only."""
     if rank() == 0:
         print(*words, flush=True)
 
@@ -49,8 +50,8 @@ def mean_(flat: torch.Tensor) -> torch.Tensor:
 def agreed(value: float) -> float:
     """Process 0's number, in every process.
 
-    Clocks differ by a little, and a rate that differs by a little would part the weights. It goes
-    by the CPU, so that the GPU is not waited for.
+    Clocks differ a little, and so would the rates and then the weights. The number goes through the
+    CPU, so that nothing waits for the GPU.
     """
     if world() == 1:
         return value
@@ -60,7 +61,7 @@ def agreed(value: float) -> float:
 
 
 def wait() -> None:
-    """Until all are here."""
+    """Wait until all processes are here."""
     if world() > 1:
         dist.all_reduce(torch.zeros(1))
 
@@ -68,8 +69,8 @@ def wait() -> None:
 def leave() -> None:
     """End all processes together, once process 0 has saved.
 
-    At once, without the interpreter's shutdown: with a live process group that can abort, and an
-    abort of one ends the others.
+    It skips the interpreter's shutdown, which can abort with a live process group; one process that
+    aborts ends the others.
     """
     if world() > 1:
         wait()

@@ -1,8 +1,7 @@
-"""What the evaluation asks of a model, and the pictures it answers with.
+"""The evaluation's questions to a model, and the pictures that answer them.
 
-A question is a prompt with a known right answer. Its seed is fixed, so two models are asked the
-same. The pictures are kept as PNGs that carry their request: what was made once for this model is
-not made again.
+A question is a prompt with a known right answer. Its seed is fixed, so that all models get the same
+questions. The pictures are kept as PNGs with their request, and are made once for each model.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from .phrases import MAIN_COLORS, article, plural, style_words
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
 
-# Things every newcomer would type, and whose own colours leave a background's name unambiguous.
+# Things that a newcomer would type, with own colours that nobody takes for the background's.
 COLOR_THINGS = ("cat face", "house", "sailboat")
 COUNT_THINGS = (
     "red apple", "strawberry", "soccer ball", "mushroom", "hamburger", "rocket", "cat face",
@@ -36,7 +35,7 @@ NUMBERS = {2: "two", 3: "three"}
 
 @dataclass(frozen=True)
 class Question:
-    """One prompt, and what should be seen."""
+    """A prompt, and what its picture should show."""
 
     kind: str  # "seen", "held_out", "color" or "count"
     prompt: str
@@ -55,9 +54,9 @@ class AnsweredQuestion:
 
 
 def rows_asked(catalog: Catalog, concepts: int, seed: int = 0) -> list[int]:
-    """Which concepts the retrieval is among: drawn at random, three in ten with a style held out.
+    """Random rows of concepts for the retrieval, three in ten with a held-out style.
 
-    Of all concepts one in four has such a style; a few more make that figure steadier.
+    Of all concepts one in four has such a style; a few more make the figure steadier.
     """
     drawn = [int(i) for i in np.random.default_rng(seed).permutation(len(catalog.concepts))]
     held = [row for row in drawn if catalog.concepts[row].held_out][: concepts * 3 // 10]
@@ -66,8 +65,8 @@ def rows_asked(catalog: Catalog, concepts: int, seed: int = 0) -> list[int]:
 
 
 def retrieval_questions(catalog: Catalog, rows: Sequence[int]) -> list[Question]:
-    """One seen pair of each concept, its style in turn, and every held-out pair; shuffled, so that
-    the first N of them are a fair sample.
+    """One seen pair of each concept, with its styles in turn, and every held-out pair. They are
+    shuffled, so that the first N are a fair sample.
     """
     asked = []
     for turn, row in enumerate(rows):
@@ -84,7 +83,7 @@ def _plain(kind: str, catalog: Catalog, row: int, style: str) -> Question:
 
 
 def color_questions() -> list[Question]:
-    """The twelve named colours behind things."""
+    """Things on each of the twelve colours."""
     return [
         Question("color", f"{article(thing)} on {article(color)} background", color=color)
         for color in MAIN_COLORS
@@ -104,7 +103,7 @@ def count_questions() -> list[Question]:
 def answers(
     model: Model, questions: Sequence[Question], folder: Path, steps: int = 25, cfg: float = 4.0
 ) -> Iterator[AnsweredQuestion]:
-    """The picture of each question, from `folder` where this model has made it already."""
+    """Each question with its picture, read from `folder` if this model has made it before."""
     for i, question in enumerate(questions):
         request = Request(question.prompt, steps=steps, cfg=cfg, seed=1000 + i)
         request = request.but(sampler="ddim", schedule="uniform").resolved(model.settings)

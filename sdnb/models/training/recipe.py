@@ -1,8 +1,8 @@
 """The shapes of the embedded model, and what its folder has beside the networks.
 
-Widths were chosen for 49 MB in half precision and a few seconds a picture on two CPU cores: heads
-of 32 channels (narrow ones are slow everywhere), and norms of 8 groups: with 32 groups on 32
-channels a norm keeps no uniform colour, and the pictures lose theirs.
+The widths were chosen for 49 MB in half precision and a few seconds a picture on two CPU cores.
+Heads have 32 channels, since narrower ones are slow everywhere. Norms have 8 groups: with 32 groups
+on 32 channels a norm keeps no uniform colour, and the pictures lose theirs.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def of(tokenizer: Path, size: int = 256) -> ModelConfig:
 
 
 def new_text(config: TextConfig) -> nn.Module:
-    """A text encoder with weights to begin from, instead of none."""
+    """A text encoder with random weights to begin from."""
     model = text.build(config).to_empty(device="cpu")
     for name, p in model.named_parameters():
         if p.ndim > 1:
@@ -50,7 +50,7 @@ def new_text(config: TextConfig) -> nn.Module:
 
 
 def save_rest(config: ModelConfig, tokenizer: Path, folder: Path) -> None:
-    """Write what a folder has beside the networks: tokenizer, schedule, index, our settings."""
+    """Write the rest of a model's folder: tokenizer, schedule, index and sdnb's settings."""
     copied(tokenizer, folder / "tokenizer")
     export.write_index(config, folder)
     lines = [f"  {name}: {value}" for name, value in asdict(config.settings).items()]
@@ -58,13 +58,13 @@ def save_rest(config: ModelConfig, tokenizer: Path, folder: Path) -> None:
 
 
 def copied(source: Path, target: Path) -> None:
-    """A folder's files in another folder, which may be the same one."""
+    """Copy a folder's files into another folder, which may be the same one."""
     if source.resolve() != target.resolve():
         shutil.copytree(source, target, dirs_exist_ok=True)
 
 
 def load_part(module: nn.Module, config: ModelConfig, part: str, folder: Path) -> None:
-    """Fill a network with what `export.write_part` or diffusers wrote: to go on training."""
+    """Load the weights that `export.write_part` or diffusers wrote, to go on training."""
     stored = load_file(folder / COMPONENTS[part] / export.WEIGHTS[part])
     stored = {key.removeprefix("text_model."): tensor for key, tensor in stored.items()}
     rows = export.rows(config, part)

@@ -1,4 +1,4 @@
-"""A random picture's plan and its caption: which sprites, where, on what, drawn how.
+"""Draws the plan of a random picture and its caption.
 
 A picture is a background, up to four sprites (style, place, size, turn, tint, sticker outline) and
 one effect. `Composer` only draws numbers and words, in any process; `painter.Painter` paints.
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 @dataclass
 class Scene:
-    """One picture's plan. Places run from -1 to 1, right and down; scale 1 fills the picture."""
+    """A picture's plan. Places run from -1 to 1, right and down; scale 1 fills the picture."""
 
     sprite: np.ndarray = field(default_factory=lambda: np.full(MOST, -1, np.int64))  # -1: none
     place: np.ndarray = field(default_factory=lambda: np.zeros((MOST, 2), np.float32))
@@ -39,11 +39,11 @@ class Scene:
     colors: np.ndarray = field(default_factory=lambda: np.ones((2, 3), np.float32))
     background: np.ndarray = field(default_factory=lambda: np.zeros((), np.int64))
     effect: np.ndarray = field(default_factory=lambda: np.zeros((), np.int64))
-    chance: np.ndarray = field(default_factory=lambda: np.zeros(8, np.float32))  # the painter's
+    chance: np.ndarray = field(default_factory=lambda: np.zeros(8, np.float32))  # for the painter
 
 
 def stack(scenes: Sequence[Scene]) -> dict[str, Tensor]:
-    """Many plans as tensors, the batch in front: what the painter reads."""
+    """The plans as the painter's tensors, with the batch in front."""
     return {
         part.name: torch.from_numpy(np.stack([getattr(scene, part.name) for scene in scenes]))
         for part in fields(Scene)
@@ -51,7 +51,7 @@ def stack(scenes: Sequence[Scene]) -> dict[str, Tensor]:
 
 
 def plain(sprite: int, color: Sequence[float] = (1, 1, 1), scale: float = 0.74) -> Scene:
-    """One sprite in the middle of one colour (0..1): what a model is compared with."""
+    """One sprite in the middle of one colour (0..1), for comparisons with a model's pictures."""
     scene = Scene(colors=np.tile(np.asarray(color, np.float32), (2, 1)))
     scene.sprite[0], scene.scale[0] = sprite, scale
     return scene
@@ -134,7 +134,7 @@ class Composer:
         return self._extras(scene, row, words, keywords=not tint and how < 0.82)
 
     def _extras(self, scene: Scene, row: int, words: str, keywords: bool) -> str:
-        """Sometimes a sticker's outline, or keywords beside the name or in place of it."""
+        """Sometimes add a sticker's outline, or keywords beside the name or in place of it."""
         chance, tags = self.random.random(), self.catalog.concepts[row].tags
         if chance < 0.05:
             scene.sticker[...] = self._between(0.7, 1.2)
@@ -199,7 +199,7 @@ class Composer:
         )
 
     def _tint(self, scene: Scene, slot: int, row: int, tinted: bool) -> str:
-        """Sometimes paint the thing in a named colour; its name with a space, or nothing."""
+        """Sometimes paint the thing in a named colour; returns its name with a space, or ""."""
         words = self.catalog.concepts[row].label.split()
         if not tinted or self.random.random() >= 0.17 or any(w in phrases.COLORS for w in words):
             return ""
@@ -210,7 +210,7 @@ class Composer:
     # -- what is behind --------------------------------------------------------------------------
 
     def _background(self, scene: Scene) -> tuple[str, bool]:
-        """Choose one; its phrase, and whether the phrase goes without saying."""
+        """Choose a background; returns its phrase, and whether a caption may omit it."""
         kind, names, words = self._background_words()
         scene.background[...] = phrases.BACKGROUNDS.index(kind)
         scene.colors[...] = [self._color(name) for name in names]

@@ -1,4 +1,4 @@
-"""`python -m sdnb.models.training.sprites`: emoji packages to the data that the trainers read.
+"""`python -m sdnb.models.training.sprites`: turns emoji packages into the trainers' data.
 
 The packages come from npm (`npm pack NAME`, unpacked into `--npm` as `NAME-VERSION`, without the
 scope's @ and with - for /), CLIP's byte-pair table from open_clip_torch's wheel. Needs `resvg-py`
@@ -28,13 +28,13 @@ _VISIBLE = 10  # of 255: alpha above it is part of the sprite
 
 @dataclass(frozen=True)
 class SpriteSet:
-    """Where a style comes from."""
+    """The package of a style's sprites."""
 
     style: str
     package: str  # the beginning of its folder's name
     licence: str
-    names: str = ""  # another package, whose table of code points this one shares
-    lossless: bool = False  # flat colours are smaller so
+    names: str = ""  # another package, which has this one's table of code points
+    lossless: bool = False  # smaller for flat colours
 
 
 SOURCES = (
@@ -81,7 +81,7 @@ def _package(npm: Path, start: str) -> Path:
 
 
 def _pack(source: SpriteSet, things: list[dict[str, Any]], npm: Path, target: Path) -> int:
-    """Draw all sprites of a style into a zip, and note the style with each concept that has one."""
+    """Draw a style's sprites into a zip, and add the style to each concept that has one."""
     drawings = list(_drawings(source, things, npm))
     count = 0
     with ProcessPoolExecutor() as pool, zipfile.ZipFile(target, "w") as pack:
@@ -118,7 +118,7 @@ def _drawings(source: SpriteSet, things: list[dict[str, Any]], npm: Path) -> Ite
 
 
 def _code(points: str) -> str:
-    """Code points without the variation selector, in small letters: what packages agree on."""
+    """Code points in lower case and without the variation selector, as all packages share them."""
     return "-".join(part for part in points.lower().split("-") if part != "fe0f")
 
 
@@ -151,9 +151,9 @@ def _draw(drawing: Drawing) -> bytes | None:
 
 
 def trimmed(picture: Image.Image) -> Image.Image | None:
-    """The visible part in the middle of a square of the sprites' size; None if nothing is seen.
+    """The visible part in the middle of a square of the sprites' size; None if there is none.
 
-    Resized premultiplied: straight colours would mix with the black behind what is transparent.
+    It is resized premultiplied: straight colours would mix with the black of transparent pixels.
     """
     rgba = picture.convert("RGBA")
     box = rgba.getchannel("A").point(lambda a: 255 * (a > _VISIBLE)).getbbox()

@@ -1,7 +1,7 @@
 """The UNet with a time for each picture of a batch.
 
-At work all pictures of a batch are at one time, and `networks.unet` uses that. In training each
-has its own; only that differs here, the weights and their names are the same.
+In sampling all pictures of a batch are at one time, and `networks.unet` relies on that. In training
+each has its own. The weights and their names are the same.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A cut of CLIP's byte-pair encoding: the part that the captions need.
+"""Cuts CLIP's byte-pair encoding down to the part that the captions need.
 
-CLIP's 49,408 tokens would be 12 million weights, twice the rest of the text encoder. What is kept
-cuts every word of the captions exactly as CLIP does; other words fall into smaller pieces.
+CLIP's 49,408 tokens would take 12 million weights, twice the rest of the text encoder. The kept
+merges split every word of the captions exactly as CLIP does; other words fall into smaller pieces.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from . import phrases
 from .catalog import Catalog
 from .scenes import Composer
 
-_MERGES = 49152 - 256 - 2  # CLIP's
-_COMMON = 600  # of its first merges are kept for words that no caption has
-_CAPTIONS = 5000  # the grammar's 63 words have all been seen after some 600
+_MERGES = 49152 - 256 - 2  # in CLIP
+_COMMON = 600  # CLIP's first merges, kept for words that no caption has
+_CAPTIONS = 5000  # a sample; some 600 captions have all of the grammar's 63 words
 _MARKS = ("<|startoftext|>", "<|endoftext|>")
-#: How CLIP parts a text into words before it looks for pairs: letters, single digits, the rest.
+#: How CLIP splits a text into words before it merges: letters, single digits, the rest.
 _WORDS = re.compile(r"'s|'t|'re|'ve|'m|'ll|'d|[^\W\d_]+|\d|(?:[^\s\w]|_)+")
 
 
 def write(data: Path, bpe: Path, folder: Path) -> int:
-    """Write `vocab.json` and `merges.txt` for the captions of a catalog; how many tokens."""
+    """Write `vocab.json` and `merges.txt` for a catalog's captions; returns the count of tokens."""
     lines = gzip.decompress(bpe.read_bytes()).decode().split("\n")
     merges = kept(lines[1 : _MERGES + 1], words(Catalog(data)))  # the first line is a title
     letters = list(_letters().values())
@@ -44,7 +44,7 @@ def write(data: Path, bpe: Path, folder: Path) -> int:
 
 
 def words(catalog: Catalog) -> set[str]:
-    """Every word that a caption may have: all names and tags, and the grammar's from a sample."""
+    """The words of the captions: all names and tags, and the grammar's words from a sample."""
     texts = []
     for concept in catalog.concepts:
         names = (concept.label, *concept.aliases)
@@ -55,7 +55,7 @@ def words(catalog: Catalog) -> set[str]:
 
 
 def kept(merges: list[str], vocabulary: Iterable[str], common: int = _COMMON) -> list[str]:
-    """The merges, in CLIP's order, that these words use, and the first `common` of all."""
+    """The merges that the vocabulary uses, and the first `common` of all, in CLIP's order."""
     rank = {tuple(merge.split()): i for i, merge in enumerate(merges)}
     letters, used = _letters(), set(range(min(common, len(merges))))
     for word in vocabulary:

@@ -1,13 +1,13 @@
-"""`python -m sdnb.models.training.train_unet`: the denoiser and its text encoder, from nothing.
+"""`python -m sdnb.models.training.train_unet`: trains the denoiser and its text encoder.
 
-SD 1.x's own process (`noising`), the noise predicted, one caption in ten left empty for guidance;
-AdamW at a rate that is steady at first and then falls in a line; the running mean is kept.
+The loss is SD 1.x's (`noising`), with predicted noise and one caption in ten left empty for
+guidance. AdamW's rate is steady at first and then falls linearly; the running mean is saved.
 
     torchrun --nproc-per-node 2 -m sdnb.models.training.train_unet --data data --out model
 
-It compiles first and then waits for `model/vae`, so it can be started beside `train_vae`. With
-`--init` it goes on from another model: its weights, its tokenizer (another one would give other
-numbers to the same words) and its autoencoder (another one's latents are another language).
+It compiles first and then waits for `model/vae`, so that it can be started beside `train_vae`. With
+`--init` it goes on from another model: with its weights, its tokenizer (another one would give
+other ids to the same words) and its autoencoder (another one's latents mean something else).
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from .painter import Painter
 from .processes import say
 from .timed import TimedUNet
 
-_EMPTY = 0.1  # of the captions
-_STEADY = 0.4  # of the time at the full rate
+_EMPTY = 0.1  # share of the captions
+_STEADY = 0.4  # share of the time at the full rate
 
 
 def main() -> None:
@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 class Trainer:
-    """The two networks, what trains them, and where they are saved."""
+    """The two networks, their optimiser and loss, and the loop that trains and saves them."""
 
     def __init__(self, args: argparse.Namespace, device: torch.device) -> None:
         tokenizer = (args.init or args.data) / "tokenizer"
@@ -92,7 +92,7 @@ class Trainer:
         self.vae = (args.vae or args.init or args.out) / "vae"
         self.config: ModelConfig = recipe.of(tokenizer, args.size)
         self.unet, self.text = self._networks()
-        self.kept = self._networks()  # receive the mean weights
+        self.kept = self._networks()  # for the mean weights
         if args.init:
             recipe.load_part(self.unet, self.config, "unet", args.init)
             recipe.load_part(self.text, self.config, "text", args.init)
@@ -106,7 +106,7 @@ class Trainer:
         return unet, recipe.new_text(self.config.text).to(self.device)
 
     def loss(self, latents: Tensor, ids: Tensor) -> Tensor:
-        """Of latents `[b, 4, h, w]` and ids `[b, 77]`, some of which are emptied."""
+        """For latents `[b, 4, h, w]` and ids `[b, 77]`, some of which are emptied here."""
         emptied = torch.rand(len(ids), 1, device=self.device) < _EMPTY
         ids = torch.where(emptied, self.empty, ids)
         with torch.autocast(self.device.type, torch.bfloat16):
@@ -114,7 +114,7 @@ class Trainer:
             return self.noising.loss(self.forward, latents, context)
 
     def rehearse(self) -> None:
-        """Compile both passes, on noise, and forget the gradients."""
+        """Compile both passes on noise, and drop the gradients."""
         side = self.args.size // 8
         noise = torch.randn(self.args.batch, 4, side, side, device=self.device)
         self.loss(noise, self.empty.expand(len(noise), -1)).backward()
@@ -123,7 +123,7 @@ class Trainer:
         say("compiled" if self.args.compile else "rehearsed")
 
     def awaited_vae(self) -> VAE:
-        """The autoencoder, once its trainer has saved it. Raises TimeoutError."""
+        """The autoencoder, once its trainer has saved it; TimeoutError after `--wait` seconds."""
         began = time.monotonic()
         while not self.vae.exists():
             if time.monotonic() - began > self.args.wait:
@@ -134,7 +134,7 @@ class Trainer:
         return vae.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
 
     def train(self, ring: Ring) -> None:
-        """Steps until the time is over."""
+        """Take steps until the time is over."""
         began, elapsed, step, saves, losses = time.monotonic(), 0.0, 0, 1, []
         while elapsed < self.args.seconds:
             if step % self.args.every == 0:
@@ -158,12 +158,12 @@ class Trainer:
         say(f"{step} steps, {pictures} pictures")
 
     def rate(self, step: int, share: float) -> float:
-        """Up in `--warm` steps, steady, then down in a line over the rest of the time."""
+        """The rate: up in `--warm` steps, then steady, then down linearly to the end."""
         falling = min(1.0, (1 - share) / (1 - _STEADY))
         return max(self.args.rate * min(1.0, (step + 1) / self.args.warm) * falling, 1e-6)
 
     def save(self, folder: Path) -> None:
-        """The mean weights in a whole model's folder: what is stopped early can be loaded."""
+        """Save the mean weights in a whole model's folder, which can be loaded."""
         if processes.rank() == 0:
             self.optimiser.averaged(self.kept)
             for module, part in zip(self.kept, ("unet", "text"), strict=True):

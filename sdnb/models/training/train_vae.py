@@ -1,10 +1,10 @@
-"""`python -m sdnb.models.training.train_vae`: the autoencoder, on composed scenes.
+"""`python -m sdnb.models.training.train_vae`: trains the autoencoder on composed scenes.
 
-The loss is L1 + L2 and gradients at four scales, with a tiny KL; no perceptual net, no
-discriminator, so nothing but the sprites goes into the weights. Two things make the latents easy to
-diffuse: noise on them before decoding, and equivariance (turning, mirroring or halving the latent
-must do the same to the picture; after EQ-VAE, https://arxiv.org/abs/2502.09509). At the end their
-mean and deviation are folded into the 1x1 convolutions, so that SD 1.x's factor 0.18215 holds.
+The loss is L1 + L2, gradients at four scales and a tiny KL. There is no perceptual net and no
+discriminator, so that the weights come from the sprites alone. Two things make the latents easy to
+diffuse: noise before decoding, and equivariance (turning, mirroring or halving the latent must do
+the same to the picture; EQ-VAE, https://arxiv.org/abs/2502.09509). At the end their mean and
+deviation are folded into the 1x1 convolutions, so that SD 1.x's factor 0.18215 holds.
 
     torchrun --nproc-per-node 2 -m sdnb.models.training.train_vae --data data --out model
 """
@@ -32,13 +32,13 @@ from .painter import Painter
 from .processes import say
 
 _KL = 1e-5
-_NOISE = 0.08  # of the latents' deviation: at most so much is added before decoding
+_NOISE = 0.08  # share of the latents' deviation: the most that is added before decoding
 
 
 def main() -> None:
-    """Train for `--seconds`, save, and say the PSNR of held-out scenes."""
+    """Train for `--seconds`, save, and print the PSNR of held-out scenes."""
     args = _parser().parse_args()
-    if (args.out / "vae").exists():  # train_unet would take that one, and not wait for this
+    if (args.out / "vae").exists():  # train_unet would take that one and not wait
         raise FileExistsError(f"{args.out / 'vae'} is there already: train into another folder")
     device = processes.join()
     torch.manual_seed(0)
@@ -90,7 +90,7 @@ def _train(
     photographs = photos.read(args.photos, painter.device)
     began, share, step, errors = math.inf, 0.0, 0, []
     while share < 1:
-        if step == (20 if args.compile else 0):  # the clock starts when all is compiled
+        if step == (20 if args.compile else 0):  # the clock starts after compiling
             began = time.monotonic()
         pictures = painter(next(batches)[0]).contiguous(memory_format=torch.channels_last)
         if photographs:
@@ -109,8 +109,8 @@ def _train(
 
 
 def compile_blocks(vae: VAE) -> None:
-    """Compile the residual blocks one by one: blocks of one shape share the work, which takes a
-    fraction of what compiling the whole takes.
+    """Compile the residual blocks one by one: those of one shape share the work, so that it takes a
+    fraction of the time for the whole.
     """
     torch._dynamo.config.cache_size_limit = 256  # noqa: SLF001
     for module in vae.modules():
@@ -119,7 +119,7 @@ def compile_blocks(vae: VAE) -> None:
 
 
 def _loss(vae: VAE, x: Tensor) -> tuple[Tensor, Tensor]:
-    """The loss of a batch, and its squared error alone (before any turning, for the log)."""
+    """The loss of a batch, and its mean squared error for the log."""
     with torch.autocast(x.device.type, torch.bfloat16):
         moments = vae.quant_conv(vae.encoder(x))
     mean, log_variance = moments.float().chunk(2, 1)
@@ -174,7 +174,7 @@ def calibrate(vae: VAE, painter: Painter, batches: Iterator[Batch], count: int) 
 
 
 def _fold(quant: nn.Conv2d, post: nn.Conv2d, mean: Tensor, wide: Tensor) -> None:
-    """z -> (z - mean) / wide after the encoder, and back before the decoder."""
+    """Put z -> (z - mean) / wide after the encoder, and its inverse before the decoder."""
     n = len(mean)
     assert quant.bias is not None
     assert post.bias is not None
