@@ -11,23 +11,23 @@ from torch import Tensor
 
 
 def tensor(picture: Image.Image) -> Tensor:
-    """RGB to `[1, 3, h, w]` in -1..1, float32."""
+    """Convert a picture to RGB pixels `[1, 3, h, w]` in -1..1, float32."""
     array = np.asarray(picture.convert("RGB"), dtype=np.float32)  # [h, w, 3]
     return torch.from_numpy(array / 127.5 - 1).permute(2, 0, 1)[None]
 
 
 def mask_tensor(mask: Image.Image) -> Tensor:
-    """L to `[1, 1, h, w]` in 0..1, float32."""
+    """Convert a mask to `[1, 1, h, w]` in 0..1, float32."""
     array = np.asarray(mask.convert("L"), dtype=np.float32)  # [h, w]
     return torch.from_numpy(array / 255)[None, None]
 
 
 def preview(latent: Tensor, factors: Sequence[float]) -> Image.Image:
-    """What a latent `[b, 4, h/8, w/8]` will look like, roughly and at an eighth of the size: its
-    first picture, each pixel a mixture of the channels.
+    """A rough look at the first of latents `[b, 4, h/8, w/8]`, at an eighth of the picture's size:
+    each pixel is a mixture of the channels.
 
-    `factors` are red, green and blue of each channel, then of none (`VAEConfig.preview`). Raises
-    ValueError when they do not fit the channels.
+    `factors` are red, green and blue of each channel, then the constant term (`VAEConfig.preview`).
+    Raises ValueError when they do not fit the channels.
     """
     channels = latent.shape[1]
     if len(factors) != 3 * (channels + 1):
@@ -42,11 +42,11 @@ def preview(latent: Tensor, factors: Sequence[float]) -> Image.Image:
 
 
 def array(pixels: Tensor) -> np.ndarray:
-    """`[1, 3, h, w]` of about -1..1 to `[h, w, 3]` of 0..255: clipped, and rounded."""
+    """Convert pixels `[1, 3, h, w]` of about -1..1 to `[h, w, 3]` of 0..255, clipped, rounded."""
     whole = ((pixels[0].float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)  # [3, h, w]
     return whole.permute(1, 2, 0).cpu().numpy()
 
 
 def image(pixels: Tensor) -> Image.Image:
-    """`[1, 3, h, w]` of about -1..1 to RGB."""
+    """Convert pixels `[1, 3, h, w]` of about -1..1 to a picture."""
     return Image.fromarray(array(pixels))

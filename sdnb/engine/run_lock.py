@@ -1,13 +1,13 @@
-"""Whose turn it is with a model: its weights move and its buffers are filled during a run, so two
-at once would disturb each other. First come, first served.
+"""One run of a model at a time: a run moves weights and fills buffers, so two would disturb each
+other. Runs go in the order in which they asked.
 
     with run_lock.ask() as turn:
-        while not turn.come():   # a fraction of a second at a time: whoever waits may break off
+        while not turn.come():   # waits for a fraction of a second, so that a caller may break off
             ...
-        ...                      # it is ours, until the end of the block
+        ...                      # the model is ours until the end of the block
 
-A generator that holds a turn may be collected at any time in any thread, also while that thread
-waits here. So nothing waits on the way out: the line is a deque, whose changes are atomic.
+The garbage collector may end a generator that holds a turn at any time and in any thread, also in
+one that waits here. So leaving takes no lock: the queue is a deque, whose changes are atomic.
 """
 
 from __future__ import annotations
@@ -23,16 +23,14 @@ PATIENCE = 0.2
 
 
 class RunLock:
-    """The line before a model."""
+    """The queue before a model."""
 
     def __init__(self) -> None:
         self._line: deque[Turn] = deque()  # the first of it has its turn
 
     @contextmanager
     def ask(self, *, within: bool = False) -> Generator[Turn]:
-        """A turn to wait for; one `within` is at once there in the middle of a turn that the same
-        thread has, as a part of it.
-        """
+        """A turn to wait for. With `within` it comes at once where the same thread has the turn."""
         turn = Turn(self._line, within)
         try:
             yield turn
@@ -41,7 +39,7 @@ class RunLock:
 
 
 class Turn:
-    """A place in the line, while it is waited for; then the turn, until the block ends."""
+    """A place in the queue; then the turn, until the block ends."""
 
     def __init__(self, line: deque[Turn], within: bool) -> None:
         self.waited = 0.0  # seconds
@@ -50,8 +48,8 @@ class Turn:
         self._called = threading.Lock()
 
     def come(self, seconds: float = PATIENCE) -> bool:
-        """Wait so long at the most; whether it is our turn. Out of the line again if not, so that
-        nobody stands behind one who has gone away.
+        """Wait at most so long; returns whether it is our turn. If not, we leave the queue, so that
+        nobody waits behind a caller who has gone away.
 
         Raises RuntimeError where this thread itself has the turn: it would wait for ever.
         """
@@ -79,7 +77,7 @@ class Turn:
         return False
 
     def wait(self) -> None:
-        """Wait as long as it takes; an interrupt ends it."""
+        """Wait until it is our turn, or until an interrupt."""
         while not self.come():
             pass
 
@@ -87,7 +85,7 @@ class Turn:
         return self._line[0] is self
 
     def leave(self) -> None:
-        """Out of the line; whoever comes next is called."""
+        """Leave the queue, and wake the next one."""
         with suppress(ValueError):
             self._line.remove(self)
         with suppress(IndexError, RuntimeError):  # nobody is there, or is called already

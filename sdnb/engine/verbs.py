@@ -1,4 +1,4 @@
-"""txt2img, img2img, inpaint, upscale: each only builds a `Request` and hands it to `generate`."""
+"""txt2img, img2img, inpaint and upscale: each builds a `Request` and hands it to `generate`."""
 
 from __future__ import annotations
 
@@ -96,8 +96,8 @@ def upscale(
 
 
 def _generated(model: Model, request: Request, fields: dict[str, Any], progress: bool) -> Result:
-    """The result of a request with these fields changed; where both sides are among them, it is of
-    that size, also where the picture's own is next to it.
+    """Generate a request with these fields changed. Where both sides are among them, the result
+    has that size, also where the picture's own is next to it.
     """
     request, notes = request.but(**fields), list[str]()
     if fields.get("width") is not None and fields.get("height") is not None:

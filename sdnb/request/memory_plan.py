@@ -1,7 +1,7 @@
-"""How a model uses memory, as data: a `MemoryPlan`, the plans that have a name, and what a planner
-says of one (`Forecast`). No torch here, so that a panel may know it.
+"""How a model uses memory, as data: a `MemoryPlan`, the named plans, and a planner's `Forecast`.
 
-Plans with a name are the YAML files in `configs/memory`, read once into dataclasses.
+The named plans are the YAML files in `configs/memory`. Nothing here imports torch, so that a panel
+may know a plan.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class DecidedPlan(MemoryPlan):
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a planner says of a request before anything runs; `Result.peak` is held against it."""
+    """What a planner says of a request before anything runs. `gb` and `Result.peak` count alike."""
 
     plan: DecidedPlan
     gb: float  # the predicted peak: as `Result.peak` counts
@@ -200,7 +200,9 @@ def ladder(gb: float = 0.0) -> list[MemoryPlan]:
 
 
 def below(plan: MemoryPlan) -> MemoryPlan | None:
-    """The next leaner plan; None below the last. A plan by hand goes to what is leaner than it."""
+    """The next leaner plan; None below the last. A plan by hand is followed by a named one that is
+    leaner than it.
+    """
     if plan.device == "cpu":
         return None
     if plan.name in LADDER:

@@ -1,7 +1,7 @@
-"""The VAE's two stages under a memory plan: a picture to its latent, and a latent to its picture.
+"""The VAE under a memory plan: it encodes a picture to a latent, and decodes latents to pictures.
 
-When memory runs out they are done in tiles, then with the maps in the computer's memory, then on
-the CPU; what was done instead is a note for the result. Finished latents are never lost.
+When memory runs out it works in tiles, then with its maps in the computer's memory, then on the
+CPU; a note for the result says so. Finished latents are never lost.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ T = TypeVar("T")
 
 CPU = torch.device("cpu")
 
-#: Leaner and leaner ways to decode, where memory runs out: a tile, and where its maps are kept.
+#: What is tried, in this order, when memory runs out: the tile in pixels, and where maps are kept.
 TILES = ((512, "device"), (256, "device"), (256, "host"), (128, "host"))
 
 
 class DecodeError(RuntimeError):
-    """The steps are done and their pictures are not. `latents`, `[1, 4, h/8, w/8]` each, are kept
-    here: `sdnb.decode(model, error.latents)` takes them again.
+    """Decoding failed after the last step. `latents`, `[4, h/8, w/8]` each, are kept here:
+    `sdnb.decode(model, error.latents)` decodes them again.
     """
 
     def __init__(self, words: str, latents: tuple[Tensor, ...]) -> None:
@@ -37,7 +37,7 @@ class DecodeError(RuntimeError):
 
 
 def encode(model: Model, picture: Image.Image, notes: list[str]) -> Tensor:
-    """A picture to its latent `[1, 4, h/8, w/8]`, float32 on the model's device."""
+    """Encode a picture to its latent `[1, 4, h/8, w/8]`, float32 on the model's device."""
     data = pixels.tensor(picture)
 
     def work(tile: float, store: str, device: torch.device) -> Tensor:
@@ -55,7 +55,7 @@ def encode(model: Model, picture: Image.Image, notes: list[str]) -> Tensor:
 
 
 def decode_all(model: Model, latents: Sequence[Tensor], notes: list[str]) -> list[Image.Image]:
-    """The pictures of finished latents `[4, h/8, w/8]`. Raises DecodeError, which keeps them."""
+    """Decode finished latents `[4, h/8, w/8]`. Raises DecodeError, which keeps them."""
     try:
         return [decode(model, latent[None], notes) for latent in latents]
     except Exception as error:
@@ -68,7 +68,7 @@ def decode_all(model: Model, latents: Sequence[Tensor], notes: list[str]) -> lis
 
 
 def decode(model: Model, latent: Tensor, notes: list[str]) -> Image.Image:
-    """A finished latent `[1, 4, h/8, w/8]` to its picture."""
+    """Decode a finished latent `[1, 4, h/8, w/8]`."""
 
     def work(tile: float, store: str, device: torch.device) -> tuple[Image.Image, bool]:
         weights = model.vae.post_quant_conv.weight
@@ -84,7 +84,7 @@ def decode(model: Model, latent: Tensor, notes: list[str]) -> Image.Image:
 
 
 def _picture(bands: Iterator[Tensor]) -> tuple[Image.Image, bool]:
-    """Bands of pixels put together, and whether they are finite and not all of one colour."""
+    """Join bands of pixels; also returns whether they are finite and not all of one colour."""
     parts, finite = [], []
     for band in bands:
         finite.append(band.isfinite().all())
@@ -105,9 +105,7 @@ def _half(
     good: Callable[[T], bool],
     notes: list[str],
 ) -> T:
-    """Do `work` as the plan says, leaner where memory runs out, and once more in full precision
-    where what comes out is no picture.
-    """
+    """Run `work` by the plan; where the outcome is no picture, run it again in full precision."""
     result = _with_less(model, half, work, notes, None)
     if good(result):
         return result
@@ -129,6 +127,7 @@ def _with_less(
     notes: list[str],
     dtype: torch.dtype | None,
 ) -> T:
+    """Run `work(tile, store, device)` by the plan, then by each of `TILES`, then on the CPU."""
     plan = model.memory
     first = (plan.tile or 0, plan.store or "device")
     ways = [first, *TILES[TILES.index(first) + 1 if first in TILES else 0 :]]
@@ -138,7 +137,7 @@ def _with_less(
                 result = work(tile, store, device)
         except torch.OutOfMemoryError:
             memory.empty(model.device)
-            model.weights.forget_graph()  # its memory, for once
+            model.weights.forget_graph()  # the decoder needs its memory more
             continue
         if (tile, store) != first:
             place = " kept in the computer's memory" if store == "host" else ""
@@ -150,8 +149,8 @@ def _with_less(
     return result
 
 
-def _map_storage(store: str, device: torch.device) -> rows.MapStorage:
-    """Where a tiled VAE keeps its maps."""
+def _map_storage(store: str, device: torch.device) -> rows.Home:
+    """Where a tiled VAE keeps its maps: on the device, or in pinned memory of the computer."""
     if store == "device" or device.type == "cpu":
         return rows.MapStorage(lambda shape, dtype: _new_map(shape, dtype, device))
     return rows.MapStorage(lambda shape, dtype: memory.pinned(shape, dtype, device), on_host=True)
