@@ -111,7 +111,7 @@ class ModelPicker(widgets.VBox):
     def _remember(self, model: Model) -> None:
         """This one is loaded: remember how, and show it in the list."""
         self._name = model.name
-        self._load_arguments: dict[str, Any] = dict(getattr(model, "origin", {}))
+        self._load_arguments: dict[str, Any] = dict(getattr(model, "load_arguments", {}))
         self._loaded_path = str(self._load_arguments.get("path") or _EMBEDDED)
         self._show_loaded()
 

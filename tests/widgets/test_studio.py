@@ -296,7 +296,7 @@ def test_while_a_model_is_loaded_nothing_else_begins(monkeypatch, studio):
 def test_a_model_is_not_freed_under_a_run(monkeypatch):
     loads(monkeypatch)
     monkeypatch.setattr("sdnb.widgets.studio._STOP_SECONDS", 0.2)
-    model = Model("mine", origin=ORIGIN)
+    model = Model("mine", load_arguments=ORIGIN)
     gate, run = gated()
     monkeypatch.setitem(engine_door._workers, model, Worker(run))
     studio = Studio(model)

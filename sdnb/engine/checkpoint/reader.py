@@ -30,7 +30,7 @@ class Checkpoint:
     `unet` and `vae` have CompVis' names without prefix, `text` has transformers' without
     `text_model.`. `fingerprint` tells models apart in a picture's metadata: sha256 over the names,
     shapes, types and a sample of every tensor, and a digest of the configuration
-    (`networks.config.identity`). It is the same in every file format and naming, but an fp16 copy
+    (`request.fingerprint`). It is the same in every file format and naming, but an fp16 copy
     has another one.
     """
 

@@ -149,7 +149,7 @@ def _with_less(
     return result
 
 
-def _map_storage(store: str, device: torch.device) -> rows.Home:
+def _map_storage(store: str, device: torch.device) -> rows.MapStorage:
     """Where a tiled VAE keeps its maps: on the device, or in pinned memory of the computer."""
     if store == "device" or device.type == "cpu":
         return rows.MapStorage(lambda shape, dtype: _new_map(shape, dtype, device))

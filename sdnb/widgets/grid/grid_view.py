@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sdnb.engine.model import Model
     from sdnb.grid.cells import Cell
     from sdnb.grid.grid import Grid
+    from sdnb.grid.run_account import GridProgress
     from sdnb.jobs.executor import Executor
     from sdnb.request.request import Request
 
@@ -190,20 +191,20 @@ class GridView(widgets.VBox):
         shown = {self._detail.cell, self._detail.other} - {None}
         self._table.choose(*(self._place(c) for c in shown if c and self._in_sight(c)))
 
-    # -- filling, in its own thread -------------------------------------------------------------
+    # -- at, in its own thread -------------------------------------------------------------
 
     def _fill(self) -> None:
         try:
             throttle = Throttle(_BAR_EVERY)
             with closing(self._steps()) as steps:
-                for filling in steps:
-                    ended = filling.made is not None or filling.error is not None
-                    self._cell_begun = not ended and (self._cell_begun or filling.cell is not None)
-                    if filling.made is not None or filling.error is not None:
-                        self._cell_ended(filling)
+                for at in steps:
+                    ended = at.made is not None or at.error is not None
+                    self._cell_begun = not ended and (self._cell_begun or at.cell is not None)
+                    if at.made is not None or at.error is not None:
+                        self._cell_ended(at)
                     elif throttle.due():
                         began = throttle.now()
-                        self._show_progress(filling)
+                        self._show_progress(at)
                         throttle.spent(began)
                     if self._stopping.is_set():
                         break
@@ -222,25 +223,25 @@ class GridView(widgets.VBox):
         self._cell_executor = self._executor or worker_of(self.model)
         return self.grid.steps(self.model, store=self._store, executor=self._cell_executor)
 
-    def _cell_ended(self, filling: Filling) -> None:
+    def _cell_ended(self, at: GridProgress) -> None:
         with self._lock:
-            if filling.cell is not None:
-                self._show_cell(filling.cell)
-                if filling.cell in (self._detail.cell, self._detail.other):
+            if at.cell is not None:
+                self._show_cell(at.cell)
+                if at.cell in (self._detail.cell, self._detail.other):
                     self._detail.refresh()
-            self._show_progress(filling)
+            self._show_progress(at)
 
-    def _show_progress(self, filling: Filling) -> None:
+    def _show_progress(self, at: GridProgress) -> None:
         executor = self._cell_executor
-        self._bar.value = filling.share
-        words = [f"{filling.done} of {filling.total} cells"]
-        if filling.cell is not None and filling.progress is not None:
-            words += [filling.cell.label, filling.progress.where]
+        self._bar.value = at.share
+        words = [f"{at.done} of {at.total} cells"]
+        if at.cell is not None and at.progress is not None:
+            words += [at.cell.label, at.progress.where]
         elif not self._cell_begun and isinstance(executor, Worker) and len(executor.jobs) > 1:
             words.append("waiting for another run")
-        done = filling.share - filling.began
-        if done > 0.02 and filling.share < 1:
-            words.append(f"about {in_words(filling.seconds / done * (1 - filling.share))} left")
+        done = at.share - at.began
+        if done > 0.02 and at.share < 1:
+            words.append(f"about {in_words(at.seconds / done * (1 - at.share))} left")
         self._line.value = html.escape(" · ".join(words))
 
     def _show_end(self) -> None:
