@@ -239,7 +239,7 @@ class GridView(widgets.VBox):
             words += [at.cell.label, at.progress.where]
         elif not self._cell_begun and isinstance(executor, Worker) and len(executor.jobs) > 1:
             words.append("waiting for another run")
-        done = at.share - at.began
+        done = at.share - at.share_before
         if done > 0.02 and at.share < 1:
             words.append(f"about {in_words(at.seconds / done * (1 - at.share))} left")
         self._line.value = html.escape(" · ".join(words))
