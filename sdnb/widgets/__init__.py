@@ -1,4 +1,4 @@
-"""The part that people touch: panels, the mask editor, the gallery, the studio. No torch.
+"""The widgets: panels, the mask editor, the gallery, the grid's view, the studio. No torch.
 
-A widget is a value: `panel.request` and `editor.mask` are read in the next cell, and assigned to.
+A widget is a value: the next cell reads `panel.request` or `editor.mask`, or assigns to it.
 """

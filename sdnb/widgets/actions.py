@@ -1,4 +1,4 @@
-"""A panel's Generate and Stop, with the words beside them: what waits, or why nothing is taken."""
+"""A panel's buttons Generate and Stop, and the text beside them: how many requests wait."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sdnb.jobs.executor import Job
 
 
 class Actions(widgets.HBox):
-    """Two buttons that call `generate` and `stop`; `show` has them follow the jobs."""
+    """Two buttons that call `generate` and `stop`; `show` updates them."""
 
     def __init__(self, generate: Callable[[], object], stop: Callable[[], object]) -> None:
         self.generate = widgets.Button(
@@ -30,8 +30,9 @@ class Actions(widgets.HBox):
         super().__init__([self.generate, self.stop, self.message], layout=wrap)
 
     def show(self, jobs: Sequence[Job], dropped: int, paused: str) -> None:
-        """`jobs` run and wait, in their order; so many were `dropped` by Stop; `paused` is why
-        nothing can be asked for now.
+        """Show the state of `jobs`, running and waiting, in order.
+
+        `dropped` counts the jobs that Stop dropped; `paused` says why requests are refused.
         """
         waiting = sum(not job.stopping for job in jobs[1:])
         self.generate.description = "Queue another" if jobs else "Generate"

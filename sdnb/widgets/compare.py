@@ -1,4 +1,4 @@
-"""Two pictures under one slider, which moves in the browser alone: quick, whatever runs."""
+"""Two pictures under one slider. The browser moves it without the kernel, which may be busy."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from sdnb.widgets.jpegs import data_uri
 if TYPE_CHECKING:
     from PIL import Image
 
-_KEEP = "event.stopPropagation()"  # or JupyterLab takes the arrows for its own
+_KEEP = "event.stopPropagation()"  # otherwise JupyterLab handles the arrow keys
 _MOVE = "this.parentNode.style.setProperty('--at', this.value + '%')"
 
 
 def compared(before: Image.Image, after: Image.Image, words: tuple[str, str] = ("", "")) -> str:
     """HTML of `before` on the left of a slider and `after` on its right.
 
-    Pictures of another size are shown at the first one's size.
+    `after` is resized to the size of `before`.
     """
     if after.size != before.size:
         after = after.resize(before.size)

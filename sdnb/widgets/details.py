@@ -1,4 +1,4 @@
-"""A request in words: a table of its settings, and the Python that makes its picture again."""
+"""A request as text: a table of its settings, and the Python code that makes its picture."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _COPY = (
 
 
 def python(request: Request) -> str:
-    """The call that gives this request; pictures stand for themselves by a file's name."""
+    """Python code for this request; its pictures are read from files."""
     lines = []
     for item in fields(Request):
         value = getattr(request, item.name)
         if value == item.default:
             continue
-        if item.name in _MAKERS:  # bytes are too long to read: a file stands for them
+        if item.name in _MAKERS:
             value = f'sdnb.images.{_MAKERS[item.name]}("{item.name}.png")'
         else:
             value = repr(value)
@@ -40,14 +40,14 @@ def python(request: Request) -> str:
 
 
 def about(model: Model) -> str:
-    """A model's name, size and device, and what is to be known of it."""
+    """A model's name, size, device and notes, as HTML."""
     s, name = model.settings, html.escape(model.name)
     notes = "".join(f"<div>&#9432; {html.escape(note)}</div>" for note in model.notes)
     return f"<b>{name}</b> · {s.width} × {s.height} · {model.device}{notes}"
 
 
 def made_by(saved: Saved) -> str:
-    """The program that made a picture; only sdnb's own text says how long that took."""
+    """The program that made a picture; only sdnb's own text has the seconds."""
     if saved.seconds is not None:
         return f"sdnb {saved.version}"
     if saved.version.startswith("sdnb"):
@@ -56,7 +56,7 @@ def made_by(saved: Saved) -> str:
 
 
 def caption(result: Result) -> str:
-    """A line under a picture: what made it, how long it took."""
+    """A line under a picture: its main settings, seconds and peak memory."""
     r, n = result.request, len(result.images)
     size = "{} × {}".format(*result.image.size)
     several = f"{n} pictures of " if n > 1 else ""
@@ -67,7 +67,7 @@ def caption(result: Result) -> str:
 
 
 def settings(request: Request, result: Result | None = None) -> str:
-    """An HTML table of all that is not as usual, and of how the picture came about."""
+    """An HTML table of the settings that are not the defaults, and of the run."""
     rows = []
     for item in fields(Request):
         value = getattr(request, item.name)
@@ -89,7 +89,7 @@ def settings(request: Request, result: Result | None = None) -> str:
     body = "".join(
         f"<tr><th>{html.escape(label)}</th><td>{html.escape(value)}</td></tr>"
         for label, value in rows
-        if value  # of an uploaded picture not all is known
+        if value  # an upload may lack seconds, memory and model
     )
     return f'<table class="sdnb-settings">{body}</table>'
 

@@ -1,4 +1,4 @@
-"""The widgets' only door to the part with torch in it: models are loaded and run through here."""
+"""The widgets' only way into the engine, which imports torch: load a model, run a request."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _workers: weakref.WeakKeyDictionary[Any, Worker] = weakref.WeakKeyDictionary()
 def load_model(
     path: str | None = None, progress: Callable[[float], object] | None = None, **more: Any
 ) -> Model:
-    """`sdnb.load`; without a path the embedded model."""
+    """`sdnb.load`; without a path, the embedded model."""
     from sdnb.engine.loading import load
 
     return load(path, progress=progress, **more)
 
 
 def read_checkpoint(path: str) -> None:
-    """Read what a model's files say of themselves, and no weight. What is only on the hub is
-    downloaded. Raises as `sdnb.load` what can be known before.
+    """Read a checkpoint's names and configuration without its weights; one on the hub is
+    downloaded. Raises the errors of `sdnb.load` that can be known by then.
     """
     from sdnb.engine import checkpoint
 
@@ -36,8 +36,8 @@ def read_checkpoint(path: str) -> None:
 
 
 def worker_of(model: Any) -> Worker:
-    """The one thread on which this model runs, whichever panel asks: its weights are moved about
-    in a run, so that two at once would disturb each other.
+    """The one thread that runs this model for all panels: a run moves the model's weights, so two
+    runs at once would disturb each other.
     """
     if model not in _workers:
         _workers[model] = Worker(partial(_run, weakref.ref(model)))
@@ -45,7 +45,7 @@ def worker_of(model: Any) -> Worker:
 
 
 def _run(reference: weakref.ref[Any], request: Request) -> Generator[Progress, None, None]:
-    """A run that does not keep the model alive while nothing runs."""
+    """Run a request; the worker holds no reference to the model between runs."""
     from sdnb.engine.pipeline import run
 
     yield from run(reference(), request)

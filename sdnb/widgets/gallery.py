@@ -1,7 +1,7 @@
-"""All pictures made so far: thumbnails, one picture with its settings, keep, delete, save, compare.
+"""The gallery: thumbnails, one picture with its settings, keep, delete, save and compare.
 
-The pictures themselves stay in the kernel, in their results. What travels to the browser are small
-JPEGs of one page of them, and the one that is looked at.
+The pictures stay in the kernel, in their results. The browser gets small JPEGs of one page of them,
+and the chosen picture.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ Send = Callable[[GalleryPicture], None]
 
 
 class Gallery(widgets.VBox):
-    """Thumbnails, newest first; `add` takes a result, `pictures` are all there are.
+    """Thumbnails, newest first; `add` takes a result, `pictures` lists all pictures.
 
-    `folder` is where "save" writes. `send` adds buttons that give the chosen picture to someone:
-    `gallery.send("img2img", act)`.
+    Pictures are saved to `folder`. `send` adds a button that calls a function with the chosen
+    picture: `gallery.send("img2img", act)`.
     """
 
     def __init__(self, folder: str | Path = "outputs") -> None:
@@ -42,8 +42,8 @@ class Gallery(widgets.VBox):
         self._lock = threading.RLock()
         self._page = 0
         self._chosen: GalleryPicture | None = None
-        self._other: GalleryPicture | None = None  # the left one of a comparison
-        # A class that is a page's own, where galleries of several kernels may be.
+        self._other: GalleryPicture | None = None  # the left side of a comparison
+        # A CSS class of this gallery's own: galleries of other kernels may be on the same page.
         self._mark = f"sdnb-gallery-{secrets.token_hex(4)}"
         self._backgrounds = widgets.HTML(layout=widgets.Layout(display="none"))
         self._slots = [self._slot(i) for i in range(_PAGE)]
@@ -58,27 +58,25 @@ class Gallery(widgets.VBox):
 
     @property
     def results(self) -> list[Result]:
-        """The results of which at least one picture is here, oldest first."""
+        """The results of which a picture is here, oldest first."""
         return list({id(p.result): p.result for p in reversed(self.pictures)}.values())
 
     @property
     def chosen(self) -> GalleryPicture | None:
-        """The picture that is looked at."""
+        """The picture that is shown large."""
         return self._chosen
 
     def add(self, result: Result) -> None:
-        """Put a result's pictures first; the newest is looked at only when someone chooses it, and
-        whoever looks through older ones goes on with them.
-        """
+        """Put a result's pictures first. The chosen picture and the page in sight stay."""
         with self._lock:
             new = [GalleryPicture(result, i) for i in range(len(result.images))]
             self.pictures = [*reversed(new), *self.pictures]
-            if self._page:  # the first that is in sight stays there
+            if self._page:  # the first thumbnail in sight stays in sight
                 self._page = (self._page * _PAGE + len(new)) // _PAGE
             self._refresh()
 
     def take(self, data: bytes, name: str) -> None:
-        """Put a picture's file first, with the settings that it carries, and look at it."""
+        """Put a picture file first, with the settings that it carries, and choose it."""
         with self._lock:
             self._quiet()
             try:
@@ -91,7 +89,7 @@ class Gallery(widgets.VBox):
             self.choose(picture)
 
     def choose(self, picture: GalleryPicture | None) -> None:
-        """Look at this one; None closes it."""
+        """Show this picture large; None closes it."""
         with self._lock:
             self._chosen, self._other = picture, self._other if picture else None
             self._quiet()
@@ -99,7 +97,7 @@ class Gallery(widgets.VBox):
             self._refresh()
 
     def send(self, label: str, act: Send, tooltip: str = "") -> None:
-        """A button beside the chosen picture."""
+        """Add a button that calls `act` with the chosen picture."""
 
         def give() -> None:
             if self._chosen is not None:
@@ -110,7 +108,7 @@ class Gallery(widgets.VBox):
         self._sends.layout.display = ""
 
     def delete(self, *pictures: GalleryPicture) -> None:
-        """Forget these pictures; files that were saved stay."""
+        """Remove these pictures; saved files stay."""
         with self._lock:
             self._quiet()
             gone = set(map(id, pictures))
@@ -123,8 +121,9 @@ class Gallery(widgets.VBox):
             self._refresh()
 
     def save(self, *pictures: GalleryPicture) -> list[Path]:
-        """Write these pictures to `folder`, each once, and say where; one whose file is no longer
-        there is written again.
+        """Save these pictures to `folder`, and return their paths.
+
+        A picture that was saved is written again only if its file is gone.
         """
         paths = []
         for picture in pictures:
@@ -201,7 +200,7 @@ class Gallery(widgets.VBox):
     # -- acting ------------------------------------------------------------------------------
 
     def _guarded(self, act: Callable[[], object]) -> None:
-        """A button's work; what fails is said here, since a callback's error is seen nowhere."""
+        """Do a button's work and show its error, since a callback's error is seen nowhere."""
         with self._lock:
             self._quiet()
             try:
@@ -253,11 +252,11 @@ class Gallery(widgets.VBox):
         self._question.layout.display = ""
 
     def say(self, words: str) -> None:
-        """A line of text above the chosen picture, until something else is done."""
+        """Show a line of text above the chosen picture, until the next action."""
         self._message.value = f'<span role="status">{html.escape(words)}</span>'
 
     def _quiet(self) -> None:
-        """Something else is done: what was said or asked is of the past."""
+        """Clear the line of text and the question of the last action."""
         self._message.value = ""
         self._question.layout.display = "none"
 

@@ -1,4 +1,4 @@
-"""One picture of a gallery: made here, or brought from a file with whatever that says of itself."""
+"""One picture of a gallery: of a result, or of a file with the settings that it carries."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class GalleryPicture:
 
     result: Result
     index: int = 0
-    kept: bool = False  # not deleted with the others
+    kept: bool = False  # "delete all" spares it
     saved: Path | None = None
-    file: tuple[str, bytes] | None = field(default=None, repr=False)  # name and bytes, if brought
-    known: bool = True  # whether its settings are; not of a photograph
-    thumb: str = field(default="", repr=False)  # a data URI, made when it is first shown
+    file: tuple[str, bytes] | None = field(default=None, repr=False)  # name, bytes of an upload
+    known: bool = True  # whether its settings are known; a photograph has none
+    thumb: str = field(default="", repr=False)  # a data URI, made when first shown
 
     @property
     def image(self) -> Image.Image:
@@ -41,14 +41,14 @@ class GalleryPicture:
 
     @property
     def words(self) -> str:
-        """What it is, in a line."""
+        """Its prompt and seed, or its file's name."""
         r = self.request
         if not self.known:
             return f"{self.file[0] if self.file else 'a picture'}, without settings"
         return f"{r.prompt or 'no prompt'}, seed {r.seed}"
 
     def save(self, folder: Path) -> Path:
-        """Write it with its settings inside; one that was brought, as it came. Raises OSError."""
+        """Save it with its settings inside; an upload, byte for byte. Raises OSError."""
         if self.file is None:
             alone = replace(self.result, images=(self.image,), request=self.request)
             return alone.save(folder)[0]
@@ -60,11 +60,11 @@ class GalleryPicture:
 
 
 def from_file(data: bytes, name: str) -> GalleryPicture:
-    """The picture in a file's bytes, with the settings that it carries, if it carries any.
+    """The picture in a file's bytes, with the settings that it carries, if any.
 
     Raises ValueError for bytes that are no picture.
     """
-    name = Path(name).name  # a browser's word is no path
+    name = Path(name).name  # the browser's name must not lead to another folder
     image = images.open(images.picture(data)).convert("RGB")
     try:
         saved = images.inspect(data)

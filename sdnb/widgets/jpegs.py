@@ -1,6 +1,4 @@
-"""Pictures as JPEG of the size at which they are shown: what travels to a browser, never what is
-saved.
-"""
+"""JPEGs for the browser, no larger than they are shown. Saved pictures are PNGs."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ from PIL import Image
 
 
 def jpeg(image: Image.Image, side: int | None = None, quality: int = 88) -> bytes:
-    """JPEG bytes; no side is longer than `side`."""
+    """JPEG bytes; the longer side has at most `side` pixels."""
     small = image.convert("RGB")
     if side is not None and max(small.size) > side:
         small.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
@@ -21,5 +19,5 @@ def jpeg(image: Image.Image, side: int | None = None, quality: int = 88) -> byte
 
 
 def data_uri(image: Image.Image, side: int | None = None, quality: int = 88) -> str:
-    """The same, to stand in HTML or in a style sheet."""
+    """The JPEG as a URI for HTML or a style sheet."""
     return f"data:image/jpeg;base64,{b64encode(jpeg(image, side, quality)).decode()}"

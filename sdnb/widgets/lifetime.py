@@ -1,8 +1,8 @@
-"""When a cell runs again or is deleted, what its last run started is stopped.
+"""Stops a widget's runs when its cell runs again or is deleted.
 
-IPython tells which cell is about to run: the panels that the same cell made before are then asked
-to stop. A browser counts the views of a widget, and takes one off when a cell is deleted or its
-output cleared; not when the page is closed or loaded anew, so a run goes on then.
+IPython names the cell that is about to run, and the widgets that this cell made before are stopped.
+The browser counts the views of a widget. The count falls when a cell is deleted or its output is
+cleared, but not when the page is closed or reloaded: runs then go on.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ import threading
 import weakref
 from typing import Any, Protocol
 
-UNSEEN_SECONDS = 5.0  # seconds: a cell that is moved, or whose deletion is undone, is shown again
+UNSEEN_SECONDS = 5.0  # long enough to move a cell, or to undo its deletion
 
 
 class Stoppable(Protocol):
-    """Something that runs."""
+    """Something that can be stopped."""
 
     def stop(self) -> None: ...
 
 
 def tie_to_cell(owner: Stoppable) -> None:
-    """Stop `owner` when the cell that is running now runs again; without IPython, nothing."""
+    """Stop `owner` when the current cell runs again; without IPython, do nothing."""
     try:
         from IPython import get_ipython
     except ImportError:  # pragma: no cover - ipywidgets brings IPython
@@ -45,7 +45,7 @@ def tie_to_cell(owner: Stoppable) -> None:
 
 
 def tie_to_view(owner: Any) -> None:
-    """Stop `owner`, a widget, when it was shown and has been out of sight for `UNSEEN_SECONDS`."""
+    """Stop a widget that was shown and then was in no view for `UNSEEN_SECONDS`."""
     reference = weakref.ref(owner)
 
     def look() -> None:
@@ -64,7 +64,7 @@ def tie_to_view(owner: Any) -> None:
 
 
 def _running_cell(shell: Any) -> str | None:
-    """The id that the front end gives the cell; None where it gives none."""
+    """The cell's id from the front end, or None."""
     try:
         return str(shell.get_parent()["metadata"]["cellId"])
     except (AttributeError, KeyError, TypeError):

@@ -1,10 +1,10 @@
-"""`sdnb.Panel(model)`: every setting of a request, Generate, Stop, and what comes of it.
+"""`sdnb.Panel(model)`: controls for every setting of a request, Generate, Stop, and the result.
 
     panel = sdnb.Panel(model); panel       # in one cell
     panel.request, panel.result            # in the next
 
-The panel holds no copy of a request: it reads it off its controls, and assigning to
-`panel.request` moves them. Changing a control never starts work.
+The panel keeps no copy of the request: reading `panel.request` reads the controls, and assigning
+to it moves them. Changing a control never starts a run.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ if TYPE_CHECKING:
 
 
 class Panel(widgets.VBox):
-    """Controls, Generate and Stop, progress with a preview, and the pictures made.
+    """Controls, Generate and Stop, progress with a preview, and a gallery of the results.
 
-    `kind` is "all", or one of "txt2img", "img2img", "inpaint" for fewer controls. `executor` is
-    where runs happen; by default a thread beside the kernel, one for each model. `gallery` is
-    where results go; by default one of its own, below.
+    `kind` is "all", or "txt2img", "img2img" or "inpaint" for fewer controls. `executor` runs the
+    requests; the default is a thread beside the kernel, one for each model. `gallery` takes the
+    results; the default is a gallery of the panel's own, shown below it.
 
-    What runs is stopped by the button, by `stop()` in any cell, when the cell runs again, and when
-    it is deleted; it goes on when the page is closed, and no browser tells that a cell was deleted
-    after the page was loaded anew.
+    Four things stop a run: the button, `stop()` in any cell, running the panel's cell again, and
+    deleting the cell. Closing the page does not; and after a page was reloaded, browsers no longer
+    report that a cell is deleted.
     """
 
     KINDS: ClassVar[tuple[str, ...]] = ("all", "txt2img", "img2img", "inpaint")
@@ -78,10 +78,10 @@ class Panel(widgets.VBox):
         self._lock = threading.Lock()
         self._results: list[weakref.ref[Result]] = []
         self._last: Result | None = None
-        self._refused = ""  # what was said of the controls when Generate was pressed
+        self._refused = ""  # the error shown when Generate was pressed last
         self._build()
         runs = executor or worker_of(self.model)
-        # `_say` of nothing: when a run begins, the caption of the last picture goes.
+        # `_say()` without lines: a run that begins clears the caption of the last picture.
         self._queue = RunQueue(runs, self._actions, self.progress, self._say, self._take)
         own = [] if gallery else [self.gallery]
         if own:
@@ -95,7 +95,7 @@ class Panel(widgets.VBox):
 
     @property
     def request(self) -> Request:
-        """What the controls say now; assigning moves them. Nothing is resolved: None is "open"."""
+        """The controls as a request; assigning moves them. An open field stays None."""
         return self.form.request
 
     @request.setter
@@ -105,12 +105,12 @@ class Panel(widgets.VBox):
 
     @property
     def result(self) -> Result | None:
-        """The last one that this panel made."""
+        """The newest result of this panel."""
         return self._last
 
     @property
     def results(self) -> list[Result]:
-        """All that this panel made and nobody deleted, oldest first."""
+        """The results of this panel that nobody deleted, oldest first."""
         return [result for reference in self._results if (result := reference()) is not None]
 
     @property
@@ -119,9 +119,7 @@ class Panel(widgets.VBox):
         return self._queue.running
 
     def generate(self) -> Job | None:
-        """What the button does: queue the request as it stands now. None where it cannot run; the
-        panel says why.
-        """
+        """Queue the request as the button does. If it cannot run, show why and return None."""
         try:
             request = self._checked()
         except (ValueError, TypeError) as error:
@@ -130,21 +128,21 @@ class Panel(widgets.VBox):
         return self.submit(request)
 
     def submit(self, request: Request, then: Callable[[Result], None] | None = None) -> Job | None:
-        """Queue any request; its result comes here as if the button had been pressed.
+        """Queue any request; this panel shows its result.
 
-        `then` is called with the result, in the thread that made it, unless someone pressed Stop.
+        `then` is called with the result, in the job's thread, unless someone pressed Stop.
         """
         self._refused = ""
         return self._queue.submit(request, then)
 
     def stop(self) -> None:
-        """End the run within a step, and drop what waits. The panel and the model stay usable."""
+        """End the run within a step, and drop the requests that wait."""
         self._queue.stop()
 
     def use(self, picture: GalleryPicture) -> None:
-        """Put the settings of a picture into the panel; of a photograph, which has none, itself.
+        """Put a picture's settings into the panel; a photograph has none and becomes the input.
 
-        Raises ValueError for a photograph where no picture is started from.
+        Raises ValueError for a photograph in a txt2img panel.
         """
         if picture.known:
             self.request = picture.request
@@ -154,15 +152,15 @@ class Panel(widgets.VBox):
             self.start_from(images.picture(picture.image))
 
     def start_from(self, png: bytes) -> None:
-        """Start from this picture, in its own size; what else the controls say stays."""
+        """Make this the input picture, in its own size; the other controls stay."""
         self.request = self.form.request.but(image=png, mask=None, width=None, height=None)
 
     def pause(self, why: str) -> None:
-        """Stop, and take nothing until `serve`; `why` is said beside the buttons."""
+        """Stop, and refuse requests until `serve`; `why` is shown beside the buttons."""
         self._queue.pause(why)
 
     def serve(self, model: Model, executor: Executor | None = None) -> None:
-        """Run on this model from now on; what the controls say stays."""
+        """Run on this model from now on; the controls stay as they are."""
         self._queue.serve(executor or worker_of(model))
         self.model = model
         self.progress.preview_of = model.preview
@@ -172,8 +170,8 @@ class Panel(widgets.VBox):
         self._show_plan()
 
     def close(self) -> None:
-        """Stop, and take the panel away."""
-        if hasattr(self, "_queue"):  # it may be one whose arguments were refused
+        """Stop, and close the widget."""
+        if hasattr(self, "_queue"):  # false where the arguments were refused
             self.stop()
         super().close()
 
@@ -204,11 +202,11 @@ class Panel(widgets.VBox):
         self._rows = [head, widgets.HBox([left, right], layout=columns)]
 
     def _above(self) -> list[widgets.Widget]:
-        """What stands over the controls."""
+        """Widgets above the controls; a subclass has some."""
         return []
 
     def _show_example(self) -> None:
-        """The next of the prompts that come with the model."""
+        """Put the next of the model's example prompts into the prompt box."""
         prompts = self.model.examples
         now = self.form.request.prompt
         place = prompts.index(now) + 1 if now in prompts else 0
@@ -217,30 +215,30 @@ class Panel(widgets.VBox):
     # -- before a run ------------------------------------------------------------------------
 
     def asked(self) -> Request:
-        """`request`, left open where it is. Raises ValueError where Generate would refuse it."""
+        """`request`, unresolved. Raises ValueError if Generate would refuse it."""
         self._checked()
         return self.request
 
     def _edited(self) -> None:
-        """A person moved a control."""
+        """Called after a person moved a control."""
         self._show_plan()
 
     def _show_plan(self) -> None:
-        """The controls say something new: nothing runs, but what it would take is said."""
+        """Update the forecast, and the error if it no longer holds."""
         if self._refused:
             self._look_again()
         if self._queue.paused:
             return
-        with suppress(ValueError):  # controls that contradict each other: said when it is to run
+        with suppress(ValueError):  # Generate shows how the controls contradict each other
             self._plan.ask(self.model, self.form.request)
 
     def _refuse(self, error: Exception) -> None:
-        """What the controls say cannot run."""
+        """Show why the request cannot run."""
         self._refused = str(error)
         self.progress.complain(error)
 
     def _look_again(self) -> None:
-        """What was refused stays said for as long as it is true."""
+        """Clear the shown error once the controls no longer cause it."""
         try:
             self._checked()
         except (ValueError, TypeError) as error:
@@ -255,13 +253,13 @@ class Panel(widgets.VBox):
         self.gallery.say(f"{what} in the panel now, above.")
 
     def _offered(self, saved: Saved) -> None:
-        """A picture brought its settings."""
+        """Take the settings that an uploaded picture carries."""
         keep = self.form.request.image
         self.request = saved.request if saved.request.image else saved.request.but(image=keep)
         self._say(*saved.notes, f"Settings of a picture made by {made_by(saved)}.")
 
     def _checked(self) -> Request:
-        """The request with nothing left open. Raises ValueError for what cannot run."""
+        """The resolved request. Raises ValueError if it cannot run."""
         request = self.form.request
         for words in (request.prompt, request.negative):
             prompt.parse(words)

@@ -1,4 +1,4 @@
-"""Choosing a model: the one inside, one of a folder, or any path; the last one is freed first."""
+"""The model picker: the embedded model, those of a folder, or any path or hub id."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from sdnb.engine.model import Model
 
 _KINDS = (".safetensors", ".ckpt")
-_EMBEDDED = ""  # what is loaded when nothing is named
-_KEPT_ARGUMENTS = ("memory", "precision")  # the person's, which hold for another model too
+_EMBEDDED = ""  # the path that stands for the embedded model
+_KEPT_ARGUMENTS = ("memory", "precision")  # of `load`: they hold for the next model too
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """What can be loaded in a folder: checkpoint files, and folders as diffusers saves them."""
+    """The models in a folder: checkpoint files and diffusers folders."""
     if not folder.is_dir():
         return []
     return [
@@ -37,11 +37,10 @@ def checkpoints(folder: Path) -> list[Path]:
 class ModelPicker(widgets.VBox):
     """A list of models, a box for a path or a hub id, and Load.
 
-    The list shows the model that is there; it is empty while the box has something, and choosing
-    from it empties the box. What is to be loaded is looked into first, so that a wrong path costs
-    nothing. Then `free` is called, and `serve` with the new model, in a thread of their own. Where
-    loading fails, the model that was there is loaded again as it was, and that is said; where that
-    fails too, `serve` is called with None.
+    The list shows the loaded model; it is empty while the box has text, and choosing from it
+    clears the box. Load first reads the checkpoint without its weights, so that a wrong path costs
+    nothing. A thread then calls `free`, loads the model, and calls `serve` with it. If loading
+    fails, the previous model is loaded again; if that fails too, `serve` is called with None.
     """
 
     def __init__(
@@ -98,7 +97,7 @@ class ModelPicker(widgets.VBox):
             self._box.value = ""
 
     def _typed(self, words: str) -> None:
-        """One of the two is empty: what Load will load is what is seen."""
+        """Keep one of list and box empty, so that the other shows which model Load takes."""
         self._clear_message()
         if words.strip():
             self._list.value = None
@@ -109,7 +108,7 @@ class ModelPicker(widgets.VBox):
         self._list.options = [("the embedded one", _EMBEDDED), *models]
 
     def _remember(self, model: Model) -> None:
-        """This one is loaded: remember how, and show it in the list."""
+        """Remember how this model was loaded, and show it in the list."""
         self._name = model.name
         self._load_arguments: dict[str, Any] = dict(getattr(model, "load_arguments", {}))
         self._loaded_path = str(self._load_arguments.get("path") or _EMBEDDED)
@@ -124,9 +123,9 @@ class ModelPicker(widgets.VBox):
     # -- loading -------------------------------------------------------------------------------
 
     def load(self, path: str) -> threading.Thread:
-        """Begin to load a model; "" is the embedded one. A folder of checkpoints joins the list.
+        """Begin to load a model; "" is the embedded one. The models of a folder join the list.
 
-        Raises RuntimeError while another one is being loaded.
+        Raises RuntimeError while another model is being loaded.
         """
         if self._thread is not None and self._thread.is_alive():
             raise RuntimeError("a model is being loaded already; wait until it is there")
@@ -146,14 +145,14 @@ class ModelPicker(widgets.VBox):
         try:
             if self._looks_loadable(path):
                 self._replace_model(path)
-        except Exception as error:  # noqa: BLE001 - whatever it was: a thread's error is seen nowhere
+        except Exception as error:  # noqa: BLE001 - a thread's error would be seen nowhere
             self._complain(error, trace=True)
         finally:
             self._bar.layout.display = "none"
             self._button.disabled = False
 
     def _looks_loadable(self, path: str) -> bool:
-        """Look into it while the model that is there goes on; what is wrong is said."""
+        """Read the checkpoint's files, or show why they cannot be loaded; the model stays."""
         if not path:
             return True
         here = Path(path).expanduser().exists()
@@ -169,7 +168,7 @@ class ModelPicker(widgets.VBox):
         return True
 
     def _replace_model(self, path: str) -> None:
-        """The model that is there is freed, and another one loaded with the same wishes."""
+        """Free the model, and load another with the same memory plan and precision."""
         began = time.perf_counter()
         self._bar.value, self._bar.layout.display = 0.0, ""
         self._say(f"loading {path or 'the embedded model'}")
@@ -178,7 +177,7 @@ class ModelPicker(widgets.VBox):
         kept = {name: before[name] for name in _KEPT_ARGUMENTS if name in before}
         try:
             model = self._load_and_serve({"path": path or None, **kept})
-        except Exception as error:  # noqa: BLE001 - whatever it was: said, and the last one comes back
+        except Exception as error:  # noqa: BLE001 - `_reload_last` shows it
             self._reload_last(error)
             return
         self._say(f"{model.name}: loaded in {time.perf_counter() - began:.1f} s")
@@ -188,27 +187,27 @@ class ModelPicker(widgets.VBox):
         try:
             self._serve(model)
         except BaseException:
-            model.unload()  # two may not fit
+            model.unload()  # the previous one is loaded next, and two may not fit
             raise
         self._remember(model)
         return model
 
     def _reload_last(self, error: Exception) -> None:
-        """The model that was there was freed, and no other took its place."""
+        """Load the previous model again, and show why the new one could not be loaded."""
         name = self._name
         try:
             model = self._load_and_serve(self._load_arguments)
-        except Exception as second:  # noqa: BLE001 - said, and another can be chosen
+        except Exception as second:  # noqa: BLE001 - shown; another model can be chosen
             self._serve(None)
             words = f"{name} could not be loaded again either: {second}"
             self._complain(error, words, trace=True)
             return
-        same = model.name == name  # another one where nobody knows how it was made
+        same = model.name == name  # not if it was built by hand: the embedded one comes then
         what = f"{name} was loaded again" if same else f"{name} is gone, {model.name} was loaded"
         self._complain(error, f"{what}; in Python it is the studio's .model now.", trace=True)
 
     def _show_share(self, share: float) -> None:
-        """So much of the weights is there."""
+        """Show which share of the weights is loaded."""
         self._bar.value = share
 
     # -- saying --------------------------------------------------------------------------------
@@ -222,7 +221,7 @@ class ModelPicker(widgets.VBox):
         )
 
     def _clear_message(self) -> None:
-        """Something else is chosen; what was said is of the last attempt."""
+        """Clear the message of the last attempt, unless one is going on."""
         if not self._button.disabled:
             self._message.value = ""
 

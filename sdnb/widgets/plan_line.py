@@ -1,5 +1,5 @@
-"""A line that says what a request will take, before it runs. The planner thinks in a thread of its
-own, so that no control waits for it.
+"""The forecast of a request (memory, plan) as a line. The planner works in a thread of its own, so
+that no control waits for it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class PlanLine(widgets.HTML):
-    """`ask` it about a request; the newest question is answered, older ones are forgotten."""
+    """Shows the forecast of the newest request given to `ask`; older ones are dropped."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class PlanLine(widgets.HTML):
         self._busy = False
 
     def ask(self, model: Any, request: Request) -> None:
-        """Say soon what this takes; at once where nothing that counts has changed."""
+        """Show this request's forecast soon, unless the fields that it depends on are the same."""
         key = (
             id(model), request.width, request.height, request.count, request.cfg in (0, 1),
             request.image, request.padding,
@@ -54,9 +54,9 @@ class PlanLine(widgets.HTML):
 def _words(model: Any, request: Request) -> str:
     try:
         forecast = model.plan(request)
-    except (ValueError, TypeError):  # it is said, in full, when the request is to run
+    except (ValueError, TypeError):  # Generate shows these in full
         return ""
-    except Exception as error:  # noqa: BLE001 - told here; a dead thread would answer nothing more
+    except Exception as error:  # noqa: BLE001 - shown here; a dead thread would answer nothing more
         why = html.escape(f"{type(error).__name__}: {error}")
         return f'<div class="sdnb-warn">What this takes could not be predicted ({why}).</div>'
     kind = "sdnb-warn" if forecast.refusal else "sdnb-quiet"

@@ -1,7 +1,7 @@
-"""How far a run is: a bar, a line, a preview of the picture as it is guessed now, and what failed.
+"""The progress of a run: a bar, a line, a preview of the picture, and the error if it failed.
 
-All of it is written by the thread that runs the job, at most a few times a second: a browser keeps
-up, and the run pays less than 3 % for it.
+The job's own thread writes all of it, a few times a second at most: the browser keeps up, and the
+run loses less than 3 % of its time.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 Preview = Callable[[Any], "Image.Image"]  # a latent [b, 4, h/8, w/8] to a small picture
 
-_BAR_EVERY = 0.1  # seconds between two looks of the bar
+_BAR_EVERY = 0.1  # seconds between two updates of the bar
 _PREVIEW_EVERY = 0.25  # seconds between two previews, at least
-_PREVIEW_SHARE = 0.02  # of the time that a run may spend on previews
-_PREVIEW_SIDE = 256  # pixels of a preview's JPEG; it is shown as large as the picture will be
-_RESULT_SIDE = 640  # pixels
+_PREVIEW_SHARE = 0.02  # of a run's time that previews may take
+_PREVIEW_SIDE = 256  # pixels of a preview's JPEG; the browser shows it at the result's size
+_RESULT_SIDE = 640  # pixels of a result's longer side, at most
 
 
 def left(progress: Progress) -> str:
@@ -47,7 +47,7 @@ def in_words(seconds: float) -> str:
 
 
 class Throttle:
-    """True now and then: not more often than `every`, nor for more than `share` of the time."""
+    """Limits work to once in `every` seconds, and to a `share` of the time."""
 
     def __init__(
         self, every: float, share: float = 1.0, clock: Callable[[], float] = time.perf_counter
@@ -59,7 +59,7 @@ class Throttle:
         return self._clock() >= self._next
 
     def spent(self, began: float) -> None:
-        """Work that was due has been done since `began`; wait in proportion to what it cost."""
+        """Note that work began at `began` and ends now; the next wait is in proportion to it."""
         now = self._clock()
         self._next = now + max(self._every, (now - began) / self._share)
 
@@ -68,7 +68,7 @@ class Throttle:
 
 
 class ErrorBox(widgets.HTML):
-    """A red box, out of sight until there is an error to show; a screen reader reads it at once."""
+    """A red box for an error, hidden until there is one; screen readers announce it at once."""
 
     def __init__(self) -> None:
         super().__init__(layout=widgets.Layout(display="none"))
@@ -79,18 +79,18 @@ class ErrorBox(widgets.HTML):
         self.layout.display = ""
 
     def show_error(self, error: Exception) -> None:
-        """Show what the error says, line by line."""
+        """Show the error's message, with its line breaks."""
         self.show(html.escape(str(error)).replace("\n", "<br>"))
 
     def hide(self) -> None:
-        """Take it out of sight."""
+        """Hide the box."""
         self.layout.display = "none"
 
 
 class ProgressView(widgets.VBox):
-    """Bar and line of one job after the other; `watch` is what an executor calls.
+    """Bar and line of one job after the other; an executor calls `watch`.
 
-    `picture` shows the preview, then the result; whoever owns the view lays it out.
+    `picture` shows the preview, then the result; the owner of the view lays it out.
     """
 
     def __init__(self, preview: Preview | None = None) -> None:
@@ -107,7 +107,8 @@ class ProgressView(widgets.VBox):
         super().__init__([self._bar, self._line, self._problem])
         self._bars = Throttle(_BAR_EVERY)
         self._previews = Throttle(_PREVIEW_EVERY, _PREVIEW_SHARE)
-        self.previews = 0  # how many were sent, and what they cost: `sdnb bench widgets` asks
+        # How many previews were sent, and what they cost: `sdnb bench widgets` reads this.
+        self.previews = 0
         self.preview_seconds = 0.0
         self.preview_bytes = 0
         self.clear()
@@ -123,7 +124,7 @@ class ProgressView(widgets.VBox):
         return str(self._problem.value)
 
     def clear(self) -> None:
-        """As before the first job."""
+        """Reset to the state before the first job."""
         self._bar.value, self._bar.bar_style = 0.0, ""
         self._bar.layout.visibility = "hidden"
         self._line.value = ""
@@ -131,7 +132,7 @@ class ProgressView(widgets.VBox):
         self.picture.layout.display = "none"
 
     def watch(self, job: Job) -> None:
-        """Show where this job is."""
+        """Show the state of this job."""
         if job.ended:
             self._finish(job)
         elif job.progress is None:
@@ -140,18 +141,18 @@ class ProgressView(widgets.VBox):
             self._step(job, job.progress)
 
     def say(self, words: str) -> None:
-        """A line of the owner's."""
+        """Show this text as the line."""
         self._line.value = html.escape(words)
 
     def complain(self, error: BaseException, trace: str = "") -> None:
-        """An error in its own words, and the traceback for who asks for it."""
+        """Show an error's message, and its traceback folded below."""
         words = html.escape(str(error) or type(error).__name__)
         more = html.escape(trace)
         details = f"<details><summary>Traceback</summary><pre>{more}</pre></details>"
         self._problem.show(f"<b>{type(error).__name__}</b><br>{words}{details if trace else ''}")
 
     def forget_problem(self) -> None:
-        """The next attempt begins."""
+        """Clear the error."""
         self._problem.value = ""
         self._problem.hide()
 
@@ -173,7 +174,7 @@ class ProgressView(widgets.VBox):
     def _show_preview(self, latent: Any) -> None:
         assert self.preview_of is not None
         asked = self._previews.now()
-        small = self.preview_of(latent)  # on a card it waits for the step, which is no cost
+        small = self.preview_of(latent)  # on CUDA this waits for the step, which costs nothing
         began = self._previews.now()
         full = (small.width * 8, small.height * 8)
         scale = _PREVIEW_SIDE / max(small.size)
@@ -203,7 +204,7 @@ class ProgressView(widgets.VBox):
             self.say(f"{job.result.seconds:.1f} s" if job.result else "")
 
     def show(self, image: Image.Image) -> None:
-        """A finished picture, in place of the preview."""
+        """Show a finished picture in place of the preview."""
         self._put(jpeg(image, _RESULT_SIDE, 90), image.size)
 
     def _put(self, data: bytes, size: tuple[int, int]) -> None:

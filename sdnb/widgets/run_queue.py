@@ -1,4 +1,4 @@
-"""The runs of one panel: the job that runs, those that wait, and what Stop dropped."""
+"""The jobs of one panel: the one that runs and those that wait."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class RunQueue:
-    """Gives requests to `executor`, and shows on `actions` and `progress` what becomes of them.
+    """Gives requests to `executor`, and shows the state of their jobs on `actions` and `progress`.
 
-    `began` is called when a job starts, `took` with each result, both in the thread of the job.
+    `began` is called when a job starts, `took` with each result, both in the job's thread.
     """
 
     def __init__(
@@ -31,22 +31,22 @@ class RunQueue:
         took: Callable[[Result], None],
     ) -> None:
         self.executor = executor
-        self.jobs: list[Job] = []  # waiting and running, in their order
-        self.paused = ""  # why nothing is taken now
+        self.jobs: list[Job] = []  # running and waiting, in order
+        self.paused = ""  # why requests are refused; "" if they are not
         self._actions, self._progress = actions, progress
         self._began, self._took = began, took
         self._lock = threading.RLock()
-        self._dropped = 0  # how many waited when Stop was pressed
-        self._cut = False  # whether one ran when Stop was pressed: its line is the last word
+        self._dropped = 0  # how many waiting jobs Stop dropped
+        self._cut = False  # whether Stop ended a running job: its progress line stays in sight
 
     @property
     def running(self) -> bool:
-        """Whether something runs or waits."""
+        """Whether a job runs or waits."""
         with self._lock:
             return bool(self.jobs)
 
     def submit(self, request: Request, then: Callable[[Result], None] | None = None) -> Job | None:
-        """Queue a request; None where nothing is taken, which the progress view then says."""
+        """Queue a request. If it is refused, show why on the progress view and return None."""
         self._progress.forget_problem()
         self._dropped, self._cut = 0, False
         if self.paused:
@@ -61,7 +61,7 @@ class RunQueue:
         return job
 
     def stop(self) -> None:
-        """End the run within a step, and drop what waits."""
+        """End the running job within a step, and drop those that wait."""
         with self._lock:
             jobs = self.jobs
             if not jobs:
@@ -71,12 +71,12 @@ class RunQueue:
             self._dropped = waiting if self._cut else waiting - 1
             last = ": the step that runs is the last" if self._cut else ""
             self._progress.say(f"stopping{last}")
-            for job in jobs:  # a worker's that wait end here
+            for job in jobs:  # a worker's waiting jobs end at once
                 job.stop()
             self._show_counts()
 
     def pause(self, why: str) -> None:
-        """Stop, and take nothing until `serve`; `why` is said beside the buttons."""
+        """Stop, and refuse requests until `serve`; `why` is shown beside the buttons."""
         self.stop()
         self.paused = why
         self._show_counts()
@@ -102,23 +102,23 @@ class RunQueue:
                 then(job.result)
         with self._lock:
             if job.ended and self.jobs and self._behind_others(self.jobs[0]):
-                self._progress.say("waiting for another run")  # the next one of this panel
+                self._progress.say("waiting for another run")
 
     def _track(self, job: Job) -> None:
-        """Keep the list of what runs and waits, and the buttons that speak of it."""
+        """Keep the list of jobs, and the buttons, up to date."""
         with self._lock:
             if job.ended:
                 self.jobs = [other for other in self.jobs if other is not job]
             elif job not in self.jobs:
                 self.jobs = [*self.jobs, job]
                 if len(self.jobs) == 1 and self._behind_others(job):
-                    self._progress.watch(job)  # nothing of this panel runs that would be shown
+                    self._progress.watch(job)  # no running job of this panel needs the view
             else:
                 return
             self._show_counts()
 
     def _behind_others(self, job: Job) -> bool:
-        """Whether what another panel asked for runs first."""
+        """Whether a job of another panel runs first."""
         executor = self.executor
         return job.state == WAITING and isinstance(executor, Worker) and executor.jobs[:1] != (job,)
 

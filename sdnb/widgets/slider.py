@@ -1,8 +1,7 @@
 """A number, or one of a few words, with a slider beside it.
 
-ipywidgets' own slider has no name that a screen reader could say, and none can be given it. So the
-number is a box, which has its label and the keys, and the slider is for the mouse alone. Words are
-a list in the same way.
+A screen reader cannot name ipywidgets' slider. So a box holds the number, with a label and the
+keyboard, and the slider is for the mouse alone; words are in a list instead of a box.
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ from typing import Any
 import ipywidgets as widgets
 import traitlets
 
-_MAX_FLOAT = sys.float_info.max  # what is sent as JSON has no infinity
+_MAX_FLOAT = sys.float_info.max  # JSON has no infinity
 
-# What is not visible is neither reached by Tab nor read; the knob is drawn, and dragged, by what is
-# inside it.
+# The handle is hidden, so that Tab and screen readers skip it; its touch area is visible, and is
+# dragged in its place.
 CSS = """
 .sdnb-slider { align-items: center; overflow: visible; }
 .sdnb-slider > .widget-text { flex: 0 0 auto; }
@@ -34,9 +33,9 @@ CSS = """
 
 
 class Slider(widgets.HBox):
-    """`value` is a number within `limits`; the slider spans `reach`, and further what is set.
+    """`value` is a number within `limits`. The slider spans `reach`, and grows with the value.
 
-    The number is an int if `whole`, a float otherwise. `box` and `track` are its two parts.
+    The number is an int if `whole`, otherwise a float. The parts are `box` and `track`.
     """
 
     value = traitlets.Any(help="The number.")
@@ -88,7 +87,7 @@ class Slider(widgets.HBox):
 
 
 class WordSlider(widgets.HBox):
-    """`index` is the place of the word chosen among `words`; `list` and `track` are its parts."""
+    """`index` is the position of the chosen word in `words`. The parts are `list` and `track`."""
 
     index = traitlets.Int(0, help="The word's place.")
 

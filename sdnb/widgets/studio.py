@@ -1,4 +1,4 @@
-"""`sdnb.studio(model)`: every way to a picture in tabs, one gallery below, a model picker above."""
+"""`sdnb.studio(model)`: a model picker, a tab for each way to a picture, and one gallery."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 _PICTURE_FIELDS = ("image", "strength", "mask", "invert", "feather", "content", "padding")
 TABS = ("txt2img", "img2img", "inpaint", "upscale")
-_SWEPT = TABS[:3]  # upscaling is two requests, a grid's cell is one
-_STOP_SECONDS = 120.0  # seconds for a step to end before its model is freed
+_SWEPT = TABS[:3]  # not upscale: it is two requests, and a grid's cell is one
+_STOP_SECONDS = 120.0  # how long a step may take to end before its model is freed
 
 
 class Studio(widgets.VBox):
-    """Tabs for txt2img, img2img, inpaint and upscale, which share a model and a gallery, and a tab
-    for grids of what they ask for.
+    """Tabs for txt2img, img2img, inpaint and upscale that share a model and a gallery, and a tab
+    for grids of their requests.
 
-    `panels` are the tabs' panels by name, `panel` is the one in sight; `request` and `result` are
-    that one's and the last made in any of them. `models` is a folder of checkpoints to pick from.
+    `panels` holds the tabs' panels by name. `panel` is the selected one and `request` is its
+    request; `result` is the newest of all tabs. `models` is a folder of checkpoints to pick from.
     """
 
     def __init__(
@@ -71,13 +71,13 @@ class Studio(widgets.VBox):
 
     @property
     def panel(self) -> Panel:
-        """The panel in sight; of the grid's tab, the one whose settings it varies."""
+        """The selected tab's panel; for the grid tab, the panel whose request it varies."""
         names = (*TABS, self.grid.source)
         return self.panels[names[self._tabs.selected_index or 0]]
 
     @property
     def request(self) -> Request:
-        """What the panel in sight asks for; assigning moves its controls."""
+        """The selected panel's request; assigning moves its controls."""
         return self.panel.request
 
     @request.setter
@@ -86,26 +86,26 @@ class Studio(widgets.VBox):
 
     @property
     def result(self) -> Result | None:
-        """The last one made in any tab, if nobody deleted it."""
+        """The newest result of all tabs that nobody deleted."""
         pictures = self.gallery.pictures
         return pictures[0].result if pictures else None
 
     def show(self, name: str) -> Panel:
-        """Bring a tab to the front."""
+        """Select a tab."""
         self._tabs.selected_index = TABS.index(name)
         return self.panels[name]
 
     def send(self, picture: GalleryPicture, name: str) -> None:
-        """Carry a picture and its settings to a tab, and bring that to the front."""
+        """Put a picture and its settings into a tab, and select it."""
         if name == "txt2img" and not picture.known:
             raise ValueError("It brings no settings: send it to a tab that starts from a picture.")
         panel = self.show(name)
         png = images.picture(picture.image)
-        if not picture.known:  # a photograph: what the tab says stays
+        if not picture.known:  # a photograph: the tab's other controls stay
             panel.start_from(png)
             return
         request = picture.request
-        if name == "txt2img":  # the way it was made, whatever that was
+        if name == "txt2img":
             plain = {name: getattr(Request, name) for name in _PICTURE_FIELDS}
             panel.request = request.but(**plain)
             return
@@ -124,14 +124,14 @@ class Studio(widgets.VBox):
             panel.enlarge(panel.times)
 
     def stop(self) -> None:
-        """Stop what runs and drop what waits, in every tab."""
+        """Stop the runs of every tab, and drop the requests that wait."""
         for panel in self.panels.values():
             panel.stop()
         self.grid.stop()
 
     def close(self) -> None:
-        """Stop, and take everything away."""
-        if hasattr(self, "panels"):  # it may be one whose arguments were refused
+        """Stop, and close the widget."""
+        if hasattr(self, "panels"):  # false where the arguments were refused
             self.stop()
         super().close()
 
@@ -146,12 +146,13 @@ class Studio(widgets.VBox):
         return send
 
     def _use(self, request: Request, name: str) -> None:
-        """A cell's settings, from the grid back to the tab they came from."""
+        """Put a grid cell's request into the tab it came from."""
         self.show(name).request = request
 
     def _free(self) -> None:
-        """Before another model is loaded: this one ends its work and gives its memory back. Raises
-        RuntimeError where it does not end; everything then is as it was.
+        """End all work on the model and free its memory, before another one is loaded.
+
+        Raises RuntimeError, and goes on with the model, if its work does not end.
         """
         self._pause("a model is being loaded")
         try:
@@ -167,7 +168,7 @@ class Studio(widgets.VBox):
         self.grid.pause()
 
     def _serve(self, model: Any) -> None:
-        """All tabs run on this model from now on; on None, which is none, on nothing."""
+        """Run all tabs on this model from now on; None pauses them."""
         if model is None:
             self._pause("no model is loaded: choose one above, then Load")
             return
@@ -178,12 +179,13 @@ class Studio(widgets.VBox):
 
 
 def _end(model: Any, grid: GridTab) -> None:
-    """End all that runs on a model, whoever asked for it. Raises RuntimeError when it does not."""
+    """End all runs of a model, other cells' too. Raises RuntimeError if one does not end."""
     words = (
         f"{model.name} is still at work: its step takes more than {_STOP_SECONDS:g} s. Try again "
         "when it has ended."
     )
-    if grid.view is not None and not grid.view.wait(_STOP_SECONDS):  # its cell is no failure
+    # The grid first: a cell whose job is stopped below would count as failed.
+    if grid.view is not None and not grid.view.wait(_STOP_SECONDS):
         raise RuntimeError(words)
     jobs = worker_of(model).jobs
     for job in jobs:
@@ -193,8 +195,8 @@ def _end(model: Any, grid: GridTab) -> None:
 
 
 def studio(model: Model | None = None, **more: Any) -> Studio:
-    """The studio for a model, by default the embedded one; as a cell's last line it shows itself.
+    """The studio for a model, by default the embedded one.
 
-    `models` is a folder of checkpoints that the model picker offers, `folder` where "save" writes.
+    `models` is a folder of checkpoints for the model picker; pictures are saved to `folder`.
     """
     return Studio(model, **more)

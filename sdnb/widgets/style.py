@@ -1,4 +1,4 @@
-"""The look of all widgets: one style sheet, in JupyterLab's own colours, light and dark."""
+"""The style sheet of all widgets, in the colours of JupyterLab's theme."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ipywidgets as widgets
 
 from sdnb.widgets import slider
 
-# Every colour is the theme's; the second is for places that have no theme, such as voila.
+# The second colour of each pair is for pages without a theme, such as voila's.
 _CSS = """
 .sdnb { max-width: 1080px; color: var(--jp-ui-font-color1, #212121); }
 .sdnb .widget-label { min-width: 0; }
@@ -77,5 +77,5 @@ _CSS = """
 
 
 def sheet() -> widgets.HTML:
-    """The style sheet as a widget of no height: a child of each widget that is shown alone."""
+    """The style sheet as a hidden widget, for each widget that can be shown alone."""
     return widgets.HTML(f"<style>{slider.CSS}{_CSS}</style>", layout=widgets.Layout(display="none"))

@@ -1,6 +1,4 @@
-"""The panel for larger pictures: one at the model's own size first, then a polish at the size
-asked for.
-"""
+"""The upscale panel: a picture at the model's own size, then img2img at the larger size."""
 
 from __future__ import annotations
 
@@ -21,18 +19,18 @@ if TYPE_CHECKING:
     from sdnb.images import Saved
 
 _TIMES = (1.5, 2.0, 3.0, 4.0)
-_STRENGTH = 0.5  # the original's advice: enough to add detail, too little for a new composition
+_STRENGTH = 0.5  # the original's advice: it adds detail and keeps the composition
 
 
 class UpscalePanel(Panel):
-    """Two passes: a picture at the model's own size (or one that is given), resized, and img2img at
-    strength 0.5 with the same words and seed. Width and height are those of the second pass.
+    """Two passes: txt2img at the model's own size, or a given picture; then a resize and img2img at
+    strength 0.5 with the same prompt and seed. Width and height are those of the second pass.
     """
 
     KINDS: ClassVar[tuple[str, ...]] = ("upscale",)
-    times = 2.0  # the factor asked for last: another picture gets it too
-    _enlarged_from: tuple[int, int] | None = None  # the size that width and height were asked for
-    _factor_size: tuple[int, int] | None = None  # width and height as the factor gave them
+    times = 2.0  # the factor chosen last; a new picture is enlarged by it too
+    _enlarged_from: tuple[int, int] | None = None  # the size that `times` was applied to
+    _factor_size: tuple[int, int] | None = None  # the size that came of it
 
     def __init__(self, model: Any = None, **more: Any) -> None:
         super().__init__(model, "upscale", **more)
@@ -40,7 +38,7 @@ class UpscalePanel(Panel):
         self.enlarge(self.times)
 
     def enlarge(self, times: float) -> None:
-        """Ask for so many times the sides of the picture, or of the model's own size."""
+        """Set width and height to `times` the picture's sides, or the model's own size."""
         low, high = RANGES["width"]
         sides = (min(max(round(side * times / 8) * 8, low), high) for side in self._base())
         width, height = map(int, sides)
@@ -49,7 +47,7 @@ class UpscalePanel(Panel):
         self._show_plan()
 
     def serve(self, model: Any, executor: Executor | None = None) -> None:
-        """Run on this model from now on; a size that a factor of its own gave follows it."""
+        """Run on this model from now on; a size that came of a factor follows the model's."""
         request = self.form.request
         followed = request.image is None and (request.width, request.height) == self._factor_size
         super().serve(model, executor)
@@ -57,14 +55,14 @@ class UpscalePanel(Panel):
             self.enlarge(self.times)
 
     def start_from(self, png: bytes) -> None:
-        """Enlarge this picture by the factor asked for last; what else the controls say stays."""
+        """Make this the input picture, enlarged by the factor chosen last."""
         super().start_from(png)
         self.enlarge(self.times)
 
     def passes(self) -> tuple[Request | None, Request]:
-        """The first pass, None where a picture is given, and the second. Raises as `resolved`.
+        """The first pass (None if a picture is given) and the second; raises as `resolved` does.
 
-        What is left open is settled, the seed too: both passes have the same.
+        Both passes are resolved and have the same seed.
         """
         settings = self.model.settings
         asked = self.form.request.but(mask=None, count=1)
@@ -78,7 +76,7 @@ class UpscalePanel(Panel):
         return first, first.but(width=width, height=height, strength=strength)
 
     def generate(self) -> Job | None:
-        """Queue what is to be done; the second pass when the first is there."""
+        """Queue the first pass, and the second when the first has its picture."""
         try:
             self._checked()
             first, last = self.passes()
@@ -86,7 +84,7 @@ class UpscalePanel(Panel):
             self._refuse(error)
             return None
         if first is None:
-            return self.submit(exact(last)[0])  # what it notes, the line under the buttons says
+            return self.submit(exact(last)[0])  # its note repeats the line under the buttons
 
         def polish(result: Result) -> None:
             png = images.picture(result.image)
@@ -115,14 +113,14 @@ class UpscalePanel(Panel):
         return [widgets.HBox(buttons), self._passes_line]
 
     def _edited(self) -> None:
-        if self._base() != self._enlarged_from:  # another picture, or none any more
+        if self._base() != self._enlarged_from:  # the picture was exchanged or removed
             self.enlarge(self.times)
         else:
             self._show_plan()
 
     def _offered(self, saved: Saved) -> None:
         super()._offered(saved)
-        self.enlarge(self.times)  # its own width and height are what it has already
+        self.enlarge(self.times)  # the settings' own width and height would enlarge nothing
 
     def _show_plan(self) -> None:
         super()._show_plan()

@@ -1,4 +1,4 @@
-"""What a person at the page does with a widget, without a page: find a control, press it, read."""
+"""A person's hands and eyes for a widget without a page: find a control, press it, read text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 
 
 def in_sight(widget):
-    """This widget and all below it that are laid out."""
+    """This widget and the widgets inside it, without those that are hidden."""
     layout = getattr(widget, "layout", None)
     if layout is not None and layout.display == "none":
         return
@@ -17,12 +17,12 @@ def in_sight(widget):
 
 
 def called(widget, words):
-    """The controls in sight that are called so: by their label, or as a screen reader says it."""
+    """The controls in sight whose label, or name for screen readers, is `words`."""
     return [part for part in in_sight(widget) if getattr(part, "description", None) == words]
 
 
 def find(widget, words):
-    """The one control in sight that is called so."""
+    """The only control in sight with this label."""
     matches = called(widget, words)
     names = [getattr(part, "description", "") for part in in_sight(widget)]
     assert len(matches) == 1, f"{len(matches)} are called {words!r}; in sight: {sorted(set(names))}"
@@ -30,34 +30,34 @@ def find(widget, words):
 
 
 def press(widget, words):
-    """Click the button in sight that is called so."""
+    """Click the only button in sight with this label."""
     find(widget, words).click()
 
 
 def read(widget):
-    """All text in sight, a line for each piece of HTML. Markup that was not escaped is no text."""
+    """All text in sight, a line for each HTML widget. Unescaped markup is dropped as a tag."""
     return "\n".join(_text(piece) for piece in _html(widget) if _text(piece))
 
 
 def status(widget):
-    """What a screen reader is told when it has time; "" for nothing."""
+    """The text that a screen reader announces when it is idle; "" for none."""
     return _in_role(widget, "status")
 
 
 def alert(widget):
-    """What a screen reader is told at once; "" for nothing."""
+    """The text that a screen reader announces at once; "" for none."""
     return _in_role(widget, "alert")
 
 
 def beside(widget, words):
-    """The text in the same row as the control that is called so."""
+    """The text in the same row as the control with this label."""
     control = find(widget, words)
     rows = [part for part in in_sight(widget) if control in getattr(part, "children", ())]
     return "\n".join(_text(part.value) for part in rows[0].children if _is_html(part))
 
 
 def thumbs(gallery):
-    """The thumbnails in sight, in their order."""
+    """The gallery's thumbnails in sight, in order."""
     return [part for part in in_sight(gallery) if "sdnb-thumb" in part._dom_classes]
 
 

@@ -1,1 +1,1 @@
-"""The form of a panel: a table of a request's fields, the kinds of control, the two laid out."""
+"""The form of a panel: the table of fields, the kinds of control, and their layout."""

@@ -1,7 +1,7 @@
-"""One control for each field of a `Request`, made from the table in `sdnb.widgets.form.fields`.
+"""The kinds of control; `sdnb.widgets.form.fields` says which kind each field of a request has.
 
-A control holds exactly the value that a Request holds. None, "the model's own", is a state of its
-own: the control shows what the model would take, in italics, until someone moves it.
+A control holds exactly the value of the field. None means "the model's own": the control shows the
+model's value in italics until someone moves it.
 """
 
 from __future__ import annotations
@@ -24,10 +24,9 @@ _OPEN = "the model's own"
 
 
 class Control:
-    """A field's value and the widget that shows it.
+    """A field's value, and the `widget` that shows it.
 
-    `widget` is what is laid out. `value` reads and sets what the Request holds; setting does not
-    call `changed`, a person's change does.
+    Assigning to `value` does not call `changed`; a person's change does.
     """
 
     widget: widgets.Widget
@@ -35,7 +34,7 @@ class Control:
     def __init__(self, field: Field, changed: Changed) -> None:
         self.field = field
         self._changed = changed
-        self._setting = False  # while Python sets the widget, its events say nothing new
+        self._setting = False  # while Python sets the widget, its events are ignored
         self._value: Any = field.default
 
     @property
@@ -48,17 +47,17 @@ class Control:
         self._show()
 
     def follow(self, default: Any) -> None:
-        """What stands for None: the model's own value."""
+        """Show `default`, the model's own value, while the control's value is None."""
 
     def show(self, visible: bool) -> None:
-        """Show it, or take it out of the layout; its value stays."""
+        """Show the control or hide it; its value stays."""
         self.widget.layout.display = "" if visible else "none"
 
     def _show(self) -> None:
         raise NotImplementedError  # pragma: no cover - each kind has its own
 
     def _take(self, value: Any) -> None:
-        """A person's change."""
+        """Take a person's change."""
         if not self._setting:
             self._value = value
             self._changed()
@@ -111,7 +110,7 @@ class FlagControl(Control):
 
 
 class ChoiceControl(Control):
-    """One of some names; with a first line for None where the field may be open."""
+    """One of several names; for a field that may be open, the first line means None."""
 
     def __init__(self, field: Field, changed: Changed) -> None:
         super().__init__(field, changed)
@@ -135,14 +134,14 @@ class ChoiceControl(Control):
             self._show()
 
     def _show(self) -> None:
-        # By its place: a list whose options were exchanged has no place, though its value is None.
+        # By index: a list with new options has no selection, though its value is None.
         values = [value for _, value in self._list.options]
         self._quietly(lambda: setattr(self._list, "index", values.index(self._value)))
 
 
 class NumberControl(Control):
-    """A box for a number, with a slider where its field has one; open fields have a button that
-    opens them again.
+    """A box for a number, with a slider if its field has one. For a field that may be open, a
+    button sets it back to None.
     """
 
     def __init__(self, field: Field, changed: Changed) -> None:
@@ -203,10 +202,10 @@ class NumberControl(Control):
 
 
 class SizeControl(NumberControl):
-    """A side in pixels: what is typed is rounded to a multiple of 8 when it is left."""
+    """A side in pixels, rounded to a multiple of 8 when the box loses the focus."""
 
     def __init__(self, field: Field, changed: Changed) -> None:
-        self._message = widgets.HTML()  # what was done to the number that was typed
+        self._message = widgets.HTML()  # says that a number was rounded
         self._message.add_class("sdnb-quiet")
         super().__init__(field, changed)
 
@@ -228,8 +227,8 @@ class SizeControl(NumberControl):
 
 
 class SeedControl(Control):
-    """A whole number, or empty for another one each time. Text, since a browser's numbers end at
-    2**53.
+    """A whole number; empty draws another seed each time. The box is text, since a browser's
+    numbers are exact only to 2**53.
     """
 
     def __init__(self, field: Field, changed: Changed) -> None:
@@ -253,7 +252,7 @@ class SeedControl(Control):
         self.widget = widgets.VBox([row, self._message])
 
     def made_with(self, seed: int) -> None:
-        """The seed of the last picture, for the lock."""
+        """Note the seed of the last picture, for the lock."""
         self._last = seed
         self._lock.disabled = False
         self._lock.tooltip = f"Keep the seed of the last picture, {seed}"
@@ -298,7 +297,7 @@ class SeedControl(Control):
 
 
 class OptionalControl(Control):
-    """A number that is there or not: a check box, and the number when it is checked."""
+    """A number or None: a check box, and a number when it is checked."""
 
     _first = 32
 

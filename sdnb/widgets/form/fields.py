@@ -1,7 +1,7 @@
-"""One table of what a panel shows for each field of a `Request`: label, range, help, when shown.
+"""The table of fields: how a panel shows each field of a `Request` (label, range, help, when).
 
-Nothing here is a widget: `sdnb.widgets.form.controls` makes them from this table, and tests hold it
-against `Request`, so that a new field cannot be forgotten.
+`sdnb.widgets.form.controls` makes widgets from it. A test compares it with `Request`, so that a new
+field cannot be forgotten.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ class Field:
     name: str
     label: str
     kind: str  # words, size, whole, counter, slider, choice, seed, flag, picture, mask, optional
-    help: str  # a sentence or two, as a tooltip and for screen readers
+    help: str  # one or two sentences, for the tooltip
     group: str  # words, main, more, picture, mask
-    reach: tuple[float, float] = (0, 0)  # of the slider; a larger value assigned widens it
+    reach: tuple[float, float] = (0, 0)  # of the slider; a larger value widens it
     step: float = 1
     choices: tuple[str, ...] = ()
     shown: Callable[[Request, Settings], bool] = lambda _request, _settings: True
 
     @property
     def open(self) -> bool:
-        """Whether None is accepted: the model's own, or "draw one" for the seed."""
+        """Whether None is allowed: the model's own value, or for the seed "draw one"."""
         return _DEFAULTS[self.name] is None
 
     @property
     def default(self) -> Any:
-        """What a Request holds that says nothing of it."""
+        """The default of `Request`."""
         return _DEFAULTS[self.name]
 
     @property
     def limits(self) -> tuple[float, float]:
-        """The bounds that `Request` itself checks."""
+        """The bounds that `Request` checks."""
         return RANGES[self.name]
 
 
@@ -55,7 +55,7 @@ _DEFAULTS = {item.name: item.default for item in fields(Request)}
 
 
 def _draws_noise(request: Request, settings: Settings) -> bool:
-    """Eta means something for these samplers only; a value that was given stays in sight."""
+    """Whether to show eta: the sampler uses it, or it was set."""
     return request.eta is not None or (request.sampler or settings.sampler) in ETA_SAMPLERS
 
 

@@ -1,4 +1,4 @@
-"""All controls of a request together: laid out, kept consistent, read and written."""
+"""The form: all controls of a request, laid out and kept consistent with one another."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 
 _NAMES = tuple(item.name for item in fields(Request))
 
-# What each kind of panel shows beside the words and the main settings.
+# Which parts each kind of panel shows beside the prompts and the main settings.
 PICTURES = {
     "all": ("picture", "mask"), "txt2img": (), "img2img": ("picture",),
     "inpaint": ("picture", "mask"), "upscale": ("picture",),
 }  # fmt: skip
-# Times the model's own pixels: from here on a canvas fills with several pictures.
+# Times the model's own pixels: larger pictures often repeat their subject.
 _LARGE_TIMES = 2.5
 
 
 class Form(widgets.VBox):
-    """A control for each field of a Request. `request` reads them and, assigned, moves them.
+    """A control for each field of a `Request`; `request` reads them, and assigning moves them.
 
-    `settings` are the model's, which stand for what is left open; `tokenize` is its tokenizer.
-    `changed` is called after a person's change, never after an assignment.
+    `settings` are the model's values for open fields, `tokenize` is its tokenizer. `changed` is
+    called after a person's change, not after an assignment. `offer` goes to the `PictureBox`.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Form(widgets.VBox):
         self.settings = settings
         self.kind = kind
         self._on_change = changed
-        self._sampler: str | None = None  # before a person's change
+        self._sampler: str | None = None  # the sampler before a person's change
         self.controls: dict[str, Control] = {
             field.name: self._control(field, offer) for field in FIELDS
         }
@@ -62,10 +62,10 @@ class Form(widgets.VBox):
 
     @property
     def request(self) -> Request:
-        """What the controls say. Raises ValueError for a seed that leaves no room for the count."""
+        """The controls as a request. Raises ValueError for a seed too large for the count."""
         values = {name: control.value for name, control in self.controls.items()}
         if values["image"] is None:
-            values["mask"] = None  # it is kept, for the next picture
+            values["mask"] = None  # the control keeps it for the next picture
         return Request(**values)
 
     @request.setter
@@ -78,15 +78,15 @@ class Form(widgets.VBox):
                 self._mask.on_picture(request.image)
         self._sampler = request.sampler
         if self._fold is not None and request.image is not None:
-            self._fold.value = True  # what came is to be seen
+            self._fold.value = True
         self._refresh()
 
     def change(self, **values: Any) -> None:
-        """Assign some fields and leave the others."""
+        """Set some fields and leave the others."""
         self.request = self.request.but(**values)
 
     def serve(self, settings: Settings, tokenize: Tokenize | None) -> None:
-        """Speak of another model from now on."""
+        """Show another model's values and tokens from now on."""
         self.settings = settings
         for inspector in self._inspectors.values():
             inspector.tokenize = tokenize
@@ -94,7 +94,7 @@ class Form(widgets.VBox):
 
     @property
     def seed(self) -> SeedControl:
-        """The seed's control, which remembers the last picture's."""
+        """The control of the seed."""
         control = self.controls["seed"]
         assert isinstance(control, SeedControl)
         return control
@@ -125,16 +125,16 @@ class Form(widgets.VBox):
         size = widgets.HBox([w["width"], swap, w["height"]], layout=row)
         more = _folded("More", [w["schedule"], w["eta"]])
         picture = [w["image"], w["strength"]]
-        mask = [w["mask"], w["invert"], w["content"], w["padding"]]  # the editor has the feather
+        mask = [w["mask"], w["invert"], w["content"], w["padding"]]  # the editor shows the feather
         shown = PICTURES[self.kind]
         parts = {"picture": picture, "mask": mask}
         children = [item for name, part in parts.items() if name in shown for item in part]
-        # What this kind of panel has no place for is out of sight, until a request brings it.
+        # The parts that this kind of panel lacks are hidden until a request needs them.
         self._guests = widgets.VBox(
             [item for name, part in parts.items() if name not in shown for item in part]
         )
         self._fold: widgets.ToggleButton | None = None
-        if self.kind == "all":  # a first look is calm: the picture's settings are folded
+        if self.kind == "all":  # folded, so that the form begins with the prompt
             folded = _folded("Start from a picture", children)
             self._fold = folded.children[0]
             children = [folded]
@@ -144,7 +144,7 @@ class Form(widgets.VBox):
             *above, self._guests,
             w["prompt"], self._inspectors["prompt"], w["negative"], self._inspectors["negative"],
             size, self._about_size, w["steps"], w["cfg"], w["sampler"], w["seed"],
-            *([w["count"]] if self.kind != "upscale" else []),  # one picture is polished at a time
+            *([w["count"]] if self.kind != "upscale" else []),  # upscaling makes one picture
             more, *below,
         ]  # fmt: skip
 
@@ -166,26 +166,26 @@ class Form(widgets.VBox):
         self._on_change()
 
     def _sampler_exchanged(self) -> None:
-        """Another sampler brings its own schedule and eta, as in `Request.but`."""
+        """Open schedule and eta where they do not suit the new sampler, as `Request.but` does."""
         now, schedule, eta = (self.controls[name].value for name in ("sampler", "schedule", "eta"))
         for name in gone_with(self._sampler, now, schedule, eta):
             self.controls[name].value = None
         self._sampler = now
 
     def _feathered(self, pixels: float) -> None:
-        """The editor's slider was moved."""
+        """Take the feather from the editor's slider."""
         self.controls["feather"].value = pixels
         self._changed("feather")
 
     def _resolved(self) -> Request | None:
-        """The request with nothing open; None while the controls contradict each other."""
+        """The resolved request; None while the controls contradict each other."""
         try:
             return self.request.but(eta=None, seed=0).resolved(self.settings)
         except ValueError:
             return None
 
     def _refresh(self) -> None:
-        """What stands for None, what is shown, and what is said under it."""
+        """Update the model's own values, which controls are shown, and the notes below them."""
         resolved = self._resolved()
         if resolved is not None:
             for name, control in self.controls.items():
@@ -195,7 +195,7 @@ class Form(widgets.VBox):
         guests = {"txt2img": asked.image, "img2img": asked.mask, "upscale": asked.mask}
         self._guests.layout.display = "none" if guests.get(self.kind) is None else ""
         for name, control in self.controls.items():
-            used = name == "strength" and self.kind == "upscale"  # by the second pass, always
+            used = name == "strength" and self.kind == "upscale"  # the second pass has a picture
             control.show(used or BY_NAME[name].shown(asked, self.settings))
         self._mask.adjust(asked)
         for name, inspector in self._inspectors.items():
@@ -220,7 +220,7 @@ class Form(widgets.VBox):
 
 
 def _folded(title: str, children: list[widgets.Widget]) -> widgets.VBox:
-    """Children behind a button that shows and hides them; an Accordion takes no keys."""
+    """Children behind a button that shows and hides them; ipywidgets' Accordion takes no keys."""
     inside = widgets.VBox(children, layout=widgets.Layout(display="none"))
     button = widgets.ToggleButton(
         description=title, icon="caret-right", tooltip=f"{title}: show or hide",

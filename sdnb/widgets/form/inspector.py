@@ -1,6 +1,6 @@
-"""What the model will read of a prompt: its blocks with their weights, its tokens, its traps.
+"""The prompt inspector: the blocks of a prompt with their weights, their tokens, and warnings.
 
-`inspected` is text to HTML and needs no widget; `Inspector` shows it under a prompt box.
+`inspected` turns a prompt into HTML; `Inspector` shows that under a prompt box.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 Tokenize = Callable[[str], "Tokens"]
 
-# Okabe and Ito's colours, told apart with every kind of colour vision; text is never on them.
+# Okabe and Ito's palette, which people with any colour vision can tell apart. No text is on it.
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")
 
 
 def inspected(text: str, tokenize: Tokenize | None = None) -> str:
-    """The blocks of a prompt as chips, then what is wrong with it; "" when there is nothing to say.
+    """The blocks of a prompt as chips, then its errors and warnings, as HTML; "" for no prompt.
 
-    `tokenize` is a model's tokenizer; without one, no tokens are counted.
+    `tokenize` is a model's tokenizer; without it, no tokens are counted.
     """
     try:
         fragments = prompt.parse(text)
@@ -50,7 +50,7 @@ def inspected(text: str, tokenize: Tokenize | None = None) -> str:
 
 
 def _written_weight(text: str, fragment: Fragment) -> bool:
-    """Whether a weight stands after the block's text."""
+    """Whether the prompt has a weight after the block's text."""
     return text.replace("\\:", ":").strip() != fragment.text.strip()
 
 
@@ -76,7 +76,7 @@ def _chips(
 
 
 def _count(tokens: Tokens) -> str:
-    """Tokens as the model counts them: the two marks at the ends belong to the 77."""
+    """The count of tokens, with the start and end tokens that belong to the 77."""
     total, room = tokens.count + 2, tokens.room + 2
     if tokens.dropped:
         return f"{total} of {room} tokens: what is struck out does not fit and is not read"
@@ -84,13 +84,13 @@ def _count(tokens: Tokens) -> str:
 
 
 class Inspector(widgets.HTML):
-    """The HTML of `inspected`, kept up to date by who owns the prompt box."""
+    """Shows the HTML of `inspected`; the owner of the prompt box calls `show`."""
 
     def __init__(self, tokenize: Tokenize | None = None) -> None:
         super().__init__(layout=widgets.Layout(margin="0 0 0 86px"))
         self.tokenize = tokenize
 
     def show(self, text: str) -> None:
-        """Show this prompt; where there is nothing to say, take no room."""
+        """Show this prompt's HTML, or hide if there is none."""
         self.value = inspected(text, self.tokenize)
         self.layout.display = "" if self.value else "none"

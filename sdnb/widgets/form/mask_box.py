@@ -1,4 +1,4 @@
-"""The control of a mask: draw it on the picture, or give a file."""
+"""The control of the mask: the mask editor on the input picture."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from sdnb.widgets.masks.editor import MaskEditor
 
 
 class MaskBox(Control):
-    """PNG bytes, or None: nothing painted. The editor is made when there is a picture to paint on.
+    """PNG bytes, or None if nothing is painted. The editor is made with the first picture.
 
-    Bytes that were assigned are given back as they are until someone paints.
+    Assigned bytes are returned unchanged until someone paints.
     """
 
     def __init__(self, field: Field, changed: Changed, feathered: Callable[[float], None]) -> None:
@@ -37,7 +37,7 @@ class MaskBox(Control):
         self._show()
 
     def on_picture(self, picture: bytes | None) -> None:
-        """Paint on this one from now on; a mask of its size stays, another is cleared."""
+        """Show this picture in the editor; a mask of another size is cleared."""
         if picture == self._picture:
             return
         self._picture = picture
@@ -55,7 +55,7 @@ class MaskBox(Control):
         self._show()
 
     def adjust(self, request: Request) -> None:
-        """Show the mask as this request will use it."""
+        """Show the mask as this request uses it: inverted, feathered, at its size."""
         if self.editor is not None:
             self._quietly(lambda: self._adjust(request))
 

@@ -1,4 +1,4 @@
-"""The control of a picture: upload it, see it small, take it out again."""
+"""The control of the input picture: upload it, see it, remove it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from sdnb.widgets.form.controls import Changed, Control
 from sdnb.widgets.form.fields import Field
 from sdnb.widgets.jpegs import jpeg
 
-_SIDE = 192  # pixels of what is shown
+_SIDE = 192  # pixels of the shown picture's longer side
 
 
 class Upload(widgets.FileUpload):
-    """A button that takes one picture and gives its bytes to `act`; nothing stays in the widget."""
+    """A button that takes a picture file and calls `act` with its bytes and name."""
 
     def __init__(self, words: str, tooltip: str, act: Callable[[bytes, str], None]) -> None:
         super().__init__(
@@ -33,12 +33,14 @@ class Upload(widgets.FileUpload):
     def _uploaded(self, change: dict[str, Any]) -> None:
         for file in change["new"]:
             content, name = bytes(file["content"]), str(file["name"])
-            self.value = ()  # a picture would otherwise stay in the widget's state
+            self.value = ()  # otherwise the picture would stay in the widget's state
             self._act(content, name)
 
 
 class PictureBox(Control):
-    """PNG bytes, or None. `offer` is called with the request that an uploaded picture carries."""
+    """PNG bytes, or None. `offer` is called with the settings that an upload carries, when someone
+    presses the button "use its settings".
+    """
 
     def __init__(
         self,
@@ -49,7 +51,7 @@ class PictureBox(Control):
     ) -> None:
         super().__init__(field, changed)
         self._offer = offer
-        self._small = small  # shown small here; not where the mask editor shows it large
+        self._small = small  # whether to show the picture; the mask editor may show it already
         self._carried: Saved | None = None
         self._upload = Upload(f"{field.label}…", f"Choose a {field.label.lower()}…", self.take)
         remove = f"{field.label}: take it out"
@@ -71,7 +73,7 @@ class PictureBox(Control):
         self.widget = widgets.VBox([row, self._image])
 
     def take(self, data: bytes, name: str = "") -> None:
-        """A picture's file, as a person gives it. What cannot be read is said in the box."""
+        """Take a picture file that a person gave; show why if it cannot be read."""
         try:
             png = images.picture(data)
         except (ValueError, TypeError, OSError) as error:
@@ -113,7 +115,7 @@ class PictureBox(Control):
 
 
 def _carried(data: bytes) -> Saved | None:
-    """What the picture says of itself, if it says something that can be used."""
+    """The settings that the picture file carries, if any."""
     try:
         return images.inspect(data)
     except (ValueError, TypeError, OSError):  # most pictures carry nothing

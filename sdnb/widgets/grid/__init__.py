@@ -1,1 +1,1 @@
-"""A grid of pictures: the view that fills before one's eyes, its table, one cell large, the tab."""
+"""The widgets of a grid: its view, the table, one cell shown large, and the studio's tab."""

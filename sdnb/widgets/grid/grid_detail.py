@@ -1,4 +1,4 @@
-"""One cell of a grid, large, with its settings; and two of them compared."""
+"""One cell of a grid shown large with its settings, or two cells compared."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from sdnb.grid.outcomes import Pictures
     from sdnb.request.request import Request
 
-_GAIN = 4  # times a difference is shown
+_GAIN = 4  # by which a difference is amplified
 _MODES = ("slider", "difference", "picture")
-_MAX_SIDE, _MIN_SIDE = 768, 384  # pixels, at most and about at least
+_MAX_SIDE, _MIN_SIDE = 768, 384  # pixels of the longer side; the lower bound is approximate
 
 
 class GridDetail(widgets.VBox):
-    """The cell that is looked at: `cell`, or None. `other` is the left one of a comparison.
+    """Shows `cell`, if it is not None; `other` is the left side of a comparison.
 
-    `changed` is called when someone closes it, or begins or ends a comparison; `use`, if there is
-    one, with the request of the cell when someone presses "Use these settings".
+    `changed` is called when the cell or the comparison changes; `use`, if given, with the cell's
+    request when someone presses "Use these settings".
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class GridDetail(widgets.VBox):
         self.refresh()
 
     def look_at(self, cell: Cell | None) -> None:
-        """Show this cell; None closes it, and ends a comparison."""
+        """Show this cell; None closes it and ends the comparison."""
         self.cell = cell
         if cell is None:
             self.other = None
@@ -73,7 +73,7 @@ class GridDetail(widgets.VBox):
         self._changed()
 
     def refresh(self) -> None:
-        """Show what there is of the cell now."""
+        """Show the cell's current state."""
         cell = self.cell
         self.layout.display = "none" if cell is None else ""
         if cell is None:
@@ -116,7 +116,7 @@ class GridDetail(widgets.VBox):
 
 
 def difference(one: Image.Image, other: Image.Image, words: str) -> str:
-    """HTML of how far two pictures are apart: black where they are equal."""
+    """HTML of the difference of two pictures, amplified; black where they are equal."""
     if one.size != other.size:
         other = other.resize(one.size)
     distance = np.asarray(ImageChops.difference(one.convert("RGB"), other.convert("RGB")))
@@ -129,13 +129,13 @@ def difference(one: Image.Image, other: Image.Image, words: str) -> str:
 
 
 def _under_picture(words: str) -> str:
-    """Words under a picture, no wider than it: the settings stay beside it."""
+    """HTML of text under a picture, narrow enough to leave the settings beside it."""
     style = f'class="sdnb-quiet" role="status" style="max-width:{_MIN_SIDE}px"'
     return f"<div {style}>{html.escape(words)}</div>"
 
 
 def large(image: Image.Image) -> Image.Image:
-    """A small picture in larger pixels: it was opened to be looked at."""
+    """A small picture enlarged by a whole factor, its pixels as squares."""
     times = max(1, round(_MIN_SIDE / max(image.size)))
     return image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
 

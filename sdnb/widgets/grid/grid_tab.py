@@ -1,4 +1,4 @@
-"""The studio's Grid tab: up to three things to vary, typed as lists, and the grid below."""
+"""The studio's tab for grids: up to three axes, typed as lists of values, and the grid's view."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sdnb.request.request import Request
 
 _NUMBERS = "numbers with commas: "
-_AXES = {  # what can be typed, and how
+_AXES = {  # each axis, and how its values are typed
     "steps": _NUMBERS + "5, 10, 20",
     "cfg": _NUMBERS + "2, 4, 8",
     "sampler": "names with commas: " + ", ".join(SAMPLERS[:3]),
@@ -42,10 +42,10 @@ _ROWS = ("Across", "Down", "Third")
 
 
 class GridTab(widgets.VBox):
-    """Makes grids of the request that another tab asks for.
+    """Makes grids of another tab's request.
 
-    `requests` gives the request of each tab by its name; `use` takes a cell's request back into
-    the tab of that name. `grid` and `view` are the last ones made.
+    `requests` gives each tab's request by the tab's name; `use` puts a cell's request into the tab
+    of that name. `view` is the newest grid's view.
     """
 
     def __init__(
@@ -82,12 +82,12 @@ class GridTab(widgets.VBox):
 
     @property
     def source(self) -> str:
-        """The tab whose settings the grid varies."""
+        """The name of the tab whose request the grid varies."""
         return str(self._from.value)
 
     @property
     def axes(self) -> dict[str, Any]:
-        """What is typed, as `sweep` takes it. Raises ValueError for what is no list of values."""
+        """The typed axes as arguments of `sweep`. Raises ValueError for a malformed list."""
         axes: dict[str, Any] = {}
         for kind, values in self._axes:
             name = kind.value
@@ -99,7 +99,7 @@ class GridTab(widgets.VBox):
         return axes
 
     def run(self) -> GridView | None:
-        """What the button does: plan the grid, show it, and fill it. None where it cannot be."""
+        """Plan the grid, show its view and fill it. If it is refused, show why and return None."""
         self._problem.hide()
         try:
             base = self._requests[self.source]().but(count=1)
@@ -109,7 +109,7 @@ class GridTab(widgets.VBox):
             return None
         self.stop()
         source = self.source
-        give: Use = lambda request: self._use(request, source)  # noqa: E731 - with its tab
+        give: Use = lambda request: self._use(request, source)  # noqa: E731 - it needs the type
         self.view = GridView(
             grid, self.model, store=self._store.value.strip() or None, executor=self._executor,
             use=give,
@@ -119,12 +119,12 @@ class GridTab(widgets.VBox):
         return self.view
 
     def stop(self) -> None:
-        """Stop what runs; what is made is kept."""
+        """Stop filling the grid; finished cells are kept."""
         if self.view is not None:
             self.view.stop()
 
     def pause(self) -> None:
-        """Stop, and begin nothing until `serve`."""
+        """Stop, and allow no grid until `serve`."""
         self.stop()
         self._run_button.disabled = True
 
@@ -143,7 +143,7 @@ class GridTab(widgets.VBox):
         return f"GridTab({self.view!r})"
 
     def _row(self, words: str) -> tuple[widgets.Dropdown, widgets.Text]:
-        # "" and not None, which a list shows as no choice at all.
+        # "" and not None: a list shows None as no selection.
         names = [("nothing", ""), *((_NAMES.get(name, name), name) for name in _AXES)]
         kind = widgets.Dropdown(
             options=names, description=words, style={"description_width": "90px"},
@@ -170,7 +170,7 @@ class GridTab(widgets.VBox):
 
 
 def parsed(name: str, text: str) -> Any:
-    """The values of an axis from what was typed. Raises ValueError that says how it is typed."""
+    """The values of an axis from its text. Raises ValueError that says how they are typed."""
     if not text.strip():
         raise ValueError(f"{_NAMES.get(name, name)} has no values; type {_AXES[name]}")
     if name in ("prompt", "negative", "prompt_sr"):

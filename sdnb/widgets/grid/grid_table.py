@@ -1,7 +1,7 @@
-"""The table of a grid in the browser: a button a cell, whose picture comes by a style of its own.
+"""A grid's table in the browser: each cell is a button, and a style sheet gives it its picture.
 
-The table is written once, so that a cell keeps its focus while pictures come. Arrows move the
-focus in the browser alone; Enter, Space and a click tell Python which cell is meant.
+The table's HTML never changes, so that a cell keeps the focus when pictures arrive. Arrow keys move
+the focus without the kernel; Enter, Space and a click report the cell to Python.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from sdnb.widgets.jpegs import data_uri
 if TYPE_CHECKING:
     from PIL import Image
 
-# JupyterLab's own keys (arrows choose a notebook cell, Enter edits it) are kept off: where it
-# listens after the page, by ending the event here; where before, by data-lm-suppress-shortcuts.
+# JupyterLab's own keys (arrows select a notebook cell, Enter edits it) must not act here. Handlers
+# that run after this one get no event; those before it obey data-lm-suppress-shortcuts.
 _KEYS = (
     "if (event.key === 'Enter' || event.key === ' ') event.stopPropagation();"
     "const b = event.target.closest('button'); if (!b) return;"
@@ -35,14 +35,15 @@ _CLICK = (
     "const b = event.target.closest('button'); if (!b) return;"
     "this.querySelectorAll('button').forEach(each => { each.tabIndex = each === b ? 0 : -1 });"
     "const box = document.querySelector('.MARK-clicked input');"
-    "box.value = b.dataset.number + '.' + Date.now();"  # the same cell twice is two clicks
+    # With the time, a second click on the same cell is a change too.
+    "box.value = b.dataset.number + '.' + Date.now();"
     "box.dispatchEvent(new Event('change', {bubbles: true}));"
 )
 
 
 class GridTable(widgets.VBox):
-    """Rows and columns of thumbnails with labels; `clicked` is called with a cell's place, row
-    after row.
+    """A table of thumbnails with labels. `clicked` is called with a cell's index, counted row by
+    row.
     """
 
     def __init__(
@@ -50,12 +51,12 @@ class GridTable(widgets.VBox):
         clicked: Callable[[int], None],
     ) -> None:  # fmt: skip
         self.count = len(across) * len(down)
-        # A class that is a page's own, where grids of several kernels may be.
+        # A CSS class of this table's own: grids of other kernels may be on the same page.
         self._mark = f"sdnb-table-{secrets.token_hex(4)}"
         self._size = size
         self._on_cell = clicked
         self._cell_styles = [widgets.HTML() for _ in range(self.count)]
-        self._keys = [""] * self.count  # what each cell shows, so that nothing is sent twice
+        self._keys = [""] * self.count  # which content each cell has, so that none is sent twice
         self._outline = widgets.HTML()
         self._clicked = widgets.Text(continuous_update=False)
         self._clicked.add_class(f"{self._mark}-clicked")
@@ -65,14 +66,14 @@ class GridTable(widgets.VBox):
         super().__init__([widgets.HTML(self._table(across, down)), hidden])
 
     def show(self, place: int, image: Image.Image | None, words: str, key: str) -> None:
-        """The picture of a cell, or words where it has none; `key` says whether it is another."""
+        """Show a cell's picture, or words if it has none; the same `key` means the same content."""
         if self._keys[place] == key:
             return
         self._keys[place] = key
         cell = f".{self._mark} button[data-number='{place}']"
         if image is None:
             content = words.replace("\\", "\\\\").replace('"', "'").replace("\n", " ")[:120]
-            content = content.replace("<", "‹")  # a style must not be able to end itself
+            content = content.replace("<", "‹")  # "</style>" would end the style sheet
             rule = f'<style>{cell}::after {{ content: "{content}"; }}</style>'
             self._cell_styles[place].value = rule if content else ""
             return
@@ -87,7 +88,7 @@ class GridTable(widgets.VBox):
         self._outline.value = f"<style>{cells} {{ {outline} }}</style>" if places else ""
 
     def click(self, place: int) -> None:
-        """As if a person had."""
+        """Do as if a person clicked this cell."""
         self._on_cell(place)
 
     def _browser_clicked(self, change: dict[str, Any]) -> None:

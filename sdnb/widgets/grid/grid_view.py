@@ -1,9 +1,9 @@
-"""`grid.view(model)`: a grid that fills before one's eyes, is stopped and resumed, and looked at.
+"""`grid.view(model)`: shows a grid while it fills, with Run, Stop and Resume.
 
     view = grid.view(model); view          # in one cell
     view.chosen, view.grid.frame           # in the next
 
-Pictures stay in the kernel; what travels are thumbnails, and the one that is looked at.
+The pictures stay in the kernel; the browser gets thumbnails, and the picture of the open cell.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from sdnb.jobs.executor import Executor
     from sdnb.request.request import Request
 
-_THUMB, _SMALLEST = 160, 64  # pixels of a thumbnail's longer side, by how many there are
+_THUMB, _SMALLEST = 160, 64  # pixels of a thumbnail's longer side, depending on the columns
 _WIDE = 980  # pixels of all columns
-_BAR_EVERY = 0.15  # seconds between two looks of the bar
+_BAR_EVERY = 0.15  # seconds between two updates of the bar
 
 Use = Callable[["Request"], None]
 
@@ -46,9 +46,9 @@ Use = Callable[["Request"], None]
 class GridView(widgets.VBox):
     """A grid as thumbnails, with Run, Stop and Resume; a click opens a cell.
 
-    `model` and `store` are as in `grid.run`; `executor` is where cells run, by default the thread
-    beside the kernel that panels of this model share. `use` is called with the request of a cell
-    when someone presses "Use these settings".
+    `model` and `store` are those of `grid.run`; `executor` runs the cells, by default in the thread
+    that the panels of this model share. `use` is called with a cell's request when someone presses
+    "Use these settings".
     """
 
     def __init__(
@@ -66,8 +66,8 @@ class GridView(widgets.VBox):
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._page = 0
-        self._cell_executor: Executor | None = None  # where its cells run
-        self._cell_begun = False  # whether a cell of it is being made
+        self._cell_executor: Executor | None = None  # runs the cells; None if the grid does
+        self._cell_begun = False  # whether a cell is running
         self._cells = {cell.index: cell for cell in grid.cells}
         self._build()
         super().__init__([style.sheet(), self._head, *self._pages, self._table, self._detail])
@@ -80,22 +80,22 @@ class GridView(widgets.VBox):
 
     @property
     def chosen(self) -> Request | None:
-        """The request of the cell that is looked at."""
+        """The request of the open cell."""
         return None if self._detail.cell is None else self._detail.cell.request
 
     @property
     def running(self) -> bool:
-        """Whether it is being filled."""
+        """Whether the grid is being filled."""
         return self._thread is not None and self._thread.is_alive()
 
     def run(self) -> None:
-        """Make what is missing, in the background; what the button does."""
+        """Make the missing cells in a thread, as the button does."""
         with self._lock:
             if self.running:
                 return
             self._stopping.clear()
             self._set_buttons(running=True)
-            # The context is the caller's, so that a widget's value can be set from the thread.
+            # In the caller's context, a thread can set a widget's value.
             context = contextvars.copy_context()
             self._thread = threading.Thread(
                 target=context.run, args=(self._fill,), name="sdnb-grid", daemon=True
@@ -103,34 +103,34 @@ class GridView(widgets.VBox):
             self._thread.start()
 
     def stop(self) -> None:
-        """End within a step; finished cells are kept, and `run` makes the rest."""
+        """Stop within a step; finished cells are kept, and `run` makes the rest."""
         self._stopping.set()
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait until nothing is being filled; False if it still is after so many seconds."""
+        """Wait until filling ends; False if it goes on after so many seconds."""
         thread = self._thread
         if thread is not None:
             thread.join(seconds)
         return not self.running
 
     def serve(self, model: Model, executor: Executor | None = None) -> None:
-        """Stop, and make what is missing with another model from now on. Where the pictures that
-        are there are not its own, Resume refuses, and says so.
+        """Stop, and use another model from now on. Resume refuses, and shows why, if the finished
+        cells are another model's.
         """
         self.stop()
         self.model, self._executor = model, executor
         self._problem.hide()
 
     def choose(self, cell: Cell | None) -> None:
-        """Look at this cell; None closes it."""
+        """Open this cell; None closes it."""
         with self._lock:
             if cell is not None and len(cell.index) > 2:
-                self._slider.index = cell.index[2]  # which calls `_page_turned`
+                self._slider.index = cell.index[2]  # this calls `_page_turned`
             self._detail.look_at(cell)
 
     def close(self) -> None:
-        """Stop, and take the view away."""
-        if hasattr(self, "_stopping"):  # it may be one whose arguments were refused
+        """Stop, and close the widget."""
+        if hasattr(self, "_stopping"):  # false where the arguments were refused
             self.stop()
         super().close()
 
@@ -187,7 +187,7 @@ class GridView(widgets.VBox):
             self.choose(self._cell_at(place))
 
     def _outline_cells(self) -> None:
-        """Another cell is looked at, or compared with: its place is outlined."""
+        """Outline the open cell and the one it is compared with."""
         shown = {self._detail.cell, self._detail.other} - {None}
         self._table.choose(*(self._place(c) for c in shown if c and self._in_sight(c)))
 
@@ -209,14 +209,14 @@ class GridView(widgets.VBox):
                     if self._stopping.is_set():
                         break
             self._show_end()
-        except Exception as error:  # noqa: BLE001 - whatever it was: a thread's error is seen nowhere
+        except Exception as error:  # noqa: BLE001 - a thread's error would be seen nowhere
             self._problem.show_error(error)
         finally:
             self._set_buttons(running=False)
 
     def _steps(self) -> Any:
         own = {axis.name for axis in self.grid.axes} & {"model", "memory"}
-        if own:  # each is loaded when its turn comes
+        if own:  # the grid loads each model, or each plan, when its cells come
             return self.grid.steps(self.model, store=self._store)
         if self.model is None:
             self.model = load_model()

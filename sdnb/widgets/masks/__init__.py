@@ -1,4 +1,4 @@
-"""The mask editor: `strokes` and `history` are what a mask is made of, without any widget;
-`editor_state`, `viewport`, `veil` and `preview` are what is to be seen; `surface`, `gestures`,
-`toolbar`, `notice` and `editor` are the widget.
+"""The mask editor. `strokes` and `history` make the mask; `editor_state`, `viewport`, `veil` and
+`preview` decide what is shown; `surface`, `gestures`, `toolbar`, `notice` and `editor` are the
+widget.
 """

@@ -1,11 +1,11 @@
-"""The mask editor: a picture, and above it what is to be made anew, painted by hand.
+"""The mask editor: paint the part of a picture that is to be regenerated.
 
     editor = sdnb.MaskEditor(result)
     editor                                             # draw
     sdnb.inpaint(model, "a castle", image=editor.image, mask=editor.mask, feather=editor.feather)
 
-The mask is strokes in Python; the browser only shows it. So `editor.mask` is right at once, in the
-next cell too, and a page that is opened again shows it again.
+Python holds the mask as strokes, and the browser only shows it. So `editor.mask` is up to date in
+the next cell, and a reopened page shows the mask again.
 """
 
 from __future__ import annotations
@@ -33,18 +33,17 @@ from sdnb.widgets.masks.notice import MISSING, Fallback, Status
 from sdnb.widgets.masks.strokes import Clear, Imported, Invert, Stroke, imported, transparent
 from sdnb.widgets.masks.toolbar import Toolbar
 
-_BRUSH_STEP = 1.25  # by which [ and ] change the brush
+_BRUSH_STEP = 1.25  # the factor by which [ and ] change the brush
 
 
 class MaskEditor(ipywidgets.VBox):
-    """A widget to draw a mask on a picture; it is a value: read `mask`, or assign to it.
+    """A widget to draw a mask on a picture. Read `mask`, or assign to it.
 
-    `image` is anything `sdnb.images.picture` takes: a path, a PIL image, an array, bytes, a Result.
-    `width` is the most pixels of the page it takes, in width and height. Raises as that function.
+    `image` is anything `sdnb.images.picture` takes: a path, a PIL image, an array, bytes, a Result;
+    its errors are raised. `width` limits the editor's width and height, in pixels of the page.
 
-    `feather`, `invert` and `latent` (show the latent mask) can be set, and observed as traits;
-    `target` holds what else the request will have that changes the latent mask, such as width,
-    height and padding. `on_change(callback)` is called with the editor after each change.
+    `feather`, `invert` and `latent` (show the latent mask) are traits. `target` holds the other
+    fields of the request that change the latent mask: width, height, padding.
     """
 
     tool = traitlets.Enum(TOOLS, "brush", help="What the pointer does.")
@@ -81,11 +80,11 @@ class MaskEditor(ipywidgets.VBox):
 
     @property
     def mask(self) -> Image.Image:
-        """What is drawn: L, of the picture's size; white (255) is made anew. Neither `feather` nor
-        `invert` is in it: a request applies them.
+        """The drawn mask: L, of the picture's size; white (255) is regenerated. `feather` and
+        `invert` are not applied: a request does that.
 
-        Assigning takes anything `sdnb.images.mask` takes (another size is resized, and said), or
-        None for an empty one, and can be undone; the mask that is there already is no change.
+        Assign anything `sdnb.images.mask` takes, or None for an empty mask; another size is
+        resized, with a note. Undo takes it back. Assigning an equal mask changes nothing.
         """
         with self._state.lock:
             return self._state.history.mask
@@ -99,9 +98,9 @@ class MaskEditor(ipywidgets.VBox):
 
     @property
     def image(self) -> Image.Image:
-        """The picture below, RGB or RGBA.
+        """The picture below the mask, RGB or RGBA.
 
-        Assigning another of the same size keeps the mask; of another size starts an empty one.
+        A new picture of the same size keeps the mask; one of another size clears it.
         """
         return images.open(self._png)
 
@@ -119,31 +118,31 @@ class MaskEditor(ipywidgets.VBox):
 
     @property
     def strokes(self) -> tuple[Stroke, ...]:
-        """What the mask is made of, in order: `sdnb.widgets.masks.strokes`."""
+        """The strokes of the mask, in order; their classes are in `sdnb.widgets.masks.strokes`."""
         return self._state.history.strokes
 
     @property
     def canvas(self) -> Any:
-        """The `ipycanvas.MultiCanvas` one draws on; None where ipycanvas is not installed."""
+        """The `ipycanvas.MultiCanvas` to draw on; None if ipycanvas is not installed."""
         return None if self._state.surface is None else self._state.surface.widget
 
     def draw(self, stroke: Stroke) -> None:
-        """Add a stroke, such as `Rectangle((8, 8), (64, 64))`, as if it were drawn by hand."""
+        """Add a stroke, such as `Rectangle((8, 8), (64, 64))`."""
         self._state.apply(stroke)
 
     def undo(self) -> None:
-        """Drop a shape that is set in part, or take the last stroke back; of none, nothing."""
+        """Drop an unfinished shape; if there is none, take the last stroke back."""
         self._gestures.undo()
 
     def redo(self) -> None:
         self._state.redo()
 
     def clear(self) -> None:
-        """Make the mask black: all is kept. Can be undone."""
+        """Make the mask black, so that the whole picture is kept. Undo takes it back."""
         self._state.apply(Clear())
 
     def use_alpha(self, source: images.Source | None = None) -> None:
-        """Take what is transparent in a picture, the editor's own if none is given, as the mask.
+        """Take a picture's transparent part as the mask; by default the editor's own picture's.
 
         Raises ValueError for a picture without transparency.
         """
@@ -151,10 +150,7 @@ class MaskEditor(ipywidgets.VBox):
         self._replace_mask(*imported(holes, self._state.picture.size))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the mask as a PNG; a file of that name is replaced. Raises OSError as the system.
-
-        Raises ValueError for a name that does not end in .png.
-        """
+        """Write the mask, replacing a file. Raises ValueError if not to .png, and OSError."""
         target = Path(path).expanduser()
         if target.suffix.lower() != ".png":
             raise ValueError(f"path={str(target)!r} does not end in .png: a mask is saved as a PNG")
@@ -162,14 +158,14 @@ class MaskEditor(ipywidgets.VBox):
         return target
 
     def on_change(self, callback: Callable[[MaskEditor], object], remove: bool = False) -> None:
-        """Call `callback(editor)` after each stroke and each change of picture, feather, invert."""
+        """Call `callback(editor)` after each change of mask, picture, feather, invert or target."""
         if remove:
             self._callbacks.remove(callback)
         else:
             self._callbacks.append(callback)
 
     def close(self) -> None:
-        state = getattr(self, "_state", None)  # also called of an editor that was never made
+        state = getattr(self, "_state", None)  # None where the arguments were refused
         if state is not None and state.surface is not None:
             state.surface.close()
         super().close()
@@ -184,7 +180,7 @@ class MaskEditor(ipywidgets.VBox):
     # -- inside -------------------------------------------------------------------------------
 
     def _replace_mask(self, stroke: Clear | Imported, note: str = "") -> None:
-        """Another mask; the same one would only be in the way of undo."""
+        """Replace the mask, unless it is equal: undo would then seem to do nothing."""
         with self._state.lock:
             size = self._state.picture.size
             if rasterise((stroke,), size).tobytes() != self._state.history.mask.tobytes():
@@ -193,7 +189,7 @@ class MaskEditor(ipywidgets.VBox):
             self._show_status(note)
 
     def _actions(self) -> dict[str, Callable[[], None]]:
-        """What buttons and keys do."""
+        """The actions of buttons and keys, by name."""
         return {
             **{tool: partial(setattr, self, "tool", tool) for tool in TOOLS},
             "undo": self.undo,
@@ -229,7 +225,7 @@ class MaskEditor(ipywidgets.VBox):
         self._show_status()
 
     def _make_canvas(self) -> None:
-        """The canvas, where ipycanvas is installed."""
+        """Make the canvas, or show that ipycanvas is missing."""
         try:
             from sdnb.widgets.masks.surface import Surface
         except ImportError:
@@ -243,20 +239,20 @@ class MaskEditor(ipywidgets.VBox):
         self._state.redraw()
 
     def _set_width_below(self) -> None:
-        """The line below is as wide as the picture."""
+        """Make the line below as wide as the picture."""
         self._below.layout.width = f"{max(self._state.page[0], 400)}px"
 
     def _ready(self) -> None:
-        """A browser has the canvas, empty: the first time, after a reload, or a second browser."""
+        """Draw everything: a browser has an empty canvas, such as a new or reloaded page's."""
         self._fallback.heard()
         if (surface := self._state.surface) is not None:
-            if not self._stage.children:  # until now nothing could show it
+            if not self._stage.children:
                 self._stage.children = (surface.widget,)
             surface.load()
         self._state.redraw()
 
     def _guarded(self, act: Callable[..., object]) -> Callable[..., None]:
-        """A handler that draws in one message, and whose error is said where the user looks."""
+        """A handler that draws in one message, and shows its error in the status line."""
 
         def handler(*args: Any) -> None:
             surface, stroke = self._state.surface, self._state.history.drawing
@@ -271,14 +267,14 @@ class MaskEditor(ipywidgets.VBox):
         return handler
 
     def _leave(self) -> None:
-        """Give the keys back to the notebook: a button takes only Space and Enter."""
+        """Move the focus off the canvas, so that the notebook has its keys again."""
         self._toolbar.tools[self.tool].focus()
 
     def _chosen(self, tool: str, change: Any) -> None:
         if change.new:
             self.tool = tool
         elif self.tool == tool:
-            self._toolbar.tools[tool].value = True  # one is always chosen
+            self._toolbar.tools[tool].value = True  # one tool is always chosen
 
     def _resize(self, factor: float) -> None:
         old = self.brush
@@ -292,7 +288,7 @@ class MaskEditor(ipywidgets.VBox):
     def _uploaded(self, button: ipywidgets.FileUpload) -> None:
         if button.value:
             data = bytes(button.value[0]["content"])
-            button.value = ()  # the file does not stay in the widget
+            button.value = ()  # otherwise the file would stay in the widget's state
             self.mask = data
 
     @traitlets.observe("tool")
@@ -318,7 +314,7 @@ class MaskEditor(ipywidgets.VBox):
 
     @traitlets.validate("target")
     def _target_checked(self, proposal: Any) -> dict[str, Any]:
-        self._state.request(proposal.value)  # says what is wrong with a field
+        self._state.request(proposal.value)  # raises for a wrong field
         return dict(proposal.value)
 
     @traitlets.observe("feather", "invert", "latent", "target")
@@ -335,14 +331,14 @@ class MaskEditor(ipywidgets.VBox):
             self._changed()
 
     def _changed(self) -> None:
-        """After each change that is complete."""
+        """Update the status line and call the callbacks, after each complete change."""
         self._show_status()
         self._fallback.refresh()
         for callback in tuple(self._callbacks):
             callback(self)
 
     def _show_status(self, extra: str = "", problem: bool = False) -> None:
-        """The line below the picture, and which buttons can do something."""
+        """Update the line below the picture, and enable or disable undo and redo."""
         self._toolbar.buttons["undo"].disabled = not self._gestures.can_undo
         self._toolbar.buttons["redo"].disabled = not self._state.history.can_redo
         if extra or not self._state.problem:

@@ -1,4 +1,4 @@
-"""A picture with its mask, and how both are seen: what controls and gestures act on."""
+"""The state of a mask editor: the picture, the mask and the viewport, which gestures change."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _LATENT_PAUSE = 0.08  # seconds between two latent masks while a brush is down
 
 
 class EditorState:
-    """The state of an editor; `surface` draws it, where there is one.
+    """The state of an editor; `surface` draws it, or is None.
 
-    `changed` is called after each change that is complete: a stroke, not each of its points.
+    `changed` is called after each complete change: for a stroke, not for each of its points.
     """
 
     def __init__(self, picture: Image.Image, most: int, changed: Callable[[], None]) -> None:
@@ -36,7 +36,7 @@ class EditorState:
         self.surface: Surface | None = None
         self.feather, self.invert, self.latent = 0.0, False, False
         self.target: dict[str, Any] = {}
-        self.problem = ""  # why the latent mask cannot be shown
+        self.problem = ""  # why the latent mask cannot be shown; "" if it can
         self._drawn_latent = 0.0
         self._set_picture(picture)
         self.history = History(picture.size)
@@ -49,7 +49,7 @@ class EditorState:
         self.view = Viewport(picture.size, size)
 
     def change(self, picture: Image.Image) -> bool:
-        """Another picture (RGB): the mask stays if it has the same size. Whether it stayed."""
+        """Take another picture (RGB). A mask of its size stays; returns whether it did."""
         with self.lock:
             stays = picture.size == self.picture.size
             self.history.finish()
@@ -66,27 +66,27 @@ class EditorState:
     # -- the mask -----------------------------------------------------------------------------
 
     def apply(self, stroke: Stroke) -> None:
-        """Add a stroke, and show it."""
+        """Add a stroke."""
         with self.lock:
             self._complete(self.history.apply(stroke))
 
     def undo(self) -> None:
-        """Take the last stroke back, and show it."""
+        """Take the last stroke back."""
         with self.lock:
             self._complete(self.history.undo())
 
     def redo(self) -> None:
-        """Put the stroke undone last back, and show it."""
+        """Put back the stroke that was undone last."""
         with self.lock:
             self._complete(self.history.redo())
 
     def begin(self, point: Point, size: float, white: bool) -> None:
-        """Put a brush down at a point of the picture, and show it."""
+        """Put the brush down at a point of the picture."""
         with self.lock:
             self.refresh(self.history.begin(point, size, white))
 
     def extend(self, point: Point) -> None:
-        """Draw on to a point of the picture, and show it."""
+        """Draw on to a point of the picture."""
         with self.lock:
             self.refresh(self.history.extend(point))
 
@@ -104,24 +104,24 @@ class EditorState:
     # -- how it is seen -----------------------------------------------------------------------
 
     def set_view(self, view: Viewport) -> None:
-        """See it from elsewhere."""
+        """Zoom or move to this viewport."""
         with self.lock:
             self.view = view
             self.redraw()
 
     def show_whole(self) -> None:
-        """See all of it."""
+        """Show the whole picture."""
         self.set_view(replace(self.view, zoom=1.0, left=0.0, top=0.0))
 
     def redraw(self) -> None:
-        """Draw all there is: for a browser that knows nothing."""
+        """Draw everything, for a browser with an empty canvas."""
         with self.lock:
             if self.surface is not None:
                 self.surface.show(self.view)
                 self.refresh((0, 0, *self.picture.size))
 
     def refresh(self, box: Box) -> None:
-        """Draw the mask again where it changed."""
+        """Draw the mask again inside a box."""
         with self.lock:
             if self.surface is None or empty(box):
                 return
@@ -135,14 +135,14 @@ class EditorState:
 
     @property
     def feather_pixels(self) -> float:
-        """The feather in pixels of the picture; a request counts those that are generated."""
+        """The feather in pixels of the picture; a request has it in generated pixels."""
         width = self.target.get("width")
         if not width or self.target.get("padding") is not None:
             return self.feather
         return float(self.feather * self.picture.width / width)
 
     def in_effect(self, box: Box) -> Image.Image:
-        """What is made anew inside a box, as the request will have it: inverted, feathered (L)."""
+        """The mask inside a box as the request applies it: inverted and feathered (L)."""
         margin = math.ceil(2 * self.feather_pixels) + 4 if self.feather_pixels else 0
         outer = _grown(box, margin, self.picture.size)
         part = self.history.part(outer)
@@ -153,9 +153,9 @@ class EditorState:
         return part.crop((left, top, left + box[2] - box[0], top + box[3] - box[1]))
 
     def latent_mask(self) -> tuple[Image.Image, Box]:
-        """The mask as the model sees it (L, a pixel for each cell), and over which part it lies.
+        """The latent mask (L, a pixel for each latent cell), and the box of the picture it covers.
 
-        It goes the request's own way. Raises ValueError where no such request can run.
+        A request computes it in the same way. Raises ValueError if no such request can run.
         """
         inputs, _ = canvas.fit(self.request(self.target).resolved(Settings()))
         latent = None if inputs is None else inputs.latent_mask()
@@ -167,9 +167,9 @@ class EditorState:
         return latent, (0, 0, *(inputs.picture.size if padded else self.picture.size))
 
     def request(self, target: dict[str, Any]) -> Request:
-        """The request that inpaints this mask, with these fields; its picture is a blank one.
+        """A request that inpaints a blank picture with this mask and these fields.
 
-        Raises TypeError or ValueError for a field that cannot be.
+        Raises TypeError or ValueError for a wrong field.
         """
         if self._blank is None:
             self._blank = images.picture(Image.new("RGB", self.picture.size))

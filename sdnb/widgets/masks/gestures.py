@@ -1,7 +1,7 @@
-"""What mouse, pen, finger and keyboard do on the canvas of the mask editor.
+"""Gestures of mouse, pen, fingers and keyboard on the mask editor's canvas.
 
-The canvas says where, not which button; leaving it ends a stroke, because what happens outside is
-never heard of. Points come in pixels of the canvas.
+The canvas reports points in its own pixels, without the mouse button. Leaving the canvas ends a
+stroke, because it reports nothing from outside.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ from sdnb.widgets.masks.strokes import Point, Polygon, Rectangle
 TOOLS = ("brush", "eraser", "rectangle", "lasso", "pan")
 TOOL_KEYS = {"b": "brush", "e": "eraser", "r": "rectangle", "l": "lasso", "h": "pan"}
 _ARROWS = {"ArrowLeft": (-1, 0), "ArrowRight": (1, 0), "ArrowUp": (0, -1), "ArrowDown": (0, 1)}
-_CLICK_REACH = 8.0  # canvas pixels: a lasso that has moved less is a click, the corner of a polygon
-_CLOSING_REACH = 16.0  # canvas pixels around the first corner where a click closes the polygon
-_ZOOM_PER_NOTCH = 1.2  # zoom a notch
+_CLICK_REACH = 8.0  # canvas pixels: a lasso that moved less is a click, a polygon's corner
+_CLOSING_REACH = 16.0  # canvas pixels: a click so near the first corner closes the polygon
+_ZOOM_PER_NOTCH = 1.2
 
 
 class Gestures:
-    """One hand on an editor's state. `tool` and `size` (of the brush, picture pixels) are set from
-    outside; `actions` are called by key.
+    """Turns events into changes of the editor's state.
+
+    The editor sets `tool` and `size` (the brush's diameter, in pixels of the picture); `actions`
+    are what keys call.
     """
 
     def __init__(self, state: EditorState, actions: dict[str, Callable[[], None]]) -> None:
@@ -31,13 +33,13 @@ class Gestures:
         self.tool, self.size = "brush", 40.0
         self._at: Point = (state.view.canvas[0] / 2, state.view.canvas[1] / 2)
         self._pressed = False
-        self._anchor: Point | None = None  # of a rectangle, in the picture
-        self._corners: list[Point] = []  # of a lasso or polygon, in the picture
+        self._anchor: Point | None = None  # the rectangle's first corner, in the picture
+        self._corners: list[Point] = []  # of the lasso or polygon, in the picture
         self._travelled = 0.0
         self._fingers: list[Point] = []
 
     def listen(self, canvas: Any, guarded: Callable[[Callable[..., None]], Any]) -> None:
-        """Hear what the browser says of a canvas; `guarded` wraps what is then done."""
+        """Handle a canvas's events; `guarded` wraps each handler."""
         for hear, act in (
             (canvas.on_mouse_down, self.down), (canvas.on_mouse_move, self.move),
             (canvas.on_mouse_up, self.up), (canvas.on_mouse_out, self.out),
@@ -49,12 +51,12 @@ class Gestures:
 
     @property
     def paints(self) -> bool:
-        """Whether what is drawn now becomes white: the brush marks what is made anew."""
+        """Whether the tool draws white: the brush does; on an inverted mask, the eraser does."""
         return (self.tool != "eraser") != self._state.invert
 
     @property
     def can_undo(self) -> bool:
-        """Whether there is a stroke, or a rectangle or lasso that is set in part."""
+        """Whether there is a stroke or an unfinished shape."""
         return self._state.history.can_undo or self._begun
 
     @property
@@ -63,7 +65,7 @@ class Gestures:
         return self._anchor is not None or bool(self._corners)
 
     def take(self, tool: str) -> None:
-        """Change the tool; a shape not finished is dropped."""
+        """Change the tool; an unfinished shape is dropped."""
         self.cancel()
         self.tool = tool
         self.hover()
@@ -91,7 +93,7 @@ class Gestures:
             self._travelled += math.dist(before, (x, y))
             if self._travelled > _CLICK_REACH and self._freehand:
                 self._corners.append(point)
-        if self._state.history.drawing:  # the ink shows where the brush is, at half the cost
+        if self._state.history.drawing:  # without the cursor's ring, drawing costs half
             self._state.extend(point)
         else:
             self.hover()
@@ -100,7 +102,7 @@ class Gestures:
         self._release(x, y)
 
     def out(self, x: float, y: float) -> None:
-        """The hand left the canvas: as lifting it at the rim."""
+        """End the stroke where the pointer left the canvas."""
         if self._state.history.drawing:
             self._state.extend(self._state.view.to_picture(x, y))
         self._release(x, y)
@@ -121,8 +123,8 @@ class Gestures:
         self.hover()
 
     def wheel(self, _dx: float, dy: float) -> None:
-        """Zoom, the picture held fast under the pointer."""
-        notches = min(max(dy / 100, -1.0), 1.0)  # a touch pad sends fractions
+        """Zoom; the point under the pointer stays in place."""
+        notches = min(max(dy / 100, -1.0), 1.0)  # a touch pad sends fractions of a notch
         if notches:
             self._state.set_view(self._state.view.zoomed(_ZOOM_PER_NOTCH**-notches, *self._at))
             self.hover()
@@ -137,14 +139,14 @@ class Gestures:
 
     @property
     def _freehand(self) -> bool:
-        """Whether this lasso began with this press: corners set by clicks come one a press."""
+        """Whether the lasso is dragged; in a polygon, each press sets one corner."""
         return bool(self._corners) and self._travelled >= 0
 
     def _corner(self, point: Point) -> None:
         if not self._corners:
             self._corners, self._travelled = [point], 0.0
             return
-        self._travelled = -math.inf  # a second press: a polygon of clicks
+        self._travelled = -math.inf  # a second press makes it a polygon
         first = self._state.view.to_canvas(*self._corners[0])
         if len(self._corners) > 2 and math.dist(first, self._at) <= _CLOSING_REACH:
             self._close()
@@ -159,7 +161,7 @@ class Gestures:
     # -- fingers ------------------------------------------------------------------------------
 
     def touch_start(self, fingers: Sequence[Point]) -> None:
-        """One finger draws; two move and zoom the picture."""
+        """Begin to draw with one finger, or to move and zoom with two."""
         if len(fingers) == 1:
             self.down(*fingers[0])
         else:
@@ -187,7 +189,7 @@ class Gestures:
     # -- keys ---------------------------------------------------------------------------------
 
     def key(self, key: str, shift: bool, ctrl: bool, meta: bool) -> None:
-        """A key on the canvas; those that are not listed do nothing."""
+        """Act on a key; other keys do nothing."""
         plain = key.lower() if len(key) == 1 else key
         if ctrl or meta:
             name = {"z": "redo" if shift else "undo", "y": "redo"}.get(plain)
@@ -209,7 +211,7 @@ class Gestures:
             self._actions[name]()
 
     def _by_key(self, key: str) -> None:
-        """Draw without a mouse: arrows move, Space presses or sets a corner, Enter ends a shape."""
+        """Draw by keys: arrows move, Space presses or sets a corner, Enter ends a shape."""
         if key in _ARROWS:
             step = max(self.size / 4, 1.0) * self._state.view.scale
             x, y = (at + sign * step for at, sign in zip(self._at, _ARROWS[key], strict=True))
@@ -226,7 +228,7 @@ class Gestures:
                 self._release(*self._at)
 
     def cancel(self) -> bool:
-        """Drop what is not finished; whether there was anything."""
+        """Drop the unfinished stroke or shape; returns whether there was one."""
         with self._state.lock:
             brush = self._state.history.drawing
             if brush:
@@ -239,14 +241,14 @@ class Gestures:
         return dropped
 
     def undo(self) -> None:
-        """Drop what is not finished; where there is nothing of that, take the last stroke back."""
+        """Drop the unfinished stroke or shape; if there is none, take the last stroke back."""
         if not self.cancel():
             self._state.undo()
 
     # -- what is seen of it -------------------------------------------------------------------
 
     def hover(self) -> None:
-        """Draw the cursor's ring, or the shape that is being drawn."""
+        """Draw the brush's ring, or the unfinished shape."""
         surface, view = self._state.surface, self._state.view
         if surface is None:
             return

@@ -1,4 +1,4 @@
-"""The strokes of a mask in their order, with undo and redo, and the mask they make."""
+"""The history of a mask: its strokes in order, undo and redo, and the pixels they make."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from sdnb.widgets.masks.strokes import (
 
 @dataclass(frozen=True)
 class _Done:
-    """A stroke, and what was under it: a box of pixels, packed (a few KB of a large mask)."""
+    """A stroke, and the pixels it covered, compressed (a few KB of a large mask)."""
 
     stroke: Stroke
     box: Box
@@ -39,10 +39,9 @@ class _Done:
 
 
 class History:
-    """A mask that knows how it was made. Every method that changes it says where: a box.
+    """A mask and its strokes. Each method that changes it returns the changed box.
 
-    A brush being drawn is part of the mask from its first point on; it becomes one stroke when it
-    ends.
+    A brush is part of the mask from its first point on, and becomes a stroke when it ends.
     """
 
     def __init__(self, size: Size) -> None:
@@ -57,12 +56,12 @@ class History:
 
     @property
     def strokes(self) -> tuple[Stroke, ...]:
-        """What made the mask, in order; what was undone is not in it."""
+        """The strokes of the mask, in order, without those that were undone."""
         return tuple(done.stroke for done in self._done)
 
     @property
     def mask(self) -> Image.Image:
-        """The mask now: L, 255 is made anew."""
+        """The mask (L); 255 is regenerated."""
         return Image.fromarray(self._pixels.copy())
 
     def part(self, box: Box) -> Image.Image:
@@ -71,7 +70,7 @@ class History:
 
     @property
     def white(self) -> float:
-        """How much of the picture is white: 0 to 1, grey in part."""
+        """The mean of the mask, 0 to 1: the white share."""
         return float(self._pixels.mean()) / 255
 
     @property
@@ -88,9 +87,9 @@ class History:
         return bool(self._undone)
 
     def apply(self, stroke: Stroke) -> Box:
-        """Add a stroke; what was undone cannot be redone any more.
+        """Add a stroke; undone strokes can no longer be redone.
 
-        Raises ValueError for an imported mask of another size; nothing has changed then.
+        Raises ValueError, and changes nothing, for an imported mask of another size.
         """
         self.finish()
         box = self._push(stroke)
@@ -98,7 +97,7 @@ class History:
         return box
 
     def undo(self) -> Box:
-        """Take the last stroke back, or the one being drawn; `NOWHERE` if there is none."""
+        """Take back the last stroke, or the one being drawn; `NOWHERE` if there is none."""
         if self._open is not None:
             return self.abandon()
         if not self._done:
@@ -114,7 +113,7 @@ class History:
         return done.box
 
     def redo(self) -> Box:
-        """Put back what was undone last; `NOWHERE` if there is nothing."""
+        """Put back the stroke undone last; `NOWHERE` if there is none."""
         self.finish()
         return self._push(self._undone.pop()) if self._undone else NOWHERE
 
@@ -129,7 +128,7 @@ class History:
         return self._fill(segment(point, point, size, self.size), white)
 
     def extend(self, point: Point) -> Box:
-        """Draw on to a point; where no brush is down nothing happens."""
+        """Draw on to a point; does nothing if no brush is down."""
         if self._open is None:
             return NOWHERE
         start, brush = self._points[-1], self._open
@@ -137,7 +136,7 @@ class History:
         return self._fill(segment(start, point, brush.size, self.size), brush.white)
 
     def finish(self) -> None:
-        """Lift the brush: what was drawn becomes a stroke, if it touched the picture."""
+        """Lift the brush; it becomes a stroke if it touched the picture."""
         if self._open is None:
             return
         stroke = Brush(tuple(self._points), self._open.size, self._open.white)
@@ -148,7 +147,7 @@ class History:
         self._before = self._pixels
 
     def abandon(self) -> Box:
-        """Take back the brush that is down as if it had never been."""
+        """Take back the brush that is down."""
         if self._open is None:
             return NOWHERE
         self._open, self._pixels = None, self._before
@@ -195,7 +194,7 @@ class History:
 
 
 def rasterise(strokes: Iterable[Stroke], size: Size) -> Image.Image:
-    """The mask (L) that these strokes make on a picture of this size."""
+    """The mask (L) of these strokes on a picture of this size."""
     history = History(size)
     for stroke in strokes:
         history.apply(stroke)

@@ -1,6 +1,4 @@
-"""How the mask editor looks: JupyterLab's own colours, so that the dark theme is dark, with
-fallbacks for pages that have none.
-"""
+"""The mask editor's style sheet, in the colours of JupyterLab's theme, with fallbacks."""
 
 from sdnb.widgets import slider
 

@@ -1,4 +1,4 @@
-"""What the mask editor says: a line below the picture, and what to do where one cannot draw."""
+"""The mask editor's status line, and its fallback where the browser has no canvas."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sdnb.widgets.masks.editor_state import EditorState
 from sdnb.widgets.masks.preview import veiled
 from sdnb.widgets.masks.toolbar import upload
 
-ANSWER_SECONDS = 8.0  # seconds in which the browser's part of ipycanvas says that it is there
+ANSWER_SECONDS = 8.0  # within which the browser's part of ipycanvas should answer
 MISSING = (
     "<b>Drawing is not possible here.</b> The package ipycanvas, which one draws with, is not "
     "installed in this kernel: "
@@ -28,14 +28,14 @@ _NO_ANSWER = (
 
 
 class Status(ipywidgets.HTML):
-    """One line: the size, how much is made anew, and what is to be said now."""
+    """One line: the size, the share that is regenerated, and a message."""
 
     def __init__(self) -> None:
         super().__init__()
         self.add_class("sdnb-said")
 
     def tell(self, state: EditorState, extra: str = "", problem: bool = False) -> None:
-        """Say how the mask is, and something more."""
+        """Show the mask's size and share, and a message."""
         width, height = state.picture.size
         share = 1 - state.history.white if state.invert else state.history.white
         words = [f"{width}×{height}", f"<b>{share:.1%}</b> is made anew"]
@@ -49,7 +49,7 @@ class Status(ipywidgets.HTML):
         self._show(" · ".join(words))
 
     def offer(self, png: bytes) -> None:
-        """A link that downloads the mask, until something else is said."""
+        """Show a link that downloads the mask, until the next message."""
         data = b64encode(png).decode()
         self._show(
             f'<a download="mask.png" href="data:image/png;base64,{data}">Download mask.png</a> '
@@ -62,11 +62,10 @@ class Status(ipywidgets.HTML):
 
 
 class Fallback(ipywidgets.VBox):
-    """Instead of an empty box: the mask as a picture until the canvas is there; and where it does
-    not come, why one cannot draw, and a file button.
+    """The masked picture until the canvas has come; if it does not come, the reason and a button to
+    import a mask.
 
-    It waits for the browser: `shown` says that a page shows the editor, `heard` that its canvas is
-    there, be it late.
+    The editor calls `shown` when a page shows it, and `heard` when the canvas has answered.
     """
 
     def __init__(self, state: EditorState, take: Callable[[ipywidgets.FileUpload], None]) -> None:
@@ -84,16 +83,16 @@ class Fallback(ipywidgets.VBox):
 
     @property
     def waiting(self) -> bool:
-        """Whether there is no canvas yet, or none to come."""
+        """Whether the canvas has not come."""
         return bool(self.children)
 
     @property
     def final(self) -> bool:
-        """Whether it has said that no canvas comes."""
+        """Whether it shows that no canvas comes."""
         return len(self.children) > 1
 
     def shown(self, views: int) -> None:
-        """So many pages show the editor now."""
+        """Wait for the canvas, if `views` pages show the editor."""
         if views and self.waiting and self._timer is None:
             run = contextvars.copy_context().run
             self._timer = threading.Timer(ANSWER_SECONDS, run, (self._silent,))
@@ -101,7 +100,7 @@ class Fallback(ipywidgets.VBox):
             self._timer.start()
 
     def heard(self) -> None:
-        """The canvas is there."""
+        """Hide: the canvas has come."""
         self._heard = True
         if self._timer is not None:
             self._timer.cancel()
@@ -111,7 +110,7 @@ class Fallback(ipywidgets.VBox):
             self._picture.value = b""
 
     def explain(self, why: str) -> None:
-        """Say why one cannot draw (HTML), and offer the other way."""
+        """Show why drawing is impossible (HTML), and the import button."""
         self._why.value = (
             f'<div role="alert">{why} '
             "A mask can be imported: a picture in which white is made anew and black is kept.</div>"
@@ -119,7 +118,7 @@ class Fallback(ipywidgets.VBox):
         self.children = [self._why, self._button, self._picture]
 
     def refresh(self) -> None:
-        """Show the mask as it is now."""
+        """Show the current mask."""
         if not self.waiting:
             return
         state = self._state

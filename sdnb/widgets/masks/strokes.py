@@ -1,7 +1,7 @@
-"""What a mask is: the strokes that made it, and the pixels they cover. NumPy and PIL; no widget.
+"""The strokes of a mask, and the pixels that they cover.
 
-Coordinates are pixels of the picture and continuous: pixel (i, j) is the square from i to i + 1 and
-j to j + 1, and a stroke covers it when it covers its centre. White (255) is made anew.
+Coordinates are continuous, in pixels of the picture: pixel (i, j) is the square from i to i + 1 and
+j to j + 1. A stroke covers a pixel if it covers its centre. White (255) is regenerated.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ Size: TypeAlias = tuple[int, int]  # width, height
 Cover: TypeAlias = tuple[Box, "NDArray[np.bool_]"]  # which pixels of the box, [h, w]
 
 NOWHERE: Box = (0, 0, 0, 0)
-_THINNEST = math.sqrt(0.5)  # a round brush of this radius covers a centre wherever it is put
+_THINNEST = math.sqrt(0.5)  # the least radius that covers a pixel's centre anywhere
 
 
 @dataclass(frozen=True)
 class Brush:
-    """A round brush drawn through the points; black is the eraser."""
+    """A round brush drawn through the points; the eraser is a black brush."""
 
     points: tuple[Point, ...]
-    size: float  # its diameter
+    size: float  # the diameter
     white: bool = True
 
 
 @dataclass(frozen=True)
 class Rectangle:
-    """All between two corners, whichever they are."""
+    """A rectangle between two opposite corners."""
 
     start: Point
     end: Point
@@ -47,7 +47,7 @@ class Rectangle:
 
 @dataclass(frozen=True)
 class Polygon:
-    """All that the closed line goes round, as often as it may cross itself (winding not zero)."""
+    """The inside of a closed line that may cross itself (nonzero winding number)."""
 
     points: tuple[Point, ...]
     white: bool = True
@@ -60,12 +60,12 @@ class Invert:
 
 @dataclass(frozen=True)
 class Clear:
-    """All black: nothing is made anew."""
+    """All black: nothing is regenerated."""
 
 
 @dataclass(frozen=True, repr=False)
 class Imported:
-    """A whole mask from elsewhere: PNG bytes (L) of the picture's size."""
+    """A whole imported mask: PNG bytes (L) of the picture's size."""
 
     png: bytes
 
@@ -78,7 +78,7 @@ Stroke: TypeAlias = "Brush | Rectangle | Polygon | Invert | Clear | Imported"
 
 
 def covered(shape: Shape, size: Size) -> Cover:
-    """The pixels that a shape covers of a picture of this size."""
+    """The pixels that a shape covers in a picture of this size."""
     if isinstance(shape, Brush):
         return _brushed(shape, size)
     if isinstance(shape, Rectangle):
@@ -94,7 +94,7 @@ def union(a: Box, b: Box) -> Box:
 
 
 def empty(box: Box) -> bool:
-    """Whether there is no pixel in it."""
+    """Whether the box holds no pixel."""
     return box[0] >= box[2] or box[1] >= box[3]
 
 
@@ -105,7 +105,7 @@ def clipped(box: Box, size: Size) -> Box:
 
 
 def around(points: Iterable[Point], margin: float, size: Size) -> Box:
-    """The pixels within a margin of the points' bounding box, inside the picture."""
+    """The points' bounding box with a margin, inside the picture."""
     xs, ys = zip(*points, strict=True)
     left, top = math.floor(min(xs) - margin), math.floor(min(ys) - margin)
     right, bottom = math.ceil(max(xs) + margin), math.ceil(max(ys) + margin)
@@ -113,14 +113,14 @@ def around(points: Iterable[Point], margin: float, size: Size) -> Box:
 
 
 def segment(a: Point, b: Point, diameter: float, size: Size) -> Cover:
-    """The pixels whose centres a round brush covers on its straight way from a to b."""
+    """The pixels whose centres a round brush covers on a straight line from a to b."""
     radius = max(diameter / 2, _THINNEST)
     box = around((a, b), radius, size)
     x = np.arange(box[0], box[2], dtype=np.float32)[None, :] + np.float32(0.5 - a[0])  # [1, w]
     y = np.arange(box[1], box[3], dtype=np.float32)[:, None] + np.float32(0.5 - a[1])  # [h, 1]
     dx, dy = b[0] - a[0], b[1] - a[1]
     length = dx * dx + dy * dy
-    if length < 1e-12:  # a dab
+    if length < 1e-12:  # a dot
         return box, x * x + y * y <= radius * radius
     along = x * np.float32(dx / length) + y * np.float32(dy / length)  # [h, w]: 0 at a, 1 at b
     along = along.clip(0, 1)
@@ -149,7 +149,7 @@ def _between(rectangle: Rectangle, size: Size) -> Cover:
 
 
 def _encircled(polygon: Polygon, size: Size) -> Cover:
-    """Where each row of centres crosses an edge its winding number changes, from there on."""
+    """Along a row of centres, the winding number changes at each edge that the row crosses."""
     box = around(polygon.points, 0, size)
     left, top, right, bottom = box
     winding = np.zeros((bottom - top, right - left + 1), np.int32)  # [h, w + 1]
@@ -170,7 +170,7 @@ def _first(edge: float) -> int:
 
 
 def transparent(png: bytes) -> Image.Image:
-    """What is transparent in a picture, as white (L). Raises ValueError where nothing is."""
+    """A picture's transparent part as white (L). Raises ValueError if it has no alpha."""
     picture = images.open(png)
     if "A" not in picture.getbands():
         raise ValueError(
@@ -181,9 +181,9 @@ def transparent(png: bytes) -> Image.Image:
 
 
 def imported(source: images.Source, size: Size) -> tuple[Imported, str]:
-    """Any picture as a mask of this size, and what was done to it ("" for nothing).
+    """Any picture as a mask of this size, and a note if it was resized ("" if not).
 
-    Raises as `sdnb.images.mask`.
+    Raises as `sdnb.images.mask` does.
     """
     png = images.mask(source)
     mask = images.open(png)

@@ -1,7 +1,7 @@
-"""What the mask editor draws with: ipycanvas, guarded, in three layers over a hidden picture.
+"""The mask editor's canvas: ipycanvas in three layers (picture, mask, cursor).
 
-The browser keeps no state: `show` draws all of it again, `refresh` only a box. Every batch of
-commands is one message and stands alone, so that a second view, or one that comes back, agrees.
+The browser keeps no state: `show` draws the whole picture, `refresh` the mask inside a box. Every
+batch of commands is one complete message, so that a second or a reopened view shows the same.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from sdnb.widgets.masks.preview import STRENGTH, VEIL
 from sdnb.widgets.masks.strokes import Box, Point, Size, clipped, empty
 from sdnb.widgets.masks.viewport import Viewport
 
-CELLS = "#0a84ff"  # of the latent mask: not to be mixed up with the veil
-_NAME = "Picture and mask"  # as a screen reader says it
-_MAX_SENT_SIDE = 2048  # pixels of the picture's longer side that travel to the browser
+CELLS = "#0a84ff"  # the latent mask's colour; the mask itself has the veil's
+_NAME = "Picture and mask"  # for screen readers
+_MAX_SENT_SIDE = 2048  # pixels of the longer side of the picture sent to the browser
 
-# ipycanvas holds back drawing for all canvases of a process at once, by one flag.
+# ipycanvas has one flag for all canvases of a process that holds drawing back.
 _DRAWING = threading.RLock()
 
 
 @contextmanager
 def drawing(follows: bool = False) -> Iterator[None]:
-    """One message for all that is drawn inside; whatever happens, the next drawing is not muted.
+    """Send all that is drawn inside as one message; an exception does not mute later drawing.
 
-    It names its canvas, so that a browser that has heard nothing before understands it. One that
-    `follows` another within a stroke need not: the browser composes all layers for each name.
+    The message names its canvas, so that a browser understands it as its first. One that `follows`
+    another within a stroke does not: for each name, the browser composes all layers.
     """
     with _DRAWING:
-        if _CANVAS_MANAGER._caching:  # noqa: SLF001 - inside another: that one sends
+        if _CANVAS_MANAGER._caching:  # noqa: SLF001 - an outer batch sends
             yield
             return
         if not follows:
@@ -48,29 +48,29 @@ def drawing(follows: bool = False) -> Iterator[None]:
         try:
             with ipycanvas.hold_canvas():
                 yield
-        finally:  # an exception skips ipycanvas's own reset
+        finally:  # ipycanvas does not reset the flag after an exception
             _CANVAS_MANAGER.flush()
             _CANVAS_MANAGER._caching = False  # noqa: SLF001
 
 
 class _DescribedCanvas(ipycanvas.MultiCanvas):
-    """The browser's part shows a tooltip only of what has a description, and fails without."""
+    """The browser's part fails to show a tooltip if there is no `description`."""
 
     description = traitlets.Unicode("").tag(sync=True)
 
 
 class Surface:
-    """The canvas of an editor: `widget` is shown, the rest draws on it."""
+    """The canvas of an editor; `widget` is the part to show."""
 
     def __init__(self, picture: Image.Image, page: Size, canvas: Size) -> None:
         self.widget = _DescribedCanvas(3, width=canvas[0], height=canvas[1], tooltip=_NAME)
         self._picture, self._veil, self._top = (self.widget[layer] for layer in range(3))
         self._source = ipywidgets.Image(format="jpeg", value=b"")
-        self._store = ipycanvas.Canvas(width=1, height=1)  # never shown: the picture, decoded
+        self._store = ipycanvas.Canvas(width=1, height=1)  # hidden: the decoded picture
         self.change(picture, page, canvas)
 
     def change(self, picture: Image.Image, page: Size, canvas: Size) -> None:
-        """Another picture (RGB), `page` pixels large in the notebook, `canvas` in the canvas."""
+        """Take another picture (RGB), with its size on the page and its size on the canvas."""
         width, height = canvas
         if (self.widget.width, self.widget.height) != canvas:
             self.widget.width, self.widget.height = width, height
@@ -83,7 +83,7 @@ class Surface:
         self._store.width, self._store.height = (max(1, round(n * scale)) for n in picture.size)
 
     def close(self) -> None:
-        """Free what is not among the editor's children."""
+        """Close the widgets that are not among the editor's children."""
         for widget in (self._source, self._store):
             widget.close()
 
@@ -92,13 +92,13 @@ class Surface:
     # -- all of it ----------------------------------------------------------------------------
 
     def load(self) -> None:
-        """Have the browser decode the picture; `show` draws it then."""
+        """Let the browser decode the picture, for `show` to draw."""
         with drawing():
             self._store.clear()
             self._store.draw_image(self._source, 0, 0, self._store.width, self._store.height)
 
     def show(self, view: Viewport) -> None:
-        """The picture, as it is seen."""
+        """Draw the picture in this viewport."""
         with drawing():
             layer = self._picture
             layer.reset_transform()
@@ -111,7 +111,7 @@ class Surface:
     # -- the mask -----------------------------------------------------------------------------
 
     def refresh(self, view: Viewport, box: Box, part: Image.Image, colour: str = VEIL) -> None:
-        """The mask inside a box of the picture; `part` is what `behind` of it holds."""
+        """Draw the mask inside a box of the picture; `part` is the mask inside `behind(box)`."""
         seen = view.seen(box)
         if empty(seen):
             return
@@ -121,7 +121,7 @@ class Surface:
             self._fill(layers, colour, (view.scale, view.scale), view.to_canvas(0, 0))
 
     def behind(self, view: Viewport, box: Box) -> Box:
-        """The pixels of the picture that `refresh` of a box needs."""
+        """The box of the picture whose mask `refresh` of a box needs."""
         cell = self._cell(view)
         left, top, right, bottom = view.behind(view.seen(box))
         left, top = left // cell * cell, top // cell * cell
@@ -129,7 +129,7 @@ class Surface:
                        view.picture)  # fmt: skip
 
     def cells(self, view: Viewport, latent: Image.Image, box: Box) -> None:
-        """The latent mask (L, a pixel for each cell) over a box of the picture, as a grid."""
+        """Draw the latent mask (L, a pixel for each cell) over a box of the picture, as a grid."""
         with drawing(), self._inside((0, 0, *view.canvas)):
             across = (box[2] - box[0]) / latent.width * view.scale
             down = (box[3] - box[1]) / latent.height * view.scale
@@ -139,7 +139,7 @@ class Surface:
                 self._grid(latent.size, (across, down), origin)
 
     def _grid(self, size: Size, scale: Point, origin: Point) -> None:
-        """A line of one pixel around each cell."""
+        """Draw a line of one pixel around each cell."""
         x, y = (
             np.rint(np.arange(count + 1) * step + start).astype(np.int32)
             for count, step, start in zip(size, scale, origin, strict=True)
@@ -150,14 +150,14 @@ class Surface:
         self._veil.fill_rects(np.full_like(y, x[0]), y, int(x[-1] - x[0]), np.ones_like(y))
 
     def _cell(self, view: Viewport) -> int:
-        """Pixels of the picture, in each direction, that are shown as one: none is less than one
-        of the canvas.
+        """How many pixels of the picture, in each direction, are drawn as one, so that it fills at
+        least a pixel of the canvas.
         """
         return max(1, math.ceil(1 / view.scale))
 
     @contextmanager
     def _inside(self, seen: Box) -> Iterator[None]:
-        """Clear a box of the veil, and draw on nothing else."""
+        """Clear a box of the veil, and clip drawing to it."""
         left, top, right, bottom = seen
         layer = self._veil
         layer.save()
@@ -183,12 +183,12 @@ class Surface:
     # -- the cursor and what is not yet finished ----------------------------------------------
 
     def clear_top(self) -> None:
-        """Neither cursor nor outline."""
+        """Remove the brush's ring and the outline."""
         with drawing():
             self._top.clear()
 
     def ring(self, x: float, y: float, radius: float) -> None:
-        """The brush at a point of the canvas: dark and bright, to be seen on any picture."""
+        """Draw the brush's ring around a point of the canvas: dark and bright, for any picture."""
         with drawing():
             self._top.clear()
             for width, colour in ((4.0, "rgba(0, 0, 0, 0.55)"), (2.0, "#ffffff")):
@@ -196,7 +196,9 @@ class Surface:
                 self._top.stroke_circle(x, y, max(radius, 2.0))
 
     def outline(self, points: Sequence[Point], closed: bool, grip: float = 0) -> None:
-        """A shape being drawn, in points of the canvas; `grip` marks where a click closes it."""
+        """Draw an unfinished shape, in pixels of the canvas; `grip` is the radius around its start
+        where a click closes it.
+        """
         with drawing():
             self._top.clear()
             for width, colour in ((4.0, "rgba(0, 0, 0, 0.55)"), (2.0, "#ffffff")):

@@ -1,4 +1,4 @@
-"""The controls of the mask editor, from a table: icons with words for those who do not see them."""
+"""The mask editor's toolbar: icon buttons with words for screen readers, and two sliders."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from sdnb.widgets.slider import Slider
 @dataclass(frozen=True)
 class _Button:
     name: str
-    word: str  # its label, read aloud
-    icon: str  # Font Awesome
+    word: str  # for screen readers
+    icon: str  # Font Awesome's name
     tip: str
 
 
@@ -52,11 +52,11 @@ _FILES = (
             "Take the transparent part of the picture as the mask"),
     _Button("export", "Export", "download", "Export the mask as a PNG"),
 )  # fmt: skip
-_LARGEST_FEATHER = 64  # of the slider at first
+_LARGEST_FEATHER = 64  # of the slider; a larger value widens it
 
 
 class Toolbar(ipywidgets.VBox):
-    """Buttons by name in `buttons`, tools in `tools`, sliders beside; `files` stands elsewhere."""
+    """`buttons` and `tools` hold the buttons by name; the editor lays `files` out elsewhere."""
 
     def __init__(self, picture: Image.Image) -> None:
         self.tools = {tool.name: _toggle(tool) for tool in _TOOLS}
@@ -82,13 +82,13 @@ class Toolbar(ipywidgets.VBox):
         self.suit(picture)
 
     def suit(self, picture: Image.Image) -> None:
-        """Offer what the picture allows."""
+        """Fit the brush's range, and the transparency button, to the picture."""
         self.largest = max(2, min(1024, max(picture.size) // 2))
         self.size.box.max = self.size.track.max = self.largest
         self.buttons["alpha"].layout.display = None if "A" in picture.getbands() else "none"
 
     def drawable(self, possible: bool) -> None:
-        """Whether there is anything to draw on; the rest works without."""
+        """Enable or disable the controls that need a canvas."""
         zoom = (self.buttons[button.name] for button in _ZOOM)
         for button in (*self.tools.values(), *zoom, self.latent, self.size):
             button.disabled = not possible
@@ -98,17 +98,17 @@ class Toolbar(ipywidgets.VBox):
         self.buttons[name].on_click(lambda _: act())
 
     def show_tool(self, name: str) -> None:
-        """One tool is pressed, the others are not."""
+        """Show this tool as pressed, and no other."""
         for tool in _TOOLS:
             _press(self.tools[tool.name], tool.word, tool.name == name)
 
     def show_latent(self, shown: bool) -> None:
-        """The button is pressed or not."""
+        """Show the latent mask's button as pressed or not."""
         _press(self.latent, _LATENT.word, shown)
 
 
 def upload() -> ipywidgets.FileUpload:
-    """A button that takes a picture file as a mask."""
+    """A button that imports a picture file as a mask."""
     return ipywidgets.FileUpload(
         accept="image/*", multiple=False, description="Import a mask", icon="upload",
         tooltip="Import a mask from a picture file: white is made anew",
@@ -124,7 +124,7 @@ def _toggle(button: _Button) -> ipywidgets.ToggleButton:
 
 
 def _press(toggle: ipywidgets.ToggleButton, word: str, on: bool) -> None:
-    """Pressed or not, and said so: a screen reader is told nothing else of it."""
+    """Press or release a button; its words say so, since screen readers get nothing else."""
     toggle.value = on
     toggle.description = f"{word}, on" if on else word
 

@@ -1,6 +1,6 @@
-"""A mask as rectangles to draw: runs of pixels, layer upon layer where it is grey.
+"""A mask as rectangles to draw: runs of pixels, in several layers where the mask is grey.
 
-A canvas decodes pictures late and in no certain order; rectangles are there at once, at any zoom.
+A canvas decodes pictures late and in any order; rectangles appear at once, at any zoom.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-_GREYS = 12  # steps between nothing and all: finer than the eye tells under a half veil
-_MAX_RECTANGLES = 40_000  # rectangles at a time; a noisier mask is shown coarser
+_GREYS = 12  # levels; no eye tells more apart under the veil
+_MAX_RECTANGLES = 40_000  # a mask that needs more is shown coarser
 
 
 @dataclass(frozen=True)
 class VeilLayer:
-    """Rectangles of one height that are drawn with one strength; layers add up to the mask."""
+    """Rectangles of one height and one strength; the layers add up to the mask."""
 
     strength: float  # 0 to 1
     x: NDArray[np.int32]
@@ -29,8 +29,8 @@ class VeilLayer:
     def placed(
         self, scale: tuple[float, float], origin: tuple[float, float]
     ) -> tuple[NDArray[np.int32], ...]:
-        """Left, top, width and height on the canvas, in whole pixels: neighbours neither overlap
-        nor leave a gap.
+        """Left, top, width and height on the canvas, in whole pixels, without gap or overlap
+        between neighbours.
         """
         left, right = (
             np.rint(edge * scale[0] + origin[0]).astype(np.int32)
@@ -46,7 +46,7 @@ class VeilLayer:
 def layers(mask: Image.Image, origin: tuple[int, int], cell: int = 1) -> list[VeilLayer]:
     """The layers of a mask (L) whose upper left corner lies at `origin` in the picture.
 
-    `cell` pixels are shown as one, their mean; more where there would be too many rectangles.
+    Squares of `cell` pixels are averaged; larger ones if there were too many rectangles.
     """
     while True:
         mask_layers = list(_layers(mask, origin, cell))
@@ -71,7 +71,7 @@ def _layers(mask: Image.Image, origin: tuple[int, int], cell: int) -> Iterator[V
 def _runs(
     inside: NDArray[np.bool_],
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
-    """Where each run of True begins in its row, its row, and its length."""
+    """The column where each run of True begins, its row, and its length."""
     padded = np.pad(inside.view(np.int8), ((0, 0), (1, 1)))
     change = np.diff(padded, axis=1)  # [h, w + 1]
     rows, starts = np.nonzero(change == 1)

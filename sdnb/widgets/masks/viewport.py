@@ -1,4 +1,4 @@
-"""Which part of a picture is seen, and how large: from pixels of the canvas to the picture's."""
+"""The viewport: which part of the picture the canvas shows, and at which zoom."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 from sdnb.widgets.masks.strokes import Box, Point, Size, clipped
 
-DENSITY = 2  # pixels of the canvas for one of the page: sharp where the screen has as many
-_MIN_SIDE = 512  # page pixels: small pictures are shown enlarged
-_MAX_ZOOM = 32.0  # how far one can zoom in
+DENSITY = 2  # pixels of the canvas for one of the page: sharp on dense screens
+_MIN_SIDE = 512  # pixels of the page; smaller pictures are enlarged
+_MAX_ZOOM = 32.0
 
 
 def fitted(picture: Size, most: int) -> Size:
-    """The size of a picture on the page: at most so many pixels wide and high, and not tiny."""
+    """The size of a picture on the page: no side is longer than `most`, and none is tiny."""
     longest = max(picture)
     scale = min(most, max(_MIN_SIDE, longest)) / longest
     return max(1, round(picture[0] * scale)), max(1, round(picture[1] * scale))
@@ -21,8 +21,8 @@ def fitted(picture: Size, most: int) -> Size:
 
 @dataclass(frozen=True)
 class Viewport:
-    """A picture on a canvas. A zoom of 1 shows all of it; `left` and `top` are the picture's
-    coordinates in the canvas's upper left corner.
+    """A part of the picture on the canvas. A zoom of 1 shows the whole picture; (`left`, `top`) is
+    the point of the picture in the canvas's upper left corner.
     """
 
     picture: Size
@@ -33,15 +33,15 @@ class Viewport:
 
     @property
     def scale(self) -> float:
-        """Pixels of the canvas for one of the picture."""
+        """Pixels of the canvas for one pixel of the picture."""
         return self.canvas[0] / self.picture[0] * self.zoom
 
     def to_picture(self, x: float, y: float) -> Point:
-        """Where in the picture a point of the canvas lies; it may lie outside."""
+        """A point of the canvas in the picture's coordinates; it may lie outside."""
         return x / self.scale + self.left, y / self.scale + self.top
 
     def to_canvas(self, x: float, y: float) -> Point:
-        """Where on the canvas a point of the picture lies."""
+        """A point of the picture in the canvas's coordinates."""
         return (x - self.left) * self.scale, (y - self.top) * self.scale
 
     def seen(self, box: Box) -> Box:
@@ -57,18 +57,18 @@ class Viewport:
         return clipped(edges, self.picture)
 
     def zoomed(self, factor: float, x: float, y: float) -> Viewport:
-        """Closer or farther, with the picture held fast under a point of the canvas."""
+        """Zoomed by a factor; the picture stays in place under the point (x, y) of the canvas."""
         under = self.to_picture(x, y)
         new = replace(self, zoom=min(max(self.zoom * factor, 1.0), _MAX_ZOOM))
         return _within(new, under[0] - x / new.scale, under[1] - y / new.scale)
 
     def panned(self, dx: float, dy: float) -> Viewport:
-        """The picture dragged by so many pixels of the canvas."""
+        """Dragged by so many pixels of the canvas."""
         return _within(self, self.left - dx / self.scale, self.top - dy / self.scale)
 
 
 def _within(view: Viewport, left: float, top: float) -> Viewport:
-    """Moved, but never beyond the picture's rim."""
+    """The viewport moved to (left, top), but not beyond the picture's edge."""
     hidden = 1 - 1 / view.zoom
     return replace(
         view,
