@@ -1,8 +1,8 @@
 """The command line: `sdnb COMMAND ...`, also `python -m sdnb COMMAND ...`.
 
 Exit codes: 0 done, 1 the run failed, 2 wrong usage or bad input, 130 interrupted. An error is one
-line on stderr; `SDNB_DEBUG=1` in the environment shows the traceback as well. Torch is imported
-when work starts, so help and mistakes are answered at once.
+line on stderr; `SDNB_DEBUG=1` in the environment adds the traceback. Torch is imported only when a
+model is loaded, so help and wrong flags are answered at once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import sdnb
 from sdnb.cli.parser import InputError
 from sdnb.request import checks
 
-# Where each command is, a function of its arguments that returns the exit code; and what it does.
+# Each command: module:function, which takes the arguments and returns the exit code; its help.
 COMMANDS = {
     "lab": ("sdnb.cli.lab:main", "copy the notebooks to a folder and open JupyterLab there"),
     "txt2img": ("sdnb.cli.pictures:txt2img", "make pictures from a prompt"),
@@ -28,13 +28,13 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; `argv` defaults to the process's arguments. Returns the exit code."""
+    """Run one command, by default that of the process's arguments. Returns the exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a console that cannot show a letter shows "?"
+        if isinstance(stream, io.TextIOWrapper):  # print "?" where the console cannot show a letter
             stream.reconfigure(errors="replace")
-    # Waiting threads soon give their core back (libgomp reads it when torch loads). Measured on two
-    # cores, 10 steps: beside a busy program 4 s instead of 11 to 38; alone 1.9 s instead of 1.7.
+    # Waiting threads give their core back early (libgomp reads this when torch loads). Measured on
+    # two cores, 10 steps: 4 s instead of 11 to 38 s beside a busy program; alone 1.9, not 1.7.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         return _run(argv)
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _failed("interrupted", 130)
     except InputError as error:
         return _failed(error, 2)
-    except Exception as error:  # noqa: BLE001 - the last place where an error can be put in words
+    except Exception as error:  # noqa: BLE001 - any other error is one line, too
         return _failed(error, 1)
 
 
@@ -78,7 +78,7 @@ def _overview() -> str:
 def _failed(error: BaseException | str, code: int) -> int:
     if isinstance(error, BaseException) and os.environ.get("SDNB_DEBUG"):
         traceback.print_exception(error)
-    words = " ".join(str(error).split())  # one line, whatever the error holds
+    words = " ".join(str(error).split())  # in one line
     if isinstance(error, Exception) and code == 1:
         words = f"{type(error).__name__}: {words}" if words else type(error).__name__
     print(f"sdnb: {words}", file=sys.stderr)

@@ -1,14 +1,13 @@
-"""Between kernel and browser nothing waits and nothing is too large: an extension of the Jupyter
-server.
+"""An extension of the Jupyter server: messages without delay, and up to 1 GiB from the browser.
 
-The kernel answers each mouse move with two small messages, that it is busy and the ink. By TCP's
-default (Nagle's algorithm) the server holds the second back until the browser has acknowledged the
-first: up to 40 ms later, or with its next move.
+The kernel answers each mouse move with two small messages: its status and the ink. TCP by default
+(Nagle's algorithm) makes the server hold the second one until the browser has acknowledged the
+first, up to 40 ms later or with its next move.
 
-A picture that is uploaded is one message to the kernel. By Tornado's default a message of more than
-10 MiB ends the connection, without a word to either side.
+An uploaded picture is one message to the kernel. Tornado by default closes the connection, without
+an error on either side, when a message exceeds 10 MiB.
 
-A server that has sdnb installed beside it loads this by itself (`configs/jupyter/sdnb.json`);
+A server loads this by itself if sdnb is installed beside it (`configs/jupyter/sdnb.json`);
 `jupyter server extension disable sdnb.cli.connection` turns it off. Voila alone loads none:
 
     voila studio.ipynb --Voila.kernel_websocket_connection_class=sdnb.cli.connection.Connection
@@ -20,29 +19,27 @@ from typing import Any
 
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 
-_CONNECTION_CLASS = "kernel_websocket_connection_class"  # looked up anew for each connection
-_MAX_MESSAGE_SIZE = "websocket_max_message_size"  # as well, when it is accepted
-_MAX_MESSAGE_BYTES = (
-    2**30
-)  # bytes: more than the largest picture that sdnb takes, not compressed at all
+_CONNECTION_CLASS = "kernel_websocket_connection_class"  # read for each new connection
+_MAX_MESSAGE_SIZE = "websocket_max_message_size"  # read when a connection is accepted
+_MAX_MESSAGE_BYTES = 2**30  # more than the largest picture that sdnb takes, uncompressed
 
 
 class Connection(ZMQChannelsWebsocketConnection):
-    """Jupyter's own connection of a browser with a kernel, without that wait and that end."""
+    """Jupyter's connection between browser and kernel, without that delay and that limit."""
 
     def prepare(self) -> Any:
-        """Begin; the socket is not accepted yet."""
+        """Called before the socket is accepted."""
         _allow_large_messages(self.websocket_handler.settings)
         return super().prepare()  # type: ignore[no-untyped-call]
 
     def connect(self) -> Any:
-        """Go on; the socket is open by now."""
+        """Called when the socket is open."""
         self.websocket_handler.set_nodelay(True)
         return super().connect()
 
 
 def _allow_large_messages(settings: dict[str, Any]) -> None:
-    """For messages of the browser; what somebody chose stays."""
+    """Raise the limit, unless the user has set one."""
     settings.setdefault(_MAX_MESSAGE_SIZE, _MAX_MESSAGE_BYTES)
 
 
@@ -51,9 +48,9 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(server: Any) -> None:
-    """Exchange the server's connections for these; not a gateway's, or what somebody chose."""
+    """Use `Connection`, unless a gateway or the user has set another class."""
     settings = server.web_app.settings
-    _allow_large_messages(settings)  # also for connections of another kind
+    _allow_large_messages(settings)  # also if another class stays
     if settings.get(_CONNECTION_CLASS) is ZMQChannelsWebsocketConnection:
         settings[_CONNECTION_CLASS] = Connection
         server.log.info("sdnb: messages of kernels are sent without delay (TCP_NODELAY)")

@@ -1,8 +1,8 @@
-"""The notebooks' working copy, and JupyterLab on it.
+"""The working copy of the notebooks, and JupyterLab on it.
 
-An installed package never edits its own files, and an update never edits yours: every notebook is
-copied once, refreshed as long as you have not touched it, and left alone from then on. What was
-copied is remembered by its sha256 in a small file beside the copies.
+Notebooks are copied to a folder of the user, and JupyterLab opens the copies. A later version
+refreshes a copy as long as the user has not changed it. A small file beside the copies holds the
+sha256 of what was copied.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ RECORD = ".sdnb-copied.json"  # {file: sha256 of what was copied}
 
 
 def copy_notebooks(folder: Path) -> list[str]:
-    """Bring `folder` up to date with the notebooks of this sdnb; returns what there is to say.
+    """Bring `folder` up to date with the notebooks of this sdnb. Returns lines for the user.
 
-    A file that differs from what was copied is yours and stays as it is; a file deleted comes back.
-    Raises ValueError when `folder` is where sdnb keeps its own notebooks, OSError when it cannot
-    be written.
+    A file that the user has changed stays as it is; a file that was deleted comes back. Raises
+    ValueError where `folder` is sdnb's own folder of notebooks, and OSError where it cannot be
+    written.
     """
     source, folder = assets.notebooks(), folder.expanduser()
     if folder.resolve().is_relative_to(source.resolve()):
@@ -61,7 +61,7 @@ def open_lab(folder: Path, *, browser: bool, port: int, ip: str, more: Sequence[
         f"--ServerApp.open_browser={browser}",
         f"--LabApp.default_url=/lab/tree/{FIRST}",
     ]
-    if hasattr(os, "geteuid") and os.geteuid() == 0:  # in a container there is nobody else
+    if hasattr(os, "geteuid") and os.geteuid() == 0:  # as in a container
         print("JupyterLab runs as root here; a user's account is safer where there is one.")
         arguments.append("--ServerApp.allow_root=True")
     LabApp.launch_instance([*arguments, *more])
@@ -79,7 +79,7 @@ def _read_record(path: Path) -> dict[str, str]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
-        return {}  # nothing is known to be untouched, so nothing that differs is overwritten
+        return {}  # so each file that differs counts as changed
     if not isinstance(record, dict):
         return {}
     return {str(name): str(digest) for name, digest in record.items()}

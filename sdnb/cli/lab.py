@@ -1,4 +1,4 @@
-"""`sdnb lab`: a working copy of the notebooks, and JupyterLab on the first of them."""
+"""`sdnb lab`: copies the notebooks and opens JupyterLab on the first of them."""
 
 from __future__ import annotations
 

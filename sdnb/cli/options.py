@@ -1,7 +1,7 @@
-"""The flags of `sdnb txt2img` and `sdnb img2img`: the original scripts' names, ours beside them.
+"""The flags of `sdnb txt2img` and `sdnb img2img`: those of the original scripts, and our own.
 
-Command lines of the original run as they are. What has no effect any more is accepted and says so;
-anything else that is not a flag is an error.
+Command lines of the original scripts still run. A flag of theirs that has no effect here is
+accepted, with a note. Any other unknown flag is an error.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from sdnb.cli.parser import Parser
 from sdnb.request.request import CONTENTS, SAMPLERS, SCHEDULES
 
-# Flags of the original that are accepted without effect: (values taken, why).
+# Flags of the original scripts without effect: (number of values, why).
 WITHOUT_EFFECT = {
     "--turbo": (0, "--memory decides what stays on the GPU"),
     "--small_batch": (0, "--memory decides what stays on the GPU"),
@@ -24,7 +24,7 @@ WITHOUT_EFFECT = {
     "--C": (1, "the checkpoint says how many channels a latent has"),
     "--f": (1, "a latent is 8 times smaller than its picture"),
 }
-# The field of a request that each flag gives, to name the flag in the field's error.
+# The flag of each field of a request: an error of the field names the flag.
 FLAG_OF = {
     "prompt": "--prompt", "negative": "--nprompt", "width": "--W", "height": "--H",
     "steps": "--ddim_steps", "cfg": "--scale", "sampler": "--sampler", "schedule": "--schedule",
@@ -35,7 +35,7 @@ FLAG_OF = {
 
 
 class _WithoutEffect(argparse.Action):
-    """Takes the flag and leaves a note on the namespace."""
+    """Accepts the flag and adds a note to the namespace."""
 
     def __call__(
         self,
@@ -49,7 +49,7 @@ class _WithoutEffect(argparse.Action):
 
 
 def parse(command: str, description: str, argv: Sequence[str]) -> argparse.Namespace:
-    """The flags of `sdnb COMMAND`; `notes` are lines to show. Raises InputError."""
+    """Parse the flags of `sdnb COMMAND`; `notes` are lines for the user. Raises InputError."""
     parser = Parser(prog=f"sdnb {command}", description=description)
     parser.set_defaults(notes=[], image=None, mask=None, invert=False, feather=0.0, strength=0.75)
     parser.set_defaults(content="original", padding=None)
@@ -170,7 +170,7 @@ def _add_model_flags(parser: Parser) -> None:
 
 
 def _plan_or_gb(text: str) -> str | float:
-    """A plan's name as it is, or a number of GB."""
+    """The name of a plan, or a number of GB."""
     try:
         return float(text)
     except ValueError:
@@ -201,7 +201,7 @@ def _add_flags_without_effect(parser: Parser) -> None:
 
 
 def _check_together(parser: Parser, args: argparse.Namespace) -> None:
-    """Flags that speak of the same thing say the same thing."""
+    """Check flags that depend on one another, and merge those that mean the same."""
     if args.plms:
         if args.sampler not in (None, "plms"):
             parser.error(f"--plms and --sampler {args.sampler} name two samplers; give one")

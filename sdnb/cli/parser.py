@@ -1,4 +1,4 @@
-"""argparse with the errors that the rest of sdnb has: one line, and the nearest match."""
+"""An argparse parser whose errors are one line, with the nearest match."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from sdnb.request import checks
 
 
 class InputError(Exception):
-    """What the user asked for cannot be done as asked: exit code 2."""
+    """An error of the command line or of an input file: exit code 2."""
 
 
 class Parser(argparse.ArgumentParser):
-    """No abbreviations, and `InputError` instead of an exit."""
+    """A parser without abbreviations that raises `InputError` and does not exit."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(allow_abbrev=False, **kwargs)
 
     def parse(self, argv: Sequence[str]) -> argparse.Namespace:
-        """The flags of `argv`; raises InputError for anything that is not one of them."""
+        """Parse `argv`. Raises InputError for unknown flags and for stray words."""
         namespace, extras = self.parse_known_args(argv)
         if not extras:
             return namespace
@@ -33,13 +33,13 @@ class Parser(argparse.ArgumentParser):
         return self.error(words)
 
     def error(self, message: str) -> NoReturn:
-        """Raise InputError with the command's name."""
+        """Raise InputError that names the command."""
         raise InputError(f"{self.prog.removeprefix('sdnb ')}: {message}; see {self.prog} --help")
 
 
 @contextmanager
 def input_stage() -> Iterator[None]:
-    """Inside, an error of a value or a file is the input's fault, not the run's."""
+    """A context manager that turns errors of values and files into InputError."""
     try:
         yield
     except (ValueError, TypeError, OSError) as error:

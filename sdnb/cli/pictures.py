@@ -1,4 +1,4 @@
-"""`sdnb txt2img` and `sdnb img2img`: flags to requests, requests to files."""
+"""`sdnb txt2img` and `sdnb img2img`: flags become requests, and requests become files."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def img2img(argv: Sequence[str]) -> int:
 
 
 def requests(args: argparse.Namespace) -> list[Request]:
-    """What the flags ask for: a request for each prompt and turn, the seeds going on through all.
+    """The requests of the flags: one for each prompt and repetition, with consecutive seeds.
 
-    Raises InputError that names the flag, OSError for a file that cannot be read.
+    Raises InputError that names the flag, and OSError for a file that cannot be read.
     """
     seed = secrets.randbits(32) if args.seed is None else args.seed
     batch: list[Request] = []
@@ -55,7 +55,7 @@ def requests(args: argparse.Namespace) -> list[Request]:
         )
         prompt.parse(args.nprompt)
         for text in _prompts(args) * args.n_iter:
-            prompt.parse(text)  # a weight that cannot be read is said before the model loads
+            prompt.parse(text)  # a wrong weight is an error before the model loads
             advance = 0 if args.fixed_code else len(batch) * base.count
             batch.append(base.but(prompt=text, seed=seed + advance))
     except (ValueError, TypeError) as error:
@@ -68,11 +68,11 @@ def _run(args: argparse.Namespace) -> int:
         _say(note)
     with input_stage():
         batch = requests(args)
-        if not args.skip_save:  # an hour's pictures are not lost to a folder that cannot be
+        if not args.skip_save:  # fail now, not after an hour of pictures
             args.outdir.mkdir(parents=True, exist_ok=True)
         from sdnb.images.canvas import exact
 
-        model = sdnb.load(  # from here on torch is there
+        model = sdnb.load(  # this imports torch
             args.ckpt,
             memory=args.memory,
             precision=args.precision,
@@ -118,7 +118,7 @@ def _summary(request: Request, seconds: float) -> str:
 
 
 def _with_flag(message: str) -> str:
-    """The message of a field's error, with the flag in the field's place."""
+    """An error of a field, with the flag in place of the field's name."""
     match = re.match(r"(\w+)(=| |:)", message)
     if match is None or match[1] not in options.FLAG_OF:
         return message

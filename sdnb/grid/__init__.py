@@ -1,4 +1,4 @@
-"""One request with things varied: axes, cells, the folder they are kept in, filling, figures, data.
+"""Grids: one request with one to three things varied, as pictures and as data. No torch.
 
-`sdnb.sweep` and `Grid` (`sdnb.grid.grid`) are the door to all of it. Nothing here imports torch.
+`sdnb.sweep` and `Grid` in `grid.py` are what other code uses of it.
 """

@@ -1,7 +1,7 @@
-"""An axis: what varies, its values, and how each of them changes a request.
+"""Axes of a grid: what varies, its values, and how a value changes a request.
 
-Any field of `Request` can vary, and four more: `prompt_sr` (search and replace in the prompts),
-`weight` (of one block of the prompt), `model` and `memory`.
+Any field of `Request` can vary, and four things more: `prompt_sr` (search and replace in the
+prompts), `weight` (of one block of the prompt), `model` and `memory`.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ _MORE_NAMES = ("prompt_sr", "weight", "model", "memory")
 NAMES = (*_FIELD_NAMES, *_MORE_NAMES)
 
 _PICTURES = {"image": images.picture, "mask": images.mask}
-# What a field needs besides itself to change anything.
+# Fields that have no effect without another field.
 _NEEDS = {
     "strength": "image", "mask": "image", "invert": "mask", "feather": "mask", "content": "mask",
     "padding": "mask",
 }  # fmt: skip
-_MAX_VALUES = 1000  # values of one axis
+_MAX_VALUES = 1000  # of one axis
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One thing that varies. `values` are what `Grid.at` and the frame know a cell by."""
+    """One thing that varies. `Grid.at` and the frame name a cell by its `values`."""
 
     name: str
     values: tuple[Any, ...]
-    labels: tuple[str, ...]  # one a value, each different
-    of: str = ""  # the text that is searched (prompt_sr), the block that is weighed (weight)
+    labels: tuple[str, ...]  # one for each value, no two equal
+    of: str = ""  # prompt_sr: the text to replace; weight: the block
 
     @property
     def title(self) -> str:
-        """What the axis is called in pictures."""
+        """The name of the axis in figures."""
         return {
             "prompt_sr": f"{self.of} →",
             "weight": f"weight of “{self.of}”",
@@ -50,9 +50,7 @@ class Axis:
         return len(self.values)
 
     def place(self, value: Any) -> int:
-        """The index of a value, given as itself or as its label. Raises KeyError with all there
-        are.
-        """
+        """The index of a value or of a label. Raises KeyError that lists the labels."""
         for index, (known, label) in enumerate(zip(self.values, self.labels, strict=True)):
             if _equal(known, value) or (isinstance(value, str) and value == label):
                 return index
@@ -70,7 +68,7 @@ class Axis:
         )
 
     def applied(self, request: Request, index: int) -> Request:
-        """The request with this value. Raises ValueError or TypeError where it cannot have it."""
+        """The request with this value. Raises ValueError or TypeError where that is not valid."""
         value = self.values[index]
         if self.name == "prompt_sr":
             return _with_text_replaced(request, self.of, value)
@@ -85,7 +83,7 @@ class Axis:
 
 
 def make_axes(given: dict[str, Any]) -> tuple[Axis, ...]:
-    """The axes of `sweep(base, **given)`, one to three. Raises ValueError or TypeError."""
+    """The one to three axes of `sweep(base, **given)`. Raises ValueError or TypeError."""
     for name in given:
         if name == "count":
             raise TypeError(
@@ -144,7 +142,7 @@ def _block_and_weights(given: Any) -> tuple[str, Any]:
 
 
 def _value(name: str, value: Any) -> Any:
-    """The value as a Request will have it. Raises TypeError or ValueError."""
+    """The value as a Request normalises it. Raises TypeError or ValueError."""
     if name in _PICTURES:
         return None if value is None and name == "mask" else _PICTURES[name](value)
     if name == "prompt_sr":
@@ -159,7 +157,7 @@ def _value(name: str, value: Any) -> Any:
             )
         return None if value is None else os.fspath(value)
     if name == "memory":
-        return value  # a name or a MemoryPlan; known before the first cell runs
+        return value  # a name or a MemoryPlan, checked before the first cell runs
     if value is None and name in RANGES and name != "padding":
         raise ValueError(f"{name} holds None: each value of this axis is a number")
     return getattr(Request(**{name: value}), name)
@@ -170,13 +168,13 @@ def _equal(one: Any, other: Any) -> bool:
         return one is other or (type(one) is type(other) and bool(one == other))
     try:
         return bool(one == other)
-    except (TypeError, ValueError):  # arrays and the like, which are no value of an axis
+    except (TypeError, ValueError):  # an array, for instance, which no axis holds
         return False
 
 
 def _labels(name: str, given: Sequence[Any], values: Sequence[Any]) -> tuple[str, ...]:
     labels = [_label(name, *pair) for pair in zip(given, values, strict=True)]
-    if len(set(labels)) < len(labels):  # two files of one name, say
+    if len(set(labels)) < len(labels):  # two files of one name, for instance
         labels = [f"{number}: {label}" for number, label in enumerate(labels, 1)]
     return tuple(labels)
 
@@ -234,9 +232,9 @@ def _with_block_weight(request: Request, block: str, weight: float) -> Request:
 
 
 def _with_weight(words: str, block: prompt.Fragment, weight: float) -> str:
-    """The prompt with one weight written anew, all other characters as they are."""
+    """The prompt with another weight for this block, and no other character changed."""
     text = prompt.escaped(block.text.rstrip())
-    space = " " if text[-1:].isdecimal() else ""  # "agent 007:2" would stay text
+    space = " " if text[-1:].isdecimal() else ""  # "agent 007:2" is read as text
     after = words[block.end :]
     number = repr(int(weight) if weight.is_integer() else weight)
     return f"{words[: block.start]}{text}{space}:{number}{' ' if after else ''}{after}"

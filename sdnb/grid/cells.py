@@ -1,4 +1,4 @@
-"""A cell is one request of a grid and where it stands."""
+"""The cells of a grid: one request for each combination of the axes' values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sdnb.request.request import Request, Settings
 class Cell:
     """One request of a grid, and the values of the axes that make it."""
 
-    index: tuple[int, ...]  # its place on each axis
+    index: tuple[int, ...]  # on each axis
     names: tuple[str, ...]  # of the axes
     values: tuple[Any, ...]
     labels: tuple[str, ...]
@@ -29,16 +29,16 @@ class Cell:
 
     @property
     def label(self) -> str:
-        """Its values in words: "steps=20, cfg=7.5"."""
+        """The values in words: "steps=20, cfg=7.5"."""
         return ", ".join(f"{n}={v}" for n, v in zip(self.names, self.labels, strict=True))
 
     def value(self, name: str, default: Any = None) -> Any:
-        """Its value on the axis of that name."""
+        """The value on the axis of that name."""
         return dict(zip(self.names, self.values, strict=True)).get(name, default)
 
     @cached_property
     def key(self) -> str:
-        """What makes its picture, as 16 hexadecimal digits: equal cells are made once."""
+        """A hash (16 hexadecimal digits) of all that decides the picture. Equal cells run once."""
         varied = {
             name: plain_value(self.value(name))
             for name in ("model", "memory")
@@ -50,8 +50,8 @@ class Cell:
 
 
 def make_cells(base: Request, axes: Sequence[Axis]) -> tuple[Cell, ...]:
-    """All cells, the last axis running fastest. Raises ValueError that names each cell that cannot
-    be, before anything runs.
+    """All cells, the last axis running fastest. Raises ValueError that names each cell whose
+    request is not valid.
     """
     possible: list[Cell] = []
     wrong: list[tuple[str, str]] = []
@@ -69,8 +69,8 @@ def make_cells(base: Request, axes: Sequence[Axis]) -> tuple[Cell, ...]:
 
 
 def with_seed(base: object) -> Request:
-    """The base of a grid, its seed drawn where it is open: the same noise in all cells. Raises
-    TypeError or ValueError for what is none.
+    """The base of a grid. An open seed is drawn here, so that all cells have the same noise. Raises
+    TypeError for what is no Request, and ValueError for more than one picture.
     """
     if not isinstance(base, Request):
         raise TypeError(
@@ -86,7 +86,7 @@ def with_seed(base: object) -> Request:
 
 
 def refuse_unresolvable(cells: Iterable[Cell], settings: Settings) -> None:
-    """Refuse what a model with these settings cannot make, each cell named."""
+    """Raise ValueError that names each cell that a model with these settings cannot make."""
     cells = list(cells)
     wrong = []
     for cell in cells:
@@ -105,7 +105,7 @@ def _unresolvable(request: Request, settings: Settings) -> str:
 
 
 def refuse_cells(wrong: Sequence[tuple[str, str]], count: int) -> None:
-    """Raise ValueError for cells that cannot be: (label, why) of each; equal reasons once."""
+    """Raise ValueError for wrong cells, given as (label, why). Equal reasons are listed once."""
     if not wrong:
         return
     reasons: dict[str, list[str]] = {}
@@ -119,7 +119,7 @@ def refuse_cells(wrong: Sequence[tuple[str, str]], count: int) -> None:
 
 
 def plain_value(value: Any) -> Any:
-    """A value of an axis as JSON and a frame can hold it: pictures by their sha256."""
+    """A value of an axis as JSON can hold it: pictures become their sha256."""
     if isinstance(value, bytes):
         return images.sha256(value)
     if is_dataclass(value) and not isinstance(value, type):
@@ -130,7 +130,7 @@ def plain_value(value: Any) -> Any:
 def _request_or_why(
     base: Request, axes: Sequence[Axis], index: Sequence[int]
 ) -> tuple[Request, str]:
-    """The request of a cell, and why it cannot be; empty when it can."""
+    """The request of a cell and an empty text, or the base and why the cell is not valid."""
     try:
         return _combined(base, axes, index), ""
     except (TypeError, ValueError) as error:
@@ -138,8 +138,8 @@ def _request_or_why(
 
 
 def _combined(base: Request, axes: Sequence[Axis], index: Sequence[int]) -> Request:
-    """Fields first, the image before the mask and the sampler before its schedule and eta, then
-    search and replace, then the weight.
+    """The base with a value of each axis. The order matters: the image before the mask, the sampler
+    before its schedule and eta, and prompt_sr and then weight after all fields.
     """
     order = {"image": 0, "mask": 1, "sampler": 1, "prompt_sr": 3, "weight": 4}
     request = base

@@ -1,5 +1,6 @@
-"""Which model makes which cell: one that is loaded, or what `sdnb.load` takes; all checked before
-the first cell runs.
+"""The models of a grid, each with its cells: one that is loaded, or arguments of `sdnb.load`.
+
+All of them are checked before the first cell runs.
 """
 
 from __future__ import annotations
@@ -21,22 +22,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CheckpointGroup:
-    """A model that makes some of the cells, in their order."""
+    """A model and the cells that it makes, in their order."""
 
-    load_arguments: dict[str, Any]  # the arguments of `sdnb.load`
+    load_arguments: dict[str, Any]  # of `sdnb.load`
     loaded: Model | None
     fingerprint: str
     settings: Settings
     cells: tuple[Cell, ...]
 
     def without(self, made: Container[str]) -> CheckpointGroup:
-        """The same, for the cells that are not made; equal ones once."""
+        """The group with the cells that are not made yet; equal cells once."""
         left = {cell.key: cell for cell in self.cells if cell.key not in made}
         return replace(self, cells=tuple(left.values()))
 
     @contextmanager
     def model(self) -> Iterator[Model]:
-        """The model; one that is loaded for this is unloaded afterwards."""
+        """A context manager that gives the model. If it loads the model, it also unloads it."""
         if self.loaded is not None:
             yield self.loaded
             return
@@ -49,11 +50,11 @@ class CheckpointGroup:
 def checkpoint_groups(
     cells: Sequence[Cell], model: Model | str | os.PathLike[str] | None, *, here: bool = True
 ) -> list[CheckpointGroup]:
-    """The models of the cells, each with its own. Raises ValueError that names each cell that its
-    model cannot make, TypeError for what is no model.
+    """Group the cells by their model. Raises ValueError that names each cell that its model cannot
+    make, and TypeError for what is no model.
 
-    Whether a plan's device and its kernels are there is asked only where the cells run `here`:
-    another machine may have them.
+    A plan's device and kernels are checked only if the cells run `here`: another machine may have
+    others.
     """
     names = cells[0].names
     if isinstance(model, (str, os.PathLike)):
@@ -110,7 +111,7 @@ def _group(cells: Sequence[Cell], model: Any, here: bool) -> CheckpointGroup:
     plan = memory_plan.plan(load_arguments.get("memory", "auto"))
     if here:
         machine.usable(plan, load_arguments.get("precision", "auto"))
-    # The headers alone: the weights are read when the turn of these cells comes.
+    # This reads only headers. The weights are read when these cells run.
     checkpoint = loading.recognise(
         load_arguments["path"], load_arguments.get("vae"), load_arguments.get("config")
     )
@@ -127,7 +128,7 @@ def _refuse_without_picture(name: str, channels: int, cells: Sequence[Cell]) -> 
 
 
 def portable(load_arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments as another process can use them: a path on this disk in full."""
+    """The arguments for another process: paths of this disk become absolute."""
 
     def full(value: Any) -> Any:
         is_path = isinstance(value, (str, os.PathLike)) and Path(value).expanduser().exists()

@@ -1,7 +1,7 @@
-"""A grid as a matplotlib figure: labels on two sides, and pictures on whole pixels.
+"""A grid as a matplotlib figure: pictures on whole pixels, with labels on two sides.
 
-A picture that must be smaller is made smaller once, well (Lanczos), and stands on whole pixels of
-the figure: matplotlib resamples nothing. In SVG and PDF the pictures are whole.
+A picture that is too large is resized once, by Lanczos, and then drawn pixel for pixel, so that
+matplotlib does not resample it. SVG and PDF keep all pixels.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 DPI = 100
 _FONT = 13  # pixels
 _FONT_POINTS = _FONT * 72 / DPI
-_FIGURE_WIDTH = 1300  # pixels of the figure, about what a notebook shows
-_MIN_CELL_WIDTH = 96  # pixels: below this a picture says little
+_FIGURE_WIDTH = 1300  # pixels, about the width of a notebook
+_MIN_CELL_WIDTH = 96  # pixels: in a smaller picture little is seen
 
-# The picture of the cell with this index, or the words that say why it has none.
+# From the index of a cell to its picture, or to words that tell why it has none.
 PictureOrWhy = Callable[[tuple[int, ...]], "Image.Image | str"]
 
 
 def new_figure(width: float, height: float, **options: Any) -> Figure:
-    """A figure of so many inches that shows itself as a notebook cell's value: pyplot, which would
-    show it twice or keep it for ever, does not know of it.
+    """A figure of width x height inches, which a notebook shows as the value of a cell. It is made
+    without pyplot, which would show it twice and never free it.
     """
     from matplotlib import figure
 
@@ -52,15 +52,15 @@ def figure(
     width: int | None,
     whole: bool = False,
 ) -> Figure:
-    """The grid as a figure; cells of `size` pixels are shown at most `width` pixels wide.
+    """The grid as a figure. `size` is that of the largest picture; cells are `width` pixels wide.
 
-    Raises ValueError for a width that is none. `whole` keeps every pixel of the pictures, for
-    formats that can be enlarged.
+    `whole` keeps every pixel of the pictures, for formats that can be enlarged. Raises ValueError
+    for a width out of range.
     """
     cell_size = _cell_size(size, len(axes[0]), width)
     layout = page(axes, cell_size, _FONT)
     result = new_figure(layout.width / DPI, layout.height / DPI, dpi=DPI)
-    result.suppressComposite = True  # in SVG and PDF each picture stays itself
+    result.suppressComposite = True  # else SVG and PDF merge all pictures into one
     plot = result.add_axes((0, 0, 1, 1))
     plot.set(xlim=(0, layout.width), ylim=(layout.height, 0))
     plot.set_axis_off()
@@ -78,7 +78,7 @@ def figure(
             if shown != pixels.size:
                 pixels = pixels.resize(shown, Image.Resampling.LANCZOS)
         plot.imshow(np.asarray(pixels), extent=place, interpolation="none", aspect="auto")
-    plot.set(xlim=(0, layout.width), ylim=(layout.height, 0))  # which imshow has changed
+    plot.set(xlim=(0, layout.width), ylim=(layout.height, 0))  # again, because imshow changes them
     for label in layout.labels:
         _draw_label(plot, label)
     return result
@@ -96,7 +96,7 @@ def _cell_size(size: tuple[int, int], columns: int, width: int | None) -> tuple[
 def _centred(
     picture: tuple[int, int], edges: tuple[int, int, int, int], scale: float
 ) -> tuple[int, int, int, int]:
-    """Left, right, bottom and top of a picture in the middle of its cell, on whole pixels."""
+    """Left, right, bottom and top of a picture centred in its cell, on whole pixels."""
     left, right, bottom, top = edges
     width, height = (max(1, round(side * scale)) for side in picture)
     x, y = left + (right - left - width) // 2, top + (bottom - top - height) // 2
@@ -106,7 +106,7 @@ def _centred(
 def _draw_background(plot: Axes, width: int, height: int) -> None:
     from matplotlib.patches import Rectangle
 
-    # It also keeps a notebook, which cuts figures to what is drawn, from cutting between pixels.
+    # A notebook crops a figure to what is drawn. With this it does not crop between pixels.
     plot.add_patch(Rectangle((0, 0), width, height, facecolor="white", zorder=-1))
 
 

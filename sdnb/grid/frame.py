@@ -1,5 +1,7 @@
-"""A grid as data: a row a cell, with time, memory, simple statistics of the picture, and how far it
-is from the picture of most steps; and a curve of any of them.
+"""A grid as a pandas frame, one row a cell, and curves of its columns.
+
+A row has the time and memory of its cell, simple statistics of the picture, and the distance to the
+picture of most steps.
 """
 
 from __future__ import annotations
@@ -29,11 +31,11 @@ Cache = dict[tuple[str, ...], dict[str, float]]
 def frame(
     cells: Sequence[Cell], axes: Sequence[Axis], made: Mapping[str, Made], cache: Cache
 ) -> pd.DataFrame:
-    """One row a cell, in the grid's order; what is not made yet has no numbers.
+    """One row a cell, in the grid's order. A cell without a picture has no numbers.
 
     seconds of the cell; peak in GB; brightness, contrast (the standard deviation of brightness) and
     sharpness (the mean change from pixel to pixel) from 0 to 1; where steps vary, psnr in dB and
-    ssim against the cell of most steps that is otherwise equal.
+    ssim against the otherwise equal cell of most steps.
     """
     import pandas as pd
 
@@ -59,7 +61,7 @@ def frame(
 def curve(
     table: pd.DataFrame, axes: Sequence[Axis], x: str, y: str, enough: float | None
 ) -> Figure:
-    """`y` over the axis `x`, a line for each combination of the other axes."""
+    """Plot the column `y` over the axis `x`, with a line for each combination of the other axes."""
     names = [axis.name for axis in axes]
     if x not in names:
         raise ValueError(f"x={checks.shown(x)} is no axis of this grid; {', '.join(names)} are")
@@ -101,10 +103,10 @@ _UNITS = {
 
 
 def distances(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> dict[str, float]:
-    """PSNR in dB and SSIM of two pictures [h, w, 3] of one size (scikit-image's)."""
+    """PSNR in dB and SSIM of two pictures [h, w, 3] of one size, by scikit-image."""
     from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-    if np.array_equal(one, other):  # which scikit-image would divide by
+    if np.array_equal(one, other):  # scikit-image would divide by 0
         return {"psnr": math.inf, "ssim": 1.0}
     return {
         "psnr": float(peak_signal_noise_ratio(other, one, data_range=255)),
@@ -113,7 +115,7 @@ def distances(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> dict[str, flo
 
 
 def measures(picture: NDArray[np.uint8]) -> dict[str, float]:
-    """Of a picture [h, w, 3]: brightness, contrast and sharpness, each from 0 to 1."""
+    """Brightness, contrast and sharpness of a picture [h, w, 3], each from 0 to 1."""
     grey = picture.astype(np.float64) @ (0.299 / 255, 0.587 / 255, 0.114 / 255)  # ITU-R BT.601
     along, down = np.abs(np.diff(grey, axis=1)), np.abs(np.diff(grey, axis=0))
     return {
@@ -131,7 +133,7 @@ def _cached(cache: Cache, key: tuple[str, ...], *made: Made) -> dict[str, float]
 
 
 def _most_steps(index: tuple[int, ...], axis: Axis, place: int) -> tuple[int, ...]:
-    """The index of the cell of most steps that is otherwise equal."""
+    """The index of the otherwise equal cell of most steps."""
     most = max(range(len(axis)), key=lambda i: axis.values[i] or 0)
     return (*index[:place], most, *index[place + 1 :])
 
@@ -151,7 +153,7 @@ def _made_columns(made: Made | None) -> dict[str, Any]:
 
 
 def _column_values(cell: Cell) -> list[Any]:
-    """Numbers, flags and text as they are; pictures, plans and models by their label."""
+    """The values of a cell for the frame. Pictures, plans and models become their labels."""
     simple = (bool, int, float, str)
     return [
         value if isinstance(value, simple) and name != "model" else label

@@ -1,9 +1,9 @@
-"""Grids: the same request with one to three things varied, as pictures and as data.
+"""`sweep` and `Grid`: the same request with one to three things varied, as pictures and as data.
 
 grid = sdnb.sweep(sdnb.Request("a castle", seed=7), steps=[10, 20, 40], cfg=[4, 7.5, 11])
-grid.run(model, store="castles")        # a bar; stop it, and run it again, at any time
+grid.run(model, store="castles")        # can be stopped and run again at any time
 grid.show()                             # a matplotlib figure
-grid.frame                              # a pandas frame: a row a cell
+grid.frame                              # a pandas frame, one row a cell
 grid.curve("steps", "ssim")             # how many steps are enough
 """
 
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 def sweep(base: Request, **varied: Any) -> Grid:
     """A grid of requests: `base` with each combination of the values.
 
-    One to three axes, each a list: of any field of a Request; `prompt_sr=("apple", "pear")`, which
-    replaces the first text in the prompts by each; `weight=("fog", [0, 0.5, 1])`, the weight of one
-    block; `model=` paths or hub ids; `memory=` names of plans. A seed that the base leaves open is
-    drawn once, for all cells.
+    One to three axes, each with a list of values. An axis is any field of a Request, or
+    `prompt_sr=("apple", "pear")`, which replaces the first text in the prompts by each of them, or
+    `weight=("fog", [0, 0.5, 1])`, the weight of one block, or `model=` paths or hub ids, or
+    `memory=` names of plans. A seed that is left open is drawn once, for all cells.
 
-    Raises TypeError for what is no axis, and ValueError that names each cell that cannot be made.
+    Raises TypeError for an unknown axis, and ValueError that names each cell that cannot be made.
     """
     axes = make_axes(varied)
     base = with_seed(base)
@@ -50,10 +50,10 @@ def sweep(base: Request, **varied: Any) -> Grid:
 
 
 class Grid:
-    """Requests in one to three dimensions, and the pictures that have been made of them.
+    """Requests in one to three dimensions, and the pictures that were made of them so far.
 
-    Iterating, indexing and `at` give Requests; `image` and `made` give what came of them. The
-    order is that of the axes, the last one running fastest; `grid[2, 0]` counts along each axis.
+    Iterating, indexing and `at` give Requests; `image` and `made` give their pictures. The last
+    axis runs fastest. `grid[2, 0]` has one index for each axis.
     """
 
     def __init__(
@@ -85,8 +85,8 @@ class Grid:
     @overload
     def __getitem__(self, index: slice | tuple[int | slice, ...]) -> Request | Grid: ...
     def __getitem__(self, index: int | slice | tuple[int | slice, ...]) -> Request | Grid:
-        """One number: the request of that place in the order; a number an axis: the request there;
-        a slice among them: a smaller grid.
+        """With one number, the request at that place in the order. With a number for each axis,
+        the request there. With a slice among them, a smaller grid.
         """
         if isinstance(index, int):
             return self.cells[index].request
@@ -102,14 +102,13 @@ class Grid:
 
     def at(self, **values: Any) -> Request:
         """The request of one cell by its values: `grid.at(steps=20, cfg=7.5)`. An axis of one value
-        may be left out. Raises TypeError for a name that is no axis, and KeyError for a value that
-        has no cell.
+        may be left out. Raises TypeError for an unknown axis, and KeyError for an unknown value.
         """
         return self._cell(values).request
 
     def select(self, **values: Any) -> Grid:
-        """The smaller grid with these values, one or a list for each axis named. It shares the
-        pictures.
+        """A smaller grid with these values, one or a list for each axis named. It shares the
+        pictures with this one.
         """
         self._check_names(values)
         places = []
@@ -144,18 +143,18 @@ class Grid:
 
     @property
     def done(self) -> int:
-        """How many cells are made."""
+        """How many cells have a picture."""
         return sum(cell.key in self.pictures.made for cell in self.cells)
 
     def image(self, **values: Any) -> Image.Image:
-        """The picture of one cell. Raises LookupError when it is not made."""
+        """The picture of one cell. Raises LookupError where there is none yet."""
         cell = self._cell(values)
         if cell.key not in self.pictures.made:
             raise LookupError(f"{cell.label} {self.pictures.why_empty(cell)}")
         return self.pictures.made[cell.key].image
 
     def made(self, **values: Any) -> Made | None:
-        """The PNG of one cell and how it came about; None when it is not made."""
+        """The PNG of one cell and how it was made, or None where there is none yet."""
         return self.pictures.made.get(self._cell(values).key)
 
     # -- filling ----------------------------------------------------------------------------
@@ -168,16 +167,17 @@ class Grid:
         executor: Any = None,
         progress: bool = True,
     ) -> Grid:
-        """Make what is not made yet, with a bar; the grid itself, so that `.show()` can follow.
+        """Make the pictures that are missing, and show a bar. Returns the grid, so that `.show()`
+        can follow.
 
-        `model` is what `sdnb.load()` gives, a path or a hub id; none is the embedded one, or the
-        axis of models. With a `store`, a folder, each finished cell is kept there, and those that
-        are there are not made again. `executor`: any `concurrent.futures.Executor`, a Dask Client,
-        or an executor of `sdnb.jobs.executor`.
+        `model` is what `sdnb.load()` returns, a path or a hub id. Without it the embedded model is
+        used, or the axis of models. `store` is a folder: each finished cell is saved there, and
+        cells that are there already are not made again. `executor` is any
+        `concurrent.futures.Executor`, a Dask Client, or an executor of `sdnb.jobs.executor`.
 
-        Ctrl-C, or the notebook's ■, stops within a step; finished cells are kept, and running again
+        Ctrl-C, or the notebook's ■, stops within a step. Finished cells are kept, and another run
         makes the rest. Raises ValueError, before anything runs, that names each cell the model
-        cannot make; RuntimeError at the end when cells have failed, with the others kept.
+        cannot make. Raises RuntimeError at the end where cells have failed; the others are kept.
         """
         steps = self.steps(model, store=store, executor=executor)
         with closing(steps):
@@ -199,8 +199,8 @@ class Grid:
         store: str | os.PathLike[str] | None = None,
         executor: Any = None,
     ) -> Generator[GridProgress, None, None]:
-        """The generator under `run`: a `GridProgress` at the start, after each step and each cell.
-        Break off, and close it, whenever you like.
+        """The generator under `run`: it yields a `GridProgress` at the start, after each step and
+        after each cell. It can be closed at any time.
         """
         groups = checkpoint_groups(self.cells, model, here=executor is None)
         folder = None if store is None else Store(store, self.base, self.axes)
@@ -219,33 +219,33 @@ class Grid:
     @property
     def frame(self) -> pd.DataFrame:
         """One row a cell: its values, seconds, steps_per_second, peak (GB), path, brightness,
-        contrast, sharpness (0 to 1) and, where steps vary, psnr (dB) and ssim against the cell of
-        most steps that is otherwise equal. What is not made has no numbers.
+        contrast, sharpness (0 to 1) and, where steps vary, psnr (dB) and ssim against the otherwise
+        equal cell of most steps. A cell without a picture has no numbers.
         """
         from sdnb.grid.frame import frame
 
         return frame(self.cells, self.axes, self.pictures.made, self.pictures.measured)
 
     def curve(self, x: str = "steps", y: str = "ssim", enough: float | None = None) -> Figure:
-        """A number of the frame over an axis, a line for each combination of the other axes;
-        `enough` draws a level to compare with.
+        """Plot a column of the frame over an axis, with a line for each combination of the other
+        axes. `enough` draws a level to compare with.
         """
         from sdnb.grid.frame import curve
 
         return curve(self.frame, self.axes, x, y, enough)
 
     def show(self, width: int | None = None) -> Figure:
-        """The grid as a matplotlib figure, on whole pixels: the first axis across, the second down,
-        a third in blocks. `width` is that of a picture, in pixels.
+        """The grid as a matplotlib figure, its pictures on whole pixels: the first axis across, the
+        second down, a third in blocks. `width` is the width of a picture in pixels.
         """
         from sdnb.grid.figure import figure
 
         return figure(self.axes, self._picture_or_why, self.pictures.size(self.cells), width)
 
     def save(self, path: str | os.PathLike[str], *, full: bool = False) -> Path:
-        """Write the grid as one file: PNG, SVG or PDF; `full` keeps every pixel of every picture in
-        a PNG. Its folder is made, before anything is drawn. Raises ValueError for another
-        format, or a sheet that would exceed memory.
+        """Write the grid to one PNG, SVG or PDF file, and make its folder. With `full`, a PNG keeps
+        every pixel of every picture. Raises ValueError for another format, and for a sheet that
+        does not fit into memory.
         """
         target = Path(path).expanduser()
         kind = target.suffix.lower().removeprefix(".")

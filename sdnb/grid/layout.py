@@ -1,7 +1,7 @@
-"""Where the pictures and labels of a grid stand on a page, in pixels from the upper left.
+"""The layout of a grid on a page: boxes of pictures and labels, in pixels from the upper left.
 
-The first axis goes across, the second down; a third gives one block below the other. Both the
-matplotlib figure and the full-resolution sheet draw what is said here.
+The first axis goes across, the second down, and the third gives blocks one below the other. The
+matplotlib figure and the full-resolution sheet both draw this layout.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sdnb.grid.axes import Axis
 if TYPE_CHECKING:
     from PIL import ImageFont
 
-LEADING = 1.25  # a line's height, in font sizes
+LEADING = 1.25  # the height of a line, in font sizes
 _MAX_LINES = 8  # of a label; more end in an ellipsis
 # Axes whose labels need no name before them.
 _NAMELESS = ("prompt", "negative", "prompt_sr", "image", "mask", "model")
@@ -26,7 +26,7 @@ _NAMELESS = ("prompt", "negative", "prompt_sr", "image", "mask", "model")
 
 @dataclass(frozen=True)
 class Box:
-    """A place on the page."""
+    """A rectangle on the page."""
 
     x: int
     y: int
@@ -36,7 +36,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Label:
-    """Lines of text, centred in a box (`left`: from its left edge)."""
+    """Lines of text, centred in a box; with `left`, aligned to its left edge."""
 
     box: Box
     lines: tuple[str, ...]
@@ -51,7 +51,7 @@ class Page:
     height: int
     font: int  # size in pixels
     labels: tuple[Label, ...]
-    cells: tuple[tuple[tuple[int, ...], Box], ...]  # index of the cell, and its place
+    cells: tuple[tuple[tuple[int, ...], Box], ...]  # index and box of each cell
 
 
 def page(axes: Sequence[Axis], size: tuple[int, int], font: int) -> Page:
@@ -97,7 +97,7 @@ def page(axes: Sequence[Axis], size: tuple[int, int], font: int) -> Page:
 
 
 def texts(axis: Axis) -> list[str]:
-    """What stands beside an axis' cells: the value, with a name where the value says little."""
+    """The labels of an axis, with its name where the value alone says little."""
     if axis.name in _NAMELESS:
         return list(axis.labels)
     return [f"{axis.title} {label}" for label in axis.labels]
@@ -114,7 +114,7 @@ def wrapped(text: str, width: int, font: int) -> tuple[str, ...]:
             continue
         if line:
             lines.append(line)
-        while _text_width(word, font) > width and len(word) > 1:  # longer than a line by itself
+        while _text_width(word, font) > width and len(word) > 1:  # a word longer than a line
             kept = next(
                 (n for n in range(len(word) - 1, 1, -1) if _text_width(word[:n], font) <= width), 1
             )
@@ -133,7 +133,7 @@ def _text_width(text: str, font: int) -> int:
 
 @cache
 def typeface(size: int) -> ImageFont.FreeTypeFont:
-    """matplotlib's own font, which is there on every machine and knows many scripts."""
+    """DejaVu Sans, which comes with matplotlib and has many scripts."""
     import matplotlib as mpl
     from PIL import ImageFont
 

@@ -1,4 +1,4 @@
-"""What has come of a grid's cells so far: pictures, failures, and what was measured of them."""
+"""Outcomes of a grid's cells: pictures, errors and measurements."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from sdnb.request.request import Settings
 if TYPE_CHECKING:
     from sdnb.grid.store import Store
 
-# What a model's settings fill in where a request leaves it open.
+# Fields that a model's settings fill in where a request leaves them open.
 _OPEN_FIELDS = (*(item.name for item in fields(Settings)), "eta")
 
 
 @dataclass
 class Pictures:
-    """By the keys of cells; a grid and the parts selected from it share one."""
+    """Outcomes by the keys of cells. A grid and the parts selected from it share one object."""
 
     made: dict[str, Made] = field(default_factory=dict)
     errors: dict[str, BaseException] = field(default_factory=dict)
     measured: dict[tuple[str, ...], dict[str, float]] = field(default_factory=dict)
 
     def why_empty(self, cell: Cell) -> str:
-        """Why a cell has no picture, in words."""
+        """Words for a cell that has no picture."""
         error = self.errors.get(cell.key)
         return "is not made yet" if error is None else f"failed: {error}"
 
     def size(self, cells: Iterable[Cell]) -> tuple[int, int]:
-        """The largest width and height among the pictures; without one, what is asked for."""
+        """The largest width and height of the pictures, or of the requests where there are none."""
         cells = list(cells)
         pngs = [self.made[cell.key].png for cell in cells if cell.key in self.made]
         sizes = [png_header.size(png) for png in pngs] or [
@@ -45,9 +45,9 @@ class Pictures:
     def take(
         self, cells: Sequence[Cell], groups: Iterable[CheckpointGroup], store: Store | None
     ) -> None:
-        """Begin a run: what the store has is taken, what it lacks is given to it, what has failed
-        may try again. Raises ValueError where there are pictures of another model, or of other
-        settings of the same one.
+        """Begin a run: take the pictures of the store, put ours there, and forget errors, so that
+        failed cells run again. Raises ValueError for pictures of another model, or of other
+        settings of the same model.
         """
         stored = {} if store is None else store.finished(cells)
         for group in groups:
@@ -64,7 +64,7 @@ class Pictures:
                 self.made[cell.key] = store.keep(cell, self.made[cell.key])
 
     def raise_failures(self, cells: Sequence[Cell]) -> None:
-        """RuntimeError when cells have failed, each named with its reason."""
+        """Raise RuntimeError that names each failed cell and its error."""
         failed = [cell for cell in cells if cell.key in self.errors]
         if not failed:
             return
@@ -81,8 +81,8 @@ class Pictures:
 
 
 def refuse_other(made: Made, group: CheckpointGroup, cell: Cell, where: str) -> None:
-    """Raise ValueError for a picture of this cell that this model would not make: another model's,
-    or one that was made when the model's settings filled the open fields otherwise.
+    """Raise ValueError for a picture of this cell that is another model's, or that was made with
+    other settings of the model for fields that the request leaves open.
     """
     way_out = "sweep anew" if where == "this grid" else "give another folder"
     differs = difference(made.fingerprint, group.fingerprint)

@@ -1,4 +1,4 @@
-"""The bar of a grid (tqdm): cells done, time left, and in a notebook the picture that came last."""
+"""The progress bar of a grid (tqdm): cells done, time left, in a notebook the newest picture."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _FORMAT = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
 
 
 def with_bar(steps: Iterable[GridProgress]) -> Iterator[GridProgress]:
-    """Pass `steps` on, showing how far they are. The bar goes by work, not by cells: one of 40
-    steps counts for four of 10, so that the time left means something.
+    """Yield `steps` and show a bar. It counts work and not cells, so that the time left is about
+    right: a cell of 40 steps counts as four of 10.
     """
     steps = iter(steps)
     first = next(steps)
@@ -58,7 +58,7 @@ def _in_notebook() -> bool:
 
 
 class _NewestPicture:
-    """One output of a notebook cell that always shows the newest picture."""
+    """An output of a notebook cell that shows the newest picture."""
 
     def __init__(self) -> None:
         from IPython.display import HTML, display

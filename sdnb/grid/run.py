@@ -1,5 +1,6 @@
-"""Filling a grid, cell after cell: a generator, so that progress, preview and stopping are the
-caller's `for` and `break`.
+"""Running a grid's cells, in this thread or through an executor.
+
+Both ways are generators: the caller shows progress in a `for`, and stops with a `break`.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ if TYPE_CHECKING:
     from sdnb.images.result import Result
 
 
-ExecutorOf = Callable[[CheckpointGroup], Executor]  # what runs the cells of a model
+ExecutorOf = Callable[[CheckpointGroup], Executor]  # runs the cells of a model
 
 
 def fill_here(
     groups: Iterable[CheckpointGroup], account: RunAccount, store: Store | None
 ) -> Generator[GridProgress]:
-    """Fill in this thread; cells that are alike go together, as many as the memory plan says."""
+    """Run the cells in this thread: alike ones in one pass, as many as the memory plan allows."""
     with closing(_PngWriter(account, store)) as png_writer:
         for group in groups:
             if not group.cells:
@@ -61,26 +62,24 @@ def fill_here(
 
 
 def _open_model(group: CheckpointGroup, stack: contextlib.ExitStack) -> Model | Exception:
-    """The model, or why it cannot be had: that ends its own cells, and no others."""
+    """The model, or the error of loading it, which ends the cells of this model and no others."""
     try:
         return stack.enter_context(group.model())
-    except Exception as error:  # noqa: BLE001 - whatever it was: told with its cells, not lost
+    except Exception as error:  # noqa: BLE001 - becomes the error of its cells
         return error
 
 
 def _waits_for_pngs(model: Model) -> bool:
-    """Whether a cell is written before the next begins: on a CPU nothing is won by less."""
+    """Whether a cell's PNG is written before the next cell: threads gain nothing on a CPU."""
     return str(model.device) == "cpu"
 
 
-#: PNGs that are made at once, where there are cores for it.
 _PNG_THREADS = max(1, min(8, (os.cpu_count() or 1) // 2))
 
 
 class _PngWriter:
-    """PNGs are made in threads beside the next cells: a fast card would wait for them a third of
-    its time, and cells of one pass are all finished at once. Whatever ends the run, a picture that
-    is finished is kept.
+    """Encodes PNGs in threads while the next cells run. Without them a fast card waits a third of
+    its time. A finished picture is kept, whatever ends the run.
     """
 
     def __init__(self, account: RunAccount, store: Store | None) -> None:
@@ -93,7 +92,7 @@ class _PngWriter:
         self._under_way.append((cell, self._pool.submit(Made.of, result, steps)))
 
     def finished(self, wait: bool = False) -> Generator[GridProgress]:
-        """Keep those that are done, in their order; with `wait` all."""
+        """Enter the PNGs that are ready, in their order; with `wait`, all."""
         while self._under_way and (wait or self._under_way[0][1].done()):
             yield self._keep(*self._under_way.popleft())
 
@@ -116,7 +115,7 @@ def fill_through(
     executor_of: ExecutorOf, groups: Iterable[CheckpointGroup], account: RunAccount,
     store: Store | None, ahead: int | None,
 ) -> Generator[GridProgress]:  # fmt: skip
-    """Fill by an executor's jobs, at most `ahead` of them under way at once (None: all)."""
+    """Run the cells as jobs of executors, at most `ahead` jobs at once (None: all)."""
     executors = [(executor_of(group), group) for group in groups]
     waiting = deque((ex, group, cell) for ex, group in executors for cell in group.cells)
     under_way: dict[Job, Cell] = {}
@@ -135,7 +134,7 @@ def fill_through(
                 continue
             job = _next_job(news)
             if job is None:
-                yield account.now()  # nothing new: whoever looks may break off now
+                yield account.now()  # nothing new, but the caller may stop here
                 continue
             if job not in under_way:
                 continue
@@ -151,21 +150,19 @@ def fill_through(
 
 
 def _enter_job(job: Job, cell: Cell, account: RunAccount, store: Store | None) -> GridProgress:
-    """Enter a job that has ended."""
+    """Enter the picture or the error of a job that has ended."""
     if job.state == DONE and job.result is not None:
         steps = job.progress.total if job.progress else 0
         return account.keep(cell, Made.of(job.result, steps), store)
     return account.fail(cell, job.error or RuntimeError("it was stopped"))
 
 
-#: Seconds in which the results of jobs that are finished must arrive when a run is broken off.
+#: Seconds to wait for the results of finished jobs when a run is stopped.
 _ARRIVAL_SECONDS = 10
 
 
 def _stop_jobs(under_way: Mapping[Job, Cell], account: RunAccount, store: Store | None) -> None:
-    """Stop what is under way. What is finished, though no one has looked at it yet, is kept: who
-    broke off may have been busy while the workers were not.
-    """
+    """Stop the running jobs. Pictures that workers have finished meanwhile are kept."""
     for job in under_way:
         job.stop()
     until = time.monotonic() + _ARRIVAL_SECONDS
@@ -178,8 +175,8 @@ def _stop_jobs(under_way: Mapping[Job, Cell], account: RunAccount, store: Store 
 
 
 def _next_job(news: queue.SimpleQueue[Job]) -> Job | None:
-    """The next job that has something new; None after half a second, because an interrupt does not
-    end a wait on every system.
+    """The next job that has news; None after half a second, because on some systems an interrupt
+    does not end a wait.
     """
     try:
         return news.get(timeout=0.5)
@@ -190,8 +187,8 @@ def _next_job(news: queue.SimpleQueue[Job]) -> Job | None:
 def _made_elsewhere(
     cells: Sequence[Cell], group: CheckpointGroup, store: Store | None
 ) -> dict[Cell, Made]:
-    """What another process has put into the store since the run began. Raises ValueError where it
-    has another model.
+    """Cells that another process has put into the store since the run began. Raises ValueError
+    where it has used another model.
     """
     if store is None:
         return {}
@@ -214,7 +211,7 @@ def _run_cells(
             progress, error = _next_progress(steps)
             if progress is None:
                 break
-            yield from png_writer.finished()  # what it raises is no failure of this cell
+            yield from png_writer.finished()  # here, so that its errors are not this cell's
             results = progress.results if progress.result is None else (progress.result,)
             if not results:
                 yield account.now(cells[0], progress)
@@ -227,15 +224,15 @@ def _run_cells(
 
 
 def _next_progress(steps: Iterator[Progress]) -> tuple[Progress | None, Exception | None]:
-    """The next step, or why there is none; neither of them at the end."""
+    """The next progress, or the error that ended the run; neither at the end."""
     try:
         return next(steps, None), None
-    except Exception as error:  # noqa: BLE001 - whatever it was: told with its cell, not lost
+    except Exception as error:  # noqa: BLE001 - becomes the error of its cells
         return None, error
 
 
 def _batches(cells: Sequence[Cell], model: Model) -> list[list[Cell]]:
-    """Cells that are alike together, at most `memory.batch` of them, in their first one's order."""
+    """Groups of alike cells for one pass each, at most `memory.batch` cells in a group."""
     most = model.memory.batch
     if most == 1:
         return [[cell] for cell in cells]
@@ -252,9 +249,9 @@ def _batches(cells: Sequence[Cell], model: Model) -> list[list[Cell]]:
 
 
 def executor_choice(executor: Any, axes: Sequence[Axis]) -> tuple[ExecutorOf, int | None]:
-    """What gives each model its executor, and how many jobs are under way at once (None: all).
+    """A function from a model to its executor, and how many jobs run at once (None: all).
 
-    Raises TypeError for what runs nothing, and for a local executor where models are an axis.
+    Raises TypeError for what is no executor, and for a local executor where models are an axis.
     """
     if is_pool(executor):
         executor = Remote(executor)

@@ -1,4 +1,4 @@
-"""The account of a grid's run: which cells have ended, and how much of the work is done."""
+"""Progress of a grid's run: which cells have ended, and what share of the work is done."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GridProgress:
-    """How far a grid is: a step of a cell was done, or a cell has ended."""
+    """How far a grid's run is, after a step of a cell or at its end."""
 
-    done: int  # cells that have ended, those of earlier runs included
+    done: int  # cells that have ended, with those of earlier runs
     total: int
-    share: float  # 0..1 of the work, where a cell of more steps and pixels counts for more
+    share: float  # of the work, 0..1: a cell of more steps and pixels counts for more
     seconds: float  # of this run
-    share_before: float = 0.0  # the share that was done before it
+    share_before: float = 0.0  # what share was done before this run
     cell: Cell | None = None
-    progress: Progress | None = None  # of that cell
-    made: Made | None = None  # its picture, when it is finished
-    error: BaseException | None = None  # why it has none
+    progress: Progress | None = None  # of the cell
+    made: Made | None = None  # the cell's picture, when it is finished
+    error: BaseException | None = None  # why the cell has failed
 
 
 class RunAccount:
-    """The account of one run: it writes what happens into `pictures` and says how far it is."""
+    """Bookkeeping of one run: puts pictures and errors into `pictures`, and reports progress."""
 
     def __init__(self, cells: Sequence[Cell], pictures: Pictures) -> None:
         self._keys, self._pictures = [cell.key for cell in cells], pictures
         self._work = {cell.key: work_of(cell) for cell in cells}
         self._began = time.perf_counter()
         self._ended = {key for key in self._work if key in pictures.made}
-        self._work_done = set(self._ended)  # and those whose picture is only to be written
+        self._work_done = set(self._ended)  # also cells whose PNG is not written yet
         self._share_before = self._share()
 
     def now(self, cell: Cell | None = None, progress: Progress | None = None) -> GridProgress:
-        """Where things stand; `progress` is of a cell in hand."""
+        """The progress of the run; `cell` is the one that is running or has just ended."""
         return GridProgress(
             done=sum(key in self._ended for key in self._keys),
             total=len(self._keys),
@@ -65,11 +65,11 @@ class RunAccount:
         return min(1.0, done / (sum(self._work.values()) or 1))
 
     def work_done(self, cell: Cell) -> None:
-        """The work of this cell is done."""
+        """Count the work of a cell as done, although its PNG is still to be written."""
         self._work_done.add(cell.key)
 
     def keep(self, cell: Cell, made: Made, store: Store | None) -> GridProgress:
-        """A picture: into memory first, so that a full disk loses nothing."""
+        """Enter a finished picture: in memory first, so that a full disk loses nothing."""
         self._pictures.made[cell.key] = made
         if store is not None and made.path is None:
             self._pictures.made[cell.key] = store.keep(cell, made)
@@ -87,7 +87,7 @@ class RunAccount:
 
 
 def work_of(cell: Cell) -> float:
-    """About how much a cell costs, in evaluations of a picture of 512x512."""
+    """What a cell costs, about, in passes of the UNet at 512x512."""
     request = cell.request
     pixels = (request.width or 512) * (request.height or 512) / 512**2
     halves = (request.cfg not in (0, 1)) + 1  # with the prompt, and without

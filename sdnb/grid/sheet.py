@@ -1,4 +1,4 @@
-"""The full-resolution sheet: every pixel of every picture, with labels, by Pillow."""
+"""A grid as one full-resolution picture: every pixel of every cell, with labels (Pillow)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _MB = 2**20
 
 
 def sheet(axes: Sequence[Axis], picture_of: PictureOrWhy, size: tuple[int, int]) -> Image.Image:
-    """The pictures pixel for pixel, on white; `size` is the largest of them.
+    """The pictures pixel for pixel on white. `size` is that of the largest one.
 
-    Raises ValueError, before it makes anything, when the sheet would not fit into memory.
+    Raises ValueError, before anything is drawn, where the sheet does not fit into memory.
     """
     font = max(14, min(size) // 20)
     layout = page(axes, size, font)
@@ -52,7 +52,7 @@ def _draw_label(
 
 
 def _refuse_too_large(width: int, height: int) -> None:
-    needed = width * height * 3 * 2  # the sheet, and about as much again to write it
+    needed = width * height * 3 * 2  # bytes: the sheet, and about as much again to write it
     free = psutil.virtual_memory().available
     if needed > free // 2:
         raise ValueError(

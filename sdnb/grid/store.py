@@ -1,14 +1,14 @@
-"""A grid's folder: each finished cell is a PNG with its request inside, and one row.
+"""The folder of a grid: each finished cell is a PNG with its request inside, and a row of JSON.
 
-    grid.json     what the grid is made of; another grid is refused
-    rows.jsonl    a JSON object a line: how each cell was made, and the sha256 of its PNG
-    *.png         the cells, named by their values and their key, and found by the key alone:
-                  what a value is called depends on what else the axis holds
-    inputs/       pictures that they were made from
+    grid.json     the base and the axes; a run of another grid is refused
+    rows.jsonl    one JSON object a line: how a cell was made, and the sha256 of its PNG
+    *.png         the cells, named by their values and their key, and found by the key alone,
+                  because the label of a value depends on the axis' other values
+    inputs/       the pictures that the requests start from
 
-A row is on the disk before its PNG appears, and a PNG appears whole or not at all. So a cell is
-finished when its PNG is there with a row of the same sha256, whatever was killed at whatever
-moment, and whoever else fills the same folder at the same time.
+A row is written before its PNG, and a PNG appears whole or not at all. A cell is finished when its
+PNG is there and a row has the same sha256. This holds if a process is killed at any moment, and if
+several processes fill the same folder.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from sdnb.request.request import Request
 
 _MANIFEST, _ROWS = "grid.json", "rows.jsonl"
 _FORMAT = 1
-_STALE_SECONDS = 600  # seconds after which a temporary file is a killed process's
+_STALE_SECONDS = 600  # an older temporary file is left over from a killed process
 _Row = dict[str, Any]
 
 
 class Store:
-    """The folder of one grid. Raises ValueError for a folder that holds something else, and OSError
+    """The folder of one grid. Raises ValueError for a folder that holds anything else, and OSError
     where it cannot be written.
     """
 
@@ -53,11 +53,11 @@ class Store:
 
     @property
     def name(self) -> str:
-        """What an error calls it."""
+        """The name of the folder in errors."""
         return f"store={str(self.folder)!r}"
 
     def finished(self, cells: Iterable[Cell]) -> dict[str, Made]:
-        """The cells that are whole here, by their key."""
+        """The finished cells of the folder, by their key."""
         rows = self._rows.read()
         finished = {}
         for cell in cells:
@@ -67,8 +67,8 @@ class Store:
         return finished
 
     def keep(self, cell: Cell, made: Made) -> Made:
-        """Put a finished cell here. Where another process has finished it first, theirs is given
-        back and ours dropped.
+        """Save a finished cell. If another process has saved it first, its picture is returned
+        and this one dropped.
         """
         try:
             return self._keep(cell, made)
@@ -107,11 +107,11 @@ class Store:
             theirs = self.finished([cell])
             if theirs:
                 return theirs[cell.key]
-            files.replace(path, made.png)  # a damaged one
+            files.replace(path, made.png)  # that file is damaged
         return replace(made, path=path)
 
     def _first_whole(self, rows: Sequence[_Row]) -> Made | None:
-        """What a cell's rows say of the first of its files that is whole."""
+        """The picture of a cell: the first of its files that has the sha256 of a row."""
         for name in dict.fromkeys(row["file"] for row in rows):
             path = self.folder / name
             try:
@@ -129,13 +129,13 @@ class Store:
         with (self.folder / _ROWS).open("a+b") as file:
             if file.seek(0, os.SEEK_END):
                 file.seek(-1, os.SEEK_END)
-                line = line if file.read(1) == b"\n" else b"\n" + line  # after an unfinished one
-            file.write(line)  # one write, at the end whoever else writes
+                line = line if file.read(1) == b"\n" else b"\n" + line  # after half a line
+            file.write(line)  # in one append, which no other process splits
             file.flush()
             os.fsync(file.fileno())
 
     def _remove_stale(self) -> None:
-        """Remove what killed processes have left, and nothing that a living one is writing."""
+        """Remove temporary files of killed processes, but not those that are being written."""
         for path in self.folder.glob(".sdnb-*.tmp"):
             with contextlib.suppress(OSError):
                 if time.time() - path.stat().st_mtime > _STALE_SECONDS:
@@ -143,7 +143,7 @@ class Store:
 
     def _write_manifest(self, description: Mapping[str, Any]) -> None:
         others = [p.name for p in self.folder.iterdir() if not p.name.startswith(".")]
-        if others and not (self.folder / _MANIFEST).exists():  # no one has just begun either
+        if others and not (self.folder / _MANIFEST).exists():  # nor did another process begin
             raise ValueError(
                 f"store={str(self.folder)!r} holds other things ({', '.join(sorted(others)[:3])}"
                 f"{', ...' if len(others) > 3 else ''}) and no grid: give a new or an empty folder"
@@ -152,7 +152,7 @@ class Store:
         try:
             files.write_new(self.folder, [_MANIFEST], data)
         except StopIteration:
-            return  # another process was first; it is compared like any other
+            return  # another process was first; the caller compares its manifest
 
     def _refuse_other_settings(self, description: Mapping[str, Any]) -> None:
         path = self.folder / _MANIFEST
@@ -192,7 +192,7 @@ class Store:
 
 
 def _description(base: Request, axes: Iterable[Axis]) -> dict[str, Any]:
-    """What all cells have in common. Values of an axis may be added later: they are new cells."""
+    """The manifest: what all cells have in common. An axis' values are not in it: more may come."""
     axes = list(axes)
     varied = {axis.name for axis in axes}
     fields, default = base.plain(), Request().plain()
@@ -208,18 +208,16 @@ def _description(base: Request, axes: Iterable[Axis]) -> dict[str, Any]:
 
 
 class _RowLog:
-    """The lines of `rows.jsonl`: only what was added since the last look is read."""
+    """The lines of `rows.jsonl`. Each call of `read` parses only the new ones."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._read = path, 0
         self._by_key: dict[str, list[_Row]] = {}
 
     def read(self) -> Mapping[str, list[_Row]]:
-        """The rows of each key, in their order; a line that a killed process left unfinished is no
-        row.
-        """
+        """The rows of each key, in their order. A line that is not complete is left out."""
         size = self._path.stat().st_size if self._path.exists() else 0
-        if size < self._read:  # someone has removed it
+        if size < self._read:  # the file was removed
             self._read = 0
             self._by_key.clear()
         if size > self._read:
@@ -234,7 +232,7 @@ class _RowLog:
         for line in lines:
             with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError):
                 row = json.loads(line)
-                row["file"] = Path(row["file"]).name  # in this folder, whatever it says
+                row["file"] = Path(row["file"]).name  # never a path out of this folder
                 key, _ = row["key"], row["sha256"]
                 self._by_key.setdefault(key, []).append(row)
 

@@ -1,4 +1,4 @@
-"""Finished pictures as PNG bytes: what a grid keeps by the hundred and a worker sends back."""
+"""`Made`: finished pictures as PNG bytes. A grid keeps hundreds, a worker sends one back."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Made:
-    """Pictures as PNGs that carry their requests, and how they came about."""
+    """Pictures as PNGs that carry their requests, and how they were made."""
 
     pngs: tuple[bytes, ...]
     request: Request  # resolved: nothing left open
     model: str
     fingerprint: str
-    steps: int  # that ran: fewer than asked for where strength is below 1
-    seconds: float  # its part, where several cells were made together
+    steps: int  # the steps that ran: fewer than asked for where strength is below 1
+    seconds: float  # of cells that were made in one pass, an equal part each
     peak: float  # GB, as in Result
     notes: tuple[str, ...] = ()
-    path: Path | None = None  # of the only picture, in a grid's store
+    path: Path | None = None  # the file in a grid's store, where there is one
 
     @classmethod
     def of(cls, result: Result, steps: int) -> Made:
-        """The pictures of a result, encoded."""
+        """Encode the pictures of a result."""
         return cls(
             tuple(saving.encoded(result, index) for index in range(len(result.images))),
             result.request,
@@ -46,16 +46,16 @@ class Made:
 
     @property
     def png(self) -> bytes:
-        """The first picture's PNG: the only one of a grid's cell."""
+        """The first picture as a PNG. A cell of a grid has only this one."""
         return self.pngs[0]
 
     @property
     def image(self) -> Image.Image:
-        """The first picture, decoded anew each time: a grid of them would fill the memory."""
+        """The first picture, decoded at each call: hundreds of decoded ones fill the memory."""
         return picture_input.open(self.png)
 
     def result(self) -> Result:
-        """As what `generate` gives: for a gallery, or to be saved elsewhere."""
+        """The same as a `Result`, for a gallery or to save it elsewhere."""
         return Result(
             tuple(picture_input.open(png) for png in self.pngs),
             self.request,

@@ -1,1 +1,1 @@
-"""A request on its way: in this thread, in a thread beside it, or in another process or machine."""
+"""Executors: they run requests in this thread, in a thread beside it, or elsewhere. No torch."""

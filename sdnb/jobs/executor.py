@@ -1,13 +1,13 @@
-"""Where runs happen: a `Job` is one request on its way, an executor takes requests and gives jobs.
+"""Executors run requests: `submit` takes a request and returns a `Job`, which can be watched.
 
     worker = Worker(partial(sdnb.run, model))
     job = worker.submit(sdnb.Request("a castle"))
-    job.stop()                                         # ends within a step
-    job.wait(); job.result
+    job.wait()
+    job.result
 
-Panels, grids and scripts use the same three lines whatever stands behind them: the caller's own
-thread (`Inline`), a thread beside the kernel (`Worker`), or another machine (`sdnb.remote`).
-Nothing here knows of torch: what an executor runs is any function from a request to `Progress`.
+The same lines work in the caller's own thread (`Inline`), in a thread beside it (`Worker`) and on
+another machine (`sdnb.remote`). An executor runs any function that takes a request and yields
+`Progress`, so nothing here needs torch.
 """
 
 from __future__ import annotations
@@ -32,59 +32,60 @@ WAITING, RUNNING, DONE, STOPPED, FAILED = "waiting", "running", "done", "stopped
 
 
 class Job:
-    """One request on its way. Everything here may be read from any thread at any time.
+    """A request and the state of its run. Any thread may read it at any time.
 
-    `state` is waiting, running, and at the end done, stopped or failed. `watch` is called after
-    each change, in the thread that made it: it must be quick, and what it raises ends the job.
+    `state` is waiting, then running, and at the end done, stopped or failed. `watch` is called
+    after each change, in the thread that runs the job. It must be quick. If it raises, the job
+    fails.
     """
 
     def __init__(self, request: Request, watch: Watch | None = None) -> None:
         self.request = request
         self.state = WAITING
-        self.progress: Progress | None = None  # the newest
-        self.result: Result | None = None  # when it is finished, whatever its watcher then does
-        self.error: BaseException | None = None  # when it has failed
+        self.progress: Progress | None = None  # the latest
+        self.result: Result | None = None  # kept even if the watcher then raises
+        self.error: BaseException | None = None  # why it has failed
         self._watch = watch
         self._stop = threading.Event()
         self._ended = threading.Event()
 
     @property
     def ended(self) -> bool:
-        """Done, stopped or failed: nothing more will happen."""
+        """Whether it is done, stopped or failed."""
         return self.state in (DONE, STOPPED, FAILED)
 
     @property
     def stopping(self) -> bool:
-        """Someone has asked for the end."""
+        """Whether `stop` was called."""
         return self._stop.is_set()
 
     @property
     def finished(self) -> bool:
-        """Its work is over, and the result is here or on its way: stopping changes nothing more."""
+        """Whether the pictures are made. Stopping it then changes nothing."""
         return self.result is not None
 
     @property
     def traceback(self) -> str:
-        """Where it failed, as Python prints it; empty when it has not."""
+        """The traceback as Python prints it, or an empty text where it has not failed."""
         return "".join(traceback.format_exception(self.error)) if self.error else ""
 
     def stop(self) -> None:
-        """Ask for the end: a waiting job never starts, a running one ends within a step."""
+        """Stop it: a waiting job never starts, a running job ends within a step."""
         self._stop.set()
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait until it has ended and its watcher knows; False if not after so many seconds."""
+        """Wait until it has ended and its watcher was called. False if that takes longer."""
         return self._ended.wait(seconds)
 
     def run(self, make: Make) -> None:
-        """Do the work in this thread. Executors call it, once; it raises nothing but what ends a
-        thread or a program, such as `KeyboardInterrupt`.
+        """Run the job in this thread. An executor calls it once. Errors become the job's `error`;
+        only those that end a thread or a program, such as `KeyboardInterrupt`, are raised as well.
         """
         try:
             if self.finished or not self._stop.is_set():
                 self._run(make)
             self._enter(DONE if self.result is not None else STOPPED)
-        except Exception as error:  # noqa: BLE001 - whatever it was: told to who watches, not lost
+        except Exception as error:  # noqa: BLE001 - the job holds it, and its watcher shows it
             self._fail(error)
         except BaseException as error:
             self._fail(error)
@@ -97,7 +98,7 @@ class Job:
         with closing(make(self.request)) as steps:
             for progress in steps:
                 self.progress = progress
-                if progress.result is not None:  # finished, whoever asked for the end by now
+                if progress.result is not None:  # kept, even if it was stopped meanwhile
                     self.result = progress.result
                 elif self._stop.is_set():
                     return
@@ -113,7 +114,7 @@ class Job:
         self.error = error
         self.state = FAILED
         if self._watch is not None:
-            with suppress(Exception):  # it may be the watcher itself that has failed
+            with suppress(Exception):  # the watcher itself may have failed
                 self._watch(self)
 
     def __repr__(self) -> str:
@@ -122,19 +123,19 @@ class Job:
 
 
 class Executor(Protocol):
-    """Takes requests and gives jobs."""
+    """Runs requests."""
 
     def submit(self, request: Request, watch: Watch | None = None) -> Job:
-        """Begin, or queue, the work; never raises for what the work itself may raise."""
+        """Begin or queue a run. Errors of the run are in the job and are not raised here."""
         ...
 
     def shutdown(self) -> None:
-        """Stop all jobs; no more are taken."""
+        """Stop all jobs and accept no more."""
         ...
 
 
 class Inline:
-    """Runs each request at once in the caller's thread: `submit` returns when it has ended."""
+    """Runs each request in the caller's thread: `submit` returns when the run has ended."""
 
     def __init__(self, make: Make) -> None:
         self._make = make
@@ -149,13 +150,13 @@ class Inline:
 
 
 class _QueuedJob(Job):
-    """A worker's job: stopped before it begins, it ends at once, in the thread that stops it, and
-    does not wait for its turn to do so.
+    """A job of a `Worker`. If it is stopped before it begins, it ends at once, in the thread that
+    calls `stop`, and not only when the worker reaches it.
     """
 
     def __init__(self, request: Request, watch: Watch | None = None) -> None:
         super().__init__(request, watch)
-        self._taken = threading.Lock()  # by whoever begins it, or ends it before; never given back
+        self._taken = threading.Lock()  # the first to acquire it runs the job; never released
 
     def stop(self) -> None:
         super().stop()
@@ -172,24 +173,24 @@ def _empty_run(request: Request) -> Generator[Progress, None, None]:  # noqa: AR
 
 
 class Worker:
-    """One thread that runs requests one after the other, so that the kernel stays free.
+    """A thread that runs requests one after the other, so that the notebook's kernel stays free.
 
-    The thread is a daemon and begins with the first request: a kernel that ends takes it along. It
-    ends after `shutdown`, and when nobody holds the worker any more, which it does not do itself.
+    The thread starts with the first request. It is a daemon, so it does not outlive the kernel. It
+    ends after `shutdown`, or when the worker is garbage: the thread holds no reference to it.
     """
 
     def __init__(self, make: Make) -> None:
         self._make = make
-        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()  # None: the end
+        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()  # None ends the thread
         self._lock = threading.Lock()
-        self._jobs: list[Job] = []  # waiting and running
+        self._jobs: list[Job] = []  # those that wait or run
         self._thread: threading.Thread | None = None
         self._closed = False
         weakref.finalize(self, self._queue.put, None).atexit = False
 
     @property
     def jobs(self) -> tuple[Job, ...]:
-        """Those that have not ended, in their order."""
+        """The jobs that have not ended, in their order."""
         with self._lock:
             self._jobs = [job for job in self._jobs if not job.ended]
             return tuple(self._jobs)
@@ -203,8 +204,8 @@ class Worker:
             self._jobs = [*(job for job in self._jobs if not job.ended), job]
             self._queue.put(job)
             if self._thread is None:
-                # The context is the caller's: in some versions of ipykernel a widget's value can
-                # be set from a thread only with it.
+                # Some versions of ipykernel let a thread set a widget's value only in the context
+                # of the caller.
                 context = contextvars.copy_context()
                 self._thread = threading.Thread(
                     target=context.run, args=(_run_jobs, self._queue, self._make),
@@ -214,17 +215,17 @@ class Worker:
         return job
 
     def shutdown(self) -> None:
-        """Stop all jobs, waiting ones at once and the running one within a step."""
+        """Stop all jobs: waiting ones at once, the running one within a step."""
         with self._lock:
             self._closed = True
             jobs = self._jobs
             self._queue.put(None)
-        for job in jobs:  # outside the lock: those that wait end here, and are watched
+        for job in jobs:  # without the lock: waiting jobs end here and call their watchers
             job.stop()
 
 
 def _run_jobs(jobs: queue.SimpleQueue[Job | None], make: Make) -> None:
-    """What a worker's thread does."""
+    """The loop of a worker's thread."""
     while (job := jobs.get()) is not None:
         job.run(make)
-        del job  # its pictures are not held until the next one
+        del job  # else its pictures stay in memory until the next job

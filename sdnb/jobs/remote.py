@@ -1,15 +1,14 @@
-"""Runs elsewhere: a `concurrent.futures.Executor` or a Dask `Client` becomes an executor of jobs.
+"""`Remote` runs requests on the workers of a `concurrent.futures.Executor` or a Dask `Client`.
 
     with dask.distributed.Client("tcp://scheduler:8786") as client:
         job = Remote(client, {"path": "sd-v1-4.ckpt"}).submit(sdnb.Request("a castle"))
 
-What travels is a `Request` and the arguments of `sdnb.load`; what comes back are PNG bytes. A
-worker loads the model once, holds it for the next request until it is told to `release` it, and
-checks by the fingerprint that it is the same one. Two requests never run at once in one process,
-however many threads it has. One GPU a worker is honoured where the worker sees only that one
-(Dask-CUDA sets CUDA_VISIBLE_DEVICES), or by `resources={"GPU": 1}`. A run that is stopped ends
-within a step, where its worker can see that: in a thread, in a process of this machine, anywhere in
-a Dask cluster (`sdnb.jobs.stop_signal`).
+A worker receives a `Request` and the arguments of `sdnb.load`, and sends PNG bytes back. It loads
+the model once, keeps it for the next request until `release` is called, and compares the
+fingerprint. A process runs one request at a time, however many threads it has. For one GPU a
+worker, let each worker see only its own (Dask-CUDA sets CUDA_VISIBLE_DEVICES), or give
+`resources={"GPU": 1}`. A stopped run ends within a step if its worker can see the stop signal: in a
+thread, in a process of this machine, or in a Dask cluster (`sdnb.jobs.stop_signal`).
 """
 
 from __future__ import annotations
@@ -40,10 +39,10 @@ if TYPE_CHECKING:
 class Remote:
     """Sends requests to the workers of a pool or a cluster.
 
-    `pool` is any `concurrent.futures.Executor`, or a Dask `Client`; `load` the arguments of
-    `sdnb.load` as the workers can use them; with a `fingerprint`, workers that find another model
-    there refuse. `resources` go to Dask. Raises TypeError for what is no pool, and ValueError for
-    one of forked processes.
+    `pool` is any `concurrent.futures.Executor`, or a Dask `Client`. `load` has the arguments of
+    `sdnb.load` as the workers can use them. With a `fingerprint`, a worker that finds another model
+    refuses the request. `resources` are passed to Dask. Raises TypeError for anything else than a
+    pool, and ValueError for a pool that forks its processes.
     """
 
     def __init__(
@@ -68,11 +67,11 @@ class Remote:
         return Remote(self.pool, load, fingerprint, self.resources)
 
     def submit(self, request: Request, watch: Watch | None = None) -> Job:
-        """Send a request. Nothing is heard of it until it is done: workers report no steps."""
+        """Send a request. Workers report no steps: the job has no progress until it is done."""
         job = _RemoteJob(request, watch)
         job.signal = stop_signal.signal_for(self.pool)
         options: dict[str, Any] = {}
-        if not isinstance(self.pool, Pool):  # Dask: every run is its own, however often it is asked
+        if not isinstance(self.pool, Pool):  # Dask, which else takes equal requests for one
             options = {"pure": False, "resources": self.resources}
         try:
             job.future = self.pool.submit(
@@ -86,15 +85,15 @@ class Remote:
         return job
 
     def shutdown(self) -> None:
-        """Stop what has not begun; the pool itself is its owner's."""
+        """Stop the jobs. The pool stays open: its owner shuts it down."""
         for job in self._jobs:
             job.stop()
 
     def release(self) -> None:
-        """Give back the memory of the models that the workers hold, each after the request that is
-        running there; the next request loads its model again.
+        """Unload the models of all workers, each after the request that it is running. The next
+        request loads the model again.
 
-        Raises TypeError for a pool whose processes cannot be asked one by one: they hold their
+        Raises TypeError for a pool of processes, which cannot be asked one by one: they hold their
         models until the pool is shut down.
         """
         if isinstance(self.pool, ThreadPoolExecutor):
@@ -109,8 +108,8 @@ class Remote:
 
 
 class _RemoteJob(Job):
-    """A job that waits for a future. Stopped, it ends at once when no worker has begun with it, and
-    else when its worker has seen the signal.
+    """A job that waits for a future. If it is stopped, it ends at once where no worker has begun
+    it, and otherwise when its worker has seen the signal.
     """
 
     future: Any = None
@@ -118,7 +117,7 @@ class _RemoteJob(Job):
 
     @property
     def finished(self) -> bool:
-        """The pictures are made: they are taken, whoever asked for the end by now."""
+        """Whether the pictures are made. They are kept, even if the job was stopped meanwhile."""
         future = self.future
         return super().finished or (
             future is not None
@@ -131,25 +130,25 @@ class _RemoteJob(Job):
         super().stop()
         if self.future is None or self.future.done():
             return
-        with suppress(Exception):  # a cluster that is gone works no more
+        with suppress(Exception):  # the cluster may be gone
             self.signal.set()
         self.future.cancel()
 
     def received(self, future: Any) -> None:
-        """The future is done, cancelled or broken."""
+        """Called when the future is done, cancelled or broken."""
         if isinstance(self.signal, stop_signal.FileSignal):
             self.signal.drop()
         self.run(partial(_received_run, future))
 
 
 def is_pool(thing: object) -> bool:
-    """Whether `Remote` can send requests to it."""
+    """Whether `Remote` can send requests to `thing`."""
     modules = (kind.__module__.partition(".")[0] for kind in type(thing).__mro__)
     return isinstance(thing, Pool) or ("distributed" in modules and hasattr(thing, "submit"))
 
 
 def _refuse_forks(pool: object) -> None:
-    """A forked process has torch's threads in a state from which they never wake."""
+    """Raise ValueError for forked processes: torch's threads hang in them."""
     context = getattr(pool, "_mp_context", None)
     if (
         isinstance(pool, ProcessPoolExecutor)
@@ -164,39 +163,39 @@ def _refuse_forks(pool: object) -> None:
 
 
 def _received_run(future: Any, request: Request) -> Generator[Progress, None, None]:  # noqa: ARG001
-    """The run of a job whose work was done elsewhere."""
+    """The run of a job whose pictures a worker has made."""
     made: Made = future.result()
     yield Progress(made.steps, made.steps, made.seconds, result=made.result())
 
 
 def _failing_run(error: Exception, request: Request) -> Generator[Progress, None, None]:  # noqa: ARG001
-    yield from ()  # a generator, as every run is
+    yield from ()  # makes it a generator, as every run is
     raise error
 
 
 # -- in the worker ------------------------------------------------------------------------------
 
-_lock = threading.Lock()  # one request at a time in a process
-_held: dict[str, Model] = {}  # the last model, by how it was loaded
+_lock = threading.Lock()  # held while a request runs: one at a time in a process
+_held: dict[str, Model] = {}  # at most one: the last model, by the arguments of its load
 
 
 class StoppedError(Exception):
-    """The run was not wanted any more."""
+    """The run was stopped."""
 
 
 def work(
     load: Mapping[str, Any], fingerprint: str, request: Request, signal: stop_signal.StopSignal
 ) -> Made:
-    """Make the pictures of a request in this process, unless `signal` is raised before the end.
+    """Make the pictures of a request in this process.
 
-    Raises what loading and running raise, ValueError when the model here is another one, and
-    StoppedError.
+    Raises what loading and running raise, ValueError where the model here is another one, and
+    StoppedError where `signal` is set before the end.
     """
     from sdnb.engine.pipeline import run
 
     stopped = stop_signal.watched(signal)
     with _lock:
-        if stopped():  # while it waited for its turn
+        if stopped():  # while it waited for the lock
             raise StoppedError
         model = _held_model(load, fingerprint)
         steps, result = 0, None
@@ -211,16 +210,16 @@ def work(
 
 
 def release() -> None:
-    """Give back the memory of the model that this process holds for requests sent to it, such as
-    through a `ThreadPoolExecutor`; after the request that is running, if one is. The next request
-    loads it again. `Remote.release` does it where the workers are.
+    """Unload the model that this process holds for requests sent to it, for instance through a
+    `ThreadPoolExecutor`. A running request ends first; the next one loads the model again.
+    `Remote.release` does the same in the workers.
     """
     with _lock:
         _unload_held()
 
 
 async def _release_beside_the_loop() -> None:
-    """As `release`, without a halt of the event loop of a Dask worker."""
+    """`release` in a thread, so that the event loop of a Dask worker goes on."""
     await asyncio.to_thread(release)
 
 
@@ -230,8 +229,8 @@ def _unload_held() -> None:
 
 
 def _held_model(load: Mapping[str, Any], fingerprint: str) -> Model:
-    """Loaded once; another one takes its place, because two may not fit. Raises ValueError when it
-    is not the one that is meant.
+    """The model of these arguments. Another held one is unloaded first, because two may not fit.
+    Raises ValueError where its fingerprint differs.
     """
     from sdnb.engine import loading
 
@@ -250,15 +249,14 @@ def _held_model(load: Mapping[str, Any], fingerprint: str) -> Model:
 
 
 def _replaced_on_disk(model: Model, load: Mapping[str, Any], fingerprint: str) -> bool:
-    """Whether the model is not the one that is meant, and what is on the disk by now is."""
+    """Whether the held model differs from the expected one, and the file on the disk does not."""
     if _difference(model.fingerprint, fingerprint) is None:
         return False
     from sdnb.engine import loading
 
+    # `recognise` reads the headers, not the weights.
     where = {name: load.get(name) for name in ("path", "vae", "config")}
-    return (
-        _difference(loading.recognise(**where).fingerprint, fingerprint) is None
-    )  # no weights read
+    return _difference(loading.recognise(**where).fingerprint, fingerprint) is None
 
 
 def _difference(there: str, meant: str) -> tuple[str, str, str] | None:

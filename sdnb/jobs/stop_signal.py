@@ -1,7 +1,7 @@
-"""A word to whoever works elsewhere that the work is not wanted any more.
+"""Stop signals: they tell a run in another thread, process or machine to end.
 
-A signal travels with the work, and is looked at between steps. What both sides can see depends on
-where that is: this process, another one of this machine, a worker of a Dask cluster.
+The signal is sent along with the request, and the run looks at it between steps. Its kind depends
+on where the run is: in this process, in another process of this machine, or in a Dask cluster.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
-#: Seconds between two looks at a signal that is not in this process.
+#: Seconds between two looks: a signal of another process costs a file or network access.
 LOOK_EVERY = 0.2
 
 
 class StopSignal(Protocol):
-    """Raised by who sent the work, seen by who does it."""
+    """The sender sets it, and the worker reads it. `threading.Event` is one."""
 
     def set(self) -> None: ...
 
@@ -29,7 +29,7 @@ class StopSignal(Protocol):
 
 
 class FileSignal:
-    """A file, for the processes of one machine; on another machine it is never seen."""
+    """A file, seen by all processes of this machine and by no other machine."""
 
     def __init__(self) -> None:
         self.path = Path(tempfile.gettempdir()) / f"sdnb-stop-{uuid.uuid4().hex}"
@@ -41,19 +41,19 @@ class FileSignal:
         return self.path.exists()
 
     def drop(self) -> None:
-        """Leave nothing behind; call it when the work is over."""
+        """Remove the file. Call it when the run is over."""
         self.path.unlink(missing_ok=True)
 
 
 class DaskSignal:
-    """An event that the scheduler of a Dask cluster keeps."""
+    """An event in the scheduler of a Dask cluster."""
 
     def __init__(self, client: Any) -> None:
         self.name = f"sdnb-stop-{uuid.uuid4().hex}"
         self._client = client
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"name": self.name, "_client": None}  # a worker has a client of its own
+        return {"name": self.name, "_client": None}  # each worker uses its own client
 
     def set(self) -> None:
         self._event().set()
@@ -69,14 +69,14 @@ class DaskSignal:
 
 
 def signal_for(pool: Any) -> StopSignal:
-    """The signal that the workers of `pool` can see: an `Executor` of Python's, else Dask's."""
+    """A signal that the workers of `pool`, an executor or a Dask client, can see."""
     if isinstance(pool, ThreadPoolExecutor):
         return threading.Event()
     return FileSignal() if isinstance(pool, Pool) else DaskSignal(pool)
 
 
 def watched(signal: StopSignal) -> Callable[[], bool]:
-    """Whether the signal is raised, looked up a few times a second at the most."""
+    """A function that tells whether the signal is set, and looks a few times a second at most."""
     seen, looked_at = False, -float("inf")
 
     def is_set() -> bool:
