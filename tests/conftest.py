@@ -44,7 +44,7 @@ def pytest_report_header(config):
 def pytest_collection_modifyitems(items):
     """Tests that take minutes begin first, so that none is left alone with the end."""
     minutes = ("notebook", "browser")
-    items.sort(key=lambda item: not any(map(item.get_closest_marker, minutes)))
+    items.sort(key=lambda item: [not item.get_closest_marker(mark) for mark in minutes])
 
 
 @pytest.fixture(scope="session")

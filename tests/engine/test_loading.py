@@ -108,6 +108,7 @@ class Dimmed(LazyTensor):
         {"unet": "stream", "weights": "int8"},
     ],
 )
+@pytest.mark.picture
 def test_weights_are_a_function_of_what_is_written(fields):
     """Written anew with something laid over them, and once more from the file alone, in the storage
     that they have: the picture changes, and is the same again bit for bit.
@@ -125,6 +126,7 @@ def test_weights_are_a_function_of_what_is_written(fields):
         assert places == [weight.data_ptr() for weight in model.unet.parameters()]
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_refused_and_the_weights_stay_as_they_are():
     model = sdnb.load()
     unet = loading.recognise(None).unet

@@ -98,6 +98,7 @@ def test_more_than_half_of_what_is_free_is_taken_and_said(model, computer, monke
 
 
 @pytest.mark.parametrize("name", ["4gb", "max", "vae-on-cpu"])
+@pytest.mark.slow
 def test_a_cards_plan_is_said_to_limit_nothing_here(name, computer):
     computer(16)
     model = sdnb.load(memory=name)

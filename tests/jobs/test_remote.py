@@ -254,6 +254,7 @@ def until(signal, begun):
     return os.getpid()
 
 
+@pytest.mark.process
 def test_a_stop_signal_is_seen_in_a_cluster(cluster):
     signal, begun = stop_signal.signal_for(cluster), Event(client=cluster)
     future = cluster.submit(until, signal, begun, resources={"GPU": 1})

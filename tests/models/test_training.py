@@ -380,6 +380,7 @@ def trained(data, tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_what_was_trained_is_a_model(trained):
     model = sdnb.load(trained, memory="cpu")
     assert (model.settings.width, model.settings.cfg) == (64, 4)
@@ -387,6 +388,7 @@ def test_what_was_trained_is_a_model(trained):
     assert result.image.size == (64, 64)
 
 
+@pytest.mark.slow
 def test_diffusers_runs_it_too(trained):
     from diffusers import StableDiffusionPipeline
 
@@ -433,6 +435,7 @@ def test_training_goes_on_from_the_weights_words_and_latents_of_a_model(
     assert sdnb.load(out, memory="cpu").fingerprint == sdnb.load(memory="cpu").fingerprint
 
 
+@pytest.mark.slow
 def test_a_model_can_be_gone_on_from_in_place(trained, data, tmp_path, monkeypatch):
     folder = tmp_path / "model"
     shutil.copytree(trained, folder)
@@ -441,6 +444,7 @@ def test_a_model_can_be_gone_on_from_in_place(trained, data, tmp_path, monkeypat
     assert sdnb.load(folder, memory="cpu").fingerprint == sdnb.load(trained).fingerprint
 
 
+@pytest.mark.slow
 def test_a_snapshot_is_a_model_too(trained):
     model = sdnb.load(trained / "snap1", memory="cpu")
     assert (model.settings, model.config) == (
@@ -449,6 +453,7 @@ def test_a_snapshot_is_a_model_too(trained):
     )
 
 
+@pytest.mark.slow
 def test_a_second_autoencoder_is_not_put_where_one_is(trained, data, monkeypatch):
     with pytest.raises(FileExistsError, match="vae is there already: train into another folder"):
         _run(monkeypatch, train_vae.main, "--data", data, "--out", trained)
@@ -461,6 +466,7 @@ def test_a_missing_vae_is_not_awaited_for_ever(data, tmp_path, monkeypatch):
         _run(monkeypatch, train_unet.main, *words, "--workers", 0)
 
 
+@pytest.mark.slow
 def test_the_evaluation_prints_its_figures(trained, data, tmp_path, capsys):
     words = ["--data", data, "--model", trained, "--out", tmp_path / "out", "--most", 1]
     words += ["--concepts", 4, "--threads", torch.get_num_threads(), "--json", tmp_path / "f.json"]
@@ -473,6 +479,7 @@ def test_the_evaluation_prints_its_figures(trained, data, tmp_path, capsys):
     assert "goals missed" in printed
 
 
+@pytest.mark.slow
 def test_pictures_are_made_once(trained, tmp_path):
     model = sdnb.load(trained, memory="cpu")
     asked = questions.color_questions()[:1]
