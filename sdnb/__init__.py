@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from sdnb.grid.grid import Grid, sweep
     from sdnb.images import read
     from sdnb.images.result import Result
+    from sdnb.request import Request
     from sdnb.request.memory_plan import MemoryPlan
-    from sdnb.request.request import Request
     from sdnb.widgets.gallery import Gallery
     from sdnb.widgets.grid.grid_view import GridView
     from sdnb.widgets.masks.editor import MaskEditor
@@ -38,7 +38,7 @@ _HOMES = {
     "GridView": "sdnb.widgets.grid.grid_view",
     "MaskEditor": "sdnb.widgets.masks.editor",
     "Panel": "sdnb.widgets.panel",
-    "Request": "sdnb.request.request",
+    "Request": "sdnb.request",
     "Result": "sdnb.images.result",
     "UpscalePanel": "sdnb.widgets.upscale",
     "MemoryPlan": "sdnb.request.memory_plan",

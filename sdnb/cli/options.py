@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sdnb.cli.parser import Parser
-from sdnb.request.request import CONTENTS, SAMPLERS, SCHEDULES
+from sdnb.request import CONTENTS, SAMPLERS, SCHEDULES
 
 # Flags of the original scripts without effect: (number of values, why).
 WITHOUT_EFFECT = {

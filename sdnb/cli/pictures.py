@@ -11,8 +11,7 @@ from collections.abc import Sequence
 import sdnb
 from sdnb.cli import options
 from sdnb.cli.parser import InputError, input_stage
-from sdnb.request import prompt
-from sdnb.request.request import Request
+from sdnb.request import Request, prompt
 
 
 def txt2img(argv: Sequence[str]) -> int:

@@ -16,10 +16,8 @@ from sdnb.engine.planning.facts import Facts
 from sdnb.engine.prompt_cache import PromptCache
 from sdnb.engine.run_lock import RunLock
 from sdnb.engine.weights import Weights
-from sdnb.request import checks
+from sdnb.request import Request, Settings, checks
 from sdnb.request.memory_plan import DecidedPlan, Forecast, MemoryPlan, read
-from sdnb.request.request import Request
-from sdnb.request.settings import Settings
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -27,8 +27,7 @@ from sdnb.engine.stages.predictor import Predictor, is_sound, not_sound
 from sdnb.engine.stages.prepare import beyond_limit, prepare
 from sdnb.images.canvas import Canvas, fit
 from sdnb.images.result import Progress, Result, bar
-from sdnb.request import checks
-from sdnb.request.request import Request, Resolved
+from sdnb.request import Request, Resolved, checks
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -9,7 +9,7 @@ from sdnb import images
 from sdnb.engine.pipeline import generate
 from sdnb.images.canvas import exact
 from sdnb.images.result import Result
-from sdnb.request.request import Request
+from sdnb.request import Request
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model

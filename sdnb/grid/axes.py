@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sdnb import images
-from sdnb.request import checks, png_header, prompt
-from sdnb.request.request import RANGES, Request
+from sdnb.request import RANGES, Request, checks, png_header, prompt
 
 _FIELD_NAMES = tuple(item.name for item in fields(Request) if item.name != "count")
 _MORE_NAMES = ("prompt_sr", "weight", "model", "memory")

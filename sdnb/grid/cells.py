@@ -13,8 +13,7 @@ from typing import Any
 
 from sdnb import images
 from sdnb.grid.axes import Axis
-from sdnb.request import checks, prompt
-from sdnb.request.request import Request, Settings
+from sdnb.request import Request, Settings, checks, prompt
 
 
 @dataclass(frozen=True)

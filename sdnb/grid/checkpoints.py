@@ -17,7 +17,7 @@ from sdnb.request import checks, memory_plan
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
-    from sdnb.request.request import Settings
+    from sdnb.request import Settings
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from sdnb.grid.run_account import GridProgress, RunAccount
 from sdnb.grid.store import Store
 from sdnb.images import files
 from sdnb.images.made import Made
-from sdnb.request.request import Request
+from sdnb.request import Request
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from sdnb.grid.cells import Cell
 from sdnb.grid.checkpoints import CheckpointGroup
 from sdnb.images.made import Made
-from sdnb.request import png_header
+from sdnb.request import Settings, png_header
 from sdnb.request.fingerprint import difference
-from sdnb.request.request import Settings
 
 if TYPE_CHECKING:
     from sdnb.grid.store import Store

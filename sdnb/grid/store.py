@@ -27,8 +27,7 @@ from sdnb.grid.axes import Axis
 from sdnb.grid.cells import Cell, plain_value
 from sdnb.images import files
 from sdnb.images.made import Made
-from sdnb.request import checks
-from sdnb.request.request import Request
+from sdnb.request import Request, checks
 
 _MANIFEST, _ROWS = "grid.json", "rows.jsonl"
 _FORMAT = 1

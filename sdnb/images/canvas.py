@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageChops, ImageFilter, ImageOps
 
 from sdnb.images import inpaint_fill
-from sdnb.request import picture_input, png_header
-from sdnb.request.request import Request
+from sdnb.request import Request, picture_input, png_header
 
 _LATENT = 8  # a cell of the latent covers 8x8 pixels
 

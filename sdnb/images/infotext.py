@@ -16,9 +16,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from sdnb.request import checks
+from sdnb.request import Request, checks
 from sdnb.request.choices import ETA_SAMPLERS, NATURAL_SCHEDULES, own_eta
-from sdnb.request.request import Request
 
 _SAMPLER_LABELS = {
     "ddim": "DDIM", "plms": "PLMS", "euler": "Euler", "euler_a": "Euler a", "heun": "Heun",

@@ -13,7 +13,7 @@ from sdnb.request import picture_input
 if TYPE_CHECKING:
     from PIL import Image
 
-    from sdnb.request.request import Request
+    from sdnb.request import Request
 
 
 @dataclass(frozen=True)

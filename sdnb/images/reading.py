@@ -15,10 +15,9 @@ from PIL import Image, UnidentifiedImageError
 from sdnb.assets import __version__
 from sdnb.images import infotext
 from sdnb.images.saving import INPUTS
-from sdnb.request import checks, png_header
+from sdnb.request import Request, checks, png_header
 from sdnb.request.picture_file import existing, opened
 from sdnb.request.picture_input import MAX_PIXELS
-from sdnb.request.request import Request
 
 if TYPE_CHECKING:
     import os

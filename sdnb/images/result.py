@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-    from sdnb.request.request import Request
+    from sdnb.request import Request
 
 
 @dataclass(frozen=True, repr=False)

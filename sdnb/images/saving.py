@@ -17,8 +17,7 @@ from PIL import Image, PngImagePlugin
 
 from sdnb.assets import __version__
 from sdnb.images import files, infotext
-from sdnb.request import prompt
-from sdnb.request.request import Request
+from sdnb.request import Request, prompt
 
 if TYPE_CHECKING:
     import os

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from sdnb.images.result import Progress, Result
-    from sdnb.request.request import Request
+    from sdnb.request import Request
 
 Make = Callable[["Request"], "Generator[Progress, None, None]"]
 Watch = Callable[["Job"], None]

@@ -28,9 +28,8 @@ from sdnb.images.made import Made
 from sdnb.images.result import Progress
 from sdnb.jobs import stop_signal
 from sdnb.jobs.executor import Job, Watch
-from sdnb.request import checks
+from sdnb.request import Request, checks
 from sdnb.request.fingerprint import difference
-from sdnb.request.request import Request
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model

@@ -28,12 +28,7 @@ from sdnb.request.choices import (
     own_eta,
 )
 from sdnb.request.foreign_names import FIELD_OF
-from sdnb.request.settings import RANGES, Settings, number, put, whole
-
-__all__ = [
-    "CONTENTS", "DEFAULT_SCHEDULE", "ETA_SAMPLERS", "RANGES", "SAMPLERS", "SCHEDULES", "Request",
-    "Resolved", "Settings",
-]  # fmt: skip
+from sdnb.request.settings import Settings, number, put, whole
 
 # PNG's colour types that are taken as they are: grey, RGB, RGBA. An alpha may be the mask itself.
 _PLAIN = {"image": (0, 2, 6), "mask": (0, 2)}

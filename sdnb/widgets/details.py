@@ -6,8 +6,7 @@ import html
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from sdnb.request import png_header
-from sdnb.request.request import Request
+from sdnb.request import Request, png_header
 from sdnb.widgets.form.fields import BY_NAME
 
 if TYPE_CHECKING:

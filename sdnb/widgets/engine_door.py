@@ -12,7 +12,7 @@ from sdnb.jobs.executor import Worker
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
     from sdnb.images.result import Progress
-    from sdnb.request.request import Request
+    from sdnb.request import Request
 
 _workers: weakref.WeakKeyDictionary[Any, Worker] = weakref.WeakKeyDictionary()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sdnb import images
 from sdnb.images import files
 from sdnb.images.result import Result
-from sdnb.request.request import Request
+from sdnb.request import Request
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -20,8 +20,7 @@ import ipywidgets as widgets
 
 from sdnb import images
 from sdnb.jobs.executor import Executor, Job
-from sdnb.request import checks, prompt
-from sdnb.request.request import Request
+from sdnb.request import Request, checks, prompt
 from sdnb.widgets import style
 from sdnb.widgets.actions import Actions
 from sdnb.widgets.buttons import icon_button

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 
 if TYPE_CHECKING:
-    from sdnb.request.request import Request
+    from sdnb.request import Request
 
 
 class PlanLine(widgets.HTML):

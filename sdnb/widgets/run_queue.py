@@ -13,7 +13,7 @@ from sdnb.widgets.progress import ProgressView
 
 if TYPE_CHECKING:
     from sdnb.images.result import Result
-    from sdnb.request.request import Request
+    from sdnb.request import Request
 
 
 class RunQueue:

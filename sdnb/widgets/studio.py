@@ -9,7 +9,7 @@ import ipywidgets as widgets
 
 from sdnb import images
 from sdnb.jobs.executor import Executor
-from sdnb.request.request import Request
+from sdnb.request import Request
 from sdnb.widgets import style
 from sdnb.widgets.engine_door import load_model, worker_of
 from sdnb.widgets.gallery import Gallery

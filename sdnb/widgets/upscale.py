@@ -11,8 +11,7 @@ from sdnb import images
 from sdnb.images.canvas import exact
 from sdnb.images.result import Result
 from sdnb.jobs.executor import Executor, Job
-from sdnb.request import png_header
-from sdnb.request.request import RANGES, Request
+from sdnb.request import RANGES, Request, png_header
 from sdnb.widgets.panel import Panel
 
 if TYPE_CHECKING:

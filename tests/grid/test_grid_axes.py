@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import sdnb
 from sdnb import images
-from sdnb.request.request import SAMPLERS, SCHEDULES, Request, Settings
+from sdnb.request import SAMPLERS, SCHEDULES, Request, Settings
 
 BASE = Request("a red apple:1 thick fog:0.5", negative="an apple core", seed=7)
 PICTURE = images.picture(encoded(RGB))

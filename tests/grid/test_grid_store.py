@@ -18,7 +18,7 @@ import sdnb
 from sdnb import images
 from sdnb.grid.store import Store
 from sdnb.jobs.executor import Inline
-from sdnb.request.request import Settings
+from sdnb.request import Settings
 
 TESTS = Path(__file__).parents[1]  # where `helpers` is found
 

@@ -13,8 +13,8 @@ from PIL import Image
 
 from sdnb.engine.networks.tokenizer import Tokenizer
 from sdnb.images.result import Progress, Result
+from sdnb.request import Settings
 from sdnb.request.memory_plan import Forecast, MemoryPlan
-from sdnb.request.request import Settings
 
 TOKENIZE = Tokenizer()
 

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from sdnb.images.result import Progress, Result
-from sdnb.request.request import Request, Settings
+from sdnb.request import Request, Settings
 
 BASE = Request("a castle:1 thick fog:2", seed=7, width=64, height=64)
 FINGERPRINT = "f" * 64

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from sdnb import images
-from sdnb.request.request import Request, Settings
+from sdnb.request import Request, Settings
 
 # Every orientation is told apart by four different corners.
 CORNERS = np.array(

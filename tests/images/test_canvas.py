@@ -8,7 +8,7 @@ from PIL import Image
 
 from sdnb import images
 from sdnb.images.canvas import exact, fit
-from sdnb.request.request import Request, Settings
+from sdnb.request import Request, Settings
 
 
 def noisy(size, seed=0, bands=3):

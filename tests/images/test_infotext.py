@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdnb.images import infotext
-from sdnb.request.request import ETA_SAMPLERS, SAMPLERS, SCHEDULES, Request, Settings
+from sdnb.request import ETA_SAMPLERS, SAMPLERS, SCHEDULES, Request, Settings
 
 SETTINGS = Settings()
 PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000400000004008020000002519c0d5")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sdnb import images
-from sdnb.request.request import Request
+from sdnb.request import Request
 
 # Reading what others did to the file
 

@@ -24,7 +24,7 @@ from PIL import Image
 import sdnb
 from sdnb import images
 from sdnb.images import files
-from sdnb.request.request import CONTENTS, ETA_SAMPLERS, SAMPLERS, SCHEDULES, Request
+from sdnb.request import CONTENTS, ETA_SAMPLERS, SAMPLERS, SCHEDULES, Request
 
 PICTURES = [images.picture(colour(seed, size)) for seed, size in ((1, (64, 64)), (2, (70, 90)))]
 

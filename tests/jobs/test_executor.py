@@ -10,7 +10,7 @@ import pytest
 
 from sdnb.images.result import Progress
 from sdnb.jobs.executor import DONE, FAILED, STOPPED, Inline, Job, Worker
-from sdnb.request.request import Request
+from sdnb.request import Request
 
 REQUEST = Request("a cat", seed=1)
 

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from sdnb import images
-from sdnb.request.request import Request
+from sdnb.request import Request
 
 # How each EXIF orientation turns the stored picture upright (EXIF 2.3, table of tag 0x0112),
 # written with NumPy, independently of PIL.

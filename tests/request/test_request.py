@@ -19,9 +19,7 @@ from helpers.any_request import PICTURES, png, requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdnb.request import foreign_names
-from sdnb.request.choices import PASSES
-from sdnb.request.request import (
+from sdnb.request import (
     CONTENTS,
     DEFAULT_SCHEDULE,
     ETA_SAMPLERS,
@@ -31,7 +29,9 @@ from sdnb.request.request import (
     Request,
     Resolved,
     Settings,
+    foreign_names,
 )
+from sdnb.request.choices import PASSES
 
 SETTINGS = Settings()
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sdnb import images
-from sdnb.request.request import RANGES, Request, Settings
+from sdnb.request import RANGES, Request, Settings
 from sdnb.widgets.form.fields import FIELDS
 from sdnb.widgets.form.form import Form
 

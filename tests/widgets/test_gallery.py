@@ -12,7 +12,7 @@ from helpers.pictures import colour, encoded, png_with
 from helpers.widget_hands import called, press, read, status, thumbs
 
 import sdnb
-from sdnb.request.request import Request, Settings
+from sdnb.request import Request, Settings
 from sdnb.widgets.details import caption, python, settings
 from sdnb.widgets.gallery import Gallery
 

@@ -12,7 +12,7 @@ from PIL import Image
 import sdnb
 from sdnb import images
 from sdnb.images import canvas
-from sdnb.request.request import Request, Settings
+from sdnb.request import Request, Settings
 from sdnb.widgets.masks import notice
 from sdnb.widgets.masks.editor import MaskEditor
 from sdnb.widgets.masks.strokes import Brush, Rectangle

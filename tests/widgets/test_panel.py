@@ -12,8 +12,7 @@ import sdnb
 from sdnb import images
 from sdnb.images import Saved
 from sdnb.jobs.executor import Inline, Worker
-from sdnb.request import png_header
-from sdnb.request.request import Request, Settings
+from sdnb.request import Request, Settings, png_header
 from sdnb.widgets.masks.strokes import Rectangle
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.upscale import UpscalePanel

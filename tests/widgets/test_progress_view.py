@@ -9,7 +9,7 @@ from PIL import Image
 
 from sdnb.images.result import Progress
 from sdnb.jobs.executor import Job
-from sdnb.request.request import Request
+from sdnb.request import Request
 from sdnb.widgets.jpegs import jpeg
 from sdnb.widgets.progress import ProgressView, Throttle, left
 

@@ -11,7 +11,7 @@ from helpers.widget_hands import alert, beside, find, press, read, status
 
 from sdnb import images
 from sdnb.jobs.executor import Inline, Worker
-from sdnb.request.request import Request, Settings
+from sdnb.request import Request, Settings
 from sdnb.widgets import engine_door, lifetime, picker
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.picker import ModelPicker, checkpoints

@@ -23,8 +23,7 @@ from sdnb.engine.networks.config import (
     UNetConfig,
     VAEConfig,
 )
-from sdnb.request import checks
-from sdnb.request.request import Settings
+from sdnb.request import Settings, checks
 
 Values = dict[str, Any]
 Overrides = dict[str, Values]

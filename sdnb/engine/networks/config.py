@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 
-from sdnb.request.request import Settings
+from sdnb.request import Settings
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from sdnb.engine.networks.config import UNetConfig, VAEConfig
 from sdnb.engine.networks.unet import UNet
 from sdnb.engine.networks.vae import VAE
 from sdnb.engine.planning.measured import GRAPH_MIN_STEPS, MIN_CHUNK
-from sdnb.request.request import Resolved
+from sdnb.request import Resolved
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from sdnb.engine.planning import peaks
 from sdnb.engine.planning.facts import Facts
 from sdnb.engine.planning.footprint import Workload
 from sdnb.engine.planning.peaks import decide
+from sdnb.request import Resolved
 from sdnb.request.memory_plan import GB, Forecast, MemoryPlan, below, ladder, read
-from sdnb.request.request import Resolved
 
 
 def forecast(facts: Facts, request: Resolved) -> Forecast:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from sdnb.engine import memory
 from sdnb.engine.model import Model
 from sdnb.engine.planning.measured import LARGE_PICTURE, REFUSE_ABOVE
-from sdnb.request.request import Resolved
+from sdnb.request import Resolved
 
 
 def prepare(model: Model, request: Resolved, notes: list[str]) -> float | None:

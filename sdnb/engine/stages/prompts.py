@@ -11,8 +11,7 @@ from sdnb.engine.model import Model
 from sdnb.engine.networks import text
 from sdnb.engine.networks.tokenizer import Tokens
 from sdnb.engine.prompt_cache import EncodedPrompt
-from sdnb.request import checks, prompt
-from sdnb.request.request import Resolved
+from sdnb.request import Resolved, checks, prompt
 
 
 def encode(model: Model, request: Resolved) -> tuple[list[Tensor], list[str]]:

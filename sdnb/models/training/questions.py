@@ -16,7 +16,7 @@ from PIL import Image
 
 from sdnb import images
 from sdnb.engine.pipeline import generate
-from sdnb.request.request import Request
+from sdnb.request import Request
 
 from .catalog import Catalog
 from .phrases import MAIN_COLORS, article, plural, style_words

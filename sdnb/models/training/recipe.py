@@ -19,7 +19,7 @@ from sdnb.engine.checkpoint.folders import COMPONENTS
 from sdnb.engine.networks import text
 from sdnb.engine.networks.config import ModelConfig, TextConfig, UNetConfig, VAEConfig
 from sdnb.engine.networks.tokenizer import Tokenizer
-from sdnb.request.request import Settings
+from sdnb.request import Settings
 
 
 def tiny(vocabulary: int, size: int = 256) -> ModelConfig:

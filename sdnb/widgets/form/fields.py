@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sdnb.request.request import (
+from sdnb.request import (
     CONTENTS,
     ETA_SAMPLERS,
     RANGES,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
+from sdnb.request import Request, Settings
 from sdnb.request.choices import gone_with
-from sdnb.request.request import Request, Settings
 from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.form.controls import KINDS, Changed, Control, SeedControl
 from sdnb.widgets.form.fields import BY_NAME, FIELDS, Field

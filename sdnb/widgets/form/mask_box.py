@@ -8,7 +8,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from sdnb import images
-from sdnb.request.request import Request
+from sdnb.request import Request
 from sdnb.widgets.form.controls import Changed, Control
 from sdnb.widgets.form.fields import Field
 from sdnb.widgets.masks.editor import MaskEditor

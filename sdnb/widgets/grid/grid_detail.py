@@ -18,7 +18,7 @@ from sdnb.widgets.jpegs import data_uri
 if TYPE_CHECKING:
     from sdnb.grid.cells import Cell
     from sdnb.grid.outcomes import Pictures
-    from sdnb.request.request import Request
+    from sdnb.request import Request
 
 _GAIN = 4  # by which a difference is amplified
 _MODES = ("slider", "difference", "picture")

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 
 from sdnb.grid.grid import sweep
-from sdnb.request import checks
-from sdnb.request.request import RANGES, SAMPLERS, SCHEDULES
+from sdnb.request import RANGES, SAMPLERS, SCHEDULES, checks
 from sdnb.widgets import style
 from sdnb.widgets.buttons import text_button
 from sdnb.widgets.grid.grid_view import GridView, Use
@@ -18,7 +17,7 @@ from sdnb.widgets.progress import ErrorBox
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
     from sdnb.jobs.executor import Executor
-    from sdnb.request.request import Request
+    from sdnb.request import Request
 
 _NUMBERS = "numbers with commas: "
 _AXES = {  # each axis, and how its values are typed

@@ -23,8 +23,7 @@ from PIL import Image
 
 from sdnb import images
 from sdnb.images.canvas import flat
-from sdnb.request import checks
-from sdnb.request.request import RANGES
+from sdnb.request import RANGES, checks
 from sdnb.widgets.masks import look
 from sdnb.widgets.masks.editor_state import EditorState
 from sdnb.widgets.masks.gestures import TOOLS, Gestures

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from sdnb import images
 from sdnb.images import canvas
-from sdnb.request.request import Request, Settings
+from sdnb.request import Request, Settings
 from sdnb.widgets.masks.history import History
 from sdnb.widgets.masks.strokes import Box, Point, Size, Stroke, clipped, empty
 from sdnb.widgets.masks.viewport import DENSITY, Viewport, fitted

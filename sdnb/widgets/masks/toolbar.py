@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import ipywidgets
 from PIL import Image
 
-from sdnb.request.request import RANGES
+from sdnb.request import RANGES
 from sdnb.widgets.slider import Slider
 
 
