@@ -16,7 +16,7 @@ import sdnb
 from sdnb.engine import pipeline
 from sdnb.engine.memory import Graphed
 from sdnb.engine.run_lock import PATIENCE, RunLock
-from sdnb.engine.stages import predictor as stages
+from sdnb.engine.stages import predictor
 from sdnb.jobs.executor import Worker
 
 APPLE = sdnb.Request("a red apple", width=64, height=64, steps=4, seed=1, cfg=4)
@@ -58,7 +58,7 @@ def graphs(model, monkeypatch):
 
     monkeypatch.setattr("sdnb.engine.weights.Graphed", Replayed)
     monkeypatch.setattr("sdnb.engine.stages.predictor.Graphed", Replayed)
-    monkeypatch.setattr(stages.Predictor, "_graph", graph)
+    monkeypatch.setattr(predictor.Predictor, "_graph", graph)
     yield
     model.weights.forget_graph()
 

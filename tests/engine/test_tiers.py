@@ -16,10 +16,9 @@ import sdnb
 from sdnb.engine.networks.config import ModelConfig
 from sdnb.engine.planning import footprint, planner
 from sdnb.engine.planning.facts import Facts, PartFacts
-from sdnb.engine.stages import autoencode as coding
-from sdnb.engine.stages import predictor as stages
+from sdnb.engine.stages import autoencode, predictor
 from sdnb.engine.stages.prepare import prepare
-from sdnb.request import memory_plan as plans
+from sdnb.request import memory_plan
 from sdnb.request.memory_plan import MemoryPlan
 
 pytestmark = pytest.mark.picture
@@ -45,7 +44,7 @@ def truth():
 
 
 PLANS = {
-    **{name: plans.read(name).__dict__ for name in (*plans.LADDER, "vae-on-cpu")},
+    **{name: memory_plan.read(name).__dict__ for name in (*memory_plan.LADDER, "vae-on-cpu")},
     "streamed, apart, in small parts": {
         "unet": "stream", "keep": 0.01, "together": False, "chunk": 100, "tile": 40,
         "store": "host",
@@ -121,19 +120,21 @@ def test_the_steps_go_on_from_the_last_one_when_memory_runs_out(truth, monkeypat
 
 
 def test_the_next_tier_is_taken_when_less_at_once_is_not_enough(truth, monkeypatch):
-    monkeypatch.setattr(plans, "LADDER", ("2gb", "1gb"))
+    monkeypatch.setattr(memory_plan, "LADDER", ("2gb", "1gb"))
     model = load(name="2gb", unet="stream", text="offload", vae="offload")
 
     def down(plan):
-        return None if plan.name == "1gb" else plans.read("1gb").but(device="cpu")
+        return None if plan.name == "1gb" else memory_plan.read("1gb").but(device="cpu")
 
-    monkeypatch.setattr(plans, "below", down)
+    monkeypatch.setattr(memory_plan, "below", down)
     fail(monkeypatch, model.unet, "forward", {1, 2})
     result = generate(model)
     assert np.abs(array(result) - truth).max() <= 1
     assert result.memory == "1gb"
     fail(monkeypatch, model.unet, "forward", set(range(9)))
-    with pytest.raises(stages.OutOfMemoryError, match=r"'1gb', the leanest plan.*smaller picture"):
+    with pytest.raises(
+        predictor.OutOfMemoryError, match=r"'1gb', the leanest plan.*smaller picture"
+    ):
         generate(model)
     monkeypatch.undo()
     assert np.abs(array(generate(model)) - truth).max() <= 1
@@ -151,7 +152,7 @@ def test_finished_latents_outlive_a_decoder_that_fails(truth, monkeypatch):
     model = load()
     with monkeypatch.context() as patch:
         fail(patch, model.vae, "decode", {0}, RuntimeError)
-        with pytest.raises(coding.DecodeError, match=r"sdnb\.decode") as caught:
+        with pytest.raises(autoencode.DecodeError, match=r"sdnb\.decode") as caught:
             generate(model)
     (image,) = sdnb.decode(model, caught.value.latents)
     assert np.abs(np.asarray(image, dtype=float) - truth).max() <= 1
@@ -226,7 +227,7 @@ class Card:
         config = ModelConfig()
         self.config, self.settings = config, config.settings
         self.device, self.dtype = torch.device("cuda"), torch.float16
-        self.asked_plan = plans.plan(memory)
+        self.asked_plan = memory_plan.plan(memory)
         self.budget = float(memory) if isinstance(memory, float) else 0.0
         self.net = footprint.unet(config.unet, self.dtype)
         roles = {"text": "text", "unet": "unet", "encoder": "vae", "decoder": "vae"}
@@ -287,7 +288,7 @@ def test_what_does_not_fit_is_refused_in_words(monkeypatch):
 def test_a_named_plan_that_is_too_small_gives_way_to_a_leaner_one(monkeypatch):
     card = Card(monkeypatch, 20.0, "4gb")
     assert card.forecast(1088).name == "4gb"
-    assert card.forecast(1088).gb <= plans.read("4gb").gb
+    assert card.forecast(1088).gb <= memory_plan.read("4gb").gb
     larger = card.forecast(5632)
     assert larger.plan.unet == "stream"
     assert larger.fits

@@ -15,7 +15,7 @@ from sdnb.engine.networks.config import UNetConfig
 from sdnb.engine.networks.resnet import ResBlock, Upsample
 from sdnb.engine.networks.transformer import Attention
 from sdnb.engine.networks.unet import UNet
-from sdnb.engine.planning import footprint as demand
+from sdnb.engine.planning import footprint
 
 TINY = UNetConfig(channels=(32, 64, 96, 64), heads=4, context_dim=48, groups=8)
 TOLERANCE = 1e-5
@@ -140,9 +140,9 @@ def test_wider_levels_take_fewer_pixels(unet):
 
 def peak(size, chunk, texts):
     """Bytes at the most of a pass of SD 1.4's UNet at fp16, in maps of 320 channels."""
-    what = demand.Workload(size, size, 1, texts, pictured=False)
+    what = footprint.Workload(size, size, 1, texts, pictured=False)
     together = texts == 2
-    found = demand.unet_peak(UNetConfig(), torch.float16, what, together, chunk, batch=1)
+    found = footprint.unet_peak(UNetConfig(), torch.float16, what, together, chunk, batch=1)
     return found / (size // 8) ** 2 / (2 * 320 * texts)
 
 

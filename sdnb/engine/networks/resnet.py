@@ -14,8 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sdnb.engine.networks import fused, kernels
-from sdnb.engine.networks import row_bands as rows
+from sdnb.engine.networks import fused, kernels, row_bands
 from sdnb.engine.networks.winograd import convolve
 
 #: The rows of each part of a map.
@@ -150,7 +149,7 @@ class Upsample(nn.Module):
             return convolve(x, conv.weight, conv.bias)
 
         def twice(a: int, b: int) -> Tensor:
-            return rows.doubled(lambda i, j: x[:, :, i:j], a, b)[..., :width]
+            return row_bands.doubled(lambda i, j: x[:, :, i:j], a, b)[..., :width]
 
         out = like(x, conv.out_channels + more, height, width)
         for part in parts:
@@ -184,7 +183,7 @@ def bands(x: Tensor, chunk: int, height: int = 0, width: int = 0) -> Bands:
     b, height, width = len(x), height or x.shape[2], width or x.shape[3]
     if not chunk or b * height * width <= chunk or torch.is_grad_enabled():
         return []
-    return [slice(*span) for span in rows.spans(height, max(1, chunk // (b * width)))]
+    return [slice(*span) for span in row_bands.spans(height, max(1, chunk // (b * width)))]
 
 
 def like(x: Tensor, channels: int, height: int = 0, width: int = 0) -> Tensor:
@@ -204,8 +203,8 @@ def normed(
     """`silu(norm(x + bias))`, any rows of it at a time."""
     if fused.fits(x):
         return fused.GroupNormed(x, norm, bias)
-    source = rows.Stored(x if bias is None else x + bias[:, None, None], x.device)
-    after = rows.Norm(norm, source, lambda _: [(part.start, part.stop) for part in parts])
+    source = row_bands.Stored(x if bias is None else x + bias[:, None, None], x.device)
+    after = row_bands.Norm(norm, source, lambda _: [(part.start, part.stop) for part in parts])
     return lambda a, b: after(source(a, b))
 
 
@@ -217,4 +216,4 @@ def convolved(
     """
     a, b = part.start, part.stop
     near = max(a - 1, 0), min(b + 1, end)
-    return rows.padded(x(*near), conv.weight, bias, (a == 0, b == end))
+    return row_bands.padded(x(*near), conv.weight, bias, (a == 0, b == end))

@@ -14,8 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sdnb.engine.networks import attention, fused, kernels
-from sdnb.engine.networks import row_bands as rows
+from sdnb.engine.networks import attention, fused, kernels, row_bands
 from sdnb.engine.networks.config import VAEConfig
 from sdnb.engine.networks.row_bands import Bands, MapStorage
 from sdnb.engine.networks.winograd import convolve
@@ -122,12 +121,14 @@ class Level(nn.Module):
             x = block(x)
         return getattr(self, self.resample)(x) if self.resample else x
 
-    def blocks_by_bands(self, source: rows.Rows, bands: Bands, storage: MapStorage) -> rows.Stored:
+    def blocks_by_bands(
+        self, source: row_bands.Rows, bands: Bands, storage: MapStorage
+    ) -> row_bands.Stored:
         """The residual blocks, each over the map of the one before."""
         for block in self.block:
-            over = source if isinstance(source, rows.Stored) else None
-            source = rows.store(rows.Resnet(block, source, bands), bands, storage, over)
-        assert isinstance(source, rows.Stored)
+            over = source if isinstance(source, row_bands.Stored) else None
+            source = row_bands.store(row_bands.Resnet(block, source, bands), bands, storage, over)
+        assert isinstance(source, row_bands.Stored)
         return source
 
 
@@ -171,13 +172,13 @@ class Encoder(nn.Module):
         """What `forward` gives for one picture, to rounding, with a band of it in work at a time:
         between blocks one map of the block's resolution is stored.
         """
-        stored = rows.Stored(pixels, pixels.device)
-        source: rows.Rows = rows.Conv(self.conv_in, stored, lambda x: x)
+        stored = row_bands.Stored(pixels, pixels.device)
+        source: row_bands.Rows = row_bands.Conv(self.conv_in, stored, lambda x: x)
         for level in self.down:
             source = level.blocks_by_bands(source, bands, storage)
             if level.resample:
-                half = rows.HalvedRows(level.downsample.conv, source)
-                source = rows.store(half, bands, storage, None)
+                half = row_bands.HalvedRows(level.downsample.conv, source)
+                source = row_bands.store(half, bands, storage, None)
         x = self.mid(source(0, source.height))
         return self.conv_out(fused.norm_silu(x, self.norm_out))
 
@@ -213,13 +214,15 @@ class Decoder(nn.Module):
         """
         device = x.device
         x = self.conv_in(x)
-        source: rows.Rows = rows.Stored(self.mid(x), device)  # latent resolution: as a whole
+        source: row_bands.Rows = row_bands.Stored(
+            self.mid(x), device
+        )  # latent resolution: as a whole
         del x
         for level in reversed(self.up):
             source = level.blocks_by_bands(source, bands, storage)
             if level.resample:
-                source = rows.DoubledRows(level.upsample.conv, source)
-        out = rows.Conv(self.conv_out, source, rows.Norm(self.norm_out, source, bands))
+                source = row_bands.DoubledRows(level.upsample.conv, source)
+        out = row_bands.Conv(self.conv_out, source, row_bands.Norm(self.norm_out, source, bands))
         for a, b in bands(out):
             yield out(a, b)
 

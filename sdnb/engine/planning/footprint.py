@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from sdnb.engine import memory
-from sdnb.engine.networks import row_bands as rows
+from sdnb.engine.networks import row_bands
 from sdnb.engine.networks.config import UNetConfig, VAEConfig
 from sdnb.engine.networks.unet import UNet
 from sdnb.engine.networks.vae import VAE
@@ -129,12 +129,12 @@ def vae_peak(config: VAEConfig, dtype: torch.dtype, work: Workload, tile: float,
         if work.pictured:
             peak = max(peak, memory.rehearse(lambda: model.encode(pixels())))
         return peak
-    bands = rows.Bands(tile, most=3)
+    bands = row_bands.Bands(tile, most=3)
 
     def make(shape: tuple[int, int, int, int], kind: torch.dtype) -> Tensor:
         return _meta(*shape, dtype=kind) if store == "device" else memory.elsewhere(shape, kind)
 
-    storage = rows.MapStorage(make, on_host=store == "host")
+    storage = row_bands.MapStorage(make, on_host=store == "host")
 
     def decode() -> None:
         for band in model.decode_tiled(latent(), bands, storage):

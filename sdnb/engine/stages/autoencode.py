@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sdnb.engine import memory, pixels
 from sdnb.engine.model import Model
-from sdnb.engine.networks import row_bands as rows
+from sdnb.engine.networks import row_bands
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ def encode(model: Model, picture: Image.Image, notes: list[str]) -> Tensor:
         x = data.to(device, weights.dtype, memory_format=torch.channels_last)
         if not tile:
             return model.vae.encode(x).to(model.device, torch.float32)
-        latent = model.vae.encode_tiled(x, rows.Bands(tile), _map_storage(store, device))
+        latent = model.vae.encode_tiled(x, row_bands.Bands(tile), _map_storage(store, device))
         return latent.to(model.device, torch.float32)
 
     def good(latent: Tensor) -> bool:
@@ -76,7 +76,7 @@ def decode(model: Model, latent: Tensor, notes: list[str]) -> Image.Image:
         if not tile:
             bands: Iterator[Tensor] = iter([model.vae.decode(x)])
         else:
-            bands = model.vae.decode_tiled(x, rows.Bands(tile), _map_storage(store, device))
+            bands = model.vae.decode_tiled(x, row_bands.Bands(tile), _map_storage(store, device))
         return _picture(bands)
 
     picture, _ = _half(model, "decoder", work, lambda decoded: decoded[1], notes)
@@ -149,11 +149,13 @@ def _with_less(
     return result
 
 
-def _map_storage(store: str, device: torch.device) -> rows.MapStorage:
+def _map_storage(store: str, device: torch.device) -> row_bands.MapStorage:
     """Where a tiled VAE keeps its maps: on the device, or in pinned memory of the computer."""
     if store == "device" or device.type == "cpu":
-        return rows.MapStorage(lambda shape, dtype: _new_map(shape, dtype, device))
-    return rows.MapStorage(lambda shape, dtype: memory.pinned(shape, dtype, device), on_host=True)
+        return row_bands.MapStorage(lambda shape, dtype: _new_map(shape, dtype, device))
+    return row_bands.MapStorage(
+        lambda shape, dtype: memory.pinned(shape, dtype, device), on_host=True
+    )
 
 
 def _new_map(shape: tuple[int, int, int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
