@@ -1,6 +1,6 @@
-"""Where a part of a model lives, and where it computes: `place` decides, `use` brackets a stage.
+"""Where the weights of a module live, and where it computes.
 
-Nothing here knows what a UNet is: any `nn.Module` can be placed.
+`place` decides it; `use` brackets a stage of work. Any `nn.Module` can be placed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sdnb.engine.memory.flat import CPU
 
 
 class Placed(Protocol):
-    """A module in its place. `use` may be nested; `dtype` computes in other numbers inside."""
+    """A module in its place. `use` may be nested; inside, it computes in `dtype` if given."""
 
     def use(self, dtype: torch.dtype | None = None) -> AbstractContextManager[torch.device]: ...
 
@@ -56,12 +56,12 @@ class OnCpu:
             yield CPU
 
     def release(self) -> None:
-        """Nothing to do: they are there."""
+        """They are there already."""
 
 
 class Offloaded:
-    """The weights come to the device for a stage, in one copy, and the copy is dropped afterwards,
-    also when the stage fails; those on the CPU are never written, so nothing is copied back.
+    """The weights come to the device for a stage, in one copy, which is dropped afterwards, also
+    when the stage fails. The weights on the CPU are never written, so nothing is copied back.
     """
 
     def __init__(self, module: nn.Module, device: torch.device) -> None:
@@ -89,7 +89,7 @@ class Offloaded:
 
 
 def place(module: nn.Module, placement: str, device: torch.device) -> Placed:
-    """Put a module "resident", "offload" or "cpu"; a streamed one is `memory.Streamed`."""
+    """Place a module "resident", "offload" or "cpu". `memory.Streamed` is for "stream"."""
     if placement == "offload" and device.type != "cpu":
         return Offloaded(module, device)
     return OnCpu(module) if placement == "cpu" else Resident(module, device)
@@ -97,7 +97,7 @@ def place(module: nn.Module, placement: str, device: torch.device) -> Placed:
 
 @contextmanager
 def cast(module: nn.Module, dtype: torch.dtype | None, device: torch.device) -> Iterator[None]:
-    """Inside, the module's weights are copies in `dtype` on `device`; None changes nothing."""
+    """Inside the block, the weights are copies in `dtype` on `device`; None changes nothing."""
     if dtype is None:
         yield
         return
@@ -119,6 +119,6 @@ def _parameter(tensor: Tensor) -> nn.Parameter:
 
 
 def empty(device: torch.device) -> None:
-    """Give what the allocator holds unused back to the card."""
+    """Give unused memory of the allocator back to the card."""
     if device.type == "cuda":
         torch.cuda.empty_cache()

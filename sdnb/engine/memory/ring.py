@@ -1,6 +1,6 @@
-"""A ring of memory through which blocks pass: how large it is, and where in it each has its place.
+"""The ring of memory on a card through which streamed blocks pass: its size, and their places.
 
-Numbers only: `sdnb.engine.memory.stream` moves the bytes.
+This is arithmetic; `memory.stream` moves the bytes.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from sdnb.engine.memory import flat, quantised
 def footprint(
     units: Sequence[nn.Module], once: Sequence[nn.Module], keep: int, weights: str = "same"
 ) -> int:
-    """Bytes that streaming these modules takes on the device: the ring, what stays there, and room
-    to decode into.
+    """Bytes that streaming these modules takes on the device: the ring, the units that stay there,
+    and room to decode 8-bit weights into.
     """
     apart = {id(t) for m in once for t, _, _ in flat.tensors(m)}
     sizes, whole = [], 0
@@ -31,7 +31,7 @@ def footprint(
 
 
 def largest(sizes: Sequence[int], keep: int) -> set[int]:
-    """Which fit into `keep` bytes, the largest first: the ring shrinks with them."""
+    """The units that fit into `keep` bytes, the largest first, since the ring shrinks with them."""
     chosen, left = set(), keep
     for i in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
         if sizes[i] <= left:
@@ -41,15 +41,15 @@ def largest(sizes: Sequence[int], keep: int) -> set[int]:
 
 
 def length(sizes: Sequence[int]) -> int:
-    """Bytes of the ring: the largest two neighbours in the cycle side by side."""
+    """Bytes of the ring: it holds the largest two neighbours of the cycle side by side."""
     if len(sizes) < 2:
         return sum(sizes)
     return max(a + b for a, b in zip(sizes, [*sizes[1:], sizes[0]], strict=True))
 
 
 def places(sizes: Sequence[int]) -> tuple[list[tuple[int, int]], int]:
-    """Each unit's place in the ring, one after the other and round again, and how many units before
-    it that place was last in use; and the ring's size.
+    """The place of each unit in the ring, how many units earlier that place was last in use, and
+    the size of the ring.
     """
     ring, at, begins = length(sizes), 0, []
     for size in sizes:

@@ -1,4 +1,4 @@
-"""A network whose weights pass through the device: each block's come while the ones before compute.
+"""Streaming: a network's weights pass through the device, each block's while others compute.
 
 The weights lie in one pinned block of host memory, in the order of execution. On the device there
 is a ring of memory, a little larger than the two largest neighbours, in which every block has its
@@ -52,8 +52,8 @@ class _Unit:
 
 
 class Streamed:
-    """A module of which `units` are called in this order, once a pass, and `once` (modules inside
-    them, or outside) now and then.
+    """A module whose `units` are called in this order, once a pass, and whose `once` modules work
+    now and then.
 
     `keep` bytes of the largest units stay on the device; `weights` "int8" stores the units in 8
     bits, which halves what crosses the bus and what stays.
@@ -124,16 +124,16 @@ class Streamed:
 
     @property
     def streamed(self) -> int:
-        """Bytes that cross the bus in a pass."""
+        """Bytes that cross the bus in each pass."""
         return sum(unit.size for unit in self._units) - self._kept(self.keep)[1]
 
     def _kept(self, keep: int) -> tuple[set[int], int]:
-        """The units that stay on the device, and their size."""
+        """The units that stay on the device, and their bytes."""
         chosen = ring.largest([unit.size for unit in self._units], keep)
         return {id(self._units[i]) for i in chosen}, sum(self._units[i].size for i in chosen)
 
     def release(self) -> None:
-        """Bring the weights back to ordinary host memory; coded ones are decoded."""
+        """Bring the weights back to ordinary host memory, 8-bit ones decoded."""
         for unit in self._units:
             for item in unit.coded:
                 entry = item.entry
@@ -146,8 +146,8 @@ class Streamed:
     # -- on the device -------------------------------------------------------------------------
     @contextmanager
     def use(self, dtype: torch.dtype | None = None) -> Iterator[torch.device]:
-        """Bracket passes: inside, the module can be called. With `dtype`, a copy of the module in
-        those numbers passes through instead.
+        """Inside the block, the module can be called. With `dtype`, a copy in those numbers is
+        streamed instead.
         """
         if dtype is not None and self._depth == 0:
             with self._recast(dtype) as device:
@@ -211,7 +211,7 @@ class Streamed:
         self._hooks.append(self.module.register_forward_hook(self._end))
 
     def _restart(self) -> None:
-        """Begin with the first unit, whatever was under way."""
+        """Start again with the first unit, whatever was in flight."""
         self._recording = False
         self._sealed = self._past = -1  # units copied, and computed, before recording began
         if self._stream is not None:
@@ -223,7 +223,7 @@ class Streamed:
         self._issue()
 
     def _issue(self) -> None:
-        """Start all copies whose place is free, or will be when what is enqueued has run."""
+        """Start each copy whose place is free, or will be free once the enqueued work has run."""
         while self._cycle and self._issued < self._computed + len(self._cycle):
             unit = self._cycle[self._issued % len(self._cycle)]
             last = self._issued - unit.back  # who used the place
@@ -275,7 +275,7 @@ class Streamed:
         self._issue()
 
     def _fetch(self, module: nn.Module, *_: object) -> None:
-        """Bring the weights of a module that works now and then."""
+        """Bring the weights of a module of `once`."""
         for table, name, tensor in list(flat.tensors(module)):
             copy = tensor.to(self.device)
             table[name] = nn.Parameter(copy, requires_grad=False)
@@ -324,5 +324,5 @@ def _weights(entries: Sequence[Entry]) -> list[flat.Weight]:
 
 
 def _nothing(entry: Entry) -> Tensor:
-    """A weight of the right shape without memory."""
+    """A placeholder of the weight's shape, without memory."""
     return torch.empty_strided(entry.shape, entry.stride, dtype=entry.dtype, device="meta")

@@ -1,4 +1,4 @@
-"""What a Stable Diffusion 1.x is made of: widths, counts and the noise schedule, as frozen data.
+"""The architecture of a Stable Diffusion 1.x model as frozen data: widths, counts, noise schedule.
 
 Nothing here imports torch. A checkpoint's shapes give most fields (`checkpoint.detect`); the
 ones that shapes cannot show (heads, norm groups, prediction) keep SD 1.x's values unless a YAML or
@@ -18,12 +18,8 @@ class UNetConfig:
 
     in_channels: int = 4  # 9 in SD 1.5-inpainting: latent, mask, masked latent
     out_channels: int = 4
-    channels: tuple[int, ...] = (
-        320,
-        640,
-        1280,
-        1280,
-    )  # one width a level; each level halves the latent
+    # One width a level; each level halves the latent.
+    channels: tuple[int, ...] = (320, 640, 1280, 1280)
     blocks: int = 2  # residual blocks a level on the way down; one more on the way up
     attention_levels: tuple[int, ...] = (0, 1, 2)
     heads: int = 8  # heads in every attention, whatever its width
@@ -41,8 +37,8 @@ class VAEConfig:
     latent_channels: int = 4
     groups: int = 32
     scale: float = 0.18215  # the UNet sees latent * scale, which has unit variance
-    # Red, green and blue of each latent channel, -1..1, then of none: a look without the decoder.
-    # SD 1.x: the factors of https://discuss.huggingface.co/t/23204, a least squares fit.
+    # Red, green and blue of each latent channel, -1..1, then the constant term: a least squares fit
+    # of the decoder, for previews (https://discuss.huggingface.co/t/23204).
     preview: tuple[float, ...] = (
         0.298, 0.207, 0.208,
         0.187, 0.286, 0.173,

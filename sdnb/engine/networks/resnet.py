@@ -1,9 +1,9 @@
-"""What convolves in the denoiser: residual blocks, halving and doubling.
+"""The convolutional layers of the UNet: residual blocks, halving and doubling.
 
 CompVis `openaimodel.py`, whose attribute names these are. Where a memory plan sets `chunk`, a layer
-works on bands of rows of about that many pixels: norms see the whole map, convolutions a row beyond
-the band (see `row_bands`), so that the result is the same to rounding, and beside its input
-and its output only a band is ever there.
+works on bands of rows of about that many pixels. Norms see the whole map, and convolutions a row
+beyond the band (see `row_bands`), so the result is the same to rounding; besides its input and its
+output, a layer holds one band.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ Bands = list[slice]
 
 
 class NormConv(nn.Sequential):
-    """Half of a residual block, with a plain sequence's names; the convolution comes last."""
+    """Half of a residual block; its weights have a plain sequence's names, convolution last."""
 
     chunk = 0
 
     @property
     def width(self) -> int:
-        """Channels of what comes out."""
+        """Channels of the output."""
         return self[-1].out_channels
 
 
@@ -36,7 +36,7 @@ class NormConvTime(NormConv):
     """A residual block's first half: norm, SiLU, convolution."""
 
     def forward(self, x: Tensor, time: Tensor) -> tuple[Tensor, Tensor | None]:
-        """`time` `[c]`; gives the convolution's output and the bias that is still to be added."""
+        """`time` is `[c]`. Returns the output and the bias that is still to be added."""
         norm, _, conv = self
         bias = time + conv.bias
         parts = bands(x, self.chunk)
@@ -158,8 +158,8 @@ class Upsample(nn.Module):
 
 
 def beside(x: Tensor, skip: Tensor, channels: int) -> Tensor:
-    """x and a skip connection in one map of so many `channels`: in x itself, where it has room.
-    `skip` may be of fewer pictures: those with the first text are those with the next.
+    """Join x and a skip connection into one map of so many `channels`, in x itself where it has
+    room. Under guidance x has 2b rows and skip b: both texts share the pictures' skips.
     """
     times = len(x) // len(skip)
     if x.shape[1] < channels:
@@ -169,16 +169,14 @@ def beside(x: Tensor, skip: Tensor, channels: int) -> Tensor:
 
 
 def for_each(x: Tensor, times: int) -> Tensor:
-    """Repeat `[b, ...]` to `[times * b, ...]`: all pictures with one text, then all with the
-    next.
-    """
+    """Repeat `[b, ...]` to `[times * b, ...]`: all pictures for one text, then all for the next."""
     return x if times == 1 else torch.cat([x] * times)  # keeps the layout
 
 
 # -- by bands ----------------------------------------------------------------------------------
 def bands(x: Tensor, chunk: int, height: int = 0, width: int = 0) -> Bands:
-    """Rows of about `chunk` pixels of a map in a batch of x's: of x's size, or of the one given.
-    None where that is all of them, or where gradients are recorded, which are of whole maps.
+    """The bands of about `chunk` pixels of a map of x's size, or of the size given. No bands where
+    one would hold all rows, or where gradients are recorded, which need whole maps.
     """
     b, height, width = len(x), height or x.shape[2], width or x.shape[3]
     if not chunk or b * height * width <= chunk or torch.is_grad_enabled():
@@ -200,7 +198,7 @@ def like(x: Tensor, channels: int, height: int = 0, width: int = 0) -> Tensor:
 def normed(
     x: Tensor, norm: nn.GroupNorm, bias: Tensor | None, parts: Bands
 ) -> Callable[[int, int], Tensor]:
-    """`silu(norm(x + bias))`, any rows of it at a time."""
+    """Compute `silu(norm(x + bias))` for any rows at a time."""
     if fused.fits(x):
         return fused.GroupNormed(x, norm, bias)
     source = row_bands.Stored(x if bias is None else x + bias[:, None, None], x.device)
@@ -211,9 +209,7 @@ def normed(
 def convolved(
     x: Callable[[int, int], Tensor], conv: nn.Conv2d, bias: Tensor | None, part: slice, end: int
 ) -> Tensor:
-    """A part of the rows of a convolution of x, which has `end` rows; with `bias` and not the
-    layer's own.
-    """
+    """Convolve some rows of x, which has `end` rows, with `bias` in place of the layer's own."""
     a, b = part.start, part.stop
     near = max(a - 1, 0), min(b + 1, end)
     return row_bands.padded(x(*near), conv.weight, bias, (a == 0, b == end))

@@ -1,5 +1,5 @@
-"""Exact computation by bands of rows: what a chain of norms and convolutions gives for the whole
-map, to rounding, while only a band of it is in work.
+"""Norms and convolutions by bands of rows: only a band of a map is in work at a time, and the
+result is that of the whole map to rounding.
 
 A node gives any rows of its map; it asks its source for the rows that a convolution reaches beyond
 them (the halo), and pads with zeros only where the map itself ends. Group norms see the whole map:
@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class MapStorage:
-    """Where maps are stored: `make` gives the memory for one, `[1, c, h, w]`. `on_host`: it is not
-    the device's own, so that rows which come from it are copies.
+    """Where maps are stored: `make` gives the memory for one, `[1, c, h, w]`. `on_host` says that
+    it is not the device's own, so that rows of it are copied there.
     """
 
     make: Callable[[tuple[int, int, int, int], torch.dtype], Tensor]
@@ -31,7 +31,7 @@ class MapStorage:
 
 
 class Rows(Protocol):
-    """A map of `channels` x `height` x `width` that gives rows a to b: `[n, c, b - a, w]`."""
+    """A map that computes any of its rows: from a to b, `[n, c, b - a, w]`."""
 
     channels: int
     widest: int  # channels of the widest map that is in work for it
@@ -42,7 +42,7 @@ class Rows(Protocol):
 
 
 class Stored:
-    """A map in memory, wherever that is; its rows come to `device`."""
+    """A map in memory on any device; its rows are brought to `device`."""
 
     def __init__(self, data: Tensor, device: torch.device, on_host: bool = False) -> None:
         self.data, self.device, self.on_host = data, device, on_host
@@ -104,8 +104,9 @@ def spans(height: int, rows: int) -> Iterator[tuple[int, int]]:
 
 
 def store(node: Rows, bands: Bands, storage: MapStorage, over: Stored | None) -> Stored:
-    """All rows of a node. `over` is the map that the node reads, written over where it has the
-    same shape: a band is written when the next one, which reads its last rows, is computed.
+    """Compute and store all rows of a node. `over` is the map that the node reads; where it has the
+    same shape, it is overwritten: each band is written after the next one, which still reads its
+    last rows, is computed.
     """
     shape = (1, node.channels, node.height, node.width)
     same = over is not None and tuple(over.data.shape) == shape and over.on_host == storage.on_host
@@ -125,7 +126,7 @@ def store(node: Rows, bands: Bands, storage: MapStorage, over: Stored | None) ->
 
 
 class Conv:
-    """A 3 x 3 convolution of a source, after `before` (a norm) where there is one."""
+    """A 3 x 3 convolution of a source, after the norm `before`."""
 
     def __init__(self, conv: nn.Conv2d, source: Rows, before: Callable[[Tensor], Tensor]) -> None:
         self.conv, self.source, self.before = conv, source, before
@@ -189,7 +190,7 @@ class HalvedRows:
 
 
 def doubled(source: Callable[[int, int], Tensor], a: int, b: int) -> Tensor:
-    """Rows a to b of a map of which each pixel of the source makes four."""
+    """Rows a to b of the source with each pixel doubled in height and width."""
     top, bottom = a // 2, (b + 1) // 2
     x = F.interpolate(source(top, bottom), scale_factor=2.0, mode="nearest")
     return x[:, :, a - 2 * top : b - 2 * top]

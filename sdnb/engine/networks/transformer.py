@@ -1,4 +1,4 @@
-"""What attends in the denoiser: a transformer block over the pixels, and over the text.
+"""The attention layers of the UNet: transformer blocks over the pixels and the text.
 
 CompVis `attention.py`, whose attribute names these are.
 """
@@ -18,10 +18,9 @@ from sdnb.engine.networks.resnet import for_each
 
 
 class Attention(nn.Module):
-    """Multi-head attention of `x` over itself, or over keys and values that `keys` made before.
+    """Multi-head attention of x over itself, or over keys and values that `keys` made before.
 
-    With a `chunk`, queries, keys and values of more tokens are made for some of the heads at a
-    time.
+    Where x has more tokens than `chunk`, only some of the heads are in work at a time.
     """
 
     def __init__(self, width: int, context_dim: int, heads: int) -> None:
@@ -43,7 +42,7 @@ class Attention(nn.Module):
     def forward(
         self, make: Callable[[], Tensor], keys: tuple[Tensor, Tensor] | None = None
     ) -> Tensor:
-        """Of the `[b, n, c]` that `make` gives: made here, it is freed before the kernel runs."""
+        """Attend from x `[b, n, c]`, which `make` gives: so x is freed before the kernel runs."""
         x = make()
         some = self._at_once(x)
         if keys is None and some < self.heads:
@@ -60,8 +59,8 @@ class Attention(nn.Module):
         return self.to_out(y)
 
     def _at_once(self, x: Tensor) -> int:
-        """Heads in work at once: what makes `chunk` tokens' worth of numbers, but a quarter of them
-        at the least, which is what keeps a card busy.
+        """How many heads are in work at once: as many as make `chunk` tokens' worth of numbers, but
+        at least a quarter of them, which keeps a card busy.
         """
         tokens = x.shape[0] * x.shape[1]
         if not self.chunk or tokens <= self.chunk or torch.is_grad_enabled():
@@ -70,7 +69,7 @@ class Attention(nn.Module):
         return next(n for n in range(wanted, 0, -1) if self.heads % n == 0)
 
     def _by_heads(self, x: Tensor, some: int) -> Tensor:
-        """Attention of x over itself, `[b, n, c]`, `some` heads after the others."""
+        """Attention of x `[b, n, c]` over itself, `some` heads at a time."""
         out = torch.empty_like(x)
         width = x.shape[-1] // self.heads * some
         for at in range(0, x.shape[-1], width):
@@ -111,7 +110,7 @@ class FeedForward(nn.Module):
         )
 
     def add_to(self, x: Tensor, h: Tensor, norm: nn.LayerNorm) -> None:
-        """Add h to x `[b, n, c]`, then what the unit gives of `norm(x)`, in place."""
+        """Add h to x `[b, n, c]`, then the unit's output for `norm(x)`, both in place."""
         tokens, more = x.view(-1, x.shape[-1]), h.view(-1, x.shape[-1])
         size = self.chunk or len(tokens)
         for part, its in zip(tokens.split(size), more.split(size), strict=True):

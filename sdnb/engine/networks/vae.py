@@ -19,7 +19,7 @@ from sdnb.engine.networks.config import VAEConfig
 from sdnb.engine.networks.row_bands import Bands, MapStorage
 from sdnb.engine.networks.winograd import convolve
 
-#: Pixels that attend at once: of a large picture, queries and sums of all are three more maps.
+#: Pixels whose queries are computed at once: those of a large picture would be three more maps.
 QUERIES = 16384
 
 
@@ -28,7 +28,7 @@ def _norm(width: int, config: VAEConfig) -> nn.GroupNorm:
 
 
 class ResnetBlock(nn.Module):
-    """Two convolutions, each after a norm and a SiLU, added to the input."""
+    """Two convolutions, each after a norm and a SiLU; the input is added to their result."""
 
     def __init__(self, width_in: int, width: int, config: VAEConfig) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class AttnBlock(nn.Module):
         if torch.is_grad_enabled():
             y = _pointwise(self.proj_out, self.kernel(_pointwise(self.q, y)[:, None], k, v)[:, 0])
             return y.view(b, h, w, c).permute(0, 3, 1, 2) + x
-        for some in y.split(QUERIES, dim=1):  # what they attend to takes their own place
+        for some in y.split(QUERIES, dim=1):  # the result overwrites them, to need no second map
             q = _pointwise(self.q, some)[:, None]
             some.copy_(_pointwise(self.proj_out, self.kernel(q, k, v)[:, 0]))
         return y.view(b, h, w, c).permute(0, 3, 1, 2).add_(x)
@@ -78,7 +78,7 @@ def _pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
 
 
 class HalfPicture(nn.Module):
-    """Halve height and width; padded on the right and below only."""
+    """Halve height and width, with padding on the right and below only."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ class DoublePicture(nn.Module):
 
 
 class Level(nn.Module):
-    """The blocks of one resolution (`encoder.down.N`, `decoder.up.N`), and the way to the next."""
+    """The blocks of one resolution (`encoder.down.N`, `decoder.up.N`) and the step to the next."""
 
     def __init__(
         self, width_in: int, width: int, blocks: int, config: VAEConfig, resample: str = ""
@@ -146,7 +146,7 @@ class Middle(nn.Module):
 
 
 class Encoder(nn.Module):
-    """`[b, 3, h, w]` to the mean and log variance `[b, 8, h/8, w/8]`."""
+    """Encode pixels `[b, 3, h, w]` to a mean and a log variance `[b, 8, h/8, w/8]`."""
 
     def __init__(self, config: VAEConfig) -> None:
         super().__init__()
@@ -184,7 +184,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """`[b, 4, h/8, w/8]` to `[b, 3, h, w]`."""
+    """Decode `[b, 4, h/8, w/8]` to pixels `[b, 3, h, w]`."""
 
     def __init__(self, config: VAEConfig) -> None:
         super().__init__()
@@ -228,7 +228,7 @@ class Decoder(nn.Module):
 
 
 class VAE(nn.Module):
-    """Both halves, with the factor that gives the UNet latents of unit variance."""
+    """The encoder and the decoder, with the factor that gives latents of unit variance."""
 
     def __init__(self, config: VAEConfig) -> None:
         super().__init__()

@@ -1,11 +1,11 @@
-"""3 x 3 convolutions on a CPU with a quarter of the multiplications, to rounding.
+"""3 x 3 convolutions on a CPU by Winograd's F(4x4, 3x3): a quarter of the multiplications.
 
-Winograd's F(4x4, 3x3) (Lavin & Gray 2015, https://arxiv.org/abs/1509.09308): a tile of 4 x 4 pixels
-and what a convolution reaches around it, 6 x 6, is transformed, multiplied by transformed weights
-as 36 products of matrices instead of 144, and transformed back. The tiles' polynomials are taken at
-0, ±2/3, ±3/2 and infinity, where the largest rounding errors were measured as one to two times a
-plain convolution's, at the usual 0, ±1, ±2 four to six times (how to choose: Barabasz et al. 2018,
-https://arxiv.org/abs/1803.10986).
+Lavin & Gray 2015, https://arxiv.org/abs/1509.09308. A tile of 4 x 4 pixels with its rim, 6 x 6, is
+transformed, multiplied by transformed weights in 36 products of matrices instead of 144, and
+transformed back. The result is that of a plain convolution to rounding. The tiles' polynomials are
+taken at 0, ±2/3, ±3/2 and infinity, where the largest rounding errors were measured as one to two
+times a plain convolution's; at the usual 0, ±1, ±2 they are four to six times (how to choose:
+Barabasz et al. 2018, https://arxiv.org/abs/1803.10986).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-#: A tile, and what a convolution sees of it.
+#: The side of a tile, and of a tile with its rim.
 TILE, SEEN = 4, 6
 POINTS = (0.0, 2 / 3, -2 / 3, 1.5, -1.5)
 
@@ -34,8 +34,8 @@ KEPT = 3 * 2**20
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, *, once: bool = False) -> Tensor:
-    """A 3 x 3 convolution of x `[b, c, h, w]` with zeros beside it, in the faster way. `once`: the
-    weights are not met again soon, so that nothing is kept for them.
+    """Convolve x `[b, c, h, w]` with 3 x 3 weights and zero padding, by the faster of both ways.
+    `once` says that the weights are not used again soon, so nothing is kept for them.
     """
     if pays(x, weight, once=once):
         return conv(x, weight, bias, keep=not once)
@@ -43,7 +43,7 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, *, once: bool = Fal
 
 
 def pays(x: Tensor, weight: Tensor, *, once: bool = False) -> bool:
-    """Whether `conv` takes these, and is the faster way."""
+    """Whether `conv` can take these, and is faster."""
     if x.device.type != "cpu" or x.dtype != torch.float32 or weight.dtype != torch.float32:
         return False
     if torch.is_grad_enabled() or torch.compiler.is_compiling():
@@ -55,8 +55,8 @@ def pays(x: Tensor, weight: Tensor, *, once: bool = False) -> bool:
 
 
 def conv(x: Tensor, weight: Tensor, bias: Tensor | None, *, keep: bool = True) -> Tensor:
-    """x `[b, c, h, w]` convolved with weight `[o, c, 3, 3]`, zeros beside it: `[b, o, h, w]`,
-    channels-last; all float32, of any height and width. Gradients are not recorded.
+    """Convolve x `[b, c, h, w]` with weight `[o, c, 3, 3]` and zero padding: `[b, o, h, w]`,
+    channels-last. All are float32, of any height and width. Gradients are not recorded.
     """
     b, _, h, w = x.shape
     out = len(weight)
@@ -75,8 +75,8 @@ def conv(x: Tensor, weight: Tensor, bias: Tensor | None, *, keep: bool = True) -
 
 
 def _around(x: Tensor, first: int, end: int, across: int) -> Tensor:
-    """What the tiles of rows `first` to `end` see of x `[b, h, w, c]`, with zeros around it: a view
-    `[6, 6, b, rows, across, c]` of a copy.
+    """The tiles of rows `first` to `end` of x `[b, h, w, c]` with their rims, zero outside x: a
+    view `[6, 6, b, rows, across, c]` of a copy.
     """
     h, w = x.shape[1:3]
     top, bottom = first * TILE - 1, end * TILE + 1
@@ -88,7 +88,7 @@ def _around(x: Tensor, first: int, end: int, across: int) -> Tensor:
 
 
 def _products(seen: Tensor, weights: Tensor) -> Tensor:
-    """`[6, 6, b, rows, across, c]` to the tiles' pixels `[4, 4, b, rows, across, o]`."""
+    """Convolve tiles `[6, 6, b, rows, across, c]` to pixels `[4, 4, b, rows, across, o]`."""
     *tiles, c = seen.shape[2:]
     n, out = tiles[0] * tiles[1] * tiles[2], weights.shape[2]
     size = SEEN * SEEN * n * max(c, out)
@@ -118,8 +118,8 @@ def _size(weight: Tensor) -> int:
 
 
 def _weights(weight: Tensor, keep: bool) -> Tensor:
-    """`[o, c, 3, 3]` transformed, `[36, c, o]`; kept for as long as the weight is there and is not
-    written to, unless it is large, or such that this is not seen.
+    """Transform a weight `[o, c, 3, 3]` to `[36, c, o]`. The result is kept while the weight exists
+    and is not written to, unless it is large or its writes cannot be seen.
     """
     if not keep or _size(weight) > KEPT or weight.requires_grad or weight.is_inference():
         return _transformed(weight)
@@ -142,25 +142,25 @@ def _transformed(weight: Tensor) -> Tensor:
 # -- the transforms ----------------------------------------------------------------------------
 @functools.cache
 def _inwards() -> Tensor:
-    """Of what is seen, along one axis `[6, 6]`."""
+    """The input transform B of F(4x4, 3x3), along one axis: `[6, 6]`."""
     return torch.linalg.inv(_powers(SEEN)).T.float().contiguous()
 
 
 @functools.cache
 def _back() -> Tensor:
-    """Back to pixels, along one axis `[4, 6]`."""
+    """The output transform A, along one axis: `[4, 6]`."""
     return _powers(TILE).T.float().contiguous()
 
 
 @functools.cache
 def _of_weights() -> Tensor:
-    """Of 3 x 3 weights `[36, 9]`."""
+    """The weight transform G, along both axes: `[36, 9]`."""
     powers = _powers(3)
     return torch.kron(powers, powers).float()
 
 
 def _powers(count: int) -> Tensor:
-    """Each point's powers below `count`, and infinity's `[6, count]`."""
+    """The powers below `count` of each point, and of infinity: `[6, count]`."""
     points = torch.tensor(POINTS, dtype=torch.float64)[:, None]
     last = torch.zeros(1, count, dtype=torch.float64)
     last[0, -1] = 1
