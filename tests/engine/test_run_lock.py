@@ -93,6 +93,7 @@ def test_a_run_in_another_thread_waits_and_no_prompts_mix(model, graphs):
     worker.shutdown()
 
 
+@pytest.mark.picture
 def test_a_second_run_in_the_same_thread_is_told_what_to_do(model, graphs):
     apple = truth(model, APPLE)
     steps, other = sdnb.run(model, APPLE), sdnb.run(model, CAR)
@@ -135,6 +136,7 @@ def test_however_a_run_ends_the_next_one_begins(model, how):
     assert truth(model, CAR).std() > 5
 
 
+@pytest.mark.picture
 def test_a_waiting_run_can_be_stopped_and_leaves_its_place(model):
     with model.run_lock.ask() as turn:
         assert turn.come()
@@ -149,6 +151,7 @@ def test_a_waiting_run_can_be_stopped_and_leaves_its_place(model):
     worker.shutdown()
 
 
+@pytest.mark.picture
 def test_decoding_is_a_part_of_a_run_and_waits_for_another_threads(model):
     steps = sdnb.run(model, APPLE)
     next(steps)

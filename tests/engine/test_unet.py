@@ -35,7 +35,9 @@ def inputs(config, height, width, batch=2):
 
 
 @pytest.mark.parametrize("size", [(32, 32), (16, 40), (13, 27), (8, 9)])
-@pytest.mark.parametrize("t", [0, 1, 500.25, 999])
+@pytest.mark.parametrize(
+    "t", [500.25, *(pytest.param(t, marks=pytest.mark.slow) for t in (0, 1, 999))]
+)
 def test_tiny_unet_equals_diffusers(size, t):
     ours, theirs = pair(TINY)
     latent, context = inputs(TINY, *size)
