@@ -7,6 +7,7 @@ from oracles import diffusers_models as oracle
 from sdnb.engine.networks.config import VAEConfig
 from sdnb.engine.networks.row_bands import Bands, MapStorage
 from sdnb.engine.networks.vae import VAE
+from sdnb.engine.planning.footprint import Workload, vae_peak
 
 TINY = VAEConfig(channels=(16, 32, 64, 64), groups=8)
 
@@ -44,3 +45,12 @@ def test_tiles_equal_the_whole_on_every_pixel(vae, size, side):
         assert len(bands) > 1 or side == 40
         assert (torch.cat(bands, dim=2) - whole).abs().max() <= 1e-4
         assert (vae.encode_tiled(pixels, Bands(side), home) - coded).abs().max() <= 1e-4
+
+
+@pytest.mark.slow
+def test_encoding_in_tiles_holds_one_map_of_each_level_at_a_time():
+    """Rehearsed bytes for 512x512 in fp16: the largest map, `[1, 128, 512, 512]`, takes 67 MB; what
+    is beside it is bands. A second reference to it costs 18 MB more, through the next level.
+    """
+    work = Workload(512, 512, 1, 2, pictured=True)
+    assert vae_peak(VAEConfig(), torch.float16, work, 256, "device") < 190e6

@@ -177,8 +177,10 @@ class Encoder(nn.Module):
         for level in self.down:
             source = level.blocks_by_bands(source, bands, storage)
             if level.resample:
-                half = row_bands.HalvedRows(level.downsample.conv, source)
-                source = row_bands.store(half, bands, storage, None)
+                # Named nowhere: it would keep the larger map through the next level.
+                source = row_bands.store(
+                    row_bands.HalvedRows(level.downsample.conv, source), bands, storage, None
+                )
         x = self.mid(source(0, source.height))
         return self.conv_out(fused.norm_silu(x, self.norm_out))
 
