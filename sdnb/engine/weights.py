@@ -20,6 +20,7 @@ from sdnb.engine.memory import Graphed, Placed, Streamed
 from sdnb.engine.networks import attention
 from sdnb.engine.planning import machine
 from sdnb.engine.planning.facts import PartFacts
+from sdnb.request import checks
 from sdnb.request.memory_plan import GB, DecidedPlan, MemoryPlan
 
 #: The fields of a plan that a recorded step holds: with another value it is recorded again.
@@ -125,7 +126,10 @@ class Weights:
     ) -> AbstractContextManager[torch.device]:
         """Bracket the work of "text", "unet", "encoder" or "decoder": inside, its weights are where
         they compute, which is the device that the context gives; with `dtype` in those numbers.
+        Raises ValueError after `clear`.
         """
+        if not self.parts:
+            raise ValueError(checks.UNLOADED)
         placed = self.parts[part].placed
         assert placed is not None
         return placed.use(dtype)

@@ -16,6 +16,7 @@ from sdnb.request import png_header
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+UNLOADED = "this model was unloaded: its weights are gone; sdnb.load(...) it again"
 _LEAST_LIKENESS = 0.6  # difflib's default for a close match
 
 
@@ -123,7 +124,7 @@ def picture_given(model: str, channels: int, image: object) -> None:
 def loaded(model: object) -> None:
     """Raise ValueError if the model was unloaded."""
     if not hasattr(model, "unet"):
-        raise ValueError("this model was unloaded: its weights are gone; sdnb.load(...) it again")
+        raise ValueError(UNLOADED)
 
 
 def known(name: str, accepted: Iterable[str], elsewhere: Mapping[str, str] | None = None) -> str:

@@ -63,10 +63,8 @@ class Panel(widgets.VBox):
         gallery: Gallery | None = None,
     ) -> None:
         checks.choice("kind", kind, self.KINDS)
-        if model is not None and not hasattr(model, "settings"):
-            raise TypeError(
-                f"model={model!r} is no model; the first argument is what sdnb.load() gives"
-            )
+        if model is not None:
+            checks.model(model)
         self.model = load_model() if model is None else model
         self.kind = kind
         self.gallery = gallery or Gallery()

@@ -135,3 +135,14 @@ def test_what_does_not_fit_is_refused_and_the_weights_stay_as_they_are():
     with pytest.raises(CheckpointError, match=r"1 missing: out\.2\.bias"):
         model.weights.write("unet", {n: t for n, t in unet.items() if n != "out.2.bias"})
     assert sdnb.generate(model, asked, progress=False).image.tobytes() == first.tobytes()
+
+
+def test_a_run_whose_model_is_unloaded_before_its_first_step_says_so():
+    model = sdnb.load()
+    steps = sdnb.run(model, sdnb.Request("a cat", width=64, height=64, steps=2, seed=1))
+    next(steps)  # nothing is encoded yet
+    model.unload()
+    with pytest.raises(ValueError, match="this model was unloaded"):
+        next(steps)
+    with pytest.raises(ValueError, match="this model was unloaded"):
+        model.weights.use("text")
