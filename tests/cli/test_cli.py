@@ -35,7 +35,7 @@ def mask(tmp_path):
     return path
 
 
-class FakeModel:
+class FakeEngine:
     """Stands for loading and generating: keeps what it is asked for, and fails when told to."""
 
     def __init__(self):
@@ -64,7 +64,7 @@ class FakeModel:
 @pytest.fixture
 def fake(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    fake = FakeModel()
+    fake = FakeEngine()
     monkeypatch.setattr(sdnb, "load", fake.load, raising=False)
     monkeypatch.setattr(sdnb, "generate", fake.generate, raising=False)
     return fake

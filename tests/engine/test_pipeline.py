@@ -21,6 +21,8 @@ from sdnb.images.inpaint_fill import filled
 from sdnb.request.memory_plan import MemoryPlan
 
 SIZE = 96
+# What each pipeline of diffusers is asked for.
+STEPS = {"num_inference_steps": 20, "guidance_scale": 7.5, "output_type": "np"}
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +73,8 @@ def test_txt2img_equals_diffusers(model, oracle, negative):
         negative_prompt=negative,
         height=SIZE,
         width=SIZE,
-        num_inference_steps=20,
-        guidance_scale=7.5,
         latents=noise(),
-        output_type="np",
+        **STEPS,
     )
     assert_same_pictures(ours.images, theirs.images)
 
@@ -88,10 +88,8 @@ def test_weighted_prompt_equals_diffusers_given_the_averaged_embeddings(model, o
         negative_prompt_embeds=oracle.encode_prompt("", "cpu", 1, False)[0],
         height=SIZE,
         width=SIZE,
-        num_inference_steps=20,
-        guidance_scale=7.5,
         latents=noise(),
-        output_type="np",
+        **STEPS,
     )
     words = "picture of:1 small:0.5 cat sitting on:1 big:2 dog"
     ours = sdnb.generate(model, request(words), progress=False)
@@ -110,10 +108,8 @@ def test_img2img_equals_diffusers(model, oracle, strength):
         "a red fox",
         image=latent,
         strength=strength,
-        num_inference_steps=20,
-        guidance_scale=7.5,
         generator=torch.Generator().manual_seed(5),
-        output_type="np",
+        **STEPS,
     )
     png = sdnb.images.picture(picture())
     ours = sdnb.generate(model, request(image=png, strength=strength), progress=False)
@@ -146,10 +142,8 @@ def test_nine_channel_inpainting_equals_diffusers(tmp_path):
         height=SIZE,
         width=SIZE,
         strength=1.0,
-        num_inference_steps=20,
-        guidance_scale=7.5,
         latents=noise(),
-        output_type="np",
+        **STEPS,
     )
     ours = sdnb.generate(model, asked, progress=False)
     inside = (16, 24, 64, 80)

@@ -6,31 +6,44 @@ import hashlib
 import threading
 import time
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
+from types import SimpleNamespace
 
 import numpy as np
 from PIL import Image
 
-from sdnb.engine.networks.tokenizer import Tokenizer
 from sdnb.images.result import Progress, Result
 from sdnb.request import Settings
 from sdnb.request.memory_plan import Forecast, MemoryPlan
 
-TOKENIZE = Tokenizer()
+
+@cache
+def tokenizer():
+    """The tokenizer of Stable Diffusion, imported where it is asked for."""
+    from sdnb.engine.networks.tokenizer import Tokenizer
+
+    return Tokenizer()
 
 
 @dataclass(eq=False)
 class Model:
-    """What a panel needs of a model."""
+    """What a panel or a grid needs of a model."""
 
     name: str = "fake"
     settings: Settings = field(default_factory=lambda: Settings(64, 64, 5, 4.0))
     notes: tuple[str, ...] = ()
     device: str = "cpu"
-    tokenizer: Tokenizer = field(default=TOKENIZE)
+    tokenizer: object = field(default_factory=tokenizer)
     unloaded: bool = False
     examples: tuple[str, ...] = ("a red apple", "two owls")
-    load_arguments: dict = field(default_factory=dict)
+    load_arguments: dict = field(default_factory=lambda: {"path": None})
+    fingerprint: str = "f" * 64
+    channels: int = 4  # 9: made for inpainting
+    unet: object = None
+
+    @property
+    def config(self):
+        return SimpleNamespace(unet=SimpleNamespace(in_channels=self.channels))
 
     def preview(self, latent):
         return Image.fromarray(latent)

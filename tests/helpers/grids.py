@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import time
-from types import SimpleNamespace
 
 import numpy as np
 from PIL import Image
 
+from helpers.fakes import Model
 from sdnb.images.result import Progress, Result
 from sdnb.request import Request, Settings
 
@@ -17,13 +17,9 @@ FINGERPRINT = "f" * 64
 
 
 def model(fingerprint=FINGERPRINT, channels=4, **settings):
-    """What a grid asks of a model before it runs."""
-    config = SimpleNamespace(unet=SimpleNamespace(in_channels=channels))
+    """A model for a grid: no words are looked at."""
     settings = Settings(width=64, height=64, **settings)
-    return SimpleNamespace(
-        settings=settings, unet=None, config=config, name="painter",
-        fingerprint=fingerprint, load_arguments={"path": None},
-    )  # fmt: skip
+    return Model("painter", settings, tokenizer=None, fingerprint=fingerprint, channels=channels)
 
 
 def picture(request):

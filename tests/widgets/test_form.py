@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 from helpers.any_request import requests
-from helpers.fakes import TOKENIZE
+from helpers.fakes import tokenizer
 from helpers.pictures import colour
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -19,7 +19,7 @@ MODEL = Settings(64, 96, 12, 4.5, "dpmpp_2m", "karras")
 
 @pytest.fixture
 def form():
-    return Form(MODEL, TOKENIZE)
+    return Form(MODEL, tokenizer())
 
 
 def control(form, name):

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from helpers.fakes import TOKENIZE
+from helpers.fakes import tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,18 +16,18 @@ def words(html):
 
 
 def test_blocks_with_their_shares_and_tokens():
-    shown = inspected("picture of:1 small:0.5 cat:0.5", TOKENIZE)
+    shown = inspected("picture of:1 small:0.5 cat:0.5", tokenizer())
     assert shown.count('class="sdnb-chip"') == 3
     assert words(shown) == "picture of 50% 4/77 small 25% 3/77 cat 25% 3/77"
 
 
 def test_one_block_has_no_share():
-    assert words(inspected("a cat", TOKENIZE)) == "a cat 4/77"
+    assert words(inspected("a cat", tokenizer())) == "a cat 4/77"
     assert "%" not in words(inspected("a cat"))
 
 
 def test_what_does_not_fit_is_struck_out():
-    shown = inspected("cat " * 80, TOKENIZE)
+    shown = inspected("cat " * 80, tokenizer())
     assert "82 of 77 tokens" in shown
     assert shown.count("<del>") == 1
     assert words(re.search("<del>(.*?)</del>", shown)[1]).split() == ["cat"] * 5
@@ -54,13 +54,13 @@ def test_a_weight_that_changes_nothing_is_said():
 
 @given(st.text())
 def test_no_markup_of_a_prompt_reaches_the_page(text):
-    shown = inspected(f"<script>{text}", TOKENIZE)
+    shown = inspected(f"<script>{text}", tokenizer())
     assert "<script" not in shown
     assert set(re.findall(r"<(\w+)", shown)) <= {"div", "span", "b", "del", "i"}
 
 
 def test_the_widget_takes_no_room_for_nothing():
-    inspector = Inspector(TOKENIZE)
+    inspector = Inspector(tokenizer())
     inspector.show("")
     assert inspector.layout.display == "none"
     inspector.show("a cat")

@@ -17,17 +17,6 @@ from sdnb.widgets.masks import notice
 from sdnb.widgets.masks.editor import MaskEditor
 from sdnb.widgets.masks.strokes import Brush, Rectangle
 
-
-@pytest.fixture
-def editor():
-    return MaskEditor(picture())
-
-
-@pytest.fixture
-def hand(editor):
-    return Hand(editor)
-
-
 # -- a value ------------------------------------------------------------------------------------
 
 

@@ -4,21 +4,10 @@ import ipycanvas.canvas
 import ipywidgets
 import numpy as np
 import pytest
-from helpers.mask_hand import Hand, picture, same
+from helpers.mask_hand import same
 from PIL import Image
 
-from sdnb.widgets.masks.editor import MaskEditor
 from sdnb.widgets.masks.strokes import Brush, Invert, Polygon, Rectangle
-
-
-@pytest.fixture
-def editor():
-    return MaskEditor(picture())
-
-
-@pytest.fixture
-def hand(editor):
-    return Hand(editor)
 
 
 @pytest.fixture

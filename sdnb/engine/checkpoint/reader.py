@@ -19,6 +19,7 @@ from sdnb.engine.checkpoint.places import beside, locate
 from sdnb.engine.checkpoint.single import Parts, read_single
 from sdnb.engine.checkpoint.statedict import Weights, read_weights
 from sdnb.engine.checkpoint.tensors import LazyTensor, keep_open
+from sdnb.engine.diffusion.schedule import NoiseSchedule
 from sdnb.engine.networks.config import ModelConfig, NoiseConfig, VAEConfig
 from sdnb.request.fingerprint import identity
 
@@ -122,10 +123,7 @@ def _assembled(name: str, path: Path, parts: Parts, overrides: Overrides) -> Che
 
 def _scheduled(alphas: LazyTensor, noise: NoiseConfig) -> bool:
     """Whether `alphas_cumprod` `[steps]` is the configuration's, to 2 % (fp16 files)."""
-    roots = torch.linspace(
-        noise.beta_start**0.5, noise.beta_end**0.5, noise.steps, dtype=torch.float64
-    )
-    expected = (1 - roots**2).cumprod(0)
+    expected = NoiseSchedule(noise.steps, noise.beta_start, noise.beta_end).alphas
     stored = alphas.read(torch.float64)
     return stored.shape == expected.shape and bool(((stored / expected - 1).abs() < 0.02).all())
 

@@ -28,7 +28,8 @@ RHO = 7.0  # Karras et al. 2022, appendix D.1: 5 to 10 are good, 7 is the paper'
 class NoiseSchedule:
     """The training process "scaled_linear" of Stable Diffusion 1.x: betas linear in square roots.
 
-    `sigmas` [steps] is float64 on the CPU, ascending: 0.0292 at t = 0, 14.6146 at t = 999 with the
+    `alphas` and `sigmas` [steps] are float64 on the CPU: the share of the signal in the variance,
+    and the noise-to-signal ratio, which rises from 0.0292 at t = 0 to 14.6146 at t = 999 with the
     defaults. Source: CompVis `make_beta_schedule(schedule="linear")`.
     """
 
@@ -42,9 +43,10 @@ class NoiseSchedule:
                 f"beta_start is {beta_start} and beta_end {beta_end}; 0 < beta_start < beta_end < 1"
             )
         betas = np.linspace(math.sqrt(beta_start), math.sqrt(beta_end), steps) ** 2  # [steps]
-        alphas = np.cumprod(1.0 - betas)  # [steps], the share of signal in the variance
+        alphas = np.cumprod(1.0 - betas)  # [steps]
         self.steps = steps
-        self.sigmas: Tensor = torch.from_numpy(np.sqrt((1.0 - alphas) / alphas))  # [steps] float64
+        self.alphas: Tensor = torch.from_numpy(alphas)
+        self.sigmas: Tensor = torch.from_numpy(np.sqrt((1.0 - alphas) / alphas))
         self._sigmas: list[float] = self.sigmas.tolist()
         self._logs = [math.log(sigma) for sigma in self._sigmas]
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from sdnb.engine.diffusion.schedule import NoiseSchedule
 from sdnb.engine.networks.config import NoiseConfig
 
 _SNR = 5.0  # min-SNR's gamma (https://arxiv.org/abs/2303.09556)
@@ -26,9 +27,7 @@ class Noising:
     """
 
     def __init__(self, config: NoiseConfig, device: torch.device) -> None:
-        ends = config.beta_start**0.5, config.beta_end**0.5
-        betas = torch.linspace(*ends, config.steps, dtype=torch.float64) ** 2
-        kept = torch.cumprod(1 - betas, 0)
+        kept = NoiseSchedule(config.steps, config.beta_start, config.beta_end).alphas
         snr = kept / (1 - kept)
         root = (snr.clamp(max=_SNR) / snr).sqrt()
         density = root / root.sum()
