@@ -96,7 +96,19 @@ class Batch:
     """The pictures of one run: those of one request, or one of each of several alike."""
 
     requests: list[Resolved]
+    levels: list[float]  # the sigmas to run; [] at strength 0
+    canvas: Canvas | None  # the picture to begin from
     together: bool  # all in one pass, whatever the plan says
+
+    @property
+    def first(self) -> Resolved:
+        """What all of them have in common."""
+        return self.requests[0]
+
+    @property
+    def steps(self) -> int:
+        """Steps of one pass."""
+        return max(len(self.levels) - 1, 0)
 
     def passes(self, most: int) -> list[list[tuple[int, int]]]:
         """The pictures of each pass of the UNet, as (index of its request, seed): image i of a
@@ -115,44 +127,39 @@ def _run(
     for request in requests:
         checks.model(model)
         checks.loaded(model)
-        _check_request(request)
-    batch = Batch([request.resolved(model.settings) for request in requests], together)
-    first = batch.requests[0]
+        if not isinstance(request, Request):
+            raise TypeError(
+                f"request={request!r} is no Request; write sdnb.Request(...), or use sdnb.txt2img"
+            )
+    resolved = [request.resolved(model.settings) for request in requests]
+    levels = _levels(model, resolved[0])
     if together:
-        _check_together(batch)
-    levels = _levels(model, first)
-    if together and len(levels) < 2:
-        raise ValueError("strength 0 makes nothing, alone or together: run it alone")
-    checks.picture_given(model.name, model.config.unet.in_channels, first.image)
-    canvas, notes = fit(first)
+        _check_together(resolved, levels)
+    checks.picture_given(model.name, model.config.unet.in_channels, resolved[0].image)
+    canvas, notes = fit(resolved[0])
+    batch = Batch(resolved, levels, canvas, together)
     with model.run_lock.ask() as turn:
         while not turn.come():
-            yield Progress(0, max(len(levels) - 1, 0), turn.waited, waiting=True)
-        last = yield from _journey(model, batch, levels, canvas, notes, began=began + turn.waited)
+            yield Progress(0, batch.steps, turn.waited, waiting=True)
+        last = yield from _journey(model, batch, notes, began + turn.waited)
     yield last  # the model is free: whoever gets the result may begin the next run
 
 
 def _journey(
-    model: Model,
-    batch: Batch,
-    levels: Sequence[float],
-    canvas: Canvas | None,
-    notes: list[str],
-    *,
-    began: float,
+    model: Model, batch: Batch, notes: list[str], began: float
 ) -> Generator[Progress, None, Progress]:
     """From requests that were checked to their pictures; returns the last `Progress`."""
     checks.loaded(model)  # again: it was waited for
-    first, count = batch.requests[0], sum(request.count for request in batch.requests)
+    canvas, count = batch.canvas, sum(request.count for request in batch.requests)
     # 1. The memory plan is chosen and put in force.
-    expected = prepare(model, replace(first, count=count), notes)
+    expected = prepare(model, replace(batch.first, count=count), notes)
     passes = batch.passes(model.memory.batch)
-    steps = max(len(levels) - 1, 0)
-    if not steps:
+    total = batch.steps * len(passes)
+    if not batch.steps:
         notes.append("Strength 0 asks for no change: this is the picture that was given.")
-    yield Progress(0, steps * len(passes), 0.0)
+    yield Progress(0, total, 0.0)
     pictures: list[Image.Image] = []
-    latents: list[Tensor] = []
+    latents: list[Tensor] = []  # [4, h/8, w/8] each, on the CPU; none at strength 0
     with memory.Peak(model.device) as peak:
         # 2. The prompts are encoded: contexts [1, 77, d].
         encoded = [prompts.encode(model, request) for request in batch.requests]
@@ -160,15 +167,15 @@ def _journey(
         # 3. The picture becomes a latent [1, 4, h/8, w/8], the mask is brought to its size.
         source = _from_picture(model, canvas, notes)
         for done, members in enumerate(passes):
-            if not steps and canvas is not None:  # strength 0
+            if not batch.steps and canvas is not None:
                 pictures += [canvas.untouched()] * len(members)
                 continue
             # 4. The sampler denoises noise, step by step; each step calls the UNet (`Predictor`).
-            words = _Words.of(batch, encoded, members)
-            for step in _denoise(model, first, levels, source, words, notes=notes):
+            words = _words(batch, [encoded[r][0] for r, _ in members], members)
+            for step in _denoise(model, batch, source, words, notes):
                 passed = time.perf_counter() - began
-                at = done * steps + step.index + 1
-                yield Progress(at, steps * len(passes), passed, step.denoised)
+                at = done * batch.steps + step.index + 1
+                yield Progress(at, total, passed, step.denoised)
             latents += [x.cpu() for x in _finished_latents(step, source)]
             # 5. The finished latents are decoded; they are kept, whatever the decoder does.
             decoded = autoencode.decode_all(model, latents[-len(members) :], notes)
@@ -177,38 +184,19 @@ def _journey(
         gb = peak.read()
         notes += beyond_limit(model, gb)
     # 7. The results say how the pictures came about.
-    said = [(*before, *own, *notes) for _, own in encoded]
-    outcome = _Outcome(pictures, latents, said, time.perf_counter() - began, gb, expected)
-    return _last_progress(model, batch, outcome, steps * len(passes))
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """What a journey brings home."""
-
-    pictures: list[Image.Image]
-    latents: list[Tensor]  # [4, h/8, w/8] each, on the CPU; none at strength 0
-    notes: list[tuple[str, ...]]  # of each request
-    seconds: float
-    gb: float  # the peak
-    expected: float | None  # the predicted peak
-
-
-def _last_progress(model: Model, batch: Batch, outcome: _Outcome, steps: int) -> Progress:
-    """The end of a run, with the result of its request, or of each where several went together."""
-    results = []
-    for i, (request, notes) in enumerate(zip(batch.requests, outcome.notes, strict=True)):
-        own = slice(i, i + 1) if batch.together else slice(None)
-        company = (_COMPANY.format(len(batch.requests) - 1),) if batch.together else ()
+    seconds, results = time.perf_counter() - began, []
+    for i, (request, (_, own)) in enumerate(zip(batch.requests, encoded, strict=True)):
+        part = slice(i, i + 1) if batch.together else slice(None)
+        company = [_COMPANY.format(len(batch.requests) - 1)] if batch.together else []
         result = Result(
-            tuple(outcome.pictures[own]), request, model.name, model.fingerprint,
-            outcome.seconds / len(batch.requests), outcome.gb, (*notes, *company),
-            model.memory.name, outcome.expected, tuple(outcome.latents[own]),
+            tuple(pictures[part]), request, model.name, model.fingerprint,
+            seconds / len(batch.requests), gb, (*before, *own, *notes, *company),
+            model.memory.name, expected, tuple(latents[part]),
         )  # fmt: skip
         results.append(result)
     if batch.together:
-        return Progress(steps, steps, outcome.seconds, results=tuple(results))
-    return Progress(steps, steps, outcome.seconds, result=results[0])
+        return Progress(total, total, seconds, results=tuple(results))
+    return Progress(total, total, seconds, result=results[0])
 
 
 _COMPANY = "Made in one pass with {} others: alone it is the same but for rounding."
@@ -222,17 +210,14 @@ class _Words:
     contexts: list[Tensor]  # [b, 77, d] each: uncond and cond, or the only one of them
     cfg: Tensor  # [b, 1, 1, 1]
 
-    @classmethod
-    def of(
-        cls,
-        batch: Batch,
-        encoded: Sequence[tuple[list[Tensor], list[str]]],
-        members: Sequence[tuple[int, int]],
-    ) -> _Words:
-        each = [encoded[r][0] for r, _ in members]
-        contexts = [torch.cat(half) for half in zip(*each, strict=True)]
-        cfg = torch.tensor([batch.requests[r].cfg for r, _ in members]).view(-1, 1, 1, 1)
-        return cls([seed for _, seed in members], contexts, cfg)
+
+def _words(
+    batch: Batch, contexts: list[list[Tensor]], members: Sequence[tuple[int, int]]
+) -> _Words:
+    """The words of one pass from the contexts `[1, 77, d]` of each of its pictures."""
+    cfg = torch.tensor([batch.requests[r].cfg for r, _ in members]).view(-1, 1, 1, 1)
+    halves = [torch.cat(half) for half in zip(*contexts, strict=True)]
+    return _Words([seed for _, seed in members], halves, cfg)
 
 
 @dataclass(frozen=True)
@@ -267,17 +252,12 @@ def _from_picture(model: Model, canvas: Canvas | None, notes: list[str]) -> _Fro
 
 @torch.inference_mode()
 def _denoise(
-    model: Model,
-    request: Resolved,
-    levels: Sequence[float],
-    source: _FromPicture,
-    words: _Words,
-    *,
-    notes: list[str],
+    model: Model, batch: Batch, source: _FromPicture, words: _Words, notes: list[str]
 ) -> Generator[Step, None, None]:
     """The steps of the pictures of one pass; once more in full precision where what comes out is
     no picture.
     """
+    request, levels = batch.first, batch.levels
     times = [model.schedule.sigma_to_t(level) for level in levels[:-1]]
     shape = model.latent_shape(request.width, request.height)
     for dtype in (None, torch.float32):
@@ -317,14 +297,8 @@ def _levels(model: Model, request: Resolved) -> list[float]:
     return levels if request.image is None else cut(levels, request.strength)
 
 
-def _check_request(request: object) -> None:
-    if not isinstance(request, Request):
-        raise TypeError(
-            f"request={request!r} is no Request; write sdnb.Request(...), or use sdnb.txt2img"
-        )
-
-
-def _check_together(batch: Batch) -> None:
-    requests = batch.requests
+def _check_together(requests: Sequence[Resolved], levels: Sequence[float]) -> None:
     if len({alike(request) for request in requests}) > 1 or any(r.count > 1 for r in requests):
         raise ValueError("these requests differ in more than words, seed and cfg: run them alone")
+    if not levels:
+        raise ValueError("strength 0 makes nothing, alone or together: run it alone")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ from sdnb.request.memory_plan import MemoryPlan, leaner
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+T = TypeVar("T")
 Pass = Callable[..., Tensor]
 
 #: Passes of the UNet that may be enqueued before the host waits: the card never idles, and a report
@@ -66,9 +67,10 @@ class Predictor:
         self._keys_values: list[Tensor] = []  # of each group of texts, layer by layer
         self._time_rows: dict[float, Tensor] = {}  # what a time adds in each block
         self._pass: Pass = self._eager
+        self._is_open = False
 
     def __enter__(self) -> Self:
-        self._retry_leaner(self._open)
+        self._retry_leaner(lambda: None)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -99,10 +101,12 @@ class Predictor:
             self._enqueued.popleft().synchronize()
 
     # -- when memory runs out ------------------------------------------------------------------
-    def _retry_leaner(self, work: Callable[[], Tensor | None]) -> Tensor:
-        """Do `work`; when memory runs out, do it again by a leaner plan."""
+    def _retry_leaner(self, work: Callable[[], T]) -> T:
+        """Open and do `work`; when memory runs out, do so again by a leaner plan."""
         while True:
             try:
+                if not self._is_open:
+                    self._open()
                 return work()
             except torch.OutOfMemoryError as error:
                 words = str(error).split(". ")[0]
@@ -122,13 +126,6 @@ class Predictor:
             f"Out of memory with {_in_words(plan)}: went on from the last finished step with "
             f"{_in_words(lower)}."
         )
-        try:
-            self._open()
-        except torch.OutOfMemoryError as error:
-            words = str(error).split(". ")[0]
-        else:
-            return
-        self._step_down(words)
 
     # -- opening and closing -------------------------------------------------------------------
     def _open(self) -> None:
@@ -150,11 +147,13 @@ class Predictor:
             self._scale = self.cfg.to(model.device, torch.float32)
             self._pass = self._graph() or self._eager
             self._keep_in_graph()
+            self._is_open = True
         except BaseException:
             self._close()
             raise
 
     def _close(self) -> None:
+        self._is_open = False
         self._keys_values, self._time_rows = [], {}
         self._enqueued.clear()
         if isinstance(self._pass, Graphed) and self.model.memory.unet != "resident":
