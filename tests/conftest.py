@@ -1,6 +1,7 @@
 """What holds for every test: how many at once, in which order, and the model that they share."""
 
 import os
+import signal
 
 import pytest
 
@@ -45,6 +46,14 @@ def pytest_collection_modifyitems(items):
     """Tests that take minutes begin first, so that none is left alone with the end."""
     minutes = ("notebook", "browser")
     items.sort(key=lambda item: [not item.get_closest_marker(mark) for mark in minutes])
+
+
+@pytest.fixture
+def interruptible():
+    """An interrupt is heard, here and in what is started; in background jobs it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

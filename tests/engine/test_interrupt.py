@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("interruptible")]
 
 
 def test_ctrl_c_ends_a_run_in_the_middle(tmp_path):

@@ -4,7 +4,6 @@ by a run that has ended, however it ended.
 
 import _thread
 import gc
-import signal
 import threading
 import time
 from functools import partial
@@ -185,6 +184,7 @@ def test_unload_waits_for_another_thread_and_tells_a_run_of_its_own():
     assert not thread.is_alive()
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_waiting():
     turns, had = RunLock(), threading.Event()
     end = threading.Event()
@@ -198,13 +198,11 @@ def test_an_interrupt_ends_waiting():
     thread = threading.Thread(target=hold)
     thread.start()
     assert had.wait(30)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Timer(0.05, _thread.interrupt_main).start()
     try:
         with pytest.raises(KeyboardInterrupt), turns.ask() as turn:
             turn.wait()
     finally:
-        signal.signal(signal.SIGINT, before)
         end.set()
     thread.join(30)
     with turns.ask() as turn:

@@ -150,9 +150,9 @@ def test_the_bar_says_cells_and_time(model, capsys):
 
 
 @pytest.mark.picture
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_stops_within_a_step_and_keeps_what_is_finished(model, monkeypatch, tmp_path):
     real, calls = type(model.unet).forward, []
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background jobs
 
     def forward(self, *args, **kwargs):
         calls.append(1)
@@ -162,11 +162,8 @@ def test_an_interrupt_stops_within_a_step_and_keeps_what_is_finished(model, monk
 
     monkeypatch.setattr(type(model.unet), "forward", forward)
     grid = sdnb.sweep(BASE, steps=[3, 4, 5])
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            grid.run(model, store=tmp_path, progress=False)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with pytest.raises(KeyboardInterrupt):
+        grid.run(model, store=tmp_path, progress=False)
     assert len(calls) == 5
     assert grid.done == 1
     grid.run(model, store=tmp_path, progress=False)
