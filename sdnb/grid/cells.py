@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import secrets
@@ -45,7 +44,7 @@ class Cell:
         }
         text = json.dumps(self.request.plain(), ensure_ascii=False)
         text += json.dumps(varied, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return images.sha256(text.encode())[:16]
 
 
 def make_cells(base: Request, axes: Sequence[Axis]) -> tuple[Cell, ...]:

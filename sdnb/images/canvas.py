@@ -1,4 +1,4 @@
-"""The input picture and mask of img2img and inpainting, fitted to the generated size. No torch.
+"""The input picture and mask of img2img and inpainting, fitted to the generated size.
 
 Every change to the input is reported in a note.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 from PIL import Image, ImageChops, ImageFilter, ImageOps
 
 from sdnb.images import inpaint_fill
@@ -34,17 +35,15 @@ class Canvas:
 
     def masked_picture(self) -> Image.Image:
         """The picture with a mid-grey hole: the extra input of a 9-channel inpainting model."""
-        if self.mask is None:
-            return Image.new("RGB", self.picture.size, (127, 127, 127))
-        hole = self.mask.point(lambda v: 255 if v >= 128 else 0)
         grey = Image.new("RGB", self.picture.size, (127, 127, 127))
+        if self.mask is None:
+            return grey
+        hole = self.mask.point(lambda v: 255 if v >= 128 else 0)
         return Image.composite(grey, self.picture, hole)
 
     def filled_picture(self) -> Image.Image:
         """The picture, its masked part filled with the colours around it, for content="fill"."""
-        if self.mask is None:
-            return self.picture
-        return inpaint_fill.filled(self.picture, self.mask)
+        return self.picture if self.mask is None else inpaint_fill.filled(self.picture, self.mask)
 
     def untouched(self) -> Image.Image:
         """The result of strength 0: the input picture, at the size of the result."""
@@ -85,31 +84,34 @@ def fit(request: Request) -> tuple[Canvas | None, list[str]]:
     to one pixel from an edge. With `padding`, only the masked part is cut out, resized and later
     put back.
     """
-    no_effect = _without_effect(request)
+    notes = _without_effect(request)
     if request.image is None:
-        return None, no_effect
-    size = _size(request)
-    picture, notes = flat(picture_input.open(request.image))
+        return None, notes
+    if request.width is None or request.height is None:
+        raise ValueError("the request has no size yet: resolve it first (request.resolved(...))")
+    size = request.width, request.height
+    picture, more = flat(picture_input.open(request.image))
+    notes += more
     original = picture.size
     mask, mask_notes = _prepared_mask(request, original)
     if mask is not None and request.padding is not None:
-        canvas, part_notes = _masked_part(request, picture, mask, size)
-        return canvas, no_effect + notes + mask_notes + part_notes
-    picture, size_notes = _fitted_to(picture, size, Image.Resampling.LANCZOS)
+        canvas, more = _masked_part(request, picture, mask, size)
+        return canvas, notes + mask_notes + more
+    picture, more = _fitted_to(picture, size, Image.Resampling.LANCZOS)
+    notes += more + mask_notes
     if mask is not None:
         mask, _ = _fitted_to(mask, size, Image.Resampling.BILINEAR)
-        mask, feather_notes = feathered(mask, request.feather)
-        mask_notes += feather_notes
+        mask, more = feathered(mask, request.feather)
+        notes += more
     crop = original if _rounded_up(original) == size else size
-    return Canvas(picture, mask, crop, request.content), no_effect + notes + size_notes + mask_notes
+    return Canvas(picture, mask, crop, request.content), notes
 
 
 def exact(request: Request) -> tuple[Request, list[str]]:
     """The request with its picture resized to exactly width x height, and notes.
 
-    This matters if width x height is the picture's size rounded up to multiples of 8: `fit` cannot
-    tell whether a user asked for that size or `Request.resolved` filled it in, so it pads and
-    crops. Callers who know that the user asked for it call this first. Any other request is
+    For width x height that a user asked for, where that is the picture's size rounded up to
+    multiples of 8: `fit` takes it for `Request.resolved`'s, pads and crops. Any other request is
     returned unchanged.
     """
     if request.image is None or request.width is None or request.height is None:
@@ -144,10 +146,8 @@ def _masked_part(
 def around_mask(
     mask: Image.Image, padding: int, size: tuple[int, int]
 ) -> tuple[int, int, int, int]:
-    """The box around the white part of the mask, or the whole picture for a black mask.
-
-    The box has a margin of `padding` pixels and grows to the proportions of `size` as far as the
-    picture reaches.
+    """The box around the white part of the mask, or the whole picture for a black mask. It has a
+    margin of `padding` pixels, and the proportions of `size` as far as the picture reaches.
     """
     box = mask.getbbox()
     if box is None:
@@ -184,21 +184,12 @@ def _without_effect(request: Request) -> list[str]:
             "sdnb.img2img."
         )
     if request.mask is None:
-        names = [
-            name
-            for name in ("invert", "feather", "content", "padding")
-            if getattr(request, name) != getattr(Request, name)
-        ]
+        fields = ("invert", "feather", "content", "padding")
+        names = [name for name in fields if getattr(request, name) != getattr(Request, name)]
         if names:
             changes = "change" if len(names) > 1 else "changes"
             notes.append(f"{' and '.join(names)} {changes} nothing without a mask: give mask=.")
     return notes
-
-
-def _size(request: Request) -> tuple[int, int]:
-    if request.width is None or request.height is None:
-        raise ValueError("the request has no size yet: resolve it first (request.resolved(...))")
-    return request.width, request.height
 
 
 def _rounded_up(size: tuple[int, int]) -> tuple[int, int]:
@@ -246,18 +237,10 @@ def _stretched(original: tuple[int, int], size: tuple[int, int]) -> list[str]:
 
 def _padded(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     """Repeat the last column and row, so that the network sees no false edge."""
-    w, h = picture.size
-    out = Image.new(picture.mode, size)
-    out.paste(picture, (0, 0))
-    if size[0] > w:
-        column = out.crop((w - 1, 0, w, h)).resize((size[0] - w, h), Image.Resampling.NEAREST)
-        out.paste(column, (w, 0))
-    if size[1] > h:
-        row = out.crop((0, h - 1, size[0], h)).resize(
-            (size[0], size[1] - h), Image.Resampling.NEAREST
-        )
-        out.paste(row, (0, h))
-    return out
+    pixels = np.asarray(picture)  # [h, w] or [h, w, 3]
+    below, right = size[1] - picture.height, size[0] - picture.width
+    added = ((0, below), (0, right), (0, 0))[: pixels.ndim]
+    return Image.fromarray(np.pad(pixels, added, mode="edge"))
 
 
 def _prepared_mask(request: Request, size: tuple[int, int]) -> tuple[Image.Image | None, list[str]]:

@@ -11,21 +11,22 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sdnb.request import checks
-from sdnb.request.picture_input import sha256
+from sdnb.request.fingerprint import sha256
+from sdnb.request.picture_file import SUFFIXES
 
 _RESERVED = re.compile(
     r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(\..*)?", re.IGNORECASE
 )
 _FORBIDDEN = re.compile(r"[<>:\"/\\|?*\x00-\x1f\x7f]")
 _NUMBERED = re.compile(r"([0-9]{5,12})-.*\.png", re.IGNORECASE)
-_OTHER_SUFFIXES = (".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
+
 _SLUG_LENGTH = 48  # characters: a name with number and seed stays below 255 bytes
 
 
 def write_new(folder: Path, names: Iterable[str], data: bytes) -> Path:
     """Write a new file under the first free name, even if others write there; return its path.
 
-    Raises OSError as the system does, and then leaves no file behind.
+    Raises OSError and then leaves no file behind.
     """
     temporary = _temporary(folder, data)
     try:
@@ -67,11 +68,6 @@ def slug(text: str) -> str:
     return "-".join("".join(kept).split())[:_SLUG_LENGTH].strip("-")
 
 
-def is_picture_name(name: str) -> bool:
-    """Whether the name ends in the suffix of a picture file, so that no folder is meant."""
-    return name.lower().endswith((".png", *_OTHER_SUFFIXES))
-
-
 def checked_stem(name: str) -> str:
     """The name without .png. Raises ValueError if it is no file name on some system."""
     plain = checks.text("name", name)
@@ -85,13 +81,14 @@ def checked_stem(name: str) -> str:
         reason = "Windows reserves it"
     elif len(stem.encode("utf-8")) > 200:
         reason = "it is longer than 200 bytes"
-    elif stem.lower().endswith(_OTHER_SUFFIXES):
+    elif stem.lower().endswith(SUFFIXES[1:]):
         reason = "only a PNG carries the request (leave the suffix out)"
         stem = stem.rpartition(".")[0]
     else:
         return stem
     better = slug(stem)
-    better = better if better and not _RESERVED.fullmatch(better) else "picture"
+    if not better or _RESERVED.fullmatch(better):
+        better = "picture"
     raise ValueError(
         f"name={checks.shown(name)} is not a file name everywhere: {reason}; {better!r} is one"
     )

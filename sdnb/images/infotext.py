@@ -48,14 +48,15 @@ _SILENT = {"Model", "Model hash", "Version", "RNG", "User", "Hashes", "Lora hash
 
 
 @dataclass(frozen=True)
-class Infotext:
-    """A parsed infotext: the request, the model's name and hash, and notes on other settings."""
+class Saved:
+    """The facts that a saved picture carries; those of an infotext lack the seconds."""
 
     request: Request
-    model: str
+    model: str  # the model's name
     fingerprint: str
-    version: str
-    notes: tuple[str, ...]
+    version: str  # of the program that saved the picture
+    seconds: float | None = None
+    notes: tuple[str, ...] = ()
 
 
 def write(request: Request, model: str, fingerprint: str, version: str) -> str:
@@ -87,11 +88,9 @@ def write(request: Request, model: str, fingerprint: str, version: str) -> str:
     return text.replace("\0", " ")  # a text chunk of a PNG cannot hold it
 
 
-def read(text: str) -> Infotext:
-    """Parse the infotext of any program.
-
-    Raises ValueError for a sampler or a schedule that sdnb lacks, and for a value that a Request
-    does not accept.
+def read(text: str) -> Saved:
+    """Parse the infotext of any program. Raises ValueError for a sampler or a schedule that sdnb
+    lacks, and for a value that a Request does not accept.
     """
     prompt, negative, line = _split(text.replace("\r\n", "\n"))
     values = _key_values(line)
@@ -115,13 +114,9 @@ def read(text: str) -> Infotext:
         request = Request(**fields)
     except ValueError as error:
         raise ValueError(f"the parameters text asks for what sdnb has not: {error}") from None
-    return Infotext(
-        request,
-        values.get("Model", ""),
-        values.get("Model hash", ""),
-        values.get("Version", ""),
-        (*_notes(values, fields), *eta_notes),
-    )
+    model, fingerprint, version = (values.get(k, "") for k in ("Model", "Model hash", "Version"))
+    notes = (*_notes(values, fields), *eta_notes)
+    return Saved(request, model, fingerprint, version, notes=notes)
 
 
 _NUMBERS: tuple[tuple[str, str, type[int | float]], ...] = (

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from sdnb.request import Request
 
 
+# The fields of a `Result` that a `Made` has too.
+_SHARED = ("request", "model", "fingerprint", "seconds", "peak", "notes")
+
+
 @dataclass(frozen=True)
 class Made:
     """Pictures as PNGs that carry their requests, and how they were made."""
@@ -33,16 +37,8 @@ class Made:
     @classmethod
     def of(cls, result: Result, steps: int) -> Made:
         """Encode the pictures of a result."""
-        return cls(
-            tuple(saving.encoded(result, index) for index in range(len(result.images))),
-            result.request,
-            result.model,
-            result.fingerprint,
-            steps,
-            result.seconds,
-            result.peak,
-            result.notes,
-        )
+        pngs = tuple(saving.encoded(result, index) for index in range(len(result.images)))
+        return cls(pngs=pngs, steps=steps, **{name: getattr(result, name) for name in _SHARED})
 
     @property
     def png(self) -> bytes:
@@ -56,12 +52,5 @@ class Made:
 
     def result(self) -> Result:
         """The same as a `Result`, for a gallery or to save it elsewhere."""
-        return Result(
-            tuple(picture_input.open(png) for png in self.pngs),
-            self.request,
-            self.model,
-            self.fingerprint,
-            self.seconds,
-            self.peak,
-            self.notes,
-        )
+        images = tuple(picture_input.open(png) for png in self.pngs)
+        return Result(images=images, **{name: getattr(self, name) for name in _SHARED})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from sdnb.assets import __version__
 from sdnb.images import infotext
+from sdnb.images.infotext import Saved
 from sdnb.images.saving import INPUTS
 from sdnb.request import Request, checks, png_header
 from sdnb.request.picture_file import existing, opened
@@ -22,18 +23,6 @@ from sdnb.request.picture_input import MAX_PIXELS
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
-
-
-@dataclass(frozen=True)
-class Saved:
-    """The facts that a saved picture carries."""
-
-    request: Request
-    model: str  # the model's name
-    fingerprint: str
-    version: str  # of the program that saved the picture
-    seconds: float | None = None
-    notes: tuple[str, ...] = ()
 
 
 def read(source: str | os.PathLike[str] | bytes) -> Request:
@@ -60,8 +49,7 @@ def inspect(source: str | os.PathLike[str] | bytes) -> Saved:
         return _from_sdnb(texts["sdnb"], folder, name)
     if "parameters" in texts:
         with _errors_of(name):
-            text = infotext.read(texts["parameters"])
-        return Saved(text.request, text.model, text.fingerprint, text.version, notes=text.notes)
+            return infotext.read(texts["parameters"])
     raise ValueError(
         f"{name} carries no request: it has neither of the texts 'sdnb' and 'parameters'. "
         "Messengers and picture editors remove them; find the file as it was saved, or make a new "

@@ -18,6 +18,7 @@ from PIL import Image, PngImagePlugin
 from sdnb.assets import __version__
 from sdnb.images import files, infotext
 from sdnb.request import Request, prompt
+from sdnb.request.picture_file import SUFFIXES
 
 if TYPE_CHECKING:
     import os
@@ -55,7 +56,7 @@ def save(
     on some system; `result.images` still has the pictures then.
     """
     target = Path(folder).expanduser()
-    if name is None and files.is_picture_name(target.name) and not target.is_dir():
+    if name is None and target.name.lower().endswith(SUFFIXES) and not target.is_dir():
         target, name = target.parent, target.name
     stem = None if name is None else files.checked_stem(name)
     saved: list[Path] = []
@@ -130,9 +131,9 @@ def _unweighted(text: str) -> str:
 
 
 def _saving_error(error: OSError, folder: Path, saved: list[Path], count: int) -> OSError:
-    done = (
-        f"{len(saved)} of {count} pictures were saved (last: {saved[-1].name}); " if saved else ""
-    )
+    done = ""
+    if saved:
+        done = f"{len(saved)} of {count} pictures were saved (last: {saved[-1].name}); "
     rest = "the picture is" if count == 1 else f"all {count} are"
     worded = type(error)(
         f"could not save to {str(folder)!r}: {error.strerror or error}. {done}{rest} still in "

@@ -1,14 +1,14 @@
 """Checks of values: each returns the value normalised, or raises an error of one form.
 
 The error states the name, the value, the accepted values and a way out. It is a TypeError for a
-value of the wrong kind, a ValueError for a wrong value of the right kind. Nothing here knows of
-requests.
+value of the wrong kind, a ValueError for a wrong value of the right kind.
 """
 
 from __future__ import annotations
 
 import math
 from numbers import Integral, Real
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from sdnb.request import png_header
@@ -56,9 +56,9 @@ def number(name: str, value: object, low: float, high: float = math.inf) -> floa
 def choice(name: str, value: object, accepted: tuple[str, ...]) -> str:
     """One of the accepted names."""
     if not isinstance(value, str):
+        listed = ", ".join(accepted)
         raise TypeError(
-            f"{name}={shown(value)} is {_a(value)}; a name is expected: "
-            f"one of {', '.join(accepted)}"
+            f"{name}={shown(value)} is {_a(value)}; a name is expected: one of {listed}"
         )
     if value not in accepted:
         raise ValueError(f"{name}={shown(value)} is unknown; {known(value, accepted)}")
@@ -128,10 +128,9 @@ def loaded(model: object) -> None:
 
 
 def known(name: str, accepted: Iterable[str], elsewhere: Mapping[str, str] | None = None) -> str:
-    """The end of an error about an unknown name: the most similar and all accepted names.
+    """The end of an error about an unknown name: the most similar, if any, and all accepted names.
 
-    `elsewhere` maps other programs' names, in lower case without punctuation, to ours. Without a
-    similar name nothing is suggested: a wrong hint is worse than none.
+    `elsewhere` maps other programs' names, in lower case without punctuation, to ours.
     """
     names = tuple(accepted)
     near = (elsewhere or {}).get(_plain(name)) or _most_alike(name, names)
@@ -148,13 +147,9 @@ def nearest(word: str, names: Iterable[str]) -> str:
 def _most_alike(word: str, names: Iterable[str]) -> str:
     from difflib import SequenceMatcher  # here, so that only a mistake pays for the import
 
-    plain = _plain(word)
-
-    def likeness(name: str) -> float:
-        return SequenceMatcher(None, plain, _plain(name)).ratio()
-
-    near = max(names, key=likeness, default="")
-    return near if likeness(near) >= _LEAST_LIKENESS else ""
+    matches = [(SequenceMatcher(None, _plain(word), _plain(name)).ratio(), name) for name in names]
+    likeness, near = max(matches, key=itemgetter(0), default=(0.0, ""))
+    return near if likeness >= _LEAST_LIKENESS else ""
 
 
 def _plain(word: str) -> str:

@@ -29,13 +29,12 @@ def gone_with(
     before: str | None, after: str | None, schedule: str | None, eta: float | None
 ) -> dict[str, None]:
     """The fields to reset to None when sampler `before` is replaced by `after`: `schedule` and
-    `eta`, if they have the defaults of `before`. Then `after` brings its own.
+    `eta`, if they have the defaults of `before`, which no user chose.
 
-    In a resolved request the old sampler filled those defaults in, and no user chose them. Other
-    values were chosen and stay, even if `after` cannot use them: `Request.resolved` then refuses
-    the eta instead of dropping it silently. If `before` is None, every given value was chosen.
+    Other values were chosen and stay, even if `after` cannot use them: `Request.resolved` then
+    refuses the eta. If `before` is None, every given value was chosen.
     """
     if before is None or before == after:
         return {}
     own = {"schedule": schedule == DEFAULT_SCHEDULE[before], "eta": eta == own_eta(before)}
-    return {name: None for name, is_own in own.items() if is_own}
+    return dict.fromkeys(name for name, is_own in own.items() if is_own)

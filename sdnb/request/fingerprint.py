@@ -1,4 +1,4 @@
-"""The fingerprint of a model: which weights it has, and how they are used."""
+"""Digests: of bytes, and a model's fingerprint, which tells its weights and how they are used."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ import json
 from collections.abc import Mapping
 
 
+def sha256(data: bytes) -> str:
+    """The sha256 of the bytes, 64 hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def identity(weights: str, unusual: Mapping[str, object]) -> str:
-    """`weights`, a digest of a model's tensors, and after a hyphen one of how they are used, 8
-    hexadecimal digits.
+    """`weights`, a digest of a model's tensors, a hyphen, and 8 digits for how they are used.
 
     The same weights give other pictures with other heads, betas, kind of prediction or scale.
     `unusual` is what differs from SD 1.x's values (`ModelConfig.unusual`).
     """
-    text = json.dumps(unusual, sort_keys=True)
-    return f"{weights}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return f"{weights}-{sha256(json.dumps(unusual, sort_keys=True).encode())[:8]}"
 
 
 def difference(there: str, here: str) -> tuple[str, str, str] | None:
-    """How two fingerprints differ: what `there` is, its digits, and those that were expected; None
-    where they are of one model.
+    """What `there` is instead of `here`, its digits, and those expected; None for one model.
 
     One without a hyphen, of an earlier version, says nothing of how the weights were used.
     """

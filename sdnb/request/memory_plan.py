@@ -1,14 +1,10 @@
-"""How a model uses memory, as data: a `MemoryPlan`, the named plans, and a planner's `Forecast`.
-
-The named plans are the YAML files in `configs/memory`. Nothing here imports torch, so that a panel
-may know a plan.
-"""
+"""How a model uses memory, as data: a `MemoryPlan`, the named plans, and a planner's `Forecast`."""
 
 from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -77,10 +73,9 @@ class MemoryPlan:
             checks.choice(name, getattr(self, name), accepted)
         if self.store is not None:
             checks.choice("store", self.store, STORES)
-        checks.number("gb", self.gb, 0, math.inf)
-        for name in ("tile", "chunk", "keep"):
-            if getattr(self, name) is not None:
-                checks.number(name, getattr(self, name), 0, math.inf)
+        for name in ("gb", "tile", "chunk", "keep"):
+            if getattr(self, name) is not None or name == "gb":
+                checks.number(name, getattr(self, name), 0)
         checks.whole("batch", self.batch, 1, _MOST_IN_A_PASS)
         checks.text("device", self.device)
         if not _DEVICE.fullmatch(self.device):
@@ -101,32 +96,23 @@ class MemoryPlan:
 
     def but(self, **changes: Any) -> MemoryPlan:
         """The same plan with some fields changed."""
-        return MemoryPlan(**{**self._fields(), **changes})
-
-    def _fields(self) -> dict[str, Any]:
-        return {f.name: getattr(self, f.name) for f in fields(MemoryPlan)}
+        return MemoryPlan(**{**asdict(self), **changes})
 
     def placement(self, role: str) -> str:
         """Where a part of that role ("text", "unet", "vae") is."""
         return {"text": self.text, "unet": self.unet, "vae": self.vae}[role]
 
     def decided(self, **changes: Any) -> DecidedPlan:
-        """The plan with these fields set, and all that is open by then decided as if memory were
-        no matter.
-        """
-        values = {**self._fields(), **changes}
-        for name, value in _SIMPLEST.items():
-            values[name] = value if values[name] is None else values[name]
-        return DecidedPlan(**values)
-
-
-#: What a plan that leaves it open does where memory is no matter.
-_SIMPLEST = {"together": True, "tile": 0, "store": "device", "chunk": 0, "keep": 0.0}
+        """The plan with these fields set. What is open by then gets `DecidedPlan`'s defaults."""
+        values = {**asdict(self), **changes}
+        return DecidedPlan(**{name: value for name, value in values.items() if value is not None})
 
 
 @dataclass(frozen=True)
 class DecidedPlan(MemoryPlan):
-    """A `MemoryPlan` that leaves nothing open: what a run is made by."""
+    """A `MemoryPlan` that leaves nothing open: what a run is made by. The defaults are what a run
+    does where memory is no matter.
+    """
 
     together: bool = True
     tile: int = 0
@@ -140,7 +126,7 @@ class Forecast:
     """What a planner says of a request before anything runs. `gb` and `Result.peak` count alike."""
 
     plan: DecidedPlan
-    gb: float  # the predicted peak: as `Result.peak` counts
+    gb: float  # the predicted peak
     stage: str  # where the peak is: text, unet or vae
     room: float  # GB that there are for it; inf where nothing limits it
     slowdown: float  # the time of a step, in multiples of a resident model's
@@ -160,9 +146,8 @@ class Forecast:
     def __str__(self) -> str:
         if self.refusal:
             return self.refusal
-        words = f"{self.name}: {self.gb:.2f} GB at the most (in {_STAGES[self.stage]})"
         slower = f", {self.slowdown:.1f} times a resident step" if self.slowdown > 1.05 else ""
-        return words + slower
+        return f"{self.name}: {self.gb:.2f} GB at the most (in {_STAGES[self.stage]}){slower}"
 
 
 _STAGES = {"text": "the text encoder", "unet": "the steps", "vae": "the decoder"}
@@ -175,9 +160,7 @@ def names() -> list[str]:
 
 def plan(memory: str | float | MemoryPlan) -> MemoryPlan | None:
     """The plan of that name, or the plan itself; None for "auto" and for a number of GB, which a
-    planner decides for each request.
-
-    Raises `TypeError` or `ValueError` that list the known names.
+    planner decides for each request. Raises TypeError or ValueError that list the known names.
     """
     if isinstance(memory, MemoryPlan):
         return memory
@@ -200,27 +183,17 @@ def ladder(gb: float = 0.0) -> list[MemoryPlan]:
 
 
 def below(plan: MemoryPlan) -> MemoryPlan | None:
-    """The next leaner plan; None below the last. A plan by hand is followed by a named one that is
-    leaner than it.
-    """
-    if plan.device == "cpu":
-        return None
-    if plan.name in LADDER:
-        rest = LADDER[LADDER.index(plan.name) + 1 :]
-    elif plan.unet == "stream":
-        rest = LADDER[LADDER.index("2gb") + 1 :]
-    else:
-        rest = LADDER[LADDER.index("4gb") :]
-    if not rest:
+    """The next leaner plan; None below the last. A plan by hand counts as the named one like it."""
+    like = plan.name if plan.name in LADDER else "2gb" if plan.unet == "stream" else "6gb"
+    rest = LADDER[LADDER.index(like) + 1 :]
+    if plan.device == "cpu" or not rest:
         return None
     kept = {"device": plan.device, "gb": plan.gb, "batch": 1, "attention": plan.attention}
     return read(rest[0]).but(**kept)
 
 
 def leaner(plan: DecidedPlan) -> DecidedPlan | None:
-    """The next leaner way to run the steps, where memory ran out: the same placement with less at
-    once, then the next plan below; None where there is none.
-    """
+    """The next leaner way to run the steps: less at once, then the next plan below; or None."""
     if plan.together or not plan.chunk:
         return plan.decided(together=False, chunk=plan.chunk or 4096, batch=1)
     if plan.batch > 1:
@@ -241,6 +214,6 @@ def read(name: str) -> MemoryPlan:
     path = assets.configs() / "memory" / f"{name}.yaml"
     try:
         merged: Any = OmegaConf.merge(OmegaConf.structured(MemoryPlan), OmegaConf.load(path))
-        return MemoryPlan(**{f.name: merged[f.name] for f in fields(MemoryPlan)})
+        return MemoryPlan(**merged)
     except OmegaConfBaseException as error:
         raise ValueError(f"{path} is not a memory plan: {error}") from error

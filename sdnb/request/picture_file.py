@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sdnb.request import checks
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 _KINDS = "PNG, JPEG, WebP, GIF, BMP, TIFF and AVIF are read"
 _SIGNATURES = (  # kind, position in the file, bytes
     ("PNG", 0, b"\x89PNG"), ("JPEG", 0, b"\xff\xd8\xff"), ("WebP", 8, b"WEBP"), ("GIF", 0, b"GIF8"),
@@ -39,7 +39,7 @@ def existing(source: str | os.PathLike[str], thing: str) -> Path:
         reason = getattr(error, "strerror", None) or error
         raise ValueError(f"{name} is not a path that can be used ({reason})") from None
     if inside is not None:
-        names = [child for child in inside if child.lower().endswith(_SUFFIXES)]
+        names = [child for child in inside if child.lower().endswith(SUFFIXES)]
         way_out = f"name one of the files in it, such as {names[0]!r}" if names else "name a file"
         raise ValueError(f"{name} is a folder; {way_out}")
     if path.exists():
@@ -62,7 +62,6 @@ def sniffed(head: bytes) -> str:
     for kind, position, signature in _SIGNATURES:
         if head[position : position + len(signature)] == signature:
             return f"begins as a {kind} does, but it is damaged or cut short; get the file again"
-    content = f"it begins with {head[:8]!r}; {_KINDS}"
     if not head:
         content = "it is empty"
     elif head[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftyphevc"):
@@ -71,6 +70,8 @@ def sniffed(head: bytes) -> str:
         content = "it is text (SVG or HTML); export it as PNG"
     elif head[:4] == b"%PDF":
         content = "it is a PDF; export the page as PNG"
+    else:
+        content = f"it begins with {head[:8]!r}; {_KINDS}"
     return f"is not a picture that can be read: {content}"
 
 

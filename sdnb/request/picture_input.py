@@ -6,7 +6,6 @@ transparent, RGBA, and carries no metadata, so that no photograph's place or cam
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from io import BytesIO
@@ -70,20 +69,16 @@ def mask(source: Source) -> bytes:
     `picture`.
     """
     image = _canonical(_decoded(source, "mask"), "mask")
-    if image.mode == "RGBA":
-        alpha = image.getchannel("A")
-        image = alpha if _one_colour(image) else _on_black(image)
+    if image.mode == "RGBA" and _one_colour(image):
+        image = image.getchannel("A")
+    elif image.mode == "RGBA":
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
     return _png(image.convert("L"))
 
 
 def open(png: bytes) -> Image.Image:  # noqa: A001 - read as images.open, beside PIL's Image.open
     """The PIL image of PNG bytes, pixels loaded. Raises ValueError if they are no picture."""
     return _from_bytes(png, "picture")
-
-
-def sha256(png: bytes) -> str:
-    """The sha256 of a picture's bytes, as 64 hexadecimal digits."""
-    return hashlib.sha256(png).hexdigest()
 
 
 def _decoded(source: Any, thing: str) -> Image.Image:
@@ -236,9 +231,8 @@ def _bytes_of(array: Any, thing: str) -> Any:
 
 
 def _one_colour(image: Image.Image) -> bool:
-    """Whether all visible pixels of an RGBA picture have one colour.
-
-    Compares colour times alpha, because a canvas rounds the colours of nearly transparent pixels.
+    """Whether all visible pixels of an RGBA picture have one colour. Colours count by their alpha:
+    a canvas rounds those of nearly transparent pixels.
     """
     import numpy as np
 
@@ -247,10 +241,6 @@ def _one_colour(image: Image.Image) -> bool:
     strongest = np.unravel_index(alpha.argmax(), alpha.shape)[:2]
     distance = np.abs(pixels[..., :3] - pixels[strongest][:3]) * alpha
     return bool((distance <= 2 * 255).all())
-
-
-def _on_black(image: Image.Image) -> Image.Image:
-    return Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
 
 
 def _png(image: Image.Image) -> bytes:

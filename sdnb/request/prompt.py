@@ -166,33 +166,31 @@ def _advice(text: str, start: int, end: int) -> str:
     word = checks.shown(text[start:end])
     number = _ALMOST_WEIGHT.match(text, start)
     after = text[number.end() : number.end() + 1] if number else ""
-    quiet = "; write \\: for a colon that is text"
-    if number and (not after or after.isspace()):
-        if start and text[start - 1].isdecimal():
-            return (
-                f"{word} at character {start} stays text, because a digit stands before the colon "
-                f"(as in 12:30); for a weight put a space before it: {' ' + number[0]!r}{quiet}"
-            )
-        return (
-            f"{word} at character {start} stays text, because there is no text before it that it "
-            f"could weigh; write the text first{quiet}"
+    if not number:
+        why = (
+            ", because no number follows the colon directly; for a weight write one there, as in "
+            "':0.5 '"
         )
-    if number and after == ")":
-        return (
-            f"{word} at character {start} stays text: (text:1.2) is how AUTOMATIC1111 writes a "
-            f"weight; here it is {'text' + number[0]!r} and a space, without brackets{quiet}"
+    elif after == ")":
+        why = (
+            ": (text:1.2) is how AUTOMATIC1111 writes a weight; here it is "
+            f"{'text' + number[0]!r} and a space, without brackets"
         )
-    if number:
+    elif after.strip():
         decimal = _DECIMAL_COMMA.match(text, start)
         better = decimal[0].replace(",", ".") if decimal else number[0]
-        return (
-            f"{word} at character {start} stays text, because {after!r} follows the number; a "
-            f"weight ends with a space, and its decimal sign is a point: {better + ' '!r}{quiet}"
+        why = (
+            f", because {after!r} follows the number; a weight ends with a space, and its decimal "
+            f"sign is a point: {better + ' '!r}"
         )
-    return (
-        f"{word} at character {start} stays text, because no number follows the colon directly; "
-        f"for a weight write one there, as in ':0.5 '{quiet}"
-    )
+    elif start and text[start - 1].isdecimal():
+        why = (
+            ", because a digit stands before the colon (as in 12:30); for a weight put a space "
+            f"before it: {' ' + number[0]!r}"
+        )
+    else:
+        why = ", because there is no text before it that it could weigh; write the text first"
+    return f"{word} at character {start} stays text{why}; write \\: for a colon that is text"
 
 
 def _unescaped(block: str) -> str:

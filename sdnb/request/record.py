@@ -1,27 +1,24 @@
 """How a `Request` is written down: the JSON in a PNG, in a store and on its way to a worker.
 
 Pictures are named by the sha256 of their bytes, and travel beside the text. `version` is that of
-the layout: files of every earlier version are read for ever, and those of a later one are refused
-in words. Version 1, of sdnb 0.1, wrote no version.
-
-A field that joins later is written only where it differs from its default (`FIRST_FIELDS` are
-always written). So a request that does not use it is written as before, and a store finds the cells
-that an earlier sdnb made.
+the layout: earlier ones are read for ever, a later one is refused. Version 1, of sdnb 0.1, wrote no
+version. A field that joins later is written only where it differs from its default, so that a store
+finds the cells that an earlier sdnb made.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
 from sdnb.request import checks
+from sdnb.request.fingerprint import sha256
 from sdnb.request.foreign_names import FIELD_OF
 
 VERSION = 2
 
-#: The fields of version 1, in its order.
+#: The fields of version 1, in its order: they are always written.
 FIRST_FIELDS = (
     "prompt", "negative", "width", "height", "steps", "cfg", "sampler", "schedule", "eta", "seed",
     "count", "image", "strength", "mask", "invert", "feather", "content", "padding",
@@ -37,7 +34,7 @@ def plain(fields: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, A
         if name not in FIRST_FIELDS and value == defaults[name]:
             continue
         is_picture = name in PICTURES and value is not None
-        written[name] = hashlib.sha256(value).hexdigest() if is_picture else value
+        written[name] = sha256(value) if is_picture else value
     return written
 
 
@@ -47,8 +44,7 @@ def write(fields: Mapping[str, Any]) -> str:
 
 
 def read(text: str, names: tuple[str, ...], pictures: Mapping[str, bytes]) -> dict[str, Any]:
-    """The fields that `write` wrote, in this version or an earlier one, with the bytes of their
-    pictures.
+    """The fields that `write` wrote, in this version or an earlier one, with pictures as bytes.
 
     Raises ValueError for text that is not a request's JSON, a later version, an unknown field, a
     picture that is missing or was changed.
@@ -90,10 +86,9 @@ def _picture(name: str, digest: object, pictures: Mapping[str, bytes]) -> bytes:
             f"{len(pictures)} pictures were given; sdnb.images.save keeps them in inputs/"
         )
     data = bytes(pictures[digest])
-    found = hashlib.sha256(data).hexdigest()
-    if found != digest:
+    if sha256(data) != digest:
         raise ValueError(
-            f"{name} is the picture with sha256 {digest}, but the bytes given for it have {found}: "
-            "they were changed; find the original picture"
+            f"{name} is the picture with sha256 {digest}, but the bytes given for it have "
+            f"{sha256(data)}: they were changed; find the original picture"
         )
     return data

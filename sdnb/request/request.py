@@ -1,23 +1,19 @@
 """The one noun that travels: a `Request` says what picture is wanted, completely and immutably.
 
 A panel makes it, a grid varies it, an executor carries it, a PNG keeps it. Pictures inside it are
-PNG bytes, never paths, so that a request is hashable, comparable and picklable, and means the same
-on another machine. `Resolved` is a request that leaves nothing open: what is saved is what ran.
-
-What people say daily is a flat field. What belongs together and comes in several (an adapter with
-its weight, a control with its picture and range) joins as one field that holds a tuple of small
-frozen values; `sdnb.request.record` says how a new field is written so that old files stay valid.
+PNG bytes, never paths, so that it is hashable, and means the same on another machine. A new field
+is flat; what belongs together and comes in several (an adapter with its weight) would be a tuple of
+small frozen values. `sdnb.request.record` keeps old files valid.
 """
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from sdnb.request import checks, png_header, record, size
+from sdnb.request import checks, png_header, record
 from sdnb.request.choices import (
     CONTENTS,
     DEFAULT_SCHEDULE,
@@ -27,8 +23,9 @@ from sdnb.request.choices import (
     gone_with,
     own_eta,
 )
+from sdnb.request.fingerprint import sha256
 from sdnb.request.foreign_names import FIELD_OF
-from sdnb.request.settings import Settings, number, put, whole
+from sdnb.request.settings import RANGES, Settings, number, put, whole
 
 # PNG's colour types that are taken as they are: grey, RGB, RGBA. An alpha may be the mask itself.
 _PLAIN = {"image": (0, 2, 6), "mask": (0, 2)}
@@ -104,8 +101,7 @@ class Request:
         """The same request with some fields changed. Raises TypeError for a field unknown.
 
         Another sampler brings its own schedule and eta, unless they are given in the same call:
-        those that are the old sampler's own are left open (`choices.gone_with`). Other values stay;
-        an eta that the new sampler cannot take is refused by `resolved`.
+        those that are the old sampler's own are left open (`choices.gone_with`).
         """
         for name in changes:
             if name not in _NAMES:
@@ -125,8 +121,8 @@ class Request:
         height: int | None = None,
         strength: float = 0.5,
     ) -> Request:
-        """The request that polishes `picture` (PNG bytes) at a larger size: it is resized, and
-        img2img with the same words, seed and settings adds detail without a new composition.
+        """The request that polishes `picture` (PNG bytes) at a larger size: img2img with the same
+        words, seed and settings adds detail without a new composition.
         """
         return self.but(
             image=picture,
@@ -142,12 +138,11 @@ class Request:
         )
 
     def resolved(self, settings: Settings) -> Resolved:
-        """The request with nothing open but image, mask and padding.
+        """The request with nothing open but image, mask and padding; an open seed is drawn here.
 
-        The size of a picture request is the picture's, rounded up to a multiple of 8; when only
-        one of width and height is given, the other keeps the picture's proportions. Where only the
-        masked part is generated (`padding`), the size is the model's own. A seed left
-        open is drawn here. Resolving again changes nothing, whatever the settings.
+        The size is the picture's, rounded up to multiples of 8, where there is one; when only one
+        side is given, the other keeps its proportions. Where only the masked part is generated
+        (`padding`), it is the model's own. Resolving again changes nothing, whatever the settings.
         Raises ValueError where the picture's own size is out of range, and for an eta above 0 with
         a sampler that draws no noise.
         """
@@ -175,36 +170,32 @@ class Request:
         return Resolved(**{**self._fields(), **settled})
 
     def _size(self, settings: Settings) -> tuple[int, int]:
-        if self.width is not None and self.height is not None:
-            return self.width, self.height
-        if self.image is None or (self.mask is not None and self.padding is not None):
-            return (
-                settings.width if self.width is None else self.width,
-                settings.height if self.height is None else self.height,
-            )
-        return size.of_picture(self.image, self.width, self.height)
+        one_open = self.width is None or self.height is None
+        only_part = self.mask is not None and self.padding is not None
+        if one_open and self.image is not None and not only_part:
+            return _size_of_picture(self.image, self.width, self.height)
+        return (
+            settings.width if self.width is None else self.width,
+            settings.height if self.height is None else self.height,
+        )
 
     @property
     def pictures(self) -> dict[str, bytes]:
         """The pictures inside, by their sha256: what `from_json` needs beside the text."""
-        inside = (data for data in (self.image, self.mask) if data is not None)
-        return {hashlib.sha256(data).hexdigest(): data for data in inside}
+        return {sha256(data): data for data in (self.image, self.mask) if data is not None}
 
     def plain(self) -> dict[str, Any]:
         """The fields as JSON can hold them, image and mask as the sha256 of their bytes."""
         return record.plain(self._fields(), _DEFAULTS)
 
     def to_json(self) -> str:
-        """One JSON object: the layout's version and all fields, as `plain` gives them."""
+        """One JSON object: the layout's version, and the fields that `plain` gives."""
         return record.write(self.plain())
 
     @classmethod
     def from_json(cls, text: str, pictures: Mapping[str, bytes] | None = None) -> Request:
-        """The request that `to_json` wrote, in this version of sdnb or an earlier one; `pictures`
-        gives the bytes of each sha256.
-
-        Raises ValueError for text that is not a request's JSON or a later version's, an unknown
-        field, a missing or a changed picture; TypeError or ValueError for a field's value.
+        """The request that this or an earlier sdnb's `to_json` wrote; `pictures` gives the bytes of
+        each sha256. Raises as `record.read`, and TypeError or ValueError for a field's value.
         """
         return Request(**record.read(text, _NAMES, pictures or {}))
 
@@ -212,9 +203,7 @@ class Request:
         return {name: getattr(self, name) for name in _NAMES}
 
     def __eq__(self, other: object) -> bool:
-        """Requests are equal when their fields are: a `Resolved` also equals the `Request` that a
-        saved picture gives back.
-        """
+        """By the fields: a `Resolved` also equals the `Request` that a saved picture gives back."""
         return isinstance(other, Request) and self._fields() == other._fields()
 
     def __hash__(self) -> int:
@@ -253,8 +242,8 @@ _DEFAULTS = {item.name: item.default for item in fields(Request)}
 
 
 def _canonical(name: str, value: object) -> bytes:
-    """The PNG bytes themselves, where they are what `sdnb.images.picture` or `mask` would make of
-    them; what those make of them where they are not (a palette, 16 bits, a turned photograph).
+    """PNG bytes as `sdnb.images.picture` or `mask` makes them: others (a palette, 16 bits, a turned
+    photograph) are made anew.
     """
     maker = "picture" if name == "image" else "mask"
     data = checks.png(name, value, f"sdnb.images.{maker}(...)")
@@ -263,3 +252,31 @@ def _canonical(name: str, value: object) -> bytes:
     from sdnb.request import picture_input  # PIL, for these alone
 
     return picture_input.picture(data) if name == "image" else picture_input.mask(data)
+
+
+def _size_of_picture(png: bytes, width: int | None, height: int | None) -> tuple[int, int]:
+    """The size of a PNG rounded up to multiples of 8; where one side is given, the other keeps the
+    proportions. Raises ValueError where a side is out of range.
+    """
+    w, h = png_header.size(png)
+    if width is not None:
+        size = width, _round_up(width * h, w)
+    elif height is not None:
+        size = _round_up(height * w, h), height
+    else:
+        size = _round_up(w, 1), _round_up(h, 1)
+    low, high = (int(bound) for bound in RANGES["width"])
+    if not all(low <= side <= high for side in size):
+        scale = min(high / max(w, h), max(1.0, low / min(w, h)))
+        near = [min(max(round(side * scale / 8) * 8, low), high) for side in (w, h)]
+        raise ValueError(
+            f"image is {w}x{h} pixels, which asks for a picture of {size[0]}x{size[1]}; sides of "
+            f"{low} to {high} are accepted: ask for the size in width= and height=, "
+            f"for instance {near[0]} and {near[1]}, and the picture is resized to it"
+        )
+    return size
+
+
+def _round_up(numerator: int, denominator: int) -> int:
+    """numerator / denominator, rounded up to a multiple of 8, in whole numbers."""
+    return -(-numerator // (denominator * 8)) * 8
