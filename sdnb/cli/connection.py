@@ -29,18 +29,13 @@ class Connection(ZMQChannelsWebsocketConnection):
 
     def prepare(self) -> Any:
         """Called before the socket is accepted."""
-        _allow_large_messages(self.websocket_handler.settings)
+        self.websocket_handler.settings.setdefault(_MAX_MESSAGE_SIZE, _MAX_MESSAGE_BYTES)
         return super().prepare()  # type: ignore[no-untyped-call]
 
     def connect(self) -> Any:
         """Called when the socket is open."""
         self.websocket_handler.set_nodelay(True)
         return super().connect()
-
-
-def _allow_large_messages(settings: dict[str, Any]) -> None:
-    """Raise the limit, unless the user has set one."""
-    settings.setdefault(_MAX_MESSAGE_SIZE, _MAX_MESSAGE_BYTES)
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
@@ -50,7 +45,7 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 def _load_jupyter_server_extension(server: Any) -> None:
     """Use `Connection`, unless a gateway or the user has set another class."""
     settings = server.web_app.settings
-    _allow_large_messages(settings)  # also if another class stays
+    settings.setdefault(_MAX_MESSAGE_SIZE, _MAX_MESSAGE_BYTES)  # also if another class stays
     if settings.get(_CONNECTION_CLASS) is ZMQChannelsWebsocketConnection:
         settings[_CONNECTION_CLASS] = Connection
         server.log.info("sdnb: messages of kernels are sent without delay (TCP_NODELAY)")

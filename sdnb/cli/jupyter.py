@@ -1,8 +1,7 @@
 """The working copy of the notebooks, and JupyterLab on it.
 
-Notebooks are copied to a folder of the user, and JupyterLab opens the copies. A later version
-refreshes a copy as long as the user has not changed it. A small file beside the copies holds the
-sha256 of what was copied.
+A later version refreshes a copy as long as the user has not changed it. A small file beside the
+copies holds the sha256 of what was copied.
 """
 
 from __future__ import annotations
@@ -35,16 +34,17 @@ def copy_notebooks(folder: Path) -> list[str]:
     for path in _files(source):
         name = path.relative_to(source).as_posix()
         target, data = folder / name, path.read_bytes()
+        digest = images.sha256(data)
         present = images.sha256(target.read_bytes()) if target.exists() else None
-        if present not in (None, images.sha256(data), record.get(name)):
+        if present not in (None, digest, record.get(name)):
             lines.append(
                 f"{name}: changed by you, so it stays as it is (delete it for a fresh one)"
             )
             continue
-        if present != images.sha256(data):
+        if present != digest:
             target.parent.mkdir(parents=True, exist_ok=True)
             files.replace(target, data)
-        record[name] = images.sha256(data)
+        record[name] = digest
     files.replace(folder / RECORD, json.dumps(record, indent=1, sort_keys=True).encode())
     lines.append(f"The notebooks are in {folder.resolve()}")
     return lines
@@ -78,8 +78,6 @@ def _files(source: Path) -> Iterator[Path]:
 def _read_record(path: Path) -> dict[str, str]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+        return {name: str(digest) for name, digest in record.items()}
+    except (FileNotFoundError, ValueError, AttributeError):  # no JSON, or no object of names
         return {}  # so each file that differs counts as changed
-    if not isinstance(record, dict):
-        return {}
-    return {str(name): str(digest) for name, digest in record.items()}

@@ -7,7 +7,8 @@ accepted, with a note. Any other unknown flag is an error.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +38,8 @@ FLAG_OF = {
 class _WithoutEffect(argparse.Action):
     """Accepts the flag and adds a note to the namespace."""
 
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,  # noqa: ARG002 - argparse's own signature
-        namespace: argparse.Namespace,
-        values: Any,  # noqa: ARG002
-        option_string: str | None = None,
-    ) -> None:
-        why = WITHOUT_EFFECT[str(option_string)][1]
+    def __call__(self, _: Any, namespace: Any, _values: Any, option_string: Any = None) -> None:
+        why = WITHOUT_EFFECT[option_string][1]
         namespace.notes = [*namespace.notes, f"{option_string} has no effect: {why}"]
 
 
@@ -64,109 +59,80 @@ def parse(command: str, description: str, argv: Sequence[str]) -> argparse.Names
     return args
 
 
+def _adders(parser: Parser, title: str) -> tuple[Callable[..., Any], ...]:
+    """Three functions that add a flag to a new group: any one, of a whole number, of a number."""
+    add = parser.add_argument_group(title).add_argument
+    return add, partial(add, type=int, metavar="N"), partial(add, type=float, metavar="X")
+
+
 def _add_request_flags(parser: Parser) -> None:
-    group = parser.add_argument_group("what to make (left out: what suits the model)")
-    group.add_argument(
-        "--prompt", metavar="TEXT", help='what the picture shows; "a cat:2 in fog:1" weighs blocks'
+    add, whole, number = _adders(parser, "what to make (left out: what suits the model)")
+    add("--prompt", metavar="TEXT", help='what the picture shows; "a cat:2 in fog:1" weighs blocks')
+    add(
+        "--nprompt",
+        "--negative",
+        dest="negative",
+        metavar="TEXT",
+        default="",
+        help="what it should not show",
     )
-    group.add_argument(
-        "--nprompt", "--negative", metavar="TEXT", default="", help="what it should not show"
-    )
-    group.add_argument("--from-file", type=Path, metavar="FILE", help="one prompt a line")
-    group.add_argument(
-        "--W", "--width", type=int, metavar="N", help="width in pixels, a multiple of 8"
-    )
-    group.add_argument(
-        "--H", "--height", type=int, metavar="N", help="height in pixels, a multiple of 8"
-    )
-    group.add_argument(
-        "--n_samples",
-        "--count",
-        type=int,
-        metavar="N",
-        default=1,
-        help="pictures at once (%(default)s)",
-    )
-    group.add_argument(
-        "--n_iter", type=int, metavar="N", default=1, help="how often to do it (%(default)s)"
-    )
-    group.add_argument("--seed", type=int, metavar="N", help="picture i is the picture of seed + i")
-    group.add_argument(
-        "--fixed_code", action="store_true", help="start every prompt and turn from the same seed"
-    )
-    group.add_argument(
-        "--ddim_steps", "--steps", type=int, metavar="N", help="steps of the sampler"
-    )
-    group.add_argument(
-        "--scale", "--cfg", type=float, metavar="X", help="how literally to take the prompt"
-    )
-    group.add_argument("--sampler", metavar="NAME", help=", ".join(SAMPLERS))
-    group.add_argument("--plms", action="store_true", help="the same as --sampler plms")
-    group.add_argument("--schedule", metavar="NAME", help=", ".join(SCHEDULES))
-    group.add_argument(
-        "--ddim_eta",
-        "--eta",
-        type=float,
-        metavar="X",
-        help="fresh noise a step: 0 none, 1 ancestral",
-    )
+    add("--from-file", type=Path, metavar="FILE", help="one prompt a line")
+    whole("--W", "--width", dest="width", help="width in pixels, a multiple of 8")
+    whole("--H", "--height", dest="height", help="height in pixels, a multiple of 8")
+    whole("--n_samples", "--count", dest="count", default=1, help="pictures at once (%(default)s)")
+    whole("--n_iter", default=1, help="how often to do it (%(default)s)")
+    whole("--seed", help="picture i is the picture of seed + i")
+    add("--fixed_code", action="store_true", help="start every prompt and turn from the same seed")
+    whole("--ddim_steps", "--steps", dest="steps", help="steps of the sampler")
+    number("--scale", "--cfg", dest="cfg", help="how literally to take the prompt")
+    add("--sampler", metavar="NAME", help=", ".join(SAMPLERS))
+    add("--plms", action="store_true", help="the same as --sampler plms")
+    add("--schedule", metavar="NAME", help=", ".join(SCHEDULES))
+    number("--ddim_eta", "--eta", dest="eta", help="fresh noise a step: 0 none, 1 ancestral")
 
 
 def _add_picture_flags(parser: Parser) -> None:
-    group = parser.add_argument_group("the picture to start from")
-    group.add_argument(
-        "--init-img", "--init_img", dest="image", required=True, metavar="FILE", help="the picture"
-    )
-    group.add_argument(
-        "--strength",
-        type=float,
-        metavar="X",
-        help="0 keeps the picture, 1 ignores it (%(default)s)",
-    )
-    group.add_argument("--mask", metavar="FILE", help="white is made anew, black is kept")
-    group.add_argument(
-        "--invert-mask", dest="invert", action="store_true", help="black is made anew"
-    )
-    group.add_argument(
-        "--feather", type=float, metavar="X", help="soften the mask's edge by so many pixels"
-    )
-    group.add_argument(
+    add, whole, number = _adders(parser, "the picture to start from")
+    add("--init-img", "--init_img", dest="image", required=True, metavar="FILE", help="the picture")
+    number("--strength", help="0 keeps the picture, 1 ignores it (%(default)s)")
+    add("--mask", metavar="FILE", help="white is made anew, black is kept")
+    add("--invert-mask", dest="invert", action="store_true", help="black is made anew")
+    number("--feather", help="soften the mask's edge by so many pixels")
+    add(
         "--masked-content",
         dest="content",
         metavar="NAME",
         help=f"what the masked part starts from: {', '.join(CONTENTS)} (%(default)s)",
     )
-    group.add_argument(
+    whole(
         "--only-masked",
         dest="padding",
-        type=int,
-        metavar="N",
         help="generate only the masked part, at --W x --H, with N pixels around it",
     )
 
 
 def _add_model_flags(parser: Parser) -> None:
-    group = parser.add_argument_group("the model")
-    group.add_argument(
+    add = parser.add_argument_group("the model").add_argument
+    add(
         "--ckpt",
         metavar="PATH",
         help=".ckpt, .safetensors, a diffusers folder or a hub id (the embedded model)",
     )
-    group.add_argument("--vae", metavar="PATH", help="another autoencoder")
-    group.add_argument("--config", metavar="YAML", help="overrides what the weights' shapes say")
-    group.add_argument(
+    add("--vae", metavar="PATH", help="another autoencoder")
+    add("--config", metavar="YAML", help="overrides what the weights' shapes say")
+    add(
         "--memory",
         type=_plan_or_gb,
         metavar="PLAN",
         help="where the model stays: a plan's name, or a number of GB (auto)",
     )
-    group.add_argument(
+    add(
         "--precision",
         default="auto",
         choices=("auto", "full", "half", "bf16", "autocast"),
         help="of the arithmetic; autocast is the original's word for auto (%(default)s)",
     )
-    group.add_argument("--device", metavar="NAME", help="cpu, or cuda (chosen by itself)")
+    add("--device", metavar="NAME", help="cpu, or cuda (chosen by itself)")
 
 
 def _plan_or_gb(text: str) -> str | float:
@@ -178,25 +144,17 @@ def _plan_or_gb(text: str) -> str | float:
 
 
 def _add_output_flags(parser: Parser, folder: str) -> None:
-    group = parser.add_argument_group("where to")
-    group.add_argument(
-        "--outdir", type=Path, metavar="DIR", default=Path(folder), help="%(default)s"
-    )
-    group.add_argument(
-        "--format", default="png", choices=("png",), help="the one that keeps all settings"
-    )
-    group.add_argument("--skip_save", action="store_true", help="write nothing, for measuring")
+    add = parser.add_argument_group("where to").add_argument
+    add("--outdir", type=Path, metavar="DIR", default=Path(folder), help="%(default)s")
+    add("--format", default="png", choices=("png",), help="the one that keeps all settings")
+    add("--skip_save", action="store_true", help="write nothing, for measuring")
 
 
 def _add_flags_without_effect(parser: Parser) -> None:
+    hidden = argparse.SUPPRESS
     for flag, (values, _) in WITHOUT_EFFECT.items():
         parser.add_argument(
-            flag,
-            nargs=values,
-            action=_WithoutEffect,
-            dest="notes",
-            default=argparse.SUPPRESS,
-            help=argparse.SUPPRESS,
+            flag, nargs=values, action=_WithoutEffect, dest="notes", default=hidden, help=hidden
         )
 
 

@@ -33,26 +33,14 @@ def requests(args: argparse.Namespace) -> list[Request]:
     seed = secrets.randbits(32) if args.seed is None else args.seed
     batch: list[Request] = []
     try:
-        base = Request(
-            negative=args.nprompt,
-            width=args.W,
-            height=args.H,
-            steps=args.ddim_steps,
-            cfg=args.scale,
-            sampler=args.sampler,
-            schedule=args.schedule,
-            eta=args.ddim_eta,
-            seed=seed,
-            count=args.n_samples,
-            image=None if args.image is None else sdnb.images.picture(args.image),
-            strength=args.strength,
-            mask=None if args.mask is None else sdnb.images.mask(args.mask),
-            invert=args.invert,
-            feather=args.feather,
-            content=args.content,
-            padding=args.padding,
-        )
-        prompt.parse(args.nprompt)
+        fields = {name: getattr(args, name) for name in (*options.FLAG_OF, "invert")}
+        fields |= {"prompt": "", "seed": seed}
+        if args.image is not None:
+            fields["image"] = sdnb.images.picture(args.image)
+        if args.mask is not None:
+            fields["mask"] = sdnb.images.mask(args.mask)
+        base = Request(**fields)
+        prompt.parse(base.negative)
         for text in _prompts(args) * args.n_iter:
             prompt.parse(text)  # a wrong weight is an error before the model loads
             advance = 0 if args.fixed_code else len(batch) * base.count
@@ -71,16 +59,11 @@ def _run(args: argparse.Namespace) -> int:
             args.outdir.mkdir(parents=True, exist_ok=True)
         from sdnb.images.canvas import exact
 
-        model = sdnb.load(  # this imports torch
-            args.ckpt,
-            memory=args.memory,
-            precision=args.precision,
-            vae=args.vae,
-            config=args.config,
-        )
+        options_of_load = ("memory", "precision", "vae", "config")
+        model = sdnb.load(args.ckpt, **{name: getattr(args, name) for name in options_of_load})
     for note in model.notes:
         _say(f"note: {note}")
-    both_sides_given = args.W is not None and args.H is not None
+    both_sides_given = args.width is not None and args.height is not None
     for request in batch:
         with input_stage():
             request, notes = exact(request) if both_sides_given else (request, [])
