@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +59,8 @@ class Axis:
 
     def part(self, kept: Sequence[int]) -> Axis:
         """The same axis with some of its values."""
-        return Axis(
-            self.name,
-            tuple(self.values[i] for i in kept),
-            tuple(self.labels[i] for i in kept),
-            self.of,
-        )
+        values, labels = (tuple(some[i] for i in kept) for some in (self.values, self.labels))
+        return replace(self, values=values, labels=labels)
 
     def applied(self, request: Request, index: int) -> Request:
         """The request with this value. Raises ValueError or TypeError where that is not valid."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -37,11 +38,7 @@ class Cell:
     @cached_property
     def key(self) -> str:
         """A hash (16 hexadecimal digits) of all that decides the picture. Equal cells run once."""
-        varied = {
-            name: plain_value(self.value(name))
-            for name in ("model", "memory")
-            if name in self.names
-        }
+        varied = {n: plain_value(self.value(n)) for n in ("model", "memory") if n in self.names}
         text = json.dumps(self.request.plain(), ensure_ascii=False)
         text += json.dumps(varied, sort_keys=True)
         return images.sha256(text.encode())[:16]
@@ -53,15 +50,13 @@ def make_cells(base: Request, axes: Sequence[Axis]) -> tuple[Cell, ...]:
     """
     possible: list[Cell] = []
     wrong: list[tuple[str, str]] = []
+    names = tuple(axis.name for axis in axes)
     for index in itertools.product(*(range(len(axis)) for axis in axes)):
         labels = tuple(axis.labels[i] for axis, i in zip(axes, index, strict=True))
         values = tuple(axis.values[i] for axis, i in zip(axes, index, strict=True))
-        cell = Cell(index, tuple(axis.name for axis in axes), values, labels, base)
-        request, why = _request_or_why(base, axes, index)
-        if why:
-            wrong.append((cell.label, why))
-        else:
-            possible.append(replace(cell, request=request))
+        cell = Cell(index, names, values, labels, base)
+        with noting_errors(wrong, cell):
+            possible.append(replace(cell, request=_combined(base, axes, index)))
     refuse_cells(wrong, len(possible) + len(wrong))
     return tuple(possible)
 
@@ -83,23 +78,22 @@ def with_seed(base: object) -> Request:
     return base if base.seed is not None else base.but(seed=secrets.randbits(32))
 
 
-def refuse_unresolvable(cells: Iterable[Cell], settings: Settings) -> None:
+def refuse_unresolvable(cells: Sequence[Cell], settings: Settings) -> None:
     """Raise ValueError that names each cell that a model with these settings cannot make."""
-    cells = list(cells)
-    wrong = []
+    wrong: list[tuple[str, str]] = []
     for cell in cells:
-        why = _unresolvable(cell.request, settings)
-        if why:
-            wrong.append((cell.label, why))
+        with noting_errors(wrong, cell):
+            cell.request.resolved(settings)
     refuse_cells(wrong, len(cells))
 
 
-def _unresolvable(request: Request, settings: Settings) -> str:
+@contextmanager
+def noting_errors(wrong: list[tuple[str, str]], *cells: Cell) -> Iterator[None]:
+    """A context manager that puts an error of these cells into `wrong`, as (label, why)."""
     try:
-        request.resolved(settings)
-    except ValueError as error:
-        return str(error)
-    return ""
+        yield
+    except (OSError, TypeError, ValueError) as error:
+        wrong.extend((cell.label, str(error)) for cell in cells)
 
 
 def refuse_cells(wrong: Sequence[tuple[str, str]], count: int) -> None:
@@ -125,25 +119,14 @@ def plain_value(value: Any) -> Any:
     return value
 
 
-def _request_or_why(
-    base: Request, axes: Sequence[Axis], index: Sequence[int]
-) -> tuple[Request, str]:
-    """The request of a cell and an empty text, or the base and why the cell is not valid."""
-    try:
-        return _combined(base, axes, index), ""
-    except (TypeError, ValueError) as error:
-        return base, str(error)
-
-
 def _combined(base: Request, axes: Sequence[Axis], index: Sequence[int]) -> Request:
     """The base with a value of each axis. The order matters: the image before the mask, the sampler
     before its schedule and eta, and prompt_sr and then weight after all fields.
     """
     order = {"image": 0, "mask": 1, "sampler": 1, "prompt_sr": 3, "weight": 4}
+    pairs = zip(axes, index, strict=True)
     request = base
-    for axis, i in sorted(
-        zip(axes, index, strict=True), key=lambda pair: order.get(pair[0].name, 2)
-    ):
+    for axis, i in sorted(pairs, key=lambda pair: order.get(pair[0].name, 2)):
         request = axis.applied(request, i)
     for words in (request.prompt, request.negative):
         prompt.parse(words)

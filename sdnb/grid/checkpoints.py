@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sdnb.grid.cells import Cell, refuse_cells, refuse_unresolvable
+from sdnb.grid.cells import Cell, noting_errors, refuse_cells, refuse_unresolvable
 from sdnb.request import checks, memory_plan
 
 if TYPE_CHECKING:
@@ -51,60 +51,43 @@ def checkpoint_groups(
     cells: Sequence[Cell], model: Model | str | os.PathLike[str] | None, *, here: bool = True
 ) -> list[CheckpointGroup]:
     """Group the cells by their model. Raises ValueError that names each cell that its model cannot
-    make, and TypeError for what is no model.
-
-    A plan's device and kernels are checked only if the cells run `here`: another machine may have
-    others.
+    make, and TypeError for what is no model. Only if the cells run `here` are a plan's device and
+    kernels checked: another machine may have others.
     """
-    names = cells[0].names
     if isinstance(model, (str, os.PathLike)):
         model = os.fspath(model)
     elif model is not None:
         checks.model(model)
-    if "model" in names and model is not None:
+    if "model" in cells[0].names and model is not None:
         raise TypeError("the models are an axis of this grid: leave model out of run()")
     if hasattr(model, "settings"):
         checks.loaded(model)
     by_model: dict[tuple[Any, Any], list[Cell]] = {}
     for cell in cells:
         by_model.setdefault((cell.value("model"), cell.value("memory")), []).append(cell)
-    groups, wrong = [], []
+    groups: list[CheckpointGroup] = []
+    wrong: list[tuple[str, str]] = []
     for same_model in by_model.values():
-        group, why = _group_or_why(same_model, model, here)
-        if group is None:
-            wrong += [(cell.label, why) for cell in same_model]
-        else:
-            groups.append(group)
+        with noting_errors(wrong, *same_model):
+            groups.append(_group(same_model, model, here))
     refuse_cells(wrong, len(cells))
     for group in groups:
         refuse_unresolvable(group.cells, group.settings)
     return groups
 
 
-def _group_or_why(
-    cells: Sequence[Cell], model: Any, here: bool
-) -> tuple[CheckpointGroup | None, str]:
-    try:
-        return _group(cells, model, here), ""
-    except (OSError, TypeError, ValueError) as error:
-        return None, str(error)
-
-
 def _group(cells: Sequence[Cell], model: Any, here: bool) -> CheckpointGroup:
-    first = cells[0]
-    varied = {name: first.value(name) for name in ("model", "memory") if name in first.names}
-    if hasattr(model, "unet") and not varied:
+    values = dict(zip(cells[0].names, cells[0].values, strict=True))
+    load_arguments = dict(getattr(model, "load_arguments", {"path": model}))
+    if hasattr(model, "unet") and not values.keys() & {"model", "memory"}:
         _refuse_without_picture(model.name, model.config.unet.in_channels, cells)
         return CheckpointGroup(
-            dict(model.load_arguments), model, model.fingerprint, model.settings, tuple(cells)
+            load_arguments, model, model.fingerprint, model.settings, tuple(cells)
         )
-    load_arguments: dict[str, Any] = {"path": model}
-    if hasattr(model, "load_arguments"):
-        load_arguments = dict(model.load_arguments)
-    if "model" in varied:
-        load_arguments["path"] = varied["model"]
-    if "memory" in varied:
-        load_arguments["memory"] = varied["memory"]
+    if "model" in values:
+        load_arguments["path"] = values["model"]
+    if "memory" in values:
+        load_arguments["memory"] = values["memory"]
     from sdnb.engine import loading
     from sdnb.engine.planning import machine
 
@@ -129,12 +112,9 @@ def _refuse_without_picture(name: str, channels: int, cells: Sequence[Cell]) -> 
 
 def portable(load_arguments: dict[str, Any]) -> dict[str, Any]:
     """The arguments for another process: paths of this disk become absolute."""
-
-    def full(value: Any) -> Any:
-        is_path = isinstance(value, (str, os.PathLike)) and Path(value).expanduser().exists()
-        return str(Path(value).expanduser().resolve()) if is_path else value
-
-    return {
-        name: full(value) if name in ("path", "vae", "config") else value
-        for name, value in load_arguments.items()
-    }
+    given = dict(load_arguments)
+    for name in given.keys() & {"path", "vae", "config"}:
+        value = given[name]
+        if isinstance(value, (str, os.PathLike)) and Path(value).expanduser().exists():
+            given[name] = str(Path(value).expanduser().resolve())
+    return given

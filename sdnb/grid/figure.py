@@ -1,7 +1,6 @@
 """A grid as a matplotlib figure: pictures on whole pixels, with labels on two sides.
 
-A picture that is too large is resized once, by Lanczos, and then drawn pixel for pixel, so that
-matplotlib does not resample it. SVG and PDF keep all pixels.
+A picture is resized once, by Lanczos, and drawn pixel for pixel. SVG and PDF keep all pixels.
 """
 
 from __future__ import annotations
@@ -62,9 +61,9 @@ def figure(
     result = new_figure(layout.width / DPI, layout.height / DPI, dpi=DPI)
     result.suppressComposite = True  # else SVG and PDF merge all pictures into one
     plot = result.add_axes((0, 0, 1, 1))
-    plot.set(xlim=(0, layout.width), ylim=(layout.height, 0))
     plot.set_axis_off()
-    _draw_background(plot, layout.width, layout.height)
+    # A notebook crops a figure to what is drawn: without a background, also between pixels.
+    _fill(plot, (0, layout.width, layout.height, 0), "white", zorder=-1)
     for index, box in layout.cells:
         picture = picture_of(index)
         edges = (box.x, box.x + box.width, box.y + box.height, box.y)
@@ -78,7 +77,7 @@ def figure(
             if shown != pixels.size:
                 pixels = pixels.resize(shown, Image.Resampling.LANCZOS)
         plot.imshow(np.asarray(pixels), extent=place, interpolation="none", aspect="auto")
-    plot.set(xlim=(0, layout.width), ylim=(layout.height, 0))  # again, because imshow changes them
+    plot.set(xlim=(0, layout.width), ylim=(layout.height, 0))  # here, because imshow changes them
     for label in layout.labels:
         _draw_label(plot, label)
     return result
@@ -103,20 +102,16 @@ def _centred(
     return x, x + width, y + height, y
 
 
-def _draw_background(plot: Axes, width: int, height: int) -> None:
-    from matplotlib.patches import Rectangle
-
-    # A notebook crops a figure to what is drawn. With this it does not crop between pixels.
-    plot.add_patch(Rectangle((0, 0), width, height, facecolor="white", zorder=-1))
-
-
-def _draw_empty(plot: Axes, edges: tuple[int, int, int, int], text: str) -> None:
+def _fill(plot: Axes, edges: tuple[int, int, int, int], colour: str, **style: Any) -> None:
     from matplotlib.patches import Rectangle
 
     left, right, bottom, top = edges
-    plot.add_patch(
-        Rectangle((left, top), right - left, bottom - top, facecolor="0.93", edgecolor="none")
-    )
+    plot.add_patch(Rectangle((left, top), right - left, bottom - top, facecolor=colour, **style))
+
+
+def _draw_empty(plot: Axes, edges: tuple[int, int, int, int], text: str) -> None:
+    _fill(plot, edges, "0.93", edgecolor="none")
+    left, right, bottom, top = edges
     lines = wrapped(text, right - left - 8, _FONT)
     plot.text((left + right) / 2, (top + bottom) / 2, "\n".join(lines), fontsize=_FONT_POINTS,
               color="0.35", ha="center", va="center", parse_math=False, clip_on=True)  # fmt: skip

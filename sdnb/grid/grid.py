@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -19,6 +20,7 @@ from sdnb.grid.axes import Axis, make_axes
 from sdnb.grid.cells import Cell, make_cells, with_seed
 from sdnb.grid.checkpoints import checkpoint_groups
 from sdnb.grid.outcomes import Pictures
+from sdnb.grid.remaining import with_bar
 from sdnb.grid.run import executor_choice, fill_here, fill_through
 from sdnb.grid.run_account import GridProgress, RunAccount
 from sdnb.grid.store import Store
@@ -135,9 +137,8 @@ class Grid:
         missing = [a.name for a in self.axes if a.name not in values and len(a) > 1]
         if missing:
             raise TypeError(f"one cell is meant by a value of each axis; missing: {missing}")
-        return self._by_index[
-            tuple(a.place(values[a.name]) if a.name in values else 0 for a in self.axes)
-        ]
+        index = (a.place(values[a.name]) if a.name in values else 0 for a in self.axes)
+        return self._by_index[tuple(index)]
 
     # -- pictures ---------------------------------------------------------------------------
 
@@ -179,16 +180,9 @@ class Grid:
         makes the rest. Raises ValueError, before anything runs, that names each cell the model
         cannot make. Raises RuntimeError at the end where cells have failed; the others are kept.
         """
-        steps = self.steps(model, store=store, executor=executor)
-        with closing(steps):
-            if progress:
-                from sdnb.grid.remaining import with_bar
-
-                for _ in with_bar(steps):
-                    pass
-            else:
-                for _ in steps:
-                    pass
+        with closing(self.steps(model, store=store, executor=executor)) as steps:
+            for _ in with_bar(steps) if progress else steps:
+                pass
         self.pictures.raise_failures(self.cells)
         return self
 
@@ -199,8 +193,8 @@ class Grid:
         store: str | os.PathLike[str] | None = None,
         executor: Any = None,
     ) -> Generator[GridProgress, None, None]:
-        """The generator under `run`: it yields a `GridProgress` at the start, after each step and
-        after each cell. It can be closed at any time.
+        """The generator under `run`, to be closed at any time. It yields a `GridProgress` at the
+        start, after each step and after each cell.
         """
         groups = checkpoint_groups(self.cells, model, here=executor is None)
         folder = None if store is None else Store(store, self.base, self.axes)
@@ -220,7 +214,7 @@ class Grid:
     def frame(self) -> pd.DataFrame:
         """One row a cell: its values, seconds, steps_per_second, peak (GB), path, brightness,
         contrast, sharpness (0 to 1) and, where steps vary, psnr (dB) and ssim against the otherwise
-        equal cell of most steps. A cell without a picture has no numbers.
+        equal cell of most steps.
         """
         from sdnb.grid.frame import frame
 
@@ -258,25 +252,15 @@ class Grid:
         return target
 
     def _encoded(self, kind: str, full: bool) -> bytes:
-        from io import BytesIO
-
-        buffer = BytesIO()
+        size, buffer = self.pictures.size(self.cells), BytesIO()
         if kind == "png" and full:
             from sdnb.grid.sheet import sheet
 
-            sheet(self.axes, self._picture_or_why, self.pictures.size(self.cells)).save(
-                buffer, "PNG"
-            )
+            sheet(self.axes, self._picture_or_why, size).save(buffer, "PNG")
         else:
             from sdnb.grid.figure import DPI, figure
 
-            page = figure(
-                self.axes,
-                self._picture_or_why,
-                self.pictures.size(self.cells),
-                None,
-                whole=kind != "png",
-            )
+            page = figure(self.axes, self._picture_or_why, size, None, whole=kind != "png")
             page.savefig(buffer, format=kind, dpi=DPI)
         return buffer.getvalue()
 

@@ -101,6 +101,5 @@ def refuse_other(made: Made, group: CheckpointGroup, cell: Cell, where: str) -> 
     if values:
         raise ValueError(
             f"{where} was made when the model's settings were others: {cell.label} with "
-            f"{'; '.join(values)}. Load the model with those settings, or "
-            f"{way_out}"
+            f"{'; '.join(values)}. Load the model with those settings, or {way_out}"
         )

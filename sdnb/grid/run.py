@@ -5,14 +5,13 @@ Both ways are generators: the caller shows progress in a `for`, and stops with a
 
 from __future__ import annotations
 
-import contextlib
 import os
 import queue
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING, Any
 
 from sdnb.grid.axes import Axis
@@ -43,7 +42,7 @@ def fill_here(
         for group in groups:
             if not group.cells:
                 continue
-            with contextlib.ExitStack() as stack:
+            with ExitStack() as stack:
                 model = _open_model(group, stack)
                 if isinstance(model, Exception):
                     for cell in group.cells:
@@ -61,7 +60,7 @@ def fill_here(
         yield from png_writer.finished(wait=True)
 
 
-def _open_model(group: CheckpointGroup, stack: contextlib.ExitStack) -> Model | Exception:
+def _open_model(group: CheckpointGroup, stack: ExitStack) -> Model | Exception:
     """The model, or the error of loading it, which ends the cells of this model and no others."""
     try:
         return stack.enter_context(group.model())
@@ -98,17 +97,15 @@ class _PngWriter:
 
     def close(self) -> None:
         for cell, made in self._under_way:
-            with contextlib.suppress(OSError):  # it is in memory, and the next run stores it
+            with suppress(OSError):  # it is in memory, and the next run stores it
                 self._keep(cell, made)
         self._pool.shutdown()
 
     def _keep(self, cell: Cell, made: Future[Made]) -> GridProgress:
         error = made.exception()
-        return (
-            self._account.fail(cell, error)
-            if error
-            else self._account.keep(cell, made.result(), self._store)
-        )
+        if error:
+            return self._account.fail(cell, error)
+        return self._account.keep(cell, made.result(), self._store)
 
 
 def fill_through(
@@ -130,21 +127,15 @@ def fill_through(
                 else:
                     request = cell.request.resolved(group.settings)  # as it was checked
                     under_way[executor.submit(request, news.put)] = cell
-            if not under_way:
-                continue
-            job = _next_job(news)
-            if job is None:
+            job = _next_job(news) if under_way else None
+            if job is None and under_way:
                 yield account.now()  # nothing new, but the caller may stop here
-                continue
-            if job not in under_way:
-                continue
-            cell = under_way[job]
-            if not job.ended:
-                yield account.now(cell, job.progress)
-                continue
-            progress = _enter_job(job, cell, account, store)
-            del under_way[job]
-            yield progress
+            elif job in under_way and not job.ended:
+                yield account.now(under_way[job], job.progress)
+            elif job in under_way:
+                progress = _enter_job(job, under_way[job], account, store)
+                del under_way[job]
+                yield progress
     finally:
         _stop_jobs(under_way, account, store)
 
@@ -170,7 +161,7 @@ def _stop_jobs(under_way: Mapping[Job, Cell], account: RunAccount, store: Store 
         if job.ended or job.finished:
             job.wait(max(0.0, until - time.monotonic()))
         if job.state == DONE:
-            with contextlib.suppress(OSError):  # it is in memory, and the next run stores it
+            with suppress(OSError):  # it is in memory, and the next run stores it
                 _enter_job(job, cell, account, store)
 
 

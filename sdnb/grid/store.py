@@ -13,11 +13,11 @@ several processes fill the same folder.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from sdnb.request import Request, checks
 
 _MANIFEST, _ROWS = "grid.json", "rows.jsonl"
 _FORMAT = 1
+_MADE = ("model", "fingerprint", "steps", "seconds", "peak", "notes")  # in a row, of a `Made`
 _STALE_SECONDS = 600  # an older temporary file is left over from a killed process
 _Row = dict[str, Any]
 
@@ -92,12 +93,7 @@ class Store:
                 "file": path.name,
                 "sha256": images.sha256(made.png),
                 "cell": dict(zip(cell.names, cell.labels, strict=True)),
-                "model": made.model,
-                "fingerprint": made.fingerprint,
-                "steps": made.steps,
-                "seconds": made.seconds,
-                "peak": made.peak,
-                "notes": list(made.notes),
+                **{name: getattr(made, name) for name in _MADE},
             }
         )
         try:
@@ -120,7 +116,9 @@ class Store:
             sha256 = images.sha256(png)
             row = next((row for row in reversed(rows) if row["sha256"] == sha256), None)
             if row is not None:
-                return _made_of_row(path, png, row)
+                facts = {name: row[name] for name in _MADE}
+                facts["notes"] = tuple(row["notes"])
+                return Made(pngs=(png,), request=images.read(path), path=path, **facts)
         return None
 
     def _append(self, row: Mapping[str, Any]) -> None:
@@ -136,7 +134,7 @@ class Store:
     def _remove_stale(self) -> None:
         """Remove temporary files of killed processes, but not those that are being written."""
         for path in self.folder.glob(".sdnb-*.tmp"):
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 if time.time() - path.stat().st_mtime > _STALE_SECONDS:
                     path.unlink()
 
@@ -144,14 +142,12 @@ class Store:
         others = [p.name for p in self.folder.iterdir() if not p.name.startswith(".")]
         if others and not (self.folder / _MANIFEST).exists():  # nor did another process begin
             raise ValueError(
-                f"store={str(self.folder)!r} holds other things ({', '.join(sorted(others)[:3])}"
+                f"{self.name} holds other things ({', '.join(sorted(others)[:3])}"
                 f"{', ...' if len(others) > 3 else ''}) and no grid: give a new or an empty folder"
             )
         data = json.dumps(description, ensure_ascii=False, indent=2).encode() + b"\n"
-        try:
+        with suppress(StopIteration):  # another process was first; the caller compares its manifest
             files.write_new(self.folder, [_MANIFEST], data)
-        except StopIteration:
-            return  # another process was first; the caller compares its manifest
 
     def _refuse_other_settings(self, description: Mapping[str, Any]) -> None:
         path = self.folder / _MANIFEST
@@ -165,8 +161,8 @@ class Store:
             ) from None
         if format_ != _FORMAT:
             raise ValueError(
-                f"store={str(self.folder)!r} was made by another version of sdnb (format "
-                f"{format_}, this is {_FORMAT}): give another folder"
+                f"{self.name} was made by another version of sdnb (format {format_}, this is "
+                f"{_FORMAT}): give another folder"
             )
         if axes != description["axes"]:
             names = [_axes_in_words(several) for several in (axes, description["axes"])]
@@ -174,19 +170,19 @@ class Store:
         else:
             default = Request().plain()
             there, here = default | base, default | description["base"]
+            values = {name: (there.get(name), here.get(name)) for name in there | here}
             differences = [
-                f"{name}={_value_in_words(there.get(name))} there, "
-                f"{_value_in_words(here.get(name))} here"
-                for name in there | here
-                if there.get(name) != here.get(name)
+                f"{name}={_value_in_words(one)} there, {_value_in_words(other)} here"
+                for name, (one, other) in values.items()
+                if one != other
             ]
         if differences:
             hint = ""
             if any(difference.startswith("seed=") for difference in differences):
                 hint = " A seed that is left out is drawn anew each time: give it."
             raise ValueError(
-                f"store={str(self.folder)!r} was made by other settings: {'; '.join(differences)}."
-                f"{hint} Give another folder, or the same settings"
+                f"{self.name} was made by other settings: {'; '.join(differences)}.{hint} Give "
+                "another folder, or the same settings"
             )
 
 
@@ -224,30 +220,13 @@ class _RowLog:
                 file.seek(self._read)
                 added, end, _ = file.read().rpartition(b"\n")
             self._read += len(added + end)
-            self._take(added.splitlines())
+            for line in added.splitlines():
+                with suppress(ValueError, LookupError, TypeError, AttributeError):
+                    row = json.loads(line)
+                    row["file"] = Path(row["file"]).name  # never a path out of this folder
+                    key, _ = row["key"], row["sha256"]
+                    self._by_key.setdefault(key, []).append(row)
         return self._by_key
-
-    def _take(self, lines: Iterable[bytes]) -> None:
-        for line in lines:
-            with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError):
-                row = json.loads(line)
-                row["file"] = Path(row["file"]).name  # never a path out of this folder
-                key, _ = row["key"], row["sha256"]
-                self._by_key.setdefault(key, []).append(row)
-
-
-def _made_of_row(path: Path, png: bytes, row: _Row) -> Made:
-    return Made(
-        pngs=(png,),
-        request=images.read(path),
-        model=row["model"],
-        fingerprint=row["fingerprint"],
-        steps=row["steps"],
-        seconds=row["seconds"],
-        peak=row["peak"],
-        notes=tuple(row["notes"]),
-        path=path,
-    )
 
 
 def _file_name(cell: Cell) -> str:
