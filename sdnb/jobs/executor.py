@@ -7,7 +7,7 @@
 
 The same lines work in the caller's own thread (`Inline`), in a thread beside it (`Worker`) and on
 another machine (`sdnb.remote`). An executor runs any function that takes a request and yields
-`Progress`, so nothing here needs torch.
+`Progress`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import traceback
 import weakref
 from collections.abc import Callable, Generator
 from contextlib import closing, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Job:
     """A request and the state of its run. Any thread may read it at any time.
 
     `state` is waiting, then running, and at the end done, stopped or failed. `watch` is called
-    after each change, in the thread that runs the job. It must be quick. If it raises, the job
+    after each change, in the thread that runs the job, and must be quick. If it raises, the job
     fails.
     """
 
@@ -151,7 +152,7 @@ class Inline:
 
 class _QueuedJob(Job):
     """A job of a `Worker`. If it is stopped before it begins, it ends at once, in the thread that
-    calls `stop`, and not only when the worker reaches it.
+    calls `stop`.
     """
 
     def __init__(self, request: Request, watch: Watch | None = None) -> None:
@@ -207,10 +208,8 @@ class Worker:
                 # Some versions of ipykernel let a thread set a widget's value only in the context
                 # of the caller.
                 context = contextvars.copy_context()
-                self._thread = threading.Thread(
-                    target=context.run, args=(_run_jobs, self._queue, self._make),
-                    name="sdnb-worker", daemon=True,
-                )  # fmt: skip
+                run = partial(context.run, _run_jobs, self._queue, self._make)
+                self._thread = threading.Thread(target=run, name="sdnb-worker", daemon=True)
                 self._thread.start()
         return job
 

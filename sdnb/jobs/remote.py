@@ -3,12 +3,11 @@
     with dask.distributed.Client("tcp://scheduler:8786") as client:
         job = Remote(client, {"path": "sd-v1-4.ckpt"}).submit(sdnb.Request("a castle"))
 
-A worker receives a `Request` and the arguments of `sdnb.load`, and sends PNG bytes back. It loads
-the model once, keeps it for the next request until `release` is called, and compares the
-fingerprint. A process runs one request at a time, however many threads it has. For one GPU a
-worker, let each worker see only its own (Dask-CUDA sets CUDA_VISIBLE_DEVICES), or give
-`resources={"GPU": 1}`. A stopped run ends within a step if its worker can see the stop signal: in a
-thread, in a process of this machine, or in a Dask cluster (`sdnb.jobs.stop_signal`).
+A worker receives a `Request` and the arguments of `sdnb.load`, and sends PNG bytes back. It keeps
+the model until `release` is called. A process runs one request at a time, however many threads it
+has. For one GPU a worker, let each worker see only its own (Dask-CUDA sets CUDA_VISIBLE_DEVICES),
+or give `resources={"GPU": 1}`. A stopped run ends within a step if its worker can see the stop
+signal: in a thread, in a process of this machine, or in a Dask cluster (`sdnb.jobs.stop_signal`).
 """
 
 from __future__ import annotations
@@ -90,10 +89,8 @@ class Remote:
 
     def release(self) -> None:
         """Unload the models of all workers, each after the request that it is running. The next
-        request loads the model again.
-
-        Raises TypeError for a pool of processes, which cannot be asked one by one: they hold their
-        models until the pool is shut down.
+        request loads the model again. Raises TypeError for a pool of processes: they hold their
+        models until it is shut down.
         """
         if isinstance(self.pool, ThreadPoolExecutor):
             release()
@@ -107,8 +104,8 @@ class Remote:
 
 
 class _RemoteJob(Job):
-    """A job that waits for a future. If it is stopped, it ends at once where no worker has begun
-    it, and otherwise when its worker has seen the signal.
+    """A job that waits for a future. Stopped, it ends at once where no worker has begun it, and
+    otherwise when its worker has seen the signal.
     """
 
     future: Any = None
@@ -118,12 +115,8 @@ class _RemoteJob(Job):
     def finished(self) -> bool:
         """Whether the pictures are made. They are kept, even if the job was stopped meanwhile."""
         future = self.future
-        return super().finished or (
-            future is not None
-            and future.done()
-            and not future.cancelled()
-            and future.exception() is None
-        )
+        done = future is not None and future.done() and not future.cancelled()
+        return super().finished or (done and future.exception() is None)
 
     def stop(self) -> None:
         super().stop()
@@ -148,13 +141,8 @@ def is_pool(thing: object) -> bool:
 
 def _refuse_forks(pool: object) -> None:
     """Raise ValueError for forked processes: torch's threads hang in them."""
-    context = getattr(pool, "_mp_context", None)
-    if (
-        isinstance(pool, ProcessPoolExecutor)
-        and context is not None
-        and context.get_start_method() == "fork"
-        and "torch" in sys.modules
-    ):
+    context = getattr(pool, "_mp_context", None) if isinstance(pool, ProcessPoolExecutor) else None
+    if context and context.get_start_method() == "fork" and "torch" in sys.modules:
         raise ValueError(
             "this pool forks processes, and torch, which is at work here, hangs in a fork: use "
             'ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn"))'
@@ -196,21 +184,18 @@ def work(
     with _lock:
         if stopped():  # while it waited for the lock
             raise StoppedError
-        model = _held_model(load, fingerprint)
-        steps, result = 0, None
-        with closing(run(model, request)) as steps_done:
-            for at in steps_done:
-                steps, result = at.total, at.result
-                if result is None and stopped():
+        at = None
+        with closing(run(_held_model(load, fingerprint), request)) as steps:
+            for at in steps:
+                if at.result is None and stopped():
                     raise StoppedError
-        if result is None:
-            raise RuntimeError("the run ended without a result")
-    return Made.of(result, steps)
+    if at is None or at.result is None:
+        raise RuntimeError("the run ended without a result")
+    return Made.of(at.result, at.total)
 
 
 def release() -> None:
-    """Unload the model that this process holds for requests sent to it, for instance through a
-    `ThreadPoolExecutor`. A running request ends first; the next one loads the model again.
+    """Unload the model that this process holds for requests sent to it, after a running one.
     `Remote.release` does the same in the workers.
     """
     with _lock:
@@ -237,7 +222,7 @@ def _held_model(load: Mapping[str, Any], fingerprint: str) -> Model:
     if key not in _held or _replaced_on_disk(_held[key], load, fingerprint):
         _unload_held()
         _held[key] = loading.load(**load)
-    differs = _difference(_held[key].fingerprint, fingerprint)
+    differs = difference(_held[key].fingerprint, fingerprint) if fingerprint else None
     if differs is not None:
         what, digits, expected = differs
         raise ValueError(
@@ -249,14 +234,10 @@ def _held_model(load: Mapping[str, Any], fingerprint: str) -> Model:
 
 def _replaced_on_disk(model: Model, load: Mapping[str, Any], fingerprint: str) -> bool:
     """Whether the held model differs from the expected one, and the file on the disk does not."""
-    if _difference(model.fingerprint, fingerprint) is None:
+    if not fingerprint or difference(model.fingerprint, fingerprint) is None:
         return False
     from sdnb.engine import loading
 
     # `recognise` reads the headers, not the weights.
     where = {name: load.get(name) for name in ("path", "vae", "config")}
-    return _difference(loading.recognise(**where).fingerprint, fingerprint) is None
-
-
-def _difference(there: str, meant: str) -> tuple[str, str, str] | None:
-    return difference(there, meant) if meant else None
+    return difference(loading.recognise(**where).fingerprint, fingerprint) is None

@@ -1,7 +1,6 @@
 """Stop signals: they tell a run in another thread, process or machine to end.
 
-The signal is sent along with the request, and the run looks at it between steps. Its kind depends
-on where the run is: in this process, in another process of this machine, or in a Dask cluster.
+The signal is sent along with the request, and the run looks at it between steps.
 """
 
 from __future__ import annotations
