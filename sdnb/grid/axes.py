@@ -108,7 +108,10 @@ def _axis(name: str, given: Any) -> Axis:
     for index, value in enumerate(normalised):
         if any(_equal(value, earlier) for earlier in normalised[:index]):
             raise ValueError(f"{name} holds {checks.shown(values[index])} twice; leave one out")
-    return Axis(name, tuple(normalised), _labels(name, values, normalised), of)
+    labels = [_label(name, *pair) for pair in zip(values, normalised, strict=True)]
+    if len(set(labels)) < len(labels):  # two files of one name, for instance
+        labels = [f"{number}: {label}" for number, label in enumerate(labels, 1)]
+    return Axis(name, tuple(normalised), tuple(labels), of)
 
 
 def _listed(name: str, given: Any) -> list[Any]:
@@ -167,21 +170,13 @@ def _equal(one: Any, other: Any) -> bool:
         return False
 
 
-def _labels(name: str, given: Sequence[Any], values: Sequence[Any]) -> tuple[str, ...]:
-    labels = [_label(name, *pair) for pair in zip(given, values, strict=True)]
-    if len(set(labels)) < len(labels):  # two files of one name, for instance
-        labels = [f"{number}: {label}" for number, label in enumerate(labels, 1)]
-    return tuple(labels)
-
-
 def _label(name: str, given: Any, value: Any) -> str:
-    if name in _PICTURES:
-        if value is None:
-            return "none"
-        size = "x".join(map(str, png_header.size(value)))
-        return Path(given).name if isinstance(given, (str, os.PathLike)) else size
     if value is None:
-        return {"model": "embedded", "padding": "the whole picture"}.get(name, "the model's")
+        words = {"mask": "none", "model": "embedded", "padding": "the whole picture"}
+        return words.get(name, "the model's")
+    if name in _PICTURES:
+        is_path = isinstance(given, (str, os.PathLike))
+        return Path(given).name if is_path else "x".join(map(str, png_header.size(value)))
     if name == "model":
         path = Path(value)
         return path.name if path.exists() else value

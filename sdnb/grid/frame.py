@@ -1,8 +1,4 @@
-"""A grid as a pandas frame, one row a cell, and curves of its columns.
-
-A row has the time and memory of its cell, simple statistics of the picture, and the distance to the
-picture of most steps.
-"""
+"""A grid as a pandas frame, one row a cell, and curves of its columns."""
 
 from __future__ import annotations
 

@@ -199,14 +199,14 @@ class Grid:
         groups = checkpoint_groups(self.cells, model, here=executor is None)
         folder = None if store is None else Store(store, self.base, self.axes)
         self.pictures.take(self.cells, groups, folder)
-        account = RunAccount(self.cells, self.pictures)
+        account = RunAccount(self.cells, self.pictures, folder)
         left = [group.without(self.pictures.made) for group in groups]
         yield account.now()
         if executor is None:
-            yield from fill_here(left, account, folder)
+            yield from fill_here(left, account)
         else:
             executor_of, ahead = executor_choice(executor, self.axes)
-            yield from fill_through(executor_of, left, account, folder, ahead)
+            yield from fill_through(executor_of, left, account, ahead)
 
     # -- as data and as pictures ------------------------------------------------------------
 

@@ -49,7 +49,7 @@ class Page:
 
     width: int
     height: int
-    font: int  # size in pixels
+
     labels: tuple[Label, ...]
     cells: tuple[tuple[tuple[int, ...], Box], ...]  # index and box of each cell
 
@@ -69,9 +69,7 @@ def page(axes: Sequence[Axis], size: tuple[int, int], font: int) -> Page:
     widths = [_text_width(line, font) for lines in side_lines for line in lines]
     side_width = max(widths, default=-gap) + 2 * gap
     rows = len(down) if down else 1
-    row_height = height
-    if side_lines:
-        row_height = max(height, *(round(len(lines) * font * LEADING) for lines in side_lines))
+    row_height = max([height, *(round(len(lines) * font * LEADING) for lines in side_lines)])
     page_width = side_width + len(across) * (width + gap)
     y = gap
     for block in texts(more[1]) if len(more) > 1 else [""]:
@@ -93,14 +91,13 @@ def page(axes: Sequence[Axis], size: tuple[int, int], font: int) -> Page:
             box = Box(gap, y + row * (row_height + gap), side_width - 2 * gap, height)
             labels.append(Label(box, lines))
         y += rows * (row_height + gap)
-    return Page(page_width, y, font, tuple(labels), tuple(cells))
+    return Page(page_width, y, tuple(labels), tuple(cells))
 
 
 def texts(axis: Axis) -> list[str]:
     """The labels of an axis, with its name where the value alone says little."""
-    if axis.name in _NAMELESS:
-        return list(axis.labels)
-    return [f"{axis.title} {label}" for label in axis.labels]
+    before = "" if axis.name in _NAMELESS else f"{axis.title} "
+    return [before + label for label in axis.labels]
 
 
 def wrapped(text: str, width: int, font: int) -> tuple[str, ...]:
@@ -123,8 +120,8 @@ def wrapped(text: str, width: int, font: int) -> tuple[str, ...]:
         line = word
     lines.append(line)
     if len(lines) > _MAX_LINES:
-        lines = [*lines[: _MAX_LINES - 1], lines[_MAX_LINES - 1][:-1] + "…"]
-    return tuple(lines)
+        lines[_MAX_LINES - 1] = lines[_MAX_LINES - 1][:-1] + "…"
+    return tuple(lines[:_MAX_LINES])
 
 
 def _text_width(text: str, font: int) -> int:

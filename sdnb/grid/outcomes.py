@@ -45,8 +45,7 @@ class Pictures:
         self, cells: Sequence[Cell], groups: Iterable[CheckpointGroup], store: Store | None
     ) -> None:
         """Begin a run: take the pictures of the store, put ours there, and forget errors, so that
-        failed cells run again. Raises ValueError for pictures of another model, or of other
-        settings of the same model.
+        failed cells run again. Raises as `refuse_other`.
         """
         stored = {} if store is None else store.finished(cells)
         for group in groups:

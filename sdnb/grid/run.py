@@ -34,11 +34,9 @@ if TYPE_CHECKING:
 ExecutorOf = Callable[[CheckpointGroup], Executor]  # runs the cells of a model
 
 
-def fill_here(
-    groups: Iterable[CheckpointGroup], account: RunAccount, store: Store | None
-) -> Generator[GridProgress]:
+def fill_here(groups: Iterable[CheckpointGroup], account: RunAccount) -> Generator[GridProgress]:
     """Run the cells in this thread: alike ones in one pass, as many as the memory plan allows."""
-    with closing(_PngWriter(account, store)) as png_writer:
+    with closing(_PngWriter(account)) as png_writer:
         for group in groups:
             if not group.cells:
                 continue
@@ -49,9 +47,9 @@ def fill_here(
                         yield account.fail(cell, model)
                     continue
                 for cells in _batches(group.cells, model):
-                    elsewhere = _made_elsewhere(cells, group, store)
+                    elsewhere = _made_elsewhere(cells, group, account.store)
                     for cell, made in elsewhere.items():
-                        yield account.keep(cell, made, store)
+                        yield account.keep(cell, made)
                     left = [cell for cell in cells if cell not in elsewhere]
                     if left:
                         yield from _run_cells(model, left, account, png_writer)
@@ -81,8 +79,8 @@ class _PngWriter:
     its time. A finished picture is kept, whatever ends the run.
     """
 
-    def __init__(self, account: RunAccount, store: Store | None) -> None:
-        self._account, self._store = account, store
+    def __init__(self, account: RunAccount) -> None:
+        self._account = account
         self._pool = ThreadPoolExecutor(_PNG_THREADS, "sdnb-png")
         self._under_way: deque[tuple[Cell, Future[Made]]] = deque()
 
@@ -105,13 +103,15 @@ class _PngWriter:
         error = made.exception()
         if error:
             return self._account.fail(cell, error)
-        return self._account.keep(cell, made.result(), self._store)
+        return self._account.keep(cell, made.result())
 
 
 def fill_through(
-    executor_of: ExecutorOf, groups: Iterable[CheckpointGroup], account: RunAccount,
-    store: Store | None, ahead: int | None,
-) -> Generator[GridProgress]:  # fmt: skip
+    executor_of: ExecutorOf,
+    groups: Iterable[CheckpointGroup],
+    account: RunAccount,
+    ahead: int | None,
+) -> Generator[GridProgress]:
     """Run the cells as jobs of executors, at most `ahead` jobs at once (None: all)."""
     executors = [(executor_of(group), group) for group in groups]
     waiting = deque((ex, group, cell) for ex, group in executors for cell in group.cells)
@@ -121,9 +121,9 @@ def fill_through(
         while waiting or under_way:
             while waiting and (ahead is None or len(under_way) < ahead):
                 executor, group, cell = waiting.popleft()
-                made = _made_elsewhere([cell], group, store).get(cell)
+                made = _made_elsewhere([cell], group, account.store).get(cell)
                 if made is not None:
-                    yield account.keep(cell, made, store)
+                    yield account.keep(cell, made)
                 else:
                     request = cell.request.resolved(group.settings)  # as it was checked
                     under_way[executor.submit(request, news.put)] = cell
@@ -133,18 +133,18 @@ def fill_through(
             elif job in under_way and not job.ended:
                 yield account.now(under_way[job], job.progress)
             elif job in under_way:
-                progress = _enter_job(job, under_way[job], account, store)
+                progress = _enter_job(job, under_way[job], account)
                 del under_way[job]
                 yield progress
     finally:
-        _stop_jobs(under_way, account, store)
+        _stop_jobs(under_way, account)
 
 
-def _enter_job(job: Job, cell: Cell, account: RunAccount, store: Store | None) -> GridProgress:
+def _enter_job(job: Job, cell: Cell, account: RunAccount) -> GridProgress:
     """Enter the picture or the error of a job that has ended."""
     if job.state == DONE and job.result is not None:
         steps = job.progress.total if job.progress else 0
-        return account.keep(cell, Made.of(job.result, steps), store)
+        return account.keep(cell, Made.of(job.result, steps))
     return account.fail(cell, job.error or RuntimeError("it was stopped"))
 
 
@@ -152,7 +152,7 @@ def _enter_job(job: Job, cell: Cell, account: RunAccount, store: Store | None) -
 _ARRIVAL_SECONDS = 10
 
 
-def _stop_jobs(under_way: Mapping[Job, Cell], account: RunAccount, store: Store | None) -> None:
+def _stop_jobs(under_way: Mapping[Job, Cell], account: RunAccount) -> None:
     """Stop the running jobs. Pictures that workers have finished meanwhile are kept."""
     for job in under_way:
         job.stop()
@@ -162,7 +162,7 @@ def _stop_jobs(under_way: Mapping[Job, Cell], account: RunAccount, store: Store 
             job.wait(max(0.0, until - time.monotonic()))
         if job.state == DONE:
             with suppress(OSError):  # it is in memory, and the next run stores it
-                _enter_job(job, cell, account, store)
+                _enter_job(job, cell, account)
 
 
 def _next_job(news: queue.SimpleQueue[Job]) -> Job | None:

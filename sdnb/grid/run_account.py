@@ -33,10 +33,12 @@ class GridProgress:
 
 
 class RunAccount:
-    """Bookkeeping of one run: puts pictures and errors into `pictures`, and reports progress."""
+    """Bookkeeping of one run: keeps pictures and errors in `pictures`, pictures in `store` as well,
+    and reports progress.
+    """
 
-    def __init__(self, cells: Sequence[Cell], pictures: Pictures) -> None:
-        self._keys, self._pictures = [cell.key for cell in cells], pictures
+    def __init__(self, cells: Sequence[Cell], pictures: Pictures, store: Store | None) -> None:
+        self._keys, self._pictures, self.store = [cell.key for cell in cells], pictures, store
         self._work = {cell.key: work_of(cell) for cell in cells}
         self._began = time.perf_counter()
         self._ended = {key for key in self._work if key in pictures.made}
@@ -68,11 +70,11 @@ class RunAccount:
         """Count the work of a cell as done, although its PNG is still to be written."""
         self._work_done.add(cell.key)
 
-    def keep(self, cell: Cell, made: Made, store: Store | None) -> GridProgress:
+    def keep(self, cell: Cell, made: Made) -> GridProgress:
         """Enter a finished picture: in memory first, so that a full disk loses nothing."""
         self._pictures.made[cell.key] = made
-        if store is not None and made.path is None:
-            self._pictures.made[cell.key] = store.keep(cell, made)
+        if self.store is not None and made.path is None:
+            self._pictures.made[cell.key] = self.store.keep(cell, made)
         self._end(cell)
         return self.now(cell)
 

@@ -37,9 +37,7 @@ _Row = dict[str, Any]
 
 
 class Store:
-    """The folder of one grid. Raises ValueError for a folder that holds anything else, and OSError
-    where it cannot be written.
-    """
+    """The folder of one grid. Raises ValueError if it holds anything else, or OSError."""
 
     def __init__(self, folder: str | os.PathLike[str], base: Request, axes: Iterable[Axis]) -> None:
         self.folder = Path(folder).expanduser()
@@ -67,9 +65,7 @@ class Store:
         return finished
 
     def keep(self, cell: Cell, made: Made) -> Made:
-        """Save a finished cell. If another process has saved it first, its picture is returned
-        and this one dropped.
-        """
+        """Save a finished cell. If another process was first, its picture is returned instead."""
         try:
             return self._keep(cell, made)
         except OSError as error:

@@ -26,11 +26,10 @@ if TYPE_CHECKING:
 
 
 def read(source: str | os.PathLike[str] | bytes) -> Request:
-    """The request in a saved picture. The same model makes the same picture from it again.
+    """The request in a saved picture; of AUTOMATIC1111's infotext, the settings that sdnb has.
 
-    From AUTOMATIC1111's infotext it takes the settings that sdnb has. Raises FileNotFoundError if
-    the file or one of its input pictures is missing, and ValueError if the picture carries no
-    request or asks for something that sdnb lacks.
+    Raises FileNotFoundError if the file or one of its input pictures is missing, and ValueError if
+    the picture carries no request or asks for something that sdnb lacks.
     """
     return inspect(source).request
 

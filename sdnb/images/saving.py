@@ -1,8 +1,7 @@
-"""Saving a Result as PNG files, each with its request inside.
+"""Saving a Result as PNG files, and its input pictures in `inputs/`, named by their sha256.
 
 Each PNG has two text chunks: `sdnb` is JSON with the request of that picture, the model and the
-notes; `parameters` is an infotext for other tools. Input pictures are saved in the folder
-`inputs/`, named by their sha256.
+notes; `parameters` is an infotext for other tools.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ def save(
     name-2.png and so on. `save(result, "cat.png")` means the name "cat" in the current folder.
     Writes are atomic and never replace a file, even if other processes save to the same folder.
     Raises OSError if the folder cannot be written, and ValueError for a name that is no file name
-    on some system; `result.images` still has the pictures then.
+    on some system.
     """
     target = Path(folder).expanduser()
     if name is None and target.name.lower().endswith(SUFFIXES) and not target.is_dir():
