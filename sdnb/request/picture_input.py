@@ -87,7 +87,9 @@ def _decoded(source: Any, thing: str) -> Image.Image:
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _from_bytes(bytes(source), thing)
     if isinstance(source, (str, os.PathLike)):
-        return _from_path(source, thing)
+        path = existing(source, thing)
+        with opened(path, thing) as file:
+            return _read(file, f"{thing} {str(path)!r}", sniffed(file.peek(16)[:16]))
     if hasattr(source, "__array_interface__"):
         return _from_array(source, thing)
     if hasattr(source, "images"):
@@ -99,12 +101,6 @@ def _decoded(source: Any, thing: str) -> Image.Image:
         f"{thing}={checks.shown(source)} is of type {type(source).__name__}; accepted are "
         f"{_ACCEPTED}{_TENSOR if hasattr(source, 'permute') else ''}"
     )
-
-
-def _from_path(source: str | os.PathLike[str], thing: str) -> Image.Image:
-    path = existing(source, thing)
-    with opened(path, thing) as file:
-        return _read(file, f"{thing} {str(path)!r}", sniffed(file.peek(16)[:16]))
 
 
 def _from_bytes(data: bytes, thing: str) -> Image.Image:

@@ -61,8 +61,7 @@ class PromptError(ValueError):
 
     def __init__(self, message: str, start: int, end: int) -> None:
         super().__init__(message, start, end)  # all arguments, because pickle needs them
-        self.start = start
-        self.end = end
+        self.start, self.end = start, end
 
     def __str__(self) -> str:
         return str(self.args[0])
@@ -120,14 +119,11 @@ def normalised(fragments: Sequence[Fragment]) -> list[float]:
 
 def traps(text: str) -> list[Trap]:
     """The colons that stayed text but may have been meant as weights, in order."""
-    stayed_text = []
-    for colon, weight in _colons(text):
-        if weight is None and colon.group() == ":":
-            start = colon.start()
-            word = _WORD.match(text, start)
-            end = word.end() if word else start + 1
-            stayed_text.append(Trap(start, end, _advice(text, start, end)))
-    return stayed_text
+    return [
+        _trap(text, colon.start())
+        for colon, weight in _colons(text)
+        if weight is None and colon.group() == ":"
+    ]
 
 
 def escaped(text: str) -> str:
@@ -162,8 +158,9 @@ def _value(weight: re.Match[str]) -> float:
     return value
 
 
-def _advice(text: str, start: int, end: int) -> str:
-    word = checks.shown(text[start:end])
+def _trap(text: str, start: int) -> Trap:
+    word = _WORD.match(text, start)
+    end = word.end() if word else start + 1
     number = _ALMOST_WEIGHT.match(text, start)
     after = text[number.end() : number.end() + 1] if number else ""
     if not number:
@@ -190,7 +187,8 @@ def _advice(text: str, start: int, end: int) -> str:
         )
     else:
         why = ", because there is no text before it that it could weigh; write the text first"
-    return f"{word} at character {start} stays text{why}; write \\: for a colon that is text"
+    message = f"{checks.shown(text[start:end])} at character {start} stays text{why}"
+    return Trap(start, end, f"{message}; write \\: for a colon that is text")
 
 
 def _unescaped(block: str) -> str:

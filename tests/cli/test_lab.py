@@ -6,7 +6,7 @@ import pytest
 
 from sdnb import assets
 from sdnb.__main__ import main
-from sdnb.cli import jupyter
+from sdnb.cli import lab
 
 
 @pytest.fixture
@@ -27,51 +27,51 @@ def folder(tmp_path):
 
 
 def contents(folder):
-    found = (path for path in folder.rglob("*") if path.is_file() and path.name != jupyter.RECORD)
+    found = (path for path in folder.rglob("*") if path.is_file() and path.name != lab.RECORD)
     return {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in found}
 
 
 def test_everything_is_copied_and_said(source, folder):
-    said = jupyter.copy_notebooks(folder)
+    said = lab.copy_notebooks(folder)
     names = ("01-txt2img.ipynb", "02-more.ipynb", "images/a.png")
     assert contents(folder) == {name: f"first {name}" for name in names}
     assert said == [f"The notebooks are in {folder}"]
 
 
 def test_an_untouched_copy_follows_an_update(source, folder):
-    jupyter.copy_notebooks(folder)
+    lab.copy_notebooks(folder)
     (source / "02-more.ipynb").write_text("second", encoding="utf-8")
-    jupyter.copy_notebooks(folder)
+    lab.copy_notebooks(folder)
     assert contents(folder)["02-more.ipynb"] == "second"
 
 
 def test_a_changed_copy_stays_and_is_named(source, folder):
-    jupyter.copy_notebooks(folder)
+    lab.copy_notebooks(folder)
     (folder / "02-more.ipynb").write_text("mine", encoding="utf-8")
     for update in ("first 02-more.ipynb", "second", "third"):
         (source / "02-more.ipynb").write_text(update, encoding="utf-8")
-        said = jupyter.copy_notebooks(folder)
+        said = lab.copy_notebooks(folder)
         assert contents(folder)["02-more.ipynb"] == "mine"
         assert said[0].startswith("02-more.ipynb: changed by you")
     (folder / "02-more.ipynb").unlink()
-    assert len(jupyter.copy_notebooks(folder)) == 1
+    assert len(lab.copy_notebooks(folder)) == 1
     assert contents(folder)["02-more.ipynb"] == "third"
 
 
 def test_a_file_that_was_there_before_stays(source, folder):
     folder.mkdir()
     (folder / "01-txt2img.ipynb").write_text("somebody's", encoding="utf-8")
-    assert "changed by you" in jupyter.copy_notebooks(folder)[0]
+    assert "changed by you" in lab.copy_notebooks(folder)[0]
     assert contents(folder)["01-txt2img.ipynb"] == "somebody's"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"02-more.ipynb": 5}'])
 def test_an_unreadable_record_overwrites_nothing(text, source, folder):
-    jupyter.copy_notebooks(folder)
+    lab.copy_notebooks(folder)
     (folder / "02-more.ipynb").write_text("mine", encoding="utf-8")
-    (folder / jupyter.RECORD).write_text(text, encoding="utf-8")
+    (folder / lab.RECORD).write_text(text, encoding="utf-8")
     (source / "02-more.ipynb").write_text("second", encoding="utf-8")
-    jupyter.copy_notebooks(folder)
+    lab.copy_notebooks(folder)
     assert contents(folder)["02-more.ipynb"] == "mine"
 
 
@@ -102,10 +102,10 @@ def test_what_jupyterlab_is_told(source, folder, monkeypatch):
 
 
 def test_the_first_notebook_is_one_of_ours():
-    assert (assets.notebooks() / jupyter.FIRST).is_file()
+    assert (assets.notebooks() / lab.FIRST).is_file()
 
 
 def test_the_record_names_what_was_copied(source, folder):
-    jupyter.copy_notebooks(folder)
-    record = json.loads((folder / jupyter.RECORD).read_text(encoding="utf-8"))
+    lab.copy_notebooks(folder)
+    record = json.loads((folder / lab.RECORD).read_text(encoding="utf-8"))
     assert sorted(record) == ["01-txt2img.ipynb", "02-more.ipynb", "images/a.png"]
