@@ -31,9 +31,9 @@ class Cell:
         """The values in words: "steps=20, cfg=7.5"."""
         return ", ".join(f"{n}={v}" for n, v in zip(self.names, self.labels, strict=True))
 
-    def value(self, name: str, default: Any = None) -> Any:
-        """The value on the axis of that name."""
-        return dict(zip(self.names, self.values, strict=True)).get(name, default)
+    def value(self, name: str) -> Any:
+        """The value on the axis of that name, or None."""
+        return dict(zip(self.names, self.values, strict=True)).get(name)
 
     @cached_property
     def key(self) -> str:
@@ -45,9 +45,7 @@ class Cell:
 
 
 def make_cells(base: Request, axes: Sequence[Axis]) -> tuple[Cell, ...]:
-    """All cells, the last axis running fastest. Raises ValueError that names each cell whose
-    request is not valid.
-    """
+    """All cells, the last axis running fastest. Raises ValueError that names each invalid one."""
     possible: list[Cell] = []
     wrong: list[tuple[str, str]] = []
     names = tuple(axis.name for axis in axes)

@@ -77,17 +77,17 @@ def checkpoint_groups(
 
 
 def _group(cells: Sequence[Cell], model: Any, here: bool) -> CheckpointGroup:
-    values = dict(zip(cells[0].names, cells[0].values, strict=True))
+    first = cells[0]
     load_arguments = dict(getattr(model, "load_arguments", {"path": model}))
-    if hasattr(model, "unet") and not values.keys() & {"model", "memory"}:
+    if hasattr(model, "unet") and not {"model", "memory"} & set(first.names):
         _refuse_without_picture(model.name, model.config.unet.in_channels, cells)
         return CheckpointGroup(
             load_arguments, model, model.fingerprint, model.settings, tuple(cells)
         )
-    if "model" in values:
-        load_arguments["path"] = values["model"]
-    if "memory" in values:
-        load_arguments["memory"] = values["memory"]
+    if "model" in first.names:
+        load_arguments["path"] = first.value("model")
+    if "memory" in first.names:
+        load_arguments["memory"] = first.value("memory")
     from sdnb.engine import loading
     from sdnb.engine.planning import machine
 

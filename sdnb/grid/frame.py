@@ -27,12 +27,7 @@ Cache = dict[tuple[str, ...], dict[str, float]]
 def frame(
     cells: Sequence[Cell], axes: Sequence[Axis], made: Mapping[str, Made], cache: Cache
 ) -> pd.DataFrame:
-    """One row a cell, in the grid's order. A cell without a picture has no numbers.
-
-    seconds of the cell; peak in GB; brightness, contrast (the standard deviation of brightness) and
-    sharpness (the mean change from pixel to pixel) from 0 to 1; where steps vary, psnr in dB and
-    ssim against the otherwise equal cell of most steps.
-    """
+    """`Grid.frame`, its rows in the grid's order. A cell without a picture has no numbers."""
     import pandas as pd
 
     by_index = {cell.index: cell for cell in cells}
@@ -111,7 +106,9 @@ def distances(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> dict[str, flo
 
 
 def measures(picture: NDArray[np.uint8]) -> dict[str, float]:
-    """Brightness, contrast and sharpness of a picture [h, w, 3], each from 0 to 1."""
+    """Of a picture [h, w, 3], each from 0 to 1: the mean brightness, its standard deviation
+    (contrast) and its mean change from pixel to pixel (sharpness).
+    """
     grey = picture.astype(np.float64) @ (0.299 / 255, 0.587 / 255, 0.114 / 255)  # ITU-R BT.601
     along, down = np.abs(np.diff(grey, axis=1)), np.abs(np.diff(grey, axis=0))
     return {

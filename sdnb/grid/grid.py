@@ -109,9 +109,7 @@ class Grid:
         return self._cell(values).request
 
     def select(self, **values: Any) -> Grid:
-        """A smaller grid with these values, one or a list for each axis named. It shares the
-        pictures with this one.
-        """
+        """A smaller grid with these values, one or a list for each axis named, and our pictures."""
         self._check_names(values)
         places = []
         for axis in self.axes:

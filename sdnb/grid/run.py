@@ -166,9 +166,7 @@ def _stop_jobs(under_way: Mapping[Job, Cell], account: RunAccount) -> None:
 
 
 def _next_job(news: queue.SimpleQueue[Job]) -> Job | None:
-    """The next job that has news; None after half a second, because on some systems an interrupt
-    does not end a wait.
-    """
+    """The next job that has news. On some systems an interrupt ends no wait: then None, soon."""
     try:
         return news.get(timeout=0.5)
     except queue.Empty:

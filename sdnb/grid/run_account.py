@@ -33,9 +33,7 @@ class GridProgress:
 
 
 class RunAccount:
-    """Bookkeeping of one run: keeps pictures and errors in `pictures`, pictures in `store` as well,
-    and reports progress.
-    """
+    """Bookkeeping of one run: keeps its pictures and errors, and reports progress."""
 
     def __init__(self, cells: Sequence[Cell], pictures: Pictures, store: Store | None) -> None:
         self._keys, self._pictures, self.store = [cell.key for cell in cells], pictures, store

@@ -15,13 +15,19 @@ _MB = 2**20
 
 
 def sheet(axes: Sequence[Axis], picture_of: PictureOrWhy, size: tuple[int, int]) -> Image.Image:
-    """The pictures pixel for pixel on white. `size` is that of the largest one.
-
-    Raises ValueError, before anything is drawn, where the sheet does not fit into memory.
+    """The pictures pixel for pixel on white. `size` is that of the largest one. Raises ValueError,
+    before anything is drawn, where the sheet does not fit into memory.
     """
     font = max(14, min(size) // 20)
     layout = page(axes, size, font)
-    _refuse_too_large(layout.width, layout.height)
+    needed = layout.width * layout.height * 3 * 2  # bytes: the sheet, and as much to write it
+    free = psutil.virtual_memory().available
+    if needed > free // 2:
+        raise ValueError(
+            f"the full sheet would be {layout.width}x{layout.height} pixels and need "
+            f"{needed // _MB} MB of memory, where {free // _MB} MB are free: save a part of the "
+            "grid, grid.select(...).save(...), or a smaller one with full=False"
+        )
     sheet_image = Image.new("RGB", (layout.width, layout.height), "white")
     draw = ImageDraw.Draw(sheet_image)
     for index, box in layout.cells:
@@ -49,14 +55,3 @@ def _draw_label(
         x = box.x if label.left else box.x + box.width / 2
         draw.text((x, y), words, colour, face, anchor="lm" if label.left else "mm")
         y += line
-
-
-def _refuse_too_large(width: int, height: int) -> None:
-    needed = width * height * 3 * 2  # bytes: the sheet, and about as much again to write it
-    free = psutil.virtual_memory().available
-    if needed > free // 2:
-        raise ValueError(
-            f"the full sheet would be {width}x{height} pixels and need {needed // _MB} MB of "
-            f"memory, where {free // _MB} MB are free: save a part of the grid, "
-            "grid.select(...).save(...), or a smaller one with full=False"
-        )

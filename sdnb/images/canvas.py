@@ -1,7 +1,4 @@
-"""The input picture and mask of img2img and inpainting, fitted to the generated size.
-
-Every change to the input is reported in a note.
-"""
+"""The input picture and mask, fitted to the generated size. Notes report every change to them."""
 
 from __future__ import annotations
 

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sdnb.request import checks
-from sdnb.request.fingerprint import sha256
 from sdnb.request.picture_file import SUFFIXES
 
 _RESERVED = re.compile(
@@ -24,10 +23,7 @@ _SLUG_LENGTH = 48  # characters: a name with number and seed stays below 255 byt
 
 
 def write_new(folder: Path, names: Iterable[str], data: bytes) -> Path:
-    """Write a new file under the first free name, even if others write there; return its path.
-
-    Raises OSError and then leaves no file behind.
-    """
+    """Write a new file under the first free name, even if others write there; return its path."""
     temporary = _temporary(folder, data)
     try:
         return next(folder / name for name in names if _placed(temporary, folder / name))
@@ -42,16 +38,6 @@ def replace(path: Path, data: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def keep(folder: Path, data: bytes, suffix: str) -> Path:
-    """Write a file named by the sha256 of its content, also if a damaged one has that name."""
-    digest = sha256(data)
-    path = folder / (digest + suffix)
-    if not path.is_file() or sha256(path.read_bytes()) != digest:
-        folder.mkdir(parents=True, exist_ok=True)
-        replace(path, data)  # any other writer of this name writes the same bytes
-    return path
 
 
 def next_number(folder: Path) -> int:

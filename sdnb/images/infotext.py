@@ -230,9 +230,8 @@ def _number(key: str, value: str, kind: type[int | float]) -> float:
 
 
 def _without_idle_eta(fields: dict[str, Any]) -> list[str]:
-    """Remove the eta of a sampler that draws no noise, and return a note on it.
-
-    The web UI writes its "Eta DDIM" also for UniPC and PLMS, which do not use it.
+    """Remove an eta that its sampler does not use, and return a note on it. The web UI writes its
+    "Eta DDIM" also for UniPC and PLMS.
     """
     sampler, eta = fields.get("sampler"), fields.get("eta")
     if not eta or sampler is None or sampler in ETA_SAMPLERS:

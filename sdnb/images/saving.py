@@ -17,6 +17,7 @@ from PIL import Image, PngImagePlugin
 from sdnb.assets import __version__
 from sdnb.images import files, infotext
 from sdnb.request import Request, prompt
+from sdnb.request.fingerprint import sha256
 from sdnb.request.picture_file import SUFFIXES
 
 if TYPE_CHECKING:
@@ -74,8 +75,11 @@ def save(
 
 def keep_inputs(request: Request, folder: Path) -> None:
     """Save a request's input pictures where `read` looks for them, beside the PNGs of `folder`."""
-    for data in request.pictures.values():
-        files.keep(folder / INPUTS, data, ".png")
+    for digest, data in request.pictures.items():
+        path = folder / INPUTS / f"{digest}.png"
+        if not path.is_file() or sha256(path.read_bytes()) != digest:  # none, or a damaged one
+            path.parent.mkdir(parents=True, exist_ok=True)
+            files.replace(path, data)  # any other writer of this name writes the same bytes
 
 
 def encoded(result: SavableResult, index: int = 0) -> bytes:

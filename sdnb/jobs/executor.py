@@ -128,11 +128,9 @@ class Executor(Protocol):
 
     def submit(self, request: Request, watch: Watch | None = None) -> Job:
         """Begin or queue a run. Errors of the run are in the job and are not raised here."""
-        ...
 
     def shutdown(self) -> None:
         """Stop all jobs and accept no more."""
-        ...
 
 
 class Inline:
@@ -151,9 +149,7 @@ class Inline:
 
 
 class _QueuedJob(Job):
-    """A job of a `Worker`. If it is stopped before it begins, it ends at once, in the thread that
-    calls `stop`.
-    """
+    """A job of a `Worker`. Stopped before it begins, it ends at once, in the caller's thread."""
 
     def __init__(self, request: Request, watch: Watch | None = None) -> None:
         super().__init__(request, watch)

@@ -195,9 +195,7 @@ def work(
 
 
 def release() -> None:
-    """Unload the model that this process holds for requests sent to it, after a running one.
-    `Remote.release` does the same in the workers.
-    """
+    """Unload the model that this process holds for requests sent to it, after a running one."""
     with _lock:
         _unload_held()
 
@@ -213,14 +211,12 @@ def _unload_held() -> None:
 
 
 def _held_model(load: Mapping[str, Any], fingerprint: str) -> Model:
-    """The model of these arguments. Another held one is unloaded first, because two may not fit.
-    Raises ValueError where its fingerprint differs.
-    """
+    """The model of these arguments. Raises ValueError where its fingerprint differs."""
     from sdnb.engine import loading
 
     key = repr(sorted(load.items()))
     if key not in _held or _replaced_on_disk(_held[key], load, fingerprint):
-        _unload_held()
+        _unload_held()  # first, because two may not fit
         _held[key] = loading.load(**load)
     differs = difference(_held[key].fingerprint, fingerprint) if fingerprint else None
     if differs is not None:

@@ -1,7 +1,4 @@
-"""Stop signals: they tell a run in another thread, process or machine to end.
-
-The signal is sent along with the request, and the run looks at it between steps.
-"""
+"""Stop signals: sent along with a request, they end its run elsewhere between two steps."""
 
 from __future__ import annotations
 

@@ -223,9 +223,7 @@ class Request:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Resolved(Request):
-    """A `Request` that leaves nothing open; `Request.resolved` makes it. `but` gives a `Request`,
-    which may leave something open again.
-    """
+    """A `Request` that leaves nothing open, made by `resolved`. `but` gives a plain `Request`."""
 
     width: int = field(kw_only=True)
     height: int = field(kw_only=True)

@@ -19,10 +19,7 @@ RANGES: dict[str, tuple[float, float]] = {
 
 @dataclass(frozen=True)
 class Settings:
-    """What suits a model: the values that a request takes where it leaves them open.
-
-    Raises TypeError or ValueError as `Request` does.
-    """
+    """What suits a model: the values that a request takes where it leaves them open."""
 
     width: int = 512  # pixels
     height: int = 512  # pixels
