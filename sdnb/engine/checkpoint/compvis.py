@@ -51,14 +51,11 @@ def from_compvis(tree: Mapping[str, Any], where: str) -> dict[str, Values]:
     model = _mapping(tree["model"], where, "model")
     _known(model, ("base_learning_rate", "target", "params"), f"{where}: model")
     params = _mapping(model.get("params"), where, "model.params")
-    noise = _renamed(params, _MODEL, f"{where}: model.params")
-    if (
-        params.get("beta_schedule", "linear") != "linear"
-    ):  # CompVis' "linear" is linear in the roots
+    out = {"noise": _renamed(params, _MODEL, f"{where}: model.params")}
+    if params.get("beta_schedule", "linear") != "linear":  # in the roots of the betas
         raise CheckpointError(
             f"{where}: beta_schedule is {params['beta_schedule']!r}; SD 1.x has 'linear'"
         )
-    out: dict[str, Values] = {"noise": noise}
     if "unet_config" in params:
         out["unet"] = _unet(_params(params, "unet_config", where), f"{where}: unet_config.params")
     if "first_stage_config" in params:
@@ -83,18 +80,15 @@ def _joined(tree: Mapping[str, Any], where: str) -> Values:
         params["unet_config"] = params.pop("unetConfigEncode")
     if "modelFirstStage" in tree:
         stage = _params(tree, "modelFirstStage", where)
-        params |= {"first_stage_config": stage.get("first_stage_config", {})}
+        params["first_stage_config"] = stage.get("first_stage_config", {})
     return {"model": {"params": params}}
 
 
 def _unet(params: Mapping[str, Any], where: str) -> Values:
-    for name, reason in (
-        ("num_head_channels", "2.x"),
-        ("adm_in_channels", "XL"),
-        ("num_classes", "XL"),
-    ):
+    others = {"num_head_channels": "2.x", "adm_in_channels": "XL", "num_classes": "XL"}
+    for name, family in others.items():
         if name in params:
-            raise CheckpointError(f"{where}: {name} is of Stable Diffusion {reason}; sdnb runs 1.x")
+            raise CheckpointError(f"{where}: {name} is of Stable Diffusion {family}; sdnb runs 1.x")
     if params.get("transformer_depth", 1) != 1 or params.get("use_linear_in_transformer"):
         raise CheckpointError(f"{where}: the transformers are not those of Stable Diffusion 1.x")
     values = _renamed(params, _UNET, where)
@@ -113,11 +107,9 @@ def _renamed(params: Mapping[str, Any], names: Mapping[str, str | None], where: 
 
 
 def _known(params: Mapping[str, Any], names: Collection[str], where: str) -> None:
-    for name in params:
-        if name not in names:
-            raise CheckpointError(
-                f"{where}: unknown key {name!r}{checks.nearest(str(name), names)}"
-            )
+    for key in params:
+        if key not in names:
+            raise CheckpointError(f"{where}: unknown key {key!r}{checks.nearest(str(key), names)}")
 
 
 def _params(params: Mapping[str, Any], name: str, where: str) -> Mapping[str, Any]:
@@ -125,9 +117,7 @@ def _params(params: Mapping[str, Any], name: str, where: str) -> Mapping[str, An
     return _mapping(stage.get("params", {}), where, f"{name}.params")
 
 
-def _mapping(value: Any, where: str, name: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise CheckpointError(
-            f"{where}: {name} is {value!r}; expected keys, as in v1-inference.yaml"
-        )
-    return value
+def _mapping(tree: Any, where: str, key: str) -> Mapping[str, Any]:
+    if not isinstance(tree, Mapping):
+        raise CheckpointError(f"{where}: {key} is {tree!r}; expected keys, as in v1-inference.yaml")
+    return tree

@@ -9,38 +9,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
-from sdnb.engine.checkpoint.compvis import from_compvis
+from sdnb.engine.checkpoint.compvis import Values, from_compvis
 from sdnb.engine.checkpoint.errors import CheckpointError, MissingCheckpointError, listed
-from sdnb.engine.networks.config import (
-    Examples,
-    ModelConfig,
-    NoiseConfig,
-    TextConfig,
-    UNetConfig,
-    VAEConfig,
-)
+from sdnb.engine.networks.config import ModelConfig
 from sdnb.request import Settings, checks
 
-Values = dict[str, Any]
 Overrides = dict[str, Values]
 
-SECTIONS: dict[str, type] = {
-    "unet": UNetConfig,
-    "vae": VAEConfig,
-    "text": TextConfig,
-    "noise": NoiseConfig,
-    "settings": Settings,
-    "examples": Examples,
-}
-# A list field's annotation -> the types of its items, and what an error calls them.
-_ITEMS: dict[str, tuple[tuple[type, ...], str]] = {
-    "tuple[int, ...]": ((int,), "whole numbers"),
-    "tuple[float, ...]": ((int, float), "numbers"),
-    "tuple[str, ...]": ((str,), "texts"),
+SECTIONS: dict[str, type] = get_type_hints(ModelConfig)  # {"unet": UNetConfig, ...}
+# A field's annotation -> the types of its value or items, and what an error calls it.
+_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
+    "int": ((int,), "a whole number"),
+    "float": ((int, float), "a number"),
+    "str": ((str,), "a word"),
+    "tuple[int, ...]": ((int,), "a list of whole numbers"),
+    "tuple[float, ...]": ((int, float), "a list of numbers"),
+    "tuple[str, ...]": ((str,), "a list of texts"),
 }
 PREDICTIONS = {"eps": "eps", "epsilon": "eps", "v": "v", "v_prediction": "v"}
 
@@ -57,18 +45,12 @@ def merged(*layers: Overrides) -> Overrides:
 def read_config(source: str | Path | ModelConfig | Mapping[str, Any]) -> Overrides:
     """`config=` as the user gives it: a YAML's path, a ModelConfig, or a mapping like a YAML.
 
-    Raises CheckpointError for a file that cannot be read, and for an unknown key (with the nearest
-    known one).
+    Raises CheckpointError for a file that cannot be read, and for an unknown key.
     """
     if isinstance(source, ModelConfig):
-        return {
-            name: {
-                field.name: getattr(getattr(source, name), field.name) for field in fields(section)
-            }
-            for name, section in SECTIONS.items()
-        }
+        return asdict(source)
     if isinstance(source, Mapping):
-        return _overrides(dict(source), "config")
+        return _overrides(source, "config")
     path = Path(source).expanduser()
     if not path.is_file():
         raise MissingCheckpointError(
@@ -91,7 +73,7 @@ def _load_yaml(path: Path) -> dict[str, Any]:
     return {str(key): value for key, value in loaded.items()}
 
 
-def _overrides(tree: dict[str, Any], where: str) -> Overrides:
+def _overrides(tree: Mapping[str, Any], where: str) -> Overrides:
     if "model" in tree or "modelUNet" in tree:
         return checked(from_compvis(tree, where), where)
     for name, values in tree.items():
@@ -101,10 +83,10 @@ def _overrides(tree: dict[str, Any], where: str) -> Overrides:
             raise CheckpointError(
                 f"{where}: {name} is {values!r}; expected fields, as `{name}: {{...}}`"
             )
-    return checked({name: dict(values) for name, values in tree.items()}, where)
+    return checked(tree, where)
 
 
-def checked(overrides: Overrides, where: str) -> Overrides:
+def checked(overrides: Mapping[str, Values], where: str) -> Overrides:
     """Check every key and the type of every value; lists become tuples."""
     out: Overrides = {}
     for section, values in overrides.items():
@@ -118,11 +100,10 @@ def checked(overrides: Overrides, where: str) -> Overrides:
             out[section][name] = _value(str(known[name].type), value, f"{where}: {section}.{name}")
     noise = out.get("noise", {})
     if "prediction" in noise:
-        if noise["prediction"] not in PREDICTIONS:
-            raise CheckpointError(
-                f"{where}: noise.prediction is {noise['prediction']!r}; expected eps or v"
-            )
-        noise["prediction"] = PREDICTIONS[noise["prediction"]]
+        prediction = noise["prediction"]
+        if prediction not in PREDICTIONS:
+            raise CheckpointError(f"{where}: noise.prediction is {prediction!r}; expected eps or v")
+        noise["prediction"] = PREDICTIONS[prediction]
     try:
         Settings(**out.get("settings", {}))
     except (TypeError, ValueError) as error:
@@ -132,18 +113,14 @@ def checked(overrides: Overrides, where: str) -> Overrides:
 
 def _value(kind: str, value: Any, where: str) -> Any:
     """`value` as a field of the type `kind` (a dataclass annotation's text)."""
-    if kind.startswith("tuple"):
-        items: list[Any] = list(value) if isinstance(value, (list, tuple)) else [None]
-        types, name = _ITEMS[kind]
-        if (items or types == (str,)) and all(type(item) in types for item in items):
-            return tuple(float(item) if float in types else item for item in items)
-        raise CheckpointError(f"{where} is {value!r}; expected a list of {name}")
-    if kind == "float" and type(value) in (int, float):
-        return float(value)
-    if {"int": int, "str": str}.get(kind) is type(value):
-        return value
-    name = {"int": "a whole number", "float": "a number", "str": "a word"}[kind]
-    raise CheckpointError(f"{where} is {value!r}; expected {name}")
+    types, expected = _TYPES[kind]
+    single = not kind.startswith("tuple")
+    items = [value] if single else value
+    right = isinstance(items, (list, tuple)) and all(type(item) in types for item in items)
+    if not right or (not items and str not in types):  # a list of texts may be empty
+        raise CheckpointError(f"{where} is {value!r}; expected {expected}")
+    values = tuple(float(item) if float in types else item for item in items)
+    return values[0] if single else values
 
 
 # -- diffusers' config.json --------------------------------------------------------------------
@@ -166,6 +143,15 @@ FIXED: dict[str, Values] = {
     "text": {"layer_norm_eps": 1e-5},
     "noise": {
         "beta_schedule": "scaled_linear", "rescale_betas_zero_snr": False, "trained_betas": None,
+    },
+}  # fmt: skip
+_RENAMED: dict[str, dict[str, str]] = {  # our field -> diffusers'
+    "unet": {"groups": "norm_num_groups"},
+    "vae": {"groups": "norm_num_groups", "scale": "scaling_factor"},
+    "text": {"heads": "num_attention_heads", "activation": "hidden_act"},
+    "noise": {
+        "steps": "num_train_timesteps", "beta_start": "beta_start", "beta_end": "beta_end",
+        "prediction": "prediction_type",
     },
 }  # fmt: skip
 
@@ -200,9 +186,7 @@ def from_diffusers(section: str, config: Values, where: str) -> Overrides:
     ]
     if wrong:
         raise CheckpointError(f"{where} describes no Stable Diffusion 1.x: {listed(wrong)}")
-    values = {
-        ours: config[theirs] for ours, theirs in _RENAMED[section].items() if config.get(theirs)
-    }
+    values = {name: config[key] for name, key in _RENAMED[section].items() if config.get(key)}
     if section == "unet":
         values |= _heads(config, where)
     overrides = {section: values}
@@ -213,36 +197,19 @@ def from_diffusers(section: str, config: Values, where: str) -> Overrides:
 
 
 def _heads(config: Values, where: str) -> Values:
-    """The number of heads, or their width if that is what all levels share.
-
-    SD 1.x's configs call the number `attention_head_dim`.
-    """
+    """The number of heads, or their width if that is what all levels share."""
+    # SD 1.x's configs call the number `attention_head_dim`.
     heads = config.get("num_attention_heads") or config.get("attention_head_dim", 8)
     if not isinstance(heads, list):
         return {"heads": heads}
     if len(set(heads)) == 1:
         return {"heads": heads[0]}
     channels = config.get("block_out_channels", [])
-    alike = (
-        len(channels) == len(heads)
-        and len({c / h for c, h in zip(channels, heads, strict=True)}) == 1
-    )
-    if alike and channels[0] % heads[0] == 0 and not config.get("use_linear_projection"):
-        return {"head_width": channels[0] // heads[0]}
+    if len(channels) == len(heads) and not config.get("use_linear_projection"):
+        widths = {c / h for c, h in zip(channels, heads, strict=True)}
+        if len(widths) == 1 and channels[0] % heads[0] == 0:
+            return {"head_width": channels[0] // heads[0]}
     raise CheckpointError(
         f"{where}: the heads differ by level ({heads}), as in Stable Diffusion 2.x and XL; sdnb "
         "runs Stable Diffusion 1.x"
     )
-
-
-_RENAMED: dict[str, dict[str, str]] = {
-    "unet": {"groups": "norm_num_groups"},
-    "vae": {"groups": "norm_num_groups", "scale": "scaling_factor"},
-    "text": {"heads": "num_attention_heads", "activation": "hidden_act"},
-    "noise": {
-        "steps": "num_train_timesteps",
-        "beta_start": "beta_start",
-        "beta_end": "beta_end",
-        "prediction": "prediction_type",
-    },
-}

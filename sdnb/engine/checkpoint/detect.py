@@ -11,20 +11,21 @@ taken for another architecture.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
 
+from sdnb.engine.checkpoint.configs import Overrides
 from sdnb.engine.checkpoint.errors import CheckpointError
+from sdnb.engine.checkpoint.kinds import Shapes
 from sdnb.engine.networks.config import ModelConfig, TextConfig, UNetConfig, VAEConfig
 
-Shape = tuple[int, ...]
-Shapes = Mapping[str, Shape]
-# {"unet": {"heads": 8}, "settings": {"width": 256}, ...}
-Overrides = Mapping[str, Mapping[str, Any]]
-
-IN_CHANNELS = {4: "text to image", 9: "inpainting"}
 OTHER_CHANNELS = {5: "depth to image", 7: "the x4 upscaler", 8: "InstructPix2Pix"}
+# The fields that the shapes show: an override that differs contradicts the weights.
+SHOWN = {
+    "unet": ("in_channels", "out_channels", "channels", "blocks", "attention_levels",
+             "context_dim"),
+    "vae": ("channels", "blocks", "latent_channels"),
+    "text": ("vocab", "width", "layers", "hidden", "positions"),
+}  # fmt: skip
 
 
 def model_config(unet: Shapes, vae: Shapes, text: Shapes, overrides: Overrides) -> ModelConfig:
@@ -32,8 +33,18 @@ def model_config(unet: Shapes, vae: Shapes, text: Shapes, overrides: Overrides) 
 
     Raises CheckpointError when an override contradicts the weights, or the shapes fit no SD 1.x.
     """
-    detected = ModelConfig(unet=unet_config(unet), vae=vae_config(vae), text=text_config(text))
-    return overridden(detected, overrides)
+    config = ModelConfig(unet=unet_config(unet), vae=vae_config(vae), text=text_config(text))
+    for section, values in overrides.items():
+        detected = getattr(config, section)
+        for name in SHOWN.get(section, ()):
+            if name in values and values[name] != getattr(detected, name):
+                raise CheckpointError(
+                    f"the configuration says {section}.{name} is {values[name]}, "
+                    f"the weights say {getattr(detected, name)}: it belongs to another model"
+                )
+        config = replace(config, **{section: replace(detected, **values)})
+    _check(config)
+    return config
 
 
 def unet_config(shapes: Shapes) -> UNetConfig:
@@ -49,13 +60,9 @@ def unet_config(shapes: Shapes) -> UNetConfig:
             + "; ".join(str(widths) for widths, _ in levels)
         )
     middle = "mid_block.attentions.0" if diffusers else "middle_block.1"
-    context = [
-        shapes[name][1]
-        for name in (
-            f"{middle}.transformer_blocks.0.attn2.{key}.weight" for key in ("to_k", "to_v")
-        )
-        if len(shapes.get(name, ())) == 2
-    ]
+    cross = f"{middle}.transformer_blocks.0.attn2"
+    readers = [shapes.get(f"{cross}.{key}.weight", ()) for key in ("to_k", "to_v")]
+    context = [shape[1] for shape in readers if len(shape) == 2]
     if not context:
         raise CheckpointError(
             f"the denoiser has no cross-attention in its middle ({middle}): it takes no text, "
@@ -64,7 +71,7 @@ def unet_config(shapes: Shapes) -> UNetConfig:
     first = shapes.get("conv_in.weight" if diffusers else "input_blocks.0.0.weight", ())
     last = shapes.get("conv_out.weight" if diffusers else "out.2.weight", ())
     inputs = first[1] if len(first) == 4 else 4
-    if inputs not in IN_CHANNELS:
+    if inputs not in (4, 9):
         kind = OTHER_CHANNELS.get(inputs, "an unknown variant")
         raise CheckpointError(
             f"the denoiser takes {inputs} channels ({kind}); sdnb runs models of 4 (text to image) "
@@ -102,44 +109,36 @@ def _compvis_levels(shapes: Shapes) -> Levels:
 
 
 def _diffusers_levels(shapes: Shapes) -> Levels:
-    pattern = re.compile(
-        r"down_blocks\.(\d+)\.(attentions|resnets\.(\d+)\.(norm2|conv2|time_emb_proj))\."
-    )
-    widths: dict[int, dict[int, int]] = {}
-    attends = set()
-    for name, shape in shapes.items():
-        if match := pattern.match(name):
-            if match[2] == "attentions":
-                attends.add(int(match[1]))
-            else:
-                widths.setdefault(int(match[1]), {})[int(match[3])] = shape[0]
-    return [
-        ([blocks[j] for j in sorted(blocks)], level in attends)
-        for level, blocks in sorted(widths.items())
-    ]
+    levels = _widths(shapes, r"down_blocks\.(\d+)\.resnets\.(\d+)\.(?:norm2|conv2|time_emb_proj)\.")
+    attends = {int(m[1]) for n in shapes if (m := re.match(r"down_blocks\.(\d+)\.attentions\.", n))}
+    return [(widths, level in attends) for level, widths in levels.items()]
+
+
+def _widths(shapes: Shapes, pattern: str) -> dict[int, list[int]]:
+    """Of each level the widths of its blocks. The pattern's groups are the level and the block."""
+    blocks = {
+        (int(match[1]), int(match[2])): shape[0]
+        for name, shape in shapes.items()
+        if (match := re.match(pattern, name))
+    }
+    levels: dict[int, list[int]] = {}
+    for (level, _), width in sorted(blocks.items()):
+        levels.setdefault(level, []).append(width)
+    return levels
 
 
 def vae_config(shapes: Shapes) -> VAEConfig:
     """The autoencoder's configuration, with SD 1.x's groups and scale."""
-    pattern = re.compile(
-        r"encoder\.(?:down|down_blocks)\.(\d+)\.(?:block|resnets)\.(\d+)\.(?:norm2|conv1|conv2)\."
+    levels = _widths(
+        shapes, r"encoder\.down(?:_blocks)?\.(\d+)\.(?:block|resnets)\.(\d+)\.(?:norm2|conv[12])\."
     )
-    widths: dict[int, dict[int, int]] = {}
-    for name, shape in shapes.items():
-        if match := pattern.match(name):
-            widths.setdefault(int(match[1]), {})[int(match[2])] = shape[0]
-    if not widths:
+    if not levels:
         raise CheckpointError("the autoencoder (VAE) has no residual blocks in its encoder")
-    levels = [widths[level] for level in sorted(widths)]
-    latent = [
-        shapes[name][0]
-        for name in ("post_quant_conv.weight", "post_quant_conv.bias")
-        if name in shapes
-    ]
+    bias = shapes.get("post_quant_conv.bias", (4,))
     return VAEConfig(
-        channels=tuple(blocks[max(blocks)] for blocks in levels),
-        blocks=max(len(blocks) for blocks in levels),
-        latent_channels=latent[0] if latent else 4,
+        channels=tuple(widths[-1] for widths in levels.values()),
+        blocks=max(map(len, levels.values())),
+        latent_channels=shapes.get("post_quant_conv.weight", bias)[0],
     )
 
 
@@ -152,11 +151,10 @@ def text_config(shapes: Shapes) -> TextConfig:
     if not layers or not hidden:
         raise CheckpointError("the text encoder has no layers that CLIP's text transformer has")
     default = TextConfig()
-    width = (
-        token[1] if len(token) == 2 else shapes.get("final_layer_norm.weight", (default.width,))[0]
-    )
+    norm = shapes.get("final_layer_norm.weight", (default.width,))
+    vocab, width = token if len(token) == 2 else (default.vocab, norm[0])
     return TextConfig(
-        vocab=token[0] if len(token) == 2 else default.vocab,
+        vocab=vocab,
         width=width,
         layers=len(layers),
         heads=max(1, width // 64),
@@ -165,48 +163,23 @@ def text_config(shapes: Shapes) -> TextConfig:
     )
 
 
-# The fields that the shapes show: an override that differs contradicts the weights.
-SHOWN = {
-    "unet": (
-        "in_channels",
-        "out_channels",
-        "channels",
-        "blocks",
-        "attention_levels",
-        "context_dim",
-    ),
-    "vae": ("channels", "blocks", "latent_channels"),
-    "text": ("vocab", "width", "layers", "hidden", "positions"),
-}
-
-
-def overridden(detected: ModelConfig, overrides: Overrides) -> ModelConfig:
-    """`detected` with the overrides. Raises CheckpointError when they contradict the weights."""
-    changes = {}
-    for section, values in overrides.items():
-        part = getattr(detected, section)
-        for name in SHOWN.get(section, ()):
-            if name in values and values[name] != getattr(part, name):
-                raise CheckpointError(
-                    f"the configuration says {section}.{name} is {values[name]}, "
-                    f"the weights say {getattr(part, name)}: it belongs to another model"
-                )
-        changes[section] = replace(part, **values)
-    config = replace(detected, **changes)
-    _check(config)
-    return config
-
-
 def _check(config: ModelConfig) -> None:
     """Raises CheckpointError for numbers with which the networks could not be built or joined."""
     unet, vae, text = config.unet, config.vae, config.text
-    _divides("unet.groups", unet.groups, unet.channels)
-    _divides("vae.groups", vae.groups, vae.channels)
-    if unet.head_width:
-        _divides("unet.head_width", unet.head_width, unet.channels)
-    else:
-        _divides("unet.heads", unet.heads, unet.channels)
-    _divides("text.heads", text.heads, (text.width,))
+    for section, name, widths in (
+        ("unet", "groups", unet.channels),
+        ("vae", "groups", vae.channels),
+        ("unet", "head_width" if unet.head_width else "heads", unet.channels),
+        ("text", "heads", (text.width,)),
+    ):
+        count = getattr(getattr(config, section), name)
+        for width in widths:
+            if count < 1 or width % count:
+                raise CheckpointError(
+                    f"{section}.{name} is {count}, which does not divide the width {width}. The "
+                    "weights' shapes cannot show this number: give it in a YAML (config=...), as "
+                    f"`{section}: {{{name}: N}}`"
+                )
     if text.width != unet.context_dim:
         raise CheckpointError(
             f"the denoiser reads a context {unet.context_dim} wide and the text encoder gives "
@@ -217,13 +190,3 @@ def _check(config: ModelConfig) -> None:
             f"the denoiser works on {unet.out_channels} latent channels and the VAE has "
             f"{vae.latent_channels}: they belong to different models"
         )
-
-
-def _divides(name: str, count: int, widths: Iterable[int]) -> None:
-    for width in widths:
-        if count < 1 or width % count:
-            raise CheckpointError(
-                f"{name} is {count}, which does not divide the width {width}. The weights' shapes "
-                "cannot show this number: give it in a YAML (config=...), as "
-                f"`{name.replace('.', ': {')}: N}}`"
-            )

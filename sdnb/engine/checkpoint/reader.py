@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +21,11 @@ from sdnb.engine.checkpoint.single import Parts, read_single
 from sdnb.engine.checkpoint.statedict import Weights, read_weights
 from sdnb.engine.checkpoint.tensors import LazyTensor, keep_open
 from sdnb.engine.diffusion.schedule import NoiseSchedule
-from sdnb.engine.networks.config import ModelConfig, NoiseConfig, VAEConfig
+from sdnb.engine.networks.config import ModelConfig, NoiseConfig
 from sdnb.request.fingerprint import identity
+
+# What lies among a text encoder's weights and is none of them.
+_NO_WEIGHT = re.compile(r".*embeddings\.position_ids|text_projection\.weight|logit_scale")
 
 
 @dataclass(frozen=True)
@@ -29,10 +33,8 @@ class Checkpoint:
     """A model whose names and shapes were checked against its architecture; no weight was read yet.
 
     `unet` and `vae` have CompVis' names without prefix, `text` has transformers' without
-    `text_model.`. `fingerprint` tells models apart in a picture's metadata: sha256 over the names,
-    shapes, types and a sample of every tensor, and a digest of the configuration
-    (`request.fingerprint`). It is the same in every file format and naming, but an fp16 copy
-    has another one.
+    `text_model.`. `fingerprint` tells models apart in a picture's metadata; it is the same in every
+    file format and naming, but an fp16 copy has another one.
     """
 
     name: str
@@ -75,13 +77,9 @@ def read(
 def _exchange_vae(parts: Parts, source: str | Path) -> None:
     """Take another VAE. The old one's overrides (groups, scale) stay if both are built alike."""
     old, (parts.vae, overrides) = parts.vae, read_vae(source, parts.notes)
-    if old and _architecture(old) != _architecture(parts.vae):
+    if old and detect.vae_config(_shapes(old)) != detect.vae_config(_shapes(parts.vae)):
         parts.overrides.pop("vae", None)
     parts.overrides = merged(parts.overrides, overrides)
-
-
-def _architecture(vae: Weights) -> VAEConfig:
-    return detect.vae_config(_shapes(vae))
 
 
 def _shapes(weights: Weights) -> dict[str, tuple[int, ...]]:
@@ -91,16 +89,22 @@ def _shapes(weights: Weights) -> dict[str, tuple[int, ...]]:
 def _assembled(name: str, path: Path, parts: Parts, overrides: Overrides) -> Checkpoint:
     """Detect the configuration, check every name and shape, and take the fingerprint."""
     unet, vae = parts.unet, _modern(parts.vae)
-    text = {n.removeprefix("text_model."): t for n, t in parts.text.items() if not _no_weight(n)}
+    text = {
+        name.removeprefix("text_model."): tensor
+        for name, tensor in parts.text.items()
+        if not _NO_WEIGHT.fullmatch(name)
+    }
     try:
         model = detect.model_config(
             _shapes(unet), _shapes(vae), _shapes(text), merged(parts.overrides, overrides)
         )
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
-    unet = _canonical(names.unet_table(model.unet), unet, f"denoiser (unet) of {path}")
-    vae = _canonical(names.vae_table(model.vae), vae, f"VAE of {path}")
-    text = _canonical(names.text_table(model.text), text, f"text encoder of {path}")
+    weights: dict[str, Tensors] = {
+        "unet": _canonical(names.unet_table(model.unet), unet, f"denoiser (unet) of {path}"),
+        "vae": _canonical(names.vae_table(model.vae), vae, f"VAE of {path}"),
+        "text": _canonical(names.text_table(model.text), text, f"text encoder of {path}"),
+    }
     if parts.alphas is not None and not _scheduled(parts.alphas, model.noise):
         parts.notes.append(
             "the schedule in the file (alphas_cumprod) is not that of the configuration, which "
@@ -110,13 +114,9 @@ def _assembled(name: str, path: Path, parts: Parts, overrides: Overrides) -> Che
         name=name,
         path=path,
         config=model,
-        unet=unet,
-        vae=vae,
-        text=text,
+        **weights,
         tokenizer=parts.tokenizer,
-        fingerprint=identity(
-            fingerprint({"unet": unet, "vae": vae, "text": text}), model.unusual()
-        ),
+        fingerprint=identity(_digest(weights), model.unusual()),
         notes=parts.notes,
     )
 
@@ -138,16 +138,12 @@ def _canonical(rows: list[names.Row], stored: Weights, what: str) -> Weights:
         if row is not None and row.flat and tensor.shape == row.shape[:2]:
             tensor = tensor.reshaped(row.shape)
         shaped[name] = tensor
-    compare(
-        {name: row.shape for name, row in expected.items()},
-        _shapes(shaped),
-        what,
-    )
-    whole = [name for name, tensor in shaped.items() if not tensor.dtype.is_floating_point]
-    if whole:
-        raise CheckpointError(
-            f"the {what}: {whole[0]} is {shaped[whole[0]].dtype}, not a floating-point type"
-        )
+    compare({name: row.shape for name, row in expected.items()}, shaped, what)
+    for name, tensor in shaped.items():
+        if not tensor.dtype.is_floating_point:
+            raise CheckpointError(
+                f"the {what}: {name} is {tensor.dtype}, not a floating-point type"
+            )
     return {row.compvis: shaped[name] for name, row in expected.items()}
 
 
@@ -161,14 +157,7 @@ def _modern(vae: Weights) -> Weights:
     return out
 
 
-def _no_weight(name: str) -> bool:
-    return name.endswith("embeddings.position_ids") or name in (
-        "text_projection.weight",
-        "logit_scale",
-    )
-
-
-def fingerprint(parts: Mapping[str, Tensors]) -> str:
+def _digest(parts: Mapping[str, Tensors]) -> str:
     """sha256 (hex) over sorted names, shapes, types and up to 4 KiB of each tensor's middle."""
     digest = hashlib.sha256()
     with keep_open():
@@ -189,10 +178,8 @@ def read_vae(source: str | Path, notes: list[str]) -> tuple[Weights, Overrides]:
     else:
         weights, overrides = read_weights(path, notes), {}
     for prefix in ("first_stage_model.", "vae."):
-        if any(name.startswith(prefix) for name in weights):
-            weights = {
-                n.removeprefix(prefix): t for n, t in weights.items() if n.startswith(prefix)
-            }
+        inside = {n.removeprefix(prefix): t for n, t in weights.items() if n.startswith(prefix)}
+        weights = inside or weights
     weights = {n: t for n, t in weights.items() if not n.startswith(("loss.", "model_ema."))}
     if not any(name.startswith("decoder.") for name in weights):
         raise CheckpointError(
