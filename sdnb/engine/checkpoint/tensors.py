@@ -61,8 +61,7 @@ class LazyTensor:
     def reshaped(self, shape: tuple[int, ...]) -> LazyTensor:
         """The same elements in another shape, e.g. [c, c] as a 1x1 convolution's [c, c, 1, 1].
 
-        Raises ValueError when the counts differ, or when the tensor is stored transposed and the
-        sizes above 1 differ.
+        Raises ValueError when the counts differ or, with a stride, the sizes above 1.
         """
         if prod(shape) != self.count:
             raise ValueError(f"{self.shape} has {self.count} elements, {shape} has {prod(shape)}")
@@ -80,10 +79,9 @@ class LazyTensor:
 
         Raises CheckpointError when the file ends early, ValueError when the shapes differ.
         """
-        if tuple(target.shape) != self.shape:
-            raise ValueError(
-                f"a target of shape {tuple(target.shape)} for a tensor of {self.shape}"
-            )
+        shape = tuple(target.shape)
+        if shape != self.shape:
+            raise ValueError(f"a target of shape {shape} for a tensor of {self.shape}")
         if self.count == 0:
             return
         with torch.no_grad(), _opened(self.file) as handle:
@@ -107,9 +105,9 @@ class LazyTensor:
         self.read_into(target)
         return target
 
-    def sample(self, most: int = 4096) -> bytes:
-        """Up to `most` bytes from the middle: cheap evidence of what the tensor holds."""
-        size = min(self.extent, most)
+    def sample(self) -> bytes:
+        """Up to 4096 bytes from the middle: cheap evidence of what the tensor holds."""
+        size = min(self.extent, 4096)
         with _opened(self.file) as handle:
             handle.seek(self.offset + (self.extent - size) // 2)
             data = handle.read(size)
@@ -136,15 +134,11 @@ _local = threading.local()  # each thread's open files: a model has 1100 tensors
 
 @contextmanager
 def _opened(path: Path) -> Iterator[FileIO]:
-    """The open file: inside `keep_open` it stays open, otherwise it is open for this call alone."""
-    kept: dict[Path, FileIO] | None = getattr(_local, "files", None)
-    if kept is None:
-        with FileIO(path) as handle:
-            yield handle
-        return
-    if path not in kept:
-        kept[path] = FileIO(path)
-    yield kept[path]
+    """The open file. It is closed afterwards, unless the caller is inside `keep_open`."""
+    with keep_open():
+        if path not in _local.files:
+            _local.files[path] = FileIO(path)
+        yield _local.files[path]
 
 
 @contextmanager

@@ -34,15 +34,8 @@ def read_torch(path: Path) -> Any:
 
 # -- the zip -----------------------------------------------------------------------------------
 # The errors that zipfile raises for truncated or damaged files.
-_BROKEN = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    OSError,
-    EOFError,
-    ValueError,
-    RuntimeError,
-)
+_BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, ValueError,
+           RuntimeError)  # fmt: skip
 
 
 def _read_zip(path: Path) -> Any:
@@ -60,7 +53,7 @@ def _from_zip(path: Path) -> Any:
         entries = {info.filename: info for info in archive.infolist()}
         root = _root(path, archive, entries)
         try:
-            value, _ = described.reader().read(archive.read(f"{root}data.pkl"))
+            value, _ = described.read(archive.read(f"{root}data.pkl"))
         except CheckpointError as error:
             raise CheckpointError(f"{path}: {error}. {_AGAIN}") from None
     with path.open("rb") as file:
@@ -86,8 +79,7 @@ def _root(path: Path, archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipIn
     order = entries.get(f"{root}byteorder")
     if order is not None and archive.read(order) != b"little":
         raise CheckpointError(f"{path} was saved on a big-endian machine. Save it again elsewhere.")
-    if entries[name].file_size > PICKLE_LIMIT:
-        size = entries[name].file_size
+    if (size := entries[name].file_size) > PICKLE_LIMIT:
         raise CheckpointError(f"{path}: its pickle has {size:,} bytes; {PICKLE_LIMIT:,} are read.")
     return root
 
@@ -127,7 +119,7 @@ def _broken_zip(path: Path, reason: Exception) -> str:
         data = file.read(PICKLE_LIMIT)
     described = TorchPickle()
     try:
-        described.reader().read(data)
+        described.read(data)
     except CheckpointError:
         return f"{path} is truncated or damaged: it has {size:,} bytes ({reason}). {_AGAIN}"
     announced = sum(storage.nbytes for storage in described.storages.values())
@@ -144,10 +136,9 @@ def _read_legacy(path: Path) -> Any:
         data = io.BytesIO(file.read(PICKLE_LIMIT))
     described = TorchPickle()
     values: list[Any] = []
-    end = 0
     try:
         while len(values) < 5 and (not values or values[0] == LEGACY_MAGIC):
-            value, end = described.reader().read(data)
+            value, end = described.read(data)
             values.append(value)
     except CheckpointError as error:
         if values:

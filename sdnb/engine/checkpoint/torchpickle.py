@@ -7,36 +7,25 @@ in `torch._utils`. Their arguments say everything, so that nothing of torch is c
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
 from sdnb.engine.checkpoint.errors import CheckpointError
 from sdnb.engine.checkpoint.pickles import Global, PickleReader, Unknown
+from sdnb.engine.checkpoint.safefiles import DTYPES
 from sdnb.engine.checkpoint.tensors import LazyTensor
 
 _STORAGES = {
-    "DoubleStorage": torch.float64,
-    "FloatStorage": torch.float32,
-    "HalfStorage": torch.float16,
+    "DoubleStorage": torch.float64, "FloatStorage": torch.float32, "HalfStorage": torch.float16,
     "BFloat16Storage": torch.bfloat16,
-    "LongStorage": torch.int64,
-    "IntStorage": torch.int32,
-    "ShortStorage": torch.int16,
-    "CharStorage": torch.int8,
-    "ByteStorage": torch.uint8,
-    "BoolStorage": torch.bool,
+    "LongStorage": torch.int64, "IntStorage": torch.int32, "ShortStorage": torch.int16,
+    "CharStorage": torch.int8, "ByteStorage": torch.uint8, "BoolStorage": torch.bool,
     "UntypedStorage": torch.uint8,
-}
-_DTYPES = {
-    f"torch.{name}": getattr(torch, name)
-    for name in (
-        "float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2",
-        "int64", "int32", "int16", "int8", "uint8", "bool",
-    )
 }  # fmt: skip
+_DTYPES = {str(dtype): dtype for dtype in DTYPES.values()}  # {"torch.float64": torch.float64, ...}
 
 
 @dataclass(eq=False)
@@ -64,14 +53,16 @@ class StorageView:
     dtype: torch.dtype
 
     def lazy(self, path: Path) -> LazyTensor:
-        """The tensor at its place in the file. Raises ValueError when it leaves its storage."""
+        """The tensor at its place in the file; CheckpointError when it leaves its storage."""
         start = self.first * self.dtype.itemsize
         stride = None if self._contiguous() else self.stride
         tensor = LazyTensor(path, self.storage.offset + start, self.shape, self.dtype, stride)
         lowest = min(self.first, *self.shape, *self.stride, 0)
         if lowest < 0 or start + tensor.extent > self.storage.nbytes:
-            shape, key = list(self.shape), self.storage.key
-            raise ValueError(f"a tensor of shape {shape} leaves its storage {key}")
+            raise CheckpointError(
+                f"{path} is damaged: a tensor of shape {list(self.shape)} leaves its storage "
+                f"{self.storage.key}"
+            )
         return tensor
 
     def _contiguous(self) -> bool:
@@ -89,7 +80,8 @@ class TorchPickle:
     def __init__(self) -> None:
         self.storages: dict[str, Storage] = {}
 
-    def reader(self) -> PickleReader:
+    def read(self, data: bytes | IO[bytes]) -> tuple[Any, int]:
+        """As `PickleReader.read`, with a `StorageView` for each tensor."""
         rebuild: dict[str, Callable[..., Any]] = {
             "torch._utils._rebuild_tensor": self._tensor,
             "torch._utils._rebuild_tensor_v2": self._tensor,
@@ -97,7 +89,7 @@ class TorchPickle:
             "torch._utils._rebuild_parameter": self._parameter,
             "torch._utils._rebuild_parameter_with_state": self._parameter,
         }
-        return PickleReader(rebuild, self._persistent)
+        return PickleReader(rebuild, self._persistent).read(data)
 
     def _persistent(self, identity: Any) -> Storage | Unknown:
         """`("storage", type, key, location, count)`, and before torch 0.4 a sixth, a view of it."""
@@ -127,8 +119,7 @@ class TorchPickle:
         dtype = _DTYPES.get(kind.name) if isinstance(kind, Global) else None
         if dtype is None:
             return Unknown(f"a tensor of type {getattr(kind, 'name', kind)}")
-        view = self._tensor(storage, first, shape, stride)
-        return StorageView(view.storage, view.first, view.shape, view.stride, dtype)
+        return replace(self._tensor(storage, first, shape, stride), dtype=dtype)
 
     @staticmethod
     def _parameter(data: Any, *_: Any) -> Any:
@@ -136,15 +127,9 @@ class TorchPickle:
 
 
 def placed(value: Any, path: Path, depth: int = 2) -> Any:
-    """`value` with every tensor at its place in `path`; weights lie at most two dictionaries deep.
-
-    Raises CheckpointError for a tensor that leaves its storage.
-    """
+    """`value` with its tensors at their places in `path`, at most two dictionaries deep."""
     if isinstance(value, StorageView):
-        try:
-            return value.lazy(path)
-        except ValueError as error:
-            raise CheckpointError(f"{path} is damaged: {error}") from None
+        return value.lazy(path)
     if isinstance(value, dict) and depth:
         return {key: placed(inner, path, depth - 1) for key, inner in value.items()}
     return value
