@@ -40,8 +40,30 @@ def write_part(module: nn.Module, config: ModelConfig, part: str, folder: Path) 
 
 def write_index(config: ModelConfig, folder: Path, scheduler: str = "PNDMScheduler") -> None:
     """Write `model_index.json` and the schedule. `scheduler` is diffusers' class."""
-    _write(folder / "scheduler" / "scheduler_config.json", _schedule(config, scheduler))
-    _write(folder / "model_index.json", _index(scheduler))
+    schedule = {
+        "_class_name": scheduler,
+        "num_train_timesteps": config.noise.steps,
+        "beta_start": config.noise.beta_start,
+        "beta_end": config.noise.beta_end,
+        "beta_schedule": "scaled_linear",
+        "clip_sample": False,
+        "set_alpha_to_one": False,
+        **({"skip_prk_steps": True} if scheduler == "PNDMScheduler" else {}),
+        "steps_offset": 1,
+    }
+    index = {
+        "_class_name": "StableDiffusionPipeline",
+        "feature_extractor": [None, None],
+        "requires_safety_checker": False,
+        "safety_checker": [None, None],
+        "scheduler": ["diffusers", scheduler],
+        "text_encoder": ["transformers", "CLIPTextModel"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", "AutoencoderKL"],
+    }
+    _write(folder / "scheduler" / "scheduler_config.json", schedule)
+    _write(folder / "model_index.json", index)
 
 
 def write_configs(config: ModelConfig, folder: Path, scheduler: str = "PNDMScheduler") -> None:
@@ -128,32 +150,3 @@ def _text(config: ModelConfig) -> dict[str, Any]:
 
 
 _CONFIGS = {"unet": _unet, "vae": _vae, "text": _text}
-
-
-def _schedule(config: ModelConfig, scheduler: str) -> dict[str, Any]:
-    c = config.noise
-    return {
-        "_class_name": scheduler,
-        "num_train_timesteps": c.steps,
-        "beta_start": c.beta_start,
-        "beta_end": c.beta_end,
-        "beta_schedule": "scaled_linear",
-        "clip_sample": False,
-        "set_alpha_to_one": False,
-        **({"skip_prk_steps": True} if scheduler == "PNDMScheduler" else {}),
-        "steps_offset": 1,
-    }
-
-
-def _index(scheduler: str) -> dict[str, Any]:
-    return {
-        "_class_name": "StableDiffusionPipeline",
-        "feature_extractor": [None, None],
-        "requires_safety_checker": False,
-        "safety_checker": [None, None],
-        "scheduler": ["diffusers", scheduler],
-        "text_encoder": ["transformers", "CLIPTextModel"],
-        "tokenizer": ["transformers", "CLIPTokenizer"],
-        "unet": ["diffusers", "UNet2DConditionModel"],
-        "vae": ["diffusers", "AutoencoderKL"],
-    }

@@ -8,6 +8,7 @@ be `.safetensors` or `.bin`, whole or sharded (`*.index.json`), ordinary or a va
 from __future__ import annotations
 
 from collections.abc import Collection
+from itertools import product
 from pathlib import Path
 
 from sdnb.engine.checkpoint.configs import Overrides, from_diffusers, merged, read_json
@@ -69,12 +70,10 @@ def choose(names: Collection[str]) -> tuple[str, str] | None:
 
     Ordinary weights come before a variant, fp16 before other variants, safetensors before bin.
     """
-    for variant in ("", *_variants(names)):
-        for suffix in SUFFIXES:
-            for stem in STEMS:
-                for name in (f"{stem}{variant}{suffix}", f"{stem}{suffix}.index{variant}.json"):
-                    if name in names:
-                        return name, variant
+    for variant, suffix, stem in product(("", *_variants(names)), SUFFIXES, STEMS):
+        for name in (f"{stem}{variant}{suffix}", f"{stem}{suffix}.index{variant}.json"):
+            if name in names:
+                return name, variant
     return None
 
 
@@ -95,13 +94,11 @@ def _weight_files(folder: Path, notes: list[str]) -> list[Path]:
 def _variants(names: Collection[str]) -> list[str]:
     """The variants in the files' names: `.fp16` first, `.non_ema` last."""
     variants = set()
-    for name in names:
-        for stem in STEMS:
-            for suffix in SUFFIXES:
-                if name.startswith(f"{stem}.") and name.endswith(suffix):
-                    variants.add(name[len(stem) : -len(suffix)].split("-")[0])
-                if name.startswith(f"{stem}{suffix}.index.") and name.endswith(".json"):
-                    variants.add(name[len(f"{stem}{suffix}.index") : -len(".json")])
+    for name, stem, suffix in product(names, STEMS, SUFFIXES):
+        if name.startswith(f"{stem}.") and name.endswith(suffix):
+            variants.add(name[len(stem) : -len(suffix)].split("-")[0])
+        if name.startswith(f"{stem}{suffix}.index.") and name.endswith(".json"):
+            variants.add(name[len(f"{stem}{suffix}.index") : -len(".json")])
     order = {".fp16": 0, ".non_ema": 2}
     return sorted(variants - {""}, key=lambda variant: (order.get(variant, 1), variant))
 
@@ -122,12 +119,12 @@ def _shards(index: Path) -> list[Path]:
 def _check_pipeline(path: Path) -> None:
     index = path / "model_index.json"
     if not index.is_file():
-        if not (path / "unet").is_dir():
-            raise CheckpointError(
-                f"{path} is a folder, but no diffusers model: it has neither model_index.json nor "
-                f"unet. {_contents(path)}"
-            )
-        return
+        if (path / "unet").is_dir():
+            return
+        raise CheckpointError(
+            f"{path} is a folder, but no diffusers model: it has neither model_index.json nor "
+            f"unet. {_contents(path)}"
+        )
     name = str(read_json(index).get("_class_name", ""))
     for start, what in PIPELINES.items():
         if name.startswith(start):

@@ -1,15 +1,14 @@
 """Downloads a model from the Hugging Face hub by its id, through huggingface_hub's cache.
 
 Only the files that sdnb reads are downloaded: safetensors rather than bin, the ordinary weights
-rather than a variant. Downloads show a progress bar and resume where they stopped; other programs
-find them in the cache.
+rather than a variant.
 """
 
 from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from sdnb.engine.checkpoint.errors import CheckpointError, listed
@@ -27,22 +26,18 @@ def is_id(text: str) -> bool:
 def download(model: str, notes: list[str]) -> Path:
     """The folder, or the single file, of a hub model. It is downloaded unless the cache has it.
 
-    Raises CheckpointError when there is no network and no copy, when the hub does not know the id
-    or asks for an accepted licence, and when the repository holds no Stable Diffusion in a known
-    layout.
+    Raises CheckpointError when the hub cannot be reached and the cache has no copy, when the hub
+    refuses (unknown id, licence not accepted), and when the repository has no layout known here.
     """
     repo, _, revision = model.partition("@")
     try:
         return _fetch(repo, revision or None)
-    except CheckpointError:
-        raise
     except Exception as error:
         reason = _explained(model, error)
         if reason is None:
             raise
-        copy = (
-            _cached(repo, revision or None) if reason.startswith("there is no connection") else None
-        )
+        offline = reason.startswith("there is no connection")
+        copy = _cached(repo, revision or None) if offline else None
         if copy is None:
             raise CheckpointError(f"{model!r}: {reason}") from error
         notes.append("the hub could not be reached; the copy in the cache is used")
@@ -62,9 +57,8 @@ def _fetch(repo: str, revision: str | None) -> Path:
     return Path(hub.snapshot_download(repo, revision=revision, allow_patterns=files))
 
 
-def needed(names: Iterable[str]) -> list[str]:
+def needed(names: Sequence[str]) -> list[str]:
     """The files of a repository that `read_folder` reads; none unless it is a diffusers folder."""
-    names = list(names)
     files = [
         name
         for name in names
@@ -72,24 +66,21 @@ def needed(names: Iterable[str]) -> list[str]:
         or name.startswith("tokenizer/")
     ]
     for folder in COMPONENTS.values():
-        inside = {
-            name.removeprefix(f"{folder}/") for name in names if name.startswith(f"{folder}/")
-        }
+        prefix = f"{folder}/"
+        inside = {name.removeprefix(prefix) for name in names if name.startswith(prefix)}
         chosen = choose(inside)
         if chosen is None:
             return []
-        name, variant = chosen
-        files += [f"{folder}/{name}", *([f"{folder}/config.json"] * ("config.json" in inside))]
-        if name.endswith(".json"):  # an index: add its shards
-            stem, suffix = name.split(".")[0], "." + name.split(".")[1]
-            files += sorted(
-                f"{folder}/{shard}"
-                for shard in inside
-                if re.fullmatch(
-                    rf"{stem}({re.escape(variant)})?-\d+-of-\d+({re.escape(variant)})?{suffix}",
-                    shard,
-                )
-            )
+        weights, variant = chosen
+        stem, suffix = weights.split(".")[:2]
+        also = f"({re.escape(variant)})?"
+        shard = re.compile(rf"{stem}{also}-\d+-of-\d+{also}.{suffix}")
+        files += [
+            prefix + name
+            for name in inside
+            if name in (weights, "config.json")
+            or (weights.endswith(".json") and shard.fullmatch(name))  # an index: its shards
+        ]
     return files
 
 
@@ -123,7 +114,7 @@ def _cached(repo: str, revision: str | None) -> Path | None:
 
 
 def _explained(model: str, error: Exception) -> str | None:
-    """An error of huggingface_hub or the network in words for the user; None for a bug."""
+    """An error of huggingface_hub or the network in words for the user; None for any other."""
     from huggingface_hub import errors
 
     repo = model.partition("@")[0]
@@ -148,18 +139,12 @@ def _explained(model: str, error: Exception) -> str | None:
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status is not None:
         return f"the hub answered with HTTP status {status} ({error}). Try again later."
-    if _no_network(error):
+    # A failed connection is an OSError, also in requests and in offline mode, or httpx' own.
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if isinstance(error, OSError) or kinds & {"TransportError", "LocalEntryNotFoundError"}:
         return (
             "there is no connection to the hub (no network, or HF_HUB_OFFLINE is set), no copy in "
             "the cache, and no file or folder of this name here. Give the path of a checkpoint, or "
             "call sdnb.load() without one for the embedded model."
         )
     return None
-
-
-def _no_network(error: Exception) -> bool:
-    """Whether the connection failed, in the system (also requests and offline mode) or in httpx."""
-    return isinstance(error, OSError) or any(
-        kind.__name__ in ("TransportError", "LocalEntryNotFoundError")
-        for kind in type(error).__mro__
-    )

@@ -70,21 +70,19 @@ def _unet(config: UNetConfig) -> Rows:
     yield from _linear("time_embed.0", "time_embedding.linear_1", first, 4 * first)
     yield from _linear("time_embed.2", "time_embedding.linear_2", 4 * first, 4 * first)
     yield from _conv("input_blocks.0.0", "conv_in", config.in_channels, first)
-    width, n, kept = first, 1, [first]  # kept: widths of the skip connections
+    width, kept = first, [first]  # kept: the width of each input block, for the skip connections
     for level, wide in enumerate(widths):
         for block in range(blocks):
-            ours, theirs = f"input_blocks.{n}", f"down_blocks.{level}"
+            ours, theirs = f"input_blocks.{len(kept)}", f"down_blocks.{level}"
             yield from _residual(f"{ours}.0", f"{theirs}.resnets.{block}", width, wide, config)
             if level in config.attention_levels:
                 yield from _transformer(f"{ours}.1", f"{theirs}.attentions.{block}", wide, config)
-            width, n = wide, n + 1
-            kept.append(width)
+            width = wide
+            kept.append(wide)
         if level < len(widths) - 1:
-            yield from _conv(
-                f"input_blocks.{n}.0.op", f"down_blocks.{level}.downsamplers.0.conv", wide, wide
-            )
-            n += 1
-            kept.append(width)
+            ours, theirs = f"input_blocks.{len(kept)}.0.op", f"down_blocks.{level}.downsamplers.0"
+            yield from _conv(ours, f"{theirs}.conv", wide, wide)
+            kept.append(wide)
     yield from _residual("middle_block.0", "mid_block.resnets.0", width, width, config)
     yield from _transformer("middle_block.1", "mid_block.attentions.0", width, config)
     yield from _residual("middle_block.2", "mid_block.resnets.1", width, width, config)
@@ -139,9 +137,8 @@ def _transformer(ours: str, theirs: str, width: int, config: UNetConfig) -> Rows
 # -- the autoencoder ---------------------------------------------------------------------------
 def _vae(config: VAEConfig) -> Rows:
     widths, latent = config.channels, config.latent_channels
-    levels, wide = len(widths), widths[-1]
-    yield from _conv("encoder.conv_in", "encoder.conv_in", 3, widths[0])
-    width = widths[0]
+    width, wide = widths[0], widths[-1]
+    yield from _conv("encoder.conv_in", "encoder.conv_in", 3, width)
     for level, outputs in enumerate(widths):
         ours, theirs = f"encoder.down.{level}", f"encoder.down_blocks.{level}"
         for block in range(config.blocks):
@@ -149,7 +146,7 @@ def _vae(config: VAEConfig) -> Rows:
                 f"{ours}.block.{block}", f"{theirs}.resnets.{block}", width, outputs
             )
             width = outputs
-        if level < levels - 1:
+        if level < len(widths) - 1:
             yield from _conv(
                 f"{ours}.downsample.conv", f"{theirs}.downsamplers.0.conv", width, width
             )
@@ -161,12 +158,10 @@ def _vae(config: VAEConfig) -> Rows:
     yield from _conv("decoder.conv_in", "decoder.conv_in", latent, wide)
     yield from _vae_middle("decoder", wide)
     width = wide
-    for up, level in enumerate(
-        reversed(range(levels))
-    ):  # CompVis counts levels, diffusers steps up
-        ours, theirs = f"decoder.up.{level}", f"decoder.up_blocks.{up}"
+    # CompVis counts levels, diffusers steps up.
+    for up, level in enumerate(reversed(range(len(widths)))):
+        ours, theirs, outputs = f"decoder.up.{level}", f"decoder.up_blocks.{up}", widths[level]
         for block in range(config.blocks + 1):
-            outputs = widths[level]
             yield from _vae_residual(
                 f"{ours}.block.{block}", f"{theirs}.resnets.{block}", width, outputs
             )

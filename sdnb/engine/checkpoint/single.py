@@ -49,22 +49,16 @@ _SCHEDULE = (
 _EMA = "the moving average (EMA) of the {}; its ordinary weights are used, as the original does"
 _LOSS = "what the VAE's training alone needs (its losses)"
 # The beginning of a tensor's name -> what it is; None: the configuration says the same.
-LEFT_OUT: tuple[tuple[re.Pattern[str], str | None], ...] = tuple(
-    (re.compile(pattern), what)
-    for pattern, what in (
-        (r"model_ema\.", _EMA.format("denoiser")),
-        (r"first_stage_model\.model_ema\.", _EMA.format("VAE")),
-        (r"(first_stage_model\.)?(loss|discriminator)\.", _LOSS),
-        (r"embedding_manager\.", "the words of a textual-inversion training"),
-        (r"(safety_checker|feature_extractor)\.", "the safety checker"),
-        (rf"({'|'.join(_SCHEDULE)})$", None),
-        (r"(.*\.)?embeddings\.position_ids$", None),
-        (
-            r"(cond_stage_model\.|text_encoder\.)(.*\.)?(logit_scale|text_projection(\.weight)?)$",
-            None,
-        ),
-    )
-)
+LEFT_OUT: dict[str, str | None] = {
+    r"model_ema\.": _EMA.format("denoiser"),
+    r"first_stage_model\.model_ema\.": _EMA.format("VAE"),
+    r"(first_stage_model\.)?(loss|discriminator)\.": _LOSS,
+    r"embedding_manager\.": "the words of a textual-inversion training",
+    r"(safety_checker|feature_extractor)\.": "the safety checker",
+    rf"({'|'.join(_SCHEDULE)})$": None,
+    r"(.*\.)?embeddings\.position_ids$": None,
+    r"(cond_stage_model\.|text_encoder\.)(.*\.)?(logit_scale|text_projection(\.weight)?)$": None,
+}
 
 
 def read_single(path: Path) -> Parts:
@@ -103,9 +97,10 @@ def _markers(path: Path, weights: Weights, parts: Parts) -> None:
 
 def _sort(weights: Weights, parts: Parts) -> list[str]:
     """Put each tensor into its part; returns the names that belong to none."""
+    rules = [(re.compile(pattern), what) for pattern, what in LEFT_OUT.items()]
     unexpected, left = [], set()
     for name, tensor in weights.items():
-        rule = next((rule for rule in LEFT_OUT if rule[0].match(name)), None)
+        rule = next((rule for rule in rules if rule[0].match(name)), None)
         if rule is not None:
             left.add(rule[1])
             continue
@@ -116,5 +111,5 @@ def _sort(weights: Weights, parts: Parts) -> list[str]:
         else:
             unexpected.append(name)
     parts.alphas = weights.get("alphas_cumprod")
-    parts.notes += [f"left out: {what}" for what in sorted(what for what in left if what)]
+    parts.notes += [f"left out: {what}" for what in sorted(filter(None, left))]
     return sorted(unexpected)

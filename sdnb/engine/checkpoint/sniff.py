@@ -9,31 +9,22 @@ from sdnb.engine.checkpoint.errors import CheckpointError
 
 # Files that are sometimes renamed to .ckpt or .safetensors: first bytes, what they are, what to do.
 _MAGICS = (
-    (
-        b"GGUF",
-        "a GGUF file (quantised weights)",
-        "Use the original weights, as .safetensors or .ckpt.",
-    ),
+    (b"GGUF", "a GGUF file (quantised weights)",
+     "Use the original weights, as .safetensors or .ckpt."),
     (b"\x1f\x8b", "a gzip archive", "Unpack it first."),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "Unpack it first."),
     (b"Rar!", "a RAR archive", "Unpack it first."),
     (b"\x28\xb5\x2f\xfd", "a zstandard archive", "Unpack it first."),
-    (
-        b"\x89PNG",
-        "a PNG picture",
-        "Give the model's file; sdnb.read(picture) gives a picture's request.",
-    ),
+    (b"\x89PNG", "a PNG picture",
+     "Give the model's file; sdnb.read(picture) gives a picture's request."),
     (b"\xff\xd8\xff", "a JPEG picture", "Give the model's file."),
     (b"\x89HDF", "a Keras (HDF5) file", "Use the weights for PyTorch, as .safetensors or .ckpt."),
     (b"%PDF", "a PDF", "Give the model's file."),
-)
+)  # fmt: skip
 
 
 def container(path: Path) -> str:
-    """ "safetensors" or "torch" (zip or stream).
-
-    Raises CheckpointError for any other file, with what it is and what to do.
-    """
+    """The format, "safetensors" or "torch"; CheckpointError for a file of another kind."""
     size = path.stat().st_size
     if size == 0:
         raise CheckpointError(

@@ -66,7 +66,7 @@ def _from_torch(path: Path, notes: list[str]) -> Weights:
     others = [name for name in names if name not in weights and name not in TRAINING]
     for name in others:
         if "." in name and isinstance(names[name], Unknown):  # named as weights are
-            raise CheckpointError(_unreadable(path, name, names[name]))
+            raise _would_run(path, name, names[name])
     if not weights:  # A1111's embeddings and hypernetworks keep theirs deeper
         refuse_other_kinds(path, names)
     if others:
@@ -78,7 +78,7 @@ def _held(path: Path, root: dict[Any, Any], notes: list[str]) -> dict[Any, Any]:
     """The dictionary with the weights: the root, or its value under a key like `state_dict`."""
     for key in HOLDERS:
         if isinstance(root.get(key), Unknown):
-            raise CheckpointError(_unreadable(path, key, root[key]))
+            raise _would_run(path, key, root[key])
         if isinstance(root.get(key), dict):
             others = sorted(str(name) for name in root if name != key and name not in TRAINING)
             if others:
@@ -87,8 +87,8 @@ def _held(path: Path, root: dict[Any, Any], notes: list[str]) -> dict[Any, Any]:
     return root
 
 
-def _unreadable(path: Path, name: str, value: Unknown) -> str:
-    return (
+def _would_run(path: Path, name: str, value: Unknown) -> CheckpointError:
+    return CheckpointError(
         f"{path}: {name} would come out of a call to {value.name}. A checkpoint is read and never "
         "run, so this is refused. Where you trust the file, open it with the program that made it "
         "and save plain tensors (torch.save(state_dict, path), or safetensors)."
