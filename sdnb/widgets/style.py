@@ -1,6 +1,10 @@
-"""The style sheet of all widgets, in the colours of JupyterLab's theme."""
+"""The style sheet of all widgets, in the colours of JupyterLab's theme, and what most of them hold:
+rows and lines of small text.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import ipywidgets as widgets
 
@@ -13,8 +17,7 @@ _CSS = """
 .sdnb-quiet, .sdnb-quiet * { color: var(--jp-ui-font-color2, #616161); font-size: 12px;
   line-height: 1.5; }
 .sdnb .widget-html > .widget-html-content { line-height: 1.5; }
-.sdnb-open input, .sdnb-open select { opacity: .62;
-  font-style: italic; }
+.sdnb-open input, .sdnb-open select { opacity: .62; font-style: italic; }
 /* The words of an icon or a thumbnail are for screen readers. */
 .sdnb button.sdnb-icon { width: 32px; padding: 0; flex: 0 0 auto; font-size: 0; line-height: 1;
   display: inline-flex; align-items: center; justify-content: center; }
@@ -79,3 +82,19 @@ _CSS = """
 def sheet() -> widgets.HTML:
     """The style sheet as a hidden widget, for each widget that can be shown alone."""
     return widgets.HTML(f"<style>{slider.CSS}{_CSS}</style>", layout=widgets.Layout(display="none"))
+
+
+def row(children: Sequence[widgets.Widget], **layout: str | None) -> widgets.HBox:
+    """Widgets side by side, centred on one another; what a narrow page has no room for goes below.
+
+    `layout` holds more of the layout, or replaces that.
+    """
+    in_row = {"flex_flow": "row wrap", "align_items": "center", **layout}
+    return widgets.HBox(children, layout=widgets.Layout(**in_row))
+
+
+def quiet_line() -> widgets.HTML:
+    """A line of small grey text, empty at first."""
+    line = widgets.HTML()
+    line.add_class("sdnb-quiet")
+    return line

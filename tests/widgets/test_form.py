@@ -29,7 +29,7 @@ def control(form, name):
 def move(form, name, value):
     """As a person would: through the widget."""
     inner = control(form, name)
-    for attribute in ("_area", "_box", "_list", "_number", "_text"):
+    for attribute in ("_box", "_number", "_text", "widget"):
         if hasattr(inner, attribute):
             getattr(inner, attribute).value = value
             return
@@ -113,7 +113,7 @@ def test_an_open_field_shows_the_models_own_and_can_be_opened_again(form):
     steps._reset.click()
     assert form.request.steps is None
     assert steps._number.value == 12
-    assert control(form, "sampler")._list.label == "dpmpp_2m (the model's own)"
+    assert control(form, "sampler").widget.label == "dpmpp_2m (the model's own)"
 
 
 def test_what_the_sampler_has_no_use_for_is_not_shown(form):
@@ -201,7 +201,7 @@ def test_the_mask_stays_while_another_picture_is_chosen(form):
     one, two = (images.picture(colour(seed, (64, 64))) for seed in (1, 2))
     mask = images.mask(colour(3, (64, 64)).convert("L"))
     form.request = Request(image=one, mask=mask)
-    form.controls["image"]._removed()
+    form.controls["image"]._give(None)
     assert form.request == Request()
     form.controls["image"].take(two)
     assert form.request.mask == mask

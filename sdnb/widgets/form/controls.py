@@ -16,6 +16,7 @@ import ipywidgets as widgets
 from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.form.fields import Field
 from sdnb.widgets.slider import Slider
+from sdnb.widgets.style import quiet_line
 
 Changed = Callable[[], None]
 
@@ -34,7 +35,7 @@ class Control:
     def __init__(self, field: Field, changed: Changed) -> None:
         self.field = field
         self._changed = changed
-        self._setting = False  # while Python sets the widget, its events are ignored
+        self._setting = False  # while Python sets a widget, its events are ignored
         self._value: Any = field.default
 
     @property
@@ -54,20 +55,29 @@ class Control:
         self.widget.layout.display = "" if visible else "none"
 
     def _show(self) -> None:
-        raise NotImplementedError  # pragma: no cover - each kind has its own
+        self._set(self.widget, value=self._value)
 
-    def _take(self, value: Any) -> None:
-        """Take a person's change."""
+    def _moved(self, value: Any) -> None:
+        """The widget has changed: by a person, unless Python sets it."""
         if not self._setting:
-            self._value = value
-            self._changed()
+            self._give(value)
 
-    def _quietly(self, act: Callable[[], None]) -> None:
+    def _give(self, value: Any) -> None:
+        """Take a person's value."""
+        self.value = value
+        self._changed()
+
+    def _set(self, widget: Any, **traits: Any) -> None:
+        """Set a widget from Python, in this order."""
         self._setting = True
         try:
-            act()
+            for name, value in traits.items():
+                setattr(widget, name, value)
         finally:
             self._setting = False
+
+    def _hear(self, widget: widgets.Widget) -> None:
+        widget.observe(lambda change: self._moved(change["new"]), "value")
 
 
 class TextControl(Control):
@@ -75,21 +85,12 @@ class TextControl(Control):
 
     def __init__(self, field: Field, changed: Changed) -> None:
         super().__init__(field, changed)
-        self.widget = self._area = widgets.Textarea(
-            description=field.label,
-            rows=2,
-            tooltip=field.help,
-            placeholder="what the picture shows"
-            if field.name == "prompt"
-            else "what it should not show",
-            continuous_update=True,
-            style=_LABEL,
-            layout=widgets.Layout(width="auto", height="auto"),
-        )
-        self._area.observe(lambda change: self._take(change["new"]), "value")
-
-    def _show(self) -> None:
-        self._quietly(lambda: setattr(self._area, "value", self._value))
+        what = "what the picture shows" if field.name == "prompt" else "what it should not show"
+        self.widget = widgets.Textarea(
+            description=field.label, rows=2, tooltip=field.help, placeholder=what,
+            style=_LABEL, layout=widgets.Layout(width="auto", height="auto"),
+        )  # fmt: skip
+        self._hear(self.widget)
 
 
 class FlagControl(Control):
@@ -97,16 +98,8 @@ class FlagControl(Control):
 
     def __init__(self, field: Field, changed: Changed) -> None:
         super().__init__(field, changed)
-        self.widget = self._box = widgets.Checkbox(
-            description=field.label,
-            tooltip=field.help,
-            indent=False,
-            layout=widgets.Layout(width="auto"),
-        )
-        self._box.observe(lambda change: self._take(change["new"]), "value")
-
-    def _show(self) -> None:
-        self._quietly(lambda: setattr(self._box, "value", self._value))
+        self.widget = _check_box(field)
+        self._hear(self.widget)
 
 
 class ChoiceControl(Control):
@@ -114,14 +107,11 @@ class ChoiceControl(Control):
 
     def __init__(self, field: Field, changed: Changed) -> None:
         super().__init__(field, changed)
-        self.widget = self._list = widgets.Dropdown(
-            description=field.label,
-            tooltip=field.help,
-            options=self._options(""),
-            style=_LABEL,
+        self.widget = widgets.Dropdown(
+            description=field.label, tooltip=field.help, options=self._options(""), style=_LABEL,
             layout=widgets.Layout(width="auto", max_width="360px"),
-        )
-        self._list.observe(lambda change: self._take(change["new"]), "value")
+        )  # fmt: skip
+        self._hear(self.widget)
 
     def _options(self, default: str) -> list[tuple[str, str | None]]:
         names: list[tuple[str, str | None]] = [(name, name) for name in self.field.choices]
@@ -130,13 +120,13 @@ class ChoiceControl(Control):
 
     def follow(self, default: Any) -> None:
         if self.field.open:
-            self._quietly(lambda: setattr(self._list, "options", self._options(str(default))))
+            self._set(self.widget, options=self._options(str(default)))
             self._show()
 
     def _show(self) -> None:
         # By index: a list with new options has no selection, though its value is None.
-        values = [value for _, value in self._list.options]
-        self._quietly(lambda: setattr(self._list, "index", values.index(self._value)))
+        values = [value for _, value in self.widget.options]
+        self._set(self.widget, index=values.index(self._value))
 
 
 class NumberControl(Control):
@@ -148,20 +138,17 @@ class NumberControl(Control):
         super().__init__(field, changed)
         self._default: float = field.limits[0] if field.default is None else field.default
         self._number = self._number_box()
-        self._number.observe(lambda change: self._moved(change["new"]), "value")
+        self._hear(self._number)
         own = f"{field.label}: {_OPEN}"
         self._reset = icon_button("undo", own, own)
-        self._reset.on_click(lambda _: self._reopen())
-        self.widget = widgets.HBox(self._row())
+        self._reset.on_click(lambda _: self._give(None))
+        self.widget = widgets.HBox([self._number, self._reset] if field.open else [self._number])
         self._show()
-
-    def _row(self) -> list[widgets.Widget]:
-        return [self._number, self._reset] if self.field.open else [self._number]
 
     def _number_box(self) -> Any:
         field = self.field
         if field.kind in ("whole", "size"):
-            low, high = (int(bound) for bound in field.limits)
+            low, high = map(int, field.limits)
             return widgets.BoundedIntText(
                 value=low, min=low, max=high, step=field.step, description=field.label,
                 tooltip=field.help, style=_LABEL, layout=widgets.Layout(width="170px"),
@@ -178,22 +165,9 @@ class NumberControl(Control):
         if self._value is None:
             self._show()
 
-    def _moved(self, value: Any) -> None:
-        if not self._setting:
-            self._value = value
-            self._mark()
-            self._changed()
-
-    def _reopen(self) -> None:
-        self.value = None
-        self._changed()
-
     def _show(self) -> None:
-        self._quietly(self._put)
+        self._set(self._number, value=self._default if self._value is None else self._value)
         self._mark()
-
-    def _put(self) -> None:
-        self._number.value = self._default if self._value is None else self._value
 
     def _mark(self) -> None:
         is_open = self._value is None
@@ -205,19 +179,16 @@ class SizeControl(NumberControl):
     """A side in pixels, rounded to a multiple of 8 when the box loses the focus."""
 
     def __init__(self, field: Field, changed: Changed) -> None:
-        self._message = widgets.HTML()  # says that a number was rounded
-        self._message.add_class("sdnb-quiet")
+        self._message = quiet_line()  # says that a number was rounded
         super().__init__(field, changed)
-
-    def _row(self) -> list[widgets.Widget]:
-        return [*super()._row(), self._message]
+        self.widget.children = (*self.widget.children, self._message)
 
     def _moved(self, value: Any) -> None:
         if self._setting:
             return
         rounded = min(max(round(value / 8) * 8, self._number.min), self._number.max)
         if rounded != value:
-            self._quietly(lambda: setattr(self._number, "value", rounded))
+            self._set(self._number, value=rounded)
         super()._moved(rounded)
         self._message.value = "" if rounded == value else f"{value} is no multiple of 8"
 
@@ -242,12 +213,13 @@ class SeedControl(Control):
         self._dice = icon_button("random", "Draw a seed", "Draw a seed now, and keep it")
         self._lock = icon_button("lock", "Keep the last seed", "Keep the seed of the last picture")
         self._free = icon_button("undo", "Seed left open", "Another seed each time")
-        for button, act in ((self._dice, self._draw), (self._lock, self._keep), (self._free, None)):
-            button.on_click(lambda _, act=act: self._chosen(act() if act else None))
+        self._dice.on_click(lambda _: self._give(secrets.randbits(32)))
+        self._lock.on_click(lambda _: self._give(self._last))
+        self._free.on_click(lambda _: self._give(None))
         self._lock.disabled = True
         self._message = widgets.HTML(layout=widgets.Layout(display="none"))
         self._message.add_class("sdnb-warn")
-        self._text.observe(lambda change: self._typed(change["new"]), "value")
+        self._hear(self._text)
         row = widgets.HBox([self._text, self._dice, self._lock, self._free])
         self.widget = widgets.VBox([row, self._message])
 
@@ -257,29 +229,18 @@ class SeedControl(Control):
         self._lock.disabled = False
         self._lock.tooltip = f"Keep the seed of the last picture, {seed}"
 
-    def _draw(self) -> int:
-        return secrets.randbits(32)
-
-    def _keep(self) -> int | None:
-        return self._last
-
-    def _chosen(self, seed: int | None) -> None:
-        self.value = seed
-        self._changed()
-
-    def _typed(self, text: str) -> None:
+    def _moved(self, value: str) -> None:
         if self._setting:
             return
-        low, high = (int(bound) for bound in self.field.limits)
-        words = text.strip()
+        low, high = map(int, self.field.limits)
+        words = value.strip()
         try:
-            value = int(words) if words else None
-            right = value is None or low <= value <= high
+            seed = int(words) if words else None
+            right = seed is None or low <= seed <= high
         except ValueError:
-            value, right = None, False
+            seed, right = None, False
         if right:
-            self.value = value
-            self._changed()
+            self._give(seed)
             return
         self._show()
         still = "open" if self._value is None else self._value
@@ -291,46 +252,43 @@ class SeedControl(Control):
 
     def _show(self) -> None:
         self._say("")
-        text = "" if self._value is None else str(self._value)
-        self._quietly(lambda: setattr(self._text, "value", text))
+        self._set(self._text, value="" if self._value is None else str(self._value))
         self._free.disabled = self._value is None
 
 
 class OptionalControl(Control):
     """A number or None: a check box, and a number when it is checked."""
 
-    _first = 32
-
     def __init__(self, field: Field, changed: Changed) -> None:
         super().__init__(field, changed)
-        low, high = (int(bound) for bound in field.limits)
-        self._box = widgets.Checkbox(
-            description=field.label, tooltip=field.help, indent=False,
-            layout=widgets.Layout(width="auto"),
-        )  # fmt: skip
+        low, high = map(int, field.limits)
+        self._box = _check_box(field)
         self._number = widgets.BoundedIntText(
-            value=self._first, min=low, max=high, description="Pixels around it",
+            value=32, min=low, max=high, description="Pixels around it",
             style={"description_width": "initial"},
             layout=widgets.Layout(width="200px", margin="2px 2px 2px 20px", display="none"),
         )  # fmt: skip
-        self._box.observe(lambda _: self._both(), "value")
-        self._number.observe(lambda _: self._both(), "value")
+        self._hear(self._box)
+        self._hear(self._number)
         self.widget = widgets.HBox([self._box, self._number])
 
-    def _both(self) -> None:
+    def _moved(self, value: object) -> None:  # noqa: ARG002 - either part has moved
         if not self._setting:
-            self._value = self._number.value if self._box.value else None
-            self._show()
-            self._changed()
+            self._give(self._number.value if self._box.value else None)
 
     def _show(self) -> None:
-        def act() -> None:
-            self._box.value = self._value is not None
-            if self._value is not None:
-                self._number.value = self._value
-            self._number.layout.display = "" if self._box.value else "none"
+        checked = self._value is not None
+        self._set(self._box, value=checked)
+        if checked:
+            self._set(self._number, value=self._value)
+        self._number.layout.display = "" if checked else "none"
 
-        self._quietly(act)
+
+def _check_box(field: Field) -> widgets.Checkbox:
+    return widgets.Checkbox(
+        description=field.label, tooltip=field.help, indent=False,
+        layout=widgets.Layout(width="auto"),
+    )  # fmt: skip
 
 
 KINDS: dict[str, type[Control]] = {

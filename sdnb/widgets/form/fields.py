@@ -10,15 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sdnb.request import (
-    CONTENTS,
-    ETA_SAMPLERS,
-    RANGES,
-    SAMPLERS,
-    SCHEDULES,
-    Request,
-    Settings,
-)
+from sdnb.request import CONTENTS, ETA_SAMPLERS, RANGES, SAMPLERS, SCHEDULES, Request, Settings
 
 
 @dataclass(frozen=True)
@@ -28,8 +20,8 @@ class Field:
     name: str
     label: str
     kind: str  # words, size, whole, counter, slider, choice, seed, flag, picture, mask, optional
-    help: str  # one or two sentences, for the tooltip
     group: str  # words, main, more, picture, mask
+    help: str  # one or two sentences, for the tooltip
     reach: tuple[float, float] = (0, 0)  # of the slider; a larger value widens it
     step: float = 1
     choices: tuple[str, ...] = ()
@@ -68,98 +60,54 @@ def _has_mask(request: Request, _: Settings) -> bool:
 
 
 FIELDS: tuple[Field, ...] = (
-    Field(
-        "prompt", "Prompt", "words",
-        "What the picture shows. A number after a colon weighs the words before it: "
-        "a castle:1 thick fog:0.5",
-        "words",
-    ),
-    Field(
-        "negative", "Negative", "words",
-        "What the picture should not show. It needs a CFG above 1.",
-        "words",
-    ),
-    Field(
-        "width", "Width", "size",
-        "Pixels, a multiple of 8. Left open: the model's own, or the picture's.",
-        "main", step=8,
-    ),
-    Field(
-        "height", "Height", "size",
-        "Pixels, a multiple of 8. Left open: the model's own, or the picture's.",
-        "main", step=8,
-    ),
-    Field(
-        "steps", "Steps", "counter",
-        "How often the picture is refined. More is slower; past some number nothing changes.",
-        "main", (1, 100),
-    ),
-    Field(
-        "cfg", "CFG", "slider",
-        "How literally the prompt is taken. 1 is free and twice as fast; too much is harsh.",
-        "main", (1, 20), 0.5,
-    ),
-    Field(
-        "sampler", "Sampler", "choice",
-        "The way from noise to picture. Those ending in _a, and lcm, draw fresh noise each step.",
-        "main", choices=SAMPLERS,
-    ),
-    Field(
-        "seed", "Seed", "seed",
-        "The same seed and settings give the same picture. Empty: another one each time.",
-        "main",
-    ),
-    Field(
-        "count", "Pictures", "whole",
-        "How many, one after the other: picture i is the picture of seed + i.",
-        "main",
-    ),
-    Field(
-        "schedule", "Schedule", "choice",
-        "Where the steps lie between noise and picture. Left open: what suits the sampler.",
-        "more", choices=SCHEDULES,
-    ),
-    Field(
-        "eta", "Eta", "slider",
-        "Fresh noise in each step: 0 none, 1 all. Left open: the sampler's own.",
-        "more", (0, 1), 0.05, shown=_draws_noise,
-    ),
-    Field(
-        "image", "Picture", "picture",
-        "A picture to start from. PNG, JPEG and what else Pillow reads.",
-        "picture",
-    ),
-    Field(
-        "strength", "Strength", "slider",
-        "How much is made anew: 0 gives the picture back, 1 ignores it.",
-        "picture", (0, 1), 0.05, shown=_has_picture,
-    ),
-    Field(
-        "mask", "Mask", "mask",
-        "White is made anew, black is kept to the last bit. Draw it, or give a file.",
-        "mask", shown=_has_picture,
-    ),
-    Field(
-        "invert", "Keep what is painted, and make the rest anew", "flag",
-        "Exchanges what is made anew and what is kept.",
-        "mask", shown=_has_mask,
-    ),
-    Field(
-        "feather", "Feather", "slider",
-        "Pixels over which the mask's edge fades, on the side that is made anew.",
-        "mask", (0, 64), 1, shown=_has_mask,
-    ),
-    Field(
-        "content", "Starts from", "choice",
-        "What the masked part starts from: the original, noise, or a fill of the colours around.",
-        "mask", choices=CONTENTS, shown=_has_mask,
-    ),
-    Field(
-        "padding", "Only the masked part", "optional",
-        "Generate only the masked part, at width x height, with so many pixels around it, and put "
-        "it back: more detail for small things.",
-        "mask", shown=_has_mask,
-    ),
+    Field("prompt", "Prompt", "words", "words",
+          "What the picture shows. A number after a colon weighs the words before it: "
+          "a castle:1 thick fog:0.5"),
+    Field("negative", "Negative", "words", "words",
+          "What the picture should not show. It needs a CFG above 1."),
+    Field("width", "Width", "size", "main",
+          "Pixels, a multiple of 8. Left open: the model's own, or the picture's.", step=8),
+    Field("height", "Height", "size", "main",
+          "Pixels, a multiple of 8. Left open: the model's own, or the picture's.", step=8),
+    Field("steps", "Steps", "counter", "main",
+          "How often the picture is refined. More is slower; past some number nothing changes.",
+          (1, 100)),
+    Field("cfg", "CFG", "slider", "main",
+          "How literally the prompt is taken. 1 is free and twice as fast; too much is harsh.",
+          (1, 20), 0.5),
+    Field("sampler", "Sampler", "choice", "main",
+          "The way from noise to picture. Those ending in _a, and lcm, draw fresh noise each step.",
+          choices=SAMPLERS),
+    Field("seed", "Seed", "seed", "main",
+          "The same seed and settings give the same picture. Empty: another one each time."),
+    Field("count", "Pictures", "whole", "main",
+          "How many, one after the other: picture i is the picture of seed + i."),
+    Field("schedule", "Schedule", "choice", "more",
+          "Where the steps lie between noise and picture. Left open: what suits the sampler.",
+          choices=SCHEDULES),
+    Field("eta", "Eta", "slider", "more",
+          "Fresh noise in each step: 0 none, 1 all. Left open: the sampler's own.",
+          (0, 1), 0.05, shown=_draws_noise),
+    Field("image", "Picture", "picture", "picture",
+          "A picture to start from. PNG, JPEG and what else Pillow reads."),
+    Field("strength", "Strength", "slider", "picture",
+          "How much is made anew: 0 gives the picture back, 1 ignores it.",
+          (0, 1), 0.05, shown=_has_picture),
+    Field("mask", "Mask", "mask", "mask",
+          "White is made anew, black is kept to the last bit. Draw it, or give a file.",
+          shown=_has_picture),
+    Field("invert", "Keep what is painted, and make the rest anew", "flag", "mask",
+          "Exchanges what is made anew and what is kept.", shown=_has_mask),
+    Field("feather", "Feather", "slider", "mask",
+          "Pixels over which the mask's edge fades, on the side that is made anew.",
+          (0, 64), shown=_has_mask),
+    Field("content", "Starts from", "choice", "mask",
+          "What the masked part starts from: the original, noise, or a fill of the colours around.",
+          choices=CONTENTS, shown=_has_mask),
+    Field("padding", "Only the masked part", "optional", "mask",
+          "Generate only the masked part, at width x height, with so many pixels around it, and "
+          "put it back: more detail for small things.",
+          shown=_has_mask),
 )  # fmt: skip
 
 BY_NAME = {field.name: field for field in FIELDS}

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import ipywidgets as widgets
 
-from sdnb.request import Request, Settings
+from sdnb.request import Request, Resolved, Settings
 from sdnb.request.choices import gone_with
 from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.form.controls import KINDS, Changed, Control, SeedControl
-from sdnb.widgets.form.fields import BY_NAME, FIELDS, Field
+from sdnb.widgets.form.fields import FIELDS, Field
 from sdnb.widgets.form.inspector import Inspector
 from sdnb.widgets.form.mask_box import MaskBox
 from sdnb.widgets.form.picture_box import PictureBox
+from sdnb.widgets.style import quiet_line, row
 
 if TYPE_CHECKING:
     from sdnb.images import Saved
     from sdnb.widgets.form.inspector import Tokenize
 
 _NAMES = tuple(item.name for item in fields(Request))
-
+_PARTS = {  # the mask editor shows the feather
+    "picture": ("image", "strength"), "mask": ("mask", "invert", "content", "padding"),
+}  # fmt: skip
 # Which parts each kind of panel shows beside the prompts and the main settings.
 PICTURES = {
     "all": ("picture", "mask"), "txt2img": (), "img2img": ("picture",),
@@ -51,12 +55,11 @@ class Form(widgets.VBox):
         self.kind = kind
         self._on_change = changed
         self._sampler: str | None = None  # the sampler before a person's change
-        self.controls: dict[str, Control] = {
-            field.name: self._control(field, offer) for field in FIELDS
-        }
+        self.controls = {field.name: self._control(field, offer) for field in FIELDS}
+        self.seed = cast("SeedControl", self.controls["seed"])
+        self._mask = cast("MaskBox", self.controls["mask"])
         self._inspectors = {name: Inspector(tokenize) for name in ("prompt", "negative")}
-        self._about_size = widgets.HTML()
-        self._about_size.add_class("sdnb-quiet")
+        self._about_size = quiet_line()
         super().__init__(self._laid_out())
         self._refresh()
 
@@ -92,25 +95,10 @@ class Form(widgets.VBox):
             inspector.tokenize = tokenize
         self._refresh()
 
-    @property
-    def seed(self) -> SeedControl:
-        """The control of the seed."""
-        control = self.controls["seed"]
-        assert isinstance(control, SeedControl)
-        return control
-
-    @property
-    def _mask(self) -> MaskBox:
-        control = self.controls["mask"]
-        assert isinstance(control, MaskBox)
-        return control
-
     # -- building ----------------------------------------------------------------------------
 
     def _control(self, field: Field, offer: Callable[[Saved], None] | None) -> Control:
-        def changed() -> None:
-            self._changed(field.name)
-
+        changed = partial(self._changed, field.name)
         if field.kind == "picture":
             return PictureBox(field, changed, offer, small=self.kind != "inpaint")
         if field.kind == "mask":
@@ -121,25 +109,19 @@ class Form(widgets.VBox):
         w = {name: control.widget for name, control in self.controls.items()}
         swap = icon_button("exchange", "Exchange", "Exchange width and height")
         swap.on_click(lambda _: self._swapped())
-        row = widgets.Layout(flex_flow="row wrap", align_items="center")
-        size = widgets.HBox([w["width"], swap, w["height"]], layout=row)
+        size = row([w["width"], swap, w["height"]])
         more = _folded("More", [w["schedule"], w["eta"]])
-        picture = [w["image"], w["strength"]]
-        mask = [w["mask"], w["invert"], w["content"], w["padding"]]  # the editor shows the feather
-        shown = PICTURES[self.kind]
-        parts = {"picture": picture, "mask": mask}
-        children = [item for name, part in parts.items() if name in shown for item in part]
-        # The parts that this kind of panel lacks are hidden until a request needs them.
-        self._guests = widgets.VBox(
-            [item for name, part in parts.items() if name not in shown for item in part]
-        )
+        above: list[widgets.Widget] = []
+        below: list[widgets.Widget] = []
+        guests: list[widgets.Widget] = []  # what this kind lacks: hidden until a request needs it
+        for part, names in _PARTS.items():
+            place = above if part in PICTURES[self.kind] else guests
+            place += [w[name] for name in names]
+        self._guests = widgets.VBox(guests)
         self._fold: widgets.ToggleButton | None = None
         if self.kind == "all":  # folded, so that the form begins with the prompt
-            folded = _folded("Start from a picture", children)
-            self._fold = folded.children[0]
-            children = [folded]
-        above = children if self.kind not in ("all", "txt2img") else []
-        below = [] if above else children
+            above, below = [], [_folded("Start from a picture", above)]
+            self._fold = below[0].children[0]
         return [
             *above, self._guests,
             w["prompt"], self._inspectors["prompt"], w["negative"], self._inspectors["negative"],
@@ -151,10 +133,10 @@ class Form(widgets.VBox):
     # -- acting ------------------------------------------------------------------------------
 
     def _swapped(self) -> None:
-        width, height = self.controls["width"], self.controls["height"]
         asked = self._resolved()
         if asked is not None:
-            width.value, height.value = asked.height, asked.width
+            self.controls["width"].value = asked.height
+            self.controls["height"].value = asked.width
             self._changed("width")
 
     def _changed(self, name: str) -> None:
@@ -177,7 +159,7 @@ class Form(widgets.VBox):
         self.controls["feather"].value = pixels
         self._changed("feather")
 
-    def _resolved(self) -> Request | None:
+    def _resolved(self) -> Resolved | None:
         """The resolved request; None while the controls contradict each other."""
         try:
             return self.request.but(eta=None, seed=0).resolved(self.settings)
@@ -196,15 +178,13 @@ class Form(widgets.VBox):
         self._guests.layout.display = "none" if guests.get(self.kind) is None else ""
         for name, control in self.controls.items():
             used = name == "strength" and self.kind == "upscale"  # the second pass has a picture
-            control.show(used or BY_NAME[name].shown(asked, self.settings))
+            control.show(used or control.field.shown(asked, self.settings))
         self._mask.adjust(asked)
         for name, inspector in self._inspectors.items():
             inspector.show(self.controls[name].value)
         self._about_size.value = "" if resolved is None else self._size_in_words(resolved)
 
-    def _size_in_words(self, resolved: Request) -> str:
-        assert resolved.width is not None
-        assert resolved.height is not None
+    def _size_in_words(self, resolved: Resolved) -> str:
         s = self.settings
         size = f"{resolved.width} × {resolved.height}"
         if (resolved.width, resolved.height) == (s.width, s.height):

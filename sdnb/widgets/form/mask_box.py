@@ -27,15 +27,6 @@ class MaskBox(Control):
         self._picture: bytes | None = None
         self.widget = widgets.VBox([])
 
-    @property
-    def value(self) -> Any:
-        return self._value
-
-    @value.setter
-    def value(self, value: bytes | None) -> None:
-        self._value = value
-        self._show()
-
     def on_picture(self, picture: bytes | None) -> None:
         """Show this picture in the editor; a mask of another size is cleared."""
         if picture == self._picture:
@@ -46,35 +37,31 @@ class MaskBox(Control):
         if self.editor is None:
             self.editor = MaskEditor(picture)
             self.editor.on_change(self._painted)
-            self.editor.observe(self._moved, "feather")
+            self.editor.observe(self._feather_moved, "feather")
             self.widget.children = (self.editor,)
         else:
             if images.open(picture).size != self.editor.image.size:
                 self._value = None
-            self._quietly(lambda: setattr(self.editor, "image", picture))
+            self._set(self.editor, image=picture)
         self._show()
 
     def adjust(self, request: Request) -> None:
         """Show the mask as this request uses it: inverted, feathered, at its size."""
         if self.editor is not None:
-            self._quietly(lambda: self._adjust(request))
+            sized = {"width": request.width, "height": request.height, "padding": request.padding}
+            target = {name: value for name, value in sized.items() if value is not None}
+            self._set(self.editor, invert=request.invert, feather=request.feather, target=target)
 
-    def _adjust(self, request: Request) -> None:
-        assert self.editor is not None
-        self.editor.invert, self.editor.feather = request.invert, request.feather
-        sized = {"width": request.width, "height": request.height, "padding": request.padding}
-        self.editor.target = {name: value for name, value in sized.items() if value is not None}
-
-    def _moved(self, change: dict[str, Any]) -> None:
+    def _feather_moved(self, change: dict[str, Any]) -> None:
         if not self._setting:
             self._feathered(float(change["new"]))
 
     def _painted(self, editor: MaskEditor) -> None:
-        if self._setting:
-            return
-        painted = editor.mask.getbbox() is not None
-        self._take(images.mask(editor.mask) if painted else None)
+        if not self._setting:
+            painted = editor.mask.getbbox() is not None
+            self._value = images.mask(editor.mask) if painted else None
+            self._changed()
 
     def _show(self) -> None:
         if self.editor is not None:
-            self._quietly(lambda: setattr(self.editor, "mask", self._value))
+            self._set(self.editor, mask=self._value)

@@ -10,6 +10,7 @@ import ipywidgets as widgets
 
 from sdnb import images
 from sdnb.images import Saved
+from sdnb.widgets import style
 from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.form.controls import Changed, Control
 from sdnb.widgets.form.fields import Field
@@ -57,19 +58,15 @@ class PictureBox(Control):
         remove = f"{field.label}: take it out"
         self._remove = icon_button("times", remove, remove)
         self._remove.layout.display = "none"
-        self._remove.on_click(lambda _: self._removed())
+        self._remove.on_click(lambda _: self._give(None))
         self._use = widgets.Button(
             description="use its settings", tooltip="Put the settings that this picture was made "
             "with into the panel", layout=widgets.Layout(width="auto", display="none"),
         )  # fmt: skip
         self._use.on_click(lambda _: self._used())
-        self._message = widgets.HTML()
-        self._message.add_class("sdnb-quiet")
+        self._message = style.quiet_line()
         self._image = widgets.Image(format="jpeg", layout=widgets.Layout(display="none"))
-        row = widgets.HBox(
-            [self._upload, self._remove, self._use, self._message],
-            layout=widgets.Layout(align_items="center", flex_flow="row wrap"),
-        )
+        row = style.row([self._upload, self._remove, self._use, self._message])
         self.widget = widgets.VBox([row, self._image])
 
     def take(self, data: bytes, name: str = "") -> None:
@@ -85,10 +82,6 @@ class PictureBox(Control):
         self._use.layout.display = "" if offered else "none"
         w, h = images.open(png).size
         self._say(f"{name} {w} x {h}" + (" · it carries its settings" if offered else ""))
-        self._changed()
-
-    def _removed(self) -> None:
-        self.value = None
         self._changed()
 
     def _used(self) -> None:
