@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import ipywidgets as widgets
 
 from sdnb.jobs.executor import Job
+from sdnb.widgets.style import quiet_line
 
 
 class Actions(widgets.HBox):
@@ -24,8 +25,7 @@ class Actions(widgets.HBox):
         )  # fmt: skip
         self.generate.on_click(lambda _: generate())
         self.stop.on_click(lambda _: stop())
-        self.message = widgets.HTML()
-        self.message.add_class("sdnb-quiet")
+        self.message = quiet_line()
         wrap = widgets.Layout(flex_flow="row wrap", align_items="center")
         super().__init__([self.generate, self.stop, self.message], layout=wrap)
 

@@ -29,11 +29,9 @@ def python(request: Request) -> str:
         value = getattr(request, item.name)
         if value == item.default:
             continue
-        if item.name in _MAKERS:
-            value = f'sdnb.images.{_MAKERS[item.name]}("{item.name}.png")'
-        else:
-            value = repr(value)
-        lines.append(f"    {item.name}={value},")
+        maker = _MAKERS.get(item.name)
+        text = f'sdnb.images.{maker}("{item.name}.png")' if maker else repr(value)
+        lines.append(f"    {item.name}={text},")
     body = "\n".join(lines)
     return f"request = sdnb.Request(\n{body}\n)\nsdnb.generate(model, request)"
 

@@ -111,12 +111,10 @@ class Gallery(widgets.VBox):
         """Remove these pictures; saved files stay."""
         with self._lock:
             self._quiet()
-            gone = set(map(id, pictures))
-            self.pictures = [p for p in self.pictures if id(p) not in gone]
-            if self._chosen is not None and id(self._chosen) in gone:
-                self._chosen = None
-            if self._other is not None and id(self._other) in gone:
-                self._other = None
+            gone = set(pictures)
+            self.pictures = [p for p in self.pictures if p not in gone]
+            self._chosen = None if self._chosen in gone else self._chosen
+            self._other = None if self._other in gone else self._other
             self._show_detail()
             self._refresh()
 
@@ -148,8 +146,7 @@ class Gallery(widgets.VBox):
         return text_button(words, "", tooltip, lambda: self._guarded(act))
 
     def _build(self) -> None:
-        self._count = widgets.HTML()
-        self._count.add_class("sdnb-quiet")
+        self._count = style.quiet_line()
         self._newer = self._button("newer", "Newer pictures", lambda: self._turn(-1))
         self._older = self._button("older", "Older pictures", lambda: self._turn(1))
         self._save_all = self._button(
@@ -163,23 +160,14 @@ class Gallery(widgets.VBox):
         )  # fmt: skip
         upload = Upload("Add a picture…", "Add a picture…", self.take)
         self._many = widgets.HBox([self._newer, self._older, self._save_all, self._clear])
-        self._bar = widgets.HBox(
-            [self._count, upload, self._many],
-            layout=widgets.Layout(align_items="center", flex_flow="row wrap"),
-        )
+        self._bar = style.row([self._count, upload, self._many])
         self._keep = self._button("Keep", "Not deleted with the rest", self._toggle_kept)
         self._compare = self._button(
             "Compare", "Remember this one as the left side; then choose another", self._remember
         )
-        self._sends = widgets.HBox(
-            [widgets.HTML("Send to&ensp;")],
-            layout=widgets.Layout(flex_flow="row wrap", align_items="center", display="none"),
-        )
-        self._question = widgets.HBox(
-            layout=widgets.Layout(display="none", align_items="center", flex_flow="row wrap")
-        )
-        self._message = widgets.HTML()
-        self._message.add_class("sdnb-quiet")
+        self._sends = style.row([widgets.HTML("Send to&ensp;")], display="none")
+        self._question = style.row([], display="none")
+        self._message = style.quiet_line()
         self._view = widgets.HTML()
         self._view.add_class("sdnb-picture")
         self._about = widgets.HTML(layout=widgets.Layout(max_width="420px", margin="0 0 0 12px"))
@@ -192,8 +180,8 @@ class Gallery(widgets.VBox):
             ),
             self._button("Close", "Back to the thumbnails", lambda: self.choose(None)),
         ]  # fmt: skip
-        row = widgets.HBox(buttons, layout=widgets.Layout(flex_flow="row wrap"))
-        both = widgets.HBox([self._view, self._about], layout=widgets.Layout(flex_flow="row wrap"))
+        row = style.row(buttons, align_items=None)
+        both = style.row([self._view, self._about], align_items=None)
         self._chosen_box = widgets.VBox([row, self._sends, both])
         self._detail = widgets.VBox([self._question, self._message, self._chosen_box])
 

@@ -23,10 +23,8 @@ class Stoppable(Protocol):
 
 def tie_to_cell(owner: Stoppable) -> None:
     """Stop `owner` when the current cell runs again; without IPython, do nothing."""
-    try:
-        from IPython import get_ipython
-    except ImportError:  # pragma: no cover - ipywidgets brings IPython
-        return
+    from IPython import get_ipython
+
     shell = get_ipython()
     cell = _running_cell(shell)
     if shell is None or cell is None:

@@ -162,8 +162,7 @@ class Panel(widgets.VBox):
         self.model = model
         self.progress.preview_of = model.preview
         self.form.serve(model.settings, model.tokenizer)
-        self._about.value = about(self.model)
-        self._example.layout.display = "" if model.examples else "none"
+        self._show_model()
         self._show_plan()
 
     def close(self) -> None:
@@ -179,8 +178,7 @@ class Panel(widgets.VBox):
 
     def _build(self) -> None:
         self._actions = Actions(self.generate, self.stop)
-        self._caption, self._plan = widgets.HTML(), PlanLine()
-        self._caption.add_class("sdnb-quiet")
+        self._caption, self._plan = style.quiet_line(), PlanLine()
         left = widgets.VBox(
             [*self._above(), self.form],
             layout=widgets.Layout(flex="1 1 380px", min_width="300px"),
@@ -189,14 +187,16 @@ class Panel(widgets.VBox):
             [self._actions, self._plan, self.progress, self.progress.picture, self._caption],
             layout=widgets.Layout(flex="1 1 300px", min_width="280px", margin="0 0 0 12px"),
         )
-        self._about = widgets.HTML(about(self.model))
-        self._about.add_class("sdnb-quiet")
+        self._about = style.quiet_line()
         self._example = icon_button("lightbulb-o", "Example", "Put an example into the prompt box")
-        self._example.layout.display = "" if self.model.examples else "none"
         self._example.on_click(lambda _: self._show_example())
-        columns = widgets.Layout(flex_flow="row wrap", align_items="flex-start", width="100%")
+        self._show_model()
         head = widgets.HBox([self._about, self._example], layout={"align_items": "center"})
-        self._rows = [head, widgets.HBox([left, right], layout=columns)]
+        self._rows = [head, style.row([left, right], align_items="flex-start", width="100%")]
+
+    def _show_model(self) -> None:
+        self._about.value = about(self.model)
+        self._example.layout.display = "" if self.model.examples else "none"
 
     def _above(self) -> list[widgets.Widget]:
         """Widgets above the controls; a subclass has some."""

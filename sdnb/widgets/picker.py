@@ -8,12 +8,15 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
 from sdnb.widgets.engine_door import load_model, read_checkpoint
+from sdnb.widgets.progress import folded
+from sdnb.widgets.style import quiet_line, row
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
@@ -30,7 +33,7 @@ def checkpoints(folder: Path) -> list[Path]:
     return [
         path
         for path in sorted(folder.iterdir(), key=lambda path: path.name.lower())
-        if path.suffix.lower() in _KINDS or (path / "model_index.json").is_file()
+        if path.suffix.lower() in _KINDS or _is_model(path)
     ]
 
 
@@ -53,9 +56,7 @@ class ModelPicker(widgets.VBox):
         self._free, self._serve = free, serve
         self._thread: threading.Thread | None = None
         self._build()
-        self._list_models(
-            [(path.name, str(path)) for path in checkpoints(Path(folder))] if folder else []
-        )
+        self._list_models(checkpoints(Path(folder)) if folder else [])
         self._remember(model)
 
     def _build(self) -> None:
@@ -75,15 +76,11 @@ class ModelPicker(widgets.VBox):
         self._list.observe(lambda change: self._chosen(change["new"]), "value")
         self._box.observe(lambda change: self._typed(change["new"]), "value")
         self._button.on_click(lambda _: self.load(self._path_asked()))
-        self._bar = widgets.FloatProgress(max=1.0, layout=widgets.Layout(width="120px"))
-        self._bar.layout.display = "none"
-        self._message = widgets.HTML()
-        self._message.add_class("sdnb-quiet")
-        row = widgets.HBox(
-            [self._list, self._box, self._button, self._bar, self._message],
-            layout=widgets.Layout(flex_flow="row wrap", align_items="center"),
-        )
-        super().__init__([row])
+        hidden = widgets.Layout(width="120px", display="none")
+        self._bar = widgets.FloatProgress(max=1.0, layout=hidden)
+        self._message = quiet_line()
+        parts = [self._list, self._box, self._button, self._bar, self._message]
+        super().__init__([row(parts)])
 
     # -- what is chosen ------------------------------------------------------------------------
 
@@ -104,7 +101,8 @@ class ModelPicker(widgets.VBox):
         elif self._list.value is None:
             self._list.value = self._loaded_path
 
-    def _list_models(self, models: list[tuple[str, str]]) -> None:
+    def _list_models(self, paths: list[Path]) -> None:
+        models = [(path.name, str(path)) for path in paths]
         self._list.options = [("the embedded one", _EMBEDDED), *models]
 
     def _remember(self, model: Model) -> None:
@@ -131,7 +129,7 @@ class ModelPicker(widgets.VBox):
             raise RuntimeError("a model is being loaded already; wait until it is there")
         folder = Path(path).expanduser() if path else None
         if folder is not None and (paths := checkpoints(folder)) and not _is_model(folder):
-            self._list_models([(entry.name, str(entry)) for entry in paths])
+            self._list_models(paths)
             self._show_loaded()
             self._say(f"{len(paths)} models in {folder}: choose one, then Load.")
             return threading.Thread()
@@ -183,7 +181,7 @@ class ModelPicker(widgets.VBox):
         self._say(f"{model.name}: loaded in {time.perf_counter() - began:.1f} s")
 
     def _load_and_serve(self, load: dict[str, Any]) -> Model:
-        model = load_model(**load, progress=self._show_share)
+        model = load_model(**load, progress=partial(setattr, self._bar, "value"))
         try:
             self._serve(model)
         except BaseException:
@@ -206,19 +204,12 @@ class ModelPicker(widgets.VBox):
         what = f"{name} was loaded again" if same else f"{name} is gone, {model.name} was loaded"
         self._complain(error, f"{what}; in Python it is the studio's .model now.", trace=True)
 
-    def _show_share(self, share: float) -> None:
-        """Show which share of the weights is loaded."""
-        self._bar.value = share
-
     # -- saying --------------------------------------------------------------------------------
 
     def _complain(self, error: Exception, more: str = "", trace: bool = False) -> None:
-        trace_text = html.escape("".join(traceback.format_exception(error)))
-        details = f"<details><summary>Traceback</summary><pre>{trace_text}</pre></details>"
         words = html.escape(f"{str(error) or type(error).__name__} {more}")
-        self._message.value = (
-            f'<div class="sdnb-error" role="alert">{words}{details if trace else ""}</div>'
-        )
+        details = folded("".join(traceback.format_exception(error)) if trace else "")
+        self._message.value = f'<div class="sdnb-error" role="alert">{words}{details}</div>'
 
     def _clear_message(self) -> None:
         """Clear the message of the last attempt, unless one is going on."""

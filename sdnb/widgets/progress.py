@@ -15,6 +15,7 @@ import ipywidgets as widgets
 
 from sdnb.jobs.executor import FAILED, STOPPED, WAITING, Job
 from sdnb.widgets.jpegs import jpeg
+from sdnb.widgets.style import quiet_line
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -46,25 +47,28 @@ def in_words(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+def folded(trace: str) -> str:
+    """HTML of a traceback behind a fold; "" for none."""
+    text = html.escape(trace)
+    return f"<details><summary>Traceback</summary><pre>{text}</pre></details>" if trace else ""
+
+
 class Throttle:
     """Limits work to once in `every` seconds, and to a `share` of the time."""
 
     def __init__(
         self, every: float, share: float = 1.0, clock: Callable[[], float] = time.perf_counter
     ) -> None:
-        self._every, self._share, self._clock = every, share, clock
+        self._every, self._share, self.now = every, share, clock
         self._next = -float("inf")
 
     def due(self) -> bool:
-        return self._clock() >= self._next
+        return self.now() >= self._next
 
     def spent(self, began: float) -> None:
         """Note that work began at `began` and ends now; the next wait is in proportion to it."""
-        now = self._clock()
+        now = self.now()
         self._next = now + max(self._every, (now - began) / self._share)
-
-    def now(self) -> float:
-        return self._clock()
 
 
 class ErrorBox(widgets.HTML):
@@ -74,7 +78,6 @@ class ErrorBox(widgets.HTML):
         super().__init__(layout=widgets.Layout(display="none"))
 
     def show(self, body: str) -> None:
-        """Show this HTML."""
         self.value = f'<div class="sdnb-error" role="alert">{body}</div>'
         self.layout.display = ""
 
@@ -83,7 +86,6 @@ class ErrorBox(widgets.HTML):
         self.show(html.escape(str(error)).replace("\n", "<br>"))
 
     def hide(self) -> None:
-        """Hide the box."""
         self.layout.display = "none"
 
 
@@ -95,15 +97,12 @@ class ProgressView(widgets.VBox):
 
     def __init__(self, preview: Preview | None = None) -> None:
         self.preview_of = preview
-        self._bar = widgets.FloatProgress(
-            max=1.0, layout=widgets.Layout(width="auto"), bar_style=""
-        )
-        self._line = widgets.HTML()
-        self._line.add_class("sdnb-quiet")
+        self._bar = widgets.FloatProgress(max=1.0, layout=widgets.Layout(width="auto"))
+        self._line = quiet_line()
+        self._line.add_class("sdnb-line")
         self.picture = widgets.Image(format="jpeg", layout=widgets.Layout(display="none"))
         self.picture.add_class("sdnb-picture")
         self._problem = ErrorBox()
-        self._line.add_class("sdnb-line")
         super().__init__([self._bar, self._line, self._problem])
         self._bars = Throttle(_BAR_EVERY)
         self._previews = Throttle(_PREVIEW_EVERY, _PREVIEW_SHARE)
@@ -115,7 +114,6 @@ class ProgressView(widgets.VBox):
 
     @property
     def line(self) -> str:
-        """The line as text."""
         return html.unescape(str(self._line.value))
 
     @property
@@ -125,14 +123,12 @@ class ProgressView(widgets.VBox):
 
     def clear(self) -> None:
         """Reset to the state before the first job."""
-        self._bar.value, self._bar.bar_style = 0.0, ""
+        self._show_bar(0.0, "", "")
         self._bar.layout.visibility = "hidden"
-        self._line.value = ""
         self.forget_problem()
         self.picture.layout.display = "none"
 
     def watch(self, job: Job) -> None:
-        """Show the state of this job."""
         if job.ended:
             self._finish(job)
         elif job.progress is None:
@@ -141,26 +137,22 @@ class ProgressView(widgets.VBox):
             self._step(job, job.progress)
 
     def say(self, words: str) -> None:
-        """Show this text as the line."""
         self._line.value = html.escape(words)
 
     def complain(self, error: BaseException, trace: str = "") -> None:
         """Show an error's message, and its traceback folded below."""
         words = html.escape(str(error) or type(error).__name__)
-        more = html.escape(trace)
-        details = f"<details><summary>Traceback</summary><pre>{more}</pre></details>"
-        self._problem.show(f"<b>{type(error).__name__}</b><br>{words}{details if trace else ''}")
+        self._problem.show(f"<b>{type(error).__name__}</b><br>{words}{folded(trace)}")
 
     def forget_problem(self) -> None:
-        """Clear the error."""
         self._problem.value = ""
         self._problem.hide()
 
     def _begin(self, job: Job) -> None:
         self.forget_problem()
-        self._bar.value, self._bar.bar_style = 0.0, ""
+        words = "waiting for another run" if job.state == WAITING else "preparing"
+        self._show_bar(0.0, "", words)
         self._bar.layout.visibility = "visible"
-        self.say("waiting for another run" if job.state == WAITING else "preparing")
 
     def _step(self, job: Job, progress: Progress) -> None:
         if self._bars.due():
@@ -169,12 +161,11 @@ class ProgressView(widgets.VBox):
             self.say("stopping after this step" if job.stopping else left(progress))
             self._bars.spent(began)
         if progress.latent is not None and self.preview_of is not None and self._previews.due():
-            self._show_preview(progress.latent)
+            self._show_preview(self.preview_of, progress.latent)
 
-    def _show_preview(self, latent: Any) -> None:
-        assert self.preview_of is not None
+    def _show_preview(self, preview: Preview, latent: Any) -> None:
         asked = self._previews.now()
-        small = self.preview_of(latent)  # on CUDA this waits for the step, which costs nothing
+        small = preview(latent)  # on CUDA this waits for the step, which costs nothing
         began = self._previews.now()
         full = (small.width * 8, small.height * 8)
         scale = _PREVIEW_SIDE / max(small.size)
@@ -189,19 +180,18 @@ class ProgressView(widgets.VBox):
     def _finish(self, job: Job) -> None:
         progress = job.progress
         share = progress.step / max(progress.total, 1) if progress else 0.0
+        at = f" at step {progress.step} of {progress.total}" if progress else ""
         if job.state == FAILED and job.error is not None:
-            self._bar.value, self._bar.bar_style = share, "danger"
-            self.say(
-                "failed" + (f" at step {progress.step} of {progress.total}" if progress else "")
-            )
+            self._show_bar(share, "danger", f"failed{at}")
             self.complain(job.error, job.traceback)
         elif job.state == STOPPED:
-            self._bar.value, self._bar.bar_style = share, "warning"
-            at = f"at step {progress.step} of {progress.total}" if progress else "before it began"
-            self.say(f"stopped {at}")
+            self._show_bar(share, "warning", f"stopped{at or ' before it began'}")
         else:
-            self._bar.value, self._bar.bar_style = 1.0, "success"
-            self.say(f"{job.result.seconds:.1f} s" if job.result else "")
+            self._show_bar(1.0, "success", f"{job.result.seconds:.1f} s" if job.result else "")
+
+    def _show_bar(self, share: float, style: str, words: str) -> None:
+        self._bar.value, self._bar.bar_style = share, style
+        self.say(words)
 
     def show(self, image: Image.Image) -> None:
         """Show a finished picture in place of the preview."""

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from sdnb.engine.model import Model
     from sdnb.images.result import Result
 
-_PICTURE_FIELDS = ("image", "strength", "mask", "invert", "feather", "content", "padding")
+_KEPT_FIELDS = ("strength", "feather", "content", "padding")  # of a tab that is sent a picture
+_PICTURE_FIELDS = ("image", "mask", "invert", *_KEPT_FIELDS)
 TABS = ("txt2img", "img2img", "inpaint", "upscale")
 _SWEPT = TABS[:3]  # not upscale: it is two requests, and a grid's cell is one
 _STOP_SECONDS = 120.0  # how long a step may take to end before its model is freed
@@ -51,14 +52,9 @@ class Studio(widgets.VBox):
         self.model = load_model() if model is None else model
         self.gallery = gallery or Gallery(folder)
         runs = executor or worker_of(self.model)
-        self.panels: dict[str, Panel] = {
-            name: (
-                UpscalePanel(self.model, executor=runs, gallery=self.gallery)
-                if name == "upscale"
-                else Panel(self.model, name, executor=runs, gallery=self.gallery)
-            )
-            for name in TABS
-        }
+        shared: dict[str, Any] = {"executor": runs, "gallery": self.gallery}
+        self.panels = {name: Panel(self.model, name, **shared) for name in _SWEPT}
+        self.panels["upscale"] = UpscalePanel(self.model, **shared)
         self.picker = ModelPicker(self.model, models, self._free, self._serve)
         for name in TABS:
             self.gallery.send(name, self._sender(name), f"Carry it and its settings to {name}")
@@ -109,17 +105,8 @@ class Studio(widgets.VBox):
             plain = {name: getattr(Request, name) for name in _PICTURE_FIELDS}
             panel.request = request.but(**plain)
             return
-        keep = panel.request
-        panel.request = request.but(
-            image=png,
-            mask=None,
-            width=None,
-            height=None,
-            strength=keep.strength,
-            feather=keep.feather,
-            content=keep.content,
-            padding=keep.padding,
-        )
+        kept = {name: getattr(panel.request, name) for name in _KEPT_FIELDS}
+        panel.request = request.but(image=png, mask=None, width=None, height=None, **kept)
         if isinstance(panel, UpscalePanel):
             panel.enlarge(panel.times)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as widgets
@@ -12,7 +13,9 @@ from sdnb.images.canvas import exact
 from sdnb.images.result import Result
 from sdnb.jobs.executor import Executor, Job
 from sdnb.request import RANGES, Request, png_header
+from sdnb.widgets.buttons import text_button
 from sdnb.widgets.panel import Panel
+from sdnb.widgets.style import quiet_line
 
 if TYPE_CHECKING:
     from sdnb.images import Saved
@@ -100,15 +103,11 @@ class UpscalePanel(Panel):
     def _above(self) -> list[widgets.Widget]:
         buttons = []
         for times in _TIMES:
-            button = widgets.Button(
-                description=f"× {times:g}",
-                tooltip=f"{times:g} times the sides of the picture, or of the model's own size",
-                layout=widgets.Layout(width="56px"),
-            )
-            button.on_click(lambda _, times=times: self.enlarge(times))
+            tip = f"{times:g} times the sides of the picture, or of the model's own size"
+            button = text_button(f"× {times:g}", "", tip, partial(self.enlarge, times))
+            button.layout.width = "56px"
             buttons.append(button)
-        self._passes_line = widgets.HTML()
-        self._passes_line.add_class("sdnb-quiet")
+        self._passes_line = quiet_line()
         return [widgets.HBox(buttons), self._passes_line]
 
     def _edited(self) -> None:

@@ -10,6 +10,7 @@ import ipywidgets as widgets
 import numpy as np
 from PIL import Image, ImageChops
 
+from sdnb.widgets import style
 from sdnb.widgets.buttons import text_button
 from sdnb.widgets.compare import compared
 from sdnb.widgets.details import code, settings
@@ -57,11 +58,9 @@ class GridDetail(widgets.VBox):
         )
         self._mode.observe(lambda _: self.refresh(), "value")
         close = text_button("Close", "times", "Back to the grid", lambda: self.look_at(None))
-        wrap = widgets.Layout(flex_flow="row wrap", align_items="flex-start")
-        super().__init__([
-            widgets.HBox([give, self._compare, self._mode, close], layout=wrap),
-            widgets.HBox([self._picture, self._about], layout=wrap),
-        ])  # fmt: skip
+        above = style.row([give, self._compare, self._mode, close], align_items="flex-start")
+        below = style.row([self._picture, self._about], align_items="flex-start")
+        super().__init__([above, below])
         self.refresh()
 
     def look_at(self, cell: Cell | None) -> None:
@@ -130,8 +129,8 @@ def difference(one: Image.Image, other: Image.Image, words: str) -> str:
 
 def _under_picture(words: str) -> str:
     """HTML of text under a picture, narrow enough to leave the settings beside it."""
-    style = f'class="sdnb-quiet" role="status" style="max-width:{_MIN_SIDE}px"'
-    return f"<div {style}>{html.escape(words)}</div>"
+    attributes = f'class="sdnb-quiet" role="status" style="max-width:{_MIN_SIDE}px"'
+    return f"<div {attributes}>{html.escape(words)}</div>"
 
 
 def large(image: Image.Image) -> Image.Image:

@@ -11,7 +11,7 @@ from sdnb.grid.grid import sweep
 from sdnb.request import RANGES, SAMPLERS, SCHEDULES, checks
 from sdnb.widgets import style
 from sdnb.widgets.buttons import text_button
-from sdnb.widgets.grid.grid_view import GridView, Use
+from sdnb.widgets.grid.grid_view import GridView
 from sdnb.widgets.progress import ErrorBox
 
 if TYPE_CHECKING:
@@ -100,18 +100,17 @@ class GridTab(widgets.VBox):
     def run(self) -> GridView | None:
         """Plan the grid, show its view and fill it. If it is refused, show why and return None."""
         self._problem.hide()
+        source = self.source
         try:
-            base = self._requests[self.source]().but(count=1)
+            base = self._requests[source]().but(count=1)
             grid = sweep(base, **self.axes)
         except (ValueError, TypeError) as error:
             self._problem.show_error(error)
             return None
         self.stop()
-        source = self.source
-        give: Use = lambda request: self._use(request, source)  # noqa: E731 - it needs the type
         self.view = GridView(
             grid, self.model, store=self._store.value.strip() or None, executor=self._executor,
-            use=give,
+            use=lambda request: self._use(request, source),
         )  # fmt: skip
         self._place.children = [self.view]
         self.view.run()
@@ -182,13 +181,16 @@ def parsed(name: str, text: str) -> Any:
     if name in RANGES:
         whole = name in ("steps", "seed", "width", "height")
         return _numbers(name, text, int if whole else float)
+    return _parts(text)
+
+
+def _parts(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _numbers(name: str, text: str, kind: type[int | float]) -> list[float]:
-    parts = [part.strip() for part in text.split(",") if part.strip()]
     try:
-        return [kind(part) for part in parts]
+        return [kind(part) for part in _parts(text)]
     except ValueError:
         raise ValueError(
             f"{_NAMES.get(name, name)}: {checks.shown(text.strip())} holds what is no "

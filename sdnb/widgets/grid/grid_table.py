@@ -42,19 +42,19 @@ _CLICK = (
 
 
 class GridTable(widgets.VBox):
-    """A table of thumbnails with labels. `clicked` is called with a cell's index, counted row by
-    row.
+    """A table of thumbnails with labels; a click calls `click` with the cell's place, counted row
+    by row.
     """
 
     def __init__(
         self, across: Sequence[str], down: Sequence[str], size: tuple[int, int],
-        clicked: Callable[[int], None],
+        click: Callable[[int], None],
     ) -> None:  # fmt: skip
         self.count = len(across) * len(down)
         # A CSS class of this table's own: grids of other kernels may be on the same page.
         self._mark = f"sdnb-table-{secrets.token_hex(4)}"
         self._size = size
-        self._on_cell = clicked
+        self.click = click
         self._cell_styles = [widgets.HTML() for _ in range(self.count)]
         self._keys = [""] * self.count  # which content each cell has, so that none is sent twice
         self._outline = widgets.HTML()
@@ -74,12 +74,10 @@ class GridTable(widgets.VBox):
         if image is None:
             content = words.replace("\\", "\\\\").replace('"', "'").replace("\n", " ")[:120]
             content = content.replace("<", "‹")  # "</style>" would end the style sheet
-            rule = f'<style>{cell}::after {{ content: "{content}"; }}</style>'
-            self._cell_styles[place].value = rule if content else ""
-            return
-        uri = data_uri(image, max(self._size))
-        rule = f"{cell} {{ background-image: url({uri}); }}"
-        self._cell_styles[place].value = f"<style>{rule}</style>"
+            rule = f'{cell}::after {{ content: "{content}"; }}' if content else ""
+        else:
+            rule = f"{cell} {{ background-image: url({data_uri(image, max(self._size))}); }}"
+        self._cell_styles[place].value = f"<style>{rule}</style>" if rule else ""
 
     def choose(self, *places: int) -> None:
         """Outline these cells."""
@@ -87,14 +85,10 @@ class GridTable(widgets.VBox):
         outline = "outline: 3px solid var(--jp-brand-color1, #1976d2); outline-offset: 0;"
         self._outline.value = f"<style>{cells} {{ {outline} }}</style>" if places else ""
 
-    def click(self, place: int) -> None:
-        """Do as if a person clicked this cell."""
-        self._on_cell(place)
-
     def _browser_clicked(self, change: dict[str, Any]) -> None:
         number = str(change["new"]).partition(".")[0]
         if number.isdecimal() and int(number) < self.count:
-            self._on_cell(int(number))
+            self.click(int(number))
 
     def _table(self, across: Sequence[str], down: Sequence[str]) -> str:
         head = "".join(f'<th scope="col">{html.escape(words)}</th>' for words in across)

@@ -85,7 +85,6 @@ class GridView(widgets.VBox):
 
     @property
     def running(self) -> bool:
-        """Whether the grid is being filled."""
         return self._thread is not None and self._thread.is_alive()
 
     def run(self) -> None:
@@ -140,10 +139,10 @@ class GridView(widgets.VBox):
     # -- building ----------------------------------------------------------------------------
 
     def _build(self) -> None:
-        across, *more = self.grid.axes
         labels = [texts(axis) for axis in self.grid.axes]
-        down = labels[1] if more else [""]
-        self._table = GridTable(labels[0], down, self._thumbnail(len(across)), self._cell_clicked)
+        down = labels[1] if len(labels) > 1 else [""]
+        size = self._thumbnail(len(labels[0]))
+        self._table = GridTable(labels[0], down, size, self._cell_clicked)
         self._pages = [self._pager(labels[2])] if len(labels) > 2 else []
         self._run_button = text_button("Run", "play", "Make the cells that are missing", self.run)
         self._run_button.button_style = "primary"
@@ -153,12 +152,10 @@ class GridView(widgets.VBox):
         self._bar = widgets.FloatProgress(
             min=0, max=1, layout=widgets.Layout(width="160px", margin="0 8px")
         )
-        self._line = widgets.HTML()
-        self._line.add_class("sdnb-quiet")
+        self._line = style.quiet_line()
         self._problem = ErrorBox()
-        wrap = widgets.Layout(flex_flow="row wrap", align_items="center")
-        row = [self._run_button, self._stop_button, self._bar, self._line]
-        self._head = widgets.VBox([widgets.HBox(row, layout=wrap), self._problem])
+        row = style.row([self._run_button, self._stop_button, self._bar, self._line])
+        self._head = widgets.VBox([row, self._problem])
         self._detail = GridDetail(self.grid.pictures, self._outline_cells, self._use)
         self._set_buttons(running=False)
 
@@ -200,7 +197,7 @@ class GridView(widgets.VBox):
                 for at in steps:
                     ended = at.made is not None or at.error is not None
                     self._cell_begun = not ended and (self._cell_begun or at.cell is not None)
-                    if at.made is not None or at.error is not None:
+                    if ended:
                         self._cell_ended(at)
                     elif throttle.due():
                         began = throttle.now()
@@ -281,14 +278,13 @@ class GridView(widgets.VBox):
             self._bar.value = self.grid.done / len(self.grid)
 
     def _show_cell(self, cell: Cell) -> None:
-        x, y, page = (*cell.index, 0, 0)[:3]
-        if page != self._page:
+        if not self._in_sight(cell):
             return
         filled = self.grid.pictures.made.get(cell.key)
         words = "" if filled or cell.key not in self.grid.pictures.errors else "failed"
         image = None if filled is None else filled.image
-        place = y * len(self.grid.axes[0]) + x
-        self._table.show(place, image, words, f"{cell.key} {filled is not None} {words}")
+        key = f"{cell.key} {filled is not None} {words}"
+        self._table.show(self._place(cell), image, words, key)
 
     def _place(self, cell: Cell) -> int:
         x, y = (*cell.index, 0)[:2]
