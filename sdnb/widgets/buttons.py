@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import ipywidgets as widgets
 
 
-def icon_button(icon: str, words: str, tooltip: str) -> widgets.Button:
+def icon_button(icon: str, words: str, tooltip: str, kind: type = widgets.Button) -> Any:
     """A small button with a Font Awesome icon; `words` are for screen readers."""
-    button = widgets.Button(icon=icon, description=words, tooltip=tooltip)
+    button = kind(icon=icon, description=words, tooltip=tooltip)
     button.add_class("sdnb-icon")
     return button
 

@@ -15,7 +15,7 @@ from sdnb import images
 from sdnb.images import canvas
 from sdnb.request import Request, Settings
 from sdnb.widgets.masks.history import History
-from sdnb.widgets.masks.strokes import Box, Point, Size, Stroke, clipped, empty
+from sdnb.widgets.masks.strokes import NOWHERE, Box, Point, Size, Stroke, clipped, empty
 from sdnb.widgets.masks.viewport import DENSITY, Viewport, fitted
 
 if TYPE_CHECKING:
@@ -66,36 +66,30 @@ class EditorState:
     # -- the mask -----------------------------------------------------------------------------
 
     def apply(self, stroke: Stroke) -> None:
-        """Add a stroke."""
         with self.lock:
             self._complete(self.history.apply(stroke))
 
     def undo(self) -> None:
-        """Take the last stroke back."""
         with self.lock:
             self._complete(self.history.undo())
 
     def redo(self) -> None:
-        """Put back the stroke that was undone last."""
         with self.lock:
             self._complete(self.history.redo())
 
     def begin(self, point: Point, size: float, white: bool) -> None:
-        """Put the brush down at a point of the picture."""
         with self.lock:
             self.refresh(self.history.begin(point, size, white))
 
     def extend(self, point: Point) -> None:
-        """Draw on to a point of the picture."""
         with self.lock:
             self.refresh(self.history.extend(point))
 
     def finish(self) -> None:
-        """Lift the brush."""
         with self.lock:
             if self.history.drawing:
                 self.history.finish()
-                self._complete((0, 0, *self.picture.size) if self.latent else (0, 0, 0, 0))
+                self._complete((0, 0, *self.picture.size) if self.latent else NOWHERE)
 
     def _complete(self, box: Box) -> None:
         self.refresh(box)
@@ -104,13 +98,11 @@ class EditorState:
     # -- how it is seen -----------------------------------------------------------------------
 
     def set_view(self, view: Viewport) -> None:
-        """Zoom or move to this viewport."""
         with self.lock:
             self.view = view
             self.redraw()
 
     def show_whole(self) -> None:
-        """Show the whole picture."""
         self.set_view(replace(self.view, zoom=1.0, left=0.0, top=0.0))
 
     def redraw(self) -> None:
@@ -128,8 +120,7 @@ class EditorState:
             if self.latent:
                 self._show_latent()
                 return
-            reach = math.ceil(2 * self.feather_pixels)
-            box = _grown(box, reach, self.picture.size)
+            box = _grown(box, math.ceil(2 * self.feather_pixels), self.picture.size)
             part = self.in_effect(self.surface.behind(self.view, box))
             self.surface.refresh(self.view, box, part)
 

@@ -42,7 +42,7 @@ class Gestures:
         """Handle a canvas's events; `guarded` wraps each handler."""
         for hear, act in (
             (canvas.on_mouse_down, self.down), (canvas.on_mouse_move, self.move),
-            (canvas.on_mouse_up, self.up), (canvas.on_mouse_out, self.out),
+            (canvas.on_mouse_up, self._release), (canvas.on_mouse_out, self.out),
             (canvas.on_mouse_wheel, self.wheel), (canvas.on_touch_start, self.touch_start),
             (canvas.on_touch_move, self.touch_move), (canvas.on_touch_end, self.touch_end),
             (canvas.on_touch_cancel, self.touch_end), (canvas.on_key_down, self.key),
@@ -97,9 +97,6 @@ class Gestures:
             self._state.extend(point)
         else:
             self.hover()
-
-    def up(self, x: float, y: float) -> None:
-        self._release(x, y)
 
     def out(self, x: float, y: float) -> None:
         """End the stroke where the pointer left the canvas."""

@@ -17,8 +17,7 @@ from sdnb.widgets.masks.toolbar import upload
 ANSWER_SECONDS = 8.0  # within which the browser's part of ipycanvas should answer
 MISSING = (
     "<b>Drawing is not possible here.</b> The package ipycanvas, which one draws with, is not "
-    "installed in this kernel: "
-    "pip install ipycanvas, then restart the kernel and reload the page."
+    "installed in this kernel: pip install ipycanvas, then restart the kernel and reload the page."
 )
 _NO_ANSWER = (
     "<b>Drawing is not possible yet.</b> The drawing area has not answered. It comes when the cell "
@@ -35,7 +34,6 @@ class Status(ipywidgets.HTML):
         self.add_class("sdnb-said")
 
     def tell(self, state: EditorState, extra: str = "", problem: bool = False) -> None:
-        """Show the mask's size and share, and a message."""
         width, height = state.picture.size
         share = 1 - state.history.white if state.invert else state.history.white
         words = [f"{width}×{height}", f"<b>{share:.1%}</b> is made anew"]
@@ -71,7 +69,6 @@ class Fallback(ipywidgets.VBox):
     def __init__(self, state: EditorState, take: Callable[[ipywidgets.FileUpload], None]) -> None:
         self._state = state
         self._timer: threading.Timer | None = None
-        self._heard = False
         self._why = ipywidgets.HTML()
         self._why.add_class("sdnb-said")
         self._button = upload()
@@ -101,7 +98,6 @@ class Fallback(ipywidgets.VBox):
 
     def heard(self) -> None:
         """Hide: the canvas has come."""
-        self._heard = True
         if self._timer is not None:
             self._timer.cancel()
         if self.waiting:
@@ -128,5 +124,5 @@ class Fallback(ipywidgets.VBox):
             self._picture.layout.width = f"{state.page[0]}px"
 
     def _silent(self) -> None:
-        if not self._heard:
+        if self.waiting:
             self.explain(_NO_ANSWER)

@@ -71,9 +71,8 @@ class Surface:
 
     def change(self, picture: Image.Image, page: Size, canvas: Size) -> None:
         """Take another picture (RGB), with its size on the page and its size on the canvas."""
-        width, height = canvas
         if (self.widget.width, self.widget.height) != canvas:
-            self.widget.width, self.widget.height = width, height
+            self.widget.width, self.widget.height = canvas
         self.widget.layout = ipywidgets.Layout(
             width=f"{page[0]}px", height="auto", max_width="100%", flex="0 0 auto"
         )
@@ -125,8 +124,8 @@ class Surface:
         cell = self._cell(view)
         left, top, right, bottom = view.behind(view.seen(box))
         left, top = left // cell * cell, top // cell * cell
-        return clipped((left, top, -(-right // cell) * cell, -(-bottom // cell) * cell),
-                       view.picture)  # fmt: skip
+        right, bottom = -(-right // cell) * cell, -(-bottom // cell) * cell
+        return clipped((left, top, right, bottom), view.picture)
 
     def cells(self, view: Viewport, latent: Image.Image, box: Box) -> None:
         """Draw the latent mask (L, a pixel for each cell) over a box of the picture, as a grid."""
@@ -188,22 +187,18 @@ class Surface:
             self._top.clear()
 
     def ring(self, x: float, y: float, radius: float) -> None:
-        """Draw the brush's ring around a point of the canvas: dark and bright, for any picture."""
-        with drawing():
-            self._top.clear()
-            for width, colour in ((4.0, "rgba(0, 0, 0, 0.55)"), (2.0, "#ffffff")):
-                self._top.line_width, self._top.stroke_style = width, colour
-                self._top.stroke_circle(x, y, max(radius, 2.0))
+        """Draw the brush's ring around a point of the canvas."""
+        self.outline([(x, y)], closed=False, grip=max(radius, 2.0))
 
     def outline(self, points: Sequence[Point], closed: bool, grip: float = 0) -> None:
         """Draw an unfinished shape, in pixels of the canvas; `grip` is the radius around its start
-        where a click closes it.
+        where a click closes it. It is dark and bright, so that it is seen on any picture.
         """
+        line = np.array([*points, points[0]] if closed else points, np.float32)
         with drawing():
             self._top.clear()
             for width, colour in ((4.0, "rgba(0, 0, 0, 0.55)"), (2.0, "#ffffff")):
                 self._top.line_width, self._top.stroke_style = width, colour
-                line = np.array([*points, points[0]] if closed else points, np.float32)
                 if len(line) > 1:
                     self._top.stroke_lines(line)
                 if grip:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import ipywidgets
 from PIL import Image
 
 from sdnb.request import RANGES
+from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.slider import Slider
 
 
@@ -33,11 +35,10 @@ _HISTORY = (
     _Button("redo", "Redo", "redo", "Redo (Ctrl+Shift+Z or Ctrl+Y)"),
 )
 _WHOLE = (
-    _Button(
-        "invert", "Invert", "adjust", "Invert: exchange what is kept and what is made anew (I)"
-    ),
+    _Button("invert", "Invert", "adjust",
+            "Invert: exchange what is kept and what is made anew (I)"),
     _Button("clear", "Clear", "trash", "Clear: keep everything (Delete)"),
-)
+)  # fmt: skip
 _ZOOM = (
     _Button("farther", "Zoom out", "search-minus", "Zoom out (-, or the wheel)"),
     _Button("whole", "Fit", "expand", "Show the whole picture (0)"),
@@ -59,9 +60,9 @@ class Toolbar(ipywidgets.VBox):
     """`buttons` and `tools` hold the buttons by name; the editor lays `files` out elsewhere."""
 
     def __init__(self, picture: Image.Image) -> None:
-        self.tools = {tool.name: _toggle(tool) for tool in _TOOLS}
-        self.buttons = {b.name: _button(b) for b in (*_HISTORY, *_WHOLE, *_ZOOM, *_FILES)}
-        self.latent = _toggle(_LATENT)
+        self.tools = {tool.name: _control(tool, ipywidgets.ToggleButton) for tool in _TOOLS}
+        self.buttons = {b.name: _control(b) for b in (*_HISTORY, *_WHOLE, *_ZOOM, *_FILES)}
+        self.latent = _control(_LATENT, ipywidgets.ToggleButton)
         self.upload = upload()
         self.upload.add_class("sdnb-icon")
         self.size = Slider(
@@ -73,12 +74,12 @@ class Toolbar(ipywidgets.VBox):
             tooltip="Pixels over which the mask's rim fades, on the side that is made anew",
         )  # fmt: skip
         first = [
-            _group(self.tools.values()),
-            *(_group(self.buttons[b.name] for b in row) for row in (_HISTORY, _WHOLE, _ZOOM)),
-            _group([self.latent]),
+            _row("group", self.tools.values()),
+            *(_row("group", [self.buttons[b.name] for b in g]) for g in (_HISTORY, _WHOLE, _ZOOM)),
+            _row("group", [self.latent]),
         ]
-        self.files = _group([self.upload, *(self.buttons[b.name] for b in _FILES)])
-        super().__init__([_bar(first), _bar([self.size, self.feather])])
+        self.files = _row("group", [self.upload, *(self.buttons[b.name] for b in _FILES)])
+        super().__init__([_row("bar", first), _row("bar", [self.size, self.feather])])
         self.suit(picture)
 
     def suit(self, picture: Image.Image) -> None:
@@ -94,7 +95,6 @@ class Toolbar(ipywidgets.VBox):
             button.disabled = not possible
 
     def on(self, name: str, act: Callable[[], None]) -> None:
-        """Call `act` when a button is pressed."""
         self.buttons[name].on_click(lambda _: act())
 
     def show_tool(self, name: str) -> None:
@@ -103,7 +103,6 @@ class Toolbar(ipywidgets.VBox):
             _press(self.tools[tool.name], tool.word, tool.name == name)
 
     def show_latent(self, shown: bool) -> None:
-        """Show the latent mask's button as pressed or not."""
         _press(self.latent, _LATENT.word, shown)
 
 
@@ -115,12 +114,8 @@ def upload() -> ipywidgets.FileUpload:
     )  # fmt: skip
 
 
-def _button(button: _Button) -> ipywidgets.Button:
-    return _dressed(ipywidgets.Button, button)
-
-
-def _toggle(button: _Button) -> ipywidgets.ToggleButton:
-    return _dressed(ipywidgets.ToggleButton, button)
+def _control(button: _Button, kind: type = ipywidgets.Button) -> Any:
+    return icon_button(button.icon, button.word, button.tip, kind)
 
 
 def _press(toggle: ipywidgets.ToggleButton, word: str, on: bool) -> None:
@@ -129,19 +124,8 @@ def _press(toggle: ipywidgets.ToggleButton, word: str, on: bool) -> None:
     toggle.description = f"{word}, on" if on else word
 
 
-def _dressed(kind: type, button: _Button) -> ipywidgets.DOMWidget:
-    control = kind(description=button.word, icon=button.icon, tooltip=button.tip)
-    control.add_class("sdnb-icon")
-    return control
-
-
-def _group(children: Iterable[ipywidgets.Widget]) -> ipywidgets.HBox:
-    group = ipywidgets.HBox(list(children))
-    group.add_class("sdnb-group")
-    return group
-
-
-def _bar(children: Iterable[ipywidgets.Widget]) -> ipywidgets.HBox:
-    bar = ipywidgets.HBox(list(children))
-    bar.add_class("sdnb-bar")
-    return bar
+def _row(kind: str, children: Iterable[ipywidgets.Widget]) -> ipywidgets.HBox:
+    """Widgets side by side, as a "group" or as a whole "bar"."""
+    row = ipywidgets.HBox(list(children))
+    row.add_class(f"sdnb-{kind}")
+    return row

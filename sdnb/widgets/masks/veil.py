@@ -32,13 +32,9 @@ class VeilLayer:
         """Left, top, width and height on the canvas, in whole pixels, without gap or overlap
         between neighbours.
         """
-        left, right = (
-            np.rint(edge * scale[0] + origin[0]).astype(np.int32)
-            for edge in (self.x, self.x + self.width)
-        )
-        top, bottom = (
-            np.rint(edge * scale[1] + origin[1]).astype(np.int32)
-            for edge in (self.y, self.y + self.height)
+        edges = ((self.x, 0), (self.y, 1), (self.x + self.width, 0), (self.y + self.height, 1))
+        left, top, right, bottom = (
+            np.rint(edge * scale[axis] + origin[axis]).astype(np.int32) for edge, axis in edges
         )
         return left, top, right - left, bottom - top
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
-from sdnb.widgets.masks.strokes import Box, Point, Size, clipped
+from sdnb.widgets.masks.strokes import Box, Point, Size, around
 
 DENSITY = 2  # pixels of the canvas for one of the page: sharp on dense screens
 _MIN_SIDE = 512  # pixels of the page; smaller pictures are enlarged
@@ -46,15 +45,11 @@ class Viewport:
 
     def seen(self, box: Box) -> Box:
         """The pixels of the canvas that a box of the picture touches."""
-        (x0, y0), (x1, y1) = self.to_canvas(*box[:2]), self.to_canvas(*box[2:])
-        edges = (math.floor(x0), math.floor(y0), math.ceil(x1), math.ceil(y1))
-        return clipped(edges, self.canvas)
+        return around((self.to_canvas(*box[:2]), self.to_canvas(*box[2:])), 0, self.canvas)
 
     def behind(self, box: Box) -> Box:
         """The pixels of the picture that a box of the canvas touches."""
-        (x0, y0), (x1, y1) = self.to_picture(*box[:2]), self.to_picture(*box[2:])
-        edges = (math.floor(x0), math.floor(y0), math.ceil(x1), math.ceil(y1))
-        return clipped(edges, self.picture)
+        return around((self.to_picture(*box[:2]), self.to_picture(*box[2:])), 0, self.picture)
 
     def zoomed(self, factor: float, x: float, y: float) -> Viewport:
         """Zoomed by a factor; the picture stays in place under the point (x, y) of the canvas."""
