@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING
+
+from PIL import Image
 
 from sdnb.widgets.jpegs import data_uri
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 _KEEP = "event.stopPropagation()"  # otherwise JupyterLab handles the arrow keys
 _MOVE = "this.parentNode.style.setProperty('--at', this.value + '%')"
 
 
 def compared(before: Image.Image, after: Image.Image, words: tuple[str, str] = ("", "")) -> str:
-    """HTML of `before` on the left of a slider and `after` on its right.
-
-    `after` is resized to the size of `before`.
-    """
+    """HTML of `before` left of a slider and `after`, resized to its size, right of it."""
     if after.size != before.size:
         after = after.resize(before.size)
     side = 768

@@ -27,18 +27,14 @@ def load_model(
 
 
 def read_checkpoint(path: str) -> None:
-    """Read a checkpoint's names and configuration without its weights; one on the hub is
-    downloaded. Raises the errors of `sdnb.load` that can be known by then.
-    """
+    """Read a checkpoint without weights; the hub's is downloaded. Raises as `sdnb.load` does."""
     from sdnb.engine import checkpoint
 
     checkpoint.read(path)
 
 
 def worker_of(model: Any) -> Worker:
-    """The one thread that runs this model for all panels: a run moves the model's weights, so two
-    runs at once would disturb each other.
-    """
+    """The one thread that runs this model, for all panels: a run moves the model's weights."""
     if model not in _workers:
         _workers[model] = Worker(partial(_run, weakref.ref(model)))
     return _workers[model]

@@ -119,10 +119,7 @@ class Gallery(widgets.VBox):
             self._refresh()
 
     def save(self, *pictures: GalleryPicture) -> list[Path]:
-        """Save these pictures to `folder`, and return their paths.
-
-        A picture that was saved is written again only if its file is gone.
-        """
+        """Save these pictures to `folder`, unless they are there, and return their paths."""
         paths = []
         for picture in pictures:
             if picture.saved is None or not picture.saved.exists():

@@ -5,15 +5,13 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from PIL import Image
 
 from sdnb import images
 from sdnb.images import files
 from sdnb.images.result import Result
 from sdnb.request import Request
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 
 @dataclass(eq=False)
@@ -60,10 +58,7 @@ class GalleryPicture:
 
 
 def from_file(data: bytes, name: str) -> GalleryPicture:
-    """The picture in a file's bytes, with the settings that it carries, if any.
-
-    Raises ValueError for bytes that are no picture.
-    """
+    """The picture in a file, with the settings there, if any. Raises ValueError for no picture."""
     name = Path(name).name  # the browser's name must not lead to another folder
     image = images.open(images.picture(data)).convert("RGB")
     try:

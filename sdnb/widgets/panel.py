@@ -166,7 +166,6 @@ class Panel(widgets.VBox):
         self._show_plan()
 
     def close(self) -> None:
-        """Stop, and close the widget."""
         if hasattr(self, "_queue"):  # false where the arguments were refused
             self.stop()
         super().close()
@@ -199,7 +198,7 @@ class Panel(widgets.VBox):
         self._example.layout.display = "" if self.model.examples else "none"
 
     def _above(self) -> list[widgets.Widget]:
-        """Widgets above the controls; a subclass has some."""
+        """What a subclass shows above the controls."""
         return []
 
     def _show_example(self) -> None:
@@ -230,7 +229,6 @@ class Panel(widgets.VBox):
             self._plan.ask(self.model, self.form.request)
 
     def _refuse(self, error: Exception) -> None:
-        """Show why the request cannot run."""
         self._refused = str(error)
         self.progress.complain(error)
 

@@ -7,12 +7,11 @@ from __future__ import annotations
 import contextvars
 import html
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ipywidgets as widgets
 
-if TYPE_CHECKING:
-    from sdnb.request import Request
+from sdnb.request import Request
 
 
 class PlanLine(widgets.HTML):

@@ -9,20 +9,17 @@ from __future__ import annotations
 import html
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ipywidgets as widgets
+from PIL import Image
 
+from sdnb.images.result import Progress
 from sdnb.jobs.executor import FAILED, STOPPED, WAITING, Job
 from sdnb.widgets.jpegs import jpeg
 from sdnb.widgets.style import quiet_line
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-    from sdnb.images.result import Progress
-
-Preview = Callable[[Any], "Image.Image"]  # a latent [b, 4, h/8, w/8] to a small picture
+Preview = Callable[[Any], Image.Image]  # a latent [b, 4, h/8, w/8] to a small picture
 
 _BAR_EVERY = 0.1  # seconds between two updates of the bar
 _PREVIEW_EVERY = 0.25  # seconds between two previews, at least
@@ -198,9 +195,6 @@ class ProgressView(widgets.VBox):
         self._put(jpeg(image, _RESULT_SIDE, 90), image.size)
 
     def _put(self, data: bytes, size: tuple[int, int]) -> None:
-        width = f"{round(size[0] * min(1, _RESULT_SIDE / max(size)))}px"
-        if self.picture.layout.width != width:
-            self.picture.layout.width = width
+        self.picture.layout.width = f"{round(size[0] * min(1, _RESULT_SIDE / max(size)))}px"
         self.picture.value = data
-        if self.picture.layout.display:
-            self.picture.layout.display = ""
+        self.picture.layout.display = ""

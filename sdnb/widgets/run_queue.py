@@ -5,15 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
+from sdnb.images.result import Result
 from sdnb.jobs.executor import DONE, RUNNING, STOPPED, WAITING, Executor, Job, Worker
+from sdnb.request import Request
 from sdnb.widgets.actions import Actions
 from sdnb.widgets.progress import ProgressView
-
-if TYPE_CHECKING:
-    from sdnb.images.result import Result
-    from sdnb.request import Request
 
 
 class RunQueue:
@@ -41,7 +38,6 @@ class RunQueue:
 
     @property
     def running(self) -> bool:
-        """Whether a job runs or waits."""
         with self._lock:
             return bool(self.jobs)
 

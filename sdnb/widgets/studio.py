@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
@@ -57,7 +57,8 @@ class Studio(widgets.VBox):
         self.panels["upscale"] = UpscalePanel(self.model, **shared)
         self.picker = ModelPicker(self.model, models, self._free, self._serve)
         for name in TABS:
-            self.gallery.send(name, self._sender(name), f"Carry it and its settings to {name}")
+            tip = f"Carry it and its settings to {name}"
+            self.gallery.send(name, partial(self._sent, name), tip)
         self.grid = GridTab(
             self.model, {name: self.panels[name].asked for name in _SWEPT}, self._use, executor
         )
@@ -87,7 +88,6 @@ class Studio(widgets.VBox):
         return pictures[0].result if pictures else None
 
     def show(self, name: str) -> Panel:
-        """Select a tab."""
         self._tabs.selected_index = TABS.index(name)
         return self.panels[name]
 
@@ -117,7 +117,6 @@ class Studio(widgets.VBox):
         self.grid.stop()
 
     def close(self) -> None:
-        """Stop, and close the widget."""
         if hasattr(self, "panels"):  # false where the arguments were refused
             self.stop()
         super().close()
@@ -125,12 +124,9 @@ class Studio(widgets.VBox):
     def __repr__(self) -> str:
         return f"Studio({self.model.name}, {len(self.gallery.pictures)} pictures)"
 
-    def _sender(self, name: str) -> Callable[[GalleryPicture], None]:
-        def send(picture: GalleryPicture) -> None:
-            self.send(picture, name)
-            self.gallery.say(f"It is in the tab {name} now, above.")
-
-        return send
+    def _sent(self, name: str, picture: GalleryPicture) -> None:
+        self.send(picture, name)
+        self.gallery.say(f"It is in the tab {name} now, above.")
 
     def _use(self, request: Request, name: str) -> None:
         """Put a grid cell's request into the tab it came from."""

@@ -1,6 +1,4 @@
-"""The style sheet of all widgets, in the colours of JupyterLab's theme, and what most of them hold:
-rows and lines of small text.
-"""
+"""The style sheet of all widgets, in the colours of JupyterLab's theme; rows and small text."""
 
 from __future__ import annotations
 
@@ -85,10 +83,7 @@ def sheet() -> widgets.HTML:
 
 
 def row(children: Sequence[widgets.Widget], **layout: str | None) -> widgets.HBox:
-    """Widgets side by side, centred on one another; what a narrow page has no room for goes below.
-
-    `layout` holds more of the layout, or replaces that.
-    """
+    """Widgets side by side; those that a narrow page has no room for go below the first."""
     in_row = {"flex_flow": "row wrap", "align_items": "center", **layout}
     return widgets.HBox(children, layout=widgets.Layout(**in_row))
 

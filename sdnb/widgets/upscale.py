@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import html
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import ipywidgets as widgets
 
 from sdnb import images
+from sdnb.images import Saved
 from sdnb.images.canvas import exact
 from sdnb.images.result import Result
 from sdnb.jobs.executor import Executor, Job
@@ -16,9 +17,6 @@ from sdnb.request import RANGES, Request, png_header
 from sdnb.widgets.buttons import text_button
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.style import quiet_line
-
-if TYPE_CHECKING:
-    from sdnb.images import Saved
 
 _TIMES = (1.5, 2.0, 3.0, 4.0)
 _STRENGTH = 0.5  # the original's advice: it adds detail and keeps the composition

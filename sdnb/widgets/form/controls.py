@@ -68,7 +68,7 @@ class Control:
         self._changed()
 
     def _set(self, widget: Any, **traits: Any) -> None:
-        """Set a widget from Python, in this order."""
+        """Set a widget from Python, trait by trait."""
         self._setting = True
         try:
             for name, value in traits.items():
@@ -130,9 +130,7 @@ class ChoiceControl(Control):
 
 
 class NumberControl(Control):
-    """A box for a number, with a slider if its field has one. For a field that may be open, a
-    button sets it back to None.
-    """
+    """A number: a box, a slider if the field has one, and a button for None if it may be open."""
 
     def __init__(self, field: Field, changed: Changed) -> None:
         super().__init__(field, changed)
@@ -198,9 +196,7 @@ class SizeControl(NumberControl):
 
 
 class SeedControl(Control):
-    """A whole number; empty draws another seed each time. The box is text, since a browser's
-    numbers are exact only to 2**53.
-    """
+    """A whole number, or None if empty. It is text: a browser's are exact only to 2**53."""
 
     def __init__(self, field: Field, changed: Changed) -> None:
         super().__init__(field, changed)

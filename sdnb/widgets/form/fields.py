@@ -34,7 +34,6 @@ class Field:
 
     @property
     def default(self) -> Any:
-        """The default of `Request`."""
         return _DEFAULTS[self.name]
 
     @property

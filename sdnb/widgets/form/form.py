@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import ipywidgets as widgets
 
+from sdnb.images import Saved
 from sdnb.request import Request, Resolved, Settings
 from sdnb.request.choices import gone_with
 from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.form.controls import KINDS, Changed, Control, SeedControl
 from sdnb.widgets.form.fields import FIELDS, Field
-from sdnb.widgets.form.inspector import Inspector
+from sdnb.widgets.form.inspector import Inspector, Tokenize
 from sdnb.widgets.form.mask_box import MaskBox
 from sdnb.widgets.form.picture_box import PictureBox
 from sdnb.widgets.style import quiet_line, row
-
-if TYPE_CHECKING:
-    from sdnb.images import Saved
-    from sdnb.widgets.form.inspector import Tokenize
 
 _NAMES = tuple(item.name for item in fields(Request))
 _PARTS = {  # the mask editor shows the feather

@@ -32,26 +32,20 @@ def inspected(text: str, tokenize: Tokenize | None = None) -> str:
         fragments = prompt.parse(text)
         shares = prompt.normalised(fragments)
     except prompt.PromptError as error:
-        before, wrong, after = (
-            html.escape(part)
-            for part in (text[: error.start], text[error.start : error.end], text[error.end :])
-        )
+        parts = text[: error.start], text[error.start : error.end], text[error.end :]
+        before, wrong, after = map(html.escape, parts)
         place = f"{before}<del>{wrong}</del>{after}"
         return (
             f'<div class="sdnb-chips"><span class="sdnb-chip" style="--c:#d32f2f">{place}</span>'
             f'</div><div class="sdnb-warn">{html.escape(str(error))}</div>'
         )
     warnings = [html.escape(trap.message) for trap in prompt.traps(text)]
-    if len(fragments) == 1 and _written_weight(text, fragments[0]):
+    weight_written = text.replace("\\:", ":").strip() != fragments[0].text.strip()
+    if len(fragments) == 1 and weight_written:
         warnings.append("There is one block: its weight changes nothing.")
     chips = "".join(_chips(fragments, shares, tokenize)) if text.strip() else ""
     notes = "".join(f'<div class="sdnb-warn">{words}</div>' for words in warnings)
     return (f'<div class="sdnb-chips">{chips}</div>' if chips else "") + notes
-
-
-def _written_weight(text: str, fragment: Fragment) -> bool:
-    """Whether the prompt has a weight after the block's text."""
-    return text.replace("\\:", ":").strip() != fragment.text.strip()
 
 
 def _chips(
@@ -91,6 +85,5 @@ class Inspector(widgets.HTML):
         self.tokenize = tokenize
 
     def show(self, text: str) -> None:
-        """Show this prompt's HTML, or hide if there is none."""
         self.value = inspected(text, self.tokenize)
         self.layout.display = "" if self.value else "none"

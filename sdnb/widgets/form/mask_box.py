@@ -15,10 +15,7 @@ from sdnb.widgets.masks.editor import MaskEditor
 
 
 class MaskBox(Control):
-    """PNG bytes, or None if nothing is painted. The editor is made with the first picture.
-
-    Assigned bytes are returned unchanged until someone paints.
-    """
+    """PNG bytes, returned as assigned until someone paints; None if nothing is painted."""
 
     def __init__(self, field: Field, changed: Changed, feathered: Callable[[float], None]) -> None:
         super().__init__(field, changed)

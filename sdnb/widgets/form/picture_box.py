@@ -39,9 +39,7 @@ class Upload(widgets.FileUpload):
 
 
 class PictureBox(Control):
-    """PNG bytes, or None. `offer` is called with the settings that an upload carries, when someone
-    presses the button "use its settings".
-    """
+    """PNG bytes, or None. Its button calls `offer` with the settings that an upload carries."""
 
     def __init__(
         self,

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import ipywidgets as widgets
 import numpy as np
 from PIL import Image, ImageChops
 
+from sdnb.grid.cells import Cell
+from sdnb.grid.outcomes import Pictures
+from sdnb.request import Request
 from sdnb.widgets import style
 from sdnb.widgets.buttons import text_button
 from sdnb.widgets.compare import compared
 from sdnb.widgets.details import code, settings
 from sdnb.widgets.jpegs import data_uri
-
-if TYPE_CHECKING:
-    from sdnb.grid.cells import Cell
-    from sdnb.grid.outcomes import Pictures
-    from sdnb.request import Request
 
 _GAIN = 4  # by which a difference is amplified
 _MODES = ("slider", "difference", "picture")

@@ -9,14 +9,12 @@ from __future__ import annotations
 import html
 import secrets
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ipywidgets as widgets
+from PIL import Image
 
 from sdnb.widgets.jpegs import data_uri
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 # JupyterLab's own keys (arrows select a notebook cell, Enter edits it) must not act here. Handlers
 # that run after this one get no event; those before it obey data-lm-suppress-shortcuts.
@@ -42,9 +40,7 @@ _CLICK = (
 
 
 class GridTable(widgets.VBox):
-    """A table of thumbnails with labels; a click calls `click` with the cell's place, counted row
-    by row.
-    """
+    """A table of labelled thumbnails; a click calls `click` with the cell's place, row by row."""
 
     def __init__(
         self, across: Sequence[str], down: Sequence[str], size: tuple[int, int],

@@ -113,9 +113,7 @@ class GridView(widgets.VBox):
         return not self.running
 
     def serve(self, model: Model, executor: Executor | None = None) -> None:
-        """Stop, and use another model from now on. Resume refuses, and shows why, if the finished
-        cells are another model's.
-        """
+        """Stop, and use this model from now on; Resume refuses if the cells made are another's."""
         self.stop()
         self.model, self._executor = model, executor
         self._problem.hide()
@@ -128,7 +126,6 @@ class GridView(widgets.VBox):
             self._detail.look_at(cell)
 
     def close(self) -> None:
-        """Stop, and close the widget."""
         if hasattr(self, "_stopping"):  # false where the arguments were refused
             self.stop()
         super().close()

@@ -118,7 +118,7 @@ class EditorState:
             if self.surface is None or empty(box):
                 return
             if self.latent:
-                self._show_latent()
+                self._show_latent(self.surface)
                 return
             box = _grown(box, math.ceil(2 * self.feather_pixels), self.picture.size)
             part = self.in_effect(self.surface.behind(self.view, box))
@@ -168,9 +168,7 @@ class EditorState:
         request = Request(image=self._blank, mask=mask, invert=self.invert, feather=self.feather)
         return request.but(**target)
 
-    def _show_latent(self) -> None:
-        if self.surface is None:
-            return
+    def _show_latent(self, surface: Surface) -> None:
         if self.history.drawing and time.monotonic() - self._drawn_latent < _LATENT_PAUSE:
             return
         try:
@@ -179,7 +177,7 @@ class EditorState:
             self.problem = f"No latent mask: {error}"
             return
         self.problem = ""
-        self.surface.cells(self.view, latent, box)
+        surface.cells(self.view, latent, box)
         self._drawn_latent = time.monotonic()
 
 

@@ -14,7 +14,11 @@ from sdnb.widgets.masks.editor_state import EditorState
 from sdnb.widgets.masks.strokes import Point, Polygon, Rectangle
 
 TOOLS = ("brush", "eraser", "rectangle", "lasso", "pan")
-TOOL_KEYS = {"b": "brush", "e": "eraser", "r": "rectangle", "l": "lasso", "h": "pan"}
+_KEYS = {
+    "b": "brush", "e": "eraser", "r": "rectangle", "l": "lasso", "h": "pan",
+    "[": "smaller", "]": "larger", "i": "invert", "Delete": "clear", "m": "latent",
+    "+": "closer", "=": "closer", "-": "farther", "0": "whole",
+}  # fmt: skip
 _ARROWS = {"ArrowLeft": (-1, 0), "ArrowRight": (1, 0), "ArrowUp": (0, -1), "ArrowDown": (0, 1)}
 _CLICK_REACH = 8.0  # canvas pixels: a lasso that moved less is a click, a polygon's corner
 _CLOSING_REACH = 16.0  # canvas pixels: a click so near the first corner closes the polygon
@@ -192,18 +196,13 @@ class Gestures:
             name = {"z": "redo" if shift else "undo", "y": "redo"}.get(plain)
         elif plain == "Escape":
             name = None if self.cancel() else "leave"
-        elif plain in TOOL_KEYS:
-            self._actions[TOOL_KEYS[plain]]()
-            return
+        elif plain == "Tab":
+            name = "back" if shift else "on"
         elif plain in _ARROWS or plain in (" ", "Enter"):
             self._by_key(plain)
             return
         else:
-            name = {
-                "[": "smaller", "]": "larger", "i": "invert", "Delete": "clear", "m": "latent",
-                "+": "closer", "=": "closer", "-": "farther", "0": "whole",
-                "Tab": "back" if shift else "on",
-            }.get(plain)  # fmt: skip
+            name = _KEYS.get(plain)
         if name:
             self._actions[name]()
 

@@ -181,10 +181,7 @@ def transparent(png: bytes) -> Image.Image:
 
 
 def imported(source: images.Source, size: Size) -> tuple[Imported, str]:
-    """Any picture as a mask of this size, and a note if it was resized ("" if not).
-
-    Raises as `sdnb.images.mask` does.
-    """
+    """A picture as a mask of this size, with a note if resized. Raises as `sdnb.images.mask`."""
     png = images.mask(source)
     mask = images.open(png)
     if mask.size == size:

@@ -149,9 +149,7 @@ class Surface:
         self._veil.fill_rects(np.full_like(y, x[0]), y, int(x[-1] - x[0]), np.ones_like(y))
 
     def _cell(self, view: Viewport) -> int:
-        """How many pixels of the picture, in each direction, are drawn as one, so that it fills at
-        least a pixel of the canvas.
-        """
+        """Pixels of the picture, both ways, that are drawn as one to fill a pixel of the canvas."""
         return max(1, math.ceil(1 / view.scale))
 
     @contextmanager

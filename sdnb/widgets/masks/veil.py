@@ -29,9 +29,7 @@ class VeilLayer:
     def placed(
         self, scale: tuple[float, float], origin: tuple[float, float]
     ) -> tuple[NDArray[np.int32], ...]:
-        """Left, top, width and height on the canvas, in whole pixels, without gap or overlap
-        between neighbours.
-        """
+        """Left, top, width and height on the canvas, in pixels without gap or overlap."""
         edges = ((self.x, 0), (self.y, 1), (self.x + self.width, 0), (self.y + self.height, 1))
         left, top, right, bottom = (
             np.rint(edge * scale[axis] + origin[axis]).astype(np.int32) for edge, axis in edges
