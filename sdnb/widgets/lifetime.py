@@ -10,19 +10,13 @@ from __future__ import annotations
 import contextvars
 import threading
 import weakref
-from typing import Any, Protocol
+from typing import Any
 
 UNSEEN_SECONDS = 5.0  # long enough to move a cell, or to undo its deletion
 
 
-class Stoppable(Protocol):
-    """Something that can be stopped."""
-
-    def stop(self) -> None: ...
-
-
-def tie_to_cell(owner: Stoppable) -> None:
-    """Stop `owner` when the current cell runs again; without IPython, do nothing."""
+def tie_to_cell(owner: Any) -> None:
+    """Call `owner.stop` when the current cell runs again; without IPython, do nothing."""
     from IPython import get_ipython
 
     shell = get_ipython()
@@ -43,7 +37,7 @@ def tie_to_cell(owner: Stoppable) -> None:
 
 
 def tie_to_view(owner: Any) -> None:
-    """Stop a widget that was shown and then was in no view for `UNSEEN_SECONDS`."""
+    """Call a widget's `stop` when it was shown and then was in no view for `UNSEEN_SECONDS`."""
     reference = weakref.ref(owner)
 
     def look() -> None:

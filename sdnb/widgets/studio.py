@@ -59,9 +59,8 @@ class Studio(widgets.VBox):
         for name in TABS:
             tip = f"Carry it and its settings to {name}"
             self.gallery.send(name, partial(self._sent, name), tip)
-        self.grid = GridTab(
-            self.model, {name: self.panels[name].asked for name in _SWEPT}, self._use, executor
-        )
+        asked = {name: self.panels[name].asked for name in _SWEPT}
+        self.grid = GridTab(self.model, asked, self._use, executor)
         self._tabs = widgets.Tab([*self.panels.values(), self.grid], titles=(*TABS, "grid"))
         super().__init__([style.sheet(), self.picker, self._tabs, self.gallery])
         self.add_class("sdnb")

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import ipywidgets as widgets
@@ -48,9 +48,7 @@ def inspected(text: str, tokenize: Tokenize | None = None) -> str:
     return (f'<div class="sdnb-chips">{chips}</div>' if chips else "") + notes
 
 
-def _chips(
-    fragments: Sequence[Fragment], shares: Sequence[float], tokenize: Tokenize | None
-) -> list[str]:
+def _chips(fragments: list[Fragment], shares: list[float], tokenize: Tokenize | None) -> list[str]:
     chips = []
     for i, (fragment, share) in enumerate(zip(fragments, shares, strict=True)):
         words, count = html.escape(fragment.text.strip()) or "<i>nothing</i>", ""

@@ -42,11 +42,7 @@ class PictureBox(Control):
     """PNG bytes, or None. Its button calls `offer` with the settings that an upload carries."""
 
     def __init__(
-        self,
-        field: Field,
-        changed: Changed,
-        offer: Callable[[Saved], None] | None = None,
-        small: bool = True,
+        self, field: Field, changed: Changed, offer: Callable[[Saved], None] | None, small: bool
     ) -> None:
         super().__init__(field, changed)
         self._offer = offer

@@ -22,6 +22,8 @@ _GAIN = 4  # by which a difference is amplified
 _MODES = ("slider", "difference", "picture")
 _MAX_SIDE, _MIN_SIDE = 768, 384  # pixels of the longer side; the lower bound is approximate
 
+Use = Callable[[Request], None]
+
 
 class GridDetail(widgets.VBox):
     """Shows `cell`, if it is not None; `other` is the left side of a comparison.
@@ -30,12 +32,7 @@ class GridDetail(widgets.VBox):
     request when someone presses "Use these settings".
     """
 
-    def __init__(
-        self,
-        pictures: Pictures,
-        changed: Callable[[], None],
-        use: Callable[[Request], None] | None = None,
-    ) -> None:
+    def __init__(self, pictures: Pictures, changed: Callable[[], None], use: Use | None) -> None:
         self.cell: Cell | None = None
         self.other: Cell | None = None
         self._pictures, self._changed, self._use = pictures, changed, use

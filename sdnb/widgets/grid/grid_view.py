@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextvars
 import html
 import threading
-from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ from sdnb.jobs.executor import Worker
 from sdnb.widgets import style
 from sdnb.widgets.buttons import text_button
 from sdnb.widgets.engine_door import load_model, worker_of
-from sdnb.widgets.grid.grid_detail import GridDetail
+from sdnb.widgets.grid.grid_detail import GridDetail, Use
 from sdnb.widgets.grid.grid_table import GridTable
 from sdnb.widgets.lifetime import tie_to_cell, tie_to_view
 from sdnb.widgets.progress import ErrorBox, Throttle, in_words
@@ -39,8 +38,6 @@ if TYPE_CHECKING:
 _THUMB, _SMALLEST = 160, 64  # pixels of a thumbnail's longer side, depending on the columns
 _WIDE = 980  # pixels of all columns
 _BAR_EVERY = 0.15  # seconds between two updates of the bar
-
-Use = Callable[["Request"], None]
 
 
 class GridView(widgets.VBox):

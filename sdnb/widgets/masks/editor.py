@@ -340,7 +340,4 @@ class MaskEditor(ipywidgets.VBox):
         """Update the line below the picture, and enable or disable undo and redo."""
         self._toolbar.buttons["undo"].disabled = not self._gestures.can_undo
         self._toolbar.buttons["redo"].disabled = not self._state.history.can_redo
-        if extra or not self._state.problem:
-            self._status.tell(self._state, extra, problem)
-        else:
-            self._status.tell(self._state, self._state.problem, problem=True)
+        self._status.tell(self._state, extra or self._state.problem, problem or not extra)

@@ -109,7 +109,7 @@ class Surface:
 
     # -- the mask -----------------------------------------------------------------------------
 
-    def refresh(self, view: Viewport, box: Box, part: Image.Image, colour: str = VEIL) -> None:
+    def refresh(self, view: Viewport, box: Box, part: Image.Image) -> None:
         """Draw the mask inside a box of the picture; `part` is the mask inside `behind(box)`."""
         seen = view.seen(box)
         if empty(seen):
@@ -117,7 +117,7 @@ class Surface:
         origin = self.behind(view, box)[:2]
         with drawing(), self._inside(seen):
             layers = veil.layers(part, origin, self._cell(view))
-            self._fill(layers, colour, (view.scale, view.scale), view.to_canvas(0, 0))
+            self._fill(layers, VEIL, (view.scale, view.scale), view.to_canvas(0, 0))
 
     def behind(self, view: Viewport, box: Box) -> Box:
         """The box of the picture whose mask `refresh` of a box needs."""
@@ -168,9 +168,7 @@ class Surface:
         finally:
             layer.restore()
 
-    def _fill(
-        self, layers: Sequence[veil.VeilLayer], colour: str, scale: Point, origin: Point
-    ) -> None:
+    def _fill(self, layers: list[veil.VeilLayer], colour: str, scale: Point, origin: Point) -> None:
         self._veil.global_composite_operation = "lighter"  # layers add up
         self._veil.fill_style = colour
         for layer in layers:

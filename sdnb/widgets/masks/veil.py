@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sdnb.widgets.masks.strokes import Point
+
 _GREYS = 12  # levels; no eye tells more apart under the veil
 _MAX_RECTANGLES = 40_000  # a mask that needs more is shown coarser
 
@@ -26,9 +28,7 @@ class VeilLayer:
     width: NDArray[np.int32]
     height: int
 
-    def placed(
-        self, scale: tuple[float, float], origin: tuple[float, float]
-    ) -> tuple[NDArray[np.int32], ...]:
+    def placed(self, scale: Point, origin: Point) -> tuple[NDArray[np.int32], ...]:
         """Left, top, width and height on the canvas, in pixels without gap or overlap."""
         edges = ((self.x, 0), (self.y, 1), (self.x + self.width, 0), (self.y + self.height, 1))
         left, top, right, bottom = (
@@ -62,9 +62,7 @@ def _layers(mask: Image.Image, origin: tuple[int, int], cell: int) -> Iterator[V
             below = int(grey)
 
 
-def _runs(
-    inside: NDArray[np.bool_],
-) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+def _runs(inside: NDArray[np.bool_]) -> tuple[NDArray[np.int32], ...]:
     """The column where each run of True begins, its row, and its length."""
     padded = np.pad(inside.view(np.int8), ((0, 0), (1, 1)))
     change = np.diff(padded, axis=1)  # [h, w + 1]
