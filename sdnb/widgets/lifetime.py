@@ -16,7 +16,7 @@ UNSEEN_SECONDS = 5.0  # long enough to move a cell, or to undo its deletion
 
 
 def tie_to_cell(owner: Any) -> None:
-    """Call `owner.stop` when the current cell runs again; without IPython, do nothing."""
+    """Call `owner.stop` when the current cell runs again; outside IPython, do nothing."""
     from IPython import get_ipython
 
     shell = get_ipython()

@@ -201,7 +201,7 @@ def test_the_mask_stays_while_another_picture_is_chosen(form):
     one, two = (images.picture(colour(seed, (64, 64))) for seed in (1, 2))
     mask = images.mask(colour(3, (64, 64)).convert("L"))
     form.request = Request(image=one, mask=mask)
-    form.controls["image"]._give(None)
+    form.controls["image"]._take(None)
     assert form.request == Request()
     form.controls["image"].take(two)
     assert form.request.mask == mask

@@ -456,7 +456,7 @@ def test_the_size_of_an_upscale_follows_the_picture():
     one.enlarge(3)
     box.take(encoded(colour(size=(64, 48)), "PNG"))
     assert size(one) == (144, 192)
-    box._give(None)
+    box._take(None)
     assert size(one) == (192, 192)
     box.take(encoded(colour(size=(48, 80)), "PNG"))
     find(one, "Width").value = 304  # by hand: it stays for this picture

@@ -60,9 +60,9 @@ class Control:
     def _moved(self, value: Any) -> None:
         """The widget has changed: by a person, unless Python sets it."""
         if not self._setting:
-            self._give(value)
+            self._take(value)
 
-    def _give(self, value: Any) -> None:
+    def _take(self, value: Any) -> None:
         """Take a person's value."""
         self.value = value
         self._changed()
@@ -139,7 +139,7 @@ class NumberControl(Control):
         self._hear(self._number)
         own = f"{field.label}: {_OPEN}"
         self._reset = icon_button("undo", own, own)
-        self._reset.on_click(lambda _: self._give(None))
+        self._reset.on_click(lambda _: self._take(None))
         self.widget = widgets.HBox([self._number, self._reset] if field.open else [self._number])
         self._show()
 
@@ -209,9 +209,9 @@ class SeedControl(Control):
         self._dice = icon_button("random", "Draw a seed", "Draw a seed now, and keep it")
         self._lock = icon_button("lock", "Keep the last seed", "Keep the seed of the last picture")
         self._free = icon_button("undo", "Seed left open", "Another seed each time")
-        self._dice.on_click(lambda _: self._give(secrets.randbits(32)))
-        self._lock.on_click(lambda _: self._give(self._last))
-        self._free.on_click(lambda _: self._give(None))
+        self._dice.on_click(lambda _: self._take(secrets.randbits(32)))
+        self._lock.on_click(lambda _: self._take(self._last))
+        self._free.on_click(lambda _: self._take(None))
         self._lock.disabled = True
         self._message = widgets.HTML(layout=widgets.Layout(display="none"))
         self._message.add_class("sdnb-warn")
@@ -236,7 +236,7 @@ class SeedControl(Control):
         except ValueError:
             seed, right = None, False
         if right:
-            self._give(seed)
+            self._take(seed)
             return
         self._show()
         still = "open" if self._value is None else self._value
@@ -270,7 +270,7 @@ class OptionalControl(Control):
 
     def _moved(self, value: object) -> None:  # noqa: ARG002 - either part has moved
         if not self._setting:
-            self._give(self._number.value if self._box.value else None)
+            self._take(self._number.value if self._box.value else None)
 
     def _show(self) -> None:
         checked = self._value is not None

@@ -52,7 +52,7 @@ class PictureBox(Control):
         remove = f"{field.label}: take it out"
         self._remove = icon_button("times", remove, remove)
         self._remove.layout.display = "none"
-        self._remove.on_click(lambda _: self._give(None))
+        self._remove.on_click(lambda _: self._take(None))
         self._use = widgets.Button(
             description="use its settings", tooltip="Put the settings that this picture was made "
             "with into the panel", layout=widgets.Layout(width="auto", display="none"),

@@ -91,8 +91,7 @@ class GridView(widgets.VBox):
                 return
             self._stopping.clear()
             self._set_buttons(running=True)
-            # In the caller's context, a thread can set a widget's value.
-            context = contextvars.copy_context()
+            context = contextvars.copy_context()  # in it, a thread can set a widget's value
             self._thread = threading.Thread(
                 target=context.run, args=(self._fill,), name="sdnb-grid", daemon=True
             )
@@ -182,7 +181,7 @@ class GridView(widgets.VBox):
         shown = {self._detail.cell, self._detail.other} - {None}
         self._table.choose(*(self._place(c) for c in shown if c and self._in_sight(c)))
 
-    # -- at, in its own thread -------------------------------------------------------------
+    # -- filling, in its own thread ----------------------------------------------------------
 
     def _fill(self) -> None:
         try:
