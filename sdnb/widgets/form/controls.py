@@ -196,7 +196,7 @@ class SizeControl(NumberControl):
 
 
 class SeedControl(Control):
-    """A whole number, or None if empty. It is text: a browser's are exact only to 2**53."""
+    """A whole number; empty is None. Text, since a browser's numbers are exact only to 2**53."""
 
     def __init__(self, field: Field, changed: Changed) -> None:
         super().__init__(field, changed)
