@@ -15,7 +15,18 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
+
+# Name -> the function that measures; the flags of a name are the arguments of its function.
+_BENCHES = {
+    "load": "sdnb.bench.load:bench_load",
+    "cpu": "sdnb.bench.cpu:bench_cpu",
+    "widgets": "sdnb.bench.widgets:bench_widgets",
+    "grid": "sdnb.bench.grid_speed:bench_grid",
+    "gpu": "sdnb.bench.gpu:bench_gpu",
+    "caps": "sdnb.bench.caps:bench_caps",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,37 +36,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     compared = args.name in ("load", "cpu", "gpu", "caps")
     if compared and find_spec("diffusers") is None:  # before gigabytes are written for it
         parser.error("diffusers, the other side, is not installed: pip install 'sdnb[bench]'")
+    options = {flag: value for flag, value in vars(args).items() if flag not in ("name", "json")}
     keep = partial(_write, args)
-    if args.name == "gpu":
-        from sdnb.bench.gpu import bench_gpu
-
-        data = bench_gpu(args.out, compiled=args.compile, tiers=args.tiers, keep=keep)
-    elif args.name == "caps":
-        from sdnb.bench.caps import bench_caps
-
-        data = bench_caps(args.out, keep=keep)
-    elif args.name == "load":
-        from sdnb.bench.load import bench_load
-
-        data = bench_load(args.out, args.precision)
-    elif args.name == "widgets":
-        from sdnb.bench.widgets import bench_widgets
-
-        data = bench_widgets(rounds=args.rounds, steps=args.steps)
-    elif args.name == "grid":
-        from sdnb.bench.grid_speed import bench_grid
-
-        data = bench_grid(
-            args.ckpt, size=args.size, steps=args.steps, rounds=args.rounds, batch=args.batch,
-            memory=args.memory, random=args.random,
-        )  # fmt: skip
-    else:
-        from sdnb.bench.cpu import bench_cpu
-
-        data = bench_cpu(
-            rounds=args.rounds, steps=args.steps, threads=args.threads, size=args.size,
-            random=args.random,
-        )  # fmt: skip
+    if args.name in ("gpu", "caps"):  # these take long
+        options["keep"] = keep
+    data = resolve_name(_BENCHES[args.name])(**options)
     if args.json:
         keep(data)
         print(f"written to {args.json}", file=sys.stderr)
@@ -72,21 +57,16 @@ def _write(args: argparse.Namespace, data: dict[str, Any]) -> None:
 def machine() -> dict[str, Any]:
     """The date, the machine and the versions, which belong to every figure."""
     names = ("sdnb", "torch", "diffusers", "transformers")
-    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     return {
-        "date": now,
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": platform.platform(),
         "versions": {name: _version(name) for name in names},
     }
 
 
 def recorded() -> dict[str, Any]:
-    """The figures of `sdnb bench gpu --tiers` and `sdnb bench caps` on one NVIDIA H100, with date
-    and versions.
-    """
-    text = Path(__file__).with_name("h100.json").read_text("utf-8")
-    figures: dict[str, Any] = json.loads(text)
-    return figures
+    """The figures of `sdnb bench gpu --tiers` and `caps` on one NVIDIA H100, dated."""
+    return json.loads(Path(__file__).with_name("h100.json").read_text("utf-8"))
 
 
 def _version(name: str) -> str | None:
@@ -103,9 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     load.add_argument("--out", type=Path, default=Path(), help="where 8.6 GB may be written")
     load.add_argument("--precision", choices=("half", "bf16", "full"), default="half")
     cpu = names.add_parser("cpu", help="time and peak memory of a picture on the CPU")
-    cpu.add_argument(
-        "--random", action="store_true", help="SD 1.4's shapes with random weights (writes 2.1 GB)"
-    )
+    random = "SD 1.4's shapes with random weights (writes 2.1 GB)"
+    cpu.add_argument("--random", action="store_true", help=random)
     cpu.add_argument("--size", type=int, help="width and height (default: the model's)")
     cpu.add_argument("--rounds", type=int, default=5, help="pictures of each, in turn (default 5)")
     cpu.add_argument("--steps", type=int, default=25)
@@ -116,9 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     grid = names.add_parser("grid", help="a grid of 3x4 beside twelve calls of generate")
     which = grid.add_mutually_exclusive_group()
     which.add_argument("--ckpt", help="a checkpoint (default: the embedded model)")
-    which.add_argument(
-        "--random", action="store_true", help="SD 1.4's shapes with random weights (writes 2.1 GB)"
-    )
+    which.add_argument("--random", action="store_true", help=random)
     grid.add_argument("--size", type=int, help="width and height (default: the model's)")
     grid.add_argument("--steps", type=int, default=20)
     grid.add_argument("--rounds", type=int, default=3, help="of each, in turn (default 3)")
@@ -126,7 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     grid.add_argument("--memory", default="auto", help="a memory plan (default auto)")
     gpu = names.add_parser("gpu", help="time and peak memory of an SD 1.4-sized model on a card")
     gpu.add_argument("--out", type=Path, default=Path(), help="where 2.1 GB may be written")
-    gpu.add_argument("--compile", action="store_true", help="also torch.compile: minutes more")
+    gpu.add_argument(
+        "--compile", action="store_true", dest="compiled", help="also torch.compile: minutes more"
+    )
     gpu.add_argument("--tiers", action="store_true", help="also every plan against its prediction")
     caps = names.add_parser("caps", help="the largest picture under 4, 2 and 1 GiB of a card")
     caps.add_argument("--out", type=Path, default=Path(), help="where 2.1 GB may be written")

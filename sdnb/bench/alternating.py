@@ -16,9 +16,7 @@ def seconds(work: Work) -> float:
 
 
 def in_turn(makers: Mapping[str, Work], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each maker in each round. Each runs once before, uncounted, because the first run
-    may compile, measure or load.
-    """
+    """Seconds of each maker in each round, after a first run that may compile, measure or load."""
     for make in makers.values():
         make()
     runs: dict[str, list[float]] = {name: [] for name in makers}

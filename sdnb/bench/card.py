@@ -1,6 +1,4 @@
-"""Parts of the card's benchmarks: a checkpoint of random weights, a process for each side, and the
-measurement of one case.
-"""
+"""What the card's benchmarks share: a random checkpoint, a process a side, one case's figures."""
 
 from __future__ import annotations
 
@@ -12,14 +10,15 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
+    from sdnb.images.result import Result
 
 PROMPT = "a red fox in the snow"
 CFG = 7.5
@@ -41,11 +40,14 @@ class Case:
         return f"{self.size} {self.how}"
 
 
-@contextmanager
-def checkpoint(out: Path, bench: str) -> Iterator[Path]:
-    """Inside, `out` holds a checkpoint of SD 1.4's shapes with random weights (2.1 GB).
+def measure_sides(
+    bench: str, out: Path, asked: Mapping[str, Sequence[str]], say: Callable[[str], object],
+    keep: Callable[[dict[str, Any]], object],
+) -> dict[str, Any]:  # fmt: skip
+    """The card's name, and each side's cells by name; diffusers is left out if not installed.
 
-    Raises RuntimeError without a CUDA card.
+    The weights are random; `out` holds 2.1 GB meanwhile. `asked` has an argument for each process
+    of a side; `keep` gets the data after each cell. Raises RuntimeError without a CUDA card.
     """
     import torch
 
@@ -57,37 +59,16 @@ def checkpoint(out: Path, bench: str) -> Iterator[Path]:
     try:
         path = random_sd.write(folder, "cuda")
         torch.cuda.empty_cache()
-        yield path
+        data: dict[str, Any] = {"card": torch.cuda.get_device_name()}
+        for side, questions in asked.items():
+            if side == "diffusers" and find_spec("diffusers") is None:
+                continue
+            cells = data.setdefault(side, {})
+            for question in questions:
+                child(bench, side, path, question, cells=cells, say=say, keep=lambda: keep(data))
+        return data
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def name() -> str:
-    """The card's name."""
-    import torch
-
-    return torch.cuda.get_device_name()
-
-
-def measure_sides(
-    bench: str, out: Path, asked: Mapping[str, Sequence[str]], say: Callable[[str], object],
-    keep: Callable[[dict[str, Any]], object],
-) -> dict[str, Any]:  # fmt: skip
-    """The card's name, and each side's cells by name. `asked` has an argument for each process of a
-    side.
-
-    Raises RuntimeError without a CUDA card.
-    """
-    with checkpoint(out, bench) as path:
-        data: dict[str, Any] = {"card": name()}
-        for side, questions in asked.items():
-            data[side] = {}
-            for question in questions:
-                child(
-                    bench, side, path, question, cells=data[side], say=say,
-                    keep=lambda: keep(data),
-                )  # fmt: skip
-    return data
 
 
 # -- in a process of its own -------------------------------------------------------------------
@@ -95,9 +76,7 @@ def child(
     bench: str, side: str, path: Path, asked: str, *, cells: dict[str, Any],
     say: Callable[[str], object], keep: Callable[[], object],
 ) -> None:  # fmt: skip
-    """Run `sdnb.bench.BENCH.cells(side, path, asked)` in a fresh process, which prints one JSON
-    line a cell. Each is put into `cells` by its name, then `keep` is called.
-    """
+    """Run `sdnb.bench.BENCH.cells(side, path, asked)` in a fresh process, and fill `cells`."""
     code = "import sys; from sdnb.bench.card import serve; serve(*sys.argv[1:])"
     command = [sys.executable, "-c", code, bench, side, str(path), asked]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
@@ -112,15 +91,15 @@ def child(
 
 
 def serve(bench: str, side: str, path: str, asked: str) -> None:
-    """The child: measure and print."""
+    """The child: measure, and print a line of JSON for each cell."""
     module = importlib.import_module(f"sdnb.bench.{bench}")
     for cell in module.cells(side, Path(path), asked):
         print(json.dumps(cell), flush=True)
 
 
 # -- a cell ------------------------------------------------------------------------------------
-def measure(work: Callable[[], Any], steps: int, warm: bool = True) -> dict[str, Any]:
-    """Seconds of a first run, milliseconds a step of a second, and the second's peaks."""
+def measure(work: Callable[[], Any], steps: int, warm: bool = True) -> tuple[dict[str, Any], Any]:
+    """Seconds of a first run, milliseconds a step of a second and its peaks; and what it gave."""
     import torch
 
     began = time.perf_counter()
@@ -135,14 +114,14 @@ def measure(work: Callable[[], Any], steps: int, warm: bool = True) -> dict[str,
         result = work()
         torch.cuda.synchronize()
     seconds = time.perf_counter() - began
-    return {
+    figures = {
         "first": first,
         "seconds": seconds,
         "ms": 1000 * seconds / steps,
         "reserved": torch.cuda.max_memory_reserved() / GB,
         "allocated": torch.cuda.max_memory_allocated() / GB,
-        "result": result,
     }
+    return figures, result
 
 
 def clean() -> None:
@@ -153,25 +132,25 @@ def clean() -> None:
     torch.cuda.empty_cache()
 
 
-def ours(path: Path, case: Case, memory: Any, warm: bool = True) -> dict[str, Any]:
-    """One cell of sdnb, with its prediction."""
+def ours(path: Path, case: Case, memory: Any, warm: bool) -> tuple[dict[str, Any], Result]:
+    """One cell of sdnb with its prediction, and the result."""
     import sdnb
 
     with sdnb.load(path, memory=memory, precision=case.precision) as model:
-        data = ours_by(model, case, warm)
+        data, result = ours_by(model, case, warm)
     clean()
-    return data
+    return data, result
 
 
-def ours_by(model: Model, case: Case, warm: bool = True) -> dict[str, Any]:
+def ours_by(model: Model, case: Case, warm: bool) -> tuple[dict[str, Any], Result]:
     """The same with a loaded model."""
     import sdnb
 
     request = request_of(case.size, case.steps)
     expected = model.plan(request)
-    data = measure(lambda: sdnb.generate(model, request, progress=False), case.steps, warm)
+    data, result = measure(lambda: sdnb.generate(model, request, progress=False), case.steps, warm)
     plan = model.memory
-    return data | {"predicted": expected.gb, "tier": plan.name, "plan": repr(plan)}
+    return data | {"predicted": expected.gb, "tier": plan.name, "plan": repr(plan)}, result
 
 
 def request_of(size: int, steps: int) -> Any:
@@ -188,7 +167,9 @@ def theirs(path: Path, case: Case, warm: bool = True) -> dict[str, Any]:
     """One cell of diffusers."""
     import torch
 
-    pipe = place(pipeline(path), case.how)
+    from sdnb.bench import random_sd
+
+    pipe = place(random_sd.diffusers_pipeline(path, torch.float16), case.how)
     generator = torch.Generator()
 
     def work() -> Any:
@@ -197,18 +178,7 @@ def theirs(path: Path, case: Case, warm: bool = True) -> dict[str, Any]:
             guidance_scale=CFG, generator=generator.manual_seed(3),
         )  # fmt: skip
 
-    data = measure(work, case.steps, warm)
-    del data["result"]
-    return data
-
-
-def pipeline(path: Path) -> Any:
-    """diffusers' pipeline of the checkpoint, on the CPU."""
-    import torch
-
-    from sdnb.bench import random_sd
-
-    return random_sd.diffusers_pipeline(path, torch.float16)
+    return measure(work, case.steps, warm)[0]
 
 
 def place(pipe: Any, how: str) -> Any:
@@ -218,18 +188,13 @@ def place(pipe: Any, how: str) -> Any:
     device = torch.device("cuda")
     if how.startswith("model offload"):
         pipe.enable_model_cpu_offload()
-        pipe.vae.enable_tiling()
-    elif how.startswith("sequential"):
+    elif how.startswith("sequential offload"):
         pipe.enable_sequential_cpu_offload()
-        pipe.vae.enable_tiling()
     elif how.startswith("group offload"):
         pipe.enable_group_offload(
-            onload_device=device,
-            offload_device=torch.device("cpu"),
-            offload_type="leaf_level",
+            onload_device=device, offload_device=torch.device("cpu"), offload_type="leaf_level",
             use_stream=True,
-        )
-        pipe.vae.enable_tiling()
+        )  # fmt: skip
     else:
         pipe.to(device)
         if how.startswith(("channels_last", "compiled")):
@@ -238,4 +203,6 @@ def place(pipe: Any, how: str) -> Any:
             pipe.fuse_qkv_projections()
         if how.startswith("compiled"):
             pipe.unet = torch.compile(pipe.unet, mode="reduce-overhead", fullgraph=True)
+        return pipe
+    pipe.vae.enable_tiling()
     return pipe

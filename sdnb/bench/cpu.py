@@ -13,7 +13,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,21 +22,12 @@ from typing import Any
 from sdnb.bench import random_sd
 from sdnb.bench.alternating import in_turn
 
-Say = Callable[[str], object]
-
 
 def bench_cpu(
-    rounds: int = 5,
-    steps: int = 25,
-    threads: int = 2,
-    *,
-    size: int | None = None,
-    random: bool = False,
-    say: Say = print,
-) -> dict[str, Any]:
-    """Measure, print a table, return its data: seconds a picture, peak memory, and their ratios to
-    diffusers. `random`: a model of SD 1.4's shapes with random weights; its file takes 2.1 GB.
-    """
+    rounds: int = 5, steps: int = 25, threads: int = 2, *, size: int | None = None,
+    random: bool = False, say: Callable[[str], object] = print,
+) -> dict[str, Any]:  # fmt: skip
+    """Measure, print a table, return its data: seconds a picture, peak memory, and their ratios."""
     sides = ["sdnb", "diffusers"]
     if find_spec("diffusers") is None:
         say("diffusers is not installed, so there is nothing to compare with: ")
@@ -51,23 +43,20 @@ def bench_cpu(
         path = str(random_sd.write(Path(folder))) if folder else None
         asked = {"path": path, "size": size, "steps": steps, "threads": threads}
         running = {name: stack.enter_context(_side(name, asked)) for name in sides}
-        data["runs"] = in_turn({name: side.picture for name, side in running.items()}, rounds)
-        data["memory"] = {name: side.memory() for name, side in running.items()}
+        makers = {name: partial(ask, "picture") for name, ask in running.items()}
+        data["runs"] = in_turn(makers, rounds)
+        data["memory"] = {name: ask("memory") for name, ask in running.items()}
     data["seconds"] = {name: statistics.median(runs) for name, runs in data["runs"].items()}
     if len(sides) > 1:
-        data["ratios"] = _ratios(data)
+        ours, theirs = data["memory"]["sdnb"], data["memory"]["diffusers"]
+        above = (ours["peak"] - ours["imports"]) / (theirs["peak"] - theirs["imports"])
+        data["ratios"] = {
+            "seconds": data["seconds"]["sdnb"] / data["seconds"]["diffusers"],
+            "peak": ours["peak"] / theirs["peak"],
+            "above_imports": above,
+        }
     say(table(data))
     return data
-
-
-def _ratios(data: dict[str, Any]) -> dict[str, float]:
-    """sdnb's figures in multiples of diffusers'."""
-    ours, theirs = data["memory"]["sdnb"], data["memory"]["diffusers"]
-    return {
-        "seconds": data["seconds"]["sdnb"] / data["seconds"]["diffusers"],
-        "peak": ours["peak"] / theirs["peak"],
-        "above_imports": (ours["peak"] - ours["imports"]) / (theirs["peak"] - theirs["imports"]),
-    }
 
 
 def table(data: dict[str, Any]) -> str:
@@ -95,44 +84,25 @@ def table(data: dict[str, Any]) -> str:
 
 
 # -- each in its own process -------------------------------------------------------------------
-class _Side:
-    """A process that makes a picture on request: see `sdnb.bench.cpu_side`."""
+@contextmanager
+def _side(name: str, asked: dict[str, Any]) -> Iterator[Callable[[str], Any]]:
+    """A process of `sdnb.bench.cpu_side`, as a function from a word to the process's answer."""
+    command = [sys.executable, "-m", "sdnb.bench.cpu_side", name, json.dumps(asked)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def __init__(self, name: str, asked: dict[str, Any]) -> None:
-        self.name = name
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "sdnb.bench.cpu_side", name, json.dumps(asked)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def picture(self) -> None:
-        self._ask("picture")
-
-    def memory(self) -> dict[str, int]:
-        """Peaks of resident bytes: "peak" of everything, "imports" before a model is loaded."""
-        return self._ask("memory")
-
-    def _ask(self, what: str) -> Any:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        try:
-            self.process.stdin.write(what + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            pass  # the process has ended, and gives no answer either
-        answer = self.process.stdout.readline()
+    def ask(word: str) -> Any:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with suppress(BrokenPipeError):  # the process has ended, and gives no answer either
+            process.stdin.write(word + "\n")
+            process.stdin.flush()
+        answer = process.stdout.readline()
         if not answer:
-            raise RuntimeError(f"{self.name}'s process ended: see its output above")
+            raise RuntimeError(f"{name}'s process ended: see its output above")
         return json.loads(answer)
 
-
-@contextmanager
-def _side(name: str, asked: dict[str, Any]) -> Iterator[_Side]:
-    side = _Side(name, asked)
     try:
-        yield side
+        yield ask
     finally:
-        side.process.kill()
-        side.process.communicate()
+        process.kill()
+        process.communicate()

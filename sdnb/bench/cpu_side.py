@@ -1,7 +1,7 @@
 """One side of `sdnb bench cpu`, in a process of its own.
 
-It makes a picture for each line "picture" that it reads, and measures its memory for a line
-"memory". Each answer is a line of JSON.
+For a line "picture" it makes one and answers "true"; for a line "memory" it answers with the peaks
+of its resident bytes as JSON: "peak" of everything, "imports" before a model was loaded.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from sdnb.bench.resident import peak
 
 PROMPT = "a red apple, 3d style, on a blue background"
 CFG = 7.5
+Load = Callable[..., Callable[[], object]]
 
 
 def main() -> None:
@@ -36,9 +37,6 @@ def main() -> None:
             print("true", file=answers, flush=True)
         else:
             print(json.dumps({"peak": peak(), "imports": imports}), file=answers, flush=True)
-
-
-Load = Callable[..., Callable[[], object]]
 
 
 def _sdnb() -> Load:
@@ -66,21 +64,16 @@ def _diffusers() -> Load:
         if path is None:
             folder = str(assets.embedded_model())
             pipe: Any = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)
-            scheduler = DDIMScheduler.from_config(pipe.scheduler.config, clip_sample=False)
-            pipe.scheduler = scheduler
+            pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config, clip_sample=False)
             pipe.set_progress_bar_config(disable=True)
         else:
             from sdnb.bench import random_sd
 
             pipe = random_sd.diffusers_pipeline(Path(path), torch.float32)
         return lambda: pipe(
-            PROMPT,
-            width=size,
-            height=size,
-            num_inference_steps=steps,
-            guidance_scale=CFG,
+            PROMPT, width=size, height=size, num_inference_steps=steps, guidance_scale=CFG,
             generator=torch.Generator().manual_seed(1),
-        )
+        )  # fmt: skip
 
     return load
 

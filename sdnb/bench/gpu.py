@@ -12,7 +12,6 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,16 +72,16 @@ def bench_gpu(
     out: Path, compiled: bool = False, tiers: bool = False, say: Callable[[str], object] = print,
     keep: Callable[[dict[str, Any]], object] = lambda _: None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Measure, print a table, return its data. `out` holds 2.1 GB meanwhile. `compiled` adds
-    `torch.compile` of both sides (minutes); `tiers` each plan at each size against its prediction,
-    and how the time of a step grows with the size. `keep` receives the data after each cell.
+    """Measure, print a table, return its data. The others are those of `card.measure_sides`.
 
-    Raises RuntimeError without a CUDA card.
+    `compiled` adds `torch.compile` of both sides (minutes); `tiers` each plan at each size against
+    its prediction, and how the time of a step grows with the size.
     """
-    sides = {"sdnb": [*OURS, *([COMPILED] if compiled else [])]}
-    if find_spec("diffusers") is not None:
-        sides["diffusers"] = [*THEIRS, *([THEIRS_COMPILED] if compiled else [])]
-    asked = {side: [json.dumps([case.name for case in cases])] for side, cases in sides.items()}
+    sides = {"sdnb": (*OURS, COMPILED), "diffusers": (*THEIRS, THEIRS_COMPILED)}
+    asked = {
+        side: [json.dumps([c.name for c in (cases if compiled else cases[:-1])])]
+        for side, cases in sides.items()
+    }
     if tiers:
         asked |= {"growth": ["[]"], "tiers": ["[]"]}
     data = card.measure_sides("gpu", out, asked, say, keep)
@@ -135,12 +134,11 @@ def _ours(path: Path, names: list[str]) -> Iterator[dict[str, Any]]:
     truth: dict[int, Any] = {}
     for case in (c for c in (*OURS, COMPILED) if c.name in names):
         try:
-            data = card.ours(path, case, _memory(case), warm=case.size < 4096)
+            data, result = card.ours(path, case, _memory(case), warm=case.size < 4096)
         except Exception as error:  # noqa: BLE001 - one cell's failure is a figure too
             yield {"name": case.name, "error": f"{type(error).__name__}: {error}"}
             card.clean()
             continue
-        result = data.pop("result")
         image = np.asarray(result.image).astype(int)
         if case.how == "resident":
             truth[case.size] = image
@@ -159,9 +157,7 @@ def _likeness(image: Any, truth: Any) -> dict[str, Any]:
 
 
 def _memory(case: Case) -> Any:
-    """The case's plan. "least" is set by hand, so that it does not change with the planner: no
-    weights stay between steps, and little is computed at once.
-    """
+    """The case's plan. "least" is set by hand, so that it does not change with the planner."""
     from sdnb.engine.planning.footprint import Workload
     from sdnb.request import memory_plan
 
@@ -170,6 +166,7 @@ def _memory(case: Case) -> Any:
     if not case.how.startswith("least"):
         return case.memory
     chunk = Workload(case.size, case.size, 1, 2, pictured=False).chunk
+    # No weights stay between steps, and little is computed at once.
     return memory_plan.read("1gb").but(
         name="least", gb=float(case.memory), together=True, chunk=chunk, keep=0.0,
         tile=256 if case.size < 2048 else 512, store="host",
@@ -186,8 +183,7 @@ def _tiers(path: Path) -> Iterator[dict[str, Any]]:
             for size in SIZES:
                 case = Case(tier, size, steps=6 if size <= 1088 else 1)
                 try:
-                    data = card.ours_by(model, case, warm=False)
-                    del data["result"]
+                    data = card.ours_by(model, case, warm=False)[0]
                 except Exception as error:  # noqa: BLE001
                     data = {"error": f"{type(error).__name__}: {error}"}
                 yield {"name": f"{tier} {size}", **data}
@@ -208,9 +204,7 @@ def _growth(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _step_seconds(model: Model, size: int, steps: int) -> float:
-    """The median step of a run that is broken off before it decodes; the first two, in which the
-    graph is recorded, do not count.
-    """
+    """The median step of a run without its decoding; the first two, which record, do not count."""
     import torch
 
     import sdnb

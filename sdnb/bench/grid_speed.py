@@ -2,45 +2,35 @@
 
 The grid has three seeds and four strengths of guidance, so that all cells take the same time. It
 runs twice a round: with the memory plan's batch, and with `--batch` cells in each pass of the UNet.
-The model is `--ckpt` or the embedded one; `--random` has Stable Diffusion 1.4's shapes with random
-weights, which take the same time as the real ones.
+With `--random` the model has SD 1.4's shapes and random weights, which take the real ones' time.
 """
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 import sdnb
 from sdnb.bench import random_sd
 from sdnb.bench.alternating import in_turn
-
-if TYPE_CHECKING:
-    from sdnb.engine.model import Model
+from sdnb.engine.model import Model
 
 PROMPT = "a red apple, 3d style, on a blue background"
 SEEDS, CFG = (1, 2, 3), (2.0, 4.0, 6.0, 8.0)
 
 
 def bench_grid(
-    ckpt: str | None = None,
-    *,
-    size: int | None = None,
-    steps: int = 20,
-    rounds: int = 3,
-    batch: int = 4,
-    memory: str = "auto",
-    random: bool = False,
+    ckpt: str | None = None, *, size: int | None = None, steps: int = 20, rounds: int = 3,
+    batch: int = 4, memory: str = "auto", random: bool = False,
     say: Callable[[str], object] = print,
-) -> dict[str, Any]:
-    """Measure, print a table, return its data: seconds for twelve pictures, and ratios to twelve
-    calls of `generate`.
-    """
+) -> dict[str, Any]:  # fmt: skip
+    """Measure, print a table, return its data: seconds for twelve pictures, and their ratios."""
     with tempfile.TemporaryDirectory() as folder:
         if random:
             device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -81,9 +71,8 @@ def table(data: dict[str, Any]) -> str:
 
 
 def _one_by_one(model: Model, base: sdnb.Request) -> None:
-    for seed in SEEDS:
-        for cfg in CFG:
-            sdnb.generate(model, base.but(seed=seed, cfg=cfg), progress=False)
+    for seed, cfg in itertools.product(SEEDS, CFG):
+        sdnb.generate(model, base.but(seed=seed, cfg=cfg), progress=False)
 
 
 def _grid(model: Model, base: sdnb.Request, batch: int) -> None:

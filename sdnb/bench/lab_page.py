@@ -18,18 +18,13 @@ from typing import Any
 import nbformat
 import psutil
 
+# CI runs as root, where a sandbox is not possible.
 CHROMIUM_FLAGS = [
-    "--no-sandbox",  # CI runs as root
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
 # No dialog and no news covers the page.
-SETTINGS = {
-    "notification": {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True}
-}
+_NOTIFICATION = {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True}
 NOTEBOOK = """
     const app = window.jupyterapp;
     const panel = [...app.shell.widgets('main')].find(w => w.context && w.context.path === PATH);
@@ -51,10 +46,10 @@ class Lab:
             port = free.getsockname()[1]
         self.url, self.token = f"http://127.0.0.1:{port}", secrets.token_hex(16)
         self.folder, private = folder / "notebooks", folder / "jupyter"
-        for name, value in SETTINGS.items():
-            path = private / f"settings/@jupyterlab/apputils-extension/{name}.jupyterlab-settings"
-            path.parent.mkdir(parents=True)
-            path.write_text(json.dumps(value), encoding="utf-8")
+        settings = private / "settings/@jupyterlab/apputils-extension"
+        settings.mkdir(parents=True)
+        text = json.dumps(_NOTIFICATION)
+        (settings / "notification.jupyterlab-settings").write_text(text, encoding="utf-8")
         places = {
             "JUPYTER_CONFIG_DIR": "config",
             "JUPYTER_DATA_DIR": "data",
@@ -73,12 +68,9 @@ class Lab:
         ]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                command,
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                 env=os.environ | {name: str(private / place) for name, place in places.items()},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+            )  # fmt: skip
         try:
             self._wait(seconds=120)
         except BaseException:
@@ -107,19 +99,13 @@ class Lab:
         self._process.kill()
         self._process.wait()
 
-    def _api(self, path: str) -> bytes:
-        headers = {"Authorization": f"token {self.token}"}
-        request = urllib.request.Request(f"{self.url}/api/{path}", headers=headers)
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            return answer.read()
-
     def _wait(self, seconds: float) -> None:
+        headers = {"Authorization": f"token {self.token}"}
+        request = urllib.request.Request(f"{self.url}/api/status", headers=headers)
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if self._process.poll() is not None:
-                break
+        while time.monotonic() < end and self._process.poll() is None:
             with contextlib.suppress(OSError):
-                self._api("status")
+                urllib.request.urlopen(request, timeout=20).close()
                 return
             time.sleep(0.2)
         raise RuntimeError(f"sdnb lab did not come up:\n{self.log()}")

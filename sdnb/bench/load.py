@@ -1,9 +1,8 @@
 """`sdnb bench load`: time and memory to load an SD 1.4-sized checkpoint, beside diffusers.
 
-Random weights of SD 1.4's names and shapes in fp32 (4.3 GB) are written as `.ckpt` and as
-`.safetensors`. sdnb loads the first, diffusers' `from_single_file` the second, in turn, three times
-each in a fresh process; the median counts. A file is read once before each run, so that no run
-waits for the disk.
+Random fp32 weights of SD 1.4's names and shapes (4.3 GB) are written as `.ckpt`, which sdnb loads,
+and as `.safetensors`, which diffusers' `from_single_file` loads: in turn, three times each in a
+fresh process. The median counts. A file is read before each run, so that no run waits for the disk.
 """
 
 from __future__ import annotations
@@ -15,22 +14,26 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from math import prod
 from pathlib import Path
 from typing import Any
 
 RUNS = 3
-PRECISIONS = {"half": "float16", "bf16": "bfloat16", "full": "float32"}
-BYTES = {"half": 2, "bf16": 2, "full": 4}
+# What torch calls each, and the bytes a weight.
+PRECISIONS = {"half": ("float16", 2), "bf16": ("bfloat16", 2), "full": ("float32", 4)}
 MODELS = ("sd-random.ckpt", "sd-random.safetensors")
+_PREFIXES = {
+    "unet": "model.diffusion_model",
+    "vae": "first_stage_model",
+    "text": "cond_stage_model.transformer.text_model",
+}
 
 
 def bench_load(
     out: Path, precision: str = "half", say: Callable[[str], object] = print
 ) -> dict[str, Any]:
-    """Write checkpoints into `out` (8.6 GB, removed at the end), measure, print, return the data.
-
-    `precision` is "half", "bf16" or "full". The result holds, for sdnb and diffusers, the seconds
-    to load (without and with the imports) and the peak of resident memory in GB, and the ratios.
+    """Write checkpoints into `out` (8.6 GB, removed at the end), measure, print, return the data:
+    each side's seconds to load, without and with the imports, its peak in GB, and the ratios.
 
     Raises ValueError for an unknown precision, OSError when the disk is too small.
     """
@@ -56,19 +59,18 @@ def _measure(
     ckpt, safetensors = (folder / name for name in MODELS)
     runners = {"sdnb": (_SDNB, ckpt)}
     if find_spec("diffusers") is None:
-        say(
-            "diffusers is not installed, so there is nothing to compare with: pip install "
-            "'sdnb[bench]'"
-        )
+        nothing = "diffusers is not installed, so there is nothing to compare with"
+        say(f"{nothing}: pip install 'sdnb[bench]'")
     else:
         runners["diffusers"] = (_DIFFUSERS, safetensors)
+    dtype, size = PRECISIONS[precision]
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in runners}
     for n in range(RUNS):
         for name, (code, path) in runners.items():
             _warm(path)
-            runs[name].append(_child(code, path, folder / "config", PRECISIONS[precision]))
+            runs[name].append(_child(code, path, folder / "config", dtype))
             say(f"  {name}, run {n + 1} of {RUNS}: {runs[name][-1]['load']:.2f} s")
-    weights = count * BYTES[precision] / 1e9
+    weights = count * size / 1e9
     data: dict[str, Any] = {"precision": precision, "weights_gb": weights, "runs": runs}
     for name, side in runs.items():
         data[name] = {key: statistics.median(run[key] for run in side) for key in side[0]}
@@ -81,11 +83,9 @@ def _measure(
 def table(data: dict[str, Any]) -> str:
     """The medians, one line each, with the ratios."""
     keys = ("load", "cpu", "total", "peak_gb")
-    rows: list[tuple[str, ...]] = [
-        ("", "load, s", "processor, s", "with imports, s", "peak resident, GB")
-    ]
+    rows = [["", "load, s", "processor, s", "with imports, s", "peak resident, GB"]]
     names = [name for name in ("sdnb", "diffusers", "ratio") if name in data]
-    rows += [(name, *(f"{data[name][key]:.2f}" for key in keys)) for name in names]
+    rows += [[name, *(f"{data[name][key]:.2f}" for key in keys)] for name in names]
     lines = ["".join(cell.ljust(19) for cell in row).rstrip() for row in rows]
     lines.append(
         f"weights at {data['precision']}: {data['weights_gb']:.2f} GB; "
@@ -101,7 +101,7 @@ from sdnb.engine.checkpoint import assign_weights, read
 from sdnb.engine.networks import text
 from sdnb.engine.networks.unet import UNet
 from sdnb.engine.networks.vae import VAE
-imported = time.perf_counter()
+before, imported = time.process_time(), time.perf_counter()
 checkpoint = read(path)
 with torch.device("meta"):
     parts = {"unet": UNet(checkpoint.config.unet), "vae": VAE(checkpoint.config.vae)}
@@ -114,7 +114,7 @@ _DIFFUSERS = """
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
-imported = time.perf_counter()
+before, imported = time.process_time(), time.perf_counter()
 pipe = StableDiffusionPipeline.from_single_file(
     path, config=config, torch_dtype=getattr(torch, dtype), local_files_only=True
 )
@@ -124,7 +124,7 @@ pipe = StableDiffusionPipeline.from_single_file(
 def _child(code: str, path: Path, config: Path, dtype: str) -> dict[str, float]:
     script = (
         "import json, sys, time\nstart = time.perf_counter()\npath, config, dtype = sys.argv[1:]\n"
-        f"{code.replace('imported =', 'before = time.process_time(); imported =')}\n"
+        f"{code}\n"
         "end, cpu = time.perf_counter(), time.process_time() - before\n"
         "from sdnb.bench.resident import peak\n"
         'data = {"load": end - imported, "cpu": cpu, "total": end - start}\n'
@@ -132,15 +132,12 @@ def _child(code: str, path: Path, config: Path, dtype: str) -> dict[str, float]:
         'print("\\n" + json.dumps(data))'
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, str(path), str(config), dtype],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+        [sys.executable, "-c", script, str(path), str(config), dtype], capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
     if done.returncode:
         raise RuntimeError(f"loading {path.name} failed:\n{done.stderr[-2000:]}")
-    result: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
-    return result
+    return json.loads(done.stdout.strip().splitlines()[-1])
 
 
 def _warm(path: Path) -> None:
@@ -152,10 +149,7 @@ def _warm(path: Path) -> None:
 
 # -- the random checkpoint ---------------------------------------------------------------------
 def write_models(folder: Path, config: Any) -> int:
-    """Both containers with the same weights, and diffusers' configuration; the number of weights.
-
-    Written tensor by tensor: the `.ckpt` from a memory map of the `.safetensors`.
-    """
+    """Write both files and diffusers' configuration; returns the number of weights."""
     import torch
     from safetensors import safe_open
 
@@ -163,7 +157,7 @@ def write_models(folder: Path, config: Any) -> int:
     tensors = dict(shapes(config))
     ckpt, safetensors = (folder / name for name in MODELS)
     count = _write_safetensors(safetensors, tensors)
-    with safe_open(safetensors, framework="pt") as file:
+    with safe_open(safetensors, framework="pt") as file:  # a memory map, read tensor by tensor
         torch.save({"state_dict": {name: file.get_tensor(name) for name in tensors}}, ckpt)
     write_config(folder / "config", config)
     return count
@@ -171,19 +165,14 @@ def write_models(folder: Path, config: Any) -> int:
 
 def shapes(config: Any) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Name and shape of every tensor in a CompVis checkpoint."""
-    from sdnb.engine.checkpoint import names
+    from sdnb.engine.checkpoint import export
 
-    for row in names.unet_table(config.unet):
-        yield f"model.diffusion_model.{row.compvis}", row.shape
-    for row in names.vae_table(config.vae):
-        yield f"first_stage_model.{row.compvis}", row.shape
-    for row in names.text_table(config.text):
-        yield f"cond_stage_model.transformer.text_model.{row.compvis}", row.shape
+    for part, prefix in _PREFIXES.items():
+        for row in export.rows(config, part):
+            yield f"{prefix}.{row.compvis}", row.shape
 
 
 def _write_safetensors(path: Path, shapes: dict[str, tuple[int, ...]]) -> int:
-    from math import prod
-
     import numpy as np
 
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
@@ -217,8 +206,8 @@ def write_config(folder: Path, config: Any) -> None:
 
     export.write_configs(config, folder, "DDIMScheduler")
     tokenizer = {"model_max_length": 77, "tokenizer_class": "CLIPTokenizer"}
-    (folder / "tokenizer").mkdir(parents=True, exist_ok=True)
-    text = json.dumps(tokenizer, indent=2)
-    (folder / "tokenizer" / "tokenizer_config.json").write_text(text, "utf-8")
+    words = folder / "tokenizer"
+    words.mkdir(parents=True, exist_ok=True)
+    (words / "tokenizer_config.json").write_text(json.dumps(tokenizer, indent=2), "utf-8")
     clip = Path(sdnb.engine.networks.__file__).parent / "clip" / "tokenizer.json"
-    shutil.copy(clip, folder / "tokenizer" / "tokenizer.json")
+    shutil.copy(clip, words / "tokenizer.json")

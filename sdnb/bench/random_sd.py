@@ -13,9 +13,7 @@ from sdnb.bench.load import MODELS, shapes, write_config
 
 
 def write(folder: Path, device: str = "cpu", config: Any = None) -> Path:
-    """Write the checkpoint into `folder`, SD 1.4's (2.1 GB) unless another `config` is given, with
-    diffusers' configuration beside it in `config/`; returns the file. `device` draws the numbers.
-    """
+    """Write the checkpoint and, in `config/`, diffusers' configuration; returns the checkpoint."""
     import torch
     from safetensors.torch import save_file
 

@@ -1,8 +1,7 @@
 """`sdnb bench widgets`: what the panel costs a run, and how quickly ink follows the hand.
 
-In this process it measures a run with and without a panel, and the kernel's share of a stroke. Then
-it measures the whole way from the mouse to the ink in JupyterLab, if Playwright and Chromium are
-installed.
+In this process it measures a run with and without a panel, and the kernel's share of a stroke; in
+JupyterLab, if Playwright and Chromium are installed, the whole way from the mouse to the ink.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Any
 
 import sdnb
 from sdnb.bench import widgets_page
-from sdnb.bench.alternating import seconds
+from sdnb.bench.alternating import in_turn, seconds
 from sdnb.bench.widgets_mask import move_to_ink
 from sdnb.engine import pipeline
 from sdnb.jobs.executor import Inline
@@ -23,27 +22,31 @@ from sdnb.widgets.studio import Studio
 
 
 def bench_widgets(
-    rounds: int = 3,
-    steps: int = 25,
-    moves: int = 300,
-    say: Callable[[str], object] = print,
+    rounds: int = 3, steps: int = 25, moves: int = 300, say: Callable[[str], object] = print,
     browser: bool = True,
-) -> dict[str, Any]:
+) -> dict[str, Any]:  # fmt: skip
     """Measure, print a table, return its data. `browser`: also in one, if it is installed."""
     model = sdnb.load()
     request = sdnb.Request("a red apple", seed=1, steps=steps).resolved(model.settings)
-    bare, watched = _runs(model, request, rounds)
-    panels = [run["seconds"] for run in watched]
-    previews = sum(run["previews"] for run in watched)
-    spent = sum(run["preview_seconds"] for run in watched)
+    panel = Panel(model, executor=Inline(partial(pipeline.run, model)))
+    view, counts = panel.progress, []
+
+    def watched() -> None:
+        panel.submit(request)
+        counts.append((view.previews, view.preview_seconds, view.preview_bytes))
+
+    bare = partial(sdnb.generate, model, request, progress=False)
+    runs = in_turn({"bare": bare, "panel": watched}, rounds)
+    # Without those of the first run, which does not count.
+    previews, spent, sent = (b - a for a, b in zip(counts[0], counts[-1], strict=True))
     studios = [seconds(lambda: Studio(model)) for _ in range(rounds)]
     data: dict[str, Any] = {
         "steps": steps,
-        "bare_seconds": statistics.median(bare),
-        "panel_seconds": statistics.median(panels),
+        "bare_seconds": statistics.median(runs["bare"]),
+        "panel_seconds": statistics.median(runs["panel"]),
         "previews_a_run": previews / rounds,
-        "preview_percent": 100 * spent / sum(panels),
-        "preview_bytes": sum(run["preview_bytes"] for run in watched) / max(previews, 1),
+        "preview_percent": 100 * spent / sum(runs["panel"]),
+        "preview_bytes": sent / max(previews, 1),
         "studio_seconds": statistics.median(studios),
         "ink": [move_to_ink(side, moves, busy) for side in (512, 1088) for busy in (False, True)],
     }
@@ -88,28 +91,3 @@ def page_table(page: list[dict[str, Any]]) -> str:
         for stroke in page
     ]
     return "\n".join(lines)
-
-
-def _runs(
-    model: Any, request: sdnb.Request, rounds: int
-) -> tuple[list[float], list[dict[str, float]]]:
-    """Seconds of runs without a panel, and of runs in one with its previews' cost, in turn."""
-    panel = Panel(model, executor=Inline(partial(pipeline.run, model)))
-    view = panel.progress
-    bare, watched = [], []
-    for turn in range(rounds + 1):
-        alone = seconds(lambda: sdnb.generate(model, request, progress=False))
-        before = (view.previews, view.preview_seconds, view.preview_bytes)
-        shown = seconds(lambda: panel.submit(request))
-        if turn == 0:  # the first of each warms up
-            continue
-        bare.append(alone)
-        watched.append(
-            {
-                "seconds": shown,
-                "previews": view.previews - before[0],
-                "preview_seconds": view.preview_seconds - before[1],
-                "preview_bytes": view.preview_bytes - before[2],
-            }
-        )
-    return bare, watched

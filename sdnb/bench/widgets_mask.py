@@ -7,7 +7,7 @@ import statistics
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from PIL import Image
@@ -19,8 +19,7 @@ def move_to_ink(side: int = 512, moves: int = 300, busy: bool = False) -> dict[s
     """The median and the 95th percentile in milliseconds, and the bytes a move.
 
     A wave is drawn on a picture of `side` pixels, with a move every 8 ms, as a mouse sends them.
-    With `busy`, torch convolves in another thread meanwhile. The browser and the network are not
-    included.
+    With `busy`, torch convolves in another thread meanwhile. No browser is involved.
     """
     editor = MaskEditor(Image.new("RGB", (side, side), "grey"))
     canvas = editor.canvas
@@ -40,7 +39,7 @@ def move_to_ink(side: int = 512, moves: int = 300, busy: bool = False) -> dict[s
     taken = []
     manager.send = listening
     try:
-        with _torch(busy):
+        with _convolving() if busy else nullcontext():
             event("mouse_down", 0.1 * width, 0.5 * height)
             for k in range(moves):
                 x = (0.1 + 0.8 * k / moves) * width
@@ -62,11 +61,8 @@ def move_to_ink(side: int = 512, moves: int = 300, busy: bool = False) -> dict[s
 
 
 @contextmanager
-def _torch(busy: bool) -> Iterator[None]:
-    """Inside, a thread convolves as a generation does, if `busy`."""
-    if not busy:
-        yield
-        return
+def _convolving() -> Iterator[None]:
+    """Inside, a thread convolves as a generation does."""
     import torch
 
     stop = threading.Event()

@@ -83,11 +83,10 @@ def measure(rounds: int = 3, moves: int = 17) -> list[dict[str, Any]]:
 
 
 def in_page(page: Any, lab: Lab, rounds: int, moves: int) -> list[dict[str, Any]]:
-    """Milliseconds from a mouse move in the page to its ink: of the mask editor on a picture of
-    512x512, and of a bare canvas, alone and while a generation runs.
+    """Milliseconds from a mouse move in the page to its ink: `what` is the mask editor on a picture
+    of 512x512 or a bare canvas, and a generation runs meanwhile where it is `busy`.
 
-    Each entry has `what`, `busy`, the medians `ink_ms` (drawn on the canvas) and `frame_ms` (the
-    next frame is out), `p95_ms` of the ink, and the number of `moves`.
+    `ink_ms` (drawn on the canvas) and `frame_ms` (the next frame is out) are medians.
     """
     page.set_viewport_size({"width": 1200, "height": 1500})
     notebook = Notebook(page, lab, lab.write("ink.ipynb", _CELL, "bare"))

@@ -14,7 +14,7 @@ import statistics
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,14 +22,12 @@ from torch import Tensor
 
 import sdnb
 from sdnb.engine import pixels
+from sdnb.engine.model import Model
 from sdnb.models.training import classifier, judges, questions
 from sdnb.models.training.catalog import Catalog
 from sdnb.models.training.painter import Painter
 from sdnb.models.training.questions import AnsweredQuestion
 from sdnb.models.training.scenes import Composer, plain, stack
-
-if TYPE_CHECKING:
-    from sdnb.engine.model import Model
 
 Figures = dict[str, Any]
 #: The least figures of a model that ships.
@@ -89,76 +87,59 @@ def _missed(figures: Figures, path: str, goal: float) -> bool:
     return value is not None and value < goal
 
 
-def speed(model: Model, threads: int, rounds: int = 3) -> Figures:
+def speed(model: Model, threads: int) -> Figures:
     """Seconds a picture at the model's own size, steps and guidance; a first one does not count."""
-    times = []
-    for seed in range(rounds + 1):
-        result = sdnb.txt2img(model, "a red apple, 3d style", seed=seed, progress=False)
-        times.append(result.seconds)
-    settings = model.settings
-    return {
-        "seconds": statistics.median(times[1:]),
-        "least": min(times[1:]),
-        "picture": f"{settings.width}x{settings.height}, {settings.steps} steps, {threads} threads",
-    }
+    prompt, settings = "a red apple, 3d style", model.settings
+    results = [sdnb.txt2img(model, prompt, seed=seed, progress=False) for seed in range(4)]
+    times = [result.seconds for result in results[1:]]
+    picture = f"{settings.width}x{settings.height}, {settings.steps} steps, {threads} threads"
+    return {"seconds": statistics.median(times), "least": min(times), "picture": picture}
 
 
 @torch.inference_mode()
-def vae(model: Model, catalog: Catalog, count: int = _HELD_OUT_SCENES) -> Figures:
+def vae(model: Model, catalog: Catalog) -> Figures:
     """PSNR of scenes made only of held-out pairs, encoded and decoded."""
     torch.manual_seed(0)  # the painter draws random stars
     composer = Composer(catalog, seed=9, which="held")
-    scenes = [composer.draw()[0] for _ in range(count)]
+    scenes = [composer.draw()[0] for _ in range(_HELD_OUT_SCENES)]
     numbers = sorted({int(n) for scene in scenes for n in scene.sprite if n >= 0})
     place = {number: i for i, number in enumerate(numbers)}
     for scene in scenes:  # read only the sprites that are used
         scene.sprite[:] = [place.get(int(n), -1) for n in scene.sprite]
     painter = Painter(catalog.sprites(numbers), model.settings.width)
-    values = []
-    for scene in scenes:
-        x = painter(stack([scene]))
-        y = model.vae.decode(model.vae.encode(x)).clamp(-1, 1)
-        values.append(float(judges.psnr(x, y)))
-    return {
-        "psnr": _rounded(statistics.mean(values)),
-        "least": _rounded(min(values)),
-        "scenes": count,
-    }
+    pictures = (painter(stack([scene])) for scene in scenes)
+    values = [float(judges.coded_psnr(model.vae, picture)) for picture in pictures]
+    mean, least = _rounded(statistics.mean(values)), _rounded(min(values))
+    return {"psnr": mean, "least": least, "scenes": _HELD_OUT_SCENES}
 
 
 def counts(model: Model, out: Path, most: int | None) -> Figures:
     """Two and three of a thing, counted as connected components, with and without cut bridges."""
     asked = questions.count_questions()[:most]
     answered = list(questions.answers(model, asked, out / "count"))
-    right = [_counted(answer) for answer in answered]
-    plainly = [_counted(answer, bridge=0.0) for answer in answered]
-    by_count = {
-        word: _part(right, [answer.question.count == n for answer in answered])
-        for n, word in questions.NUMBERS.items()
-    }
-    return {
-        "right": _rounded(judges.share(right)),
-        **by_count,
-        "without_cutting": _rounded(judges.share(plainly)),
-        "pictures": len(answered),
-    }
-
-
-def _counted(answer: AnsweredQuestion, **how: float) -> bool:
-    return judges.count_things(np.asarray(answer.picture), **how) == answer.question.count
+    right, plainly = [], []
+    for answer in answered:
+        picture, count = np.asarray(answer.picture), answer.question.count
+        right.append(judges.count_things(picture) == count)
+        plainly.append(judges.count_things(picture, bridge=0.0) == count)
+    figures: Figures = {"right": _rounded(judges.share(right))}
+    for n, word in questions.NUMBERS.items():
+        among = [r for r, a in zip(right, answered, strict=True) if a.question.count == n]
+        figures[word] = f"{sum(among)} of {len(among)}"
+    without = _rounded(judges.share(plainly))
+    return {**figures, "without_cutting": without, "pictures": len(answered)}
 
 
 def colors(model: Model, out: Path, most: int | None) -> Figures:
     """Whether the rim of a picture is nearest to the asked one of the twelve colours."""
     asked = questions.color_questions()[:most]
     answered = list(questions.answers(model, asked, out / "color"))
-    named = [judges.border_color(np.asarray(answer.picture)) for answer in answered]
-    right = [name == answer.question.color for name, answer in zip(named, answered, strict=True)]
-    wrong = [
-        f"{answer.question.prompt}: {name}"
-        for name, answer, good in zip(named, answered, right, strict=True)
-        if not good
-    ]
+    right, wrong = [], []
+    for answer in answered:
+        name = judges.border_color(np.asarray(answer.picture))
+        right.append(name == answer.question.color)
+        if not right[-1]:
+            wrong.append(f"{answer.question.prompt}: {name}")
     return {"right": _rounded(judges.share(right)), "pictures": len(answered), "wrong": wrong}
 
 
@@ -168,14 +149,15 @@ def retrieval(model: Model, catalog: Catalog, args: argparse.Namespace) -> Figur
     asked = questions.retrieval_questions(catalog, rows)[: args.most]
     answered = list(questions.answers(model, asked, args.out / "retrieval"))
     judge = classifier.train(*classifier.examples(catalog, rows, 10, seed=0), count=len(rows))
-    fresh = classifier.ranks(judge, *_floats(classifier.examples(catalog, rows, 1, seed=1)))
+    fresh, known = classifier.examples(catalog, rows, 1, seed=1)
     pictures = torch.cat([pixels.tensor(answer.picture) for answer in answered])
     classes = torch.tensor([rows.index(answer.question.row) for answer in answered])
     ranks = classifier.ranks(judge, classifier.shrink(pictures), classes)
-    figures: Figures = {"classifier_on_sprites": _top(fresh), "concepts": len(rows)}
+    on_sprites = _top(classifier.ranks(judge, classifier.floats(fresh), known))
+    figures: Figures = {"classifier_on_sprites": on_sprites, "concepts": len(rows)}
     for kind in ("seen", "held_out"):
-        at = torch.tensor([answer.question.kind == kind for answer in answered])
-        figures[kind] = _top(ranks[at]) | _nearness(catalog, [a for a in answered if _is(a, kind)])
+        at = [i for i, answer in enumerate(answered) if answer.question.kind == kind]
+        figures[kind] = _top(ranks[at]) | _nearness(catalog, [answered[i] for i in at])
     return figures
 
 
@@ -203,23 +185,9 @@ def _nearness(catalog: Catalog, answered: Sequence[AnsweredQuestion]) -> Figures
     }
 
 
-def _is(answer: AnsweredQuestion, kind: str) -> bool:
-    return answer.question.kind == kind
-
-
 def _top(ranks: Tensor) -> Figures:
-    n = len(ranks)
-    return {f"top{k}": _rounded(float((ranks < k).sum()) / max(n, 1)) for k in (1, 5)} | {"of": n}
-
-
-def _floats(examples: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    return examples[0].float() / 127.5 - 1, examples[1]
-
-
-def _part(right: Sequence[bool], chosen: Sequence[bool]) -> str:
-    """ "9 of 12" among the chosen."""
-    among = [r for r, c in zip(right, chosen, strict=True) if c]
-    return f"{sum(among)} of {len(among)}"
+    shares = {f"top{k}": _rounded(judges.share((ranks < k).tolist())) for k in (1, 5)}
+    return {**shares, "of": len(ranks)}
 
 
 def _rounded(value: float, digits: int = 2) -> float:

@@ -42,5 +42,5 @@ def test_without_diffusers_it_says_so(monkeypatch):
 
 def test_a_side_that_ends_is_named():
     asked = {"path": "no-such-file.ckpt", "size": 64, "steps": 1, "threads": 1}
-    with cpu._side("sdnb", asked) as side, pytest.raises(RuntimeError, match="sdnb's process"):
-        side.picture()
+    with cpu._side("sdnb", asked) as ask, pytest.raises(RuntimeError, match="sdnb's process"):
+        ask("picture")

@@ -25,7 +25,6 @@ class Easel:
 
     @property
     def size(self) -> int:
-        """s."""
         return self.x.shape[-1]
 
     @property
@@ -94,9 +93,8 @@ def _snow(e: Easel) -> Tensor:
 
 
 def _night(e: Easel) -> Tensor:
-    return _mix(
-        _sky(e, (10, 14, 50), (40, 50, 110), 2), e.color(255, 250, 220), e.stars(0.02) * 1.5
-    )
+    sky = _sky(e, (10, 14, 50), (40, 50, 110), 2)
+    return _mix(sky, e.color(255, 250, 220), e.stars(0.02) * 1.5)
 
 
 def _space(e: Easel) -> Tensor:

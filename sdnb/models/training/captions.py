@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from .phrases import article
 
 @dataclass(frozen=True)
 class Wording:
-    """The parts of a caption."""
+    """What a caption may speak of."""
 
     style: str
     thing: str  # "a red apple"; "" where there is only a background
@@ -23,8 +24,7 @@ class Wording:
     sticker: bool = False
 
 
-@dataclass(frozen=True)
-class _Style:
+class _Style(NamedTuple):
     nouns: list[str]
     words: list[str]  # after a comma
     unsaid: float  # share of captions with neither
@@ -36,10 +36,8 @@ def caption(random: np.random.Generator, w: Wording) -> str:
         bare = w.behind.replace("on a ", "a ", 1)
         return bare if random.random() < 0.6 else "empty scene " + w.behind
     style = _style(random, w)
-    behind = w.behind
-    if behind and random.random() < (0.6 if w.plain else 0.08):
-        behind = ""
-    text = _sentence(random, w.thing, behind, style)
+    unsaid = w.behind and random.random() < (0.6 if w.plain else 0.08)
+    text = _sentence(random, w.thing, "" if unsaid else w.behind, style)
     if w.effect not in ("blur", "lowq") and random.random() < 0.08:
         text += ", " + _one_of(random, phrases.PRAISE)
     return text

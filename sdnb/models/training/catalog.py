@@ -11,6 +11,7 @@ import io
 import json
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,45 +45,27 @@ class Catalog:
         entries = json.loads((self.folder / "concepts.json").read_text("utf-8"))
         self.concepts = [_concept(entry) for entry in entries]
         self.styles = sorted({style for c in self.concepts for style in c.styles})
-        pairs = [
-            (row, style)
-            for style in self.styles
-            for row, c in enumerate(self.concepts)
-            if style in c.styles
-        ]
+        rows = range(len(self.concepts))
+        pairs = [(row, s) for s in self.styles for row in rows if s in self.concepts[row].styles]
         #: (row of the concept, style) -> the sprite's number in `sprites()`.
         self.number = {pair: i for i, pair in enumerate(pairs)}
-
-    def row(self, label: str) -> int:
-        """The row of the concept of this label. Raises KeyError."""
-        for row, concept in enumerate(self.concepts):
-            if concept.label == label:
-                return row
-        raise KeyError(label)
 
     def sprites(self, numbers: list[int] | None = None, threads: int = 2) -> Tensor:
         """The sprites of these numbers (all of them by default), uint8 `[n, 4, 224, 224]`."""
         names = list(self.number)
         pairs = [names[i] for i in (range(len(names)) if numbers is None else numbers)]
-        blobs = self._read(pairs)
+        with ExitStack() as stack:
+            packs = {
+                style: stack.enter_context(zipfile.ZipFile(self.folder / f"sprites_{style}.zip"))
+                for style in {style for _, style in pairs}
+            }
+            blobs = [packs[style].read(f"{self.concepts[row].id}.webp") for row, style in pairs]
         with ThreadPoolExecutor(threads) as pool:
             return torch.from_numpy(np.stack(list(pool.map(_decode, blobs))))
 
-    def _read(self, pairs: list[tuple[int, str]]) -> list[bytes]:
-        packs = {
-            style: zipfile.ZipFile(self.folder / f"sprites_{style}.zip")
-            for style in {style for _, style in pairs}
-        }
-        try:
-            return [packs[style].read(f"{self.concepts[row].id}.webp") for row, style in pairs]
-        finally:
-            for pack in packs.values():
-                pack.close()
-
 
 def _concept(entry: dict[str, Any]) -> Concept:
-    lists = ("aliases", "tags", "styles", "held_out")
-    many = {name: tuple(entry.get(name, ())) for name in lists}
+    many = {key: tuple(entry.get(key, ())) for key in ("aliases", "tags", "styles", "held_out")}
     return Concept(entry["id"], entry["label"], weight=entry.get("weight", 1.0), **many)
 
 

@@ -1,14 +1,13 @@
 """A small classifier of the real sprites, which judges whether a picture shows its concept.
 
-It learns every style of the asked concepts, also the styles that are held out from the UNet. The
-sprites are moved, scaled, turned, blurred and recoloured a little, so that it learns the thing and
-not the file.
+It learns every style of the asked concepts, also those that are held out from the UNet. The sprites
+are moved, scaled, turned, blurred and recoloured, so that it learns the thing and not the file.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -29,17 +28,11 @@ class Classifier(nn.Module):
     def __init__(self, classes: int) -> None:
         super().__init__()
         widths = (3, 24, 48, 96, 192)
-        self.layers = nn.Sequential(
-            *[
-                nn.Sequential(
-                    nn.Conv2d(a, b, 3, padding=1, bias=False),
-                    nn.BatchNorm2d(b),
-                    nn.ReLU(inplace=True),
-                    nn.MaxPool2d(2),
-                )
-                for a, b in itertools.pairwise(widths)
-            ]
-        )
+        layers: list[nn.Module] = []
+        for a, b in itertools.pairwise(widths):
+            layers += [nn.Conv2d(a, b, 3, padding=1, bias=False), nn.BatchNorm2d(b)]
+            layers += [nn.ReLU(inplace=True), nn.MaxPool2d(2)]
+        self.layers = nn.Sequential(*layers)
         # The 3x3 map keeps where things are: an eye above a mouth is another face than one below.
         self.head = nn.Sequential(nn.Flatten(), nn.Dropout(0.3), nn.Linear(192 * 9, classes))
 
@@ -58,16 +51,17 @@ def examples(
     """`copies` views of every sprite of these concepts: uint8 `[n, 3, 48, 48]`, classes `[n]`."""
     random = np.random.default_rng(seed)
     pairs = [(row, style) for row in rows for style in catalog.concepts[row].styles]
-    sprites = catalog.sprites([catalog.number[pair] for pair in pairs])
-    painter = Painter(sprites, 2 * SIDE)
-    views = [(n, _view(n, random)) for n in range(len(pairs)) for _ in range(copies)]
-    pictures = [
-        shrink(painter(stack([scene for _, scene in views[i : i + _BATCH]])))
-        for i in range(0, len(views), _BATCH)
-    ]
-    pixels = ((torch.cat(pictures) + 1) * 127.5).round().to(torch.uint8)
-    index = {row: i for i, row in enumerate(rows)}
-    return pixels, torch.tensor([index[pairs[n][0]] for n, _ in views])
+    painter = Painter(catalog.sprites([catalog.number[pair] for pair in pairs]), 2 * SIDE)
+    views = [_view(n, random) for n in range(len(pairs)) for _ in range(copies)]
+    batches = [views[i : i + _BATCH] for i in range(0, len(views), _BATCH)]
+    pictures = torch.cat([shrink(painter(stack(batch))) for batch in batches])
+    pixels = ((pictures + 1) * 127.5).round().to(torch.uint8)
+    return pixels, torch.tensor([rows.index(row) for row, _ in pairs]).repeat_interleave(copies)
+
+
+def floats(pixels: Tensor) -> Tensor:
+    """uint8 pixels as -1..1."""
+    return pixels.float() / 127.5 - 1
 
 
 def _view(sprite: int, random: np.random.Generator) -> Scene:
@@ -88,18 +82,14 @@ def train(
     steps = epochs * -(-len(pixels) // _BATCH)
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
     for _ in range(epochs):
-        for x, y in _batches(pixels, classes):
-            loss = F.cross_entropy(model(_worn(x)), y, label_smoothing=0.1)
+        for at in torch.randperm(len(pixels)).split(_BATCH):
+            scores = model(_worn(floats(pixels[at])))
+            loss = F.cross_entropy(scores, classes[at], label_smoothing=0.1)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             cycle.step()
     return model.eval()
-
-
-def _batches(pixels: Tensor, classes: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    for at in torch.randperm(len(pixels)).split(_BATCH):
-        yield pixels[at].float() / 127.5 - 1, classes[at]
 
 
 def _worn(x: Tensor) -> Tensor:

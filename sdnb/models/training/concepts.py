@@ -1,8 +1,7 @@
 """Chooses the emoji that become concepts, and gives them everyday names.
 
-The table is emojibase's, with Unicode CLDR's names. Country flags, skin tones, clock faces, arrows,
-keycaps, families, and gendered copies of gestures and sports are left out, so that the concepts are
-things that a newcomer would ask for.
+The table is emojibase's, with Unicode CLDR's names. What no newcomer would ask for is left out:
+country flags, skin tones, clock faces, arrows, families, gendered copies of gestures and sports.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+Emoji = dict[str, Any]  # an entry of emojibase's table
 HELD_OUT = 0.05  # share of the (concept, style) pairs that the UNet never sees
 _TAGS = 6
 
@@ -103,7 +103,7 @@ def chosen(emojibase: Path) -> list[dict[str, Any]]:
     return list(out.values())
 
 
-def _is_drawn(emoji: dict[str, Any], group: str, subgroup: str) -> bool:
+def _is_drawn(emoji: Emoji, group: str, subgroup: str) -> bool:
     label = emoji["label"]
     if label in _KEEP:
         return True
@@ -113,9 +113,7 @@ def _is_drawn(emoji: dict[str, Any], group: str, subgroup: str) -> bool:
     return not (dropped or clock or copy or subgroup in _NO_SUBGROUPS or group == "symbols")
 
 
-def _concept(
-    number: int, name: str, emoji: dict[str, Any], group: str, subgroup: str
-) -> dict[str, Any]:
+def _concept(number: int, name: str, emoji: Emoji, group: str, subgroup: str) -> dict[str, Any]:
     role = subgroup == "person-role" and emoji.get("gender") is not None
     tags = [tag.lower() for tag in emoji.get("tags", [])]
     return {

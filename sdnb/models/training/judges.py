@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sdnb.engine.networks.vae import VAE
+
 from . import phrases
 
 _LEAST = 0.001  # share of the picture: a smaller spot is no thing
@@ -56,6 +58,11 @@ def count_things(picture: np.ndarray, bridge: float = _BRIDGE) -> int:
 def psnr(a: Tensor, b: Tensor) -> Tensor:
     """Decibels of each picture `[n]`; both `[n, 3, h, w]` in -1..1, so the peak is 2."""
     return 10 * torch.log10(4 / (a - b).square().mean((1, 2, 3)))
+
+
+def coded_psnr(vae: VAE, pictures: Tensor) -> Tensor:
+    """Decibels `[n]` that are left of pictures `[n, 3, h, w]` once encoded and decoded."""
+    return psnr(pictures, vae.decode(vae.encode(pictures)).clamp(-1, 1))
 
 
 def nearest(picture: Tensor, known: Tensor) -> tuple[float, int]:

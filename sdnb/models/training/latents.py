@@ -20,14 +20,12 @@ from .painter import Painter
 class Ring:
     """Latents of unit variance, half precision, and the token ids of their captions."""
 
-    def __init__(
-        self, vae: VAE, painter: Painter, batches: Iterator[Batch], room: int, positions: int = 77
-    ) -> None:
+    def __init__(self, vae: VAE, painter: Painter, batches: Iterator[Batch], room: int) -> None:
         side, channels = painter.size // 8, vae.config.latent_channels
         self.vae, self.painter, self.batches = vae, painter, batches
         device = painter.device
         self.latents = torch.empty(room, channels, side, side, dtype=torch.float16, device=device)
-        self.ids = torch.empty(room, positions, dtype=torch.int16, device=device)
+        self.ids = torch.empty(room, 77, dtype=torch.int16, device=device)
         self.filled = self._next = 0
 
     @torch.no_grad()

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from . import processes
 
 
 class Optimiser:
-    """Steps the weights of `modules`; `averaged(modules)` copies their running mean into others.
+    """Steps the weights of `modules`, and keeps their running mean, which the trainers save.
 
-    The trainers save the mean (as in https://arxiv.org/abs/2206.00364): at these rates it is far
-    better than the last weights.
+    At these rates the mean is far better than the last weights (https://arxiv.org/abs/2206.00364).
     """
 
     def __init__(
@@ -39,20 +38,18 @@ class Optimiser:
 
     @torch.no_grad()
     def _clip(self) -> None:
-        """Average the gradients over the processes and clip them; 0 if they are not finite.
-
-        One tensor holds all of them, so that the processes exchange one message.
-        """
+        """Average the gradients over the processes and clip them; 0 if they are not finite."""
         for p in self.weights:
             if p.grad is None:
                 p.grad = torch.zeros_like(p)
-        flat = processes.mean_(torch.cat([_grad(p).reshape(-1) for p in self.weights]))
+        # In one tensor, so that the processes exchange one message.
+        flat = processes.mean_(torch.cat([p.grad.reshape(-1) for p in self.weights]))
         length = flat.norm()
         flat = flat.where(length.isfinite(), 0.0)
         flat *= (self.clip / (length + 1e-6)).nan_to_num(0.0).clamp(max=1.0)
         parts = flat.split([p.numel() for p in self.weights])
         for p, part in zip(self.weights, parts, strict=True):
-            _grad(p).copy_(part.view(p.shape))
+            p.grad.copy_(part.view(p.shape))
 
     @torch.no_grad()
     def averaged(self, modules: Iterable[nn.Module]) -> None:
@@ -60,8 +57,3 @@ class Optimiser:
         into = [p for module in modules for p in module.parameters()]
         for p, mean in zip(into, self.means, strict=True):
             p.copy_(mean)
-
-
-def _grad(p: nn.Parameter) -> Tensor:
-    assert p.grad is not None
-    return p.grad

@@ -12,14 +12,7 @@ from .scenes import EFFECTS, MOST
 
 Plans = dict[str, Tensor]
 _LUMA = (0.3, 0.59, 0.11)
-_PARTS = (
-    "sprite",
-    "place",
-    "scale",
-    "turn",
-    "flip",
-    "tint",
-)  # a plan has one of each for every sprite
+_PARTS = ("sprite", "place", "scale", "turn", "flip", "tint")  # a plan has one for every sprite
 
 
 class Painter:
@@ -46,10 +39,9 @@ class Painter:
         for slot in range(MOST):
             drawn = plans["sprite"][:, slot] >= 0
             if bool(drawn.any()):
-                at = drawn.nonzero()[:, 0]
+                at = drawn.nonzero()[:, 0].to(self.device)
                 sticker = plans["sticker"][drawn] if slot == 0 else None
                 layer = self._layer({name: plans[name][drawn, slot] for name in _PARTS})
-                at = at.to(self.device)
                 out[at] = self._over(out[at], layer, sticker)
                 cover[at] = torch.maximum(cover[at], layer[:, 3:])
         return self._effects(out, behind, cover, effect).clamp(0, 1) * 2 - 1
@@ -73,8 +65,7 @@ class Painter:
         """
         parts = {name: part.to(self.device, non_blocking=True) for name, part in parts.items()}
         q = self.sprites[parts["sprite"]].float() / 255
-        q = torch.cat([q[:, :3] * q[:, 3:], q[:, 3:]], 1)
-        q = _tinted(q, parts["tint"])
+        q = _tinted(torch.cat([q[:, :3] * q[:, 3:], q[:, 3:]], 1), parts["tint"])
         small = (parts["scale"] < 0.55)[:, None, None, None]  # blur before shrinking
         soft = F.interpolate(F.avg_pool2d(q, 2), scale_factor=2.0, mode="bilinear")
         q = torch.where(small, soft, q)
@@ -93,13 +84,11 @@ class Painter:
 
     def _effects(self, out: Tensor, behind: Tensor, cover: Tensor, effect: Tensor) -> Tensor:
         for number in effect.unique().tolist():
-            name = EFFECTS[number]
-            if name != "none":
-                at = (effect == number).nonzero()[:, 0].to(self.device)
-                if name == "silhouette":
-                    out[at] = _silhouette(behind[at], cover[at])
-                else:
-                    out[at] = _EFFECTS[name](out[at])
+            at, name = (effect == number).nonzero()[:, 0].to(self.device), EFFECTS[number]
+            if name == "silhouette":
+                out[at] = _silhouette(behind[at], cover[at])
+            elif name != "none":
+                out[at] = _EFFECTS[name](out[at])
         return out
 
 

@@ -1,7 +1,6 @@
 """Connects the training processes that `torchrun` starts, one for each GPU.
 
-All processes have the same weights at every step, and different random numbers. A process that is
-started alone needs none of this.
+All have the same weights at every step, and different random numbers. One alone needs none of this.
 """
 
 from __future__ import annotations
@@ -24,7 +23,9 @@ def world() -> int:
 
 
 def join() -> torch.device:
-    """Join the other processes; returns this one's device."""
+    """Join the other processes; returns this one's device, set up to be fast."""
+    torch.backends.cudnn.benchmark = True
+    torch.set_float32_matmul_precision("high")
     cuda = torch.cuda.is_available()
     if cuda:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
@@ -50,8 +51,8 @@ def mean_(flat: torch.Tensor) -> torch.Tensor:
 def agreed(value: float) -> float:
     """Process 0's number, in every process.
 
-    Clocks differ a little, and so would the rates and then the weights. The number goes through the
-    CPU, so that nothing waits for the GPU.
+    Clocks differ, and so would the rates and then the weights. It goes through the CPU, so that
+    nothing waits for the GPU.
     """
     if world() == 1:
         return value
@@ -60,19 +61,10 @@ def agreed(value: float) -> float:
     return shared.item()
 
 
-def wait() -> None:
-    """Wait until all processes are here."""
-    if world() > 1:
-        dist.all_reduce(torch.zeros(1))
-
-
 def leave() -> None:
-    """End all processes together, once process 0 has saved.
-
-    It skips the interpreter's shutdown, which can abort with a live process group; one process that
-    aborts ends the others.
-    """
+    """End all processes together, once process 0 has saved."""
     if world() > 1:
-        wait()
+        dist.all_reduce(torch.zeros(1))  # wait until all are here
         sys.stdout.flush()
+        # The interpreter's shutdown can abort with a live process group, which ends the others.
         os._exit(0)

@@ -1,7 +1,7 @@
 """The evaluation's questions to a model, and the pictures that answer them.
 
-A question is a prompt with a known right answer. Its seed is fixed, so that all models get the same
-questions. The pictures are kept as PNGs with their request, and are made once for each model.
+A question is a prompt with a known right answer and a fixed seed. The pictures are kept as PNGs
+with their request, and are made once for each model.
 """
 
 from __future__ import annotations
@@ -9,22 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from sdnb import images
+from sdnb.engine.model import Model
 from sdnb.engine.pipeline import generate
 from sdnb.request import Request
 
 from .catalog import Catalog
 from .phrases import MAIN_COLORS, article, plural, style_words
 
-if TYPE_CHECKING:
-    from sdnb.engine.model import Model
-
-# Things that a newcomer would type, with own colours that nobody takes for the background's.
+# Things that a newcomer would type, whose own colours nobody takes for the background's.
 COLOR_THINGS = ("cat face", "house", "sailboat")
 COUNT_THINGS = (
     "red apple", "strawberry", "soccer ball", "mushroom", "hamburger", "rocket", "cat face",
@@ -53,27 +50,24 @@ class AnsweredQuestion:
     picture: Image.Image
 
 
-def rows_asked(catalog: Catalog, concepts: int, seed: int = 0) -> list[int]:
-    """Random rows of concepts for the retrieval, three in ten with a held-out style.
-
-    Of all concepts one in four has such a style; a few more make the figure steadier.
-    """
-    drawn = [int(i) for i in np.random.default_rng(seed).permutation(len(catalog.concepts))]
+def rows_asked(catalog: Catalog, concepts: int) -> list[int]:
+    """Random rows of concepts for the retrieval, three in ten with a held-out style."""
+    # Of all concepts one in four has such a style; a few more make the figure steadier.
+    drawn = [int(i) for i in np.random.default_rng(0).permutation(len(catalog.concepts))]
     held = [row for row in drawn if catalog.concepts[row].held_out][: concepts * 3 // 10]
     rest = [row for row in drawn if row not in held][: concepts - len(held)]
     return sorted(held + rest)
 
 
 def retrieval_questions(catalog: Catalog, rows: Sequence[int]) -> list[Question]:
-    """One seen pair of each concept, with its styles in turn, and every held-out pair. They are
-    shuffled, so that the first N are a fair sample.
-    """
+    """One seen pair of each concept, with its styles in turn, and every held-out pair; shuffled."""
     asked = []
     for turn, row in enumerate(rows):
         concept = catalog.concepts[row]
         seen = [style for style in concept.styles if style not in concept.held_out]
         asked.append(_plain("seen", catalog, row, seen[turn % len(seen)]))
         asked += [_plain("held_out", catalog, row, style) for style in concept.held_out]
+    # The first N are a fair sample.
     return [asked[i] for i in np.random.default_rng(1).permutation(len(asked))]
 
 
@@ -101,12 +95,14 @@ def count_questions() -> list[Question]:
 
 
 def answers(
-    model: Model, questions: Sequence[Question], folder: Path, steps: int = 25, cfg: float = 4.0
+    model: Model, questions: Sequence[Question], folder: Path, steps: int = 25
 ) -> Iterator[AnsweredQuestion]:
     """Each question with its picture, read from `folder` if this model has made it before."""
     for i, question in enumerate(questions):
-        request = Request(question.prompt, steps=steps, cfg=cfg, seed=1000 + i)
-        request = request.but(sampler="ddim", schedule="uniform").resolved(model.settings)
+        request = Request(
+            question.prompt, steps=steps, cfg=4.0, seed=1000 + i, sampler="ddim",
+            schedule="uniform",
+        ).resolved(model.settings)  # fmt: skip
         name = f"{question.kind}-{i:03d}"
         path = folder / f"{name}.png"
         if path.exists():

@@ -1,8 +1,8 @@
 """The shapes of the embedded model, and what its folder has beside the networks.
 
-The widths were chosen for 49 MB in half precision and a few seconds a picture on two CPU cores.
-Heads have 32 channels, since narrower ones are slow everywhere. Norms have 8 groups: with 32 groups
-on 32 channels a norm keeps no uniform colour, and the pictures lose theirs.
+Its widths give 49 MB in half precision and a few seconds a picture on two CPU cores. Heads have 32
+channels, since narrower ones are slow. Norms have 8 groups: with 32 groups on 32 channels a norm
+keeps no uniform colour, and the pictures lose theirs.
 """
 
 from __future__ import annotations

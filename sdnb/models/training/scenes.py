@@ -6,7 +6,7 @@ one effect. `Composer` only draws numbers and words, in any process; `painter.Pa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
@@ -58,31 +58,23 @@ def plain(sprite: int, color: Sequence[float] = (1, 1, 1), scale: float = 0.74) 
 
 
 class Composer:
-    """Draws scenes of a catalog. `which` is "train" (no held-out pair), "held" (only those) or
-    "all".
-    """
+    """Draws scenes: of "train" (no held-out pair), "held" (only those) or "all" of a catalog."""
 
     def __init__(self, catalog: Catalog, seed: int = 0, which: str = "train") -> None:
         self.catalog, self.random = catalog, np.random.default_rng(seed)
-        allowed: Callable[[int, str], bool] = {
-            "train": lambda row, style: style not in catalog.concepts[row].held_out,
-            "held": lambda row, style: style in catalog.concepts[row].held_out,
-            "all": lambda *_: True,
-        }[which]
-        self.rows: dict[str, np.ndarray] = {}
-        for style in catalog.styles:
-            rows = [row for row, s in catalog.number if s == style and allowed(row, style)]
-            if rows:
-                self.rows[style] = np.array(rows)
-        self.shares = {style: self._weights(rows) for style, rows in self.rows.items()}
+        wanted = {"train": (False,), "held": (True,), "all": (False, True)}[which]
+        self.rows: dict[str, list[int]] = {}
+        for row, style in catalog.number:
+            if (style in catalog.concepts[row].held_out) in wanted:
+                self.rows.setdefault(style, []).append(row)
+        self.shares = {
+            style: _cumulative([catalog.concepts[row].weight for row in rows])
+            for style, rows in self.rows.items()
+        }
         self.styles = list(self.rows)
         rest = (1 - sum(phrases.STYLE_SHARE.values())) / max(1, len(self.styles) - 1)
-        share = np.array([phrases.STYLE_SHARE.get(style, rest) for style in self.styles])
-        self.style_share = np.cumsum(share / share.sum())
-
-    def _weights(self, rows: np.ndarray) -> np.ndarray:
-        weights = np.array([self.catalog.concepts[row].weight for row in rows])
-        return np.cumsum(weights / weights.sum())
+        share = [phrases.STYLE_SHARE.get(style, rest) for style in self.styles]
+        self.style_share = _cumulative(share)
 
     def draw(self) -> tuple[Scene, str]:
         """One scene and its caption."""
@@ -101,12 +93,12 @@ class Composer:
         else:
             words = self._one_thing(scene, style, tinted)
         scene.effect[...] = EFFECTS.index(effect)
-        if effect in ("silhouette", "line"):
-            plain_behind = effect == "line"
-        wording = Wording(
-            style, words, "" if effect == "line" else behind, plain_behind, effect,
-            bool(scene.sticker > 0),
-        )  # fmt: skip
+        if effect == "line":
+            behind, plain_behind = "", True
+        elif effect == "silhouette":
+            plain_behind = False
+        sticker = bool(scene.sticker > 0)
+        wording = Wording(style, words, behind, plain_behind, effect, sticker)
         return scene, caption(self.random, wording)
 
     # -- what stands in the picture --------------------------------------------------------------
@@ -147,10 +139,8 @@ class Composer:
 
     def _two_things(self, scene: Scene, style: str, tinted: bool) -> str:
         rows = [self._row(style), self._row(style)]
-        a, b = (
-            article(self._tint(scene, i, row, tinted) + self._name(row))
-            for i, row in enumerate(rows)
-        )
+        names = [self._tint(scene, i, row, tinted) + self._name(row) for i, row in enumerate(rows)]
+        a, b = map(article, names)
         scale = self._between(0.4, 0.5)
         if self.random.random() < 0.72:
             for i, side in enumerate((-0.46, 0.46)):
@@ -187,16 +177,14 @@ class Composer:
         self, scene: Scene, slot: int, thing: tuple[int, str], *, at: tuple[float, float],
         scale: float, jitter: float = 0.03,
     ) -> None:  # fmt: skip
-        row, style = thing
-        scene.sprite[slot] = self.catalog.number[row, style]
+        scene.sprite[slot] = self.catalog.number[thing]
         scene.place[slot] = np.clip(np.add(at, self.random.normal(0, jitter, 2)), -0.75, 0.75)
         scene.scale[slot] = scale
         if self.random.random() < 0.3:
             scene.turn[slot] = self.random.normal(0, 0.06)
-        label = self.catalog.concepts[row].label
-        scene.flip[slot] = self.random.random() < 0.25 and not any(
-            word in label for word in _ONE_WAY_ROUND
-        )
+        label = self.catalog.concepts[thing[0]].label
+        one_way = any(word in label for word in _ONE_WAY_ROUND)
+        scene.flip[slot] = self.random.random() < 0.25 and not one_way
 
     def _tint(self, scene: Scene, slot: int, row: int, tinted: bool) -> str:
         """Sometimes paint the thing in a named colour; returns its name with a space, or ""."""
@@ -211,31 +199,32 @@ class Composer:
 
     def _background(self, scene: Scene) -> tuple[str, bool]:
         """Choose a background; returns its phrase, and whether a caption may omit it."""
-        kind, names, words = self._background_words()
+        kind, a, b, words = self._background_words()
         scene.background[...] = phrases.BACKGROUNDS.index(kind)
-        scene.colors[...] = [self._color(name) for name in names]
-        return words, names == ("white", "white") and kind == "solid"
+        scene.colors[...] = [self._color(a), self._color(b)]
+        return words, (kind, a, b) == ("solid", "white", "white")
 
-    def _background_words(self) -> tuple[str, tuple[str, str], str]:
+    def _background_words(self) -> tuple[str, str, str, str]:
+        """A background's kind, its two colours and its phrase."""
         chance, names = self.random.random(), list(phrases.COLORS)
         if chance < 0.24:
-            words = self._one_of(["on a white background", "white background"])
-            return "solid", ("white", "white"), words
+            forms = ["on a white background", "white background"]
+            return "solid", "white", "white", self._one_of(forms)
         if chance < 0.6:
             a = self._one_of(names)
-            words = self._one_of([f"on {article(a)} background", f"{a} background", f"on {a}"])
-            return "solid", (a, a), words
+            forms = [f"on {article(a)} background", f"{a} background", f"on {a}"]
+            return "solid", a, a, self._one_of(forms)
         if chance < 0.7:
             a, b = self._one_of(names), self._one_of(names)
             forms = [f"on {article(a)} and {b} gradient background", f"{a} to {b} gradient"]
-            return "gradient", (a, b), self._one_of(forms)
+            return "gradient", a, b, self._one_of(forms)
         if chance < 0.94:
             place = self._one_of(list(phrases.PLACES))
-            return place, ("white", "white"), self._one_of(phrases.PLACES[place])
+            return place, "white", "white", self._one_of(phrases.PLACES[place])
         pattern, a = self._one_of(list(phrases.PATTERNS)), self._one_of(names)
         b, word = self._one_of([n for n in names if n != a]), phrases.PATTERNS[pattern]
         forms = [f"on {article(a)} and {b} {word} background", f"{word} background"]
-        return pattern, (a, b), self._one_of(forms)
+        return pattern, a, b, self._one_of(forms)
 
     # -- chance ----------------------------------------------------------------------------------
 
@@ -251,7 +240,7 @@ class Composer:
         return concept.label
 
     def _row(self, style: str) -> int:
-        return int(self.rows[style][self._at(self.shares[style])])
+        return self.rows[style][self._at(self.shares[style])]
 
     def _at(self, cumulative: np.ndarray) -> int:
         index = int(np.searchsorted(cumulative, self.random.random()))
@@ -262,6 +251,11 @@ class Composer:
 
     def _between(self, low: float, high: float) -> float:
         return float(self.random.uniform(low, high))
+
+
+def _cumulative(weights: Sequence[float]) -> np.ndarray:
+    shares = np.array(weights)
+    return np.cumsum(shares / shares.sum())
 
 
 _ONE_WAY_ROUND = (

@@ -85,11 +85,8 @@ def _pack(source: SpriteSet, things: list[dict[str, Any]], npm: Path, target: Pa
     drawings = list(_drawings(source, things, npm))
     count = 0
     with ProcessPoolExecutor() as pool, zipfile.ZipFile(target, "w") as pack:
-        for number, data in zip(
-            (drawing[0] for drawing in drawings),
-            pool.map(_draw, drawings, chunksize=16),
-            strict=True,
-        ):
+        sprites = pool.map(_draw, drawings, chunksize=16)
+        for (number, _, _), data in zip(drawings, sprites, strict=True):
             if data is not None:
                 pack.writestr(f"{number}.webp", data)
                 things[number]["styles"].append(source.style)
@@ -133,20 +130,17 @@ def _svg(icon: dict[str, Any], icons: dict[str, Any]) -> str:
 
 def _draw(drawing: Drawing) -> bytes | None:
     _, source, lossless = drawing
+    file: str | io.BytesIO = source
     if source.startswith("<svg"):
         import resvg_py
 
-        picture = Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=source, width=320))))
-    else:
-        picture = Image.open(source)
-    sprite = trimmed(picture)
+        file = io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=source, width=320)))
+    sprite = trimmed(Image.open(file))
     if sprite is None:
         return None
+    how = {"quality": 80, "method": 4} if lossless else {"quality": 93, "method": 5}
     buffer = io.BytesIO()
-    if lossless:
-        sprite.save(buffer, "WEBP", lossless=True, quality=80, method=4)
-    else:
-        sprite.save(buffer, "WEBP", quality=93, alpha_quality=100, method=5)
+    sprite.save(buffer, "WEBP", lossless=lossless, **how)
     return buffer.getvalue()
 
 

@@ -62,17 +62,15 @@ def kept(merges: list[str], vocabulary: Iterable[str], common: int = _COMMON) ->
         parts = [letters[byte] for byte in word.encode()]
         parts[-1] += "</w>"
         while len(parts) > 1:
-            pairs = [(rank.get(pair, len(rank)), i) for i, pair in enumerate(_pairs(parts))]
+            pairs = [
+                (rank.get(pair, len(rank)), i) for i, pair in enumerate(itertools.pairwise(parts))
+            ]
             best, i = min(pairs)
             if best == len(rank):
                 break
             used.add(best)
             parts[i : i + 2] = [parts[i] + parts[i + 1]]
     return [merges[i] for i in sorted(used)]
-
-
-def _pairs(parts: list[str]) -> list[tuple[str, str]]:
-    return list(itertools.pairwise(parts))
 
 
 def _letters() -> dict[int, str]:

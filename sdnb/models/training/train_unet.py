@@ -5,9 +5,9 @@ guidance. AdamW's rate is steady at first and then falls linearly; the running m
 
     torchrun --nproc-per-node 2 -m sdnb.models.training.train_unet --data data --out model
 
-It compiles first and then waits for `model/vae`, so that it can be started beside `train_vae`. With
-`--init` it goes on from another model: with its weights, its tokenizer (another one would give
-other ids to the same words) and its autoencoder (another one's latents mean something else).
+It compiles first and then waits for `model/vae`, so that it can be started beside `train_vae`.
+`--init` goes on from another model: its weights, its tokenizer (another one gives other ids to the
+same words) and its autoencoder (another one's latents mean something else).
 """
 
 from __future__ import annotations
@@ -43,8 +43,6 @@ def main() -> None:
     args = _parser().parse_args()
     device = processes.join()
     torch.manual_seed(1)  # the same weights in every process
-    torch.backends.cudnn.benchmark = True
-    torch.set_float32_matmul_precision("high")
     trainer = Trainer(args, device)
     torch.manual_seed(2000 + processes.rank())
     scenes = Batches(args.data, args.fresh, seed=7 + processes.rank(), tokens=trainer.tokenizer)
@@ -118,8 +116,8 @@ class Trainer:
         side = self.args.size // 8
         noise = torch.randn(self.args.batch, 4, side, side, device=self.device)
         self.loss(noise, self.empty.expand(len(noise), -1)).backward()
-        for module in (self.unet, self.text):
-            module.zero_grad(set_to_none=True)
+        self.unet.zero_grad()
+        self.text.zero_grad()
         say("compiled" if self.args.compile else "rehearsed")
 
     def awaited_vae(self) -> VAE:
@@ -154,8 +152,7 @@ class Trainer:
                 self.save(self.args.out / f"snap{saves}")
                 saves += 1
         self.save(self.args.out)
-        pictures = step * self.args.batch * processes.world()
-        say(f"{step} steps, {pictures} pictures")
+        say(f"{step} steps, {step * self.args.batch * processes.world()} pictures")
 
     def rate(self, step: int, share: float) -> float:
         """The rate: up in `--warm` steps, then steady, then down linearly to the end."""

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from sdnb.engine.checkpoint import export
-from sdnb.engine.networks.vae import VAE
+from sdnb.engine.networks.vae import VAE, ResnetBlock
 
 from . import judges, linear_start, photos, processes, recipe
 from .batches import Batch, Batches, stream
@@ -42,8 +42,6 @@ def main() -> None:
         raise FileExistsError(f"{args.out / 'vae'} is there already: train into another folder")
     device = processes.join()
     torch.manual_seed(0)
-    torch.backends.cudnn.benchmark = True
-    torch.set_float32_matmul_precision("high")
     config = recipe.of(args.data / "tokenizer", args.size)
     vae, kept = (VAE(config.vae).to(device, memory_format=torch.channels_last) for _ in range(2))
     linear_start.prepare(vae)
@@ -79,14 +77,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _train(
-    vae: VAE,
-    painter: Painter,
-    batches: Iterator[Batch],
-    optimiser: Optimiser,
+    vae: VAE, painter: Painter, batches: Iterator[Batch], optimiser: Optimiser,
     args: argparse.Namespace,
-) -> None:
+) -> None:  # fmt: skip
     if args.compile:
-        compile_blocks(vae)
+        _compile_blocks(vae)
     photographs = photos.read(args.photos, painter.device)
     began, share, step, errors = math.inf, 0.0, 0, []
     while share < 1:
@@ -108,13 +103,11 @@ def _train(
             errors = []
 
 
-def compile_blocks(vae: VAE) -> None:
-    """Compile the residual blocks one by one: those of one shape share the work, so that it takes a
-    fraction of the time for the whole.
-    """
+def _compile_blocks(vae: VAE) -> None:
+    """Compile the residual blocks one by one: those of one shape share the work."""
     torch._dynamo.config.cache_size_limit = 256  # noqa: SLF001
     for module in vae.modules():
-        if type(module).__name__ == "ResnetBlock":
+        if isinstance(module, ResnetBlock):
             module.compile(dynamic=False)
 
 
@@ -170,14 +163,8 @@ def calibrate(vae: VAE, painter: Painter, batches: Iterator[Batch], count: int) 
     z = torch.cat(measured)
     mean, wide = z.mean((0, 2, 3)), z.std((0, 2, 3)) * vae.config.scale
     say("latents: correlation", torch.corrcoef(z.transpose(0, 1).flatten(1)).cpu().numpy().round(2))
-    _fold(vae.quant_conv, vae.post_quant_conv, mean, wide)
-
-
-def _fold(quant: nn.Conv2d, post: nn.Conv2d, mean: Tensor, wide: Tensor) -> None:
-    """Put z -> (z - mean) / wide after the encoder, and its inverse before the decoder."""
-    n = len(mean)
-    assert quant.bias is not None
-    assert post.bias is not None
+    quant, post, n = vae.quant_conv, vae.post_quant_conv, len(mean)
+    # The decoder's side has the inverse of z -> (z - mean) / wide.
     post.bias += post.weight[:, :, 0, 0] @ mean
     post.weight *= wide[None, :, None, None]
     quant.weight[:n] /= wide[:, None, None, None]
@@ -187,10 +174,7 @@ def _fold(quant: nn.Conv2d, post: nn.Conv2d, mean: Tensor, wide: Tensor) -> None
 
 @torch.no_grad()
 def _held_out(vae: VAE, painter: Painter, batches: Iterator[Batch], count: int) -> float:
-    values = []
-    for _ in range(count):
-        x = painter(next(batches)[0])
-        values.append(judges.psnr(x, vae.decode(vae.encode(x)).clamp(-1, 1)))
+    values = [judges.coded_psnr(vae, painter(next(batches)[0])) for _ in range(count)]
     return float(torch.cat(values).mean())
 
 
