@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from sdnb.bench import card
 
 CAPS = (4.0, 2.0, 1.0)  # GiB
@@ -47,8 +49,6 @@ def largest(cells: dict[str, Any], cap: float) -> int:
 
 def cells(side: str, path: Path, cap: str) -> Iterator[dict[str, Any]]:
     """Try sizes from the largest down until one works, in a process of its own."""
-    import torch
-
     limit = float(cap)
     total = torch.cuda.get_device_properties(0).total_memory
     torch.cuda.set_per_process_memory_fraction(limit * card.GB / total)

@@ -16,6 +16,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import sdnb
+from sdnb.bench import random_sd
+
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
     from sdnb.images.result import Result
@@ -53,8 +56,6 @@ def measure_sides(
 
     if not torch.cuda.is_available():
         raise RuntimeError(f"`sdnb bench {bench}` needs a CUDA card, and torch finds none")
-    from sdnb.bench import random_sd
-
     folder = out / f"bench-{bench}"
     try:
         path = random_sd.write(folder, "cuda")
@@ -134,8 +135,6 @@ def clean() -> None:
 
 def ours(path: Path, case: Case, memory: Any, warm: bool) -> tuple[dict[str, Any], Result]:
     """One cell of sdnb with its prediction, and the result."""
-    import sdnb
-
     with sdnb.load(path, memory=memory, precision=case.precision) as model:
         data, result = ours_by(model, case, warm)
     clean()
@@ -144,8 +143,6 @@ def ours(path: Path, case: Case, memory: Any, warm: bool) -> tuple[dict[str, Any
 
 def ours_by(model: Model, case: Case, warm: bool) -> tuple[dict[str, Any], Result]:
     """The same with a loaded model."""
-    import sdnb
-
     request = request_of(case.size, case.steps)
     expected = model.plan(request)
     data, result = measure(lambda: sdnb.generate(model, request, progress=False), case.steps, warm)
@@ -155,8 +152,6 @@ def ours_by(model: Model, case: Case, warm: bool) -> tuple[dict[str, Any], Resul
 
 def request_of(size: int, steps: int) -> Any:
     """The picture that both sides make."""
-    import sdnb
-
     return sdnb.Request(
         PROMPT, width=size, height=size, steps=steps, cfg=CFG, seed=3, sampler="ddim",
         schedule="uniform",
@@ -166,8 +161,6 @@ def request_of(size: int, steps: int) -> Any:
 def theirs(path: Path, case: Case, warm: bool = True) -> dict[str, Any]:
     """One cell of diffusers."""
     import torch
-
-    from sdnb.bench import random_sd
 
     pipe = place(random_sd.diffusers_pipeline(path, torch.float16), case.how)
     generator = torch.Generator()

@@ -16,6 +16,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import torch
+
+import sdnb
 from sdnb.bench import card
 from sdnb.bench.card import Case
 
@@ -50,6 +54,7 @@ THEIRS = (
     Case("group offload, leaf, stream", 2048, 4),
 )
 THEIRS_COMPILED = Case("compiled, reduce-overhead", 512, 50)
+_CASES = {"sdnb": (*OURS, COMPILED), "diffusers": (*THEIRS, THEIRS_COMPILED)}
 GROWTH = (512, 768, 1088, 1536, 2048, 3072, 4096)
 TIERS = ("max", "8gb", "6gb", "4gb", "2gb", "1gb")
 SIZES = (512, 768, 1088, 1536, 2048, 4096)
@@ -77,10 +82,9 @@ def bench_gpu(
     `compiled` adds `torch.compile` of both sides (minutes); `tiers` each plan at each size against
     its prediction, and how the time of a step grows with the size.
     """
-    sides = {"sdnb": (*OURS, COMPILED), "diffusers": (*THEIRS, THEIRS_COMPILED)}
     asked = {
-        side: [json.dumps([c.name for c in (cases if compiled else cases[:-1])])]
-        for side, cases in sides.items()
+        side: [json.dumps([c.name for c in cases if compiled or not c.how.startswith("compiled")])]
+        for side, cases in _CASES.items()
     }
     if tiers:
         asked |= {"growth": ["[]"], "tiers": ["[]"]}
@@ -94,13 +98,13 @@ def table(data: dict[str, Any]) -> str:
     lines = [f"{'':44}{'ms a step':>10}{'reserved':>10}{'allocated':>10}{'first, s':>10}"]
     for side in ("sdnb", "diffusers"):
         for name, cell in data.get(side, {}).items():
+            line = f"{side + ' ' + name:44}"
             if "error" in cell:
-                lines.append(f"{side + ' ' + name:44}  {cell['error'][:80]}")
-                continue
-            lines.append(
-                f"{side + ' ' + name:44}{cell['ms']:10.1f}{cell['reserved']:10.2f}"
-                f"{cell['allocated']:10.2f}{cell['first']:10.1f}"
-            )
+                line += f"  {cell['error'][:80]}"
+            else:
+                line += f"{cell['ms']:10.1f}{cell['reserved']:10.2f}{cell['allocated']:10.2f}"
+                line += f"{cell['first']:10.1f}"
+            lines.append(line)
     for ours, theirs in PAIRS:
         a, b = data.get("sdnb", {}).get(ours, {}), data.get("diffusers", {}).get(theirs, {})
         if "ms" in a and "ms" in b:
@@ -124,15 +128,13 @@ def cells(side: str, path: Path, names: str) -> Iterator[dict[str, Any]]:
     """Measure the side's cells of these names (a list in JSON), in a process of its own."""
     if side in ("tiers", "growth"):
         return _tiers(path) if side == "tiers" else _growth(path)
-    chosen = json.loads(names)
-    return _ours(path, chosen) if side == "sdnb" else _theirs(path, chosen)
+    cases = [case for case in _CASES[side] if case.name in json.loads(names)]
+    return _ours(path, cases) if side == "sdnb" else _theirs(path, cases)
 
 
-def _ours(path: Path, names: list[str]) -> Iterator[dict[str, Any]]:
-    import numpy as np
-
+def _ours(path: Path, cases: list[Case]) -> Iterator[dict[str, Any]]:
     truth: dict[int, Any] = {}
-    for case in (c for c in (*OURS, COMPILED) if c.name in names):
+    for case in cases:
         try:
             data, result = card.ours(path, case, _memory(case), warm=case.size < 4096)
         except Exception as error:  # noqa: BLE001 - one cell's failure is a figure too
@@ -176,8 +178,6 @@ def _memory(case: Case) -> Any:
 
 def _tiers(path: Path) -> Iterator[dict[str, Any]]:
     """Every plan at every size: the predicted and the measured peak."""
-    import sdnb
-
     for tier in TIERS:
         with sdnb.load(path, memory=tier) as model:
             for size in SIZES:
@@ -193,8 +193,6 @@ def _tiers(path: Path) -> Iterator[dict[str, Any]]:
 
 def _growth(path: Path) -> Iterator[dict[str, Any]]:
     """The time of one step by size, with all weights on the card."""
-    import sdnb
-
     with sdnb.load(path, memory="max") as model:
         for size in GROWTH:
             steps = 8 if size <= 1088 else 4
@@ -205,10 +203,6 @@ def _growth(path: Path) -> Iterator[dict[str, Any]]:
 
 def _step_seconds(model: Model, size: int, steps: int) -> float:
     """The median step of a run without its decoding; the first two, which record, do not count."""
-    import torch
-
-    import sdnb
-
     ends = []
     with closing(sdnb.run(model, card.request_of(size, steps))) as going:
         for at in going:
@@ -219,16 +213,13 @@ def _step_seconds(model: Model, size: int, steps: int) -> float:
     return statistics.median(b - a for a, b in pairwise(ends[2:]))
 
 
-def _theirs(path: Path, names: list[str]) -> Iterator[dict[str, Any]]:
-    import torch
-
-    for case in (c for c in (*THEIRS, THEIRS_COMPILED) if c.name in names):
+def _theirs(path: Path, cases: list[Case]) -> Iterator[dict[str, Any]]:
+    for case in cases:
         try:
             data = card.theirs(path, case)
         except Exception as error:  # noqa: BLE001
             yield {"name": case.name, "error": f"{type(error).__name__}: {error}"}
             torch.cuda.synchronize()
-            card.clean()
-            continue
+        else:
+            yield {"name": case.name, **data}
         card.clean()
-        yield {"name": case.name, **data}

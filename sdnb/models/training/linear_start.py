@@ -68,9 +68,8 @@ def _silence(conv: nn.Conv2d) -> None:
 
 def _carry(conv: nn.Conv2d, taps: Tensor, groups: int, ins: Sequence[int] | None = None) -> None:
     """Let a convolution pass the three colours on through `taps`, from the channels `ins`."""
-    for out, into in zip(
-        _at(conv.out_channels, groups), ins or _at(conv.in_channels, groups), strict=True
-    ):
+    ins = ins or _at(conv.in_channels, groups)
+    for out, into in zip(_at(conv.out_channels, groups), ins, strict=True):
         conv.weight[out] = 0
         conv.weight[out, into] = taps
         conv.bias[out] = 0

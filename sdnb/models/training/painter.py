@@ -84,10 +84,13 @@ class Painter:
 
     def _effects(self, out: Tensor, behind: Tensor, cover: Tensor, effect: Tensor) -> Tensor:
         for number in effect.unique().tolist():
-            at, name = (effect == number).nonzero()[:, 0].to(self.device), EFFECTS[number]
+            name = EFFECTS[number]
+            if name == "none":
+                continue
+            at = (effect == number).nonzero()[:, 0].to(self.device)
             if name == "silhouette":
                 out[at] = _silhouette(behind[at], cover[at])
-            elif name != "none":
+            else:
                 out[at] = _EFFECTS[name](out[at])
         return out
 

@@ -11,9 +11,9 @@ import argparse
 import io
 import json
 import zipfile
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,11 +82,12 @@ def _package(npm: Path, start: str) -> Path:
 
 def _pack(source: SpriteSet, things: list[dict[str, Any]], npm: Path, target: Path) -> int:
     """Draw a style's sprites into a zip, and add the style to each concept that has one."""
-    drawings = list(_drawings(source, things, npm))
+    drawings = _drawings(source, things, npm)
     count = 0
     with ProcessPoolExecutor() as pool, zipfile.ZipFile(target, "w") as pack:
-        sprites = pool.map(_draw, drawings, chunksize=16)
-        for (number, _, _), data in zip(drawings, sprites, strict=True):
+        draw = partial(_draw, lossless=source.lossless)
+        sprites = pool.map(draw, drawings.values(), chunksize=16)
+        for number, data in zip(drawings, sprites, strict=True):
             if data is not None:
                 pack.writestr(f"{number}.webp", data)
                 things[number]["styles"].append(source.style)
@@ -94,24 +95,17 @@ def _pack(source: SpriteSet, things: list[dict[str, Any]], npm: Path, target: Pa
     return count
 
 
-Drawing = tuple[int, str, bool]  # the concept's id, a file's path or an SVG's text, lossless
-
-
-def _drawings(source: SpriteSet, things: list[dict[str, Any]], npm: Path) -> Iterator[Drawing]:
-    folder = _package(npm, source.package)
+def _drawings(source: SpriteSet, things: list[dict[str, Any]], npm: Path) -> dict[int, str]:
+    """The id of each concept that the set has, and its picture: a file's path or an SVG's text."""
+    folder, codes = _package(npm, source.package), {c["id"]: _code(c["hex"]) for c in things}
     if (folder / "assets").is_dir():
         files = {_code(file.stem): str(file) for file in (folder / "assets").iterdir()}
-        for concept in things:
-            if _code(concept["hex"]) in files:
-                yield concept["id"], files[_code(concept["hex"])], source.lossless
-        return
+        return {number: files[code] for number, code in codes.items() if code in files}
     icons = json.loads((folder / "icons.json").read_text("utf-8"))
     table = (_package(npm, source.names) if source.names else folder) / "chars.json"
     names = {_code(k): v for k, v in json.loads(table.read_text("utf-8")).items()}
-    for concept in things:
-        icon = icons["icons"].get(names.get(_code(concept["hex"])))
-        if icon:
-            yield concept["id"], _svg(icon, icons), source.lossless
+    drawn = {number: icons["icons"].get(names.get(code)) for number, code in codes.items()}
+    return {number: _svg(icon, icons) for number, icon in drawn.items() if icon}
 
 
 def _code(points: str) -> str:
@@ -128,8 +122,7 @@ def _svg(icon: dict[str, Any], icons: dict[str, Any]) -> str:
     )
 
 
-def _draw(drawing: Drawing) -> bytes | None:
-    _, source, lossless = drawing
+def _draw(source: str, lossless: bool) -> bytes | None:
     file: str | io.BytesIO = source
     if source.startswith("<svg"):
         import resvg_py

@@ -17,8 +17,6 @@ from sdnb.engine.networks.resnet import ResBlock, Upsample
 from sdnb.engine.networks.transformer import SpatialTransformer
 from sdnb.engine.networks.unet import UNet
 
-KeysValues = tuple[Tensor, Tensor]
-
 
 class TimedUNet(UNet):
     """`model(x, t, context)`: `x` `[b, 4, h, w]`, `t` `[b]`, `context` `[b, 77, d]`."""
@@ -36,7 +34,7 @@ class TimedUNet(UNet):
         return self.out(x)
 
 
-def _run(block: nn.Module, x: Tensor, emb: Tensor, keys: Iterator[KeysValues]) -> Tensor:
+def _run(block: nn.Module, x: Tensor, emb: Tensor, keys: Iterator[tuple[Tensor, Tensor]]) -> Tensor:
     for layer in block.children():
         if isinstance(layer, ResBlock):
             x = _residual(layer, x, emb)
