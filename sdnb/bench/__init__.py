@@ -50,18 +50,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _write(args: argparse.Namespace, data: dict[str, Any]) -> None:
     """Write the figures so far, so that a run that is broken off keeps them."""
     if args.json:
-        written = {"bench": args.name, **machine(), **data}
-        args.json.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
-
-
-def machine() -> dict[str, Any]:
-    """The date, the machine and the versions, which belong to every figure."""
-    names = ("sdnb", "torch", "diffusers", "transformers")
-    return {
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": platform.platform(),
-        "versions": {name: _version(name) for name in names},
-    }
+        names = ("sdnb", "torch", "diffusers", "transformers")
+        about = {
+            "bench": args.name,
+            "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "machine": platform.platform(),
+            "versions": {name: _version(name) for name in names},
+        }
+        args.json.write_text(json.dumps({**about, **data}, indent=2) + "\n", encoding="utf-8")
 
 
 def recorded() -> dict[str, Any]:

@@ -53,7 +53,7 @@ class Catalog:
     def sprites(self, numbers: list[int] | None = None, threads: int = 2) -> Tensor:
         """The sprites of these numbers (all of them by default), uint8 `[n, 4, 224, 224]`."""
         names = list(self.number)
-        pairs = [names[i] for i in (range(len(names)) if numbers is None else numbers)]
+        pairs = names if numbers is None else [names[i] for i in numbers]
         with ExitStack() as stack:
             packs = {
                 style: stack.enter_context(zipfile.ZipFile(self.folder / f"sprites_{style}.zip"))

@@ -60,6 +60,7 @@ def psnr(a: Tensor, b: Tensor) -> Tensor:
     return 10 * torch.log10(4 / (a - b).square().mean((1, 2, 3)))
 
 
+@torch.no_grad()
 def coded_psnr(vae: VAE, pictures: Tensor) -> Tensor:
     """Decibels `[n]` that are left of pictures `[n, 3, h, w]` once encoded and decoded."""
     return psnr(pictures, vae.decode(vae.encode(pictures)).clamp(-1, 1))

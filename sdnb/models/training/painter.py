@@ -11,7 +11,6 @@ from .phrases import BACKGROUNDS
 from .scenes import EFFECTS, MOST
 
 Plans = dict[str, Tensor]
-_LUMA = (0.3, 0.59, 0.11)
 _PARTS = ("sprite", "place", "scale", "turn", "flip", "tint")  # a plan has one for every sprite
 
 
@@ -117,7 +116,7 @@ def _tinted(q: Tensor, tint: Tensor) -> Tensor:
 
 
 def _luma(rgb: Tensor) -> Tensor:
-    weights = torch.tensor(_LUMA, device=rgb.device)[None, :, None, None]
+    weights = torch.tensor((0.3, 0.59, 0.11), device=rgb.device)[None, :, None, None]
     return (rgb * weights).sum(1, keepdim=True)
 
 

@@ -54,21 +54,20 @@ def words(catalog: Catalog) -> set[str]:
     return {word for text in texts for word in _WORDS.findall(text.lower())}
 
 
-def kept(merges: list[str], vocabulary: Iterable[str], common: int = _COMMON) -> list[str]:
-    """The merges that the vocabulary uses, and the first `common` of all, in CLIP's order."""
+def kept(merges: list[str], vocabulary: Iterable[str]) -> list[str]:
+    """The merges that the vocabulary uses, and the first `_COMMON` of all, in CLIP's order."""
     rank = {tuple(merge.split()): i for i, merge in enumerate(merges)}
-    letters, used = _letters(), set(range(min(common, len(merges))))
+    letters, used = _letters(), set(range(min(_COMMON, len(merges))))
     for word in vocabulary:
         parts = [letters[byte] for byte in word.encode()]
         parts[-1] += "</w>"
         while len(parts) > 1:
-            pairs = [
-                (rank.get(pair, len(rank)), i) for i, pair in enumerate(itertools.pairwise(parts))
-            ]
-            best, i = min(pairs)
+            ranks = [rank.get(pair, len(rank)) for pair in itertools.pairwise(parts)]
+            best = min(ranks)
             if best == len(rank):
                 break
             used.add(best)
+            i = ranks.index(best)
             parts[i : i + 2] = [parts[i] + parts[i + 1]]
     return [merges[i] for i in sorted(used)]
 

@@ -56,7 +56,8 @@ def main() -> None:
         calibrate(kept, painter, batches, args.calibrate)
         export.write_part(kept, config, "vae", args.out)
         held = stream(Batches(args.data, 16, seed=9, which="held"), 0)
-        say(f"held-out PSNR {_held_out(kept, painter, held, args.held_out):.2f} dB")
+        values = [judges.coded_psnr(kept, painter(next(held)[0])) for _ in range(args.held_out)]
+        say(f"held-out PSNR {torch.cat(values).mean().item():.2f} dB")
     processes.leave()
 
 
@@ -170,12 +171,6 @@ def calibrate(vae: VAE, painter: Painter, batches: Iterator[Batch], count: int) 
     quant.weight[:n] /= wide[:, None, None, None]
     quant.bias[:n] = (quant.bias[:n] - mean) / wide
     quant.bias[n:] -= 2 * wide.log()  # the log variances
-
-
-@torch.no_grad()
-def _held_out(vae: VAE, painter: Painter, batches: Iterator[Batch], count: int) -> float:
-    values = [judges.coded_psnr(vae, painter(next(batches)[0])) for _ in range(count)]
-    return float(torch.cat(values).mean())
 
 
 if __name__ == "__main__":
