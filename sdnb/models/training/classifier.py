@@ -72,12 +72,10 @@ def _view(sprite: int, random: np.random.Generator) -> Scene:
     return scene
 
 
-def train(
-    pixels: Tensor, classes: Tensor, count: int, epochs: int = 12, rate: float = 2e-3
-) -> Classifier:
+def train(pixels: Tensor, classes: Tensor, count: int, epochs: int = 12) -> Classifier:
     """The classifier of these examples; AdamW, one cycle of the learning rate."""
     torch.manual_seed(0)
-    model = Classifier(count).train()
+    model, rate = Classifier(count).train(), 2e-3
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.02)
     steps = epochs * -(-len(pixels) // _BATCH)
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)

@@ -9,6 +9,8 @@ from torch import nn
 
 from . import processes
 
+_LONGEST = 1.0  # a longer gradient, of all weights together, is clipped
+
 
 class Optimiser:
     """Steps the weights of `modules`, and keeps their running mean, which the trainers save.
@@ -16,12 +18,10 @@ class Optimiser:
     At these rates the mean is far better than the last weights (https://arxiv.org/abs/2206.00364).
     """
 
-    def __init__(
-        self, modules: Iterable[nn.Module], *, decay: float, mean: float, clip: float = 1.0
-    ) -> None:
+    def __init__(self, modules: Iterable[nn.Module], *, decay: float, mean: float) -> None:
         self.weights = [p for module in modules for p in module.parameters()]
         self.means = [p.detach().clone() for p in self.weights]
-        self.mean, self.clip, self.steps = mean, clip, 0
+        self.mean, self.steps = mean, 0
         self._adam = torch.optim.AdamW(self.weights, betas=(0.9, 0.99), weight_decay=decay)
 
     def step(self, rate: float) -> None:
@@ -46,7 +46,7 @@ class Optimiser:
         flat = processes.mean_(torch.cat([p.grad.reshape(-1) for p in self.weights]))
         length = flat.norm()
         flat = flat.where(length.isfinite(), 0.0)
-        flat *= (self.clip / (length + 1e-6)).nan_to_num(0.0).clamp(max=1.0)
+        flat *= (_LONGEST / (length + 1e-6)).nan_to_num(0.0).clamp(max=1.0)
         parts = flat.split([p.numel() for p in self.weights])
         for p, part in zip(self.weights, parts, strict=True):
             p.grad.copy_(part.view(p.shape))
