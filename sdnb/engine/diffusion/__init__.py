@@ -1,4 +1,4 @@
-"""From noise to a latent: noise levels, denoisers, samplers. Knows no model, no prompt, no picture.
+"""The mathematics from noise to a latent. It knows no model, no prompt and no picture.
 
-One currency: `denoise(x, sigma) -> x0`, where x is a clean latent plus sigma times unit noise.
+All of it speaks of `denoise(x, sigma) -> x0`: x is a clean latent plus sigma times unit noise.
 """

@@ -1,43 +1,29 @@
-"""Denoisers: from what a network predicts to `denoise(x, sigma) -> x0`, and wrappers round that.
+"""Denoisers: functions `denoise(x, sigma) -> x0`, which are all that a sampler knows of a model.
 
-x is a clean latent plus sigma times unit noise; x0 is the guess at the clean latent. Samplers know
-nothing else, so guidance, inpainting and the kind of prediction are functions of a denoiser.
+x is a clean latent plus sigma times unit noise, and x0 is the guess at the clean latent.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from sdnb.engine.diffusion.schedule import NoiseSchedule
-
-__all__ = [
-    "Denoise",
-    "Predict",
-    "blend",
-    "combine",
-    "eps_denoiser",
-    "inpainting",
-]
+from sdnb.engine.diffusion.schedule import NoiseSchedule
 
 Denoise = Callable[[Tensor, float], Tensor]  # (x [b, 4, h, w], sigma) -> x0 [b, 4, h, w]
-Predict = Callable[
-    [Tensor, float], Tensor
-]  # (x of unit variance, timestep) -> the network's output
+Predict = Callable[[Tensor, float], Tensor]  # (x of unit variance, timestep) -> network's output
 
 
 def eps_denoiser(predict: Predict, schedule: NoiseSchedule, prediction: str = "eps") -> Denoise:
     """A denoiser from a network trained to predict the noise ("eps") or the velocity ("v").
 
-    The network sees x scaled to unit variance and a timestep, fractional between the table's
-    entries. Its answer is brought to x's dtype: the sampler's state keeps its precision.
-    Sources: Karras et al. 2022, table 1 (VP), https://arxiv.org/abs/2206.00364; v: Salimans & Ho
-    2022, https://arxiv.org/abs/2202.00512. Raises ValueError for another prediction.
+    The network gets x scaled to unit variance, and a timestep that may be fractional. Its output is
+    cast to x's dtype, so that the sampler's state keeps its precision. Sources: Karras et al. 2022,
+    table 1 (VP), https://arxiv.org/abs/2206.00364; for v, Salimans & Ho 2022,
+    https://arxiv.org/abs/2202.00512. Raises ValueError for another prediction.
     """
     if prediction not in ("eps", "v"):
         raise ValueError(f"prediction is {prediction!r}; a network predicts 'eps' or 'v'")
@@ -53,33 +39,33 @@ def eps_denoiser(predict: Predict, schedule: NoiseSchedule, prediction: str = "e
 
 
 def combine(uncond: Tensor, cond: Tensor, cfg: float | Tensor) -> Tensor:
-    """Classifier-free guidance: cfg 0 is uncond, 1 cond, above 1 exaggerates their difference; a
-    tensor [b, 1, 1, 1] holds one for each picture.
+    """Classifier-free guidance: cfg 0 gives uncond, 1 gives cond, and more exaggerates the
+    difference. A tensor [b, 1, 1, 1] holds one cfg for each picture.
 
-    Linear, so the same on x0, on noise and on v. Ho & Salimans 2022, https://arxiv.org/abs/2207.12598
-    (cfg is the paper's w + 1, as in the original's `--scale`).
+    It is linear, and so the same on x0, on noise and on v. Source: Ho & Salimans 2022, equation 6,
+    https://arxiv.org/abs/2207.12598; cfg is the paper's w + 1.
     """
     return uncond + (cond - uncond) * cfg
 
 
 def blend(kept: Tensor, new: Tensor, mask: Tensor) -> Tensor:
-    """`new` where mask is 1, `kept` where it is 0, both exactly; a mixture between.
+    """Give exactly `new` where mask is 1, exactly `kept` where it is 0, and a mixture between.
 
-    kept, new [b or 1, 4, h, w]; mask [b or 1, 1, h, w] in 0..1; floats of one dtype and device.
+    kept and new are [b or 1, 4, h, w], mask is [b or 1, 1, h, w] in 0..1.
     """
     return torch.lerp(kept, new, mask)
 
 
 def inpainting(denoise: Denoise, latent: Tensor, mask: Tensor, noise: Tensor) -> Denoise:
-    """Regenerate where mask is 1, keep `latent` where it is 0.
+    """A denoiser that regenerates where mask is 1 and keeps `latent` where it is 0.
 
-    The network always sees the kept part at the noise level of the rest, with one fixed noise, and
-    what it says of the kept part is replaced by the truth. So `Step.denoised` holds the latent
-    there exactly; x still carries rounding and the last sigma's noise: end a run with
-    `blend(latent, finish(x, sigma), mask)`.
+    The network sees the kept part at the noise level of the rest, and its answer there is replaced
+    by the latent, which `Step.denoised` then holds exactly. x still carries the last sigma's noise:
+    end a run with `blend(latent, finish(x, sigma), mask)`.
 
-    latent, noise [b or 1, 4, h, w]; mask [b or 1, 1, h, w]. RePaint's known-region step (Lugmayr et
-    al. 2022, https://arxiv.org/abs/2201.09865, equation 8), with the noise drawn once.
+    latent and noise are [b or 1, 4, h, w], mask is [b or 1, 1, h, w]. This is the known-region step
+    of RePaint (Lugmayr et al. 2022, equation 8, https://arxiv.org/abs/2201.09865) with one noise
+    for all steps.
     """
 
     def denoise_inside(x: Tensor, sigma: float) -> Tensor:

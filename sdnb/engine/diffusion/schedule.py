@@ -1,32 +1,28 @@
-"""Noise levels: the training process as a table of sigmas, and which of them a run visits.
+"""Noise levels: the training process as a table of sigmas, and the ones that a run visits.
 
-Everything here is float64 on the CPU or plain Python floats, so a step never waits for a GPU.
-sigma is the noise-to-signal ratio sqrt((1 - a) / a) of the variance-preserving process whose
-cumulative product of alphas is a (Karras et al. 2022, https://arxiv.org/abs/2206.00364).
+All is float64 on the CPU or plain Python floats, so a step never waits for a GPU. sigma is the
+noise-to-signal ratio sqrt((1 - a) / a) of the variance-preserving process whose cumulative product
+of alphas is a (Karras et al. 2022, table 1, https://arxiv.org/abs/2206.00364).
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-__all__ = ["SCHEDULES", "NoiseSchedule", "cut", "sigmas"]
-
 RHO = 7.0  # Karras et al. 2022, appendix D.1: 5 to 10 are good, 7 is the paper's
 
 
 class NoiseSchedule:
-    """The training process "scaled_linear" of Stable Diffusion 1.x: betas linear in square roots.
+    """The training process "scaled_linear" of Stable Diffusion 1.x: its betas are the squares of a
+    linear ramp.
 
     `alphas` and `sigmas` [steps] are float64 on the CPU: the share of the signal in the variance,
     and the noise-to-signal ratio, which rises from 0.0292 at t = 0 to 14.6146 at t = 999 with the
@@ -52,7 +48,7 @@ class NoiseSchedule:
 
     @property
     def sigma_min(self) -> float:
-        """The level of t = 0, the least that the model was trained on."""
+        """The level of t = 0, the lowest that the model was trained on."""
         return self._sigmas[0]
 
     @property
@@ -61,9 +57,8 @@ class NoiseSchedule:
         return self._sigmas[-1]
 
     def sigma_to_t(self, sigma: float) -> float:
-        """The timestep of a noise level, linear in log sigma between the table's entries.
-
-        Exact at the entries. Levels outside the table get its nearer end: the model knows no other.
+        """The timestep of a noise level, interpolated linearly in log sigma between the table's
+        entries. A level outside the table gets its nearer end.
         """
         log = math.log(sigma) if sigma > 0 else -math.inf
         if log <= self._logs[0]:
@@ -74,10 +69,7 @@ class NoiseSchedule:
         return low + (log - self._logs[low]) / (self._logs[low + 1] - self._logs[low])
 
     def t_to_sigma(self, t: float) -> float:
-        """The noise level of a timestep in 0..steps-1; the inverse of `sigma_to_t`.
-
-        Raises ValueError where t is outside the table.
-        """
+        """The inverse of `sigma_to_t`. Raises ValueError for a timestep outside 0..steps-1."""
         if not 0 <= t <= self.steps - 1:
             raise ValueError(f"timestep {t} is outside 0..{self.steps - 1}")
         low = min(int(t), self.steps - 2)
@@ -88,11 +80,11 @@ class NoiseSchedule:
 
 
 def _uniform(n: int, schedule: NoiseSchedule) -> list[float]:
-    """The original's: every (steps/n)th timestep, plus one, ending at t = 0 and not at no noise.
+    """The original's: every (steps / n)th timestep plus one, down to t = 0 and not to sigma 0.
 
-    CompVis `make_ddim_timesteps` strides by `steps // n` and so runs 31 steps for 30; the floor of
-    the exact fraction is the same where n divides steps, and n steps everywhere. At n = steps the
-    plus one would leave the table: there every timestep is visited once, and the end is 0.
+    CompVis `make_ddim_timesteps` strides by `steps // n`, and so runs 31 steps for 30. The floor of
+    the exact fraction gives n steps, the same ones where n divides steps. For n = steps, where the
+    plus one would leave the table, every timestep is visited once and the end is sigma 0.
     """
     if n == schedule.steps:
         return [schedule.t_to_sigma(t) for t in reversed(range(n))] + [0.0]
@@ -101,30 +93,30 @@ def _uniform(n: int, schedule: NoiseSchedule) -> list[float]:
 
 
 def _trailing(n: int, schedule: NoiseSchedule) -> list[float]:
-    """Starts at the last training step, where a model was shown pure noise, and ends at 0.
+    """From the last training step, where a model was shown the most noise, down to sigma 0.
 
-    Lin et al. 2023, "Common diffusion noise schedules are flawed", https://arxiv.org/abs/2305.08891.
+    Lin et al. 2023, section 3.3, "trailing", https://arxiv.org/abs/2305.08891.
     """
     steps = schedule.steps
-    times = [round(Fraction(steps * (n - i), n)) - 1 for i in range(n)]  # exact: halves go to even
+    times = [round(Fraction(steps * (n - i), n)) - 1 for i in range(n)]  # halves to even
     return [schedule.t_to_sigma(t) for t in times] + [0.0]
 
 
 def _between(low: float, high: float, ramp: Callable[[float], float], n: int) -> list[float]:
-    """n levels from high to low, `ramp` at i / (n - 1) between them; the ends exact; then 0."""
+    """n levels from exactly high to exactly low, `ramp(i / (n - 1))` between them; then 0."""
     inner = [ramp(i / (n - 1)) for i in range(1, n - 1)]
     return [high, *inner, *([low] if n > 1 else []), 0.0]
 
 
 def _karras(n: int, schedule: NoiseSchedule) -> list[float]:
-    """Karras et al. 2022, equation 5, https://arxiv.org/abs/2206.00364; the table's own ends."""
+    """Between the table's ends, Karras et al. 2022, equation 5, https://arxiv.org/abs/2206.00364."""
     low, high = schedule.sigma_min, schedule.sigma_max
     first, last = high ** (1 / RHO), low ** (1 / RHO)
     return _between(low, high, lambda share: (first + share * (last - first)) ** RHO, n)
 
 
 def _exponential(n: int, schedule: NoiseSchedule) -> list[float]:
-    """Equal ratios between neighbours: uniform in log sigma, between the table's ends."""
+    """Equal steps in log sigma, between the table's ends."""
     low, high = schedule.sigma_min, schedule.sigma_max
     return _between(low, high, lambda share: high ** (1 - share) * low**share, n)
 
@@ -153,10 +145,9 @@ def sigmas(name: str, n: int, schedule: NoiseSchedule) -> list[float]:
 
 
 def cut(levels: Sequence[float], strength: float) -> list[float]:
-    """The tail of a schedule that `strength` leaves: round(strength * n) steps, one at the least.
+    """The last round(strength * n) steps of a schedule, at least one; for strength 0, none: [].
 
-    The first level left is the one to add noise for. Strength 1 leaves all, 0 leaves nothing ([]).
-    Raises ValueError where strength is outside 0..1.
+    The first level left is that of the noise to add. Raises ValueError for a strength outside 0..1.
     """
     if not 0 <= strength <= 1:
         raise ValueError(f"strength is {strength}; it lies in 0..1 (0: the picture, 1: all new)")

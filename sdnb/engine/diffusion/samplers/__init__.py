@@ -1,5 +1,5 @@
-"""The samplers by name. Each is a generator of `Step`: progress, preview and cancel are the
-caller's `for` and `break`.
+"""The samplers by name. Each is a generator of `Step`, so that progress, preview and stopping are
+the caller's `for` and `break`.
 
     sampler = SAMPLERS["heun"]
     with contextlib.closing(sampler(denoise, x, sigmas, eta=0, noise=noise)) as steps:
@@ -10,32 +10,28 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from torch import Tensor
+
+from sdnb.engine.diffusion.denoise import Denoise
 from sdnb.engine.diffusion.samplers.dpm import dpm2, dpmpp_2m
 from sdnb.engine.diffusion.samplers.euler import euler, heun, lcm
 from sdnb.engine.diffusion.samplers.multistep import lms, plms, unipc
 from sdnb.engine.diffusion.samplers.steps import Fresh, Step, Steps
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from torch import Tensor
-
-    from sdnb.engine.diffusion.denoise import Denoise
 
 __all__ = ["SAMPLERS", "Sampler", "Step"]
 
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
-    """A sampler's function and what is worth knowing before it runs."""
+    """A sampler's function, and what is known of it before it runs."""
 
     function: Callable[..., Steps]
-    evaluations: int = 1  # calls of denoise a step; a step to 0 has 1, the first of PLMS 2
-    stochastic: bool = False  # can draw fresh noise: eta means something
-    eta: float = 0.0  # its own, when none is asked
+    evaluations: int = 1  # calls of denoise in a step; 1 in a step to sigma 0, 2 in PLMS' first
+    stochastic: bool = False  # whether it takes eta and draws fresh noise
+    eta: float = 0.0  # used where none is asked
 
     def __call__(
         self,
@@ -46,12 +42,11 @@ class Sampler:
         eta: float | None = None,
         noise: Fresh | None = None,
     ) -> Steps:
-        """Run: one `Step` for each of the len(sigmas) - 1 steps; none for fewer than two sigmas.
+        """Run from x [b, 4, h, w] at level sigmas[0]: one `Step` from each sigma to the next.
 
-        denoise(x, sigma) -> x0; x [b, 4, h, w] at level sigmas[0]; sigmas strictly decreasing, the
-        last may be 0. eta in 0..1, None for the sampler's own. noise() gives a fresh unit normal of
-        x's shape, drawn only where a step needs one. x is never written to.
-        Raises ValueError at once, not at the first step, for what could not run.
+        sigmas strictly decrease, and the last may be 0. eta is in 0..1; None is the sampler's own.
+        noise() gives a fresh unit normal of x's shape. x is never written to. Raises ValueError at
+        once, not at the first step, for what could not run.
         """
         levels = [float(sigma) for sigma in sigmas]
         _check_levels(levels)

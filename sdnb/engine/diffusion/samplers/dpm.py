@@ -1,20 +1,15 @@
-"""The DPM-Solver family: exact in the linear part of the ODE, so steps are taken in log sigma."""
+"""The DPM-Solver family: its steps are taken in log sigma, and solve the linear part exactly."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
+from sdnb.engine.diffusion.denoise import Denoise
 from sdnb.engine.diffusion.samplers.steps import Fresh, Step, Steps, ancestral, renoised, toward
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from torch import Tensor
-
-    from sdnb.engine.diffusion.denoise import Denoise
 
 
 @torch.inference_mode()
@@ -26,11 +21,10 @@ def dpm2(
     eta: float = 0,
     noise: Fresh | None = None,
 ) -> Steps:
-    """The slope at the step's middle in log sigma, for the whole step. `dpm2` and `dpm2_a` by eta.
+    """DPM-Solver-2: the whole step takes the slope at its middle in log sigma. `dpm2`, `dpm2_a`.
 
-    DPM-Solver-2, Lu et al. 2022, algorithm 1, https://arxiv.org/abs/2206.00927, as k-diffusion has
-    it (a midpoint rule in sigma). Fresh noise as in ancestral Euler. A step to 0, which has no
-    middle, is Euler's.
+    Lu et al. 2022, algorithm 1, https://arxiv.org/abs/2206.00927, as k-diffusion has it (a midpoint
+    rule in sigma), with fresh noise as in `euler`. A step to 0 has no middle and is Euler's.
     """
     total = len(sigmas) - 1
     for i in range(total):
@@ -56,11 +50,11 @@ def dpmpp_2m(
     eta: float = 0,
     noise: Fresh | None = None,
 ) -> Steps:
-    """DPM-Solver++(2M): x0 extrapolated to the step's middle from the last two. `dpmpp_2m(_sde)`.
+    """DPM-Solver++(2M): the last two x0 give that of the step's middle. `dpmpp_2m(_sde)`.
 
-    eta 0: Lu et al. 2022, algorithm 2, https://arxiv.org/abs/2211.01095. eta 1: the SDE's solver,
-    appendix B there, midpoint; between as in k-diffusion. The first step and a step to 0, where log
-    sigma ends, are of first order.
+    eta 0: Lu et al. 2022, algorithm 2, https://arxiv.org/abs/2211.01095. eta 1: the midpoint solver
+    of the SDE in its appendix B. Between them it is k-diffusion's. The first step, and a step to 0,
+    are of first order.
     """
     total = len(sigmas) - 1
     last: tuple[Tensor, float] | None = None  # the step before: its x0 and its length in log sigma

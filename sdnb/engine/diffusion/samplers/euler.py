@@ -1,20 +1,15 @@
-"""One-step samplers: each step forgets the last. Euler, Euler with noise (= DDIM), Heun, LCM."""
+"""One-step samplers, which remember nothing of the step before: Euler (also DDIM), Heun, LCM."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
+from sdnb.engine.diffusion.denoise import Denoise
 from sdnb.engine.diffusion.samplers.steps import Fresh, Step, Steps, ancestral, renoised, toward
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from torch import Tensor
-
-    from sdnb.engine.diffusion.denoise import Denoise
 
 
 @torch.inference_mode()
@@ -26,11 +21,11 @@ def euler(
     eta: float = 0,
     noise: Fresh | None = None,
 ) -> Steps:
-    """Euler's method, with fresh noise by eta: `euler`, `euler_a` and `ddim` are this one function.
+    """Euler's method, with fresh noise by eta: `euler`, `euler_a` and `ddim` are this function.
 
     eta 0: Karras et al. 2022, algorithm 1 without its correction, https://arxiv.org/abs/2206.00364.
-    eta 1: ancestral sampling. Any eta: DDIM, equation 12 of https://arxiv.org/abs/2010.02502, whose
-    variance-preserving x is this x / sqrt(1 + sigma^2).
+    eta 1: ancestral sampling. Any eta: DDIM, Song et al. 2020, equation 12,
+    https://arxiv.org/abs/2010.02502, whose variance-preserving x is this x / sqrt(1 + sigma^2).
     """
     total = len(sigmas) - 1
     for i in range(total):
@@ -42,10 +37,10 @@ def euler(
 
 @torch.inference_mode()
 def heun(denoise: Denoise, x: Tensor, sigmas: Sequence[float]) -> Steps:
-    """Heun's method: the mean of the slopes at both ends of the step. Deterministic.
+    """Heun's method: the step takes the mean of the slopes at its two ends.
 
-    Karras et al. 2022, algorithm 1, https://arxiv.org/abs/2206.00364. At sigma 0 there is no second
-    slope: that step is Euler's.
+    Karras et al. 2022, algorithm 1, https://arxiv.org/abs/2206.00364. There is no slope at sigma 0:
+    a step to it is Euler's.
     """
     total = len(sigmas) - 1
     for i in range(total):
@@ -69,12 +64,12 @@ def lcm(
     eta: float = 1,
     noise: Fresh | None = None,
 ) -> Steps:
-    """Multistep consistency sampling: jump to the clean latent, put noise back, jump again.
+    """Multistep consistency sampling: each step goes to the clean latent and puts noise back on it.
 
-    Luo et al. 2023, algorithm 3, https://arxiv.org/abs/2310.04378. eta 1 is the paper's (all noise
-    fresh); below 1 the rest is the noise that was there, as in TCD's sampler (Zheng et al. 2024,
-    https://arxiv.org/abs/2402.19159). The paper's boundary scalings c_skip and c_out are left out:
-    at timestep t they move x0 by 1 / (400 t^2) of x, below 1e-6 from t = 50 up.
+    eta 1: all noise is fresh, Luo et al. 2023, algorithm 3, https://arxiv.org/abs/2310.04378. Below
+    1 the rest is the noise that was there, as in TCD's sampler (Zheng et al. 2024,
+    https://arxiv.org/abs/2402.19159). The boundary scalings c_skip and c_out are left out: at
+    timestep t they move x0 by 1 / (400 t^2) of x, which is below 1e-6 from t = 50 up.
     """
     total = len(sigmas) - 1
     for i in range(total):

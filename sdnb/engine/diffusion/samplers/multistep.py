@@ -1,23 +1,19 @@
-"""Samplers that remember slopes: PLMS, LMS and UniPC. One evaluation a step, higher order."""
+"""Multistep samplers, of higher order with one evaluation in a step: PLMS, LMS and UniPC."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from sdnb.engine.diffusion.denoise import Denoise
 from sdnb.engine.diffusion.samplers.steps import Step, Steps, toward
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from torch import Tensor
-
-    from sdnb.engine.diffusion.denoise import Denoise
-
-ADAMS = (  # weights, the newest slope's first; for steps of equal length, as in the original
+#: Adams-Bashforth weights for steps of equal length, the newest slope's first.
+ADAMS = (
     (1.0,),
     (3 / 2, -1 / 2),
     (23 / 12, -16 / 12, 5 / 12),
@@ -27,12 +23,11 @@ ADAMS = (  # weights, the newest slope's first; for steps of equal length, as in
 
 @torch.inference_mode()
 def plms(denoise: Denoise, x: Tensor, sigmas: Sequence[float]) -> Steps:
-    """The original's default: Adams-Bashforth of order 2, 3, 4, begun with an improved Euler step.
+    """Pseudo linear multistep, the original's default: Adams-Bashforth of order 2, 3, then 4.
 
-    Liu et al. 2022 (PNDM), https://arxiv.org/abs/2202.09778, with CompVis' beginning: two
-    evaluations in the first step. Its weights assume steps of equal length, so the order is 2.
-    A first step that is also the last: the original looks again at where it began; here at where it
-    arrives, as in every other run, and at 0, where there is no slope, the step is Euler's.
+    Liu et al. 2022 (PNDM), algorithm 2, https://arxiv.org/abs/2202.09778. The weights are those of
+    equal steps, so the order is 2. As in CompVis, the first step is improved Euler's, with two
+    evaluations; a first step to 0, where there is no second slope, is Euler's.
     """
     total = len(sigmas) - 1
     slopes: list[Tensor] = []  # newest first, at most 4
@@ -51,9 +46,9 @@ def plms(denoise: Denoise, x: Tensor, sigmas: Sequence[float]) -> Steps:
 
 @torch.inference_mode()
 def lms(denoise: Denoise, x: Tensor, sigmas: Sequence[float], *, order: int = 4) -> Steps:
-    """Linear multistep: the polynomial through the last slopes, integrated exactly over the step.
+    """Linear multistep: it integrates the polynomial through the last slopes over the step.
 
-    Adams-Bashforth for steps of any length; as in k-diffusion, begun with an Euler step.
+    This is Adams-Bashforth for steps of any length. As in k-diffusion, the first step is Euler's.
     """
     total = len(sigmas) - 1
     slopes: list[Tensor] = []  # newest first, at most `order`
@@ -67,9 +62,8 @@ def lms(denoise: Denoise, x: Tensor, sigmas: Sequence[float], *, order: int = 4)
 
 
 def lms_weights(nodes: Sequence[float], start: float, end: float) -> list[float]:
-    """The integrals over start..end of the Lagrange polynomials of `nodes`.
-
-    Gauss-Legendre with m points is exact up to degree 2m - 1, and these have degree len(nodes) - 1.
+    """The integrals of the Lagrange polynomials of `nodes` from start to end, exact: Gauss-Legendre
+    with m points is so up to degree 2m - 1, and these have degree len(nodes) - 1.
     """
     points, shares = np.polynomial.legendre.leggauss(len(nodes) // 2 + 1)
     at = start + (end - start) * (points + 1) / 2  # [m]
@@ -86,11 +80,11 @@ def unipc(denoise: Denoise, x: Tensor, sigmas: Sequence[float], *, order: int = 
     """UniPC with B(h) = e^h - 1 ("bh2"): a multistep predictor, corrected by the next evaluation.
 
     Zhao et al. 2023, algorithms 7 and 8 (predicting x0), https://arxiv.org/abs/2302.04867. The
-    order grows from 1 at the beginning and falls to 1 at the end; the last x is a prediction.
+    order grows from 1 at the beginning and falls to 1 at the end. The last x is not corrected.
     """
     total = len(sigmas) - 1
     past: list[tuple[float, Tensor]] = []  # (sigma, x0), newest first, at most `order`
-    base, scale = x, 0.0  # these four are the step before's, kept for its correction
+    base, scale = x, 0.0  # of the step before, for its correction: these four
     differences: list[Tensor] = []
     correction: list[float] = []
     for i in range(total):
@@ -117,10 +111,9 @@ def unipc(denoise: Denoise, x: Tensor, sigmas: Sequence[float], *, order: int = 
 
 
 def _unipc_weights(places: Sequence[float], h: float) -> list[float]:
-    """The weights rho of the differences at `places` (in steps from here; 1 is the step's end).
+    """The weights rho of the differences at `places`, which count in steps from here.
 
-    Solves equation 13 of the paper. One place alone takes 1/2 without solving: of the same order,
-    and what the authors do.
+    They solve equation 13 of the paper; one place alone takes 1/2, as in the authors' code.
     """
     if len(places) == 1:
         return [0.5]
@@ -136,7 +129,7 @@ def _unipc_weights(places: Sequence[float], h: float) -> list[float]:
 
 
 def _weighted(weights: Sequence[float], tensors: Sequence[Tensor]) -> Tensor:
-    """The weighted sum; at least one term."""
+    """The weighted sum of at least one tensor."""
     total = tensors[0] * weights[0]
     for weight, tensor in zip(weights[1:], tensors[1:], strict=True):
         total = total + tensor * weight
