@@ -145,7 +145,7 @@ class Weights:
     def ring_bytes(self, storage: str, keep: float) -> int:
         """Bytes that streaming the UNet takes on the device, `keep` GB of it staying there."""
         unet = self.networks["unet"]
-        return memory.footprint(unet.stages(), unet.once(), int(keep * GB), storage)
+        return memory.streaming_bytes(unet.stages(), unet.once(), int(keep * GB), storage)
 
     def graph(self, key: object, function: Callable[[], Callable[..., Tensor]]) -> Graphed:
         """A step of the UNet as a CUDA graph, kept from run to run while the weights stay."""
@@ -165,7 +165,7 @@ class Weights:
         self.forget_graph()
         self.parts.clear()
         self.networks.clear()
-        memory.empty(self.device)
+        memory.empty_cache(self.device)
 
 
 def _parts(name: str, network: nn.Module) -> dict[str, Part]:

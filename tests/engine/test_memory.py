@@ -138,7 +138,7 @@ def test_a_streamed_network_computes_the_same(keep, weights):
         sizes = [placed._ring, placed._stay, placed._scratch]
         used = sum(t.numel() for t in sizes)
     units = list(net.blocks)
-    assert used == memory.footprint(units, [net.now_and_then], keep, weights)
+    assert used == memory.streaming_bytes(units, [net.now_and_then], keep, weights)
     placed.release()
     assert (net(x) - truth).abs().max() <= 0.02 * truth.abs().max()
 
@@ -146,7 +146,7 @@ def test_a_streamed_network_computes_the_same(keep, weights):
 def test_a_ring_is_smaller_than_the_network():
     net = Net()
     whole = sum(p.nbytes for p in net.blocks.parameters())
-    assert memory.footprint(list(net.blocks), [], 0) < 0.8 * whole
+    assert memory.streaming_bytes(list(net.blocks), [], 0) < 0.8 * whole
 
 
 def test_a_pass_that_breaks_off_does_not_harm_the_next():
@@ -190,7 +190,7 @@ def test_a_rehearsal_counts_what_is_alive():
         return c * c
 
     assert memory.rehearse(work) == 12 * mega
-    assert memory.rehearse(lambda: memory.elsewhere((mega,), torch.float32)) == 0
+    assert memory.rehearse(lambda: memory.not_counted((mega,), torch.float32)) == 0
 
 
 BLOCK = """

@@ -237,7 +237,7 @@ class Card:
 
     def ring_bytes(self, weights, keep):
         units, once = self.net.stages(), self.net.once()
-        return planner.memory.footprint(units, once, int(keep * 2**30), weights)
+        return planner.memory.streaming_bytes(units, once, int(keep * 2**30), weights)
 
     def facts(self):
         return Facts(

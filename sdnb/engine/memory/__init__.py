@@ -1,6 +1,6 @@
-"""Where a model's parts live and compute. What a plan is, is data: `sdnb.request.memory_plan`.
+"""Where a model's parts live and compute, by a plan of `sdnb.request.memory_plan`.
 
-Nothing here knows what a UNet is: everything takes any `nn.Module`.
+Everything here takes any `nn.Module`, and knows nothing of a UNet.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from sdnb.engine.memory.device import device_of, dtype, free, lean_allocator
 from sdnb.engine.memory.flat import pinned
 from sdnb.engine.memory.graphs import Graphed
 from sdnb.engine.memory.peak import Peak
-from sdnb.engine.memory.placement import Placed, cast, empty, place
-from sdnb.engine.memory.rehearsal import elsewhere, rehearse
-from sdnb.engine.memory.ring import footprint
+from sdnb.engine.memory.placement import Placed, cast, empty_cache, place
+from sdnb.engine.memory.rehearsal import not_counted, rehearse
+from sdnb.engine.memory.ring import streaming_bytes
 from sdnb.engine.memory.stream import Streamed
 
 __all__ = [
@@ -22,12 +22,12 @@ __all__ = [
     "cast",
     "device_of",
     "dtype",
-    "elsewhere",
-    "empty",
-    "footprint",
+    "empty_cache",
     "free",
     "lean_allocator",
+    "not_counted",
     "pinned",
     "place",
     "rehearse",
+    "streaming_bytes",
 ]

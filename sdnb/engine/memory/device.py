@@ -1,4 +1,4 @@
-"""What a device can do: which one, in which numbers, and how much of it is free."""
+"""Which device a plan gets, in which numbers it computes, and how much of its memory is free."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def device_of(plan: MemoryPlan | None) -> torch.device:
 
 
 def dtype(precision: str, device: torch.device) -> tuple[torch.dtype, list[str]]:
-    """The numbers a model computes in on `device`, and what to tell the user about it.
+    """The numbers that a model computes in on `device`, and notes for the user.
 
-    "auto" is half on a card that computes it well and full elsewhere; GTX 16xx cards give black or
-    green pictures in half precision, so they get full. Raises `ValueError` for an unknown name.
+    "auto" is full on a CPU and on cards that compute half badly: GTX 16xx cards give black or green
+    pictures in it. Raises `ValueError` for an unknown name.
     """
     checks.choice("precision", precision, ("auto", *PRECISIONS))
     if precision != "auto":
@@ -55,8 +55,8 @@ def dtype(precision: str, device: torch.device) -> tuple[torch.dtype, list[str]]
 
 
 def free(device: torch.device) -> float:
-    """GB that a run may use on `device`: what is free, and what PyTorch holds unused there; half of
-    what is free on a CPU, which other programs share.
+    """GB that a run may use on `device`: what is free, with what PyTorch holds unused there; on a
+    CPU, which other programs share, half of what is free.
     """
     if device.type == "cuda":
         left, _ = torch.cuda.mem_get_info(device)
@@ -71,8 +71,8 @@ def free(device: torch.device) -> float:
 
 
 def lean_allocator() -> bool:
-    """Let the CUDA allocator grow its segments page by page, so that what it reserves is what is in
-    use; False where it is not possible, or the environment says otherwise.
+    """Have the CUDA allocator grow its segments page by page, so that it reserves what is in use;
+    False where that is not possible, or the environment says otherwise.
     """
     given = os.environ.get("PYTORCH_CUDA_ALLOC_CONF", "") + os.environ.get("PYTORCH_ALLOC_CONF", "")
     if "expandable_segments" in given:

@@ -1,7 +1,7 @@
-"""All weights of a module in one block of memory: one copy brings them to a card.
+"""All weights of a module in one block of memory, so that one copy brings them to a card.
 
 A block of host memory is pinned where a card will read it: the copy then runs at the bus's full
-speed and beside the computation. It is registered, not allocated, as pinned: PyTorch's own pinned
+speed, beside the computation. It is pinned after it was allocated, since PyTorch's own pinned
 allocator rounds up to a power of two.
 """
 
@@ -16,7 +16,9 @@ import torch
 from torch import Tensor, nn
 
 CPU = torch.device("cpu")
-ALIGN = 256  # bytes: of every weight in the block
+_ALIGN = 256  # bytes
+
+Weight = tuple[dict[str, Any], str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,6 @@ class Entry:
     stride: tuple[int, ...]
     dtype: torch.dtype
     offset: int  # bytes
-    is_weight: bool
 
     @property
     def nbytes(self) -> int:
@@ -37,24 +38,32 @@ class Entry:
 
     @property
     def end(self) -> int:
-        """Where the next one begins."""
-        return self.offset + -(-self.nbytes // ALIGN) * ALIGN
+        """Where the next weight begins."""
+        return self.offset + aligned(self.nbytes)
 
     def view(self, block: Tensor, at: int = 0) -> Tensor:
-        """The weight in a block of bytes that begins `at` bytes into the whole."""
+        """The weight in a block that begins `at` bytes into the whole."""
         start = self.offset - at
         data = block[start : start + self.nbytes].view(self.dtype)
         return data.as_strided(self.shape, self.stride)
 
     def bind(self, tensor: Tensor) -> None:
-        """Make it the module's own."""
-        self.table[self.name] = (
-            nn.Parameter(tensor, requires_grad=False) if self.is_weight else tensor
-        )
+        bind(self.table, self.name, tensor)
+
+
+def aligned(size: int) -> int:
+    """The bytes that a weight of `size` bytes takes in a block."""
+    return -(-size // _ALIGN) * _ALIGN
+
+
+def bind(table: dict[str, Any], name: str, tensor: Tensor) -> None:
+    """Make a tensor the module's own, as a parameter where it had one there."""
+    is_parameter = isinstance(table[name], nn.Parameter)
+    table[name] = nn.Parameter(tensor, requires_grad=False) if is_parameter else tensor
 
 
 def tensors(module: nn.Module) -> Iterator[Weight]:
-    """Every parameter and buffer, where it stands."""
+    """Every parameter and buffer, with the table of its module that holds it."""
     for part in module.modules():
         for table in (part._parameters, part._buffers):  # noqa: SLF001 - rebound, never written
             for name, tensor in table.items():
@@ -62,36 +71,20 @@ def tensors(module: nn.Module) -> Iterator[Weight]:
                     yield table, name, tensor
 
 
-Weight = tuple[dict[str, Any], str, Tensor]
-
-
 def layout(weights: Iterable[Weight]) -> tuple[list[Entry], int]:
-    """Where each weight would lie, one after the other, and the size of it all in bytes."""
+    """Where each weight would lie, one after the other, and the size of the whole in bytes."""
     entries, at = [], 0
     for table, name, tensor in weights:
-        stride = tensor.stride() if _dense(tensor) else torch.empty(tensor.shape).stride()
-        entry = Entry(
-            table, name, tensor.shape, stride, tensor.dtype, at, isinstance(tensor, nn.Parameter)
-        )
+        stride = torch.empty_like(tensor, device="meta").stride()  # its own, but without gaps
+        entry = Entry(table, name, tensor.shape, stride, tensor.dtype, at)
         entries.append(entry)
         at = entry.end
     return entries, at
 
 
-def _dense(tensor: Tensor) -> bool:
-    """Whether the elements fill their memory without gaps, in whatever order."""
-    order = sorted((s, n) for s, n in zip(tensor.stride(), tensor.shape, strict=True) if n != 1)
-    step = 1
-    for stride, size in order:
-        if stride != step:
-            return False
-        step *= size
-    return True
-
-
 def gather(weights: Iterable[Weight], device: torch.device = CPU) -> tuple[list[Entry], Tensor]:
-    """Move weights into one block of memory on `device`; they are views of it from then on. Takes
-    hardly more host memory than there was: each weight is let go when it is copied.
+    """Move weights into one block of memory on `device`, of which they are views from then on. Each
+    is freed once it is copied, so that little more host memory is taken.
     """
     entries, size = layout(weights)
     block = torch.empty(size, dtype=torch.uint8, device=device)
@@ -103,7 +96,7 @@ def gather(weights: Iterable[Weight], device: torch.device = CPU) -> tuple[list[
 
 
 def scatter(entries: Sequence[Entry], block: Tensor) -> None:
-    """Bind the weights to their places in `block`, which has the layout's size."""
+    """Make the weights views of `block`."""
     for entry in entries:
         entry.bind(entry.view(block))
 
@@ -125,7 +118,7 @@ def _unpin(pointer: int) -> None:
 
 
 def pinned(shape: tuple[int, int, int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Host memory `[b, c, h, w]`, channels last, that `device` reads and writes directly."""
+    """Pinned host memory `[b, c, h, w]`, channels-last."""
     b, c, h, w = shape
     block = torch.empty((b, h, w, c), dtype=dtype)
     pin(block, device)

@@ -16,10 +16,8 @@ Shapes = tuple[tuple[torch.Size, torch.dtype], ...]
 
 
 class Graphed:
-    """`function(*tensors) -> Tensor`, recorded for the shapes it is called with.
-
-    The result is the graph's own: the next call overwrites it. Recording again is only needed for
-    other shapes, and forgets the graph before, so that memory does not pile up.
+    """`function(*tensors) -> Tensor`, recorded for the shapes that it is called with; for others it
+    forgets that graph and records another. The next call overwrites the result of the one before.
     """
 
     def __init__(self, function: Callable[..., Tensor]) -> None:
@@ -30,8 +28,8 @@ class Graphed:
         self._output: Tensor | None = None
 
     def __call__(self, *tensors: Tensor) -> Tensor:
-        shapes = tuple((t.shape, t.dtype) for t in tensors)
-        if self._graph is None or shapes != self._shapes:
+        shapes = _shapes(tensors)
+        if shapes != self._shapes:
             self._record(tensors, shapes)
         assert self._graph is not None
         assert self._output is not None
@@ -43,18 +41,16 @@ class Graphed:
 
     @property
     def recorded(self) -> bool:
-        """Whether there is a graph."""
+        """Whether a graph is there."""
         return self._graph is not None
 
     def own(self, tensors: Sequence[Tensor], first: int) -> list[Tensor] | None:
-        """The graph's own inputs from `first` on, holding `tensors`: passing them costs no copy.
-        None before the graph is recorded, or for other shapes.
+        """Copy `tensors` into the graph's inputs from `first` on, and give those: a call with them
+        copies nothing. None before the graph is recorded, or for other shapes.
         """
-        mine = self._inputs[first : first + len(tensors)]
-        if len(mine) != len(tensors) or any(
-            a.shape != b.shape or a.dtype != b.dtype for a, b in zip(mine, tensors, strict=True)
-        ):
+        if self._shapes[first : first + len(tensors)] != _shapes(tensors):
             return None
+        mine = self._inputs[first : first + len(tensors)]
         torch._foreach_copy_(mine, list(tensors))
         return mine
 
@@ -76,9 +72,11 @@ class Graphed:
         self._graph, self._inputs, self._output, self._shapes = graph, inputs, output, shapes
 
 
+def _shapes(tensors: Sequence[Tensor]) -> Shapes:
+    return tuple((t.shape, t.dtype) for t in tensors)
+
+
 @functools.cache
 def _stream(device: torch.device) -> torch.cuda.Stream:
-    """The stream on which graphs are recorded: always the same, since libraries keep a workspace
-    for each that they have seen.
-    """
+    """The one stream on which graphs are recorded: libraries keep a workspace for each stream."""
     return torch.cuda.Stream(device)

@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 
 
 class Peak:
-    """The most memory in use inside a `with` block, in GB: reserved on a card, resident on a CPU.
-
-    A CPU has no counter that can be reset on every system, so a thread looks 50 times a second.
+    """The most memory in use in a `with` block, in GB: on a card what is reserved, on a CPU what
+    is resident, at which a thread looks 50 times a second.
     """
 
     def __init__(self, device: torch.device) -> None:

@@ -1,7 +1,4 @@
-"""Where the weights of a module live, and where it computes.
-
-`place` decides it; `use` brackets a stage of work. Any `nn.Module` can be placed.
-"""
+"""Where the weights of a module live, and where it computes: `place` decides it."""
 
 from __future__ import annotations
 
@@ -10,16 +7,20 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sdnb.engine.memory import flat
 from sdnb.engine.memory.flat import CPU
 
 
 class Placed(Protocol):
-    """A module in its place. `use` may be nested; inside, it computes in `dtype` if given."""
+    """A module in its place."""
 
-    def use(self, dtype: torch.dtype | None = None) -> AbstractContextManager[torch.device]: ...
+    def use(self, dtype: torch.dtype | None = None) -> AbstractContextManager[torch.device]:
+        """Bracket work: inside, which may be nested, the module computes on the device that the
+        context gives, in `dtype` if given.
+        """
+        ...
 
     def release(self) -> None:
         """Bring the weights back to ordinary host memory."""
@@ -41,34 +42,19 @@ class Resident:
     def release(self) -> None:
         if self.device.type == "cuda":
             flat.gather(flat.tensors(self.module))
-            empty(self.device)
-
-
-class OnCpu:
-    """The part computes on the CPU."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self.module = module
-
-    @contextmanager
-    def use(self, dtype: torch.dtype | None = None) -> Iterator[torch.device]:
-        with cast(self.module, dtype, CPU):
-            yield CPU
-
-    def release(self) -> None:
-        """They are there already."""
+            empty_cache(self.device)
 
 
 class Offloaded:
-    """The weights come to the device for a stage, in one copy, which is dropped afterwards, also
-    when the stage fails. The weights on the CPU are never written, so nothing is copied back.
+    """The weights come to the device for a stage, in one copy, which is dropped after it. Those on
+    the CPU are never written, so nothing is copied back.
     """
 
     def __init__(self, module: nn.Module, device: torch.device) -> None:
         self.module, self.device = module, device
         self._depth = 0
         self._entries, self._block = flat.gather(flat.tensors(module))
-        self.pinned = flat.pin(self._block, device)
+        flat.pin(self._block, device)
 
     @contextmanager
     def use(self, dtype: torch.dtype | None = None) -> Iterator[torch.device]:
@@ -82,7 +68,7 @@ class Offloaded:
             self._depth -= 1
             if self._depth == 0:
                 flat.scatter(self._entries, self._block)
-                empty(self.device)
+                empty_cache(self.device)
 
     def release(self) -> None:
         flat.gather(flat.tensors(self.module))  # into memory that is not pinned
@@ -92,7 +78,7 @@ def place(module: nn.Module, placement: str, device: torch.device) -> Placed:
     """Place a module "resident", "offload" or "cpu". `memory.Streamed` is for "stream"."""
     if placement == "offload" and device.type != "cpu":
         return Offloaded(module, device)
-    return OnCpu(module) if placement == "cpu" else Resident(module, device)
+    return Resident(module, CPU if placement == "cpu" else device)
 
 
 @contextmanager
@@ -101,24 +87,19 @@ def cast(module: nn.Module, dtype: torch.dtype | None, device: torch.device) -> 
     if dtype is None:
         yield
         return
-    before = [(table, name, tensor) for table, name, tensor in flat.tensors(module)]
+    before = list(flat.tensors(module))
     try:
         for table, name, tensor in before:
             kind = dtype if tensor.is_floating_point() else tensor.dtype
-            other = tensor.to(device, kind, copy=False)
-            table[name] = _parameter(other) if isinstance(tensor, nn.Parameter) else other
+            flat.bind(table, name, tensor.to(device, kind))
         yield
     finally:
         for table, name, tensor in before:
             table[name] = tensor
-        empty(device)
+        empty_cache(device)
 
 
-def _parameter(tensor: Tensor) -> nn.Parameter:
-    return nn.Parameter(tensor.detach(), requires_grad=False)
-
-
-def empty(device: torch.device) -> None:
+def empty_cache(device: torch.device) -> None:
     """Give unused memory of the allocator back to the card."""
     if device.type == "cuda":
         torch.cuda.empty_cache()

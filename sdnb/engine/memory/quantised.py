@@ -1,7 +1,7 @@
-"""Weights in 8 bits: whole numbers of -127..127 with one scale for each output channel.
+"""Weights in 8 bits: whole numbers in -127..127 with one scale for each output channel.
 
-Only matrices and convolutions are coded; norms and biases, which are few, stay as they are. A
-weight is decoded into the numbers that the network computes in just before it works.
+Only matrices and convolutions are coded: norms and biases are few. A weight is decoded just before
+its layer works.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sdnb.engine.memory.flat import ALIGN, Entry
+from sdnb.engine.memory.flat import Entry, aligned
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,7 @@ class Coded:
         self._scales(block).copy_(scale)
 
     def read(self, block: Tensor, out: Tensor, at: int = 0) -> None:
-        """Decode into `out`, a weight of the entry's shape and numbers; the block begins `at` bytes
-        into the whole.
-        """
+        """Decode into `out`, a weight; the block begins `at` bytes into the whole."""
         if self.scales < 0:
             out.copy_(self._raw(block, at))
         else:
@@ -60,20 +58,16 @@ def _rows(weight: Tensor) -> Tensor:
     return weight.as_strided((len(weight), weight.numel() // len(weight)), (weight.stride(0), 1))
 
 
-def plan(entries: list[Entry], at: int) -> tuple[list[Coded], int]:
+def layout(entries: list[Entry], at: int) -> tuple[list[Coded], int]:
     """Places for the coded entries from byte `at` on, and where they end."""
     coded = []
     for entry in entries:
         outermost = entry.shape.numel() // entry.shape[0] if entry.shape else 0
         if len(entry.shape) >= 2 and entry.stride[0] == outermost and entry.dtype.is_floating_point:
-            scales = at + _aligned(entry.shape.numel())
+            scales = at + aligned(entry.shape.numel())
             coded.append(Coded(entry, at, scales))
-            at = scales + _aligned(4 * entry.shape[0])
+            at = scales + aligned(4 * entry.shape[0])
         else:
             coded.append(Coded(entry, at, -1))
-            at += _aligned(entry.nbytes)
+            at += aligned(entry.nbytes)
     return coded, at
-
-
-def _aligned(size: int) -> int:
-    return -(-size // ALIGN) * ALIGN

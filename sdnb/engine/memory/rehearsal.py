@@ -1,7 +1,6 @@
-"""How much memory a computation would take: run on tensors without data, its allocations counted.
-
-The real code runs on the meta device, so the count follows every change of it: no formula has to be
-kept in step. Kernels' own workspaces do not show.
+"""How much memory a computation would take: it runs on tensors without data, on the meta device,
+and its allocations are counted, so that no formula has to follow the code. Kernels' own workspaces
+do not show.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ GRAIN = 512
 
 _NORMS = (torch.ops.aten.group_norm.default, torch.ops.aten.layer_norm.default)
 
-_elsewhere: set[int] = set()  # storages that stand for other memory than the device's
+_not_counted: set[int] = set()  # storages that stand for other memory than the device's
 
 
 class _Count(TorchDispatchMode):
@@ -43,7 +42,7 @@ class _Count(TorchDispatchMode):
 
     def _see(self, tensor: Tensor) -> None:
         storage, key = tensor.untyped_storage(), _key(tensor)
-        if tensor.device.type != "meta" or key in self._known or key in _elsewhere:
+        if tensor.device.type != "meta" or key in self._known or key in _not_counted:
             return
         size = -(-storage.nbytes() // GRAIN) * GRAIN
         self._known.add(key)
@@ -57,8 +56,8 @@ class _Count(TorchDispatchMode):
 
 
 def _alike(func: Any, args: Any) -> Tensor | None:
-    """What a norm, or an operation on each number by itself, gives, without the milliseconds that
-    PyTorch takes to find out; None for any other operation, and where shapes or dtypes differ.
+    """What a norm or an elementwise operation gives, without the milliseconds that PyTorch takes to
+    find out; None for another operation, and where shapes or dtypes differ.
     """
     if not args or not isinstance(args[0], Tensor):
         return None
@@ -78,23 +77,22 @@ def _alike(func: Any, args: Any) -> Tensor | None:
 
 
 def _key(tensor: Tensor) -> int:
-    """What two views of one storage share."""
+    """The identity of a tensor's storage."""
     return tensor.untyped_storage()._cdata  # noqa: SLF001
 
 
 def rehearse(work: Callable[[], object]) -> int:
-    """The most bytes that tensors made by `work` take at one time; `work` computes on meta."""
+    """The most bytes that the tensors made by `work`, which computes on meta, take at one time."""
     with torch.inference_mode(), _Count() as count:
         kept = work()
-        peak = count.peak
         del kept
-    return peak
+    return count.peak
 
 
-def elsewhere(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """A tensor that stands for memory which is not the device's: it does not count."""
+def not_counted(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """A tensor that stands for memory which is not the device's, so that it does not count."""
     with _disable_current_modes():
         tensor = torch.empty(shape, dtype=dtype, device="meta")
-        _elsewhere.add(_key(tensor))
-        weakref.finalize(tensor.untyped_storage(), _elsewhere.discard, _key(tensor))
+        _not_counted.add(_key(tensor))
+        weakref.finalize(tensor.untyped_storage(), _not_counted.discard, _key(tensor))
     return tensor

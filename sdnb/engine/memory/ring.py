@@ -1,36 +1,44 @@
 """The ring of memory on a card through which streamed blocks pass: its size, and their places.
-
 This is arithmetic; `memory.stream` moves the bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from torch import nn
 
 from sdnb.engine.memory import flat, quantised
 
 
-def footprint(
+def streaming_bytes(
     units: Sequence[nn.Module], once: Sequence[nn.Module], keep: int, weights: str = "same"
 ) -> int:
     """Bytes that streaming these modules takes on the device: the ring, the units that stay there,
     and room to decode 8-bit weights into.
     """
-    apart = {id(t) for m in once for t, _, _ in flat.tensors(m)}
-    sizes, whole = [], 0
+    sizes, scratch = [], 0
+    for weights_of_unit in weights_by_unit(units, once):
+        entries, size = flat.layout(weights_of_unit)
+        if weights == "int8":
+            scratch = max(scratch, size)
+            _, size = quantised.layout(entries, 0)
+        sizes.append(size)
+    staying = units_that_stay(sizes, keep)
+    streamed = [size for i, size in enumerate(sizes) if i not in staying and size]
+    return ring_size(streamed) + sum(sizes[i] for i in staying) + scratch
+
+
+def weights_by_unit(
+    units: Iterable[nn.Module], once: Iterable[nn.Module]
+) -> Iterator[list[flat.Weight]]:
+    """The weights of each unit, without those of the modules in `once`."""
+    apart = {id(table) for module in once for table, _, _ in flat.tensors(module)}
     for unit in units:
-        entries, size = flat.layout(w for w in flat.tensors(unit) if id(w[0]) not in apart)
-        whole = max(whole, size)
-        sizes.append(quantised.plan(entries, 0)[1] if weights == "int8" else size)
-    chosen = largest(sizes, keep)
-    streamed = [size for i, size in enumerate(sizes) if i not in chosen and size]
-    scratch = whole if weights == "int8" else 0
-    return length(streamed) + sum(sizes[i] for i in chosen) + scratch
+        yield [weight for weight in flat.tensors(unit) if id(weight[0]) not in apart]
 
 
-def largest(sizes: Sequence[int], keep: int) -> set[int]:
+def units_that_stay(sizes: Sequence[int], keep: int) -> set[int]:
     """The units that fit into `keep` bytes, the largest first, since the ring shrinks with them."""
     chosen, left = set(), keep
     for i in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
@@ -40,8 +48,8 @@ def largest(sizes: Sequence[int], keep: int) -> set[int]:
     return chosen
 
 
-def length(sizes: Sequence[int]) -> int:
-    """Bytes of the ring: it holds the largest two neighbours of the cycle side by side."""
+def ring_size(sizes: Sequence[int]) -> int:
+    """Bytes of the ring, which holds the largest two neighbours of the cycle side by side."""
     if len(sizes) < 2:
         return sum(sizes)
     return max(a + b for a, b in zip(sizes, [*sizes[1:], sizes[0]], strict=True))
@@ -51,7 +59,7 @@ def places(sizes: Sequence[int]) -> tuple[list[tuple[int, int]], int]:
     """The place of each unit in the ring, how many units earlier that place was last in use, and
     the size of the ring.
     """
-    ring, at, begins = length(sizes), 0, []
+    ring, at, begins = ring_size(sizes), 0, []
     for size in sizes:
         if at + size > ring:
             at = 0

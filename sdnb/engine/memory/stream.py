@@ -1,22 +1,20 @@
 """Streaming: a network's weights pass through the device, each block's while others compute.
 
 The weights lie in one pinned block of host memory, in the order of execution. On the device there
-is a ring of memory, a little larger than the two largest neighbours, in which every block has its
-fixed place; copies run on a stream of their own, as far ahead as there is room, over the end of a
-pass into the next one's beginning. Nothing waits on the host: a block's computation waits for its
-copy, and a copy for the computation that last used its place, by events on the device.
+is a ring of memory, in which every block has its fixed place. Copies run on a stream of their own,
+as far ahead as there is room, also into the next pass. Nothing waits on the host: a block's
+computation waits for its copy, and a copy for the computation that last used its place, by events.
 
-A pass can be recorded as a CUDA graph, copies and all: what the ring holds when it begins is what
-it holds when it ends. On a CPU the same code runs without streams: that is how it is tested.
+A pass can be recorded as a CUDA graph with its copies, since the ring holds the same at its end as
+at its beginning. On a CPU the same code runs without streams, and so it is tested.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,20 +22,20 @@ from torch import Tensor, nn
 
 from sdnb.engine.memory import flat, quantised, ring
 from sdnb.engine.memory.flat import Entry
-from sdnb.engine.memory.placement import empty
+from sdnb.engine.memory.placement import empty_cache
 
 
 @dataclass
 class _Unit:
-    """A block of the network: its weights' range in the source block, and its place in the ring."""
+    """A block of the network: where its weights lie in host memory, and its place in the ring."""
 
     module: nn.Module
     entries: list[Entry]
     coded: list[quantised.Coded]  # empty: the weights cross the bus as they are
     begin: int  # bytes, in the source block
     end: int
-    place: int = -1  # bytes, in the ring; -1: it stays on the device
     back: int = 0  # its place was last in use by the streamed unit this many before it
+    home: Any = None  # its bytes on the device: in the ring, or its own
     copied: Any = None  # events
     done: Any = None
 
@@ -45,18 +43,13 @@ class _Unit:
     def size(self) -> int:
         return self.end - self.begin
 
-    @property
-    def whole(self) -> int:
-        """Bytes of the weights as the network computes with them."""
-        return self.entries[-1].end - self.entries[0].offset if self.entries else 0
-
 
 class Streamed:
-    """A module whose `units` are called in this order, once a pass, and whose `once` modules work
-    now and then.
+    """A module whose `units` are called in this order in each pass; those in `once` work now and
+    then, and their weights come only for that.
 
-    `keep` bytes of the largest units stay on the device; `weights` "int8" stores the units in 8
-    bits, which halves what crosses the bus and what stays.
+    The largest units, up to `keep` bytes, stay on the device. `weights` "int8" stores the units in
+    8 bits, which halves what crosses the bus and what stays.
     """
 
     def __init__(
@@ -73,64 +66,44 @@ class Streamed:
         self._once = list(once)
         self._depth = 0
         self._hooks: list[Any] = []
+        self._stream: Any = None
         self._take_in(units)
 
     # -- in host memory ------------------------------------------------------------------------
     def _take_in(self, units: Sequence[nn.Module]) -> None:
-        """Bring the weights into one block of host memory, coded and pinned as they are to be."""
+        """Bring the weights into one pinned block of host memory."""
         self._gather(units)
         if self.weights == "int8":
             self._code()
-        self.pinned = flat.pin(self._source, self.device)
+        flat.pin(self._source, self.device)
 
     def _gather(self, units: Sequence[nn.Module]) -> None:
-        apart = {id(t) for m in self._once for t, _, _ in flat.tensors(m)}
-        order: list[flat.Weight] = []
-        cuts = [0]
-        for unit in units:
-            order += [w for w in flat.tensors(unit) if id(w[0]) not in apart]
-            cuts.append(len(order))
-        known = {(id(t), n) for t, n, _ in order}
+        by_unit = list(ring.weights_by_unit(units, self._once))
+        order = [weight for weights in by_unit for weight in weights]
+        known = {(id(table), name) for table, name, _ in order}
         self._rest = [w for w in flat.tensors(self.module) if (id(w[0]), w[1]) not in known]
         self._entries, self._source = flat.gather(order)
-        self._units = []
-        for module, (a, b) in zip(units, pairwise(cuts), strict=True):
-            if b > a:
-                own = self._entries[a:b]
+        self._units, remaining = [], iter(self._entries)
+        for module, weights in zip(units, by_unit, strict=True):
+            if weights:
+                own = [next(remaining) for _ in weights]
                 self._units.append(_Unit(module, own, [], own[0].offset, own[-1].end))
 
     def _code(self) -> None:
         """Replace the source by a coded one; the modules' own weights are then only placeholders of
         no memory, until a pass binds decoded ones.
         """
-        at, coded = 0, []
+        at = 0
         for unit in self._units:
-            items, end = quantised.plan(unit.entries, at)
-            coded.append((unit, items, at, end))
-            at = end
-        block = torch.empty(at, dtype=torch.uint8)
-        for unit, items, begin, end in coded:
-            for item in items:
-                item.write(block, item.entry.table[item.entry.name])
-            unit.coded, unit.begin, unit.end = items, begin, end
-        self._source = block
+            unit.begin = at
+            unit.coded, unit.end = quantised.layout(unit.entries, at)
+            at = unit.end
+        self._source = torch.empty(at, dtype=torch.uint8)
+        for unit in self._units:
+            for item in unit.coded:
+                item.write(self._source, item.entry.table[item.entry.name])
         for entry in self._entries:
             entry.bind(_nothing(entry))
-
-    @property
-    def host(self) -> int:
-        """Bytes of host memory that the weights take."""
-        return self._source.numel() + sum(t.nbytes for _, _, t in self._rest)
-
-    @property
-    def streamed(self) -> int:
-        """Bytes that cross the bus in each pass."""
-        return sum(unit.size for unit in self._units) - self._kept(self.keep)[1]
-
-    def _kept(self, keep: int) -> tuple[set[int], int]:
-        """The units that stay on the device, and their bytes."""
-        chosen = ring.largest([unit.size for unit in self._units], keep)
-        return {id(self._units[i]) for i in chosen}, sum(self._units[i].size for i in chosen)
 
     def release(self) -> None:
         """Bring the weights back to ordinary host memory, 8-bit ones decoded."""
@@ -141,14 +114,12 @@ class Streamed:
                 item.read(self._source, out)
                 entry.bind(out)
         if self.weights != "int8":
-            flat.gather([w for u in self._units for w in _weights(u.entries)])
+            flat.gather((e.table, e.name, e.table[e.name]) for e in self._entries)
 
     # -- on the device -------------------------------------------------------------------------
     @contextmanager
     def use(self, dtype: torch.dtype | None = None) -> Iterator[torch.device]:
-        """Inside the block, the module can be called. With `dtype`, a copy in those numbers is
-        streamed instead.
-        """
+        """Inside, the module can be called; with `dtype`, a copy in those numbers is streamed."""
         if dtype is not None and self._depth == 0:
             with self._recast(dtype) as device:
                 yield device
@@ -164,33 +135,28 @@ class Streamed:
                 self._leave()
 
     def _enter(self) -> None:
-        kept, size = self._kept(self.keep)
-        self._cycle = [unit for unit in self._units if id(unit) not in kept]
+        chosen = ring.units_that_stay([unit.size for unit in self._units], self.keep)
+        staying = [self._units[i] for i in sorted(chosen)]
+        self._cycle = [unit for i, unit in enumerate(self._units) if i not in chosen]
         places, total = ring.places([unit.size for unit in self._cycle])
+        decoded = [u.entries[-1].end - u.entries[0].offset for u in self._units if u.coded]
+        self._ring, self._scratch, self._stay = (
+            torch.empty(size, dtype=torch.uint8, device=self.device)
+            for size in (total, max(decoded, default=0), sum(unit.size for unit in staying))
+        )
         for unit, (place, back) in zip(self._cycle, places, strict=True):
-            unit.place, unit.back = place, back
-        device = self.device
-        self._ring = torch.empty(total, dtype=torch.uint8, device=device)
-        whole = max((unit.whole for unit in self._units), default=0)
-        coded = self.weights == "int8"
-        self._scratch = torch.empty(whole if coded else 0, dtype=torch.uint8, device=device)
-        self._stay = torch.empty(size, dtype=torch.uint8, device=device)
-        at = 0
-        self._homes = {}  # unit -> its bytes on the device
+            unit.home, unit.back = self._ring[place : place + unit.size], back
+        homes = self._stay.split([unit.size for unit in staying])
+        for unit, home in zip(staying, homes, strict=True):
+            unit.home = home.copy_(self._source[unit.begin : unit.end], non_blocking=True)
         for unit in self._units:
-            if id(unit) in kept:
-                home = self._stay[at : at + unit.size]
-                home.copy_(self._source[unit.begin : unit.end], non_blocking=True)
-                at += unit.size
-            else:
-                home = self._ring[unit.place : unit.place + unit.size]
-            self._homes[id(unit)] = home
             for entry in unit.entries:
-                block = self._scratch if coded else home
+                block = self._scratch if unit.coded else unit.home
                 entry.bind(entry.view(block, unit.entries[0].offset))
-        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
-        if self._stream is not None:  # memory that other work has just given back
-            self._stream.wait_stream(torch.cuda.current_stream(device))
+        if self.device.type == "cuda":
+            self._stream = torch.cuda.Stream(self.device)
+            # The memory may be what other work has just given back.
+            self._stream.wait_stream(torch.cuda.current_stream(self.device))
         self._hook()
         self._restart()
 
@@ -198,17 +164,15 @@ class Streamed:
         number = {id(unit): i for i, unit in enumerate(self._cycle)}
         for unit in self._units:
             i = number.get(id(unit), -1)
-            before, after = (
-                functools.partial(self._before, unit, i),
-                functools.partial(self._after, i),
-            )
-            self._hooks.append(unit.module.register_forward_pre_hook(before))
-            self._hooks.append(unit.module.register_forward_hook(after))
+            self._around(unit.module, partial(self._before, unit, i), partial(self._after, i))
         for module in self._once:
-            self._hooks.append(module.register_forward_pre_hook(self._fetch))
-            self._hooks.append(module.register_forward_hook(self._drop))
-        self._hooks.append(self.module.register_forward_pre_hook(self._begin))
-        self._hooks.append(self.module.register_forward_hook(self._end))
+            self._around(module, self._fetch, self._drop)
+        self._around(self.module, self._begin, self._end)
+
+    def _around(self, module: nn.Module, before: Any, after: Any) -> None:
+        """Hook a module's calls."""
+        self._hooks.append(module.register_forward_pre_hook(before))
+        self._hooks.append(module.register_forward_hook(after))
 
     def _restart(self) -> None:
         """Start again with the first unit, whatever was in flight."""
@@ -234,14 +198,14 @@ class Streamed:
             self._issued += 1
 
     def _copy(self, unit: _Unit, last: _Unit | None) -> None:
-        home, source = self._homes[id(unit)], self._source[unit.begin : unit.end]
+        source = self._source[unit.begin : unit.end]
         if self._stream is None:
-            home.copy_(source)
+            unit.home.copy_(source)
             return
         with torch.cuda.stream(self._stream):
             if last is not None:
                 self._stream.wait_event(last.done)
-            home.copy_(source, non_blocking=True)
+            unit.home.copy_(source, non_blocking=True)
             unit.copied.record(self._stream)
 
     def _begin(self, *_: object) -> None:
@@ -264,7 +228,7 @@ class Streamed:
             if self._stream is not None and self._computed >= self._sealed:
                 torch.cuda.current_stream(self.device).wait_event(unit.copied)
         for item in unit.coded:
-            item.read(self._homes[id(unit)], item.entry.table[item.entry.name], unit.begin)
+            item.read(unit.home, item.entry.table[item.entry.name], unit.begin)
 
     def _after(self, i: int, *_: object) -> None:
         if i < 0:
@@ -277,13 +241,12 @@ class Streamed:
     def _fetch(self, module: nn.Module, *_: object) -> None:
         """Bring the weights of a module of `once`."""
         for table, name, tensor in list(flat.tensors(module)):
-            copy = tensor.to(self.device)
-            table[name] = nn.Parameter(copy, requires_grad=False)
+            flat.bind(table, name, tensor.to(self.device))
 
     def _drop(self, module: nn.Module, *_: object) -> None:
-        home = {(id(t), n): tensor for t, n, tensor in self._rest}
+        on_host = {(id(table), name): tensor for table, name, tensor in self._rest}
         for table, name, _ in list(flat.tensors(module)):
-            table[name] = home[id(table), name]
+            table[name] = on_host[id(table), name]
 
     def _leave(self) -> None:
         for hook in self._hooks:
@@ -294,13 +257,11 @@ class Streamed:
         for table, name, tensor in self._rest:
             table[name] = tensor
         for unit in self._units:
+            unit.home = None
             for entry in unit.entries:
-                if unit.coded:
-                    entry.bind(_nothing(entry))
-                else:
-                    entry.bind(entry.view(self._source))
-        del self._ring, self._stay, self._scratch, self._homes
-        empty(self.device)
+                entry.bind(_nothing(entry) if unit.coded else entry.view(self._source))
+        self._ring = self._scratch = self._stay = None
+        empty_cache(self.device)
 
     @contextmanager
     def _recast(self, dtype: torch.dtype) -> Iterator[torch.device]:
@@ -315,12 +276,8 @@ class Streamed:
             other.release()
         finally:
             for table, name, kind in dtypes:
-                table[name] = nn.Parameter(table[name].to(kind), requires_grad=False)
+                flat.bind(table, name, table[name].to(kind))
             self._take_in(units)
-
-
-def _weights(entries: Sequence[Entry]) -> list[flat.Weight]:
-    return [(entry.table, entry.name, entry.table[entry.name]) for entry in entries]
 
 
 def _nothing(entry: Entry) -> Tensor:

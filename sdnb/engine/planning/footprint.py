@@ -132,7 +132,7 @@ def vae_peak(config: VAEConfig, dtype: torch.dtype, work: Workload, tile: float,
     bands = row_bands.Bands(tile, most=3)
 
     def make(shape: tuple[int, int, int, int], kind: torch.dtype) -> Tensor:
-        return _meta(*shape, dtype=kind) if store == "device" else memory.elsewhere(shape, kind)
+        return _meta(*shape, dtype=kind) if store == "device" else memory.not_counted(shape, kind)
 
     storage = row_bands.MapStorage(make, on_host=store == "host")
 

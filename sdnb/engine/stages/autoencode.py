@@ -136,7 +136,7 @@ def _with_less(
             with model.weights.use(half, dtype) as device:
                 result = work(tile, store, device)
         except torch.OutOfMemoryError:
-            memory.empty(model.device)
+            memory.empty_cache(model.device)
             model.weights.forget_graph()  # the decoder needs its memory more
             continue
         if (tile, store) != first:

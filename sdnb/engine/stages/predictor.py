@@ -162,7 +162,7 @@ class Predictor:
         self._pass = self._eager
         self._stack.close()
         if self.model.memory.gb:
-            memory.empty(self.model.device)
+            memory.empty_cache(self.model.device)
 
     # -- the pass of the UNet, as it is or as a CUDA graph -------------------------------------
     def _eager(self, *tensors: Tensor) -> Tensor:
