@@ -91,9 +91,9 @@ class Weights:
             # A head of 512, the VAE's, is too wide for these.
             narrow = name == "vae" and kernel in ("xformers", "flash", "cudnn")
             if name != "text":
-                attention.use(network, "auto" if narrow else kernel)
-            if hasattr(network, "in_parts"):
-                network.in_parts(plan.chunk)
+                attention.set_kernel(network, "auto" if narrow else kernel)
+            if hasattr(network, "set_chunk"):
+                network.set_chunk(plan.chunk)
         self.plan = plan
 
     def _place(self, part: Part, plan: MemoryPlan) -> None:
@@ -109,8 +109,8 @@ class Weights:
 
     def _placed(self, module: nn.Module, placement: str, plan: MemoryPlan) -> Placed:
         if placement == "stream":
-            stages, once = module.stages(), module.once()
-            return Streamed(module, self.device, stages, once, weights=plan.weights)
+            units, once = module.execution_order(), module.once_a_run()
+            return Streamed(module, self.device, units, once, weights=plan.weights)
         return memory.place(module, placement, self.device)
 
     def _release(self, part: Part) -> None:
@@ -145,7 +145,8 @@ class Weights:
     def ring_bytes(self, storage: str, keep: float) -> int:
         """Bytes that streaming the UNet takes on the device, `keep` GB of it staying there."""
         unet = self.networks["unet"]
-        return memory.streaming_bytes(unet.stages(), unet.once(), int(keep * GB), storage)
+        units, once = unet.execution_order(), unet.once_a_run()
+        return memory.streaming_bytes(units, once, int(keep * GB), storage)
 
     def graph(self, key: object, function: Callable[[], Callable[..., Tensor]]) -> Graphed:
         """A step of the UNet as a CUDA graph, kept from run to run while the weights stay."""

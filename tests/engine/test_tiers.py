@@ -236,7 +236,7 @@ class Card:
         monkeypatch.setattr(planner.memory, "free", lambda _: room)
 
     def ring_bytes(self, weights, keep):
-        units, once = self.net.stages(), self.net.once()
+        units, once = self.net.execution_order(), self.net.once_a_run()
         return planner.memory.streaming_bytes(units, once, int(keep * 2**30), weights)
 
     def facts(self):

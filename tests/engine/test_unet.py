@@ -79,11 +79,11 @@ def test_attention_kernels_agree_in_float64(kernel, elements, monkeypatch):
 
 def test_unknown_kernel_lists_the_known_ones():
     with pytest.raises(ValueError, match=r"'dense'.*sdpa, flash.*sliced, xformers"):
-        attention.use(torch.nn.Identity(), "dense")
+        attention.set_kernel(torch.nn.Identity(), "dense")
 
 
 def test_every_kernel_gives_the_unet_the_same_output():
     ours, theirs = pair(TINY)
     latent, context = inputs(TINY, 16, 16)
-    attention.use(ours, "sliced")
+    attention.set_kernel(ours, "sliced")
     assert largest_error(ours, theirs, latent, 400, context) <= TOLERANCE

@@ -71,7 +71,7 @@ def test_a_doubling_by_bands_equals_the_whole_one_and_leaves_room(size):
         skip = random(1, 3, height, width, seed=5)
         truth = torch.cat([layer(x, skip.shape), skip.expand(2, -1, -1, -1)], dim=1)
         for rows in (1, 3, 4):
-            whole = resnet.beside(chunked(layer, 2 * width * rows)(x, skip.shape), skip, 19)
+            whole = resnet.concat_skip(chunked(layer, 2 * width * rows)(x, skip.shape), skip, 19)
             assert (whole - truth).abs().max() <= TOLERANCE
         chunked(layer, 0)
 
@@ -91,24 +91,24 @@ def test_some_heads_at_a_time_equal_all_heads(heads, chunk):
 @pytest.mark.parametrize(("batch", "height", "width"), [(1, 32, 32), (2, 13, 27), (1, 9, 40)])
 @torch.inference_mode()
 @pytest.mark.slow
-def test_a_unet_in_parts_equals_the_whole_one(unet, texts, batch, height, width):
+def test_a_unet_set_chunk_equals_the_whole_one(unet, texts, batch, height, width):
     """Any batch, with and without both halves of guidance in one pass, sizes odd at every level."""
     x, text = random(batch, 4, height, width), unet.prepare(random(texts * batch, 77, 48, seed=5))
-    unet.in_parts(0)
+    unet.set_chunk(0)
     truth = unet(x, 321.0, text)
     assert truth.std() > 0.1
     for chunk in (20, 200):
-        unet.in_parts(chunk)
+        unet.set_chunk(chunk)
         assert (unet(x, 321.0, text) - truth).abs().max() <= TOLERANCE
-    unet.in_parts(WHOLE)
+    unet.set_chunk(WHOLE)
     assert torch.equal(unet(x, 321.0, text), truth)
 
 
 @torch.inference_mode()
-def test_half_precision_in_parts_is_as_near_to_the_truth(unet):
+def test_half_precision_set_chunk_is_as_near_to_the_truth(unet):
     """bf16: the error against fp32 grows by less than half of what bf16 costs anyway."""
     x, context = random(1, 4, 24, 24), random(1, 77, 48, seed=5)
-    unet.in_parts(0)
+    unet.set_chunk(0)
     truth = unet(x, 321.0, unet.prepare(context))
     with torch.device("meta"):
         half = UNet(TINY)
@@ -117,7 +117,7 @@ def test_half_precision_in_parts_is_as_near_to_the_truth(unet):
     text = half.prepare(context.bfloat16())
     errors = []
     for chunk in (0, 50):
-        half.in_parts(chunk)
+        half.set_chunk(chunk)
         errors.append((half(x.bfloat16(), 321.0, text).float() - truth).square().mean().sqrt())
     assert errors[1] <= 1.5 * errors[0]
 
@@ -127,13 +127,13 @@ def test_gradients_are_those_of_the_whole(unet):
     text = unet.prepare(random(1, 77, 48, seed=5))
     found = []
     for chunk in (0, 20):
-        unet.in_parts(chunk)
+        unet.set_chunk(chunk)
         found.append(torch.autograd.grad(unet(x, 321.0, text).square().sum(), x)[0])
     assert torch.equal(*found)
 
 
 def test_wider_levels_take_fewer_pixels(unet):
-    unet.in_parts(640)
+    unet.set_chunk(640)
     taken = {m.width: m.chunk for m in unet.modules() if hasattr(m, "chunk")}
     assert taken == {32: 640, 64: 320, 96: 214}
 

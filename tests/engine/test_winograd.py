@@ -34,7 +34,7 @@ def test_a_convolution_is_pytorchs_to_rounding(b, height, width):
     conv = layer(96, 64)
     x = torch.randn(b, 96, height, width).to(memory_format=LAST)
     with torch.inference_mode():
-        y = winograd.conv(x, conv.weight, conv.bias)
+        y = winograd.winograd_conv(x, conv.weight, conv.bias)
     assert y.shape == (b, 64, height, width)
     assert y.is_contiguous(memory_format=LAST)
     assert error(y, truth(x, conv)) < 3e-5  # PyTorch's own: 2e-5
@@ -45,7 +45,7 @@ def test_any_number_of_rows_at_once_gives_the_same(monkeypatch, rows):
     conv, x = layer(64, 80), torch.randn(2, 64, 22, 19)
     monkeypatch.setattr(winograd, "_AT_ONCE", rows * 36 * 2 * 5 * 80)
     with torch.inference_mode():
-        y = winograd.conv(x, conv.weight, conv.bias)
+        y = winograd.winograd_conv(x, conv.weight, conv.bias)
     assert error(y, truth(x, conv)) < 3e-5
 
 
@@ -59,7 +59,7 @@ def test_any_layout_of_the_input_will_do(way):
     }[way]
     before = x.clone()
     with torch.inference_mode():
-        y = winograd.conv(x, conv.weight, None)
+        y = winograd.winograd_conv(x, conv.weight, None)
     wanted = F.conv2d(x.double(), conv.weight.double(), padding=1)
     assert error(y, wanted) < 3e-5
     assert torch.equal(x, before)
@@ -69,7 +69,7 @@ def test_weights_that_are_not_kept_give_the_same(monkeypatch):
     conv, x = layer(64, 72), torch.randn(1, 64, 16, 16)
     monkeypatch.setattr(winograd, "KEPT", 0)
     with torch.inference_mode():
-        y = winograd.conv(x, conv.weight, conv.bias)
+        y = winograd.winograd_conv(x, conv.weight, conv.bias)
     assert id(conv.weight) not in winograd._kept
     assert error(y, truth(x, conv)) < 3e-5
 
@@ -93,14 +93,14 @@ def test_transformed_weights_follow_the_weights_and_go_with_them():
 
 def test_gradients_half_precision_and_small_maps_go_pytorchs_way():
     conv, x = layer(64, 64), torch.randn(1, 64, 16, 16)
-    assert not winograd.pays(x, conv.weight)  # gradients may be wanted
+    assert not winograd.is_faster(x, conv.weight)  # gradients may be wanted
     x.requires_grad_()
     winograd.convolve(x, conv.weight, conv.bias).sum().backward()
     given, x.grad = x.grad, None
     conv(x).sum().backward()
     assert torch.equal(given, x.grad)
     with torch.inference_mode():
-        assert winograd.pays(x, conv.weight)
-        assert not winograd.pays(x.bfloat16(), conv.weight.bfloat16())
-        assert not winograd.pays(x[:, :, :4, :4], conv.weight)
-        assert not winograd.pays(x.to("meta"), conv.weight.to("meta"))
+        assert winograd.is_faster(x, conv.weight)
+        assert not winograd.is_faster(x.bfloat16(), conv.weight.bfloat16())
+        assert not winograd.is_faster(x[:, :, :4, :4], conv.weight)
+        assert not winograd.is_faster(x.to("meta"), conv.weight.to("meta"))

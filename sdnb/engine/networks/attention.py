@@ -1,14 +1,14 @@
 """Attention kernels: softmax(q kᵀ / √d) v, several ways that give the same numbers.
 
 A kernel is a function of q, k, v `[b, heads, n, d]`; every attention of a model holds one as its
-`kernel` attribute, set from outside (`use`). None of them keeps a whole `n x n` matrix of a large
-picture. "auto" measures, on first use for a shape, which is the fastest on the device.
+`kernel` attribute (`set_kernel`). None of them keeps a whole `n x n` matrix of a large picture.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -23,12 +23,13 @@ SLICE_ELEMENTS = 4 * 2**20
 #: Below this width of a head, the CPU's fused kernel is slower than with the width filled up to it.
 _CPU_HEAD = 16
 
-#: How much faster than PyTorch's own choice another kernel must be measured to be taken: less is
-#: noise, and the same picture from run to run is worth more.
+#: Another kernel is taken where its time is less than this share of PyTorch's own choice: a smaller
+#: gain is noise, and the same picture from run to run is worth more.
 MARGIN = 0.85
 
-#: Queries that a measurement takes: enough to fill a card, and a moment even for huge pictures.
+#: Queries that a measurement takes: enough to fill a card, and quick even for huge pictures.
 _QUERIES = 4096
+_RUNS = 5
 
 _FUSED = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.CUDNN_ATTENTION]
 
@@ -43,36 +44,15 @@ def sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         return F.scaled_dot_product_attention(q, k, v, scale=d**-0.5)[..., :d]
     if q.device.type != "cuda":
         return sliced(q, k, v)
-    return _fused(q, k, v, _FUSED)
-
-
-def _fused(q: Tensor, k: Tensor, v: Tensor, backends: list[SDPBackend]) -> Tensor:
-    """One of the fused kernels, never the plain product, which would hold n x n scores."""
-    try:
-        with sdpa_kernel(backends):
-            return F.scaled_dot_product_attention(q, k, v)
+    try:  # never the plain product, which would hold n x n scores
+        return _by_backend(_FUSED, q, k, v)
     except RuntimeError as error:
         if isinstance(error, torch.OutOfMemoryError) or "kernel" not in str(error):
             raise
         return sliced(q, k, v)
 
 
-def flash(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """FlashAttention, of PyTorch's own (https://arxiv.org/abs/2307.08691)."""
-    return _only(q, k, v, SDPBackend.FLASH_ATTENTION)
-
-
-def efficient(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """The memory-efficient kernel of PyTorch's own (https://arxiv.org/abs/2112.05682)."""
-    return _only(q, k, v, SDPBackend.EFFICIENT_ATTENTION)
-
-
-def cudnn(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """cuDNN's flash attention."""
-    return _only(q, k, v, SDPBackend.CUDNN_ATTENTION)
-
-
-def _only(q: Tensor, k: Tensor, v: Tensor, backend: SDPBackend) -> Tensor:
+def _by_backend(backend: SDPBackend | list[SDPBackend], q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     with sdpa_kernel(backend):
         return F.scaled_dot_product_attention(q, k, v)
 
@@ -105,22 +85,12 @@ def xformers(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return out.transpose(1, 2)
 
 
-KERNELS: dict[str, Kernel] = {
-    "sdpa": sdpa,
-    "flash": flash,
-    "efficient": efficient,
-    "cudnn": cudnn,
-    "sliced": sliced,
-    "xformers": xformers,
-}
-
 # -- chosen by measurement ---------------------------------------------------------------------
-_Key = tuple[object, ...]
-_measured: dict[_Key, str] = {}  # what was fastest on this machine, for this process
+_measured: dict[tuple[object, ...], str] = {}  # the fastest for each device, dtype and shape
 
 
 def auto(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """The kernel that was fastest when this shape came first; on a CPU, PyTorch's fused one."""
+    """The kernel that was fastest when this shape first came; not on a card, `sdpa`."""
     if q.device.type != "cuda":
         return sdpa(q, k, v)
     key = (q.device, q.dtype, q.shape, k.shape[2])
@@ -134,40 +104,46 @@ def auto(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 def _fastest(q: Tensor, k: Tensor, v: Tensor) -> str:
     """Time each candidate on a part of the queries; another than "sdpa" must be clearly faster."""
     q = q[:, :, :_QUERIES]
-    times = {name: _tried(name, q, k, v) for name in ("sdpa", "flash", "efficient", "xformers")}
+    names = ("sdpa", "flash", "efficient", "xformers")
+    times = {name: _milliseconds(KERNELS[name], q, k, v) for name in names}
     best = min(times, key=times.__getitem__)
     return best if times[best] < MARGIN * times["sdpa"] else "sdpa"
 
 
-def _tried(name: str, q: Tensor, k: Tensor, v: Tensor) -> float:
-    """A kernel's time; infinite where it is not installed, or not for this shape."""
+def _milliseconds(kernel: Kernel, q: Tensor, k: Tensor, v: Tensor) -> float:
+    """A kernel's mean time on the device; infinite where it cannot run. The device is kept busy
+    until all runs are enqueued, so that the host's time does not count.
+    """
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of why it is not
-            return _milliseconds(KERNELS[name], q, k, v)
+            kernel(q, k, v)  # loads what there is to load
+            torch.cuda._sleep(2_000_000)  # noqa: SLF001 - about a millisecond
+            begin.record()
+            for _ in range(_RUNS):
+                kernel(q, k, v)
+            end.record()
+            end.synchronize()
+            return begin.elapsed_time(end) / _RUNS
     except (RuntimeError, ImportError, ValueError):
         return float("inf")
 
 
-def _milliseconds(kernel: Kernel, q: Tensor, k: Tensor, v: Tensor, runs: int = 5) -> float:
-    """A run's mean time on the device, after one that loads what there is to load. The device is
-    kept busy until all are enqueued, so that the host's time does not count.
-    """
-    kernel(q, k, v)
-    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    torch.cuda._sleep(2_000_000)  # noqa: SLF001 - about a millisecond
-    begin.record()
-    for _ in range(runs):
-        kernel(q, k, v)
-    end.record()
-    end.synchronize()
-    return begin.elapsed_time(end) / runs
+KERNELS: dict[str, Kernel] = {
+    "sdpa": sdpa,
+    # FlashAttention, https://arxiv.org/abs/2307.08691
+    "flash": partial(_by_backend, SDPBackend.FLASH_ATTENTION),
+    # memory-efficient attention, https://arxiv.org/abs/2112.05682
+    "efficient": partial(_by_backend, SDPBackend.EFFICIENT_ATTENTION),
+    "cudnn": partial(_by_backend, SDPBackend.CUDNN_ATTENTION),
+    "sliced": sliced,
+    "xformers": xformers,
+    "auto": auto,
+}
 
 
-KERNELS["auto"] = auto
-
-
-def use(model: nn.Module, name: str) -> None:
+def set_kernel(model: nn.Module, name: str) -> None:
     """Give every attention in `model` the kernel `name`; a `ValueError` lists the known ones."""
     if name not in KERNELS:
         raise ValueError(f"attention kernel {name!r} is unknown; use one of {', '.join(KERNELS)}")
@@ -176,13 +152,13 @@ def use(model: nn.Module, name: str) -> None:
             module.kernel = KERNELS[name]
 
 
-def split(x: Tensor, heads: int) -> Tensor:
+def split_heads(x: Tensor, heads: int) -> Tensor:
     """`[b, n, heads * d]` to `[b, heads, n, d]`."""
     b, n, c = x.shape
     return x.view(b, n, heads, c // heads).transpose(1, 2)
 
 
-def merge(x: Tensor) -> Tensor:
+def merge_heads(x: Tensor) -> Tensor:
     """`[b, heads, n, d]` to `[b, n, heads * d]`."""
     b, h, n, d = x.shape
     return x.transpose(1, 2).reshape(b, n, h * d)

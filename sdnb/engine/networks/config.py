@@ -1,8 +1,8 @@
-"""The architecture of a Stable Diffusion 1.x model as frozen data: widths, counts, noise schedule.
+"""The architecture of a Stable Diffusion 1.x model as frozen data; imports no torch.
 
-Nothing here imports torch. A checkpoint's shapes give most fields (`checkpoint.detect`); the
-ones that shapes cannot show (heads, norm groups, prediction) keep SD 1.x's values unless a YAML or
-a diffusers `config.json` says otherwise.
+A checkpoint's shapes give most fields (`checkpoint.detect`). Those that shapes cannot show (heads,
+norm groups, prediction) keep SD 1.x's values unless a YAML or a diffusers `config.json` says
+otherwise.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ class UNetConfig:
 
     in_channels: int = 4  # 9 in SD 1.5-inpainting: latent, mask, masked latent
     out_channels: int = 4
-    # One width a level; each level halves the latent.
-    channels: tuple[int, ...] = (320, 640, 1280, 1280)
+    channels: tuple[int, ...] = (320, 640, 1280, 1280)  # of each level, which halves the latent
     blocks: int = 2  # residual blocks a level on the way down; one more on the way up
     attention_levels: tuple[int, ...] = (0, 1, 2)
     heads: int = 8  # heads in every attention, whatever its width
@@ -80,7 +79,7 @@ class Examples:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """All of one model, the settings that suit it, and examples."""
+    """One model: its networks, the settings that suit it, and examples."""
 
     unet: UNetConfig = field(default_factory=UNetConfig)
     vae: VAEConfig = field(default_factory=VAEConfig)
@@ -90,9 +89,7 @@ class ModelConfig:
     examples: Examples = field(default_factory=Examples)
 
     def unusual(self) -> dict[str, object]:
-        """What changes a picture and differs from SD 1.x's values, as "section.field": a field that
-        is added later changes nothing here where it has its default.
-        """
+        """The fields that change a picture and differ from SD 1.x's values, as "section.field"."""
         given, usual = asdict(self), asdict(ModelConfig())
         return {
             f"{section}.{name}": value

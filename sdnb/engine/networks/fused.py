@@ -1,8 +1,8 @@
-"""Group norm and its SiLU in one, gated units in one: Triton kernels for CUDA, PyTorch elsewhere.
+"""Layers fused into one pass over memory: Triton kernels for CUDA, PyTorch elsewhere.
 
-PyTorch's group norm on a card knows only channels-first, so that every norm of a channels-last net
-copies its input there and its output back. These read and write channels-last once. Sums are taken
-in float32 in a fixed order: the same input gives the same bits.
+PyTorch's group norm on a card knows only channels-first, so that a channels-last net copies each
+norm's input there and its output back. These read and write channels-last once. Sums are taken in
+float32 in a fixed order: the same input gives the same bits.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def norm_silu(
     x: Tensor, norm: nn.GroupNorm, bias: Tensor | None = None, act: bool = True
 ) -> Tensor:
     """`silu(norm(x + bias))`, x `[b, c, h, w]`, bias `[c]`; without `act` the norm alone."""
-    if fits(x):
+    if supports(x):
         return GroupNormed(x, norm, bias)(0, x.shape[2], act)
     if bias is not None:
         x = x + bias[:, None, None]
@@ -31,7 +31,7 @@ def norm_silu(
 
 def add_norm(x: Tensor, h: Tensor, norm: nn.LayerNorm) -> Tensor:
     """Add h to x, in place, and give `norm(x)`; both `[b, n, c]`."""
-    if fits(x) and x.is_contiguous() and h.is_contiguous() and x.shape[-1] <= _WIDEST:
+    if supports(x) and x.is_contiguous() and h.is_contiguous() and x.shape[-1] <= _WIDEST:
         out = torch.empty_like(x)
         _kernels().add_norm(x, h, norm, out)
         return out
@@ -40,22 +40,25 @@ def add_norm(x: Tensor, h: Tensor, norm: nn.LayerNorm) -> Tensor:
 
 def geglu(x: Tensor) -> Tensor:
     """`[..., 2n]` to `[..., n]`: the first half times the exact GELU of the second."""
-    if fits(x) and x.is_contiguous():
-        return _geglu(x)
+    if supports(x) and x.is_contiguous():
+        out = torch.empty(*x.shape[:-1], x.shape[-1] // 2, dtype=x.dtype, device=x.device)
+        _kernels().geglu(x, out)
+        return out
     value, gate = x.chunk(2, dim=-1)
     return F.gelu(gate).mul_(value)
 
 
-def add(h: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
+def add_biased(h: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
     """`h + bias + x`, written to h, which is the caller's own; all `[b, c, h, w]`, bias `[c]`."""
     if bias is None:
         return h.add_(x)
-    if fits(h) and fits(x):
-        return _add(h, bias, x)
+    if supports(h) and supports(x):
+        _kernels().add(h, bias, x)
+        return h
     return h.add_(bias[:, None, None]).add_(x)
 
 
-def fits(x: Tensor) -> bool:
+def supports(x: Tensor) -> bool:
     """Whether the kernels take x, a map `[b, c, h, w]` or tokens."""
     if not x.is_cuda or torch.is_grad_enabled():  # the kernels know no gradients
         return False
@@ -66,9 +69,8 @@ def fits(x: Tensor) -> bool:
 
 def why_not() -> str:
     """Words, where a card has to do without these kernels; "" where they work."""
-    if _kernels() is not None:
-        return ""
-    return "Triton is not usable here, so group norms run by PyTorch's kernels, a little slower."
+    words = "Triton is not usable here, so group norms run by PyTorch's kernels, a little slower."
+    return "" if _kernels() else words
 
 
 @functools.cache
@@ -83,7 +85,7 @@ def _kernels() -> Any:
 
 
 class GroupNormed:
-    """`silu(norm(x + bias))` of any rows of a map that `fits`, with the sums of the whole map."""
+    """`silu(norm(x + bias))` of any rows of a supported map, with the sums of the whole map."""
 
     def __init__(self, x: Tensor, norm: nn.GroupNorm, bias: Tensor | None) -> None:
         self.x = x
@@ -93,9 +95,7 @@ class GroupNormed:
     def __call__(self, first: int, end: int, act: bool = True) -> Tensor:
         """Rows first to end, `[b, c, end - first, w]`."""
         x = self.x[:, :, first:end]
-        out = torch.empty(
-            x.shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last
-        )
+        out = torch.empty_like(x, memory_format=torch.channels_last)
         whole = self.x.shape[2] * self.x.shape[3]
         _kernels().group_apply(x, self.affine, _tokens(out), whole, act)
         return out
@@ -105,14 +105,3 @@ def _tokens(x: Tensor) -> Tensor:
     """A channels-last `[b, c, h, w]` as `[b, h * w, c]`, in place."""
     b, c, h, w = x.shape
     return x.permute(0, 2, 3, 1).view(b, h * w, c)
-
-
-def _geglu(x: Tensor) -> Tensor:
-    out = torch.empty(*x.shape[:-1], x.shape[-1] // 2, dtype=x.dtype, device=x.device)
-    _kernels().geglu(x, out)
-    return out
-
-
-def _add(h: Tensor, bias: Tensor, x: Tensor) -> Tensor:
-    _kernels().add(h, bias, x)
-    return h

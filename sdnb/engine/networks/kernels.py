@@ -1,7 +1,6 @@
-"""How a layer is computed on the device of its input: the one place where a card and a CPU differ.
+"""How a layer is computed on the device of its input: `of(x)` gives the kernels for x.
 
-`of(x)` gives the kernels for x. The results are the same to rounding; what differs is how many
-passes over memory they take on that device.
+Their results are the same to rounding; they differ in their passes over that device's memory.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ class Kernels:
     def convolve(
         self, x: Tensor, weight: Tensor, bias: Tensor | None, *, once: bool = False
     ) -> tuple[Tensor, Tensor | None]:
-        """A padded 3 x 3 convolution of x `[b, c, h, w]`, and the bias that is still to be added to
-        it; None where it is in. `once`: the weights are not met again soon.
+        """A padded 3 x 3 convolution of x `[b, c, h, w]`, and the bias that it still lacks, if any.
+        `once`: the weights are not used again soon.
         """
         return convolve(x, weight, bias, once=once), None
 
@@ -31,7 +30,7 @@ class Kernels:
         """A 1 x 1 convolution of a map `[b, c, h, w]`."""
         return F.conv2d(x, conv.weight, conv.bias)
 
-    def gated(self, x: Tensor, proj: nn.Linear) -> Tensor:
+    def geglu(self, x: Tensor, proj: nn.Linear) -> Tensor:
         """A gated linear unit with exact GELU: `[..., c]` to half of what `proj` gives."""
         return fused.geglu(proj(x))
 
@@ -43,7 +42,7 @@ class Kernels:
 class CpuKernels(Kernels):
     """For a CPU."""
 
-    def gated(self, x: Tensor, proj: nn.Linear) -> Tensor:
+    def geglu(self, x: Tensor, proj: nn.Linear) -> Tensor:
         # Two products: PyTorch's GELU is 2.5 times slower on half of a product's rows.
         (value, gate), (value_bias, gate_bias) = proj.weight.chunk(2), proj.bias.chunk(2)
         return F.gelu(F.linear(x, gate, gate_bias)).mul_(F.linear(x, value, value_bias))
@@ -76,16 +75,16 @@ class CudaKernels(Kernels):
 
 
 _KERNELS = {"cpu": CpuKernels(), "cuda": CudaKernels()}
-_PLAIN = Kernels()
+_ANY = Kernels()
 
 
 def of(x: Tensor) -> Kernels:
     """The kernels for the device of x."""
-    return _KERNELS.get(x.device.type, _PLAIN)
+    return _KERNELS.get(x.device.type, _ANY)
 
 
 def pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """A 1x1 convolution of `[b, h, w, c]` as a matrix product; channels-last, it copies nothing."""
+    """A 1x1 convolution of channels-last pixels `[..., c]` as a matrix product."""
     return F.linear(x, conv.weight.flatten(1), conv.bias)
 
 

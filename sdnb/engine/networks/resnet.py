@@ -1,9 +1,8 @@
 """The convolutional layers of the UNet: residual blocks, halving and doubling.
 
-CompVis `openaimodel.py`, whose attribute names these are. Where a memory plan sets `chunk`, a layer
-works on bands of rows of about that many pixels. Norms see the whole map, and convolutions a row
-beyond the band (see `row_bands`), so the result is the same to rounding; besides its input and its
-output, a layer holds one band.
+The attribute names are those of CompVis `openaimodel.py`. Where a memory plan sets `chunk`, a layer
+works on bands of rows of about that many pixels (see `row_bands`): the result is the same to
+rounding, and besides its input and its output a layer holds one band.
 """
 
 from __future__ import annotations
@@ -14,15 +13,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sdnb.engine.networks import fused, kernels, row_bands
+from sdnb.engine.networks import fused, kernels
+from sdnb.engine.networks.row_bands import (
+    BandedGroupNorm,
+    StoredMap,
+    conv_rows,
+    doubled_rows,
+    halo,
+    row_spans,
+)
 from sdnb.engine.networks.winograd import convolve
 
-#: The rows of each part of a map.
-Bands = list[slice]
+#: The first row of each band of a map, and the first one past it.
+Spans = list[tuple[int, int]]
 
 
 class NormConv(nn.Sequential):
-    """Half of a residual block; its weights have a plain sequence's names, convolution last."""
+    """Half of a residual block, its convolution last."""
 
     chunk = 0
 
@@ -39,18 +46,15 @@ class NormConvTime(NormConv):
         """`time` is `[c]`. Returns the output and the bias that is still to be added."""
         norm, _, conv = self
         bias = time + conv.bias
-        parts = bands(x, self.chunk)
-        if parts:
-            return self._by_bands(x, bias, parts)
-        return kernels.of(x).convolve(fused.norm_silu(x, norm), conv.weight, bias)
-
-    def _by_bands(self, x: Tensor, bias: Tensor, parts: Bands) -> tuple[Tensor, Tensor | None]:
-        norm, _, conv = self
-        later = fused.fits(x)
-        out, source = like(x, conv.out_channels), normed(x, norm, None, parts)
-        for part in parts:
-            out[:, :, part] = convolved(source, conv, None if later else bias, part, x.shape[2])
-        return out, bias if later else None
+        spans = chunk_spans(x, self.chunk)
+        if not spans:
+            return kernels.of(x).convolve(fused.norm_silu(x, norm), conv.weight, bias)
+        now, later = (None, bias) if fused.supports(x) else (bias, None)
+        out, height = empty_map(x, conv.out_channels), x.shape[2]
+        rows = normed_rows(x, norm, None, spans)
+        for a, b in spans:
+            out[:, :, a:b] = conv_rows(rows(*halo(a, b, height)), conv, now, (a, b), height)
+        return out, later
 
 
 class NormConvAdd(NormConv):
@@ -61,17 +65,17 @@ class NormConvAdd(NormConv):
         the block's `own`.
         """
         norm, _, _, conv = self
-        parts = bands(h, self.chunk)
-        if parts:
-            source = normed(h, norm, bias, parts)
-            out = skip if own else like(h, conv.out_channels)
-            for part in parts:
-                y = convolved(source, conv, None, part, h.shape[2])
-                out[:, :, part] = fused.add(y, conv.bias, skip[:, :, part])
+        spans = chunk_spans(h, self.chunk)
+        if spans:
+            rows, height = normed_rows(h, norm, bias, spans), h.shape[2]
+            out = skip if own else empty_map(h, conv.out_channels)
+            for a, b in spans:
+                y = conv_rows(rows(*halo(a, b, height)), conv, None, (a, b), height)
+                out[:, :, a:b] = fused.add_biased(y, conv.bias, skip[:, :, a:b])
                 del y
             return out
         h, bias = kernels.of(h).convolve(fused.norm_silu(h, norm, bias), conv.weight, conv.bias)
-        return fused.add(h, bias, skip)
+        return fused.add_biased(h, bias, skip)
 
 
 class ChannelMatch(nn.Conv2d):
@@ -87,9 +91,7 @@ class ResBlock(nn.Module):
     def __init__(self, width_in: int, width: int, time_dim: int, groups: int) -> None:
         super().__init__()
         self.in_layers = NormConvTime(
-            nn.GroupNorm(groups, width_in),
-            nn.SiLU(),
-            nn.Conv2d(width_in, width, 3, padding=1),
+            nn.GroupNorm(groups, width_in), nn.SiLU(), nn.Conv2d(width_in, width, 3, padding=1)
         )
         self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(time_dim, width))
         self.out_layers = NormConvAdd(
@@ -98,9 +100,8 @@ class ResBlock(nn.Module):
             nn.Identity(),
             nn.Conv2d(width, width, 3, padding=1),
         )
-        self.skip_connection = (
-            ChannelMatch(width_in, width, 1) if width_in != width else nn.Identity()
-        )
+        changes = width_in != width
+        self.skip_connection = ChannelMatch(width_in, width, 1) if changes else nn.Identity()
 
     def time(self, emb: Tensor) -> Tensor:
         """What the times' embeddings `[t, 4c]` add to the first convolution's output: `[t, c]`."""
@@ -127,8 +128,8 @@ class Downsample(nn.Module):
 class Upsample(nn.Module):
     """Nearest-neighbour to the size of the skip connection that comes next, then a convolution.
 
-    For latents that halve without a remainder this is the factor 2 of the original; for others it
-    is what lets any multiple of 8 pixels through.
+    That is the original's factor 2 where the latent halves without a remainder; with it any
+    multiple of 8 pixels will do.
     """
 
     def __init__(self, width: int) -> None:
@@ -139,52 +140,49 @@ class Upsample(nn.Module):
 
     def forward(self, x: Tensor, skip: torch.Size) -> Tensor:
         """To the size of a skip connection `[b, c, h, w]`; with a chunk there is room for its
-        channels behind this layer's own: see `beside`.
+        channels behind this layer's own: see `concat_skip`.
         """
         _, more, height, width = skip
         conv = self.conv
-        parts = bands(x, self.chunk, height, width)
-        if not parts:
+        spans = chunk_spans(x, self.chunk, height, width)
+        if not spans:
             x = F.interpolate(x, size=(height, width), mode="nearest")
             return convolve(x, conv.weight, conv.bias)
-
-        def twice(a: int, b: int) -> Tensor:
-            return row_bands.doubled(lambda i, j: x[:, :, i:j], a, b)[..., :width]
-
-        out = like(x, conv.out_channels + more, height, width)
-        for part in parts:
-            out[:, : conv.out_channels, part] = convolved(twice, conv, conv.bias, part, height)
+        out = empty_map(x, conv.out_channels + more, height, width)
+        for a, b in spans:
+            rows = doubled_rows(lambda i, j: x[:, :, i:j], *halo(a, b, height))[..., :width]
+            out[:, : conv.out_channels, a:b] = conv_rows(rows, conv, conv.bias, (a, b), height)
         return out
 
 
-def beside(x: Tensor, skip: Tensor, channels: int) -> Tensor:
+def concat_skip(x: Tensor, skip: Tensor, channels: int) -> Tensor:
     """Join x and a skip connection into one map of so many `channels`, in x itself where it has
     room. Under guidance x has 2b rows and skip b: both texts share the pictures' skips.
     """
-    times = len(x) // len(skip)
+    texts = len(x) // len(skip)
     if x.shape[1] < channels:
-        return torch.cat([x, for_each(skip, times)], dim=1)
-    x[:, -skip.shape[1] :].unflatten(0, (times, len(skip))).copy_(skip)
+        return torch.cat([x, repeat_batch(skip, texts)], dim=1)
+    x[:, -skip.shape[1] :].unflatten(0, (texts, len(skip))).copy_(skip)
     return x
 
 
-def for_each(x: Tensor, times: int) -> Tensor:
+def repeat_batch(x: Tensor, times: int) -> Tensor:
     """Repeat `[b, ...]` to `[times * b, ...]`: all pictures for one text, then all for the next."""
     return x if times == 1 else torch.cat([x] * times)  # keeps the layout
 
 
 # -- by bands ----------------------------------------------------------------------------------
-def bands(x: Tensor, chunk: int, height: int = 0, width: int = 0) -> Bands:
+def chunk_spans(x: Tensor, chunk: int, height: int = 0, width: int = 0) -> Spans:
     """The bands of about `chunk` pixels of a map of x's size, or of the size given. No bands where
     one would hold all rows, or where gradients are recorded, which need whole maps.
     """
     b, height, width = len(x), height or x.shape[2], width or x.shape[3]
     if not chunk or b * height * width <= chunk or torch.is_grad_enabled():
         return []
-    return [slice(*span) for span in row_bands.spans(height, max(1, chunk // (b * width)))]
+    return list(row_spans(height, max(1, chunk // (b * width))))
 
 
-def like(x: Tensor, channels: int, height: int = 0, width: int = 0) -> Tensor:
+def empty_map(x: Tensor, channels: int, height: int = 0, width: int = 0) -> Tensor:
     """A map without values, in x's layout."""
     last = x.is_contiguous(memory_format=torch.channels_last)
     return torch.empty(
@@ -195,21 +193,12 @@ def like(x: Tensor, channels: int, height: int = 0, width: int = 0) -> Tensor:
     )
 
 
-def normed(
-    x: Tensor, norm: nn.GroupNorm, bias: Tensor | None, parts: Bands
+def normed_rows(
+    x: Tensor, norm: nn.GroupNorm, bias: Tensor | None, spans: Spans
 ) -> Callable[[int, int], Tensor]:
     """Compute `silu(norm(x + bias))` for any rows at a time."""
-    if fused.fits(x):
+    if fused.supports(x):
         return fused.GroupNormed(x, norm, bias)
-    source = row_bands.Stored(x if bias is None else x + bias[:, None, None], x.device)
-    after = row_bands.Norm(norm, source, lambda _: [(part.start, part.stop) for part in parts])
+    source = StoredMap(x if bias is None else x + bias[:, None, None], x.device)
+    after = BandedGroupNorm(norm, source, spans)
     return lambda a, b: after(source(a, b))
-
-
-def convolved(
-    x: Callable[[int, int], Tensor], conv: nn.Conv2d, bias: Tensor | None, part: slice, end: int
-) -> Tensor:
-    """Convolve some rows of x, which has `end` rows, with `bias` in place of the layer's own."""
-    a, b = part.start, part.stop
-    near = max(a - 1, 0), min(b + 1, end)
-    return row_bands.padded(x(*near), conv.weight, bias, (a == 0, b == end))

@@ -1,11 +1,11 @@
 """Norms and convolutions by bands of rows: only a band of a map is in work at a time, and the
 result is that of the whole map to rounding.
 
-A node gives any rows of its map; it asks its source for the rows that a convolution reaches beyond
-them (the halo), and pads with zeros only where the map itself ends. Group norms see the whole map:
-their statistics are gathered over all bands first, as means and sums of squared deviations, which
-merge without cancellation (Chan et al. 1983, https://doi.org/10.1080/00031305.1983.10483115). So
-there is no seam, at any size.
+A map gives any of its rows when asked. It asks its source for the rows that a convolution reaches
+beyond them (the halo), and pads with zeros only where the map itself ends. Group norms see the
+whole map: their statistics are gathered over all bands first, as means and sums of squared
+deviations, which merge without cancellation (Chan et al. 1983,
+https://doi.org/10.1080/00031305.1983.10483115). So there is no seam, at any size.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -30,7 +31,7 @@ class MapStorage:
     on_host: bool = False
 
 
-class Rows(Protocol):
+class LazyMap(Protocol):
     """A map that computes any of its rows: from a to b, `[n, c, b - a, w]`."""
 
     channels: int
@@ -41,7 +42,7 @@ class Rows(Protocol):
     def __call__(self, a: int, b: int) -> Tensor: ...
 
 
-class Stored:
+class StoredMap:
     """A map in memory on any device; its rows are brought to `device`."""
 
     def __init__(self, data: Tensor, device: torch.device, on_host: bool = False) -> None:
@@ -53,14 +54,14 @@ class Stored:
         return self.data[:, :, a:b].to(self.device, non_blocking=True, copy=self.on_host)
 
 
-class Norm:
-    """A group norm with the statistics of a whole map, then SiLU."""
+class BandedGroupNorm:
+    """A group norm with the statistics of a whole map, read in `spans` of rows, then SiLU."""
 
     def __init__(
-        self, norm: nn.GroupNorm, source: Rows, bands: Callable[[Rows], Iterable[tuple[int, int]]]
+        self, norm: nn.GroupNorm, source: LazyMap, spans: Iterable[tuple[int, int]]
     ) -> None:
         groups = norm.num_groups
-        parts = [_moments(source(a, b), groups) for a, b in bands(source)]
+        parts = [_moments(source(a, b), groups) for a, b in spans]
         count, mean, square = (torch.stack(x) for x in zip(*parts, strict=True))  # [k, n, groups]
         total = count.sum(0)
         middle = (mean * count).sum(0) / total
@@ -92,93 +93,94 @@ class Bands:
         self.area = side * side * 128
         self.most = most  # bands to go through: for a rehearsal, which needs only the first few
 
-    def __call__(self, node: Rows) -> Iterator[tuple[int, int]]:
-        rows = max(8, int(self.area // (node.width * node.widest)))
-        yield from itertools.islice(spans(node.height, rows), self.most)
+    def __call__(self, source: LazyMap) -> Iterator[tuple[int, int]]:
+        rows = max(8, int(self.area // (source.width * source.widest)))
+        yield from itertools.islice(row_spans(source.height, rows), self.most)
 
 
-def spans(height: int, rows: int) -> Iterator[tuple[int, int]]:
+def row_spans(height: int, rows: int) -> Iterator[tuple[int, int]]:
     """The first row of each band, and the first one past it."""
     for a in range(0, height, rows):
         yield a, min(a + rows, height)
 
 
-def store(node: Rows, bands: Bands, storage: MapStorage, over: Stored | None) -> Stored:
-    """Compute and store all rows of a node. `over` is the map that the node reads; where it has the
-    same shape, it is overwritten: each band is written after the next one, which still reads its
-    last rows, is computed.
+def store_map(
+    source: LazyMap, bands: Bands, storage: MapStorage, over: StoredMap | None
+) -> StoredMap:
+    """Compute and store all rows of a map. `over` is the map that it reads; where that has the same
+    shape, it is overwritten: each band is written after the next one, which still reads its last
+    rows, is computed.
     """
-    shape = (1, node.channels, node.height, node.width)
-    same = over is not None and tuple(over.data.shape) == shape and over.on_host == storage.on_host
+    shape = (1, source.channels, source.height, source.width)
+    same = over is not None and over.data.shape == shape and over.on_host == storage.on_host
     data = over.data if over is not None and same else None
-    late: tuple[int, int, Tensor] | None = None
-    for a, b in bands(node):
-        band = node(a, b)
+    write: Callable[[], Tensor] | None = None  # of the band before
+    for a, b in bands(source):
+        band = source(a, b)
         if data is None:
             data = storage.make(shape, band.dtype)
-        if late is not None:
-            data[:, :, late[0] : late[1]].copy_(late[2], non_blocking=True)
-        late = a, b, band
-    assert data is not None
-    assert late is not None
-    data[:, :, late[0] : late[1]].copy_(late[2], non_blocking=True)
-    return Stored(data, late[2].device, storage.on_host)
+        if write is not None:
+            write()
+        write = partial(data[:, :, a:b].copy_, band, non_blocking=True)
+    assert write is not None
+    write()
+    return StoredMap(data, band.device, storage.on_host)
 
 
-class Conv:
+class BandedConv:
     """A 3 x 3 convolution of a source, after the norm `before`."""
 
-    def __init__(self, conv: nn.Conv2d, source: Rows, before: Callable[[Tensor], Tensor]) -> None:
+    def __init__(
+        self, conv: nn.Conv2d, source: LazyMap, before: Callable[[Tensor], Tensor]
+    ) -> None:
         self.conv, self.source, self.before = conv, source, before
         self.channels, self.height, self.width = conv.out_channels, source.height, source.width
         self.widest = max(self.channels, source.widest)
 
     def __call__(self, a: int, b: int) -> Tensor:
-        low, high = max(a - 1, 0), min(b + 1, self.height)
-        x = self.before(self.source(low, high))
-        return conv_rows(x, self.conv, a, b, self.height)
+        x = self.before(self.source(*halo(a, b, self.height)))
+        return conv_rows(x, self.conv, self.conv.bias, (a, b), self.height)
 
 
-class Resnet:
-    """A residual block: norm, convolution, norm, convolution, and the source added."""
+class BandedResnetBlock:
+    """The VAE's residual block: norm, convolution, norm, convolution, and the source added."""
 
-    def __init__(self, block: Any, source: Rows, bands: Bands) -> None:
+    def __init__(self, block: Any, source: LazyMap, bands: Bands) -> None:
         self.block, self.source = block, source
         self.height, self.width = source.height, source.width
         self.channels = block.conv2.out_channels
         self.widest = max(self.channels, source.widest)
-        self.norm1 = Norm(block.norm1, source, bands)
-        self.first = Conv(block.conv1, source, self.norm1)
-        self.norm2 = Norm(block.norm2, self.first, bands)
+        self.norm1 = BandedGroupNorm(block.norm1, source, bands(source))
+        first = BandedConv(block.conv1, source, self.norm1)
+        self.norm2 = BandedGroupNorm(block.norm2, first, bands(first))
 
     def __call__(self, a: int, b: int) -> Tensor:
         block, height = self.block, self.height
-        low, high = max(a - 2, 0), min(b + 2, height)
+        inner = halo(a, b, height)
+        low, high = halo(*inner, height)
         x = self.source(low, high)
-        inner = max(a - 1, 0), min(b + 1, height)
-        h = conv_rows(self.norm1(x), block.conv1, *inner, height)
-        h = conv_rows(self.norm2(h), block.conv2, a, b, height)
-        x = x[:, :, a - low : b - low]
-        return h.add_(block.nin_shortcut(x) if hasattr(block, "nin_shortcut") else x)
+        h = conv_rows(self.norm1(x), block.conv1, block.conv1.bias, inner, height)
+        h = conv_rows(self.norm2(h), block.conv2, block.conv2.bias, (a, b), height)
+        return h.add_(block.skip(x[:, :, a - low : b - low]))
 
 
-class DoubledRows:
+class BandedUpsample:
     """Nearest-neighbour doubling and a convolution."""
 
-    def __init__(self, conv: nn.Conv2d, source: Rows) -> None:
+    def __init__(self, conv: nn.Conv2d, source: LazyMap) -> None:
         self.conv, self.source, self.channels = conv, source, conv.out_channels
         self.height, self.width = 2 * source.height, 2 * source.width
         self.widest = self.channels
 
     def __call__(self, a: int, b: int) -> Tensor:
-        x = doubled(self.source, max(a - 1, 0), min(b + 1, self.height))
-        return conv_rows(x, self.conv, a, b, self.height)
+        x = doubled_rows(self.source, *halo(a, b, self.height))
+        return conv_rows(x, self.conv, self.conv.bias, (a, b), self.height)
 
 
-class HalvedRows:
+class BandedDownsample:
     """A halving convolution, padded on the right and below only."""
 
-    def __init__(self, conv: nn.Conv2d, source: Rows) -> None:
+    def __init__(self, conv: nn.Conv2d, source: LazyMap) -> None:
         self.conv, self.source, self.channels = conv, source, conv.out_channels
         self.height, self.width = source.height // 2, source.width // 2
         self.widest = 4 * self.channels  # four times as many pixels of it come in
@@ -189,24 +191,24 @@ class HalvedRows:
         return F.conv2d(x, self.conv.weight, self.conv.bias, stride=2)
 
 
-def doubled(source: Callable[[int, int], Tensor], a: int, b: int) -> Tensor:
+def doubled_rows(source: Callable[[int, int], Tensor], a: int, b: int) -> Tensor:
     """Rows a to b of the source with each pixel doubled in height and width."""
     top, bottom = a // 2, (b + 1) // 2
     x = F.interpolate(source(top, bottom), scale_factor=2.0, mode="nearest")
     return x[:, :, a - 2 * top : b - 2 * top]
 
 
-def conv_rows(x: Tensor, conv: nn.Conv2d, a: int, b: int, height: int) -> Tensor:
-    """Rows a to b of a padded 3 x 3 convolution; x holds those and one more on each side, except
-    where the map ends.
-    """
-    return padded(x, conv.weight, conv.bias, (a == 0, b == height))
+def halo(a: int, b: int, height: int) -> tuple[int, int]:
+    """The rows that a 3 x 3 convolution reads for rows a to b of a map of that height."""
+    return max(a - 1, 0), min(b + 1, height)
 
 
-def padded(x: Tensor, weight: Tensor, bias: Tensor | None, ends: tuple[bool, bool]) -> Tensor:
-    """A 3 x 3 convolution with zeros beside x, and above and below it where the map `ends`."""
-    top, bottom = ends
-    y = F.conv2d(x, weight, bias, padding=(int(top or bottom), 1))
+def conv_rows(
+    x: Tensor, conv: nn.Conv2d, bias: Tensor | None, span: tuple[int, int], height: int
+) -> Tensor:
+    """The rows of a `span` of a padded 3 x 3 convolution with `bias`; x holds their `halo`."""
+    top, bottom = span[0] == 0, span[1] == height
+    y = F.conv2d(x, conv.weight, bias, padding=(int(top or bottom), 1))
     if top == bottom:
         return y
     return y[:, :, :-1] if top else y[:, :, 1:]  # x goes on there: what saw zeros is not wanted

@@ -2,24 +2,20 @@
 
 Radford et al. 2021 (https://arxiv.org/abs/2103.00020). Stable Diffusion 1.x reads the last layer
 after its norm, at all 77 positions. Attribute names are those of a checkpoint, without
-"text_model." in front. The library that these names come from has the same network, but importing
-it takes seconds, and more memory than everything else of a small model.
+"text_model." in front. transformers has the same network, but importing it takes seconds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sdnb.engine.networks import attention
+from sdnb.engine.networks.attention import merge_heads, split_heads
 from sdnb.engine.networks.config import TextConfig
-
-if TYPE_CHECKING:
-    from sdnb.engine.networks.tokenizer import Tokens
+from sdnb.engine.networks.tokenizer import Tokens
 
 
 def _quick_gelu(x: Tensor) -> Tensor:
@@ -31,7 +27,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"quick_gelu": _quick_gelu,
 
 
 class Embeddings(nn.Module):
-    """Of tokens and of their positions, summed."""
+    """The sum of the tokens' embeddings and those of their positions."""
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
@@ -43,12 +39,12 @@ class Embeddings(nn.Module):
 
 
 def _table(count: int, width: int) -> nn.Embedding:
-    """Without values: to draw them, PyTorch imports its compiler, 130 MB, on the meta device."""
+    """An embedding without values: to draw them on meta, PyTorch imports its compiler, 130 MB."""
     return nn.Embedding.from_pretrained(torch.empty(count, width), freeze=False)
 
 
 class SelfAttention(nn.Module):
-    """Of each token over itself and those before it."""
+    """Attention of each token over itself and those before it."""
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
@@ -58,13 +54,10 @@ class SelfAttention(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:  # [n, 77, width]
-        q, k, v = (
-            attention.split(layer(x), self.heads)
-            for layer in (self.q_proj, self.k_proj, self.v_proj)
-        )
-        return self.out_proj(
-            attention.merge(F.scaled_dot_product_attention(q, k, v, is_causal=True))
-        )
+        layers = (self.q_proj, self.k_proj, self.v_proj)
+        q, k, v = (split_heads(layer(x), self.heads) for layer in layers)
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.out_proj(merge_heads(y))
 
 
 class MLP(nn.Module):
@@ -96,7 +89,7 @@ class TextLayer(nn.Module):
 
 
 class TextEncoder(nn.Module):
-    """All layers."""
+    """The layers, one after the other."""
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
@@ -136,11 +129,11 @@ def build(config: TextConfig) -> TextModel:
 
 
 def encode(model: nn.Module, tokens: Sequence[Tokens], device: torch.device) -> Tensor:
-    """Each text alone: `[n, 77, width]` of the text transformer's last hidden state."""
+    """Encode each text by itself: `[n, 77, width]`."""
     return model(torch.tensor([t.ids for t in tokens], device=device))
 
 
 def average(contexts: Tensor, weights: Sequence[float]) -> Tensor:
-    """The weighted sum of `[n, 77, d]`, as `[1, 77, d]`; the weights sum to one."""
+    """The weighted sum of `[n, 77, d]`, as `[1, 77, d]`; the weights have the sum 1."""
     share = torch.tensor(weights, dtype=contexts.dtype, device=contexts.device)
     return torch.einsum("n,npd->pd", share, contexts)[None]

@@ -1,7 +1,7 @@
-"""Text to the 77 token ids that CLIP reads, and what did not fit. Imports no torch.
+"""Text to the 77 token ids that CLIP reads; imports no torch.
 
-CLIP's own table ships with the package, so that a single-file checkpoint loads with no network; a
-model folder brings its own, in either of the forms that `transformers` writes.
+CLIP's own table ships with the package, so that a single-file checkpoint loads offline. A model
+folder brings its own, in either of the forms that `transformers` writes.
 """
 
 from __future__ import annotations
@@ -30,11 +30,10 @@ class Tokens:
 
 
 class Tokenizer:
-    """CLIP's byte-pair encoding, from a folder of `tokenizer.json`, or `vocab.json` and
-    `merges.txt`.
+    """CLIP's byte-pair encoding, from a folder with `tokenizer.json`, or `vocab.json` and
+    `merges.txt`; without one, CLIP's own 49,408 tokens.
 
-    Without a folder: CLIP's own 49,408 tokens. Raises `ValueError` when the files cannot be read,
-    or lack CLIP's two marks.
+    Raises `ValueError` when the files cannot be read, or lack CLIP's two marks.
     """
 
     def __init__(self, folder: Path | None = None, positions: int = 77) -> None:
@@ -82,7 +81,7 @@ def _open(folder: Path) -> tokenizers.Tokenizer:
 
 
 def _of_parts(vocabulary: Path, merges: Path) -> tokenizers.Tokenizer:
-    """CLIP's way of cutting a text up, with another table."""
+    """CLIP's way of splitting a text, with another table."""
     from tokenizers import Regex, models, normalizers, pre_tokenizers
 
     table = models.BPE.from_file(

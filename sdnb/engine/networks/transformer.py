@@ -1,64 +1,63 @@
-"""The attention layers of the UNet: transformer blocks over the pixels and the text.
-
-CompVis `attention.py`, whose attribute names these are.
+"""The attention layers of the UNet: transformer blocks over the pixels and the text. The attribute
+names are those of CompVis `attention.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sdnb.engine.networks import attention, fused, kernels
+from sdnb.engine.networks.attention import merge_heads, split_heads
 from sdnb.engine.networks.config import UNetConfig
 from sdnb.engine.networks.kernels import pointwise
-from sdnb.engine.networks.resnet import for_each
+from sdnb.engine.networks.resnet import repeat_batch
 
 
 class Attention(nn.Module):
-    """Multi-head attention of x over itself, or over keys and values that `keys` made before.
+    """Multi-head attention of x over itself, or over what `keys_values` made before.
 
     Where x has more tokens than `chunk`, only some of the heads are in work at a time.
     """
 
     def __init__(self, width: int, context_dim: int, heads: int) -> None:
         super().__init__()
-        self.heads = heads
-        self.width = width
-        self.chunk = 0
+        self.heads, self.width, self.chunk = heads, width, 0
         self.kernel = attention.sdpa
         self.to_q = nn.Linear(width, width, bias=False)
         self.to_k = nn.Linear(context_dim, width, bias=False)
         self.to_v = nn.Linear(context_dim, width, bias=False)
         self.to_out = nn.Sequential(nn.Linear(width, width))
 
-    def keys(self, context: Tensor) -> tuple[Tensor, Tensor]:
+    def keys_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """`[b, m, context_dim]` to keys and values `[b, heads, m, d]`."""
         k, v = self.to_k(context), self.to_v(context)
-        return attention.split(k, self.heads), attention.split(v, self.heads)
+        return split_heads(k, self.heads), split_heads(v, self.heads)
 
     def forward(
         self, make: Callable[[], Tensor], keys: tuple[Tensor, Tensor] | None = None
     ) -> Tensor:
         """Attend from x `[b, n, c]`, which `make` gives: so x is freed before the kernel runs."""
         x = make()
-        some = self._at_once(x)
+        some = self._heads_at_once(x)
         if keys is None and some < self.heads:
             y = self._by_heads(x, some)
             del x
             return self.to_out(y)
         if keys is None:
-            q, k, v = (attention.split(part, self.heads) for part in self._qkv(x))
+            weights = self.to_q.weight, self.to_k.weight, self.to_v.weight
+            q, k, v = (split_heads(y, self.heads) for y in kernels.of(x).projections(x, weights))
         else:
-            q, (k, v) = attention.split(self.to_q(x), self.heads), keys
+            q, (k, v) = split_heads(self.to_q(x), self.heads), keys
         del x
-        y = attention.merge(self.kernel(q, k, v))
+        y = merge_heads(self.kernel(q, k, v))
         del q, k, v
         return self.to_out(y)
 
-    def _at_once(self, x: Tensor) -> int:
+    def _heads_at_once(self, x: Tensor) -> int:
         """How many heads are in work at once: as many as make `chunk` tokens' worth of numbers, but
         at least a quarter of them, which keeps a card busy.
         """
@@ -75,16 +74,11 @@ class Attention(nn.Module):
         for at in range(0, x.shape[-1], width):
             part = slice(at, at + width)
             q, k, v = (
-                attention.split(F.linear(x, layer.weight[part]), some)
+                split_heads(F.linear(x, layer.weight[part]), some)
                 for layer in (self.to_q, self.to_k, self.to_v)
             )
-            out[..., part] = attention.merge(self.kernel(q, k, v))
+            out[..., part] = merge_heads(self.kernel(q, k, v))
         return out
-
-    def _qkv(self, x: Tensor) -> Sequence[Tensor]:
-        """Queries, keys and values of x."""
-        weights = self.to_q.weight, self.to_k.weight, self.to_v.weight
-        return kernels.of(x).projections(x, weights)
 
 
 class GEGLU(nn.Module):
@@ -95,7 +89,7 @@ class GEGLU(nn.Module):
         self.proj = nn.Linear(width, 2 * hidden)
 
     def forward(self, x: Tensor) -> Tensor:
-        return kernels.of(x).gated(x, self.proj)
+        return kernels.of(x).geglu(x, self.proj)
 
 
 class FeedForward(nn.Module):
@@ -103,11 +97,9 @@ class FeedForward(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.width = width
-        self.chunk = 0
-        self.net = nn.Sequential(
-            GEGLU(width, 4 * width), nn.Identity(), nn.Linear(4 * width, width)
-        )
+        self.width, self.chunk = width, 0
+        hidden = 4 * width
+        self.net = nn.Sequential(GEGLU(width, hidden), nn.Identity(), nn.Linear(hidden, width))
 
     def add_to(self, x: Tensor, h: Tensor, norm: nn.LayerNorm) -> None:
         """Add h to x `[b, n, c]`, then the unit's output for `norm(x)`, both in place."""
@@ -127,14 +119,14 @@ class TransformerBlock(nn.Module):
         self.attn2 = Attention(width, context_dim, heads)
         self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(width) for _ in range(3))
 
-    def forward(self, x: Tensor, keys: tuple[Tensor, Tensor]) -> Tensor:  # [b, n, c]
+    def forward(self, x: Tensor, keys: tuple[Tensor, Tensor]) -> Tensor:
         """x `[b, n, c]` is the projection's own output: it is added to in place."""
         if torch.is_grad_enabled():
             return self._recorded(x, keys)
         h = self.attn1(lambda: self.norm1(x))
         count = len(keys[0])
         if count != len(x):  # here the texts part: what came before is shared
-            x = for_each(x.add_(h), count // len(x))
+            x = repeat_batch(x.add_(h), count // len(x))
             h = self.attn2(lambda: self.norm2(x), keys)
         else:
             h = self.attn2(lambda: fused.add_norm(x, h, self.norm2), keys)
@@ -144,7 +136,7 @@ class TransformerBlock(nn.Module):
     def _recorded(self, x: Tensor, keys: tuple[Tensor, Tensor]) -> Tensor:
         """The same with nothing in place, for gradients."""
         x = x + self.attn1(lambda: self.norm1(x))
-        x = for_each(x, len(keys[0]) // len(x))
+        x = repeat_batch(x, len(keys[0]) // len(x))
         h = self.attn2(lambda: self.norm2(x), keys)
         x = x + h
         return x + self.ff.net(self.norm3(x))
@@ -158,9 +150,8 @@ class SpatialTransformer(nn.Module):
         heads = width // config.head_width if config.head_width else config.heads
         self.norm = nn.GroupNorm(config.groups, width, eps=1e-6)
         self.proj_in = nn.Conv2d(width, width, 1)
-        self.transformer_blocks = nn.ModuleList(
-            [TransformerBlock(width, config.context_dim, heads)]
-        )
+        block = TransformerBlock(width, config.context_dim, heads)
+        self.transformer_blocks = nn.ModuleList([block])
         self.proj_out = nn.Conv2d(width, width, 1)
 
     def forward(self, x: Tensor, keys: tuple[Tensor, Tensor]) -> Tensor:  # [b, c, h, w]
@@ -170,4 +161,4 @@ class SpatialTransformer(nn.Module):
         for block in self.transformer_blocks:
             y = block(y.reshape(b, h * w, c), keys)
         y = pointwise(self.proj_out, y.view(-1, h, w, c))
-        return y.permute(0, 3, 1, 2).add_(for_each(x, len(y) // len(x)))
+        return y.permute(0, 3, 1, 2).add_(repeat_batch(x, len(y) // len(x)))

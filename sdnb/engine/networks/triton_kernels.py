@@ -1,6 +1,5 @@
-"""The Triton kernels under `networks.fused`, and nothing else: importing this needs Triton.
-
-All tensors are channels-last, so a picture is `[n, c]` rows of channels.
+"""The Triton kernels under `networks.fused`. All tensors are channels-last, so that a picture is
+`[n, c]` rows of channels. Importing this needs Triton.
 """
 
 from __future__ import annotations
@@ -10,8 +9,8 @@ import triton
 import triton.language as tl
 from torch import Tensor, nn
 
-# `do_not_specialize` names the numbers that follow the picture's size: else each size would compile
-# the kernels again, seconds each, for whether 16 divides them.
+# `do_not_specialize` names the numbers that follow the picture's size: else the kernels would be
+# compiled again, for seconds, whenever 16 divides one of them or no longer does.
 
 
 @triton.jit(do_not_specialize=["n", "per"])
@@ -145,8 +144,8 @@ def add_norm(x: Tensor, h: Tensor, norm: nn.LayerNorm, out: Tensor) -> None:
 
 
 def group_affine(x: Tensor, bias: Tensor | None, norm: nn.GroupNorm, affine: Tensor) -> None:
-    """Write to `affine` `[b, 2, c]` by what each channel of `x + bias` is to be multiplied, and
-    what is to be added, for its norm; x `[b, n, c]`.
+    """Write to `affine` `[b, 2, c]` the factor and the summand that norm each channel of
+    `x + bias`, x `[b, n, c]`.
     """
     b, n, c = x.shape
     splits = max(1, min(64, n // 64))  # enough to fill a card
@@ -164,9 +163,7 @@ def group_affine(x: Tensor, bias: Tensor | None, norm: nn.GroupNorm, affine: Ten
 
 
 def group_apply(x: Tensor, affine: Tensor, out: Tensor, whole: int, act: bool) -> None:
-    """Write the norm of x to `out` `[b, n, c]`; x begins with the first of these n rows, and its
-    pictures are `whole` rows apart.
-    """
+    """Write the norm of x's first n rows to `out` `[b, n, c]`; x has `whole` rows a picture."""
     b, n, c = out.shape
     _group_apply[(triton.cdiv(n, 32), triton.cdiv(c, 64), b)](
         x, affine, out, n, whole, c, ACT=act, ROWS=32, CHANNELS=64, num_warps=4

@@ -1,9 +1,9 @@
 """The denoiser of Stable Diffusion 1.x: a U-shaped convolution net with text cross-attention.
 
-Rombach et al. 2022 (https://arxiv.org/abs/2112.10752), CompVis `openaimodel.py`.
-Attribute names are the names in a CompVis checkpoint, so that a `.ckpt` loads strictly and
-unmapped: `nn.Sequential` positions that hold no weights there (SiLU, dropout) are kept for their
-numbers. Nothing here moves, casts or frees weights: that is `sdnb.engine.memory`'s.
+Rombach et al. 2022 (https://arxiv.org/abs/2112.10752), CompVis `openaimodel.py`. Attribute names
+are those of a CompVis checkpoint, so that a `.ckpt` loads strictly and unmapped: positions of an
+`nn.Sequential` without weights (SiLU, dropout) are kept for their numbers. Nothing here moves,
+casts or frees weights: `sdnb.engine.memory` does.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from sdnb.engine.networks import fused
 from sdnb.engine.networks.config import UNetConfig
-from sdnb.engine.networks.resnet import Downsample, ResBlock, Upsample, beside
+from sdnb.engine.networks.resnet import Downsample, ResBlock, Upsample, concat_skip
 from sdnb.engine.networks.transformer import SpatialTransformer, TransformerBlock
 
-#: Keys and values of the text, one pair for each cross-attention in order of execution.
+#: Keys and values of the text, a pair for each cross-attention in order of execution.
 Text = Sequence[tuple[Tensor, Tensor]]
 
 
@@ -36,58 +36,48 @@ class UNet(nn.Module):
         super().__init__()
         self.config = config
         first = config.channels[0]
-        self.time_embed = nn.Sequential(
-            nn.Linear(first, 4 * first), nn.SiLU(), nn.Linear(4 * first, 4 * first)
-        )
-        widths = self._build_down(first)
+        wide = 4 * first
+        self.time_embed = nn.Sequential(nn.Linear(first, wide), nn.SiLU(), nn.Linear(wide, wide))
+        skips = self._build_down(first)
         last = config.channels[-1]
         self.middle_block = nn.ModuleList(
             [self._res(last, last), SpatialTransformer(last, config), self._res(last, last)]
         )
-        self._build_up(widths)
-        self.out = Head(
-            nn.GroupNorm(config.groups, first),
-            nn.SiLU(inplace=True),
-            nn.Conv2d(first, config.out_channels, 3, padding=1),
-        )
-        self.widths = [
-            m.out_layers[3].out_channels for m in self.modules() if isinstance(m, ResBlock)
-        ]
+        self._build_up(skips)
+        conv = nn.Conv2d(first, config.out_channels, 3, padding=1)
+        self.out = Head(nn.GroupNorm(config.groups, first), nn.SiLU(inplace=True), conv)
+        self.widths = [m.in_layers.width for m in self.modules() if isinstance(m, ResBlock)]
 
     def _res(self, width_in: int, width: int) -> ResBlock:
         return ResBlock(width_in, width, 4 * self.config.channels[0], self.config.groups)
 
-    def _attend(self, level: int, width: int) -> list[nn.Module]:
-        return (
-            [SpatialTransformer(width, self.config)]
-            if level in self.config.attention_levels
-            else []
-        )
+    def _block(self, level: int, width_in: int, width: int) -> list[nn.Module]:
+        layers: list[nn.Module] = [self._res(width_in, width)]
+        if level in self.config.attention_levels:
+            layers.append(SpatialTransformer(width, self.config))
+        return layers
 
     def _build_down(self, width: int) -> list[int]:
         """The way down; returns the widths of the skip connections, in order."""
-        config, widths = self.config, [width]
-        blocks = [nn.ModuleList([nn.Conv2d(config.in_channels, width, 3, padding=1)])]
+        config, skips = self.config, [width]
+        blocks: list[list[nn.Module]] = [[nn.Conv2d(config.in_channels, width, 3, padding=1)]]
         for level, channels in enumerate(config.channels):
             for _ in range(config.blocks):
-                blocks.append(
-                    nn.ModuleList([self._res(width, channels), *self._attend(level, channels)])
-                )
+                blocks.append(self._block(level, width, channels))
                 width = channels
-                widths.append(width)
+                skips.append(width)
             if level < len(config.channels) - 1:
-                blocks.append(nn.ModuleList([Downsample(width)]))
-                widths.append(width)
-        self.input_blocks = nn.ModuleList(blocks)
-        return widths
+                blocks.append([Downsample(width)])
+                skips.append(width)
+        self.input_blocks = nn.ModuleList(map(nn.ModuleList, blocks))
+        return skips
 
     def _build_up(self, skips: list[int]) -> None:
         config, width = self.config, self.config.channels[-1]
         blocks = []
         for level, channels in reversed(list(enumerate(config.channels))):
             for i in range(config.blocks + 1):
-                parts: list[nn.Module] = [self._res(width + skips.pop(), channels)]
-                parts += self._attend(level, channels)
+                parts = self._block(level, width + skips.pop(), channels)
                 if level and i == config.blocks:
                     parts.append(Upsample(channels))
                 blocks.append(nn.ModuleList(parts))
@@ -95,51 +85,45 @@ class UNet(nn.Module):
         self.output_blocks = nn.ModuleList(blocks)
 
     def prepare(self, context: Tensor) -> Text:
-        """Keys and values of the text `[b, m, context_dim]`, once a generation instead of once a
-        step.
-        """
-        return [
-            m.transformer_blocks[0].attn2.keys(context)
-            for m in self.modules()
-            if isinstance(m, SpatialTransformer)
-        ]
+        """Keys and values of the text `[b, m, context_dim]`, once a run instead of once a step."""
+        blocks = (m for m in self.modules() if isinstance(m, TransformerBlock))
+        return [block.attn2.keys_values(context) for block in blocks]
 
-    def times(self, t: Sequence[float], like: Tensor) -> Tensor:
-        """What the times `t` add in each residual block, `[len(t), all their widths]`, in order;
-        once a generation, on `like`'s device and in its dtype. A row is a `t` for `forward`.
+    def time_rows(self, t: Sequence[float], like: Tensor) -> Tensor:
+        """What the times `t` add in each residual block, `[len(t), all their widths]`, on `like`'s
+        device and in its dtype. A row is a `t` for `forward`.
         """
-        emb = time_embedding(t, self.config.channels[0], like)
-        emb = self.time_embed(emb)  # [t, 4c]
+        emb = self.time_embed(time_embedding(t, self.config.channels[0], like))  # [t, 4c]
         return torch.cat([m.time(emb) for m in self.modules() if isinstance(m, ResBlock)], dim=1)
 
-    def once(self) -> list[nn.Module]:
-        """The modules that work once a generation (`prepare`, `times`), not once a step."""
+    def once_a_run(self) -> list[nn.Module]:
+        """The modules that work once a run (`prepare`, `time_rows`), not once a step."""
         texts = [m.attn2 for m in self.modules() if isinstance(m, TransformerBlock)]
         times = [m.emb_layers[1] for m in self.modules() if isinstance(m, ResBlock)]
         return [*self.time_embed, *times, *(m for a in texts for m in (a.to_k, a.to_v))]
 
-    def in_parts(self, chunk: int) -> None:
-        """Have the layers work on about `chunk` tokens or pixels at a time from now on; 0: on all
-        at once. That is at the first level's width: of a wider one they take fewer.
+    def set_chunk(self, chunk: int) -> None:
+        """Have the layers work on about `chunk` tokens or pixels at a time, or on all (0). That is
+        for the first level's width; of a wider one they take fewer.
         """
         for module in self.modules():
             if hasattr(module, "chunk"):
                 module.chunk = math.ceil(chunk * self.config.channels[0] / module.width)
 
-    def stages(self) -> list[nn.Module]:
-        """The modules that `forward` calls, in the order in which it calls them, in small parts."""
-        blocks = [*self.input_blocks, self.middle_block, *self.output_blocks]
+    def execution_order(self) -> list[nn.Module]:
+        """The modules that `forward` calls, in that order, in small parts."""
         parts: list[nn.Module] = []
-        for layer in (layer for block in blocks for layer in block):
-            whole = not isinstance(layer, ResBlock)
-            parts += (
-                [layer] if whole else [layer.in_layers, layer.skip_connection, layer.out_layers]
-            )
+        for block in [*self.input_blocks, self.middle_block, *self.output_blocks]:
+            for layer in block:
+                if isinstance(layer, ResBlock):
+                    parts += [layer.in_layers, layer.skip_connection, layer.out_layers]
+                else:
+                    parts.append(layer)
         return [*parts, self.out]
 
     def forward(self, x: Tensor, t: float | Tensor, text: Text) -> Tensor:
         keys = iter(text)
-        row = t if isinstance(t, Tensor) else self.times([t], x)[0]
+        row = t if isinstance(t, Tensor) else self.time_rows([t], x)[0]
         times = iter(row.split(self.widths))
         skips: list[Tensor] = []
         for block in self.input_blocks:
@@ -149,14 +133,14 @@ class UNet(nn.Module):
         for layer in self.middle_block:
             x = _run(layer, x, times, keys)
         for block in self.output_blocks:
-            x = beside(x, skips.pop(), block[0].in_layers[0].num_channels)
+            x = concat_skip(x, skips.pop(), block[0].in_layers[0].num_channels)
             for layer in block:
                 x = _run(layer, x, times, keys, skips[-1].shape if skips else None)
         return self.out(x)
 
 
 class Head(nn.Sequential):
-    """The last norm and convolution, with the names of a plain sequence."""
+    """The last norm and convolution."""
 
     def forward(self, x: Tensor) -> Tensor:
         norm, _, conv = self

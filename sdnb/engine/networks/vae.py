@@ -1,9 +1,8 @@
-"""The autoencoder of Stable Diffusion 1.x: pixels `[b, 3, h, w]` in -1..1 and latents `[b, 4, h/8,
+"""The autoencoder of Stable Diffusion 1.x: pixels `[b, 3, h, w]` in -1..1, and latents `[b, 4, h/8,
 w/8]`.
 
-CompVis `autoencoder.py` and `model.py` (KL-f8); attribute names are the checkpoint's. Two things
-drift in rewrites and are kept here: halving pads on the right and below only, and the norms' eps is
-1e-6.
+CompVis `autoencoder.py` and `model.py` (KL-f8), with the checkpoint's attribute names. As there,
+halving pads on the right and below only, and the norms' eps is 1e-6.
 """
 
 from __future__ import annotations
@@ -16,7 +15,8 @@ from torch import Tensor, nn
 
 from sdnb.engine.networks import attention, fused, kernels, row_bands
 from sdnb.engine.networks.config import VAEConfig
-from sdnb.engine.networks.row_bands import Bands, MapStorage
+from sdnb.engine.networks.kernels import pointwise
+from sdnb.engine.networks.row_bands import Bands, LazyMap, MapStorage, StoredMap
 from sdnb.engine.networks.winograd import convolve
 
 #: Pixels whose queries are computed at once: those of a large picture would be three more maps.
@@ -43,9 +43,10 @@ class ResnetBlock(nn.Module):
         run, conv1, conv2 = kernels.of(x).convolve, self.conv1, self.conv2
         h, bias = run(fused.norm_silu(x, self.norm1), conv1.weight, conv1.bias, once=True)
         h, bias = run(fused.norm_silu(h, self.norm2, bias), conv2.weight, conv2.bias, once=True)
-        return fused.add(h, bias, self._skip(x))
+        return fused.add_biased(h, bias, self.skip(x))
 
-    def _skip(self, x: Tensor) -> Tensor:
+    def skip(self, x: Tensor) -> Tensor:
+        """The input as it is added to the result."""
         return self.nin_shortcut(x) if hasattr(self, "nin_shortcut") else x
 
 
@@ -62,22 +63,17 @@ class AttnBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         b, c, h, w = x.shape
         y = fused.norm_silu(x, self.norm, act=False).permute(0, 2, 3, 1).reshape(b, h * w, c)
-        k, v = (_pointwise(part, y)[:, None] for part in (self.k, self.v))  # one head
+        k, v = (pointwise(part, y)[:, None] for part in (self.k, self.v))  # one head
         if torch.is_grad_enabled():
-            y = _pointwise(self.proj_out, self.kernel(_pointwise(self.q, y)[:, None], k, v)[:, 0])
+            y = pointwise(self.proj_out, self.kernel(pointwise(self.q, y)[:, None], k, v)[:, 0])
             return y.view(b, h, w, c).permute(0, 3, 1, 2) + x
         for some in y.split(QUERIES, dim=1):  # the result overwrites them, to need no second map
-            q = _pointwise(self.q, some)[:, None]
-            some.copy_(_pointwise(self.proj_out, self.kernel(q, k, v)[:, 0]))
+            q = pointwise(self.q, some)[:, None]
+            some.copy_(pointwise(self.proj_out, self.kernel(q, k, v)[:, 0]))
         return y.view(b, h, w, c).permute(0, 3, 1, 2).add_(x)
 
 
-def _pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """A 1x1 convolution of pixels `[b, n, c]` as a matrix product."""
-    return F.linear(x, conv.weight.flatten(1), conv.bias)
-
-
-class HalfPicture(nn.Module):
+class VAEDownsample(nn.Module):
     """Halve height and width, with padding on the right and below only."""
 
     def __init__(self, width: int) -> None:
@@ -88,7 +84,7 @@ class HalfPicture(nn.Module):
         return self.conv(F.pad(x, (0, 1, 0, 1)))
 
 
-class DoublePicture(nn.Module):
+class VAEUpsample(nn.Module):
     """Double height and width."""
 
     def __init__(self, width: int) -> None:
@@ -112,23 +108,22 @@ class Level(nn.Module):
         )
         self.resample = resample
         if resample == "downsample":
-            self.downsample = HalfPicture(width)
+            self.downsample = VAEDownsample(width)
         elif resample == "upsample":
-            self.upsample = DoublePicture(width)
+            self.upsample = VAEUpsample(width)
 
     def forward(self, x: Tensor) -> Tensor:
         for block in self.block:
             x = block(x)
         return getattr(self, self.resample)(x) if self.resample else x
 
-    def blocks_by_bands(
-        self, source: row_bands.Rows, bands: Bands, storage: MapStorage
-    ) -> row_bands.Stored:
+    def blocks_by_bands(self, source: LazyMap, bands: Bands, storage: MapStorage) -> StoredMap:
         """The residual blocks, each over the map of the one before."""
         for block in self.block:
-            over = source if isinstance(source, row_bands.Stored) else None
-            source = row_bands.store(row_bands.Resnet(block, source, bands), bands, storage, over)
-        assert isinstance(source, row_bands.Stored)
+            over = source if isinstance(source, StoredMap) else None
+            result = row_bands.BandedResnetBlock(block, source, bands)
+            source = row_bands.store_map(result, bands, storage, over)
+        assert isinstance(source, StoredMap)
         return source
 
 
@@ -172,14 +167,14 @@ class Encoder(nn.Module):
         """What `forward` gives for one picture, to rounding, with a band of it in work at a time:
         between blocks one map of the block's resolution is stored.
         """
-        stored = row_bands.Stored(pixels, pixels.device)
-        source: row_bands.Rows = row_bands.Conv(self.conv_in, stored, lambda x: x)
+        stored = StoredMap(pixels, pixels.device)
+        source: LazyMap = row_bands.BandedConv(self.conv_in, stored, lambda x: x)
         for level in self.down:
             source = level.blocks_by_bands(source, bands, storage)
             if level.resample:
                 # Named nowhere: it would keep the larger map through the next level.
-                source = row_bands.store(
-                    row_bands.HalvedRows(level.downsample.conv, source), bands, storage, None
+                source = row_bands.store_map(
+                    row_bands.BandedDownsample(level.downsample.conv, source), bands, storage, None
                 )
         x = self.mid(source(0, source.height))
         return self.conv_out(fused.norm_silu(x, self.norm_out))
@@ -214,17 +209,15 @@ class Decoder(nn.Module):
         An upsampled map, twice as wide in channels as what follows, is never stored: it is computed
         again for each of the three passes that read it.
         """
-        device = x.device
         x = self.conv_in(x)
-        source: row_bands.Rows = row_bands.Stored(
-            self.mid(x), device
-        )  # latent resolution: as a whole
+        source: LazyMap = StoredMap(self.mid(x), x.device)  # latent resolution: as a whole
         del x
         for level in reversed(self.up):
             source = level.blocks_by_bands(source, bands, storage)
             if level.resample:
-                source = row_bands.DoubledRows(level.upsample.conv, source)
-        out = row_bands.Conv(self.conv_out, source, row_bands.Norm(self.norm_out, source, bands))
+                source = row_bands.BandedUpsample(level.upsample.conv, source)
+        norm = row_bands.BandedGroupNorm(self.norm_out, source, bands(source))
+        out = row_bands.BandedConv(self.conv_out, source, norm)
         for a, b in bands(out):
             yield out(a, b)
 
@@ -243,10 +236,8 @@ class VAE(nn.Module):
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Pixels `[b, 3, h, w]` in -1..1 (h, w multiples of 8) to scaled latents `[b, 4, h/8,
-        w/8]`.
-
-        The mean of the posterior: the original draws from it, but its deviation is far below what
-        the decoder can show, and a draw would tie the picture to a generator.
+        w/8]`: the mean of the posterior. The original draws from it, but its deviation is far below
+        what the decoder can show, and a draw would tie the picture to a generator.
         """
         return self._mean(self.encoder(pixels))
 

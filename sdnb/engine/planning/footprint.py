@@ -98,7 +98,7 @@ def unet_peak(
 ) -> int:
     """Bytes that a step takes besides weights."""
     model = unet(config, dtype)
-    model.in_parts(int(chunk))
+    model.set_chunk(int(chunk))
     pictures = min(batch, work.count)
     texts = work.texts if together else 1
     h, w = work.height // 8, work.width // 8

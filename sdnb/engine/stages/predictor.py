@@ -85,7 +85,7 @@ class Predictor:
     def _predict(self, x: Tensor, t: float) -> Tensor:
         row = self._time_rows.get(t)
         if row is None:
-            row = self._time_rows[t] = self.model.unet.times([t], self._dtype_probe)[0]
+            row = self._time_rows[t] = self.model.unet.time_rows([t], self._dtype_probe)[0]
         extra = [] if self.extra is None else [self.extra.expand(len(x), -1, -1, -1)]
         is_new = isinstance(self._pass, Graphed) and not self._pass.recorded
         output = self._pass(x, row, self._scale, *extra, *self._keys_values)
@@ -142,7 +142,7 @@ class Predictor:
             self._time_rows = {}
             self._dtype_probe = torch.empty(0, dtype=dtype, device=model.device)
             if self._times:
-                table = model.unet.times(self._times, self._dtype_probe)
+                table = model.unet.time_rows(self._times, self._dtype_probe)
                 self._time_rows = dict(zip(self._times, table, strict=True))
             self._scale = self.cfg.to(model.device, torch.float32)
             self._pass = self._graph() or self._eager
