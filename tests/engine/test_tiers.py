@@ -14,6 +14,7 @@ import torch
 
 import sdnb
 from sdnb.engine.networks.config import ModelConfig
+from sdnb.engine.networks.unet import UNet
 from sdnb.engine.planning import footprint, planner
 from sdnb.engine.planning.facts import Facts, PartFacts
 from sdnb.engine.stages import autoencode, predictor
@@ -229,7 +230,7 @@ class Card:
         self.device, self.dtype = torch.device("cuda"), torch.float16
         self.asked_plan = memory_plan.plan(memory)
         self.budget = float(memory) if isinstance(memory, float) else 0.0
-        self.net = footprint.unet(config.unet, self.dtype)
+        self.net = footprint.without_data(UNet, config.unet, self.dtype)
         roles = {"text": "text", "unet": "unet", "encoder": "vae", "decoder": "vae"}
         sizes = {"text": 0.246e9, "unet": 1.719e9, "encoder": 0.068e9, "decoder": 0.099e9}
         self.parts = {n: PartFacts(roles[n], int(size), False) for n, size in sizes.items()}

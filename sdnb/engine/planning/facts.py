@@ -1,4 +1,4 @@
-"""What a planner needs to know of a model: numbers and places, no weights and no behaviour."""
+"""What a planner knows of a model: numbers and places."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sdnb.request.memory_plan import GB, MemoryPlan
 
 @dataclass(frozen=True)
 class PartFacts:
-    """One part of a model that is placed on its own."""
+    """A part of a model that is placed on its own."""
 
     role: str  # which field of a plan says where it is: text, unet, vae
     size: int  # bytes of its weights, in the numbers that the model computes in
@@ -39,9 +39,7 @@ class Facts:
 
     @property
     def limit(self) -> float:
-        """GB that whoever loaded the model allows it; 0: none were named. The limits of the named
-        plans are those of cards.
-        """
+        """GB that whoever loaded the model allows it, or 0; a named plan's limit is for a card."""
         asked = self.asked_plan
         if asked is None or (self.device.type != "cuda" and asked.name != "custom"):
             return self.budget

@@ -1,17 +1,16 @@
-"""What the networks' work takes on a device, besides weights, for a size and a way to run it.
-
-The networks are rehearsed on tensors without data (`memory.rehearse`), so the figures follow the
-code.
+"""What the networks' work takes on a device besides weights: they are rehearsed on tensors without
+data (`memory.rehearse`), so that the figures follow the code.
 """
 
 from __future__ import annotations
 
-import functools
 import math
+from collections import deque
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sdnb.engine import memory
 from sdnb.engine.networks import row_bands
@@ -48,45 +47,33 @@ class Workload:
     def scaled(self, longest: int) -> Workload:
         """The same with so many pixels on the longest side, in multiples of 64."""
         share = longest / max(self.width, self.height)
-        width, height = (
-            max(64, math.floor(s * share / 64) * 64) for s in (self.width, self.height)
-        )
+        sides = (max(64, math.floor(s * share / 64) * 64) for s in (self.width, self.height))
+        width, height = sides
         return replace(self, width=width, height=height)
 
 
 def _stand_in(q: Tensor, k: Tensor, v: Tensor) -> Tensor:  # noqa: ARG001 - a kernel's own signature
-    """An attention kernel that only makes its output, as fused kernels do; a wide head's sums are
-    kept in float32 beside it.
-    """
+    """An attention kernel that makes its output, and beside it a wide head's sums in float32."""
     sums = torch.empty_like(q, dtype=torch.float32) if q.shape[-1] > 256 else None
     out = torch.empty_like(q)
     del sums
     return out
 
 
-@functools.lru_cache(maxsize=4)
-def unet(config: UNetConfig, dtype: torch.dtype) -> UNet:
-    """A UNet without data."""
+@lru_cache(maxsize=8)
+def without_data(
+    network: type[nn.Module], config: UNetConfig | VAEConfig, dtype: torch.dtype
+) -> nn.Module:
+    """A UNet or a VAE whose weights have no data."""
     with torch.device("meta"):
-        model = UNet(config).to(dtype).to(memory_format=torch.channels_last)
-    return _with_stand_ins(model)
-
-
-@functools.lru_cache(maxsize=4)
-def _vae(config: VAEConfig, dtype: torch.dtype) -> VAE:
-    with torch.device("meta"):
-        model = VAE(config).to(dtype).to(memory_format=torch.channels_last)
-    return _with_stand_ins(model)
-
-
-def _with_stand_ins(model: torch.nn.Module) -> torch.nn.Module:
+        model = network(config).to(dtype).to(memory_format=torch.channels_last)
     for module in model.modules():
         if hasattr(module, "kernel"):
             module.kernel = _stand_in
     return model.requires_grad_(False).eval()
 
 
-@functools.lru_cache(maxsize=256)
+@lru_cache(maxsize=256)
 def unet_peak(
     config: UNetConfig,
     dtype: torch.dtype,
@@ -97,7 +84,7 @@ def unet_peak(
     batch: int,
 ) -> int:
     """Bytes that a step takes besides weights."""
-    model = unet(config, dtype)
+    model = without_data(UNet, config, dtype)
     model.set_chunk(int(chunk))
     pictures = min(batch, work.count)
     texts = work.texts if together else 1
@@ -116,19 +103,12 @@ def unet_peak(
     return memory.rehearse(step) + state
 
 
-@functools.lru_cache(maxsize=256)
+@lru_cache(maxsize=256)
 def vae_peak(config: VAEConfig, dtype: torch.dtype, work: Workload, tile: float, store: str) -> int:
-    """Bytes that decoding one picture takes besides weights, and encoding where there is one."""
-    model = _vae(config, dtype)
+    """Bytes that decoding one picture takes besides weights, or encoding one, if there is one."""
+    model = without_data(VAE, config, dtype)
     factor = 2 ** (len(config.channels) - 1)
     h, w = work.height // factor, work.width // factor
-    latent = functools.partial(_meta, 1, config.latent_channels, h, w, dtype=dtype)
-    pixels = functools.partial(_meta, 1, 3, work.height, work.width, dtype=dtype)
-    if not tile:
-        peak = memory.rehearse(lambda: model.decode(latent()))
-        if work.pictured:
-            peak = max(peak, memory.rehearse(lambda: model.encode(pixels())))
-        return peak
     bands = row_bands.Bands(tile, most=3)
 
     def make(shape: tuple[int, int, int, int], kind: torch.dtype) -> Tensor:
@@ -136,14 +116,17 @@ def vae_peak(config: VAEConfig, dtype: torch.dtype, work: Workload, tile: float,
 
     storage = row_bands.MapStorage(make, on_host=store == "host")
 
-    def decode() -> None:
-        for band in model.decode_tiled(latent(), bands, storage):
-            del band
+    def decode() -> object:
+        latent = _meta(1, config.latent_channels, h, w, dtype=dtype)
+        if not tile:
+            return model.decode(latent)
+        return deque(model.decode_tiled(latent, bands, storage), maxlen=0)
 
-    peak = memory.rehearse(decode)
-    if work.pictured:
-        peak = max(peak, memory.rehearse(lambda: model.encode_tiled(pixels(), bands, storage)))
-    return peak
+    def encode() -> object:
+        pixels = _meta(1, 3, work.height, work.width, dtype=dtype)
+        return model.encode_tiled(pixels, bands, storage) if tile else model.encode(pixels)
+
+    return max(memory.rehearse(run) for run in ([decode, encode] if work.pictured else [decode]))
 
 
 def _meta(*shape: int, dtype: torch.dtype) -> Tensor:

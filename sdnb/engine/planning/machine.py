@@ -1,5 +1,5 @@
-"""What this machine cannot do for a memory plan: a device, a kernel or numbers that it has not, and
-limits that nothing holds here.
+"""What this machine cannot do for a memory plan: devices and kernels that it lacks, and limits that
+nothing enforces here.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ _INSTEAD = "A number of GB, such as memory=2.5, is: of all that Python takes."
 
 
 def usable(plan: MemoryPlan | None, precision: str) -> tuple[torch.device, torch.dtype, list[str]]:
-    """The device and the numbers that a plan asks for, and what to tell the user about them.
-
-    Raises `ValueError` where this machine has not the device, or no such kernels for it.
+    """The device and the numbers that a plan asks for, and notes for the user. Raises `ValueError`
+    where this machine lacks the device, or such kernels for it.
     """
     device = memory.device_of(plan)
     if plan is not None:
@@ -29,16 +28,12 @@ def usable(plan: MemoryPlan | None, precision: str) -> tuple[torch.device, torch
 
 
 def kernel(plan: MemoryPlan, device: torch.device) -> str:
-    """The attention kernel's name on `device`.
-
-    Raises `ValueError` for xformers on a device it has no kernels for, or where it is not
-    installed.
+    """The attention kernel's name on `device`. Raises `ValueError` for xformers where it is not
+    installed, or has no kernels for the device.
     """
-    if plan.attention != "xformers":
-        return plan.attention
-    if device.type != "cuda":
+    if plan.attention == "xformers" and device.type != "cuda":
         raise ValueError(f"attention='xformers' needs a CUDA device, this is {device.type}")
-    if find_spec("xformers") is None:
+    if plan.attention == "xformers" and find_spec("xformers") is None:
         raise ValueError(
             "attention='xformers', but xformers is not installed: pip install sdnb[xformers], "
             "or use attention='sdpa'"
@@ -47,7 +42,7 @@ def kernel(plan: MemoryPlan, device: torch.device) -> str:
 
 
 def not_held(facts: Facts) -> list[str]:
-    """What a limit of memory that was asked for does not do on this device, in words."""
+    """Notes on a limit of memory that was asked for and is not enforced on this device."""
     kind, plan = facts.device.type, facts.asked_plan
     if kind == "cuda":
         return []

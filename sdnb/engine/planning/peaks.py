@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import psutil
 
@@ -16,7 +18,7 @@ from sdnb.engine.planning.facts import Facts
 from sdnb.engine.planning.footprint import Workload, unet_peak, vae_peak
 from sdnb.request.memory_plan import GB, DecidedPlan, Forecast, MemoryPlan
 
-Knobs = Mapping[str, object]  # fields of a plan
+Knobs = Mapping[str, Any]  # fields of a plan
 
 #: Stands in `UNET_KNOBS` for the chunk of the workload.
 CHUNKED = -1
@@ -43,18 +45,15 @@ def resident() -> float:
 
 
 def decide(facts: Facts, plan: MemoryPlan, work: Workload, room: float) -> Forecast:
-    """Decide what `plan` leaves open so that it fits into `room` GB, the fastest first."""
+    """Decide what `plan` leaves open: the fastest way that fits into `room` GB."""
     peaks = _Peaks(facts, plan, work)
     fill = measured.FILL_FRACTION * room
-    unet_knobs = _first_that_fits(_ways(UNET_KNOBS, plan, work), peaks.unet, fill)
-    steps = peaks.unet(unet_knobs)
-    pool = peaks.recorded_pool(steps)
-    vae_knobs = _first_that_fits(
-        _ways(VAE_KNOBS, plan, work), lambda knobs: peaks.vae(knobs, pool), fill
-    )
+    unet_knobs, steps = _first_that_fits(_ways(UNET_KNOBS, plan, work), peaks.unet, fill)
+    vae = partial(peaks.vae, peaks.recorded_pool(steps))
+    vae_knobs, decoding = _first_that_fits(_ways(VAE_KNOBS, plan, work), vae, fill)
     keep = peaks.keep(fill - steps)
     steps += peaks.ring(keep) - peaks.ring(0.0)
-    gb, stage = max((peaks.text(), "text"), (steps, "unet"), (peaks.vae(vae_knobs, pool), "vae"))
+    gb, stage = max((peaks.text(), "text"), (steps, "unet"), (decoding, "vae"))
     decided = plan.decided(**unet_knobs, **vae_knobs, keep=keep)
     slower = _slowdown(facts, decided, work)
     return Forecast(decided, gb, stage, room, slower, peaks.host(decided))
@@ -66,7 +65,7 @@ class _Peaks:
     def __init__(self, facts: Facts, plan: MemoryPlan, work: Workload) -> None:
         self.facts, self.plan, self.work = facts, plan, work
         self.on_cpu = facts.device.type == "cpu"
-        self._rehearsed = replace(work, recorded=True)  # a rehearsal does not depend on it
+        self._rehearsed = replace(work, recorded=True)  # so that more rehearsals are alike
         self._places = {name: plan.placement(part.role) for name, part in facts.parts.items()}
         if self.on_cpu:
             self._base = resident()  # weights and all
@@ -77,7 +76,7 @@ class _Peaks:
         self._base = staying + (measured.POOL_ROUNDING + libraries)
 
     def _visiting(self, *parts: str) -> float:
-        """The largest of these parts that comes to the device for its stage."""
+        """GB of the largest of these parts that comes to the device for its stage."""
         if self.on_cpu:
             return 0.0
         visitors = [self.facts.gb(p) for p in parts if self._places[p] == "offload"]
@@ -87,7 +86,7 @@ class _Peaks:
         return self._base + self._visiting("text")
 
     def ring(self, keep: float) -> float:
-        """Of the blocks of a streamed UNet that are on the device, `keep` GB of them to stay."""
+        """GB of a streamed UNet's weights on the device, of which `keep` stay there."""
         if self.plan.unet != "stream" or self.on_cpu:
             return 0.0
         return self.facts.ring_bytes(self.plan.weights, keep) / GB
@@ -97,8 +96,8 @@ class _Peaks:
         recorded = plan.speed != "eager" and (self.work.recorded or plan.unet == "resident")
         holes = measured.FRAGMENTATION_RECORDED if recorded else measured.FRAGMENTATION
         bytes_ = unet_peak(
-            facts.config.unet, facts.dtype, self._rehearsed, bool(knobs["together"]),
-            _whole(knobs["chunk"]), batch=plan.batch,
+            facts.config.unet, facts.dtype, self._rehearsed, knobs["together"], knobs["chunk"],
+            batch=plan.batch,
         )  # fmt: skip
         return self._base + self._visiting("unet") + self.ring(0.0) + holes * bytes_ / GB
 
@@ -108,23 +107,21 @@ class _Peaks:
         kept = plan.speed != "eager" and plan.unet == "resident" and not self.on_cpu
         return steps - self._base if kept else 0.0
 
-    def vae(self, knobs: Knobs, pool: float) -> float:
+    def vae(self, pool: float, knobs: Knobs) -> float:
         facts = self.facts
         if self.plan.vae == "cpu" and not self.on_cpu:
             return self._base + pool
         # On a CPU the computer's memory is the only one there is.
-        store = "device" if self.on_cpu else str(knobs["store"])
+        store = "device" if self.on_cpu else knobs["store"]
         halves = ("encoder", "decoder") if self.work.pictured else ("decoder",)
-        bytes_ = vae_peak(
-            facts.config.vae, facts.dtype, self._rehearsed, _whole(knobs["tile"]), store
-        )
+        bytes_ = vae_peak(facts.config.vae, facts.dtype, self._rehearsed, knobs["tile"], store)
         return self._base + self._visiting(*halves) + pool + measured.FRAGMENTATION * bytes_ / GB
 
     def keep(self, left: float) -> float:
-        """GB of a streamed UNet that stay on the device, where `left` are not needed otherwise."""
+        """GB of a streamed UNet that stay on the device, where `left` are free for that."""
         if self.plan.unet != "stream":
             return 0.0
-        keep = self.plan.keep if self.plan.keep is not None else max(0.0, left)
+        keep = max(0.0, left) if self.plan.keep is None else self.plan.keep
         return min(keep, self.facts.gb("unet"))
 
     def host(self, plan: DecidedPlan) -> float:
@@ -137,11 +134,7 @@ class _Peaks:
         return gb
 
 
-def _whole(value: object) -> int:
-    return int(value)  # type: ignore[call-overload]
-
-
-def _ways(knobs: tuple[Knobs, ...], plan: MemoryPlan, work: Workload) -> list[dict[str, object]]:
+def _ways(knobs: tuple[Knobs, ...], plan: MemoryPlan, work: Workload) -> list[Knobs]:
     """The ways that agree with what the plan says, each once."""
     fixed = {name: getattr(plan, name) for name in knobs[0] if getattr(plan, name) is not None}
     ways = [{**way, **fixed} for way in knobs]
@@ -152,16 +145,16 @@ def _ways(knobs: tuple[Knobs, ...], plan: MemoryPlan, work: Workload) -> list[di
 
 
 def _first_that_fits(
-    ways: list[dict[str, object]], peak: Callable[[Knobs], float], room: float
-) -> dict[str, object]:
-    """The first way whose peak fits, else the leanest."""
-    peaks = []
+    ways: list[Knobs], peak: Callable[[Knobs], float], room: float
+) -> tuple[Knobs, float]:
+    """The first way whose peak fits, else the leanest; with its peak."""
+    tried = []
     for way in ways:
         gb = peak(way)
+        tried.append((way, gb))
         if gb <= room:
-            return way
-        peaks.append(gb)
-    return ways[min(range(len(ways)), key=peaks.__getitem__)]
+            break
+    return min(tried, key=lambda pair: pair[1])
 
 
 def _slowdown(facts: Facts, plan: DecidedPlan, work: Workload) -> float:
@@ -176,6 +169,6 @@ def _slowdown(facts: Facts, plan: DecidedPlan, work: Workload) -> float:
 
 
 def step_flops(work: Workload) -> float:
-    """Operations of one step of an SD 1.x UNet: linear in the pixels, and attention's square."""
+    """Operations of one step of an SD 1.x UNet: linear in the pixels, attention in their square."""
     n = work.width * work.height / 64
     return work.texts * (measured.PASS_FLOPS * n / 4096 + 4 * 320 * n * n * 5 * 1.2)

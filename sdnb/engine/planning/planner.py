@@ -1,4 +1,4 @@
-"""Which memory plan a request gets: the model's own where it fits, else the fastest that does."""
+"""The memory plan that a request gets: the model's own, or the fastest leaner one that fits."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from sdnb.request.memory_plan import GB, Forecast, MemoryPlan, below, ladder, re
 
 
 def forecast(facts: Facts, request: Resolved) -> Forecast:
-    """The plan for a request, and what it takes; with a refusal in words where no plan fits."""
+    """The plan for a request, and what it takes; where none fits, the refusal says why."""
     work = Workload.of(request)
     free = memory.free(facts.device)
     room = free + _held(facts)
-    # On a CPU `free` is half of what is free: the other half is left to others, unless it is asked.
+    # On a CPU `free` is half of what is free: others have the other half, unless it is asked for.
     most = room + free if facts.device.type == "cpu" else room
     tried = []
     for plan in _candidates(facts):
@@ -33,22 +33,21 @@ def forecast(facts: Facts, request: Resolved) -> Forecast:
 
 
 def _candidates(facts: Facts) -> Iterator[MemoryPlan]:
-    """The plans to try: down the ladder from the model's own, each with fewer pictures in a pass
-    before the next.
-    """
+    """The plans to try: from the model's own down the ladder, each also with batch 1."""
     asked = facts.asked_plan
     if facts.device.type != "cuda":
         plan = asked or read("cpu")  # what it leaves open is decided for each size
         yield plan.but(gb=facts.limit)
         return
-    for plan in [asked, *_below(asked)] if asked else ladder(facts.budget):
+    plans = [asked, *_leaner(asked)] if asked else ladder(facts.budget)
+    for plan in plans:
         yield plan
         if plan.batch > 1:
             yield plan.but(batch=1)
 
 
-def _below(plan: MemoryPlan) -> Iterator[MemoryPlan]:
-    """The leaner plans; one by hand is what is wanted, and has none."""
+def _leaner(plan: MemoryPlan) -> Iterator[MemoryPlan]:
+    """The leaner plans; a plan by hand has none."""
     lower = below(plan) if plan.name != "custom" else None
     while lower is not None:
         yield lower
@@ -56,8 +55,8 @@ def _below(plan: MemoryPlan) -> Iterator[MemoryPlan]:
 
 
 def _held(facts: Facts) -> float:
-    """GB that the model's weights take on its device now: a plan may use them otherwise. On a CPU
-    all that the process takes, which counts as part of what it needs.
+    """GB that the model's weights take on its device now, which a plan may use otherwise; on a CPU,
+    all that the process takes.
     """
     if facts.device.type == "cpu":
         return peaks.resident()
