@@ -15,19 +15,6 @@ from sdnb.engine.memory.ring import streaming_bytes
 from sdnb.engine.memory.stream import Streamed
 
 __all__ = [
-    "Graphed",
-    "Peak",
-    "Placed",
-    "Streamed",
-    "cast",
-    "device_of",
-    "dtype",
-    "empty_cache",
-    "free",
-    "lean_allocator",
-    "not_counted",
-    "pinned",
-    "place",
-    "rehearse",
-    "streaming_bytes",
-]
+    "Graphed", "Peak", "Placed", "Streamed", "cast", "device_of", "dtype", "empty_cache", "free",
+    "lean_allocator", "not_counted", "pinned", "place", "rehearse", "streaming_bytes",
+]  # fmt: skip

@@ -106,8 +106,7 @@ def pin(block: Tensor, device: torch.device) -> bool:
     if device.type != "cuda" or block.numel() == 0 or block.is_pinned():
         return False
     pointer, size = block.data_ptr(), block.numel() * block.element_size()
-    cudart = torch.cuda.cudart()
-    if int(cudart.cudaHostRegister(pointer, size, 0)) != 0:
+    if int(torch.cuda.cudart().cudaHostRegister(pointer, size, 0)) != 0:
         return False
     weakref.finalize(block.untyped_storage(), _unpin, pointer)
     return True

@@ -41,7 +41,6 @@ class Graphed:
 
     @property
     def recorded(self) -> bool:
-        """Whether a graph is there."""
         return self._graph is not None
 
     def own(self, tensors: Sequence[Tensor], first: int) -> list[Tensor] | None:

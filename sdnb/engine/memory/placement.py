@@ -14,13 +14,11 @@ from sdnb.engine.memory.flat import CPU
 
 
 class Placed(Protocol):
-    """A module in its place."""
+    """A module in its place. Inside `use`, which may be nested, it computes on the device that the
+    context gives, in `dtype` if given.
+    """
 
-    def use(self, dtype: torch.dtype | None = None) -> AbstractContextManager[torch.device]:
-        """Bracket work: inside, which may be nested, the module computes on the device that the
-        context gives, in `dtype` if given.
-        """
-        ...
+    def use(self, dtype: torch.dtype | None = None) -> AbstractContextManager[torch.device]: ...
 
     def release(self) -> None:
         """Bring the weights back to ordinary host memory."""

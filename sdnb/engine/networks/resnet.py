@@ -13,15 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sdnb.engine.networks import fused, kernels
-from sdnb.engine.networks.row_bands import (
-    BandedGroupNorm,
-    StoredMap,
-    conv_rows,
-    doubled_rows,
-    halo,
-    row_spans,
-)
+from sdnb.engine.networks import fused, kernels, row_bands
+from sdnb.engine.networks.row_bands import conv_rows, doubled_rows, halo
 from sdnb.engine.networks.winograd import convolve
 
 #: The first row of each band of a map, and the first one past it.
@@ -134,8 +127,7 @@ class Upsample(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.width = width
-        self.chunk = 0
+        self.width, self.chunk = width, 0
         self.conv = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Tensor, skip: torch.Size) -> Tensor:
@@ -179,7 +171,7 @@ def chunk_spans(x: Tensor, chunk: int, height: int = 0, width: int = 0) -> Spans
     b, height, width = len(x), height or x.shape[2], width or x.shape[3]
     if not chunk or b * height * width <= chunk or torch.is_grad_enabled():
         return []
-    return list(row_spans(height, max(1, chunk // (b * width))))
+    return list(row_bands.row_spans(height, max(1, chunk // (b * width))))
 
 
 def empty_map(x: Tensor, channels: int, height: int = 0, width: int = 0) -> Tensor:
@@ -199,6 +191,6 @@ def normed_rows(
     """Compute `silu(norm(x + bias))` for any rows at a time."""
     if fused.supports(x):
         return fused.GroupNormed(x, norm, bias)
-    source = StoredMap(x if bias is None else x + bias[:, None, None], x.device)
-    after = BandedGroupNorm(norm, source, spans)
+    source = row_bands.StoredMap(x if bias is None else x + bias[:, None, None], x.device)
+    after = row_bands.BandedGroupNorm(norm, source, spans)
     return lambda a, b: after(source(a, b))

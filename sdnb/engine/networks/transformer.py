@@ -137,8 +137,7 @@ class TransformerBlock(nn.Module):
         """The same with nothing in place, for gradients."""
         x = x + self.attn1(lambda: self.norm1(x))
         x = repeat_batch(x, len(keys[0]) // len(x))
-        h = self.attn2(lambda: self.norm2(x), keys)
-        x = x + h
+        x = x + self.attn2(lambda: self.norm2(x), keys)
         return x + self.ff.net(self.norm3(x))
 
 

@@ -47,9 +47,8 @@ class Workload:
     def scaled(self, longest: int) -> Workload:
         """The same with so many pixels on the longest side, in multiples of 64."""
         share = longest / max(self.width, self.height)
-        sides = (max(64, math.floor(s * share / 64) * 64) for s in (self.width, self.height))
-        width, height = sides
-        return replace(self, width=width, height=height)
+        w, h = (max(64, math.floor(s * share / 64) * 64) for s in (self.width, self.height))
+        return replace(self, width=w, height=h)
 
 
 def _stand_in(q: Tensor, k: Tensor, v: Tensor) -> Tensor:  # noqa: ARG001 - a kernel's own signature

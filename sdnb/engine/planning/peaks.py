@@ -164,11 +164,6 @@ def _slowdown(facts: Facts, plan: DecidedPlan, work: Workload) -> float:
     stored = facts.parts["unet"].size * (0.5 if plan.weights == "int8" else 1.0)
     moved = max(stored - plan.keep * GB, 0)
     passes = 1 if plan.together or work.texts == 1 else 2
-    compute = step_flops(work) / measured.FLOPS
-    return max(1.0, moved * passes / measured.BUS_BYTES / compute)
-
-
-def step_flops(work: Workload) -> float:
-    """Operations of one step of an SD 1.x UNet: linear in the pixels, attention in their square."""
-    n = work.width * work.height / 64
-    return work.texts * (measured.PASS_FLOPS * n / 4096 + 4 * 320 * n * n * 5 * 1.2)
+    n = work.width * work.height / 64  # latent pixels; attention grows with their square
+    flops = work.texts * (measured.PASS_FLOPS * n / 4096 + 4 * 320 * n * n * 5 * 1.2)
+    return max(1.0, moved * passes / measured.BUS_BYTES / (flops / measured.FLOPS))

@@ -39,8 +39,7 @@ def _candidates(facts: Facts) -> Iterator[MemoryPlan]:
         plan = asked or read("cpu")  # what it leaves open is decided for each size
         yield plan.but(gb=facts.limit)
         return
-    plans = [asked, *_leaner(asked)] if asked else ladder(facts.budget)
-    for plan in plans:
+    for plan in [asked, *_leaner(asked)] if asked else ladder(facts.budget):
         yield plan
         if plan.batch > 1:
             yield plan.but(batch=1)
