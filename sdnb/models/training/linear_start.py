@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sdnb.engine.networks.vae import VAE, AttnBlock, DoublePicture, HalfPicture, ResnetBlock
+from sdnb.engine.networks.vae import VAE, AttnBlock, ResnetBlock, VAEDownsample, VAEUpsample
 
 _BIAS = 2.4  # b: where silu is nearly linear
 _LARGE = 4.0  # C
@@ -38,9 +38,9 @@ def prepare(vae: VAE) -> None:
                 _carry(module.nin_shortcut, _SAME, groups)
         elif isinstance(module, AttnBlock):
             _silence(module.proj_out)
-        elif isinstance(module, HalfPicture):
+        elif isinstance(module, VAEDownsample):
             _carry(module.conv, _MEAN, groups)
-        elif isinstance(module, DoublePicture):
+        elif isinstance(module, VAEUpsample):
             _carry(module.conv, _TRIANGLE, groups)
     for coder in (encoder, decoder):
         _carry(coder.conv_in, _CENTRE, groups, range(3))
