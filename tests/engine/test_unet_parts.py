@@ -91,7 +91,7 @@ def test_some_heads_at_a_time_equal_all_heads(heads, chunk):
 @pytest.mark.parametrize(("batch", "height", "width"), [(1, 32, 32), (2, 13, 27), (1, 9, 40)])
 @torch.inference_mode()
 @pytest.mark.slow
-def test_a_unet_set_chunk_equals_the_whole_one(unet, texts, batch, height, width):
+def test_a_unet_in_parts_equals_the_whole_one(unet, texts, batch, height, width):
     """Any batch, with and without both halves of guidance in one pass, sizes odd at every level."""
     x, text = random(batch, 4, height, width), unet.prepare(random(texts * batch, 77, 48, seed=5))
     unet.set_chunk(0)
@@ -105,7 +105,7 @@ def test_a_unet_set_chunk_equals_the_whole_one(unet, texts, batch, height, width
 
 
 @torch.inference_mode()
-def test_half_precision_set_chunk_is_as_near_to_the_truth(unet):
+def test_half_precision_in_parts_is_as_near_to_the_truth(unet):
     """bf16: the error against fp32 grows by less than half of what bf16 costs anyway."""
     x, context = random(1, 4, 24, 24), random(1, 77, 48, seed=5)
     unet.set_chunk(0)
