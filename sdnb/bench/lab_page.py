@@ -82,12 +82,15 @@ class Lab:
         return self._log.read_text(encoding="utf-8", errors="replace")
 
     def write(self, name: str, *cells: str) -> str:
-        """A notebook of these cells; its name."""
+        """A notebook of these cells; its name, which must be new: two notebooks of one name share a
+        kernel.
+        """
         notebook = nbformat.v4.new_notebook(
             cells=[nbformat.v4.new_code_cell(cell) for cell in cells],
             metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
         )
-        nbformat.write(notebook, self.folder / name)
+        with (self.folder / name).open("x", encoding="utf-8") as file:
+            nbformat.write(notebook, file)
         return name
 
     def stop(self) -> None:

@@ -162,7 +162,7 @@ def test_a_large_picture_in_a_cell_is_exact(lab, open_page, density):
 
 
 def test_in_the_dark_with_keys_feather_zoom_and_the_latent_mask(lab, page):
-    notebook = opened(page, lab, "dark.ipynb", CELL.format(512))
+    notebook = opened(page, lab, "dark-mask.ipynb", CELL.format(512))
     notebook.js("await app.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
     hand = Page(notebook)
     hand.drag(*WAVE)

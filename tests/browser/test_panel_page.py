@@ -154,7 +154,7 @@ def test_a_run_goes_on_beside_a_busy_cell_and_ends_with_its_cell(page, lab):
 
 
 def test_the_studio_from_a_prompt_to_an_inpainted_picture(page, lab):
-    one = Page(page, lab, "studio.ipynb", STUDIO, CHANGES)
+    one = Page(page, lab, "studio-tabs.ipynb", STUDIO, CHANGES)
     one.type("Prompt", "a red apple on a blue background")
     one.type("Seed", "7")
     one.type("Steps", 8)
