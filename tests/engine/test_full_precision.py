@@ -1,0 +1,92 @@
+"""What torch computes float32 in: exact while a run goes on, then as the process had it."""
+
+import threading
+
+import pytest
+import torch
+from torch import backends
+
+import sdnb
+from sdnb.engine.full_precision import full_precision
+
+PLACES = ()  # before torch 2.9 there are the old names alone
+if hasattr(backends.cudnn, "conv"):
+    PLACES = backends.cudnn.conv, backends.cuda.matmul, backends.mkldnn.matmul, backends.mkldnn.conv
+
+
+def settings():
+    """Of convolutions on a card, products on a card, products and convolutions on a CPU."""
+    if PLACES:
+        return [place.fp32_precision for place in PLACES]
+    return [torch.get_float32_matmul_precision(), backends.cudnn.allow_tf32]
+
+
+def is_exact():
+    return not {"tf32", "bf16", "high", "medium", True} & set(settings())
+
+
+def old_names(precision):
+    backends.cudnn.allow_tf32 = True
+    torch.set_float32_matmul_precision(precision)
+
+
+def new_names(precision):
+    for place in PLACES[:3]:
+        place.fp32_precision = precision
+
+
+@pytest.fixture
+def put_back():
+    before = [place.fp32_precision for place in PLACES]
+    yield
+    old_names("highest")
+    for place, precision in zip(PLACES, before, strict=True):
+        place.fp32_precision = precision
+
+
+@pytest.mark.usefixtures("put_back")
+@pytest.mark.parametrize(
+    ("names", "precision"),
+    [(old_names, "highest"), (old_names, "high"), (old_names, "medium"), (new_names, "tf32")],
+)
+def test_inside_a_run_float32_is_exact_and_afterwards_as_before(names, precision):
+    names(precision)
+    before = settings()
+    assert not is_exact()  # convolutions, at the least
+    first = full_precision()
+    first.__enter__()
+    assert is_exact()
+    entered, end = threading.Event(), threading.Event()
+
+    def other_run():
+        with full_precision():
+            entered.set()
+            end.wait(30)
+
+    thread = threading.Thread(target=other_run)
+    thread.start()
+    assert entered.wait(30)
+    first.__exit__(None, None, None)
+    assert is_exact()  # the other one goes on
+    end.set()
+    thread.join(30)
+    assert settings() == before
+
+
+@pytest.mark.picture
+def test_every_step_and_the_decoder_are_exact(model):
+    seen, before = [], settings()
+    networks = (model.unet, model.vae.decoder)
+    hooks = [n.register_forward_pre_hook(lambda *_: seen.append(is_exact())) for n in networks]
+    request = sdnb.Request("a cat", width=64, height=64, steps=2, seed=1)
+    try:
+        list(sdnb.run(model, request))
+        steps = sdnb.run(model, request)
+        next(steps), next(steps)
+        steps.close()  # half-way
+    finally:
+        for hook in hooks:
+            hook.remove()
+    assert len(seen) >= 3
+    assert all(seen)
+    assert settings() == before
