@@ -64,7 +64,7 @@ def test_n_steps_are_n_steps(name, schedule):
 @pytest.mark.parametrize("strength", [0.0, 0.01, 0.3, 0.5, 0.99])
 def test_a_tail_runs_its_steps(name, strength):
     for schedule, n in itertools.product(SCHEDULES, (1, 2, 7, 30)):
-        levels = cut(sigmas(schedule, n, SCHEDULE), strength)
+        levels = cut(sigmas(schedule, n, SCHEDULE), strength, SCHEDULE)
         steps = run(name, gaussian.denoise, normal(1, 2), levels, noise=lambda: normal(1, 2))
         assert len(steps) == max(len(levels) - 1, 0)
 

@@ -133,29 +133,50 @@ def test_levels_outside_the_table_get_its_ends():
     ("n", "strength", "left"),
     [
         (100, 0.29, 29),  # the original's int(0.29 * 100) is 28
-        (50, 0.75, 38),  # 37.5: a half goes to the even number
-        (25, 0.5, 12),  # 12.5, too
+        (50, 0.7, 35),
+        (25, 0.48, 12),
         (20, 1.0, 20),
         (20, 0.0, 0),
-        (20, 0.001, 1),
-        (1, 0.1, 1),
         (1000, 0.999, 999),
     ],
 )
-def test_strength_cuts_to_the_tail(n, strength, left):
+def test_strength_cuts_to_the_tail_at_an_entry(n, strength, left):
     levels = sigmas("karras", n, SCHEDULE)
-    tail = cut(levels, strength)
-    assert len(tail) == (left + 1 if left else 0)
+    tail = cut(levels, strength, SCHEDULE)
     assert tail == (levels[-left - 1 :] if left else [])
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 30, 999, 1000])
-def test_every_cut_of_every_schedule_decreases(n):
-    for name, percent in itertools.product(SCHEDULES, range(1, 101)):
+@pytest.mark.parametrize(
+    ("n", "strength", "times"),
+    [
+        # "trailing" visits t = 999, then 499 (two steps) or 749, 499, 249 (four), and then 0.
+        (1, 0.5, [499.5]),
+        (1, 0.01, [9.99]),
+        (2, 0.75, [749.0, 499.0]),
+        (2, 0.25, [249.5]),
+        (4, 0.2, [199.2]),  # 0.8 of the last step's 249
+        (4, 0.37, [369.0]),  # 1.48 steps are one, which begins 0.48 of 250 above 249
+        (4, 0.4, [399.0, 249.0]),  # and 1.6 are two
+    ],
+)
+def test_strength_begins_between_the_entries_of_few_steps(n, strength, times):
+    tail = cut(sigmas("trailing", n, SCHEDULE), strength, SCHEDULE)
+    table = np.log(SCHEDULE.sigmas.numpy())
+    truth = [*np.exp(np.interp(times, np.arange(1000), table)), 0.0]
+    assert tail == pytest.approx(truth, rel=1e-9)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 30, 999, 1000])
+def test_every_cut_of_every_schedule_decreases_and_begins_at_its_own_level(n):
+    for name in SCHEDULES:
         levels = sigmas(name, n, SCHEDULE)
-        tail = cut(levels, percent / 100)
-        assert tail == levels[-len(tail) :]
-        assert len(tail) - 1 == max(1, round(percent / 100 * n))
+        tails = [cut(levels, percent / 100, SCHEDULE) for percent in range(1, 101)]
+        for percent, tail in enumerate(tails, 1):
+            assert tail[1:] == levels[len(levels) - len(tail) + 1 :]
+            assert len(tail) - 1 == max(1, round(percent / 100 * n))
+            assert all(high > low for high, low in itertools.pairwise(tail))
+        for low, high in itertools.pairwise(tails):  # the table has no level below sigma_min
+            assert low[0] < high[0] or low[0] == high[0] == SCHEDULE.sigma_min
 
 
 def test_errors_name_the_value_and_what_is_accepted():
@@ -166,7 +187,7 @@ def test_errors_name_the_value_and_what_is_accepted():
             sigmas("karras", n, SCHEDULE)
     for strength in (-0.1, 1.1, math.nan):
         with pytest.raises(ValueError, match=r"strength is .* 0\.\.1"):
-            cut([1.0, 0.0], strength)
+            cut([1.0, 0.0], strength, SCHEDULE)
     with pytest.raises(ValueError, match="beta_start"):
         NoiseSchedule(beta_start=0.1, beta_end=0.01)
     with pytest.raises(ValueError, match="steps is 1"):

@@ -144,14 +144,24 @@ def sigmas(name: str, n: int, schedule: NoiseSchedule) -> list[float]:
     return _BUILDERS[name](n, schedule)
 
 
-def cut(levels: Sequence[float], strength: float) -> list[float]:
-    """The last round(strength * n) steps of a schedule, at least one; for strength 0, none: [].
+def cut(levels: Sequence[float], strength: float, schedule: NoiseSchedule) -> list[float]:
+    """The levels of a run that begins at `strength`: round(strength * n) steps, one at the least.
 
-    The first level left is that of the noise to add. Raises ValueError for a strength outside 0..1.
+    The first level is the one to add noise for. Where strength * n is no whole number it lies
+    between two of `levels`, linear in the timestep, so that each strength begins at its own level
+    however few the steps are. Strength 1 leaves all, 0 leaves nothing ([]).
+    Raises ValueError where strength is outside 0..1.
     """
     if not 0 <= strength <= 1:
         raise ValueError(f"strength is {strength}; it lies in 0..1 (0: the picture, 1: all new)")
     if strength == 0:
         return []
     n = len(levels) - 1
-    return list(levels[n - max(1, round(strength * n)) :])
+    place = n * (1 - strength)  # of the first level among `levels`
+    steps = max(1, round(n * strength))
+    if math.isclose(place, n - steps, abs_tol=1e-9):
+        return list(levels[n - steps :])
+    before = min(int(place), n - 1)
+    high, low = (schedule.sigma_to_t(level) for level in levels[before : before + 2])
+    first = schedule.t_to_sigma(high + (place - before) * (low - high))
+    return [first, *levels[n - steps + 1 :]]
