@@ -21,6 +21,7 @@ from sdnb.engine.diffusion.denoise import blend, eps_denoiser, inpainting
 from sdnb.engine.diffusion.noise import Noise, finish, start
 from sdnb.engine.diffusion.samplers import SAMPLERS, Step
 from sdnb.engine.diffusion.schedule import cut, sigmas
+from sdnb.engine.full_precision import full_precision
 from sdnb.engine.model import Model
 from sdnb.engine.stages import autoencode, prompts
 from sdnb.engine.stages.predictor import Predictor, is_sound, not_sound
@@ -55,7 +56,7 @@ def decode(model: Model, latents: Sequence[Tensor]) -> list[Image.Image]:
     of a run in another thread.
     """
     checks.loaded(model)
-    with model.run_lock.ask(within=True) as turn:
+    with model.run_lock.ask(within=True) as turn, full_precision():
         turn.wait()
         return autoencode.decode_all(model, latents, [])
 
@@ -141,7 +142,8 @@ def _run(
     with model.run_lock.ask() as turn:
         while not turn.come():
             yield Progress(0, batch.steps, turn.waited, waiting=True)
-        last = yield from _journey(model, batch, notes, began + turn.waited)
+        with full_precision():
+            last = yield from _journey(model, batch, notes, began + turn.waited)
     yield last  # the model is free: whoever gets the result may begin the next run
 
 
@@ -165,7 +167,7 @@ def _journey(
         encoded = [prompts.encode(model, request) for request in batch.requests]
         before, notes = notes, []
         # 3. The picture becomes a latent [1, 4, h/8, w/8], the mask is brought to its size.
-        source = _from_picture(model, canvas, notes)
+        source = _from_picture(model, canvas, batch.first.strength, notes)
         for done, members in enumerate(passes):
             if not batch.steps and canvas is not None:
                 pictures += [canvas.untouched()] * len(members)
@@ -224,30 +226,42 @@ def _words(
 class _FromPicture:
     """What a run takes from the picture that it was given, on the device."""
 
-    latent: Tensor | None = None  # [1, 4, h/8, w/8] of the picture
+    latent: Tensor | None = None  # [1, 4, h/8, w/8] of the picture: what is kept
     begin: Tensor | None = None  # the same, but for what the masked part starts from
     mask: Tensor | None = None  # [1, 1, h/8, w/8]: 1 is made anew
     extra: Tensor | None = None  # [1, 5, h/8, w/8] instead of it, for a 9-channel model
 
 
-def _from_picture(model: Model, canvas: Canvas | None, notes: list[str]) -> _FromPicture:
+def _from_picture(
+    model: Model, canvas: Canvas | None, strength: float, notes: list[str]
+) -> _FromPicture:
     """The picture as a latent, the mask at its size, and what a 9-channel model also sees."""
     if canvas is None:
         return _FromPicture()
     latent = begin = autoencode.encode(model, canvas.picture, notes)
-    if canvas.content == "fill":
-        begin = autoencode.encode(model, canvas.filled_picture(), notes)
-    hole = None
     if model.is_inpainting:
+        if canvas.content == "fill":
+            begin = autoencode.encode(model, canvas.filled_picture(), notes)
         hole = autoencode.encode(model, canvas.masked_picture(), notes)
+        hidden = pixels.mask_tensor(canvas.hidden_cells()).to(latent)
+        if canvas.content == "noise":
+            begin = latent * (1 - hidden)
+        return _FromPicture(latent, begin, extra=torch.cat([hidden, hole], dim=1))
     small = canvas.latent_mask()
-    mask = None if small is None else pixels.mask_tensor(small).to(latent)
-    if mask is not None and canvas.content == "noise":
+    if small is None:
+        return _FromPicture(latent, begin)
+    mask = pixels.mask_tensor(small).to(latent)
+    rim = (mask > 0) & (mask < 1)
+    if canvas.content == "fill" or rim.any():
+        filled = autoencode.encode(model, canvas.filled_picture(), notes)
+        # A cell that is white in part is mixed with what is kept there. The old latent would bring
+        # back what is to go; the filled picture has the kept pixels and nothing of that.
+        gone = strength if canvas.content == "original" else 1.0
+        latent = torch.where(rim, torch.lerp(latent, filled, gone), latent)
+        begin = filled if canvas.content == "fill" else begin
+    if canvas.content == "noise":
         begin = latent * (1 - mask)  # nothing of the picture there, so that noise alone is left
-    if hole is None:
-        return _FromPicture(latent, begin, mask)
-    hidden = torch.ones_like(latent[:, :1]) if mask is None else (mask >= 0.5).to(latent)
-    return _FromPicture(latent, begin, extra=torch.cat([hidden, hole], dim=1))
+    return _FromPicture(latent, begin, mask)
 
 
 @torch.inference_mode()
@@ -294,7 +308,7 @@ def _finished_latents(step: Step, source: _FromPicture) -> Tensor:
 def _levels(model: Model, request: Resolved) -> list[float]:
     """The sigmas to run; [] for strength 0."""
     levels = sigmas(request.schedule, request.steps, model.schedule)
-    return levels if request.image is None else cut(levels, request.strength)
+    return levels if request.image is None else cut(levels, request.strength, model.schedule)
 
 
 def _check_together(requests: Sequence[Resolved], levels: Sequence[float]) -> None:

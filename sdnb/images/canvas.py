@@ -11,6 +11,7 @@ from sdnb.images import inpaint_fill
 from sdnb.request import Request, picture_input, png_header
 
 _LATENT = 8  # a cell of the latent covers 8x8 pixels
+_FAINT = 8  # a smaller value of a mask, of 255, changes nothing that can be seen: it is black
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,20 @@ class Canvas:
         w, h = self.mask.size
         return self.mask.resize((w // _LATENT, h // _LATENT), Image.Resampling.BOX)
 
-    def masked_picture(self) -> Image.Image:
-        """The picture with a mid-grey hole: the extra input of a 9-channel inpainting model."""
-        grey = Image.new("RGB", self.picture.size, (127, 127, 127))
+    def hidden_cells(self) -> Image.Image:
+        """What a 9-channel inpainting model makes anew, at the latent's size: 255 for each cell
+        of 8x8 pixels with one that is not black. `finish` keeps the black pixels of such a cell.
+        """
+        w, h = (side // _LATENT for side in self.picture.size)
         if self.mask is None:
-            return grey
-        hole = self.mask.point(lambda v: 255 if v >= 128 else 0)
+            return Image.new("L", (w, h), 255)
+        means = _white(self.mask).resize((w, h), Image.Resampling.BOX)
+        return _white(means)
+
+    def masked_picture(self) -> Image.Image:
+        """The picture with mid-grey `hidden_cells`: the extra input of a 9-channel model."""
+        grey = Image.new("RGB", self.picture.size, (127, 127, 127))
+        hole = self.hidden_cells().resize(self.picture.size, Image.Resampling.NEAREST)
         return Image.composite(grey, self.picture, hole)
 
     def filled_picture(self) -> Image.Image:
@@ -263,7 +272,7 @@ def _prepared_mask(request: Request, size: tuple[int, int]) -> tuple[Image.Image
         )
     elif low == 255:
         notes.append("The mask is all white: the whole picture was made anew.")
-    return mask, notes
+    return _without_faint(mask), notes
 
 
 def feathered(mask: Image.Image, radius: float) -> tuple[Image.Image, list[str]]:
@@ -273,7 +282,7 @@ def feathered(mask: Image.Image, radius: float) -> tuple[Image.Image, list[str]]
     blurred = mask.filter(ImageFilter.GaussianBlur(radius / 2))
     # A straight edge blurs to one half: the fade starts there, at 0.
     inner = blurred.point(lambda v: max(0, 2 * v - 255))
-    faded = ImageChops.darker(mask, inner)
+    faded = _without_faint(ImageChops.darker(mask, inner))
     if _brightest(faded) >= 128 or _brightest(mask) < 128:
         return faded, []
     note = (
@@ -281,6 +290,16 @@ def feathered(mask: Image.Image, radius: float) -> tuple[Image.Image, list[str]]
         "nothing changes: use a smaller one, or paint more."
     )
     return faded, [note]
+
+
+def _without_faint(mask: Image.Image) -> Image.Image:
+    """The mask, black where it would change nothing that can be seen: a JPEG's noise, for one."""
+    return mask.point(lambda v: v if v >= _FAINT else 0)
+
+
+def _white(mask: Image.Image) -> Image.Image:
+    """The mask, white wherever it is not black."""
+    return mask.point(lambda v: 255 if v else 0)
 
 
 def _brightest(mask: Image.Image) -> int:

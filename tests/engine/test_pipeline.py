@@ -16,6 +16,7 @@ from PIL import Image
 import sdnb
 from sdnb.engine import pipeline, pixels
 from sdnb.engine.diffusion.noise import Noise
+from sdnb.engine.stages import prompts
 from sdnb.images.canvas import fit
 from sdnb.images.inpaint_fill import filled
 from sdnb.request.memory_plan import MemoryPlan
@@ -96,6 +97,17 @@ def test_weighted_prompt_equals_diffusers_given_the_averaged_embeddings(model, o
     assert_same_pictures(ours.images, theirs.images)
 
 
+def test_weights_below_zero_lead_away_from_the_empty_prompt(model, oracle):
+    """Shares of 1 and -1.5, and the empty prompt's 1.5: together 1, as of every context."""
+    asked = request("a red apple:1 an owl:-1.5", cfg=1).resolved(model.settings)
+    (context,), notes = prompts.encode(model, asked)
+    apple, owl, empty = (
+        oracle.encode_prompt(words, "cpu", 1, False)[0] for words in ("a red apple", "an owl", "")
+    )
+    assert (context - (apple - 1.5 * owl + 1.5 * empty)).abs().max() <= 1e-5
+    assert any("cancel the others" in note for note in notes)
+
+
 @pytest.mark.parametrize("strength", [0.25, 0.5, 0.75])
 @pytest.mark.picture
 def test_img2img_equals_diffusers(model, oracle, strength):
@@ -161,7 +173,7 @@ def test_the_masked_part_begins_from_the_content_asked_for(model, content):
     given = picture(1)
     asked = request(image=sdnb.images.picture(given), mask=sdnb.images.mask(mask), content=content)
     canvas, _ = fit(asked.resolved(model.settings))
-    found = pipeline._from_picture(model, canvas, [])
+    found = pipeline._from_picture(model, canvas, asked.strength, [])
     keep = torch.ones(1, 1, SIZE // 8, SIZE // 8)
     keep[..., 4:8, 4:8] = 0
     latent = model.vae.encode(pixels.tensor(given))
@@ -173,6 +185,30 @@ def test_the_masked_part_begins_from_the_content_asked_for(model, content):
     assert (found.begin - wanted).abs().max() == 0
     assert (found.latent - latent).abs().max() == 0  # what is kept is the picture's own
     assert (found.mask - (1 - keep)).abs().max() == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "strength", "gone"),
+    [("original", 1.0, 1.0), ("original", 0.25, 0.25), ("noise", 0.25, 1.0), ("fill", 0.25, 1.0)],
+)
+def test_cells_that_are_white_in_part_are_mixed_with_the_filled_picture(
+    model, content, strength, gone
+):
+    mask = Image.new("L", (SIZE, SIZE))
+    mask.paste(255, (32, 32, 60, 64))  # the last column of cells is half white
+    given = picture(1)
+    fields = {"content": content, "strength": strength}
+    asked = request(image=sdnb.images.picture(given), mask=sdnb.images.mask(mask), **fields)
+    canvas, _ = fit(asked.resolved(model.settings))
+    source = pipeline._from_picture(model, canvas, strength, [])
+    old, new = (model.vae.encode(pixels.tensor(p)) for p in (given, filled(given, mask)))
+    rim = torch.zeros(1, 1, SIZE // 8, SIZE // 8)
+    rim[..., 4:8, 7] = 1
+    wanted = old + rim * gone * (new - old)
+    assert (source.latent - wanted).abs().max() <= 1e-6
+    assert (source.mask[..., 4:8, 7] - 0.5).abs().max() <= 1 / 255
+    if content == "noise":
+        assert (source.begin - wanted * (1 - source.mask)).abs().max() <= 1e-6
 
 
 @pytest.mark.picture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from sdnb import images
 from sdnb.images.canvas import exact, fit
@@ -172,6 +172,45 @@ def test_latent_mask_is_the_mean_of_each_cell():
     latent = np.asarray(canvas.latent_mask(), dtype=float)
     assert np.abs(latent - truth).max() <= 1  # PIL rounds to whole numbers
     assert (latent[truth == 0] == 0).all()  # nothing leaks into what is kept
+
+
+def touched(mask):
+    """Cells of 8x8 with a pixel of 8 or more, by NumPy."""
+    h, w = mask.height // 8, mask.width // 8
+    return np.asarray(mask).reshape(h, 8, w, 8).max(axis=(1, 3)) >= 8
+
+
+@pytest.mark.parametrize("feather", [0, 6])
+def test_a_model_for_inpainting_hides_the_cells_that_the_mask_touches(feather):
+    thin = Image.new("L", (128, 96))
+    ImageDraw.Draw(thin).line((5, 9, 101, 77), fill=255, width=2)
+    for mask in (disc((128, 96)), thin) if not feather else (disc((128, 96)),):
+        canvas, _ = fit(request(noisy((128, 96)), mask, feather=feather))
+        cells = touched(canvas.mask)
+        assert cells.any()
+        assert np.array_equal(np.asarray(canvas.hidden_cells()), cells * 255)
+        hidden = np.kron(cells, np.ones((8, 8), bool))
+        seen, before = np.asarray(canvas.masked_picture()), np.asarray(canvas.picture)
+        assert (seen[hidden] == 127).all()
+        assert np.array_equal(seen[~hidden], before[~hidden])
+
+
+@pytest.mark.parametrize("invert", [False, True])
+@pytest.mark.parametrize("noise", [1, 2, 7])
+def test_values_that_change_nothing_do_not_count(noise, invert):
+    array = np.zeros((96, 128), np.uint8)
+    array[::9, ::7] = noise  # what a JPEG leaves of black
+    array[32:56, 40:80] = 255
+    mask = Image.fromarray(255 - array if invert else array)
+    for fields in ({}, {"padding": 0}):
+        canvas, _ = fit(request(noisy((128, 96)), mask, invert=invert, **fields))
+        whole = canvas.mask if canvas.around is None else canvas.around.mask
+        assert whole.getbbox() == (40, 32, 80, 56)
+        if canvas.around is None:
+            assert canvas.latent_mask().getbbox() == (5, 4, 10, 7)
+        else:
+            left, upper, right, lower = canvas.around.box
+            assert (right - left, lower - upper) == (40, 40)  # 40x24, made square
 
 
 def test_an_unresolved_request_is_refused():

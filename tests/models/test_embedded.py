@@ -5,7 +5,7 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 from oracles import tiny_pipeline
-from PIL import Image
+from PIL import Image, ImageDraw
 
 import sdnb
 from sdnb.engine.diffusion.noise import Noise
@@ -155,3 +155,38 @@ def test_the_preview_looks_like_the_picture(model):
         error = np.sqrt(((rough - np.asarray(fine, dtype=float)) ** 2).mean())
         assert error < 20, error  # of 255; a grey picture would be at about 80
         assert np.asarray(fine).std() > 40
+
+
+@pytest.mark.parametrize("width", [3, 8])
+@pytest.mark.parametrize("fields", [{"strength": 1.0}, {"strength": 0.9, "content": "noise"}])
+def test_a_thin_mask_takes_a_thin_thing_away(model, width, fields):
+    """A yellow line on blue, under a mask as wide as it is: what is left of the yellow, 0 to 1."""
+    clean, mask = Image.new("RGB", (128, 128), (40, 110, 230)), Image.new("L", (128, 128))
+    picture, ends = clean.copy(), [(15, 22), (113, 106)]
+    ImageDraw.Draw(picture).line(ends, fill=(255, 255, 0), width=width)
+    ImageDraw.Draw(mask).line(ends, fill=255, width=width)
+    result = sdnb.inpaint(
+        model, "a blue background", image=picture, mask=mask,
+        seed=7, steps=6, cfg=1, progress=False, **fields,
+    )  # fmt: skip
+    new, old, aim = (np.asarray(p).astype(float) for p in (result.image, picture, clean))
+    white = np.asarray(mask) > 0
+    along = (old - aim)[white]
+    left = ((new - aim)[white] * along).sum() / (along * along).sum()
+    assert abs(left) <= 0.1
+    assert np.array_equal(new[~white], old[~white])
+
+
+@pytest.mark.parametrize("strength", [1.0, 0.75])
+def test_what_is_made_anew_goes_on_at_the_edge_of_its_mask(model, strength):
+    """On one colour, across the edge of a disc that no cell fits: at most 4 of 255."""
+    picture, mask = Image.new("RGB", (128, 128), (40, 110, 230)), Image.new("L", (128, 128))
+    ImageDraw.Draw(mask).ellipse((29, 35, 90, 92), fill=255)
+    result = sdnb.inpaint(
+        model, "a blue background", image=picture, mask=mask,
+        seed=7, steps=6, cfg=1, strength=strength, progress=False,
+    )  # fmt: skip
+    new, white = np.asarray(result.image).astype(int), np.asarray(mask).astype(int) // 255
+    for axis in (0, 1):
+        edge = np.diff(white, axis=axis) != 0
+        assert np.abs(np.diff(new, axis=axis))[edge].max() <= 4
