@@ -2,7 +2,8 @@
 
 A block ends at a colon, directly followed by its weight: a finite number, then whitespace or the
 end of the text. Text after the last weight is a block of weight 1. Each block is encoded alone, and
-the encodings are averaged by weight / sum of weights. The syntax is that of CompVis' descendants
+the encodings are averaged by weight / sum of weights (`normalised` says what happens where weights
+below zero cancel the others). The syntax is that of CompVis' descendants
 (`split_weighted_subprompts`), but no text is ever lost and nothing is guessed:
 
 * `12:30`, `16:9`, `note: text`, `a:1, b` and `(cat:1.2)` stay text, and `traps` reports them;
@@ -31,6 +32,11 @@ _WORD = re.compile(r":[^\s:]*")
 _SPACES = re.compile(r"\s*")
 
 _ZERO = 1e-6  # a sum of weights below this part of their absolute sum counts as zero
+#: The least sum of weights to divide by, as a part of the sum of their sizes. At a quarter the
+#: shares are 2.5 and -1.5 at the most; near zero they would be noise.
+LEAST_SUM = 0.25
+#: Below that sum, the least that negative shares sum to.
+LEAST_SHARES = -2.0
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,12 @@ def parse(text: str) -> list[Fragment]:
 
 
 def normalised(fragments: Sequence[Fragment]) -> list[float]:
-    """The share of each block in the average: weight / sum of weights, or 1 for a single block.
+    """The share of each block, with the sign of its weight: weight / sum of weights, or 1 for a
+    single block.
+
+    Where the sum is less than `LEAST_SUM` of the weights' sizes, that would be noise, or turn the
+    signs round. There the positive shares sum to 1, and the negative ones to `LEAST_SHARES` or
+    more; what all of them lack of 1 is the empty prompt's.
 
     Raises PromptError for weights that are not finite or that sum to zero.
     """
@@ -104,16 +115,20 @@ def normalised(fragments: Sequence[Fragment]) -> list[float]:
     exponent = math.frexp(max(abs(fragment.weight) for fragment in fragments))[1]
     weights = [math.ldexp(fragment.weight, -exponent) for fragment in fragments]
     total = math.fsum(weights)
-    if abs(total) <= _ZERO * math.fsum(map(abs, weights)):
+    sizes = math.fsum(map(abs, weights))
+    if abs(total) <= _ZERO * sizes:
         start, end = fragments[0].start, fragments[-1].end
         shown = ", ".join(f"{fragment.weight:g}" for fragment in fragments[:8])
         raise PromptError(
             f"the weights {shown}{', ...' if len(fragments) > 8 else ''} of characters {start} to "
-            f"{end} sum to zero, and an average needs another sum: change one of them "
-            "(text without a weight has 1)",
+            f"{end} sum to zero, and an average needs another sum: change one of them (text "
+            "without a weight has 1), or put what is to stay away into the negative prompt",
             start,
             end,
         )
+    if total < LEAST_SUM * sizes:
+        positive = math.fsum(weight for weight in weights if weight > 0)
+        total = max(positive, (total - positive) / LEAST_SHARES)
     return [weight / total for weight in weights]
 
 

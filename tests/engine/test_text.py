@@ -1,5 +1,7 @@
 """Tokens and the text encoder against transformers; averages against their definition."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -116,12 +118,24 @@ def test_an_unknown_activation_is_named():
         text.build(TextConfig(activation="relu"))
 
 
-def test_average_is_the_weighted_sum():
-    contexts = torch.randn(3, 77, 8, generator=torch.Generator().manual_seed(0))
-    mean = text.average(contexts, [0.5, 0.25, 0.25])
-    truth = 0.5 * contexts[0] + 0.25 * contexts[1] + 0.25 * contexts[2]
-    assert mean.shape == (1, 77, 8)
-    assert (mean[0] - truth).abs().max() <= 1e-6
+@pytest.mark.parametrize("n", [1, 3, 40])
+def test_many_texts_are_summed_by_weight_a_few_at_once(n):
+    config = TextConfig(vocab=99, width=8, layers=1, heads=2, hidden=16)
+    model = text.build(config).to_empty(device="cpu")
+    draw = torch.Generator().manual_seed(0)
+    for parameter in model.parameters():
+        parameter.data.normal_(generator=draw)
+    at_once = []
+    model.register_forward_pre_hook(lambda _, given: at_once.append(len(given[0])))
+    ids = torch.randint(99, (n, 77), generator=draw).tolist()
+    tokens = [SimpleNamespace(ids=row) for row in ids]
+    weights = torch.randn(n, generator=draw).tolist()
+    with torch.inference_mode():
+        total = text.weighted(model, tokens, weights, torch.device("cpu"))
+        assert max(at_once) <= text.TEXTS_AT_ONCE
+        truth = sum(w * model(torch.tensor([row])) for w, row in zip(weights, ids, strict=True))
+    assert total.shape == (1, 77, 8)
+    assert (total - truth).abs().max() <= 1e-5
 
 
 def test_the_embedded_model_reads_with_its_own_tokenizer():

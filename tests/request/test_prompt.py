@@ -60,7 +60,11 @@ def test_no_character_is_lost_and_nothing_but_its_own_error_is_raised(text):
         else:
             assert f.weight == 1.0
             assert f is fragments[-1]
-    assert sum(normalised(fragments)) == pytest.approx(1.0, abs=1e-6)
+    shares = normalised(fragments)
+    assert sum(shares) <= 1 + 1e-6
+    for f, share in zip(fragments, shares, strict=True):
+        assert len(fragments) == 1 or f.weight * share >= 0  # a weight keeps its sign
+        assert -2 - 1e-6 <= share <= 2.5 + 1e-6
 
 
 def escaped_as_written(source, text):
@@ -190,6 +194,14 @@ def test_normalised():
     assert normalised(parse("a:1e308 b:1e308")) == [0.5, 0.5]  # the plain sum overflows
     assert normalised(parse("a:5e-324 b:5e-324")) == [0.5, 0.5]
     assert normalised(parse("a:2 b:-1")) == [2.0, -1.0]
+    assert normalised(parse("a:1.25 b:-0.75")) == pytest.approx([2.5, -1.5])  # a quarter, just
+    assert normalised(parse("a:1 b:-0.8")) == [1.0, -0.8]  # 4 and -5 times as much without a bound
+    assert normalised(parse("a:1 b:-0.99")) == [1.0, -0.99]
+    assert normalised(parse("a:1 b:-1.5")) == [1.0, -1.5]
+    assert normalised(parse("a:1 b:-4")) == [0.5, -2.0]
+    assert normalised(parse("a:-1 b:-3")) == [-0.5, -1.5]
+    with pytest.raises(PromptError, match=r"sum to zero.*negative prompt"):
+        parse("a:0 b:0")
     with pytest.raises(PromptError, match="nan"):
         normalised([Fragment("a", math.nan, 0, 5)])
 

@@ -128,12 +128,23 @@ def build(config: TextConfig) -> TextModel:
         return TextModel(config).eval()
 
 
+#: Texts that are encoded at once: more would take memory for nothing.
+TEXTS_AT_ONCE = 16
+
+
 def encode(model: nn.Module, tokens: Sequence[Tokens], device: torch.device) -> Tensor:
     """Encode each text by itself: `[n, 77, width]`."""
     return model(torch.tensor([t.ids for t in tokens], device=device))
 
 
-def average(contexts: Tensor, weights: Sequence[float]) -> Tensor:
-    """The weighted sum of `[n, 77, d]`, as `[1, 77, d]`; the weights have the sum 1."""
-    share = torch.tensor(weights, dtype=contexts.dtype, device=contexts.device)
-    return torch.einsum("n,npd->pd", share, contexts)[None]
+def weighted(
+    model: nn.Module, tokens: Sequence[Tokens], weights: Sequence[float], device: torch.device
+) -> Tensor:
+    """The weighted sum of the texts, each encoded alone, as `[1, 77, width]`."""
+    total = None
+    for i in range(0, len(tokens), TEXTS_AT_ONCE):
+        contexts = encode(model, tokens[i : i + TEXTS_AT_ONCE], device)  # [n, 77, width]
+        share = torch.tensor(weights[i : i + TEXTS_AT_ONCE]).to(contexts)
+        part = torch.einsum("n,npd->pd", share, contexts)[None]
+        total = part if total is None else total + part
+    return total

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -42,11 +43,21 @@ def _encoded(
     model: Model, words: str, fragments: Sequence[prompt.Fragment], device: torch.device
 ) -> EncodedPrompt:
     tokens = [model.tokenizer(fragment.text) for fragment in fragments]
-    contexts = text.encode(model.text, tokens, device)  # [n, 77, d]
-    context = text.average(contexts, prompt.normalised(fragments))
     notes = [_truncation(t) for t in tokens if t.dropped]
+    shares = prompt.normalised(fragments)
+    rest = 1 - math.fsum(shares)
+    if rest > 1e-6:
+        tokens, shares = [*tokens, model.tokenizer("")], [*shares, rest]
+        notes.append(_CANCELLED)
+    context = text.weighted(model.text, tokens, shares, device)
     notes += [trap.message for trap in prompt.traps(words)]
     return EncodedPrompt(context.to(model.dtype).cpu(), tuple(notes))
+
+
+_CANCELLED = (
+    "The weights below zero all but cancel the others, or more: the empty prompt was added to make "
+    "up for it. What is to stay away does so better in the negative prompt."
+)
 
 
 def _truncation(tokens: Tokens) -> str:
