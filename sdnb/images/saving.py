@@ -88,7 +88,7 @@ def encoded(result: SavableResult, index: int = 0) -> bytes:
 
 
 def _png(image: Image.Image, request: Request, result: SavableResult) -> bytes:
-    """PNG bytes with both text chunks. Pillow stores text beyond Latin-1 as iTXt, in UTF-8."""
+    """PNG bytes in sRGB, with both texts. Pillow stores text beyond Latin-1 as iTXt, in UTF-8."""
     about = {
         "version": __version__,
         "request": json.loads(request.to_json()),
@@ -97,6 +97,7 @@ def _png(image: Image.Image, request: Request, result: SavableResult) -> bytes:
         "seconds": result.seconds,
     }
     chunks = PngImagePlugin.PngInfo()
+    chunks.add(b"sRGB", b"\0")  # what its colours are, for programs that would ask
     text = infotext.write(request, result.model, result.fingerprint, __version__)
     chunks.add_text("parameters", text)
     chunks.add_text("sdnb", json.dumps(about, ensure_ascii=False))

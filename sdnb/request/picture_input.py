@@ -1,7 +1,8 @@
 """Converting any picture to PNG bytes: a path, a PIL image, an array, a Result.
 
 The PNG is upright (EXIF rotation applied), has 8 bits per channel, is RGB or, if a pixel is
-transparent, RGBA, and carries no metadata, so that no photograph's place or camera is passed on.
+transparent, RGBA, in sRGB (colours of a profile are converted), and carries no metadata, so that no
+photograph's place or camera is passed on.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from collections.abc import Sequence
 from io import BytesIO
 from typing import Any, Protocol, TypeAlias
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
 
-from sdnb.request import checks
+from sdnb.request import checks, colour_profile
 from sdnb.request.picture_file import existing, opened, sniffed
 
 MAX_PIXELS = 8192 * 8192  # the largest picture that sdnb makes; larger files are refused
@@ -25,6 +26,10 @@ _ACCEPTED = (
     "file or a Result"
 )
 _TENSOR = "; of a tensor of floats from 0 to 1: tensor.permute(1, 2, 0).numpy()"
+
+_FEW_COLOURS = 16  # in 32 steps of each channel: a drawing has no more, a photograph has
+
+_SCAN_OF_JPEG, _END_OF_JPEG = b"\xff\xda", b"\xff\xd9"  # markers
 
 _ORIENTATION = 0x0112  # EXIF tag
 # The transposition that undoes each orientation (CIPA DC-008, 4.6.5.1.6).
@@ -58,21 +63,19 @@ def picture(source: Source) -> bytes:
     Raises FileNotFoundError if a path does not exist, ValueError if the source is no picture or
     too large, TypeError for another type of source.
     """
-    return _png(_canonical(_decoded(source, "image"), "image"))
+    return _png(_canonical(_decoded(source, "image"), "image", colours=True))
 
 
 def mask(source: Source) -> bytes:
     """The mask as PNG bytes of one channel (L): white is made anew, black is kept.
 
-    A drawing in one colour on transparency (a canvas, a layer of a paint program) gives its alpha
-    as the mask. Any other picture gives its luminance, with transparent parts black. Raises as
-    `picture`.
+    Without transparency it is the picture's luminance. Of a drawing on transparency (a canvas, a
+    layer of a paint program) it is the alpha, of a picture with an erased part that part, and of
+    a mask in black and white the luminance, with transparent parts black. Raises as `picture`.
     """
     image = _canonical(_decoded(source, "mask"), "mask")
-    if image.mode == "RGBA" and _one_colour(image):
-        image = image.getchannel("A")
-    elif image.mode == "RGBA":
-        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
+    if image.mode == "RGBA":
+        image = _meant_by_alpha(image)
     return _png(image.convert("L"))
 
 
@@ -119,7 +122,33 @@ def _read(file: Any, name: str, hint: str) -> Image.Image:
         raise ValueError(f"{name} {hint}") from None
     except Exception as error:
         raise _damaged(name, error) from error
-    return _loaded(image, name)
+    try:
+        return _loaded(image, name)
+    except ValueError:
+        whole = _completed(file) if image.format == "JPEG" else None
+        if whole is None:
+            raise
+        return whole
+
+
+def _completed(file: Any) -> Image.Image | None:
+    """A JPEG that lacks its last bytes, as browsers show it; None if more than 1 % is missing.
+
+    What is missing shows by being decoded from two endings: there the pictures differ. A
+    progressive one is coarse where scans are missing: libjpeg writes 10, or 6 of a grey picture.
+    """
+    file.seek(0)
+    data = file.read().rstrip(b"\xff")
+    ends = (data + end + _END_OF_JPEG for end in (b"", b"\x55" * 4096))
+    try:
+        first, second = (_loaded(Image.open(BytesIO(end)), "image") for end in ends)
+    except Exception:  # noqa: BLE001 - it is damaged, too; the first error says so
+        return None
+    scans = 6 if first.mode == "L" else 10
+    if first.info.get("progressive") and data.count(_SCAN_OF_JPEG) < scans:
+        return None
+    apart = ImageChops.difference(first.convert("L"), second.convert("L")).histogram()
+    return first if sum(apart[16:]) <= 0.01 * sum(apart) else None
 
 
 def _loaded(image: Image.Image, name: str) -> Image.Image:
@@ -129,6 +158,7 @@ def _loaded(image: Image.Image, name: str) -> Image.Image:
     if not width or not height:
         raise ValueError(f"{name} is {width}x{height}: it has no pixels")
     try:
+        _scale_transparency(image)
         image.load()
     except Exception as error:
         raise _damaged(name, error) from error
@@ -142,9 +172,14 @@ def _damaged(name: str, error: Exception) -> Exception:
     return ValueError(f"{name} is damaged or cut short ({error}); get the file again")
 
 
-def _canonical(image: Image.Image, thing: str) -> Image.Image:
-    """Upright, 8 bits per channel, RGB or, if a pixel is transparent, RGBA."""
+def _canonical(image: Image.Image, thing: str, *, colours: bool = False) -> Image.Image:
+    """Upright, 8 bits per channel, RGB or, if a pixel is transparent, RGBA; with `colours`, in
+    sRGB. The values of a mask are no colours, whatever profile it has.
+    """
+    profile = image.info.get("icc_profile") if colours else None
     image = _eight_bits(_upright(image), thing)
+    if isinstance(profile, bytes):
+        image = colour_profile.in_srgb(image, profile)
     transparent = "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info
     try:
         if image.mode == "La":  # grey with premultiplied alpha: PIL converts it only to LA
@@ -169,11 +204,26 @@ def _upright(image: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
+def _scale_transparency(image: Image.Image) -> None:
+    """Of a PNG of 2 or 4 bits, PIL scales the pixels to 8 and leaves the transparent grey as it
+    is. To be called before the pixels are loaded.
+    """
+    for tile in getattr(image, "tile", ()):
+        factor = {"L;2": 85, "L;4": 17}.get(str(tile[3]))
+        if factor and isinstance(image.info.get("transparency"), int):
+            image.info["transparency"] *= factor
+
+
 def _eight_bits(image: Image.Image, thing: str) -> Image.Image:
     """Scale 16 bits to 8, where PIL's conversion clips. Refuse 32 bits, whose white is unknown."""
     if image.mode.startswith("I;16"):
-        image = image.convert("I").point(lambda value: value * (1 / 257) + 0.5).convert("L")
-        image.info = {}  # a 16-bit grey that is marked as transparent means nothing in 8 bits
+        whole, hidden = image.convert("I"), image.info.get("transparency")
+        image = whole.point(lambda value: value * (1 / 257) + 0.5).convert("L")
+        image.info = {}
+        if isinstance(hidden, int):
+            import numpy as np
+
+            image.putalpha(Image.fromarray(np.asarray(whole) != hidden).convert("L"))
         return image
     if image.mode in ("I", "F"):
         low, high = image.getextrema()
@@ -224,6 +274,26 @@ def _bytes_of(array: Any, thing: str) -> Any:
         f"{thing} is an array of {array.dtype} with values from {low} to {high}; {expected}: "
         "scale it, or use astype('uint8') where the values are 0 to 255"
     )
+
+
+def _meant_by_alpha(image: Image.Image) -> Image.Image:
+    """The mask that an RGBA picture with transparent pixels stands for."""
+    import numpy as np
+
+    alpha = image.getchannel("A")
+    if _one_colour(image):
+        return alpha
+    seen = np.asarray(image)[np.asarray(alpha) >= 128][:, :3].astype(np.int32)  # [n, 3]
+    if not len(seen):
+        return alpha
+    grey = (np.ptp(seen, axis=1) <= 8).all()
+    extreme = (np.abs(seen - 127.5) >= 111.5).all(axis=1)  # nearly black or white
+    if grey and extreme.mean() >= 0.5:
+        return Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
+    few_colours = len(np.unique(seen // 8, axis=0)) <= _FEW_COLOURS
+    if few_colours and 2 * len(seen) < image.width * image.height:
+        return alpha
+    return ImageOps.invert(alpha)
 
 
 def _one_colour(image: Image.Image) -> bool:

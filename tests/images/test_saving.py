@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.pictures import SETTINGS, Result, colour, result
+from helpers.pictures import SETTINGS, Result, chunk, colour, result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -105,6 +105,13 @@ def test_text_beyond_latin_1_is_utf_8_in_the_file(prompt, tmp_path):
         assert b"iTXtsdnb\0" in data
         assert b"iTXtparameters\0" in data
         assert prompt.encode("utf-8") in data
+
+
+def test_a_png_says_that_its_colours_are_srgb(tmp_path):
+    (path,) = images.save(result(), tmp_path)
+    data = path.read_bytes()
+    place = data.index(chunk(b"sRGB", b"\0"))  # 0: perceptual (PNG specification, 11.3.3.5)
+    assert data.index(b"IHDR") < place < data.index(b"IDAT")
 
 
 def test_inputs_are_kept_once_by_their_content(tmp_path):

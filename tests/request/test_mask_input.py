@@ -8,6 +8,7 @@ from helpers.pictures import CORNERS, RGB, pixels
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from PIL import Image
 
 from sdnb import images
 
@@ -38,11 +39,45 @@ def test_of_a_drawing_on_transparency_the_alpha_is_the_mask(colour):
     assert np.array_equal(pixels(images.mask(back.astype(np.uint8))), alpha)
 
 
-def test_of_a_picture_with_holes_the_luminance_is_the_mask_on_black():
+def photograph(mode="RGB"):
+    small = np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8)
+    smooth = Image.fromarray(small).resize((96, 64), Image.Resampling.BICUBIC)
+    return smooth.convert(mode).convert("RGB")
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("hole", [(32, 16, 64, 48), (8, 4, 88, 60)])
+@pytest.mark.parametrize("black", [False, True])
+def test_of_a_picture_with_an_erased_part_that_part_is_the_mask(mode, hole, black):
+    erased, alpha = photograph(mode), np.full((64, 96), 255, np.uint8)
+    alpha[hole[1] : hole[3], hole[0] : hole[2]] = 0
+    alpha[hole[1], hole[0] : hole[2]] = 100  # the soft rim of an eraser
+    if black:  # some programs keep the colours of erased pixels, some do not
+        erased.paste("black", mask=Image.fromarray(255 - alpha))
+    erased.putalpha(Image.fromarray(alpha))
+    assert np.array_equal(pixels(images.mask(erased)), 255 - alpha)
+
+
+def test_of_a_flat_drawing_with_an_erased_part_that_part_is_the_mask():
     rgba = np.dstack([CORNERS, np.full((2, 3), 255)]).astype(np.uint8)
-    rgba[1, 1, 3] = 0  # the white corner becomes transparent
-    expected = np.asarray(RGB.convert("L")).copy()
-    expected[1, 1] = 0
+    rgba[1, 1, 3] = 0
+    assert np.array_equal(pixels(images.mask(rgba)), 255 - rgba[..., 3])
+
+
+def test_of_strokes_in_some_colours_the_alpha_is_the_mask():
+    strokes = Image.new("RGBA", (64, 64))
+    for i, colour in enumerate(("red", "blue", "white")):
+        strokes.paste(colour, (8, 8 + 12 * i, 50, 14 + 12 * i))
+    alpha = np.asarray(strokes)[..., 3]
+    assert np.array_equal(pixels(images.mask(strokes)), alpha)
+
+
+def test_of_a_mask_in_black_and_white_with_transparency_the_luminance_is_the_mask():
+    rgba = np.zeros((8, 12, 4), np.uint8)
+    rgba[:, :8, 3] = 255
+    rgba[:, :4, :3] = 255
+    expected = np.zeros((8, 12))
+    expected[:, :4] = 255
     assert np.array_equal(pixels(images.mask(rgba)), expected)
 
 

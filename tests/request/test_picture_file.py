@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zlib
 
 import numpy as np
@@ -123,6 +124,28 @@ def refusal(function, data):
     except ValueError as error:
         return str(error)
     return None
+
+
+def waves(progressive):
+    """A JPEG of 600x400, and its pixels."""
+    y, x = np.mgrid[:400, :600]
+    array = np.stack([127 + 120 * np.sin(x / 31), 127 + 120 * np.cos(y / 23), x * y % 251], -1)
+    file = io.BytesIO()
+    Image.fromarray(array.astype(np.uint8)).save(file, "JPEG", progressive=progressive)
+    return file.getvalue(), np.asarray(Image.open(file))
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_without_its_last_bytes_is_read(progressive, tmp_path):
+    data, whole = waves(progressive)
+    for lacking in (1, 2, 3, 12):
+        (tmp_path / "a.jpg").write_bytes(data[:-lacking])
+        for source in (data[:-lacking], tmp_path / "a.jpg"):
+            seen = np.asarray(images.open(images.picture(source)))
+            wrong = np.abs(seen.astype(int) - whole).max(axis=-1) > 16
+            assert wrong.mean() <= 0.01
+    with pytest.raises(ValueError, match="damaged or cut short"):
+        images.picture(data[: len(data) // 2])
 
 
 @pytest.mark.parametrize("side", [8200, 20000, 2**31 - 1])
