@@ -27,6 +27,21 @@ def test_as_diffusers_saves_it(folder, parts):
     )
 
 
+def test_a_folder_without_a_vae_takes_one_and_asks_for_it(folder, parts):
+    (folder / "vae").rename(folder.parent / "vae")
+    tiny.same(read(folder, vae=folder.parent / "vae"), parts)
+    with pytest.raises(CheckpointError, match=r"has no VAE. Give one: load\(.*vae=") as error:
+        read(folder)
+    assert str(folder) in str(error.value)
+
+
+def test_json_with_a_byte_order_mark(folder, parts):
+    for file in ("model_index.json", "unet/config.json", "vae/config.json"):
+        text = (folder / file).read_text("utf-8")
+        (folder / file).write_text(text, "utf-8-sig")
+    tiny.same(read(folder), parts)
+
+
 def test_by_a_relative_path(folder, monkeypatch):
     monkeypatch.chdir(folder)
     assert read(".").name == "model"
@@ -152,8 +167,8 @@ def test_other_pipelines(folder, pipeline, message):
 
 
 def test_what_is_missing_is_told_with_what_is_there(folder, tmp_path):
-    shutil.rmtree(folder / "vae")
-    with pytest.raises(CheckpointError, match=r"has no folder vae. It has .*unet/"):
+    shutil.rmtree(folder / "text_encoder")
+    with pytest.raises(CheckpointError, match=r"has no folder text_encoder. It has .*unet/"):
         read(folder)
     (tmp_path / "ckpts").mkdir()
     (tmp_path / "ckpts" / "sd.ckpt").touch()

@@ -48,6 +48,51 @@ class TestSingleFiles:
         state = {n.replace(".text_model.", "."): t for n, t in tiny.compvis(parts).items()}
         tiny.same(read(tiny.safetensors(tmp_path / "a.safetensors", state)), parts)
 
+    @pytest.mark.parametrize(
+        "prefix",
+        [
+            "text_encoders.clip_l.transformer.text_model.",  # Forge
+            "cond_stage_model.clip_l.transformer.text_model.",
+            "cond_stage_model.clip_l.transformer.",
+        ],
+    )
+    def test_text_names_of_forge_and_comfyui(self, tmp_path, parts, prefix):
+        state = tiny.compvis({**parts, "text": {}})
+        state |= {prefix + name: tensor for name, tensor in parts["text"].items()}
+        state[prefix.split("transformer")[0] + "logit_scale"] = torch.tensor(4.6)
+        checkpoint = read(tiny.safetensors(tmp_path / "a.safetensors", state))
+        tiny.same(checkpoint, parts)
+        assert checkpoint.notes == []
+
+    @pytest.mark.parametrize("turned", [False, True])
+    def test_of_two_text_encoders_in_a_merge_one_is_taken_and_it_is_said(
+        self, tmp_path, parts, turned
+    ):
+        state = tiny.compvis(parts)
+        second = "cond_stage_model.transformer."
+        both = state | {second + name: tensor + 1 for name, tensor in parts["text"].items()}
+        if turned:
+            both = dict(reversed(both.items()))
+        torch.save(both, tmp_path / "a.ckpt")
+        checkpoint = read(tmp_path / "a.ckpt")
+        tiny.same(checkpoint, parts)
+        assert checkpoint.notes == [
+            f"left out: {second}*, because the file holds its text encoder twice"
+        ]
+
+    @pytest.mark.parametrize(
+        "layout",
+        [
+            lambda state: {"state_dict": {}, **state},
+            lambda state: {"model": {"state_dict": state}, "epoch": 3},
+            lambda state: {"state_dict": {"model": {"module": state}}},
+            lambda state: {"state_dict": {"epoch": 3}, "model": state},
+        ],
+    )
+    def test_weights_beside_an_empty_holder_or_some_levels_deep(self, tmp_path, parts, layout):
+        torch.save(layout(tiny.compvis(parts)), tmp_path / "a.ckpt")
+        tiny.same(read(tmp_path / "a.ckpt"), parts)
+
     def test_a_full_checkpoint_of_a_training(self, tmp_path, parts):
         """EMA, schedule, losses, position ids, Lightning's keys: left out, and the notes say so."""
         state = tiny.compvis(parts)

@@ -159,7 +159,7 @@ _RENAMED: dict[str, dict[str, str]] = {  # our field -> diffusers'
 def read_json(path: Path) -> Values:
     """One `config.json`. Raises CheckpointError when it is damaged."""
     try:
-        value = json.loads(path.read_text("utf-8"))
+        value = json.loads(path.read_text("utf-8-sig"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from None
     if not isinstance(value, dict):

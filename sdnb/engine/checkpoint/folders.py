@@ -36,11 +36,15 @@ RUNS = ("StableDiffusion", "LatentConsistency")
 
 
 def read_folder(path: Path) -> Parts:
-    """A folder's model. Raises CheckpointError for another pipeline or a missing part."""
+    """A folder's model; its VAE may be missing, since another can be given. Raises CheckpointError
+    for another pipeline or a missing part.
+    """
     _check_pipeline(path)
     parts = Parts()
     for part, name in COMPONENTS.items():
         folder = path / name
+        if not folder.is_dir() and part == "vae":
+            continue
         if not folder.is_dir():
             raise CheckpointError(f"{path} has no folder {name}. {_contents(path)}")
         weights, overrides = read_component(folder, part, parts.notes)

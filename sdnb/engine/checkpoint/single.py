@@ -34,11 +34,17 @@ PREFIXES = (  # the longer one first
     ("first_stage_model.", "vae"),
     ("cond_stage_model.transformer.text_model.", "text"),
     ("cond_stage_model.transformer.", "text"),
+    ("cond_stage_model.clip_l.transformer.text_model.", "text"),  # Forge and ComfyUI
+    ("cond_stage_model.clip_l.transformer.", "text"),
+    ("text_encoders.clip_l.transformer.text_model.", "text"),
+    ("text_encoders.clip_l.transformer.", "text"),
     ("unet.", "unet"),
     ("vae.", "vae"),
     ("text_encoder.text_model.", "text"),
     ("text_encoder.", "text"),
 )
+
+_PARTS = {"unet": "denoiser", "vae": "VAE", "text": "text encoder"}
 
 _SCHEDULE = (
     "alphas_cumprod", "alphas_cumprod_prev", "betas", "log_one_minus_alphas_cumprod", "log_sigmas",
@@ -57,7 +63,7 @@ LEFT_OUT: dict[str, str | None] = {
     r"(safety_checker|feature_extractor)\.": "the safety checker",
     rf"({'|'.join(_SCHEDULE)})$": None,
     r"(.*\.)?embeddings\.position_ids$": None,
-    r"(cond_stage_model\.|text_encoder\.)(.*\.)?(logit_scale|text_projection(\.weight)?)$": None,
+    r"(cond_stage_model\.|text_encoders?\.)(.*\.)?(logit_scale|text_projection(\.weight)?)$": None,
 }
 
 
@@ -96,20 +102,27 @@ def _markers(path: Path, weights: Weights, parts: Parts) -> None:
 
 
 def _sort(weights: Weights, parts: Parts) -> list[str]:
-    """Put each tensor into its part; returns the names that belong to none."""
+    """Put each tensor into its part; returns the names that belong to none.
+
+    A merge may hold a part twice: the one whose prefix comes first in `PREFIXES` is taken.
+    """
     rules = [(re.compile(pattern), what) for pattern, what in LEFT_OUT.items()]
     unexpected, left = [], set()
+    under: dict[str, Weights] = {prefix: {} for prefix, _ in PREFIXES}
     for name, tensor in weights.items():
         rule = next((rule for rule in rules if rule[0].match(name)), None)
+        prefix = next((prefix for prefix in under if name.startswith(prefix)), None)
         if rule is not None:
             left.add(rule[1])
-            continue
-        for prefix, part in PREFIXES:
-            if name.startswith(prefix):
-                getattr(parts, part)[name.removeprefix(prefix)] = tensor
-                break
-        else:
+        elif prefix is None:
             unexpected.append(name)
+        else:
+            under[prefix][name.removeprefix(prefix)] = tensor
+    for prefix, part in PREFIXES:
+        first = getattr(parts, part)
+        if first.keys() & under[prefix].keys():
+            left.add(f"{prefix}*, because the file holds its {_PARTS[part]} twice")
+        setattr(parts, part, {**under[prefix], **first})
     parts.alphas = weights.get("alphas_cumprod")
     parts.notes += [f"left out: {what}" for what in sorted(filter(None, left))]
     return sorted(unexpected)

@@ -75,16 +75,26 @@ def _from_torch(path: Path, notes: list[str]) -> Weights:
 
 
 def _held(path: Path, root: dict[Any, Any], notes: list[str]) -> dict[Any, Any]:
-    """The dictionary with the weights: the root, or its value under a key like `state_dict`."""
+    """The dictionary with the weights: the root, or what is under a key like `state_dict`, once or
+    several times.
+    """
     for key in HOLDERS:
         if isinstance(root.get(key), Unknown):
             raise _would_run(path, key, root[key])
-        if isinstance(root.get(key), dict):
+        if _holds_weights(root.get(key)):
             others = sorted(str(name) for name in root if name != key and name not in TRAINING)
             if others:
                 notes.append(f"left out, beside the weights: {listed(others)}")
-            return dict(root[key])
+            return _held(path, dict(root[key]), notes)
     return root
+
+
+def _holds_weights(value: Any, depth: int = 3) -> bool:
+    """Whether weights lie in a dictionary, or in one of its holders; an empty one has none."""
+    if not isinstance(value, dict) or not depth:
+        return False
+    inside = any(isinstance(weight, (LazyTensor, Unknown)) for weight in value.values())
+    return inside or any(_holds_weights(value.get(key), depth - 1) for key in HOLDERS)
 
 
 def _would_run(path: Path, name: str, value: Unknown) -> CheckpointError:

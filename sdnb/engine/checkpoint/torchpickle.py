@@ -126,8 +126,8 @@ class TorchPickle:
         return data
 
 
-def placed(value: Any, path: Path, depth: int = 2) -> Any:
-    """`value` with its tensors at their places in `path`, at most two dictionaries deep."""
+def placed(value: Any, path: Path, depth: int = 4) -> Any:
+    """`value` with its tensors at their places in `path`, at most four dictionaries deep."""
     if isinstance(value, StorageView):
         return value.lazy(path)
     if isinstance(value, dict) and depth:
