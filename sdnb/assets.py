@@ -1,4 +1,4 @@
-"""The version of sdnb, and the paths of its configurations, notebooks and embedded model.
+"""The version of sdnb, the paths of its configurations, notebooks and model, and users' paths.
 
 In a wheel, `configs/` and `notebooks/` are inside the package; in a checkout (and in an editable
 install) they are beside it. No other module needs to know.
@@ -13,6 +13,11 @@ __version__ = "0.2.0.dev0"  # here, because every room may import this module
 PACKAGE = Path(__file__).resolve().parent
 
 EMBEDDED = "tiny"  # a folder or a file in sdnb/models
+
+
+def user_path(text: str) -> Path:
+    """A path that a person typed. A shell leaves the ~ of `--flag=~/folder` as it is."""
+    return Path(text).expanduser()
 
 
 def configs() -> Path:

@@ -18,6 +18,8 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
+from sdnb.assets import user_path
+
 # Name -> the function that measures; the flags of a name are the arguments of its function.
 _BENCHES = {
     "load": "sdnb.bench.load:bench_load",
@@ -76,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sdnb bench", description=__doc__.split("\n", 1)[0])
     names = parser.add_subparsers(dest="name", required=True, metavar="NAME")
     load = names.add_parser("load", help="time and memory to load an SD 1.4-sized checkpoint")
-    load.add_argument("--out", type=Path, default=Path(), help="where 8.6 GB may be written")
+    load.add_argument("--out", type=user_path, default=Path(), help="where 8.6 GB may be written")
     load.add_argument("--precision", choices=("half", "bf16", "full"), default="half")
     cpu = names.add_parser("cpu", help="time and peak memory of a picture on the CPU")
     random = "SD 1.4's shapes with random weights (writes 2.1 GB)"
@@ -98,13 +100,13 @@ def _parser() -> argparse.ArgumentParser:
     grid.add_argument("--batch", type=int, default=4, help="cells in one pass (default 4)")
     grid.add_argument("--memory", default="auto", help="a memory plan (default auto)")
     gpu = names.add_parser("gpu", help="time and peak memory of an SD 1.4-sized model on a card")
-    gpu.add_argument("--out", type=Path, default=Path(), help="where 2.1 GB may be written")
+    gpu.add_argument("--out", type=user_path, default=Path(), help="where 2.1 GB may be written")
     gpu.add_argument(
         "--compile", action="store_true", dest="compiled", help="also torch.compile: minutes more"
     )
     gpu.add_argument("--tiers", action="store_true", help="also every plan against its prediction")
     caps = names.add_parser("caps", help="the largest picture under 4, 2 and 1 GiB of a card")
-    caps.add_argument("--out", type=Path, default=Path(), help="where 2.1 GB may be written")
+    caps.add_argument("--out", type=user_path, default=Path(), help="where 2.1 GB may be written")
     for command in (load, cpu, panels, grid, gpu, caps):
-        command.add_argument("--json", type=Path, help="also write the figures to this file")
+        command.add_argument("--json", type=user_path, help="also write the figures to this file")
     return parser

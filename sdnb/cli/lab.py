@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sdnb import assets, images
+from sdnb.assets import user_path
 from sdnb.cli.parser import Parser, input_stage
 from sdnb.images import files
 
@@ -29,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
         epilog="What stands after -- goes to JupyterLab as it is.",
     )
     parser.add_argument(
-        "--dir", type=Path, default=Path("sdnb-notebooks"), help="the folder (%(default)s)"
+        "--dir", type=user_path, default=Path("sdnb-notebooks"), help="the folder (%(default)s)"
     )
     parser.add_argument("--no-browser", action="store_true", help="print the address only")
     parser.add_argument("--port", type=int, default=8888, help="of the server (%(default)s)")
@@ -83,7 +84,7 @@ def _open_lab(args: Namespace, more: Sequence[str]) -> None:
     from jupyterlab.labapp import LabApp
 
     arguments = [
-        f"--ServerApp.root_dir={args.dir.expanduser().resolve()}",
+        f"--ServerApp.root_dir={args.dir.resolve()}",
         f"--ServerApp.ip={args.ip}",
         f"--ServerApp.port={args.port}",
         f"--ServerApp.open_browser={not args.no_browser}",

@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sdnb.cli.parser import Parser
+from sdnb.assets import user_path
+from sdnb.cli.parser import TEXT, Parser
 from sdnb.request import CONTENTS, SAMPLERS, SCHEDULES
 
 # Flags of the original scripts without effect: (number of values, why).
@@ -67,16 +68,16 @@ def _adders(parser: Parser, title: str) -> tuple[Callable[..., Any], ...]:
 
 def _add_request_flags(parser: Parser) -> None:
     add, whole, number = _adders(parser, "what to make (left out: what suits the model)")
-    add("--prompt", metavar="TEXT", help='what the picture shows; "a cat:2 in fog:1" weighs blocks')
+    add("--prompt", metavar=TEXT, help='what the picture shows; "a cat:2 in fog:1" weighs blocks')
     add(
         "--nprompt",
         "--negative",
         dest="negative",
-        metavar="TEXT",
+        metavar=TEXT,
         default="",
         help="what it should not show",
     )
-    add("--from-file", type=Path, metavar="FILE", help="one prompt a line")
+    add("--from-file", type=user_path, metavar="FILE", help="one prompt a line")
     whole("--W", "--width", dest="width", help="width in pixels, a multiple of 8")
     whole("--H", "--height", dest="height", help="height in pixels, a multiple of 8")
     whole("--n_samples", "--count", dest="count", default=1, help="pictures at once (%(default)s)")
@@ -145,7 +146,7 @@ def _plan_or_gb(text: str) -> str | float:
 
 def _add_output_flags(parser: Parser, folder: str) -> None:
     add = parser.add_argument_group("where to").add_argument
-    add("--outdir", type=Path, metavar="DIR", default=Path(folder), help="%(default)s")
+    add("--outdir", type=user_path, metavar="DIR", default=Path(folder), help="%(default)s")
     add("--format", default="png", choices=("png",), help="the one that keeps all settings")
     add("--skip_save", action="store_true", help="write nothing, for measuring")
 

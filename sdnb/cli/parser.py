@@ -9,6 +9,8 @@ from typing import Any, NoReturn
 
 from sdnb.request import checks
 
+TEXT = "TEXT"  # the metavar of flags whose value may begin with a hyphen
+
 
 class InputError(Exception):
     """An error of the command line or of an input file: exit code 2."""
@@ -22,7 +24,7 @@ class Parser(argparse.ArgumentParser):
 
     def parse(self, argv: Sequence[str]) -> argparse.Namespace:
         """Parse `argv`. Raises InputError for unknown flags and for stray words."""
-        namespace, extras = self.parse_known_args(argv)
+        namespace, extras = self.parse_known_args(self._with_texts(argv))
         if not extras:
             return namespace
         first = extras[0].split("=")[0]
@@ -31,6 +33,18 @@ class Parser(argparse.ArgumentParser):
         else:
             words = f"{extras[0]!r} belongs to no flag; several words need quotes round them"
         return self.error(words)
+
+    def _with_texts(self, argv: Sequence[str]) -> list[str]:
+        """`argv` with texts joined to their flags: argparse would take a "-cat" for a flag."""
+        joined: list[str] = []
+        for word in argv:
+            flag = self._option_string_actions.get(joined[-1]) if joined else None
+            wants_text = flag is not None and flag.metavar == TEXT
+            if wants_text and word.split("=")[0] not in self._option_string_actions:
+                joined[-1] += f"={word}"
+            else:
+                joined.append(word)
+        return joined
 
     def error(self, message: str) -> NoReturn:
         """Raise InputError that names the command."""

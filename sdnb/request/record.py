@@ -50,7 +50,7 @@ def read(text: str, names: tuple[str, ...], pictures: Mapping[str, bytes]) -> di
     picture that is missing or was changed.
     """
     try:
-        values = json.loads(text)
+        values = json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"not the JSON of a Request: {error}") from None
     if not isinstance(values, dict):

@@ -56,7 +56,7 @@ class ModelPicker(widgets.VBox):
         self._free, self._serve = free, serve
         self._thread: threading.Thread | None = None
         self._build()
-        self._list_models(checkpoints(Path(folder)) if folder else [])
+        self._list_models(checkpoints(Path(folder).expanduser()) if folder else [])
         self._remember(model)
 
     def _build(self) -> None:

@@ -101,6 +101,38 @@ def test_a_file_of_prompts_in_another_encoding_is_named(fake, capsys, tmp_path):
     assert f"--from-file {path} is no UTF-8 text (its byte 6 is 0xe9); save it as UTF-8" in said
 
 
+def test_a_file_of_prompts_is_split_where_lines_end_and_nowhere_else(fake, tmp_path):
+    inside = "a cat\u2028in\x0bfog\x85 and\x1cmore"
+    (tmp_path / "p.txt").write_bytes(f"{inside}\r\na dog\n\n  an owl\r".encode())
+    assert main(["txt2img", "--from-file", str(tmp_path / "p.txt")]) == 0
+    assert [request.prompt for request in fake.requests] == [inside, "a dog", "an owl"]
+
+
+def test_a_text_may_begin_with_a_hyphen(fake, capsys):
+    assert main(["txt2img", "--prompt", "-cat", "--nprompt", "--blurred, dark"]) == 0
+    assert (fake.requests[0].prompt, fake.requests[0].negative) == ("-cat", "--blurred, dark")
+    assert main(["txt2img", "--prompt", "--W", "64"]) == 2  # a flag stays a flag
+    assert main(["txt2img", "--prompt", "--W=64"]) == 2
+    assert "--prompt: expected one argument" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("joint", [" ", "="])
+def test_a_tilde_is_the_home_folder_in_every_flag(joint, fake, photo, tmp_path, monkeypatch):
+    home, here = tmp_path / "home", tmp_path / "here"
+    for folder in (home, here):
+        folder.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    (home / "p.txt").write_text("a cat\n")
+    photo.rename(home / "photo.jpg")
+    flags = ("--from-file ~/p.txt", "--init-img ~/photo.jpg", "--mask ~/photo.jpg", "--outdir ~/o")
+    line = [word for flag in flags for word in (flag.split() if joint == " " else [flag])]
+    assert main(["img2img", *(word.replace(" ", "=") for word in line)]) == 0
+    assert (home / "o").is_dir()
+    assert not list(here.iterdir())
+
+
 def test_a_wrong_seed_is_answered_in_the_command_lines_own_words(fake, capsys):
     assert main(["txt2img", "--prompt", "dog", "--seed", "-1"]) == 2
     said = capsys.readouterr().err
