@@ -17,8 +17,13 @@ from sdnb.engine.checkpoint.configs import Overrides
 from sdnb.engine.checkpoint.errors import CheckpointError
 from sdnb.engine.checkpoint.kinds import Shapes
 from sdnb.engine.networks.config import ModelConfig, TextConfig, UNetConfig, VAEConfig
+from sdnb.request import checks
 
 OTHER_CHANNELS = {5: "depth to image", 7: "the x4 upscaler", 8: "InstructPix2Pix"}
+# What is built for a model is bounded before anything is: its levels halve the picture, and each
+# has few blocks (SD 1.x: four of two, and twelve layers of text).
+MOST_LEVELS, MOST_BLOCKS, MOST_LAYERS = 16, 32, 64
+MOST_POSITIONS, MOST_STEPS = 1024, 100_000  # of a text (CLIP: 77), of the training (1000)
 # The fields that the shapes show: an override that differs contradicts the weights.
 SHOWN = {
     "unet": ("in_channels", "out_channels", "channels", "blocks", "attention_levels",
@@ -53,6 +58,7 @@ def unet_config(shapes: Shapes) -> UNetConfig:
     levels = _diffusers_levels(shapes) if diffusers else _compvis_levels(shapes)
     if not levels:
         raise CheckpointError("the denoiser has no residual blocks on its way down")
+    _bounded("denoiser", [widths for widths, _ in levels])
     counts = {len(widths) for widths, _ in levels}
     if len(counts) > 1 or any(len(set(widths)) > 1 for widths, _ in levels):
         raise CheckpointError(
@@ -92,10 +98,12 @@ Levels = list[tuple[list[int], bool]]
 
 
 def _compvis_levels(shapes: Shapes) -> Levels:
-    pattern = re.compile(r"input_blocks\.(\d+)\.(0\.op|0\.out_layers\.[03]|0\.emb_layers\.1|1\.)")
+    pattern = re.compile(
+        r"input_blocks\.(\d{1,4})\.(0\.op|0\.out_layers\.[03]|0\.emb_layers\.1|1\.)"
+    )
     blocks: dict[int, dict[str, int]] = {}
     for name, shape in shapes.items():
-        if match := pattern.match(name):
+        if shape and (match := pattern.match(name)):
             kind = "op" if match[2] == "0.op" else "attends" if match[2] == "1." else "width"
             blocks.setdefault(int(match[1]), {})[kind] = shape[0]
     levels: Levels = [([], False)]
@@ -109,8 +117,11 @@ def _compvis_levels(shapes: Shapes) -> Levels:
 
 
 def _diffusers_levels(shapes: Shapes) -> Levels:
-    levels = _widths(shapes, r"down_blocks\.(\d+)\.resnets\.(\d+)\.(?:norm2|conv2|time_emb_proj)\.")
-    attends = {int(m[1]) for n in shapes if (m := re.match(r"down_blocks\.(\d+)\.attentions\.", n))}
+    levels = _widths(
+        shapes, r"down_blocks\.(\d{1,4})\.resnets\.(\d{1,4})\.(?:norm2|conv2|time_emb_proj)\."
+    )
+    attention = re.compile(r"down_blocks\.(\d{1,4})\.attentions\.")
+    attends = {int(m[1]) for n in shapes if (m := attention.match(n))}
     return [(widths, level in attends) for level, widths in levels.items()]
 
 
@@ -119,7 +130,7 @@ def _widths(shapes: Shapes, pattern: str) -> dict[int, list[int]]:
     blocks = {
         (int(match[1]), int(match[2])): shape[0]
         for name, shape in shapes.items()
-        if (match := re.match(pattern, name))
+        if shape and (match := re.match(pattern, name))
     }
     levels: dict[int, list[int]] = {}
     for (level, _), width in sorted(blocks.items()):
@@ -130,15 +141,17 @@ def _widths(shapes: Shapes, pattern: str) -> dict[int, list[int]]:
 def vae_config(shapes: Shapes) -> VAEConfig:
     """The autoencoder's configuration, with SD 1.x's groups and scale."""
     levels = _widths(
-        shapes, r"encoder\.down(?:_blocks)?\.(\d+)\.(?:block|resnets)\.(\d+)\.(?:norm2|conv[12])\."
+        shapes,
+        r"encoder\.down(?:_blocks)?\.(\d{1,4})\.(?:block|resnets)\.(\d{1,4})\.(?:norm2|conv[12])\.",
     )
     if not levels:
         raise CheckpointError("the autoencoder (VAE) has no residual blocks in its encoder")
-    bias = shapes.get("post_quant_conv.bias", (4,))
+    _bounded("autoencoder (VAE)", list(levels.values()))
+    bias = shapes.get("post_quant_conv.bias") or (4,)
     return VAEConfig(
         channels=tuple(widths[-1] for widths in levels.values()),
         blocks=max(map(len, levels.values())),
-        latent_channels=shapes.get("post_quant_conv.weight", bias)[0],
+        latent_channels=(shapes.get("post_quant_conv.weight") or bias)[0],
     )
 
 
@@ -146,12 +159,16 @@ def text_config(shapes: Shapes) -> TextConfig:
     """The text encoder's configuration; its heads have 64 channels, as in every CLIP."""
     token = shapes.get("embeddings.token_embedding.weight", ())
     position = shapes.get("embeddings.position_embedding.weight", ())
-    layers = {int(m[1]) for name in shapes if (m := re.match(r"encoder\.layers\.(\d+)\.", name))}
-    hidden = [s[0] for n, s in shapes.items() if re.match(r"encoder\.layers\.\d+\.mlp\.fc1\.", n)]
+    numbered = re.compile(r"encoder\.layers\.(\d{1,4})\.(mlp\.fc1\.)?")
+    found = [(m, shape) for name, shape in shapes.items() if (m := numbered.match(name))]
+    layers = {int(match[1]) for match, _ in found}
+    hidden = [shape[0] for match, shape in found if match[2] and shape]
     if not layers or not hidden:
         raise CheckpointError("the text encoder has no layers that CLIP's text transformer has")
+    if len(layers) > MOST_LAYERS:
+        raise CheckpointError(f"the text encoder has {len(layers)} layers; CLIP's has 12")
     default = TextConfig()
-    norm = shapes.get("final_layer_norm.weight", (default.width,))
+    norm = shapes.get("final_layer_norm.weight") or (default.width,)
     vocab, width = token if len(token) == 2 else (default.vocab, norm[0])
     return TextConfig(
         vocab=vocab,
@@ -163,8 +180,39 @@ def text_config(shapes: Shapes) -> TextConfig:
     )
 
 
+def _bounded(what: str, levels: list[list[int]]) -> None:
+    """Raises CheckpointError for more levels and blocks than a network of this family can have."""
+    blocks = max(map(len, levels))
+    if len(levels) > MOST_LEVELS or blocks > MOST_BLOCKS:
+        raise CheckpointError(
+            f"the {what} has {len(levels)} levels of up to {blocks} blocks; at most {MOST_LEVELS} "
+            f"of {MOST_BLOCKS} are built, and Stable Diffusion 1.x has 4 of 2"
+        )
+
+
+def _check_ranges(config: ModelConfig) -> None:
+    """Raises CheckpointError for sizes that no network has, or that could be of any size."""
+    unet, vae, text = config.unet, config.vae, config.text
+    for name, value, low, high in (
+        ("text.positions", text.positions, 3, MOST_POSITIONS),  # a start, a token, an end
+        ("noise.steps", config.noise.steps, 2, MOST_STEPS),
+        ("unet.out_channels", unet.out_channels, 1, None),
+        ("unet.context_dim", unet.context_dim, 1, None),
+        ("unet.channels", min(unet.channels), 1, None),
+        ("vae.channels", min(vae.channels), 1, None),
+        ("text.vocab", text.vocab, 1, None),
+        ("text.hidden", text.hidden, 1, None),
+    ):
+        if value < low or (high is not None and value > high):
+            most = "or more" if high is None else f"to {high:,}"
+            raise CheckpointError(f"{name} is {checks.shown(value)}; expected {low} {most}")
+    if not vae.scale > 0:  # latents are divided by it
+        raise CheckpointError(f"vae.scale is {vae.scale}; expected more than 0, as 0.18215")
+
+
 def _check(config: ModelConfig) -> None:
     """Raises CheckpointError for numbers with which the networks could not be built or joined."""
+    _check_ranges(config)
     unet, vae, text = config.unet, config.vae, config.text
     for section, name, widths in (
         ("unet", "groups", unet.channels),

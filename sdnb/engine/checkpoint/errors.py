@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+MOST_LETTERS = 1600  # of a message: some twenty lines of a terminal
 
 
 class CheckpointError(ValueError):
-    """A file that cannot be used as asked. The message says what it is and the way out."""
+    """A file that cannot be used as asked. The message says what it is and the way out.
+
+    It quotes names out of files, so that it is made `plain` here, for every message at once.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(plain(message))
 
 
 class MissingCheckpointError(CheckpointError, FileNotFoundError):
@@ -16,7 +25,54 @@ class MissingCheckpointError(CheckpointError, FileNotFoundError):
         return str(self.args[0])  # not an errno and a file name
 
 
+def plain(text: str, most: int = MOST_LETTERS) -> str:
+    """`text` as one line that no terminal obeys: control characters as escapes, a long one without
+    its middle, since the way out stands at the end.
+    """
+    if len(text) > most:
+        end = most // 4
+        text = f"{text[: most - end]} ... {text[-end:]}"
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else " " if char == "\n" else _escaped(char) for char in text
+    )
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")
+
+
 def listed(names: Sequence[str], most: int = 8) -> str:
     """Names in one line; a long list is cut and counted, never silently shortened."""
-    shown = ", ".join(names[:most])
+    shown = ", ".join(plain(name, 160) for name in names[:most])
     return shown if len(names) <= most else f"{shown}, and {len(names) - most} more"
+
+
+@contextmanager
+def in_words(what: object) -> Iterator[None]:
+    """Turn whatever Python or a library raises inside into a CheckpointError about `what`.
+
+    The files are anybody's, so that any line that touches their values may fail in its own way.
+    """
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except Exception as error:
+        raise CheckpointError(f"{what} cannot be read: {reason(error)}") from error
+
+
+def reason(error: Exception) -> str:
+    """An error of Python or a library in a few words."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, MemoryError):
+        return "it takes more memory than there is"
+    if isinstance(error, OverflowError):
+        return f"a number in it is too large ({error})"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, (LookupError, AttributeError)):
+        return f"it has not the form that is expected ({type(error).__name__}: {error})"
+    return str(error) or type(error).__name__

@@ -111,7 +111,9 @@ def _shards(index: Path) -> list[Path]:
     names = read_json(index).get("weight_map")
     if not isinstance(names, dict) or not names:
         raise CheckpointError(f"{index} has no weight_map: it is damaged. Download it again.")
-    files = [index.parent / str(name) for name in sorted(set(map(str, names.values())))]
+    if not all(isinstance(name, str) and len(name) < 256 for name in names.values()):
+        raise CheckpointError(f"{index}: its weight_map names files that cannot be. It is damaged.")
+    files = [index.parent / name for name in sorted(set(names.values()))]
     missing = [file.name for file in files if file.parent != index.parent or not file.is_file()]
     if missing:
         raise CheckpointError(

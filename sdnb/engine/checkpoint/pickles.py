@@ -6,9 +6,10 @@ containers, asks `rebuild` for the few names that stand for tensors, and puts an
 wherever the pickle wants anything else. An `Unknown` swallows arguments, state, items and further
 calls and does nothing.
 
-Memory and time stay in proportion to the pickle's length: the memo is a dictionary, keys are
-scalars (so no hash walks a nested structure), and containers are copied only as often as the length
-pays for.
+Memory and time stay in proportion to the pickle's length, and its length is bounded in bytes and
+steps: the memo is a dictionary, keys are scalars (so no hash walks a nested structure) of which few
+have a hash that an author can choose, and containers are copied only as often as the length pays
+for. Nothing here turns a value into text: one of a few hundred bytes may hold itself 2**100 times.
 """
 
 from __future__ import annotations
@@ -18,9 +19,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO, Any
 
-from sdnb.engine.checkpoint.errors import CheckpointError
+from sdnb.engine.checkpoint.errors import CheckpointError, reason
 
 PICKLE_LIMIT = 64 << 20  # bytes read of a pickle; real ones are below 10 MB
+# Steps through the pickles of a file, about 35 a tensor: a model with its moving average and its
+# optimiser's states has below 200,000.
+STEP_LIMIT = 1 << 19
+CHOSEN_KEYS = 500  # keys whose hashes may be made to collide: a table of n takes n * n comparisons
+_LONGEST_KEY = 512  # bits of a number
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,8 @@ class Unknown:
 Rebuild = Mapping[str, Callable[..., Any]]  # the callables admitted, by name
 
 _MARK = object()
-_SCALARS = (str, int, float, bool, bytes, type(None), Global, Unknown)
+_SECRET = (str, bool, bytes, type(None), Global, Unknown)  # hashes that no author can choose
+_SCALARS = (*_SECRET, int, float)
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _EMPTY: dict[str, Callable[[], Any]] = {
     "EMPTY_LIST": list,
@@ -64,26 +71,35 @@ class PickleReader:
         self.persistent = persistent
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
+        self.steps = 0
         self.copies = 0  # elements that may still be copied from one container to another
+        self.chosen = 0  # keys whose hashes an author can choose
 
     def read(self, data: bytes | IO[bytes]) -> tuple[Any, int]:
         """The value, and the position just after the pickle's end.
 
-        Raises CheckpointError when the data is no pickle or a damaged one.
+        Several pickles of a file may be read one after the other; their limits are for all. Raises
+        CheckpointError when the data is no pickle, a damaged one, or beyond the limits.
         """
+        self.stack, self.memo = [], {}
         try:
             for opcode, argument, position in pickletools.genops(data):
                 if opcode.name == "STOP":
                     return self.stack.pop(), (position or 0) + 1
-                self.copies += 1  # an element costs an opcode, so one copy of each is paid for
                 self._step(opcode.name, argument)
         except CheckpointError:
             raise
-        except (ValueError, TypeError, IndexError, KeyError, OverflowError) as error:
-            raise CheckpointError(f"the pickle is damaged ({error})") from None
+        except Exception as error:  # noqa: BLE001  (the decoder and the machine raise any)
+            raise CheckpointError(f"the pickle is damaged ({reason(error)})") from None
         raise CheckpointError("the pickle has no end")
 
     def _step(self, op: str, argument: Any) -> None:
+        self.steps += 1
+        if self.steps > STEP_LIMIT:
+            raise CheckpointError(
+                f"the pickle has more than {STEP_LIMIT:,} steps, beyond any model's"
+            )
+        self.copies += 1  # an element costs an opcode, so one copy of each is paid for
         push = self.stack.append
         if op in _CONSTANTS:
             push(_CONSTANTS[op])
@@ -105,6 +121,8 @@ class PickleReader:
 
     # -- the memo and the stack ----------------------------------------------------------------
     def _put(self, at: int) -> None:
+        if not 0 <= at < 2**32:  # written as text it may have any size, and so any hash
+            raise ValueError("a place in the memo beyond 32 bits")
         self.memo[at] = self.stack[-1]
 
     _binput = _long_binput = _put
@@ -163,7 +181,7 @@ class PickleReader:
         self._put_items(items)
 
     def _frozenset(self, _: Any) -> None:
-        self.stack.append(frozenset(_keys(self._until_mark())))
+        self.stack.append(frozenset(self._keys(self._until_mark())))
 
     def _append(self, _: Any) -> None:
         item = self.stack.pop()
@@ -175,7 +193,7 @@ class PickleReader:
     def _additems(self, _: Any) -> None:
         items = self._until_mark()
         if isinstance(self.stack[-1], set):
-            self.stack[-1].update(_keys(items))
+            self.stack[-1].update(self._keys(items))
         elif not isinstance(self.stack[-1], Unknown):
             raise TypeError("items are added to something that is no set")
 
@@ -195,7 +213,7 @@ class PickleReader:
     def _put_items(self, items: list[Any]) -> None:
         target = self.stack[-1]
         if isinstance(target, dict):
-            target.update(zip(_keys(items[::2]), items[1::2], strict=True))
+            target.update(zip(self._keys(items[::2]), items[1::2], strict=True))
         elif not isinstance(target, Unknown):
             raise TypeError("items are set on something that is no dictionary")
 
@@ -273,15 +291,32 @@ class PickleReader:
         if kind == "tuple":
             return tuple(items)
         if kind in ("set", "frozenset"):
-            return {"set": set, "frozenset": frozenset}[kind](_keys(list(items)))
+            return {"set": set, "frozenset": frozenset}[kind](self._keys(list(items)))
         if isinstance(items, dict):
             return dict(items)
         if not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in items):
             return Unknown(name)
         pairs = [tuple(pair) for pair in items]
         return dict(
-            zip(_keys([key for key, _ in pairs]), [value for _, value in pairs], strict=True)
+            zip(self._keys([key for key, _ in pairs]), [value for _, value in pairs], strict=True)
         )
+
+    def _keys(self, items: list[Any]) -> list[Any]:
+        """Keys must be scalars, or short tuples of them: hashing a nested tuple walks it, and a
+        pickle nests without bound.
+        """
+        for item in items:
+            if isinstance(item, _SECRET) or (type(item) is int and abs(item) < 2**60):
+                continue
+            parts = item if isinstance(item, tuple) else (item,)
+            if len(parts) > 16 or not all(isinstance(part, _SCALARS) for part in parts):
+                raise ValueError(f"a key that is a {type(item).__name__}")
+            if any(isinstance(n, int) and n.bit_length() > _LONGEST_KEY for n in parts):
+                raise ValueError(f"a number of more than {_LONGEST_KEY} bits in a key")
+            self.chosen += 1
+            if self.chosen > CHOSEN_KEYS:
+                raise ValueError(f"more than {CHOSEN_KEYS} keys that are fractions, tuples or huge")
+        return items
 
 
 _LITERALS = {
@@ -290,15 +325,3 @@ _LITERALS = {
     "BYTEARRAY8",
     "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8",
 }  # fmt: skip
-
-
-def _keys(items: list[Any]) -> list[Any]:
-    """Keys must be scalars: hashing a nested tuple walks it, and a pickle nests without bound."""
-    for item in items:
-        if not isinstance(item, _SCALARS) and not (
-            isinstance(item, tuple)
-            and len(item) <= 16
-            and all(isinstance(part, _SCALARS) for part in item)
-        ):
-            raise ValueError(f"a key that is a {type(item).__name__}")
-    return items

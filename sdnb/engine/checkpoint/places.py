@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sdnb.engine.checkpoint import hub
 from sdnb.engine.checkpoint.configs import Overrides, read_config
-from sdnb.engine.checkpoint.errors import CheckpointError, MissingCheckpointError
+from sdnb.engine.checkpoint.errors import CheckpointError, MissingCheckpointError, in_words, plain
 from sdnb.request import checks
 
 FILES = (".ckpt", ".safetensors", ".pt", ".pth", ".bin")
@@ -18,11 +18,14 @@ def locate(source: str | Path, notes: list[str]) -> tuple[Path, str]:
     Raises MissingCheckpointError, with similar names, when there is none of this name.
     """
     if not isinstance(source, (str, Path)) or not str(source).strip():
-        raise CheckpointError(f"a model is given as a path or a hub id, not as {source!r}")
-    path = Path(source).expanduser()
-    if path.exists():
-        named = path if path.name.strip(".") else path.resolve()  # "." has the folder's own name
-        return path, named.stem if path.is_file() else named.name
+        raise CheckpointError(
+            f"a model is given as a path or a hub id, not as {checks.shown(source)}"
+        )
+    with in_words(f"the path {plain(str(source), 200)}"):  # it may hold a zero, or 5,000 letters
+        path = Path(source).expanduser()
+        if path.exists():
+            named = path if path.name.strip(".") else path.resolve()  # "." has the folder's name
+            return path, named.stem if path.is_file() else named.name
     if isinstance(source, str) and hub.is_id(source) and path.suffix.lower() not in FILES:
         return hub.download(source, notes), source
     raise MissingCheckpointError(

@@ -10,18 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from sdnb.engine.checkpoint import detect, names
 from sdnb.engine.checkpoint.assign import Tensors, compare
 from sdnb.engine.checkpoint.configs import Overrides, merged, read_config
-from sdnb.engine.checkpoint.errors import CheckpointError
+from sdnb.engine.checkpoint.errors import CheckpointError, in_words, plain
 from sdnb.engine.checkpoint.folders import read_component, read_folder
 from sdnb.engine.checkpoint.places import beside, locate
 from sdnb.engine.checkpoint.single import Parts, read_single
 from sdnb.engine.checkpoint.statedict import Weights, read_weights
 from sdnb.engine.checkpoint.tensors import LazyTensor, keep_open
 from sdnb.engine.diffusion.schedule import NoiseSchedule
-from sdnb.engine.networks.config import ModelConfig, NoiseConfig
+from sdnb.engine.networks.config import ModelConfig
 from sdnb.request.fingerprint import identity
 
 # What lies among a text encoder's weights and is none of them.
@@ -64,14 +65,17 @@ def read(
     """
     notes: list[str] = []
     path, name = locate(source, notes)
-    parts = read_folder(path) if path.is_dir() else read_single(path)
+    with in_words(path):
+        parts = read_folder(path) if path.is_dir() else read_single(path)
     parts.notes = notes + parts.notes
     if vae is not None:
         _exchange_vae(parts, vae)
     elif not parts.vae:
         raise CheckpointError(f"{path} has no VAE. Give one: load({str(source)!r}, vae=...).")
-    overrides = read_config(config) if config is not None else beside(path, parts.notes)
-    return _assembled(name, path, parts, overrides)
+    with in_words(f"the YAML beside {path}" if config is None else "config="):
+        overrides = read_config(config) if config is not None else beside(path, parts.notes)
+    with in_words(path):
+        return _assembled(name, path, parts, overrides)
 
 
 def _exchange_vae(parts: Parts, source: str | Path) -> None:
@@ -105,27 +109,43 @@ def _assembled(name: str, path: Path, parts: Parts, overrides: Overrides) -> Che
         "vae": _canonical(names.vae_table(model.vae), vae, f"VAE of {path}"),
         "text": _canonical(names.text_table(model.text), text, f"text encoder of {path}"),
     }
-    if parts.alphas is not None and not _scheduled(parts.alphas, model.noise):
+    _check_bytes(path, weights)
+    schedule = NoiseSchedule(model.noise.steps, model.noise.beta_start, model.noise.beta_end)
+    if parts.alphas is not None and not _scheduled(parts.alphas, schedule.alphas):
         parts.notes.append(
             "the schedule in the file (alphas_cumprod) is not that of the configuration, which "
             "is used; if pictures look wrong, give the YAML of the file as config="
         )
     return Checkpoint(
-        name=name,
+        name=plain(name, 200),
         path=path,
         config=model,
         **weights,
         tokenizer=parts.tokenizer,
         fingerprint=identity(_digest(weights), model.unusual()),
-        notes=parts.notes,
+        notes=[plain(note) for note in parts.notes],
     )
 
 
-def _scheduled(alphas: LazyTensor, noise: NoiseConfig) -> bool:
+def _check_bytes(path: Path, weights: Mapping[str, Tensors]) -> None:
+    """Raises CheckpointError for weights that are more than their files: a view may repeat one
+    number, or a thousand tensors one storage.
+    """
+    tensors = [tensor for part in weights.values() for tensor in part.values()]
+    announced = sum(tensor.nbytes for tensor in tensors)
+    there = sum(file.stat().st_size for file in {tensor.file for tensor in tensors})
+    if announced > there:
+        raise CheckpointError(
+            f"{path}: its weights take {announced:,} bytes and its files have {there:,}, so that "
+            "they repeat each other's. Save them again one by one (tensor.clone())."
+        )
+
+
+def _scheduled(alphas: LazyTensor, expected: Tensor) -> bool:
     """Whether `alphas_cumprod` `[steps]` is the configuration's, to 2 % (fp16 files)."""
-    expected = NoiseSchedule(noise.steps, noise.beta_start, noise.beta_end).alphas
-    stored = alphas.read(torch.float64)
-    return stored.shape == expected.shape and bool(((stored / expected - 1).abs() < 0.02).all())
+    if alphas.shape != expected.shape:  # a table may be of any size
+        return False
+    return bool(((alphas.read(torch.float64) / expected - 1).abs() < 0.02).all())
 
 
 def _canonical(rows: list[names.Row], stored: Weights, what: str) -> Weights:
@@ -172,11 +192,12 @@ def _digest(parts: Mapping[str, Tensors]) -> str:
 def read_vae(source: str | Path, notes: list[str]) -> tuple[Weights, Overrides]:
     """The VAE in a file, in a folder with its `config.json`, or in a whole model."""
     path, _ = locate(source, notes)
-    if path.is_dir():
-        folder = path / "vae" if (path / "vae").is_dir() else path
-        weights, overrides = read_component(folder, "vae", notes)
-    else:
-        weights, overrides = read_weights(path, notes), {}
+    with in_words(path):
+        if path.is_dir():
+            folder = path / "vae" if (path / "vae").is_dir() else path
+            weights, overrides = read_component(folder, "vae", notes)
+        else:
+            weights, overrides = read_weights(path, notes), {}
     for prefix in ("first_stage_model.", "vae."):
         inside = {n.removeprefix(prefix): t for n, t in weights.items() if n.startswith(prefix)}
         weights = inside or weights

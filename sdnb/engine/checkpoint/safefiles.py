@@ -8,16 +8,18 @@ because the library maps the file, and mapped pages count as resident memory.
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from sdnb.engine.checkpoint.errors import CheckpointError
-from sdnb.engine.checkpoint.tensors import LazyTensor
+from sdnb.engine.checkpoint.errors import CheckpointError, in_words, listed, plain, reason
+from sdnb.engine.checkpoint.tensors import LazyTensor, whole_numbers
 
-HEADER_LIMIT = 100 << 20  # bytes; the format's own limit
+# Bytes; a whole model has 0.2 MB. The format allows 100 MB, which JSON makes 2 GB of objects.
+HEADER_LIMIT = 16 << 20
 
 DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
@@ -29,22 +31,34 @@ DTYPES = {
 
 def read_safetensors(path: Path) -> tuple[dict[str, LazyTensor], dict[str, str]]:
     """The tensors by name, and the file's metadata. Raises CheckpointError for a damaged file."""
-    size = path.stat().st_size
-    header, start = _header(path, size)
-    metadata = header.pop("__metadata__", None)
-    try:
+    with in_words(path):
+        size = path.stat().st_size
+        header, start = _header(path, size)
+        metadata = header.pop("__metadata__", None) or {}
+        if not isinstance(metadata, dict):
+            raise CheckpointError(f"{path}: the safetensors header is damaged (its metadata)")
         tensors = {name: _tensor(path, start, name, entry) for name, entry in header.items()}
-    except CheckpointError:
-        raise
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: the safetensors header is damaged ({error})") from None
+    _apart(path, tensors)
     announced = max((t.offset + t.nbytes for t in tensors.values()), default=start)
     if announced > size:
         raise CheckpointError(
             f"{path} is truncated: it has {size:,} bytes and its header announces {announced:,}. "
             "Download it again."
         )
-    return tensors, {str(k): str(v) for k, v in (metadata or {}).items()}
+    return tensors, {key: value for key, value in metadata.items() if isinstance(value, str)}
+
+
+def _apart(path: Path, tensors: dict[str, LazyTensor]) -> None:
+    """Raises CheckpointError where two tensors share bytes: the format forbids it, and a small file
+    could stand for a model of any size.
+    """
+    spans = sorted((t.offset, t.offset + t.nbytes, name) for name, t in tensors.items() if t.nbytes)
+    for (_, end, one), (begin, _, other) in pairwise(spans):
+        if begin < end:
+            raise CheckpointError(
+                f"{path}: the safetensors header is damaged: tensors {listed((one, other))} lie in "
+                "the same bytes. Download it again."
+            )
 
 
 def _header(path: Path, size: int) -> tuple[dict[str, Any], int]:
@@ -69,17 +83,22 @@ def _header(path: Path, size: int) -> tuple[dict[str, Any], int]:
     return header, 8 + length
 
 
-def _tensor(path: Path, start: int, name: str, entry: dict[str, Any]) -> LazyTensor:
-    kind = entry["dtype"]
+def _tensor(path: Path, start: int, name: str, entry: Any) -> LazyTensor:
+    name = plain(name, 160)
+    try:
+        kind, shape = str(entry["dtype"]), whole_numbers(entry["shape"])
+        begin, end = whole_numbers(entry["data_offsets"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: the safetensors header is damaged at tensor {name} ({reason(error)})"
+        ) from None
     if kind not in DTYPES:
         raise CheckpointError(
-            f"{path}: tensor {name} is of type {kind}; known are {', '.join(DTYPES)}. "
+            f"{path}: tensor {name} is of type {plain(kind, 40)}; known are {', '.join(DTYPES)}. "
             "Quantised files (GGUF, nf4, fp4) are not read: use the original weights."
         )
-    begin, end = (int(value) for value in entry["data_offsets"])
-    shape = tuple(int(n) for n in entry["shape"])
     dtype = DTYPES[kind]
-    if begin < 0 or min(shape, default=0) < 0 or end - begin != prod(shape) * dtype.itemsize:
+    if end - begin != prod(shape) * dtype.itemsize:
         raise CheckpointError(
             f"{path}: tensor {name} of shape {list(shape)} and type {kind} is given the bytes "
             f"{begin} to {end}"

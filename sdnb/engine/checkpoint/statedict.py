@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sdnb.engine.checkpoint.errors import CheckpointError, listed
+from sdnb.engine.checkpoint.errors import CheckpointError, in_words, listed
 from sdnb.engine.checkpoint.kinds import other_kind
 from sdnb.engine.checkpoint.pickles import Unknown
 from sdnb.engine.checkpoint.safefiles import read_safetensors
 from sdnb.engine.checkpoint.sniff import container
 from sdnb.engine.checkpoint.tensors import LazyTensor
 from sdnb.engine.checkpoint.torchfiles import read_torch
+from sdnb.request import checks
 
 Weights = dict[str, LazyTensor]
 
@@ -33,7 +34,8 @@ def read_weights(path: Path, notes: list[str]) -> Weights:
 
     Raises CheckpointError for another kind of file, or one that could be read only by running it.
     """
-    kind = container(path)
+    with in_words(path):
+        kind = container(path)
     if path.suffix.lower() not in ENDINGS[kind]:
         notes.append(f"{path.name} is a {kind} file in spite of its name")
     if kind == "torch":
@@ -61,7 +63,7 @@ def _from_torch(path: Path, notes: list[str]) -> Weights:
             "torch.save(model.state_dict(), path)."
         )
     state = _held(path, root, notes)
-    names = {str(name): value for name, value in state.items()}
+    names = {_name(key): value for key, value in state.items()}
     weights = {name: value for name, value in names.items() if isinstance(value, LazyTensor)}
     others = [name for name in names if name not in weights and name not in TRAINING]
     for name in others:
@@ -74,18 +76,23 @@ def _from_torch(path: Path, notes: list[str]) -> Weights:
     return weights
 
 
-def _held(path: Path, root: dict[Any, Any], notes: list[str]) -> dict[Any, Any]:
+def _name(key: Any) -> str:
+    """A key as the name of a weight, which only a text can be."""
+    return key if isinstance(key, str) else checks.shown(key)
+
+
+def _held(path: Path, root: dict[Any, Any], notes: list[str], depth: int = 3) -> dict[Any, Any]:
     """The dictionary with the weights: the root, or what is under a key like `state_dict`, once or
-    several times.
+    up to three times: a dictionary may hold itself.
     """
-    for key in HOLDERS:
+    for key in HOLDERS if depth else ():
         if isinstance(root.get(key), Unknown):
             raise _would_run(path, key, root[key])
         if _holds_weights(root.get(key)):
-            others = sorted(str(name) for name in root if name != key and name not in TRAINING)
+            others = sorted(_name(name) for name in root if name != key and name not in TRAINING)
             if others:
                 notes.append(f"left out, beside the weights: {listed(others)}")
-            return _held(path, dict(root[key]), notes)
+            return _held(path, dict(root[key]), notes, depth - 1)
     return root
 
 

@@ -31,6 +31,22 @@ WINDOW = 32 << 20  # bytes mapped at a time
 STEP = 32768
 
 
+MOST_DIMENSIONS = 32  # of a tensor; a network's have four
+
+
+def whole_numbers(values: object) -> tuple[int, ...]:
+    """The sizes, strides or positions that a file states, as they are.
+
+    Raises ValueError unless they are at most 32 whole numbers from 0 to 2**48: a product or a
+    message of more grows with the square of their number.
+    """
+    if not isinstance(values, (list, tuple)) or len(values) > MOST_DIMENSIONS:
+        raise ValueError(f"a tensor has a list of at most {MOST_DIMENSIONS} sizes")
+    if not all(type(n) is int and 0 <= n < 2**48 for n in values):
+        raise ValueError("a size or position of a tensor is a whole number from 0 to 2**48")
+    return tuple(values)
+
+
 @dataclass(frozen=True)
 class LazyTensor:
     """One tensor of a file, `stride` in elements (None: contiguous)."""

@@ -13,12 +13,13 @@ import zlib
 from pathlib import Path
 from typing import IO, Any
 
-from sdnb.engine.checkpoint.errors import CheckpointError
+from sdnb.engine.checkpoint.errors import CheckpointError, in_words
 from sdnb.engine.checkpoint.pickles import PICKLE_LIMIT, Unknown
 from sdnb.engine.checkpoint.torchpickle import Storage, TorchPickle, placed
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # torch.serialization.MAGIC_NUMBER
 LEGACY_PROTOCOL = 1001
+DIRECTORY_LIMIT = 8 << 20  # bytes of a zip's list of entries: a storage takes about a hundred
 _AGAIN = "Download it again."
 
 
@@ -27,9 +28,10 @@ def read_torch(path: Path) -> Any:
 
     Raises CheckpointError for a damaged, truncated or unreadable file.
     """
-    with path.open("rb") as file:
-        zipped = file.read(2) == b"PK"
-    return placed(_read_zip(path) if zipped else _read_legacy(path), path)
+    with in_words(path):
+        with path.open("rb") as file:
+            zipped = file.read(2) == b"PK"
+        return placed(_read_zip(path) if zipped else _read_legacy(path), path)
 
 
 # -- the zip -----------------------------------------------------------------------------------
@@ -49,17 +51,48 @@ def _read_zip(path: Path) -> Any:
 
 def _from_zip(path: Path) -> Any:
     described = TorchPickle()
-    with zipfile.ZipFile(path) as archive:
+    with _Directory(path) as whole, zipfile.ZipFile(whole) as archive:
         entries = {info.filename: info for info in archive.infolist()}
         root = _root(path, archive, entries)
+        data = _bytes(path, archive, f"{root}data.pkl", PICKLE_LIMIT)
         try:
-            value, _ = described.read(archive.read(f"{root}data.pkl"))
+            value, _ = described.read(data)
         except CheckpointError as error:
             raise CheckpointError(f"{path}: {error}. {_AGAIN}") from None
     with path.open("rb") as file:
         for key, storage in described.storages.items():
             _place(storage, entries.get(f"{root}data/{key}"), file, path)
     return value
+
+
+class _Directory(io.FileIO):
+    """A zip of which no more than 8 MB are read at once, as `zipfile` reads the list of entries: it
+    makes an object of each.
+    """
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is not None and size > DIRECTORY_LIMIT:
+            raise CheckpointError(
+                f"{self.name} is a zip whose list of entries has {size:,} bytes; "
+                f"{DIRECTORY_LIMIT:,} are read. torch.save writes less."
+            )
+        return super().read(size)
+
+
+def _bytes(path: Path, archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
+    """One entry of the zip, which may say how long it is and how it is packed as it likes."""
+    info = archive.getinfo(name)
+    if info.file_size > limit:
+        raise CheckpointError(
+            f"{path}: {name} in it has {info.file_size:,} bytes; {limit:,} are read."
+        )
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise CheckpointError(
+            f"{path} is packed in a way that torch.save never uses, and that can expand without a "
+            "bound. Save it again with torch.save."
+        )
+    with archive.open(info) as entry:  # in pieces, since `zipfile` allocates what is asked for
+        return b"".join(iter(lambda: entry.read(1 << 20), b""))
 
 
 def _root(path: Path, archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo]) -> str:
@@ -77,10 +110,8 @@ def _root(path: Path, archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipIn
             "of."
         )
     order = entries.get(f"{root}byteorder")
-    if order is not None and archive.read(order) != b"little":
+    if order is not None and _bytes(path, archive, order.filename, 64) != b"little":
         raise CheckpointError(f"{path} was saved on a big-endian machine. Save it again elsewhere.")
-    if (size := entries[name].file_size) > PICKLE_LIMIT:
-        raise CheckpointError(f"{path}: its pickle has {size:,} bytes; {PICKLE_LIMIT:,} are read.")
     return root
 
 
@@ -103,6 +134,8 @@ def _place(storage: Storage, info: zipfile.ZipInfo | None, file: IO[bytes], path
     if header[:4] != b"PK\x03\x04":
         raise CheckpointError(f"{path} is damaged at byte {info.header_offset:,}. {_AGAIN}")
     storage.offset = info.header_offset + 30 + _names_length(header)
+    if storage.offset + storage.nbytes > file.seek(0, io.SEEK_END):
+        raise CheckpointError(f"{path} ends before its storage {storage.key} does. {_AGAIN}")
 
 
 def _names_length(header: bytes) -> int:
@@ -152,6 +185,8 @@ def _read_legacy(path: Path) -> Any:
         )
     if not (isinstance(values[2], dict) and values[2].get("little_endian", True)):
         raise CheckpointError(f"{path} was saved on a big-endian machine. Save it again elsewhere.")
+    if not all(isinstance(key, (str, int)) for key in values[4]):
+        raise CheckpointError(f"{path} is damaged: its storages have no names. {_AGAIN}")
     _place_stream(path, described.storages, [str(key) for key in values[4]], end)
     return values[3]
 

@@ -13,10 +13,10 @@ from typing import IO, Any
 
 import torch
 
-from sdnb.engine.checkpoint.errors import CheckpointError
+from sdnb.engine.checkpoint.errors import CheckpointError, plain
 from sdnb.engine.checkpoint.pickles import Global, PickleReader, Unknown
 from sdnb.engine.checkpoint.safefiles import DTYPES
-from sdnb.engine.checkpoint.tensors import LazyTensor
+from sdnb.engine.checkpoint.tensors import LazyTensor, whole_numbers
 
 _STORAGES = {
     "DoubleStorage": torch.float64, "FloatStorage": torch.float32, "HalfStorage": torch.float16,
@@ -57,11 +57,10 @@ class StorageView:
         start = self.first * self.dtype.itemsize
         stride = None if self._contiguous() else self.stride
         tensor = LazyTensor(path, self.storage.offset + start, self.shape, self.dtype, stride)
-        lowest = min(self.first, *self.shape, *self.stride, 0)
-        if lowest < 0 or start + tensor.extent > self.storage.nbytes:
+        if start + tensor.extent > self.storage.nbytes:
             raise CheckpointError(
                 f"{path} is damaged: a tensor of shape {list(self.shape)} leaves its storage "
-                f"{self.storage.key}"
+                f"{plain(self.storage.key, 80)}"
             )
         return tensor
 
@@ -75,13 +74,10 @@ class StorageView:
 
 
 class TorchPickle:
-    """Reads one pickle of a torch file, and collects the storages that it names."""
+    """Reads the pickles of a torch file, and collects the storages that they name."""
 
     def __init__(self) -> None:
         self.storages: dict[str, Storage] = {}
-
-    def read(self, data: bytes | IO[bytes]) -> tuple[Any, int]:
-        """As `PickleReader.read`, with a `StorageView` for each tensor."""
         rebuild: dict[str, Callable[..., Any]] = {
             "torch._utils._rebuild_tensor": self._tensor,
             "torch._utils._rebuild_tensor_v2": self._tensor,
@@ -89,13 +85,21 @@ class TorchPickle:
             "torch._utils._rebuild_parameter": self._parameter,
             "torch._utils._rebuild_parameter_with_state": self._parameter,
         }
-        return PickleReader(rebuild, self._persistent).read(data)
+        self._reader = PickleReader(rebuild, self._persistent)
+
+    def read(self, data: bytes | IO[bytes]) -> tuple[Any, int]:
+        """As `PickleReader.read`, with a `StorageView` for each tensor."""
+        return self._reader.read(data)
 
     def _persistent(self, identity: Any) -> Storage | Unknown:
         """`("storage", type, key, location, count)`, and before torch 0.4 a sixth, a view of it."""
         if not (isinstance(identity, tuple) and len(identity) >= 5 and identity[0] == "storage"):
-            return Unknown(f"the persistent id {str(identity)[:60]}")
-        kind, key, count = identity[1], str(identity[2]), int(identity[4])
+            shown = identity[:60] if isinstance(identity, str) else type(identity).__name__
+            return Unknown(f"the persistent id {shown}")
+        kind, key, _, count = identity[1:5]
+        (count,) = whole_numbers((count,))
+        if not isinstance(key, str):  # a number, in files of 2017
+            key = str(*whole_numbers((key,)))
         name = kind.name.removeprefix("torch.") if isinstance(kind, Global) else ""
         dtype = _STORAGES.get(name.removeprefix("storage."))
         if dtype is None:
@@ -108,17 +112,19 @@ class TorchPickle:
     def _tensor(storage: Any, first: int, shape: Any, stride: Any, *_: Any) -> StorageView:
         if not isinstance(storage, Storage):
             raise TypeError("a tensor without a storage")
-        sizes, strides = tuple(int(n) for n in shape), tuple(int(n) for n in stride)
+        sizes, strides = whole_numbers(shape), whole_numbers(stride)
+        (first,) = whole_numbers((first,))
         if len(sizes) != len(strides):
             raise ValueError("a tensor whose shape and stride differ in length")
-        return StorageView(storage, int(first), sizes, strides, storage.dtype)
+        return StorageView(storage, first, sizes, strides, storage.dtype)
 
     def _tensor_v3(self, storage: Any, first: int, *more: Any) -> StorageView | Unknown:
         """`(storage, first, shape, stride, requires_grad, hooks, dtype, ...)`, storage untyped."""
         shape, stride, _, _, kind = more[:5]
         dtype = _DTYPES.get(kind.name) if isinstance(kind, Global) else None
         if dtype is None:
-            return Unknown(f"a tensor of type {getattr(kind, 'name', kind)}")
+            name = kind.name if isinstance(kind, Global) else type(kind).__name__
+            return Unknown(f"a tensor of type {name}")
         return replace(self._tensor(storage, first, shape, stride), dtype=dtype)
 
     @staticmethod
@@ -127,9 +133,21 @@ class TorchPickle:
 
 
 def placed(value: Any, path: Path, depth: int = 4) -> Any:
-    """`value` with its tensors at their places in `path`, at most four dictionaries deep."""
+    """`value` with its tensors at their places in `path`, at most four dictionaries deep.
+
+    A dictionary that stands in several places is copied once a depth: a pickle may hold one a
+    hundred thousand times, and that again.
+    """
+    return _placed(value, path, depth, {})
+
+
+def _placed(value: Any, path: Path, depth: int, done: dict[tuple[int, int], Any]) -> Any:
     if isinstance(value, StorageView):
         return value.lazy(path)
-    if isinstance(value, dict) and depth:
-        return {key: placed(inner, path, depth - 1) for key, inner in value.items()}
-    return value
+    if not (isinstance(value, dict) and depth):
+        return value
+    if (id(value), depth) not in done:
+        done[id(value), depth] = {
+            key: _placed(inner, path, depth - 1, done) for key, inner in value.items()
+        }
+    return done[id(value), depth]
