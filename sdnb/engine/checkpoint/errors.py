@@ -29,18 +29,21 @@ def plain(text: str, most: int = MOST_LETTERS) -> str:
     """`text` as one line that no terminal obeys: control characters as escapes, a long one without
     its middle, since the way out stands at the end.
     """
-    if len(text) > most:
-        end = most // 4
-        text = f"{text[: most - end]} ... {text[-end:]}"
+    text = _without_middle(text, most)
     if text.isprintable():
         return text
-    return "".join(
-        char if char.isprintable() else " " if char == "\n" else _escaped(char) for char in text
-    )
+    return _without_middle("".join(map(_printable, text)), most)
 
 
-def _escaped(char: str) -> str:
-    return char.encode("unicode_escape").decode("ascii")
+def _without_middle(text: str, most: int) -> str:
+    end = most // 4
+    return text if len(text) <= most else f"{text[: most - end - 5]} ... {text[-end:]}"
+
+
+def _printable(char: str) -> str:
+    if char == "\n":
+        return " "
+    return char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
 
 
 def listed(names: Sequence[str], most: int = 8) -> str:
@@ -73,6 +76,6 @@ def reason(error: Exception) -> str:
         return f"a number in it is too large ({error})"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    if isinstance(error, (LookupError, AttributeError)):
-        return f"it has not the form that is expected ({type(error).__name__}: {error})"
+    if isinstance(error, (LookupError, AttributeError, TypeError, ArithmeticError)):
+        return f"a value in it is not what is expected ({type(error).__name__}: {error})"
     return str(error) or type(error).__name__

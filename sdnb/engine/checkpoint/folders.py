@@ -12,7 +12,7 @@ from itertools import product
 from pathlib import Path
 
 from sdnb.engine.checkpoint.configs import Overrides, from_diffusers, merged, read_json
-from sdnb.engine.checkpoint.errors import CheckpointError, listed
+from sdnb.engine.checkpoint.errors import CheckpointError, in_words, listed
 from sdnb.engine.checkpoint.single import Parts
 from sdnb.engine.checkpoint.statedict import Weights, read_weights
 
@@ -52,7 +52,8 @@ def read_folder(path: Path) -> Parts:
         parts.overrides = merged(parts.overrides, overrides)
     scheduler = path / "scheduler" / "scheduler_config.json"
     if scheduler.is_file():
-        noise = from_diffusers("noise", read_json(scheduler), str(scheduler))
+        with in_words(scheduler):
+            noise = from_diffusers("noise", read_json(scheduler), str(scheduler))
         parts.overrides = merged(parts.overrides, noise)
     if (path / "tokenizer").is_dir():
         parts.tokenizer = path / "tokenizer"
@@ -62,7 +63,8 @@ def read_folder(path: Path) -> Parts:
 def read_component(folder: Path, part: str, notes: list[str]) -> tuple[Weights, Overrides]:
     """One part's weights, and the overrides in its `config.json`."""
     config = folder / "config.json"
-    overrides = from_diffusers(part, read_json(config), str(config)) if config.is_file() else {}
+    with in_words(config):
+        overrides = from_diffusers(part, read_json(config), str(config)) if config.is_file() else {}
     weights: Weights = {}
     for file in _weight_files(folder, notes):
         weights.update(read_weights(file, notes))

@@ -81,8 +81,9 @@ def read(
 def _exchange_vae(parts: Parts, source: str | Path) -> None:
     """Take another VAE. The old one's overrides (groups, scale) stay if both are built alike."""
     old, (parts.vae, overrides) = parts.vae, read_vae(source, parts.notes)
-    if old and detect.vae_config(_shapes(old)) != detect.vae_config(_shapes(parts.vae)):
-        parts.overrides.pop("vae", None)
+    with in_words(f"vae={plain(str(source), 200)}"):
+        if old and detect.vae_config(_shapes(old)) != detect.vae_config(_shapes(parts.vae)):
+            parts.overrides.pop("vae", None)
     parts.overrides = merged(parts.overrides, overrides)
 
 
