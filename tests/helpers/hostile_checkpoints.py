@@ -274,9 +274,15 @@ FILES: dict[str, tuple[Callable[[Path], Path], str | None]] = {
         lambda p: _beside(p, "noise: {steps: 1000000000000}"), "steps"),
     "YAML with 10**400 heads": (lambda p: _beside(p, f"unet: {{heads: 1{'0' * 400}}}"), "heads"),
     "YAML of 10**400 as a fraction": (lambda p: _beside(p, f"vae: {{scale: 1{'0' * 400}}}"), ""),
+    "YAML of betas without signal": (
+        lambda p: _beside(p, "noise: {steps: 100000, beta_end: 0.9999}"), "float64"),
+    "YAML of betas without noise": (
+        lambda p: _beside(p, "noise: {beta_start: 1.0e-30}"), "float64"),
     "YAML of a scale of zero": (lambda p: _beside(p, "vae: {scale: 0}"), "scale is 0"),
     "config.json nested deeply": (
         lambda p: _folder(p, unet__config='{"a":' * 100_000), "cannot be read"),
+    "config.json of 200 MB": (
+        lambda p: _folder(p, unet__config=" " * (200 << 20)), "more than 4,194,304 bytes"),
     "config.json with a list of heads": (
         lambda p: _folder(p, unet__config='{"num_attention_heads": [[8], {}]}'), "cannot be read"),
     "config.json with no channels": (

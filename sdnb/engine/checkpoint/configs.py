@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from sdnb.engine.checkpoint.compvis import Values, from_compvis
-from sdnb.engine.checkpoint.errors import CheckpointError, MissingCheckpointError, listed
+from sdnb.engine.checkpoint.errors import CheckpointError, MissingCheckpointError, in_words, listed
 from sdnb.engine.networks.config import ModelConfig
 from sdnb.request import Settings, checks
 
@@ -30,6 +30,7 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "tuple[float, ...]": ((int, float), "a list of numbers"),
     "tuple[str, ...]": ((str,), "a list of texts"),
 }
+JSON_LIMIT = 4 << 20  # bytes; the index of a sharded model has 0.2 MB
 PREDICTIONS = {"eps": "eps", "epsilon": "eps", "v": "v", "v_prediction": "v"}
 
 
@@ -158,10 +159,14 @@ _RENAMED: dict[str, dict[str, str]] = {  # our field -> diffusers'
 
 def read_json(path: Path) -> Values:
     """One `config.json`. Raises CheckpointError when it is damaged."""
-    try:
-        value = json.loads(path.read_text("utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}") from None
+    with in_words(path):
+        with path.open("rb") as file:
+            data = file.read(JSON_LIMIT + 1)
+        if len(data) > JSON_LIMIT:
+            raise CheckpointError(
+                f"{path} has more than {JSON_LIMIT:,} bytes: it is no model's JSON"
+            )
+        value = json.loads(data.decode("utf-8-sig"))
     if not isinstance(value, dict):
         raise CheckpointError(f"{path} is no JSON object")
     return value

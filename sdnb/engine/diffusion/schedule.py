@@ -40,6 +40,11 @@ class NoiseSchedule:
             )
         betas = np.linspace(math.sqrt(beta_start), math.sqrt(beta_end), steps) ** 2  # [steps]
         alphas = np.cumprod(1.0 - betas)  # [steps]
+        if not 0 < alphas[-1] < alphas[0] < 1:
+            raise ValueError(
+                f"{steps} steps from beta_start {beta_start} to beta_end {beta_end}: the noise of "
+                "the first or the signal of the last is less than float64 holds"
+            )
         self.steps = steps
         self.alphas: Tensor = torch.from_numpy(alphas)
         self.sigmas: Tensor = torch.from_numpy(np.sqrt((1.0 - alphas) / alphas))
