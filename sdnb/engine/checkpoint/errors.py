@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -43,7 +44,8 @@ def _without_middle(text: str, most: int) -> str:
 def _printable(char: str) -> str:
     if char == "\n":
         return " "
-    return char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+    shown = char.isprintable() or unicodedata.category(char) == "Zs"  # a space of any script
+    return char if shown else char.encode("unicode_escape").decode("ascii")
 
 
 def listed(names: Sequence[str], most: int = 8) -> str:
@@ -56,14 +58,15 @@ def listed(names: Sequence[str], most: int = 8) -> str:
 def in_words(what: object) -> Iterator[None]:
     """Turn whatever Python or a library raises inside into a CheckpointError about `what`.
 
-    The files are anybody's, so that any line that touches their values may fail in its own way.
+    The files are anybody's, so that any line that touches their values may fail in its own way. The
+    first error, whose message may hold a whole file, is not shown with ours; `__context__` keeps it.
     """
     try:
         yield
     except CheckpointError:
         raise
-    except Exception as error:
-        raise CheckpointError(f"{what} cannot be read: {reason(error)}") from error
+    except Exception as error:  # noqa: BLE001  (that is the point)
+        raise CheckpointError(f"{what} cannot be read: {reason(error)}") from None
 
 
 def reason(error: Exception) -> str:
