@@ -272,8 +272,10 @@ FILES: dict[str, tuple[Callable[[Path], Path], str | None]] = {
         "a whole object"),
     "YAML with 10**12 steps": (
         lambda p: _beside(p, "noise: {steps: 1000000000000}"), "steps"),
-    "YAML with 10**400 heads": (lambda p: _beside(p, f"unet: {{heads: 1{'0' * 400}}}"), "heads|digits"),
-    "YAML of 10**400 as a fraction": (lambda p: _beside(p, f"vae: {{scale: 1{'0' * 400}}}"), "large|digits|scale"),
+    "YAML with 10**400 heads": (
+        lambda p: _beside(p, f"unet: {{heads: 1{'0' * 400}}}"), "heads|digits"),
+    "YAML of 10**400 as a fraction": (
+        lambda p: _beside(p, f"vae: {{scale: 1{'0' * 400}}}"), "large|digits|scale"),
     "YAML of betas without signal": (
         lambda p: _beside(p, "noise: {steps: 100000, beta_end: 0.9999}"), "float64"),
     "YAML of betas without noise": (

@@ -59,7 +59,7 @@ def in_words(what: object) -> Iterator[None]:
     """Turn whatever Python or a library raises inside into a CheckpointError about `what`.
 
     The files are anybody's, so that any line that touches their values may fail in its own way. The
-    first error, whose message may hold a whole file, is not shown with ours; `__context__` keeps it.
+    first error is not shown with ours, since it may quote a whole file; `__context__` keeps it.
     """
     try:
         yield
