@@ -10,6 +10,7 @@ import json
 import os
 import re
 import resource
+import struct
 import subprocess
 import sys
 import tempfile
@@ -225,6 +226,24 @@ class TestWhatIsHonestStillLoads:
         assert torch.equal(read_back["t"].read(), whole.t())
         assert torch.equal(read_back["s"].read(), whole[1:])
         assert torch.equal(read_back["e"].read(), whole[:1].expand(2, 4))
+
+    def test_two_elements_strewn_over_four_gigabytes(self, tmp_path):
+        """At an odd place, as torch's old stream has them: not the bytes between are copied."""
+        view = hostile.tensor(
+            b"K\2\x85", b"J" + struct.pack("<i", 10**9) + b"\x85", count=10**9 + 1
+        )
+        state = b"}" + hostile.text("a") + view + b"s"
+        path = hostile.legacy(tmp_path / "a.ckpt", state, b"]" + hostile.text("0") + b"a")
+        start = path.stat().st_size
+        with path.open("r+b") as file:
+            for at, data in ((0, struct.pack("<Qf", 10**9 + 1, 1.5)), (8 + 4 * 10**9, b"\0\0\0@")):
+                file.seek(start + at)
+                file.write(data)
+        tensor = read_torch(path)["a"]
+        assert tensor.offset % 4
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        assert tensor.read().tolist() == [1.5, 2.0]
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 << 10  # KB
 
     def test_an_optimisers_states_by_number(self, tmp_path):
         states = {n: {"step": n, "exp_avg": torch.full((2,), float(n))} for n in range(2000)}

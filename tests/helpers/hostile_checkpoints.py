@@ -94,8 +94,9 @@ def storage(key: bytes, count: int = 4) -> bytes:
     return b"(" + text("storage") + kind + key + text("cpu") + number(count) + b"tQ"
 
 
-def tensor(shape: bytes, stride: bytes, *, key: bytes | None = None) -> bytes:
-    start = b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage(key or text("0")) + number(0)
+def tensor(shape: bytes, stride: bytes, count: int = 4) -> bytes:
+    """A view of the storage "0", of so many float32; shape and stride are pickles."""
+    start = b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage(text("0"), count) + number(0)
     return start + shape + stride + b"\x89}tR"
 
 

@@ -102,8 +102,7 @@ class LazyTensor:
             return
         with torch.no_grad(), _opened(self.file) as handle:
             if self.stride is not None:  # a transposed or sliced view: rare, so in one window
-                source = self._window(handle, 0, self.extent // self.dtype.itemsize)
-                target.copy_(source.as_strided(self.shape, self.stride))
+                target.copy_(self._elements(handle, self.stride))
                 return
             rows = target.view(-1) if target.is_contiguous() else target
             width = self.count // len(rows)
@@ -134,15 +133,26 @@ class LazyTensor:
     def _window(self, handle: FileIO, first: int, count: int) -> Tensor:
         """`count` elements from `first` on, `[count]`, mapped until the tensor is freed."""
         start = self.offset + first * self.dtype.itemsize
-        size = count * self.dtype.itemsize
+        raw = self._mapped(handle, start, count * self.dtype.itemsize)
+        aligned = raw if start % self.dtype.itemsize == 0 else raw.clone()  # as torch expects it
+        return aligned.view(self.dtype)
+
+    def _elements(self, handle: FileIO, stride: tuple[int, ...]) -> Tensor:
+        """The elements of a view, gathered as bytes: they may be few, strewn over GBs of the file,
+        and at odd places.
+        """
+        raw, size = self._mapped(handle, self.offset, self.extent), self.dtype.itemsize
+        elements = raw.as_strided((*self.shape, size), (*(size * step for step in stride), 1))
+        whole = elements.clone(memory_format=torch.contiguous_format)
+        return whole.view(self.dtype).view(self.shape)
+
+    def _mapped(self, handle: FileIO, start: int, size: int) -> Tensor:
+        """`size` bytes of the file, `[size]`, mapped until the tensor is freed."""
         if os.fstat(handle.fileno()).st_size < start + size:  # reading past the end kills Python
             raise _too_short(self.file)
         skip = start % mmap.ALLOCATIONGRANULARITY
         view = mmap.mmap(handle.fileno(), skip + size, access=mmap.ACCESS_COPY, offset=start - skip)
-        if start % self.dtype.itemsize == 0:
-            return torch.frombuffer(view, dtype=self.dtype, count=count, offset=skip)
-        raw = torch.frombuffer(view, dtype=torch.uint8, count=size, offset=skip)
-        return raw.clone().view(self.dtype)  # aligned, as torch expects it
+        return torch.frombuffer(view, dtype=torch.uint8, count=size, offset=skip)
 
 
 _local = threading.local()  # each thread's open files: a model has 1100 tensors in one file
