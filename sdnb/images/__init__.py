@@ -1,8 +1,8 @@
 """Pictures in and out, without torch: read any picture, save a Result, read the request back."""
 
 from sdnb.images.contact_sheet import sheet
-from sdnb.images.infotext import Saved
 from sdnb.images.reading import inspect, read
+from sdnb.images.saved import Saved
 from sdnb.images.saving import encoded, keep_inputs, save
 from sdnb.request.fingerprint import sha256
 from sdnb.request.picture_input import MAX_PIXELS, Source, mask, open, picture  # noqa: A004

@@ -12,51 +12,49 @@ UI's `modules/processing.py`.
 from __future__ import annotations
 
 import json
+import math
 import re
-from dataclasses import dataclass
 from typing import Any
 
+from sdnb.images import sampler_names
+from sdnb.images.saved import NO_PICTURE, Saved, accepted, emphasis_notes, printable
 from sdnb.request import Request, checks
-from sdnb.request.choices import ETA_SAMPLERS, NATURAL_SCHEDULES, own_eta
+from sdnb.request.choices import NATURAL_SCHEDULES, own_eta
 
-_SAMPLER_LABELS = {
-    "ddim": "DDIM", "plms": "PLMS", "euler": "Euler", "euler_a": "Euler a", "heun": "Heun",
-    "lms": "LMS", "dpm2": "DPM2", "dpm2_a": "DPM2 a", "dpmpp_2m": "DPM++ 2M",
-    "dpmpp_2m_sde": "DPM++ 2M SDE", "unipc": "UniPC", "lcm": "LCM",
-}  # fmt: skip
-_SAMPLERS = {label.lower(): name for name, label in _SAMPLER_LABELS.items()}
-
-# The web UI calls the timesteps of our "uniform" "DDIM". Its "Uniform" and "Normal" differ from
-# them by less than a step, and so does "Simple" from our "trailing".
-_SCHEDULE_LABELS = {
-    "uniform": "DDIM", "trailing": "SGM Uniform", "karras": "Karras", "exponential": "Exponential",
-}  # fmt: skip
-_SCHEDULES = {
-    "ddim": "uniform", "uniform": "uniform", "normal": "uniform", "sgm uniform": "trailing",
-    "simple": "trailing", "karras": "karras", "exponential": "exponential",
-}  # fmt: skip
 _CONTENT_LABELS = {"original": "original", "noise": "latent noise", "fill": "fill"}
 _CONTENTS = {label: name for name, label in _CONTENT_LABELS.items()}
 
 _NEGATIVE = "Negative prompt:"
-_STEPS = re.compile(r"(?:\A|, )Steps: *[0-9]+ *(?:,|\Z)")
-_EMPHASIS = re.compile(r"[(\[]|:[-+.0-9]+\s")
-_SIZE = re.compile(r"([0-9]+)x([0-9]+)")
+# Where the values begin. A prompt may speak of steps: its number is not followed by another key.
+_STEPS = re.compile(r"(?<!\w)Steps: *[0-9]+ *(?:,|\Z)", re.IGNORECASE)
+_NEXT_KEY = re.compile(
+    r" *(?:Sampler|Schedule|Scheduler|CFG|Guidance|Seed|Size|Model|Eta|Denoising|Clip|RNG|Version)"
+    r"[ \w]{0,12}:",
+    re.IGNORECASE,
+)
+_EARLIER_KEY = re.compile(r"(?:\A|[, ])(?:Sampler|Seed|Size|CFG scale): ")
+_SIZE = re.compile(r"([0-9]{1,9}) *[xX*] *([0-9]{1,9})")
+
+_FIRST_PASS = 512 * 512  # pixels: the web UI's choice until 2023 where none was given
 
 # Keys that need no note: they say nothing about the request, or are read in another way.
 _SILENT = {"Model", "Model hash", "Version", "RNG", "User", "Hashes", "Lora hashes", "TI hashes"}
-
-
-@dataclass(frozen=True)
-class Saved:
-    """The facts that a saved picture carries; those of an infotext lack the seconds."""
-
-    request: Request
-    model: str  # the model's name
-    fingerprint: str
-    version: str  # of the program that saved the picture
-    seconds: float | None = None
-    notes: tuple[str, ...] = ()
+_NUMBERS: tuple[tuple[str, str, type[int | float]], ...] = (
+    ("Steps", "steps", int),
+    ("CFG scale", "cfg", float),
+    ("Seed", "seed", int),
+    ("Denoising strength", "strength", float),
+    ("Eta DDIM", "eta", float),
+    ("Eta", "eta", float),
+    ("Masked area padding", "padding", int),
+)
+# Other programs write some keys in other cases.
+_KEYS = {
+    key.lower(): key
+    for key in (*_SILENT, *(row[0] for row in _NUMBERS), "Sampler", "Schedule type", "Size")
+}
+_KEYS |= {"scheduler": "Schedule type", "cfg": "CFG scale", "denoise": "Denoising strength"}
+_BROKEN_JSON = 16  # values that begin as JSON does and are none; each may be looked through whole
 
 
 def write(request: Request, model: str, fingerprint: str, version: str) -> str:
@@ -65,12 +63,13 @@ def write(request: Request, model: str, fingerprint: str, version: str) -> str:
         raise ValueError(f"{request!r} is not resolved: request.resolved(settings) settles it")
     # The web UI writes no schedule for DDIM, PLMS and LCM, which have one of their own.
     natural = request.schedule == NATURAL_SCHEDULES.get(request.sampler)
+    schedule = sampler_names.SCHEDULE_LABELS[request.schedule or "uniform"]
     eta_key = "Eta DDIM" if request.sampler == "ddim" else "Eta"
     default_eta = request.eta == own_eta(request.sampler)
     values = {
         "Steps": request.steps,
-        "Sampler": _SAMPLER_LABELS[request.sampler],
-        "Schedule type": None if natural else _SCHEDULE_LABELS[request.schedule or "uniform"],
+        "Sampler": sampler_names.SAMPLER_LABELS[request.sampler],
+        "Schedule type": None if natural else schedule,
         "CFG scale": _plain(request.cfg),
         "Seed": request.seed,
         "Size": f"{request.width}x{request.height}",
@@ -89,51 +88,49 @@ def write(request: Request, model: str, fingerprint: str, version: str) -> str:
 
 
 def read(text: str) -> Saved:
-    """Parse the infotext of any program. Raises ValueError for a sampler or a schedule that sdnb
-    lacks, and for a value that a Request does not accept.
+    """Parse the infotext of any program. What a Request lacks or refuses is left out and noted.
+
+    Raises ValueError for a text without a line of values.
     """
     prompt, negative, line = _split(text.replace("\r\n", "\n"))
     values = _key_values(line)
     fields: dict[str, Any] = {"prompt": prompt, "negative": negative}
-    if "Sampler" in values:
-        fields["sampler"], fields["schedule"] = _sampler(
-            values.pop("Sampler"), values.pop("Schedule type", "")
+    notes: list[str] = []
+    if "Sampler" in values or "Schedule type" in values:
+        fields["sampler"], fields["schedule"], notes = sampler_names.read(
+            values.pop("Sampler", ""), values.pop("Schedule type", "")
         )
-    if "Size" in values:
-        fields["width"], fields["height"] = _size(values.pop("Size"))
+    fields |= _size(values, notes)
+    fields |= _mask_fields(values)
+    for key, field, kind in _NUMBERS:
+        if key in values:
+            number = _number(key, values.pop(key), kind, notes)
+            fields |= {} if number is None else {field: number}
+    request, refused = accepted(fields)
+    model, fingerprint, version = (values.get(k, "") for k in ("Model", "Model hash", "Version"))
+    notes = [*_notes(values, fields), *notes, *refused]
+    return Saved(request, model, fingerprint, version, notes=tuple(notes))
+
+
+def _mask_fields(values: dict[str, str]) -> dict[str, Any]:
+    """The fields of a mask, taken out of the values."""
+    fields: dict[str, Any] = {}
     if values.get("Masked content") in _CONTENTS:
         fields["content"] = _CONTENTS[values.pop("Masked content")]
     if values.get("Inpaint area") == "Only masked":
         values.pop("Inpaint area")
         fields["padding"] = 32  # the web UI's default, which it does not write
-    for key, field, kind in _NUMBERS:
-        if key in values:
-            fields[field] = _number(key, values.pop(key), kind)
-    eta_notes = _without_idle_eta(fields)
-    try:
-        request = Request(**fields)
-    except ValueError as error:
-        raise ValueError(f"the parameters text asks for what sdnb has not: {error}") from None
-    model, fingerprint, version = (values.get(k, "") for k in ("Model", "Model hash", "Version"))
-    notes = (*_notes(values, fields), *eta_notes)
-    return Saved(request, model, fingerprint, version, notes=notes)
-
-
-_NUMBERS: tuple[tuple[str, str, type[int | float]], ...] = (
-    ("Steps", "steps", int),
-    ("CFG scale", "cfg", float),
-    ("Seed", "seed", int),
-    ("Denoising strength", "strength", float),
-    ("Eta DDIM", "eta", float),
-    ("Eta", "eta", float),
-    ("Masked area padding", "padding", int),
-)
+    if values.get("Mask mode") == "Inpaint not masked":
+        values.pop("Mask mode")
+        fields["invert"] = True
+    return fields
 
 
 def _mask_values(request: Request) -> dict[str, object]:
     """The keys for a mask. Like the web UI, leave the defaults out."""
     usual = request.content == "original"
     return {
+        "Mask mode": "Inpaint not masked" if request.invert else None,
         "Masked content": None if usual else _CONTENT_LABELS[request.content],
         "Inpaint area": None if request.padding is None else "Only masked",
         "Masked area padding": request.padding,
@@ -141,126 +138,127 @@ def _mask_values(request: Request) -> dict[str, object]:
 
 
 def _split(text: str) -> tuple[str, str, str]:
-    """Prompt, negative prompt and the line of values: the last line that contains the steps."""
+    """Prompt, negative prompt and the values: from the last line that contains the steps."""
     lines = text.split("\n")
-    last = next((i for i in reversed(range(len(lines))) if _STEPS.search(lines[i].strip())), None)
-    if last is None:
+    starts = [(i, at, sure) for i, line in enumerate(lines) for at, sure in _values_in(line)]
+    if not starts:
         raise ValueError(
             f"the parameters text {checks.shown(text)} has no line of values as AUTOMATIC1111 "
             "writes it (Steps: 20, Sampler: Euler a, ...); another program wrote it: make a Request"
         )
-    line, lines = lines[last].strip(), lines[:last]
+    last, at, _ = next((start for start in reversed(starts) if start[2]), starts[-1])
+    head, values = lines[last][:at].strip().rstrip(","), lines[last][at:].strip()
+    before, mark, after = head.partition(_NEGATIVE)  # all in one line
+    lines = [
+        *lines[:last],
+        *([before.rstrip()] if before else []),
+        *([mark + after] if mark else []),
+    ]
     is_negative = [line.lstrip().startswith(_NEGATIVE) for line in lines]
     start = is_negative.index(True) if True in is_negative else len(lines)
     negative = "\n".join(lines[start:]).lstrip().removeprefix(_NEGATIVE).removeprefix(" ")
-    return "\n".join(lines[:start]), negative, line
+    return "\n".join(lines[:start]), negative, values
+
+
+def _values_in(line: str) -> list[tuple[int, bool]]:
+    """Where values begin in a line, if anywhere, and whether a known key follows the steps."""
+    places = [(match.start(), match.end()) for match in _STEPS.finditer(line)]
+    sure = next((at for at, end in places if _NEXT_KEY.match(line, end)), None)
+    if (
+        sure is None
+        and places
+        and (not line[: places[0][0]].strip() or _earlier(line, places[0][0]))
+    ):
+        return [(_earlier(line, places[0][0]), False)]
+    return [] if sure is None else [(_earlier(line, sure), True)]
+
+
+def _earlier(line: str, at: int) -> int:
+    """The first of the values, where some stand before the steps."""
+    key = _EARLIER_KEY.search(line, 0, at)
+    return at if key is None else key.end() - len(key[0].lstrip(", "))
 
 
 def _key_values(line: str) -> dict[str, str]:
-    """Parse `Key: value, Key: "quoted, value"`. A value may be a JSON string, object or array."""
+    """Parse `Key: value, Key: "quoted, value"`. A value may be a JSON string, object or array; of
+    a key that comes twice the first counts.
+    """
     values: dict[str, str] = {}
-    position = 0
+    position, broken = 0, 0
     while (colon := line.find(":", position)) >= 0:
+        key = line[max(position, line.rfind(",", position, colon) + 1) : colon].strip()
         start = colon + 1 + (line[colon + 1 : colon + 2] == " ")
-        end = line.find(",", position)
-        if 0 <= end < colon:  # a key without a value
-            position = end + 1
-            continue
-        key = line[position:colon].strip()
-        value, end = _json_value(line, start) or (None, start)
-        end = line.find(",", end)
-        end = len(line) if end < 0 else end
-        values[key] = line[start:end].strip() if value is None else value
+        value, end = None, start
+        if broken < _BROKEN_JSON and line[start : start + 1] in ('"', "{", "["):
+            value, end = _json_value(line, start)
+            broken += value is None
+        comma = line.find(",", end)
+        end = len(line) if comma < 0 else comma
+        values.setdefault(
+            _KEYS.get(key.lower(), key), line[start:end].strip() if value is None else value
+        )
         position = end + 1
     return values
 
 
-def _json_value(line: str, start: int) -> tuple[str, int] | None:
+def _json_value(line: str, start: int) -> tuple[str | None, int]:
     """The JSON value at `start`, as text, and its end; None if there is no valid JSON."""
-    if line[start : start + 1] not in ('"', "{", "["):
-        return None
     try:
         value, end = json.JSONDecoder().raw_decode(line, start)
     except (ValueError, RecursionError):
-        return None
+        return None, start
     return value if isinstance(value, str) else line[start:end], end
 
 
-def _sampler(label: str, schedule: str) -> tuple[str, str]:
-    """Our names of sampler and schedule. Older texts have both in one label ("DPM++ 2M Karras").
-
-    If the text names no schedule, the web UI used its uniform one.
-    """
-    name, plain = label.strip().lower(), schedule.strip().lower()
-    for suffix in ("karras", "exponential"):
-        if name.endswith(" " + suffix):
-            name, plain = name.removesuffix(" " + suffix), plain or suffix
-    if name not in _SAMPLERS:
-        raise ValueError(
-            f"the parameters text names the sampler {checks.shown(label)}, which sdnb has not; "
-            f"choose another for a new Request. Known are {', '.join(_SAMPLER_LABELS.values())}"
-        )
-    sampler = _SAMPLERS[name]
-    if plain in ("", "automatic"):
-        return sampler, NATURAL_SCHEDULES.get(sampler, "uniform")
-    if plain not in _SCHEDULES:
-        raise ValueError(
-            f"the parameters text names the schedule type {checks.shown(schedule)}, which sdnb has "
-            f"not; choose another for a new Request. Known are {', '.join(sorted(_SCHEDULES))}"
-        )
-    return sampler, _SCHEDULES[plain]
+def _size(values: dict[str, str], notes: list[str]) -> dict[str, int]:
+    """Width and height of the first pass: until 2023 "Size" was that of the second."""
+    final = _sides("Size", values.pop("Size", None), notes)
+    first = _sides("First pass size", values.get("First pass size"), notes)
+    if first is None:
+        return {} if final is None else {"width": final[0], "height": final[1]}
+    if 0 in first and final is not None and 0 not in final:
+        scale = math.sqrt(_FIRST_PASS / (final[0] * final[1]))
+        first = math.ceil(scale * final[0] / 64) * 64, math.ceil(scale * final[1] / 64) * 64
+    if final is not None:
+        values["Hires resize"] = f"{final[0]}x{final[1]}"
+    return {} if 0 in first else {"width": first[0], "height": first[1]}
 
 
-def _size(value: str) -> tuple[int, int]:
-    size = _SIZE.fullmatch(value)
-    if size is None or len(value) > 20:
-        raise ValueError(
-            f"the parameters text has Size: {checks.shown(value)}; a size is written 512x512"
-        )
+def _sides(key: str, value: str | None, notes: list[str]) -> tuple[int, int] | None:
+    size = _SIZE.fullmatch((value or "").strip())
+    if size is None:
+        if value is not None:
+            notes.append(f"Left out: {key}: {checks.shown(value)}; a size is written 512x512.")
+        return None
     return int(size[1]), int(size[2])
 
 
-def _number(key: str, value: str, kind: type[int | float]) -> float:
+def _number(key: str, value: str, kind: type[int | float], notes: list[str]) -> float | None:
     try:
         return kind(value)
     except ValueError:
-        raise ValueError(
-            f"the parameters text has {key}: {checks.shown(value)}, which is not a number"
-        ) from None
-
-
-def _without_idle_eta(fields: dict[str, Any]) -> list[str]:
-    """Remove an eta that its sampler does not use, and return a note on it. The web UI writes its
-    "Eta DDIM" also for UniPC and PLMS.
-    """
-    sampler, eta = fields.get("sampler"), fields.get("eta")
-    if not eta or sampler is None or sampler in ETA_SAMPLERS:
-        return []
-    del fields["eta"]
-    return [f"Left out: an eta of {_plain(eta)}, because {sampler} draws no noise."]
+        notes.append(f"Left out: {key}: {checks.shown(value)}, which is not a number.")
+        return None
 
 
 def _notes(unused: dict[str, str], fields: dict[str, Any]) -> list[str]:
     """Notes on settings that a Request lacks or takes in another meaning."""
     notes = []
-    foreign = not unused.get("Version", "").startswith("sdnb")
-    if foreign and any(_EMPHASIS.search(fields[name] + " ") for name in ("prompt", "negative")):
-        notes.append(
-            "The prompt is kept as it was written: (text:1.2) and [text] weigh words in "
-            "AUTOMATIC1111 and are plain text here, where text:1.2 before a space is a weight."
-        )
-    if "seed" in fields and unused.get("RNG", "GPU") != "CPU":
+    version = unused.get("Version", "")
+    if not version.startswith("sdnb"):
+        notes += emphasis_notes(fields["prompt"], fields["negative"])
+    drawn_on = "CPU" if version.startswith("ComfyUI") else "GPU"
+    if "seed" in fields and unused.get("RNG", drawn_on).upper() != "CPU":
         notes.append("Its noise was drawn on a graphics card: the seed gives another picture here.")
-    if "strength" in fields:
+    if any(key.startswith(("Hires", "First pass")) for key in unused):
         notes.append(
-            "The picture that this one was made from is not stored in it: give it as image=."
-            if not any(key.startswith("Hires") for key in unused)
-            else "It was made in two passes (Hires fix); this is the first: go on with upscale."
+            "It was made in two passes (Hires fix); this is the first: go on with upscale."
         )
+    elif "strength" in fields:
+        notes.append(NO_PICTURE)
     unknown = [f"{key}: {value}" for key, value in unused.items() if key not in _SILENT]
     if unknown:
-        listed = ", ".join(unknown)
-        listed = listed if len(listed) <= 300 else listed[:297] + "..."
+        listed = printable(", ".join(unknown))
         notes.append(f"Left out, because sdnb has no such setting: {listed}.")
     return notes
 

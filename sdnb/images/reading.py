@@ -1,4 +1,4 @@
-"""Reading the request and other facts from a PNG that sdnb or AUTOMATIC1111's web UI saved."""
+"""Reading the request and other facts from a picture that sdnb or another program saved."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from PIL import Image, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from sdnb.assets import __version__
-from sdnb.images import infotext
-from sdnb.images.infotext import Saved
+from sdnb.images import embedded_texts, foreign_texts, infotext
+from sdnb.images.saved import Saved
 from sdnb.images.saving import INPUTS
 from sdnb.request import Request, checks, png_header
-from sdnb.request.picture_file import existing, opened
-from sdnb.request.picture_input import MAX_PIXELS
+from sdnb.request.picture_file import existing, opened, sniffed
 
 if TYPE_CHECKING:
     import os
@@ -26,10 +25,10 @@ if TYPE_CHECKING:
 
 
 def read(source: str | os.PathLike[str] | bytes) -> Request:
-    """The request in a saved picture; of AUTOMATIC1111's infotext, the settings that sdnb has.
+    """The request in a saved picture; of other programs' texts, the settings that sdnb has.
 
     Raises FileNotFoundError if the file or one of its input pictures is missing, and ValueError if
-    the picture carries no request or asks for something that sdnb lacks.
+    the picture carries no request. What sdnb lacks is left out: `inspect` has notes on it.
     """
     return inspect(source).request
 
@@ -46,13 +45,30 @@ def inspect(source: str | os.PathLike[str] | bytes) -> Saved:
             texts = _texts(file, name)
     if "sdnb" in texts:
         return _from_sdnb(texts["sdnb"], folder, name)
-    if "parameters" in texts:
-        with _errors_of(name):
+    problem = None
+    if "parameters" in texts and not texts["parameters"].lstrip().startswith("{"):
+        try:
             return infotext.read(texts["parameters"])
-    raise ValueError(
-        f"{name} carries no request: it has neither of the texts 'sdnb' and 'parameters'. "
-        "Messengers and picture editors remove them; find the file as it was saved, or make a new "
-        "Request"
+        except ValueError as error:
+            problem = f"{name}: {error}"
+    saved = foreign_texts.read(texts)
+    if saved is None:
+        raise ValueError(problem or f"{name} carries no request: {_hint(texts)}")
+    return saved
+
+
+def _hint(texts: dict[str, str]) -> str:
+    """What a picture without a request has instead, and the way out."""
+    if "workflow" in texts or texts.get("prompt", "").startswith("{"):
+        return (
+            "ComfyUI saved it, and its graph has no sampler node with its own steps and sampler "
+            "name; copy the settings into a new Request"
+        )
+    listed = ", ".join(checks.shown(key) for key in list(texts)[:8])
+    others = f", and of others ({listed}) none that is known" if texts else ""
+    return (
+        f"it has neither of the texts 'sdnb' and 'parameters'{others}. Messengers and picture "
+        "editors remove them; find the file as it was saved, or make a new Request"
     )
 
 
@@ -66,27 +82,19 @@ def _errors_of(name: str) -> Iterator[None]:
 
 
 def _texts(file: BinaryIO, name: str) -> dict[str, str]:
-    """The text chunks of a PNG, also those after the pixels, where some tools move them."""
-    head = file.read(24)
+    """The texts inside a picture file, by their keys."""
+    head = file.read(16)
     file.seek(0)
     try:
-        width, height = png_header.size(head)
-    except ValueError:
-        problem = f"begins with {head[:8]!r}: it is not a PNG, and only PNGs carry a request"
-        if head.startswith(b"\x89PNG"):
-            problem = "begins as a PNG does, but it is damaged or cut short; get the file again"
-        raise ValueError(f"{name} {problem}") from None
-    if width * height > MAX_PIXELS:
-        raise ValueError(f"{name} claims {width}x{height} pixels; at most 8192x8192 are read")
-    try:
-        with Image.open(file) as image:
-            texts: dict[Any, Any] = image.info
-            if "sdnb" not in texts and "parameters" not in texts:
-                texts = getattr(image, "text", {})  # reads to the end of the file
-            return {str(key): str(value) for key, value in texts.items()}
+        png = png_header.begins(head)
+        return embedded_texts.of_png(file) if png else embedded_texts.of_other(file)
     except UnidentifiedImageError:
-        raise ValueError(f"{name} is damaged or cut short; get the file again") from None
+        raise ValueError(f"{name} {sniffed(head)}") from None
+    except ValueError as error:
+        raise ValueError(f"{name} {error}") from None
     except Exception as error:  # decoders raise errors of any type on damaged files
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise ValueError(f"{name} is damaged or cut short ({error}); get the file again") from error
 
 

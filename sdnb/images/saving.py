@@ -88,7 +88,9 @@ def encoded(result: SavableResult, index: int = 0) -> bytes:
 
 
 def _png(image: Image.Image, request: Request, result: SavableResult) -> bytes:
-    """PNG bytes in sRGB, with both texts. Pillow stores text beyond Latin-1 as iTXt, in UTF-8."""
+    """PNG bytes in sRGB, with both text chunks. Text beyond ASCII is stored as iTXt, in UTF-8: of
+    tEXt, which is Latin-1, many readers guess.
+    """
     about = {
         "version": __version__,
         "request": json.loads(request.to_json()),
@@ -99,8 +101,9 @@ def _png(image: Image.Image, request: Request, result: SavableResult) -> bytes:
     chunks = PngImagePlugin.PngInfo()
     chunks.add(b"sRGB", b"\0")  # what its colours are, for programs that would ask
     text = infotext.write(request, result.model, result.fingerprint, __version__)
-    chunks.add_text("parameters", text)
-    chunks.add_text("sdnb", json.dumps(about, ensure_ascii=False))
+    for key, content in (("parameters", text), ("sdnb", json.dumps(about, ensure_ascii=False))):
+        add = chunks.add_text if content.isascii() else chunks.add_itxt
+        add(key, content)
     buffer = BytesIO()
     image.save(buffer, "PNG", pnginfo=chunks)
     return buffer.getvalue()

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeAlias
 
 from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
 
-from sdnb.request import checks, colour_profile
+from sdnb.request import checks, colour_profile, png_header
 from sdnb.request.picture_file import existing, opened, sniffed
 
 MAX_PIXELS = 8192 * 8192  # the largest picture that sdnb makes; larger files are refused
@@ -114,6 +114,12 @@ def _from_bytes(data: bytes, thing: str) -> Image.Image:
 
 def _read(file: Any, name: str, hint: str) -> Image.Image:
     """The first frame, loaded. A decoder's error becomes a ValueError that names the file."""
+    is_png = png_header.begins(file.read(8))
+    file.seek(0)
+    try:
+        file = png_header.without_much_text(file) if is_png else file
+    except ValueError as error:
+        raise ValueError(f"{name} {error}") from None
     try:
         image = Image.open(file)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -123,12 +129,24 @@ def _read(file: Any, name: str, hint: str) -> Image.Image:
     except Exception as error:
         raise _damaged(name, error) from error
     try:
-        return _loaded(image, name)
+        loaded = _loaded(image, name)
     except ValueError:
         whole = _completed(file) if image.format == "JPEG" else None
         if whole is None:
             raise
         return whole
+    if is_png and _ends_black(loaded) and not png_header.has_all_pixels(file):
+        raise ValueError(f"{name} is damaged: its pixels end early; get the file again")
+    return loaded
+
+
+def _ends_black(image: Image.Image) -> bool:
+    """Whether one of the last two rows is 0 throughout, as rows are that were not decoded; of an
+    interlaced picture the last but one may come last.
+    """
+    width, height = image.size
+    rows = (image.crop((0, y, width, y + 1)) for y in range(max(0, height - 2), height))
+    return any(not row.tobytes().strip(b"\0") for row in rows)
 
 
 def _completed(file: Any) -> Image.Image | None:

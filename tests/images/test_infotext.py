@@ -198,25 +198,134 @@ def test_all_of_ours_go_there_and_back(sampler, schedule):
 
 
 @pytest.mark.parametrize(
-    ("line", "words"),
+    ("values", "lost", "words"),
     [
-        ("Steps: 20, Sampler: DPM++ SDE Karras", ["'DPM++ SDE Karras'", "DPM++ 2M SDE", "Euler a"]),
-        ("Steps: 20, Sampler: DPM adaptive", ["'DPM adaptive'"]),
-        ("Steps: 20, Sampler: Euler, Schedule type: Beta", ["'Beta'", "karras"]),
-        ("Steps: 20, Sampler: Euler, Size: 512", ["Size", "'512'", "512x512"]),
-        ("Steps: 20, Sampler: Euler, Size: 500x512", ["width=500", "504"]),
-        ("Steps: 20, Sampler: Euler, CFG scale: high", ["CFG scale", "'high'"]),
-        ("Steps: 20, Sampler: Euler, Seed: -1", ["seed=-1"]),
-        ("Steps: 2000, Sampler: Euler", ["steps=2000"]),
-        ("", ["no line of values"]),
-        ("a cat", ["'a cat'", "no line of values"]),
-        ('{"prompt": "a cat", "steps": 20}', ["another program"]),
+        ("Sampler: DPM++ SDE", "sampler schedule", ["'DPM++ SDE'", "DPM++ 2M SDE", "Euler a"]),
+        ("Sampler: DPM++ SDE Karras", "sampler", ["'DPM++ SDE Karras'"]),
+        ("Sampler: Euler, Schedule type: Beta", "schedule", ["'Beta'", "Karras"]),
+        ("Sampler: euler_beta", "schedule", ["'beta'"]),
+        ("Sampler: Euler, Size: 512", "width height", ["Size", "'512'", "512x512"]),
+        ("Sampler: Euler, Size: 32x99999", "width height", ["32x99999", "64", "8192"]),
+        ("Sampler: Euler, CFG scale: high", "cfg", ["CFG scale", "'high'"]),
+        ("Sampler: Euler, CFG scale: nan", "cfg", ["cfg=nan"]),
+        ("Sampler: Euler, CFG scale: 1" + "0" * 400, "cfg", ["cfg=inf"]),
+        ("Sampler: Euler, Masked area padding: " + "9" * 5000, "padding", ["not a number"]),
+        ("Sampler: Euler, Denoising strength: 1.5", "strength", ["strength=1.5"]),
     ],
 )
-def test_what_has_no_counterpart_is_refused_in_words(line, words):
-    with pytest.raises(ValueError, match="parameters text") as caught:
+def test_what_has_no_counterpart_costs_its_own_field_and_a_note(values, lost, words):
+    parsed = infotext.read(f"a cat\nNegative prompt: dog\nSteps: 20, Seed: 7, {values}")
+    request, default = parsed.request, Request()
+    assert (request.prompt, request.negative, request.seed, request.steps) == (
+        "a cat",
+        "dog",
+        7,
+        20,
+    )
+    assert all(getattr(request, name) == getattr(default, name) for name in lost.split())
+    left = {"sampler", "schedule"} - set(lost.split())
+    assert all(getattr(request, name) is not None for name in left)
+    notes = " ".join(parsed.notes)
+    assert all(word in notes for word in words), notes
+
+
+def test_a_size_off_8_is_rounded_down_as_the_web_ui_does_and_said():
+    parsed = infotext.read("a\nSteps: 20, Sampler: Euler, Seed: 1, Size: 500x519, RNG: CPU")
+    assert (parsed.request.width, parsed.request.height) == (496, 512)
+    assert parsed.notes == ("Sides are multiples of 8 here: 500x519 became 496x512.",)
+
+
+@pytest.mark.parametrize("key", ["Seed: -1", "Seed: 18446744073709551615"])
+def test_a_seed_out_of_range_is_left_out_and_said(key):
+    parsed = infotext.read(f"a\nSteps: 20, Sampler: Euler, {key}")
+    assert parsed.request.seed is None
+    assert any("seed=" in note for note in parsed.notes)
+
+
+@pytest.mark.parametrize(
+    "line", ["", "a cat", "climb the Steps: 3 of them", '{"prompt": "a cat", "steps": 20}']
+)
+def test_a_text_without_values_is_refused_in_words(line):
+    with pytest.raises(ValueError, match=r"parameters text.*no line of values.*another program"):
         infotext.read(line)
-    assert all(word in str(caught.value) for word in words), caught.value
+
+
+# Sizes by hand: the web UI's rule until 2023 gives about 512 * 512 pixels in multiples of 64.
+@pytest.mark.parametrize(
+    ("size", "first", "expected"),
+    [
+        ("1024x1024", "512x512", (512, 512)), ("1024x1024", "0x0", (512, 512)),
+        ("1920x1080", "0x0", (704, 384)), ("768x1152", "512x768", (512, 768)),
+    ],
+)  # fmt: skip
+def test_the_hires_fix_of_old_gives_its_first_pass(size, first, expected):
+    parsed = infotext.read(
+        f"a castle\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: {size}, "
+        f"Denoising strength: 0.7, First pass size: {first}"
+    )
+    assert (parsed.request.width, parsed.request.height) == expected
+    notes = " ".join(parsed.notes)
+    assert "two passes" in notes
+    assert f"Hires resize: {size}" in notes
+    assert "not stored" not in notes
+
+
+def test_a_mask_that_was_turned_round_goes_there_and_back():
+    line = "Steps: 20, Sampler: Euler, Seed: 1, Mask mode: Inpaint not masked"
+    assert infotext.read(line).request.invert
+    assert not infotext.read("Steps: 20, Sampler: Euler, Seed: 1").request.invert
+    text = written(image=PNG, mask=PNG, invert=True)
+    assert "Mask mode: Inpaint not masked" in text
+    assert infotext.read(text).request.invert
+
+
+@pytest.mark.parametrize(
+    ("text", "prompt", "negative"),
+    [
+        ("a cat, red Steps: 20, Sampler: Euler, Seed: 3", "a cat, red", ""),
+        ("a cat, Steps: 20, Sampler: Euler, Seed: 3", "a cat", ""),
+        ("a cat Negative prompt: dog, fog Steps: 20, Sampler: Euler, Seed: 3", "a cat", "dog, fog"),
+        ("a cat\nNegative prompt: dog Steps: 20, Sampler: Euler, Seed: 3", "a cat", "dog"),
+        ("up Steps: 3, red Steps: 20, Sampler: Euler, Seed: 3", "up Steps: 3, red", ""),
+        ("up, Steps: 3, red\nSteps: 20, Sampler: Euler, Seed: 3", "up, Steps: 3, red", ""),
+        ("a cat\nSampler: Euler, Steps: 20, Seed: 3", "a cat", ""),
+        ("a cat\nSteps: 20, Sampler: Euler, Seed: 3\nTemplate: up, Steps: 3", "a cat", ""),
+        (
+            'a cat\nSteps: 20, Sampler: Euler, Seed: 3, Hires prompt: "x, Steps: 1, Seed: 2"',
+            "a cat",
+            "",
+        ),
+    ],
+)
+def test_prompts_in_the_line_of_the_values_and_prompts_that_speak_of_steps(text, prompt, negative):
+    request = infotext.read(text).request
+    assert (request.prompt, request.negative) == (prompt, negative)
+    assert (request.steps, request.sampler, request.seed) == (20, "euler", 3)
+
+
+def test_keys_in_other_cases_and_keys_that_come_twice():
+    parsed = infotext.read(
+        "a\nsteps: 9, sampler: k_euler, seed: 3, cfg Scale: 5, model: m, Seed: 4"
+    )
+    request = parsed.request
+    assert (request.steps, request.seed, request.cfg, parsed.model) == (9, 3, 5, "m")
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ("", True), ("RNG: CPU", False), ("RNG: cpu", False), ("RNG: cuda", True),
+        ("RNG: NV", True),        ("Version: ComfyUI", False), ("Version: v1.6.0", True),
+    ],
+)  # fmt: skip
+def test_where_the_noise_was_drawn(values, said):
+    notes = infotext.read(f"a\nSteps: 9, Sampler: Euler, Seed: 3, {values}").notes
+    assert any("graphics card" in note for note in notes) == said
+
+
+def test_notes_hold_nothing_that_moves_a_cursor():
+    notes = infotext.read("a\nSteps: 9, Sampler: \x1b[2J, Seed: 3, \x1b]0;x\x07: \x1b[31m").notes
+    assert all(note.isprintable() for note in notes)
 
 
 def test_lines_after_the_values_and_values_that_are_json():
@@ -230,7 +339,26 @@ def test_lines_after_the_values_and_values_that_are_json():
     assert 'Extra: a: b, c, Bad: "open' in " ".join(parsed.notes)
 
 
-@pytest.mark.parametrize("filler", [" ", ",", ":", '"', "a: ", "{", "Step: 1 "])
-def test_a_long_line_takes_no_long_time(filler):
-    text = "Steps: 1, " + filler * (100_000 // len(filler)) + ", Seed: 3"
+@pytest.mark.parametrize(
+    "filler",
+    [
+        " ",
+        ",",
+        ":",
+        '"',
+        "a: ",
+        "{",
+        "Step: 1 ",
+        "Steps: 1",
+        "a: {",
+        'a: "',
+        "a: [",
+        "Seed: ",
+        "\n",
+    ],
+)
+@pytest.mark.parametrize("end", [", Seed: 3", ""])
+def test_a_long_line_takes_no_long_time(filler, end):
+    """What grows with the square of this length would take minutes."""
+    text = "Steps: 1, Sampler: Euler, " + filler * (300_000 // len(filler)) + end
     assert infotext.read(text).request.steps == 1

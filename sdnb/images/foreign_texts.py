@@ -1,0 +1,196 @@
+"""Settings in the texts of programs that write no infotext: what can be known of them is read.
+
+ComfyUI writes its graph of nodes, InvokeAI, NovelAI, Fooocus and SwarmUI an object of JSON, Easy
+Diffusion a text for each setting. A text that fits none of them gives None.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from sdnb.images import sampler_names
+from sdnb.images.saved import NO_PICTURE, Saved, accepted, emphasis_notes
+from sdnb.request.foreign_names import FIELD_OF
+
+# In the order in which their texts are looked for: key of the text, and the program.
+_PROGRAMS = (
+    ("invokeai_metadata", "InvokeAI"), ("sd-metadata", "InvokeAI"), ("Comment", "NovelAI"),
+    ("parameters", "Fooocus"), ("prompt", "ComfyUI"),
+)  # fmt: skip
+_FIELDS = {
+    **FIELD_OF, "prompt": "prompt", "negativeprompt": "negative", "uc": "negative",
+    "negativeconditioning": "negative", "width": "width", "height": "height", "steps": "steps",
+    "cfg": "cfg", "seed": "seed", "sampler": "sampler", "strength": "strength",
+}  # fmt: skip
+_TAKEN = ("prompt", "negative", "width", "height", "steps", "cfg", "sampler", "seed", "strength")
+_INSIDE = ("image", "sui_image_params")  # objects in which a program keeps its settings
+_RESOLUTION = re.compile(r"\(?([0-9]{2,5}) *[,x×] *([0-9]{2,5})\)?.*")
+_MOST_NODES = 1000  # of a graph that are followed from a sampler
+
+
+def read(texts: Mapping[str, str]) -> Saved | None:
+    """What another program wrote of its settings, or None where no text is of a known form."""
+    for key, program in _PROGRAMS:
+        values = _json_object(texts.get(key, ""))
+        if values is None:
+            continue
+        if program == "ComfyUI":
+            found = _from_graph(values)
+        elif key == "parameters" and "sui_image_params" in values:
+            program, found = "SwarmUI", _flat(values)
+        else:
+            found = _flat(values)
+        if key == "Comment":
+            found.setdefault("prompt", texts.get("Description"))
+        if found.get("seed") is not None or found.get("steps") is not None:
+            return _saved(program, found)
+    if "num_inference_steps" in texts:
+        return _saved("Easy Diffusion", _flat(texts))
+    return None
+
+
+def _saved(program: str, found: dict[str, Any]) -> Saved:
+    fields = {name: found[name] for name in _TAKEN if found.get(name) is not None}
+    notes: list[str] = []
+    if "sampler" in fields:
+        label, schedule = (_text(found.get(name)) for name in ("sampler", "schedule"))
+        fields["sampler"], fields["schedule"], notes = sampler_names.read(label, schedule)
+    if fields.get("strength") == 1:
+        del fields["strength"]
+    request, refused = accepted(fields)
+    notes = [*emphasis_notes(request.prompt, request.negative), *notes, *refused]
+    if "strength" in fields:
+        notes.insert(0, NO_PICTURE)
+    if found.get("samplers", 1) > 1:
+        notes.append("It was made in several passes; this is the first.")
+    return Saved(request, str(found.get("model", "")), "", program, notes=tuple(notes))
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings in an object of JSON, by our names."""
+    for inside in _INSIDE:
+        if isinstance(values.get(inside), Mapping):
+            values = {**values, **values[inside]}
+    values = {str(key).lower(): value for key, value in values.items()}
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        name = _FIELDS.get("".join(c for c in key if c.isalnum()))
+        if name in ("prompt", "negative"):
+            found.setdefault(name, _prompt(value))
+        elif name in _TAKEN and name not in found:
+            found[name] = _text(value) if name == "sampler" else _number(value)
+    found["schedule"] = values.get("noise_schedule")
+    if "sampler" in found:
+        found["schedule"] = found["schedule"] or values.get("scheduler")
+    elif "scheduler" in values:  # of InvokeAI and diffusers, which name the sampler so
+        found["sampler"] = values["scheduler"]
+    resolution = _RESOLUTION.fullmatch(_text(values.get("resolution")))
+    if resolution:
+        found["width"], found["height"] = int(resolution[1]), int(resolution[2])
+    found["model"] = _model(values)
+    return found
+
+
+def _prompt(value: Any) -> str | None:
+    """A prompt: text, or InvokeAI's list of texts with weights."""
+    if isinstance(value, list):
+        parts = [part.get("prompt") if isinstance(part, Mapping) else part for part in value]
+        return "\n".join(part for part in parts if isinstance(part, str))
+    return value if isinstance(value, str) else None
+
+
+def _model(values: Mapping[str, Any]) -> str:
+    for key in ("model", "base_model", "base_model_name", "model_weights", "source",
+                "use_stable_diffusion_model"):  # fmt: skip
+        value = values.get(key)
+        if isinstance(value, Mapping):
+            value = value.get("name") or value.get("model_name")
+        if isinstance(value, str):
+            return value
+    return ""
+
+
+def _from_graph(nodes: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of the first sampler in a graph of ComfyUI: the one that starts from noise."""
+    inputs = {str(key): node["inputs"] for key, node in nodes.items()
+              if isinstance(node, Mapping) and isinstance(node.get("inputs"), Mapping)}  # fmt: skip
+    samplers = [at for at, given in inputs.items() if "sampler_name" in given and "steps" in given]
+    if not samplers:
+        return {}
+    first = min(samplers, key=lambda at: _rank(inputs[at]))
+
+    def of(name: str, inner: str = "") -> Any:
+        return _value(inputs, first, name, inner or name)
+
+    return {
+        "prompt": _prompt(of("positive", "text")),
+        "negative": _prompt(of("negative", "text")),
+        "width": _number(of("latent_image", "width")),
+        "height": _number(of("latent_image", "height")),
+        "steps": _number(of("steps")),
+        "cfg": _number(of("cfg")),
+        "sampler": _text(of("sampler_name")),
+        "schedule": _text(of("scheduler")),
+        "seed": _number(of("seed")) if "seed" in inputs[first] else _number(of("noise_seed")),
+        "strength": _number(of("denoise")),
+        "model": _text(of("model", "ckpt_name")),
+        "samplers": len(samplers),
+    }
+
+
+def _rank(given: Mapping[str, Any]) -> tuple[bool, float]:
+    """The less, the more a sampler begins with noise alone: later passes keep what is there."""
+    denoise = _number(given.get("denoise"))
+    kept = 1 - denoise if isinstance(denoise, (int, float)) else 0
+    return given.get("add_noise") == "disable", kept
+
+
+def _value(inputs: Mapping[str, Mapping[str, Any]], at: str, name: str, inner: str) -> Any:
+    """The input `name` of a node. If it is a link, the nearest value along it that is called as
+    the input or `inner`, or that a node of one value holds.
+    """
+    value = inputs[at].get(name)
+    wanted = (inner, name, "value", "string", "int", "float", "text")
+    waiting, seen = deque([value]), set[str]()
+    while waiting and len(seen) < _MOST_NODES:
+        link = waiting.popleft()
+        if not isinstance(link, list):
+            return link
+        node = str(link[0]) if link and isinstance(link[0], (str, int)) else ""
+        if node in seen or node not in inputs:
+            continue
+        seen.add(node)
+        given = inputs[node]
+        key = next((key for key in wanted if key in given), None)
+        waiting.extend([given[key]] if key else (v for v in given.values() if isinstance(v, list)))
+    return None
+
+
+def _json_object(text: str) -> dict[str, Any] | None:
+    if not text.lstrip().startswith("{"):
+        return None
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return values if isinstance(values, dict) else None
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _number(value: Any) -> int | float | str | None:
+    """A number that may be written as text or as a whole float; text that is none as it is."""
+    if isinstance(value, str):
+        try:
+            return _number(float(value)) if "." in value else int(value)
+        except ValueError:
+            return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int | float) else None

@@ -1,0 +1,85 @@
+"""`Saved`: what a saved picture tells, and a Request of what is told, as far as it is accepted."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from sdnb.request import Request
+from sdnb.request.choices import ETA_SAMPLERS
+from sdnb.request.settings import RANGES
+
+NO_PICTURE = "The picture that this one was made from is not stored in it: give it as image=."
+
+_EMPHASIS = re.compile(r"[(\[]|:[-+.0-9]+\s")
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The facts that a saved picture carries; those of other programs lack the seconds."""
+
+    request: Request
+    model: str  # the model's name
+    fingerprint: str
+    version: str  # of the program that saved the picture
+    seconds: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+def accepted(fields: dict[str, Any]) -> tuple[Request, list[str]]:
+    """A Request of the fields of another program, and notes on values that it cannot have.
+
+    A bad value costs its own field, never the others. Width and height are rounded down to
+    multiples of 8, as other programs do, or left out together.
+    """
+    request, notes = Request(), _without_idle_eta(fields)
+    size: dict[str, Any] = {
+        side: fields.pop(side) for side in ("width", "height") if side in fields
+    }
+    rounded = {side: value // 8 * 8 for side, value in size.items() if isinstance(value, int)}
+    low, high = RANGES["width"]
+    if rounded and all(low <= value <= high for value in rounded.values()):
+        fields |= rounded
+        if rounded != size:
+            notes.append(f"Sides are multiples of 8 here: {_sides(size)} became {_sides(rounded)}.")
+    elif size:
+        notes.append(f"Left out: the size {_sides(size)}; sides of {low} to {high} are accepted.")
+    for name, value in fields.items():
+        if value is None:
+            continue
+        try:
+            request = request.but(**{name: value})
+        except (TypeError, ValueError) as error:
+            notes.append(f"Left out: {error}.")
+    return request, notes
+
+
+def emphasis_notes(*prompts: str) -> list[str]:
+    """A note where one of the prompts weighs words as other programs do."""
+    note = (
+        "The prompt is kept as it was written: (text:1.2) and [text] weigh words in other "
+        "programs and are plain text here, where text:1.2 before a space is a weight."
+    )
+    return [note] if any(_EMPHASIS.search(prompt + " ") for prompt in prompts) else []
+
+
+def printable(text: str, most: int = 300) -> str:
+    """The text on one line, cut to `most` characters, without what moves a terminal's cursor."""
+    line = "".join(c if c.isprintable() else " " for c in text[: most + 1])
+    return line if len(line) <= most else line[: most - 3] + "..."
+
+
+def _sides(size: dict[str, Any]) -> str:
+    return printable("x".join(str(value) for value in size.values()), 40)
+
+
+def _without_idle_eta(fields: dict[str, Any]) -> list[str]:
+    """Remove an eta that its sampler does not use, and return a note on it. The web UI writes its
+    "Eta DDIM" also for UniPC and PLMS.
+    """
+    sampler, eta = fields.get("sampler"), fields.get("eta")
+    if not eta or sampler is None or sampler in ETA_SAMPLERS:
+        return []
+    del fields["eta"]
+    return [f"Left out: an eta of {eta:g}, because {sampler} draws no noise."]
