@@ -44,8 +44,8 @@ def read(texts: Mapping[str, str]) -> Saved | None:
             program, found = "SwarmUI", _flat(values)
         else:
             found = _flat(values)
-        if key == "Comment":
-            found.setdefault("prompt", texts.get("Description"))
+        if key == "Comment" and not found.get("prompt"):  # of NovelAI's first years
+            found["prompt"] = texts.get("Description")
         if found.get("seed") is not None or found.get("steps") is not None:
             return _saved(program, found)
     if "num_inference_steps" in texts:

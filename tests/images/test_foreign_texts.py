@@ -1,0 +1,171 @@
+"""Settings of programs that write no infotext, in texts as those programs lay them out."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from helpers.pictures import png_with
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sdnb import images
+from sdnb.images import foreign_texts
+from sdnb.request import Request
+
+CAT = Request("a cat", "dog", width=512, height=768, steps=20, cfg=7, seed=5)
+
+
+def node(kind, **inputs):
+    return {"class_type": kind, "inputs": inputs}
+
+
+GRAPH = {
+    "3": node(
+        "KSampler", seed=5, steps=20, cfg=7, sampler_name="dpmpp_2m", scheduler="karras",
+        denoise=1.0, model=["4", 0], positive=["6", 0], negative=["7", 0], latent_image=["5", 0],
+    ),
+    "4": node("CheckpointLoaderSimple", ckpt_name="v1-5.safetensors"),
+    "5": node("EmptyLatentImage", width=512, height=768, batch_size=1),
+    "6": node("CLIPTextEncode", text="a cat", clip=["4", 1]),
+    "7": node("CLIPTextEncode", text="dog", clip=["4", 1]),
+}  # fmt: skip
+INVOKE = {
+    "positive_prompt": "a cat", "negative_prompt": "dog", "width": 512, "height": 768, "steps": 20,
+    "cfg_scale": 7.0, "seed": 5, "scheduler": "dpmpp_2m_k",
+    "model": {"name": "v1-5.safetensors", "key": "x"},
+}  # fmt: skip
+OLD_INVOKE = {
+    "model": "v1-5.safetensors",
+    "image": {
+        "prompt": [{"prompt": "a cat", "weight": 1}], "negative_prompt": "dog", "steps": 20,
+        "cfg_scale": 7, "seed": 5, "width": 512, "height": 768, "sampler": "k_dpmpp_2",
+    },
+}  # fmt: skip
+NOVEL = {
+    "prompt": "a cat", "uc": "dog", "steps": 20, "scale": 7.0, "seed": 5, "width": 512,
+    "height": 768, "sampler": "k_dpmpp_2m", "noise_schedule": "karras", "n_samples": 1,
+}  # fmt: skip
+FOOOCUS = {
+    "prompt": "a cat", "negative_prompt": "dog", "steps": 20, "guidance_scale": 7.0, "seed": "5",
+    "resolution": "(512, 768)", "sampler": "dpmpp_2m", "scheduler": "karras",
+    "base_model": "v1-5.safetensors", "full_prompt": ["a cat, sharp"], "performance": "Speed",
+}  # fmt: skip
+SWARM = {
+    "sui_image_params": {
+        "prompt": "a cat", "negativeprompt": "dog", "steps": 20, "cfgscale": 7.0, "seed": 5,
+        "width": 512, "height": 768, "sampler": "dpmpp_2m", "scheduler": "karras",
+        "model": "v1-5.safetensors",
+    }
+}  # fmt: skip
+EASY = {
+    "prompt": "a cat", "negative_prompt": "dog", "num_inference_steps": "20",
+    "guidance_scale": "7.0", "seed": "5", "width": "512", "height": "768",
+    "sampler_name": "dpmpp_2m", "use_stable_diffusion_model": "v1-5.safetensors",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("texts", "program", "schedule"),
+    [
+        ({"prompt": json.dumps(GRAPH), "workflow": "{}"}, "ComfyUI", "karras"),
+        ({"invokeai_metadata": json.dumps(INVOKE)}, "InvokeAI", "karras"),
+        ({"sd-metadata": json.dumps(OLD_INVOKE), "Dream": "x"}, "InvokeAI", "uniform"),
+        ({"Software": "NovelAI", "Comment": json.dumps(NOVEL)}, "NovelAI", "karras"),
+        ({"parameters": json.dumps(FOOOCUS), "fooocus_scheme": "fooocus"}, "Fooocus", "karras"),
+        ({"parameters": json.dumps(SWARM)}, "SwarmUI", "karras"),
+        (EASY, "Easy Diffusion", "uniform"),
+    ],
+)
+def test_what_can_be_known_is_read(texts, program, schedule, tmp_path):
+    saved = images.inspect(png_with(texts, tmp_path))
+    assert saved.request == CAT.but(sampler="dpmpp_2m", schedule=schedule)
+    assert saved.model == ("" if program == "NovelAI" else "v1-5.safetensors")
+    assert (saved.version, saved.notes) == (program, ())
+
+
+def test_a_prompt_of_novelai_that_stands_in_the_description(tmp_path):
+    texts = {"Description": "a cat", "Comment": json.dumps(dict(NOVEL, prompt=None))}
+    assert images.read(png_with(texts, tmp_path)).prompt == "a cat"
+
+
+def test_a_graph_with_links_for_values_and_two_passes():
+    """The second pass, which keeps half of the first, is listed first."""
+    first = dict(GRAPH["3"]["inputs"], seed=["8", 0], positive=["9", 0])
+    second = dict(first, denoise=0.5, steps=11, latent_image=["2", 0])
+    graph = {
+        "1": node("KSampler", **second),
+        "2": node("LatentUpscale", samples=["3", 0], width=1024, height=1536),
+        **GRAPH,
+        "3": node("KSampler", **first),
+        "6": node("CLIPTextEncode", text=["10", 0], clip=["4", 1]),
+        "8": node("PrimitiveInt", value=5),
+        "9": node("ControlNetApplyAdvanced", positive=["6", 0], negative=["7", 0], strength=1.0),
+        "10": node("PrimitiveString", value="a cat"),
+    }
+    saved = foreign_texts.read({"prompt": json.dumps(graph)})
+    assert saved.request == CAT.but(sampler="dpmpp_2m", schedule="karras")
+    assert any("several passes" in note for note in saved.notes)
+
+
+def test_a_picture_to_start_from_is_said_to_be_missing():
+    graph = {**GRAPH, "3": node("KSampler", **dict(GRAPH["3"]["inputs"], denoise=0.6))}
+    saved = foreign_texts.read({"prompt": json.dumps(graph)})
+    assert saved.request.strength == 0.6
+    assert any("not stored" in note for note in saved.notes)
+
+
+def test_an_unknown_sampler_and_weighed_words_are_said():
+    values = json.dumps(dict(NOVEL, sampler="ddim_v3", prompt="a (cat:1.2)", width="wide"))
+    saved = foreign_texts.read({"Comment": values})
+    assert (saved.request.prompt, saved.request.seed) == ("a (cat:1.2)", 5)
+    assert (saved.request.sampler, saved.request.width) == (None, None)
+    notes = " ".join(saved.notes)
+    assert all(words in notes for words in ("'ddim_v3'", "kept as it was written", "wide"))
+
+
+@pytest.mark.parametrize(
+    ("texts", "words"),
+    [
+        ({"workflow": "{}"}, "ComfyUI saved it"),
+        ({"prompt": json.dumps({"1": node("Flux", steps=3)})}, "ComfyUI saved it"),
+        ({"Software": "GIMP", "Comment": "made with love"}, "'Software', 'Comment'"),
+        ({"parameters": '{"a": 1}'}, "'parameters'"),
+    ],
+)
+def test_hints_say_what_is_there(texts, words, tmp_path):
+    with pytest.raises(ValueError, match=words):
+        images.read(png_with(texts, tmp_path))
+
+
+def test_links_in_a_circle_end():
+    sampler = node("KSampler", sampler_name=["1", 0], steps=["2", 0], seed=["2", 0], cfg=["1", 0])
+    graph = {"1": sampler, "2": node("X", a=["2", 0], b=["1", 0])}
+    assert foreign_texts.read({"prompt": json.dumps(graph)}) is None
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from([*GRAPH, *INVOKE, *NOVEL, *FOOOCUS, "inputs", "image"]),
+                          inner, max_size=4)
+    ),
+)  # fmt: skip
+
+
+@given(
+    st.sampled_from(["prompt", "invokeai_metadata", "sd-metadata", "Comment", "parameters"]), JSON
+)
+@pytest.mark.slow
+def test_any_json_is_read_or_is_none(key, value):
+    saved = foreign_texts.read({key: json.dumps(value)})
+    assert saved is None or isinstance(saved.request, Request)
+
+
+@given(st.sampled_from(list(GRAPH["3"]["inputs"])), JSON)
+@pytest.mark.slow
+def test_any_input_of_a_sampler_is_read_or_left_out(name, value):
+    graph = {**GRAPH, "3": node("KSampler", **{**GRAPH["3"]["inputs"], name: value})}
+    saved = foreign_texts.read({"prompt": json.dumps(graph)})
+    assert isinstance(saved.request, Request)
