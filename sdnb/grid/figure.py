@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from sdnb.grid import lettering
 from sdnb.grid.axes import Axis
 from sdnb.grid.layout import LEADING, Label, page, wrapped
 
@@ -31,17 +32,36 @@ PictureOrWhy = Callable[[tuple[int, ...]], "Image.Image | str"]
 
 def new_figure(width: float, height: float, **options: Any) -> Figure:
     """A figure of width x height inches, which a notebook shows as the value of a cell. It is made
-    without pyplot, which would show it twice and never free it.
+    without pyplot, which would show it twice and never free it. None of its texts is mathematics.
     """
     from matplotlib import figure
 
     class Figure(figure.Figure):
+        def draw(self, renderer: Any) -> None:
+            as_written(self)
+            super().draw(renderer)
+
         def _repr_png_(self) -> bytes:
             buffer = BytesIO()
             self.savefig(buffer, format="png", dpi=self.dpi)
             return buffer.getvalue()
 
     return Figure(figsize=(width, height), **options)
+
+
+def as_written(figure: Figure) -> None:
+    """Switch mathematics and TeX off in all texts of a figure, those of ticks included, and name
+    the fonts that have their letters.
+    """
+    from matplotlib.text import Text
+
+    for axes in figure.axes:  # ticks are made when they are asked for
+        axes.get_xticklabels(), axes.get_yticklabels()
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+        text.set_usetex(False)
+        own = text.get_fontfamily()
+        text.set_fontfamily(list(dict.fromkeys([*own, *lettering.families([text.get_text()])])))
 
 
 def figure(
@@ -80,6 +100,7 @@ def figure(
     plot.set(xlim=(0, layout.width), ylim=(layout.height, 0))  # here, because imshow changes them
     for label in layout.labels:
         _draw_label(plot, label)
+    as_written(result)
     return result
 
 
@@ -114,7 +135,7 @@ def _draw_empty(plot: Axes, edges: tuple[int, int, int, int], text: str) -> None
     left, right, bottom, top = edges
     lines = wrapped(text, right - left - 8, _FONT)
     plot.text((left + right) / 2, (top + bottom) / 2, "\n".join(lines), fontsize=_FONT_POINTS,
-              color="0.35", ha="center", va="center", parse_math=False, clip_on=True)  # fmt: skip
+              color="0.35", ha="center", va="center", clip_on=True)  # fmt: skip
 
 
 def _draw_label(plot: Axes, label: Label) -> None:
@@ -122,4 +143,4 @@ def _draw_label(plot: Axes, label: Label) -> None:
     x = box.x if label.left else box.x + box.width / 2
     plot.text(x, box.y + box.height / 2, "\n".join(label.lines), fontsize=_FONT_POINTS, va="center",
               ha="left" if label.left else "center", family="DejaVu Sans", color="black",
-              linespacing=LEADING / 1.2, parse_math=False)  # fmt: skip
+              linespacing=LEADING / 1.2)  # fmt: skip

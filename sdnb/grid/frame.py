@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sdnb.grid import lettering
 from sdnb.grid.axes import Axis
 from sdnb.grid.cells import Cell
-from sdnb.grid.figure import new_figure
+from sdnb.grid.figure import as_written, new_figure
 from sdnb.images.made import Made
 from sdnb.request import checks
 
@@ -65,22 +66,27 @@ def curve(
     figure = new_figure(6.4, 4, layout="constrained")
     plot = figure.add_subplot()
     others = [name for name in names if name != x]
+    places = _places(table[x])
     groups = table.groupby(others, sort=False, dropna=False) if others else [((), table)]
     for values, part in groups:
         values = values if isinstance(values, tuple) else (values,)
         label = ", ".join(f"{n} {_short_value(v)}" for n, v in zip(others, values, strict=True))
         finite = part[np.isfinite(part[y].astype(float))]
-        plot.plot(finite[x].astype(_dtype(table[x])), finite[y], "o-", markersize=4, label=label)
+        along = [v if places is None else places[str(v)] for v in finite[x]]
+        plot.plot(along, finite[y], "o-", markersize=4, label=lettering.shown(label))
     if enough is not None:
         plot.axhline(enough, color="0.5", linewidth=1, linestyle="--")
         plot.annotate(f"{enough:g}", (1, enough), (4, 0), xycoords=("axes fraction", "data"),
                       textcoords="offset points", va="center", color="0.4")  # fmt: skip
     plot.set(xlabel=x.replace("_", " "), ylabel=_UNITS.get(y, y.replace("_", " ")))
     plot.grid(alpha=0.3)
-    if _dtype(table[x]) is not str:
+    if places is None:
         plot.set_xticks(sorted(set(table[x])))
+    else:
+        plot.set_xticks(range(len(places)), [lettering.shown(_short_value(v)) for v in places])
     if others:
         plot.legend(fontsize="small")
+    as_written(figure)
     return figure
 
 
@@ -154,8 +160,11 @@ def _column_values(cell: Cell) -> list[Any]:
     ]
 
 
-def _dtype(column: Any) -> type:
-    return float if column.dtype.kind in "if" else str
+def _places(column: Any) -> dict[str, int] | None:
+    """Where the values of a column that are no numbers stand on an axis, by their texts."""
+    if column.dtype.kind in "if":
+        return None
+    return {value: place for place, value in enumerate(dict.fromkeys(map(str, column)))}
 
 
 def _short_value(value: Any) -> str:

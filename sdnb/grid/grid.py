@@ -16,6 +16,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from sdnb.grid import layout, lettering
 from sdnb.grid.axes import Axis, make_axes
 from sdnb.grid.cells import Cell, make_cells, with_seed
 from sdnb.grid.checkpoints import checkpoint_groups
@@ -224,6 +225,7 @@ class Grid:
         """
         from sdnb.grid.frame import curve
 
+        lettering.warn_of_missing(self._labels())
         return curve(self.frame, self.axes, x, y, enough)
 
     def show(self, width: int | None = None) -> Figure:
@@ -232,6 +234,7 @@ class Grid:
         """
         from sdnb.grid.figure import figure
 
+        lettering.warn_of_missing(self._labels())
         return figure(self.axes, self._picture_or_why, self.pictures.size(self.cells), width)
 
     def save(self, path: str | os.PathLike[str], *, full: bool = False) -> Path:
@@ -245,6 +248,7 @@ class Grid:
             raise ValueError(f"path={str(path)!r}: a grid is saved as .png, .svg or .pdf")
         if not self.done:
             raise ValueError("no cell of this grid is made yet: run it first")
+        lettering.warn_of_missing(self._labels())
         target.parent.mkdir(parents=True, exist_ok=True)
         files.replace(target, self._encoded(kind, full))
         return target
@@ -267,6 +271,9 @@ class Grid:
         import sdnb
 
         return sdnb.GridView(self, model, **options)
+
+    def _labels(self) -> list[str]:
+        return [text for axis in self.axes for text in layout.texts(axis)]
 
     def _picture_or_why(self, index: tuple[int, ...]) -> Image.Image | str:
         cell = self._by_index[index]

@@ -9,14 +9,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING
 
+from sdnb.grid import lettering
 from sdnb.grid.axes import Axis
-
-if TYPE_CHECKING:
-    from PIL import ImageFont
 
 LEADING = 1.25  # the height of a line, in font sizes
 _MAX_LINES = 8  # of a label; more end in an ellipsis
@@ -66,7 +61,7 @@ def page(axes: Sequence[Axis], size: tuple[int, int], font: int) -> Page:
     head_height = round(max(map(len, head_lines)) * font * LEADING) + gap
     side_texts = texts(down) if down else []
     side_lines = [wrapped(text, max(width, 10 * font), font) for text in side_texts]
-    widths = [_text_width(line, font) for lines in side_lines for line in lines]
+    widths = [lettering.width(line, font) for lines in side_lines for line in lines]
     side_width = max(widths, default=-gap) + 2 * gap
     rows = len(down) if down else 1
     row_height = max([height, *(round(len(lines) * font * LEADING) for lines in side_lines)])
@@ -95,43 +90,51 @@ def page(axes: Sequence[Axis], size: tuple[int, int], font: int) -> Page:
 
 
 def texts(axis: Axis) -> list[str]:
-    """The labels of an axis, with its name where the value alone says little."""
+    """The labels of an axis, with its name where the value alone says little, and numbered where
+    letters that no font has would make two of them one.
+    """
     before = "" if axis.name in _NAMELESS else f"{axis.title} "
-    return [before + label for label in axis.labels]
+    labels = axis.labels
+    if len({lettering.shown(label) for label in labels}) < len(labels):
+        labels = tuple(f"{number}: {label}" for number, label in enumerate(labels, 1))
+    return [before + label for label in labels]
 
 
 def wrapped(text: str, width: int, font: int) -> tuple[str, ...]:
-    """The text in lines of at most `width` pixels, broken between words where that is possible."""
+    """The text in lines of at most `width` pixels, broken between words where that is possible.
+    More than eight lines end in an ellipsis.
+    """
+    most = (_MAX_LINES + 1) * (1 + 5 * max(width, 1) // font)  # letters: the thinnest are 1/4 wide
     lines: list[str] = []
     line = ""
-    for word in text.split() or [""]:
+    for word in lettering.shown(text[:most]).split() or [""]:
         joined = f"{line} {word}" if line else word
-        if _text_width(joined, font) <= width:
+        if lettering.width(joined, font) <= width:
             line = joined
             continue
         if line:
             lines.append(line)
-        while _text_width(word, font) > width and len(word) > 1:  # a word longer than a line
-            kept = next(
-                (n for n in range(len(word) - 1, 1, -1) if _text_width(word[:n], font) <= width), 1
-            )
+        while len(lines) <= _MAX_LINES and lettering.width(word, font) > width and len(word) > 1:
+            kept = _fitting(word, width, font)
             lines.append(word[:kept])
             word = word[kept:]
         line = word
+        if len(lines) > _MAX_LINES:
+            break
     lines.append(line)
-    if len(lines) > _MAX_LINES:
-        lines[_MAX_LINES - 1] = lines[_MAX_LINES - 1][:-1] + "…"
-    return tuple(lines[:_MAX_LINES])
+    if len(lines) > _MAX_LINES or len(text) > most:
+        lines = lines[:_MAX_LINES]
+        lines[-1] = lines[-1][:-1] + "…"
+    return tuple(lines)
 
 
-def _text_width(text: str, font: int) -> int:
-    return round(typeface(font).getlength(text))
-
-
-@cache
-def typeface(size: int) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which comes with matplotlib and has many scripts."""
-    import matplotlib as mpl
-    from PIL import ImageFont
-
-    return ImageFont.truetype(Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
+def _fitting(word: str, width: int, font: int) -> int:
+    """How many of a word's letters fit into a line, at least one; found by halving."""
+    low, high = 1, len(word) - 1
+    while low < high:
+        middle = (low + high + 1) // 2
+        if lettering.width(word[:middle], font) <= width:
+            low = middle
+        else:
+            high = middle - 1
+    return low

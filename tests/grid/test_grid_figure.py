@@ -11,7 +11,7 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 import sdnb
-from sdnb.grid import layout, sheet
+from sdnb.grid import layout, lettering, sheet
 from sdnb.jobs.executor import Inline
 
 
@@ -122,7 +122,7 @@ def test_wrapping_loses_no_word_and_ends_long_texts_visibly():
     lines = layout.wrapped(words, 120, 12)
     assert " ".join(lines) == words
     assert len(lines) > 2
-    assert all(layout.typeface(12).getlength(line) <= 120 for line in lines)
+    assert all(lettering.width(line, 12) <= 120 for line in lines)
     assert "".join(layout.wrapped("x" * 50, 120, 12)) == "x" * 50
     assert layout.wrapped(words * 9, 60, 12)[-1].endswith("…")
     assert layout.wrapped("", 60, 12) == ("",)

@@ -122,14 +122,14 @@ def test_a_text_is_read_though_the_pixels_end_early():
 def test_packed_texts_have_a_bound_all_together():
     one = chunk(b"zTXt", b"parameters\0\0" + zlib.compress(b"0" * 6_000_000))
     assert len(one) < 10_000
-    with pytest.raises(ValueError, match="more than 16 MB.*get the file again"):
+    with pytest.raises(ValueError, match=r"more than 16 MB.*get the file again"):
         images.read(png(one * 3))
 
 
 @pytest.mark.parametrize("body", [b"", b"parameters", b"parameters\0", b"parameters\0\1\0", b"\0"])
 @pytest.mark.parametrize("name", [b"tEXt", b"zTXt", b"iTXt"])
 def test_texts_that_end_early_are_value_errors(name, body):
-    with pytest.raises(ValueError, match="carries no request|damaged text|no line of values"):
+    with pytest.raises(ValueError, match=r"carries no request|damaged text|no line of values"):
         images.read(png(chunk(name, body)))
 
 
