@@ -62,12 +62,17 @@ def warn_of_missing(texts: Iterable[str]) -> None:
 
 def families(texts: Iterable[str]) -> list[str]:
     """The names of the fonts, for matplotlib, that have the letters of some texts between them."""
-    from matplotlib.ft2font import FT2Font
-
     letters = dict.fromkeys(itertools.chain.from_iterable(texts))
     _find(letters)
     paths = dict.fromkeys(path for c in letters if (path := _path_of[c]) is not None)
-    return list(dict.fromkeys(["DejaVu Sans", *(FT2Font(path).family_name for path in paths)]))
+    return list(dict.fromkeys(["DejaVu Sans", *map(_family, paths)]))
+
+
+@cache
+def _family(path: str) -> str:
+    from matplotlib.ft2font import FT2Font
+
+    return FT2Font(path).family_name
 
 
 def runs(text: str, size: int) -> list[tuple[str, ImageFont.FreeTypeFont]]:

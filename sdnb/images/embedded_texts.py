@@ -15,7 +15,7 @@ from sdnb.request.picture_input import MAX_PIXELS
 
 _MOST_UNPACKED = 16 * 2**20  # bytes of all packed texts of a file together
 _EXIF_FOLDER = 0x8769
-_USER_COMMENT, _DESCRIPTION = 0x9286, 0x010E  # EXIF tags that hold infotexts
+_TAGS = {0x010E: "ImageDescription", 0x9286: "UserComment"}  # EXIF tags that may hold infotexts
 # ComfyUI writes "prompt:{...}" and "workflow:{...}" into tags of the camera.
 _LABELLED = ("prompt:", "workflow:")
 
@@ -88,8 +88,8 @@ def of_other(file: BinaryIO) -> dict[str, str]:
         width, height = image.size
         if width * height > MAX_PIXELS:
             raise ValueError(f"claims {width}x{height} pixels; at most 8192x8192 are read")
-        comment = image.info.get("comment", b"")
-        texts = {"parameters": _plain(comment)} if comment else {}
+        comment = image.info.get("comment")
+        texts = {} if comment is None else _named("comment", _plain(comment))
         return {**texts, **_of_exif(image.getexif())}
 
 
@@ -104,16 +104,21 @@ def _of_exif_bytes(data: bytes) -> dict[str, str]:
 
 def _of_exif(exif: Image.Exif) -> dict[str, str]:
     inner = exif.get_ifd(_EXIF_FOLDER)
-    texts = {}
-    for tag in (_DESCRIPTION, _USER_COMMENT):  # the later counts
+    texts: dict[str, str] = {}
+    for tag, name in _TAGS.items():  # the later counts
         for value in (exif.get(tag), inner.get(tag)):
-            if value:
-                texts["parameters"] = _plain(value)
+            texts |= {} if value is None else _named(name, _plain(value))
     for value in exif.values():
         label = next((s for s in _LABELLED if isinstance(value, str) and value.startswith(s)), "")
         if label:
             texts[label[:-1]] = str(value)[len(label) :]
     return texts
+
+
+def _named(name: str, text: str) -> dict[str, str]:
+    """The text by the key that it has in a PNG, if it may be settings; cameras write there too."""
+    is_settings = "steps" in text.lower()
+    return {"parameters" if is_settings else name: text} if text.strip() else {}
 
 
 def _plain(value: Any) -> str:

@@ -25,16 +25,18 @@ _CONTENT_LABELS = {"original": "original", "noise": "latent noise", "fill": "fil
 _CONTENTS = {label: name for name, label in _CONTENT_LABELS.items()}
 
 _NEGATIVE = "Negative prompt:"
+_NEGATIVE_LINE = re.compile(rf"^[^\S\n]*{_NEGATIVE}", re.MULTILINE)
 # Where the values begin. A prompt may speak of steps: its number is not followed by another key.
-_STEPS = re.compile(r"(?<!\w)Steps: *[0-9]+ *(?:,|\Z)", re.IGNORECASE)
+_STEPS = re.compile(r"(?<!\w)Steps: *[0-9]+ *(?:,|$)", re.IGNORECASE | re.MULTILINE)
 _NEXT_KEY = re.compile(
     r" *(?:Sampler|Schedule|Scheduler|CFG|Guidance|Seed|Size|Model|Eta|Denoising|Clip|RNG|Version)"
     r"[ \w]{0,12}:",
     re.IGNORECASE,
 )
-_EARLIER_KEY = re.compile(r"(?:\A|[, ])(?:Sampler|Seed|Size|CFG scale): ")
+_EARLIER_KEY = re.compile(r"(?:^|[, ])(Sampler|Seed|Size|CFG scale): ", re.MULTILINE)
 _SIZE = re.compile(r"([0-9]{1,9}) *[xX*] *([0-9]{1,9})")
 
+_CARDS = ("GPU", "NV", "CUDA")  # values of RNG: a graphics card's numbers, wherever they are drawn
 _FIRST_PASS = 512 * 512  # pixels: the web UI's choice until 2023 where none was given
 
 # Keys that need no note: they say nothing about the request, or are read in another way.
@@ -139,44 +141,50 @@ def _mask_values(request: Request) -> dict[str, object]:
 
 def _split(text: str) -> tuple[str, str, str]:
     """Prompt, negative prompt and the values: from the last line that contains the steps."""
-    lines = text.split("\n")
-    starts = [(i, at, sure) for i, line in enumerate(lines) for at, sure in _values_in(line)]
-    if not starts:
+    start = _values_at(text)
+    if start is None:
         raise ValueError(
             f"the parameters text {checks.shown(text)} has no line of values as AUTOMATIC1111 "
             "writes it (Steps: 20, Sampler: Euler a, ...); another program wrote it: make a Request"
         )
-    last, at, _ = next((start for start in reversed(starts) if start[2]), starts[-1])
-    head, values = lines[last][:at].strip().rstrip(","), lines[last][at:].strip()
-    before, mark, after = head.partition(_NEGATIVE)  # all in one line
-    lines = [
-        *lines[:last],
-        *([before.rstrip()] if before else []),
-        *([mark + after] if mark else []),
-    ]
-    is_negative = [line.lstrip().startswith(_NEGATIVE) for line in lines]
-    start = is_negative.index(True) if True in is_negative else len(lines)
-    negative = "\n".join(lines[start:]).lstrip().removeprefix(_NEGATIVE).removeprefix(" ")
-    return "\n".join(lines[:start]), negative, values
+    head, values = text[:start], text[start:].split("\n", 1)[0].strip()
+    in_line = not head.endswith("\n")  # a prompt in the line of the values
+    head = head.rstrip().removesuffix(",") if in_line else head[:-1]
+    negative = _NEGATIVE_LINE.search(head)
+    begin = negative.start() if negative else head.find(_NEGATIVE, head.rfind("\n") + 1)
+    if begin < 0:
+        return head, "", values
+    prompt, negative_text = head[:begin].removesuffix("\n"), head[begin:].lstrip()
+    if not negative:
+        prompt = prompt.rstrip()
+    return prompt, negative_text.removeprefix(_NEGATIVE).removeprefix(" "), values
 
 
-def _values_in(line: str) -> list[tuple[int, bool]]:
-    """Where values begin in a line, if anywhere, and whether a known key follows the steps."""
-    places = [(match.start(), match.end()) for match in _STEPS.finditer(line)]
-    sure = next((at for at, end in places if _NEXT_KEY.match(line, end)), None)
-    if (
-        sure is None
-        and places
-        and (not line[: places[0][0]].strip() or _earlier(line, places[0][0]))
-    ):
-        return [(_earlier(line, places[0][0]), False)]
-    return [] if sure is None else [(_earlier(line, sure), True)]
+def _values_at(text: str) -> int | None:
+    """Where the values begin: in the last line where another known key follows the steps; without
+    any, in the last line that begins with a known key.
+    """
+    found: tuple[int, int, bool] | None = None  # begin of the line, of the steps, another follows
+    begin, seen, first = 0, 0, True
+    for match in _STEPS.finditer(text):
+        at = match.start()
+        newline = text.rfind("\n", seen, at)
+        if newline >= 0:
+            begin, first = newline + 1, True
+        sure = _NEXT_KEY.match(text, match.end()) is not None
+        better = found is None or (sure, begin > found[0]) > (found[2], False)
+        if better and (sure or (first and _is_first(text, begin, at))):
+            found = begin, at, sure
+        seen, first = at, False
+    if found is None:
+        return None
+    earlier = _EARLIER_KEY.search(text, found[0], found[1])
+    return earlier.start(1) if earlier else found[1]
 
 
-def _earlier(line: str, at: int) -> int:
-    """The first of the values, where some stand before the steps."""
-    key = _EARLIER_KEY.search(line, 0, at)
-    return at if key is None else key.end() - len(key[0].lstrip(", "))
+def _is_first(text: str, begin: int, at: int) -> bool:
+    """Whether nothing but other values stands in a line before the steps."""
+    return text[begin:at].isspace() or begin == at or bool(_EARLIER_KEY.match(text, begin, at))
 
 
 def _key_values(line: str) -> dict[str, str]:
@@ -247,9 +255,10 @@ def _notes(unused: dict[str, str], fields: dict[str, Any]) -> list[str]:
     version = unused.get("Version", "")
     if not version.startswith("sdnb"):
         notes += emphasis_notes(fields["prompt"], fields["negative"])
-    drawn_on = "CPU" if version.startswith("ComfyUI") else "GPU"
-    if "seed" in fields and unused.get("RNG", drawn_on).upper() != "CPU":
-        notes.append("Its noise was drawn on a graphics card: the seed gives another picture here.")
+    drawn_by = unused.get("RNG", "CPU" if version.startswith("ComfyUI") else "GPU").upper()
+    if "seed" in fields and drawn_by != "CPU":
+        how = "on a graphics card" if drawn_by in _CARDS else "by another generator"
+        notes.append(f"Its noise was drawn {how}: the seed gives another picture here.")
     if any(key.startswith(("Hires", "First pass")) for key in unused):
         notes.append(
             "It was made in two passes (Hires fix); this is the first: go on with upscale."

@@ -64,7 +64,7 @@ def _hint(texts: dict[str, str]) -> str:
             "ComfyUI saved it, and its graph has no sampler node with its own steps and sampler "
             "name; copy the settings into a new Request"
         )
-    listed = ", ".join(checks.shown(key) for key in list(texts)[:8])
+    listed = ", ".join(checks.shown(key[:24]) for key in list(texts)[:4])
     others = f", and of others ({listed}) none that is known" if texts else ""
     return (
         f"it has neither of the texts 'sdnb' and 'parameters'{others}. Messengers and picture "

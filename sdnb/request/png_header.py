@@ -12,7 +12,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _LOOK_CHUNKS = (b"tRNS", b"eXIf")
 TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 _TURNING_TEXTS = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")
-_MOST_CHUNKS = 1_000_000  # the largest pictures have some ten thousand
+_MOST_CHUNKS = 100_000  # the largest pictures have some ten thousand
 _MUCH_TEXT = 2**20  # bytes: a decoder may refuse a picture for its texts beyond this
 # Samples a pixel of each colour type, and (first column, first row, step right, step down) of each
 # pass of an interlaced picture (PNG specification, 11.2.1 and 8.2).
@@ -60,7 +60,7 @@ def is_plain(data: bytes, colours: tuple[int, ...]) -> bool:
 def chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
     """The name and the length in bytes of each chunk, to the end of the picture or of the file. At
     each the file stands at the chunk's content. Raises ValueError for a second header, which a
-    decoder may take for the size, and for more than a million chunks.
+    decoder may take for the size, and for more than 100,000 chunks.
     """
     start = len(_SIGNATURE)
     for number in range(_MOST_CHUNKS):

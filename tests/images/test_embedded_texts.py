@@ -87,6 +87,23 @@ def test_exif_of_other_places_and_other_programs():
     assert images.read(encoded(colour(), "GIF", comment=f"a cat\n{VALUES}")).prompt == "a cat"
 
 
+def test_the_graph_of_comfyui_in_tags_of_the_camera():
+    sampler = {"seed": 5, "steps": 20, "sampler_name": "euler", "scheduler": "normal"}
+    exif = Image.Exif()
+    exif[0x0110] = "prompt:" + json.dumps({"3": {"class_type": "KSampler", "inputs": sampler}})
+    exif[0x010F] = "workflow:{}"
+    data = encoded(colour(), "WEBP", exif=exif.tobytes())
+    assert images.read(data) == Request(seed=5, steps=20, sampler="euler", schedule="uniform")
+
+
+def test_what_a_camera_writes_is_not_taken_for_settings():
+    exif = Image.Exif()
+    exif[0x010E] = "OLYMPUS DIGITAL CAMERA"
+    exif.get_ifd(0x8769)[0x9286] = b"ASCII\0\0\0" + bytes(100)
+    with pytest.raises(ValueError, match=r"carries no request.*'ImageDescription'"):
+        images.read(encoded(colour(), "JPEG", exif=exif.tobytes()))
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP", "GIF"])
 def test_damaged_exif_and_damaged_files_are_value_errors(kind):
     generator = random.Random(0)

@@ -321,6 +321,8 @@ def test_keys_in_other_cases_and_keys_that_come_twice():
 def test_where_the_noise_was_drawn(values, said):
     notes = infotext.read(f"a\nSteps: 9, Sampler: Euler, Seed: 3, {values}").notes
     assert any("graphics card" in note for note in notes) == said
+    notes = infotext.read("a\nSteps: 9, Sampler: Euler, Seed: 3, RNG: std_default").notes
+    assert any("another generator" in note for note in notes)
 
 
 def test_notes_hold_nothing_that_moves_a_cursor():
