@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
@@ -28,9 +29,14 @@ def read(source: str | os.PathLike[str] | bytes) -> Request:
     """The request in a saved picture; of other programs' texts, the settings that sdnb has.
 
     Raises FileNotFoundError if the file or one of its input pictures is missing, and ValueError if
-    the picture carries no request. What sdnb lacks is left out: `inspect` has notes on it.
+    the picture carries no request. A field that sdnb cannot take is left open, with a warning;
+    `inspect` has all notes.
     """
-    return inspect(source).request
+    saved = inspect(source)
+    lost = [note for note in saved.notes if note.startswith("Left out: ")]
+    if lost and saved.seconds is None:  # of another program
+        warnings.warn(" ".join(lost), stacklevel=2)
+    return saved.request
 
 
 def inspect(source: str | os.PathLike[str] | bytes) -> Saved:

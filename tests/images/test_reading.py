@@ -49,7 +49,10 @@ def test_the_parameters_of_another_program_are_read_where_ours_are_missing(tmp_p
     )  # fmt: skip
     assert images.inspect(path).seconds is None
     unknown = png_with({"parameters": text.replace("Euler a", "DPM adaptive")}, tmp_path)
-    assert images.read(unknown) == images.read(path).but(sampler=None, schedule=None)
+    known = images.read(path)
+    with pytest.warns(UserWarning, match="'DPM adaptive'") as heard:
+        assert images.read(unknown) == known.but(sampler=None, schedule=None)
+    assert [w.filename for w in heard] == [__file__]
     path = png_with({"parameters": "a cat"}, tmp_path)
     with pytest.raises(ValueError, match=r"picture\.png.*'a cat'.*no line of values"):
         images.read(path)
