@@ -29,6 +29,13 @@ _FIELDS = {
 _TAKEN = ("prompt", "negative", "width", "height", "steps", "cfg", "sampler", "seed", "strength")
 _INSIDE = ("image", "sui_image_params")  # objects in which a program keeps its settings
 _RESOLUTION = re.compile(r"\(?([0-9]{2,5}) *[,x×] *([0-9]{2,5})\)?.*")
+# InvokeAI's first form is a command: "a cat" -s 50 -S 123 -W 512 -H 512 -C 7.5 -A k_lms
+_DREAM = re.compile(r'\s*"(.*)"((?: +-.*)?)', re.DOTALL)
+_OPTIONS = {
+    "s": "steps", "S": "seed", "W": "width", "H": "height", "C": "cfg", "A": "sampler",
+    "f": "strength",
+}  # fmt: skip
+_OPTION = re.compile(r" -([sSWHCAf]) ?([\w.]+)")
 _MOST_NODES = 1000  # of a graph that are followed from a sampler
 
 
@@ -48,6 +55,10 @@ def read(texts: Mapping[str, str]) -> Saved | None:
             found["prompt"] = texts.get("Description")
         if found.get("seed") is not None or found.get("steps") is not None:
             return _saved(program, found)
+    dream = _DREAM.fullmatch(texts.get("Dream", ""))
+    if dream:
+        options = {_OPTIONS[key]: value for key, value in _OPTION.findall(dream[2])}
+        return _saved("InvokeAI", _flat({"prompt": dream[1], **options}))
     if "num_inference_steps" in texts:
         return _saved("Easy Diffusion", _flat(texts))
     return None

@@ -118,7 +118,7 @@ def has_all_pixels(file: BinaryIO) -> bool:
             while packed and missing > 0 and not unpacker.eof:
                 missing -= len(unpacker.decompress(packed, 2**20))
                 packed = unpacker.unconsumed_tail
-        return missing <= len(unpacker.flush())
+        return missing <= 0 or missing <= len(unpacker.flush())  # it would unpack all the rest
     except zlib.error:  # a wrong checksum behind the pixels
         return True
 

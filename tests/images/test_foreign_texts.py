@@ -84,6 +84,15 @@ def test_what_can_be_known_is_read(texts, program, schedule, tmp_path):
     assert (saved.version, saved.notes) == (program, ())
 
 
+@pytest.mark.parametrize("space", ["", " "])
+def test_the_command_of_invokeais_first_years(space, tmp_path):
+    options = {"s": 20, "S": 5, "W": 512, "H": 768, "C": 7.0, "A": "k_lms"}
+    line = '"a "red" cat"' + "".join(f" -{key}{space}{value}" for key, value in options.items())
+    saved = images.inspect(png_with({"Dream": line}, tmp_path))
+    expected = CAT.but(prompt='a "red" cat', negative="", sampler="lms", schedule="uniform")
+    assert (saved.request, saved.version) == (expected, "InvokeAI")
+
+
 def test_a_prompt_of_novelai_that_stands_in_the_description(tmp_path):
     texts = {"Description": "a cat", "Comment": json.dumps(dict(NOVEL, prompt=None))}
     assert images.read(png_with(texts, tmp_path)).prompt == "a cat"
