@@ -7,6 +7,7 @@ value of the wrong kind, a ValueError for a wrong value of the right kind.
 from __future__ import annotations
 
 import math
+import reprlib
 from numbers import Integral, Real
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -159,10 +160,32 @@ def _plain(word: str) -> str:
 
 def shown(value: object) -> str:
     """The value as an error shows it: cut to about a line."""
-    if isinstance(value, int) and value.bit_length() > 200:
-        return f"{'-' if value < 0 else ''}2**{value.bit_length() - 1}..."
-    result = repr(value[:96] if isinstance(value, (str, bytes, bytearray)) else value)
+    if isinstance(value, (bytes, bytearray)):
+        value = value[:96]
+    result = _SHORT.repr(value)
     return result if len(result) <= 90 else result[:87] + "..."
+
+
+class _Short(reprlib.Repr):
+    """Python's `repr` without the depths and the ends of what is nested, long or large."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxlist, self.maxtuple, self.maxdict = 3, 24, 24, 8
+
+    def repr_str(self, x: str, level: int) -> str:  # noqa: ARG002 - the base's signature
+        return repr(x[:96])
+
+    def repr_int(self, x: int, level: int) -> str:  # noqa: ARG002
+        if x.bit_length() > 200:
+            return f"{'-' if x < 0 else ''}2**{x.bit_length() - 1}..."
+        return repr(x)
+
+    def repr_instance(self, x: object, level: int) -> str:  # noqa: ARG002
+        return repr(x)
+
+
+_SHORT = _Short()
 
 
 def _a(value: object) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,7 +10,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from sdnb import assets
-from sdnb.request import checks
+from sdnb.request import checks, documents
 
 PLACEMENTS = ("resident", "offload", "cpu")
 UNET_PLACEMENTS = (*PLACEMENTS, "stream")
@@ -22,7 +21,8 @@ COMPUTE = ("auto", "full", "half", "bf16")
 STORES = ("device", "host")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 GB = 2**30  # bytes: every figure in GB here is in multiples of this
-_DEVICE = re.compile(r"auto|(cpu|cuda|mps)(:[0-9]+)?")
+_DEVICE = re.compile(r"auto|(cpu|cuda|mps)(:[0-9]{1,3})?")
+_MOST_GB = 1_000_000
 _MOST_IN_A_PASS = 1024  # pictures in a pass: beyond what any card holds
 #: From the fastest to the leanest: what "auto", a number of GB and a shortage of memory go through.
 LADDER = ("max", "8gb", "6gb", "4gb", "2gb", "1gb")
@@ -73,6 +73,9 @@ class MemoryPlan:
             checks.choice(name, getattr(self, name), accepted)
         if self.store is not None:
             checks.choice("store", self.store, STORES)
+        checks.text("name", self.name)
+        if self.together is not None:
+            checks.flag("together", self.together)
         for name in ("gb", "tile", "chunk", "keep"):
             if getattr(self, name) is not None or name == "gb":
                 checks.number(name, getattr(self, name), 0)
@@ -165,13 +168,15 @@ def plan(memory: str | float | MemoryPlan) -> MemoryPlan | None:
     if isinstance(memory, MemoryPlan):
         return memory
     if isinstance(memory, (int, float)) and not isinstance(memory, bool):
-        if not (math.isfinite(memory) and memory > 0):
-            raise ValueError(f"memory={memory}: a number of GB is above 0")
+        if not 0 < memory < _MOST_GB:
+            raise ValueError(
+                f"memory={checks.shown(memory)}: a number of GB is above 0, and below {_MOST_GB:,}"
+            )
         return None
     if not isinstance(memory, str):
         raise TypeError(
-            f"memory={memory!r}: expected a MemoryPlan, a number of GB, or one of the names "
-            f"{', '.join(names())}"
+            f"memory={checks.shown(memory)}: expected a MemoryPlan, a number of GB, or one of the "
+            f"names {', '.join(names())}"
         )
     checks.choice("memory", memory, tuple(names()))
     return None if memory == "auto" else read(memory)
@@ -213,7 +218,12 @@ def read(name: str) -> MemoryPlan:
     """The plan in `configs/memory/NAME.yaml`; raises ValueError that names a damaged file."""
     path = assets.configs() / "memory" / f"{name}.yaml"
     try:
-        merged: Any = OmegaConf.merge(OmegaConf.structured(MemoryPlan), OmegaConf.load(path))
-        return MemoryPlan(**merged)
-    except OmegaConfBaseException as error:
-        raise ValueError(f"{path} is not a memory plan: {error}") from error
+        values = documents.from_yaml(documents.file_text(path, documents.YAML_LIMIT))
+        if not isinstance(values, dict):
+            raise TypeError(f"it is {checks.shown(values)}; fields of a MemoryPlan are expected")
+        merged = OmegaConf.merge(OmegaConf.structured(MemoryPlan), values)
+        fields: Any = OmegaConf.to_container(merged, resolve=False)
+        return MemoryPlan(**fields)
+    except (OmegaConfBaseException, OSError, TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{path} is not a memory plan: {reason}") from error

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sdnb.request import checks
+from sdnb.request import checks, documents
 from sdnb.request.fingerprint import sha256
 from sdnb.request.foreign_names import FIELD_OF
 
@@ -50,8 +50,8 @@ def read(text: str, names: tuple[str, ...], pictures: Mapping[str, bytes]) -> di
     picture that is missing or was changed.
     """
     try:
-        values = json.loads(text.removeprefix("\ufeff"))
-    except (ValueError, RecursionError) as error:
+        values = documents.from_json(text)
+    except ValueError as error:
         raise ValueError(f"not the JSON of a Request: {error}") from None
     if not isinstance(values, dict):
         raise ValueError(  # noqa: TRY004 - the text is wrong, not its type

@@ -204,7 +204,7 @@ def test_as_dataclass_or_mapping(model):
         ("[1, 2]", "holds no keys"),
         ("", "holds no keys|unknown key"),
         ("a: [", "cannot be read as YAML"),
-        ("unet: {heads: '${nothing}'}", "cannot be read as YAML"),
+        ("unet: {heads: '${nothing}'}", r"unet\.heads is '\$\{nothing\}'; expected a whole number"),
     ],
 )
 def test_faults_in_ours(model, tmp_path, text, message):
@@ -214,6 +214,42 @@ def test_faults_in_ours(model, tmp_path, text, message):
         return
     with pytest.raises(CheckpointError, match=message):
         read(model, config=tmp_path / "c.yaml")
+
+
+def test_nothing_of_the_environment_comes_into_a_model(tmp_path, monkeypatch):
+    monkeypatch.setenv("SECRET", "hunter2")
+    text = "examples: {prompts: ['a ${oc.env:SECRET}', '${examples.prompts.0}']}"
+    (tmp_path / "c.yaml").write_text(text, "utf-8")
+    read = read_config(tmp_path / "c.yaml")
+    assert read == {"examples": {"prompts": ("a ${oc.env:SECRET}", "${examples.prompts.0}")}}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("noise: {steps: 2000000000}", "expected 100,000 at the most"),
+        ("vae: {blocks: 600}", "expected 64 at the most"),
+        (f"unet: {{channels: {[32] * 600}}}", "has 600 items"),
+        ("vae: {scale: .nan}", "vae.scale is nan"),
+        ("1: {}", "unknown key '1'"),
+        ("unet: {1: 2}", "unknown key unet.1"),
+        (COMPVIS.replace("ch: 128", "ch: 'x'"), "ch is .*'x'.*expected whole numbers"),
+        (COMPVIS.replace("ch_mult: [1, 2, 4, 4]", "ch_mult: [1000000000]"), "whole numbers"),
+        (COMPVIS.replace("ch_mult: [1, 2, 4, 4]", "ch_mult: 4"), "ch_mult is 4"),
+        (COMPVIS.replace("[ 4, 2, 1 ]", "[[4]]"), "attention_resolutions is"),
+    ],
+)
+def test_values_beyond_all_models(tmp_path, text, words):
+    (tmp_path / "c.yaml").write_text(text, "utf-8")
+    with pytest.raises(CheckpointError, match=words):
+        read_config(tmp_path / "c.yaml")
+
+
+@pytest.mark.parametrize("path", ["a" * 5000, "a\0b"])
+def test_a_name_that_no_file_can_have(path):
+    with pytest.raises(CheckpointError, match=r"config='a.* cannot be read") as caught:
+        read_config(path)
+    assert len(str(caught.value)) < 300
 
 
 def test_one_that_is_not_there(model):

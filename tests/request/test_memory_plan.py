@@ -37,6 +37,8 @@ def test_a_plan_by_hand_is_taken_as_it_is():
         ("", ValueError, "auto"),
         (0, ValueError, "above 0"),
         (float("nan"), ValueError, "above 0"),
+        (float("inf"), ValueError, "above 0"),
+        pytest.param(10**5000, ValueError, r"memory=2\*\*16609.*above 0", id="huge"),
     ],
 )
 def test_an_unknown_plan_lists_the_known_ones(given, error, words):
@@ -52,7 +54,9 @@ def test_an_unknown_plan_lists_the_known_ones(given, error, words):
         ({"batch": 0}, "batch=0"),
         ({"device": "gpu"}, "device='gpu'.*auto, cpu, cuda, mps"),
         ({"device": "cuda:"}, "device='cuda:'.*'cuda:1'"),
+        ({"device": "cuda:" + "9" * 99}, "device='cuda:9"),
         ({"tile": -1}, "tile=-1"),
+        ({"keep": 10**400}, r"keep=2\*\*1328"),
         ({"store": "disk"}, "store='disk'.*host"),
         ({"weights": "int8"}, "unet='stream'"),
         ({"speed": "compile", "unet": "stream"}, "speed='graph'"),
@@ -65,7 +69,12 @@ def test_a_plan_that_means_nothing_is_refused(fields, words):
 
 
 @pytest.mark.parametrize(
-    ("fields", "words"), [({"batch": 2.0}, "batch=2.0.*write 2"), ({"device": 1}, "device=1.*text")]
+    ("fields", "words"),
+    [
+        ({"batch": 2.0}, "batch=2.0.*write 2"),
+        ({"device": 1}, "device=1.*text"),
+        ({"together": 1}, "together=1.*True or False"),
+    ],
 )
 def test_a_plan_of_the_wrong_kind_is_refused(fields, words):
     with pytest.raises(TypeError, match=words):
@@ -77,11 +86,24 @@ def test_a_device_is_one_that_the_plan_names(device):
     assert MemoryPlan(device=device).device == device
 
 
-def test_a_damaged_plan_file_is_named(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("name: mine\nbatches: 3\n", "Key 'batches' not in 'MemoryPlan'. Did you mean: 'batch'"),
+        ("batch: [", "flow node"),
+        ("[1, 2]", r"it is \[1, 2\]"),
+        ("", "it is None"),
+        ("1: 2", "Key '1' not in 'MemoryPlan'"),
+        ("name: ${oc.env:HOME}\nbatch: ${oc.env:HOME}", r"batch='\$\{oc.env:HOME\}'"),
+        ("gb: " + "9" * 5000, "5,000 digits"),
+        ("keep: .inf", "keep=inf"),
+    ],
+)
+def test_a_damaged_plan_file_is_named(tmp_path, monkeypatch, text, words):
     (tmp_path / "memory").mkdir()
-    (tmp_path / "memory" / "mine.yaml").write_text("name: mine\nbatches: 3\n")
+    (tmp_path / "memory" / "mine.yaml").write_text(text)
     monkeypatch.setattr(memory_plan.assets, "configs", lambda: tmp_path)
-    with pytest.raises(ValueError, match=r"mine.yaml.*batches"):
+    with pytest.raises(ValueError, match=rf"mine.yaml is not a memory plan: .*{words}"):
         memory_plan.plan("mine")
 
 

@@ -9,6 +9,7 @@ from sdnb.engine.checkpoint.errors import CheckpointError
 from sdnb.request import checks
 
 Values = dict[str, Any]
+_MOST_LEVELS = 64  # of a network; Stable Diffusion 1.x has four
 
 # A key of the YAML -> our field. None: a known key that changes neither weights nor sampling.
 _MODEL = {
@@ -54,7 +55,8 @@ def from_compvis(tree: Mapping[str, Any], where: str) -> dict[str, Values]:
     out = {"noise": _renamed(params, _MODEL, f"{where}: model.params")}
     if params.get("beta_schedule", "linear") != "linear":  # in the roots of the betas
         raise CheckpointError(
-            f"{where}: beta_schedule is {params['beta_schedule']!r}; SD 1.x has 'linear'"
+            f"{where}: beta_schedule is {checks.shown(params['beta_schedule'])}; SD 1.x has "
+            "'linear'"
         )
     if "unet_config" in params:
         out["unet"] = _unet(_params(params, "unet_config", where), f"{where}: unet_config.params")
@@ -63,7 +65,7 @@ def from_compvis(tree: Mapping[str, Any], where: str) -> dict[str, Values]:
         details = _mapping(stage.get("ddconfig", {}), where, "first_stage_config.params.ddconfig")
         out["vae"] = _renamed(details, _DDCONFIG, f"{where}: ddconfig")
         if "ch" in details and "ch_mult" in details:
-            out["vae"]["channels"] = [details["ch"] * times for times in details["ch_mult"]]
+            out["vae"]["channels"] = _channels(details, "ch", "ch_mult", f"{where}: ddconfig")
     if "scale_factor" in params:
         out.setdefault("vae", {})["scale"] = params["scale_factor"]
     if isinstance(params.get("image_size"), int):
@@ -93,12 +95,30 @@ def _unet(params: Mapping[str, Any], where: str) -> Values:
         raise CheckpointError(f"{where}: the transformers are not those of Stable Diffusion 1.x")
     values = _renamed(params, _UNET, where)
     if "model_channels" in params and "channel_mult" in params:
-        values["channels"] = [params["model_channels"] * times for times in params["channel_mult"]]
+        values["channels"] = _channels(params, "model_channels", "channel_mult", where)
         if "attention_resolutions" in params:  # downsampling factors: 1, 2, 4
-            factors = set(params["attention_resolutions"])
+            factors = _whole_numbers(
+                params["attention_resolutions"], where, "attention_resolutions"
+            )
             levels = range(len(params["channel_mult"]))
             values["attention_levels"] = [level for level in levels if 2**level in factors]
     return values
+
+
+def _channels(params: Mapping[str, Any], base: str, times: str, where: str) -> list[int]:
+    """The channels of each level: so many times the base's."""
+    (first,) = _whole_numbers([params[base]], where, base)
+    return [first * each for each in _whole_numbers(params[times], where, times)]
+
+
+def _whole_numbers(values: Any, where: str, key: str) -> list[int]:
+    """A short list of small whole numbers, one a level of a network."""
+    short = isinstance(values, list) and len(values) <= _MOST_LEVELS
+    if short and all(type(value) is int and 0 <= value < 2**20 for value in values):
+        return list(values)
+    raise CheckpointError(
+        f"{where}: {key} is {checks.shown(values)}; expected whole numbers, as in v1-inference.yaml"
+    )
 
 
 def _renamed(params: Mapping[str, Any], names: Mapping[str, str | None], where: str) -> Values:
@@ -109,7 +129,8 @@ def _renamed(params: Mapping[str, Any], names: Mapping[str, str | None], where: 
 def _known(params: Mapping[str, Any], names: Collection[str], where: str) -> None:
     for key in params:
         if key not in names:
-            raise CheckpointError(f"{where}: unknown key {key!r}{checks.nearest(str(key), names)}")
+            shown = checks.shown(key)
+            raise CheckpointError(f"{where}: unknown key {shown}{checks.nearest(str(key), names)}")
 
 
 def _params(params: Mapping[str, Any], name: str, where: str) -> Mapping[str, Any]:
@@ -119,5 +140,7 @@ def _params(params: Mapping[str, Any], name: str, where: str) -> Mapping[str, An
 
 def _mapping(tree: Any, where: str, key: str) -> Mapping[str, Any]:
     if not isinstance(tree, Mapping):
-        raise CheckpointError(f"{where}: {key} is {tree!r}; expected keys, as in v1-inference.yaml")
+        raise CheckpointError(
+            f"{where}: {key} is {checks.shown(tree)}; expected keys, as in v1-inference.yaml"
+        )
     return tree

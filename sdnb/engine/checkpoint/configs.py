@@ -7,7 +7,6 @@ diffusers folder.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any, get_type_hints
 from sdnb.engine.checkpoint.compvis import Values, from_compvis
 from sdnb.engine.checkpoint.errors import CheckpointError, MissingCheckpointError, in_words, listed
 from sdnb.engine.networks.config import ModelConfig
-from sdnb.request import Settings, checks
+from sdnb.request import Settings, checks, documents
 
 Overrides = dict[str, Values]
 
@@ -31,6 +30,11 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "tuple[str, ...]": ((str,), "a list of texts"),
 }
 JSON_LIMIT = 4 << 20  # bytes; the index of a sharded model has 0.2 MB
+# No field of a model of this family is beyond these: four levels, two blocks in each, 77 positions,
+# twelve layers. What is larger would be built before it is compared with the weights.
+MOST_LEVELS = 16
+MOST = {"steps": 100_000, "blocks": 32, "layers": 64, "positions": 1024}
+_MOST = 2**20  # of any other number
 PREDICTIONS = {"eps": "eps", "epsilon": "eps", "v": "v", "v_prediction": "v"}
 
 
@@ -52,20 +56,25 @@ def read_config(source: str | Path | ModelConfig | Mapping[str, Any]) -> Overrid
         return asdict(source)
     if isinstance(source, Mapping):
         return _overrides(source, "config")
-    path = Path(source).expanduser()
-    if not path.is_file():
+    try:
+        path = Path(source).expanduser()
+        text = documents.file_text(path, documents.YAML_LIMIT)
+    except FileNotFoundError:
         raise MissingCheckpointError(
             f"config={str(source)!r}: there is no such file; give the path of a YAML"
-        )
-    return _overrides(_load_yaml(path), str(path))
+        ) from None
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CheckpointError(
+            f"config={checks.shown(source)} cannot be read: {reason}; give the path of a YAML"
+        ) from None
+    return _overrides(_of_yaml(text, path), str(path))
 
 
-def _load_yaml(path: Path) -> dict[str, Any]:
-    from omegaconf import OmegaConf
-
+def _of_yaml(text: str, path: Path) -> dict[str, Any]:
     try:
-        loaded = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-    except Exception as error:  # noqa: BLE001  (yaml's and omegaconf's errors have no common base)
+        loaded = documents.from_yaml(text) or {}
+    except ValueError as error:
         raise CheckpointError(f"{path} cannot be read as YAML: {error}") from None
     if not isinstance(loaded, dict):
         raise CheckpointError(
@@ -79,10 +88,12 @@ def _overrides(tree: Mapping[str, Any], where: str) -> Overrides:
         return checked(from_compvis(tree, where), where)
     for name, values in tree.items():
         if name not in SECTIONS:
-            raise CheckpointError(f"{where}: unknown key {name!r}; {checks.known(name, SECTIONS)}")
+            raise CheckpointError(
+                f"{where}: unknown key {checks.shown(name)}; {checks.known(str(name), SECTIONS)}"
+            )
         if not isinstance(values, Mapping):
             raise CheckpointError(
-                f"{where}: {name} is {values!r}; expected fields, as `{name}: {{...}}`"
+                f"{where}: {name} is {checks.shown(values)}; expected fields, as `{name}: {{...}}`"
             )
     return checked(tree, where)
 
@@ -95,15 +106,18 @@ def checked(overrides: Mapping[str, Values], where: str) -> Overrides:
         out[section] = {}
         for name, value in values.items():
             if name not in known:
+                shown = str(name)[:96]
                 raise CheckpointError(
-                    f"{where}: unknown key {section}.{name}; {checks.known(str(name), known)}"
+                    f"{where}: unknown key {section}.{shown}; {checks.known(shown, known)}"
                 )
             out[section][name] = _value(str(known[name].type), value, f"{where}: {section}.{name}")
     noise = out.get("noise", {})
     if "prediction" in noise:
         prediction = noise["prediction"]
         if prediction not in PREDICTIONS:
-            raise CheckpointError(f"{where}: noise.prediction is {prediction!r}; expected eps or v")
+            raise CheckpointError(
+                f"{where}: noise.prediction is {checks.shown(prediction)}; expected eps or v"
+            )
         noise["prediction"] = PREDICTIONS[prediction]
     try:
         Settings(**out.get("settings", {}))
@@ -119,7 +133,12 @@ def _value(kind: str, value: Any, where: str) -> Any:
     items = [value] if single else value
     right = isinstance(items, (list, tuple)) and all(type(item) in types for item in items)
     if not right or (not items and str not in types):  # a list of texts may be empty
-        raise CheckpointError(f"{where} is {value!r}; expected {expected}")
+        raise CheckpointError(f"{where} is {checks.shown(value)}; expected {expected}")
+    most = MOST.get(where.rpartition(".")[2], _MOST)
+    if str not in types and not all(abs(item) <= most for item in items[:MOST_LEVELS]):
+        raise CheckpointError(f"{where} is {checks.shown(value)}; expected {most:,} at the most")
+    if str not in types and len(items) > MOST_LEVELS:
+        raise CheckpointError(f"{where} has {len(items):,} items; expected {MOST_LEVELS} at most")
     values = tuple(float(item) if float in types else item for item in items)
     return values[0] if single else values
 
@@ -160,13 +179,7 @@ _RENAMED: dict[str, dict[str, str]] = {  # our field -> diffusers'
 def read_json(path: Path) -> Values:
     """One `config.json`. Raises CheckpointError when it is damaged."""
     with in_words(path):
-        with path.open("rb") as file:
-            data = file.read(JSON_LIMIT + 1)
-        if len(data) > JSON_LIMIT:
-            raise CheckpointError(
-                f"{path} has more than {JSON_LIMIT:,} bytes: it is no model's JSON"
-            )
-        value = json.loads(data.decode("utf-8-sig"))
+        value = documents.from_json(documents.file_text(path, JSON_LIMIT))
     if not isinstance(value, dict):
         raise CheckpointError(f"{path} is no JSON object")
     return value

@@ -13,17 +13,13 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from sdnb.engine.checkpoint.configs import Overrides
+from sdnb.engine.checkpoint.configs import MOST, MOST_LEVELS, Overrides
 from sdnb.engine.checkpoint.errors import CheckpointError
 from sdnb.engine.checkpoint.kinds import Shapes
 from sdnb.engine.networks.config import ModelConfig, TextConfig, UNetConfig, VAEConfig
 from sdnb.request import checks
 
 OTHER_CHANNELS = {5: "depth to image", 7: "the x4 upscaler", 8: "InstructPix2Pix"}
-# What is built for a model is bounded before anything is: its levels halve the picture, and each
-# has few blocks (SD 1.x: four of two, and twelve layers of text).
-MOST_LEVELS, MOST_BLOCKS, MOST_LAYERS = 16, 32, 64
-MOST_POSITIONS, MOST_STEPS = 1024, 100_000  # of a text (CLIP: 77), of the training (1000)
 # The fields that the shapes show: an override that differs contradicts the weights.
 SHOWN = {
     "unet": ("in_channels", "out_channels", "channels", "blocks", "attention_levels",
@@ -165,7 +161,7 @@ def text_config(shapes: Shapes) -> TextConfig:
     hidden = [shape[0] for match, shape in found if match[2] and shape]
     if not layers or not hidden:
         raise CheckpointError("the text encoder has no layers that CLIP's text transformer has")
-    if len(layers) > MOST_LAYERS:
+    if len(layers) > MOST["layers"]:
         raise CheckpointError(f"the text encoder has {len(layers)} layers; CLIP's has 12")
     default = TextConfig()
     norm = shapes.get("final_layer_norm.weight") or (default.width,)
@@ -183,10 +179,10 @@ def text_config(shapes: Shapes) -> TextConfig:
 def _bounded(what: str, levels: list[list[int]]) -> None:
     """Raises CheckpointError for more levels and blocks than a network of this family can have."""
     blocks = max(map(len, levels))
-    if len(levels) > MOST_LEVELS or blocks > MOST_BLOCKS:
+    if len(levels) > MOST_LEVELS or blocks > MOST["blocks"]:
         raise CheckpointError(
             f"the {what} has {len(levels)} levels of up to {blocks} blocks; at most {MOST_LEVELS} "
-            f"of {MOST_BLOCKS} are built, and Stable Diffusion 1.x has 4 of 2"
+            f"of {MOST['blocks']} are built, and Stable Diffusion 1.x has 4 of 2"
         )
 
 
@@ -194,8 +190,8 @@ def _check_ranges(config: ModelConfig) -> None:
     """Raises CheckpointError for sizes that no network has, or that could be of any size."""
     unet, vae, text = config.unet, config.vae, config.text
     for name, value, low, high in (
-        ("text.positions", text.positions, 3, MOST_POSITIONS),  # a start, a token, an end
-        ("noise.steps", config.noise.steps, 2, MOST_STEPS),
+        ("text.positions", text.positions, 3, MOST["positions"]),  # a start, a token, an end
+        ("noise.steps", config.noise.steps, 2, MOST["steps"]),
         ("unet.out_channels", unet.out_channels, 1, None),
         ("unet.context_dim", unet.context_dim, 1, None),
         ("unet.channels", min(unet.channels), 1, None),

@@ -1,0 +1,103 @@
+"""Reads JSON and YAML that anybody may have written: within bounds, and with errors in words.
+
+Nothing is interpolated, and nothing refers to another place of the same text: neither OmegaConf's
+`${...}` nor YAML's aliases. A few letters could otherwise read the environment, or become GBs.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+YAML_LIMIT = 1 << 18  # bytes; CompVis' own has 2 KB, and PyYAML reads 100 KB in a second
+_DIGITS = 40  # of a whole number: none that sdnb takes has more than 20, and any float holds 40
+
+
+def file_text(path: Path, limit: int) -> str:
+    """The text of a file of UTF-8, with or without a byte order mark.
+
+    Raises OSError, or ValueError for what is no ordinary file, has more than `limit` bytes, or is
+    not UTF-8.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for
+        raise ValueError("it is not an ordinary file")
+    if status.st_size > limit:
+        raise ValueError(f"it has {status.st_size:,} bytes; at most {limit:,} are read")
+    with path.open("rb") as file:
+        data = file.read(limit)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is not UTF-8 (at byte {error.start:,})") from None
+
+
+def from_json(text: str | bytes) -> Any:
+    """The value of a JSON text. Raises ValueError that says why there is none."""
+    with _in_words("JSON"):
+        return json.loads(text, parse_int=_whole)
+
+
+def from_yaml(text: str) -> Any:
+    """The value of a YAML text, texts with `${` as they stand. Raises ValueError that says why
+    there is none, also for an alias, a key that comes twice, and tags of Python.
+    """
+    with _in_words("YAML"):
+        return yaml.load(text, _Loader)
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > _DIGITS:
+        raise ValueError(f"a whole number of {len(digits):,} digits; at most {_DIGITS} are read")
+    return int(digits)
+
+
+@contextmanager
+def _in_words(language: str) -> Iterator[None]:
+    """Turn the errors of a parser, which have no common base, into ValueError of a line or two."""
+    try:
+        yield
+    except (RecursionError, MemoryError):
+        raise ValueError(f"its {language} is nested too deeply or too large") from None
+    except Exception as error:  # noqa: BLE001 - what a parser raises has no common base
+        reason = " ".join(str(error).split())
+        raise ValueError(reason if len(reason) <= 300 else f"{reason[:297]}...") from None
+
+
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
+    """YAML's plain values, with the numbers of YAML 1.2: `1e-4` is one."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            line = self.peek_event().start_mark.line + 1
+            raise ValueError(f"an alias (*) in line {line}: write out what it stands for")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        seen: set[str] = set()
+        for name in names:
+            if name in seen:
+                raise ValueError(f"the key {name[:60]!r} comes twice in one mapping")
+            seen.add(name)
+        return dict(super().construct_mapping(node, deep))
+
+    def whole(self, node: yaml.ScalarNode) -> int:
+        if len(str(node.value)) > _DIGITS:
+            return _whole(str(node.value))
+        return int(self.construct_yaml_int(node))
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.whole)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+$"),
+    list("-+0123456789."),
+)
