@@ -115,7 +115,7 @@ class Job:
         self.error = error
         self.state = FAILED
         if self._watch is not None:
-            with suppress(Exception):  # the watcher itself may have failed
+            with suppress(BaseException):  # the watcher itself may have failed
                 self._watch(self)
 
     def __repr__(self) -> str:
@@ -222,5 +222,8 @@ class Worker:
 def _run_jobs(jobs: queue.SimpleQueue[Job | None], make: Make) -> None:
     """The loop of a worker's thread."""
     while (job := jobs.get()) is not None:
-        job.run(make)
+        # Every error is in the job. Some are no Exception, such as a panic of a library in Rust,
+        # and would end the thread, so that later jobs waited for ever.
+        with suppress(BaseException):
+            job.run(make)
         del job  # else its pictures stay in memory until the next job

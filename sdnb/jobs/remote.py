@@ -130,7 +130,8 @@ class _RemoteJob(Job):
         """Called when the future is done, cancelled or broken."""
         if isinstance(self.signal, stop_signal.FileSignal):
             self.signal.drop()
-        self.run(partial(_received_run, future))
+        with suppress(BaseException):  # it is in the job; the thread here is the pool's own
+            self.run(partial(_received_run, future))
 
 
 def is_pool(thing: object) -> bool:

@@ -228,7 +228,7 @@ def test_nothing_of_the_environment_comes_into_a_model(tmp_path, monkeypatch):
     ("text", "words"),
     [
         ("noise: {steps: 2000000000}", "expected 100,000 at the most"),
-        ("vae: {blocks: 600}", "expected 64 at the most"),
+        ("vae: {blocks: 600}", "expected 32 at the most"),
         (f"unet: {{channels: {[32] * 600}}}", "has 600 items"),
         ("vae: {scale: .nan}", "vae.scale is nan"),
         ("1: {}", "unknown key '1'"),

@@ -198,6 +198,32 @@ def test_an_interrupt_goes_on_to_the_caller():
     assert job.ended
 
 
+class Panic(BaseException):
+    """What pyo3 raises where Rust panics: no Exception."""
+
+
+@pytest.mark.parametrize("error", [Panic("a panic"), SystemExit(), KeyboardInterrupt()])
+@pytest.mark.parametrize("where", ["run", "watcher", "both"])
+def test_nothing_that_a_job_raises_ends_the_workers_thread(error, where):
+    def make(request):
+        yield Progress(0, 1, 0.0)
+        if request.seed == 0 and where != "watcher":
+            raise error
+        yield Progress(1, 1, 0.0, result=request)
+
+    def watch(job):
+        if where != "run":
+            raise error
+
+    worker = Worker(make)
+    broken = worker.submit(REQUEST.but(seed=0), watch)
+    after = worker.submit(REQUEST)
+    assert broken.wait(10)
+    assert after.wait(10)
+    assert (broken.state, broken.error, after.state) == (FAILED, error, DONE)
+    assert worker._thread.is_alive()
+
+
 def test_a_watcher_may_look_at_a_worker_that_is_shut_down():
     gate, seen = threading.Event(), []
     worker = Worker(steps(1, gate))

@@ -235,6 +235,24 @@ def test_a_run_that_is_stopped_ends_between_two_steps(monkeypatch):
     assert job.state == "stopped"
 
 
+def test_a_panic_elsewhere_is_the_jobs_error_and_the_pool_works_on(monkeypatch):
+    class Panic(BaseException):
+        pass
+
+    def panic(load, fingerprint, request, signal):
+        raise Panic("a panic")
+
+    with ThreadPoolExecutor(1) as pool:
+        monkeypatch.setattr(remote, "work", panic)
+        broken = Remote(pool).submit(grids.BASE)
+        assert broken.wait(10)
+        assert (broken.state, str(broken.error)) == ("failed", "a panic")
+        monkeypatch.setattr(remote, "work", paint)
+        after = Remote(pool).submit(grids.BASE)
+        assert after.wait(10)
+        assert after.state == "done"
+
+
 def test_a_stop_signal_is_seen_in_another_process():
     signal = stop_signal.FileSignal()
     there = pickle.loads(pickle.dumps(signal))
