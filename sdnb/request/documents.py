@@ -41,6 +41,8 @@ def file_text(path: Path, limit: int) -> str:
 
 def from_json(text: str | bytes) -> Any:
     """The value of a JSON text. Raises ValueError that says why there is none."""
+    if isinstance(text, str):
+        text = text.removeprefix("\ufeff")
     with _in_words("JSON"):
         return json.loads(text, parse_int=_whole)
 

@@ -1,5 +1,7 @@
 """Tokens and the text encoder against transformers; averages against their definition."""
 
+import json
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +12,7 @@ from oracles import tiny_pipeline
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 import sdnb
+from sdnb.engine import loading
 from sdnb.engine.checkpoint import read
 from sdnb.engine.networks import text
 from sdnb.engine.networks.config import TextConfig
@@ -143,3 +146,91 @@ def test_the_embedded_model_reads_with_its_own_tokenizer():
     tokenizer = Tokenizer(found.tokenizer)
     assert tokenizer.size == found.config.text.vocab
     assert tokenizer("a red apple").count == 3
+
+
+def clips(change, tokens=9):
+    """CLIP's own tokenizer.json with fewer tokens, changed."""
+    import sdnb.engine.networks.tokenizer as module
+
+    tree = json.loads((module._CLIP / "tokenizer.json").read_text("utf-8"))
+    model = tree["model"]
+    if tokens is not None:
+        kept = [*list(model["vocab"])[:tokens], *(t["content"] for t in tree["added_tokens"])]
+        model.update(vocab={token: model["vocab"][token] for token in kept}, merges=[])
+    change(tree)
+    return json.dumps(tree)
+
+
+def test_a_tokenizer_json_of_clip_is_read_as_older_tools_wrote_it(tmp_path, clip):
+    def as_of_2022(tree):
+        split, of_bytes = tree["pre_tokenizer"]["pretokenizers"]
+        split["pattern"]["Regex"] = split["pattern"]["Regex"].split("endoftext\\|>|")[1]
+        del of_bytes["use_regex"], tree["model"]["byte_fallback"], tree["model"]["ignore_merges"]
+        tree["model"]["merges"] = [" ".join(pair) for pair in tree["model"]["merges"]]
+
+    (tmp_path / "tokenizer.json").write_text(clips(as_of_2022, None), "utf-8")
+    same(Tokenizer(tmp_path), clip, "Zwölf Boxkämpfer, 16:9 — it's 'fine' 🦊")
+
+
+BOMB = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: t["normalizer"]["normalizers"].extend([BOMB] * 40), "its normalizer is"),
+        (lambda t: t["normalizer"]["normalizers"][1].update(content="a" * 10**6), "its normalizer"),
+        (lambda t: t.update(normalizer=None), "its normalizer is None"),
+        (lambda t: t.update(pre_tokenizer=BOMB), "its pre_tokenizer is"),
+        (lambda t: t["model"].update(end_of_word_suffix="a" * 10**6), "its end_of_word_suffix is"),
+        (lambda t: t["model"].update(continuing_subword_prefix="a"), "continuing_subword_prefix"),
+        (lambda t: t["model"].update(dropout=0.5), "its dropout is 0.5"),
+        (lambda t: t["model"].update(type="Unigram"), "its type is 'Unigram'"),
+        (lambda t: t["model"].update(vocab={"a": -1}), "cannot be read: "),
+        (lambda t: t.update(model=[]), "describes no tokenizer"),
+    ],
+)
+def test_rules_that_are_not_clips_are_not_followed(tmp_path, change, words):
+    (tmp_path / "tokenizer.json").write_text(clips(change), "utf-8")
+    with pytest.raises(ValueError, match=words) as caught:
+        Tokenizer(tmp_path)
+    assert len(str(caught.value)) < 800
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "vocab.json"])
+def test_a_pipe_among_the_files_is_not_waited_for(tmp_path, name):
+    (tmp_path / "merges.txt").write_text("")
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ValueError, match=r"cannot be read: it is not an ordinary file"):
+        Tokenizer(tmp_path)
+
+
+def test_a_panic_of_the_library_is_an_error_in_words(monkeypatch, tmp_path):
+    class Panic(BaseException):
+        """pyo3's own is no Exception either."""
+
+    def panic(*_, **__):
+        raise Panic("index out of bounds\nat line 3")
+
+    monkeypatch.setattr("tokenizers.Tokenizer.from_str", panic)
+    (tmp_path / "tokenizer.json").write_text(clips(lambda _: None), "utf-8")
+    with pytest.raises(ValueError, match=r"cannot be read: index out of bounds at line 3\."):
+        Tokenizer(tmp_path)
+    tokenizer = Tokenizer()
+    tokenizer._bpe = SimpleNamespace(encode=panic)
+    with pytest.raises(ValueError, match=r"the tokenizer in .* cannot read 'a cat': index"):
+        tokenizer("a cat")
+
+
+def test_an_id_beyond_the_table_counts_and_not_how_many_there_are(tmp_path):
+    ours = Tokenizer()
+    ours._bpe.model.save(str(tmp_path))
+    vocabulary = json.loads((tmp_path / "vocab.json").read_text("utf-8"))
+    vocabulary["!"] = 60_000
+    (tmp_path / "vocab.json").write_text(json.dumps(vocabulary), "utf-8")
+    assert Tokenizer(tmp_path).size == 60_001
+    found = SimpleNamespace(
+        name="a", tokenizer=tmp_path, config=SimpleNamespace(text=TextConfig(vocab=49408))
+    )
+    with pytest.raises(ValueError, match="knows 49408 tokens, but the tokenizer has 60001"):
+        loading.tokenizer_of(found)
