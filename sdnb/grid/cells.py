@@ -7,13 +7,16 @@ import json
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, is_dataclass, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from sdnb import images
 from sdnb.grid.axes import Axis
 from sdnb.request import Request, Settings, checks, prompt
+
+#: Fields that a model's settings fill in where a request leaves them open.
+OPEN_FIELDS = (*(item.name for item in fields(Settings)), "eta")
 
 
 @dataclass(frozen=True)

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sdnb.grid.cells import Cell
+from sdnb.grid.cells import OPEN_FIELDS, Cell
 from sdnb.grid.checkpoints import CheckpointGroup
 from sdnb.images.made import Made
-from sdnb.request import Settings, png_header
+from sdnb.request import png_header
 from sdnb.request.fingerprint import difference
 
 if TYPE_CHECKING:
     from sdnb.grid.store import Store
-
-# Fields that a model's settings fill in where a request leaves them open.
-_OPEN_FIELDS = (*(item.name for item in fields(Settings)), "eta")
 
 
 @dataclass
@@ -93,7 +90,7 @@ def refuse_other(made: Made, group: CheckpointGroup, cell: Cell, where: str) -> 
     asked = cell.request.resolved(group.settings)
     values = [
         f"{name}={getattr(made.request, name)} there, {getattr(asked, name)} here"
-        for name in _OPEN_FIELDS
+        for name in OPEN_FIELDS
         if getattr(cell.request, name) is None
         and getattr(made.request, name) != getattr(asked, name)
     ]

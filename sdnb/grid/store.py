@@ -7,33 +7,36 @@
     inputs/       the pictures that the requests start from
 
 A row is written before its PNG, and a PNG appears whole or not at all. A cell is finished when its
-PNG is there and a row has the same sha256. This holds if a process is killed at any moment, and if
-several processes fill the same folder.
+PNG is there, a row has the same sha256, and the request and the model inside are the cell's and the
+row's. This holds if a process is killed at any moment, and if several processes fill the same
+folder. Links are not followed: a folder from elsewhere could lead anywhere by them.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
-import time
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from sdnb import images
 from sdnb.grid.axes import Axis
-from sdnb.grid.cells import Cell, plain_value
+from sdnb.grid.cells import OPEN_FIELDS, Cell, plain_value
 from sdnb.images import files
 from sdnb.images.made import Made
-from sdnb.request import Request, checks
+from sdnb.request import Request, checks, documents
 
 _MANIFEST, _ROWS = "grid.json", "rows.jsonl"
 _FORMAT = 1
 _MADE = ("model", "fingerprint", "steps", "seconds", "peak", "notes")  # in a row, of a `Made`
-_STALE_SECONDS = 600  # an older temporary file is left over from a killed process
 _Row = dict[str, Any]
+# Bytes that are read at most: a row has some 600, and the largest picture 200 million.
+_LARGEST_LOG, _LONGEST_ROW, _LARGEST_PNG, _LARGEST_MANIFEST = 2**27, 2**24, 2**29, 2**25
 
 
 class Store:
@@ -44,7 +47,9 @@ class Store:
         self._rows = _RowLog(self.folder / _ROWS)
         description = _description(base, axes)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._remove_stale()
+        for name in (_MANIFEST, _ROWS):
+            _refuse_links(self.folder / name)
+        files.remove_leftovers(self.folder)
         if not (self.folder / _MANIFEST).exists():
             self._write_manifest(description)
         self._refuse_other_settings(description)
@@ -59,7 +64,7 @@ class Store:
         rows = self._rows.read()
         finished = {}
         for cell in cells:
-            made = self._first_whole(rows.get(cell.key, []))
+            made = self._first_whole(cell, rows.get(cell.key, []))
             if made is not None:
                 finished[cell.key] = made
         return finished
@@ -101,20 +106,39 @@ class Store:
             files.replace(path, made.png)  # that file is damaged
         return replace(made, path=path)
 
-    def _first_whole(self, rows: Sequence[_Row]) -> Made | None:
-        """The picture of a cell: the first of its files that has the sha256 of a row."""
+    def _first_whole(self, cell: Cell, rows: Sequence[_Row]) -> Made | None:
+        """The picture of a cell: the first of its files that has the sha256 of a row, and inside
+        the cell's request and the row's model.
+        """
         for name in dict.fromkeys(row["file"] for row in rows):
             path = self.folder / name
-            try:
-                png = path.read_bytes()
-            except FileNotFoundError:
-                continue
-            sha256 = images.sha256(png)
+            png = _ordinary_bytes(path)
+            sha256 = "" if png is None else images.sha256(png)
             row = next((row for row in reversed(rows) if row["sha256"] == sha256), None)
-            if row is not None:
+            if png is None or row is None:
+                continue
+            inside = self._inside(path, cell)
+            models = None if inside is None else (inside.model, inside.fingerprint)
+            if inside is None or models != (row["model"], row["fingerprint"]):
+                continue
+            if _answers(cell.request, inside.request):
                 facts = {name: row[name] for name in _MADE}
                 facts["notes"] = tuple(row["notes"])
-                return Made(pngs=(png,), request=images.read(path), path=path, **facts)
+                return Made(pngs=(png,), request=inside.request, path=path, **facts)
+        return None
+
+    def _inside(self, path: Path, cell: Cell) -> images.Saved | None:
+        """What the PNG carries, or None where that cannot be read."""
+        try:
+            return images.inspect(path)
+        except (
+            FileNotFoundError
+        ):  # an input picture was lost, and the cell has it; or it is another
+            images.keep_inputs(cell.request, self.folder)
+            with suppress(ValueError, FileNotFoundError):
+                return images.inspect(path)
+        except ValueError:
+            pass
         return None
 
     def _append(self, row: Mapping[str, Any]) -> None:
@@ -126,13 +150,6 @@ class Store:
             file.write(line)  # in one append, which no other process splits
             file.flush()
             os.fsync(file.fileno())
-
-    def _remove_stale(self) -> None:
-        """Remove temporary files of killed processes, but not those that are being written."""
-        for path in self.folder.glob(".sdnb-*.tmp"):
-            with suppress(OSError):
-                if time.time() - path.stat().st_mtime > _STALE_SECONDS:
-                    path.unlink()
 
     def _write_manifest(self, description: Mapping[str, Any]) -> None:
         others = [p.name for p in self.folder.iterdir() if not p.name.startswith(".")]
@@ -148,30 +165,30 @@ class Store:
     def _refuse_other_settings(self, description: Mapping[str, Any]) -> None:
         path = self.folder / _MANIFEST
         try:
-            stored = json.loads(path.read_bytes())
+            stored = documents.from_json(documents.file_text(path, _LARGEST_MANIFEST))
             format_, base, axes = stored["format"], dict(stored["base"]), stored["axes"]
-        except (ValueError, LookupError, TypeError) as error:
+            in_words = _axes_in_words(axes)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise ValueError(
-                f"{str(path)!r} is damaged ({error}); give another folder, or remove that file to "
-                "begin anew"
+                f"{str(path)!r} is damaged ({type(error).__name__}: {error}); give another folder, "
+                "or remove that file to begin anew"
             ) from None
         if format_ != _FORMAT:
             raise ValueError(
-                f"{self.name} was made by another version of sdnb (format {format_}, this is "
-                f"{_FORMAT}): give another folder"
+                f"{self.name} was made by another version of sdnb (format {checks.shown(format_)}, "
+                f"this is {_FORMAT}): give another folder"
             )
         if axes != description["axes"]:
-            names = [_axes_in_words(several) for several in (axes, description["axes"])]
-            differences = ["axes {} there, {} here".format(*names)]
+            differences = [f"axes {in_words} there, {_axes_in_words(description['axes'])} here"]
         else:
             default = Request().plain()
             there, here = default | base, default | description["base"]
             values = {name: (there.get(name), here.get(name)) for name in there | here}
             differences = [
-                f"{name}={_value_in_words(one)} there, {_value_in_words(other)} here"
+                f"{name[:60]}={_value_in_words(one)} there, {_value_in_words(other)} here"
                 for name, (one, other) in values.items()
                 if one != other
-            ]
+            ][: len(default)]
         if differences:
             hint = ""
             if any(difference.startswith("seed=") for difference in differences):
@@ -208,21 +225,77 @@ class _RowLog:
     def read(self) -> Mapping[str, list[_Row]]:
         """The rows of each key, in their order. A line that is not complete is left out."""
         size = self._path.stat().st_size if self._path.exists() else 0
+        if size > _LARGEST_LOG:
+            raise ValueError(
+                f"{str(self._path)!r} has {size:,} bytes; at most {_LARGEST_LOG:,} are read: give "
+                "another folder"
+            )
         if size < self._read:  # the file was removed
             self._read = 0
             self._by_key.clear()
         if size > self._read:
             with self._path.open("rb") as file:
                 file.seek(self._read)
-                added, end, _ = file.read().rpartition(b"\n")
-            self._read += len(added + end)
-            for line in added.splitlines():
-                with suppress(ValueError, LookupError, TypeError, AttributeError):
-                    row = json.loads(line)
-                    row["file"] = Path(row["file"]).name  # never a path out of this folder
-                    key, _ = row["key"], row["sha256"]
-                    self._by_key.setdefault(key, []).append(row)
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        break
+                    self._read += len(line)
+                    row = _row(line)
+                    if row is not None:
+                        self._by_key.setdefault(row["key"], []).append(row)
         return self._by_key
+
+
+_TEXTS, _NUMBERS = ("key", "file", "sha256", "model", "fingerprint"), ("steps", "seconds", "peak")
+
+
+def _row(line: bytes) -> _Row | None:
+    """The row of a line, or None where it is none that a store writes."""
+    try:
+        row = documents.from_json(line) if len(line) <= _LONGEST_ROW else None
+    except ValueError:
+        return None
+    if not isinstance(row, dict) or not isinstance(row.get("notes"), list):
+        return None
+    texts = [*(row.get(name) for name in _TEXTS), *row["notes"]]
+    numbers: list[Any] = [row.get(name) for name in _NUMBERS]
+    if not all(isinstance(text, str) for text in texts):
+        return None
+    if not all(type(n) in (int, float) and math.isfinite(n) for n in numbers):
+        return None
+    row["file"] = Path(row["file"]).name  # never a path out of this folder
+    usable = row["file"].isprintable() and 0 < len(row["file"]) <= 255
+    return {name: row[name] for name in (*_TEXTS, *_NUMBERS, "notes")} if usable else None
+
+
+def _answers(wanted: Request, found: Request) -> bool:
+    """Whether a picture's request is the one wanted, with a value for what that leaves open."""
+    for field in fields(Request):
+        value = getattr(wanted, field.name)
+        is_open = value is None and field.name in OPEN_FIELDS
+        if not is_open and value != getattr(found, field.name):
+            return False
+    return True
+
+
+def _ordinary_bytes(path: Path) -> bytes | None:
+    """The bytes of an ordinary file; None where there is none, a link, a pipe, or one too large."""
+    try:
+        status = path.lstat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_PNG:
+            return None
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _refuse_links(path: Path) -> None:
+    """Raise ValueError for what is there and no ordinary file: rows are appended to one of them."""
+    if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
+        raise ValueError(
+            f"{str(path)!r} is a link or no ordinary file, and a store follows none: put the file "
+            "itself there, or give another folder"
+        )
 
 
 def _file_name(cell: Cell) -> str:
@@ -231,7 +304,8 @@ def _file_name(cell: Cell) -> str:
 
 
 def _axes_in_words(axes: Iterable[Mapping[str, str]]) -> str:
-    return " x ".join(a["name"] + (f" of {a['of']!r}" if a["of"] else "") for a in axes)
+    words = " x ".join(a["name"] + (f" of {a['of']!r}" if a["of"] else "") for a in axes)
+    return words if len(words) <= 200 else f"{words[:197]}..."
 
 
 def _value_in_words(value: Any) -> str:

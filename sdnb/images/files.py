@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import secrets
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from sdnb.request import checks
+from sdnb.request.fingerprint import sha256
 from sdnb.request.picture_file import SUFFIXES
 
 _RESERVED = re.compile(
@@ -19,25 +21,36 @@ _RESERVED = re.compile(
 _FORBIDDEN = re.compile(r"[<>:\"/\\|?*\x00-\x1f\x7f]")
 _NUMBERED = re.compile(r"([0-9]{5,12})-.*\.png", re.IGNORECASE)
 
+_TEMPORARY = ".sdnb-{}.tmp"
+_STALE_SECONDS = 600  # an older temporary file is left over from a killed process
 _SLUG_LENGTH = 48  # characters: a name with number and seed stays below 255 bytes
 
 
 def write_new(folder: Path, names: Iterable[str], data: bytes) -> Path:
     """Write a new file under the first free name, even if others write there; return its path."""
-    temporary = _temporary(folder, data)
-    try:
+    with _temporary(folder, data) as temporary:
         return next(folder / name for name in names if _placed(temporary, folder / name))
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def replace(path: Path, data: bytes) -> None:
     """Write or replace a file. A reader sees the old file or the new one, never a part."""
-    temporary = _temporary(path.parent, data)
-    try:
+    with _temporary(path.parent, data) as temporary:
         temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove temporary files of killed processes: old ones that no living writer holds.
+
+    Their age is by the clock that stamps the files, which may be another machine's than ours.
+    """
+    if not next(folder.glob(_TEMPORARY.format("*")), None):
+        return
+    with suppress(OSError), _temporary(folder, b"") as new:
+        now = new.stat().st_mtime
+        for path in folder.glob(_TEMPORARY.format("*")):
+            with suppress(OSError):
+                if now - path.lstat().st_mtime > _STALE_SECONDS and not _held(path):
+                    path.unlink()
 
 
 def next_number(folder: Path) -> int:
@@ -80,19 +93,48 @@ def checked_stem(name: str) -> str:
     )
 
 
-def _temporary(folder: Path, data: bytes) -> Path:
-    """Write the bytes to a new file of the folder and flush them to the disk."""
-    path = folder / f".sdnb-{secrets.token_hex(8)}.tmp"
-    try:
+@contextmanager
+def _temporary(folder: Path, data: bytes) -> Iterator[Path]:
+    """The bytes in a new file of the folder, flushed to the disk. It is gone after the block."""
+    path = folder / _TEMPORARY.format(secrets.token_hex(8))
+    with ExitStack() as stack:
+        stack.callback(_unlink, path)
         with path.open("xb") as file:
+            _hold(file)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-    except BaseException:
-        with contextlib.suppress(OSError):  # the first error is the one to raise
-            path.unlink(missing_ok=True)
-        raise
-    return path
+            if os.name != "nt":  # Windows renames no open file, and removes none
+                yield path
+                return
+        yield path
+
+
+def _unlink(path: Path) -> None:
+    with suppress(OSError):  # the first error is the one to raise
+        path.unlink(missing_ok=True)
+
+
+def _hold(file: BinaryIO) -> None:
+    """Lock the file until it is closed, where the system and the file system can."""
+    with suppress(ImportError, OSError):
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _held(path: Path) -> bool:
+    """Whether a living process holds the file."""
+    try:
+        import fcntl
+
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except (ImportError, OSError):  # no locks here
+        return False
+    return False
 
 
 def _placed(temporary: Path, path: Path) -> bool:
@@ -105,18 +147,21 @@ def _placed(temporary: Path, path: Path) -> bool:
     except FileExistsError:
         return False
     except OSError:
-        return _reserved_and_filled(temporary, path)  # a file system without links, such as FAT
+        return _claimed_and_renamed(temporary, path)  # a file system without links, such as FAT
     return True
 
 
-def _reserved_and_filled(temporary: Path, path: Path) -> bool:
+def _claimed_and_renamed(temporary: Path, path: Path) -> bool:
+    """The same by a rename, which would replace: who has made the claim's file may do it."""
+    claim = path.parent / _TEMPORARY.format(sha256(path.name.encode())[:16])
     try:
-        path.open("xb").close()
-    except FileExistsError:
+        claim.open("xb").close()
+    except FileExistsError:  # another writer's; a killed one's is removed as a leftover
         return False
     try:
+        if os.path.lexists(path):
+            return False
         temporary.replace(path)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
+    finally:
+        _unlink(claim)
     return True
