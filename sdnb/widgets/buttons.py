@@ -7,6 +7,9 @@ from typing import Any
 
 import ipywidgets as widgets
 
+#: What an upload button's tooltip says: beyond it no word comes back (`sdnb.cli.connection`).
+UPLOADS = "up to 120 MB; a larger one is given in code, by its path"
+
 
 def icon_button(icon: str, words: str, tooltip: str, kind: type = widgets.Button) -> Any:
     """A small button with a Font Awesome icon; `words` are for screen readers."""

@@ -11,8 +11,10 @@ from jupyter_server.extension.manager import ExtensionManager
 from jupyter_server.gateway.connections import GatewayWebSocketConnection
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 from jupyter_server.services.kernels.websocket import KernelWebsocketHandler
+from jupyter_server_terminals.handlers import TermSocket
 from tornado.httputil import HTTPServerRequest, RequestStartLine
 from tornado.web import Application
+from tornado.websocket import WebSocketHandler
 
 from sdnb import assets
 from sdnb.cli import connection
@@ -33,10 +35,11 @@ def loaded(kind):
     return started(**{SETTING: kind}).settings[SETTING]
 
 
-def handler(app):
-    """What answers a browser that wants to speak to a kernel."""
+def handler(app, kind=KernelWebsocketHandler):
+    """What answers a browser that wants to speak to a kernel, or to something else."""
     line = RequestStartLine("GET", "/", "HTTP/1.0")
-    return KernelWebsocketHandler(app, HTTPServerRequest(start_line=line, connection=Mock()))
+    more = {"term_manager": Mock(), "name": "1"} if kind is TermSocket else {}
+    return kind(app, HTTPServerRequest(start_line=line, connection=Mock()), **more)
 
 
 def test_the_connection_holds_nothing_back(monkeypatch):
@@ -62,10 +65,15 @@ class Chosen(ZMQChannelsWebsocketConnection):
 def test_a_picture_of_many_megabytes_is_one_message():
     """Tornado's own bound is 10 MiB."""
     assert handler(Application()).max_message_size == 10 * 2**20
-    largest = 8192 * 8192 * 4 * 2  # bytes of the largest picture, of four channels of 16 bits
-    assert handler(started()).max_message_size > largest
+    assert handler(started()).max_message_size == 128 * 2**20
+    assert handler(Application()).max_message_size == 10 * 2**20  # another server of this process
     chosen = started(websocket_max_message_size=5)
     assert handler(chosen).max_message_size == 5
+
+
+def test_the_room_is_for_kernels_alone():
+    assert handler(started(), TermSocket).max_message_size == 10 * 2**20
+    assert handler(started(), WebSocketHandler).max_message_size == 10 * 2**20
 
 
 def test_voila_has_the_room_by_the_connection_alone(monkeypatch):
@@ -78,7 +86,7 @@ def test_voila_has_the_room_by_the_connection_alone(monkeypatch):
     monkeypatch.setattr(ZMQChannelsWebsocketConnection, "prepare", prepare)
     made = connection.Connection(parent=None, websocket_handler=handler(Application()))
     asyncio.run(made.prepare())
-    assert told == [2**30]
+    assert told == [2**27]
 
 
 @pytest.mark.parametrize("kind", [GatewayWebSocketConnection, Chosen, None])

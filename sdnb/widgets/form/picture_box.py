@@ -11,7 +11,7 @@ import ipywidgets as widgets
 from sdnb import images
 from sdnb.images import Saved
 from sdnb.widgets import style
-from sdnb.widgets.buttons import icon_button
+from sdnb.widgets.buttons import UPLOADS, icon_button
 from sdnb.widgets.form.controls import Changed, Control
 from sdnb.widgets.form.fields import Field
 from sdnb.widgets.jpegs import jpeg
@@ -24,7 +24,7 @@ class Upload(widgets.FileUpload):
 
     def __init__(self, words: str, tooltip: str, act: Callable[[bytes, str], None]) -> None:
         super().__init__(
-            accept="image/*", multiple=False, description=words, tooltip=tooltip,
+            accept="image/*", multiple=False, description=words, tooltip=f"{tooltip} ({UPLOADS})",
             layout=widgets.Layout(width="auto"),
         )  # fmt: skip
         self.add_class("sdnb-upload")

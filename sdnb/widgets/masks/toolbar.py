@@ -10,7 +10,7 @@ import ipywidgets
 from PIL import Image
 
 from sdnb.request import RANGES
-from sdnb.widgets.buttons import icon_button
+from sdnb.widgets.buttons import UPLOADS, icon_button
 from sdnb.widgets.slider import Slider
 
 
@@ -110,7 +110,7 @@ def upload() -> ipywidgets.FileUpload:
     """A button that imports a picture file as a mask."""
     return ipywidgets.FileUpload(
         accept="image/*", multiple=False, description="Import a mask", icon="upload",
-        tooltip="Import a mask from a picture file: white is made anew",
+        tooltip=f"Import a mask from a picture file: white is made anew ({UPLOADS})",
     )  # fmt: skip
 
 
