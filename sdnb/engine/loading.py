@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from sdnb import assets
-from sdnb.engine import checkpoint
+from sdnb.engine import checkpoint, run_lock
 from sdnb.engine.checkpoint import Checkpoint
 from sdnb.engine.model import Model
 from sdnb.engine.networks import fused, text
@@ -41,8 +41,9 @@ def load(
     and then with the share of the weights that is there, 0 to 1.
 
     Raises `FileNotFoundError`, `ValueError` and `TypeError`, which say what the file is and what to
-    do.
+    do, and `RuntimeError` in a process that was forked from one with a model.
     """
+    run_lock.refuse_forks()
     plan = memory_plan.plan(memory)
     device, dtype, notes = machine.usable(plan, precision)  # before anything is read
     source = recognise(path, vae, config)

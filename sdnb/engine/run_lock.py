@@ -12,6 +12,7 @@ one that waits here. So leaving takes no lock: the queue is a deque, whose chang
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import deque
@@ -22,6 +23,23 @@ from contextlib import contextmanager, suppress
 PATIENCE = 0.2
 
 
+_process = 0  # the id of the process that has loaded or run a model, here or before a fork
+
+
+def refuse_forks() -> None:
+    """Raise RuntimeError in a process that was forked after a model was loaded or run: torch's
+    threads, and a card, do not come along, and it would wait for them for ever.
+    """
+    global _process  # noqa: PLW0603 - so is the process
+    _process = _process or os.getpid()
+    if _process != os.getpid():
+        raise RuntimeError(
+            "this process was forked from one that had loaded or run a model, and torch hangs in "
+            'such a process: begin it with multiprocessing.get_context("spawn"), or load and run '
+            "models in forked processes alone"
+        )
+
+
 class RunLock:
     """The queue before a model."""
 
@@ -30,7 +48,11 @@ class RunLock:
 
     @contextmanager
     def ask(self, *, within: bool = False) -> Generator[Turn]:
-        """A turn to wait for. With `within` it comes at once where the same thread has the turn."""
+        """A turn to wait for. With `within` it comes at once where the same thread has the turn.
+
+        Raises RuntimeError in a process that was forked from one with a model.
+        """
+        refuse_forks()
         turn = Turn(self._line, within)
         try:
             yield turn

@@ -81,13 +81,14 @@ class Progress:
     latent: Tensor | None = None  # [b, 4, h/8, w/8], the clean latent as guessed now: for previews
     result: Result | None = None
     results: tuple[Result, ...] = ()  # instead, at the end of `pipeline.run_together`
-    waiting: bool = False  # nothing has begun: another run has the model
+    waiting: bool = False  # nothing has begun
+    waits_for: str = "another run of this model"
 
     @property
     def where(self) -> str:
         """ "step 7 of 25", or what it waits for."""
         if self.waiting:
-            return "waiting for another run of this model"
+            return f"waiting for {self.waits_for}"
         return f"step {self.step} of {self.total}"
 
 

@@ -16,6 +16,7 @@ import asyncio
 import platform
 import sys
 import threading
+import warnings
 from collections.abc import Generator, Mapping
 from concurrent.futures import Executor as Pool
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -53,6 +54,7 @@ class Remote:
         self.pool, self.resources = pool, resources
         self._load, self._fingerprint = dict(load or {}), fingerprint
         self._jobs: list[_RemoteJob] = []
+        self._look: threading.Timer | None = None
         if not is_pool(pool):
             raise TypeError(
                 f"{checks.shown(pool)} runs nothing: expected a concurrent.futures.Executor, or "
@@ -80,7 +82,26 @@ class Remote:
             return job
         self._jobs = [*(earlier for earlier in self._jobs if not earlier.ended), job]
         job.future.add_done_callback(job.received)
+        if not isinstance(self.pool, Pool) and self._look is None:
+            self._look = threading.Timer(_PATIENCE, self._say_what_is_missing)
+            self._look.daemon = True
+            self._look.start()
         return job
+
+    def _say_what_is_missing(self) -> None:
+        """Tell the jobs that no worker will take them, as far as one can see now; they wait on, for
+        workers may come.
+        """
+        self._look = None
+        waiting = [job for job in self._jobs if not job.ended and not job.future.done()]
+        missing = ""
+        with suppress(Exception):  # the cluster may be gone, which the jobs' futures say
+            missing = _missing(self.pool, self.resources or {})
+        if not (waiting and missing):
+            return
+        for job in waiting:
+            job.waits(missing)
+        warnings.warn(f"waiting for {missing}", RuntimeWarning, stacklevel=1)
 
     def shutdown(self) -> None:
         """Stop the jobs. The pool stays open: its owner shuts it down."""
@@ -126,12 +147,38 @@ class _RemoteJob(Job):
             self.signal.set()
         self.future.cancel()
 
+    def waits(self, what: str) -> None:
+        """Tell the watcher what it waits for."""
+        self.progress = Progress(0, 0, _PATIENCE, waiting=True, waits_for=what)
+        if self._watch is not None and not self.ended:
+            self._watch(self)
+
     def received(self, future: Any) -> None:
         """Called when the future is done, cancelled or broken."""
         if isinstance(self.signal, stop_signal.FileSignal):
             self.signal.drop()
         with suppress(BaseException):  # it is in the job; the thread here is the pool's own
             self.run(partial(_received_run, future))
+
+
+_PATIENCE = 5.0  # seconds that a cluster without workers is waited for in silence
+
+
+def _missing(client: Any, resources: Mapping[str, float]) -> str:
+    """What keeps a Dask cluster from running a request, in words; "" where a worker can."""
+    try:
+        told = client.scheduler_info(n_workers=-1)  # all of them, in newer versions
+    except TypeError:
+        told = client.scheduler_info()
+    workers, where = told["workers"].values(), f"the Dask cluster at {told.get('address', '?')}"
+    if not workers:
+        return f"a worker: {where} has none; start one (dask worker ...), or cluster.scale(1)"
+    for worker in workers:
+        has = worker.get("resources", {})
+        if all(has.get(name, 0) >= amount for name, amount in resources.items()):
+            return ""
+    asked = ", ".join(f"{name}={amount:g}" for name, amount in resources.items())
+    return f"a worker with {asked}: {where} has {len(workers)} workers, and none has that"
 
 
 def is_pool(thing: object) -> bool:

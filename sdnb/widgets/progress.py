@@ -177,7 +177,8 @@ class ProgressView(widgets.VBox):
     def _finish(self, job: Job) -> None:
         progress = job.progress
         share = progress.step / max(progress.total, 1) if progress else 0.0
-        at = f" at step {progress.step} of {progress.total}" if progress else ""
+        begun = progress is not None and not progress.waiting
+        at = f" at step {progress.step} of {progress.total}" if progress and begun else ""
         if job.state == FAILED and job.error is not None:
             self._show_bar(share, "danger", f"failed{at}")
             self.complain(job.error, job.traceback)

@@ -4,6 +4,9 @@ by a run that has ended, however it ended.
 
 import _thread
 import gc
+import os
+import subprocess
+import sys
 import threading
 import time
 from functools import partial
@@ -12,7 +15,7 @@ import numpy as np
 import pytest
 
 import sdnb
-from sdnb.engine import pipeline
+from sdnb.engine import pipeline, run_lock
 from sdnb.engine.memory import Graphed
 from sdnb.engine.run_lock import PATIENCE, RunLock
 from sdnb.engine.stages import predictor
@@ -232,3 +235,31 @@ def test_many_threads_take_turns_in_their_order():
         thread.join(30)
     assert order == list(range(8))
     assert max(most) == 1
+
+
+def test_a_process_forked_from_one_with_a_model_is_told(monkeypatch):
+    monkeypatch.setattr(run_lock, "_process", os.getpid() + 1)
+    with pytest.raises(RuntimeError, match=r"was forked from one that had .*spawn"):
+        sdnb.load()
+    with pytest.raises(RuntimeError, match="was forked"), RunLock().ask():
+        pass
+
+
+FORKED = """
+import os, signal, sdnb
+model = sdnb.load(memory="cpu")
+request = sdnb.Request("a cat", width=64, height=64, steps=1)
+sdnb.generate(model, request, progress=False)
+if os.fork():
+    raise SystemExit(os.waitstatus_to_exitcode(os.wait()[1]))
+signal.alarm(60)  # it hung
+try:
+    sdnb.generate(model, request, progress=False)
+except RuntimeError as error:
+    os._exit(7 if "forked" in str(error) else 1)
+"""
+
+
+@pytest.mark.process
+def test_a_run_in_a_forked_child_ends_in_words():
+    assert subprocess.run([sys.executable, "-c", FORKED], check=False).returncode == 7

@@ -282,6 +282,66 @@ def test_a_stop_signal_is_seen_in_a_cluster(cluster):
     assert future.result(timeout=30) != os.getpid()
 
 
+class FakeClient:
+    """What `Remote` needs of a Dask client whose workers have these resources."""
+
+    __module__ = "distributed.client"
+
+    def __init__(self, *workers):
+        self.workers = {str(n): {"resources": has} for n, has in enumerate(workers)}
+        self.future = Future()
+
+    def submit(self, *_, **__):
+        return self.future
+
+    def scheduler_info(self):  # older versions take no number
+        return {"address": "tcp://there", "workers": self.workers}
+
+
+@pytest.mark.parametrize(
+    ("workers", "words"),
+    [
+        ((), "waiting for a worker: the Dask cluster at tcp://there has none; start one"),
+        (({}, {"GPU": 0.5}), r"waiting for a worker with GPU=1: .* has 2 workers, and none has"),
+    ],
+)
+def test_a_cluster_that_nothing_can_run_on_is_told_of(monkeypatch, workers, words):
+    monkeypatch.setattr(remote, "_PATIENCE", 0.1)
+    monkeypatch.setattr(stop_signal, "signal_for", lambda _: stop_signal.FileSignal())
+    client, told = FakeClient(*workers), threading.Event()
+    there = Remote(client, resources={"GPU": 1} if workers else None)
+
+    def waited():
+        job = there.submit(grids.BASE, lambda job: job.progress and told.set())
+        look = there._look  # the warning comes after the watcher
+        assert told.wait(10)
+        look.join(10)
+        return job
+
+    with pytest.warns(RuntimeWarning, match=words):
+        job = waited()
+    assert (job.state, job.progress.waiting) == ("waiting", True)
+    assert job.progress.where.startswith("waiting for a worker")
+    client.future.set_result(paint(None, "f", grids.BASE, None))  # somebody started one
+    assert job.wait(10)
+    assert job.state == "done"
+
+
+def test_a_cluster_with_a_worker_is_left_in_peace(monkeypatch):
+    assert remote._missing(FakeClient({}), {}) == ""
+    assert remote._missing(FakeClient({}, {"GPU": 1}), {"GPU": 1}) == ""
+
+
+@pytest.mark.process
+def test_a_real_cluster_without_workers_is_told_of():
+    with (
+        mock.patch.dict(os.environ),
+        LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=":0") as cluster,
+        Client(cluster) as client,
+    ):
+        assert remote._missing(client, {}).startswith("a worker: the Dask cluster at tcp://127")
+
+
 def test_what_runs_nothing_is_refused(monkeypatch):
     with pytest.raises(TypeError, match=r"'tcp://x' runs nothing: .*pip install 'sdnb\[dask\]'"):
         Remote("tcp://x")
