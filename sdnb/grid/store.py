@@ -185,7 +185,7 @@ class Store:
             there, here = default | base, default | description["base"]
             values = {name: (there.get(name), here.get(name)) for name in there | here}
             differences = [
-                f"{name[:60]}={_value_in_words(one)} there, {_value_in_words(other)} here"
+                f"{checks.bare(name)}={_value_in_words(one)} there, {_value_in_words(other)} here"
                 for name, (one, other) in values.items()
                 if one != other
             ][: len(default)]
@@ -304,7 +304,8 @@ def _file_name(cell: Cell) -> str:
 
 
 def _axes_in_words(axes: Iterable[Mapping[str, str]]) -> str:
-    words = " x ".join(a["name"] + (f" of {a['of']!r}" if a["of"] else "") for a in axes)
+    names = (checks.bare(a["name"]) + (f" of {a['of']!r}" if a["of"] else "") for a in axes)
+    words = " x ".join(names)
     return words if len(words) <= 200 else f"{words[:197]}..."
 
 

@@ -166,6 +166,11 @@ def shown(value: object) -> str:
     return result if len(result) <= 90 else result[:87] + "..."
 
 
+def bare(word: str) -> str:
+    """A name of a file's own as an error shows it: `shown` without the quotes."""
+    return shown(word)[1:-1]
+
+
 class _Short(reprlib.Repr):
     """Python's `repr` without the depths and the ends of what is nested, long or large."""
 

@@ -16,7 +16,8 @@ from typing import Any
 
 import yaml
 
-YAML_LIMIT = 1 << 18  # bytes; CompVis' own has 2 KB, and PyYAML reads 100 KB in a second
+YAML_LIMIT = 1 << 16  # bytes; CompVis' own has 2 KB, and PyYAML reads 50 KB in a second
+_BRACKETS = 32  # of YAML, one in another
 _DIGITS = 40  # of a whole number: none that sdnb takes has more than 20, and any float holds 40
 
 
@@ -75,6 +76,11 @@ def _in_words(language: str) -> Iterator[None]:
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
     """YAML's plain values, with the numbers of YAML 1.2: `1e-4` is one."""
+
+    def fetch_flow_collection_start(self, token: type[yaml.Token]) -> None:
+        if self.flow_level >= _BRACKETS:  # PyYAML's time grows with their square
+            raise ValueError(f"brackets in more than {_BRACKETS} brackets")
+        super().fetch_flow_collection_start(token)
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):

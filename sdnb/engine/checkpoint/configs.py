@@ -106,7 +106,7 @@ def checked(overrides: Mapping[str, Values], where: str) -> Overrides:
         out[section] = {}
         for name, value in values.items():
             if name not in known:
-                shown = str(name)[:96]
+                shown = checks.bare(str(name))
                 raise CheckpointError(
                     f"{where}: unknown key {section}.{shown}; {checks.known(shown, known)}"
                 )
