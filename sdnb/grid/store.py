@@ -46,7 +46,15 @@ class Store:
         self.folder = Path(folder).expanduser()
         self._rows = _RowLog(self.folder / _ROWS)
         description = _description(base, axes)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except ValueError as error:  # a NUL
+            raise ValueError(f"store={checks.shown(str(folder))} is no path: {error}") from None
+        except OSError as error:
+            why = error.strerror or error
+            worded = type(error)(f"store={checks.shown(str(folder))} cannot be made: {why}")
+            worded.errno = error.errno
+            raise worded from None
         for name in (_MANIFEST, _ROWS):
             _refuse_links(self.folder / name)
         files.remove_leftovers(self.folder)

@@ -143,7 +143,7 @@ class ModelPicker(widgets.VBox):
         try:
             if self._looks_loadable(path):
                 self._replace_model(path)
-        except Exception as error:  # noqa: BLE001 - a thread's error would be seen nowhere
+        except BaseException as error:  # noqa: BLE001 - a thread's error would be seen nowhere
             self._complain(error, trace=True)
         finally:
             self._bar.layout.display = "none"
@@ -206,7 +206,7 @@ class ModelPicker(widgets.VBox):
 
     # -- saying --------------------------------------------------------------------------------
 
-    def _complain(self, error: Exception, more: str = "", trace: bool = False) -> None:
+    def _complain(self, error: BaseException, more: str = "", trace: bool = False) -> None:
         words = html.escape(f"{str(error) or type(error).__name__} {more}")
         details = folded("".join(traceback.format_exception(error)) if trace else "")
         self._message.value = f'<div class="sdnb-error" role="alert">{words}{details}</div>'

@@ -55,7 +55,7 @@ def _words(model: Any, request: Request) -> str:
         forecast = model.plan(request)
     except (ValueError, TypeError):  # Generate shows these in full
         return ""
-    except Exception as error:  # noqa: BLE001 - shown here; a dead thread would answer nothing more
+    except BaseException as error:  # noqa: BLE001 - shown here; a dead thread would answer nothing more
         why = html.escape(f"{type(error).__name__}: {error}")
         return f'<div class="sdnb-warn">What this takes could not be predicted ({why}).</div>'
     kind = "sdnb-warn" if forecast.refusal else "sdnb-quiet"

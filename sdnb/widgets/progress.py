@@ -78,7 +78,7 @@ class ErrorBox(widgets.HTML):
         self.value = f'<div class="sdnb-error" role="alert">{body}</div>'
         self.layout.display = ""
 
-    def show_error(self, error: Exception) -> None:
+    def show_error(self, error: BaseException) -> None:
         """Show the error's message, with its line breaks."""
         self.show(html.escape(str(error)).replace("\n", "<br>"))
 

@@ -167,3 +167,10 @@ def test_a_log_of_gigabytes_is_not_read(tmp_path):
     os.truncate(tmp_path / "rows.jsonl", 2**32)  # a hole, which takes no room
     with pytest.raises(ValueError, match=r"rows\.jsonl' has 4,294,967,296 bytes"):
         Store(tmp_path, grid.base, grid.axes).finished(grid.cells)
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a\0b", "/dev/null/x"])
+def test_a_folder_that_cannot_be_made_is_said_in_a_line(name):
+    with pytest.raises((OSError, ValueError), match=r"^store='[a/]") as caught:
+        run(sweep(steps=[1]), name)
+    assert len(str(caught.value)) < 200

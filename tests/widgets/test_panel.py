@@ -299,16 +299,27 @@ def test_only_the_newest_question_is_answered():
     assert asked == [64, 1024]
 
 
-def test_a_prediction_that_fails_is_told_and_the_next_one_comes():
+class Panic(BaseException):
+    """What a library in Rust raises: no Exception."""
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (KeyError("<unet>"), "KeyError: &#x27;&lt;unet&gt;&#x27;"),
+        (Panic("<unet>"), "Panic: &lt;unet&gt;"),
+    ],
+)
+def test_a_prediction_that_fails_is_told_and_the_next_one_comes(error, words):
     class Broken(Model):
         def plan(self, request):
             if request.width == 128:
-                raise KeyError("<unet>")
+                raise error
             return super().plan(request)
 
     one = Panel(Broken(), executor=Inline(make))
     one.request = Request("a cat", width=128)
-    until(lambda: "could not be predicted (KeyError: &#x27;&lt;unet&gt;&#x27;)" in one._plan.value)
+    until(lambda: f"could not be predicted ({words})" in one._plan.value)
     one.request = Request("a cat", width=1024)
     until(lambda: "1.02 GB" in one._plan.value)
 

@@ -199,7 +199,7 @@ class GridView(widgets.VBox):
                     if self._stopping.is_set():
                         break
             self._show_end()
-        except Exception as error:  # noqa: BLE001 - a thread's error would be seen nowhere
+        except BaseException as error:  # noqa: BLE001 - a thread's error would be seen nowhere
             self._problem.show_error(error)
         finally:
             self._set_buttons(running=False)
