@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import stat
 import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -49,7 +50,9 @@ def remove_leftovers(folder: Path) -> None:
         now = new.stat().st_mtime
         for path in folder.glob(_TEMPORARY.format("*")):
             with suppress(OSError):
-                if now - path.lstat().st_mtime > _STALE_SECONDS and not _held(path):
+                status = path.lstat()
+                old = stat.S_ISREG(status.st_mode) and now - status.st_mtime > _STALE_SECONDS
+                if old and not _held(path):
                     path.unlink()
 
 

@@ -67,6 +67,12 @@ def test_a_clock_that_is_wrong_removes_nothing_new(tmp_path, monkeypatch, second
     assert len(list(tmp_path.iterdir())) == there
 
 
+def test_a_pipe_among_them_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / ".sdnb-0123456789abcdef.tmp")
+    os.utime(tmp_path / ".sdnb-0123456789abcdef.tmp", (0, 0))
+    files.remove_leftovers(tmp_path)
+
+
 def test_what_a_living_writer_holds_stays_however_old_it_seems(tmp_path):
     with files._temporary(tmp_path, b"at work") as path:
         os.utime(path, (0, 0))
