@@ -210,7 +210,7 @@ def test_a_panic_of_the_library_is_an_error_in_words(monkeypatch, tmp_path):
         """pyo3's own is no Exception either."""
 
     def panic(*_, **__):
-        raise Panic("index out of bounds\nat line 3")
+        raise Panic("index out of\x1b bounds\nat line 3")
 
     monkeypatch.setattr("tokenizers.Tokenizer.from_str", panic)
     (tmp_path / "tokenizer.json").write_text(clips(lambda _: None), "utf-8")

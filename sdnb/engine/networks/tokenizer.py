@@ -103,7 +103,8 @@ def _in_words(what: str, then: str = "") -> Iterator[None]:
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as error:
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        said = "".join(c if c.isprintable() else " " for c in str(error))
+        reason = " ".join(said.split())[:300] or type(error).__name__
         raise ValueError(f"{what}: {reason}. {then}".rstrip()) from error
 
 
