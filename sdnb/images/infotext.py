@@ -17,9 +17,10 @@ import re
 from typing import Any
 
 from sdnb.images import sampler_names
-from sdnb.images.saved import NO_PICTURE, Saved, accepted, emphasis_notes, printable
+from sdnb.images.saved import NO_PICTURE, Saved, accepted, emphasis_notes
 from sdnb.request import Request, checks
 from sdnb.request.choices import NATURAL_SCHEDULES, own_eta
+from sdnb.request.plain_words import plain
 
 _CONTENT_LABELS = {"original": "original", "noise": "latent noise", "fill": "fill"}
 _CONTENTS = {label: name for name, label in _CONTENT_LABELS.items()}
@@ -267,7 +268,7 @@ def _notes(unused: dict[str, str], fields: dict[str, Any]) -> list[str]:
         notes.append(NO_PICTURE)
     unknown = [f"{key}: {value}" for key, value in unused.items() if key not in _SILENT]
     if unknown:
-        listed = printable(", ".join(unknown))
+        listed = plain(", ".join(unknown), 300)
         notes.append(f"Left out, because sdnb has no such setting: {listed}.")
     return notes
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from sdnb.request import Request
 from sdnb.request.choices import ETA_SAMPLERS
+from sdnb.request.plain_words import plain
 from sdnb.request.settings import RANGES
 
 NO_PICTURE = "The picture that this one was made from is not stored in it: give it as image=."
@@ -64,14 +65,8 @@ def emphasis_notes(*prompts: str) -> list[str]:
     return [note] if any(_EMPHASIS.search(prompt + " ") for prompt in prompts) else []
 
 
-def printable(text: str, most: int = 300) -> str:
-    """The text on one line, cut to `most` characters, without what moves a terminal's cursor."""
-    line = "".join(c if c.isprintable() else " " for c in text[: most + 1])
-    return line if len(line) <= most else line[: most - 3] + "..."
-
-
 def _sides(size: dict[str, Any]) -> str:
-    return printable("x".join(str(value) for value in size.values()), 40)
+    return plain("x".join(str(value) for value in size.values()), 40)
 
 
 def _without_idle_eta(fields: dict[str, Any]) -> list[str]:

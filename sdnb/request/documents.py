@@ -16,6 +16,8 @@ from typing import Any
 
 import yaml
 
+from sdnb.request.plain_words import plain, reason
+
 YAML_LIMIT = 1 << 16  # bytes; CompVis' own has 2 KB, and PyYAML reads 50 KB in a second
 _BRACKETS = 32  # of YAML, one in another
 _DIGITS = 40  # of a whole number: none that sdnb takes has more than 20, and any float holds 40
@@ -70,8 +72,7 @@ def _in_words(language: str) -> Iterator[None]:
     except (RecursionError, MemoryError):
         raise ValueError(f"its {language} is nested too deeply or too large") from None
     except Exception as error:  # noqa: BLE001 - what a parser raises has no common base
-        reason = " ".join(str(error).split())
-        raise ValueError(reason if len(reason) <= 300 else f"{reason[:297]}...") from None
+        raise ValueError(plain(reason(error), 300)) from None
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types

@@ -11,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sdnb import assets
 from sdnb.request import checks, documents
+from sdnb.request.plain_words import plain
 
 PLACEMENTS = ("resident", "offload", "cpu")
 UNET_PLACEMENTS = (*PLACEMENTS, "stream")
@@ -218,12 +219,16 @@ def read(name: str) -> MemoryPlan:
     """The plan in `configs/memory/NAME.yaml`; raises ValueError that names a damaged file."""
     path = assets.configs() / "memory" / f"{name}.yaml"
     try:
-        values = documents.from_yaml(documents.file_text(path, documents.YAML_LIMIT))
-        if not isinstance(values, dict):
-            raise TypeError(f"it is {checks.shown(values)}; fields of a MemoryPlan are expected")
-        merged = OmegaConf.merge(OmegaConf.structured(MemoryPlan), values)
-        fields: Any = OmegaConf.to_container(merged, resolve=False)
-        return MemoryPlan(**fields)
+        return _of_yaml(documents.file_text(path, documents.YAML_LIMIT))
     except (OmegaConfBaseException, OSError, TypeError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
+        reason = plain(str(error).partition("\n")[0])
         raise ValueError(f"{path} is not a memory plan: {reason}") from error
+
+
+def _of_yaml(text: str) -> MemoryPlan:
+    values = documents.from_yaml(text)
+    if not isinstance(values, dict):
+        raise TypeError(f"it is {checks.shown(values)}; fields of a MemoryPlan are expected")
+    merged = OmegaConf.merge(OmegaConf.structured(MemoryPlan), values)
+    fields: Any = OmegaConf.to_container(merged, resolve=False)
+    return MemoryPlan(**fields)

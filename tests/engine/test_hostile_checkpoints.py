@@ -26,13 +26,8 @@ from helpers import hostile_checkpoints as hostile
 from helpers.damaged_checkpoints import KINDS, Damage
 
 from sdnb.engine.checkpoint import CheckpointError, read
-from sdnb.engine.checkpoint.errors import (
-    MOST_LETTERS,
-    MissingCheckpointError,
-    in_words,
-    listed,
-    plain,
-)
+from sdnb.engine.checkpoint.errors import MissingCheckpointError, in_words, listed
+from sdnb.request.plain_words import MOST_LETTERS, plain
 from sdnb.engine.checkpoint.safefiles import read_safetensors
 from sdnb.engine.checkpoint.torchfiles import read_torch
 

@@ -19,7 +19,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO, Any
 
-from sdnb.engine.checkpoint.errors import CheckpointError, reason
+from sdnb.engine.checkpoint.errors import CheckpointError
+from sdnb.request.plain_words import reason
 
 PICKLE_LIMIT = 64 << 20  # bytes read of a pickle; real ones are below 10 MB
 # Steps through the pickles of a file, about 35 a tensor: a model with its moving average and its

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from sdnb.engine.checkpoint import hub
 from sdnb.engine.checkpoint.configs import Overrides, read_config
-from sdnb.engine.checkpoint.errors import CheckpointError, MissingCheckpointError, in_words, plain
+from sdnb.engine.checkpoint.errors import CheckpointError, MissingCheckpointError, in_words
+from sdnb.request.plain_words import plain
 from sdnb.request import checks
 
 FILES = (".ckpt", ".safetensors", ".pt", ".pth", ".bin")

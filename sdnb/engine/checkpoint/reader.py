@@ -15,7 +15,8 @@ from torch import Tensor
 from sdnb.engine.checkpoint import detect, names
 from sdnb.engine.checkpoint.assign import Tensors, compare
 from sdnb.engine.checkpoint.configs import Overrides, merged, read_config
-from sdnb.engine.checkpoint.errors import CheckpointError, in_words, plain
+from sdnb.engine.checkpoint.errors import CheckpointError, in_words
+from sdnb.request.plain_words import plain
 from sdnb.engine.checkpoint.folders import read_component, read_folder
 from sdnb.engine.checkpoint.places import beside, locate
 from sdnb.engine.checkpoint.single import Parts, read_single

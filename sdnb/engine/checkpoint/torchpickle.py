@@ -13,7 +13,8 @@ from typing import IO, Any
 
 import torch
 
-from sdnb.engine.checkpoint.errors import CheckpointError, plain
+from sdnb.engine.checkpoint.errors import CheckpointError
+from sdnb.request.plain_words import plain
 from sdnb.engine.checkpoint.pickles import Global, PickleReader, Unknown
 from sdnb.engine.checkpoint.safefiles import DTYPES
 from sdnb.engine.checkpoint.tensors import LazyTensor, whole_numbers

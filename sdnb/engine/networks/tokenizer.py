@@ -17,6 +17,7 @@ from typing import Any
 import tokenizers
 
 from sdnb.request import checks, documents
+from sdnb.request.plain_words import plain
 
 _CLIP = Path(__file__).parent / "clip"
 _START, _END = "<|startoftext|>", "<|endoftext|>"
@@ -103,9 +104,8 @@ def _in_words(what: str, then: str = "") -> Iterator[None]:
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as error:
-        said = "".join(c if c.isprintable() else " " for c in str(error))
-        reason = " ".join(said.split())[:300] or type(error).__name__
-        raise ValueError(f"{what}: {reason}. {then}".rstrip()) from error
+        said = plain(str(error), 300) or type(error).__name__
+        raise ValueError(f"{what}: {said}. {then}".rstrip()) from error
 
 
 def _of_whole(text: str) -> tokenizers.Tokenizer:
