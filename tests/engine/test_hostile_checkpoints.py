@@ -27,9 +27,9 @@ from helpers.damaged_checkpoints import KINDS, Damage
 
 from sdnb.engine.checkpoint import CheckpointError, read
 from sdnb.engine.checkpoint.errors import MissingCheckpointError, in_words, listed
-from sdnb.request.plain_words import MOST_LETTERS, plain
 from sdnb.engine.checkpoint.safefiles import read_safetensors
 from sdnb.engine.checkpoint.torchfiles import read_torch
+from sdnb.request.plain_words import MOST_LETTERS, plain
 
 SECONDS = 10  # of the processor
 MEMORY = 1 << 30  # bytes beyond what the process had before

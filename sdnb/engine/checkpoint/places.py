@@ -7,8 +7,8 @@ from pathlib import Path
 from sdnb.engine.checkpoint import hub
 from sdnb.engine.checkpoint.configs import Overrides, read_config
 from sdnb.engine.checkpoint.errors import CheckpointError, MissingCheckpointError, in_words
-from sdnb.request.plain_words import plain
 from sdnb.request import checks
+from sdnb.request.plain_words import plain
 
 FILES = (".ckpt", ".safetensors", ".pt", ".pth", ".bin")
 

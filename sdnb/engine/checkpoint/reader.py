@@ -16,7 +16,6 @@ from sdnb.engine.checkpoint import detect, names
 from sdnb.engine.checkpoint.assign import Tensors, compare
 from sdnb.engine.checkpoint.configs import Overrides, merged, read_config
 from sdnb.engine.checkpoint.errors import CheckpointError, in_words
-from sdnb.request.plain_words import plain
 from sdnb.engine.checkpoint.folders import read_component, read_folder
 from sdnb.engine.checkpoint.places import beside, locate
 from sdnb.engine.checkpoint.single import Parts, read_single
@@ -25,6 +24,7 @@ from sdnb.engine.checkpoint.tensors import LazyTensor, keep_open
 from sdnb.engine.diffusion.schedule import NoiseSchedule
 from sdnb.engine.networks.config import ModelConfig
 from sdnb.request.fingerprint import identity
+from sdnb.request.plain_words import plain
 
 # What lies among a text encoder's weights and is none of them.
 _NO_WEIGHT = re.compile(r".*embeddings\.position_ids|text_projection\.weight|logit_scale")

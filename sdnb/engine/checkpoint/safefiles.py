@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 from sdnb.engine.checkpoint.errors import CheckpointError, in_words, listed
-from sdnb.request.plain_words import plain, reason
 from sdnb.engine.checkpoint.tensors import LazyTensor, whole_numbers
+from sdnb.request.plain_words import plain, reason
 
 # Bytes; a whole model has 0.2 MB. The format allows 100 MB, which JSON makes 2 GB of objects.
 HEADER_LIMIT = 16 << 20

@@ -14,10 +14,10 @@ from typing import IO, Any
 import torch
 
 from sdnb.engine.checkpoint.errors import CheckpointError
-from sdnb.request.plain_words import plain
 from sdnb.engine.checkpoint.pickles import Global, PickleReader, Unknown
 from sdnb.engine.checkpoint.safefiles import DTYPES
 from sdnb.engine.checkpoint.tensors import LazyTensor, whole_numbers
+from sdnb.request.plain_words import plain
 
 _STORAGES = {
     "DoubleStorage": torch.float64, "FloatStorage": torch.float32, "HalfStorage": torch.float16,
