@@ -26,8 +26,10 @@ _CSS = """
 /* The browser's part writes "(0)" behind an upload's words. */
 .sdnb button.sdnb-upload { font-size: 0; }
 .sdnb button.sdnb-upload i { font-size: 13px; }
-.sdnb button.sdnb-upload::after { content: attr(title); content: attr(title) / "";
-  font-size: 13px; }
+.sdnb button.sdnb-upload::after { font-size: 13px; }
+.sdnb button.sdnb-upload-picture::after { content: "Picture…"; content: "Picture…" / ""; }
+.sdnb button.sdnb-upload-mask::after { content: "Mask…"; content: "Mask…" / ""; }
+.sdnb button.sdnb-upload-add::after { content: "Add a picture…"; content: "Add a picture…" / ""; }
 .sdnb-chips { display: flex; flex-wrap: wrap; gap: 4px; align-items: center; padding: 2px 0;
   font-size: 12px; line-height: 1.5; }
 .sdnb-chips { max-height: 132px; overflow-y: auto; }
