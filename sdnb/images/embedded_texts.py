@@ -5,6 +5,7 @@ No pixel is decoded, and no frame of an animation is played.
 
 from __future__ import annotations
 
+import html
 import zlib
 from typing import Any, BinaryIO
 
@@ -18,6 +19,7 @@ _EXIF_FOLDER = 0x8769
 _TAGS = {0x010E: "ImageDescription", 0x9286: "UserComment"}  # EXIF tags that may hold infotexts
 # ComfyUI writes "prompt:{...}" and "workflow:{...}" into tags of the camera.
 _LABELLED = ("prompt:", "workflow:")
+_XMP = b"XML:com.adobe.xmp"
 
 
 def of_png(file: BinaryIO) -> dict[str, str]:
@@ -50,7 +52,7 @@ def of_png(file: BinaryIO) -> dict[str, str]:
                 f"has a damaged text {key[:79].decode('latin-1')!r} ({error}); get the file again"
             ) from None
         room -= unpacked
-        texts[key.decode("latin-1")] = text
+        texts |= _of_xmp(text) if key == _XMP else {key.decode("latin-1"): text}
     if not texts and not png_header.is_whole(file):
         raise ValueError("is damaged or cut short; get the file again")
     return texts
@@ -90,7 +92,18 @@ def of_other(file: BinaryIO) -> dict[str, str]:
             raise ValueError(f"claims {width}x{height} pixels; at most 8192x8192 are read")
         comment = image.info.get("comment")
         texts = {} if comment is None else _named("comment", _plain(comment))
+        xmp = image.info.get("xmp")
+        texts |= _of_xmp(xmp.decode("utf-8", "replace")) if isinstance(xmp, bytes) else {}
         return {**texts, **_of_exif(image.getexif())}
+
+
+def _of_xmp(text: str) -> dict[str, str]:
+    """The comment in a packet of XMP, where Draw Things keeps its settings."""
+    begin = text.find("<exif:UserComment")
+    begin = text.find("<rdf:li", begin) if begin >= 0 else -1
+    begin = text.find(">", begin) + 1 if begin >= 0 else 0
+    end = text.find("</rdf:li>", begin) if begin else -1
+    return _named("UserComment", html.unescape(text[begin:end])) if end >= 0 else {}
 
 
 def _of_exif_bytes(data: bytes) -> dict[str, str]:
@@ -109,9 +122,10 @@ def _of_exif(exif: Image.Exif) -> dict[str, str]:
         for value in (exif.get(tag), inner.get(tag)):
             texts |= {} if value is None else _named(name, _plain(value))
     for value in exif.values():
-        label = next((s for s in _LABELLED if isinstance(value, str) and value.startswith(s)), "")
+        begin = value[:9].lower() if isinstance(value, str) else ""
+        label = next((s for s in _LABELLED if begin.startswith(s)), "")
         if label:
-            texts[label[:-1]] = str(value)[len(label) :]
+            texts[label[:-1]] = str(value)[len(label) :].strip()
     return texts
 
 
@@ -128,10 +142,13 @@ def _plain(value: Any) -> str:
             return str(value).encode("latin-1").decode("utf-8").rstrip("\0")
         except ValueError:
             return str(value).rstrip("\0")
-    code, rest = value[:8], value[8:]
-    if code == b"UNICODE\0":
-        # UTF-16 of either order; an ASCII character has its zero byte first in big endian.
+    code, rest = value[:8].upper(), value[8:]
+    if code == b"UNICODE\0" and b"\0" in rest.rstrip(b"\0"):
+        # UTF-16 of either order, of some programs UTF-8; an ASCII character has its zero byte first
+        # in big endian.
         big = rest[::2].count(0) >= rest[1::2].count(0)
         return rest.decode("utf-16-be" if big else "utf-16-le", "replace").strip("\0\ufeff")
-    text = rest if code in (b"ASCII\0\0\0", b"\0" * 8) else value
+    if code == b"JIS\0\0\0\0\0":
+        return rest.decode("iso2022_jp", "replace").strip("\0")
+    text = rest if code in (b"ASCII\0\0\0", b"UNICODE\0", b"\0" * 8) else value
     return text.decode("utf-8", "replace").rstrip("\0")

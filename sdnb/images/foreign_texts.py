@@ -1,7 +1,7 @@
 """Settings in the texts of programs that write no infotext: what can be known of them is read.
 
-ComfyUI writes its graph of nodes, InvokeAI, NovelAI, Fooocus and SwarmUI an object of JSON, Easy
-Diffusion a text for each setting. A text that fits none of them gives None.
+ComfyUI writes its graph of nodes, InvokeAI, NovelAI, Fooocus, SwarmUI and Draw Things an object of
+JSON, Easy Diffusion a text for each setting. A text that fits none of them gives None.
 """
 
 from __future__ import annotations
@@ -21,14 +21,18 @@ _PROGRAMS = (
     ("invokeai_metadata", "InvokeAI"), ("sd-metadata", "InvokeAI"), ("Comment", "NovelAI"),
     ("parameters", "Fooocus"), ("prompt", "ComfyUI"),
 )  # fmt: skip
+# Names of settings by which a program is known.
+_MARKS = {"sui_image_params": "SwarmUI", "num_inference_steps": "Easy Diffusion",
+          "c": "Draw Things"}  # fmt: skip
 _FIELDS = {
-    **FIELD_OF, "prompt": "prompt", "negativeprompt": "negative", "uc": "negative",
+    **FIELD_OF, "prompt": "prompt", "c": "prompt",
+    "negative": "negative", "negativeprompt": "negative", "uc": "negative",
     "negativeconditioning": "negative", "width": "width", "height": "height", "steps": "steps",
     "cfg": "cfg", "seed": "seed", "sampler": "sampler", "strength": "strength",
 }  # fmt: skip
 _TAKEN = ("prompt", "negative", "width", "height", "steps", "cfg", "sampler", "seed", "strength")
 _INSIDE = ("image", "sui_image_params")  # objects in which a program keeps its settings
-_RESOLUTION = re.compile(r"\(?([0-9]{2,5}) *[,x×] *([0-9]{2,5})\)?.*")
+_RESOLUTION = re.compile(r"\(?([0-9]{2,5}) *[,xX×] *([0-9]{2,5})\)?.*")
 # InvokeAI's first form is a command: "a cat" -s 50 -S 123 -W 512 -H 512 -C 7.5 -A k_lms
 _DREAM = re.compile(r'\s*"(.*)"((?: +-.*)?)', re.DOTALL)
 _OPTIONS = {
@@ -36,7 +40,10 @@ _OPTIONS = {
     "f": "strength",
 }  # fmt: skip
 _OPTION = re.compile(r" -([sSWHCAf]) ?([\w.]+)")
-_MOST_NODES = 1000  # of a graph that are followed from a sampler
+_MOST_NODES, _MOST_TEXTS = 1000, 200  # of a graph that are followed from a sampler
+_PLAIN = ("value", "string", "int", "float", "text")  # inputs of nodes that hold one value
+_PART = re.compile(r"(?:text|string)_?(?:[a-z]|[0-9]{1,2})$")  # inputs of nodes that join texts
+_BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 
 
 def read(texts: Mapping[str, str]) -> Saved | None:
@@ -47,18 +54,22 @@ def read(texts: Mapping[str, str]) -> Saved | None:
             continue
         if program == "ComfyUI":
             found = _from_graph(values)
-        elif key == "parameters" and "sui_image_params" in values:
-            program, found = "SwarmUI", _flat(values)
+        elif key == "parameters" and (found := _from_graph(values)):
+            program = "ComfyUI"
         else:
+            program = next((name for mark, name in _MARKS.items() if mark in values), program)
             found = _flat(values)
         if key == "Comment" and not found.get("prompt"):  # of NovelAI's first years
             found["prompt"] = texts.get("Description")
+        if key == "sd-metadata":
+            found |= _bracketed(found)
         if found.get("seed") is not None or found.get("steps") is not None:
             return _saved(program, found)
     dream = _DREAM.fullmatch(texts.get("Dream", ""))
     if dream:
         options = {_OPTIONS[key]: value for key, value in _OPTION.findall(dream[2])}
-        return _saved("InvokeAI", _flat({"prompt": dream[1], **options}))
+        found = _flat({"prompt": dream[1], **options})
+        return _saved("InvokeAI", found | _bracketed(found))
     if "num_inference_steps" in texts:
         return _saved("Easy Diffusion", _flat(texts))
     return None
@@ -76,6 +87,8 @@ def _saved(program: str, found: dict[str, Any]) -> Saved:
     notes = [*emphasis_notes(request.prompt, request.negative), *notes, *refused]
     if "strength" in fields:
         notes.insert(0, NO_PICTURE)
+    if found.get("joined"):
+        notes.append("Its prompt was put together of several texts, which stand below one another.")
     if found.get("samplers", 1) > 1:
         notes.append("It was made in several passes; this is the first.")
     return Saved(request, str(found.get("model", "")), "", program, notes=tuple(notes))
@@ -99,11 +112,20 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
         found["schedule"] = found["schedule"] or values.get("scheduler")
     elif "scheduler" in values:  # of InvokeAI and diffusers, which name the sampler so
         found["sampler"] = values["scheduler"]
-    resolution = _RESOLUTION.fullmatch(_text(values.get("resolution")))
+    resolution = _RESOLUTION.fullmatch(_text(values.get("resolution") or values.get("size")))
     if resolution:
         found["width"], found["height"] = int(resolution[1]), int(resolution[2])
     found["model"] = _model(values)
     return found
+
+
+def _bracketed(found: Mapping[str, Any]) -> dict[str, str]:
+    """The prompts of InvokeAI before 3.0, where words in brackets were the negative prompt."""
+    prompt, unwanted = _text(found.get("prompt")), []
+    if not found.get("negative"):
+        unwanted = _BRACKETS.findall(prompt)
+        prompt = " ".join(_BRACKETS.sub(" ", prompt).split()) if unwanted else prompt
+    return {"prompt": prompt, "negative": _text(found.get("negative")) or " ".join(unwanted)}
 
 
 def _prompt(value: Any) -> str | None:
@@ -115,7 +137,7 @@ def _prompt(value: Any) -> str | None:
 
 
 def _model(values: Mapping[str, Any]) -> str:
-    for key in ("model", "base_model", "base_model_name", "model_weights", "source",
+    for key in ("model_weights", "model", "base_model", "base_model_name", "source",
                 "use_stable_diffusion_model"):  # fmt: skip
         value = values.get(key)
         if isinstance(value, Mapping):
@@ -128,57 +150,94 @@ def _model(values: Mapping[str, Any]) -> str:
 def _from_graph(nodes: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of the first sampler in a graph of ComfyUI: the one that starts from noise."""
     inputs = {str(key): node["inputs"] for key, node in nodes.items()
-              if isinstance(node, Mapping) and isinstance(node.get("inputs"), Mapping)}  # fmt: skip
-    samplers = [at for at, given in inputs.items() if "sampler_name" in given and "steps" in given]
+              if isinstance(node, Mapping) and isinstance(node.get("inputs"), Mapping)
+              and "ZeroOut" not in str(node.get("class_type"))}  # fmt: skip
+    samplers = [at for at, given in inputs.items() if _samples(given)]
     if not samplers:
         return {}
     first = min(samplers, key=lambda at: _rank(inputs[at]))
 
-    def of(name: str, inner: str = "") -> Any:
-        return _value(inputs, first, name, inner or name)
+    def of(*names: str, along: str = "") -> Any:
+        return _value(inputs, inputs[first].get(along, [first]), names)
 
+    prompts = {name: _texts(inputs, [first], name, set()) for name in ("positive", "negative")}
+    if prompts["negative"] == prompts["positive"]:  # a guider that has one of the two
+        prompts["negative"] = []
     return {
-        "prompt": _prompt(of("positive", "text")),
-        "negative": _prompt(of("negative", "text")),
-        "width": _number(of("latent_image", "width")),
-        "height": _number(of("latent_image", "height")),
+        "prompt": "\n".join(prompts["positive"]),
+        "negative": "\n".join(prompts["negative"]),
+        "joined": any(len(texts) > 1 for texts in prompts.values()),
+        "width": _number(of("width", "empty_latent_width", along="latent_image")),
+        "height": _number(of("height", "empty_latent_height", along="latent_image")),
         "steps": _number(of("steps")),
         "cfg": _number(of("cfg")),
         "sampler": _text(of("sampler_name")),
         "schedule": _text(of("scheduler")),
-        "seed": _number(of("seed")) if "seed" in inputs[first] else _number(of("noise_seed")),
-        "strength": _number(of("denoise")),
-        "model": _text(of("model", "ckpt_name")),
+        "seed": _number(of("seed", "noise_seed")),
+        "strength": _number(inputs[first].get("denoise", of("denoise", along="sigmas"))),
+        "model": _text(of("ckpt_name", along="model")),
         "samplers": len(samplers),
     }
+
+
+def _samples(given: Mapping[str, Any]) -> bool:
+    """Whether a node is a sampler. SamplerCustom's settings are those of nodes before it."""
+    return ("sampler_name" in given and "steps" in given) or {"sampler", "sigmas"} <= given.keys()
 
 
 def _rank(given: Mapping[str, Any]) -> tuple[bool, float]:
     """The less, the more a sampler begins with noise alone: later passes keep what is there."""
     denoise = _number(given.get("denoise"))
     kept = 1 - denoise if isinstance(denoise, (int, float)) else 0
-    return given.get("add_noise") == "disable", kept
+    return given.get("add_noise") in ("disable", False), kept
 
 
-def _value(inputs: Mapping[str, Mapping[str, Any]], at: str, name: str, inner: str) -> Any:
-    """The input `name` of a node. If it is a link, the nearest value along it that is called as
-    the input or `inner`, or that a node of one value holds.
+def _value(inputs: Mapping[str, Mapping[str, Any]], start: Any, names: tuple[str, ...]) -> Any:
+    """The nearest value along a link that has one of the names. If that is a link itself, the
+    nearest along it that has one of them, or that a node of one value holds.
     """
-    value = inputs[at].get(name)
-    wanted = (inner, name, "value", "string", "int", "float", "text")
-    waiting, seen = deque([value]), set[str]()
+    waiting, seen = deque([start]), set[str]()
     while waiting and len(seen) < _MOST_NODES:
         link = waiting.popleft()
         if not isinstance(link, list):
             return link
-        node = str(link[0]) if link and isinstance(link[0], (str, int)) else ""
+        node = _node(link)
         if node in seen or node not in inputs:
             continue
         seen.add(node)
         given = inputs[node]
-        key = next((key for key in wanted if key in given), None)
-        waiting.extend([given[key]] if key else (v for v in given.values() if isinstance(v, list)))
+        key = next((key for key in names if key in given), None)
+        if key is None:
+            waiting.extend(value for value in given.values() if isinstance(value, list))
+        else:
+            waiting, names = deque([given[key]]), tuple(dict.fromkeys((*names, *_PLAIN)))
     return None
+
+
+def _texts(
+    inputs: Mapping[str, Mapping[str, Any]], link: Any, name: str, seen: set[str]
+) -> list[str]:
+    """The texts that a link leads to: of two conditions both, of a node that joins texts one."""
+    if isinstance(link, str):
+        return [link]
+    given = inputs.get(node := _node(link))
+    if given is None or node in seen or len(seen) > _MOST_TEXTS:
+        return []
+    seen.add(node)
+    own = (name, f"text_{name}", f"{name}_prompt", "populated_text", "text", "prompt", "string",
+           "value")  # fmt: skip
+    key = next((key for key in own if key in given), None)
+    links = [key] if key else [k for k, v in given.items() if isinstance(v, list) or _PART.match(k)]
+    texts = [text for key in links for text in _texts(inputs, given[key], name, seen)]
+    delimiter = given.get("delimiter", given.get("separator"))
+    if isinstance(delimiter, str) and len(delimiter) < 100:
+        return [delimiter.join(texts)]
+    return list(dict.fromkeys(texts))
+
+
+def _node(link: Any) -> str:
+    """The name of the node that a link, its name and the number of its output, leads to."""
+    return str(link[0]) if isinstance(link, list) and link else ""
 
 
 def _json_object(text: str) -> dict[str, Any] | None:

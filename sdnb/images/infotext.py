@@ -11,6 +11,7 @@ UI's `modules/processing.py`.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -26,16 +27,16 @@ _CONTENT_LABELS = {"original": "original", "noise": "latent noise", "fill": "fil
 _CONTENTS = {label: name for name, label in _CONTENT_LABELS.items()}
 
 _NEGATIVE = "Negative prompt:"
-_NEGATIVE_LINE = re.compile(rf"^[^\S\n]*{_NEGATIVE}", re.MULTILINE)
+_NEGATIVE_LINE = re.compile(rf"^[^\S\n]*{_NEGATIVE}", re.MULTILINE | re.IGNORECASE)
 # Where the values begin. A prompt may speak of steps: its number is not followed by another key.
-_STEPS = re.compile(r"(?<!\w)Steps: *[0-9]+ *(?:,|$)", re.IGNORECASE | re.MULTILINE)
+_STEPS = re.compile(r"(?<!\w)Steps: *[0-9]+(?:\.0)? *(?:,|$)", re.IGNORECASE | re.MULTILINE)
 _NEXT_KEY = re.compile(
     r" *(?:Sampler|Schedule|Scheduler|CFG|Guidance|Seed|Size|Model|Eta|Denoising|Clip|RNG|Version)"
     r"[ \w]{0,12}:",
     re.IGNORECASE,
 )
 _EARLIER_KEY = re.compile(r"(?:^|[, ])(Sampler|Seed|Size|CFG scale): ", re.MULTILINE)
-_SIZE = re.compile(r"([0-9]{1,9}) *[xX*] *([0-9]{1,9})")
+_SIZE = re.compile(r"([0-9]{1,9}) *[xX*×] *([0-9]{1,9})")
 
 _CARDS = ("GPU", "NV", "CUDA")  # values of RNG: a graphics card's numbers, wherever they are drawn
 _FIRST_PASS = 512 * 512  # pixels: the web UI's choice until 2023 where none was given
@@ -51,12 +52,15 @@ _NUMBERS: tuple[tuple[str, str, type[int | float]], ...] = (
     ("Eta", "eta", float),
     ("Masked area padding", "padding", int),
 )
+# Values of a mask that are those of a Request too, so that nothing is left out with them.
+_USUAL = {"Inpaint area": "Whole picture", "Mask mode": "Inpaint masked", "Mask blur": "0"}
 # Other programs write some keys in other cases.
 _KEYS = {
     key.lower(): key
     for key in (*_SILENT, *(row[0] for row in _NUMBERS), "Sampler", "Schedule type", "Size")
 }
 _KEYS |= {"scheduler": "Schedule type", "cfg": "CFG scale", "denoise": "Denoising strength"}
+_KEYS |= {"guidance scale": "CFG scale"}
 _BROKEN_JSON = 16  # values that begin as JSON does and are none; each may be looked through whole
 
 
@@ -95,7 +99,7 @@ def read(text: str) -> Saved:
 
     Raises ValueError for a text without a line of values.
     """
-    prompt, negative, line = _split(text.replace("\r\n", "\n"))
+    prompt, negative, line = _split(text.removeprefix("\ufeff").replace("\r\n", "\n"))
     values = _key_values(line)
     fields: dict[str, Any] = {"prompt": prompt, "negative": negative}
     notes: list[str] = []
@@ -126,6 +130,9 @@ def _mask_fields(values: dict[str, str]) -> dict[str, Any]:
     if values.get("Mask mode") == "Inpaint not masked":
         values.pop("Mask mode")
         fields["invert"] = True
+    for key, usual in _USUAL.items():
+        if values.get(key) == usual:
+            values.pop(key)
     return fields
 
 
@@ -148,7 +155,7 @@ def _split(text: str) -> tuple[str, str, str]:
             f"the parameters text {checks.shown(text)} has no line of values as AUTOMATIC1111 "
             "writes it (Steps: 20, Sampler: Euler a, ...); another program wrote it: make a Request"
         )
-    head, values = text[:start], text[start:].split("\n", 1)[0].strip()
+    head, values = text[:start], _joined(text[start:].split("\n"))
     in_line = not head.endswith("\n")  # a prompt in the line of the values
     head = head.rstrip().removesuffix(",") if in_line else head[:-1]
     negative = _NEGATIVE_LINE.search(head)
@@ -158,7 +165,13 @@ def _split(text: str) -> tuple[str, str, str]:
     prompt, negative_text = head[:begin].removesuffix("\n"), head[begin:].lstrip()
     if not negative:
         prompt = prompt.rstrip()
-    return prompt, negative_text.removeprefix(_NEGATIVE).removeprefix(" "), values
+    return prompt, negative_text[len(_NEGATIVE) :].removeprefix(" "), values
+
+
+def _joined(lines: list[str]) -> str:
+    """The line of the values, with the next ones as long as each begins with a known key."""
+    more = itertools.takewhile(_NEXT_KEY.match, lines[1:])
+    return ", ".join(line.strip() for line in (lines[0], *more))
 
 
 def _values_at(text: str) -> int | None:
@@ -244,7 +257,7 @@ def _sides(key: str, value: str | None, notes: list[str]) -> tuple[int, int] | N
 
 def _number(key: str, value: str, kind: type[int | float], notes: list[str]) -> float | None:
     try:
-        return kind(value)
+        return kind(value.removesuffix(".0") if kind is int else value)
     except ValueError:
         notes.append(f"Left out: {key}: {checks.shown(value)}, which is not a number.")
         return None
@@ -264,7 +277,7 @@ def _notes(unused: dict[str, str], fields: dict[str, Any]) -> list[str]:
         notes.append(
             "It was made in two passes (Hires fix); this is the first: go on with upscale."
         )
-    elif "strength" in fields:
+    elif fields.get("strength", 1) != 1:  # ComfyUI's savers write the 1 of text to picture, too
         notes.append(NO_PICTURE)
     unknown = [f"{key}: {value}" for key, value in unused.items() if key not in _SILENT]
     if unknown:

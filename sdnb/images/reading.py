@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -57,10 +57,19 @@ def inspect(source: str | os.PathLike[str] | bytes) -> Saved:
             return infotext.read(texts["parameters"])
         except ValueError as error:
             problem = f"{name}: {error}"
-    saved = foreign_texts.read(texts)
+    saved = foreign_texts.read(texts) or _infotext_elsewhere(texts)
     if saved is None:
         raise ValueError(problem or f"{name} carries no request: {_hint(texts)}")
     return saved
+
+
+def _infotext_elsewhere(texts: dict[str, str]) -> Saved | None:
+    """The settings of an infotext that a picture editor or a library of pictures moved."""
+    for text in texts.values():
+        if "Steps:" in text and "Sampler:" in text:
+            with suppress(ValueError):
+                return infotext.read(text)
+    return None
 
 
 def _hint(texts: dict[str, str]) -> str:

@@ -49,6 +49,8 @@ def accepted(fields: dict[str, Any]) -> tuple[Request, list[str]]:
     for name, value in fields.items():
         if value is None:
             continue
+        if isinstance(value, str):  # JSON may hold half of a surrogate pair
+            value = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         try:
             request = request.but(**{name: value})
         except (TypeError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import random
 import zlib
@@ -75,6 +76,42 @@ def test_the_infotext_in_exif(kind, prompt, code):
         prompt, "dog", width=512, height=512, steps=20, cfg=7, sampler="euler_a",
         schedule="uniform", seed=1,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        b"JIS\0\0\0\0\0" + f"猫\n{VALUES}".encode("iso2022_jp"),
+        b"Unicode\0" + f"猫\n{VALUES}".encode("utf-16-le"),
+        b"UNICODE\0" + f"猫\n{VALUES}\0".encode(),
+    ],
+)
+def test_codes_of_exif_that_are_rare_or_wrong(comment):
+    data = encoded(colour(), "JPEG", exif=exif_of(comment))
+    assert images.read(data).prompt == "猫"
+
+
+@pytest.mark.parametrize("key", [b"Comment", b"Description", b"Parameters", b"UserComment"])
+def test_an_infotext_that_an_editor_moved(key):
+    data = png(chunk(b"tEXt", key + f"\0a cat\n{VALUES}".encode()))
+    assert images.read(data).prompt == "a cat"
+
+
+def test_the_settings_of_draw_things_in_xmp():
+    about = {"c": "a & b", "uc": "dog", "seed": 5, "steps": 20, "scale": 7, "size": "512x768",
+             "sampler": "DPM++ 2M Karras", "model": "m"}  # fmt: skip
+    text = html.escape(json.dumps(about))
+    xmp = (
+        "<rdf:Description><exif:UserComment><rdf:Alt><rdf:li xml:lang='x-default'>"
+        f"{text}</rdf:li></rdf:Alt></exif:UserComment></rdf:Description>"
+    ).encode()
+    expected = Request("a & b", "dog", 512, 768, 20, 7, "dpmpp_2m", "karras", seed=5)
+    for data in (
+        png(chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)),
+        encoded(colour(), "JPEG", xmp=xmp), encoded(colour(), "WEBP", xmp=xmp),
+    ):  # fmt: skip
+        saved = images.inspect(data)
+        assert (saved.request, saved.version) == (expected, "Draw Things")
 
 
 def test_exif_of_other_places_and_other_programs():

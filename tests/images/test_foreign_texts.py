@@ -117,6 +117,86 @@ def test_a_graph_with_links_for_values_and_two_passes():
     assert any("several passes" in note for note in saved.notes)
 
 
+CUSTOM = {
+    "9": node("BasicScheduler", model=["4", 0], scheduler="karras", steps=20, denoise=1.0),
+    "10": node("KSamplerSelect", sampler_name="dpmpp_2m"),
+}
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        {**CUSTOM, "3": node(
+            "SamplerCustom", add_noise=True, noise_seed=5, cfg=7, model=["4", 0],
+            positive=["6", 0], negative=["7", 0], sampler=["10", 0], sigmas=["9", 0],
+            latent_image=["5", 0],
+        )},
+        {**CUSTOM, "3": node(
+            "SamplerCustomAdvanced", noise=["11", 0], guider=["12", 0], sampler=["10", 0],
+            sigmas=["9", 0], latent_image=["5", 0],
+        ), "11": node("RandomNoise", noise_seed=5),
+            "12": node("CFGGuider", cfg=7, model=["4", 0], positive=["6", 0], negative=["7", 0])},
+        {"4": node(
+            "Efficient Loader", ckpt_name="v1-5.safetensors", positive="a cat", negative="dog",
+            empty_latent_width=512, empty_latent_height=768,
+        ), "3": node("KSampler (Efficient)", **{
+            **GRAPH["3"]["inputs"], "positive": ["4", 1], "negative": ["4", 2],
+            "latent_image": ["4", 3],
+        })},
+        {"6": node("CLIPTextEncode", text=["13", 0], clip=["4", 1]),
+         "13": node("StringConcatenate", string_a="a", string_b=["14", 0], delimiter=" "),
+         "14": node("Text Multiline", text="cat")},
+        {"6": node("CLIPTextEncode", text=["13", 0], clip=["4", 1]),
+         "13": node("Wildcards", wildcard_text="{a|b}", populated_text="a cat", seed=1)},
+        {"6": node("CLIPTextEncodeSDXL", text_g="a cat", text_l="a cat", width=64, height=64)},
+        {"3": node("KSampler", **{**GRAPH["3"]["inputs"], "positive": ["15", 0]}),
+         "15": node("Reroute", **{"": ["6", 0]})},
+    ],
+)  # fmt: skip
+def test_graphs_whose_settings_stand_in_other_nodes(nodes):
+    saved = foreign_texts.read({"prompt": json.dumps({**GRAPH, **nodes})})
+    assert saved.request == CAT.but(sampler="dpmpp_2m", schedule="karras")
+    assert (saved.model, saved.notes) == ("v1-5.safetensors", ())
+
+
+def test_prompts_of_a_graph_that_are_two_or_none():
+    both = node("ConditioningCombine", conditioning_1=["6", 0], conditioning_2=["9", 0])
+    inputs = {**GRAPH["3"]["inputs"], "positive": ["8", 0], "negative": ["10", 0]}
+    nodes = {
+        "3": node("KSampler", **inputs), "8": both, "9": node("CLIPTextEncode", text="in fog"),
+        "10": node("ConditioningZeroOut", conditioning=["6", 0]),
+    }  # fmt: skip
+    saved = foreign_texts.read({"prompt": json.dumps({**GRAPH, **nodes})})
+    assert (saved.request.prompt, saved.request.negative) == ("a cat\nin fog", "")
+    assert any("several texts" in note for note in saved.notes)
+
+
+def test_texts_that_join_one_another_end():
+    """Each joins the next twice, with a delimiter as long as all of them."""
+    joins = {
+        str(n): node("Join", text_a=[str(n + 1), 0], text_b=[str(n + 1), 0], delimiter="x" * 9999)
+        for n in range(100, 2000)
+    }
+    graph = {**GRAPH, **joins, "6": node("CLIPTextEncode", text=["100", 0])}
+    assert foreign_texts.read({"prompt": json.dumps(graph)}).request.prompt == ""
+
+
+def test_half_of_a_surrogate_pair_costs_a_letter_and_not_the_prompt():
+    text = json.dumps(dict(NOVEL, prompt="a cat")).replace("a cat", "a cat \\ud83d")
+    assert foreign_texts.read({"Comment": text}).request.prompt == "a cat \ufffd"
+
+
+def test_words_in_brackets_were_the_negative_prompt_of_invokeai(tmp_path):
+    line = '"a cat [dog] sitting [fog]" -s 20 -S 5 -W 512 -H 768 -C 7.0 -A k_lms'
+    request = images.read(png_with({"Dream": line}, tmp_path))
+    assert (request.prompt, request.negative) == ("a cat sitting", "dog fog")
+    inner = dict(OLD_INVOKE["image"], negative_prompt="", prompt=[{"prompt": "a cat [dog]"}])
+    old = {"model": "stable diffusion", "model_weights": "v1-5", "image": inner}
+    saved = foreign_texts.read({"sd-metadata": json.dumps(old)})
+    assert (saved.request.prompt, saved.request.negative) == ("a cat", "dog")
+    assert (saved.model, saved.notes) == ("v1-5", ())
+
+
 def test_a_picture_to_start_from_is_said_to_be_missing():
     graph = {**GRAPH, "3": node("KSampler", **dict(GRAPH["3"]["inputs"], denoise=0.6))}
     saved = foreign_texts.read({"prompt": json.dumps(graph)})
