@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from PIL import ImageFont
 
 _BOX, _MARK = "\u25a1", "\ufffd"  # DejaVu Sans has both
-_INVISIBLE = ("\ufe0e", "\ufe0f", "\u200b", "\u200c", "\u200d")  # say how neighbours look
 # Symbols for formulas, whose codes are not those of letters, and matplotlib's font of boxes.
 _NO_LETTERS = ("Last Resort", "cm", "STIXNonUnicode", "STIXSize")
 _path_of: dict[str, str | None] = {}  # letter to the path of its font
@@ -28,21 +27,32 @@ def shown(text: str) -> str:
     """The text as it is drawn: with a box for each letter that no font has, and a mark for each
     control character and lone half of a surrogate pair.
     """
-    text = "".join(_drawable(c) for c in text if c not in _INVISIBLE)
+    text = "".join(_drawable(c) for c in text if not _is_invisible(c))
     lacking = set(missing([text]))
     return "".join(_BOX if c in lacking else c for c in text)
+
+
+def _is_invisible(letter: str) -> bool:
+    """Whether a letter only says how its neighbours look: a joiner, a mark of direction."""
+    variation = "\ufe00" <= letter <= "\ufe0f" or "\U000e0100" <= letter <= "\U000e01ef"
+    return variation or unicodedata.category(letter) == "Cf"
 
 
 def _drawable(letter: str) -> str:
     if letter.isspace():
         return " "
-    no_character = ord(letter) & 0xFFFE == 0xFFFE  # XML refuses these too
-    return _MARK if no_character or unicodedata.category(letter) in ("Cc", "Cs") else letter
+    return _MARK if _is_no_character(letter) else letter
+
+
+def _is_no_character(letter: str) -> bool:
+    reserved = ord(letter) & 0xFFFE == 0xFFFE or "\ufdd0" <= letter <= "\ufdef"
+    return reserved or unicodedata.category(letter) in ("Cc", "Cs")  # XML refuses these too
 
 
 def missing(texts: Iterable[str]) -> str:
     """The visible letters of some texts that no font of this computer has, each once."""
-    letters = dict.fromkeys(c for text in texts for c in text if c.isprintable())
+    given = dict.fromkeys(itertools.chain.from_iterable(texts))
+    letters = [c for c in given if not (c.isspace() or _is_invisible(c) or _is_no_character(c))]
     _find(letters)
     return "".join(c for c in letters if _path_of[c] is None)
 

@@ -150,3 +150,23 @@ def test_a_long_word_is_measured_a_few_times(text, monkeypatch):
     assert len(measured) < 500
     assert max(measured) < 2000
     assert all(width(line, 13) <= 256 + 13 for line in lines)
+
+
+def test_letters_of_no_standard_are_said_and_drawn_as_boxes():
+    """Private and unassigned ones."""
+    assert lettering.shown("a\ue000\U000f0000\u0378") == "a□□□"
+    assert lettering.missing(["a\ue000\ufdd0\x1b\ud800"]) == "\ue000"
+    with pytest.warns(UserWarning, match="\ue000") as heard:
+        filled(prompt=["\ue000", "b"]).show()._repr_png_()
+    assert len(heard) == 1
+
+
+@pytest.mark.parametrize("mark", ["\ufeff", "\u202e", "\u00ad", "\U000e0041", "\ufe01", "\u2066"])
+def test_marks_that_are_not_seen_are_not_drawn(mark, tmp_path):
+    """matplotlib's PDF fails on the first."""
+    assert lettering.shown(f"a{mark}b") == "ab"
+    grid = filled(prompt=[f"a{mark}b", mark])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        grid.save(tmp_path / "grid.pdf")
+        grid.curve("prompt", "contrast").savefig(tmp_path / "curve.pdf")
