@@ -35,6 +35,20 @@ def test_a_folder_without_a_vae_takes_one_and_asks_for_it(folder, parts):
     assert str(folder) in str(error.value)
 
 
+@pytest.mark.parametrize("content", [None, b"", b"version https://git-lfs.github.com/spec/v1"])
+def test_a_vae_that_cannot_be_read_is_not_needed_where_one_is_given(folder, parts, content):
+    shutil.copytree(folder / "vae", folder.parent / "vae")
+    weights = folder / "vae" / "diffusion_pytorch_model.safetensors"
+    weights.unlink()
+    if content is not None:
+        weights.write_bytes(content)
+    checkpoint = read(folder, vae=folder.parent / "vae")
+    tiny.same(checkpoint, parts)
+    assert any("its own VAE is not needed" in note for note in checkpoint.notes)
+    with pytest.raises(CheckpointError):
+        read(folder)
+
+
 def test_json_with_a_byte_order_mark(folder, parts):
     for file in ("model_index.json", "unet/config.json", "vae/config.json"):
         text = (folder / file).read_text("utf-8")

@@ -93,6 +93,13 @@ class TestSingleFiles:
         torch.save(layout(tiny.compvis(parts)), tmp_path / "a.ckpt")
         tiny.same(read(tmp_path / "a.ckpt"), parts)
 
+    @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.module.", "_forward_module."])
+    def test_names_under_the_prefix_of_a_wrapper(self, tmp_path, parts, prefix):
+        state = {f"{prefix}{name}": tensor for name, tensor in tiny.compvis(parts).items()}
+        torch.save({"state_dict": state}, tmp_path / "m.ckpt")
+        tiny.same(read(tmp_path / "m.ckpt"), parts)
+        tiny.same(read(tiny.safetensors(tmp_path / "m.safetensors", state)), parts)
+
     def test_a_full_checkpoint_of_a_training(self, tmp_path, parts):
         """EMA, schedule, losses, position ids, Lightning's keys: left out, and the notes say so."""
         state = tiny.compvis(parts)

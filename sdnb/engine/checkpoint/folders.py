@@ -35,9 +35,9 @@ PIPELINES = {
 RUNS = ("StableDiffusion", "LatentConsistency")
 
 
-def read_folder(path: Path) -> Parts:
-    """A folder's model; its VAE may be missing, since another can be given. Raises CheckpointError
-    for another pipeline or a missing part.
+def read_folder(path: Path, other_vae: bool = False) -> Parts:
+    """A folder's model; its VAE may be missing, and where `other_vae` is given may be damaged.
+    Raises CheckpointError for another pipeline or a missing part.
     """
     _check_pipeline(path)
     parts = Parts()
@@ -47,7 +47,13 @@ def read_folder(path: Path) -> Parts:
             continue
         if not folder.is_dir():
             raise CheckpointError(f"{path} has no folder {name}. {_contents(path)}")
-        weights, overrides = read_component(folder, part, parts.notes)
+        try:
+            weights, overrides = read_component(folder, part, parts.notes)
+        except CheckpointError as error:
+            if part == "vae" and other_vae:
+                parts.notes.append(f"its own VAE is not needed, and cannot be read: {error}")
+                continue
+            raise
         setattr(parts, part, weights)
         parts.overrides = merged(parts.overrides, overrides)
     scheduler = path / "scheduler" / "scheduler_config.json"

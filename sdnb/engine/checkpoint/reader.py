@@ -67,7 +67,7 @@ def read(
     notes: list[str] = []
     path, name = locate(source, notes)
     with in_words(path):
-        parts = read_folder(path) if path.is_dir() else read_single(path)
+        parts = read_folder(path, vae is not None) if path.is_dir() else read_single(path)
     parts.notes = notes + parts.notes
     if vae is not None:
         _exchange_vae(parts, vae)

@@ -20,6 +20,8 @@ Weights = dict[str, LazyTensor]
 ENDINGS = {"safetensors": {".safetensors"}, "torch": {".ckpt", ".pt", ".pth", ".bin"}}
 # Keys under which trainers store the weights.
 HOLDERS = ("state_dict", "model_state_dict", "module", "model")
+# What wrappers of a whole model put before every name: DataParallel, DeepSpeed, torch.compile.
+WRAPPERS = ("module.", "_forward_module.", "_orig_mod.")
 # Keys beside the weights that only training needs.
 TRAINING = {
     "callbacks", "datamodule_hparams_by_name", "epoch", "global_step", "hparams_name",
@@ -39,10 +41,19 @@ def read_weights(path: Path, notes: list[str]) -> Weights:
     if path.suffix.lower() not in ENDINGS[kind]:
         notes.append(f"{path.name} is a {kind} file in spite of its name")
     if kind == "torch":
-        return _from_torch(path, notes)
+        return _unwrapped(_from_torch(path, notes))
     weights, metadata = read_safetensors(path)
     if any(key.startswith("ss_network") for key in metadata):  # kohya's mark on what it trains
         refuse_other_kinds(path, weights)
+    return _unwrapped(weights)
+
+
+def _unwrapped(weights: Weights) -> Weights:
+    """The weights without what a wrapper put before all of their names; wrappers may be nested."""
+    for _ in WRAPPERS:
+        for prefix in WRAPPERS:
+            if all(name.startswith(prefix) for name in weights):
+                weights = {name.removeprefix(prefix): each for name, each in weights.items()}
     return weights
 
 
