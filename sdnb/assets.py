@@ -6,6 +6,7 @@ install) they are beside it. No other module needs to know.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 __version__ = "0.2.0.dev0"  # here, because every room may import this module
@@ -15,9 +16,16 @@ PACKAGE = Path(__file__).resolve().parent
 EMBEDDED = "tiny"  # a folder or a file in sdnb/models
 
 
-def user_path(text: str) -> Path:
-    """A path that a person typed. A shell leaves the ~ of `--flag=~/folder` as it is."""
-    return Path(text).expanduser()
+def user_path(path: str | os.PathLike[str]) -> Path:
+    """A path that a person typed. A shell leaves the ~ of `--flag=~/folder` as it is. Raises
+    ValueError for the home of a user that there is not.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ValueError(
+            f"the path {str(path)[:80]!r} begins with a home that is not known; write it out"
+        ) from None
 
 
 def configs() -> Path:

@@ -118,3 +118,9 @@ def test_an_installed_package_finds_its_assets_inside_itself(wheel, tmp_path):
     )
     for line in python(code, cwd=tmp_path).splitlines():
         assert Path(line).is_relative_to(wheel / "sdnb")
+
+
+def test_a_home_that_is_not_known_is_said():
+    assert assets.user_path("~/a") == Path.home() / "a"
+    with pytest.raises(ValueError, match=r"'~nobody-of-this-name/a' begins with a home"):
+        assets.user_path("~nobody-of-this-name/a")

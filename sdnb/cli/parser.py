@@ -46,6 +46,12 @@ class Parser(argparse.ArgumentParser):
                 joined.append(word)
         return joined
 
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        """The value of a flag. argparse would drop the text "--"."""
+        if action.metavar == TEXT:
+            return arg_strings[0]
+        return super()._get_values(action, arg_strings)
+
     def error(self, message: str) -> NoReturn:
         """Raise InputError that names the command."""
         raise InputError(f"{self.prog.removeprefix('sdnb ')}: {message}; see {self.prog} --help")

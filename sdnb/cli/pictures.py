@@ -83,6 +83,8 @@ def _prompts(args: argparse.Namespace) -> list[str]:
     try:
         # Not `splitlines`, which also ends a line at U+2028 and other letters inside a prompt.
         lines = re.split(r"\r\n?|\n", args.from_file.read_bytes().decode("utf-8-sig"))
+    except OSError as error:
+        raise InputError(f"--from-file {args.from_file}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise InputError(
             f"--from-file {args.from_file} is no UTF-8 text (its byte {error.start + 1} is "

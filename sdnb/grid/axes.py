@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from sdnb import images
+from sdnb.assets import user_path
 from sdnb.request import RANGES, Request, checks, png_header, prompt
 
 _FIELD_NAMES = tuple(item.name for item in fields(Request) if item.name != "count")
@@ -178,8 +180,10 @@ def _label(name: str, given: Any, value: Any) -> str:
         is_path = isinstance(given, (str, os.PathLike))
         return Path(given).name if is_path else "x".join(map(str, png_header.size(value)))
     if name == "model":
-        path = Path(value)
-        return path.name if path.exists() else value
+        with suppress(ValueError, OSError):  # a hub id, a path of too many letters, a NUL
+            path = user_path(value)
+            return path.name if path.exists() else value
+        return str(value)
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, str):

@@ -16,6 +16,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from sdnb.assets import user_path
 from sdnb.grid import layout, lettering
 from sdnb.grid.axes import Axis, make_axes
 from sdnb.grid.cells import Cell, make_cells, with_seed
@@ -242,7 +243,7 @@ class Grid:
         every pixel of every picture. Raises ValueError for another format, and for a sheet that
         does not fit into memory.
         """
-        target = Path(path).expanduser()
+        target = user_path(path)
         kind = target.suffix.lower().removeprefix(".")
         if kind not in ("png", "svg", "pdf"):
             raise ValueError(f"path={str(path)!r}: a grid is saved as .png, .svg or .pdf")

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from sdnb import images
+from sdnb.assets import user_path
 from sdnb.grid.axes import Axis
 from sdnb.grid.cells import OPEN_FIELDS, Cell, plain_value
 from sdnb.images import files
@@ -43,7 +44,7 @@ class Store:
     """The folder of one grid. Raises ValueError if it holds anything else, or OSError."""
 
     def __init__(self, folder: str | os.PathLike[str], base: Request, axes: Iterable[Axis]) -> None:
-        self.folder = Path(folder).expanduser()
+        self.folder = user_path(folder)
         self._rows = _RowLog(self.folder / _ROWS)
         description = _description(base, axes)
         try:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from PIL import Image, PngImagePlugin
 
-from sdnb.assets import __version__
+from sdnb.assets import __version__, user_path
 from sdnb.images import files, infotext
 from sdnb.request import Request, prompt
 from sdnb.request.fingerprint import sha256
@@ -55,7 +55,7 @@ def save(
     Raises OSError if the folder cannot be written, and ValueError for a name that is no file name
     on some system.
     """
-    target = Path(folder).expanduser()
+    target = user_path(folder)
     if name is None and target.name.lower().endswith(SUFFIXES) and not target.is_dir():
         target, name = target.parent, target.name
     stem = None if name is None else files.checked_stem(name)

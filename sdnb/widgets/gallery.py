@@ -14,6 +14,7 @@ from pathlib import Path
 
 import ipywidgets as widgets
 
+from sdnb.assets import user_path
 from sdnb.images.result import Result
 from sdnb.widgets import style
 from sdnb.widgets.buttons import text_button
@@ -37,7 +38,7 @@ class Gallery(widgets.VBox):
     """
 
     def __init__(self, folder: str | Path = "outputs") -> None:
-        self.folder = Path(folder)
+        self.folder = user_path(folder)
         self.pictures: list[GalleryPicture] = []  # newest first
         self._lock = threading.RLock()
         self._page = 0

@@ -8,12 +8,14 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
+from sdnb.assets import user_path
 from sdnb.widgets.engine_door import load_model, read_checkpoint
 from sdnb.widgets.progress import folded
 from sdnb.widgets.style import quiet_line, row
@@ -56,7 +58,7 @@ class ModelPicker(widgets.VBox):
         self._free, self._serve = free, serve
         self._thread: threading.Thread | None = None
         self._build()
-        self._list_models(checkpoints(Path(folder).expanduser()) if folder else [])
+        self._list_models(checkpoints(user_path(folder)) if folder else [])
         self._remember(model)
 
     def _build(self) -> None:
@@ -127,7 +129,9 @@ class ModelPicker(widgets.VBox):
         """
         if self._thread is not None and self._thread.is_alive():
             raise RuntimeError("a model is being loaded already; wait until it is there")
-        folder = Path(path).expanduser() if path else None
+        folder = None
+        with suppress(ValueError):  # a home that is not known is said when it is looked into
+            folder = user_path(path) if path else None
         if folder is not None and (paths := checkpoints(folder)) and not _is_model(folder):
             self._list_models(paths)
             self._show_loaded()
@@ -153,7 +157,7 @@ class ModelPicker(widgets.VBox):
         """Read the checkpoint's files, or show why they cannot be loaded; the model stays."""
         if not path:
             return True
-        here = Path(path).expanduser().exists()
+        here = user_path(path).exists()
         self._say(
             f"looking into {path}" if here
             else f"asking the hub for {path}: without a network this takes half a minute"

@@ -101,6 +101,12 @@ def test_a_file_of_prompts_in_another_encoding_is_named(fake, capsys, tmp_path):
     assert f"--from-file {path} is no UTF-8 text (its byte 6 is 0xe9); save it as UTF-8" in said
 
 
+@pytest.mark.parametrize(("name", "why"), [("none.txt", "No such file"), (".", "Is a directory")])
+def test_a_file_of_prompts_that_cannot_be_read_is_named(fake, capsys, tmp_path, name, why):
+    assert main(["txt2img", "--from-file", str(tmp_path / name)]) == 2
+    assert f"--from-file {tmp_path / name}: {why}" in capsys.readouterr().err
+
+
 def test_a_file_of_prompts_is_split_where_lines_end_and_nowhere_else(fake, tmp_path):
     inside = "a cat\u2028in\x0bfog\x85 and\x1cmore"
     (tmp_path / "p.txt").write_bytes(f"{inside}\r\na dog\n\n  an owl\r".encode())
@@ -111,6 +117,8 @@ def test_a_file_of_prompts_is_split_where_lines_end_and_nowhere_else(fake, tmp_p
 def test_a_text_may_begin_with_a_hyphen(fake, capsys):
     assert main(["txt2img", "--prompt", "-cat", "--nprompt", "--blurred, dark"]) == 0
     assert (fake.requests[0].prompt, fake.requests[0].negative) == ("-cat", "--blurred, dark")
+    assert main(["txt2img", "--prompt", "--", "--nprompt=--"]) == 0
+    assert (fake.requests[1].prompt, fake.requests[1].negative) == ("--", "--")
     assert main(["txt2img", "--prompt", "--W", "64"]) == 2  # a flag stays a flag
     assert main(["txt2img", "--prompt", "--W=64"]) == 2
     assert "--prompt: expected one argument" in capsys.readouterr().err

@@ -230,3 +230,12 @@ def test_what_is_no_base_is_refused():
         sdnb.sweep("a cat", steps=[1])
     with pytest.raises(ValueError, match=r"count=4.*a cell of a grid is one picture"):
         sdnb.sweep(Request(count=4), steps=[1])
+
+
+def test_labels_of_models_whatever_their_names(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    (tmp_path / "a.ckpt").touch()
+    names = ["~/a.ckpt", "~nobody-of-this-name/a.ckpt", "x" * 5000, "a\0b", "owner/name"]
+    (axis,) = sdnb.sweep(BASE, model=names).axes
+    assert axis.labels == ("a.ckpt", *names[1:])

@@ -202,6 +202,18 @@ def test_an_uploaded_picture_comes_with_what_it_carries(gallery, tmp_path):
     assert [f.read_bytes() for f in gallery.folder.iterdir()] == [path.read_bytes()]  # as it came
 
 
+def test_the_home_folder(tmp_path, monkeypatch):
+    """An upload is written by another way than a picture that was made."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    gallery = Gallery("~/out")
+    gallery.take(encoded(colour(size=(8, 8)), "PNG"), "photo.png")
+    gallery._save_all.click()
+    assert [f.name for f in (tmp_path / "home" / "out").iterdir()] == ["photo.png"]
+    assert not (tmp_path / "~").exists()
+
+
 def test_settings_of_automatic1111_come_back(gallery, tmp_path):
     words = (
         "a castle\nNegative prompt: fog\n"

@@ -22,6 +22,7 @@ import traitlets
 from PIL import Image
 
 from sdnb import images
+from sdnb.assets import user_path
 from sdnb.images.canvas import flat
 from sdnb.request import RANGES, checks
 from sdnb.widgets.masks import look
@@ -150,7 +151,7 @@ class MaskEditor(ipywidgets.VBox):
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the mask, replacing a file. Raises ValueError if not to .png, and OSError."""
-        target = Path(path).expanduser()
+        target = user_path(path)
         if target.suffix.lower() != ".png":
             raise ValueError(f"path={str(target)!r} does not end in .png: a mask is saved as a PNG")
         self.mask.save(target)
