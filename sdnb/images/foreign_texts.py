@@ -241,6 +241,7 @@ def _node(link: Any) -> str:
 
 
 def _json_object(text: str) -> dict[str, Any] | None:
+    text = text.removeprefix("\ufeff")
     if not text.lstrip().startswith("{"):
         return None
     try:

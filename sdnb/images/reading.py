@@ -74,7 +74,12 @@ def _infotext_elsewhere(texts: dict[str, str]) -> Saved | None:
 
 def _hint(texts: dict[str, str]) -> str:
     """What a picture without a request has instead, and the way out."""
-    if "workflow" in texts or texts.get("prompt", "").startswith("{"):
+    if "workflow" in texts and "prompt" not in texts:
+        return (
+            "ComfyUI saved it with the layout of its editor alone, without the graph that ran; "
+            "copy the settings into a new Request"
+        )
+    if texts.get("prompt", "").startswith("{"):
         return (
             "ComfyUI saved it, and its graph has no sampler node with its own steps and sampler "
             "name; copy the settings into a new Request"

@@ -13,7 +13,7 @@ from sdnb.request.settings import RANGES
 
 NO_PICTURE = "The picture that this one was made from is not stored in it: give it as image=."
 
-_EMPHASIS = re.compile(r"[(\[]|:[-+.0-9]+\s")
+_EMPHASIS = re.compile(r"[(\[{]|:[-+.0-9]+\s")
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ def accepted(fields: dict[str, Any]) -> tuple[Request, list[str]]:
 def emphasis_notes(*prompts: str) -> list[str]:
     """A note where one of the prompts weighs words as other programs do."""
     note = (
-        "The prompt is kept as it was written: (text:1.2) and [text] weigh words in other "
-        "programs and are plain text here, where text:1.2 before a space is a weight."
+        "The prompt is kept as it was written: (text:1.2), [text] and {text} weigh words in "
+        "other programs and are plain text here, where text:1.2 before a space is a weight."
     )
     return [note] if any(_EMPHASIS.search(prompt + " ") for prompt in prompts) else []
 

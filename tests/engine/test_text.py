@@ -61,6 +61,17 @@ def test_a_folder_of_vocab_and_merges_is_read(clip, tmp_path):
     assert Tokenizer(tmp_path).size == 49408
 
 
+def test_files_of_a_windows_editor_and_a_line_that_merges_nothing(tmp_path):
+    vocab = {"a</w>": 0, "c": 1, "at</w>": 2, "cat</w>": 3, "t</w>": 4, "a": 5,
+             "<|startoftext|>": 6, "<|endoftext|>": 7}  # fmt: skip
+    (tmp_path / "vocab.json").write_text(json.dumps(vocab), "utf-8-sig")
+    (tmp_path / "merges.txt").write_bytes(b"\xef\xbb\xbf#version: 0.2\r\na t</w>\r\nc at</w>\r\n")
+    assert Tokenizer(tmp_path)("Cat a").ids[:4] == (6, 3, 0, 7)
+    (tmp_path / "merges.txt").write_text("a t</w>\nc\n")
+    with pytest.raises(ValueError, match=r"a line of merges\.txt is not two parts"):
+        Tokenizer(tmp_path)
+
+
 def test_what_is_dropped_is_told():
     tokens = Tokenizer()("cat " * 75 + "dog  house")
     assert (tokens.count, tokens.room, tokens.dropped) == (77, 75, "dog  house")

@@ -186,6 +186,11 @@ def test_half_of_a_surrogate_pair_costs_a_letter_and_not_the_prompt():
     assert foreign_texts.read({"Comment": text}).request.prompt == "a cat \ufffd"
 
 
+def test_json_with_a_byte_order_mark():
+    saved = foreign_texts.read({"prompt": "\ufeff" + json.dumps(GRAPH)})
+    assert saved.request.seed == 5
+
+
 def test_words_in_brackets_were_the_negative_prompt_of_invokeai(tmp_path):
     line = '"a cat [dog] sitting [fog]" -s 20 -S 5 -W 512 -H 768 -C 7.0 -A k_lms'
     request = images.read(png_with({"Dream": line}, tmp_path))
@@ -216,7 +221,7 @@ def test_an_unknown_sampler_and_weighed_words_are_said():
 @pytest.mark.parametrize(
     ("texts", "words"),
     [
-        ({"workflow": "{}"}, "ComfyUI saved it"),
+        ({"workflow": "{}"}, "ComfyUI saved it with the layout of its editor alone"),
         ({"prompt": json.dumps({"1": node("Flux", steps=3)})}, "ComfyUI saved it"),
         ({"Software": "GIMP", "Comment": "made with love"}, "'Software', 'Comment'"),
         ({"parameters": '{"a": 1}'}, "'parameters'"),

@@ -91,7 +91,7 @@ def _open(folder: Path) -> tokenizers.Tokenizer:
         "Expected tokenizer.json, or vocab.json and merges.txt, as transformers saves them.",
     ):
         texts = [documents.file_text(file, _FILE_LIMIT) for file in files]
-        return _of_whole(texts[0]) if len(texts) == 1 else _of_parts(*parts)
+        return _of_whole(texts[0]) if len(texts) == 1 else _of_parts(*texts)
 
 
 @contextmanager
@@ -142,12 +142,19 @@ def _without_defaults(rule: Any) -> Any:
     return rule.removeprefix(_MARKS) if isinstance(rule, str) else rule  # older files lack them
 
 
-def _of_parts(vocabulary: Path, merges: Path) -> tokenizers.Tokenizer:
-    """CLIP's way of splitting a text, with another table."""
+def _of_parts(vocabulary: str, merges: str) -> tokenizers.Tokenizer:
+    """CLIP's way of splitting a text, with the table of a `vocab.json` and a `merges.txt`."""
     from tokenizers import Regex, models, normalizers, pre_tokenizers
 
-    table = models.BPE.from_file(
-        str(vocabulary), str(merges), unk_token=_END, end_of_word_suffix="</w>"
+    lines = (line.rstrip("\r") for line in merges.split("\n"))
+    pairs = [line.split(" ") for line in lines if line and not line.startswith("#version")]
+    if not all(len(pair) == 2 for pair in pairs):
+        raise ValueError("a line of merges.txt is not two parts of a word")
+    table = models.BPE(
+        vocab=documents.from_json(vocabulary),
+        merges=[(one, two) for one, two in pairs],
+        unk_token=_END,
+        end_of_word_suffix="</w>",
     )
     bpe = tokenizers.Tokenizer(table)
     bpe.normalizer = normalizers.Sequence(
