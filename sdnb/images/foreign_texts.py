@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sdnb.images import sampler_names
-from sdnb.images.saved import NO_PICTURE, Saved, accepted, emphasis_notes
+from sdnb.images.saved import LORAS, NO_PICTURE, Saved, accepted, emphasis_notes
 from sdnb.request.foreign_names import FIELD_OF
 
 # In the order in which their texts are looked for: key of the text, and the program.
@@ -87,6 +87,8 @@ def _saved(program: str, found: dict[str, Any]) -> Saved:
     notes = [*emphasis_notes(request.prompt, request.negative), *notes, *refused]
     if "strength" in fields:
         notes.insert(0, NO_PICTURE)
+    if found.get("loras") and LORAS not in notes:
+        notes.append(LORAS)
     if found.get("joined"):
         notes.append("Its prompt was put together of several texts, which stand below one another.")
     if found.get("samplers", 1) > 1:
@@ -115,7 +117,7 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
     resolution = _RESOLUTION.fullmatch(_text(values.get("resolution") or values.get("size")))
     if resolution:
         found["width"], found["height"] = int(resolution[1]), int(resolution[2])
-    found["model"] = _model(values)
+    found["model"], found["loras"] = _model(values), values.get("loras")
     return found
 
 
@@ -177,6 +179,7 @@ def _from_graph(nodes: Mapping[str, Any]) -> dict[str, Any]:
         "strength": _number(inputs[first].get("denoise", of("denoise", along="sigmas"))),
         "model": _text(of("ckpt_name", along="model")),
         "samplers": len(samplers),
+        "loras": any(given.get("lora_name", "None") != "None" for given in inputs.values()),
     }
 
 

@@ -12,6 +12,7 @@ from sdnb.request.plain_words import plain
 from sdnb.request.settings import RANGES
 
 NO_PICTURE = "The picture that this one was made from is not stored in it: give it as image=."
+LORAS = "It was made with LoRAs, which are left out: the picture is another one here."
 
 _EMPHASIS = re.compile(r"[(\[{]|:[-+.0-9]+\s")
 
@@ -59,12 +60,13 @@ def accepted(fields: dict[str, Any]) -> tuple[Request, list[str]]:
 
 
 def emphasis_notes(*prompts: str) -> list[str]:
-    """A note where one of the prompts weighs words as other programs do."""
+    """Notes where one of the prompts weighs words, or names a LoRA, as other programs do."""
     note = (
         "The prompt is kept as it was written: (text:1.2), [text] and {text} weigh words in "
         "other programs and are plain text here, where text:1.2 before a space is a weight."
     )
-    return [note] if any(_EMPHASIS.search(prompt + " ") for prompt in prompts) else []
+    notes = [note] if any(_EMPHASIS.search(prompt + " ") for prompt in prompts) else []
+    return notes + [LORAS] * any("<lora:" in prompt for prompt in prompts)
 
 
 def _sides(size: dict[str, Any]) -> str:

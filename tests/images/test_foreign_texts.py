@@ -186,6 +186,20 @@ def test_half_of_a_surrogate_pair_costs_a_letter_and_not_the_prompt():
     assert foreign_texts.read({"Comment": text}).request.prompt == "a cat \ufffd"
 
 
+@pytest.mark.parametrize(
+    "texts",
+    [
+        {"prompt": json.dumps({**GRAPH, "20": node("LoraLoader", lora_name="x", model=["4", 0])})},
+        {"invokeai_metadata": json.dumps({**INVOKE, "loras": [{"weight": 0.7}]})},
+        {"parameters": json.dumps({**FOOOCUS, "loras": [["x", 0.1]]})},
+        {"parameters": "a <lora:x:0.8>\nSteps: 20, Sampler: Euler, Seed: 5, RNG: CPU"},
+    ],
+)
+def test_loras_are_said_to_be_left_out(texts, tmp_path):
+    (note,) = images.inspect(png_with(texts, tmp_path)).notes
+    assert "LoRAs, which are left out" in note
+
+
 def test_json_with_a_byte_order_mark():
     saved = foreign_texts.read({"prompt": "\ufeff" + json.dumps(GRAPH)})
     assert saved.request.seed == 5
