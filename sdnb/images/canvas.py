@@ -48,8 +48,17 @@ class Canvas:
         return Image.composite(grey, self.picture, hole)
 
     def filled_picture(self) -> Image.Image:
-        """The picture, its masked part filled with the colours around it, for content="fill"."""
-        return self.picture if self.mask is None else inpaint_fill.filled(self.picture, self.mask)
+        """The picture, all that the mask touches filled with the colours around it.
+
+        Below a soft mask, too, the old pixels are gone: the final composite alone brings back the
+        share of them that is kept. A mask without black has nothing around it: there each pixel is
+        known as far as it is kept.
+        """
+        if self.mask is None:
+            return self.picture
+        touched = _white(self.mask)
+        everything = touched.getextrema()[0] == 255
+        return inpaint_fill.filled(self.picture, self.mask if everything else touched)
 
     def untouched(self) -> Image.Image:
         """The result of strength 0: the input picture, at the size of the result."""
@@ -107,7 +116,7 @@ def fit(request: Request) -> tuple[Canvas | None, list[str]]:
     notes += more + mask_notes
     if mask is not None:
         mask, _ = _fitted_to(mask, size, Image.Resampling.BILINEAR)
-        mask, more = feathered(mask, request.feather)
+        mask, more = feathered(_without_faint(mask), request.feather)
         notes += more
     crop = original if _rounded_up(original) == size else size
     return Canvas(picture, mask, crop, request.content), notes
@@ -141,7 +150,7 @@ def _masked_part(
     box = around_mask(mask, request.padding or 0, size)
     around = _WholePicture(picture, mask, box)
     part = picture.crop(box).resize(size, Image.Resampling.LANCZOS)
-    hole = mask.crop(box).resize(size, Image.Resampling.BILINEAR)
+    hole = _without_faint(mask.crop(box).resize(size, Image.Resampling.BILINEAR))
     notes.append(
         f"Only the part {box[2] - box[0]}x{box[3] - box[1]} at ({box[0]}, {box[1]}) was generated, "
         f"at {size[0]}x{size[1]}, and put back."

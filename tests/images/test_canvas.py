@@ -213,6 +213,31 @@ def test_values_that_change_nothing_do_not_count(noise, invert):
             assert (right - left, lower - upper) == (40, 40)  # 40x24, made square
 
 
+def test_below_a_soft_mask_the_filling_has_nothing_of_the_old_pixels():
+    """A field of one colour with a thing in it: filled, it is that colour throughout."""
+    plain = Image.new("RGB", (64, 64), (40, 110, 230))
+    given, soft = plain.copy(), Image.new("L", (64, 64))
+    given.paste((255, 255, 0), (24, 16, 40, 32))
+    for margin, value in ((0, 60), (3, 130), (6, 255)):
+        soft.paste(value, (24 + margin, 16 + margin, 40 - margin, 32 - margin))
+    canvas, _ = fit(request(given, soft))
+    assert np.array_equal(np.asarray(canvas.filled_picture()), np.asarray(plain))
+    everywhere = Image.new("L", (64, 64), 100)  # with nothing around it: the old one, smoothed
+    canvas, _ = fit(request(plain, everywhere))
+    assert np.array_equal(np.asarray(canvas.filled_picture()), np.asarray(plain))
+
+
+@pytest.mark.parametrize("padding", [None, 0])
+def test_values_that_resizing_makes_faint_do_not_count(padding):
+    white = Image.new("L", (61, 47))
+    white.paste(255, (20, 15, 31, 26))
+    fields = {"width": 128, "height": 96, "padding": padding}
+    canvas, _ = fit(request(noisy((61, 47)), white, **fields))
+    values = np.asarray(canvas.mask)
+    assert ((values == 0) | (values >= 8)).all()
+    assert np.array_equal(np.asarray(canvas.hidden_cells()) > 0, touched(canvas.mask))
+
+
 def test_an_unresolved_request_is_refused():
     with pytest.raises(ValueError, match="resolve it first"):
         fit(Request(image=images.picture(noisy((64, 64)))))

@@ -5,10 +5,11 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 from oracles import tiny_pipeline
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 import sdnb
 from sdnb.engine.diffusion.noise import Noise
+from sdnb.images.canvas import fit
 from sdnb.engine.networks import text
 
 pytestmark = pytest.mark.picture
@@ -190,3 +191,25 @@ def test_what_is_made_anew_goes_on_at_the_edge_of_its_mask(model, strength):
     for axis in (0, 1):
         edge = np.diff(white, axis=axis) != 0
         assert np.abs(np.diff(new, axis=axis))[edge].max() <= 4
+
+
+@pytest.mark.parametrize(("blur", "feather"), [(2, 0), (0, 4)])
+def test_under_a_soft_mask_no_more_is_left_than_the_mask_keeps(model, blur, feather):
+    """Of the yellow, the mean of what the mask keeps; the fill of its cells has none of it."""
+    clean, thing = Image.new("RGB", (128, 128), (40, 110, 230)), Image.new("L", (128, 128))
+    ImageDraw.Draw(thing).line([(15, 22), (113, 106)], fill=255, width=8)
+    picture = clean.copy()
+    picture.paste((255, 255, 0), mask=thing)
+    result = sdnb.inpaint(
+        model, "a blue background", image=picture,
+        mask=thing.filter(ImageFilter.GaussianBlur(blur)), feather=feather,
+        strength=1, seed=7, steps=6, cfg=1, progress=False,
+    )  # fmt: skip
+    canvas, _ = fit(result.request)
+    new, old, aim = (np.asarray(p).astype(float) for p in (result.image, picture, clean))
+    inside = np.asarray(thing) > 0
+    along = (old - aim)[inside]
+    left = ((new - aim)[inside] * along).sum() / (along * along).sum()
+    kept = 1 - np.asarray(canvas.mask)[inside].mean() / 255
+    assert 0.1 < kept < 0.5
+    assert left <= kept + 0.1
