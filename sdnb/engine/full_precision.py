@@ -1,20 +1,24 @@
-"""Float32 is computed in float32: no TF32 on a card, no bfloat16 on a CPU, while a run goes on.
+"""Float32 is computed in float32: no TF32 on a card, no bfloat16 on a CPU, while a run computes.
 
 By torch's default a card's convolutions round float32 to TF32, 10 bits of mantissa instead of 23. A
 picture of 20 steps then differs from the CPU's by 3 to 15 of 255, and by 1 without.
 
-The settings are the process's own, so they are put back when the last run ends, in any thread.
+The settings are the process's own, so they are put back whenever no run computes, in any thread.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager, suppress
 from functools import partial
+from typing import Any, TypeVar
 
 import torch
 from torch import backends
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _lock = threading.Lock()
 _runs = 0
@@ -39,27 +43,48 @@ def full_precision() -> Iterator[None]:
                     _put_back.pop()()
 
 
+def in_full_precision(steps: Generator[T, None, R]) -> Generator[T, None, R]:
+    """The same steps, each computed in full precision. Between them, and where they are left
+    half-way, the settings are the process's own.
+    """
+    with closing(steps):
+        while True:
+            with full_precision():
+                try:
+                    step = next(steps)
+                except StopIteration as end:
+                    result: R = end.value
+                    return result
+            yield step
+
+
 def _exact() -> list[Callable[[], object]]:
     """Set all that rounds float32; returns what puts it back, to be called from the last on.
 
     Since torch 2.9 there are two kinds of names for it. Where a user has set the new ones, the old
-    ones refuse to be read.
+    ones refuse to be read, or leave what the new ones say.
     """
-    places = []
+    places: list[tuple[Any, Any]] = []  # with what each takes its setting from, if it has none
     if hasattr(backends.cudnn, "conv"):
-        places = [backends.cudnn.conv, backends.cuda.matmul]
-        places += [backends.mkldnn.matmul, backends.mkldnn.conv]
+        places = [(place, backends.cudnn) for place in (backends.cudnn.conv, backends.cuda.matmul)]
+        mkldnn = backends.mkldnn
+        places += [(place, mkldnn) for place in (mkldnn.matmul, mkldnn.conv)]
     before: list[Callable[[], object]] = [
-        partial(setattr, place, "fp32_precision", place.fp32_precision) for place in places
+        partial(setattr, place, "fp32_precision", _own(place, general)) for place, general in places
     ]
-    try:
+    with suppress(RuntimeError):
         matmul, convolution = torch.get_float32_matmul_precision(), backends.cudnn.allow_tf32
-    except RuntimeError:
-        for place in places:
+        torch.set_float32_matmul_precision("highest")
+        backends.cudnn.allow_tf32 = False
+        before.append(partial(torch.set_float32_matmul_precision, matmul))
+        before.append(partial(setattr, backends.cudnn, "allow_tf32", convolution))
+    for place, _ in places:
+        if place.fp32_precision not in ("ieee", "none"):
             place.fp32_precision = "ieee"
-        return before
-    torch.set_float32_matmul_precision("highest")
-    backends.cudnn.allow_tf32 = False
-    before.append(partial(torch.set_float32_matmul_precision, matmul))
-    before.append(partial(setattr, backends.cudnn, "allow_tf32", convolution))
     return before
+
+
+def _own(place: Any, general: Any) -> str:
+    """The setting of a place; "none" where it is the general one, which it then goes on to take."""
+    precision: str = place.fp32_precision
+    return "none" if precision == general.fp32_precision else precision

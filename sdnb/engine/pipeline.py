@@ -21,7 +21,7 @@ from sdnb.engine.diffusion.denoise import blend, eps_denoiser, inpainting
 from sdnb.engine.diffusion.noise import Noise, finish, start
 from sdnb.engine.diffusion.samplers import SAMPLERS, Step
 from sdnb.engine.diffusion.schedule import cut, sigmas
-from sdnb.engine.full_precision import full_precision
+from sdnb.engine.full_precision import full_precision, in_full_precision
 from sdnb.engine.model import Model
 from sdnb.engine.stages import autoencode, prompts
 from sdnb.engine.stages.predictor import Predictor, is_sound, not_sound
@@ -142,8 +142,8 @@ def _run(
     with model.run_lock.ask() as turn:
         while not turn.come():
             yield Progress(0, batch.steps, turn.waited, waiting=True)
-        with full_precision():
-            last = yield from _journey(model, batch, notes, began + turn.waited)
+        journey = _journey(model, batch, notes, began + turn.waited)
+        last = yield from in_full_precision(journey)
     yield last  # the model is free: whoever gets the result may begin the next run
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import backends
 
 import sdnb
-from sdnb.engine.full_precision import full_precision
+from sdnb.engine.full_precision import full_precision, in_full_precision
 
 PLACES = ()  # before torch 2.9 there are the old names alone
 if hasattr(backends.cudnn, "conv"):
@@ -39,6 +39,8 @@ def new_names(precision):
 def put_back():
     before = [place.fp32_precision for place in PLACES]
     yield
+    if PLACES:
+        backends.fp32_precision = backends.cudnn.fp32_precision = "none"
     old_names("highest")
     for place, precision in zip(PLACES, before, strict=True):
         place.fp32_precision = precision
@@ -73,6 +75,60 @@ def test_inside_a_run_float32_is_exact_and_afterwards_as_before(names, precision
     assert settings() == before
 
 
+@pytest.mark.usefixtures("put_back")
+def test_a_setting_for_all_is_overruled_inside_and_in_force_afterwards():
+    old_names("medium")
+    backends.cudnn.fp32_precision = "tf32"  # both kinds of names at once
+    before = settings()
+    with full_precision():
+        assert is_exact()
+    assert settings() == before
+    for place in (*PLACES, backends.cudnn):
+        place.fp32_precision = "none"
+    backends.fp32_precision = "tf32"
+    with full_precision():
+        assert is_exact()
+    assert set(settings()) == {"tf32"}
+    backends.fp32_precision = "ieee"  # the run left nothing behind that would overrule it
+    assert set(settings()) == {"ieee"}
+
+
+@pytest.mark.usefixtures("put_back")
+def test_between_two_steps_the_settings_are_the_process_s_own():
+    old_names("high")
+    before, seen = settings(), []
+
+    def three_steps():
+        for i in range(3):
+            seen.append(is_exact())
+            yield i
+        seen.append(is_exact())
+        return "end"
+
+    def outer():
+        seen.append((yield from in_full_precision(three_steps())))
+
+    for _ in outer():
+        assert settings() == before
+    assert seen == [True] * 4 + ["end"]
+    assert settings() == before
+    left = in_full_precision(three_steps())
+    next(left)
+    assert settings() == before  # left half-way, and not yet collected
+    torch.set_float32_matmul_precision("highest")  # what is set meanwhile stays
+    left.close()
+    assert torch.get_float32_matmul_precision() == "highest"
+
+    def fails():
+        yield 0
+        raise KeyboardInterrupt
+
+    before = settings()
+    with pytest.raises(KeyboardInterrupt):
+        list(in_full_precision(fails()))
+    assert settings() == before
+
+
 @pytest.mark.picture
 def test_every_step_and_the_decoder_are_exact(model):
     seen, before = [], settings()
@@ -83,6 +139,7 @@ def test_every_step_and_the_decoder_are_exact(model):
         list(sdnb.run(model, request))
         steps = sdnb.run(model, request)
         next(steps), next(steps)
+        assert settings() == before
         steps.close()  # half-way
     finally:
         for hook in hooks:
