@@ -93,8 +93,8 @@ def parse(text: str) -> list[Fragment]:
 
 
 def normalised(fragments: Sequence[Fragment]) -> list[float]:
-    """The share of each block, with the sign of its weight: weight / sum of weights, or 1 for a
-    single block.
+    """The share of each block, with the sign of its weight: weight / sum of weights. A single block
+    has 1, unless its weight is below zero.
 
     Where the sum is less than `LEAST_SUM` of the weights' sizes, that would be noise, or turn the
     signs round. There the positive shares sum to 1, and the negative ones to `LEAST_SHARES` or
@@ -109,7 +109,7 @@ def normalised(fragments: Sequence[Fragment]) -> list[float]:
                 fragment.start,
                 fragment.end,
             )
-    if len(fragments) < 2:
+    if not fragments or (len(fragments) == 1 and fragments[0].weight >= 0):
         return [1.0 for _ in fragments]
     # Scale by a power of two, which is exact, so that the sum cannot overflow.
     exponent = math.frexp(max(abs(fragment.weight) for fragment in fragments))[1]

@@ -179,6 +179,14 @@ def test_every_cut_of_every_schedule_decreases_and_begins_at_its_own_level(n):
             assert low[0] < high[0] or low[0] == high[0] == SCHEDULE.sigma_min
 
 
+@pytest.mark.parametrize("strength", [5e-324, 1e-18, 1e-12, 0.5 - 1e-12, 0.5 + 1e-12, 1 - 1e-16])
+def test_a_strength_next_to_an_entry_has_levels_too(strength):
+    for name, n in itertools.product(SCHEDULES, (1, 2, 4, 25, 1000)):
+        tail = cut(sigmas(name, n, SCHEDULE), strength, SCHEDULE)
+        assert len(tail) >= 2
+        assert all(high > low for high, low in itertools.pairwise(tail))
+
+
 def test_errors_name_the_value_and_what_is_accepted():
     with pytest.raises(ValueError, match=r"'karas' is unknown; did you mean 'karras'\?"):
         sigmas("karas", 10, SCHEDULE)

@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw, ImageFilter
 
 import sdnb
 from sdnb.engine.diffusion.noise import Noise
-from sdnb.images.canvas import fit
 from sdnb.engine.networks import text
+from sdnb.images.canvas import fit
 
 pytestmark = pytest.mark.picture
 

@@ -191,6 +191,8 @@ def test_a_bad_weight_is_an_error_that_names_the_place(text, place):
 def test_normalised():
     assert normalised([]) == []
     assert normalised(parse("a cat:0")) == [1.0]  # one block: its weight changes nothing
+    assert normalised(parse("an owl:-1")) == [-2.0]  # its sign does, as of several: no owl
+    assert normalised(parse("an owl:-1e-320")) == [-2.0]
     assert normalised(parse("a:1e308 b:1e308")) == [0.5, 0.5]  # the plain sum overflows
     assert normalised(parse("a:5e-324 b:5e-324")) == [0.5, 0.5]
     assert normalised(parse("a:2 b:-1")) == [2.0, -1.0]

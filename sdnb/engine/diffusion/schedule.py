@@ -162,7 +162,8 @@ def cut(levels: Sequence[float], strength: float, schedule: NoiseSchedule) -> li
     if strength == 0:
         return []
     n = len(levels) - 1
-    place = n * (1 - strength)  # of the first level among `levels`
+    # Of the first level among `levels`; a smaller strength would round to the last one itself.
+    place = n * (1 - max(strength, 1e-9))
     steps = max(1, round(n * strength))
     if math.isclose(place, n - steps, abs_tol=1e-9):
         return list(levels[n - steps :])
