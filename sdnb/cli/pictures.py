@@ -38,7 +38,9 @@ def requests(args: argparse.Namespace) -> list[Request]:
         if args.image is not None:
             fields["image"] = sdnb.images.picture(args.image)
         if args.mask is not None:
-            fields["mask"] = sdnb.images.mask(args.mask)
+            fields["mask"], note = sdnb.images.mask_and_note(args.mask)
+            if note:
+                _say(f"note: {note}")
         base = Request(**fields)
         prompt.parse(base.negative)
         for text in _prompts(args) * args.n_iter:

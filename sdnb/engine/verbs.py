@@ -37,9 +37,9 @@ def img2img(
     `strength` says how much is made anew: 0 returns the picture, 1 ignores it (0.75, as in the
     original). With a `mask` it is `inpaint`.
     """
-    hole = None if mask is None else images.mask(mask)
+    hole, note = (None, "") if mask is None else images.mask_and_note(mask)
     request = Request(prompt, image=images.picture(image), mask=hole)
-    return _generated(model, request, fields, progress)
+    return _generated(model, request, fields, progress, note)
 
 
 def inpaint(
@@ -59,8 +59,9 @@ def inpaint(
     `padding`, only the masked part and so many pixels around it are generated, at width x height
     (the model's own size), which gives small things more detail.
     """
-    request = Request(prompt, image=images.picture(image), mask=images.mask(mask))
-    return _generated(model, request, fields, progress)
+    hole, note = images.mask_and_note(mask)
+    request = Request(prompt, image=images.picture(image), mask=hole)
+    return _generated(model, request, fields, progress, note)
 
 
 def upscale(
@@ -95,12 +96,15 @@ def upscale(
     return _generated(model, base.enlarged(png, strength=strength), {**fields, **sides}, progress)
 
 
-def _generated(model: Model, request: Request, fields: dict[str, Any], progress: bool) -> Result:
-    """Generate a request with these fields changed. Where both sides are among them, the result
-    has that size, also where the picture's own is next to it.
+def _generated(
+    model: Model, request: Request, fields: dict[str, Any], progress: bool, note: str = ""
+) -> Result:
+    """Generate a request with these fields changed, with a note on its input. Where both sides are
+    among the fields, the result has that size, also where the picture's own is next to it.
     """
     request, notes = request.but(**fields), list[str]()
     if fields.get("width") is not None and fields.get("height") is not None:
         request, notes = exact(request)
     result = generate(model, request, progress)
+    notes = [note, *notes] if note else notes
     return replace(result, notes=(*notes, *result.notes)) if notes else result

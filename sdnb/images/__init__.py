@@ -5,7 +5,14 @@ from sdnb.images.reading import inspect, read
 from sdnb.images.saved import Saved
 from sdnb.images.saving import encoded, keep_inputs, save
 from sdnb.request.fingerprint import sha256
-from sdnb.request.picture_input import MAX_PIXELS, Source, mask, open, picture  # noqa: A004
+from sdnb.request.picture_input import (
+    MAX_PIXELS,
+    Source,
+    mask,
+    mask_and_note,
+    open,  # noqa: A004
+    picture,
+)
 
 __all__ = [
     "MAX_PIXELS",
@@ -15,6 +22,7 @@ __all__ = [
     "inspect",
     "keep_inputs",
     "mask",
+    "mask_and_note",
     "open",
     "picture",
     "read",

@@ -73,10 +73,15 @@ def mask(source: Source) -> bytes:
     layer of a paint program) it is the alpha, of a picture with an erased part that part, and of
     a mask in black and white the luminance, with transparent parts black. Raises as `picture`.
     """
-    image = _canonical(_decoded(source, "mask"), "mask")
+    return mask_and_note(source)[0]
+
+
+def mask_and_note(source: Source) -> tuple[bytes, str]:
+    """As `mask`, and a note on what was taken of one with transparency ("" for any other)."""
+    image, note = _canonical(_decoded(source, "mask"), "mask"), ""
     if image.mode == "RGBA":
-        image = _meant_by_alpha(image)
-    return _png(image.convert("L"))
+        image, note = _meant_by_alpha(image)
+    return _png(image.convert("L")), note
 
 
 def open(png: bytes) -> Image.Image:  # noqa: A001 - read as images.open, beside PIL's Image.open
@@ -294,24 +299,30 @@ def _bytes_of(array: Any, thing: str) -> Any:
     )
 
 
-def _meant_by_alpha(image: Image.Image) -> Image.Image:
-    """The mask that an RGBA picture with transparent pixels stands for."""
+_DRAWN = "The mask is a drawing on transparency: what is drawn is made anew."
+_ERASED = "The mask has an erased part: what is transparent in it is made anew."
+_WHITE = "The mask is black and white with transparent parts: these are kept, as its black is."
+
+
+def _meant_by_alpha(image: Image.Image) -> tuple[Image.Image, str]:
+    """The mask that an RGBA picture with transparent pixels stands for, and a note that says so."""
     import numpy as np
 
     alpha = image.getchannel("A")
     if _one_colour(image):
-        return alpha
+        return alpha, _DRAWN
     seen = np.asarray(image)[np.asarray(alpha) >= 128][:, :3].astype(np.int32)  # [n, 3]
     if not len(seen):
-        return alpha
+        return alpha, _DRAWN
     grey = (np.ptp(seen, axis=1) <= 8).all()
-    extreme = (np.abs(seen - 127.5) >= 111.5).all(axis=1)  # nearly black or white
-    if grey and extreme.mean() >= 0.5:
-        return Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
+    light, dark = (seen >= 239).all(axis=1), (seen <= 16).all(axis=1)
+    if grey and light.any() and (light | dark).mean() >= 0.5:  # no white: a photograph at night
+        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
+        return Image.alpha_composite(black, image), _WHITE
     few_colours = len(np.unique(seen // 8, axis=0)) <= _FEW_COLOURS
     if few_colours and 2 * len(seen) < image.width * image.height:
-        return alpha
-    return ImageOps.invert(alpha)
+        return alpha, _DRAWN
+    return ImageOps.invert(alpha), _ERASED
 
 
 def _one_colour(image: Image.Image) -> bool:

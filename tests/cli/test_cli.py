@@ -168,6 +168,16 @@ def test_both_sides_given_are_the_size_also_where_the_pictures_own_is_next_to_it
     assert png_header.size(fake.requests[1].image) == (60, 64)
 
 
+def test_a_photo_with_an_erased_part_as_mask_is_said(photo, tmp_path, capsys):
+    erased = Image.radial_gradient("L").resize((96, 64)).convert("RGBA")
+    erased.paste((0, 0, 0, 0), (10, 20, 40, 50))
+    erased.save(tmp_path / "erased.png")
+    line = f"--prompt dog --init-img {photo} --mask {tmp_path / 'erased.png'}"
+    (request,) = requests("img2img", line)
+    assert sdnb.images.open(request.mask).getbbox() == (10, 20, 40, 50)
+    assert capsys.readouterr().err.startswith("note: The mask has an erased part")
+
+
 def test_the_originals_inpainting(photo, mask):
     line = f"--prompt dog --init-img {photo} --mask {mask} --invert-mask --ddim_steps 100"
     (request,) = requests("img2img", line)

@@ -187,6 +187,15 @@ def test_the_masked_part_begins_from_the_content_asked_for(model, content):
     assert (found.mask - (1 - keep)).abs().max() == 0
 
 
+@pytest.mark.parametrize("verb", [sdnb.inpaint, sdnb.img2img])
+def test_what_was_taken_of_a_mask_with_transparency_is_a_note(model, verb):
+    erased = picture(1).convert("RGBA")
+    erased.paste((0, 0, 0, 0), (8, 8, 40, 40))
+    result = verb(model, image=picture(1), mask=erased, strength=0, progress=False)
+    assert "erased part" in result.notes[0]
+    assert sdnb.images.open(result.request.mask).getbbox() == (8, 8, 40, 40)
+
+
 @pytest.mark.parametrize(
     ("content", "strength", "gone"),
     [("original", 1.0, 1.0), ("original", 0.25, 0.25), ("noise", 0.25, 1.0), ("fill", 0.25, 1.0)],

@@ -58,6 +58,32 @@ def test_of_a_picture_with_an_erased_part_that_part_is_the_mask(mode, hole, blac
     assert np.array_equal(pixels(images.mask(erased)), 255 - alpha)
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_of_a_photograph_at_night_the_erased_part_is_the_mask(mode):
+    """Nearly black throughout, but no mask in black and white: nothing in it is white."""
+    erased, alpha = photograph(mode).point(lambda value: value // 8), np.full((64, 96), 255, "u1")
+    alpha[16:48, 32:64] = 0
+    erased.putalpha(Image.fromarray(alpha))
+    assert np.array_equal(pixels(images.mask(erased)), 255 - alpha)
+
+
+def test_what_was_taken_of_transparency_is_said():
+    drawing, erased = Image.new("RGBA", (96, 64)), photograph().convert("RGBA")
+    drawing.paste("red", (8, 8, 90, 60))
+    erased.paste((0, 0, 0, 0), (8, 8, 40, 40))
+    white = Image.new("RGBA", (96, 64), "black")
+    white.paste("white", (8, 8, 40, 40))
+    white.putpixel((0, 0), (0, 0, 0, 0))
+    for source, words in (
+        (drawing, "drawing on transparency"), (erased, "erased part"), (white, "black and white"),
+        (photograph(), ""), (white.convert("L"), ""),
+    ):  # fmt: skip
+        png, note = images.mask_and_note(source)
+        assert png == images.mask(source)
+        assert words in note
+        assert bool(note) == bool(words)
+
+
 def test_of_a_flat_drawing_with_an_erased_part_that_part_is_the_mask():
     rgba = np.dstack([CORNERS, np.full((2, 3), 255)]).astype(np.uint8)
     rgba[1, 1, 3] = 0

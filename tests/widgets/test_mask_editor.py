@@ -77,6 +77,14 @@ def test_a_mask_of_another_size_is_resized_and_said(editor):
     assert "128x64" in editor._status.value
 
 
+def test_a_picture_with_an_erased_part_is_a_mask_and_said(editor):
+    erased = editor.image.convert("RGBA")
+    erased.paste((0, 0, 0, 0), (10, 20, 40, 50))
+    editor.mask = erased
+    assert editor.mask.getbbox() == (10, 20, 40, 50)
+    assert "erased part" in editor._status.value
+
+
 def test_another_picture_of_the_same_size_keeps_the_mask(editor, hand):
     hand.drag((40, 50), (90, 50))
     before = editor.mask.tobytes()

@@ -181,10 +181,14 @@ def transparent(png: bytes) -> Image.Image:
 
 
 def imported(source: images.Source, size: Size) -> tuple[Imported, str]:
-    """A picture as a mask of this size, with a note if resized. Raises as `sdnb.images.mask`."""
-    png = images.mask(source)
+    """A picture as a mask of this size, with a note if it was resized, or has transparency. Raises
+    as `sdnb.images.mask`.
+    """
+    png, note = images.mask_and_note(source)
     mask = images.open(png)
     if mask.size == size:
-        return Imported(png), ""
-    note = f"The mask was {mask.width}x{mask.height}: resized to the picture's {size[0]}x{size[1]}."
-    return Imported(images.mask(mask.resize(size, Image.Resampling.BILINEAR))), note
+        return Imported(png), note
+    before, after = (f"{width}x{height}" for width, height in (mask.size, size))
+    resized = f"The mask was {before}: resized to the picture's {after}."
+    png = images.mask(mask.resize(size, Image.Resampling.BILINEAR))
+    return Imported(png), f"{note} {resized}".strip()
