@@ -8,8 +8,9 @@ from io import BytesIO
 from typing import BinaryIO
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# Chunks that make pixels transparent or rotate them (by EXIF, also inside a text chunk).
-_LOOK_CHUNKS = (b"tRNS", b"eXIf")
+# Chunks that make pixels transparent, rotate them (by EXIF, also inside a text chunk), or give
+# their colours another meaning.
+_LOOK_CHUNKS = (b"tRNS", b"eXIf", b"iCCP")
 TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 _TURNING_TEXTS = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")
 _MOST_CHUNKS = 100_000  # the largest pictures have some ten thousand
@@ -39,7 +40,8 @@ def size(data: bytes) -> tuple[int, int]:
 
 def is_plain(data: bytes, colours: tuple[int, ...]) -> bool:
     """Whether the PNG has 8 bits per channel, one of these colour types (PNG specification,
-    11.2.1), one header, and no chunk that makes pixels transparent or rotates them.
+    11.2.1), one header, and no chunk that makes pixels transparent, rotates them, or has a colour
+    profile.
 
     Only chunk headers are read: a damaged PNG may pass.
     """

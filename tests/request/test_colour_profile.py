@@ -76,6 +76,8 @@ def test_colours_of_a_profile_become_those_of_srgb(kind):
     if kind == "array of alpha":
         assert pixels(png)[0, :, 3].tolist() == [255, 128, 0, 255]
     assert images.picture(png) == png  # once
+    if kind == "PNG":
+        assert Request(image=file.getvalue()).image == png
     # The values of a mask are no colours.
     assert images.mask(file.getvalue()) == images.mask(photo)
 
