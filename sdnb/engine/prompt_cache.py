@@ -11,6 +11,8 @@ from torch import Tensor
 
 #: 118 KB each in half precision.
 MOST_PROMPTS = 64
+#: Of a prompt and its notes together: a longer one, pasted by mistake, is not kept.
+MOST_LETTERS = 100_000
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class PromptCache:
         """Keep these as the newest."""
         for words, prompt in encoded.items():
             self._encoded.pop(words, None)
-            self._encoded[words] = prompt
+            if len(words) + sum(map(len, prompt.notes)) <= MOST_LETTERS:
+                self._encoded[words] = prompt
         while len(self._encoded) > MOST_PROMPTS:
             del self._encoded[next(iter(self._encoded))]
 

@@ -17,6 +17,7 @@ from sdnb.engine.checkpoint import read
 from sdnb.engine.networks import text
 from sdnb.engine.networks.config import TextConfig
 from sdnb.engine.networks.tokenizer import Tokenizer
+from sdnb.engine.prompt_cache import EncodedPrompt, PromptCache
 
 # From CLIP's own repository and papers built on it: ids that do not come from any file here.
 KNOWN = {
@@ -245,3 +246,10 @@ def test_an_id_beyond_the_table_counts_and_not_how_many_there_are(tmp_path):
     )
     with pytest.raises(ValueError, match="knows 49408 tokens, but the tokenizer has 60001"):
         loading.tokenizer_of(found)
+
+
+def test_a_very_long_prompt_is_not_kept_after_its_run():
+    cache, context = PromptCache(), torch.zeros(1, 77, 8)
+    for words, notes in (("a cat", ("a note",)), ("x" * 100_001, ()), ("y", ("a note",) * 20_000)):
+        cache.keep({words: EncodedPrompt(context, notes)})
+    assert list(cache) == ["a cat"]
