@@ -48,17 +48,12 @@ class Canvas:
         return Image.composite(grey, self.picture, hole)
 
     def filled_picture(self) -> Image.Image:
-        """The picture, all that the mask touches filled with the colours around it.
-
-        Below a soft mask, too, the old pixels are gone: the final composite alone brings back the
-        share of them that is kept. A mask without black has nothing around it: there each pixel is
-        known as far as it is kept.
-        """
+        """The picture, all that the mask touches filled with the colours around it."""
         if self.mask is None:
             return self.picture
-        touched = _white(self.mask)
-        everything = touched.getextrema()[0] == 255
-        return inpaint_fill.filled(self.picture, self.mask if everything else touched)
+        if self.around is not None:
+            return self.around.filled_part(self.picture.size)
+        return _filled(self.picture, self.mask)
 
     def untouched(self) -> Image.Image:
         """The result of strength 0: the input picture, at the size of the result."""
@@ -87,6 +82,18 @@ class _WholePicture:
         whole = self.picture.copy()
         whole.paste(image.resize((right - left, lower - upper), Image.Resampling.LANCZOS), self.box)
         return Image.composite(whole, self.picture, self.mask)
+
+    def filled_part(self, size: tuple[int, int]) -> Image.Image:
+        """The part at `size`, filled. The colours are looked for outside the box, too: where only
+        the white is in it, they are nowhere else.
+        """
+        left, upper, right, lower = self.box
+        margin = max(_LATENT, (right - left) // 4, (lower - upper) // 4)
+        (x, y), (width, height) = (max(0, left - margin), max(0, upper - margin)), self.mask.size
+        more = x, y, min(width, right + margin), min(height, lower + margin)
+        whole = _filled(self.picture.crop(more), self.mask.crop(more))
+        part = whole.crop((left - x, upper - y, right - x, lower - y))
+        return part.resize(size, Image.Resampling.LANCZOS)
 
 
 def fit(request: Request) -> tuple[Canvas | None, list[str]]:
@@ -299,6 +306,18 @@ def feathered(mask: Image.Image, radius: float) -> tuple[Image.Image, list[str]]
         "nothing changes: use a smaller one, or paint more."
     )
     return faded, [note]
+
+
+def _filled(picture: Image.Image, mask: Image.Image) -> Image.Image:
+    """The picture, all that the mask touches filled with the colours around it.
+
+    Below a soft mask, too, the old pixels are gone: the final composite alone brings back the share
+    of them that is kept. A mask without black has nothing around it: there each pixel is known as
+    far as it is kept.
+    """
+    touched = _white(mask)
+    everything = touched.getextrema()[0] == 255
+    return inpaint_fill.filled(picture, mask if everything else touched)
 
 
 def _without_faint(mask: Image.Image) -> Image.Image:

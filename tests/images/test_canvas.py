@@ -227,6 +227,19 @@ def test_below_a_soft_mask_the_filling_has_nothing_of_the_old_pixels():
     assert np.array_equal(np.asarray(canvas.filled_picture()), np.asarray(plain))
 
 
+@pytest.mark.parametrize("padding", [None, 0, 5])
+@pytest.mark.parametrize("box", [(30, 20, 50, 40), (0, 0, 20, 40), (60, 44, 80, 64)])
+def test_the_filling_has_the_colours_around_the_masked_part(box, padding):
+    """Also where nothing but the white is generated, and nothing else is in the part."""
+    plain, mask = Image.new("RGB", (80, 64), (40, 110, 230)), Image.new("L", (80, 64))
+    given = plain.copy()
+    given.paste((255, 255, 0), box)
+    mask.paste(255, box)
+    size = {} if padding is None else {"width": 96, "height": 96}
+    canvas, _ = fit(request(given, mask, padding=padding, content="fill", **size))
+    assert canvas.filled_picture().getextrema() == ((40, 40), (110, 110), (230, 230))
+
+
 @pytest.mark.parametrize("padding", [None, 0])
 def test_values_that_resizing_makes_faint_do_not_count(padding):
     white = Image.new("L", (61, 47))
