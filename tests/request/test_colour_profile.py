@@ -11,7 +11,7 @@ import pytest
 from helpers.pictures import CORNERS, RGB, encoded, pixels
 from PIL import Image, ImageCms
 
-from sdnb import images
+from sdnb import Request, images
 
 
 def profile(space, primaries, gamma):
