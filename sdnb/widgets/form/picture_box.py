@@ -28,7 +28,7 @@ class Upload(widgets.FileUpload):
             layout=widgets.Layout(width="auto"),
         )  # fmt: skip
         self.add_class("sdnb-upload")
-        self.add_class(f"sdnb-upload-{words.split()[0].strip('…').lower()}")
+        self.add_class(f"sdnb-upload-{words.split(maxsplit=1)[0].strip('…').lower()}")
         self._act = act
         self.observe(self._uploaded, "value")
 
