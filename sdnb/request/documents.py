@@ -35,7 +35,7 @@ def file_text(path: Path, limit: int) -> str:
     if status.st_size > limit:
         raise ValueError(f"it has {status.st_size:,} bytes; at most {limit:,} are read")
     with path.open("rb") as file:
-        data = file.read(limit)
+        data = file.read(status.st_size)  # no more: a file of the kernel says 0, and may wait
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

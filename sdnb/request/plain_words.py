@@ -33,7 +33,7 @@ def reason(error: Exception) -> str:
     """An error of Python or a library in a few words."""
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):  # torch's words
         return "it takes more memory than there is"
     if isinstance(error, OverflowError):
         return f"a number in it is too large ({error})"

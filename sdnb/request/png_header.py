@@ -14,6 +14,8 @@ _LOOK_CHUNKS = (b"tRNS", b"eXIf", b"iCCP")
 TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 _TURNING_TEXTS = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")
 _MOST_CHUNKS = 100_000  # the largest pictures have some ten thousand
+LONGEST_CHUNK = 2**27  # bytes of one that is read as a whole; those of pixels are not
+_PIECE = 2**20  # bytes that are read at once of the others
 _MUCH_TEXT = 2**20  # bytes: a decoder may refuse a picture for its texts beyond this
 # Samples a pixel of each colour type, and (first column, first row, step right, step down) of each
 # pass of an interlaced picture (PNG specification, 11.2.1 and 8.2).
@@ -62,7 +64,7 @@ def is_plain(data: bytes, colours: tuple[int, ...]) -> bool:
 def chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
     """The name and the length in bytes of each chunk, to the end of the picture or of the file. At
     each the file stands at the chunk's content. Raises ValueError for a second header, which a
-    decoder may take for the size, and for more than 100,000 chunks.
+    decoder may take for the size, for more than 100,000 chunks, and for more than 128 MB in one.
     """
     start = len(_SIGNATURE)
     for number in range(_MOST_CHUNKS):
@@ -73,6 +75,8 @@ def chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
             return
         if name == b"IHDR" and number:
             raise ValueError("has two headers (IHDR), which tell of two sizes; get the file again")
+        if length > LONGEST_CHUNK and name != b"IDAT":
+            raise ValueError(f"has a chunk of {length:,} bytes; {LONGEST_CHUNK:,} are read")
         yield name, length
         if name == b"IEND":
             return
@@ -84,10 +88,20 @@ def is_whole(file: BinaryIO) -> bool:
     """Whether the chunks go on to the picture's end, and each has its checksum."""
     name = b""
     for name, length in chunks(file):
-        content, check = file.read(length), file.read(4)
-        if len(check) < 4 or zlib.crc32(name + content) != int.from_bytes(check, "big"):
+        checksum = zlib.crc32(name)
+        for piece in _pieces(file, length):
+            checksum = zlib.crc32(piece, checksum)
+        check = file.read(4)
+        if len(check) < 4 or checksum != int.from_bytes(check, "big"):
             return False
     return name == b"IEND"
+
+
+def _pieces(file: BinaryIO, length: int) -> Iterator[bytes]:
+    """The next bytes of the file, a MB at a time: a chunk may claim 4 GB."""
+    while length > 0 and (piece := file.read(min(length, _PIECE))):
+        length -= len(piece)
+        yield piece
 
 
 def without_much_text(file: BinaryIO) -> BinaryIO:
@@ -116,10 +130,12 @@ def has_all_pixels(file: BinaryIO) -> bool:
     missing, unpacker = _pixel_bytes(head), zlib.decompressobj()
     try:
         for name, length in chunks(file):
-            packed = file.read(length) if name == b"IDAT" else b""
-            while packed and missing > 0 and not unpacker.eof:
-                missing -= len(unpacker.decompress(packed, 2**20))
-                packed = unpacker.unconsumed_tail
+            for packed in _pieces(file, length if name == b"IDAT" else 0):
+                while packed and missing > 0 and not unpacker.eof:
+                    missing -= len(unpacker.decompress(packed, 2**20))
+                    packed = unpacker.unconsumed_tail
+                if missing <= 0 or unpacker.eof:
+                    return missing <= 0
         return missing <= 0 or missing <= len(unpacker.flush())  # it would unpack all the rest
     except zlib.error:  # a wrong checksum behind the pixels
         return True

@@ -189,6 +189,7 @@ class TestInWords:
             (lambda: {}["a"], "a value in it is not what is expected"),
             (lambda: 1 / 0, "a value in it is not what is expected"),
             (lambda: bytearray(1 << 62), "more memory than there is"),
+            (lambda: torch.empty(1 << 60, dtype=torch.uint8), "more memory than there is"),
             (lambda: Path("x" * 5000).stat(), "File name too long"),
         ],
     )

@@ -200,6 +200,7 @@ BOMB = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
         (lambda t: t["model"].update(type="Unigram"), "its type is 'Unigram'"),
         (lambda t: t["model"].update(vocab={"a": -1}), "cannot be read: "),
         (lambda t: t.update(model=[]), "describes no tokenizer"),
+        (lambda t: t["added_tokens"][0].update(content="a" * 10**7), "its added tokens take 10,0"),
     ],
 )
 def test_rules_that_are_not_clips_are_not_followed(tmp_path, change, words):

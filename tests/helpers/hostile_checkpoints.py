@@ -128,7 +128,7 @@ def _byteorder(path: Path) -> Path:
 
 
 def _bzip(path: Path) -> Path:
-    data = b"}" + b"0}" * (25 << 20)
+    data = b"}" + b"0}" * (12 << 20)
     return zipped(path, data + b".", zipfile.ZIP_BZIP2)
 
 
@@ -216,18 +216,18 @@ FILES: dict[str, tuple[Callable[[Path], Path], str | None]] = {
     "count of 10**4000": (
         lambda p: zipped(p, storage(text("0"), 10**4000) + b"."), "damaged.*2\\*\\*48"),
     "byteorder of 300 MB": (_byteorder, "byteorder in it has 314,572,800 bytes"),
-    "bzip2 of 50 MB of steps": (_bzip, "never uses"),
+    "bzip2 of 24 MB of steps": (_bzip, "never uses"),
     "20 million empty sets": (
         lambda p: zipped(p, b"(" + b"\x8f" * 20_000_000 + b"l."), "steps"),
     "sets up to the limit of steps": (
         lambda p: zipped(p, b"(" + b"\x8f\x94" * 262_000 + b"l."), "a whole object"),
-    "64 MB of text": (
-        lambda p: zipped(p, b"}" + text("\U0001f98a" * (15 << 20)) + b"Ns."), "no whole"),
+    "30 MB of text, four bytes a letter": (
+        lambda p: zipped(p, b"}" + text("\U0001f98a" * (15 << 19)) + b"Ns."), "no whole"),
     "whole numbers whose hashes collide": (
         lambda p: zipped(p, dictionary(number(PRIME * n) for n in range(50_000)) + b"."), "keys"),
     "memo numbers whose hashes collide": (
         lambda p: zipped(p, b"N" + b"".join(b"p%d\n" % (PRIME * n) for n in range(50_000)) + b"."),
-        "32 bits"),
+        "beyond its end"),
     "tuples as keys": (
         lambda p: zipped(p, dictionary(b"J%sK\1\x86" % struct.pack("<i", n)
                                        for n in range(50_000)) + b"."), "keys"),
@@ -270,7 +270,17 @@ FILES: dict[str, tuple[Callable[[Path], Path], str | None]] = {
         "10000 unexpected"),
     "call of a name of 5 MB": (
         lambda p: zipped(p, b"c" + ESCAPE.encode() + b"a" * 5_000_000 + b"\nf\n)R."),
-        "a whole object"),
+        "damaged.*1,000 letters"),
+    "names put together from one of 20 MB": (
+        lambda p: zipped(p, text("a" * (20 << 20)) + b"q\0(" + b"h\0h\0\x93" * 3000 + b"l."),
+        "damaged.*1,000 letters"),
+    "legacy keys of 4,000 digits": (
+        lambda p: legacy(p, b"}", b"](" + number(10**4000) + b"q\1" + b"h\1" * 200_000 + b"e"),
+        "no names"),
+    "whole numbers whose places are chosen": (
+        lambda p: zipped(p, dictionary(number(n << 25) for n in range(50_000)) + b"."), "keys"),
+    "text without quotes": (
+        lambda p: zipped(p, b"S" + b"\1" * (60 << 20) + b"\n."), "33,554,432"),
     "YAML with 10**12 steps": (
         lambda p: _beside(p, "noise: {steps: 1000000000000}"), "steps"),
     "YAML with 10**400 heads": (
@@ -285,7 +295,7 @@ FILES: dict[str, tuple[Callable[[Path], Path], str | None]] = {
     "config.json nested deeply": (
         lambda p: _folder(p, unet__config='{"a":' * 100_000), "cannot be read"),
     "config.json of 200 MB": (
-        lambda p: _folder(p, unet__config=" " * (200 << 20)), "more than 4,194,304 bytes"),
+        lambda p: _folder(p, unet__config=" " * (200 << 20)), "at most 4,194,304 are read"),
     "config.json with a list of heads": (
         lambda p: _folder(p, unet__config='{"num_attention_heads": [[8], {}]}'), "cannot be read"),
     "config.json with no channels": (

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from pathlib import Path
 
 import pytest
 
@@ -72,6 +73,7 @@ def test_a_pipe_and_a_large_file_are_not_read(tmp_path):
     assert documents.file_text(tmp_path / "file", 6) == "abc"
     with pytest.raises(ValueError, match="6 bytes; at most 5 are read"):
         documents.file_text(tmp_path / "file", 5)
+    assert not documents.file_text(Path("/proc/self/status"), 5)  # whose size is told as none
 
 
 def test_nested_and_long_values_are_shown_in_a_line():

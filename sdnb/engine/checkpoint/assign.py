@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import nn
 
-from sdnb.engine.checkpoint.errors import CheckpointError, listed
+from sdnb.engine.checkpoint.errors import CheckpointError, in_words, listed
 from sdnb.engine.checkpoint.tensors import LazyTensor, keep_open
 
 Tensors = Mapping[str, LazyTensor]
@@ -30,7 +30,7 @@ def assign_weights(
     number of elements of each weight that was read.
 
     Raises CheckpointError, before it reads any, with the names of the missing, unexpected and
-    misshapen weights.
+    misshapen weights; also where one cannot be read, or takes more memory than there is.
     """
     shapes = {name: tuple(old.shape) for name, old in module.state_dict(keep_vars=True).items()}
     compare(shapes, tensors, what)
@@ -40,10 +40,11 @@ def assign_weights(
             owner = module.get_submodule(path)
             old = new = getattr(owner, leaf)
             wanted = dtype if old.is_floating_point() else old.dtype
-            if old.device != torch.device(device) or old.dtype != wanted:
-                new = torch.empty_strided(old.shape, old.stride(), dtype=wanted, device=device)
-            with torch.inference_mode(new.is_inference()):  # as it was made in
-                tensors[name].read_into(new)
+            with in_words(tensors[name].file):  # it may be larger than the computer's memory
+                if old.device != torch.device(device) or old.dtype != wanted:
+                    new = torch.empty_strided(old.shape, old.stride(), dtype=wanted, device=device)
+                with torch.inference_mode(new.is_inference()):  # as it was made in
+                    tensors[name].read_into(new)
             if on_weight is not None:
                 on_weight(new.numel())
             if new is not old:

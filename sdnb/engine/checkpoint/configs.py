@@ -139,6 +139,8 @@ def _value(kind: str, value: Any, where: str) -> Any:
         raise CheckpointError(f"{where} is {checks.shown(value)}; expected {most:,} at the most")
     if str not in types and len(items) > MOST_LEVELS:
         raise CheckpointError(f"{where} has {len(items):,} items; expected {MOST_LEVELS} at most")
+    if str in types:
+        items = [checks.text(where, item) for item in items]
     values = tuple(float(item) if float in types else item for item in items)
     return values[0] if single else values
 

@@ -22,12 +22,14 @@ from typing import IO, Any
 from sdnb.engine.checkpoint.errors import CheckpointError
 from sdnb.request.plain_words import reason
 
-PICKLE_LIMIT = 64 << 20  # bytes read of a pickle; real ones are below 10 MB
+PICKLE_LIMIT = 32 << 20  # bytes read of a pickle; real ones are below 10 MB
 # Steps through the pickles of a file, about 35 a tensor: a model with its moving average and its
 # optimiser's states has below 200,000.
 STEP_LIMIT = 1 << 19
 CHOSEN_KEYS = 500  # keys whose hashes may be made to collide: a table of n takes n * n comparisons
+NUMBERS = 20_000  # keys that are ordinary whole numbers, of which an author chooses the places
 _LONGEST_KEY = 512  # bits of a number
+_LONGEST_NAME = 1000  # letters of a class or function
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class PickleReader:
         self.steps = 0
         self.copies = 0  # elements that may still be copied from one container to another
         self.chosen = 0  # keys whose hashes an author can choose
+        self.numbers = 0  # keys that are whole numbers
 
     def read(self, data: bytes | IO[bytes]) -> tuple[Any, int]:
         """The value, and the position just after the pickle's end.
@@ -122,8 +125,8 @@ class PickleReader:
 
     # -- the memo and the stack ----------------------------------------------------------------
     def _put(self, at: int) -> None:
-        if not 0 <= at < 2**32:  # written as text it may have any size, and so any hash
-            raise ValueError("a place in the memo beyond 32 bits")
+        if not 0 <= at <= self.steps:  # Python counts them; any others may have hashes that collide
+            raise ValueError("a place in the memo beyond its end")
         self.memo[at] = self.stack[-1]
 
     _binput = _long_binput = _put
@@ -220,13 +223,13 @@ class PickleReader:
 
     # -- what would be calls -------------------------------------------------------------------
     def _global(self, argument: str) -> None:
-        self.stack.append(Global(argument.replace(" ", ".", 1)))
+        self.stack.append(_named(*argument.split(" ", 1)))
 
     def _stack_global(self, _: Any) -> None:
         name, module = self.stack.pop(), self.stack.pop()
         if not (isinstance(name, str) and isinstance(module, str)):
             raise TypeError("a global whose name is no text")
-        self.stack.append(Global(f"{module}.{name}"))
+        self.stack.append(_named(module, name))
 
     def _reduce(self, _: Any) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
@@ -239,9 +242,7 @@ class PickleReader:
         self._reduce(None)
 
     def _inst(self, argument: str) -> None:
-        self.stack.append(
-            self.call(Global(argument.replace(" ", ".", 1)), tuple(self._until_mark()))
-        )
+        self.stack.append(self.call(_named(*argument.split(" ", 1)), tuple(self._until_mark())))
 
     def _obj(self, _: Any) -> None:
         function, *arguments = self._until_mark()
@@ -307,7 +308,12 @@ class PickleReader:
         pickle nests without bound.
         """
         for item in items:
-            if isinstance(item, _SECRET) or (type(item) is int and abs(item) < 2**60):
+            if isinstance(item, _SECRET):
+                continue
+            if type(item) is int and abs(item) < 2**60:  # an optimiser numbers its states
+                self.numbers += 1
+                if self.numbers > NUMBERS:
+                    raise ValueError(f"more than {NUMBERS:,} keys that are numbers")
                 continue
             parts = item if isinstance(item, tuple) else (item,)
             if len(parts) > 16 or not all(isinstance(part, _SCALARS) for part in parts):
@@ -318,6 +324,13 @@ class PickleReader:
             if self.chosen > CHOSEN_KEYS:
                 raise ValueError(f"more than {CHOSEN_KEYS} keys that are fractions, tuples or huge")
         return items
+
+
+def _named(module: str, name: str) -> Global:
+    """A name, short: each time that one is put together or quoted, it costs its length."""
+    if len(module) + len(name) > _LONGEST_NAME:
+        raise ValueError(f"a class or function whose name has more than {_LONGEST_NAME:,} letters")
+    return Global(f"{module}.{name}")
 
 
 _LITERALS = {

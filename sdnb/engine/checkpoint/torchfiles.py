@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from sdnb.engine.checkpoint.errors import CheckpointError, in_words
 from sdnb.engine.checkpoint.pickles import PICKLE_LIMIT, Unknown
-from sdnb.engine.checkpoint.torchpickle import Storage, TorchPickle, placed
+from sdnb.engine.checkpoint.torchpickle import Storage, TorchPickle, placed, storage_key
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # torch.serialization.MAGIC_NUMBER
 LEGACY_PROTOCOL = 1001
@@ -185,9 +185,11 @@ def _read_legacy(path: Path) -> Any:
         )
     if not (isinstance(values[2], dict) and values[2].get("little_endian", True)):
         raise CheckpointError(f"{path} was saved on a big-endian machine. Save it again elsewhere.")
-    if not all(isinstance(key, (str, int)) for key in values[4]):
-        raise CheckpointError(f"{path} is damaged: its storages have no names. {_AGAIN}")
-    _place_stream(path, described.storages, [str(key) for key in values[4]], end)
+    try:
+        keys = [storage_key(key) for key in values[4]]
+    except ValueError:
+        raise CheckpointError(f"{path} is damaged: its storages have no names. {_AGAIN}") from None
+    _place_stream(path, described.storages, keys, end)
     return values[3]
 
 

@@ -74,6 +74,13 @@ class StorageView:
         return True
 
 
+def storage_key(key: Any) -> str:
+    """A storage's name, which files of 2017 give as a number. Raises ValueError for anything else
+    and for huge numbers, whose text would be longer than they are.
+    """
+    return key if isinstance(key, str) else str(*whole_numbers((key,)))
+
+
 class TorchPickle:
     """Reads the pickles of a torch file, and collects the storages that they name."""
 
@@ -99,8 +106,7 @@ class TorchPickle:
             return Unknown(f"the persistent id {shown}")
         kind, key, _, count = identity[1:5]
         (count,) = whole_numbers((count,))
-        if not isinstance(key, str):  # a number, in files of 2017
-            key = str(*whole_numbers((key,)))
+        key = storage_key(key)
         name = kind.name.removeprefix("torch.") if isinstance(kind, Global) else ""
         dtype = _STORAGES.get(name.removeprefix("storage."))
         if dtype is None:

@@ -30,6 +30,7 @@ _DEFAULTS = {
     "ignore_merges": False, "use_regex": True, "trim_offsets": True,
 }  # fmt: skip
 _FILE_LIMIT = 16 << 20  # bytes; CLIP's has 2 MB
+_ADDED_LIMIT = 1 << 20  # letters of all added tokens; the library's automaton takes 100 times that
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,9 @@ def _of_whole(text: str) -> tokenizers.Tokenizer:
                 f"its {name} is {checks.shown(rules.get(name))}, which is not CLIP's; Stable "
                 "Diffusion 1.x needs a CLIP tokenizer"
             )
+    added = sum(len(json.dumps(token)) for token in tree.get("added_tokens") or ())
+    if added > _ADDED_LIMIT:
+        raise ValueError(f"its added tokens take {added:,} letters; {_ADDED_LIMIT:,} are read")
     unused = dict.fromkeys(("truncation", "padding", "post_processor", "decoder"))
     return tokenizers.Tokenizer.from_str(json.dumps({**tree, **unused}))
 
