@@ -11,10 +11,11 @@ from typing import Any, BinaryIO
 
 from PIL import Image
 
-from sdnb.request import png_header
+from sdnb.request import jpeg_header, png_header
 from sdnb.request.picture_input import MAX_PIXELS
 
 _MOST_UNPACKED = 16 * 2**20  # bytes of all packed texts of a file together
+_MOST_TEXT = 2**27  # bytes of all texts; a recipe is written twice, and a prompt may have 40 MB
 _EXIF_FOLDER = 0x8769
 _TAGS = {0x010E: "ImageDescription", 0x9286: "UserComment"}  # EXIF tags that may hold infotexts
 # ComfyUI writes "prompt:{...}" and "workflow:{...}" into tags of the camera.
@@ -26,7 +27,7 @@ def of_png(file: BinaryIO) -> dict[str, str]:
     """The texts of a PNG by their keys, also those after the pixels, where some tools move them.
 
     Raises ValueError for a damaged text, a damaged file without any, packed texts of more than
-    16 MB, a picture of too many pixels, and as `png_header.chunks`.
+    16 MB, texts of more than 128 MB, a picture of too many pixels, and as `png_header.chunks`.
     """
     try:
         width, height = png_header.size(file.read(24))
@@ -35,12 +36,15 @@ def of_png(file: BinaryIO) -> dict[str, str]:
     if width * height > MAX_PIXELS:
         raise ValueError(f"claims {width}x{height} pixels; at most 8192x8192 are read")
     texts: dict[str, str] = {}
-    room = _MOST_UNPACKED
+    room, left = _MOST_UNPACKED, _MOST_TEXT
     for name, length in png_header.chunks(file):
         if name == b"eXIf":
             texts = {**_of_exif_bytes(file.read(length)), **texts}
         if name not in png_header.TEXT_CHUNKS:
             continue
+        left -= length
+        if left < 0:
+            raise ValueError(f"has texts of more than {_MOST_TEXT // 2**20} MB")
         content, check = file.read(length), file.read(4)
         if len(check) < 4 or zlib.crc32(name + content) != int.from_bytes(check, "big"):
             raise ValueError("is damaged or cut short, in a text; get the file again")
@@ -84,8 +88,13 @@ def _text(name: bytes, key: bytes, rest: bytes, room: int) -> tuple[str, int]:
 def of_other(file: BinaryIO) -> dict[str, str]:
     """The texts of a JPEG, WebP, AVIF or GIF: "parameters" is an infotext of EXIF or a comment.
 
-    Raises ValueError for a picture of too many pixels, and what Pillow raises on a damaged file.
+    Raises ValueError for a picture of too many pixels and as `jpeg_header.check`, and what Pillow
+    raises on a damaged file.
     """
+    if jpeg_header.begins(file.read(3)):
+        file.seek(0)
+        jpeg_header.check(file)
+    file.seek(0)
     with Image.open(file) as image:
         width, height = image.size
         if width * height > MAX_PIXELS:

@@ -6,7 +6,6 @@ JSON, Easy Diffusion a text for each setting. A text that fits none of them give
 
 from __future__ import annotations
 
-import json
 import re
 from collections import deque
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from typing import Any
 
 from sdnb.images import sampler_names
 from sdnb.images.saved import LORAS, NO_PICTURE, Saved, accepted, emphasis_notes
+from sdnb.request import documents
 from sdnb.request.foreign_names import FIELD_OF
 
 # In the order in which their texts are looked for: key of the text, and the program.
@@ -248,8 +248,8 @@ def _json_object(text: str) -> dict[str, Any] | None:
     if not text.lstrip().startswith("{"):
         return None
     try:
-        values = json.loads(text)
-    except (ValueError, RecursionError):
+        values = documents.from_json(text)
+    except ValueError:
         return None
     return values if isinstance(values, dict) else None
 

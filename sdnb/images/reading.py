@@ -17,8 +17,9 @@ from sdnb.assets import __version__
 from sdnb.images import embedded_texts, foreign_texts, infotext
 from sdnb.images.saved import Saved
 from sdnb.images.saving import INPUTS
-from sdnb.request import Request, checks, png_header
+from sdnb.request import Request, checks, documents, png_header
 from sdnb.request.picture_file import existing, opened, sniffed
+from sdnb.request.plain_words import plain, reason
 
 if TYPE_CHECKING:
     import os
@@ -120,7 +121,7 @@ def _texts(file: BinaryIO, name: str) -> dict[str, str]:
 
 def _from_sdnb(text: str, folder: Path | None, name: str) -> Saved:
     try:
-        about = json.loads(text)
+        about = documents.from_json(text)
         model, notes, request = about["model"], about["notes"], about["request"]
         saved = Saved(
             Request(),
@@ -131,10 +132,10 @@ def _from_sdnb(text: str, folder: Path | None, name: str) -> Saved:
             tuple(map(str, notes)),
         )
         digests = [request[key] for key in ("image", "mask") if request.get(key) is not None]
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except Exception as error:  # noqa: BLE001 - its values may be of any kind
         raise ValueError(
-            f"{name} has a damaged text 'sdnb' ({type(error).__name__}: {error}); find the file as "
-            "it was saved, or make a new Request"
+            f"{name} has a damaged text 'sdnb' ({plain(reason(error), 300)}); find the file as it "
+            "was saved, or make a new Request"
         ) from None
     pictures = {digest: _kept_input(digest, folder, name) for digest in digests}
     with _errors_of(f"{name}, saved by sdnb {saved.version} (this is {__version__})"):
@@ -155,4 +156,5 @@ def _kept_input(digest: Any, folder: Path | None, name: str) -> bytes:
             f"{name} was made from another picture, which is missing: {str(path)!r}. Copy {where} "
             "from the folder where it was saved"
         )
-    return path.read_bytes()
+    with opened(path, "picture") as file:
+        return file.read()

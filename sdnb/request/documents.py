@@ -20,6 +20,7 @@ from sdnb.request.plain_words import plain, reason
 
 YAML_LIMIT = 1 << 16  # bytes; CompVis' own has 2 KB, and PyYAML reads 50 KB in a second
 _BRACKETS = 32  # of YAML, one in another
+_LONG_JSON = 1 << 24  # bytes; a longer one may be so for its texts, not for its structure
 _DIGITS = 40  # of a whole number: none that sdnb takes has more than 20, and any float holds 40
 
 
@@ -47,7 +48,18 @@ def from_json(text: str | bytes) -> Any:
     if isinstance(text, str):
         text = text.removeprefix("\ufeff")
     with _in_words("JSON"):
+        if len(text) > _LONG_JSON and isinstance(text, str):
+            _check_structure(text)
         return json.loads(text, parse_int=_whole)
+
+
+def _check_structure(text: str) -> None:
+    """Raises ValueError for JSON that is long without its texts: `[],` becomes twenty times as many
+    bytes.
+    """
+    bare = text.replace("\\\\", "").replace('\\"', "")
+    if bare.count('"') > 1 << 20 or len(re.sub('"[^"]*"', "", bare)) > _LONG_JSON:
+        raise ValueError(f"{len(text):,} letters, most of them not in texts; that is too many")
 
 
 def from_yaml(text: str) -> Any:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from io import BufferedReader
+from io import BufferedReader, BytesIO
 from pathlib import Path
 
 from sdnb.request import checks
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 _KINDS = "PNG, JPEG, WebP, GIF, BMP, TIFF and AVIF are read"
+_LARGEST = 600_000_000  # bytes: 8192x8192 pixels of 16 bits, in four channels
 _SIGNATURES = (  # kind, position in the file, bytes
     ("PNG", 0, b"\x89PNG"), ("JPEG", 0, b"\xff\xd8\xff"), ("WebP", 8, b"WEBP"), ("GIF", 0, b"GIF8"),
     ("BMP", 0, b"BM"), ("TIFF", 0, b"II*\0"), ("TIFF", 0, b"MM\0*"), ("AVIF", 4, b"ftypavif"),
@@ -50,8 +51,17 @@ def existing(source: str | os.PathLike[str], thing: str) -> Path:
 
 
 def opened(path: Path, thing: str) -> BufferedReader:
-    """The file, opened for reading. Raises PermissionError."""
+    """The file, opened for reading. Raises PermissionError, and ValueError for more bytes than the
+    largest picture has.
+    """
     try:
+        size = path.stat().st_size
+        if size > _LARGEST:
+            raise ValueError(
+                f"{thing} {str(path)!r} has {size:,} bytes; at most {_LARGEST:,} are read"
+            )
+        if not size:  # a file of the kernel says so, too, and may wait for ever
+            return BufferedReader(BytesIO())
         return path.open("rb")
     except PermissionError:
         raise PermissionError(f"{thing} {str(path)!r} may not be read by this user") from None

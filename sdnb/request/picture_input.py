@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from io import BytesIO
 from typing import Any, Protocol, TypeAlias
 
-from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageChops, UnidentifiedImageError
 
-from sdnb.request import checks, colour_profile, png_header
+from sdnb.request import alpha_meaning, checks, colour_profile, jpeg_header, png_header
 from sdnb.request.picture_file import existing, opened, sniffed
 
 MAX_PIXELS = 8192 * 8192  # the largest picture that sdnb makes; larger files are refused
@@ -26,8 +26,6 @@ _ACCEPTED = (
     "file or a Result"
 )
 _TENSOR = "; of a tensor of floats from 0 to 1: tensor.permute(1, 2, 0).numpy()"
-
-_FEW_COLOURS = 16  # in 32 steps of each channel: a drawing has no more, a photograph has
 
 _SCAN_OF_JPEG, _END_OF_JPEG = b"\xff\xda", b"\xff\xd9"  # markers
 
@@ -80,7 +78,7 @@ def mask_and_note(source: Source) -> tuple[bytes, str]:
     """As `mask`, and a note on what was taken of one with transparency ("" for any other)."""
     image, note = _canonical(_decoded(source, "mask"), "mask"), ""
     if image.mode == "RGBA":
-        image, note = _meant_by_alpha(image)
+        image, note = alpha_meaning.mask(image)
     return _png(image.convert("L")), note
 
 
@@ -119,9 +117,12 @@ def _from_bytes(data: bytes, thing: str) -> Image.Image:
 
 def _read(file: Any, name: str, hint: str) -> Image.Image:
     """The first frame, loaded. A decoder's error becomes a ValueError that names the file."""
-    is_png = png_header.begins(file.read(8))
+    head = file.read(8)
+    is_png = png_header.begins(head)
     file.seek(0)
     try:
+        if jpeg_header.begins(head):
+            jpeg_header.check(file)
         file = png_header.without_much_text(file) if is_png else file
     except ValueError as error:
         raise ValueError(f"{name} {error}") from None
@@ -297,45 +298,6 @@ def _bytes_of(array: Any, thing: str) -> Any:
         f"{thing} is an array of {array.dtype} with values from {low} to {high}; {expected}: "
         "scale it, or use astype('uint8') where the values are 0 to 255"
     )
-
-
-_DRAWN = "The mask is a drawing on transparency: what is drawn is made anew."
-_ERASED = "The mask has an erased part: what is transparent in it is made anew."
-_WHITE = "The mask is black and white with transparent parts: these are kept, as its black is."
-
-
-def _meant_by_alpha(image: Image.Image) -> tuple[Image.Image, str]:
-    """The mask that an RGBA picture with transparent pixels stands for, and a note that says so."""
-    import numpy as np
-
-    alpha = image.getchannel("A")
-    if _one_colour(image):
-        return alpha, _DRAWN
-    seen = np.asarray(image)[np.asarray(alpha) >= 128][:, :3].astype(np.int32)  # [n, 3]
-    if not len(seen):
-        return alpha, _DRAWN
-    grey = (np.ptp(seen, axis=1) <= 8).all()
-    light, dark = (seen >= 239).all(axis=1), (seen <= 16).all(axis=1)
-    if grey and light.any() and (light | dark).mean() >= 0.5:  # no white: a photograph at night
-        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
-        return Image.alpha_composite(black, image), _WHITE
-    few_colours = len(np.unique(seen // 8, axis=0)) <= _FEW_COLOURS
-    if few_colours and 2 * len(seen) < image.width * image.height:
-        return alpha, _DRAWN
-    return ImageOps.invert(alpha), _ERASED
-
-
-def _one_colour(image: Image.Image) -> bool:
-    """Whether all visible pixels of an RGBA picture have one colour. Colours count by their alpha:
-    a canvas rounds those of nearly transparent pixels.
-    """
-    import numpy as np
-
-    pixels = np.asarray(image).astype(np.int32)
-    alpha = pixels[..., 3:]  # [h, w, 1]
-    strongest = np.unravel_index(alpha.argmax(), alpha.shape)[:2]
-    distance = np.abs(pixels[..., :3] - pixels[strongest][:3]) * alpha
-    return bool((distance <= 2 * 255).all())
 
 
 def _png(image: Image.Image) -> bytes:

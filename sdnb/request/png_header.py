@@ -14,7 +14,7 @@ _LOOK_CHUNKS = (b"tRNS", b"eXIf", b"iCCP")
 TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 _TURNING_TEXTS = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")
 _MOST_CHUNKS = 100_000  # the largest pictures have some ten thousand
-LONGEST_CHUNK = 2**27  # bytes of one that is read as a whole; those of pixels are not
+LONGEST_CHUNK = 2**26  # bytes of one that is read as a whole; those of pixels are not
 _PIECE = 2**20  # bytes that are read at once of the others
 _MUCH_TEXT = 2**20  # bytes: a decoder may refuse a picture for its texts beyond this
 # Samples a pixel of each colour type, and (first column, first row, step right, step down) of each
@@ -64,7 +64,7 @@ def is_plain(data: bytes, colours: tuple[int, ...]) -> bool:
 def chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
     """The name and the length in bytes of each chunk, to the end of the picture or of the file. At
     each the file stands at the chunk's content. Raises ValueError for a second header, which a
-    decoder may take for the size, for more than 100,000 chunks, and for more than 128 MB in one.
+    decoder may take for the size, for more than 100,000 chunks, and for more than 64 MB in one.
     """
     start = len(_SIGNATURE)
     for number in range(_MOST_CHUNKS):

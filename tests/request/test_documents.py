@@ -65,6 +65,16 @@ def test_json_keeps_its_values():
     assert math.isinf(documents.from_json("Infinity"))
 
 
+def test_long_json_may_be_long_for_its_texts_only():
+    words = 'a [], \\" {}, ' * 1_500_000
+    text = json.dumps({"a": words})
+    assert len(text) > 2**24
+    assert documents.from_json(text) == {"a": words}
+    for part in ("[],", '"",'):
+        with pytest.raises(ValueError, match="most of them not in texts"):
+            documents.from_json("[" + part * 6_000_000 + "0]")
+
+
 def test_a_pipe_and_a_large_file_are_not_read(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ValueError, match="not an ordinary file"):
