@@ -37,7 +37,9 @@ _FORMAT = 1
 _MADE = ("model", "fingerprint", "steps", "seconds", "peak", "notes")  # in a row, of a `Made`
 _Row = dict[str, Any]
 # Bytes that are read at most: a row has some 600, and the largest picture 200 million.
-_LARGEST_LOG, _LONGEST_ROW, _LARGEST_PNG, _LARGEST_MANIFEST = 2**27, 2**24, 2**29, 2**25
+_LARGEST_LOG, _LONGEST_ROW, _LARGEST_PNG, _LARGEST_MANIFEST = 2**25, 2**20, 2**28, 2**25
+_SHORTEST_ROW = 150  # bytes: its names and the two digests have more
+_MOST_FILES = 8  # of a cell: it gets a second name where its axis got more values
 
 
 class Store:
@@ -119,7 +121,7 @@ class Store:
         """The picture of a cell: the first of its files that has the sha256 of a row, and inside
         the cell's request and the row's model.
         """
-        for name in dict.fromkeys(row["file"] for row in rows):
+        for name in list(dict.fromkeys(row["file"] for row in rows))[:_MOST_FILES]:
             path = self.folder / name
             png = _ordinary_bytes(path)
             sha256 = "" if png is None else images.sha256(png)
@@ -261,7 +263,8 @@ _TEXTS, _NUMBERS = ("key", "file", "sha256", "model", "fingerprint"), ("steps", 
 def _row(line: bytes) -> _Row | None:
     """The row of a line, or None where it is none that a store writes."""
     try:
-        row = documents.from_json(line) if len(line) <= _LONGEST_ROW else None
+        usual = _SHORTEST_ROW <= len(line) <= _LONGEST_ROW
+        row = documents.from_json(line) if usual else None
     except ValueError:
         return None
     if not isinstance(row, dict) or not isinstance(row.get("notes"), list):

@@ -174,3 +174,16 @@ def test_a_folder_that_cannot_be_made_is_said_in_a_line(name):
     with pytest.raises((OSError, ValueError), match=r"^store='[a/]") as caught:
         run(sweep(steps=[1]), name)
     assert len(str(caught.value)) < 200
+
+
+def test_lines_of_nothing_and_names_without_end_cost_little(tmp_path):
+    """A cell's picture is looked for under eight names, and empty rows are not parsed."""
+    run(sweep(steps=[1, 2]), tmp_path)
+    one, two = rows(tmp_path)
+    others = [{**one, "file": f"{n}.png"} for n in range(7)]
+    rewrite(tmp_path, [*others, one, two])
+    with (tmp_path / "rows.jsonl").open("ab") as file:
+        file.write(b"{}\n" * 100_000)
+    assert asked_again(tmp_path) == []
+    rewrite(tmp_path, [*others, {**one, "file": "7.png"}, one, two])
+    assert asked_again(tmp_path) == [1]
