@@ -231,7 +231,7 @@ def test_nothing_of_the_environment_comes_into_a_model(tmp_path, monkeypatch):
         ("vae: {blocks: 600}", "expected 32 at the most"),
         (f"unet: {{channels: {[32] * 600}}}", "has 600 items"),
         ("vae: {scale: .nan}", "vae.scale is nan"),
-        ('examples: {prompts: ["\ud800"]}', "prompts holds half of a surrogate pair"),
+        ('examples: {prompts: ["\\ud800"]}', "prompts holds half of a surrogate pair"),
         ("1: {}", "unknown key '1'"),
         ("unet: {1: 2}", "unknown key unet.1"),
         (COMPVIS.replace("ch: 128", "ch: 'x'"), "ch is .*'x'.*expected whole numbers"),

@@ -140,7 +140,10 @@ def _value(kind: str, value: Any, where: str) -> Any:
     if str not in types and len(items) > MOST_LEVELS:
         raise CheckpointError(f"{where} has {len(items):,} items; expected {MOST_LEVELS} at most")
     if str in types:
-        items = [checks.text(where, item) for item in items]
+        try:
+            items = [checks.text(where, item) for item in items]
+        except ValueError as error:
+            raise CheckpointError(str(error)) from None
     values = tuple(float(item) if float in types else item for item in items)
     return values[0] if single else values
 
