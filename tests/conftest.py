@@ -3,12 +3,15 @@
 import os
 import signal
 
+import hypothesis
 import pytest
 
 import sdnb
 
 # Waiting threads soon give their core back: the tests run beside kernels and a browser.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+hypothesis.settings.register_profile("sdnb", deadline=None)  # a busy machine is no fault
+hypothesis.settings.load_profile("sdnb")
 # Of several processes of tests (`pytest -n 2`) each has its share of the cores, and so has what it
 # starts: threads of two that want all of them wait for each other at every step.
 _processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))

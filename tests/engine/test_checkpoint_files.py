@@ -170,7 +170,7 @@ CHANGES = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, 
 
 
 @pytest.mark.parametrize("name", ["zip.ckpt", "stream.ckpt", "a.safetensors"])
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(changes=CHANGES, reach=st.sampled_from([0.1, 0.3, 1.0]))
 @pytest.mark.slow
 def test_damage_anywhere_is_our_error(whole, name, changes, reach):

@@ -78,7 +78,7 @@ def vaes(draw: st.DrawFn) -> VAEConfig:
     return VAEConfig(channels=tuple(widths), blocks=draw(st.integers(1, 3)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(unets())
 @pytest.mark.slow
 def test_unet_names_are_a_bijection_for_every_architecture(config):
@@ -92,7 +92,7 @@ def test_unet_names_are_a_bijection_for_every_architecture(config):
         assert detect.unet_config(shape) == config
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(vaes())
 @pytest.mark.slow
 def test_vae_names_are_a_bijection_for_every_architecture(config):

@@ -34,7 +34,7 @@ def test_conversion_is_torchs_own(tmp_path, monkeypatch, source, target):
         assert torch.equal(lazy.read(target), tensor.to(target))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     shape=st.lists(st.integers(0, 5), min_size=0, max_size=4),
     step=st.integers(1, 7),

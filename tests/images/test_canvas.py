@@ -80,7 +80,7 @@ def test_feather_fades_from_the_rim_inwards():
 
 
 @given(st.integers(64, 90), st.integers(64, 90))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_picture_of_any_size_comes_back_at_its_own_size(width, height):
     picture = noisy((width, height))
     asked = request(picture)

@@ -94,7 +94,7 @@ def test_a_changed_text_is_an_error_that_names_the_file(change, words, tmp_path)
     assert all(word in str(caught.value) for word in words), caught.value
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), max_size=4), st.integers(0, 5000)
 )

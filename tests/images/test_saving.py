@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.pictures import SETTINGS, Result, chunk, colour, result
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -56,7 +56,6 @@ def resolved_requests(draw):
     ).resolved(SETTINGS)
 
 
-@settings(deadline=None)
 @given(resolved_requests(), st.text(), st.lists(st.text(), max_size=3))
 @pytest.mark.slow
 def test_what_is_saved_is_read_back(request_, model, notes):
@@ -186,7 +185,6 @@ def test_a_folder_that_is_called_like_a_picture_is_its_name(tmp_path, monkeypatc
     assert not Path("dog.jpg").exists()
 
 
-@settings(deadline=None)
 @given(st.text(), st.integers(0, 2**62))
 def test_names_are_safe_on_every_system(prompt, seed):
     with tempfile.TemporaryDirectory() as folder:

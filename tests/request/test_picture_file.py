@@ -100,7 +100,7 @@ def test_what_is_no_source_lists_what_is(source):
         assert thing in str(caught.value)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.sampled_from(["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF"]),
     st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), max_size=6),

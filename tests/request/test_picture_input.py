@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from helpers.pictures import CORNERS, RGB, chunk, encoded, pixels, raw_png
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
@@ -62,7 +62,6 @@ def test_metadata_is_not_passed_on(tmp_path):
     assert not decoded.getexif()
 
 
-@settings(deadline=None)
 @given(
     arrays.arrays(
         np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.sampled_from([3, 4]))

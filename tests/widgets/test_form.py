@@ -222,7 +222,7 @@ def test_a_mask_goes_with_a_picture_of_another_size():
 
 
 @given(st.text(max_size=30))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_any_words_can_be_typed(words):
     move(form_for_all, "prompt", words)
     assert form_for_all.request.prompt == words

@@ -19,6 +19,7 @@ from sdnb.engine.checkpoint.statedict import Weights, read_weights
 COMPONENTS = {"unet": "unet", "vae": "vae", "text": "text_encoder"}  # our part -> its folder
 STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
 SUFFIXES = (".safetensors", ".bin")  # in order of preference
+_MOST_SHARDS = 64  # of a part; a UNet of 3.4 GB comes in two
 # The beginning of `_class_name` in model_index.json -> the family that sdnb does not run.
 PIPELINES = {
     "StableDiffusionXL": "Stable Diffusion XL",
@@ -121,7 +122,11 @@ def _shards(index: Path) -> list[Path]:
         raise CheckpointError(f"{index} has no weight_map: it is damaged. Download it again.")
     if not all(isinstance(name, str) and len(name) < 256 for name in names.values()):
         raise CheckpointError(f"{index}: its weight_map names files that cannot be. It is damaged.")
-    files = [index.parent / name for name in sorted(set(names.values()))]
+    files = sorted({index.parent / name for name in names.values()})
+    if len(files) > _MOST_SHARDS:
+        raise CheckpointError(
+            f"{index} names {len(files)} files; expected {_MOST_SHARDS} at the most"
+        )
     missing = [file.name for file in files if file.parent != index.parent or not file.is_file()]
     if missing:
         raise CheckpointError(
