@@ -307,8 +307,9 @@ FILES: dict[str, tuple[Callable[[Path], Path], str | None]] = {
         lambda p: _folder(p, **{_INDEX: json.dumps({"weight_map": {"a": "x" * 5000}})}),
         "cannot be"),
     "weight_map of many files": (
-        lambda p: _folder(p, **{_INDEX: json.dumps({"weight_map": {n: f"{n}" for n in range(65)}})}),
-        "names 65 files"),
+        lambda p: _folder(p, **{_INDEX: json.dumps({"weight_map": {n: str(n) for n in range(99)}})}
+        ),
+        "names 99 files"),
     "path of 5,000 letters": (lambda p: p.with_name("x" * 5000), "too long"),
     "path with a zero": (lambda p: p.with_name("a\0b"), "null|no file"),
 }  # fmt: skip
