@@ -173,6 +173,7 @@ def clips(change, tokens=9):
     return json.dumps(tree)
 
 
+@pytest.mark.slow
 def test_a_tokenizer_json_of_clip_is_read_as_older_tools_wrote_it(tmp_path, clip):
     def as_of_2022(tree):
         split, of_bytes = tree["pre_tokenizer"]["pretokenizers"]
@@ -235,6 +236,7 @@ def test_a_panic_of_the_library_is_an_error_in_words(monkeypatch, tmp_path):
         tokenizer("a cat")
 
 
+@pytest.mark.slow
 def test_an_id_beyond_the_table_counts_and_not_how_many_there_are(tmp_path):
     ours = Tokenizer()
     ours._bpe.model.save(str(tmp_path))

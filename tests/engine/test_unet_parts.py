@@ -105,6 +105,7 @@ def test_a_unet_in_parts_equals_the_whole_one(unet, texts, batch, height, width)
 
 
 @torch.inference_mode()
+@pytest.mark.slow
 def test_half_precision_in_parts_is_as_near_to_the_truth(unet):
     """bf16: the error against fp32 grows by less than half of what bf16 costs anyway."""
     x, context = random(1, 4, 24, 24), random(1, 77, 48, seed=5)
