@@ -16,6 +16,10 @@ PACKAGE = Path(__file__).resolve().parent
 EMBEDDED = "tiny"  # a folder or a file in sdnb/models
 
 
+#: What the Jupyter server's part and the widgets call the news of an upload that was too large.
+TOO_LARGE = "sdnb.too_large"
+
+
 def user_path(path: str | os.PathLike[str]) -> Path:
     """A path that a person typed. A shell leaves the ~ of `--flag=~/folder` as it is. Raises
     ValueError for the home of a user that there is not.

@@ -17,17 +17,21 @@ A server loads this by itself if sdnb is installed beside it (`configs/jupyter/s
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 from jupyter_server.services.kernels.websocket import KernelWebsocketHandler
 from tornado.websocket import WebSocketHandler
 
+from sdnb.assets import TOO_LARGE
+
 _CONNECTION_CLASS = "kernel_websocket_connection_class"  # read for each new connection
 _MAX_MESSAGE_SIZE = "websocket_max_message_size"  # read when a connection is accepted
 _MAX_KERNEL_MESSAGE_SIZE = "sdnb_kernel_message_size"  # ours, beside it in the server's settings
 _MAX_MESSAGE_BYTES = 2**27  # more than any picture of a camera
 _TORNADOS_BOUND = 10 * 2**20
+_TOO_BIG = 1009  # of a WebSocket's close (RFC 6455, 7.4.1)
 
 
 class Connection(ZMQChannelsWebsocketConnection):
@@ -41,7 +45,31 @@ class Connection(ZMQChannelsWebsocketConnection):
     def connect(self) -> Any:
         """Called when the socket is open."""
         self.websocket_handler.set_nodelay(True)
+        self._hear_of_too_large()
         return super().connect()
+
+    def _hear_of_too_large(self) -> None:
+        """Tell the kernel when a message is beyond the bound: Tornado closes the socket, and nobody
+        hears why.
+        """
+        protocol = getattr(self.websocket_handler, "ws_connection", None)
+        if protocol is None:
+            return
+        close = protocol.close
+
+        def closing(code: int | None = None, reason: str | None = None) -> None:
+            if code == _TOO_BIG:
+                self._tell_kernel()
+            close(code, reason)
+
+        protocol.close = closing
+
+    def _tell_kernel(self) -> None:
+        shell = self.channels.get("shell")
+        if shell is not None:
+            data = {"most": self.websocket_handler.max_message_size}
+            content = {"comm_id": uuid.uuid4().hex, "target_name": TOO_LARGE, "data": data}
+            self.session.send(shell, "comm_open", content)
 
 
 def _make_room(settings: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ import ipywidgets as widgets
 
 from sdnb.assets import user_path
 from sdnb.images.result import Result
-from sdnb.widgets import style
+from sdnb.widgets import style, too_large
 from sdnb.widgets.buttons import text_button
 from sdnb.widgets.compare import compared
 from sdnb.widgets.details import code, settings
@@ -52,6 +52,7 @@ class Gallery(widgets.VBox):
         self._build()
         super().__init__([style.sheet(), self._backgrounds, self._bar, self._thumbs, self._detail])
         self.add_class("sdnb")
+        too_large.hear(self.say)
         self._refresh()
         self._show_detail()
 

@@ -4,6 +4,7 @@ import re
 
 import pytest
 from helpers.notebook_page import SHOTS, Notebook
+from PIL import Image
 
 pytestmark = pytest.mark.browser
 
@@ -295,3 +296,18 @@ CONTRAST = """element => {
     .map(c => light(numbers(c))).sort((a, b) => b - a);
   return (pair[0] + 0.05) / (pair[1] + 0.05);
 }"""
+
+
+def test_an_upload_that_is_too_large_is_said_and_the_next_one_arrives(page, lab, tmp_path):
+    """One of 129 MiB: the server closes the socket, and its part tells the kernel why."""
+    shown = Page(page, lab, "huge.ipynb", "import sdnb\ngallery = sdnb.Gallery()\ngallery")
+    huge, small = tmp_path / "huge.png", tmp_path / "small.png"
+    with huge.open("wb") as file:
+        file.truncate(129 * 2**20)
+    Image.new("RGB", (64, 64), (200, 30, 30)).save(small)
+    for file, words in ((huge, "did not arrive"), (small, "1 picture")):
+        with page.expect_file_chooser() as chooser:
+            shown.click("Add a picture")
+        chooser.value.set_files(file)
+        page.get_by_text(words).first.wait_for(timeout=60_000)
+    assert shown.kernel("[p.image.size for p in gallery.pictures]") == [[64, 64]]

@@ -182,7 +182,7 @@ def test_an_upload_leaves_nothing_in_the_widget():
     change = {"new": ({"name": "a.png", "content": memoryview(data)},)}
     box._upload._uploaded(change)
     assert box.value == data
-    assert box._upload.value == ()
+    assert box._upload.children[0].value == ()
 
 
 def test_upscale_makes_two_passes_with_one_seed():

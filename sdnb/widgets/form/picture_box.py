@@ -10,7 +10,7 @@ import ipywidgets as widgets
 
 from sdnb import images
 from sdnb.images import Saved
-from sdnb.widgets import style
+from sdnb.widgets import style, too_large
 from sdnb.widgets.buttons import UPLOADS, icon_button
 from sdnb.widgets.form.controls import Changed, Control
 from sdnb.widgets.form.fields import Field
@@ -19,23 +19,33 @@ from sdnb.widgets.jpegs import jpeg
 _SIDE = 192  # pixels of the shown picture's longer side
 
 
-class Upload(widgets.FileUpload):
+class Upload(widgets.Box):
     """A button that takes a picture file and calls `act` with its bytes and name."""
 
     def __init__(self, words: str, tooltip: str, act: Callable[[bytes, str], None]) -> None:
-        super().__init__(
-            accept="image/*", multiple=False, description=words, tooltip=f"{tooltip} ({UPLOADS})",
+        self._words, self._tooltip, self._act = words, f"{tooltip} ({UPLOADS})", act
+        super().__init__([self._button()])
+        too_large.hear(self._renew)
+
+    def _button(self) -> widgets.FileUpload:
+        button = widgets.FileUpload(
+            accept="image/*", multiple=False, description=self._words, tooltip=self._tooltip,
             layout=widgets.Layout(width="auto"),
         )  # fmt: skip
-        self.add_class("sdnb-upload")
-        self.add_class(f"sdnb-upload-{words.split(maxsplit=1)[0].strip('…').lower()}")
-        self._act = act
-        self.observe(self._uploaded, "value")
+        button.add_class("sdnb-upload")
+        first = self._words.split(maxsplit=1)[0]
+        button.add_class(f"sdnb-upload-{first.strip('…').lower()}")
+        button.observe(self._uploaded, "value")
+        return button
+
+    def _renew(self, _: str) -> None:
+        """The browser's part of a button waits for ever for the answer to what did not arrive."""
+        self.children = [self._button()]
 
     def _uploaded(self, change: dict[str, Any]) -> None:
         for file in change["new"]:
             content, name = bytes(file["content"]), str(file["name"])
-            self.value = ()  # otherwise the picture would stay in the widget's state
+            self.children[0].value = ()  # otherwise the picture would stay in the widget's state
             self._act(content, name)
 
 
@@ -60,6 +70,7 @@ class PictureBox(Control):
         )  # fmt: skip
         self._use.on_click(lambda _: self._used())
         self._message = style.quiet_line()
+        too_large.hear(self._refuse)
         self._image = widgets.Image(format="jpeg", layout=widgets.Layout(display="none"))
         row = style.row([self._upload, self._remove, self._use, self._message])
         self.widget = widgets.VBox([row, self._image])
@@ -82,6 +93,9 @@ class PictureBox(Control):
     def _used(self) -> None:
         if self._carried is not None and self._offer is not None:
             self._offer(self._carried)
+
+    def _refuse(self, words: str) -> None:
+        self._say(words, wrong=True)
 
     def _say(self, words: str, wrong: bool = False) -> None:
         form = '<span class="sdnb-warn" role="alert">{}</span>' if wrong else "{}"
