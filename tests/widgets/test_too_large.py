@@ -5,11 +5,15 @@ from types import SimpleNamespace
 import ipywidgets as widgets
 import pytest
 from helpers.fakes import Model
+from helpers.mask_hand import uploaded
 from helpers.widget_hands import alert, find, read
+from PIL import Image
 
+from sdnb import images
 from sdnb.cli.connection import Connection
 from sdnb.jobs.executor import Inline
 from sdnb.widgets import too_large
+from sdnb.widgets.masks.editor import MaskEditor
 from sdnb.widgets.panel import Panel
 
 
@@ -52,6 +56,17 @@ def test_the_boxes_say_so_and_their_buttons_are_new():
     after = find(one, "Picture…"), find(one, "Add a picture…")
     assert all(isinstance(button, widgets.FileUpload) for button in after)
     assert not set(before) & set(after)
+
+
+def test_the_mask_editor_says_so_and_takes_the_next():
+    editor = MaskEditor(Image.new("RGB", (64, 64)))
+    before = find(editor, "Import a mask")
+    too_large._told(None, {"content": {"data": {"most": 2**27}}})
+    assert "more than the 128 MiB" in read(editor)
+    now = find(editor, "Import a mask")
+    assert now is not before
+    now.value = uploaded(images.mask(Image.new("L", (64, 64), 255)))
+    assert editor.mask.getextrema() == (255, 255)
 
 
 def test_who_is_gone_is_not_told():

@@ -25,6 +25,7 @@ from sdnb import images
 from sdnb.assets import user_path
 from sdnb.images.canvas import flat
 from sdnb.request import RANGES, checks
+from sdnb.widgets import too_large
 from sdnb.widgets.masks import look
 from sdnb.widgets.masks.editor_state import EditorState
 from sdnb.widgets.masks.gestures import TOOLS, Gestures
@@ -205,7 +206,7 @@ class MaskEditor(ipywidgets.VBox):
             "alpha": self.use_alpha,
             "export": lambda: self._status.offer(images.mask(self.mask)),
             "leave": self._leave,
-            "on": self._toolbar.upload.focus,
+            "on": self._toolbar.focus_upload,
             "back": self._toolbar.latent.focus,
         }
 
@@ -215,7 +216,8 @@ class MaskEditor(ipywidgets.VBox):
             bar.on(name, self._guarded(actions[name]))
         for name, toggle in bar.tools.items():
             toggle.observe(self._guarded(partial(self._chosen, name)), "value")
-        bar.upload.observe(self._guarded(lambda _: self._uploaded(bar.upload)), "value")
+        bar.on_import(self._guarded(lambda change: self._uploaded(change.owner)))
+        too_large.hear(self._too_large)
         bar.latent.observe(self._guarded(lambda c: setattr(self, "latent", c.new)), "value")
         bar.size.observe(self._guarded(lambda c: self._sized(c.new)), "value")
         bar.feather.observe(self._guarded(lambda c: setattr(self, "feather", c.new)), "value")
@@ -284,6 +286,10 @@ class MaskEditor(ipywidgets.VBox):
     def _sized(self, size: float) -> None:
         if round(self.brush) != size:
             self.brush = float(size)
+
+    def _too_large(self, words: str) -> None:
+        self._toolbar.renew_upload()
+        self._show_status(words, problem=True)
 
     def _uploaded(self, button: ipywidgets.FileUpload) -> None:
         if button.value:

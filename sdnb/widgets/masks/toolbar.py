@@ -82,6 +82,20 @@ class Toolbar(ipywidgets.VBox):
         super().__init__([_row("bar", first), _row("bar", [self.size, self.feather])])
         self.suit(picture)
 
+    def on_import(self, act: Callable[[Any], None]) -> None:
+        self._import = act
+        self.upload.observe(act, "value")
+
+    def focus_upload(self) -> None:
+        self.upload.focus()
+
+    def renew_upload(self) -> None:
+        """Replace the import button, whose browser's part waits for ever after a lost upload."""
+        self.upload = upload()
+        self.upload.add_class("sdnb-icon")
+        self.on_import(self._import)
+        self.files.children = (self.upload, *self.files.children[1:])
+
     def suit(self, picture: Image.Image) -> None:
         """Fit the brush's range, and the transparency button, to the picture."""
         self.largest = max(2, min(1024, max(picture.size) // 2))
