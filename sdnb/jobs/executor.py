@@ -22,6 +22,8 @@ from contextlib import closing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from sdnb.request import stop
+
 if TYPE_CHECKING:
     from sdnb.images.result import Progress, Result
     from sdnb.request import Request
@@ -71,7 +73,7 @@ class Job:
         return "".join(traceback.format_exception(self.error)) if self.error else ""
 
     def stop(self) -> None:
-        """Stop it: a waiting job never starts, a running job ends within a step."""
+        """Stop it: a waiting job never starts, a running one ends within a second."""
         self._stop.set()
 
     def wait(self, seconds: float | None = None) -> bool:
@@ -96,15 +98,16 @@ class Job:
 
     def _run(self, make: Make) -> None:
         self._enter(RUNNING)
-        with closing(make(self.request)) as steps:
-            for progress in steps:
-                self.progress = progress
-                if progress.result is not None:  # kept, even if it was stopped meanwhile
-                    self.result = progress.result
-                elif self._stop.is_set():
-                    return
-                else:
-                    self._enter(RUNNING)
+        with suppress(stop.Stopped), stop.heard(self._stop.is_set):
+            with closing(make(self.request)) as steps:
+                for progress in steps:
+                    self.progress = progress
+                    if progress.result is not None:  # kept, even if it was stopped meanwhile
+                        self.result = progress.result
+                    elif self._stop.is_set():
+                        return
+                    else:
+                        self._enter(RUNNING)
 
     def _enter(self, state: str) -> None:
         self.state = state

@@ -28,7 +28,7 @@ from sdnb.images.made import Made
 from sdnb.images.result import Progress
 from sdnb.jobs import stop_signal
 from sdnb.jobs.executor import Job, Watch
-from sdnb.request import Request, checks
+from sdnb.request import Request, checks, stop
 from sdnb.request.fingerprint import difference
 
 if TYPE_CHECKING:
@@ -233,10 +233,14 @@ def work(
         if stopped():  # while it waited for the lock
             raise StoppedError
         at = None
-        with closing(run(_held_model(load, fingerprint), request)) as steps:
-            for at in steps:
-                if at.result is None and stopped():
-                    raise StoppedError
+        model = _held_model(load, fingerprint)
+        try:
+            with stop.heard(stopped), closing(run(model, request)) as steps:
+                for at in steps:
+                    if at.result is None and stopped():
+                        raise StoppedError
+        except stop.Stopped:  # inside a step
+            raise StoppedError from None
     if at is None or at.result is None:
         raise RuntimeError("the run ended without a result")
     return Made.of(at.result, at.total)

@@ -6,12 +6,13 @@ Their results are the same to rounding; they differ in their passes over that de
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sdnb.engine.networks import fused
+from sdnb.engine.networks import fused, pieces
 from sdnb.engine.networks.winograd import convolve
 
 
@@ -28,7 +29,7 @@ class Kernels:
 
     def convolve_1x1(self, conv: nn.Conv2d, x: Tensor) -> Tensor:
         """A 1 x 1 convolution of a map `[b, c, h, w]`."""
-        return F.conv2d(x, conv.weight, conv.bias)
+        return pieces.convolve(x, conv.weight, conv.bias)
 
     def geglu(self, x: Tensor, proj: nn.Linear) -> Tensor:
         """A gated linear unit with exact GELU: `[..., c]` to half of what `proj` gives."""
@@ -36,7 +37,9 @@ class Kernels:
 
     def projections(self, x: Tensor, weights: Sequence[Tensor]) -> Sequence[Tensor]:
         """The products of x `[b, n, c]` with several weights."""
-        return [F.linear(x, weight) for weight in weights]
+        return [
+            pieces.tokens(partial(F.linear, weight=weight), x, weight.numel()) for weight in weights
+        ]
 
 
 class CpuKernels(Kernels):
@@ -45,7 +48,11 @@ class CpuKernels(Kernels):
     def geglu(self, x: Tensor, proj: nn.Linear) -> Tensor:
         # Two products: PyTorch's GELU is 2.5 times slower on half of a product's rows.
         (value, gate), (value_bias, gate_bias) = proj.weight.chunk(2), proj.bias.chunk(2)
-        return F.gelu(F.linear(x, gate, gate_bias)).mul_(F.linear(x, value, value_bias))
+
+        def gated(some: Tensor) -> Tensor:
+            return F.gelu(F.linear(some, gate, gate_bias)).mul_(F.linear(some, value, value_bias))
+
+        return pieces.tokens(gated, x, proj.weight.numel())
 
 
 class CudaKernels(Kernels):
@@ -85,7 +92,8 @@ def of(x: Tensor) -> Kernels:
 
 def pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """A 1x1 convolution of channels-last pixels `[..., c]` as a matrix product."""
-    return F.linear(x, conv.weight.flatten(1), conv.bias)
+    product = partial(F.linear, weight=conv.weight.flatten(1), bias=conv.bias)
+    return pieces.tokens(product, x, conv.weight.numel())
 
 
 def _side_by_side(weights: Sequence[Tensor]) -> bool:

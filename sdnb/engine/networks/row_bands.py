@@ -20,6 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sdnb.engine.networks import pieces
+
 
 @dataclass(frozen=True)
 class MapStorage:
@@ -101,6 +103,7 @@ class Bands:
 def row_spans(height: int, rows: int) -> Iterator[tuple[int, int]]:
     """The first row of each band, and the first one past it."""
     for a in range(0, height, rows):
+        pieces.look()
         yield a, min(a + rows, height)
 
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sdnb.engine.networks import attention, fused, kernels
+from sdnb.engine.networks import attention, fused, kernels, pieces
 from sdnb.engine.networks.attention import merge_heads, split_heads
 from sdnb.engine.networks.config import UNetConfig
 from sdnb.engine.networks.kernels import pointwise
@@ -46,16 +46,16 @@ class Attention(nn.Module):
         if keys is None and some < self.heads:
             y = self._by_heads(x, some)
             del x
-            return self.to_out(y)
+            return pieces.linear(self.to_out[0], y)
         if keys is None:
             weights = self.to_q.weight, self.to_k.weight, self.to_v.weight
             q, k, v = (split_heads(y, self.heads) for y in kernels.of(x).projections(x, weights))
         else:
-            q, (k, v) = split_heads(self.to_q(x), self.heads), keys
+            q, (k, v) = split_heads(pieces.linear(self.to_q, x), self.heads), keys
         del x
-        y = merge_heads(self.kernel(q, k, v))
+        y = merge_heads(pieces.attend(self.kernel, q, k, v))
         del q, k, v
-        return self.to_out(y)
+        return pieces.linear(self.to_out[0], y)
 
     def _heads_at_once(self, x: Tensor) -> int:
         """How many heads are in work at once: as many as make `chunk` tokens' worth of numbers, but
@@ -77,7 +77,7 @@ class Attention(nn.Module):
                 split_heads(F.linear(x, layer.weight[part]), some)
                 for layer in (self.to_q, self.to_k, self.to_v)
             )
-            out[..., part] = merge_heads(self.kernel(q, k, v))
+            out[..., part] = merge_heads(pieces.attend(self.kernel, q, k, v))
         return out
 
 
@@ -105,8 +105,9 @@ class FeedForward(nn.Module):
         """Add h to x `[b, n, c]`, then the unit's output for `norm(x)`, both in place."""
         tokens, more = x.view(-1, x.shape[-1]), h.view(-1, x.shape[-1])
         size = self.chunk or len(tokens)
+        gated, _, last = self.net
         for part, its in zip(tokens.split(size), more.split(size), strict=True):
-            part.add_(self.net(fused.add_norm(part, its, norm)))
+            part.add_(pieces.linear(last, gated(fused.add_norm(part, its, norm))))
 
 
 class TransformerBlock(nn.Module):

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sdnb.engine.networks import attention, fused, kernels, row_bands
+from sdnb.engine.networks import attention, fused, kernels, pieces, row_bands
 from sdnb.engine.networks.config import VAEConfig
 from sdnb.engine.networks.kernels import pointwise
 from sdnb.engine.networks.row_bands import Bands, LazyMap, MapStorage, StoredMap
@@ -69,7 +69,8 @@ class AttnBlock(nn.Module):
             return y.view(b, h, w, c).permute(0, 3, 1, 2) + x
         for some in y.split(QUERIES, dim=1):  # the result overwrites them, to need no second map
             q = pointwise(self.q, some)[:, None]
-            some.copy_(pointwise(self.proj_out, self.kernel(q, k, v)[:, 0]))
+            y_some = pieces.attend(self.kernel, q, k, v)[:, 0]
+            some.copy_(pointwise(self.proj_out, y_some))
         return y.view(b, h, w, c).permute(0, 3, 1, 2).add_(x)
 
 
@@ -81,7 +82,8 @@ class VAEDownsample(nn.Module):
         self.conv = nn.Conv2d(width, width, 3, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(F.pad(x, (0, 1, 0, 1)))
+        x = F.pad(x, (0, 1, 0, 1))
+        return pieces.convolve(x, self.conv.weight, self.conv.bias, stride=2)
 
 
 class VAEUpsample(nn.Module):
@@ -158,7 +160,7 @@ class Encoder(nn.Module):
         self.conv_out = nn.Conv2d(last, 2 * config.latent_channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.conv_in(x)
+        x = pieces.convolve(x, self.conv_in.weight, self.conv_in.bias, padding=1)
         for level in self.down:
             x = level(x)
         return self.conv_out(fused.norm_silu(self.mid(x), self.norm_out))
@@ -201,7 +203,8 @@ class Decoder(nn.Module):
         x = self.mid(self.conv_in(x))
         for level in reversed(self.up):
             x = level(x)
-        return self.conv_out(fused.norm_silu(x, self.norm_out))
+        x, last = fused.norm_silu(x, self.norm_out), self.conv_out
+        return pieces.convolve(x, last.weight, last.bias, padding=1)
 
     def by_bands(self, x: Tensor, bands: Bands, storage: MapStorage) -> Iterator[Tensor]:
         """What `forward` gives for one latent, to rounding, as bands of rows from the top.

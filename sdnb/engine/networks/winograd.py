@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sdnb.engine.networks import pieces
+
 #: The side of a tile, and of one with its rim.
 TILE, INPUT_TILE = 4, 6
 POINTS = (0.0, 2 / 3, -2 / 3, 1.5, -1.5)  # and infinity
@@ -39,7 +41,7 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, *, once: bool = Fal
     """
     if is_faster(x, weight, once=once):
         return winograd_conv(x, weight, bias, keep=not once)
-    return F.conv2d(x, weight, bias, padding=1)
+    return pieces.convolve(x, weight, bias, padding=1)
 
 
 def is_faster(x: Tensor, weight: Tensor, *, once: bool = False) -> bool:
@@ -67,6 +69,7 @@ def winograd_conv(x: Tensor, weight: Tensor, bias: Tensor | None, *, keep: bool 
     rows = max(1, _AT_ONCE // (36 * b * across * max(weight.shape[:2])))
     x = x.permute(0, 2, 3, 1)  # [b, h, w, c]
     for first in range(0, down, rows):
+        pieces.look()
         end = min(first + rows, down)
         tiles = _input_tiles(x, first, end, across)
         part = _convolve_tiles(tiles, weights)  # [4, 4, b, end - first, across, o]

@@ -1,0 +1,97 @@
+"""Work in pieces, between which a run looks whether it is to stop.
+
+On a CPU one layer of a large picture takes seconds, and its attention minutes. So rows are taken as
+many at a time as a fraction of a second computes, and a run looks before each piece. The result is
+the same to rounding. A card's work is only enqueued here, and needs no pieces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sdnb.request import stop
+
+#: Multiplications of a piece: two slow cores do 20e9 in a second.
+MOST = 4_000_000_000
+
+#: Pieces are of so many rows or a multiple: the CPU's attention takes its queries by 256.
+_GRAIN = 256
+
+
+def look() -> None:
+    """Raise `stop.Stopped` if the run is to stop; nothing in a graph that is being compiled."""
+    if not torch.compiler.is_compiling():
+        stop.look()
+
+
+def spans(count: int, cost: int, x: Tensor, grain: int = 1) -> Iterator[tuple[int, int]]:
+    """The first of each piece of `count` rows, and the first one past it; a row takes `cost`
+    multiplications. One piece where x is not on a CPU, or gradients are recorded.
+    """
+    size = count
+    if x.device.type == "cpu" and not torch.is_grad_enabled():
+        size = max(grain, MOST // max(cost, 1) // grain * grain)
+    for first in range(0, count, size):
+        look()
+        yield first, min(first + size, count)
+
+
+def tokens(work: Callable[[Tensor], Tensor], x: Tensor, cost: int) -> Tensor:
+    """`work(x)` of tokens x `[..., c]`, each by itself, for `cost` multiplications a token."""
+    flat, out = x.reshape(-1, x.shape[-1]), None
+    for a, b in spans(len(flat), cost, x):
+        y = work(flat[a:b])
+        if b - a == len(flat):
+            return y.view(*x.shape[:-1], -1)
+        if out is None:
+            out = y.new_empty(len(flat), y.shape[-1])
+        out[a:b] = y
+    return torch.empty_like(x) if out is None else out.view(*x.shape[:-1], -1)
+
+
+def linear(layer: nn.Linear, x: Tensor) -> Tensor:
+    """A linear layer of tokens `[..., c]`."""
+    return tokens(layer, x, layer.weight.numel())
+
+
+def convolve(
+    x: Tensor, weight: Tensor, bias: Tensor | None, *, stride: int = 1, padding: int = 0
+) -> Tensor:
+    """A convolution of a map `[b, c, h, w]` by bands of its rows."""
+    side = weight.shape[-1]
+    height, width = ((n + 2 * padding - side) // stride + 1 for n in x.shape[2:])
+    out = None
+    for a, b in spans(height, len(x) * width * weight.numel(), x):
+        if b - a == height:
+            return F.conv2d(x, weight, bias, stride, padding)
+        top, bottom = a * stride - padding, (b - 1) * stride - padding + side
+        rows = x[:, :, max(top, 0) : min(bottom, x.shape[2])]
+        rows = F.pad(rows, (0, 0, max(-top, 0), max(bottom - x.shape[2], 0)))
+        y = F.conv2d(rows, weight, bias, stride, (0, padding))
+        if out is None:
+            out = y.new_empty(len(x), len(weight), height, width)
+            out = out.to(memory_format=torch.channels_last)
+        out[:, :, a:b] = y
+    assert out is not None
+    return out
+
+
+def attend(
+    kernel: Callable[[Tensor, Tensor, Tensor], Tensor], q: Tensor, k: Tensor, v: Tensor
+) -> Tensor:
+    """Attention of q `[b, heads, n, d]` over k and v `[b, heads, m, d]` by pieces of the queries."""
+    b, heads, n, d = q.shape
+    out = None
+    for first, end in spans(n, 2 * b * heads * k.shape[2] * d, q, _GRAIN):
+        if end - first == n:
+            return kernel(q, k, v)
+        y = kernel(q[:, :, first:end], k, v)
+        if out is None:
+            out = torch.empty(b, n, heads, v.shape[-1], dtype=y.dtype).transpose(1, 2)
+        out[:, :, first:end] = y
+    assert out is not None
+    return out
