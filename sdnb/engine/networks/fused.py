@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sdnb.engine.networks import pieces
+
 _WIDEST = 2048  # channels of a row that one program norms
 
 
@@ -21,11 +23,13 @@ def norm_silu(
     x: Tensor, norm: nn.GroupNorm, bias: Tensor | None = None, act: bool = True
 ) -> Tensor:
     """`silu(norm(x + bias))`, x `[b, c, h, w]`, bias `[c]`; without `act` the norm alone."""
+    pieces.look()
     if supports(x):
         return GroupNormed(x, norm, bias)(0, x.shape[2], act)
     if bias is not None:
         x = x + bias[:, None, None]
     y = norm(x)
+    pieces.look()
     return F.silu(y, inplace=True) if act else y
 
 
@@ -50,6 +54,7 @@ def geglu(x: Tensor) -> Tensor:
 
 def add_biased(h: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
     """`h + bias + x`, written to h, which is the caller's own; all `[b, c, h, w]`, bias `[c]`."""
+    pieces.look()
     if bias is None:
         return h.add_(x)
     if supports(h) and supports(x):

@@ -18,8 +18,8 @@ from sdnb.request import stop
 #: Multiplications of a piece: two slow cores do 20e9 in a second.
 MOST = 4_000_000_000
 
-#: Pieces are of so many rows or a multiple: the CPU's attention takes its queries by 256.
-_GRAIN = 256
+#: Queries of a piece are a multiple of it: the CPU's attention takes so many at a time or more.
+_GRAIN = 64
 
 
 def look() -> None:
