@@ -80,6 +80,9 @@ class Progress:
     seconds: float  # since the run began
     latent: Tensor | None = None  # [b, 4, h/8, w/8], the clean latent as guessed now: for previews
     result: Result | None = None
+    #: After each pass but the last of a run of several pictures: those that are finished, as the
+    #: result of a request for so many. Whoever stops there has them.
+    so_far: Result | None = None
     results: tuple[Result, ...] = ()  # instead, at the end of `pipeline.run_together`
     waiting: bool = False  # nothing has begun
     waits_for: str = "another run of this model"

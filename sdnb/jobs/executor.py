@@ -47,6 +47,7 @@ class Job:
         self.state = WAITING
         self.progress: Progress | None = None  # the latest
         self.result: Result | None = None  # kept even if the watcher then raises
+        self.so_far: Result | None = None  # of several pictures those that are finished
         self.error: BaseException | None = None  # why it has failed
         self._watch = watch
         self._stop = threading.Event()
@@ -98,16 +99,20 @@ class Job:
 
     def _run(self, make: Make) -> None:
         self._enter(RUNNING)
-        with suppress(stop.Stopped), stop.heard(self._stop.is_set):
-            with closing(make(self.request)) as steps:
-                for progress in steps:
-                    self.progress = progress
-                    if progress.result is not None:  # kept, even if it was stopped meanwhile
-                        self.result = progress.result
-                    elif self._stop.is_set():
-                        return
-                    else:
-                        self._enter(RUNNING)
+        with (
+            suppress(stop.Stopped),
+            stop.heard(self._stop.is_set),
+            closing(make(self.request)) as steps,
+        ):
+            for progress in steps:
+                self.progress = progress
+                self.so_far = progress.result or progress.so_far or self.so_far
+                if progress.result is not None:  # kept, even if it was stopped meanwhile
+                    self.result = progress.result
+                elif self._stop.is_set():
+                    return
+                else:
+                    self._enter(RUNNING)
 
     def _enter(self, state: str) -> None:
         self.state = state

@@ -1,7 +1,7 @@
 """Whether the run in this thread is to stop, which its layers ask in the middle of a step.
 
-A step of a large picture takes a minute on a CPU, and decoding it as long. Whoever runs it says with
-`heard` how Stop is known; the layers `look` between pieces of a fraction of a second.
+A step of a large picture takes a minute on a CPU, and decoding it as long. Whoever runs it says
+with `heard` how Stop is known; the layers `look` between pieces of a fraction of a second.
 """
 
 from __future__ import annotations
