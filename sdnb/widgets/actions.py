@@ -11,23 +11,25 @@ from sdnb.jobs.executor import Job
 from sdnb.widgets.style import quiet_line
 
 
-class Actions(widgets.HBox):
-    """Two buttons that call `generate` and `stop`; `show` updates them."""
+class Actions(widgets.VBox):
+    """Two buttons that call `generate` and `stop`, and `more` below them; `show` updates them."""
 
-    def __init__(self, generate: Callable[[], object], stop: Callable[[], object]) -> None:
+    def __init__(
+        self, generate: Callable[[], object], stop: Callable[[], object], *more: widgets.Widget
+    ) -> None:
         self.generate = widgets.Button(
             description="Generate", button_style="primary", icon="play",
             tooltip="Make the picture; pressed again, the next one waits its turn",
         )  # fmt: skip
         self.stop = widgets.Button(
             description="Stop", icon="stop", disabled=True,
-            tooltip="End within a step, and drop what waits",
+            tooltip="End at once, keep what is finished, and drop what waits",
         )  # fmt: skip
         self.generate.on_click(lambda _: generate())
         self.stop.on_click(lambda _: stop())
         self.message = quiet_line()
-        wrap = widgets.Layout(flex_flow="row wrap", align_items="center")
-        super().__init__([self.generate, self.stop, self.message], layout=wrap)
+        super().__init__([self.generate, self.stop, widgets.HBox([*more, self.message])])
+        self.add_class("sdnb-actions")
 
     def show(self, jobs: Sequence[Job], dropped: int, paused: str) -> None:
         """Show the state of `jobs`, running and waiting, in order.

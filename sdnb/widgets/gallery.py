@@ -68,14 +68,17 @@ class Gallery(widgets.VBox):
         """The picture that is shown large."""
         return self._chosen
 
-    def add(self, result: Result) -> None:
-        """Put a result's pictures first. The chosen picture and the page in sight stay."""
+    def add(self, result: Result, first: int = 0) -> list[GalleryPicture]:
+        """Put a result's pictures first, from the one of index `first` on, and return them. The
+        chosen picture and the page in sight stay.
+        """
         with self._lock:
-            new = [GalleryPicture(result, i) for i in range(len(result.images))]
+            new = [GalleryPicture(result, i) for i in range(first, len(result.images))]
             self.pictures = [*reversed(new), *self.pictures]
             if self._page:  # the first thumbnail in sight stays in sight
                 self._page = (self._page * _PAGE + len(new)) // _PAGE
             self._refresh()
+            return new
 
     def take(self, data: bytes, name: str) -> None:
         """Put a picture file first, with the settings that it carries, and choose it."""
@@ -218,7 +221,11 @@ class Gallery(widgets.VBox):
 
     def _one_saved(self) -> None:
         if self._chosen is not None:
-            self.say(f"Saved as {self.save(self._chosen)[0]}")
+            self.say(self.saved(self._chosen))
+
+    def saved(self, picture: GalleryPicture) -> str:
+        """Save a picture, and say where it is."""
+        return f"Saved as {self.save(picture)[0]}"
 
     def _all_saved(self) -> None:
         paths = self.save(*reversed(self.pictures))

@@ -32,6 +32,7 @@ from sdnb.widgets.gallery_picture import GalleryPicture
 from sdnb.widgets.lifetime import tie_to_cell, tie_to_view
 from sdnb.widgets.plan_line import PlanLine
 from sdnb.widgets.progress import ProgressView
+from sdnb.widgets.result_view import ResultView
 from sdnb.widgets.run_queue import RunQueue
 
 if TYPE_CHECKING:
@@ -176,25 +177,24 @@ class Panel(widgets.VBox):
     # -- building ----------------------------------------------------------------------------
 
     def _build(self) -> None:
-        self._actions = Actions(self.generate, self.stop)
-        self._caption, self._plan = style.quiet_line(), PlanLine()
-        left = widgets.VBox(
-            [*self._above(), self.form],
-            layout=widgets.Layout(flex="1 1 380px", min_width="300px"),
-        )
-        right = widgets.VBox(
-            [self._actions, self._plan, self.progress, self.progress.picture, self._caption],
-            layout=widgets.Layout(flex="1 1 300px", min_width="280px", margin="0 0 0 12px"),
-        )
-        self._about = style.quiet_line()
         self._example = icon_button("lightbulb-o", "Example", "Put an example into the prompt box")
         self._example.on_click(lambda _: self._show_example())
+        self._actions = Actions(self.generate, self.stop, self._example)
+        self._caption, self._plan = style.quiet_line(), PlanLine()
+        self.view = ResultView(self.progress.picture, self.gallery.saved)
+        self.view.action("Use its seed", "lock", "Keep its seed for the next ones", self._keep_seed)
+        if self.kind != "txt2img":
+            tip = "Begin the next one from it; a mask stays"
+            self.view.action("Use as picture", "image", tip, self._use_as_picture)
+        self.about = style.quiet_line()
         self._show_model()
-        head = widgets.HBox([self._about, self._example], layout={"align_items": "center"})
-        self._rows = [head, style.row([left, right], align_items="flex-start", width="100%")]
+        left = widgets.VBox([*self._above(), self.form])
+        right = widgets.VBox([self._plan, self.progress, self.view, self._caption])
+        top = style.box("sdnb-top", [self.form.words, self._actions])
+        self._rows = [self.about, top, style.box("sdnb-columns", [left, right])]
 
     def _show_model(self) -> None:
-        self._about.value = about(self.model)
+        self.about.value = about(self.model)
         self._example.layout.display = "" if self.model.examples else "none"
 
     def _above(self) -> list[widgets.Widget]:
@@ -270,10 +270,22 @@ class Panel(widgets.VBox):
         with self._lock:
             self._last = result
             self._results = [r for r in self._results if r() is not None] + [weakref.ref(result)]
-        self.gallery.add(result)
+        self.view.show(self.gallery.add(result))
         self.form.seed.made_with(result.request.seed or 0)
-        self.progress.show(images.sheet(list(result.images)))
         self._say(caption(result), *result.notes)
+
+    def _keep_seed(self, picture: GalleryPicture) -> None:
+        self.form.change(seed=picture.request.seed)
+        self.view.say(f"The seed is {picture.request.seed} now.")
+
+    def _use_as_picture(self, picture: GalleryPicture) -> None:
+        """Begin from this picture, with the mask that is there if it has the same size."""
+        mask = self.form.request.mask
+        png = images.picture(picture.image)
+        self.start_from(png)
+        if mask is not None and images.open(mask).size == picture.image.size:
+            self.form.change(mask=mask)
+        self.view.say("The next one begins from it.")
 
     def _say(self, *lines: str) -> None:
         self._caption.value = "".join(f"<div>{html.escape(line)}</div>" for line in lines)

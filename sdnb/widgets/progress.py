@@ -25,7 +25,6 @@ _BAR_EVERY = 0.1  # seconds between two updates of the bar
 _PREVIEW_EVERY = 0.25  # seconds between two previews, at least
 _PREVIEW_SHARE = 0.02  # of a run's time that previews may take
 _PREVIEW_SIDE = 256  # pixels of a preview's JPEG; the browser shows it at the result's size
-_RESULT_SIDE = 640  # pixels of a result's longer side, at most
 
 
 def left(progress: Progress) -> str:
@@ -89,7 +88,7 @@ class ErrorBox(widgets.HTML):
 class ProgressView(widgets.VBox):
     """Bar and line of one job after the other; an executor calls `watch`.
 
-    `picture` shows the preview, then the result; the owner of the view lays it out.
+    `picture` shows the preview; the owner of the view lays it out.
     """
 
     def __init__(self, preview: Preview | None = None) -> None:
@@ -191,11 +190,7 @@ class ProgressView(widgets.VBox):
         self._bar.value, self._bar.bar_style = share, style
         self.say(words)
 
-    def show(self, image: Image.Image) -> None:
-        """Show a finished picture in place of the preview."""
-        self._put(jpeg(image, _RESULT_SIDE, 90), image.size)
-
     def _put(self, data: bytes, size: tuple[int, int]) -> None:
-        self.picture.layout.width = f"{round(size[0] * min(1, _RESULT_SIDE / max(size)))}px"
+        self.picture.layout.width = f"{size[0]}px"
         self.picture.value = data
         self.picture.layout.display = ""

@@ -58,9 +58,14 @@ class Studio(widgets.VBox):
         self.picker = ModelPicker(self.model, models, self._free, self._serve)
         for name in TABS:
             tip = f"Carry it and its settings to {name}"
-            self.gallery.send(name, partial(self._sent, name), tip)
+            act = partial(self._sent, name)
+            self.gallery.send(name, act, tip)
+            for panel in self.panels.values():
+                panel.view.action(name, "share", tip, act)
         asked = {name: self.panels[name].asked for name in _SWEPT}
         self.grid = GridTab(self.model, asked, self._use, executor)
+        for panel in self.panels.values():
+            panel.about.layout.display = "none"  # the picker has it
         self._tabs = widgets.Tab([*self.panels.values(), self.grid], titles=(*TABS, "grid"))
         super().__init__([style.sheet(), self.picker, self._tabs, self.gallery])
         self.add_class("sdnb")

@@ -10,8 +10,22 @@ from sdnb.widgets import slider
 
 # The second colour of each pair is for pages without a theme, such as voila's.
 _CSS = """
-.sdnb { max-width: 1080px; color: var(--jp-ui-font-color1, #212121); }
+.sdnb { max-width: 1400px; container-type: inline-size; color: var(--jp-ui-font-color1, #212121); }
 .sdnb .widget-label { min-width: 0; }
+/* The prompt and its buttons, then what one sets beside what comes of it. */
+.sdnb .sdnb-top { display: grid; grid-template-columns: minmax(0, 1fr) 148px; gap: 8px; }
+.sdnb .sdnb-columns { display: grid; gap: 16px; align-items: start;
+  grid-template-columns: minmax(0, 9fr) minmax(0, 11fr); }
+@container (max-width: 700px) { .sdnb .sdnb-columns { grid-template-columns: minmax(0, 1fr); } }
+.sdnb .sdnb-actions > button { width: auto; }
+.sdnb-zoom { display: block; overflow: auto; cursor: zoom-in; position: relative; }
+.sdnb-zoom:has(:checked) { cursor: zoom-out; }
+.sdnb-zoom input { position: absolute; opacity: 0; }
+.sdnb-zoom:has(:focus-visible) { outline: 2px solid var(--jp-brand-color1, #1976d2); }
+.sdnb-zoom img, .sdnb img.sdnb-picture { display: block; max-width: 100%; height: auto;
+  max-height: max(60vh, 320px); object-fit: contain; object-position: left top; }
+.sdnb-zoom :checked + img { max-width: none; max-height: none; }
+.sdnb-link { padding: 0 10px; color: var(--jp-content-link-color, #1976d2); }
 .sdnb-quiet, .sdnb-quiet * { color: var(--jp-ui-font-color2, #616161); font-size: 12px;
   line-height: 1.5; }
 .sdnb .widget-html > .widget-html-content { line-height: 1.5; }
@@ -88,6 +102,13 @@ def row(children: Sequence[widgets.Widget], **layout: str | None) -> widgets.HBo
     """Widgets side by side; those that a narrow page has no room for go below the first."""
     in_row = {"flex_flow": "row wrap", "align_items": "center", **layout}
     return widgets.HBox(children, layout=widgets.Layout(**in_row))
+
+
+def box(name: str, children: Sequence[widgets.Widget]) -> widgets.Box:
+    """Widgets that the style sheet lays out by this name."""
+    laid_out = widgets.Box(children)
+    laid_out.add_class(name)
+    return laid_out
 
 
 def quiet_line() -> widgets.HTML:

@@ -83,7 +83,7 @@ def convolve(
 def attend(
     kernel: Callable[[Tensor, Tensor, Tensor], Tensor], q: Tensor, k: Tensor, v: Tensor
 ) -> Tensor:
-    """Attention of q `[b, heads, n, d]` over k and v `[b, heads, m, d]` by pieces of the queries."""
+    """Attention of q `[b, heads, n, d]` over k and v `[b, heads, m, d]`, queries by pieces."""
     b, heads, n, d = q.shape
     out = None
     for first, end in spans(n, 2 * b * heads * k.shape[2] * d, q, _GRAIN):

@@ -87,7 +87,8 @@ class TextControl(Control):
         super().__init__(field, changed)
         what = "what the picture shows" if field.name == "prompt" else "what it should not show"
         self.widget = widgets.Textarea(
-            description=field.label, rows=2, tooltip=field.help, placeholder=what,
+            description=field.label, rows=5 if field.name == "prompt" else 2, tooltip=field.help,
+            placeholder=what,
             style=_LABEL, layout=widgets.Layout(width="auto", height="auto"),
         )  # fmt: skip
         self._hear(self.widget)

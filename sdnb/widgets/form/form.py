@@ -57,6 +57,8 @@ class Form(widgets.VBox):
         self._mask = cast("MaskBox", self.controls["mask"])
         self._inspectors = {name: Inspector(tokenize) for name in ("prompt", "negative")}
         self._about_size = quiet_line()
+        #: The prompt box: the owner of the form lays it out.
+        self.words = widgets.VBox([self.controls["prompt"].widget, self._inspectors["prompt"]])
         super().__init__(self._laid_out())
         self._refresh()
 
@@ -116,16 +118,18 @@ class Form(widgets.VBox):
             place += [w[name] for name in names]
         self._guests = widgets.VBox(guests)
         self._fold: widgets.ToggleButton | None = None
-        if self.kind == "all":  # folded, so that the form begins with the prompt
+        if self.kind == "all":
             above, below = [], [_folded("Start from a picture", above)]
             self._fold = below[0].children[0]
-        return [
-            *above, self._guests,
-            w["prompt"], self._inspectors["prompt"], w["negative"], self._inspectors["negative"],
+        settings = [
+            w["negative"], self._inspectors["negative"],
             size, self._about_size, w["steps"], w["cfg"], w["sampler"], w["seed"],
             *([w["count"]] if self.kind != "upscale" else []),  # upscaling makes one picture
-            more, *below,
+            more,
         ]  # fmt: skip
+        if self.kind == "inpaint":  # the canvas has the place
+            settings = [_folded("Settings", settings)]
+        return [*above, self._guests, *settings, *below]
 
     # -- acting ------------------------------------------------------------------------------
 

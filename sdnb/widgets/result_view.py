@@ -1,0 +1,149 @@
+"""The newest pictures of a panel, as large as their column, and what one does with them there."""
+
+from __future__ import annotations
+
+import html
+from base64 import b64encode
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import ipywidgets as widgets
+
+from sdnb.images import saving
+from sdnb.widgets.buttons import icon_button, text_button
+from sdnb.widgets.compare import compared
+from sdnb.widgets.gallery_picture import GalleryPicture
+from sdnb.widgets.jpegs import data_uri
+from sdnb.widgets.style import quiet_line, row
+
+Act = Callable[[GalleryPicture], object]
+
+
+class ResultView(widgets.VBox):
+    """Shows finished pictures one at a time, in place of the preview.
+
+    `preview` is the image of a run on its way: when it changes, it takes the place of the picture.
+    `save` writes a picture and returns what to say of it.
+    """
+
+    def __init__(self, preview: widgets.Image, save: Callable[[GalleryPicture], str]) -> None:
+        self.pictures: list[GalleryPicture] = []
+        self._at = 0
+        self._before: GalleryPicture | None = None  # what was shown before these
+        self._comparing = False
+        self._preview = preview
+        self._save = save
+        preview.observe(lambda _: self._previewed(), "value")
+        self._picture = widgets.HTML(layout=widgets.Layout(display="none"))
+        self._message = quiet_line()
+        self._build()
+        super().__init__([self._turn, preview, self._picture, self._actions, self._message])
+        self.add_class("sdnb-result")
+
+    @property
+    def picture(self) -> GalleryPicture | None:
+        """The picture that is shown."""
+        return self.pictures[self._at] if self.pictures else None
+
+    def show(self, pictures: Sequence[GalleryPicture], at: int = 0) -> None:
+        """Show these pictures, first the one `at` that place. Those that were shown are the ones
+        before, unless they are among these.
+        """
+        now = self.picture
+        if now is not None and now not in pictures:
+            self._before = now
+        self.pictures, self._at = list(pictures), at
+        self._comparing = False
+        self.say("")
+        self._refresh()
+
+    def action(self, words: str, icon: str, tooltip: str, act: Act) -> widgets.Button:
+        """Add a button that calls `act` with the picture that is shown."""
+        button = text_button(words, icon, tooltip, partial(self._do, act))
+        self._actions.children = (*self._actions.children, button)
+        return button
+
+    def say(self, words: str) -> None:
+        """Show a line below the picture until another picture is shown."""
+        self._message.value = f'<span role="status">{html.escape(words)}</span>' if words else ""
+
+    # -- building ----------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self._back = icon_button("chevron-left", "The picture before", "The picture before")
+        self._next = icon_button("chevron-right", "The next picture", "The next picture")
+        self._back.on_click(lambda _: self._turned(-1))
+        self._next.on_click(lambda _: self._turned(1))
+        self._where = quiet_line()
+        self._turn = row([self._back, self._where, self._next], display="none")
+        self._actions = row([], display="none")
+        self.action("Save", "save", "Write it with its settings inside", self._saved)
+        self._link = widgets.HTML()
+        self._actions.children = (*self._actions.children, self._link)
+        self._compare = self.action(
+            "Compare", "columns", "Compare it with the picture before", lambda _: self._compared()
+        )
+
+    # -- acting ------------------------------------------------------------------------------
+
+    def _do(self, act: Act) -> None:
+        """Do a button's work and show its error, since a callback's error is seen nowhere."""
+        if self.picture is not None:
+            try:
+                act(self.picture)
+            except (OSError, ValueError) as error:
+                self.say(str(error))
+
+    def _saved(self, picture: GalleryPicture) -> None:
+        self.say(self._save(picture))
+
+    def _turned(self, by: int) -> None:
+        self._at = min(max(self._at + by, 0), len(self.pictures) - 1)
+        self.say("")
+        self._refresh()
+
+    def _compared(self) -> None:
+        self._comparing = not self._comparing
+        self._refresh()
+
+    # -- showing -----------------------------------------------------------------------------
+
+    def _previewed(self) -> None:
+        self._picture.layout.display = "none"
+
+    def _refresh(self) -> None:
+        picture = self.picture
+        several = len(self.pictures) > 1
+        self._turn.layout.display = "" if several else "none"
+        self._actions.layout.display = self._picture.layout.display = "" if picture else "none"
+        if picture is None:
+            return
+        self._where.value = f"picture {self._at + 1} of {len(self.pictures)}"
+        self._back.disabled, self._next.disabled = self._at == 0, self._at == len(self.pictures) - 1
+        self._compare.disabled = self._before is None
+        self._compare.description = "Stop comparing" if self._comparing else "Compare"
+        self._preview.layout.display = "none"
+        if self._comparing and self._before is not None:
+            words = (self._before.words, picture.words)
+            self._picture.value = compared(self._before.image, picture.image, words)
+        else:
+            self._picture.value = zoomed(picture)
+        self._link.value = download(picture)
+
+
+def zoomed(picture: GalleryPicture) -> str:
+    """HTML of a picture that fits its column; a click shows it in its full size, and back."""
+    image, words = picture.image, html.escape(picture.words, quote=True)
+    return (
+        '<label class="sdnb-zoom"><input type="checkbox" aria-label="full size">'
+        f'<img src="{data_uri(image, quality=92)}" width="{image.width}" alt="{words}"></label>'
+    )
+
+
+def download(picture: GalleryPicture) -> str:
+    """HTML of a link to the picture's PNG, its settings inside."""
+    data = b64encode(saving.encoded(picture.result, picture.index)).decode()
+    return (
+        f'<a class="sdnb-link" download="sdnb-{picture.request.seed}.png" '
+        f'href="data:image/png;base64,{data}">Download</a>'
+    )
