@@ -150,11 +150,11 @@ class Forecast:
     def __str__(self) -> str:
         if self.refusal:
             return self.refusal
-        slower = f", {self.slowdown:.1f} times a resident step" if self.slowdown > 1.05 else ""
-        return f"{self.name}: {self.gb:.2f} GB at the most (in {_STAGES[self.stage]}){slower}"
+        slower = f", a step {self.slowdown:.1f} times as long" if self.slowdown > 1.05 else ""
+        return f"memory plan {self.name}: up to {self.gb:.2f} GB, {_STAGES[self.stage]}{slower}"
 
 
-_STAGES = {"text": "the text encoder", "unet": "the steps", "vae": "the decoder"}
+_STAGES = {"text": "for the words", "unet": "in its steps", "vae": "for the finished picture"}
 
 
 def names() -> list[str]:

@@ -93,7 +93,9 @@ class ProgressView(widgets.VBox):
 
     def __init__(self, preview: Preview | None = None) -> None:
         self.preview_of = preview
-        self._bar = widgets.FloatProgress(max=1.0, layout=widgets.Layout(width="auto"))
+        self._bar = widgets.FloatProgress(
+            max=1.0, layout=widgets.Layout(width="auto", height="8px")
+        )
         self._line = quiet_line()
         self._line.add_class("sdnb-line")
         self.picture = widgets.Image(format="jpeg", layout=widgets.Layout(display="none"))
@@ -184,7 +186,8 @@ class ProgressView(widgets.VBox):
         elif job.state == STOPPED:
             self._show_bar(share, "warning", f"stopped{at or ' before it began'}")
         else:
-            self._show_bar(1.0, "success", f"{job.result.seconds:.1f} s" if job.result else "")
+            self._show_bar(1.0, "success", "")
+            self._bar.layout.visibility = "hidden"
 
     def _show_bar(self, share: float, style: str, words: str) -> None:
         self._bar.value, self._bar.bar_style = share, style

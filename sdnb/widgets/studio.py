@@ -60,8 +60,9 @@ class Studio(widgets.VBox):
             tip = f"Carry it and its settings to {name}"
             act = partial(self._sent, name)
             self.gallery.send(name, act, tip)
-            for panel in self.panels.values():
-                panel.view.action(name, "share", tip, act)
+            for other, panel in self.panels.items():
+                if other != name:
+                    panel.view.action(f"to {name}", "share", tip, act)
         asked = {name: self.panels[name].asked for name in _SWEPT}
         self.grid = GridTab(self.model, asked, self._use, executor)
         for panel in self.panels.values():

@@ -128,7 +128,9 @@ class Form(widgets.VBox):
             more,
         ]  # fmt: skip
         if self.kind == "inpaint":  # the canvas has the place
-            settings = [_folded("Settings", settings)]
+            rest = [w[name] for name in ("invert", "content", "padding")]
+            above = [w["image"], w["mask"], w["strength"]]
+            settings = [_folded("Settings", [*rest, *settings])]
         return [*above, self._guests, *settings, *below]
 
     # -- acting ------------------------------------------------------------------------------

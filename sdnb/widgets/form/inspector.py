@@ -43,9 +43,17 @@ def inspected(text: str, tokenize: Tokenize | None = None) -> str:
     weight_written = text.replace("\\:", ":").strip() != fragments[0].text.strip()
     if len(fragments) == 1 and weight_written:
         warnings.append("There is one block: its weight changes nothing.")
-    chips = "".join(_chips(fragments, shares, tokenize)) if text.strip() else ""
+    chips = "".join(_chips(fragments, shares, tokenize)) if _worth_it(fragments, tokenize) else ""
     notes = "".join(f'<div class="sdnb-warn">{words}</div>' for words in warnings)
     return (f'<div class="sdnb-chips">{chips}</div>' if chips else "") + notes
+
+
+def _worth_it(fragments: list[Fragment], tokenize: Tokenize | None) -> bool:
+    """Whether the blocks are shown: for one block only where its tokens are nearly used up."""
+    if len(fragments) > 1 or tokenize is None:
+        return len(fragments) > 1
+    tokens = tokenize(fragments[0].text)
+    return tokens.count > 0.8 * tokens.room
 
 
 def _chips(fragments: list[Fragment], shares: list[float], tokenize: Tokenize | None) -> list[str]:

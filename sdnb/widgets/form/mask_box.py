@@ -13,6 +13,8 @@ from sdnb.widgets.form.controls import Changed, Control
 from sdnb.widgets.form.fields import Field
 from sdnb.widgets.masks.editor import MaskEditor
 
+_SIDE = 460  # pixels of the page: the canvas and its tools are seen at once with the prompt
+
 
 class MaskBox(Control):
     """PNG bytes, returned as assigned until someone paints; None if nothing is painted."""
@@ -32,7 +34,7 @@ class MaskBox(Control):
         if picture is None:
             return
         if self.editor is None:
-            self.editor = MaskEditor(picture)
+            self.editor = MaskEditor(picture, _SIDE)
             self.editor.on_change(self._painted)
             self.editor.observe(self._feather_moved, "feather")
             self.widget.children = (self.editor,)
