@@ -27,7 +27,7 @@ _NEEDS = {
     "strength": "image", "mask": "image", "invert": "mask", "feather": "mask", "content": "mask",
     "padding": "mask",
 }  # fmt: skip
-_MAX_VALUES = 1000  # of one axis
+MAX_VALUES = 1000  # of one axis
 
 
 @dataclass(frozen=True)
@@ -123,8 +123,8 @@ def _listed(name: str, given: Any) -> list[Any]:
             f"{name}=[{checks.shown(given)}, ...]"
         )
     values = list(given)
-    if not 1 <= len(values) <= _MAX_VALUES:
-        raise ValueError(f"{name} holds {len(values)} values; 1 to {_MAX_VALUES} are expected")
+    if not 1 <= len(values) <= MAX_VALUES:
+        raise ValueError(f"{name} holds {len(values)} values; 1 to {MAX_VALUES} are expected")
     return values
 
 

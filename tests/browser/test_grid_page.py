@@ -135,7 +135,7 @@ def test_the_studio_has_a_grid_tab(page, lab):
         box.fill(words)
         box.press("Tab")
     studio.click("Run grid")
-    page.locator(".sdnb-error:has-text('holds what is no number')").wait_for()
+    page.locator(".sdnb-error:has-text('is no number and no range')").wait_for()
     down.fill("1, 4")
     down.press("Tab")
     studio.click("Run grid")

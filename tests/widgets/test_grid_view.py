@@ -16,7 +16,7 @@ from sdnb.images.result import Progress
 from sdnb.jobs.executor import Inline, Worker
 from sdnb.widgets.grid import grid_table
 from sdnb.widgets.grid.grid_detail import difference
-from sdnb.widgets.grid.grid_tab import GridTab, parsed
+from sdnb.widgets.grid.grid_tab import GridTab
 from sdnb.widgets.grid.grid_view import GridView
 
 
@@ -251,36 +251,6 @@ def test_tables_of_several_kernels_are_told_apart_in_a_page():
 
 
 # -- the tab ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "values"),
-    [
-        ("steps", " 5, 10,20, ", [5, 10, 20]),
-        ("cfg", "2, 7.5", [2.0, 7.5]),
-        ("sampler", "ddim, heun", ["ddim", "heun"]),
-        ("prompt", "a cat, small | a dog", ["a cat, small", "a dog"]),
-        ("prompt_sr", "cat|dog", ["cat", "dog"]),
-        ("weight", "at 12\\:30: 0, 0.5", ("at 12\\:30", [0.0, 0.5])),
-    ],
-)
-def test_what_is_typed_is_a_list(name, text, values):
-    assert parsed(name, text) == values
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "words"),
-    [
-        ("steps", "", "steps has no values; type numbers with commas: 5, 10"),
-        ("steps", "5, ten", "steps: '5, ten' holds what is no whole number"),
-        ("steps", "5.5", "no whole number"),
-        ("cfg", "2; 4", "CFG: '2; 4' holds what is no number"),
-        ("weight", "fog 0.5", "weight: type a block of the prompt, a colon"),
-    ],
-)
-def test_what_is_no_list_is_said(name, text, words):
-    with pytest.raises(ValueError, match=re.escape(words)):
-        parsed(name, text)
 
 
 @pytest.fixture

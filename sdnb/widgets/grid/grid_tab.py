@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 
 from sdnb.grid.grid import sweep
-from sdnb.request import RANGES, SAMPLERS, SCHEDULES, checks
+from sdnb.grid.typed_axes import HOW, label, parsed
 from sdnb.widgets import style
 from sdnb.widgets.buttons import text_button
 from sdnb.widgets.grid.grid_view import GridView
@@ -19,24 +19,6 @@ if TYPE_CHECKING:
     from sdnb.jobs.executor import Executor
     from sdnb.request import Request
 
-_NUMBERS = "numbers with commas: "
-_AXES = {  # each axis, and how its values are typed
-    "steps": _NUMBERS + "5, 10, 20",
-    "cfg": _NUMBERS + "2, 4, 8",
-    "sampler": "names with commas: " + ", ".join(SAMPLERS[:3]),
-    "schedule": "names with commas: " + ", ".join(SCHEDULES[:2]),
-    "seed": _NUMBERS + "1, 2, 3",
-    "eta": _NUMBERS + "0, 0.5, 1",
-    "strength": _NUMBERS + "0.4, 0.6, 0.8",
-    "width": _NUMBERS + "256, 320",
-    "height": _NUMBERS + "256, 320",
-    "feather": _NUMBERS + "0, 8, 16",
-    "prompt": "prompts with | between: a cat | a dog",
-    "negative": "prompts with | between: blurred | dark",
-    "prompt_sr": "the words to replace, then others, with | between: cat | dog | fox",
-    "weight": "a block of the prompt, a colon, weights: fog: 0, 0.5, 1",
-}
-_NAMES = {"prompt_sr": "words replaced", "weight": "weight of a block", "cfg": "CFG"}
 _ROWS = ("Across", "Down", "Third")
 
 
@@ -93,7 +75,7 @@ class GridTab(widgets.VBox):
             if not name:
                 continue
             if name in axes:
-                raise ValueError(f"{_NAMES.get(name, name)} is chosen twice; choose another axis")
+                raise ValueError(f"{label(name)} is chosen twice; choose another axis")
             axes[name] = parsed(name, values.value)
         return axes
 
@@ -142,7 +124,7 @@ class GridTab(widgets.VBox):
 
     def _row(self, words: str) -> tuple[widgets.Dropdown, widgets.Text]:
         # "" and not None: a list shows None as no selection.
-        names = [("nothing", ""), *((_NAMES.get(name, name), name) for name in _AXES)]
+        names = [("nothing", ""), *((label(name), name) for name in HOW)]
         kind = widgets.Dropdown(
             options=names, description=words, style={"description_width": "90px"},
             layout=widgets.Layout(width="240px"),
@@ -155,7 +137,7 @@ class GridTab(widgets.VBox):
 
         def changed(change: dict[str, Any]) -> None:
             values.value = ""
-            values.placeholder = values.tooltip = _AXES.get(change["new"], "")
+            values.placeholder = values.tooltip = HOW.get(change["new"], "")
             values.layout.display = "" if change["new"] else "none"
 
         kind.observe(changed, "value")
@@ -165,34 +147,3 @@ class GridTab(widgets.VBox):
         kind, values = self._axes[row]
         kind.value = name
         values.value = text
-
-
-def parsed(name: str, text: str) -> Any:
-    """The values of an axis from its text. Raises ValueError that says how they are typed."""
-    if not text.strip():
-        raise ValueError(f"{_NAMES.get(name, name)} has no values; type {_AXES[name]}")
-    if name in ("prompt", "negative", "prompt_sr"):
-        return [part.strip() for part in text.split("|")]
-    if name == "weight":
-        block, colon, weights = text.rpartition(":")
-        if not colon:
-            raise ValueError(f"weight: type {_AXES[name]}")
-        return block.strip(), _numbers(name, weights, float)
-    if name in RANGES:
-        whole = name in ("steps", "seed", "width", "height")
-        return _numbers(name, text, int if whole else float)
-    return _parts(text)
-
-
-def _parts(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _numbers(name: str, text: str, kind: type[int | float]) -> list[float]:
-    try:
-        return [kind(part) for part in _parts(text)]
-    except ValueError:
-        raise ValueError(
-            f"{_NAMES.get(name, name)}: {checks.shown(text.strip())} holds what is no "
-            f"{'whole ' if kind is int else ''}number; type {_AXES[name]}"
-        ) from None

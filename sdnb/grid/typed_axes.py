@@ -1,0 +1,135 @@
+"""Axes of a grid as they are typed: values with commas between, and ranges of numbers.
+
+    5, 10, 20                these
+    1-3                      1, 2, 3
+    5-20 (+5)                by steps of 5: 5, 10, 15, 20; and 20-5 (-5) goes down
+    1-10 [4] or [1:10:4]     four numbers, evenly spaced: 1, 4, 7, 10
+    a dog, "a cat, small"    two texts: quotes hold a comma, and "" in them is a quote (as in CSV)
+    a dog | a cat, small     the same: where there is a |, commas are text
+
+These are the forms of the X/Y/Z plot in AUTOMATIC1111's program. A range is computed in fractions,
+so that 0.5-1 (+0.1) holds 0.6 and 1 themselves.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import Any
+
+from sdnb.grid.axes import MAX_VALUES
+from sdnb.request import RANGES, SAMPLERS, SCHEDULES, checks
+
+_TEXTS = "{} with commas: {}; in quotes where one has a comma itself"
+#: Each axis that can be typed, and how.
+HOW = {
+    "steps": "numbers or ranges, with commas: 5, 10, 20 or 5-20 (+5) or 1-10 [4]",
+    "cfg": "numbers or ranges, with commas: 2, 4, 8 or 2-8 (+1.5) or 1-10 [4]",
+    "sampler": "names with commas: " + ", ".join(SAMPLERS[:3]),
+    "schedule": "names with commas: " + ", ".join(SCHEDULES[:2]),
+    "seed": "numbers or ranges, with commas: 1, 2, 3 or 1-8",
+    "eta": "numbers or ranges, with commas: 0, 0.5, 1 or 0-1 [5]",
+    "strength": "numbers or ranges, with commas: 0.4, 0.6, 0.8 or 0.4-0.8 (+0.1)",
+    "width": "numbers or ranges, with commas: 256, 320 or 256-512 (+64)",
+    "height": "numbers or ranges, with commas: 256, 320 or 256-512 (+64)",
+    "feather": "numbers or ranges, with commas: 0, 8, 16 or 0-32 (+8)",
+    "prompt": _TEXTS.format("prompts", 'a cat, a dog, "a cow, at night"'),
+    "negative": _TEXTS.format("prompts", 'blurred, "dark, grey"'),
+    "prompt_sr": _TEXTS.format("the words to replace, then others,", 'cat, dog, "fox, at night"'),
+    "weight": "a block of the prompt, a colon, weights: fog: 0, 0.5, 1 or fog: 0-2 (+0.5)",
+}
+_LABELS = {"prompt_sr": "words replaced", "weight": "weight of a block", "cfg": "CFG"}
+_WHOLE = ("steps", "seed", "width", "height")
+
+_NUMBER = r"[+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})"
+_RANGE = re.compile(
+    rf"({_NUMBER})\s*[-–]\s*({_NUMBER})\s*(?:\(\s*({_NUMBER})\s*\)|\[\s*(\d{{1,9}})\s*\])?"
+)
+_COLONS = re.compile(rf"\[\s*({_NUMBER})\s*:\s*({_NUMBER})\s*:\s*(\d{{1,9}})\s*\]")
+_QUOTED = r'"((?:[^"]|"")*)"'
+
+
+def label(name: str) -> str:
+    """The name of an axis in lists and errors."""
+    return _LABELS.get(name, name)
+
+
+def parsed(name: str, text: str) -> Any:
+    """The values of an axis from its text, as `sweep` takes them. Raises ValueError that says how
+    they are typed.
+    """
+    if not text.strip():
+        raise ValueError(f"{label(name)} has no values; type {HOW[name]}")
+    if name == "weight":
+        # The last colon that is not in brackets: [0:1:3] is a range.
+        match = re.fullmatch(r"(.*):((?:[^:\[\]]|\[[^\]]*\])*)", text, re.DOTALL)
+        if match is None:
+            raise ValueError(f"weight: type {HOW[name]}")
+        return match[1].strip(), _numbers(name, match[2])
+    return _numbers(name, text) if name in RANGES else _texts(name, text)
+
+
+def _texts(name: str, text: str) -> list[str]:
+    """The texts of a line of CSV; empty ones that have no quotes are left out."""
+    between = "|" if "|" in re.sub(_QUOTED, "", text) else ","
+    value = re.compile(rf'\s*(?:{_QUOTED}\s*|([^\s"{between}][^{between}]*)?)(?:[{between}]|$)')
+    values, at = [], 0
+    while at < len(text):
+        match = value.match(text, at)
+        if match is None:
+            raise ValueError(
+                f"{label(name)}: the quotes in {checks.shown(text[at:].strip())} do not go around "
+                'a whole value, with "" for a quote inside; type ' + HOW[name]
+            )
+        quoted, plain = match.groups()
+        if quoted is not None:
+            values.append(quoted.replace('""', '"'))
+        elif plain is not None:
+            values.append(plain.strip())
+        at = match.end()
+    return values
+
+
+def _numbers(name: str, text: str) -> list[float]:
+    kind = int if name in _WHOLE else float
+    numbers: list[float] = []
+    for part in filter(None, map(str.strip, text.split(","))):
+        match = _RANGE.fullmatch(_COLONS.sub(r"\1-\2 [\3]", part))
+        try:
+            numbers += _range(match, kind) if match else [kind(part)]
+        except ValueError as error:
+            whole = "whole " if kind is int else ""
+            why = str(error) if match else f"is no {whole}number and no range"
+            raise ValueError(
+                f"{label(name)}: {checks.shown(part)} {why}; type {HOW[name]}"
+            ) from None
+    return numbers
+
+
+def _range(match: re.Match[str], kind: type[int | float]) -> list[float]:
+    """The numbers of a range, with a step or as a count of evenly spaced ones. Raises ValueError
+    with the end of a sentence about it.
+    """
+    low, high, by, spaced = match.groups()
+    start, end = Fraction(low), Fraction(high)
+    if spaced is None:
+        step = Fraction(by or (1 if start <= end else -1))
+        if not step or (end - start) / step < 0:
+            raise ValueError(f"never gets from {low} to {high} by steps of {by}")
+        count = int((end - start) / step) + 1
+    else:
+        count = int(spaced)
+        if count < 1 or (count == 1) != (start == end):
+            raise ValueError(f"with a count of {count} does not get from {low} to {high}")
+        step = (end - start) / max(count - 1, 1)
+    if count > MAX_VALUES:
+        raise ValueError(f"has {count} values, and an axis has {MAX_VALUES} at most")
+    exact = [start + step * i for i in range(count)]
+    if kind is float:
+        return [float(number) for number in exact]
+    if any(number.denominator > 1 for number in (exact if spaced is None else (start, end))):
+        raise ValueError("holds what is no whole number")
+    numbers: list[float] = [int(number) for number in exact]  # evenly spaced ones are rounded down
+    if len(set(numbers)) < count:
+        raise ValueError(f"has fewer than {count} different whole numbers")
+    return numbers
