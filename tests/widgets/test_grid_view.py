@@ -1,9 +1,11 @@
 """The grid's viewer without a browser: it fills, stops, resumes, compares, gives settings back."""
 
+import itertools
 import re
 import runpy
 import threading
 import time
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from PIL import Image
 import sdnb
 from sdnb.images.result import Progress
 from sdnb.jobs.executor import Inline, Worker
+from sdnb.request import stop
 from sdnb.widgets.grid import grid_table
 from sdnb.widgets.grid.grid_detail import difference
 from sdnb.widgets.grid.grid_tab import GridTab
@@ -86,6 +89,30 @@ def test_stop_ends_within_a_step_and_resume_makes_the_rest(tmp_path):
     press(made, "Resume")
     assert made.wait(30)
     assert grid.done == len(list(tmp_path.glob("*.png"))) == 3
+
+
+def test_stop_is_heard_inside_a_step_that_runs_in_the_grids_own_thread(monkeypatch):
+    """As layers hear it, which look again and again; so run the cells of an axis of plans."""
+    made = view(steps=[1, 2, 4])
+    begun, inside = made._steps(), threading.Event()
+
+    def steps():
+        with closing(begun):
+            yield from itertools.takewhile(lambda at: at.done < 2, begun)
+            inside.set()
+            end = time.monotonic() + 30
+            while time.monotonic() < end:
+                stop.look()
+        raise AssertionError("Stop was not heard")
+
+    monkeypatch.setattr(made, "_steps", steps)
+    made.run()
+    assert inside.wait(30)
+    made.stop()
+    assert made.wait(10)
+    assert beside(made, "Stop") == "2 of 3 cells · stopped"
+    assert alert(made) == ""
+    assert find(made, "Resume")
 
 
 def test_a_grid_that_waits_for_another_run_says_so():

@@ -11,13 +11,14 @@ from __future__ import annotations
 import contextvars
 import html
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
 from sdnb.grid.layout import texts
 from sdnb.jobs.executor import Worker
+from sdnb.request import stop
 from sdnb.widgets import style
 from sdnb.widgets.buttons import text_button
 from sdnb.widgets.engine_door import load_model, worker_of
@@ -98,7 +99,7 @@ class GridView(widgets.VBox):
             self._thread.start()
 
     def stop(self) -> None:
-        """Stop within a step; finished cells are kept, and `run` makes the rest."""
+        """Stop within a second; finished cells are kept, and `run` makes the rest."""
         self._stopping.set()
 
     def wait(self, seconds: float | None = None) -> bool:
@@ -140,7 +141,7 @@ class GridView(widgets.VBox):
         self._run_button = text_button("Run", "play", "Make the cells that are missing", self.run)
         self._run_button.button_style = "primary"
         self._stop_button = text_button(
-            "Stop", "stop", "End within a step; what is made is kept", self.stop
+            "Stop", "stop", "End within a second; what is made is kept", self.stop
         )
         self._bar = widgets.FloatProgress(
             min=0, max=1, layout=widgets.Layout(width="160px", margin="0 8px")
@@ -186,7 +187,12 @@ class GridView(widgets.VBox):
     def _fill(self) -> None:
         try:
             throttle = Throttle(_BAR_EVERY)
-            with closing(self._steps()) as steps:
+            # Where the grid runs its cells in this thread, Stop is heard within a step too.
+            with (
+                suppress(stop.Stopped),
+                stop.heard(self._stopping.is_set),
+                closing(self._steps()) as steps,
+            ):
                 for at in steps:
                     ended = at.made is not None or at.error is not None
                     self._cell_begun = not ended and (self._cell_begun or at.cell is not None)
