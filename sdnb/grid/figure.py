@@ -14,7 +14,7 @@ from PIL import Image
 
 from sdnb.grid import lettering
 from sdnb.grid.axes import Axis
-from sdnb.grid.layout import LEADING, Label, page, wrapped
+from sdnb.grid.layout import Label, page, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,7 +88,8 @@ def figure(
         picture = picture_of(index)
         edges = (box.x, box.x + box.width, box.y + box.height, box.y)
         if isinstance(picture, str):
-            _draw_empty(plot, edges, picture)
+            _fill(plot, edges, "0.93", edgecolor="none")
+            _draw_label(plot, Label(box, wrapped(picture, box.width - 8, _FONT)), "0.35")
             continue
         place = _centred(picture.size, edges, cell_size[0] / size[0])
         pixels = picture.convert("RGB")
@@ -130,17 +131,8 @@ def _fill(plot: Axes, edges: tuple[int, int, int, int], colour: str, **style: An
     plot.add_patch(Rectangle((left, top), right - left, bottom - top, facecolor=colour, **style))
 
 
-def _draw_empty(plot: Axes, edges: tuple[int, int, int, int], text: str) -> None:
-    _fill(plot, edges, "0.93", edgecolor="none")
-    left, right, bottom, top = edges
-    lines = wrapped(text, right - left - 8, _FONT)
-    plot.text((left + right) / 2, (top + bottom) / 2, "\n".join(lines), fontsize=_FONT_POINTS,
-              color="0.35", ha="center", va="center", clip_on=True)  # fmt: skip
-
-
-def _draw_label(plot: Axes, label: Label) -> None:
-    box = label.box
-    x = box.x if label.left else box.x + box.width / 2
-    plot.text(x, box.y + box.height / 2, "\n".join(label.lines), fontsize=_FONT_POINTS, va="center",
-              ha="left" if label.left else "center", family="DejaVu Sans", color="black",
-              linespacing=LEADING / 1.2)  # fmt: skip
+def _draw_label(plot: Axes, label: Label, colour: str = "black") -> None:
+    """Each line is a text of its own: matplotlib puts the lines of one text between two pixels."""
+    for x, y, line in label.placed(_FONT):
+        plot.text(x, y, line, fontsize=_FONT_POINTS, color=colour, family="DejaVu Sans", ha="left",
+                  va="baseline")  # fmt: skip

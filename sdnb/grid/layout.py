@@ -7,13 +7,13 @@ matplotlib figure and the full-resolution sheet both draw this layout.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sdnb.grid import lettering
 from sdnb.grid.axes import Axis
 
-LEADING = 1.25  # the height of a line, in font sizes
+_LEADING = 1.25  # the height of a line, in font sizes
 _MAX_LINES = 8  # of a label; more end in an ellipsis
 # Axes whose labels need no name before them.
 _NAMELESS = ("prompt", "negative", "prompt_sr", "image", "mask", "model")
@@ -37,6 +37,16 @@ class Label:
     lines: tuple[str, ...]
     left: bool = False
 
+    def placed(self, font: int) -> Iterator[tuple[int, int, str]]:
+        """Each line with its place: x of its left end and y of its letters' feet. Both are whole
+        pixels, since between two pixels letters are blurred.
+        """
+        box, height = self.box, line_height(font)
+        y = box.y + (box.height - height * len(self.lines)) // 2 + lettering.baseline(font, height)
+        for number, line in enumerate(self.lines):
+            indent = 0 if self.left else (box.width - lettering.width(line, font)) // 2
+            yield box.x + indent, y + number * height, line
+
 
 @dataclass(frozen=True)
 class Page:
@@ -49,6 +59,11 @@ class Page:
     cells: tuple[tuple[tuple[int, ...], Box], ...]  # index and box of each cell
 
 
+def line_height(font: int) -> int:
+    """The pixels from one line of text to the next."""
+    return round(font * _LEADING)
+
+
 def page(axes: Sequence[Axis], size: tuple[int, int], font: int) -> Page:
     """The page of a grid whose cells are `size` (width, height) pixels large."""
     across, *more = axes
@@ -58,20 +73,20 @@ def page(axes: Sequence[Axis], size: tuple[int, int], font: int) -> Page:
     labels: list[Label] = []
     cells: list[tuple[tuple[int, ...], Box]] = []
     head_lines = [wrapped(text, width, font) for text in texts(across)]
-    head_height = round(max(map(len, head_lines)) * font * LEADING) + gap
+    head_height = max(map(len, head_lines)) * line_height(font) + gap
     side_texts = texts(down) if down else []
     side_lines = [wrapped(text, max(width, 10 * font), font) for text in side_texts]
     widths = [lettering.width(line, font) for lines in side_lines for line in lines]
     side_width = max(widths, default=-gap) + 2 * gap
     rows = len(down) if down else 1
-    row_height = max([height, *(round(len(lines) * font * LEADING) for lines in side_lines)])
+    row_height = max([height, *(len(lines) * line_height(font) for lines in side_lines)])
     page_width = side_width + len(across) * (width + gap)
     y = gap
     for block in texts(more[1]) if len(more) > 1 else [""]:
         number = len(cells) // (len(across) * rows)
         if block:
             lines = wrapped(block, page_width - 2 * gap, font)
-            block_height = round(len(lines) * font * LEADING) + gap
+            block_height = len(lines) * line_height(font) + gap
             labels.append(Label(Box(gap, y, page_width - 2 * gap, block_height), lines, left=True))
             y += block_height
         for column, lines in enumerate(head_lines):

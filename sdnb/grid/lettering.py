@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _BOX, _MARK = "\u25a1", "\ufffd"  # DejaVu Sans has both
 # Symbols for formulas, whose codes are not those of letters, and matplotlib's font of boxes.
 _NO_LETTERS = ("Last Resort", "cm", "STIXNonUnicode", "STIXSize")
+_SHAPED = "\u0300"  # letters from here on may join their neighbours
 _path_of: dict[str, str | None] = {}  # letter to the path of its font
 
 
@@ -88,21 +89,32 @@ def _family(path: str) -> str:
 def runs(text: str, size: int) -> list[tuple[str, ImageFont.FreeTypeFont]]:
     """The parts of a text, each with the Pillow font that has its letters, at `size` pixels."""
     _find(text)
-    parts = itertools.groupby(text, lambda c: _path_of[c] or _first())
-    return [("".join(part), typeface(size, path)) for path, part in parts]
+    parts = itertools.groupby(text, lambda c: (_path_of[c] or _first(), c >= _SHAPED))
+    return [("".join(part), typeface(size, *face)) for face, part in parts]
 
 
 def width(text: str, size: int) -> int:
     """The width of a line of text in pixels."""
-    return round(sum(face.getlength(part) for part, face in runs(text, size)))
+    return sum(round(face.getlength(part)) for part, face in runs(text, size))
+
+
+def baseline(size: int, height: int) -> int:
+    """The pixels from the top of a line of this height down to the foot of its letters, which
+    stand in the middle.
+    """
+    above, below = typeface(size).getmetrics()
+    return (height - above - below) // 2 + above
 
 
 @cache
-def typeface(size: int, path: str | None = None) -> ImageFont.FreeTypeFont:
-    """A font for Pillow, without a path DejaVu Sans, which comes with matplotlib."""
+def typeface(size: int, path: str | None = None, shaped: bool = False) -> ImageFont.FreeTypeFont:
+    """A font for Pillow, without a path DejaVu Sans, which comes with matplotlib. Where letters are
+    not `shaped` by their neighbours, each is a whole number of pixels wide.
+    """
     from PIL import ImageFont
 
-    return ImageFont.truetype(path or _first(), size)
+    engine = ImageFont.Layout.RAQM if shaped else ImageFont.Layout.BASIC
+    return ImageFont.truetype(path or _first(), size, layout_engine=engine)
 
 
 def _find(letters: Iterable[str]) -> None:

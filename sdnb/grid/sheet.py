@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from sdnb.grid import lettering
 from sdnb.grid.axes import Axis
 from sdnb.grid.figure import PictureOrWhy
-from sdnb.grid.layout import LEADING, Label, page, wrapped
+from sdnb.grid.layout import Label, page, wrapped
 
 _MB = 2**20
 
@@ -49,12 +49,7 @@ def sheet(axes: Sequence[Axis], picture_of: PictureOrWhy, size: tuple[int, int])
 def _draw_label(
     draw: ImageDraw.ImageDraw, label: Label, font: int, colour: tuple[int, int, int]
 ) -> None:
-    box = label.box
-    line = font * LEADING
-    y = box.y + (box.height - line * len(label.lines)) / 2 + line / 2
-    for words in label.lines:
-        x = box.x if label.left else box.x + (box.width - lettering.width(words, font)) / 2
-        for part, face in lettering.runs(words, font):
-            draw.text((x, y), part, colour, face, anchor="lm")
-            x += face.getlength(part)
-        y += line
+    for x, y, line in label.placed(font):
+        for part, face in lettering.runs(line, font):
+            draw.text((x, y), part, colour, face, anchor="ls")
+            x += round(face.getlength(part))

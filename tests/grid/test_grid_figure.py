@@ -6,8 +6,9 @@ from io import BytesIO
 import numpy as np
 import pytest
 from helpers import grids
+from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from PIL import Image
+from PIL import Image, ImageFont
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 import sdnb
@@ -102,7 +103,7 @@ def test_labels_are_inside_and_do_not_overlap(varied, width):
     canvas.draw()
     renderer = canvas.get_renderer()
     texts = [t for t in figure.axes[0].texts if "not" not in t.get_text()]
-    assert len(texts) == sum(grid.shape)
+    assert len(texts) >= sum(grid.shape)  # each line is one
     boxes = [text.get_window_extent(renderer) for text in texts]
     boxes += [patch.get_window_extent(renderer) for patch in figure.axes[0].patches[1:]]
     for number, box in enumerate(boxes):
@@ -135,12 +136,31 @@ def test_cells_that_are_not_made_say_so():
         yield from grids.make(request)
 
     grid = sdnb.sweep(grids.BASE, steps=[1, 2])
-    said = [t.get_text().replace("\n", " ") for t in grid.show().axes[0].texts]
-    assert said == ["is not made yet"] * 2 + ["steps 1", "steps 2"]
+    assert lines(grid.show()) == "is not made yet is not made yet steps 1 steps 2"
     with pytest.raises(RuntimeError):
         grid.run(grids.model(), executor=Inline(make), progress=False)
-    said = [t.get_text().replace("\n", " ") for t in grid.show().axes[0].texts]
-    assert said == ["failed: out of memory", "steps 1", "steps 2"]
+    assert lines(grid.show()) == "failed: out of memory steps 1 steps 2"
+
+
+def lines(figure):
+    """All lines of text of a figure, one after the other."""
+    return " ".join(text.get_text() for text in figure.axes[0].texts)
+
+
+@pytest.mark.parametrize("width", [64, 65, 66, 67])
+def test_labels_are_letters_on_whole_pixels(width, tmp_path):
+    """Every l is the l that the font has alone, wherever it stands: none between two pixels."""
+    base = grids.BASE.but(width=64, height=64)
+    grid = filled(base, prompt=["l", "l l", "l l l"], negative=["l", "l l l l"], seed=[1])
+    grid.save(tmp_path / "full.png", full=True)
+    full = np.asarray(Image.open(tmp_path / "full.png"))
+    for page, size in ((full, 14), (rendered(grid.show(width)), 13)):
+        face = ImageFont.truetype(font_manager.findfont("DejaVu Sans"), size, layout_engine=0)
+        mask = face.getmask("l")
+        letter = 255 - np.asarray(mask, np.uint8).reshape(mask.size[::-1])
+        letter = np.pad(letter, 1, constant_values=255)  # white all around it
+        found = occurrences(page, np.repeat(letter[..., None], 3, axis=2))
+        assert len(found) == 1 + 2 + 3 + 1 + 4, size
 
 
 def test_the_full_sheet_has_every_pixel(tmp_path):
