@@ -64,7 +64,10 @@ class Studio(widgets.VBox):
                 if other != name:
                     panel.view.action(f"to {name}", "share", tip, act)
         asked = {name: self.panels[name].asked for name in _SWEPT}
-        self.grid = GridTab(self.model, asked, self._use, executor)
+        sends = {name: partial(self.send, name=name) for name in TABS}
+        self.grid = GridTab(
+            self.model, asked, self._use, executor, send=sends, folder=self.gallery.folder
+        )
         for panel in self.panels.values():
             panel.about.layout.display = "none"  # the picker has it
         self._tabs = widgets.Tab([*self.panels.values(), self.grid], titles=(*TABS, "grid"))

@@ -189,7 +189,7 @@ def test_two_cells_are_compared_by_a_slider_and_by_their_difference():
     made._table.click(5)
     assert "sdnb-compare" in made._detail._picture.value
     assert made._detail._mode.layout.display == ""
-    assert "steps=1, cfg=2 | steps=4, cfg=8" in status(made)
+    assert "A: steps=1, cfg=2 | B: steps=4, cfg=8" in status(made)
     assert made._table._outline.value.count("data-number=") == 2
     made._detail._mode.value = "difference"
     one, other = (

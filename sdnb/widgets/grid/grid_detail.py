@@ -1,9 +1,12 @@
-"""One cell of a grid shown large with its settings, or two cells compared."""
+"""One cell of a grid shown large with its settings, or two cells compared; saved, and sent on."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 
 import ipywidgets as widgets
 import numpy as np
@@ -16,6 +19,7 @@ from sdnb.widgets import style
 from sdnb.widgets.buttons import text_button
 from sdnb.widgets.compare import compared
 from sdnb.widgets.details import code, settings
+from sdnb.widgets.gallery_picture import GalleryPicture
 from sdnb.widgets.jpegs import data_uri
 
 _GAIN = 4  # by which a difference is amplified
@@ -23,26 +27,35 @@ _MODES = ("slider", "difference", "picture")
 _MAX_SIDE, _MIN_SIDE = 768, 384  # pixels of the longer side; the lower bound is approximate
 
 Use = Callable[[Request], None]
+Send = Callable[[GalleryPicture], object]
 
 
 class GridDetail(widgets.VBox):
     """Shows `cell`, if it is not None; `other` is the left side of a comparison.
 
     `changed` is called when the cell or the comparison changes; `use`, if given, with the cell's
-    request when someone presses "Use these settings".
+    request when someone presses "Use these settings"; those of `send` with its picture. Save writes
+    it to `folder`.
     """
 
-    def __init__(self, pictures: Pictures, changed: Callable[[], None], use: Use | None) -> None:
+    def __init__(
+        self,
+        pictures: Pictures,
+        changed: Callable[[], None],
+        use: Use | None,
+        send: Mapping[str, Send],
+        folder: Path,
+    ) -> None:
         self.cell: Cell | None = None
         self.other: Cell | None = None
-        self._pictures, self._changed, self._use = pictures, changed, use
+        self._pictures, self._changed, self._use, self._folder = pictures, changed, use, folder
+        self._saved: dict[str, Path] = {}  # by the cell's key
         self._picture, self._about = widgets.HTML(), widgets.HTML()
         self._picture.add_class("sdnb-picture")
-        self._about.layout = widgets.Layout(max_width="420px", margin="0 0 0 12px")
-        give = text_button("Use these settings", "share", "Put them into the panel", self._give)
-        give.layout.display = "" if use else "none"
+        self._about.layout = widgets.Layout(max_width="420px", margin="0 12px 0 0")
+        self._message = style.quiet_line()
         self._compare = text_button(
-            "Compare", "columns", "Remember this one as the left side; then choose another",
+            "Compare", "columns", "Remember this one as A, the left side; then choose another",
             self._remember,
         )  # fmt: skip
         self._mode = widgets.ToggleButtons(
@@ -52,14 +65,29 @@ class GridDetail(widgets.VBox):
         )
         self._mode.observe(lambda _: self.refresh(), "value")
         close = text_button("Close", "times", "Back to the grid", lambda: self.look_at(None))
-        above = style.row([give, self._compare, self._mode, close], align_items="flex-start")
+        above = style.row([self._compare, self._mode, close], align_items="flex-start")
         below = style.row([self._picture, self._about], align_items="flex-start")
-        super().__init__([above, below])
+        super().__init__([above, self._ways_on(send), self._message, below])
         self.refresh()
+
+    def _ways_on(self, send: Mapping[str, Send]) -> widgets.HBox:
+        """The buttons that take the picture, or its settings, elsewhere."""
+        save = text_button("Save", "save", f"Write it to {self._folder}", self._save)
+        sends = [
+            text_button(name, "", f"Carry the picture and its settings to {name}",
+                        partial(self._carry, name, act))
+            for name, act in send.items()
+        ]  # fmt: skip
+        self._need_picture = [save, *sends]
+        give = text_button("Use these settings", "share", "Put them into the panel", self._give)
+        uses = [give] if self._use else []
+        words = [widgets.HTML("Send to&ensp;")] if sends else []
+        return style.row([save, *uses, *words, *sends])
 
     def look_at(self, cell: Cell | None) -> None:
         """Show this cell; None closes it and ends the comparison."""
         self.cell = cell
+        self._message.value = ""
         if cell is None:
             self.other = None
         self.refresh()
@@ -76,6 +104,8 @@ class GridDetail(widgets.VBox):
         self._mode.layout.display = "" if both else "none"
         self._compare.description = "Compare" if self.other is None else "Stop comparing"
         filled = self._pictures.made.get(cell.key)
+        for button in self._need_picture:
+            button.disabled = filled is None
         if filled is None:
             why = html.escape(self._pictures.why_empty(cell))
             self._picture.value = f'<div class="sdnb-warn">This cell {why}.</div>'
@@ -88,19 +118,48 @@ class GridDetail(widgets.VBox):
         if self.other is None:
             return alone(image, cell.label)
         if self.other == cell:
-            hint = _under_picture("Now choose the cell to compare this one with.")
+            hint = _under_picture("This one is A. Now choose the cell to compare it with.")
             return alone(image, cell.label) + hint
         left = self._pictures.made.get(self.other.key)
         if left is None or self._mode.value == "picture":
             return alone(image, cell.label)
         if self._mode.value == "difference":
-            return difference(large(left.image), image, f"{self.other.label} and {cell.label}")
-        words = (self.other.label, cell.label)
-        return compared(large(left.image), image, words) + _under_picture(" | ".join(words))
+            words = f"A ({self.other.label}) and B ({cell.label})"
+            return difference(large(left.image), image, words)
+        pair = compared(large(left.image), image, (self.other.label, cell.label))
+        return pair + _under_picture(f"A: {self.other.label} | B: {cell.label}")
 
     def _give(self) -> None:
         if self.cell is not None and self._use is not None:
             self._use(self.cell.request)
+
+    def _save(self) -> None:
+        if self.cell is not None:
+            with self._saying_errors():
+                key = self.cell.key
+                if key not in self._saved or not self._saved[key].exists():
+                    self._saved[key] = self._gallery_picture(self.cell).save(self._folder)
+                self._say(f"Saved as {self._saved[key]}")
+
+    def _carry(self, name: str, act: Send) -> None:
+        if self.cell is not None:
+            with self._saying_errors():
+                act(self._gallery_picture(self.cell))
+                self._say(f"It is in the tab {name} now.")
+
+    def _gallery_picture(self, cell: Cell) -> GalleryPicture:
+        return GalleryPicture(self._pictures.made[cell.key].result())
+
+    @contextmanager
+    def _saying_errors(self) -> Iterator[None]:
+        """A context manager that shows an error, since a button's is seen nowhere."""
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            self._say(str(error))
+
+    def _say(self, words: str) -> None:
+        self._message.value = f'<span role="status">{html.escape(words)}</span>'
 
     def _remember(self) -> None:
         self.other = self.cell if self.other is None else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
@@ -11,6 +12,7 @@ from sdnb.grid.grid import sweep
 from sdnb.grid.typed_axes import HOW, label, parsed
 from sdnb.widgets import style
 from sdnb.widgets.buttons import text_button
+from sdnb.widgets.grid.grid_detail import Send
 from sdnb.widgets.grid.grid_view import GridView
 from sdnb.widgets.progress import ErrorBox
 
@@ -26,7 +28,7 @@ class GridTab(widgets.VBox):
     """Makes grids of another tab's request.
 
     `requests` gives each tab's request by the tab's name; `use` puts a cell's request into the tab
-    of that name. `view` is the newest grid's view.
+    of that name. `send` and `folder` are those of `GridView`. `view` is the newest grid's view.
     """
 
     def __init__(
@@ -35,8 +37,12 @@ class GridTab(widgets.VBox):
         requests: Mapping[str, Callable[[], Request]],
         use: Callable[[Request, str], None],
         executor: Executor | None = None,
+        *,
+        send: Mapping[str, Send] | None = None,
+        folder: str | Path = "outputs",
     ) -> None:
         self.model, self._requests, self._use, self._executor = model, requests, use, executor
+        self._sends, self._folder = send, folder
         self.view: GridView | None = None
         self._from = widgets.Dropdown(
             options=tuple(requests), description="Settings of",
@@ -92,7 +98,7 @@ class GridTab(widgets.VBox):
         self.stop()
         self.view = GridView(
             grid, self.model, store=self._store.value.strip() or None, executor=self._executor,
-            use=lambda request: self._use(request, source),
+            use=lambda request: self._use(request, source), send=self._sends, folder=self._folder,
         )  # fmt: skip
         self._place.children = [self.view]
         self.view.run()

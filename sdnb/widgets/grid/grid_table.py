@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ipywidgets as widgets
@@ -39,6 +39,13 @@ _CLICK = (
 )
 
 
+_OUTLINE = "outline: 3px solid var(--jp-brand-color1, #1976d2); outline-offset: 0;"
+_GAP = 4  # pixels between two cells
+_LEAST = 48  # pixels of a thumbnail's width in a narrow page
+_SIDE = (72, 160)  # pixels of the words beside a row, at least and at most
+_LETTER = 7  # pixels of a letter there, about
+
+
 class GridTable(widgets.VBox):
     """A table of labelled thumbnails; a click calls `click` with the cell's place, row by row."""
 
@@ -50,6 +57,10 @@ class GridTable(widgets.VBox):
         # A CSS class of this table's own: grids of other kernels may be on the same page.
         self._mark = f"sdnb-table-{secrets.token_hex(4)}"
         self._size = size
+        longest = max(map(len, down))
+        self._side = min(max(_LETTER * longest, _SIDE[0]), _SIDE[1]) if longest else 0
+        #: Pixels of the whole table at the thumbnails' full size.
+        self.width = self._side + len(across) * (size[0] + _GAP) + 2 * _GAP
         self.click = click
         self._cell_styles = [widgets.HTML() for _ in range(self.count)]
         self._keys = [""] * self.count  # which content each cell has, so that none is sent twice
@@ -75,11 +86,15 @@ class GridTable(widgets.VBox):
             rule = f"{cell} {{ background-image: url({data_uri(image, max(self._size))}); }}"
         self._cell_styles[place].value = f"<style>{rule}</style>" if rule else ""
 
-    def choose(self, *places: int) -> None:
-        """Outline these cells."""
-        cells = ", ".join(f".{self._mark} button[data-number='{place}']" for place in places)
-        outline = "outline: 3px solid var(--jp-brand-color1, #1976d2); outline-offset: 0;"
-        self._outline.value = f"<style>{cells} {{ {outline} }}</style>" if places else ""
+    def mark(self, letters: Mapping[int, str]) -> None:
+        """Outline the cells at these places, and write each one's letter, if any, into a corner."""
+        rules = []
+        for place, letter in letters.items():
+            cell = f".{self._mark} button[data-number='{place}']"
+            rules.append(f"{cell} {{ {_OUTLINE} }}")
+            if letter:
+                rules.append(f'{cell}::before {{ content: "{letter}"; }}')
+        self._outline.value = f"<style>{' '.join(rules)}</style>" if rules else ""
 
     def _browser_clicked(self, change: dict[str, Any]) -> None:
         number = str(change["new"]).partition(".")[0]
@@ -88,7 +103,7 @@ class GridTable(widgets.VBox):
 
     def _table(self, across: Sequence[str], down: Sequence[str]) -> str:
         head = "".join(f'<th scope="col">{html.escape(words)}</th>' for words in across)
-        corner = "<td></td>" if any(down) else ""
+        corner = f'<td style="width:{self._side}px"></td>' if any(down) else ""
         rows = []
         for y, words in enumerate(down):
             side = f'<th scope="row">{html.escape(words)}</th>' if any(down) else ""
@@ -97,12 +112,13 @@ class GridTable(widgets.VBox):
                 for x, column in enumerate(across)
             )
             rows.append(f"<tr>{side}{cells}</tr>")
+        least = self._side + len(across) * (_LEAST + _GAP) + _GAP
         click = html.escape(_CLICK.replace("MARK", self._mark), quote=True)
         return (
             f'<div class="sdnb-table {self._mark}" data-lm-suppress-shortcuts="true" '
             f'onkeydown="{html.escape(_KEYS, quote=True)}" onclick="{click}">'
-            f"<table><thead><tr>{corner}{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-            "</div>"
+            f'<table style="--least:{least}px"><thead><tr>{corner}{head}</tr></thead>'
+            f"<tbody>{''.join(rows)}</tbody></table></div>"
         )
 
     def _cell(self, x: int, y: int, number: int, words: str) -> str:
@@ -111,5 +127,5 @@ class GridTable(widgets.VBox):
         return (
             f'<td><button type="button" data-at="{x},{y}" data-number="{number}" '
             f'tabindex="{0 if number == 0 else -1}" aria-label="{label}" title="{label}" '
-            f'style="width:{width}px;height:{height}px"></button></td>'
+            f'style="aspect-ratio:{width}/{height}"></button></td>'
         )

@@ -3,7 +3,8 @@
     view = grid.view(model); view          # in one cell
     view.chosen, view.grid.frame           # in the next
 
-The pictures stay in the kernel; the browser gets thumbnails, and the picture of the open cell.
+The pictures stay in the kernel; the browser gets thumbnails, and beside them the picture of the
+open cell.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from __future__ import annotations
 import contextvars
 import html
 import threading
+from collections.abc import Mapping
 from contextlib import closing, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
@@ -22,7 +25,8 @@ from sdnb.request import stop
 from sdnb.widgets import style
 from sdnb.widgets.buttons import text_button
 from sdnb.widgets.engine_door import load_model, worker_of
-from sdnb.widgets.grid.grid_detail import GridDetail, Use
+from sdnb.widgets.grid.grid_detail import GridDetail, Send, Use
+from sdnb.widgets.grid.grid_style import CSS
 from sdnb.widgets.grid.grid_table import GridTable
 from sdnb.widgets.lifetime import tie_to_cell, tie_to_view
 from sdnb.widgets.progress import ErrorBox, Throttle, in_words
@@ -45,8 +49,9 @@ class GridView(widgets.VBox):
     """A grid as thumbnails, with Run, Stop and Resume; a click opens a cell.
 
     `model` and `store` are those of `grid.run`; `executor` runs the cells, by default in the thread
-    that the panels of this model share. `use` is called with a cell's request when someone presses
-    "Use these settings".
+    that the panels of this model share. The large view saves its picture to `folder`. `use` is
+    called with its request when someone presses "Use these settings"; `send` has a function for
+    each button after "Send to", which is called with the picture.
     """
 
     def __init__(
@@ -57,9 +62,10 @@ class GridView(widgets.VBox):
         store: str | None = None,
         executor: Executor | None = None,
         use: Use | None = None,
+        send: Mapping[str, Send] | None = None,
+        folder: str | Path = "outputs",
     ) -> None:
         self.grid, self.model, self._store, self._executor = grid, model, store, executor
-        self._use = use
         self._lock = threading.RLock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -67,9 +73,12 @@ class GridView(widgets.VBox):
         self._cell_executor: Executor | None = None  # runs the cells; None if the grid does
         self._cell_begun = False  # whether a cell is running
         self._cells = {cell.index: cell for cell in grid.cells}
+        self._detail = GridDetail(grid.pictures, self._mark_cells, use, send or {}, Path(folder))
         self._build()
-        super().__init__([style.sheet(), self._head, *self._pages, self._table, self._detail])
+        sheet = widgets.HTML(f"<style>{CSS}</style>", layout=widgets.Layout(display="none"))
+        super().__init__([style.sheet(), sheet, self._head, self._both])
         self.add_class("sdnb")
+        self.add_class("sdnb-grid")
         self._refresh()
         tie_to_cell(self)
         tie_to_view(self)
@@ -137,7 +146,7 @@ class GridView(widgets.VBox):
         down = labels[1] if len(labels) > 1 else [""]
         size = self._thumbnail(len(labels[0]))
         self._table = GridTable(labels[0], down, size, self._cell_clicked)
-        self._pages = [self._pager(labels[2])] if len(labels) > 2 else []
+        pages = [self._pager(labels[2])] if len(labels) > 2 else []
         self._run_button = text_button("Run", "play", "Make the cells that are missing", self.run)
         self._run_button.button_style = "primary"
         self._stop_button = text_button(
@@ -150,7 +159,9 @@ class GridView(widgets.VBox):
         self._problem = ErrorBox()
         row = style.row([self._run_button, self._stop_button, self._bar, self._line])
         self._head = widgets.VBox([row, self._problem])
-        self._detail = GridDetail(self.grid.pictures, self._outline_cells, self._use)
+        beside = widgets.Layout(width=f"{self._table.width}px", max_width="100%")
+        self._both = widgets.Box([widgets.VBox([*pages, self._table], layout=beside), self._detail])
+        self._both.add_class("sdnb-grid-both")
         self._set_buttons(running=False)
 
     def _thumbnail(self, columns: int) -> tuple[int, int]:
@@ -171,16 +182,19 @@ class GridView(widgets.VBox):
         with self._lock:
             self._page = page
             self._refresh()
-            self._outline_cells()
+            self._mark_cells()
 
     def _cell_clicked(self, place: int) -> None:
         with self._lock:
             self.choose(self._cell_at(place))
 
-    def _outline_cells(self) -> None:
-        """Outline the open cell and the one it is compared with."""
-        shown = {self._detail.cell, self._detail.other} - {None}
-        self._table.choose(*(self._place(c) for c in shown if c and self._in_sight(c)))
+    def _mark_cells(self) -> None:
+        """Mark the open cell on the grid; while two are compared, the left one as A, it as B."""
+        cell, other = self._detail.cell, self._detail.other
+        letters = {cell: "B" if other else "", other: "A"}
+        seen = {self._place(c): letter for c, letter in letters.items() if c and self._in_sight(c)}
+        self._table.mark(seen)
+        (self._both.add_class if cell else self._both.remove_class)("sdnb-looking")
 
     # -- filling, in its own thread ----------------------------------------------------------
 
