@@ -16,7 +16,7 @@ from PIL import Image
 import sdnb
 from sdnb.images.result import Progress
 from sdnb.jobs.executor import Inline, Worker
-from sdnb.request import stop
+from sdnb.request import Settings, stop
 from sdnb.widgets.grid import grid_table
 from sdnb.widgets.grid.grid_detail import difference
 from sdnb.widgets.grid.grid_tab import GridTab
@@ -32,6 +32,14 @@ def view(make=grids.make, executor=None, **varied):
 def shown(view):
     """The styles that put pictures and words into the cells."""
     return [cell_style.value for cell_style in view._table._cell_styles]
+
+
+def marks(view):
+    """The letters of the outlined cells, by their places."""
+    sheet = view._table._outline.value
+    outlined = re.findall(r"data-number='(\d+)'\] \{ outline", sheet)
+    letters = dict(re.findall(r"data-number='(\d+)'\]::before \{ content: \"(.)\"", sheet))
+    return {int(place): letters.get(place, "") for place in outlined}
 
 
 def filled(**varied):
@@ -186,11 +194,12 @@ def test_two_cells_are_compared_by_a_slider_and_by_their_difference():
     made._table.click(0)
     made._detail._compare.click()
     assert "Now choose the cell to compare" in status(made)
+    assert marks(made) == {0: "A"}
     made._table.click(5)
     assert "sdnb-compare" in made._detail._picture.value
     assert made._detail._mode.layout.display == ""
     assert "A: steps=1, cfg=2 | B: steps=4, cfg=8" in status(made)
-    assert made._table._outline.value.count("data-number=") == 2
+    assert marks(made) == {0: "A", 5: "B"}
     made._detail._mode.value = "difference"
     one, other = (
         np.asarray(made.grid.image(**at)).astype(int)
@@ -200,6 +209,7 @@ def test_two_cells_are_compared_by_a_slider_and_by_their_difference():
     made._detail._compare.click()
     assert "sdnb-compare" not in made._detail._picture.value
     assert made._detail.other is None
+    assert marks(made) == {5: ""}
 
 
 def test_the_difference_map_is_four_times_the_difference():
@@ -242,6 +252,63 @@ def test_settings_are_given_to_whoever_uses_them():
     assert given == [grid.at(steps=2)]
 
 
+def test_the_picture_of_a_cell_is_saved_with_its_settings(tmp_path):
+    """Once, however often Save is pressed; again where the file was removed."""
+    grid = sdnb.sweep(grids.BASE, steps=[1, 2], seed=[5, 6])
+    made = GridView(grid, grids.model(), executor=Inline(grids.make), folder=tmp_path / "kept")
+    made._table.click(3)
+    assert find(made, "Save").disabled  # there is no picture yet
+    assert not called(made, "Use these settings")  # nobody takes them
+    made.run()
+    assert made.wait(60)
+    for _ in range(2):
+        press(made, "Save")
+        (path,) = (tmp_path / "kept").glob("*.png")
+        assert status(made) == f"Saved as {path}"
+    wanted = grid.at(steps=2, seed=6)
+    assert sdnb.read(path).resolved(Settings()) == wanted.resolved(grids.model().settings)
+    assert np.array_equal(Image.open(path), grid.image(steps=2, seed=6))
+    path.unlink()
+    press(made, "Save")
+    assert path.exists()
+    made._table.click(2)
+    assert status(made) == ""
+
+
+def test_a_picture_that_cannot_be_saved_says_why(tmp_path):
+    (tmp_path / "kept").write_text("no folder")
+    grid = sdnb.sweep(grids.BASE, steps=[1, 2])
+    made = GridView(grid, grids.model(), executor=Inline(grids.make), folder=tmp_path / "kept")
+    made.run()
+    assert made.wait(60)
+    made._table.click(0)
+    press(made, "Save")
+    assert str(tmp_path / "kept") in status(made)
+
+
+def test_the_picture_of_a_cell_is_sent_on():
+    sent = []
+
+    def refuse(picture):
+        raise ValueError(f"not {picture.request.steps}")
+
+    grid = sdnb.sweep(grids.BASE, steps=[1, 2])
+    made = GridView(
+        grid, grids.model(), executor=Inline(grids.make),
+        send={"img2img": sent.append, "inpaint": refuse},
+    )  # fmt: skip
+    made.run()
+    assert made.wait(60)
+    made._table.click(1)
+    press(made, "img2img")
+    (picture,) = sent
+    assert np.array_equal(picture.image, grid.image(steps=2))
+    assert picture.request.steps == 2
+    assert status(made) == "It is in the tab img2img now."
+    press(made, "inpaint")
+    assert status(made) == "not 2"
+
+
 def test_a_grid_shows_its_view():
     grid = sdnb.sweep(grids.BASE, steps=[1, 2])
     made = grid.view(grids.model(), executor=Inline(grids.make))
@@ -265,7 +332,7 @@ def test_tables_of_several_kernels_are_told_apart_in_a_page():
     for _ in "ab":  # as in kernels new
         made = runpy.run_path(grid_table.__file__)["GridTable"](["a"], [""], (8, 8), print)
         made.show(0, Image.new("RGB", (8, 8)), "", "")
-        made.choose(0)
+        made.mark({0: "A"})
         tables.append(made)
     one, other = tables
     written = [

@@ -64,25 +64,20 @@ class GridDetail(widgets.VBox):
             style={"button_width": "90px"},
         )
         self._mode.observe(lambda _: self.refresh(), "value")
+        give = text_button("Use these settings", "share", "Put them into the panel", self._give)
+        save = text_button("Save", "save", f"Write the picture to {folder}", self._save)
         close = text_button("Close", "times", "Back to the grid", lambda: self.look_at(None))
-        above = style.row([self._compare, self._mode, close], align_items="flex-start")
-        below = style.row([self._picture, self._about], align_items="flex-start")
-        super().__init__([above, self._ways_on(send), self._message, below])
-        self.refresh()
-
-    def _ways_on(self, send: Mapping[str, Send]) -> widgets.HBox:
-        """The buttons that take the picture, or its settings, elsewhere."""
-        save = text_button("Save", "save", f"Write it to {self._folder}", self._save)
         sends = [
             text_button(name, "", f"Carry the picture and its settings to {name}",
                         partial(self._carry, name, act))
             for name, act in send.items()
         ]  # fmt: skip
         self._need_picture = [save, *sends]
-        give = text_button("Use these settings", "share", "Put them into the panel", self._give)
-        uses = [give] if self._use else []
-        words = [widgets.HTML("Send to&ensp;")] if sends else []
-        return style.row([save, *uses, *words, *sends])
+        above = style.row([save, *([give] if use else []), self._compare, close])
+        ways = style.row([widgets.HTML("Send to&ensp;"), *sends], display="" if sends else "none")
+        below = style.row([self._picture, self._about], align_items="flex-start")
+        super().__init__([above, ways, self._mode, self._message, below])
+        self.refresh()
 
     def look_at(self, cell: Cell | None) -> None:
         """Show this cell; None closes it and ends the comparison."""

@@ -41,7 +41,6 @@ _CLICK = (
 
 _OUTLINE = "outline: 3px solid var(--jp-brand-color1, #1976d2); outline-offset: 0;"
 _GAP = 4  # pixels between two cells
-_LEAST = 48  # pixels of a thumbnail's width in a narrow page
 _SIDE = (72, 160)  # pixels of the words beside a row, at least and at most
 _LETTER = 7  # pixels of a letter there, about
 
@@ -103,7 +102,7 @@ class GridTable(widgets.VBox):
 
     def _table(self, across: Sequence[str], down: Sequence[str]) -> str:
         head = "".join(f'<th scope="col">{html.escape(words)}</th>' for words in across)
-        corner = f'<td style="width:{self._side}px"></td>' if any(down) else ""
+        corner = "<td></td>" if any(down) else ""
         rows = []
         for y, words in enumerate(down):
             side = f'<th scope="row">{html.escape(words)}</th>' if any(down) else ""
@@ -112,12 +111,12 @@ class GridTable(widgets.VBox):
                 for x, column in enumerate(across)
             )
             rows.append(f"<tr>{side}{cells}</tr>")
-        least = self._side + len(across) * (_LEAST + _GAP) + _GAP
         click = html.escape(_CLICK.replace("MARK", self._mark), quote=True)
         return (
             f'<div class="sdnb-table {self._mark}" data-lm-suppress-shortcuts="true" '
             f'onkeydown="{html.escape(_KEYS, quote=True)}" onclick="{click}">'
-            f'<table style="--least:{least}px"><thead><tr>{corner}{head}</tr></thead>'
+            f'<table style="--side:{self._side}px;--across:{len(across)}">'
+            f"<thead><tr>{corner}{head}</tr></thead>"
             f"<tbody>{''.join(rows)}</tbody></table></div>"
         )
 
