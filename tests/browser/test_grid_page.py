@@ -1,5 +1,7 @@
 """The grid's viewer and the studio's Grid tab in JupyterLab, by mouse and keyboard."""
 
+from pathlib import Path
+
 import pytest
 from helpers.notebook_page import SHOTS
 from helpers.pictures import chunk, raw_png
@@ -20,6 +22,16 @@ THUMBS = (
     """all => all.map(b => getComputedStyle(b).backgroundImage.startsWith('url("data:image'))"""
 )
 
+LETTERS = """
+all => Object.fromEntries(all.map(b => [b.ariaLabel, getComputedStyle(b, '::before').content])
+    .filter(([_, c]) => c !== 'none').map(([label, c]) => [label, c.replaceAll('"', '')]))
+"""
+SEEN = """
+tab => { const r = tab.getBoundingClientRect();
+  return tab.contains(document.elementFromPoint(r.x + r.width / 2, r.y + r.height / 2)) }
+"""
+LARGE = ".sdnb-picture img"
+
 
 class GridPage(Page):
     """A notebook with a grid's view."""
@@ -34,6 +46,11 @@ class GridPage(Page):
     def thumbs(self):
         """Which cells show a picture."""
         return self.cells.evaluate_all(THUMBS)
+
+    def letters(self):
+        """The letters in the corners of cells, once the browser has drawn them."""
+        self.page.wait_for_timeout(400)
+        return self.cells.evaluate_all(LETTERS)
 
     def press(self, *keys):
         for key in keys:
@@ -85,13 +102,47 @@ def move_and_open(view):
     view.until("view.chosen == grid.at(steps=8, cfg=4, seed=7)", 10)
     assert view.notebook.js("return panel.content.activeCellIndex") == active
     assert view.notebook.js("return panel.content.mode") == "command"
-    view.shot("grid")
+    stands(view)
+    keep(view)
+
+
+def stands(view):
+    """The large view is beside the grid, and below it in a narrow page; no row is cut off."""
+    for width, is_beside in ((1400, True), (1000, False)):
+        view.page.set_viewport_size({"width": width, "height": 900})
+        view.page.wait_for_timeout(300)
+        table, picture = (view.page.locator(s).bounding_box() for s in (".sdnb-table", LARGE))
+        beside = picture["x"] >= table["x"] + table["width"] and picture["y"] < table["y"] + 200
+        below = picture["y"] >= table["y"] + table["height"] and picture["x"] < table["x"] + 50
+        assert (beside, below) == (is_beside, not is_beside), (width, table, picture)
+        assert picture["width"] >= 300
+        assert view.page.locator(".sdnb-table").evaluate("t => t.scrollWidth <= t.clientWidth")
+        view.page.screenshot(path=SHOTS / f"grid-{width}.png")
+    view.page.set_viewport_size({"width": 1200, "height": 900})
+
+
+def keep(view):
+    """Save writes the picture with its settings; a lone grid has nowhere to send it."""
+    view.click("Save")
+    said = view.page.locator("[role=status]:has-text('Saved as')").inner_text()
+    path = said.removeprefix("Saved as ")
+    assert Path(path).parent == Path("outputs")
+    assert view.kernel(f"sdnb.read({path!r}) == view._detail._pictures.made["
+                       "view._detail.cell.key].request")  # fmt: skip
+    assert view.page.locator("text=Send to >> visible=true").count() == 0
+    code = view.page.locator("summary:has-text('as Python')")
+    code.click()
+    assert "steps=8" in view.page.locator(".sdnb-code").input_value()
+    code.click()
 
 
 def compare(view):
-    """By a slider, moved by its keys, and by the difference."""
+    """By a slider, moved by its keys, and by the difference; the grid says which is A and B."""
     view.click("Compare")
+    assert view.letters() == {"steps 8 cfg 4": "A"}
     view.cell("steps 9 cfg 4").click()
+    view.page.locator(".sdnb-compare").wait_for()
+    assert view.letters() == {"steps 8 cfg 4": "A", "steps 9 cfg 4": "B"}
     left, right = (view.page.locator(".sdnb-compare img").nth(i).bounding_box() for i in (0, 1))
     assert {side: round(left[side], 1) for side in left} == {s: round(right[s], 1) for s in right}
     view.page.locator(".sdnb-compare input").focus()
@@ -100,7 +151,7 @@ def compare(view):
     assert at == "52%"
     view.shot("grid-slider")
     view.click("difference")
-    both = "steps=8, cfg=4, seed=7 and steps=9, cfg=4, seed=7"
+    both = "A (steps=8, cfg=4, seed=7) and B (steps=9, cfg=4, seed=7)"
     view.page.locator(f"img[alt='the difference of {both}']").wait_for()
     view.shot("grid-difference")
     view.click("Use these settings")
@@ -131,12 +182,12 @@ def test_the_studio_has_a_grid_tab(page, lab):
     page.get_by_role("tab", name="grid", exact=True).click()
     assert studio.box("Third").evaluate("list => list.selectedOptions[0]?.label") == "nothing"
     across, down = (page.locator(".sdnb-values input >> visible=true").nth(i) for i in (0, 1))
-    for box, words in ((across, "1, 2"), (down, "1, x")):
+    for box, words in ((across, "1-2"), (down, "1, x")):
         box.fill(words)
         box.press("Tab")
     studio.click("Run grid")
     page.locator(".sdnb-error:has-text('is no number and no range')").wait_for()
-    down.fill("1, 4")
+    down.fill("1-4 (+3)")
     down.press("Tab")
     studio.click("Run grid")
     studio.until("studio.grid.view is not None and studio.grid.view.grid.done == 4")
@@ -148,7 +199,28 @@ def test_the_studio_has_a_grid_tab(page, lab):
     studio.click("Use these settings")
     studio.until("studio.panel is studio.panels['txt2img'] and studio.request.steps == 2", 10)
     assert studio.kernel("[studio.request.prompt, studio.request.cfg]") == ["a pear", 4]
+    send(studio)
     assert studio.notebook.complaints() == []
+
+
+def send(studio):
+    """The large view's picture goes to a tab, which comes into view, and is saved."""
+    tab = studio.page.get_by_role("tab", name="img2img", exact=True)
+    studio.page.get_by_role("tab", name="grid", exact=True).click()
+    buttons = studio.page.locator(".sdnb-grid button:has-text('img2img')")
+    buttons.evaluate("b => b.scrollIntoView({block: 'start'})")
+    studio.page.wait_for_timeout(300)
+    assert not tab.evaluate(SEEN)  # else nothing would be shown
+    buttons.click()
+    studio.until("studio.panel is studio.panels['img2img']", 10)
+    studio.page.wait_for_timeout(500)
+    assert tab.evaluate(SEEN)
+    assert studio.kernel("studio.request.image == sdnb.images.picture("
+                         "studio.grid.view.grid.image(steps=2, cfg=4))")  # fmt: skip
+    assert studio.kernel("studio.request.steps") == 2
+    studio.page.get_by_role("tab", name="grid", exact=True).click()
+    studio.page.locator(".sdnb-grid button:has-text('Save')").click()
+    studio.page.locator("[role=status]:has-text('Saved as made')").wait_for()
 
 
 def bring(studio):
