@@ -153,6 +153,10 @@ class Panel(widgets.VBox):
         """Make this the input picture, in its own size; the other controls stay."""
         self.request = self.form.request.but(image=png, mask=None, width=None, height=None)
 
+    def focus(self) -> None:
+        """Move the browser's focus to Generate, and with it the page."""
+        self._actions.generate.focus()
+
     def pause(self, why: str) -> None:
         """Stop, and refuse requests until `serve`; `why` is shown beside the buttons."""
         self._queue.pause(why)

@@ -96,7 +96,9 @@ class Studio(widgets.VBox):
         return pictures[0].result if pictures else None
 
     def show(self, name: str) -> Panel:
+        """Select this tab; the page comes to its Generate button, wherever it was."""
         self._tabs.selected_index = TABS.index(name)
+        self.panels[name].focus()
         return self.panels[name]
 
     def send(self, picture: GalleryPicture, name: str) -> None:
