@@ -74,8 +74,8 @@ def test_what_is_typed_is_a_list(name, text, values):
         ("seed", "0-1 [999999999]", "has 999999999 values, and an axis has 1000 at most"),
         ("steps", "9" * 5000, "is no whole number and no range"),
         ("weight", "fog 0.5", "weight: type a block of the prompt, a colon"),
-        ("prompt_sr", 'cat, "fox, red', "words replaced: the quotes in '\"fox, red' do not go"),
-        ("prompt", '"a" b, c', "prompt: the quotes in '\"a\" b, c' do not go around a whole value"),
+        ("prompt_sr", 'cat, "fox, red', "words replaced: in '\"fox, red' a quote is not closed"),
+        ("prompt", '"a" b, c', "prompt: in '\"a\" b, c' a quote is not closed, or not around"),
     ],
 )
 def test_what_is_no_list_is_said(name, text, words):

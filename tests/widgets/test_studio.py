@@ -53,6 +53,21 @@ def test_a_picture_and_its_settings_are_sent_to_any_tab(studio, name):
         assert (got.width, got.height, got.strength) == (128, 128, 0.5)
 
 
+@pytest.mark.parametrize("name", TABS)
+def test_a_grids_large_view_sends_to_any_tab_and_saves_beside_the_gallery(studio, name, tmp_path):
+    studio.panel.request = Request("a cat", seed=7, width=64, height=64)
+    view = studio.grid.run()
+    assert view.wait(60)
+    view.choose(view.grid.cells[4])
+    press(view, name)
+    assert studio.panel is studio.panels[name]
+    got, made = studio.request, view.grid.made(steps=8, cfg=4)
+    assert (got.prompt, got.seed, got.steps, got.cfg) == ("a cat", 7, 8, 4)
+    assert got.image == (None if name == "txt2img" else images.picture(made.image))
+    press(view, "Save")
+    assert [path.parent for path in tmp_path.rglob("*.png")] == [tmp_path / "out"]
+
+
 def test_what_a_tab_was_set_to_stays_when_a_picture_comes(studio):
     studio.panel.generate()
     studio.panels["img2img"].form.change(strength=0.3)

@@ -21,5 +21,5 @@ CSS = """
 .sdnb-table button { position: relative; width: 100%; }
 .sdnb-table button::before { position: absolute; left: 4px; top: 4px; min-width: 20px; padding: 0;
   border-radius: 4px; font-size: 12px; font-weight: 700; line-height: 20px; text-align: center;
-  color: #fff; background: var(--jp-brand-color1, #1976d2); box-shadow: 0 0 0 1px #fff; }
+  color: #fff; background: #111; box-shadow: 0 0 0 1px #fff; }
 """
