@@ -78,8 +78,8 @@ def _texts(name: str, text: str) -> list[str]:
         match = value.match(text, at)
         if match is None:
             raise ValueError(
-                f"{label(name)}: in {checks.shown(text[at:].strip())} a quote is not closed, or not "
-                f"around a whole value; type {HOW[name]}"
+                f"{label(name)}: in {checks.shown(text[at:].strip())} a quote is not closed, or "
+                f"not around a whole value; type {HOW[name]}"
             )
         quoted, plain = match.groups()
         if quoted is not None:
