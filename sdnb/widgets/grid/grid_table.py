@@ -37,8 +37,6 @@ _CLICK = (
     "box.value = b.dataset.number + '.' + Date.now();"
     "box.dispatchEvent(new Event('change', {bubbles: true}));"
 )
-
-
 _OUTLINE = "outline: 3px solid var(--jp-brand-color1, #1976d2); outline-offset: 0;"
 _GAP = 4  # pixels between two cells
 _SIDE = (72, 160)  # pixels of the words beside a row, at least and at most

@@ -172,7 +172,7 @@ class GridView(widgets.VBox):
 
     def _pager(self, labels: list[str]) -> widgets.Widget:
         self._slider = WordSlider(self.grid.axes[2].title, labels)
-        self._slider.layout.width = "420px"
+        self._slider.layout.width, self._slider.layout.max_width = "420px", "100%"
         self._slider.observe(lambda change: self._page_turned(change["new"]), "index")
         return self._slider
 
