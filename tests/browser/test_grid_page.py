@@ -16,7 +16,7 @@ grid = sdnb.sweep(base, steps=[1, 8, 9], cfg=[1, 4], seed=[7, 8])
 view = sdnb.GridView(grid, model, use=used.append)
 view
 """
-STUDIO = "import sdnb\nstudio = sdnb.studio(folder='made')\nstudio"
+STUDIO = "import sdnb\nstudio = sdnb.studio(folder='of-grids')\nstudio"
 LOOK = "button => getComputedStyle(button).backgroundImage"
 THUMBS = (
     """all => all.map(b => getComputedStyle(b).backgroundImage.startsWith('url("data:image'))"""
@@ -220,7 +220,7 @@ def send(studio):
     assert studio.kernel("studio.request.steps") == 2
     studio.page.get_by_role("tab", name="grid", exact=True).click()
     studio.page.locator(".sdnb-grid button:has-text('Save')").click()
-    studio.page.locator("[role=status]:has-text('Saved as made')").wait_for()
+    studio.page.locator("[role=status]:has-text('Saved as of-grids')").wait_for()
 
 
 def bring(studio):
