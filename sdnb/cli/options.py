@@ -14,7 +14,7 @@ from typing import Any
 
 from sdnb.assets import user_path
 from sdnb.cli.parser import TEXT, Parser
-from sdnb.request import CONTENTS, SAMPLERS, SCHEDULES
+from sdnb.request import CONTENTS, FITS, SAMPLERS, SCHEDULES
 
 # Flags of the original scripts without effect: (number of values, why).
 WITHOUT_EFFECT = {
@@ -32,7 +32,7 @@ FLAG_OF = {
     "steps": "--ddim_steps", "cfg": "--scale", "sampler": "--sampler", "schedule": "--schedule",
     "eta": "--ddim_eta", "seed": "--seed", "count": "--n_samples", "image": "--init-img",
     "strength": "--strength", "mask": "--mask", "feather": "--feather",
-    "content": "--masked-content", "padding": "--only-masked",
+    "content": "--masked-content", "padding": "--only-masked", "fit": "--fit",
 }  # fmt: skip
 
 
@@ -48,7 +48,7 @@ def parse(command: str, description: str, argv: Sequence[str]) -> argparse.Names
     """Parse the flags of `sdnb COMMAND`; `notes` are lines for the user. Raises InputError."""
     parser = Parser(prog=f"sdnb {command}", description=description)
     parser.set_defaults(notes=[], image=None, mask=None, invert=False, feather=0.0, strength=0.75)
-    parser.set_defaults(content="original", padding=None)
+    parser.set_defaults(content="original", padding=None, fit="stretch")
     _add_request_flags(parser)
     if command == "img2img":
         _add_picture_flags(parser)
@@ -95,6 +95,13 @@ def _add_request_flags(parser: Parser) -> None:
 def _add_picture_flags(parser: Parser) -> None:
     add, whole, number = _adders(parser, "the picture to start from")
     add("--init-img", "--init_img", dest="image", required=True, metavar="FILE", help="the picture")
+    add(
+        "--fit",
+        metavar="NAME",
+        help=f"how a picture of other proportions comes to --W x --H: {', '.join(FITS)} "
+        "(%(default)s); crop keeps its middle, fill makes the borders anew, fit makes one side of "
+        "the result smaller",
+    )
     number("--strength", help="0 keeps the picture, 1 ignores it (%(default)s)")
     add("--mask", metavar="FILE", help="white is made anew, black is kept")
     add("--invert-mask", dest="invert", action="store_true", help="black is made anew")

@@ -25,7 +25,7 @@ _PICTURES = {"image": images.picture, "mask": images.mask}
 # Fields that have no effect without another field.
 _NEEDS = {
     "strength": "image", "mask": "image", "invert": "mask", "feather": "mask", "content": "mask",
-    "padding": "mask",
+    "padding": "mask", "fit": "image",
 }  # fmt: skip
 MAX_VALUES = 1000  # of one axis
 

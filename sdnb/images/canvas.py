@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 from PIL import Image, ImageChops, ImageFilter, ImageOps
 
 from sdnb.images import inpaint_fill
-from sdnb.request import Request, picture_input, png_header
+from sdnb.images.fitting import laid, laid_mask, said_of
+from sdnb.request import Request, picture_input, png_header, sizes
+from sdnb.request.sizes import Size
 
 _LATENT = 8  # a cell of the latent covers 8x8 pixels
 _FAINT = 8  # a smaller value of a mask, of 255, changes nothing that can be seen: it is black
@@ -23,6 +24,8 @@ class Canvas:
     crop: tuple[int, int]  # the size of the result: smaller than the picture if that was padded
     content: str = "original"  # what the masked part starts from
     around: _WholePicture | None = None  # set if only a part of the picture is generated
+    # What the generated size covers of the picture that was given, in its pixels.
+    covers: tuple[float, float, float, float] = (0, 0, 0, 0)
 
     def latent_mask(self) -> Image.Image | None:
         """The mask at the latent's size. Average pooling 8x8, so that no kept pixel is touched."""
@@ -102,9 +105,10 @@ def fit(request: Request) -> tuple[Canvas | None, list[str]]:
 
     If the request's size is the picture's size rounded up to multiples of 8, the picture is padded
     with its own rim and the result is cropped, so every pixel keeps its place. Any other picture is
-    resized (Lanczos). The mask is resized with a bilinear filter, which keeps black pixels black up
-    to one pixel from an edge. With `padding`, only the masked part is cut out, resized and later
-    put back.
+    resized (Lanczos), as the request's `fit` says; where that leaves borders, they begin with the
+    colours of its rim. The mask goes the same way, by a bilinear filter, which keeps black pixels
+    black up to one pixel from an edge; it is white where there is no picture. With `padding`, only
+    the masked part is cut out, resized and later put back.
     """
     notes = _without_effect(request)
     if request.image is None:
@@ -114,23 +118,24 @@ def fit(request: Request) -> tuple[Canvas | None, list[str]]:
     size = request.width, request.height
     picture, more = flat(picture_input.open(request.image))
     notes += more
-    original = picture.size
-    mask, mask_notes = _prepared_mask(request, original)
+    place = sizes.place(picture.size, size, request.fit)
+    borders = place.filled and place.inner != size
+    mask, mask_notes = _prepared_mask(request, picture.size, borders)
     if mask is not None and request.padding is not None:
         canvas, more = _masked_part(request, picture, mask, size)
         return canvas, notes + mask_notes + more
-    picture, more = _fitted_to(picture, size, Image.Resampling.LANCZOS)
-    notes += more + mask_notes
+    notes += said_of(picture.size, size, request.fit) + mask_notes
     if mask is not None:
-        mask, _ = _fitted_to(mask, size, Image.Resampling.BILINEAR)
+        mask = laid_mask(mask, size, place)
         mask, more = feathered(_without_faint(mask), request.feather)
         notes += more
-    crop = original if _rounded_up(original) == size else size
-    return Canvas(picture, mask, crop, request.content), notes
+    result = size if place.filled else place.inner
+    covers = place.covers(size)
+    return Canvas(laid(picture, size, place), mask, result, request.content, covers=covers), notes
 
 
 def exact(request: Request) -> tuple[Request, list[str]]:
-    """The request with its picture resized to exactly width x height, and notes.
+    """The request with its picture brought to exactly width x height as its `fit` says, and notes.
 
     For width x height that a user asked for, where that is the picture's size rounded up to
     multiples of 8: `fit` takes it for `Request.resolved`'s, pads and crops. Any other request is
@@ -140,13 +145,16 @@ def exact(request: Request) -> tuple[Request, list[str]]:
         return request, []
     picture, size = picture_input.open(request.image), (request.width, request.height)
     original, only_part = picture.size, request.mask is not None and request.padding is not None
-    if only_part or original == size or _rounded_up(original) != size:
+    if only_part or request.fit == "fit" or sizes.rounded_up(original) != size or original == size:
         return request, []
-    changes = {"image": picture_input.picture(picture.resize(size, Image.Resampling.LANCZOS))}
+    place = sizes.spread(original, size, request.fit)
+    changes = {"image": picture_input.picture(laid(picture, size, place))}
     if request.mask is not None and png_header.size(request.mask) == original:
-        mask = picture_input.open(request.mask).resize(size, Image.Resampling.BILINEAR)
+        mask = laid_mask(
+            picture_input.open(request.mask), size, place, 0 if request.invert else 255
+        )
         changes["mask"] = picture_input.mask(mask)
-    return request.but(**changes), _stretched(original, size)
+    return request.but(**changes), said_of(original, size, request.fit, near=False)
 
 
 def _masked_part(
@@ -162,7 +170,7 @@ def _masked_part(
         f"Only the part {box[2] - box[0]}x{box[3] - box[1]} at ({box[0]}, {box[1]}) was generated, "
         f"at {size[0]}x{size[1]}, and put back."
     )
-    return Canvas(part, hole, picture.size, request.content, around), notes
+    return Canvas(part, hole, picture.size, request.content, around, covers=box), notes
 
 
 def around_mask(
@@ -205,6 +213,9 @@ def _without_effect(request: Request) -> list[str]:
             f"strength={request.strength:g} has no effect without a picture: give image=, or use "
             "sdnb.img2img."
         )
+    if request.fit != Request.fit and (request.image is None or request.padding is not None):
+        why = "without a picture" if request.image is None else "where only a part is generated"
+        notes.append(f"fit={request.fit!r} changes nothing {why}.")
     if request.mask is None:
         fields = ("invert", "feather", "content", "padding")
         names = [name for name in fields if getattr(request, name) != getattr(Request, name)]
@@ -212,10 +223,6 @@ def _without_effect(request: Request) -> list[str]:
             changes = "change" if len(names) > 1 else "changes"
             notes.append(f"{' and '.join(names)} {changes} nothing without a mask: give mask=.")
     return notes
-
-
-def _rounded_up(size: tuple[int, int]) -> tuple[int, int]:
-    return -size[0] // _LATENT * -_LATENT, -size[1] // _LATENT * -_LATENT
 
 
 def flat(picture: Image.Image) -> tuple[Image.Image, list[str]]:
@@ -230,43 +237,12 @@ def flat(picture: Image.Image) -> tuple[Image.Image, list[str]]:
     return Image.alpha_composite(white, rgba).convert("RGB"), [note]
 
 
-def _fitted_to(
-    picture: Image.Image, size: tuple[int, int], filter_: Image.Resampling
-) -> tuple[Image.Image, list[str]]:
-    original = picture.size
-    if original == size:
-        return picture, []
-    if _rounded_up(original) == size:
-        note = (
-            f"The picture is {original[0]}x{original[1]}: padded to {size[0]}x{size[1]} (multiples "
-            f"of {_LATENT}) to work on, and cut back to its own size; sdnb.upscale makes one of "
-            f"{size[0]}x{size[1]}."
-        )
-        return _padded(picture, size), [note]
-    return picture.resize(size, filter_), _stretched(original, size)
-
-
-def _stretched(original: tuple[int, int], size: tuple[int, int]) -> list[str]:
-    stretch = (size[0] / original[0]) / (size[1] / original[1])
-    if abs(stretch - 1) < 0.02:
-        return []  # the proportions are the same
-    note = (
-        f"The picture was stretched from {original[0]}x{original[1]} to {size[0]}x{size[1]}; give "
-        "only width or only height to keep its proportions."
-    )
-    return [note]
-
-
-def _padded(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Repeat the last column and row, so that the network sees no false edge."""
-    pixels = np.asarray(picture)  # [h, w] or [h, w, 3]
-    below, right = size[1] - picture.height, size[0] - picture.width
-    added = ((0, below), (0, right), (0, 0))[: pixels.ndim]
-    return Image.fromarray(np.pad(pixels, added, mode="edge"))
-
-
-def _prepared_mask(request: Request, size: tuple[int, int]) -> tuple[Image.Image | None, list[str]]:
-    """The mask at the picture's own size, inverted if asked, and notes on masks of one colour."""
+def _prepared_mask(
+    request: Request, size: Size, borders: bool
+) -> tuple[Image.Image | None, list[str]]:
+    """The mask at the picture's own size, inverted if asked, and notes on masks of one colour; a
+    black one makes the `borders` anew.
+    """
     if request.mask is None:
         return None, []
     mask = picture_input.open(request.mask).convert("L")
@@ -280,7 +256,8 @@ def _prepared_mask(request: Request, size: tuple[int, int]) -> tuple[Image.Image
         mask = ImageOps.invert(mask)
     low, high = mask.getextrema()
     if high == 0:
-        notes.append("The mask is all black: nothing was made anew. White is what changes.")
+        if not borders:
+            notes.append("The mask is all black: nothing was made anew. White is what changes.")
     elif _brightest(mask) < 16:
         notes.append(
             f"The mask's brightest value is {high} of 255: next to nothing changes. Whole numbers "

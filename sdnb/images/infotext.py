@@ -26,6 +26,10 @@ from sdnb.request.plain_words import plain
 _CONTENT_LABELS = {"original": "original", "noise": "latent noise", "fill": "fill"}
 _CONTENTS = {label: name for name, label in _CONTENT_LABELS.items()}
 
+# Its "Just resize (latent upscale)" has no like here. Of "fit", the size says all.
+_FIT_LABELS = {"stretch": "Just resize", "crop": "Crop and resize", "fill": "Resize and fill"}
+_FITS = {label: name for name, label in _FIT_LABELS.items()}
+
 _NEGATIVE = "Negative prompt:"
 _NEGATIVE_LINE = re.compile(rf"^[^\S\n]*{_NEGATIVE}", re.MULTILINE | re.IGNORECASE)
 # Where the values begin. A prompt may speak of steps: its number is not followed by another key.
@@ -57,7 +61,14 @@ _USUAL = {"Inpaint area": "Whole picture", "Mask mode": "Inpaint masked", "Mask 
 # Other programs write some keys in other cases.
 _KEYS = {
     key.lower(): key
-    for key in (*_SILENT, *(row[0] for row in _NUMBERS), "Sampler", "Schedule type", "Size")
+    for key in (
+        *_SILENT,
+        *(row[0] for row in _NUMBERS),
+        "Sampler",
+        "Schedule type",
+        "Size",
+        "Resize mode",
+    )
 }
 _KEYS |= {"scheduler": "Schedule type", "cfg": "CFG scale", "denoise": "Denoising strength"}
 _KEYS |= {"guidance scale": "CFG scale"}
@@ -83,6 +94,7 @@ def write(request: Request, model: str, fingerprint: str, version: str) -> str:
         "Model hash": fingerprint[:10] or None,
         "Model": model or None,
         "Denoising strength": None if request.image is None else _plain(request.strength),
+        "Resize mode": None if _usual_fit(request) else _FIT_LABELS[request.fit],
         **({} if request.mask is None else _mask_values(request)),
         "RNG": "CPU",  # sdnb draws its noise on the CPU
         eta_key: None if default_eta else _plain(request.eta),
@@ -108,7 +120,7 @@ def read(text: str) -> Saved:
             values.pop("Sampler", ""), values.pop("Schedule type", "")
         )
     fields |= _size(values, notes)
-    fields |= _mask_fields(values)
+    fields |= _picture_fields(values)
     for key, field, kind in _NUMBERS:
         if key in values:
             number = _number(key, values.pop(key), kind, notes)
@@ -119,9 +131,16 @@ def read(text: str) -> Saved:
     return Saved(request, model, fingerprint, version, notes=tuple(notes))
 
 
-def _mask_fields(values: dict[str, str]) -> dict[str, Any]:
-    """The fields of a mask, taken out of the values."""
+def _usual_fit(request: Request) -> bool:
+    """Whether nothing is to be written of it, as of the web UI's default."""
+    return request.image is None or request.fit in ("stretch", "fit")
+
+
+def _picture_fields(values: dict[str, str]) -> dict[str, Any]:
+    """The fields of a picture and its mask, taken out of the values."""
     fields: dict[str, Any] = {}
+    if values.get("Resize mode") in _FITS:
+        fields["fit"] = _FITS[values.pop("Resize mode")]
     if values.get("Masked content") in _CONTENTS:
         fields["content"] = _CONTENTS[values.pop("Masked content")]
     if values.get("Inpaint area") == "Only masked":

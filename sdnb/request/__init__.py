@@ -1,6 +1,13 @@
 """What is asked for, as data without torch: `Request`, a model's `Settings`, memory plans."""
 
-from sdnb.request.choices import CONTENTS, DEFAULT_SCHEDULE, ETA_SAMPLERS, SAMPLERS, SCHEDULES
+from sdnb.request.choices import (
+    CONTENTS,
+    DEFAULT_SCHEDULE,
+    ETA_SAMPLERS,
+    FITS,
+    SAMPLERS,
+    SCHEDULES,
+)
 from sdnb.request.request import Request, Resolved
 from sdnb.request.settings import RANGES, Settings
 
@@ -8,6 +15,7 @@ __all__ = [
     "CONTENTS",
     "DEFAULT_SCHEDULE",
     "ETA_SAMPLERS",
+    "FITS",
     "RANGES",
     "SAMPLERS",
     "SCHEDULES",

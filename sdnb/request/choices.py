@@ -1,4 +1,4 @@
-"""The names of samplers, schedules and contents, and each sampler's default schedule and eta."""
+"""The names that fields may have, and each sampler's default schedule and eta."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ SAMPLERS = (
 )  # fmt: skip
 SCHEDULES = ("uniform", "trailing", "karras", "exponential")
 CONTENTS = ("original", "noise", "fill")
+FITS = ("stretch", "crop", "fill", "fit")
 
 # The default schedule of a sampler, if the model's settings are for another sampler.
 NATURAL_SCHEDULES = {"ddim": "uniform", "plms": "uniform", "lcm": "trailing"}

@@ -18,4 +18,5 @@ FIELD_OF = {
     "initimg": "image", "initimage": "image", "initimages": "image",
     "denoisingstrength": "strength", "denoise": "strength",
     "maskimage": "mask", "maskblur": "feather", "inpaintingmaskinvert": "invert",
+    "resizemode": "fit", "resize": "fit", "objectfit": "fit",
 }  # fmt: skip

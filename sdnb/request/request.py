@@ -13,11 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from sdnb.request import checks, png_header, record
+from sdnb.request import checks, png_header, record, sizes
 from sdnb.request.choices import (
     CONTENTS,
     DEFAULT_SCHEDULE,
     ETA_SAMPLERS,
+    FITS,
     SAMPLERS,
     SCHEDULES,
     gone_with,
@@ -25,7 +26,7 @@ from sdnb.request.choices import (
 )
 from sdnb.request.fingerprint import sha256
 from sdnb.request.foreign_names import FIELD_OF
-from sdnb.request.settings import RANGES, Settings, number, put, whole
+from sdnb.request.settings import Settings, number, put, whole
 
 # PNG's colour types that are taken as they are: grey, RGB, RGBA. An alpha may be the mask itself.
 _PLAIN = {"image": (0, 2, 6), "mask": (0, 2)}
@@ -65,6 +66,10 @@ class Request:
     # With a number, only the masked part and so many pixels around it are generated, at width x
     # height, and put back. None: the whole picture is.
     padding: int | None = None
+    # How a picture of other proportions comes to width x height: stretch it; crop what is too much
+    # of its middle; fill the borders of the whole one, which are made anew; or fit the whole one
+    # inside, so that one side of the result is smaller. The mask goes with it.
+    fit: str = "stretch"
 
     def __post_init__(self) -> None:
         for name in ("prompt", "negative"):
@@ -83,6 +88,7 @@ class Request:
                 put(self, name, _canonical(name, getattr(self, name)))
         put(self, "invert", checks.flag("invert", self.invert))
         put(self, "content", checks.choice("content", self.content, CONTENTS))
+        put(self, "fit", checks.choice("fit", self.fit, FITS))
         self._check_together()
 
     def _check_together(self) -> None:
@@ -134,6 +140,7 @@ class Request:
             feather=0.0,
             content="original",
             padding=None,
+            fit="stretch",
             count=1,
         )
 
@@ -141,8 +148,9 @@ class Request:
         """The request with nothing open but image, mask and padding; an open seed is drawn here.
 
         The size is the picture's, rounded up to multiples of 8, where there is one; when only one
-        side is given, the other keeps its proportions. Where only the masked part is generated
-        (`padding`), it is the model's own. Resolving again changes nothing, whatever the settings.
+        side is given, the other keeps its proportions; with fit="fit", neither side is larger than
+        is asked for. Where only the masked part is generated (`padding`), it is the model's own.
+        Resolving again changes nothing, whatever the settings.
         Raises ValueError where the picture's own size is out of range, and for an eta above 0 with
         a sampler that draws no noise.
         """
@@ -170,14 +178,20 @@ class Request:
         return Resolved(**{**self._fields(), **settled})
 
     def _size(self, settings: Settings) -> tuple[int, int]:
-        one_open = self.width is None or self.height is None
         only_part = self.mask is not None and self.padding is not None
-        if one_open and self.image is not None and not only_part:
-            return _size_of_picture(self.image, self.width, self.height)
-        return (
-            settings.width if self.width is None else self.width,
-            settings.height if self.height is None else self.height,
-        )
+        if self.image is None or only_part:
+            return (
+                settings.width if self.width is None else self.width,
+                settings.height if self.height is None else self.height,
+            )
+        original = png_header.size(self.image)
+        if self.width is None or self.height is None:
+            size = sizes.of_picture(original, self.width, self.height)
+        else:
+            size = self.width, self.height
+        if self.fit == "fit" and size != sizes.rounded_up(original):
+            size = sizes.inside(original, size)
+        return size
 
     @property
     def pictures(self) -> dict[str, bytes]:
@@ -250,31 +264,3 @@ def _canonical(name: str, value: object) -> bytes:
     from sdnb.request import picture_input  # PIL, for these alone
 
     return picture_input.picture(data) if name == "image" else picture_input.mask(data)
-
-
-def _size_of_picture(png: bytes, width: int | None, height: int | None) -> tuple[int, int]:
-    """The size of a PNG rounded up to multiples of 8; where one side is given, the other keeps the
-    proportions. Raises ValueError where a side is out of range.
-    """
-    w, h = png_header.size(png)
-    if width is not None:
-        size = width, _round_up(width * h, w)
-    elif height is not None:
-        size = _round_up(height * w, h), height
-    else:
-        size = _round_up(w, 1), _round_up(h, 1)
-    low, high = (int(bound) for bound in RANGES["width"])
-    if not all(low <= side <= high for side in size):
-        scale = min(high / max(w, h), max(1.0, low / min(w, h)))
-        near = [min(max(round(side * scale / 8) * 8, low), high) for side in (w, h)]
-        raise ValueError(
-            f"image is {w}x{h} pixels, which asks for a picture of {size[0]}x{size[1]}; sides of "
-            f"{low} to {high} are accepted: ask for the size in width= and height=, "
-            f"for instance {near[0]} and {near[1]}, and the picture is resized to it"
-        )
-    return size
-
-
-def _round_up(numerator: int, denominator: int) -> int:
-    """numerator / denominator, rounded up to a multiple of 8, in whole numbers."""
-    return -(-numerator // (denominator * 8)) * 8

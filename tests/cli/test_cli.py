@@ -178,6 +178,16 @@ def test_a_photo_with_an_erased_part_as_mask_is_said(photo, tmp_path, capsys):
     assert capsys.readouterr().err.startswith("note: The mask has an erased part")
 
 
+def test_how_a_picture_of_other_proportions_is_fitted(fake, photo, capsys):
+    Image.new("RGB", (128, 64), "teal").save(photo)
+    line = f"img2img --prompt dog --init-img {photo} --W 64 --H 64 --skip_save".split()
+    for more, fit in (([], "stretch"), (["--fit", "crop"], "crop"), (["--fit=fit"], "fit")):
+        assert main([*line, *more]) == 0
+        assert fake.requests[-1].fit == fit
+    assert main([*line, "--fit", "corp"]) == 2
+    assert "--fit 'corp' is unknown; did you mean 'crop'" in capsys.readouterr().err
+
+
 def test_the_originals_inpainting(photo, mask):
     line = f"--prompt dog --init-img {photo} --mask {mask} --invert-mask --ddim_steps 100"
     (request,) = requests("img2img", line)

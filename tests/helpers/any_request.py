@@ -7,7 +7,7 @@ import io
 from hypothesis import strategies as st
 from PIL import Image
 
-from sdnb.request import CONTENTS, SAMPLERS, SCHEDULES, Request
+from sdnb.request import CONTENTS, FITS, SAMPLERS, SCHEDULES, Request
 
 
 def png(width: int = 3, height: int = 2, colour: tuple[int, int, int] = (9, 8, 7)) -> bytes:
@@ -47,4 +47,5 @@ def requests(draw):
         feather=draw(st.floats(0, 512)),
         content=draw(st.sampled_from(CONTENTS)),
         padding=draw(maybe(st.integers(0, 4096))),
+        fit=draw(st.sampled_from(FITS)),
     )

@@ -123,3 +123,35 @@ def test_a_mask_that_was_turned_round_goes_there_and_back():
     text = written(image=PNG, mask=PNG, invert=True)
     assert "Mask mode: Inpaint not masked" in text
     assert infotext.read(text).request.invert
+
+
+@pytest.mark.parametrize(
+    ("label", "fit"),
+    [
+        ("Just resize", "stretch"),
+        ("Crop and resize", "crop"),
+        ("Resize and fill", "fill"),
+    ],
+)
+def test_the_resize_mode_of_the_web_ui_is_read_and_written(label, fit):
+    line = f"a fox\nSteps: 20, Sampler: DDIM, CFG scale: 7.5, Seed: 7, Resize mode: {label}"
+    saved = infotext.read(line)
+    assert saved.request.fit == fit
+    assert not any("Resize mode" in note for note in saved.notes)
+    text = written(prompt="a fox", image=PNG, width=64, height=128, fit=fit)
+    assert (f"Resize mode: {label}" in text) == (fit != "stretch")  # its default, which it omits
+    assert infotext.read(text).request.fit == fit
+
+
+def test_a_resize_mode_that_has_no_like_here_is_said():
+    line = "a fox\nSteps: 20, Sampler: DDIM, Seed: 7, Resize mode: Just resize (latent upscale)"
+    saved = infotext.read(line)
+    assert saved.request.fit == "stretch"
+    assert any("Resize mode: Just resize (latent upscale)" in note for note in saved.notes)
+
+
+def test_no_resize_mode_is_written_where_there_is_no_picture_or_it_fits_inside():
+    assert "Resize mode" not in written(prompt="a fox", fit="crop")
+    text = written(prompt="a fox", image=PNG, width=128, height=256, fit="fit")
+    assert "Resize mode" not in text
+    assert "Size: 128x128" in text  # of PNG's proportions, 64x64

@@ -99,6 +99,8 @@ def test_resolved_leaves_nothing_open_and_is_idempotent(request_):
     assert done.resolved(others) == done
     for item in fields(done):  # what was asked stays what was asked
         asked = getattr(request_, item.name)
+        if item.name in ("width", "height") and done.image and done.fit == "fit":
+            continue  # the picture fits inside what was asked: `test_sizes.py`
         if asked is not None:
             assert getattr(done, item.name) == asked
 

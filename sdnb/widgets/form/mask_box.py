@@ -47,7 +47,7 @@ class MaskBox(Control):
     def adjust(self, request: Request) -> None:
         """Show the mask as this request uses it: inverted, feathered, at its size."""
         if self.editor is not None:
-            sized = {"width": request.width, "height": request.height, "padding": request.padding}
+            sized = {name: getattr(request, name) for name in ("width", "height", "padding", "fit")}
             target = {name: value for name, value in sized.items() if value is not None}
             self._set(self.editor, invert=request.invert, feather=request.feather, target=target)
 

@@ -44,7 +44,7 @@ class MaskEditor(ipywidgets.VBox):
     its errors are raised. `width` limits the editor's width and height, in pixels of the page.
 
     `feather`, `invert` and `latent` (show the latent mask) are traits. `target` holds the other
-    fields of the request that change the latent mask: width, height, padding.
+    fields of the request that change the latent mask: width, height, padding, fit.
     """
 
     tool = traitlets.Enum(TOOLS, "brush", help="What the pointer does.")
@@ -52,7 +52,7 @@ class MaskEditor(ipywidgets.VBox):
     feather = traitlets.Float(0.0, help="Pixels over which the rim fades, as in a Request.")
     invert = traitlets.Bool(False, help="Black is made anew, as in a Request.")
     latent = traitlets.Bool(False, help="Show the latent mask.")
-    target = traitlets.Dict(help="Fields of the Request to come: width, height, padding.")
+    target = traitlets.Dict(help="Fields of the Request to come: width, height, padding, fit.")
 
     def __init__(self, image: images.Source, width: int = 700) -> None:
         self._png = images.picture(image)

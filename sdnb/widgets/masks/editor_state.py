@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from sdnb import images
 from sdnb.images import canvas
-from sdnb.request import Request, Settings
+from sdnb.request import Request, Settings, sizes
 from sdnb.widgets.masks.history import History
 from sdnb.widgets.masks.strokes import NOWHERE, Box, Point, Size, Stroke, clipped, empty
 from sdnb.widgets.masks.viewport import DENSITY, Viewport, fitted
@@ -127,10 +127,12 @@ class EditorState:
     @property
     def feather_pixels(self) -> float:
         """The feather in pixels of the picture; a request has it in generated pixels."""
-        width = self.target.get("width")
+        width, height = self.target.get("width"), self.target.get("height")
         if not width or self.target.get("padding") is not None:
             return self.feather
-        return float(self.feather * self.picture.width / width)
+        fit = self.target.get("fit", Request.fit) if height else Request.fit
+        place = sizes.place(self.picture.size, (width, height or width), fit)
+        return float(self.feather * (place.box[2] - place.box[0]) / place.inner[0])
 
     def in_effect(self, box: Box) -> Image.Image:
         """The mask inside a box as the request applies it: inverted and feathered (L)."""
@@ -152,10 +154,8 @@ class EditorState:
         latent = None if inputs is None else inputs.latent_mask()
         if inputs is None or latent is None:
             raise ValueError("a request without a mask has no latent mask")
-        if (part := getattr(inputs, "around", None)) is not None:
-            return latent, part.box
-        padded = inputs.crop == self.picture.size and inputs.picture.size != self.picture.size
-        return latent, (0, 0, *(inputs.picture.size if padded else self.picture.size))
+        left, upper, right, lower = map(round, inputs.covers)
+        return latent, (left, upper, right, lower)
 
     def request(self, target: dict[str, Any]) -> Request:
         """A request that inpaints a blank picture with this mask and these fields.
