@@ -18,6 +18,7 @@ from sdnb.engine.run_lock import RunLock
 from sdnb.engine.weights import Weights
 from sdnb.request import Request, Settings, checks
 from sdnb.request.memory_plan import DecidedPlan, Forecast, MemoryPlan, read
+from sdnb.request.pace import Pace
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -55,6 +56,7 @@ class Model:
         self.text, self.unet, self.vae = (weights.networks[n] for n in ("text", "unet", "vae"))
         self.prompts = PromptCache()
         self.run_lock = RunLock()
+        self.pace = Pace()
         self.budget = budget
         self.ask(asked_plan)
 

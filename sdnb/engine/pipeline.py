@@ -29,6 +29,7 @@ from sdnb.engine.stages.prepare import beyond_limit, prepare
 from sdnb.images.canvas import Canvas, fit
 from sdnb.images.result import Progress, Result, bar
 from sdnb.request import Request, Resolved, checks
+from sdnb.request.pace import Times
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -142,13 +143,15 @@ def _run(
     with model.run_lock.ask() as turn:
         while not turn.come():
             yield Progress(0, batch.steps, turn.waited, waiting=True)
-        journey = _journey(model, batch, notes, began + turn.waited)
-        last = yield from in_full_precision(journey)
+        with model.pace.timed(batch.first) as times:
+            journey = _journey(model, batch, notes, began + turn.waited, times)
+            last = yield from in_full_precision(journey)
+            times.whole = last.seconds
     yield last  # the model is free: whoever gets the result may begin the next run
 
 
 def _journey(
-    model: Model, batch: Batch, notes: list[str], began: float
+    model: Model, batch: Batch, notes: list[str], began: float, times: Times
 ) -> Generator[Progress, None, Progress]:
     """From requests that were checked to their pictures; returns the last `Progress`."""
     checks.loaded(model)  # again: it was waited for
@@ -156,6 +159,7 @@ def _journey(
     # 1. The memory plan is chosen and put in force.
     expected = prepare(model, replace(batch.first, count=count), notes)
     passes = batch.passes(model.memory.batch)
+    times.count, times.at_once = count, len(passes[0])
     total = batch.steps * len(passes)
     if not batch.steps:
         notes.append("Strength 0 asks for no change: this is the picture that was given.")
@@ -177,6 +181,7 @@ def _journey(
             words = _words(batch, [encoded[r][0] for r, _ in members], members)
             for step in _denoise(model, batch, source, words, notes):
                 passed = time.perf_counter() - began
+                times.ends.append(passed)
                 at = done * batch.steps + step.index + 1
                 yield Progress(at, total, passed, step.denoised)
             latents += [x.cpu() for x in _finished_latents(step, source)]

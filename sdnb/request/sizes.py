@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sdnb.request.settings import RANGES
 
@@ -91,6 +92,7 @@ def same_proportions(one: Size, other: Size) -> bool:
     return abs(one[0] * other[1] / (one[1] * other[0]) - 1) < SAME
 
 
+@lru_cache(64)  # a form asks again with each change
 def near(original: Size, own: Size) -> Size:
     """A size in multiples of 8, of about the proportions of `original` and about as many pixels as
     `own`, a model's.

@@ -148,6 +148,7 @@ class Panel(widgets.VBox):
             raise ValueError("It brings no settings, and this panel starts from words alone.")
         else:
             self.start_from(images.picture(picture.image))
+            self.form.propose()
 
     def start_from(self, png: bytes) -> None:
         """Make this the input picture, in its own size; the other controls stay."""

@@ -1,5 +1,6 @@
-"""The forecast of a request (memory, plan) as a line. The planner works in a thread of its own, so
-that no control waits for it.
+"""What a request will take, as lines: memory by its forecast, time by what the last runs took.
+
+The planner works in a thread of its own, so that no control waits for it.
 """
 
 from __future__ import annotations
@@ -7,11 +8,16 @@ from __future__ import annotations
 import contextvars
 import html
 import threading
+from contextlib import suppress
 from typing import Any
 
 import ipywidgets as widgets
 
-from sdnb.request import Request
+from sdnb.request import Request, Resolved
+from sdnb.request.pace import in_words
+
+_LONG = 60.0  # seconds: who waits longer wants to know before
+_MUCH = 0.8  # of the memory that there is
 
 
 class PlanLine(widgets.HTML):
@@ -19,18 +25,28 @@ class PlanLine(widgets.HTML):
 
     def __init__(self) -> None:
         super().__init__()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._asked: tuple[Any, Request] | None = None
         self._key: object = None
         self._busy = False
+        self._memory = ""  # HTML
+        self._model: Any = None
+        self._runs: tuple[Resolved, ...] = ()
 
-    def ask(self, model: Any, request: Request) -> None:
-        """Show this request's forecast soon, unless the fields that it depends on are the same."""
+    def ask(self, model: Any, request: Request, *runs: Resolved) -> None:
+        """Show this request's forecast soon, unless the fields that it depends on are the same, and
+        how long `runs` take, by default the request's one, as soon as anything is known of it.
+        """
         key = (
             id(model), request.width, request.height, request.count, request.cfg in (0, 1),
-            request.image, request.padding,
+            request.image, request.padding, request.fit,
         )  # fmt: skip
         with self._lock:
+            self._model, self._runs = model, runs
+            with suppress(ValueError):  # Generate shows how the controls contradict each other
+                self._runs = runs or (request.resolved(model.settings),)
+            model.pace.listeners.add(self)
+            self.refresh()
             if key == self._key:
                 return
             self._key, self._asked = key, (model, request)
@@ -40,6 +56,13 @@ class PlanLine(widgets.HTML):
         context = contextvars.copy_context()
         threading.Thread(target=context.run, args=(self._answer,), daemon=True).start()
 
+    def refresh(self) -> None:
+        """Show what is known now."""
+        with self._lock:
+            if self._model is not None:
+                times = [self._model.pace.seconds(run) for run in self._runs]
+                self.value = self._memory + _time_in_words([t for t in times if t is not None])
+
     def _answer(self) -> None:
         while True:
             with self._lock:
@@ -47,7 +70,20 @@ class PlanLine(widgets.HTML):
                 if asked is None:
                     self._busy = False
                     return
-            self.value = _words(*asked)
+            words = _words(*asked)
+            with self._lock:
+                self._memory = words
+                self.refresh()
+
+
+def _time_in_words(seconds: list[float]) -> str:
+    if not seconds:
+        return ""
+    whole = sum(seconds)
+    if whole <= _LONG:
+        return f'<div class="sdnb-quiet">{in_words(whole)}, by the last runs</div>'
+    advice = "fewer pixels or fewer steps are quicker"
+    return f'<div class="sdnb-warn">It takes {in_words(whole)}, by the last runs: {advice}.</div>'
 
 
 def _words(model: Any, request: Request) -> str:
@@ -58,5 +94,8 @@ def _words(model: Any, request: Request) -> str:
     except BaseException as error:  # noqa: BLE001 - shown here; a dead thread would answer nothing more
         why = html.escape(f"{type(error).__name__}: {error}")
         return f'<div class="sdnb-warn">What this takes could not be predicted ({why}).</div>'
-    kind = "sdnb-warn" if forecast.refusal else "sdnb-quiet"
-    return f'<div class="{kind}">{html.escape(str(forecast))}</div>'
+    words, much = str(forecast), forecast.gb > _MUCH * forecast.room
+    if much and not forecast.refusal:
+        words += f"; there are {forecast.room:.2f} GB"
+    kind = "sdnb-warn" if much or forecast.refusal else "sdnb-quiet"
+    return f'<div class="{kind}">{html.escape(words)}</div>'

@@ -109,6 +109,7 @@ class Studio(widgets.VBox):
         png = images.picture(picture.image)
         if not picture.known:  # a photograph: the tab's other controls stay
             panel.start_from(png)
+            panel.form.propose()
             return
         request = picture.request
         if name == "txt2img":

@@ -13,12 +13,15 @@ from sdnb.images import Saved
 from sdnb.images.canvas import exact
 from sdnb.images.result import Result
 from sdnb.jobs.executor import Executor, Job
-from sdnb.request import RANGES, Request, png_header
+from sdnb.request import RANGES, Request, Resolved, png_header, sizes
+from sdnb.request.sizes import Size
 from sdnb.widgets.buttons import text_button
+from sdnb.widgets.form.size_offer import SizeOffer, by_pixels, in_words, proposed
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.style import quiet_line
 
 _TIMES = (1.5, 2.0, 3.0, 4.0)
+_LARGE = 4.0  # times the model's own pixels: a larger picture is enlarged from a smaller size
 _STRENGTH = 0.5  # the original's advice: it adds detail and keeps the composition
 
 
@@ -31,6 +34,7 @@ class UpscalePanel(Panel):
     times = 2.0  # the factor chosen last; a new picture is enlarged by it too
     _enlarged_from: tuple[int, int] | None = None  # the size that `times` was applied to
     _factor_size: tuple[int, int] | None = None  # the size that came of it
+    _from_own = False  # whether a large picture is enlarged from its own size all the same
 
     def __init__(self, model: Any = None, **more: Any) -> None:
         super().__init__(model, "upscale", **more)
@@ -38,10 +42,12 @@ class UpscalePanel(Panel):
         self.enlarge(self.times)
 
     def enlarge(self, times: float) -> None:
-        """Set width and height to `times` the picture's sides, or the model's own size."""
-        low, high = RANGES["width"]
-        sides = (min(max(round(side * times / 8) * 8, low), high) for side in self._base())
-        width, height = map(int, sides)
+        """Set width and height to `times` the picture's sides, or the model's own size. A picture
+        that is large beside that is enlarged from a size near it, unless somebody takes its own.
+        """
+        (low, high), base = RANGES["width"], self._base()
+        most = min(times, high / max(base))  # both sides alike
+        width, height = (max(round(side * most / 8) * 8, int(low)) for side in base)
         self.times, self._factor_size = times, (width, height)
         self.form.change(width=width, height=height)
         self._show_plan()
@@ -59,7 +65,7 @@ class UpscalePanel(Panel):
         super().start_from(png)
         self.enlarge(self.times)
 
-    def passes(self) -> tuple[Request | None, Request]:
+    def passes(self) -> tuple[Resolved | None, Resolved]:
         """The first pass (None if a picture is given) and the second; raises as `resolved` does.
 
         Both passes are resolved and have the same seed.
@@ -68,12 +74,14 @@ class UpscalePanel(Panel):
         asked = self.form.request.but(mask=None, count=1)
         width, height = asked.width, asked.height
         if asked.image is not None:
-            last = asked.enlarged(asked.image, width, height, asked.strength)
+            last = asked.enlarged(asked.image, width, height, asked.strength).but(fit=asked.fit)
             return None, last.resolved(settings)
         strength = asked.strength
-        first = asked.but(width=settings.width, height=settings.height, strength=Request.strength)
-        first = first.resolved(settings)
-        return first, first.but(width=width, height=height, strength=strength)
+        own = settings.width, settings.height
+        w, h = own if width is None or height is None else sizes.near((width, height), own)
+        first = asked.but(width=w, height=h, strength=Request.strength).resolved(settings)
+        last = first.but(width=width, height=height, strength=strength)
+        return first, last.resolved(settings)
 
     def generate(self) -> Job | None:
         """Queue the first pass, and the second when the first has its picture."""
@@ -93,10 +101,24 @@ class UpscalePanel(Panel):
 
         return self.submit(first, then=polish)
 
-    def _base(self) -> tuple[int, int]:
-        image = self.form.controls["image"].value
-        s = self.model.settings
-        return (s.width, s.height) if image is None else png_header.size(image)
+    def _base(self) -> Size:
+        """The size that factors count from."""
+        original, near = self._picture()
+        return original if near is None or self._from_own else near
+
+    def _picture(self) -> tuple[Size, Size | None]:
+        """The picture's size, and the one that a large picture is enlarged from instead; without a
+        picture, the model's own.
+        """
+        image, s = self.form.controls["image"].value, self.model.settings
+        if image is None:
+            return (s.width, s.height), None
+        original = png_header.size(image)
+        return original, proposed(original, s, small=0, large=_LARGE)
+
+    def _enlarge_from(self, own: bool) -> None:
+        self._from_own = own
+        self.enlarge(self.times)
 
     def _above(self) -> list[widgets.Widget]:
         buttons = []
@@ -106,11 +128,13 @@ class UpscalePanel(Panel):
             button.layout.width = "56px"
             buttons.append(button)
         self._passes_line = quiet_line()
-        return [widgets.HBox(buttons), self._passes_line]
+        take = (partial(self._enlarge_from, own) for own in (False, True))
+        self._offer = SizeOffer(*take)
+        return [widgets.HBox(buttons), self._offer, self._passes_line]
 
     def _edited(self) -> None:
         if self._base() != self._enlarged_from:  # the picture was exchanged or removed
-            self.enlarge(self.times)
+            self._enlarge_from(own=False)
         else:
             self._show_plan()
 
@@ -121,19 +145,36 @@ class UpscalePanel(Panel):
     def _show_plan(self) -> None:
         super()._show_plan()
         self._enlarged_from = self._base()
+        self._show_offer()
         try:
             first, last = self.passes()
         except (ValueError, TypeError) as error:
             self._passes_line.value = html.escape(str(error))
             return
-        steps = last.steps or 0
+        steps = last.steps
+        done = max(1, round(steps * last.strength))
+        if not self._queue.paused:  # the time is that of both passes, and of a share of the steps
+            second = last if first is None else last.but(steps=done).resolved(self.model.settings)
+            self._plan.ask(self.model, self.form.request, *([first] if first else []), second)
         begin = (
             f"1. {first.width} × {first.height} from words, {first.steps} steps"
             if first is not None
             else "1. the picture, {} × {}".format(*self._base())
         )
-        done = round(steps * last.strength)
         self._passes_line.value = (
             f"{begin}<br>2. resized to {last.width} × {last.height}, then img2img: about {done} of "
             f"{steps} steps, strength {last.strength:g}"
         )
+
+    def _show_offer(self) -> None:
+        """Say from which size a large picture is enlarged, and offer the other one."""
+        original, near = self._picture()
+        if near is None:
+            self._offer.hide()
+            return
+        words = f"The picture has {by_pixels(original, self.model.settings)}"
+        if self._from_own:
+            self._offer.show(f"{words}.", f"Enlarge from {in_words(near)}", "")
+        else:
+            words += f": it is enlarged from {in_words(near)}."
+            self._offer.show(words, "", "Enlarge from its own size")

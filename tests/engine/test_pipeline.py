@@ -4,7 +4,10 @@ Tolerance: 1/255 on 99.9 % of the pixels. The weights are random, which is harde
 nothing pulls the two computations together again once they part.
 """
 
+import itertools
+from contextlib import closing
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +23,7 @@ from sdnb.engine.stages import prompts
 from sdnb.images.canvas import fit
 from sdnb.images.inpaint_fill import filled
 from sdnb.request.memory_plan import MemoryPlan
+from sdnb.request.pace import Pace
 
 SIZE = 96
 # What each pipeline of diffusers is asked for.
@@ -361,3 +365,50 @@ def test_what_is_no_model_or_no_request_is_refused_in_words(model):
     ):
         with pytest.raises(ValueError, match="was unloaded"):
             use()
+
+
+def test_a_run_teaches_how_long_the_next_one_takes(model, monkeypatch):
+    """By a clock that goes on by a second whenever it is read: the same again takes as long."""
+    clock = itertools.count().__next__
+    monkeypatch.setattr(pipeline, "time", SimpleNamespace(perf_counter=lambda: float(clock())))
+    monkeypatch.setattr(model, "pace", Pace())
+    asked = request(steps=4).resolved(model.settings)
+    assert model.pace.seconds(asked) is None
+    made = sdnb.generate(model, asked, progress=False)
+    whole = made.seconds + 1  # the clock is read once more when the result is there
+    assert model.pace.seconds(asked) == pytest.approx(whole)
+    more = asked.but(steps=14).resolved(model.settings)
+    assert model.pace.seconds(more) == pytest.approx(whole + 10)
+    with closing(sdnb.run(model, asked.but(steps=30, width=SIZE * 2))) as steps:
+        for at in steps:
+            if at.step == 3:
+                break  # it was stopped, and its steps count
+    wide = asked.but(steps=30, width=SIZE * 2).resolved(model.settings)
+    assert model.pace.seconds(wide) >= 30
+
+
+@pytest.mark.parametrize("fit", ["crop", "fill", "fit"])
+def test_a_picture_of_other_proportions_is_made_as_it_is_fitted(model, fit):
+    wide = picture(size=(SIZE * 2, SIZE))
+    fields = {"width": SIZE, "height": SIZE, "steps": 2, "strength": 0.5, "seed": 5}
+    made = sdnb.img2img(model, "a fox", image=wide, fit=fit, progress=False, **fields)
+    assert made.request.fit == fit
+    size = (SIZE, SIZE // 2) if fit == "fit" else (SIZE, SIZE)
+    assert made.image.size == size
+    again = sdnb.generate(model, made.request, progress=False)
+    assert again.image.tobytes() == made.image.tobytes()
+    middle = wide.crop((SIZE // 2, 0, SIZE * 3 // 2, SIZE))
+    alone = sdnb.img2img(model, "a fox", image=middle, progress=False, **fields)
+    assert (alone.image.tobytes() == made.image.tobytes()) is (fit == "crop")
+
+
+def test_the_borders_of_a_fill_are_made_anew_and_the_picture_is_kept(model):
+    wide = picture(size=(SIZE, SIZE // 2))
+    made = sdnb.inpaint(
+        model, "a fox", image=wide, mask=Image.new("L", wide.size), fit="fill", width=SIZE,
+        height=SIZE, steps=2, strength=1, progress=False,
+    )  # fmt: skip
+    pixels, rim = np.asarray(made.image), SIZE // 4
+    assert np.array_equal(pixels[rim:-rim], np.asarray(wide))
+    smeared = np.pad(np.asarray(wide), ((rim, rim), (0, 0), (0, 0)), mode="edge")
+    assert np.abs(pixels[:rim].astype(int) - smeared[:rim]).mean() > 5

@@ -15,6 +15,7 @@ from PIL import Image
 from sdnb.images.result import Progress, Result
 from sdnb.request import Settings
 from sdnb.request.memory_plan import Forecast, MemoryPlan
+from sdnb.request.pace import Pace
 
 
 @cache
@@ -40,6 +41,7 @@ class Model:
     fingerprint: str = "f" * 64
     channels: int = 4  # 9: made for inpainting
     unet: object = None
+    pace: Pace = field(default_factory=Pace)
 
     @property
     def config(self):

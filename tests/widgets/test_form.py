@@ -157,7 +157,7 @@ def test_the_size_is_spoken_of(form):
     said = form._about_size
     assert "the model's own size" in said.value
     form.change(width=512, height=512)
-    assert "43 times its pixels" in said.value
+    assert "512 × 512, 43 times the model's own pixels" in said.value
     assert "upscale" in said.value
 
 

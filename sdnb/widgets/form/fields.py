@@ -10,7 +10,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sdnb.request import CONTENTS, ETA_SAMPLERS, RANGES, SAMPLERS, SCHEDULES, Request, Settings
+from sdnb.request import (
+    CONTENTS,
+    ETA_SAMPLERS,
+    FITS,
+    RANGES,
+    SAMPLERS,
+    SCHEDULES,
+    Request,
+    Settings,
+)
+from sdnb.widgets.form.fitted_view import other_proportions
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,12 @@ def _has_picture(request: Request, _: Settings) -> bool:
     return request.image is not None
 
 
+def _is_fitted(request: Request, _: Settings) -> bool:
+    """Whether to show how it is fitted: its proportions are others, or it was chosen."""
+    chosen = request.image is not None and request.fit != Request.fit
+    return chosen or other_proportions(request)
+
+
 def _has_mask(request: Request, _: Settings) -> bool:
     return request.mask is not None
 
@@ -89,6 +105,11 @@ FIELDS: tuple[Field, ...] = (
           (0, 1), 0.05, shown=_draws_noise),
     Field("image", "Picture", "picture", "picture",
           "A picture to start from. PNG, JPEG and what else Pillow reads."),
+    Field("fit", "Fitted by", "choice", "picture",
+          "How a picture of other proportions comes to width x height. Crop takes its middle. Fill "
+          "takes all of it, and makes anew what is around it. Fit takes all of it, and one side of "
+          "the result is smaller.",
+          choices=FITS, shown=_is_fitted),
     Field("strength", "Strength", "slider", "picture",
           "How much is made anew: 0 gives the picture back, 1 ignores it.",
           (0, 1), 0.05, shown=_has_picture),

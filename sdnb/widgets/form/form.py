@@ -10,19 +10,29 @@ from typing import Any, cast
 import ipywidgets as widgets
 
 from sdnb.images import Saved
-from sdnb.request import Request, Resolved, Settings
+from sdnb.request import Request, Resolved, Settings, png_header
 from sdnb.request.choices import gone_with
+from sdnb.request.sizes import Size
 from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.form.controls import KINDS, Changed, Control, SeedControl
 from sdnb.widgets.form.fields import FIELDS, Field
+from sdnb.widgets.form.fitted_view import FittedView
 from sdnb.widgets.form.inspector import Inspector, Tokenize
 from sdnb.widgets.form.mask_box import MaskBox
 from sdnb.widgets.form.picture_box import PictureBox
+from sdnb.widgets.form.size_offer import (
+    SizeOffer,
+    accepted,
+    by_pixels,
+    in_words,
+    proposed,
+    times,
+)
 from sdnb.widgets.style import quiet_line, row
 
 _NAMES = tuple(item.name for item in fields(Request))
 _PARTS = {  # the mask editor shows the feather
-    "picture": ("image", "strength"), "mask": ("mask", "invert", "content", "padding"),
+    "picture": ("image", "fit", "strength"), "mask": ("mask", "invert", "content", "padding"),
 }  # fmt: skip
 # Which parts each kind of panel shows beside the prompts and the main settings.
 PICTURES = {
@@ -31,6 +41,7 @@ PICTURES = {
 }  # fmt: skip
 # Times the model's own pixels: larger pictures often repeat their subject.
 _LARGE_TIMES = 2.5
+_LARGE_UPSCALED = 16  # upscaling is meant to: four times the sides
 
 
 class Form(widgets.VBox):
@@ -57,6 +68,9 @@ class Form(widgets.VBox):
         self._mask = cast("MaskBox", self.controls["mask"])
         self._inspectors = {name: Inspector(tokenize) for name in ("prompt", "negative")}
         self._about_size = quiet_line()
+        self._offer = SizeOffer(self._take_near, self._take_own)
+        self._proposed: tuple[int | None, int | None] = (None, None)  # a size that nobody typed
+        self._fitted = FittedView()
         #: The prompt box: the owner of the form lays it out.
         self.words = widgets.VBox([self.controls["prompt"].widget, self._inspectors["prompt"]])
         super().__init__(self._laid_out())
@@ -94,6 +108,18 @@ class Form(widgets.VBox):
             inspector.tokenize = tokenize
         self._refresh()
 
+    def propose(self) -> None:
+        """Set a size near the model's own for a picture that is far from it, and say so; a size
+        that somebody typed stays.
+        """
+        sides = self.controls["width"], self.controls["height"]
+        if (sides[0].value, sides[1].value) not in ((None, None), self._proposed):
+            return
+        self._proposed = self._near() or (None, None)
+        for control, side in zip(sides, self._proposed, strict=True):
+            control.value = side
+        self._refresh()
+
     # -- building ----------------------------------------------------------------------------
 
     def _control(self, field: Field, offer: Callable[[Saved], None] | None) -> Control:
@@ -106,6 +132,8 @@ class Form(widgets.VBox):
 
     def _laid_out(self) -> list[widgets.Widget]:
         w = {name: control.widget for name, control in self.controls.items()}
+        w["image"] = widgets.VBox([w["image"], self._offer])
+        w["fit"] = widgets.VBox([w["fit"], self._fitted])
         swap = icon_button("exchange", "Exchange", "Exchange width and height")
         swap.on_click(lambda _: self._swapped())
         size = row([w["width"], swap, w["height"]])
@@ -129,7 +157,7 @@ class Form(widgets.VBox):
         ]  # fmt: skip
         if self.kind == "inpaint":  # the canvas has the place
             rest = [w[name] for name in ("invert", "content", "padding")]
-            above = [w["image"], w["mask"], w["strength"]]
+            above = [w["image"], w["mask"], w["fit"], w["strength"]]
             settings = [_folded("Settings", [*rest, *settings])]
         return [*above, self._guests, *settings, *below]
 
@@ -142,9 +170,30 @@ class Form(widgets.VBox):
             self.controls["height"].value = asked.width
             self._changed("width")
 
+    def _near(self) -> Size | None:
+        """The size that is proposed for the picture, if it needs one."""
+        image = self.controls["image"].value
+        if image is None or self.kind == "upscale":  # which has factors
+            return None
+        return proposed(png_header.size(image), self.settings)
+
+    def _take_near(self) -> None:
+        near = self._near()
+        if near is not None:
+            self._take_size(near)
+
+    def _take_own(self) -> None:
+        self._take_size((None, None))
+
+    def _take_size(self, size: tuple[int | None, int | None]) -> None:
+        self._proposed = size
+        self.controls["width"].value, self.controls["height"].value = size
+        self._changed("width")
+
     def _changed(self, name: str) -> None:
         if name == "image":
             self._mask.on_picture(self.controls["image"].value)
+            self.propose()
         if name == "sampler":
             self._sampler_exchanged()
         self._refresh()
@@ -183,23 +232,42 @@ class Form(widgets.VBox):
             used = name == "strength" and self.kind == "upscale"  # the second pass has a picture
             control.show(used or control.field.shown(asked, self.settings))
         self._mask.adjust(asked)
+        self._fitted.show(asked)
+        self._show_offer()
         for name, inspector in self._inspectors.items():
             inspector.show(self.controls[name].value)
         self._about_size.value = "" if resolved is None else self._size_in_words(resolved)
 
+    def _show_offer(self) -> None:
+        near, image = self._near(), self.controls["image"].value
+        if near is None or self.controls["padding"].value is not None:
+            self._offer.hide()  # with a padding, the picture keeps its size
+            return
+        size = png_header.size(image)
+        now = self.controls["width"].value, self.controls["height"].value
+        own = "Take its own size" if accepted(size) and now != (None, None) else ""
+        words = f"The picture has {by_pixels(size, self.settings)}"
+        words += f": {in_words(near)} is proposed." if now == near else "."
+        if self.kind == "inpaint":
+            words += " “Only the masked part” keeps its size."
+        self._offer.show(words, "" if now == near else f"Take {in_words(near)}", own)
+
     def _size_in_words(self, resolved: Resolved) -> str:
-        s = self.settings
-        size = f"{resolved.width} × {resolved.height}"
-        if (resolved.width, resolved.height) == (s.width, s.height):
-            return f"{size}, the model's own size"
-        times = resolved.width * resolved.height / (s.width * s.height)
-        words = f"{size}; the model's own is {s.width} × {s.height}"
-        if times > _LARGE_TIMES and resolved.image is None and self.kind != "upscale":
+        """The size, as HTML, with a warning where it takes long."""
+        own = self.settings.width, self.settings.height
+        size = resolved.width, resolved.height
+        if size == own:
+            return f"{in_words(size)}, the model's own size"
+        most = _LARGE_UPSCALED if self.kind == "upscale" else _LARGE_TIMES
+        if times(size, self.settings) <= most:
+            return f"{in_words(size)}; the model's own is {in_words(own)}"
+        words = f"{by_pixels(size, self.settings)}: it takes that much longer or more"
+        if resolved.image is None and self.kind != "upscale":
             words += (
-                f". {times:.0f} times its pixels: it takes that much longer or more, and things "
-                "may stand there twice. Make it at the model's own size, then upscale it."
+                ", and things may stand there twice. Make it at the model's own size, "
+                f"{in_words(own)}, then upscale it"
             )
-        return words
+        return f'<div class="sdnb-warn">{words}.</div>'
 
 
 def _folded(title: str, children: list[widgets.Widget]) -> widgets.VBox:

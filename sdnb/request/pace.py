@@ -1,0 +1,130 @@
+"""How long a request will take, learnt from the last runs of a model in this process."""
+
+from __future__ import annotations
+
+import math
+import threading
+import weakref
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from statistics import median_low
+from typing import Protocol
+
+from sdnb.request.choices import PASSES
+from sdnb.request.request import Resolved
+
+# A pass of the UNet costs p + p²/p1 at p pixels: what its self-attention does grows with their
+# square. Of Stable Diffusion's 339 G multiplications at 512x512 those are 61 G, so p1 is
+# 512² * (339 - 61) / 61.
+_ATTENTION_EQUAL = 1_195_000.0
+_MOST_SIZES = 32  # that are remembered: the newest
+
+
+class Listener(Protocol):
+    """Who is told that there is more to know."""
+
+    def refresh(self) -> None: ...
+
+
+@dataclass
+class Times:
+    """When the steps of a run ended, in seconds since it began."""
+
+    ends: list[float] = field(default_factory=list)
+    whole: float | None = None  # the run with all that is beside its steps; None: it did not end
+    count: int = 1  # pictures
+    at_once: int = 1  # pictures in a step
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the last run of one size took, in seconds."""
+
+    pixels: int  # width * height
+    one_pass: float  # of one picture through the UNet
+    rest: float | None  # of one picture beside its steps; None if no run came to its end
+
+
+class Pace:
+    """What the runs of one model took. `listeners` are told after each, in its thread."""
+
+    def __init__(self) -> None:
+        self.listeners: weakref.WeakSet[Listener] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        self._seen: dict[int, Seen] = {}
+
+    @contextmanager
+    def timed(self, request: Resolved) -> Generator[Times]:
+        """Learn from the run inside, also where it is stopped: it may be for its time."""
+        times = Times()
+        try:
+            yield times
+        finally:
+            self.learn(request, times)
+
+    def learn(self, request: Resolved, times: Times) -> None:
+        """Remember a run. Its first step may wait for what is done once: alone it says nothing."""
+        gaps = [after - before for before, after in pairwise(times.ends)]
+        if not gaps:
+            return
+        step = median_low(gaps)  # between two pictures, a gap is longer by the decoder's time
+        pixels = request.width * request.height
+        with self._lock:
+            before = self._seen.pop(pixels, None)
+            rest = before.rest if before else None
+            if times.whole is not None:
+                rest = max(0.0, times.whole - step * len(times.ends)) / times.count
+            self._seen[pixels] = Seen(pixels, step / times.at_once / calls(request), rest)
+            while len(self._seen) > _MOST_SIZES:
+                del self._seen[next(iter(self._seen))]
+        for listener in tuple(self.listeners):
+            listener.refresh()
+
+    def seconds(self, request: Resolved) -> float | None:
+        """How long it will take; None while nothing is known."""
+        with self._lock:
+            seen = tuple(self._seen.values())
+        return predicted(request, seen)
+
+
+def predicted(request: Resolved, seen: Sequence[Seen]) -> float | None:
+    """Seconds that a request will take, scaled from the nearest size seen; None where none was."""
+    if not seen:
+        return None
+    pixels = request.width * request.height
+
+    def far(one: Seen) -> float:
+        return abs(math.log(pixels / one.pixels))
+
+    near = min(seen, key=far)
+    steps = request.steps
+    if request.image is not None:
+        steps = round(steps * request.strength)
+    passes = steps * calls(request) * near.one_pass * work(pixels) / work(near.pixels)
+    ended = [one for one in seen if one.rest is not None]
+    rest = 0.0
+    if ended:
+        like = min(ended, key=far)
+        rest = (like.rest or 0.0) * pixels / like.pixels
+    return request.count * (passes + rest)
+
+
+def calls(request: Resolved) -> int:
+    """Passes of the UNet that a step of one picture takes."""
+    return PASSES.get(request.sampler, 1) * (1 if request.cfg in (0, 1) else 2)
+
+
+def work(pixels: float) -> float:
+    """What a pass of the UNet costs, in the time that a pixel takes without self-attention."""
+    return pixels * (1 + pixels / _ATTENTION_EQUAL)
+
+
+def in_words(seconds: float) -> str:
+    """ "about 8 s", "about 4 min", "about 2 h"."""
+    if seconds < 90:
+        return f"about {max(1, round(seconds))} s"
+    if seconds < 90 * 60:
+        return f"about {round(seconds / 60)} min"
+    return f"about {round(seconds / 3600)} h"

@@ -1,0 +1,105 @@
+"""The picture, with its mask, as it comes to the size that is asked for: seen before it is made."""
+
+from __future__ import annotations
+
+import html
+
+import ipywidgets as widgets
+from PIL import Image, ImageOps
+
+from sdnb import images
+from sdnb.images.canvas import flat
+from sdnb.images.fitting import laid, laid_mask
+from sdnb.request import Request, png_header, sizes
+from sdnb.request.sizes import Place, Size
+from sdnb.widgets.masks.preview import veiled
+from sdnb.widgets.style import quiet_line
+
+_SIDE = 224  # pixels of the longer side of the size that is asked for
+
+
+def other_proportions(request: Request) -> bool:
+    """Whether the picture of a request has other proportions than the size that is asked for."""
+    if request.image is None or request.width is None or request.height is None:
+        return False
+    if request.mask is not None and request.padding is not None:
+        return False  # only a part is generated
+    original, size = png_header.size(request.image), (request.width, request.height)
+    return size != sizes.rounded_up(original) and not sizes.same_proportions(original, size)
+
+
+class FittedView(widgets.VBox):
+    """Shows how a request's picture and mask are fitted, where that changes them."""
+
+    def __init__(self) -> None:
+        self._words = quiet_line()
+        self._image = widgets.Image(format="jpeg")
+        self._small: tuple[bytes, Image.Image] | None = None  # a picture, and the same small
+        self._key: object = None
+        super().__init__([self._image, self._words])
+
+    def show(self, request: Request) -> None:
+        """Show the picture of this request; nothing where the proportions are those asked for."""
+        self.layout.display = "" if other_proportions(request) else "none"
+        image, size = request.image, (request.width or 0, request.height or 0)
+        key = (image, size, request.fit, request.mask, request.invert)
+        if image is None or key == self._key or self.layout.display:
+            return
+        self._key = key
+        original = png_header.size(image)
+        place = sizes.place(original, size, request.fit)
+        self._words.value = html.escape(_in_words(original, size, place, request))
+        small = self._smaller(image)
+        at = _shrunk(place, original, size, small.size)
+        result = _result(size, at)
+        picture = laid(small, result, at)
+        mask = laid_mask(_mask(request, small.size), result, at, 0 if request.mask is None else 255)
+        self._image.value = veiled(picture, mask, picture.size)
+        self._image.layout.width = f"{picture.width}px"
+
+    def _smaller(self, image: bytes) -> Image.Image:
+        """The picture with no more pixels than are seen; a photograph is decoded once."""
+        if self._small is None or self._small[0] is not image:
+            picture, _ = flat(images.open(image))
+            picture.thumbnail((3 * _SIDE, 3 * _SIDE), Image.Resampling.BOX)
+            self._small = image, picture
+        return self._small[1]
+
+
+def _shrunk(place: Place, original: Size, size: Size, small: Size) -> Place:
+    """The place of a picture's smaller copy in `size`, when that has a side of 224 pixels."""
+    shrink = _SIDE / max(size)
+    across, down = small[0] / original[0], small[1] / original[1]
+    left, upper, right, lower = place.box
+    box = left * across, upper * down, right * across, lower * down
+    left, upper, right, lower = (round(side * shrink) for side in place.at)
+    return Place(box, (left, upper, max(right, left + 1), max(lower, upper + 1)), place.filled)
+
+
+def _result(size: Size, at: Place) -> Size:
+    """What is seen: borders only where they are part of the result."""
+    shrink = _SIDE / max(size)
+    whole = max(round(size[0] * shrink), at.at[2]), max(round(size[1] * shrink), at.at[3])
+    return whole if at.filled else at.inner
+
+
+def _mask(request: Request, size: Size) -> Image.Image:
+    """What is made anew of a picture of this size; black where there is no mask."""
+    if request.mask is None:
+        return Image.new("L", size)
+    mask = images.open(request.mask).convert("L").resize(size, Image.Resampling.BOX)
+    return ImageOps.invert(mask) if request.invert else mask
+
+
+def _in_words(original: Size, size: Size, place: Place, request: Request) -> str:
+    if request.fit == "crop":
+        left, upper, right, lower = map(round, place.box)
+        kept = f"{right - left} × {lower - upper}"
+        return f"Its middle is used: {kept} of {original[0]} × {original[1]}."
+    if request.fit == "fit":
+        return "The whole picture: what comes of it has {} × {}.".format(*place.inner)
+    if request.fit == "fill":
+        return "The whole picture, at {} × {}; what is around it is made anew.".format(*place.inner)
+    wider = size[0] * original[1] / (size[1] * original[0])
+    how = f"{wider:.1f} times as wide" if wider > 1 else f"{1 / wider:.1f} times as high"
+    return f"Stretched: all things become {how}. Crop, fill and fit keep their proportions."

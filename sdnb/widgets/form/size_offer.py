@@ -1,0 +1,86 @@
+"""What is offered for a picture that is much larger or smaller than the model's own size."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+
+import ipywidgets as widgets
+
+from sdnb.request import Settings, sizes
+from sdnb.request.sizes import Size
+from sdnb.widgets.style import row
+
+# Times the model's own pixels: a picture between them keeps its size.
+_SMALL, _LARGE = 0.5, 1.5
+
+
+class SizeOffer(widgets.VBox):
+    """Words on a picture's size, and two buttons: for a size near the model's own, and for the
+    picture's. They call `near` and `own`.
+    """
+
+    def __init__(self, near: Callable[[], None], own: Callable[[], None]) -> None:
+        self._words = widgets.HTML()
+        self._near = _button("A size that takes as long as others of this model", near)
+        self._own = _button("All pixels of the picture", own)
+        super().__init__([self._words, row([self._near, self._own])])
+        self.layout.display = "none"
+
+    def hide(self) -> None:
+        """Show nothing."""
+        self.layout.display = "none"
+
+    def show(self, words: str, near: str, own: str) -> None:
+        """Show these words and the buttons with these labels; "" hides a button. It is a warning
+        where the size near the model's own is not the one that is taken.
+        """
+        kind = "sdnb-warn" if near else "sdnb-quiet"
+        self._words.value = f'<div class="{kind}">{html.escape(words)}</div>'
+        for button, label in ((self._near, near), (self._own, own)):
+            button.description = label
+            button.layout.display = "" if label else "none"
+        self.layout.display = ""
+
+
+def proposed(
+    original: Size, settings: Settings, small: float = _SMALL, large: float = _LARGE
+) -> Size | None:
+    """A size near the model's own for a picture with less than `small` times its pixels, or more
+    than `large` times; else None.
+    """
+    if small <= times(original, settings) <= large:
+        return None
+    return sizes.near(original, (settings.width, settings.height))
+
+
+def accepted(original: Size) -> bool:
+    """Whether a picture can be made at this one's own size."""
+    try:
+        sizes.of_picture(original, None, None)
+    except ValueError:
+        return False
+    return True
+
+
+def times(size: Size, settings: Settings) -> float:
+    """The pixels of a size, in those of the model's own."""
+    return size[0] * size[1] / (settings.width * settings.height)
+
+
+def by_pixels(size: Size, settings: Settings) -> str:
+    """ "4000 × 3000, 46 times the model's own pixels"."""
+    number = times(size, settings)
+    shown = f"{number:.0f}" if number >= 9.5 else f"{number:.1f}"
+    return f"{in_words(size)}, {shown} times the model's own pixels"
+
+
+def in_words(size: Size) -> str:
+    """ "4000 × 3000"."""
+    return f"{size[0]} × {size[1]}"
+
+
+def _button(tooltip: str, act: Callable[[], None]) -> widgets.Button:
+    button = widgets.Button(tooltip=tooltip, layout=widgets.Layout(width="auto"))
+    button.on_click(lambda _: act())
+    return button

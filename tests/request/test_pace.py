@@ -1,0 +1,141 @@
+"""What runs take, from times that are given: all right values are worked out by hand."""
+
+import pytest
+from helpers.any_request import png
+
+from sdnb.request import Request, Settings
+from sdnb.request.pace import Pace, Times, in_words
+
+SETTINGS = Settings(512, 512, 20, 7.5, "euler", "karras")
+
+
+def asked(**fields):
+    return Request(seed=1, **fields).resolved(SETTINGS)
+
+
+def times(step, steps=20, first=3.0, decoder=2.0, **more):
+    """A run whose first step ends after `first` seconds, and which ends after the decoder."""
+    ends = [first + step * i for i in range(steps)]
+    return Times(ends, whole=ends[-1] + decoder, **more)
+
+
+def test_nothing_is_known_before_the_first_run():
+    assert Pace().seconds(asked()) is None
+
+
+def test_the_same_again_takes_as_long():
+    pace = Pace()
+    pace.learn(asked(), times(0.5))
+    # 19 steps of 0.5 s, and 3 and 2 s, in which one step is.
+    assert pace.seconds(asked()) == pytest.approx(3 + 19 * 0.5 + 2)
+    assert pace.seconds(asked(steps=40)) == pytest.approx(3 + 39 * 0.5 + 2)
+    assert pace.seconds(asked(count=3)) == pytest.approx(3 * (3 + 19 * 0.5 + 2))
+
+
+def test_a_slow_step_among_others_says_nothing():
+    pace = Pace()
+    ends = [1.0, 1.5, 2.0, 12.0, 12.5, 13.0]  # a laptop that slept
+    pace.learn(asked(steps=6), Times(ends))
+    assert pace.seconds(asked(steps=10)) == pytest.approx(10 * 0.5)
+
+
+def test_guidance_and_two_passes_a_step_are_counted():
+    pace = Pace()
+    pace.learn(asked(), times(0.5, decoder=0, first=0.5))
+    assert pace.seconds(asked(cfg=1)) == pytest.approx(20 * 0.25)
+    assert pace.seconds(asked(sampler="heun")) == pytest.approx(20 * 1.0)
+
+
+def test_a_picture_to_start_from_runs_a_share_of_the_steps():
+    pace = Pace()
+    pace.learn(asked(), times(0.5, decoder=0, first=0.5))
+    changed = asked(image=png(64, 64), width=512, height=512, strength=0.6)
+    assert pace.seconds(changed) == pytest.approx(12 * 0.5)
+
+
+def test_pictures_of_one_pass_share_its_time():
+    pace = Pace()
+    together = Times([1.0, 2.0, 3.0, 4.0], whole=8.0, count=4, at_once=4)
+    pace.learn(asked(steps=4, count=4), together)
+    # A picture's part of a step is 0.25 s, of the rest, 4 s, it is 1 s.
+    assert pace.seconds(asked(steps=4)) == pytest.approx(4 * 0.25 + 1)
+    assert pace.seconds(asked(steps=4, count=4)) == pytest.approx(8)
+
+
+def unet_gmacs(pixels):
+    """Of Stable Diffusion's UNet: what grows with the pixels, and the products of self-attention,
+    n tokens of c numbers on five layers of each level. Their sum is 339 at 512x512.
+    """
+    levels = ((64, 320), (256, 640), (1024, 1280))  # pixels a token stands for, numbers
+    squares = [5 * 2 * (pixels / token) ** 2 * c / 1e9 for token, c in levels]
+    own = [5 * 2 * (512 * 512 / token) ** 2 * c / 1e9 for token, c in levels]
+    return (339 - sum(own)) * pixels / 512**2 + sum(squares)
+
+
+@pytest.mark.parametrize("side", [256, 768, 1024, 2048])
+def test_another_size_is_scaled_as_the_networks_work_is(side):
+    pace = Pace()
+    pace.learn(asked(), times(0.5, decoder=0, first=0.5))
+    wanted = 10 * unet_gmacs(side * side) / unet_gmacs(512 * 512)
+    found = pace.seconds(asked(width=side, height=side))
+    assert found == pytest.approx(wanted, rel=0.02)
+
+
+def test_the_nearest_size_counts_and_the_rest_grows_with_the_pixels():
+    pace = Pace()
+    pace.learn(asked(), times(0.5))
+    pace.learn(asked(width=1024, height=1024), times(4.0, first=10, decoder=14))
+    near = pace.seconds(asked(width=1024, height=1032))
+    assert near == pytest.approx(20 * 4 + 20, rel=0.02)  # 10 - 4 + 14 beside the steps
+    pace.learn(asked(), times(1.0))  # slower now: the last run counts
+    assert pace.seconds(asked()) == pytest.approx(3 + 19 + 2)
+
+
+def test_a_run_that_was_stopped_teaches_and_one_step_does_not():
+    pace = Pace()
+    pace.learn(asked(), Times([9.0], whole=10.0))
+    assert pace.seconds(asked()) is None
+
+    def run():
+        with pace.timed(asked()) as seen:
+            seen.ends += [5.0, 5.5, 6.0]
+            yield
+
+    steps = run()
+    next(steps)
+    steps.close()
+    assert pace.seconds(asked()) == pytest.approx(20 * 0.5)
+
+
+class Told:
+    heard = 0
+
+    def refresh(self):
+        self.heard += 1
+
+
+def test_who_listens_is_told_and_not_kept_alive():
+    pace, told = Pace(), Told()
+    pace.listeners.add(told)
+    pace.learn(asked(), times(0.5))
+    assert told.heard == 1
+    del told
+    assert len(pace.listeners) == 0
+
+
+def test_only_the_newest_sizes_are_remembered():
+    pace = Pace()
+    for i in range(100):
+        pace.learn(asked(width=64 + 8 * i, height=64), times(0.5))
+    assert len(pace._seen) == 32
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.2, "about 1 s"), (8.4, "about 8 s"), (75, "about 75 s"), (200, "about 3 min"),
+        (3600, "about 60 min"), (9000, "about 2 h"),
+    ],
+)  # fmt: skip
+def test_seconds_in_words(seconds, words):
+    assert in_words(seconds) == words
