@@ -193,8 +193,9 @@ class Panel(widgets.VBox):
             self.view.action("Use as picture", "image", tip, self._use_as_picture)
         self.about = style.quiet_line()
         self._show_model()
-        left = widgets.VBox([*self._above(), self.form, self._plan])
-        right = widgets.VBox([self.progress, self.view, self._caption])
+        left = widgets.VBox([*self._above(), self.form])
+        # What it takes stands where it is seen before Generate is pressed.
+        right = widgets.VBox([self._plan, self.progress, self.view, self._caption])
         top = style.box("sdnb-top", [self.form.words, self._actions])
         self._rows = [self.about, top, style.box("sdnb-columns", [left, right])]
 

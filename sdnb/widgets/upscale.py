@@ -174,7 +174,7 @@ class UpscalePanel(Panel):
             return
         words = f"The picture has {by_pixels(original, self.model.settings)}"
         if self._from_own:
-            self._offer.show(f"{words}.", f"Enlarge from {in_words(near)}", "")
+            self._offer.show(f"{words}.", f"Enlarge from {in_words(near)}", "", warn=True)
         else:
             words += f": it is enlarged from {in_words(near)}."
-            self._offer.show(words, "", "Enlarge from its own size")
+            self._offer.show(words, "", "Enlarge from its own size", warn=False)

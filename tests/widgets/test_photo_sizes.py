@@ -174,20 +174,20 @@ def fitted(fit, mask=None, size=(64, 64), **more):
 
 def test_the_fitted_picture_is_seen():
     stretched = shown(fitted("stretch"))
-    assert stretched.shape == (224, 224, 3)
-    for at, colour in ((28, (255, 0, 0)), (84, (0, 255, 0)), (196, (255, 255, 255))):
-        assert np.abs(stretched[112, at] - colour).max() < 40
+    assert stretched.shape == (192, 192, 3)
+    for at, colour in ((24, (255, 0, 0)), (72, (0, 255, 0)), (168, (255, 255, 255))):
+        assert np.abs(stretched[96, at] - colour).max() < 40
     cropped = shown(fitted("crop"))  # only its middle half: green and blue
-    assert cropped.shape == (224, 224, 3)
-    assert np.abs(cropped[112, 56] - (0, 255, 0)).max() < 40
-    assert np.abs(cropped[112, 168] - (0, 0, 255)).max() < 40
-    filled = shown(fitted("fill"))  # all four in 224 x 112, and their rims above and below
-    assert filled.shape == (224, 224, 3)
-    for row in (8, 112, 216):
-        assert np.abs(filled[row, 28] - (255, 0, 0)).max() < 40
+    assert cropped.shape == (192, 192, 3)
+    assert np.abs(cropped[96, 48] - (0, 255, 0)).max() < 40
+    assert np.abs(cropped[96, 144] - (0, 0, 255)).max() < 40
+    filled = shown(fitted("fill"))  # all four in 192 x 96, and their rims above and below
+    assert filled.shape == (192, 192, 3)
+    for row in (8, 96, 184):
+        assert np.abs(filled[row, 24] - (255, 0, 0)).max() < 40
     inside = shown(fitted("fit"))
-    assert inside.shape == (112, 224, 3)
-    assert np.abs(inside[56, 84] - (0, 255, 0)).max() < 40
+    assert inside.shape == (96, 192, 3)
+    assert np.abs(inside[48, 72] - (0, 255, 0)).max() < 40
 
 
 def test_the_mask_is_seen_with_it_and_what_a_fill_adds():
@@ -195,12 +195,12 @@ def test_the_mask_is_seen_with_it_and_what_a_fill_adds():
     mask.paste(255, (300, 0, 400, 200))  # the white quarter
     veil = np.array([0xFF, 0x2D, 0x78]) * 0.55 + 255 * 0.45
     seen = shown(fitted("fill", mask))
-    assert np.abs(seen[112, 196] - veil).max() < 30
-    assert np.abs(seen[112, 28] - (255, 0, 0)).max() < 30
-    assert np.abs(seen[16, 84] - (0.55 * np.array([0xFF, 0x2D, 0x78]) + [0, 115, 0])).max() < 40
+    assert np.abs(seen[96, 168] - veil).max() < 30
+    assert np.abs(seen[96, 24] - (255, 0, 0)).max() < 30
+    assert np.abs(seen[16, 72] - (0.55 * np.array([0xFF, 0x2D, 0x78]) + [0, 115, 0])).max() < 40
     seen = shown(fitted("fill", mask, invert=True))
-    assert np.abs(seen[112, 196] - 255).max() < 30
-    assert np.abs(seen[16, 196] - veil).max() < 30  # the border is made anew all the same
+    assert np.abs(seen[96, 168] - 255).max() < 30
+    assert np.abs(seen[16, 168] - veil).max() < 30  # the border is made anew all the same
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from sdnb.request.sizes import Place, Size
 from sdnb.widgets.masks.preview import veiled
 from sdnb.widgets.style import quiet_line
 
-_SIDE = 224  # pixels of the longer side of the size that is asked for
+_SIDE = 192  # pixels of the longer side of the size that is asked for
 
 
 def other_proportions(request: Request) -> bool:
@@ -67,7 +67,7 @@ class FittedView(widgets.VBox):
 
 
 def _shrunk(place: Place, original: Size, size: Size, small: Size) -> Place:
-    """The place of a picture's smaller copy in `size`, when that has a side of 224 pixels."""
+    """The place of a picture's smaller copy in `size`, when that has a side of 192 pixels."""
     shrink = _SIDE / max(size)
     across, down = small[0] / original[0], small[1] / original[1]
     left, upper, right, lower = place.box

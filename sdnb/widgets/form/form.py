@@ -28,7 +28,7 @@ from sdnb.widgets.form.size_offer import (
     proposed,
     times,
 )
-from sdnb.widgets.style import quiet_line, row
+from sdnb.widgets.style import row
 
 _NAMES = tuple(item.name for item in fields(Request))
 _PARTS = {  # the mask editor shows the feather
@@ -67,7 +67,7 @@ class Form(widgets.VBox):
         self.seed = cast("SeedControl", self.controls["seed"])
         self._mask = cast("MaskBox", self.controls["mask"])
         self._inspectors = {name: Inspector(tokenize) for name in ("prompt", "negative")}
-        self._about_size = quiet_line()
+        self._about_size = widgets.HTML()
         self._offer = SizeOffer(self._take_near, self._take_own)
         self._proposed: tuple[int | None, int | None] = (None, None)  # a size that nobody typed
         self._fitted = FittedView()
@@ -133,7 +133,10 @@ class Form(widgets.VBox):
     def _laid_out(self) -> list[widgets.Widget]:
         w = {name: control.widget for name, control in self.controls.items()}
         w["image"] = widgets.VBox([w["image"], self._offer])
-        w["fit"] = widgets.VBox([w["fit"], self._fitted])
+        if self.kind == "inpaint":  # the mask editor shows the picture
+            w["fit"] = widgets.VBox([w["fit"], self._fitted])
+        else:
+            cast("PictureBox", self.controls["image"]).beside(self._fitted)
         swap = icon_button("exchange", "Exchange", "Exchange width and height")
         swap.on_click(lambda _: self._swapped())
         size = row([w["width"], swap, w["height"]])
@@ -250,17 +253,18 @@ class Form(widgets.VBox):
         words += f": {in_words(near)} is proposed." if now == near else "."
         if self.kind == "inpaint":
             words += " “Only the masked part” keeps its size."
-        self._offer.show(words, "" if now == near else f"Take {in_words(near)}", own)
+        take = "" if now == near else f"Take {in_words(near)}"
+        self._offer.show(words, take, own, warn=now == (None, None))
 
     def _size_in_words(self, resolved: Resolved) -> str:
         """The size, as HTML, with a warning where it takes long."""
         own = self.settings.width, self.settings.height
         size = resolved.width, resolved.height
         if size == own:
-            return f"{in_words(size)}, the model's own size"
+            return _quiet(f"{in_words(size)}, the model's own size")
         most = _LARGE_UPSCALED if self.kind == "upscale" else _LARGE_TIMES
         if times(size, self.settings) <= most:
-            return f"{in_words(size)}; the model's own is {in_words(own)}"
+            return _quiet(f"{in_words(size)}; the model's own is {in_words(own)}")
         words = f"{by_pixels(size, self.settings)}: it takes that much longer or more"
         if resolved.image is None and self.kind != "upscale":
             words += (
@@ -268,6 +272,10 @@ class Form(widgets.VBox):
                 f"{in_words(own)}, then upscale it"
             )
         return f'<div class="sdnb-warn">{words}.</div>'
+
+
+def _quiet(words: str) -> str:
+    return f'<div class="sdnb-quiet">{words}</div>'
 
 
 def _folded(title: str, children: list[widgets.Widget]) -> widgets.VBox:

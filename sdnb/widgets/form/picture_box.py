@@ -73,7 +73,12 @@ class PictureBox(Control):
         too_large.hear(self._refuse)
         self._image = widgets.Image(format="jpeg", layout=widgets.Layout(display="none"))
         row = style.row([self._upload, self._remove, self._use, self._message])
-        self.widget = widgets.VBox([row, self._image])
+        self._pictures = style.row([self._image], align_items="flex-start", grid_gap="8px")
+        self.widget = widgets.VBox([row, self._pictures])
+
+    def beside(self, widget: widgets.Widget) -> None:
+        """Show this widget beside the picture, or below it where there is no room."""
+        self._pictures.children = (self._image, widget)
 
     def take(self, data: bytes, name: str = "") -> None:
         """Take a picture file that a person gave; show why if it cannot be read."""

@@ -24,18 +24,16 @@ class SizeOffer(widgets.VBox):
         self._words = widgets.HTML()
         self._near = _button("A size that takes as long as others of this model", near)
         self._own = _button("All pixels of the picture", own)
-        super().__init__([self._words, row([self._near, self._own])])
+        super().__init__([row([self._words, self._near, self._own])])
         self.layout.display = "none"
 
     def hide(self) -> None:
         """Show nothing."""
         self.layout.display = "none"
 
-    def show(self, words: str, near: str, own: str) -> None:
-        """Show these words and the buttons with these labels; "" hides a button. It is a warning
-        where the size near the model's own is not the one that is taken.
-        """
-        kind = "sdnb-warn" if near else "sdnb-quiet"
+    def show(self, words: str, near: str, own: str, warn: bool) -> None:
+        """Show these words and the buttons with these labels; "" hides a button."""
+        kind = "sdnb-warn" if warn else "sdnb-quiet"
         self._words.value = f'<div class="{kind}">{html.escape(words)}</div>'
         for button, label in ((self._near, near), (self._own, own)):
             button.description = label
