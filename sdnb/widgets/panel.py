@@ -26,6 +26,7 @@ from sdnb.widgets.actions import Actions
 from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.details import about, caption, made_by
 from sdnb.widgets.engine_door import load_model, worker_of
+from sdnb.widgets.form.fitted_view import with_borders_anew
 from sdnb.widgets.form.form import Form
 from sdnb.widgets.gallery import Gallery
 from sdnb.widgets.gallery_picture import GalleryPicture
@@ -266,6 +267,8 @@ class Panel(widgets.VBox):
             prompt.parse(words)
         if self.kind in ("img2img", "inpaint") and request.image is None:
             raise ValueError("There is no picture yet: give one, or send one from the gallery.")
+        if self.kind == "inpaint" and request.mask is None:
+            request = with_borders_anew(request)
         if self.kind == "inpaint" and request.mask is None:
             raise ValueError("Nothing is painted yet: paint over what should be made anew.")
         return request.resolved(self.model.settings)

@@ -172,7 +172,7 @@ class UpscalePanel(Panel):
         if near is None:
             self._offer.hide()
             return
-        words = f"The picture has {by_pixels(original, self.model.settings)}"
+        words = f"The picture is {by_pixels(original, self.model.settings)}"
         if self._from_own:
             self._offer.show(f"{words}.", f"Enlarge from {in_words(near)}", "", warn=True)
         else:

@@ -46,12 +46,15 @@ def test_a_large_photo_proposes_a_size_near_the_models_own_and_one_click_takes_i
     assert size(one) == NEAR
     if one.form._fold is not None:
         one.form._fold.value = True
-    assert "800 × 600, 29 times the model's own pixels: 160 × 120 is proposed" in read(one)
+    assert (
+        "Proposed: 160 × 120. The picture is 800 × 600, 29 times the model's own pixels."
+        in read(one)
+    )
     assert called(one, "Take 160 × 120") == []
     press(one, "Take its own size")
     assert size(one) == (None, None)
     assert one.request.resolved(OWN).width == 800
-    assert "29 times the model's own pixels." in read(one)
+    assert "29 times the model's own pixels: it takes that much longer" in read(one)
     assert called(one, "Take its own size") == []
     press(one, "Take 160 × 120")
     assert size(one) == NEAR
@@ -62,7 +65,7 @@ def test_a_picture_near_the_models_own_size_keeps_it(side):
     one = panel("img2img")
     upload(one, photo((side, side)))
     assert size(one) == (None, None)
-    assert "proposed" not in read(one)
+    assert "Proposed" not in read(one)
 
 
 def test_a_picture_too_small_for_the_model_is_made_at_its_size():
@@ -107,7 +110,7 @@ def test_the_masked_part_alone_keeps_the_photos_size():
     upload(one, photo())
     assert "“Only the masked part” keeps its size." in read(one)
     one.form.change(padding=8, mask=images.mask(Image.new("L", PHOTO, 255)))
-    assert "is proposed" not in read(one)
+    assert "Proposed" not in read(one)
 
 
 def test_a_photo_that_is_sent_is_proposed_a_size_too_and_a_result_is_not():
@@ -249,6 +252,19 @@ def test_the_mask_editor_shows_the_latent_mask_of_the_fitted_picture():
     assert np.asarray(latent)[2:6].max() == 0
     one.form.change(feather=4)
     assert state.feather_pixels == 4 * 400 / 64
+
+
+def test_where_nothing_is_painted_a_fill_makes_the_borders_anew():
+    one = panel("inpaint")
+    one.form.change(image=images.picture(halves()), width=128, height=128)
+    assert one.generate() is None
+    assert "Nothing is painted yet" in one.progress.problem
+    one.form.change(fit="fill")
+    one.generate()
+    assert images.open(one.result.request.mask).getextrema() == (0, 0)
+    seen = shown(one.form._fitted)
+    assert np.abs(seen[96, 24] - (255, 0, 0)).max() < 30
+    assert seen[8, 168].min() < 200  # of white, veiled
 
 
 def test_an_upscaled_picture_is_fitted_as_is_asked():

@@ -28,6 +28,17 @@ def other_proportions(request: Request) -> bool:
     return size != sizes.rounded_up(original) and not sizes.same_proportions(original, size)
 
 
+def with_borders_anew(request: Request) -> Request:
+    """The request with a black mask, if it has none and a fill adds borders: they are what is made
+    anew then, and the picture is kept.
+    """
+    if request.fit != "fill" or request.mask is not None or not other_proportions(request):
+        return request
+    assert request.image is not None
+    black = Image.new("L", png_header.size(request.image))
+    return request.but(mask=images.mask(black), invert=False)
+
+
 class FittedView(widgets.VBox):
     """Shows how a request's picture and mask are fitted, where that changes them."""
 
@@ -36,7 +47,8 @@ class FittedView(widgets.VBox):
         self._image = widgets.Image(format="jpeg")
         self._small: tuple[bytes, Image.Image] | None = None  # a picture, and the same small
         self._key: object = None
-        super().__init__([self._image, self._words])
+        in_column = widgets.Layout(width=f"{_SIDE + 8}px", flex="0 0 auto")
+        super().__init__([self._image, self._words], layout=in_column)
 
     def show(self, request: Request) -> None:
         """Show the picture of this request; nothing where the proportions are those asked for."""

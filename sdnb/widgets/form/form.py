@@ -16,7 +16,7 @@ from sdnb.request.sizes import Size
 from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.form.controls import KINDS, Changed, Control, SeedControl
 from sdnb.widgets.form.fields import FIELDS, Field
-from sdnb.widgets.form.fitted_view import FittedView
+from sdnb.widgets.form.fitted_view import FittedView, with_borders_anew
 from sdnb.widgets.form.inspector import Inspector, Tokenize
 from sdnb.widgets.form.mask_box import MaskBox
 from sdnb.widgets.form.picture_box import PictureBox
@@ -235,7 +235,8 @@ class Form(widgets.VBox):
             used = name == "strength" and self.kind == "upscale"  # the second pass has a picture
             control.show(used or control.field.shown(asked, self.settings))
         self._mask.adjust(asked)
-        self._fitted.show(asked)
+        inpaints = self.kind == "inpaint"
+        self._fitted.show(with_borders_anew(asked) if inpaints else asked)
         self._show_offer()
         for name, inspector in self._inspectors.items():
             inspector.show(self.controls[name].value)
@@ -248,13 +249,20 @@ class Form(widgets.VBox):
             return
         size = png_header.size(image)
         now = self.controls["width"].value, self.controls["height"].value
-        own = "Take its own size" if accepted(size) and now != (None, None) else ""
-        words = f"The picture has {by_pixels(size, self.settings)}"
-        words += f": {in_words(near)} is proposed." if now == near else "."
+        its_own = now == (None, None)
+        words = f"The picture is {by_pixels(size, self.settings)}"
+        if its_own:
+            large = times(size, self.settings) > 1
+            words += (
+                ": it takes that much longer or more" if large else ": less than it can draw on"
+            )
+        elif now == near:
+            words = f"Proposed: {in_words(near)}. {words}"
         if self.kind == "inpaint":
-            words += " “Only the masked part” keeps its size."
+            words += ". “Only the masked part” keeps its size"
         take = "" if now == near else f"Take {in_words(near)}"
-        self._offer.show(words, take, own, warn=now == (None, None))
+        own = "Take its own size" if accepted(size) and not its_own else ""
+        self._offer.show(f"{words}.", take, own, warn=its_own)
 
     def _size_in_words(self, resolved: Resolved) -> str:
         """The size, as HTML, with a warning where it takes long."""
@@ -263,7 +271,8 @@ class Form(widgets.VBox):
         if size == own:
             return _quiet(f"{in_words(size)}, the model's own size")
         most = _LARGE_UPSCALED if self.kind == "upscale" else _LARGE_TIMES
-        if times(size, self.settings) <= most:
+        at_own = self._near() is not None and self.controls["width"].value is None
+        if times(size, self.settings) <= most or at_own:  # then the offer warns
             return _quiet(f"{in_words(size)}; the model's own is {in_words(own)}")
         words = f"{by_pixels(size, self.settings)}: it takes that much longer or more"
         if resolved.image is None and self.kind != "upscale":
