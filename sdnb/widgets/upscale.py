@@ -159,7 +159,7 @@ class UpscalePanel(Panel):
         begin = (
             f"1. {first.width} × {first.height} from words, {first.steps} steps"
             if first is not None
-            else "1. the picture, {} × {}".format(*self._base())
+            else f"1. the picture, {in_words(self._picture()[0])}"
         )
         self._passes_line.value = (
             f"{begin}<br>2. resized to {last.width} × {last.height}, then img2img: about {done} of "

@@ -127,6 +127,7 @@ def test_a_large_photo_is_enlarged_from_a_size_near_the_models_own():
     upload(one, photo())
     assert size(one) == (320, 240)  # twice
     assert "29 times the model's own pixels: it is enlarged from 160 × 120." in read(one)
+    assert "1. the picture, 800 × 600" in read(one)
     press(one, "Enlarge from its own size")
     assert size(one) == (1600, 1200)
     press(one, "× 1.5")
