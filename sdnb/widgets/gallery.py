@@ -68,17 +68,20 @@ class Gallery(widgets.VBox):
         """The picture that is shown large."""
         return self._chosen
 
-    def add(self, result: Result, first: int = 0) -> list[GalleryPicture]:
-        """Put a result's pictures first, from the one of index `first` on, and return them. The
-        chosen picture and the page in sight stay.
+    def add(self, result: Result, before: Result | None = None) -> None:
+        """Put a result's pictures first, but for those that are here from `before`, the same result
+        with fewer. The chosen picture and the page in sight stay.
         """
         with self._lock:
+            first = 0 if before is None else len(before.images)
+            for picture in self.pictures:
+                if before is not None and picture.result is before:
+                    picture.result = result
             new = [GalleryPicture(result, i) for i in range(first, len(result.images))]
             self.pictures = [*reversed(new), *self.pictures]
             if self._page:  # the first thumbnail in sight stays in sight
                 self._page = (self._page * _PAGE + len(new)) // _PAGE
             self._refresh()
-            return new
 
     def take(self, data: bytes, name: str) -> None:
         """Put a picture file first, with the settings that it carries, and choose it."""

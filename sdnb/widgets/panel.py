@@ -275,11 +275,15 @@ class Panel(widgets.VBox):
 
     # -- during a run, in its own thread --------------------------------------------------------
 
-    def _take(self, result: Result) -> None:
+    def _take(self, result: Result, before: Result | None) -> None:
+        """Show a result; `before` is the same with fewer pictures, whose place it takes."""
         with self._lock:
             self._last = result
-            self._results = [r for r in self._results if r() is not None] + [weakref.ref(result)]
-        self.view.show(self.gallery.add(result))
+            kept = [r for r in self._results if r() not in (None, before)]
+            self._results = [*kept, weakref.ref(result)]
+        self.gallery.add(result, before)
+        pictures = [p for p in reversed(self.gallery.pictures) if p.result is result]
+        self.view.show(pictures, 0 if before is None else len(pictures) - 1)
         self.form.seed.made_with(result.request.seed or 0)
         self._say(caption(result), *result.notes)
 

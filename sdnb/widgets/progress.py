@@ -49,6 +49,12 @@ def folded(trace: str) -> str:
     return f"<details><summary>Traceback</summary><pre>{text}</pre></details>" if trace else ""
 
 
+def _which(job: Job) -> str:
+    """ "picture 5 of 8 · " where there are several."""
+    count, made = job.request.count, len(job.so_far.images) if job.so_far else 0
+    return f"picture {min(made + 1, count)} of {count} · " if count > 1 else ""
+
+
 class Throttle:
     """Limits work to once in `every` seconds, and to a `share` of the time."""
 
@@ -156,7 +162,7 @@ class ProgressView(widgets.VBox):
         if self._bars.due():
             began = self._bars.now()
             self._bar.value = progress.step / max(progress.total, 1)
-            self.say("stopping after this step" if job.stopping else left(progress))
+            self.say("stopping" if job.stopping else f"{_which(job)}{left(progress)}")
             self._bars.spent(began)
         if progress.latent is not None and self.preview_of is not None and self._previews.due():
             self._show_preview(self.preview_of, progress.latent)

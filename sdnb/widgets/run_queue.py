@@ -16,7 +16,8 @@ from sdnb.widgets.progress import ProgressView
 class RunQueue:
     """Gives requests to `executor`, and shows the state of their jobs on `actions` and `progress`.
 
-    `began` is called when a job starts, `took` with each result, both in the job's thread.
+    `began` is called when a job starts, `took` with each result and the one before it of the same
+    job, both in the job's thread: of several pictures, each is taken when it is finished.
     """
 
     def __init__(
@@ -25,7 +26,7 @@ class RunQueue:
         actions: Actions,
         progress: ProgressView,
         began: Callable[[], None],
-        took: Callable[[Result], None],
+        took: Callable[[Result, Result | None], None],
     ) -> None:
         self.executor = executor
         self.jobs: list[Job] = []  # running and waiting, in order
@@ -33,6 +34,7 @@ class RunQueue:
         self._actions, self._progress = actions, progress
         self._began, self._took = began, took
         self._lock = threading.RLock()
+        self._taken: dict[Job, Result] = {}  # of each job, what was taken last
         self._dropped = 0  # how many waiting jobs Stop dropped
         self._cut = False  # whether Stop ended a running job: its progress line stays in sight
 
@@ -92,13 +94,21 @@ class RunQueue:
         never_begun = job.state in (STOPPED, WAITING) and job.progress is None
         if not never_begun or (job.state == STOPPED and not self._cut):
             self._progress.watch(job)
-        if job.state == DONE and job.result is not None:
-            self._took(job.result)
-            if then is not None and not job.stopping:
-                then(job.result)
+        self._take(job)
+        if job.state == DONE and job.result is not None and then is not None and not job.stopping:
+            then(job.result)
         with self._lock:
             if job.ended and self.jobs and self._behind_others(self.jobs[0]):
                 self._progress.say("waiting for another run")
+
+    def _take(self, job: Job) -> None:
+        """Take what is finished, whatever becomes of the rest."""
+        result, before = job.so_far, self._taken.get(job)
+        if result is not None and result is not before:
+            self._taken[job] = result
+            self._took(result, before)
+        if job.ended:
+            self._taken.pop(job, None)
 
     def _track(self, job: Job) -> None:
         """Keep the list of jobs, and the buttons, up to date."""
