@@ -28,7 +28,7 @@ class Actions(widgets.VBox):
         self.generate.on_click(lambda _: generate())
         self.stop.on_click(lambda _: stop())
         self.message = quiet_line()
-        super().__init__([self.generate, self.stop, widgets.HBox([*more, self.message])])
+        super().__init__([self.generate, self.stop, *more, self.message])
         self.add_class("sdnb-actions")
 
     def show(self, jobs: Sequence[Job], dropped: int, paused: str) -> None:

@@ -21,9 +21,11 @@ def test_blocks_with_their_shares_and_tokens():
     assert words(shown) == "picture of 50% 4/77 small 25% 3/77 cat 25% 3/77"
 
 
-def test_one_block_has_no_share():
-    assert words(inspected("a cat", tokenizer())) == "a cat 4/77"
-    assert "%" not in words(inspected("a cat"))
+def test_one_block_is_shown_where_its_tokens_are_nearly_used_up():
+    assert inspected("a cat", tokenizer()) == inspected("a cat") == ""
+    assert inspected("cat " * 60, tokenizer()) == ""
+    assert words(inspected("cat " * 61, tokenizer())).endswith("63/77")
+    assert "%" not in words(inspected("cat " * 61, tokenizer()))
 
 
 def test_what_does_not_fit_is_struck_out():
@@ -64,4 +66,6 @@ def test_the_widget_takes_no_room_for_nothing():
     inspector.show("")
     assert inspector.layout.display == "none"
     inspector.show("a cat")
+    assert inspector.layout.display == "none"
+    inspector.show("a cat:1 a dog:1")
     assert inspector.layout.display == ""

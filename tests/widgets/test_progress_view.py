@@ -92,7 +92,7 @@ def test_ends_are_told_apart_and_a_stop_keeps_the_preview():
     assert view.picture.value == shown
     assert view.picture.layout.display == ""
     view.watch(job("done", progress=at, result=SimpleNamespace(seconds=3.21)))
-    assert (view.line, view._bar.bar_style, view._bar.value) == ("3.2 s", "success", 1.0)
+    assert (view.line, view._bar.layout.visibility) == ("", "hidden")
 
 
 def test_an_error_is_in_words_with_its_traceback_and_escaped():

@@ -1,0 +1,109 @@
+"""A batch arrives picture by picture: in the gallery, in `results`, and at the result."""
+
+import pytest
+from helpers.fakes import Model, picture, until
+from helpers.widget_hands import press
+
+from sdnb.images.result import Progress, Result
+from sdnb.jobs.executor import Inline, Worker
+from sdnb.request import Request
+from sdnb.widgets.panel import Panel
+
+THREE = Request("a cat", seed=7, count=3)
+
+
+def result_of(request, count):
+    pictures = tuple(picture(request, i) for i in range(count))
+    return Result(pictures, request.but(count=count), "fake", "0" * 16, 0.5, 0.25)
+
+
+def one_by_one(gate=None, fail_at=None):
+    """A run that tells each picture; `gate` is called before each but the first."""
+
+    def run(request):
+        yield Progress(0, request.count, 0.0)
+        for count in range(1, request.count):
+            yield Progress(count, request.count, 0.1, so_far=result_of(request, count))
+            if gate is not None:
+                gate(count)
+            if count == fail_at:
+                raise RuntimeError("no more memory")
+            yield Progress(count, request.count, 0.1)
+        yield Progress(
+            request.count, request.count, 0.5, result=result_of(request, request.count)
+        )
+
+    return run
+
+
+def test_each_picture_is_there_when_it_is_finished():
+    seen = []
+
+    def look(count):
+        seen.append((count, len(one.gallery.pictures), [len(r.images) for r in one.results]))
+
+    one = Panel(Model(), executor=Inline(one_by_one(look)))
+    one.request = THREE
+    one.generate()
+    assert seen == [(1, 1, [1]), (2, 2, [2])]
+    assert one.results == [one.result] == one.gallery.results
+    assert [p.request.seed for p in one.gallery.pictures] == [9, 8, 7]
+    assert len(one.result.images) == 3
+    assert one.view.picture.request.seed == 9  # the newest
+
+
+def test_what_is_kept_or_deleted_meanwhile_stays_so():
+    def act(count):
+        if count == 1:
+            one.gallery.pictures[0].kept = True
+        else:
+            one.gallery.delete(one.gallery.pictures[0])
+
+    one = Panel(Model(), executor=Inline(one_by_one(act)))
+    one.request = THREE
+    one.generate()
+    assert [(p.request.seed, p.kept) for p in one.gallery.pictures] == [(9, False), (7, True)]
+
+
+@pytest.mark.parametrize("end", ["stop", "error"])
+def test_stop_and_errors_keep_what_is_finished(end):
+    def stop(count):
+        if count == 2:
+            one.stop()
+
+    run = one_by_one(stop) if end == "stop" else one_by_one(fail_at=2)
+    one = Panel(Model(), executor=Inline(run))
+    one.request = THREE
+    job = one.generate()
+    assert job.state == ("stopped" if end == "stop" else "failed")
+    assert [p.request.seed for p in one.gallery.pictures] == [8, 7]
+    assert one.result.request.count == 2
+    assert one.view.picture.request.seed == 8
+
+
+def test_the_line_says_which_picture_is_made():
+    lines = []
+    one = Panel(Model(), executor=Inline(one_by_one(lambda _: lines.append(one.progress.line))))
+    one.request = THREE
+    one.progress._bars._every = 0.0
+    one.generate()
+    assert [line.partition(" · ")[0] for line in lines] == ["picture 2 of 3", "picture 3 of 3"]
+
+
+def test_the_seed_of_the_shown_picture_is_used_and_it_begins_the_next():
+    one = Panel(Model(), executor=Inline(one_by_one()))
+    one.request = THREE
+    one.generate()
+    press(one, "The picture before")
+    press(one, "Use its seed")
+    assert one.request.seed == 8
+    press(one, "Use as picture")
+    assert one.request.image is not None
+    assert one.gallery.pictures[1].image.size == (64, 64)
+
+
+def test_a_worker_tells_them_too():
+    one = Panel(Model(), executor=Worker(one_by_one()))
+    one.request = THREE
+    assert one.generate().wait(10)
+    until(lambda: len(one.gallery.pictures) == 3)
