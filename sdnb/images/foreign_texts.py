@@ -93,7 +93,10 @@ def _saved(program: str, found: dict[str, Any]) -> Saved:
         notes.append("Its prompt was put together of several texts, which stand below one another.")
     if found.get("samplers", 1) > 1:
         notes.append("It was made in several passes; this is the first.")
-    return Saved(request, str(found.get("model", "")), "", program, notes=tuple(notes))
+    told = fields.get("strength") == request.strength
+    return Saved(
+        request, str(found.get("model", "")), "", program, notes=tuple(notes), strength_told=told
+    )
 
 
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from sdnb.images import sampler_names
 from sdnb.images.saved import NO_PICTURE, Saved, accepted, emphasis_notes
 from sdnb.request import Request, checks
 from sdnb.request.choices import NATURAL_SCHEDULES, own_eta
-from sdnb.request.plain_words import plain
+from sdnb.request.plain_words import digits, plain
 
 _CONTENT_LABELS = {"original": "original", "noise": "latent noise", "fill": "fill"}
 _CONTENTS = {label: name for name, label in _CONTENT_LABELS.items()}
@@ -88,16 +88,16 @@ def write(request: Request, model: str, fingerprint: str, version: str) -> str:
         "Steps": request.steps,
         "Sampler": sampler_names.SAMPLER_LABELS[request.sampler],
         "Schedule type": None if natural else schedule,
-        "CFG scale": _plain(request.cfg),
+        "CFG scale": digits(request.cfg),
         "Seed": request.seed,
         "Size": f"{request.width}x{request.height}",
         "Model hash": fingerprint[:10] or None,
         "Model": model or None,
-        "Denoising strength": None if request.image is None else _plain(request.strength),
+        "Denoising strength": None if request.image is None else digits(request.strength),
         "Resize mode": None if _usual_fit(request) else _FIT_LABELS[request.fit],
         **({} if request.mask is None else _mask_values(request)),
         "RNG": "CPU",  # sdnb draws its noise on the CPU
-        eta_key: None if default_eta else _plain(request.eta),
+        eta_key: None if default_eta else digits(request.eta),
         "Version": f"sdnb {version}",
     }
     line = ", ".join(f"{key}: {_quoted(v)}" for key, v in values.items() if v is not None)
@@ -128,7 +128,8 @@ def read(text: str) -> Saved:
     request, refused = accepted(fields)
     model, fingerprint, version = (values.get(k, "") for k in ("Model", "Model hash", "Version"))
     notes = [*_notes(values, fields), *notes, *refused]
-    return Saved(request, model, fingerprint, version, notes=tuple(notes))
+    told = fields.get("strength") == request.strength
+    return Saved(request, model, fingerprint, version, notes=tuple(notes), strength_told=told)
 
 
 def _usual_fit(request: Request) -> bool:
@@ -303,10 +304,6 @@ def _notes(unused: dict[str, str], fields: dict[str, Any]) -> list[str]:
         listed = plain(", ".join(unknown), 300)
         notes.append(f"Left out, because sdnb has no such setting: {listed}.")
     return notes
-
-
-def _plain(number: float) -> str:
-    return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)
 
 
 def _quoted(value: object) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from tqdm.auto import tqdm
 
 from sdnb.images import contact_sheet, saving
+from sdnb.request.plain_words import counted, digits
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -53,8 +54,9 @@ class Result:
         r, n = self.request, len(self.images)
         size = "x".join(map(str, self.image.size))
         return (
-            f"Result({n} picture{'s' if n > 1 else ''} {size}, {r.steps} steps of {r.sampler}, "
-            f"cfg {r.cfg:g}, seed {r.seed}, {self.seconds:.1f} s, peak {self.peak:.2f} GB)"
+            f"Result({counted(n, 'picture')} {size}, {counted(r.steps or 0, 'step')} of "
+            f"{r.sampler}, cfg {digits(r.cfg or 0)}, seed {r.seed}, {self.seconds:.1f} s, "
+            f"peak {self.peak:.2f} GB)"
         )
 
     def _repr_html_(self) -> str:

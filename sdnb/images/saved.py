@@ -27,6 +27,8 @@ class Saved:
     version: str  # of the program that saved the picture
     seconds: float | None = None
     notes: tuple[str, ...] = ()
+    #: Whether another program's text tells a strength; of a picture that is not in the file.
+    strength_told: bool = False
 
 
 def accepted(fields: dict[str, Any]) -> tuple[Request, list[str]]:

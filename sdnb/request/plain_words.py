@@ -1,4 +1,6 @@
-"""What others wrote, as an error or a note may quote it: bounded, on one line, for any terminal."""
+"""What others wrote, as an error or a note may quote it: bounded, on one line, for any terminal.
+And numbers as they are written for people.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +17,18 @@ def plain(text: str, most: int = MOST_LETTERS) -> str:
     if text.isprintable():
         return text
     return _without_middle("".join(map(_printable, text)), most)
+
+
+def digits(number: float) -> str:
+    """A finite number with all its digits, and no more: 7, 7.3, 1e+20."""
+    if isinstance(number, float) and number.is_integer() and abs(number) < 1e15:
+        number = int(number)
+    return repr(number)
+
+
+def counted(number: int, what: str) -> str:
+    """A number of things: "1 step", "2 steps"."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _without_middle(text: str, most: int) -> str:

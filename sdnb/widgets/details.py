@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from sdnb.request import Request, png_header
+from sdnb.request.plain_words import counted, digits
 from sdnb.widgets.form.fields import BY_NAME
 
 if TYPE_CHECKING:
@@ -58,24 +59,28 @@ def caption(result: Result) -> str:
     size = "{} × {}".format(*result.image.size)
     several = f"{n} pictures of " if n > 1 else ""
     return (
-        f"{several}{size} · {r.steps} steps of {r.sampler} · CFG {r.cfg:g} · seed {r.seed} · "
-        f"{result.seconds:.1f} s · peak {result.peak:.2f} GB"
+        f"{several}{size} · {counted(r.steps or 0, 'step')} of {r.sampler} · "
+        f"CFG {digits(r.cfg or 0)} · seed {r.seed} · {result.seconds:.1f} s · "
+        f"peak {result.peak:.2f} GB"
     )
 
 
 def settings(request: Request, result: Result | None = None) -> str:
-    """An HTML table of the settings that are not the defaults, and of the run."""
+    """An HTML table of the settings and of the run: what is not the default, and what a picture or
+    a mask makes use of.
+    """
+    used = (("strength",) if request.image else ()) + (("feather",) if request.mask else ())
     rows = []
     for item in fields(Request):
         value = getattr(request, item.name)
         if item.name in ("image", "mask") and value is not None:
             value = "{} x {}".format(*png_header.size(value))
-        elif value == item.default or item.name == "height":
+        elif item.name == "height" or (value == item.default and item.name not in used):
             continue
         label = BY_NAME[item.name].label
         if item.name == "width":
             label, value = "Size", f"{request.width} x {request.height}"
-        rows.append((label, f"{value:g}" if isinstance(value, float) else str(value)))
+        rows.append((label, digits(value) if isinstance(value, float) else str(value)))
     if result is not None:
         rows += [
             ("Model", result.model),

@@ -24,6 +24,7 @@ class GalleryPicture:
     saved: Path | None = None
     file: tuple[str, bytes] | None = field(default=None, repr=False)  # name, bytes of an upload
     known: bool = True  # whether its settings are known; a photograph has none
+    strength_told: bool = False  # as `Saved` has it
     thumb: str = field(default="", repr=False)  # a data URI, made when first shown
 
     @property
@@ -70,4 +71,18 @@ def from_file(data: bytes, name: str) -> GalleryPicture:
     result = Result(
         (image,), saved.request, saved.model, saved.fingerprint, seconds, 0.0, saved.notes
     )
-    return GalleryPicture(result, file=(name, data))
+    return GalleryPicture(result, file=(name, data), strength_told=saved.strength_told)
+
+
+def untold(request: Request, strength_told: bool = False) -> tuple[str, ...]:
+    """The fields about a picture or a mask whose values in a sent request say nothing, since it has
+    no such input: where it is sent, the values there stay.
+    """
+    told = {
+        "strength": strength_told or request.image is not None,
+        **dict.fromkeys(("feather", "content", "padding"), request.mask is not None),
+    }
+    return tuple(
+        name for name, is_told in told.items()
+        if not is_told and getattr(request, name) == getattr(Request, name)
+    )  # fmt: skip

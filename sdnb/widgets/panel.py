@@ -29,7 +29,7 @@ from sdnb.widgets.engine_door import load_model, worker_of
 from sdnb.widgets.form.fitted_view import with_borders_anew
 from sdnb.widgets.form.form import Form
 from sdnb.widgets.gallery import Gallery
-from sdnb.widgets.gallery_picture import GalleryPicture
+from sdnb.widgets.gallery_picture import GalleryPicture, untold
 from sdnb.widgets.lifetime import tie_to_cell, tie_to_view
 from sdnb.widgets.plan_line import PlanLine
 from sdnb.widgets.progress import ProgressView
@@ -94,7 +94,10 @@ class Panel(widgets.VBox):
 
     @property
     def request(self) -> Request:
-        """The controls as a request; assigning moves them. An open field stays None."""
+        """The controls as a request; assigning moves them. An open field stays None. Raises
+        ValueError while a number stands in a box that no request can have.
+        """
+        self.form.check()
         return self.form.request
 
     @request.setter
@@ -153,7 +156,8 @@ class Panel(widgets.VBox):
 
     def start_from(self, png: bytes) -> None:
         """Make this the input picture, in its own size; the other controls stay."""
-        self.request = self.form.request.but(image=png, mask=None, width=None, height=None)
+        self.form.change(image=png, mask=None, width=None, height=None)
+        self._show_plan()
 
     def focus(self) -> None:
         """Move the browser's focus to Generate, and with it the page."""
@@ -256,13 +260,14 @@ class Panel(widgets.VBox):
 
     def _offered(self, saved: Saved) -> None:
         """Take the settings that an uploaded picture carries."""
-        keep = self.form.request.image
-        self.request = saved.request if saved.request.image else saved.request.but(image=keep)
+        own, kept = self.form.request, list(untold(saved.request, saved.strength_told))
+        kept += [] if saved.request.image else ["image"]
+        self.request = saved.request.but(**{name: getattr(own, name) for name in kept})
         self._say(*saved.notes, f"Settings of a picture made by {made_by(saved)}.")
 
     def _checked(self) -> Request:
         """The resolved request. Raises ValueError if it cannot run."""
-        request = self.form.request
+        request = self.request
         for words in (request.prompt, request.negative):
             prompt.parse(words)
         if self.kind in ("img2img", "inpaint") and request.image is None:

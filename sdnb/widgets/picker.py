@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 
 from sdnb.assets import user_path
+from sdnb.request.plain_words import counted
 from sdnb.widgets.engine_door import load_model, read_checkpoint
 from sdnb.widgets.progress import folded
 from sdnb.widgets.style import quiet_line, row
@@ -135,7 +136,7 @@ class ModelPicker(widgets.VBox):
         if folder is not None and (paths := checkpoints(folder)) and not _is_model(folder):
             self._list_models(paths)
             self._show_loaded()
-            self._say(f"{len(paths)} models in {folder}: choose one, then Load.")
+            self._say(f"{counted(len(paths), 'model')} in {folder}: choose one, then Load.")
             return threading.Thread()
         self._button.disabled = True
         context = contextvars.copy_context()

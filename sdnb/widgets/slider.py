@@ -1,4 +1,4 @@
-"""A number, or one of a few words, with a slider beside it.
+"""Number boxes, alone or with a slider beside them, and a slider over a few words.
 
 A screen reader cannot name ipywidgets' slider. So a box holds the number, with a label and the
 keyboard, and the slider is for the mouse alone; words are in a list instead of a box.
@@ -6,18 +6,26 @@ keyboard, and the slider is for the mouse alone; words are in a list instead of 
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
+import html
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ipywidgets as widgets
 import traitlets
 
-_MAX_FLOAT = sys.float_info.max  # JSON has no infinity
+Check = Callable[[float], float]  # returns a number as it is taken, or raises ValueError, TypeError
+Moved = Callable[[float], object]
 
 # The handle is hidden, so that Tab and screen readers skip it; its touch area is visible, and is
-# dragged in its place.
+# dragged in its place. A number between two steps is not wrong, whatever the browser thinks of it.
 CSS = """
+.sdnb-number { flex-wrap: wrap; align-items: center; overflow: visible; }
+.sdnb-number > .widget-text { flex: 0 0 auto; }
+.sdnb-number > .sdnb-warn { flex: 1 0 100%; min-width: 0; }
+.sdnb-number .widget-text input[type=number]:invalid { border-color: var(--jp-border-color1,
+  #bdbdbd); box-shadow: none; }
+.sdnb-number > .sdnb-wrong.widget-text input[type=number] {
+  border-color: var(--jp-error-color1, #d32f2f); }
 .sdnb-slider { align-items: center; overflow: visible; }
 .sdnb-slider > .widget-text { flex: 0 0 auto; }
 .sdnb-slider > .widget-text input[type=number] { flex: 0 0 auto; width: 72px; }
@@ -32,58 +40,119 @@ CSS = """
 """
 
 
-class Slider(widgets.HBox):
-    """`value` is a number within `limits`. The slider spans `reach`, and grows with the value.
+class NumberBox(widgets.HBox):
+    """A box for a number; `check` says which are taken. What is typed stays as it was typed: a
+    number that `check` refuses stays too, and `wrong` says why until another one comes.
 
-    The number is an int if `whole`, otherwise a float. The parts are `box` and `track`.
+    `moved` is called with each number that a person gives and `check` takes; `show` calls nobody.
+    `box` is the part with the keyboard.
     """
 
-    value = traitlets.Any(help="The number.")
     disabled = traitlets.Bool(help="Whether it can be changed by hand.")
+    wrong = traitlets.Unicode("", help="Why the number in the box is refused; empty if it is not.")
 
     def __init__(
         self,
         description: str,
         value: float,
-        reach: tuple[float, float],
-        limits: tuple[float, float],
+        check: Check,
+        moved: Moved = lambda _: None,
         *,
         step: float = 1,
-        whole: bool = False,
         tooltip: str = "",
         label_width: str = "auto",
+        width: str = "auto",
     ) -> None:
-        number, kind = (int, "Int") if whole else (float, "Float")
-        low, high = (number(min(bound, _MAX_FLOAT)) for bound in limits)
-        self.box = getattr(widgets, f"Bounded{kind}Text")(
-            value=number(value), min=low, max=high, step=number(step), description=description,
-            tooltip=tooltip, style={"description_width": label_width}, layout={"width": "auto"},
+        self._check, self.moved = check, moved
+        # Without bounds, since a browser would change what is typed to lie within them.
+        self.box = widgets.FloatText(
+            value=value, step=step, description=description, tooltip=tooltip,
+            style={"description_width": label_width}, layout={"width": width},
         )  # fmt: skip
-        self.track = getattr(widgets, f"{kind}Slider")(
-            value=number(value), min=number(reach[0]), max=number(reach[1]), step=number(step),
-            readout=False, tooltip=tooltip, layout={"width": "auto"},
-        )  # fmt: skip
-        super().__init__([self.box, self.track], value=self.box.value)
-        self.add_class("sdnb-slider")
+        self._said = widgets.HTML(layout={"display": "none"})
+        self._said.add_class("sdnb-warn")
+        super().__init__(self._parts())
+        self.add_class("sdnb-number")
+        self.show(value)
+        self.box.observe(self._typed, "value")
+        widgets.dlink((self, "disabled"), (self.box, "disabled"))
+
+    @property
+    def value(self) -> float:
+        """The number that was taken last, exactly as it was given."""
+        return self._value
+
+    def show(self, value: float) -> None:
+        """Show a number in place of what is in the box."""
+        self._value = value
+        self.wrong = ""
+        self.box.value = value
+
+    def _parts(self) -> list[widgets.Widget]:
+        return [self.box, self._said]
+
+    def _typed(self, change: Any) -> None:
+        if change["new"] != self._value or self.wrong:  # otherwise `show` has set it
+            self._give(change["new"])
+
+    def _give(self, number: float) -> None:
+        """Take a person's number, or say why it is refused."""
+        try:
+            value = self._check(int(number) if float(number).is_integer() else number)
+        except (ValueError, TypeError) as error:
+            self.wrong = str(error)
+            return
+        self.show(value)
+        self.moved(value)
+
+    @traitlets.observe("wrong")
+    def _say(self, change: Any) -> None:
+        (self.box.add_class if change["new"] else self.box.remove_class)("sdnb-wrong")
+        self._said.value = f'<span role="alert">{html.escape(change["new"])}</span>'
+        self._said.layout.display = "" if change["new"] else "none"
+
+
+class Slider(NumberBox):
+    """A number box with a slider that spans `reach`. Only dragging rounds, to multiples of `step`;
+    for a number beyond its reach the slider stands at its end. The parts are `box` and `track`.
+    """
+
+    def __init__(
+        self, description: str, value: float, reach: tuple[float, float], check: Check,
+        moved: Moved = lambda _: None, *, step: float = 1, **more: Any,
+    ) -> None:  # fmt: skip
+        self._step, self._reach = step, reach
+        # It counts steps: a browser rounds a slider's number, and sends back what it rounded.
+        self.track = widgets.IntSlider(readout=False, layout={"width": "auto"})
         self.track.add_class("sdnb-track")
-        for part in (self.box, self.track):
-            part.observe(self._moved, "value")
-            widgets.dlink((self, "disabled"), (part, "disabled"))
+        super().__init__(description, value, check, moved, step=step, **more)
+        self.track.tooltip = self.box.tooltip
+        self.add_class("sdnb-slider")
+        self.span(*reach)
+        self.track.observe(self._dragged, "value")
+        widgets.dlink((self, "disabled"), (self.track, "disabled"))
 
-    def _moved(self, change: Any) -> None:
-        self.value = change["new"]
+    def span(self, low: float, high: float) -> None:
+        """Let the slider reach from `low` to `high`; the number stays."""
+        self._reach = low, high
+        self.track.max = max(self.track.max, round(high / self._step))  # never below the least
+        self.track.min, self.track.max = round(low / self._step), round(high / self._step)
+        self.track.value = self._place()
 
-    @traitlets.validate("value")
-    def _within(self, proposal: Any) -> Any:
-        return min(max(proposal["value"], self.box.min), self.box.max)
+    def show(self, value: float) -> None:
+        super().show(value)
+        self.track.value = self._place()
 
-    @traitlets.observe("value")
-    def _show(self, change: Any) -> None:
-        value = change["new"]
-        self.track.max = max(self.track.max, value)
-        self.track.min = min(self.track.min, value)
-        for part in (self.box, self.track):
-            part.value = value
+    def _parts(self) -> list[widgets.Widget]:
+        return [self.box, self.track, self._said]
+
+    def _place(self) -> int:
+        low, high = self._reach
+        return round(min(max(self._value, low), high) / self._step)
+
+    def _dragged(self, change: Any) -> None:
+        if change["new"] != self._place():  # otherwise it follows the number
+            self._give(round(change["new"] * self._step, 10))
 
 
 class WordSlider(widgets.HBox):

@@ -13,7 +13,7 @@ from sdnb.request import Request
 from sdnb.widgets import style
 from sdnb.widgets.engine_door import load_model, worker_of
 from sdnb.widgets.gallery import Gallery
-from sdnb.widgets.gallery_picture import GalleryPicture
+from sdnb.widgets.gallery_picture import GalleryPicture, untold
 from sdnb.widgets.grid.grid_tab import GridTab
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.picker import ModelPicker
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from sdnb.engine.model import Model
     from sdnb.images.result import Result
 
-_KEPT_FIELDS = ("strength", "feather", "content", "padding")  # of a tab that is sent a picture
-_PICTURE_FIELDS = ("image", "mask", "invert", *_KEPT_FIELDS)
+_PICTURE_FIELDS = ("image", "mask", "invert", "strength", "feather", "content", "padding")
 TABS = ("txt2img", "img2img", "inpaint", "upscale")
 _SWEPT = TABS[:3]  # not upscale: it is two requests, and a grid's cell is one
 _STOP_SECONDS = 120.0  # how long a step may take to end before its model is freed
@@ -116,7 +115,10 @@ class Studio(widgets.VBox):
             plain = {name: getattr(Request, name) for name in _PICTURE_FIELDS}
             panel.request = request.but(**plain)
             return
-        kept = {name: getattr(panel.request, name) for name in _KEPT_FIELDS}
+        fields = untold(request, picture.strength_told)
+        if name == "upscale" and request.image is not None:
+            fields = (*fields, "strength")  # that of another kind of pass
+        kept = {name: getattr(panel.form.request, name) for name in fields}
         panel.request = request.but(image=png, mask=None, width=None, height=None, **kept)
         if isinstance(panel, UpscalePanel):
             panel.enlarge(panel.times)

@@ -14,6 +14,7 @@ from sdnb.images.canvas import exact
 from sdnb.images.result import Result
 from sdnb.jobs.executor import Executor, Job
 from sdnb.request import RANGES, Request, Resolved, png_header, sizes
+from sdnb.request.plain_words import counted, digits
 from sdnb.request.sizes import Size
 from sdnb.widgets.buttons import text_button
 from sdnb.widgets.form.size_offer import SizeOffer, by_pixels, in_words, proposed
@@ -54,8 +55,7 @@ class UpscalePanel(Panel):
 
     def serve(self, model: Any, executor: Executor | None = None) -> None:
         """Run on this model from now on; a size that came of a factor follows the model's."""
-        request = self.form.request
-        followed = request.image is None and (request.width, request.height) == self._factor_size
+        followed = self.form.request.image is None and self._follows_factor
         super().serve(model, executor)
         if followed:
             self.enlarge(self.times)
@@ -71,7 +71,7 @@ class UpscalePanel(Panel):
         Both passes are resolved and have the same seed.
         """
         settings = self.model.settings
-        asked = self.form.request.but(mask=None, count=1)
+        asked = self.request.but(mask=None, count=1)
         width, height = asked.width, asked.height
         if asked.image is not None:
             last = asked.enlarged(asked.image, width, height, asked.strength).but(fit=asked.fit)
@@ -100,6 +100,14 @@ class UpscalePanel(Panel):
             self.submit(request.resolved(self.model.settings))
 
         return self.submit(first, then=polish)
+
+    @property
+    def _follows_factor(self) -> bool:
+        """Whether the size came of a factor; one that a person typed stays."""
+        size = tuple(self.form.controls[name].value for name in ("width", "height"))
+        return size == self._factor_size and not any(
+            self.form.controls[name].wrong for name in ("width", "height")
+        )
 
     def _base(self) -> Size:
         """The size that factors count from."""
@@ -133,7 +141,8 @@ class UpscalePanel(Panel):
         return [widgets.HBox(buttons), self._offer, self._passes_line]
 
     def _edited(self) -> None:
-        if self._base() != self._enlarged_from:  # the picture was exchanged or removed
+        exchanged = self._base() != self._enlarged_from  # or removed
+        if exchanged and self._follows_factor:
             self._enlarge_from(own=False)
         else:
             self._show_plan()
@@ -157,13 +166,13 @@ class UpscalePanel(Panel):
             second = last if first is None else last.but(steps=done).resolved(self.model.settings)
             self._plan.ask(self.model, self.form.request, *([first] if first else []), second)
         begin = (
-            f"1. {first.width} × {first.height} from words, {first.steps} steps"
+            f"1. {first.width} × {first.height} from words, {counted(first.steps or 0, 'step')}"
             if first is not None
             else f"1. the picture, {in_words(self._picture()[0])}"
         )
         self._passes_line.value = (
             f"{begin}<br>2. resized to {last.width} × {last.height}, then img2img: about {done} of "
-            f"{steps} steps, strength {last.strength:g}"
+            f"{counted(steps, 'step')}, strength {digits(last.strength)}"
         )
 
     def _show_offer(self) -> None:

@@ -257,5 +257,16 @@ def test_settings_and_caption_say_what_was_made():
     assert "64 x 64" in table
     assert "a &lt;note&gt;" in table
     assert caption(result) == (
-        "2 pictures of 64 × 64 · 1 steps of ddim · CFG 7.5 · seed 9 · 0.5 s · peak 0.25 GB"
+        "2 pictures of 64 × 64 · 1 step of ddim · CFG 7.5 · seed 9 · 0.5 s · peak 0.25 GB"
     )
+
+
+def test_settings_name_what_a_picture_and_a_mask_were_used_with():
+    settled = Request().resolved(Settings(64, 64))
+    assert "Strength" not in settings(settled)
+    pictured = settled.but(image=encoded(colour(size=(64, 64)), "PNG"))
+    assert "<tr><th>Strength</th><td>0.75</td></tr>" in settings(pictured)
+    assert "Feather" not in settings(pictured)
+    masked = pictured.but(mask=pictured.image, strength=0.123456789)
+    assert "<tr><th>Strength</th><td>0.123456789</td></tr>" in settings(masked)  # all its digits
+    assert "<tr><th>Feather</th><td>0</td></tr>" in settings(masked)

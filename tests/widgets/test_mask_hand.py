@@ -118,7 +118,7 @@ def test_the_brush_never_gets_stuck(editor, hand):
     assert editor.brush == 1
     for _ in range(40):
         hand.key("]")
-    assert editor.brush == editor._toolbar.size.box.max == 128
+    assert editor.brush == editor._toolbar.size.track.max == 128
 
 
 def test_keys_alone_draw(editor, hand):

@@ -8,6 +8,7 @@ import pytest
 from helpers.fakes import Model, gated, make, until
 from helpers.pictures import colour, encoded
 from helpers.widget_hands import alert, beside, find, press, read, status
+from PIL.PngImagePlugin import PngInfo
 
 from sdnb import images
 from sdnb.jobs.executor import Inline, Worker
@@ -73,6 +74,64 @@ def test_what_a_tab_was_set_to_stays_when_a_picture_comes(studio):
     studio.panels["img2img"].form.change(strength=0.3)
     studio.send(studio.gallery.pictures[0], "img2img")
     assert studio.request.strength == 0.3
+
+
+A1111 = "a cat\nSteps: 20, Sampler: Euler a, CFG scale: 7.3, Seed: 7, Size: 64x64{}, Version: 1.9"
+
+
+def given(studio, more):
+    """The gallery is given a picture with the web UI's text."""
+    info = PngInfo()
+    info.add_text("parameters", A1111.format(more))
+    studio.gallery.take(encoded(colour(size=(64, 64)), "PNG", pnginfo=info), "theirs.png")
+    return studio.gallery.chosen
+
+
+@pytest.mark.parametrize("name", TABS[1:])
+def test_a_picture_of_the_web_ui_brings_its_denoising_strength(studio, name):
+    for told in ("0.63", "0.75", "0.4, Hires upscale: 2, Hires steps: 10"):
+        studio.panels[name].form.change(strength=0.31)
+        studio.send(given(studio, f", Denoising strength: {told}"), name)
+        assert (studio.request.strength, studio.request.cfg) == (float(told[:4].strip(",")), 7.3)
+    for untold in ("", ", Denoising strength: 7"):  # the second is none
+        studio.panels[name].form.change(strength=0.31)
+        studio.send(given(studio, untold), name)
+        assert (studio.request.strength, studio.request.cfg) == (0.31, 7.3)
+
+
+def test_a_picture_brings_what_its_own_picture_and_mask_were_used_with(studio):
+    photo = images.picture(colour(size=(64, 64)))
+    mask = images.mask(colour(3, (64, 64)).convert("L"))
+    panel = studio.show("inpaint")
+    panel.request = Request(image=photo, mask=mask, strength=0.75, feather=3.3, padding=9)
+    panel.generate()
+    own = {"strength": 0.31, "feather": 1.7, "content": "fill", "padding": 7}
+    for name in ("inpaint", "upscale"):
+        studio.panels[name].form.change(**own)
+        studio.send(studio.gallery.pictures[0], name)
+    got = studio.panels["inpaint"].request
+    assert (got.strength, got.feather, got.content, got.padding) == (0.75, 3.3, "original", 9)
+    assert studio.request.strength == 0.31  # another kind of pass
+    studio.panels["txt2img"].generate()
+    studio.panels["inpaint"].form.change(**own)
+    studio.send(studio.gallery.pictures[0], "inpaint")
+    got = studio.panels["inpaint"].request
+    assert {name: getattr(got, name) for name in own} == own
+
+
+@pytest.mark.parametrize(("told", "strength"), [("", 0.31), (", Denoising strength: 0.75", 0.75)])
+@pytest.mark.parametrize("name", TABS[1:])
+def test_settings_of_an_uploaded_picture_change_only_what_they_tell(studio, name, told, strength):
+    panel = studio.show(name)
+    panel.form.change(strength=0.31, feather=2.2)
+    info = PngInfo()
+    info.add_text("parameters", A1111.format(told))
+    data = encoded(colour(size=(64, 64)), "PNG", pnginfo=info)
+    panel.form.controls["image"].take(data, "theirs.png")
+    press(panel, "use its settings")
+    got = panel.request
+    assert (got.image, got.cfg) == (images.picture(data), 7.3)
+    assert (got.strength, got.feather) == (strength, 2.2)
 
 
 def test_a_photograph_is_sent_and_the_tab_keeps_its_words(studio):

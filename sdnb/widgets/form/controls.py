@@ -1,7 +1,7 @@
 """The kinds of control; `sdnb.widgets.form.fields` says which kind each field of a request has.
 
-A control holds exactly the value of the field. None means "the model's own": the control shows the
-model's value in italics until someone moves it.
+A control holds exactly the value of the field. None leaves the field open: the control shows what
+it comes to, such as the model's own value, in italics until someone moves it.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from __future__ import annotations
 import html
 import secrets
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import ipywidgets as widgets
 
+from sdnb.request import settings
 from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.form.fields import Field
-from sdnb.widgets.slider import Slider
-from sdnb.widgets.style import quiet_line
+from sdnb.widgets.slider import NumberBox, Slider
 
 Changed = Callable[[], None]
 
@@ -47,8 +48,13 @@ class Control:
         self._value = value
         self._show()
 
-    def follow(self, default: Any) -> None:
-        """Show `default`, the model's own value, while the control's value is None."""
+    @property
+    def wrong(self) -> str:
+        """Why what is typed is refused; `value` is still the last that was not. Else empty."""
+        return ""
+
+    def follow(self, default: Any, own: str = _OPEN) -> None:
+        """Show `default` while the control's value is None; `own` says whose it is."""
 
     def show(self, visible: bool) -> None:
         """Show the control or hide it; its value stays."""
@@ -109,19 +115,19 @@ class ChoiceControl(Control):
     def __init__(self, field: Field, changed: Changed) -> None:
         super().__init__(field, changed)
         self.widget = widgets.Dropdown(
-            description=field.label, tooltip=field.help, options=self._options(""), style=_LABEL,
-            layout=widgets.Layout(width="auto", max_width="360px"),
+            description=field.label, tooltip=field.help, options=self._options("", _OPEN),
+            style=_LABEL, layout=widgets.Layout(width="auto", max_width="360px"),
         )  # fmt: skip
         self._hear(self.widget)
 
-    def _options(self, default: str) -> list[tuple[str, str | None]]:
+    def _options(self, default: str, own: str) -> list[tuple[str, str | None]]:
         names: list[tuple[str, str | None]] = [(name, name) for name in self.field.choices]
-        own = f"{default} ({_OPEN})" if default else _OPEN
-        return [(own, None), *names] if self.field.open else names
+        first = f"{default} ({own})" if default else own
+        return [(first, None), *names] if self.field.open else names
 
-    def follow(self, default: Any) -> None:
+    def follow(self, default: Any, own: str = _OPEN) -> None:
         if self.field.open:
-            self._set(self.widget, options=self._options(str(default)))
+            self._set(self.widget, options=self._options(str(default), own))
             self._show()
 
     def _show(self) -> None:
@@ -137,63 +143,42 @@ class NumberControl(Control):
         super().__init__(field, changed)
         self._default: float = field.limits[0] if field.default is None else field.default
         self._number = self._number_box()
-        self._hear(self._number)
-        own = f"{field.label}: {_OPEN}"
-        self._reset = icon_button("undo", own, own)
+        self._number.observe(lambda _: self._mark(), "wrong")
+        self._reset = icon_button("undo", "", "")
         self._reset.on_click(lambda _: self._take(None))
         self.widget = widgets.HBox([self._number, self._reset] if field.open else [self._number])
+        self.follow(self._default)
         self._show()
 
-    def _number_box(self) -> Any:
+    def _number_box(self) -> NumberBox:
         field = self.field
+        check = _check(field)
+        more: dict[str, Any] = {"step": field.step, "tooltip": field.help, "label_width": "76px"}
         if field.kind in ("whole", "size"):
-            low, high = map(int, field.limits)
-            return widgets.BoundedIntText(
-                value=low, min=low, max=high, step=field.step, description=field.label,
-                tooltip=field.help, style=_LABEL, layout=widgets.Layout(width="170px"),
-            )  # fmt: skip
-        slider = Slider(
-            field.label, field.reach[0], field.reach, field.limits, step=field.step,
-            whole=field.kind == "counter", tooltip=field.help, label_width="76px",
-        )  # fmt: skip
+            return NumberBox(field.label, self._default, check, self._take, width="170px", **more)
+        slider = Slider(field.label, self._default, field.reach, check, self._take, **more)
         slider.layout = widgets.Layout(width="100%", min_width="260px", max_width="420px")
         return slider
 
-    def follow(self, default: Any) -> None:
+    @property
+    def wrong(self) -> str:
+        return str(self._number.wrong)
+
+    def follow(self, default: Any, own: str = _OPEN) -> None:
         self._default = default
-        if self._value is None:
+        self._reset.description = self._reset.tooltip = f"{self.field.label}: {own}"
+        if self._value is None and not self.wrong:
             self._show()
 
     def _show(self) -> None:
-        self._set(self._number, value=self._default if self._value is None else self._value)
+        is_open = self._value is None
+        self._number.show(self._default if is_open else self._value)
         self._mark()
 
     def _mark(self) -> None:
-        is_open = self._value is None
+        is_open = self._value is None and not self.wrong
         (self._number.add_class if is_open else self._number.remove_class)("sdnb-open")
         self._reset.layout.display = "none" if is_open else ""
-
-
-class SizeControl(NumberControl):
-    """A side in pixels, rounded to a multiple of 8 when the box loses the focus."""
-
-    def __init__(self, field: Field, changed: Changed) -> None:
-        self._message = quiet_line()  # says that a number was rounded
-        super().__init__(field, changed)
-        self.widget.children = (*self.widget.children, self._message)
-
-    def _moved(self, value: Any) -> None:
-        if self._setting:
-            return
-        rounded = min(max(round(value / 8) * 8, self._number.min), self._number.max)
-        if rounded != value:
-            self._set(self._number, value=rounded)
-        super()._moved(rounded)
-        self._message.value = "" if rounded == value else f"{value} is no multiple of 8"
-
-    def _mark(self) -> None:
-        super()._mark()
-        self._message.value = ""
 
 
 class SeedControl(Control):
@@ -202,6 +187,7 @@ class SeedControl(Control):
     def __init__(self, field: Field, changed: Changed) -> None:
         super().__init__(field, changed)
         self._last: int | None = None
+        self._wrong = ""
         self._text = widgets.Text(
             description=field.label, tooltip=field.help, placeholder="another each time",
             style=_LABEL, continuous_update=False,
@@ -226,6 +212,10 @@ class SeedControl(Control):
         self._lock.disabled = False
         self._lock.tooltip = f"Keep the seed of the last picture, {seed}"
 
+    @property
+    def wrong(self) -> str:
+        return self._wrong
+
     def _moved(self, value: str) -> None:
         if self._setting:
             return
@@ -238,19 +228,18 @@ class SeedControl(Control):
             seed, right = None, False
         if right:
             self._take(seed)
-            return
-        self._show()
-        still = "open" if self._value is None else self._value
-        self._say(f"{words!r} is no whole number from {low} to {high}. The seed is still {still}.")
+        else:
+            self._say(f"seed: {words!r} is no whole number from {low} to {high}")
 
     def _say(self, words: str) -> None:
-        self._message.value = html.escape(words)
+        self._wrong = words
+        self._message.value = f'<span role="alert">{html.escape(words)}</span>'
         self._message.layout.display = "" if words else "none"
+        self._free.disabled = self._value is None and not words
 
     def _show(self) -> None:
-        self._say("")
         self._set(self._text, value="" if self._value is None else str(self._value))
-        self._free.disabled = self._value is None
+        self._say("")
 
 
 class OptionalControl(Control):
@@ -258,27 +247,33 @@ class OptionalControl(Control):
 
     def __init__(self, field: Field, changed: Changed) -> None:
         super().__init__(field, changed)
-        low, high = map(int, field.limits)
         self._box = _check_box(field)
-        self._number = widgets.BoundedIntText(
-            value=32, min=low, max=high, description="Pixels around it",
-            style={"description_width": "initial"},
-            layout=widgets.Layout(width="200px", margin="2px 2px 2px 20px", display="none"),
-        )  # fmt: skip
+        self._number = NumberBox(
+            "Pixels around it", 32, _check(field), self._take, label_width="initial", width="200px"
+        )
+        self._number.layout = widgets.Layout(margin="2px 2px 2px 20px", display="none")
         self._hear(self._box)
-        self._hear(self._number)
         self.widget = widgets.HBox([self._box, self._number])
 
-    def _moved(self, value: object) -> None:  # noqa: ARG002 - either part has moved
+    @property
+    def wrong(self) -> str:
+        return "" if self._value is None else str(self._number.wrong)
+
+    def _moved(self, value: bool) -> None:
         if not self._setting:
-            self._take(self._number.value if self._box.value else None)
+            self._take(self._number.value if value else None)
 
     def _show(self) -> None:
         checked = self._value is not None
         self._set(self._box, value=checked)
         if checked:
-            self._set(self._number, value=self._value)
+            self._number.show(self._value)
         self._number.layout.display = "" if checked else "none"
+
+
+def _check(field: Field) -> Callable[[float], float]:
+    """What a `Request` takes for this field: ValueError or TypeError for any other number."""
+    return partial(settings.number if field.kind == "slider" else settings.whole, field.name)
 
 
 def _check_box(field: Field) -> widgets.Checkbox:
@@ -295,7 +290,7 @@ KINDS: dict[str, type[Control]] = {
     "slider": NumberControl,
     "counter": NumberControl,
     "whole": NumberControl,
-    "size": SizeControl,
+    "size": NumberControl,
     "seed": SeedControl,
     "optional": OptionalControl,
 }

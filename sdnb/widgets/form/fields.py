@@ -32,7 +32,7 @@ class Field:
     kind: str  # words, size, whole, counter, slider, choice, seed, flag, picture, mask, optional
     group: str  # words, main, more, picture, mask
     help: str  # one or two sentences, for the tooltip
-    reach: tuple[float, float] = (0, 0)  # of the slider; a larger value widens it
+    reach: tuple[float, float] = (0, 0)  # of the slider; the box takes all of `limits`
     step: float = 1
     choices: tuple[str, ...] = ()
     shown: Callable[[Request, Settings], bool] = lambda _request, _settings: True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import fields
 from functools import partial
 from typing import Any, cast
@@ -78,7 +78,9 @@ class Form(widgets.VBox):
 
     @property
     def request(self) -> Request:
-        """The controls as a request. Raises ValueError for a seed too large for the count."""
+        """The controls as a request, without numbers that are refused: for them, `check` raises.
+        Raises ValueError for a seed too large for the count.
+        """
         values = {name: control.value for name, control in self.controls.items()}
         if values["image"] is None:
             values["mask"] = None  # the control keeps it for the next picture
@@ -88,18 +90,20 @@ class Form(widgets.VBox):
     def request(self, request: Request) -> None:
         if not isinstance(request, Request):
             raise TypeError(f"request={request!r} is no sdnb.Request; write sdnb.Request(...)")
-        for name in _NAMES:  # the image before the mask, which is drawn on it
-            self.controls[name].value = getattr(request, name)
-            if name == "image":
-                self._mask.on_picture(request.image)
-        self._sampler = request.sampler
-        if self._fold is not None and request.image is not None:
-            self._fold.value = True
-        self._refresh()
+        self._assign(request, _NAMES)
 
     def change(self, **values: Any) -> None:
         """Set some fields and leave the others."""
-        self.request = self.request.but(**values)
+        request = self.request.but(**values)  # another sampler may open schedule and eta
+        now = {name: control.value for name, control in self.controls.items()}
+        others = [name for name in _NAMES if getattr(request, name) != now[name]]
+        self._assign(request, {*values, *others})
+
+    def check(self) -> None:
+        """Raise ValueError for the first number that was typed and is refused."""
+        for control in self.controls.values():
+            if control.wrong:
+                raise ValueError(control.wrong)
 
     def serve(self, settings: Settings, tokenize: Tokenize | None) -> None:
         """Show another model's values and tokens from now on."""
@@ -118,6 +122,17 @@ class Form(widgets.VBox):
         self._proposed = self._near() or (None, None)
         for control, side in zip(sides, self._proposed, strict=True):
             control.value = side
+        self._refresh()
+
+    def _assign(self, request: Request, names: Collection[str]) -> None:
+        for name in _NAMES:  # the image before the mask, which is drawn on it
+            if name in names:
+                self.controls[name].value = getattr(request, name)
+            if name == "image":
+                self._mask.on_picture(request.image)
+        self._sampler = request.sampler
+        if self._fold is not None and request.image is not None:
+            self._fold.value = True
         self._refresh()
 
     # -- building ----------------------------------------------------------------------------
@@ -167,10 +182,9 @@ class Form(widgets.VBox):
     # -- acting ------------------------------------------------------------------------------
 
     def _swapped(self) -> None:
-        asked = self._resolved()
-        if asked is not None:
-            self.controls["width"].value = asked.height
-            self.controls["height"].value = asked.width
+        asked, sides = self._resolved(), (self.controls["width"], self.controls["height"])
+        if asked is not None and not any(side.wrong for side in sides):
+            sides[0].value, sides[1].value = asked.height, asked.width
             self._changed("width")
 
     def _near(self) -> Size | None:
@@ -227,7 +241,7 @@ class Form(widgets.VBox):
         if resolved is not None:
             for name, control in self.controls.items():
                 if control.field.open and name not in ("seed", "image", "mask", "padding"):
-                    control.follow(getattr(resolved, name))
+                    control.follow(getattr(resolved, name), self._whose(name, resolved))
         asked = self.request if resolved is not None else Request()
         guests = {"txt2img": asked.image, "img2img": asked.mask, "upscale": asked.mask}
         self._guests.layout.display = "none" if guests.get(self.kind) is None else ""
@@ -241,6 +255,16 @@ class Form(widgets.VBox):
         for name, inspector in self._inspectors.items():
             inspector.show(self.controls[name].value)
         self._about_size.value = "" if resolved is None else self._size_in_words(resolved)
+
+    def _whose(self, name: str, resolved: Resolved) -> str:
+        """Whose value it is that an open field gets."""
+        of_sampler = name == "schedule" and resolved.sampler != self.settings.sampler
+        if name == "eta" or of_sampler:
+            return "the sampler's own"
+        only_part = resolved.mask is not None and resolved.padding is not None
+        if name in ("width", "height") and resolved.image is not None and not only_part:
+            return "the picture's own"
+        return "the model's own"
 
     def _show_offer(self) -> None:
         near, image = self._near(), self.controls["image"].value

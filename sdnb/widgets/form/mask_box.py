@@ -44,6 +44,10 @@ class MaskBox(Control):
             self._set(self.editor, image=picture)
         self._show()
 
+    @property
+    def wrong(self) -> str:
+        return "" if self.editor is None else self.editor.wrong
+
     def adjust(self, request: Request) -> None:
         """Show the mask as this request uses it: inverted, feathered, at its size."""
         if self.editor is not None:
@@ -64,3 +68,4 @@ class MaskBox(Control):
     def _show(self) -> None:
         if self.editor is not None:
             self._set(self.editor, mask=self._value)
+            self.editor.forget_wrong()

@@ -141,8 +141,11 @@ class GridTab(widgets.VBox):
         )  # fmt: skip
         values.add_class("sdnb-values")
 
+        typed: dict[str, str] = {}  # what was typed for each kind, for when it is chosen again
+
         def changed(change: dict[str, Any]) -> None:
-            values.value = ""
+            typed[change["old"]] = values.value
+            values.value = typed.get(change["new"], "")
             values.placeholder = values.tooltip = HOW.get(change["new"], "")
             values.layout.display = "" if change["new"] else "none"
 

@@ -25,6 +25,7 @@ from sdnb import images
 from sdnb.assets import user_path
 from sdnb.images.canvas import flat
 from sdnb.request import RANGES, checks
+from sdnb.request.plain_words import counted
 from sdnb.widgets import too_large
 from sdnb.widgets.masks import look
 from sdnb.widgets.masks.editor_state import EditorState
@@ -112,10 +113,20 @@ class MaskEditor(ipywidgets.VBox):
         self._gestures.cancel()
         self._png = png
         self._toolbar.suit(picture)
+        self.brush = min(self.brush, float(self._toolbar.largest))
         kept = self._state.change(flat(picture)[0])
         self._set_width_below()
         if lost and not kept:
             self._show_status("The picture has another size: the mask was cleared.")
+
+    @property
+    def wrong(self) -> str:
+        """Why the feather in its box is refused, and `feather` is the last one; "" if it is not."""
+        return str(self._toolbar.feather.wrong)
+
+    def forget_wrong(self) -> None:
+        """Show `feather` in place of one that is refused."""
+        self._toolbar.feather.show(self.feather)
 
     @property
     def strokes(self) -> tuple[Stroke, ...]:
@@ -175,7 +186,7 @@ class MaskEditor(ipywidgets.VBox):
         width, height = self._state.picture.size
         return (
             f"MaskEditor({width}x{height}, {self._state.history.white:.1%} white, "
-            f"{len(self.strokes)} strokes)"
+            f"{counted(len(self.strokes), 'stroke')})"
         )
 
     # -- inside -------------------------------------------------------------------------------
@@ -219,8 +230,8 @@ class MaskEditor(ipywidgets.VBox):
         bar.on_import(self._guarded(lambda change: self._uploaded(change.owner)))
         too_large.hear(self._too_large)
         bar.latent.observe(self._guarded(lambda c: setattr(self, "latent", c.new)), "value")
-        bar.size.observe(self._guarded(lambda c: self._sized(c.new)), "value")
-        bar.feather.observe(self._guarded(lambda c: setattr(self, "feather", c.new)), "value")
+        bar.size.moved = self._guarded(partial(setattr, self, "brush"))
+        bar.feather.moved = self._guarded(partial(setattr, self, "feather"))
         self.observe(lambda change: self._fallback.shown(change.new or 0), "_view_count")
         self._fallback.observe(lambda _: bar.drawable(not self._fallback.final), "children")
         bar.show_tool(self.tool)
@@ -306,12 +317,12 @@ class MaskEditor(ipywidgets.VBox):
 
     @traitlets.validate("brush")
     def _brush_checked(self, proposal: Any) -> float:
-        return checks.number("brush", proposal.value, 1, self._toolbar.largest)
+        return self._toolbar.checked_brush(proposal.value)
 
     @traitlets.observe("brush")
     def _brush_changed(self, change: Any) -> None:
         self._gestures.size = change.new
-        self._toolbar.size.value = round(change.new)
+        self._toolbar.size.show(change.new)
         self._gestures.hover()
 
     @traitlets.validate("feather")
@@ -328,7 +339,8 @@ class MaskEditor(ipywidgets.VBox):
         with self._state.lock:
             setattr(self._state, change.name, change.new)
             self._state.problem = ""
-            self._toolbar.feather.value = self.feather
+            if change.name == "feather":
+                self._toolbar.feather.show(self.feather)
             self._toolbar.show_latent(self.latent)
             self._state.refresh((0, 0, *self._state.picture.size))
         if change.name == "latent":

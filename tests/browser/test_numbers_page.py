@@ -1,0 +1,164 @@
+"""What is typed into a number box, assigned or sent stays; a slider rounds when it is dragged."""
+
+from decimal import Decimal
+
+import pytest
+from helpers.notebook_page import SHOTS, Notebook
+
+pytestmark = pytest.mark.browser
+
+PANEL = """
+import sdnb
+from PIL import Image
+model = sdnb.load()
+panel = sdnb.Panel(model)
+photo = sdnb.images.picture(Image.new("RGB", (256, 256), "teal"))
+mask = sdnb.images.mask(Image.new("L", (256, 256), 255))
+asked = sdnb.Request(
+    "a cat", width=264, height=256, steps=7, cfg=7.3, sampler="euler_a", eta=0.33, seed=2**53 + 1,
+    image=photo, strength=0.63, mask=mask, feather=2.7, padding=13)
+panel.request = asked
+panel
+"""
+# By label: what is typed, what a request then has, and its field. Each lies between two steps of
+# the slider, beyond its reach, or is written in another way.
+TYPED = [
+    ("Width", "312", 312, "width"), ("Height", "200", 200, "height"),
+    ("Steps", "333", 333, "steps"), ("Steps", "1e1", 10, "steps"),
+    ("CFG", "3.14", 3.14, "cfg"), ("CFG", "300", 300, "cfg"), ("CFG", "7.3", 7.3, "cfg"),
+    ("Eta", "0.123456789", 0.123456789, "eta"), ("Strength", "0.63", 0.63, "strength"),
+    ("Strength", ".07", 0.07, "strength"), ("Feather", "2.71", 2.71, "feather"),
+    ("Feather", "311.5", 311.5, "feather"), ("Pixels around it", "77", 77, "padding"),
+    ("Pictures", "3", 3, "count"), ("Seed", "9007199254740993", 2**53 + 1, "seed"),
+]  # fmt: skip
+REFUSED = [
+    ("Width", "75", "width=75 is not a multiple of 8"), ("Steps", "5000", "nearest is 1000"),
+    ("Steps", "7.5", "steps=7.5 is a float"), ("CFG", "-1", "cfg=-1 is not a finite number"),
+    ("Strength", "63", "nearest is 1"), ("Pixels around it", "4.5", "padding=4.5"),
+    ("Pictures", "0", "count=0"), ("Seed", "1.5", "no whole number"),
+    ("Feather", "600", "feather=600"),
+]  # fmt: skip
+
+
+class Numbers:
+    """A panel, and a person who types into its boxes and drags its sliders."""
+
+    def __init__(self, page, lab, name, *cells):
+        self.notebook = Notebook(page, lab, lab.write(name, *cells))
+        self.notebook.run_all(120)
+        self.page, self.kernel = page, self.notebook.kernel
+
+    def unfold(self):
+        for fold in self.page.locator("button.sdnb-fold >> visible=true").all():
+            if "mod-active" not in fold.get_attribute("class"):
+                fold.click()
+
+    def box(self, label):
+        return self.page.get_by_label(label, exact=True).locator("visible=true").first
+
+    def type(self, label, words):
+        """By the keyboard alone, once the box has the focus."""
+        self.box(label).focus()
+        self.page.keyboard.press("Control+a")
+        self.page.keyboard.type(words)
+        self.page.keyboard.press("Tab")
+
+    def until(self, expression, seconds=20):
+        for _ in range(seconds * 10):
+            if self.kernel(expression):
+                return
+            self.page.wait_for_timeout(100)
+        raise AssertionError(f"never true: {expression}; {self.kernel('repr(panel.form.request)')}")
+
+    def drag(self, label, share):
+        """Drag the slider beside this box to a share of its length, in ten moves."""
+        track = self.page.locator(
+            f".sdnb-slider:has(> .widget-text > label:text-is('{label}')) .noUi-base"
+        ).locator("visible=true")
+        track.scroll_into_view_if_needed()
+        place = track.bounding_box()
+        handle = track.locator(".noUi-touch-area").bounding_box()
+        at = handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2
+        self.page.mouse.move(*at)
+        self.page.mouse.down()
+        self.page.mouse.move(place["x"] + place["width"] * share, at[1], steps=10)
+        self.page.mouse.up()
+
+
+def test_what_is_assigned_and_typed_stays(page, lab):
+    one = Numbers(page, lab, "numbers.ipynb", PANEL)
+    one.unfold()
+    page.wait_for_timeout(1000)  # a slider that rounds would have told the kernel
+    assert one.kernel("panel.request == asked")
+    for label, words, value, field in TYPED:
+        one.type(label, words)
+        one.until(f"panel.request.{field} == {value!r}")
+    page.wait_for_timeout(500)
+    last = {field: value for _, _, value, field in TYPED}
+    assert one.kernel(f"panel.request == asked.but(**{last!r})")
+    for label, _, value, field in TYPED:
+        if value == last[field]:
+            assert Decimal(one.box(label).input_value()) == Decimal(str(value))
+    one.notebook.screenshot(SHOTS / "numbers-typed.png")
+    assert one.notebook.complaints() == []
+    one.notebook.reload()
+    one.unfold()
+    page.wait_for_timeout(1000)
+    assert one.kernel(f"panel.request == asked.but(**{last!r})")
+    assert one.notebook.complaints() == []
+
+
+def test_what_is_refused_stays_in_its_box_and_is_said(page, lab):
+    one = Numbers(page, lab, "refused.ipynb", PANEL)
+    one.unfold()
+    for label, words, said in REFUSED:
+        one.type(label, words)
+        alert = page.locator(f"[role=alert]:has-text('{said}') >> visible=true")
+        alert.first.wait_for(timeout=5000)
+        assert one.box(label).input_value() == words
+        page.locator("button:has-text('Generate') >> visible=true").first.click()
+        page.locator(f".sdnb-error:has-text('{said}') >> visible=true").wait_for(timeout=5000)
+        assert not one.kernel("panel.running")
+        one.kernel("setattr(panel, 'request', asked)")
+        alert.first.wait_for(state="hidden")
+    one.type("Width", "75")
+    one.type("Steps", "5000")
+    one.type("Strength", "63")
+    page.wait_for_timeout(500)
+    one.notebook.screenshot(SHOTS / "numbers-refused.png")
+    assert one.notebook.complaints() == []
+
+
+def test_dragging_rounds_to_steps(page, lab):
+    one = Numbers(page, lab, "dragged.ipynb", PANEL)
+    one.unfold()
+    one.kernel("panel.form.change(cfg=300, strength=0.63)")  # beyond the slider's reach
+    for label, share, field, low, step, high in (
+        ("CFG", 0.5, "cfg", 1, 0.5, 20), ("CFG", 0.0, "cfg", 1, 0.5, 20),
+        ("Strength", 0.31, "strength", 0, 0.05, 1), ("Steps", 1.0, "steps", 1, 1, 100),
+        ("Eta", 0.77, "eta", 0, 0.05, 1), ("Feather", 0.2, "feather", 0, 1, 64),
+    ):  # fmt: skip
+        one.drag(label, share)
+        page.wait_for_timeout(500)
+        value = one.kernel(f"panel.request.{field}")
+        assert abs(value - (low + share * (high - low))) <= 1.5 * step, (label, value)
+        assert abs(value / step - round(value / step)) < 1e-9, (label, value)
+        assert float(one.box(label).input_value()) == value
+    assert one.notebook.complaints() == []
+
+
+def test_keys_step_through_a_box(page, lab):
+    one = Numbers(page, lab, "stepped.ipynb", PANEL)
+    one.kernel("panel.form.change(steps=None, cfg=7.3)")
+    own = one.kernel("model.settings.steps")
+    one.box("Steps").focus()
+    page.keyboard.press("ArrowUp")
+    one.until(f"panel.request.steps == {own + 1}")
+    for _ in range(12):  # faster than the kernel answers
+        page.keyboard.press("ArrowUp")
+    one.until(f"panel.request.steps == {own + 13}")
+    assert one.box("Steps").input_value() == str(own + 13)
+    one.box("CFG").focus()
+    page.keyboard.press("ArrowDown")
+    one.until("panel.request.cfg == 7.0")  # the browser's way from 7.3, in steps of 0.5
+    assert one.notebook.complaints() == []
