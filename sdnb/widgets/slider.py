@@ -7,13 +7,15 @@ keyboard, and the slider is for the mouse alone; words are in a list instead of 
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import ipywidgets as widgets
 import traitlets
 
-Check = Callable[[float], float]  # returns a number as it is taken, or raises ValueError, TypeError
+from sdnb.request.plain_words import digits
+
 Moved = Callable[[float], object]
 
 # The handle is hidden, so that Tab and screen readers skip it; its touch area is visible, and is
@@ -41,10 +43,10 @@ CSS = """
 
 
 class NumberBox(widgets.HBox):
-    """A box for a number; `check` says which are taken. What is typed stays as it was typed: a
-    number that `check` refuses stays too, and `wrong` says why until another one comes.
+    """A box for a number within `limits`: an int that `multiple` divides, or for 0 any float. What
+    is typed stays as it was typed: a number that is refused stays too, and `wrong` says why.
 
-    `moved` is called with each number that a person gives and `check` takes; `show` calls nobody.
+    `moved` is called with each number that a person gives and that is taken; `show` calls nobody.
     `box` is the part with the keyboard.
     """
 
@@ -55,15 +57,16 @@ class NumberBox(widgets.HBox):
         self,
         description: str,
         value: float,
-        check: Check,
+        limits: tuple[float, float],
         moved: Moved = lambda _: None,
         *,
+        multiple: int = 0,
         step: float = 1,
         tooltip: str = "",
         label_width: str = "auto",
         width: str = "auto",
     ) -> None:
-        self._check, self.moved = check, moved
+        self.limits, self.moved, self._multiple = limits, moved, multiple
         # Without bounds, since a browser would change what is typed to lie within them.
         self.box = widgets.FloatText(
             value=value, step=step, description=description, tooltip=tooltip,
@@ -97,13 +100,24 @@ class NumberBox(widgets.HBox):
 
     def _give(self, number: float) -> None:
         """Take a person's number, or say why it is refused."""
-        try:
-            value = self._check(int(number) if float(number).is_integer() else number)
-        except (ValueError, TypeError) as error:
-            self.wrong = str(error)
+        if words := self._refusal(number):
+            self.wrong = words
             return
+        value = int(number) if self._multiple else float(number)
         self.show(value)
         self.moved(value)
+
+    def _refusal(self, number: float) -> str:
+        (low, high), multiple = self.limits, self._multiple
+        if low <= number <= high and not (multiple and number % multiple):
+            return ""
+        kind = f"a multiple of {multiple}" if multiple > 1 else "a whole number"
+        bounds = f"from {digits(low)} to {digits(high)}" if high < math.inf else f"of {low} or more"
+        near = min(max(round(number / multiple) * multiple if multiple else number, low), high)
+        return (
+            f"{self.box.description}: {digits(number)} is not {kind if multiple else 'a number'} "
+            f"{bounds}; the nearest is {digits(near)}"
+        )
 
     @traitlets.observe("wrong")
     def _say(self, change: Any) -> None:
@@ -118,14 +132,14 @@ class Slider(NumberBox):
     """
 
     def __init__(
-        self, description: str, value: float, reach: tuple[float, float], check: Check,
-        moved: Moved = lambda _: None, *, step: float = 1, **more: Any,
+        self, description: str, value: float, limits: tuple[float, float],
+        moved: Moved = lambda _: None, *, reach: tuple[float, float], step: float = 1, **more: Any,
     ) -> None:  # fmt: skip
         self._step, self._reach = step, reach
         # It counts steps: a browser rounds a slider's number, and sends back what it rounded.
         self.track = widgets.IntSlider(readout=False, layout={"width": "auto"})
         self.track.add_class("sdnb-track")
-        super().__init__(description, value, check, moved, step=step, **more)
+        super().__init__(description, value, limits, moved, step=step, **more)
         self.track.tooltip = self.box.tooltip
         self.add_class("sdnb-slider")
         self.span(*reach)

@@ -32,11 +32,11 @@ TYPED = [
     ("Pictures", "3", 3, "count"), ("Seed", "9007199254740993", 2**53 + 1, "seed"),
 ]  # fmt: skip
 REFUSED = [
-    ("Width", "75", "width=75 is not a multiple of 8"), ("Steps", "5000", "nearest is 1000"),
-    ("Steps", "7.5", "steps=7.5 is a float"), ("CFG", "-1", "cfg=-1 is not a finite number"),
-    ("Strength", "63", "nearest is 1"), ("Pixels around it", "4.5", "padding=4.5"),
-    ("Pictures", "0", "count=0"), ("Seed", "1.5", "no whole number"),
-    ("Feather", "600", "feather=600"),
+    ("Width", "75", "Width: 75 is not a multiple of 8"), ("Steps", "5000", "nearest is 1000"),
+    ("Steps", "7.5", "Steps: 7.5 is not a whole number"), ("CFG", "-1", "CFG: -1 is not"),
+    ("Strength", "63", "nearest is 1"), ("Pixels around it", "4.5", "Pixels around it: 4.5"),
+    ("Pictures", "0", "Pictures: 0"), ("Seed", "1.5", "not a whole number"),
+    ("Feather", "600", "Feather: 600"),
 ]  # fmt: skip
 
 

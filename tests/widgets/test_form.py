@@ -88,7 +88,7 @@ def test_a_seed_that_is_none_stays_as_it_was_typed_and_is_refused(form, words):
     move(form, "seed", words)
     assert control(form, "seed")._text.value == words
     assert "whole number from 0 to" in control(form, "seed")._message.value
-    with pytest.raises(ValueError, match=f"seed: '{words}' is no whole number from 0 to"):
+    with pytest.raises(ValueError, match=f"Seed: '{words}' is not a whole number from 0 to"):
         form.check()
     assert form.request.seed == 7
 

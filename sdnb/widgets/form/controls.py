@@ -9,12 +9,10 @@ from __future__ import annotations
 import html
 import secrets
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import ipywidgets as widgets
 
-from sdnb.request import settings
 from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.form.fields import Field
 from sdnb.widgets.slider import NumberBox, Slider
@@ -152,11 +150,14 @@ class NumberControl(Control):
 
     def _number_box(self) -> NumberBox:
         field = self.field
-        check = _check(field)
-        more: dict[str, Any] = {"step": field.step, "tooltip": field.help, "label_width": "76px"}
+        what = (field.label, self._default, field.limits, self._take)
+        more: dict[str, Any] = {
+            "multiple": {"slider": 0, "size": 8}.get(field.kind, 1),
+            "step": field.step, "tooltip": field.help, "label_width": "76px",
+        }  # fmt: skip
         if field.kind in ("whole", "size"):
-            return NumberBox(field.label, self._default, check, self._take, width="170px", **more)
-        slider = Slider(field.label, self._default, field.reach, check, self._take, **more)
+            return NumberBox(*what, width="170px", **more)
+        slider = Slider(*what, reach=field.reach, **more)
         slider.layout = widgets.Layout(width="100%", min_width="260px", max_width="420px")
         return slider
 
@@ -229,7 +230,7 @@ class SeedControl(Control):
         if right:
             self._take(seed)
         else:
-            self._say(f"seed: {words!r} is no whole number from {low} to {high}")
+            self._say(f"Seed: {words!r} is not a whole number from {low} to {high}")
 
     def _say(self, words: str) -> None:
         self._wrong = words
@@ -249,8 +250,9 @@ class OptionalControl(Control):
         super().__init__(field, changed)
         self._box = _check_box(field)
         self._number = NumberBox(
-            "Pixels around it", 32, _check(field), self._take, label_width="initial", width="200px"
-        )
+            "Pixels around it", 32, field.limits, self._take, multiple=1, label_width="initial",
+            width="200px",
+        )  # fmt: skip
         self._number.layout = widgets.Layout(margin="2px 2px 2px 20px", display="none")
         self._hear(self._box)
         self.widget = widgets.HBox([self._box, self._number])
@@ -269,11 +271,6 @@ class OptionalControl(Control):
         if checked:
             self._number.show(self._value)
         self._number.layout.display = "" if checked else "none"
-
-
-def _check(field: Field) -> Callable[[float], float]:
-    """What a `Request` takes for this field: ValueError or TypeError for any other number."""
-    return partial(settings.number if field.kind == "slider" else settings.whole, field.name)
 
 
 def _check_box(field: Field) -> widgets.Checkbox:

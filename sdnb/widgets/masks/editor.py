@@ -317,7 +317,7 @@ class MaskEditor(ipywidgets.VBox):
 
     @traitlets.validate("brush")
     def _brush_checked(self, proposal: Any) -> float:
-        return self._toolbar.checked_brush(proposal.value)
+        return checks.number("brush", proposal.value, 1, self._toolbar.largest)
 
     @traitlets.observe("brush")
     def _brush_changed(self, change: Any) -> None:

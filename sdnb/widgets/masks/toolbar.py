@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import ipywidgets
 from PIL import Image
 
-from sdnb.request import checks, settings
+from sdnb.request import RANGES
 from sdnb.widgets.buttons import UPLOADS, icon_button
 from sdnb.widgets.slider import Slider
 
@@ -67,11 +66,11 @@ class Toolbar(ipywidgets.VBox):
         self.upload = upload()
         self.upload.add_class("sdnb-icon")
         self.size = Slider(
-            "Brush", 1, (1, 2), self.checked_brush,
+            "Brush", 1, (1, 2), reach=(1, 2),
             tooltip="Brush size in pixels of the picture: [ and ]",
         )  # fmt: skip
         self.feather = Slider(
-            "Feather", 0, (0, _LARGEST_FEATHER), partial(settings.number, "feather"),
+            "Feather", 0, RANGES["feather"], reach=(0, _LARGEST_FEATHER),
             tooltip="Pixels over which the mask's rim fades, on the side that is made anew",
         )  # fmt: skip
         first = [
@@ -100,12 +99,9 @@ class Toolbar(ipywidgets.VBox):
     def suit(self, picture: Image.Image) -> None:
         """Fit the brush's range, and the transparency button, to the picture."""
         self.largest = max(2, min(1024, max(picture.size) // 2))
+        self.size.limits = (1, self.largest)
         self.size.span(1, self.largest)
         self.buttons["alpha"].layout.display = None if "A" in picture.getbands() else "none"
-
-    def checked_brush(self, size: float) -> float:
-        """The brush's size; raises ValueError where it does not suit the picture."""
-        return checks.number("brush", size, 1, self.largest)
 
     def drawable(self, possible: bool) -> None:
         """Enable or disable the controls that need a canvas."""
