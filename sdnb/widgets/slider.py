@@ -23,7 +23,10 @@ Moved = Callable[[float], object]
 CSS = """
 .sdnb-number { flex-wrap: wrap; align-items: center; overflow: visible; }
 .sdnb-number > .widget-text { flex: 0 0 auto; }
-.sdnb-number > .sdnb-warn { flex: 1 0 100%; min-width: 0; }
+.sdnb-number > .sdnb-warn { flex: 1 0 100%; min-width: 0; box-sizing: border-box; margin: 2px 0;
+  padding: 2px 8px; font-size: 12px; background: var(--jp-layout-color2, #eee);
+  border-left: 4px solid var(--jp-warn-color1, #ef6c00); }
+.sdnb-number > .sdnb-warn > .widget-html-content { line-height: 1.5; }
 .sdnb-number .widget-text input[type=number]:invalid { border-color: var(--jp-border-color1,
   #bdbdbd); box-shadow: none; }
 .sdnb-number > .sdnb-wrong.widget-text input[type=number] {
