@@ -75,8 +75,7 @@ class NumberBox(widgets.HBox):
             value=value, step=step, description=description, tooltip=tooltip,
             style={"description_width": label_width}, layout={"width": width},
         )  # fmt: skip
-        self._said = widgets.HTML(layout={"display": "none"})
-        self._said.add_class("sdnb-warn")
+        self._said: widgets.HTML | None = None  # made when there is something to say
         super().__init__(self._parts())
         self.add_class("sdnb-number")
         self.show(value)
@@ -95,7 +94,7 @@ class NumberBox(widgets.HBox):
         self.box.value = value
 
     def _parts(self) -> list[widgets.Widget]:
-        return [self.box, self._said]
+        return [self.box]
 
     def _typed(self, change: Any) -> None:
         if change["new"] != self._value or self.wrong:  # otherwise `show` has set it
@@ -125,6 +124,10 @@ class NumberBox(widgets.HBox):
     @traitlets.observe("wrong")
     def _say(self, change: Any) -> None:
         (self.box.add_class if change["new"] else self.box.remove_class)("sdnb-wrong")
+        if self._said is None:
+            self._said = widgets.HTML()
+            self._said.add_class("sdnb-warn")
+            self.children = (*self._parts(), self._said)
         self._said.value = f'<span role="alert">{html.escape(change["new"])}</span>'
         self._said.layout.display = "" if change["new"] else "none"
 
@@ -161,7 +164,7 @@ class Slider(NumberBox):
         self.track.value = self._place()
 
     def _parts(self) -> list[widgets.Widget]:
-        return [self.box, self.track, self._said]
+        return [self.box, self.track]
 
     def _place(self) -> int:
         low, high = self._reach

@@ -29,9 +29,7 @@ def one_by_one(gate=None, fail_at=None):
             if count == fail_at:
                 raise RuntimeError("no more memory")
             yield Progress(count, request.count, 0.1)
-        yield Progress(
-            request.count, request.count, 0.5, result=result_of(request, request.count)
-        )
+        yield Progress(request.count, request.count, 0.5, result=result_of(request, request.count))
 
     return run
 
