@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 import ipywidgets as widgets
 
 from sdnb.jobs.executor import Job
-from sdnb.widgets.style import quiet_line
+from sdnb.widgets.style import box, quiet_line
 
 
 class Actions(widgets.VBox):
-    """Two buttons that call `generate` and `stop`, and `more` below them; `show` updates them."""
+    """Two buttons that call `generate` and `stop`, and `more` beside Stop; `show` updates them."""
 
     def __init__(
         self, generate: Callable[[], object], stop: Callable[[], object], *more: widgets.Widget
@@ -28,7 +28,9 @@ class Actions(widgets.VBox):
         self.generate.on_click(lambda _: generate())
         self.stop.on_click(lambda _: stop())
         self.message = quiet_line()
-        super().__init__([self.generate, self.stop, *more, self.message])
+        self.generate.add_class("sdnb-main")
+        beside = box("sdnb-beside", [self.stop, *more])
+        super().__init__([self.generate, beside, self.message])
         self.add_class("sdnb-actions")
 
     def show(self, jobs: Sequence[Job], dropped: int, paused: str) -> None:

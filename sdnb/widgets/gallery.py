@@ -42,6 +42,7 @@ class Gallery(widgets.VBox):
         self.pictures: list[GalleryPicture] = []  # newest first
         self._lock = threading.RLock()
         self._page = 0
+        self._forget: list[Callable[[set[GalleryPicture]], object]] = []
         self._chosen: GalleryPicture | None = None
         self._other: GalleryPicture | None = None  # the left side of a comparison
         # A CSS class of this gallery's own: galleries of other kernels may be on the same page.
@@ -115,11 +116,17 @@ class Gallery(widgets.VBox):
         self._sends.children = (*self._sends.children, sender)
         self._sends.layout.display = ""
 
+    def on_delete(self, forget: Callable[[set[GalleryPicture]], object]) -> None:
+        """Call `forget` with the pictures that are deleted, so that nothing else keeps them."""
+        self._forget.append(forget)
+
     def delete(self, *pictures: GalleryPicture) -> None:
         """Remove these pictures; saved files stay."""
         with self._lock:
             self._quiet()
             gone = set(pictures)
+            for forget in self._forget:
+                forget(gone)
             self.pictures = [p for p in self.pictures if p not in gone]
             self._chosen = None if self._chosen in gone else self._chosen
             self._other = None if self._other in gone else self._other

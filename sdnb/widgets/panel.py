@@ -192,6 +192,7 @@ class Panel(widgets.VBox):
         self._actions = Actions(self.generate, self.stop, self._example)
         self._caption, self._plan = style.quiet_line(), PlanLine()
         self.view = ResultView(self.progress.picture, self.gallery.saved)
+        self.gallery.on_delete(self.view.forget)
         self.view.action("Use its seed", "lock", "Keep its seed for the next ones", self._keep_seed)
         if self.kind != "txt2img":
             tip = "Begin the next one from it; a mask stays"

@@ -84,6 +84,7 @@ class ModelPicker(widgets.VBox):
         self._message = quiet_line()
         parts = [self._list, self._box, self._button, self._bar, self._message]
         super().__init__([row(parts)])
+        self.add_class("sdnb-picker")
 
     # -- what is chosen ------------------------------------------------------------------------
 

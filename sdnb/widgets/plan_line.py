@@ -18,6 +18,7 @@ from sdnb.request.pace import in_words
 
 _LONG = 60.0  # seconds: who waits longer wants to know before
 _MUCH = 0.8  # of the memory that there is
+_QUIET, _WARNING = "sdnb-quiet", "sdnb-warn"
 
 
 class PlanLine(widgets.HTML):
@@ -29,7 +30,7 @@ class PlanLine(widgets.HTML):
         self._asked: tuple[Any, Request] | None = None
         self._key: object = None
         self._busy = False
-        self._memory = ""  # HTML
+        self._memory = ("", "")  # a style and words
         self._model: Any = None
         self._runs: tuple[Resolved, ...] = ()
 
@@ -61,7 +62,8 @@ class PlanLine(widgets.HTML):
         with self._lock:
             if self._model is not None:
                 times = [self._model.pace.seconds(run) for run in self._runs]
-                self.value = self._memory + _time_in_words([t for t in times if t is not None])
+                time = _time_in_words([t for t in times if t is not None])
+                self.value = _lines([time, self._memory])
 
     def _answer(self) -> None:
         while True:
@@ -70,32 +72,39 @@ class PlanLine(widgets.HTML):
                 if asked is None:
                     self._busy = False
                     return
-            words = _words(*asked)
+            words = _memory_in_words(*asked)
             with self._lock:
                 self._memory = words
                 self.refresh()
 
 
-def _time_in_words(seconds: list[float]) -> str:
+def _lines(said: list[tuple[str, str]]) -> str:
+    """HTML: what needs no care is one line, each warning is a line of its own."""
+    quiet = " · ".join(words for style, words in said if style == _QUIET)
+    lines = [(_QUIET, quiet)] if quiet else []
+    lines += [(style, words) for style, words in said if style == _WARNING]
+    return "".join(f'<div class="{style}">{html.escape(words)}</div>' for style, words in lines)
+
+
+def _time_in_words(seconds: list[float]) -> tuple[str, str]:
     if not seconds:
-        return ""
+        return "", ""
     whole = sum(seconds)
     if whole <= _LONG:
-        return f'<div class="sdnb-quiet">{in_words(whole)}, by the last runs</div>'
+        return _QUIET, f"{in_words(whole)}, by the last runs"
     advice = "fewer pixels or fewer steps are quicker"
-    return f'<div class="sdnb-warn">It takes {in_words(whole)}, by the last runs: {advice}.</div>'
+    return _WARNING, f"It takes {in_words(whole)}, by the last runs: {advice}."
 
 
-def _words(model: Any, request: Request) -> str:
+def _memory_in_words(model: Any, request: Request) -> tuple[str, str]:
     try:
         forecast = model.plan(request)
     except (ValueError, TypeError):  # Generate shows these in full
-        return ""
+        return "", ""
     except BaseException as error:  # noqa: BLE001 - shown here; a dead thread would answer nothing more
-        why = html.escape(f"{type(error).__name__}: {error}")
-        return f'<div class="sdnb-warn">What this takes could not be predicted ({why}).</div>'
+        why = f"{type(error).__name__}: {error}"
+        return _WARNING, f"What this takes could not be predicted ({why})."
     words, much = str(forecast), forecast.gb > _MUCH * forecast.room
     if much and not forecast.refusal:
         words += f"; there are {forecast.room:.2f} GB"
-    kind = "sdnb-warn" if much or forecast.refusal else "sdnb-quiet"
-    return f'<div class="{kind}">{html.escape(words)}</div>'
+    return _WARNING if much or forecast.refusal else _QUIET, words

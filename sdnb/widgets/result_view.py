@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 import ipywidgets as widgets
@@ -35,9 +35,11 @@ class ResultView(widgets.VBox):
         self._save = save
         preview.observe(lambda _: self._previewed(), "value")
         self._picture = widgets.HTML(layout=widgets.Layout(display="none"))
+        self._empty = widgets.HTML('<div class="sdnb-empty">The picture comes here.</div>')
         self._message = quiet_line()
         self._build()
-        super().__init__([self._turn, preview, self._picture, self._actions, self._message])
+        shown = [self._turn, self._empty, preview, self._picture, self._actions, self._sends]
+        super().__init__([*shown, self._message])
         self.add_class("sdnb-result")
 
     @property
@@ -57,11 +59,22 @@ class ResultView(widgets.VBox):
         self.say("")
         self._refresh()
 
+    def forget(self, gone: Collection[GalleryPicture]) -> None:
+        """Show the pictures that are not among these, which somebody deleted."""
+        if self._before in gone:
+            self._before = None
+        if any(picture in gone for picture in self.pictures):
+            self.pictures = [picture for picture in self.pictures if picture not in gone]
+            self._at, self._comparing = min(self._at, max(len(self.pictures) - 1, 0)), False
+            self._refresh()
+
     def action(self, words: str, icon: str, tooltip: str, act: Act) -> widgets.Button:
         """Add a button that calls `act` with the picture that is shown."""
-        button = text_button(words, icon, tooltip, partial(self._do, act))
-        self._actions.children = (*self._actions.children, button)
-        return button
+        return self._add(self._actions, words, icon, tooltip, act)
+
+    def send(self, name: str, tooltip: str, act: Act) -> widgets.Button:
+        """Add a button that sends the picture that is shown to the place of this name."""
+        return self._add(self._sends, f"to {name}", "share", tooltip, act)
 
     def say(self, words: str) -> None:
         """Show a line below the picture until another picture is shown."""
@@ -77,12 +90,20 @@ class ResultView(widgets.VBox):
         self._where = quiet_line()
         self._turn = row([self._back, self._where, self._next], display="none")
         self._actions = row([], display="none")
+        self._sends = row([], display="none")
         self.action("Save", "save", "Write it with its settings inside", self._saved)
         self._link = widgets.HTML()
         self._actions.children = (*self._actions.children, self._link)
         self._compare = self.action(
             "Compare", "columns", "Compare it with the picture before", lambda _: self._compared()
         )
+
+    def _add(
+        self, place: widgets.HBox, words: str, icon: str, tooltip: str, act: Act
+    ) -> widgets.Button:
+        button = text_button(words, icon, tooltip, partial(self._do, act))
+        place.children = (*place.children, button)
+        return button
 
     # -- acting ------------------------------------------------------------------------------
 
@@ -109,20 +130,23 @@ class ResultView(widgets.VBox):
     # -- showing -----------------------------------------------------------------------------
 
     def _previewed(self) -> None:
-        self._picture.layout.display = "none"
+        self._picture.layout.display = self._empty.layout.display = "none"
 
     def _refresh(self) -> None:
         picture = self.picture
         several = len(self.pictures) > 1
         self._turn.layout.display = "" if several else "none"
-        self._actions.layout.display = self._picture.layout.display = "" if picture else "none"
+        for part in (self._actions, self._sends, self._picture):
+            part.layout.display = "" if picture else "none"
+        self._preview.layout.display = "none"
+        self._empty.layout.display = "none" if picture else ""
         if picture is None:
+            self._picture.value = self._link.value = ""  # a deleted picture is kept by nothing
             return
         self._where.value = f"picture {self._at + 1} of {len(self.pictures)}"
         self._back.disabled, self._next.disabled = self._at == 0, self._at == len(self.pictures) - 1
         self._compare.disabled = self._before is None
         self._compare.description = "Stop comparing" if self._comparing else "Compare"
-        self._preview.layout.display = "none"
         if self._comparing and self._before is not None:
             words = (self._before.words, picture.words)
             self._picture.value = compared(self._before.image, picture.image, words)

@@ -18,32 +18,6 @@ from sdnb.request.plain_words import digits
 
 Moved = Callable[[float], object]
 
-# The handle is hidden, so that Tab and screen readers skip it; its touch area is visible, and is
-# dragged in its place. A number between two steps is not wrong, whatever the browser thinks of it.
-CSS = """
-.sdnb-number { flex-wrap: wrap; align-items: center; overflow: visible; }
-.sdnb-number > .widget-text { flex: 0 0 auto; }
-.sdnb-number > .sdnb-warn { flex: 1 0 100%; min-width: 0; box-sizing: border-box; margin: 2px 0;
-  padding: 2px 8px; font-size: 12px; background: var(--jp-layout-color2, #eee);
-  border-left: 4px solid var(--jp-warn-color1, #ef6c00); }
-.sdnb-number > .sdnb-warn > .widget-html-content { line-height: 1.5; }
-.sdnb-number .widget-text input[type=number]:invalid { border-color: var(--jp-border-color1,
-  #bdbdbd); box-shadow: none; }
-.sdnb-number > .sdnb-wrong.widget-text input[type=number] {
-  border-color: var(--jp-error-color1, #d32f2f); }
-.sdnb-slider { align-items: center; overflow: visible; }
-.sdnb-slider > .widget-text { flex: 0 0 auto; }
-.sdnb-slider > .widget-text input[type=number] { flex: 0 0 auto; width: 72px; }
-.sdnb-track { flex: 1 1 90px; min-width: 90px; margin-left: 8px; }
-.sdnb-track .noUi-handle { visibility: hidden; }
-.sdnb-track .noUi-touch-area { visibility: visible; box-sizing: border-box; border-radius: 50%;
-  border: 1px solid var(--jp-border-color0, #bdbdbd); background: var(--jp-layout-color1, #fff);
-  cursor: pointer; }
-.sdnb-track .noUi-touch-area:hover { background: var(--jp-brand-color1, #1976d2);
-  border-color: var(--jp-brand-color1, #1976d2); }
-.sdnb-track [disabled] .noUi-touch-area { opacity: 0.4; cursor: default; }
-"""
-
 
 class NumberBox(widgets.HBox):
     """A box for a number within `limits`: an int that `multiple` divides, or for 0 any float. What

@@ -61,7 +61,7 @@ class Studio(widgets.VBox):
             self.gallery.send(name, act, tip)
             for other, panel in self.panels.items():
                 if other != name:
-                    panel.view.action(f"to {name}", "share", tip, act)
+                    panel.view.send(name, tip, act)
         asked = {name: self.panels[name].asked for name in _SWEPT}
         sends = {name: partial(self.send, name=name) for name in TABS}
         self.grid = GridTab(
@@ -70,6 +70,7 @@ class Studio(widgets.VBox):
         for panel in self.panels.values():
             panel.about.layout.display = "none"  # the picker has it
         self._tabs = widgets.Tab([*self.panels.values(), self.grid], titles=(*TABS, "grid"))
+        self._tabs.observe(lambda _: self.grid.show_prompt(), "selected_index")
         super().__init__([style.sheet(), self.picker, self._tabs, self.gallery])
         self.add_class("sdnb")
 

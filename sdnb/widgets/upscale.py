@@ -19,7 +19,7 @@ from sdnb.request.sizes import Size
 from sdnb.widgets.buttons import text_button
 from sdnb.widgets.form.size_offer import SizeOffer, by_pixels, in_words, proposed
 from sdnb.widgets.panel import Panel
-from sdnb.widgets.style import quiet_line
+from sdnb.widgets.style import level, quiet_line, row
 
 _TIMES = (1.5, 2.0, 3.0, 4.0)
 _LARGE = 4.0  # times the model's own pixels: a larger picture is enlarged from a smaller size
@@ -138,7 +138,7 @@ class UpscalePanel(Panel):
         self._passes_line = quiet_line()
         take = (partial(self._enlarge_from, own) for own in (False, True))
         self._offer = SizeOffer(*take)
-        return [widgets.HBox(buttons), self._offer, self._passes_line]
+        return [level(part) for part in (row(buttons), self._offer, self._passes_line)]
 
     def _edited(self) -> None:
         exchanged = self._base() != self._enlarged_from  # or removed

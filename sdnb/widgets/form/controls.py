@@ -16,6 +16,7 @@ import ipywidgets as widgets
 from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.form.fields import Field
 from sdnb.widgets.slider import NumberBox, Slider
+from sdnb.widgets.style import level
 
 Changed = Callable[[], None]
 
@@ -103,7 +104,7 @@ class FlagControl(Control):
 
     def __init__(self, field: Field, changed: Changed) -> None:
         super().__init__(field, changed)
-        self.widget = _check_box(field)
+        self.widget = level(_check_box(field))
         self._hear(self.widget)
 
 
@@ -114,7 +115,7 @@ class ChoiceControl(Control):
         super().__init__(field, changed)
         self.widget = widgets.Dropdown(
             description=field.label, tooltip=field.help, options=self._options("", _OPEN),
-            style=_LABEL, layout=widgets.Layout(width="auto", max_width="360px"),
+            style=_LABEL, layout=widgets.Layout(width="auto"),
         )  # fmt: skip
         self._hear(self.widget)
 
@@ -158,7 +159,7 @@ class NumberControl(Control):
         if field.kind in ("whole", "size"):
             return NumberBox(*what, width="170px", **more)
         slider = Slider(*what, reach=field.reach, **more)
-        slider.layout = widgets.Layout(width="100%", min_width="260px", max_width="420px")
+        slider.layout = widgets.Layout(flex="1 1 0", min_width="200px")
         return slider
 
     @property
@@ -192,7 +193,7 @@ class SeedControl(Control):
         self._text = widgets.Text(
             description=field.label, tooltip=field.help, placeholder="another each time",
             style=_LABEL, continuous_update=False,
-            layout=widgets.Layout(flex="0 1 230px", min_width="140px"),
+            layout=widgets.Layout(flex="1 1 0", min_width="140px", width="auto"),
         )  # fmt: skip
         self._dice = icon_button("random", "Draw a seed", "Draw a seed now, and keep it")
         self._lock = icon_button("lock", "Keep the last seed", "Keep the seed of the last picture")
@@ -255,7 +256,7 @@ class OptionalControl(Control):
         )  # fmt: skip
         self._number.layout = widgets.Layout(margin="2px 2px 2px 20px", display="none")
         self._hear(self._box)
-        self.widget = widgets.HBox([self._box, self._number])
+        self.widget = level(widgets.HBox([self._box, self._number]))
 
     @property
     def wrong(self) -> str:

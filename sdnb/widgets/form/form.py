@@ -28,7 +28,7 @@ from sdnb.widgets.form.size_offer import (
     proposed,
     times,
 )
-from sdnb.widgets.style import row
+from sdnb.widgets.style import level, row
 
 _NAMES = tuple(item.name for item in fields(Request))
 _PARTS = {  # the mask editor shows the feather
@@ -67,7 +67,7 @@ class Form(widgets.VBox):
         self.seed = cast("SeedControl", self.controls["seed"])
         self._mask = cast("MaskBox", self.controls["mask"])
         self._inspectors = {name: Inspector(tokenize) for name in ("prompt", "negative")}
-        self._about_size = widgets.HTML()
+        self._about_size = level(widgets.HTML())
         self._offer = SizeOffer(self._take_near, self._take_own)
         self._proposed: tuple[int | None, int | None] = (None, None)  # a size that nobody typed
         self._fitted = FittedView()
@@ -152,6 +152,7 @@ class Form(widgets.VBox):
             w["fit"] = widgets.VBox([w["fit"], self._fitted])
         else:
             cast("PictureBox", self.controls["image"]).beside(self._fitted)
+            level(w["image"])
         swap = icon_button("exchange", "Exchange", "Exchange width and height")
         swap.on_click(lambda _: self._swapped())
         size = row([w["width"], swap, w["height"]])

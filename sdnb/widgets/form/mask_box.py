@@ -13,7 +13,7 @@ from sdnb.widgets.form.controls import Changed, Control
 from sdnb.widgets.form.fields import Field
 from sdnb.widgets.masks.editor import MaskEditor
 
-_SIDE = 460  # pixels of the page: the canvas and its tools are seen at once with the prompt
+_SIDE = 440  # pixels of the page: the canvas and its tools are seen at once with the prompt
 
 
 class MaskBox(Control):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,31 +47,43 @@ class GridTab(widgets.VBox):
         self.view: GridView | None = None
         self._from = widgets.Dropdown(
             options=tuple(requests), description="Settings of",
-            style={"description_width": "90px"}, layout=widgets.Layout(width="240px"),
+            style={"description_width": "76px"}, layout=widgets.Layout(width="240px"),
         )  # fmt: skip
+        self._prompt = style.quiet_line()
+        self._from.observe(lambda _: self.show_prompt(), "value")
         self._axes = [self._row(words) for words in _ROWS]
         self._show(0, "steps", "4, 8, 16")
         self._show(1, "cfg", "2, 4, 8")
         self._store = widgets.Text(
             description="Keep in", placeholder="a folder; empty: only in memory",
-            style={"description_width": "90px"}, layout=widgets.Layout(width="420px"),
+            style={"description_width": "76px"}, layout=widgets.Layout(width="auto"),
         )  # fmt: skip
         self._run_button = text_button(
             "Run grid", "th", "Make a picture of each combination", self.run
         )
         self._run_button.button_style = "primary"
-        self._run_button.layout.align_self = "flex-start"
+        self._run_button.add_class("sdnb-main")
         self._problem = ErrorBox()
         self._place = widgets.VBox()
         rows = [widgets.HBox([kind, values]) for kind, values in self._axes]
-        below = [self._store, self._run_button, self._problem, self._place]
-        super().__init__([style.sheet(), self._from, *rows, *below])
+        whose = widgets.HBox([self._from, self._prompt])
+        top = [widgets.VBox([whose, *rows, self._store]), self._actions()]
+        super().__init__([style.sheet(), style.box("sdnb-top", top), self._problem, self._place])
+        self.show_prompt()
         self.add_class("sdnb")
 
     @property
     def source(self) -> str:
         """The name of the tab whose request the grid varies."""
         return str(self._from.value)
+
+    def show_prompt(self) -> None:
+        """Show the prompt that the grid will vary."""
+        try:
+            words = f"“{self._requests[self.source]().prompt}”"
+        except (ValueError, TypeError) as error:  # Run grid shows it too
+            words = str(error)
+        self._prompt.value = html.escape(words)
 
     @property
     def axes(self) -> dict[str, Any]:
@@ -128,16 +141,21 @@ class GridTab(widgets.VBox):
     def __repr__(self) -> str:
         return f"GridTab({self.view!r})"
 
+    def _actions(self) -> widgets.VBox:
+        actions = widgets.VBox([self._run_button])
+        actions.add_class("sdnb-actions")
+        return actions
+
     def _row(self, words: str) -> tuple[widgets.Dropdown, widgets.Text]:
         # "" and not None: a list shows None as no selection.
         names = [("nothing", ""), *((label(name), name) for name in HOW)]
         kind = widgets.Dropdown(
-            options=names, description=words, style={"description_width": "90px"},
-            layout=widgets.Layout(width="240px"),
+            options=names, description=words, style={"description_width": "76px"},
+            layout=widgets.Layout(width="240px", flex="0 0 auto"),
         )  # fmt: skip
         values = widgets.Text(
             description="values", style={"description_width": "auto"},
-            layout=widgets.Layout(width="470px", display="none"),
+            layout=widgets.Layout(width="auto", flex="1 1 0", display="none"),
         )  # fmt: skip
         values.add_class("sdnb-values")
 

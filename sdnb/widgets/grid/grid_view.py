@@ -26,7 +26,6 @@ from sdnb.widgets import style
 from sdnb.widgets.buttons import text_button
 from sdnb.widgets.engine_door import load_model, worker_of
 from sdnb.widgets.grid.grid_detail import GridDetail, Send, Use
-from sdnb.widgets.grid.grid_style import CSS
 from sdnb.widgets.grid.grid_table import GridTable
 from sdnb.widgets.lifetime import tie_to_cell, tie_to_view
 from sdnb.widgets.progress import ErrorBox, Throttle, in_words
@@ -75,8 +74,7 @@ class GridView(widgets.VBox):
         self._cells = {cell.index: cell for cell in grid.cells}
         self._detail = GridDetail(grid.pictures, self._mark_cells, use, send or {}, Path(folder))
         self._build()
-        sheet = widgets.HTML(f"<style>{CSS}</style>", layout=widgets.Layout(display="none"))
-        super().__init__([style.sheet(), sheet, self._head, self._both])
+        super().__init__([style.sheet(), self._head, self._both])
         self.add_class("sdnb")
         self.add_class("sdnb-grid")
         self._refresh()

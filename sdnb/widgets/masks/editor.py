@@ -26,8 +26,7 @@ from sdnb.assets import user_path
 from sdnb.images.canvas import flat
 from sdnb.request import RANGES, checks
 from sdnb.request.plain_words import counted
-from sdnb.widgets import too_large
-from sdnb.widgets.masks import look
+from sdnb.widgets import style, too_large
 from sdnb.widgets.masks.editor_state import EditorState
 from sdnb.widgets.masks.gestures import TOOLS, Gestures
 from sdnb.widgets.masks.history import rasterise
@@ -67,10 +66,9 @@ class MaskEditor(ipywidgets.VBox):
         self._fallback = Fallback(self._state, self._guarded(self._uploaded))
         self._stage = ipywidgets.Box()
         self._stage.add_class("sdnb-stage")
-        style = ipywidgets.HTML(f"<style>{look.CSS}</style>", layout={"display": "none"})
         self._below = ipywidgets.HBox([self._status, self._toolbar.files])
         self._below.add_class("sdnb-below")
-        shown = [style, self._toolbar, self._stage, self._fallback, self._below]
+        shown = [style.sheet(), self._toolbar, self._stage, self._fallback, self._below]
         super().__init__(shown, _view_count=0)
         self.add_class("sdnb-mask")
         self._connect()
