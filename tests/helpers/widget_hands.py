@@ -50,10 +50,12 @@ def alert(widget):
 
 
 def beside(widget, words):
-    """The text in the same row as the control with this label."""
-    control = find(widget, words)
-    rows = [part for part in in_sight(widget) if control in getattr(part, "children", ())]
-    return "\n".join(_text(part.value) for part in rows[0].children if _is_html(part))
+    """The text in the same row as the control with this label, or else beside that row."""
+    part, said = find(widget, words), []
+    for _ in range(2):
+        part = next(one for one in in_sight(widget) if part in getattr(one, "children", ()))
+        said = said or [_text(other.value) for other in part.children if _is_html(other)]
+    return "\n".join(said)
 
 
 def thumbs(gallery):
