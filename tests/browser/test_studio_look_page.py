@@ -1,0 +1,186 @@
+"""How the studio is laid out at the sizes and in the colours in which people see it: measured, and
+kept as screenshots to look at.
+"""
+
+import pytest
+from helpers.notebook_page import SHOTS
+from test_panel_page import CONTRAST, Page
+
+pytestmark = pytest.mark.browser
+
+STUDIO = "import sdnb\nstudio = sdnb.studio(folder='looked-at')\nstudio"
+SIZES = ((1400, 900), (1000, 700))
+TABS = ("txt2img", "img2img", "inpaint", "upscale", "grid")
+NOTEBOOK = "document.querySelector('.jp-NotebookPanel:not(.lm-mod-hidden) .jp-WindowedPanel-outer')"
+
+# Left and right edges of what stands in a form below each other: labels, and controls beside them.
+EDGES = """columns => {
+  const seen = e => e.checkVisibility() && e.getBoundingClientRect().width > 0;
+  const first = [...columns.querySelectorAll('.widget-label')].filter(seen)
+    .map(e => e.getBoundingClientRect());
+  const left = Math.min(...first.map(r => r.left));
+  const labels = first.filter(r => r.left < left + 30);
+  return [...new Set(labels.map(r => Math.round(r.right)))];
+}"""
+
+
+class Studio(Page):
+    """The studio at one size of the browser."""
+
+    def resize(self, size):
+        self.page.set_viewport_size({"width": size[0], "height": size[1]})
+        self.page.wait_for_timeout(700)
+
+    def theme(self, name):
+        change = f"{{theme: 'JupyterLab {name}'}}"
+        self.notebook.js(f"await app.commands.execute('apputils:change-theme', {change})")
+        self.page.wait_for_timeout(700)
+
+    def tab(self, name):
+        self.page.get_by_role("tab", name=name, exact=True).click()
+        self.page.wait_for_timeout(500)
+
+    def scrolled(self):
+        return self.page.evaluate(f"{NOTEBOOK}.scrollTop")
+
+    def frame(self):
+        """Top and bottom of what is seen of the notebook."""
+        r = self.page.evaluate(f"(r => [r.top, r.bottom])({NOTEBOOK}.getBoundingClientRect())")
+        return tuple(r)
+
+    def place(self, selector):
+        """Left, top, right and bottom of the first of these in sight."""
+        box = self.page.locator(f"{selector} >> visible=true").first.bounding_box()
+        return box["x"], box["y"], box["x"] + box["width"], box["y"] + box["height"]
+
+    def button(self, words):
+        return self.place(f"button:has-text('{words}')")
+
+    def shots(self, name):
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        for theme in ("Dark", "Light"):
+            self.theme(theme)
+            for size in SIZES:
+                self.resize(size)
+                self.page.screenshot(path=SHOTS / f"studio-{name}-{theme.lower()}-{size[0]}.png")
+
+
+@pytest.fixture
+def studio(page, lab, request):
+    one = Studio(page, lab, f"look-{request.node.name}.ipynb", STUDIO)
+    one.notebook.js("await app.commands.execute('application:toggle-left-area')")
+    one.type("Steps", 4)
+    page.evaluate(f"{NOTEBOOK}.scrollTop = 0")
+    return one
+
+
+def painted(one):
+    """Make a picture, send it to inpaint and paint a line across it."""
+    one.type("Prompt", "a red apple on a table")
+    one.click("Generate")
+    one.until("studio.result is not None")
+    one.click("to inpaint")
+    canvas = one.page.locator(".jp-OutputArea-output canvas >> visible=true").first
+    canvas.wait_for()
+    one.page.wait_for_timeout(500)
+    x, y, right, bottom = one.place(".jp-OutputArea-output canvas")
+    one.page.mouse.move(x + (right - x) * 0.3, y + (bottom - y) * 0.3)
+    one.page.mouse.down()
+    one.page.mouse.move(x + (right - x) * 0.7, y + (bottom - y) * 0.4, steps=5)
+    one.page.mouse.up()
+    one.until("studio.request.mask is not None", 20)
+
+
+def test_from_the_prompt_to_the_result_nobody_scrolls(studio):
+    studio.resize(SIZES[0])
+    studio.type("Prompt", "a red apple on a table")
+    studio.click("Generate")
+    studio.until("studio.result is not None")
+    picture = studio.page.locator(".sdnb-zoom img >> visible=true")
+    picture.wait_for()
+    assert studio.scrolled() == 0
+    top, bottom = studio.frame()
+    for place in (studio.place("textarea"), studio.button("Generate"), studio.button("Stop"),
+                  studio.place(".sdnb-zoom img"), studio.button("Save"),
+                  studio.button("to inpaint")):  # fmt: skip
+        assert top <= place[1] <= place[3] <= bottom, place
+    studio.resize(SIZES[1])
+    first, last = studio.place("textarea"), studio.place(".sdnb-zoom img")
+    seen = studio.frame()
+    assert last[3] - first[1] <= seen[1] - seen[0]  # one screen shows both
+
+    studio.resize(SIZES[0])
+    assert round(picture.bounding_box()["width"]) == 256  # its pixels: its column is wider
+    picture.click()
+    studio.page.wait_for_timeout(300)
+    larger, column = picture.bounding_box(), studio.place(".sdnb-zoom")
+    assert round(larger["width"]) == round(column[2] - column[0]) >= 550
+    assert abs(larger["width"] - larger["height"]) < 1  # not stretched
+    picture.click()
+    studio.page.wait_for_timeout(300)
+    assert round(picture.bounding_box()["width"]) == 256
+    assert studio.notebook.complaints() == []
+
+
+def test_in_inpaint_the_canvas_and_the_result_stand_side_by_side(studio):
+    studio.resize(SIZES[0])
+    painted(studio)
+    studio.click("Generate")
+    studio.until("studio.result.request.mask is not None")
+    studio.page.locator(".sdnb-zoom img >> visible=true").wait_for()
+    for size in SIZES:
+        studio.resize(size)
+        canvas, result = studio.place(".sdnb-stage canvas"), studio.place(".sdnb-zoom img")
+        assert canvas[2] <= result[0]  # left of it
+        assert max(canvas[1], result[1]) < min(canvas[3], result[3])  # and level with it
+        bar = studio.page.locator(".sdnb-mask .sdnb-bar >> nth=0")
+        tools = bar.locator("button >> visible=true")
+        assert tools.count() >= 13
+        assert len({round(tool.bounding_box()["y"]) for tool in tools.all()}) == 1  # in one row
+        last = tools.last.bounding_box()
+        assert last["x"] + last["width"] <= result[0]  # and none is cut off
+    studio.shots("inpainted")
+
+    studio.resize(SIZES[0])
+    studio.click("Use as picture")  # the second round, with the mask that is there
+    studio.until(
+        "studio.request.mask is not None and sdnb.images.open(studio.request.image).tobytes()"
+        " == studio.result.image.convert('RGB').tobytes()"
+    )
+    studio.click("Generate")
+    studio.until("len(studio.gallery.pictures) == 3")
+    studio.click("Compare")
+    studio.page.locator(".sdnb-pair >> visible=true").wait_for()
+    assert studio.notebook.complaints() == []
+
+
+def test_labels_are_level_and_a_narrow_cell_has_one_column(studio):
+    for name in TABS[:4]:
+        studio.tab(name)
+        columns = studio.page.locator(".sdnb-columns >> visible=true")
+        for size in SIZES:
+            studio.resize(size)
+            assert len(columns.evaluate(EDGES)) <= 1, (name, size)
+    studio.tab("txt2img")
+    studio.resize((760, 900))
+    steps, result = studio.place(".sdnb-columns .sdnb-slider"), studio.place(".sdnb-result")
+    assert steps[3] <= result[1]  # below it
+    studio.resize(SIZES[0])
+    steps, result = studio.place(".sdnb-columns .sdnb-slider"), studio.place(".sdnb-result")
+    assert steps[2] <= result[0]  # beside it
+    assert result[1] < steps[1]
+
+
+def test_every_tab_can_be_read_in_both_themes_at_both_sizes(studio):
+    studio.type("Prompt", "a castle:1 snow:0.5")
+    for name in TABS:
+        studio.tab(name)
+        studio.shots(name)
+        for theme in ("Dark", "Light"):
+            studio.theme(theme)
+            for place in (".widget-label", ".sdnb-quiet div", "button.sdnb-main"):
+                found = studio.page.locator(f".sdnb {place} >> visible=true").first
+                assert found.evaluate(CONTRAST) > 4.5, (name, theme, place)  # WCAG 2.1, AA
+        wide = studio.page.evaluate(f"{NOTEBOOK}.scrollWidth - {NOTEBOOK}.clientWidth")
+        assert wide <= 0  # nothing is beyond the right edge
+    assert studio.notebook.complaints() == []
