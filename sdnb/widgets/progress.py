@@ -99,9 +99,8 @@ class ProgressView(widgets.VBox):
 
     def __init__(self, preview: Preview | None = None) -> None:
         self.preview_of = preview
-        self._bar = widgets.FloatProgress(
-            max=1.0, layout=widgets.Layout(width="auto", height="8px")
-        )
+        self._bar = widgets.FloatProgress(max=1.0, layout=widgets.Layout(width="auto"))
+        self._bar.add_class("sdnb-thin")
         self._line = quiet_line()
         self._line.add_class("sdnb-line")
         self.picture = widgets.Image(format="jpeg", layout=widgets.Layout(display="none"))
