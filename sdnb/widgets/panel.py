@@ -23,7 +23,6 @@ from sdnb.jobs.executor import Executor, Job
 from sdnb.request import Request, checks, prompt
 from sdnb.widgets import style
 from sdnb.widgets.actions import Actions
-from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.details import about, caption, made_by
 from sdnb.widgets.engine_door import load_model, worker_of
 from sdnb.widgets.form.fitted_view import with_borders_anew
@@ -31,6 +30,7 @@ from sdnb.widgets.form.form import Form
 from sdnb.widgets.gallery import Gallery
 from sdnb.widgets.gallery_picture import GalleryPicture, untold
 from sdnb.widgets.lifetime import tie_to_cell, tie_to_view
+from sdnb.widgets.light_bulb import LightBulb
 from sdnb.widgets.plan_line import PlanLine
 from sdnb.widgets.progress import ProgressView
 from sdnb.widgets.result_view import ResultView
@@ -187,9 +187,11 @@ class Panel(widgets.VBox):
     # -- building ----------------------------------------------------------------------------
 
     def _build(self) -> None:
-        self._example = icon_button("lightbulb-o", "Example", "Put an example into the prompt box")
-        self._example.on_click(lambda _: self._show_example())
-        self._actions = Actions(self.generate, self.stop, self._example)
+        self._bulb = LightBulb(
+            lambda: str(self.form.controls["prompt"].value),
+            lambda words: self.form.change(prompt=words),
+        )
+        self._actions = Actions(self.generate, self.stop, self._bulb)
         self._caption, self._plan = style.quiet_line(), PlanLine()
         self.view = ResultView(self.progress.picture, self.gallery.saved)
         self.gallery.on_delete(self.view.forget)
@@ -207,18 +209,11 @@ class Panel(widgets.VBox):
 
     def _show_model(self) -> None:
         self.about.value = about(self.model)
-        self._example.layout.display = "" if self.model.examples else "none"
+        self._bulb.serve(self.model.examples)
 
     def _above(self) -> list[widgets.Widget]:
         """What a subclass shows above the controls."""
         return []
-
-    def _show_example(self) -> None:
-        """Put the next of the model's example prompts into the prompt box."""
-        prompts = self.model.examples
-        now = self.form.request.prompt
-        place = prompts.index(now) + 1 if now in prompts else 0
-        self.form.change(prompt=prompts[place % len(prompts)])
 
     # -- before a run ------------------------------------------------------------------------
 
@@ -232,7 +227,8 @@ class Panel(widgets.VBox):
         self._show_plan()
 
     def _show_plan(self) -> None:
-        """Update the forecast, and the error if it no longer holds."""
+        """Update the forecast, and the error if it no longer holds; a question is withdrawn."""
+        self._bulb.forget()
         if self._refused:
             self._look_again()
         if self._queue.paused:

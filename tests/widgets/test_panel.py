@@ -246,13 +246,6 @@ def test_an_unknown_kind_lists_the_known():
         sdnb.Panel(Model(), "inpainting")
 
 
-def test_examples_come_one_after_the_other():
-    one = panel()
-    for words in ("a red apple", "two owls", "a red apple"):
-        press(one, "Example")
-        assert one.request.prompt == words
-
-
 def test_a_panel_can_go_over_to_another_model():
     one = panel()
     one.form.change(prompt="a cat")
