@@ -23,7 +23,7 @@ class Actions(widgets.VBox):
         )  # fmt: skip
         self.stop = widgets.Button(
             description="Stop", icon="stop", disabled=True,
-            tooltip="End at once, keep what is finished, and drop what waits",
+            tooltip="End what runs at once, and keep what is finished; what waits is next",
         )  # fmt: skip
         self.generate.on_click(lambda _: generate())
         self.stop.on_click(lambda _: stop())
@@ -33,14 +33,14 @@ class Actions(widgets.VBox):
         super().__init__([self.generate, beside, self.message])
         self.add_class("sdnb-actions")
 
-    def show(self, jobs: Sequence[Job], dropped: int, paused: str) -> None:
-        """Show the state of `jobs`, running and waiting, in order.
+    def show(self, now: Sequence[Job], waiting: int, dropped: int, paused: str) -> None:
+        """Show how many wait behind the jobs that run, or are next in line.
 
-        `dropped` counts the jobs that Stop dropped; `paused` says why requests are refused.
+        `dropped` counts the waiting jobs that went with them; `paused` says why requests are
+        refused.
         """
-        waiting = sum(not job.stopping for job in jobs[1:])
-        self.generate.description = "Queue another" if jobs else "Generate"
+        self.generate.description = "Queue another" if now else "Generate"
         self.generate.disabled = bool(paused)
-        self.stop.disabled = all(job.stopping for job in jobs)
+        self.stop.disabled = all(job.stopping for job in now)
         gone = f"{dropped} waiting, dropped" if dropped else ""
         self.message.value = html.escape(paused) or (f"{waiting} waiting" if waiting else gone)

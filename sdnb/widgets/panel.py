@@ -50,8 +50,9 @@ class Panel(widgets.VBox):
     results; the default is a gallery of the panel's own, shown below it.
 
     Four things stop a run: the button, `stop()` in any cell, running the panel's cell again, and
-    deleting the cell. Closing the page does not; and after a page was reloaded, browsers no longer
-    report that a cell is deleted.
+    deleting the cell. The button leaves the requests that wait, which are a list with buttons of
+    their own; the others drop them. Closing the page does not; and after a page was reloaded,
+    browsers no longer report that a cell is deleted.
     """
 
     KINDS: ClassVar[tuple[str, ...]] = ("all", "txt2img", "img2img", "inpaint")
@@ -78,10 +79,7 @@ class Panel(widgets.VBox):
         self._results: list[weakref.ref[Result]] = []
         self._last: Result | None = None
         self._refused = ""  # the error shown when Generate was pressed last
-        self._build()
-        runs = executor or worker_of(self.model)
-        # `_say()` without lines: a run that begins clears the caption of the last picture.
-        self._queue = RunQueue(runs, self._actions, self.progress, self._say, self._take)
+        self._build(executor or worker_of(self.model))
         own = [] if gallery else [self.gallery]
         if own:
             self.gallery.send("the panel", self._sent, "Put its settings into the panel")
@@ -141,6 +139,10 @@ class Panel(widgets.VBox):
         """End the run within a step, and drop the requests that wait."""
         self._queue.stop()
 
+    def skip(self) -> None:
+        """End the run within a step, as the button does; the requests that wait go on."""
+        self._queue.skip()
+
     def use(self, picture: GalleryPicture) -> None:
         """Put a picture's settings into the panel; a photograph has none and becomes the input.
 
@@ -186,12 +188,14 @@ class Panel(widgets.VBox):
 
     # -- building ----------------------------------------------------------------------------
 
-    def _build(self) -> None:
+    def _build(self, runs: Executor) -> None:
         self._bulb = LightBulb(
             lambda: str(self.form.controls["prompt"].value),
             lambda words: self.form.change(prompt=words),
         )
-        self._actions = Actions(self.generate, self.stop, self._bulb)
+        self._actions = Actions(self.generate, self.skip, self._bulb)
+        # `_say()` without lines: a run that begins clears the caption of the last picture.
+        self._queue = RunQueue(runs, self._actions, self.progress, self._say, self._take)
         self._caption, self._plan = style.quiet_line(), PlanLine()
         self.view = ResultView(self.progress.picture, self.gallery.saved)
         self.gallery.on_delete(self.view.forget)
@@ -203,7 +207,8 @@ class Panel(widgets.VBox):
         self._show_model()
         left = widgets.VBox([*self._above(), self.form])
         # What it takes stands where it is seen before Generate is pressed.
-        right = widgets.VBox([self._plan, self.progress, self.view, self._caption])
+        result = [self._queue.waiting, self.view, self._caption]
+        right = widgets.VBox([self._plan, self.progress, *result])
         top = style.box("sdnb-top", [self.form.words, self._actions])
         self._rows = [self.about, top, style.box("sdnb-columns", [left, right])]
 

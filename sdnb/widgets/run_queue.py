@@ -11,10 +11,12 @@ from sdnb.jobs.executor import DONE, RUNNING, STOPPED, WAITING, Executor, Job, W
 from sdnb.request import Request
 from sdnb.widgets.actions import Actions
 from sdnb.widgets.progress import ProgressView
+from sdnb.widgets.waiting_list import WaitingList
 
 
 class RunQueue:
-    """Gives requests to `executor`, and shows the state of their jobs on `actions` and `progress`.
+    """Gives requests to `executor`, and shows the state of their jobs on `actions` and `progress`;
+    those that wait are a list, `waiting`.
 
     `began` is called when a job starts, `took` with each result and the one before it of the same
     job, both in the job's thread: of several pictures, each is taken when it is finished.
@@ -31,12 +33,13 @@ class RunQueue:
         self.executor = executor
         self.jobs: list[Job] = []  # running and waiting, in order
         self.paused = ""  # why requests are refused; "" if they are not
+        self.waiting = WaitingList(self.drop, self.clear)
         self._actions, self._progress = actions, progress
         self._began, self._took = began, took
         self._lock = threading.RLock()
         self._taken: dict[Job, Result] = {}  # of each job, what was taken last
-        self._dropped = 0  # how many waiting jobs Stop dropped
-        self._cut = False  # whether Stop ended a running job: its progress line stays in sight
+        self._dropped = 0  # how many waiting jobs `stop` dropped
+        self._cut = False  # whether a running job was ended: its progress line stays in sight
 
     @property
     def running(self) -> bool:
@@ -67,11 +70,33 @@ class RunQueue:
             waiting = sum(job.state == WAITING for job in jobs)
             self._cut = waiting < len(jobs)
             self._dropped = waiting if self._cut else waiting - 1
-            last = ": the step that runs is the last" if self._cut else ""
-            self._progress.say(f"stopping{last}")
+            self._say_stopping()
             for job in jobs:  # a worker's waiting jobs end at once
                 job.stop()
             self._show_counts()
+
+    def skip(self) -> None:
+        """End what runs, or is next in line, within a step; what waits goes on."""
+        with self._lock:
+            for job in self._now():
+                self.drop(job)
+
+    def drop(self, job: Job) -> None:
+        """End this job, or take it out of those that wait; the others go on."""
+        with self._lock:
+            if job not in self.jobs:
+                return  # it has ended meanwhile
+            if job.state == RUNNING:
+                self._cut = True
+                self._say_stopping()
+            job.stop()
+            self._show_counts()
+
+    def clear(self) -> None:
+        """Take out all that wait; what runs goes on."""
+        with self._lock:
+            for job in self._behind():
+                self.drop(job)
 
     def pause(self, why: str) -> None:
         """Stop, and refuse requests until `serve`; `why` is shown beside the buttons."""
@@ -90,9 +115,12 @@ class RunQueue:
     def _watch(self, then: Callable[[Result], None] | None, job: Job) -> None:
         self._track(job)
         if job.state == RUNNING and job.progress is None:
+            self._cut = False
+            self._show_counts()
             self._began()
         never_begun = job.state in (STOPPED, WAITING) and job.progress is None
-        if not never_begun or (job.state == STOPPED and not self._cut):
+        last = job.state == STOPPED and not self.jobs
+        if not never_begun or (last and not self._cut):
             self._progress.watch(job)
         self._take(job)
         if job.state == DONE and job.result is not None and then is not None and not job.stopping:
@@ -130,4 +158,19 @@ class RunQueue:
 
     def _show_counts(self) -> None:
         with self._lock:
-            self._actions.show(self.jobs, self._dropped, self.paused)
+            now, behind = self._now(), self._behind()
+            self._actions.show(now, len(behind), self._dropped, self.paused)
+            self.waiting.show(now, behind)
+
+    def _now(self) -> list[Job]:
+        """The jobs that run; if none does, the one that is next in line."""
+        return [job for job in self.jobs if job.state == RUNNING] or self.jobs[:1]
+
+    def _behind(self) -> list[Job]:
+        """The jobs that wait behind those."""
+        now = self._now()
+        return [job for job in self.jobs if job not in now and not job.stopping]
+
+    def _say_stopping(self) -> None:
+        last = ": the step that runs is the last" if self._cut else ""
+        self._progress.say(f"stopping{last}")

@@ -93,6 +93,8 @@ def test_a_panel_runs_shows_and_stops(page, lab):
     one.click("Queue another")
     one.until("panel._actions.message.value == '1 waiting'")
     notebook_shot(one, "panel-running.png")
+    one.click("Remove all")
+    one.until("panel._actions.message.value == ''")
     step = one.kernel("panel._queue.jobs[0].progress.step")
     one.click("Stop")
     one.until("not panel.running", 30)

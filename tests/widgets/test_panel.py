@@ -62,7 +62,7 @@ def test_a_second_one_waits_visibly_and_stop_ends_all():
     assert find(one, "Queue another")
     assert beside(one, "Stop") == "2 waiting"
     assert not find(one, "Stop").disabled
-    press(one, "Stop")
+    one.stop()
     assert find(one, "Stop").disabled
     assert one.progress.line.startswith("stopping")
     gate.release()
