@@ -57,6 +57,7 @@ class Lab:
             "JUPYTERLAB_SETTINGS_DIR": "settings",
             "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
             "IPYTHONDIR": "ipython",
+            "XDG_CONFIG_HOME": "user",
         }
         self._log = folder / "server.log"
         command = [

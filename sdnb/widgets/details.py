@@ -1,4 +1,4 @@
-"""A request as text: a table of its settings, and the Python code that makes its picture."""
+"""A picture as a gallery shows it, and its request: as a table, and as Python."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 
 from sdnb.request import Request, png_header
 from sdnb.request.plain_words import counted, digits
+from sdnb.widgets.compare import compared
 from sdnb.widgets.form.fields import BY_NAME
+from sdnb.widgets.gallery_picture import GalleryPicture
+from sdnb.widgets.jpegs import data_uri
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
@@ -105,3 +108,18 @@ def code(request: Request) -> str:
         f'<button type="button" class="jupyter-button" onclick="{_COPY}">copy</button>'
         "</div></details>"
     )
+
+
+def seen(picture: GalleryPicture, other: GalleryPicture | None) -> str:
+    """A gallery's picture as HTML; beside another one, both under a slider, the other one left."""
+    image = picture.image
+    if other is not None and other is not picture:
+        return compared(other.image, image, (other.words, picture.words))
+    return f'<img src="{data_uri(image, quality=92)}" width="{image.width}" alt="the picture">'
+
+
+def told(picture: GalleryPicture) -> str:
+    """What is known of a gallery's picture, as HTML."""
+    if not picture.known:
+        return "A picture without settings."
+    return settings(picture.request, picture.result) + code(picture.request)

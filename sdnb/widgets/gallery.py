@@ -16,13 +16,15 @@ import ipywidgets as widgets
 
 from sdnb.assets import user_path
 from sdnb.images.result import Result
+from sdnb.request.plain_words import counted
 from sdnb.widgets import style, too_large
+from sdnb.widgets.autosave import Autosave
 from sdnb.widgets.buttons import text_button
-from sdnb.widgets.compare import compared
-from sdnb.widgets.details import code, settings
+from sdnb.widgets.details import seen, told
 from sdnb.widgets.form.picture_box import Upload
 from sdnb.widgets.gallery_picture import GalleryPicture, from_file
 from sdnb.widgets.jpegs import data_uri
+from sdnb.widgets.opened_folder import OpenedFolder, ThumbReader
 
 _PAGE = 24  # thumbnails at once
 _THUMB = 96  # pixels
@@ -33,14 +35,21 @@ Send = Callable[[GalleryPicture], None]
 class Gallery(widgets.VBox):
     """Thumbnails, newest first; `add` takes a result, `pictures` lists all pictures.
 
-    Pictures are saved to `folder`. `send` adds a button that calls a function with the chosen
+    Pictures are saved to `folder`: with `autosave`, which is the state of a switch, each that is
+    added. With `opened` the newest 1000 that are there already are shown too, and a picture that is
+    deleted is moved to a subfolder. `send` adds a button that calls a function with the chosen
     picture: `gallery.send("img2img", act)`.
     """
 
-    def __init__(self, folder: str | Path = "outputs") -> None:
+    def __init__(
+        self, folder: str | Path = "outputs", *, autosave: bool = False, opened: bool = False
+    ) -> None:
         self.folder = user_path(folder)
         self.pictures: list[GalleryPicture] = []  # newest first
-        self._lock = threading.RLock()
+        self.autosave = Autosave(self.folder, self.save, on=autosave)
+        self._opened = OpenedFolder(self.folder) if opened else None
+        self._heir: Gallery | None = None
+        self._lock, self._saving = threading.RLock(), threading.Lock()
         self._page = 0
         self._forget: list[Callable[[set[GalleryPicture]], object]] = []
         self._chosen: GalleryPicture | None = None
@@ -54,6 +63,8 @@ class Gallery(widgets.VBox):
         super().__init__([style.sheet(), self._backgrounds, self._bar, self._thumbs, self._detail])
         self.add_class("sdnb")
         too_large.hear(self.say)
+        self._thumb_reader = ThumbReader(_THUMB, self._show_thumbs)
+        self._guarded(self._open)
         self._refresh()
         self._show_detail()
 
@@ -61,8 +72,9 @@ class Gallery(widgets.VBox):
 
     @property
     def results(self) -> list[Result]:
-        """The results of which a picture is here, oldest first."""
-        return list({id(p.result): p.result for p in reversed(self.pictures)}.values())
+        """The results of which a picture is here, oldest first; without those of opened files."""
+        held = (p.held for p in reversed(self.pictures))
+        return list({id(result): result for result in held if result is not None}.values())
 
     @property
     def chosen(self) -> GalleryPicture | None:
@@ -73,16 +85,29 @@ class Gallery(widgets.VBox):
         """Put a result's pictures first, but for those that are here from `before`, the same result
         with fewer. The chosen picture and the page in sight stay.
         """
+        if self._heir is not None:
+            self._heir.add(result, before)
+            return
         with self._lock:
             first = 0 if before is None else len(before.images)
             for picture in self.pictures:
-                if before is not None and picture.result is before:
+                if before is not None and picture.held is before:
                     picture.result = result
             new = [GalleryPicture(result, i) for i in range(first, len(result.images))]
             self.pictures = [*reversed(new), *self.pictures]
             if self._page:  # the first thumbnail in sight stays in sight
                 self._page = (self._page * _PAGE + len(new)) // _PAGE
             self._refresh()
+        self.autosave.take(new)  # without the lock: meanwhile somebody looks at others
+
+    def hand_over(self, heir: Gallery) -> None:
+        """Give all pictures, and those that are still to come, to another gallery."""
+        with self._lock, heir._lock:
+            here = {picture.saved for picture in self.pictures}
+            others = [picture for picture in heir.pictures if picture.saved not in here]
+            heir.pictures = [*others, *self.pictures]
+            self._heir = heir
+            heir._refresh()
 
     def take(self, data: bytes, name: str) -> None:
         """Put a picture file first, with the settings that it carries, and choose it."""
@@ -98,8 +123,14 @@ class Gallery(widgets.VBox):
             self.choose(picture)
 
     def choose(self, picture: GalleryPicture | None) -> None:
-        """Show this picture large; None closes it."""
+        """Show this picture large; None closes it. Say so if its file is gone or damaged."""
         with self._lock:
+            try:
+                _ = picture.image if picture else None
+            except (OSError, ValueError) as error:
+                self._quiet()
+                self.say(str(error))
+                return
             self._chosen, self._other = picture, self._other if picture else None
             self._quiet()
             self._show_detail()
@@ -121,25 +152,34 @@ class Gallery(widgets.VBox):
         self._forget.append(forget)
 
     def delete(self, *pictures: GalleryPicture) -> None:
-        """Remove these pictures; saved files stay."""
+        """Remove these pictures. Saved files stay; of an opened folder, they are moved to its
+        subfolder "deleted". Raises OSError if that fails.
+        """
         with self._lock:
             self._quiet()
-            gone = set(pictures)
-            for forget in self._forget:
-                forget(gone)
-            self.pictures = [p for p in self.pictures if p not in gone]
-            self._chosen = None if self._chosen in gone else self._chosen
-            self._other = None if self._other in gone else self._other
-            self._show_detail()
-            self._refresh()
+            gone: set[GalleryPicture] = set()
+            try:
+                for picture in pictures:
+                    if self._opened is not None:
+                        self._opened.put_away(picture)
+                    gone.add(picture)
+            finally:
+                for forget in (self.autosave.forget, *self._forget):
+                    forget(gone)
+                self.pictures = [p for p in self.pictures if p not in gone]
+                self._chosen = None if self._chosen in gone else self._chosen
+                self._other = None if self._other in gone else self._other
+                self._show_detail()
+                self._refresh()
 
     def save(self, *pictures: GalleryPicture) -> list[Path]:
         """Save these pictures to `folder`, unless they are there, and return their paths."""
         paths = []
-        for picture in pictures:
-            if picture.saved is None or not picture.saved.exists():
-                picture.saved = picture.save(self.folder)
-            paths.append(picture.saved)
+        with self._saving:
+            for picture in pictures:
+                if picture.saved is None or not picture.saved.exists():
+                    picture.saved = picture.save(self.folder)
+                paths.append(picture.saved)
         return paths
 
     def __repr__(self) -> str:
@@ -172,7 +212,7 @@ class Gallery(widgets.VBox):
         )  # fmt: skip
         upload = Upload("Add a picture…", "Add a picture…", self.take)
         self._many = widgets.HBox([self._newer, self._older, self._save_all, self._clear])
-        self._bar = style.row([self._count, upload, self._many])
+        self._bar = style.row([self._count, upload, self._many, self.autosave])
         self._keep = self._button("Keep", "Not deleted with the rest", self._toggle_kept)
         self._compare = self._button(
             "Compare", "Remember this one as the left side; then choose another", self._remember
@@ -240,7 +280,7 @@ class Gallery(widgets.VBox):
     def _all_saved(self) -> None:
         paths = self.save(*reversed(self.pictures))
         verb = "is" if len(paths) == 1 else "are"
-        self.say(f"{_pictures(len(paths))} {verb} in {self.folder}")
+        self.say(f"{counted(len(paths), 'picture')} {verb} in {self.folder}")
 
     def _ask(self, pictures: list[GalleryPicture], what: str) -> None:
         if not pictures:
@@ -251,7 +291,8 @@ class Gallery(widgets.VBox):
         )
         yes.button_style = "danger"
         no = self._button("No", "Keep everything", lambda: None)
-        question = widgets.HTML(f"Delete {what}? Files that were saved stay.")
+        files = f"are moved to {html.escape(str(self._opened.away))}" if self._opened else "stay"
+        question = widgets.HTML(f"Delete {what}? Files that were saved {files}.")
         self._question.children = [question, yes, no]
         self._question.layout.display = ""
 
@@ -264,20 +305,31 @@ class Gallery(widgets.VBox):
         self._message.value = ""
         self._question.layout.display = "none"
 
+    def _open(self) -> None:
+        if self._opened is not None:
+            self.pictures = self._opened.listed()
+
     # -- showing -----------------------------------------------------------------------------
+
+    def _show_thumbs(self) -> None:
+        with self._lock:
+            self._refresh()
 
     def _refresh(self) -> None:
         pages = max(1, -(-len(self.pictures) // _PAGE))
         self._page = min(max(self._page, 0), pages - 1)
         shown = self.pictures[self._page * _PAGE : (self._page + 1) * _PAGE]
+        self._thumb_reader.ask(shown)
         rules = []
         for i, slot in enumerate(self._slots):
             if i >= len(shown):
                 slot.layout.display = "none"
                 continue
             picture = shown[i]
-            picture.thumb = picture.thumb or data_uri(picture.image, _THUMB)
-            rules.append(f".{self._mark}-{i} {{ background-image: url({picture.thumb}); }}")
+            if picture.held is not None:
+                picture.thumb = picture.thumb or data_uri(picture.image, _THUMB)
+            if picture.thumb:
+                rules.append(f".{self._mark}-{i} {{ background-image: url({picture.thumb}); }}")
             slot.description = slot.tooltip = picture.words
             for name, on in (("kept", picture.kept), ("chosen", picture is self._chosen)):
                 (slot.add_class if on else slot.remove_class)(f"sdnb-{name}")
@@ -287,7 +339,9 @@ class Gallery(widgets.VBox):
         self._newer.layout.display = self._older.layout.display = "" if several else "none"
         self._newer.disabled, self._older.disabled = self._page == 0, self._page == pages - 1
         page = f" · page {self._page + 1} of {pages}" if several else ""
-        self._count.value = f"{_pictures(len(self.pictures))}{page}&ensp;"
+        older = self._opened.older if self._opened else 0
+        page += f" · {older} older ones are only in {self.folder}" if older else ""
+        self._count.value = f"{counted(len(self.pictures), 'picture')}{page}&ensp;"
         self._many.layout.display = "" if self.pictures else "none"
 
     def _show_detail(self) -> None:
@@ -298,21 +352,5 @@ class Gallery(widgets.VBox):
             return
         self._keep.description = "Do not keep" if picture.kept else "Keep"
         self._compare.description = "Stop comparing" if self._other is not None else "Compare"
-        if self._other is not None and self._other is not picture:
-            self._view.value = compared(
-                self._other.image, picture.image, (self._other.words, picture.words)
-            )
-        else:
-            image = picture.image
-            self._view.value = (
-                f'<img src="{data_uri(image, quality=92)}" width="{image.width}" alt="the picture">'
-            )
-        self._about.value = (
-            settings(picture.request, picture.result) + code(picture.request)
-            if picture.known
-            else "A picture without settings."
-        )
-
-
-def _pictures(count: int) -> str:
-    return f"{count} picture{'' if count == 1 else 's'}"
+        self._view.value = seen(picture, self._other)
+        self._about.value = told(picture)

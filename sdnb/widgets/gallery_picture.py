@@ -28,6 +28,11 @@ class GalleryPicture:
     thumb: str = field(default="", repr=False)  # a data URI, made when first shown
 
     @property
+    def held(self) -> Result | None:
+        """The result, if it is in memory; to ask reads no file."""
+        return self.result
+
+    @property
     def image(self) -> Image.Image:
         return self.result.images[self.index]
 
@@ -60,18 +65,26 @@ class GalleryPicture:
 
 def from_file(data: bytes, name: str) -> GalleryPicture:
     """The picture in a file, with the settings there, if any. Raises ValueError for no picture."""
-    name = Path(name).name  # the browser's name must not lead to another folder
-    image = images.open(images.picture(data)).convert("RGB")
+    # The browser's name must not lead to another folder.
+    return replace(_told(data), file=(Path(name).name, data))
+
+
+def from_path(path: Path) -> GalleryPicture:
+    """The same of a file on the disk. Raises OSError too."""
+    return _told(path)
+
+
+def _told(source: bytes | Path) -> GalleryPicture:
+    image = images.open(images.picture(source)).convert("RGB")
     try:
-        saved = images.inspect(data)
+        saved = images.inspect(source)
     except (ValueError, OSError):  # most pictures carry nothing
-        result = Result((image,), Request(), "", "", 0.0, 0.0)
-        return GalleryPicture(result, file=(name, data), known=False)
+        return GalleryPicture(Result((image,), Request(), "", "", 0.0, 0.0), known=False)
     seconds = saved.seconds or 0.0
     result = Result(
         (image,), saved.request, saved.model, saved.fingerprint, seconds, 0.0, saved.notes
     )
-    return GalleryPicture(result, file=(name, data), strength_told=saved.strength_told)
+    return GalleryPicture(result, strength_told=saved.strength_told)
 
 
 def untold(request: Request, strength_told: bool = False) -> tuple[str, ...]:

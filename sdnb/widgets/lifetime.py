@@ -20,7 +20,7 @@ def tie_to_cell(owner: Any) -> None:
     from IPython import get_ipython
 
     shell = get_ipython()
-    cell = _running_cell(shell)
+    cell, _ = running_cell()
     if shell is None or cell is None:
         return
     reference = weakref.ref(owner)
@@ -55,9 +55,12 @@ def tie_to_view(owner: Any) -> None:
     owner.observe(counted, "_view_count")
 
 
-def _running_cell(shell: Any) -> str | None:
-    """The cell's id from the front end, or None."""
+def running_cell() -> tuple[str | None, str]:
+    """The id of the cell that runs, or None, and a text that is another each time that it runs."""
+    from IPython import get_ipython
+
     try:
-        return str(shell.get_parent()["metadata"]["cellId"])
+        parent = get_ipython().get_parent()
+        return str(parent["metadata"]["cellId"]), str(parent["header"]["msg_id"])
     except (AttributeError, KeyError, TypeError):
-        return None
+        return None, ""

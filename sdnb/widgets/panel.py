@@ -29,6 +29,7 @@ from sdnb.widgets.form.fitted_view import with_borders_anew
 from sdnb.widgets.form.form import Form
 from sdnb.widgets.gallery import Gallery
 from sdnb.widgets.gallery_picture import GalleryPicture, untold
+from sdnb.widgets.kept_gallery import kept
 from sdnb.widgets.lifetime import tie_to_cell, tie_to_view
 from sdnb.widgets.light_bulb import LightBulb
 from sdnb.widgets.plan_line import PlanLine
@@ -47,7 +48,8 @@ class Panel(widgets.VBox):
 
     `kind` is "all", or "txt2img", "img2img" or "inpaint" for fewer controls. `executor` runs the
     requests; the default is a thread beside the kernel, one for each model. `gallery` takes the
-    results; the default is a gallery of the panel's own, shown below it.
+    results; the default is a gallery of the panel's own, shown below it. With `autosave` each
+    picture is saved to the gallery's folder as soon as it is finished.
 
     Four things stop a run: the button, `stop()` in any cell, running the panel's cell again, and
     deleting the cell. The button leaves the requests that wait, which are a list with buttons of
@@ -64,13 +66,16 @@ class Panel(widgets.VBox):
         *,
         executor: Executor | None = None,
         gallery: Gallery | None = None,
+        autosave: bool | None = None,
     ) -> None:
         checks.choice("kind", kind, self.KINDS)
         if model is not None:
             checks.model(model)
         self.model = load_model() if model is None else model
         self.kind = kind
-        self.gallery = gallery or Gallery()
+        self.gallery = gallery or kept(Gallery())
+        if autosave is not None:
+            self.gallery.autosave.on = autosave
         self.form = Form(
             self.model.settings, self.model.tokenizer, kind, self._edited, self._offered
         )
@@ -79,6 +84,7 @@ class Panel(widgets.VBox):
         self._results: list[weakref.ref[Result]] = []
         self._last: Result | None = None
         self._refused = ""  # the error shown when Generate was pressed last
+        self._unsaved: list[str] = []  # what was said of a save that failed
         self._build(executor or worker_of(self.model))
         own = [] if gallery else [self.gallery]
         if own:
@@ -289,10 +295,12 @@ class Panel(widgets.VBox):
             kept = [r for r in self._results if r() not in (None, before)]
             self._results = [*kept, weakref.ref(result)]
         self.gallery.add(result, before)
-        pictures = [p for p in reversed(self.gallery.pictures) if p.result is result]
+        pictures = [p for p in reversed(self.gallery.pictures) if p.held is result]
         self.view.show(pictures, 0 if before is None else len(pictures) - 1)
         self.form.seed.made_with(result.request.seed or 0)
-        self._say(caption(result), *result.notes)
+        told = self._unsaved if before is not None else []  # it stays for the rest of a batch
+        self._unsaved = [*told, *self.gallery.autosave.news()]
+        self._say(caption(result), *result.notes, *self._unsaved)
 
     def _keep_seed(self, picture: GalleryPicture) -> None:
         self.form.change(seed=picture.request.seed)

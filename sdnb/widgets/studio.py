@@ -15,6 +15,7 @@ from sdnb.widgets.engine_door import load_model, worker_of
 from sdnb.widgets.gallery import Gallery
 from sdnb.widgets.gallery_picture import GalleryPicture, untold
 from sdnb.widgets.grid.grid_tab import GridTab
+from sdnb.widgets.kept_gallery import saving_gallery
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.picker import ModelPicker
 from sdnb.widgets.upscale import UpscalePanel
@@ -37,6 +38,8 @@ class Studio(widgets.VBox):
 
     `panels` holds the tabs' panels by name. `panel` is the selected one and `request` is its
     request; `result` is the newest of all tabs. `models` is a folder of checkpoints to pick from.
+    The gallery shows the pictures in `folder`, and each new one is saved there as soon as it is
+    finished. `autosave=False` turns that off, as does a switch, which is remembered.
     """
 
     def __init__(
@@ -47,9 +50,12 @@ class Studio(widgets.VBox):
         folder: str | Path = "outputs",
         gallery: Gallery | None = None,
         executor: Executor | None = None,
+        autosave: bool | None = None,
     ) -> None:
         self.model = load_model() if model is None else model
-        self.gallery = gallery or Gallery(folder)
+        self.gallery = gallery or saving_gallery(folder)
+        if autosave is not None:
+            self.gallery.autosave.on = autosave
         runs = executor or worker_of(self.model)
         shared: dict[str, Any] = {"executor": runs, "gallery": self.gallery}
         self.panels = {name: Panel(self.model, name, **shared) for name in _SWEPT}
@@ -92,8 +98,7 @@ class Studio(widgets.VBox):
     @property
     def result(self) -> Result | None:
         """The newest result of all tabs that nobody deleted."""
-        pictures = self.gallery.pictures
-        return pictures[0].result if pictures else None
+        return next((p.held for p in self.gallery.pictures if p.held is not None), None)
 
     def show(self, name: str) -> Panel:
         """Select this tab; the page comes to its Generate button, wherever it was."""
@@ -194,6 +199,7 @@ def _end(model: Any, grid: GridTab) -> None:
 def studio(model: Model | None = None, **more: Any) -> Studio:
     """The studio for a model, by default the embedded one.
 
-    `models` is a folder of checkpoints for the model picker; pictures are saved to `folder`.
+    `models` is a folder of checkpoints for the model picker. Pictures are saved to `folder` by
+    themselves, unless `autosave` is False or the switch is off.
     """
     return Studio(model, **more)

@@ -113,7 +113,7 @@ STUDIO = """
 import random, time
 import sdnb
 from PIL import Image
-studio = sdnb.studio(folder='made')
+studio = sdnb.studio(folder='numbers')
 pixels = Image.new("RGB", (256, 256), "teal")
 picture, mask = sdnb.images.picture(pixels), sdnb.images.mask(pixels.convert("L"))
 def any_request(seed):

@@ -203,7 +203,7 @@ def test_the_studio_from_a_prompt_to_an_inpainted_picture(page, lab):
 
 @pytest.mark.parametrize("theme", ["JupyterLab Dark"])
 def test_the_studio_in_the_dark(page, lab, theme):
-    one = Page(page, lab, "dark.ipynb", STUDIO)
+    one = Page(page, lab, "dark.ipynb", STUDIO.replace("made", "dark"))
     one.notebook.js(f"await app.commands.execute('apputils:change-theme', {{theme: '{theme}'}})")
     one.type("Prompt", "a castle:1 snow:0.5")
     page.wait_for_timeout(500)
@@ -251,7 +251,7 @@ def test_a_list_is_chosen_from_by_keyboard(page, lab):
 
 
 def test_every_control_of_the_studio_is_named(page, lab):
-    one = Page(page, lab, "names.ipynb", STUDIO)
+    one = Page(page, lab, "names.ipynb", STUDIO.replace("made", "names"))
     one.kernel("bool(studio.gallery.add(sdnb.txt2img(studio.model, 'a cat', steps=2)))")
     page.locator("button.sdnb-thumb >> visible=true").click()
     one.kernel("studio.send(studio.gallery.pictures[0], 'inpaint') or 0")

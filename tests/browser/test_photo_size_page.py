@@ -9,7 +9,7 @@ from PIL import Image
 
 pytestmark = pytest.mark.browser
 
-STUDIO = "import sdnb\nstudio = sdnb.studio(folder='made')\nstudio"
+STUDIO = "import sdnb\nstudio = sdnb.studio(folder='photos')\nstudio"
 PHOTO = (4000, 3000)
 
 

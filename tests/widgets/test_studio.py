@@ -416,6 +416,9 @@ def test_one_thread_for_each_model():
 # -- cells that run again -----------------------------------------------------------------------
 
 
+PARENT = {"metadata": {"cellId": "this"}, "header": {"msg_id": "first"}}
+
+
 def test_what_a_cell_started_stops_when_the_cell_runs_again(monkeypatch):
     class Events:
         def __init__(self):
@@ -431,7 +434,7 @@ def test_what_a_cell_started_stops_when_the_cell_runs_again(monkeypatch):
             for callback in list(self.callbacks):
                 callback(SimpleNamespace(cell_id=cell))
 
-    shell = SimpleNamespace(events=Events(), get_parent=lambda: {"metadata": {"cellId": "this"}})
+    shell = SimpleNamespace(events=Events(), get_parent=lambda: PARENT)
     monkeypatch.setattr("IPython.get_ipython", lambda: shell)
     stops = []
 

@@ -1,0 +1,236 @@
+"""A gallery opens its folder: what is there is shown, read when it is looked at, and put away."""
+
+import os
+from functools import partial
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from helpers.fakes import Model, make, until
+from helpers.pictures import colour, encoded
+from helpers.widget_hands import press, read, status, thumbs
+
+from sdnb import images
+from sdnb.jobs.executor import Inline
+from sdnb.request import Request, Settings
+from sdnb.widgets import gallery_picture, opened_folder
+from sdnb.widgets.gallery import Gallery
+from sdnb.widgets.kept_gallery import saving_gallery
+from sdnb.widgets.panel import Panel
+from sdnb.widgets.studio import Studio
+
+
+def made(seed=0, **fields):
+    *_, last = make(Request("a <cat>", seed=seed, **fields).resolved(Settings(64, 64, 1)))
+    return last.result
+
+
+def opened(folder):
+    return Gallery(folder, opened=True)
+
+
+@pytest.fixture
+def folder(place):
+    """Pictures of an earlier session: of seeds 1, 2 and 3, the last one the newest."""
+    folder = place / "outputs"
+    for seed in (1, 2, 3):
+        path = made(seed, cfg=6.5).save(folder)[0]
+        os.utime(path, (1000 + seed, 1000 + seed))
+    return folder
+
+
+def test_what_is_there_is_shown_the_newest_first(folder):
+    (folder / "notes.txt").write_text("no picture")
+    (folder / "more").mkdir()
+    made(9).save(folder / "more")
+    gallery = opened(folder)
+    assert [p.request.seed for p in gallery.pictures] == [3, 2, 1]
+    assert [slot.tooltip for slot in thumbs(gallery)] == [
+        "00003-3-a-cat.png", "00002-2-a-cat.png", "00001-1-a-cat.png",
+    ]  # fmt: skip
+    thumbs(gallery)[1].click()
+    assert np.array_equal(gallery.chosen.image, made(2, cfg=6.5).image)
+    assert "CFG 6.5" in read(gallery)
+    assert gallery.results == []  # those that were made in this session
+
+
+def test_a_new_one_is_first_and_the_studio_goes_on(folder):
+    studio = Studio(Model(), executor=Inline(make), folder=folder)
+    assert studio.result is None
+    studio.panel.generate()
+    assert studio.result is studio.gallery.pictures[0].result
+    assert len(studio.gallery.pictures) == 4
+    assert len(list(folder.glob("*.png"))) == 4
+    studio.send(studio.gallery.pictures[3], "img2img")
+    assert studio.request.image == images.picture(made(1, cfg=6.5).image)
+    assert (studio.request.seed, studio.request.cfg) == (1, 6.5)
+
+
+def test_thumbnails_come_by_themselves_and_nothing_else_is_read(folder, monkeypatch):
+    read = []
+    monkeypatch.setattr(gallery_picture, "_told", read.append)
+    gallery = opened(folder)
+    until(lambda: gallery._backgrounds.value.count("data:image/jpeg") == 3)
+    assert read == []
+
+
+def test_thousands_are_bounded_and_said(place, monkeypatch):
+    monkeypatch.setattr(opened_folder, "MOST", 30)
+    png = encoded(colour(size=(8, 8)), "PNG")
+    (place / "many").mkdir()
+    for number in range(50):
+        (place / "many" / f"{number:02d}.png").write_bytes(png)
+        os.utime(place / "many" / f"{number:02d}.png", (number, number))
+    gallery = opened(place / "many")
+    words = [p.words for p in gallery.pictures]
+    assert words == [f"{number:02d}.png" for number in range(49, 19, -1)]
+    assert "30 pictures · page 1 of 2 · 20 older ones are only in" in read(gallery)
+    until(lambda: gallery._backgrounds.value.count("data:image/jpeg") == 24)
+    assert not any(p.thumb for p in gallery.pictures[24:])  # not before they are looked at
+    press(gallery, "older")
+    until(lambda: gallery._backgrounds.value.count("data:image/jpeg") == 6)
+
+
+def test_a_photograph_and_what_is_no_picture(folder):
+    (folder / "photo.jpg").write_bytes(encoded(colour(size=(64, 48)), "JPEG"))
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    gallery = opened(folder)
+    until(lambda: gallery._backgrounds.value.count("data:image/jpeg") == 4)
+    shown = {slot.tooltip: slot for slot in thumbs(gallery)}
+    shown["photo.jpg"].click()
+    assert gallery.chosen.image.size == (48, 64)
+    assert "without settings" in read(gallery)
+    shown["broken.png"].click()
+    assert "broken.png" in status(gallery)
+    assert gallery.chosen.words == "photo.jpg"  # as before
+
+
+def test_a_file_that_is_gone_is_said(folder):
+    gallery = opened(folder)
+    (folder / "00002-2-a-cat.png").unlink()
+    thumbs(gallery)[1].click()
+    assert "00002-2-a-cat.png" in status(gallery)
+    assert gallery.chosen is None
+    gallery.delete(gallery.pictures[1])
+    assert len(gallery.pictures) == 2
+
+
+def test_a_file_that_was_replaced_is_read_again(folder):
+    gallery = opened(folder)
+    before = gallery.pictures[0].image
+    path = gallery.pictures[0].saved
+    path.unlink()
+    made(77).save(folder, path.name)
+    assert not np.array_equal(gallery.pictures[0].image, before)
+    assert gallery.pictures[0].request.seed == 77
+
+
+def test_only_a_few_stay_in_memory(folder):
+    opened_folder._looked_at.cache_clear()
+    gallery = opened(folder)
+    for seed in range(4, 12):
+        made(seed).save(folder)
+    gallery = opened(folder)
+    assert len({p.image.tobytes() for p in gallery.pictures}) == 11
+    assert opened_folder._looked_at.cache_info().currsize == 4
+
+
+def test_a_folder_that_cannot_be_opened_is_said(place):
+    (place / "outputs").write_text("in the way")
+    gallery = opened(place / "outputs")
+    assert f"'{place / 'outputs'}' are not shown: Not a directory" in status(gallery)
+    assert gallery.pictures == []
+
+
+def test_no_folder_is_no_error_and_none_is_made(place):
+    assert opened(place / "outputs").pictures == []
+    assert not (place / "outputs").exists()
+
+
+def test_what_is_deleted_is_put_away_and_does_not_come_back(folder):
+    gallery = opened(folder)
+    thumbs(gallery)[0].click()
+    press(gallery, "Delete")
+    assert f"moved to {folder / 'deleted'}" in read(gallery)
+    press(gallery, "Delete 1")
+    assert [p.request.seed for p in opened(folder).pictures] == [2, 1]
+    again = made(3, cfg=6.5).save(folder)[0]
+    assert again.name == "00003-3-a-cat.png"
+    gallery = opened(folder)
+    gallery.delete(gallery.pictures[0])
+    names = sorted(path.name for path in (folder / "deleted").iterdir())
+    assert names == ["00003-3-a-cat-2.png", "00003-3-a-cat.png"]
+
+
+def test_a_gallery_that_did_not_open_its_folder_leaves_files_where_they_are(folder):
+    gallery = Gallery(folder, autosave=True)
+    gallery.add(made(4))
+    gallery.delete(gallery.pictures[0])
+    assert len(list(folder.glob("*.png"))) == 4
+    assert not (folder / "deleted").exists()
+
+
+# -- a cell that runs again -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def cell(monkeypatch):
+    """A cell of a notebook; calling it runs it again."""
+    events = SimpleNamespace(register=lambda *_: None, unregister=lambda *_: None)
+    parent = {"metadata": {"cellId": os.urandom(8).hex()}, "header": {"msg_id": "0"}}
+    shell = SimpleNamespace(events=events, get_parent=lambda: parent)
+    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
+
+    def run(*makers):
+        parent["header"]["msg_id"] += "0"
+        return [maker() for maker in makers]
+
+    return run
+
+
+def a_panel():
+    return Panel(Model(), executor=Inline(make))
+
+
+def a_studio():
+    return Studio(Model(), executor=Inline(make))
+
+
+def test_a_studio_whose_cell_runs_again_keeps_its_gallery(cell, folder):
+    (one,) = cell(a_studio)
+    one.gallery.autosave.on = False
+    one.panel.generate()
+    one.gallery.pictures[0].kept = True
+    (other,) = cell(a_studio)
+    assert other.gallery is not one.gallery
+    assert other.gallery.pictures == one.gallery.pictures
+    assert len(other.gallery.pictures) == 4  # files are not there twice
+    assert other.result is one.result
+    assert len(thumbs(other.gallery)) == 4
+
+
+def test_what_the_old_one_still_makes_comes_to_the_new_one(cell):
+    (one,) = cell(a_panel)
+    (other,) = cell(partial(saving_gallery, "outputs"))
+    one.generate()
+    assert len(other.pictures) == 1
+    assert other.pictures[0].saved.exists()
+    assert one.gallery.pictures == []
+
+
+def test_each_of_a_cells_panels_keeps_its_own(cell):
+    first, second = cell(a_panel, a_panel)
+    first.generate()
+    assert second.gallery.pictures == []
+    again, other = cell(a_panel, Gallery)
+    assert again.gallery.pictures == first.gallery.pictures
+    assert other.pictures == []
+    (third,) = cell(partial(saving_gallery, "outputs"))  # the cell was changed
+    assert third.pictures == first.gallery.pictures
+
+
+def test_another_folder_is_another_gallery(cell, place):
+    (one,) = cell(partial(saving_gallery, place / "outputs"))
+    one.add(made(1))
+    (other,) = cell(partial(saving_gallery, place / "others"))
+    assert other.pictures == []
