@@ -25,6 +25,7 @@ from sdnb.widgets.form.picture_box import Upload
 from sdnb.widgets.gallery_picture import GalleryPicture, from_file
 from sdnb.widgets.jpegs import data_uri
 from sdnb.widgets.opened_folder import OpenedFolder, ThumbReader
+from sdnb.widgets.run_again import RunAgain
 
 _PAGE = 24  # thumbnails at once
 _THUMB = 96  # pixels
@@ -32,7 +33,7 @@ _THUMB = 96  # pixels
 Send = Callable[[GalleryPicture], None]
 
 
-class Gallery(widgets.VBox):
+class Gallery(RunAgain, widgets.VBox):
     """Thumbnails, newest first; `add` takes a result, `pictures` lists all pictures.
 
     Pictures are saved to `folder`: with `autosave`, which is the state of a switch, each that is

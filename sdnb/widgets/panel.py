@@ -35,6 +35,7 @@ from sdnb.widgets.light_bulb import LightBulb
 from sdnb.widgets.plan_line import PlanLine
 from sdnb.widgets.progress import ProgressView
 from sdnb.widgets.result_view import ResultView
+from sdnb.widgets.run_again import RunAgain
 from sdnb.widgets.run_queue import RunQueue
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from sdnb.images.result import Result
 
 
-class Panel(widgets.VBox):
+class Panel(RunAgain, widgets.VBox):
     """Controls, Generate and Stop, progress with a preview, and a gallery of the results.
 
     `kind` is "all", or "txt2img", "img2img" or "inpaint" for fewer controls. `executor` runs the

@@ -18,6 +18,7 @@ from sdnb.widgets.grid.grid_tab import GridTab
 from sdnb.widgets.kept_gallery import saving_gallery
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.picker import ModelPicker
+from sdnb.widgets.run_again import RunAgain
 from sdnb.widgets.upscale import UpscalePanel
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _SWEPT = TABS[:3]  # not upscale: it is two requests, and a grid's cell is one
 _STOP_SECONDS = 120.0  # how long a step may take to end before its model is freed
 
 
-class Studio(widgets.VBox):
+class Studio(RunAgain, widgets.VBox):
     """Tabs for txt2img, img2img, inpaint and upscale that share a model and a gallery, and a tab
     for grids of their requests.
 

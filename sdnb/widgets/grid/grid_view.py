@@ -29,6 +29,7 @@ from sdnb.widgets.grid.grid_detail import GridDetail, Send, Use
 from sdnb.widgets.grid.grid_table import GridTable
 from sdnb.widgets.lifetime import tie_to_cell, tie_to_view
 from sdnb.widgets.progress import ErrorBox, Throttle, in_words
+from sdnb.widgets.run_again import RunAgain
 from sdnb.widgets.slider import WordSlider
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ _WIDE = 980  # pixels of all columns
 _BAR_EVERY = 0.15  # seconds between two updates of the bar
 
 
-class GridView(widgets.VBox):
+class GridView(RunAgain, widgets.VBox):
     """A grid as thumbnails, with Run, Stop and Resume; a click opens a cell.
 
     `model` and `store` are those of `grid.run`; `executor` runs the cells, by default in the thread

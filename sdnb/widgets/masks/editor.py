@@ -33,11 +33,12 @@ from sdnb.widgets.masks.history import rasterise
 from sdnb.widgets.masks.notice import MISSING, Fallback, Status
 from sdnb.widgets.masks.strokes import Clear, Imported, Invert, Stroke, imported, transparent
 from sdnb.widgets.masks.toolbar import Toolbar
+from sdnb.widgets.run_again import RunAgain
 
 _BRUSH_STEP = 1.25  # the factor by which [ and ] change the brush
 
 
-class MaskEditor(ipywidgets.VBox):
+class MaskEditor(RunAgain, ipywidgets.VBox):
     """A widget to draw a mask on a picture. Read `mask`, or assign to it.
 
     `image` is anything `sdnb.images.picture` takes: a path, a PIL image, an array, bytes, a Result;

@@ -1,0 +1,115 @@
+"""Nothing is lost, in JupyterLab, by mouse: the queue, saved pictures, kernels that are gone."""
+
+import pytest
+from browser.test_panel_page import PANEL, Page
+from helpers.notebook_page import SHOTS
+
+pytestmark = pytest.mark.browser
+
+STUDIO = "import sdnb\nstudio = sdnb.studio(folder='{}')\nstudio"
+EDITOR = "import numpy as np\nsdnb.MaskEditor(np.full((64, 96, 3), 120, 'uint8'))"
+GONE = "This is no longer connected to a kernel: run this cell again."
+THUMBS = "button.sdnb-thumb >> visible=true"
+
+
+def shot(one, name):
+    one.page.screenshot(path=SHOTS / f"lost-{name}.png")
+
+
+def before(page, place):
+    """The words that the style sheet puts before the n-th of our outermost widgets."""
+    outermost = page.locator(":is(.sdnb, .sdnb-mask):not(.sdnb *)").nth(place)
+    return outermost.evaluate("e => getComputedStyle(e, '::before').content")
+
+
+def test_the_queue_is_a_list_and_stop_ends_what_runs(page, lab):
+    one = Page(page, lab, "queue.ipynb", PANEL)
+    one.type("Steps", 100)
+    for words in ("a cat", "a dog, " * 20, "an owl"):
+        one.type("Prompt", words)
+        one.until(f"panel.request.prompt == {words!r}")
+        page.locator(".sdnb-actions button >> visible=true").first.click()
+    lines = page.locator(".sdnb-waiting .sdnb-quiet >> visible=true")
+    lines.nth(2).wait_for()
+    assert lines.all_inner_texts()[0] == "now: a cat · 256 × 256 · 100 steps"
+    assert lines.all_inner_texts()[2] == "an owl · 256 × 256 · 100 steps"
+    assert "a dog, a dog" in lines.all_inner_texts()[1]
+    shot(one, "queue")
+    page.locator("button:has-text('Remove') >> visible=true").first.click()
+    one.until("len(panel._queue.jobs) == 2")
+    one.click("Stop")
+    one.until("[job.request.prompt for job in panel._queue.jobs] == ['an owl']")
+    lines.first.wait_for(state="hidden")
+    assert one.kernel("panel.running")
+    one.click("Stop")
+    one.until("not panel.running")
+    assert one.notebook.complaints() == []
+
+
+def test_the_light_bulb_asks(page, lab):
+    one = Page(page, lab, "bulb.ipynb", PANEL)
+    bulb = page.locator("button:has(.fa-lightbulb-o) >> visible=true").first
+    bulb.click()
+    one.until("panel.request.prompt == model.examples[0]")
+    one.box("Prompt").fill("a castle")
+    bulb.click()  # the words leave the box for the kernel with the focus
+    page.get_by_text("Replace what you typed?").wait_for()
+    shot(one, "bulb")
+    one.click("No")
+    page.get_by_text("Replace what you typed?").wait_for(state="hidden")
+    assert one.kernel("panel.request.prompt") == "a castle"
+    bulb.click()
+    one.click("Yes")
+    one.until("panel.request.prompt == model.examples[0]")
+    assert one.notebook.complaints() == []
+
+
+def test_pictures_of_an_earlier_session_are_there_and_the_dead_say_so(page, lab):
+    one = Page(page, lab, "sessions.ipynb", STUDIO.format("kept"), EDITOR)
+    one.kernel("setattr(studio, 'request', sdnb.Request('an apple', steps=2, count=2, seed=5))or 0")
+    one.click("Generate")
+    one.until("len([p for p in studio.gallery.pictures if p.saved]) == 2")
+    assert len(list((lab.folder / "kept").glob("*.png"))) == 2
+    assert before(page, 0) == "none"
+    assert page.get_by_text(GONE).count() == 2  # in the page, and hidden
+    assert page.get_by_text(GONE).locator("visible=true").count() == 0
+    shot(one, "alive")
+
+    one.notebook.js("await panel.sessionContext.session.kernel.restart()")
+    page.locator(".sdnb.jupyter-widgets-disconnected").first.wait_for()
+    page.wait_for_timeout(500)
+    assert before(page, 0) == before(page, 1) == f'"{GONE}"'
+    assert "an apple" in page.locator("textarea >> visible=true").first.input_value()
+    assert all(one.notebook.pictures())  # none is broken
+    shot(one, "restarted")
+
+    one.notebook.reload()
+    page.get_by_text(GONE).nth(1).wait_for()
+    assert page.get_by_text(GONE).locator("visible=true").count() == 2
+    assert page.get_by_text("Error displaying widget").locator("visible=true").count() == 0
+    shot(one, "reloaded")
+
+    one.notebook.run_all(120)
+    page.locator(THUMBS).nth(1).wait_for()
+    one.until("all(p.thumb for p in studio.gallery.pictures)")
+    page.locator(THUMBS).first.click()
+    one.until("studio.gallery.chosen is not None")
+    assert one.kernel("studio.gallery.chosen.request.seed") in {5, 6}
+    assert page.get_by_text(GONE).locator("visible=true").count() == 0
+    shot(one, "again")
+
+
+def test_a_cell_that_runs_again_keeps_what_nobody_saved(page, lab):
+    one = Page(page, lab, "again.ipynb", STUDIO.format("unsaved"))
+    page.get_by_label("Save every picture to unsaved").click()
+    one.until("not studio.gallery.autosave.on")
+    one.kernel("setattr(studio, 'request', sdnb.Request('an apple', steps=2)) or 0")
+    one.click("Generate")
+    one.until("len(studio.gallery.pictures) == 1")
+    one.notebook.run_all(120)
+    page.locator(THUMBS).first.wait_for()
+    assert one.kernel("[len(studio.gallery.pictures), studio.gallery.autosave.on]") == [1, False]
+    assert not (lab.folder / "unsaved").exists()
+    page.get_by_label("Save every picture to unsaved").click()  # for the tests that follow
+    one.until("studio.gallery.autosave.on")
+    assert one.notebook.complaints() == []
