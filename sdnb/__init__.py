@@ -1,7 +1,7 @@
 """sdnb: low-memory Stable Diffusion in a notebook.
 
     import sdnb
-    model = sdnb.load()                                # the embedded model; or a path, or a hub id
+    model = sdnb.load()                                # the built-in model; or a path, or a hub id
     sdnb.txt2img(model, "a red apple on a table", seed=7)
 
 The public names below resolve when they are first used (PEP 562), so `import sdnb` is quick and

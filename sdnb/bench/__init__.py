@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     panels.add_argument("--steps", type=int, default=25)
     grid = names.add_parser("grid", help="a grid of 3x4 beside twelve calls of generate")
     which = grid.add_mutually_exclusive_group()
-    which.add_argument("--ckpt", help="a checkpoint (default: the embedded model)")
+    which.add_argument("--ckpt", help="a checkpoint (default: the built-in model)")
     which.add_argument("--random", action="store_true", help=random)
     grid.add_argument("--size", type=int, help="width and height (default: the model's)")
     grid.add_argument("--steps", type=int, default=20)

@@ -21,6 +21,7 @@ from typing import Any
 
 from sdnb.bench import random_sd
 from sdnb.bench.alternating import in_turn
+from sdnb.request.plain_words import counted
 
 
 def bench_cpu(
@@ -35,7 +36,7 @@ def bench_cpu(
         sides = sides[:1]
     size = size or (512 if random else 256)
     data: dict[str, Any] = {
-        "model": "SD 1.4's shapes, random weights" if random else "embedded model",
+        "model": "SD 1.4's shapes, random weights" if random else "built-in model",
         "size": size, "steps": steps, "threads": threads,
     }  # fmt: skip
     with ExitStack() as stack:
@@ -63,8 +64,8 @@ def table(data: dict[str, Any]) -> str:
     """The median, least and most of each, its memory, and the ratios."""
     lines = [
         (
-            f"{data['model']}, {data['size']}x{data['size']}, {data['steps']} steps of ddim, "
-            f"{data['threads']} threads, fp32"
+            f"{data['model']}, {data['size']}x{data['size']}, "
+            f"{counted(data['steps'], 'step')} of ddim, {counted(data['threads'], 'thread')}, fp32"
         ),
         "           median, s   min, s   max, s   peak, MB   of which imports, MB",
     ]

@@ -20,6 +20,7 @@ import sdnb
 from sdnb.bench import random_sd
 from sdnb.bench.alternating import in_turn
 from sdnb.engine.model import Model
+from sdnb.request.plain_words import counted
 
 PROMPT = "a red apple, 3d style, on a blue background"
 SEEDS, CFG = (1, 2, 3), (2.0, 4.0, 6.0, 8.0)
@@ -60,7 +61,7 @@ def table(data: dict[str, Any]) -> str:
         (
             f"{data['model']} on {data['device']}, memory {data['plan']!r} (batch "
             f"{data['plan_batch']}): 12 pictures of {data['size']}x{data['size']}, "
-            f"{data['steps']} steps of ddim"
+            f"{counted(data['steps'], 'step')} of ddim"
         ),
         "                  median, s   min, s   max, s   ratio",
     ]
@@ -87,4 +88,4 @@ def _grid(model: Model, base: sdnb.Request, batch: int) -> None:
 def _device(model: Model) -> str:
     if model.device.type == "cuda":
         return torch.cuda.get_device_name(model.device)
-    return f"{model.device} ({torch.get_num_threads()} threads)"
+    return f"{model.device} ({counted(torch.get_num_threads(), 'thread')})"

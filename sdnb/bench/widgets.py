@@ -17,6 +17,7 @@ from sdnb.bench.alternating import in_turn, seconds
 from sdnb.bench.widgets_mask import move_to_ink
 from sdnb.engine import pipeline
 from sdnb.jobs.executor import Inline
+from sdnb.request.plain_words import counted
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.studio import Studio
 
@@ -63,8 +64,9 @@ def table(data: dict[str, Any]) -> str:
     """The figures in words."""
     lines = [
         (
-            f"embedded model, 256x256, {data['steps']} steps: {data['bare_seconds']:.2f} s without "
-            f"a panel, {data['panel_seconds']:.2f} s in one (medians)"
+            f"built-in model, 256x256, {counted(data['steps'], 'step')}: "
+            f"{data['bare_seconds']:.2f} s without a panel, {data['panel_seconds']:.2f} s in one "
+            "(medians)"
         ),
         (
             f"previews: {data['previews_a_run']:.1f} a run, {data['preview_percent']:.2f} % of its "

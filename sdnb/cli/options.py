@@ -99,12 +99,17 @@ def _add_picture_flags(parser: Parser) -> None:
         "--fit",
         metavar="NAME",
         help=f"how a picture of other proportions comes to --W x --H: {', '.join(FITS)} "
-        "(%(default)s); crop keeps its middle, fill makes the borders anew, fit makes one side of "
+        "(%(default)s); crop keeps its middle, fill paints new borders, fit makes one side of "
         "the result smaller",
     )
     number("--strength", help="0 keeps the picture, 1 ignores it (%(default)s)")
-    add("--mask", metavar="FILE", help="white is made anew, black is kept")
-    add("--invert-mask", dest="invert", action="store_true", help="black is made anew")
+    add("--mask", metavar="FILE", help="white is repainted, black is kept")
+    add(
+        "--invert-mask",
+        dest="invert",
+        action="store_true",
+        help="black is repainted, white is kept",
+    )
     number("--feather", help="soften the mask's edge by so many pixels")
     add(
         "--masked-content",
@@ -124,7 +129,7 @@ def _add_model_flags(parser: Parser) -> None:
     add(
         "--ckpt",
         metavar="PATH",
-        help=".ckpt, .safetensors, a diffusers folder or a hub id (the embedded model)",
+        help=".ckpt, .safetensors, a diffusers folder or a hub id (the built-in model)",
     )
     add("--vae", metavar="PATH", help="another autoencoder")
     add("--config", metavar="YAML", help="overrides what the weights' shapes say")

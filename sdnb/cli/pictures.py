@@ -12,6 +12,7 @@ import sdnb
 from sdnb.cli import options
 from sdnb.cli.parser import InputError, input_stage
 from sdnb.request import Request, prompt
+from sdnb.request.plain_words import counted
 
 
 def txt2img(argv: Sequence[str]) -> int:
@@ -101,7 +102,7 @@ def _prompts(args: argparse.Namespace) -> list[str]:
 def _summary(request: Request, seconds: float) -> str:
     first, count = request.seed, request.count
     seeds = f"seed {first}" if count == 1 else f"seeds {first} to {(first or 0) + count - 1}"
-    return f"{count} picture{'s' * (count > 1)}, {seeds}, {seconds:.1f} s"
+    return f"{counted(count, 'picture')}, {seeds}, {seconds:.1f} s"
 
 
 def _with_flag(message: str) -> str:

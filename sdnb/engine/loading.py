@@ -33,7 +33,7 @@ def load(
     progress: Callable[[float], object] | None = None,
 ) -> Model:
     """The model in `path`: a `.ckpt`, a `.safetensors`, a diffusers folder or a hub id; none: the
-    embedded one.
+    built-in one.
 
     `memory` is a plan, the name of one ("auto", "cpu", "max", "8gb", "6gb", "4gb", "2gb", "1gb") or
     a number of GB, `precision` full, half, bf16 or auto, `vae` another autoencoder's file or

@@ -260,7 +260,7 @@ class _FromPicture:
 
     latent: Tensor | None = None  # [1, 4, h/8, w/8] of the picture: what is kept
     begin: Tensor | None = None  # the same, but for what the masked part starts from
-    mask: Tensor | None = None  # [1, 1, h/8, w/8]: 1 is made anew
+    mask: Tensor | None = None  # [1, 1, h/8, w/8]: 1 is repainted
     extra: Tensor | None = None  # [1, 5, h/8, w/8] instead of it, for a 9-channel model
 
 

@@ -34,10 +34,10 @@ def img2img(
 ) -> Result:
     """Pictures from words and a picture: a path, a PIL image, an array, PNG bytes or a `Result`.
 
-    `strength` says how much is made anew: 0 returns the picture, 1 ignores it (0.75, as in the
+    `strength` says how much is repainted: 0 returns the picture, 1 ignores it (0.75, as in the
     original). With a `mask` it is `inpaint`. `fit` says how a picture of other proportions comes to
     width x height: "stretch"; "crop" what is too much of its middle; "fill" the borders of the
-    whole one, which are made anew; "fit" the whole one inside, one side of the result smaller.
+    whole one, which are painted; "fit" the whole one inside, one side of the result smaller.
     """
     hole, note = (None, "") if mask is None else images.mask_and_note(mask)
     request = Request(prompt, image=images.picture(image), mask=hole)
@@ -53,10 +53,10 @@ def inpaint(
     progress: bool = True,
     **fields: Any,
 ) -> Result:
-    """Make the white part of `mask` anew (`invert=True`: the black part); every other pixel is kept
+    """Repaint the white part of `mask` (`invert=True`: the black part); every other pixel is kept
     bit for bit.
 
-    `feather` fades the rim over so many pixels, on the side that is made anew. `content` says what
+    `feather` fades the rim over so many pixels, on the side that is repainted. `content` says what
     the part starts from: the "original", "noise", or a "fill" of the colours around it. The mask
     goes with the picture as `fit` says (see `img2img`), and borders of a "fill" are white. With
     `padding`, only the masked part and so many pixels around it are generated, at width x height

@@ -153,7 +153,7 @@ def _value(name: str, value: Any) -> Any:
         if value is not None and not isinstance(value, (str, os.PathLike)):
             raise TypeError(
                 f"model={checks.shown(value)}: an axis of models holds paths and hub ids (and None "
-                "for the embedded model), because each is loaded when its turn comes"
+                "for the built-in model), because each is loaded when its turn comes"
             )
         return None if value is None else os.fspath(value)
     if name == "memory":
@@ -174,7 +174,7 @@ def _equal(one: Any, other: Any) -> bool:
 
 def _label(name: str, given: Any, value: Any) -> str:
     if value is None:
-        words = {"mask": "none", "model": "embedded", "padding": "the whole picture"}
+        words = {"mask": "none", "model": "built-in", "padding": "the whole picture"}
         return words.get(name, "the model's")
     if name in _PICTURES:
         is_path = isinstance(given, (str, os.PathLike))

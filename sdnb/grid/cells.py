@@ -14,6 +14,7 @@ from typing import Any
 from sdnb import images
 from sdnb.grid.axes import Axis
 from sdnb.request import Request, Settings, checks, prompt
+from sdnb.request.plain_words import counted
 
 #: Fields that a model's settings fill in where a request leaves them open.
 OPEN_FIELDS = (*(item.name for item in fields(Settings)), "eta")
@@ -108,7 +109,9 @@ def refuse_cells(wrong: Sequence[tuple[str, str]], count: int) -> None:
     for why, labels in reasons.items():
         more = f" and {len(labels) - 6} more" if len(labels) > 6 else ""
         lines.append(f"  {'; '.join(labels[:6])}{more}: {why}")
-    raise ValueError(f"{len(wrong)} of {count} cells cannot be made:\n" + "\n".join(lines))
+    raise ValueError(
+        f"{len(wrong)} of {counted(count, 'cell')} cannot be made:\n" + "\n".join(lines)
+    )
 
 
 def plain_value(value: Any) -> Any:

@@ -29,6 +29,7 @@ from sdnb.grid.store import Store
 from sdnb.images import files
 from sdnb.images.made import Made
 from sdnb.request import Request
+from sdnb.request.plain_words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,7 +99,9 @@ class Grid:
             index = (index,)
         if len(index) != len(self.axes):
             names = ", ".join(axis.name for axis in self.axes)
-            raise IndexError(f"{len(index)} indices for the {len(self.axes)} axes {names}")
+            raise IndexError(
+                f"{len(index)} given for the axes {names}; one place is expected for each"
+            )
         places = [range(len(axis))[i] for axis, i in zip(self.axes, index, strict=True)]
         if all(isinstance(place, int) for place in places):
             return self._by_index[tuple(places)].request  # type: ignore[arg-type]
@@ -171,7 +174,7 @@ class Grid:
         """Make the pictures that are missing, and show a bar. Returns the grid, so that `.show()`
         can follow.
 
-        `model` is what `sdnb.load()` returns, a path or a hub id. Without it the embedded model is
+        `model` is what `sdnb.load()` returns, a path or a hub id. Without it the built-in model is
         used, or the axis of models. `store` is a folder: each finished cell is saved there, and
         cells that are there already are not made again. `executor` is any
         `concurrent.futures.Executor`, a Dask Client, or an executor of `sdnb.jobs.executor`.
@@ -285,4 +288,6 @@ class Grid:
         shape = " × ".join(f"{len(axis)} {axis.title}" for axis in self.axes)
         failed = sum(cell.key in self.pictures.errors for cell in self.cells)
         more = f", {failed} failed" if failed else ""
-        return f"Grid({shape}, {self.done} of {len(self)} cells made{more}, {self.base!r})"
+        return (
+            f"Grid({shape}, {self.done} of {counted(len(self), 'cell')} made{more}, {self.base!r})"
+        )

@@ -66,7 +66,7 @@ def warn_of_missing(texts: Iterable[str]) -> None:
         warnings.warn(
             f"no font of this computer has the letters {lacking[:20]}{more}: labels have boxes in "
             "their place. Install a font that has them, such as Noto Sans CJK for Chinese, "
-            "Japanese and Korean, and start Python anew",
+            "Japanese and Korean, and start Python again",
             stacklevel=3,
         )
 

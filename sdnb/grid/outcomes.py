@@ -11,6 +11,7 @@ from sdnb.grid.checkpoints import CheckpointGroup
 from sdnb.images.made import Made
 from sdnb.request import png_header
 from sdnb.request.fingerprint import difference
+from sdnb.request.plain_words import counted
 
 if TYPE_CHECKING:
     from sdnb.grid.store import Store
@@ -70,8 +71,8 @@ class Pictures:
         listed = "\n".join(f"  {'; '.join(labels)}: {why}" for why, labels in reasons.items())
         done = sum(cell.key in self.made for cell in cells)
         raise RuntimeError(
-            f"{len(failed)} of {len(cells)} cells failed, {done} are made and kept; running again "
-            f"tries the failed ones again:\n{listed}"
+            f"{len(failed)} of {counted(len(cells), 'cell')} failed; made and kept: {done}. "
+            f"Running again tries the failed ones again:\n{listed}"
         ) from self.errors[failed[0].key]
 
 
@@ -79,7 +80,7 @@ def refuse_other(made: Made, group: CheckpointGroup, cell: Cell, where: str) -> 
     """Raise ValueError for a picture of this cell that is another model's, or that was made with
     other settings of the model for fields that the request leaves open.
     """
-    way_out = "sweep anew" if where == "this grid" else "give another folder"
+    way_out = "sweep again" if where == "this grid" else "give another folder"
     differs = difference(made.fingerprint, group.fingerprint)
     if differs:
         what, digits, now = differs

@@ -13,6 +13,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from sdnb.grid.run_account import GridProgress
+from sdnb.request.plain_words import counted
 
 _THUMBNAIL = 160  # pixels
 _FORMAT = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
@@ -48,7 +49,7 @@ def with_bar(steps: Iterable[GridProgress]) -> Iterator[GridProgress]:
 
 
 def _cells_done(progress: GridProgress) -> str:
-    return f"{progress.done}/{progress.total} cells"
+    return f"{progress.done} of {counted(progress.total, 'cell')}"
 
 
 def _in_notebook() -> bool:

@@ -182,7 +182,7 @@ class Store:
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise ValueError(
                 f"{str(path)!r} is damaged ({type(error).__name__}: {error}); give another folder, "
-                "or remove that file to begin anew"
+                "or remove that file to begin again"
             ) from None
         if format_ != _FORMAT:
             raise ValueError(
@@ -203,7 +203,7 @@ class Store:
         if differences:
             hint = ""
             if any(difference.startswith("seed=") for difference in differences):
-                hint = " A seed that is left out is drawn anew each time: give it."
+                hint = " A seed that is left out is drawn again each time: give it."
             raise ValueError(
                 f"{self.name} was made by other settings: {'; '.join(differences)}.{hint} Give "
                 "another folder, or the same settings"

@@ -9,6 +9,7 @@ from PIL import Image, ImageChops, ImageFilter, ImageOps
 from sdnb.images import inpaint_fill
 from sdnb.images.fitting import laid, laid_mask, said_of
 from sdnb.request import Request, picture_input, png_header, sizes
+from sdnb.request.plain_words import counted
 from sdnb.request.sizes import Size
 
 _LATENT = 8  # a cell of the latent covers 8x8 pixels
@@ -20,7 +21,7 @@ class Canvas:
     """The input of img2img and inpainting. Picture and mask have the generated size."""
 
     picture: Image.Image  # RGB
-    mask: Image.Image | None  # L: 255 is made anew, 0 is kept, values between are blended
+    mask: Image.Image | None  # L: 255 is repainted, 0 is kept, values between are blended
     crop: tuple[int, int]  # the size of the result: smaller than the picture if that was padded
     content: str = "original"  # what the masked part starts from
     around: _WholePicture | None = None  # set if only a part of the picture is generated
@@ -35,7 +36,7 @@ class Canvas:
         return self.mask.resize((w // _LATENT, h // _LATENT), Image.Resampling.BOX)
 
     def hidden_cells(self) -> Image.Image:
-        """What a 9-channel inpainting model makes anew, at the latent's size: 255 for each cell
+        """What a 9-channel inpainting model repaints, at the latent's size: 255 for each cell
         of 8x8 pixels with one that is not black. `finish` keeps the black pixels of such a cell.
         """
         w, h = (side // _LATENT for side in self.picture.size)
@@ -241,7 +242,7 @@ def _prepared_mask(
     request: Request, size: Size, borders: bool
 ) -> tuple[Image.Image | None, list[str]]:
     """The mask at the picture's own size, inverted if asked, and notes on masks of one colour; a
-    black one makes the `borders` anew.
+    black one has the `borders` painted.
     """
     if request.mask is None:
         return None, []
@@ -257,14 +258,14 @@ def _prepared_mask(
     low, high = mask.getextrema()
     if high == 0:
         if not borders:
-            notes.append("The mask is all black: nothing was made anew. White is what changes.")
+            notes.append("The mask is all black: nothing was repainted. White is what changes.")
     elif _brightest(mask) < 16:
         notes.append(
             f"The mask's brightest value is {high} of 255: next to nothing changes. Whole numbers "
             "run from 0 to 255; for 0 and 1 give a mask of bools or floats."
         )
     elif low == 255:
-        notes.append("The mask is all white: the whole picture was made anew.")
+        notes.append("The mask is all white: the whole picture was repainted.")
     return _without_faint(mask), notes
 
 
@@ -279,8 +280,8 @@ def feathered(mask: Image.Image, radius: float) -> tuple[Image.Image, list[str]]
     if _brightest(faded) >= 128 or _brightest(mask) < 128:
         return faded, []
     note = (
-        f"A feather of {radius:g} pixels is wider than the white part of the mask, so that next to "
-        "nothing changes: use a smaller one, or paint more."
+        f"A feather of {counted(radius, 'pixel')} is wider than the white part of the mask, so "
+        "that next to nothing changes: use a smaller one, or paint more."
     )
     return faded, [note]
 

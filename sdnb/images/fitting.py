@@ -62,7 +62,7 @@ def said_of(original: Size, size: Size, fit: str, near: bool = True) -> list[str
         across, down = round(place.box[2] - place.box[0]), round(place.box[3] - place.box[1])
         return [f"Of the picture, {w}x{h}, the middle was taken, {across}x{down}."]
     if fit == "fill":
-        borders = "the borders, which begin with the colours of its rim, are made anew"
+        borders = "the borders, which begin with the colours of its rim, were painted"
         return [f"{resized}, in the middle of {width}x{height}; {borders}."]
     advice = (
         'give only width or only height to keep its proportions, or fit="crop", "fill" or "fit"'

@@ -19,7 +19,7 @@ from sdnb.images.saved import Saved
 from sdnb.images.saving import INPUTS
 from sdnb.request import Request, checks, documents, png_header
 from sdnb.request.picture_file import existing, opened, sniffed
-from sdnb.request.plain_words import plain, reason
+from sdnb.request.plain_words import counted, plain, reason
 
 if TYPE_CHECKING:
     import os
@@ -43,7 +43,7 @@ def read(source: str | os.PathLike[str] | bytes) -> Request:
 def inspect(source: str | os.PathLike[str] | bytes) -> Saved:
     """The request, model, version, seconds and notes in a saved picture; raises as `read`."""
     if isinstance(source, bytes):
-        folder, name = None, f"picture ({len(source)} bytes)"
+        folder, name = None, f"picture ({counted(len(source), 'byte')})"
         texts = _texts(BytesIO(source), name)
     else:
         path = existing(source, "picture")

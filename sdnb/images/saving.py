@@ -19,6 +19,7 @@ from sdnb.images import files, infotext
 from sdnb.request import Request, prompt
 from sdnb.request.fingerprint import sha256
 from sdnb.request.picture_file import SUFFIXES
+from sdnb.request.plain_words import counted
 
 if TYPE_CHECKING:
     import os
@@ -140,7 +141,7 @@ def _unweighted(text: str) -> str:
 def _saving_error(error: OSError, folder: Path, saved: list[Path], count: int) -> OSError:
     done = ""
     if saved:
-        done = f"{len(saved)} of {count} pictures were saved (last: {saved[-1].name}); "
+        done = f"saved: {len(saved)} of {counted(count, 'picture')} (last: {saved[-1].name}); "
     rest = "the picture is" if count == 1 else f"all {count} are"
     worded = type(error)(
         f"could not save to {str(folder)!r}: {error.strerror or error}. {done}{rest} still in "

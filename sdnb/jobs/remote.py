@@ -30,6 +30,7 @@ from sdnb.jobs import stop_signal
 from sdnb.jobs.executor import Job, Watch
 from sdnb.request import Request, checks, stop
 from sdnb.request.fingerprint import difference
+from sdnb.request.plain_words import counted
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
@@ -178,7 +179,9 @@ def _missing(client: Any, resources: Mapping[str, float]) -> str:
         if all(has.get(name, 0) >= amount for name, amount in resources.items()):
             return ""
     asked = ", ".join(f"{name}={amount:g}" for name, amount in resources.items())
-    return f"a worker with {asked}: {where} has {len(workers)} workers, and none has that"
+    return (
+        f"a worker with {asked}: {where} has {counted(len(workers), 'worker')}, and none has that"
+    )
 
 
 def is_pool(thing: object) -> bool:

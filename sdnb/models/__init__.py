@@ -1,1 +1,1 @@
-"""The embedded model (`tiny`), its training (`training`) and its evaluation (`evaluate`)."""
+"""The built-in model (`tiny`), its training (`training`) and its evaluation (`evaluate`)."""

@@ -1,4 +1,4 @@
-"""`python -m sdnb.models.evaluate --data DATA`: what the embedded model can do, in figures.
+"""`python -m sdnb.models.evaluate --data DATA`: what the built-in model can do, in figures.
 
 It measures on the CPU: seconds a picture; the VAE on scenes that it never saw; whether a classifier
 of the real sprites finds the asked concept among 200, for seen and for held-out pairs of concept
@@ -28,6 +28,7 @@ from sdnb.models.training.catalog import Catalog
 from sdnb.models.training.painter import Painter
 from sdnb.models.training.questions import AnsweredQuestion
 from sdnb.models.training.scenes import Composer, plain, stack
+from sdnb.request.plain_words import counted
 
 Figures = dict[str, Any]
 #: The least figures of a model that ships.
@@ -69,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m sdnb.models.evaluate", description=__doc__.partition("\n\n")[2]
     )
     parser.add_argument("--data", type=Path, required=True, help="folder of sprites (see training)")
-    parser.add_argument("--model", help="a checkpoint; the embedded model by default")
+    parser.add_argument("--model", help="a checkpoint; the built-in model by default")
     parser.add_argument("--out", type=Path, default=Path("evaluation"), help="pictures go here")
     parser.add_argument("--concepts", type=int, default=200, help="the retrieval is among so many")
     parser.add_argument("--most", type=int, help="questions of each test; all by default")
@@ -92,7 +93,8 @@ def speed(model: Model, threads: int) -> Figures:
     prompt, settings = "a red apple, 3d style", model.settings
     results = [sdnb.txt2img(model, prompt, seed=seed, progress=False) for seed in range(4)]
     times = [result.seconds for result in results[1:]]
-    picture = f"{settings.width}x{settings.height}, {settings.steps} steps, {threads} threads"
+    cost = f"{counted(settings.steps, 'step')}, {counted(threads, 'thread')}"
+    picture = f"{settings.width}x{settings.height}, {cost}"
     return {"seconds": statistics.median(times), "least": min(times), "picture": picture}
 
 

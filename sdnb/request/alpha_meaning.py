@@ -9,8 +9,8 @@ from PIL import Image, ImageOps
 
 _FEW_COLOURS = 16  # in 32 steps of each channel: a drawing has no more, a photograph has
 
-_DRAWN = "The mask is a drawing on transparency: what is drawn is made anew."
-_ERASED = "The mask has an erased part: what is transparent in it is made anew."
+_DRAWN = "The mask is a drawing on transparency: what is drawn is repainted."
+_ERASED = "The mask has an erased part: what is transparent in it is repainted."
 _WHITE = "The mask is black and white with transparent parts: these are kept, as its black is."
 
 

@@ -27,7 +27,7 @@ def check(file: BinaryIO) -> None:
     data = file.read(_LARGEST + 1)
     file.seek(0)
     if len(data) > _LARGEST:
-        raise ValueError(f"has more than {_LARGEST:,} bytes; save it anew in a picture editor")
+        raise ValueError(f"has more than {_LARGEST:,} bytes; save it again in a picture editor")
     at = scans = 0
     for _ in range(_MOST_MARKERS):
         code, at = _next(data, at)
@@ -38,12 +38,14 @@ def check(file: BinaryIO) -> None:
             following = _MARKER.search(data, at)
             at = following.start() if following else len(data)
         if scans > _MOST_SCANS:
-            raise ValueError(f"has more than {_MOST_SCANS} scans; save it anew in a picture editor")
+            raise ValueError(
+                f"has more than {_MOST_SCANS} scans; save it again in a picture editor"
+            )
         if not scans and at > _MOST_HEADER:
             raise ValueError(
-                f"has more than {_MOST_HEADER:,} bytes before its pixels; save it anew"
+                f"has more than {_MOST_HEADER:,} bytes before its pixels; save it again"
             )
-    raise ValueError(f"has more than {_MOST_MARKERS:,} markers; save it anew in a picture editor")
+    raise ValueError(f"has more than {_MOST_MARKERS:,} markers; save it again in a picture editor")
 
 
 def _next(data: bytes, at: int) -> tuple[int | None, int]:

@@ -16,6 +16,7 @@ from PIL import Image, ImageChops, UnidentifiedImageError
 
 from sdnb.request import alpha_meaning, checks, colour_profile, jpeg_header, png_header
 from sdnb.request.picture_file import existing, opened, sniffed
+from sdnb.request.plain_words import counted
 
 MAX_PIXELS = 8192 * 8192  # the largest picture that sdnb makes; larger files are refused
 
@@ -65,7 +66,7 @@ def picture(source: Source) -> bytes:
 
 
 def mask(source: Source) -> bytes:
-    """The mask as PNG bytes of one channel (L): white is made anew, black is kept.
+    """The mask as PNG bytes of one channel (L): white is repainted, black is kept.
 
     Without transparency it is the picture's luminance. Of a drawing on transparency (a canvas, a
     layer of a paint program) it is the alpha, of a picture with an erased part that part, and of
@@ -112,7 +113,7 @@ def _decoded(source: Any, thing: str) -> Image.Image:
 def _from_bytes(data: bytes, thing: str) -> Image.Image:
     if not isinstance(data, bytes):
         raise TypeError(f"{thing}={checks.shown(data)} is not bytes; picture(...) makes them")
-    return _read(BytesIO(data), f"{thing} ({len(data)} bytes)", sniffed(data[:16]))
+    return _read(BytesIO(data), f"{thing} ({counted(len(data), 'byte')})", sniffed(data[:16]))
 
 
 def _read(file: Any, name: str, hint: str) -> Image.Image:

@@ -26,9 +26,10 @@ def digits(number: float) -> str:
     return repr(number)
 
 
-def counted(number: int, what: str) -> str:
-    """A number of things: "1 step", "2 steps"."""
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def counted(number: float, what: str) -> str:
+    """A number of things: "1 step", "2 steps", "1,000 bytes"."""
+    shown = f"{number:,}" if isinstance(number, int) else digits(number)
+    return f"{shown} {what}{'' if number == 1 else 's'}"
 
 
 def _without_middle(text: str, most: int) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from io import BytesIO
 from typing import BinaryIO
 
+from sdnb.request.plain_words import counted
+
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Chunks that make pixels transparent, rotate them (by EXIF, also inside a text chunk), or give
 # their colours another meaning.
@@ -36,7 +38,9 @@ def size(data: bytes) -> tuple[int, int]:
     head = data[:24]
     width, height = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
     if head[:8] != _SIGNATURE or head[12:16] != b"IHDR" or not width or not height:
-        raise ValueError(f"{len(data)} bytes beginning with {head[:8]!r} are not a PNG picture")
+        raise ValueError(
+            f"{counted(len(data), 'byte')} beginning with {head[:8]!r}: not a PNG picture"
+        )
     return width, height
 
 
@@ -81,7 +85,7 @@ def chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
         if name == b"IEND":
             return
         start += 12 + length
-    raise ValueError(f"has more than {_MOST_CHUNKS} chunks; save it anew in a picture editor")
+    raise ValueError(f"has more than {_MOST_CHUNKS} chunks; save it again in a picture editor")
 
 
 def is_whole(file: BinaryIO) -> bool:

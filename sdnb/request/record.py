@@ -15,6 +15,7 @@ from typing import Any
 from sdnb.request import checks, documents
 from sdnb.request.fingerprint import sha256
 from sdnb.request.foreign_names import FIELD_OF
+from sdnb.request.plain_words import counted
 
 VERSION = 2
 
@@ -83,7 +84,7 @@ def _picture(name: str, digest: object, pictures: Mapping[str, bytes]) -> bytes:
     if digest not in pictures:
         raise ValueError(
             f"{name} is the picture with sha256 {checks.shown(digest)}, and it is missing: "
-            f"{len(pictures)} pictures were given; sdnb.images.save keeps them in inputs/"
+            f"given: {counted(len(pictures), 'picture')}; sdnb.images.save keeps them in inputs/"
         )
     data = bytes(pictures[digest])
     if sha256(data) != digest:

@@ -58,7 +58,7 @@ class Request:
     # -- the picture that it starts from, PNG bytes as `sdnb.images.picture` makes them
     image: bytes | None = None
     strength: float = 0.75  # 0 returns the picture, 1 equals no picture
-    # -- the part of it that is made anew: white of the mask, black is kept
+    # -- the part of it that is repainted: white of the mask, black is kept
     mask: bytes | None = None
     invert: bool = False  # exchanges white and black of the mask
     feather: float = 0.0  # pixels over which the mask's edge fades
@@ -67,7 +67,7 @@ class Request:
     # height, and put back. None: the whole picture is.
     padding: int | None = None
     # How a picture of other proportions comes to width x height: stretch it; crop what is too much
-    # of its middle; fill the borders of the whole one, which are made anew; or fit the whole one
+    # of its middle; fill the borders of the whole one, which are painted; or fit the whole one
     # inside, so that one side of the result is smaller. The mask goes with it.
     fit: str = "stretch"
 
@@ -99,7 +99,7 @@ class Request:
             )
         if self.mask is not None and self.image is None:
             raise ValueError(
-                "mask is given without an image: a mask says which part of a picture to make anew; "
+                "mask is given without an image: a mask says which part of a picture to repaint; "
                 "give image= as well, or leave mask out"
             )
 
@@ -255,7 +255,7 @@ _DEFAULTS = {item.name: item.default for item in fields(Request)}
 
 def _canonical(name: str, value: object) -> bytes:
     """PNG bytes as `sdnb.images.picture` or `mask` makes them: others (a palette, 16 bits, a turned
-    photograph) are made anew.
+    photograph) are repainted.
     """
     maker = "picture" if name == "image" else "mask"
     data = checks.png(name, value, f"sdnb.images.{maker}(...)")

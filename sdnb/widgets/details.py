@@ -60,7 +60,7 @@ def caption(result: Result) -> str:
     """A line under a picture: its main settings, seconds and peak memory."""
     r, n = result.request, len(result.images)
     size = "{} × {}".format(*result.image.size)
-    several = f"{n} pictures of " if n > 1 else ""
+    several = f"{counted(n, 'picture')} of " if n > 1 else ""
     return (
         f"{several}{size} · {counted(r.steps or 0, 'step')} of {r.sampler} · "
         f"CFG {digits(r.cfg or 0)} · seed {r.seed} · {result.seconds:.1f} s · "

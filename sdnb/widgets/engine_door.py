@@ -20,7 +20,7 @@ _workers: weakref.WeakKeyDictionary[Any, Worker] = weakref.WeakKeyDictionary()
 def load_model(
     path: str | None = None, progress: Callable[[float], object] | None = None, **more: Any
 ) -> Model:
-    """`sdnb.load`; without a path, the embedded model."""
+    """`sdnb.load`; without a path, the built-in model."""
     from sdnb.engine.loading import load
 
     return load(path, progress=progress, **more)

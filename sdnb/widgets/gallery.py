@@ -184,7 +184,7 @@ class Gallery(RunAgain, widgets.VBox):
         return paths
 
     def __repr__(self) -> str:
-        return f"Gallery({len(self.pictures)} pictures)"
+        return f"Gallery({counted(len(self.pictures), 'picture')})"
 
     # -- building ----------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ import ipywidgets as widgets
 from sdnb import images
 from sdnb.jobs.executor import Executor, Job
 from sdnb.request import Request, checks, prompt
+from sdnb.request.plain_words import counted
 from sdnb.widgets import style
 from sdnb.widgets.actions import Actions
 from sdnb.widgets.details import about, caption, made_by
@@ -191,7 +192,8 @@ class Panel(RunAgain, widgets.VBox):
         super().close()
 
     def __repr__(self) -> str:
-        return f"Panel({self.model.name}, {self.form.request!r}, {len(self.results)} results)"
+        results = counted(len(self.results), "result")
+        return f"Panel({self.model.name}, {self.form.request!r}, {results})"
 
     # -- building ----------------------------------------------------------------------------
 
@@ -284,7 +286,7 @@ class Panel(RunAgain, widgets.VBox):
         if self.kind == "inpaint" and request.mask is None:
             request = with_borders_anew(request)
         if self.kind == "inpaint" and request.mask is None:
-            raise ValueError("Nothing is painted yet: paint over what should be made anew.")
+            raise ValueError("Nothing is painted yet: paint over what should be repainted.")
         return request.resolved(self.model.settings)
 
     # -- during a run, in its own thread --------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The model picker: the embedded model, those of a folder, or any path or hub id."""
+"""The model picker: the built-in model, those of a folder, or any path or hub id."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sdnb.engine.model import Model
 
 _KINDS = (".safetensors", ".ckpt")
-_EMBEDDED = ""  # the path that stands for the embedded model
+_BUILT_IN = ""  # the path that stands for the built-in model
 _KEPT_ARGUMENTS = ("memory", "precision")  # of `load`: they hold for the next model too
 
 
@@ -90,7 +90,7 @@ class ModelPicker(widgets.VBox):
 
     def _path_asked(self) -> str:
         typed = str(self._box.value).strip()
-        return typed or str(self._list.value or _EMBEDDED)
+        return typed or str(self._list.value or _BUILT_IN)
 
     def _chosen(self, path: str | None) -> None:
         self._clear_message()
@@ -107,13 +107,13 @@ class ModelPicker(widgets.VBox):
 
     def _list_models(self, paths: list[Path]) -> None:
         models = [(path.name, str(path)) for path in paths]
-        self._list.options = [("the embedded one", _EMBEDDED), *models]
+        self._list.options = [("the built-in model", _BUILT_IN), *models]
 
     def _remember(self, model: Model) -> None:
         """Remember how this model was loaded, and show it in the list."""
         self._name = model.name
         self._load_arguments: dict[str, Any] = dict(getattr(model, "load_arguments", {}))
-        self._loaded_path = str(self._load_arguments.get("path") or _EMBEDDED)
+        self._loaded_path = str(self._load_arguments.get("path") or _BUILT_IN)
         self._show_loaded()
 
     def _show_loaded(self) -> None:
@@ -125,7 +125,7 @@ class ModelPicker(widgets.VBox):
     # -- loading -------------------------------------------------------------------------------
 
     def load(self, path: str) -> threading.Thread:
-        """Begin to load a model; "" is the embedded one. The models of a folder join the list.
+        """Begin to load a model; "" is the built-in one. The models of a folder join the list.
 
         Raises RuntimeError while another model is being loaded.
         """
@@ -175,7 +175,7 @@ class ModelPicker(widgets.VBox):
         """Free the model, and load another with the same memory plan and precision."""
         began = time.perf_counter()
         self._bar.value, self._bar.layout.display = 0.0, ""
-        self._say(f"loading {path or 'the embedded model'}")
+        self._say(f"loading {path or 'the built-in model'}")
         self._free()
         before = self._load_arguments
         kept = {name: before[name] for name in _KEPT_ARGUMENTS if name in before}
@@ -206,7 +206,7 @@ class ModelPicker(widgets.VBox):
             words = f"{name} could not be loaded again either: {second}"
             self._complain(error, words, trace=True)
             return
-        same = model.name == name  # not if it was built by hand: the embedded one comes then
+        same = model.name == name  # not if it was built by hand: the built-in one comes then
         what = f"{name} was loaded again" if same else f"{name} is gone, {model.name} was loaded"
         self._complain(error, f"{what}; in Python it is the studio's .model now.", trace=True)
 

@@ -10,6 +10,7 @@ import ipywidgets as widgets
 from sdnb import images
 from sdnb.jobs.executor import Executor
 from sdnb.request import Request
+from sdnb.request.plain_words import counted
 from sdnb.widgets import style
 from sdnb.widgets.engine_door import load_model, worker_of
 from sdnb.widgets.gallery import Gallery
@@ -142,7 +143,7 @@ class Studio(RunAgain, widgets.VBox):
         super().close()
 
     def __repr__(self) -> str:
-        return f"Studio({self.model.name}, {len(self.gallery.pictures)} pictures)"
+        return f"Studio({self.model.name}, {counted(len(self.gallery.pictures), 'picture')})"
 
     def _sent(self, name: str, picture: GalleryPicture) -> None:
         self.send(picture, name)
@@ -198,7 +199,7 @@ def _end(model: Any, grid: GridTab) -> None:
 
 
 def studio(model: Model | None = None, **more: Any) -> Studio:
-    """The studio for a model, by default the embedded one.
+    """The studio for a model, by default the built-in one.
 
     `models` is a folder of checkpoints for the model picker. Pictures are saved to `folder` by
     themselves, unless `autosave` is False or the switch is off.

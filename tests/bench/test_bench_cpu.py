@@ -26,7 +26,7 @@ def test_both_sides_are_measured_alike(tmp_path, capsys):
     above = (ours["peak"] - ours["imports"]) / (theirs["peak"] - theirs["imports"])
     assert ratios["above_imports"] == pytest.approx(above)
     printed = capsys.readouterr().out
-    assert "embedded model, 64x64, 1 steps of ddim, 1 threads" in printed
+    assert "built-in model, 64x64, 1 step of ddim, 1 thread" in printed
     assert f"{ratios['peak']:.2f} of the peak memory ({above:.2f} without the imports)" in printed
 
 

@@ -111,7 +111,7 @@ def test_what_is_fitted_is_seen_before_and_made_so(page, lab, photo):
     fitted = page.get_by_label("Fitted by", exact=True).locator("visible=true")
     for way, width, words in (
         ("crop", 192, "3000 × 3000 of 4000 × 3000"), ("fit", 192, "has 128 × 96"),
-        ("fill", 192, "at 128 × 96; what is around it is made anew"),
+        ("fill", 192, "at 128 × 96; what is around it is painted"),
     ):  # fmt: skip
         fitted.select_option(way)
         one.said(words)

@@ -227,8 +227,8 @@ def test_nothing_of_the_environment_comes_into_a_model(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("noise: {steps: 2000000000}", "expected 100,000 at the most"),
-        ("vae: {blocks: 600}", "expected 32 at the most"),
+        ("noise: {steps: 2000000000}", "expected 100,000 at most"),
+        ("vae: {blocks: 600}", "expected 32 at most"),
         (f"unet: {{channels: {[32] * 600}}}", "has 600 items"),
         ("vae: {scale: .nan}", "vae.scale is nan"),
         ('examples: {prompts: ["\\ud800"]}', "prompts holds half of a surrogate pair"),

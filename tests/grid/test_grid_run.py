@@ -143,8 +143,8 @@ def test_progress_goes_by_work_from_none_to_all(model):
 def test_the_bar_says_cells_and_time(model, capsys):
     sdnb.sweep(BASE, steps=[1, 2]).run(model)
     said = capsys.readouterr().err
-    assert "0/2 cells   0%" in said
-    assert "2/2 cells 100%" in said
+    assert "0 of 2 cells   0%" in said
+    assert "2 of 2 cells 100%" in said
     assert "steps=2" in said
     assert "00:0" in said
 
@@ -182,7 +182,9 @@ def test_a_failing_cell_is_named_and_the_others_are_made(model, monkeypatch):
 
     monkeypatch.setattr(autoencode, "decode", decode)
     grid = sdnb.sweep(BASE, width=[64, 128, 96])
-    words = r"1 of 3 cells failed, 2 are made .*\n  width=128: DecodeError: .*CUDA out of memory"
+    words = (
+        r"1 of 3 cells failed; made and kept: 2.*\n  width=128: DecodeError: .*CUDA out of memory"
+    )
     with pytest.raises(RuntimeError, match=words):
         grid.run(model, progress=False)
     assert grid.done == 2
@@ -223,11 +225,11 @@ def test_on_a_card_pngs_are_made_beside_the_next_cell(model, monkeypatch, tmp_pa
 def test_models_and_plans_are_axes(model, tmp_path):
     copy = shutil.copytree(sdnb.assets.embedded_model(), tmp_path / "another")
     grid = sdnb.sweep(BASE, model=[None, copy], memory=["cpu", replace(CPU, name="mine", batch=2)])
-    assert [axis.labels for axis in grid.axes] == [("embedded", "another"), ("cpu", "mine")]
+    assert [axis.labels for axis in grid.axes] == [("built-in", "another"), ("cpu", "mine")]
     grid.run(progress=False)
     assert_same_pictures(grid, model)
-    assert grid.frame["model"].tolist() == ["embedded"] * 2 + ["another"] * 2
-    assert [grid.made(model=m, memory="cpu").model for m in ("embedded", "another")] == [
+    assert grid.frame["model"].tolist() == ["built-in"] * 2 + ["another"] * 2
+    assert [grid.made(model=m, memory="cpu").model for m in ("built-in", "another")] == [
         "tiny", "another",
     ]  # fmt: skip
 
@@ -274,7 +276,7 @@ def test_a_model_that_fails_to_load_ends_its_own_cells_alone(model, monkeypatch)
     monkeypatch.setattr("sdnb.engine.planning.machine.usable", lambda *_: None)
     grid = sdnb.sweep(BASE, memory=["1gb", "cpu"], steps=[1, 2])
     words = (
-        r"2 of 4 cells failed, 2 .*\n  memory=1gb, steps=1; memory=1gb, steps=2: MemoryError: no"
+        r"2 of 4 cells failed; .*: 2.*\n  memory=1gb, steps=1; memory=1gb, steps=2: MemoryError: no"
     )
     with pytest.raises(RuntimeError, match=words):
         grid.run(progress=False)

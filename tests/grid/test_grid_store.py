@@ -157,7 +157,7 @@ def test_a_full_disk_loses_nothing(tmp_path, monkeypatch, fill_disk):
 @pytest.mark.parametrize(
     ("base", "varied", "words"),
     [
-        (grids.BASE.but(seed=8), {}, "seed=7 there, 8 here.*left out is drawn anew"),
+        (grids.BASE.but(seed=8), {}, "seed=7 there, 8 here.*left out is drawn again"),
         (grids.BASE.but(prompt="a dog"), {}, "prompt='a castle:1 thick fog:2' there, 'a dog' here"),
         (grids.BASE.but(cfg=3), {}, "cfg=open there, 3.0 here"),
         (grids.BASE, {"cfg": [1]}, "axes steps there, steps x cfg here"),

@@ -142,7 +142,7 @@ def test_lines_that_are_no_rows_are_left_out(tmp_path):
 def test_a_description_that_is_none_is_said_in_a_line(tmp_path, text):
     run(sweep(steps=[1]), tmp_path)
     (tmp_path / "grid.json").write_text(text)
-    with pytest.raises(ValueError, match=r"grid.json' is damaged \(\w+: .*begin anew") as caught:
+    with pytest.raises(ValueError, match=r"grid.json' is damaged \(\w+: .*begin again") as caught:
         run(sweep(steps=[1]), tmp_path)
     assert len(str(caught.value)) < 600
 

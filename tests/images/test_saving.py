@@ -309,7 +309,7 @@ def test_a_full_disk_keeps_what_was_saved_and_says_where_the_rest_is(tmp_path, m
         images.save(finished, tmp_path)
     assert caught.value.errno == errno.ENOSPC
     message = str(caught.value)
-    assert "1 of 3 pictures were saved (last: 00001-7-a-cat.png)" in message
+    assert "saved: 1 of 3 pictures (last: 00001-7-a-cat.png)" in message
     assert "all 3 are still in memory, in result.images" in message
     assert [path.name for path in tmp_path.iterdir()] == ["00001-7-a-cat.png"]
     assert images.read(tmp_path / "00001-7-a-cat.png") == finished.request.but(count=1)

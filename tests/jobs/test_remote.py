@@ -144,7 +144,7 @@ class Breaking(Executor):
 def test_a_broken_pool_keeps_what_is_finished(monkeypatch, tmp_path, pool):
     monkeypatch.setattr(remote, "work", paint)
     grid = sdnb.sweep(grids.BASE, steps=[1, 2, 4, 8])
-    words = r"2 of 4 cells failed, 2 are made and kept.*\n  steps=4; steps=8: BrokenProcessPool"
+    words = r"2 of 4 cells failed; made and kept: 2.*\n  steps=4; steps=8: BrokenProcessPool"
     with pytest.raises(RuntimeError, match=words):
         grid.run(grids.model(), executor=Breaking(), store=tmp_path, progress=False)
     assert grid.done == 2

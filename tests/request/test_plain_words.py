@@ -30,3 +30,5 @@ def test_no_digit_is_written_that_says_nothing(number, words):
 
 def test_one_of_a_thing_is_not_several():
     assert [counted(n, "step") for n in (0, 1, 2)] == ["0 steps", "1 step", "2 steps"]
+    assert [counted(n, "pixel") for n in (0.5, 1.0)] == ["0.5 pixels", "1 pixel"]
+    assert counted(12345, "byte") == "12,345 bytes"

@@ -152,7 +152,7 @@ def test_a_problem_is_said_and_not_lost():
     made = GridView(grid, model, executor=Inline(grids.make))
     made.run()
     assert made.wait(30)
-    assert "1 of 1 cells cannot be made:\n" in alert(made)
+    assert "1 of 1 cell cannot be made:\n" in alert(made)
     assert not find(made, "Run").disabled
 
 

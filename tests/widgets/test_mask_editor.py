@@ -216,9 +216,9 @@ def test_only_masked_shows_the_cells_of_the_part(editor):
 def test_what_has_no_latent_mask_says_why():
     editor = MaskEditor(picture((40, 40)))  # too small to be generated
     editor.latent = True
-    assert "No latent mask: image is 40x40 pixels" in editor._status.value
+    assert "The model would see no mask: image is 40x40 pixels" in editor._status.value
     editor.target = {"width": 64, "height": 64}
-    assert "No latent mask" not in editor._status.value
+    assert "The model would see no mask" not in editor._status.value
 
 
 def weight(editor):

@@ -267,7 +267,7 @@ def test_what_is_no_model_is_said():
 def test_what_it_will_take_is_said_before_it_runs():
     one = panel()
     one.request = Request("a cat")
-    until(lambda: "fake: up to 0.06 GB" in one._plan.value)
+    until(lambda: "memory plan fake: up to 0.06 GB, in its steps" in one._plan.value)
     one.request = Request(width=2048)
     until(lambda: "2048 pixels &lt;do&gt; not fit: take 1024" in one._plan.value)
     assert "sdnb-warn" in one._plan.value

@@ -225,7 +225,7 @@ def test_another_model_is_loaded_when_the_last_one_is_free(monkeypatch, folder):
     monkeypatch.setattr(picker, "read_checkpoint", lambda path: order.append(f"look {path}"))
     monkeypatch.setattr(picker, "load_model", lambda path, **_: order.append(f"load {path}") or new)
     one = ModelPicker(old, folder, lambda: order.append("free"), lambda m: order.append(m.name))
-    assert listed(one) == ["the embedded one", "A.ckpt", "b.safetensors", "c"]
+    assert listed(one) == ["the built-in model", "A.ckpt", "b.safetensors", "c"]
     find(one, "Model").value = str(folder / "c")
     press(one, "Load")
     one._thread.join(10)
@@ -393,7 +393,7 @@ def test_a_folder_in_the_box_joins_the_list(folder):
     one = ModelPicker(Model(), None, pytest.fail, pytest.fail)
     find(one, "or path").value = str(folder)
     press(one, "Load")
-    assert listed(one) == ["the embedded one", "A.ckpt", "b.safetensors", "c"]
+    assert listed(one) == ["the built-in model", "A.ckpt", "b.safetensors", "c"]
     assert "3 models" in status(one)
 
 

@@ -136,7 +136,7 @@ def _value(kind: str, value: Any, where: str) -> Any:
         raise CheckpointError(f"{where} is {checks.shown(value)}; expected {expected}")
     most = MOST.get(where.rpartition(".")[2], _MOST)
     if str not in types and not all(abs(item) <= most for item in items[:MOST_LEVELS]):
-        raise CheckpointError(f"{where} is {checks.shown(value)}; expected {most:,} at the most")
+        raise CheckpointError(f"{where} is {checks.shown(value)}; expected {most:,} at most")
     if str not in types and len(items) > MOST_LEVELS:
         raise CheckpointError(f"{where} has {len(items):,} items; expected {MOST_LEVELS} at most")
     if str in types:

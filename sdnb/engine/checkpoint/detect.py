@@ -18,6 +18,7 @@ from sdnb.engine.checkpoint.errors import CheckpointError
 from sdnb.engine.checkpoint.kinds import Shapes
 from sdnb.engine.networks.config import ModelConfig, TextConfig, UNetConfig, VAEConfig
 from sdnb.request import checks
+from sdnb.request.plain_words import counted
 
 OTHER_CHANNELS = {5: "depth to image", 7: "the x4 upscaler", 8: "InstructPix2Pix"}
 # The fields that the shapes show: an override that differs contradicts the weights.
@@ -76,8 +77,8 @@ def unet_config(shapes: Shapes) -> UNetConfig:
     if inputs not in (4, 9):
         kind = OTHER_CHANNELS.get(inputs, "an unknown variant")
         raise CheckpointError(
-            f"the denoiser takes {inputs} channels ({kind}); sdnb runs models of 4 (text to image) "
-            "and 9 (inpainting)"
+            f"the denoiser takes {counted(inputs, 'channel')} ({kind}); sdnb runs models of "
+            "4 (text to image) and 9 (inpainting)"
         )
     return UNetConfig(
         in_channels=inputs,
@@ -181,8 +182,9 @@ def _bounded(what: str, levels: list[list[int]]) -> None:
     blocks = max(map(len, levels))
     if len(levels) > MOST_LEVELS or blocks > MOST["blocks"]:
         raise CheckpointError(
-            f"the {what} has {len(levels)} levels of up to {blocks} blocks; at most {MOST_LEVELS} "
-            f"of {MOST['blocks']} are built, and Stable Diffusion 1.x has 4 of 2"
+            f"the {what} has {counted(len(levels), 'level')} of up to "
+            f"{counted(blocks, 'block')}; at most {MOST_LEVELS} of {MOST['blocks']} are built, "
+            "and Stable Diffusion 1.x has 4 of 2"
         )
 
 

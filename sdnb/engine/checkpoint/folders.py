@@ -124,9 +124,7 @@ def _shards(index: Path) -> list[Path]:
         raise CheckpointError(f"{index}: its weight_map names files that cannot be. It is damaged.")
     files = sorted({index.parent / name for name in names.values()})
     if len(files) > _MOST_SHARDS:
-        raise CheckpointError(
-            f"{index} names {len(files)} files; expected {_MOST_SHARDS} at the most"
-        )
+        raise CheckpointError(f"{index} names {len(files)} files; expected {_MOST_SHARDS} at most")
     missing = [file.name for file in files if file.parent != index.parent or not file.is_file()]
     if missing:
         raise CheckpointError(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sdnb.engine.checkpoint.errors import CheckpointError, listed
 from sdnb.engine.checkpoint.folders import COMPONENTS, choose
+from sdnb.request.plain_words import counted
 
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?")
 _SINGLE = (".safetensors", ".ckpt")
@@ -87,9 +88,10 @@ def needed(names: Sequence[str]) -> list[str]:
 def _no_model(repo: str, names: list[str], singles: list[str]) -> str:
     if singles:
         return (
-            f"the hub's {repo} holds {len(singles)} single files: {listed(sorted(singles))}. "
-            f"Fetch one with huggingface_hub.hf_hub_download({repo!r}, {min(singles)!r}) and load "
-            "the path it gives."
+            f"the hub's {repo} holds {counted(len(singles), 'single file')}: "
+            f"{listed(sorted(singles))}. Fetch one with "
+            f"huggingface_hub.hf_hub_download({repo!r}, {min(singles)!r}) and load the path that "
+            "it gives."
         )
     return (
         f"the hub's {repo} holds no Stable Diffusion 1.x that is known here (no unet/, vae/ and "
@@ -145,6 +147,6 @@ def _explained(model: str, error: Exception) -> str | None:
         return (
             "there is no connection to the hub (no network, or HF_HUB_OFFLINE is set), no copy in "
             "the cache, and no file or folder of this name here. Give the path of a checkpoint, or "
-            "call sdnb.load() without one for the embedded model."
+            "call sdnb.load() without one for the built-in model."
         )
     return None

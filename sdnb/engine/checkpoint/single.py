@@ -14,6 +14,7 @@ from sdnb.engine.checkpoint.configs import Overrides
 from sdnb.engine.checkpoint.errors import CheckpointError, listed
 from sdnb.engine.checkpoint.statedict import Weights, read_weights, refuse_other_kinds
 from sdnb.engine.checkpoint.tensors import LazyTensor
+from sdnb.request.plain_words import counted
 
 
 @dataclass
@@ -83,7 +84,7 @@ def read_single(path: Path) -> Parts:
         )
     if unexpected:
         raise CheckpointError(
-            f"{path} has {len(unexpected)} unexpected tensors, which belong to no part of Stable "
+            f"{path} has {counted(len(unexpected), 'unexpected tensor')}, of no part of Stable "
             f"Diffusion 1.x: {listed(unexpected)}"
         )
     return parts

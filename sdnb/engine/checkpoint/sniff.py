@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from sdnb.engine.checkpoint.errors import CheckpointError
+from sdnb.request.plain_words import counted
 
 # Files that are sometimes renamed to .ckpt or .safetensors: first bytes, what they are, what to do.
 _MAGICS = (
@@ -84,6 +85,6 @@ def _text_kind(start: bytes, size: int) -> str:
         )
     what = "a JSON text" if lower.startswith(("{", "[")) else "a text file"
     return (
-        f"{what} of {size:,} bytes, not a checkpoint; it begins with {text[:60]!r}. "
+        f"{what} of {counted(size, 'byte')}, not a checkpoint; it begins with {text[:60]!r}. "
         "Give the file of the weights."
     )

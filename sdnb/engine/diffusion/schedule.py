@@ -145,7 +145,7 @@ def sigmas(name: str, n: int, schedule: NoiseSchedule) -> list[float]:
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise ValueError(f"schedule {name!r} is unknown; {hint}known: {', '.join(SCHEDULES)}")
     if not 1 <= n <= schedule.steps:
-        raise ValueError(f"steps is {n}; a schedule has 1 to {schedule.steps} steps")
+        raise ValueError(f"steps is {n}; 1 to {schedule.steps} is expected")
     return _BUILDERS[name](n, schedule)
 
 

@@ -29,8 +29,8 @@ def other_proportions(request: Request) -> bool:
 
 
 def with_borders_anew(request: Request) -> Request:
-    """The request with a black mask, if it has none and a fill adds borders: they are what is made
-    anew then, and the picture is kept.
+    """The request with a black mask, if it has none and a fill adds borders: they are what is
+    painted then, and the picture is kept.
     """
     if request.fit != "fill" or request.mask is not None or not other_proportions(request):
         return request
@@ -96,7 +96,7 @@ def _result(size: Size, at: Place) -> Size:
 
 
 def _mask(request: Request, size: Size) -> Image.Image:
-    """What is made anew of a picture of this size; black where there is no mask."""
+    """What is repainted of a picture of this size; black where there is no mask."""
     if request.mask is None:
         return Image.new("L", size)
     mask = images.open(request.mask).convert("L").resize(size, Image.Resampling.BOX)
@@ -111,7 +111,7 @@ def _in_words(original: Size, size: Size, place: Place, request: Request) -> str
     if request.fit == "fit":
         return "The whole picture: what comes of it has {} × {}.".format(*place.inner)
     if request.fit == "fill":
-        return "The whole picture, at {} × {}; what is around it is made anew.".format(*place.inner)
+        return "The whole picture, at {} × {}; what is around it is painted.".format(*place.inner)
     wider = size[0] * original[1] / (size[1] * original[0])
     how = f"{wider:.1f} times as wide" if wider > 1 else f"{1 / wider:.1f} times as high"
     return f"Stretched: all things become {how}. Crop, fill and fit keep their proportions."

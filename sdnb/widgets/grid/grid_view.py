@@ -22,6 +22,7 @@ import ipywidgets as widgets
 from sdnb.grid.layout import texts
 from sdnb.jobs.executor import Worker
 from sdnb.request import stop
+from sdnb.request.plain_words import counted
 from sdnb.widgets import style
 from sdnb.widgets.buttons import text_button
 from sdnb.widgets.engine_door import load_model, worker_of
@@ -243,7 +244,7 @@ class GridView(RunAgain, widgets.VBox):
     def _show_progress(self, at: GridProgress) -> None:
         executor = self._cell_executor
         self._bar.value = at.share
-        words = [f"{at.done} of {at.total} cells"]
+        words = [f"{at.done} of {counted(at.total, 'cell')}"]
         if at.cell is not None and at.progress is not None:
             words += [at.cell.label, at.progress.where]
         elif not self._cell_begun and isinstance(executor, Worker) and len(executor.jobs) > 1:
@@ -258,7 +259,7 @@ class GridView(RunAgain, widgets.VBox):
             self._refresh()
             left = len(self.grid) - self.grid.done
             failed = sum(cell.key in self.grid.pictures.errors for cell in self.grid.cells)
-            words = f"{self.grid.done} of {len(self.grid)} cells"
+            words = f"{self.grid.done} of {counted(len(self.grid), 'cell')}"
             if failed:
                 words += f" · {failed} failed: open them to see why, or run again"
             elif left:
@@ -286,7 +287,7 @@ class GridView(RunAgain, widgets.VBox):
         for place in range(self._table.count):
             self._show_cell(self._cell_at(place))
         if not self._line.value:
-            self._line.value = f"{self.grid.done} of {len(self.grid)} cells"
+            self._line.value = f"{self.grid.done} of {counted(len(self.grid), 'cell')}"
             self._bar.value = self.grid.done / len(self.grid)
 
     def _show_cell(self, cell: Cell) -> None:

@@ -51,7 +51,7 @@ class MaskEditor(RunAgain, ipywidgets.VBox):
     tool = traitlets.Enum(TOOLS, "brush", help="What the pointer does.")
     brush = traitlets.Float(40.0, help="The brush's diameter, in pixels of the picture.")
     feather = traitlets.Float(0.0, help="Pixels over which the rim fades, as in a Request.")
-    invert = traitlets.Bool(False, help="Black is made anew, as in a Request.")
+    invert = traitlets.Bool(False, help="Black is repainted, as in a Request.")
     latent = traitlets.Bool(False, help="Show the latent mask.")
     target = traitlets.Dict(help="Fields of the Request to come: width, height, padding, fit.")
 

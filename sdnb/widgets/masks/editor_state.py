@@ -174,7 +174,7 @@ class EditorState:
         try:
             latent, box = self.latent_mask()
         except (TypeError, ValueError) as error:
-            self.problem = f"No latent mask: {error}"
+            self.problem = f"The model would see no mask: {error}"
             return
         self.problem = ""
         surface.cells(self.view, latent, box)

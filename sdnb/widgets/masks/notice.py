@@ -36,9 +36,9 @@ class Status(ipywidgets.HTML):
     def tell(self, state: EditorState, extra: str = "", problem: bool = False) -> None:
         width, height = state.picture.size
         share = 1 - state.history.white if state.invert else state.history.white
-        words = [f"{width}×{height}", f"<b>{share:.1%}</b> is made anew"]
+        words = [f"{width}×{height}", f"<b>{share:.1%}</b> is repainted"]
         if state.invert:
-            words.append("inverted: black is made anew")
+            words.append("inverted: black is repainted")
         if state.latent and not state.problem:
             words.append("as the model sees it")
         if extra:
@@ -51,8 +51,8 @@ class Status(ipywidgets.HTML):
         data = b64encode(png).decode()
         self._show(
             f'<a download="mask.png" href="data:image/png;base64,{data}">Download mask.png</a> '
-            f"({len(png) / 1024:.0f} KB); <code>editor.save('mask.png')</code> writes it in the "
-            "kernel's folder"
+            f"({len(png) / 1024:.0f} KB); <code>editor.save('mask.png')</code> writes it beside "
+            "the notebook"
         )
 
     def _show(self, words: str) -> None:
@@ -109,7 +109,7 @@ class Fallback(ipywidgets.VBox):
         """Show why drawing is impossible (HTML), and the import button."""
         self._why.value = (
             f'<div role="alert">{why} '
-            "A mask can be imported: a picture in which white is made anew and black is kept.</div>"
+            "A mask can be imported: a picture in which white is repainted and black is kept.</div>"
         )
         self.children = [self._why, self._button, self._picture]
 

@@ -23,7 +23,7 @@ class _Button:
 
 
 _TOOLS = (
-    _Button("brush", "Brush", "paint-brush", "Brush: paint what is made anew (B)"),
+    _Button("brush", "Brush", "paint-brush", "Brush: mark what is to be repainted (B)"),
     _Button("eraser", "Eraser", "eraser", "Eraser: keep after all (E)"),
     _Button("rectangle", "Rectangle", "vector-square", "Rectangle: drag from corner to corner (R)"),
     _Button("lasso", "Lasso", "draw-polygon",
@@ -36,7 +36,7 @@ _HISTORY = (
 )
 _WHOLE = (
     _Button("invert", "Invert", "adjust",
-            "Invert: exchange what is kept and what is made anew (I)"),
+            "Invert: exchange what is kept and what is repainted (I)"),
     _Button("clear", "Clear", "trash", "Clear: keep everything (Delete)"),
 )  # fmt: skip
 _ZOOM = (
@@ -45,8 +45,8 @@ _ZOOM = (
     _Button("closer", "Zoom in", "search-plus", "Zoom in (+, or the wheel)"),
 )
 _LATENT = _Button(
-    "latent", "Latent mask", "th",
-    "Show the latent mask: what the model will really see, a cell for 8x8 pixels (M)",
+    "latent", "As the model sees it", "th",
+    "Show the mask as the model sees it: a cell for 8x8 pixels (M)",
 )  # fmt: skip
 _FILES = (
     _Button("alpha", "Mask from transparency", "clone",
@@ -71,7 +71,7 @@ class Toolbar(ipywidgets.VBox):
         )  # fmt: skip
         self.feather = Slider(
             "Feather", 0, RANGES["feather"], reach=(0, _LARGEST_FEATHER),
-            tooltip="Pixels over which the mask's rim fades, on the side that is made anew",
+            tooltip="Pixels over which the mask's rim fades, on the side that is repainted",
         )  # fmt: skip
         first = [
             _row("group", self.tools.values()),
@@ -125,7 +125,7 @@ def upload() -> ipywidgets.FileUpload:
     """A button that imports a picture file as a mask."""
     return ipywidgets.FileUpload(
         accept="image/*", multiple=False, description="Import a mask", icon="upload",
-        tooltip=f"Import a mask from a picture file: white is made anew ({UPLOADS})",
+        tooltip=f"Import a mask from a picture file: white is repainted ({UPLOADS})",
     )  # fmt: skip
 
 
