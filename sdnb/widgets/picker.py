@@ -43,10 +43,11 @@ def checkpoints(folder: Path) -> list[Path]:
 class ModelPicker(widgets.VBox):
     """A list of models, a box for a path or a hub id, and Load.
 
-    The list shows the loaded model; it is empty while the box has text, and choosing from it
-    clears the box. Load first reads the checkpoint without its weights, so that a wrong path costs
-    nothing. A thread then calls `free`, loads the model, and calls `serve` with it. If loading
-    fails, the previous model is loaded again; if that fails too, `serve` is called with None.
+    The list shows the model in use until another is chosen; it is empty where none is. Text in the
+    box goes before the list; choosing another model clears it. Load first reads the checkpoint
+    without its weights, so that a wrong path costs nothing. A thread then calls `free`, loads the
+    model, and calls `serve` with it. If loading fails, the previous model is loaded again; if that
+    fails too, `serve` is called with None.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class ModelPicker(widgets.VBox):
         )  # fmt: skip
         self._list.observe(lambda change: self._chosen(change["new"]), "value")
         self._box.observe(lambda change: self._typed(change["new"]), "value")
-        self._button.on_click(lambda _: self.load(self._path_asked()))
+        self._button.on_click(lambda _: self._asked())
         hidden = widgets.Layout(width="120px", display="none")
         self._bar = widgets.FloatProgress(max=1.0, layout=hidden)
         self._message = quiet_line()
@@ -88,21 +89,22 @@ class ModelPicker(widgets.VBox):
 
     # -- what is chosen ------------------------------------------------------------------------
 
-    def _path_asked(self) -> str:
-        typed = str(self._box.value).strip()
-        return typed or str(self._list.value or _BUILT_IN)
+    def _asked(self) -> None:
+        path = str(self._box.value).strip() or self._list.value
+        if path is None:
+            self._say("Choose a model from the list, or write its path or hub id into the box.")
+        else:
+            self.load(path)
 
     def _chosen(self, path: str | None) -> None:
         self._clear_message()
-        if path is not None:
+        if path not in (None, self._loaded_path):
             self._box.value = ""
 
     def _typed(self, words: str) -> None:
-        """Keep one of list and box empty, so that the other shows which model Load takes."""
+        """Show the model in use again, since Load takes the words."""
         self._clear_message()
         if words.strip():
-            self._list.value = None
-        elif self._list.value is None:
             self._list.value = self._loaded_path
 
     def _list_models(self, paths: list[Path]) -> None:
@@ -113,11 +115,12 @@ class ModelPicker(widgets.VBox):
         """Remember how this model was loaded, and show it in the list."""
         self._name = model.name
         self._load_arguments: dict[str, Any] = dict(getattr(model, "load_arguments", {}))
-        self._loaded_path = str(self._load_arguments.get("path") or _BUILT_IN)
+        self._loaded_path: str | None = str(self._load_arguments.get("path") or _BUILT_IN)
         self._show_loaded()
 
     def _show_loaded(self) -> None:
-        if self._loaded_path not in (path for _, path in self._list.options):
+        listed = (path for _, path in self._list.options)
+        if self._loaded_path is not None and self._loaded_path not in listed:
             self._list.options = (*self._list.options, (self._name, self._loaded_path))
         self._list.value = self._loaded_path
         self._box.value = ""
@@ -203,6 +206,7 @@ class ModelPicker(widgets.VBox):
             model = self._load_and_serve(self._load_arguments)
         except Exception as second:  # noqa: BLE001 - shown; another model can be chosen
             self._serve(None)
+            self._loaded_path = None
             words = f"{name} could not be loaded again either: {second}"
             self._complain(error, words, trace=True)
             return
@@ -213,6 +217,7 @@ class ModelPicker(widgets.VBox):
     # -- saying --------------------------------------------------------------------------------
 
     def _complain(self, error: BaseException, more: str = "", trace: bool = False) -> None:
+        self._list.value = self._loaded_path  # not the one that failed
         words = html.escape(f"{str(error) or type(error).__name__} {more}")
         details = folded("".join(traceback.format_exception(error)) if trace else "")
         self._message.value = f'<div class="sdnb-error" role="alert">{words}{details}</div>'

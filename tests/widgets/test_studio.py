@@ -264,6 +264,7 @@ def test_a_wrong_path_costs_nothing(monkeypatch, folder, place):
     assert "mine stays." in said
     assert "<folder>" not in one._message.value
     assert find(one, "or path").value == place  # to be mended
+    assert find(one, "Model").value == "mine"  # in use
     assert not find(one, "Load").disabled
     find(one, "or path").value = "another"
     assert one._message.value == ""
@@ -277,8 +278,23 @@ def test_where_loading_fails_the_last_model_comes_back_as_it_was_and_it_is_said(
     assert [model.name for model in served] == ["mine"]
     assert "the <disk> is broken" in alert(one)
     assert "mine was loaded again" in alert(one)
+    assert find(one, "Model").value == "mine"
     one.load("third").join(10)  # the wishes are still known
     assert calls[-1] == {"path": "third", "memory": "2gb", "precision": "full"}
+
+
+def test_after_a_failure_the_list_shows_what_is_in_use_and_the_error_stays(monkeypatch, folder):
+    chosen = str(folder / "A.ckpt")
+    loads(monkeypatch, chosen)
+    mine = Model("c", load_arguments={"path": str(folder / "c")})
+    one = ModelPicker(mine, folder, lambda: None, lambda _: None)
+    find(one, "Model").value = chosen
+    press(one, "Load")
+    one._thread.join(10)
+    assert find(one, "Model").value == str(folder / "c")
+    assert "A.ckpt: the <disk> is broken" in alert(one)
+    find(one, "Model").value = ""  # the next choice: it was read
+    assert alert(one) == ""
 
 
 def test_a_model_that_nobody_can_make_again_is_not_said_to_be_there(monkeypatch):
@@ -293,15 +309,18 @@ def test_where_no_model_can_be_loaded_the_studio_says_so_and_takes_the_next(monk
     loads(monkeypatch, "mine", "other")
     studio.picker.load("other").join(10)
     assert "fake could not be loaded again either: mine: the" in alert(studio.picker)
-    panel = studio.panel
+    panel, model = studio.panel, find(studio.picker, "Model")
+    assert model.value is None  # as is the case
     assert find(panel, "Generate").disabled
     assert beside(panel, "Stop").startswith("no model is loaded")
     assert panel.generate() is None
     assert "no model is loaded" in panel.progress.problem
+    press(studio.picker, "Load")
+    assert "Choose a model" in status(studio.picker)
     studio.picker.load("third").join(10)
     assert not find(panel, "Generate").disabled
     assert beside(panel, "Stop") == ""
-    assert studio.model.name == "third"
+    assert (studio.model.name, model.value) == ("third", "third")
 
 
 def test_a_model_that_cannot_be_served_is_freed_before_the_last_one_comes_back(monkeypatch):
@@ -327,8 +346,8 @@ def test_the_list_and_the_box_do_not_contradict_each_other(monkeypatch, folder):
     )
     assert find(one, "Model").value == place  # what is there
     find(one, "or path").value = "/some/where"
-    assert find(one, "Model").value is None
-    find(one, "Model").value = place  # chosen again: a change, and the box is empty
+    assert find(one, "Model").value == place  # still there, whatever is written
+    find(one, "Model").value = ""  # another is chosen: the box is empty
     assert find(one, "or path").value == ""
     find(one, "or path").value = "/some/where"
     find(one, "or path").value = " "
