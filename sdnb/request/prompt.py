@@ -6,7 +6,8 @@ the encodings are averaged by weight / sum of weights (`normalised` says what ha
 below zero cancel the others). The syntax is that of CompVis' descendants
 (`split_weighted_subprompts`), but no text is ever lost and nothing is guessed:
 
-* `12:30`, `16:9`, `note: text`, `a:1, b` and `(cat:1.2)` stay text, and `traps` reports them;
+* `12:30`, `16:9`, `note: text`, `a:1, b`, `(cat:1.2)` and `<lora:fur:0.8>` stay text, and `traps`
+  reports them;
 * `\\:` is a colon of the text;
 * inf, nan and weights that sum to zero raise a `PromptError` with their position.
 """
@@ -29,6 +30,11 @@ _WEIGHT = re.compile(rf":({_NUMBER}|[+-]?(?:inf|infinity|nan))(?=\s|\Z)", re.IGN
 _ALMOST_WEIGHT = re.compile(rf":({_NUMBER})")
 _DECIMAL_COMMA = re.compile(r":[+-]?[0-9]+,[0-9]+")
 _WORD = re.compile(r":[^\s:]*")
+# How other programs name a file of weights in a prompt: "<lora:fur:0.8>", "embedding:hands".
+_FILE = re.compile(
+    rf"<(?:lora|lyco|hypernet)(?::(?!{_NUMBER}\s)[^<>:]*)+>|\bembedding:[^\W\d][^\s:,]*",
+    re.IGNORECASE,
+)
 _SPACES = re.compile(r"\s*")
 
 _ZERO = 1e-6  # a sum of weights below this part of their absolute sum counts as zero
@@ -55,7 +61,7 @@ class Fragment:
 
 @dataclass(frozen=True)
 class Trap:
-    """A colon that stayed text, and a message on how to make it a weight."""
+    """Text with a colon that is no weight, and a message on how to make it one, or why not."""
 
     start: int
     end: int
@@ -133,12 +139,18 @@ def normalised(fragments: Sequence[Fragment]) -> list[float]:
 
 
 def traps(text: str) -> list[Trap]:
-    """The colons that stayed text but may have been meant as weights, in order."""
-    return [
-        _trap(text, colon.start())
-        for colon, weight in _colons(text)
-        if weight is None and colon.group() == ":"
-    ]
+    """The colons that stayed text but may have been meant as weights, in order; the name of a LoRA
+    with its colons is one.
+    """
+    colons = list(_colons(text))
+    found: list[Trap] = []
+    files = [_named(file) for file in _FILE.finditer(text)]
+    named = {at: trap for trap in files for at in range(trap.start, trap.end)}
+    for colon, weight in colons:
+        if weight is None and colon.group() == ":":
+            trap = named.get(colon.start()) or _trap(text, colon.start())
+            found += [trap] if trap not in found[-1:] else []
+    return found
 
 
 def escaped(text: str) -> str:
@@ -171,6 +183,14 @@ def _value(weight: re.Match[str]) -> float:
             weight.end(),
         )
     return value
+
+
+def _named(file: re.Match[str]) -> Trap:
+    message = (
+        f"{checks.shown(file[0])} at character {file.start()} stays text: sdnb reads no LoRAs and "
+        "no embeddings yet, so these letters are words of the prompt like others; take them out"
+    )
+    return Trap(*file.span(), message)
 
 
 def _trap(text: str, start: int) -> Trap:

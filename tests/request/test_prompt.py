@@ -219,13 +219,27 @@ def test_normalised():
         ("a:0,5 b", ":0,5", ["','", "':0.5 '"]),
         ("(cat:1.2)", ":1.2)", ["AUTOMATIC1111"]),
         (":2 a", ":2", ["no text before"]),
+        (
+            "a cat, <lora:add detail:0.8>, sitting",
+            "<lora:add detail:0.8>",
+            ["at character 7", "LoRA"],
+        ),
+        ("<LoRA:fur:1:0.5>", "<LoRA:fur:1:0.5>", ["no LoRAs", "words of the prompt"]),
+        ("a hand, embedding:hands, five", "embedding:hands", ["no embeddings yet"]),
     ],
 )
-def test_what_stays_text_says_how_to_make_it_a_weight(text, place, words):
+def test_what_stays_text_says_how_to_make_it_a_weight_or_why_not(text, place, words):
     (trap,) = traps(text)
     assert isinstance(trap, Trap)
     assert text[trap.start : trap.end] == place
     assert all(word in trap.message for word in words), trap.message
+
+
+def test_a_weight_in_the_name_of_a_lora_stays_a_weight():
+    text = "a cat <lora:fur:0.8 > in grass:2"
+    assert blocks(text) == [("a cat <lora:fur", 0.8), ("> in grass", 2.0)]
+    assert [text[trap.start : trap.end] for trap in traps(text)] == [":fur"]
+    assert [trap.start for trap in traps("<lora:a:1> at 12:30 <lora:b:1>")] == [0, 16, 20]
 
 
 @pytest.mark.parametrize("text", [None, b"cat", 3])

@@ -30,12 +30,21 @@ def test_one_block_is_shown_where_its_tokens_are_nearly_used_up():
 
 def test_what_does_not_fit_is_struck_out():
     shown = inspected("cat " * 80, tokenizer())
-    assert "82 of 77 tokens" in shown
+    assert words(shown).startswith("Too long: 82 of 77 tokens")
+    assert words(shown).endswith("82/77")
     assert shown.count("<del>") == 1
     assert words(re.search("<del>(.*?)</del>", shown)[1]).split() == ["cat"] * 5
 
 
-@pytest.mark.parametrize("text", ["at 12:30", "16:9 picture", "note: a cat", "(cat:1.2)"])
+def test_of_several_blocks_it_is_said_which_does_not_fit():
+    shown = inspected("a cat:1 " + "dog " * 90 + ":1", tokenizer())
+    assert words(shown).startswith("Block 2 is too long: 92 of 77 tokens")
+    assert shown.count("too long") == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["at 12:30", "16:9 picture", "note: a cat", "(cat:1.2)", "a cat <lora:fur:0.8>"]
+)
 def test_traps_are_explained(text):
     shown = inspected(text)
     assert shown.count("sdnb-warn") == len(prompt.traps(text)) == 1

@@ -24,7 +24,7 @@ _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#
 
 
 def inspected(text: str, tokenize: Tokenize | None = None) -> str:
-    """The blocks of a prompt as chips, then its errors and warnings, as HTML; "" for no prompt.
+    """The errors and warnings of a prompt, then its blocks as chips, as HTML; "" for no prompt.
 
     `tokenize` is a model's tokenizer; without it, no tokens are counted.
     """
@@ -43,9 +43,11 @@ def inspected(text: str, tokenize: Tokenize | None = None) -> str:
     weight_written = text.replace("\\:", ":").strip() != fragments[0].text.strip()
     if len(fragments) == 1 and weight_written:
         warnings.append("There is one block: its weight changes nothing.")
+    if tokenize is not None:
+        warnings = [*_too_long(fragments, tokenize), *warnings]
     chips = "".join(_chips(fragments, shares, tokenize)) if _worth_it(fragments, tokenize) else ""
     notes = "".join(f'<div class="sdnb-warn">{words}</div>' for words in warnings)
-    return (f'<div class="sdnb-chips">{chips}</div>' if chips else "") + notes
+    return notes + (f'<div class="sdnb-chips">{chips}</div>' if chips else "")
 
 
 def _worth_it(fragments: list[Fragment], tokenize: Tokenize | None) -> bool:
@@ -75,12 +77,24 @@ def _chips(fragments: list[Fragment], shares: list[float], tokenize: Tokenize | 
     return chips
 
 
+def _too_long(fragments: list[Fragment], tokenize: Tokenize) -> list[str]:
+    """What is said of each block that does not fit: above the chips, which may be many lines."""
+    several, words = len(fragments) > 1, []
+    for i, fragment in enumerate(fragments):
+        tokens = tokenize(fragment.text)
+        if tokens.dropped:
+            which = f"Block {i + 1} is too long" if several else "Too long"
+            words.append(
+                f"{which}: {tokens.count + 2} of {tokens.room + 2} tokens (a word is one or more). "
+                "What is struck out is not read: shorten it, or make blocks with a weight each, as "
+                "in a castle:1 thick fog:1"
+            )
+    return words
+
+
 def _count(tokens: Tokens) -> str:
     """The count of tokens, with the start and end tokens that belong to the 77."""
-    total, room = tokens.count + 2, tokens.room + 2
-    if tokens.dropped:
-        return f"{total} of {room} tokens: what is struck out does not fit and is not read"
-    return f"{total}/{room}"
+    return f"{tokens.count + 2}/{tokens.room + 2}"
 
 
 class Inspector(widgets.HTML):
