@@ -13,6 +13,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from sdnb.grid.run_account import GridProgress
+from sdnb.images.result import put_away
 from sdnb.request.plain_words import counted
 
 _THUMBNAIL = 160  # pixels
@@ -34,7 +35,7 @@ def with_bar(steps: Iterable[GridProgress]) -> Iterator[GridProgress]:
         dynamic_ncols=True,
     ) as bar:
         try:
-            yield first
+            yield (progress := first)
             for progress in steps:
                 bar.set_description_str(_cells_done(progress), refresh=False)
                 if progress.cell is not None:
@@ -43,6 +44,8 @@ def with_bar(steps: Iterable[GridProgress]) -> Iterator[GridProgress]:
                 if picture is not None and progress.made is not None and progress.cell is not None:
                     picture.show(progress.made.image, progress.cell.label)
                 yield progress
+            if progress.share >= 1:
+                put_away(bar)
         finally:
             if picture is not None:
                 picture.remove()

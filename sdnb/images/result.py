@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
 
@@ -98,7 +98,9 @@ class Progress:
 
 
 def bar(steps: Iterable[Progress]) -> Iterator[Progress]:
-    """Pass `steps` on, showing how far they are; the bar stays where it was when the run stops."""
+    """Pass `steps` on, showing how far they are. The bar goes when all are done; when the run stops
+    it stays where it was.
+    """
     steps = iter(steps)
     first = next(steps)  # step 0: the bar is there before the first step, which may be long
     waiting = False
@@ -110,3 +112,13 @@ def bar(steps: Iterable[Progress]) -> Iterator[Progress]:
             meter.total = at.total
             meter.update(at.step - meter.n)
             yield at
+        put_away(meter)
+
+
+def put_away(meter: Any) -> None:
+    """Take tqdm's bar out of sight at its end: below one another, finished bars tell nothing."""
+    box = getattr(meter, "container", None)
+    if box is None:  # in a terminal
+        meter.leave = False
+    else:  # hidden and not closed: a page that is loaded again would miss a closed one
+        box.layout.display = "none"

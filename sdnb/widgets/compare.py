@@ -6,7 +6,14 @@ import html
 
 from PIL import Image
 
+from sdnb import images
+from sdnb.images.canvas import flat
+from sdnb.images.fitting import laid
+from sdnb.request import sizes
+from sdnb.widgets.gallery_picture import GalleryPicture
 from sdnb.widgets.jpegs import data_uri
+
+Side = tuple[Image.Image, str]  # a picture, and what it is called
 
 _KEEP = "event.stopPropagation()"  # otherwise JupyterLab handles the arrow keys
 _MOVE = "this.parentNode.style.setProperty('--at', this.value + '%')"
@@ -28,3 +35,15 @@ def compared(before: Image.Image, after: Image.Image, words: tuple[str, str] = (
         f'onkeydown="{_KEEP}" '
         'aria-label="how much of the left picture is seen, in percent"></div>'
     )
+
+
+def input_of(picture: GalleryPicture) -> Side | None:
+    """The picture that this one was made from, as it was fitted to this size; None if there was
+    none.
+    """
+    request, size = picture.request, picture.image.size
+    if request.image is None:
+        return None
+    began, _ = flat(images.open(request.image))
+    fitted = laid(began, size, sizes.spread(began.size, size, request.fit))
+    return fitted.resize(size), "the picture that it began from"

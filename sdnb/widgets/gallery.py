@@ -21,6 +21,7 @@ from sdnb.widgets import style, too_large
 from sdnb.widgets.autosave import Autosave
 from sdnb.widgets.buttons import text_button
 from sdnb.widgets.details import seen, told
+from sdnb.widgets.file_link import files_link
 from sdnb.widgets.form.picture_box import Upload
 from sdnb.widgets.gallery_picture import GalleryPicture, from_file
 from sdnb.widgets.jpegs import data_uri
@@ -272,7 +273,8 @@ class Gallery(RunAgain, widgets.VBox):
 
     def _one_saved(self) -> None:
         if self._chosen is not None:
-            self.say(self.saved(self._chosen))
+            words = self.saved(self._chosen)
+            self.say(words, files_link(self.save(self._chosen)))
 
     def saved(self, picture: GalleryPicture) -> str:
         """Save a picture, and say where it is."""
@@ -281,7 +283,8 @@ class Gallery(RunAgain, widgets.VBox):
     def _all_saved(self) -> None:
         paths = self.save(*reversed(self.pictures))
         verb = "is" if len(paths) == 1 else "are"
-        self.say(f"{counted(len(paths), 'picture')} {verb} in {self.folder}")
+        words = f"{counted(len(paths), 'picture')} {verb} in {self.folder}"
+        self.say(words, files_link(dict.fromkeys(paths)))
 
     def _ask(self, pictures: list[GalleryPicture], what: str) -> None:
         if not pictures:
@@ -297,9 +300,12 @@ class Gallery(RunAgain, widgets.VBox):
         self._question.children = [question, yes, no]
         self._question.layout.display = ""
 
-    def say(self, words: str) -> None:
-        """Show a line of text above the chosen picture, until the next action."""
-        self._message.value = f'<span role="status">{html.escape(words)}</span>'
+    def say(self, words: str, link: str = "") -> None:
+        """Show a line of text above the chosen picture, until the next action or the next run;
+        `link` is HTML that follows it.
+        """
+        said = f'<span role="status">{html.escape(words)}</span> {link}'
+        self._message.value = said if words else ""
 
     def _quiet(self) -> None:
         """Clear the line of text and the question of the last action."""

@@ -87,6 +87,7 @@ class Panel(RunAgain, widgets.VBox):
         self._last: Result | None = None
         self._refused = ""  # the error shown when Generate was pressed last
         self._unsaved: list[str] = []  # what was said of a save that failed
+        self.begun: list[Callable[[], object]] = []  #: called when a run begins
         self._build(executor or worker_of(self.model))
         own = [] if gallery else [self.gallery]
         if own:
@@ -204,7 +205,7 @@ class Panel(RunAgain, widgets.VBox):
         )
         self._actions = Actions(self.generate, self.skip, self._bulb)
         # `_say()` without lines: a run that begins clears the caption of the last picture.
-        self._queue = RunQueue(runs, self._actions, self.progress, self._say, self._take)
+        self._queue = RunQueue(runs, self._actions, self.progress, self._began, self._take)
         self._caption, self._plan = style.quiet_line(), PlanLine()
         self.view = ResultView(self.progress.picture, self.gallery.saved)
         self.gallery.on_delete(self.view.forget)
@@ -290,6 +291,15 @@ class Panel(RunAgain, widgets.VBox):
         return request.resolved(self.model.settings)
 
     # -- during a run, in its own thread --------------------------------------------------------
+
+    def _began(self) -> None:
+        """Clear what was said of the last picture and of what was done with it."""
+        self._say()
+        self.view.say("")
+        self.gallery.say("")
+        self.form.forget_refused()
+        for act in self.begun:
+            act()
 
     def _take(self, result: Result, before: Result | None) -> None:
         """Show a result; `before` is the same with fewer pictures, whose place it takes."""

@@ -97,13 +97,13 @@ class ModelPicker(widgets.VBox):
             self.load(path)
 
     def _chosen(self, path: str | None) -> None:
-        self._clear_message()
+        self.quiet()
         if path not in (None, self._loaded_path):
             self._box.value = ""
 
     def _typed(self, words: str) -> None:
         """Show the model in use again, since Load takes the words."""
-        self._clear_message()
+        self.quiet()
         if words.strip():
             self._list.value = self._loaded_path
 
@@ -222,7 +222,7 @@ class ModelPicker(widgets.VBox):
         details = folded("".join(traceback.format_exception(error)) if trace else "")
         self._message.value = f'<div class="sdnb-error" role="alert">{words}{details}</div>'
 
-    def _clear_message(self) -> None:
+    def quiet(self) -> None:
         """Clear the message of the last attempt, unless one is going on."""
         if not self._button.disabled:
             self._message.value = ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-from base64 import b64encode
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
@@ -11,7 +10,8 @@ import ipywidgets as widgets
 
 from sdnb.images import saving
 from sdnb.widgets.buttons import icon_button, text_button
-from sdnb.widgets.compare import compared
+from sdnb.widgets.compare import Side, compared, input_of
+from sdnb.widgets.file_link import file_link
 from sdnb.widgets.gallery_picture import GalleryPicture
 from sdnb.widgets.jpegs import data_uri
 from sdnb.widgets.style import quiet_line, row
@@ -95,7 +95,10 @@ class ResultView(widgets.VBox):
         self._link = widgets.HTML()
         self._actions.children = (*self._actions.children, self._link)
         self._compare = self.action(
-            "Compare", "columns", "Compare it with the picture before", lambda _: self._compared()
+            "Compare",
+            "columns",
+            "Compare it with the picture before, or that it began from",
+            lambda _: self._compared(),
         )
 
     def _add(
@@ -129,6 +132,11 @@ class ResultView(widgets.VBox):
 
     # -- showing -----------------------------------------------------------------------------
 
+    def _left(self, picture: GalleryPicture) -> Side | None:
+        """What it is compared with: the picture before, else the one that it was made from."""
+        before = self._before
+        return input_of(picture) if before is None else (before.image, before.words)
+
     def _previewed(self) -> None:
         self._picture.layout.display = self._empty.layout.display = "none"
 
@@ -145,11 +153,12 @@ class ResultView(widgets.VBox):
             return
         self._where.value = f"picture {self._at + 1} of {len(self.pictures)}"
         self._back.disabled, self._next.disabled = self._at == 0, self._at == len(self.pictures) - 1
-        self._compare.disabled = self._before is None
+        before = self._left(picture)
+        self._compare.disabled = before is None
         self._compare.description = "Stop comparing" if self._comparing else "Compare"
-        if self._comparing and self._before is not None:
-            words = (self._before.words, picture.words)
-            self._picture.value = compared(self._before.image, picture.image, words)
+        if self._comparing and before is not None:
+            words = (before[1], picture.words)
+            self._picture.value = compared(before[0], picture.image, words)
         else:
             self._picture.value = zoomed(picture)
         self._link.value = download(picture)
@@ -166,8 +175,5 @@ def zoomed(picture: GalleryPicture) -> str:
 
 def download(picture: GalleryPicture) -> str:
     """HTML of a link to the picture's PNG, its settings inside."""
-    data = b64encode(saving.encoded(picture.result, picture.index)).decode()
-    return (
-        f'<a class="sdnb-link" download="sdnb-{picture.request.seed}.png" '
-        f'href="data:image/png;base64,{data}">Download</a>'
-    )
+    data = saving.encoded(picture.result, picture.index)
+    return file_link(f"sdnb-{picture.request.seed}.png", data)

@@ -77,6 +77,7 @@ class Studio(RunAgain, widgets.VBox):
         )
         for panel in self.panels.values():
             panel.about.layout.display = "none"  # the picker has it
+            panel.begun.append(self.picker.quiet)
         self._tabs = widgets.Tab([*self.panels.values(), self.grid], titles=(*TABS, "grid"))
         self._tabs.observe(lambda _: self.grid.show_prompt(), "selected_index")
         super().__init__([style.sheet(), self.picker, self._tabs, self.gallery])

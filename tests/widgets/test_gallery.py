@@ -150,7 +150,7 @@ def test_what_was_saved_and_is_gone_is_saved_again(gallery):
     shutil.rmtree(gallery.folder)
     gallery._save_all.click()
     assert len(list(gallery.folder.glob("*.png"))) == 1
-    assert status(gallery) == f"1 picture is in {gallery.folder}"
+    assert status(gallery) == f"1 picture is in {gallery.folder} Download"
 
 
 def test_a_save_that_fails_is_said_and_the_picture_stays(gallery):

@@ -5,6 +5,7 @@ import re
 import runpy
 import threading
 import time
+from base64 import b64encode
 from contextlib import closing
 
 import numpy as np
@@ -264,7 +265,8 @@ def test_the_picture_of_a_cell_is_saved_with_its_settings(tmp_path):
     for _ in range(2):
         press(made, "Save")
         (path,) = (tmp_path / "kept").glob("*.png")
-        assert status(made) == f"Saved as {path}"
+        assert status(made) == f"Saved as {path} Download"
+    assert b64encode(path.read_bytes()).decode() in made._detail._message.value
     wanted = grid.at(steps=2, seed=6)
     assert sdnb.read(path).resolved(Settings()) == wanted.resolved(grids.model().settings)
     assert np.array_equal(Image.open(path), grid.image(steps=2, seed=6))

@@ -105,6 +105,10 @@ class Form(widgets.VBox):
             if control.wrong:
                 raise ValueError(control.wrong)
 
+    def forget_refused(self) -> None:
+        """Clear what was said of a picture file that could not be taken."""
+        cast("PictureBox", self.controls["image"]).forget_refused()
+
     def serve(self, settings: Settings, tokenize: Tokenize | None) -> None:
         """Show another model's values and tokens from now on."""
         self.settings = settings

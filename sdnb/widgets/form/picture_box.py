@@ -102,6 +102,11 @@ class PictureBox(Control):
     def _refuse(self, words: str) -> None:
         self._say(words, wrong=True)
 
+    def forget_refused(self) -> None:
+        """Clear what was said of a file that could not be taken."""
+        if "sdnb-warn" in self._message.value:
+            self._show()
+
     def _say(self, words: str, wrong: bool = False) -> None:
         form = '<span class="sdnb-warn" role="alert">{}</span>' if wrong else "{}"
         self._message.value = form.format(html.escape(words))

@@ -19,6 +19,7 @@ from sdnb.widgets import style
 from sdnb.widgets.buttons import text_button
 from sdnb.widgets.compare import compared
 from sdnb.widgets.details import code, settings
+from sdnb.widgets.file_link import files_link
 from sdnb.widgets.gallery_picture import GalleryPicture
 from sdnb.widgets.jpegs import data_uri
 
@@ -134,7 +135,7 @@ class GridDetail(widgets.VBox):
                 key = self.cell.key
                 if key not in self._saved or not self._saved[key].exists():
                     self._saved[key] = self._gallery_picture(self.cell).save(self._folder)
-                self._say(f"Saved as {self._saved[key]}")
+                self._say(f"Saved as {self._saved[key]}", files_link([self._saved[key]]))
 
     def _carry(self, name: str, act: Send) -> None:
         if self.cell is not None:
@@ -153,8 +154,8 @@ class GridDetail(widgets.VBox):
         except (OSError, ValueError) as error:
             self._say(str(error))
 
-    def _say(self, words: str) -> None:
-        self._message.value = f'<span role="status">{html.escape(words)}</span>'
+    def _say(self, words: str, link: str = "") -> None:
+        self._message.value = f'<span role="status">{html.escape(words)}</span> {link}'
 
     def _remember(self) -> None:
         self.other = self.cell if self.other is None else None

@@ -49,6 +49,7 @@ class GridTab(widgets.VBox):
             options=tuple(requests), description="Settings of",
             style={"description_width": "76px"}, layout=widgets.Layout(width="240px"),
         )  # fmt: skip
+        self._problem = ErrorBox()
         self._prompt = style.quiet_line()
         self._from.observe(lambda _: self.show_prompt(), "value")
         self._axes = [self._row(words) for words in _ROWS]
@@ -63,7 +64,6 @@ class GridTab(widgets.VBox):
         )
         self._run_button.button_style = "primary"
         self._run_button.add_class("sdnb-main")
-        self._problem = ErrorBox()
         self._place = widgets.VBox()
         rows = [widgets.HBox([kind, values]) for kind, values in self._axes]
         whose = widgets.HBox([self._from, self._prompt])
@@ -168,6 +168,8 @@ class GridTab(widgets.VBox):
             values.layout.display = "" if change["new"] else "none"
 
         kind.observe(changed, "value")
+        for part in (kind, values):  # what was wrong may be mended
+            part.observe(lambda _: self._problem.hide(), "value")
         return kind, values
 
     def _show(self, row: int, name: str, text: str) -> None:

@@ -277,6 +277,7 @@ class GridView(RunAgain, widgets.VBox):
         left = len(self.grid) - done
         self._run_button.description = "Resume" if done and left else "Run"
         self._run_button.disabled = running or not left
+        self._bar.layout.visibility = "visible" if running or left else "hidden"
         self._stop_button.disabled = not running
 
     def _cell_at(self, place: int) -> Cell:

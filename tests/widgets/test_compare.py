@@ -1,0 +1,83 @@
+"""What a panel's result is compared with: the one before, else the picture that it began from."""
+
+import re
+from base64 import b64decode
+from io import BytesIO
+
+import numpy as np
+from helpers.fakes import Model, make
+from helpers.pictures import encoded
+from helpers.widget_hands import find, press
+from PIL import Image
+
+from sdnb import images
+from sdnb.jobs.executor import Inline
+from sdnb.request import Request
+from sdnb.widgets.compare import input_of
+from sdnb.widgets.gallery_picture import GalleryPicture
+from sdnb.widgets.panel import Panel
+
+RED, BLUE = (255, 0, 0), (0, 0, 255)
+
+
+def halves(size, across=True):
+    """Red, then blue: left and right, or above and below."""
+    image = Image.new("RGB", size, RED)
+    width, height = size
+    image.paste(BLUE, (width // 2, 0, *size) if across else (0, height // 2, *size))
+    return image
+
+
+def sides(html):
+    """Both pictures of a comparison, as arrays of whole numbers."""
+    found = re.findall(r'src="data:image/jpeg;base64,([^"]*)"', html)
+    return [np.asarray(Image.open(BytesIO(b64decode(data)))).astype(int) for data in found]
+
+
+def inpainted(**fields):
+    picture = images.picture(encoded(halves((64, 64))))
+    mask = images.mask(encoded(Image.new("L", (64, 64), 255)))
+    return Request("a cat", image=picture, mask=mask, seed=7, **fields)
+
+
+def test_without_one_before_it_is_compared_with_the_picture_it_began_from():
+    panel = Panel(Model(), "inpaint", executor=Inline(make))
+    panel.request = inpainted()
+    panel.generate()
+    press(panel.view, "Compare")
+    left, right = sides(panel.view._picture.value)
+    assert np.abs(left - np.asarray(halves((64, 64)))).mean() < 4  # but for JPEG
+    assert np.abs(right - np.asarray(panel.result.image)).mean() < 8
+    assert "left: the picture that it began from" in panel.view._picture.value
+    press(panel.view, "Stop comparing")
+    panel.request = inpainted().but(seed=8)
+    first = panel.result
+    panel.generate()
+    press(panel.view, "Compare")
+    left, _ = sides(panel.view._picture.value)
+    assert np.abs(left - np.asarray(first.image)).mean() < 8  # the one before, where there is one
+
+
+def test_from_words_alone_there_is_nothing_to_compare_with():
+    panel = Panel(Model(), "txt2img", executor=Inline(make))
+    panel.generate()
+    assert find(panel.view, "Compare").disabled
+
+
+def began(image, fit):
+    request = Request("a", image=images.picture(encoded(image)), width=64, height=64, fit=fit)
+    *_, last = make(request.but(seed=1).resolved(Model().settings))
+    return np.asarray(input_of(GalleryPicture(last.result))[0])
+
+
+def test_it_is_compared_as_it_was_fitted():
+    """A picture twice as wide as high: of red, blue and red, the middle half alone is blue."""
+    image = Image.new("RGB", (128, 64), RED)
+    image.paste(BLUE, (32, 0, 96, 64))
+    assert np.abs(began(image, "crop") - np.array(BLUE)).max() < 8  # but for the filter's rim
+    stretched = began(image, "stretch")
+    assert (stretched[:, 20:44] == BLUE).all()
+    assert (stretched[:, :12] == RED).all()
+    filled = began(halves((128, 64), across=False), "fill")  # 64x32 in the middle, its rim around
+    assert (filled[:28] == RED).all()
+    assert (filled[36:] == BLUE).all()
