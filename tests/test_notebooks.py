@@ -11,19 +11,40 @@ from nbclient import NotebookClient
 
 pytestmark = pytest.mark.notebook
 
-# Of those that end with a panel, the quickest.
-MEMORY = Path(__file__).parents[1] / "notebooks" / "05-memory.ipynb"
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 
 
-def test_a_notebook_runs_without_a_browser(tmp_path):
-    notebook = nbformat.read(MEMORY, as_version=4)
+def run(name, folder, before=""):
+    """The outputs of a notebook whose first cell is `before`; raises for a cell that fails."""
+    notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(before))
     client = NotebookClient(
-        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": folder}}
     )
-    client.execute()  # raises for a cell that fails
+    client.execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     complaints = [output.text for output in outputs if output.get("name") == "stderr"]
     assert complaints == []
+    return outputs
+
+
+def pictures(outputs):
+    shown = "".join(str(output.get("data", "")) for output in outputs)
+    return shown.count("image/png") + shown.count("data:image/png")
+
+
+def test_a_notebook_runs_without_a_browser(tmp_path):
+    """Of those that end with a panel, the quickest."""
+    outputs = run("05-memory.ipynb", tmp_path)
     shown = "".join(str(output.get("data", "")) for output in outputs)
     assert "application/vnd.jupyter.widget-view+json" in shown  # it ends with its panel
-    assert shown.count("image/png") + shown.count("data:image/png") > 3
+    assert pictures(outputs) > 3
+
+
+def test_the_lesson_on_clusters_runs_without_dask(tmp_path):
+    """On the packages of README's first line; with Dask all lessons run in the browser's test."""
+    outputs = run("06-clusters.ipynb", tmp_path, "import sys; sys.modules['dask'] = None")
+    (said,) = [output.text for output in outputs if output.get("name") == "stdout"]
+    assert said.count("\n") == 1
+    assert 'pip install "sdnb[dask]"' in said
+    assert pictures(outputs) >= 4

@@ -188,7 +188,7 @@ def _value(weight: re.Match[str]) -> float:
 def _named(file: re.Match[str]) -> Trap:
     message = (
         f"{checks.shown(file[0])} at character {file.start()} stays text: sdnb reads no LoRAs and "
-        "no embeddings yet, so these letters are words of the prompt like others; take them out"
+        "no embeddings yet, and takes these letters for words of the prompt; take them out"
     )
     return Trap(*file.span(), message)
 

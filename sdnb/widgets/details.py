@@ -22,7 +22,8 @@ _MAKERS = {"image": "picture", "mask": "mask"}
 _COPY = (
     "const t = this.parentNode.querySelector('textarea'); t.select();"
     "(navigator.clipboard ? navigator.clipboard.writeText(t.value) : document.execCommand('copy'));"
-    "this.textContent = 'copied'; setTimeout(() => { this.textContent = 'copy' }, 2000)"
+    "this.textContent = 'copied';"
+    "setTimeout(function (button) { button.textContent = 'copy' }, 2000, this)"
 )
 
 

@@ -86,8 +86,7 @@ def _too_long(fragments: list[Fragment], tokenize: Tokenize) -> list[str]:
             which = f"Block {i + 1} is too long" if several else "Too long"
             words.append(
                 f"{which}: {tokens.count + 2} of {tokens.room + 2} tokens (a word is one or more). "
-                "What is struck out is not read: shorten it, or make blocks with a weight each, as "
-                "in a castle:1 thick fog:1"
+                "What is struck out is not read."
             )
     return words
 
