@@ -10,7 +10,14 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-_asked: ContextVar[Callable[[], bool] | None] = ContextVar("sdnb_stop", default=None)
+Asked = Callable[[], bool]
+
+
+def _never() -> bool:
+    return False
+
+
+_asked: ContextVar[Asked] = ContextVar("sdnb_stop", default=_never)
 
 
 class Stopped(BaseException):
@@ -21,19 +28,34 @@ class Stopped(BaseException):
 
 
 @contextmanager
-def heard(asked: Callable[[], bool]) -> Generator[None]:
-    """Inside, what runs in this thread raises `Stopped` soon after `asked()` is true. It is called
-    often, so it must be quick.
+def heard(asked: Asked) -> Generator[None]:
+    """Inside, what runs in this thread raises `Stopped` soon after `asked()` is true, or that of a
+    `heard` around this one. It is called often, so it must be quick.
     """
-    token = _asked.set(asked)
+    outer = _asked.get()
+    token = _asked.set(asked if outer is _never else lambda: outer() or asked())
     try:
         yield
     finally:
         _asked.reset(token)
 
 
+@contextmanager
+def unheard() -> Generator[None]:
+    """Inside, looks find nothing: for quick work that must not break off half-way."""
+    token = _asked.set(_never)
+    try:
+        yield
+    finally:
+        _asked.reset(token)
+
+
+def asked() -> Asked:
+    """What tells whether the run in this thread is to stop, as it is heard here."""
+    return _asked.get()
+
+
 def look() -> None:
     """Raise `Stopped` if the run is to stop."""
-    asked = _asked.get()
-    if asked is not None and asked():
+    if _asked.get()():
         raise Stopped

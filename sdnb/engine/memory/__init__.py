@@ -12,9 +12,11 @@ from sdnb.engine.memory.peak import Peak
 from sdnb.engine.memory.placement import Placed, cast, empty_cache, place
 from sdnb.engine.memory.rehearsal import not_counted, rehearse
 from sdnb.engine.memory.ring import streaming_bytes
+from sdnb.engine.memory.run_ahead import RunAhead
 from sdnb.engine.memory.stream import Streamed
 
 __all__ = [
-    "Graphed", "Peak", "Placed", "Streamed", "cast", "device_of", "dtype", "empty_cache", "free",
-    "lean_allocator", "not_counted", "pinned", "place", "rehearse", "streaming_bytes",
+    "Graphed", "Peak", "Placed", "RunAhead", "Streamed", "cast", "device_of", "dtype",
+    "empty_cache", "free", "lean_allocator", "not_counted", "pinned", "place", "rehearse",
+    "streaming_bytes",
 ]  # fmt: skip

@@ -1,7 +1,8 @@
 """A function as a CUDA graph: its kernels are recorded once and launched all together afterwards.
 
 A small picture's step is hundreds of kernels that take a few microseconds each: launched one by
-one, they wait for Python.
+one, they wait for Python. A graph cannot be stopped half-way, and where a step takes long it gains
+nothing: so a function is first run as it is, and recorded when that was short.
 """
 
 from __future__ import annotations
@@ -12,25 +13,38 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from sdnb.engine.memory.run_ahead import RunAhead
+from sdnb.request import stop
+
 Shapes = tuple[tuple[torch.Size, torch.dtype], ...]
 
 
 class Graphed:
-    """`function(*tensors) -> Tensor`, recorded for the shapes that it is called with; for others it
-    forgets that graph and records another. The next call overwrites the result of the one before.
+    """`function(*tensors) -> Tensor`, recorded for the shapes that it is called with once a call is
+    known to be short; for others it forgets that graph and records another. The next call may
+    overwrite the result of the one before.
     """
 
     def __init__(self, function: Callable[..., Tensor]) -> None:
         self.function = function
         self._graph: torch.cuda.CUDAGraph | None = None
         self._shapes: Shapes = ()
+        self._tried: Shapes = ()
+        self._ahead: RunAhead | None = None  # of calls of the shapes that were tried
         self._inputs: list[Tensor] = []
         self._output: Tensor | None = None
 
     def __call__(self, *tensors: Tensor) -> Tensor:
         shapes = _shapes(tensors)
         if shapes != self._shapes:
-            self._record(tensors, shapes)
+            if shapes != self._tried or self._ahead is None:
+                self.forget()
+                self._tried, self._ahead = shapes, RunAhead(tensors[0].device)
+            if not self._ahead.judge():
+                with self._ahead.bounded():
+                    return self.function(*tensors)
+            with stop.unheard():  # a recording cannot break off, and is made in a moment
+                self._record(tensors, shapes)
         assert self._graph is not None
         assert self._output is not None
         changed = [(i, t) for i, t in zip(self._inputs, tensors, strict=True) if i is not t]
@@ -54,11 +68,12 @@ class Graphed:
         return mine
 
     def forget(self) -> None:
-        """Give the graph's memory back."""
+        """Give the graph's memory back. Shapes that were tried stay known as short or long."""
         self._graph, self._output, self._inputs, self._shapes = None, None, [], ()
 
     def _record(self, tensors: Sequence[Tensor], shapes: Shapes) -> None:
         self.forget()
+        torch.cuda.empty_cache()  # what calls in the current stream have left: `side` has its own
         inputs = [t.clone(memory_format=torch.preserve_format) for t in tensors]
         side = _stream(tensors[0].device)
         side.wait_stream(torch.cuda.current_stream())

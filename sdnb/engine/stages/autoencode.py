@@ -133,7 +133,7 @@ def _with_less(
     ways = [first, *TILES[TILES.index(first) + 1 if first in TILES else 0 :]]
     for tile, store in ways:
         try:
-            with model.weights.use(half, dtype) as device:
+            with model.weights.use(half, dtype) as device, memory.RunAhead(device).bounded():
                 result = work(tile, store, device)
         except torch.OutOfMemoryError:
             memory.empty_cache(model.device)

@@ -19,6 +19,7 @@ from sdnb.engine.diffusion.denoise import combine
 from sdnb.engine.memory import Graphed
 from sdnb.engine.model import Model
 from sdnb.engine.planning.measured import GRAPH_MIN_STEPS
+from sdnb.request import stop
 from sdnb.request.memory_plan import MemoryPlan, leaner
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ T = TypeVar("T")
 Pass = Callable[..., Tensor]
 
 #: Passes of the UNet that may be enqueued before the host waits: the card never idles, and a report
-#: of progress, or Ctrl-C, is at most this far from the truth.
+#: of progress, Stop or Ctrl-C is at most this far from the truth. Long passes: `memory.RunAhead`.
 PASSES_AHEAD = 2
 
 
@@ -80,6 +81,7 @@ class Predictor:
     def __call__(self, x: Tensor, t: float) -> Tensor:
         """x `[b, 4, h/8, w/8]` of unit variance at time t; float32 or the model's numbers."""
         self._wait()
+        stop.look()
         return self._retry_leaner(lambda: self._predict(x, t))
 
     def _predict(self, x: Tensor, t: float) -> Tensor:
@@ -145,6 +147,7 @@ class Predictor:
                 table = model.unet.time_rows(self._times, self._dtype_probe)
                 self._time_rows = dict(zip(self._times, table, strict=True))
             self._scale = self.cfg.to(model.device, torch.float32)
+            self._ahead = memory.RunAhead(model.device)
             self._pass = self._graph() or self._eager
             self._keep_in_graph()
             self._is_open = True
@@ -166,8 +169,9 @@ class Predictor:
 
     # -- the pass of the UNet, as it is or as a CUDA graph -------------------------------------
     def _eager(self, *tensors: Tensor) -> Tensor:
-        dtype = self.dtype or self.model.dtype
-        return guided_pass(self.model.unet, dtype, self._groups(), self.extra is not None, tensors)
+        model, dtype = self.model, self.dtype or self.model.dtype
+        with self._ahead.bounded():
+            return guided_pass(model.unet, dtype, self._groups(), self.extra is not None, tensors)
 
     def _groups(self) -> int:
         """Calls of the UNet for one prediction."""

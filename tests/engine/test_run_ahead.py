@@ -1,0 +1,157 @@
+"""How far the host runs ahead of a card, on a card that is a clock: what is enqueued takes its time
+one after the other, and the host sleeps until it has passed.
+"""
+
+import pytest
+import torch
+
+from sdnb.engine.memory import Graphed, graphs, run_ahead
+from sdnb.engine.memory.run_ahead import MOST, RunAhead
+from sdnb.request import stop
+
+CUDA = torch.device("cuda")
+LONG = [0.001] * 30 + [0.1] * 4 + [0.001] * 30  # seconds of a pass's pieces
+SHORT = [0.001] * 40
+
+
+class Card:
+    """`now` is the host's clock; the card is at work until `busy`, and was idle for `idle`."""
+
+    def __init__(self):
+        self.now = self.busy = self.idle = 0.0
+        self.marks = 0
+        self.furthest = 0.0  # the most work that lay before the host
+
+    def work(self, seconds, host=1e-5):
+        """Enqueue work, which takes the host a moment."""
+        self.now += host
+        self.idle += max(0.0, self.now - self.busy)
+        self.busy = max(self.now, self.busy) + seconds
+        self.furthest = max(self.furthest, self.busy - self.now)
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+    def mark(self, _):
+        self.marks += 1
+        return Event(self)
+
+
+class Event:
+    def __init__(self, card):
+        self.card, self.at = card, max(card.now, card.busy)
+
+    def query(self):
+        return self.card.now >= self.at
+
+    def elapsed_time(self, later):
+        return 1000 * (later.at - self.at)
+
+
+@pytest.fixture
+def card(monkeypatch):
+    card = Card()
+    monkeypatch.setattr(run_ahead, "_recorded", card.mark)
+    monkeypatch.setattr(run_ahead.time, "sleep", card.sleep)
+    return card
+
+
+def run_pass(card, ahead, pieces):
+    """The layers of a pass: each looks, and then enqueues its work. Returns what lay before the
+    host at most.
+    """
+    card.furthest = 0.0
+    with ahead.bounded():
+        for seconds in pieces:
+            stop.look()
+            card.work(seconds)
+    return card.furthest
+
+
+def test_the_host_is_never_far_ahead_and_the_card_never_waits(card):
+    """Four pieces of unknown length are 0.4 s here; known ones MOST and the piece that comes."""
+    ahead = RunAhead(CUDA)
+    assert run_pass(card, ahead, LONG) <= 5 * 0.1 + 0.001
+    idle = card.idle
+    for _ in range(3):
+        assert run_pass(card, ahead, LONG) <= MOST + 0.1 + 0.001
+        assert not ahead.short
+    assert card.idle - idle <= 0.001  # once, where the first pass is waited for
+    assert card.now >= 3 * sum(LONG)
+
+
+def run_passes(card, ahead, count):
+    for _ in range(count):
+        run_pass(card, ahead, LONG)
+
+
+@pytest.mark.parametrize("at", [0.01, 0.25, 0.5, 0.9])
+def test_stop_is_heard_in_the_middle_of_a_pass(card, at):
+    ahead = RunAhead(CUDA)
+    run_pass(card, ahead, LONG)
+    wanted = card.busy + at * sum(LONG)
+    with pytest.raises(stop.Stopped), stop.heard(lambda: card.now >= wanted):
+        run_passes(card, ahead, 2)
+    assert card.now - wanted <= 0.01
+    assert card.busy - card.now <= MOST + 0.1 + 0.001
+    assert run_pass(card, ahead, LONG) <= MOST + MOST + 0.2  # it serves on, over what is enqueued
+
+
+def test_a_short_pass_is_marked_until_it_is_known_to_be_short(card):
+    """Its first time counts as long where the host has to load what it runs."""
+    ahead = RunAhead(CUDA)
+    card.furthest = 0.0
+    with ahead.bounded():
+        for seconds in SHORT:
+            stop.look()
+            card.work(seconds, host=0.02)
+    run_pass(card, ahead, SHORT)
+    assert not ahead.short
+    card.now = card.busy
+    assert ahead.judge()
+    marks = card.marks
+    run_pass(card, ahead, SHORT)
+    assert card.marks == marks
+
+
+def test_a_device_that_is_no_card_has_no_marks(card):
+    run_pass(card, RunAhead(torch.device("cpu")), SHORT)
+    assert card.marks == 0
+
+
+class Recorded(Graphed):
+    """A graph without a card: a recording calls the function, and a replay gives what it gave."""
+
+    def _record(self, tensors, shapes):
+        self.forget()
+        self._inputs, self._shapes, self._graph = [t.clone() for t in tensors], shapes, self
+        self._output = self.function(*self._inputs)
+
+    def replay(self):
+        pass
+
+
+@pytest.mark.parametrize(("pieces", "recorded"), [(SHORT, True), (LONG, False)])
+def test_only_short_calls_are_recorded(card, monkeypatch, pieces, recorded):
+    """And a recording, which cannot break off, hears no stop."""
+    calls = []
+
+    def function(x):
+        calls.append(1)
+        for seconds in pieces:
+            stop.look()
+            card.work(seconds)
+        return x + 1
+
+    monkeypatch.setattr(graphs, "RunAhead", lambda _: RunAhead(CUDA))
+    graphed, x = Recorded(function), torch.ones(2)
+    assert torch.equal(graphed(x), x + 1)
+    assert not graphed.recorded
+    with stop.heard(lambda: recorded and len(calls) == 2):
+        for _ in range(3):
+            assert torch.equal(graphed(x), x + 1)
+    assert graphed.recorded == recorded
+    assert len(calls) == (2 if recorded else 4)
+    y = torch.ones(3)  # of another shape: it is tried again
+    assert torch.equal(graphed(y), y + 1)
+    assert not graphed.recorded
