@@ -24,6 +24,7 @@ from sdnb.engine.diffusion.schedule import cut, sigmas
 from sdnb.engine.full_precision import full_precision, in_full_precision
 from sdnb.engine.model import Model
 from sdnb.engine.stages import autoencode, prompts
+from sdnb.engine.stages.account import Account
 from sdnb.engine.stages.predictor import Predictor, is_sound, not_sound
 from sdnb.engine.stages.prepare import beyond_limit, prepare
 from sdnb.images.canvas import Canvas, fit
@@ -169,7 +170,8 @@ def _journey(
     with memory.Peak(model.device) as peak:
         # 2. The prompts are encoded: contexts [1, 77, d].
         encoded = [prompts.encode(model, request) for request in batch.requests]
-        account = _Account(model, batch, began, expected, notes, [own for _, own in encoded])
+        own = [notes for _, notes in encoded]
+        account = Account(model, batch.requests, batch.together, expected, notes, own)
         notes = []
         # 3. The picture becomes a latent [1, 4, h/8, w/8], the mask is brought to its size.
         source = _from_picture(model, canvas, batch.first.strength, notes)
@@ -190,50 +192,17 @@ def _journey(
             # 6. Pixels that the mask keeps are put back, and padding is cut off.
             pictures += [canvas.finish(p) for p in decoded] if canvas else decoded
             if len(pictures) < count:
-                made = account.results(pictures, latents, peak.read(), notes)[0]
-                yield Progress((done + 1) * batch.steps, total, made.seconds, so_far=made)
+                passed = time.perf_counter() - began
+                made = account.results(pictures, latents, passed, peak.read(), notes)[0]
+                yield Progress((done + 1) * batch.steps, total, passed, so_far=made)
         gb = peak.read()
         notes += beyond_limit(model, gb)
     # 7. The results say how the pictures came about.
-    results, seconds = account.results(pictures, latents, gb, notes), time.perf_counter() - began
+    seconds = time.perf_counter() - began
+    results = account.results(pictures, latents, seconds, gb, notes)
     if batch.together:
         return Progress(total, total, seconds, results=results)
     return Progress(total, total, seconds, result=results[0])
-
-
-@dataclass(frozen=True)
-class _Account:
-    """What the results of a run say of it, beside their pictures."""
-
-    model: Model
-    batch: Batch
-    began: float
-    expected: float | None
-    before: Sequence[str]  # notes on all
-    own: Sequence[Sequence[str]]  # notes on each request
-
-    def results(
-        self, pictures: Sequence[Image.Image], latents: Sequence[Tensor], gb: float,
-        notes: Sequence[str],
-    ) -> tuple[Result, ...]:  # fmt: skip
-        """One for each request made together, or one of the pictures that there are."""
-        model, requests = self.model, self.batch.requests
-        company = [_COMPANY.format(len(requests) - 1)] if self.batch.together else []
-        seconds = (time.perf_counter() - self.began) / len(requests)
-        results = []
-        for i, (request, own) in enumerate(zip(requests, self.own, strict=True)):
-            part = slice(i, i + 1) if self.batch.together else slice(None)
-            results.append(
-                Result(
-                    tuple(pictures[part]), request.but(count=len(pictures[part])), model.name,
-                    model.fingerprint, seconds, gb, (*self.before, *own, *notes, *company),
-                    model.memory.name, self.expected, tuple(latents[part]),
-                )
-            )  # fmt: skip
-        return tuple(results)
-
-
-_COMPANY = "Made in one pass with {} others: alone it is the same but for rounding."
 
 
 @dataclass(frozen=True)
