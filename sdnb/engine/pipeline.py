@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 def generate(model: Model, request: Request, progress: bool = True) -> Result:
     """Make the pictures of `request`, with a progress bar. Ctrl-C, or the kernel's interrupt, stops
-    within a step.
+    within a second, also inside a step.
 
     Raises `ValueError` for what cannot be made, before any work is done.
     """

@@ -179,7 +179,7 @@ class Grid:
         cells that are there already are not made again. `executor` is any
         `concurrent.futures.Executor`, a Dask Client, or an executor of `sdnb.jobs.executor`.
 
-        Ctrl-C, or the notebook's ■, stops within a step. Finished cells are kept, and another run
+        Ctrl-C, or the notebook's ■, stops within a second. Finished cells are kept, and another run
         makes the rest. Raises ValueError, before anything runs, that names each cell the model
         cannot make. Raises RuntimeError at the end where cells have failed; the others are kept.
         """

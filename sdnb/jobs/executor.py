@@ -218,7 +218,7 @@ class Worker:
         return job
 
     def shutdown(self) -> None:
-        """Stop all jobs: waiting ones at once, the running one within a step."""
+        """Stop all jobs: waiting ones at once, the running one within a second."""
         with self._lock:
             self._closed = True
             jobs = self._jobs

@@ -6,8 +6,9 @@
 A worker receives a `Request` and the arguments of `sdnb.load`, and sends PNG bytes back. It keeps
 the model until `release` is called. A process runs one request at a time, however many threads it
 has. For one GPU a worker, let each worker see only its own (Dask-CUDA sets CUDA_VISIBLE_DEVICES),
-or give `resources={"GPU": 1}`. A stopped run ends within a step if its worker can see the stop
-signal: in a thread, in a process of this machine, or in a Dask cluster (`sdnb.jobs.stop_signal`).
+or give `resources={"GPU": 1}`. A stopped run ends within a second or so if its worker can see the
+stop signal: in a thread, in a process of this machine, or in a Dask cluster
+(`sdnb.jobs.stop_signal`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Stop signals: sent along with a request, they end its run elsewhere between two steps."""
+"""Stop signals: sent along with a request, they end its run elsewhere, also inside a step."""
 
 from __future__ import annotations
 

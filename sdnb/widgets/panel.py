@@ -31,7 +31,7 @@ from sdnb.widgets.form.form import Form
 from sdnb.widgets.gallery import Gallery
 from sdnb.widgets.gallery_picture import GalleryPicture, untold
 from sdnb.widgets.kept_gallery import kept
-from sdnb.widgets.lifetime import tie_to_cell, tie_to_view
+from sdnb.widgets.lifetime import tie_to_cell, tie_to_interrupt, tie_to_view
 from sdnb.widgets.light_bulb import LightBulb
 from sdnb.widgets.plan_line import PlanLine
 from sdnb.widgets.progress import ProgressView
@@ -53,10 +53,10 @@ class Panel(RunAgain, widgets.VBox):
     results; the default is a gallery of the panel's own, shown below it. With `autosave` each
     picture is saved to the gallery's folder as soon as it is finished.
 
-    Four things stop a run: the button, `stop()` in any cell, running the panel's cell again, and
-    deleting the cell. The button leaves the requests that wait, which are a list with buttons of
-    their own; the others drop them. Closing the page does not; and after a page was reloaded,
-    browsers no longer report that a cell is deleted.
+    Five things stop a run: the button, `stop()` in any cell, the kernel's interrupt (■) while no
+    cell runs, running the panel's cell again, and deleting the cell. The button leaves the requests
+    that wait, which are a list with buttons of their own; the others drop them. Closing the page
+    does not; and after a page was reloaded, browsers no longer report that a cell is deleted.
     """
 
     KINDS: ClassVar[tuple[str, ...]] = ("all", "txt2img", "img2img", "inpaint")
@@ -96,6 +96,7 @@ class Panel(RunAgain, widgets.VBox):
         self.add_class("sdnb")
         tie_to_cell(self)
         tie_to_view(self)
+        tie_to_interrupt(self)
 
     # -- a value -----------------------------------------------------------------------------
 
@@ -145,11 +146,11 @@ class Panel(RunAgain, widgets.VBox):
         return self._queue.submit(request, then)
 
     def stop(self) -> None:
-        """End the run within a step, and drop the requests that wait."""
+        """End the run within a second, and drop the requests that wait."""
         self._queue.stop()
 
     def skip(self) -> None:
-        """End the run within a step, as the button does; the requests that wait go on."""
+        """End the run within a second, as the button does; the requests that wait go on."""
         self._queue.skip()
 
     def use(self, picture: GalleryPicture) -> None:

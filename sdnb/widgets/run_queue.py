@@ -62,7 +62,7 @@ class RunQueue:
         return job
 
     def stop(self) -> None:
-        """End the running job within a step, and drop those that wait."""
+        """End the running job within a second, and drop those that wait."""
         with self._lock:
             jobs = self.jobs
             if not jobs:

@@ -4,6 +4,7 @@ What a piece may take is tested by counting: the multiplications of every operat
 looks, at the sizes of Stable Diffusion 1.x, on tensors without data.
 """
 
+import signal
 import threading
 
 import numpy as np
@@ -174,6 +175,51 @@ def test_stop_ends_a_job_inside_a_step(model):
         hook.remove()
         worker.shutdown()
     assert (job.state, job.progress.step, job.error) == ("stopped", 0, None)
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_ends_a_run_inside_a_step(model):
+    """Between two layers; the model serves on."""
+    truth = np.asarray(sdnb.generate(model, APPLE, progress=False).image)
+    hook = model.unet.middle_block[0].register_forward_pre_hook(
+        lambda *_: signal.raise_signal(signal.SIGINT)
+    )
+    steps = []
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            steps.extend(at.step for at in sdnb.run(model, APPLE))
+    finally:
+        hook.remove()
+    assert steps == [0]
+    assert np.array_equal(sdnb.generate(model, APPLE, progress=False).image, truth)
+
+
+def test_who_listens_inside_another_hears_both():
+    """Whoever asks, inside or outside; and inside `unheard` nobody."""
+    wanted = set()
+
+    def stops():
+        try:
+            stop.look()
+        except stop.Stopped:
+            return True
+        return False
+
+    with stop.heard(lambda: "outer" in wanted):
+        with stop.heard(lambda: "inner" in wanted):
+            assert not stops()
+            wanted.add("inner")
+            assert stops()
+            wanted.add("outer")
+            wanted.discard("inner")
+            assert stops()
+            with stop.unheard():
+                assert not stops()
+        assert stops()
+        wanted.clear()
+        assert not stops()
+    wanted.add("outer")
+    assert not stops()
 
 
 def test_looking_is_of_the_thread_that_runs(model):

@@ -68,7 +68,7 @@ def test_a_second_one_waits_visibly_and_stop_ends_all():
     gate.release()
     assert all(job.wait(10) for job in (first, second, third))
     assert [job.state for job in (first, second, third)] == ["stopped"] * 3
-    assert first.progress.step <= 2  # within a step
+    assert first.progress.step <= 2
     assert one.progress.line.startswith("stopped at step")
     assert one.progress.picture.layout.display == ""  # the last preview stays
     until(lambda: not one.running)

@@ -28,7 +28,7 @@ from sdnb.widgets.buttons import text_button
 from sdnb.widgets.engine_door import load_model, worker_of
 from sdnb.widgets.grid.grid_detail import GridDetail, Send, Use
 from sdnb.widgets.grid.grid_table import GridTable
-from sdnb.widgets.lifetime import tie_to_cell, tie_to_view
+from sdnb.widgets.lifetime import tie_to_cell, tie_to_interrupt, tie_to_view
 from sdnb.widgets.progress import ErrorBox, Throttle, in_words
 from sdnb.widgets.run_again import RunAgain
 from sdnb.widgets.slider import WordSlider
@@ -47,7 +47,8 @@ _BAR_EVERY = 0.15  # seconds between two updates of the bar
 
 
 class GridView(RunAgain, widgets.VBox):
-    """A grid as thumbnails, with Run, Stop and Resume; a click opens a cell.
+    """A grid as thumbnails, with Run, Stop and Resume; a click opens a cell. The kernel's interrupt
+    (■) stops it too, while no cell of the notebook runs.
 
     `model` and `store` are those of `grid.run`; `executor` runs the cells, by default in the thread
     that the panels of this model share. The large view saves its picture to `folder`. `use` is
@@ -82,6 +83,7 @@ class GridView(RunAgain, widgets.VBox):
         self._refresh()
         tie_to_cell(self)
         tie_to_view(self)
+        tie_to_interrupt(self)
 
     # -- what Python sees --------------------------------------------------------------------
 
@@ -201,7 +203,7 @@ class GridView(RunAgain, widgets.VBox):
     def _fill(self) -> None:
         try:
             throttle = Throttle(_BAR_EVERY)
-            # Where the grid runs its cells in this thread, Stop is heard within a step too.
+            # Where the grid runs its cells in this thread, Stop is heard inside a step too.
             with (
                 suppress(stop.Stopped),
                 stop.heard(self._stopping.is_set),
