@@ -20,10 +20,10 @@ import threading
 import warnings
 from collections.abc import Generator, Mapping
 from concurrent.futures import Executor as Pool
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sdnb.images.made import Made
 from sdnb.images.result import Progress
@@ -35,6 +35,9 @@ from sdnb.request.plain_words import counted
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
+    from sdnb.images.result import Result
+
+E = TypeVar("E", bound=BaseException)
 
 
 class Remote:
@@ -69,7 +72,9 @@ class Remote:
         return Remote(self.pool, load, fingerprint, self.resources)
 
     def submit(self, request: Request, watch: Watch | None = None) -> Job:
-        """Send a request. Workers report no steps: the job has no progress until it is done."""
+        """Send a request. Workers report no steps: the job has no progress until it is done. The
+        finished ones of several pictures come with the end of a run that was stopped or has failed.
+        """
         job = _RemoteJob(request, watch)
         job.signal = stop_signal.signal_for(self.pool)
         options: dict[str, Any] = {}
@@ -147,6 +152,12 @@ class _RemoteJob(Job):
             return
         with suppress(Exception):  # the cluster may be gone
             self.signal.set()
+            if self.request.count > 1 and _is_at_a_worker(self.future):
+                # It sends the pictures that are finished, which a cancelled future would lose.
+                timer = threading.Timer(_PATIENCE, self.future.cancel)
+                timer.daemon = True
+                timer.start()
+                return
         self.future.cancel()
 
     def waits(self, what: str) -> None:
@@ -160,10 +171,23 @@ class _RemoteJob(Job):
         if isinstance(self.signal, stop_signal.FileSignal):
             self.signal.drop()
         with suppress(BaseException):  # it is in the job; the thread here is the pool's own
+            if not future.cancelled():
+                made: Made | None = getattr(future.exception(), _SO_FAR, None)
+                self.so_far = made.result() if made else None
             self.run(partial(_received_run, future))
 
 
-_PATIENCE = 5.0  # seconds that a cluster without workers is waited for in silence
+_PATIENCE = 5.0  # seconds that a cluster without workers, or one that was stopped, is waited for
+_SO_FAR = "sdnb_so_far"  # of an error in a worker: `Made`, the pictures that were finished before
+
+
+def _is_at_a_worker(future: Any) -> bool:
+    """Whether a worker of a Dask cluster has a future's task. A pool's own future is cancelled only
+    if no worker has.
+    """
+    if isinstance(future, Future):
+        return False
+    return any(future.key in keys for keys in future.client.processing().values())
 
 
 def _missing(client: Any, resources: Mapping[str, float]) -> str:
@@ -228,7 +252,7 @@ def work(
     """Make the pictures of a request in this process.
 
     Raises what loading and running raise, ValueError where the model here is another one, and
-    StoppedError where `signal` is set before the end.
+    StoppedError where `signal` is set before the end. What was finished goes with the error.
     """
     from sdnb.engine.pipeline import run
 
@@ -236,18 +260,30 @@ def work(
     with _lock:
         if stopped():  # while it waited for the lock
             raise StoppedError
-        at = None
+        at: Progress | None = None
+        so_far: Result | None = None
         model = _held_model(load, fingerprint)
         try:
             with stop.heard(stopped), closing(run(model, request)) as steps:
                 for at in steps:
-                    if at.result is None and stopped():
-                        raise StoppedError
-        except stop.Stopped:  # inside a step
-            raise StoppedError from None
+                    so_far = at.so_far or so_far
+                    if at.result is None:
+                        stop.look()
+        except stop.Stopped:
+            raise _with_pictures(StoppedError(), so_far, at) from None
+        except BaseException as error:
+            _with_pictures(error, so_far, at)
+            raise
     if at is None or at.result is None:
         raise RuntimeError("the run ended without a result")
     return Made.of(at.result, at.total)
+
+
+def _with_pictures(error: E, so_far: Result | None, at: Progress | None) -> E:
+    """The error, and with it what was finished before."""
+    if so_far is not None and at is not None:
+        setattr(error, _SO_FAR, Made.of(so_far, at.total))
+    return error
 
 
 def release() -> None:

@@ -189,7 +189,8 @@ class ProgressView(widgets.VBox):
             self._show_bar(share, "danger", f"failed{at}")
             self.complain(job.error, job.traceback)
         elif job.state == STOPPED:
-            self._show_bar(share, "warning", f"stopped{at or ' before it began'}")
+            never = "" if at or job.so_far else " before it began"
+            self._show_bar(share, "warning", f"stopped{at}{never}")
         else:
             self._show_bar(1.0, "success", "")
             self._bar.layout.visibility = "hidden"

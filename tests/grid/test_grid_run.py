@@ -17,6 +17,7 @@ from sdnb.engine.stages import autoencode
 from sdnb.grid import run
 from sdnb.grid.checkpoints import checkpoint_groups
 from sdnb.jobs.executor import Worker
+from sdnb.request import stop
 from sdnb.request.memory_plan import MemoryPlan
 
 BASE = sdnb.Request("a red apple", seed=3, width=64, height=64, steps=2, cfg=4)
@@ -151,18 +152,21 @@ def test_the_bar_says_cells_and_time(model, capsys):
 
 @pytest.mark.picture
 @pytest.mark.usefixtures("interruptible")
-def test_an_interrupt_stops_within_a_step_and_keeps_what_is_finished(model, monkeypatch, tmp_path):
+@pytest.mark.parametrize("ended", [KeyboardInterrupt, stop.Stopped])
+def test_an_interrupt_or_a_stop_inside_a_step_keeps_what_is_finished(
+    model, monkeypatch, tmp_path, ended
+):
     real, calls = type(model.unet).forward, []
 
     def forward(self, *args, **kwargs):
         calls.append(1)
-        if len(calls) == 5:  # the second step of the second cell
+        if len(calls) == 5 and ended is KeyboardInterrupt:  # the second step of the second cell
             signal.raise_signal(signal.SIGINT)
         return real(self, *args, **kwargs)
 
     monkeypatch.setattr(type(model.unet), "forward", forward)
     grid = sdnb.sweep(BASE, steps=[3, 4, 5])
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(ended), stop.heard(lambda: len(calls) == 5):
         grid.run(model, store=tmp_path, progress=False)
     assert len(calls) == 5
     assert grid.done == 1

@@ -7,6 +7,7 @@ import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
+from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
@@ -19,10 +20,12 @@ from helpers import grids
 
 import sdnb
 from sdnb import images
+from sdnb.engine.stages.autoencode import DecodeError
 from sdnb.images.made import Made
 from sdnb.images.result import Progress
 from sdnb.jobs import remote, stop_signal
 from sdnb.jobs.remote import Remote
+from sdnb.request import stop
 
 BASE = sdnb.Request("a red apple", seed=3, width=64, height=64, steps=20, cfg=4)
 
@@ -233,6 +236,64 @@ def test_a_run_that_is_stopped_ends_between_two_steps(monkeypatch):
         job.stop()
         assert job.wait(30)
     assert job.state == "stopped"
+
+
+WORK = remote.work
+
+
+def one_picture(model, request):
+    """A run of several pictures of which the first is finished; then it fails, or never ends."""
+    (*_, at) = grids.make(request.but(count=1))
+    yield Progress(3, 9, 0.5, so_far=at.result)
+    Path(request.negative).touch()
+    if request.prompt == "fails":
+        raise RuntimeError("the second picture failed")
+    while True:
+        stop.look()
+        time.sleep(0.01)
+
+
+def one_picture_of_several(load, fingerprint, request, signal):
+    """What a worker does by that run."""
+    model = SimpleNamespace(fingerprint="f")
+    with (
+        mock.patch("sdnb.engine.loading.load", return_value=model),
+        mock.patch("sdnb.engine.pipeline.run", one_picture),
+        mock.patch.object(remote, "_held", {}),
+    ):
+        return WORK(load, fingerprint, request, signal)
+
+
+@pytest.mark.parametrize("kind", ["pool", pytest.param("cluster", marks=pytest.mark.process)])
+@pytest.mark.parametrize("ends", ["stopped", "failed"])
+def test_what_was_finished_comes_back(kind, ends, request, monkeypatch, tmp_path):
+    """Of several pictures those that were, whether somebody stops the run or it fails."""
+    monkeypatch.setattr(remote, "work", one_picture_of_several)
+    there = Remote(request.getfixturevalue(kind), resources={"GPU": 1} if kind == "cluster" else {})
+    begun = tmp_path / "begun"
+    asked = grids.BASE.but(
+        prompt="fails" if ends == "failed" else "a fox", negative=str(begun), count=3
+    )
+    job = there.submit(asked)
+    end = time.monotonic() + 60
+    while not begun.exists():
+        assert time.monotonic() < end, job.traceback
+        time.sleep(0.01)
+    if ends == "stopped":
+        job.stop()
+    assert job.wait(30)
+    assert (job.state, job.result) == (ends, None)
+    assert str(job.error or "") == ("the second picture failed" if ends == "failed" else "")
+    (made,) = job.so_far.images
+    assert np.array_equal(pixels(made), pixels(grids.picture(job.so_far.request)))
+    assert job.so_far.request.count == 1
+
+
+def test_latents_of_a_failed_decoding_come_from_another_process():
+    error = DecodeError("decoding failed", (torch.ones(4, 2, 2),))
+    again = pickle.loads(pickle.dumps(error))
+    assert str(again) == "decoding failed"
+    assert torch.equal(again.latents[0], error.latents[0])
 
 
 def test_a_panic_elsewhere_is_the_jobs_error_and_the_pool_works_on(monkeypatch):

@@ -31,7 +31,8 @@ class DecodeError(RuntimeError):
     `sdnb.decode(model, error.latents)` decodes them again.
     """
 
-    def __init__(self, words: str, latents: tuple[Tensor, ...]) -> None:
+    # Without latents it is only what comes from another process, before `latents` are put back.
+    def __init__(self, words: str, latents: tuple[Tensor, ...] = ()) -> None:
         super().__init__(words)
         self.latents = latents
 
