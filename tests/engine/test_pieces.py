@@ -126,6 +126,24 @@ def test_networks_by_pieces_equal_the_whole(monkeypatch, size):
         assert (a - b).abs().max() <= TOLERANCE * b.abs().max()
 
 
+@pytest.mark.parametrize(("side", "count"), [(136, 1), (256, 6)])
+@torch.inference_mode()
+def test_attention_on_a_card_is_in_pieces_where_it_is_long(side, count):
+    """At 1088² it is whole; at 2048² 5.5e12 multiplications are six pieces of 1e12 and less."""
+    q, sizes = torch.empty(2, 8, side * side, 40, device="meta"), []
+
+    def kernel(some, k, v):
+        sizes.append(some.shape[2])
+        return torch.empty_like(some)
+
+    out = pieces.attend(kernel, q, q, q)
+    assert out.shape == q.shape
+    assert sum(sizes) == side * side
+    assert len(sizes) == count
+    assert max(sizes) * 2 * 2 * 8 * side * side * 40 <= 1e12
+    assert {size % 64 for size in sizes[:-1]} <= {0}
+
+
 @pytest.fixture(scope="module")
 def model():
     return sdnb.load(memory="cpu", precision="full")

@@ -2,11 +2,13 @@
 
 On a CPU one layer of a large picture takes seconds, and its attention minutes. So rows are taken as
 many at a time as a fraction of a second computes, and a run looks before each piece. The result is
-the same to rounding. A card's work is only enqueued here, and needs no pieces.
+the same to rounding. A card's work is only enqueued here; of its layers attention alone can take
+long, since it grows with the square of the pixels.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -17,6 +19,8 @@ from sdnb.request import stop
 
 #: Multiplications of a piece: two slow cores do 20e9 in a second.
 MOST = 4_000_000_000
+#: And of a piece of attention on a card: a small one does 1.5e12 in a second. They begin at 1300².
+MOST_ON_CARD = 1_000_000_000_000
 
 #: Queries of a piece are a multiple of it: the CPU's attention takes so many at a time or more.
 _GRAIN = 64
@@ -28,13 +32,16 @@ def look() -> None:
         stop.look()
 
 
-def spans(count: int, cost: int, x: Tensor, grain: int = 1) -> Iterator[tuple[int, int]]:
+def spans(
+    count: int, cost: int, x: Tensor, grain: int = 1, on_card: float = math.inf
+) -> Iterator[tuple[int, int]]:
     """The first of each piece of `count` rows, and the first one past it; a row takes `cost`
-    multiplications. One piece where x is not on a CPU, or gradients are recorded.
+    multiplications, of which x's device makes MOST a piece, or `on_card`. One piece where gradients
+    are recorded.
     """
-    size = count
-    if x.device.type == "cpu" and not torch.is_grad_enabled():
-        size = max(grain, MOST // max(cost, 1) // grain * grain)
+    size, most = max(count, 1), MOST if x.device.type == "cpu" else on_card
+    if cost * count > most and not torch.is_grad_enabled():
+        size = max(grain, int(most // cost) // grain * grain)
     for first in range(0, count, size):
         look()
         yield first, min(first + size, count)
@@ -86,12 +93,12 @@ def attend(
     """Attention of q `[b, heads, n, d]` over k and v `[b, heads, m, d]`, queries by pieces."""
     b, heads, n, d = q.shape
     out = None
-    for first, end in spans(n, 2 * b * heads * k.shape[2] * d, q, _GRAIN):
+    for first, end in spans(n, 2 * b * heads * k.shape[2] * d, q, _GRAIN, MOST_ON_CARD):
         if end - first == n:
             return kernel(q, k, v)
         y = kernel(q[:, :, first:end], k, v)
         if out is None:
-            out = torch.empty(b, n, heads, v.shape[-1], dtype=y.dtype).transpose(1, 2)
+            out = y.new_empty(b, n, heads, v.shape[-1]).transpose(1, 2)
         out[:, :, first:end] = y
     assert out is not None
     return out
