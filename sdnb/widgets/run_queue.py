@@ -76,7 +76,7 @@ class RunQueue:
             self._show_counts()
 
     def skip(self) -> None:
-        """End what runs, or is next in line, within a step; what waits goes on."""
+        """End what runs, or is next in line, within a second; what waits goes on."""
         with self._lock:
             for job in self._now():
                 self.drop(job)

@@ -96,7 +96,7 @@ def test_no_layer_of_a_large_picture_keeps_a_stop_waiting(
             work(model, width, height)
     count.look()
     assert count.total > least
-    assert count.most <= 1.1 * pieces.MOST
+    assert count.most <= 1.1 * pieces.MOST * max(torch.get_num_threads() // 2, 1)
 
 
 @pytest.mark.parametrize("size", [(16, 16), (13, 21)])

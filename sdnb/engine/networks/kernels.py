@@ -6,7 +6,6 @@ Their results are the same to rounding; they differ in their passes over that de
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -37,9 +36,7 @@ class Kernels:
 
     def projections(self, x: Tensor, weights: Sequence[Tensor]) -> Sequence[Tensor]:
         """The products of x `[b, n, c]` with several weights."""
-        return [
-            pieces.tokens(partial(F.linear, weight=weight), x, weight.numel()) for weight in weights
-        ]
+        return [pieces.product(x, weight) for weight in weights]
 
 
 class CpuKernels(Kernels):
@@ -49,10 +46,11 @@ class CpuKernels(Kernels):
         # Two products: PyTorch's GELU is 2.5 times slower on half of a product's rows.
         (value, gate), (value_bias, gate_bias) = proj.weight.chunk(2), proj.bias.chunk(2)
 
-        def gated(some: Tensor) -> Tensor:
-            return F.gelu(F.linear(some, gate, gate_bias)).mul_(F.linear(some, value, value_bias))
+        def gated(some: Tensor, out: Tensor | None) -> Tensor:
+            y, z = F.gelu(F.linear(some, gate, gate_bias)), F.linear(some, value, value_bias)
+            return y.mul_(z) if out is None else torch.mul(y, z, out=out)
 
-        return pieces.tokens(gated, x, proj.weight.numel())
+        return pieces.tokens(gated, x, proj.weight.numel(), len(gate))
 
 
 class CudaKernels(Kernels):
@@ -92,8 +90,7 @@ def of(x: Tensor) -> Kernels:
 
 def pointwise(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """A 1x1 convolution of channels-last pixels `[..., c]` as a matrix product."""
-    product = partial(F.linear, weight=conv.weight.flatten(1), bias=conv.bias)
-    return pieces.tokens(product, x, conv.weight.numel())
+    return pieces.product(x, conv.weight.flatten(1), conv.bias)
 
 
 def _side_by_side(weights: Sequence[Tensor]) -> bool:

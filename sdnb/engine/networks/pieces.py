@@ -17,13 +17,17 @@ from torch import Tensor, nn
 
 from sdnb.request import stop
 
-#: Multiplications of a piece: two slow cores do 20e9 in a second.
-MOST = 4_000_000_000
+#: Multiplications of a piece for two threads: two slow cores do 20e9 in a second.
+MOST = 5_400_000_000
 #: And of a piece of attention on a card: a small one does 1.5e12 in a second. They begin at 1300².
 MOST_ON_CARD = 1_000_000_000_000
 
-#: Queries of a piece are a multiple of it: the CPU's attention takes so many at a time or more.
-_GRAIN = 64
+#: The CPU's attention takes 256 queries at a time where it has so many, and else 64, which is 6 %
+#: slower: https://github.com/pytorch/pytorch, FlashAttentionKernel.cpp.
+_QUERIES = 768
+
+#: Work on tokens `[n, c]`, which writes its result to `out` if one is given.
+Work = Callable[[Tensor, Tensor | None], Tensor]
 
 
 def look() -> None:
@@ -32,37 +36,56 @@ def look() -> None:
         stop.look()
 
 
-def spans(
-    count: int, cost: int, x: Tensor, grain: int = 1, on_card: float = math.inf
-) -> Iterator[tuple[int, int]]:
-    """The first of each piece of `count` rows, and the first one past it; a row takes `cost`
-    multiplications, of which x's device makes MOST a piece, or `on_card`. One piece where gradients
-    are recorded.
+def most(x: Tensor, on_card: float = math.inf) -> float:
+    """Multiplications of a piece on x's device; all at once where gradients are recorded."""
+    if torch.is_grad_enabled():
+        return math.inf
+    return MOST * max(torch.get_num_threads() // 2, 1) if x.device.type == "cpu" else on_card
+
+
+def spans(count: int, size: float, grain: int = 1) -> Iterator[tuple[int, int]]:
+    """The first of each piece of `count` rows, and the first one past it: pieces of at most `size`
+    rows, all alike, in multiples of `grain`.
     """
-    size, most = max(count, 1), MOST if x.device.type == "cpu" else on_card
-    if cost * count > most and not torch.is_grad_enabled():
-        size = max(grain, int(most // cost) // grain * grain)
-    for first in range(0, count, size):
+    step = max(count, 1)
+    if size < count:
+        grains, largest = -(-count // grain), max(int(size) // grain, 1)
+        step = grain * -(-grains // -(-grains // largest))
+    for first in range(0, count, step):
         look()
-        yield first, min(first + size, count)
+        yield first, min(first + step, count)
 
 
-def tokens(work: Callable[[Tensor], Tensor], x: Tensor, cost: int) -> Tensor:
-    """`work(x)` of tokens x `[..., c]`, each by itself, for `cost` multiplications a token."""
+def tokens(work: Work, x: Tensor, cost: int, width: int) -> Tensor:
+    """`work` of tokens x `[..., c]`, each by itself, to `[..., width]`, for `cost` multiplications
+    a token.
+    """
     flat, out = x.reshape(-1, x.shape[-1]), None
-    for a, b in spans(len(flat), cost, x):
-        y = work(flat[a:b])
+    for a, b in spans(len(flat), most(x) / cost):
         if b - a == len(flat):
-            return y.view(*x.shape[:-1], -1)
+            return work(flat, None).view(*x.shape[:-1], width)
         if out is None:
-            out = y.new_empty(len(flat), y.shape[-1])
-        out[a:b] = y
-    return torch.empty_like(x) if out is None else out.view(*x.shape[:-1], -1)
+            out = flat.new_empty(len(flat), width)
+        work(flat[a:b], out[a:b])
+    return x.new_empty(*x.shape[:-1], width) if out is None else out.view(*x.shape[:-1], width)
 
 
 def linear(layer: nn.Linear, x: Tensor) -> Tensor:
     """A linear layer of tokens `[..., c]`."""
-    return tokens(layer, x, layer.weight.numel())
+    return product(x, layer.weight, layer.bias)
+
+
+def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`F.linear` of tokens x `[..., c]` with weight `[o, c]`."""
+
+    def work(some: Tensor, out: Tensor | None) -> Tensor:
+        if out is None:
+            return F.linear(some, weight, bias)
+        if bias is None:
+            return torch.mm(some, weight.T, out=out)
+        return torch.addmm(bias, some, weight.T, out=out)
+
+    return tokens(work, x, weight.numel(), len(weight))
 
 
 def convolve(
@@ -72,7 +95,7 @@ def convolve(
     side = weight.shape[-1]
     height, width = ((n + 2 * padding - side) // stride + 1 for n in x.shape[2:])
     out = None
-    for a, b in spans(height, len(x) * width * weight.numel(), x):
+    for a, b in spans(height, most(x) / (len(x) * width * weight.numel())):
         if b - a == height:
             return F.conv2d(x, weight, bias, stride, padding)
         top, bottom = a * stride - padding, (b - 1) * stride - padding + side
@@ -90,15 +113,19 @@ def convolve(
 def attend(
     kernel: Callable[[Tensor, Tensor, Tensor], Tensor], q: Tensor, k: Tensor, v: Tensor
 ) -> Tensor:
-    """Attention of q `[b, heads, n, d]` over k and v `[b, heads, m, d]`, queries by pieces."""
+    """Attention of q `[b, heads, n, d]` over k and v `[b, heads, m, d]`: all heads or some of them,
+    queries by pieces.
+    """
     b, heads, n, d = q.shape
-    out = None
-    for first, end in spans(n, 2 * b * heads * k.shape[2] * d, q, _GRAIN, MOST_ON_CARD):
-        if end - first == n:
-            return kernel(q, k, v)
-        y = kernel(q[:, :, first:end], k, v)
-        if out is None:
-            out = y.new_empty(b, n, heads, v.shape[-1]).transpose(1, 2)
-        out[:, :, first:end] = y
-    assert out is not None
+    most_rows = most(q, MOST_ON_CARD) / (2 * b * k.shape[2] * d)  # of one head
+    if most_rows >= heads * n:
+        look()
+        return kernel(q, k, v)
+    some = heads if q.device.type != "cpu" else min(max(int(most_rows) // _QUERIES, 1), heads)
+    grain = 256 if most_rows >= some * _QUERIES else 64
+    out = q.new_empty(b, n, heads, v.shape[-1]).transpose(1, 2)
+    for h in range(0, heads, some):
+        at = slice(h, h + some)
+        for first, end in spans(n, most_rows / some, grain):
+            out[:, at, first:end] = kernel(q[:, at, first:end], k[:, at], v[:, at])
     return out
