@@ -1,10 +1,11 @@
 """How far the host runs ahead of a card, which decides how soon a run can stop.
 
 Work is only enqueued on a card: the host enqueues a whole step in milliseconds, and what is
-enqueued cannot be taken back. So where a pass is long, the host waits in the middle of it: each
-look of the layers (`sdnb.request.stop`) puts a mark behind what is enqueued, and waits while the
-card has too much before it. What the card takes from look to look is known from the pass before. A
-pass that is known to be short runs as it is.
+enqueued cannot be taken back. So where a pass is long, the host waits in the middle of it: a look
+of the layers (`sdnb.request.stop`) puts a mark behind what is enqueued, unless the mark before it
+is near, and waits while the card has too much before it. What the card takes from look to look is
+known from the pass before, or guessed from the looks before. A pass that is known to be short runs
+as it is.
 """
 
 from __future__ import annotations
@@ -22,8 +23,11 @@ from sdnb.request import stop
 
 #: Seconds of a card's work that may be enqueued, and of a pass that needs no marks.
 MOST = 0.2
-#: Pieces of unknown length, from look to look, that may be enqueued.
-_UNKNOWN = 4
+#: Seconds between two marks: each costs the host some microseconds, and the card a moment.
+_BETWEEN = MOST / 16
+#: What is thought of a piece, from look to look, of which nothing is known, and at least of others
+#: that were not measured.
+_UNKNOWN, _LEAST = MOST / 4, MOST / 64
 #: Seconds between two questions to the card.
 _PAUSE = 0.0001
 
@@ -33,8 +37,9 @@ class _Mark:
     """A place in a card's queue."""
 
     event: Any
-    piece: int  # the number of the piece of the pass before it; 0 at a pass's beginning
-    seconds: float  # what that piece is thought to take
+    first: int  # the number in its pass of the first piece after the mark before it
+    pieces: int  # how many there are between both; 0 at a pass's beginning
+    seconds: float  # what they are thought to take
     is_last: bool  # of a pass
 
 
@@ -47,10 +52,12 @@ class RunAhead:
         self.short = device.type != "cuda"  # whether a pass is known to be short
         self._device = device
         self._took: list[float] = []  # seconds of each piece, as they were measured last
+        self._guess = _UNKNOWN  # of a piece that was not
         self._measured = False  # whether a whole pass was
         self._marks: deque[_Mark] = deque()  # which the card has not passed
         self._passed: Any = None  # the event of the last one that it has
-        self._pieces = 0  # of this pass, so far
+        self._pieces = 0  # of this pass that are before the last mark
+        self._since: list[float] = []  # what the pieces after it are thought to take
         self._enqueued = 0.0  # seconds before the last mark
 
     @contextmanager
@@ -61,7 +68,7 @@ class RunAhead:
             yield
             return
         try:
-            self._pieces = 0
+            self._pieces, self._since = 0, []
             self._mark()
             asked = stop.asked()
             with stop.heard(lambda: self._look(asked)):
@@ -83,20 +90,19 @@ class RunAhead:
 
     def _look(self, asked: stop.Asked) -> bool:
         """What a look of the layers does: mark, and wait while too much is enqueued."""
-        self._mark()
-        while self._enqueued > MOST:
-            if asked():
-                return True
+        piece = self._pieces + len(self._since)
+        self._since.append(self._took[piece] if piece < len(self._took) else self._guess)
+        if sum(self._since) >= _BETWEEN:
+            self._mark()
+        while self._enqueued > MOST and not asked():
             self._settle()
-        return False
+        return asked()
 
     def _mark(self, *, is_last: bool = False) -> None:
-        piece = self._pieces
-        known = piece < len(self._took)
-        seconds = (self._took[piece] if known else MOST / _UNKNOWN) if piece else 0.0
-        self._marks.append(_Mark(_recorded(self._device), piece, seconds, is_last))
-        self._enqueued += seconds
-        self._pieces += 1
+        event, since = _recorded(self._device), self._since
+        self._marks.append(_Mark(event, self._pieces, len(since), sum(since), is_last))
+        self._enqueued += sum(since)
+        self._pieces, self._since = self._pieces + len(since), []
 
     def _is_past(self) -> bool:
         """Whether the card has passed the first mark."""
@@ -108,9 +114,11 @@ class RunAhead:
             time.sleep(_PAUSE)
             return
         mark = self._marks.popleft()
-        took = self._passed.elapsed_time(mark.event) / 1000 if mark.piece else 0.0
+        if mark.pieces:
+            took = self._passed.elapsed_time(mark.event) / 1000 / mark.pieces
+            self._guess, after = max(took, _LEAST), mark.first + mark.pieces
+            self._took[mark.first : after] = [took] * mark.pieces
         self._passed = mark.event
-        self._took[mark.piece :] = [took, *self._took[mark.piece + 1 :]]
         self._enqueued = self._enqueued - mark.seconds if self._marks else 0.0
         if mark.is_last:
             self._measured = True
