@@ -19,8 +19,9 @@ class Actions(widgets.VBox):
     ) -> None:
         self.generate = widgets.Button(
             description="Generate", button_style="primary", icon="play",
-            tooltip="Make the picture; pressed again, the next one waits its turn",
+            tooltip="Make the picture (Ctrl+Enter); pressed again, the next one waits its turn",
         )  # fmt: skip
+        self.generate.add_class("sdnb-generate")  # by which `keys.js` finds it
         self.stop = widgets.Button(
             description="Stop", icon="stop", disabled=True,
             tooltip="End what runs at once, and keep what is finished; what waits is next",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import ipywidgets as widgets
@@ -23,6 +23,7 @@ from sdnb.widgets.buttons import text_button
 from sdnb.widgets.details import seen, told
 from sdnb.widgets.file_link import files_link
 from sdnb.widgets.form.picture_box import Upload
+from sdnb.widgets.gallery_keys import GalleryKeys
 from sdnb.widgets.gallery_picture import GalleryPicture, from_file
 from sdnb.widgets.jpegs import data_uri
 from sdnb.widgets.opened_folder import OpenedFolder, ThumbReader
@@ -62,7 +63,8 @@ class Gallery(RunAgain, widgets.VBox):
         self._slots = [self._slot(i) for i in range(_PAGE)]
         self._thumbs = widgets.Box(self._slots, layout=widgets.Layout(flex_flow="row wrap"))
         self._build()
-        super().__init__([style.sheet(), self._backgrounds, self._bar, self._thumbs, self._detail])
+        hidden = [style.sheet(), self._backgrounds, GalleryKeys(self)]
+        super().__init__([*hidden, self._bar, self._thumbs, self._detail])
         self.add_class("sdnb")
         too_large.hear(self.say)
         self._thumb_reader = ThumbReader(_THUMB, self._show_thumbs)
@@ -141,11 +143,8 @@ class Gallery(RunAgain, widgets.VBox):
     def send(self, label: str, act: Send, tooltip: str = "") -> None:
         """Add a button that calls `act` with the chosen picture."""
 
-        def give() -> None:
-            if self._chosen is not None:
-                act(self._chosen)
-
-        sender = self._button(label, tooltip or f"Send to {label}", give)
+        tooltip = tooltip or f"Send to {label}"
+        sender = self._button(label, tooltip, lambda: self._one(act))
         self._sends.children = (*self._sends.children, sender)
         self._sends.layout.display = ""
 
@@ -184,6 +183,21 @@ class Gallery(RunAgain, widgets.VBox):
                 paths.append(picture.saved)
         return paths
 
+    def at(self, place: int | None) -> GalleryPicture | None:
+        """The picture at this place, counted from the page in sight; for None the chosen one."""
+        if place is None:
+            return self._chosen
+        place += self._page * _PAGE
+        return self.pictures[place] if 0 <= place < len(self.pictures) else None
+
+    def thumb(self, picture: GalleryPicture) -> widgets.Button:
+        """The picture's thumbnail; its page comes into sight."""
+        with self._lock:
+            page, place = divmod(self.pictures.index(picture), _PAGE)
+            if page != self._page:
+                self._turn(page - self._page)
+            return self._slots[place]
+
     def __repr__(self) -> str:
         return f"Gallery({counted(len(self.pictures), 'picture')})"
 
@@ -208,7 +222,7 @@ class Gallery(RunAgain, widgets.VBox):
         )
         self._clear = self._button(
             "Delete all but kept", "Forget all pictures that are not kept",
-            lambda: self._ask(
+            lambda: self.ask(
                 [p for p in self.pictures if not p.kept], "all pictures that are not kept"
             ),
         )  # fmt: skip
@@ -227,10 +241,12 @@ class Gallery(RunAgain, widgets.VBox):
         self._about = widgets.HTML(layout=widgets.Layout(max_width="420px", margin="0 0 0 12px"))
         buttons = [
             self._keep, self._compare,
-            self._button("Save", f"Write it to {self.folder}", self._one_saved),
             self._button(
-                "Delete", "Forget this picture",
-                lambda: self._ask([self._chosen] if self._chosen else [], "this picture"),
+                "Save", f"Write it to {self.folder} (S)", lambda: self._one(self.save_one)
+            ),
+            self._button(
+                "Delete", "Forget this picture (Delete)",
+                lambda: self._one(lambda picture: self.ask([picture], "this picture")),
             ),
             self._button("Close", "Back to the thumbnails", lambda: self.choose(None)),
         ]  # fmt: skip
@@ -251,9 +267,8 @@ class Gallery(RunAgain, widgets.VBox):
                 self.say(str(error))
 
     def _clicked(self, i: int) -> None:
-        place = self._page * _PAGE + i
-        if place < len(self.pictures):
-            self.choose(self.pictures[place])
+        if (picture := self.at(i)) is not None:
+            self.choose(picture)
 
     def _turn(self, by: int) -> None:
         self._page += by
@@ -271,10 +286,13 @@ class Gallery(RunAgain, widgets.VBox):
         if self._other is not None:
             self.say("Now choose the picture to compare it with.")
 
-    def _one_saved(self) -> None:
+    def _one(self, act: Callable[[GalleryPicture], object]) -> None:
         if self._chosen is not None:
-            words = self.saved(self._chosen)
-            self.say(words, files_link(self.save(self._chosen)))
+            act(self._chosen)
+
+    def save_one(self, picture: GalleryPicture) -> None:
+        """Save a picture, and show where it is, or the error."""
+        self._guarded(lambda: self.say(self.saved(picture), files_link(self.save(picture))))
 
     def saved(self, picture: GalleryPicture) -> str:
         """Save a picture, and say where it is."""
@@ -286,10 +304,12 @@ class Gallery(RunAgain, widgets.VBox):
         words = f"{counted(len(paths), 'picture')} {verb} in {self.folder}"
         self.say(words, files_link(dict.fromkeys(paths)))
 
-    def _ask(self, pictures: list[GalleryPicture], what: str) -> None:
+    def ask(self, pictures: list[GalleryPicture], what: str) -> Sequence[widgets.Button]:
+        """Ask whether to delete pictures, and return the buttons that answer: yes and no."""
+        self._quiet()
         if not pictures:
             self.say("There is nothing to delete.")
-            return
+            return ()
         yes = self._button(
             f"Delete {len(pictures)}", "There is no undo", lambda: self.delete(*pictures)
         )
@@ -299,6 +319,7 @@ class Gallery(RunAgain, widgets.VBox):
         question = widgets.HTML(f"Delete {what}? Files that were saved {files}.")
         self._question.children = [question, yes, no]
         self._question.layout.display = ""
+        return yes, no
 
     def say(self, words: str, link: str = "") -> None:
         """Show a line of text above the chosen picture, until the next action or the next run;

@@ -31,6 +31,7 @@ from sdnb.widgets.form.form import Form
 from sdnb.widgets.gallery import Gallery
 from sdnb.widgets.gallery_picture import GalleryPicture, untold
 from sdnb.widgets.kept_gallery import kept
+from sdnb.widgets.keys import GenerateKeys
 from sdnb.widgets.lifetime import tie_to_cell, tie_to_interrupt, tie_to_view
 from sdnb.widgets.light_bulb import LightBulb
 from sdnb.widgets.plan_line import PlanLine
@@ -92,7 +93,8 @@ class Panel(RunAgain, widgets.VBox):
         own = [] if gallery else [self.gallery]
         if own:
             self.gallery.send("the panel", self._sent, "Put its settings into the panel")
-        super().__init__([style.sheet(), *self._rows, *own])
+        keys = GenerateKeys(self._rows, self.generate)
+        super().__init__([style.sheet(), keys, *self._rows, *own])
         self.add_class("sdnb")
         tie_to_cell(self)
         tie_to_view(self)

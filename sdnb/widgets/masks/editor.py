@@ -27,6 +27,7 @@ from sdnb.images.canvas import flat
 from sdnb.request import RANGES, checks
 from sdnb.request.plain_words import counted
 from sdnb.widgets import style, too_large
+from sdnb.widgets.keys import Keys
 from sdnb.widgets.masks.editor_state import EditorState
 from sdnb.widgets.masks.gestures import TOOLS, Gestures
 from sdnb.widgets.masks.history import rasterise
@@ -69,7 +70,8 @@ class MaskEditor(RunAgain, ipywidgets.VBox):
         self._stage.add_class("sdnb-stage")
         self._below = ipywidgets.HBox([self._status, self._toolbar.files])
         self._below.add_class("sdnb-below")
-        shown = [style.sheet(), self._toolbar, self._stage, self._fallback, self._below]
+        sheet, keys = style.sheet(), Keys("canvas")
+        shown = [sheet, keys, self._toolbar, self._stage, self._fallback, self._below]
         super().__init__(shown, _view_count=0)
         self.add_class("sdnb-mask")
         self._connect()
@@ -292,10 +294,6 @@ class MaskEditor(RunAgain, ipywidgets.VBox):
         old = self.brush
         size = max(old * factor, old + 1) if factor > 1 else min(old * factor, old - 1)
         self.brush = float(min(max(1, round(size)), self._toolbar.largest))
-
-    def _sized(self, size: float) -> None:
-        if round(self.brush) != size:
-            self.brush = float(size)
 
     def _too_large(self, words: str) -> None:
         self._toolbar.renew_upload()

@@ -40,9 +40,16 @@ _WHOLE = (
     _Button("clear", "Clear", "trash", "Clear: keep everything (Delete)"),
 )  # fmt: skip
 _ZOOM = (
-    _Button("farther", "Zoom out", "search-minus", "Zoom out (-, or the wheel)"),
+    _Button(
+        "farther",
+        "Zoom out",
+        "search-minus",
+        "Zoom out (-; Ctrl+wheel, or the wheel after a click)",
+    ),
     _Button("whole", "Fit", "expand", "Show the whole picture (0)"),
-    _Button("closer", "Zoom in", "search-plus", "Zoom in (+, or the wheel)"),
+    _Button(
+        "closer", "Zoom in", "search-plus", "Zoom in (+; Ctrl+wheel, or the wheel after a click)"
+    ),
 )
 _LATENT = _Button(
     "latent", "As the model sees it", "th",

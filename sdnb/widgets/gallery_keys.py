@@ -1,0 +1,73 @@
+"""The keys of a gallery: arrows move the choice, Enter opens, S saves, Delete asks, Escape closes.
+
+While the focus is in the gallery the notebook hears no plain key but Tab. Enter needs nothing here:
+a thumbnail is a button.
+"""
+
+from __future__ import annotations
+
+import html
+import textwrap
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import ipywidgets as widgets
+
+from sdnb.widgets.gallery_picture import GalleryPicture
+from sdnb.widgets.keys import Keys
+
+
+class Thumbnails(Protocol):
+    """What the keys need of a gallery."""
+
+    pictures: list[GalleryPicture]
+
+    def at(self, place: int | None) -> GalleryPicture | None:
+        """The picture at this place, counted from the page in sight; for None the chosen one."""
+
+    def thumb(self, picture: GalleryPicture) -> widgets.Button:
+        """The picture's thumbnail; its page comes into sight."""
+
+    def choose(self, picture: GalleryPicture | None) -> None: ...
+
+    def save_one(self, picture: GalleryPicture) -> None: ...
+
+    def ask(self, pictures: list[GalleryPicture], what: str) -> Sequence[widgets.Button]:
+        """Ask whether to delete pictures, and return the buttons that answer: yes and no."""
+
+
+class GalleryKeys(Keys):
+    """Acts on the picture that has the focus; where none has it, on the chosen one."""
+
+    def __init__(self, gallery: Thumbnails) -> None:
+        super().__init__("gallery", self._pressed)
+        self._gallery = gallery
+
+    def _pressed(self, message: dict[str, Any]) -> None:
+        gallery, key, picture = self._gallery, message["key"], self._gallery.at(message["place"])
+        if picture is None:
+            return
+        if key == "Delete":
+            self._ask(picture)
+        elif key in ("s", "S"):
+            gallery.save_one(picture)
+        else:
+            if key == "Escape":
+                gallery.choose(None)
+            elif gallery.at(None) is not None:  # one is open: then the next one
+                gallery.choose(picture)
+            self.focus(gallery.thumb(picture))
+
+    def _ask(self, picture: GalleryPicture) -> None:
+        place = self._gallery.pictures.index(picture)
+        # By its words: it may be any thumbnail, and the focus goes to the answers.
+        words = html.escape(textwrap.shorten(picture.words, 60, placeholder=" …"))
+        answers = self._gallery.ask([picture], f"“{words}”")
+        for answer in answers:  # else the focus would go with the button
+            answer.on_click(lambda _: self._go_to(place))
+        self.focus(answers[0])
+
+    def _go_to(self, place: int) -> None:
+        """Focus the picture that is at this place now, if any."""
+        if near := self._gallery.pictures[: place + 1]:
+            self.focus(self._gallery.thumb(near[-1]))

@@ -1,0 +1,82 @@
+// Keys, clicks and the wheel inside one of sdnb's widgets, heard at the document before anybody
+// else hears them: before JupyterLab, which runs the cell at Ctrl+Enter and deletes it at D D, and
+// before ipywidgets and ipycanvas. `stopPropagation` keeps an event from them.
+
+function panel(model) {
+  // What is typed may arrive after the click that follows it: each box sends for itself, one
+  // message at a time. So Generate brings along what is in them.
+  const generate = async (event, root) => {
+    event.stopPropagation();
+    event.preventDefault();
+    if (root.querySelector(".sdnb-generate").disabled) return;
+    const at = document.activeElement;
+    if (at.matches("input, textarea")) at.dispatchEvent(new Event("change", { bubbles: true }));
+    const boxes = model.get("boxes").map(id => model.widget_manager.get_model(id.slice(10)));
+    model.send({ values: (await Promise.all(boxes)).map(box => box.get("value")) });
+  };
+  return {
+    keydown(event, root) {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) generate(event, root);
+    },
+    click(event, root) {
+      if (event.target.closest(".sdnb-generate")) generate(event, root);
+    },
+  };
+}
+
+function gallery(model) {
+  return {
+    keydown(event, root) {
+      const { key, target } = event;
+      if (event.ctrlKey || event.metaKey || event.altKey || key === "Tab") return;
+      if (target.closest("input, textarea, select")) return;
+      event.stopPropagation();
+      const thumbs = [...root.querySelectorAll(".sdnb-thumb")].filter(each => each.offsetParent);
+      const at = thumbs.indexOf(target.closest(".sdnb-thumb"));
+      const columns = thumbs.filter(each => each.offsetTop === thumbs[0].offsetTop).length;
+      const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[key];
+      if (!step) {
+        if (["Delete", "Escape", "s", "S"].includes(key)) {
+          model.send({ key, place: at < 0 ? null : at });
+        }
+        return;
+      }
+      event.preventDefault();
+      const chosen = thumbs.findIndex(each => each.classList.contains("sdnb-chosen"));
+      const next = (at < 0 ? chosen : at) + step;
+      thumbs[next]?.focus();
+      model.send({ key: "move", place: next });
+    },
+  };
+}
+
+function canvas() {
+  return {
+    wheel(event) {
+      const away = document.activeElement !== event.target && !event.ctrlKey && !event.metaKey;
+      if (away && event.target.matches("canvas")) event.stopPropagation(); // the page scrolls
+    },
+  };
+}
+
+export default {
+  render({ model, el }) {
+    const root = () => el.closest(".sdnb-mask, .sdnb");
+    const end = new AbortController();
+    const kind = { panel, gallery, canvas }[model.get("kind")](model);
+    for (const [type, act] of Object.entries(kind)) {
+      const hear = event => root()?.contains(event.target) && act(event, root());
+      const how = { capture: true, passive: type === "wheel", signal: end.signal };
+      document.addEventListener(type, hear, how);
+    }
+    const focus = ({ focus: name }, frames = 60) => {
+      // What Python has just made or shown is in the page some frames later.
+      const found = root()?.querySelector(`.${name}`);
+      if (found?.offsetParent) found.focus();
+      else if (frames) requestAnimationFrame(() => focus({ focus: name }, frames - 1));
+    };
+    const told = message => focus(message);
+    model.on("msg:custom", told);
+    return () => { end.abort(); model.off("msg:custom", told); };
+  },
+};

@@ -1,0 +1,258 @@
+"""The keys of panel, gallery and mask editor in JupyterLab, which has keys of its own."""
+
+import pytest
+from helpers.notebook_page import SHOTS, Notebook
+
+pytestmark = pytest.mark.browser
+
+PANEL = "import sdnb\nmodel = sdnb.load()\npanel = sdnb.Panel(model, 'txt2img')\npanel"
+GALLERY = """
+import sdnb
+from PIL import Image
+gallery = sdnb.Gallery("kept")
+def add(number):
+    from io import BytesIO
+    file = BytesIO()
+    Image.new("RGB", (64, 64), (8 * number, 90, 200 - 6 * number)).save(file, "PNG")
+    gallery.take(file.getvalue(), f"{number}.png")
+for number in range(30):  # the newest first: 29, 28, ... 0
+    add(number)
+gallery.choose(None)
+gallery
+"""
+NAMES = "[p.file[0] for p in gallery.pictures]"
+CHOSEN = "gallery.chosen and gallery.chosen.file[0]"
+CELLS = "return panel.content.widgets.length"
+RUNS = "return panel.content.widgets.map(cell => cell.model.executionCount)"
+
+
+@pytest.fixture
+def opened(lab, page):
+    def run(name, *cells):
+        notebook = Notebook(page, lab, lab.write(name, *cells))
+        notebook.run_all(120)
+        return notebook
+
+    return run
+
+
+def press(notebook, *keys):
+    for key in keys:
+        notebook.page.keyboard.press(key)
+        notebook.page.wait_for_timeout(60)
+
+
+def until(notebook, expression, value, seconds=20):
+    """Wait until a Python expression in the kernel has this value."""
+    for _ in range(5 * seconds):
+        if (found := notebook.kernel(expression)) == value:
+            return
+        notebook.page.wait_for_timeout(200)
+    assert found == value, expression
+
+
+def in_theme(notebook, theme):
+    theme = f"{{theme: 'JupyterLab {theme}'}}"
+    notebook.js(f"await app.commands.execute('apputils:change-theme', {theme})")
+
+
+def focused(notebook):
+    """What a screen reader reads of the element with the focus."""
+    return notebook.js("return document.activeElement.innerText.trim()")
+
+
+def test_ctrl_enter_generates_with_what_was_typed_last(opened, page):
+    notebook = opened("ctrl-enter.ipynb", PANEL)
+    cells, runs = notebook.js(CELLS), notebook.js(RUNS)
+    prompt = page.get_by_label("Prompt", exact=True)
+    prompt.fill("a fox")
+    page.get_by_label("Steps", exact=True).first.fill("3")
+    prompt.focus()
+    page.keyboard.type(" in the snow")
+    page.keyboard.press("Control+Enter")
+    until(notebook, "len(panel.results)", 1)
+    made = "[panel.results[-1].request.prompt, panel.results[-1].request.steps]"
+    assert notebook.kernel(made) == [prompt.input_value(), 3]
+    assert "in the snow" in prompt.input_value()
+
+    steps = page.get_by_label("Steps", exact=True).first
+    steps.fill("4")  # a number box reports what is in it only when it is left
+    steps.press("Control+Enter")
+    until(notebook, "len(panel.results)", 2)
+    assert notebook.kernel(made)[1] == 4
+
+    page.get_by_role("button", name="Generate").focus()
+    press(notebook, "Control+Enter")
+    until(notebook, "len(panel.results)", 3)
+    page.get_by_role("button", name="Generate").click()
+    until(notebook, "len(panel.results)", 4)
+    assert (notebook.js(CELLS), notebook.js(RUNS)) == (cells, runs)  # the cell did not run again
+    assert notebook.complaints() == []
+
+
+def test_shift_enter_in_the_prompt_is_a_new_line(opened, page):
+    notebook = opened("shift-enter.ipynb", PANEL, "'the next cell'")
+    runs = notebook.js(RUNS)
+    prompt = page.get_by_label("Prompt", exact=True)
+    prompt.fill("a fox")
+    press(notebook, "End", "Shift+Enter", "x")
+    until(notebook, "panel.request.prompt", "a fox\nx")
+    assert notebook.js(RUNS) == runs
+    assert notebook.kernel("len(panel.results)") == 0
+
+
+def test_what_is_typed_is_used_although_its_own_message_is_late(opened, page):
+    """Each box sends its value for itself; here none of the prompt's ever arrives."""
+    late = """
+from sdnb.widgets.keys import _boxes
+prompt = next(_boxes([panel]))
+prompt.set_state = lambda state: None  # what the browser sends of it is lost
+"""
+    notebook = opened("late.ipynb", PANEL, late)
+    page.get_by_label("Prompt", exact=True).fill("a green boat")
+    assert notebook.kernel("panel.request.prompt") != "a green boat"
+    page.get_by_role("button", name="Generate").click()
+    until(notebook, "len(panel.results)", 1)
+    assert notebook.kernel("panel.results[0].request.prompt") == "a green boat"
+
+
+def test_a_page_without_anywidget_has_all_but_the_keys(opened, page):
+    page.route("**/extensions/anywidget/**", lambda route: route.abort())
+    notebook = opened("no-keys.ipynb", PANEL)
+    page.get_by_label("Prompt", exact=True).fill("a fox")
+    page.wait_for_timeout(500)
+    page.get_by_role("button", name="Generate").click()
+    until(notebook, "len(panel.results)", 1)
+    assert notebook.kernel("panel.results[0].request.prompt") == "a fox"
+    assert page.get_by_text("Error displaying widget").locator("visible=true").count() == 0
+    assert page.get_by_text("Failed to load model class").locator("visible=true").count() == 0
+
+
+def test_the_gallery_by_keys_and_the_notebook_hears_none(opened, page):
+    notebook = opened("gallery-keys.ipynb", GALLERY, "'a cell below'")
+    cells = notebook.js(CELLS)
+    thumbs = page.locator(".sdnb-thumb >> visible=true")
+    thumbs.first.focus()
+    press(notebook, "ArrowRight", "ArrowRight", "ArrowLeft")
+    assert focused(notebook).startswith("28.png")
+    assert notebook.kernel(CHOSEN) is None  # nothing is open: only the focus moves
+    columns = thumbs.evaluate_all(
+        "all => all.filter(each => each.offsetTop === all[0].offsetTop).length"
+    )
+    press(notebook, "ArrowDown")
+    assert focused(notebook).startswith(f"{28 - columns}.png")
+    press(notebook, "ArrowUp", "Enter")
+    until(notebook, CHOSEN, "28.png")
+    press(notebook, "ArrowRight")  # one is open: the next one opens
+    until(notebook, CHOSEN, "27.png")
+    notebook.screenshot(SHOTS / "gallery-keys.png")
+
+    press(notebook, "s")
+    page.get_by_text("Saved as").wait_for()
+    assert notebook.kernel("[p.saved is not None for p in gallery.pictures[1:4]]") == [
+        False, True, False,
+    ]  # fmt: skip
+    press(notebook, "Delete")
+    page.get_by_text("Delete “27.png, without settings”?").wait_for()
+    page.wait_for_timeout(300)
+    assert focused(notebook) == "Delete 1"
+    assert "27.png" in notebook.kernel(NAMES)
+    notebook.screenshot(SHOTS / "gallery-keys-asks.png")
+    press(notebook, "Tab", "Enter")  # No
+    page.wait_for_timeout(300)
+    assert focused(notebook).startswith("27.png")
+    press(notebook, "Delete")
+    page.wait_for_timeout(500)
+    press(notebook, "Enter")
+    until(notebook, "len(gallery.pictures)", 29)
+    page.wait_for_timeout(300)
+    assert "27.png" not in notebook.kernel(NAMES)
+    assert focused(notebook).startswith("26.png")
+
+    press(notebook, *"ddabxyzm0011", "Shift+Enter", "Escape")
+    assert notebook.js(CELLS) == cells
+    assert notebook.js("return panel.content.mode") == "command"
+    assert notebook.js("return panel.content.widgets.map(cell => cell.model.type)") == [
+        "code", "code",
+    ]  # fmt: skip
+    assert notebook.complaints() == []
+
+
+def test_arrows_turn_the_gallerys_pages(opened, page):
+    notebook = opened("gallery-pages.ipynb", GALLERY)
+    thumbs = page.locator(".sdnb-thumb >> visible=true")
+    thumbs.nth(23).focus()
+    assert focused(notebook).startswith("6.png")
+    press(notebook, "ArrowRight")
+    page.get_by_text("page 2 of 2").wait_for()
+    page.wait_for_timeout(300)
+    assert focused(notebook).startswith("5.png")
+    press(notebook, "ArrowLeft")
+    page.get_by_text("page 1 of 2").wait_for()
+    page.wait_for_timeout(300)
+    assert focused(notebook).startswith("6.png")
+    press(notebook, *["ArrowUp"] * 5, *["ArrowLeft"] * 20)
+    assert focused(notebook).startswith("29.png")  # no further than the newest
+    assert notebook.complaints() == []
+
+
+def test_the_focus_is_seen_on_a_thumbnail_that_is_chosen(opened, page):
+    """Its ring and the mark of what is chosen differ, in both themes."""
+    notebook = opened("gallery-focus.ipynb", GALLERY)
+    looks = (
+        "const look = getComputedStyle(document.querySelectorAll('.sdnb-thumb')[{}]);"
+        "return [look.outline, look.boxShadow, look.zIndex]"
+    )
+    for theme in ("Light", "Dark"):
+        in_theme(notebook, theme)
+        thumbs = page.locator(".sdnb-thumb >> visible=true")
+        thumbs.first.focus()
+        press(notebook, "Enter")
+        until(notebook, CHOSEN, "29.png")
+        both, plain = (notebook.js(looks.format(place)) for place in (0, 5))
+        notebook.screenshot(SHOTS / f"gallery-focus-{theme.lower()}.png")
+        page.get_by_role("button", name="Close").focus()
+        chosen = notebook.js(looks.format(0))
+        assert both[0] == chosen[0] != plain[0]  # what is chosen has its outline
+        assert both[1:] != chosen[1:] == plain[1:]  # what has the focus has a ring
+        press(notebook, "Escape")
+    in_theme(notebook, "Light")
+
+
+EDITOR = """
+import sdnb
+from PIL import Image
+editor = sdnb.MaskEditor(Image.new("RGB", (512, 512), (96, 96, 96)))
+editor
+"""
+
+
+def test_the_canvas_takes_the_wheel_only_when_it_was_clicked(opened, page):
+    notebook = opened("wheel.ipynb", EDITOR, "editor", *["'\\n' * 9"] * 8)
+    zoom = "round(editor._state.view.zoom, 4)"
+    scrolled = "return panel.content.node.querySelector('.jp-WindowedPanel-outer').scrollTop"
+    canvas = page.locator(".jp-OutputArea-output canvas").first
+    canvas.wait_for()
+    box = canvas.bounding_box()
+    page.mouse.move(box["x"] + 100, box["y"] + 300)
+    page.mouse.wheel(0, 100)
+    page.wait_for_timeout(500)
+    assert notebook.kernel(zoom) == 1
+    assert notebook.js(scrolled) > 50
+
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -100)
+    page.keyboard.up("Control")
+    until(notebook, zoom, 1.2)
+    at = notebook.js(scrolled)
+
+    canvas.click(position={"x": 200, "y": 200})
+    page.mouse.wheel(0, -100)
+    until(notebook, zoom, 1.44)
+    assert notebook.js(scrolled) == at
+    page.keyboard.press("Escape")  # the notebook has its keys again, and the wheel
+    page.wait_for_timeout(300)
+    page.mouse.wheel(0, -100)
+    page.wait_for_timeout(500)
+    assert notebook.kernel(zoom) == 1.44
+    assert notebook.complaints() == []
