@@ -128,7 +128,7 @@ def fit(request: Request) -> tuple[Canvas | None, list[str]]:
     notes += said_of(picture.size, size, request.fit) + mask_notes
     if mask is not None:
         mask = laid_mask(mask, size, place)
-        mask, more = feathered(_without_faint(mask), request.feather)
+        mask, more = feathered(without_faint(mask), request.feather)
         notes += more
     result = size if place.filled else place.inner
     covers = place.covers(size)
@@ -166,7 +166,7 @@ def _masked_part(
     box = around_mask(mask, request.padding or 0, size)
     around = _WholePicture(picture, mask, box)
     part = picture.crop(box).resize(size, Image.Resampling.LANCZOS)
-    hole = _without_faint(mask.crop(box).resize(size, Image.Resampling.BILINEAR))
+    hole = without_faint(mask.crop(box).resize(size, Image.Resampling.BILINEAR))
     notes.append(
         f"Only the part {box[2] - box[0]}x{box[3] - box[1]} at ({box[0]}, {box[1]}) was generated, "
         f"at {size[0]}x{size[1]}, and put back."
@@ -266,7 +266,7 @@ def _prepared_mask(
         )
     elif low == 255:
         notes.append("The mask is all white: the whole picture was repainted.")
-    return _without_faint(mask), notes
+    return without_faint(mask), notes
 
 
 def feathered(mask: Image.Image, radius: float) -> tuple[Image.Image, list[str]]:
@@ -276,8 +276,8 @@ def feathered(mask: Image.Image, radius: float) -> tuple[Image.Image, list[str]]
     blurred = mask.filter(ImageFilter.GaussianBlur(radius / 2))
     # A straight edge blurs to one half: the fade starts there, at 0.
     inner = blurred.point(lambda v: max(0, 2 * v - 255))
-    faded = _without_faint(ImageChops.darker(mask, inner))
-    if _brightest(faded) >= 128 or _brightest(mask) < 128:
+    faded = without_faint(ImageChops.darker(mask, inner))
+    if 2 * _brightest(faded) >= _brightest(mask):
         return faded, []
     note = (
         f"A feather of {counted(radius, 'pixel')} is wider than the white part of the mask, so "
@@ -298,7 +298,7 @@ def _filled(picture: Image.Image, mask: Image.Image) -> Image.Image:
     return inpaint_fill.filled(picture, mask if everything else touched)
 
 
-def _without_faint(mask: Image.Image) -> Image.Image:
+def without_faint(mask: Image.Image) -> Image.Image:
     """The mask, black where it would change nothing that can be seen: a JPEG's noise, for one."""
     return mask.point(lambda v: v if v >= _FAINT else 0)
 

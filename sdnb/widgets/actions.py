@@ -12,10 +12,16 @@ from sdnb.widgets.style import box, quiet_line
 
 
 class Actions(widgets.VBox):
-    """Two buttons that call `generate` and `stop`, and `more` beside Stop; `show` updates them."""
+    """Two buttons that call `generate` and `stop`; `show` updates them. `beside` stands beside
+    Stop, and `below` under both.
+    """
 
     def __init__(
-        self, generate: Callable[[], object], stop: Callable[[], object], *more: widgets.Widget
+        self,
+        generate: Callable[[], object],
+        stop: Callable[[], object],
+        beside: widgets.Widget,
+        below: widgets.Widget,
     ) -> None:
         self.generate = widgets.Button(
             description="Generate", button_style="primary", icon="play",
@@ -30,8 +36,8 @@ class Actions(widgets.VBox):
         self.stop.on_click(lambda _: stop())
         self.message = quiet_line()
         self.generate.add_class("sdnb-main")
-        beside = box("sdnb-beside", [self.stop, *more])
-        super().__init__([self.generate, beside, self.message])
+        row = box("sdnb-beside", [self.stop, beside])
+        super().__init__([self.generate, row, below, self.message])
         self.add_class("sdnb-actions")
 
     def show(self, now: Sequence[Job], waiting: int, dropped: int, paused: str) -> None:

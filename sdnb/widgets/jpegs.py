@@ -7,10 +7,14 @@ from io import BytesIO
 
 from PIL import Image
 
+from sdnb.images.canvas import flat
+
 
 def jpeg(image: Image.Image, side: int | None = None, quality: int = 88) -> bytes:
-    """JPEG bytes; the longer side has at most `side` pixels."""
-    small = image.convert("RGB")
+    """JPEG bytes; the longer side has at most `side` pixels. What is transparent is on white, as a
+    request has it.
+    """
+    small = flat(image)[0]
     if side is not None and max(small.size) > side:
         small.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
     buffer = BytesIO()

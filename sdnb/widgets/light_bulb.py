@@ -9,39 +9,38 @@ import ipywidgets as widgets
 from sdnb.widgets.buttons import icon_button, text_button
 
 
-class LightBulb(widgets.VBox):
-    """A button that puts the next of the examples into a prompt box.
+class LightBulb:
+    """A `button` that puts the next of the examples into a prompt box.
 
     `read` gives the words in the box, `write` puts others there. Where they are neither nothing nor
-    one of the examples, the button asks first.
+    one of the examples, it asks first: `question`.
     """
 
     def __init__(self, read: Callable[[], str], write: Callable[[str], object]) -> None:
         self._prompts: Sequence[str] = ()
         self._read, self._write = read, write
-        self._button = icon_button("lightbulb-o", "Example", "Put an example into the prompt box")
-        self._button.on_click(lambda _: self._pressed())
+        self.button = icon_button("lightbulb-o", "Example", "Put an example into the prompt box")
+        self.button.on_click(lambda _: self._pressed())
         yes = text_button("Yes", "", "Put an example there", self._put)
         no = text_button("No", "", "Keep what you typed", self.forget)
         words = widgets.HTML('<span role="status">Replace what you typed?</span>')
-        self._question = widgets.VBox([words, widgets.HBox([yes, no])])
-        super().__init__([self._button, self._question])
+        self.question = widgets.VBox([words, widgets.HBox([yes, no])])
         self.forget()
 
     def serve(self, prompts: Sequence[str]) -> None:
         """Offer these examples from now on; without any, there is no button."""
         self._prompts = prompts
-        self.layout.display = "" if prompts else "none"
+        self.button.layout.display = "" if prompts else "none"
         self.forget()
 
     def forget(self) -> None:
         """Withdraw the question."""
-        self._question.layout.display = "none"
+        self.question.layout.display = "none"
 
     def _pressed(self) -> None:
         now = self._read()
         if now.strip() and now not in self._prompts:
-            self._question.layout.display = ""
+            self.question.layout.display = ""
         else:
             self._put()
 

@@ -206,7 +206,8 @@ class Panel(RunAgain, widgets.VBox):
             lambda: str(self.form.controls["prompt"].value),
             lambda words: self.form.change(prompt=words),
         )
-        self._actions = Actions(self.generate, self.skip, self._bulb)
+        bulb = self._bulb.button, self._bulb.question
+        self._actions = Actions(self.generate, self.skip, *bulb)
         # `_say()` without lines: a run that begins clears the caption of the last picture.
         self._queue = RunQueue(runs, self._actions, self.progress, self._began, self._take)
         self._caption, self._plan = style.quiet_line(), PlanLine()

@@ -166,10 +166,10 @@ def test_in_the_dark_with_keys_feather_zoom_and_the_latent_mask(lab, page):
     notebook.js("await app.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
     hand = Page(notebook)
     hand.drag(*WAVE)
-    before = hand.veil()
+    before = np.abs(np.asarray(hand.shown()).astype(int) - GREY).sum()
     notebook.kernel("setattr(editor, 'feather', 16.0)")
-    faded = hand.veil()
-    assert np.asarray(faded).sum() < 0.9 * np.asarray(before).sum()
+    faded = np.abs(np.asarray(hand.shown()).astype(int) - GREY).sum()
+    assert faded < 0.9 * before
     hand.move((256, 150))
     hand.mouse.wheel(0, -100)
     hand.mouse.wheel(0, -100)
@@ -183,7 +183,8 @@ def test_in_the_dark_with_keys_feather_zoom_and_the_latent_mask(lab, page):
     cells = np.asarray(hand.shown()).astype(int)
     latent = notebook.kernel("list(editor._state.latent_mask()[0].tobytes())")
     bluer = cells[8::16, 8::16, 2] - cells[8::16, 8::16, 0]  # the middle of each cell
-    assert np.corrcoef(bluer.ravel(), latent)[0, 1] > 0.99
+    expected = np.array([0.3 + 0.7 * value / 255 if value else 0 for value in latent])
+    assert np.corrcoef(bluer.ravel(), expected)[0, 1] > 0.99
     notebook.screenshot(SHOTS / "mask-editor-latent-dark.png")
 
     hand.canvas.focus()
@@ -192,6 +193,49 @@ def test_in_the_dark_with_keys_feather_zoom_and_the_latent_mask(lab, page):
     assert notebook.js("return document.activeElement.innerText") == "Brush, on"
     page.keyboard.press("b")  # the notebook's own: a cell below
     notebook.until(f"return panel.content.widgets.length === {cells + 1}", 5)
+    assert notebook.complaints() == []
+
+
+def test_no_ring_is_seen_before_the_pointer_came_and_after_it_left(lab, page):
+    notebook = opened(page, lab, "ring.ipynb", CELL.format(512))
+    hand = Page(notebook)
+
+    def touched():
+        """How many pixels of the canvas are not the picture's grey, as it is now."""
+        hand.settle()
+        data = hand.canvas.evaluate("canvas => canvas.toDataURL('image/png')").split(",")[1]
+        pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))
+        return int((np.abs(pixels.astype(int) - GREY).max(-1) > 40).sum())
+
+    page.get_by_label("Brush", exact=True).last.fill("90")
+    page.keyboard.press("Enter")
+    assert touched() == 0
+    hand.move((200, 200), (210, 200))
+    ring = touched()
+    # Two circles of radius 90 on the canvas: 4 pixels wide, the middle 2 of them white.
+    assert 2 * math.pi * 90 * 2 < ring < 2 * math.pi * 90 * 6
+    hand.mouse.move(5, 5)
+    assert touched() == 0
+    notebook.kernel("setattr(editor, 'brush', 40.0)")
+    assert touched() == 0
+    assert notebook.complaints() == []
+
+
+def test_a_soft_mask_is_seen_as_far_as_it_goes(lab, page):
+    cell = CELL.format(256) + (
+        "\nfrom sdnb.widgets.masks.strokes import Brush\n"
+        "editor.draw(Brush(((20, 60), (230, 60), (30, 200)), 9))\neditor.feather = 12.0"
+    )
+    notebook = opened(page, lab, "soft.ipynb", cell.replace("editor\n\n", "\n"), "editor")
+    hand = Page(notebook)
+    mask = notebook.kernel("list(editor._state.in_effect((0, 0, 256, 256)).tobytes())")
+    mask = np.array(mask).reshape(256, 256)
+    assert ((mask > 0) & (mask < 40)).mean() > 0.02  # a sixth of the whole at most
+    shown = np.asarray(hand.shown().resize((256, 256), Image.Resampling.BOX)).astype(int)
+    apart = np.abs(shown - GREY).max(-1)
+    assert apart[mask > 0].min() > 15
+    assert apart[mask == 0].max() < 8
+    notebook.screenshot(SHOTS / "mask-editor-soft.png")
     assert notebook.complaints() == []
 
 

@@ -1,6 +1,7 @@
 """`voila studio.ipynb`: the studio without code, in a browser that comes after the cells ran."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -14,17 +15,21 @@ from sdnb import assets
 
 pytestmark = pytest.mark.browser
 
+PLACES = ("JUPYTER_CONFIG_DIR", "IPYTHONDIR", "XDG_CONFIG_HOME")
+
 
 @pytest.fixture
 def voila(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    # A copy: the studio saves its pictures beside its notebook.
+    notebook = shutil.copy(assets.notebooks() / "studio.ipynb", tmp_path)
     log = (tmp_path / "voila.log").open("wb")
     process = subprocess.Popen(
-        [sys.executable, "-m", "voila", str(assets.notebooks() / "studio.ipynb"), "--no-browser",
-         f"--port={port}", "--Voila.ip=127.0.0.1"],
-        env=os.environ | {"JUPYTER_CONFIG_DIR": str(tmp_path), "IPYTHONDIR": str(tmp_path)},
+        [sys.executable, "-m", "voila", notebook, "--no-browser", f"--port={port}",
+         "--Voila.ip=127.0.0.1"],
+        env=os.environ | dict.fromkeys(PLACES, str(tmp_path)),
         stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=tmp_path,
     )  # fmt: skip
     url = f"http://127.0.0.1:{port}"

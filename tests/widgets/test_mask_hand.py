@@ -80,6 +80,35 @@ def test_leaving_the_canvas_ends_the_stroke_at_the_rim(editor, hand):
     assert editor.mask.getpixel((255, 255)) == 255
 
 
+def test_the_ring_is_where_the_pointer_is_and_nowhere_before_it_came(editor, hand, monkeypatch):
+    rings, surface = [], editor._state.surface
+    monkeypatch.setattr(surface, "ring", lambda *at: rings.append(at))
+    monkeypatch.setattr(surface, "clear_top", rings.clear)
+
+    def unseen(leave):
+        leave()
+        editor.brush = 30 if editor.brush != 30 else 40
+        editor.tool = "eraser" if editor.tool == "brush" else "brush"
+        editor.undo()
+        return rings == []
+
+    assert unseen(lambda: None)  # nobody was there
+    assert unseen(editor._toolbar.buttons["closer"].click)
+    editor._state.show_whole()
+    hand.at("mouse_move", (100, 50))
+    assert rings[-1][:2] == editor._state.view.to_canvas(100, 50)
+    editor.brush = 50  # where it is, it follows the brush
+    assert rings[-1][2] == 25 * editor._state.view.scale
+    assert unseen(lambda: hand.at("mouse_out", (-1, 50)))
+    hand.touch("touch_start", (40, 50))
+    hand.touch("touch_move", (60, 50))
+    assert unseen(lambda: hand.touch("touch_end"))
+    for leave in ("Escape", "Tab"):
+        hand.key("ArrowRight")
+        assert rings
+        assert unseen(lambda: hand.key(leave))  # noqa: B023 - called at once
+
+
 def test_keys(editor, hand):
     hand.drag((40, 50), (90, 50))
     drawn = editor.mask.tobytes()

@@ -25,6 +25,8 @@ MOST_ON_CARD = 1_000_000_000_000
 #: The CPU's attention takes 256 queries at a time where it has so many, and else 64, which is 6 %
 #: slower: https://github.com/pytorch/pytorch, FlashAttentionKernel.cpp.
 _QUERIES = 768
+#: Outputs of a piece of a convolution are a multiple of what a processor has in work at once.
+_CHANNELS = 64
 
 #: Work on tokens `[n, c]`, which writes its result to `out` if one is given.
 Work = Callable[[Tensor, Tensor | None], Tensor]
@@ -91,22 +93,27 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def convolve(
     x: Tensor, weight: Tensor, bias: Tensor | None, *, stride: int = 1, padding: int = 0
 ) -> Tensor:
-    """A convolution of a map `[b, c, h, w]` by bands of its rows."""
+    """A convolution of a map `[b, c, h, w]` by bands of its rows; by some of its outputs where the
+    weights are larger than the map, since they are read for each band.
+    """
     side = weight.shape[-1]
     height, width = ((n + 2 * padding - side) // stride + 1 for n in x.shape[2:])
-    out = None
-    for a, b in spans(height, most(x) / (len(x) * width * weight.numel())):
-        if b - a == height:
-            return F.conv2d(x, weight, bias, stride, padding)
+    share = most(x) / (len(x) * height * width * weight.numel())  # of it that is a piece
+    if share >= 1:
+        look()
+        return F.conv2d(x, weight, bias, stride, padding)
+    out = x.new_empty(len(x), len(weight), height, width)
+    out = out.to(memory_format=torch.channels_last)
+    if weight.numel() > x.numel():
+        for a, b in spans(len(weight), share * len(weight), _CHANNELS):
+            its = None if bias is None else bias[a:b]
+            out[:, a:b] = F.conv2d(x, weight[a:b], its, stride, padding)
+        return out
+    for a, b in spans(height, share * height):
         top, bottom = a * stride - padding, (b - 1) * stride - padding + side
         rows = x[:, :, max(top, 0) : min(bottom, x.shape[2])]
         rows = F.pad(rows, (0, 0, max(-top, 0), max(bottom - x.shape[2], 0)))
-        y = F.conv2d(rows, weight, bias, stride, (0, padding))
-        if out is None:
-            out = y.new_empty(len(x), len(weight), height, width)
-            out = out.to(memory_format=torch.channels_last)
-        out[:, :, a:b] = y
-    assert out is not None
+        out[:, :, a:b] = F.conv2d(rows, weight, bias, stride, (0, padding))
     return out
 
 

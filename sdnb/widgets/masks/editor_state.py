@@ -21,6 +21,7 @@ from sdnb.widgets.masks.viewport import DENSITY, Viewport, fitted
 if TYPE_CHECKING:
     from sdnb.widgets.masks.surface import Surface
 
+_COUNTED_SIDE = 512  # pixels: a larger mask is counted smaller when it has to be feathered
 _LATENT_PAUSE = 0.08  # seconds between two latent masks while a brush is down
 
 
@@ -141,9 +142,21 @@ class EditorState:
         part = self.history.part(outer)
         if self.invert:
             part = ImageOps.invert(part)
-        part, _ = canvas.feathered(part, self.feather_pixels)
+        part, _ = canvas.feathered(canvas.without_faint(part), self.feather_pixels)
         left, top = box[0] - outer[0], box[1] - outer[1]
         return part.crop((left, top, left + box[2] - box[0], top + box[3] - box[1]))
+
+    def repainted(self) -> tuple[float, str]:
+        """The share of the picture that the request repaints, however little; and why next to
+        nothing of what is drawn changes, "" if it does.
+        """
+        mask = self.history.mask
+        shrink = max(1, max(mask.size) // _COUNTED_SIDE) if self.feather_pixels else 1
+        mask = mask.reduce(shrink)
+        mask = canvas.without_faint(ImageOps.invert(mask) if self.invert else mask)
+        mask, notes = canvas.feathered(mask, self.feather_pixels / shrink)
+        why = "the feather is wider than what is painted: next to nothing changes" if notes else ""
+        return 1 - mask.histogram()[0] / (mask.width * mask.height), why
 
     def latent_mask(self) -> tuple[Image.Image, Box]:
         """The latent mask (L, a pixel for each latent cell), and the box of the picture it covers.

@@ -36,6 +36,9 @@ class Gestures:
         self._state, self._actions = state, actions
         self.tool, self.size = "brush", 40.0
         self._at: Point = (state.view.canvas[0] / 2, state.view.canvas[1] / 2)
+        self._here = (
+            False  # whether there is a pointer: before it came, and when it left, none is seen
+        )
         self._pressed = False
         self._anchor: Point | None = None  # the rectangle's first corner, in the picture
         self._corners: list[Point] = []  # of the lasso or polygon, in the picture
@@ -77,7 +80,7 @@ class Gestures:
     # -- mouse and pen ------------------------------------------------------------------------
 
     def down(self, x: float, y: float) -> None:
-        self._at, self._pressed = (x, y), True
+        self._at, self._here, self._pressed = (x, y), True, True
         point = self._state.view.to_picture(x, y)
         if self.tool in ("brush", "eraser"):
             self._state.begin(point, self.size, self.paints)
@@ -89,7 +92,7 @@ class Gestures:
             self._corner(point)
 
     def move(self, x: float, y: float) -> None:
-        before, self._at = self._at, (x, y)
+        before, self._at, self._here = self._at, (x, y), True
         point = self._state.view.to_picture(x, y)
         if self.tool == "pan" and self._pressed:
             self._state.set_view(self._state.view.panned(x - before[0], y - before[1]))
@@ -106,9 +109,8 @@ class Gestures:
         """End the stroke where the pointer left the canvas."""
         if self._state.history.drawing:
             self._state.extend(self._state.view.to_picture(x, y))
+        self._here = False
         self._release(x, y)
-        if not self._corners and self._state.surface is not None:
-            self._state.surface.clear_top()
 
     def _release(self, x: float, y: float) -> None:
         self._at, self._pressed = (x, y), False
@@ -178,6 +180,7 @@ class Gestures:
 
     def touch_end(self, fingers: Sequence[Point]) -> None:
         if not fingers and len(self._fingers) == 1:
+            self._here = False
             self._release(*self._at)
         self._fingers = list(fingers) if fingers else []
 
@@ -203,6 +206,9 @@ class Gestures:
             return
         else:
             name = _KEYS.get(plain)
+        if name in ("leave", "on", "back"):
+            self._here = False
+            self.hover()
         if name:
             self._actions[name]()
 
@@ -244,11 +250,11 @@ class Gestures:
     # -- what is seen of it -------------------------------------------------------------------
 
     def hover(self) -> None:
-        """Draw the brush's ring, or the unfinished shape."""
+        """Draw the brush's ring where the pointer is, or the unfinished shape."""
         surface, view = self._state.surface, self._state.view
         if surface is None:
             return
-        if self.tool in ("brush", "eraser"):
+        if self.tool in ("brush", "eraser") and self._here:
             surface.ring(*self._at, self.size / 2 * view.scale)
         elif self._anchor is not None:
             (x0, y0), (x1, y1) = view.to_canvas(*self._anchor), self._at

@@ -35,12 +35,14 @@ class Status(ipywidgets.HTML):
 
     def tell(self, state: EditorState, extra: str = "", problem: bool = False) -> None:
         width, height = state.picture.size
-        share = 1 - state.history.white if state.invert else state.history.white
+        share, why = state.repainted()
         words = [f"{width}×{height}", f"<b>{share:.1%}</b> is repainted"]
         if state.invert:
             words.append("inverted: black is repainted")
         if state.latent and not state.problem:
             words.append("as the model sees it")
+        if why and not extra:
+            extra, problem = why, True
         if extra:
             kind = "sdnb-problem" if problem else "sdnb-note"
             words.append(f'<span class="{kind}">{html.escape(extra)}</span>')

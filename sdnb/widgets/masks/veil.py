@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sdnb.widgets.masks.preview import seen
 from sdnb.widgets.masks.strokes import Point
 
 _GREYS = 12  # levels; no eye tells more apart under the veil
@@ -20,7 +21,7 @@ _MAX_RECTANGLES = 40_000  # a mask that needs more is shown coarser
 
 @dataclass(frozen=True)
 class VeilLayer:
-    """Rectangles of one height and one strength; the layers add up to the mask."""
+    """Rectangles of one height and one strength; the layers add up to `seen` of the mask."""
 
     strength: float  # 0 to 1
     x: NDArray[np.int32]
@@ -53,13 +54,15 @@ def layers(mask: Image.Image, origin: tuple[int, int], cell: int = 1) -> list[Ve
 def _layers(mask: Image.Image, origin: tuple[int, int], cell: int) -> Iterator[VeilLayer]:
     if cell > 1:
         mask = mask.reduce(cell)
-    greys = np.rint(np.asarray(mask, np.float32) * (_GREYS / 255)).astype(np.uint8)  # [h, w]
-    below = 0
+    # Rounded up, since what is repainted is seen, however little.
+    greys = np.ceil(np.asarray(mask, np.float32) * (_GREYS / 255)).astype(np.uint8)  # [h, w]
+    below = 0.0
     for grey in np.flatnonzero(np.bincount(greys.ravel(), minlength=1)):
         if grey:
             x, y, width = (part * cell for part in _runs(greys >= grey))
-            yield VeilLayer((int(grey) - below) / _GREYS, x + origin[0], y + origin[1], width, cell)
-            below = int(grey)
+            strength = seen(int(grey) / _GREYS)
+            yield VeilLayer(strength - below, x + origin[0], y + origin[1], width, cell)
+            below = strength
 
 
 def _runs(inside: NDArray[np.bool_]) -> tuple[NDArray[np.int32], ...]:

@@ -1,0 +1,70 @@
+"""What is drawn follows JupyterLab's theme: seen in pixels, in the light and in the dark."""
+
+import io
+
+import numpy as np
+import pytest
+from helpers.notebook_page import SHOTS, Notebook
+from PIL import Image
+
+pytestmark = pytest.mark.browser
+
+STUDIO = """
+import sdnb
+from PIL import Image
+studio = sdnb.studio()
+picture = sdnb.images.picture(Image.new("RGB", (256, 256), (96, 96, 96)))
+for name in ("img2img", "inpaint"):
+    studio.panels[name].start_from(picture)
+for number in range(30):
+    studio.gallery.take(picture, f"{number}.png")
+made = sdnb.txt2img(studio.model, "a cat", steps=1, count=3, progress=False)
+studio.gallery.add(made)
+studio.panels["txt2img"].view.show(studio.gallery.pictures[:3], 1)
+studio
+"""
+TABS = ("txt2img", "img2img", "inpaint", "upscale", "grid")
+
+
+def light(pixels):
+    """The relative luminance of WCAG 2.1."""
+    part = np.asarray(pixels, float)[..., :3] / 255
+    linear = np.where(part <= 0.03928, part / 12.92, ((part + 0.055) / 1.055) ** 2.4)
+    return linear @ (0.2126, 0.7152, 0.0722)
+
+
+def contrast(element, right=None):
+    """The largest contrast of a pixel with the most frequent one, of the last `right` columns."""
+    pixels = np.asarray(Image.open(io.BytesIO(element.screenshot())).convert("RGB"))
+    pixels = pixels[4:-4, -right - 4 : -4] if right else pixels[2:-2, 2:-2]  # without borders
+    kinds, counts = np.unique(pixels.reshape(-1, 3), axis=0, return_counts=True)
+    ground = light(kinds[counts.argmax()])
+    bright, dark = np.maximum(light(kinds), ground), np.minimum(light(kinds), ground)
+    return float(((bright + 0.05) / (dark + 0.05)).max())
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_arrows_and_icons_are_seen(lab, page, theme):
+    """At least three times as bright as the ground, or as dark: WCAG 2.1, 1.4.11."""
+    notebook = Notebook(page, lab, lab.write(f"icons-{theme}.ipynb", STUDIO))
+    notebook.run_all(120)
+    named = f"{{theme: 'JupyterLab {theme}'}}"
+    notebook.js(f"await app.commands.execute('apputils:change-theme', {named})")
+    seen = 0
+    for tab in TABS:
+        page.get_by_role("tab", name=tab).click()
+        page.wait_for_timeout(700)
+        for fold in page.locator("button.sdnb-fold >> visible=true").all():
+            fold.click()
+        page.wait_for_timeout(300)
+        for arrow in page.locator(".sdnb select >> visible=true").all():
+            assert contrast(arrow, right=20) > 3, (tab, arrow.evaluate("e => e.value"))
+            seen += 1
+        for icon in page.locator(".sdnb button:enabled i >> visible=true").all():
+            words = icon.evaluate("e => e.parentElement.title || e.parentElement.innerText")
+            assert contrast(icon) > 3, (tab, words)
+            seen += 1
+        notebook.screenshot(SHOTS / f"icons-{tab}-{theme.lower()}.png")
+    assert seen > 60
+    notebook.js("await app.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})")
+    assert notebook.complaints() == []

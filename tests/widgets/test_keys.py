@@ -1,0 +1,168 @@
+"""What a panel and a gallery do with the keys that a page reports, without a page."""
+
+import ipywidgets as widgets
+import pytest
+from helpers.fakes import Model, gated, make
+from helpers.pictures import colour, encoded
+from helpers.widget_hands import press, read, status
+
+from sdnb.jobs.executor import Worker
+from sdnb.request import Request, Settings
+from sdnb.widgets.gallery import Gallery
+from sdnb.widgets.gallery_keys import GalleryKeys
+from sdnb.widgets.keys import GenerateKeys
+from sdnb.widgets.panel import Panel
+
+
+def report(keys, **message):
+    """As a browser does."""
+    keys._ear._handle_custom_msg(message, [])
+
+
+# -- Generate -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def page():
+    """Boxes, what was in them when Generate was called, and the keys."""
+    words, number, seed = widgets.Textarea("old"), widgets.FloatText(7.5), widgets.Text("1")
+    seen = []
+    boxes = [widgets.VBox([words, widgets.Button()]), widgets.HBox([number]), seed]
+    keys = GenerateKeys(boxes, lambda: seen.append((words.value, number.value, seed.value)))
+    return words, number, seed, seen, keys
+
+
+def test_what_the_page_has_is_taken_before_the_picture_is_made(page):
+    *_, seen, keys = page
+    report(keys, values=["a fox", 7.3, "12345678901234567890"])
+    report(keys, values=["a fox", None, ""])  # None: what is typed is no number
+    assert seen == [("a fox", 7.3, "12345678901234567890"), ("a fox", 7.3, "")]
+
+
+def test_a_box_that_follows_another_is_not_set_back(page):
+    """The page has not heard yet of what one box changed in the other."""
+    words, number, _, seen, keys = page
+    words.observe(lambda _: setattr(number, "value", 3.0), "value")
+    report(keys, values=["a fox", 7.5, "1"])
+    assert seen == [("a fox", 3.0, "1")]
+
+
+def test_what_has_not_changed_is_not_set(page):
+    words, _, _, seen, keys = page
+    heard = []
+    words.observe(heard.append, "value")
+    report(keys, values=["old", 7.5, "1"])
+    assert heard == []
+    assert len(seen) == 1
+
+
+def test_ctrl_enter_in_a_panel_is_generate():
+    panel = Panel(Model(), "txt2img", executor=Worker(gated()[1]))
+    keys = next(part for part in panel.children if isinstance(part, GenerateKeys))
+    values = [box.value for box in keys._boxes]
+    assert len(values) >= 7  # both texts, width, height, steps, CFG, seed, ...
+    values[values.index("")] = "a boat"  # the prompt is the first of them
+    report(keys, values=values)
+    assert panel.request.prompt == "a boat"
+    assert panel.running
+    panel.stop()
+
+
+# -- the gallery --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def gallery(tmp_path):
+    """Thirty pictures, seeds 29 to 0, and a list of the names of what gets the focus."""
+    found = Gallery(tmp_path / "out")
+    for seed in range(30):
+        *_, last = make(Request("a <b>cat</b>", seed=seed).resolved(Settings(64, 64, 1)))
+        found.add(last.result)
+    found.focused = []
+    keys(found).focus = lambda widget: found.focused.append(widget.description)
+    return found
+
+
+def keys(gallery):
+    return next(part for part in gallery.children if isinstance(part, GalleryKeys))
+
+
+def seeds(gallery):
+    return [picture.request.seed for picture in gallery.pictures]
+
+
+def test_arrows_open_the_next_one_only_where_one_is_open(gallery):
+    report(keys(gallery), key="move", place=3)
+    assert gallery.chosen is None
+    gallery.choose(gallery.pictures[3])
+    report(keys(gallery), key="move", place=4)
+    assert gallery.chosen is gallery.pictures[4]
+
+
+def test_arrows_go_on_to_the_next_page_and_no_further(gallery):
+    report(keys(gallery), key="move", place=24)
+    assert "page 2 of 2" in read(gallery)
+    report(keys(gallery), key="move", place=6)  # there is none
+    assert "page 2 of 2" in read(gallery)
+    report(keys(gallery), key="move", place=-1)
+    assert "page 1 of 2" in read(gallery)
+    report(keys(gallery), key="move", place=-1)
+    assert [words[-2:] for words in gallery.focused] == [" 5", " 6"]
+
+
+def test_s_saves_the_one_with_the_focus_else_the_open_one(gallery):
+    report(keys(gallery), key="s", place=None)  # none is open
+    assert not gallery.folder.exists()
+    report(keys(gallery), key="s", place=2)
+    gallery.choose(gallery.pictures[5])
+    report(keys(gallery), key="S", place=None)
+    assert [i for i, p in enumerate(gallery.pictures) if p.saved] == [2, 5]
+    assert f"Saved as {gallery.pictures[5].saved}" in status(gallery)
+
+
+def test_an_error_while_saving_is_shown(gallery):
+    gallery.folder.write_text("a file in its place")
+    report(keys(gallery), key="s", place=0)
+    assert "out" in status(gallery)
+
+
+def test_delete_asks_for_the_picture_by_its_words(gallery):
+    report(keys(gallery), key="Delete", place=1)
+    assert "Delete “a <b>cat</b>, seed 28”?" in read(gallery)
+    assert gallery.focused == ["Delete 1"]
+    press(gallery, "No")
+    assert len(gallery.pictures) == 30
+    assert gallery.focused[-1].endswith("seed 28")
+    report(keys(gallery), key="Delete", place=1)
+    press(gallery, "Delete 1")
+    assert 28 not in seeds(gallery)
+    assert gallery.focused[-1].endswith("seed 27")  # the next one is in its place
+
+
+def test_after_the_last_one_is_deleted_the_focus_is_on_the_one_before(gallery):
+    gallery.delete(*gallery.pictures[2:])
+    report(keys(gallery), key="Delete", place=1)
+    press(gallery, "Delete 1")
+    assert gallery.focused[-1].endswith("seed 29")
+    report(keys(gallery), key="Delete", place=0)
+    press(gallery, "Delete 1")
+    assert gallery.pictures == []
+
+
+def test_escape_closes_and_leaves_a_question_unanswered(gallery):
+    gallery.choose(gallery.pictures[4])
+    report(keys(gallery), key="Delete", place=None)
+    report(keys(gallery), key="Escape", place=None)
+    assert gallery.chosen is None
+    assert "Delete “" not in read(gallery)
+    assert gallery.focused[-1].endswith("seed 25")
+    assert len(gallery.pictures) == 30
+
+
+def test_a_key_after_a_picture_is_gone_does_nothing(gallery):
+    gallery.delete(*gallery.pictures)
+    for key in ("move", "Delete", "s", "Escape"):
+        report(keys(gallery), key=key, place=0)
+    gallery.take(encoded(colour()), "a.png")
+    report(keys(gallery), key="move", place=7)
+    assert gallery.focused == []
