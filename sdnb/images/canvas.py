@@ -300,6 +300,8 @@ def _filled(picture: Image.Image, mask: Image.Image) -> Image.Image:
 
 def without_faint(mask: Image.Image) -> Image.Image:
     """The mask, black where it would change nothing that can be seen: a JPEG's noise, for one."""
+    if not any(mask.histogram()[1:_FAINT]):  # looked for first: at each move of a brush it counts
+        return mask
     return mask.point(lambda v: v if v >= _FAINT else 0)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from sdnb.request.plain_words import counted
 from sdnb.widgets.gallery_picture import GalleryPicture
 
 Save = Callable[[GalleryPicture], object]
@@ -86,7 +87,7 @@ class Autosave(widgets.VBox):
         if not self._problem.value:
             self._news = f"Not saved: {error}. {again}"
         count = len(self._owed)
-        several = f" {count} pictures are not saved yet." if count > 1 else ""
+        several = f" Not saved yet: {counted(count, 'picture')}." if count > 1 else ""
         self._show(f"{error}.{several} {again}")
 
     def _turned(self, change: dict[str, Any]) -> None:

@@ -7,7 +7,6 @@ and the chosen picture.
 from __future__ import annotations
 
 import html
-import secrets
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,12 +24,9 @@ from sdnb.widgets.file_link import files_link
 from sdnb.widgets.form.picture_box import Upload
 from sdnb.widgets.gallery_keys import GalleryKeys
 from sdnb.widgets.gallery_picture import GalleryPicture, from_file
-from sdnb.widgets.jpegs import data_uri
-from sdnb.widgets.opened_folder import OpenedFolder, ThumbReader
+from sdnb.widgets.opened_folder import OpenedFolder
 from sdnb.widgets.run_again import RunAgain
-
-_PAGE = 24  # thumbnails at once
-_THUMB = 96  # pixels
+from sdnb.widgets.thumbnails import Thumbnails
 
 Send = Callable[[GalleryPicture], None]
 
@@ -53,21 +49,15 @@ class Gallery(RunAgain, widgets.VBox):
         self._opened = OpenedFolder(self.folder) if opened else None
         self._heir: Gallery | None = None
         self._lock, self._saving = threading.RLock(), threading.Lock()
-        self._page = 0
         self._forget: list[Callable[[set[GalleryPicture]], object]] = []
         self._chosen: GalleryPicture | None = None
         self._other: GalleryPicture | None = None  # the left side of a comparison
-        # A CSS class of this gallery's own: galleries of other kernels may be on the same page.
-        self._mark = f"sdnb-gallery-{secrets.token_hex(4)}"
-        self._backgrounds = widgets.HTML(layout=widgets.Layout(display="none"))
-        self._slots = [self._slot(i) for i in range(_PAGE)]
-        self._thumbs = widgets.Box(self._slots, layout=widgets.Layout(flex_flow="row wrap"))
+        self._thumbs = Thumbnails(self.choose, self._refresh)
         self._build()
-        hidden = [style.sheet(), self._backgrounds, GalleryKeys(self)]
+        hidden = [style.sheet(), GalleryKeys(self)]
         super().__init__([*hidden, self._bar, self._thumbs, self._detail])
         self.add_class("sdnb")
         too_large.hear(self.say)
-        self._thumb_reader = ThumbReader(_THUMB, self._show_thumbs)
         self._guarded(self._open)
         self._refresh()
         self._show_detail()
@@ -99,8 +89,7 @@ class Gallery(RunAgain, widgets.VBox):
                     picture.result = result
             new = [GalleryPicture(result, i) for i in range(first, len(result.images))]
             self.pictures = [*reversed(new), *self.pictures]
-            if self._page:  # the first thumbnail in sight stays in sight
-                self._page = (self._page * _PAGE + len(new)) // _PAGE
+            self._thumbs.grow(len(new))
             self._refresh()
         self.autosave.take(new)  # without the lock: meanwhile somebody looks at others
 
@@ -123,7 +112,7 @@ class Gallery(RunAgain, widgets.VBox):
                 self.say(f"{name}: {error}")
                 return
             self.pictures = [picture, *self.pictures]
-            self._page = 0
+            self._thumbs.first()
             self.choose(picture)
 
     def choose(self, picture: GalleryPicture | None) -> None:
@@ -185,38 +174,27 @@ class Gallery(RunAgain, widgets.VBox):
 
     def at(self, place: int | None) -> GalleryPicture | None:
         """The picture at this place, counted from the page in sight; for None the chosen one."""
-        if place is None:
-            return self._chosen
-        place += self._page * _PAGE
-        return self.pictures[place] if 0 <= place < len(self.pictures) else None
+        return self._chosen if place is None else self._thumbs.at(place)
 
     def thumb(self, picture: GalleryPicture) -> widgets.Button:
         """The picture's thumbnail; its page comes into sight."""
         with self._lock:
-            page, place = divmod(self.pictures.index(picture), _PAGE)
-            if page != self._page:
-                self._turn(page - self._page)
-            return self._slots[place]
+            slot = self._thumbs.of(picture)
+            self._show_count()
+            return slot
 
     def __repr__(self) -> str:
         return f"Gallery({counted(len(self.pictures), 'picture')})"
 
     # -- building ----------------------------------------------------------------------------
 
-    def _slot(self, i: int) -> widgets.Button:
-        slot = widgets.Button(layout=widgets.Layout(width="100px", height="100px"))
-        slot.add_class("sdnb-thumb")
-        slot.add_class(f"{self._mark}-{i}")
-        slot.on_click(lambda _: self._clicked(i))
-        return slot
-
     def _button(self, words: str, tooltip: str, act: Callable[[], object]) -> widgets.Button:
         return text_button(words, "", tooltip, lambda: self._guarded(act))
 
     def _build(self) -> None:
         self._count = style.quiet_line()
-        self._newer = self._button("newer", "Newer pictures", lambda: self._turn(-1))
-        self._older = self._button("older", "Older pictures", lambda: self._turn(1))
+        for turner in self._thumbs.turners:
+            turner.on_click(lambda _: self._guarded(self._show_count))
         self._save_all = self._button(
             "Save all", "Write all pictures, with their settings inside", self._all_saved
         )
@@ -227,7 +205,7 @@ class Gallery(RunAgain, widgets.VBox):
             ),
         )  # fmt: skip
         upload = Upload("Add a picture…", "Add a picture…", self.take)
-        self._many = widgets.HBox([self._newer, self._older, self._save_all, self._clear])
+        self._many = widgets.HBox([*self._thumbs.turners, self._save_all, self._clear])
         self._bar = style.row([self._count, upload, self._many, self.autosave])
         self._keep = self._button("Keep", "Not deleted with the rest", self._toggle_kept)
         self._compare = self._button(
@@ -265,14 +243,6 @@ class Gallery(RunAgain, widgets.VBox):
                 act()
             except (OSError, ValueError) as error:
                 self.say(str(error))
-
-    def _clicked(self, i: int) -> None:
-        if (picture := self.at(i)) is not None:
-            self.choose(picture)
-
-    def _turn(self, by: int) -> None:
-        self._page += by
-        self._refresh()
 
     def _toggle_kept(self) -> None:
         if self._chosen is not None:
@@ -339,37 +309,16 @@ class Gallery(RunAgain, widgets.VBox):
 
     # -- showing -----------------------------------------------------------------------------
 
-    def _show_thumbs(self) -> None:
-        with self._lock:
-            self._refresh()
-
     def _refresh(self) -> None:
-        pages = max(1, -(-len(self.pictures) // _PAGE))
-        self._page = min(max(self._page, 0), pages - 1)
-        shown = self.pictures[self._page * _PAGE : (self._page + 1) * _PAGE]
-        self._thumb_reader.ask(shown)
-        rules = []
-        for i, slot in enumerate(self._slots):
-            if i >= len(shown):
-                slot.layout.display = "none"
-                continue
-            picture = shown[i]
-            if picture.held is not None:
-                picture.thumb = picture.thumb or data_uri(picture.image, _THUMB)
-            if picture.thumb:
-                rules.append(f".{self._mark}-{i} {{ background-image: url({picture.thumb}); }}")
-            slot.description = slot.tooltip = picture.words
-            for name, on in (("kept", picture.kept), ("chosen", picture is self._chosen)):
-                (slot.add_class if on else slot.remove_class)(f"sdnb-{name}")
-            slot.layout.display = ""
-        self._backgrounds.value = f"<style>{' '.join(rules)}</style>"
-        several = pages > 1
-        self._newer.layout.display = self._older.layout.display = "" if several else "none"
-        self._newer.disabled, self._older.disabled = self._page == 0, self._page == pages - 1
-        page = f" · page {self._page + 1} of {pages}" if several else ""
-        older = self._opened.older if self._opened else 0
-        page += f" · {older} older ones are only in {self.folder}" if older else ""
-        self._count.value = f"{counted(len(self.pictures), 'picture')}{page}&ensp;"
+        with self._lock:
+            self._thumbs.show(self.pictures, self._chosen)
+            self._show_count()
+
+    def _show_count(self) -> None:
+        words = [counted(len(self.pictures), "picture"), self._thumbs.where]
+        if self._opened and self._opened.older:
+            words.append(f"{self._opened.older} older ones are only in {self.folder}")
+        self._count.value = f"{html.escape(' · '.join(filter(None, words)))}&ensp;"
         self._many.layout.display = "" if self.pictures else "none"
 
     def _show_detail(self) -> None:

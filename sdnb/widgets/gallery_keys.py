@@ -17,7 +17,7 @@ from sdnb.widgets.gallery_picture import GalleryPicture
 from sdnb.widgets.keys import Keys
 
 
-class Thumbnails(Protocol):
+class Keyed(Protocol):
     """What the keys need of a gallery."""
 
     pictures: list[GalleryPicture]
@@ -39,7 +39,7 @@ class Thumbnails(Protocol):
 class GalleryKeys(Keys):
     """Acts on the picture that has the focus; where none has it, on the chosen one."""
 
-    def __init__(self, gallery: Thumbnails) -> None:
+    def __init__(self, gallery: Keyed) -> None:
         super().__init__("gallery", self._pressed)
         self._gallery = gallery
 

@@ -191,7 +191,7 @@ def test_errors_name_the_value_and_what_is_accepted():
     with pytest.raises(ValueError, match=r"'karas' is unknown; did you mean 'karras'\?"):
         sigmas("karas", 10, SCHEDULE)
     for n in (0, -1, 1001):
-        with pytest.raises(ValueError, match=rf"steps is {n}; .* 1 to 1000"):
+        with pytest.raises(ValueError, match=rf"steps is {n}; 1 to 1000 is expected"):
             sigmas("karras", n, SCHEDULE)
     for strength in (-0.1, 1.1, math.nan):
         with pytest.raises(ValueError, match=r"strength is .* 0\.\.1"):

@@ -102,13 +102,13 @@ def test_a_disk_that_is_full_is_said_once_and_stops_nothing(place, full):
     assert told == [True, True]
     assert read(one._caption).count("No space left") == 1
     assert "No space left" in alert(one.gallery)
-    assert "3 pictures are not saved yet" in alert(one.gallery)
+    assert "Not saved yet: 3 pictures" in alert(one.gallery)
     assert [p.saved for p in one.gallery.pictures] == [None] * 3
     one.gallery.delete(one.gallery.pictures[1])
     one.request = Request("an owl", seed=0)
     one.generate()
     assert "No space left" not in read(one._caption)  # it is said beside the switch still
-    assert "3 pictures are not saved yet" in alert(one.gallery)
+    assert "Not saved yet: 3 pictures" in alert(one.gallery)
     full.append("room")
     one.request = Request("a dog", seed=1)
     one.generate()

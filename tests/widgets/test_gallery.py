@@ -121,7 +121,7 @@ def test_galleries_of_several_kernels_are_told_apart_in_a_page():
     fresh = [
         runpy.run_path(inspect.getfile(Gallery))["Gallery"]() for _ in "ab"
     ]  # as in kernels new
-    one, other = (set(each._slots[0]._dom_classes) for each in fresh)
+    one, other = (set(each._thumbs.slots[0]._dom_classes) for each in fresh)
     assert len(one - other) == len(other - one) == 1
 
 

@@ -70,7 +70,7 @@ def test_thumbnails_come_by_themselves_and_nothing_else_is_read(folder, monkeypa
     read = []
     monkeypatch.setattr(gallery_picture, "_told", read.append)
     gallery = opened(folder)
-    until(lambda: gallery._backgrounds.value.count("data:image/jpeg") == 3)
+    until(lambda: gallery._thumbs._backgrounds.value.count("data:image/jpeg") == 3)
     assert read == []
 
 
@@ -85,17 +85,17 @@ def test_thousands_are_bounded_and_said(place, monkeypatch):
     words = [p.words for p in gallery.pictures]
     assert words == [f"{number:02d}.png" for number in range(49, 19, -1)]
     assert "30 pictures · page 1 of 2 · 20 older ones are only in" in read(gallery)
-    until(lambda: gallery._backgrounds.value.count("data:image/jpeg") == 24)
+    until(lambda: gallery._thumbs._backgrounds.value.count("data:image/jpeg") == 24)
     assert not any(p.thumb for p in gallery.pictures[24:])  # not before they are looked at
     press(gallery, "older")
-    until(lambda: gallery._backgrounds.value.count("data:image/jpeg") == 6)
+    until(lambda: gallery._thumbs._backgrounds.value.count("data:image/jpeg") == 6)
 
 
 def test_a_photograph_and_what_is_no_picture(folder):
     (folder / "photo.jpg").write_bytes(encoded(colour(size=(64, 48)), "JPEG"))
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
     gallery = opened(folder)
-    until(lambda: gallery._backgrounds.value.count("data:image/jpeg") == 4)
+    until(lambda: gallery._thumbs._backgrounds.value.count("data:image/jpeg") == 4)
     shown = {slot.tooltip: slot for slot in thumbs(gallery)}
     shown["photo.jpg"].click()
     assert gallery.chosen.image.size == (48, 64)

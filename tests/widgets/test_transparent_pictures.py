@@ -69,7 +69,7 @@ def in_gallery():
 def in_thumbnail():
     gallery = Gallery()
     gallery.take(made(), "a.png")
-    return in_page(gallery._backgrounds.value)
+    return in_page(gallery._thumbs._backgrounds.value)
 
 
 def as_result():
