@@ -23,7 +23,7 @@ def browser():
 
 
 @pytest.fixture
-def open_page(browser):
+def open_page(browser, request):
     """A fresh page, as of a new visitor; `open_page(2)` on a screen of twice the density."""
     contexts = []
 
@@ -35,6 +35,8 @@ def open_page(browser):
     yield opened
     for context in contexts:
         context.close()
+    if "lab" in request.fixturenames:
+        request.getfixturevalue("lab").end_kernels()
 
 
 @pytest.fixture
