@@ -232,6 +232,7 @@ def _run_jobs(jobs: queue.SimpleQueue[Job | None], make: Make) -> None:
     while (job := jobs.get()) is not None:
         # Every error is in the job. Some are no Exception, such as a panic of a library in Rust,
         # and would end the thread, so that later jobs waited for ever.
-        with suppress(BaseException):
+        # The thread has the context of who began it, and that one's stop is not this job's.
+        with suppress(BaseException), stop.unheard():
             job.run(make)
         del job  # else its pictures stay in memory until the next job

@@ -10,7 +10,7 @@ import pytest
 
 from sdnb.images.result import Progress
 from sdnb.jobs.executor import DONE, FAILED, STOPPED, Inline, Job, Worker
-from sdnb.request import Request
+from sdnb.request import Request, stop
 
 REQUEST = Request("a cat", seed=1)
 
@@ -233,3 +233,23 @@ def test_a_watcher_may_look_at_a_worker_that_is_shut_down():
     assert seen == [(STOPPED, (running,))]
     gate.set()
     assert running.wait(10)
+
+
+def test_a_workers_jobs_do_not_hear_who_began_its_thread():
+    """A thread takes over the context of the first who submits, and with it what stops that one."""
+    begun, gate = threading.Event(), threading.Event()
+
+    def make(request):
+        begun.set()
+        gate.wait(10)
+        stop.look()
+        yield Progress(1, 1, 0.1, result="a result")
+
+    worker = Worker(make)
+    with stop.heard(gate.is_set):
+        job = worker.submit(REQUEST)
+        begun.wait(10)
+        gate.set()
+        assert job.wait(10)
+    assert (job.state, job.result) == (DONE, "a result")
+    worker.shutdown()
