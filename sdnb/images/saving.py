@@ -144,8 +144,8 @@ def _saving_error(error: OSError, folder: Path, saved: list[Path], count: int) -
         done = f"saved: {len(saved)} of {counted(count, 'picture')} (last: {saved[-1].name}); "
     rest = "the picture is" if count == 1 else f"all {count} are"
     worded = type(error)(
-        f"could not save to {str(folder)!r}: {error.strerror or error}. {done}{rest} still in "
-        "memory, in result.images: make room, or save to another folder"
+        f"could not save to {str(folder)!r}: {error.strerror or error}; {done}{rest} still in "
+        "memory, in result.images: make room there, or save to another folder"
     )
     worded.errno = error.errno
     return worded

@@ -205,8 +205,9 @@ def _trap(text: str, start: int) -> Trap:
         )
     elif after == ")":
         why = (
-            ": (text:1.2) is how AUTOMATIC1111 writes a weight; here it is "
-            f"{'text' + number[0]!r} and a space, without brackets"
+            ": that is how AUTOMATIC1111 writes a weight; here it is "
+            f"{text[max(0, text.rfind('(', 0, start) + 1) : start] + number[0]!r} and a space, "
+            "without brackets"
         )
     elif after.strip():
         decimal = _DECIMAL_COMMA.match(text, start)

@@ -78,7 +78,7 @@ def settings(request: Request, result: Result | None = None) -> str:
     for item in fields(Request):
         value = getattr(request, item.name)
         if item.name in ("image", "mask") and value is not None:
-            value = "{} x {}".format(*png_header.size(value))
+            value = "{} × {}".format(*png_header.size(value))
         elif item.name == "height" or (value == item.default and item.name not in used):
             continue
         label = BY_NAME[item.name].label

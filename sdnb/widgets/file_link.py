@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 _MOST_ZIPPED = 64 << 20  # bytes that one link may send to the page
+_ICON = '<i class="fa fa-download" aria-hidden="true"></i>'
 
 
 def file_link(name: str, data: bytes, words: str = "Download") -> str:
@@ -18,7 +19,7 @@ def file_link(name: str, data: bytes, words: str = "Download") -> str:
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     return (
         f'<a class="sdnb-link" download="{html.escape(name, quote=True)}" '
-        f'href="data:{kind};base64,{b64encode(data).decode()}">{words}</a>'
+        f'href="data:{kind};base64,{b64encode(data).decode()}">{_ICON}{words}</a>'
     )
 
 

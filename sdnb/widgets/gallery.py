@@ -54,8 +54,9 @@ class Gallery(RunAgain, widgets.VBox):
         self._other: GalleryPicture | None = None  # the left side of a comparison
         self._thumbs = Thumbnails(self.choose, self._refresh)
         self._build()
-        hidden = [style.sheet(), GalleryKeys(self)]
-        super().__init__([*hidden, self._bar, self._thumbs, self._detail])
+        self._keys = GalleryKeys(self)
+        hidden = [style.sheet(), self._keys]
+        super().__init__([*hidden, self._bar, *self._words, self._thumbs, self._chosen_box])
         self.add_class("sdnb")
         too_large.hear(self.say)
         self._guarded(self._open)
@@ -128,6 +129,8 @@ class Gallery(RunAgain, widgets.VBox):
             self._quiet()
             self._show_detail()
             self._refresh()
+            if picture is not None:
+                self._keys.see("sdnb-chosen-box")
 
     def send(self, label: str, act: Send, tooltip: str = "") -> None:
         """Add a button that calls `act` with the chosen picture."""
@@ -231,7 +234,8 @@ class Gallery(RunAgain, widgets.VBox):
         row = style.row(buttons, align_items=None)
         both = style.row([self._view, self._about], align_items=None)
         self._chosen_box = widgets.VBox([row, self._sends, both])
-        self._detail = widgets.VBox([self._question, self._message, self._chosen_box])
+        self._chosen_box.add_class("sdnb-chosen-box")
+        self._words = [self._question, self._message]
 
     # -- acting ------------------------------------------------------------------------------
 

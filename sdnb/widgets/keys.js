@@ -14,7 +14,24 @@ function panel(model) {
     const boxes = model.get("boxes").map(id => model.widget_manager.get_model(id.slice(10)));
     model.send({ values: (await Promise.all(boxes)).map(box => box.get("value")) });
   };
+  // A number that is left open stands there in grey: what is typed replaces it, and an emptied box
+  // is open again, which ipywidgets would fill with the number before.
+  const isOpenable = box => box.matches("input[type=number]") && box.closest(".sdnb-openable");
+  let entered = null;
   return {
+    focusin({ target }) {
+      entered = isOpenable(target) && target.closest(".sdnb-open") ? target : null;
+      entered?.select();
+    },
+    pointerup() {
+      if (entered && entered === document.activeElement) entered.select();
+      entered = null;
+    },
+    change({ target }) {
+      if (isOpenable(target) && !target.value) {
+        target.closest(".sdnb-openable").querySelector(".sdnb-reset").click();
+      }
+    },
     keydown(event, root) {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) generate(event, root);
     },
@@ -75,7 +92,11 @@ export default {
       if (found?.offsetParent) found.focus();
       else if (frames) requestAnimationFrame(() => focus({ focus: name }, frames - 1));
     };
-    const told = message => focus(message);
+    const told = message => {
+      if (message.focus) focus(message);
+      // An opened picture may be below the window's edge.
+      else setTimeout(() => root()?.querySelector(message.see)?.scrollIntoView({ block: "nearest" }), 200);
+    };
     model.on("msg:custom", told);
     return () => { end.abort(); model.off("msg:custom", told); };
   },

@@ -41,6 +41,10 @@ class Keys(widgets.Box):
         # A box around it, since a browser that cannot load it shows an error in its place.
         super().__init__([self._ear], layout=widgets.Layout(display="none"))
 
+    def see(self, name: str) -> None:
+        """Scroll the page, if it must be, until the part of this CSS class is seen."""
+        self._ear.send({"see": f".{name}"})
+
     def focus(self, widget: widgets.DOMWidget) -> None:
         """Move the browser's focus to a widget, even if it is not on the page yet."""
         name = f"sdnb-{widget.model_id}"

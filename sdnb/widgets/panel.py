@@ -87,6 +87,7 @@ class Panel(RunAgain, widgets.VBox):
         self._results: list[weakref.ref[Result]] = []
         self._last: Result | None = None
         self._refused = ""  # the error shown when Generate was pressed last
+        self._told_of: bytes | None = None  # the input picture that the caption speaks of
         self._unsaved: list[str] = []  # what was said of a save that failed
         self.begun: list[Callable[[], object]] = []  #: called when a run begins
         self._build(executor or worker_of(self.model))
@@ -243,6 +244,8 @@ class Panel(RunAgain, widgets.VBox):
 
     def _edited(self) -> None:
         """Called after a person moved a control."""
+        if self._told_of is not None and self._told_of != self.form.request.image:
+            self._tell()  # what was said of another picture's settings
         self._show_plan()
 
     def _show_plan(self) -> None:
@@ -279,7 +282,7 @@ class Panel(RunAgain, widgets.VBox):
         own, kept = self.form.request, list(untold(saved.request, saved.strength_told))
         kept += [] if saved.request.image else ["image"]
         self.request = saved.request.but(**{name: getattr(own, name) for name in kept})
-        self._say(*saved.notes, f"Settings of a picture made by {made_by(saved)}.")
+        self._tell(*saved.notes, f"Settings of a picture made by {made_by(saved)}.")
 
     def _checked(self) -> Request:
         """The resolved request. Raises ValueError if it cannot run."""
@@ -331,6 +334,11 @@ class Panel(RunAgain, widgets.VBox):
         if mask is not None and images.open(mask).size == picture.image.size:
             self.form.change(mask=mask)
         self.view.say("The next one begins from it.")
+
+    def _tell(self, *lines: str) -> None:
+        """Say something of the settings that came with the present input picture."""
+        self._say(*lines)
+        self._told_of = self.form.request.image if lines else None
 
     def _say(self, *lines: str) -> None:
         self._caption.value = "".join(f"<div>{html.escape(line)}</div>" for line in lines)

@@ -118,6 +118,11 @@ class ModelPicker(widgets.VBox):
         self._loaded_path: str | None = str(self._load_arguments.get("path") or _BUILT_IN)
         self._show_loaded()
 
+    @property
+    def _present(self) -> str:
+        """The model in use, as the list calls it."""
+        return "The built-in model" if self._loaded_path == _BUILT_IN else self._name
+
     def _show_loaded(self) -> None:
         listed = (path for _, path in self._list.options)
         if self._loaded_path is not None and self._loaded_path not in listed:
@@ -170,7 +175,7 @@ class ModelPicker(widgets.VBox):
         try:
             read_checkpoint(path)
         except (OSError, ValueError, TypeError) as error:
-            self._complain(error, f"{self._name} stays.")
+            self._complain(error, f"{self._present} stays.")
             return False
         return True
 

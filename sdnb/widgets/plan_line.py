@@ -105,6 +105,9 @@ def _memory_in_words(model: Any, request: Request) -> tuple[str, str]:
         why = f"{type(error).__name__}: {error}"
         return _WARNING, f"What this takes could not be predicted ({why})."
     words, much = str(forecast), forecast.gb > _MUCH * forecast.room
+    if not (much or forecast.refusal):
+        plan = "" if forecast.plan.name == "cpu" else f" (plan {forecast.plan.name})"
+        words = f"up to {forecast.gb:.2f} GB of memory{plan}"
     if much and not forecast.refusal:
         words += f"; there are {forecast.room:.2f} GB"
     return _WARNING if much or forecast.refusal else _QUIET, words

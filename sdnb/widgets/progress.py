@@ -145,7 +145,8 @@ class ProgressView(widgets.VBox):
     def complain(self, error: BaseException, trace: str = "") -> None:
         """Show an error's message, and its traceback folded below."""
         words = html.escape(str(error) or type(error).__name__)
-        self._problem.show(f"<b>{type(error).__name__}</b><br>{words}{folded(trace)}")
+        kind = f"<b>{type(error).__name__}</b><br>" if trace else ""  # of a slip, its words are all
+        self._problem.show(f"{kind}{words}{folded(trace)}")
 
     def forget_problem(self) -> None:
         self._problem.value = ""

@@ -38,7 +38,7 @@ class ResultView(widgets.VBox):
         self._empty = widgets.HTML('<div class="sdnb-empty">The picture comes here.</div>')
         self._message = quiet_line()
         self._build()
-        shown = [self._turn, self._empty, preview, self._picture, self._actions, self._sends]
+        shown = [self._empty, preview, self._picture, self._turn, self._actions, self._sends]
         super().__init__([*shown, self._message])
         self.add_class("sdnb-result")
 
@@ -133,12 +133,17 @@ class ResultView(widgets.VBox):
     # -- showing -----------------------------------------------------------------------------
 
     def _left(self, picture: GalleryPicture) -> Side | None:
-        """What it is compared with: the picture before, else the one that it was made from."""
-        before = self._before
+        """What it is compared with: the picture before, of these or of those that were shown before
+        them; else the one that it was made from.
+        """
+        before = self.pictures[self._at - 1] if self._at else self._before
         return input_of(picture) if before is None else (before.image, before.words)
 
     def _previewed(self) -> None:
-        self._picture.layout.display = self._empty.layout.display = "none"
+        """Show the preview alone: what one does here is done with a finished picture."""
+        for part in (self._picture, self._empty, self._turn, self._actions, self._sends):
+            part.layout.display = "none"
+        self.say("")
 
     def _refresh(self) -> None:
         picture = self.picture

@@ -11,7 +11,7 @@ from sdnb.jobs.executor import DONE, RUNNING, STOPPED, WAITING, Executor, Job, W
 from sdnb.request import Request
 from sdnb.widgets.actions import Actions
 from sdnb.widgets.progress import ProgressView
-from sdnb.widgets.waiting_list import WaitingList
+from sdnb.widgets.waiting_list import WaitingList, in_a_line
 
 
 class RunQueue:
@@ -127,7 +127,7 @@ class RunQueue:
             then(job.result)
         with self._lock:
             if job.ended and self.jobs and self._behind_others(self.jobs[0]):
-                self._progress.say("waiting for another run")
+                self._say_waiting()
 
     def _take(self, job: Job) -> None:
         """Take what is finished, whatever becomes of the rest."""
@@ -147,6 +147,7 @@ class RunQueue:
                 self.jobs = [*self.jobs, job]
                 if len(self.jobs) == 1 and self._behind_others(job):
                     self._progress.watch(job)  # no running job of this panel needs the view
+                    self._say_waiting()
             else:
                 return
             self._show_counts()
@@ -155,6 +156,12 @@ class RunQueue:
         """Whether a job of another panel runs first."""
         executor = self.executor
         return job.state == WAITING and isinstance(executor, Worker) and executor.jobs[:1] != (job,)
+
+    def _say_waiting(self) -> None:
+        """Say for what the first job waits: it runs in another tab, or another cell."""
+        ahead = self.executor.jobs[:1] if isinstance(self.executor, Worker) else ()
+        what = "".join(f": {in_a_line(job.request)}" for job in ahead)
+        self._progress.say(f"waiting for another run{what}")
 
     def _show_counts(self) -> None:
         with self._lock:

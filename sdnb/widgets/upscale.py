@@ -135,6 +135,7 @@ class UpscalePanel(Panel):
             button = text_button(f"× {times:g}", "", tip, partial(self.enlarge, times))
             button.layout.width = "56px"
             buttons.append(button)
+        self._factors = dict(zip(_TIMES, buttons, strict=True))
         self._passes_line = quiet_line()
         take = (partial(self._enlarge_from, own) for own in (False, True))
         self._offer = SizeOffer(*take)
@@ -154,6 +155,9 @@ class UpscalePanel(Panel):
     def _show_plan(self) -> None:
         super()._show_plan()
         self._enlarged_from = self._base()
+        for times, button in self._factors.items():
+            in_force = self._follows_factor and times == self.times
+            button.button_style = "info" if in_force else ""
         self._show_offer()
         try:
             first, last = self.passes()

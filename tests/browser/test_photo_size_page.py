@@ -71,7 +71,7 @@ def test_a_large_photo_is_proposed_a_size_and_one_click_takes_its_own(page, lab,
     one = Studio(page, lab, f"photo-{tab}.ipynb")
     one.tab(tab)
     one.upload(photo)
-    one.said("Proposed: 288 × 216")  # 4:3, and 0.95 times the pixels of the model's 256x256
+    one.said("It is made at 288 × 216")  # 4:3, and 0.95 times the pixels of the model's 256x256
     assert one.size() == (288, 216)
     one.said("4000 × 3000, 183 times")
     one.shot(f"photo-{tab}-proposed")
@@ -102,7 +102,7 @@ def test_what_is_fitted_is_seen_before_and_made_so(page, lab, photo):
     one = Studio(page, lab, "photo-fitted.ipynb")
     one.tab("img2img")
     one.upload(photo)
-    one.said("Proposed:")
+    one.said("It is made at")
     for label, side in (("Width", 128), ("Height", 128)):
         box = page.get_by_label(label, exact=True).locator("visible=true").first
         box.fill(str(side))

@@ -4,18 +4,21 @@ import re
 from base64 import b64decode
 from io import BytesIO
 
+import ipywidgets as widgets
 import numpy as np
 from helpers.fakes import Model, make
 from helpers.pictures import encoded
-from helpers.widget_hands import find, press
+from helpers.widget_hands import called, find, press
 from PIL import Image
 
 from sdnb import images
+from sdnb.images.result import Result
 from sdnb.jobs.executor import Inline
 from sdnb.request import Request
 from sdnb.widgets.compare import input_of
 from sdnb.widgets.gallery_picture import GalleryPicture
 from sdnb.widgets.panel import Panel
+from sdnb.widgets.result_view import ResultView
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -81,3 +84,42 @@ def test_it_is_compared_as_it_was_fitted():
     filled = began(halves((128, 64), across=False), "fill")  # 64x32 in the middle, its rim around
     assert (filled[:28] == RED).all()
     assert (filled[36:] == BLUE).all()
+
+
+def solid(colour):
+    return Image.new("RGB", (16, 16), colour)
+
+
+def of(*colours):
+    """The pictures of a result that has one of each colour."""
+    images_ = tuple(map(solid, colours))
+    request = Request("a cat", seed=7, count=len(colours)).resolved(Model().settings)
+    result = Result(images_, request, "", "", 0.0, 0.0)
+    return [GalleryPicture(result, i) for i in range(len(colours))]
+
+
+def test_one_of_several_is_compared_with_the_one_before_it():
+    view = ResultView(widgets.Image(), lambda _: "")
+    view.show(of("white"))
+    view.show(of("red", "lime", "blue"), 2)
+    press(view, "Compare")
+    left, right = sides(view._picture.value)
+    assert left[8, 8].argmax() == 1  # lime
+    assert right[8, 8].argmax() == 2  # blue
+    press(view, "Stop comparing")
+    press(view, "The picture before")
+    press(view, "The picture before")
+    press(view, "Compare")
+    left, _ = sides(view._picture.value)
+    assert left.min() > 250  # of those that were shown before
+
+
+def test_while_a_preview_is_shown_nothing_is_offered_for_another_picture():
+    preview = widgets.Image()
+    view = ResultView(preview, lambda _: "")
+    view.show(of("red", "lime"))
+    assert called(view, "Save")
+    preview.value = b"a preview"
+    assert not any(called(view, words) for words in ("Save", "Compare", "The next picture"))
+    view.show(of("blue"))
+    assert called(view, "Save")

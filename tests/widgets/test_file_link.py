@@ -14,7 +14,9 @@ from sdnb.widgets import file_link as links
 from sdnb.widgets.file_link import file_link, files_link
 from sdnb.widgets.gallery import Gallery
 
-LINK = re.compile(r'<a [^>]*download="([^"]*)" href="data:([^;]*);base64,([^"]*)">([^<]*)</a>')
+LINK = re.compile(
+    r'<a [^>]*download="([^"]*)" href="data:([^;]*);base64,([^"]*)"><i [^>]*></i>([^<]*)</a>'
+)
 
 
 def linked(html):

@@ -61,7 +61,7 @@ def test_a_file_that_could_not_be_taken_is_said_until_the_next_run(taken):
     assert "notes.txt" in alert(box.widget)
     panel.generate()
     assert alert(box.widget) == ""
-    assert ("16 x 8" in read(box.widget)) == bool(taken)
+    assert ("16 × 8" in read(box.widget)) == bool(taken)
 
 
 def test_a_grids_problem_goes_when_its_values_are_typed_again():

@@ -162,9 +162,9 @@ def test_an_uploaded_picture_offers_its_settings(tmp_path):
     other = panel(kind="img2img")
     box = other.form.controls["image"]
     box.take(path.read_bytes(), path.name)
-    assert find(box.widget, "use its settings")
+    assert find(box.widget, "Use its settings")
     assert other.request.image == images.picture(path)
-    press(box.widget, "use its settings")
+    press(box.widget, "Use its settings")
     assert (other.request.prompt, other.request.cfg, other.request.seed) == ("a cat", 6.5, 7)
     assert other.request.image == images.picture(path)
 
@@ -267,7 +267,7 @@ def test_what_is_no_model_is_said():
 def test_what_it_will_take_is_said_before_it_runs():
     one = panel()
     one.request = Request("a cat")
-    until(lambda: "memory plan fake: up to 0.06 GB, in its steps" in one._plan.value)
+    until(lambda: "up to 0.06 GB of memory (plan fake)" in one._plan.value)
     one.request = Request(width=2048)
     until(lambda: "2048 pixels &lt;do&gt; not fit: take 1024" in one._plan.value)
     assert "sdnb-warn" in one._plan.value
@@ -365,7 +365,7 @@ def two_panels(monkeypatch):
 def test_a_run_that_waits_for_another_panel_says_so(two_panels):
     _, second, gate = two_panels
     job = second.generate()
-    assert second.progress.line == "waiting for another run"
+    assert second.progress.line.startswith("waiting for another run: ")
     for _ in range(10):
         gate.release()
     assert job.wait(10)
@@ -393,7 +393,7 @@ def test_the_next_run_of_a_panel_waits_for_the_one_that_came_between(two_panels)
     for _ in range(4):
         gate.release()
     until(lambda: other.state == "running")
-    until(lambda: first.progress.line == "waiting for another run")
+    until(lambda: first.progress.line.startswith("waiting for another run: "))
     for _ in range(10):
         gate.release()
     assert job.wait(10)

@@ -47,7 +47,7 @@ def test_a_large_photo_proposes_a_size_near_the_models_own_and_one_click_takes_i
     if one.form._fold is not None:
         one.form._fold.value = True
     assert (
-        "Proposed: 160 × 120. The picture is 800 × 600, 29 times the model's own pixels."
+        "It is made at 160 × 120. The picture is 800 × 600, 29 times the model's own pixels."
         in read(one)
     )
     assert called(one, "Take 160 × 120") == []
@@ -65,7 +65,7 @@ def test_a_picture_near_the_models_own_size_keeps_it(side):
     one = panel("img2img")
     upload(one, photo((side, side)))
     assert size(one) == (None, None)
-    assert "Proposed" not in read(one)
+    assert "It is made at" not in read(one)
 
 
 def test_a_picture_too_small_for_the_model_is_made_at_its_size():
@@ -110,7 +110,7 @@ def test_the_masked_part_alone_keeps_the_photos_size():
     upload(one, photo())
     assert "“Only the masked part” keeps its size." in read(one)
     one.form.change(padding=8, mask=images.mask(Image.new("L", PHOTO, 255)))
-    assert "Proposed" not in read(one)
+    assert "It is made at" not in read(one)
 
 
 def test_a_photo_that_is_sent_is_proposed_a_size_too_and_a_result_is_not():

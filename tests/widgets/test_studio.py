@@ -128,7 +128,7 @@ def test_settings_of_an_uploaded_picture_change_only_what_they_tell(studio, name
     info.add_text("parameters", A1111.format(told))
     data = encoded(colour(size=(64, 64)), "PNG", pnginfo=info)
     panel.form.controls["image"].take(data, "theirs.png")
-    press(panel, "use its settings")
+    press(panel, "Use its settings")
     got = panel.request
     assert (got.image, got.cfg) == (images.picture(data), 7.3)
     assert (got.strength, got.feather) == (strength, 2.2)

@@ -146,6 +146,9 @@ class NumberControl(Control):
         self._reset = icon_button("undo", "", "")
         self._reset.on_click(lambda _: self._take(None))
         self.widget = widgets.HBox([self._number, self._reset] if field.open else [self._number])
+        self._reset.add_class("sdnb-reset")
+        if field.open:
+            self.widget.add_class("sdnb-openable")
         self.follow(self._default)
         self._show()
 
@@ -237,7 +240,7 @@ class SeedControl(Control):
         self._wrong = words
         self._message.value = f'<span role="alert">{html.escape(words)}</span>'
         self._message.layout.display = "" if words else "none"
-        self._free.disabled = self._value is None and not words
+        self._free.layout.display = "none" if self._value is None and not words else ""
 
     def _show(self) -> None:
         self._set(self._text, value="" if self._value is None else str(self._value))

@@ -13,9 +13,9 @@ from sdnb.images.fitting import laid, laid_mask
 from sdnb.request import Request, png_header, sizes
 from sdnb.request.sizes import Place, Size
 from sdnb.widgets.masks.preview import veiled
-from sdnb.widgets.style import quiet_line
 
 _SIDE = 192  # pixels of the longer side of the size that is asked for
+_MUCH = 1.5  # times as wide, or as high: no longer the same things
 
 
 def other_proportions(request: Request) -> bool:
@@ -43,7 +43,7 @@ class FittedView(widgets.VBox):
     """Shows how a request's picture and mask are fitted, where that changes them."""
 
     def __init__(self) -> None:
-        self._words = quiet_line()
+        self._words = widgets.HTML()
         self._image = widgets.Image(format="jpeg")
         self._small: tuple[bytes, Image.Image] | None = None  # a picture, and the same small
         self._key: object = None
@@ -60,7 +60,12 @@ class FittedView(widgets.VBox):
         self._key = key
         original = png_header.size(image)
         place = sizes.place(original, size, request.fit)
-        self._words.value = html.escape(_in_words(original, size, place, request))
+        # Somebody who stretches by so much has hardly meant it.
+        by = size[0] * original[1] / (size[1] * original[0])
+        much = request.fit == "stretch" and not 1 / _MUCH < by < _MUCH
+        kind = "sdnb-warn" if much else "sdnb-quiet"
+        words = html.escape(_in_words(original, size, place, request))
+        self._words.value = f'<div class="{kind}">{words}</div>'
         small = self._smaller(image)
         at = _shrunk(place, original, size, small.size)
         result = _result(size, at)

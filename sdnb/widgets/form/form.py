@@ -286,7 +286,7 @@ class Form(widgets.VBox):
                 ": it takes that much longer or more" if large else ": less than it can draw on"
             )
         elif now == near:
-            words = f"Proposed: {in_words(near)}. {words}"
+            words = f"It is made at {in_words(near)}. {words}"
         if self.kind == "inpaint":
             words += ". “Only the masked part” keeps its size"
         take = "" if now == near else f"Take {in_words(near)}"

@@ -12,6 +12,7 @@ from sdnb.request import Request
 from sdnb.widgets.form.controls import Changed, Control
 from sdnb.widgets.form.fields import Field
 from sdnb.widgets.masks.editor import MaskEditor
+from sdnb.widgets.style import quiet_line
 
 _SIDE = 440  # pixels of the page: the canvas and its tools are seen at once with the prompt
 
@@ -24,7 +25,9 @@ class MaskBox(Control):
         self._feathered = feathered
         self.editor: MaskEditor | None = None
         self._picture: bytes | None = None
-        self.widget = widgets.VBox([])
+        hint = quiet_line()
+        hint.value = "Give a picture: it comes here, and you paint over what is to be repainted."
+        self.widget = widgets.VBox([hint])
 
     def on_picture(self, picture: bytes | None) -> None:
         """Show this picture in the editor; a mask of another size is cleared."""

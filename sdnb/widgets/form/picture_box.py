@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import ipywidgets as widgets
+from PIL import Image
 
 from sdnb import images
 from sdnb.images import Saved
@@ -65,7 +66,7 @@ class PictureBox(Control):
         self._remove.layout.display = "none"
         self._remove.on_click(lambda _: self._take(None))
         self._use = widgets.Button(
-            description="use its settings", tooltip="Put the settings that this picture was made "
+            description="Use its settings", tooltip="Put the settings that this picture was made "
             "with into the panel", layout=widgets.Layout(width="auto", display="none"),
         )  # fmt: skip
         self._use.on_click(lambda _: self._used())
@@ -92,7 +93,7 @@ class PictureBox(Control):
         offered = self._carried is not None and self._offer is not None
         self._use.layout.display = "" if offered else "none"
         w, h = images.open(png).size
-        self._say(f"{name} {w} x {h}" + (" · it carries its settings" if offered else ""))
+        self._say(f"{name} {w} × {h}" + (" · it carries its settings" if offered else ""))
         self._changed()
 
     def _used(self) -> None:
@@ -111,6 +112,11 @@ class PictureBox(Control):
         form = '<span class="sdnb-warn" role="alert">{}</span>' if wrong else "{}"
         self._message.value = form.format(html.escape(words))
 
+    def _see_through(self, picture: Image.Image) -> str:
+        """What becomes of transparency, where there is any."""
+        seen = picture.getchannel("A").histogram() if "A" in picture.getbands() else []
+        return " · transparent parts become white" if any(seen[:255]) else ""
+
     def _show(self) -> None:
         self._carried = None
         self._use.layout.display = "none"
@@ -123,7 +129,7 @@ class PictureBox(Control):
             scale = min(1, _SIDE / max(picture.size))
             self._image.layout.width = f"{max(1, round(picture.width * scale))}px"
             self._image.value = jpeg(picture, _SIDE)
-            self._say("{} x {}".format(*picture.size))
+            self._say("{} × {}".format(*picture.size) + self._see_through(picture))
 
 
 def _carried(data: bytes) -> Saved | None:

@@ -66,7 +66,7 @@ class GridTab(widgets.VBox):
         self._run_button.add_class("sdnb-main")
         self._place = widgets.VBox()
         rows = [widgets.HBox([kind, values]) for kind, values in self._axes]
-        whose = widgets.HBox([self._from, self._prompt])
+        whose = style.row([self._from, self._prompt])
         top = [widgets.VBox([whose, *rows, self._store]), self._actions()]
         super().__init__([style.sheet(), style.box("sdnb-top", top), self._problem, self._place])
         self.show_prompt()

@@ -277,7 +277,8 @@ class GridView(RunAgain, widgets.VBox):
             self._problem.hide()
         done = self.grid.done
         left = len(self.grid) - done
-        self._run_button.description = "Resume" if done and left else "Run"
+        tried = done or self._stopping.is_set()
+        self._run_button.description = "Resume" if tried and left and not running else "Run"
         self._run_button.disabled = running or not left
         self._bar.layout.visibility = "visible" if running or left else "hidden"
         self._stop_button.disabled = not running

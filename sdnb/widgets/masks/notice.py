@@ -36,7 +36,7 @@ class Status(ipywidgets.HTML):
     def tell(self, state: EditorState, extra: str = "", problem: bool = False) -> None:
         width, height = state.picture.size
         share, why = state.repainted()
-        words = [f"{width}×{height}", f"<b>{share:.1%}</b> is repainted"]
+        words = [f"{width} × {height}", f"<b>{share:.1%}</b> is repainted"]
         if state.invert:
             words.append("inverted: black is repainted")
         if state.latent and not state.problem:
