@@ -21,10 +21,7 @@ class LightBulb:
         self._read, self._write = read, write
         self.button = icon_button("lightbulb-o", "Example", "Put an example into the prompt box")
         self.button.on_click(lambda _: self._pressed())
-        yes = text_button("Yes", "", "Put an example there", self._put)
-        no = text_button("No", "", "Keep what you typed", self.forget)
-        words = widgets.HTML('<span role="status">Replace what you typed?</span>')
-        self.question = widgets.VBox([words, widgets.HBox([yes, no])])
+        self.question = widgets.VBox()
         self.forget()
 
     def serve(self, prompts: Sequence[str]) -> None:
@@ -40,9 +37,17 @@ class LightBulb:
     def _pressed(self) -> None:
         now = self._read()
         if now.strip() and now not in self._prompts:
-            self.question.layout.display = ""
+            self._ask()
         else:
             self._put()
+
+    def _ask(self) -> None:
+        if not self.question.children:
+            yes = text_button("Yes", "", "Put an example there", self._put)
+            no = text_button("No", "", "Keep what you typed", self.forget)
+            words = widgets.HTML('<span role="status">Replace what you typed?</span>')
+            self.question.children = [words, widgets.HBox([yes, no])]
+        self.question.layout.display = ""
 
     def _put(self) -> None:
         now = self._read()

@@ -68,13 +68,13 @@ class ResultView(widgets.VBox):
             self._at, self._comparing = min(self._at, max(len(self.pictures) - 1, 0)), False
             self._refresh()
 
-    def action(self, words: str, icon: str, tooltip: str, act: Act) -> widgets.Button:
+    def action(self, words: str, icon: str, tooltip: str, act: Act) -> None:
         """Add a button that calls `act` with the picture that is shown."""
-        return self._add(self._actions, words, icon, tooltip, act)
+        self._more[self._actions].append((words, icon, tooltip, act))
 
-    def send(self, name: str, tooltip: str, act: Act) -> widgets.Button:
+    def send(self, name: str, tooltip: str, act: Act) -> None:
         """Add a button that sends the picture that is shown to the place of this name."""
-        return self._add(self._sends, f"to {name}", "share", tooltip, act)
+        self._more[self._sends].append((f"to {name}", "share", tooltip, act))
 
     def say(self, words: str) -> None:
         """Show a line below the picture until another picture is shown."""
@@ -83,30 +83,32 @@ class ResultView(widgets.VBox):
     # -- building ----------------------------------------------------------------------------
 
     def _build(self) -> None:
+        self._turn, self._actions, self._sends = (row([], display="none") for _ in range(3))
+        self._more: dict[widgets.HBox, list[tuple[str, str, str, Act]]] = {
+            self._actions: [], self._sends: [],
+        }  # fmt: skip
+        self._is_made = False
+
+    def _make(self) -> None:
+        """Make the buttons: nobody needs one before there is a picture."""
+        self._is_made = True
         self._back = icon_button("chevron-left", "The picture before", "The picture before")
         self._next = icon_button("chevron-right", "The next picture", "The next picture")
         self._back.on_click(lambda _: self._turned(-1))
         self._next.on_click(lambda _: self._turned(1))
         self._where = quiet_line()
-        self._turn = row([self._back, self._where, self._next], display="none")
-        self._actions = row([], display="none")
-        self._sends = row([], display="none")
-        self.action("Save", "save", "Write it with its settings inside", self._saved)
+        self._turn.children = [self._back, self._where, self._next]
+        tip = "Write it with its settings inside"
+        save = self._button("Save", "save", tip, self._saved)
         self._link = widgets.HTML()
-        self._actions.children = (*self._actions.children, self._link)
-        self._compare = self.action(
-            "Compare",
-            "columns",
-            "Compare it with the picture before, or that it began from",
-            lambda _: self._compared(),
-        )
+        tip = "Compare it with the picture before, or that it began from"
+        self._compare = self._button("Compare", "columns", tip, lambda _: self._compared())
+        first = {self._actions: (save, self._link, self._compare)}
+        for place, more in self._more.items():
+            place.children = (*first.get(place, ()), *(self._button(*each) for each in more))
 
-    def _add(
-        self, place: widgets.HBox, words: str, icon: str, tooltip: str, act: Act
-    ) -> widgets.Button:
-        button = text_button(words, icon, tooltip, partial(self._do, act))
-        place.children = (*place.children, button)
-        return button
+    def _button(self, words: str, icon: str, tooltip: str, act: Act) -> widgets.Button:
+        return text_button(words, icon, tooltip, partial(self._do, act))
 
     # -- acting ------------------------------------------------------------------------------
 
@@ -154,8 +156,12 @@ class ResultView(widgets.VBox):
         self._preview.layout.display = "none"
         self._empty.layout.display = "none" if picture else ""
         if picture is None:
-            self._picture.value = self._link.value = ""  # a deleted picture is kept by nothing
+            self._picture.value = ""  # a deleted picture is kept by nothing
+            if self._is_made:
+                self._link.value = ""
             return
+        if not self._is_made:
+            self._make()
         self._where.value = f"picture {self._at + 1} of {len(self.pictures)}"
         self._back.disabled, self._next.disabled = self._at == 0, self._at == len(self.pictures) - 1
         before = self._left(picture)

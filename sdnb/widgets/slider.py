@@ -13,8 +13,10 @@ from typing import Any
 
 import ipywidgets as widgets
 import traitlets
+from ipywidgets.widgets.widget_description import DescriptionStyle
 
 from sdnb.request.plain_words import digits
+from sdnb.widgets.style import shared
 
 Moved = Callable[[float], object]
 
@@ -47,7 +49,7 @@ class NumberBox(widgets.HBox):
         # Without bounds, since a browser would change what is typed to lie within them.
         self.box = widgets.FloatText(
             value=value, step=step, description=description, tooltip=tooltip,
-            style={"description_width": label_width}, layout={"width": width},
+            style=shared(DescriptionStyle, label_width), layout={"width": width},
         )  # fmt: skip
         self._said: widgets.HTML | None = None  # made when there is something to say
         super().__init__(self._parts())
@@ -117,7 +119,9 @@ class Slider(NumberBox):
     ) -> None:  # fmt: skip
         self._step, self._reach = step, reach
         # It counts steps: a browser rounds a slider's number, and sends back what it rounded.
-        self.track = widgets.IntSlider(readout=False, layout={"width": "auto"})
+        self.track = widgets.IntSlider(
+            readout=False, style=shared(widgets.SliderStyle), layout={"width": "auto"}
+        )
         self.track.add_class("sdnb-track")
         super().__init__(description, value, limits, moved, step=step, **more)
         self.track.tooltip = self.box.tooltip

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import ipywidgets as widgets
+from ipywidgets.widgets.widget_string import HTMLStyle
 
 _Shown = TypeVar("_Shown", bound=widgets.DOMWidget)
 
@@ -35,9 +36,23 @@ def box(name: str, children: Sequence[widgets.Widget]) -> widgets.Box:
     return laid_out
 
 
+_shared: dict[tuple[type, str], Any] = {}
+
+
+def shared(kind: type, label_width: str = "") -> Any:
+    """The only style of this kind and width: each part of a studio would make one of its own, and a
+    quarter of all its widgets were such styles.
+    """
+    made = _shared.get((kind, label_width))
+    if made is None or made.comm is None:  # somebody closed it
+        made = kind(**({"description_width": label_width} if label_width else {}))
+        _shared[kind, label_width] = made
+    return made
+
+
 def quiet_line() -> widgets.HTML:
     """A line of small grey text, empty at first."""
-    line = widgets.HTML()
+    line = widgets.HTML(style=shared(HTMLStyle))
     line.add_class("sdnb-quiet")
     return line
 

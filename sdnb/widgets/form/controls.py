@@ -12,11 +12,12 @@ from collections.abc import Callable
 from typing import Any
 
 import ipywidgets as widgets
+from ipywidgets.widgets.widget_description import DescriptionStyle
 
 from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.form.fields import Field
 from sdnb.widgets.slider import NumberBox, Slider
-from sdnb.widgets.style import level
+from sdnb.widgets.style import level, shared
 
 Changed = Callable[[], None]
 
@@ -115,7 +116,7 @@ class ChoiceControl(Control):
         super().__init__(field, changed)
         self.widget = widgets.Dropdown(
             description=field.label, tooltip=field.help, options=self._options("", _OPEN),
-            style=_LABEL, layout=widgets.Layout(width="auto"),
+            style=shared(DescriptionStyle, _LABEL["description_width"]), layout=widgets.Layout(width="auto"),
         )  # fmt: skip
         self._hear(self.widget)
 
