@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import ipywidgets as widgets
 
 from sdnb.jobs.executor import Job
-from sdnb.widgets.style import box, quiet_line
+from sdnb.widgets.style import box, quiet_line, shared
 
 
 class Actions(widgets.VBox):
@@ -25,6 +25,7 @@ class Actions(widgets.VBox):
     ) -> None:
         self.generate = widgets.Button(
             description="Generate", button_style="primary", icon="play",
+            style=shared(widgets.ButtonStyle),
             tooltip="Make the picture (Ctrl+Enter); pressed again, the next one waits its turn",
         )  # fmt: skip
         self.generate.add_class("sdnb-generate")  # by which `keys.js` finds it

@@ -11,6 +11,7 @@ from sdnb.widgets.buttons import text_button
 from sdnb.widgets.gallery_picture import GalleryPicture
 from sdnb.widgets.jpegs import data_uri
 from sdnb.widgets.opened_folder import ThumbReader
+from sdnb.widgets.style import shared
 
 PAGE = 24  # thumbnails at once
 _SIDE = 96  # pixels
@@ -84,7 +85,7 @@ class Thumbnails(widgets.VBox):
         return max(1, -(-len(self._pictures) // PAGE))
 
     def _slot(self, i: int) -> widgets.Button:
-        slot = widgets.Button()
+        slot = widgets.Button(style=shared(widgets.ButtonStyle))
         slot.add_class("sdnb-thumb")
         slot.add_class(f"{self._mark}-{i}")
         slot.on_click(lambda _: self._clicked(i))

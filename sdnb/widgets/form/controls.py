@@ -116,7 +116,8 @@ class ChoiceControl(Control):
         super().__init__(field, changed)
         self.widget = widgets.Dropdown(
             description=field.label, tooltip=field.help, options=self._options("", _OPEN),
-            style=shared(DescriptionStyle, _LABEL["description_width"]), layout=widgets.Layout(width="auto"),
+            style=shared(DescriptionStyle, _LABEL["description_width"]),
+            layout=widgets.Layout(width="auto"),
         )  # fmt: skip
         self._hear(self.widget)
 

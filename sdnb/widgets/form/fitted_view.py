@@ -43,12 +43,11 @@ class FittedView(widgets.VBox):
     """Shows how a request's picture and mask are fitted, where that changes them."""
 
     def __init__(self) -> None:
-        self._words = widgets.HTML()
-        self._image = widgets.Image(format="jpeg")
         self._small: tuple[bytes, Image.Image] | None = None  # a picture, and the same small
         self._key: object = None
+        self._is_made = False
         in_column = widgets.Layout(width=f"{_SIDE + 8}px", flex="0 0 auto")
-        super().__init__([self._image, self._words], layout=in_column)
+        super().__init__(layout=in_column)
 
     def show(self, request: Request) -> None:
         """Show the picture of this request; nothing where the proportions are those asked for."""
@@ -58,6 +57,8 @@ class FittedView(widgets.VBox):
         if image is None or key == self._key or self.layout.display:
             return
         self._key = key
+        if not self._is_made:
+            self._make()
         original = png_header.size(image)
         place = sizes.place(original, size, request.fit)
         # Somebody who stretches by so much has hardly meant it.
@@ -73,6 +74,12 @@ class FittedView(widgets.VBox):
         mask = laid_mask(_mask(request, small.size), result, at, 0 if request.mask is None else 255)
         self._image.value = veiled(picture, mask, picture.size)
         self._image.layout.width = f"{picture.width}px"
+
+    def _make(self) -> None:
+        """Make the parts: most pictures are not fitted."""
+        self._is_made = True
+        self._image, self._words = widgets.Image(format="jpeg"), widgets.HTML()
+        self.children = [self._image, self._words]
 
     def _smaller(self, image: bytes) -> Image.Image:
         """The picture with no more pixels than are seen; a photograph is decoded once."""

@@ -21,18 +21,25 @@ class SizeOffer(widgets.VBox):
     """
 
     def __init__(self, near: Callable[[], None], own: Callable[[], None]) -> None:
-        self._words = widgets.HTML()
-        self._near = _button("A size that takes as long as others of this model", near)
-        self._own = _button("All pixels of the picture", own)
-        super().__init__([row([self._words, self._near, self._own])])
-        self.layout.display = "none"
+        self._acts = near, own
+        super().__init__(layout=widgets.Layout(display="none"))
 
     def hide(self) -> None:
         """Show nothing."""
         self.layout.display = "none"
 
+    def _make(self) -> None:
+        """Make the parts: most pictures need no offer."""
+        near, own = self._acts
+        self._words = widgets.HTML()
+        self._near = _button("A size that takes as long as others of this model", near)
+        self._own = _button("All pixels of the picture", own)
+        self.children = [row([self._words, self._near, self._own])]
+
     def show(self, words: str, near: str, own: str, warn: bool) -> None:
         """Show these words and the buttons with these labels; "" hides a button."""
+        if not self.children:
+            self._make()
         kind = "sdnb-warn" if warn else "sdnb-quiet"
         self._words.value = f'<div class="{kind}">{html.escape(words)}</div>'
         for button, label in ((self._near, near), (self._own, own)):
