@@ -57,7 +57,7 @@ class RunAhead:
         self._marks: deque[_Mark] = deque()  # which the card has not passed
         self._passed: Any = None  # the event of the last one that it has
         self._pieces = 0  # of this pass that are before the last mark
-        self._since: list[float] = []  # what the pieces after it are thought to take
+        self._after, self._since = 0, 0.0  # pieces after it, and what they are thought to take
         self._enqueued = 0.0  # seconds before the last mark
 
     @contextmanager
@@ -68,10 +68,10 @@ class RunAhead:
             yield
             return
         try:
-            self._pieces, self._since = 0, []
+            self._pieces, self._after, self._since = 0, 0, 0.0
             self._mark()
             asked = stop.asked()
-            with stop.heard(lambda: self._look(asked)):
+            with stop.unheard(), stop.heard(lambda: self._look(asked)):
                 yield
             self._mark(is_last=True)
         except BaseException:
@@ -89,20 +89,24 @@ class RunAhead:
         return self.short
 
     def _look(self, asked: stop.Asked) -> bool:
-        """What a look of the layers does: mark, and wait while too much is enqueued."""
-        piece = self._pieces + len(self._since)
-        self._since.append(self._took[piece] if piece < len(self._took) else self._guess)
-        if sum(self._since) >= _BETWEEN:
-            self._mark()
+        """What a look of the layers does: mark, unless the last mark is near, and wait while too
+        much is enqueued. Stop is heard at a mark: there are thousands of looks.
+        """
+        piece = self._pieces + self._after
+        self._after += 1
+        self._since += self._took[piece] if piece < len(self._took) else self._guess
+        if self._since < _BETWEEN:
+            return False
+        self._mark()
         while self._enqueued > MOST and not asked():
             self._settle()
         return asked()
 
     def _mark(self, *, is_last: bool = False) -> None:
-        event, since = _recorded(self._device), self._since
-        self._marks.append(_Mark(event, self._pieces, len(since), sum(since), is_last))
-        self._enqueued += sum(since)
-        self._pieces, self._since = self._pieces + len(since), []
+        event = _recorded(self._device)
+        self._marks.append(_Mark(event, self._pieces, self._after, self._since, is_last))
+        self._enqueued += self._since
+        self._pieces, self._after, self._since = self._pieces + self._after, 0, 0.0
 
     def _is_past(self) -> bool:
         """Whether the card has passed the first mark."""
