@@ -182,10 +182,13 @@ class Notebook:
     def kernel(self, expression: str) -> Any:
         """The value of a Python expression in the kernel, through JSON, once the kernel is free."""
         code = f"import json as _json; print(_json.dumps({expression}))"
-        output = self.js(
+        ask = (
             "let text = ''; const future = panel.sessionContext.session.kernel.requestExecute("
             f"{{code: {json.dumps(code)}, store_history: false}});"
             "future.onIOPub = m => { text += m.content.text ?? m.content.evalue ?? '' };"
             "await future.done; return text"
         )
-        return json.loads(output)
+        # After a cell's error a kernel takes nothing for a moment, and answers nothing: ask again.
+        return json.loads(
+            self.js(ask) or self.js(f"await new Promise(r => setTimeout(r, 500)); {ask}")
+        )

@@ -21,5 +21,5 @@ def test_the_benchmark_prints_ratios_of_one_run(tmp_path, capsys):
         ratio = data["medians"][name] / data["medians"]["generate"]
         assert data["ratios"][name] == pytest.approx(ratio)
     printed = capsys.readouterr().out
-    assert "12 pictures of 64x64, 1 steps of ddim" in printed
+    assert "12 pictures of 64x64, 1 step of ddim" in printed
     assert f"{data['ratios']['grid, batch 12']:.2f}" in printed

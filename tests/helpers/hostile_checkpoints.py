@@ -267,7 +267,7 @@ FILES: dict[str, tuple[Callable[[Path], Path], str | None]] = {
         "1 unexpected"),
     "10,000 names with escapes": (
         lambda p: headed(p, *laid_out(shapes() | {f"{ESCAPE}{n}": (1,) for n in range(10_000)})),
-        "10000 unexpected"),
+        "10,000 unexpected"),
     "call of a name of 5 MB": (
         lambda p: zipped(p, b"c" + ESCAPE.encode() + b"a" * 5_000_000 + b"\nf\n)R."),
         "damaged.*1,000 letters"),
