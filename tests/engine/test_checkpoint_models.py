@@ -12,6 +12,8 @@ from helpers import tiny_checkpoints as tiny
 from sdnb.engine.checkpoint import CheckpointError, read
 from sdnb.engine.networks.config import ModelConfig, UNetConfig, VAEConfig
 
+pytestmark = pytest.mark.slow
+
 
 class TestSingleFiles:
     def test_ckpt(self, tmp_path, parts):

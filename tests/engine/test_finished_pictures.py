@@ -10,6 +10,8 @@ import sdnb
 from sdnb.engine.stages import autoencode
 from sdnb.jobs.executor import Job
 
+pytestmark = pytest.mark.slow
+
 THREE = sdnb.Request("a red apple", width=64, height=64, steps=2, seed=5, cfg=4, count=3)
 
 

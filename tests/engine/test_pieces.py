@@ -22,6 +22,8 @@ from sdnb.engine.networks.vae import VAE
 from sdnb.jobs.executor import Worker
 from sdnb.request import stop
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE = 1e-5
 APPLE = sdnb.Request("a red apple", width=64, height=64, steps=3, seed=1, cfg=4)
 

@@ -19,6 +19,8 @@ from sdnb.engine.networks.config import TextConfig
 from sdnb.engine.networks.tokenizer import Tokenizer
 from sdnb.engine.prompt_cache import EncodedPrompt, PromptCache
 
+pytestmark = pytest.mark.slow
+
 # From CLIP's own repository and papers built on it: ids that do not come from any file here.
 KNOWN = {
     "a photo of a cat": [49406, 320, 1125, 539, 320, 2368, 49407],

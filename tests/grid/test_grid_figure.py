@@ -15,6 +15,8 @@ import sdnb
 from sdnb.grid import layout, lettering, sheet
 from sdnb.jobs.executor import Inline
 
+pytestmark = pytest.mark.slow
+
 
 def filled(base=grids.BASE, make=grids.make, **varied):
     grid = sdnb.sweep(base, **varied)

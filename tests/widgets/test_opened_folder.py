@@ -19,6 +19,8 @@ from sdnb.widgets.kept_gallery import saving_gallery
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.studio import Studio
 
+pytestmark = pytest.mark.slow
+
 
 def made(seed=0, **fields):
     *_, last = make(Request("a <cat>", seed=seed, **fields).resolved(Settings(64, 64, 1)))

@@ -17,6 +17,8 @@ from sdnb.widgets.form.fitted_view import FittedView
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.upscale import UpscalePanel
 
+pytestmark = pytest.mark.slow
+
 OWN = Settings(128, 128, 5, 4.0)
 PHOTO = (800, 600)  # 29 times the pixels of 128x128
 NEAR = (160, 120)  # 4:3, and 1.17 times its pixels

@@ -18,6 +18,8 @@ from sdnb.widgets.panel import Panel
 from sdnb.widgets.picker import ModelPicker, checkpoints
 from sdnb.widgets.studio import TABS, Studio
 
+pytestmark = pytest.mark.slow
+
 
 def listed(picker):
     return [label for label, _ in find(picker, "Model").options]

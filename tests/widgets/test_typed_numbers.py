@@ -22,6 +22,8 @@ from sdnb.widgets.slider import Slider
 from sdnb.widgets.studio import TABS, Studio
 from sdnb.widgets.upscale import UpscalePanel
 
+pytestmark = pytest.mark.slow
+
 MODEL = Settings(64, 96, 12, 4.5, "dpmpp_2m", "karras")
 SLIDERS = [field for field in FIELDS if field.kind in ("slider", "counter")]
 NUMBERS = [field for field in FIELDS if field.name in RANGES and field.kind != "seed"]

@@ -9,6 +9,8 @@ from sdnb.request import Request
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.waiting_list import WaitingList, in_a_line
 
+pytestmark = pytest.mark.slow
+
 
 class Queue:
     """A panel that runs one request, at its first step, with others waiting."""
