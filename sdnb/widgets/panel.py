@@ -209,7 +209,6 @@ class Panel(RunAgain, widgets.VBox):
         )
         bulb = self._bulb.button, self._bulb.question
         self._actions = Actions(self.generate, self.skip, *bulb)
-        # `_say()` without lines: a run that begins clears the caption of the last picture.
         self._queue = RunQueue(runs, self._actions, self.progress, self._began, self._take)
         self._caption, self._plan = style.quiet_line(), PlanLine()
         self.view = ResultView(self.progress.picture, self.gallery.saved)

@@ -21,7 +21,8 @@ from sdnb.widgets.style import level, shared
 
 Changed = Callable[[], None]
 
-_LABEL = {"description_width": "76px"}
+_WIDTH = "76px"  # of the labels
+_LABEL = {"description_width": _WIDTH}
 _OPEN = "the model's own"
 
 
@@ -116,7 +117,7 @@ class ChoiceControl(Control):
         super().__init__(field, changed)
         self.widget = widgets.Dropdown(
             description=field.label, tooltip=field.help, options=self._options("", _OPEN),
-            style=shared(DescriptionStyle, _LABEL["description_width"]),
+            style=shared(DescriptionStyle, _WIDTH),
             layout=widgets.Layout(width="auto"),
         )  # fmt: skip
         self._hear(self.widget)
@@ -159,7 +160,7 @@ class NumberControl(Control):
         what = (field.label, self._default, field.limits, self._take)
         more: dict[str, Any] = {
             "multiple": {"slider": 0, "size": 8}.get(field.kind, 1),
-            "step": field.step, "tooltip": field.help, "label_width": "76px",
+            "step": field.step, "tooltip": field.help, "label_width": _WIDTH,
         }  # fmt: skip
         if field.kind in ("whole", "size"):
             return NumberBox(*what, width="170px", **more)

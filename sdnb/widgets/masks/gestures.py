@@ -36,9 +36,7 @@ class Gestures:
         self._state, self._actions = state, actions
         self.tool, self.size = "brush", 40.0
         self._at: Point = (state.view.canvas[0] / 2, state.view.canvas[1] / 2)
-        self._here = (
-            False  # whether there is a pointer: before it came, and when it left, none is seen
-        )
+        self._here = False  # whether the pointer is over the canvas: else there is no ring
         self._pressed = False
         self._anchor: Point | None = None  # the rectangle's first corner, in the picture
         self._corners: list[Point] = []  # of the lasso or polygon, in the picture
