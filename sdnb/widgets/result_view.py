@@ -72,7 +72,7 @@ class ResultView(widgets.VBox):
         """Add a button that calls `act` with the picture that is shown."""
         self._more[self._actions].append((words, icon, tooltip, act))
 
-    def send(self, name: str, tooltip: str, act: Act) -> None:
+    def send(self, name: str, act: Act, tooltip: str) -> None:
         """Add a button that sends the picture that is shown to the place of this name."""
         self._more[self._sends].append((f"to {name}", "share", tooltip, act))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,11 @@ from sdnb.widgets.gallery import Gallery
 from sdnb.widgets.gallery_picture import GalleryPicture, untold
 from sdnb.widgets.grid.grid_tab import GridTab
 from sdnb.widgets.kept_gallery import saving_gallery
+from sdnb.widgets.lifetime import tie_to_cell
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.picker import ModelPicker
 from sdnb.widgets.run_again import RunAgain
+from sdnb.widgets.tab_panels import TabPanels
 from sdnb.widgets.upscale import UpscalePanel
 
 if TYPE_CHECKING:
@@ -38,10 +41,11 @@ class Studio(RunAgain, widgets.VBox):
     """Tabs for txt2img, img2img, inpaint and upscale that share a model and a gallery, and a tab
     for grids of their requests.
 
-    `panels` holds the tabs' panels by name. `panel` is the selected one and `request` is its
-    request; `result` is the newest of all tabs. `models` is a folder of checkpoints to pick from.
-    The gallery shows the pictures in `folder`, and each new one is saved there as soon as it is
-    finished. `autosave=False` turns that off, as does a switch, which is remembered.
+    `panels` holds the tabs' panels by name, each built when it is first opened or asked for.
+    `panel` is the selected one and `request` is its request; `result` is the newest of all tabs.
+    `models` is a folder of checkpoints to pick from. The gallery shows the pictures in `folder`,
+    and each new one is saved there as soon as it is finished. `autosave=False` turns that off, as
+    does a switch, which is remembered.
     """
 
     def __init__(
@@ -58,30 +62,38 @@ class Studio(RunAgain, widgets.VBox):
         self.gallery = gallery or saving_gallery(folder)
         if autosave is not None:
             self.gallery.autosave.on = autosave
-        runs = executor or worker_of(self.model)
-        shared: dict[str, Any] = {"executor": runs, "gallery": self.gallery}
-        self.panels = {name: Panel(self.model, name, **shared) for name in _SWEPT}
-        self.panels["upscale"] = UpscalePanel(self.model, **shared)
+        self._executor = executor or worker_of(self.model)
+        self._paused = ""  # why nothing runs, while it does not
         self.picker = ModelPicker(self.model, models, self._free, self._serve)
+        self.panels = TabPanels(TABS, self._built)
         for name in TABS:
-            tip = f"Carry it and its settings to {name}"
-            act = partial(self._sent, name)
-            self.gallery.send(name, act, tip)
-            for other, panel in self.panels.items():
-                if other != name:
-                    panel.view.send(name, tip, act)
-        asked = {name: self.panels[name].asked for name in _SWEPT}
+            self.gallery.send(name, *self._carry(name))
+        asked = {name: partial(self._asked, name) for name in _SWEPT}
         sends = {name: partial(self.send, name=name) for name in TABS}
         self.grid = GridTab(
             self.model, asked, self._use, executor, send=sends, folder=self.gallery.folder
         )
-        for panel in self.panels.values():
-            panel.about.layout.display = "none"  # the picker has it
-            panel.begun.append(self.picker.quiet)
-        self._tabs = widgets.Tab([*self.panels.values(), self.grid], titles=(*TABS, "grid"))
-        self._tabs.observe(lambda _: self.grid.show_prompt(), "selected_index")
+        self._tabs = widgets.Tab([*self.panels.places, self.grid], titles=(*TABS, "grid"))
+        self._tabs.observe(lambda _: self._opened(), "selected_index")
         super().__init__([style.sheet(), self.picker, self._tabs, self.gallery])
         self.add_class("sdnb")
+        tie_to_cell(self)  # for the panels too: one that is built later has no cell of its own
+
+    def _built(self, name: str) -> Panel:
+        """The panel of a tab."""
+        shared: dict[str, Any] = {"executor": self._executor, "gallery": self.gallery}
+        upscales = name == "upscale"
+        panel = (
+            UpscalePanel(self.model, **shared) if upscales else Panel(self.model, name, **shared)
+        )
+        for other in TABS:
+            if other != name:
+                panel.view.send(other, *self._carry(other))
+        panel.about.layout.display = "none"  # the picker has it
+        panel.begun.append(self.picker.quiet)
+        if self._paused:
+            panel.pause(self._paused)
+        return panel
 
     @property
     def panel(self) -> Panel:
@@ -105,9 +117,10 @@ class Studio(RunAgain, widgets.VBox):
 
     def show(self, name: str) -> Panel:
         """Select this tab; the page comes to its Generate button, wherever it was."""
+        panel = self.panels[name]  # built before it is seen
         self._tabs.selected_index = TABS.index(name)
-        self.panels[name].focus()
-        return self.panels[name]
+        panel.focus()
+        return panel
 
     def send(self, picture: GalleryPicture, name: str) -> None:
         """Put a picture and its settings into a tab, and select it."""
@@ -134,7 +147,7 @@ class Studio(RunAgain, widgets.VBox):
 
     def stop(self) -> None:
         """Stop the runs of every tab, and drop the requests that wait."""
-        for panel in self.panels.values():
+        for panel in self.panels.built:
             panel.stop()
         self.grid.stop()
 
@@ -145,6 +158,18 @@ class Studio(RunAgain, widgets.VBox):
 
     def __repr__(self) -> str:
         return f"Studio({self.model.name}, {counted(len(self.gallery.pictures), 'picture')})"
+
+    def _opened(self) -> None:
+        """A tab was selected: build its panel, and show the prompt that a grid would vary."""
+        self.panel  # noqa: B018 - asking builds it
+        self.grid.show_prompt()
+
+    def _asked(self, name: str) -> Request:
+        return self.panels[name].asked()
+
+    def _carry(self, name: str) -> tuple[Callable[[GalleryPicture], None], str]:
+        """What sends a picture to a tab, and the words of its button."""
+        return partial(self._sent, name), f"Carry it and its settings to {name}"
 
     def _sent(self, name: str, picture: GalleryPicture) -> None:
         self.send(picture, name)
@@ -168,7 +193,8 @@ class Studio(RunAgain, widgets.VBox):
         self.model.unload()
 
     def _pause(self, why: str) -> None:
-        for panel in self.panels.values():
+        self._paused = why
+        for panel in self.panels.built:
             panel.pause(why)
         self.grid.pause()
 
@@ -177,8 +203,8 @@ class Studio(RunAgain, widgets.VBox):
         if model is None:
             self._pause("no model is loaded: choose one above, then Load")
             return
-        self.model = model
-        for panel in self.panels.values():
+        self.model, self._executor, self._paused = model, worker_of(model), ""
+        for panel in self.panels.built:
             panel.serve(model)
         self.grid.serve(model)
 

@@ -212,11 +212,11 @@ def send(studio):
     studio.page.wait_for_timeout(300)
     assert not tab.evaluate(SEEN)  # else nothing would be shown
     buttons.click()
-    studio.until("studio.panel is studio.panels['img2img']", 10)
+    studio.until("studio.panel.kind == 'img2img'", 10)
+    studio.until("studio.request.image == sdnb.images.picture("
+                 "studio.grid.view.grid.image(steps=2, cfg=4))", 10)  # fmt: skip
     studio.page.wait_for_timeout(500)
     assert tab.evaluate(SEEN)
-    assert studio.kernel("studio.request.image == sdnb.images.picture("
-                         "studio.grid.view.grid.image(steps=2, cfg=4))")  # fmt: skip
     assert studio.kernel("studio.request.steps") == 2
     studio.page.get_by_role("tab", name="grid", exact=True).click()
     studio.page.locator(".sdnb-grid button:has-text('Save')").click()
