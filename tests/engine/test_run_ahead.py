@@ -145,9 +145,17 @@ class Recorded(Graphed):
         pass
 
 
-@pytest.mark.parametrize(("pieces", "recorded"), [(SHORT, True), (LONG, False)])
-def test_only_short_calls_are_recorded(card, monkeypatch, pieces, recorded):
-    """And a recording, which cannot break off, hears no stop."""
+@pytest.mark.parametrize(
+    ("pieces", "most", "recorded"),
+    [
+        (SHORT, MOST, True),
+        (LONG, MOST, False),
+        (LONG, graphs.BEARABLE, True),
+        (LONG * 2, graphs.BEARABLE, False),
+    ],
+)
+def test_only_short_calls_are_recorded(card, monkeypatch, pieces, most, recorded):
+    """A recording, which cannot break off, hears a stop when it has ended."""
     calls = []
 
     def function(x):
@@ -157,14 +165,17 @@ def test_only_short_calls_are_recorded(card, monkeypatch, pieces, recorded):
             card.work(seconds)
         return x + 1
 
-    monkeypatch.setattr(graphs, "RunAhead", lambda _: RunAhead(CUDA))
-    graphed, x = Recorded(function), torch.ones(2)
+    monkeypatch.setattr(graphs, "RunAhead", lambda _, short: RunAhead(CUDA, short))
+    graphed, x = Recorded(function, most), torch.ones(2)
     assert torch.equal(graphed(x), x + 1)
     assert not graphed.recorded
-    with stop.heard(lambda: recorded and len(calls) == 2):
-        for _ in range(3):
-            assert torch.equal(graphed(x), x + 1)
+    if recorded:
+        with stop.heard(lambda: len(calls) == 2), pytest.raises(stop.Stopped):
+            graphed(x)
+    for _ in range(3):
+        assert torch.equal(graphed(x), x + 1)
     assert graphed.recorded == recorded
+    assert graphed.seconds == pytest.approx(sum(pieces) if recorded else 0, rel=0.05)
     assert len(calls) == (2 if recorded else 4)
     y = torch.ones(3)  # of another shape: it is tried again
     assert torch.equal(graphed(y), y + 1)

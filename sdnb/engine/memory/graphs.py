@@ -2,7 +2,7 @@
 
 A small picture's step is hundreds of kernels that take a few microseconds each: launched one by
 one, they wait for Python. A graph cannot be stopped half-way, and where a step takes long it gains
-nothing: so a function is first run as it is, and recorded when that was short.
+little: so a function is first run as it is, and recorded when that was short.
 """
 
 from __future__ import annotations
@@ -13,20 +13,23 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from sdnb.engine.memory.run_ahead import RunAhead
+from sdnb.engine.memory.run_ahead import MOST, RunAhead
 from sdnb.request import stop
+
+#: Seconds of a call that a stop can wait for: for a `most` of `Graphed`.
+BEARABLE = 0.6
 
 Shapes = tuple[tuple[torch.Size, torch.dtype], ...]
 
 
 class Graphed:
     """`function(*tensors) -> Tensor`, recorded for the shapes that it is called with once a call is
-    known to be short; for others it forgets that graph and records another. The next call may
-    overwrite the result of the one before.
+    known to take `most` seconds or less; for others it forgets that graph and records another. The
+    next call may overwrite the result of the one before.
     """
 
-    def __init__(self, function: Callable[..., Tensor]) -> None:
-        self.function = function
+    def __init__(self, function: Callable[..., Tensor], most: float = MOST) -> None:
+        self.function, self.most = function, most
         self._graph: torch.cuda.CUDAGraph | None = None
         self._shapes: Shapes = ()
         self._tried: Shapes = ()
@@ -39,12 +42,13 @@ class Graphed:
         if shapes != self._shapes:
             if shapes != self._tried or self._ahead is None:
                 self.forget()
-                self._tried, self._ahead = shapes, RunAhead(tensors[0].device)
+                self._tried, self._ahead = shapes, RunAhead(tensors[0].device, self.most)
             if not self._ahead.judge():
                 with self._ahead.bounded():
                     return self.function(*tensors)
-            with stop.unheard():  # a recording cannot break off, and is made in a moment
+            with stop.unheard():  # a recording cannot break off, and takes as long as one call
                 self._record(tensors, shapes)
+            stop.look()
         assert self._graph is not None
         assert self._output is not None
         changed = [(i, t) for i, t in zip(self._inputs, tensors, strict=True) if i is not t]
@@ -56,6 +60,11 @@ class Graphed:
     @property
     def recorded(self) -> bool:
         return self._graph is not None
+
+    @property
+    def seconds(self) -> float:
+        """What a recorded call takes; 0 while none is recorded."""
+        return self._ahead.seconds if self.recorded and self._ahead is not None else 0.0
 
     def own(self, tensors: Sequence[Tensor], first: int) -> list[Tensor] | None:
         """Copy `tensors` into the graph's inputs from `first` on, and give those: a call with them
@@ -84,6 +93,7 @@ class Graphed:
         with torch.cuda.graph(graph, stream=side):
             output = self.function(*inputs)
         self._graph, self._inputs, self._output, self._shapes = graph, inputs, output, shapes
+        side.synchronize()  # what is enqueued next is all that a stop has to wait for
 
 
 def _shapes(tensors: Sequence[Tensor]) -> Shapes:

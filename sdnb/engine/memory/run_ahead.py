@@ -44,13 +44,13 @@ class _Mark:
 
 
 class RunAhead:
-    """Bounds how far the host runs ahead of `device` in passes that are alike. A device that is no
-    card computes at once, and needs no bound.
+    """Bounds how far the host runs ahead of `device` in passes that are alike; one that takes up to
+    `short` seconds needs no bound. A device that is no card computes at once, and needs none.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, short: float = MOST) -> None:
         self.short = device.type != "cuda"  # whether a pass is known to be short
-        self._device = device
+        self._device, self._short = device, short
         self._took: list[float] = []  # seconds of each piece, as they were measured last
         self._guess = _UNKNOWN  # of a piece that was not
         self._measured = False  # whether a whole pass was
@@ -87,6 +87,11 @@ class RunAhead:
             stop.look()
             self._settle()
         return self.short
+
+    @property
+    def seconds(self) -> float:
+        """What a pass takes on the card, as it was measured last."""
+        return sum(self._took)
 
     def _look(self, asked: stop.Asked) -> bool:
         """What a look of the layers does: mark, unless the last mark is near, and wait while too
@@ -126,7 +131,7 @@ class RunAhead:
         self._enqueued = self._enqueued - mark.seconds if self._marks else 0.0
         if mark.is_last:
             self._measured = True
-            self.short = sum(self._took) <= MOST
+            self.short = self.seconds <= self._short
 
 
 def _recorded(device: torch.device) -> Any:
