@@ -103,11 +103,15 @@ class Lab:
         self._process.kill()
         self._process.wait()
 
-    def end_kernels(self) -> None:
-        """End the kernels of all notebooks: each has a model, some 0.6 GB."""
-        for kernel in json.loads(self._ask("api/kernels")):
+    def kernels(self) -> set[str]:
+        """The ids of the kernels that run."""
+        return {kernel["id"] for kernel in json.loads(self._ask("api/kernels"))}
+
+    def end_kernels(self, keep: set[str]) -> None:
+        """End the kernels of all notebooks but these: each has a model, some 0.6 GB."""
+        for kernel in self.kernels() - keep:
             with contextlib.suppress(OSError):  # it may have ended meanwhile
-                self._ask(f"api/kernels/{kernel['id']}", "DELETE")
+                self._ask(f"api/kernels/{kernel}", "DELETE")
 
     def _ask(self, path: str, method: str = "GET") -> bytes:
         headers = {"Authorization": f"token {self.token}"}

@@ -1,5 +1,7 @@
 """One JupyterLab for all tests of this folder, and a browser for each file: each takes seconds."""
 
+from contextlib import contextmanager
+
 import pytest
 from playwright.sync_api import sync_playwright
 
@@ -22,10 +24,10 @@ def browser():
         browser.close()
 
 
-@pytest.fixture
-def open_page(browser, request):
-    """A fresh page, as of a new visitor; `open_page(2)` on a screen of twice the density."""
-    contexts = []
+@contextmanager
+def pages(browser, lab):
+    """Opens fresh pages, as of new visitors; `open_page(2)` on a screen of twice the density."""
+    contexts, before = [], lab.kernels() if lab else set()
 
     def opened(density=1):
         size = {"width": 1200, "height": 900}
@@ -35,10 +37,25 @@ def open_page(browser, request):
     yield opened
     for context in contexts:
         context.close()
-    if "lab" in request.fixturenames:
-        request.getfixturevalue("lab").end_kernels()
+    if lab:
+        lab.end_kernels(keep=before)
+
+
+@pytest.fixture
+def open_page(browser, request):
+    """`pages` of one test."""
+    lab = request.getfixturevalue("lab") if "lab" in request.fixturenames else None
+    with pages(browser, lab) as opened:
+        yield opened
 
 
 @pytest.fixture
 def page(open_page):
     return open_page()
+
+
+@pytest.fixture(scope="module")
+def shared_page(browser, lab):
+    """One page for several tests of a file, for a notebook that each leaves as it was."""
+    with pages(browser, lab) as opened:
+        yield opened()

@@ -86,15 +86,26 @@ class Numbers:
         self.page.mouse.up()
 
 
-def test_what_is_assigned_and_typed_stays(page, lab):
-    one = Numbers(page, lab, "numbers.ipynb", PANEL)
-    one.unfold()
-    page.wait_for_timeout(1000)  # a slider that rounds would have told the kernel
+@pytest.fixture(scope="module")
+def notebook_of_a_panel(shared_page, lab):
+    return Numbers(shared_page, lab, "numbers.ipynb", PANEL)
+
+
+@pytest.fixture
+def one(notebook_of_a_panel):
+    """The panel as its cell made it, with all controls in sight."""
+    notebook_of_a_panel.kernel("setattr(panel, 'request', asked)")
+    notebook_of_a_panel.unfold()
+    return notebook_of_a_panel
+
+
+def test_what_is_assigned_and_typed_stays(one):
+    one.page.wait_for_timeout(1000)  # a slider that rounds would have told the kernel
     assert one.kernel("panel.request == asked")
     for label, words, value, field in TYPED:
         one.type(label, words)
         one.until(f"panel.request.{field} == {value!r}")
-    page.wait_for_timeout(500)
+    one.page.wait_for_timeout(500)
     last = {field: value for _, _, value, field in TYPED}
     assert one.kernel(f"panel.request == asked.but(**{last!r})")
     for label, _, value, field in TYPED:
@@ -104,7 +115,7 @@ def test_what_is_assigned_and_typed_stays(page, lab):
     assert one.notebook.complaints() == []
     one.notebook.reload()
     one.unfold()
-    page.wait_for_timeout(1000)
+    one.page.wait_for_timeout(1000)
     assert one.kernel(f"panel.request == asked.but(**{last!r})")
     assert one.notebook.complaints() == []
 
@@ -141,9 +152,7 @@ def test_any_numbers_assigned_to_any_tab_stay(page, lab):
     assert one.notebook.complaints() == []
 
 
-def test_any_number_typed_is_taken_digit_by_digit(page, lab):
-    one = Numbers(page, lab, "typed.ipynb", PANEL)
-    one.unfold()
+def test_any_number_typed_is_taken_digit_by_digit(one):
     draw = random.Random(1)
     for label, field, low, high in (
         ("CFG", "cfg", 0, 40), ("Eta", "eta", 0, 1), ("Strength", "strength", 0, 1),
@@ -187,30 +196,26 @@ def test_the_brush_and_the_feather_stay_as_they_are_typed(page, lab):
     assert one.notebook.complaints() == []
 
 
-def test_what_is_refused_stays_in_its_box_and_is_said(page, lab):
-    one = Numbers(page, lab, "refused.ipynb", PANEL)
-    one.unfold()
+def test_what_is_refused_stays_in_its_box_and_is_said(one):
     for label, words, said in REFUSED:
         one.type(label, words)
-        alert = page.locator(f"[role=alert]:has-text('{said}') >> visible=true")
+        alert = one.page.locator(f"[role=alert]:has-text('{said}') >> visible=true")
         alert.first.wait_for(timeout=5000)
         assert one.box(label).input_value() == words
-        page.locator("button:has-text('Generate') >> visible=true").first.click()
-        page.locator(f".sdnb-error:has-text('{said}') >> visible=true").wait_for(timeout=5000)
+        one.page.locator("button:has-text('Generate') >> visible=true").first.click()
+        one.page.locator(f".sdnb-error:has-text('{said}') >> visible=true").wait_for(timeout=5000)
         assert not one.kernel("panel.running")
         one.kernel("setattr(panel, 'request', asked)")
         alert.first.wait_for(state="hidden")
     one.type("Width", "75")
     one.type("Steps", "5000")
     one.type("Strength", "63")
-    page.wait_for_timeout(500)
+    one.page.wait_for_timeout(500)
     one.notebook.screenshot(SHOTS / "numbers-refused.png")
     assert one.notebook.complaints() == []
 
 
-def test_dragging_rounds_to_steps(page, lab):
-    one = Numbers(page, lab, "dragged.ipynb", PANEL)
-    one.unfold()
+def test_dragging_rounds_to_steps(one):
     one.kernel("panel.form.change(cfg=300, strength=0.63)")  # beyond the slider's reach
     for label, share, field, low, step, high in (
         ("CFG", 0.5, "cfg", 1, 0.5, 20), ("CFG", 0.0, "cfg", 1, 0.5, 20),
@@ -218,7 +223,7 @@ def test_dragging_rounds_to_steps(page, lab):
         ("Eta", 0.77, "eta", 0, 0.05, 1), ("Feather", 0.2, "feather", 0, 1, 64),
     ):  # fmt: skip
         one.drag(label, share)
-        page.wait_for_timeout(500)
+        one.page.wait_for_timeout(500)
         value = one.kernel(f"panel.request.{field}")
         near = max(1.5 * step, 0.05 * (high - low))  # a short slider has few pixels
         assert abs(value - (low + share * (high - low))) <= near, (label, value)
@@ -227,36 +232,34 @@ def test_dragging_rounds_to_steps(page, lab):
     assert one.notebook.complaints() == []
 
 
-def test_a_number_left_open_is_replaced_by_what_is_typed_and_open_again_when_emptied(page, lab):
-    one = Numbers(page, lab, "opened.ipynb", PANEL)
+def test_a_number_left_open_is_replaced_by_what_is_typed_and_open_again_when_emptied(one):
     one.kernel("setattr(panel, 'request', sdnb.Request('a cat'))")
     for way in ("mouse", "Tab"):
         box = one.box("Width")
         box.click() if way == "mouse" else box.focus()
-        page.keyboard.type("512")  # over the grey 256, not behind it
-        page.keyboard.press("Tab")
+        one.page.keyboard.type("512")  # over the grey 256, not behind it
+        one.page.keyboard.press("Tab")
         one.until("panel.request.width == 512")
         one.box("Width").focus()
-        page.keyboard.press("Control+a")
-        page.keyboard.press("Delete")
-        page.keyboard.press("Tab")
+        one.page.keyboard.press("Control+a")
+        one.page.keyboard.press("Delete")
+        one.page.keyboard.press("Tab")
         one.until("panel.request.width is None")
     assert one.box("Width").input_value() == "256"
     assert one.notebook.complaints() == []
 
 
-def test_keys_step_through_a_box(page, lab):
-    one = Numbers(page, lab, "stepped.ipynb", PANEL)
+def test_keys_step_through_a_box(one):
     one.kernel("panel.form.change(steps=None, cfg=7.3)")
     own = one.kernel("model.settings.steps")
     one.box("Steps").focus()
-    page.keyboard.press("ArrowUp")
+    one.page.keyboard.press("ArrowUp")
     one.until(f"panel.request.steps == {own + 1}")
     for _ in range(12):  # faster than the kernel answers
-        page.keyboard.press("ArrowUp")
+        one.page.keyboard.press("ArrowUp")
     one.until(f"panel.request.steps == {own + 13}")
     assert one.box("Steps").input_value() == str(own + 13)
     one.box("CFG").focus()
-    page.keyboard.press("ArrowDown")
+    one.page.keyboard.press("ArrowDown")
     one.until("panel.request.cfg == 7.0")  # the browser's way from 7.3, in steps of 0.5
     assert one.notebook.complaints() == []

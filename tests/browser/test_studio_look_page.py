@@ -8,7 +8,7 @@ from test_panel_page import CONTRAST, Page
 
 pytestmark = pytest.mark.browser
 
-STUDIO = "import sdnb\nstudio = sdnb.studio(folder='looked-at')\nstudio"
+STUDIO = "import sdnb, tempfile\nstudio = sdnb.studio(folder=tempfile.mkdtemp())\nstudio"
 SIZES = ((1400, 900), (1000, 700))
 TABS = ("txt2img", "img2img", "inpaint", "upscale", "grid")
 NOTEBOOK = "document.querySelector('.jp-NotebookPanel:not(.lm-mod-hidden) .jp-WindowedPanel-outer')"
@@ -65,12 +65,21 @@ class Studio(Page):
                 self.page.screenshot(path=SHOTS / f"studio-{name}-{theme.lower()}-{size[0]}.png")
 
 
-@pytest.fixture
-def studio(page, lab, request):
-    one = Studio(page, lab, f"look-{request.node.name}.ipynb", STUDIO)
+@pytest.fixture(scope="module")
+def notebook_of_a_studio(shared_page, lab):
+    one = Studio(shared_page, lab, "looked-at.ipynb", STUDIO)
     one.notebook.js("await app.commands.execute('application:toggle-left-area')")
+    return one
+
+
+@pytest.fixture
+def studio(notebook_of_a_studio):
+    """A studio that its cell has just made."""
+    one = notebook_of_a_studio
+    one.notebook.kernel("studio.close()")
+    one.notebook.run_all(60)
     one.type("Steps", 4)
-    page.evaluate(f"{NOTEBOOK}.scrollTop = 0")
+    one.page.evaluate(f"{NOTEBOOK}.scrollTop = 0")
     return one
 
 
