@@ -130,9 +130,12 @@ def of_picture(original: Size, width: int | None, height: int | None) -> Size:
 
 
 def inside(original: Size, size: Size) -> Size:
-    """The size to generate for a picture that is to fit inside `size`, in multiples of 8."""
+    """The size to generate for a picture that is to fit inside `size`, in multiples of 8. What fits
+    inside that is that again: a side that was rounded down leaves less room for the other one.
+    """
     width, height = rounded_up(within(original, size))
-    return max(width, _LOW), max(height, _LOW)
+    found = max(width, _LOW), max(height, _LOW)
+    return found if found == size else inside(original, found)
 
 
 def _eights(side: float) -> int:
