@@ -138,6 +138,7 @@ def _add_model_flags(parser: Parser) -> None:
     )
     add("--vae", metavar="PATH", help="another autoencoder")
     add("--config", metavar="YAML", help="overrides what the weights' shapes say")
+    add("--prediction", metavar="NAME", help="eps, v, v_ztsnr (what the model's files say)")
     add(
         "--memory",
         type=_plan_or_gb,
