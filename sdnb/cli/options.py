@@ -30,8 +30,8 @@ WITHOUT_EFFECT = {
 FLAG_OF = {
     "prompt": "--prompt", "negative": "--nprompt", "width": "--W", "height": "--H",
     "steps": "--ddim_steps", "cfg": "--scale", "sampler": "--sampler", "schedule": "--schedule",
-    "eta": "--ddim_eta", "seed": "--seed", "count": "--n_samples", "image": "--init-img",
-    "strength": "--strength", "mask": "--mask", "feather": "--feather",
+    "eta": "--ddim_eta", "cfg_rescale": "--cfg-rescale", "seed": "--seed", "count": "--n_samples",
+    "image": "--init-img", "strength": "--strength", "mask": "--mask", "feather": "--feather",
     "content": "--masked-content", "padding": "--only-masked", "fit": "--fit",
 }  # fmt: skip
 
@@ -86,6 +86,11 @@ def _add_request_flags(parser: Parser) -> None:
     add("--fixed_code", action="store_true", help="start every prompt and turn from the same seed")
     whole("--ddim_steps", "--steps", dest="steps", help="steps of the sampler")
     number("--scale", "--cfg", dest="cfg", help="how literally to take the prompt")
+    number(
+        "--cfg-rescale",
+        default=0.0,
+        help="how far guidance's contrast is brought back, 0 to 1 (%(default)s)",
+    )
     add("--sampler", metavar="NAME", help=", ".join(SAMPLERS))
     add("--plms", action="store_true", help="the same as --sampler plms")
     add("--schedule", metavar="NAME", help=", ".join(SCHEDULES))
@@ -133,6 +138,7 @@ def _add_model_flags(parser: Parser) -> None:
     )
     add("--vae", metavar="PATH", help="another autoencoder")
     add("--config", metavar="YAML", help="overrides what the weights' shapes say")
+    add("--prediction", metavar="NAME", help="eps, v, v_ztsnr (what the model's files say)")
     add(
         "--memory",
         type=_plan_or_gb,

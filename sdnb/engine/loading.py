@@ -30,6 +30,7 @@ def load(
     vae: str | Path | None = None,
     config: str | Path | ModelConfig | None = None,
     *,
+    prediction: str | None = None,
     progress: Callable[[float], object] | None = None,
 ) -> Model:
     """The model in `path`: a `.ckpt`, a `.safetensors`, a diffusers folder or a hub id; none: the
@@ -37,7 +38,9 @@ def load(
 
     `memory` is a plan, the name of one ("auto", "cpu", "max", "8gb", "6gb", "4gb", "2gb", "1gb") or
     a number of GB, `precision` full, half, bf16 or auto, `vae` another autoencoder's file or
-    folder, `config` a YAML that overrides what the weights' shapes say. `progress` is called now
+    folder, `config` a YAML that overrides what the weights' shapes say. `prediction` is what the
+    model predicts where its files do not say it or are wrong: "eps", "v", or "v_ztsnr" for v on a
+    noise schedule with zero terminal SNR. `progress` is called now
     and then with the share of the weights that is there, 0 to 1.
 
     Raises `FileNotFoundError`, `ValueError` and `TypeError`, which say what the file is and what to
@@ -46,7 +49,7 @@ def load(
     run_lock.refuse_forks()
     plan = memory_plan.plan(memory)
     device, dtype, notes = machine.usable(plan, precision)  # before anything is read
-    source = recognise(path, vae, config)
+    source = recognise(path, vae, config, prediction)
     tokenizer = tokenizer_of(source)
     model = Model(
         source,
@@ -56,6 +59,7 @@ def load(
         budget=float(memory) if isinstance(memory, (int, float)) else 0.0,
         load_arguments={
             "path": path, "memory": memory, "precision": precision, "vae": vae, "config": config,
+            "prediction": prediction,
         },
     )  # fmt: skip
     if device.type == "cuda" and fused.why_not():
@@ -68,10 +72,14 @@ def recognise(
     path: str | Path | None,
     vae: str | Path | None = None,
     config: str | Path | ModelConfig | None = None,
+    prediction: str | None = None,
 ) -> Checkpoint:
     """The checkpoint that `load` would load, recognised and checked; its weights are on disk."""
     return checkpoint.read(
-        assets.embedded_model() if path is None else path, vae=vae, config=config
+        assets.embedded_model() if path is None else path,
+        vae=vae,
+        config=config,
+        prediction=prediction,
     )
 
 
@@ -79,10 +87,11 @@ def tokenizer_of(source: Checkpoint) -> Tokenizer:
     """The tokenizer of a checkpoint. Raises `ValueError` where it has more tokens than the text
     encoder.
     """
-    tokenizer = Tokenizer(source.tokenizer, source.config.text.positions)
-    if tokenizer.size > source.config.text.vocab:
+    encoder = source.config.text
+    tokenizer = Tokenizer(source.tokenizer, encoder.positions, encoder.padding)
+    if tokenizer.size > encoder.vocab:
         raise ValueError(
-            f"{source.name}: its text encoder knows {source.config.text.vocab} tokens, but the "
+            f"{source.name}: its text encoder knows {encoder.vocab} tokens, but the "
             f"tokenizer has {tokenizer.size}. Load the model as a folder that holds its own "
             "tokenizer/."
         )

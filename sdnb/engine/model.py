@@ -49,7 +49,9 @@ class Model:
         self.notes: tuple[str, ...] = tuple(checkpoint.notes)
         self.load_arguments = load_arguments or {}
         noise = self.config.noise
-        self.schedule = NoiseSchedule(noise.steps, noise.beta_start, noise.beta_end)
+        self.schedule = NoiseSchedule(
+            noise.steps, noise.beta_start, noise.beta_end, ztsnr=noise.ztsnr
+        )
         self.tokenizer = tokenizer
         self.weights = weights
         self.device, self.dtype = weights.device, weights.dtype

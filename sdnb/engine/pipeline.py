@@ -87,11 +87,11 @@ def run_together(model: Model, requests: Sequence[Request]) -> Generator[Progres
 
 
 def alike(request: Resolved) -> tuple[object, ...]:
-    """What requests must have in common to be made in one pass a step: all but the words, the seed
-    and cfg; and whether cfg asks for both halves of guidance.
+    """What requests must have in common to be made in one pass a step: all but the words, the seed,
+    cfg and its rescaling; and whether cfg asks for both halves of guidance.
     """
     single = request.cfg if request.cfg in (0, 1) else None
-    return single, request.but(prompt="", negative="", seed=0, cfg=0, count=1)
+    return single, request.but(prompt="", negative="", seed=0, cfg=0, cfg_rescale=0, count=1)
 
 
 @dataclass(frozen=True)
@@ -140,6 +140,7 @@ def _run(
         _check_together(resolved, levels)
     checks.picture_given(model.name, model.config.unet.in_channels, resolved[0].image)
     canvas, notes = fit(resolved[0])
+    notes += _without_guidance(resolved)
     batch = Batch(resolved, levels, canvas, together)
     with model.run_lock.ask() as turn:
         while not turn.come():
@@ -211,14 +212,18 @@ class _Words:
 
     seeds: list[int]
     contexts: list[Tensor]  # [b, 77, d] each: uncond and cond, or the only one of them
-    cfg: Tensor  # [b, 1, 1, 1]
+    cfg: Tensor  # [b, 1, 1, 1], or [b, 2, 1, 1] with cfg_rescale beside it
 
 
 def _words(
     batch: Batch, contexts: list[list[Tensor]], members: Sequence[tuple[int, int]]
 ) -> _Words:
     """The words of one pass from the contexts `[1, 77, d]` of each of its pictures."""
-    cfg = torch.tensor([batch.requests[r].cfg for r, _ in members]).view(-1, 1, 1, 1)
+    requests = [batch.requests[r] for r, _ in members]
+    scales = [[request.cfg for request in requests]]
+    if any(request.cfg_rescale for request in requests):
+        scales.append([request.cfg_rescale for request in requests])
+    cfg = torch.tensor(scales).T[:, :, None, None]
     halves = [torch.cat(half) for half in zip(*contexts, strict=True)]
     return _Words([seed for _, seed in members], halves, cfg)
 
@@ -310,6 +315,12 @@ def _levels(model: Model, request: Resolved) -> list[float]:
     """The sigmas to run; [] for strength 0."""
     levels = sigmas(request.schedule, request.steps, model.schedule)
     return levels if request.image is None else cut(levels, request.strength, model.schedule)
+
+
+def _without_guidance(requests: Sequence[Resolved]) -> list[str]:
+    """Words, where cfg_rescale was set and there is nothing that it could rescale."""
+    idle = [r for r in requests if r.cfg_rescale and r.cfg in (0, 1)]
+    return [f"cfg_rescale has no effect at cfg {r.cfg:g}, which has no guidance." for r in idle[:1]]
 
 
 def _check_together(requests: Sequence[Resolved], levels: Sequence[float]) -> None:

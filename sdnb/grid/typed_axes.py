@@ -25,6 +25,7 @@ _TEXTS = "{} with commas: {}; in quotes where one has a comma itself"
 HOW = {
     "steps": "numbers or ranges, with commas: 5, 10, 20 or 5-20 (+5) or 1-10 [4]",
     "cfg": "numbers or ranges, with commas: 2, 4, 8 or 2-8 (+1.5) or 1-10 [4]",
+    "cfg_rescale": "numbers or ranges, with commas: 0, 0.5, 0.7 or 0-1 [5]",
     "sampler": "names with commas: " + ", ".join(SAMPLERS[:3]),
     "schedule": "names with commas: " + ", ".join(SCHEDULES[:2]),
     "seed": "numbers or ranges, with commas: 1, 2, 3 or 1-8",
@@ -38,7 +39,10 @@ HOW = {
     "prompt_sr": _TEXTS.format("the words to replace, then others,", 'cat, dog, "fox, at night"'),
     "weight": "a block of the prompt, a colon, weights: fog: 0, 0.5, 1 or fog: 0-2 (+0.5)",
 }
-_LABELS = {"prompt_sr": "words replaced", "weight": "weight of a block", "cfg": "CFG"}
+_LABELS = {
+    "prompt_sr": "words replaced", "weight": "weight of a block", "cfg": "CFG",
+    "cfg_rescale": "CFG rescale",
+}  # fmt: skip
 _WHOLE = ("steps", "seed", "width", "height")
 
 _NUMBER = r"[+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})"

@@ -30,7 +30,8 @@ _FIELDS = {
     "negativeconditioning": "negative", "width": "width", "height": "height", "steps": "steps",
     "cfg": "cfg", "seed": "seed", "sampler": "sampler", "strength": "strength",
 }  # fmt: skip
-_TAKEN = ("prompt", "negative", "width", "height", "steps", "cfg", "sampler", "seed", "strength")
+_TAKEN = ("prompt", "negative", "width", "height", "steps", "cfg", "cfg_rescale", "sampler", "seed",
+          "strength")  # fmt: skip
 _INSIDE = ("image", "sui_image_params")  # objects in which a program keeps its settings
 _RESOLUTION = re.compile(r"\(?([0-9]{2,5}) *[,xX×] *([0-9]{2,5})\)?.*")
 # InvokeAI's first form is a command: "a cat" -s 50 -S 123 -W 512 -H 512 -C 7.5 -A k_lms

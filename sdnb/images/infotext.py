@@ -50,6 +50,7 @@ _SILENT = {"Model", "Model hash", "Version", "RNG", "User", "Hashes", "Lora hash
 _NUMBERS: tuple[tuple[str, str, type[int | float]], ...] = (
     ("Steps", "steps", int),
     ("CFG scale", "cfg", float),
+    ("CFG Rescale phi", "cfg_rescale", float),
     ("Seed", "seed", int),
     ("Denoising strength", "strength", float),
     ("Eta DDIM", "eta", float),
@@ -71,7 +72,7 @@ _KEYS = {
     )
 }
 _KEYS |= {"scheduler": "Schedule type", "cfg": "CFG scale", "denoise": "Denoising strength"}
-_KEYS |= {"guidance scale": "CFG scale"}
+_KEYS |= {"guidance scale": "CFG scale", "cfg rescale": "CFG Rescale phi"}
 _BROKEN_JSON = 16  # values that begin as JSON does and are none; each may be looked through whole
 
 
@@ -89,6 +90,7 @@ def write(request: Request, model: str, fingerprint: str, version: str) -> str:
         "Sampler": sampler_names.SAMPLER_LABELS[request.sampler],
         "Schedule type": None if natural else schedule,
         "CFG scale": digits(request.cfg),
+        "CFG Rescale phi": digits(request.cfg_rescale) if request.cfg_rescale else None,
         "Seed": request.seed,
         "Size": f"{request.width}x{request.height}",
         "Model hash": fingerprint[:10] or None,

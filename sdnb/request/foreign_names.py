@@ -12,6 +12,8 @@ FIELD_OF = {
     "w": "width", "h": "height",
     "numinferencesteps": "steps", "ddimsteps": "steps", "samplingsteps": "steps", "nsteps": "steps",
     "guidancescale": "cfg", "cfgscale": "cfg", "scale": "cfg", "guidance": "cfg",
+    "guidancerescale": "cfg_rescale", "cfgrescalemultiplier": "cfg_rescale",
+    "cfgrescale": "cfg_rescale", "rescalecfg": "cfg_rescale",
     "samplername": "sampler", "samplerindex": "sampler", "ddimeta": "eta",
     "generator": "seed", "noiseseed": "seed",
     "nsamples": "count", "numimages": "count", "numimagesperprompt": "count", "batchsize": "count",

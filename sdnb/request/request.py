@@ -70,6 +70,8 @@ class Request:
     # of its middle; fill the borders of the whole one, which are painted; or fit the whole one
     # inside, so that one side of the result is smaller. The mask goes with it.
     fit: str = "stretch"
+    # -- how far guidance's contrast is brought back to the prompt's own: 0 not at all, 1 wholly
+    cfg_rescale: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("prompt", "negative"):
@@ -77,8 +79,8 @@ class Request:
         for name in ("width", "height", "steps", "seed", "count", "padding"):
             if getattr(self, name) is not None or name == "count":
                 put(self, name, whole(name, getattr(self, name)))
-        for name in ("cfg", "eta", "strength", "feather"):
-            if getattr(self, name) is not None or name in ("strength", "feather"):
+        for name in ("cfg", "eta", "cfg_rescale", "strength", "feather"):
+            if getattr(self, name) is not None or name not in ("cfg", "eta"):
                 put(self, name, number(name, getattr(self, name)))
         for name, accepted in (("sampler", SAMPLERS), ("schedule", SCHEDULES)):
             if getattr(self, name) is not None:

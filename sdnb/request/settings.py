@@ -12,8 +12,8 @@ from sdnb.request.choices import SAMPLERS, SCHEDULES
 # multiple of 8, a pixel of the latent; a seed also leaves room for `count` images.
 RANGES: dict[str, tuple[float, float]] = {
     "width": (64, 8192), "height": (64, 8192), "steps": (1, 1000), "cfg": (0, math.inf),
-    "eta": (0, 1), "seed": (0, 2**63 - 2), "count": (1, 64), "strength": (0, 1),
-    "feather": (0, 512), "padding": (0, 4096),
+    "cfg_rescale": (0, 1), "eta": (0, 1), "seed": (0, 2**63 - 2), "count": (1, 64),
+    "strength": (0, 1), "feather": (0, 512), "padding": (0, 4096),
 }  # fmt: skip
 
 

@@ -78,7 +78,8 @@ def test_the_originals_txt2img_line(fake, capsys):
     assert main(["txt2img", *ORIGINAL_TXT2IMG.split()]) == 0
     path, options = fake.loaded
     assert path == "sd-v1-4.ckpt"
-    assert options == {"memory": "auto", "precision": "full", "vae": None, "config": None}
+    left_open = dict.fromkeys(("vae", "config", "prediction"))
+    assert options == {"memory": "auto", "precision": "full", **left_open}
     (request,) = fake.requests
     assert (request.prompt, request.negative, request.count) == ("dog", "dry", 10)
     assert (request.width, request.height, request.steps, request.cfg) == (512, 512, 50, 7.5)

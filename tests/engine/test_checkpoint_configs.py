@@ -100,7 +100,7 @@ def test_the_originals_yaml_describes_sd_1(tmp_path, text):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("num_heads: 8", "num_head_channels: 64", r"num_head_channels is of Stable Diffusion 2\.x"),
+        ("num_heads: 8", "adm_in_channels: 2816", "adm_in_channels is of Stable Diffusion XL"),
         ("num_heads: 8", "num_headz: 8", r"unknown key 'num_headz'; did you mean 'num_heads'"),
         ("transformer_depth: 1", "transformer_depth: 2", "not those of Stable Diffusion"),
         ("timesteps: 1000", "timestepz: 1", r"unknown key 'timestepz'; did you mean 'timesteps'"),
@@ -128,6 +128,22 @@ def test_v_prediction_by_the_originals_name(tmp_path):
     text = COMPVIS.replace("timesteps: 1000", "parameterization: v", 1)
     (tmp_path / "c.yaml").write_text(text, "utf-8")
     assert read_config(tmp_path / "c.yaml")["noise"]["prediction"] == "v"
+
+
+def test_the_yaml_of_stable_diffusion_2_describes_it(tmp_path):
+    base = COMPVIS.replace("num_heads: 8", "num_head_channels: 64").replace("768", "1024")
+    base = base.replace(
+        "transformer_depth", "use_linear_in_transformer: True\n        transformer_depth"
+    )
+    (tmp_path / "v2-inference.yaml").write_text(base, "utf-8")
+    (tmp_path / "v.yaml").write_text(
+        base.replace("timesteps:", "parameterization: v\n    timesteps:", 1)
+    )
+    found, of_v = (read_config(tmp_path / name) for name in ("v2-inference.yaml", "v.yaml"))
+    assert found["unet"]["head_width"] == 64
+    assert (found["noise"]["prediction"], of_v["noise"]["prediction"]) == ("eps", "v")
+    assert found["settings"] == {"width": 512, "height": 512}
+    assert "settings" not in of_v  # it still says 512 of a model for 768
 
 
 OURS = """
@@ -192,6 +208,10 @@ def test_as_dataclass_or_mapping(model):
         ("examples: {prompts: [1]}", r"examples\.prompts is \[1\]; expected a list of texts"),
         ("examples: {prompts: a cat}", r"examples\.prompts is 'a cat'; expected a list of texts"),
         ("unet: {heads: 3}", r"unet\.heads is 3, which does not divide the width 32"),
+        ("text: {padding: 100}", r"text\.padding is 100; expected -1 to 99"),
+        ("unet: {depth: [2]}", r"says unet\.depth is \(2,\), the weights say \(1,\)"),
+        ("noise: {ztsnr: 1}", r"noise\.ztsnr is 1; expected true or false"),
+        ("noise: {ztsnr: true}", "zero terminal SNR and eps cannot go together"),
         ("unet: {heads: 0}", r"unet\.heads is 0, which does not divide"),
         (
             "unet: {channels: [32, 128]}",

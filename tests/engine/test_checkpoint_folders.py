@@ -142,11 +142,6 @@ def test_heads_by_their_number_or_by_their_width(folder, heads, wanted):
     [
         ("unet", {"attention_head_dim": [5, 10, 20, 20]}, "heads differ by level"),
         ("unet", {"attention_head_dim": [2, 8]}, "heads differ by level"),
-        (
-            "unet",
-            {"attention_head_dim": [2, 4], "use_linear_projection": True},
-            "heads differ by level",
-        ),
         ("unet", {"addition_embed_type": "text_time"}, "addition_embed_type is 'text_time'"),
         ("unet", {"time_cond_proj_dim": 256}, r"time_cond_proj_dim is 256: .*LCM-LoRA merged"),
         ("vae", {"shift_factor": 0.1}, "shift_factor is 0.1, not None"),

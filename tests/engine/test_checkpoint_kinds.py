@@ -13,6 +13,7 @@ from sdnb.engine.networks.config import UNetConfig, VAEConfig
 
 CROSS = "model.diffusion_model.input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight"
 SD1 = {CROSS: (640, 768), "first_stage_model.quant_conv.bias": (8,)}
+SD2 = {**SD1, CROSS: (640, 1024), "cond_stage_model.model.positional_embedding": (77, 1024)}
 KOHYA = "lora_unet_down_blocks_0_attentions_0_proj_in"
 
 # names and shapes as those programs write them -> what the error must say
@@ -39,9 +40,14 @@ FILES = {
         {"down_blocks.0.motion_modules.0.temporal_transformer.norm.bias": (320,)},
         "an AnimateDiff",
     ),
-    "SD 2": (
-        {**SD1, CROSS: (640, 1024), "cond_stage_model.model.positional_embedding": (77, 1024)},
-        "a Stable Diffusion 2.x model",
+    "SD 2 depth": ({**SD2, "depth_model.model.scratch.a": (1,)}, "2's depth to image"),
+    "x4 upscaler": (
+        {**SD2, "model.diffusion_model.label_emb.weight": (1000, 1024)},
+        "the Stable Diffusion x4 upscaler",
+    ),
+    "unCLIP": (
+        {**SD2, "embedder.model.a": (1,), "model.diffusion_model.label_emb.0.0.weight": (1, 1)},
+        "a Stable unCLIP",
     ),
     "SDXL": (
         {**SD1, CROSS: (640, 2048), "conditioner.embedders.0.transformer.text_model.a": (1,)},
@@ -113,7 +119,7 @@ def test_denoisers_of_other_inputs(tmp_path, channels, message):
 
 
 def test_models_of_the_family_are_nothing_else():
-    for state in (tiny.compvis(tiny.weights()), {f"unet.{n}": t for n, t in SD1.items()}):
+    for state in (tiny.compvis(tiny.weights()), {f"unet.{n}": t for n, t in SD1.items()}, SD2):
         assert (
             other_kind({name: tuple(getattr(t, "shape", t)) for name, t in state.items()}) is None
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -63,11 +64,15 @@ def test_the_text_encoder_is_that_of_transformers():
 @st.composite
 def unets(draw: st.DrawFn) -> UNetConfig:
     widths = draw(st.lists(st.sampled_from([32, 64, 96]), min_size=1, max_size=4))
+    attention_levels = draw(st.sets(st.integers(0, len(widths) - 1)))
+    depth = [draw(st.integers(1, 3)) * (n in attention_levels) for n in range(len(widths))]
+    depth[-1] = depth[-1] or draw(st.integers(1, 3))  # the middle's
     return UNetConfig(
         in_channels=draw(st.sampled_from([4, 9])),
         channels=tuple(widths),
         blocks=draw(st.integers(1, 3)),
-        attention_levels=tuple(sorted(draw(st.sets(st.integers(0, len(widths) - 1))))),
+        attention_levels=tuple(sorted(attention_levels)),
+        depth=tuple(depth) if max(depth) > 1 else (1,),
         context_dim=draw(st.sampled_from([16, 64, 768])),
     )
 
@@ -90,6 +95,46 @@ def test_unet_names_are_a_bijection_for_every_architecture(config):
     for names in ([row.compvis for row in rows], [row.diffusers for row in rows]):
         shape = {name: row.shape for name, row in zip(names, rows, strict=True)}
         assert detect.unet_config(shape) == config
+
+
+ADDED = 2816 * 1280 + 1280 + 1280 * 1280 + 1280  # SDXL's label_emb
+SD2 = UNetConfig(head_width=64, context_dim=1024)
+SDXL = UNetConfig(
+    channels=(320, 640, 1280), attention_levels=(1, 2), depth=(0, 2, 10), head_width=64,
+    context_dim=2048,
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("config", "numbers", "transformers"),
+    [(SD2, 865_910_724, 16), (SDXL, 2_567_463_684 - ADDED, 70)],
+)
+def test_the_linear_families_are_told_by_their_shapes_and_have_their_size(
+    config, numbers, transformers
+):
+    """SD 2 has 865.9 M numbers, SDXL 2,567.5 M with those that read the added conditions."""
+    rows = unet_table(config)
+    assert sum(math.prod(row.shape) for row in rows) == numbers
+    assert sum("attn2.to_k" in row.compvis for row in rows) == transformers
+    for names in ([row.compvis for row in rows], [row.diffusers for row in rows]):
+        shape = {
+            name: row.shape[:2] if row.flat else row.shape
+            for name, row in zip(names, rows, strict=True)
+        }
+        assert detect.unet_config(shape) == config
+    with torch.device("meta"):
+        ours = UNet(config)
+    assert shapes(rows) == {name: tuple(p.shape) for name, p in ours.state_dict().items()}
+    heads = {m.width: m.heads for m in ours.modules() if hasattr(m, "to_q")}
+    assert heads == {width: width // 64 for width in heads}
+
+
+def test_openclips_encoder_without_its_last_layer_has_its_size():
+    config = TextConfig(width=1024, layers=23, heads=16, hidden=4096, activation="gelu", padding=0)
+    rows = text_table(config)
+    assert sum(math.prod(row.shape) for row in rows) == 340_387_840
+    assert detect.text_config(shapes(rows)) == config
 
 
 @settings(max_examples=40)

@@ -5,9 +5,10 @@ import math
 
 import pytest
 import torch
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
 from oracles.network import RandomNetwork
 
-from sdnb.engine.diffusion.denoise import blend, combine, eps_denoiser, inpainting
+from sdnb.engine.diffusion.denoise import blend, combine, eps_denoiser, guided, inpainting
 from sdnb.engine.diffusion.noise import Noise, finish, start
 from sdnb.engine.diffusion.samplers import SAMPLERS
 from sdnb.engine.diffusion.schedule import SCHEDULES, NoiseSchedule, sigmas
@@ -78,6 +79,19 @@ def test_guidance_at_its_ends_and_beyond():
     assert torch.equal(combine(uncond, cond, 0), uncond)
     assert (combine(uncond, cond, 1) - cond).abs().max() < 1e-15
     assert (combine(uncond, cond, 7.5) - (uncond * -6.5 + cond * 7.5)).abs().max() < 1e-12
+
+
+def test_rescaled_guidance_is_that_of_diffusers_picture_by_picture():
+    uncond, cond = normal(3, 4, 6, 6), normal(3, 4, 6, 6, seed=1)
+    cfg, share = torch.tensor([7.5, 3, 1.5]), torch.tensor([0.7, 0, 1])
+    scale = torch.stack([cfg, share], dim=1)[:, :, None, None].double()
+    ours = guided(uncond, cond, scale)
+    assert torch.equal(guided(uncond, cond, scale[:, :1]), combine(uncond, cond, scale[:, :1]))
+    for n in range(3):
+        one, plain = slice(n, n + 1), combine(uncond[n : n + 1], cond[n : n + 1], scale[n, 0])
+        theirs = rescale_noise_cfg(plain, cond[one], guidance_rescale=scale[n, 1])
+        assert (ours[one] - theirs).abs().max() < 1e-13
+    assert abs(ours[2].std() / cond[2].std() - 1) < 1e-12
 
 
 @pytest.mark.parametrize("prediction", ["eps", "v"])

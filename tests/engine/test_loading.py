@@ -78,6 +78,8 @@ def test_the_files_of_model_families_say_what_the_code_says():
     assert {s: dict(v) for s, v in said["sd-v1"].items()} == {
         s: dict(v) for s, v in read_config(ModelConfig()).items()
     }
+    for section, values in said["sd-v2"].items():
+        assert all(hasattr(getattr(ModelConfig(), section), name) for name in values)
     assert said["sd-v1-inpainting"] == {"unet": {"in_channels": 9}}
 
 

@@ -85,6 +85,24 @@ def test_txt2img_equals_diffusers(model, oracle, negative):
 
 
 @pytest.mark.picture
+def test_rescaled_guidance_equals_diffusers(model, oracle):
+    words = request(cfg_rescale=0.7)
+    ours = sdnb.generate(model, words, progress=False)
+    theirs = oracle(
+        "a red fox", height=SIZE, width=SIZE, latents=noise(), guidance_rescale=0.7, **STEPS
+    )
+    assert_same_pictures(ours.images, theirs.images)
+    with closing(pipeline.run_together(model, [words, words.but(cfg_rescale=0)])) as steps:
+        *_, last = steps
+    plain = sdnb.generate(model, request(), progress=False)
+    for result, alone in zip(last.results, (ours, plain), strict=True):
+        assert_same_pictures(result.images, [np.asarray(alone.images[0]) / 255])
+    assert (np.asarray(ours.images[0]) != np.asarray(plain.images[0])).any()
+    idle = sdnb.generate(model, words.but(cfg=1, steps=1), progress=False)
+    assert any("cfg_rescale has no effect at cfg 1" in note for note in idle.notes)
+
+
+@pytest.mark.picture
 def test_weighted_prompt_equals_diffusers_given_the_averaged_embeddings(model, oracle):
     blocks = [("picture of", 1), ("small", 0.5), ("cat sitting on", 1), ("big", 2), ("dog", 1)]
     encoded = [oracle.encode_prompt(t, "cpu", 1, False)[0] * (w / 5.5) for t, w in blocks]

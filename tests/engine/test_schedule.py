@@ -39,6 +39,21 @@ def test_table_is_the_training_process_of_stable_diffusion():
     assert SCHEDULE.sigma_max == pytest.approx(14.614641, abs=1e-6)
 
 
+def test_zero_terminal_snr_is_that_of_diffusers_but_for_its_infinite_end():
+    schedule = NoiseSchedule(ztsnr=True)
+    theirs = DDIMScheduler(**SD1, rescale_betas_zero_snr=True).alphas_cumprod.double()
+    assert (schedule.alphas - theirs).abs().max() < 1e-6
+    assert theirs[-1] == 0
+    for t, sigma in ((0, 0.02917), (1, 0.04207), (500, 1.7746), (996, 748), (997, 1124.6),
+                     (998, 2254.2), (999, 4518.8)):  # fmt: skip
+        assert schedule.sigmas[t].item() == pytest.approx(sigma, rel=3e-4)
+        assert schedule.sigma_to_t(schedule.t_to_sigma(t)) == pytest.approx(t, abs=1e-9)
+    for name, n in itertools.product(SCHEDULES, (1, 2, 25, 1000)):
+        levels = sigmas(name, n, schedule)
+        assert all(high > low for high, low in itertools.pairwise(levels))
+    assert sigmas("trailing", 25, schedule)[0] == schedule.sigma_max
+
+
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_n_steps_are_n_steps_for_every_n(name):
     for n in range(1, 1001):

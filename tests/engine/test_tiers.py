@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import sdnb
-from sdnb.engine.networks.config import ModelConfig
+from sdnb.engine.networks.config import ModelConfig, UNetConfig
 from sdnb.engine.networks.unet import UNet
 from sdnb.engine.planning import footprint, planner
 from sdnb.engine.planning.facts import Facts, PartFacts
@@ -221,18 +221,22 @@ def test_memory_is_given_back():
 
 
 # -- the planner -------------------------------------------------------------------------------
+SIZES = {"text": 0.246e9, "unet": 1.719e9, "encoder": 0.068e9, "decoder": 0.099e9}  # bytes
+SD2 = ModelConfig(unet=UNetConfig(head_width=64, context_dim=1024))
+SD2_SIZES = {**SIZES, "text": 2 * 340_387_840, "unet": 2 * 865_910_724}
+
+
 class Card:
     """A model of SD 1.4's size on a card of `room` GB, as far as a planner looks."""
 
-    def __init__(self, monkeypatch, room, memory="auto"):
-        config = ModelConfig()
+    def __init__(self, monkeypatch, room, memory="auto", config=None, sizes=SIZES):
+        config = config or ModelConfig()
         self.config, self.settings = config, config.settings
         self.device, self.dtype = torch.device("cuda"), torch.float16
         self.asked_plan = memory_plan.plan(memory)
         self.budget = float(memory) if isinstance(memory, float) else 0.0
         self.net = footprint.without_data(UNet, config.unet, self.dtype)
         roles = {"text": "text", "unet": "unet", "encoder": "vae", "decoder": "vae"}
-        sizes = {"text": 0.246e9, "unet": 1.719e9, "encoder": 0.068e9, "decoder": 0.099e9}
         self.parts = {n: PartFacts(roles[n], int(size), False) for n, size in sizes.items()}
         monkeypatch.setattr(planner.memory, "free", lambda _: room)
 
@@ -271,6 +275,20 @@ def test_auto_takes_the_fastest_plan_that_fits(room, size, tier, monkeypatch):
     assert (found.slowdown > 1) == (found.plan.unet == "stream" and size == 512)
     assert None not in (found.plan.together, found.plan.tile, found.plan.store, found.plan.chunk)
     assert tier in str(found)
+
+
+@pytest.mark.parametrize(
+    ("room", "size", "tier"), [(20.0, 768, "max"), (3.0, 512, "max"), (0.9, 768, "2gb")]
+)
+def test_the_2_x_family_is_planned_by_its_own_weights(room, size, tier, monkeypatch):
+    card = Card(monkeypatch, room, config=SD2, sizes=SD2_SIZES)
+    assert sum(p.nbytes for p in card.net.parameters()) == SD2_SIZES["unet"]
+    found, other = card.forecast(size), Card(monkeypatch, room).forecast(size)
+    assert found.name == tier
+    assert found.fits
+    if room == 20.0:  # all is on the card, and nothing is in parts: the weights alone differ
+        more = sum(SD2_SIZES.values()) - sum(SIZES.values())
+        assert found.gb - other.gb == pytest.approx(more / 2**30, abs=0.01)
 
 
 def test_what_does_not_fit_is_refused_in_words(monkeypatch):

@@ -77,6 +77,23 @@ def test_attention_kernels_agree_in_float64(kernel, elements, monkeypatch):
     assert (attention.KERNELS[kernel](q, k, v) - truth).abs().max() <= 1e-12
 
 
+def large_scores(dtype, device="cpu", d=64):
+    """q, k, v whose scores are beyond what float16 holds, as in SD 2.1, and the truth."""
+    generator = torch.Generator().manual_seed(3)
+    q, k, v = (torch.randn(2, 5, 64, d, generator=generator) for _ in range(3))
+    q, k, v = ((scale * x).to(device, dtype) for scale, x in ((300, q), (300, k), (1, v)))
+    scores = q.double() @ k.double().transpose(-1, -2) / d**0.5
+    assert scores.abs().max() > 3 * 65504
+    return q, k, v, torch.softmax(scores, dim=-1) @ v.double()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("kernel", ["sliced", "sdpa", "auto"])
+def test_scores_have_the_range_of_float32_in_half_precision(kernel, dtype):
+    q, k, v, truth = large_scores(dtype)
+    assert (attention.KERNELS[kernel](q, k, v) - truth).abs().max() <= 0.03
+
+
 def test_unknown_kernel_lists_the_known_ones():
     with pytest.raises(ValueError, match=r"'dense'.*sdpa, flash.*sliced, xformers"):
         attention.set_kernel(torch.nn.Identity(), "dense")

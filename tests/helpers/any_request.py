@@ -38,6 +38,7 @@ def requests(draw):
         sampler=draw(maybe(st.sampled_from(SAMPLERS))),
         schedule=draw(maybe(st.sampled_from(SCHEDULES))),
         eta=draw(maybe(st.floats(0, 1))),
+        cfg_rescale=draw(st.floats(0, 1)),
         seed=draw(maybe(st.integers(0, 2**63 - 1 - count))),
         count=count,
         image=image,

@@ -93,6 +93,20 @@ def test_the_command_of_invokeais_first_years(space, tmp_path):
     assert (saved.request, saved.version) == (expected, "InvokeAI")
 
 
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("invokeai_metadata", json.dumps({**INVOKE, "cfg_rescale_multiplier": 0.7})),
+        ("Comment", json.dumps({**NOVEL, "cfg_rescale": 0.7})),
+        ("parameters", "a cat\nSteps: 20, Sampler: Euler, CFG scale: 7, CFG rescale: 0.7"),
+    ],
+)
+def test_what_others_rescaled_guidance_by_is_read(key, text, tmp_path):
+    saved = images.inspect(png_with({key: text}, tmp_path))
+    assert saved.request.cfg_rescale == 0.7
+    assert not any("rescale" in note.lower() for note in saved.notes)
+
+
 def test_a_prompt_of_novelai_that_stands_in_the_description(tmp_path):
     texts = {"Description": "a cat", "Comment": json.dumps(dict(NOVEL, prompt=None))}
     assert images.read(png_with(texts, tmp_path)).prompt == "a cat"

@@ -85,15 +85,16 @@ TEXT = st.text(
 @given(
     TEXT, TEXT, st.sampled_from(SAMPLERS), st.sampled_from(SCHEDULES), TEXT,
     st.floats(0, allow_nan=False, allow_infinity=False), st.floats(0, 1), st.floats(0, 1),
-    st.integers(1, 1000), st.integers(0, 2**62), st.booleans(),
+    st.integers(1, 1000), st.integers(0, 2**62), st.booleans(), st.floats(0, 1),
 )  # fmt: skip
 def test_what_is_written_is_read_back(
-    prompt, negative, sampler, schedule, model, cfg, eta, strength, steps, seed, pictured
+    prompt, negative, sampler, schedule, model, cfg, eta, strength, steps, seed, pictured, rescale
 ):
     eta = eta if sampler in ETA_SAMPLERS else 0.0
     request = Request(
         prompt, negative, 512, 768, steps, cfg, sampler, schedule, eta, seed,
         image=PNG if pictured else None, strength=strength if pictured else 0.75,
+        cfg_rescale=rescale,
     ).resolved(SETTINGS)  # fmt: skip
     text = infotext.write(request, model, "0123456789abcdef", "0.1.0")
     parsed = infotext.read(text)

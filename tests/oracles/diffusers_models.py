@@ -32,7 +32,15 @@ def random_weights(model: nn.Module, seed: int) -> dict[str, Tensor]:
     return weights
 
 
-def unet(config: UNetConfig, weights: dict[str, Tensor]) -> UNet2DConditionModel:
+def linear(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same with the projections of transformers as linear layers, as SD 2 stores them."""
+    ends = ("proj_in.weight", "proj_out.weight")
+    return {n: w.flatten(1) if n.endswith(ends) else w for n, w in weights.items()}
+
+
+def unet(
+    config: UNetConfig, weights: dict[str, Tensor], *, as_linear: bool = False
+) -> UNet2DConditionModel:
     levels = range(len(config.channels))
     down = [
         "CrossAttnDownBlock2D" if i in config.attention_levels else "DownBlock2D" for i in levels
@@ -51,7 +59,9 @@ def unet(config: UNetConfig, weights: dict[str, Tensor]) -> UNet2DConditionModel
         "cross_attention_dim": config.context_dim,
         "attention_head_dim": heads,  # diffusers' old name for the number of heads
         "norm_num_groups": config.groups,
+        "use_linear_projection": as_linear,
     }
+    weights = linear(weights) if as_linear else weights
     with torch.device("meta"):
         model = UNet2DConditionModel(**args)
     prefixed = {f"model.diffusion_model.{k}": v for k, v in weights.items()}

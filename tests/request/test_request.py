@@ -208,7 +208,8 @@ def test_the_bounds_are_accepted():
         for bound in (low, high):
             if bound != float("inf"):
                 kind = type(getattr(Request(**{name: bound}), name))
-                assert kind is (float if name in ("cfg", "eta", "strength", "feather") else int)
+                whole = ("width", "height", "steps", "seed", "count", "padding")
+                assert kind is (int if name in whole else float)
 
 
 def test_a_seed_leaves_room_for_all_images():

@@ -25,11 +25,11 @@ _MODEL = {
 }  # fmt: skip
 _UNET = {
     "in_channels": "in_channels", "out_channels": "out_channels", "num_res_blocks": "blocks",
-    "num_heads": "heads", "context_dim": "context_dim",
+    "num_heads": "heads", "num_head_channels": "head_width", "context_dim": "context_dim",
     **dict.fromkeys((
         "attention_resolutions", "channel_mult", "conv_resample", "dims", "dropout", "image_size",
         "legacy", "model_channels", "transformer_depth", "use_checkpoint", "use_fp16",
-        "use_spatial_transformer",
+        "use_linear_in_transformer", "use_spatial_transformer",
     )),
 }  # fmt: skip
 _DDCONFIG = {
@@ -44,7 +44,7 @@ _DDCONFIG = {
 def from_compvis(tree: Mapping[str, Any], where: str) -> dict[str, Values]:
     """Overrides of the sections unet, vae, noise and settings.
 
-    Raises CheckpointError for an unknown key, or for a model that is not SD 1.x.
+    Raises CheckpointError for an unknown key, or for a model of another family.
     """
     if "modelUNet" in tree:
         tree = _joined(tree, where)
@@ -55,11 +55,13 @@ def from_compvis(tree: Mapping[str, Any], where: str) -> dict[str, Values]:
     out = {"noise": _renamed(params, _MODEL, f"{where}: model.params")}
     if params.get("beta_schedule", "linear") != "linear":  # in the roots of the betas
         raise CheckpointError(
-            f"{where}: beta_schedule is {checks.shown(params['beta_schedule'])}; SD 1.x has "
-            "'linear'"
+            f"{where}: beta_schedule is {checks.shown(params['beta_schedule'])}; Stable "
+            "Diffusion has 'linear'"
         )
     if "unet_config" in params:
         out["unet"] = _unet(_params(params, "unet_config", where), f"{where}: unet_config.params")
+        if "head_width" in out["unet"]:  # of SD 2.x, where what is not said is not known
+            out["noise"].setdefault("prediction", "eps")
     if "first_stage_config" in params:
         stage = _params(params, "first_stage_config", where)
         details = _mapping(stage.get("ddconfig", {}), where, "first_stage_config.params.ddconfig")
@@ -68,7 +70,8 @@ def from_compvis(tree: Mapping[str, Any], where: str) -> dict[str, Values]:
             out["vae"]["channels"] = _channels(details, "ch", "ch_mult", f"{where}: ddconfig")
     if "scale_factor" in params:
         out.setdefault("vae", {})["scale"] = params["scale_factor"]
-    if isinstance(params.get("image_size"), int):
+    # The YAML of SD 2.x' v model, made for 768x768, still says 512x512.
+    if isinstance(params.get("image_size"), int) and params.get("parameterization") != "v":
         out["settings"] = {"width": params["image_size"] * 8, "height": params["image_size"] * 8}
     return out
 
@@ -87,12 +90,16 @@ def _joined(tree: Mapping[str, Any], where: str) -> Values:
 
 
 def _unet(params: Mapping[str, Any], where: str) -> Values:
-    others = {"num_head_channels": "2.x", "adm_in_channels": "XL", "num_classes": "XL"}
-    for name, family in others.items():
+    for name in ("adm_in_channels", "num_classes"):
         if name in params:
-            raise CheckpointError(f"{where}: {name} is of Stable Diffusion {family}; sdnb runs 1.x")
-    if params.get("transformer_depth", 1) != 1 or params.get("use_linear_in_transformer"):
-        raise CheckpointError(f"{where}: the transformers are not those of Stable Diffusion 1.x")
+            raise CheckpointError(
+                f"{where}: {name} is of Stable Diffusion XL, an unCLIP model or an upscaler; sdnb "
+                "runs 1.x and 2.x"
+            )
+    if params.get("transformer_depth", 1) != 1:
+        raise CheckpointError(
+            f"{where}: the transformers are not those of Stable Diffusion 1.x and 2.x"
+        )
     values = _renamed(params, _UNET, where)
     if "model_channels" in params and "channel_mult" in params:
         values["channels"] = _channels(params, "model_channels", "channel_mult", where)

@@ -23,6 +23,7 @@ SECTIONS: dict[str, type] = get_type_hints(ModelConfig)  # {"unet": UNetConfig, 
 # A field's annotation -> the types of its value or items, and what an error calls it.
 _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "int": ((int,), "a whole number"),
+    "bool": ((bool,), "true or false"),
     "float": ((int, float), "a number"),
     "str": ((str,), "a word"),
     "tuple[int, ...]": ((int,), "a list of whole numbers"),
@@ -33,9 +34,9 @@ JSON_LIMIT = 4 << 20  # bytes; the index of a sharded model has 0.2 MB
 # No field of a model of this family is beyond these: four levels, two blocks in each, 77 positions,
 # twelve layers. What is larger would be built before it is compared with the weights.
 MOST_LEVELS = 16
-MOST = {"steps": 100_000, "blocks": 32, "layers": 64, "positions": 1024}
+MOST = {"steps": 100_000, "blocks": 32, "layers": 64, "positions": 1024, "depth": 64}
 _MOST = 2**20  # of any other number
-PREDICTIONS = {"eps": "eps", "epsilon": "eps", "v": "v", "v_prediction": "v"}
+PREDICTIONS = {"eps": "eps", "epsilon": "eps", "v": "v", "v_prediction": "v", "v_pred": "v"}
 
 
 def merged(*layers: Overrides) -> Overrides:
@@ -167,7 +168,7 @@ FIXED: dict[str, Values] = {
     },
     "text": {"layer_norm_eps": 1e-5},
     "noise": {
-        "beta_schedule": "scaled_linear", "rescale_betas_zero_snr": False, "trained_betas": None,
+        "beta_schedule": "scaled_linear", "trained_betas": None,
     },
 }  # fmt: skip
 _RENAMED: dict[str, dict[str, str]] = {  # our field -> diffusers'
@@ -176,7 +177,7 @@ _RENAMED: dict[str, dict[str, str]] = {  # our field -> diffusers'
     "text": {"heads": "num_attention_heads", "activation": "hidden_act"},
     "noise": {
         "steps": "num_train_timesteps", "beta_start": "beta_start", "beta_end": "beta_end",
-        "prediction": "prediction_type",
+        "prediction": "prediction_type", "ztsnr": "rescale_betas_zero_snr",
     },
 }  # fmt: skip
 
@@ -193,7 +194,7 @@ def read_json(path: Path) -> Values:
 def from_diffusers(section: str, config: Values, where: str) -> Overrides:
     """The fields in one of diffusers' JSON files that the weights' shapes do not show.
 
-    Raises CheckpointError when it describes another architecture than SD 1.x.
+    Raises CheckpointError when it describes another architecture than SD 1.x and 2.x have.
     """
     if section == "unet" and config.get("time_cond_proj_dim") is not None:
         raise CheckpointError(
@@ -208,7 +209,7 @@ def from_diffusers(section: str, config: Values, where: str) -> Overrides:
         if name in config and config[name] != expected
     ]
     if wrong:
-        raise CheckpointError(f"{where} describes no Stable Diffusion 1.x: {listed(wrong)}")
+        raise CheckpointError(f"{where} describes no Stable Diffusion 1.x or 2.x: {listed(wrong)}")
     values = {name: config[key] for name, key in _RENAMED[section].items() if config.get(key)}
     if section == "unet":
         values |= _heads(config, where)
@@ -221,18 +222,18 @@ def from_diffusers(section: str, config: Values, where: str) -> Overrides:
 
 def _heads(config: Values, where: str) -> Values:
     """The number of heads, or their width if that is what all levels share."""
-    # SD 1.x's configs call the number `attention_head_dim`.
+    # The configs of SD 1.x and 2.x call the number `attention_head_dim`.
     heads = config.get("num_attention_heads") or config.get("attention_head_dim", 8)
     if not isinstance(heads, list):
         return {"heads": heads}
     if len(set(heads)) == 1:
         return {"heads": heads[0]}
     channels = config.get("block_out_channels", [])
-    if len(channels) == len(heads) and not config.get("use_linear_projection"):
+    if len(channels) == len(heads):
         widths = {c / h for c, h in zip(channels, heads, strict=True)}
         if len(widths) == 1 and channels[0] % heads[0] == 0:
             return {"head_width": channels[0] // heads[0]}
     raise CheckpointError(
-        f"{where}: the heads differ by level ({heads}), as in Stable Diffusion 2.x and XL; sdnb "
-        "runs Stable Diffusion 1.x"
+        f"{where}: the heads differ by level ({heads}), and their widths too; in Stable Diffusion "
+        "one of them is the same everywhere"
     )

@@ -1,8 +1,9 @@
 """Reads the architecture from the shapes of the weights.
 
-Shapes show widths, counts, attention levels, channels and the context's width. They do not show the
-number of heads, the groups of the norms or the kind of prediction: those keep SD 1.x's values
-unless `overrides` (from a YAML or diffusers' `config.json`, see `configs.py`) say otherwise.
+Shapes show widths, counts, attention levels, channels and the context's width, and so the family,
+whose heads are taken. They do not show the groups of the norms or the kind of prediction: those
+keep SD 1.x's values unless `overrides` (from a YAML or diffusers' `config.json`, see `configs.py`)
+say otherwise.
 
 Each width is read from several tensors, so that one missing tensor is reported as missing and not
 taken for another architecture.
@@ -20,11 +21,14 @@ from sdnb.engine.networks.config import ModelConfig, TextConfig, UNetConfig, VAE
 from sdnb.request import checks
 from sdnb.request.plain_words import counted
 
+#: Widths of OpenCLIP's text encoders: ViT-H's in SD 2.x, and ViT-bigG's.
+OPEN_CLIP = (1024, 1280)
+HEAD_WIDTH = 64  # channels of a head in SD 2.x and XL, where SD 1.x has 8 heads at every width
 OTHER_CHANNELS = {5: "depth to image", 7: "the x4 upscaler", 8: "InstructPix2Pix"}
 # The fields that the shapes show: an override that differs contradicts the weights.
 SHOWN = {
     "unet": ("in_channels", "out_channels", "channels", "blocks", "attention_levels",
-             "context_dim"),
+             "depth", "context_dim"),
     "vae": ("channels", "blocks", "latent_channels"),
     "text": ("vocab", "width", "layers", "hidden", "positions"),
 }  # fmt: skip
@@ -33,10 +37,11 @@ SHOWN = {
 def model_config(unet: Shapes, vae: Shapes, text: Shapes, overrides: Overrides) -> ModelConfig:
     """The whole configuration. Names may be CompVis' or diffusers'.
 
-    Raises CheckpointError when an override contradicts the weights, or the shapes fit no SD 1.x.
+    Raises CheckpointError when an override contradicts the weights, or the shapes fit no model that
+    sdnb runs.
     """
     config = ModelConfig(unet=unet_config(unet), vae=vae_config(vae), text=text_config(text))
-    for section, values in overrides.items():
+    for section, values in _complete(overrides).items():
         detected = getattr(config, section)
         for name in SHOWN.get(section, ()):
             if name in values and values[name] != getattr(detected, name):
@@ -49,8 +54,20 @@ def model_config(unet: Shapes, vae: Shapes, text: Shapes, overrides: Overrides) 
     return config
 
 
+def _complete(overrides: Overrides) -> Overrides:
+    """The overrides with what follows from them: a number of heads is in place of their width, and
+    whoever trained with the exact GELU (OpenCLIP) filled texts up with token 0.
+    """
+    out = {section: dict(values) for section, values in overrides.items()}
+    if "heads" in out.get("unet", {}):
+        out["unet"].setdefault("head_width", 0)
+    if out.get("text", {}).get("activation") == "gelu":
+        out["text"].setdefault("padding", 0)
+    return out
+
+
 def unet_config(shapes: Shapes) -> UNetConfig:
-    """The denoiser's configuration, with SD 1.x's heads and groups."""
+    """The denoiser's configuration, with its family's heads and SD 1.x's groups."""
     diffusers = any(name.startswith("down_blocks.") for name in shapes)
     levels = _diffusers_levels(shapes) if diffusers else _compvis_levels(shapes)
     if not levels:
@@ -59,7 +76,7 @@ def unet_config(shapes: Shapes) -> UNetConfig:
     counts = {len(widths) for widths, _ in levels}
     if len(counts) > 1 or any(len(set(widths)) > 1 for widths, _ in levels):
         raise CheckpointError(
-            "the denoiser is not SD 1.x's: its levels have blocks of the widths "
+            "the denoiser is not Stable Diffusion's: its levels have blocks of the widths "
             + "; ".join(str(widths) for widths, _ in levels)
         )
     middle = "mid_block.attentions.0" if diffusers else "middle_block.1"
@@ -69,7 +86,7 @@ def unet_config(shapes: Shapes) -> UNetConfig:
     if not context:
         raise CheckpointError(
             f"the denoiser has no cross-attention in its middle ({middle}): it takes no text, "
-            "so it is not Stable Diffusion 1.x"
+            "so it is not Stable Diffusion 1.x or 2.x"
         )
     first = shapes.get("conv_in.weight" if diffusers else "input_blocks.0.0.weight", ())
     last = shapes.get("conv_out.weight" if diffusers else "out.2.weight", ())
@@ -85,31 +102,57 @@ def unet_config(shapes: Shapes) -> UNetConfig:
         out_channels=last[0] if len(last) == 4 else 4,
         channels=tuple(widths[0] for widths, _ in levels),
         blocks=counts.pop(),
-        attention_levels=tuple(n for n, (_, attends) in enumerate(levels) if attends),
+        attention_levels=tuple(n for n, (_, depth) in enumerate(levels) if depth),
+        depth=_depth([depth for _, depth in levels], shapes, middle),
+        head_width=HEAD_WIDTH if _has_narrow_heads(shapes, middle, context[0]) else 0,
         context_dim=context[0],
     )
 
 
-# Of each level the widths of its blocks, and whether it has attention.
-Levels = list[tuple[list[int], bool]]
+def _depth(levels: list[int], shapes: Shapes, middle: str) -> tuple[int, ...]:
+    """Transformer blocks in a row, by level and in the middle; (1,) where it is 1 everywhere."""
+    numbered = re.compile(rf"{re.escape(middle)}\.transformer_blocks\.(\d{{1,4}})\.")
+    counts = *levels[:-1], max(1 + int(m[1]) for n in shapes if (m := numbered.match(n)))
+    if max(counts) > MOST["depth"]:
+        raise CheckpointError(
+            f"the denoiser has {max(counts)} transformer blocks in a row; at most {MOST['depth']} "
+            "are built, and Stable Diffusion 1.x and 2.x have 1"
+        )
+    return counts if max(counts) > 1 else (1,)
+
+
+def _has_narrow_heads(shapes: Shapes, middle: str, context: int) -> bool:
+    """Whether the heads have `HEAD_WIDTH` channels, as where texts come from OpenCLIP. Its models
+    store linear projections; a few files of SD 1.x, whose context is 768 wide, store them so too.
+    """
+    linear = len(shapes.get(f"{middle}.proj_in.weight", ())) == 2
+    return context in OPEN_CLIP or (linear and context != 768)
+
+
+# Of each level the widths of its blocks, and how many transformer blocks come in a row.
+Levels = list[tuple[list[int], int]]
 
 
 def _compvis_levels(shapes: Shapes) -> Levels:
     pattern = re.compile(
         r"input_blocks\.(\d{1,4})\.(0\.op|0\.out_layers\.[03]|0\.emb_layers\.1|1\.)"
+        r"(?:transformer_blocks\.(\d{1,4})\.)?"
     )
     blocks: dict[int, dict[str, int]] = {}
     for name, shape in shapes.items():
         if shape and (match := pattern.match(name)):
-            kind = "op" if match[2] == "0.op" else "attends" if match[2] == "1." else "width"
-            blocks.setdefault(int(match[1]), {})[kind] = shape[0]
-    levels: Levels = [([], False)]
+            block = blocks.setdefault(int(match[1]), {})
+            if match[2] == "1.":
+                block["depth"] = max(block.get("depth", 1), 1 + int(match[3] or 0))
+            else:
+                block["op" if match[2] == "0.op" else "width"] = shape[0]
+    levels: Levels = [([], 0)]
     for n in sorted(blocks):
         if "op" in blocks[n]:
-            levels.append(([], False))
+            levels.append(([], 0))
         elif "width" in blocks[n]:
-            widths, attends = levels[-1]
-            levels[-1] = ([*widths, blocks[n]["width"]], attends or "attends" in blocks[n])
+            widths, depth = levels[-1]
+            levels[-1] = [*widths, blocks[n]["width"]], max(depth, blocks[n].get("depth", 0))
     return [level for level in levels if level[0]]
 
 
@@ -117,9 +160,15 @@ def _diffusers_levels(shapes: Shapes) -> Levels:
     levels = _widths(
         shapes, r"down_blocks\.(\d{1,4})\.resnets\.(\d{1,4})\.(?:norm2|conv2|time_emb_proj)\."
     )
-    attention = re.compile(r"down_blocks\.(\d{1,4})\.attentions\.")
-    attends = {int(m[1]) for n in shapes if (m := attention.match(n))}
-    return [(widths, level in attends) for level, widths in levels.items()]
+    attention = re.compile(
+        r"down_blocks\.(\d{1,4})\.attentions\.\d{1,4}\.(?:transformer_blocks\.(\d{1,4})\.)?"
+    )
+    depths: dict[int, int] = {}
+    for name in shapes:
+        if match := attention.match(name):
+            level = int(match[1])
+            depths[level] = max(depths.get(level, 1), 1 + int(match[2] or 0))
+    return [(widths, depths.get(level, 0)) for level, widths in levels.items()]
 
 
 def _widths(shapes: Shapes, pattern: str) -> dict[int, list[int]]:
@@ -163,11 +212,16 @@ def text_config(shapes: Shapes) -> TextConfig:
     if not layers or not hidden:
         raise CheckpointError("the text encoder has no layers that CLIP's text transformer has")
     if len(layers) > MOST["layers"]:
-        raise CheckpointError(f"the text encoder has {len(layers)} layers; CLIP's has 12")
+        raise CheckpointError(
+            f"the text encoder has {len(layers)} layers; CLIP's has 12, and OpenCLIP's 24"
+        )
     default = TextConfig()
     norm = shapes.get("final_layer_norm.weight") or (default.width,)
     vocab, width = token if len(token) == 2 else (default.vocab, norm[0])
-    return TextConfig(
+    if width in OPEN_CLIP:
+        default = replace(default, activation="gelu", padding=0)
+    return replace(
+        default,
         vocab=vocab,
         width=width,
         layers=len(layers),
@@ -184,7 +238,7 @@ def _bounded(what: str, levels: list[list[int]]) -> None:
         raise CheckpointError(
             f"the {what} has {counted(len(levels), 'level')} of up to "
             f"{counted(blocks, 'block')}; at most {MOST_LEVELS} of {MOST['blocks']} are built, "
-            "and Stable Diffusion 1.x has 4 of 2"
+            "and Stable Diffusion has 4 of 2"
         )
 
 
@@ -193,6 +247,7 @@ def _check_ranges(config: ModelConfig) -> None:
     unet, vae, text = config.unet, config.vae, config.text
     for name, value, low, high in (
         ("text.positions", text.positions, 3, MOST["positions"]),  # a start, a token, an end
+        ("text.padding", text.padding, -1, text.vocab - 1),
         ("noise.steps", config.noise.steps, 2, MOST["steps"]),
         ("unet.out_channels", unet.out_channels, 1, None),
         ("unet.context_dim", unet.context_dim, 1, None),

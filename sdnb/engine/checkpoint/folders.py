@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from sdnb.engine.checkpoint.configs import Overrides, from_diffusers, merged, read_json
 from sdnb.engine.checkpoint.errors import CheckpointError, in_words, listed
@@ -33,6 +34,8 @@ PIPELINES = {
     "StableCascade": "Stable Cascade",
     "Flux": "Flux",
 }
+#: What suits SD-Turbo (https://huggingface.co/stabilityai/sd-turbo).
+TURBO = {"steps": 1, "cfg": 1.0, "sampler": "euler", "schedule": "trailing"}
 RUNS = ("StableDiffusion", "LatentConsistency")
 
 
@@ -60,11 +63,24 @@ def read_folder(path: Path, other_vae: bool = False) -> Parts:
     scheduler = path / "scheduler" / "scheduler_config.json"
     if scheduler.is_file():
         with in_words(scheduler):
-            noise = from_diffusers("noise", read_json(scheduler), str(scheduler))
-        parts.overrides = merged(parts.overrides, noise)
+            config = read_json(scheduler)
+            parts.overrides = merged(
+                parts.overrides, from_diffusers("noise", config, str(scheduler))
+            )
+        if _is_turbo(parts.overrides, config):
+            parts.overrides = merged(parts.overrides, {"settings": TURBO})
+            parts.notes.append("its scheduler is SD-Turbo's: 1 step of euler at cfg 1 suits it")
     if (path / "tokenizer").is_dir():
         parts.tokenizer = path / "tokenizer"
     return parts
+
+
+def _is_turbo(overrides: Overrides, scheduler: dict[str, Any]) -> bool:
+    """Whether a folder is SD-Turbo's, whose weights look like those of SD 2.1: by its scheduler."""
+    is_2 = overrides.get("text", {}).get("activation") == "gelu"
+    names = ("_class_name", "timestep_spacing", "prediction_type")
+    wanted = ["EulerDiscreteScheduler", "trailing", "epsilon"]
+    return is_2 and [scheduler.get(name) for name in names] == wanted
 
 
 def read_component(folder: Path, part: str, notes: list[str]) -> tuple[Weights, Overrides]:
@@ -145,7 +161,9 @@ def _check_pipeline(path: Path) -> None:
     name = str(read_json(index).get("_class_name", ""))
     for start, what in PIPELINES.items():
         if name.startswith(start):
-            raise CheckpointError(f"{path} is {what} ({name}); sdnb runs Stable Diffusion 1.x.")
+            raise CheckpointError(
+                f"{path} is {what} ({name}); sdnb runs Stable Diffusion 1.x and 2.x."
+            )
     if not name.startswith(RUNS):
         raise CheckpointError(
             f"{path} is a pipeline of the class {name!r}; sdnb runs StableDiffusionPipeline."

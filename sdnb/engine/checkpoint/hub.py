@@ -94,7 +94,7 @@ def _no_model(repo: str, names: list[str], singles: list[str]) -> str:
             "it gives."
         )
     return (
-        f"the hub's {repo} holds no Stable Diffusion 1.x that is known here (no unet/, vae/ and "
+        f"the hub's {repo} holds no Stable Diffusion that is known here (no unet/, vae/ and "
         "text_encoder/ with weights, and no .ckpt or .safetensors); it has "
         f"{listed(sorted(names), 5)}."
     )

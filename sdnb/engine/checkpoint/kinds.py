@@ -9,7 +9,7 @@ from dataclasses import dataclass
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
 
-_SD1 = "sdnb runs Stable Diffusion 1.x: get a model of that family."
+_SD1 = "sdnb runs Stable Diffusion 1.x and 2.x: get a model of these families."
 _USED_WITH = "It is used with a model and is none. Give the model it was made for."
 _MERGE_IT = (
     "It changes a model and is none. Merge it into its base model with the tool that made it "
@@ -76,13 +76,16 @@ KINDS = (
     Kind("a Flux model", _SD1, r"(^|\.)(double_blocks|single_blocks)\.\d|^(model\.)?double_stream"),
     Kind("a Stable Cascade model", _SD1,
          r"^(clip_txt_(pooled_)?mapper|down_blocks\.\d+\.\d+\.channelwise)"),
+    Kind("Stable Diffusion 2's depth to image", _SD1, r"^depth_model\."),
+    Kind("the Stable Diffusion x4 upscaler", _SD1,
+         r"^(model\.diffusion_model\.label_emb\.weight|(unet\.)?class_embedding\.weight)$"),
+    Kind("a Stable unCLIP model", _SD1,
+         r"^(embedder\.model|noise_augmentor)\."),
     Kind("a Stable Diffusion XL model", _SD1,
          r"^(conditioner\.embedders\.|add_embedding\.|unet\.add_embedding\.|"
          r"text_encoder_2\.|(model\.diffusion_model\.)?label_emb\.)"),
     Kind("a Stable Diffusion XL model", _SD1, lambda shapes: _contexts(shapes) == {2048}),
     Kind("a Stable Diffusion XL refiner", _SD1, lambda shapes: _contexts(shapes) == {1280}),
-    Kind("a Stable Diffusion 2.x model", _SD1,
-         r"^cond_stage_model\.model\.(transformer|token_embedding|positional_embedding)"),
     Kind("a PixArt, SANA or other transformer model", _SD1,
          r"^(model\.diffusion_model\.)?(transformer_blocks|blocks|layers|adaln_single|cap_embedder)\."),
     Kind("an upscaler (ESRGAN)",

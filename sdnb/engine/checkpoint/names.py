@@ -76,7 +76,9 @@ def _unet(config: UNetConfig) -> Rows:
             ours, theirs = f"input_blocks.{len(kept)}", f"down_blocks.{level}"
             yield from _residual(f"{ours}.0", f"{theirs}.resnets.{block}", width, wide, config)
             if level in config.attention_levels:
-                yield from _transformer(f"{ours}.1", f"{theirs}.attentions.{block}", wide, config)
+                yield from _transformer(
+                    f"{ours}.1", f"{theirs}.attentions.{block}", wide, config, level
+                )
             width = wide
             kept.append(wide)
         if level < len(widths) - 1:
@@ -84,7 +86,7 @@ def _unet(config: UNetConfig) -> Rows:
             yield from _conv(ours, f"{theirs}.conv", wide, wide)
             kept.append(wide)
     yield from _residual("middle_block.0", "mid_block.resnets.0", width, width, config)
-    yield from _transformer("middle_block.1", "mid_block.attentions.0", width, config)
+    yield from _transformer("middle_block.1", "mid_block.attentions.0", width, config, -1)
     yield from _residual("middle_block.2", "mid_block.resnets.1", width, width, config)
     for up, level in enumerate(reversed(range(len(widths)))):
         wide, attends = widths[level], level in config.attention_levels
@@ -94,7 +96,9 @@ def _unet(config: UNetConfig) -> Rows:
                 f"{ours}.0", f"{theirs}.resnets.{block}", width + kept.pop(), wide, config
             )
             if attends:
-                yield from _transformer(f"{ours}.1", f"{theirs}.attentions.{block}", wide, config)
+                yield from _transformer(
+                    f"{ours}.1", f"{theirs}.attentions.{block}", wide, config, level
+                )
             width = wide
         if level > 0:
             yield from _conv(
@@ -118,10 +122,16 @@ def _residual(ours: str, theirs: str, inputs: int, outputs: int, config: UNetCon
         )
 
 
-def _transformer(ours: str, theirs: str, width: int, config: UNetConfig) -> Rows:
+def _transformer(ours: str, theirs: str, width: int, config: UNetConfig, level: int) -> Rows:
     yield from _norm(f"{ours}.norm", f"{theirs}.norm", width)
     yield from _conv(f"{ours}.proj_in", f"{theirs}.proj_in", width, width, size=1, flat=True)
-    a, b = f"{ours}.transformer_blocks.0", f"{theirs}.transformer_blocks.0"
+    for n in range(config.depth_at(level)):
+        block = f"transformer_blocks.{n}"
+        yield from _transformer_block(f"{ours}.{block}", f"{theirs}.{block}", width, config)
+    yield from _conv(f"{ours}.proj_out", f"{theirs}.proj_out", width, width, size=1, flat=True)
+
+
+def _transformer_block(a: str, b: str, width: int, config: UNetConfig) -> Rows:
     for name, source in (("attn1", width), ("attn2", config.context_dim)):
         yield from _linear(f"{a}.{name}.to_q", f"{b}.{name}.to_q", width, width, bias=False)
         yield from _linear(f"{a}.{name}.to_k", f"{b}.{name}.to_k", source, width, bias=False)
@@ -131,7 +141,6 @@ def _transformer(ours: str, theirs: str, width: int, config: UNetConfig) -> Rows
     yield from _linear(f"{a}.ff.net.2", f"{b}.ff.net.2", 4 * width, width)
     for n in (1, 2, 3):
         yield from _norm(f"{a}.norm{n}", f"{b}.norm{n}", width)
-    yield from _conv(f"{ours}.proj_out", f"{theirs}.proj_out", width, width, size=1, flat=True)
 
 
 # -- the autoencoder ---------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sdnb.engine.checkpoint import detect, names
+from sdnb.engine.checkpoint import prediction as predictions
 from sdnb.engine.checkpoint.assign import Tensors, compare
 from sdnb.engine.checkpoint.configs import Overrides, merged, read_config
 from sdnb.engine.checkpoint.errors import CheckpointError, in_words
@@ -55,15 +56,18 @@ def read(
     *,
     vae: str | Path | None = None,
     config: str | Path | ModelConfig | Mapping[str, Any] | None = None,
+    prediction: str | None = None,
 ) -> Checkpoint:
     """The checkpoint in a `.ckpt` or `.safetensors` file, a diffusers folder, or a hub id.
 
     `vae` is another VAE (file or folder) in place of the model's own. `config` is a YAML in our
     layout or CompVis' (or a ModelConfig, or a mapping); without it, a YAML of the same stem beside
-    a file, or `sdnb.yaml` inside a folder, is read.
+    a file, or `sdnb.yaml` inside a folder, is read. `prediction` is one of `prediction.NAMES`, in
+    place of what files say.
 
     Raises CheckpointError, which says what is wrong and what to do.
     """
+    asked = {} if prediction is None else predictions.asked(prediction)
     notes: list[str] = []
     path, name = locate(source, notes)
     with in_words(path):
@@ -76,7 +80,7 @@ def read(
     with in_words(f"the YAML beside {path}" if config is None else "config="):
         overrides = read_config(config) if config is not None else beside(path, parts.notes)
     with in_words(path):
-        return _assembled(name, path, parts, overrides)
+        return _assembled(name, path, parts, merged(overrides, asked))
 
 
 def _exchange_vae(parts: Parts, source: str | Path) -> None:
@@ -100,10 +104,9 @@ def _assembled(name: str, path: Path, parts: Parts, overrides: Overrides) -> Che
         for name, tensor in parts.text.items()
         if not _NO_WEIGHT.fullmatch(name)
     }
+    said = merged(parts.overrides, overrides)
     try:
-        model = detect.model_config(
-            _shapes(unet), _shapes(vae), _shapes(text), merged(parts.overrides, overrides)
-        )
+        model = detect.model_config(_shapes(unet), _shapes(vae), _shapes(text), said)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
     weights: dict[str, Tensors] = {
@@ -112,7 +115,10 @@ def _assembled(name: str, path: Path, parts: Parts, overrides: Overrides) -> Che
         "text": _canonical(names.text_table(model.text), text, f"text encoder of {path}"),
     }
     _check_bytes(path, weights)
-    schedule = NoiseSchedule(model.noise.steps, model.noise.beta_start, model.noise.beta_end)
+    model = predictions.settled(model, said, weights["unet"], path, parts.notes)
+    noise = model.noise
+    parts.notes += predictions.compared(parts.overrides, noise)
+    schedule = NoiseSchedule(noise.steps, noise.beta_start, noise.beta_end, ztsnr=noise.ztsnr)
     if parts.alphas is not None and not _scheduled(parts.alphas, schedule.alphas):
         parts.notes.append(
             "the schedule in the file (alphas_cumprod) is not that of the configuration, which "
@@ -144,10 +150,12 @@ def _check_bytes(path: Path, weights: Mapping[str, Tensors]) -> None:
 
 
 def _scheduled(alphas: LazyTensor, expected: Tensor) -> bool:
-    """Whether `alphas_cumprod` `[steps]` is the configuration's, to 2 % (fp16 files)."""
+    """Whether `alphas_cumprod` `[steps]` is the configuration's, to 2 % (fp16 files); with zero
+    terminal SNR its last may be 0.
+    """
     if alphas.shape != expected.shape:  # a table may be of any size
         return False
-    return bool(((alphas.read(torch.float64) / expected - 1).abs() < 0.02).all())
+    return bool(((alphas.read(torch.float64) - expected).abs() < 0.02 * expected + 1e-7).all())
 
 
 def _canonical(rows: list[names.Row], stored: Weights, what: str) -> Weights:

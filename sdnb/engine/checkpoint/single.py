@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sdnb.engine.checkpoint import openclip, prediction
 from sdnb.engine.checkpoint.configs import Overrides
 from sdnb.engine.checkpoint.errors import CheckpointError, listed
 from sdnb.engine.checkpoint.statedict import Weights, read_weights, refuse_other_kinds
@@ -35,10 +36,12 @@ PREFIXES = (  # the longer one first
     ("first_stage_model.", "vae"),
     ("cond_stage_model.transformer.text_model.", "text"),
     ("cond_stage_model.transformer.", "text"),
+    ("cond_stage_model.model.", "text"),  # Stable Diffusion 2.x: `openclip`
     ("cond_stage_model.clip_l.transformer.text_model.", "text"),  # Forge and ComfyUI
     ("cond_stage_model.clip_l.transformer.", "text"),
     ("text_encoders.clip_l.transformer.text_model.", "text"),
     ("text_encoders.clip_l.transformer.", "text"),
+    ("text_encoders.clip_h.transformer.text_model.", "text"),
     ("unet.", "unet"),
     ("vae.", "vae"),
     ("text_encoder.text_model.", "text"),
@@ -65,41 +68,35 @@ LEFT_OUT: dict[str, str | None] = {
     rf"({'|'.join(_SCHEDULE)})$": None,
     r"(.*\.)?embeddings\.position_ids$": None,
     r"(cond_stage_model\.|text_encoders?\.)(.*\.)?(logit_scale|text_projection(\.weight)?)$": None,
+    r"cond_stage_model\.model\.attn_mask$": None,
 }
 
 
 def read_single(path: Path) -> Parts:
     """The whole model of one file. Raises CheckpointError when the file is something else."""
     parts = Parts()
-    weights = read_weights(path, parts.notes)
-    _markers(path, weights, parts)
+    metadata: dict[str, str] = {}
+    weights = read_weights(path, parts.notes, metadata)
+    markers = [name for name in ("v_pred", "ztsnr") if weights.pop(name, None) is not None]
+    parts.overrides = prediction.marked(metadata, markers)
     unexpected = _sort(weights, parts)
     refuse_other_kinds(path, weights)
     if not (parts.unet and parts.text):
         have = [name for name in ("unet", "vae", "text") if getattr(parts, name)]
         raise CheckpointError(
-            f"{path} is no whole Stable Diffusion 1.x model: of the denoiser (unet), the VAE and "
+            f"{path} is no whole Stable Diffusion model: of the denoiser (unet), the VAE and "
             f"the text encoder it has {' and '.join(have) or 'none'}. Its weights are named "
             f"{listed(sorted(weights), 4) or '(it has none)'}. Give one that has all."
         )
     if unexpected:
         raise CheckpointError(
             f"{path} has {counted(len(unexpected), 'unexpected tensor')}, of no part of Stable "
-            f"Diffusion 1.x: {listed(unexpected)}"
+            f"Diffusion: {listed(unexpected)}"
         )
+    if openclip.is_openclip(parts.text):
+        parts.text = openclip.renamed(parts.text)
+        parts.overrides |= {"text": {"activation": "gelu"}}
     return parts
-
-
-def _markers(path: Path, weights: Weights, parts: Parts) -> None:
-    """Read the empty tensors by which some trainers mark what a model predicts."""
-    if "ztsnr" in weights:
-        raise CheckpointError(
-            f"{path} is marked as trained on a noise schedule with zero terminal SNR, which sdnb "
-            "does not run. Use a model of the ordinary schedule."
-        )
-    if weights.pop("v_pred", None) is not None:
-        parts.overrides = {"noise": {"prediction": "v"}}
-        parts.notes.append("the file is marked as predicting v, and is run so")
 
 
 def _sort(weights: Weights, parts: Parts) -> list[str]:

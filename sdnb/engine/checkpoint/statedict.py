@@ -31,8 +31,9 @@ TRAINING = {
 }  # fmt: skip
 
 
-def read_weights(path: Path, notes: list[str]) -> Weights:
-    """The tensors of a file by name. Its content decides the format, not its ending.
+def read_weights(path: Path, notes: list[str], metadata: dict[str, str] | None = None) -> Weights:
+    """The tensors of a file by name, and its metadata into `metadata`. Its content decides the
+    format, not its ending.
 
     Raises CheckpointError for another kind of file, or one that could be read only by running it.
     """
@@ -42,8 +43,10 @@ def read_weights(path: Path, notes: list[str]) -> Weights:
         notes.append(f"{path.name} is a {kind} file in spite of its name")
     if kind == "torch":
         return _unwrapped(_from_torch(path, notes))
-    weights, metadata = read_safetensors(path)
-    if any(key.startswith("ss_network") for key in metadata):  # kohya's mark on what it trains
+    weights, told = read_safetensors(path)
+    if metadata is not None:
+        metadata |= told
+    if any(key.startswith("ss_network") for key in told):  # kohya's mark on what it trains
         refuse_other_kinds(path, weights)
     return _unwrapped(weights)
 

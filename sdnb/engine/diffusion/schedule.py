@@ -17,20 +17,33 @@ import numpy as np
 import torch
 from torch import Tensor
 
+#: The last alpha of a schedule that ends in pure noise, in place of 0, whose sigma is infinite. It
+#: is ComfyUI's, and its sigma 4518.8, at which the signal is 1 in 4519 of what is seen.
+LAST_ALPHA = 4.8973e-8
+
 RHO = 7.0  # Karras et al. 2022, appendix D.1: 5 to 10 are good, 7 is the paper's
 
 
 class NoiseSchedule:
-    """The training process "scaled_linear" of Stable Diffusion 1.x: its betas are the squares of a
-    linear ramp.
+    """The training process "scaled_linear" of Stable Diffusion 1.x and 2.x: its betas are the
+    squares of a linear ramp.
 
     `alphas` and `sigmas` [steps] are float64 on the CPU: the share of the signal in the variance,
     and the noise-to-signal ratio, which rises from 0.0292 at t = 0 to 14.6146 at t = 999 with the
     defaults. Source: CompVis `make_beta_schedule(schedule="linear")`.
+
+    With `ztsnr` (zero terminal SNR) the roots of the alphas are shifted and scaled, so that the
+    last step has no signal and the first keeps its own: Lin et al. 2023, algorithm 1,
+    https://arxiv.org/abs/2305.08891. The last sigma is then 4518.8 (`LAST_ALPHA`).
     """
 
     def __init__(
-        self, steps: int = 1000, beta_start: float = 0.00085, beta_end: float = 0.012
+        self,
+        steps: int = 1000,
+        beta_start: float = 0.00085,
+        beta_end: float = 0.012,
+        *,
+        ztsnr: bool = False,
     ) -> None:
         if steps < 2:
             raise ValueError(f"steps is {steps}; a noise schedule has 2 training steps or more")
@@ -45,6 +58,10 @@ class NoiseSchedule:
                 f"{steps} steps from beta_start {beta_start} to beta_end {beta_end}: the noise of "
                 "the first or the signal of the last is less than float64 holds"
             )
+        if ztsnr:
+            roots = np.sqrt(alphas)
+            roots = (roots - roots[-1]) * (roots[0] / (roots[0] - roots[-1]))
+            alphas = np.append(roots[:-1] ** 2, LAST_ALPHA)
         self.steps = steps
         self.alphas: Tensor = torch.from_numpy(alphas)
         self.sigmas: Tensor = torch.from_numpy(np.sqrt((1.0 - alphas) / alphas))

@@ -1,7 +1,8 @@
 """Attention kernels: softmax(q kᵀ / √d) v, several ways that give the same numbers.
 
 A kernel is a function of q, k, v `[b, heads, n, d]`; every attention of a model holds one as its
-`kernel` attribute (`set_kernel`). None of them keeps a whole `n x n` matrix of a large picture.
+`kernel` attribute (`set_kernel`). None of them keeps a whole `n x n` matrix of a large picture, and
+all of them have the scores q kᵀ in float32.
 """
 
 from __future__ import annotations
@@ -73,8 +74,10 @@ def sliced(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 def _plain(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    scores = torch.bmm(q, k.transpose(1, 2))  # [b*h, rows, m]
-    return torch.bmm(torch.softmax(scores, dim=-1), v)
+    # In float32, as the fused kernels have them: scores of SD 2.1 are beyond what float16 holds.
+    full = torch.promote_types(q.dtype, torch.float32)
+    scores = torch.bmm(q.to(full), k.to(full).transpose(1, 2))  # [b*h, rows, m]
+    return torch.bmm(torch.softmax(scores, dim=-1).to(v.dtype), v)
 
 
 def xformers(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

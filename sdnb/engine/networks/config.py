@@ -1,8 +1,7 @@
-"""The architecture of a Stable Diffusion 1.x model as frozen data; imports no torch.
+"""The architecture of a Stable Diffusion model, 1.x or 2.x, as frozen data; imports no torch.
 
-A checkpoint's shapes give most fields (`checkpoint.detect`). Those that shapes cannot show (heads,
-norm groups, prediction) keep SD 1.x's values unless a YAML or a diffusers `config.json` says
-otherwise.
+A checkpoint's shapes give most fields (`checkpoint.detect`). Those that shapes cannot show (norm
+groups, prediction) keep SD 1.x's values unless a YAML or a diffusers `config.json` says otherwise.
 """
 
 from __future__ import annotations
@@ -14,17 +13,28 @@ from sdnb.request import Settings
 
 @dataclass(frozen=True)
 class UNetConfig:
-    """The denoiser. Defaults are SD 1.4's (CompVis `v1-inference.yaml`)."""
+    """The denoiser. Defaults are SD 1.4's (CompVis `v1-inference.yaml`).
+
+    Files of SD 2 hold the projections around its transformers as linear layers, those of SD 1 as
+    1x1 convolutions. Over pixels they are one product, so there is no field for that.
+    """
 
     in_channels: int = 4  # 9 in SD 1.5-inpainting: latent, mask, masked latent
     out_channels: int = 4
     channels: tuple[int, ...] = (320, 640, 1280, 1280)  # of each level, which halves the latent
     blocks: int = 2  # residual blocks a level on the way down; one more on the way up
     attention_levels: tuple[int, ...] = (0, 1, 2)
+    # Transformer blocks in a row at each level, the last number also in the middle; one number
+    # alone is that of all.
+    depth: tuple[int, ...] = (1,)
     heads: int = 8  # heads in every attention, whatever its width
     head_width: int = 0  # channels of a head, in place of a count of heads; 0: `heads` counts
     context_dim: int = 768  # width of the text encoder's output
     groups: int = 32  # of every group norm
+
+    def depth_at(self, level: int) -> int:
+        """Transformer blocks in a row at a level; -1 is the middle."""
+        return self.depth[level] if len(self.depth) > 1 else self.depth[0]
 
 
 @dataclass(frozen=True)
@@ -49,7 +59,9 @@ class VAEConfig:
 
 @dataclass(frozen=True)
 class TextConfig:
-    """CLIP's text transformer (ViT-L/14's in SD 1.x)."""
+    """CLIP's text transformer: ViT-L/14's in SD 1.x; in SD 2.x OpenCLIP's ViT-H/14, without the
+    last of its 24 layers.
+    """
 
     vocab: int = 49408
     width: int = 768
@@ -58,6 +70,7 @@ class TextConfig:
     hidden: int = 3072
     positions: int = 77
     activation: str = "quick_gelu"
+    padding: int = -1  # the token that fills up a text; -1: the one that ends it, 0 in OpenCLIP
 
 
 @dataclass(frozen=True)
@@ -68,6 +81,7 @@ class NoiseConfig:
     beta_start: float = 0.00085
     beta_end: float = 0.012
     prediction: str = "eps"  # or "v"
+    ztsnr: bool = False  # zero terminal SNR: the last step has noise alone
 
 
 @dataclass(frozen=True)

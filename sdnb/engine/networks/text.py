@@ -1,7 +1,8 @@
 """The text encoder: CLIP's text transformer, and weighted prompts on top of it.
 
 Radford et al. 2021 (https://arxiv.org/abs/2103.00020). Stable Diffusion 1.x reads the last layer
-after its norm, at all 77 positions. Attribute names are those of a checkpoint, without
+after its norm, at all 77 positions; so does 2.x here, whose encoder is OpenCLIP's without the layer
+that it skips (`checkpoint.openclip`). Attribute names are those of a checkpoint, without
 "text_model." in front. transformers has the same network, but importing it takes seconds.
 """
 

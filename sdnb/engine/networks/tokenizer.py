@@ -35,7 +35,7 @@ _ADDED_LIMIT = 1 << 20  # letters of all added tokens; the library's automaton t
 
 @dataclass(frozen=True)
 class Tokens:
-    """One text as ids: start, up to 75 tokens, end, then ends until 77."""
+    """One text as ids: start, up to 75 tokens, end, then padding until 77."""
 
     ids: tuple[int, ...]
     count: int  # tokens of the whole text, without start and end
@@ -45,13 +45,14 @@ class Tokens:
 
 class Tokenizer:
     """CLIP's byte-pair encoding, from a folder with `tokenizer.json`, or `vocab.json` and
-    `merges.txt`; without one, CLIP's own 49,408 tokens.
+    `merges.txt`; without one, CLIP's own 49,408 tokens. `padding` is the token that fills up a
+    text; -1: the one that ends it.
 
     Raises `ValueError` when the files cannot be read, lack CLIP's two marks, or cut texts up in
     another way than CLIP.
     """
 
-    def __init__(self, folder: Path | None = None, positions: int = 77) -> None:
+    def __init__(self, folder: Path | None = None, positions: int = 77, padding: int = -1) -> None:
         folder = folder or _CLIP
         self._folder = folder
         self._bpe = _open(folder)
@@ -62,9 +63,10 @@ class Tokenizer:
         if start is None or end is None:
             raise ValueError(
                 f"the tokenizer in {folder} is not CLIP's: it has no {_START} or no {_END}. "
-                "Stable Diffusion 1.x needs a CLIP tokenizer."
+                "Stable Diffusion needs a CLIP tokenizer."
             )
         self.start, self.end = start, end
+        self.padding = end if padding < 0 else padding
 
     @property
     def size(self) -> int:
@@ -76,7 +78,7 @@ class Tokenizer:
             encoding = self._bpe.encode(text, add_special_tokens=False)
         room = self.positions - 2
         ids = [self.start, *encoding.ids[:room], self.end]
-        ids += [self.end] * (self.positions - len(ids))
+        ids += [self.padding] * (self.positions - len(ids))
         count = len(encoding.ids)
         dropped = text[encoding.offsets[room][0] :] if count > room else ""
         return Tokens(tuple(ids), count, room, dropped)
@@ -117,7 +119,7 @@ def _of_whole(text: str) -> tokenizers.Tokenizer:
         if rules.get(name) != clip.get(name):
             raise ValueError(
                 f"its {name} is {checks.shown(rules.get(name))}, which is not CLIP's; Stable "
-                "Diffusion 1.x needs a CLIP tokenizer"
+                "Diffusion needs a CLIP tokenizer"
             )
     added = sum(len(json.dumps(token)) for token in tree.get("added_tokens") or ())
     if added > _ADDED_LIMIT:

@@ -4,7 +4,7 @@ names are those of CompVis `attention.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -143,22 +143,23 @@ class TransformerBlock(nn.Module):
 
 
 class SpatialTransformer(nn.Module):
-    """One transformer block over the pixels of a feature map."""
+    """Transformer blocks over the pixels of a feature map, `depth` of them."""
 
-    def __init__(self, width: int, config: UNetConfig) -> None:
+    def __init__(self, width: int, config: UNetConfig, depth: int) -> None:
         super().__init__()
         heads = width // config.head_width if config.head_width else config.heads
         self.norm = nn.GroupNorm(config.groups, width, eps=1e-6)
         self.proj_in = nn.Conv2d(width, width, 1)
-        block = TransformerBlock(width, config.context_dim, heads)
-        self.transformer_blocks = nn.ModuleList([block])
+        blocks = (TransformerBlock(width, config.context_dim, heads) for _ in range(depth))
+        self.transformer_blocks = nn.ModuleList(blocks)
         self.proj_out = nn.Conv2d(width, width, 1)
 
-    def forward(self, x: Tensor, keys: tuple[Tensor, Tensor]) -> Tensor:  # [b, c, h, w]
+    def forward(self, x: Tensor, keys: Iterator[tuple[Tensor, Tensor]]) -> Tensor:
+        """x `[b, c, h, w]`; each block takes the next pair of `keys`."""
         y = fused.norm_silu(x, self.norm, act=False)
         y = pointwise(self.proj_in, y.permute(0, 2, 3, 1))  # [b, h, w, c]
-        b, h, w, c = y.shape
+        _, h, w, c = y.shape
         for block in self.transformer_blocks:
-            y = block(y.reshape(b, h * w, c), keys)
+            y = block(y.reshape(len(y), h * w, c), next(keys))
         y = pointwise(self.proj_out, y.view(-1, h, w, c))
         return y.permute(0, 3, 1, 2).add_(repeat_batch(x, len(y) // len(x)))

@@ -1,4 +1,4 @@
-"""The denoiser of Stable Diffusion 1.x: a U-shaped convolution net with text cross-attention.
+"""The denoiser of Stable Diffusion: a U-shaped convolution net with text cross-attention.
 
 Rombach et al. 2022 (https://arxiv.org/abs/2112.10752), CompVis `openaimodel.py`. Attribute names
 are those of a CompVis checkpoint, so that a `.ckpt` loads strictly and unmapped: positions of an
@@ -40,9 +40,8 @@ class UNet(nn.Module):
         self.time_embed = nn.Sequential(nn.Linear(first, wide), nn.SiLU(), nn.Linear(wide, wide))
         skips = self._build_down(first)
         last = config.channels[-1]
-        self.middle_block = nn.ModuleList(
-            [self._res(last, last), SpatialTransformer(last, config), self._res(last, last)]
-        )
+        middle = SpatialTransformer(last, config, config.depth_at(-1))
+        self.middle_block = nn.ModuleList([self._res(last, last), middle, self._res(last, last)])
         self._build_up(skips)
         conv = nn.Conv2d(first, config.out_channels, 3, padding=1)
         self.out = Head(nn.GroupNorm(config.groups, first), nn.SiLU(inplace=True), conv)
@@ -54,7 +53,7 @@ class UNet(nn.Module):
     def _block(self, level: int, width_in: int, width: int) -> list[nn.Module]:
         layers: list[nn.Module] = [self._res(width_in, width)]
         if level in self.config.attention_levels:
-            layers.append(SpatialTransformer(width, self.config))
+            layers.append(SpatialTransformer(width, self.config, self.config.depth_at(level)))
         return layers
 
     def _build_down(self, width: int) -> list[int]:
@@ -158,7 +157,7 @@ def _run(
     if isinstance(layer, ResBlock):
         return layer(x, next(times))
     if isinstance(layer, SpatialTransformer):
-        return layer(x, next(keys))
+        return layer(x, keys)
     if isinstance(layer, Upsample):
         return layer(x, skip)
     return layer(x)

@@ -1,4 +1,4 @@
-"""The autoencoder of Stable Diffusion 1.x: pixels `[b, 3, h, w]` in -1..1, and latents `[b, 4, h/8,
+"""The autoencoder of Stable Diffusion: pixels `[b, 3, h, w]` in -1..1, and latents `[b, 4, h/8,
 w/8]`.
 
 CompVis `autoencoder.py` and `model.py` (KL-f8), with the checkpoint's attribute names. As there,

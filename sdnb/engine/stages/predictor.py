@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from sdnb.engine import memory
-from sdnb.engine.diffusion.denoise import combine
+from sdnb.engine.diffusion.denoise import guided
 from sdnb.engine.memory import Graphed
 from sdnb.engine.memory.graphs import BEARABLE
 from sdnb.engine.model import Model
@@ -45,8 +45,9 @@ class Predictor:
     """The UNet with its prompts: `predictor(x, t)` is what it predicts, guidance included.
 
     `contexts` are the encoded prompts `[b, 77, d]`, uncond and cond or the only one of them, `cfg`
-    is `[b, 1, 1, 1]`, and `extra` `[1, 5, h/8, w/8]` is what a 9-channel model also sees. With
-    `dtype` it computes in other numbers than the model's own.
+    is `[b, 1, 1, 1]`, or with cfg_rescale `[b, 2, 1, 1]` (`denoise.guided`), and `extra`
+    `[1, 5, h/8, w/8]` is what a 9-channel model also sees. With `dtype` it computes in other
+    numbers than the model's own.
 
     A context manager: inside, the weights are where they compute. Keys and values of the text are
     computed when it is entered, what the times add when they first come, and both are kept.
@@ -228,8 +229,9 @@ def guided_pass(
 ) -> Tensor:
     """What the UNet predicts for one step, `[b, 4, h/8, w/8]`, in float32 where there is guidance.
 
-    `tensors` are x, the time's row, cfg, what a 9-channel model also sees if `has_extra`, then keys
-    and values of each group of texts: one group where both halves of guidance go in one call.
+    `tensors` are x, the time's row, the scale of guidance, what a 9-channel model also sees if
+    `has_extra`, then keys and values of each group of texts: one group where both halves of
+    guidance go in one call.
     """
     x, row, scale, *rest = tensors
     if has_extra:
@@ -243,7 +245,7 @@ def guided_pass(
         return outputs[0]
     if groups == 1:
         outputs = list(outputs[0].chunk(2))
-    return combine(outputs[0].float(), outputs[1].float(), scale)
+    return guided(outputs[0].float(), outputs[1].float(), scale)
 
 
 def is_sound(latent: Tensor) -> bool:

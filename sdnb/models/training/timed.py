@@ -39,7 +39,7 @@ def _run(block: nn.Module, x: Tensor, emb: Tensor, keys: Iterator[tuple[Tensor, 
         if isinstance(layer, ResBlock):
             x = _residual(layer, x, emb)
         elif isinstance(layer, SpatialTransformer):
-            x = layer(x, next(keys))
+            x = layer(x, keys)
         elif isinstance(layer, Upsample):
             x = layer.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
         else:

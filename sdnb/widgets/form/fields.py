@@ -103,6 +103,10 @@ FIELDS: tuple[Field, ...] = (
     Field("eta", "Eta", "slider", "more",
           "Fresh noise in each step: 0 none, 1 all. Left open: the sampler's own.",
           (0, 1), 0.05, shown=_draws_noise),
+    Field("cfg_rescale", "CFG rescale", "slider", "more",
+          "How far the contrast that CFG exaggerates is brought back: 0 not at all, 1 wholly. 0.7 "
+          "suits models with zero terminal SNR.",
+          (0, 1), 0.05),
     Field("image", "Picture", "picture", "picture",
           "A picture to start from. A PNG, a JPEG or another picture file."),
     Field("fit", "Fitted by", "choice", "picture",

@@ -160,7 +160,7 @@ class Form(widgets.VBox):
         swap = icon_button("exchange", "Exchange", "Exchange width and height")
         swap.on_click(lambda _: self._swapped())
         size = row([w["width"], swap, w["height"]])
-        more = _folded("More", [w["schedule"], w["eta"]])
+        more = _folded("More", [w["schedule"], w["eta"], w["cfg_rescale"]])
         above: list[widgets.Widget] = []
         below: list[widgets.Widget] = []
         guests: list[widgets.Widget] = []  # what this kind lacks: hidden until a request needs it
