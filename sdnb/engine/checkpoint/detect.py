@@ -14,9 +14,9 @@ import re
 from dataclasses import replace
 
 from sdnb.engine.checkpoint.configs import MOST, MOST_LEVELS, Overrides
-from sdnb.engine.checkpoint.errors import CheckpointError
-from sdnb.engine.checkpoint.kinds import Shapes
 from sdnb.engine.networks.config import ModelConfig, TextConfig, UNetConfig, VAEConfig
+from sdnb.headers.errors import CheckpointError
+from sdnb.headers.kinds import Shapes
 from sdnb.request import checks
 from sdnb.request.plain_words import counted
 

@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sdnb.engine.checkpoint.errors import CheckpointError, in_words, listed
-from sdnb.engine.checkpoint.kinds import other_kind
-from sdnb.engine.checkpoint.pickles import Unknown
-from sdnb.engine.checkpoint.safefiles import read_safetensors
-from sdnb.engine.checkpoint.sniff import container
-from sdnb.engine.checkpoint.tensors import LazyTensor
-from sdnb.engine.checkpoint.torchfiles import read_torch
+from sdnb.headers.errors import CheckpointError, in_words, listed
+from sdnb.headers.kinds import other_kind
+from sdnb.headers.pickles import Unknown
+from sdnb.headers.safefiles import read_safetensors
+from sdnb.headers.sniff import container
+from sdnb.headers.stored import Stored
+from sdnb.headers.torchfiles import read_torch
 from sdnb.request import checks
 
-Weights = dict[str, LazyTensor]
+StoredWeights = dict[str, Stored]
 
 ENDINGS = {"safetensors": {".safetensors"}, "torch": {".ckpt", ".pt", ".pth", ".bin"}}
 # Keys under which trainers store the weights.
@@ -31,7 +31,7 @@ TRAINING = {
 }  # fmt: skip
 
 
-def read_weights(path: Path, notes: list[str]) -> Weights:
+def read_stored(path: Path, notes: list[str]) -> StoredWeights:
     """The tensors of a file by name. Its content decides the format, not its ending.
 
     Raises CheckpointError for another kind of file, or one that could be read only by running it.
@@ -48,7 +48,7 @@ def read_weights(path: Path, notes: list[str]) -> Weights:
     return _unwrapped(weights)
 
 
-def _unwrapped(weights: Weights) -> Weights:
+def _unwrapped(weights: StoredWeights) -> StoredWeights:
     """The weights without what a wrapper put before all of their names; wrappers may be nested."""
     for _ in WRAPPERS:
         for prefix in WRAPPERS:
@@ -64,7 +64,7 @@ def refuse_other_kinds(path: Path, weights: Mapping[str, Any]) -> None:
         raise CheckpointError(f"{path} is {kind.what}. {kind.advice}")
 
 
-def _from_torch(path: Path, notes: list[str]) -> Weights:
+def _from_torch(path: Path, notes: list[str]) -> StoredWeights:
     root = read_torch(path)
     if not isinstance(root, dict):
         name = root.name if isinstance(root, Unknown) else type(root).__name__
@@ -75,7 +75,7 @@ def _from_torch(path: Path, notes: list[str]) -> Weights:
         )
     state = _held(path, root, notes)
     names = {_name(key): value for key, value in state.items()}
-    weights = {name: value for name, value in names.items() if isinstance(value, LazyTensor)}
+    weights = {name: value for name, value in names.items() if isinstance(value, Stored)}
     others = [name for name in names if name not in weights and name not in TRAINING]
     for name in others:
         if "." in name and isinstance(names[name], Unknown):  # named as weights are
@@ -111,7 +111,7 @@ def _holds_weights(value: Any, depth: int = 3) -> bool:
     """Whether weights lie in a dictionary, or in one of its holders; an empty one has none."""
     if not isinstance(value, dict) or not depth:
         return False
-    inside = any(isinstance(weight, (LazyTensor, Unknown)) for weight in value.values())
+    inside = any(isinstance(weight, (Stored, Unknown)) for weight in value.values())
     return inside or any(_holds_weights(value.get(key), depth - 1) for key in HOLDERS)
 
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO, Any
 
-from sdnb.engine.checkpoint.errors import CheckpointError
+from sdnb.headers.errors import CheckpointError
 from sdnb.request.plain_words import reason
 
 PICKLE_LIMIT = 32 << 20  # bytes read of a pickle; real ones are below 10 MB
