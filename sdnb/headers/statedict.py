@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sdnb.headers.errors import CheckpointError, in_words, listed
 from sdnb.headers.kinds import other_kind
@@ -16,6 +16,7 @@ from sdnb.headers.torchfiles import read_torch
 from sdnb.request import checks
 
 StoredWeights = dict[str, Stored]
+T = TypeVar("T")
 
 ENDINGS = {"safetensors": {".safetensors"}, "torch": {".ckpt", ".pt", ".pth", ".bin"}}
 # Keys under which trainers store the weights.
@@ -41,14 +42,14 @@ def read_stored(path: Path, notes: list[str]) -> StoredWeights:
     if path.suffix.lower() not in ENDINGS[kind]:
         notes.append(f"{path.name} is a {kind} file in spite of its name")
     if kind == "torch":
-        return _unwrapped(_from_torch(path, notes))
+        return unwrapped(_from_torch(path, notes))
     weights, metadata = read_safetensors(path)
     if any(key.startswith("ss_network") for key in metadata):  # kohya's mark on what it trains
         refuse_other_kinds(path, weights)
-    return _unwrapped(weights)
+    return unwrapped(weights)
 
 
-def _unwrapped(weights: StoredWeights) -> StoredWeights:
+def unwrapped(weights: dict[str, T]) -> dict[str, T]:
     """The weights without what a wrapper put before all of their names; wrappers may be nested."""
     for _ in WRAPPERS:
         for prefix in WRAPPERS:
@@ -73,7 +74,7 @@ def _from_torch(path: Path, notes: list[str]) -> StoredWeights:
             "which sdnb never does with a checkpoint. Where you trust it, save its weights: "
             "torch.save(model.state_dict(), path)."
         )
-    state = _held(path, root, notes)
+    state = held(path, root, notes)
     names = {_name(key): value for key, value in state.items()}
     weights = {name: value for name, value in names.items() if isinstance(value, Stored)}
     others = [name for name in names if name not in weights and name not in TRAINING]
@@ -92,9 +93,10 @@ def _name(key: Any) -> str:
     return key if isinstance(key, str) else checks.shown(key)
 
 
-def _held(path: Path, root: dict[Any, Any], notes: list[str], depth: int = 3) -> dict[Any, Any]:
+def held(path: Path, root: dict[Any, Any], notes: list[str], depth: int = 3) -> dict[Any, Any]:
     """The dictionary with the weights: the root, or what is under a key like `state_dict`, once or
-    up to three times: a dictionary may hold itself.
+    up to three times: a dictionary may hold itself. Raises CheckpointError where a call would have
+    to make it.
     """
     for key in HOLDERS if depth else ():
         if isinstance(root.get(key), Unknown):
@@ -103,7 +105,7 @@ def _held(path: Path, root: dict[Any, Any], notes: list[str], depth: int = 3) ->
             others = sorted(_name(name) for name in root if name != key and name not in TRAINING)
             if others:
                 notes.append(f"left out, beside the weights: {listed(others)}")
-            return _held(path, dict(root[key]), notes, depth - 1)
+            return held(path, dict(root[key]), notes, depth - 1)
     return root
 
 

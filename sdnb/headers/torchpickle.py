@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from sdnb.headers.errors import CheckpointError
-from sdnb.headers.pickles import Global, PickleReader, Unknown
+from sdnb.headers.pickles import Global, Parameters, PickleReader, Unknown
 from sdnb.headers.safefiles import DTYPES
 from sdnb.headers.stored import Dtype, Stored, whole_numbers
 from sdnb.request.plain_words import plain
@@ -91,6 +91,7 @@ class TorchPickle:
             "torch._utils._rebuild_tensor": self._tensor,
             "torch._utils._rebuild_tensor_v2": self._tensor,
             "torch._utils._rebuild_tensor_v3": self._tensor_v3,
+            "torch.nn.modules.container.ParameterDict": lambda *_: Parameters(),
             "torch._utils._rebuild_parameter": self._parameter,
             "torch._utils._rebuild_parameter_with_state": self._parameter,
         }
@@ -141,10 +142,10 @@ class TorchPickle:
 
 
 def placed(value: Any, path: Path, depth: int = 4) -> Any:
-    """`value` with its tensors at their places in `path`, at most four dictionaries deep.
+    """`value` with its tensors at their places in `path`, at most four dictionaries or lists deep.
 
-    A dictionary that stands in several places is copied once a depth: a pickle may hold one a
-    hundred thousand times, and that again.
+    One that stands in several places is copied once a depth: a pickle may hold one a hundred
+    thousand times, and that again.
     """
     return _placed(value, path, depth, {})
 
@@ -152,10 +153,12 @@ def placed(value: Any, path: Path, depth: int = 4) -> Any:
 def _placed(value: Any, path: Path, depth: int, done: dict[tuple[int, int], Any]) -> Any:
     if isinstance(value, StorageView):
         return value.stored(path)
-    if not (isinstance(value, dict) and depth):
+    if not (isinstance(value, (dict, list)) and depth):
         return value
     if (id(value), depth) not in done:
-        done[id(value), depth] = {
-            key: _placed(inner, path, depth - 1, done) for key, inner in value.items()
-        }
+        done[id(value), depth] = (
+            [_placed(inner, path, depth - 1, done) for inner in value]
+            if isinstance(value, list)
+            else {key: _placed(inner, path, depth - 1, done) for key, inner in value.items()}
+        )
     return done[id(value), depth]

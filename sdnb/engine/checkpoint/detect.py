@@ -16,11 +16,10 @@ from dataclasses import replace
 from sdnb.engine.checkpoint.configs import MOST, MOST_LEVELS, Overrides
 from sdnb.engine.networks.config import ModelConfig, TextConfig, UNetConfig, VAEConfig
 from sdnb.headers.errors import CheckpointError
-from sdnb.headers.kinds import Shapes
+from sdnb.headers.kinds import OTHER_CHANNELS, Shapes
 from sdnb.request import checks
 from sdnb.request.plain_words import counted
 
-OTHER_CHANNELS = {5: "depth to image", 7: "the x4 upscaler", 8: "InstructPix2Pix"}
 # The fields that the shapes show: an override that differs contradicts the weights.
 SHOWN = {
     "unet": ("in_channels", "out_channels", "channels", "blocks", "attention_levels",
