@@ -17,6 +17,7 @@ from sdnb.request import checks
 
 StoredWeights = dict[str, Stored]
 T = TypeVar("T")
+_MOST_PARTS = 64  # embeddings in one file
 
 ENDINGS = {"safetensors": {".safetensors"}, "torch": {".ckpt", ".pt", ".pth", ".bin"}}
 # Keys under which trainers store the weights.
@@ -86,6 +87,30 @@ def _from_torch(path: Path, notes: list[str]) -> StoredWeights:
     if others:
         notes.append(f"left out, since they are no tensors: {listed(sorted(others))}")
     return weights
+
+
+def tensors(path: Path, root: Any) -> StoredWeights:
+    """The tensors in the value of any torch file by name: of a state dict; of an embedding, whose
+    vectors lie in `string_to_param` or are the whole file; of several in a list.
+
+    Raises CheckpointError for an object that only running the file could make.
+    """
+    if isinstance(root, Stored):
+        return {"emb_params": root}
+    if isinstance(root, list) and len(root) <= _MOST_PARTS:
+        parts = [tensors(path, each) for each in root if isinstance(each, dict)]
+        return {f"{n}:{name}": t for n, part in enumerate(parts) for name, t in part.items()}
+    if not isinstance(root, dict):
+        name = root.name if isinstance(root, Unknown) else type(root).__name__
+        raise CheckpointError(f"{path} holds a whole object ({name}), not weights by name")
+    state, prefix = held(path, root, []), ""
+    if isinstance(state.get("string_to_param"), dict):
+        state, prefix = state["string_to_param"], "string_to_param."
+        for key, value in state.items():
+            if isinstance(value, Unknown):
+                raise _would_run(path, prefix + _name(key), value)
+    named = {prefix + _name(key): value for key, value in state.items()}
+    return unwrapped({name: value for name, value in named.items() if isinstance(value, Stored)})
 
 
 def _name(key: Any) -> str:

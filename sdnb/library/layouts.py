@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sdnb.library.looking import PICTURES, UNFINISHED
+from sdnb.headers.picture_embedding import SUFFIXES
+from sdnb.library.looking import UNFINISHED
 from sdnb.request import documents
 from sdnb.request.plain_words import reason
 
@@ -125,7 +126,7 @@ def _on_shelf(folder: Path, shelf: Path, seen: set[tuple[int, int]], depth: int)
         if _is_folder(entry):
             if depth and not entry.name.startswith(".") and entry.name not in _SKIPPED:
                 yield from _on_shelf(path, shelf, seen, depth - 1)
-        elif path.suffix.lower() in (*WEIGHTS, *UNFINISHED, *PICTURES):
+        elif path.suffix.lower() in (*WEIGHTS, *UNFINISHED, *SUFFIXES):
             yield Found(path, shelf)
 
 

@@ -11,18 +11,16 @@ from typing import Any
 from sdnb.headers import diffusers_folder, statedict
 from sdnb.headers.errors import CheckpointError, in_words
 from sdnb.headers.kinds import Shapes
-from sdnb.headers.pickles import Unknown
-from sdnb.headers.picture_embedding import read_picture
+from sdnb.headers.picture_embedding import SUFFIXES, read_picture
 from sdnb.headers.safefiles import read_shapes
 from sdnb.headers.sniff import container
-from sdnb.headers.stored import Stored
 from sdnb.headers.torchfiles import read_torch
 from sdnb.library import metadata
 from sdnb.library.recognition import Told, told
 from sdnb.request.plain_words import plain
 
-PICTURES = (".png",)
 UNFINISHED = (".part", ".crdownload", ".incomplete", ".download", ".aria2")
+_HYPERNETWORK = (320, 640, 768, 1024, 1280)  # its keys: widths of layers
 _SHOWN = 400  # letters of a reason
 
 
@@ -50,7 +48,7 @@ def look(path: Path) -> Look | None:
         with in_words(path):
             if path.is_dir():
                 return _folder(path)
-            if path.suffix.lower() in PICTURES:
+            if path.suffix.lower() in SUFFIXES:
                 return _picture(path)
             return _file(path)
     except CheckpointError as error:
@@ -85,29 +83,18 @@ def _training(root: Any) -> Told | None:
 
 
 def _shapes(path: Path, root: Any) -> Shapes:
-    """The shapes in a pickle's value, by name; of hypernetworks the names alone."""
-    if isinstance(root, list):  # of embeddings
-        root = {f"{n}:{name}": v for n, each in enumerate(root) for name, v in _items(each)}
-    if not isinstance(root, dict):
-        name = root.name if isinstance(root, Unknown) else type(root).__name__
-        raise CheckpointError(f"it holds a whole object ({name}), not weights by name")
-    values = statedict.held(path, root, [])
-    inside = {f"string_to_param.{n}": v for n, v in _items(values.get("string_to_param"))}
-    named = {name: value for name, value in (inside or values).items() if isinstance(name, str)}
-    found = {name: value.shape for name, value in named.items() if isinstance(value, Stored)}
-    return statedict.unwrapped(found) or {str(name): () for name in values if _short(name)}
-
-
-def _items(value: Any) -> list[tuple[str, Any]]:
-    return [(k, v) for k, v in value.items() if _short(k)] if isinstance(value, dict) else []
-
-
-def _short(name: Any) -> bool:
-    return isinstance(name, (str, int)) and (isinstance(name, str) or abs(name) < 2**31)
+    """The shapes in a pickle's value, by name; where it has no tensors, its keys: those of a
+    hypernetwork tell what it is.
+    """
+    found = statedict.tensors(path, root)
+    if found or not isinstance(root, dict):
+        return {name: stored.shape for name, stored in found.items()}
+    return {str(name): () for name in root if isinstance(name, str) or name in _HYPERNETWORK}
 
 
 def _picture(path: Path) -> Look | None:
-    found = read_picture(path)
+    # Pixels are decoded where embeddings are kept: elsewhere there are pictures by the thousand.
+    found = read_picture(path, pixels=path.parent.name.lower() in ("embeddings", "embedding"))
     if found is None:
         return None
     shapes = {f"string_to_param.{n}": (len(rows), len(rows[0])) for n, rows in found.items()}

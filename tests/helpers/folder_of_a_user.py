@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -154,6 +156,7 @@ OTHERS: dict[str, Expected] = {
     "embeddings/learned_embeds.bin": Expected("embedding", "", "sd1", 768, 1),
     "embeddings/two.bin": Expected("embedding", "", "sd1", 768, 3),
     "embeddings/picture.png": Expected("embedding", "", "sd1", 768, 2),
+    "embeddings/pixels.webp": Expected("embedding", "", "sd1", 768, 2),
     "models/hypernetworks/hyper.pt": Expected("other", why_not="a hypernetwork"),
     "models/Lora/optimizer.pt": Expected("other", why_not="the state of a training"),
     "models/Lora/half.safetensors": Expected("other", why_not="truncated"),
@@ -217,12 +220,40 @@ def _write_embeddings(folder: Path) -> None:
     torch.save({"<cat-toy>": torch.ones(768)}, folder / "learned_embeds.bin")
     torch.save([{"a": torch.ones(768)}, {"b": torch.ones(2, 768)}], folder / "two.bin")
     picture(folder / "picture.png", torch.ones(2, 768))
+    pixels(folder / "pixels.webp", torch.ones(2, 768))
+    Image.effect_noise((16, 16), 50).save(folder / "a1111.preview.png")
 
 
 def picture(path: Path, vectors: torch.Tensor) -> Path:
     """A PNG with an embedding in a text chunk, as AUTOMATIC1111 writes it."""
-    content = {"string_to_param": {"*": {"TORCHTENSOR": vectors.tolist()}}, "name": "inner"}
     texts = PngInfo()
-    texts.add_text("sd-ti-embedding", base64.b64encode(json.dumps(content).encode()).decode())
+    texts.add_text("sd-ti-embedding", base64.b64encode(_as_json(vectors)).decode())
     Image.new("RGB", (8, 8)).save(path, pnginfo=texts)
     return path
+
+
+def pixels(path: Path, vectors: torch.Tensor, border: int = 0) -> Path:
+    """A picture with an embedding in its pixels: the low halves of a packed JSON's bytes in columns
+    left of a picture, the high halves right of it, each behind a black column.
+    """
+    packed = np.frombuffer(zlib.compress(_as_json(vectors), 9), np.uint8)
+    height = 64
+    packed = np.resize(packed, -(-len(packed) // (3 * height)) * 3 * height)
+    state, numbers = 0, []
+    for _ in packed:
+        state = (1664525 * state + 1013904223) % (1 << 32)
+        numbers.append(state % 255 % 16)
+    style = 0xA0  # the four high bits may be anything that is not black
+    low = (packed % 16 ^ np.array(numbers)) + style
+    high = (packed // 16 ^ np.array(numbers)) + style
+    line = np.zeros((height, 1, 3))
+    inside = np.full((height, 30, 3), 200)
+    blocks = [low.reshape(height, -1, 3), line, inside, line, high.reshape(height, -1, 3)]
+    whole = np.pad(np.concatenate(blocks, 1), ((border,) * 2, (border,) * 2, (0, 0)))
+    Image.fromarray(whole.astype(np.uint8)).save(path, lossless=True)
+    return path
+
+
+def _as_json(vectors: torch.Tensor) -> bytes:
+    content = {"string_to_param": {"*": {"TORCHTENSOR": vectors.tolist()}}, "name": "inner"}
+    return json.dumps(content).encode()
