@@ -16,6 +16,7 @@ from sdnb.engine.planning.facts import Facts
 from sdnb.engine.prompt_cache import PromptCache
 from sdnb.engine.run_lock import RunLock
 from sdnb.engine.weights import Weights
+from sdnb.library import Library
 from sdnb.request import Request, Settings, checks
 from sdnb.request.memory_plan import DecidedPlan, Forecast, MemoryPlan, read
 from sdnb.request.pace import Pace
@@ -30,7 +31,8 @@ class Model:
 
     `asked_plan` is the plan that every request gets where it fits; None: one is chosen for each
     request, within `budget` GB (0: within what is free). `load_arguments` are the arguments of
-    `load` that make the same model elsewhere.
+    `load` that make the same model elsewhere. `library` is where LoRAs and embeddings are found by
+    name; None: nowhere.
     """
 
     def __init__(
@@ -42,12 +44,14 @@ class Model:
         asked_plan: MemoryPlan | None = None,
         budget: float = 0.0,
         load_arguments: dict[str, Any] | None = None,
+        library: Library | None = None,
     ) -> None:
         self.name = checkpoint.name
         self.fingerprint = checkpoint.fingerprint
         self.config: ModelConfig = checkpoint.config
         self.notes: tuple[str, ...] = tuple(checkpoint.notes)
         self.load_arguments = load_arguments or {}
+        self.library = library
         noise = self.config.noise
         self.schedule = NoiseSchedule(noise.steps, noise.beta_start, noise.beta_end)
         self.tokenizer = tokenizer

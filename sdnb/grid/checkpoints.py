@@ -96,7 +96,10 @@ def _group(cells: Sequence[Cell], model: Any, here: bool) -> CheckpointGroup:
         machine.usable(plan, load_arguments.get("precision", "auto"))
     # This reads only headers. The weights are read when these cells run.
     checkpoint = loading.recognise(
-        load_arguments["path"], load_arguments.get("vae"), load_arguments.get("config")
+        load_arguments["path"],
+        load_arguments.get("vae"),
+        load_arguments.get("config"),
+        library=load_arguments.get("library"),
     )
     loading.tokenizer_of(checkpoint)
     _refuse_without_picture(checkpoint.name, checkpoint.config.unet.in_channels, cells)

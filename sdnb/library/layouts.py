@@ -32,6 +32,7 @@ _COMFYS_YAML = ("extra_model_paths.yaml", "extra_model_paths.yml")
 _NO_FOLDERS = {"base_path", "is_default", "custom_nodes", "configs"}  # keys of that file
 _SKIPPED = {"venv", "node_modules", "__pycache__", "site-packages"}
 _DEPTH = 24  # folders in folders
+_MOST_FOLDERS = 20_000  # of a library; a home has more, and a disk
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,12 @@ def walk(folder: Path) -> Iterator[Found]:
     for name in _COMFYS_YAML:
         if (folder / name).is_file():
             yield from _from_yaml(folder / name, seen)
+    if len(seen) >= _MOST_FOLDERS:
+        yield Found(
+            folder, folder,
+            f"it has more than {_MOST_FOLDERS:,} folders, of which the first were looked at; give "
+            "the folder of a tool, or of models",
+        )  # fmt: skip
 
 
 def _shelves(folder: Path) -> Iterator[tuple[Path, int]]:
@@ -108,8 +115,8 @@ def _path(value: object) -> Path:
 def _on_shelf(folder: Path, shelf: Path, seen: set[tuple[int, int]], depth: int) -> Iterator[Found]:
     try:
         status = folder.stat()
-        if (status.st_dev, status.st_ino) in seen:  # two tools share it, or links go in a circle
-            return
+        if (status.st_dev, status.st_ino) in seen or len(seen) >= _MOST_FOLDERS:
+            return  # two tools share it, links go in a circle, or it is a whole disk
         if depth:
             seen.add((status.st_dev, status.st_ino))
         with os.scandir(folder) as found:

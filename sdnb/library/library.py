@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,16 @@ from sdnb.library.library_file import LibraryFile
 from sdnb.library.looking import Look, look
 from sdnb.library.recognition import KINDS, Told
 from sdnb.request import checks
-from sdnb.request.plain_words import counted
+from sdnb.request.plain_words import counted, plain
 
 VARIABLE = "SDNB_LIBRARY"
 _THREADS = 16  # they wait for the disk, mostly
 _PATIENCE = 1.0  # seconds until a bar of progress is shown
 _SHORTEST = 8  # letters of a hash by which a file is found
+
+
+class NamingError(LookupError, ValueError):
+    """No file of a library has this name, or several have it."""
 
 
 class Library:
@@ -57,24 +61,31 @@ class Library:
             self.refresh()
         return [file for file in self._files or () if kind in (None, file.kind)]
 
-    def refresh(self) -> None:
-        """Look at the folders again. A header is read only where a file is new or has changed."""
+    def refresh(self, progress: Callable[[float], object] | None = None) -> None:
+        """Look at the folders again. A header is read only where a file is new or has changed.
+
+        `progress` is called with the share that was looked at, 0 to 1; None: a bar shows it where
+        it takes long.
+        """
         found = [each for folder in self.folders for each in layouts.walk(folder)]
         found = list({each.path: each for each in found}.values())
         entries, news = known.recall(), dict[str, Any]()
         listed: list[LibraryFile] = []
-        with (
-            ThreadPoolExecutor(_THREADS) as pool,
-            tqdm(
-                total=len(found), unit="file", desc="headers", delay=_PATIENCE, leave=False
-            ) as bar,
-        ):
+        pool = ThreadPoolExecutor(_THREADS)
+        try:
             looked = pool.map(lambda each: _seen(each, entries), found)
-            for each, (seen, new) in zip(found, looked, strict=True):
-                bar.update()
+            bar = tqdm(
+                looked, "headers", len(found), unit="file", delay=_PATIENCE, leave=False,
+                disable=progress is not None,
+            )  # fmt: skip
+            for n, (each, (seen, new)) in enumerate(zip(found, bar, strict=True), 1):
+                if progress is not None:
+                    progress(n / len(found))
                 news.update(new)
                 if seen is not None:
                     listed.append(LibraryFile.of(each.path, each.shelf, seen))
+        finally:
+            pool.shutdown(cancel_futures=True)  # an interrupt does not wait for the rest
         note = known.remember(news)
         self.notes = (note,) if note else ()
         self._files = sorted(listed, key=lambda file: (file.full_name.lower(), str(file.path)))
@@ -84,7 +95,7 @@ class Library:
         """The file of this kind that a prompt or a picture calls `name`: with the folders before
         it, its own name, or its trainer's; with or without its ending.
 
-        Raises LookupError, which lists similar names, or the files that have this one name.
+        Raises NamingError (a LookupError), which lists similar names, or the files of this name.
         """
         checks.text("name", name)
         found = self._called(kind, name)
@@ -92,14 +103,22 @@ class Library:
             self.refresh()  # it may be new
             found = self._called(kind, name)
         if not found:
-            raise LookupError(self._unknown(kind, name))
+            raise NamingError(self._unknown(kind, name))
         if len(found) > 1 and not _equal(found):
             paths = ", ".join(str(file.path) for file in found)
-            raise LookupError(
+            raise NamingError(
                 f"{kind} {checks.shown(name)} means {len(found)} files: {paths}. Write the folder "
                 f"before the name, as {found[0].full_name!r}, or rename one"
             )
         return found[0]
+
+    def path(self, kind: str, source: str | Path) -> str | Path:
+        """The path of the file that `source` names, or `source` itself where it is a path already,
+        or no file of this kind is called so. Raises NamingError for a name of two files.
+        """
+        if not isinstance(source, str) or not source.strip() or user_path(source).exists():
+            return source
+        return self.find(kind, source).path if self._called(kind, source) else source
 
     def _called(self, kind: str, name: str) -> list[LibraryFile]:
         ranked = [(file.called(name), file) for file in self.files(kind)]
@@ -142,6 +161,32 @@ class Library:
             return next((f for f in checkpoints if _old_hash(f.path) == start), None)
         return found
 
+    def recover(self, kind: str, name: str, digest: str = "") -> tuple[LibraryFile | None, str]:
+        """The file that a picture was made with, by its hash, then by its name, and a sentence that
+        says where it is another of that name, or missing; "" where it is the same.
+
+        `digest` is a sha256, or its beginning as AUTOMATIC1111 writes it; "" where none is known.
+        """
+        file = self.by_short_hash(digest, kind)
+        if file is not None:
+            return file, ""
+        try:
+            file = self.find(kind, name)
+        except NamingError as error:
+            return None, plain(f"{error}.")
+        if not digest or self._has_hash(file, digest):
+            return file, ""
+        return file, (
+            f"{kind} {checks.shown(name)} is another file than the one that the picture was made "
+            f"with: its hash is {file.short_hash}, not {plain(digest, 64)}."
+        )
+
+    @staticmethod
+    def _has_hash(file: LibraryFile, start: str) -> bool:
+        start = start.lower().removeprefix("0x")
+        found = (_computed(file, "sha256"), _computed(file, "weights_sha256"))
+        return any(digest.startswith(start) for digest in found)
+
     def _by_hash(
         self, start: str, names: Sequence[str], compute: bool, kind: str | None = None
     ) -> LibraryFile | None:
@@ -165,7 +210,10 @@ class Library:
         return f"Library({where}: {', '.join(f'{counts[k]} {k}' for k in KINDS if counts[k])})"
 
 
-def library(source: Library | str | os.PathLike[str] | Iterable[Any] | None) -> Library | None:
+Source = Library | str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None
+
+
+def opened(source: Source) -> Library | None:
     """What `library=` of `load` means: a Library, a folder, or several; None: the folders of the
     environment's SDNB_LIBRARY, and no library where that is not set.
 

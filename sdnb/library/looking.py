@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import stat
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,10 @@ from sdnb.request.plain_words import plain
 
 UNFINISHED = (".part", ".crdownload", ".incomplete", ".download", ".aria2")
 _HYPERNETWORK = (320, 640, 768, 1024, 1280)  # its keys: widths of layers
+_END = 1 << 17  # bytes; most headers are shorter
+# Headers are taken apart one after the other: it is Python's own work, which threads do not share,
+# and one of 16 MB, which a few letters may ask for, takes hundreds of MB then.
+_turn = threading.Lock()
 _SHOWN = 400  # letters of a reason
 
 
@@ -44,8 +50,9 @@ class Look:
 
 def look(path: Path) -> Look | None:
     """What a file or a diffusers folder is; None for a picture that holds no embedding."""
+    _warm(path)
     try:
-        with in_words(path):
+        with _turn, in_words(path):
             if path.is_dir():
                 return _folder(path)
             if path.suffix.lower() in SUFFIXES:
@@ -53,6 +60,16 @@ def look(path: Path) -> Look | None:
             return _file(path)
     except CheckpointError as error:
         return Look(Told(why_not=_reason(path, error)))
+
+
+def _warm(path: Path) -> None:
+    """Wait for the disk, in many threads at once: then the file's ends are in memory."""
+    with suppress(OSError):
+        if stat.S_ISREG(path.stat().st_mode):
+            with path.open("rb") as file:
+                file.read(_END)
+                file.seek(max(0, path.stat().st_size - _END))  # where a zip has its list
+                file.read(_END)
 
 
 def _file(path: Path) -> Look:

@@ -10,7 +10,7 @@ from helpers.folder_of_a_user import METADATA
 from safetensors.torch import save_file
 
 from sdnb import Library
-from sdnb.library import library
+from sdnb.library import opened
 
 
 @pytest.fixture
@@ -101,6 +101,20 @@ class TestHashes:
         assert one.by_short_hash(digest[:7]) is None
         assert one.by_sha256("0" * 64) is None
 
+    @pytest.mark.usefixtures("cache")
+    def test_a_pictures_files_come_back_by_hash_then_by_name(self, webui):
+        one = Library(webui)
+        file = one.find("lora", "pixelart")
+        assert one.recover("lora", "pixelart") == (file, "")
+        assert one.recover("lora", "pixelart", file.short_hash) == (file, "")
+        assert one.recover("lora", "renamed", file.sha256[:12]) == (file, "")
+        again, words = one.recover("lora", "pixelart", "0123456789ab")
+        assert again == file
+        assert f"its hash is {file.short_hash}, not 0123456789ab" in words
+        missing, words = one.recover("lora", "pixelwork", "0123456789ab")
+        assert missing is None
+        assert "no lora 'pixelwork'" in words
+
     def test_a_trainers_own_hash_is_taken(self, webui, loras):
         weights = {"lora_unet_x.lora_down.weight": torch.ones(1, 2)}
         known = "ab" * 32
@@ -128,17 +142,24 @@ class TestHashes:
 class TestWhatLoadTakes:
     def test_a_folder_several_or_a_library(self, webui, loras):
         one = Library(webui)
-        assert library(one) is one
-        assert library(str(webui)).folders == (webui,)
-        assert library([webui, loras]).folders == (webui, loras)
-        assert library(None) is None
+        assert opened(one) is one
+        assert opened(str(webui)).folders == (webui,)
+        assert opened([webui, loras]).folders == (webui, loras)
+        assert opened(None) is None
 
     def test_the_environment(self, webui, loras, monkeypatch):
         monkeypatch.setenv("SDNB_LIBRARY", os.pathsep.join((str(webui), "", str(loras))))
-        assert library(None).folders == (webui, loras)
+        assert opened(None).folders == (webui, loras)
         monkeypatch.setenv("SDNB_LIBRARY", "/not/there")
         with pytest.raises(FileNotFoundError, match=r"SDNB_LIBRARY .*'/not/there' is no folder"):
-            library(None)
+            opened(None)
+
+    def test_names_are_paths_for_load(self, webui):
+        one = Library(webui)
+        small = webui / "models" / "Stable-diffusion" / "small.safetensors"
+        assert one.path("checkpoint", "small") == small
+        assert one.path("checkpoint", str(small)) == str(small)
+        assert one.path("checkpoint", "owner/of-the-hub") == "owner/of-the-hub"
 
     def test_a_folder_that_is_not_there(self, tmp_path):
         with pytest.raises(FileNotFoundError, match="is no folder; give the folder of AUTO"):

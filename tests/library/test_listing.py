@@ -17,7 +17,7 @@ from helpers import hostile_checkpoints as hostile
 from safetensors.torch import save_file
 
 from sdnb import Library
-from sdnb.library import looking
+from sdnb.library import layouts, looking
 
 LORA = {"lora_unet_x.lora_down.weight": torch.ones(1, 2)}
 EMBEDDING = {"emb_params": torch.ones(2, 768)}
@@ -204,6 +204,14 @@ class TestWhateverLiesThere:
         monkeypatch.setattr(os, "scandir", scandir)
         reasons = {file.why_not for file in Library(tmp_path).files()}
         assert reasons == {"this folder cannot be read: Permission denied", ""}
+
+    def test_a_whole_disk_is_not_walked(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(layouts, "_MOST_FOLDERS", 5)
+        for n in range(9):
+            put(tmp_path / str(n) / "a.safetensors")
+        *files, said = sorted(Library(tmp_path).files(), key=lambda file: file.why_not)
+        assert len(files) == 4
+        assert "more than 5 folders" in said.why_not
 
     def test_a_damaged_list_of_comfys_folders(self, tmp_path):
         for text in ("a: [", "a:\n  base_path: 3\n  loras: [1]\n", "- 1", "a: {loras: null}", "\0"):
