@@ -62,7 +62,8 @@ def load(
         budget=float(memory) if isinstance(memory, (int, float)) else 0.0,
         load_arguments={
             "path": path, "memory": memory, "precision": precision, "vae": vae, "config": config,
-            "library": files and [str(folder.resolve()) for folder in files.folders],
+            # A worker's environment names its own.
+            "library": library and files and [str(folder.resolve()) for folder in files.folders],
         },
         library=files,
     )  # fmt: skip

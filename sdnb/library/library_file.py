@@ -116,7 +116,8 @@ class LibraryFile:
 
 def _name(path: Path, shelf: Path) -> str:
     if path.is_dir():
-        return path.name
+        hub = path.parts[-3] if path.parent.name == "snapshots" else ""  # of the hub's own cache
+        return hub.rpartition("--")[2] or path.name
     found = _NAMELESS.fullmatch(path.stem)
     if found and path.parent != shelf:
         return path.parent.name + (found[2] or "")

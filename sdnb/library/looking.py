@@ -27,6 +27,7 @@ _END = 1 << 17  # bytes; most headers are shorter
 # Headers are taken apart one after the other: it is Python's own work, which threads do not share,
 # and one of 16 MB, which a few letters may ask for, takes hundreds of MB then.
 _turn = threading.Lock()
+_LONGEST_NAME = 120
 _SHOWN = 400  # letters of a reason
 
 
@@ -81,7 +82,8 @@ def _file(path: Path) -> Look:
         raise CheckpointError("it is a download that did not finish: start it again")
     if container(path) == "torch":
         root = read_torch(path)
-        return Look(_training(root) or told(_shapes(path, root), {}))
+        seen = Look(_training(root) or told(_shapes(path, root), {}))
+        return replace(seen, alias=_inner(root) if seen.told.kind == "embedding" else "")
     shapes, texts = read_shapes(path)
     seen = Look(
         told(statedict.unwrapped(shapes), texts),
@@ -90,6 +92,15 @@ def _file(path: Path) -> Look:
         metadata.hash_of_weights(texts),
     )
     return seen
+
+
+def _inner(root: Any) -> str:
+    """What an embedding is called in its file: AUTOMATIC1111's name of it, or diffusers' token."""
+    if not isinstance(root, dict):
+        return ""
+    name = root.get("name") or next(iter(root), "")
+    known = isinstance(name, str) and name not in ("string_to_param", "string_to_token")
+    return plain(name, _LONGEST_NAME) if known else ""
 
 
 def _training(root: Any) -> Told | None:

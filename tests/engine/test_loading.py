@@ -174,5 +174,8 @@ class TestALibrary:
         assert sdnb.load(memory="cpu").library is None
         monkeypatch.setenv("SDNB_LIBRARY", str(folder))
         assert loading.recognise("sub/mine").path.name == "mine"
+        model = sdnb.load(memory="cpu")
+        assert model.library.folders == (folder,)
+        assert model.load_arguments["library"] is None  # of a worker, the environment tells
         with pytest.raises(FileNotFoundError, match="no file or folder 'mien'"):
             loading.recognise("mien")

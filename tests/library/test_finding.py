@@ -29,6 +29,8 @@ def loras(webui):
         ("lora", "styles\\sd2.safetensors", "models/Lora/styles/sd2.safetensors"),
         ("checkpoint", "xl/pony.safetensors [0123456789]", "models/Stable-diffusion/xl/pony"),
         ("embedding", "EasyNegative", "embeddings/easynegative.safetensors"),
+        ("embedding", "<cat-toy>", "embeddings/learned_embeds.bin"),
+        ("embedding", "inner", "embeddings/a1111.pt"),
         ("vae", "kl.vae", "models/VAE/kl.vae.pt"),
         ("control", "diffusers", "models/ControlNet/diffusers/diffusion_pytorch_model"),
     ],

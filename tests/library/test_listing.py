@@ -83,6 +83,13 @@ class TestLayouts:
         )
         assert other.kind == "other" or "Stable Diffusion XL" in other.why_not
 
+    def test_the_hubs_own_cache(self, tmp_path):
+        snapshot = tmp_path / "models--owner--sd-mine" / "snapshots" / "0123abc"
+        put(snapshot / "unet" / "diffusion_pytorch_model.safetensors")
+        (snapshot / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
+        (file,) = Library(tmp_path).files()
+        assert (file.name, file.path) == ("sd-mine", snapshot)
+
     def test_links_in_a_circle_and_two_ways_to_one_folder(self, tmp_path):
         put(tmp_path / "a" / "x.safetensors")
         (tmp_path / "a" / "again").symlink_to(tmp_path / "a")
