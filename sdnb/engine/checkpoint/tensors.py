@@ -129,9 +129,23 @@ def lazy(stored: Stored) -> LazyTensor:
     return LazyTensor(stored.file, stored.offset, stored.shape, dtype, stored.stride)
 
 
+def read_tensors(path: Path, notes: list[str]) -> tuple[Weights, dict[str, str]]:
+    """The tensors of any file by name, and its metadata. Raises CheckpointError as `read_stored`
+    does.
+    """
+    stored, metadata = statedict.read_stored(path, notes)
+    return {name: lazy(tensor) for name, tensor in stored.items()}, metadata
+
+
 def read_weights(path: Path, notes: list[str]) -> Weights:
-    """The tensors of a file by name. Raises CheckpointError as `read_stored` does."""
-    return {name: lazy(stored) for name, stored in statedict.read_stored(path, notes).items()}
+    """The weights of a model, or of a part of one, by name.
+
+    Raises CheckpointError as `read_tensors`, and for what only changes a model.
+    """
+    weights, metadata = read_tensors(path, notes)
+    if any(key.startswith("ss_network") for key in metadata):  # kohya's mark on what it trains
+        statedict.refuse_other_kinds(path, weights)
+    return statedict.unwrapped(weights)
 
 
 _local = threading.local()  # each thread's open files: a model has 1100 tensors in one file
