@@ -173,7 +173,11 @@ class Library:
         try:
             file = self.find(kind, name)
         except NamingError as error:
-            return None, plain(f"{error}.")
+            by_hash = (
+                f" Its hash is told: by_short_hash({digest!r}, hash_missing=True) looks for it in "
+                "all files, which it reads whole."
+            )
+            return None, plain(f"{error}.{by_hash if digest else ''}")
         if not digest or self._has_hash(file, digest):
             return file, ""
         return file, (

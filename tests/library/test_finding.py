@@ -116,6 +116,7 @@ class TestHashes:
         missing, words = one.recover("lora", "pixelwork", "0123456789ab")
         assert missing is None
         assert "no lora 'pixelwork'" in words
+        assert words.endswith("all files, which it reads whole.")
 
     def test_a_trainers_own_hash_is_taken(self, webui, loras):
         weights = {"lora_unet_x.lora_down.weight": torch.ones(1, 2)}
