@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from sdnb.engine import pixels
 from sdnb.engine.checkpoint import Checkpoint
+from sdnb.engine.checkpoint.embeddings import Embedding, LibraryEmbeddings
 from sdnb.engine.diffusion.schedule import NoiseSchedule
 from sdnb.engine.networks.config import ModelConfig
 from sdnb.engine.networks.tokenizer import Tokenizer
@@ -32,7 +34,7 @@ class Model:
     `asked_plan` is the plan that every request gets where it fits; None: one is chosen for each
     request, within `budget` GB (0: within what is free). `load_arguments` are the arguments of
     `load` that make the same model elsewhere. `library` is where LoRAs and embeddings are found by
-    name; None: nowhere.
+    name; None: nowhere. `embeddings` are those by their names, each read when it is asked for.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Model:
         self.notes: tuple[str, ...] = tuple(checkpoint.notes)
         self.load_arguments = load_arguments or {}
         self.library = library
+        self.embeddings: Mapping[str, Embedding] = LibraryEmbeddings(library) if library else {}
         noise = self.config.noise
         self.schedule = NoiseSchedule(noise.steps, noise.beta_start, noise.beta_end)
         self.tokenizer = tokenizer

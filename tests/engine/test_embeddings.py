@@ -17,8 +17,9 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
-from sdnb.engine.checkpoint import CheckpointError
-from sdnb.engine.checkpoint.embeddings import read_bundled, read_embedding
+from sdnb import Library
+from sdnb.engine.checkpoint import CheckpointError, embeddings
+from sdnb.engine.checkpoint.embeddings import LibraryEmbeddings, read_bundled, read_embedding
 from sdnb.library import known, looking
 
 VECTORS = torch.randn(5, 768, generator=torch.Generator().manual_seed(0))
@@ -140,6 +141,31 @@ def test_those_inside_a_lora(tmp_path):
     assert looking.look(tmp_path / "a.safetensors").told.kind == "lora"
     save_file({"emb_params": VECTORS}, tmp_path / "b.safetensors")
     assert read_bundled(tmp_path / "b.safetensors") == ()
+
+
+def test_those_of_a_library_are_read_when_they_are_asked_for(tmp_path, monkeypatch):
+    library = Library(folder_of_a_user.build(tmp_path / "webui"))
+    read = []
+    monkeypatch.setattr(
+        embeddings, "read_embedding", lambda *given: read.append(given) or read_embedding(*given)
+    )
+    found = LibraryEmbeddings(library)
+    assert {"easynegative", "a1111", "<cat-toy>", "learned_embeds", "picture"} <= set(found)
+    assert "inner" not in found  # what a trainer once called it may be any word
+    assert read == []
+    a1111 = tmp_path / "webui" / "embeddings" / "a1111.pt"
+    assert found["a1111"] is found["a1111"]
+    assert (found["a1111"].name, len(found["a1111"].vectors)) == ("a1111", 3)
+    assert read == [(a1111, "a1111")]
+    torch.save({"x": VECTORS}, a1111)
+    assert torch.equal(found["a1111"].vectors, VECTORS)
+    assert found["<cat-toy>"].name == "learned_embeds"
+    (a1111.parent / "sub").mkdir()
+    torch.save({"x": VECTORS}, a1111.parent / "sub" / "easynegative.pt")
+    library.refresh()
+    assert len(found["sub/easynegative"].vectors) == 5
+    with pytest.raises(LookupError, match="'easynegative' means 2 files"):
+        found["easynegative"]
 
 
 class Evil:

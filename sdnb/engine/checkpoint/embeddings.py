@@ -7,7 +7,7 @@ trainer (`emb_params`) and of SDXL (`clip_l`). A LoRA may bring some along (`bun
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from sdnb.headers.safefiles import read_safetensors
 from sdnb.headers.sniff import container
 from sdnb.headers.stored import Stored
 from sdnb.headers.torchfiles import read_torch
-from sdnb.library import hashes
+from sdnb.library import Library, hashes, known
 
 MOST_VECTORS = 75  # a prompt's chunk has no more places
 _MOST_WIDTH = 8192
@@ -40,6 +40,41 @@ class Embedding:
     name: str
     vectors: Tensor
     sha256: str
+
+
+class LibraryEmbeddings(Mapping[str, Embedding]):
+    """The embeddings of a library by name, each read when it is first asked for.
+
+    Names are those of files, alone and with their folders, and diffusers' tokens in angle brackets.
+    A file that has changed is read again. A name of two files is an error (NamingError), which
+    lists both; a damaged file is one as in `read_embedding`.
+    """
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._read: dict[tuple[Path, known.Stamp], Embedding] = {}
+
+    def __getitem__(self, name: str) -> Embedding:
+        file = self._library.find("embedding", name)
+        key = file.path, known.stamp(file.path)
+        if key not in self._read:
+            self._read[key] = read_embedding(file.path, file.name)
+        return self._read[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names())
+
+    def __len__(self) -> int:
+        return len(self._names())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names()
+
+    def _names(self) -> dict[str, None]:
+        files = self._library.files("embedding")
+        tokens = (file.alias for file in files if file.alias.startswith("<"))
+        own = (name for file in files for name in (file.name, file.full_name))
+        return dict.fromkeys((*own, *tokens))
 
 
 def read_embedding(path: str | Path, name: str | None = None) -> Embedding:
