@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sdnb.grid.grid import Grid, sweep
     from sdnb.images import read
     from sdnb.images.result import Result
+    from sdnb.library import Library
     from sdnb.request import Request
     from sdnb.request.memory_plan import MemoryPlan
     from sdnb.widgets.gallery import Gallery
@@ -36,6 +37,7 @@ _HOMES = {
     "Gallery": "sdnb.widgets.gallery",
     "Grid": "sdnb.grid.grid",
     "GridView": "sdnb.widgets.grid.grid_view",
+    "Library": "sdnb.library",
     "MaskEditor": "sdnb.widgets.masks.editor",
     "Panel": "sdnb.widgets.panel",
     "Request": "sdnb.request",
@@ -66,6 +68,7 @@ __all__ = [
     "Gallery",
     "Grid",
     "GridView",
+    "Library",
     "MaskEditor",
     "MemoryPlan",
     "Panel",

@@ -134,9 +134,18 @@ def _add_model_flags(parser: Parser) -> None:
     add(
         "--ckpt",
         metavar="PATH",
-        help=".ckpt, .safetensors, a diffusers folder or a hub id (the built-in model)",
+        help=".ckpt, .safetensors, a diffusers folder, a hub id or a name in the library "
+        "(the built-in model)",
     )
     add("--vae", metavar="PATH", help="another autoencoder")
+    add(
+        "--library",
+        type=user_path,
+        action="append",
+        metavar="FOLDER",
+        help="where models, LoRAs and embeddings are found by name: a folder of AUTOMATIC1111, "
+        "ComfyUI or InvokeAI, or any other; may be given several times (what SDNB_LIBRARY names)",
+    )
     add("--config", metavar="YAML", help="overrides what the weights' shapes say")
     add("--prediction", metavar="NAME", help="eps, v, v_ztsnr (what the model's files say)")
     add(

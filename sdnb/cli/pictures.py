@@ -62,7 +62,7 @@ def _run(args: argparse.Namespace) -> int:
             args.outdir.mkdir(parents=True, exist_ok=True)
         from sdnb.images.canvas import exact
 
-        options_of_load = ("memory", "precision", "vae", "config", "prediction")
+        options_of_load = ("memory", "precision", "vae", "config", "prediction", "library")
         model = sdnb.load(args.ckpt, **{name: getattr(args, name) for name in options_of_load})
     for note in model.notes:
         _say(f"note: {note}")

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from sdnb import assets
+from sdnb import library as library_of
 from sdnb.engine import checkpoint, run_lock
 from sdnb.engine.checkpoint import Checkpoint
 from sdnb.engine.model import Model
@@ -31,6 +32,7 @@ def load(
     config: str | Path | ModelConfig | None = None,
     *,
     prediction: str | None = None,
+    library: library_of.Source = None,
     progress: Callable[[float], object] | None = None,
 ) -> Model:
     """The model in `path`: a `.ckpt`, a `.safetensors`, a diffusers folder or a hub id; none: the
@@ -40,16 +42,20 @@ def load(
     a number of GB, `precision` full, half, bf16 or auto, `vae` another autoencoder's file or
     folder, `config` a YAML that overrides what the weights' shapes say. `prediction` is what the
     model predicts where its files do not say it or are wrong: "eps", "v", or "v_ztsnr" for v on a
-    noise schedule with zero terminal SNR. `progress` is called now
-    and then with the share of the weights that is there, 0 to 1.
+    noise schedule with zero terminal SNR. `library` is a Library, a folder or several, in which
+    LoRAs and embeddings are found by name, and `path` and `vae` too; None: those of the
+    environment's SDNB_LIBRARY. `progress` is called now and then with the share of the weights
+    that is there, 0 to 1.
 
     Raises `FileNotFoundError`, `ValueError` and `TypeError`, which say what the file is and what to
-    do, and `RuntimeError` in a process that was forked from one with a model.
+    do (a ValueError too for a name of two files in the library), and `RuntimeError` in a process
+    that was forked from one with a model.
     """
     run_lock.refuse_forks()
     plan = memory_plan.plan(memory)
     device, dtype, notes = machine.usable(plan, precision)  # before anything is read
-    source = recognise(path, vae, config, prediction)
+    files = library_of.opened(library)
+    source = recognise(path, vae, config, prediction, library=files)
     tokenizer = tokenizer_of(source)
     model = Model(
         source,
@@ -60,7 +66,10 @@ def load(
         load_arguments={
             "path": path, "memory": memory, "precision": precision, "vae": vae, "config": config,
             "prediction": prediction,
+            # A worker's environment names its own.
+            "library": library and files and [str(folder.resolve()) for folder in files.folders],
         },
+        library=files,
     )  # fmt: skip
     if device.type == "cuda" and fused.why_not():
         notes.append(fused.why_not())
@@ -73,8 +82,14 @@ def recognise(
     vae: str | Path | None = None,
     config: str | Path | ModelConfig | None = None,
     prediction: str | None = None,
+    *,
+    library: library_of.Source = None,
 ) -> Checkpoint:
     """The checkpoint that `load` would load, recognised and checked; its weights are on disk."""
+    files = library_of.opened(library)
+    if files is not None:
+        path = None if path is None else files.path("checkpoint", path)
+        vae = None if vae is None else files.path("vae", vae)
     return checkpoint.read(
         assets.embedded_model() if path is None else path,
         vae=vae,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from sdnb.engine import pixels
 from sdnb.engine.checkpoint import Checkpoint
+from sdnb.engine.checkpoint.embeddings import Embedding, LibraryEmbeddings
 from sdnb.engine.diffusion.schedule import NoiseSchedule
 from sdnb.engine.networks.config import ModelConfig
 from sdnb.engine.networks.tokenizer import Tokenizer
@@ -16,6 +18,7 @@ from sdnb.engine.planning.facts import Facts
 from sdnb.engine.prompt_cache import PromptCache
 from sdnb.engine.run_lock import RunLock
 from sdnb.engine.weights import Weights
+from sdnb.library import Library
 from sdnb.request import Request, Settings, checks
 from sdnb.request.memory_plan import DecidedPlan, Forecast, MemoryPlan, read
 from sdnb.request.pace import Pace
@@ -30,7 +33,8 @@ class Model:
 
     `asked_plan` is the plan that every request gets where it fits; None: one is chosen for each
     request, within `budget` GB (0: within what is free). `load_arguments` are the arguments of
-    `load` that make the same model elsewhere.
+    `load` that make the same model elsewhere. `library` is where LoRAs and embeddings are found by
+    name; None: nowhere. `embeddings` are those by their names, each read when it is asked for.
     """
 
     def __init__(
@@ -42,12 +46,15 @@ class Model:
         asked_plan: MemoryPlan | None = None,
         budget: float = 0.0,
         load_arguments: dict[str, Any] | None = None,
+        library: Library | None = None,
     ) -> None:
         self.name = checkpoint.name
         self.fingerprint = checkpoint.fingerprint
         self.config: ModelConfig = checkpoint.config
         self.notes: tuple[str, ...] = tuple(checkpoint.notes)
         self.load_arguments = load_arguments or {}
+        self.library = library
+        self.embeddings: Mapping[str, Embedding] = LibraryEmbeddings(library) if library else {}
         noise = self.config.noise
         self.schedule = NoiseSchedule(
             noise.steps, noise.beta_start, noise.beta_end, ztsnr=noise.ztsnr

@@ -98,6 +98,7 @@ def _group(cells: Sequence[Cell], model: Any, here: bool) -> CheckpointGroup:
     checkpoint = loading.recognise(
         load_arguments["path"],
         *(load_arguments.get(name) for name in ("vae", "config", "prediction")),
+        library=load_arguments.get("library"),
     )
     loading.tokenizer_of(checkpoint)
     _refuse_without_picture(checkpoint.name, checkpoint.config.unet.in_channels, cells)

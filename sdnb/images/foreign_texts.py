@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from sdnb.images import sampler_names
+from sdnb.images import sampler_names, used_files
 from sdnb.images.saved import LORAS, NO_PICTURE, Saved, accepted, emphasis_notes
 from sdnb.request import documents
 from sdnb.request.foreign_names import FIELD_OF
@@ -96,8 +96,9 @@ def _saved(program: str, found: dict[str, Any]) -> Saved:
         notes.append("It was made in several passes; this is the first.")
     told = fields.get("strength") == request.strength
     return Saved(
-        request, str(found.get("model", "")), "", program, notes=tuple(notes), strength_told=told
-    )
+        request, str(found.get("model", "")), "", program, notes=tuple(notes),
+        files=found.get("files", ()), strength_told=told,
+    )  # fmt: skip
 
 
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,6 +184,7 @@ def _from_graph(nodes: Mapping[str, Any]) -> dict[str, Any]:
         "strength": _number(inputs[first].get("denoise", of("denoise", along="sigmas"))),
         "model": _text(of("ckpt_name", along="model")),
         "samplers": len(samplers),
+        "files": used_files.of_graph(inputs, first),
         "loras": any(given.get("lora_name", "None") != "None" for given in inputs.values()),
     }
 

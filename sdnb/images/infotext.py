@@ -17,7 +17,7 @@ import math
 import re
 from typing import Any
 
-from sdnb.images import sampler_names
+from sdnb.images import sampler_names, used_files
 from sdnb.images.saved import NO_PICTURE, Saved, accepted, emphasis_notes
 from sdnb.request import Request, checks
 from sdnb.request.choices import NATURAL_SCHEDULES, own_eta
@@ -127,11 +127,14 @@ def read(text: str) -> Saved:
         if key in values:
             number = _number(key, values.pop(key), kind, notes)
             fields |= {} if number is None else {field: number}
+    files = used_files.of_infotext(values)
     request, refused = accepted(fields)
     model, fingerprint, version = (values.get(k, "") for k in ("Model", "Model hash", "Version"))
     notes = [*_notes(values, fields), *notes, *refused]
     told = fields.get("strength") == request.strength
-    return Saved(request, model, fingerprint, version, notes=tuple(notes), strength_told=told)
+    return Saved(
+        request, model, fingerprint, version, notes=tuple(notes), files=files, strength_told=told
+    )
 
 
 def _usual_fit(request: Request) -> bool:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from sdnb.images.used_files import UsedFile
 from sdnb.request import Request
 from sdnb.request.choices import ETA_SAMPLERS
 from sdnb.request.plain_words import plain
@@ -27,6 +28,8 @@ class Saved:
     version: str  # of the program that saved the picture
     seconds: float | None = None
     notes: tuple[str, ...] = ()
+    #: The checkpoint, VAE, LoRAs and embeddings that another program says it used.
+    files: tuple[UsedFile, ...] = ()
     #: Whether another program's text tells a strength; of a picture that is not in the file.
     strength_told: bool = False
 

@@ -12,6 +12,7 @@ from sdnb.jobs.executor import Worker
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
     from sdnb.images.result import Progress
+    from sdnb.library import Library
     from sdnb.request import Request
 
 _workers: weakref.WeakKeyDictionary[Any, Worker] = weakref.WeakKeyDictionary()
@@ -26,11 +27,11 @@ def load_model(
     return load(path, progress=progress, **more)
 
 
-def read_checkpoint(path: str) -> None:
+def read_checkpoint(path: str, library: Library | None = None) -> None:
     """Read a checkpoint without weights; the hub's is downloaded. Raises as `sdnb.load` does."""
-    from sdnb.engine import checkpoint
+    from sdnb.engine import loading
 
-    checkpoint.read(path)
+    loading.recognise(path, library=library)
 
 
 def worker_of(model: Any) -> Worker:

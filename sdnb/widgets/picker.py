@@ -1,4 +1,4 @@
-"""The model picker: the built-in model, those of a folder, or any path or hub id."""
+"""The model picker: the built-in model, those of a library, or any path or hub id."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 
 from sdnb.assets import user_path
-from sdnb.request.plain_words import counted
+from sdnb.library import Library, LibraryFile
+from sdnb.library.recognition import BASES
+from sdnb.request.plain_words import counted, plain
 from sdnb.widgets.engine_door import load_model, read_checkpoint
 from sdnb.widgets.progress import folded
 from sdnb.widgets.style import quiet_line, row
@@ -25,23 +26,34 @@ if TYPE_CHECKING:
     from sdnb.engine.model import Model
 
 _KINDS = (".safetensors", ".ckpt")
+_LONGEST_LABEL = 120  # letters
 _BUILT_IN = ""  # the path that stands for the built-in model
 _KEPT_ARGUMENTS = ("memory", "precision")  # of `load`: they hold for the next model too
 
 
-def checkpoints(folder: Path) -> list[Path]:
-    """The models in a folder: checkpoint files and diffusers folders."""
-    if not folder.is_dir():
-        return []
+def models_of(library: Library) -> list[LibraryFile]:
+    """The models of a library: checkpoint files and diffusers folders, also those that cannot be
+    used, and damaged files that may be some.
+    """
     return [
-        path
-        for path in sorted(folder.iterdir(), key=lambda path: path.name.lower())
-        if path.suffix.lower() in _KINDS or _is_model(path)
+        file
+        for file in library.files()
+        if file.kind == "checkpoint" or (file.kind == "other" and file.path.suffix in _KINDS)
     ]
+
+
+def _label(file: LibraryFile) -> str:
+    """A model in the list: its name, its family, and why it is not used where it is not."""
+    why_not = file.why_not and f"not used: {file.why_not}"
+    facts = (file.full_name, BASES.get(file.base, file.base), why_not)
+    return plain(" · ".join(filter(None, facts)), _LONGEST_LABEL)
 
 
 class ModelPicker(widgets.VBox):
     """A list of models, a box for a path or a hub id, and Load.
+
+    A folder in the box, of AUTOMATIC1111, ComfyUI, InvokeAI or any other, is opened as a library:
+    its models are listed, and the next model finds its LoRAs and embeddings there.
 
     The list shows the model in use until another is chosen; it is empty where none is. Text in the
     box goes before the list; choosing another model clears it. Load first reads the checkpoint
@@ -60,7 +72,10 @@ class ModelPicker(widgets.VBox):
         self._free, self._serve = free, serve
         self._thread: threading.Thread | None = None
         self._build()
-        self._list_models(checkpoints(user_path(folder)) if folder else [])
+        self._library: Library | None = getattr(model, "library", None)
+        if folder is not None and user_path(folder).is_dir():
+            self._library = Library(folder)
+        self._list_models([] if self._library is None else models_of(self._library))
         self._remember(model)
 
     def _build(self) -> None:
@@ -107,8 +122,8 @@ class ModelPicker(widgets.VBox):
         if words.strip():
             self._list.value = self._loaded_path
 
-    def _list_models(self, paths: list[Path]) -> None:
-        models = [(path.name, str(path)) for path in paths]
+    def _list_models(self, files: list[LibraryFile]) -> None:
+        models = [(_label(file), str(file.path)) for file in files]
         self._list.options = [("the built-in model", _BUILT_IN), *models]
 
     def _remember(self, model: Model) -> None:
@@ -133,20 +148,12 @@ class ModelPicker(widgets.VBox):
     # -- loading -------------------------------------------------------------------------------
 
     def load(self, path: str) -> threading.Thread:
-        """Begin to load a model; "" is the built-in one. The models of a folder join the list.
+        """Begin to load a model; "" is the built-in one. A folder's models are listed instead.
 
         Raises RuntimeError while another model is being loaded.
         """
         if self._thread is not None and self._thread.is_alive():
             raise RuntimeError("a model is being loaded already; wait until it is there")
-        folder = None
-        with suppress(ValueError):  # a home that is not known is said when it is looked into
-            folder = user_path(path) if path else None
-        if folder is not None and (paths := checkpoints(folder)) and not _is_model(folder):
-            self._list_models(paths)
-            self._show_loaded()
-            self._say(f"{counted(len(paths), 'model')} in {folder}: choose one, then Load.")
-            return threading.Thread()
         self._button.disabled = True
         context = contextvars.copy_context()
         self._thread = threading.Thread(target=context.run, args=(self._work, path), daemon=True)
@@ -155,13 +162,33 @@ class ModelPicker(widgets.VBox):
 
     def _work(self, path: str) -> None:
         try:
-            if self._looks_loadable(path):
+            if not self._open(path) and self._looks_loadable(path):
                 self._replace_model(path)
         except BaseException as error:  # noqa: BLE001 - a thread's error would be seen nowhere
             self._complain(error, trace=True)
         finally:
             self._bar.layout.display = "none"
             self._button.disabled = False
+
+    def _open(self, path: str) -> bool:
+        """List the models of a folder. False where it is none, has none, or is itself a model."""
+        folder = user_path(path)
+        if not path or not folder.is_dir():
+            return False
+        self._bar.value, self._bar.layout.display = 0.0, ""
+        self._say(f"looking through {folder}")
+        library = Library(folder)
+        library.refresh(progress=partial(setattr, self._bar, "value"))
+        files = models_of(library)
+        if not files or files[0].path == folder:
+            return False
+        self._library = library
+        self._list_models(files)
+        self._show_loaded()
+        unused = sum(1 for file in files if file.why_not)
+        why = f" The list says why {unused} cannot be used." if unused else ""
+        self._say(f"{counted(len(files), 'model')} in {folder}: choose one, then Load.{why}")
+        return True
 
     def _looks_loadable(self, path: str) -> bool:
         """Read the checkpoint's files, or show why they cannot be loaded; the model stays."""
@@ -173,7 +200,7 @@ class ModelPicker(widgets.VBox):
             else f"asking the hub for {path}: without a network this takes half a minute"
         )  # fmt: skip
         try:
-            read_checkpoint(path)
+            read_checkpoint(path, self._library)
         except (OSError, ValueError, TypeError) as error:
             self._complain(error, f"{self._present} stays.")
             return False
@@ -187,6 +214,8 @@ class ModelPicker(widgets.VBox):
         self._free()
         before = self._load_arguments
         kept = {name: before[name] for name in _KEPT_ARGUMENTS if name in before}
+        if self._library is not None:
+            kept["library"] = self._library
         try:
             model = self._load_and_serve({"path": path or None, **kept})
         except Exception as error:  # noqa: BLE001 - `_reload_last` shows it
@@ -234,7 +263,3 @@ class ModelPicker(widgets.VBox):
 
     def _say(self, words: str) -> None:
         self._message.value = f'<span role="status">{html.escape(words)}</span>'
-
-
-def _is_model(folder: Path) -> bool:
-    return (folder / "model_index.json").is_file()

@@ -78,7 +78,7 @@ def test_the_originals_txt2img_line(fake, capsys):
     assert main(["txt2img", *ORIGINAL_TXT2IMG.split()]) == 0
     path, options = fake.loaded
     assert path == "sd-v1-4.ckpt"
-    left_open = dict.fromkeys(("vae", "config", "prediction"))
+    left_open = dict.fromkeys(("vae", "config", "prediction", "library"))
     assert options == {"memory": "auto", "precision": "full", **left_open}
     (request,) = fake.requests
     assert (request.prompt, request.negative, request.count) == ("dog", "dry", 10)
@@ -92,6 +92,12 @@ def test_the_originals_txt2img_line(fake, capsys):
 def test_memory_is_a_plans_name_or_a_number_of_gb(fake, given, taken):
     assert main(["txt2img", "--prompt", "dog", "--memory", given]) == 0
     assert fake.loaded[1]["memory"] == taken
+
+
+def test_a_library_is_one_folder_or_several(fake, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert main(["txt2img", "--prompt", "a", "--library", "one", "--library=~/two"]) == 0
+    assert fake.loaded[1]["library"] == [Path("one"), tmp_path / "two"]
 
 
 def test_a_file_of_prompts_in_another_encoding_is_named(fake, capsys, tmp_path):

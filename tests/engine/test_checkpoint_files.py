@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import save_file
 
-from sdnb.engine.checkpoint import CheckpointError, LazyTensor, read
-from sdnb.engine.checkpoint.pickles import Unknown
-from sdnb.engine.checkpoint.safefiles import read_safetensors
-from sdnb.engine.checkpoint.sniff import container
-from sdnb.engine.checkpoint.statedict import read_weights
-from sdnb.engine.checkpoint.torchfiles import read_torch
+from sdnb.engine.checkpoint import CheckpointError, read
+from sdnb.engine.checkpoint.tensors import lazy, read_weights
+from sdnb.headers.pickles import Unknown
+from sdnb.headers.safefiles import read_safetensors
+from sdnb.headers.sniff import container
+from sdnb.headers.torchfiles import read_torch
 
 BASE = torch.randn(40, 30)
 STATE = {
@@ -47,9 +47,9 @@ def test_every_tensor_that_torch_saves(tmp_path, legacy):
     content = read_torch(path)
     assert content["epoch"] == 3
     for name, tensor in STATE.items():
-        lazy = content["state_dict"][name]
-        assert (lazy.shape, lazy.dtype) == (tuple(tensor.shape), tensor.dtype), name
-        assert torch.equal(lazy.read(), tensor), name
+        found = lazy(content["state_dict"][name])
+        assert (found.shape, found.dtype) == (tuple(tensor.shape), tensor.dtype), name
+        assert torch.equal(found.read(), tensor), name
 
 
 @FORMATS
@@ -79,7 +79,7 @@ def test_tensor_subclasses_and_parameters_with_state(tmp_path):
     parameter = torch.nn.Parameter(torch.randn(3))
     parameter.mark = "something"  # makes torch pickle it through another function
     torch.save({"a.b": parameter}, tmp_path / "a.pt")
-    assert torch.equal(read_torch(tmp_path / "a.pt")["a.b"].read(), parameter.detach())
+    assert torch.equal(lazy(read_torch(tmp_path / "a.pt")["a.b"]).read(), parameter.detach())
 
 
 def test_a_whole_module_is_refused_by_its_class(tmp_path):
@@ -103,8 +103,7 @@ def test_safetensors_are_what_the_library_wrote(tmp_path):
     assert metadata == {"format": "pt"}
     assert content.keys() == state.keys()
     for name, tensor in state.items():
-        assert isinstance(content[name], LazyTensor)
-        assert torch.equal(content[name].read().float(), tensor.float()), name
+        assert torch.equal(lazy(content[name]).read().float(), tensor.float()), name
 
 
 def test_the_content_decides_not_the_ending(tmp_path):

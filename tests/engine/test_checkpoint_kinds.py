@@ -7,9 +7,9 @@ import torch
 from helpers import tiny_checkpoints as tiny
 
 from sdnb.engine.checkpoint import CheckpointError, read
-from sdnb.engine.checkpoint.kinds import other_kind
 from sdnb.engine.checkpoint.names import unet_table, vae_table
 from sdnb.engine.networks.config import UNetConfig, VAEConfig
+from sdnb.headers.kinds import other_kind
 
 CROSS = "model.diffusion_model.input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight"
 SD1 = {CROSS: (640, 768), "first_stage_model.quant_conv.bias": (8,)}

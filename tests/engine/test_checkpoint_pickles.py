@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdnb.engine.checkpoint import CheckpointError, read
-from sdnb.engine.checkpoint.pickles import Global, PickleReader, Unknown
-from sdnb.engine.checkpoint.torchfiles import read_torch
+from sdnb.headers.pickles import Global, PickleReader, Unknown
+from sdnb.headers.torchfiles import read_torch
 
 
 def value_of(data: bytes) -> object:

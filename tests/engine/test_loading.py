@@ -4,12 +4,14 @@ import shutil
 
 import pytest
 import torch
+from helpers import tiny_checkpoints
 
 import sdnb
 from sdnb.engine import loading
 from sdnb.engine.checkpoint import CheckpointError, LazyTensor
 from sdnb.engine.checkpoint.configs import read_config
 from sdnb.engine.networks.config import ModelConfig
+from sdnb.library import known
 from sdnb.request.memory_plan import MemoryPlan
 
 
@@ -148,3 +150,34 @@ def test_a_run_whose_model_is_unloaded_before_its_first_step_says_so():
         next(steps)
     with pytest.raises(ValueError, match="this model was unloaded"):
         model.weights.use("text")
+
+
+class TestALibrary:
+    @pytest.fixture
+    def folder(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(known, "path", lambda: tmp_path / "cache.json")
+        monkeypatch.delenv("SDNB_LIBRARY", raising=False)
+        place = tmp_path / "webui" / "models" / "Stable-diffusion" / "sub"
+        tiny_checkpoints.folder(place / "mine", tiny_checkpoints.weights())
+        shutil.rmtree(place / "mine" / "tokenizer")
+        return tmp_path / "webui"
+
+    def test_it_stays_with_the_model_and_finds_its_file(self, folder, monkeypatch):
+        monkeypatch.setattr(loading, "tokenizer_of", lambda _: None)  # it has a hundred tokens
+        model = sdnb.load("mine", memory="cpu", library=folder)
+        assert model.name == "mine"
+        assert model.library.folders == (folder,)
+        assert model.load_arguments["library"] == [str(folder)]
+        again = sdnb.load(**model.load_arguments)
+        assert again.fingerprint == model.fingerprint
+        assert again.library.folders == (folder,)
+
+    def test_the_environment_names_one(self, folder, monkeypatch):
+        assert sdnb.load(memory="cpu").library is None
+        monkeypatch.setenv("SDNB_LIBRARY", str(folder))
+        assert loading.recognise("sub/mine").path.name == "mine"
+        model = sdnb.load(memory="cpu")
+        assert model.library.folders == (folder,)
+        assert model.load_arguments["library"] is None  # of a worker, the environment tells
+        with pytest.raises(FileNotFoundError, match="no file or folder 'mien'"):
+            loading.recognise("mien")

@@ -5,17 +5,20 @@ from types import SimpleNamespace
 
 import ipywidgets
 import pytest
+from helpers import hostile_checkpoints as hostile
 from helpers.fakes import Model, gated, make, until
+from helpers.folder_of_a_user import kohya
 from helpers.pictures import colour, encoded
 from helpers.widget_hands import alert, beside, find, press, read, status
 from PIL.PngImagePlugin import PngInfo
 
 from sdnb import images
 from sdnb.jobs.executor import Inline, Worker
+from sdnb.library import known
 from sdnb.request import Request, Settings
 from sdnb.widgets import engine_door, lifetime, picker
 from sdnb.widgets.panel import Panel
-from sdnb.widgets.picker import ModelPicker, checkpoints
+from sdnb.widgets.picker import ModelPicker
 from sdnb.widgets.studio import TABS, Studio
 
 pytestmark = pytest.mark.slow
@@ -206,28 +209,38 @@ def test_a_grid_is_refused_what_its_tab_refuses(studio, name, words):
 # -- the picker ------------------------------------------------------------------------------------
 
 
+WHOLE = "b · Stable Diffusion 1.x"
+EMPTY = "A · not used: it is empty (0 bytes): its download or copy failed. Download it again."
+BARE = "c · not used: it has no denoiser (unet) that sdnb knows"
+
+
 @pytest.fixture
-def folder(tmp_path):
-    for name in ("b.safetensors", "A.ckpt", "notes.txt"):
-        (tmp_path / name).write_bytes(b"")
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(known, "path", lambda: tmp_path / "cache" / "library.json")
+    (tmp_path / "A.ckpt").touch()
+    (tmp_path / "notes.txt").touch()
+    cross = "model.diffusion_model.middle_block.1.transformer_blocks.0.attn2.to_k.weight"
+    whole = {cross: (1280, 768), "cond_stage_model.transformer.x": (1,)}
+    hostile.headed(tmp_path / "b.safetensors", *hostile.laid_out(whole))
+    hostile.headed(tmp_path / "lora.safetensors", *hostile.laid_out(kohya()))
     (tmp_path / "c").mkdir()
-    (tmp_path / "c" / "model_index.json").write_text("{}")
+    (tmp_path / "c" / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
     (tmp_path / "d").mkdir()
     return tmp_path
 
 
-def test_a_folder_is_looked_through_for_what_can_be_loaded(folder):
-    assert [path.name for path in checkpoints(folder)] == ["A.ckpt", "b.safetensors", "c"]
-    assert checkpoints(folder / "nothing") == []
+def test_a_folder_is_looked_through_for_models_and_those_that_cannot_be_used_say_why(folder):
+    one = ModelPicker(Model(), folder, pytest.fail, pytest.fail)
+    assert listed(one) == ["the built-in model", EMPTY, WHOLE, BARE]
+    assert listed(ModelPicker(Model(), folder / "no", pytest.fail, pytest.fail)) == listed(one)[:1]
 
 
 def test_another_model_is_loaded_when_the_last_one_is_free(monkeypatch, folder):
     order = []
     old, new = Model("old"), Model("new")
-    monkeypatch.setattr(picker, "read_checkpoint", lambda path: order.append(f"look {path}"))
+    monkeypatch.setattr(picker, "read_checkpoint", lambda path, _: order.append(f"look {path}"))
     monkeypatch.setattr(picker, "load_model", lambda path, **_: order.append(f"load {path}") or new)
     one = ModelPicker(old, folder, lambda: order.append("free"), lambda m: order.append(m.name))
-    assert listed(one) == ["the built-in model", "A.ckpt", "b.safetensors", "c"]
     find(one, "Model").value = str(folder / "c")
     press(one, "Load")
     one._thread.join(10)
@@ -250,7 +263,7 @@ def loads(monkeypatch, *wrong):
         return Model(path or "embedded", load_arguments={"path": path, **more})
 
     monkeypatch.setattr(picker, "load_model", loaded)
-    monkeypatch.setattr(picker, "read_checkpoint", lambda _: None)
+    monkeypatch.setattr(picker, "read_checkpoint", lambda *_: None)
     return calls
 
 
@@ -410,17 +423,29 @@ def test_a_model_is_not_freed_under_a_run(monkeypatch):
     assert studio.model.name == "other"
 
 
-def test_a_folder_in_the_box_joins_the_list(folder):
-    one = ModelPicker(Model(), None, pytest.fail, pytest.fail)
+def test_a_folder_in_the_box_is_opened_as_a_library(monkeypatch, folder):
+    calls = loads(monkeypatch)
+    one = ModelPicker(Model(), None, lambda: None, lambda _: None)
     find(one, "or path").value = str(folder)
     press(one, "Load")
-    assert listed(one) == ["the built-in model", "A.ckpt", "b.safetensors", "c"]
-    assert "3 models" in status(one)
+    one._thread.join(10)
+    assert listed(one) == ["the built-in model", EMPTY, WHOLE, BARE]
+    assert "3 models in" in status(one)
+    assert "The list says why 2 cannot be used." in status(one)
+    one.load(str(folder / "b.safetensors")).join(10)
+    assert calls[-1]["library"].folders == (folder,)  # for LoRAs and embeddings
+
+
+def test_a_folder_without_models_is_said(folder):
+    one = ModelPicker(Model(), None, pytest.fail, pytest.fail)
+    one.load(str(folder / "d")).join(10)
+    assert "no diffusers model" in alert(one)
+    assert "The built-in model stays." in alert(one)
 
 
 def test_the_studio_frees_the_old_model_and_serves_the_new(monkeypatch, studio):
     old, new = studio.model, Model("new")
-    monkeypatch.setattr(picker, "read_checkpoint", lambda _: None)
+    monkeypatch.setattr(picker, "read_checkpoint", lambda *_: None)
     monkeypatch.setattr(picker, "load_model", lambda *_, **__: new)
     studio.picker.load("new").join(10)
     assert old.unloaded

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import nn
 
-from sdnb.engine.checkpoint.errors import CheckpointError, in_words, listed
 from sdnb.engine.checkpoint.tensors import LazyTensor, keep_open
+from sdnb.headers.errors import CheckpointError, in_words, listed
 
 Tensors = Mapping[str, LazyTensor]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sdnb.engine.checkpoint.errors import CheckpointError
+from sdnb.headers.errors import CheckpointError
 from sdnb.request import checks
 
 Values = dict[str, Any]

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from sdnb.engine.checkpoint.compvis import Values, from_compvis
-from sdnb.engine.checkpoint.errors import CheckpointError, MissingCheckpointError, in_words, listed
 from sdnb.engine.networks.config import ModelConfig
+from sdnb.headers.errors import CheckpointError, MissingCheckpointError, listed
 from sdnb.request import Settings, checks, documents
 
 Overrides = dict[str, Values]
@@ -30,7 +30,6 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "tuple[float, ...]": ((int, float), "a list of numbers"),
     "tuple[str, ...]": ((str,), "a list of texts"),
 }
-JSON_LIMIT = 4 << 20  # bytes; the index of a sharded model has 0.2 MB
 # No field of a model of this family is beyond these: four levels, two blocks in each, 77 positions,
 # twelve layers. What is larger would be built before it is compared with the weights.
 MOST_LEVELS = 16
@@ -180,15 +179,6 @@ _RENAMED: dict[str, dict[str, str]] = {  # our field -> diffusers'
         "prediction": "prediction_type", "ztsnr": "rescale_betas_zero_snr",
     },
 }  # fmt: skip
-
-
-def read_json(path: Path) -> Values:
-    """One `config.json`. Raises CheckpointError when it is damaged."""
-    with in_words(path):
-        value = documents.from_json(documents.file_text(path, JSON_LIMIT))
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path} is no JSON object")
-    return value
 
 
 def from_diffusers(section: str, config: Values, where: str) -> Overrides:

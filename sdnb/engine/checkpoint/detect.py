@@ -15,16 +15,15 @@ import re
 from dataclasses import replace
 
 from sdnb.engine.checkpoint.configs import MOST, MOST_LEVELS, Overrides
-from sdnb.engine.checkpoint.errors import CheckpointError
-from sdnb.engine.checkpoint.kinds import Shapes
 from sdnb.engine.networks.config import ModelConfig, TextConfig, UNetConfig, VAEConfig
+from sdnb.headers.errors import CheckpointError
+from sdnb.headers.kinds import OTHER_CHANNELS, Shapes
 from sdnb.request import checks
 from sdnb.request.plain_words import counted
 
 #: Widths of OpenCLIP's text encoders: ViT-H's in SD 2.x, and ViT-bigG's.
 OPEN_CLIP = (1024, 1280)
 HEAD_WIDTH = 64  # channels of a head in SD 2.x and XL, where SD 1.x has 8 heads at every width
-OTHER_CHANNELS = {5: "depth to image", 7: "the x4 upscaler", 8: "InstructPix2Pix"}
 # The fields that the shapes show: an override that differs contradicts the weights.
 SHOWN = {
     "unet": ("in_channels", "out_channels", "channels", "blocks", "attention_levels",

@@ -11,8 +11,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from sdnb.engine.checkpoint.errors import CheckpointError, listed
-from sdnb.engine.checkpoint.folders import COMPONENTS, choose
+from sdnb.engine.checkpoint.folders import COMPONENTS
+from sdnb.headers.diffusers_folder import choose
+from sdnb.headers.errors import CheckpointError, listed
 from sdnb.request.plain_words import counted
 
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?")

@@ -11,9 +11,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from sdnb.engine.checkpoint.errors import CheckpointError
-from sdnb.engine.checkpoint.statedict import Weights
-from sdnb.engine.checkpoint.tensors import LazyTensor
+from sdnb.engine.checkpoint.tensors import LazyTensor, Weights
+from sdnb.headers.errors import CheckpointError
 
 #: Layers that are used: all of ViT-H's but the last.
 LAYERS = 23

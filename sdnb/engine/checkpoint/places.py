@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sdnb.engine.checkpoint import hub
 from sdnb.engine.checkpoint.configs import Overrides, read_config
-from sdnb.engine.checkpoint.errors import CheckpointError, MissingCheckpointError, in_words
+from sdnb.headers.errors import CheckpointError, MissingCheckpointError, in_words
 from sdnb.request import checks
 from sdnb.request.plain_words import plain
 

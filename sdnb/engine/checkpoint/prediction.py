@@ -17,8 +17,8 @@ import torch
 
 from sdnb.engine.checkpoint.assign import Tensors
 from sdnb.engine.checkpoint.configs import PREDICTIONS, Overrides
-from sdnb.engine.checkpoint.errors import CheckpointError
 from sdnb.engine.networks.config import ModelConfig, NoiseConfig
+from sdnb.headers.errors import CheckpointError
 from sdnb.request import checks
 
 NAMES = ("eps", "v", "v_ztsnr")  # what `load(prediction=)` takes

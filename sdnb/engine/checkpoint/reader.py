@@ -16,14 +16,13 @@ from sdnb.engine.checkpoint import detect, names
 from sdnb.engine.checkpoint import prediction as predictions
 from sdnb.engine.checkpoint.assign import Tensors, compare
 from sdnb.engine.checkpoint.configs import Overrides, merged, read_config
-from sdnb.engine.checkpoint.errors import CheckpointError, in_words
 from sdnb.engine.checkpoint.folders import read_component, read_folder
 from sdnb.engine.checkpoint.places import beside, locate
 from sdnb.engine.checkpoint.single import Parts, read_single
-from sdnb.engine.checkpoint.statedict import Weights, read_weights
-from sdnb.engine.checkpoint.tensors import LazyTensor, keep_open
+from sdnb.engine.checkpoint.tensors import LazyTensor, Weights, keep_open, read_weights
 from sdnb.engine.diffusion.schedule import NoiseSchedule
 from sdnb.engine.networks.config import ModelConfig
+from sdnb.headers.errors import CheckpointError, in_words
 from sdnb.request.fingerprint import identity
 from sdnb.request.plain_words import plain
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from sdnb.engine.checkpoint import openclip, prediction
 from sdnb.engine.checkpoint.configs import Overrides
-from sdnb.engine.checkpoint.errors import CheckpointError, listed
-from sdnb.engine.checkpoint.statedict import Weights, read_weights, refuse_other_kinds
-from sdnb.engine.checkpoint.tensors import LazyTensor
+from sdnb.engine.checkpoint.tensors import LazyTensor, Weights, read_weights
+from sdnb.headers.errors import CheckpointError, listed
+from sdnb.headers.statedict import refuse_other_kinds
 from sdnb.request.plain_words import counted
 
 

@@ -21,7 +21,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sdnb.engine.checkpoint.errors import CheckpointError
+from sdnb.headers import statedict
+from sdnb.headers.errors import CheckpointError
+from sdnb.headers.stored import Stored
 
 WINDOW = 32 << 20  # bytes mapped at a time
 
@@ -31,48 +33,11 @@ WINDOW = 32 << 20  # bytes mapped at a time
 STEP = 32768
 
 
-MOST_DIMENSIONS = 32  # of a tensor; a network's have four
-
-
-def whole_numbers(values: object) -> tuple[int, ...]:
-    """The sizes, strides or positions that a file states, as they are.
-
-    Raises ValueError unless they are at most 32 whole numbers from 0 to 2**48: a product or a
-    message of more grows with the square of their number.
-    """
-    if not isinstance(values, (list, tuple)) or len(values) > MOST_DIMENSIONS:
-        raise ValueError(f"a tensor has a list of at most {MOST_DIMENSIONS} sizes")
-    if not all(type(n) is int and 0 <= n < 2**48 for n in values):
-        raise ValueError("a size or position of a tensor is a whole number from 0 to 2**48")
-    return tuple(values)
-
-
 @dataclass(frozen=True)
-class LazyTensor:
-    """One tensor of a file, `stride` in elements (None: contiguous)."""
+class LazyTensor(Stored):
+    """One tensor of a file that can be read into memory."""
 
-    file: Path
-    offset: int  # of the first element, in bytes from the file's start
-    shape: tuple[int, ...]
     dtype: torch.dtype
-    stride: tuple[int, ...] | None = None
-
-    @property
-    def count(self) -> int:
-        return prod(self.shape)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the tensor itself, in its stored type."""
-        return self.count * self.dtype.itemsize
-
-    @property
-    def extent(self) -> int:
-        """Bytes from the first element to the end of the last one, in the file."""
-        if self.stride is None or self.count == 0:
-            return self.nbytes
-        last = sum((n - 1) * s for n, s in zip(self.shape, self.stride, strict=True))
-        return (last + 1) * self.dtype.itemsize
 
     def reshaped(self, shape: tuple[int, ...]) -> LazyTensor:
         """The same elements in another shape, e.g. [c, c] as a 1x1 convolution's [c, c, 1, 1].
@@ -153,6 +118,37 @@ class LazyTensor:
         skip = start % mmap.ALLOCATIONGRANULARITY
         view = mmap.mmap(handle.fileno(), skip + size, access=mmap.ACCESS_COPY, offset=start - skip)
         return torch.frombuffer(view, dtype=torch.uint8, count=size, offset=skip)
+
+
+Weights = dict[str, LazyTensor]
+
+
+def lazy(stored: Stored) -> LazyTensor:
+    """The tensor that lies there."""
+    dtype = getattr(torch, stored.dtype.name)
+    return LazyTensor(stored.file, stored.offset, stored.shape, dtype, stored.stride)
+
+
+def read_tensors(path: Path, notes: list[str]) -> tuple[Weights, dict[str, str]]:
+    """The tensors of any file by name, and its metadata. Raises CheckpointError as `read_stored`
+    does.
+    """
+    stored, metadata = statedict.read_stored(path, notes)
+    return {name: lazy(tensor) for name, tensor in stored.items()}, metadata
+
+
+def read_weights(path: Path, notes: list[str], metadata: dict[str, str] | None = None) -> Weights:
+    """The weights of a model, or of a part of one, by name, and the file's metadata into
+    `metadata`.
+
+    Raises CheckpointError as `read_tensors`, and for what only changes a model.
+    """
+    weights, told = read_tensors(path, notes)
+    if metadata is not None:
+        metadata |= told
+    if any(key.startswith("ss_network") for key in told):  # kohya's mark on what it trains
+        statedict.refuse_other_kinds(path, weights)
+    return statedict.unwrapped(weights)
 
 
 _local = threading.local()  # each thread's open files: a model has 1100 tensors in one file

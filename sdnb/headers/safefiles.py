@@ -8,29 +8,28 @@ because the library maps the file, and mapped pages count as resident memory.
 from __future__ import annotations
 
 import json
-from itertools import pairwise
+from itertools import chain, pairwise
 from math import prod
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from sdnb.engine.checkpoint.errors import CheckpointError, in_words, listed
-from sdnb.engine.checkpoint.tensors import LazyTensor, whole_numbers
+from sdnb.headers.errors import CheckpointError, in_words, listed
+from sdnb.headers.stored import Dtype, Stored, whole_numbers
 from sdnb.request.plain_words import plain, reason
 
 # Bytes; a whole model has 0.2 MB. The format allows 100 MB, which JSON makes 2 GB of objects.
 HEADER_LIMIT = 16 << 20
 
 DTYPES = {
-    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
-    "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2,
-    "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8,
-    "U8": torch.uint8, "BOOL": torch.bool,
+    "F64": Dtype("float64", 8), "F32": Dtype("float32", 4), "F16": Dtype("float16", 2),
+    "BF16": Dtype("bfloat16", 2), "F8_E4M3": Dtype("float8_e4m3fn", 1),
+    "F8_E5M2": Dtype("float8_e5m2", 1), "I64": Dtype("int64", 8), "I32": Dtype("int32", 4),
+    "I16": Dtype("int16", 2), "I8": Dtype("int8", 1), "U8": Dtype("uint8", 1),
+    "BOOL": Dtype("bool", 1),
 }  # fmt: skip
 
 
-def read_safetensors(path: Path) -> tuple[dict[str, LazyTensor], dict[str, str]]:
+def read_safetensors(path: Path) -> tuple[dict[str, Stored], dict[str, str]]:
     """The tensors by name, and the file's metadata. Raises CheckpointError for a damaged file."""
     with in_words(path):
         size = path.stat().st_size
@@ -40,16 +39,36 @@ def read_safetensors(path: Path) -> tuple[dict[str, LazyTensor], dict[str, str]]
             raise CheckpointError(f"{path}: the safetensors header is damaged (its metadata)")
         tensors = {name: _tensor(path, start, name, entry) for name, entry in header.items()}
     _apart(path, tensors)
-    announced = max((t.offset + t.nbytes for t in tensors.values()), default=start)
+    _whole(path, size, max((t.offset + t.nbytes for t in tensors.values()), default=start))
+    return tensors, {key: value for key, value in metadata.items() if isinstance(value, str)}
+
+
+def read_shapes(path: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
+    """The shapes by name, and the metadata: a tenth of the work of `read_safetensors`, for who
+    reads thousands of headers. Raises CheckpointError for a damaged or truncated file.
+    """
+    with in_words(path):
+        size = path.stat().st_size
+        header, start = _header(path, size)
+        metadata = header.pop("__metadata__", None)
+        shapes = {name: tuple(entry["shape"]) for name, entry in header.items()}
+        ends = [entry["data_offsets"][1] for entry in header.values()]
+        if not set(map(type, chain(ends, *shapes.values()))) <= {int}:  # of all at once: quick
+            raise CheckpointError(f"{path}: the safetensors header is damaged (its shapes)")
+        _whole(path, size, start + max(ends, default=0))
+    texts = metadata if isinstance(metadata, dict) else {}
+    return shapes, {key: value for key, value in texts.items() if isinstance(value, str)}
+
+
+def _whole(path: Path, size: int, announced: int) -> None:
     if announced > size:
         raise CheckpointError(
             f"{path} is truncated: it has {size:,} bytes and its header announces {announced:,}. "
             "Download it again."
         )
-    return tensors, {key: value for key, value in metadata.items() if isinstance(value, str)}
 
 
-def _apart(path: Path, tensors: dict[str, LazyTensor]) -> None:
+def _apart(path: Path, tensors: dict[str, Stored]) -> None:
     """Raises CheckpointError where two tensors share bytes: the format forbids it, and a small file
     could stand for a model of any size.
     """
@@ -84,7 +103,7 @@ def _header(path: Path, size: int) -> tuple[dict[str, Any], int]:
     return header, 8 + length
 
 
-def _tensor(path: Path, start: int, name: str, entry: Any) -> LazyTensor:
+def _tensor(path: Path, start: int, name: str, entry: Any) -> Stored:
     name = plain(name, 160)
     try:
         kind, shape = str(entry["dtype"]), whole_numbers(entry["shape"])
@@ -104,4 +123,4 @@ def _tensor(path: Path, start: int, name: str, entry: Any) -> LazyTensor:
             f"{path}: tensor {name} of shape {list(shape)} and type {kind} is given the bytes "
             f"{begin} to {end}"
         )
-    return LazyTensor(path, start + begin, shape, dtype)
+    return Stored(path, start + begin, shape, dtype)

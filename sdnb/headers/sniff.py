@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from sdnb.engine.checkpoint.errors import CheckpointError
+from sdnb.headers.errors import CheckpointError
 from sdnb.request.plain_words import counted
 
 # Files that are sometimes renamed to .ckpt or .safetensors: first bytes, what they are, what to do.

@@ -11,22 +11,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-import torch
-
-from sdnb.engine.checkpoint.errors import CheckpointError
-from sdnb.engine.checkpoint.pickles import Global, PickleReader, Unknown
-from sdnb.engine.checkpoint.safefiles import DTYPES
-from sdnb.engine.checkpoint.tensors import LazyTensor, whole_numbers
+from sdnb.headers.errors import CheckpointError
+from sdnb.headers.pickles import Global, Parameters, PickleReader, Unknown
+from sdnb.headers.safefiles import DTYPES
+from sdnb.headers.stored import Dtype, Stored, whole_numbers
 from sdnb.request.plain_words import plain
 
 _STORAGES = {
-    "DoubleStorage": torch.float64, "FloatStorage": torch.float32, "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16,
-    "LongStorage": torch.int64, "IntStorage": torch.int32, "ShortStorage": torch.int16,
-    "CharStorage": torch.int8, "ByteStorage": torch.uint8, "BoolStorage": torch.bool,
-    "UntypedStorage": torch.uint8,
+    storage: DTYPES[name]
+    for storage, name in (
+        ("DoubleStorage", "F64"), ("FloatStorage", "F32"), ("HalfStorage", "F16"),
+        ("BFloat16Storage", "BF16"),
+        ("LongStorage", "I64"), ("IntStorage", "I32"), ("ShortStorage", "I16"),
+        ("CharStorage", "I8"), ("ByteStorage", "U8"), ("BoolStorage", "BOOL"),
+        ("UntypedStorage", "U8"),
+    )
 }  # fmt: skip
-_DTYPES = {str(dtype): dtype for dtype in DTYPES.values()}  # {"torch.float64": torch.float64, ...}
+_DTYPES = {f"torch.{dtype.name}": dtype for dtype in DTYPES.values()}
 
 
 @dataclass(eq=False)
@@ -34,7 +35,7 @@ class Storage:
     """One storage of a file. `offset` is set after the pickle has been read."""
 
     key: str
-    dtype: torch.dtype
+    dtype: Dtype
     count: int  # elements
     offset: int = 0  # bytes from the file's start
 
@@ -51,13 +52,13 @@ class StorageView:
     first: int  # in elements of `dtype`
     shape: tuple[int, ...]
     stride: tuple[int, ...]
-    dtype: torch.dtype
+    dtype: Dtype
 
-    def lazy(self, path: Path) -> LazyTensor:
+    def stored(self, path: Path) -> Stored:
         """The tensor at its place in the file; CheckpointError when it leaves its storage."""
         start = self.first * self.dtype.itemsize
         stride = None if self._contiguous() else self.stride
-        tensor = LazyTensor(path, self.storage.offset + start, self.shape, self.dtype, stride)
+        tensor = Stored(path, self.storage.offset + start, self.shape, self.dtype, stride)
         if start + tensor.extent > self.storage.nbytes:
             raise CheckpointError(
                 f"{path} is damaged: a tensor of shape {list(self.shape)} leaves its storage "
@@ -90,6 +91,7 @@ class TorchPickle:
             "torch._utils._rebuild_tensor": self._tensor,
             "torch._utils._rebuild_tensor_v2": self._tensor,
             "torch._utils._rebuild_tensor_v3": self._tensor_v3,
+            "torch.nn.modules.container.ParameterDict": lambda *_: Parameters(),
             "torch._utils._rebuild_parameter": self._parameter,
             "torch._utils._rebuild_parameter_with_state": self._parameter,
         }
@@ -140,21 +142,23 @@ class TorchPickle:
 
 
 def placed(value: Any, path: Path, depth: int = 4) -> Any:
-    """`value` with its tensors at their places in `path`, at most four dictionaries deep.
+    """`value` with its tensors at their places in `path`, at most four dictionaries or lists deep.
 
-    A dictionary that stands in several places is copied once a depth: a pickle may hold one a
-    hundred thousand times, and that again.
+    One that stands in several places is copied once a depth: a pickle may hold one a hundred
+    thousand times, and that again.
     """
     return _placed(value, path, depth, {})
 
 
 def _placed(value: Any, path: Path, depth: int, done: dict[tuple[int, int], Any]) -> Any:
     if isinstance(value, StorageView):
-        return value.lazy(path)
-    if not (isinstance(value, dict) and depth):
+        return value.stored(path)
+    if not (isinstance(value, (dict, list)) and depth):
         return value
     if (id(value), depth) not in done:
-        done[id(value), depth] = {
-            key: _placed(inner, path, depth - 1, done) for key, inner in value.items()
-        }
+        done[id(value), depth] = (
+            [_placed(inner, path, depth - 1, done) for inner in value]
+            if isinstance(value, list)
+            else {key: _placed(inner, path, depth - 1, done) for key, inner in value.items()}
+        )
     return done[id(value), depth]

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO, Any
 
-from sdnb.engine.checkpoint.errors import CheckpointError
+from sdnb.headers.errors import CheckpointError
 from sdnb.request.plain_words import reason
 
 PICKLE_LIMIT = 32 << 20  # bytes read of a pickle; real ones are below 10 MB
@@ -44,6 +44,10 @@ class Unknown:
     """The result of a call that was not made."""
 
     name: str  # of the function that the pickle would call
+
+
+class Parameters(dict[Any, Any]):
+    """What stands for torch's ParameterDict: of its state, the parameters alone."""
 
 
 Rebuild = Mapping[str, Callable[..., Any]]  # the callables admitted, by name
@@ -249,7 +253,10 @@ class PickleReader:
         self.stack.append(self.call(function, tuple(arguments)))
 
     def _build(self, _: Any) -> None:
-        self.stack.pop()  # attributes: no value here has any, and OrderedDict's are not needed
+        state = self.stack.pop()  # attributes: no other value has any that are needed
+        if isinstance(self.stack[-1], Parameters) and isinstance(state, dict):
+            inside = self._container("dict", (state.get("_parameters", {}),), "ParameterDict")
+            self.stack[-1].update(inside if isinstance(inside, dict) else {})
 
     def _ext1(self, code: int) -> None:
         self.stack.append(Unknown(f"extension code {code}"))

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
 
-_SD1 = "sdnb runs Stable Diffusion 1.x and 2.x: get a model of these families."
+_OURS = "sdnb runs Stable Diffusion 1.x and 2.x: get a model of these families."
 _USED_WITH = "It is used with a model and is none. Give the model it was made for."
 _MERGE_IT = (
     "It changes a model and is none. Merge it into its base model with the tool that made it "
     "(kohya's networks/merge_lora.py, or diffusers' fuse_lora), and load the merged model."
 )
+# The first convolution's channels -> what a denoiser of SD 1.x and 2.x is for that has so many.
+OTHER_CHANNELS = {5: "depth to image", 7: "the x4 upscaler", 8: "InstructPix2Pix"}
 _WHOLE = "Give the whole model: the diffusers folder it lies in, or a single file with all three."
-_OTHER_PROGRAM = "It belongs to another program; " + _SD1
+_OTHER_PROGRAM = "It belongs to another program; " + _OURS
 
 
 @dataclass(frozen=True)
@@ -26,15 +28,20 @@ class Kind:
     what: str
     advice: str
     test: str | Callable[[Shapes], bool]
+    base: str = ""  # the family of models, where the file is a whole model
 
     def fits(self, shapes: Shapes) -> bool:
         if callable(self.test):
             return self.test(shapes)
-        pattern = re.compile(self.test)
-        return any(pattern.search(name) for name in shapes)
+        return search(self.test, shapes)
 
 
-def _contexts(shapes: Shapes) -> set[int]:
+def search(pattern: str, names: Iterable[str]) -> bool:
+    """Whether a pattern is found in one of the names; ^ is a name's beginning, $ its end."""
+    return re.search(pattern, "\n".join(names), re.MULTILINE) is not None
+
+
+def contexts(shapes: Shapes) -> set[int]:
     """The widths of the texts that the cross-attention reads."""
     return {s[1] for n, s in shapes.items() if n.endswith("attn2.to_k.weight") and len(s) == 2}
 
@@ -72,21 +79,24 @@ KINDS = (
     Kind("a ControlNet", "It guides a model and is none. Give the model it is used with.",
          r"^(control_model|controlnet_cond_embedding|input_hint_block|controlnet_down_blocks)\."),
     Kind("an AnimateDiff motion module", _OTHER_PROGRAM, r"motion_modules\."),
-    Kind("a Stable Diffusion 3 model", _SD1, r"(^|\.)joint_blocks\.\d|context_block\.adaLN"),
-    Kind("a Flux model", _SD1, r"(^|\.)(double_blocks|single_blocks)\.\d|^(model\.)?double_stream"),
-    Kind("a Stable Cascade model", _SD1,
-         r"^(clip_txt_(pooled_)?mapper|down_blocks\.\d+\.\d+\.channelwise)"),
-    Kind("Stable Diffusion 2's depth to image", _SD1, r"^depth_model\."),
-    Kind("the Stable Diffusion x4 upscaler", _SD1,
-         r"^(model\.diffusion_model\.label_emb\.weight|(unet\.)?class_embedding\.weight)$"),
-    Kind("a Stable unCLIP model", _SD1,
-         r"^(embedder\.model|noise_augmentor)\."),
-    Kind("a Stable Diffusion XL model", _SD1,
+    Kind("a Stable Diffusion 3 model", _OURS,
+         r"(^|\.)joint_blocks\.\d|context_block\.adaLN", "sd3"),
+    Kind("a Flux model", _OURS,
+         r"(^|\.)(double_blocks|single_blocks)\.\d|^(model\.)?double_stream", "flux"),
+    Kind("a Stable Cascade model", _OURS,
+         r"^(clip_txt_(pooled_)?mapper|down_blocks\.\d+\.\d+\.channelwise)", "cascade"),
+    Kind("Stable Diffusion 2's depth to image", _OURS, r"^depth_model\.", "sd2"),
+    Kind("the Stable Diffusion x4 upscaler", _OURS,
+         r"^(model\.diffusion_model\.label_emb\.weight|(unet\.)?class_embedding\.weight)$", "sd2"),
+    Kind("a Stable unCLIP model", _OURS,
+         r"^(embedder\.model|noise_augmentor)\.", "sd2"),
+    Kind("a Stable Diffusion XL model", _OURS,
          r"^(conditioner\.embedders\.|add_embedding\.|unet\.add_embedding\.|"
-         r"text_encoder_2\.|(model\.diffusion_model\.)?label_emb\.)"),
-    Kind("a Stable Diffusion XL model", _SD1, lambda shapes: _contexts(shapes) == {2048}),
-    Kind("a Stable Diffusion XL refiner", _SD1, lambda shapes: _contexts(shapes) == {1280}),
-    Kind("a PixArt, SANA or other transformer model", _SD1,
+         r"text_encoder_2\.|(model\.diffusion_model\.)?label_emb\.)", "sdxl"),
+    Kind("a Stable Diffusion XL model", _OURS, lambda shapes: contexts(shapes) == {2048}, "sdxl"),
+    Kind("a Stable Diffusion XL refiner", _OURS, lambda shapes: contexts(shapes) == {1280},
+         "sdxl-refiner"),
+    Kind("a PixArt, SANA or other transformer model", _OURS,
          r"^(model\.diffusion_model\.)?(transformer_blocks|blocks|layers|adaln_single|cap_embedder)\."),
     Kind("an upscaler (ESRGAN)",
          "It enlarges pictures and makes none. sdnb.upscale needs no such file.",

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from sdnb.engine.checkpoint.errors import CheckpointError, in_words, listed
-from sdnb.engine.checkpoint.kinds import other_kind
-from sdnb.engine.checkpoint.pickles import Unknown
-from sdnb.engine.checkpoint.safefiles import read_safetensors
-from sdnb.engine.checkpoint.sniff import container
-from sdnb.engine.checkpoint.tensors import LazyTensor
-from sdnb.engine.checkpoint.torchfiles import read_torch
+from sdnb.headers.errors import CheckpointError, in_words, listed
+from sdnb.headers.kinds import other_kind
+from sdnb.headers.pickles import Unknown
+from sdnb.headers.safefiles import read_safetensors
+from sdnb.headers.sniff import container
+from sdnb.headers.stored import Stored
+from sdnb.headers.torchfiles import read_torch
 from sdnb.request import checks
 
-Weights = dict[str, LazyTensor]
+StoredWeights = dict[str, Stored]
+T = TypeVar("T")
+_MOST_PARTS = 64  # embeddings in one file
 
 ENDINGS = {"safetensors": {".safetensors"}, "torch": {".ckpt", ".pt", ".pth", ".bin"}}
 # Keys under which trainers store the weights.
@@ -31,27 +33,20 @@ TRAINING = {
 }  # fmt: skip
 
 
-def read_weights(path: Path, notes: list[str], metadata: dict[str, str] | None = None) -> Weights:
-    """The tensors of a file by name, and its metadata into `metadata`. Its content decides the
-    format, not its ending.
+def read_stored(path: Path, notes: list[str]) -> tuple[StoredWeights, dict[str, str]]:
+    """The tensors of any file by name, and its metadata. Its content decides the format, not its
+    ending.
 
-    Raises CheckpointError for another kind of file, or one that could be read only by running it.
+    Raises CheckpointError for a file of no tensors, or one that could be read only by running it.
     """
     with in_words(path):
         kind = container(path)
     if path.suffix.lower() not in ENDINGS[kind]:
         notes.append(f"{path.name} is a {kind} file in spite of its name")
-    if kind == "torch":
-        return _unwrapped(_from_torch(path, notes))
-    weights, told = read_safetensors(path)
-    if metadata is not None:
-        metadata |= told
-    if any(key.startswith("ss_network") for key in told):  # kohya's mark on what it trains
-        refuse_other_kinds(path, weights)
-    return _unwrapped(weights)
+    return (_from_torch(path, notes), {}) if kind == "torch" else read_safetensors(path)
 
 
-def _unwrapped(weights: Weights) -> Weights:
+def unwrapped(weights: dict[str, T]) -> dict[str, T]:
     """The weights without what a wrapper put before all of their names; wrappers may be nested."""
     for _ in WRAPPERS:
         for prefix in WRAPPERS:
@@ -67,7 +62,7 @@ def refuse_other_kinds(path: Path, weights: Mapping[str, Any]) -> None:
         raise CheckpointError(f"{path} is {kind.what}. {kind.advice}")
 
 
-def _from_torch(path: Path, notes: list[str]) -> Weights:
+def _from_torch(path: Path, notes: list[str]) -> StoredWeights:
     root = read_torch(path)
     if not isinstance(root, dict):
         name = root.name if isinstance(root, Unknown) else type(root).__name__
@@ -76,9 +71,9 @@ def _from_torch(path: Path, notes: list[str]) -> Weights:
             "which sdnb never does with a checkpoint. Where you trust it, save its weights: "
             "torch.save(model.state_dict(), path)."
         )
-    state = _held(path, root, notes)
+    state = held(path, root, notes)
     names = {_name(key): value for key, value in state.items()}
-    weights = {name: value for name, value in names.items() if isinstance(value, LazyTensor)}
+    weights = {name: value for name, value in names.items() if isinstance(value, Stored)}
     others = [name for name in names if name not in weights and name not in TRAINING]
     for name in others:
         if "." in name and isinstance(names[name], Unknown):  # named as weights are
@@ -90,14 +85,39 @@ def _from_torch(path: Path, notes: list[str]) -> Weights:
     return weights
 
 
+def tensors(path: Path, root: Any) -> StoredWeights:
+    """The tensors in the value of any torch file by name: of a state dict; of an embedding, whose
+    vectors lie in `string_to_param` or are the whole file; of several in a list.
+
+    Raises CheckpointError for an object that only running the file could make.
+    """
+    if isinstance(root, Stored):
+        return {"emb_params": root}
+    if isinstance(root, list) and len(root) <= _MOST_PARTS:
+        parts = [tensors(path, each) for each in root if isinstance(each, dict)]
+        return {f"{n}:{name}": t for n, part in enumerate(parts) for name, t in part.items()}
+    if not isinstance(root, dict):
+        name = root.name if isinstance(root, Unknown) else type(root).__name__
+        raise CheckpointError(f"{path} holds a whole object ({name}), not weights by name")
+    state, prefix = held(path, root, []), ""
+    if isinstance(state.get("string_to_param"), dict):
+        state, prefix = state["string_to_param"], "string_to_param."
+        for key, value in state.items():
+            if isinstance(value, Unknown):
+                raise _would_run(path, prefix + _name(key), value)
+    named = {prefix + _name(key): value for key, value in state.items()}
+    return unwrapped({name: value for name, value in named.items() if isinstance(value, Stored)})
+
+
 def _name(key: Any) -> str:
     """A key as the name of a weight, which only a text can be."""
     return key if isinstance(key, str) else checks.shown(key)
 
 
-def _held(path: Path, root: dict[Any, Any], notes: list[str], depth: int = 3) -> dict[Any, Any]:
+def held(path: Path, root: dict[Any, Any], notes: list[str], depth: int = 3) -> dict[Any, Any]:
     """The dictionary with the weights: the root, or what is under a key like `state_dict`, once or
-    up to three times: a dictionary may hold itself.
+    up to three times: a dictionary may hold itself. Raises CheckpointError where a call would have
+    to make it.
     """
     for key in HOLDERS if depth else ():
         if isinstance(root.get(key), Unknown):
@@ -106,7 +126,7 @@ def _held(path: Path, root: dict[Any, Any], notes: list[str], depth: int = 3) ->
             others = sorted(_name(name) for name in root if name != key and name not in TRAINING)
             if others:
                 notes.append(f"left out, beside the weights: {listed(others)}")
-            return _held(path, dict(root[key]), notes, depth - 1)
+            return held(path, dict(root[key]), notes, depth - 1)
     return root
 
 
@@ -114,7 +134,7 @@ def _holds_weights(value: Any, depth: int = 3) -> bool:
     """Whether weights lie in a dictionary, or in one of its holders; an empty one has none."""
     if not isinstance(value, dict) or not depth:
         return False
-    inside = any(isinstance(weight, (LazyTensor, Unknown)) for weight in value.values())
+    inside = any(isinstance(weight, (Stored, Unknown)) for weight in value.values())
     return inside or any(_holds_weights(value.get(key), depth - 1) for key in HOLDERS)
 
 

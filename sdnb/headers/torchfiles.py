@@ -13,9 +13,9 @@ import zlib
 from pathlib import Path
 from typing import IO, Any
 
-from sdnb.engine.checkpoint.errors import CheckpointError, in_words
-from sdnb.engine.checkpoint.pickles import PICKLE_LIMIT, Unknown
-from sdnb.engine.checkpoint.torchpickle import Storage, TorchPickle, placed, storage_key
+from sdnb.headers.errors import CheckpointError, in_words
+from sdnb.headers.pickles import PICKLE_LIMIT, Unknown
+from sdnb.headers.torchpickle import Storage, TorchPickle, placed, storage_key
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # torch.serialization.MAGIC_NUMBER
 LEGACY_PROTOCOL = 1001
@@ -24,7 +24,7 @@ _AGAIN = "Download it again."
 
 
 def read_torch(path: Path) -> Any:
-    """The file's value: plain containers, tensors as `LazyTensor`, everything else `Unknown`.
+    """The file's value: plain containers, tensors as `Stored`, everything else `Unknown`.
 
     Raises CheckpointError for a damaged, truncated or unreadable file.
     """

@@ -1,0 +1,1 @@
+"""What files of weights say of themselves: names, shapes, places, metadata; without torch."""

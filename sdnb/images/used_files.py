@@ -1,0 +1,124 @@
+"""The files that a picture names: checkpoint, VAE, LoRAs, embeddings.
+
+AUTOMATIC1111 writes the beginnings of their hashes, ComfyUI the nodes that loaded them.
+
+Model hash: 6ce0161689, Model: v1-5, Lora hashes: "pixelart: 0123456789ab, fog: ba9876543210",
+TI hashes: "easynegative: c74b4e810b03", Hashes: {"lora:pixelart": "0123456789"}
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sdnb.request import documents
+from sdnb.request.plain_words import plain
+
+_MOST = 200  # files of one picture
+_MOST_NODES = 1000  # of a graph that are followed from a sampler
+_LONGEST_TEXT = 1 << 16  # letters of a prompt that are looked through
+_LOADERS = {"ckpt_name": "checkpoint", "vae_name": "vae", "lora_name": "lora"}
+_EMBEDDING = re.compile(r"\bembedding:([^\s,():]+)")  # in ComfyUI's prompts
+_LONGEST = 200  # letters of a name
+_LISTS = {"Lora hashes": "lora", "TI hashes": "embedding"}
+# What stands before the names in "Hashes", which Civitai reads.
+_CIVITAI = {"lora": "lora", "lyco": "lora", "embed": "embedding", "model": "checkpoint",
+            "vae": "vae"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class UsedFile:
+    """A file that a picture was made with. `Library.recover(kind, name, hash)` looks for it."""
+
+    kind: str  # "checkpoint", "vae", "lora", "embedding"
+    name: str
+    hash: str = ""  # the beginning of a sha256, in small letters; "" where it is not told
+    #: Of a LoRA in ComfyUI, for UNet and text encoder; AUTOMATIC1111's stand in the prompt.
+    strengths: tuple[float, float] | None = None
+
+
+def of_infotext(values: Mapping[str, str]) -> tuple[UsedFile, ...]:
+    """The files in the values of an infotext, each once."""
+    found: dict[tuple[str, str], UsedFile] = {}
+    for file in (*_named(values), *_listed(values), *_civitais(values)):
+        if file.name and len(found) < _MOST:
+            found.setdefault((file.kind, file.name), file)
+    return tuple(found.values())
+
+
+def of_graph(nodes: Mapping[str, Mapping[str, Any]], sampler: str) -> tuple[UsedFile, ...]:
+    """The files that a sampler of ComfyUI works with; LoRAs in the order in which they were loaded.
+
+    `nodes` are the nodes' inputs by their names; a link is a list of a node's name and a number.
+    """
+    found: list[UsedFile] = []
+    waiting, seen = deque([sampler]), set[str]()
+    while waiting and len(seen) < _MOST_NODES:
+        node = waiting.popleft()
+        if node in seen or node not in nodes:
+            continue
+        seen.add(node)
+        found += _loaded(nodes[node])
+        links = [value for value in nodes[node].values() if isinstance(value, list) and value]
+        waiting.extend(str(link[0]) for link in links)
+    each = {(file.kind, file.name): file for file in reversed(found[:_MOST])}
+    return tuple(each.values())
+
+
+def _loaded(given: Mapping[str, Any]) -> Iterator[UsedFile]:
+    """The files that one node loads. rgthree's loader has an input with an object for each LoRA."""
+    for key, kind in _LOADERS.items():
+        name = given.get(key)
+        if isinstance(name, str) and name and name != "None":
+            strengths = _strengths(given.get("strength_model"), given.get("strength_clip"))
+            yield UsedFile(kind, plain(name, _LONGEST), "", strengths if kind == "lora" else None)
+    for value in given.values():
+        if isinstance(value, Mapping) and value.get("on") and isinstance(value.get("lora"), str):
+            both = _strengths(value.get("strength"), value.get("strengthTwo"))
+            yield UsedFile("lora", plain(value["lora"], _LONGEST), "", both)
+        elif isinstance(value, str):
+            for name in _EMBEDDING.findall(value[:_LONGEST_TEXT]):
+                yield UsedFile("embedding", plain(name, _LONGEST))
+
+
+def _strengths(unet: Any, text: Any) -> tuple[float, float]:
+    """Both as numbers: 1 where the UNet's is told by another node, the UNet's where no other is."""
+    first = float(unet) if _is_number(unet) else 1.0
+    return first, float(text) if _is_number(text) else first
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e9
+
+
+def _named(values: Mapping[str, str]) -> Iterator[UsedFile]:
+    for key, kind in (("Model", "checkpoint"), ("VAE", "vae")):
+        if key in values:
+            yield _file(kind, values[key], values.get(f"{key} hash", ""))
+
+
+def _listed(values: Mapping[str, str]) -> Iterator[UsedFile]:
+    for key, kind in _LISTS.items():
+        for item in values.get(key, "").split(","):
+            name, _, digest = item.rpartition(":")
+            yield _file(kind, name or digest, digest if name else "")
+
+
+def _civitais(values: Mapping[str, str]) -> Iterator[UsedFile]:
+    try:
+        hashes = documents.from_json(values.get("Hashes", "{}"))
+    except ValueError:
+        return
+    for key, digest in hashes.items() if isinstance(hashes, dict) else ():
+        kind, _, name = key.partition(":")
+        if kind.lower() in _CIVITAI and isinstance(digest, str):
+            yield _file(_CIVITAI[kind.lower()], name, digest)
+
+
+def _file(kind: str, name: str, digest: str) -> UsedFile:
+    digest = digest.strip().lower()
+    is_hash = 6 <= len(digest) <= 64 and not set(digest) - set("0123456789abcdef")
+    return UsedFile(kind, plain(name.strip(), _LONGEST), digest if is_hash else "")

@@ -1,0 +1,287 @@
+"""`Library`: the files that people have, found by name or by hash."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from sdnb.assets import user_path
+from sdnb.library import hashes, known, layouts
+from sdnb.library.library_file import LibraryFile
+from sdnb.library.looking import Look, look
+from sdnb.library.recognition import KINDS, Told
+from sdnb.request import checks
+from sdnb.request.plain_words import counted, plain
+
+VARIABLE = "SDNB_LIBRARY"
+_THREADS = 16  # they wait for the disk, mostly
+_PATIENCE = 1.0  # seconds until a bar of progress is shown
+_SHORTEST = 8  # letters of a hash by which a file is found
+
+
+class NamingError(LookupError, ValueError):
+    """No file of a library has this name, or several have it."""
+
+
+class Library:
+    """The checkpoints, LoRAs, embeddings, VAEs and control networks in folders.
+
+    A folder is that of AUTOMATIC1111, Forge, ComfyUI or InvokeAI, the folder of models in it, or
+    any other. What a file is, its tensors tell. Only headers are read, when the files are first
+    asked for, and what was read is kept in the user's cache until a file changes.
+
+    Raises FileNotFoundError for a folder that is not there.
+    """
+
+    def __init__(self, *folders: str | os.PathLike[str]) -> None:
+        self.folders = tuple(user_path(folder) for folder in folders)
+        for folder in self.folders:
+            if not folder.is_dir():
+                raise FileNotFoundError(
+                    f"the library {str(folder)!r} is no folder; give the folder of AUTOMATIC1111, "
+                    "ComfyUI or InvokeAI, or any folder with models"
+                )
+        self.notes: tuple[str, ...] = ()
+        self._files: list[LibraryFile] | None = None
+
+    # -- listing -------------------------------------------------------------------------------
+    def files(self, kind: str | None = None) -> list[LibraryFile]:
+        """All files, or those of one kind: "checkpoint", "lora", "embedding", "vae", "control" or
+        "other". What sdnb cannot use is among them and says why (`why_not`).
+        """
+        if kind is not None:
+            checks.choice("kind", kind, KINDS)
+        if self._files is None:
+            self.refresh()
+        return [file for file in self._files or () if kind in (None, file.kind)]
+
+    def refresh(self, progress: Callable[[float], object] | None = None) -> None:
+        """Look at the folders again. A header is read only where a file is new or has changed.
+
+        `progress` is called with the share that was looked at, 0 to 1; None: a bar shows it where
+        it takes long.
+        """
+        found = [each for folder in self.folders for each in layouts.walk(folder)]
+        found = list({each.path: each for each in found}.values())
+        entries, news = known.recall(), dict[str, Any]()
+        listed: list[LibraryFile] = []
+        pool = ThreadPoolExecutor(_THREADS)
+        try:
+            looked = pool.map(lambda each: _seen(each, entries), found)
+            bar = tqdm(
+                looked, "headers", len(found), unit="file", delay=_PATIENCE, leave=False,
+                disable=progress is not None,
+            )  # fmt: skip
+            for n, (each, (seen, new)) in enumerate(zip(found, bar, strict=True), 1):
+                if progress is not None:
+                    progress(n / len(found))
+                news.update(new)
+                if seen is not None:
+                    listed.append(LibraryFile.of(each.path, each.shelf, seen))
+        finally:
+            pool.shutdown(cancel_futures=True)  # an interrupt does not wait for the rest
+        note = known.remember(news)
+        self.notes = (note,) if note else ()
+        self._files = sorted(listed, key=lambda file: (file.full_name.lower(), str(file.path)))
+
+    # -- finding -------------------------------------------------------------------------------
+    def find(self, kind: str, name: str) -> LibraryFile:
+        """The file of this kind that a prompt or a picture calls `name`: with the folders before
+        it, its own name, or its trainer's; with or without its ending.
+
+        Raises NamingError (a LookupError), which lists similar names, or the files of this name.
+        """
+        checks.text("name", name)
+        found = self._called(kind, name)
+        if not found:
+            self.refresh()  # it may be new
+            found = self._called(kind, name)
+        if not found:
+            raise NamingError(self._unknown(kind, name))
+        if len(found) > 1 and not _equal(found):
+            paths = ", ".join(str(file.path) for file in found)
+            raise NamingError(
+                f"{kind} {checks.shown(name)} means {len(found)} files: {paths}. Write the folder "
+                f"before the name, as {found[0].full_name!r}, or rename one"
+            )
+        return found[0]
+
+    def path(self, kind: str, source: str | Path) -> str | Path:
+        """The path of the file that `source` names, or `source` itself where it is a path already,
+        or no file of this kind is called so. Raises NamingError for a name of two files.
+        """
+        if not isinstance(source, str) or not source.strip() or user_path(source).exists():
+            return source
+        return self.find(kind, source).path if self._called(kind, source) else source
+
+    def _called(self, kind: str, name: str) -> list[LibraryFile]:
+        ranked = [(file.called(name), file) for file in self.files(kind)]
+        best = max((rank for rank, _ in ranked), default=0)
+        return [file for rank, file in ranked if rank == best > 0]
+
+    def _unknown(self, kind: str, name: str) -> str:
+        names = [name for file in self.files(kind) for name in (file.name, file.alias) if name]
+        elsewhere = [f.kind for k in KINDS if k != kind for f in self.files(k) if f.called(name)]
+        near = f"; there is a {elsewhere[0]} of this name" if elsewhere else ""
+        where = ", ".join(map(str, self.folders)) or "a library without folders"
+        among = counted(len(self.files(kind)), "file")
+        return (
+            f"there is no {kind} {checks.shown(name)} among {among} of this kind in {where}"
+            f"{near or checks.nearest(name, names)}"
+        )
+
+    def by_sha256(self, digest: str, *, hash_missing: bool = False) -> LibraryFile | None:
+        """The file with this sha256 (hex), or None.
+
+        Only hashes that were computed before are compared; `hash_missing` computes those of all
+        other files, which reads them whole.
+        """
+        return self._by_hash(digest.lower(), ("sha256",), hash_missing)
+
+    def by_short_hash(
+        self, start: str, kind: str | None = None, *, hash_missing: bool = False
+    ) -> LibraryFile | None:
+        """The file whose hash begins so, as AUTOMATIC1111 writes them: of the file, of the bytes
+        behind a LoRA's header, or a checkpoint's of before 2023. Below 8 letters: None.
+
+        `hash_missing` as in `by_sha256`.
+        """
+        start = start.lower().removeprefix("0x")
+        if len(start) < _SHORTEST:
+            return None
+        found = self._by_hash(start, ("sha256", "weights_sha256"), hash_missing, kind)
+        if found is None and len(start) == _SHORTEST and kind in (None, "checkpoint"):
+            checkpoints = (f for f in self.files("checkpoint") if f.path.is_file())
+            return next((f for f in checkpoints if _old_hash(f.path) == start), None)
+        return found
+
+    def recover(self, kind: str, name: str, digest: str = "") -> tuple[LibraryFile | None, str]:
+        """The file that a picture was made with, by its hash, then by its name, and a sentence that
+        says where it is another of that name, or missing; "" where it is the same.
+
+        `digest` is a sha256, or its beginning as AUTOMATIC1111 writes it; "" where none is known.
+        """
+        file = self.by_short_hash(digest, kind)
+        if file is not None:
+            return file, ""
+        try:
+            file = self.find(kind, name)
+        except NamingError as error:
+            by_hash = (
+                f" Its hash is told: by_short_hash({digest!r}, hash_missing=True) looks for it in "
+                "all files, which it reads whole."
+            )
+            return None, plain(f"{error}.{by_hash if digest else ''}")
+        if not digest or self._has_hash(file, digest):
+            return file, ""
+        return file, (
+            f"{kind} {checks.shown(name)} is another file than the one that the picture was made "
+            f"with: its hash is {file.short_hash}, not {plain(digest, 64)}."
+        )
+
+    @staticmethod
+    def _has_hash(file: LibraryFile, start: str) -> bool:
+        start = start.lower().removeprefix("0x")
+        found = (_computed(file, "sha256"), _computed(file, "weights_sha256"))
+        return any(digest.startswith(start) for digest in found)
+
+    def _by_hash(
+        self, start: str, names: Sequence[str], compute: bool, kind: str | None = None
+    ) -> LibraryFile | None:
+        entries = known.recall()
+        files = [file for file in self.files(kind) if file.path.is_file()]
+        for file in files:
+            kept = _kept_hashes(entries, file, names)
+            if any(digest.startswith(start) for digest in kept):
+                return file
+        if compute:
+            bar = tqdm(files, unit="file", desc="hashes", delay=_PATIENCE, leave=False)
+            matching = (f for f in bar if any(_computed(f, n).startswith(start) for n in names))
+            return next(matching, None)
+        return None
+
+    def __repr__(self) -> str:
+        where = ", ".join(map(str, self.folders))
+        if self._files is None:
+            return f"Library({where}; not looked at yet)"
+        counts = Counter(file.kind for file in self._files)
+        return f"Library({where}: {', '.join(f'{counts[k]} {k}' for k in KINDS if counts[k])})"
+
+
+Source = Library | str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None
+
+
+def opened(source: Source) -> Library | None:
+    """What `library=` of `load` means: a Library, a folder, or several; None: the folders of the
+    environment's SDNB_LIBRARY, and no library where that is not set.
+
+    Raises FileNotFoundError for a folder that is not there.
+    """
+    if isinstance(source, Library):
+        return source
+    if source is None:
+        folders = [each for each in os.environ.get(VARIABLE, "").split(os.pathsep) if each.strip()]
+        try:
+            return Library(*folders) if folders else None
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{VARIABLE} in the environment: {error}") from None
+    return Library(*([source] if isinstance(source, (str, os.PathLike)) else source))
+
+
+def _seen(each: layouts.Found, entries: known.Entries) -> tuple[Look | None, Mapping[str, Any]]:
+    """What is known of a file, and what the cache is to be told; runs in a thread of its own."""
+    if each.why_not:
+        return Look(Told(why_not=each.why_not)), {}
+    try:
+        now = known.stamp(each.path)
+    except (OSError, ValueError):
+        return look(each.path), {}  # it says why
+    if each.path.is_dir():
+        return look(each.path), {}
+    kept = known.current(entries, each.path, now)
+    if "seen" in kept:
+        try:
+            return Look.from_json(kept["seen"]) if kept["seen"] else None, {}
+        except (TypeError, LookupError):  # of a damaged cache
+            pass
+    seen = look(each.path)
+    return seen, {str(each.path): {"stamp": now, "seen": seen.as_json() if seen else None}}
+
+
+def _equal(files: Sequence[LibraryFile]) -> bool:
+    """Whether they are copies of one file, so that either is meant."""
+    try:
+        if len({file.path.stat().st_size for file in files}) > 1:
+            return False
+        return len({file.sha256 or str(file.path) for file in files}) == 1
+    except OSError:
+        return False
+
+
+def _kept_hashes(entries: known.Entries, file: LibraryFile, names: Sequence[str]) -> list[str]:
+    try:
+        kept = known.current(entries, file.path, known.stamp(file.path))
+    except OSError:
+        return []
+    own = [file.hash_in_metadata] if "weights_sha256" in names else []
+    return [*own, *(str(kept[name]) for name in names if name in kept)]
+
+
+def _computed(file: LibraryFile, name: str) -> str:
+    try:
+        return str(getattr(file, name))
+    except OSError:  # it went, or cannot be read: then it is not the one
+        return ""
+
+
+def _old_hash(path: Path) -> str:
+    try:
+        return hashes.old_hash(path)
+    except OSError:
+        return ""
