@@ -160,7 +160,7 @@ class Form(widgets.VBox):
         swap = icon_button("exchange", "Exchange", "Exchange width and height")
         swap.on_click(lambda _: self._swapped())
         size = row([w["width"], swap, w["height"]])
-        more = _folded("More", [w["schedule"], w["eta"]])
+        more = _folded("More", [w[name] for name in ("schedule", "eta", "syntax", "clip_skip")])
         above: list[widgets.Widget] = []
         below: list[widgets.Widget] = []
         guests: list[widgets.Widget] = []  # what this kind lacks: hidden until a request needs it
@@ -246,7 +246,8 @@ class Form(widgets.VBox):
         if resolved is not None:
             for name, control in self.controls.items():
                 if control.field.open and name not in ("seed", "image", "mask", "padding"):
-                    control.follow(getattr(resolved, name), self._whose(name, resolved))
+                    own = 1 if name == "clip_skip" else getattr(resolved, name)  # stays open
+                    control.follow(own, self._whose(name, resolved))
         asked = self.request if resolved is not None else Request()
         guests = {"txt2img": asked.image, "img2img": asked.mask, "upscale": asked.mask}
         self._guests.layout.display = "none" if guests.get(self.kind) is None else ""
