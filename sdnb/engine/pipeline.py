@@ -25,12 +25,14 @@ from sdnb.engine.full_precision import full_precision, in_full_precision
 from sdnb.engine.model import Model
 from sdnb.engine.stages import autoencode, prompts
 from sdnb.engine.stages.account import Account
+from sdnb.engine.stages.contexts import Contexts, of_pass
 from sdnb.engine.stages.predictor import Predictor, is_sound, not_sound
 from sdnb.engine.stages.prepare import beyond_limit, prepare
 from sdnb.images.canvas import Canvas, fit
 from sdnb.images.result import Progress, Result, bar
 from sdnb.request import Request, Resolved, checks
 from sdnb.request.pace import Times
+from sdnb.request.prompt.guidance import guidance
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -88,10 +90,10 @@ def run_together(model: Model, requests: Sequence[Request]) -> Generator[Progres
 
 def alike(request: Resolved) -> tuple[object, ...]:
     """What requests must have in common to be made in one pass a step: all but the words, the seed
-    and cfg; and whether cfg asks for both halves of guidance.
+    and cfg; and how many texts guide them, for AND joins several and cfg 0 and 1 need but one.
     """
-    single = request.cfg if request.cfg in (0, 1) else None
-    return single, request.but(prompt="", negative="", seed=0, cfg=0, count=1)
+    texts = len(guidance(request).texts)
+    return texts, request.but(prompt="", negative="", seed=0, cfg=0, count=1)
 
 
 @dataclass(frozen=True)
@@ -168,9 +170,9 @@ def _journey(
     pictures: list[Image.Image] = []
     latents: list[Tensor] = []  # [4, h/8, w/8] each, on the CPU; none at strength 0
     with memory.Peak(model.device) as peak:
-        # 2. The prompts are encoded: contexts [1, 77, d].
+        # 2. The prompts are encoded: contexts [1, 77 k, d] over the calls of the UNet.
         encoded = [prompts.encode(model, request) for request in batch.requests]
-        own = [notes for _, notes in encoded]
+        own = [its.notes for its in encoded]
         account = Account(model, batch.requests, batch.together, expected, notes, own)
         notes = []
         # 3. The picture becomes a latent [1, 4, h/8, w/8], the mask is brought to its size.
@@ -180,7 +182,7 @@ def _journey(
                 pictures += [canvas.untouched()] * len(members)
                 continue
             # 4. The sampler denoises noise, step by step; each step calls the UNet (`Predictor`).
-            words = _words(batch, [encoded[r][0] for r, _ in members], members)
+            words = _words([encoded[r] for r, _ in members], members)
             for step in _denoise(model, batch, source, words, notes):
                 passed = time.perf_counter() - began
                 times.ends.append(passed)
@@ -210,17 +212,15 @@ class _Words:
     """In what the pictures of one pass differ."""
 
     seeds: list[int]
-    contexts: list[Tensor]  # [b, 77, d] each: uncond and cond, or the only one of them
-    cfg: Tensor  # [b, 1, 1, 1]
+    contexts: Contexts
+    scales: Tensor  # [texts but the first, b, 1, 1, 1]: how far towards each
 
 
-def _words(
-    batch: Batch, contexts: list[list[Tensor]], members: Sequence[tuple[int, int]]
-) -> _Words:
-    """The words of one pass from the contexts `[1, 77, d]` of each of its pictures."""
-    cfg = torch.tensor([batch.requests[r].cfg for r, _ in members]).view(-1, 1, 1, 1)
-    halves = [torch.cat(half) for half in zip(*contexts, strict=True)]
-    return _Words([seed for _, seed in members], halves, cfg)
+def _words(encoded: Sequence[prompts.Encoded], members: Sequence[tuple[int, int]]) -> _Words:
+    """The words of one pass from those of each of its pictures."""
+    scales = torch.tensor([its.scales or [1.0] for its in encoded]).T[..., None, None, None]
+    contexts = of_pass([its.texts for its in encoded])
+    return _Words([seed for _, seed in members], contexts, scales)
 
 
 @dataclass(frozen=True)
@@ -280,7 +280,7 @@ def _denoise(
         first = noise().to(model.device)  # [b, 4, h/8, w/8]
         x = start(source.begin if request.strength < 1 else None, first, levels[0])
         with Predictor(
-            model, words.contexts, words.cfg, extra=source.extra, times=times, dtype=dtype,
+            model, words.contexts, words.scales, extra=source.extra, times=times, dtype=dtype,
             notes=notes,
         ) as predict:  # fmt: skip
             denoise = eps_denoiser(predict, model.schedule, model.config.noise.prediction)

@@ -19,6 +19,7 @@ from sdnb.engine.networks.unet import UNet
 from sdnb.engine.networks.vae import VAE
 from sdnb.engine.planning.measured import GRAPH_MIN_STEPS, MIN_CHUNK
 from sdnb.request import Resolved
+from sdnb.request.prompt.guidance import guidance
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,14 @@ class Workload:
     width: int
     height: int
     count: int
-    texts: int  # 2 with guidance
+    texts: int  # 2 with guidance, more where AND joins prompts
     pictured: bool  # whether a picture is encoded
     recorded: bool = True  # whether there are enough steps to record one as a graph
 
     @classmethod
     def of(cls, request: Resolved) -> Workload:
         """The workload of a request."""
-        texts = 1 if request.cfg in (0, 1) else 2
+        texts = len(guidance(request).texts)
         pictured, recorded = request.image is not None, request.steps >= GRAPH_MIN_STEPS
         return cls(request.width, request.height, request.count, texts, pictured, recorded)
 
@@ -92,7 +93,8 @@ def unet_peak(
     def step() -> object:
         context = _meta(texts * pictures, 77, config.context_dim, dtype=dtype)
         words = model.prepare(context)
-        more = model.prepare(context) if work.texts > texts else None
+        others = _meta((work.texts - texts) * pictures, 77, config.context_dim, dtype=dtype)
+        more = model.prepare(others) if len(others) else None
         x = _meta(pictures, config.in_channels, h, w, dtype=dtype)
         x = x.to(memory_format=torch.channels_last)
         row = _meta(sum(model.widths), dtype=dtype)

@@ -15,10 +15,18 @@ from sdnb.request import checks
 from sdnb.request.choices import SYNTAXES
 from sdnb.request.prompt import a1111, blocks, comfy
 from sdnb.request.prompt.blocks import escaped, normalised
-from sdnb.request.prompt.values import Fragment, Part, PromptError, Trap
+from sdnb.request.prompt.values import Fragment, PromptError, PromptPart, Trap
 
 __all__ = [
-    "Fragment", "Part", "PromptError", "Trap", "check", "escaped", "normalised", "parse", "parts",
+    "Fragment",
+    "PromptError",
+    "PromptPart",
+    "Trap",
+    "check",
+    "escaped",
+    "normalised",
+    "parse",
+    "parts",
     "traps",
 ]  # fmt: skip
 
@@ -28,14 +36,14 @@ _STEPS = 20
 
 def parts(
     text: str, syntax: str = "blocks", calls: int = _STEPS, *, negative: bool = False
-) -> list[Part]:
+) -> list[PromptPart]:
     """The texts that AND joins, each with its words over `calls` calls of the denoiser; in other
     syntaxes than AUTOMATIC1111's, and most times there, one. Raises PromptError.
     """
     text = _text(text, syntax)
     if syntax.startswith("a1111"):
         return a1111.parts(text, calls, negative=negative)
-    return [Part(1.0, 0, len(text), ((calls, text),))]
+    return [PromptPart(1.0, 0, len(text), ((calls, text),))]
 
 
 def parse(text: str, syntax: str = "blocks") -> list[Fragment]:

@@ -21,8 +21,8 @@ from sdnb.request.prompt import schedules
 from sdnb.request.prompt.values import (
     MOST_BRACKETS,
     Fragment,
-    Part,
     PromptError,
+    PromptPart,
     Trap,
     joined,
     too_deep,
@@ -39,7 +39,7 @@ _BREAK = re.compile(r"\bBREAK\b")
 _ROUND, _SQUARE = 1.1, 1 / 1.1
 
 
-def parts(text: str, calls: int, *, negative: bool = False) -> list[Part]:
+def parts(text: str, calls: int, *, negative: bool = False) -> list[PromptPart]:
     """The texts that AND joins, for `calls` calls of the denoiser. In a negative prompt AND is
     text. Raises PromptError for a weight that is not finite, and brackets a hundred deep.
     """
@@ -52,7 +52,7 @@ def parts(text: str, calls: int, *, negative: bool = False) -> list[Part]:
         if not negative:
             words, weight = _weighted(words, begin)
         stages = schedules.stages(words, calls)
-        found.append(Part(weight, begin, then, stages))
+        found.append(PromptPart(weight, begin, then, stages))
         begin = then
     return found
 

@@ -59,7 +59,9 @@ def stages(text: str, calls: int) -> tuple[tuple[int, str], ...]:
         return ((calls, text),)
     ends = {calls}
     _collect(tree, calls, ends)
-    return tuple((step, _words(tree, step)) for step in sorted(ends))
+    distinct: dict[str, str] = {}  # a long text that comes back is in memory once
+    found = ((step, _words(tree, step)) for step in sorted(ends))
+    return tuple((step, distinct.setdefault(words, words)) for step, words in found)
 
 
 def _tree(text: str, calls: int) -> list[Node] | None:

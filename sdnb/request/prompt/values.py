@@ -26,7 +26,7 @@ class Fragment:
 
 
 @dataclass(frozen=True)
-class Part:
+class PromptPart:
     """One of the texts that AND joins, in characters `start` to `end` of the prompt; most prompts
     are one part of weight 1.
 
