@@ -36,6 +36,8 @@ _TOKEN = re.compile(
     r"|[^\\()\[\]:]+|:"
 )
 _BREAK = re.compile(r"\bBREAK\b")
+# Words that come with a step: [dog:1.3] looks like a weight.
+_LATE = re.compile(r"\[([^\[\]:|]+):\s*([0-9]*\.[0-9]+|[0-9]+)\s*\]")
 _ROUND, _SQUARE = 1.1, 1 / 1.1
 
 
@@ -83,8 +85,7 @@ def traps(text: str, calls: int, *, negative: bool = False) -> list[Trap]:
                 f"times {number}; for a weight of some words write (words:{number})",
             )
         )
-    late = re.compile(r"\[([^\[\]:|]+):\s*([0-9]*\.[0-9]+|[0-9]+)\s*\]")
-    for match in late.finditer(text):
+    for match in _LATE.finditer(text):
         step = float(match[2]) * (calls if "." in match[2] else 1)
         if step >= calls:
             what = checks.shown(match[1])
