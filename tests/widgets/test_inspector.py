@@ -96,6 +96,15 @@ def test_an_unusable_weight_is_marked_where_it_stands():
     assert "<del>" in shown
 
 
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [("a cat AND a (dog:1.2.3)", ":1.2.3)"), ("[a:b:0.5] (dog:1.2.3)", "[a:b:0.5] (dog:1.2.3)")],
+)
+def test_a_wrong_weight_is_marked_where_it_stands_in_the_whole_prompt(text, wrong):
+    shown = inspected(text, tokenizer(), "a1111")
+    assert f"<del>{wrong}</del>" in shown
+
+
 def test_a_weight_that_changes_nothing_is_said():
     assert "changes nothing" in inspected("a cat:2")
     assert "changes nothing" not in inspected("a cat at 12:30")

@@ -75,7 +75,7 @@ def traps(text: str, calls: int, *, negative: bool = False) -> list[Trap]:
     ]
     several = parts(text, calls, negative=negative)
     if len(several) == 1 and several[0].weight != 1:
-        start = text.rfind(":")
+        start = _without_comments(text).rfind(":")
         number = f"{several[0].weight:g}"
         found.append(
             Trap(

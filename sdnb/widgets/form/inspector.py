@@ -33,11 +33,12 @@ _MOST_STAGES = 4  # of a schedule that are shown
 
 def inspected(
     text: str, tokenizer: Tokenizer | None = None, syntax: str = "blocks",
-    *, steps: int = 20, negative: bool = False,
+    *, steps: int = 20, negative: bool = False, warn: bool = True,
 ) -> str:  # fmt: skip
     """The errors and warnings of a prompt, then its runs as chips, as HTML; "" for no prompt.
 
-    `tokenizer` is a model's; without it, no tokens are counted.
+    `tokenizer` is a model's; without it, no tokens are counted. Without `warn`, warnings are left
+    out, and errors stay.
     """
     try:
         parts = prompt.parts(text, syntax, steps, negative=negative)
@@ -53,7 +54,8 @@ def inspected(
         return f'<div class="sdnb-warn">{html.escape(str(error))}</div>'
     if syntax == "blocks" and _changes_nothing(text):
         warnings.append("There is one block: its weight changes nothing.")
-    notes = "".join(f'<div class="sdnb-warn">{html.escape(words)}</div>' for words in warnings)
+    shown = warnings if warn else []
+    notes = "".join(f'<div class="sdnb-warn">{html.escape(words)}</div>' for words in shown)
     return notes + "".join(f'<div class="sdnb-chips">{line}</div>' for line in lines if line)
 
 
@@ -76,7 +78,12 @@ def _stages(part: prompt.PromptPart, tokenizer: Tokenizer | None, syntax: str) -
     """A line of chips for each stage of a part, or for the first ones."""
     lines = []
     for until, words in part.stages[:_MOST_STAGES]:
-        fragments = prompt.parse(words, syntax)
+        try:
+            fragments = prompt.parse(words, syntax)
+        except prompt.PromptError as error:  # its place is one of the stage's text
+            whole = len(part.stages) > 1
+            start, end = (0, part.end - part.start) if whole else (error.start, error.end)
+            raise prompt.PromptError(str(error), part.start + start, part.start + end) from error
         chips = "".join(_chips(fragments, tokenizer, syntax))
         if len(part.stages) > 1:
             chips = f'<span class="sdnb-quiet">to step {until}:</span> {chips}'
@@ -168,8 +175,9 @@ class Inspector(widgets.VBox):
         self._button = text_button(
             "", "exchange", "Read both prompts in this syntax", self._switched
         )
+        self._button.layout.align_self = "flex-start"
         self._offered = widgets.VBox([self._offer, self._button])
-        super().__init__([self._read, self._offered], layout=widgets.Layout(margin="0 0 0 86px"))
+        super().__init__([self._offered, self._read], layout=widgets.Layout(margin="0 0 0 86px"))
 
     @property
     def value(self) -> str:
@@ -178,18 +186,23 @@ class Inspector(widgets.VBox):
 
     def show(self, text: str, syntax: str = "blocks", steps: int = 20) -> None:
         """Show how a prompt is read."""
-        self._read.value = self._inspected(text, syntax, steps)
         self._other = recognised(text, syntax) if self._switch is not None else None
+        self._read.value = self._inspected(text, syntax, steps)
         if self._other is not None:
             name = NAMES[self._other]
-            words = f'<div class="sdnb-quiet">It looks like a prompt of {name}, which reads:</div>'
-            self._offer.value = words + self._inspected(text, self._other, steps)
+            words = f"It looks like a prompt of {name}, which would read:"
+            would = self._inspected(text, self._other, steps)
+            self._offer.value = f'<div class="sdnb-warn">{words}</div>{would}'
             self._button.description = f"Read as {name}"
         self._offered.layout.display = "none" if self._other is None else ""
         self.layout.display = "" if self.value else "none"
 
     def _inspected(self, text: str, syntax: str, steps: int) -> str:
-        return inspected(text, self.tokenizer, syntax, steps=steps, negative=self._negative)
+        """How a syntax reads the prompt; beside an offer without what it says against it."""
+        return inspected(
+            text, self.tokenizer, syntax, steps=steps, negative=self._negative,
+            warn=self._other is None,
+        )  # fmt: skip
 
     def _switched(self) -> None:
         if self._switch is not None and self._other is not None:
