@@ -13,6 +13,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from sdnb.engine.networks import text
 from sdnb.engine.networks.config import TextConfig
+from sdnb.engine.planning.footprint import Workload
 from sdnb.engine.prompt_cache import PromptCache
 from sdnb.engine.stages import prompts
 from sdnb.engine.stages.contexts import of_pass, same_length
@@ -242,6 +243,21 @@ def test_how_far_each_text_guides(model, words, cfg, scales):
     its = encoded(model, words, syntax="a1111", cfg=cfg, negative="c")
     assert its.scales == scales
     assert len(its.texts) == len(scales) + 1
+
+
+@pytest.mark.parametrize(
+    ("words", "negative", "planned"),
+    [
+        ("a cat", "", (2, 1, 1)),
+        ("a cat, " * 150, "fog " * 100, (2, 4, 1)),  # 4 chunks and 2
+        ("[a|b] AND [c:d:0.5]", "", (3, 1, 4)),
+        ("[a:b:0.5]", "[c:d:0.5]", (2, 1, 2)),  # both change at once
+    ],
+)
+def test_what_a_forecast_knows_of_prompts(words, negative, planned):
+    asked = Request(words, negative, syntax="a1111", seed=1).resolved(Settings())
+    work = Workload.of(asked)
+    assert (work.texts, work.chunks, work.sets) == planned
 
 
 def test_what_is_said_of_a_prompt(model):
