@@ -14,7 +14,7 @@ from typing import Any
 
 from sdnb.assets import user_path
 from sdnb.cli.parser import TEXT, Parser
-from sdnb.request import CONTENTS, FITS, SAMPLERS, SCHEDULES
+from sdnb.request import CONTENTS, FITS, SAMPLERS, SCHEDULES, SYNTAXES
 
 # Flags of the original scripts without effect: (number of values, why).
 WITHOUT_EFFECT = {
@@ -33,6 +33,7 @@ FLAG_OF = {
     "eta": "--ddim_eta", "cfg_rescale": "--cfg-rescale", "seed": "--seed", "count": "--n_samples",
     "image": "--init-img", "strength": "--strength", "mask": "--mask", "feather": "--feather",
     "content": "--masked-content", "padding": "--only-masked", "fit": "--fit",
+    "syntax": "--syntax", "clip_skip": "--clip-skip",
 }  # fmt: skip
 
 
@@ -77,6 +78,13 @@ def _add_request_flags(parser: Parser) -> None:
         default="",
         help="what it should not show",
     )
+    add(
+        "--syntax",
+        metavar="NAME",
+        default="blocks",
+        help=f"how prompts are read: {', '.join(SYNTAXES)} (%(default)s)",
+    )
+    whole("--clip-skip", dest="clip_skip", help="layers of the text encoder, 1 is the last")
     add("--from-file", type=user_path, metavar="FILE", help="one prompt a line")
     whole("--W", "--width", dest="width", help="width in pixels, a multiple of 8")
     whole("--H", "--height", dest="height", help="height in pixels, a multiple of 8")

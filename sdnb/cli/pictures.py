@@ -43,9 +43,10 @@ def requests(args: argparse.Namespace) -> list[Request]:
             if note:
                 _say(f"note: {note}")
         base = Request(**fields)
-        prompt.parse(base.negative)
         for text in _prompts(args) * args.n_iter:
-            prompt.parse(text)  # a wrong weight is an error before the model loads
+            prompt.check(
+                text, base.negative, base.syntax, base.steps
+            )  # a wrong weight is an error before the model loads
             advance = 0 if args.fixed_code else len(batch) * base.count
             batch.append(base.but(prompt=text, seed=seed + advance))
     except (ValueError, TypeError) as error:

@@ -25,12 +25,14 @@ from sdnb.engine.full_precision import full_precision, in_full_precision
 from sdnb.engine.model import Model
 from sdnb.engine.stages import autoencode, prompts
 from sdnb.engine.stages.account import Account
+from sdnb.engine.stages.contexts import Contexts, of_pass
 from sdnb.engine.stages.predictor import Predictor, is_sound, not_sound
 from sdnb.engine.stages.prepare import beyond_limit, prepare
 from sdnb.images.canvas import Canvas, fit
 from sdnb.images.result import Progress, Result, bar
 from sdnb.request import Request, Resolved, checks
 from sdnb.request.pace import Times
+from sdnb.request.prompt.guidance import guidance
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -88,10 +90,11 @@ def run_together(model: Model, requests: Sequence[Request]) -> Generator[Progres
 
 def alike(request: Resolved) -> tuple[object, ...]:
     """What requests must have in common to be made in one pass a step: all but the words, the seed,
-    cfg and its rescaling; and whether cfg asks for both halves of guidance.
+    cfg and its rescaling; and how many texts guide them, for AND joins several and cfg 0 and 1 need
+    but one.
     """
-    single = request.cfg if request.cfg in (0, 1) else None
-    return single, request.but(prompt="", negative="", seed=0, cfg=0, cfg_rescale=0, count=1)
+    texts = len(guidance(request).texts)
+    return texts, request.but(prompt="", negative="", seed=0, cfg=0, cfg_rescale=0, count=1)
 
 
 @dataclass(frozen=True)
@@ -169,9 +172,9 @@ def _journey(
     pictures: list[Image.Image] = []
     latents: list[Tensor] = []  # [4, h/8, w/8] each, on the CPU; none at strength 0
     with memory.Peak(model.device) as peak:
-        # 2. The prompts are encoded: contexts [1, 77, d].
-        encoded = [prompts.encode(model, request) for request in batch.requests]
-        own = [notes for _, notes in encoded]
+        # 2. The prompts are encoded: contexts [1, 77 k, d] over the calls of the UNet.
+        encoded = [prompts.encode(model, request, model.embeddings) for request in batch.requests]
+        own = [its.notes for its in encoded]
         account = Account(model, batch.requests, batch.together, expected, notes, own)
         notes = []
         # 3. The picture becomes a latent [1, 4, h/8, w/8], the mask is brought to its size.
@@ -181,7 +184,7 @@ def _journey(
                 pictures += [canvas.untouched()] * len(members)
                 continue
             # 4. The sampler denoises noise, step by step; each step calls the UNet (`Predictor`).
-            words = _words(batch, [encoded[r][0] for r, _ in members], members)
+            words = _words(batch, encoded, members)
             for step in _denoise(model, batch, source, words, notes):
                 passed = time.perf_counter() - began
                 times.ends.append(passed)
@@ -211,21 +214,21 @@ class _Words:
     """In what the pictures of one pass differ."""
 
     seeds: list[int]
-    contexts: list[Tensor]  # [b, 77, d] each: uncond and cond, or the only one of them
-    cfg: Tensor  # [b, 1, 1, 1], or [b, 2, 1, 1] with cfg_rescale beside it
+    contexts: Contexts
+    scales: Tensor  # [texts but the first (+ 2), b, 1, 1, 1], as `denoise.guided` takes them
 
 
 def _words(
-    batch: Batch, contexts: list[list[Tensor]], members: Sequence[tuple[int, int]]
+    batch: Batch, encoded: Sequence[prompts.Encoded], members: Sequence[tuple[int, int]]
 ) -> _Words:
-    """The words of one pass from the contexts `[1, 77, d]` of each of its pictures."""
-    requests = [batch.requests[r] for r, _ in members]
-    scales = [[request.cfg for request in requests]]
-    if any(request.cfg_rescale for request in requests):
-        scales.append([request.cfg_rescale for request in requests])
-    cfg = torch.tensor(scales).T[:, :, None, None]
-    halves = [torch.cat(half) for half in zip(*contexts, strict=True)]
-    return _Words([seed for _, seed in members], halves, cfg)
+    """The words of one pass from those of each of its pictures."""
+    requests, its = [batch.requests[r] for r, _ in members], [encoded[r] for r, _ in members]
+    scales = [one.scales or [1.0] for one in its]
+    if its[0].scales and any(request.cfg_rescale for request in requests):
+        scales = [[*s, q.cfg_rescale, 1 / q.cfg] for s, q in zip(scales, requests, strict=True)]
+    seeds = [seed for _, seed in members]
+    contexts = of_pass([one.texts for one in its])
+    return _Words(seeds, contexts, torch.tensor(scales).T[..., None, None, None])
 
 
 @dataclass(frozen=True)
@@ -285,7 +288,7 @@ def _denoise(
         first = noise().to(model.device)  # [b, 4, h/8, w/8]
         x = start(source.begin if request.strength < 1 else None, first, levels[0])
         with Predictor(
-            model, words.contexts, words.cfg, extra=source.extra, times=times, dtype=dtype,
+            model, words.contexts, words.scales, extra=source.extra, times=times, dtype=dtype,
             notes=notes,
         ) as predict:  # fmt: skip
             denoise = eps_denoiser(predict, model.schedule, model.config.noise.prediction)

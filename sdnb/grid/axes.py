@@ -203,6 +203,11 @@ def _with_text_replaced(request: Request, search: str, text: str) -> Request:
 
 
 def _with_block_weight(request: Request, block: str, weight: float) -> Request:
+    if request.syntax != "blocks":
+        raise ValueError(
+            f"weight varies a weight block, and syntax={request.syntax!r} has none: vary the text "
+            "with prompt_sr, as in prompt_sr=('(castle:1.2)', ['(castle:0.8)', '(castle:1.4)'])"
+        )
     for name in ("prompt", "negative"):
         words = getattr(request, name)
         fragments = prompt.parse(words)

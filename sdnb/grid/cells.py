@@ -132,7 +132,6 @@ def _combined(base: Request, axes: Sequence[Axis], index: Sequence[int]) -> Requ
     request = base
     for axis, i in sorted(pairs, key=lambda pair: order.get(pair[0].name, 2)):
         request = axis.applied(request, i)
-    for words in (request.prompt, request.negative):
-        prompt.parse(words)
+    prompt.check(request.prompt, request.negative, request.syntax, request.steps)
     request.resolved(Settings())
     return request

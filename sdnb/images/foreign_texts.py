@@ -30,8 +30,10 @@ _FIELDS = {
     "negativeconditioning": "negative", "width": "width", "height": "height", "steps": "steps",
     "cfg": "cfg", "seed": "seed", "sampler": "sampler", "strength": "strength",
 }  # fmt: skip
-_TAKEN = ("prompt", "negative", "width", "height", "steps", "cfg", "cfg_rescale", "sampler", "seed",
-          "strength")  # fmt: skip
+_TAKEN = (
+    "prompt", "negative", "width", "height", "steps", "cfg", "cfg_rescale", "sampler", "seed",
+    "strength", "syntax", "clip_skip",
+)  # fmt: skip
 _INSIDE = ("image", "sui_image_params")  # objects in which a program keeps its settings
 _RESOLUTION = re.compile(r"\(?([0-9]{2,5}) *[,xX×] *([0-9]{2,5})\)?.*")
 # InvokeAI's first form is a command: "a cat" -s 50 -S 123 -W 512 -H 512 -C 7.5 -A k_lms
@@ -85,7 +87,7 @@ def _saved(program: str, found: dict[str, Any]) -> Saved:
     if fields.get("strength") == 1:
         del fields["strength"]
     request, refused = accepted(fields)
-    notes = [*emphasis_notes(request.prompt, request.negative), *notes, *refused]
+    notes = [*emphasis_notes(request.syntax, request.prompt, request.negative), *notes, *refused]
     if "strength" in fields:
         notes.insert(0, NO_PICTURE)
     if found.get("loras") and LORAS not in notes:
@@ -182,11 +184,18 @@ def _from_graph(nodes: Mapping[str, Any]) -> dict[str, Any]:
         "schedule": _text(of("scheduler")),
         "seed": _number(of("seed", "noise_seed")),
         "strength": _number(inputs[first].get("denoise", of("denoise", along="sigmas"))),
+        "syntax": "comfy",
+        "clip_skip": _clip_skip(of("stop_at_clip_layer")),
         "model": _text(of("ckpt_name", along="model")),
         "samplers": len(samplers),
         "files": used_files.of_graph(inputs, first),
         "loras": any(given.get("lora_name", "None") != "None" for given in inputs.values()),
     }
+
+
+def _clip_skip(layer: Any) -> int | None:
+    """AUTOMATIC1111's count of ComfyUI's: there -2 is the last layer but one."""
+    return -layer if isinstance(layer, int) and layer < -1 else None
 
 
 def _samples(given: Mapping[str, Any]) -> bool:

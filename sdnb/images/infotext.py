@@ -4,8 +4,8 @@
     Negative prompt: blurred
     Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7.5, Seed: 7, Size: 512x512
 
-Prompts are copied and never translated: `(castle:1.2)` in the web UI and `castle:1.2 fog` in sdnb
-weigh words in different ways. Keys, their order and the quoting follow `create_infotext` in the web
+Prompts are copied and never translated: their syntax comes with them, and a key of our own names it
+where it is not sdnb's. Keys, their order and the quoting follow `create_infotext` in the web
 UI's `modules/processing.py`.
 """
 
@@ -56,6 +56,7 @@ _NUMBERS: tuple[tuple[str, str, type[int | float]], ...] = (
     ("Eta DDIM", "eta", float),
     ("Eta", "eta", float),
     ("Masked area padding", "padding", int),
+    ("Clip skip", "clip_skip", int),
 )
 # Values of a mask that are those of a Request too, so that nothing is left out with them.
 _USUAL = {"Inpaint area": "Whole picture", "Mask mode": "Inpaint masked", "Mask blur": "0"}
@@ -69,6 +70,8 @@ _KEYS = {
         "Schedule type",
         "Size",
         "Resize mode",
+        "Emphasis",
+        "Prompt syntax",
     )
 }
 _KEYS |= {"scheduler": "Schedule type", "cfg": "CFG scale", "denoise": "Denoising strength"}
@@ -98,6 +101,9 @@ def write(request: Request, model: str, fingerprint: str, version: str) -> str:
         "Denoising strength": None if request.image is None else digits(request.strength),
         "Resize mode": None if _usual_fit(request) else _FIT_LABELS[request.fit],
         **({} if request.mask is None else _mask_values(request)),
+        "Clip skip": request.clip_skip,
+        "Emphasis": "No norm" if request.syntax == "a1111_no_norm" else None,
+        "Prompt syntax": None if request.syntax == "blocks" else request.syntax,
         "RNG": "CPU",  # sdnb draws its noise on the CPU
         eta_key: None if default_eta else digits(request.eta),
         "Version": f"sdnb {version}",
@@ -123,6 +129,7 @@ def read(text: str) -> Saved:
         )
     fields |= _size(values, notes)
     fields |= _picture_fields(values)
+    fields["syntax"] = _syntax(values)
     for key, field, kind in _NUMBERS:
         if key in values:
             number = _number(key, values.pop(key), kind, notes)
@@ -135,6 +142,19 @@ def read(text: str) -> Saved:
     return Saved(
         request, model, fingerprint, version, notes=tuple(notes), files=files, strength_told=told
     )
+
+
+def _syntax(values: dict[str, str]) -> str:
+    """How the prompts of the program that wrote the values are read; taken out of the values."""
+    version, own = values.get("Version", ""), values.pop("Prompt syntax", None)
+    emphasis = values.get("Emphasis", "")
+    if emphasis in ("Original", "No norm"):  # of the others a note speaks
+        values.pop("Emphasis")
+    if version.startswith("sdnb"):
+        return own or "blocks"
+    if version.startswith("ComfyUI"):
+        return "comfy"
+    return "a1111_no_norm" if emphasis == "No norm" else "a1111"
 
 
 def _usual_fit(request: Request) -> bool:
@@ -293,7 +313,7 @@ def _notes(unused: dict[str, str], fields: dict[str, Any]) -> list[str]:
     notes = []
     version = unused.get("Version", "")
     if not version.startswith("sdnb"):
-        notes += emphasis_notes(fields["prompt"], fields["negative"])
+        notes += emphasis_notes(fields["syntax"], fields["prompt"], fields["negative"])
     drawn_by = unused.get("RNG", "CPU" if version.startswith("ComfyUI") else "GPU").upper()
     if "seed" in fields and drawn_by != "CPU":
         how = "on a graphics card" if drawn_by in _CARDS else "by another generator"

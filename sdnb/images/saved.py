@@ -64,13 +64,19 @@ def accepted(fields: dict[str, Any]) -> tuple[Request, list[str]]:
     return request, notes
 
 
-def emphasis_notes(*prompts: str) -> list[str]:
-    """Notes where one of the prompts weighs words, or names a LoRA, as other programs do."""
+def emphasis_notes(syntax: str, *prompts: str) -> list[str]:
+    """Notes where one of the prompts weighs words in a way that its syntax does not know, or names
+    a LoRA.
+    """
     note = (
         "The prompt is kept as it was written: (text:1.2), [text] and {text} weigh words in "
-        "other programs and are plain text here, where text:1.2 before a space is a weight."
+        "its program and are plain text here, where text:1.2 before a space is a weight."
     )
-    notes = [note] if any(_EMPHASIS.search(prompt + " ") for prompt in prompts) else []
+    notes = (
+        [note]
+        if syntax == "blocks" and any(_EMPHASIS.search(prompt + " ") for prompt in prompts)
+        else []
+    )
     return notes + [LORAS] * any("<lora:" in prompt for prompt in prompts)
 
 

@@ -118,7 +118,7 @@ def _of_one(request: Request, index: int) -> Request:
 
 
 def _numbered_names(folder: Path, request: Request) -> Iterator[str]:
-    words = files.slug(_unweighted(request.prompt))
+    words = files.slug(_unweighted(request))
     tail = f"{request.seed}-{words}" if words else str(request.seed)
     for number in itertools.count(files.next_number(folder)):
         yield f"{number:05d}-{tail}.png"
@@ -130,12 +130,14 @@ def _names_from_stem(stem: str) -> Iterator[str]:
         yield f"{stem}-{number}.png"
 
 
-def _unweighted(text: str) -> str:
-    """The prompt without its weights."""
+def _unweighted(request: Request) -> str:
+    """The prompt without its weights, as a run ends with it."""
     try:
-        return " ".join(fragment.text for fragment in prompt.parse(text))
+        found = prompt.parts(request.prompt, request.syntax)
+        words = [part.stages[-1][1] for part in found]
+        return " ".join(f.text for text in words for f in prompt.parse(text, request.syntax))
     except prompt.PromptError:
-        return text  # a prompt that cannot run can still name a file
+        return request.prompt  # a prompt that cannot run can still name a file
 
 
 def _saving_error(error: OSError, folder: Path, saved: list[Path], count: int) -> OSError:

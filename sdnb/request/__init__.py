@@ -7,6 +7,7 @@ from sdnb.request.choices import (
     FITS,
     SAMPLERS,
     SCHEDULES,
+    SYNTAXES,
 )
 from sdnb.request.request import Request, Resolved
 from sdnb.request.settings import RANGES, Settings
@@ -19,6 +20,7 @@ __all__ = [
     "RANGES",
     "SAMPLERS",
     "SCHEDULES",
+    "SYNTAXES",
     "Request",
     "Resolved",
     "Settings",

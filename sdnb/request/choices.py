@@ -8,6 +8,8 @@ SAMPLERS = (
 )  # fmt: skip
 SCHEDULES = ("uniform", "trailing", "karras", "exponential")
 CONTENTS = ("original", "noise", "fill")
+#: How prompts are read: `sdnb.request.prompt` says what each one means.
+SYNTAXES = ("blocks", "a1111", "a1111_no_norm", "comfy")
 FITS = ("stretch", "crop", "fill", "fit")
 
 # The default schedule of a sampler, if the model's settings are for another sampler.

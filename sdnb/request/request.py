@@ -21,6 +21,7 @@ from sdnb.request.choices import (
     FITS,
     SAMPLERS,
     SCHEDULES,
+    SYNTAXES,
     gone_with,
     own_eta,
 )
@@ -40,7 +41,7 @@ class Request:
     Raises TypeError or ValueError that names the field, its value and what is accepted.
     """
 
-    # -- what it shows: weight blocks are read by `sdnb.prompt.parse`
+    # -- what it shows
     prompt: str = ""
     negative: str = ""
     # -- its size in pixels, multiples of 8; where a picture is given, None is the picture's own
@@ -72,11 +73,16 @@ class Request:
     fit: str = "stretch"
     # -- how far guidance's contrast is brought back to the prompt's own: 0 not at all, 1 wholly
     cfg_rescale: float = 0.0
+    # How the prompts are read: one of `choices.SYNTAXES`, which `sdnb.prompt` explains.
+    syntax: str = "blocks"
+    # Which layer of the text encoder is read, counted from the last, which is 1, as AUTOMATIC1111
+    # does. None: the model's own.
+    clip_skip: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("prompt", "negative"):
             put(self, name, checks.text(name, getattr(self, name)))
-        for name in ("width", "height", "steps", "seed", "count", "padding"):
+        for name in ("width", "height", "steps", "seed", "count", "padding", "clip_skip"):
             if getattr(self, name) is not None or name == "count":
                 put(self, name, whole(name, getattr(self, name)))
         for name in ("cfg", "eta", "cfg_rescale", "strength", "feather"):
@@ -91,6 +97,7 @@ class Request:
         put(self, "invert", checks.flag("invert", self.invert))
         put(self, "content", checks.choice("content", self.content, CONTENTS))
         put(self, "fit", checks.choice("fit", self.fit, FITS))
+        put(self, "syntax", checks.choice("syntax", self.syntax, SYNTAXES))
         self._check_together()
 
     def _check_together(self) -> None:
@@ -147,7 +154,8 @@ class Request:
         )
 
     def resolved(self, settings: Settings) -> Resolved:
-        """The request with nothing open but image, mask and padding; an open seed is drawn here.
+        """The request with nothing open but image, mask, padding and clip_skip; an open seed is
+        drawn here.
 
         The size is the picture's, rounded up to multiples of 8, where there is one; when only one
         side is given, the other keeps its proportions; with fit="fit", neither side is larger than

@@ -286,8 +286,7 @@ class Panel(RunAgain, widgets.VBox):
     def _checked(self) -> Request:
         """The resolved request. Raises ValueError if it cannot run."""
         request = self.request
-        for words in (request.prompt, request.negative):
-            prompt.parse(words)
+        prompt.check(request.prompt, request.negative, request.syntax, request.steps)
         if self.kind in ("img2img", "inpaint") and request.image is None:
             raise ValueError("There is no picture yet: give one, or send one from the gallery.")
         if self.kind == "inpaint" and request.mask is None:

@@ -227,6 +227,8 @@ def test_turns_and_prompts_go_on_with_the_seeds(tmp_path):
         ("--steps 3 --cfg 2", "steps", 3),
         ("--schedule karras", "schedule", "karras"),
         ("--width 64 --height 72", "height", 72),
+        ("--syntax a1111", "syntax", "a1111"),
+        ("--clip-skip 2", "clip_skip", 2),
     ],
 )
 def test_flags_become_fields(line, field, value):

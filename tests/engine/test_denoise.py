@@ -84,14 +84,27 @@ def test_guidance_at_its_ends_and_beyond():
 def test_rescaled_guidance_is_that_of_diffusers_picture_by_picture():
     uncond, cond = normal(3, 4, 6, 6), normal(3, 4, 6, 6, seed=1)
     cfg, share = torch.tensor([7.5, 3, 1.5]), torch.tensor([0.7, 0, 1])
-    scale = torch.stack([cfg, share], dim=1)[:, :, None, None].double()
-    ours = guided(uncond, cond, scale)
-    assert torch.equal(guided(uncond, cond, scale[:, :1]), combine(uncond, cond, scale[:, :1]))
+    scales = torch.stack([cfg, share, 1 / cfg])[..., None, None, None].double()
+    ours = guided(uncond, [cond], scales)
+    plain = combine(uncond, cond, scales[0])
+    assert torch.equal(guided(uncond, [cond], scales[:1]), plain)
     for n in range(3):
-        one, plain = slice(n, n + 1), combine(uncond[n : n + 1], cond[n : n + 1], scale[n, 0])
-        theirs = rescale_noise_cfg(plain, cond[one], guidance_rescale=scale[n, 1])
-        assert (ours[one] - theirs).abs().max() < 1e-13
-    assert abs(ours[2].std() / cond[2].std() - 1) < 1e-12
+        one = slice(n, n + 1)
+        theirs = rescale_noise_cfg(plain[one], cond[one], guidance_rescale=float(share[n]))
+        assert (ours[one] - theirs).abs().max() < 1e-6  # 1 / cfg was rounded to float32
+    assert abs(ours[2].std() / cond[2].std() - 1) < 1e-6
+
+
+def test_guidance_by_several_prompts_adds_up_and_is_rescaled_to_that_of_cfg_1():
+    first, one, other = (normal(1, 4, 6, 6, seed=n) for n in range(3))
+    scales = torch.tensor([4.0, -2.0])[:, None, None, None, None].double()  # cfg 4: 1 and -0.5
+    out = guided(first, [one, other], scales)
+    assert (out - (first + 4 * (one - first) - 2 * (other - first))).abs().max() < 1e-12
+    rescale = torch.tensor([1.0, 0.25])[:, None, None, None, None].double()
+    own = first + (one - first) - 0.5 * (other - first)
+    rescaled = guided(first, [one, other], torch.cat([scales, rescale]))
+    assert abs(rescaled.std() / own.std() - 1) < 1e-12
+    assert (rescaled / rescaled.std() - out / out.std()).abs().max() < 1e-12
 
 
 @pytest.mark.parametrize("prediction", ["eps", "v"])

@@ -122,12 +122,13 @@ def test_weighted_prompt_equals_diffusers_given_the_averaged_embeddings(model, o
 def test_weights_below_zero_lead_away_from_the_empty_prompt(model, oracle):
     """Shares of 1 and -1.5, and the empty prompt's 1.5: together 1, as of every context."""
     asked = request("a red apple:1 an owl:-1.5", cfg=1).resolved(model.settings)
-    (context,), notes = prompts.encode(model, asked)
+    encoded = prompts.encode(model, asked)
+    ((_, context),) = encoded.texts[0].stages
     apple, owl, empty = (
         oracle.encode_prompt(words, "cpu", 1, False)[0] for words in ("a red apple", "an owl", "")
     )
     assert (context - (apple - 1.5 * owl + 1.5 * empty)).abs().max() <= 1e-5
-    assert any("cancel the others" in note for note in notes)
+    assert any("cancel the others" in note for note in encoded.notes)
 
 
 @pytest.mark.parametrize("strength", [0.25, 0.5, 0.75])
@@ -348,11 +349,9 @@ def test_an_unusable_prompt_is_refused_before_any_work(model, monkeypatch):
         sdnb.generate(model, request("a cat:inf dog"), progress=False)
 
 
-def test_what_did_not_fit_or_stayed_text_is_said(model):
-    words = "cat " * 74 + "at 12:30 noon"  # "12", ":", "30" are 5 tokens: digits go one by one
-    notes = sdnb.generate(model, request(words, steps=1), progress=False).notes
-    assert any("81 tokens where 75 fit" in note and "'12:30 noon'" in note for note in notes)
-    assert any("12:30" in note for note in notes[1:])
+def test_what_stayed_text_is_said(model):
+    notes = sdnb.generate(model, request("cat at 12:30 noon", steps=1), progress=False).notes
+    assert any("12:30" in note for note in notes)
 
 
 @pytest.mark.parametrize("size", [(64, 64), (72, 104), (200, 64)])

@@ -93,7 +93,7 @@ def test_the_encoded_prompts_that_are_kept_are_few(model, monkeypatch):
     monkeypatch.setattr("sdnb.engine.prompt_cache.MOST_PROMPTS", 3)
     for words in ("one", "two", "", "three", "one"):
         sdnb.generate(model, BASE.but(prompt=words, steps=1), progress=False)
-    assert list(model.prompts) == ["three", "", "one"]
+    assert [key.words for key in model.prompts] == ["three", "", "one"]
 
 
 @pytest.mark.picture

@@ -7,7 +7,7 @@ import io
 from hypothesis import strategies as st
 from PIL import Image
 
-from sdnb.request import CONTENTS, FITS, SAMPLERS, SCHEDULES, Request
+from sdnb.request import CONTENTS, FITS, SAMPLERS, SCHEDULES, SYNTAXES, Request
 
 
 def png(width: int = 3, height: int = 2, colour: tuple[int, int, int] = (9, 8, 7)) -> bytes:
@@ -49,4 +49,6 @@ def requests(draw):
         content=draw(st.sampled_from(CONTENTS)),
         padding=draw(maybe(st.integers(0, 4096))),
         fit=draw(st.sampled_from(FITS)),
+        syntax=draw(st.sampled_from(SYNTAXES)),
+        clip_skip=draw(maybe(st.integers(1, 12))),
     )

@@ -74,7 +74,7 @@ def test_the_infotext_in_exif(kind, prompt, code):
     data = encoded(colour(), kind, exif=exif_of(mark + text.encode(code)))
     assert images.read(data) == Request(
         prompt, "dog", width=512, height=512, steps=20, cfg=7, sampler="euler_a",
-        schedule="uniform", seed=1,
+        schedule="uniform", seed=1, syntax="a1111",
     )  # fmt: skip
 
 
@@ -130,7 +130,9 @@ def test_the_graph_of_comfyui_in_tags_of_the_camera():
     exif[0x0110] = "prompt:" + json.dumps({"3": {"class_type": "KSampler", "inputs": sampler}})
     exif[0x010F] = "workflow:{}"
     data = encoded(colour(), "WEBP", exif=exif.tobytes())
-    assert images.read(data) == Request(seed=5, steps=20, sampler="euler", schedule="uniform")
+    assert images.read(data) == Request(
+        seed=5, steps=20, sampler="euler", schedule="uniform", syntax="comfy"
+    )
 
 
 def test_what_a_camera_writes_is_not_taken_for_settings():

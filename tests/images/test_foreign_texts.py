@@ -79,7 +79,8 @@ EASY = {
 )
 def test_what_can_be_known_is_read(texts, program, schedule, tmp_path):
     saved = images.inspect(png_with(texts, tmp_path))
-    assert saved.request == CAT.but(sampler="dpmpp_2m", schedule=schedule)
+    syntax = "comfy" if program == "ComfyUI" else "blocks"
+    assert saved.request == CAT.but(sampler="dpmpp_2m", schedule=schedule, syntax=syntax)
     assert saved.model == ("" if program == "NovelAI" else "v1-5.safetensors")
     assert (saved.version, saved.notes) == (program, ())
 
@@ -127,7 +128,7 @@ def test_a_graph_with_links_for_values_and_two_passes():
         "10": node("PrimitiveString", value="a cat"),
     }
     saved = foreign_texts.read({"prompt": json.dumps(graph)})
-    assert saved.request == CAT.but(sampler="dpmpp_2m", schedule="karras")
+    assert saved.request == CAT.but(sampler="dpmpp_2m", schedule="karras", syntax="comfy")
     assert any("several passes" in note for note in saved.notes)
 
 
@@ -169,8 +170,16 @@ CUSTOM = {
 )  # fmt: skip
 def test_graphs_whose_settings_stand_in_other_nodes(nodes):
     saved = foreign_texts.read({"prompt": json.dumps({**GRAPH, **nodes})})
-    assert saved.request == CAT.but(sampler="dpmpp_2m", schedule="karras")
+    assert saved.request == CAT.but(sampler="dpmpp_2m", schedule="karras", syntax="comfy")
     assert (saved.model, saved.notes) == ("v1-5.safetensors", ())
+
+
+@pytest.mark.parametrize(("layer", "clip_skip"), [(-2, 2), (-1, None), (["9", 0], None)])
+def test_the_last_layer_of_a_graph_is_a_clip_skip(layer, clip_skip):
+    nodes = {"16": node("CLIPSetLastLayer", stop_at_clip_layer=layer, clip=["4", 1]),
+             "6": node("CLIPTextEncode", text="a cat", clip=["16", 0])}  # fmt: skip
+    saved = foreign_texts.read({"prompt": json.dumps({**GRAPH, **nodes})})
+    assert saved.request.clip_skip == clip_skip
 
 
 def test_prompts_of_a_graph_that_are_two_or_none():

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdnb.images import infotext
-from sdnb.request import ETA_SAMPLERS, SAMPLERS, SCHEDULES, Request, Settings
+from sdnb.request import ETA_SAMPLERS, SAMPLERS, SCHEDULES, SYNTAXES, Request, Settings
 
 SETTINGS = Settings()
 PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000400000004008020000002519c0d5")
@@ -86,15 +86,17 @@ TEXT = st.text(
     TEXT, TEXT, st.sampled_from(SAMPLERS), st.sampled_from(SCHEDULES), TEXT,
     st.floats(0, allow_nan=False, allow_infinity=False), st.floats(0, 1), st.floats(0, 1),
     st.integers(1, 1000), st.integers(0, 2**62), st.booleans(), st.floats(0, 1),
+    st.sampled_from(SYNTAXES), st.none() | st.integers(1, 12),
 )  # fmt: skip
 def test_what_is_written_is_read_back(
-    prompt, negative, sampler, schedule, model, cfg, eta, strength, steps, seed, pictured, rescale
-):
+    prompt, negative, sampler, schedule, model, cfg, eta, strength, steps, seed, pictured, rescale,
+    syntax, clip_skip,
+):  # fmt: skip
     eta = eta if sampler in ETA_SAMPLERS else 0.0
     request = Request(
         prompt, negative, 512, 768, steps, cfg, sampler, schedule, eta, seed,
         image=PNG if pictured else None, strength=strength if pictured else 0.75,
-        cfg_rescale=rescale,
+        cfg_rescale=rescale, syntax=syntax, clip_skip=clip_skip,
     ).resolved(SETTINGS)  # fmt: skip
     text = infotext.write(request, model, "0123456789abcdef", "0.1.0")
     parsed = infotext.read(text)
@@ -104,6 +106,19 @@ def test_what_is_written_is_read_back(
     if '"' not in model[:1] and model[:1] not in ("{", "["):
         assert parsed.model == (model if any(mark in model for mark in ",:\n") else model.strip())
     assert (parsed.fingerprint, parsed.version) == ("0123456789", "sdnb 0.1.0")
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"clip_skip": 2}, {"Clip skip": "2"}),
+        ({"syntax": "a1111_no_norm"}, {"Emphasis": "No norm"}),
+        ({}, {}),
+    ],
+)
+def test_the_web_ui_reads_clip_skip_and_emphasis(fields, said):
+    values = web_ui(written(prompt="a", **fields))[2]
+    assert {k: v for k, v in values.items() if k in ("Clip skip", "Emphasis")} == said
 
 
 def test_our_own_text_needs_no_notes():

@@ -37,13 +37,13 @@ def test_a_line_as_the_web_ui_writes_it():
         "(masterpiece:1.2), a cat, <lora:fur:0.8>\nsitting, close-up",
         "(worst quality:1.4), text,\nwatermark",
         width=512, height=768, steps=28, cfg=6.5, sampler="dpmpp_2m", schedule="karras",
-        seed=3141592653,
+        seed=3141592653, syntax="a1111", clip_skip=2,
     )  # fmt: skip
     assert (parsed.model, parsed.fingerprint) == ("v1-5-pruned-emaonly", "6ce0161689")
     assert parsed.version == "v1.6.0"
     notes = " ".join(parsed.notes)
-    assert "kept as it was written" in notes
-    assert "Clip skip: 2, ENSD: 31337" in notes
+    assert "kept as it was written" not in notes
+    assert "no such setting: ENSD: 31337" in notes
     assert "graphics card" in notes
     assert "Lora" not in notes
 
@@ -223,7 +223,14 @@ def test_lines_after_the_values_and_values_that_are_json():
         'Extra: "a: b, c", Bad: "open, Size: 64x64\nTemplate: a {cat|dog}'
     )
     assert parsed.request == Request(
-        "a cat", width=64, height=64, steps=9, sampler="euler", schedule="uniform", seed=3
+        "a cat",
+        width=64,
+        height=64,
+        steps=9,
+        sampler="euler",
+        schedule="uniform",
+        seed=3,
+        syntax="a1111",
     )
     assert 'Extra: a: b, c, Bad: "open' in " ".join(parsed.notes)
 
@@ -260,12 +267,13 @@ def test_a_long_line_takes_no_long_time(filler, end):
         (
             "a\nSteps: 20.0, Sampler: euler, Seed: 123.0, Guidance scale: 7.0, Size: 512 × 768",
             Request("a", width=512, height=768, steps=20, cfg=7, sampler="euler",
-                    schedule="uniform", seed=123),
+                    schedule="uniform", seed=123, syntax="a1111"),
         ),
         # A text file beside the picture, with a setting a line and a byte order mark.
         (
             "\ufeffa\nnegative prompt: b\nSteps: 20\nSampler: Euler a\nCFG: 7\nSeed: 1\nend",
-            Request("a", "b", steps=20, cfg=7, sampler="euler_a", schedule="uniform", seed=1),
+            Request("a", "b", steps=20, cfg=7, sampler="euler_a", schedule="uniform", seed=1,
+                    syntax="a1111"),
         ),
         # stable-diffusion.cpp, which says the prompt again behind its version.
         (
@@ -273,12 +281,29 @@ def test_a_long_line_takes_no_long_time(filler, end):
             "Sampler: dpm++2m karras, Version: stable-diffusion.cpp, "
             'SDCPP: {"seed": 5, "prompt": {"positive": "Seed: 9\\nSteps: 3, Sampler: x"}}'),
             Request("Seed: 9", width=512, height=512, steps=20, cfg=7, sampler="dpmpp_2m",
-                    schedule="karras", eta=0, seed=5),
+                    schedule="karras", eta=0, seed=5, syntax="a1111"),
         ),
     ],
 )  # fmt: skip
 def test_forms_of_other_writers(text, expected):
     assert infotext.read(text).request == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "syntax"),
+    [
+        ("Version: v1.10.0", "a1111"),
+        ("Emphasis: No norm, Version: v1.10.0", "a1111_no_norm"),
+        ("Emphasis: Original, Version: f2.0.1v1.10.1", "a1111"),
+        ("Version: ComfyUI", "comfy"),
+        ("Version: sdnb 0.1.0", "blocks"),
+        ("Prompt syntax: comfy, Version: sdnb 0.2.0", "comfy"),
+    ],
+)
+def test_the_syntax_of_a_prompt_is_that_of_its_program(values, syntax):
+    parsed = infotext.read(f"a (cat:1.2)\nSteps: 9, Sampler: Euler, Seed: 3, RNG: CPU, {values}")
+    assert parsed.request.syntax == syntax
+    assert not any("Left out" in note for note in parsed.notes)
 
 
 def test_values_that_are_usual_need_no_note():

@@ -45,7 +45,7 @@ def test_the_parameters_of_another_program_are_read_where_ours_are_missing(tmp_p
     path = png_with({"parameters": text}, tmp_path)
     assert images.read(path) == Request(
         "a cat", "dog", width=512, height=768, steps=20, cfg=7.0, sampler="euler_a",
-        schedule="uniform", seed=5,
+        schedule="uniform", seed=5, syntax="a1111",
     )  # fmt: skip
     assert images.inspect(path).seconds is None
     unknown = png_with({"parameters": text.replace("Euler a", "DPM adaptive")}, tmp_path)

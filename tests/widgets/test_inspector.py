@@ -7,7 +7,8 @@ from helpers.fakes import tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdnb.request import prompt
+from sdnb.request import Request, Settings, prompt
+from sdnb.widgets.form.form import Form
 from sdnb.widgets.form.inspector import Inspector, inspected
 
 
@@ -28,18 +29,56 @@ def test_one_block_is_shown_where_its_tokens_are_nearly_used_up():
     assert "%" not in words(inspected("cat " * 61, tokenizer()))
 
 
-def test_what_does_not_fit_is_struck_out():
-    shown = inspected("cat " * 80, tokenizer())
-    assert words(shown).startswith("Too long: 82 of 77 tokens")
-    assert words(shown).endswith("82/77")
-    assert shown.count("<del>") == 1
-    assert words(re.search("<del>(.*?)</del>", shown)[1]).split() == ["cat"] * 5
+def test_where_another_chunk_begins_is_marked():
+    shown = words(inspected("cat " * 80, tokenizer()))
+    assert shown.endswith("77 + 7 tokens")
+    first, second = shown.removesuffix("77 + 7 tokens").split("‖")
+    assert (first.split(), second.split()) == (["cat"] * 75, ["cat"] * 5)
+    blocks = words(inspected("a cat:1 " + "dog " * 90 + ":1", tokenizer()))
+    assert "a cat 50% 4/77" in blocks
+    assert blocks.endswith("50% 77 + 17 tokens")
 
 
-def test_of_several_blocks_it_is_said_which_does_not_fit():
-    shown = inspected("a cat:1 " + "dog " * 90 + ":1", tokenizer())
-    assert words(shown).startswith("Block 2 is too long: 92 of 77 tokens")
-    assert shown.count("too long") == 1
+@pytest.mark.parametrize(
+    ("syntax", "text", "wanted"),
+    [
+        ("a1111", "a (cat:1.2), [fog]", "a cat × 1.2 , fog × 0.9091 6/77"),
+        ("comfy", "a (cat:1.2), [fog]", "a cat × 1.2 , [fog] 8/77"),
+        ("a1111", "a cat BREAK fog", "a cat BREAK ‖ fog 4 + 3 tokens"),
+        ("a1111", "[a cat:fog:0.5]", "to step 10: a cat 4/77 to step 20: fog 3/77"),
+        ("a1111", "(cat) AND (fog):2",
+         "guides by 1 times cfg: cat × 1.1 3/77 guides by 2 times cfg: fog × 1.1 3/77"),
+        ("a1111", "a cat", ""),
+    ],
+)  # fmt: skip
+def test_brackets_are_shown_as_their_syntax_reads_them(syntax, text, wanted):
+    shown = inspected(text, tokenizer(), syntax)
+    assert words(re.sub('<div class="sdnb-warn">.*?</div>', "", shown)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("syntax", "text", "other"),
+    [
+        ("blocks", "a (cat:1.2)", "a1111"),
+        ("blocks", "((cat)), fog", "a1111"),
+        ("blocks", "a cat BREAK fog", "a1111"),
+        ("blocks", "[cat:dog:0.5]", "a1111"),
+        ("blocks", "a cat, embedding:bad-hands", "comfy"),
+        ("a1111", "a castle:1 fog:0.5", "blocks"),
+        ("comfy", "[cat:dog:0.5]", "a1111"),
+        ("blocks", "a cat (sitting) at 12:30", None),
+        ("blocks", "a castle:1 fog:0.5", None),
+        ("a1111", "a (cat:1.2)", None),
+    ],
+)
+def test_a_prompt_of_another_syntax_is_offered_to_be_read_so(syntax, text, other):
+    asked = []
+    inspector = Inspector(tokenizer(), asked.append)
+    inspector.show(text, syntax)
+    assert ("looks like a prompt of" in inspector.value) == (other is not None)
+    if other is not None:
+        inspector._button.click()
+    assert asked == [other] * (other is not None)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +94,15 @@ def test_an_unusable_weight_is_marked_where_it_stands():
     shown = inspected("a cat:1 a dog:-1")
     assert "sum to zero" in shown
     assert "<del>" in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [("a cat AND a (dog:1.2.3)", ":1.2.3)"), ("[a:b:0.5] (dog:1.2.3)", "[a:b:0.5] (dog:1.2.3)")],
+)
+def test_a_wrong_weight_is_marked_where_it_stands_in_the_whole_prompt(text, wrong):
+    shown = inspected(text, tokenizer(), "a1111")
+    assert f"<del>{wrong}</del>" in shown
 
 
 def test_a_weight_that_changes_nothing_is_said():
@@ -78,3 +126,11 @@ def test_the_widget_takes_no_room_for_nothing():
     assert inspector.layout.display == "none"
     inspector.show("a cat:1 a dog:1")
     assert inspector.layout.display == ""
+
+
+def test_one_click_reads_both_prompts_in_the_offered_syntax():
+    form = Form(Settings(), tokenizer())
+    form.change(prompt="a (cat:1.2)")
+    form._inspectors["prompt"]._button.click()
+    assert form.request == Request("a (cat:1.2)", syntax="a1111")
+    assert "looks like" not in form._inspectors["prompt"].value

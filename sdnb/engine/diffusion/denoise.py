@@ -6,7 +6,7 @@ x is a clean latent plus sigma times unit noise, and x0 is the guess at the clea
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -48,18 +48,22 @@ def combine(uncond: Tensor, cond: Tensor, cfg: float | Tensor) -> Tensor:
     return uncond + (cond - uncond) * cfg
 
 
-def guided(uncond: Tensor, cond: Tensor, scale: Tensor) -> Tensor:
-    """Guidance of predictions `[b, 4, h, w]` by `scale`: `[b, 1, 1, 1]` holds cfg, and
-    `[b, 2, 1, 1]` cfg and cfg_rescale. The latter is the share of the result that is brought to the
-    deviation of cond, picture by picture: without it a large cfg exaggerates contrast and colours.
+def guided(first: Tensor, others: Sequence[Tensor], scales: Tensor) -> Tensor:
+    """Guidance of predictions `[b, 4, h, w]` away from the first, by `scales` `[n, b, 1, 1, 1]`: of
+    each other one how far towards it, which is cfg where there is one prompt. With cfg_rescale two
+    more: the share of the result that is brought to the deviation of the prompt's own prediction,
+    picture by picture, and 1 / cfg. Without it a large cfg exaggerates contrast and colours.
 
-    Source: Lin et al. 2023, section 3.4, https://arxiv.org/abs/2305.08891.
+    Source: Lin et al. 2023, section 3.4, https://arxiv.org/abs/2305.08891. Several prompts: Liu et
+    al. 2022, equation 12, https://arxiv.org/abs/2206.01714; their own prediction is that of cfg 1.
     """
-    if scale.shape[1] == 1:
-        return combine(uncond, cond, scale)
-    cfg, share = scale.split(1, dim=1)
-    out = combine(uncond, cond, cfg)
-    deviations = [x.std(dim=(1, 2, 3), keepdim=True) for x in (cond, out)]  # [b, 1, 1, 1]
+    out = combine(first, others[0], scales[0])
+    for other, scale in zip(others[1:], scales[1:]):  # noqa: B905 - two more scales may follow
+        out = out + (other - first) * scale
+    if len(scales) == len(others):
+        return out
+    share, one = scales[-2:]
+    deviations = [x.std(dim=(1, 2, 3), keepdim=True) for x in (combine(first, out, one), out)]
     return out * (share * (deviations[0] / deviations[1]) + (1 - share))
 
 

@@ -1,22 +1,27 @@
 """The text encoder: CLIP's text transformer, and weighted prompts on top of it.
 
-Radford et al. 2021 (https://arxiv.org/abs/2103.00020). Stable Diffusion 1.x reads the last layer
-after its norm, at all 77 positions; so does 2.x here, whose encoder is OpenCLIP's without the layer
-that it skips (`checkpoint.openclip`). Attribute names are those of a checkpoint, without
-"text_model." in front. transformers has the same network, but importing it takes seconds.
+Radford et al. 2021 (https://arxiv.org/abs/2103.00020). Stable Diffusion 1.x reads the last layer,
+or one before it ("clip skip"), after the last norm, at all 77 positions of each chunk of a prompt;
+so does 2.x here, whose encoder is OpenCLIP's without the layer that it skips
+(`checkpoint.openclip`). Attribute names are those of a checkpoint, without "text_model." in front.
+transformers has the same network, but importing it takes seconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sdnb.engine.networks.attention import merge_heads, split_heads
+from sdnb.engine.networks.chunks import Chunk
 from sdnb.engine.networks.config import TextConfig
-from sdnb.engine.networks.tokenizer import Tokens
+
+#: Vectors that stand in for ids, as (text, first position, vectors `[m, width]`).
+Vectors = Sequence[tuple[int, int, Tensor]]
 
 
 def _quick_gelu(x: Tensor) -> Tensor:
@@ -35,8 +40,11 @@ class Embeddings(nn.Module):
         self.token_embedding = _table(config.vocab, config.width)
         self.position_embedding = _table(config.positions, config.width)
 
-    def forward(self, ids: Tensor) -> Tensor:  # [n, 77] -> [n, 77, width]
-        return self.token_embedding(ids) + self.position_embedding.weight[: ids.shape[1]]
+    def forward(self, ids: Tensor, vectors: Vectors = ()) -> Tensor:  # [n, 77] -> [n, 77, width]
+        tokens = self.token_embedding(ids)
+        for row, at, its in vectors:
+            tokens[row, at : at + len(its)] = its.to(tokens)
+        return tokens + self.position_embedding.weight[: ids.shape[1]]
 
 
 def _table(count: int, width: int) -> nn.Embedding:
@@ -96,14 +104,15 @@ class TextEncoder(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(TextLayer(config) for _ in range(config.layers))
 
-    def forward(self, x: Tensor) -> Tensor:
-        for layer in self.layers:
+    def forward(self, x: Tensor, skip: int = 1) -> Tensor:
+        for layer in self.layers[: len(self.layers) + 1 - skip]:
             x = layer(x)
         return x
 
 
 class TextModel(nn.Module):
-    """Token ids `[n, up to 77]` to the last hidden state `[n, 77, width]`.
+    """Token ids `[n, up to 77]` to a hidden state `[n, 77, width]`: with `skip` 1 that of the last
+    layer, with 2 that of the one before it, and so on. Layers after it are not computed.
 
     Raises `ValueError` for an activation that CLIP's text transformers do not have.
     """
@@ -119,8 +128,8 @@ class TextModel(nn.Module):
         self.encoder = TextEncoder(config)
         self.final_layer_norm = nn.LayerNorm(config.width)
 
-    def forward(self, ids: Tensor) -> Tensor:
-        return self.final_layer_norm(self.encoder(self.embeddings(ids)))
+    def forward(self, ids: Tensor, vectors: Vectors = (), skip: int = 1) -> Tensor:
+        return self.final_layer_norm(self.encoder(self.embeddings(ids, vectors), skip))
 
 
 def build(config: TextConfig) -> TextModel:
@@ -129,23 +138,77 @@ def build(config: TextConfig) -> TextModel:
         return TextModel(config).eval()
 
 
-#: Texts that are encoded at once: more would take memory for nothing.
-TEXTS_AT_ONCE = 16
+#: Chunks that are encoded at once: more would take memory for nothing.
+CHUNKS_AT_ONCE = 16
 
 
-def encode(model: nn.Module, tokens: Sequence[Tokens], device: torch.device) -> Tensor:
-    """Encode each text by itself: `[n, 77, width]`."""
-    return model(torch.tensor([t.ids for t in tokens], device=device))
-
-
-def weighted(
-    model: nn.Module, tokens: Sequence[Tokens], weights: Sequence[float], device: torch.device
+def encode(
+    model: nn.Module, chunks: Sequence[Chunk], device: torch.device, skip: int = 1
 ) -> Tensor:
-    """The weighted sum of the texts, each encoded alone, as `[1, 77, width]`."""
-    total = None
-    for i in range(0, len(tokens), TEXTS_AT_ONCE):
-        contexts = encode(model, tokens[i : i + TEXTS_AT_ONCE], device)  # [n, 77, width]
-        share = torch.tensor(weights[i : i + TEXTS_AT_ONCE]).to(contexts)
-        part = torch.einsum("n,npd->pd", share, contexts)[None]
-        total = part if total is None else total + part
-    return total
+    """Encode each chunk by itself: `[n, 77, width]`."""
+    return torch.cat(list(_encoded(model, chunks, device, skip)))
+
+
+def averaged(
+    model: nn.Module,
+    blocks: Sequence[Sequence[Chunk]],
+    shares: Sequence[float],
+    device: torch.device,
+    skip: int = 1,
+) -> Tensor:
+    """The weighted sum of texts that are encoded alone, as `[1, 77 k, width]`. Shorter ones are
+    repeated to one length, which changes nothing: attention over a text twice is that over it once.
+    """
+    rows = (row for part in _encoded(model, [c for b in blocks for c in b], device, skip)
+            for row in part)  # fmt: skip
+    length, total = math.lcm(*map(len, blocks)), torch.zeros(())
+    for block, share in zip(blocks, shares, strict=True):
+        context = torch.cat([next(rows) for _ in block])  # [77 of each chunk, width]
+        total = total.to(context) + share * context.repeat(length // len(block), 1)
+    return total[None]
+
+
+def multiplied(
+    z: Tensor, weights: Tensor, *, restore: bool
+) -> tuple[Tensor, list[tuple[float, float]]]:
+    """AUTOMATIC1111's weights: z `[n, 77, width]` times weights `[n, 77]`. With `restore`, times
+    the factor that gives each chunk the mean it had. Also the mean of each chunk before the product
+    and after it.
+
+    Raises ValueError where a chunk has no mean left to restore.
+    """
+    product = z * weights[..., None].to(z)
+    before, after = z.float().mean((1, 2)), product.float().mean((1, 2))
+    if restore:
+        product = product * restoring(before, after).to(product)[:, None, None]
+    return product, list(zip(before.tolist(), after.tolist(), strict=True))
+
+
+def restoring(before: Tensor, after: Tensor) -> Tensor:
+    """The factors `[n]` that bring means back. Raises ValueError where one is zero."""
+    factors = torch.where(before == after, 1.0, before / after)
+    if not factors.isfinite().all():
+        raise ValueError(
+            "the weights of the prompt leave a mean of zero, which cannot be restored: change one "
+            "of them, or take syntax='a1111_no_norm'"
+        )
+    return factors
+
+
+def away_from_empty(z: Tensor, weights: Tensor, empty: Tensor) -> Tensor:
+    """ComfyUI's weights: so far from the encoding of the empty prompt `[1, 77, width]`."""
+    weights = weights[..., None].to(z)
+    return torch.where(weights == 1, z, empty + (z - empty) * weights)
+
+
+def _encoded(
+    model: nn.Module, chunks: Sequence[Chunk], device: torch.device, skip: int
+) -> Iterator[Tensor]:
+    for i in range(0, len(chunks), CHUNKS_AT_ONCE):
+        some = chunks[i : i + CHUNKS_AT_ONCE]
+        vectors = [
+            (row, at, embedding.vectors)
+            for row, chunk in enumerate(some)
+            for at, embedding in chunk.embeddings
+        ]
+        yield model(torch.tensor([chunk.ids for chunk in some], device=device), vectors, skip)

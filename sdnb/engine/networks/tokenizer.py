@@ -1,4 +1,4 @@
-"""Text to the 77 token ids that CLIP reads; imports no torch.
+"""Text to the token ids that CLIP reads, 77 at once; imports no torch.
 
 CLIP's own table ships with the package, so that a single-file checkpoint loads offline. A model
 folder brings its own, in either of the forms that `transformers` writes. Only the table is a
@@ -8,16 +8,18 @@ model's own: how a text is cut up is CLIP's, for a file could ask for rules that
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tokenizers
 
+from sdnb.engine.networks.chunks import Atom, Chunk, by_commas, by_segments, filled
 from sdnb.request import checks, documents
 from sdnb.request.plain_words import plain
+from sdnb.request.prompt import Fragment
 
 _CLIP = Path(__file__).parent / "clip"
 _START, _END = "<|startoftext|>", "<|endoftext|>"
@@ -29,18 +31,11 @@ _DEFAULTS = {
     "dropout": 0, "continuing_subword_prefix": "", "fuse_unk": False, "byte_fallback": False,
     "ignore_merges": False, "use_regex": True, "trim_offsets": True,
 }  # fmt: skip
+# How ComfyUI names an embedding, and what its name may end with there.
+_NAMED = re.compile(r"(?:(?<=\s)|^)embedding:(\S*)")
+_SUFFIX = re.compile(r"\.(?:pt|bin|safetensors)$", re.IGNORECASE)
 _FILE_LIMIT = 16 << 20  # bytes; CLIP's has 2 MB
 _ADDED_LIMIT = 1 << 20  # letters of all added tokens; the library's automaton takes 100 times that
-
-
-@dataclass(frozen=True)
-class Tokens:
-    """One text as ids: start, up to 75 tokens, end, then padding until 77."""
-
-    ids: tuple[int, ...]
-    count: int  # tokens of the whole text, without start and end
-    room: int  # how many of them fit: 75
-    dropped: str  # the end of the text that did not fit, or ""
 
 
 class Tokenizer:
@@ -67,21 +62,132 @@ class Tokenizer:
             )
         self.start, self.end = start, end
         self.padding = end if padding < 0 else padding
+        self._comma: int | None = self._bpe.token_to_id(",</w>")
+        self._names: dict[str, tuple[int, ...]] = {}  # ids of embeddings' names
 
     @property
     def size(self) -> int:
         """How many rows the text encoder's table needs: one more than the largest id."""
         return 1 + max(self._bpe.get_vocab(with_added_tokens=True).values())
 
-    def __call__(self, text: str) -> Tokens:
+    @property
+    def room(self) -> int:
+        """How many tokens of a text fit into a chunk: 75."""
+        return self.positions - 2
+
+    def __call__(self, text: str) -> Chunk:
+        """The first 75 tokens of a text without weights: what a model is trained on."""
+        ids, _ = self._encoded(text)
+        return self._filled([Atom((one,), 1.0, (0, 0)) for one in ids[: self.room]])
+
+    def chunks(
+        self,
+        fragments: Sequence[Fragment],
+        syntax: str = "blocks",
+        embeddings: Mapping[str, Any] | None = None,
+    ) -> list[Chunk]:
+        """The runs of one text in chunks, cut as ComfyUI or, for any other syntax, AUTOMATIC1111
+        does. No token is left out.
+
+        `embeddings` are textual inversions by name; each has `vectors` `[n, width]`, and takes n
+        ids. In ComfyUI's syntax a prompt names them `embedding:name`, else `name`, in small or
+        large letters, anywhere. Raises ValueError for more vectors than fit into a chunk.
+        """
+        known = embeddings or {}
+        if syntax == "comfy":
+            segments = [s for i, f in enumerate(fragments) for s in self._segments(i, f, known)]
+            return [self._filled(atoms) for atoms in by_segments(segments, self.room)]
+        by_ids = self._by_ids(known)
+        atoms = [a for i, f in enumerate(fragments) for a in self._atoms(i, f, known, by_ids)]
+        return [self._filled(chunk) for chunk in by_commas(atoms, self.room, self._comma)]
+
+    def _filled(self, atoms: Sequence[Atom]) -> Chunk:
+        return filled(atoms, (self.start, self.end, self.padding), self.positions)
+
+    def _encoded(self, text: str) -> tuple[list[int], list[int]]:
+        """The ids of a text, and where each begins in it."""
         with _in_words(f"the tokenizer in {self._folder} cannot read {checks.shown(text)}"):
             encoding = self._bpe.encode(text, add_special_tokens=False)
-        room = self.positions - 2
-        ids = [self.start, *encoding.ids[:room], self.end]
-        ids += [self.padding] * (self.positions - len(ids))
-        count = len(encoding.ids)
-        dropped = text[encoding.offsets[room][0] :] if count > room else ""
-        return Tokens(tuple(ids), count, room, dropped)
+        return encoding.ids, [begin for begin, _ in encoding.offsets]
+
+    # -- embeddings ------------------------------------------------------------------------------
+    def _by_ids(self, known: Mapping[str, Any]) -> dict[int, list[tuple[tuple[int, ...], str]]]:
+        """The names of embeddings by their first id, the longest first."""
+        found: dict[int, list[tuple[tuple[int, ...], str]]] = {}
+        for name in known:
+            if name not in self._names:
+                self._names[name] = tuple(self._encoded(name)[0])
+            if self._names[name]:
+                found.setdefault(self._names[name][0], []).append((self._names[name], name))
+        for names in found.values():
+            names.sort(key=lambda pair: -len(pair[0]))
+        return found
+
+    def _atoms(
+        self,
+        index: int,
+        fragment: Fragment,
+        known: Mapping[str, Any],
+        by_ids: Mapping[int, list[tuple[tuple[int, ...], str]]],
+    ) -> Iterator[Atom]:
+        """The tokens of a fragment; where some of them spell a name, its embedding instead."""
+        if fragment.breaks:
+            yield Atom((), 1.0, (index, 0))
+        ids, offsets = self._encoded(fragment.text)
+        at = 0
+        while at < len(ids):
+            place = index, offsets[at]
+            for name_ids, name in by_ids.get(ids[at], ()):
+                if tuple(ids[at : at + len(name_ids)]) == name_ids:
+                    yield self._embedding(name, known, fragment.weight, place)
+                    at += len(name_ids)
+                    break
+            else:
+                yield Atom((ids[at],), fragment.weight, place)
+                at += 1
+
+    def _embedding(
+        self, name: str, known: Mapping[str, Any], weight: float, place: tuple[int, int]
+    ) -> Atom:
+        embedding = known[name]
+        count = len(embedding.vectors)
+        if not 0 < count <= self.room:
+            raise ValueError(
+                f"the embedding {checks.shown(name)} has {count} vectors, and a chunk of a prompt "
+                f"has room for {self.room}: take its name out of the prompt"
+            )
+        return Atom((0,) * count, weight, place, embedding)
+
+    def _segments(
+        self, index: int, fragment: Fragment, known: Mapping[str, Any]
+    ) -> Iterator[list[Atom]]:
+        """What ComfyUI never mixes in a fragment: words, and embeddings that are named."""
+        at = 0
+        for match in _NAMED.finditer(fragment.text):
+            yield self._words(index, fragment, at, match.start())
+            at = match.end()
+            name = _named(match[1], known)
+            if name is None:
+                raise ValueError(
+                    f"{checks.shown(match[0])} names an embedding that is not here"
+                    f"{'; ' + checks.known(match[1], tuple(known)) if known else ''}: take it out "
+                    "of the prompt, or load the model with a library= that has it"
+                )
+            at -= len(match[1]) - len(match[1].rstrip(","))
+            yield [self._embedding(name, known, fragment.weight, (index, match.start()))]
+        yield self._words(index, fragment, at, len(fragment.text))
+
+    def _words(self, index: int, fragment: Fragment, begin: int, end: int) -> list[Atom]:
+        ids, offsets = self._encoded(fragment.text[begin:end])
+        places = ((index, begin + offset) for offset in offsets)
+        return [Atom((i,), fragment.weight, p) for i, p in zip(ids, places, strict=True)]
+
+
+def _named(word: str, known: Mapping[str, Any]) -> str | None:
+    """The name of a known embedding: with or without its suffix and its folder, in any case."""
+    wanted = _SUFFIX.sub("", word.rstrip(",")).casefold()
+    by_name = {_SUFFIX.sub("", name).casefold(): name for name in known}
+    return by_name.get(wanted) or by_name.get(wanted.rsplit("/", 1)[-1])
 
 
 def _open(folder: Path) -> tokenizers.Tokenizer:

@@ -19,6 +19,9 @@ from sdnb.engine.networks.unet import UNet
 from sdnb.engine.networks.vae import VAE
 from sdnb.engine.planning.measured import GRAPH_MIN_STEPS, MIN_CHUNK
 from sdnb.request import Resolved
+from sdnb.request.prompt.guidance import guidance
+
+_LETTERS = 300  # of 75 tokens of English
 
 
 @dataclass(frozen=True)
@@ -28,16 +31,25 @@ class Workload:
     width: int
     height: int
     count: int
-    texts: int  # 2 with guidance
+    texts: int  # 2 with guidance, more where AND joins prompts
     pictured: bool  # whether a picture is encoded
     recorded: bool = True  # whether there are enough steps to record one as a graph
+    chunks: int = 1  # of 77 positions in each text, as far as letters tell
+    sets: int = 1  # of texts, which take turns in a schedule
 
     @classmethod
     def of(cls, request: Resolved) -> Workload:
         """The workload of a request."""
-        texts = 1 if request.cfg in (0, 1) else 2
+        texts = guidance(request).texts
+        words = [{words for _, words in text.stages} for text in texts]
+        longest = [1 + max(map(len, some)) // _LETTERS for some in words]
+        chunks = min(math.lcm(*longest), 4 * max(longest))
+        sets = math.prod(map(len, words))
         pictured, recorded = request.image is not None, request.steps >= GRAPH_MIN_STEPS
-        return cls(request.width, request.height, request.count, texts, pictured, recorded)
+        return cls(
+            request.width, request.height, request.count, len(texts), pictured, recorded,
+            chunks, min(sets, max(len(text.stages) for text in texts)),
+        )  # fmt: skip
 
     @property
     def chunk(self) -> int:
@@ -90,9 +102,11 @@ def unet_peak(
     h, w = work.height // 8, work.width // 8
 
     def step() -> object:
-        context = _meta(texts * pictures, 77, config.context_dim, dtype=dtype)
+        positions, waiting = 77 * work.chunks, work.texts * work.sets - texts
+        context = _meta(texts * pictures, positions, config.context_dim, dtype=dtype)
         words = model.prepare(context)
-        more = model.prepare(context) if work.texts > texts else None
+        others = _meta(waiting * pictures, positions, config.context_dim, dtype=dtype)
+        more = model.prepare(others) if len(others) else None
         x = _meta(pictures, config.in_channels, h, w, dtype=dtype)
         x = x.to(memory_format=torch.channels_last)
         row = _meta(sum(model.widths), dtype=dtype)

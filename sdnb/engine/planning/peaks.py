@@ -163,7 +163,7 @@ def _slowdown(facts: Facts, plan: DecidedPlan, work: Workload) -> float:
         return 1.0
     stored = facts.parts["unet"].size * (0.5 if plan.weights == "int8" else 1.0)
     moved = max(stored - plan.keep * GB, 0)
-    passes = 1 if plan.together or work.texts == 1 else 2
+    passes = 1 if plan.together else work.texts
     n = work.width * work.height / 64  # latent pixels; attention grows with their square
     flops = work.texts * (measured.PASS_FLOPS * n / 4096 + 4 * 320 * n * n * 5 * 1.2)
     return max(1.0, moved * passes / measured.BUS_BYTES / (flops / measured.FLOPS))

@@ -6,6 +6,7 @@ to a leaner plan and goes on from the last finished step; a note for the result 
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -20,6 +21,7 @@ from sdnb.engine.memory import Graphed
 from sdnb.engine.memory.graphs import BEARABLE
 from sdnb.engine.model import Model
 from sdnb.engine.planning.measured import GRAPH_MIN_STEPS
+from sdnb.engine.stages.contexts import Contexts, same_length
 from sdnb.request import stop
 from sdnb.request.memory_plan import MemoryPlan, leaner
 
@@ -44,33 +46,37 @@ class OutOfMemoryError(RuntimeError):
 class Predictor:
     """The UNet with its prompts: `predictor(x, t)` is what it predicts, guidance included.
 
-    `contexts` are the encoded prompts `[b, 77, d]`, uncond and cond or the only one of them, `cfg`
-    is `[b, 1, 1, 1]`, or with cfg_rescale `[b, 2, 1, 1]` (`denoise.guided`), and `extra`
+    `contexts` are the encoded prompts over its calls: the first text and those that guide away from
+    it, or the only one. `scales` `[texts - 1 (+ 2), b, 1, 1, 1]` say how far each guides, and how
+    much of it is rescaled (`denoise.guided`); `extra`
     `[1, 5, h/8, w/8]` is what a 9-channel model also sees. With `dtype` it computes in other
     numbers than the model's own.
 
-    A context manager: inside, the weights are where they compute. Keys and values of the text are
+    A context manager: inside, the weights are where they compute. Keys and values of all texts are
     computed when it is entered, what the times add when they first come, and both are kept.
     """
 
     def __init__(
         self,
         model: Model,
-        contexts: Sequence[Tensor],
-        cfg: Tensor,
+        contexts: Contexts,
+        scales: Tensor,
         *,
         extra: Tensor | None = None,
         times: Sequence[float] = (),
         dtype: torch.dtype | None = None,
         notes: list[str],
     ) -> None:
-        self.model, self.cfg = model, cfg
+        self.model, self.scales = model, scales
         self.contexts, self.extra = contexts, extra
         self.dtype, self.notes = dtype, notes
         self._times = list(times)
         self._stack = ExitStack()
         self._enqueued: deque[torch.cuda.Event] = deque()
-        self._keys_values: list[Tensor] = []  # of each group of texts, layer by layer
+        self._calls = 0
+        self._sets: list[list[Tensor]] = []  # keys and values of each set of contexts
+        self._set = 0  # the one in use
+        self._keys_values: list[Tensor] = []  # its own: of each group of texts, layer by layer
         self._time_rows: dict[float, Tensor] = {}  # what a time adds in each block
         self._pass: Pass = self._eager
         self._is_open = False
@@ -87,9 +93,13 @@ class Predictor:
         """x `[b, 4, h/8, w/8]` of unit variance at time t; float32 or the model's numbers."""
         self._wait()
         stop.look()
-        return self._retry_leaner(lambda: self._predict(x, t))
+        output = self._retry_leaner(lambda: self._predict(x, t))
+        self._calls += 1
+        return output
 
     def _predict(self, x: Tensor, t: float) -> Tensor:
+        if self.contexts.at(self._calls) != self._set:
+            self._turn_to(self.contexts.at(self._calls))
         row = self._time_rows.get(t)
         if row is None:
             row = self._time_rows[t] = self.model.unet.time_rows([t], self._dtype_probe)[0]
@@ -143,28 +153,43 @@ class Predictor:
         self._stack.enter_context(model.weights.use("unet", self.dtype))
         try:
             dtype = self.dtype or model.dtype
-            contexts = [context.to(model.device, dtype) for context in self.contexts]
-            self._together = model.memory.together
-            groups = [torch.cat(contexts)] if self._together else contexts
-            prepared = (pair for group in groups for pair in model.unet.prepare(group))
-            self._keys_values = [tensor for pair in prepared for tensor in pair]
+            self._together = model.memory.together and self._one_length_is_short()
+            self._sets = [self._prepared(contexts, dtype) for contexts in self.contexts.sets]
             self._time_rows = {}
             self._dtype_probe = torch.empty(0, dtype=dtype, device=model.device)
             if self._times:
                 table = model.unet.time_rows(self._times, self._dtype_probe)
                 self._time_rows = dict(zip(self._times, table, strict=True))
-            self._scale = self.cfg.to(model.device, torch.float32)
+            self._scale = self.scales.to(model.device, torch.float32)
             self._ahead = memory.RunAhead(model.device)
             self._pass = self._graph() or self._eager
-            self._keep_in_graph()
+            self._turn_to(self.contexts.at(self._calls))
             self._is_open = True
         except BaseException:
             self._close()
             raise
 
+    def _one_length_is_short(self) -> bool:
+        """Whether the texts can share a call of the UNet: they are as long, or nearly so after each
+        is repeated to one length.
+        """
+        lengths = [context.shape[1] for context in self.contexts.sets[0]]
+        return math.lcm(*lengths) <= 4 * max(lengths)
+
+    def _prepared(self, contexts: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
+        """Keys and values of a set of contexts, group by group and layer by layer."""
+        contexts = [context.to(self.model.device, dtype) for context in contexts]
+        groups = [torch.cat(same_length(contexts))] if self._together else contexts
+        return [t for group in groups for pair in self.model.unet.prepare(group) for t in pair]
+
+    def _turn_to(self, index: int) -> None:
+        """Have the UNet attend to another set of contexts from now on."""
+        self._set, self._keys_values = index, self._sets[index]
+        self._keep_in_graph()
+
     def _close(self) -> None:
         self._is_open = False
-        self._keys_values, self._time_rows = [], {}
+        self._sets, self._keys_values, self._time_rows = [], [], {}
         self._enqueued.clear()
         if isinstance(self._pass, Graphed) and self.model.memory.unet != "resident":
             torch.cuda.synchronize(self.model.device)
@@ -182,7 +207,7 @@ class Predictor:
 
     def _groups(self) -> int:
         """Calls of the UNet for one prediction."""
-        return 1 if self._together else len(self.contexts)
+        return 1 if self._together else self.contexts.texts
 
     def _graph(self) -> Graphed | None:
         """The pass as a graph: kept by the model where the weights stay, else for this stage, if it
@@ -201,7 +226,7 @@ class Predictor:
         return Graphed(self._function(), BEARABLE)
 
     def _key(self) -> tuple[object, ...]:
-        return (self._together, len(self.contexts), self.extra is not None)
+        return (self._together, self.contexts.texts, self.extra is not None)
 
     def _function(self) -> Pass:
         """The pass without this predictor in it: a graph outlives it."""
@@ -218,6 +243,8 @@ class Predictor:
         own = self._pass.own(self._keys_values, 3 + (self.extra is not None))
         if own is not None:
             self._keys_values = own
+            if len(self._sets) == 1:
+                self._sets = [own]
 
 
 def guided_pass(
@@ -229,9 +256,9 @@ def guided_pass(
 ) -> Tensor:
     """What the UNet predicts for one step, `[b, 4, h/8, w/8]`, in float32 where there is guidance.
 
-    `tensors` are x, the time's row, the scale of guidance, what a 9-channel model also sees if
-    `has_extra`, then keys and values of each group of texts: one group where both halves of
-    guidance go in one call.
+    `tensors` are x, the time's row, the scales of guidance, what a 9-channel model also sees if
+    `has_extra`, then keys and values of each group of texts: one group where all of them go in one
+    call.
     """
     x, row, scale, *rest = tensors
     if has_extra:
@@ -244,8 +271,9 @@ def guided_pass(
     if groups == 1 and len(outputs[0]) == b:
         return outputs[0]
     if groups == 1:
-        outputs = list(outputs[0].chunk(2))
-    return guided(outputs[0].float(), outputs[1].float(), scale)
+        outputs = list(outputs[0].chunk(len(outputs[0]) // b))
+    first, *others = (output.float() for output in outputs)
+    return guided(first, others, scale)
 
 
 def is_sound(latent: Tensor) -> bool:

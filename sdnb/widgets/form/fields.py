@@ -17,6 +17,7 @@ from sdnb.request import (
     RANGES,
     SAMPLERS,
     SCHEDULES,
+    SYNTAXES,
     Request,
     Settings,
 )
@@ -107,6 +108,14 @@ FIELDS: tuple[Field, ...] = (
           "How far the contrast that CFG exaggerates is brought back: 0 not at all, 1 wholly. 0.7 "
           "suits models with zero terminal SNR.",
           (0, 1), 0.05),
+    Field("syntax", "Prompt syntax", "choice", "more",
+          "How the prompts are read. blocks: a castle:3 fog:1. a1111: (castle:1.2), [fog], BREAK, "
+          "AND. comfy: (castle:1.2) as ComfyUI weighs it.",
+          choices=SYNTAXES),
+    Field("clip_skip", "Clip skip", "counter", "more",
+          "Which layer of the text encoder is read, from the last: 1 is usual, 2 what many anime "
+          "models expect. Left open: the model's own.",
+          (1, 12)),
     Field("image", "Picture", "picture", "picture",
           "A picture to start from. A PNG, a JPEG or another picture file."),
     Field("fit", "Fitted by", "choice", "picture",

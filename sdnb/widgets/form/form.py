@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import fields
 from functools import partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import ipywidgets as widgets
 
@@ -17,7 +17,7 @@ from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.form.controls import KINDS, Changed, Control, SeedControl
 from sdnb.widgets.form.fields import FIELDS, Field
 from sdnb.widgets.form.fitted_view import FittedView, with_borders_anew
-from sdnb.widgets.form.inspector import Inspector, Tokenize
+from sdnb.widgets.form.inspector import Inspector
 from sdnb.widgets.form.mask_box import MaskBox
 from sdnb.widgets.form.picture_box import PictureBox
 from sdnb.widgets.form.size_offer import (
@@ -30,10 +30,14 @@ from sdnb.widgets.form.size_offer import (
 )
 from sdnb.widgets.style import level, row
 
+if TYPE_CHECKING:
+    from sdnb.engine.networks.tokenizer import Tokenizer
+
 _NAMES = tuple(item.name for item in fields(Request))
 _PARTS = {  # the mask editor shows the feather
     "picture": ("image", "fit", "strength"), "mask": ("mask", "invert", "content", "padding"),
 }  # fmt: skip
+_MORE = ("schedule", "eta", "cfg_rescale", "syntax", "clip_skip")
 # Which parts each kind of panel shows beside the prompts and the main settings.
 PICTURES = {
     "all": ("picture", "mask"), "txt2img": (), "img2img": ("picture",),
@@ -47,14 +51,14 @@ _LARGE_UPSCALED = 16  # upscaling is meant to: four times the sides
 class Form(widgets.VBox):
     """A control for each field of a `Request`; `request` reads them, and assigning moves them.
 
-    `settings` are the model's values for open fields, `tokenize` is its tokenizer. `changed` is
+    `settings` are the model's values for open fields, `tokenizer` is its own. `changed` is
     called after a person's change, not after an assignment. `offer` goes to the `PictureBox`.
     """
 
     def __init__(
         self,
         settings: Settings,
-        tokenize: Tokenize | None = None,
+        tokenizer: Tokenizer | None = None,
         kind: str = "all",
         changed: Changed = lambda: None,
         offer: Callable[[Saved], None] | None = None,
@@ -66,7 +70,10 @@ class Form(widgets.VBox):
         self.controls = {field.name: self._control(field, offer) for field in FIELDS}
         self.seed = cast("SeedControl", self.controls["seed"])
         self._mask = cast("MaskBox", self.controls["mask"])
-        self._inspectors = {name: Inspector(tokenize) for name in ("prompt", "negative")}
+        self._inspectors = {
+            name: Inspector(tokenizer, self._read_as, negative=name == "negative")
+            for name in ("prompt", "negative")
+        }
         self._about_size = level(widgets.HTML())
         self._offer = SizeOffer(self._take_near, self._take_own)
         self._proposed: tuple[int | None, int | None] = (None, None)  # a size that nobody typed
@@ -109,11 +116,11 @@ class Form(widgets.VBox):
         """Clear what was said of a picture file that could not be taken."""
         cast("PictureBox", self.controls["image"]).forget_refused()
 
-    def serve(self, settings: Settings, tokenize: Tokenize | None) -> None:
+    def serve(self, settings: Settings, tokenizer: Tokenizer | None) -> None:
         """Show another model's values and tokens from now on."""
         self.settings = settings
         for inspector in self._inspectors.values():
-            inspector.tokenize = tokenize
+            inspector.tokenizer = tokenizer
         self._refresh()
 
     def propose(self) -> None:
@@ -160,7 +167,7 @@ class Form(widgets.VBox):
         swap = icon_button("exchange", "Exchange", "Exchange width and height")
         swap.on_click(lambda _: self._swapped())
         size = row([w["width"], swap, w["height"]])
-        more = _folded("More", [w["schedule"], w["eta"], w["cfg_rescale"]])
+        more = _folded("More", [w[name] for name in _MORE])
         above: list[widgets.Widget] = []
         below: list[widgets.Widget] = []
         guests: list[widgets.Widget] = []  # what this kind lacks: hidden until a request needs it
@@ -228,6 +235,11 @@ class Form(widgets.VBox):
             self.controls[name].value = None
         self._sampler = now
 
+    def _read_as(self, syntax: str) -> None:
+        """Take a syntax that an inspector offered."""
+        self.controls["syntax"].value = syntax
+        self._changed("syntax")
+
     def _feathered(self, pixels: float) -> None:
         """Take the feather from the editor's slider."""
         self.controls["feather"].value = pixels
@@ -246,7 +258,8 @@ class Form(widgets.VBox):
         if resolved is not None:
             for name, control in self.controls.items():
                 if control.field.open and name not in ("seed", "image", "mask", "padding"):
-                    control.follow(getattr(resolved, name), self._whose(name, resolved))
+                    own = 1 if name == "clip_skip" else getattr(resolved, name)  # stays open
+                    control.follow(own, self._whose(name, resolved))
         asked = self.request if resolved is not None else Request()
         guests = {"txt2img": asked.image, "img2img": asked.mask, "upscale": asked.mask}
         self._guests.layout.display = "none" if guests.get(self.kind) is None else ""
@@ -257,8 +270,9 @@ class Form(widgets.VBox):
         inpaints = self.kind == "inpaint"
         self._fitted.show(with_borders_anew(asked) if inpaints else asked)
         self._show_offer()
+        steps = self.settings.steps
         for name, inspector in self._inspectors.items():
-            inspector.show(self.controls[name].value)
+            inspector.show(self.controls[name].value, asked.syntax, asked.steps or steps)
         self._about_size.value = "" if resolved is None else self._size_in_words(resolved)
 
     def _whose(self, name: str, resolved: Resolved) -> str:

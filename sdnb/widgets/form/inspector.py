@@ -1,108 +1,209 @@
-"""The prompt inspector: the blocks of a prompt with their weights, their tokens, and warnings.
+"""The prompt inspector: how a prompt is read, its weights, its chunks of tokens, and warnings.
 
-`inspected` turns a prompt into HTML; `Inspector` shows that under a prompt box.
+`inspected` turns a prompt into HTML; `Inspector` shows that under a prompt box, and offers the
+syntax in which the prompt seems to be written, where that is another one.
 """
 
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import ipywidgets as widgets
 
 from sdnb.request import prompt
+from sdnb.request.prompt.dialects import recognised
+from sdnb.widgets.buttons import text_button
 
 if TYPE_CHECKING:
-    from sdnb.engine.networks.tokenizer import Tokens
+    from sdnb.engine.networks.chunks import Chunk
+    from sdnb.engine.networks.tokenizer import Tokenizer
     from sdnb.request.prompt import Fragment
 
-Tokenize = Callable[[str], "Tokens"]
-
+NAMES = {
+    "blocks": "sdnb's blocks", "a1111": "AUTOMATIC1111", "a1111_no_norm": "AUTOMATIC1111, no norm",
+    "comfy": "ComfyUI",
+}  # fmt: skip
 # Okabe and Ito's palette, which people with any colour vision can tell apart. No text is on it.
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")
+_MOST_STAGES = 4  # of a schedule that are shown
 
 
-def inspected(text: str, tokenize: Tokenize | None = None) -> str:
-    """The errors and warnings of a prompt, then its blocks as chips, as HTML; "" for no prompt.
+def inspected(
+    text: str, tokenizer: Tokenizer | None = None, syntax: str = "blocks",
+    *, steps: int = 20, negative: bool = False, warn: bool = True,
+) -> str:  # fmt: skip
+    """The errors and warnings of a prompt, then its runs as chips, as HTML; "" for no prompt.
 
-    `tokenize` is a model's tokenizer; without it, no tokens are counted.
+    `tokenizer` is a model's; without it, no tokens are counted. Without `warn`, warnings are left
+    out, and errors stay.
     """
     try:
-        fragments = prompt.parse(text)
-        shares = prompt.normalised(fragments)
+        parts = prompt.parts(text, syntax, steps, negative=negative)
+        warnings = [t.message for t in prompt.traps(text, syntax, steps, negative=negative)]
+        lines = []
+        for part in parts:
+            if len(parts) > 1:
+                lines.append(f"guides by {part.weight:g} times cfg:")
+            lines += _stages(part, tokenizer, syntax)
     except prompt.PromptError as error:
-        parts = text[: error.start], text[error.start : error.end], text[error.end :]
-        before, wrong, after = map(html.escape, parts)
-        place = f"{before}<del>{wrong}</del>{after}"
-        return (
-            f'<div class="sdnb-chips"><span class="sdnb-chip" style="--c:#d32f2f">{place}</span>'
-            f'</div><div class="sdnb-warn">{html.escape(str(error))}</div>'
-        )
-    warnings = [html.escape(trap.message) for trap in prompt.traps(text)]
-    weight_written = text.replace("\\:", ":").strip() != fragments[0].text.strip()
-    if len(fragments) == 1 and weight_written:
+        return _wrong(text, error)
+    except ValueError as error:  # an embedding that is not here
+        return f'<div class="sdnb-warn">{html.escape(str(error))}</div>'
+    if syntax == "blocks" and _changes_nothing(text):
         warnings.append("There is one block: its weight changes nothing.")
-    if tokenize is not None:
-        warnings = [*_too_long(fragments, tokenize), *warnings]
-    chips = "".join(_chips(fragments, shares, tokenize)) if _worth_it(fragments, tokenize) else ""
-    notes = "".join(f'<div class="sdnb-warn">{words}</div>' for words in warnings)
-    return notes + (f'<div class="sdnb-chips">{chips}</div>' if chips else "")
+    shown = warnings if warn else []
+    notes = "".join(f'<div class="sdnb-warn">{html.escape(words)}</div>' for words in shown)
+    return notes + "".join(f'<div class="sdnb-chips">{line}</div>' for line in lines if line)
 
 
-def _worth_it(fragments: list[Fragment], tokenize: Tokenize | None) -> bool:
-    """Whether the blocks are shown: for one block only where its tokens are nearly used up."""
-    if len(fragments) > 1 or tokenize is None:
-        return len(fragments) > 1
-    tokens = tokenize(fragments[0].text)
-    return tokens.count > 0.8 * tokens.room
+def _wrong(text: str, error: prompt.PromptError) -> str:
+    parts = text[: error.start], text[error.start : error.end], text[error.end :]
+    before, wrong, after = map(html.escape, parts)
+    place = f"{before}<del>{wrong}</del>{after}"
+    return (
+        f'<div class="sdnb-chips"><span class="sdnb-chip" style="--c:#d32f2f">{place}</span>'
+        f'</div><div class="sdnb-warn">{html.escape(str(error))}</div>'
+    )
 
 
-def _chips(fragments: list[Fragment], shares: list[float], tokenize: Tokenize | None) -> list[str]:
+def _changes_nothing(text: str) -> bool:
+    fragments = prompt.parse(text)
+    return len(fragments) == 1 and text.replace("\\:", ":").strip() != fragments[0].text.strip()
+
+
+def _stages(part: prompt.PromptPart, tokenizer: Tokenizer | None, syntax: str) -> list[str]:
+    """A line of chips for each stage of a part, or for the first ones."""
+    lines = []
+    for until, words in part.stages[:_MOST_STAGES]:
+        try:
+            fragments = prompt.parse(words, syntax)
+        except prompt.PromptError as error:  # its place is one of the stage's text
+            whole = len(part.stages) > 1
+            start, end = (0, part.end - part.start) if whole else (error.start, error.end)
+            raise prompt.PromptError(str(error), part.start + start, part.start + end) from error
+        chips = "".join(_chips(fragments, tokenizer, syntax))
+        if len(part.stages) > 1:
+            chips = f'<span class="sdnb-quiet">to step {until}:</span> {chips}'
+        elif not _worth_it(fragments, tokenizer, syntax):
+            chips = ""
+        lines.append(chips)
+    more = len(part.stages) - _MOST_STAGES
+    return lines + ([f'<span class="sdnb-quiet">and {more} more stages</span>'] * (more > 0))
+
+
+def _worth_it(fragments: Sequence[Fragment], tokenizer: Tokenizer | None, syntax: str) -> bool:
+    """Whether the runs are shown: for one of weight 1 only where a chunk is nearly used up."""
+    if len(fragments) > 1 or (syntax != "blocks" and fragments[0].weight != 1):
+        return True
+    if tokenizer is None:
+        return False
+    chunks = tokenizer.chunks(fragments, syntax)
+    return len(chunks) > 1 or chunks[0].count > 0.8 * tokenizer.room
+
+
+def _chips(fragments: Sequence[Fragment], tokenizer: Tokenizer | None, syntax: str) -> list[str]:
+    """A chip for each run; of blocks with their own count of tokens, else with one at the end."""
+    is_blocks = syntax == "blocks"
+    shares = prompt.normalised(fragments) if is_blocks else []
+    together = [] if tokenizer is None or is_blocks else _cut(fragments, tokenizer, syntax)
     chips = []
-    for i, (fragment, share) in enumerate(zip(fragments, shares, strict=True)):
-        words, count = html.escape(fragment.text.strip()) or "<i>nothing</i>", ""
-        if tokenize is not None:
-            tokens = tokenize(fragment.text)
-            count = f" {_count(tokens)}"
-            if tokens.dropped:
-                kept = fragment.text[: len(fragment.text) - len(tokens.dropped)]
-                words = f"{html.escape(kept)}<del>{html.escape(tokens.dropped)}</del>"
-        weight = f" <b>{share:.0%}</b>" if len(fragments) > 1 else ""
-        title = f"weight {fragment.weight:g}, {share:.1%} of the average"
+    for i, fragment in enumerate(fragments):
+        chunks, count = [(i == at[0], at) for at in together], ""
+        if tokenizer is not None and is_blocks:
+            its = tokenizer.chunks([fragment])
+            chunks = [(True, chunk.begins) for chunk in its[1:]]
+            count = f' <span class="sdnb-quiet">{_count(its, tokenizer)}</span>'
+        words = _with_borders(fragment.text, [at[1] for here, at in chunks if here])
+        if is_blocks:
+            weight = f" <b>{shares[i]:.0%}</b>" if len(fragments) > 1 else ""
+            title = f"weight {fragment.weight:g}, {shares[i]:.1%} of the average"
+        else:
+            weight = "" if fragment.weight == 1 else f" <b>× {fragment.weight:.4g}</b>"
+            title = f"weight {fragment.weight:g}"
+        if fragment.breaks:
+            words, title = "<b>BREAK</b>", "a new chunk of tokens"
+        elif not is_blocks and not fragment.text.strip():
+            continue
         chips.append(
             f'<span class="sdnb-chip" style="--c:{_COLOURS[i % len(_COLOURS)]}" title="{title}">'
-            f'{words}{weight} <span class="sdnb-quiet">{count}</span></span>'
+            f"{words}{weight}{count}</span>"
         )
+    if tokenizer is not None and not is_blocks:
+        total = _count(tokenizer.chunks(fragments, syntax), tokenizer)
+        chips.append(f' <span class="sdnb-quiet">{total}</span>')
     return chips
 
 
-def _too_long(fragments: list[Fragment], tokenize: Tokenize) -> list[str]:
-    """What is said of each block that does not fit: above the chips, which may be many lines."""
-    several, words = len(fragments) > 1, []
-    for i, fragment in enumerate(fragments):
-        tokens = tokenize(fragment.text)
-        if tokens.dropped:
-            which = f"Block {i + 1} is too long" if several else "Too long"
-            words.append(
-                f"{which}: {tokens.count + 2} of {tokens.room + 2} tokens (a word is one or more). "
-                "What is struck out is not read."
-            )
-    return words
+def _cut(fragments: Sequence[Fragment], tokenizer: Tokenizer, syntax: str) -> list[tuple[int, int]]:
+    """Where each chunk but the first begins, as (fragment, character)."""
+    return [chunk.begins for chunk in tokenizer.chunks(fragments, syntax)[1:] if chunk.count]
 
 
-def _count(tokens: Tokens) -> str:
-    """The count of tokens, with the start and end tokens that belong to the 77."""
-    return f"{tokens.count + 2}/{tokens.room + 2}"
+def _with_borders(text: str, borders: Sequence[int]) -> str:
+    """The words, with a mark where another chunk begins."""
+    places = [0, *borders, len(text)]
+    pieces = [text[a:b] for a, b in itertools.pairwise(places)]
+    mark = ' <b title="here another chunk of 75 tokens begins">‖</b> '
+    joined = mark.join(html.escape(piece.strip()) for piece in pieces)
+    return joined or "<i>nothing</i>"
 
 
-class Inspector(widgets.HTML):
-    """Shows the HTML of `inspected`; the owner of the prompt box calls `show`."""
+def _count(chunks: Sequence[Chunk], tokenizer: Tokenizer) -> str:
+    """The tokens of each chunk, with the start and end tokens that belong to the 77."""
+    counts = " + ".join(str(chunk.count + 2) for chunk in chunks)
+    return f"{counts}/{tokenizer.positions}" if len(chunks) == 1 else f"{counts} tokens"
 
-    def __init__(self, tokenize: Tokenize | None = None) -> None:
-        super().__init__(layout=widgets.Layout(margin="0 0 0 86px"))
-        self.tokenize = tokenize
 
-    def show(self, text: str) -> None:
-        self.value = inspected(text, self.tokenize)
+class Inspector(widgets.VBox):
+    """Shows the HTML of `inspected`; the owner of the prompt box calls `show`.
+
+    Where a prompt seems to be written in another syntax, it says how that reads it, and a button
+    calls `switch` with that syntax.
+    """
+
+    def __init__(
+        self, tokenizer: Tokenizer | None = None, switch: Callable[[str], None] | None = None,
+        *, negative: bool = False,
+    ) -> None:  # fmt: skip
+        self.tokenizer, self._switch, self._negative = tokenizer, switch, negative
+        self._other: str | None = None
+        self._read = widgets.HTML()
+        self._offer = widgets.HTML()
+        self._button = text_button(
+            "", "exchange", "Read both prompts in this syntax", self._switched
+        )
+        self._button.layout.align_self = "flex-start"
+        self._offered = widgets.VBox([self._offer, self._button])
+        super().__init__([self._offered, self._read], layout=widgets.Layout(margin="0 0 0 86px"))
+
+    @property
+    def value(self) -> str:
+        """All HTML that is shown."""
+        return str(self._read.value) + (str(self._offer.value) if self._other else "")
+
+    def show(self, text: str, syntax: str = "blocks", steps: int = 20) -> None:
+        """Show how a prompt is read."""
+        self._other = recognised(text, syntax) if self._switch is not None else None
+        self._read.value = self._inspected(text, syntax, steps)
+        if self._other is not None:
+            name = NAMES[self._other]
+            words = f"It looks like a prompt of {name}, which would read:"
+            would = self._inspected(text, self._other, steps)
+            self._offer.value = f'<div class="sdnb-warn">{words}</div>{would}'
+            self._button.description = f"Read as {name}"
+        self._offered.layout.display = "none" if self._other is None else ""
         self.layout.display = "" if self.value else "none"
+
+    def _inspected(self, text: str, syntax: str, steps: int) -> str:
+        """How a syntax reads the prompt; beside an offer without what it says against it."""
+        return inspected(
+            text, self.tokenizer, syntax, steps=steps, negative=self._negative,
+            warn=self._other is None,
+        )  # fmt: skip
+
+    def _switched(self) -> None:
+        if self._switch is not None and self._other is not None:
+            self._switch(self._other)

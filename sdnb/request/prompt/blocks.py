@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sdnb.request import checks
+from sdnb.request.prompt.values import Fragment, PromptError, Trap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,40 +43,6 @@ _ZERO = 1e-6  # a sum of weights below this part of their absolute sum counts as
 LEAST_SUM = 0.25
 #: Below that sum, the least that negative shares sum to.
 LEAST_SHARES = -2.0
-
-
-@dataclass(frozen=True)
-class Fragment:
-    """A block: its text, with `\\:` replaced by a colon, and its weight as written.
-
-    `start` and `end` span its text, its weight and the whitespace after it. The spans of all
-    fragments together are the whole prompt.
-    """
-
-    text: str
-    weight: float
-    start: int
-    end: int
-
-
-@dataclass(frozen=True)
-class Trap:
-    """Text with a colon that is no weight, and a message on how to make it one, or why not."""
-
-    start: int
-    end: int
-    message: str
-
-
-class PromptError(ValueError):
-    """An invalid weight, at characters `start` to `end` (exclusive) of the prompt."""
-
-    def __init__(self, message: str, start: int, end: int) -> None:
-        super().__init__(message, start, end)  # all arguments, because pickle needs them
-        self.start, self.end = start, end
-
-    def __str__(self) -> str:
-        return str(self.args[0])
 
 
 def parse(text: str) -> list[Fragment]:
@@ -160,8 +126,6 @@ def escaped(text: str) -> str:
 
 def _colons(text: str) -> Iterator[tuple[re.Match[str], re.Match[str] | None]]:
     """Each colon, escaped or not, with the match of its weight or None."""
-    if not isinstance(text, str):
-        raise TypeError(f"prompt={checks.shown(text)} is not text")
     first = _end_of_spaces(text, 0)  # where the text of the current block begins
     for colon in _COLON.finditer(text):
         start = colon.start()
@@ -207,7 +171,7 @@ def _trap(text: str, start: int) -> Trap:
         why = (
             ": that is how AUTOMATIC1111 writes a weight; here it is "
             f"{text[max(0, text.rfind('(', 0, start) + 1) : start] + number[0]!r} and a space, "
-            "without brackets"
+            "without brackets, or syntax='a1111'"
         )
     elif after.strip():
         decimal = _DECIMAL_COMMA.match(text, start)
