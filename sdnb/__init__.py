@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sdnb.images import read
     from sdnb.images.result import Result
     from sdnb.request import Request
+    from sdnb.request.lora import Lora
     from sdnb.request.memory_plan import MemoryPlan
     from sdnb.widgets.gallery import Gallery
     from sdnb.widgets.grid.grid_view import GridView
@@ -36,6 +37,7 @@ _HOMES = {
     "Gallery": "sdnb.widgets.gallery",
     "Grid": "sdnb.grid.grid",
     "GridView": "sdnb.widgets.grid.grid_view",
+    "Lora": "sdnb.request.lora",
     "MaskEditor": "sdnb.widgets.masks.editor",
     "Panel": "sdnb.widgets.panel",
     "Request": "sdnb.request",
@@ -66,6 +68,7 @@ __all__ = [
     "Gallery",
     "Grid",
     "GridView",
+    "Lora",
     "MaskEditor",
     "MemoryPlan",
     "Panel",

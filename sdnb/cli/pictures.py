@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import sdnb
 from sdnb.cli import options
 from sdnb.cli.parser import InputError, input_stage
-from sdnb.request import Request, prompt
+from sdnb.request import Request, lora, prompt
 from sdnb.request.plain_words import counted
 
 
@@ -45,7 +45,8 @@ def requests(args: argparse.Namespace) -> list[Request]:
         base = Request(**fields)
         prompt.parse(base.negative)
         for text in _prompts(args) * args.n_iter:
-            prompt.parse(text)  # a wrong weight is an error before the model loads
+            # A wrong weight or tag is an error before the model loads.
+            prompt.parse(lora.split_tags(text)[0])
             advance = 0 if args.fixed_code else len(batch) * base.count
             batch.append(base.but(prompt=text, seed=seed + advance))
     except (ValueError, TypeError) as error:

@@ -13,7 +13,7 @@ from typing import Any
 
 from sdnb import images
 from sdnb.grid.axes import Axis
-from sdnb.request import Request, Settings, checks, prompt
+from sdnb.request import Request, Settings, checks, lora, prompt
 from sdnb.request.plain_words import counted
 
 #: Fields that a model's settings fill in where a request leaves them open.
@@ -118,6 +118,8 @@ def plain_value(value: Any) -> Any:
     """A value of an axis as JSON can hold it: pictures become their sha256."""
     if isinstance(value, bytes):
         return images.sha256(value)
+    if isinstance(value, tuple):
+        return [plain_value(each) for each in value]
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     return value
@@ -132,7 +134,7 @@ def _combined(base: Request, axes: Sequence[Axis], index: Sequence[int]) -> Requ
     request = base
     for axis, i in sorted(pairs, key=lambda pair: order.get(pair[0].name, 2)):
         request = axis.applied(request, i)
-    for words in (request.prompt, request.negative):
+    for words in (lora.split_tags(request.prompt)[0], request.negative):
         prompt.parse(words)
     request.resolved(Settings())
     return request

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from sdnb.request import Request
+from sdnb.request import Request, lora
 from sdnb.request.choices import ETA_SAMPLERS
 from sdnb.request.plain_words import plain
 from sdnb.request.settings import RANGES
@@ -62,13 +62,12 @@ def accepted(fields: dict[str, Any]) -> tuple[Request, list[str]]:
 
 
 def emphasis_notes(*prompts: str) -> list[str]:
-    """Notes where one of the prompts weighs words, or names a LoRA, as other programs do."""
+    """Notes where one of the prompts weighs words as other programs do."""
     note = (
         "The prompt is kept as it was written: (text:1.2), [text] and {text} weigh words in "
         "other programs and are plain text here, where text:1.2 before a space is a weight."
     )
-    notes = [note] if any(_EMPHASIS.search(prompt + " ") for prompt in prompts) else []
-    return notes + [LORAS] * any("<lora:" in prompt for prompt in prompts)
+    return [note] if any(_EMPHASIS.search(lora.words(text) + " ") for text in prompts) else []
 
 
 def _sides(size: dict[str, Any]) -> str:

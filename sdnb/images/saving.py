@@ -16,7 +16,7 @@ from PIL import Image, PngImagePlugin
 
 from sdnb.assets import __version__, user_path
 from sdnb.images import files, infotext
-from sdnb.request import Request, prompt
+from sdnb.request import Request, lora, prompt
 from sdnb.request.fingerprint import sha256
 from sdnb.request.picture_file import SUFFIXES
 from sdnb.request.plain_words import counted
@@ -133,7 +133,7 @@ def _names_from_stem(stem: str) -> Iterator[str]:
 def _unweighted(text: str) -> str:
     """The prompt without its weights."""
     try:
-        return " ".join(fragment.text for fragment in prompt.parse(text))
+        return " ".join(fragment.text for fragment in prompt.parse(lora.words(text)))
     except prompt.PromptError:
         return text  # a prompt that cannot run can still name a file
 

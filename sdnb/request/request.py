@@ -26,6 +26,7 @@ from sdnb.request.choices import (
 )
 from sdnb.request.fingerprint import sha256
 from sdnb.request.foreign_names import FIELD_OF
+from sdnb.request.lora import Lora, loras
 from sdnb.request.settings import Settings, number, put, whole
 
 # PNG's colour types that are taken as they are: grey, RGB, RGBA. An alpha may be the mask itself.
@@ -70,6 +71,8 @@ class Request:
     # of its middle; fill the borders of the whole one, which are painted; or fit the whole one
     # inside, so that one side of the result is smaller. The mask goes with it.
     fit: str = "stretch"
+    # -- what is laid over the model's weights; tags in the prompt (<lora:name:0.8>) add to these
+    loras: tuple[Lora, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("prompt", "negative"):
@@ -89,6 +92,7 @@ class Request:
         put(self, "invert", checks.flag("invert", self.invert))
         put(self, "content", checks.choice("content", self.content, CONTENTS))
         put(self, "fit", checks.choice("fit", self.fit, FITS))
+        put(self, "loras", loras(self.loras))
         self._check_together()
 
     def _check_together(self) -> None:

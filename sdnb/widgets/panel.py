@@ -20,7 +20,7 @@ import ipywidgets as widgets
 
 from sdnb import images
 from sdnb.jobs.executor import Executor, Job
-from sdnb.request import Request, checks, prompt
+from sdnb.request import Request, checks, lora, prompt
 from sdnb.request.plain_words import counted
 from sdnb.widgets import style
 from sdnb.widgets.actions import Actions
@@ -286,7 +286,7 @@ class Panel(RunAgain, widgets.VBox):
     def _checked(self) -> Request:
         """The resolved request. Raises ValueError if it cannot run."""
         request = self.request
-        for words in (request.prompt, request.negative):
+        for words in (lora.split_tags(request.prompt)[0], request.negative):
             prompt.parse(words)
         if self.kind in ("img2img", "inpaint") and request.image is None:
             raise ValueError("There is no picture yet: give one, or send one from the gallery.")

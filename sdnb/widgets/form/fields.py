@@ -103,6 +103,10 @@ FIELDS: tuple[Field, ...] = (
     Field("eta", "Eta", "slider", "more",
           "Fresh noise in each step: 0 none, 1 all. Left open: the sampler's own.",
           (0, 1), 0.05, shown=_draws_noise),
+    Field("loras", "LoRAs", "loras", "more",
+          "What is laid over the model's weights, with its strength. A cross takes one away; more "
+          "of them are named in the prompt: <lora:name:0.8>.",
+          shown=lambda request, _: bool(request.loras)),
     Field("image", "Picture", "picture", "picture",
           "A picture to start from. A PNG, a JPEG or another picture file."),
     Field("fit", "Fitted by", "choice", "picture",

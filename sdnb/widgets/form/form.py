@@ -10,7 +10,7 @@ from typing import Any, cast
 import ipywidgets as widgets
 
 from sdnb.images import Saved
-from sdnb.request import Request, Resolved, Settings, png_header
+from sdnb.request import Request, Resolved, Settings, lora, png_header
 from sdnb.request.choices import gone_with
 from sdnb.request.sizes import Size
 from sdnb.widgets.buttons import icon_button
@@ -174,7 +174,7 @@ class Form(widgets.VBox):
             self._fold = below[0].children[0]
         settings = [
             w["negative"], self._inspectors["negative"],
-            size, self._about_size, w["steps"], w["cfg"], w["sampler"], w["seed"],
+            size, self._about_size, w["steps"], w["cfg"], w["sampler"], w["seed"], w["loras"],
             *([w["count"]] if self.kind != "upscale" else []),  # upscaling makes one picture
             more,
         ]  # fmt: skip
@@ -258,7 +258,8 @@ class Form(widgets.VBox):
         self._fitted.show(with_borders_anew(asked) if inpaints else asked)
         self._show_offer()
         for name, inspector in self._inspectors.items():
-            inspector.show(self.controls[name].value)
+            text = self.controls[name].value
+            inspector.show(lora.words(text) if name == "prompt" else text)
         self._about_size.value = "" if resolved is None else self._size_in_words(resolved)
 
     def _whose(self, name: str, resolved: Resolved) -> str:
