@@ -23,13 +23,13 @@ from sdnb.engine.diffusion.samplers import SAMPLERS, Step
 from sdnb.engine.diffusion.schedule import cut, sigmas
 from sdnb.engine.full_precision import full_precision, in_full_precision
 from sdnb.engine.model import Model
-from sdnb.engine.stages import autoencode, prompts
+from sdnb.engine.stages import adapt, autoencode, prompts
 from sdnb.engine.stages.account import Account
 from sdnb.engine.stages.predictor import Predictor, is_sound, not_sound
 from sdnb.engine.stages.prepare import beyond_limit, prepare
 from sdnb.images.canvas import Canvas, fit
 from sdnb.images.result import Progress, Result, bar
-from sdnb.request import Request, Resolved, checks
+from sdnb.request import Request, Resolved, checks, lora
 from sdnb.request.pace import Times
 
 if TYPE_CHECKING:
@@ -88,10 +88,12 @@ def run_together(model: Model, requests: Sequence[Request]) -> Generator[Progres
 
 def alike(request: Resolved) -> tuple[object, ...]:
     """What requests must have in common to be made in one pass a step: all but the words, the seed
-    and cfg; and whether cfg asks for both halves of guidance.
+    and cfg; the LoRAs, also those that tags in the prompt name; and whether cfg asks for both
+    halves of guidance.
     """
     single = request.cfg if request.cfg in (0, 1) else None
-    return single, request.but(prompt="", negative="", seed=0, cfg=0, count=1)
+    loras = lora.of_request(request.prompt, request.loras)
+    return single, loras, request.but(loras=(), prompt="", negative="", seed=0, cfg=0, count=1)
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ class Batch:
     requests: list[Resolved]
     levels: list[float]  # the sigmas to run; [] at strength 0
     canvas: Canvas | None  # the picture to begin from
+    chosen: adapt.Chosen  # the LoRAs
     together: bool  # all in one pass, whatever the plan says
 
     @property
@@ -140,7 +143,10 @@ def _run(
         _check_together(resolved, levels)
     checks.picture_given(model.name, model.config.unet.in_channels, resolved[0].image)
     canvas, notes = fit(resolved[0])
-    batch = Batch(resolved, levels, canvas, together)
+    chosen = adapt.choose(model, resolved[0])
+    notes += chosen.notes
+    resolved = [replace(each, loras=chosen.noted(each.loras)) for each in resolved]
+    batch = Batch(resolved, levels, canvas, chosen, together)
     with model.run_lock.ask() as turn:
         while not turn.come():
             yield Progress(0, batch.steps, turn.waited, waiting=True)
@@ -157,8 +163,9 @@ def _journey(
     """From requests that were checked to their pictures; returns the last `Progress`."""
     checks.loaded(model)  # again: it was waited for
     canvas, count = batch.canvas, sum(request.count for request in batch.requests)
-    # 1. The memory plan is chosen and put in force.
+    # 1. The memory plan is chosen and put in force, and the LoRAs in the weights where they lie.
     expected = prepare(model, replace(batch.first, count=count), notes)
+    adapt.put_in_force(model, batch.chosen)
     passes = batch.passes(model.memory.batch)
     times.count, times.at_once = count, len(passes[0])
     total = batch.steps * len(passes)
@@ -171,7 +178,9 @@ def _journey(
         # 2. The prompts are encoded: contexts [1, 77, d].
         encoded = [prompts.encode(model, request) for request in batch.requests]
         own = [notes for _, notes in encoded]
-        account = Account(model, batch.requests, batch.together, expected, notes, own)
+        account = Account(
+            model, batch.requests, batch.together, expected, notes, own, batch.chosen.loras
+        )
         notes = []
         # 3. The picture becomes a latent [1, 4, h/8, w/8], the mask is brought to its size.
         source = _from_picture(model, canvas, batch.first.strength, notes)

@@ -94,7 +94,7 @@ def noting_errors(wrong: list[tuple[str, str]], *cells: Cell) -> Iterator[None]:
     """A context manager that puts an error of these cells into `wrong`, as (label, why)."""
     try:
         yield
-    except (OSError, TypeError, ValueError) as error:
+    except (OSError, LookupError, TypeError, ValueError) as error:
         wrong.extend((cell.label, str(error)) for cell in cells)
 
 

@@ -43,6 +43,8 @@ class SavableResult(Protocol):
     def model(self) -> str: ...
     @property
     def fingerprint(self) -> str: ...
+    @property
+    def loras(self) -> Sequence[lora.Lora]: ...
 
 
 def save(
@@ -99,6 +101,8 @@ def _png(image: Image.Image, request: Request, result: SavableResult) -> bytes:
         "notes": list(result.notes),
         "seconds": result.seconds,
     }
+    if result.loras:
+        about["loras"] = [each.plain() for each in result.loras]
     chunks = PngImagePlugin.PngInfo()
     chunks.add(b"sRGB", b"\0")  # what its colours are, for programs that would ask
     text = infotext.write(request, result.model, result.fingerprint, __version__)

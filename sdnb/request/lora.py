@@ -41,6 +41,8 @@ PRESETS: dict[str, tuple[float, ...]] = {
 _MOST = 1e6  # of a strength: useful ones are below ten
 _TAG = re.compile(r"<(\w+):([^>]+)>")
 _OURS = ("lora", "lyco")
+# What a tag leaves out of a path, and what no tag can hold.
+_STEM = re.compile(r"^.*[/\\]|\.(safetensors|pt|ckpt)$|[:<>]")
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
@@ -87,9 +89,11 @@ class Lora:
 
     @property
     def tag(self) -> str:
-        """The tag that means the same in a prompt; a digest has no place in it."""
+        """The tag that means the same in a prompt of any program, which names a file by its stem;
+        a digest has no place in it.
+        """
         text = self.unet if self.text is None else self.text
-        parts = [self.name, digits(text)]
+        parts = [_STEM.sub("", self.name), digits(text)]
         if text != self.unet:
             parts.append(digits(self.unet))
         if self.dyn is not None:

@@ -31,18 +31,25 @@ TRAINING = {
 }  # fmt: skip
 
 
-def read_weights(path: Path, notes: list[str]) -> Weights:
-    """The tensors of a file by name. Its content decides the format, not its ending.
+def read_tensors(path: Path, notes: list[str]) -> tuple[Weights, dict[str, str]]:
+    """The tensors of any file by name, and its metadata. Its content decides the format, not its
+    ending.
 
-    Raises CheckpointError for another kind of file, or one that could be read only by running it.
+    Raises CheckpointError for a file of no tensors, or one that could be read only by running it.
     """
     with in_words(path):
         kind = container(path)
     if path.suffix.lower() not in ENDINGS[kind]:
         notes.append(f"{path.name} is a {kind} file in spite of its name")
-    if kind == "torch":
-        return _unwrapped(_from_torch(path, notes))
-    weights, metadata = read_safetensors(path)
+    return (_from_torch(path, notes), {}) if kind == "torch" else read_safetensors(path)
+
+
+def read_weights(path: Path, notes: list[str]) -> Weights:
+    """The weights of a model, or of a part of one, by name.
+
+    Raises CheckpointError as `read_tensors`, and for what only changes a model.
+    """
+    weights, metadata = read_tensors(path, notes)
     if any(key.startswith("ss_network") for key in metadata):  # kohya's mark on what it trains
         refuse_other_kinds(path, weights)
     return _unwrapped(weights)

@@ -12,14 +12,14 @@ from sdnb.engine.model import Model
 from sdnb.engine.networks import text
 from sdnb.engine.networks.tokenizer import Tokens
 from sdnb.engine.prompt_cache import EncodedPrompt
-from sdnb.request import Resolved, checks, prompt
+from sdnb.request import Resolved, checks, lora, prompt
 
 
 def encode(model: Model, request: Resolved) -> tuple[list[Tensor], list[str]]:
     """The contexts of a request, `[1, 77, d]` each on the model's device: negative and prompt, or
     the only one that its cfg needs; and notes. Raises ValueError as `prompt.parse`.
     """
-    wanted = [request.negative, request.prompt]
+    wanted = [request.negative, lora.words(request.prompt)]
     notes = []
     if request.cfg in (0, 1):
         unused = wanted.pop(1 - int(request.cfg))
