@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sdnb.images.result import Result
     from sdnb.library import Library
     from sdnb.request import Request
+    from sdnb.request.lora import Lora
     from sdnb.request.memory_plan import MemoryPlan
     from sdnb.widgets.gallery import Gallery
     from sdnb.widgets.grid.grid_view import GridView
@@ -38,6 +39,7 @@ _HOMES = {
     "Grid": "sdnb.grid.grid",
     "GridView": "sdnb.widgets.grid.grid_view",
     "Library": "sdnb.library",
+    "Lora": "sdnb.request.lora",
     "MaskEditor": "sdnb.widgets.masks.editor",
     "Panel": "sdnb.widgets.panel",
     "Request": "sdnb.request",
@@ -69,6 +71,7 @@ __all__ = [
     "Grid",
     "GridView",
     "Library",
+    "Lora",
     "MaskEditor",
     "MemoryPlan",
     "Panel",

@@ -23,6 +23,7 @@ from sdnb.assets import user_path
 # Name -> the function that measures; the flags of a name are the arguments of its function.
 _BENCHES = {
     "load": "sdnb.bench.load:bench_load",
+    "lora": "sdnb.bench.lora_speed:bench_lora",
     "cpu": "sdnb.bench.cpu:bench_cpu",
     "widgets": "sdnb.bench.widgets:bench_widgets",
     "grid": "sdnb.bench.grid_speed:bench_grid",
@@ -35,9 +36,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run `sdnb bench NAME`; returns the exit code."""
     parser = _parser()
     args = parser.parse_args(argv)
-    compared = args.name in ("load", "cpu", "gpu", "caps")
-    if compared and find_spec("diffusers") is None:  # before gigabytes are written for it
-        parser.error("diffusers, the other side, is not installed: pip install 'sdnb[bench]'")
+    compared = args.name in ("load", "lora", "cpu", "gpu", "caps")
+    needed = ["diffusers"] * compared + ["peft"] * (args.name == "lora")
+    missing = [name for name in needed if find_spec(name) is None]
+    if missing:  # said before gigabytes are written for it
+        parser.error(f"{missing[0]}, the other side, is not installed: pip install 'sdnb[bench]'")
     options = {flag: value for flag, value in vars(args).items() if flag not in ("name", "json")}
     keep = partial(_write, args)
     if args.name in ("gpu", "caps"):  # these take long
@@ -80,6 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     load = names.add_parser("load", help="time and memory to load an SD 1.4-sized checkpoint")
     load.add_argument("--out", type=user_path, default=Path(), help="where 8.6 GB may be written")
     load.add_argument("--precision", choices=("half", "bf16", "full"), default="half")
+    lora = names.add_parser("lora", help="time and memory to lay a LoRA over an SD 1.4-sized model")
+    lora.add_argument("--out", type=user_path, default=Path(), help="where 2.3 GB may be written")
     cpu = names.add_parser("cpu", help="time and peak memory of a picture on the CPU")
     random = "SD 1.4's shapes with random weights (writes 2.1 GB)"
     cpu.add_argument("--random", action="store_true", help=random)
@@ -107,6 +112,6 @@ def _parser() -> argparse.ArgumentParser:
     gpu.add_argument("--tiers", action="store_true", help="also every plan against its prediction")
     caps = names.add_parser("caps", help="the largest picture under 4, 2 and 1 GiB of a card")
     caps.add_argument("--out", type=user_path, default=Path(), help="where 2.1 GB may be written")
-    for command in (load, cpu, panels, grid, gpu, caps):
+    for command in (load, lora, cpu, panels, grid, gpu, caps):
         command.add_argument("--json", type=user_path, help="also write the figures to this file")
     return parser

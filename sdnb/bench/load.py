@@ -67,7 +67,7 @@ def _measure(
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in runners}
     for n in range(RUNS):
         for name, (code, path) in runners.items():
-            _warm(path)
+            warm(path)
             runs[name].append(_child(code, path, folder / "config", dtype))
             say(f"  {name}, run {n + 1} of {RUNS}: {runs[name][-1]['load']:.2f} s")
     weights = count * size / 1e9
@@ -140,7 +140,8 @@ def _child(code: str, path: Path, config: Path, dtype: str) -> dict[str, float]:
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def _warm(path: Path) -> None:
+def warm(path: Path) -> None:
+    """Read a file, so that it is in the system's cache."""
     buffer = bytearray(1 << 24)
     with path.open("rb", buffering=0) as file:
         while file.readinto(buffer):

@@ -44,9 +44,8 @@ def requests(args: argparse.Namespace) -> list[Request]:
                 _say(f"note: {note}")
         base = Request(**fields)
         for text in _prompts(args) * args.n_iter:
-            prompt.check(
-                text, base.negative, base.syntax, base.steps
-            )  # a wrong weight is an error before the model loads
+            # A wrong weight or tag is an error before the model loads.
+            prompt.check(text, base.negative, base.syntax, base.steps)
             advance = 0 if args.fixed_code else len(batch) * base.count
             batch.append(base.but(prompt=text, seed=seed + advance))
     except (ValueError, TypeError) as error:

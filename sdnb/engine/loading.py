@@ -59,7 +59,7 @@ def load(
     tokenizer = tokenizer_of(source)
     model = Model(
         source,
-        _read_weights(source, device, dtype, progress),
+        read_weights(source, device, dtype, progress),
         tokenizer,
         asked_plan=plan,
         budget=float(memory) if isinstance(memory, (int, float)) else 0.0,
@@ -113,11 +113,11 @@ def tokenizer_of(source: Checkpoint) -> Tokenizer:
     return tokenizer
 
 
-def _read_weights(
+def read_weights(
     source: Checkpoint,
     device: torch.device,
     dtype: torch.dtype,
-    progress: Callable[[float], object] | None,
+    progress: Callable[[float], object] | None = None,
 ) -> Weights:
     """The networks of a checkpoint with its weights, on the CPU."""
     with torch.device("meta"):

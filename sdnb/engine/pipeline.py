@@ -23,14 +23,14 @@ from sdnb.engine.diffusion.samplers import SAMPLERS, Step
 from sdnb.engine.diffusion.schedule import cut, sigmas
 from sdnb.engine.full_precision import full_precision, in_full_precision
 from sdnb.engine.model import Model
-from sdnb.engine.stages import autoencode, prompts
+from sdnb.engine.stages import adapt, autoencode, prompts
 from sdnb.engine.stages.account import Account
 from sdnb.engine.stages.contexts import Contexts, of_pass
 from sdnb.engine.stages.predictor import Predictor, is_sound, not_sound
 from sdnb.engine.stages.prepare import beyond_limit, prepare
 from sdnb.images.canvas import Canvas, fit
 from sdnb.images.result import Progress, Result, bar
-from sdnb.request import Request, Resolved, checks
+from sdnb.request import Request, Resolved, checks, lora
 from sdnb.request.pace import Times
 from sdnb.request.prompt.guidance import guidance
 
@@ -90,11 +90,13 @@ def run_together(model: Model, requests: Sequence[Request]) -> Generator[Progres
 
 def alike(request: Resolved) -> tuple[object, ...]:
     """What requests must have in common to be made in one pass a step: all but the words, the seed,
-    cfg and its rescaling; and how many texts guide them, for AND joins several and cfg 0 and 1 need
-    but one.
+    cfg and its rescaling; the LoRAs, also those that tags in the prompt name; and how many texts
+    guide them, for AND joins several and cfg 0 and 1 need but one.
     """
     texts = len(guidance(request).texts)
-    return texts, request.but(prompt="", negative="", seed=0, cfg=0, cfg_rescale=0, count=1)
+    loras = lora.of_request(request.prompt, request.loras)
+    rest = request.but(loras=(), prompt="", negative="", seed=0, cfg=0, cfg_rescale=0, count=1)
+    return texts, loras, rest
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ class Batch:
     requests: list[Resolved]
     levels: list[float]  # the sigmas to run; [] at strength 0
     canvas: Canvas | None  # the picture to begin from
+    chosen: adapt.Chosen  # the LoRAs
     together: bool  # all in one pass, whatever the plan says
 
     @property
@@ -144,7 +147,10 @@ def _run(
     checks.picture_given(model.name, model.config.unet.in_channels, resolved[0].image)
     canvas, notes = fit(resolved[0])
     notes += _without_guidance(resolved)
-    batch = Batch(resolved, levels, canvas, together)
+    chosen = adapt.choose(model, resolved[0])
+    notes += chosen.notes
+    resolved = [replace(each, loras=chosen.noted(each.loras)) for each in resolved]
+    batch = Batch(resolved, levels, canvas, chosen, together)
     with model.run_lock.ask() as turn:
         while not turn.come():
             yield Progress(0, batch.steps, turn.waited, waiting=True)
@@ -161,8 +167,9 @@ def _journey(
     """From requests that were checked to their pictures; returns the last `Progress`."""
     checks.loaded(model)  # again: it was waited for
     canvas, count = batch.canvas, sum(request.count for request in batch.requests)
-    # 1. The memory plan is chosen and put in force.
+    # 1. The memory plan is chosen and put in force, and the LoRAs in the weights where they lie.
     expected = prepare(model, replace(batch.first, count=count), notes)
+    adapt.put_in_force(model, batch.chosen)
     passes = batch.passes(model.memory.batch)
     times.count, times.at_once = count, len(passes[0])
     total = batch.steps * len(passes)
@@ -175,7 +182,9 @@ def _journey(
         # 2. The prompts are encoded: contexts [1, 77 k, d] over the calls of the UNet.
         encoded = [prompts.encode(model, request, model.embeddings) for request in batch.requests]
         own = [its.notes for its in encoded]
-        account = Account(model, batch.requests, batch.together, expected, notes, own)
+        account = Account(
+            model, batch.requests, batch.together, expected, notes, own, batch.chosen.loras
+        )
         notes = []
         # 3. The picture becomes a latent [1, 4, h/8, w/8], the mask is brought to its size.
         source = _from_picture(model, canvas, batch.first.strength, notes)

@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from sdnb.engine import checkpoint, memory
-from sdnb.engine.checkpoint import Tensors
+from sdnb.engine.adapters import NOTHING, Overlay, merge
+from sdnb.engine.checkpoint import CheckpointError, Tensors
+from sdnb.engine.checkpoint.tensors import keep_open
 from sdnb.engine.memory import Graphed, Placed, Streamed
 from sdnb.engine.networks import attention
 from sdnb.engine.planning import machine
@@ -52,6 +55,11 @@ class Weights:
         for name, network in self.networks.items():
             self.parts |= _parts(name, network)
         self._graph: tuple[object, Graphed] | None = None
+        #: What is laid over the checkpoint; None: a change of it broke off half-way.
+        self.overlay: Overlay | None = NOTHING
+        self._sources: dict[str, Tensors] = {}
+        self._stamps: dict[Path, tuple[int, int]] = {}  # size and time of each file
+        self._touched: set[tuple[str, str]] = set()  # weights that may differ from the checkpoint
 
     def write(
         self,
@@ -72,11 +80,63 @@ class Weights:
             checkpoint.assign_weights(
                 module, tensors, dtype=self.dtype, device="cpu", what=network, on_weight=on_weight
             )
+            self._sources[network] = tensors
+            self._stamps |= {file: _stamp(file) for file in {t.file for t in tensors.values()}}
+            self._touched -= {touched for touched in self._touched if touched[0] == network}
+            self.overlay = NOTHING if not self._touched else None
         finally:
             for part in parts:
                 part.size = sum(parameter.nbytes for parameter in part.module.parameters())
                 if self.plan is not None:
                     self._place(part, self.plan)
+
+    def lay_over(self, overlay: Overlay) -> set[str]:
+        """Have the weights be the checkpoint's with what `overlay` adds, and nothing of the one
+        before; returns the networks that have other weights now. What differs between both is read
+        again, and written where it lies, so that a recorded step stays valid. Outside of `use`.
+
+        Raises CheckpointError where a file of the checkpoint is gone or is another one; nothing is
+        changed then. If it breaks off half-way, the next call writes all of it.
+        """
+        if overlay == self.overlay:
+            return set()
+        wanted = {(n, w) for n, additions in overlay.additions.items() for w in additions}
+        before = self.overlay
+        todo = [
+            touched for touched in sorted(wanted | self._touched, key=self._in_file)
+            if before is None or before.of(*touched) != overlay.of(*touched)
+        ]  # fmt: skip
+        for file in {self._sources[network][weight].file for network, weight in todo}:
+            self._check_unchanged(file)
+        self.overlay, self._touched = None, wanted | self._touched
+        merge.in_threads(lambda touched: self._rewrite(*touched, overlay), todo)
+        self.overlay, self._touched = overlay, wanted
+        return {network for network, _ in todo}
+
+    def _rewrite(self, network: str, weight: str, overlay: Overlay) -> None:
+        placed = self.parts[network].placed
+        assert placed is not None
+        path, _, leaf = weight.rpartition(".")
+        # A write outside of inference mode is counted, and so seen by what was prepared of it.
+        with (
+            keep_open(),
+            placed.written(self.networks[network].get_submodule(path), leaf) as target,
+            torch.inference_mode(target.is_inference()),
+            torch.no_grad(),
+        ):
+            source = self._sources[network][weight]
+            merge.write_sum(source, overlay.of(network, weight), target, self.dtype)
+
+    def _in_file(self, touched: tuple[str, str]) -> tuple[str, int]:
+        tensor = self._sources[touched[0]][touched[1]]
+        return str(tensor.file), tensor.offset
+
+    def _check_unchanged(self, file: Path) -> None:
+        if _stamp(file) != self._stamps[file]:
+            raise CheckpointError(
+                f"{file}, from which this model was loaded, is gone or was changed since. A change "
+                "of LoRAs reads its weights again: put the file back, or load the model again."
+            )
 
     def apply(self, plan: DecidedPlan) -> None:
         """Use memory by `plan` from now on: brings the weights to where it wants them."""
@@ -167,6 +227,14 @@ class Weights:
         self.parts.clear()
         self.networks.clear()
         memory.empty_cache(self.device)
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    try:
+        found = file.stat()
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
 
 
 def _parts(name: str, network: nn.Module) -> dict[str, Part]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from sdnb import images
 from sdnb.assets import user_path
-from sdnb.request import RANGES, Request, checks, png_header, prompt
+from sdnb.request import RANGES, Request, checks, lora, png_header, prompt
 
 _FIELD_NAMES = tuple(item.name for item in fields(Request) if item.name != "count")
 _MORE_NAMES = ("prompt_sr", "weight", "model", "memory")
@@ -184,6 +184,8 @@ def _label(name: str, given: Any, value: Any) -> str:
             path = user_path(value)
             return path.name if path.exists() else value
         return str(value)
+    if name == "loras":
+        return lora.in_words(value)
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, str):

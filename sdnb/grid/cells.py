@@ -94,7 +94,7 @@ def noting_errors(wrong: list[tuple[str, str]], *cells: Cell) -> Iterator[None]:
     """A context manager that puts an error of these cells into `wrong`, as (label, why)."""
     try:
         yield
-    except (OSError, TypeError, ValueError) as error:
+    except (OSError, LookupError, TypeError, ValueError) as error:
         wrong.extend((cell.label, str(error)) for cell in cells)
 
 
@@ -118,6 +118,8 @@ def plain_value(value: Any) -> Any:
     """A value of an axis as JSON can hold it: pictures become their sha256."""
     if isinstance(value, bytes):
         return images.sha256(value)
+    if isinstance(value, tuple):
+        return [plain_value(each) for each in value]
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     return value

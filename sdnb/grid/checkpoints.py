@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sdnb.grid.cells import Cell, noting_errors, refuse_cells, refuse_unresolvable
-from sdnb.request import checks, memory_plan
+from sdnb.request import checks, lora, memory_plan
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
@@ -34,6 +34,13 @@ class CheckpointGroup:
         """The group with the cells that are not made yet; equal cells once."""
         left = {cell.key: cell for cell in self.cells if cell.key not in made}
         return replace(self, cells=tuple(left.values()))
+
+    def by_loras(self) -> CheckpointGroup:
+        """The group with cells of the same LoRAs one after the other: a change writes weights."""
+        first: dict[object, int] = {}
+        for cell in self.cells:
+            first.setdefault(_loras(cell), len(first))
+        return replace(self, cells=tuple(sorted(self.cells, key=lambda c: first[_loras(c)])))
 
     @contextmanager
     def model(self) -> Iterator[Model]:
@@ -73,7 +80,30 @@ def checkpoint_groups(
     refuse_cells(wrong, len(cells))
     for group in groups:
         refuse_unresolvable(group.cells, group.settings)
-    return groups
+        _refuse_loras(group, here)
+    return [group.by_loras() for group in groups]
+
+
+def _refuse_loras(group: CheckpointGroup, here: bool) -> None:
+    """Raise ValueError that names the cells whose LoRAs are missing or do not fit the model, as far
+    as it is loaded, and runs here.
+    """
+    if group.loaded is None or not here:
+        return
+    from sdnb.engine.stages import adapt
+
+    by_loras: dict[object, list[Cell]] = {}
+    for cell in group.cells:
+        by_loras.setdefault(_loras(cell), []).append(cell)
+    wrong: list[tuple[str, str]] = []
+    for cells in by_loras.values():
+        with noting_errors(wrong, *cells):
+            adapt.choose(group.loaded, cells[0].request)
+    refuse_cells(wrong, len(group.cells))
+
+
+def _loras(cell: Cell) -> tuple[lora.Lora, ...]:
+    return lora.of_request(cell.request.prompt, cell.request.loras)
 
 
 def _group(cells: Sequence[Cell], model: Any, here: bool) -> CheckpointGroup:

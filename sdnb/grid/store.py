@@ -30,7 +30,7 @@ from sdnb.grid.axes import Axis
 from sdnb.grid.cells import OPEN_FIELDS, Cell, plain_value
 from sdnb.images import files
 from sdnb.images.made import Made
-from sdnb.request import Request, checks, documents
+from sdnb.request import Request, checks, documents, lora
 
 _MANIFEST, _ROWS = "grid.json", "rows.jsonl"
 _FORMAT = 1
@@ -285,7 +285,11 @@ def _answers(wanted: Request, found: Request) -> bool:
     for field in fields(Request):
         value = getattr(wanted, field.name)
         is_open = value is None and field.name in OPEN_FIELDS
-        if not is_open and value != getattr(found, field.name):
+        given = getattr(found, field.name)
+        if field.name == "loras":
+            if not lora.answers(value, given):
+                return False
+        elif not is_open and value != given:
             return False
     return True
 

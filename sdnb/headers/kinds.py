@@ -11,9 +11,9 @@ Shapes = Mapping[str, Shape]
 
 _OURS = "sdnb runs Stable Diffusion 1.x and 2.x: get a model of these families."
 _USED_WITH = "It is used with a model and is none. Give the model it was made for."
-_MERGE_IT = (
-    "It changes a model and is none. Merge it into its base model with the tool that made it "
-    "(kohya's networks/merge_lora.py, or diffusers' fuse_lora), and load the merged model."
+_LAY_OVER = (
+    "It changes a model and is none. Load the model it was made for, and give this file in a "
+    "request: loras=[sdnb.Lora(path, 0.8)]."
 )
 # The first convolution's channels -> what a denoiser of SD 1.x and 2.x is for that has so many.
 OTHER_CHANNELS = {5: "depth to image", 7: "the x4 upscaler", 8: "InstructPix2Pix"}
@@ -69,9 +69,9 @@ _TEXT = ("text_model.", "cond_stage_model.", "text_projection", "logit_scale", "
 
 # The first that fits counts: additions to a model, then whole models, then parts of one.
 KINDS = (
-    Kind("a LoRA", _MERGE_IT,
+    Kind("a LoRA", _LAY_OVER,
          r"^lora_(unet|te)|\.lora_(down|up|A|B)\.|lora_linear_layer|\.lora\.(down|up)"),
-    Kind("a LyCORIS (LoHa, LoKr, ...)", _MERGE_IT, r"\.(hada_w1_a|lokr_w1|lokr_w1_a|oft_blocks)$"),
+    Kind("a LyCORIS (LoHa, LoKr, ...)", _LAY_OVER, r"\.(hada_w1_a|lokr_w1|lokr_w1_a|oft_blocks)$"),
     Kind("a textual inversion (an embedding: one word)", _USED_WITH, _textual_inversion),
     Kind("a hypernetwork", _USED_WITH,
          lambda shapes: not {"320", "640", "768", "1024", "1280"}.isdisjoint(shapes)),

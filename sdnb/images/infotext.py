@@ -5,8 +5,8 @@
     Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7.5, Seed: 7, Size: 512x512
 
 Prompts are copied and never translated: their syntax comes with them, and a key of our own names it
-where it is not sdnb's. Keys, their order and the quoting follow `create_infotext` in the web
-UI's `modules/processing.py`.
+where it is not sdnb's. LoRAs become tags behind the prompt. Keys, their order and the quoting
+follow `create_infotext` in the web UI's `modules/processing.py`.
 """
 
 from __future__ import annotations
@@ -110,7 +110,8 @@ def write(request: Request, model: str, fingerprint: str, version: str) -> str:
     }
     line = ", ".join(f"{key}: {_quoted(v)}" for key, v in values.items() if v is not None)
     negative = f"\n{_NEGATIVE} {request.negative}" if request.negative else ""
-    text = f"{request.prompt}{negative}\n{line}".strip()
+    tags = "".join(each.tag for each in request.loras)
+    text = f"{request.prompt}{tags}{negative}\n{line}".strip()
     return text.replace("\0", " ")  # a text chunk of a PNG cannot hold it
 
 

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from sdnb.request import Request
+    from sdnb.request.lora import Lora
 
 
 # The fields of a `Result` that a `Made` has too.
-_SHARED = ("request", "model", "fingerprint", "seconds", "peak", "notes")
+_SHARED = ("request", "model", "fingerprint", "seconds", "peak", "notes", "loras")
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Made:
     seconds: float  # of cells that were made in one pass, an equal part each
     peak: float  # GB, as in Result
     notes: tuple[str, ...] = ()
+    loras: tuple[Lora, ...] = ()
     path: Path | None = None  # the file in a grid's store, where there is one
 
     @classmethod

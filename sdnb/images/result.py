@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sdnb.request import Request
+    from sdnb.request.lora import Lora
 
 
 @dataclass(frozen=True, repr=False)
@@ -38,6 +39,8 @@ class Result:
     expected: float | None = None  # GB: the predicted peak, where there was a prediction
     #: The finished latents `[4, h/8, w/8]`, float32 on the CPU: `sdnb.decode` takes them again.
     latents: tuple[Tensor, ...] = field(default=(), compare=False)
+    #: All that were used, of the field and of the prompt's tags, with the digests of their files.
+    loras: tuple[Lora, ...] = ()
 
     @property
     def image(self) -> Image.Image:

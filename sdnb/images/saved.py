@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sdnb.images.used_files import UsedFile
-from sdnb.request import Request
+from sdnb.request import Request, lora
 from sdnb.request.choices import ETA_SAMPLERS
 from sdnb.request.plain_words import plain
 from sdnb.request.settings import RANGES
@@ -65,19 +65,13 @@ def accepted(fields: dict[str, Any]) -> tuple[Request, list[str]]:
 
 
 def emphasis_notes(syntax: str, *prompts: str) -> list[str]:
-    """Notes where one of the prompts weighs words in a way that its syntax does not know, or names
-    a LoRA.
-    """
+    """Notes where one of the prompts weighs words in a way that its syntax does not know."""
     note = (
         "The prompt is kept as it was written: (text:1.2), [text] and {text} weigh words in "
         "its program and are plain text here, where text:1.2 before a space is a weight."
     )
-    notes = (
-        [note]
-        if syntax == "blocks" and any(_EMPHASIS.search(prompt + " ") for prompt in prompts)
-        else []
-    )
-    return notes + [LORAS] * any("<lora:" in prompt for prompt in prompts)
+    weighs = any(_EMPHASIS.search(lora.words(text) + " ") for text in prompts)
+    return [note] if syntax == "blocks" and weighs else []
 
 
 def _sides(size: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from PIL import Image, PngImagePlugin
 
 from sdnb.assets import __version__, user_path
 from sdnb.images import files, infotext
-from sdnb.request import Request, prompt
+from sdnb.request import Request, lora, prompt
 from sdnb.request.fingerprint import sha256
 from sdnb.request.picture_file import SUFFIXES
 from sdnb.request.plain_words import counted
@@ -43,6 +43,8 @@ class SavableResult(Protocol):
     def model(self) -> str: ...
     @property
     def fingerprint(self) -> str: ...
+    @property
+    def loras(self) -> Sequence[lora.Lora]: ...
 
 
 def save(
@@ -99,6 +101,8 @@ def _png(image: Image.Image, request: Request, result: SavableResult) -> bytes:
         "notes": list(result.notes),
         "seconds": result.seconds,
     }
+    if result.loras:
+        about["loras"] = [each.plain() for each in result.loras]
     chunks = PngImagePlugin.PngInfo()
     chunks.add(b"sRGB", b"\0")  # what its colours are, for programs that would ask
     text = infotext.write(request, result.model, result.fingerprint, __version__)
@@ -133,7 +137,7 @@ def _names_from_stem(stem: str) -> Iterator[str]:
 def _unweighted(request: Request) -> str:
     """The prompt without its weights, as a run ends with it."""
     try:
-        found = prompt.parts(request.prompt, request.syntax)
+        found = prompt.parts(lora.words(request.prompt), request.syntax)
         words = [part.stages[-1][1] for part in found]
         return " ".join(f.text for text in words for f in prompt.parse(text, request.syntax))
     except prompt.PromptError:

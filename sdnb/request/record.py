@@ -36,6 +36,8 @@ def plain(fields: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, A
             continue
         is_picture = name in PICTURES and value is not None
         written[name] = sha256(value) if is_picture else value
+        if name == "loras":
+            written[name] = [lora.plain() for lora in value]
     return written
 
 

@@ -27,6 +27,7 @@ from sdnb.request.choices import (
 )
 from sdnb.request.fingerprint import sha256
 from sdnb.request.foreign_names import FIELD_OF
+from sdnb.request.lora import Lora, loras
 from sdnb.request.settings import Settings, number, put, whole
 
 # PNG's colour types that are taken as they are: grey, RGB, RGBA. An alpha may be the mask itself.
@@ -78,6 +79,8 @@ class Request:
     # Which layer of the text encoder is read, counted from the last, which is 1, as AUTOMATIC1111
     # does. None: the model's own.
     clip_skip: int | None = None
+    # -- what is laid over the model's weights; tags in the prompt (<lora:name:0.8>) add to these
+    loras: tuple[Lora, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("prompt", "negative"):
@@ -98,6 +101,7 @@ class Request:
         put(self, "content", checks.choice("content", self.content, CONTENTS))
         put(self, "fit", checks.choice("fit", self.fit, FITS))
         put(self, "syntax", checks.choice("syntax", self.syntax, SYNTAXES))
+        put(self, "loras", loras(self.loras))
         self._check_together()
 
     def _check_together(self) -> None:

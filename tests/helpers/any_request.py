@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sdnb.request import CONTENTS, FITS, SAMPLERS, SCHEDULES, SYNTAXES, Request
+from sdnb.request.lora import Lora
 
 
 def png(width: int = 3, height: int = 2, colour: tuple[int, int, int] = (9, 8, 7)) -> bytes:
@@ -21,6 +22,19 @@ PICTURES = [png(), png(8, 8), png(5, 7, (1, 2, 3))]
 
 def maybe(strategy):
     return st.none() | strategy
+
+
+def loras():
+    strength = st.floats(-1e6, 1e6)
+    return st.builds(
+        Lora,
+        st.text(min_size=1).filter(str.strip),
+        strength,
+        maybe(strength),
+        maybe(st.sampled_from(["INS", [0.5] * 26])),
+        maybe(st.just("0a" * 32)),
+        maybe(st.integers(1, 128)),
+    )
 
 
 @st.composite
@@ -51,4 +65,5 @@ def requests(draw):
         fit=draw(st.sampled_from(FITS)),
         syntax=draw(st.sampled_from(SYNTAXES)),
         clip_skip=draw(maybe(st.integers(1, 12))),
+        loras=draw(st.lists(loras(), max_size=3)),
     )

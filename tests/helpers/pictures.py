@@ -12,6 +12,7 @@ from PIL import Image
 
 from sdnb import images
 from sdnb.request import Request, Settings
+from sdnb.request.lora import Lora
 
 # Every orientation is told apart by four different corners.
 CORNERS = np.array(
@@ -58,6 +59,7 @@ class Result:
     fingerprint: str = "0123456789abcdef"
     seconds: float = 1.25
     notes: tuple[str, ...] = ()
+    loras: tuple[Lora, ...] = ()
 
 
 def colour(seed=0, size=(8, 8)):

@@ -215,7 +215,6 @@ def test_half_of_a_surrogate_pair_costs_a_letter_and_not_the_prompt():
         {"prompt": json.dumps({**GRAPH, "20": node("LoraLoader", lora_name="x", model=["4", 0])})},
         {"invokeai_metadata": json.dumps({**INVOKE, "loras": [{"weight": 0.7}]})},
         {"parameters": json.dumps({**FOOOCUS, "loras": [["x", 0.1]]})},
-        {"parameters": "a <lora:x:0.8>\nSteps: 20, Sampler: Euler, Seed: 5, RNG: CPU"},
     ],
 )
 def test_loras_are_said_to_be_left_out(texts, tmp_path):

@@ -171,3 +171,13 @@ def test_no_resize_mode_is_written_where_there_is_no_picture_or_it_fits_inside()
     text = written(prompt="a fox", image=PNG, width=128, height=256, fit="fit")
     assert "Resize mode" not in text
     assert "Size: 128x128" in text  # of PNG's proportions, 64x64
+
+
+def test_loras_are_tags_of_the_prompt():
+    from sdnb.request.lora import Lora
+
+    request = Request(
+        "a cat", seed=1, loras=[Lora("styles/fog.safetensors", 0.5), Lora("x", text=0)]
+    )
+    text = infotext.write(request.resolved(Settings()), "", "", "1")
+    assert text.splitlines()[0] == "a cat<lora:fog:0.5><lora:x:0:1>"

@@ -224,8 +224,8 @@ def test_normalised():
             "<lora:add detail:0.8>",
             ["at character 7", "LoRA"],
         ),
-        ("<LoRA:fur:1:0.5>", "<LoRA:fur:1:0.5>", ["no LoRAs", "words of the prompt"]),
-        ("a hand, embedding:hands, five", "embedding:hands", ["no embeddings yet"]),
+        ("<LoRA:fur:1:0.5>", "<LoRA:fur:1:0.5>", ["is named in the prompt", "negative"]),
+        ("a hand, embedding:hands, five", "embedding:hands", ["embeddings are not read yet"]),
     ],
 )
 def test_what_stays_text_says_how_to_make_it_a_weight_or_why_not(text, place, words):

@@ -75,7 +75,9 @@ class LazyTensor(Stored):
             for start in range(0, len(rows), step):
                 part = rows[start : start + step]
                 source = self._window(handle, start * width, part.numel()).view(part.shape)
-                piece = STEP if part.ndim == 1 and part.device.type == "cpu" else len(part)
+                # A process of one thread has no pool to wake.
+                wakes = part.ndim == 1 and part.device.type == "cpu" and torch.get_num_threads() > 1
+                piece = STEP if wakes else len(part)
                 for to, of in zip(part.split(piece), source.split(piece), strict=True):
                     to.copy_(of)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sdnb.engine.memory import flat
 from sdnb.engine.memory.flat import CPU
@@ -23,6 +23,11 @@ class Placed(Protocol):
     def release(self) -> None:
         """Bring the weights back to ordinary host memory."""
 
+    def written(self, module: nn.Module, name: str) -> AbstractContextManager[Tensor]:
+        """Outside `use`, a tensor to fill with new values of a module's own weight, where that lies
+        or will be put when the block ends.
+        """
+
 
 class Resident:
     """The weights stay on the device, in one block."""
@@ -36,6 +41,9 @@ class Resident:
     def use(self, dtype: torch.dtype | None = None) -> Iterator[torch.device]:
         with cast(self.module, dtype, self.device):
             yield self.device
+
+    def written(self, module: nn.Module, name: str) -> AbstractContextManager[Tensor]:
+        return nullcontext(getattr(module, name))
 
     def release(self) -> None:
         if self.device.type == "cuda":
@@ -67,6 +75,9 @@ class Offloaded:
             if self._depth == 0:
                 flat.scatter(self._entries, self._block)
                 empty_cache(self.device)
+
+    def written(self, module: nn.Module, name: str) -> AbstractContextManager[Tensor]:
+        return nullcontext(getattr(module, name))
 
     def release(self) -> None:
         flat.gather(flat.tensors(self.module))  # into memory that is not pinned

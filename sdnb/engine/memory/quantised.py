@@ -13,6 +13,8 @@ from torch import Tensor
 
 from sdnb.engine.memory.flat import Entry, aligned
 
+_AT_ONCE = 1 << 20  # numbers coded at a time, so that no second copy of a weight is made
+
 
 @dataclass(frozen=True)
 class Coded:
@@ -27,10 +29,14 @@ class Coded:
         if self.scales < 0:
             self._raw(block).copy_(weight)
             return
-        rows = _rows(weight).float()  # [out, all else]
-        scale = rows.abs().amax(dim=1).clamp(min=1e-12) / 127
-        self._codes(block).copy_((rows / scale[:, None]).round_())
-        self._scales(block).copy_(scale)
+        rows, codes, scales = _rows(weight), self._codes(block), self._scales(block)
+        step = max(1, _AT_ONCE // rows.shape[1])
+        for first in range(0, len(rows), step):
+            some = slice(first, first + step)
+            part = rows[some].float()  # [n, all else]
+            scale = part.abs().amax(dim=1).clamp(min=1e-12) / 127
+            codes[some].copy_((part / scale[:, None]).round_())
+            scales[some].copy_(scale)
 
     def read(self, block: Tensor, out: Tensor, at: int = 0) -> None:
         """Decode into `out`, a weight; the block begins `at` bytes into the whole."""

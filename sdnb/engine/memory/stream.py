@@ -73,6 +73,7 @@ class Streamed:
     def _take_in(self, units: Sequence[nn.Module]) -> None:
         """Bring the weights into one pinned block of host memory."""
         self._gather(units)
+        self._coded: dict[tuple[int, str], quantised.Coded] = {}
         if self.weights == "int8":
             self._code()
         flat.pin(self._source, self.device)
@@ -102,6 +103,7 @@ class Streamed:
         for unit in self._units:
             for item in unit.coded:
                 item.write(self._source, item.entry.table[item.entry.name])
+                self._coded[id(item.entry.table), item.entry.name] = item
         for entry in self._entries:
             entry.bind(_nothing(entry))
 
@@ -115,6 +117,18 @@ class Streamed:
                 entry.bind(out)
         if self.weights != "int8":
             flat.gather((e.table, e.name, e.table[e.name]) for e in self._entries)
+
+    @contextmanager
+    def written(self, module: nn.Module, name: str) -> Iterator[Tensor]:
+        """As `Placed.written`: 8-bit weights are coded again when the block ends."""
+        item = self._coded.get((id(module._parameters), name))  # noqa: SLF001 - as in `flat`
+        if item is None:
+            yield getattr(module, name)
+            return
+        entry = item.entry
+        new = torch.empty_strided(entry.shape, entry.stride, dtype=entry.dtype)
+        yield new
+        item.write(self._source, new)
 
     # -- on the device -------------------------------------------------------------------------
     @contextmanager

@@ -15,6 +15,7 @@ from torch import Tensor
 from sdnb.engine.model import Model
 from sdnb.images.result import Result
 from sdnb.request import Resolved
+from sdnb.request.lora import Lora
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -32,6 +33,7 @@ class Account:
     expected: float | None  # GB
     before: Sequence[str]  # notes on all
     own: Sequence[Sequence[str]]  # notes on each request
+    loras: tuple[Lora, ...]
 
     def results(
         self, pictures: Sequence[Image.Image], latents: Sequence[Tensor], seconds: float,
@@ -51,7 +53,7 @@ class Account:
                 Result(
                     tuple(pictures[part]), request.but(count=len(pictures[part])), model.name,
                     model.fingerprint, seconds, gb, (*self.before, *own, *notes, *company),
-                    model.memory.name, self.expected, tuple(latents[part]),
+                    model.memory.name, self.expected, tuple(latents[part]), self.loras,
                 )
             )  # fmt: skip
         return tuple(results)

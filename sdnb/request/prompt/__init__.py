@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from sdnb.request import checks
+from sdnb.request import checks, lora
 from sdnb.request.choices import SYNTAXES
 from sdnb.request.prompt import a1111, blocks, comfy
 from sdnb.request.prompt.blocks import escaped, normalised
@@ -69,8 +69,10 @@ def traps(
 
 
 def check(prompt: str, negative: str, syntax: str = "blocks", steps: int | None = None) -> None:
-    """Raise PromptError where one of the prompts cannot be read."""
-    for text, is_negative in ((prompt, False), (negative, True)):
+    """Raise PromptError where one of the prompts cannot be read, and ValueError for a tag of a LoRA
+    that cannot be done.
+    """
+    for text, is_negative in ((lora.split_tags(prompt)[0], False), (negative, True)):
         for part in parts(text, syntax, steps or _STEPS, negative=is_negative):
             for words in {words for _, words in part.stages}:
                 parse(words, syntax)

@@ -151,8 +151,8 @@ def _value(weight: re.Match[str]) -> float:
 
 def _named(file: re.Match[str]) -> Trap:
     message = (
-        f"{checks.shown(file[0])} at character {file.start()} stays text: sdnb reads no LoRAs and "
-        "no embeddings yet, and takes these letters for words of the prompt; take them out"
+        f"{checks.shown(file[0])} at character {file.start()} stays text: a LoRA is named in the "
+        "prompt, not in the negative one, and embeddings are not read yet; take it out"
     )
     return Trap(*file.span(), message)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sdnb.request import checks
+from sdnb.request import checks, lora
 from sdnb.request.choices import PASSES
 from sdnb.request.prompt import parts, traps
 from sdnb.request.prompt.values import PromptPart
@@ -31,16 +31,15 @@ def guidance(request: Resolved) -> Guidance:
     noise alone. One that begins with a picture makes fewer, and begins with the first stage all the
     same, as in AUTOMATIC1111. Raises PromptError.
     """
-    # This is where prompts enter: what is no text for the encoder is taken out here.
     calls = request.steps * PASSES.get(request.sampler, 1)
-    syntax = request.syntax
+    syntax, words = request.syntax, lora.words(request.prompt)
     (negative,) = parts(request.negative, syntax, calls, negative=True)
-    scaled = [(part, request.cfg * part.weight) for part in parts(request.prompt, syntax, calls)]
+    scaled = [(part, request.cfg * part.weight) for part in parts(words, syntax, calls)]
     used = [(part, scale) for part, scale in scaled if scale != 0]
     notes: list[str] = []
     scales: list[float] = []
     if not used:
-        texts, unused = [negative], request.prompt
+        texts, unused = [negative], words
     elif len(used) == 1 and used[0][1] == 1:
         texts, unused = [used[0][0]], request.negative
     else:
@@ -52,7 +51,7 @@ def guidance(request: Resolved) -> Guidance:
             "prompt alone, 0 the negative prompt alone."
         )
     if used:
-        notes += [trap.message for trap in traps(request.prompt, syntax, calls)]
+        notes += [trap.message for trap in traps(words, syntax, calls)]
     if negative in texts:
         notes += [trap.message for trap in traps(request.negative, syntax, calls, negative=True)]
     return Guidance(texts, scales, list(dict.fromkeys(notes)))

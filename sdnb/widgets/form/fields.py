@@ -116,6 +116,10 @@ FIELDS: tuple[Field, ...] = (
           "Which layer of the text encoder is read, from the last: 1 is usual, 2 what many anime "
           "models expect. Left open: the model's own.",
           (1, 12)),
+    Field("loras", "LoRAs", "loras", "more",
+          "What is laid over the model's weights, with its strength. A cross takes one away; more "
+          "of them are named in the prompt: <lora:name:0.8>.",
+          shown=lambda request, _: bool(request.loras)),
     Field("image", "Picture", "picture", "picture",
           "A picture to start from. A PNG, a JPEG or another picture file."),
     Field("fit", "Fitted by", "choice", "picture",

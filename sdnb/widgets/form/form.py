@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import ipywidgets as widgets
 
 from sdnb.images import Saved
-from sdnb.request import Request, Resolved, Settings, png_header
+from sdnb.request import Request, Resolved, Settings, lora, png_header
 from sdnb.request.choices import gone_with
 from sdnb.request.sizes import Size
 from sdnb.widgets.buttons import icon_button
@@ -181,7 +181,7 @@ class Form(widgets.VBox):
             self._fold = below[0].children[0]
         settings = [
             w["negative"], self._inspectors["negative"],
-            size, self._about_size, w["steps"], w["cfg"], w["sampler"], w["seed"],
+            size, self._about_size, w["steps"], w["cfg"], w["sampler"], w["seed"], w["loras"],
             *([w["count"]] if self.kind != "upscale" else []),  # upscaling makes one picture
             more,
         ]  # fmt: skip
@@ -272,7 +272,9 @@ class Form(widgets.VBox):
         self._show_offer()
         steps = self.settings.steps
         for name, inspector in self._inspectors.items():
-            inspector.show(self.controls[name].value, asked.syntax, asked.steps or steps)
+            text = self.controls[name].value
+            text = lora.words(text) if name == "prompt" else text
+            inspector.show(text, asked.syntax, asked.steps or steps)
         self._about_size.value = "" if resolved is None else self._size_in_words(resolved)
 
     def _whose(self, name: str, resolved: Resolved) -> str:

@@ -1,0 +1,86 @@
+"""The LoRAs of a request are found and opened, and laid over the model's weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sdnb.engine import adapters
+from sdnb.engine.adapters import AdapterFile, Overlay
+from sdnb.engine.checkpoint import CheckpointError
+from sdnb.engine.model import Model
+from sdnb.headers.errors import MissingCheckpointError
+from sdnb.request import Request, checks, lora
+from sdnb.request.lora import Lora
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The LoRAs of a request, each with the digest of its file, and what they add together."""
+
+    loras: tuple[Lora, ...]
+    overlay: Overlay
+    notes: tuple[str, ...]
+
+    def noted(self, given: Sequence[Lora]) -> tuple[Lora, ...]:
+        """The field `loras` of a request, with the digests of the files that were taken."""
+        return self.loras[: len(given)]
+
+
+def choose(model: Model, request: Request) -> Chosen:
+    """The LoRAs of the request's field and of the tags in its prompt, opened and matched with the
+    model; headers are read, and no weights.
+
+    Raises CheckpointError for a file that is missing, damaged, or made for another model,
+    ValueError for a tag that cannot be done, and LookupError for a name that the model's library
+    has not.
+    """
+    _, _, notes = lora.split_tags(request.prompt)
+    asked = lora.of_request(request.prompt, request.loras)
+    pairs = [(each, _file(model, each)) for each in asked]
+    overlay = adapters.overlay(model.config, pairs)
+    found = tuple(replace(each, sha256=file.sha256) for each, file in pairs)
+    if any(tag in request.negative for tag in ("<lora:", "<lyco:")):
+        notes.append(
+            "A LoRA's tag in the negative prompt names none, and stays there as text: it belongs "
+            "into the prompt."
+        )
+    return Chosen(found, overlay, (*notes, *overlay.notes))
+
+
+def put_in_force(model: Model, chosen: Chosen) -> None:
+    """Lay the LoRAs over the weights, if others are there. Prompts that the text encoder encoded
+    with other weights are forgotten.
+    """
+    if "text" in model.weights.lay_over(chosen.overlay):
+        model.prompts.clear()
+
+
+def _file(model: Model, lora: Lora) -> AdapterFile:
+    """The file of a name: a path, or what the model's library has of that name."""
+    file = adapters.open_file(_path(model, lora))
+    if lora.sha256 in (None, file.sha256):
+        return file
+    raise CheckpointError(
+        f"{file.path} is another file than the LoRA {checks.shown(lora.name)} that is wanted: its "
+        f"sha256 begins with {file.sha256[:12]}, and {lora.sha256[:12]} is expected. Give that "
+        "file, or take the digest off the request."
+    )
+
+
+def _path(model: Model, lora: Lora) -> Path:
+    path = Path(lora.name).expanduser()
+    if path.suffix and path.is_file():
+        return path
+    library = getattr(model, "library", None)
+    if library is not None and lora.sha256 is not None:
+        with suppress(LookupError):  # it may have another name here
+            return Path(library.by_sha256(lora.sha256).path)
+    if library is not None:
+        return Path(library.find("lora", lora.name).path)
+    raise MissingCheckpointError(
+        f"there is no LoRA {checks.shown(lora.name)}: no file has that path, and the model was "
+        "loaded without a library of files. Give the path of a .safetensors file."
+    )
