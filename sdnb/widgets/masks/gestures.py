@@ -104,8 +104,8 @@ class Gestures:
             self.hover()
 
     def out(self, x: float | None, y: float | None) -> None:
-        """End the stroke where the pointer left the canvas; on one that a page has just hidden it is
-        nowhere, and was last where it was.
+        """End the stroke where the pointer left the canvas. A canvas that was just hidden has no
+        places: the last one is taken.
         """
         if x is None or y is None:
             x, y = self._at
