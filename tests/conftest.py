@@ -47,9 +47,33 @@ def pytest_report_header(config):
 
 
 def pytest_collection_modifyitems(items):
-    """Tests that take minutes begin first, so that none is left alone with the end."""
-    minutes = ("notebook", "browser")
-    items.sort(key=lambda item: [not item.get_closest_marker(mark) for mark in minutes])
+    """Tests that take minutes begin first, so that none is left alone with the end. Each process
+    has its share of them: at first xdist gives each a part of the list, one after the other.
+    """
+    files: dict[object, list[pytest.Item]] = {}
+    for item in items:
+        notebook, browser = map(item.get_closest_marker, ("notebook", "browser"))
+        if notebook or browser:  # a file of tests shares a browser, and lessons share nothing
+            files.setdefault(item if notebook else item.path, []).append(item)
+    shares: list[list[pytest.Item]] = [[] for _ in range(_processes)]
+    for file in sorted(files.values(), key=len, reverse=True):
+        min(shares, key=_minutes).extend(file)
+    slow = {item for share in shares for item in share}
+    rest = [item for item in items if item not in slow]
+    items[:] = []
+    for n, share in enumerate(shares):
+        room = (len(rest) + sum(map(len, shares[n:]))) // (_processes - n) - len(share)
+        items += [*sorted(share, key=_is_browser), *rest[:room]]
+        rest = rest[room:]
+
+
+def _is_browser(item):
+    return item.get_closest_marker("notebook") is None
+
+
+def _minutes(share):
+    """About how long these take: a lesson takes as long as some tests of a page."""
+    return sum(1 if _is_browser(item) else 4 for item in share)
 
 
 @pytest.fixture

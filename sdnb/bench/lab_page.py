@@ -153,7 +153,8 @@ class Notebook:
         self.js(
             "window.heard = [];"
             "panel.sessionContext.iopubMessage.connect((_, m) => {"
-            "  if (m.header.msg_type === 'error') window.heard.push(m.content.evalue);"
+            "  const error = m.header.msg_type === 'error';"
+            "  if (error) window.heard.push(m.content.traceback.join('\\n'));"
             "  if (m.content.name === 'stderr') window.heard.push(m.content.text); });"
         )
 

@@ -24,6 +24,7 @@ from sdnb.widgets.file_link import files_link
 from sdnb.widgets.form.picture_box import Upload
 from sdnb.widgets.gallery_keys import GalleryKeys
 from sdnb.widgets.gallery_picture import GalleryPicture, from_file
+from sdnb.widgets.hearing import in_order
 from sdnb.widgets.opened_folder import OpenedFolder
 from sdnb.widgets.run_again import RunAgain
 from sdnb.widgets.thumbnails import Thumbnails
@@ -61,6 +62,7 @@ class Gallery(RunAgain, widgets.VBox):
         too_large.hear(self.say)
         self._guarded(self._open)
         self._refresh()
+        in_order(self)
         self._show_detail()
 
     # -- what Python sees --------------------------------------------------------------------

@@ -30,6 +30,7 @@ from sdnb.widgets.form.fitted_view import with_borders_anew
 from sdnb.widgets.form.form import Form
 from sdnb.widgets.gallery import Gallery
 from sdnb.widgets.gallery_picture import GalleryPicture, untold
+from sdnb.widgets.hearing import in_order
 from sdnb.widgets.kept_gallery import kept
 from sdnb.widgets.keys import GenerateKeys
 from sdnb.widgets.lifetime import tie_to_cell, tie_to_interrupt, tie_to_view
@@ -100,6 +101,7 @@ class Panel(RunAgain, widgets.VBox):
         tie_to_cell(self)
         tie_to_view(self)
         tie_to_interrupt(self)
+        in_order(self)
 
     # -- a value -----------------------------------------------------------------------------
 

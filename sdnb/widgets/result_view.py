@@ -13,6 +13,7 @@ from sdnb.widgets.buttons import icon_button, text_button
 from sdnb.widgets.compare import Side, compared, input_of
 from sdnb.widgets.file_link import file_link
 from sdnb.widgets.gallery_picture import GalleryPicture
+from sdnb.widgets.hearing import in_order
 from sdnb.widgets.jpegs import data_uri
 from sdnb.widgets.style import quiet_line, row
 
@@ -106,6 +107,7 @@ class ResultView(widgets.VBox):
         first = {self._actions: (save, self._link, self._compare)}
         for place, more in self._more.items():
             place.children = (*first.get(place, ()), *(self._button(*each) for each in more))
+        in_order(self)
 
     def _button(self, words: str, icon: str, tooltip: str, act: Act) -> widgets.Button:
         return text_button(words, icon, tooltip, partial(self._do, act))

@@ -17,6 +17,7 @@ from sdnb.widgets.engine_door import load_model, worker_of
 from sdnb.widgets.gallery import Gallery
 from sdnb.widgets.gallery_picture import GalleryPicture, untold
 from sdnb.widgets.grid.grid_tab import GridTab
+from sdnb.widgets.hearing import in_order
 from sdnb.widgets.kept_gallery import saving_gallery
 from sdnb.widgets.lifetime import tie_to_cell
 from sdnb.widgets.panel import Panel
@@ -78,6 +79,7 @@ class Studio(RunAgain, widgets.VBox):
         super().__init__([style.sheet(), self.picker, self._tabs, self.gallery])
         self.add_class("sdnb")
         tie_to_cell(self)  # for the panels too: one that is built later has no cell of its own
+        in_order(self)
 
     def _built(self, name: str) -> Panel:
         """The panel of a tab."""

@@ -80,6 +80,13 @@ def test_leaving_the_canvas_ends_the_stroke_at_the_rim(editor, hand):
     assert editor.mask.getpixel((255, 255)) == 255
 
 
+def test_a_canvas_that_is_hidden_under_the_pointer_ends_the_stroke_where_it_was(editor, hand):
+    hand.drag((100, 50), (150, 50), lift=False)
+    hand.event("mouse_out", x=None, y=None)  # its place in nothing: infinite, and so null in JSON
+    assert editor.mask.getbbox()[2] < 200
+    assert len(editor.strokes) == 1
+
+
 def test_the_ring_is_where_the_pointer_is_and_nowhere_before_it_came(editor, hand, monkeypatch):
     rings, surface = [], editor._state.surface
     monkeypatch.setattr(surface, "ring", lambda *at: rings.append(at))

@@ -28,6 +28,7 @@ from sdnb.widgets.buttons import text_button
 from sdnb.widgets.engine_door import load_model, worker_of
 from sdnb.widgets.grid.grid_detail import GridDetail, Send, Use
 from sdnb.widgets.grid.grid_table import GridTable
+from sdnb.widgets.hearing import in_order
 from sdnb.widgets.lifetime import tie_to_cell, tie_to_interrupt, tie_to_view
 from sdnb.widgets.progress import ErrorBox, Throttle, in_words
 from sdnb.widgets.run_again import RunAgain
@@ -84,6 +85,7 @@ class GridView(RunAgain, widgets.VBox):
         tie_to_cell(self)
         tie_to_view(self)
         tie_to_interrupt(self)
+        in_order(self)
 
     # -- what Python sees --------------------------------------------------------------------
 

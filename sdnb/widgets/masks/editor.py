@@ -27,6 +27,7 @@ from sdnb.images.canvas import flat
 from sdnb.request import RANGES, checks
 from sdnb.request.plain_words import counted
 from sdnb.widgets import style, too_large
+from sdnb.widgets.hearing import in_order
 from sdnb.widgets.keys import Keys
 from sdnb.widgets.masks.editor_state import EditorState
 from sdnb.widgets.masks.gestures import TOOLS, Gestures
@@ -249,6 +250,7 @@ class MaskEditor(RunAgain, ipywidgets.VBox):
         self._state.surface = surface
         self._gestures.listen(surface.widget, self._guarded)
         surface.widget.on_client_ready(self._guarded(self._ready))
+        in_order(self, surface.widget)
         surface.load()
         self._state.redraw()
 

@@ -103,8 +103,12 @@ class Gestures:
         else:
             self.hover()
 
-    def out(self, x: float, y: float) -> None:
-        """End the stroke where the pointer left the canvas."""
+    def out(self, x: float | None, y: float | None) -> None:
+        """End the stroke where the pointer left the canvas. A canvas that was just hidden has no
+        places: the last one is taken.
+        """
+        if x is None or y is None:
+            x, y = self._at
         if self._state.history.drawing:
             self._state.extend(self._state.view.to_picture(x, y))
         self._here = False
