@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sdnb.engine.adapters import families, merge, module_names
 from sdnb.engine.checkpoint import CheckpointError, LazyTensor
-from sdnb.headers.safefiles import read_safetensors
+from sdnb.engine.checkpoint.tensors import read_tensors
 
 LAYERS = {
     "linear": lambda: nn.Linear(24, 40),
@@ -42,7 +42,7 @@ KINDS = {
 
 def lazily(tensors: dict[str, Tensor], path) -> dict[str, LazyTensor]:
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
-    return read_safetensors(path)[0]
+    return read_tensors(path, [])[0]
 
 
 def summed(weight: Tensor, delta: families.Delta, path, strength: float = 1.0) -> Tensor:

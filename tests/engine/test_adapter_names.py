@@ -11,7 +11,7 @@ from helpers import tiny_loras
 from oracles import tiny_pipeline
 
 from sdnb.engine import adapters
-from sdnb.engine.adapters import blocks
+from sdnb.engine.adapters import block_weights
 from sdnb.engine.checkpoint import CheckpointError
 from sdnb.engine.networks.unet import UNet
 from sdnb.request.lora import ATTENDING, BLOCKS, Lora
@@ -167,13 +167,13 @@ def test_blocks_are_numbered_as_compvis_numbers_them():
         "middle_block.1.proj_in.weight": "M00", "output_blocks.3.1.proj_in.weight": "OUT03",
         "out.2.weight": "OUT11", "time_embed.0.weight": "",
     }  # fmt: skip
-    assert {name: blocks.block(name) for name in names} == names
+    assert {name: block_weights.block(name) for name in names} == names
     by_26 = [float(i) for i in range(26)]
     for name, at in names.items():
-        assert blocks.strength(name, by_26) == (BLOCKS.index(at) if at else 1)
-        assert blocks.strength(name, None) == 1
+        assert block_weights.strength(name, by_26) == (BLOCKS.index(at) if at else 1)
+        assert block_weights.strength(name, None) == 1
         by_17 = [2.0] * 17
-        assert blocks.strength(name, by_17) == (2 if at in ATTENDING else 0 if at else 1)
+        assert block_weights.strength(name, by_17) == (2 if at in ATTENDING else 0 if at else 1)
 
 
 def opened(tmp_path, stored, **metadata):

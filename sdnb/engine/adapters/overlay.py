@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from sdnb.engine.adapters import blocks, families, module_names
+from sdnb.engine.adapters import block_weights, families, module_names
 from sdnb.engine.adapters.adapter_file import AdapterFile
 from sdnb.engine.adapters.families import Delta
 from sdnb.engine.adapters.merge import Addition
@@ -78,11 +78,13 @@ def _key(lora: Lora, file: AdapterFile) -> tuple[Any, ...]:
 def _strength(lora: Lora, network: str, weight: str) -> float:
     if network == "text":
         return lora.text_strength
-    return lora.unet * blocks.strength(weight, lora.blocks)
+    return lora.unet * block_weights.strength(weight, lora.blocks)
 
 
 def _left_out(file: AdapterFile, matched: Matched) -> list[str]:
-    inside = {blocks.block(weight) for network, weight in matched.deltas if network == "unet"}
+    inside = {
+        block_weights.block(weight) for network, weight in matched.deltas if network == "unet"
+    }
     others = sorted(inside - set(ATTENDING) - {""})
     if not others:
         return []
