@@ -21,13 +21,13 @@ from sdnb.widgets.autosave import Autosave
 from sdnb.widgets.buttons import text_button
 from sdnb.widgets.details import seen, told
 from sdnb.widgets.file_link import files_link
-from sdnb.widgets.form.picture_box import Upload
 from sdnb.widgets.gallery_keys import GalleryKeys
 from sdnb.widgets.gallery_picture import GalleryPicture, from_file
 from sdnb.widgets.hearing import in_order
 from sdnb.widgets.opened_folder import OpenedFolder
 from sdnb.widgets.run_again import RunAgain
 from sdnb.widgets.thumbnails import Thumbnails
+from sdnb.widgets.upload import Upload
 
 Send = Callable[[GalleryPicture], None]
 

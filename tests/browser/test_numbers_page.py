@@ -49,6 +49,9 @@ class Numbers:
         self.notebook.run_all(120)
         self.page, self.kernel = page, self.notebook.kernel
 
+    def until(self, expression, seconds=20):
+        self.notebook.becomes(expression, seconds)
+
     def unfold(self):
         for fold in self.page.locator("button.sdnb-fold >> visible=true").all():
             if "mod-active" not in fold.get_attribute("class"):
@@ -63,13 +66,6 @@ class Numbers:
         self.page.keyboard.press("Control+a")
         self.page.keyboard.type(words)
         self.page.keyboard.press("Tab")
-
-    def until(self, expression, seconds=20):
-        for _ in range(seconds * 10):
-            if self.kernel(expression):
-                return
-            self.page.wait_for_timeout(100)
-        raise AssertionError(f"never true: {expression}")
 
     def drag(self, label, share):
         """Drag the slider beside this box to a share of its length, in ten moves."""

@@ -34,6 +34,9 @@ class Page:
     def kernel(self):
         return self.notebook.kernel
 
+    def until(self, expression, seconds=60):
+        self.notebook.becomes(expression, seconds)
+
     def box(self, label):
         return self.page.get_by_label(label, exact=True).locator("visible=true").first
 
@@ -46,14 +49,6 @@ class Page:
 
     def enabled(self, words):
         return self.page.locator(f"button:has-text('{words}') >> visible=true").first.is_enabled()
-
-    def until(self, expression, seconds=60):
-        """Wait until the kernel says so."""
-        for _ in range(int(seconds * 5)):
-            if self.kernel(expression):
-                return
-            self.page.wait_for_timeout(200)
-        raise AssertionError(f"never true: {expression}")
 
     def line(self):
         """The words beside the bar."""

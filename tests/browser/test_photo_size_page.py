@@ -31,6 +31,9 @@ class Studio:
         self.notebook.run_all(120)
         self.page, self.kernel = page, self.notebook.kernel
 
+    def until(self, expression, seconds=30):
+        self.notebook.becomes(expression, seconds)
+
     def tab(self, name):
         self.page.get_by_role("tab", name=name, exact=True).click()
 
@@ -50,13 +53,6 @@ class Studio:
 
     def size(self):
         return tuple(self.kernel("[studio.request.width, studio.request.height]"))
-
-    def until(self, expression, seconds=30):
-        for _ in range(seconds * 5):
-            if self.kernel(expression):
-                return
-            self.page.wait_for_timeout(200)
-        raise AssertionError(f"never true: {expression}")
 
     def shot(self, name):
         for width, height in ((1400, 900), (1000, 700)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 from sdnb.bench import lab_page
@@ -36,6 +37,13 @@ class Notebook(lab_page.Notebook):
         self.js("await panel.context.save()")
         self.page.reload()
         self._ready()
+
+    def becomes(self, expression: str, seconds: float) -> None:
+        """Wait until the kernel says that a Python expression is true."""
+        end = time.monotonic() + seconds
+        while not self.kernel(expression):
+            assert time.monotonic() < end, f"never true: {expression}"
+            self.page.wait_for_timeout(100)
 
     def complaints(self) -> list[str]:
         """All that went wrong, wherever it was said; empty when nothing did."""

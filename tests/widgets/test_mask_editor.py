@@ -130,9 +130,9 @@ def test_it_saves_and_takes_a_file(editor, hand, tmp_path):
     with pytest.raises(ValueError, match=r"does not end in \.png"):
         editor.save(tmp_path / "mask.jpg")
     other = MaskEditor(picture())
-    other._toolbar.upload.value = uploaded(path.read_bytes())
+    other._toolbar.upload.children[0].value = uploaded(path.read_bytes())
     assert other.mask.tobytes() == editor.mask.tobytes()
-    assert other._toolbar.upload.value == ()  # the file does not stay
+    assert other._toolbar.upload.children[0].value == ()  # the file does not stay
 
 
 def test_export_offers_a_link(editor, hand):
@@ -263,7 +263,7 @@ def test_without_ipycanvas_it_says_so_and_takes_a_file(monkeypatch):
     button, shown = editor._fallback.children[1:]
     before = bytes(shown.value)
     mask = images.mask(Image.new("L", (256, 256), 255))
-    button.value = uploaded(mask)
+    button.children[0].value = uploaded(mask)
     assert editor.mask.getextrema() == (255, 255)
     assert bytes(shown.value) != before
     editor.undo()

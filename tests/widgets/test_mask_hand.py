@@ -184,7 +184,7 @@ def test_escape_and_tab_lead_out(editor, hand, monkeypatch):
     hand.key("Escape")
     hand.key("Tab")
     hand.key("Tab", shift=True)
-    assert focused == [bar.tools["brush"], bar.upload, bar.latent]
+    assert focused == [bar.tools["brush"], bar.upload.children[0], bar.latent]
     hand.drag((40, 50), (90, 50), lift=False)
     hand.key("Escape")  # takes the stroke back first
     assert len(focused) == 3

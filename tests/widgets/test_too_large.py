@@ -1,5 +1,6 @@
 """An upload beyond the server's bound: its part tells the kernel, and the widgets say so."""
 
+import sys
 from types import SimpleNamespace
 
 import ipywidgets as widgets
@@ -64,6 +65,18 @@ def test_the_mask_editor_says_so_and_takes_the_next():
     too_large._told(None, {"content": {"data": {"most": 2**27}}})
     assert "more than the 128 MiB" in read(editor)
     now = find(editor, "Import a mask")
+    assert now is not before
+    now.value = uploaded(images.mask(Image.new("L", (64, 64), 255)))
+    assert editor.mask.getextrema() == (255, 255)
+
+
+def test_without_a_canvas_the_button_that_is_left_takes_the_next(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ipycanvas", None)
+    monkeypatch.delitem(sys.modules, "sdnb.widgets.masks.surface", raising=False)
+    editor = MaskEditor(Image.new("RGB", (64, 64)))
+    before = find(editor._fallback, "Import a mask")
+    too_large._told(None, {"content": {"data": {"most": 2**27}}})
+    now = find(editor._fallback, "Import a mask")
     assert now is not before
     now.value = uploaded(images.mask(Image.new("L", (64, 64), 255)))
     assert editor.mask.getextrema() == (255, 255)

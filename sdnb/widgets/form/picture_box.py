@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
-from typing import Any
 
 import ipywidgets as widgets
 from PIL import Image
@@ -12,42 +11,13 @@ from PIL import Image
 from sdnb import images
 from sdnb.images import Saved
 from sdnb.widgets import style, too_large
-from sdnb.widgets.buttons import UPLOADS, icon_button
+from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.form.controls import Changed, Control
 from sdnb.widgets.form.fields import Field
 from sdnb.widgets.jpegs import jpeg
+from sdnb.widgets.upload import Upload
 
 _SIDE = 192  # pixels of the shown picture's longer side
-
-
-class Upload(widgets.Box):
-    """A button that takes a picture file and calls `act` with its bytes and name."""
-
-    def __init__(self, words: str, tooltip: str, act: Callable[[bytes, str], None]) -> None:
-        self._words, self._tooltip, self._act = words, f"{tooltip} ({UPLOADS})", act
-        super().__init__([self._button()])
-        too_large.hear(self._renew)
-
-    def _button(self) -> widgets.FileUpload:
-        button = widgets.FileUpload(
-            accept="image/*", multiple=False, description=self._words, tooltip=self._tooltip,
-            layout=widgets.Layout(width="auto"),
-        )  # fmt: skip
-        button.add_class("sdnb-upload")
-        first = self._words.split(maxsplit=1)[0]
-        button.add_class(f"sdnb-upload-{first.strip('…').lower()}")
-        button.observe(self._uploaded, "value")
-        return button
-
-    def _renew(self, _: str) -> None:
-        """The browser's part of a button waits for ever for the answer to what did not arrive."""
-        self.children = [self._button()]
-
-    def _uploaded(self, change: dict[str, Any]) -> None:
-        for file in change["new"]:
-            content, name = bytes(file["content"]), str(file["name"])
-            self.children[0].value = ()  # otherwise the picture would stay in the widget's state
-            self._act(content, name)
 
 
 class PictureBox(Control):

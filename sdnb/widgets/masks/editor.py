@@ -63,18 +63,18 @@ class MaskEditor(RunAgain, ipywidgets.VBox):
         width = checks.whole("width", width, 64, 4096)
         self._callbacks: list[Callable[[MaskEditor], object]] = []
         self._state = EditorState(flat(picture)[0], width, self._changed)
-        self._toolbar = Toolbar(picture)
+        take = self._guarded(lambda data, _: setattr(self, "mask", data))
+        self._toolbar = Toolbar(picture, take)
         self._gestures = Gestures(self._state, self._actions())
         self._status = Status()
-        self._fallback = Fallback(self._state, self._guarded(self._uploaded))
-        self._stage = ipywidgets.Box()
-        self._stage.add_class("sdnb-stage")
+        self._fallback = Fallback(self._state, take)
+        self._stage = style.box("sdnb-stage", [])
         self._below = ipywidgets.HBox([self._status, self._toolbar.files])
         self._below.add_class("sdnb-below")
-        sheet, keys = style.sheet(), Keys("canvas")
-        shown = [sheet, keys, self._toolbar, self._stage, self._fallback, self._below]
-        super().__init__(shown, _view_count=0)
+        shown = [self._toolbar, self._stage, self._fallback, self._below]
+        super().__init__([style.sheet(), Keys("canvas"), *shown], _view_count=0)
         self.add_class("sdnb-mask")
+        in_order(self)
         self._connect()
         self._make_canvas()
         self._set_width_below()
@@ -218,8 +218,9 @@ class MaskEditor(RunAgain, ipywidgets.VBox):
             "latent": lambda: setattr(self, "latent", not self.latent),
             "alpha": self.use_alpha,
             "export": lambda: self._status.offer(images.mask(self.mask)),
-            "leave": self._leave,
-            "on": self._toolbar.focus_upload,
+            # Off the canvas, so that the notebook has its keys again.
+            "leave": lambda: self._toolbar.focus_tool(self.tool),
+            "on": self._toolbar.upload.focus,
             "back": self._toolbar.latent.focus,
         }
 
@@ -229,7 +230,6 @@ class MaskEditor(RunAgain, ipywidgets.VBox):
             bar.on(name, self._guarded(actions[name]))
         for name, toggle in bar.tools.items():
             toggle.observe(self._guarded(partial(self._chosen, name)), "value")
-        bar.on_import(self._guarded(lambda change: self._uploaded(change.owner)))
         too_large.hear(self._too_large)
         bar.latent.observe(self._guarded(lambda c: setattr(self, "latent", c.new)), "value")
         bar.size.moved = self._guarded(partial(setattr, self, "brush"))
@@ -250,7 +250,7 @@ class MaskEditor(RunAgain, ipywidgets.VBox):
         self._state.surface = surface
         self._gestures.listen(surface.widget, self._guarded)
         surface.widget.on_client_ready(self._guarded(self._ready))
-        in_order(self, surface.widget)
+        in_order(surface.widget)
         surface.load()
         self._state.redraw()
 
@@ -282,10 +282,6 @@ class MaskEditor(RunAgain, ipywidgets.VBox):
 
         return handler
 
-    def _leave(self) -> None:
-        """Move the focus off the canvas, so that the notebook has its keys again."""
-        self._toolbar.tools[self.tool].focus()
-
     def _chosen(self, tool: str, change: Any) -> None:
         if change.new:
             self.tool = tool
@@ -298,14 +294,7 @@ class MaskEditor(RunAgain, ipywidgets.VBox):
         self.brush = float(min(max(1, round(size)), self._toolbar.largest))
 
     def _too_large(self, words: str) -> None:
-        self._toolbar.renew_upload()
         self._show_status(words, problem=True)
-
-    def _uploaded(self, button: ipywidgets.FileUpload) -> None:
-        if button.value:
-            data = bytes(button.value[0]["content"])
-            button.value = ()  # otherwise the file would stay in the widget's state
-            self.mask = data
 
     @traitlets.observe("tool")
     def _tool_changed(self, change: Any) -> None:

@@ -12,7 +12,8 @@ import ipywidgets
 
 from sdnb.widgets.masks.editor_state import EditorState
 from sdnb.widgets.masks.preview import veiled
-from sdnb.widgets.masks.toolbar import upload
+from sdnb.widgets.masks.toolbar import IMPORT
+from sdnb.widgets.upload import Upload
 
 ANSWER_SECONDS = 8.0  # within which the browser's part of ipycanvas should answer
 MISSING = (
@@ -68,14 +69,12 @@ class Fallback(ipywidgets.VBox):
     The editor calls `shown` when a page shows it, and `heard` when the canvas has answered.
     """
 
-    def __init__(self, state: EditorState, take: Callable[[ipywidgets.FileUpload], None]) -> None:
+    def __init__(self, state: EditorState, take: Callable[[bytes, str], None]) -> None:
         self._state = state
         self._timer: threading.Timer | None = None
         self._why = ipywidgets.HTML()
         self._why.add_class("sdnb-said")
-        self._button = upload()
-        self._button.layout.width = "180px"
-        self._button.observe(lambda _: take(self._button), "value")
+        self._upload = Upload(*IMPORT, take, classes=[], width="180px")
         self._picture = ipywidgets.Image(format="jpeg", layout={"max_width": "100%"})
         super().__init__([self._picture])
         self.refresh()
@@ -113,7 +112,7 @@ class Fallback(ipywidgets.VBox):
             f'<div role="alert">{why} '
             "A mask can be imported: a picture in which white is repainted and black is kept.</div>"
         )
-        self.children = [self._why, self._button, self._picture]
+        self.children = [self._why, self._upload, self._picture]
 
     def refresh(self) -> None:
         """Show the current mask."""

@@ -10,8 +10,9 @@ import ipywidgets
 from PIL import Image
 
 from sdnb.request import RANGES
-from sdnb.widgets.buttons import UPLOADS, icon_button
+from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.slider import Slider
+from sdnb.widgets.upload import Upload
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ _LATENT = _Button(
     "latent", "As the model sees it", "th",
     "Show the mask as the model sees it: a cell for 8x8 pixels (M)",
 )  # fmt: skip
+IMPORT = "Import a mask", "Import a mask from a picture file: white is repainted"
 _FILES = (
     _Button("alpha", "Mask from transparency", "clone",
             "Take the transparent part of the picture as the mask"),
@@ -64,14 +66,15 @@ _LARGEST_FEATHER = 64  # of the slider; the box takes more
 
 
 class Toolbar(ipywidgets.VBox):
-    """`buttons` and `tools` hold the buttons by name; the editor lays `files` out elsewhere."""
+    """`buttons` and `tools` hold the buttons by name; the editor lays `files` out elsewhere. `take`
+    gets a file that is imported: its bytes and its name.
+    """
 
-    def __init__(self, picture: Image.Image) -> None:
+    def __init__(self, picture: Image.Image, take: Callable[[bytes, str], None]) -> None:
         self.tools = {tool.name: _control(tool, ipywidgets.ToggleButton) for tool in _TOOLS}
         self.buttons = {b.name: _control(b) for b in (*_HISTORY, *_WHOLE, *_ZOOM, *_FILES)}
         self.latent = _control(_LATENT, ipywidgets.ToggleButton)
-        self.upload = upload()
-        self.upload.add_class("sdnb-icon")
+        self.upload = Upload(*IMPORT, take, classes=["sdnb-icon"], width=None)
         self.size = Slider(
             "Brush", 1, (1, 2), reach=(1, 2),
             tooltip="Brush size in pixels of the picture: [ and ]",
@@ -89,19 +92,8 @@ class Toolbar(ipywidgets.VBox):
         super().__init__([_row("bar", first), _row("bar", [self.size, self.feather])])
         self.suit(picture)
 
-    def on_import(self, act: Callable[[Any], None]) -> None:
-        self._import = act
-        self.upload.observe(act, "value")
-
-    def focus_upload(self) -> None:
-        self.upload.focus()
-
-    def renew_upload(self) -> None:
-        """Replace the import button, whose browser's part waits for ever after a lost upload."""
-        self.upload = upload()
-        self.upload.add_class("sdnb-icon")
-        self.on_import(self._import)
-        self.files.children = (self.upload, *self.files.children[1:])
+    def focus_tool(self, name: str) -> None:
+        self.tools[name].focus()
 
     def suit(self, picture: Image.Image) -> None:
         """Fit the brush's range, and the transparency button, to the picture."""
@@ -126,14 +118,6 @@ class Toolbar(ipywidgets.VBox):
 
     def show_latent(self, shown: bool) -> None:
         _press(self.latent, _LATENT.word, shown)
-
-
-def upload() -> ipywidgets.FileUpload:
-    """A button that imports a picture file as a mask."""
-    return ipywidgets.FileUpload(
-        accept="image/*", multiple=False, description="Import a mask", icon="upload",
-        tooltip=f"Import a mask from a picture file: white is repainted ({UPLOADS})",
-    )  # fmt: skip
 
 
 def _control(button: _Button, kind: type = ipywidgets.Button) -> Any:
