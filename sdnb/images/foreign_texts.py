@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sdnb.images import sampler_names, used_files
-from sdnb.images.saved import LORAS, NO_PICTURE, Saved, accepted, emphasis_notes
+from sdnb.images.saved import NO_PICTURE, Saved, accepted, emphasis_notes
 from sdnb.request import documents
 from sdnb.request.foreign_names import FIELD_OF
 
@@ -32,7 +32,7 @@ _FIELDS = {
 }  # fmt: skip
 _TAKEN = (
     "prompt", "negative", "width", "height", "steps", "cfg", "cfg_rescale", "sampler", "seed",
-    "strength", "syntax", "clip_skip",
+    "strength", "syntax", "clip_skip", "loras",
 )  # fmt: skip
 _INSIDE = ("image", "sui_image_params")  # objects in which a program keeps its settings
 _RESOLUTION = re.compile(r"\(?([0-9]{2,5}) *[,xX×] *([0-9]{2,5})\)?.*")
@@ -90,8 +90,8 @@ def _saved(program: str, found: dict[str, Any]) -> Saved:
     notes = [*emphasis_notes(request.syntax, request.prompt, request.negative), *notes, *refused]
     if "strength" in fields:
         notes.insert(0, NO_PICTURE)
-    if found.get("loras") and LORAS not in notes:
-        notes.append(LORAS)
+    if found.get("nameless"):
+        notes.append("It was made with LoRAs that have no name in it: they are left out.")
     if found.get("joined"):
         notes.append("Its prompt was put together of several texts, which stand below one another.")
     if found.get("samplers", 1) > 1:
@@ -124,7 +124,9 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
     resolution = _RESOLUTION.fullmatch(_text(values.get("resolution") or values.get("size")))
     if resolution:
         found["width"], found["height"] = int(resolution[1]), int(resolution[2])
-    found["model"], found["loras"] = _model(values), values.get("loras")
+    found["model"], found["files"] = _model(values), used_files.of_list(values)
+    found["loras"] = used_files.loras(found["files"])
+    found["nameless"] = bool(values.get("loras")) and not found["files"]
     return found
 
 
@@ -170,6 +172,7 @@ def _from_graph(nodes: Mapping[str, Any]) -> dict[str, Any]:
         return _value(inputs, inputs[first].get(along, [first]), names)
 
     prompts = {name: _texts(inputs, [first], name, set()) for name in ("positive", "negative")}
+    files = used_files.of_graph(inputs, first)
     if prompts["negative"] == prompts["positive"]:  # a guider that has one of the two
         prompts["negative"] = []
     return {
@@ -188,8 +191,8 @@ def _from_graph(nodes: Mapping[str, Any]) -> dict[str, Any]:
         "clip_skip": _clip_skip(of("stop_at_clip_layer")),
         "model": _text(of("ckpt_name", along="model")),
         "samplers": len(samplers),
-        "files": used_files.of_graph(inputs, first),
-        "loras": any(given.get("lora_name", "None") != "None" for given in inputs.values()),
+        "files": files,
+        "loras": used_files.loras(files),
     }
 
 

@@ -13,7 +13,6 @@ from sdnb.request.plain_words import plain
 from sdnb.request.settings import RANGES
 
 NO_PICTURE = "The picture that this one was made from is not stored in it: give it as image=."
-LORAS = "It was made with LoRAs, which are left out: the picture is another one here."
 
 _EMPHASIS = re.compile(r"[(\[{]|:[-+.0-9]+\s")
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from sdnb.request import documents
+from sdnb.request.lora import MOST_STRENGTH, Lora
 from sdnb.request.plain_words import plain
 
 _MOST = 200  # files of one picture
@@ -23,6 +25,8 @@ _LONGEST_TEXT = 1 << 16  # letters of a prompt that are looked through
 _LOADERS = {"ckpt_name": "checkpoint", "vae_name": "vae", "lora_name": "lora"}
 _EMBEDDING = re.compile(r"\bembedding:([^\s,():]+)")  # in ComfyUI's prompts
 _LONGEST = 200  # letters of a name
+_LORA_LISTS, _WEIGHT_LISTS = ("loras", "lora", "use_lora_model"), ("loraweights", "lora_alpha")
+_NAMED = ("model", "lora", "name", "file", "model_name")  # of a LoRA in a list
 _LISTS = {"Lora hashes": "lora", "TI hashes": "embedding"}
 # What stands before the names in "Hashes", which Civitai reads.
 _CIVITAI = {"lora": "lora", "lyco": "lora", "embed": "embedding", "model": "checkpoint",
@@ -36,8 +40,14 @@ class UsedFile:
     kind: str  # "checkpoint", "vae", "lora", "embedding"
     name: str
     hash: str = ""  # the beginning of a sha256, in small letters; "" where it is not told
-    #: Of a LoRA in ComfyUI, for UNet and text encoder; AUTOMATIC1111's stand in the prompt.
+    #: Of a LoRA, for UNet and text encoder; AUTOMATIC1111's stand in the prompt.
     strengths: tuple[float, float] | None = None
+
+
+def loras(files: Iterable[UsedFile]) -> tuple[Lora, ...]:
+    """The LoRAs whose strengths are known."""
+    known = [(f.name, *f.strengths) for f in files if f.strengths and f.name.strip()]
+    return tuple(Lora(n, unet, None if text == unet else text) for n, unet, text in known)
 
 
 def of_infotext(values: Mapping[str, str]) -> tuple[UsedFile, ...]:
@@ -64,8 +74,40 @@ def of_graph(nodes: Mapping[str, Mapping[str, Any]], sampler: str) -> tuple[Used
         found += _loaded(nodes[node])
         links = [value for value in nodes[node].values() if isinstance(value, list) and value]
         waiting.extend(str(link[0]) for link in links)
-    each = {(file.kind, file.name): file for file in reversed(found[:_MOST])}
+    ordered = list(enumerate(reversed(found[:_MOST])))  # a LoRA that is loaded twice works twice
+    each = {(f.kind, f.name, i if f.kind == "lora" else 0): f for i, f in ordered}
     return tuple(each.values())
+
+
+def of_list(values: Mapping[str, Any]) -> tuple[UsedFile, ...]:
+    """The LoRAs in the settings of InvokeAI, Fooocus, SwarmUI, Easy Diffusion or Draw Things, which
+    list them in an object of JSON with small keys.
+    """
+    given: Any = next((values[key] for key in _LORA_LISTS if values.get(key)), [])
+    weights: Any = next((values[key] for key in _WEIGHT_LISTS if values.get(key) is not None), [])
+    several = given if isinstance(given, list) else [given]
+    weights = weights if isinstance(weights, list) else [weights]
+    files = []
+    for i, item in enumerate(several[:_MOST]):
+        name, weight = _name_and_weight(item)
+        weight = weights[i] if weight is None and i < len(weights) else weight
+        if name.strip() and name != "None":
+            files.append(UsedFile("lora", plain(name, _LONGEST), "", _strengths(weight, None)))
+    return tuple(files)
+
+
+def _name_and_weight(item: Any) -> tuple[str, Any]:
+    """Of one LoRA in a list: a name, a name and a weight, or an object, perhaps with an inner."""
+    if isinstance(item, list):
+        name, weight = [*item, None, None][:2]
+    elif isinstance(item, Mapping):
+        weight = item.get("weight")
+        name = next((item[key] for key in _NAMED if item.get(key)), "")
+    else:
+        name, weight = item, None
+    if isinstance(name, Mapping):
+        name = name.get("name") or name.get("model_name")
+    return name if isinstance(name, str) else "", weight
 
 
 def _loaded(given: Mapping[str, Any]) -> Iterator[UsedFile]:
@@ -73,7 +115,10 @@ def _loaded(given: Mapping[str, Any]) -> Iterator[UsedFile]:
     for key, kind in _LOADERS.items():
         name = given.get(key)
         if isinstance(name, str) and name and name != "None":
-            strengths = _strengths(given.get("strength_model"), given.get("strength_clip"))
+            text = given.get("strength_clip")
+            if "strength_model" in given and not {"clip", "strength_clip"} & given.keys():
+                text = 0.0  # LoraLoaderModelOnly, which leaves the text encoder as it is
+            strengths = _strengths(given.get("strength_model"), text)
             yield UsedFile(kind, plain(name, _LONGEST), "", strengths if kind == "lora" else None)
     for value in given.values():
         if isinstance(value, Mapping) and value.get("on") and isinstance(value.get("lora"), str):
@@ -86,12 +131,15 @@ def _loaded(given: Mapping[str, Any]) -> Iterator[UsedFile]:
 
 def _strengths(unet: Any, text: Any) -> tuple[float, float]:
     """Both as numbers: 1 where the UNet's is told by another node, the UNet's where no other is."""
-    first = float(unet) if _is_number(unet) else 1.0
-    return first, float(text) if _is_number(text) else first
+    first = _number(unet, 1.0)
+    return first, _number(text, first)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e9
+def _number(value: Any, otherwise: float) -> float:
+    with suppress(TypeError, ValueError, OverflowError):
+        if not isinstance(value, bool) and abs(float(value)) <= MOST_STRENGTH:
+            return float(value)
+    return otherwise
 
 
 def _named(values: Mapping[str, str]) -> Iterator[UsedFile]:

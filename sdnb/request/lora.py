@@ -38,7 +38,7 @@ PRESETS: dict[str, tuple[float, ...]] = {
     }.items()
 } | {"ALL0.5": (0.5,) * 17}  # fmt: skip
 
-_MOST = 1e6  # of a strength: useful ones are below ten
+MOST_STRENGTH = 1e6  # of a strength: useful ones are below ten
 _TAG = re.compile(r"<(\w+):([^>]+)>")
 _OURS = ("lora", "lyco")
 # What a tag leaves out of a path, and what no tag can hold.
@@ -70,9 +70,9 @@ class Lora:
         put(self, "name", checks.text("name of a LoRA", self.name))
         if not self.name.strip():
             raise ValueError("the name of a LoRA is empty; give a file's name or its path")
-        put(self, "unet", checks.number("unet", self.unet, -_MOST, _MOST))
+        put(self, "unet", checks.number("unet", self.unet, -MOST_STRENGTH, MOST_STRENGTH))
         if self.text is not None:
-            put(self, "text", checks.number("text", self.text, -_MOST, _MOST))
+            put(self, "text", checks.number("text", self.text, -MOST_STRENGTH, MOST_STRENGTH))
         if self.blocks is not None:
             put(self, "blocks", _block_weights(self.blocks))
         if self.sha256 is not None and not _HEX.fullmatch(checks.text("sha256", self.sha256)):
@@ -93,7 +93,7 @@ class Lora:
         a digest has no place in it.
         """
         text = self.unet if self.text is None else self.text
-        parts = [_STEM.sub("", self.name), digits(text)]
+        parts = [stem(self.name), digits(text)]
         if text != self.unet:
             parts.append(digits(self.unet))
         if self.dyn is not None:
@@ -106,6 +106,11 @@ class Lora:
         """What JSON holds of it: the name, and the fields that are not at their defaults."""
         usual = {item.name: item.default for item in fields(self)}
         return {n: v for n, v in asdict(self).items() if n == "name" or v != usual[n]}
+
+
+def stem(name: str) -> str:
+    """The name that a tag has room for: without folders, ending, and the marks of a tag."""
+    return _STEM.sub("", name)
 
 
 def loras(value: object) -> tuple[Lora, ...]:
@@ -178,6 +183,17 @@ def of_request(prompt: str, given: Sequence[Lora]) -> tuple[Lora, ...]:
     return (*given, *split_tags(prompt)[1])
 
 
+def renamed(text: str, names: Mapping[str, str]) -> str:
+    """The prompt, its tags with the names that `names` gives for those in them."""
+
+    def tag(match: re.Match[str]) -> str:
+        name, colon, rest = match[2].partition(":")
+        new = names.get(name, name) if match[1] in _OURS else name
+        return f"<{match[1]}:{new}{colon}{rest}>"
+
+    return _TAG.sub(tag, text)
+
+
 def _from_tag(tag: str, items: Sequence[str]) -> Lora:
     name, *rest = (item for item in items if "=" not in item or item is items[0])
     by_name = dict(item.split("=", 1) for item in items[1:] if "=" in item)
@@ -244,4 +260,4 @@ def _block_weights(given: object) -> tuple[float, ...]:
         raise TypeError(f"blocks={checks.shown(given)} is not {expected}")
     if len(given) not in (17, 26):
         raise ValueError(f"blocks has {len(given)} numbers; expected {expected}")
-    return tuple(checks.number("blocks", weight, -_MOST, _MOST) for weight in given)
+    return tuple(checks.number("blocks", weight, -MOST_STRENGTH, MOST_STRENGTH) for weight in given)

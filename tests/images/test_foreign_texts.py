@@ -9,7 +9,7 @@ from helpers.pictures import png_with
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdnb import images
+from sdnb import Lora, images
 from sdnb.images import foreign_texts
 from sdnb.request import Request
 
@@ -210,16 +210,29 @@ def test_half_of_a_surrogate_pair_costs_a_letter_and_not_the_prompt():
 
 
 @pytest.mark.parametrize(
-    "texts",
+    ("key", "values"),
     [
-        {"prompt": json.dumps({**GRAPH, "20": node("LoraLoader", lora_name="x", model=["4", 0])})},
-        {"invokeai_metadata": json.dumps({**INVOKE, "loras": [{"weight": 0.7}]})},
-        {"parameters": json.dumps({**FOOOCUS, "loras": [["x", 0.1]]})},
+        ("invokeai_metadata", {**INVOKE, "loras": [{"model": {"name": "x"}, "weight": 0.7}]}),
+        ("invokeai_metadata", {**INVOKE, "loras": [{"lora": {"model_name": "x"}, "weight": 0.7}]}),
+        ("parameters", {**FOOOCUS, "loras": [["None", 1.0], ["x", 0.7]]}),
+        ("parameters", {"sui_image_params": {
+            **SWARM["sui_image_params"], "loras": ["x"], "loraweights": ["0.7"]}}),
+        ("parameters", {**EASY, "use_lora_model": "x", "lora_alpha": 0.7}),
     ],
-)
-def test_loras_are_said_to_be_left_out(texts, tmp_path):
-    (note,) = images.inspect(png_with(texts, tmp_path)).notes
-    assert "LoRAs, which are left out" in note
+)  # fmt: skip
+def test_loras_of_a_list_come_with_their_weights(key, values, tmp_path):
+    saved = images.inspect(png_with({key: json.dumps(values)}, tmp_path))
+    assert saved.request.loras == (Lora("x", 0.7),)
+    assert not saved.notes
+
+
+def test_a_lora_without_a_name_is_said_and_one_that_is_not_used_is_none(tmp_path):
+    nameless = json.dumps({**INVOKE, "loras": [{"weight": 0.7}]})
+    saved = images.inspect(png_with({"invokeai_metadata": nameless}, tmp_path))
+    assert "LoRAs that have no name in it" in saved.notes[0]
+    idle = json.dumps({**GRAPH, "20": node("LoraLoader", lora_name="x", model=["4", 0])})
+    saved = images.inspect(png_with({"prompt": idle}, tmp_path))
+    assert (saved.request.loras, saved.notes) == ((), ())
 
 
 def test_json_with_a_byte_order_mark():

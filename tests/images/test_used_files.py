@@ -7,7 +7,7 @@ from helpers import folder_of_a_user
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdnb import Library
+from sdnb import Library, Lora
 from sdnb.images import foreign_texts, infotext
 from sdnb.images.used_files import UsedFile, of_graph, of_infotext
 from sdnb.library import known
@@ -63,7 +63,7 @@ def test_the_files_of_a_graph_of_comfyui():
     nodes = {
         "1": {"inputs": {"ckpt_name": "sd/v1-5.safetensors"}},
         "2": lora("style\\fog.safetensors", ["1", 0], strength_model=0.5, strength_clip=-1),
-        "3": lora("pixelart.safetensors", ["2", 0], strength_model=0.8),
+        "3": lora("pixelart.safetensors", ["2", 0], strength_model=0.8),  # LoraLoaderModelOnly
         "4": lora("None", ["3", 0], strength_model=1),
         "5": {"inputs": {"text": "a cat, (embedding:easy-neg.pt:1.2)", "clip": ["4", 1]}},
         "6": {"inputs": {"model": ["4", 0], "lora_1": {"on": True, "lora": "x", "strength": 2},
@@ -77,12 +77,16 @@ def test_the_files_of_a_graph_of_comfyui():
     assert set(files) == {
         UsedFile("checkpoint", "sd/v1-5.safetensors"),
         UsedFile("lora", "style\\fog.safetensors", "", (0.5, -1.0)),
-        UsedFile("lora", "pixelart.safetensors", "", (0.8, 0.8)),
+        UsedFile("lora", "pixelart.safetensors", "", (0.8, 0.0)),
         UsedFile("lora", "x", "", (2.0, 2.0)),
         UsedFile("embedding", "easy-neg.pt"),
     }
-    loras = [file.name for file in files if file.kind == "lora"]
-    assert loras == ["style\\fog.safetensors", "pixelart.safetensors", "x"]
+    saved = foreign_texts.read({"prompt": json.dumps(nodes)})
+    assert saved.request.syntax == "comfy"
+    assert saved.request.loras == (
+        Lora("style\\fog.safetensors", 0.5, -1), Lora("pixelart.safetensors", 0.8, 0), Lora("x", 2),
+    )  # fmt: skip
+    assert saved.notes == ()
 
 
 @settings(max_examples=25)
