@@ -7,6 +7,7 @@ import hypothesis
 import pytest
 
 import sdnb
+from sdnb.library import known
 
 # Waiting threads soon give their core back: the tests run beside kernels and a browser.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
@@ -74,6 +75,16 @@ def _is_browser(item):
 def _minutes(share):
     """About how long these take: a lesson takes as long as some tests of a page."""
     return sum(1 if _is_browser(item) else 4 for item in share)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_users_cache(tmp_path_factory):
+    """What is remembered of files is the tests' own, and no library is the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        kept = tmp_path_factory.mktemp("cache") / "library.json"
+        patch.setattr(known, "path", lambda: kept)
+        patch.delenv("SDNB_LIBRARY", raising=False)
+        yield
 
 
 @pytest.fixture

@@ -70,6 +70,7 @@ def load(
             "library": library and files and [str(folder.resolve()) for folder in files.folders],
         },
         library=files,
+        vae=files.path("vae", vae) if files and vae is not None else vae,
     )  # fmt: skip
     if device.type == "cuda" and fused.why_not():
         notes.append(fused.why_not())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -18,7 +19,8 @@ from sdnb.engine.planning.facts import Facts
 from sdnb.engine.prompt_cache import PromptCache
 from sdnb.engine.run_lock import RunLock
 from sdnb.engine.weights import Weights
-from sdnb.library import Library
+from sdnb.images.used_files import UsedFile
+from sdnb.library import Library, hashes
 from sdnb.request import Request, Settings, checks
 from sdnb.request.memory_plan import DecidedPlan, Forecast, MemoryPlan, read
 from sdnb.request.pace import Pace
@@ -34,7 +36,8 @@ class Model:
     `asked_plan` is the plan that every request gets where it fits; None: one is chosen for each
     request, within `budget` GB (0: within what is free). `load_arguments` are the arguments of
     `load` that make the same model elsewhere. `library` is where LoRAs and embeddings are found by
-    name; None: nowhere. `embeddings` are those by their names, each read when it is asked for.
+    name; None: nowhere. `vae` is another VAE's file. `embeddings` are those by their names, each
+    read when it is asked for.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Model:
         budget: float = 0.0,
         load_arguments: dict[str, Any] | None = None,
         library: Library | None = None,
+        vae: str | Path | None = None,
     ) -> None:
         self.name = checkpoint.name
         self.fingerprint = checkpoint.fingerprint
@@ -54,6 +58,9 @@ class Model:
         self.notes: tuple[str, ...] = tuple(checkpoint.notes)
         self.load_arguments = load_arguments or {}
         self.library = library
+        self._sources = {"checkpoint": (self.name, checkpoint.path)}
+        if vae is not None:
+            self._sources["vae"] = Path(vae).name, Path(vae)
         self.embeddings: Mapping[str, Embedding] = LibraryEmbeddings(library) if library else {}
         noise = self.config.noise
         self.schedule = NoiseSchedule(
@@ -112,6 +119,14 @@ class Model:
         nothing.
         """
         return self.config.settings
+
+    @property
+    def files(self) -> tuple[UsedFile, ...]:
+        """The files of the checkpoint and of another VAE, where their hashes are known: none is
+        computed for it, which takes seconds.
+        """
+        known = [(k, n, hashes.known_sha256(path)) for k, (n, path) in self._sources.items()]
+        return tuple(UsedFile(*each) for each in known if each[-1])
 
     @property
     def examples(self) -> tuple[str, ...]:

@@ -182,8 +182,9 @@ def _journey(
         # 2. The prompts are encoded: contexts [1, 77 k, d] over the calls of the UNet.
         encoded = [prompts.encode(model, request, model.embeddings) for request in batch.requests]
         own = [its.notes for its in encoded]
+        files = [(*model.files, *batch.chosen.files, *its.files) for its in encoded]
         account = Account(
-            model, batch.requests, batch.together, expected, notes, own, batch.chosen.loras
+            model, batch.requests, batch.together, expected, notes, own, batch.chosen.loras, files
         )
         notes = []
         # 3. The picture becomes a latent [1, 4, h/8, w/8], the mask is brought to its size.

@@ -15,10 +15,12 @@ import itertools
 import json
 import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from sdnb.images import sampler_names, used_files
 from sdnb.images.saved import NO_PICTURE, Saved, accepted, emphasis_notes
+from sdnb.images.used_files import UsedFile
 from sdnb.request import Request, checks
 from sdnb.request.choices import NATURAL_SCHEDULES, own_eta
 from sdnb.request.plain_words import digits, plain
@@ -79,8 +81,14 @@ _KEYS |= {"guidance scale": "CFG scale", "cfg rescale": "CFG Rescale phi"}
 _BROKEN_JSON = 16  # values that begin as JSON does and are none; each may be looked through whole
 
 
-def write(request: Request, model: str, fingerprint: str, version: str) -> str:
-    """The infotext of a resolved request for one picture, as the web UI would write it."""
+def write(
+    request: Request, model: str, fingerprint: str, version: str, files: Sequence[UsedFile] = ()
+) -> str:
+    """The infotext of a resolved request for one picture, as the web UI would write it.
+
+    `files` are those that it was made with. Without the checkpoint's among them, the fingerprint
+    stands in place of its hash.
+    """
     if request.sampler is None or request.cfg is None or request.eta is None:
         raise ValueError(f"{request!r} is not resolved: request.resolved(settings) settles it")
     # The web UI writes no schedule for DDIM, PLMS and LCM, which have one of their own.
@@ -88,6 +96,7 @@ def write(request: Request, model: str, fingerprint: str, version: str) -> str:
     schedule = sampler_names.SCHEDULE_LABELS[request.schedule or "uniform"]
     eta_key = "Eta DDIM" if request.sampler == "ddim" else "Eta"
     default_eta = request.eta == own_eta(request.sampler)
+    checkpoint, vae = (used_files.first(files, kind) for kind in ("checkpoint", "vae"))
     values = {
         "Steps": request.steps,
         "Sampler": sampler_names.SAMPLER_LABELS[request.sampler],
@@ -96,8 +105,10 @@ def write(request: Request, model: str, fingerprint: str, version: str) -> str:
         "CFG Rescale phi": digits(request.cfg_rescale) if request.cfg_rescale else None,
         "Seed": request.seed,
         "Size": f"{request.width}x{request.height}",
-        "Model hash": fingerprint[:10] or None,
+        "Model hash": (checkpoint.short_hash if checkpoint else fingerprint[:10]) or None,
         "Model": model or None,
+        "VAE hash": vae and vae.short_hash,
+        "VAE": vae and vae.name,
         "Denoising strength": None if request.image is None else digits(request.strength),
         "Resize mode": None if _usual_fit(request) else _FIT_LABELS[request.fit],
         **({} if request.mask is None else _mask_values(request)),
@@ -106,6 +117,7 @@ def write(request: Request, model: str, fingerprint: str, version: str) -> str:
         "Prompt syntax": None if request.syntax == "blocks" else request.syntax,
         "RNG": "CPU",  # sdnb draws its noise on the CPU
         eta_key: None if default_eta else digits(request.eta),
+        **used_files.hash_lists(files),
         "Version": f"sdnb {version}",
     }
     line = ", ".join(f"{key}: {_quoted(v)}" for key, v in values.items() if v is not None)

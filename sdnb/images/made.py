@@ -13,12 +13,13 @@ from sdnb.request import picture_input
 if TYPE_CHECKING:
     from PIL import Image
 
+    from sdnb.images.used_files import UsedFile
     from sdnb.request import Request
     from sdnb.request.lora import Lora
 
 
 # The fields of a `Result` that a `Made` has too.
-_SHARED = ("request", "model", "fingerprint", "seconds", "peak", "notes", "loras")
+_SHARED = ("request", "model", "fingerprint", "seconds", "peak", "notes", "loras", "files")
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Made:
     peak: float  # GB, as in Result
     notes: tuple[str, ...] = ()
     loras: tuple[Lora, ...] = ()
+    files: tuple[UsedFile, ...] = ()
     path: Path | None = None  # the file in a grid's store, where there is one
 
     @classmethod

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from PIL import UnidentifiedImageError
 
 from sdnb.assets import __version__
-from sdnb.images import embedded_texts, foreign_texts, infotext
+from sdnb.images import embedded_texts, foreign_texts, infotext, used_files
 from sdnb.images.saved import Saved
 from sdnb.images.saving import INPUTS
 from sdnb.request import Request, checks, documents, png_header
@@ -130,6 +130,7 @@ def _from_sdnb(text: str, folder: Path | None, name: str) -> Saved:
             str(about["version"]),
             float(about["seconds"]),
             tuple(map(str, notes)),
+            used_files.of_json(about.get("files"), about.get("loras")),
         )
         digests = [request[key] for key in ("image", "mask") if request.get(key) is not None]
     except Exception as error:  # noqa: BLE001 - its values may be of any kind

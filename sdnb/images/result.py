@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
+    from sdnb.images.used_files import UsedFile
     from sdnb.request import Request
     from sdnb.request.lora import Lora
 
@@ -41,6 +42,8 @@ class Result:
     latents: tuple[Tensor, ...] = field(default=(), compare=False)
     #: All that were used, of the field and of the prompt's tags, with the digests of their files.
     loras: tuple[Lora, ...] = ()
+    #: The LoRAs and embeddings that were used; the checkpoint and the VAE where a hash is known.
+    files: tuple[UsedFile, ...] = ()
 
     @property
     def image(self) -> Image.Image:

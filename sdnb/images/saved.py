@@ -27,7 +27,7 @@ class Saved:
     version: str  # of the program that saved the picture
     seconds: float | None = None
     notes: tuple[str, ...] = ()
-    #: The checkpoint, VAE, LoRAs and embeddings that another program says it used.
+    #: The LoRAs, embeddings, checkpoint and VAE that it was made with, as far as they are told.
     files: tuple[UsedFile, ...] = ()
     #: Whether another program's text tells a strength; of a picture that is not in the file.
     strength_told: bool = False

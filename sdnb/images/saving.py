@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Sequence
 
+    from sdnb.images.used_files import UsedFile
+
 INPUTS = "inputs"  # the subfolder of input pictures
 
 
@@ -45,6 +47,8 @@ class SavableResult(Protocol):
     def fingerprint(self) -> str: ...
     @property
     def loras(self) -> Sequence[lora.Lora]: ...
+    @property
+    def files(self) -> Sequence[UsedFile]: ...
 
 
 def save(
@@ -103,9 +107,11 @@ def _png(image: Image.Image, request: Request, result: SavableResult) -> bytes:
     }
     if result.loras:
         about["loras"] = [each.plain() for each in result.loras]
+    if result.files:
+        about["files"] = [each.plain() for each in result.files]
     chunks = PngImagePlugin.PngInfo()
     chunks.add(b"sRGB", b"\0")  # what its colours are, for programs that would ask
-    text = infotext.write(request, result.model, result.fingerprint, __version__)
+    text = infotext.write(request, result.model, result.fingerprint, __version__, result.files)
     for key, content in (("parameters", text), ("sdnb", json.dumps(about, ensure_ascii=False))):
         add = chunks.add_text if content.isascii() else chunks.add_itxt
         add(key, content)

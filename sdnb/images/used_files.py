@@ -12,10 +12,10 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sdnb.request import documents
+from sdnb.request import documents, lora
 from sdnb.request.lora import MOST_STRENGTH, Lora
 from sdnb.request.plain_words import plain
 
@@ -24,9 +24,10 @@ _MOST_NODES = 1000  # of a graph that are followed from a sampler
 _LONGEST_TEXT = 1 << 16  # letters of a prompt that are looked through
 _LOADERS = {"ckpt_name": "checkpoint", "vae_name": "vae", "lora_name": "lora"}
 _EMBEDDING = re.compile(r"\bembedding:([^\s,():]+)")  # in ComfyUI's prompts
-_LONGEST = 200  # letters of a name
+LONGEST_NAME = 200  # letters of a name
 _LORA_LISTS, _WEIGHT_LISTS = ("loras", "lora", "use_lora_model"), ("loraweights", "lora_alpha")
 _NAMED = ("model", "lora", "name", "file", "model_name")  # of a LoRA in a list
+_KINDS = ("checkpoint", "vae", "lora", "embedding")
 _LISTS = {"Lora hashes": "lora", "TI hashes": "embedding"}
 # What stands before the names in "Hashes", which Civitai reads.
 _CIVITAI = {"lora": "lora", "lyco": "lora", "embed": "embedding", "model": "checkpoint",
@@ -39,9 +40,36 @@ class UsedFile:
 
     kind: str  # "checkpoint", "vae", "lora", "embedding"
     name: str
-    hash: str = ""  # the beginning of a sha256, in small letters; "" where it is not told
+    hash: str = ""  # a sha256 or its beginning, in small letters; "" where it is not told
     #: Of a LoRA, for UNet and text encoder; AUTOMATIC1111's stand in the prompt.
     strengths: tuple[float, float] | None = None
+    short: str = ""  # what AUTOMATIC1111 writes, where that is not the beginning of `hash`
+
+    @property
+    def short_hash(self) -> str:
+        """The hash as AUTOMATIC1111 writes it; "" where it is not known."""
+        return self.short or self.hash[: 12 if self.kind in ("lora", "embedding") else 10]
+
+    def plain(self) -> dict[str, str]:
+        """What JSON holds of it."""
+        told = {"kind": self.kind, "name": self.name, "sha256": self.hash, "short": self.short}
+        return {name: value for name, value in told.items() if value}
+
+
+def of_json(values: object, loras: object = None) -> tuple[UsedFile, ...]:
+    """The files in a list of what `UsedFile.plain` gave; what is none is left out. Before there was
+    such a list, pictures had one of `loras` alone.
+    """
+    if not isinstance(values, list):
+        several = loras if isinstance(loras, list) else []
+        values = [{**each, "kind": "lora"} for each in several if isinstance(each, Mapping)]
+    files = []
+    for each in values[:_MOST]:
+        if isinstance(each, Mapping) and str(each.get("kind")) in _KINDS:
+            name, digest, short = (str(each.get(key, "")) for key in ("name", "sha256", "short"))
+            file = _file(each["kind"], name, digest)
+            files.append(replace(file, short=_file(file.kind, name, short).hash))
+    return tuple(file for file in files if file.name)
 
 
 def loras(files: Iterable[UsedFile]) -> tuple[Lora, ...]:
@@ -57,6 +85,30 @@ def of_infotext(values: Mapping[str, str]) -> tuple[UsedFile, ...]:
         if file.name and len(found) < _MOST:
             found.setdefault((file.kind, file.name), file)
     return tuple(found.values())
+
+
+def first(files: Iterable[UsedFile], kind: str) -> UsedFile | None:
+    """The first file of a kind, if there is one."""
+    return next((file for file in files if file.kind == kind), None)
+
+
+def hash_lists(files: Iterable[UsedFile]) -> dict[str, str | None]:
+    """The values of "Lora hashes" and "TI hashes": names without folders, and what would part them,
+    with their short hashes; None where there are none.
+    """
+    lists: dict[str, dict[str, str]] = {"lora": {}, "embedding": {}}
+    for file in files:
+        if file.kind in lists and file.short_hash:
+            lists[file.kind][tag_name(file.name)] = file.short_hash
+    return {
+        key: ", ".join(f"{name}: {short}" for name, short in lists[kind].items()) or None
+        for key, kind in _LISTS.items()
+    }
+
+
+def tag_name(name: str) -> str:
+    """The name of a LoRA or an embedding as it stands beside its hash, where commas part them."""
+    return lora.stem(name).replace(",", "")
 
 
 def of_graph(nodes: Mapping[str, Mapping[str, Any]], sampler: str) -> tuple[UsedFile, ...]:
@@ -92,7 +144,7 @@ def of_list(values: Mapping[str, Any]) -> tuple[UsedFile, ...]:
         name, weight = _name_and_weight(item)
         weight = weights[i] if weight is None and i < len(weights) else weight
         if name.strip() and name != "None":
-            files.append(UsedFile("lora", plain(name, _LONGEST), "", _strengths(weight, None)))
+            files.append(UsedFile("lora", plain(name, LONGEST_NAME), "", _strengths(weight, None)))
     return tuple(files)
 
 
@@ -119,14 +171,16 @@ def _loaded(given: Mapping[str, Any]) -> Iterator[UsedFile]:
             if "strength_model" in given and not {"clip", "strength_clip"} & given.keys():
                 text = 0.0  # LoraLoaderModelOnly, which leaves the text encoder as it is
             strengths = _strengths(given.get("strength_model"), text)
-            yield UsedFile(kind, plain(name, _LONGEST), "", strengths if kind == "lora" else None)
+            yield UsedFile(
+                kind, plain(name, LONGEST_NAME), "", strengths if kind == "lora" else None
+            )
     for value in given.values():
         if isinstance(value, Mapping) and value.get("on") and isinstance(value.get("lora"), str):
             both = _strengths(value.get("strength"), value.get("strengthTwo"))
-            yield UsedFile("lora", plain(value["lora"], _LONGEST), "", both)
+            yield UsedFile("lora", plain(value["lora"], LONGEST_NAME), "", both)
         elif isinstance(value, str):
             for name in _EMBEDDING.findall(value[:_LONGEST_TEXT]):
-                yield UsedFile("embedding", plain(name, _LONGEST))
+                yield UsedFile("embedding", plain(name, LONGEST_NAME))
 
 
 def _strengths(unet: Any, text: Any) -> tuple[float, float]:
@@ -169,4 +223,4 @@ def _civitais(values: Mapping[str, str]) -> Iterator[UsedFile]:
 def _file(kind: str, name: str, digest: str) -> UsedFile:
     digest = digest.strip().lower()
     is_hash = 6 <= len(digest) <= 64 and not set(digest) - set("0123456789abcdef")
-    return UsedFile(kind, plain(name.strip(), _LONGEST), digest if is_hash else "")
+    return UsedFile(kind, plain(name.strip(), LONGEST_NAME), digest if is_hash else "")

@@ -8,10 +8,13 @@ had the first 8 of the sha256 of 64 KB in it.
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 
-from sdnb.library import known
+from sdnb.headers.safefiles import read_safetensors
+from sdnb.library import known, metadata
 
+_SAFE = (".safetensors", ".sft")
 _PIECE = 1 << 20  # bytes read at once
 _here: dict[tuple[Path, known.Stamp, str], str] = {}  # computed or recalled by this process
 _OLD_PLACE, _OLD_LENGTH = 0x100000, 0x10000
@@ -22,13 +25,38 @@ def sha256(path: Path) -> str:
     return _kept(path, "sha256", 0)
 
 
+def known_sha256(path: Path) -> str:
+    """The sha256 of a whole file where it was computed before, else ""."""
+    try:
+        now = known.stamp(path)
+        kept = known.current(known.recall(), path, now).get("sha256", "")
+    except OSError:
+        return ""
+    return kept if isinstance(kept, str) and len(kept) == 64 else ""
+
+
 def weights_sha256(path: Path) -> str:
     """The sha256 of the bytes behind a safetensors header, which stays when its metadata are
-    edited. Raises OSError for a file that cannot be read.
+    edited; of any other file the sha256 of all. Raises OSError for one that cannot be read.
     """
+    if path.suffix.lower() not in _SAFE:
+        return sha256(path)
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
     return _kept(path, "weights_sha256", 8 + length)
+
+
+def of_lora(path: Path) -> str:
+    """The 12 letters that AUTOMATIC1111 writes for a LoRA: of the hash in its metadata, else of
+    `weights_sha256`. Raises OSError, and CheckpointError for a damaged file.
+    """
+    return _of_lora(path, known.stamp(path))
+
+
+@lru_cache(maxsize=256)
+def _of_lora(path: Path, _now: known.Stamp) -> str:
+    texts = read_safetensors(path)[1] if path.suffix.lower() in _SAFE else {}
+    return (metadata.hash_of_weights(texts) or weights_sha256(path))[:12]
 
 
 def old_hash(path: Path) -> str:

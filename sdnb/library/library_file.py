@@ -77,9 +77,7 @@ class LibraryFile:
         """
         if self.hash_in_metadata:
             return self.hash_in_metadata
-        if self.path.is_dir() or self.path.suffix.lower() not in (".safetensors", ".sft"):
-            return self.sha256
-        return hashes.weights_sha256(self.path)
+        return "" if self.path.is_dir() else hashes.weights_sha256(self.path)
 
     @property
     def short_hash(self) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from sdnb import images
+from sdnb.images.used_files import UsedFile
 from sdnb.request import Request, Settings
 from sdnb.request.lora import Lora
 
@@ -60,6 +61,7 @@ class Result:
     seconds: float = 1.25
     notes: tuple[str, ...] = ()
     loras: tuple[Lora, ...] = ()
+    files: tuple[UsedFile, ...] = ()
 
 
 def colour(seed=0, size=(8, 8)):

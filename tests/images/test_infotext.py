@@ -8,16 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sdnb import Lora
 from sdnb.images import infotext
+from sdnb.images.used_files import UsedFile
 from sdnb.request import ETA_SAMPLERS, SAMPLERS, SCHEDULES, SYNTAXES, Request, Settings
 
 SETTINGS = Settings()
 PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000400000004008020000002519c0d5")
 
 
-def written(model="tiny", fingerprint="0123456789abcdef", **fields):
+def written(model="tiny", fingerprint="0123456789abcdef", files=(), **fields):
     request = Request(**{"seed": 7, "steps": 20, **fields}).resolved(SETTINGS)
-    return infotext.write(request, model, fingerprint, "0.1.0")
+    return infotext.write(request, model, fingerprint, "0.1.0", files)
 
 
 def web_ui(text):
@@ -42,6 +44,40 @@ def test_the_form():
         "Steps: 20, Sampler: DDIM, CFG scale: 7.5, Seed: 7, Size: 512x512, "
         "Model hash: 0123456789, Model: tiny, RNG: CPU, Version: sdnb 0.1.0"
     )
+
+
+FILES = (
+    UsedFile("checkpoint", "tiny", "c0" * 32),
+    UsedFile("vae", "kl.safetensors", "ae" * 32),
+    UsedFile("lora", "styles/fog, thick.safetensors", "f0" * 32, short="0123456789ab"),
+    UsedFile("lora", "pixelart", "b0" * 32),
+    UsedFile("embedding", "easynegative", "e0" * 32),
+    UsedFile("embedding", "bad:hands", "0e" * 32),
+)
+
+
+def test_the_form_of_hashes():
+    """Names and lengths as the web UI's `extra_networks_lora.py` and `sd_hijack_clip.py` have them:
+    colons and commas are taken out of a name, and a hash has 12 letters, a model's 10.
+    """
+    loras = [Lora("styles/fog, thick.safetensors", 0.5), Lora("pixelart")]
+    text = written(prompt="a", syntax="a1111", clip_skip=2, loras=loras, files=FILES)
+    assert text == (
+        "a<lora:fog, thick:0.5><lora:pixelart:1>\n"
+        "Steps: 20, Sampler: DDIM, CFG scale: 7.5, Seed: 7, Size: 512x512, Model hash: c0c0c0c0c0, "
+        "Model: tiny, VAE hash: aeaeaeaeae, VAE: kl.safetensors, Clip skip: 2, "
+        "Prompt syntax: a1111, RNG: CPU, "
+        'Lora hashes: "fog thick: 0123456789ab, pixelart: b0b0b0b0b0b0", '
+        'TI hashes: "easynegative: e0e0e0e0e0e0, badhands: 0e0e0e0e0e0e", Version: sdnb 0.1.0'
+    )
+    _, _, values = web_ui(text)
+    assert values["Lora hashes"] == '"fog thick: 0123456789ab, pixelart: b0b0b0b0b0b0"'
+    read = [(file.kind, file.name, file.hash) for file in infotext.read(text).files]
+    assert read == [
+        ("checkpoint", "tiny", "c0" * 5), ("vae", "kl.safetensors", "ae" * 5),
+        ("lora", "fog thick", "0123456789ab"), ("lora", "pixelart", "b0" * 6),
+        ("embedding", "easynegative", "e0" * 6), ("embedding", "badhands", "0e" * 6),
+    ]  # fmt: skip
 
 
 def test_the_form_of_img2img():

@@ -1,15 +1,16 @@
 """A picture of AUTOMATIC1111 says with which files it was made; the library finds them."""
 
 import json
+from dataclasses import replace
 
 import pytest
-from helpers import folder_of_a_user
+from helpers import folder_of_a_user, pictures
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdnb import Library, Lora
+from sdnb import Library, Lora, images
 from sdnb.images import foreign_texts, infotext
-from sdnb.images.used_files import UsedFile, of_graph, of_infotext
+from sdnb.images.used_files import UsedFile, of_graph, of_infotext, of_json
 from sdnb.library import known
 from sdnb.request.plain_words import plain
 
@@ -106,3 +107,32 @@ def test_odd_values_are_no_error(value):
 def test_no_text_is_an_error(values):
     for file in of_infotext(values):
         assert plain(file.name) == file.name  # no terminal obeys it
+
+
+FILES = (
+    UsedFile("lora", "styles/fog", "f0" * 32, short="0123456789ab"),
+    UsedFile("embedding", "easynegative", "e0" * 32),
+)
+
+
+def test_they_travel_in_the_record_of_a_picture():
+    result = replace(pictures.result(), files=FILES)
+    saved = images.inspect(images.encoded(result))
+    assert saved.files == FILES
+    assert images.inspect(images.encoded(pictures.result())).files == ()
+
+
+@pytest.mark.parametrize(
+    ("files", "loras", "expected"),
+    [
+        (None, [{"name": "fog", "unet": 0.5, "sha256": "f0" * 32}], [("lora", "fog", "f0" * 32)]),
+        ([{"kind": "lora", "name": "fog", "sha256": [1], "short": "no hash"}], None,
+         [("lora", "fog", "")]),
+        ([{"kind": "lora"}, {"kind": ["lora"], "name": "x"}, 3, None], None, []),
+        ("files", 3, []),
+    ],
+)  # fmt: skip
+def test_older_and_damaged_records(files, loras, expected):
+    found = of_json(files, loras)
+    assert [(file.kind, file.name, file.hash) for file in found] == expected
+    assert all(file.short == "" for file in found)

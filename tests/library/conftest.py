@@ -8,15 +8,6 @@ from helpers import folder_of_a_user
 from sdnb.library import known
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _no_users_cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        kept = tmp_path_factory.mktemp("cache") / "library.json"
-        patch.setattr(known, "path", lambda: kept)
-        patch.delenv("SDNB_LIBRARY", raising=False)
-        yield
-
-
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     """Where the library keeps what it read; nothing is there yet."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -11,9 +10,8 @@ from pathlib import Path
 from sdnb.engine.checkpoint import CheckpointError, LazyTensor
 from sdnb.engine.checkpoint.tensors import read_tensors
 from sdnb.headers.errors import in_words
+from sdnb.library import hashes
 from sdnb.request.plain_words import plain
-
-_PIECE = 1 << 22  # bytes hashed at a time
 
 
 @dataclass(frozen=True)
@@ -54,12 +52,4 @@ def _opened(path: Path, size: int, _changed: int) -> AdapterFile:
                 "repeat each other's. Save them again one by one (tensor.clone())."
             )
         said = tuple(plain(f"{path.name}: {note}") for note in notes)
-        return AdapterFile(path, _digest(path), tensors, metadata, said)
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
-        while piece := file.read(_PIECE):
-            digest.update(piece)
-    return digest.hexdigest()
+        return AdapterFile(path, hashes.sha256(path), tensors, metadata, said)

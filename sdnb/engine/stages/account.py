@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sdnb.engine.model import Model
 from sdnb.images.result import Result
+from sdnb.images.used_files import UsedFile
 from sdnb.request import Resolved
 from sdnb.request.lora import Lora
 
@@ -34,6 +35,7 @@ class Account:
     before: Sequence[str]  # notes on all
     own: Sequence[Sequence[str]]  # notes on each request
     loras: tuple[Lora, ...]
+    files: Sequence[tuple[UsedFile, ...]]  # of each request
 
     def results(
         self, pictures: Sequence[Image.Image], latents: Sequence[Tensor], seconds: float,
@@ -54,6 +56,7 @@ class Account:
                     tuple(pictures[part]), request.but(count=len(pictures[part])), model.name,
                     model.fingerprint, seconds, gb, (*self.before, *own, *notes, *company),
                     model.memory.name, self.expected, tuple(latents[part]), self.loras,
+                    self.files[i],
                 )
             )  # fmt: skip
         return tuple(results)

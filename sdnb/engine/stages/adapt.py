@@ -12,6 +12,8 @@ from sdnb.engine.adapters import AdapterFile, Overlay
 from sdnb.engine.checkpoint import CheckpointError
 from sdnb.engine.model import Model
 from sdnb.headers.errors import MissingCheckpointError
+from sdnb.images.used_files import UsedFile
+from sdnb.library import hashes
 from sdnb.request import Request, checks, lora
 from sdnb.request.lora import Lora
 
@@ -21,8 +23,17 @@ class Chosen:
     """The LoRAs of a request, each with the digest of its file, and what they add together."""
 
     loras: tuple[Lora, ...]
+    opened: tuple[AdapterFile, ...]
     overlay: Overlay
     notes: tuple[str, ...]
+
+    @property
+    def files(self) -> tuple[UsedFile, ...]:
+        """Their names and hashes. AUTOMATIC1111's is computed here, which may read a file whole."""
+        return tuple(
+            UsedFile("lora", each.name, file.sha256, short=hashes.of_lora(file.path))
+            for each, file in zip(self.loras, self.opened, strict=True)
+        )
 
     def noted(self, given: Sequence[Lora]) -> tuple[Lora, ...]:
         """The field `loras` of a request, with the digests of the files that were taken."""
@@ -47,7 +58,7 @@ def choose(model: Model, request: Request) -> Chosen:
             "A LoRA's tag in the negative prompt names none, and stays there as text: it belongs "
             "into the prompt."
         )
-    return Chosen(found, overlay, (*notes, *overlay.notes))
+    return Chosen(found, tuple(file for _, file in pairs), overlay, (*notes, *overlay.notes))
 
 
 def put_in_force(model: Model, chosen: Chosen) -> None:

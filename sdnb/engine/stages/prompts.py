@@ -16,6 +16,7 @@ from sdnb.engine.networks import text
 from sdnb.engine.networks.chunks import Chunk
 from sdnb.engine.prompt_cache import EncodedPrompt, PromptKey
 from sdnb.engine.stages.contexts import Text
+from sdnb.images.used_files import UsedFile
 from sdnb.request import Resolved, checks, prompt
 from sdnb.request.prompt.guidance import guidance
 from sdnb.request.prompt.values import PromptPart
@@ -26,12 +27,14 @@ NO_EMBEDDINGS: Mapping[str, Any] = MappingProxyType({})
 @dataclass(frozen=True)
 class Encoded:
     """The prompts of a request: its texts over the run, negative first, or the only one that it
-    needs; of each but the first how far to go from the first towards it; and notes.
+    needs; of each but the first how far to go from the first towards it; notes; and the files of
+    the embeddings in them.
     """
 
     texts: list[Text]
     scales: list[float]
     notes: list[str]
+    files: tuple[UsedFile, ...]
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class _Cut:
     blocks: list[list[Chunk]]
     shares: list[float]
     notes: tuple[str, ...]
+    files: tuple[UsedFile, ...]  # of its embeddings
 
 
 def encode(
@@ -68,7 +72,8 @@ def encode(
     by_words = {words: encoded[key] for words, key in keys.items()}
     texts = [_over_the_run(model, part, by_words, request.syntax) for part in wanted.texts]
     notes = [note for found in by_words.values() for note in found.notes]
-    return Encoded(texts, wanted.scales, [*wanted.notes, *dict.fromkeys(notes)])
+    files = dict.fromkeys(file for its in cut.values() for file in its.files)
+    return Encoded(texts, wanted.scales, [*wanted.notes, *dict.fromkeys(notes)], tuple(files))
 
 
 def _clip_skip(model: Model, request: Resolved) -> int:
@@ -109,7 +114,8 @@ def _cut(
     if used:
         notes.append(f"Embeddings in the prompt: {', '.join(sorted(used))}.")
     key = PromptKey(words.strip(), syntax, skip, tuple(sorted(e.sha256 for e in used.values())))
-    return key, _Cut(blocks, shares, tuple(notes))
+    files = tuple(UsedFile("embedding", e.name, e.sha256) for e in used.values())
+    return key, _Cut(blocks, shares, tuple(notes), files)
 
 
 def _encoded(model: Model, key: PromptKey, cut: _Cut, device: torch.device) -> EncodedPrompt:
