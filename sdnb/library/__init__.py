@@ -2,5 +2,12 @@
 
 from sdnb.library.library import Library, Source, opened
 from sdnb.library.library_file import LibraryFile
+from sdnb.library.recovery import with_files
 
-__all__ = ["Library", "LibraryFile", "Source", "opened"]
+__all__ = [
+    "Library",
+    "LibraryFile",
+    "Source",
+    "opened",
+    "with_files",
+]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,18 @@ def current(entries: Entries, file: Path, now: Stamp) -> dict[str, Any]:
     """A file's entry, empty where there is none or the file has changed since."""
     entry = entries.get(str(file), {})
     return entry if entry.get("stamp") == list(now) else {}
+
+
+def stamps(entries: Entries, start: str, names: Sequence[str]) -> set[Stamp]:
+    """The stamps of all entries with a hash, of one of the names, that begins so."""
+    found = [
+        entry.get("stamp")
+        for entry in entries.values()
+        if any(str(entry.get(name, "")).startswith(start) for name in names)
+    ]
+    with suppress(TypeError, ValueError):  # of a damaged cache
+        return {(int(size), int(changed)) for size, changed in found}  # type: ignore[misc]
+    return set()
 
 
 def remember(news: Mapping[str, Mapping[str, Any]]) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,13 @@ class Library:
             )
         return found[0]
 
+    def name_of(self, file: LibraryFile) -> str:
+        """The shortest name that means this file and no other; its path where there is none."""
+        for name in (file.name, file.full_name):
+            if all(other == file for other in self._called(file.kind, name)):
+                return name
+        return str(file.path)
+
     def path(self, kind: str, source: str | Path) -> str | Path:
         """The path of the file that `source` names, or `source` itself where it is a path already,
         or no file of this kind is called so. Raises NamingError for a name of two files.
@@ -139,8 +147,8 @@ class Library:
     def by_sha256(self, digest: str, *, hash_missing: bool = False) -> LibraryFile | None:
         """The file with this sha256 (hex), or None.
 
-        Only hashes that were computed before are compared; `hash_missing` computes those of all
-        other files, which reads them whole.
+        Only hashes that were computed before are compared, also where the file had another name
+        then; `hash_missing` computes those of all other files, which reads them whole.
         """
         return self._by_hash(digest.lower(), ("sha256",), hash_missing)
 
@@ -161,13 +169,16 @@ class Library:
             return next((f for f in checkpoints if _old_hash(f.path) == start), None)
         return found
 
-    def recover(self, kind: str, name: str, digest: str = "") -> tuple[LibraryFile | None, str]:
+    def recover(
+        self, kind: str, name: str, digest: str = "", *, hash_missing: bool = False
+    ) -> tuple[LibraryFile | None, str]:
         """The file that a picture was made with, by its hash, then by its name, and a sentence that
         says where it is another of that name, or missing; "" where it is the same.
 
         `digest` is a sha256, or its beginning as AUTOMATIC1111 writes it; "" where none is known.
+        `hash_missing` as in `by_sha256`.
         """
-        file = self.by_short_hash(digest, kind)
+        file = self.by_short_hash(digest, kind, hash_missing=hash_missing)
         if file is not None:
             return file, ""
         try:
@@ -188,8 +199,10 @@ class Library:
     @staticmethod
     def _has_hash(file: LibraryFile, start: str) -> bool:
         start = start.lower().removeprefix("0x")
-        found = (_computed(file, "sha256"), _computed(file, "weights_sha256"))
-        return any(digest.startswith(start) for digest in found)
+        names = ["sha256", "weights_sha256"]
+        if file.kind == "lora" and len(start) < 64:  # AUTOMATIC1111's, which metadata may have
+            names.reverse()
+        return any(_computed(file, name).startswith(start) for name in names)
 
     def _by_hash(
         self, start: str, names: Sequence[str], compute: bool, kind: str | None = None
@@ -199,6 +212,9 @@ class Library:
         for file in files:
             kept = _kept_hashes(entries, file, names)
             if any(digest.startswith(start) for digest in kept):
+                return file
+        for file in _of_stamps(files, known.stamps(entries, start, names)):  # renamed since
+            if any(_computed(file, name).startswith(start) for name in names):
                 return file
         if compute:
             bar = tqdm(files, unit="file", desc="hashes", delay=_PATIENCE, leave=False)
@@ -262,6 +278,16 @@ def _equal(files: Sequence[LibraryFile]) -> bool:
         return len({file.sha256 or str(file.path) for file in files}) == 1
     except OSError:
         return False
+
+
+def _of_stamps(
+    files: Sequence[LibraryFile], stamps: Collection[known.Stamp]
+) -> Iterator[LibraryFile]:
+    """The files of these sizes and times: a file that is moved keeps both."""
+    for file in files if stamps else ():
+        with suppress(OSError):
+            if known.stamp(file.path) in stamps:
+                yield file
 
 
 def _kept_hashes(entries: known.Entries, file: LibraryFile, names: Sequence[str]) -> list[str]:

@@ -11,6 +11,7 @@ from PIL import Image
 from sdnb import images
 from sdnb.images import files
 from sdnb.images.result import Result
+from sdnb.library import Library, with_files
 from sdnb.request import Request
 
 
@@ -42,6 +43,10 @@ class GalleryPicture:
         request = self.result.request
         seed = None if request.seed is None else request.seed + self.index
         return request.but(seed=seed, count=1)
+
+    def in_library(self, library: Library | None) -> tuple[Request, list[str]]:
+        """Its request with the names of its LoRAs and embeddings in a library, and notes."""
+        return with_files(replace(self.result, request=self.request), library)
 
     @property
     def words(self) -> str:
@@ -82,8 +87,9 @@ def _told(source: bytes | Path) -> GalleryPicture:
         return GalleryPicture(Result((image,), Request(), "", "", 0.0, 0.0), known=False)
     seconds = saved.seconds or 0.0
     result = Result(
-        (image,), saved.request, saved.model, saved.fingerprint, seconds, 0.0, saved.notes
-    )
+        (image,), saved.request, saved.model, saved.fingerprint, seconds, 0.0, saved.notes,
+        files=saved.files,
+    )  # fmt: skip
     return GalleryPicture(result, strength_told=saved.strength_told)
 
 

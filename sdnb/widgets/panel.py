@@ -12,7 +12,7 @@ from __future__ import annotations
 import html
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
@@ -20,6 +20,7 @@ import ipywidgets as widgets
 
 from sdnb import images
 from sdnb.jobs.executor import Executor, Job
+from sdnb.library import with_files
 from sdnb.request import Request, checks, prompt
 from sdnb.request.plain_words import counted
 from sdnb.widgets import style
@@ -104,7 +105,6 @@ class Panel(RunAgain, widgets.VBox):
         in_order(self)
 
     # -- a value -----------------------------------------------------------------------------
-
     @property
     def request(self) -> Request:
         """The controls as a request; assigning moves them. An open field stays None. Raises
@@ -164,12 +164,18 @@ class Panel(RunAgain, widgets.VBox):
         Raises ValueError for a photograph in a txt2img panel.
         """
         if picture.known:
-            self.request = picture.request
+            self.bring(*picture.in_library(self.model.library))
         elif self.kind == "txt2img":
             raise ValueError("It brings no settings, and this panel starts from words alone.")
         else:
             self.start_from(images.picture(picture.image))
             self.form.propose()
+
+    def bring(self, request: Request, notes: Sequence[str] = ()) -> None:
+        """Take the settings that came with a picture, and say what there is to say of them."""
+        self.request = request
+        if notes:
+            self._tell(*notes)
 
     def start_from(self, png: bytes) -> None:
         """Make this the input picture, in its own size; the other controls stay."""
@@ -203,7 +209,6 @@ class Panel(RunAgain, widgets.VBox):
         return f"Panel({self.model.name}, {self.form.request!r}, {results})"
 
     # -- building ----------------------------------------------------------------------------
-
     def _build(self, runs: Executor) -> None:
         self._bulb = LightBulb(
             lambda: str(self.form.controls["prompt"].value),
@@ -237,7 +242,6 @@ class Panel(RunAgain, widgets.VBox):
         return []
 
     # -- before a run ------------------------------------------------------------------------
-
     def asked(self) -> Request:
         """`request`, unresolved. Raises ValueError if Generate would refuse it."""
         self._checked()
@@ -282,8 +286,9 @@ class Panel(RunAgain, widgets.VBox):
         """Take the settings that an uploaded picture carries."""
         own, kept = self.form.request, list(untold(saved.request, saved.strength_told))
         kept += [] if saved.request.image else ["image"]
-        self.request = saved.request.but(**{name: getattr(own, name) for name in kept})
-        self._tell(*saved.notes, f"Settings of a picture made by {made_by(saved)}.")
+        request, notes = with_files(saved, self.model.library)
+        self.request = request.but(**{name: getattr(own, name) for name in kept})
+        self._tell(*saved.notes, *notes, f"Settings of a picture made by {made_by(saved)}.")
 
     def _checked(self) -> Request:
         """The resolved request. Raises ValueError if it cannot run."""

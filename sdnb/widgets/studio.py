@@ -134,16 +134,16 @@ class Studio(RunAgain, widgets.VBox):
             panel.start_from(png)
             panel.form.propose()
             return
-        request = picture.request
+        request, notes = picture.in_library(self.model.library)
         if name == "txt2img":
             plain = {name: getattr(Request, name) for name in _PICTURE_FIELDS}
-            panel.request = request.but(**plain)
+            panel.bring(request.but(**plain), notes)
             return
         fields = untold(request, picture.strength_told)
         if name == "upscale" and request.image is not None:
             fields = (*fields, "strength")  # that of another kind of pass
         kept = {name: getattr(panel.form.request, name) for name in fields}
-        panel.request = request.but(image=png, mask=None, width=None, height=None, **kept)
+        panel.bring(request.but(image=png, mask=None, width=None, height=None, **kept), notes)
         if isinstance(panel, UpscalePanel):
             panel.enlarge(panel.times)
 

@@ -41,6 +41,7 @@ class Model:
     fingerprint: str = "f" * 64
     channels: int = 4  # 9: made for inpainting
     unet: object = None
+    library: object = None
     pace: Pace = field(default_factory=Pace)
 
     @property

@@ -5,14 +5,16 @@ from types import SimpleNamespace
 
 import ipywidgets
 import pytest
+import torch
 from helpers import hostile_checkpoints as hostile
 from helpers.fakes import Model, gated, make, until
 from helpers.folder_of_a_user import kohya
 from helpers.pictures import colour, encoded
 from helpers.widget_hands import alert, beside, find, press, read, status
 from PIL.PngImagePlugin import PngInfo
+from safetensors.torch import save_file
 
-from sdnb import images
+from sdnb import Library, images
 from sdnb.jobs.executor import Inline, Worker
 from sdnb.library import known
 from sdnb.request import Request, Settings
@@ -137,6 +139,31 @@ def test_settings_of_an_uploaded_picture_change_only_what_they_tell(studio, name
     got = panel.request
     assert (got.image, got.cfg) == (images.picture(data), 7.3)
     assert (got.strength, got.feather) == (strength, 2.2)
+
+
+@pytest.mark.parametrize("way", ["upload", "gallery", "tab"])
+def test_files_of_an_uploaded_picture_are_looked_for_in_the_library(studio, way, tmp_path):
+    """Here by the hash in a LoRA's metadata; what is missing is said below the picture."""
+    weights = {"lora_unet_x.lora_down.weight": torch.zeros(1, 768)}
+    save_file(weights, tmp_path / "mist.safetensors", metadata={"sshs_model_hash": "ab" * 32})
+    for model in (studio.model, studio.panels["img2img"].model):
+        model.library = Library(tmp_path)
+    info = PngInfo()
+    hashes = f', Lora hashes: "fog: {"ab" * 6}", TI hashes: "gone: {"0" * 12}"'
+    info.add_text("parameters", A1111.format(hashes).replace("a cat", "a cat <lora:fog:0.5>", 1))
+    data = encoded(colour(size=(64, 64)), "PNG", pnginfo=info)
+    panel = studio.show("img2img")
+    if way == "upload":
+        panel.form.controls["image"].take(data, "theirs.png")
+        press(panel, "Use its settings")
+    else:
+        studio.gallery.take(data, "theirs.png")
+        picture = studio.gallery.chosen
+        panel.use(picture) if way == "gallery" else studio.send(picture, "img2img")
+    assert panel.request.prompt == "a cat <lora:mist:0.5>"
+    said = panel._caption.value
+    assert "lora &#x27;fog&#x27; is &#x27;mist&#x27; in this library" in said
+    assert "no embedding &#x27;gone&#x27;" in said
 
 
 def test_a_photograph_is_sent_and_the_tab_keeps_its_words(studio):

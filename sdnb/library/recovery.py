@@ -1,0 +1,157 @@
+"""The files that a saved picture names, in a library: its request with their names there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from sdnb.assets import user_path
+from sdnb.images.used_files import UsedFile, tag_name
+from sdnb.library.library import Library
+from sdnb.library.library_file import LibraryFile
+from sdnb.request import Request, checks, lora
+from sdnb.request.lora import Lora
+from sdnb.request.plain_words import plain
+
+
+class Recoverable(Protocol):
+    """What a picture tells: a `Saved`, or a `Result`."""
+
+    @property
+    def request(self) -> Request: ...
+    @property
+    def files(self) -> Sequence[UsedFile]: ...
+
+
+def with_files(
+    saved: Recoverable, library: Library | None, *, hash_missing: bool = False
+) -> tuple[Request, list[str]]:
+    """The request of a picture with the names that its LoRAs and embeddings have in `library`, and
+    notes.
+
+    Each file is found by its hash, then by its name. The field `loras` gets its name there and its
+    sha256. A tag stays a tag, and an embedding a word of the prompt; where the file has another
+    name there, that name is written into the prompt. The notes say which have another name, which
+    are another file of the same name, and which are missing: those stay in the request as they
+    were, so that a run refuses the LoRAs. `hash_missing` as in `Library.by_sha256`.
+    """
+    request = saved.request
+    tags = _tags(request.prompt)
+    if library is None:
+        return request, _not_looked_for(saved.files, (*request.loras, *tags))
+    search = _Search(library, saved.files, hash_missing)
+    loras = tuple(search.lora(each) for each in request.loras)
+    names = {tag.name: search.name(tag) for tag in tags}
+    prompt, negative = lora.renamed(request.prompt, names), request.negative
+    for file in saved.files:
+        if file.kind == "embedding":
+            found = search.found("embedding", file.name, file.hash)
+            if found is not None and not found.called(file.name):
+                here = library.name_of(found)
+                prompt, negative = (_reworded(t, file.name, here) for t in (prompt, negative))
+    notes = [*search.notes, *_without_strength(saved.files, (*request.loras, *tags))]
+    return request.but(prompt=prompt, negative=negative, loras=loras), list(dict.fromkeys(notes))
+
+
+@dataclass
+class _Search:
+    """Looks for files in a library, and notes what is not as it was."""
+
+    library: Library
+    files: Sequence[UsedFile]
+    hash_missing: bool
+    notes: list[str] = field(default_factory=list)
+
+    def lora(self, given: Lora) -> Lora:
+        """The LoRA by its name and digest here; as it was where it is missing, or a path."""
+        file = self._file(given)
+        if file is None:
+            return given
+        digest = None
+        with suppress(OSError):
+            digest = file.sha256 or None
+        return replace(given, name=self._name(given, file), sha256=digest)
+
+    def name(self, tag: Lora) -> str:
+        """The name for a tag."""
+        file = self._file(tag)
+        return tag.name if file is None else self._name(tag, file)
+
+    def _file(self, given: Lora) -> LibraryFile | None:
+        if _is_path(given.name):
+            return None
+        return self.found("lora", given.name, given.sha256 or _digest(self.files, given))
+
+    def _name(self, given: Lora, file: LibraryFile) -> str:
+        """Its name as it was, where that means this file, else the one that it has here."""
+        with suppress(LookupError):
+            if self.library.find("lora", given.name) == file:
+                return given.name
+        return self.library.name_of(file)
+
+    def found(self, kind: str, name: str, digest: str) -> LibraryFile | None:
+        """The file, with a note where it is another, has another name, or is missing."""
+        recover = self.library.recover
+        file, said = recover(kind, name, digest, hash_missing=self.hash_missing)
+        if file is None and lora.stem(name) not in ("", name):  # other folders than here
+            file, said = recover(kind, lora.stem(name), digest)
+        if said:
+            self.notes.append(f"{said[0].upper()}{said[1:]}")
+        elif file is not None and not file.called(name) and not file.called(lora.stem(name)):
+            self.notes.append(
+                f"The {kind} {checks.shown(name)} is {checks.shown(file.full_name)} in this "
+                "library: its hash says so."
+            )
+        return file
+
+
+def _tags(prompt: str) -> list[Lora]:
+    """The LoRAs of a prompt's tags; none where one of them is an error, which a run says."""
+    with suppress(ValueError):
+        return lora.split_tags(prompt)[1]
+    return []
+
+
+def _is_path(name: str) -> bool:
+    with suppress(OSError, ValueError):
+        path = user_path(name)
+        return bool(path.suffix) and path.is_file()
+    return False
+
+
+def _digest(files: Sequence[UsedFile], given: Lora) -> str:
+    return next(
+        (f.hash for f in files if f.kind == "lora" and tag_name(f.name) == tag_name(given.name)), ""
+    )
+
+
+def _reworded(prompt: str, word: str, new: str) -> str:
+    return re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", lambda _: new, prompt, flags=re.IGNORECASE)
+
+
+def _without_strength(files: Sequence[UsedFile], named: Sequence[Lora]) -> Iterator[str]:
+    known = {tag_name(each.name) for each in named}
+    for file in files:
+        if file.kind == "lora" and tag_name(file.name) not in known:
+            yield (
+                f"It was made with the LoRA {checks.shown(file.name)}, too, which is left out: "
+                "neither its settings nor its prompt say how strongly it worked."
+            )
+
+
+def _not_looked_for(files: Sequence[UsedFile], loras: Sequence[Lora]) -> list[str]:
+    """A note on the files that a library would be asked for."""
+    named = dict.fromkeys(
+        [f"the LoRA {each.name}" for each in loras if not _is_path(each.name)]
+        + [f"the embedding {file.name}" for file in files if file.kind == "embedding"]
+    )
+    if not named:
+        return []
+    words = (
+        f"It was made with {plain(', '.join(named), 300)}. A library of files is where they are "
+        "found: give its folder as sdnb.load(..., library=) or in SDNB_LIBRARY."
+    )
+    return [words]
