@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Container, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sdnb.grid.cells import Cell, noting_errors, refuse_cells, refuse_unresolvable
+from sdnb.library import Library, opened
 from sdnb.request import checks, lora, memory_plan
 
 if TYPE_CHECKING:
@@ -41,6 +43,15 @@ class CheckpointGroup:
         for cell in self.cells:
             first.setdefault(_loras(cell), len(first))
         return replace(self, cells=tuple(sorted(self.cells, key=lambda c: first[_loras(c)])))
+
+    @cached_property
+    def library(self) -> Library | None:
+        """Where the LoRAs and embeddings of the cells are; None: nowhere, or on another machine."""
+        if self.loaded is not None:
+            return self.loaded.library
+        with suppress(FileNotFoundError):
+            return opened(self.load_arguments.get("library"))
+        return None
 
     @contextmanager
     def model(self) -> Iterator[Model]:

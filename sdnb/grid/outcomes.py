@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sdnb.grid.cells import OPEN_FIELDS, Cell
 from sdnb.grid.checkpoints import CheckpointGroup
 from sdnb.images.made import Made
+from sdnb.library import others
 from sdnb.request import png_header
 from sdnb.request.fingerprint import difference
 from sdnb.request.plain_words import counted
@@ -77,8 +78,9 @@ class Pictures:
 
 
 def refuse_other(made: Made, group: CheckpointGroup, cell: Cell, where: str) -> None:
-    """Raise ValueError for a picture of this cell that is another model's, or that was made with
-    other settings of the model for fields that the request leaves open.
+    """Raise ValueError for a picture of this cell that is another model's, that was made with other
+    files of the same names, or with other settings of the model for fields that the request leaves
+    open.
     """
     way_out = "sweep again" if where == "this grid" else "give another folder"
     differs = difference(made.fingerprint, group.fingerprint)
@@ -88,6 +90,13 @@ def refuse_other(made: Made, group: CheckpointGroup, cell: Cell, where: str) -> 
             f"{where} was made by {what}: {cell.label} by {made.model} ({digits}, now {now}). "
             f"Give that one; or {way_out}"
         )
+    if made.files:
+        replaced = others(made.files, cell.request, group.library)
+        if replaced:
+            raise ValueError(
+                f"{where} was made with other files: {cell.label} with {'; '.join(replaced)}. Give "
+                f"those; or {way_out}"
+            )
     asked = cell.request.resolved(group.settings)
     values = [
         f"{name}={getattr(made.request, name)} there, {getattr(asked, name)} here"

@@ -28,7 +28,7 @@ from sdnb import images
 from sdnb.assets import user_path
 from sdnb.grid.axes import Axis
 from sdnb.grid.cells import OPEN_FIELDS, Cell, plain_value
-from sdnb.images import files
+from sdnb.images import files, used_files
 from sdnb.images.made import Made
 from sdnb.request import Request, checks, documents, lora
 
@@ -106,6 +106,7 @@ class Store:
                 "sha256": images.sha256(made.png),
                 "cell": dict(zip(cell.names, cell.labels, strict=True)),
                 **{name: getattr(made, name) for name in _MADE},
+                **({"files": [file.plain() for file in made.files]} if made.files else {}),
             }
         )
         try:
@@ -135,7 +136,8 @@ class Store:
             if _answers(cell.request, inside.request):
                 facts = {name: row[name] for name in _MADE}
                 facts["notes"] = tuple(row["notes"])
-                return Made(pngs=(png,), request=inside.request, path=path, **facts)
+                made = Made(pngs=(png,), request=inside.request, path=path, **facts)
+                return replace(made, files=used_files.of_json(row["files"]))
         return None
 
     def _inside(self, path: Path, cell: Cell) -> images.Saved | None:
@@ -277,7 +279,8 @@ def _row(line: bytes) -> _Row | None:
         return None
     row["file"] = Path(row["file"]).name  # never a path out of this folder
     usable = row["file"].isprintable() and 0 < len(row["file"]) <= 255
-    return {name: row[name] for name in (*_TEXTS, *_NUMBERS, "notes")} if usable else None
+    kept = {name: row[name] for name in (*_TEXTS, *_NUMBERS, "notes")}
+    return {**kept, "files": row.get("files", [])} if usable else None
 
 
 def _answers(wanted: Request, found: Request) -> bool:

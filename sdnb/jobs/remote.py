@@ -18,7 +18,7 @@ import platform
 import sys
 import threading
 import warnings
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Executor as Pool
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -29,6 +29,7 @@ from sdnb.images.made import Made
 from sdnb.images.result import Progress
 from sdnb.jobs import stop_signal
 from sdnb.jobs.executor import Job, Watch
+from sdnb.library import Library, lacking, named, opened
 from sdnb.request import Request, checks, stop
 from sdnb.request.fingerprint import difference
 from sdnb.request.plain_words import counted
@@ -36,6 +37,7 @@ from sdnb.request.plain_words import counted
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
     from sdnb.images.result import Result
+    from sdnb.images.used_files import UsedFile
 
 E = TypeVar("E", bound=BaseException)
 
@@ -45,7 +47,8 @@ class Remote:
 
     `pool` is any `concurrent.futures.Executor`, or a Dask `Client`. `load` has the arguments of
     `sdnb.load` as the workers can use them. With a `fingerprint`, a worker that finds another model
-    refuses the request. `resources` are passed to Dask. Raises TypeError for anything else than a
+    refuses the request, and one that has other LoRAs or embeddings of the names in a request does
+    so always. `resources` are passed to Dask. Raises TypeError for anything else than a
     pool, and ValueError for a pool that forks its processes.
     """
 
@@ -58,6 +61,9 @@ class Remote:
     ) -> None:
         self.pool, self.resources = pool, resources
         self._load, self._fingerprint = dict(load or {}), fingerprint
+        self._library: Library | None = None
+        with suppress(FileNotFoundError):  # its folders may be those of the workers alone
+            self._library = opened(self._load.get("library"))
         self._jobs: list[_RemoteJob] = []
         self._look: threading.Timer | None = None
         if not is_pool(pool):
@@ -81,8 +87,9 @@ class Remote:
         if not isinstance(self.pool, Pool):  # Dask, which else takes equal requests for one
             options = {"pure": False, "resources": self.resources}
         try:
+            files = named(request, self._library)
             job.future = self.pool.submit(
-                work, self._load, self._fingerprint, request, job.signal, **options
+                work, self._load, self._fingerprint, request, job.signal, files, **options
             )
         except RuntimeError as error:  # a broken or closed pool
             job.run(partial(_failing_run, error))
@@ -247,12 +254,13 @@ class StoppedError(Exception):
 
 
 def work(
-    load: Mapping[str, Any], fingerprint: str, request: Request, signal: stop_signal.StopSignal
-) -> Made:
-    """Make the pictures of a request in this process.
+    load: Mapping[str, Any], fingerprint: str, request: Request, signal: stop_signal.StopSignal,
+    files: Sequence[UsedFile],
+) -> Made:  # fmt: skip
+    """Make the pictures of a request in this process, with the LoRAs and embeddings `files`.
 
-    Raises what loading and running raise, ValueError where the model here is another one, and
-    StoppedError where `signal` is set before the end. What was finished goes with the error.
+    Raises what loading and running raise, ValueError where the model or a file is another one here,
+    and StoppedError where `signal` is set before the end. What was finished goes with the error.
     """
     from sdnb.engine.pipeline import run
 
@@ -263,6 +271,7 @@ def work(
         at: Progress | None = None
         so_far: Result | None = None
         model = _held_model(load, fingerprint)
+        _refuse_other_files(model, request, files)
         try:
             with stop.heard(stopped), closing(run(model, request)) as steps:
                 for at in steps:
@@ -318,6 +327,16 @@ def _held_model(load: Mapping[str, Any], fingerprint: str) -> Model:
             f"{expected}): copy the same file there, and the YAML that goes with it"
         )
     return _held[key]
+
+
+def _refuse_other_files(model: Model, request: Request, files: Sequence[UsedFile]) -> None:
+    """Raise ValueError for files of the sender that are missing or other ones here."""
+    others = lacking(files, request, model.library) if files else []
+    if others:
+        raise ValueError(
+            f"{platform.node()} has other files than those to be used: {'; '.join(others)}. "
+            "Copy the same ones there, into the library of its model"
+        )
 
 
 def _replaced_on_disk(model: Model, load: Mapping[str, Any], fingerprint: str) -> bool:

@@ -2,22 +2,27 @@
 
 import errno
 import json
+import os
 import random
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from helpers import fill_a_grid, grids
 from PIL import Image
+from safetensors.torch import save_file
 
 import sdnb
-from sdnb import images
+from sdnb import Library, images
 from sdnb.grid.store import Store
 from sdnb.jobs.executor import Inline
+from sdnb.library import named
 from sdnb.request import Settings
 
 TESTS = Path(__file__).parents[1]  # where `helpers` is found
@@ -265,3 +270,63 @@ def test_a_damaged_description_is_said(tmp_path, text):
     (tmp_path / "grid.json").write_text(json.dumps({"format": 9, "base": {}, "axes": []}))
     with pytest.raises(ValueError, match="another version of sdnb"):
         run(sweep(steps=[1]), tmp_path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A library of one LoRA and one embedding."""
+    loras, embeddings = (tmp_path / "webui" / name for name in ("models/Lora", "embeddings"))
+    for where in (loras, embeddings):
+        where.mkdir(parents=True)
+    rewrite(loras / "fog.safetensors", "lora_unet_x.lora_down.weight", 1)
+    rewrite(embeddings / "bad.safetensors", "emb_params", 1)
+    return tmp_path / "webui"
+
+
+def rewrite(path, key, value):
+    save_file({key: torch.full((2, 768), float(value))}, path)
+    os.utime(path, ns=(value, value))
+
+
+def with_files(library):
+    """Runs whose results say which files they used."""
+
+    def make(request):
+        for at in grids.make(request):
+            result = at.result and replace(at.result, files=named(request, library))
+            yield replace(at, result=result)
+
+    return Counted(make)
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "words"),
+    [
+        ("models/Lora/fog.safetensors", "lora_unet_x.lora_down.weight", "the lora 'fog'"),
+        ("embeddings/bad.safetensors", "emb_params", "the embedding 'bad'"),
+    ],
+)
+def test_another_file_of_a_name_is_refused(folder, tmp_path, path, key, words):
+    """As another checkpoint is, although the request has no digest."""
+    library, store = Library(folder), tmp_path / "store"
+    model = grids.model()
+    model.library = library
+    grid = sdnb.sweep(grids.BASE.but(prompt="a fox <lora:fog:0.5>", negative="Bad"), steps=[1, 2])
+    run(grid, store, with_files(library), model=model)
+    rows = [json.loads(line) for line in (store / "rows.jsonl").read_text("utf-8").splitlines()]
+    kept = [(file["kind"], file["name"], len(file["sha256"])) for file in rows[0]["files"]]
+    assert kept == [("lora", "fog", 64), ("embedding", "bad", 64)]
+    again = Counted()
+    run(sdnb.sweep(grid.base, steps=[1, 2]), store, again, model=model)
+    assert again.asked == []
+    rewrite(folder / path, key, 2)
+    match = (
+        rf"store=.* made with other files: steps=1 with {words} \(sha256 \w{{12}} exp.* Give those"
+    )
+    with pytest.raises(ValueError, match=match):
+        run(sdnb.sweep(grid.base, steps=[1, 2]), store, again, model=model)
+    for row in rows:  # as they were before rows had files
+        del row["files"]
+    (store / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    run(sdnb.sweep(grid.base, steps=[1, 2]), store, again, model=model)
+    assert again.asked == []

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import threading
 import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -17,9 +18,10 @@ import pytest
 import torch
 from dask.distributed import Client, Event, LocalCluster
 from helpers import grids
+from safetensors.torch import save_file
 
 import sdnb
-from sdnb import images
+from sdnb import Library, images
 from sdnb.engine.stages.autoencode import DecodeError
 from sdnb.images.made import Made
 from sdnb.images.result import Progress
@@ -40,7 +42,7 @@ def pixels(image):
     return np.asarray(image).astype(int)
 
 
-def paint(load, fingerprint, request, signal):
+def paint(load, fingerprint, request, signal, files=()):
     """What a worker does, without a model."""
     (*_, at) = grids.make(request)
     png = images.encoded(at.result)
@@ -115,6 +117,35 @@ def test_a_worker_of_another_configuration_refuses(pool, model, monkeypatch):
     remote.release()
 
 
+def test_a_worker_with_other_files_refuses(pool, monkeypatch, tmp_path):
+    """The LoRA of a tag and an embedding have no digest in a request: they travel beside it."""
+    here, there = (tmp_path / name for name in ("here", "there"))
+    for folder, value in ((here, 0.0), (there, 1.0)):
+        folder.mkdir()
+        lora = {"lora_unet_x.lora_down.weight": torch.zeros(2, 768)}
+        save_file(lora, folder / "fog.safetensors")
+        save_file({"emb_params": torch.full((1, 768), value)}, folder / "bad.safetensors")
+    model = SimpleNamespace(fingerprint="f", library=Library(there))
+    monkeypatch.setattr("sdnb.engine.loading.load", lambda **_: model)
+    monkeypatch.setattr("sdnb.engine.pipeline.run", lambda _, request: grids.make(request))
+    monkeypatch.setattr(remote, "_held", {})
+    to = Remote(pool, {"path": "x", "library": [str(here)]})
+
+    def error(**fields):
+        job = to.submit(grids.BASE.but(**fields))
+        assert job.wait(30)
+        return str(job.error or "")
+
+    assert error(prompt="a fox <lora:fog:0.5>") == ""
+    words = error(prompt="a fox <lora:fog:0.5>", negative="bad, worse")
+    assert re.search(
+        r"has other files .* the embedding 'bad' \(sha256 \w{12} expected, \w{12} f", words
+    )
+    (there / "fog.safetensors").unlink()
+    model.library.refresh()
+    assert re.search(r"the lora 'fog' \(sha256 \w{12} expected, none", error(loras="fog"))
+
+
 def test_a_grid_through_a_pool(pool, monkeypatch, tmp_path):
     monkeypatch.setattr(remote, "work", paint)
     grid = sdnb.sweep(grids.BASE, steps=[1, 2, 4], seed=[1, 2])
@@ -157,7 +188,7 @@ def test_a_broken_pool_keeps_what_is_finished(monkeypatch, tmp_path, pool):
 def test_stopping_ends_what_has_not_begun(monkeypatch):
     gate = threading.Event()
 
-    def slow(load, fingerprint, request, signal):
+    def slow(load, fingerprint, request, signal, files):
         gate.wait(30)
         return paint(load, fingerprint, request, signal)
 
@@ -253,7 +284,7 @@ def one_picture(model, request):
         time.sleep(0.01)
 
 
-def one_picture_of_several(load, fingerprint, request, signal):
+def one_picture_of_several(load, fingerprint, request, signal, files):
     """What a worker does by that run."""
     model = SimpleNamespace(fingerprint="f")
     with (
@@ -261,7 +292,7 @@ def one_picture_of_several(load, fingerprint, request, signal):
         mock.patch("sdnb.engine.pipeline.run", one_picture),
         mock.patch.object(remote, "_held", {}),
     ):
-        return WORK(load, fingerprint, request, signal)
+        return WORK(load, fingerprint, request, signal, files)
 
 
 @pytest.mark.parametrize("kind", ["pool", pytest.param("cluster", marks=pytest.mark.process)])
@@ -300,7 +331,7 @@ def test_a_panic_elsewhere_is_the_jobs_error_and_the_pool_works_on(monkeypatch):
     class Panic(BaseException):
         pass
 
-    def panic(load, fingerprint, request, signal):
+    def panic(load, fingerprint, request, signal, files):
         raise Panic("a panic")
 
     with ThreadPoolExecutor(1) as pool:

@@ -1,0 +1,96 @@
+"""The LoRAs and embeddings that a request names, with the digests of the files that are here.
+
+By these a store and a worker notice another file of the same name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+from sdnb.assets import user_path
+from sdnb.images.used_files import LONGEST_NAME, UsedFile
+from sdnb.library import hashes
+from sdnb.library.library import Library
+from sdnb.library.library_file import LibraryFile
+from sdnb.request import Request, checks, lora
+from sdnb.request.lora import Lora
+from sdnb.request.plain_words import plain
+
+
+def named(request: Request, library: Library | None) -> tuple[UsedFile, ...]:
+    """The LoRAs of a request and of its tags, and the embeddings whose names stand in its prompts,
+    each with the sha256 of the file that this library, or the path, has for it. One that is not
+    here is left out.
+    """
+    with suppress(ValueError):  # a tag that cannot be done, which a run says
+        given = lora.of_request(request.prompt, request.loras)
+        found = [(each, _lora_digest(each, library)) for each in given]
+        loras = [UsedFile("lora", each.name, digest) for each, digest in found if digest]
+        text = f"{request.prompt}\n{request.negative}".lower()
+        return (*loras, *_embeddings(text, library))
+    return ()
+
+
+def others(
+    there: Sequence[UsedFile], request: Request, library: Library | None, *, missing: bool = False
+) -> list[str]:
+    """In words, the LoRAs and embeddings of `there` that are other files here, as far as `request`
+    names them; with `missing`, also those that are not here.
+    """
+    digests = {_key(file): file.hash for file in named(request, library)}
+    words = []
+    for file in there:
+        if file.kind not in ("lora", "embedding") or not file.hash:
+            continue
+        digest = digests.get(_key(file), "")
+        if digest == file.hash or not (digest or missing):
+            continue
+        found = f"{digest[:12] or 'none'} found"
+        name = f"the {file.kind} {checks.shown(file.name)}"
+        words.append(f"{name} (sha256 {file.hash[:12]} expected, {found})")
+    return words
+
+
+def lacking(there: Sequence[UsedFile], request: Request, library: Library | None) -> list[str]:
+    """`others` with those that are not here, after a second look: they may have come lately."""
+    words = others(there, request, library, missing=True)
+    if words and library is not None:
+        library.refresh()
+        return others(there, request, library, missing=True)
+    return words
+
+
+def _key(file: UsedFile) -> tuple[str, str]:
+    """Kind and name, which is shortened where it was written down."""
+    return file.kind, plain(file.name.strip(), LONGEST_NAME)
+
+
+def _lora_digest(given: Lora, library: Library | None) -> str:
+    if given.sha256 is not None:
+        return given.sha256
+    with suppress(OSError, LookupError, ValueError):
+        path = user_path(given.name)
+        if path.suffix and path.is_file():
+            return hashes.sha256(path)
+        return "" if library is None else library.find("lora", given.name).sha256
+    return ""
+
+
+def _embeddings(text: str, library: Library | None) -> Iterator[UsedFile]:
+    """Those whose name is a word, or several, of the text, which has small letters."""
+    for file in library.files("embedding") if library else ():
+        if any(_is_in(name.lower(), text) for name in _names(file)):
+            with suppress(OSError):
+                yield UsedFile("embedding", file.name, file.sha256)
+
+
+def _names(file: LibraryFile) -> Iterator[str]:
+    yield from (file.name, file.full_name)
+    if file.alias.startswith("<"):
+        yield file.alias
+
+
+def _is_in(name: str, text: str) -> bool:
+    return name in text and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None
