@@ -61,7 +61,7 @@ def _by_backend(backend: SDPBackend | list[SDPBackend], q: Tensor, k: Tensor, v:
 def sliced(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Plain matrix products over slices of queries, for devices without a fused kernel."""
     b, h, n, d = q.shape
-    q, k, v = (x.reshape(b * h, -1, d) for x in (q * d**-0.5, k, v))  # [b*h, n, d]
+    q, k, v = (x.reshape(b * h, -1, d) for x in (q, k, v))  # [b*h, n, d]
     m = k.shape[1]
     heads = max(1, min(b * h, SLICE_ELEMENTS // (n * m)))  # at once
     rows = max(1, min(n, SLICE_ELEMENTS // m)) if heads == 1 else n
@@ -74,9 +74,11 @@ def sliced(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 def _plain(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    # In float32, as the fused kernels have them: scores of SD 2.1 are beyond what float16 holds.
+    # In float32, as the fused kernels have them: scores of SD 2.1 are beyond what float16 holds,
+    # and a scale that was rounded moves large ones by more than one.
     full = torch.promote_types(q.dtype, torch.float32)
-    scores = torch.bmm(q.to(full), k.to(full).transpose(1, 2))  # [b*h, rows, m]
+    q = q.to(full) * q.shape[-1] ** -0.5
+    scores = torch.bmm(q, k.to(full).transpose(1, 2))  # [b*h, rows, m]
     return torch.bmm(torch.softmax(scores, dim=-1).to(v.dtype), v)
 
 
