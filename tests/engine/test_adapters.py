@@ -13,14 +13,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from helpers import tiny_loras
+from helpers import tiny_checkpoints, tiny_loras
 from oracles import tiny_pipeline
 from safetensors.torch import save_file
 
 import sdnb
-from sdnb.engine import pipeline
+from sdnb.engine import memory, pipeline
 from sdnb.engine.adapters import merge
 from sdnb.engine.checkpoint import CheckpointError
+from sdnb.engine.memory.placement import Offloaded
 from sdnb.engine.networks import winograd
 from sdnb.engine.networks.config import UNetConfig
 from sdnb.headers.errors import MissingCheckpointError
@@ -61,8 +62,18 @@ def files(pipe, tmp_path_factory):
     ]
 
 
-def load(folder, precision="full", **fields):
-    return sdnb.load(folder, MemoryPlan(device="cpu", **fields), precision)
+@pytest.fixture(scope="module")
+def single_file(folder, tmp_path_factory):
+    """The same model as one file in CompVis' names."""
+    model = load(folder)
+    parts = {name: network.state_dict() for name, network in model.weights.networks.items()}
+    path = tmp_path_factory.mktemp("file") / "model.safetensors"
+    return tiny_checkpoints.safetensors(path, tiny_checkpoints.compvis(parts))
+
+
+def load(path, precision="full", **fields):
+    config = None if path.is_dir() else CONFIG
+    return sdnb.load(path, MemoryPlan(device="cpu", **fields), precision, config=config)
 
 
 def picture(model, loras=(), **changes):
@@ -103,7 +114,7 @@ def test_a_picture_is_diffusers_and_pefts(tmp_path):
 
 PLANS = {
     "resident": ("full", {}),
-    "bf16": ("bf16", {}),
+    "offloaded": ("bf16", {"unet": "offload", "text": "offload", "vae": "offload"}),
     "streamed": ("full", {"unet": "stream", "keep": 0.0005, "together": False}),
     "streamed in bf16": ("bf16", {"unet": "stream", "text": "offload", "vae": "offload"}),
     "streamed in 8 bits": ("bf16", {"unet": "stream", "weights": "int8", "keep": 0.0}),
@@ -113,9 +124,16 @@ PLANS = {
 
 @pytest.mark.picture
 @pytest.mark.parametrize("plan", PLANS)
-def test_any_change_of_the_set_gives_the_picture_of_a_fresh_load(plan, folder, files):
-    """Bit for bit, after 30 changes at random: taken away, exchanged, in another order."""
+def test_any_change_of_the_set_gives_the_picture_of_a_fresh_load(
+    plan, folder, single_file, files, monkeypatch
+):
+    """Bit for bit, after 30 changes at random: taken away, exchanged, in another order. From a
+    folder, with prepared convolutions where it is resident; offloaded, from a single file.
+    """
     precision, fields = PLANS[plan]
+    if fields.get("text") == "offload":  # the CPU stands for a card
+        monkeypatch.setattr(memory, "place", lambda module, _, device: Offloaded(module, device))
+    folder = single_file if plan == "offloaded" else folder
     draw = random.Random(7)
     sets = [
         [],
@@ -133,6 +151,8 @@ def test_any_change_of_the_set_gives_the_picture_of_a_fresh_load(plan, folder, f
         n = draw.randrange(len(sets))
         assert same(picture(model, sets[n]), fresh[n])
     assert {name: p.data_ptr() for name, p in model.text.named_parameters()} == where
+    prepared = any(id(weight) in winograd._kept for weight in model.unet.parameters())
+    assert prepared == (plan == "resident")
 
 
 @pytest.mark.picture
