@@ -21,6 +21,7 @@ import sdnb
 from sdnb.engine import memory, pipeline
 from sdnb.engine.adapters import merge
 from sdnb.engine.checkpoint import CheckpointError
+from sdnb.engine.checkpoint.embeddings import Embedding
 from sdnb.engine.memory.placement import Offloaded
 from sdnb.engine.networks import winograd
 from sdnb.engine.networks.config import UNetConfig
@@ -219,6 +220,31 @@ def test_tags_in_the_prompt_add_to_the_field_and_are_no_words(folder, files):
     noted = picture(model, prompt="a castle<wild:card>", negative="<lora:x:1>").notes
     assert any("'<wild:card>' is no tag" in note for note in noted)
     assert any("tag in the negative prompt names none" in note for note in noted)
+
+
+@pytest.mark.picture
+def test_embeddings_in_a_lora_are_words_while_it_is_in_use(folder, pipe, tmp_path):
+    """As those of a library are, by the same vectors; and of one name in both, the LoRA's. The
+    prompts that are kept know them apart: the LoRA changes nothing of the text encoder.
+    """
+    vectors = torch.randn(2, 48, generator=torch.Generator().manual_seed(1))
+    stored = {n: t for n, t in tiny_loras.kohya(pipe, 2).items() if "_te_" not in n}
+    bare = tiny_loras.save(tmp_path / "bare.safetensors", stored)
+    bundle = {"bundle_emb.fogmachine.clip_l": vectors}
+    path = tiny_loras.save(tmp_path / "brings.safetensors", {**stored, **bundle})
+    model, words = load(folder), {"prompt": "a FogMachine", "syntax": "a1111"}
+    plain, without = picture(model, **words), picture(model, [str(bare)], **words)
+    brought = picture(model, [str(path)], **words)
+    assert same(picture(model, **words), plain)
+    assert same(picture(model, [str(bare)], **words), without)
+    assert "Embeddings in the prompt: fogmachine (in brings.safetensors)." in brought.notes
+    assert not [note for note in (*plain.notes, *without.notes) if "Embeddings" in note]
+    model.embeddings = {"fogmachine": Embedding("fogmachine", vectors, "ab")}
+    assert same(picture(model, [str(bare)], **words), brought)
+    model.embeddings = {"fogmachine": Embedding("fogmachine", -vectors, "cd")}
+    assert same(picture(model, [str(path)], **words), brought)
+    assert not same(picture(model, [str(bare)], **words), brought)
+    assert not same(without, brought)
 
 
 @pytest.mark.picture

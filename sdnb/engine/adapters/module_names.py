@@ -20,6 +20,7 @@ from functools import lru_cache
 from typing import TypeVar
 
 from sdnb.engine.checkpoint import names
+from sdnb.engine.checkpoint.embeddings import BUNDLE
 from sdnb.engine.networks.config import ModelConfig
 
 T = TypeVar("T")
@@ -94,7 +95,7 @@ def by_module(tensors: Mapping[str, T]) -> tuple[dict[str, dict[str, T]], list[s
     modules: dict[str, dict[str, T]] = defaultdict(dict)
     strange = []
     for key, tensor in tensors.items():
-        if key.startswith("bundle_emb."):
+        if key.startswith(BUNDLE):
             continue
         stem, part = _split(key)
         if part:
