@@ -397,6 +397,32 @@ HOSTILE = {
     "ranks that differ": lambda path: save_file(
         {**pairs(), f"{KEY}.lora_up.weight": torch.ones(64, 3)}, path
     ),
+    "an alpha of two numbers": lambda path: save_file(pairs(alpha=torch.ones(2)), path),
+    "an alpha of infinity, in metadata": lambda path: save_file(
+        pairs(), path, {"lora_adapter_metadata": '{"unet.lora_alpha": Infinity}'}
+    ),
+    "a mid, and no convolution": lambda path: save_file(
+        pairs(**{"lora_mid.weight": torch.ones(2, 2, 3, 3)}), path
+    ),
+    "lengths of neither rows nor columns": lambda path: save_file(
+        pairs(dora_scale=torch.ones(63, 1)), path
+    ),
+    "LoHa of rank 0": lambda path: save_file(
+        {
+            f"{KEY}.hada_w{n}_{x}": torch.ones((64, 0) if x == "a" else (0, 64))
+            for n in "12"
+            for x in "ab"
+        },
+        path,
+    ),
+    "LoHa without its half": lambda path: save_file({f"{KEY}.hada_w1_a": torch.ones(64, 2)}, path),
+    "LoKr that does not divide": lambda path: save_file(
+        {f"{KEY}.lokr_w1": torch.ones(7, 7), f"{KEY}.lokr_w2": torch.ones(9, 9)}, path
+    ),
+    "LoKr of no height": lambda path: save_file(
+        {f"{KEY}.lokr_w1": torch.ones(0, 8), f"{KEY}.lokr_w2": torch.ones(8, 8)}, path
+    ),
+    "a difference of another shape": lambda path: save_file({f"{KEY}.diff": torch.ones(65)}, path),
     "an alpha of nan": lambda path: save_file(pairs(alpha=torch.tensor(torch.nan)), path),
     "whole numbers": lambda path: save_file(
         {name: t.to(torch.int8) for name, t in pairs().items()}, path

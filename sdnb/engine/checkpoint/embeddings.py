@@ -25,7 +25,8 @@ from sdnb.headers.torchfiles import read_torch
 from sdnb.library import Library, hashes, known
 
 MOST_VECTORS = 75  # a prompt's chunk has no more places
-_MOST_WIDTH = 8192
+MOST_BUNDLED = 100  # in one LoRA: they are in memory while it is in use
+_MOST_WIDTH, _MOST_LETTERS = 8192, 200
 #: How the names of tensors begin that are an embedding in a LoRA.
 BUNDLE = "bundle_emb."
 
@@ -116,7 +117,7 @@ def read_embedding(path: str | Path, name: str | None = None) -> Embedding:
 def read_bundled(path: str | Path) -> tuple[Embedding, ...]:
     """The embeddings that a LoRA brings along, by the names in it; empty where it brings none.
 
-    Raises as `read_embedding`.
+    Raises as `read_embedding`, and for more than 100, or names that no prompt can hold.
     """
     path = Path(path)
     with in_words(path):
@@ -125,7 +126,21 @@ def read_bundled(path: str | Path) -> tuple[Embedding, ...]:
             if key.startswith(BUNDLE):
                 name, _, rest = key.removeprefix(BUNDLE).partition(".")
                 bundles.setdefault(name, {})[rest] = stored
+        _check_bundles(path, list(bundles))
         return tuple(_bundled(path, name, stored) for name, stored in bundles.items())
+
+
+def _check_bundles(path: Path, names: list[str]) -> None:
+    if len(names) > MOST_BUNDLED:
+        raise CheckpointError(
+            f"{path} brings {len(names):,} embeddings along; up to {MOST_BUNDLED} are read"
+        )
+    for name in names:
+        if not name.strip() or len(name) > _MOST_LETTERS:
+            what = f"with a name of {len(name):,} letters" if name.strip() else "without a name"
+            raise CheckpointError(
+                f"{path} brings an embedding {what}; a prompt can hold 1 to {_MOST_LETTERS}"
+            )
 
 
 def _bundled(path: Path, name: str, stored: Mapping[str, Stored]) -> Embedding:
