@@ -52,10 +52,15 @@ def folder(pipe, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def files(pipe, tmp_path_factory):
-    """Three LoRAs: of everything, of the UNet's attention, and one in half precision."""
+    """Three LoRAs: of everything, a DoRA of the UNet's attention, and one in half precision."""
     where = tmp_path_factory.mktemp("loras")
     whole, part = tiny_loras.kohya(pipe, 1), tiny_loras.kohya(pipe, 2, convs=False)
     part = {name: t for name, t in part.items() if "_te_" not in name}
+    for (network, name), weight in tiny_loras.modules(pipe, convs=False).items():
+        if network == "unet":
+            lengths = 1.1 * weight.flatten(1).norm(dim=1)
+            stem = f"lora_unet_{name.replace('.', '_')}"
+            part[f"{stem}.dora_scale"] = lengths.view(-1, *(1 for _ in weight.shape[1:])).detach()
     half = {name: t.half() for name, t in tiny_loras.kohya(pipe, 3, alphas=(1.0, 4.0)).items()}
     return [
         str(tiny_loras.save(where / f"{name}.safetensors", stored))
