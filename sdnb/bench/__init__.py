@@ -36,20 +36,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run `sdnb bench NAME`; returns the exit code."""
     parser = _parser()
     args = parser.parse_args(argv)
-    compared = args.name in ("load", "lora", "cpu", "gpu", "caps")
-    needed = ["diffusers"] * compared + ["peft"] * (args.name == "lora")
+    plans = getattr(args, "plans", None) is not None  # of sdnb alone
+    compared = args.name in ("load", "lora", "cpu", "gpu", "caps") and not plans
+    needed = ["diffusers"] * compared + ["peft"] * (args.name == "lora" and not plans)
     missing = [name for name in needed if find_spec(name) is None]
     if missing:  # said before gigabytes are written for it
         parser.error(f"{missing[0]}, the other side, is not installed: pip install 'sdnb[bench]'")
     options = {flag: value for flag, value in vars(args).items() if flag not in ("name", "json")}
     keep = partial(_write, args)
-    if args.name in ("gpu", "caps"):  # these take long
+    if args.name in ("gpu", "caps", "lora"):  # these take long
         options["keep"] = keep
     data = resolve_name(_BENCHES[args.name])(**options)
     if args.json:
         keep(data)
         print(f"written to {args.json}", file=sys.stderr)
-    return 0
+    return int(data.get("failed", False))
 
 
 def _write(args: argparse.Namespace, data: dict[str, Any]) -> None:
@@ -85,6 +86,11 @@ def _parser() -> argparse.ArgumentParser:
     load.add_argument("--precision", choices=("half", "bf16", "full"), default="half")
     lora = names.add_parser("lora", help="time and memory to lay a LoRA over an SD 1.4-sized model")
     lora.add_argument("--out", type=user_path, default=Path(), help="where 2.3 GB may be written")
+    lora.add_argument(
+        "--plans", nargs="*", metavar="PLAN",
+        help="instead: whether LoRAs come and go bit for bit, by these memory plans of a CUDA card "
+        "(default: max, 4gb, 2gb, '1gb int8')",
+    )  # fmt: skip
     cpu = names.add_parser("cpu", help="time and peak memory of a picture on the CPU")
     random = "SD 1.4's shapes with random weights (writes 2.1 GB)"
     cpu.add_argument("--random", action="store_true", help=random)

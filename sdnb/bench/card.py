@@ -43,6 +43,14 @@ class Case:
         return f"{self.size} {self.how}"
 
 
+def refuse_without(bench: str) -> None:
+    """Raise RuntimeError where there is no CUDA card, which `sdnb bench BENCH` needs."""
+    import torch
+
+    if not torch.cuda.is_available():
+        raise RuntimeError(f"`sdnb bench {bench}` needs a CUDA card, and torch finds none")
+
+
 def measure_sides(
     bench: str, out: Path, asked: Mapping[str, Sequence[str]], say: Callable[[str], object],
     keep: Callable[[dict[str, Any]], object],
@@ -54,8 +62,7 @@ def measure_sides(
     """
     import torch
 
-    if not torch.cuda.is_available():
-        raise RuntimeError(f"`sdnb bench {bench}` needs a CUDA card, and torch finds none")
+    refuse_without(bench)
     folder = out / f"bench-{bench}"
     try:
         path = random_sd.write(folder, "cuda")

@@ -14,65 +14,36 @@ import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 RUNS, RANK = 3, 64
 
 
-def bench_lora(out: Path, say: Callable[[str], object] = print) -> dict[str, Any]:
+def bench_lora(
+    out: Path, plans: Sequence[str] | None = None, say: Callable[[str], object] = print,
+    keep: Callable[[dict[str, Any]], object] = lambda _: None,
+) -> dict[str, Any]:  # fmt: skip
     """Write a checkpoint and a LoRA into `out` (2.3 GB, removed at the end), measure, print, return
     the data: each side's seconds and MB beyond the model at its peak, the seconds of a change, and
-    the ratios.
+    the ratios. With `plans`, `lora_plans.bench_plans` instead.
     """
-    from sdnb.bench import random_sd
+    from sdnb.bench import lora_plans, random_lora, random_sd
+
+    if plans is not None:
+        return lora_plans.bench_plans(out, plans, say, keep)
 
     folder = out / "bench-lora"
     try:
         say("writing random weights of SD 1.4's shapes, and a LoRA of rank 64 ...")
         checkpoint = random_sd.write(folder)
-        data = _measure(checkpoint, write_lora(folder / "lora.safetensors"), say)
+        lora = random_lora.write(folder / "lora.safetensors", RANK)
+        data = _measure(checkpoint, lora, say)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     say(table(data))
     return data
-
-
-def write_lora(path: Path, rank: int = RANK, config: Any = None) -> Path:
-    """Write a LoRA of random numbers, in fp16 and kohya's names, for all that is ever trained."""
-    import torch
-    from safetensors.torch import save_file
-
-    from sdnb.engine.checkpoint import names
-    from sdnb.engine.networks.config import ModelConfig
-
-    config = config or ModelConfig()
-    tensors, generator = {}, torch.Generator().manual_seed(0)
-    tables = (("unet", "", names.unet_table(config.unet)),
-              ("te", "text_model_", names.text_table(config.text)))  # fmt: skip
-    for network, before, rows in tables:
-        for row in rows:
-            if len(row.shape) < 2 or "embeddings" in row.compvis:
-                continue
-            name = row.diffusers.removesuffix(".weight").replace(".", "_")
-            stem = f"lora_{network}_{before}{name}"
-            outputs, *rest = row.shape
-            down = torch.randn(rank, *rest, generator=generator) / down_norm(rest)
-            up = 0.1 * torch.randn(outputs, rank, *(1 for _ in rest[1:]), generator=generator)
-            tensors[f"{stem}.lora_down.weight"] = down.half()
-            tensors[f"{stem}.lora_up.weight"] = (up / rank**0.5).half()
-            tensors[f"{stem}.alpha"] = torch.tensor(float(rank))
-    save_file(tensors, path)
-    return path
-
-
-def down_norm(rest: list[int]) -> float:
-    """The length of a row of `down`, so that what it makes of unit numbers is of order one."""
-    count = 1
-    for side in rest:
-        count *= side
-    return count**0.5
 
 
 def _measure(checkpoint: Path, lora: Path, say: Callable[[str], object]) -> dict[str, Any]:

@@ -180,7 +180,8 @@ def _journey(
     latents: list[Tensor] = []  # [4, h/8, w/8] each, on the CPU; none at strength 0
     with memory.Peak(model.device) as peak:
         # 2. The prompts are encoded: contexts [1, 77 k, d] over the calls of the UNet.
-        encoded = [prompts.encode(model, request, model.embeddings) for request in batch.requests]
+        known = batch.chosen.embeddings(model)
+        encoded = [prompts.encode(model, request, known) for request in batch.requests]
         own = [its.notes for its in encoded]
         files = [(*model.files, *batch.chosen.files, *its.files) for its in encoded]
         account = Account(

@@ -22,7 +22,7 @@ class PromptKey(NamedTuple):
     words: str
     syntax: str = "blocks"
     clip_skip: int = 1
-    embeddings: tuple[str, ...] = ()  # the sha256 of those that it names
+    embeddings: tuple[str, ...] = ()  # of those that it names the sha256, and the LoRA
 
 
 @dataclass(frozen=True)

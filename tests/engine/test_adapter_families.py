@@ -45,11 +45,11 @@ def lazily(tensors: dict[str, Tensor], path) -> dict[str, LazyTensor]:
     return read_tensors(path, [])[0]
 
 
-def summed(weight: Tensor, delta: families.Delta, path, strength: float = 1.0) -> Tensor:
-    """The weight with a delta, as a model gets it."""
+def summed(weight: Tensor, *additions: merge.Addition, path) -> Tensor:
+    """The weight with deltas, each at its strength, as a model gets it."""
     (original,) = lazily({"w": weight}, path).values()
     target = torch.empty_like(weight)
-    merge.write_sum(original, [(delta, strength)], target, torch.float32)
+    merge.write_sum(original, additions, target, torch.float32)
     return target
 
 
@@ -80,18 +80,19 @@ def test_a_family_is_what_lycoris_makes_of_it(kind, layer, tmp_path):
     )[0]["x"]
     assert len(parts) == len(stored)
     delta = families.deltas(parts, tuple(inner.weight.shape), None)["weight"]
-    found = summed(inner.weight, delta, tmp_path / "w.safetensors")
+    found = summed(inner.weight, (delta, 1.0), path=tmp_path / "w")
     truth = effective(module, inner.weight, inner.bias)
     assert (found - truth).abs().max() <= 1e-6 * truth.abs().max()
     assert (truth - inner.weight).abs().max() > 0.01
-    half = summed(inner.weight, delta, tmp_path / "w.safetensors", 0.5)
+    half = summed(inner.weight, (delta, 0.5), path=tmp_path / "w")
     expected = inner.weight + 0.5 * (truth - inner.weight)  # A1111's and InvokeAI's, also for DoRA
     assert (half - expected).abs().max() <= 1e-6 * truth.abs().max()
 
 
 @pytest.mark.parametrize("dora", [False, True])
 @torch.no_grad()
-def test_a_peft_file_is_what_peft_merges(dora, tmp_path):
+def test_a_peft_file_is_what_peft_merges(dora, tmp_path, monkeypatch):
+    """Some rows at a time, too; and in parts, since each starts from the weight as it was."""
     from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
 
     torch.manual_seed(0)
@@ -111,8 +112,12 @@ def test_a_peft_file_is_what_peft_merges(dora, tmp_path):
     for name, weight in before.items():
         parts = modules[f"base_model.model.{name}"]
         delta = families.deltas(parts, tuple(weight.shape), None)["weight"]
-        found, truth = summed(weight, delta, tmp_path / "w.safetensors"), merged[name].weight
-        assert (found - truth).abs().max() <= 1e-6 * truth.abs().max(), name
+        truth, most = merged[name].weight, 1e-6 * merged[name].weight.abs().max()
+        for at_once in (1 << 20, 3 * weight[0].numel()):
+            monkeypatch.setattr(merge, "_AT_ONCE", at_once)
+            for shares in ((1.0,), (0.25, 0.75)):
+                found = summed(weight, *((delta, s) for s in shares), path=tmp_path / "w")
+                assert (found - truth).abs().max() <= most, name
 
 
 @torch.no_grad()

@@ -13,14 +13,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from helpers import tiny_loras
+from helpers import tiny_checkpoints, tiny_loras
 from oracles import tiny_pipeline
 from safetensors.torch import save_file
 
 import sdnb
-from sdnb.engine import pipeline
+from sdnb.engine import memory, pipeline
 from sdnb.engine.adapters import merge
 from sdnb.engine.checkpoint import CheckpointError
+from sdnb.engine.checkpoint.embeddings import Embedding
+from sdnb.engine.memory.placement import Offloaded
 from sdnb.engine.networks import winograd
 from sdnb.engine.networks.config import UNetConfig
 from sdnb.headers.errors import MissingCheckpointError
@@ -50,10 +52,15 @@ def folder(pipe, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def files(pipe, tmp_path_factory):
-    """Three LoRAs: of everything, of the UNet's attention, and one in half precision."""
+    """Three LoRAs: of everything, a DoRA of the UNet's attention, and one in half precision."""
     where = tmp_path_factory.mktemp("loras")
     whole, part = tiny_loras.kohya(pipe, 1), tiny_loras.kohya(pipe, 2, convs=False)
     part = {name: t for name, t in part.items() if "_te_" not in name}
+    for (network, name), weight in tiny_loras.modules(pipe, convs=False).items():
+        if network == "unet":
+            lengths = 1.1 * weight.flatten(1).norm(dim=1)
+            stem = f"lora_unet_{name.replace('.', '_')}"
+            part[f"{stem}.dora_scale"] = lengths.view(-1, *(1 for _ in weight.shape[1:])).detach()
     half = {name: t.half() for name, t in tiny_loras.kohya(pipe, 3, alphas=(1.0, 4.0)).items()}
     return [
         str(tiny_loras.save(where / f"{name}.safetensors", stored))
@@ -61,8 +68,18 @@ def files(pipe, tmp_path_factory):
     ]
 
 
-def load(folder, precision="full", **fields):
-    return sdnb.load(folder, MemoryPlan(device="cpu", **fields), precision)
+@pytest.fixture(scope="module")
+def single_file(folder, tmp_path_factory):
+    """The same model as one file in CompVis' names."""
+    model = load(folder)
+    parts = {name: network.state_dict() for name, network in model.weights.networks.items()}
+    path = tmp_path_factory.mktemp("file") / "model.safetensors"
+    return tiny_checkpoints.safetensors(path, tiny_checkpoints.compvis(parts))
+
+
+def load(path, precision="full", **fields):
+    config = None if path.is_dir() else CONFIG
+    return sdnb.load(path, MemoryPlan(device="cpu", **fields), precision, config=config)
 
 
 def picture(model, loras=(), **changes):
@@ -103,7 +120,7 @@ def test_a_picture_is_diffusers_and_pefts(tmp_path):
 
 PLANS = {
     "resident": ("full", {}),
-    "bf16": ("bf16", {}),
+    "offloaded": ("bf16", {"unet": "offload", "text": "offload", "vae": "offload"}),
     "streamed": ("full", {"unet": "stream", "keep": 0.0005, "together": False}),
     "streamed in bf16": ("bf16", {"unet": "stream", "text": "offload", "vae": "offload"}),
     "streamed in 8 bits": ("bf16", {"unet": "stream", "weights": "int8", "keep": 0.0}),
@@ -113,9 +130,16 @@ PLANS = {
 
 @pytest.mark.picture
 @pytest.mark.parametrize("plan", PLANS)
-def test_any_change_of_the_set_gives_the_picture_of_a_fresh_load(plan, folder, files):
-    """Bit for bit, after 30 changes at random: taken away, exchanged, in another order."""
+def test_any_change_of_the_set_gives_the_picture_of_a_fresh_load(
+    plan, folder, single_file, files, monkeypatch
+):
+    """Bit for bit, after 30 changes at random: taken away, exchanged, in another order. From a
+    folder, with prepared convolutions where it is resident; offloaded, from a single file.
+    """
     precision, fields = PLANS[plan]
+    if fields.get("text") == "offload":  # the CPU stands for a card
+        monkeypatch.setattr(memory, "place", lambda module, _, device: Offloaded(module, device))
+    folder = single_file if plan == "offloaded" else folder
     draw = random.Random(7)
     sets = [
         [],
@@ -133,6 +157,8 @@ def test_any_change_of_the_set_gives_the_picture_of_a_fresh_load(plan, folder, f
         n = draw.randrange(len(sets))
         assert same(picture(model, sets[n]), fresh[n])
     assert {name: p.data_ptr() for name, p in model.text.named_parameters()} == where
+    prepared = any(id(weight) in winograd._kept for weight in model.unet.parameters())
+    assert prepared == (plan == "resident")
 
 
 @pytest.mark.picture
@@ -199,6 +225,31 @@ def test_tags_in_the_prompt_add_to_the_field_and_are_no_words(folder, files):
     noted = picture(model, prompt="a castle<wild:card>", negative="<lora:x:1>").notes
     assert any("'<wild:card>' is no tag" in note for note in noted)
     assert any("tag in the negative prompt names none" in note for note in noted)
+
+
+@pytest.mark.picture
+def test_embeddings_in_a_lora_are_words_while_it_is_in_use(folder, pipe, tmp_path):
+    """As those of a library are, by the same vectors; and of one name in both, the LoRA's. The
+    prompts that are kept know them apart: the LoRA changes nothing of the text encoder.
+    """
+    vectors = torch.randn(2, 48, generator=torch.Generator().manual_seed(1))
+    stored = {n: t for n, t in tiny_loras.kohya(pipe, 2).items() if "_te_" not in n}
+    bare = tiny_loras.save(tmp_path / "bare.safetensors", stored)
+    bundle = {"bundle_emb.fogmachine.clip_l": vectors}
+    path = tiny_loras.save(tmp_path / "brings.safetensors", {**stored, **bundle})
+    model, words = load(folder), {"prompt": "a FogMachine", "syntax": "a1111"}
+    plain, without = picture(model, **words), picture(model, [str(bare)], **words)
+    brought = picture(model, [str(path)], **words)
+    assert same(picture(model, **words), plain)
+    assert same(picture(model, [str(bare)], **words), without)
+    assert "Embeddings in the prompt: fogmachine (in brings.safetensors)." in brought.notes
+    assert not [note for note in (*plain.notes, *without.notes) if "Embeddings" in note]
+    model.embeddings = {"fogmachine": Embedding("fogmachine", vectors, "ab")}
+    assert same(picture(model, [str(bare)], **words), brought)
+    model.embeddings = {"fogmachine": Embedding("fogmachine", -vectors, "cd")}
+    assert same(picture(model, [str(path)], **words), brought)
+    assert not same(picture(model, [str(bare)], **words), brought)
+    assert not same(without, brought)
 
 
 @pytest.mark.picture
@@ -351,6 +402,32 @@ HOSTILE = {
     "ranks that differ": lambda path: save_file(
         {**pairs(), f"{KEY}.lora_up.weight": torch.ones(64, 3)}, path
     ),
+    "an alpha of two numbers": lambda path: save_file(pairs(alpha=torch.ones(2)), path),
+    "an alpha of infinity, in metadata": lambda path: save_file(
+        pairs(), path, {"lora_adapter_metadata": '{"unet.lora_alpha": Infinity}'}
+    ),
+    "a mid, and no convolution": lambda path: save_file(
+        pairs(**{"lora_mid.weight": torch.ones(2, 2, 3, 3)}), path
+    ),
+    "lengths of neither rows nor columns": lambda path: save_file(
+        pairs(dora_scale=torch.ones(63, 1)), path
+    ),
+    "LoHa of rank 0": lambda path: save_file(
+        {
+            f"{KEY}.hada_w{n}_{x}": torch.ones((64, 0) if x == "a" else (0, 64))
+            for n in "12"
+            for x in "ab"
+        },
+        path,
+    ),
+    "LoHa without its half": lambda path: save_file({f"{KEY}.hada_w1_a": torch.ones(64, 2)}, path),
+    "LoKr that does not divide": lambda path: save_file(
+        {f"{KEY}.lokr_w1": torch.ones(7, 7), f"{KEY}.lokr_w2": torch.ones(9, 9)}, path
+    ),
+    "LoKr of no height": lambda path: save_file(
+        {f"{KEY}.lokr_w1": torch.ones(0, 8), f"{KEY}.lokr_w2": torch.ones(8, 8)}, path
+    ),
+    "a difference of another shape": lambda path: save_file({f"{KEY}.diff": torch.ones(65)}, path),
     "an alpha of nan": lambda path: save_file(pairs(alpha=torch.tensor(torch.nan)), path),
     "whole numbers": lambda path: save_file(
         {name: t.to(torch.int8) for name, t in pairs().items()}, path

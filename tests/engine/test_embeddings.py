@@ -143,6 +143,26 @@ def test_those_inside_a_lora(tmp_path):
     assert read_bundled(tmp_path / "b.safetensors") == ()
 
 
+BUNDLES = {
+    "nan": ({"a.clip_l": torch.full((1, 768), torch.nan)}, "nan or infinity"),
+    "too many vectors": ({"a.clip_l": torch.ones(76, 768)}, "an embedding of 76 vectors"),
+    "three dimensions": ({"a.clip_l": torch.ones(1, 2, 3)}, r"of shape \[1, 2, 3\]"),
+    "no name": ({".clip_l": torch.ones(1, 768)}, "an embedding without a name"),
+    "a long name": ({f"{'a' * 300}.clip_l": torch.ones(1, 768)}, "name of 300 letters"),
+    "101": ({f"a{n}.clip_l": torch.ones(1, 1) for n in range(101)}, "brings 101 embeddings"),
+    "10 GB of one number": ({"a.clip_l": torch.ones(1, 1).expand(75, 2**25)}, "33,554,432 wide"),
+}
+
+
+@pytest.mark.parametrize("kind", BUNDLES)
+def test_hostile_ones_inside_a_lora_end_in_words(kind, tmp_path):
+    bundle, words = BUNDLES[kind]
+    torch.save({f"bundle_emb.{name}": t for name, t in bundle.items()}, tmp_path / "a.pt")
+    with pytest.raises(CheckpointError, match=words) as caught:
+        read_bundled(tmp_path / "a.pt")
+    assert "a.pt" in str(caught.value)
+
+
 def test_those_of_a_library_are_read_when_they_are_asked_for(tmp_path, monkeypatch):
     library = Library(folder_of_a_user.build(tmp_path / "webui"))
     read = []

@@ -191,13 +191,25 @@ def test_an_embedding_stands_where_its_name_stood(clip, model, syntax, name):
         table.weight.data = before
     w = weights((1, 1), (2, 1.5))[..., None]
     truth = z * w * (z.mean() / (z * w).mean()) if syntax == "a1111" else empty + (z - empty) * w
-    embedding = SimpleNamespace(name="mycat", vectors=vectors, sha256="ab")
+    embedding = SimpleNamespace(name="mycat", vectors=vectors, sha256="ab", inside="")
     words = f"a {name} in fog"
     near(alone(model, words, {"mycat": embedding}, syntax=syntax), truth)
     assert next(iter(model.prompts)).embeddings == ("ab",)
-    wide = SimpleNamespace(name="mycat", vectors=torch.ones(1, 99), sha256="cd")
+    wide = SimpleNamespace(name="mycat", vectors=torch.ones(1, 99), sha256="cd", inside="")
     with pytest.raises(ValueError, match=r"'mycat' is 99 wide, and the text encoder of tiny 32"):
         alone(model, words, {"mycat": wide}, syntax=syntax)
+
+
+def test_a_popular_embedding_that_is_not_here_is_said_once(model):
+    words = "a cat, [easynegative:(EasyNegative:1.2):0.5]"
+    fields = {"syntax": "a1111", "cfg": 7, "negative": "bad-hands-5, EasyNegative, ugly"}
+    (note,) = encoded(model, words, **fields).notes
+    assert note.startswith("bad-hands-5, EasyNegative are popular embeddings that are not here: ")
+    assert "library=" in note
+    here = SimpleNamespace(name="x", vectors=torch.ones(1, 32), sha256="ab", inside="")
+    known = {"easynegative": here, "bad-hands-5": here}
+    notes = encoded(model, words, known, **fields).notes
+    assert notes == ["Embeddings in the prompt: x."]
 
 
 def test_each_distinct_text_is_encoded_once(model):

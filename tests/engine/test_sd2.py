@@ -10,9 +10,11 @@ import pytest
 import torch
 from diffusers import EulerDiscreteScheduler
 from helpers import tiny_checkpoints as tiny
+from helpers import tiny_loras
 from oracles import sd2_pipeline as sd2
 
 import sdnb
+from sdnb.engine import adapters
 from sdnb.engine.checkpoint import CheckpointError, read
 from sdnb.engine.diffusion.noise import Noise
 from sdnb.engine.networks import text
@@ -140,6 +142,55 @@ def test_an_encoder_that_is_another_is_refused(name, shape, words, state, tmp_pa
     )
     with pytest.raises(CheckpointError, match=words):
         read(path)
+
+
+def peft(stored):
+    """The text encoder's modules of a file in kohya's names in PEFT's, which have no alpha."""
+    parts = {"q_proj", "k_proj", "v_proj", "out_proj"}
+    found = {}
+    for key, tensor in stored.items():
+        stem, _, part = key.partition(".")
+        layer, _, name = stem.partition("layers_")[2].partition("_")
+        module = name.removeprefix("self_attn_")
+        path = f"self_attn.{module}" if module in parts else name.replace("_", ".", 1)
+        for ours, theirs in (("lora_down", "lora_A"), ("lora_up", "lora_B")):
+            if part == f"{ours}.weight":
+                key = f"text_encoder.text_model.encoder.layers.{layer}.{path}.{theirs}.weight"
+                found[key] = tensor
+    return found
+
+
+@pytest.mark.picture
+@pytest.mark.parametrize("named", ["kohya", "PEFT"])
+@pytest.mark.parametrize("layout", ["file", "folder"])
+def test_a_lora_of_openclips_encoder_is_diffusers_and_pefts(named, layout, state, file, tmp_path):
+    """q, k and v of each of 23 layers, which a single file holds as one tensor: to 1e-4 (fp32)."""
+    pipe = sd2.build(state)
+    path = file
+    if layout == "folder":
+        path = tmp_path / "model"
+        pipe.save_pretrained(path)
+    stored = {n: t for n, t in tiny_loras.kohya(pipe).items() if n.startswith("lora_te_")}
+    stored = stored if named == "kohya" else peft(stored)
+    lora = tiny_loras.save(tmp_path / "lora.safetensors", stored)
+    model = sdnb.load(path, "cpu", "full", prediction="eps")
+    before = {name: weight.clone() for name, weight in model.text.state_dict().items()}
+    overlay = adapters.overlay(model.config, [(sdnb.Lora("x", 0.8), adapters.open_file(lora))])
+    assert overlay.notes == ()
+    assert len(overlay.additions["text"]) == 23 * 6
+    assert model.weights.lay_over(overlay) == {"text"}
+    tokens = model.tokenizer("a red fox")
+    pipe.load_lora_weights(str(lora.parent), weight_name=lora.name, adapter_name="x")
+    pipe.set_adapters(["x"], [0.8])
+    with torch.inference_mode():
+        mine = text.encode(model.text, [tokens], torch.device("cpu"))
+        theirs = pipe.text_encoder(torch.tensor([tokens.ids])).last_hidden_state
+    assert (mine - theirs).abs().max() <= 1e-4
+    name = "encoder.layers.22.self_attn.v_proj.weight"
+    assert (model.text.state_dict()[name] - before[name]).norm() > 0.01 * before[name].norm()
+    model.weights.lay_over(adapters.NOTHING)
+    after = model.text.state_dict()
+    assert all(torch.equal(after[name], weight) for name, weight in before.items())
 
 
 def noise_of(checkpoint):

@@ -111,6 +111,13 @@ def test_a_weight_that_changes_nothing_is_said():
     assert "changes nothing" not in inspected("a cat")
 
 
+def test_a_popular_embedding_that_the_model_has_not_is_said():
+    assert "badhandv4 is a popular embedding" in inspected("(badhandv4:1.2)", embeddings=[])
+    assert "popular" not in inspected("badhandv4", embeddings=["BadHandV4"])
+    assert "popular" not in inspected("badhandv4")
+    assert "popular" not in inspected("badhandv4", embeddings=[], warn=False)
+
+
 @given(st.text())
 def test_no_markup_of_a_prompt_reaches_the_page(text):
     shown = inspected(f"<script>{text}", tokenizer())

@@ -38,12 +38,15 @@ class Delta:
     """What a module adds to a weight at strength 1, in float32.
 
     `make(weight)` gives it in the weight's shape; only DoRA looks at the weight `[out, ...]`. A
-    plain LoRA also has `factors`, `[out, r]` and `[r, all else]`, whose product it is.
+    plain LoRA also has `factors`, `[out, r]` and `[r, all else]`, whose product it is. Where each
+    row can be made alone, `by_rows()` reads what that needs, and gives a function of some rows of
+    the weight and of which they are.
     """
 
     make: Callable[[Tensor], Tensor]
     factors: Callable[[], tuple[Tensor, Tensor]] | None = None
     needs_weight: bool = False
+    by_rows: Callable[[], Callable[[Tensor, slice], Tensor]] | None = None
 
 
 def deltas(
@@ -259,13 +262,22 @@ def _dora(direction: Delta, parts: Parts, shape: Shape) -> Delta:
     others = [n for n in range(len(shape)) if n != (0 if by_rows else 1)]
     lengths = scale.reshaped(tuple(1 if n in others else shape[n] for n in range(len(shape))))
 
-    def make(weight: Tensor) -> Tensor:
-        turned = direction.make(weight).add_(weight)
-        length = torch.linalg.vector_norm(turned, dim=others, keepdim=True)
-        turned *= _read(lengths) / length.clamp_(min=torch.finfo(torch.float32).tiny)
-        return turned.sub_(weight)
+    def turned(delta: Tensor, weight: Tensor, to: Tensor) -> Tensor:
+        delta.add_(weight)
+        length = torch.linalg.vector_norm(delta, dim=others, keepdim=True)
+        delta *= to / length.clamp_(min=torch.finfo(torch.float32).tiny)
+        return delta.sub_(weight)
 
-    return Delta(make, needs_weight=True)
+    def rows_of_factors() -> Callable[[Tensor, slice], Tensor]:
+        assert direction.factors is not None
+        (up, down), to = direction.factors(), _read(lengths)
+        return lambda weight, rows: turned((up[rows] @ down).view_as(weight), weight, to[rows])
+
+    return Delta(
+        lambda weight: turned(direction.make(weight), weight, _read(lengths)),
+        needs_weight=True,
+        by_rows=rows_of_factors if by_rows and direction.factors is not None else None,
+    )
 
 
 def padded(delta: Delta, inner: Shape, shape: Shape) -> Delta:

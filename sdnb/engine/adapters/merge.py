@@ -51,15 +51,20 @@ def write_sum(
         return
     up, down = _joined([pair for pair in additions if pair[0].factors is not None])
     rows = max(_AT_ONCE * len(target) // max(original.count, 1), 1)
-    if whole or original.stride is not None or target.ndim == 0:
+    by_rows = all(delta.by_rows for delta, _ in whole) and original.stride is None
+    if not by_rows or target.ndim == 0:
         rows = len(target)
+    makers = [(_made_by_rows(delta), strength) for delta, strength in whole]
+    # With several, each is made from the weight as it was before any.
+    apart = len(whole) > 1 and any(delta.needs_weight for delta, _ in whole)
     buffer = torch.empty((min(rows, len(target)), *original.shape[1:]), dtype=torch.float32)
     for first in range(0, len(target), rows):
         end = min(first + rows, len(target))
         total = buffer[: end - first]
         _rows(original, first, end).read_into(total)
-        if whole:
-            _add_whole(total, whole)
+        weight = total.clone() if apart else total
+        for make, strength in makers:
+            total.add_(make(weight, slice(first, end)), alpha=strength)
         if up is not None:
             total.view(len(total), -1).addmm_(up[first:end], down)
         # Rounded here for a card too: it lacks the room, and the bits are the same everywhere.
@@ -80,11 +85,8 @@ def _joined(plain: Sequence[Addition]) -> tuple[Tensor | None, Tensor]:
     return (torch.cat(ups, dim=1), torch.cat(downs)) if len(pairs) > 1 else (ups[0], downs[0])
 
 
-def _add_whole(total: Tensor, whole: Sequence[Addition]) -> None:
-    """Add deltas that are made whole, each from the weight as it was before any."""
-    weight = total.clone() if any(delta.needs_weight for delta, _ in whole) else total
-    for delta, strength in whole:
-        total.add_(delta.make(weight), alpha=strength)
+def _made_by_rows(delta: Delta) -> Callable[[Tensor, slice], Tensor]:
+    return delta.by_rows() if delta.by_rows else lambda weight, _: delta.make(weight)
 
 
 def _rows(tensor: LazyTensor, first: int, end: int) -> LazyTensor:

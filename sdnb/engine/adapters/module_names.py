@@ -5,8 +5,9 @@ own. So all paths of the model are written that way, and a key is looked up amon
 kohya-ss/sd-scripts `networks/lora.py`, diffusers `loaders/lora_conversion_utils.py`, LyCORIS
 `wrapper.py`.
 
-A model's weights have CompVis' names here, and a text encoder's are transformers'. An encoder that
-keeps q, k and v as one weight would get its three names in `_table`.
+A model's weights have CompVis' names here, and a text encoder's are transformers'. OpenCLIP's, of
+Stable Diffusion 2.x, has them too: it keeps q, k and v as one tensor of a file, but
+`checkpoint.openclip` reads each as a third of that one.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from functools import lru_cache
 from typing import TypeVar
 
 from sdnb.engine.checkpoint import names
+from sdnb.engine.checkpoint.embeddings import BUNDLE
 from sdnb.engine.networks.config import ModelConfig
 
 T = TypeVar("T")
@@ -93,7 +95,7 @@ def by_module(tensors: Mapping[str, T]) -> tuple[dict[str, dict[str, T]], list[s
     modules: dict[str, dict[str, T]] = defaultdict(dict)
     strange = []
     for key, tensor in tensors.items():
-        if key.startswith("bundle_emb."):
+        if key.startswith(BUNDLE):
             continue
         stem, part = _split(key)
         if part:

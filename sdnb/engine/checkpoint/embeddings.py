@@ -7,7 +7,7 @@ trainer (`emb_params`) and of SDXL (`clip_l`). A LoRA may bring some along (`bun
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +25,10 @@ from sdnb.headers.torchfiles import read_torch
 from sdnb.library import Library, hashes, known
 
 MOST_VECTORS = 75  # a prompt's chunk has no more places
-_MOST_WIDTH = 8192
-_BUNDLE = "bundle_emb."
+MOST_BUNDLED = 100  # in one LoRA: they are in memory while it is in use
+_MOST_WIDTH, _MOST_LETTERS = 8192, 200
+#: How the names of tensors begin that are an embedding in a LoRA.
+BUNDLE = "bundle_emb."
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +36,13 @@ class Embedding:
     """What a word stands for: `vectors` `[n, d]` in float32 on the CPU, in place of its tokens.
 
     `d` is the width of the text encoder that it is for: 768 of SD 1.x, 1024 of 2.x. `sha256` is
-    that of the file; of one in a LoRA, that of its vectors.
+    that of the file; of one in a LoRA, that of its vectors, and `inside` is that LoRA's file name.
     """
 
     name: str
     vectors: Tensor
     sha256: str
+    inside: str = ""
 
 
 class LibraryEmbeddings(Mapping[str, Embedding]):
@@ -77,6 +80,26 @@ class LibraryEmbeddings(Mapping[str, Embedding]):
         return dict.fromkeys((*own, *tokens))
 
 
+class WithBundled(Mapping[str, Embedding]):
+    """Embeddings that LoRAs bring along, and then `others`: of one name in both, the LoRA's."""
+
+    def __init__(self, bundled: Iterable[Embedding], others: Mapping[str, Embedding]) -> None:
+        self._bundled = {each.name: each for each in bundled}
+        self._others = others
+
+    def __getitem__(self, name: str) -> Embedding:
+        return self._bundled[name] if name in self._bundled else self._others[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys((*self._bundled, *self._others)))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._bundled or name in self._others
+
+
 def read_embedding(path: str | Path, name: str | None = None) -> Embedding:
     """The embedding in a file, called `name`, or as the file is.
 
@@ -94,21 +117,36 @@ def read_embedding(path: str | Path, name: str | None = None) -> Embedding:
 def read_bundled(path: str | Path) -> tuple[Embedding, ...]:
     """The embeddings that a LoRA brings along, by the names in it; empty where it brings none.
 
-    Raises as `read_embedding`.
+    Raises as `read_embedding`, and for more than 100, or names that no prompt can hold.
     """
     path = Path(path)
     with in_words(path):
         bundles: dict[str, dict[str, Stored]] = {}
         for key, stored in _stored(path).items():
-            if key.startswith(_BUNDLE):
-                name, _, rest = key.removeprefix(_BUNDLE).partition(".")
+            if key.startswith(BUNDLE):
+                name, _, rest = key.removeprefix(BUNDLE).partition(".")
                 bundles.setdefault(name, {})[rest] = stored
+        _check_bundles(path, list(bundles))
         return tuple(_bundled(path, name, stored) for name, stored in bundles.items())
+
+
+def _check_bundles(path: Path, names: list[str]) -> None:
+    if len(names) > MOST_BUNDLED:
+        raise CheckpointError(
+            f"{path} brings {len(names):,} embeddings along; up to {MOST_BUNDLED} are read"
+        )
+    for name in names:
+        if not name.strip() or len(name) > _MOST_LETTERS:
+            what = f"with a name of {len(name):,} letters" if name.strip() else "without a name"
+            raise CheckpointError(
+                f"{path} brings an embedding {what}; a prompt can hold 1 to {_MOST_LETTERS}"
+            )
 
 
 def _bundled(path: Path, name: str, stored: Mapping[str, Stored]) -> Embedding:
     vectors = _checked(path, _read(path, _chosen(path, stored)))
-    return Embedding(name, vectors, hashlib.sha256(vectors.numpy().tobytes()).hexdigest())
+    digest = hashlib.sha256(vectors.numpy().tobytes()).hexdigest()
+    return Embedding(name, vectors, digest, path.name)
 
 
 def _stored(path: Path) -> Mapping[str, Stored]:

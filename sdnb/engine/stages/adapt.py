@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from sdnb.engine import adapters
 from sdnb.engine.adapters import AdapterFile, Overlay
 from sdnb.engine.checkpoint import CheckpointError
+from sdnb.engine.checkpoint.embeddings import BUNDLE, Embedding, WithBundled, read_bundled
 from sdnb.engine.model import Model
 from sdnb.headers.errors import MissingCheckpointError
 from sdnb.images.used_files import UsedFile
@@ -26,6 +28,13 @@ class Chosen:
     opened: tuple[AdapterFile, ...]
     overlay: Overlay
     notes: tuple[str, ...]
+    bundled: tuple[Embedding, ...] = ()  # the embeddings that they bring along
+
+    def embeddings(self, model: Model) -> Mapping[str, Embedding]:
+        """The embeddings by the names that a prompt may use: the model's, and while a LoRA is in
+        use, which is AUTOMATIC1111's rule, those that it brings along.
+        """
+        return WithBundled(self.bundled, model.embeddings) if self.bundled else model.embeddings
 
     @property
     def files(self) -> tuple[UsedFile, ...]:
@@ -58,7 +67,9 @@ def choose(model: Model, request: Request) -> Chosen:
             "A LoRA's tag in the negative prompt names none, and stays there as text: it belongs "
             "into the prompt."
         )
-    return Chosen(found, tuple(file for _, file in pairs), overlay, (*notes, *overlay.notes))
+    bundled = tuple(each for _, file in pairs for each in _bundled(file))
+    opened = tuple(file for _, file in pairs)
+    return Chosen(found, opened, overlay, (*notes, *overlay.notes), bundled)
 
 
 def put_in_force(model: Model, chosen: Chosen) -> None:
@@ -67,6 +78,13 @@ def put_in_force(model: Model, chosen: Chosen) -> None:
     """
     if "text" in model.weights.lay_over(chosen.overlay):
         model.prompts.clear()
+
+
+@lru_cache(maxsize=64)
+def _bundled(file: AdapterFile) -> tuple[Embedding, ...]:
+    if not any(key.startswith(BUNDLE) for key in file.tensors):
+        return ()
+    return read_bundled(file.path)
 
 
 def _file(model: Model, lora: Lora) -> AdapterFile:

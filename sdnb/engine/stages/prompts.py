@@ -18,6 +18,7 @@ from sdnb.engine.prompt_cache import EncodedPrompt, PromptKey
 from sdnb.engine.stages.contexts import Text
 from sdnb.images.used_files import UsedFile
 from sdnb.request import Resolved, checks, prompt
+from sdnb.request.prompt import popular_embeddings
 from sdnb.request.prompt.guidance import guidance
 from sdnb.request.prompt.values import PromptPart
 
@@ -52,9 +53,9 @@ def encode(
 ) -> Encoded:
     """The contexts of a request, `[1, 77 k, d]` each for k chunks, on the model's device.
 
-    `embeddings` are textual inversions by name, each with `vectors` `[n, d]` and a `sha256`. Raises
-    ValueError as `prompt.parse`, for a clip_skip beyond the text encoder's layers, and for an
-    embedding of another width.
+    `embeddings` are textual inversions by name, each with `vectors` `[n, d]`, a `sha256`, and the
+    LoRA that it is `inside`. Raises ValueError as `prompt.parse`, for a clip_skip beyond the text
+    encoder's layers, and for an embedding of another width.
     """
     wanted = guidance(request)
     skip = _clip_skip(model, request)
@@ -72,6 +73,8 @@ def encode(
     by_words = {words: encoded[key] for words, key in keys.items()}
     texts = [_over_the_run(model, part, by_words, request.syntax) for part in wanted.texts]
     notes = [note for found in by_words.values() for note in found.notes]
+    unknown = popular_embeddings.missing(keys, embeddings)
+    notes += [unknown] if unknown else []
     files = dict.fromkeys(file for its in cut.values() for file in its.files)
     return Encoded(texts, wanted.scales, [*wanted.notes, *dict.fromkeys(notes)], tuple(files))
 
@@ -112,10 +115,17 @@ def _cut(
                 "its name out of the prompt"
             )
     if used:
-        notes.append(f"Embeddings in the prompt: {', '.join(sorted(used))}.")
-    key = PromptKey(words.strip(), syntax, skip, tuple(sorted(e.sha256 for e in used.values())))
-    files = tuple(UsedFile("embedding", e.name, e.sha256) for e in used.values())
+        notes.append(f"Embeddings in the prompt: {', '.join(sorted(map(_named, used.values())))}.")
+    its = tuple(sorted(e.sha256 + e.inside for e in used.values()))
+    key = PromptKey(words.strip(), syntax, skip, its)
+    # A LoRA's own embeddings have no file of their own: the LoRA is named.
+    files = tuple(UsedFile("embedding", e.name, e.sha256) for e in used.values() if not e.inside)
     return key, _Cut(blocks, shares, tuple(notes), files)
+
+
+def _named(embedding: Any) -> str:
+    name = str(embedding.name)
+    return f"{name} (in {embedding.inside})" if embedding.inside else name
 
 
 def _encoded(model: Model, key: PromptKey, cut: _Cut, device: torch.device) -> EncodedPrompt:

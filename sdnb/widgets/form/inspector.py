@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import html
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import ipywidgets as widgets
 
 from sdnb.request import prompt
+from sdnb.request.prompt import popular_embeddings
 from sdnb.request.prompt.dialects import recognised
 from sdnb.widgets.buttons import text_button
 
@@ -34,11 +35,13 @@ _MOST_STAGES = 4  # of a schedule that are shown
 def inspected(
     text: str, tokenizer: Tokenizer | None = None, syntax: str = "blocks",
     *, steps: int = 20, negative: bool = False, warn: bool = True,
+    embeddings: Iterable[str] | None = None,
 ) -> str:  # fmt: skip
     """The errors and warnings of a prompt, then its runs as chips, as HTML; "" for no prompt.
 
     `tokenizer` is a model's; without it, no tokens are counted. Without `warn`, warnings are left
-    out, and errors stay.
+    out, and errors stay. `embeddings` are the names of those that a model has: popular ones that
+    it has not are said; None says nothing of them.
     """
     try:
         parts = prompt.parts(text, syntax, steps, negative=negative)
@@ -54,6 +57,8 @@ def inspected(
         return f'<div class="sdnb-warn">{html.escape(str(error))}</div>'
     if syntax == "blocks" and _changes_nothing(text):
         warnings.append("There is one block: its weight changes nothing.")
+    if embeddings is not None:
+        warnings += filter(None, [popular_embeddings.missing([text], embeddings)])
     shown = warnings if warn else []
     notes = "".join(f'<div class="sdnb-warn">{html.escape(words)}</div>' for words in shown)
     return notes + "".join(f'<div class="sdnb-chips">{line}</div>' for line in lines if line)

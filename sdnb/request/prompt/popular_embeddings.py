@@ -1,0 +1,45 @@
+"""Names of embeddings that many prompts hold: without its file, such a name is read as plain words.
+
+That is nearly harmless, so that nobody notices it. The names are spelled as their files are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+NAMES = (
+    "EasyNegative", "EasyNegativeV2", "badhandv4", "bad-hands-5", "negative_hand",
+    "negative_hand-neg", "bad_prompt", "bad_prompt_version2", "bad_prompt_version2-neg",
+    "bad-artist", "bad-artist-anime", "bad-image-v2-39000", "bad-picture-chill-75v",
+    "ng_deepnegative_v1_75t", "verybadimagenegative_v1.3", "verybadimagenegative_v1.2-6400",
+    "FastNegativeV2", "FastNegativeEmbedding", "UnrealisticDream", "BadDream",
+    "realisticvision-negative-embedding", "CyberRealistic_Negative", "JuggernautNegative-neg",
+    "BadNegAnatomyV1-neg", "epiCNegative", "boring_e621",
+)  # fmt: skip
+_FORMS = "|".join(map(re.escape, sorted(NAMES, key=len, reverse=True)))  # the longest first
+_ANY = re.compile(rf"(?<![\w-])(?:{_FORMS})(?![\w-])", re.IGNORECASE)
+_SPELLED = {name.casefold(): name for name in NAMES}
+
+
+def missing(texts: Iterable[str], known: Iterable[str]) -> str:
+    """What is to be said of popular names in prompts that are none of the `known` embeddings; ""
+    where there are none. Small and large letters are the same, as in prompts.
+    """
+    found = dict.fromkeys(
+        _SPELLED[match[0].casefold()] for text in texts for match in _ANY.finditer(text)
+    )
+    if not found:
+        return ""
+    here = {name.casefold() for name in known}
+    names = [name for name in found if name.casefold() not in here]
+    if not names:
+        return ""
+    one = len(names) == 1
+    what = "is a popular embedding that is" if one else "are popular embeddings that are"
+    was, files = ("it is", "its file") if one else ("they are", "their files")
+    return (
+        f"{', '.join(names)} {what} not here: {was} read as plain words. Put {files} into a folder "
+        f"of the model's library (load's library=), or take {'it' if one else 'them'} out of the "
+        "prompt."
+    )
