@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from PIL import Image
 
 from sdnb import images
-from sdnb.images import files
+from sdnb.images import files, saving
 from sdnb.images.result import Result
 from sdnb.request import Request
 
@@ -61,6 +62,12 @@ class GalleryPicture:
         names = itertools.chain([name], (f"{stem}-{n}{kind}" for n in itertools.count(2)))
         folder.mkdir(parents=True, exist_ok=True)
         return files.write_new(folder, names, data)
+
+
+def save_sheet(pictures: Sequence[GalleryPicture], folder: Path) -> Path:
+    """Save pictures of one result as one picture. Raises OSError."""
+    made = tuple(picture.image for picture in pictures)
+    return saving.save_sheet(replace(pictures[0].result, images=made), folder)
 
 
 def from_file(data: bytes, name: str) -> GalleryPicture:

@@ -20,13 +20,13 @@ import ipywidgets as widgets
 
 from sdnb import images
 from sdnb.jobs.executor import Executor, Job
-from sdnb.request import Request, checks, prompt
+from sdnb.request import Request, checks
 from sdnb.request.plain_words import counted
 from sdnb.widgets import style
 from sdnb.widgets.actions import Actions
 from sdnb.widgets.details import about, caption, made_by
 from sdnb.widgets.engine_door import load_model, worker_of
-from sdnb.widgets.form.fitted_view import with_borders_anew
+from sdnb.widgets.form.fitted_view import runnable
 from sdnb.widgets.form.form import Form
 from sdnb.widgets.gallery import Gallery
 from sdnb.widgets.gallery_picture import GalleryPicture, untold
@@ -40,11 +40,12 @@ from sdnb.widgets.progress import ProgressView
 from sdnb.widgets.result_view import ResultView
 from sdnb.widgets.run_again import RunAgain
 from sdnb.widgets.run_queue import RunQueue
+from sdnb.widgets.way_back import SeedCame
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
     from sdnb.images import Saved
-    from sdnb.images.result import Result
+    from sdnb.images.result import Progress, Result
 
 
 class Panel(RunAgain, widgets.VBox):
@@ -83,7 +84,7 @@ class Panel(RunAgain, widgets.VBox):
         self.form = Form(
             self.model.settings, self.model.tokenizer, kind, self._edited, self._offered
         )
-        self.progress = ProgressView(self.model.preview)
+        self.progress = ProgressView(self.model.preview, self._left)
         self._lock = threading.Lock()
         self._results: list[weakref.ref[Result]] = []
         self._last: Result | None = None
@@ -164,12 +165,18 @@ class Panel(RunAgain, widgets.VBox):
         Raises ValueError for a photograph in a txt2img panel.
         """
         if picture.known:
-            self.request = picture.request
+            self.bring(picture.request)
         elif self.kind == "txt2img":
             raise ValueError("It brings no settings, and this panel starts from words alone.")
         else:
             self.start_from(images.picture(picture.image))
             self.form.propose()
+
+    def bring(self, request: Request) -> None:
+        """Take the settings that came with a picture, and say so of a seed among them."""
+        before = self.form.seed.value
+        self.request = request
+        self._seed_came.tell(request.seed, before)
 
     def start_from(self, png: bytes) -> None:
         """Make this the input picture, in its own size; the other controls stay."""
@@ -213,7 +220,8 @@ class Panel(RunAgain, widgets.VBox):
         self._actions = Actions(self.generate, self.skip, *bulb)
         self._queue = RunQueue(runs, self._actions, self.progress, self._began, self._take)
         self._caption, self._plan = style.quiet_line(), PlanLine()
-        self.view = ResultView(self.progress.picture, self.gallery.saved)
+        self._seed_came = SeedCame(lambda: self.form.change(seed=None))
+        self.view = ResultView(self.progress.picture, self.gallery.saved, self.gallery.sheet)
         self.gallery.on_delete(self.view.forget)
         self.view.action("Use its seed", "lock", "Keep its seed for the next ones", self._keep_seed)
         if self.kind != "txt2img":
@@ -226,7 +234,7 @@ class Panel(RunAgain, widgets.VBox):
         result = [self._queue.waiting, self.view, self._caption]
         right = widgets.VBox([self._plan, self.progress, *result])
         top = style.box("sdnb-top", [self.form.words, self._actions])
-        self._rows = [self.about, top, style.box("sdnb-columns", [left, right])]
+        self._rows = [self.about, top, self._seed_came, style.box("sdnb-columns", [left, right])]
 
     def _show_model(self) -> None:
         self.about.value = about(self.model)
@@ -252,6 +260,7 @@ class Panel(RunAgain, widgets.VBox):
     def _show_plan(self) -> None:
         """Update the forecast, and the error if it no longer holds; a question is withdrawn."""
         self._bulb.forget()
+        self._seed_came.look(self.form.seed.value)
         if self._refused:
             self._look_again()
         if self._queue.paused:
@@ -282,20 +291,12 @@ class Panel(RunAgain, widgets.VBox):
         """Take the settings that an uploaded picture carries."""
         own, kept = self.form.request, list(untold(saved.request, saved.strength_told))
         kept += [] if saved.request.image else ["image"]
-        self.request = saved.request.but(**{name: getattr(own, name) for name in kept})
+        self.bring(saved.request.but(**{name: getattr(own, name) for name in kept}))
         self._tell(*saved.notes, f"Settings of a picture made by {made_by(saved)}.")
 
     def _checked(self) -> Request:
         """The resolved request. Raises ValueError if it cannot run."""
-        request = self.request
-        prompt.check(request.prompt, request.negative, request.syntax, request.steps)
-        if self.kind in ("img2img", "inpaint") and request.image is None:
-            raise ValueError("There is no picture yet: give one, or send one from the gallery.")
-        if self.kind == "inpaint" and request.mask is None:
-            request = with_borders_anew(request)
-        if self.kind == "inpaint" and request.mask is None:
-            raise ValueError("Nothing is painted yet: paint over what should be repainted.")
-        return request.resolved(self.model.settings)
+        return runnable(self.request, self.kind, self.model.settings)
 
     # -- during a run, in its own thread --------------------------------------------------------
 
@@ -307,6 +308,11 @@ class Panel(RunAgain, widgets.VBox):
         self.form.forget_refused()
         for act in self.begun:
             act()
+
+    def _left(self, request: Request, progress: Progress) -> float | None:
+        """Seconds to the end of a run of this request, by what the last runs took."""
+        resolved = request.resolved(self.model.settings)
+        return self.model.pace.left(resolved, progress.step, progress.total, progress.seconds)
 
     def _take(self, result: Result, before: Result | None) -> None:
         """Show a result; `before` is the same with fewer pictures, whose place it takes."""

@@ -137,13 +137,13 @@ class Studio(RunAgain, widgets.VBox):
         request = picture.request
         if name == "txt2img":
             plain = {name: getattr(Request, name) for name in _PICTURE_FIELDS}
-            panel.request = request.but(**plain)
+            panel.bring(request.but(**plain))
             return
         fields = untold(request, picture.strength_told)
         if name == "upscale" and request.image is not None:
             fields = (*fields, "strength")  # that of another kind of pass
         kept = {name: getattr(panel.form.request, name) for name in fields}
-        panel.request = request.but(image=png, mask=None, width=None, height=None, **kept)
+        panel.bring(request.but(image=png, mask=None, width=None, height=None, **kept))
         if isinstance(panel, UpscalePanel):
             panel.enlarge(panel.times)
 
@@ -179,7 +179,7 @@ class Studio(RunAgain, widgets.VBox):
 
     def _use(self, request: Request, name: str) -> None:
         """Put a grid cell's request into the tab it came from."""
-        self.show(name).request = request
+        self.show(name).bring(request)
 
     def _free(self) -> None:
         """End all work on the model and free its memory, before another one is loaded.

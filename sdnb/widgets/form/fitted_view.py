@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 from sdnb import images
 from sdnb.images.canvas import flat
 from sdnb.images.fitting import laid, laid_mask
-from sdnb.request import Request, png_header, sizes
+from sdnb.request import Request, Resolved, Settings, png_header, prompt, sizes
 from sdnb.request.sizes import Place, Size
 from sdnb.widgets.masks.preview import veiled
 
@@ -37,6 +37,18 @@ def with_borders_anew(request: Request) -> Request:
     assert request.image is not None
     black = Image.new("L", png_header.size(request.image))
     return request.but(mask=images.mask(black), invert=False)
+
+
+def runnable(request: Request, kind: str, settings: Settings) -> Resolved:
+    """The request as a panel of this kind runs it. Raises ValueError if it cannot run."""
+    prompt.check(request.prompt, request.negative, request.syntax, request.steps)
+    if kind in ("img2img", "inpaint") and request.image is None:
+        raise ValueError("There is no picture yet: give one, or send one from the gallery.")
+    if kind == "inpaint" and request.mask is None:
+        request = with_borders_anew(request)
+    if kind == "inpaint" and request.mask is None:
+        raise ValueError("Nothing is painted yet: paint over what should be repainted.")
+    return request.resolved(settings)
 
 
 class FittedView(widgets.VBox):
