@@ -82,7 +82,7 @@ def from_path(path: Path) -> GalleryPicture:
 
 
 def _told(source: bytes | Path) -> GalleryPicture:
-    image = images.open(images.picture(source))
+    image = images.pixels(source)
     try:
         saved = images.inspect(source)
     except (ValueError, OSError):  # most pictures carry nothing

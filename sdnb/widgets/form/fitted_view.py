@@ -12,6 +12,7 @@ from sdnb.images.canvas import flat
 from sdnb.images.fitting import laid, laid_mask
 from sdnb.request import Request, Resolved, Settings, png_header, prompt, sizes
 from sdnb.request.sizes import Place, Size
+from sdnb.widgets.form.decoded import decoded
 from sdnb.widgets.masks.preview import veiled
 
 _SIDE = 192  # pixels of the longer side of the size that is asked for
@@ -96,7 +97,7 @@ class FittedView(widgets.VBox):
     def _smaller(self, image: bytes) -> Image.Image:
         """The picture with no more pixels than are seen; a photograph is decoded once."""
         if self._small is None or self._small[0] is not image:
-            picture, _ = flat(images.open(image))
+            picture, _ = flat(decoded(image))
             picture.thumbnail((3 * _SIDE, 3 * _SIDE), Image.Resampling.BOX)
             self._small = image, picture
         return self._small[1]
