@@ -9,12 +9,11 @@ to it moves them. Changing a control never starts a run.
 
 from __future__ import annotations
 
-import html
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as widgets
 
@@ -24,6 +23,8 @@ from sdnb.request import Request, checks
 from sdnb.request.plain_words import counted
 from sdnb.widgets import style
 from sdnb.widgets.actions import Actions
+from sdnb.widgets.as_left import AsLeft
+from sdnb.widgets.caption import Caption
 from sdnb.widgets.details import about, caption, made_by
 from sdnb.widgets.engine_door import load_model, worker_of
 from sdnb.widgets.form.fitted_view import runnable
@@ -38,9 +39,8 @@ from sdnb.widgets.light_bulb import LightBulb
 from sdnb.widgets.plan_line import PlanLine
 from sdnb.widgets.progress import ProgressView
 from sdnb.widgets.result_view import ResultView
-from sdnb.widgets.run_again import RunAgain
 from sdnb.widgets.run_queue import RunQueue
-from sdnb.widgets.way_back import SeedCame
+from sdnb.widgets.way_back import SeedCame, WayBack
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from sdnb.images.result import Progress, Result
 
 
-class Panel(RunAgain, widgets.VBox):
+class Panel(AsLeft, widgets.VBox):
     """Controls, Generate and Stop, progress with a preview, and a gallery of the results.
 
     `kind` is "all", or "txt2img", "img2img" or "inpaint" for fewer controls. `executor` runs the
@@ -88,16 +88,16 @@ class Panel(RunAgain, widgets.VBox):
         self._lock = threading.Lock()
         self._results: list[weakref.ref[Result]] = []
         self._last: Result | None = None
-        self._refused = ""  # the error shown when Generate was pressed last
-        self._told_of: bytes | None = None  # the input picture that the caption speaks of
         self._unsaved: list[str] = []  # what was said of a save that failed
         self.begun: list[Callable[[], object]] = []  #: called when a run begins
         self._build(executor or worker_of(self.model))
-        own = [] if gallery else [self.gallery]
-        if own:
+        self._has_gallery = gallery is None
+        if self._has_gallery:
             self.gallery.send("the panel", self._sent, "Put its settings into the panel")
         keys = GenerateKeys(self._rows, self.generate)
-        super().__init__([style.sheet(), keys, *self._rows, *own])
+        super().__init__(
+            [style.sheet(), keys, *self._rows, *([self.gallery] if self._has_gallery else [])]
+        )
         self.add_class("sdnb")
         tie_to_cell(self)
         tie_to_view(self)
@@ -139,7 +139,7 @@ class Panel(RunAgain, widgets.VBox):
         try:
             request = self._checked()
         except (ValueError, TypeError) as error:
-            self._refuse(error)
+            self.progress.refuse(error)
             return None
         return self.submit(request)
 
@@ -148,7 +148,6 @@ class Panel(RunAgain, widgets.VBox):
 
         `then` is called with the result, in the job's thread, unless someone pressed Stop.
         """
-        self._refused = ""
         return self._queue.submit(request, then)
 
     def stop(self) -> None:
@@ -177,6 +176,20 @@ class Panel(RunAgain, widgets.VBox):
         before = self.form.seed.value
         self.request = request
         self._seed_came.tell(request.seed, before)
+
+    def state(self) -> dict[str, Any]:
+        """The request by the panel's kind, and the gallery's switch if it is its own."""
+        switch = {"autosave": self.gallery.autosave.on} if self._has_gallery else {}
+        with suppress(ValueError):  # a seed that is too large for the count
+            return {self.kind: self.form.request, **switch}
+        return switch
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Set what `state` gave."""
+        if self.kind in state:
+            self.request = state[self.kind]
+        if "autosave" in state:
+            self.gallery.autosave.on = state["autosave"]
 
     def start_from(self, png: bytes) -> None:
         """Make this the input picture, in its own size; the other controls stay."""
@@ -219,7 +232,9 @@ class Panel(RunAgain, widgets.VBox):
         bulb = self._bulb.button, self._bulb.question
         self._actions = Actions(self.generate, self.skip, *bulb)
         self._queue = RunQueue(runs, self._actions, self.progress, self._began, self._take)
-        self._caption, self._plan = style.quiet_line(), PlanLine()
+        self._caption, self._plan = Caption(), PlanLine()
+        self.as_left = WayBack()
+        self.begun.append(self.as_left.forget)
         self._seed_came = SeedCame(lambda: self.form.change(seed=None))
         self.view = ResultView(self.progress.picture, self.gallery.saved, self.gallery.sheet)
         self.gallery.on_delete(self.view.forget)
@@ -234,7 +249,13 @@ class Panel(RunAgain, widgets.VBox):
         result = [self._queue.waiting, self.view, self._caption]
         right = widgets.VBox([self._plan, self.progress, *result])
         top = style.box("sdnb-top", [self.form.words, self._actions])
-        self._rows = [self.about, top, self._seed_came, style.box("sdnb-columns", [left, right])]
+        self._rows = [
+            self.about,
+            self.as_left,
+            top,
+            self._seed_came,
+            style.box("sdnb-columns", [left, right]),
+        ]
 
     def _show_model(self) -> None:
         self.about.value = about(self.model)
@@ -253,34 +274,18 @@ class Panel(RunAgain, widgets.VBox):
 
     def _edited(self) -> None:
         """Called after a person moved a control."""
-        if self._told_of is not None and self._told_of != self.form.request.image:
-            self._tell()  # what was said of another picture's settings
+        self._caption.look(self.form.controls["image"].value)
         self._show_plan()
 
     def _show_plan(self) -> None:
         """Update the forecast, and the error if it no longer holds; a question is withdrawn."""
         self._bulb.forget()
         self._seed_came.look(self.form.seed.value)
-        if self._refused:
-            self._look_again()
+        self.progress.look_again(self._checked)
         if self._queue.paused:
             return
         with suppress(ValueError):  # Generate shows how the controls contradict each other
             self._plan.ask(self.model, self.form.request)
-
-    def _refuse(self, error: Exception) -> None:
-        self._refused = str(error)
-        self.progress.complain(error)
-
-    def _look_again(self) -> None:
-        """Clear the shown error once the controls no longer cause it."""
-        try:
-            self._checked()
-        except (ValueError, TypeError) as error:
-            if str(error) == self._refused:
-                return
-        self._refused = ""
-        self.progress.forget_problem()
 
     def _sent(self, picture: GalleryPicture) -> None:
         self.use(picture)
@@ -292,7 +297,8 @@ class Panel(RunAgain, widgets.VBox):
         own, kept = self.form.request, list(untold(saved.request, saved.strength_told))
         kept += [] if saved.request.image else ["image"]
         self.bring(saved.request.but(**{name: getattr(own, name) for name in kept}))
-        self._tell(*saved.notes, f"Settings of a picture made by {made_by(saved)}.")
+        lines = *saved.notes, f"Settings of a picture made by {made_by(saved)}."
+        self._caption.say(*lines, of=self.form.controls["image"].value)
 
     def _checked(self) -> Request:
         """The resolved request. Raises ValueError if it cannot run."""
@@ -302,7 +308,7 @@ class Panel(RunAgain, widgets.VBox):
 
     def _began(self) -> None:
         """Clear what was said of the last picture and of what was done with it."""
-        self._say()
+        self._caption.say()
         self.view.say("")
         self.gallery.say("")
         self.form.forget_refused()
@@ -326,7 +332,7 @@ class Panel(RunAgain, widgets.VBox):
         self.form.seed.made_with(result.request.seed or 0)
         told = self._unsaved if before is not None else []  # it stays for the rest of a batch
         self._unsaved = [*told, *self.gallery.autosave.news()]
-        self._say(caption(result), *result.notes, *self._unsaved)
+        self._caption.say(caption(result), *result.notes, *self._unsaved)
 
     def _keep_seed(self, picture: GalleryPicture) -> None:
         self.form.change(seed=picture.request.seed)
@@ -340,11 +346,3 @@ class Panel(RunAgain, widgets.VBox):
         if mask is not None and images.open(mask).size == picture.image.size:
             self.form.change(mask=mask)
         self.view.say("The next one begins from it.")
-
-    def _tell(self, *lines: str) -> None:
-        """Say something of the settings that came with the present input picture."""
-        self._say(*lines)
-        self._told_of = self.form.request.image if lines else None
-
-    def _say(self, *lines: str) -> None:
-        self._caption.value = "".join(f"<div>{html.escape(line)}</div>" for line in lines)

@@ -102,6 +102,7 @@ class ProgressView(widgets.VBox):
         self.picture = widgets.Image(format="jpeg", layout=widgets.Layout(display="none"))
         self.picture.add_class("sdnb-picture")
         self._problem = ErrorBox()
+        self._refused = ""  # what of it the controls are to blame for
         super().__init__([self._bar, self._line, self._problem])
         self._bars = Throttle(_BAR_EVERY)
         self._previews = Throttle(_PREVIEW_EVERY, _PREVIEW_SHARE)
@@ -143,9 +144,26 @@ class ProgressView(widgets.VBox):
         words = html.escape(str(error) or type(error).__name__)
         kind = f"<b>{type(error).__name__}</b><br>" if trace else ""  # of a slip, its words are all
         self._problem.show(f"{kind}{words}{folded(trace)}")
+        self._refused = ""
+
+    def refuse(self, error: Exception) -> None:
+        """Show why the controls ask for what cannot run."""
+        self.complain(error)
+        self._refused = str(error)
+
+    def look_again(self, check: Callable[[], object]) -> None:
+        """Hide that, if `check` raises it no longer."""
+        if not self._refused:
+            return
+        try:
+            check()
+        except (ValueError, TypeError) as error:
+            if str(error) == self._refused:
+                return
+        self.forget_problem()
 
     def forget_problem(self) -> None:
-        self._problem.value = ""
+        self._problem.value = self._refused = ""
         self._problem.hide()
 
     def _begin(self, job: Job) -> None:

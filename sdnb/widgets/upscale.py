@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar
 
@@ -47,12 +48,24 @@ class UpscalePanel(Panel):
         """Set width and height to `times` the picture's sides, or the model's own size. A picture
         that is large beside that is enlarged from a size near it, unless somebody takes its own.
         """
-        (low, high), base = RANGES["width"], self._base()
-        most = min(times, high / max(base))  # both sides alike
-        width, height = (max(round(side * most / 8) * 8, int(low)) for side in base)
+        width, height = self._enlarged(times)
         self.times, self._factor_size = times, (width, height)
         self.form.change(width=width, height=height)
         self._show_plan()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Set what `state` gave; a size that is one of the factors' follows it again."""
+        super().restore(state)
+        size = tuple(self.form.controls[name].value for name in ("width", "height"))
+        for times in _TIMES:
+            if size == self._enlarged(times):
+                self.enlarge(times)
+
+    def _enlarged(self, times: float) -> Size:
+        (low, high), base = RANGES["width"], self._base()
+        most = min(times, high / max(base))  # both sides alike
+        width, height = (max(round(side * most / 8) * 8, int(low)) for side in base)
+        return width, height
 
     def serve(self, model: Any, executor: Executor | None = None) -> None:
         """Run on this model from now on; a size that came of a factor follows the model's."""
@@ -90,7 +103,7 @@ class UpscalePanel(Panel):
             self._checked()
             first, last = self.passes()
         except (ValueError, TypeError) as error:
-            self._refuse(error)
+            self.progress.refuse(error)
             return None
         if first is None:
             return self.submit(exact(last)[0])  # its note repeats the line under the buttons

@@ -46,7 +46,7 @@ class SeedCame(WayBack):
         """Speak of this seed, unless it is the one of before, or none."""
         self._seed = seed
         if seed not in (None, before):
-            words = f"Seed {seed} came with the picture, and is kept for the next ones."
+            words = f"Seed {seed} came with the picture."
             self.say(words, "Random again", self._free)
 
     def look(self, seed: int | None) -> None:
