@@ -243,19 +243,14 @@ class Panel(AsLeft, widgets.VBox):
             tip = "Begin the next one from it; a mask stays"
             self.view.action("Use as picture", "image", tip, self._use_as_picture)
         self.about = style.quiet_line()
-        self._show_model()
         left = widgets.VBox([*self._above(), self.form])
         # What it takes stands where it is seen before Generate is pressed.
         result = [self._queue.waiting, self.view, self._caption]
-        right = widgets.VBox([self._plan, self.progress, *result])
+        right = widgets.VBox([self._plan, self._seed_came, self.progress, *result])
         top = style.box("sdnb-top", [self.form.words, self._actions])
-        self._rows = [
-            self.about,
-            self.as_left,
-            top,
-            self._seed_came,
-            style.box("sdnb-columns", [left, right]),
-        ]
+        columns = style.box("sdnb-columns", [left, right])
+        self._rows = [self.about, self.as_left, top, columns]
+        self._show_model()
 
     def _show_model(self) -> None:
         self.about.value = about(self.model)
