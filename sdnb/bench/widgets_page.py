@@ -18,13 +18,18 @@ _CELL = """
 import ipycanvas
 import sdnb
 from PIL import Image
+from sdnb.widgets.masks.surface import drawing
 panel = sdnb.Panel(sdnb.load())
 panel.form.change(steps=400)
 editor = sdnb.MaskEditor(Image.new("RGB", (512, 512), (96, 96, 96)))
 editor.brush = 30
 bare = ipycanvas.Canvas(width=512, height=512, layout={"width": "512px", "height": "auto"})
 bare.fill_style = "#ff0000"
-bare.on_mouse_move(lambda x, y: bare.fill_rect(x - 15, y - 15, 30, 30))
+# The editor may be heard in another thread: of the canvas drawn on, ipycanvas has one record.
+@bare.on_mouse_move
+def answer(x, y):
+    with drawing():
+        bare.fill_rect(x - 15, y - 15, 30, 30)
 editor
 """
 _CANVAS = ".jp-OutputArea-output canvas"

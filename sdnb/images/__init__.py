@@ -12,6 +12,7 @@ from sdnb.request.picture_input import (
     mask_and_note,
     open,  # noqa: A004
     picture,
+    pixels,
 )
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "mask_and_note",
     "open",
     "picture",
+    "pixels",
     "read",
     "save",
     "sha256",

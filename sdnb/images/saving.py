@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from PIL import Image, PngImagePlugin
 
 from sdnb.assets import __version__, user_path
-from sdnb.images import files, infotext
+from sdnb.images import contact_sheet, files, infotext
 from sdnb.request import Request, lora, prompt
 from sdnb.request.fingerprint import sha256
 from sdnb.request.picture_file import SUFFIXES
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sdnb.images.used_files import UsedFile
 
 INPUTS = "inputs"  # the subfolder of input pictures
+SHEETS = "sheets"  # and that of several pictures in one
 
 
 class SavableResult(Protocol):
@@ -78,6 +79,20 @@ def save(
     except OSError as error:
         raise _saving_error(error, target, saved, len(result.images)) from error
     return saved
+
+
+def save_sheet(result: SavableResult, folder: str | os.PathLike[str]) -> Path:
+    """Write all pictures of a result as one PNG to the subfolder `sheets`, and return its path. The
+    request inside is that of all of them. Raises OSError if it cannot be written.
+    """
+    target = user_path(folder) / SHEETS
+    data = _png(contact_sheet.sheet(list(result.images)), result.request, result)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        keep_inputs(result.request, target)
+        return files.write_new(target, _numbered_names(target, result.request), data)
+    except OSError as error:
+        raise _saving_error(error, target, [], len(result.images)) from error
 
 
 def keep_inputs(request: Request, folder: Path) -> None:

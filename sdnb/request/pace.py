@@ -44,7 +44,27 @@ class Seen:
 
     pixels: int  # width * height
     one_pass: float  # of one picture through the UNet
-    rest: float | None  # of one picture beside its steps; None if no run came to its end
+    # Beside its steps: before them, and after them for each picture. None if no run ended.
+    ended: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Stretches:
+    """Seconds of a run that is still to come."""
+
+    before: float  # what is done once, before the steps
+    steps: float  # all steps
+    rest: float  # of one picture, after its steps
+    count: int  # pictures
+
+    @property
+    def whole(self) -> float:
+        return self.before + self.steps + self.count * self.rest
+
+    def until(self, step: int, total: int) -> float:
+        """Until the end of this step, of the `total` of all pictures."""
+        pictures = max(0, step - 1) * self.count // total  # that are finished before it ends
+        return self.before + self.steps * step / total + pictures * self.rest
 
 
 class Pace:
@@ -73,10 +93,12 @@ class Pace:
         pixels = request.width * request.height
         with self._lock:
             before = self._seen.pop(pixels, None)
-            rest = before.rest if before else None
+            ended = before.ended if before else None
             if times.whole is not None:
-                rest = max(0.0, times.whole - step * len(times.ends)) / times.count
-            self._seen[pixels] = Seen(pixels, step / times.at_once / calls(request), rest)
+                began = max(0.0, times.ends[0] - step)
+                rest = max(0.0, times.whole - began - step * len(times.ends)) / times.count
+                ended = began, rest
+            self._seen[pixels] = Seen(pixels, step / times.at_once / calls(request), ended)
             while len(self._seen) > _MOST_SIZES:
                 del self._seen[next(iter(self._seen))]
         for listener in tuple(self.listeners):
@@ -84,13 +106,31 @@ class Pace:
 
     def seconds(self, request: Resolved) -> float | None:
         """How long it will take; None while nothing is known."""
+        stretches = self._stretches(request)
+        return stretches.whole if stretches else None
+
+    def left(self, request: Resolved, step: int, total: int, seconds: float) -> float | None:
+        """How long a run still takes that came to this step of `total` in so many seconds: by what
+        the last runs took, at the speed of this one. None while nothing is known.
+        """
+        stretches = self._stretches(request)
+        if stretches is None:
+            return seconds / step * (total - step) if step else None
+        until = stretches.until(step, total) if step else 0.0
+        if not until:
+            return stretches.whole
+        # The beginning of a run says little of its speed.
+        slower = 1 + (seconds / until - 1) * step / total
+        return (stretches.whole - until) * slower
+
+    def _stretches(self, request: Resolved) -> Stretches | None:
         with self._lock:
             seen = tuple(self._seen.values())
         return predicted(request, seen)
 
 
-def predicted(request: Resolved, seen: Sequence[Seen]) -> float | None:
-    """Seconds that a request will take, scaled from the nearest size seen; None where none was."""
+def predicted(request: Resolved, seen: Sequence[Seen]) -> Stretches | None:
+    """What a request will take, scaled from the nearest size seen; None where none was."""
     if not seen:
         return None
     pixels = request.width * request.height
@@ -103,12 +143,12 @@ def predicted(request: Resolved, seen: Sequence[Seen]) -> float | None:
     if request.image is not None:
         steps = round(steps * request.strength)
     passes = steps * calls(request) * near.one_pass * work(pixels) / work(near.pixels)
-    ended = [one for one in seen if one.rest is not None]
-    rest = 0.0
+    ended = [one for one in seen if one.ended is not None]
+    before = rest = 0.0
     if ended:
         like = min(ended, key=far)
-        rest = (like.rest or 0.0) * pixels / like.pixels
-    return request.count * (passes + rest)
+        before, rest = (part * pixels / like.pixels for part in like.ended or ())
+    return Stretches(before, request.count * passes, rest, request.count)
 
 
 def calls(request: Resolved) -> int:

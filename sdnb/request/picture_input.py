@@ -62,7 +62,15 @@ def picture(source: Source) -> bytes:
     Raises FileNotFoundError if a path does not exist, ValueError if the source is no picture or
     too large, TypeError for another type of source.
     """
-    return _png(_canonical(_decoded(source, "image"), "image", colours=True))
+    return _png(pixels(source))
+
+
+def pixels(source: Source) -> Image.Image:
+    """The picture that the bytes of `picture` hold. Raises as `picture`."""
+    found = _canonical(_decoded(source, "image"), "image", colours=True)
+    found = found.copy() if found is source else found
+    found.info = {}
+    return found
 
 
 def mask(source: Source) -> bytes:

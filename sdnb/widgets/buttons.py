@@ -12,6 +12,9 @@ from sdnb.widgets.style import shared
 #: What an upload button's tooltip says: beyond it no word comes back (`sdnb.cli.connection`).
 UPLOADS = "up to 120 MB; a larger one is given in code, by its path"
 
+#: Words, icon and tooltip of what makes a batch one picture.
+SHEET = "Save sheet", "th-large", "Write all pictures of this run as one, with the request inside"
+
 
 def icon_button(icon: str, words: str, tooltip: str, kind: type = widgets.Button) -> Any:
     """A small button with a Font Awesome icon; `words` are for screen readers."""
@@ -27,3 +30,8 @@ def text_button(words: str, icon: str, tooltip: str, act: Callable[[], object]) 
     button = widgets.Button(description=words, icon=icon, tooltip=tooltip, **more)
     button.on_click(lambda _: act())
     return button
+
+
+def send_button(place: str, tooltip: str, act: Callable[[], object]) -> widgets.Button:
+    """A button that sends a picture to a place: at a result, in a gallery and in a grid."""
+    return text_button(f"to {place}", "share", tooltip, act)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import ipywidgets as widgets
@@ -18,11 +19,11 @@ from sdnb.images.result import Result
 from sdnb.request.plain_words import counted
 from sdnb.widgets import style, too_large
 from sdnb.widgets.autosave import Autosave
-from sdnb.widgets.buttons import text_button
+from sdnb.widgets.buttons import SHEET, send_button, text_button
 from sdnb.widgets.details import seen, told
 from sdnb.widgets.file_link import files_link
 from sdnb.widgets.gallery_keys import GalleryKeys
-from sdnb.widgets.gallery_picture import GalleryPicture, from_file
+from sdnb.widgets.gallery_picture import GalleryPicture, from_file, save_sheet
 from sdnb.widgets.hearing import in_order
 from sdnb.widgets.opened_folder import OpenedFolder
 from sdnb.widgets.run_again import RunAgain
@@ -30,6 +31,7 @@ from sdnb.widgets.thumbnails import Thumbnails
 from sdnb.widgets.upload import Upload
 
 Send = Callable[[GalleryPicture], None]
+_ICONS = {"Compare": "columns", "Save": "save", "Close": "times"}  # as elsewhere
 
 
 class Gallery(RunAgain, widgets.VBox):
@@ -136,9 +138,8 @@ class Gallery(RunAgain, widgets.VBox):
 
     def send(self, label: str, act: Send, tooltip: str = "") -> None:
         """Add a button that calls `act` with the chosen picture."""
-
-        tooltip = tooltip or f"Send to {label}"
-        sender = self._button(label, tooltip, lambda: self._one(act))
+        act_guarded = partial(self._guarded, partial(self._one, act))
+        sender = send_button(label, tooltip or f"Send to {label}", act_guarded)
         self._sends.children = (*self._sends.children, sender)
         self._sends.layout.display = ""
 
@@ -194,7 +195,7 @@ class Gallery(RunAgain, widgets.VBox):
     # -- building ----------------------------------------------------------------------------
 
     def _button(self, words: str, tooltip: str, act: Callable[[], object]) -> widgets.Button:
-        return text_button(words, "", tooltip, lambda: self._guarded(act))
+        return text_button(words, _ICONS.get(words, ""), tooltip, lambda: self._guarded(act))
 
     def _build(self) -> None:
         self._count = style.quiet_line()
@@ -216,7 +217,9 @@ class Gallery(RunAgain, widgets.VBox):
         self._compare = self._button(
             "Compare", "Remember this one as the left side; then choose another", self._remember
         )
-        self._sends = style.row([widgets.HTML("Send to&ensp;")], display="none")
+        show = partial(self._one, lambda picture: self.say(*self.sheet(picture)))
+        self._sheet = text_button(*SHEET, partial(self._guarded, show))
+        self._sends = style.row([], display="none")
         self._question = style.row([], display="none")
         self._message = style.quiet_line()
         self._view = widgets.HTML()
@@ -227,6 +230,7 @@ class Gallery(RunAgain, widgets.VBox):
             self._button(
                 "Save", f"Write it to {self.folder} (S)", lambda: self._one(self.save_one)
             ),
+            self._sheet,
             self._button(
                 "Delete", "Forget this picture (Delete)",
                 lambda: self._one(lambda picture: self.ask([picture], "this picture")),
@@ -274,6 +278,12 @@ class Gallery(RunAgain, widgets.VBox):
         """Save a picture, and say where it is."""
         return f"Saved as {self.save(picture)[0]}"
 
+    def sheet(self, picture: GalleryPicture) -> tuple[str, str]:
+        """Save all that were made with this one as one picture: where it is, and a link to it."""
+        made = [other for other in reversed(self.pictures) if other.held is picture.held]
+        path = save_sheet(made, self.folder)
+        return f"Saved as {path}", files_link([path])
+
     def _all_saved(self) -> None:
         paths = self.save(*reversed(self.pictures))
         verb = "is" if len(paths) == 1 else "are"
@@ -304,8 +314,7 @@ class Gallery(RunAgain, widgets.VBox):
         said = f'<span role="status">{html.escape(words)}</span> {link}'
         self._message.value = said if words else ""
 
-    def _quiet(self) -> None:
-        """Clear the line of text and the question of the last action."""
+    def _quiet(self) -> None:  # the line of text and the question of the last action
         self._message.value = ""
         self._question.layout.display = "none"
 
@@ -333,6 +342,8 @@ class Gallery(RunAgain, widgets.VBox):
         if picture is None:
             self._view.value = self._about.value = ""
             return
+        several = picture.held is not None and len(picture.held.images) > 1
+        self._sheet.layout.display = "" if several else "none"
         self._keep.description = "Do not keep" if picture.kept else "Keep"
         self._compare.description = "Stop comparing" if self._other is not None else "Compare"
         self._view.value = seen(picture, self._other)

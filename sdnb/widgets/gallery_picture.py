@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from PIL import Image
 
 from sdnb import images
-from sdnb.images import files
+from sdnb.images import files, saving
 from sdnb.images.result import Result
 from sdnb.library import Library, with_files
 from sdnb.request import Request
@@ -68,6 +69,12 @@ class GalleryPicture:
         return files.write_new(folder, names, data)
 
 
+def save_sheet(pictures: Sequence[GalleryPicture], folder: Path) -> Path:
+    """Save pictures of one result as one picture. Raises OSError."""
+    made = tuple(picture.image for picture in pictures)
+    return saving.save_sheet(replace(pictures[0].result, images=made), folder)
+
+
 def from_file(data: bytes, name: str) -> GalleryPicture:
     """The picture in a file, with the settings there, if any. Raises ValueError for no picture."""
     # The browser's name must not lead to another folder.
@@ -80,7 +87,7 @@ def from_path(path: Path) -> GalleryPicture:
 
 
 def _told(source: bytes | Path) -> GalleryPicture:
-    image = images.open(images.picture(source))
+    image = images.pixels(source)
     try:
         saved = images.inspect(source)
     except (ValueError, OSError):  # most pictures carry nothing

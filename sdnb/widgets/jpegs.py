@@ -14,9 +14,10 @@ def jpeg(image: Image.Image, side: int | None = None, quality: int = 88) -> byte
     """JPEG bytes; the longer side has at most `side` pixels. What is transparent is on white, as a
     request has it.
     """
-    small = flat(image)[0]
+    small = image if image.mode == "RGB" else flat(image)[0]  # else a photograph is copied for it
     if side is not None and max(small.size) > side:
-        small.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
+        width, height = (max(1, round(n * side / max(small.size))) for n in small.size)
+        small = small.resize((width, height), Image.Resampling.HAMMING, reducing_gap=2.0)
     buffer = BytesIO()
     small.save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()

@@ -4,42 +4,21 @@ studio's with those of its folder, with the switch as it was left.
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from sdnb.widgets import remembered
+from sdnb.widgets.cell_places import CellPlaces
 from sdnb.widgets.gallery import Gallery
-from sdnb.widgets.lifetime import running_cell
 
-
-@dataclass
-class _CellRun:
-    """The galleries that a cell made when it ran last, in their order."""
-
-    run: str
-    galleries: list[Gallery] = field(default_factory=list)
-    before: list[Gallery] = field(default_factory=list)  # those of the time before
-
-
-_cells: dict[str, _CellRun] = {}
-_lock = threading.Lock()
+_places: CellPlaces[Gallery] = CellPlaces()
 
 
 def kept(gallery: Gallery) -> Gallery:
     """Give a new gallery the pictures of the one in whose place it stands: the first of a cell
     those of the first that this cell made before, if both have one folder.
     """
-    cell, run = running_cell()
-    if cell is None:  # not in a notebook
-        return gallery
-    with _lock:
-        now = _cells.get(cell)
-        if now is None or now.run != run:
-            now = _cells[cell] = _CellRun(run, before=now.galleries if now else [])
-        now.galleries.append(gallery)
-        old = now.before.pop(0) if now.before else None
+    old = _places.take(gallery)
     if old is not None and old.folder == gallery.folder:
         old.hand_over(gallery)
     return gallery

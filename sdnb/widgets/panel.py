@@ -9,25 +9,26 @@ to it moves them. Changing a control never starts a run.
 
 from __future__ import annotations
 
-import html
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as widgets
 
 from sdnb import images
 from sdnb.jobs.executor import Executor, Job
 from sdnb.library import with_files
-from sdnb.request import Request, checks, prompt
+from sdnb.request import Request, checks
 from sdnb.request.plain_words import counted
 from sdnb.widgets import style
 from sdnb.widgets.actions import Actions
+from sdnb.widgets.as_left import AsLeft
+from sdnb.widgets.caption import Caption
 from sdnb.widgets.details import about, caption, made_by
 from sdnb.widgets.engine_door import load_model, worker_of
-from sdnb.widgets.form.fitted_view import with_borders_anew
+from sdnb.widgets.form.fitted_view import runnable
 from sdnb.widgets.form.form import Form
 from sdnb.widgets.gallery import Gallery
 from sdnb.widgets.gallery_picture import GalleryPicture, untold
@@ -39,16 +40,16 @@ from sdnb.widgets.light_bulb import LightBulb
 from sdnb.widgets.plan_line import PlanLine
 from sdnb.widgets.progress import ProgressView
 from sdnb.widgets.result_view import ResultView
-from sdnb.widgets.run_again import RunAgain
 from sdnb.widgets.run_queue import RunQueue
+from sdnb.widgets.way_back import SeedCame, WayBack
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
     from sdnb.images import Saved
-    from sdnb.images.result import Result
+    from sdnb.images.result import Progress, Result
 
 
-class Panel(RunAgain, widgets.VBox):
+class Panel(AsLeft, widgets.VBox):
     """Controls, Generate and Stop, progress with a preview, and a gallery of the results.
 
     `kind` is "all", or "txt2img", "img2img" or "inpaint" for fewer controls. `executor` runs the
@@ -84,20 +85,20 @@ class Panel(RunAgain, widgets.VBox):
         self.form = Form(
             self.model.settings, self.model.tokenizer, kind, self._edited, self._offered
         )
-        self.progress = ProgressView(self.model.preview)
+        self.progress = ProgressView(self.model.preview, self._left)
         self._lock = threading.Lock()
         self._results: list[weakref.ref[Result]] = []
         self._last: Result | None = None
-        self._refused = ""  # the error shown when Generate was pressed last
-        self._told_of: bytes | None = None  # the input picture that the caption speaks of
         self._unsaved: list[str] = []  # what was said of a save that failed
         self.begun: list[Callable[[], object]] = []  #: called when a run begins
         self._build(executor or worker_of(self.model))
-        own = [] if gallery else [self.gallery]
-        if own:
+        self._has_gallery = gallery is None
+        if self._has_gallery:
             self.gallery.send("the panel", self._sent, "Put its settings into the panel")
         keys = GenerateKeys(self._rows, self.generate)
-        super().__init__([style.sheet(), keys, *self._rows, *own])
+        super().__init__(
+            [style.sheet(), keys, *self._rows, *([self.gallery] if self._has_gallery else [])]
+        )
         self.add_class("sdnb")
         tie_to_cell(self)
         tie_to_view(self)
@@ -138,7 +139,7 @@ class Panel(RunAgain, widgets.VBox):
         try:
             request = self._checked()
         except (ValueError, TypeError) as error:
-            self._refuse(error)
+            self.progress.refuse(error)
             return None
         return self.submit(request)
 
@@ -147,7 +148,6 @@ class Panel(RunAgain, widgets.VBox):
 
         `then` is called with the result, in the job's thread, unless someone pressed Stop.
         """
-        self._refused = ""
         return self._queue.submit(request, then)
 
     def stop(self) -> None:
@@ -172,10 +172,28 @@ class Panel(RunAgain, widgets.VBox):
             self.form.propose()
 
     def bring(self, request: Request, notes: Sequence[str] = ()) -> None:
-        """Take the settings that came with a picture, and say what there is to say of them."""
+        """Take the settings that came with a picture, and say so of a seed among them; `notes` are
+        what else there is to say.
+        """
+        before = self.form.seed.value
         self.request = request
+        self._seed_came.tell(request.seed, before)
         if notes:
-            self._tell(*notes)
+            self._caption.say(*notes, of=self.form.controls["image"].value)
+
+    def state(self) -> dict[str, Any]:
+        """The request by the panel's kind, and the gallery's switch if it is its own."""
+        switch = {"autosave": self.gallery.autosave.on} if self._has_gallery else {}
+        with suppress(ValueError):  # a seed that is too large for the count
+            return {self.kind: self.form.request, **switch}
+        return switch
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Set what `state` gave."""
+        if self.kind in state:
+            self.request = state[self.kind]
+        if "autosave" in state:
+            self.gallery.autosave.on = state["autosave"]
 
     def start_from(self, png: bytes) -> None:
         """Make this the input picture, in its own size; the other controls stay."""
@@ -217,21 +235,25 @@ class Panel(RunAgain, widgets.VBox):
         bulb = self._bulb.button, self._bulb.question
         self._actions = Actions(self.generate, self.skip, *bulb)
         self._queue = RunQueue(runs, self._actions, self.progress, self._began, self._take)
-        self._caption, self._plan = style.quiet_line(), PlanLine()
-        self.view = ResultView(self.progress.picture, self.gallery.saved)
+        self._caption, self._plan = Caption(), PlanLine()
+        self.as_left = WayBack()
+        self.begun.append(self.as_left.forget)
+        self._seed_came = SeedCame(lambda: self.form.change(seed=None))
+        self.view = ResultView(self.progress.picture, self.gallery.saved, self.gallery.sheet)
         self.gallery.on_delete(self.view.forget)
         self.view.action("Use its seed", "lock", "Keep its seed for the next ones", self._keep_seed)
         if self.kind != "txt2img":
             tip = "Begin the next one from it; a mask stays"
             self.view.action("Use as picture", "image", tip, self._use_as_picture)
         self.about = style.quiet_line()
-        self._show_model()
         left = widgets.VBox([*self._above(), self.form])
         # What it takes stands where it is seen before Generate is pressed.
         result = [self._queue.waiting, self.view, self._caption]
-        right = widgets.VBox([self._plan, self.progress, *result])
+        right = widgets.VBox([self._plan, self._seed_came, self.progress, *result])
         top = style.box("sdnb-top", [self.form.words, self._actions])
-        self._rows = [self.about, top, style.box("sdnb-columns", [left, right])]
+        columns = style.box("sdnb-columns", [left, right])
+        self._rows = [self.about, self.as_left, top, columns]
+        self._show_model()
 
     def _show_model(self) -> None:
         self.about.value = about(self.model)
@@ -249,33 +271,18 @@ class Panel(RunAgain, widgets.VBox):
 
     def _edited(self) -> None:
         """Called after a person moved a control."""
-        if self._told_of is not None and self._told_of != self.form.request.image:
-            self._tell()  # what was said of another picture's settings
+        self._caption.look(self.form.controls["image"].value)
         self._show_plan()
 
     def _show_plan(self) -> None:
         """Update the forecast, and the error if it no longer holds; a question is withdrawn."""
         self._bulb.forget()
-        if self._refused:
-            self._look_again()
+        self._seed_came.look(self.form.seed.value)
+        self.progress.look_again(self._checked)
         if self._queue.paused:
             return
         with suppress(ValueError):  # Generate shows how the controls contradict each other
             self._plan.ask(self.model, self.form.request)
-
-    def _refuse(self, error: Exception) -> None:
-        self._refused = str(error)
-        self.progress.complain(error)
-
-    def _look_again(self) -> None:
-        """Clear the shown error once the controls no longer cause it."""
-        try:
-            self._checked()
-        except (ValueError, TypeError) as error:
-            if str(error) == self._refused:
-                return
-        self._refused = ""
-        self.progress.forget_problem()
 
     def _sent(self, picture: GalleryPicture) -> None:
         self.use(picture)
@@ -287,31 +294,29 @@ class Panel(RunAgain, widgets.VBox):
         own, kept = self.form.request, list(untold(saved.request, saved.strength_told))
         kept += [] if saved.request.image else ["image"]
         request, notes = with_files(saved, self.model.library)
-        self.request = request.but(**{name: getattr(own, name) for name in kept})
-        self._tell(*saved.notes, *notes, f"Settings of a picture made by {made_by(saved)}.")
+        self.bring(request.but(**{name: getattr(own, name) for name in kept}))
+        lines = *saved.notes, *notes, f"Settings of a picture made by {made_by(saved)}."
+        self._caption.say(*lines, of=self.form.controls["image"].value)
 
     def _checked(self) -> Request:
         """The resolved request. Raises ValueError if it cannot run."""
-        request = self.request
-        prompt.check(request.prompt, request.negative, request.syntax, request.steps)
-        if self.kind in ("img2img", "inpaint") and request.image is None:
-            raise ValueError("There is no picture yet: give one, or send one from the gallery.")
-        if self.kind == "inpaint" and request.mask is None:
-            request = with_borders_anew(request)
-        if self.kind == "inpaint" and request.mask is None:
-            raise ValueError("Nothing is painted yet: paint over what should be repainted.")
-        return request.resolved(self.model.settings)
+        return runnable(self.request, self.kind, self.model.settings)
 
     # -- during a run, in its own thread --------------------------------------------------------
 
     def _began(self) -> None:
         """Clear what was said of the last picture and of what was done with it."""
-        self._say()
+        self._caption.say()
         self.view.say("")
         self.gallery.say("")
         self.form.forget_refused()
         for act in self.begun:
             act()
+
+    def _left(self, request: Request, progress: Progress) -> float | None:
+        """Seconds to the end of a run of this request, by what the last runs took."""
+        resolved = request.resolved(self.model.settings)
+        return self.model.pace.left(resolved, progress.step, progress.total, progress.seconds)
 
     def _take(self, result: Result, before: Result | None) -> None:
         """Show a result; `before` is the same with fewer pictures, whose place it takes."""
@@ -325,7 +330,7 @@ class Panel(RunAgain, widgets.VBox):
         self.form.seed.made_with(result.request.seed or 0)
         told = self._unsaved if before is not None else []  # it stays for the rest of a batch
         self._unsaved = [*told, *self.gallery.autosave.news()]
-        self._say(caption(result), *result.notes, *self._unsaved)
+        self._caption.say(caption(result), *result.notes, *self._unsaved)
 
     def _keep_seed(self, picture: GalleryPicture) -> None:
         self.form.change(seed=picture.request.seed)
@@ -339,11 +344,3 @@ class Panel(RunAgain, widgets.VBox):
         if mask is not None and images.open(mask).size == picture.image.size:
             self.form.change(mask=mask)
         self.view.say("The next one begins from it.")
-
-    def _tell(self, *lines: str) -> None:
-        """Say something of the settings that came with the present input picture."""
-        self._say(*lines)
-        self._told_of = self.form.request.image if lines else None
-
-    def _say(self, *lines: str) -> None:
-        self._caption.value = "".join(f"<div>{html.escape(line)}</div>" for line in lines)

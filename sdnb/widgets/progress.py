@@ -16,9 +16,12 @@ from PIL import Image
 
 from sdnb.images.result import Progress
 from sdnb.jobs.executor import FAILED, STOPPED, WAITING, Job
+from sdnb.request import Request
+from sdnb.request.pace import in_words
 from sdnb.widgets.jpegs import jpeg
 from sdnb.widgets.style import quiet_line
 
+Left = Callable[[Request, Progress], float | None]  # a run's seconds to its end, where known
 Preview = Callable[[Any], Image.Image]  # a latent [b, 4, h/8, w/8] to a small picture
 
 _BAR_EVERY = 0.1  # seconds between two updates of the bar
@@ -27,20 +30,12 @@ _PREVIEW_SHARE = 0.02  # of a run's time that previews may take
 _PREVIEW_SIDE = 256  # pixels of a preview's JPEG; the browser shows it at the result's size
 
 
-def left(progress: Progress) -> str:
-    """ "step 7 of 25 · 3.2 s · about 8 s left"."""
-    step, total, seconds = progress.step, progress.total, progress.seconds
-    words = [progress.where, f"{seconds:.1f} s"]
-    if 0 < step < total:
-        words.append(f"about {in_words(seconds / step * (total - step))} left")
+def line(progress: Progress, left: float | None) -> str:
+    """ "step 7 of 25 · 3.2 s · about 8 s left", or without the `left` seconds."""
+    words = [progress.where, f"{progress.seconds:.1f} s"]
+    if left and not progress.waiting:
+        words.append(f"{in_words(left)} left")
     return " · ".join(words)
-
-
-def in_words(seconds: float) -> str:
-    """ "12 s", "5 min" or "2.5 h"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def folded(trace: str) -> str:
@@ -94,11 +89,12 @@ class ErrorBox(widgets.HTML):
 class ProgressView(widgets.VBox):
     """Bar and line of one job after the other; an executor calls `watch`.
 
-    `picture` shows the preview; the owner of the view lays it out.
+    `picture` shows the preview; the owner of the view lays it out. `left` says how long a run still
+    takes.
     """
 
-    def __init__(self, preview: Preview | None = None) -> None:
-        self.preview_of = preview
+    def __init__(self, preview: Preview | None = None, left: Left = lambda *_: None) -> None:
+        self.preview_of, self._left = preview, left
         self._bar = widgets.FloatProgress(max=1.0, layout=widgets.Layout(width="auto"))
         self._bar.add_class("sdnb-thin")
         self._line = quiet_line()
@@ -106,6 +102,7 @@ class ProgressView(widgets.VBox):
         self.picture = widgets.Image(format="jpeg", layout=widgets.Layout(display="none"))
         self.picture.add_class("sdnb-picture")
         self._problem = ErrorBox()
+        self._refused = ""  # what of it the controls are to blame for
         super().__init__([self._bar, self._line, self._problem])
         self._bars = Throttle(_BAR_EVERY)
         self._previews = Throttle(_PREVIEW_EVERY, _PREVIEW_SHARE)
@@ -147,9 +144,26 @@ class ProgressView(widgets.VBox):
         words = html.escape(str(error) or type(error).__name__)
         kind = f"<b>{type(error).__name__}</b><br>" if trace else ""  # of a slip, its words are all
         self._problem.show(f"{kind}{words}{folded(trace)}")
+        self._refused = ""
+
+    def refuse(self, error: Exception) -> None:
+        """Show why the controls ask for what cannot run."""
+        self.complain(error)
+        self._refused = str(error)
+
+    def look_again(self, check: Callable[[], object]) -> None:
+        """Hide that, if `check` raises it no longer."""
+        if not self._refused:
+            return
+        try:
+            check()
+        except (ValueError, TypeError) as error:
+            if str(error) == self._refused:
+                return
+        self.forget_problem()
 
     def forget_problem(self) -> None:
-        self._problem.value = ""
+        self._problem.value = self._refused = ""
         self._problem.hide()
 
     def _begin(self, job: Job) -> None:
@@ -162,7 +176,8 @@ class ProgressView(widgets.VBox):
         if self._bars.due():
             began = self._bars.now()
             self._bar.value = progress.step / max(progress.total, 1)
-            self.say("stopping" if job.stopping else f"{_which(job)}{left(progress)}")
+            words = f"{_which(job)}{line(progress, self._left(job.request, progress))}"
+            self.say("stopping" if job.stopping else words)
             self._bars.spent(began)
         if progress.latent is not None and self.preview_of is not None and self._previews.due():
             self._show_preview(self.preview_of, progress.latent)

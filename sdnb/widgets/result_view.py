@@ -9,7 +9,7 @@ from functools import partial
 import ipywidgets as widgets
 
 from sdnb.images import saving
-from sdnb.widgets.buttons import icon_button, text_button
+from sdnb.widgets.buttons import SHEET, icon_button, send_button, text_button
 from sdnb.widgets.compare import Side, compared, input_of
 from sdnb.widgets.file_link import file_link
 from sdnb.widgets.gallery_picture import GalleryPicture
@@ -24,16 +24,21 @@ class ResultView(widgets.VBox):
     """Shows finished pictures one at a time, in place of the preview.
 
     `preview` is the image of a run on its way: when it changes, it takes the place of the picture.
-    `save` writes a picture and returns what to say of it.
+    `save` writes a picture, `sheet` a sheet of all that were made with it; both return what to say.
     """
 
-    def __init__(self, preview: widgets.Image, save: Callable[[GalleryPicture], str]) -> None:
+    def __init__(
+        self,
+        preview: widgets.Image,
+        save: Callable[[GalleryPicture], str],
+        sheet: Callable[[GalleryPicture], tuple[str, str]],
+    ) -> None:
         self.pictures: list[GalleryPicture] = []
         self._at = 0
         self._before: GalleryPicture | None = None  # what was shown before these
         self._comparing = False
         self._preview = preview
-        self._save = save
+        self._save, self._sheet = save, sheet
         preview.observe(lambda _: self._previewed(), "value")
         self._picture = widgets.HTML(layout=widgets.Layout(display="none"))
         self._empty = widgets.HTML('<div class="sdnb-empty">The picture comes here.</div>')
@@ -71,21 +76,23 @@ class ResultView(widgets.VBox):
 
     def action(self, words: str, icon: str, tooltip: str, act: Act) -> None:
         """Add a button that calls `act` with the picture that is shown."""
-        self._more[self._actions].append((words, icon, tooltip, act))
+        make = partial(text_button, words, icon, tooltip, partial(self._do, act))
+        self._more[self._actions].append(make)
 
     def send(self, name: str, act: Act, tooltip: str) -> None:
         """Add a button that sends the picture that is shown to the place of this name."""
-        self._more[self._sends].append((f"to {name}", "share", tooltip, act))
+        self._more[self._sends].append(partial(send_button, name, tooltip, partial(self._do, act)))
 
-    def say(self, words: str) -> None:
-        """Show a line below the picture until another picture is shown."""
-        self._message.value = f'<span role="status">{html.escape(words)}</span>' if words else ""
+    def say(self, words: str, link: str = "") -> None:
+        """Show a line below the picture until another picture is shown; `link` is HTML after it."""
+        said = f'<span role="status">{html.escape(words)}</span> {link}'
+        self._message.value = said if words else ""
 
     # -- building ----------------------------------------------------------------------------
 
     def _build(self) -> None:
         self._turn, self._actions, self._sends = (row([], display="none") for _ in range(3))
-        self._more: dict[widgets.HBox, list[tuple[str, str, str, Act]]] = {
+        self._more: dict[widgets.HBox, list[Callable[[], widgets.Button]]] = {
             self._actions: [], self._sends: [],
         }  # fmt: skip
         self._is_made = False
@@ -98,7 +105,8 @@ class ResultView(widgets.VBox):
         self._back.on_click(lambda _: self._turned(-1))
         self._next.on_click(lambda _: self._turned(1))
         self._where = quiet_line()
-        self._turn.children = [self._back, self._where, self._next]
+        sheet = self._button(*SHEET, lambda picture: self.say(*self._sheet(picture)))
+        self._turn.children = [self._back, self._where, self._next, sheet]
         tip = "Write it with its settings inside"
         save = self._button("Save", "save", tip, self._saved)
         self._link = widgets.HTML()
@@ -106,7 +114,7 @@ class ResultView(widgets.VBox):
         self._compare = self._button("Compare", "columns", tip, lambda _: self._compared())
         first = {self._actions: (save, self._link, self._compare)}
         for place, more in self._more.items():
-            place.children = (*first.get(place, ()), *(self._button(*each) for each in more))
+            place.children = (*first.get(place, ()), *(make() for make in more))
         in_order(self)
 
     def _button(self, words: str, icon: str, tooltip: str, act: Act) -> widgets.Button:

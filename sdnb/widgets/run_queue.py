@@ -70,7 +70,7 @@ class RunQueue:
             waiting = sum(job.state == WAITING for job in jobs)
             self._cut = waiting < len(jobs)
             self._dropped = waiting if self._cut else waiting - 1
-            self._say_stopping()
+            self._progress.say("stopping")
             for job in jobs:  # a worker's waiting jobs end at once
                 job.stop()
             self._show_counts()
@@ -88,7 +88,7 @@ class RunQueue:
                 return  # it has ended meanwhile
             if job.state == RUNNING:
                 self._cut = True
-                self._say_stopping()
+                self._progress.say("stopping")
             job.stop()
             self._show_counts()
 
@@ -177,7 +177,3 @@ class RunQueue:
         """The jobs that wait behind those."""
         now = self._now()
         return [job for job in self.jobs if job not in now and not job.stopping]
-
-    def _say_stopping(self) -> None:
-        last = ": the step that runs is the last" if self._cut else ""
-        self._progress.say(f"stopping{last}")

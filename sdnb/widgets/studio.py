@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from sdnb.jobs.executor import Executor
 from sdnb.request import Request
 from sdnb.request.plain_words import counted
 from sdnb.widgets import style
+from sdnb.widgets.as_left import AsLeft
 from sdnb.widgets.engine_door import load_model, worker_of
 from sdnb.widgets.gallery import Gallery
 from sdnb.widgets.gallery_picture import GalleryPicture, untold
@@ -22,9 +23,9 @@ from sdnb.widgets.kept_gallery import saving_gallery
 from sdnb.widgets.lifetime import tie_to_cell
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.picker import ModelPicker
-from sdnb.widgets.run_again import RunAgain
 from sdnb.widgets.tab_panels import TabPanels
 from sdnb.widgets.upscale import UpscalePanel
+from sdnb.widgets.way_back import WayBack
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +39,7 @@ _SWEPT = TABS[:3]  # not upscale: it is two requests, and a grid's cell is one
 _STOP_SECONDS = 120.0  # how long a step may take to end before its model is freed
 
 
-class Studio(RunAgain, widgets.VBox):
+class Studio(AsLeft, widgets.VBox):
     """Tabs for txt2img, img2img, inpaint and upscale that share a model and a gallery, and a tab
     for grids of their requests.
 
@@ -64,6 +65,9 @@ class Studio(RunAgain, widgets.VBox):
         if autosave is not None:
             self.gallery.autosave.on = autosave
         self._executor = executor or worker_of(self.model)
+        self.as_left = WayBack()
+        self._left: dict[str, Request] = {}  # of tabs that are not built yet
+        self._fresh: dict[str, Request] = {}  # of those that are, as they were at first
         self._paused = ""  # why nothing runs, while it does not
         self.picker = ModelPicker(self.model, models, self._free, self._serve)
         self.panels = TabPanels(TABS, self._built)
@@ -76,7 +80,7 @@ class Studio(RunAgain, widgets.VBox):
         )
         self._tabs = widgets.Tab([*self.panels.places, self.grid], titles=(*TABS, "grid"))
         self._tabs.observe(lambda _: self._opened(), "selected_index")
-        super().__init__([style.sheet(), self.picker, self._tabs, self.gallery])
+        super().__init__([style.sheet(), self.picker, self.as_left, self._tabs, self.gallery])
         self.add_class("sdnb")
         tie_to_cell(self)  # for the panels too: one that is built later has no cell of its own
         in_order(self)
@@ -92,7 +96,10 @@ class Studio(RunAgain, widgets.VBox):
             if other != name:
                 panel.view.send(other, *self._carry(other))
         panel.about.layout.display = "none"  # the picker has it
-        panel.begun.append(self.picker.quiet)
+        panel.begun += [self.picker.quiet, self.as_left.forget]
+        self._fresh[name] = panel.form.request
+        if name in self._left:
+            panel.restore({name: self._left.pop(name)})
         if self._paused:
             panel.pause(self._paused)
         return panel
@@ -147,6 +154,30 @@ class Studio(RunAgain, widgets.VBox):
         if isinstance(panel, UpscalePanel):
             panel.enlarge(panel.times)
 
+    def state(self) -> dict[str, Any]:
+        """The requests of the tabs that were opened, the grid's axes, the tab and the switch."""
+        requests = dict(self._left)
+        for panel in self.panels.built:
+            requests |= panel.state()
+        tab, switch = self._tabs.selected_index, self.gallery.autosave.on
+        return {**requests, "grid": self.grid.typed, "tab": tab, "autosave": switch}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Set what `state` gave; None for a tab's request as it is at first."""
+        for name in state.keys() & set(TABS):
+            self._left.pop(name, None)
+            asked = state[name] or self._fresh.get(name)
+            if name in self._fresh:
+                self.panels[name].restore({name: asked})
+            elif asked is not None:
+                self._left[name] = asked
+        if "grid" in state:
+            self.grid.typed = state["grid"]
+        if "tab" in state:
+            self._tabs.selected_index = state["tab"]
+        if "autosave" in state:
+            self.gallery.autosave.on = state["autosave"]
+
     def stop(self) -> None:
         """Stop the runs of every tab, and drop the requests that wait."""
         for panel in self.panels.built:
@@ -179,7 +210,7 @@ class Studio(RunAgain, widgets.VBox):
 
     def _use(self, request: Request, name: str) -> None:
         """Put a grid cell's request into the tab it came from."""
-        self.show(name).request = request
+        self.show(name).bring(request)
 
     def _free(self) -> None:
         """End all work on the model and free its memory, before another one is loaded.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar
 
@@ -11,7 +12,7 @@ import ipywidgets as widgets
 from sdnb import images
 from sdnb.images import Saved
 from sdnb.images.canvas import exact
-from sdnb.images.result import Result
+from sdnb.images.result import Progress, Result
 from sdnb.jobs.executor import Executor, Job
 from sdnb.request import RANGES, Request, Resolved, png_header, sizes
 from sdnb.request.plain_words import counted, digits
@@ -38,6 +39,7 @@ class UpscalePanel(Panel):
     _from_own = False  # whether a large picture is enlarged from its own size all the same
 
     def __init__(self, model: Any = None, **more: Any) -> None:
+        self._second: dict[Request, Resolved] = {}  # what follows a first pass, as `_timed`
         super().__init__(model, "upscale", **more)
         self.form.controls["strength"].value = _STRENGTH
         self.enlarge(self.times)
@@ -46,12 +48,24 @@ class UpscalePanel(Panel):
         """Set width and height to `times` the picture's sides, or the model's own size. A picture
         that is large beside that is enlarged from a size near it, unless somebody takes its own.
         """
-        (low, high), base = RANGES["width"], self._base()
-        most = min(times, high / max(base))  # both sides alike
-        width, height = (max(round(side * most / 8) * 8, int(low)) for side in base)
+        width, height = self._enlarged(times)
         self.times, self._factor_size = times, (width, height)
         self.form.change(width=width, height=height)
         self._show_plan()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Set what `state` gave; a size that is one of the factors' follows it again."""
+        super().restore(state)
+        size = tuple(self.form.controls[name].value for name in ("width", "height"))
+        for times in _TIMES:
+            if size == self._enlarged(times):
+                self.enlarge(times)
+
+    def _enlarged(self, times: float) -> Size:
+        (low, high), base = RANGES["width"], self._base()
+        most = min(times, high / max(base))  # both sides alike
+        width, height = (max(round(side * most / 8) * 8, int(low)) for side in base)
+        return width, height
 
     def serve(self, model: Any, executor: Executor | None = None) -> None:
         """Run on this model from now on; a size that came of a factor follows the model's."""
@@ -89,17 +103,30 @@ class UpscalePanel(Panel):
             self._checked()
             first, last = self.passes()
         except (ValueError, TypeError) as error:
-            self._refuse(error)
+            self.progress.refuse(error)
             return None
         if first is None:
             return self.submit(exact(last)[0])  # its note repeats the line under the buttons
 
+        self._second[first] = self._timed(last)
+
         def polish(result: Result) -> None:
+            self._second.pop(first, None)
             png = images.picture(result.image)
             request = last.enlarged(png, last.width, last.height, last.strength)
             self.submit(request.resolved(self.model.settings))
 
         return self.submit(first, then=polish)
+
+    def _left(self, request: Request, progress: Progress) -> float | None:
+        left, second = super()._left(request, progress), self._second.get(request)
+        more = None if second is None else self.model.pace.seconds(second)
+        return left if left is None or more is None else left + more
+
+    def _timed(self, last: Resolved) -> Resolved:
+        """A second pass without its picture, which takes as long: it runs a share of the steps."""
+        done = max(1, round(last.steps * last.strength))
+        return last.but(steps=done).resolved(self.model.settings)
 
     @property
     def _follows_factor(self) -> bool:
@@ -167,7 +194,7 @@ class UpscalePanel(Panel):
         steps = last.steps
         done = max(1, round(steps * last.strength))
         if not self._queue.paused:  # the time is that of both passes, and of a share of the steps
-            second = last if first is None else last.but(steps=done).resolved(self.model.settings)
+            second = last if first is None else self._timed(last)
             self._plan.ask(self.model, self.form.request, *([first] if first else []), second)
         begin = (
             f"1. {first.width} × {first.height} from words, {counted(first.steps or 0, 'step')}"

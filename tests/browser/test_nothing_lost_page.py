@@ -109,6 +109,9 @@ def test_a_cell_that_runs_again_keeps_what_nobody_saved(page, lab):
     one.notebook.run_all(120)
     page.locator(THUMBS).first.wait_for()
     assert one.kernel("[len(studio.gallery.pictures), studio.gallery.autosave.on]") == [1, False]
+    assert one.box("Prompt").input_value() == "an apple"
+    one.click("Start afresh")
+    one.until("studio.request == sdnb.Request()")
     assert not (lab.folder / "unsaved").exists()
     page.get_by_label("Save every picture to unsaved").click()  # for the tests that follow
     one.until("studio.gallery.autosave.on")

@@ -161,7 +161,7 @@ def test_the_studio_from_a_prompt_to_an_inpainted_picture(page, lab):
     page.locator("button.sdnb-thumb >> visible=true").first.click()
     page.locator("table.sdnb-settings").wait_for()
     assert "a red apple" in page.locator("table.sdnb-settings").inner_text()
-    page.locator("button:text-is('inpaint') >> visible=true").click()
+    page.locator("button:has-text('to inpaint') >> visible=true").last.click()
     canvas = page.locator(".jp-OutputArea-output canvas").first
     canvas.wait_for()
     canvas.scroll_into_view_if_needed()

@@ -54,7 +54,7 @@ def test_the_studio_as_a_page(page, voila):
     thumbs = page.locator("button.sdnb-thumb >> visible=true")
     thumbs.first.wait_for(timeout=120_000)
     thumbs.first.click()
-    page.locator("button:text-is('inpaint') >> visible=true").click()
+    page.locator("button:has-text('to inpaint') >> visible=true").last.click()
     canvas = page.locator("canvas").first
     canvas.wait_for()
     page.wait_for_timeout(1500)

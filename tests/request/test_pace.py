@@ -29,7 +29,23 @@ def test_the_same_again_takes_as_long():
     # 19 steps of 0.5 s, and 3 and 2 s, in which one step is.
     assert pace.seconds(asked()) == pytest.approx(3 + 19 * 0.5 + 2)
     assert pace.seconds(asked(steps=40)) == pytest.approx(3 + 39 * 0.5 + 2)
-    assert pace.seconds(asked(count=3)) == pytest.approx(3 * (3 + 19 * 0.5 + 2))
+    # What comes before the first step is there once.
+    assert pace.seconds(asked(count=3)) == pytest.approx(2.5 + 3 * (20 * 0.5 + 2))
+
+
+def test_what_is_left_goes_on_from_what_was_said_before():
+    pace, count = Pace(), 2
+    assert pace.left(asked(), 0, 20, 0.0) is None
+    assert pace.left(asked(), 5, 20, 3.0) == pytest.approx(9)  # nothing is known but this run
+    pace.learn(asked(), times(0.5))
+    request, whole = asked(count=count), pace.seconds(asked(count=count))
+    assert pace.left(request, 0, 40, 0.0) == whole == 2.5 + 2 * (20 * 0.5 + 2)
+    for step in (1, 19, 20, 21, 40):  # a run as the last one: the first picture ends before 21
+        passed = 2.5 + step * 0.5 + (2.0 if step > 20 else 0.0)
+        assert pace.left(request, step, 40, passed) == pytest.approx(whole - passed)
+    # At half the speed, what it shows counts the more the longer it runs: 1 + 1 * 30 / 40 times.
+    passed = 2.5 + 30 * 0.5 + 2
+    assert pace.left(request, 30, 40, 2 * passed) == pytest.approx((whole - passed) * 1.75)
 
 
 def test_a_slow_step_among_others_says_nothing():

@@ -99,7 +99,7 @@ def of(*colours):
 
 
 def test_one_of_several_is_compared_with_the_one_before_it():
-    view = ResultView(widgets.Image(), lambda _: "")
+    view = ResultView(widgets.Image(), lambda _: "", lambda _: ("", ""))
     view.show(of("white"))
     view.show(of("red", "lime", "blue"), 2)
     press(view, "Compare")
@@ -116,7 +116,7 @@ def test_one_of_several_is_compared_with_the_one_before_it():
 
 def test_while_a_preview_is_shown_nothing_is_offered_for_another_picture():
     preview = widgets.Image()
-    view = ResultView(preview, lambda _: "")
+    view = ResultView(preview, lambda _: "", lambda _: ("", ""))
     view.show(of("red", "lime"))
     assert called(view, "Save")
     preview.value = b"a preview"

@@ -302,12 +302,12 @@ def test_the_picture_of_a_cell_is_sent_on():
     made.run()
     assert made.wait(60)
     made._table.click(1)
-    press(made, "img2img")
+    press(made, "to img2img")
     (picture,) = sent
     assert np.array_equal(picture.image, grid.image(steps=2))
     assert picture.request.steps == 2
     assert status(made) == "It is in the tab img2img now."
-    press(made, "inpaint")
+    press(made, "to inpaint")
     assert status(made) == "not 2"
 
 

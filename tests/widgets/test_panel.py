@@ -325,7 +325,7 @@ def test_a_photograph_is_sent_to_the_panel_and_what_it_says_stays():
     one.form.change(prompt="a cat", steps=9, width=128)
     photo = colour(size=(64, 64))
     one.gallery.take(encoded(photo, "PNG"), "photo.png")
-    press(one.gallery, "the panel")
+    press(one.gallery, "to the panel")
     assert one.request == Request("a cat", steps=9, image=images.picture(photo))
     assert find(one, "Start from a picture").value
     assert "It is in the panel now" in status(one.gallery)
@@ -334,7 +334,7 @@ def test_a_photograph_is_sent_to_the_panel_and_what_it_says_stays():
 def test_a_photograph_is_nothing_for_a_panel_that_starts_from_words():
     one = panel(kind="txt2img")
     one.gallery.take(encoded(colour(size=(64, 64)), "PNG"), "photo.png")
-    press(one.gallery, "the panel")
+    press(one.gallery, "to the panel")
     assert one.request == Request()
     assert "starts from words alone" in status(one.gallery)
 

@@ -1,13 +1,18 @@
 """A batch arrives picture by picture: in the gallery, in `results`, and at the result."""
 
+import numpy as np
 import pytest
 from helpers.fakes import Model, picture, until
-from helpers.widget_hands import press
+from helpers.widget_hands import called, press, status
 
+from sdnb import images
+from sdnb.images import contact_sheet
 from sdnb.images.result import Progress, Result
 from sdnb.jobs.executor import Inline, Worker
 from sdnb.request import Request
+from sdnb.widgets.gallery import Gallery
 from sdnb.widgets.panel import Panel
+from sdnb.widgets.progress import Throttle
 
 THREE = Request("a cat", seed=7, count=3)
 
@@ -83,9 +88,32 @@ def test_the_line_says_which_picture_is_made():
     lines = []
     one = Panel(Model(), executor=Inline(one_by_one(lambda _: lines.append(one.progress.line))))
     one.request = THREE
-    one.progress._bars._every = 0.0
+    one.progress._bars = Throttle(0.0, float("inf"))  # each step is shown
     one.generate()
     assert [line.partition(" · ")[0] for line in lines] == ["picture 2 of 3", "picture 3 of 3"]
+
+
+def test_a_batch_becomes_one_sheet(tmp_path):
+    """From the result and from the gallery; of what was not deleted."""
+    one = Panel(Model(), executor=Inline(one_by_one()), gallery=Gallery(tmp_path))
+    one.request = THREE
+    one.generate()
+    press(one, "Save sheet")
+    one.gallery.delete(one.gallery.pictures[1])
+    one.gallery.choose(one.gallery.pictures[0])
+    press(one.gallery, "Save sheet")
+    assert f"Saved as {tmp_path / 'sheets'}" in status(one)
+    assert 'download="' in one.gallery._message.value
+    paths = sorted((tmp_path / "sheets").glob("*.png"))
+    first, second = (images.open(path.read_bytes()) for path in paths)
+    a, b, c = one.result.images
+    assert np.array_equal(first, contact_sheet.sheet([a, b, c]))
+    assert np.array_equal(second, contact_sheet.sheet([a, c]))
+    assert images.read(paths[0]) == one.result.request
+    one.request = THREE.but(count=1)
+    one.generate()
+    one.gallery.choose(one.gallery.pictures[0])
+    assert not called(one, "Save sheet") + called(one.gallery, "Save sheet")
 
 
 def test_the_seed_of_the_shown_picture_is_used_and_it_begins_the_next():

@@ -1,12 +1,13 @@
 """A photograph in a panel: the size that is proposed, how it is fitted, how long it will take."""
 
+import asyncio
 import io
 
 import numpy as np
 import pytest
 from helpers.fakes import Model, make, until
 from helpers.pictures import encoded
-from helpers.widget_hands import called, find, in_sight, press, read
+from helpers.widget_hands import alert, called, find, in_sight, press, read
 from PIL import Image
 
 from sdnb import images
@@ -341,3 +342,32 @@ def test_a_large_size_is_warned_of_in_each_tab():
         image = images.picture(photo((128, 128))) if kind == "img2img" else None
         one.request = Request(image=image, width=side, height=side)
         assert ("it takes that much longer" in read(one)) is warned, (kind, side)
+
+
+def test_a_photograph_is_read_beside_the_controls():
+    """Where an event loop runs, as in a kernel; until it is read, Generate says so."""
+    first, later = encoded(photo((96, 64)), "JPEG"), encoded(photo((64, 64)), "PNG")
+    one = Panel(Model(), "img2img", executor=Inline(make))
+    box = one.form.controls["image"]
+
+    async def upload(*files):
+        for data in files:
+            box.take(data, "photo.jpg")
+        assert "photo.jpg is being read" in read(box.widget)
+        one.form.change(prompt="a cat")  # the controls are heard
+        assert one.generate() is None
+        assert "photo.jpg is being read" in alert(one)
+        await asyncio.to_thread(until, lambda: not box.wrong)
+
+    asyncio.run(upload(first))
+    assert one.request == Request("a cat", image=images.picture(first))
+    asyncio.run(upload(first, later))  # the last one counts
+    assert one.request.image == images.picture(later)
+
+    async def taken_out():
+        box.take(first, "photo.jpg")
+        box._take(None)
+        await asyncio.sleep(0.3)
+
+    asyncio.run(taken_out())
+    assert one.request.image is None

@@ -11,7 +11,7 @@ from sdnb.images.result import Progress
 from sdnb.jobs.executor import Job
 from sdnb.request import Request
 from sdnb.widgets.jpegs import jpeg
-from sdnb.widgets.progress import ProgressView, Throttle, left
+from sdnb.widgets.progress import ProgressView, Throttle, line
 
 
 class Clock:
@@ -30,17 +30,20 @@ def job(state="running", **more):
 
 
 @pytest.mark.parametrize(
-    ("step", "total", "seconds", "words"),
+    ("step", "left", "words"),
     [
-        (0, 25, 0.0, "step 0 of 25 · 0.0 s"),
-        (5, 25, 10.0, "step 5 of 25 · 10.0 s · about 40 s left"),
-        (1, 100, 10.0, "step 1 of 100 · 10.0 s · about 16 min left"),
-        (1, 1000, 60.0, "step 1 of 1000 · 60.0 s · about 16.6 h left"),
-        (25, 25, 9.0, "step 25 of 25 · 9.0 s"),
+        (0, None, "step 0 of 25 · 9.0 s"),
+        (5, 40.2, "step 5 of 25 · 9.0 s · about 40 s left"),
+        (1, 990, "step 1 of 25 · 9.0 s · about 16 min left"),
+        (1, 59940, "step 1 of 25 · 9.0 s · about 17 h left"),
+        (25, 0.0, "step 25 of 25 · 9.0 s"),
     ],
 )
-def test_the_line(step, total, seconds, words):
-    assert left(Progress(step, total, seconds)) == words
+def test_the_line(step, left, words):
+    assert line(Progress(step, 25, 9.0), left) == words
+    view = ProgressView(left=lambda request, _: left if request.prompt == "a cat" else 1)
+    view.watch(job(progress=Progress(step, 25, 9.0)))
+    assert view.line == words
 
 
 def test_a_throttle_keeps_the_rate_and_the_share():

@@ -10,7 +10,7 @@ from helpers import hostile_checkpoints as hostile
 from helpers.fakes import Model, gated, make, until
 from helpers.folder_of_a_user import kohya
 from helpers.pictures import colour, encoded
-from helpers.widget_hands import alert, beside, find, press, read, status
+from helpers.widget_hands import alert, beside, called, find, press, read, status
 from PIL.PngImagePlugin import PngInfo
 from safetensors.torch import save_file
 
@@ -51,7 +51,7 @@ def test_a_picture_and_its_settings_are_sent_to_any_tab(studio, name):
     first.generate()
     picture = studio.gallery.pictures[0]  # the second of the two: seed 8
     studio.gallery.choose(picture)
-    press(studio.gallery, name)
+    press(studio.gallery, f"to {name}")
     assert studio.panel is studio.panels[name]
     got = studio.request
     assert (got.prompt, got.negative, got.seed, got.count) == ("a cat", "dogs", 8, 1)
@@ -59,6 +59,10 @@ def test_a_picture_and_its_settings_are_sent_to_any_tab(studio, name):
     assert got.image == (None if name == "txt2img" else images.picture(picture.image))
     if name == "upscale":
         assert (got.width, got.height, got.strength) == (128, 128, 0.5)
+    assert "Seed 8 came with the picture" in status(studio.panel)
+    press(studio.panel, "Random again")
+    assert studio.request == got.but(seed=None)
+    assert not called(studio.panel, "Random again")
 
 
 @pytest.mark.parametrize("name", TABS)
@@ -67,7 +71,7 @@ def test_a_grids_large_view_sends_to_any_tab_and_saves_beside_the_gallery(studio
     view = studio.grid.run()
     assert view.wait(60)
     view.choose(view.grid.cells[4])
-    press(view, name)
+    press(view, f"to {name}")
     assert studio.panel is studio.panels[name]
     got, made = studio.request, view.grid.made(steps=8, cfg=4)
     assert (got.prompt, got.seed, got.steps, got.cfg) == ("a cat", 7, 8, 4)
@@ -177,7 +181,7 @@ def test_a_photograph_is_sent_and_the_tab_keeps_its_words(studio):
 @pytest.mark.slow
 def test_a_photograph_is_upscaled_from_its_own_size(studio):
     studio.gallery.take(encoded(colour(size=(48, 80)), "PNG"), "photo.png")
-    press(studio.gallery, "upscale")
+    press(studio.gallery, "to upscale")
     assert (studio.request.width, studio.request.height) == (160, 96)
     assert "the picture, 80 × 48" in read(studio.panel)
     assert "in the tab upscale now" in status(studio.gallery)
@@ -185,7 +189,7 @@ def test_a_photograph_is_upscaled_from_its_own_size(studio):
 
 def test_what_brings_no_settings_is_not_sent_where_they_are_all_that_counts(studio):
     studio.gallery.take(encoded(colour(size=(48, 80)), "PNG"), "photo.png")
-    press(studio.gallery, "txt2img")
+    press(studio.gallery, "to txt2img")
     assert studio.request == Request()
     assert "brings no settings" in status(studio.gallery)
 

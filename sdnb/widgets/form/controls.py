@@ -214,6 +214,7 @@ class SeedControl(Control):
         self._hear(self._text)
         row = widgets.HBox([self._text, self._dice, self._lock, self._free])
         self.widget = widgets.VBox([row, self._message])
+        self._show()
 
     def made_with(self, seed: int) -> None:
         """Note the seed of the last picture, for the lock."""

@@ -10,8 +10,9 @@ from PIL import Image, ImageOps
 from sdnb import images
 from sdnb.images.canvas import flat
 from sdnb.images.fitting import laid, laid_mask
-from sdnb.request import Request, png_header, sizes
+from sdnb.request import Request, Resolved, Settings, png_header, prompt, sizes
 from sdnb.request.sizes import Place, Size
+from sdnb.widgets.form.decoded import decoded
 from sdnb.widgets.masks.preview import veiled
 
 _SIDE = 192  # pixels of the longer side of the size that is asked for
@@ -37,6 +38,18 @@ def with_borders_anew(request: Request) -> Request:
     assert request.image is not None
     black = Image.new("L", png_header.size(request.image))
     return request.but(mask=images.mask(black), invert=False)
+
+
+def runnable(request: Request, kind: str, settings: Settings) -> Resolved:
+    """The request as a panel of this kind runs it. Raises ValueError if it cannot run."""
+    prompt.check(request.prompt, request.negative, request.syntax, request.steps)
+    if kind in ("img2img", "inpaint") and request.image is None:
+        raise ValueError("There is no picture yet: give one, or send one from the gallery.")
+    if kind == "inpaint" and request.mask is None:
+        request = with_borders_anew(request)
+    if kind == "inpaint" and request.mask is None:
+        raise ValueError("Nothing is painted yet: paint over what should be repainted.")
+    return request.resolved(settings)
 
 
 class FittedView(widgets.VBox):
@@ -84,7 +97,7 @@ class FittedView(widgets.VBox):
     def _smaller(self, image: bytes) -> Image.Image:
         """The picture with no more pixels than are seen; a photograph is decoded once."""
         if self._small is None or self._small[0] is not image:
-            picture, _ = flat(images.open(image))
+            picture, _ = flat(decoded(image))
             picture.thumbnail((3 * _SIDE, 3 * _SIDE), Image.Resampling.BOX)
             self._small = image, picture
         return self._small[1]

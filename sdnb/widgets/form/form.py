@@ -153,7 +153,8 @@ class Form(widgets.VBox):
         if field.kind == "picture":
             return PictureBox(field, changed, offer, small=self.kind != "inpaint")
         if field.kind == "mask":
-            return MaskBox(field, changed, self._feathered)
+            guest = "mask" not in PICTURES[self.kind]
+            return MaskBox(field, changed, self._feathered, guest=guest)
         return KINDS[field.kind](field, changed)
 
     def _laid_out(self) -> list[widgets.Widget]:

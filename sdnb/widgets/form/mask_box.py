@@ -8,8 +8,10 @@ from typing import Any
 import ipywidgets as widgets
 
 from sdnb import images
-from sdnb.request import Request
+from sdnb.request import Request, png_header
+from sdnb.request.sizes import Size
 from sdnb.widgets.form.controls import Changed, Control
+from sdnb.widgets.form.decoded import decoded
 from sdnb.widgets.form.fields import Field
 from sdnb.widgets.masks.editor import MaskEditor
 from sdnb.widgets.style import quiet_line
@@ -20,11 +22,20 @@ _SIDE = 440  # pixels of the page: the canvas and its tools are seen at once wit
 class MaskBox(Control):
     """PNG bytes, returned as assigned until someone paints; None if nothing is painted."""
 
-    def __init__(self, field: Field, changed: Changed, feathered: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        field: Field,
+        changed: Changed,
+        feathered: Callable[[float], None],
+        *,
+        guest: bool = False,
+    ) -> None:
         super().__init__(field, changed)
         self._feathered = feathered
+        self._guest = guest  # seen only while there is a mask: no editor is made before
         self.editor: MaskEditor | None = None
         self._picture: bytes | None = None
+        self._size: Size | None = None  # of the last picture
         hint = quiet_line()
         hint.value = "Give a picture: it comes here, and you paint over what is to be repainted."
         self.widget = widgets.VBox([hint])
@@ -36,16 +47,19 @@ class MaskBox(Control):
         self._picture = picture
         if picture is None:
             return
-        if self.editor is None:
-            self.editor = MaskEditor(picture, _SIDE)
-            self.editor.on_change(self._painted)
-            self.editor.observe(self._feather_moved, "feather")
-            self.widget.children = (self.editor,)
-        else:
-            if images.open(picture).size != self.editor.image.size:
-                self._value = None
-            self._set(self.editor, image=picture)
+        if self._size not in (None, png_header.size(picture)):
+            self._value = None
+        self._size = png_header.size(picture)
+        if self.editor is not None:
+            self._set(self.editor, image=decoded(picture))
         self._show()
+
+    def _make(self, picture: bytes) -> MaskEditor:
+        editor = MaskEditor(decoded(picture), _SIDE)
+        editor.on_change(self._painted)
+        editor.observe(self._feather_moved, "feather")
+        self.widget.children = (editor,)
+        return editor
 
     @property
     def wrong(self) -> str:
@@ -69,6 +83,9 @@ class MaskBox(Control):
             self._changed()
 
     def _show(self) -> None:
+        wanted = self._value is not None or not self._guest
+        if self.editor is None and self._picture is not None and wanted:
+            self.editor = self._make(self._picture)
         if self.editor is not None:
             self._set(self.editor, mask=self._value)
             self.editor.forget_wrong()

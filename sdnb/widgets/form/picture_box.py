@@ -10,9 +10,11 @@ from PIL import Image
 
 from sdnb import images
 from sdnb.images import Saved
+from sdnb.request import png_header
 from sdnb.widgets import style, too_large
 from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.form.controls import Changed, Control
+from sdnb.widgets.form.decoded import beside, decoded
 from sdnb.widgets.form.fields import Field
 from sdnb.widgets.jpegs import jpeg
 from sdnb.widgets.upload import Upload
@@ -30,6 +32,8 @@ class PictureBox(Control):
         self._offer = offer
         self._small = small  # whether to show the picture; the mask editor may show it already
         self._carried: Saved | None = None
+        self._reading: str | None = None  # the file that is being read
+        self._asked = 0  # how many files were given
         self._upload = Upload(f"{field.label}…", f"Choose a {field.label.lower()}…", self.take)
         remove = f"{field.label}: take it out"
         self._remove = icon_button("times", remove, remove)
@@ -52,19 +56,37 @@ class PictureBox(Control):
         self._pictures.children = (self._image, widget)
 
     def take(self, data: bytes, name: str = "") -> None:
-        """Take a picture file that a person gave; show why if it cannot be read."""
-        try:
-            png = images.picture(data)
-        except (ValueError, TypeError, OSError) as error:
-            self._say(f"{name or 'The file'}: {error}", wrong=True)
-            return
+        """Take a picture file that a person gave, once it is read; show why if it cannot be."""
+        self._reading = name or "The picture"
+        self._asked += 1
+        asked = self._asked
+        self._say(f"{self._reading} is being read …")
+
+        def taken(found: tuple[bytes, Saved | None] | Exception) -> None:
+            if asked != self._asked or self._reading is None:  # another one came, or it was removed
+                return
+            self._reading = None
+            if isinstance(found, Exception):
+                self._show()
+                self._say(f"{name or 'The file'}: {found}", wrong=True)
+            else:
+                self._put(*found, name)
+
+        beside(lambda: _read(data), taken)
+
+    def _put(self, png: bytes, carried: Saved | None, name: str) -> None:
+        """Take a file's picture, and the settings that it carries."""
         self.value = png
-        self._carried = _carried(data)
-        offered = self._carried is not None and self._offer is not None
+        self._carried = carried
+        offered = carried is not None and self._offer is not None
         self._use.layout.display = "" if offered else "none"
-        w, h = images.open(png).size
+        w, h = png_header.size(png)
         self._say(f"{name} {w} × {h}" + (" · it carries its settings" if offered else ""))
         self._changed()
+
+    @property
+    def wrong(self) -> str:
+        return "" if self._reading is None else f"{self._reading} is being read: wait a moment."
 
     def _used(self) -> None:
         if self._carried is not None and self._offer is not None:
@@ -88,18 +110,28 @@ class PictureBox(Control):
         return " · transparent parts become white" if any(seen[:255]) else ""
 
     def _show(self) -> None:
-        self._carried = None
+        self._carried = self._reading = None
         self._use.layout.display = "none"
         has = self._value is not None
         self._remove.layout.display = "" if has else "none"
         self._image.layout.display = "" if has and self._small else "none"
         self._say("")
         if has:
-            picture = images.open(self._value)
+            picture = decoded(self._value)
             scale = min(1, _SIDE / max(picture.size))
             self._image.layout.width = f"{max(1, round(picture.width * scale))}px"
             self._image.value = jpeg(picture, _SIDE)
             self._say("{} × {}".format(*picture.size) + self._see_through(picture))
+
+
+def _read(data: bytes) -> tuple[bytes, Saved | None] | Exception:
+    """A file's picture as PNG bytes, and the settings that it carries; or why it cannot be read."""
+    try:
+        png = images.picture(data)
+    except (ValueError, TypeError, OSError) as error:
+        return error
+    decoded(png)  # here, since it takes a while too
+    return png, _carried(data)
 
 
 def _carried(data: bytes) -> Saved | None:

@@ -16,7 +16,7 @@ from sdnb.grid.cells import Cell
 from sdnb.grid.outcomes import Pictures
 from sdnb.request import Request
 from sdnb.widgets import style
-from sdnb.widgets.buttons import text_button
+from sdnb.widgets.buttons import send_button, text_button
 from sdnb.widgets.compare import compared
 from sdnb.widgets.details import code, settings
 from sdnb.widgets.file_link import files_link
@@ -69,13 +69,13 @@ class GridDetail(widgets.VBox):
         save = text_button("Save", "save", f"Write the picture to {folder}", self._save)
         close = text_button("Close", "times", "Back to the grid", lambda: self.look_at(None))
         sends = [
-            text_button(name, "", f"Carry the picture and its settings to {name}",
+            send_button(name, f"Carry the picture and its settings to {name}",
                         partial(self._carry, name, act))
             for name, act in send.items()
         ]  # fmt: skip
         self._need_picture = [save, *sends]
         above = style.row([save, *([give] if use else []), self._compare, close])
-        ways = style.row([widgets.HTML("Send to&ensp;"), *sends], display="" if sends else "none")
+        ways = style.row(sends, display="" if sends else "none")
         below = style.row([self._picture, self._about], align_items="flex-start")
         super().__init__([above, ways, self._mode, self._message, below])
         self.refresh()

@@ -98,6 +98,18 @@ class GridTab(widgets.VBox):
             axes[name] = parsed(name, values.value)
         return axes
 
+    @property
+    def typed(self) -> tuple[str, str, tuple[tuple[str, str], ...]]:
+        """The tab, the folder, and each row's axis and values, as they stand in the boxes."""
+        rows = tuple((kind.value, values.value) for kind, values in self._axes)
+        return self.source, self._store.value, rows
+
+    @typed.setter
+    def typed(self, typed: tuple[str, str, tuple[tuple[str, str], ...]]) -> None:
+        self._from.value, self._store.value, rows = typed
+        for number, (name, text) in enumerate(rows):
+            self._show(number, name, text)
+
     def run(self) -> GridView | None:
         """Plan the grid, show its view and fill it. If it is refused, show why and return None."""
         self._problem.hide()

@@ -22,6 +22,7 @@ import ipywidgets as widgets
 from sdnb.grid.layout import texts
 from sdnb.jobs.executor import Worker
 from sdnb.request import stop
+from sdnb.request.pace import in_words
 from sdnb.request.plain_words import counted
 from sdnb.widgets import style
 from sdnb.widgets.buttons import text_button
@@ -30,7 +31,7 @@ from sdnb.widgets.grid.grid_detail import GridDetail, Send, Use
 from sdnb.widgets.grid.grid_table import GridTable
 from sdnb.widgets.hearing import in_order
 from sdnb.widgets.lifetime import tie_to_cell, tie_to_interrupt, tie_to_view
-from sdnb.widgets.progress import ErrorBox, Throttle, in_words
+from sdnb.widgets.progress import ErrorBox, Throttle
 from sdnb.widgets.run_again import RunAgain
 from sdnb.widgets.slider import WordSlider
 
@@ -255,7 +256,7 @@ class GridView(RunAgain, widgets.VBox):
             words.append("waiting for another run")
         done = at.share - at.share_before
         if done > 0.02 and at.share < 1:
-            words.append(f"about {in_words(at.seconds / done * (1 - at.share))} left")
+            words.append(f"{in_words(at.seconds / done * (1 - at.share))} left")
         self._line.value = html.escape(" · ".join(words))
 
     def _show_end(self) -> None:

@@ -23,8 +23,7 @@ from PIL import Image
 
 from sdnb import images
 from sdnb.assets import user_path
-from sdnb.images.canvas import flat
-from sdnb.request import RANGES, checks
+from sdnb.request import RANGES, Request, checks
 from sdnb.request.plain_words import counted
 from sdnb.widgets import style, too_large
 from sdnb.widgets.hearing import in_order
@@ -58,11 +57,10 @@ class MaskEditor(RunAgain, ipywidgets.VBox):
     target = traitlets.Dict(help="Fields of the Request to come: width, height, padding, fit.")
 
     def __init__(self, image: images.Source, width: int = 700) -> None:
-        self._png = images.picture(image)
-        picture = images.open(self._png)
+        self._image = picture = images.pixels(image)
         width = checks.whole("width", width, 64, 4096)
         self._callbacks: list[Callable[[MaskEditor], object]] = []
-        self._state = EditorState(flat(picture)[0], width, self._changed)
+        self._state = EditorState(picture, width, self._changed)
         take = self._guarded(lambda data, _: setattr(self, "mask", data))
         self._toolbar = Toolbar(picture, take)
         self._gestures = Gestures(self._state, self._actions())
@@ -106,17 +104,17 @@ class MaskEditor(RunAgain, ipywidgets.VBox):
 
         A new picture of the same size keeps the mask; one of another size clears it.
         """
-        return images.open(self._png)
+        return self._image.copy()
 
     @image.setter
     def image(self, source: images.Source) -> None:
-        picture = images.open(png := images.picture(source))
+        picture = images.pixels(source)
         lost = bool(self._state.history.strokes)
         self._gestures.cancel()
-        self._png = png
+        self._image = picture
         self._toolbar.suit(picture)
         self.brush = min(self.brush, float(self._toolbar.largest))
-        kept = self._state.change(flat(picture)[0])
+        kept = self._state.change(picture)
         self._set_width_below()
         if lost and not kept:
             self._show_status("The picture has another size: the mask was cleared.")
@@ -160,7 +158,7 @@ class MaskEditor(RunAgain, ipywidgets.VBox):
 
         Raises ValueError for a picture without transparency.
         """
-        holes = transparent(self._png if source is None else images.picture(source))
+        holes = transparent(self._image if source is None else images.pixels(source))
         self._replace_mask(*imported(holes, self._state.picture.size))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
@@ -319,7 +317,7 @@ class MaskEditor(RunAgain, ipywidgets.VBox):
 
     @traitlets.validate("target")
     def _target_checked(self, proposal: Any) -> dict[str, Any]:
-        self._state.request(proposal.value)  # raises for a wrong field
+        Request(**proposal.value)  # raises for a wrong field
         return dict(proposal.value)
 
     @traitlets.observe("feather", "invert", "latent", "target")

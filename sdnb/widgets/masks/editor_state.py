@@ -43,14 +43,15 @@ class EditorState:
         self.history = History(picture.size)
 
     def _set_picture(self, picture: Image.Image) -> None:
-        self.picture = picture  # RGB
+        # In RGB; one that is in RGB is not copied, since it may be large.
+        self.picture = picture if picture.mode == "RGB" else canvas.flat(picture)[0]
         self._blank: bytes | None = None
         self.page = fitted(picture.size, self._max_side)
         size = (self.page[0] * DENSITY, self.page[1] * DENSITY)
         self.view = Viewport(picture.size, size)
 
     def change(self, picture: Image.Image) -> bool:
-        """Take another picture (RGB). A mask of its size stays; returns whether it did."""
+        """Take another picture. A mask of its size stays; returns whether it did."""
         with self.lock:
             stays = picture.size == self.picture.size
             self.history.finish()

@@ -169,9 +169,8 @@ def _first(edge: float) -> int:
     return math.ceil(edge - 0.5)
 
 
-def transparent(png: bytes) -> Image.Image:
+def transparent(picture: Image.Image) -> Image.Image:
     """A picture's transparent part as white (L). Raises ValueError if it has no alpha."""
-    picture = images.open(png)
     if "A" not in picture.getbands():
         raise ValueError(
             "the picture has no transparency, so there is no mask in it; draw one, or assign a "

@@ -1,0 +1,55 @@
+"""A quiet line about what the controls were set to by something else, with a button to undo it."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+
+import ipywidgets as widgets
+
+from sdnb.widgets.buttons import text_button
+from sdnb.widgets.style import quiet_line, row
+
+
+class WayBack(widgets.VBox):
+    """Hidden until `say`; its button acts and hides it, and so does `forget`."""
+
+    def __init__(self) -> None:
+        super().__init__(layout=widgets.Layout(display="none"))
+
+    def say(self, words: str, label: str, act: Callable[[], object]) -> None:
+        """Show these words, and a button with this label."""
+        line = quiet_line()
+        line.value = f'<span role="status">{html.escape(words)}</span>'
+
+        def back() -> None:
+            self.forget()
+            act()
+
+        self.children = [row([line, text_button(label, "undo", "", back)])]
+        self.layout.display = ""
+
+    def forget(self) -> None:
+        """Hide it."""
+        self.layout.display = "none"
+
+
+class SeedCame(WayBack):
+    """Says that a seed came with a picture, until it is another one; `free` opens it again."""
+
+    def __init__(self, free: Callable[[], object]) -> None:
+        super().__init__()
+        self._free = free
+        self._seed: int | None = None
+
+    def tell(self, seed: int | None, before: int | None) -> None:
+        """Speak of this seed, unless it is the one of before, or none."""
+        self._seed = seed
+        if seed not in (None, before):
+            words = f"Seed {seed} came with the picture."
+            self.say(words, "Random again", self._free)
+
+    def look(self, seed: int | None) -> None:
+        """Note the seed that is set now."""
+        if seed != self._seed:
+            self.forget()

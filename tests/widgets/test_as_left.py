@@ -1,0 +1,121 @@
+"""A cell that runs again: its controls are as they were left, unless the code says otherwise."""
+
+import os
+from types import SimpleNamespace
+
+import pytest
+from helpers.fakes import Model, make
+from helpers.pictures import colour
+from helpers.widget_hands import called, press, status
+
+from sdnb import images
+from sdnb.jobs.executor import Inline
+from sdnb.request import Request
+from sdnb.widgets.panel import Panel
+from sdnb.widgets.studio import Studio
+from sdnb.widgets.upscale import UpscalePanel
+
+pytestmark = pytest.mark.slow
+
+SAID = "as you left them"
+
+
+@pytest.fixture
+def cell(monkeypatch):
+    """Runs a function as a notebook's cell whose last line is what it returns."""
+    parent = {"metadata": {"cellId": os.urandom(8).hex()}, "header": {"msg_id": "0"}}
+    events = SimpleNamespace(register=lambda *_: None, unregister=lambda *_: None)
+    shell = SimpleNamespace(events=events, get_parent=lambda: parent)
+    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
+    monkeypatch.setattr("IPython.display.display", lambda *_, **__: None)
+
+    def run(code):
+        parent["header"] = {"msg_id": os.urandom(8).hex()}
+        widget = code()
+        widget._ipython_display_()
+        return widget
+
+    return run
+
+
+def panel(kind="all", request=None, **more):
+    def code():
+        made = Panel(Model(), kind, executor=Inline(make), **more)
+        if request is not None:
+            made.request = request
+        return made
+
+    return code
+
+
+LEFT = Request("a cat", seed=7, steps=9, cfg=3.14, image=images.picture(colour(size=(64, 64))))
+
+
+def test_a_panel_comes_back_as_it_was_left_and_says_so(cell):
+    first = cell(panel())
+    assert status(first) == ""
+    first.request = LEFT
+    first.gallery.autosave.on = True
+    second = cell(panel())
+    assert second is not first
+    assert second.request == LEFT
+    assert second.gallery.autosave.on
+    assert SAID in status(second)
+    press(second, "Start afresh")
+    assert second.request == Request()
+    assert SAID not in status(second)
+    second.form.change(prompt="a dog")
+    third = cell(panel())
+    assert third.request == Request("a dog")
+    third.generate()
+    assert SAID not in status(third)  # it has been read
+    third.close()  # who closes it wants another one
+    assert cell(panel()).request == Request()
+    cell(panel()).form.change(prompt="a dog")
+    assert cell(panel("txt2img")).request == Request()  # of another kind
+
+
+def test_what_the_code_says_anew_wins(cell):
+    cell(panel(request=Request("a cat"))).request = LEFT
+    same = cell(panel(request=Request("a cat")))
+    assert same.request == LEFT
+    other = cell(panel(request=Request("a dog")))
+    assert other.request == Request("a dog")
+    assert SAID not in status(other)
+    cell(panel(autosave=False))
+    switched = cell(panel(autosave=True))
+    assert switched.gallery.autosave.on
+
+
+def test_a_panel_that_is_only_shown_again_stays(cell):
+    one = cell(panel())
+    one.request = LEFT
+    assert cell(lambda: one).request == LEFT
+    assert SAID not in status(one)
+    one.form.change(prompt="a dog")
+    assert cell(panel()).request == LEFT.but(prompt="a dog")
+
+
+def test_the_studio_comes_back_with_its_tabs(cell, tmp_path):
+    def code():
+        return Studio(Model(), executor=Inline(make), folder=tmp_path)
+
+    first = cell(code)
+    first.request = Request("a cat", seed=3)
+    first.panels["img2img"].request = LEFT
+    first.show("upscale").enlarge(3.0)
+    first.grid._show(0, "seed", "1, 2")
+    second = cell(code)
+    assert SAID in status(second)
+    assert second.panel is second.panels["upscale"]
+    assert len(second.panels.built) == 2  # the first, and the one in sight
+    assert (second.panel.times, second.request.width) == (3.0, 192)
+    third = cell(code)  # of what was not opened meanwhile, too
+    assert third.panels["img2img"].request == LEFT
+    assert third.panels["txt2img"].request == Request("a cat", seed=3)
+    assert third.grid.axes["seed"] == [1, 2]
+    press(third, "Start afresh")
+    assert third.panel is third.panels["txt2img"]
+    assert all(third.panels[name].request == Request() for name in ("txt2img", "img2img"))
+    assert third.panels["upscale"].request == UpscalePanel(Model()).request
+    assert not called(third, "Start afresh")
