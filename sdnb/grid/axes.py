@@ -1,7 +1,8 @@
 """Axes of a grid: what varies, its values, and how a value changes a request.
 
-Any field of `Request` can vary, and four things more: `prompt_sr` (search and replace in the
-prompts), `weight` (of one block of the prompt), `model` and `memory`.
+Any field of `Request` can vary, and five things more: `prompt_sr` (search and replace in the
+prompts), `weight` (of one block of the prompt), `lora` (one LoRA over its strengths; with `lora2`
+and `lora3` for others), `model` and `memory`.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from typing import Any
 
 from sdnb import images
 from sdnb.assets import user_path
+from sdnb.grid import lora_axis
 from sdnb.request import RANGES, Request, checks, lora, png_header, prompt
 
 _FIELD_NAMES = tuple(item.name for item in fields(Request) if item.name != "count")
-_MORE_NAMES = ("prompt_sr", "weight", "model", "memory")
+_MORE_NAMES = ("prompt_sr", "weight", *lora_axis.NAMES, "model", "memory")
 NAMES = (*_FIELD_NAMES, *_MORE_NAMES)
 
 _PICTURES = {"image": images.picture, "mask": images.mask}
@@ -37,11 +39,13 @@ class Axis:
     name: str
     values: tuple[Any, ...]
     labels: tuple[str, ...]  # one for each value, no two equal
-    of: str = ""  # prompt_sr: the text to replace; weight: the block
+    of: str = ""  # prompt_sr: the text to replace; weight: the block; lora: its name
 
     @property
     def title(self) -> str:
         """The name of the axis in figures."""
+        if self.name in lora_axis.NAMES:
+            return Path(self.of).name.removesuffix(".safetensors")
         return {
             "prompt_sr": f"{self.of} →",
             "weight": f"weight of “{self.of}”",
@@ -52,6 +56,8 @@ class Axis:
 
     def place(self, value: Any) -> int:
         """The index of a value or of a label. Raises KeyError that lists the labels."""
+        if self.name == "loras" and value not in self.labels:
+            value = lora.loras(value)
         for index, (known, label) in enumerate(zip(self.values, self.labels, strict=True)):
             if _equal(known, value) or (isinstance(value, str) and value == label):
                 return index
@@ -71,6 +77,8 @@ class Axis:
             return _with_text_replaced(request, self.of, value)
         if self.name == "weight":
             return _with_block_weight(request, self.of, value)
+        if self.name in lora_axis.NAMES:
+            return lora_axis.with_strength(request, self.of, value)
         if self.name in _FIELD_NAMES:
             needed = _NEEDS.get(self.name)
             if needed is not None and getattr(request, needed) is None:
@@ -94,13 +102,17 @@ def make_axes(given: dict[str, Any]) -> tuple[Axis, ...]:
             f"a grid has one to three axes, and {len(given)} were given{names}, "
             "as in sweep(base, steps=[10, 20], cfg=[4, 7.5])"
         )
-    return tuple(_axis(name, values) for name, values in given.items())
+    axes = tuple(_axis(name, values) for name, values in given.items())
+    lora_axis.refuse_one_twice([(a.name, a.of) for a in axes if a.name in lora_axis.NAMES])
+    return axes
 
 
 def _axis(name: str, given: Any) -> Axis:
     of = ""
     if name == "weight":
         of, given = _block_and_weights(given)
+    if name in lora_axis.NAMES:
+        of, given = lora_axis.name_and_strengths(name, given)
     values = _listed(name, given)
     if name == "prompt_sr":
         of = checks.text(name, values[0])
@@ -147,7 +159,7 @@ def _value(name: str, value: Any) -> Any:
         return None if value is None and name == "mask" else _PICTURES[name](value)
     if name == "prompt_sr":
         return checks.text(name, value)
-    if name == "weight":
+    if name == "weight" or name in lora_axis.NAMES:
         return checks.number(name, value, -1e6, 1e6)
     if name == "model":
         if value is not None and not isinstance(value, (str, os.PathLike)):
@@ -158,7 +170,7 @@ def _value(name: str, value: Any) -> Any:
         return None if value is None else os.fspath(value)
     if name == "memory":
         return value  # a name or a MemoryPlan, checked before the first cell runs
-    if value is None and name in RANGES and name != "padding":
+    if value is None and name in RANGES and name not in ("padding", "clip_skip"):
         raise ValueError(f"{name} holds None: each value of this axis is a number")
     return getattr(Request(**{name: value}), name)
 
@@ -185,7 +197,7 @@ def _label(name: str, given: Any, value: Any) -> str:
             return path.name if path.exists() else value
         return str(value)
     if name == "loras":
-        return lora.in_words(value)
+        return lora.in_words(value) if value else "no LoRA"
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, str):

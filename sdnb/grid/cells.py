@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from sdnb import images
+from sdnb.grid import lora_axis
 from sdnb.grid.axes import Axis
 from sdnb.request import Request, Settings, checks, prompt
 from sdnb.request.plain_words import counted
@@ -127,9 +128,10 @@ def plain_value(value: Any) -> Any:
 
 def _combined(base: Request, axes: Sequence[Axis], index: Sequence[int]) -> Request:
     """The base with a value of each axis. The order matters: the image before the mask, the sampler
-    before its schedule and eta, and prompt_sr and then weight after all fields.
+    before its schedule and eta, and after all fields prompt_sr, then weight, then LoRAs.
     """
     order = {"image": 0, "mask": 1, "sampler": 1, "prompt_sr": 3, "weight": 4}
+    order |= dict.fromkeys(lora_axis.NAMES, 5)
     pairs = zip(axes, index, strict=True)
     request = base
     for axis, i in sorted(pairs, key=lambda pair: order.get(pair[0].name, 2)):

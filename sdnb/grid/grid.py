@@ -43,9 +43,14 @@ def sweep(base: Request, **varied: Any) -> Grid:
     """A grid of requests: `base` with each combination of the values.
 
     One to three axes, each with a list of values. An axis is any field of a Request, or
-    `prompt_sr=("apple", "pear")`, which replaces the first text in the prompts by each of them, or
-    `weight=("fog", [0, 0.5, 1])`, the weight of one block, or `model=` paths or hub ids, or
-    `memory=` names of plans. A seed that is left open is drawn once, for all cells.
+
+    - `prompt_sr=("apple", "pear")`, which replaces the first text in the prompts by each of them,
+    - `weight=("fog", [0, 0.5, 1])`, the weight of one block,
+    - `lora=("pixelart", [0, 0.5, 1])`, the strength of one LoRA, 0 without it; `lora2` and `lora3`
+      are of others. LoRAs side by side are `loras=["pixelart", "fog", ("pixelart", "fog")]`,
+    - `model=` paths or hub ids, or `memory=` names of plans.
+
+    A seed that is left open is drawn once, for all cells.
 
     Raises TypeError for an unknown axis, and ValueError that names each cell that cannot be made.
     """

@@ -18,7 +18,8 @@ from fractions import Fraction
 from typing import Any
 
 from sdnb.grid.axes import MAX_VALUES
-from sdnb.request import RANGES, SAMPLERS, SCHEDULES, checks
+from sdnb.request import RANGES, SAMPLERS, SCHEDULES, SYNTAXES, checks
+from sdnb.request.lora import Lora
 
 _TEXTS = "{} with commas: {}; in quotes where one has a comma itself"
 #: Each axis that can be typed, and how.
@@ -37,19 +38,25 @@ HOW = {
     "prompt": _TEXTS.format("prompts", 'a cat, a dog, "a cow, at night"'),
     "negative": _TEXTS.format("prompts", 'blurred, "dark, grey"'),
     "prompt_sr": _TEXTS.format("the words to replace, then others,", 'cat, dog, "fox, at night"'),
+    "clip_skip": "numbers or ranges, with commas: 1, 2 or 1-4",
+    "syntax": "names with commas: " + ", ".join(SYNTAXES),
+    "lora": "its name, a colon, strengths: pixelart: 0, 0.5, 1 or pixelart: 0-1 (+0.25)",
+    "loras": "names with commas, + between what goes together: none, pixelart, pixelart + fog:0.5",
     "weight": "a block of the prompt, a colon, weights: fog: 0, 0.5, 1 or fog: 0-2 (+0.5)",
 }
 _LABELS = {
     "prompt_sr": "words replaced", "weight": "weight of a block", "cfg": "CFG",
-    "cfg_rescale": "CFG rescale",
+    "cfg_rescale": "CFG rescale", "clip_skip": "clip skip", "lora": "strength of a LoRA",
+    "loras": "LoRAs side by side",
 }  # fmt: skip
-_WHOLE = ("steps", "seed", "width", "height")
+_WHOLE = ("steps", "seed", "width", "height", "clip_skip")
 
 _NUMBER = r"[+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})"
 _RANGE = re.compile(
     rf"({_NUMBER})\s*[-–]\s*({_NUMBER})\s*(?:\(\s*({_NUMBER})\s*\)|\[\s*(\d{{1,9}})\s*\])?"
 )
 _COLONS = re.compile(rf"\[\s*({_NUMBER})\s*:\s*({_NUMBER})\s*:\s*(\d{{1,9}})\s*\]")
+_WITH_STRENGTH = re.compile(rf"(.*):\s*({_NUMBER})", re.DOTALL)
 _QUOTED = r'"((?:[^"]|"")*)"'
 
 
@@ -64,12 +71,14 @@ def parsed(name: str, text: str) -> Any:
     """
     if not text.strip():
         raise ValueError(f"{label(name)} has no values; type {HOW[name]}")
-    if name == "weight":
+    if name in ("weight", "lora"):
         # The last colon that is not in brackets: [0:1:3] is a range.
         match = re.fullmatch(r"(.*):((?:[^:\[\]]|\[[^\]]*\])*)", text, re.DOTALL)
         if match is None:
-            raise ValueError(f"weight: type {HOW[name]}")
+            raise ValueError(f"{label(name)}: type {HOW[name]}")
         return match[1].strip(), _numbers(name, match[2])
+    if name == "loras":
+        return [_loras(each) for each in _texts(name, text)]
     return _numbers(name, text) if name in RANGES else _texts(name, text)
 
 
@@ -92,6 +101,18 @@ def _texts(name: str, text: str) -> list[str]:
             values.append(plain.strip())
         at = match.end()
     return values
+
+
+def _loras(text: str) -> tuple[Lora, ...]:
+    """LoRAs with + between, each with its strength behind a colon, or 1; "none" is none."""
+    if text.strip() in ("", "none"):
+        return ()
+    several = []
+    for part in text.split("+"):
+        match = _WITH_STRENGTH.fullmatch(part.strip())
+        name, strength = match.groups() if match else (part.strip(), "1")
+        several.append(Lora(name.strip(), float(strength)))
+    return tuple(several)
 
 
 def _numbers(name: str, text: str) -> list[float]:

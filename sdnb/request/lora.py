@@ -10,7 +10,7 @@ is left out. `lbw=` gives block weights, as in sd-webui-lora-block-weight.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -176,6 +176,20 @@ def split_tags(text: str) -> tuple[str, list[Lora], list[str]]:
                 "prompt, as AUTOMATIC1111 does."
             )
     return words(text), named, notes
+
+
+def taken_out(text: str, which: Callable[[Lora], bool]) -> tuple[str, list[Lora]]:
+    """The prompt without the tags of some LoRAs, and those LoRAs. Raises as `split_tags`."""
+    taken: list[Lora] = []
+
+    def left(tag: re.Match[str]) -> str:
+        named = _from_tag(tag[0], tag[2].split(":")) if tag[1] in _OURS else None
+        if named is None or not which(named):
+            return tag[0]
+        taken.append(named)
+        return ""
+
+    return _TAG.sub(left, text), taken
 
 
 def of_request(prompt: str, given: Sequence[Lora]) -> tuple[Lora, ...]:

@@ -13,6 +13,8 @@ from statistics import median_low
 from typing import Protocol
 
 from sdnb.request.choices import PASSES
+from sdnb.request.prompt import PromptError
+from sdnb.request.prompt.guidance import guidance
 from sdnb.request.request import Resolved
 
 # A pass of the UNet costs p + p²/p1 at p pixels: what its self-attention does grows with their
@@ -105,7 +107,7 @@ class Pace:
             listener.refresh()
 
     def seconds(self, request: Resolved) -> float | None:
-        """How long it will take; None while nothing is known."""
+        """How long it will take; None while nothing is known, and for a prompt that cannot be."""
         stretches = self._stretches(request)
         return stretches.whole if stretches else None
 
@@ -126,11 +128,16 @@ class Pace:
     def _stretches(self, request: Resolved) -> Stretches | None:
         with self._lock:
             seen = tuple(self._seen.values())
-        return predicted(request, seen)
+        try:
+            return predicted(request, seen)
+        except PromptError:
+            return None
 
 
 def predicted(request: Resolved, seen: Sequence[Seen]) -> Stretches | None:
-    """What a request will take, scaled from the nearest size seen; None where none was."""
+    """What a request will take, scaled from the nearest size seen; None where none was. Raises
+    PromptError.
+    """
     if not seen:
         return None
     pixels = request.width * request.height
@@ -152,8 +159,10 @@ def predicted(request: Resolved, seen: Sequence[Seen]) -> Stretches | None:
 
 
 def calls(request: Resolved) -> int:
-    """Passes of the UNet that a step of one picture takes."""
-    return PASSES.get(request.sampler, 1) * (1 if request.cfg in (0, 1) else 2)
+    """Passes of the UNet that a step of one picture takes: one for each text that guides it, the
+    negative prompt and the prompt, or several prompts, which AND joins. Raises PromptError.
+    """
+    return PASSES.get(request.sampler, 1) * len(guidance(request).texts)
 
 
 def work(pixels: float) -> float:

@@ -18,6 +18,7 @@ PICTURES = {
     "04-grids": 6,
     "05-memory": 4,
     "06-clusters": 4,
+    "07-add-ons": 5,
     "studio": 0,
 }
 WIDGET = "application/vnd.jupyter.widget-view+json"

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import sdnb
 from sdnb import images
+from sdnb.grid import layout
 from sdnb.request import SAMPLERS, SCHEDULES, Request, Settings
 
 BASE = Request("a red apple:1 thick fog:0.5", negative="an apple core", seed=7)
@@ -164,6 +165,60 @@ def test_three_kinds_of_axes_apply_in_one_order():
     assert [r.prompt for r in grid] == ["an apple:1 fog:3", "an pear:1 fog:3"]
 
 
+PIXEL = sdnb.Lora("styles/pixelart", 0.8, text=0.2, blocks="OUTALL")
+
+
+@pytest.mark.parametrize(
+    ("base", "strength", "prompt", "loras"),
+    [
+        ({}, 0.5, "a cat", ("pixelart 0.5",)),
+        ({}, 0, "a cat", ()),
+        ({"loras": ["fog", "pixelart", "mist"]}, -1, "a cat", ("fog 1", "pixelart -1", "mist 1")),
+        ({"loras": ["fog", "a/pixelart.safetensors"]}, 0, "a cat", ("fog 1",)),
+        ({"prompt": "a <lora:pixelart:0.3:0.4> cat<lora:fog>"}, 0.5, "a  cat<lora:fog>",
+         ("pixelart 0.5",)),
+        ({"prompt": "a cat<lora:pixelart>", "loras": ["pixelart", "pixelart.pt"]}, 2, "a cat",
+         ("pixelart 2",)),
+        ({"loras": ["pixelarts", "a pixelart"]}, 0, "a cat", ("pixelarts 1", "a pixelart 1")),
+    ],
+)  # fmt: skip
+def test_an_axis_of_a_lora_is_its_strength_wherever_it_is_named(base, strength, prompt, loras):
+    wanted = tuple(each.rsplit(" ", 1) for each in loras)
+    grid = sdnb.sweep(
+        Request(**{"prompt": "a cat", "seed": 1} | base), lora=("pixelart", [strength])
+    )
+    assert grid[0].prompt == prompt
+    assert [(each.name, each.unet, each.text) for each in grid[0].loras] == [
+        (name, float(number), None) for name, number in wanted
+    ]
+
+
+def test_what_else_is_said_of_a_lora_stays():
+    grid = sdnb.sweep(BASE.but(loras=PIXEL), lora=("pixelart", [0, 0.5]))
+    assert [each.loras for each in grid] == [
+        (), (sdnb.Lora("styles/pixelart", 0.5, blocks="OUTALL"),),
+    ]  # fmt: skip
+
+
+def test_axes_of_several_loras_and_loras_side_by_side():
+    grid = sdnb.sweep(
+        BASE, lora=("pixelart", [0, 1]), lora2=("a/fog.safetensors", [0, 0.5]), syntax=["a1111"]
+    )
+    assert grid.at(lora=1, lora2="0.5").loras == sdnb.request.lora.loras(
+        ["pixelart", sdnb.Lora("a/fog.safetensors", 0.5)]
+    )
+    assert [layout.texts(axis) for axis in grid.axes] == [
+        ["pixelart 0", "pixelart 1"], ["fog 0", "fog 0.5"], ["syntax a1111"],
+    ]  # fmt: skip
+    both = ("pixelart", sdnb.Lora("fog", 0.5))
+    side = sdnb.sweep(BASE, loras=[(), "pixelart", both], clip_skip=[None, 2])
+    assert layout.texts(side.axes[0]) == ["no LoRA", "pixelart 1", "pixelart 1, fog 0.5"]
+    assert layout.texts(side.axes[1]) == ["clip skip the model's", "clip skip 2"]
+    assert side.at(loras=both, clip_skip=2) == BASE.but(loras=both, clip_skip=2)
+    strengths = sdnb.sweep(BASE, lora=("fog", [0.1]), loras=["pixelart", both])
+    assert [[e.unet for e in each.loras] for each in strengths] == [[1, 0.1], [1, 0.1]]
+
+
 def test_pictures_vary_too(tmp_path):
     RGB.save(tmp_path / "one.png")
     base = Request("a cat", seed=1, width=64, height=64)
@@ -197,6 +252,10 @@ def test_pictures_vary_too(tmp_path):
         ({"weight": ("fog", [float("nan")])}, ValueError, "weight=nan"),
         ({"prompt_sr": ("", "a")}, ValueError, "empty text"),
         ({"model": [3]}, TypeError, "paths and hub ids"),
+        ({"lora": ["a", "b"]}, TypeError, r"no LoRA with its strengths.*side by side are loras=\["),
+        ({"lora": (" ", [1])}, ValueError, "the name of a LoRA is empty"),
+        ({"lora2": ("a", ["x"])}, TypeError, "lora2='x'"),
+        ({"lora": ("a", [1]), "lora3": ("b/a.pt", [1])}, ValueError, "lora and lora3 are both of"),
     ],
 )
 def test_what_is_no_axis_is_refused(varied, error, words):
@@ -216,6 +275,7 @@ def test_what_is_no_axis_is_refused(varied, error, words):
         (BASE, {"weight": ("snow", [1])}, "no block 'snow'; it has 'a red apple', 'thick fog'"),
         (Request("fog", seed=1), {"weight": ("fog", [1])}, "only block of the prompt"),
         (Request("a fog:1 b fog:1", seed=1), {"weight": ("fog", [1])}, "2 blocks of the prompt"),
+        (BASE.but(loras=["a/b", "c/b"]), {"lora": ("b", [1])}, "'b' means a/b and c/b in this"),
         (BASE, {"prompt_sr": ("snow", "rain")}, "searches 'snow', which is neither in the prompt"),
         (BASE, {"prompt": ["a", "b:nan c"]}, r"1 of 2 .*\n  prompt=b:nan c: the weight ':nan'"),
     ],

@@ -1,6 +1,7 @@
 """Filling a grid with real pictures: the same as one by one, together, interrupted, failing."""
 
 import contextlib
+import itertools
 import json
 import shutil
 import signal
@@ -8,7 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 import sdnb
 from sdnb import images
@@ -343,3 +346,63 @@ def test_closing_the_generator_stops_the_jobs(model):
     assert job.wait(30)
     assert job.state == "stopped"
     worker.shutdown()
+
+
+# -- LoRAs ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def with_loras(tmp_path_factory):
+    """A model whose library has two LoRAs of random numbers, "one" and "two"."""
+    where = tmp_path_factory.mktemp("loras")
+    for seed, name in enumerate(("one", "two")):
+        generator = torch.Generator().manual_seed(seed)
+        stored = {}
+        for path in ("attn2_to_k", "attn2_to_v"):
+            stem = f"lora_unet_middle_block_1_transformer_blocks_0_{path}"
+            stored[f"{stem}.lora_down.weight"] = torch.randn(4, 256, generator=generator)
+            stored[f"{stem}.lora_up.weight"] = 0.1 * torch.randn(96, 4, generator=generator)
+        save_file(stored, where / f"{name}.safetensors")
+    return sdnb.load(memory=CPU, precision="full", library=where)
+
+
+@pytest.mark.picture
+def test_an_axis_of_a_lora_makes_the_pictures_of_its_strengths(with_loras, tmp_path):
+    """Each as `generate` makes it alone; strength 0 is the picture without, and a store has all."""
+    grid = sdnb.sweep(BASE, lora=("one", [0, 1]), lora2=("two", [0, -2]))
+    grid.run(with_loras, store=tmp_path, progress=False)
+    assert_same_pictures(grid, with_loras)
+    made = {cell.label: pixels(grid.pictures.made[cell.key].image) for cell in grid.cells}
+    assert len({each.tobytes() for each in made.values()}) == 4
+    without = sdnb.generate(with_loras, BASE, progress=False).image
+    assert np.array_equal(made["lora=0, lora2=0"], pixels(without))
+    again = sdnb.sweep(BASE, lora=("one", [0, 1]), lora2=("two", [0, -2]))
+    before = with_loras.weights.overlay
+    again.run(with_loras, store=tmp_path, progress=False)
+    assert again.done == 4
+    assert with_loras.weights.overlay is before
+
+
+AXES = {
+    "steps": [1, 2], "lora": ("one", [0, 1]), "loras": [(), "two"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("order", [*itertools.permutations(AXES)])
+def test_the_set_of_loras_changes_once_for_each(with_loras, order):
+    """Wherever their axes stand; here, and as jobs in the order in which they are given away."""
+    grid = sdnb.sweep(BASE, **{name: AXES[name] for name in order})
+    (group,) = checkpoint_groups(grid.cells, with_loras)
+    sets = [cell.request.loras for cell in group.cells]
+    assert len(list(itertools.groupby(sets))) == len(set(sets)) == 4
+    given = []
+    worker = Worker(lambda request: given.append(request.loras) or iter(()))
+    with contextlib.suppress(RuntimeError):  # it makes nothing
+        grid.run(with_loras, executor=worker, progress=False)
+    worker.shutdown()
+    assert given == sets
+
+
+def test_a_lora_that_is_not_there_is_refused_with_a_similar_name(with_loras):
+    with pytest.raises(ValueError, match=r"2 of 3 cells .*\n  lora=0.5; lora=1: .*mean 'two'"):
+        sdnb.sweep(BASE, lora=("tow", [0, 0.5, 1])).run(with_loras, progress=False)

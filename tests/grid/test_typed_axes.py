@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sdnb
+from sdnb import Lora
 from sdnb.grid.typed_axes import HOW, label, parsed
 from sdnb.request import RANGES
 
@@ -45,6 +46,11 @@ from sdnb.request import RANGES
         ("prompt_sr", 'a 5" nail , "the ""big"" one" , x', ['a 5" nail', 'the "big" one', "x"]),
         ("weight", "fog: 0, 0.5, 1", ("fog", [0, 0.5, 1])),
         ("weight", "fog:-1-1 (+0.5)", ("fog", [-1, -0.5, 0, 0.5, 1])),
+        ("lora", "pixelart: 0, 0.5, 1", ("pixelart", [0, 0.5, 1])),
+        ("lora", "styles/a b: 0-1(+0.25)", ("styles/a b", [0, 0.25, 0.5, 0.75, 1])),
+        ("loras", "none, fog, a + fog:.5", [(), (Lora("fog"),), (Lora("a"), Lora("fog", 0.5))]),
+        ("loras", 'a: -1, "b, c"', [(Lora("a", -1),), (Lora("b, c"),)]),
+        ("clip_skip", "1-3", [1, 2, 3]),
         ("weight", "at 12\\:30: [0:1:3]", ("at 12\\:30", [0, 0.5, 1])),
     ],
 )
@@ -73,7 +79,9 @@ def test_what_is_typed_is_a_list(name, text, values):
         ("seed", "1-999999999", "has 999999999 values, and an axis has 1000 at most"),
         ("seed", "0-1 [999999999]", "has 999999999 values, and an axis has 1000 at most"),
         ("steps", "9" * 5000, "is no whole number and no range"),
-        ("weight", "fog 0.5", "weight: type a block of the prompt, a colon"),
+        ("weight", "fog 0.5", "weight of a block: type a block of the prompt"),
+        ("lora", "pixelart 0.5", "strength of a LoRA: type its name, a colon, strengths"),
+        ("loras", "a + ", "the name of a LoRA is empty"),
         ("prompt_sr", 'cat, "fox, red', "words replaced: in '\"fox, red' a quote is not closed"),
         ("prompt", '"a" b, c', "prompt: in '\"a\" b, c' a quote is not closed, or not around"),
     ],
@@ -110,14 +118,14 @@ def test_quoted_texts_are_those_of_csv(texts):
 @pytest.mark.parametrize("name", HOW)
 def test_what_is_said_to_be_typed_can_be_typed(name):
     """Each example of each axis, by its own words."""
-    if name in RANGES or name == "weight":
+    if name in RANGES or name in ("weight", "lora"):
         typed = HOW[name].partition(": ")[2].split(" or ")
     else:
         typed = [HOW[name].partition(": ")[2].partition("; ")[0]]
     assert typed
     for example in typed:
         values = parsed(name, example)
-        values = values[1] if name == "weight" else values
+        values = values[1] if name in ("weight", "lora") else values
         assert len(values) >= 2
         assert label(name)
     if name in ("steps", "sampler", "cfg", "seed", "width"):

@@ -62,6 +62,34 @@ def test_guidance_and_two_passes_a_step_are_counted():
     assert pace.seconds(asked(sampler="heun")) == pytest.approx(20 * 1.0)
 
 
+@pytest.mark.parametrize(
+    ("fields", "passes"),  # of the UNet in a step
+    [
+        ({"prompt": "a cat AND a dog", "syntax": "a1111"}, 3),
+        ({"prompt": "a cat AND a dog :0.5 AND fog :-1", "syntax": "a1111"}, 4),
+        ({"prompt": "a cat AND a dog :0", "syntax": "a1111"}, 2),  # of weight 0: not read
+        ({"prompt": "a cat AND a dog :2", "syntax": "a1111", "cfg": 0.5}, 3),
+        ({"prompt": "a cat AND a dog", "syntax": "a1111", "sampler": "heun"}, 6),
+        ({"prompt": "a cat AND a dog"}, 2),  # text, in this syntax
+        ({"prompt": "[a cat:a dog:5] [fog|mist]", "syntax": "a1111"}, 2),  # one text in each step
+        ({"prompt": "a cat", "cfg": 1}, 1),
+        ({"prompt": "a cat", "cfg": 0}, 1),
+    ],
+)
+def test_each_text_that_guides_is_a_pass(fields, passes):
+    pace = Pace()
+    pace.learn(asked(**fields), times(0.1 * passes, decoder=0, first=0.1 * passes))
+    assert pace.seconds(asked(cfg=1)) == pytest.approx(20 * 0.1)
+    assert pace.seconds(asked(**fields)) == pytest.approx(20 * 0.1 * passes)
+
+
+def test_a_prompt_that_cannot_be_takes_no_time_that_is_known():
+    pace = Pace()
+    pace.learn(asked(), times(0.5))
+    nested = "[" * 200 + "a cat:a dog:5" + "]" * 200
+    assert pace.seconds(asked(prompt=nested, syntax="a1111")) is None
+
+
 def test_a_picture_to_start_from_runs_a_share_of_the_steps():
     pace = Pace()
     pace.learn(asked(), times(0.5, decoder=0, first=0.5))

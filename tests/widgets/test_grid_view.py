@@ -13,6 +13,7 @@ import pytest
 from helpers import grids
 from helpers.widget_hands import alert, beside, called, find, press, read, status
 from PIL import Image
+from safetensors.numpy import save_file
 
 import sdnb
 from sdnb.images.result import Progress
@@ -388,6 +389,20 @@ def test_what_the_tab_cannot_make_is_said_there(tab):
     assert made.wait(60)
     assert made.grid.shape == (3, 2, 2)
     assert alert(tab) == ""
+
+
+def test_loras_are_axes_and_one_that_is_not_there_has_a_similar_name(tab, tmp_path):
+    save_file({"lora_unet_x_attn2_to_k.lora_down.weight": np.zeros((1, 768), np.float32)},
+              tmp_path / "pixelart.safetensors")  # fmt: skip
+    tab.model.library = sdnb.Library(tmp_path)
+    tab._show(0, "lora", "pixelart: 0-1 (+0.5)")
+    tab._show(1, "lora", "foggy: 1")
+    assert tab.axes == {"lora": ("pixelart", [0, 0.5, 1]), "lora2": ("foggy", [1])}
+    assert tab.run() is None
+    assert "no lora 'foggy' among 1 file" in alert(tab)
+    tab._show(1, "loras", "none, pixel art")
+    assert tab.run() is None
+    assert "did you mean 'pixelart'" in alert(tab)
 
 
 def test_an_axis_that_is_not_chosen_says_nothing(tab):

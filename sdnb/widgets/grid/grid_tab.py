@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from sdnb.grid.grid import sweep
+from sdnb.assets import user_path
+from sdnb.grid import lora_axis
+from sdnb.grid.grid import Grid, sweep
 from sdnb.grid.typed_axes import HOW, label, parsed
 from sdnb.widgets import style
 from sdnb.widgets.buttons import text_button
@@ -93,9 +95,11 @@ class GridTab(widgets.VBox):
             name = kind.value
             if not name:
                 continue
+            if name == "lora":  # each row may be of another LoRA
+                name = next(n for n in lora_axis.NAMES if n not in axes)
             if name in axes:
                 raise ValueError(f"{label(name)} is chosen twice; choose another axis")
-            axes[name] = parsed(name, values.value)
+            axes[name] = parsed(kind.value, values.value)
         return axes
 
     @property
@@ -117,7 +121,8 @@ class GridTab(widgets.VBox):
         try:
             base = self._requests[source]().but(count=1)
             grid = sweep(base, **self.axes)
-        except (ValueError, TypeError) as error:
+            self._refuse_unknown_loras(grid)
+        except (ValueError, TypeError, LookupError) as error:
             self._problem.show_error(error)
             return None
         self.stop()
@@ -128,6 +133,15 @@ class GridTab(widgets.VBox):
         self._place.children = [self.view]
         self.view.run()
         return self.view
+
+    def _refuse_unknown_loras(self, grid: Grid) -> None:
+        """Raise LookupError, with similar names, for a LoRA that the model's library has not."""
+        library = getattr(self.model, "library", None)
+        if library is None:  # then a name is a path, which its cells look for
+            return
+        for name in {each.name for request in grid for each in request.loras}:
+            if not user_path(name).is_file():
+                library.find("lora", name)
 
     def stop(self) -> None:
         """Stop filling the grid; finished cells are kept."""
