@@ -117,9 +117,8 @@ FIELDS: tuple[Field, ...] = (
           "models expect. Left open: the model's own.",
           (1, 12)),
     Field("loras", "LoRAs", "loras", "more",
-          "What is laid over the model's weights, with its strength. A cross takes one away; more "
-          "of them are named in the prompt: <lora:name:0.8>.",
-          shown=lambda request, _: bool(request.loras)),
+          "What is laid over the model's weights, each with its strength: 0 is no effect, 1 what "
+          "its author meant. More of them may stand in the prompt: <lora:name:0.8>."),
     Field("image", "Picture", "picture", "picture",
           "A picture to start from. A PNG, a JPEG or another picture file."),
     Field("fit", "Fitted by", "choice", "picture",
