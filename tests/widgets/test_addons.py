@@ -81,7 +81,7 @@ def lines(panel):
 
 def search(panel, words, kind=""):
     opened(panel)._list._kind.value = kind
-    find(panel, "Library").value = words
+    find(panel, "Search").value = words
     return list(lines(panel))
 
 
@@ -100,6 +100,9 @@ def test_it_is_folded_and_empty_until_something_of_it_is_used(one):
     assert title(one) == "Add-ons: 2 LoRAs, 1 embedding"
     assert one.form.addons.unfolded
     assert "embedding easynegative: 8 vectors" in read(one)
+    one.form.addons.unfolded = False
+    one.form.change(seed=7)  # as "Use its seed" does
+    assert not one.form.addons.unfolded
     one.request = Request()
     assert title(one) == "Add-ons"
 
@@ -181,8 +184,8 @@ def test_what_keeps_a_lora_from_running_is_said_in_its_row(one):
     assert said[4] == said[5] == ""
     assert "has no LoRA of this name" in said[6]
     bare = Panel(Model(), "txt2img", executor=Inline(make))
-    bare.request = Request(loras="fog")
-    assert "without a library of files" in read(rows(bare)[0])
+    bare.request = Request(loras=("fog", "x" * 300 + ".pt", "~nobody/a.pt", "a\0.pt"))
+    assert all("without a library of files" in read(row) for row in rows(bare))
 
 
 def test_a_file_that_is_gone_since_is_said(tmp_path):
@@ -268,7 +271,7 @@ def test_trigger_words_are_buttons_that_put_them_into_the_prompt_once(one):
     assert facts == ["in pixels", "retro (80s)", "a", "b", "c"]  # the others are unfolded
     press(one, "in pixels")
     press(one, "in pixels")
-    find(one, "Prompt syntax").value = "a1111"
+    find(one, "Syntax").value = "a1111"
     press(one, "retro (80s)")
     assert one.request.prompt == r"a cat, in pixels, retro \(80s\)"
     find(one, "More of fog").value = True
@@ -350,7 +353,7 @@ def test_without_a_library_it_says_how_to_give_one():
     one = Panel(Model(), "txt2img", executor=Inline(make))
     opened(one)
     assert "sdnb.load(library=" in read(one)
-    assert not called(one, "Library")
+    assert not called(one, "Search")
 
 
 def test_another_model_brings_its_own_library(one):

@@ -49,6 +49,7 @@ class AddOns(Fold):
         self.grown: Callable[[], object] = lambda: None  #: called when there are more boxes
         self._known: dict[object, FileFacts] = {}  # of LoRAs, by name and digest
         self._paths: dict[str, object] = {}
+        self._by_name: dict[str, finding.Names] = {}
         self._unread: list[tuple[Lora, LibraryFile]] = []
         self._list: LibraryList | None = None
         self._thread: threading.Thread | None = None
@@ -81,7 +82,10 @@ class AddOns(Fold):
     # -- the library -----------------------------------------------------------------------------
     def _build(self) -> None:
         self._list = LibraryList(self._chosen, self._look)
-        self.inside.children = [self._loras.widget, self._list, *self._more]
+        # Above the rows, so that no line goes from under the mouse when a row comes.
+        shelf = Fold("Library", [self._list])
+        shelf.unfolded = not self._loras.used
+        self.inside.children = [shelf, self._loras.widget, *self._more]
         self._loras.unfold()
         if self._thread is None or not self._thread.is_alive():
             self._show_files()
@@ -122,10 +126,12 @@ class AddOns(Fold):
     def _take_files(self) -> None:
         self._known.clear()
         self._paths.clear()
-        known = self._library is not None
+        self._by_name.clear()
+        before, known = self.embeddings, self._library is not None
         self.embeddings = finding.KnownEmbeddings(self._model.embeddings) if known else {}
         self._show_files()
-        self._listed()
+        if known or before or self._loras.used:
+            self._listed()
 
     def _show_files(self) -> None:
         if self._list is not None:
@@ -136,7 +142,7 @@ class AddOns(Fold):
         """Take the file of a line that was clicked; a LoRA that is there already goes."""
         assert self._library is not None
         file = item.file
-        name = finding.name_for(self._library, file)
+        name = self._names(file.kind).shortest(file)
         if file.kind == "embedding":
             self._put(place, prompt_tags.named_embedding(name, self._read("syntax")))
             return
@@ -160,7 +166,7 @@ class AddOns(Fold):
         if library is not None and not library.listed:
             return FileFacts(lora.name)
         if key not in self._known:
-            file, why_not = finding.look_up(library, lora, self._width)
+            file, why_not = finding.look_up(library, self._names("lora"), lora, self._width)
             self._paths[lora.name] = None if file is None else file.path
             self._known[key] = _facts(lora, file, why_not, lora.sha256 or "")
             if file is not None and not why_not and lora.sha256 is None:
@@ -173,10 +179,17 @@ class AddOns(Fold):
     def _embedding_path(self, name: str) -> object:
         """The file of an embedding that the prompt names."""
         key = f"embedding:{name}"
-        if key not in self._paths and self._library is not None:
-            files = self._library.files("embedding")
-            self._paths[key] = next((file.path for file in files if file.called(name)), None)
+        if key not in self._paths:
+            with suppress(ValueError):  # a name of two, which the inspector says
+                file = self._names("embedding").find(name)
+                self._paths[key] = None if file is None else file.path
         return self._paths.get(key)
+
+    def _names(self, kind: str) -> finding.Names:
+        """The names of the library's files of one kind, put together once."""
+        if kind not in self._by_name:
+            self._by_name[kind] = finding.Names(self._library, kind)
+        return self._by_name[kind]
 
     def _digest(self) -> None:
         """Add the digests of files to what is known of them; a thread's work, since a file is read

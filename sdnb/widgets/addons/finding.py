@@ -66,7 +66,8 @@ def why_not(file: LibraryFile, width: int) -> str:
 def label(item: Item) -> str:
     """A file as a line of the list."""
     file = item.file
-    facts = [KINDS[file.kind], _SHORT.get(file.base, file.base), _size(file)]
+    kind = "" if file.kind == "lora" else KINDS[file.kind]  # most are LoRAs
+    facts = [kind, _SHORT.get(file.base, file.base), _size(file)]
     more = f"not for this model: {item.why_not}" if item.why_not else ""
     shown = [file.full_name, *facts, more or ", ".join(file.words[:_FEW_WORDS])]
     return plain(" · ".join(filter(None, shown)), _LONGEST)
@@ -82,30 +83,61 @@ def title(file: LibraryFile, digest: str = "") -> str:
     return "\n".join(plain(line) for line in lines)
 
 
-def name_for(library: Library, file: LibraryFile) -> str:
-    """The shortest name by which the library finds this file, or its path where none does."""
-    names = (file.name, file.full_name)
-    return next((name for name in names if _means(library, name, file)), str(file.path))
+class Names:
+    """The files of one kind by all that they are called, since to ask a library of thousands for a
+    name takes a tenth of a second.
+    """
+
+    def __init__(self, library: Library | None, kind: str) -> None:
+        self._library, self._kind = library, kind
+        self.files = [] if library is None else library.files(kind)
+        self._called: dict[str, list[LibraryFile]] = {}
+        for file in self.files:
+            for name in {file.full_name, file.name, file.alias} - {""}:
+                self._called.setdefault(name.casefold(), []).append(file)
+
+    def find(self, name: str) -> LibraryFile | None:
+        """The file that a name means, or None. Raises NamingError for a name of two."""
+        alike = self._called.get(name.casefold(), [])
+        if self._library is None or (len(alike) == 1 and alike[0].called(name)):
+            return alike[0] if alike else None
+        if not alike and "." not in name and "\\" not in name:  # neither ending nor hash
+            return None
+        path = self._library.path(self._kind, name)
+        return next((file for file in self.files if file.path == path), None)
+
+    def shortest(self, file: LibraryFile) -> str:
+        """The shortest name that means this file, or its path where none does."""
+        names = (file.name, file.full_name)
+        return next((name for name in names if self._means(name, file)), str(file.path))
+
+    def _means(self, name: str, file: LibraryFile) -> bool:
+        try:
+            return self.find(name) is file
+        except ValueError:  # two files are called so
+            return False
 
 
-def look_up(library: Library | None, lora: Lora, width: int) -> tuple[LibraryFile | None, str]:
-    """The file that a LoRA's name means, and what would keep it from running, in words."""
-    path = Path(lora.name).expanduser()
-    direct = path.suffix != "" and path.is_file()
+def look_up(
+    library: Library | None, loras: Names, lora: Lora, width: int
+) -> tuple[LibraryFile | None, str]:
+    """The file that a LoRA's name means, and what would keep it from running, in words; `loras` are
+    the names of the library's.
+    """
+    path = _file_at(lora.name)
+    direct = path is not None
     if library is None:
         words = "no file has this path, and the model was loaded without a library of files"
         return None, "" if direct else words
-    loras = library.files("lora")
     try:
-        if not direct:
-            path = Path(library.path("lora", lora.name))
+        same = (file for file in loras.files if file.path == path)
+        file = next(same, None) if direct else loras.find(lora.name)
     except ValueError as error:
         return None, str(error)
-    file = next((each for each in loras if each.path == path), None)
     if file is None and not direct and lora.sha256 is not None:
         file = library.by_sha256(lora.sha256)  # it may have another name here
     if file is None:
-        near = checks.nearest(lora.name, [each.name for each in loras])
+        near = checks.nearest(lora.name, [each.name for each in loras.files])
         return None, "" if direct else f"the library has no LoRA of this name{near}"
     if not file.path.exists():
         return file, f"its file is gone: {file.path}"
@@ -133,11 +165,13 @@ class KnownEmbeddings(Mapping[str, Any]):
         return len(self._names)
 
 
-def _means(library: Library, name: str, file: LibraryFile) -> bool:
+def _file_at(name: str) -> Path | None:
+    """The file that a name is the path of; a name may be any text."""
     try:
-        return library.path(file.kind, name) == file.path
-    except ValueError:  # two files are called so
-        return False
+        path = Path(name).expanduser()
+        return path if path.suffix and path.is_file() else None
+    except (OSError, ValueError, RuntimeError):  # too long, a zero byte, a user who is none
+        return None
 
 
 def _searched(file: LibraryFile) -> str:

@@ -15,7 +15,7 @@ from sdnb.request.plain_words import counted
 from sdnb.widgets.addons.finding import Item, found, label, title
 from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.hearing import in_order
-from sdnb.widgets.style import box, quiet_line, shared
+from sdnb.widgets.style import box, quiet_line, row, shared
 
 MOST = 50  # lines that are shown
 _KINDS = [("all", ""), ("LoRAs", "lora"), ("embeddings", "embedding")]
@@ -37,18 +37,20 @@ class LibraryList(widgets.VBox):
         self._take, self._items, self._used = take, list[Item](), frozenset[Any]()
         self._shown: list[Item] = []
         self._search = widgets.Text(
-            description="Library", placeholder="search names, folders, trigger words",
+            description="Search", placeholder="names, folders, trigger words",
             tooltip="Search the library's LoRAs and embeddings",
             style=shared(TextStyle, "76px"), layout=widgets.Layout(width="auto"),
         )  # fmt: skip
         self._kind = _list_box("Kind", _KINDS, "Show LoRAs, embeddings, or both")
         places = [("prompt", "prompt"), ("negative", "negative")]
-        self._place = _list_box("Into", places, "Where a click puts an embedding's name")
+        self._place = _list_box("Embeddings into", places, "Where a click puts an embedding's name")
         self._again = icon_button("refresh", "Look again", "Look through the folders again")
         self._again.on_click(lambda _: again())
         for part in (self._search, self._kind):
             part.observe(lambda _: self._refresh(), "value")
-        self._head = box("sdnb-library-head", [self._search, self._kind, self._place, self._again])
+        self._head = box(
+            "sdnb-library-head", [self._search, self._again, row([self._kind, self._place])]
+        )
         self._lines = box("sdnb-library", [])
         self._pool: list[widgets.Button] = []
         self._message = quiet_line()

@@ -22,6 +22,7 @@ from sdnb.widgets.style import box, quiet_line, shared
 _LIMITS = (-1e6, 1e6)  # those of `Lora`
 _REACH = (-1.0, 2.0)
 _STEP = 0.05
+_WIDTH = "88px"  # of the labels of what is unfolded
 _FEW = 5  # words that are seen before a row is unfolded
 
 
@@ -168,7 +169,7 @@ class LoraRow(widgets.VBox):
         self._blocks = widgets.Combobox(
             description="Block weights", options=tuple(PRESETS), placeholder="all of it",
             tooltip="A preset, or 17 or 26 numbers with commas between them", ensure_option=False,
-            continuous_update=False, style=shared(TextStyle, "initial"),
+            continuous_update=False, style=shared(TextStyle, _WIDTH),
             layout=widgets.Layout(width="auto"),
         )  # fmt: skip
         self._blocks.observe(self._blocks_typed, "value")
@@ -230,7 +231,7 @@ class LoraRow(widgets.VBox):
 
 
 def _slider(description: str, moved: Callable[[float], object]) -> Slider:
-    slider = Slider(description, 1.0, _LIMITS, moved, reach=_REACH, step=_STEP)
+    slider = Slider(description, 1.0, _LIMITS, moved, reach=_REACH, step=_STEP, label_width=_WIDTH)
     slider.layout = widgets.Layout(flex="1 1 0", min_width="0")
     return slider
 

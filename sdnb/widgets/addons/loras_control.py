@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -40,6 +41,7 @@ class LorasControl(Control):
         self._prompt = ""
         self._spare: list[LoraRow] = []  # of what was removed
         self._seen = False
+        self._lock = threading.RLock()  # digests of files come from a thread
         #: What is known of a LoRA's file, and what to do with a trigger word: the owner says so.
         self.facts: Callable[[Lora], FileFacts] = lambda _: FileFacts()
         self.put: Callable[[str], object] = lambda _: None
@@ -103,8 +105,11 @@ class LorasControl(Control):
         self._show()
 
     def _show(self) -> None:
-        if not self._seen:
-            return
+        with self._lock:
+            if self._seen:
+                self._show_rows()
+
+    def _show_rows(self) -> None:
         entries = [*self._entries, *self._tagged]
         kept = [entry.row for entry in entries]
         gone = [row for row in self.widget.children if row not in kept]

@@ -108,7 +108,7 @@ FIELDS: tuple[Field, ...] = (
           "How far the contrast that CFG exaggerates is brought back: 0 not at all, 1 wholly. 0.7 "
           "suits models with zero terminal SNR.",
           (0, 1), 0.05),
-    Field("syntax", "Prompt syntax", "choice", "more",
+    Field("syntax", "Syntax", "choice", "more",
           "How the prompts are read. blocks: a castle:3 fog:1. a1111: (castle:1.2), [fog], BREAK, "
           "AND. comfy: (castle:1.2) as ComfyUI weighs it.",
           choices=SYNTAXES),

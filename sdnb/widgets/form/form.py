@@ -144,6 +144,7 @@ class Form(widgets.VBox):
         self._refresh()
 
     def _assign(self, request: Request, names: Collection[str]) -> None:
+        used = self._loras.used
         for name in _NAMES:  # the image before the mask, which is drawn on it
             if name in names:
                 self.controls[name].value = getattr(request, name)
@@ -153,7 +154,7 @@ class Form(widgets.VBox):
         if self._fold is not None and request.image is not None:
             self._fold.unfolded = True
         self._refresh()
-        if self._loras.used:
+        if self._loras.used and self._loras.used != used:
             self.addons.unfolded = True
 
     # -- building ----------------------------------------------------------------------------
