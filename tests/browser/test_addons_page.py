@@ -109,7 +109,7 @@ def words_and_embedding(hands, notebook):
     hands.button("in glow", "button.sdnb-word").click()
     notebook.becomes("studio.request.prompt == 'a red apple, in glow'", 10)
     hands.box("Search").fill("soft")
-    hands.box("Embeddings into").select_option("negative")
+    hands.box("Embeddings to").select_option("negative")
     hands.button("soft · embedding · 3 vectors").click()
     notebook.becomes("studio.request.negative == 'soft'", 10)
     found = hands.place.get_by_text("embedding soft: 3 vectors")

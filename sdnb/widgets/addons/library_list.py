@@ -43,7 +43,7 @@ class LibraryList(widgets.VBox):
         )  # fmt: skip
         self._kind = _list_box("Kind", _KINDS, "Show LoRAs, embeddings, or both")
         places = [("prompt", "prompt"), ("negative", "negative")]
-        self._place = _list_box("Embeddings into", places, "Where a click puts an embedding's name")
+        self._place = _list_box("Embeddings to", places, "Where a click puts an embedding's name")
         self._again = icon_button("refresh", "Look again", "Look through the folders again")
         self._again.on_click(lambda _: again())
         for part in (self._search, self._kind):

@@ -22,7 +22,7 @@ from sdnb.widgets.style import box, quiet_line, shared
 _LIMITS = (-1e6, 1e6)  # those of `Lora`
 _REACH = (-1.0, 2.0)
 _STEP = 0.05
-_WIDTH = "88px"  # of the labels of what is unfolded
+_WIDTH = "96px"  # of the labels of what is unfolded
 _FEW = 5  # words that are seen before a row is unfolded
 
 
