@@ -52,6 +52,11 @@ class Library:
         self._files: list[LibraryFile] | None = None
 
     # -- listing -------------------------------------------------------------------------------
+    @property
+    def listed(self) -> bool:
+        """Whether the folders were looked at, so that `files` answers at once."""
+        return self._files is not None
+
     def files(self, kind: str | None = None) -> list[LibraryFile]:
         """All files, or those of one kind: "checkpoint", "lora", "embedding", "vae", "control" or
         "other". What sdnb cannot use is among them and says why (`why_not`).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from sdnb.library import hashes
@@ -53,7 +54,7 @@ class LibraryFile:
             told.rank, seen.words, told.why_not, told.family, seen.hash_of_weights,
         )  # fmt: skip
 
-    @property
+    @cached_property
     def full_name(self) -> str:
         """The name with the folders before it, as "styles/pixel"."""
         try:

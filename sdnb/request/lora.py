@@ -162,6 +162,13 @@ def words(text: str) -> str:
     return _TAG.sub("", text)
 
 
+def tags(text: str) -> list[tuple[int, int]]:
+    """Where the tags that name LoRAs stand in a prompt, from the first letter to behind the last,
+    those that cannot be done included.
+    """
+    return [tag.span() for tag in _TAG.finditer(text) if tag[1] in _OURS]
+
+
 def split_tags(text: str) -> tuple[str, list[Lora], list[str]]:
     """The prompt without its tags, the LoRAs that they name, in order, and notes on tags of other
     kinds. Raises ValueError for a tag of a LoRA that cannot be done as it stands.

@@ -6,7 +6,7 @@ import html
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from sdnb.request import Request, png_header
+from sdnb.request import Request, lora, png_header
 from sdnb.request.plain_words import counted, digits
 from sdnb.widgets.compare import compared
 from sdnb.widgets.form.fields import BY_NAME
@@ -81,6 +81,8 @@ def settings(request: Request, result: Result | None = None) -> str:
             value = "{} × {}".format(*png_header.size(value))
         elif item.name == "height" or (value == item.default and item.name not in used):
             continue
+        if item.name == "loras":
+            value = lora.in_words(value)
         label = BY_NAME[item.name].label
         if item.name == "width":
             label, value = "Size", f"{request.width} x {request.height}"

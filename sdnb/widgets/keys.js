@@ -12,7 +12,8 @@ function panel(model) {
     const at = document.activeElement;
     if (at.matches("input, textarea")) at.dispatchEvent(new Event("change", { bubbles: true }));
     const boxes = model.get("boxes").map(id => model.widget_manager.get_model(id.slice(10)));
-    model.send({ values: (await Promise.all(boxes)).map(box => box.get("value")) });
+    const values = (await Promise.all(boxes)).map(box => [box.model_id, box.get("value")]);
+    model.send({ values: Object.fromEntries(values) });
   };
   // A number that is left open stands there in grey: what is typed replaces it, and an emptied box
   // is open again, which ipywidgets would fill with the number before.

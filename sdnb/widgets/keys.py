@@ -29,8 +29,8 @@ class _Ear(anywidget.AnyWidget):
 class Keys(widgets.Box):
     """Listens inside the widget that it is a child of, and calls `heard` with each message.
 
-    The messages of a "panel" have the `values` of its `boxes`; a "gallery" sends a `key` and the
-    thumbnail's `place`, -1 for none; a "canvas" sends nothing. Nothing is seen of it.
+    The messages of a "panel" have the `values` of its `boxes` by their ids; a "gallery" sends a
+    `key` and the thumbnail's `place`, -1 for none; a "canvas" sends nothing. Nothing is seen of it.
     """
 
     def __init__(
@@ -58,13 +58,19 @@ class GenerateKeys(Keys):
     """
 
     def __init__(self, parts: Sequence[widgets.Widget], generate: Callable[[], object]) -> None:
-        self._boxes, self._generate = list(_boxes(parts)), generate
-        super().__init__("panel", self._pressed, self._boxes)
+        self._parts, self._generate = parts, generate
+        super().__init__("panel", self._pressed, list(_boxes(parts)))
+
+    def look_again(self) -> None:
+        """Take in the boxes that came or went."""
+        self._ear.boxes = list(_boxes(self._parts))
 
     def _pressed(self, message: dict[str, Any]) -> None:
-        both = zip(self._boxes, message["values"], strict=True)
+        values = message["values"]
+        boxes = [box for box in self._ear.boxes if box.model_id in values]
         # All are compared before one is set: a box may follow another. None is what is no number.
-        typed = [(box, value) for box, value in both if value is not None and value != box.value]
+        typed = [(box, values[box.model_id]) for box in boxes]
+        typed = [(box, value) for box, value in typed if value is not None and value != box.value]
         for box, value in typed:
             box.value = value
         self._generate()

@@ -85,6 +85,7 @@ class Panel(AsLeft, widgets.VBox):
         self.form = Form(
             self.model.settings, self.model.tokenizer, kind, self._edited, self._offered
         )
+        self.form.addons.serve(self.model)
         self.progress = ProgressView(self.model.preview, self._left)
         self._lock = threading.Lock()
         self._results: list[weakref.ref[Result]] = []
@@ -96,6 +97,7 @@ class Panel(AsLeft, widgets.VBox):
         if self._has_gallery:
             self.gallery.send("the panel", self._sent, "Put its settings into the panel")
         keys = GenerateKeys(self._rows, self.generate)
+        self.form.addons.grown = keys.look_again
         super().__init__(
             [style.sheet(), keys, *self._rows, *([self.gallery] if self._has_gallery else [])]
         )
@@ -214,6 +216,7 @@ class Panel(AsLeft, widgets.VBox):
         self.model = model
         self.progress.preview_of = model.preview
         self.form.serve(model.settings, model.tokenizer)
+        self.form.addons.serve(model)
         self._show_model()
         self._show_plan()
 

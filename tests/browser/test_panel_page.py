@@ -221,8 +221,9 @@ def test_every_control_can_be_reached_and_is_named(page, lab):
         names.append(page.evaluate("() => document.activeElement.innerText"))
     assert any("Generate" in name for name in names), names
     one.kernel("bool(panel.gallery.add(sdnb.txt2img(model, 'a cat', steps=2, progress=False)))")
-    for fold in page.locator("button.sdnb-fold").all():
+    for fold in reversed(page.locator("button.sdnb-fold").all()):  # one may bring another
         fold.click()
+    one.box("Clip skip").wait_for()
     found = named(page)
     assert {"Prompt", "Width", "Steps", "CFG", "Eta", "Exchange", "Seed", "Draw a seed"} <= found
     assert "a cat, seed" in " ".join(found)

@@ -316,7 +316,8 @@ class Shelf:
         return SimpleNamespace(path=self.by_name[name])
 
     def by_sha256(self, digest):
-        return SimpleNamespace(path=self.by_digest[digest])
+        path = self.by_digest.get(digest)
+        return None if path is None else SimpleNamespace(path=path)
 
 
 @pytest.mark.picture
@@ -327,6 +328,8 @@ def test_a_name_is_looked_up_in_the_library_by_its_digest_first(folder, files):
     model.library = Shelf({"fog": files[1]}, {digest: files[0]})
     assert same(picture(model, ["fog"]), truth[1])
     assert same(picture(model, [sdnb.Lora("fog", sha256=digest)]), truth[0])
+    with pytest.raises(CheckpointError, match="is another file than the LoRA 'fog'"):
+        picture(model, [sdnb.Lora("fog", sha256="0a" * 32)])  # by its name, and it is not the one
     with pytest.raises(KeyError):
         picture(model, ["rain"])
 

@@ -42,11 +42,12 @@ class Model:
     channels: int = 4  # 9: made for inpainting
     unet: object = None
     library: object = None
+    embeddings: dict = field(default_factory=dict)
     pace: Pace = field(default_factory=Pace)
 
     @property
     def config(self):
-        return SimpleNamespace(unet=SimpleNamespace(in_channels=self.channels))
+        return SimpleNamespace(unet=SimpleNamespace(in_channels=self.channels, context_dim=768))
 
     def preview(self, latent):
         return Image.fromarray(latent)

@@ -45,6 +45,17 @@ def kohya(pipe, seed: int = 0, *, convs: bool = True, alphas=(2.0,)) -> dict[str
     return stored
 
 
+def for_text(width: int, layers: int, seed: int = 0) -> dict[str, Tensor]:
+    """A LoRA of the queries of a text encoder so wide, which changes what any prompt means."""
+    generator, stored = torch.Generator().manual_seed(seed), {}
+    for layer in range(layers):
+        stem = f"lora_te_text_model_encoder_layers_{layer}_self_attn_q_proj"
+        stored[f"{stem}.lora_down.weight"] = torch.randn(RANK, width, generator=generator)
+        stored[f"{stem}.lora_up.weight"] = torch.randn(width, RANK, generator=generator) / 8
+        stored[f"{stem}.alpha"] = torch.tensor(float(RANK))
+    return stored
+
+
 def save(path: Path, stored: dict[str, Tensor], **metadata: str) -> Path:
     save_file({name: t.contiguous() for name, t in stored.items()}, path, metadata or None)
     return path

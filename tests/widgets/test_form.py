@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from sdnb import images
 from sdnb.request import RANGES, Request, Settings
-from sdnb.request.lora import Lora
 from sdnb.widgets.form.fields import FIELDS
 from sdnb.widgets.form.form import Form
 
@@ -240,19 +239,6 @@ def test_the_upscale_tab_does_not_advise_to_upscale():
         made = Form(MODEL, kind=kind)
         made.change(width=MODEL.width * 2, height=MODEL.height * 2)
         assert ("then upscale it" in made._about_size.value) is advised
-
-
-def test_a_lora_is_shown_with_its_strength_and_its_cross_takes_it_away(form):
-    shown = control(form, "loras").widget
-    assert shown.layout.display == "none"
-    loras = [Lora("fog", 0.5), Lora("fog", 0.5, text=0), Lora("pixelart")]
-    form.request = Request(loras=loras)
-    assert shown.layout.display == ""
-    assert shown.value == ["1: fog 0.5", "2: fog 0.5", "pixelart 1"]
-    shown.value = ["2: fog 0.5", "pixelart 1"]
-    assert form.request.loras == tuple(loras[1:])
-    form.request = Request()
-    assert (shown.value, shown.layout.display) == ([], "none")
 
 
 def test_tags_are_no_words_of_the_prompt_for_its_inspector(form):

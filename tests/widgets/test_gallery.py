@@ -264,6 +264,7 @@ def test_settings_and_caption_say_what_was_made():
 def test_settings_name_what_a_picture_and_a_mask_were_used_with():
     settled = Request().resolved(Settings(64, 64))
     assert "Strength" not in settings(settled)
+    assert "<td>fog 0.73</td>" in settings(settled.but(loras=sdnb.Lora("fog", 0.73)))
     pictured = settled.but(image=encoded(colour(size=(64, 64)), "PNG"))
     assert "<tr><th>Strength</th><td>0.75</td></tr>" in settings(pictured)
     assert "Feather" not in settings(pictured)

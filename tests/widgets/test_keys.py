@@ -19,6 +19,11 @@ def report(keys, **message):
     keys._ear._handle_custom_msg(message, [])
 
 
+def told(keys, *values):
+    """What a page says is in the boxes, by their ids."""
+    return {box.model_id: value for box, value in zip(keys._ear.boxes, values, strict=True)}
+
+
 # -- Generate -----------------------------------------------------------------------------------
 
 
@@ -34,8 +39,8 @@ def page():
 
 def test_what_the_page_has_is_taken_before_the_picture_is_made(page):
     *_, seen, keys = page
-    report(keys, values=["a fox", 7.3, "12345678901234567890"])
-    report(keys, values=["a fox", None, ""])  # None: what is typed is no number
+    report(keys, values=told(keys, "a fox", 7.3, "12345678901234567890"))
+    report(keys, values=told(keys, "a fox", None, ""))  # None: what is typed is no number
     assert seen == [("a fox", 7.3, "12345678901234567890"), ("a fox", 7.3, "")]
 
 
@@ -43,7 +48,7 @@ def test_a_box_that_follows_another_is_not_set_back(page):
     """The page has not heard yet of what one box changed in the other."""
     words, number, _, seen, keys = page
     words.observe(lambda _: setattr(number, "value", 3.0), "value")
-    report(keys, values=["a fox", 7.5, "1"])
+    report(keys, values=told(keys, "a fox", 7.5, "1"))
     assert seen == [("a fox", 3.0, "1")]
 
 
@@ -51,17 +56,29 @@ def test_what_has_not_changed_is_not_set(page):
     words, _, _, seen, keys = page
     heard = []
     words.observe(heard.append, "value")
-    report(keys, values=["old", 7.5, "1"])
+    report(keys, values=told(keys, "old", 7.5, "1"))
     assert heard == []
     assert len(seen) == 1
+
+
+def test_boxes_that_come_later_bring_what_is_in_them_too(page):
+    words, number, _, seen, keys = page
+    before = told(keys, "a fox", 7.5, "1")
+    later = widgets.FloatText(1.0)
+    keys._parts[1].children = [number, later]
+    keys.look_again()
+    assert later in keys._ear.boxes
+    report(keys, values=before)  # of a page that has not heard of it
+    report(keys, values={later.model_id: 0.85})
+    assert (words.value, later.value, len(seen)) == ("a fox", 0.85, 2)
 
 
 def test_ctrl_enter_in_a_panel_is_generate():
     panel = Panel(Model(), "txt2img", executor=Worker(gated()[1]))
     keys = next(part for part in panel.children if isinstance(part, GenerateKeys))
-    values = [box.value for box in keys._boxes]
-    assert len(values) >= 7  # both texts, width, height, steps, CFG, seed, ...
-    values[values.index("")] = "a boat"  # the prompt is the first of them
+    boxes = keys._ear.boxes
+    assert len(boxes) >= 7  # both texts, width, height, steps, CFG, seed, ...
+    values = {box.model_id: box.value for box in boxes} | {boxes[0].model_id: "a boat"}
     report(keys, values=values)
     assert panel.request.prompt == "a boat"
     assert panel.running

@@ -48,7 +48,7 @@ def test_a_large_photo_proposes_a_size_near_the_models_own_and_one_click_takes_i
     upload(one, photo())
     assert size(one) == NEAR
     if one.form._fold is not None:
-        one.form._fold.value = True
+        one.form._fold.unfolded = True
     assert (
         "It is made at 160 × 120. The picture is 800 × 600, 29 times the model's own pixels."
         in read(one)

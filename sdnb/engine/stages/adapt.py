@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -105,8 +104,9 @@ def _path(model: Model, lora: Lora) -> Path:
         return path
     library = getattr(model, "library", None)
     if library is not None and lora.sha256 is not None:
-        with suppress(LookupError):  # it may have another name here
-            return Path(library.by_sha256(lora.sha256).path)
+        same = library.by_sha256(lora.sha256)  # it may have another name here
+        if same is not None:
+            return Path(same.path)
     if library is not None:
         return Path(library.find("lora", lora.name).path)
     raise MissingCheckpointError(

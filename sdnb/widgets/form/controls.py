@@ -14,7 +14,6 @@ from typing import Any
 import ipywidgets as widgets
 from ipywidgets.widgets.widget_description import DescriptionStyle
 
-from sdnb.request import lora
 from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.form.fields import Field
 from sdnb.widgets.slider import NumberBox, Slider
@@ -282,30 +281,6 @@ class OptionalControl(Control):
         self._number.layout.display = "" if checked else "none"
 
 
-class LorasControl(Control):
-    """LoRAs with their strengths, each with a cross that takes it away."""
-
-    def __init__(self, field: Field, changed: Changed) -> None:
-        super().__init__(field, changed)
-        self.widget = widgets.TagsInput(tooltip=field.help, allow_duplicates=False)
-        self._hear(self.widget)
-
-    def _moved(self, value: list[str]) -> None:
-        if not self._setting:  # what is left, in the order to which it was dragged
-            named = dict(zip(self._tags(), self._value, strict=True))
-            self._take(tuple(named[tag] for tag in value))
-
-    def _tags(self) -> list[str]:
-        tags = [lora.in_words([each]) for each in self._value]
-        return [tag if tags.count(tag) == 1 else f"{i}: {tag}" for i, tag in enumerate(tags, 1)]
-
-    def _show(self) -> None:
-        tags = self._tags()
-        self._set(self.widget, allowed_tags=[*self.widget.allowed_tags, *tags])
-        self._set(self.widget, value=tags)
-        self._set(self.widget, allowed_tags=tags)
-
-
 def _check_box(field: Field) -> widgets.Checkbox:
     return widgets.Checkbox(
         description=field.label, tooltip=field.help, indent=False,
@@ -323,5 +298,4 @@ KINDS: dict[str, type[Control]] = {
     "size": NumberControl,
     "seed": SeedControl,
     "optional": OptionalControl,
-    "loras": LorasControl,
 }

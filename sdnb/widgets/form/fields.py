@@ -108,7 +108,7 @@ FIELDS: tuple[Field, ...] = (
           "How far the contrast that CFG exaggerates is brought back: 0 not at all, 1 wholly. 0.7 "
           "suits models with zero terminal SNR.",
           (0, 1), 0.05),
-    Field("syntax", "Prompt syntax", "choice", "more",
+    Field("syntax", "Syntax", "choice", "more",
           "How the prompts are read. blocks: a castle:3 fog:1. a1111: (castle:1.2), [fog], BREAK, "
           "AND. comfy: (castle:1.2) as ComfyUI weighs it.",
           choices=SYNTAXES),
@@ -117,9 +117,8 @@ FIELDS: tuple[Field, ...] = (
           "models expect. Left open: the model's own.",
           (1, 12)),
     Field("loras", "LoRAs", "loras", "more",
-          "What is laid over the model's weights, with its strength. A cross takes one away; more "
-          "of them are named in the prompt: <lora:name:0.8>.",
-          shown=lambda request, _: bool(request.loras)),
+          "What is laid over the model's weights, each with its strength: 0 is no effect, 1 what "
+          "its author meant. More of them may stand in the prompt: <lora:name:0.8>."),
     Field("image", "Picture", "picture", "picture",
           "A picture to start from. A PNG, a JPEG or another picture file."),
     Field("fit", "Fitted by", "choice", "picture",

@@ -13,7 +13,10 @@ from sdnb.images import Saved
 from sdnb.request import Request, Resolved, Settings, lora, png_header
 from sdnb.request.choices import gone_with
 from sdnb.request.sizes import Size
+from sdnb.widgets.addons.addons import AddOns
+from sdnb.widgets.addons.loras_control import LorasControl
 from sdnb.widgets.buttons import icon_button
+from sdnb.widgets.fold import Fold
 from sdnb.widgets.form.controls import KINDS, Changed, Control, SeedControl
 from sdnb.widgets.form.fields import FIELDS, Field
 from sdnb.widgets.form.fitted_view import FittedView, with_borders_anew
@@ -22,6 +25,7 @@ from sdnb.widgets.form.mask_box import MaskBox
 from sdnb.widgets.form.picture_box import PictureBox
 from sdnb.widgets.form.size_offer import (
     SizeOffer,
+    about_size,
     accepted,
     by_pixels,
     in_words,
@@ -37,15 +41,13 @@ _NAMES = tuple(item.name for item in fields(Request))
 _PARTS = {  # the mask editor shows the feather
     "picture": ("image", "fit", "strength"), "mask": ("mask", "invert", "content", "padding"),
 }  # fmt: skip
-_MORE = ("schedule", "eta", "cfg_rescale", "syntax", "clip_skip")
+_MORE = ("schedule", "eta", "cfg_rescale")
+_ADD_ONS = ("clip_skip", "syntax")
 # Which parts each kind of panel shows beside the prompts and the main settings.
 PICTURES = {
     "all": ("picture", "mask"), "txt2img": (), "img2img": ("picture",),
     "inpaint": ("picture", "mask"), "upscale": ("picture",),
 }  # fmt: skip
-# Times the model's own pixels: larger pictures often repeat their subject.
-_LARGE_TIMES = 2.5
-_LARGE_UPSCALED = 16  # upscaling is meant to: four times the sides
 
 
 class Form(widgets.VBox):
@@ -70,10 +72,16 @@ class Form(widgets.VBox):
         self.controls = {field.name: self._control(field, offer) for field in FIELDS}
         self.seed = cast("SeedControl", self.controls["seed"])
         self._mask = cast("MaskBox", self.controls["mask"])
+        self._loras = cast("LorasControl", self.controls["loras"])
         self._inspectors = {
             name: Inspector(tokenizer, self._read_as, negative=name == "negative")
             for name in ("prompt", "negative")
         }
+        #: LoRAs, embeddings, and how prompts are read: the owner of the form says of which model.
+        self.addons = AddOns(
+            self._loras, [self.controls[name].widget for name in _ADD_ONS],
+            lambda name: str(self.controls[name].value), self._write, self._listed,
+        )  # fmt: skip
         self._about_size = level(widgets.HTML())
         self._offer = SizeOffer(self._take_near, self._take_own)
         self._proposed: tuple[int | None, int | None] = (None, None)  # a size that nobody typed
@@ -136,6 +144,7 @@ class Form(widgets.VBox):
         self._refresh()
 
     def _assign(self, request: Request, names: Collection[str]) -> None:
+        used = self._loras.used
         for name in _NAMES:  # the image before the mask, which is drawn on it
             if name in names:
                 self.controls[name].value = getattr(request, name)
@@ -143,8 +152,10 @@ class Form(widgets.VBox):
                 self._mask.on_picture(request.image)
         self._sampler = request.sampler
         if self._fold is not None and request.image is not None:
-            self._fold.value = True
+            self._fold.unfolded = True
         self._refresh()
+        if self._loras.used and self._loras.used != used:
+            self.addons.unfolded = True
 
     # -- building ----------------------------------------------------------------------------
 
@@ -155,6 +166,8 @@ class Form(widgets.VBox):
         if field.kind == "mask":
             guest = "mask" not in PICTURES[self.kind]
             return MaskBox(field, changed, self._feathered, guest=guest)
+        if field.kind == "loras":
+            return LorasControl(field, changed, partial(self._write, "prompt"))
         return KINDS[field.kind](field, changed)
 
     def _laid_out(self) -> list[widgets.Widget]:
@@ -168,7 +181,7 @@ class Form(widgets.VBox):
         swap = icon_button("exchange", "Exchange", "Exchange width and height")
         swap.on_click(lambda _: self._swapped())
         size = row([w["width"], swap, w["height"]])
-        more = _folded("More", [w[name] for name in _MORE])
+        more = Fold("More", [w[name] for name in _MORE])
         above: list[widgets.Widget] = []
         below: list[widgets.Widget] = []
         guests: list[widgets.Widget] = []  # what this kind lacks: hidden until a request needs it
@@ -176,21 +189,19 @@ class Form(widgets.VBox):
             place = above if part in PICTURES[self.kind] else guests
             place += [w[name] for name in names]
         self._guests = widgets.VBox(guests)
-        self._fold: widgets.ToggleButton | None = None
-        if self.kind == "all":
-            above, below = [], [_folded("Start from a picture", above)]
-            self._fold = below[0].children[0]
+        self._fold = Fold("Start from a picture", above) if self.kind == "all" else None
+        if self._fold is not None:
+            above, below = [], [self._fold]
         settings = [
             w["negative"], self._inspectors["negative"],
-            size, self._about_size, w["steps"], w["cfg"], w["sampler"], w["seed"], w["loras"],
+            size, self._about_size, w["steps"], w["cfg"], w["sampler"], w["seed"],
             *([w["count"]] if self.kind != "upscale" else []),  # upscaling makes one picture
-            more,
         ]  # fmt: skip
         if self.kind == "inpaint":  # the canvas has the place
             rest = [w[name] for name in ("invert", "content", "padding")]
             above = [w["image"], w["mask"], w["fit"], w["strength"]]
-            settings = [_folded("Settings", [*rest, *settings])]
-        return [*above, self._guests, *settings, *below]
+            settings, more = [Fold("Settings", [*rest, *settings, more])], widgets.VBox()
+        return [*above, self._guests, *settings, self.addons, more, *below]
 
     # -- acting ------------------------------------------------------------------------------
 
@@ -241,6 +252,17 @@ class Form(widgets.VBox):
         self.controls["syntax"].value = syntax
         self._changed("syntax")
 
+    def _write(self, name: str, text: str) -> None:
+        """Take a prompt to which an add-on has put or changed something."""
+        self.controls[name].value = text
+        self._changed(name)
+
+    def _listed(self) -> None:
+        """Show the prompts again, with another library's embeddings."""
+        for inspector in self._inspectors.values():
+            inspector.embeddings = self.addons.embeddings
+        self._refresh()
+
     def _feathered(self, pixels: float) -> None:
         """Take the feather from the editor's slider."""
         self.controls["feather"].value = pixels
@@ -276,7 +298,15 @@ class Form(widgets.VBox):
             text = self.controls[name].value
             text = lora.words(text) if name == "prompt" else text
             inspector.show(text, asked.syntax, asked.steps or steps)
-        self._about_size.value = "" if resolved is None else self._size_in_words(resolved)
+        self._loras.prompted(self.controls["prompt"].value)
+        both = (name for inspector in self._inspectors.values() for name in inspector.found)
+        self.addons.show(list(dict.fromkeys(both)))
+        self._about_size.value = "" if resolved is None else self._size_told(resolved)
+
+    def _size_told(self, resolved: Resolved) -> str:
+        at_own = self._near() is not None and self.controls["width"].value is None
+        upscales = self.kind == "upscale"
+        return about_size(resolved, self.settings, upscales=upscales, told=at_own)
 
     def _whose(self, name: str, resolved: Resolved) -> str:
         """Whose value it is that an open field gets."""
@@ -309,42 +339,3 @@ class Form(widgets.VBox):
         take = "" if now == near else f"Take {in_words(near)}"
         own = "Take its own size" if accepted(size) and not its_own else ""
         self._offer.show(f"{words}.", take, own, warn=its_own)
-
-    def _size_in_words(self, resolved: Resolved) -> str:
-        """The size, as HTML, with a warning where it takes long."""
-        own = self.settings.width, self.settings.height
-        size = resolved.width, resolved.height
-        if size == own:
-            return _quiet(f"{in_words(size)}, the model's own size")
-        most = _LARGE_UPSCALED if self.kind == "upscale" else _LARGE_TIMES
-        at_own = self._near() is not None and self.controls["width"].value is None
-        if times(size, self.settings) <= most or at_own:  # then the offer warns
-            return _quiet(f"{in_words(size)}; the model's own is {in_words(own)}")
-        words = f"{by_pixels(size, self.settings)}: it takes that much longer or more"
-        if resolved.image is None and self.kind != "upscale":
-            words += (
-                ", and things may stand there twice. Make it at the model's own size, "
-                f"{in_words(own)}, then upscale it"
-            )
-        return f'<div class="sdnb-warn">{words}.</div>'
-
-
-def _quiet(words: str) -> str:
-    return f'<div class="sdnb-quiet">{words}</div>'
-
-
-def _folded(title: str, children: list[widgets.Widget]) -> widgets.VBox:
-    """Children behind a button that shows and hides them; ipywidgets' Accordion takes no keys."""
-    inside = widgets.VBox(children, layout=widgets.Layout(display="none"))
-    button = widgets.ToggleButton(
-        description=title, icon="caret-right", tooltip=f"{title}: show or hide",
-        layout=widgets.Layout(width="auto", align_self="flex-start"),
-    )  # fmt: skip
-    button.add_class("sdnb-fold")
-
-    def turn(change: dict[str, Any]) -> None:
-        inside.layout.display = "" if change["new"] else "none"
-        button.icon = "caret-down" if change["new"] else "caret-right"
-
-    button.observe(turn, "value")
-    return widgets.VBox([button, inside])

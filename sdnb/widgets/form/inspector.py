@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import html
 import itertools
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
 from sdnb.request import prompt
+from sdnb.request.plain_words import counted
 from sdnb.request.prompt import popular_embeddings
 from sdnb.request.prompt.dialects import recognised
 from sdnb.widgets.buttons import text_button
@@ -32,17 +33,43 @@ _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#
 _MOST_STAGES = 4  # of a schedule that are shown
 
 
+class _Tokens:
+    """A model's tokenizer with its embeddings; `found` has the vectors of those that were named."""
+
+    def __init__(self, tokenizer: Tokenizer, embeddings: Mapping[str, Any]) -> None:
+        self._tokenizer, self._embeddings = tokenizer, embeddings
+        self.room, self.positions = tokenizer.room, tokenizer.positions
+        self.found: dict[str, int] = {}
+
+    def chunks(self, fragments: Sequence[Fragment], syntax: str = "blocks") -> list[Chunk]:
+        chunks = self._tokenizer.chunks(fragments, syntax, self._embeddings)
+        named = (embedding for chunk in chunks for _, embedding in chunk.embeddings)
+        self.found.update((each.name, len(each.vectors)) for each in named)
+        return chunks
+
+
 def inspected(
     text: str, tokenizer: Tokenizer | None = None, syntax: str = "blocks",
-    *, steps: int = 20, negative: bool = False, warn: bool = True,
-    embeddings: Iterable[str] | None = None,
+    *, embeddings: Mapping[str, Any] | None = None, steps: int = 20, negative: bool = False,
+    warn: bool = True,
 ) -> str:  # fmt: skip
-    """The errors and warnings of a prompt, then its runs as chips, as HTML; "" for no prompt.
+    """The errors and warnings of a prompt, then its runs as chips, then the embeddings that it
+    names, as HTML; "" for no prompt.
 
-    `tokenizer` is a model's; without it, no tokens are counted. Without `warn`, warnings are left
-    out, and errors stay. `embeddings` are the names of those that a model has: popular ones that
-    it has not are said; None says nothing of them.
+    `tokenizer` is a model's; without it, no tokens are counted. `embeddings` are the model's, by
+    name, each with `vectors`: popular ones that it has not are said; None says nothing of them.
+    Without `warn`, warnings are left out, and errors stay.
     """
+    tokens = None if tokenizer is None else _Tokens(tokenizer, embeddings or {})
+    return _inspected(
+        text, tokens, syntax, embeddings=embeddings, steps=steps, negative=negative, warn=warn
+    )
+
+
+def _inspected(
+    text: str, tokens: _Tokens | None, syntax: str,
+    *, embeddings: Mapping[str, Any] | None, steps: int, negative: bool, warn: bool,
+) -> str:  # fmt: skip
     try:
         parts = prompt.parts(text, syntax, steps, negative=negative)
         warnings = [t.message for t in prompt.traps(text, syntax, steps, negative=negative)]
@@ -50,15 +77,18 @@ def inspected(
         for part in parts:
             if len(parts) > 1:
                 lines.append(f"guides by {part.weight:g} times cfg:")
-            lines += _stages(part, tokenizer, syntax)
+            lines += _stages(part, tokens, syntax)
     except prompt.PromptError as error:
         return _wrong(text, error)
-    except ValueError as error:  # an embedding that is not here
+    except (ValueError, OSError) as error:  # an embedding that is not here, or damaged
         return f'<div class="sdnb-warn">{html.escape(str(error))}</div>'
     if syntax == "blocks" and _changes_nothing(text):
         warnings.append("There is one block: its weight changes nothing.")
     if embeddings is not None:
         warnings += filter(None, [popular_embeddings.missing([text], embeddings)])
+    found = {} if tokens is None else tokens.found
+    named = [f"embedding {name}: {counted(vectors, 'vector')}" for name, vectors in found.items()]
+    lines += [f'<span class="sdnb-quiet">{html.escape(", ".join(named))}</span>'] if named else []
     shown = warnings if warn else []
     notes = "".join(f'<div class="sdnb-warn">{html.escape(words)}</div>' for words in shown)
     return notes + "".join(f'<div class="sdnb-chips">{line}</div>' for line in lines if line)
@@ -79,7 +109,7 @@ def _changes_nothing(text: str) -> bool:
     return len(fragments) == 1 and text.replace("\\:", ":").strip() != fragments[0].text.strip()
 
 
-def _stages(part: prompt.PromptPart, tokenizer: Tokenizer | None, syntax: str) -> list[str]:
+def _stages(part: prompt.PromptPart, tokens: _Tokens | None, syntax: str) -> list[str]:
     """A line of chips for each stage of a part, or for the first ones."""
     lines = []
     for until, words in part.stages[:_MOST_STAGES]:
@@ -89,38 +119,38 @@ def _stages(part: prompt.PromptPart, tokenizer: Tokenizer | None, syntax: str) -
             whole = len(part.stages) > 1
             start, end = (0, part.end - part.start) if whole else (error.start, error.end)
             raise prompt.PromptError(str(error), part.start + start, part.start + end) from error
-        chips = "".join(_chips(fragments, tokenizer, syntax))
+        chips = "".join(_chips(fragments, tokens, syntax))
         if len(part.stages) > 1:
             chips = f'<span class="sdnb-quiet">to step {until}:</span> {chips}'
-        elif not _worth_it(fragments, tokenizer, syntax):
+        elif not _worth_it(fragments, tokens, syntax):
             chips = ""
         lines.append(chips)
     more = len(part.stages) - _MOST_STAGES
     return lines + ([f'<span class="sdnb-quiet">and {more} more stages</span>'] * (more > 0))
 
 
-def _worth_it(fragments: Sequence[Fragment], tokenizer: Tokenizer | None, syntax: str) -> bool:
+def _worth_it(fragments: Sequence[Fragment], tokens: _Tokens | None, syntax: str) -> bool:
     """Whether the runs are shown: for one of weight 1 only where a chunk is nearly used up."""
     if len(fragments) > 1 or (syntax != "blocks" and fragments[0].weight != 1):
         return True
-    if tokenizer is None:
+    if tokens is None:
         return False
-    chunks = tokenizer.chunks(fragments, syntax)
-    return len(chunks) > 1 or chunks[0].count > 0.8 * tokenizer.room
+    chunks = tokens.chunks(fragments, syntax)
+    return len(chunks) > 1 or chunks[0].count > 0.8 * tokens.room
 
 
-def _chips(fragments: Sequence[Fragment], tokenizer: Tokenizer | None, syntax: str) -> list[str]:
+def _chips(fragments: Sequence[Fragment], tokens: _Tokens | None, syntax: str) -> list[str]:
     """A chip for each run; of blocks with their own count of tokens, else with one at the end."""
     is_blocks = syntax == "blocks"
     shares = prompt.normalised(fragments) if is_blocks else []
-    together = [] if tokenizer is None or is_blocks else _cut(fragments, tokenizer, syntax)
+    together = [] if tokens is None or is_blocks else _cut(fragments, tokens, syntax)
     chips = []
     for i, fragment in enumerate(fragments):
         chunks, count = [(i == at[0], at) for at in together], ""
-        if tokenizer is not None and is_blocks:
-            its = tokenizer.chunks([fragment])
+        if tokens is not None and is_blocks:
+            its = tokens.chunks([fragment])
             chunks = [(True, chunk.begins) for chunk in its[1:]]
-            count = f' <span class="sdnb-quiet">{_count(its, tokenizer)}</span>'
+            count = f' <span class="sdnb-quiet">{_count(its, tokens)}</span>'
         words = _with_borders(fragment.text, [at[1] for here, at in chunks if here])
         if is_blocks:
             weight = f" <b>{shares[i]:.0%}</b>" if len(fragments) > 1 else ""
@@ -136,15 +166,15 @@ def _chips(fragments: Sequence[Fragment], tokenizer: Tokenizer | None, syntax: s
             f'<span class="sdnb-chip" style="--c:{_COLOURS[i % len(_COLOURS)]}" title="{title}">'
             f"{words}{weight}{count}</span>"
         )
-    if tokenizer is not None and not is_blocks:
-        total = _count(tokenizer.chunks(fragments, syntax), tokenizer)
+    if tokens is not None and not is_blocks:
+        total = _count(tokens.chunks(fragments, syntax), tokens)
         chips.append(f' <span class="sdnb-quiet">{total}</span>')
     return chips
 
 
-def _cut(fragments: Sequence[Fragment], tokenizer: Tokenizer, syntax: str) -> list[tuple[int, int]]:
+def _cut(fragments: Sequence[Fragment], tokens: _Tokens, syntax: str) -> list[tuple[int, int]]:
     """Where each chunk but the first begins, as (fragment, character)."""
-    return [chunk.begins for chunk in tokenizer.chunks(fragments, syntax)[1:] if chunk.count]
+    return [chunk.begins for chunk in tokens.chunks(fragments, syntax)[1:] if chunk.count]
 
 
 def _with_borders(text: str, borders: Sequence[int]) -> str:
@@ -156,10 +186,10 @@ def _with_borders(text: str, borders: Sequence[int]) -> str:
     return joined or "<i>nothing</i>"
 
 
-def _count(chunks: Sequence[Chunk], tokenizer: Tokenizer) -> str:
+def _count(chunks: Sequence[Chunk], tokens: _Tokens) -> str:
     """The tokens of each chunk, with the start and end tokens that belong to the 77."""
     counts = " + ".join(str(chunk.count + 2) for chunk in chunks)
-    return f"{counts}/{tokenizer.positions}" if len(chunks) == 1 else f"{counts} tokens"
+    return f"{counts}/{tokens.positions}" if len(chunks) == 1 else f"{counts} tokens"
 
 
 class Inspector(widgets.VBox):
@@ -174,6 +204,8 @@ class Inspector(widgets.VBox):
         *, negative: bool = False,
     ) -> None:  # fmt: skip
         self.tokenizer, self._switch, self._negative = tokenizer, switch, negative
+        self.embeddings: Mapping[str, Any] = {}
+        self.found: tuple[str, ...] = ()  #: the names of the embeddings that the prompt names
         self._other: str | None = None
         self._read = widgets.HTML()
         self._offer = widgets.HTML()
@@ -192,22 +224,26 @@ class Inspector(widgets.VBox):
     def show(self, text: str, syntax: str = "blocks", steps: int = 20) -> None:
         """Show how a prompt is read."""
         self._other = recognised(text, syntax) if self._switch is not None else None
-        self._read.value = self._inspected(text, syntax, steps)
+        self._read.value, self.found = self._inspected(text, syntax, steps)
         if self._other is not None:
             name = NAMES[self._other]
             words = f"It looks like a prompt of {name}, which would read:"
-            would = self._inspected(text, self._other, steps)
+            would, _ = self._inspected(text, self._other, steps)
             self._offer.value = f'<div class="sdnb-warn">{words}</div>{would}'
             self._button.description = f"Read as {name}"
         self._offered.layout.display = "none" if self._other is None else ""
         self.layout.display = "" if self.value else "none"
 
-    def _inspected(self, text: str, syntax: str, steps: int) -> str:
-        """How a syntax reads the prompt; beside an offer without what it says against it."""
-        return inspected(
-            text, self.tokenizer, syntax, steps=steps, negative=self._negative,
-            warn=self._other is None,
+    def _inspected(self, text: str, syntax: str, steps: int) -> tuple[str, tuple[str, ...]]:
+        """How a syntax reads the prompt, and the embeddings that it finds there; beside an offer
+        without what it says against it.
+        """
+        tokens = None if self.tokenizer is None else _Tokens(self.tokenizer, self.embeddings)
+        shown = _inspected(
+            text, tokens, syntax, embeddings=self.embeddings, steps=steps,
+            negative=self._negative, warn=self._other is None,
         )  # fmt: skip
+        return shown, () if tokens is None else tuple(tokens.found)
 
     def _switched(self) -> None:
         if self._switch is not None and self._other is not None:

@@ -7,12 +7,14 @@ from collections.abc import Callable
 
 import ipywidgets as widgets
 
-from sdnb.request import Settings, sizes
+from sdnb.request import Resolved, Settings, sizes
 from sdnb.request.sizes import Size
 from sdnb.widgets.style import row
 
 # Times the model's own pixels: a picture between them keeps its size.
 _SMALL, _LARGE = 0.5, 1.5
+# Larger ones often repeat their subject. Upscaling is meant to: four times the sides.
+_LARGE_TIMES, _LARGE_UPSCALED = 2.5, 16
 
 
 class SizeOffer(widgets.VBox):
@@ -83,6 +85,26 @@ def by_pixels(size: Size, settings: Settings) -> str:
 def in_words(size: Size) -> str:
     """ "4000 × 3000"."""
     return f"{size[0]} × {size[1]}"
+
+
+def about_size(resolved: Resolved, settings: Settings, *, upscales: bool, told: bool) -> str:
+    """The size of a request as HTML, with a warning where it takes long, unless that is `told`."""
+    own, size = (settings.width, settings.height), (resolved.width, resolved.height)
+    if size == own:
+        return _quiet(f"{in_words(size)}, the model's own size")
+    if told or times(size, settings) <= (_LARGE_UPSCALED if upscales else _LARGE_TIMES):
+        return _quiet(f"{in_words(size)}; the model's own is {in_words(own)}")
+    words = f"{by_pixels(size, settings)}: it takes that much longer or more"
+    if resolved.image is None and not upscales:
+        words += (
+            ", and things may stand there twice. Make it at the model's own size, "
+            f"{in_words(own)}, then upscale it"
+        )
+    return f'<div class="sdnb-warn">{words}.</div>'
+
+
+def _quiet(words: str) -> str:
+    return f'<div class="sdnb-quiet">{words}</div>'
 
 
 def _button(tooltip: str, act: Callable[[], None]) -> widgets.Button:

@@ -1,0 +1,130 @@
+"""The list of a library's LoRAs and embeddings: searched as one types, a click takes one."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from typing import Any
+
+import ipywidgets as widgets
+from ipywidgets.widgets.widget_description import DescriptionStyle
+from ipywidgets.widgets.widget_string import TextStyle
+
+from sdnb.request.plain_words import counted
+from sdnb.widgets.addons.finding import Item, found, label, title
+from sdnb.widgets.buttons import icon_button
+from sdnb.widgets.hearing import in_order
+from sdnb.widgets.style import box, quiet_line, row, shared
+
+MOST = 50  # lines that are shown
+_KINDS = [("all", ""), ("LoRAs", "lora"), ("embeddings", "embedding")]
+_NO_LIBRARY = (
+    "This model has no library of files yet. In the studio, write the folder of AUTOMATIC1111, "
+    "ComfyUI or InvokeAI into “or path” and press Load, then load a model from its list. In "
+    'Python: <code>sdnb.load(library="stable-diffusion-webui")</code>; and the environment\'s '
+    "<code>SDNB_LIBRARY</code> says it for good."
+)
+
+
+class LibraryList(widgets.VBox):
+    """Shows the files that match what is typed. `take` is called with the file of a line that is
+    clicked, and for an embedding with where its name goes, "prompt" or "negative"; `again` when
+    somebody wants the folders to be looked at again.
+    """
+
+    def __init__(self, take: Callable[[Item, str], object], again: Callable[[], object]) -> None:
+        self._take, self._items, self._used = take, list[Item](), frozenset[Any]()
+        self._shown: list[Item] = []
+        self._search = widgets.Text(
+            description="Search", placeholder="names, folders, trigger words",
+            tooltip="Search the library's LoRAs and embeddings",
+            style=shared(TextStyle, "76px"), layout=widgets.Layout(width="auto"),
+        )  # fmt: skip
+        self._kind = _list_box("Kind", _KINDS, "Show LoRAs, embeddings, or both")
+        places = [("prompt", "prompt"), ("negative", "negative")]
+        self._place = _list_box("Embeddings to", places, "Where a click puts an embedding's name")
+        self._again = icon_button("refresh", "Look again", "Look through the folders again")
+        self._again.on_click(lambda _: again())
+        for part in (self._search, self._kind):
+            part.observe(lambda _: self._refresh(), "value")
+        self._head = box(
+            "sdnb-library-head", [self._search, self._again, row([self._kind, self._place])]
+        )
+        self._lines = box("sdnb-library", [])
+        self._pool: list[widgets.Button] = []
+        self._message = quiet_line()
+        super().__init__([self._head, self._lines, self._message])
+        in_order(self)
+
+    def show(self, items: Sequence[Item] | None) -> None:
+        """Show these files; None: there is no library."""
+        self._items = list(items or ())
+        for part in (self._head, self._lines):
+            part.layout.display = "none" if items is None else ""
+        if items is None:
+            self._message.value = _NO_LIBRARY
+        else:
+            self._refresh()
+
+    def say(self, words: str) -> None:
+        """Say something in place of how many there are."""
+        self._message.value = f'<span role="status">{html.escape(words)}</span>'
+
+    def mark(self, used: Collection[Any]) -> None:
+        """Mark the files at these paths: they are in use."""
+        if frozenset(used) != self._used:
+            self._used = frozenset(used)
+            self._show_lines()
+
+    def _refresh(self) -> None:
+        matching = found(self._items, self._search.value, self._kind.value)
+        self._shown, more = matching[:MOST], len(matching) - MOST
+        self._show_lines()
+        if not matching:
+            what = "none of them matches" if self._items else "no LoRA and no embedding is there"
+            self.say(f"{counted(len(self._items), 'file')}: {what}.")
+        else:
+            self.say(f"and {more:,} more: type to find them" if more > 0 else "")
+
+    def _show_lines(self) -> None:
+        self._make(len(self._shown))
+        for button, item in zip(self._pool, self._shown, strict=False):
+            is_used = item.file.path in self._used
+            with button.hold_sync():
+                button.description, button.disabled = label(item), bool(item.why_not)
+                button.icon = "ban" if item.why_not else "check" if is_used else "plus"
+                button.tooltip = f"{title(item.file)}\n{_what(item, is_used)}"
+        if len(self._lines.children) != len(self._shown):
+            self._lines.children = self._pool[: len(self._shown)]
+
+    def _make(self, count: int) -> None:
+        made = []
+        for n in range(len(self._pool), count):
+            button = widgets.Button(
+                layout=shared(widgets.Layout), style=shared(widgets.ButtonStyle)
+            )
+            button.on_click(partial(self._clicked, n))
+            made.append(button)
+        in_order(*made)
+        self._pool += made
+
+    def _clicked(self, n: int, _: Any) -> None:
+        if n < len(self._shown):
+            self._take(self._shown[n], self._place.value)
+
+
+def _what(item: Item, is_used: bool) -> str:
+    """What a click does."""
+    if item.why_not:
+        return f"Not for this model: {item.why_not}"
+    if item.file.kind == "embedding":
+        return "A click puts its name into the prompt"
+    return "In use: a click takes it away" if is_used else "A click adds it"
+
+
+def _list_box(words: str, options: Sequence[tuple[str, str]], tooltip: str) -> widgets.Dropdown:
+    return widgets.Dropdown(
+        options=options, description=words, tooltip=tooltip,
+        style=shared(DescriptionStyle, "initial"), layout=widgets.Layout(width="auto"),
+    )  # fmt: skip

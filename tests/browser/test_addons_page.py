@@ -1,0 +1,116 @@
+"""A folder of AUTOMATIC1111 in the studio: a LoRA found, added, moved, used, and read back."""
+
+import json
+
+import pytest
+import torch
+from helpers import folder_of_a_user, tiny_loras
+from helpers.notebook_page import SHOTS, Notebook
+from safetensors.torch import save_file
+
+pytestmark = pytest.mark.browser
+
+STUDIO = """
+import sdnb
+model = sdnb.load(library={folder!r})
+studio = sdnb.studio(model, folder="made")
+studio
+"""
+FRESH = "panel = sdnb.Panel(model, 'txt2img', autosave=False)\npanel"
+WORDS = {"ss_output_name": "glow-v2", "ss_tag_frequency": json.dumps({"10": {"in glow": 9}})}
+
+
+@pytest.fixture(scope="module")
+def webui(tmp_path_factory):
+    """Files of every kind, and two that fit the embedded model, whose text is 256 wide."""
+    folder = folder_of_a_user.build(tmp_path_factory.mktemp("webui"))
+    where = folder / "models/Lora/styles/glow.safetensors"
+    tiny_loras.save(where, tiny_loras.for_text(256, 4), **WORDS)
+    soft = {"emb_params": torch.full((3, 256), 0.01)}
+    save_file(soft, folder / "embeddings/soft.safetensors")
+    return folder
+
+
+class Hands:
+    """A person's hands in a part of the page."""
+
+    def __init__(self, page, place):
+        self.page, self.place = page, place
+
+    def button(self, words, kind="button"):
+        return self.place.locator(f"{kind}:has-text('{words}') >> visible=true").first
+
+    def box(self, label):
+        return self.place.get_by_label(label, exact=True).locator("visible=true").first
+
+    def drag(self, share):
+        """Drag the slider of the only row to a share of its length."""
+        track = self.place.locator(".sdnb-lora .noUi-base >> visible=true")
+        track.scroll_into_view_if_needed()
+        place, handle = track.bounding_box(), track.locator(".noUi-touch-area").bounding_box()
+        y = handle["y"] + handle["height"] / 2
+        self.page.mouse.move(handle["x"] + handle["width"] / 2, y)
+        self.page.mouse.down()
+        self.page.mouse.move(place["x"] + place["width"] * share, y, steps=10)
+        self.page.mouse.up()
+
+
+def test_a_lora_from_the_list_to_the_picture_and_back_from_its_file(page, lab, webui):
+    cells = STUDIO.format(folder=str(webui)), FRESH
+    notebook = Notebook(page, lab, lab.write("addons.ipynb", *cells))
+    notebook.run_all(120)
+    first, fresh = (Hands(page, page.locator(".jp-Cell").nth(n)) for n in (0, 1))
+    chosen_and_moved(first, notebook)
+    words_and_embedding(first, notebook)
+    assert "Add-ons: 1 LoRA, 1 embedding" in first.button("Add-ons").inner_text()
+    notebook.screenshot(SHOTS / "addons.png")
+
+    first.box("Strength of glow").fill("0.73")  # no step of the slider, and no Tab after it
+    page.keyboard.press("Control+Enter")
+    notebook.becomes("studio.result is not None", 60)
+    notebook.kernel("globals().update(made=studio.result.request)")
+    made = notebook.kernel("[made.loras[0].unet, made.prompt, len(studio.result.loras)]")
+    assert made == [0.73, "a red apple, in glow", 1]
+
+    with page.expect_file_chooser() as chooser:
+        fresh.button("Add a picture").click()
+    saved = notebook.kernel("str(studio.gallery.pictures[0].saved.resolve())")
+    chooser.value.set_files(saved)
+    fresh.place.locator("button.sdnb-thumb").first.click()
+    fresh.button("the panel").click()
+    notebook.becomes("panel.request == made", 10)
+    fresh.box("Strength of glow").wait_for()
+    assert fresh.box("Strength of glow").input_value() == "0.73"
+    assert "Add-ons: 1 LoRA, 1 embedding" in fresh.button("Add-ons").inner_text()
+    assert fresh.button("in glow", "button.sdnb-word").is_visible()
+    notebook.screenshot(SHOTS / "addons-back.png")
+    assert notebook.complaints() == []
+
+
+def chosen_and_moved(hands, notebook):
+    """The LoRA is found by its folder and name, added by a click, and moved by the mouse."""
+    notebook.kernel("studio.panel.form.change(steps=2, seed=7) and None")
+    hands.button("Add-ons").click()
+    hands.button("not for this model: it is made for Flux").wait_for()
+    assert not hands.button("flux").is_enabled()
+    hands.box("Search").press_sequentially("styles glow")
+    hands.button("styles/glow · rank 4 · in glow").click()
+    hands.box("Strength of glow").wait_for()
+    notebook.becomes("studio.request.loras == (sdnb.Lora('glow', 1.0),)", 10)
+    hands.drag(0.8)  # from -1 to 2
+    notebook.becomes("studio.request.loras[0].unet == 1.4", 10)
+    assert hands.box("Strength of glow").input_value() == "1.4"
+
+
+def words_and_embedding(hands, notebook):
+    """Its trigger word goes into the prompt, an embedding's name into the negative one."""
+    hands.box("Prompt").fill("a red apple")
+    hands.box("Prompt").press("Tab")
+    hands.button("in glow", "button.sdnb-word").click()
+    notebook.becomes("studio.request.prompt == 'a red apple, in glow'", 10)
+    hands.box("Search").fill("soft")
+    hands.box("Embeddings to").select_option("negative")
+    hands.button("soft · embedding · 3 vectors").click()
+    notebook.becomes("studio.request.negative == 'soft'", 10)
+    found = hands.place.get_by_text("embedding soft: 3 vectors")
+    found.locator("visible=true").first.wait_for()
