@@ -229,7 +229,7 @@ def _from_tag(tag: str, items: Sequence[str]) -> Lora:
             raise ValueError(
                 f"{shown}: {checks.shown(key)} is unknown; known are te, unet, dyn and lbw"
             )
-    if rest and not _is_number(rest[-1]):  # how block weights were given at first
+    if rest and not is_number(rest[-1]):  # how block weights were given at first
         by_name.setdefault("lbw", rest.pop())
     if len(rest) > 3:
         raise ValueError(f"{shown} has {len(rest)} numbers; <lora:name:text:unet:dyn> has three")
@@ -249,7 +249,8 @@ def _from_tag(tag: str, items: Sequence[str]) -> Lora:
         raise ValueError(f"{shown}: {error}") from None
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether a text is read as a number."""
     try:
         float(text)
     except ValueError:
@@ -258,7 +259,7 @@ def _is_number(text: str) -> bool:
 
 
 def _number(shown: str, text: str) -> float:
-    if not _is_number(text):
+    if not is_number(text):
         raise ValueError(f"{shown}: {checks.shown(text)} is no number, as in <lora:name:0.8>")
     return float(text)
 
@@ -274,7 +275,7 @@ def _block_weights(given: object) -> tuple[float, ...]:
         if given.strip() in PRESETS:
             return PRESETS[given.strip()]
         given = given.split(",")
-        if not all(map(_is_number, given)):
+        if not all(map(is_number, given)):
             raise ValueError(f"blocks={checks.shown(','.join(given))} is not {expected}")
         given = [float(part) for part in given]
     if not isinstance(given, Sequence):

@@ -33,7 +33,7 @@ def rewritten(text: str, tag: Tag, strength: float) -> str:
     letter. A tag with one number keeps one, which is for both networks.
     """
     name, *items = text[tag.start + 1 : tag.end - 1].split(":")[1:]
-    plain = [n for n, item in enumerate(items) if _is_number(item)]
+    plain = [n for n, item in enumerate(items) if lora.is_number(item)]
     keyed = [n for n, item in enumerate(items) if item.startswith("unet=")]
     number = digits(strength)
     if keyed:
@@ -94,11 +94,3 @@ def _read(tag: str) -> Lora | None:
         return lora.split_tags(tag)[1][0]
     except ValueError:  # Generate says why
         return None
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
