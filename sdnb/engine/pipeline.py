@@ -149,7 +149,7 @@ def _run(
     notes += _without_guidance(resolved)
     chosen = adapt.choose(model, resolved[0])
     notes += chosen.notes
-    resolved = [replace(each, loras=chosen.noted(each.loras)) for each in resolved]
+    resolved = [chosen.noted(each) for each in resolved]
     batch = Batch(resolved, levels, canvas, chosen, together)
     with model.run_lock.ask() as turn:
         while not turn.come():
@@ -184,8 +184,9 @@ def _journey(
         encoded = [prompts.encode(model, request, known) for request in batch.requests]
         own = [its.notes for its in encoded]
         files = [(*model.files, *batch.chosen.files, *its.files) for its in encoded]
+        requests = [its.noted(each) for its, each in zip(encoded, batch.requests, strict=True)]
         account = Account(
-            model, batch.requests, batch.together, expected, notes, own, batch.chosen.loras, files
+            model, requests, batch.together, expected, notes, own, batch.chosen.loras, files
         )
         notes = []
         # 3. The picture becomes a latent [1, 4, h/8, w/8], the mask is brought to its size.

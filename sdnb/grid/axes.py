@@ -19,7 +19,7 @@ from sdnb.assets import user_path
 from sdnb.grid import lora_axis
 from sdnb.request import RANGES, Request, checks, lora, png_header, prompt
 
-_FIELD_NAMES = tuple(item.name for item in fields(Request) if item.name != "count")
+_FIELD_NAMES = tuple(item.name for item in fields(Request) if item.name not in ("count", "digests"))
 _MORE_NAMES = ("prompt_sr", "weight", *lora_axis.NAMES, "model", "memory")
 NAMES = (*_FIELD_NAMES, *_MORE_NAMES)
 

@@ -289,6 +289,8 @@ def _answers(wanted: Request, found: Request) -> bool:
         value = getattr(wanted, field.name)
         is_open = value is None and field.name in OPEN_FIELDS
         given = getattr(found, field.name)
+        if field.name == "digests":  # the row's own files are compared
+            continue
         if field.name == "loras":
             if not lora.answers(value, given):
                 return False

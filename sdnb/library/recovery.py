@@ -12,6 +12,7 @@ from sdnb.assets import user_path
 from sdnb.images.used_files import UsedFile, tag_name
 from sdnb.library.library import Library
 from sdnb.library.library_file import LibraryFile
+from sdnb.library.named_files import named
 from sdnb.request import Request, checks, lora
 from sdnb.request.lora import Lora
 from sdnb.request.plain_words import plain
@@ -53,7 +54,19 @@ def with_files(
                 here = library.name_of(found)
                 prompt, negative = (_reworded(t, file.name, here) for t in (prompt, negative))
     notes = [*search.notes, *_without_strength(saved.files, (*request.loras, *tags))]
-    return request.but(prompt=prompt, negative=negative, loras=loras), list(dict.fromkeys(notes))
+    request = request.but(prompt=prompt, negative=negative, loras=loras, digests=())
+    if saved.request.digests:  # those of the files here: which are other ones is said
+        request = request.but(digests=_digests_here(request, library))
+    return request, list(dict.fromkeys(notes))
+
+
+def _digests_here(request: Request, library: Library) -> dict[str, str]:
+    tags = {tag.name for tag in _tags(request.prompt)}
+    return {
+        f"{file.kind}:{file.name}": file.hash
+        for file in named(request, library)
+        if file.kind == "embedding" or file.name in tags
+    }
 
 
 @dataclass

@@ -38,6 +38,8 @@ def plain(fields: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, A
         written[name] = sha256(value) if is_picture else value
         if name == "loras":
             written[name] = [lora.plain() for lora in value]
+        if name == "digests":
+            written[name] = dict(value)
     return written
 
 

@@ -25,6 +25,7 @@ from sdnb.request.choices import (
     gone_with,
     own_eta,
 )
+from sdnb.request.digests import Digests, digests
 from sdnb.request.fingerprint import sha256
 from sdnb.request.foreign_names import FIELD_OF
 from sdnb.request.lora import Lora, loras
@@ -81,6 +82,9 @@ class Request:
     clip_skip: int | None = None
     # -- what is laid over the model's weights; tags in the prompt (<lora:name:0.8>) add to these
     loras: tuple[Lora, ...] = ()
+    # The sha256 of files that tags and words of the prompts name, as a run notes them: another file
+    # of such a name is refused. Keys are "lora:pixelart" and "embedding:easynegative".
+    digests: Digests = ()
 
     def __post_init__(self) -> None:
         for name in ("prompt", "negative"):
@@ -102,6 +106,7 @@ class Request:
         put(self, "fit", checks.choice("fit", self.fit, FITS))
         put(self, "syntax", checks.choice("syntax", self.syntax, SYNTAXES))
         put(self, "loras", loras(self.loras))
+        put(self, "digests", digests(self.digests))
         self._check_together()
 
     def _check_together(self) -> None:

@@ -79,7 +79,9 @@ def settings(request: Request, result: Result | None = None) -> str:
         value = getattr(request, item.name)
         if item.name in ("image", "mask") and value is not None:
             value = "{} × {}".format(*png_header.size(value))
-        elif item.name == "height" or (value == item.default and item.name not in used):
+        elif item.name in ("height", "digests") or (
+            value == item.default and item.name not in used
+        ):
             continue
         if item.name == "loras":
             value = lora.in_words(value)

@@ -26,23 +26,3 @@ def diffusers_folder(tmp_path_factory, parts):
 @pytest.fixture
 def folder(diffusers_folder, tmp_path):
     return shutil.copytree(diffusers_folder, tmp_path / "model")
-
-
-@pytest.fixture(scope="module")
-def oracle():
-    """diffusers' pipeline of a small model with random weights."""
-    from oracles import tiny_pipeline
-
-    pipe = tiny_pipeline.build()
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
-
-
-@pytest.fixture(scope="module")
-def model(oracle, tmp_path_factory):
-    """The oracle's model in ours."""
-    import sdnb
-
-    folder = tmp_path_factory.mktemp("model")
-    oracle.save_pretrained(folder)
-    return sdnb.load(folder)

@@ -1,6 +1,8 @@
 """What a run used stands in its result and its PNG, and comes back with a library."""
 
 import hashlib
+import os
+import shutil
 
 import pytest
 import torch
@@ -8,6 +10,8 @@ from safetensors.torch import save_file
 
 import sdnb
 from sdnb import images
+from sdnb.engine.checkpoint import CheckpointError
+from sdnb.engine.checkpoint.embeddings import LibraryEmbeddings
 from sdnb.images.used_files import UsedFile
 from sdnb.library import hashes, with_files
 
@@ -87,3 +91,51 @@ def test_a_checkpoints_hash_is_taken_where_it_is_known(its, model, monkeypatch):
     assert its.files == () or its.files[0].kind == "checkpoint"
     monkeypatch.setattr(hashes, "known_sha256", lambda path: known.get(path, ""))
     assert its.files == (UsedFile("checkpoint", its.name, "c0" * 32),)
+
+
+@pytest.mark.picture
+def test_another_file_of_a_name_is_refused_when_a_picture_is_made_again(folder, its, tmp_path):
+    asked = sdnb.Request(
+        "a castle, badhands <lora:fog:0.5>", syntax="a1111", steps=1, width=64, height=64, seed=1
+    )
+    result = sdnb.generate(its, asked, progress=False)
+    fog = folder / "models" / "Lora" / "fog.safetensors"
+    bad = folder / "embeddings" / "badhands.safetensors"
+    assert result.request.digests == (
+        ("embedding:badhands", digest(bad)), ("lora:fog", digest(fog)),
+    )  # fmt: skip
+    again = sdnb.read(result.save(tmp_path / "castle.png")[0])
+    assert again == result.request
+    assert sdnb.generate(its, again, progress=False).images[0] == result.images[0]
+
+    other = shutil.copytree(folder, tmp_path / "other")
+    loras = other / "models" / "Lora"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(its, "library", sdnb.Library(other))
+        patch.setattr(its, "embeddings", LibraryEmbeddings(its.library))
+        (loras / "fog.safetensors").rename(loras / "mist.safetensors")
+        (loras / "styles" / "retro.safetensors").rename(loras / "fog.safetensors")
+        its.library.refresh()
+        assert all(file.sha256 for file in its.library.files("lora"))  # known from now on
+        # The file of that digest has another name here: it is the one that is taken.
+        assert sdnb.generate(its, again, progress=False).images[0] == result.images[0]
+        (loras / "mist.safetensors").unlink()
+        its.library.refresh()
+        with pytest.raises(
+            CheckpointError, match=r"another file than the LoRA 'fog'.*digests=\(\)"
+        ):
+            sdnb.generate(its, again, progress=False)
+        badhands = other / "embeddings" / "badhands.safetensors"
+        (other / "embeddings" / "unused.safetensors").replace(badhands)
+        os.utime(badhands, (1, 1))  # they may have been written in one moment
+        its.library.refresh()
+        words = again.but(prompt="a castle, badhands")
+        with pytest.raises(CheckpointError, match=r"the embedding 'badhands'.* is the one here"):
+            sdnb.generate(its, words, progress=False)
+        badhands.unlink()
+        its.library.refresh()
+        with pytest.raises(CheckpointError, match=r"the embedding 'badhands'.* none is here"):
+            sdnb.generate(its, words, progress=False)
+        # Without the word, or without the digest, nothing is missed.
+        sdnb.generate(its, again.but(prompt="a castle"), progress=False)
+        sdnb.generate(its, words.but(digests=()), progress=False)

@@ -30,6 +30,20 @@ SIZE = 96
 STEPS = {"num_inference_steps": 20, "guidance_scale": 7.5, "output_type": "np"}
 
 
+@pytest.fixture(scope="module")
+def oracle():
+    pipe = tiny_pipeline.build()
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+@pytest.fixture(scope="module")
+def model(oracle, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    oracle.save_pretrained(folder)
+    return sdnb.load(folder)
+
+
 def request(prompt="a red fox", **fields):
     given = {"width": SIZE, "height": SIZE, "steps": 20, "cfg": 7.5, "seed": 5, **fields}
     return sdnb.Request(prompt, **given)

@@ -7,6 +7,7 @@ import itertools
 
 import pytest
 import torch
+from oracles import tiny_pipeline
 
 import sdnb
 from sdnb.engine import pipeline
@@ -19,6 +20,20 @@ from sdnb.request.memory_plan import MemoryPlan
 pytestmark = pytest.mark.picture
 
 SIZE, STEPS = 64, 4
+
+
+@pytest.fixture(scope="module")
+def oracle():
+    pipe = tiny_pipeline.build()
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+@pytest.fixture(scope="module")
+def model(oracle, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    oracle.save_pretrained(folder)
+    return sdnb.load(folder)
 
 
 def request(prompt, **fields):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +16,7 @@ from sdnb.engine.model import Model
 from sdnb.headers.errors import MissingCheckpointError
 from sdnb.images.used_files import UsedFile
 from sdnb.library import hashes
-from sdnb.request import Request, checks, lora
+from sdnb.request import Request, Resolved, checks, digests, lora
 from sdnb.request.lora import Lora
 
 
@@ -43,9 +44,14 @@ class Chosen:
             for each, file in zip(self.loras, self.opened, strict=True)
         )
 
-    def noted(self, given: Sequence[Lora]) -> tuple[Lora, ...]:
-        """The field `loras` of a request, with the digests of the files that were taken."""
-        return self.loras[: len(given)]
+    def noted(self, request: Resolved) -> Resolved:
+        """The request with the digests of the files that were taken, for its field `loras` and for
+        its tags.
+        """
+        count = len(request.loras)
+        tags = {f"lora:{each.name}": each.sha256 for each in self.loras[count:]}
+        known = digests.joined(request.digests, tags)
+        return replace(request, loras=self.loras[:count], digests=known)
 
 
 def choose(model: Model, request: Request) -> Chosen:
@@ -54,10 +60,14 @@ def choose(model: Model, request: Request) -> Chosen:
 
     Raises CheckpointError for a file that is missing, damaged, or made for another model,
     ValueError for a tag that cannot be done, and LookupError for a name that the model's library
-    has not.
+    has not. A file with another digest than the request's is refused.
     """
     _, _, notes = lora.split_tags(request.prompt)
-    asked = lora.of_request(request.prompt, request.loras)
+    known = digests.of(request.digests, "lora")
+    asked = [
+        each if each.sha256 else replace(each, sha256=known.get(each.name))
+        for each in lora.of_request(request.prompt, request.loras)
+    ]
     pairs = [(each, _file(model, each)) for each in asked]
     overlay = adapters.overlay(model.config, pairs)
     found = tuple(replace(each, sha256=file.sha256) for each, file in pairs)
@@ -68,7 +78,27 @@ def choose(model: Model, request: Request) -> Chosen:
         )
     bundled = tuple(each for _, file in pairs for each in _bundled(file))
     opened = tuple(file for _, file in pairs)
-    return Chosen(found, opened, overlay, (*notes, *overlay.notes), bundled)
+    chosen = Chosen(found, opened, overlay, (*notes, *overlay.notes), bundled)
+    _check_embeddings(request, chosen.embeddings(model))
+    return chosen
+
+
+def _check_embeddings(request: Request, here: Mapping[str, Embedding]) -> None:
+    """Refuse another file, or none, for an embedding whose digest the request has, as far as its
+    name stands in the prompts.
+    """
+    text = f"{request.prompt}\n{request.negative}".lower()
+    for name, digest in digests.of(request.digests, "embedding").items():
+        if not re.search(rf"(?<!\w){re.escape(name.lower())}(?!\w)", text):
+            continue
+        found = here[name] if name in here else None
+        if found is None or found.sha256 != digest:
+            what = "none is here" if found is None else f"{found.sha256[:12]} is the one here"
+            raise CheckpointError(
+                f"the embedding {checks.shown(name)} in the prompt was a file whose sha256 begins "
+                f"with {digest[:12]}, and {what}. Put that file into the library, or take its "
+                "digest off the request: request.but(digests=())."
+            )
 
 
 def put_in_force(model: Model, chosen: Chosen) -> None:
@@ -94,7 +124,7 @@ def _file(model: Model, lora: Lora) -> AdapterFile:
     raise CheckpointError(
         f"{file.path} is another file than the LoRA {checks.shown(lora.name)} that is wanted: its "
         f"sha256 begins with {file.sha256[:12]}, and {lora.sha256[:12]} is expected. Give that "
-        "file, or take the digest off the request."
+        "file, or take the digest off the request (a Lora without sha256, digests=())."
     )
 
 

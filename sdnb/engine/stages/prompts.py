@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -17,7 +17,7 @@ from sdnb.engine.networks.chunks import Chunk
 from sdnb.engine.prompt_cache import EncodedPrompt, PromptKey
 from sdnb.engine.stages.contexts import Text
 from sdnb.images.used_files import UsedFile
-from sdnb.request import Resolved, checks, prompt
+from sdnb.request import Resolved, checks, digests, prompt
 from sdnb.request.prompt import popular_embeddings
 from sdnb.request.prompt.guidance import guidance
 from sdnb.request.prompt.values import PromptPart
@@ -36,6 +36,11 @@ class Encoded:
     scales: list[float]
     notes: list[str]
     files: tuple[UsedFile, ...]
+
+    def noted(self, request: Resolved) -> Resolved:
+        """The request with the digests of these embeddings."""
+        own = {f"{file.kind}:{file.name}": file.hash for file in self.files}
+        return replace(request, digests=digests.joined(request.digests, own))
 
 
 @dataclass(frozen=True)

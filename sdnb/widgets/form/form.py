@@ -12,6 +12,7 @@ import ipywidgets as widgets
 from sdnb.images import Saved
 from sdnb.request import Request, Resolved, Settings, lora, png_header
 from sdnb.request.choices import gone_with
+from sdnb.request.digests import Digests
 from sdnb.request.sizes import Size
 from sdnb.widgets.addons.addons import AddOns
 from sdnb.widgets.addons.loras_control import LorasControl
@@ -37,7 +38,8 @@ from sdnb.widgets.style import level, row
 if TYPE_CHECKING:
     from sdnb.engine.networks.tokenizer import Tokenizer
 
-_NAMES = tuple(item.name for item in fields(Request))
+# Digests have no control: they come and go with a request that is assigned.
+_NAMES = tuple(item.name for item in fields(Request) if item.name != "digests")
 _PARTS = {  # the mask editor shows the feather
     "picture": ("image", "fit", "strength"), "mask": ("mask", "invert", "content", "padding"),
 }  # fmt: skip
@@ -68,6 +70,7 @@ class Form(widgets.VBox):
         self.settings = settings
         self.kind = kind
         self._on_change = changed
+        self._digests: Digests = ()  # of the files that an assigned request's words name
         self._sampler: str | None = None  # the sampler before a person's change
         self.controls = {field.name: self._control(field, offer) for field in FIELDS}
         self.seed = cast("SeedControl", self.controls["seed"])
@@ -99,12 +102,13 @@ class Form(widgets.VBox):
         values = {name: control.value for name, control in self.controls.items()}
         if values["image"] is None:
             values["mask"] = None  # the control keeps it for the next picture
-        return Request(**values)
+        return Request(**values, digests=self._digests)
 
     @request.setter
     def request(self, request: Request) -> None:
         if not isinstance(request, Request):
             raise TypeError(f"request={request!r} is no sdnb.Request; write sdnb.Request(...)")
+        self._digests = request.digests
         self._assign(request, _NAMES)
 
     def change(self, **values: Any) -> None:
