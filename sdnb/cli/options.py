@@ -69,7 +69,12 @@ def _adders(parser: Parser, title: str) -> tuple[Callable[..., Any], ...]:
 
 def _add_request_flags(parser: Parser) -> None:
     add, whole, number = _adders(parser, "what to make (left out: what suits the model)")
-    add("--prompt", metavar=TEXT, help='what the picture shows; "a cat:2 in fog:1" weighs blocks')
+    add(
+        "--prompt",
+        metavar=TEXT,
+        help='what the picture shows; "a cat:2 in fog:1" weighs blocks, "<lora:pixelart:0.8>" '
+        "takes a LoRA of the library",
+    )
     add(
         "--nprompt",
         "--negative",

@@ -20,6 +20,7 @@ from sdnb.engine.networks.unet import UNet
 from sdnb.engine.networks.vae import VAE
 from sdnb.engine.planning import machine
 from sdnb.engine.weights import Weights
+from sdnb.headers.errors import MissingCheckpointError
 from sdnb.request import memory_plan
 from sdnb.request.memory_plan import MemoryPlan
 
@@ -91,12 +92,25 @@ def recognise(
     if files is not None:
         path = None if path is None else files.path("checkpoint", path)
         vae = None if vae is None else files.path("vae", vae)
-    return checkpoint.read(
-        assets.embedded_model() if path is None else path,
-        vae=vae,
-        config=config,
-        prediction=prediction,
-    )
+    try:
+        return checkpoint.read(
+            assets.embedded_model() if path is None else path,
+            vae=vae,
+            config=config,
+            prediction=prediction,
+        )
+    except MissingCheckpointError as error:
+        raise MissingCheckpointError(f"{error}{_in_library(files, path, vae)}") from None
+
+
+def _in_library(
+    files: library_of.Library | None, path: str | Path | None, vae: str | Path | None
+) -> str:
+    """What a library says of the names that it has not, behind an error about them."""
+    given = [("checkpoint", path), ("vae", vae)] if files else []
+    names = [(k, s) for k, s in given if isinstance(s, str) and not assets.user_path(s).exists()]
+    said = [files.unknown(*each) for each in names if files]
+    return "".join(f" In the library {each}{'' if each.endswith('?') else '.'}" for each in said)
 
 
 def tokenizer_of(source: Checkpoint) -> Tokenizer:

@@ -113,7 +113,7 @@ def _axis(name: str, given: Any) -> Axis:
         of, given = _block_and_weights(given)
     if name in lora_axis.NAMES:
         of, given = lora_axis.name_and_strengths(name, given)
-    values = _listed(name, given)
+    values = _listed(name, given, of)
     if name == "prompt_sr":
         of = checks.text(name, values[0])
         if not of:
@@ -128,11 +128,12 @@ def _axis(name: str, given: Any) -> Axis:
     return Axis(name, tuple(normalised), tuple(labels), of)
 
 
-def _listed(name: str, given: Any) -> list[Any]:
+def _listed(name: str, given: Any, of: str) -> list[Any]:
     if isinstance(given, (str, bytes, os.PathLike)) or not isinstance(given, Iterable):
+        before, after = (f"({checks.shown(of)}, ", ")") if of else ("", "")
         raise TypeError(
-            f"{name}={checks.shown(given)} is one value; an axis is a list of them: "
-            f"{name}=[{checks.shown(given)}, ...]"
+            f"{name}={before}{checks.shown(given)}{after} is one value; an axis is a list of them: "
+            f"{name}={before}[{checks.shown(given)}, ...]{after}"
         )
     values = list(given)
     if not 1 <= len(values) <= MAX_VALUES:

@@ -30,11 +30,13 @@ class Cell:
     values: tuple[Any, ...]
     labels: tuple[str, ...]
     request: Request
+    of: tuple[str, ...] = ()  # what the axes are called in words: of a LoRA, by its name
 
     @property
     def label(self) -> str:
-        """The values in words: "steps=20, cfg=7.5"."""
-        return ", ".join(f"{n}={v}" for n, v in zip(self.names, self.labels, strict=True))
+        """The values in words: "steps=20, pixelart=0.5"."""
+        of = self.of or self.names
+        return ", ".join(f"{n}={v}" for n, v in zip(of, self.labels, strict=True))
 
     def value(self, name: str) -> Any:
         """The value on the axis of that name, or None."""
@@ -54,10 +56,11 @@ def make_cells(base: Request, axes: Sequence[Axis]) -> tuple[Cell, ...]:
     possible: list[Cell] = []
     wrong: list[tuple[str, str]] = []
     names = tuple(axis.name for axis in axes)
+    of = tuple(axis.title if axis.name in lora_axis.NAMES else axis.name for axis in axes)
     for index in itertools.product(*(range(len(axis)) for axis in axes)):
         labels = tuple(axis.labels[i] for axis, i in zip(axes, index, strict=True))
         values = tuple(axis.values[i] for axis, i in zip(axes, index, strict=True))
-        cell = Cell(index, names, values, labels, base)
+        cell = Cell(index, names, values, labels, base, of)
         with noting_errors(wrong, cell):
             possible.append(replace(cell, request=_combined(base, axes, index)))
     refuse_cells(wrong, len(possible) + len(wrong))

@@ -13,6 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sdnb.assets import user_path
+from sdnb.grid import lora_axis
+from sdnb.grid.axes import Axis
 from sdnb.grid.cells import Cell, noting_errors, refuse_cells, refuse_unresolvable
 from sdnb.library import Library, opened
 from sdnb.request import checks, lora, memory_plan
@@ -111,6 +114,28 @@ def _refuse_loras(group: CheckpointGroup, here: bool) -> None:
         with noting_errors(wrong, *cells):
             adapt.choose(group.loaded, cells[0].request)
     refuse_cells(wrong, len(group.cells))
+
+
+def refuse_lora_axes(axes: Sequence[Axis], model: object) -> None:
+    """Raise ValueError where two axes are of one file of the model's library, which may have
+    several names, and for a LoRA that is not there and that no cell asks for, at strength 0.
+    """
+    library = getattr(model, "library", None)
+    known: dict[Path, str] = {}
+    for axis in axes:
+        if library is None or axis.name not in lora_axis.NAMES or user_path(axis.of).is_file():
+            continue
+        try:
+            path = library.find("lora", axis.of).path
+        except LookupError:
+            if any(axis.values):  # its cells were looked at: a digest may have led to the file
+                continue
+            raise
+        if path in known:
+            raise ValueError(
+                f"{known[path]} and {axis.name} are both of {path}; give one axis to each LoRA"
+            )
+        known[path] = axis.name
 
 
 def _loras(cell: Cell) -> tuple[lora.Lora, ...]:

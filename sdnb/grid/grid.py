@@ -20,7 +20,7 @@ from sdnb.assets import user_path
 from sdnb.grid import layout, lettering
 from sdnb.grid.axes import Axis, make_axes
 from sdnb.grid.cells import Cell, make_cells, with_seed
-from sdnb.grid.checkpoints import checkpoint_groups
+from sdnb.grid.checkpoints import checkpoint_groups, refuse_lora_axes
 from sdnb.grid.outcomes import Pictures
 from sdnb.grid.remaining import with_bar
 from sdnb.grid.run import executor_choice, fill_here, fill_through
@@ -205,6 +205,8 @@ class Grid:
         start, after each step and after each cell.
         """
         groups = checkpoint_groups(self.cells, model, here=executor is None)
+        if executor is None:
+            refuse_lora_axes(self.axes, model)
         folder = None if store is None else Store(store, self.base, self.axes)
         self.pictures.take(self.cells, groups, folder)
         account = RunAccount(self.cells, self.pictures, folder)

@@ -24,6 +24,11 @@ VARIABLE = "SDNB_LIBRARY"
 _THREADS = 16  # they wait for the disk, mostly
 _PATIENCE = 1.0  # seconds until a bar of progress is shown
 _SHORTEST = 8  # letters of a hash by which a file is found
+_WHOLE = 64  # letters of a whole sha256
+_A_KIND = {
+    "checkpoint": "a checkpoint", "lora": "a LoRA", "embedding": "an embedding", "vae": "a VAE",
+    "control": "a control network", "other": "of no kind that sdnb uses",
+}  # fmt: skip
 
 
 class NamingError(LookupError, ValueError):
@@ -105,16 +110,22 @@ class Library:
         """
         checks.text("name", name)
         found = self._called(kind, name)
-        if not found:
-            self.refresh()  # it may be new
+        if not found or not all(_is_there(file) for file in found):
+            self.refresh()  # it may be new, or gone
             found = self._called(kind, name)
         if not found:
-            raise NamingError(self._unknown(kind, name))
+            raise NamingError(self.unknown(kind, name))
         if len(found) > 1 and not _equal(found):
-            paths = ", ".join(str(file.path) for file in found)
+            paths = [str(file.path) for file in found]
+            clear = [each for each in map(self.name_of, found) if each not in paths]
+            way_out = (
+                f"Write the folder before the name, as {clear[0]!r}, give a path, or rename one"
+                if clear
+                else "No name means one of them alone: give its path, or rename one"
+            )
             raise NamingError(
-                f"{kind} {checks.shown(name)} means {len(found)} files: {paths}. Write the folder "
-                f"before the name, as {found[0].full_name!r}, or rename one"
+                f"{kind} {checks.shown(name)} means {len(found)} files: {', '.join(paths)}. "
+                f"{way_out}"
             )
         return found[0]
 
@@ -138,15 +149,23 @@ class Library:
         best = max((rank for rank, _ in ranked), default=0)
         return [file for rank, file in ranked if rank == best > 0]
 
-    def _unknown(self, kind: str, name: str) -> str:
+    def unknown(self, kind: str, name: str) -> str:
+        """Words for a name that no file of this kind has: what else is called so and why it is not
+        used, or a similar name.
+        """
         names = [name for file in self.files(kind) for name in (file.name, file.alias) if name]
-        elsewhere = [f.kind for k in KINDS if k != kind for f in self.files(k) if f.called(name)]
-        near = f"; there is a {elsewhere[0]} of this name" if elsewhere else ""
+        elsewhere = [f for k in KINDS if k != kind for f in self.files(k) if f.called(name)]
+        near = checks.nearest(name, names)
+        if elsewhere:
+            other = elsewhere[0]
+            what = _A_KIND[other.kind]
+            if other.kind == "other" and other.why_not:
+                what = f"not used: {other.why_not.rstrip('.')}"
+            near = f"; {other.path}, of this name, is {what}"
         where = ", ".join(map(str, self.folders)) or "a library without folders"
         among = counted(len(self.files(kind)), "file")
         return (
-            f"there is no {kind} {checks.shown(name)} among {among} of this kind in {where}"
-            f"{near or checks.nearest(name, names)}"
+            f"there is no {kind} {checks.shown(name)} among {among} of this kind in {where}{near}"
         )
 
     def by_sha256(self, digest: str, *, hash_missing: bool = False) -> LibraryFile | None:
@@ -190,22 +209,26 @@ class Library:
             file = self.find(kind, name)
         except NamingError as error:
             by_hash = (
-                f" Its hash is told: by_short_hash({digest!r}, hash_missing=True) looks for it in "
-                "all files, which it reads whole."
+                f" Its hash {digest[:12]} is told: with hash_missing=True it is looked for in all "
+                "files, which are read whole."
             )
-            return None, plain(f"{error}.{by_hash if digest else ''}")
+            dot = "" if str(error).endswith("?") else "."
+            return None, plain(f"{error}{dot}{by_hash if digest and not hash_missing else ''}")
         if not digest or self._has_hash(file, digest):
             return file, ""
+        own, its = f"hash is {file.short_hash}", plain(digest, _WHOLE)
+        if len(digest) == _WHOLE:  # of the whole file, which `short_hash` may not be
+            own, its = f"sha256 begins with {_computed(file, 'sha256')[:12]}", digest[:12]
         return file, (
             f"{kind} {checks.shown(name)} is another file than the one that the picture was made "
-            f"with: its hash is {file.short_hash}, not {plain(digest, 64)}."
+            f"with: its {own}, not {its}."
         )
 
     @staticmethod
     def _has_hash(file: LibraryFile, start: str) -> bool:
         start = start.lower().removeprefix("0x")
         names = ["sha256", "weights_sha256"]
-        if file.kind == "lora" and len(start) < 64:  # AUTOMATIC1111's, which metadata may have
+        if file.kind == "lora" and len(start) < _WHOLE:  # AUTOMATIC1111's, which metadata may have
             names.reverse()
         return any(_computed(file, name).startswith(start) for name in names)
 
@@ -293,6 +316,13 @@ def _of_stamps(
         with suppress(OSError):
             if known.stamp(file.path) in stamps:
                 yield file
+
+
+def _is_there(file: LibraryFile) -> bool:
+    """False where the file was removed, or cannot be looked at."""
+    with suppress(OSError):
+        return bool(file.path.stat())
+    return False
 
 
 def _kept_hashes(entries: known.Entries, file: LibraryFile, names: Sequence[str]) -> list[str]:

@@ -110,7 +110,8 @@ class _Search:
         recover = self.library.recover
         file, said = recover(kind, name, digest, hash_missing=self.hash_missing)
         if file is None and lora.stem(name) not in ("", name):  # other folders than here
-            file, said = recover(kind, lora.stem(name), digest)
+            file, again = recover(kind, lora.stem(name), digest)
+            said = said if file is None else again
         if said:
             self.notes.append(f"{said[0].upper()}{said[1:]}")
         elif file is not None and not file.called(name) and not file.called(lora.stem(name)):

@@ -38,6 +38,7 @@ PRESETS: dict[str, tuple[float, ...]] = {
     }.items()
 } | {"ALL0.5": (0.5,) * 17}  # fmt: skip
 
+_BLOCK_WEIGHTS = f"17 or 26 numbers, or one of {', '.join(PRESETS)}"
 MOST_STRENGTH = 1e6  # of a strength: useful ones are below ten
 _TAG = re.compile(r"<(\w+):([^>]+)>")
 _OURS = ("lora", "lyco")
@@ -51,10 +52,11 @@ class Lora:
     """A LoRA, or another file of its family (LyCORIS, DoRA), and how strongly it works.
 
     `name` is that of a file in the model's library, or a path. `unet` and `text` are the strengths
-    on the UNet and on the text encoder; any finite number, where 0 is no effect. With `text` None,
-    that is `unet`'s. `blocks` scales `unet` block by block (and, by its first number, `text`): 17
-    or 26 numbers, in the order of `ATTENDING` or `BLOCKS`, or one of `PRESETS`. With `sha256`, only
-    the file with that digest is taken. `dyn` takes the first so many ranks alone.
+    on the UNet and on the text encoder: from -1,000,000 to 1,000,000, where 0 is no effect and 1
+    what was trained. With `text` None, that is `unet`'s. `blocks` scales `unet` block by block
+    (and, by its first number, `text`): 17 or 26 numbers, in the order of `ATTENDING` or `BLOCKS`,
+    or one of `PRESETS`. With `sha256`, only the file with that digest is taken. `dyn` takes the
+    first so many ranks alone.
 
     Raises TypeError or ValueError that names the field, its value and what is accepted.
     """
@@ -178,9 +180,11 @@ def split_tags(text: str) -> tuple[str, list[Lora], list[str]]:
         if tag[1] in _OURS:
             named.append(_from_tag(tag[0], tag[2].split(":")))
         else:
+            small = tag[1].lower()
+            way_out = f" Write <{small}:...> in small letters." if small in _OURS else ""
             notes.append(
                 f"{checks.shown(tag[0])} is no tag that is known here: it was taken out of the "
-                "prompt, as AUTOMATIC1111 does."
+                f"prompt, as AUTOMATIC1111 does.{way_out}"
             )
     return words(text), named, notes
 
@@ -230,7 +234,11 @@ def _from_tag(tag: str, items: Sequence[str]) -> Lora:
                 f"{shown}: {checks.shown(key)} is unknown; known are te, unet, dyn and lbw"
             )
     if rest and not is_number(rest[-1]):  # how block weights were given at first
-        by_name.setdefault("lbw", rest.pop())
+        last = rest.pop()
+        if last.strip() not in PRESETS and last.count(",") < 2:
+            or_else = "" if last.count(",") else f", nor {_BLOCK_WEIGHTS}"
+            raise ValueError(f"{shown}: {_no_number(last)}{or_else}")
+        by_name.setdefault("lbw", last)
     if len(rest) > 3:
         raise ValueError(f"{shown} has {len(rest)} numbers; <lora:name:text:unet:dyn> has three")
     text, unet, dyn = [*rest, None, None, None][:3]
@@ -260,8 +268,15 @@ def is_number(text: str) -> bool:
 
 def _number(shown: str, text: str) -> float:
     if not is_number(text):
-        raise ValueError(f"{shown}: {checks.shown(text)} is no number, as in <lora:name:0.8>")
+        raise ValueError(f"{shown}: {_no_number(text)}")
     return float(text)
+
+
+def _no_number(text: str) -> str:
+    way_out = ", as in <lora:name:0.8>"
+    if text.count(",") == 1 and is_number(text.replace(",", ".")):
+        way_out = f": its decimal sign is a point, {text.strip().replace(',', '.')}"
+    return f"{checks.shown(text)} is no number{way_out}"
 
 
 def _whole(number: float) -> Any:
@@ -270,7 +285,7 @@ def _whole(number: float) -> Any:
 
 def _block_weights(given: object) -> tuple[float, ...]:
     """17 or 26 numbers, from a sequence, from text with commas, or from a preset's name."""
-    expected = f"17 or 26 numbers, or one of {', '.join(PRESETS)}"
+    expected = _BLOCK_WEIGHTS
     if isinstance(given, str):
         if given.strip() in PRESETS:
             return PRESETS[given.strip()]

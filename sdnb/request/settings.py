@@ -49,6 +49,9 @@ def whole(name: str, value: object) -> int:
     except ValueError as error:
         if name == "seed":  # -1 means "any" elsewhere
             raise ValueError(f"{error}, and None draws one") from None
+        if name == "clip_skip" and -high <= int(value) < 0:  # type: ignore[call-overload]
+            said = str(error).rpartition(";")[0]
+            raise ValueError(f"{said}; ComfyUI's {value} is {-int(value)} here") from None  # type: ignore[call-overload]
         raise
 
 

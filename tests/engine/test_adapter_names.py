@@ -194,7 +194,7 @@ TO_Q = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_q"
 @pytest.mark.parametrize(
     ("stored", "metadata", "words"),
     [
-        (pair(TO_K, 768), {}, "made for Stable Diffusion 1.x, whose texts are 768 wide; this"),
+        (pair(TO_K, 768), {}, "made for Stable Diffusion 1.x, whose texts are 768 wide; those of"),
         (pair(TO_K, 1024), {}, "made for Stable Diffusion 2.x, whose texts are 1024 wide"),
         (pair(TO_K, 2048), {}, "made for SDXL, whose texts are 2048 wide"),
         (pair(TO_K, 64), {}, "another model, whose texts are 64 wide"),

@@ -224,6 +224,8 @@ def test_tags_in_the_prompt_add_to_the_field_and_are_no_words(folder, files):
     assert tagged.request.loras[0].sha256 == tagged.loras[0].sha256
     noted = picture(model, prompt="a castle<wild:card>", negative="<lora:x:1>").notes
     assert any("'<wild:card>' is no tag" in note for note in noted)
+    assert sum("<lora:x:1>" in note and "not in the negative one" in note for note in noted) == 1
+    noted = picture(model, syntax="comfy", negative="<lora:x:1>").notes
     assert any("tag in the negative prompt names none" in note for note in noted)
 
 
@@ -332,6 +334,23 @@ def test_a_name_is_looked_up_in_the_library_by_its_digest_first(folder, files):
         picture(model, [sdnb.Lora("fog", sha256="0a" * 32)])  # by its name, and it is not the one
     with pytest.raises(KeyError):
         picture(model, ["rain"])
+
+
+@pytest.mark.picture
+def test_a_lora_of_no_finite_numbers_is_named_and_the_model_stays_usable(
+    folder, files, pipe, tmp_path
+):
+    model = load(folder)
+    before = picture(model)
+    for n, wrong in enumerate((float("nan"), float("-inf"))):
+        stored = tiny_loras.kohya(pipe, n)
+        list(stored.values())[-2].view(-1)[-1] = wrong  # an up
+        file = tiny_loras.save(tmp_path / f"broken{n}.safetensors", stored)
+        with pytest.raises(
+            CheckpointError, match=rf"/broken{n}\.safetensors is damaged.*not finite"
+        ):
+            picture(model, [sdnb.Lora(files[0]), str(file)])
+    assert same(picture(model), before)
 
 
 @pytest.mark.picture

@@ -66,7 +66,7 @@ def test_there_and_back(folder, its):
     assert saved.files == result.files
     assert with_files(saved, its.library) == (result.request, [])
     told = images.infotext.read(png_texts(png)["parameters"])  # as AUTOMATIC1111 reads it
-    assert told.request.prompt == "a castle, (BadHands:0.5) <lora:fog:0.5><lora:retro:0.25>"
+    assert told.request.prompt == "a castle, (BadHands:0.5) <lora:fog:0.5> <lora:retro:0.25>"
     assert {(file.kind, file.name, file.hash) for file in told.files if file.hash} >= {
         ("lora", "fog", "ab" * 6),
         ("lora", "retro", digest(retro, header)[:12]),

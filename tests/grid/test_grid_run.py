@@ -362,7 +362,8 @@ def with_loras(tmp_path_factory):
             stem = f"lora_unet_middle_block_1_transformer_blocks_0_{path}"
             stored[f"{stem}.lora_down.weight"] = torch.randn(4, 256, generator=generator)
             stored[f"{stem}.lora_up.weight"] = 0.1 * torch.randn(96, 4, generator=generator)
-        save_file(stored, where / f"{name}.safetensors")
+        alias = {"ss_output_name": "uno"} if name == "one" else None
+        save_file(stored, where / f"{name}.safetensors", alias)
     return sdnb.load(memory=CPU, precision="full", library=where)
 
 
@@ -375,7 +376,7 @@ def test_an_axis_of_a_lora_makes_the_pictures_of_its_strengths(with_loras, tmp_p
     made = {cell.label: pixels(grid.pictures.made[cell.key].image) for cell in grid.cells}
     assert len({each.tobytes() for each in made.values()}) == 4
     without = sdnb.generate(with_loras, BASE, progress=False).image
-    assert np.array_equal(made["lora=0, lora2=0"], pixels(without))
+    assert np.array_equal(made["one=0, two=0"], pixels(without))
     again = sdnb.sweep(BASE, lora=("one", [0, 1]), lora2=("two", [0, -2]))
     before = with_loras.weights.overlay
     again.run(with_loras, store=tmp_path, progress=False)
@@ -404,5 +405,13 @@ def test_the_set_of_loras_changes_once_for_each(with_loras, order):
 
 
 def test_a_lora_that_is_not_there_is_refused_with_a_similar_name(with_loras):
-    with pytest.raises(ValueError, match=r"2 of 3 cells .*\n  lora=0.5; lora=1: .*mean 'two'"):
+    with pytest.raises(ValueError, match=r"2 of 3 cells .*\n  tow=0.5; tow=1: .*mean 'two'"):
         sdnb.sweep(BASE, lora=("tow", [0, 0.5, 1])).run(with_loras, progress=False)
+    with pytest.raises(ValueError, match="mean 'two'"):  # also where no cell has it
+        sdnb.sweep(BASE, lora=("tow", [0])).run(with_loras, progress=False)
+
+
+def test_two_axes_of_one_file_by_two_names_are_refused(with_loras):
+    grid = sdnb.sweep(BASE, lora=("one", [0, 1]), lora2=("uno", [0, 1]))
+    with pytest.raises(ValueError, match=r"lora and lora2 are both of \S+one\.safetensors; give"):
+        grid.run(with_loras, progress=False)

@@ -63,7 +63,7 @@ def test_the_form_of_hashes():
     loras = [Lora("styles/fog, thick.safetensors", 0.5), Lora("pixelart")]
     text = written(prompt="a", syntax="a1111", clip_skip=2, loras=loras, files=FILES)
     assert text == (
-        "a<lora:fog, thick:0.5><lora:pixelart:1>\n"
+        "a <lora:fog, thick:0.5><lora:pixelart:1>\n"
         "Steps: 20, Sampler: DDIM, CFG scale: 7.5, Seed: 7, Size: 512x512, Model hash: c0c0c0c0c0, "
         "Model: tiny, VAE hash: aeaeaeaeae, VAE: kl.safetensors, Clip skip: 2, "
         "Prompt syntax: a1111, RNG: CPU, "
@@ -216,4 +216,4 @@ def test_loras_are_tags_of_the_prompt():
         "a cat", seed=1, loras=[Lora("styles/fog.safetensors", 0.5), Lora("x", text=0)]
     )
     text = infotext.write(request.resolved(Settings()), "", "", "1")
-    assert text.splitlines()[0] == "a cat<lora:fog:0.5><lora:x:0:1>"
+    assert text.splitlines()[0] == "a cat <lora:fog:0.5><lora:x:0:1>"

@@ -9,6 +9,7 @@ import torch
 from helpers.folder_of_a_user import METADATA
 from safetensors.torch import save_file
 
+import sdnb
 from sdnb import Library
 from sdnb.library import opened
 
@@ -62,8 +63,31 @@ def test_a_name_goes_before_an_alias(webui, loras):
 def test_an_unknown_name_lists_what_is_near(webui):
     with pytest.raises(LookupError, match=r"no lora 'pixelar' .*; did you mean 'pixelart'\?"):
         Library(webui).find("lora", "pixelar")
-    with pytest.raises(LookupError, match=r"no lora 'easynegative' .* there is a embedding|an"):
+    with pytest.raises(LookupError, match=r"; \S+/easynegative\.\S+, of this name, is an embed"):
         Library(webui).find("lora", "easynegative")
+
+
+def test_a_damaged_file_of_the_name_says_why_it_is_not_used(webui, loras):
+    whole = (loras / "pixelart.safetensors").read_bytes()
+    (loras / "cut.safetensors").write_bytes(whole[:-8])
+    with pytest.raises(LookupError, match=r"/cut\.safetensors, of this name, is not used: .*trunc"):
+        Library(webui).find("lora", "cut")
+
+
+def test_a_file_that_went_is_looked_for_again(webui, loras):
+    one = Library(webui)
+    assert one.find("lora", "pixelart")
+    (loras / "pixelart.safetensors").unlink()
+    with pytest.raises(LookupError, match="there is no lora 'pixelart'"):
+        one.find("lora", "pixelart")
+
+
+def test_files_of_one_name_at_two_roots_have_no_name_alone(webui, tmp_path):
+    other = tmp_path / "other" / "loras"
+    other.mkdir(parents=True)
+    save_file({"lora_unet_x.lora_down.weight": torch.ones(1, 2)}, other / "pixelart.safetensors")
+    with pytest.raises(LookupError, match="No name means one of them alone: give its path"):
+        Library(webui, tmp_path / "other").find("lora", "pixelart")
 
 
 def test_a_file_that_came_later_is_found(webui, loras):
@@ -116,7 +140,11 @@ class TestHashes:
         missing, words = one.recover("lora", "pixelwork", "0123456789ab")
         assert missing is None
         assert "no lora 'pixelwork'" in words
-        assert words.endswith("all files, which it reads whole.")
+        assert words.endswith(
+            "with hash_missing=True it is looked for in all files, which are read whole."
+        )
+        words = one.recover("lora", "pixelart", "0" * 64)[1]
+        assert f"its sha256 begins with {file.sha256[:12]}, not {'0' * 12}." in words
 
     def test_a_trainers_own_hash_is_taken(self, webui, loras):
         weights = {"lora_unet_x.lora_down.weight": torch.ones(1, 2)}
@@ -163,6 +191,12 @@ class TestWhatLoadTakes:
         assert one.path("checkpoint", "small") == small
         assert one.path("checkpoint", str(small)) == str(small)
         assert one.path("checkpoint", "owner/of-the-hub") == "owner/of-the-hub"
+
+    def test_a_name_that_neither_the_disk_nor_the_library_has(self, webui):
+        with pytest.raises(FileNotFoundError, match=r"owner/name'. In the .*mean 'small'\?$"):
+            sdnb.load("smal", library=webui)
+        with pytest.raises(FileNotFoundError, match=r"/pixelart\.\S+, of this name, is a LoRA\.$"):
+            sdnb.load("pixelart", library=webui)
 
     def test_a_folder_that_is_not_there(self, tmp_path):
         with pytest.raises(FileNotFoundError, match="is no folder; give the folder of AUTO"):

@@ -91,6 +91,9 @@ def test_missing_files_stay_in_the_request_and_are_said(library):
     assert "no lora 'gone'" in notes[0]
     assert "000000000000" in notes[0]
     assert "no embedding 'negative'" in notes[1]
+    made = Made(Request(loras=[Lora("styles/gone", sha256="0" * 64)]))
+    assert "no lora 'styles/gone'" in with_files(made, library)[1][0]
+    assert "hash_missing" not in with_files(made, library, hash_missing=True)[1][0]
 
 
 def test_the_field_gets_names_and_digests_of_this_library(library, webui):

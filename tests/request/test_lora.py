@@ -58,6 +58,8 @@ def test_a_tag_names_a_file_by_its_stem():
 
 
 def test_a_tag_of_another_kind_is_taken_out_and_said():
+    (note,) = split_tags("a cat <Lora:x:1>")[2]
+    assert note.endswith("Write <lora:...> in small letters.")
     text, named, notes = split_tags("a <hypernet:x:1>cat<foo:bar>, <3, a<b, <: >")
     assert (text, named) == ("a cat, <3, a<b, <: >", [])
     assert [note.split(" is ")[0] for note in notes] == ["'<hypernet:x:1>'", "'<foo:bar>'"]
@@ -66,7 +68,13 @@ def test_a_tag_of_another_kind_is_taken_out_and_said():
 @pytest.mark.parametrize(
     ("tag", "words"),
     [
-        ("x:abc", "17 or 26 numbers, or one of NONE, ALL"),
+        (
+            "x:abc",
+            "'abc' is no number, as in <lora:name:0.8>, nor 17 or 26 numbers, or one of NONE",
+        ),
+        ("x:0,8", "'0,8' is no number: its decimal sign is a point, 0.8"),
+        ("x:te=0,8", "'0,8' is no number: its decimal sign is a point, 0.8"),
+        ("x:1:0.5@0.3", "'0.5@0.3' is no number"),
         ("x:te=much", "'much' is no number, as in"),
         ("x:1:2:3:4", "has 4 numbers"),
         ("x:1:start=5", "start= changes a LoRA's weight between steps"),

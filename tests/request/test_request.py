@@ -176,6 +176,8 @@ def test_minus_zero_is_zero():
         ("content", "latent noise", ValueError, ["did you mean 'noise'", *CONTENTS]),
         ("padding", 1.5, TypeError, ["1.5", "0 to 4096"]),
         ("padding", -1, ValueError, ["nearest is 0"]),
+        ("clip_skip", -2, ValueError, ["clip_skip=-2", "1 to 48; ComfyUI's -2 is 2 here"]),
+        ("clip_skip", 0, ValueError, ["nearest is 1"]),
         ("invert", 1, TypeError, ["True or False"]),
         ("prompt", None, TypeError, ["prompt", "text"]),
         ("prompt", b"cat", TypeError, ["bytes"]),

@@ -180,9 +180,10 @@ def _refuse_others(
     if wrong:
         width = min(wrong)
         family = _FAMILIES.get(width) or _by_metadata(file) or "another model"
+        own = _FAMILIES.get(config.unet.context_dim, "")
         raise CheckpointError(
-            f"{file.path} was made for {family}, whose texts are {width} wide; this model, "
-            f"{_own_family(config)}, reads {config.unet.context_dim}. Take one made for it."
+            f"{file.path} was made for {family}, whose texts are {width} wide; those of this model"
+            f"{own and f', {own},'} are {config.unet.context_dim} wide. Take one made for it."
         )
 
 

@@ -71,7 +71,7 @@ def choose(model: Model, request: Request) -> Chosen:
     pairs = [(each, _file(model, each)) for each in asked]
     overlay = adapters.overlay(model.config, pairs)
     found = tuple(replace(each, sha256=file.sha256) for each, file in pairs)
-    if any(tag in request.negative for tag in ("<lora:", "<lyco:")):
+    if request.syntax != "blocks" and any(t in request.negative for t in ("<lora:", "<lyco:")):
         notes.append(
             "A LoRA's tag in the negative prompt names none, and stays there as text: it belongs "
             "into the prompt."

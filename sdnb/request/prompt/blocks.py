@@ -35,6 +35,9 @@ _FILE = re.compile(
     rf"<(?:lora|lyco|hypernet)(?::(?!{_NUMBER}\s)[^<>:]*)+>|\bembedding:[^\W\d][^\s:,]*",
     re.IGNORECASE,
 )
+#: What AUTOMATIC1111 alone reads.
+A1111 = re.compile(r"\bBREAK\b|\bAND\b|\[[^\[\]]*[:|][^\[\]]*\]|\[\[?[^\[\]:|]+\]")
+_MARK = re.compile(rf"{A1111.pattern}|\(\([^()]+\)\)")  # with a weight, the colon is found
 _SPACES = re.compile(r"\s*")
 
 _ZERO = 1e-6  # a sum of weights below this part of their absolute sum counts as zero
@@ -105,8 +108,8 @@ def normalised(fragments: Sequence[Fragment]) -> list[float]:
 
 
 def traps(text: str) -> list[Trap]:
-    """The colons that stayed text but may have been meant as weights, in order; the name of a LoRA
-    with its colons is one.
+    """The colons that stayed text but may have been meant as weights, in order; the name of a file
+    with its colons is one. And the first mark of AUTOMATIC1111's that is no colon.
     """
     colons = list(_colons(text))
     found: list[Trap] = []
@@ -116,7 +119,14 @@ def traps(text: str) -> list[Trap]:
         if weight is None and colon.group() == ":":
             trap = named.get(colon.start()) or _trap(text, colon.start())
             found += [trap] if trap not in found[-1:] else []
-    return found
+    mark = _MARK.search(text)
+    if mark is not None:
+        message = (
+            f"{checks.shown(mark[0])} at character {mark.start()} stays text: syntax='a1111' reads "
+            "it as AUTOMATIC1111 does"
+        )
+        found.append(Trap(*mark.span(), message))
+    return sorted(found, key=lambda trap: trap.start)
 
 
 def escaped(text: str) -> str:
@@ -150,11 +160,20 @@ def _value(weight: re.Match[str]) -> float:
 
 
 def _named(file: re.Match[str]) -> Trap:
-    message = (
-        f"{checks.shown(file[0])} at character {file.start()} stays text: a LoRA is named in the "
-        "prompt, not in the negative one, and embeddings are not read yet; take it out"
+    name = file[0].partition(":")[2]
+    if not file[0].startswith("<"):
+        why = f"ComfyUI names an embedding so; write {checks.bare(name)}, or syntax='comfy'"
+    elif not name.strip(":> "):
+        why = "it names no LoRA, as <lora:name:0.8> does; take it out"
+    elif file[0].startswith("<hypernet"):
+        why = "hypernetworks are not read; take it out"
+    else:
+        why = (
+            "a LoRA is named by <lora:name:0.8> in the prompt, not in the negative one; take it out"
+        )
+    return Trap(
+        *file.span(), f"{checks.shown(file[0])} at character {file.start()} stays text: {why}"
     )
-    return Trap(*file.span(), message)
 
 
 def _trap(text: str, start: int) -> Trap:

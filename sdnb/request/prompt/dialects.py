@@ -8,8 +8,7 @@ from sdnb.request.prompt import blocks
 from sdnb.request.prompt.values import PromptError
 
 _NUMBER = r":\s*[+-]?(?:\d+\.?\d*|\.\d+)\s*"
-# What AUTOMATIC1111 alone reads, and what ComfyUI reads as well.
-_A1111 = re.compile(r"\bBREAK\b|\bAND\b|\[[^\[\]]*[:|][^\[\]]*\]|\[\[?[^\[\]:|]+\]")
+# What ComfyUI reads as AUTOMATIC1111 does.
 _BRACKETS = re.compile(rf"(?<!\\)\([^()]+{_NUMBER}\)|\(\([^()]+\)\)")
 _COMFY = re.compile(r"(?:^|[\s(,])embedding:[^\W\d]")
 
@@ -19,11 +18,11 @@ def recognised(text: str, syntax: str) -> str | None:
     if syntax == "blocks":
         if _COMFY.search(text):
             return "comfy"
-        return "a1111" if _BRACKETS.search(text) or _A1111.search(text) else None
+        return "a1111" if _BRACKETS.search(text) or blocks.A1111.search(text) else None
     if _is_in_blocks(text) and not _BRACKETS.search(text):
         return "blocks"
     if syntax == "comfy":
-        return "a1111" if _A1111.search(text) and not _COMFY.search(text) else None
+        return "a1111" if blocks.A1111.search(text) and not _COMFY.search(text) else None
     return "comfy" if _COMFY.search(text) else None
 
 
