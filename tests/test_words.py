@@ -5,6 +5,8 @@ import re
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 import sdnb
 
 MODULES = sorted(
@@ -30,6 +32,7 @@ def is_number(part):
     return isinstance(part, ast.FormattedValue) and part.format_spec is None
 
 
+@pytest.mark.slow
 def test_of_one_thing_no_text_speaks_as_of_several():
     wrong = [
         f"{path.name}: ...{after}"
@@ -41,6 +44,7 @@ def test_of_one_thing_no_text_speaks_as_of_several():
     assert wrong == []
 
 
+@pytest.mark.slow
 def test_no_text_has_words_of_our_own():
     wrong = [
         f"{path.name}: {part}"

@@ -33,6 +33,7 @@ def models(tmp_path_factory):
     return folder, count
 
 
+@pytest.mark.slow
 def test_both_containers_hold_the_same_random_weights(models):
     folder, count = models
     ckpt, safetensors = (read(folder / name) for name in load.MODELS)

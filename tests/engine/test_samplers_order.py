@@ -155,6 +155,7 @@ def test_consistency_sampling_is_exact_at_any_number_of_steps():
 
 
 @pytest.mark.parametrize("name", STOCHASTIC)
+@pytest.mark.slow
 def test_samples_have_the_mean_and_variance_of_the_data(name):
     count, levels = 100_000, karras(100)
     model = gaussian.consistent if name == "lcm" else gaussian.denoise

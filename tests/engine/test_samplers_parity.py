@@ -105,6 +105,7 @@ def check_k(name, schedule, n, dtype, tolerance, eta=None):
 @pytest.mark.parametrize("name", K)
 @pytest.mark.parametrize("schedule", ["uniform", "trailing", "karras", "exponential"])
 @pytest.mark.parametrize("n", [2, 3, 5, 20, 100])
+@pytest.mark.slow
 def test_k_diffusion(name, schedule, n):
     check_k(name, schedule, n, torch.float64, TIGHT)
 
@@ -189,6 +190,7 @@ def test_diffusers_plms(n):
         ("dpm2", "KDPM2Discrete", "trailing"),  # with Karras levels it rounds the timesteps
     ],
 )
+@pytest.mark.slow
 def test_diffusers_in_sigmas(name, kind, schedule, n, monkeypatch):
     """Their levels and timesteps are their own: nothing of ours is in their run."""
     options = TRAILING if schedule == "trailing" else {"use_karras_sigmas": True}
@@ -236,6 +238,7 @@ def test_diffusers_dpmpp(name, n, schedule):
 @pytest.mark.parametrize("schedule", ["uniform", "trailing", "karras", "exponential"])
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 20, 100])
 @pytest.mark.parametrize("order", [1, 2, 3])
+@pytest.mark.slow
 def test_diffusers_unipc(order, n, schedule):
     theirs = scheduler("UniPCMultistep", **TRAILING, solver_order=order)
     levels = sigmas(schedule, n, SCHEDULE)
@@ -272,6 +275,7 @@ def test_diffusers_lcm(n, scaling, tolerance, monkeypatch):
 
 @pytest.mark.parametrize("n", [1, 2, 4, 5, 8, 10, 20, 25, 40, 50, 100, 200, 500])
 @pytest.mark.parametrize("eta", [0.0, 0.7, 1.0])
+@pytest.mark.slow
 def test_original_ddim(n, eta):
     theirs = compvis.ddim(RandomNetwork(), normal(), n, eta, Draws())
     levels = sigmas("uniform", n, SCHEDULE)

@@ -55,6 +55,7 @@ def test_zero_terminal_snr_is_that_of_diffusers_but_for_its_infinite_end():
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.slow
 def test_n_steps_are_n_steps_for_every_n(name):
     for n in range(1, 1001):
         levels = sigmas(name, n, SCHEDULE)

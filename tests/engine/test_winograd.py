@@ -74,6 +74,7 @@ def test_weights_that_are_not_kept_give_the_same(monkeypatch):
     assert error(y, truth(x, conv)) < 3e-5
 
 
+@pytest.mark.slow
 def test_transformed_weights_follow_the_weights_and_go_with_them():
     conv, x = layer(64, 64), torch.randn(1, 64, 16, 16)
     gc.collect()  # what other tests have left

@@ -109,6 +109,7 @@ def test_a_range_with_a_count_is_evenly_spaced(start, width, count):
 
 
 @given(st.lists(st.text('ab ,"|', min_size=1).map(str.strip), min_size=1, max_size=4))
+@pytest.mark.slow
 def test_quoted_texts_are_those_of_csv(texts):
     line = ", ".join('"' + text.replace('"', '""') + '"' for text in texts)
     (row,) = csv.reader([line], skipinitialspace=True)

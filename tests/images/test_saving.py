@@ -186,6 +186,7 @@ def test_a_folder_that_is_called_like_a_picture_is_its_name(tmp_path, monkeypatc
 
 
 @given(st.text(), st.integers(0, 2**62))
+@pytest.mark.slow
 def test_names_are_safe_on_every_system(prompt, seed):
     with tempfile.TemporaryDirectory() as folder:
         (path,) = images.save(result(prompt, seed=seed), folder)

@@ -92,6 +92,7 @@ def test_the_files_of_a_graph_of_comfyui():
 
 @settings(max_examples=25)
 @given(st.dictionaries(st.text(max_size=3), st.dictionaries(st.text(max_size=9), JSON)))
+@pytest.mark.slow
 def test_no_graph_is_an_error(nodes):
     for name in nodes:
         of_graph(nodes, name)

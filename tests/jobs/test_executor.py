@@ -164,6 +164,7 @@ def test_a_watcher_that_fails_at_the_end_loses_no_result():
 
 
 @pytest.mark.parametrize("how", ["shut down", "dropped"])
+@pytest.mark.slow
 def test_a_workers_thread_ends_and_holds_nothing(how):
     class Model:
         pass

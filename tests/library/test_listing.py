@@ -226,6 +226,7 @@ class TestWhateverLiesThere:
             for file in Library(tmp_path).files():
                 assert file.why_not
 
+    @pytest.mark.slow
     def test_names_that_no_text_can_hold(self, tmp_path):
         save_file(LORA, tmp_path / "a.safetensors")
         odd = os.fsencode(tmp_path) + b"/\xff\x1b.safetensors"

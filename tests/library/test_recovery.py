@@ -133,6 +133,7 @@ def test_a_lora_of_unknown_strength_is_left_out(library, hashes):
 
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(), st.text(min_size=1), st.sampled_from(["", "0" * 12, "ab"]))
+@pytest.mark.slow
 def test_no_name_is_an_error(library, text, name, digest):
     files = (UsedFile("embedding", name, digest), UsedFile("lora", name, digest))
     request = Request(f"{text} <lora:{name}:1>", text, loras=[f"~{name}"])

@@ -265,6 +265,7 @@ def test_a_time_for_each_picture_is_the_unet_at_that_time():
     assert (timed(x, times, context) - torch.cat(each)).abs().max() < 1e-5
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_diffusers():
     """Additions in place must not disturb the backward pass."""
     config = UNetConfig(channels=(32, 64, 64, 32), head_width=16, context_dim=24, groups=8)

@@ -22,6 +22,7 @@ def test_a_mask_is_one_channel_and_masking_again_changes_nothing():
 
 
 @given(arrays.arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9))))
+@pytest.mark.slow
 def test_a_grey_mask_is_kept_to_the_value(array):
     assert np.array_equal(pixels(images.mask(array)), array)
     assert np.array_equal(pixels(images.mask(array > 127)), (array > 127) * 255)

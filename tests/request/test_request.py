@@ -45,6 +45,7 @@ def header(width: int, height: int) -> bytes:
 
 
 @given(requests())
+@pytest.mark.slow
 def test_json_gives_the_request_back(request_):
     text = request_.to_json()
     assert Request.from_json(text, request_.pictures) == request_
@@ -72,6 +73,7 @@ def test_a_resolved_request_equals_the_request_of_the_same_fields():
 
 
 @given(requests())
+@pytest.mark.slow
 def test_pickle_hash_and_equality(request_):
     copy = pickle.loads(pickle.dumps(request_))
     assert copy == request_
@@ -82,6 +84,7 @@ def test_pickle_hash_and_equality(request_):
 
 
 @given(requests())
+@pytest.mark.slow
 def test_resolved_leaves_nothing_open_and_is_idempotent(request_):
     sized = request_.but(width=request_.width or 64, height=request_.height or 64)
     if sized.eta and (sized.sampler or SETTINGS.sampler) not in ETA_SAMPLERS:

@@ -92,6 +92,7 @@ def test_the_button_says_where_it_is_and_writes_no_second(place):
     assert saved(place) == [path]
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_is_said_once_and_stops_nothing(place, full):
     told = []
     one = panel(one_by_one(lambda _: told.append("No space left" in read(one._caption))))

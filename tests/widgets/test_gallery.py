@@ -59,6 +59,7 @@ def test_choosing_shows_the_picture_and_its_settings(gallery):
     assert gallery._view.value == ""
 
 
+@pytest.mark.slow
 def test_hundreds_are_pages_and_the_state_stays_small(gallery):
     for seed in range(300):
         gallery.add(made(seed))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -91,7 +92,9 @@ def _check_embeddings(request: Request, here: Mapping[str, Embedding]) -> None:
     for name, digest in digests.of(request.digests, "embedding").items():
         if not re.search(rf"(?<!\w){re.escape(name.lower())}(?!\w)", text):
             continue
-        found = here[name] if name in here else None
+        found = None
+        with suppress(LookupError):
+            found = here[name]
         if found is None or found.sha256 != digest:
             what = "none is here" if found is None else f"{found.sha256[:12]} is the one here"
             raise CheckpointError(

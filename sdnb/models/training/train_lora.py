@@ -50,9 +50,9 @@ def train_lora(
     path: str | Path,
     *,
     rank: int = 4,
-    steps: int = 40,
+    steps: int = 30,
     batch: int = 2,
-    rate: float = 1e-2,
+    rate: float = 2e-2,
     seed: int = 0,
 ) -> Path:
     """Train a LoRA of the model's UNet, and write it to `path`, in the names of kohya's trainer.
