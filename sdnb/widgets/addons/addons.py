@@ -10,6 +10,7 @@ import contextvars
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,7 +18,7 @@ import ipywidgets as widgets
 
 from sdnb.library import Library, LibraryFile
 from sdnb.request.lora import Lora
-from sdnb.request.plain_words import counted, reason
+from sdnb.request.plain_words import counted, digits, reason
 from sdnb.widgets.addons import finding, prompt_tags
 from sdnb.widgets.addons.library_list import LibraryList
 from sdnb.widgets.addons.lora_row import FileFacts
@@ -71,8 +72,10 @@ class AddOns(Fold):
         """Say how many are in use; the prompts name these embeddings."""
         loras = self._loras.used
         counts = [(len(loras), "LoRA"), (len(embeddings), "embedding")]
-        used = ", ".join(counted(n, what) for n, what in counts if n)
-        self.name(f"Add-ons: {used}" if used else "Add-ons")
+        used = [counted(n, what) for n, what in counts if n]
+        refused = sum(1 for each in loras if self._known_of(each).why_not)
+        used += [f"{refused} cannot be used"] if refused else []
+        self.name(f"Add-ons: {', '.join(used)}" if used else "Add-ons")
         if self._list is not None:
             for each in loras:
                 self._facts(each)
@@ -160,7 +163,36 @@ class AddOns(Fold):
             self._write(place, longer)
 
     # -- what is known of a file -----------------------------------------------------------------
+    def warnings(self) -> list[tuple[int, str, str]]:
+        """What is wrong with the LoRAs of the prompt's tags, or odd: number, tag, and words."""
+        text, said = self._read("prompt"), []
+        for number, (tag, lora) in enumerate(self._loras.tagged):
+            facts = self._facts(lora)
+            if words := facts.why_not or facts.twice:
+                said.append((number, text[tag.start : tag.end], words))
+        return said
+
     def _facts(self, lora: Lora) -> FileFacts:
+        facts = self._known_of(lora)
+        return facts if facts.why_not else replace(facts, twice=self._twice(lora))
+
+    def _twice(self, lora: Lora) -> str:
+        """A sentence where several of those in use are one file."""
+        path, used = self._paths.get(lora.name), self._loras.used
+        if path is None or lora not in used:
+            return ""
+        alike = [each for each in used if each.name == lora.name or self._path_of(each) == path]
+        if len(alike) < 2:
+            return ""
+        names = ", ".join(dict.fromkeys(each.name for each in alike))
+        whole = digits(sum(each.unet for each in alike))
+        return f"one file, used {len(alike)} times ({names}): its strengths add up to {whole}"
+
+    def _path_of(self, lora: Lora) -> object:
+        self._known_of(lora)
+        return self._paths.get(lora.name)
+
+    def _known_of(self, lora: Lora) -> FileFacts:
         key = _key(lora)
         library = self._library
         if library is not None and not library.listed:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sdnb.library import Library, LibraryFile
-from sdnb.library.recognition import BASES
+from sdnb.library.recognition import BASES, UNREAD
 from sdnb.request import checks
 from sdnb.request.lora import Lora
 from sdnb.request.plain_words import counted, plain
@@ -68,9 +68,16 @@ def label(item: Item) -> str:
     file = item.file
     kind = "" if file.kind == "lora" else KINDS[file.kind]  # most are LoRAs
     facts = [kind, _SHORT.get(file.base, file.base), _size(file)]
-    more = f"not for this model: {item.why_not}" if item.why_not else ""
-    shown = [file.full_name, *facts, more or ", ".join(file.words[:_FEW_WORDS])]
+    shown = [file.full_name, *facts, refusal(item) or ", ".join(file.words[:_FEW_WORDS])]
     return plain(" · ".join(filter(None, shown)), _LONGEST)
+
+
+def refusal(item: Item) -> str:
+    """Why a line is grey; "" where it is not."""
+    if not item.why_not:
+        return ""
+    unusable = item.file.family == UNREAD
+    return f"{'cannot be used' if unusable else 'not for this model'}: {item.why_not}"
 
 
 def title(file: LibraryFile, digest: str = "") -> str:
