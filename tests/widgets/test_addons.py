@@ -331,7 +331,9 @@ def test_a_click_on_an_embedding_puts_its_name_where_it_is_wanted(one, place):
     one.request = Request(syntax="comfy")
     lines(one)["easynegative"].click()
     assert getattr(one.request, place) == "embedding:easynegative"
-    assert title(one) == "Add-ons: 1 embedding"
+    assert title(one) == "Add-ons: 1 embedding, syntax ComfyUI"
+    one.form.change(clip_skip=2, syntax="blocks")
+    assert title(one) == "Add-ons: 1 embedding, clip skip 2"
 
 
 def test_of_thousands_fifty_are_shown_and_the_rest_counted():

@@ -1,7 +1,8 @@
 """The section "Add-ons" of a panel: the chosen LoRAs, the library's list, and how prompts are read.
 
 It is folded until somebody opens it, or a request comes that uses some of it; its title says how
-many are in use. What is in it is made when it is first opened.
+many are in use, and how prompts are read where that is not the usual way. What is in it is made
+when it is first opened.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from sdnb.library import Library, LibraryFile
+from sdnb.request import Request
 from sdnb.request.lora import Lora
 from sdnb.request.plain_words import counted, digits, reason
 from sdnb.widgets.addons import finding, prompt_tags
@@ -24,6 +26,7 @@ from sdnb.widgets.addons.library_list import LibraryList
 from sdnb.widgets.addons.lora_row import FileFacts
 from sdnb.widgets.addons.loras_control import LorasControl
 from sdnb.widgets.fold import Fold
+from sdnb.widgets.form.fields import SYNTAXES_CALLED
 from sdnb.widgets.hearing import in_order
 
 Write = Callable[[str, str], object]
@@ -75,12 +78,19 @@ class AddOns(Fold):
         used = [counted(n, what) for n, what in counts if n]
         refused = sum(1 for each in loras if self._known_of(each).why_not)
         used += [f"{refused} cannot be used"] if refused else []
+        used += self._reading()
         self.name(f"Add-ons: {', '.join(used)}" if used else "Add-ons")
         if self._list is not None:
             for each in loras:
                 self._facts(each)
             named = {self._embedding_path(name) for name in embeddings}
             self._list.mark({self._paths.get(each.name) for each in loras} | named)
+
+    def _reading(self) -> list[str]:
+        """How prompts are read, where that is not the usual way."""
+        syntax, skipped = self._read("syntax"), self._read("clip_skip")
+        said = [] if syntax == Request.syntax else [f"syntax {SYNTAXES_CALLED[syntax]}"]
+        return said if skipped == "None" else [*said, f"clip skip {skipped}"]
 
     # -- the library -----------------------------------------------------------------------------
     def _build(self) -> None:
