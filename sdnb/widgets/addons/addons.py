@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
@@ -115,6 +116,12 @@ class AddOns(Fold):
         context = contextvars.copy_context()
         self._thread = threading.Thread(target=context.run, args=(self._refresh,), daemon=True)
         self._thread.start()
+
+    def look_if_gone(self) -> None:
+        """Look through the folders again where a file that is in use is there no longer."""
+        paths = [self._paths.get(each.name) for each in self._loras.used]
+        if any(isinstance(path, Path) and not path.exists() for path in paths):
+            self._look()
 
     def _refresh(self) -> None:
         while (library := self._library) is not None:

@@ -15,6 +15,10 @@ from sdnb.request.plain_words import counted, plain
 
 KINDS = {"lora": "LoRA", "embedding": "embedding"}
 _SHORT = {"sd1": "SD 1.x", "sd2": "SD 2.x", "sdxl": "SDXL"}
+_MEANS = {
+    "lora": "how much it can change, and how large its file is",
+    "embedding": "how many tokens of a prompt it takes",
+}
 _LONGEST = 160  # letters of a line
 _FEW_WORDS = 3
 
@@ -83,8 +87,10 @@ def refusal(item: Item) -> str:
 def title(file: LibraryFile, digest: str = "") -> str:
     """What is known of a file, in lines; `digest` is its sha256 as far as it is known."""
     family = file.family if file.family not in ("", file.kind) else ""
-    facts = [KINDS.get(file.kind, file.kind), family, BASES.get(file.base, file.base), _size(file)]
+    facts = [KINDS.get(file.kind, file.kind), family, BASES.get(file.base, file.base)]
     lines = [str(file.path), ", ".join(filter(None, facts))]
+    if file.rank:
+        lines.append(f"{_size(file)}: {_MEANS.get(file.kind, '')}")
     lines += [f"called {file.alias} by its trainer"] if file.alias else []
     lines += [f"sha256 {digest[:12]}…"] if digest else []
     return "\n".join(plain(line) for line in lines)
@@ -123,6 +129,16 @@ class Names:
             return self.find(name) is file
         except ValueError:  # two files are called so
             return False
+
+
+def usable(library: Library | None, width: int) -> tuple[str, ...]:
+    """The shortest names of the LoRAs that a model whose text is so wide can use; none while the
+    library was not looked at.
+    """
+    if library is None or not library.listed:
+        return ()
+    names = Names(library, "lora")
+    return tuple(names.shortest(file) for file in names.files if not why_not(file, width))
 
 
 def look_up(

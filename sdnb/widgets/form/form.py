@@ -120,6 +120,7 @@ class Form(widgets.VBox):
 
     def check(self) -> None:
         """Raise ValueError for the first number that was typed and is refused."""
+        self.addons.look_if_gone()
         for control in self.controls.values():
             if control.wrong:
                 raise ValueError(control.wrong)
