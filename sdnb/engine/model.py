@@ -109,7 +109,7 @@ class Model:
         """What a planner needs to know of this model."""
         return Facts(
             self.config, self.device, self.dtype, self.asked_plan, self.budget,
-            self.weights.facts(), self.weights.ring_bytes,
+            self.weights.facts(), self.weights.ring_bytes, self.pace.learnt,
         )  # fmt: skip
 
     # -- what it is ----------------------------------------------------------------------------

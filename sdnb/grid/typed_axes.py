@@ -75,7 +75,10 @@ def parsed(name: str, text: str) -> Any:
         # The last colon that is not in brackets: [0:1:3] is a range.
         match = re.fullmatch(r"(.*):((?:[^:\[\]]|\[[^\]]*\])*)", text, re.DOTALL)
         if match is None:
-            raise ValueError(f"{label(name)}: type {HOW[name]}")
+            given = checks.shown(text.strip())
+            raise ValueError(
+                f"{label(name)}: {given} has no colon behind the name; type {HOW[name]}"
+            )
         return match[1].strip(), _numbers(name, match[2])
     if name == "loras":
         return [_loras(each) for each in _texts(name, text)]

@@ -2,7 +2,7 @@
 
 A *shelf* is a folder from which a tool counts names: a file in `models/Lora/styles/` is called
 "styles/pixel" there. What lies on a shelf is told by its tensors, so that no shelf says what a file
-is.
+is, unless its tensors cannot be read.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ _SHELVES = {
     "esrgan", "checkpoints", "loras", "embeddings", "unet", "diffusion_models", "clip",
     "text_encoders", "vae_approx", "style_models", "upscale_models", "diffusers",
 }  # fmt: skip
+_OF_LORAS = {"lora", "loras", "lycoris"}
 _INVOKE = {"sd-1", "sd-2", "sdxl", "sdxl-refiner", "sd-3", "flux", "any", "core"}
 # Folders beside `models`, of AUTOMATIC1111 and its extension for control networks.
 _BESIDE = ("embeddings", "extensions/sd-webui-controlnet/models",
@@ -42,6 +43,11 @@ class Found:
     path: Path
     shelf: Path
     why_not: str = ""
+
+
+def kind_on(shelf: Path) -> str:
+    """What a file on a shelf is meant to be, where nothing in it can be read."""
+    return "lora" if shelf.name.lower() in _OF_LORAS else "other"
 
 
 def walk(folder: Path) -> Iterator[Found]:

@@ -16,7 +16,7 @@ from sdnb.assets import user_path
 from sdnb.library import hashes, known, layouts
 from sdnb.library.library_file import LibraryFile
 from sdnb.library.looking import Look, look
-from sdnb.library.recognition import KINDS, Told
+from sdnb.library.recognition import KINDS, UNREAD, Told
 from sdnb.request import checks
 from sdnb.request.plain_words import counted, plain
 
@@ -147,7 +147,9 @@ class Library:
     def _called(self, kind: str, name: str) -> list[LibraryFile]:
         ranked = [(file.called(name), file) for file in self.files(kind)]
         best = max((rank for rank, _ in ranked), default=0)
-        return [file for rank, file in ranked if rank == best > 0]
+        called = [file for rank, file in ranked if rank == best > 0]
+        # A damaged file stands in nobody's way.
+        return [file for file in called if file.family != UNREAD] or called
 
     def unknown(self, kind: str, name: str) -> str:
         """Words for a name that no file of this kind has: what else is called so and why it is not

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from sdnb.library import hashes
+from sdnb.library import hashes, layouts
 from sdnb.library.looking import Look
-from sdnb.library.recognition import BASES
+from sdnb.library.recognition import BASES, UNREAD
 from sdnb.request.plain_words import counted
 
 # Names that say nothing: diffusers' and InvokeAI's, where the folder has the name.
@@ -24,12 +24,13 @@ class LibraryFile:
     """A file of weights, or a diffusers folder, as its tensors tell.
 
     `kind` is "checkpoint", "lora", "embedding", "vae", "control" or "other", and `family` a closer
-    word, as "locon" or "controlnet". `base` is the family of models that it is or is for, as "sd1",
-    "sd2" or "sdxl", "" where nothing says so. `name` is what it is called in a prompt, `alias` what
-    its trainer called it, `folder` the folder from which names count: "styles/pixel" means
-    `folder / "styles/pixel.safetensors"`. `width` is how wide its text is (768 for SD 1.x), `rank`
-    a LoRA's rank or an embedding's number of vectors. `words` are its trigger words. `why_not` says
-    why sdnb does not use it; it is "" for a file that it does.
+    word, as "locon" or "controlnet"; "unread" is that of a file in which no tensor can be read,
+    which is a "lora" in a folder of LoRAs and "other" elsewhere. `base` is the family of models
+    that it is or is for, as "sd1", "sd2" or "sdxl", "" where nothing says so. `name` is what it is
+    called in a prompt, `alias` what its trainer called it, `folder` the folder from which names
+    count: "styles/pixel" means `folder / "styles/pixel.safetensors"`. `width` is how wide its text
+    is (768 for SD 1.x), `rank` a LoRA's rank or an embedding's number of vectors. `words` are its
+    trigger words. `why_not` says why sdnb does not use it; it is "" for a file that it does.
     """
 
     path: Path
@@ -49,8 +50,9 @@ class LibraryFile:
     def of(cls, path: Path, shelf: Path, seen: Look) -> LibraryFile:
         """The file at `path`, seen so, on a shelf."""
         told = seen.told
+        kind = layouts.kind_on(shelf) if told.family == UNREAD else told.kind
         return cls(
-            path, told.kind, _name(path, shelf), seen.alias, shelf, told.base, told.width,
+            path, kind, _name(path, shelf), seen.alias, shelf, told.base, told.width,
             told.rank, seen.words, told.why_not, told.family, seen.hash_of_weights,
         )  # fmt: skip
 

@@ -18,7 +18,7 @@ from sdnb.headers.safefiles import read_shapes
 from sdnb.headers.sniff import container
 from sdnb.headers.torchfiles import read_torch
 from sdnb.library import metadata
-from sdnb.library.recognition import Told, told
+from sdnb.library.recognition import UNREAD, Told, told
 from sdnb.request.plain_words import plain
 
 UNFINISHED = (".part", ".crdownload", ".incomplete", ".download", ".aria2")
@@ -60,7 +60,7 @@ def look(path: Path) -> Look | None:
                 return _picture(path)
             return _file(path)
     except CheckpointError as error:
-        return Look(Told(why_not=_reason(path, error)))
+        return Look(Told(family=UNREAD, why_not=_reason(path, error)))
 
 
 def _warm(path: Path) -> None:

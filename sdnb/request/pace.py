@@ -106,6 +106,11 @@ class Pace:
         for listener in tuple(self.listeners):
             listener.refresh()
 
+    @property
+    def learnt(self) -> bool:
+        """Whether a run was seen."""
+        return bool(self._seen)
+
     def seconds(self, request: Resolved) -> float | None:
         """How long it will take; None while nothing is known, and for a prompt that cannot be."""
         stretches = self._stretches(request)

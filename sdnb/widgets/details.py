@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from contextlib import suppress
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,9 @@ def settings(request: Request, result: Result | None = None) -> str:
     rows = []
     for item in fields(Request):
         value = getattr(request, item.name)
+        if item.name == "loras":
+            with suppress(ValueError):  # a tag that cannot be done
+                value = lora.of_request(request.prompt, value)
         if item.name in ("image", "mask") and value is not None:
             value = "{} × {}".format(*png_header.size(value))
         elif item.name in ("height", "digests") or (
@@ -86,6 +90,8 @@ def settings(request: Request, result: Result | None = None) -> str:
         if item.name == "loras":
             value = lora.in_words(value)
         label = BY_NAME[item.name].label
+        if isinstance(value, str):
+            value = BY_NAME[item.name].called.get(value, value)
         if item.name == "width":
             label, value = "Size", f"{request.width} x {request.height}"
         rows.append((label, digits(value) if isinstance(value, float) else str(value)))

@@ -224,7 +224,7 @@ class Gallery(RunAgain, widgets.VBox):
         self._message = style.quiet_line()
         self._view = widgets.HTML()
         self._view.add_class("sdnb-picture")
-        self._about = widgets.HTML(layout=widgets.Layout(max_width="420px", margin="0 0 0 12px"))
+        self._about = widgets.HTML(layout=widgets.Layout(flex="1 1 320px", margin="0 0 0 12px"))
         buttons = [
             self._keep, self._compare,
             self._button(

@@ -32,6 +32,7 @@ class PlanLine(widgets.HTML):
         self._busy = False
         self._memory = ("", "")  # a style and words
         self._model: Any = None
+        self._request: Request | None = None
         self._runs: tuple[Resolved, ...] = ()
 
     def ask(self, model: Any, request: Request, *runs: Resolved) -> None:
@@ -43,22 +44,30 @@ class PlanLine(widgets.HTML):
             request.image, request.padding, request.fit,
         )  # fmt: skip
         with self._lock:
-            self._model, self._runs = model, runs
+            self._model, self._runs, self._request = model, runs, request
             with suppress(ValueError):  # Generate shows how the controls contradict each other
                 self._runs = runs or (request.resolved(model.settings),)
             model.pace.listeners.add(self)
-            self.refresh()
-            if key == self._key:
-                return
-            self._key, self._asked = key, (model, request)
-            if self._busy:
-                return
-            self._busy = True
-        context = contextvars.copy_context()
-        threading.Thread(target=context.run, args=(self._answer,), daemon=True).start()
+            self._show()
+            if key != self._key:
+                self._key = key
+                self._predict(model, request)
 
     def refresh(self) -> None:
-        """Show what is known now."""
+        """Show what is known after a run: its time, and what memory it has left taken."""
+        with self._lock:
+            self._show()
+            if self._model is not None and self._request is not None:
+                self._predict(self._model, self._request)
+
+    def _predict(self, model: Any, request: Request) -> None:
+        self._asked = model, request
+        if not self._busy:
+            self._busy = True
+            context = contextvars.copy_context()
+            threading.Thread(target=context.run, args=(self._answer,), daemon=True).start()
+
+    def _show(self) -> None:
         with self._lock:
             if self._model is not None:
                 times = [self._model.pace.seconds(run) for run in self._runs]
@@ -75,7 +84,7 @@ class PlanLine(widgets.HTML):
             words = _memory_in_words(*asked)
             with self._lock:
                 self._memory = words
-                self.refresh()
+                self._show()
 
 
 def _lines(said: list[tuple[str, str]]) -> str:
@@ -106,7 +115,8 @@ def _memory_in_words(model: Any, request: Request) -> tuple[str, str]:
         return _WARNING, f"What this takes could not be predicted ({why})."
     words, much = str(forecast), forecast.gb > _MUCH * forecast.room
     if not (much or forecast.refusal):
-        plan = "" if forecast.plan.name == "cpu" else f" (plan {forecast.plan.name})"
+        on_cpu = forecast.plan.name == "cpu"
+        plan = ", Python's own with it" if on_cpu else f" (plan {forecast.plan.name})"
         words = f"up to {forecast.gb:.2f} GB of memory{plan}"
     if much and not forecast.refusal:
         words += f"; there are {forecast.room:.2f} GB"

@@ -41,7 +41,9 @@ def line(progress: Progress, left: float | None) -> str:
 def folded(trace: str) -> str:
     """HTML of a traceback behind a fold; "" for none."""
     text = html.escape(trace)
-    return f"<details><summary>Traceback</summary><pre>{text}</pre></details>" if trace else ""
+    return (
+        f"<details><summary>where in the code</summary><pre>{text}</pre></details>" if trace else ""
+    )
 
 
 def _which(job: Job) -> str:
@@ -141,9 +143,10 @@ class ProgressView(widgets.VBox):
 
     def complain(self, error: BaseException, trace: str = "") -> None:
         """Show an error's message, and its traceback folded below."""
-        words = html.escape(str(error) or type(error).__name__)
-        kind = f"<b>{type(error).__name__}</b><br>" if trace else ""  # of a slip, its words are all
-        self._problem.show(f"{kind}{words}{folded(trace)}")
+        words = str(error)
+        if " " not in words:  # as a KeyError's, which say nothing alone
+            words = f"{type(error).__name__}: {words}".removesuffix(": ")
+        self._problem.show(f"{html.escape(words)}{folded(trace)}")
         self._refused = ""
 
     def refuse(self, error: Exception) -> None:

@@ -120,7 +120,7 @@ def test_errors_are_seen_in_the_panel_and_it_goes_on(page, lab):
     one.type("Steps", 4)
     one.click("Generate")
     one.until("panel.progress.problem != ''")
-    page.locator("summary:has-text('Traceback')").click()
+    page.locator("summary:has-text('where in the code')").click()
     assert "no room for a preview" in alert.first.inner_text()
     assert "in broken" in page.locator(".sdnb-error pre").inner_text()
     one.kernel("setattr(panel.progress, 'preview_of', model.preview)")

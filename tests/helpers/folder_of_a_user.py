@@ -159,13 +159,13 @@ OTHERS: dict[str, Expected] = {
     "embeddings/pixels.webp": Expected("embedding", "", "sd1", 768, 2),
     "models/hypernetworks/hyper.pt": Expected("other", why_not="a hypernetwork"),
     "models/Lora/optimizer.pt": Expected("other", why_not="the state of a training"),
-    "models/Lora/half.safetensors": Expected("other", why_not="truncated"),
-    "models/Lora/empty.safetensors": Expected("other", why_not="empty"),
-    "models/Lora/page.safetensors": Expected("other", why_not="a web page"),
-    "models/Lora/lost.safetensors": Expected("other", why_not="not there"),
-    "models/Lora/going.safetensors.part": Expected("other", why_not="did not finish"),
-    "models/Lora/pointer.ckpt": Expected("other", why_not="git-lfs pointer"),
-    "models/Stable-diffusion/quantised.gguf": Expected("other", why_not="GGUF"),
+    "models/Lora/half.safetensors": Expected("lora", "unread", why_not="truncated"),
+    "models/Lora/empty.safetensors": Expected("lora", "unread", why_not="empty"),
+    "models/Lora/page.safetensors": Expected("lora", "unread", why_not="a web page"),
+    "models/Lora/lost.safetensors": Expected("lora", "unread", why_not="not there"),
+    "models/Lora/going.safetensors.part": Expected("lora", "unread", why_not="did not finish"),
+    "models/Lora/pointer.ckpt": Expected("lora", "unread", why_not="git-lfs pointer"),
+    "models/Stable-diffusion/quantised.gguf": Expected("other", "unread", why_not="GGUF"),
 }
 EXPECTED = {**{name: expected for name, (_, expected) in SHAPED.items()}, **OTHERS}
 

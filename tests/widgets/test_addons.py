@@ -18,6 +18,7 @@ from sdnb.request import SYNTAXES, Request, lora, prompt
 from sdnb.request.lora import Lora
 from sdnb.widgets.addons import finding, prompt_tags
 from sdnb.widgets.panel import Panel
+from sdnb.widgets.picker import models_of
 
 FILES = {
     "models/Lora/pixelart.safetensors": kohya(),
@@ -199,7 +200,7 @@ def test_a_file_that_is_gone_since_is_said(tmp_path):
     assert "its file is gone" in read(rows(one)[0])
     until(lambda: "sha256" in rows(one)[1]._on.tooltip)
     assert one.model.library.find("lora", "mist").sha256[:12] in rows(one)[1]._on.tooltip
-    press(one, "Look again")
+    one.generate()  # then it looks again
     until(lambda: "fog" not in lines(one))
     until(lambda: "has no LoRA of this name" in read(rows(one)[0]))
 
@@ -330,7 +331,9 @@ def test_a_click_on_an_embedding_puts_its_name_where_it_is_wanted(one, place):
     one.request = Request(syntax="comfy")
     lines(one)["easynegative"].click()
     assert getattr(one.request, place) == "embedding:easynegative"
-    assert title(one) == "Add-ons: 1 embedding"
+    assert title(one) == "Add-ons: 1 embedding, syntax ComfyUI"
+    one.form.change(clip_skip=2, syntax="blocks")
+    assert title(one) == "Add-ons: 1 embedding, clip skip 2"
 
 
 def test_of_thousands_fifty_are_shown_and_the_rest_counted():
@@ -362,3 +365,45 @@ def test_another_model_brings_its_own_library(one):
     assert "sdnb.load(library=" in read(one)
     one.serve(Model(library=one.form.addons._library or Library()))
     until(lambda: "no LoRA and no embedding is there" in read(one))
+
+
+# -- what is wrong, said where one looks ---------------------------------------------------------
+
+
+def test_a_tag_whose_lora_cannot_be_used_is_said_below_the_prompt_and_taken_out(one):
+    one.request = Request("a cat, <lora:nothere>, <lora:xl:0.5>, in fog <lora:pixelart:0.5>")
+    said = read(one.form._tags)
+    assert "<lora:nothere>: the library has no LoRA of this name" in said
+    assert "<lora:xl:0.5>: it is made for Stable Diffusion XL" in said
+    assert title(one) == "Add-ons: 3 LoRAs, 2 cannot be used"
+    for _ in range(2):
+        called(one.form._tags, "Take it out")[0].click()
+    assert one.request.prompt == "a cat, in fog <lora:pixelart:0.5>"
+    assert not read(one.form._tags)
+    assert title(one) == "Add-ons: 1 LoRA"
+
+
+def test_one_file_under_two_names_is_said_at_once(one):
+    one.request = Request("in fog <lora:styles/fog:0.8>", loras=[Lora("fog", 1.4), "pixelart"])
+    wanted = "one file, used 2 times (fog, styles/fog): its strengths add up to 2.2"
+    assert [wanted in read(row) for row in rows(one)] == [True, False, True]
+    assert wanted in read(one.form._tags)
+    find(one, "fog").value = False
+    assert not any("one file" in read(row) for row in rows(one))
+
+
+def test_a_damaged_lora_is_in_the_list_with_its_reason_and_not_among_the_models(tmp_path):
+    for name in ("models/Lora/fog.safetensors", "models/Lora/half.safetensors"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        hostile.headed(tmp_path / name, *hostile.laid_out(kohya()))
+    (tmp_path / "models/Lora/half.safetensors").write_bytes(
+        (tmp_path / "models/Lora/fog.safetensors").read_bytes()[:-9]
+    )
+    library = Library(tmp_path)
+    one = Panel(Model(library=library), "txt2img", executor=Inline(make))
+    until(lambda: "half" in lines(one))
+    assert lines(one)["half"].disabled
+    assert "cannot be used: it is truncated" in lines(one)["half"].description
+    one.request = Request("a cat <lora:half:1>")
+    assert "it is truncated" in read(one.form._tags)
+    assert models_of(library) == []

@@ -403,6 +403,11 @@ def test_loras_are_axes_and_one_that_is_not_there_has_a_similar_name(tab, tmp_pa
     tab._show(1, "loras", "none, pixel art")
     assert tab.run() is None
     assert "did you mean 'pixelart'" in alert(tab)
+    kind, values = tab._axes[2]
+    kind.value = "lora"
+    assert (values.value, values.options) == ("pixelart: 0, 0.5, 1", ("pixelart: 0, 0.5, 1",))
+    kind.value = "loras"
+    assert values.value == "none, pixelart"
 
 
 def test_an_axis_that_is_not_chosen_says_nothing(tab):

@@ -1,6 +1,7 @@
 """The panel on runs without weights: queue, Stop, errors, results; nothing starts by itself."""
 
 import threading
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -13,6 +14,7 @@ from sdnb import images
 from sdnb.images import Saved
 from sdnb.jobs.executor import Inline, Worker
 from sdnb.request import Request, Settings, png_header
+from sdnb.request.pace import Times
 from sdnb.widgets.masks.strokes import Rectangle
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.upscale import UpscalePanel
@@ -271,6 +273,17 @@ def test_what_it_will_take_is_said_before_it_runs():
     one.request = Request(width=2048)
     until(lambda: "2048 pixels &lt;do&gt; not fit: take 1024" in one._plan.value)
     assert "sdnb-warn" in one._plan.value
+
+
+def test_what_a_run_leaves_in_memory_is_in_the_next_prediction():
+    one = panel()
+    one.request = Request("a cat")
+    until(lambda: "up to 0.06 GB" in one._plan.value)
+    plan = one.model.plan
+    one.model.plan = lambda request: replace(plan(request), gb=0.31)
+    one.generate()
+    one.model.pace.learn(one.request.resolved(one.model.settings), Times([1.0, 2.0], 3.0))
+    until(lambda: "up to 0.31 GB" in one._plan.value)
 
 
 def test_only_the_newest_question_is_answered():

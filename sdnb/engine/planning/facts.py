@@ -32,6 +32,7 @@ class Facts:
     parts: Mapping[str, PartFacts]  # text, unet, encoder and decoder (of the VAE)
     # Bytes that streaming takes on the device, for the weights' storage and the GB that stay there.
     ring_bytes: Callable[[str, float], int]
+    has_run: bool = True  # whether the process holds already what its first run leaves behind
 
     def gb(self, part: str) -> float:
         """GB of a part's weights."""

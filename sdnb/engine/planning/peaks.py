@@ -69,6 +69,7 @@ class _Peaks:
         self._places = {name: plan.placement(part.role) for name, part in facts.parts.items()}
         if self.on_cpu:
             self._base = resident()  # weights and all
+            self._base += 0.0 if facts.has_run else measured.FIRST_RUN_CPU
             return
         half = facts.dtype.itemsize == 2
         libraries = measured.LIBRARIES_HALF if half else measured.LIBRARIES_FULL

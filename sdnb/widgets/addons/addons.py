@@ -1,7 +1,8 @@
 """The section "Add-ons" of a panel: the chosen LoRAs, the library's list, and how prompts are read.
 
 It is folded until somebody opens it, or a request comes that uses some of it; its title says how
-many are in use. What is in it is made when it is first opened.
+many are in use, and how prompts are read where that is not the usual way. What is in it is made
+when it is first opened.
 """
 
 from __future__ import annotations
@@ -10,19 +11,23 @@ import contextvars
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
 
 from sdnb.library import Library, LibraryFile
+from sdnb.request import Request
 from sdnb.request.lora import Lora
-from sdnb.request.plain_words import counted, reason
+from sdnb.request.plain_words import counted, digits, reason
 from sdnb.widgets.addons import finding, prompt_tags
 from sdnb.widgets.addons.library_list import LibraryList
 from sdnb.widgets.addons.lora_row import FileFacts
 from sdnb.widgets.addons.loras_control import LorasControl
 from sdnb.widgets.fold import Fold
+from sdnb.widgets.form.fields import SYNTAXES_CALLED
 from sdnb.widgets.hearing import in_order
 
 Write = Callable[[str, str], object]
@@ -71,13 +76,22 @@ class AddOns(Fold):
         """Say how many are in use; the prompts name these embeddings."""
         loras = self._loras.used
         counts = [(len(loras), "LoRA"), (len(embeddings), "embedding")]
-        used = ", ".join(counted(n, what) for n, what in counts if n)
-        self.name(f"Add-ons: {used}" if used else "Add-ons")
+        used = [counted(n, what) for n, what in counts if n]
+        refused = sum(1 for each in loras if self._known_of(each).why_not)
+        used += [f"{refused} cannot be used"] if refused else []
+        used += self._reading()
+        self.name(f"Add-ons: {', '.join(used)}" if used else "Add-ons")
         if self._list is not None:
             for each in loras:
                 self._facts(each)
             named = {self._embedding_path(name) for name in embeddings}
             self._list.mark({self._paths.get(each.name) for each in loras} | named)
+
+    def _reading(self) -> list[str]:
+        """How prompts are read, where that is not the usual way."""
+        syntax, skipped = self._read("syntax"), self._read("clip_skip")
+        said = [] if syntax == Request.syntax else [f"syntax {SYNTAXES_CALLED[syntax]}"]
+        return said if skipped == "None" else [*said, f"clip skip {skipped}"]
 
     # -- the library -----------------------------------------------------------------------------
     def _build(self) -> None:
@@ -102,6 +116,12 @@ class AddOns(Fold):
         context = contextvars.copy_context()
         self._thread = threading.Thread(target=context.run, args=(self._refresh,), daemon=True)
         self._thread.start()
+
+    def look_if_gone(self) -> None:
+        """Look through the folders again where a file that is in use is there no longer."""
+        paths = [self._paths.get(each.name) for each in self._loras.used]
+        if any(isinstance(path, Path) and not path.exists() for path in paths):
+            self._look()
 
     def _refresh(self) -> None:
         while (library := self._library) is not None:
@@ -160,7 +180,36 @@ class AddOns(Fold):
             self._write(place, longer)
 
     # -- what is known of a file -----------------------------------------------------------------
+    def warnings(self) -> list[tuple[int, str, str]]:
+        """What is wrong with the LoRAs of the prompt's tags, or odd: number, tag, and words."""
+        text, said = self._read("prompt"), []
+        for number, (tag, lora) in enumerate(self._loras.tagged):
+            facts = self._facts(lora)
+            if words := facts.why_not or facts.twice:
+                said.append((number, text[tag.start : tag.end], words))
+        return said
+
     def _facts(self, lora: Lora) -> FileFacts:
+        facts = self._known_of(lora)
+        return facts if facts.why_not else replace(facts, twice=self._twice(lora))
+
+    def _twice(self, lora: Lora) -> str:
+        """A sentence where several of those in use are one file."""
+        path, used = self._paths.get(lora.name), self._loras.used
+        if path is None or lora not in used:
+            return ""
+        alike = [each for each in used if each.name == lora.name or self._path_of(each) == path]
+        if len(alike) < 2:
+            return ""
+        names = ", ".join(dict.fromkeys(each.name for each in alike))
+        whole = digits(sum(each.unet for each in alike))
+        return f"one file, used {len(alike)} times ({names}): its strengths add up to {whole}"
+
+    def _path_of(self, lora: Lora) -> object:
+        self._known_of(lora)
+        return self._paths.get(lora.name)
+
+    def _known_of(self, lora: Lora) -> FileFacts:
         key = _key(lora)
         library = self._library
         if library is not None and not library.listed:

@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from sdnb.library import Library, LibraryFile
-from sdnb.library.recognition import BASES
+from sdnb.library.recognition import BASES, UNREAD
 from sdnb.request import checks
 from sdnb.request.lora import Lora
 from sdnb.request.plain_words import counted, plain
 
 KINDS = {"lora": "LoRA", "embedding": "embedding"}
 _SHORT = {"sd1": "SD 1.x", "sd2": "SD 2.x", "sdxl": "SDXL"}
+_MEANS = {
+    "lora": "how much it can change, and how large its file is",
+    "embedding": "how many tokens of a prompt it takes",
+}
 _LONGEST = 160  # letters of a line
 _FEW_WORDS = 3
 
@@ -68,16 +72,25 @@ def label(item: Item) -> str:
     file = item.file
     kind = "" if file.kind == "lora" else KINDS[file.kind]  # most are LoRAs
     facts = [kind, _SHORT.get(file.base, file.base), _size(file)]
-    more = f"not for this model: {item.why_not}" if item.why_not else ""
-    shown = [file.full_name, *facts, more or ", ".join(file.words[:_FEW_WORDS])]
+    shown = [file.full_name, *facts, refusal(item) or ", ".join(file.words[:_FEW_WORDS])]
     return plain(" · ".join(filter(None, shown)), _LONGEST)
+
+
+def refusal(item: Item) -> str:
+    """Why a line is grey; "" where it is not."""
+    if not item.why_not:
+        return ""
+    unusable = item.file.family == UNREAD
+    return f"{'cannot be used' if unusable else 'not for this model'}: {item.why_not}"
 
 
 def title(file: LibraryFile, digest: str = "") -> str:
     """What is known of a file, in lines; `digest` is its sha256 as far as it is known."""
     family = file.family if file.family not in ("", file.kind) else ""
-    facts = [KINDS.get(file.kind, file.kind), family, BASES.get(file.base, file.base), _size(file)]
+    facts = [KINDS.get(file.kind, file.kind), family, BASES.get(file.base, file.base)]
     lines = [str(file.path), ", ".join(filter(None, facts))]
+    if file.rank:
+        lines.append(f"{_size(file)}: {_MEANS.get(file.kind, '')}")
     lines += [f"called {file.alias} by its trainer"] if file.alias else []
     lines += [f"sha256 {digest[:12]}…"] if digest else []
     return "\n".join(plain(line) for line in lines)
@@ -116,6 +129,16 @@ class Names:
             return self.find(name) is file
         except ValueError:  # two files are called so
             return False
+
+
+def usable(library: Library | None, width: int) -> tuple[str, ...]:
+    """The shortest names of the LoRAs that a model whose text is so wide can use; none while the
+    library was not looked at.
+    """
+    if library is None or not library.listed:
+        return ()
+    names = Names(library, "lora")
+    return tuple(names.shortest(file) for file in names.files if not why_not(file, width))
 
 
 def look_up(

@@ -12,7 +12,7 @@ from ipywidgets.widgets.widget_description import DescriptionStyle
 from ipywidgets.widgets.widget_string import TextStyle
 
 from sdnb.request.plain_words import counted
-from sdnb.widgets.addons.finding import Item, found, label, title
+from sdnb.widgets.addons.finding import Item, found, label, refusal, title
 from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.hearing import in_order
 from sdnb.widgets.style import box, quiet_line, row, shared
@@ -117,7 +117,7 @@ class LibraryList(widgets.VBox):
 def _what(item: Item, is_used: bool) -> str:
     """What a click does."""
     if item.why_not:
-        return f"Not for this model: {item.why_not}"
+        return refusal(item)
     if item.file.kind == "embedding":
         return "A click puts its name into the prompt"
     return "In use: a click takes it away" if is_used else "A click adds it"

@@ -28,11 +28,14 @@ _FEW = 5  # words that are seen before a row is unfolded
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What is known of a row's file: a tooltip, trigger words, and what would keep it from use."""
+    """What is known of a row's file: a tooltip, trigger words, what would keep it from use, and
+    whether another row is of the same file.
+    """
 
     title: str = ""
     words: tuple[str, ...] = ()
     why_not: str = ""
+    twice: str = ""
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ class LoraRow(widgets.VBox):
             said.append(f"block weights {_blocks_in_words(lora)}"[:60])
         if lora.dyn is not None:
             said.append(f"its first {lora.dyn} ranks alone")
-        why_not = html.escape(self._facts.why_not)
+        why_not = html.escape(self._facts.why_not or self._facts.twice)
         warning = f'<div class="sdnb-warn">{why_not}</div>' if why_not else ""
         self._said.value = html.escape(" · ".join(said)) + warning
         self._said.layout.display = "" if said or warning else "none"

@@ -67,6 +67,16 @@ class LorasControl(Control):
         return (*self.value, *(entry.lora for entry in self._tagged))
 
     @property
+    def tagged(self) -> tuple[tuple[prompt_tags.Tag, Lora], ...]:
+        """The tags of the prompt that name LoRAs."""
+        return tuple((_tag(entry), entry.lora) for entry in self._tagged)
+
+    def take_out(self, number: int) -> None:
+        """Take a tag out of the prompt, by a person's hand."""
+        if number < len(self._tagged):
+            self._drop(self._tagged[number])
+
+    @property
     def wrong(self) -> str:
         rows = [e.row for e in (*self._entries, *self._tagged) if e.on and e.row is not None]
         return next((row.wrong for row in rows if row.wrong), "")

@@ -123,7 +123,9 @@ class ChoiceControl(Control):
         self._hear(self.widget)
 
     def _options(self, default: str, own: str) -> list[tuple[str, str | None]]:
-        names: list[tuple[str, str | None]] = [(name, name) for name in self.field.choices]
+        names: list[tuple[str, str | None]] = [
+            (self.field.called.get(name, name), name) for name in self.field.choices
+        ]
         first = f"{default} ({own})" if default else own
         return [(first, None), *names] if self.field.open else names
 

@@ -6,8 +6,8 @@ field cannot be forgotten.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from sdnb.request import (
@@ -23,6 +23,12 @@ from sdnb.request import (
 )
 from sdnb.widgets.form.fitted_view import other_proportions
 
+#: What people call each syntax of prompts.
+SYNTAXES_CALLED = {
+    "blocks": "sdnb blocks", "a1111": "AUTOMATIC1111",
+    "a1111_no_norm": "AUTOMATIC1111, means not restored", "comfy": "ComfyUI",
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Field:
@@ -36,6 +42,7 @@ class Field:
     reach: tuple[float, float] = (0, 0)  # of the slider; the box takes all of `limits`
     step: float = 1
     choices: tuple[str, ...] = ()
+    called: Mapping[str, str] = field(default_factory=dict)  # what people call some of them
     shown: Callable[[Request, Settings], bool] = lambda _request, _settings: True
 
     @property
@@ -109,9 +116,9 @@ FIELDS: tuple[Field, ...] = (
           "suits models with zero terminal SNR.",
           (0, 1), 0.05),
     Field("syntax", "Syntax", "choice", "more",
-          "How the prompts are read. blocks: a castle:3 fog:1. a1111: (castle:1.2), [fog], BREAK, "
-          "AND. comfy: (castle:1.2) as ComfyUI weighs it.",
-          choices=SYNTAXES),
+          "How the prompts are read. sdnb blocks: a castle:3 fog:1. AUTOMATIC1111: (castle:1.2), "
+          "[fog], BREAK, AND. ComfyUI: (castle:1.2) as it weighs it.",
+          choices=SYNTAXES, called=SYNTAXES_CALLED),
     Field("clip_skip", "Clip skip", "counter", "more",
           "Which layer of the text encoder is read, from the last: 1 is usual, 2 what many anime "
           "models expect. Left open: the model's own.",

@@ -16,6 +16,7 @@ from sdnb.request.digests import Digests
 from sdnb.request.sizes import Size
 from sdnb.widgets.addons.addons import AddOns
 from sdnb.widgets.addons.loras_control import LorasControl
+from sdnb.widgets.addons.tag_warnings import TagWarnings
 from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.fold import Fold
 from sdnb.widgets.form.controls import KINDS, Changed, Control, SeedControl
@@ -90,7 +91,10 @@ class Form(widgets.VBox):
         self._proposed: tuple[int | None, int | None] = (None, None)  # a size that nobody typed
         self._fitted = FittedView()
         #: The prompt box: the owner of the form lays it out.
-        self.words = widgets.VBox([self.controls["prompt"].widget, self._inspectors["prompt"]])
+        self._tags = TagWarnings(self._loras.take_out)
+        self.words = widgets.VBox(
+            [self.controls["prompt"].widget, self._tags, self._inspectors["prompt"]]
+        )
         super().__init__(self._laid_out())
         self._refresh()
 
@@ -120,6 +124,7 @@ class Form(widgets.VBox):
 
     def check(self) -> None:
         """Raise ValueError for the first number that was typed and is refused."""
+        self.addons.look_if_gone()
         for control in self.controls.values():
             if control.wrong:
                 raise ValueError(control.wrong)
@@ -305,6 +310,7 @@ class Form(widgets.VBox):
         self._loras.prompted(self.controls["prompt"].value)
         both = (name for inspector in self._inspectors.values() for name in inspector.found)
         self.addons.show(list(dict.fromkeys(both)))
+        self._tags.show(self.addons.warnings())
         self._about_size.value = "" if resolved is None else self._size_told(resolved)
 
     def _size_told(self, resolved: Resolved) -> str:

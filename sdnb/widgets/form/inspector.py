@@ -18,16 +18,13 @@ from sdnb.request.plain_words import counted
 from sdnb.request.prompt import popular_embeddings
 from sdnb.request.prompt.dialects import recognised
 from sdnb.widgets.buttons import text_button
+from sdnb.widgets.form.fields import SYNTAXES_CALLED
 
 if TYPE_CHECKING:
     from sdnb.engine.networks.chunks import Chunk
     from sdnb.engine.networks.tokenizer import Tokenizer
     from sdnb.request.prompt import Fragment
 
-NAMES = {
-    "blocks": "sdnb's blocks", "a1111": "AUTOMATIC1111", "a1111_no_norm": "AUTOMATIC1111, no norm",
-    "comfy": "ComfyUI",
-}  # fmt: skip
 # Okabe and Ito's palette, which people with any colour vision can tell apart. No text is on it.
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")
 _MOST_STAGES = 4  # of a schedule that are shown
@@ -76,7 +73,7 @@ def _inspected(
         lines = []
         for part in parts:
             if len(parts) > 1:
-                lines.append(f"guides by {part.weight:g} times cfg:")
+                lines.append(_quiet(f"guides by {part.weight:g} times cfg:"))
             lines += _stages(part, tokens, syntax)
     except prompt.PromptError as error:
         return _wrong(text, error)
@@ -88,10 +85,11 @@ def _inspected(
         warnings += filter(None, [popular_embeddings.missing([text], embeddings)])
     found = {} if tokens is None else tokens.found
     named = [f"embedding {name}: {counted(vectors, 'vector')}" for name, vectors in found.items()]
-    lines += [f'<span class="sdnb-quiet">{html.escape(", ".join(named))}</span>'] if named else []
     shown = warnings if warn else []
     notes = "".join(f'<div class="sdnb-warn">{html.escape(words)}</div>' for words in shown)
-    return notes + "".join(f'<div class="sdnb-chips">{line}</div>' for line in lines if line)
+    # Where there are many lines they scroll; what stands below them is always seen.
+    reading = f'<div class="sdnb-reading">{"".join(lines)}</div>' if lines else ""
+    return notes + reading + (_quiet(", ".join(named)) if named else "")
 
 
 def _wrong(text: str, error: prompt.PromptError) -> str:
@@ -110,7 +108,7 @@ def _changes_nothing(text: str) -> bool:
 
 
 def _stages(part: prompt.PromptPart, tokens: _Tokens | None, syntax: str) -> list[str]:
-    """A line of chips for each stage of a part, or for the first ones."""
+    """A line of chips for each stage of a part, or for the first ones, and its tokens below."""
     lines = []
     for until, words in part.stages[:_MOST_STAGES]:
         try:
@@ -123,10 +121,25 @@ def _stages(part: prompt.PromptPart, tokens: _Tokens | None, syntax: str) -> lis
         if len(part.stages) > 1:
             chips = f'<span class="sdnb-quiet">to step {until}:</span> {chips}'
         elif not _worth_it(fragments, tokens, syntax):
-            chips = ""
-        lines.append(chips)
+            continue
+        lines.append(_line(chips))
+        if tokens is not None and not _counted_apart(fragments, syntax):
+            lines.append(f"<div>{_count(tokens.chunks(fragments, syntax), tokens)}</div>")
     more = len(part.stages) - _MOST_STAGES
-    return lines + ([f'<span class="sdnb-quiet">and {more} more stages</span>'] * (more > 0))
+    return lines + ([_quiet(f"and {more} more stages")] * (more > 0))
+
+
+def _line(chips: str) -> str:
+    return f'<div class="sdnb-chips">{chips}</div>'
+
+
+def _quiet(words: str) -> str:
+    return f'<div class="sdnb-quiet">{html.escape(words)}</div>'
+
+
+def _counted_apart(fragments: Sequence[Fragment], syntax: str) -> bool:
+    """Whether each run has its own count of tokens: several blocks are encoded one by one."""
+    return syntax == "blocks" and len(fragments) > 1
 
 
 def _worth_it(fragments: Sequence[Fragment], tokens: _Tokens | None, syntax: str) -> bool:
@@ -140,7 +153,7 @@ def _worth_it(fragments: Sequence[Fragment], tokens: _Tokens | None, syntax: str
 
 
 def _chips(fragments: Sequence[Fragment], tokens: _Tokens | None, syntax: str) -> list[str]:
-    """A chip for each run; of blocks with their own count of tokens, else with one at the end."""
+    """A chip for each run; several blocks have their own count of tokens each."""
     is_blocks = syntax == "blocks"
     shares = prompt.normalised(fragments) if is_blocks else []
     together = [] if tokens is None or is_blocks else _cut(fragments, tokens, syntax)
@@ -150,7 +163,7 @@ def _chips(fragments: Sequence[Fragment], tokens: _Tokens | None, syntax: str) -
         if tokens is not None and is_blocks:
             its = tokens.chunks([fragment])
             chunks = [(True, chunk.begins) for chunk in its[1:]]
-            count = f' <span class="sdnb-quiet">{_count(its, tokens)}</span>'
+            count = f" {_count(its, tokens)}" if _counted_apart(fragments, syntax) else ""
         words = _with_borders(fragment.text, [at[1] for here, at in chunks if here])
         if is_blocks:
             weight = f" <b>{shares[i]:.0%}</b>" if len(fragments) > 1 else ""
@@ -166,9 +179,6 @@ def _chips(fragments: Sequence[Fragment], tokens: _Tokens | None, syntax: str) -
             f'<span class="sdnb-chip" style="--c:{_COLOURS[i % len(_COLOURS)]}" title="{title}">'
             f"{words}{weight}{count}</span>"
         )
-    if tokens is not None and not is_blocks:
-        total = _count(tokens.chunks(fragments, syntax), tokens)
-        chips.append(f' <span class="sdnb-quiet">{total}</span>')
     return chips
 
 
@@ -181,15 +191,20 @@ def _with_borders(text: str, borders: Sequence[int]) -> str:
     """The words, with a mark where another chunk begins."""
     places = [0, *borders, len(text)]
     pieces = [text[a:b] for a, b in itertools.pairwise(places)]
-    mark = ' <b title="here another chunk of 75 tokens begins">‖</b> '
+    mark = ' <b class="sdnb-told" title="Here another chunk of 75 tokens begins">‖</b> '
     joined = mark.join(html.escape(piece.strip()) for piece in pieces)
     return joined or "<i>nothing</i>"
 
 
 def _count(chunks: Sequence[Chunk], tokens: _Tokens) -> str:
-    """The tokens of each chunk, with the start and end tokens that belong to the 77."""
+    """The tokens of each chunk, with the start and end tokens that belong to the 77, as HTML."""
     counts = " + ".join(str(chunk.count + 2) for chunk in chunks)
-    return f"{counts}/{tokens.positions}" if len(chunks) == 1 else f"{counts} tokens"
+    words = f"{counts}/{tokens.positions}" if len(chunks) == 1 else f"{counts} tokens"
+    title = (
+        f"The text encoder reads {tokens.positions} tokens at once, start and end among them. A "
+        "longer prompt is read in chunks, whose tokens stand here one after the other"
+    )
+    return f'<span class="sdnb-quiet sdnb-told" title="{title}">{words}</span>'
 
 
 class Inspector(widgets.VBox):
@@ -224,9 +239,11 @@ class Inspector(widgets.VBox):
     def show(self, text: str, syntax: str = "blocks", steps: int = 20) -> None:
         """Show how a prompt is read."""
         self._other = recognised(text, syntax) if self._switch is not None else None
-        self._read.value, self.found = self._inspected(text, syntax, steps)
+        read, self.found = self._inspected(text, syntax, steps)
+        now = f'<div class="sdnb-quiet">As it is read now, as {SYNTAXES_CALLED[syntax]}:</div>'
+        self._read.value = f"{now}{read}" if read and self._other is not None else read
         if self._other is not None:
-            name = NAMES[self._other]
+            name = SYNTAXES_CALLED[self._other]
             words = f"It looks like a prompt of {name}, which would read:"
             would, _ = self._inspected(text, self._other, steps)
             self._offer.value = f'<div class="sdnb-warn">{words}</div>{would}'

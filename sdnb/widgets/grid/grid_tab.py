@@ -14,6 +14,7 @@ from sdnb.grid import lora_axis
 from sdnb.grid.grid import Grid, sweep
 from sdnb.grid.typed_axes import HOW, label, parsed
 from sdnb.widgets import style
+from sdnb.widgets.addons import finding
 from sdnb.widgets.buttons import text_button
 from sdnb.widgets.grid.grid_detail import Send
 from sdnb.widgets.grid.grid_view import GridView
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from sdnb.jobs.executor import Executor
     from sdnb.request import Request
 
+_MOST_OFFERED = 500  # LoRAs
 _ROWS = ("Across", "Down", "Third")
 
 
@@ -172,15 +174,15 @@ class GridTab(widgets.VBox):
         actions.add_class("sdnb-actions")
         return actions
 
-    def _row(self, words: str) -> tuple[widgets.Dropdown, widgets.Text]:
+    def _row(self, words: str) -> tuple[widgets.Dropdown, widgets.Combobox]:
         # "" and not None: a list shows None as no selection.
         names = [("nothing", ""), *((label(name), name) for name in HOW)]
         kind = widgets.Dropdown(
             options=names, description=words, style={"description_width": "76px"},
             layout=widgets.Layout(width="240px", flex="0 0 auto"),
         )  # fmt: skip
-        values = widgets.Text(
-            description="values", style={"description_width": "auto"},
+        values = widgets.Combobox(
+            description="values", ensure_option=False, style={"description_width": "auto"},
             layout=widgets.Layout(width="auto", flex="1 1 0", display="none"),
         )  # fmt: skip
         values.add_class("sdnb-values")
@@ -189,7 +191,8 @@ class GridTab(widgets.VBox):
 
         def changed(change: dict[str, Any]) -> None:
             typed[change["old"]] = values.value
-            values.value = typed.get(change["new"], "")
+            values.options = self._offered(change["new"])
+            values.value = typed.get(change["new"], "") or next(iter(values.options), "")
             values.placeholder = values.tooltip = HOW.get(change["new"], "")
             values.layout.display = "" if change["new"] else "none"
 
@@ -197,6 +200,15 @@ class GridTab(widgets.VBox):
         for part in (kind, values):  # what was wrong may be mended
             part.observe(lambda _: self._problem.hide(), "value")
         return kind, values
+
+    def _offered(self, name: str) -> tuple[str, ...]:
+        """What the library has for an axis of LoRAs: values that can be taken as they are."""
+        if name not in ("lora", "loras"):
+            return ()
+        library = getattr(self.model, "library", None)
+        names = finding.usable(library, self.model.config.unet.context_dim)[:_MOST_OFFERED]
+        ending, start = (": 0, 0.5, 1", "") if name == "lora" else ("", "none, ")
+        return tuple(f"{start}{each}{ending}" for each in names)
 
     def _show(self, row: int, name: str, text: str) -> None:
         kind, values = self._axes[row]
