@@ -65,7 +65,9 @@ class PlanLine(widgets.HTML):
         if not self._busy:
             self._busy = True
             context = contextvars.copy_context()
-            threading.Thread(target=context.run, args=(self._answer,), daemon=True).start()
+            # No daemon: an interpreter that ends while torch plans in one is aborted by C++
+            # ("terminate called without an active exception"). So it waits for this plan.
+            threading.Thread(target=context.run, args=(self._answer,)).start()
 
     def _show(self) -> None:
         with self._lock:
