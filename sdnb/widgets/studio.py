@@ -76,7 +76,7 @@ class Studio(AsLeft, widgets.VBox):
         asked = {name: partial(self._asked, name) for name in _SWEPT}
         sends = {name: partial(self.send, name=name) for name in TABS}
         self.grid = GridTab(
-            self.model, asked, self._use, executor, send=sends, folder=self.gallery.folder
+            self.model, asked, self._use, executor, send=sends, gallery=self.gallery
         )
         self._tabs = widgets.Tab([*self.panels.places, self.grid], titles=(*TABS, "grid"))
         self._tabs.observe(lambda _: self._opened(), "selected_index")

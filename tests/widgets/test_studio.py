@@ -77,7 +77,24 @@ def test_a_grids_large_view_sends_to_any_tab_and_saves_beside_the_gallery(studio
     assert (got.prompt, got.seed, got.steps, got.cfg) == ("a cat", 7, 8, 4)
     assert got.image == (None if name == "txt2img" else images.picture(made.image))
     press(view, "Save")
-    assert [path.parent for path in tmp_path.rglob("*.png")] == [tmp_path / "out"]
+    assert [path.parent for path in tmp_path.rglob("*.png")] == [tmp_path / "out"] * 9
+
+
+def test_a_grids_pictures_are_in_the_gallery_and_saved_like_all_others(studio, tmp_path):
+    find(studio.grid, "Keep in").value = str(tmp_path / "grid")
+    view = studio.grid.run()
+    assert view.wait(60)
+    made = [view.grid.pictures.made[cell.key] for cell in view.grid.cells]
+    assert [p.request for p in reversed(studio.gallery.pictures)] == [m.request for m in made]
+    assert [p.saved for p in reversed(studio.gallery.pictures)] == [m.path for m in made]
+    assert not (tmp_path / "out").exists()  # not a second time
+    find(studio.grid, "Keep in").value = ""
+    view = studio.grid.run()
+    assert view.wait(60)
+    assert len(list((tmp_path / "out").glob("*.png"))) == len(made)
+    view.choose(view.grid.cells[4])
+    press(view, "Save")
+    assert len(list((tmp_path / "out").glob("*.png"))) == len(made)
 
 
 def test_what_a_tab_was_set_to_stays_when_a_picture_comes(studio):
