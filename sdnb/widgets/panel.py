@@ -240,7 +240,7 @@ class Panel(AsLeft, widgets.VBox):
         self._queue = RunQueue(runs, self._actions, self.progress, self._began, self._take)
         self._caption, self._plan = Caption(), PlanLine()
         self.as_left = WayBack()
-        self.begun.append(self.as_left.forget)
+        self.begun += [self.as_left.forget, self.keep]
         self._seed_came = SeedCame(lambda: self.form.change(seed=None))
         self.view = ResultView(self.progress.picture, self.gallery.saved, self.gallery.sheet)
         self.gallery.on_delete(self.view.forget)

@@ -96,7 +96,7 @@ class Studio(AsLeft, widgets.VBox):
             if other != name:
                 panel.view.send(other, *self._carry(other))
         panel.about.layout.display = "none"  # the picker has it
-        panel.begun += [self.picker.quiet, self.as_left.forget]
+        panel.begun += [self.picker.quiet, self.as_left.forget, self.keep]
         self._fresh[name] = panel.form.request
         if name in self._left:
             panel.restore({name: self._left.pop(name)})
