@@ -195,6 +195,7 @@ class Studio(AsLeft, widgets.VBox):
     def _opened(self) -> None:
         """A tab was selected: build its panel, and show the prompt that a grid would vary."""
         self.panel  # noqa: B018 - asking builds it
+        self.gallery.say("")  # where a picture was sent, seen from another tab, says nothing
         self.grid.show_prompt()
 
     def _asked(self, name: str) -> Request:

@@ -120,7 +120,9 @@ def test_the_seed_of_the_shown_picture_is_used_and_it_begins_the_next():
     one = Panel(Model(), executor=Inline(one_by_one()))
     one.request = THREE
     one.generate()
+    assert "seeds 7 to 9" in status(one)
     press(one, "The picture before")
+    assert "picture 2 of 3 · seed 8" in read(one)
     press(one, "Use its seed")
     assert one.request.seed == 8
     press(one, "Use as picture")

@@ -292,6 +292,8 @@ class GridView(RunAgain, widgets.VBox):
         tried = done or self._stopping.is_set()
         self._run_button.description = "Resume" if tried and left and not running else "Run"
         self._run_button.disabled = running or not left
+        # Beside the studio's "Run grid" a second one, that cannot be pressed, is a riddle.
+        self._run_button.layout.display = "none" if self._run_button.disabled else ""
         self._bar.layout.visibility = "visible" if running or left else "hidden"
         self._stop_button.disabled = not running
 
