@@ -65,6 +65,12 @@ class ResultView(widgets.VBox):
         self.say("")
         self._refresh()
 
+    def clear(self) -> None:
+        """Show no picture, and compare the next one with none of these."""
+        self.pictures, self._at, self._before, self._comparing = [], 0, None, False
+        self.say("")
+        self._refresh()
+
     def forget(self, gone: Collection[GalleryPicture]) -> None:
         """Show the pictures that are not among these, which somebody deleted."""
         if self._before in gone:

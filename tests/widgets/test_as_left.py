@@ -133,6 +133,7 @@ def restart(monkeypatch):
     def restart():
         for owner in list(as_left._kept_at_exit()):
             owner.keep()
+        as_left._kept_at_exit().clear()
         monkeypatch.setattr(as_left, "_places", CellPlaces())
 
     as_left._kept_at_exit().clear()
