@@ -1,21 +1,31 @@
-"""Controls that come back as they were left when their cell runs again.
+"""Controls that come back as they were left when their cell runs again, in a new kernel too.
 
 What the code says of them wins where it says something else than the last time: a widget is
-compared when it is shown, after all that its cell has set.
+compared when it is shown, after all that its cell has set. For the next kernel they are written
+down when a run begins, and when the kernel ends.
 """
 
 from __future__ import annotations
 
+import atexit
 import weakref
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+from traitlets import TraitError
+
+from sdnb.widgets import left_on_disk
 from sdnb.widgets.cell_places import CellPlaces
 from sdnb.widgets.run_again import RunAgain
 from sdnb.widgets.way_back import WayBack
 
 _QUIET = ("tab", "autosave")  # what comes back without a word
+_SAID = "The controls are as you left them."
+_WITHOUT = f"{_SAID} Pictures and masks are not kept when the kernel ends: give them again."
 
 
 class AsLeft(RunAgain):
@@ -25,6 +35,7 @@ class AsLeft(RunAgain):
 
     as_left: WayBack
     comm: Any  # None once it is closed
+    shown_as: _Shown | None = None
 
     def state(self) -> dict[str, Any]:
         """What its controls are set to, by names."""
@@ -33,6 +44,13 @@ class AsLeft(RunAgain):
     def restore(self, state: Mapping[str, Any]) -> None:
         """Set the controls of these names; None means as they are at first."""
         raise NotImplementedError
+
+    def keep(self) -> None:
+        """Write down what its controls are set to, for the next kernel."""
+        shown = self.shown_as
+        if shown is not None and shown.path is not None and self.comm is not None:
+            with suppress(OSError):  # a run goes on all the same
+                left_on_disk.write(shown.path, shown.given, self.state())
 
     def _ipython_display_(self, **how: Any) -> None:
         _come_back(self)
@@ -45,27 +63,74 @@ class _Shown:
 
     owner: weakref.ref[AsLeft]
     given: dict[str, Any]
+    path: Path | None = None  # of what is written down for the next kernel
 
 
 _places: CellPlaces[_Shown] = CellPlaces()
 
 
 def _come_back(owner: AsLeft) -> None:
-    now = _Shown(weakref.ref(owner), owner.state())
+    now = owner.shown_as = _Shown(weakref.ref(owner), owner.state())
     before = _places.take(now)
-    old = before.owner() if before else None
-    if before is None or old is None or type(old) is not type(owner) or old.comm is None:
-        return  # the first time, something else, or one that somebody closed
+    name = _places.name(now)
+    now.path = left_on_disk.file_of(name) if name else None  # none outside a notebook
+    _kept_at_exit().add(owner)
+    if before is None:
+        _come_from_disk(owner, now)
+        return
+    old = before.owner()
+    if old is not None and old is not owner:
+        old.shown_as = None  # its place is taken: it is written down no more
+    if old is None or type(old) is not type(owner) or old.comm is None:
+        return  # something else, or one that somebody closed
     if old is owner:  # shown again, not made again
         now.given = before.given
         return
-    left = {
+    _restore(owner, now, before.given, old.state(), _SAID)
+
+
+def _come_from_disk(owner: AsLeft, now: _Shown) -> None:
+    """Restore what an earlier kernel has written down for this place of this cell."""
+    try:
+        found = left_on_disk.read(now.path) if now.path else None
+        if found is None:
+            return
+        given = left_on_disk.plain(now.given)
+        same = {name: now.given[name] for name in given if given[name] == found.given.get(name)}
+        left = {
+            name: value
+            for name, value in found.left.items()
+            if name in same or name not in {**given, **found.given}
+        }
+        _restore(owner, now, same, left, _WITHOUT if found.pictures else _SAID)
+    except (OSError, ValueError, TypeError, AttributeError, TraitError) as error:
+        words = f"What the controls were set to could not be read: {error}"
+        owner.as_left.say(words, "Close", lambda: None)
+
+
+def _restore(
+    owner: AsLeft, now: _Shown, given: Mapping[str, Any], left: Mapping[str, Any], words: str
+) -> None:
+    """Set what was left otherwise than it was given, where the code gives the same now."""
+    changed = {
         name: value
-        for name, value in old.state().items()
-        if now.given.get(name) == before.given.get(name) != value
+        for name, value in left.items()
+        if now.given.get(name) == given.get(name) != value
     }
-    owner.restore(left)
-    if any(name not in _QUIET for name in left):
-        afresh = {name: now.given.get(name) for name in left}
-        words = "The controls are as you left them."
+    owner.restore(changed)
+    if any(name not in _QUIET for name in changed):
+        afresh = {name: now.given.get(name) for name in changed}
         owner.as_left.say(words, "Start afresh", lambda: owner.restore(afresh))
+
+
+@cache
+def _kept_at_exit() -> weakref.WeakSet[AsLeft]:
+    """Those that are written down when the kernel ends, as it does for a restart."""
+    alive: weakref.WeakSet[AsLeft] = weakref.WeakSet()
+
+    def keep() -> None:
+        for owner in list(alive):
+            owner.keep()
+
+    atexit.register(keep)
+    return alive

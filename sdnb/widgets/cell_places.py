@@ -42,3 +42,14 @@ class CellPlaces(Generic[_Made]):
                 now = self._cells[cell] = _CellRun(run, before=now.made if now else [])
             now.made.append(new)
             return now.before.pop(0) if now.before else None
+
+    def name(self, made: _Made) -> str | None:
+        """The cell that made this when it ran last, and its number there: the same in any kernel.
+        None for what no cell has made.
+        """
+        with self._lock:
+            for cell, now in self._cells.items():
+                for number, other in enumerate(now.made):
+                    if other is made:
+                        return f"{cell} {number}"
+        return None

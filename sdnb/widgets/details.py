@@ -63,9 +63,12 @@ def caption(result: Result) -> str:
     r, n = result.request, len(result.images)
     size = "{} × {}".format(*result.image.size)
     several = f"{counted(n, 'picture')} of " if n > 1 else ""
+    seed = f"seed {r.seed}"
+    if n > 1 and r.seed is not None:
+        seed = f"seeds {r.seed} to {r.seed + n - 1}"
     return (
         f"{several}{size} · {counted(r.steps or 0, 'step')} of {r.sampler} · "
-        f"CFG {digits(r.cfg or 0)} · seed {r.seed} · {result.seconds:.1f} s · "
+        f"CFG {digits(r.cfg or 0)} · {seed} · {result.seconds:.1f} s · "
         f"peak {result.peak:.2f} GB"
     )
 

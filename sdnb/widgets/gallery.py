@@ -1,7 +1,6 @@
 """The gallery: thumbnails, one picture with its settings, keep, delete, save and compare.
 
-The pictures stay in the kernel, in their results. The browser gets small JPEGs of one page of them,
-and the chosen picture.
+The pictures stay in the kernel. The browser gets small JPEGs of one page, and the chosen picture.
 """
 
 from __future__ import annotations
@@ -58,8 +57,8 @@ class Gallery(RunAgain, widgets.VBox):
         self._thumbs = Thumbnails(self.choose, self._refresh)
         self._build()
         self._keys = GalleryKeys(self)
-        hidden = [style.sheet(), self._keys]
-        super().__init__([*hidden, self._bar, *self._words, self._thumbs, self._chosen_box])
+        shown = [self._bar, *self._words, self._thumbs, self._chosen_box]
+        super().__init__([style.sheet(), self._keys, *shown])
         self.add_class("sdnb")
         too_large.hear(self.say)
         self._guarded(self._open)
@@ -92,7 +91,14 @@ class Gallery(RunAgain, widgets.VBox):
             for picture in self.pictures:
                 if before is not None and picture.held is before:
                     picture.result = result
-            new = [GalleryPicture(result, i) for i in range(first, len(result.images))]
+        self.put(*(GalleryPicture(result, i) for i in range(first, len(result.images))))
+
+    def put(self, *new: GalleryPicture) -> None:
+        """Put these pictures first, the last of them foremost, and save them as all others."""
+        if self._heir is not None:
+            self._heir.put(*new)
+            return
+        with self._lock:
             self.pictures = [*reversed(new), *self.pictures]
             self._thumbs.grow(len(new))
             self._refresh()
@@ -204,11 +210,10 @@ class Gallery(RunAgain, widgets.VBox):
         self._save_all = self._button(
             "Save all", "Write all pictures, with their settings inside", self._all_saved
         )
+        others = "all pictures that are not kept"
         self._clear = self._button(
-            "Delete all but kept", "Forget all pictures that are not kept",
-            lambda: self.ask(
-                [p for p in self.pictures if not p.kept], "all pictures that are not kept"
-            ),
+            "Delete all but kept", f"Forget {others}",
+            lambda: self.ask([p for p in self.pictures if not p.kept], others),
         )  # fmt: skip
         upload = Upload("Add a picture…", "Add a picture…", self.take)
         self._many = widgets.HBox([*self._thumbs.turners, self._save_all, self._clear])
@@ -225,16 +230,12 @@ class Gallery(RunAgain, widgets.VBox):
         self._view = widgets.HTML()
         self._view.add_class("sdnb-picture")
         self._about = widgets.HTML(layout=widgets.Layout(flex="1 1 320px", margin="0 0 0 12px"))
+        save = partial(self._one, self.save_one)
+        delete = partial(self._one, lambda picture: self.ask([picture], "this picture"))
         buttons = [
             self._keep, self._compare,
-            self._button(
-                "Save", f"Write it to {self.folder} (S)", lambda: self._one(self.save_one)
-            ),
-            self._sheet,
-            self._button(
-                "Delete", "Forget this picture (Delete)",
-                lambda: self._one(lambda picture: self.ask([picture], "this picture")),
-            ),
+            self._button("Save", f"Write it to {self.folder} (S)", save), self._sheet,
+            self._button("Delete", "Forget this picture (Delete)", delete),
             self._button("Close", "Back to the thumbnails", lambda: self.choose(None)),
         ]  # fmt: skip
         row = style.row(buttons, align_items=None)

@@ -41,7 +41,7 @@ from sdnb.widgets.plan_line import PlanLine
 from sdnb.widgets.progress import ProgressView
 from sdnb.widgets.result_view import ResultView
 from sdnb.widgets.run_queue import RunQueue
-from sdnb.widgets.way_back import SeedCame, WayBack
+from sdnb.widgets.way_back import MaskStays, SeedCame, WayBack
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
@@ -202,6 +202,12 @@ class Panel(AsLeft, widgets.VBox):
         self.form.change(image=png, mask=None, width=None, height=None)
         self._show_plan()
 
+    def empty(self) -> None:
+        """Show no result: it is of another picture than the one that came."""
+        if not self.running:
+            self.view.clear()
+            self._caption.say()
+
     def focus(self) -> None:
         """Move the browser's focus to Generate, and with it the page."""
         self._actions.generate.focus()
@@ -235,12 +241,12 @@ class Panel(AsLeft, widgets.VBox):
             lambda: str(self.form.controls["prompt"].value),
             lambda words: self.form.change(prompt=words),
         )
-        bulb = self._bulb.button, self._bulb.question
-        self._actions = Actions(self.generate, self.skip, *bulb)
+        self._actions = Actions(self.generate, self.skip, self._bulb.button, self._bulb.question)
         self._queue = RunQueue(runs, self._actions, self.progress, self._began, self._take)
         self._caption, self._plan = Caption(), PlanLine()
         self.as_left = WayBack()
-        self.begun.append(self.as_left.forget)
+        self._mask_stays = MaskStays(lambda: self.form.change(mask=None))
+        self.begun += [self.as_left.forget, self._mask_stays.forget, self.keep]
         self._seed_came = SeedCame(lambda: self.form.change(seed=None))
         self.view = ResultView(self.progress.picture, self.gallery.saved, self.gallery.sheet)
         self.gallery.on_delete(self.view.forget)
@@ -251,7 +257,7 @@ class Panel(AsLeft, widgets.VBox):
         self.about = style.quiet_line()
         left = widgets.VBox([*self._above(), self.form])
         # What it takes stands where it is seen before Generate is pressed.
-        result = [self._queue.waiting, self.view, self._caption]
+        result = [self._queue.waiting, self.view, self._mask_stays, self._caption]
         right = widgets.VBox([self._plan, self._seed_came, self.progress, *result])
         top = style.box("sdnb-top", [self.form.words, self._actions])
         columns = style.box("sdnb-columns", [left, right])
@@ -281,6 +287,7 @@ class Panel(AsLeft, widgets.VBox):
         """Update the forecast, and the error if it no longer holds; a question is withdrawn."""
         self._bulb.forget()
         self._seed_came.look(self.form.seed.value)
+        self._mask_stays.look(lambda: self.form.controls["mask"].value)
         self.progress.look_again(self._checked)
         if self._queue.paused:
             return
@@ -342,8 +349,8 @@ class Panel(AsLeft, widgets.VBox):
     def _use_as_picture(self, picture: GalleryPicture) -> None:
         """Begin from this picture, with the mask that is there if it has the same size."""
         mask = self.form.request.mask
-        png = images.picture(picture.image)
-        self.start_from(png)
+        self.start_from(images.picture(picture.image))
         if mask is not None and images.open(mask).size == picture.image.size:
             self.form.change(mask=mask)
+            self._mask_stays.tell()
         self.view.say("The next one begins from it.")

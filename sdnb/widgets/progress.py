@@ -52,6 +52,12 @@ def _which(job: Job) -> str:
     return f"picture {min(made + 1, count)} of {count} · " if count > 1 else ""
 
 
+def _seed(job: Job) -> str:
+    """ " · seed 7", that of the picture that was under way; "" where it is not known."""
+    seed, made = job.request.seed, len(job.so_far.images) if job.so_far else 0
+    return "" if seed is None else f" · seed {seed + made}"
+
+
 class Throttle:
     """Limits work to once in `every` seconds, and to a `share` of the time."""
 
@@ -209,7 +215,7 @@ class ProgressView(widgets.VBox):
             self.complain(job.error, job.traceback)
         elif job.state == STOPPED:
             never = "" if at or job.so_far else " before it began"
-            self._show_bar(share, "warning", f"stopped{at}{never}")
+            self._show_bar(share, "warning", f"stopped{at}{never}{_seed(job) if begun else ''}")
         else:
             self._show_bar(1.0, "success", "")
             self._bar.layout.visibility = "hidden"

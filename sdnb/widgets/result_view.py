@@ -65,6 +65,12 @@ class ResultView(widgets.VBox):
         self.say("")
         self._refresh()
 
+    def clear(self) -> None:
+        """Show no picture, and compare the next one with none of these."""
+        self.pictures, self._at, self._before, self._comparing = [], 0, None, False
+        self.say("")
+        self._refresh()
+
     def forget(self, gone: Collection[GalleryPicture]) -> None:
         """Show the pictures that are not among these, which somebody deleted."""
         if self._before in gone:
@@ -159,20 +165,26 @@ class ResultView(widgets.VBox):
 
     def _refresh(self) -> None:
         picture = self.picture
+        if picture is None:
+            self._picture.value = ""  # a deleted picture is kept by nothing
+            if self._is_made:
+                self._link.value = ""
+        else:
+            self._fill(picture)
+        # After its values, which take a while: until they are there, the preview stays.
         several = len(self.pictures) > 1
         self._turn.layout.display = "" if several else "none"
         for part in (self._actions, self._sends, self._picture):
             part.layout.display = "" if picture else "none"
         self._preview.layout.display = "none"
         self._empty.layout.display = "none" if picture else ""
-        if picture is None:
-            self._picture.value = ""  # a deleted picture is kept by nothing
-            if self._is_made:
-                self._link.value = ""
-            return
+
+    def _fill(self, picture: GalleryPicture) -> None:
+        """Show this picture's values."""
         if not self._is_made:
             self._make()
-        self._where.value = f"picture {self._at + 1} of {len(self.pictures)}"
+        where = f"picture {self._at + 1} of {len(self.pictures)}"
+        self._where.value = f"{where} · seed {picture.request.seed}"
         self._back.disabled, self._next.disabled = self._at == 0, self._at == len(self.pictures) - 1
         before = self._left(picture)
         self._compare.disabled = before is None

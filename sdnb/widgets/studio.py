@@ -11,7 +11,7 @@ import ipywidgets as widgets
 from sdnb import images
 from sdnb.jobs.executor import Executor
 from sdnb.request import Request
-from sdnb.request.plain_words import counted
+from sdnb.request.plain_words import counted, digits
 from sdnb.widgets import style
 from sdnb.widgets.as_left import AsLeft
 from sdnb.widgets.engine_door import load_model, worker_of
@@ -76,7 +76,7 @@ class Studio(AsLeft, widgets.VBox):
         asked = {name: partial(self._asked, name) for name in _SWEPT}
         sends = {name: partial(self.send, name=name) for name in TABS}
         self.grid = GridTab(
-            self.model, asked, self._use, executor, send=sends, folder=self.gallery.folder
+            self.model, asked, self._use, executor, send=sends, gallery=self.gallery
         )
         self._tabs = widgets.Tab([*self.panels.places, self.grid], titles=(*TABS, "grid"))
         self._tabs.observe(lambda _: self._opened(), "selected_index")
@@ -96,7 +96,7 @@ class Studio(AsLeft, widgets.VBox):
             if other != name:
                 panel.view.send(other, *self._carry(other))
         panel.about.layout.display = "none"  # the picker has it
-        panel.begun += [self.picker.quiet, self.as_left.forget]
+        panel.begun += [self.picker.quiet, self.as_left.forget, self.keep]
         self._fresh[name] = panel.form.request
         if name in self._left:
             panel.restore({name: self._left.pop(name)})
@@ -137,6 +137,8 @@ class Studio(AsLeft, widgets.VBox):
             raise ValueError("It brings no settings: send it to a tab that starts from a picture.")
         panel = self.show(name)
         png = images.picture(picture.image)
+        if name != "txt2img" and png != panel.form.controls["image"].value:
+            panel.empty()
         if not picture.known:  # a photograph: the tab's other controls stay
             panel.start_from(png)
             panel.form.propose()
@@ -147,8 +149,11 @@ class Studio(AsLeft, widgets.VBox):
             panel.bring(request.but(**plain), notes)
             return
         fields = untold(request, picture.strength_told)
-        if name == "upscale" and request.image is not None:
+        notes = list(notes)
+        masked, own = request.mask is not None, panel.form.request.strength
+        if request.image is not None and (name == "upscale" or (name == "inpaint") != masked):
             fields = (*fields, "strength")  # that of another kind of pass
+            notes.append(f"The strength stays {digits(own)}, this tab's own.")
         kept = {name: getattr(panel.form.request, name) for name in fields}
         panel.bring(request.but(image=png, mask=None, width=None, height=None, **kept), notes)
         if isinstance(panel, UpscalePanel):
@@ -195,6 +200,7 @@ class Studio(AsLeft, widgets.VBox):
     def _opened(self) -> None:
         """A tab was selected: build its panel, and show the prompt that a grid would vary."""
         self.panel  # noqa: B018 - asking builds it
+        self.gallery.say("")  # where a picture was sent, seen from another tab, says nothing
         self.grid.show_prompt()
 
     def _asked(self, name: str) -> Request:

@@ -34,6 +34,23 @@ class WayBack(widgets.VBox):
         self.layout.display = "none"
 
 
+class MaskStays(WayBack):
+    """Says that a mask stayed when another picture came under it; `clear` takes it out."""
+
+    def __init__(self, clear: Callable[[], object]) -> None:
+        super().__init__()
+        self._clear = clear
+
+    def tell(self) -> None:
+        """Speak of the mask."""
+        self.say("The mask stays: what it covers is made again.", "Clear the mask", self._clear)
+
+    def look(self, mask: Callable[[], bytes | None]) -> None:
+        """Note the mask there is now, which takes a while to ask for."""
+        if self.layout.display == "" and mask() is None:
+            self.forget()
+
+
 class SeedCame(WayBack):
     """Says that a seed came with a picture, until it is another one; `free` opens it again."""
 

@@ -11,6 +11,8 @@ from helpers.widget_hands import called, press, status
 from sdnb import images
 from sdnb.jobs.executor import Inline
 from sdnb.request import Request
+from sdnb.widgets import as_left
+from sdnb.widgets.cell_places import CellPlaces
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.studio import Studio
 from sdnb.widgets.upscale import UpscalePanel
@@ -119,3 +121,79 @@ def test_the_studio_comes_back_with_its_tabs(cell, tmp_path):
     assert all(third.panels[name].request == Request() for name in ("txt2img", "img2img"))
     assert third.panels["upscale"].request == UpscalePanel(Model()).request
     assert not called(third, "Start afresh")
+
+
+# -- in a new kernel ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def restart(monkeypatch):
+    """Ends the kernel, which writes down what is shown, and begins another."""
+
+    def restart():
+        for owner in list(as_left._kept_at_exit()):
+            owner.keep()
+        as_left._kept_at_exit().clear()
+        monkeypatch.setattr(as_left, "_places", CellPlaces())
+
+    as_left._kept_at_exit().clear()
+    return restart
+
+
+def test_after_a_restart_the_words_and_settings_are_there_and_the_picture_is_said(cell, restart):
+    old, first = cell(panel("img2img")), cell(panel("img2img"))
+    first.request = LEFT
+    restart()
+    assert old.request == Request()  # what it was set to is not written over the other one's
+    second = cell(panel("img2img"))
+    assert second.request == LEFT.but(image=None)
+    assert "Pictures and masks are not kept" in status(second)
+    press(second, "Start afresh")
+    assert second.request == Request()
+    restart()
+    assert SAID not in status(cell(panel("img2img")))
+    assert cell(panel("img2img", Request("a dog"))).request == Request("a dog")  # the code wins
+
+
+def test_a_crash_of_the_kernel_loses_nothing_of_what_was_run(cell, restart, monkeypatch):
+    cell(panel()).request = Request("a cat", seed=3)
+    as_left._kept_at_exit().clear()
+    restart()
+    assert cell(panel()).request == Request()
+    first = cell(panel())
+    first.request = Request("a cat", seed=3)
+    first.generate()
+    as_left._kept_at_exit().clear()  # nothing is written at the end
+    restart()
+    assert cell(panel()).request == Request("a cat", seed=3)
+
+
+def test_after_a_restart_the_studio_has_its_tabs(cell, restart, tmp_path):
+    def code():
+        return Studio(Model(), executor=Inline(make), folder=tmp_path)
+
+    first = cell(code)
+    first.request = Request("a cat", seed=3)
+    first.panels["img2img"].request = LEFT
+    first.grid._show(0, "seed", "1, 2")
+    first.show("inpaint")
+    restart()
+    second = cell(code)
+    assert second.panel is second.panels["inpaint"]
+    assert second.panels["txt2img"].request == Request("a cat", seed=3)
+    assert second.panels["img2img"].request == LEFT.but(image=None)
+    assert second.grid.axes["seed"] == [1, 2]
+    restart()
+    assert SAID in status(cell(code))
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b'{"given": {}}'])
+def test_what_is_damaged_on_the_disk_is_said(cell, restart, place, content):
+    first = cell(panel())
+    first.request = Request("a cat")
+    restart()
+    (kept,) = (place / "config" / "left").iterdir()
+    kept.write_bytes(content)
+    again = cell(panel())
+    assert again.request == Request()
+    assert "could not be read" in status(again)

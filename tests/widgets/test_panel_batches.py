@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from helpers.fakes import Model, picture, until
-from helpers.widget_hands import called, press, status
+from helpers.widget_hands import called, press, read, status
 
 from sdnb import images
 from sdnb.images import contact_sheet
@@ -120,7 +120,9 @@ def test_the_seed_of_the_shown_picture_is_used_and_it_begins_the_next():
     one = Panel(Model(), executor=Inline(one_by_one()))
     one.request = THREE
     one.generate()
+    assert "seeds 7 to 9" in read(one)
     press(one, "The picture before")
+    assert "picture 2 of 3 · seed 8" in read(one)
     press(one, "Use its seed")
     assert one.request.seed == 8
     press(one, "Use as picture")

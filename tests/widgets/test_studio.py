@@ -77,7 +77,58 @@ def test_a_grids_large_view_sends_to_any_tab_and_saves_beside_the_gallery(studio
     assert (got.prompt, got.seed, got.steps, got.cfg) == ("a cat", 7, 8, 4)
     assert got.image == (None if name == "txt2img" else images.picture(made.image))
     press(view, "Save")
-    assert [path.parent for path in tmp_path.rglob("*.png")] == [tmp_path / "out"]
+    assert [path.parent for path in tmp_path.rglob("*.png")] == [tmp_path / "out"] * 9
+
+
+def test_a_grids_pictures_are_in_the_gallery_and_saved_like_all_others(studio, tmp_path):
+    find(studio.grid, "Keep in").value = str(tmp_path / "grid")
+    view = studio.grid.run()
+    assert view.wait(60)
+    made = [view.grid.pictures.made[cell.key] for cell in view.grid.cells]
+    assert [p.request for p in reversed(studio.gallery.pictures)] == [m.request for m in made]
+    assert [p.saved for p in reversed(studio.gallery.pictures)] == [m.path for m in made]
+    assert not (tmp_path / "out").exists()  # not a second time
+    find(studio.grid, "Keep in").value = ""
+    view = studio.grid.run()
+    assert view.wait(60)
+    assert len(list((tmp_path / "out").glob("*.png"))) == len(made)
+    view.choose(view.grid.cells[4])
+    press(view, "Save")
+    assert len(list((tmp_path / "out").glob("*.png"))) == len(made)
+
+
+def test_a_picture_sent_to_inpaint_brings_no_strength_of_another_kind_of_pass(studio):
+    """And the result that is in sight there goes: it is of another picture."""
+    square = images.picture(colour(size=(64, 64)))
+    inpaint = studio.panels["inpaint"]
+    inpaint.request = Request("a cat", image=square, strength=0.9)
+    img2img = studio.panels["img2img"]
+    img2img.request = Request("a dog", seed=3, image=square, strength=0.5)
+    img2img.generate()
+    inpaint.request = inpaint.request.but(mask=images.mask(colour(size=(64, 64)).convert("L")))
+    inpaint.generate()
+    assert inpaint.view.picture is not None
+    press(img2img, "to inpaint")
+    assert (inpaint.request.prompt, inpaint.request.strength) == ("a dog", 0.9)
+    assert "The strength stays 0.9, this tab's own." in read(inpaint)
+    assert inpaint.view.picture is None
+
+
+def test_a_mask_that_stays_is_said_and_cleared_by_one_click(studio):
+    one = studio.panels["inpaint"]
+    mask = images.mask(colour(size=(64, 64)).convert("L"))
+    one.request = Request("a cat", image=images.picture(colour(size=(64, 64))), mask=mask)
+    for end in (lambda: press(one, "Clear the mask"), one.generate):
+        one.form.change(mask=mask)
+        one.generate()
+        press(one, "Use as picture")
+        assert "The mask stays" in status(one)
+        end()
+        assert "The mask stays" not in status(one)
+    one.form.change(mask=None)
+    one.generate()
+    press(one, "Use as picture")
+    assert "The mask stays" not in status(one)
 
 
 def test_what_a_tab_was_set_to_stays_when_a_picture_comes(studio):

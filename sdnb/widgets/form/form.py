@@ -314,7 +314,10 @@ class Form(widgets.VBox):
         self._about_size.value = "" if resolved is None else self._size_told(resolved)
 
     def _size_told(self, resolved: Resolved) -> str:
-        at_own = self._near() is not None and self.controls["width"].value is None
+        near, padding = self._near(), self.controls["padding"].value
+        if near == (resolved.width, resolved.height) and padding is None:
+            return ""  # the offer says it
+        at_own = near is not None and self.controls["width"].value is None
         upscales = self.kind == "upscale"
         return about_size(resolved, self.settings, upscales=upscales, told=at_own)
 
@@ -344,6 +347,8 @@ class Form(widgets.VBox):
             )
         elif now == near:
             words = f"It is made at {in_words(near)}. {words}"
+            if accepted(size) and times(size, self.settings) > 1:
+                words += ", and would take that much longer or more"
         if self.kind == "inpaint":
             words += ". “Only the masked part” keeps its size"
         take = "" if now == near else f"Take {in_words(near)}"

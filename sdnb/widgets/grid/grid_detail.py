@@ -36,7 +36,7 @@ class GridDetail(widgets.VBox):
 
     `changed` is called when the cell or the comparison changes; `use`, if given, with the cell's
     request when someone presses "Use these settings"; those of `send` with its picture. Save writes
-    it to `folder`.
+    it to `folder`, unless it is saved already.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class GridDetail(widgets.VBox):
         self.cell: Cell | None = None
         self.other: Cell | None = None
         self._pictures, self._changed, self._use, self._folder = pictures, changed, use, folder
-        self._saved: dict[str, Path] = {}  # by the cell's key
+        self._kept: dict[str, GalleryPicture] = {}  # by the cell's key
         self._picture, self._about = widgets.HTML(), widgets.HTML()
         self._picture.add_class("sdnb-picture")
         self._about.layout = widgets.Layout(max_width="420px", margin="0 12px 0 0")
@@ -132,19 +132,23 @@ class GridDetail(widgets.VBox):
     def _save(self) -> None:
         if self.cell is not None:
             with self._saying_errors():
-                key = self.cell.key
-                if key not in self._saved or not self._saved[key].exists():
-                    self._saved[key] = self._gallery_picture(self.cell).save(self._folder)
-                self._say(f"Saved as {self._saved[key]}", files_link([self._saved[key]]))
+                picture = self.kept(self.cell)
+                if picture.saved is None or not picture.saved.exists():
+                    picture.saved = picture.save(self._folder)
+                self._say(f"Saved as {picture.saved}", files_link([picture.saved]))
 
     def _carry(self, name: str, act: Send) -> None:
         if self.cell is not None:
             with self._saying_errors():
-                act(self._gallery_picture(self.cell))
+                act(self.kept(self.cell))
                 self._say(f"It is in the tab {name} now.")
 
-    def _gallery_picture(self, cell: Cell) -> GalleryPicture:
-        return GalleryPicture(self._pictures.made[cell.key].result())
+    def kept(self, cell: Cell) -> GalleryPicture:
+        """A finished cell's picture, the same one each time; one of a store is saved already."""
+        if cell.key not in self._kept:
+            made = self._pictures.made[cell.key]
+            self._kept[cell.key] = GalleryPicture(made.result(), saved=made.path)
+        return self._kept[cell.key]
 
     @contextmanager
     def _saying_errors(self) -> Iterator[None]:

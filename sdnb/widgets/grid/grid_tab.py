@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from sdnb.engine.model import Model
     from sdnb.jobs.executor import Executor
     from sdnb.request import Request
+    from sdnb.widgets.gallery import Gallery
 
 _MOST_OFFERED = 500  # LoRAs
 _ROWS = ("Across", "Down", "Third")
@@ -33,7 +33,7 @@ class GridTab(widgets.VBox):
     """Makes grids of another tab's request.
 
     `requests` gives each tab's request by the tab's name; `use` puts a cell's request into the tab
-    of that name. `send` and `folder` are those of `GridView`. `view` is the newest grid's view.
+    of that name. `send` and `gallery` are those of `GridView`. `view` is the newest grid's view.
     """
 
     def __init__(
@@ -44,10 +44,10 @@ class GridTab(widgets.VBox):
         executor: Executor | None = None,
         *,
         send: Mapping[str, Send] | None = None,
-        folder: str | Path = "outputs",
+        gallery: Gallery | None = None,
     ) -> None:
         self.model, self._requests, self._use, self._executor = model, requests, use, executor
-        self._sends, self._folder = send, folder
+        self._sends, self._gallery = send, gallery
         self.view: GridView | None = None
         self._from = widgets.Dropdown(
             options=tuple(requests), description="Settings of",
@@ -60,7 +60,8 @@ class GridTab(widgets.VBox):
         self._show(0, "steps", "4, 8, 16")
         self._show(1, "cfg", "2, 4, 8")
         self._store = widgets.Text(
-            description="Keep in", placeholder="a folder; empty: only in memory",
+            description="Keep in",
+            placeholder="a folder of its own, to go on with the grid another day; or empty",
             style={"description_width": "76px"}, layout=widgets.Layout(width="auto"),
         )  # fmt: skip
         self._run_button = text_button(
@@ -130,7 +131,7 @@ class GridTab(widgets.VBox):
         self.stop()
         self.view = GridView(
             grid, self.model, store=self._store.value.strip() or None, executor=self._executor,
-            use=lambda request: self._use(request, source), send=self._sends, folder=self._folder,
+            use=lambda request: self._use(request, source), send=self._sends, gallery=self._gallery,
         )  # fmt: skip
         self._place.children = [self.view]
         self.view.run()

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from sdnb.grid.run_account import GridProgress
     from sdnb.jobs.executor import Executor
     from sdnb.request import Request
+    from sdnb.widgets.gallery import Gallery
 
 _THUMB, _SMALLEST = 160, 64  # pixels of a thumbnail's longer side, depending on the columns
 _WIDE = 980  # pixels of all columns
@@ -55,7 +56,8 @@ class GridView(RunAgain, widgets.VBox):
     `model` and `store` are those of `grid.run`; `executor` runs the cells, by default in the thread
     that the panels of this model share. The large view saves its picture to `folder`. `use` is
     called with its request when someone presses "Use these settings"; `send` has a function for
-    each button after "Send to", which is called with the picture.
+    each button after "Send to", which is called with the picture. `gallery`, if given, gets the
+    picture of each cell as it is finished, and its folder is the one.
     """
 
     def __init__(
@@ -68,7 +70,10 @@ class GridView(RunAgain, widgets.VBox):
         use: Use | None = None,
         send: Mapping[str, Send] | None = None,
         folder: str | Path = "outputs",
+        gallery: Gallery | None = None,
     ) -> None:
+        folder = Path(folder) if gallery is None else gallery.folder
+        self._gallery = gallery
         self.grid, self.model, self._store, self._executor = grid, model, store, executor
         self._lock = threading.RLock()
         self._stopping = threading.Event()
@@ -77,7 +82,7 @@ class GridView(RunAgain, widgets.VBox):
         self._cell_executor: Executor | None = None  # runs the cells; None if the grid does
         self._cell_begun = False  # whether a cell is running
         self._cells = {cell.index: cell for cell in grid.cells}
-        self._detail = GridDetail(grid.pictures, self._mark_cells, use, send or {}, Path(folder))
+        self._detail = GridDetail(grid.pictures, self._mark_cells, use, send or {}, folder)
         self._build()
         super().__init__([style.sheet(), self._head, self._both])
         self.add_class("sdnb")
@@ -245,6 +250,8 @@ class GridView(RunAgain, widgets.VBox):
                 if at.cell in (self._detail.cell, self._detail.other):
                     self._detail.refresh()
             self._show_progress(at)
+        if self._gallery is not None and at.cell is not None and at.made is not None:
+            self._gallery.put(self._detail.kept(at.cell))
 
     def _show_progress(self, at: GridProgress) -> None:
         executor = self._cell_executor
@@ -265,6 +272,8 @@ class GridView(RunAgain, widgets.VBox):
             left = len(self.grid) - self.grid.done
             failed = sum(cell.key in self.grid.pictures.errors for cell in self.grid.cells)
             words = f"{self.grid.done} of {counted(len(self.grid), 'cell')}"
+            if self._gallery is not None and self.grid.done:
+                words += " · its pictures are in the gallery below"
             if failed:
                 words += f" · {failed} failed: open them to see why, or run again"
             elif left:
@@ -283,6 +292,8 @@ class GridView(RunAgain, widgets.VBox):
         tried = done or self._stopping.is_set()
         self._run_button.description = "Resume" if tried and left and not running else "Run"
         self._run_button.disabled = running or not left
+        # Beside the studio's "Run grid" a second one, that cannot be pressed, is a riddle.
+        self._run_button.layout.display = "none" if self._run_button.disabled else ""
         self._bar.layout.visibility = "visible" if running or left else "hidden"
         self._stop_button.disabled = not running
 
