@@ -123,9 +123,8 @@ def write(
     line = ", ".join(f"{key}: {_quoted(v)}" for key, v in values.items() if v is not None)
     negative = f"\n{_NEGATIVE} {request.negative}" if request.negative else ""
     tags = "".join(each.tag for each in request.loras)
-    prompt = f"{request.prompt.rstrip()} {tags}" if tags else request.prompt
-    text = f"{prompt}{negative}\n{line}".strip()
-    return text.replace("\0", " ")  # a text chunk of a PNG cannot hold it
+    prompt = f"{request.prompt.rstrip()} {tags}".rstrip() if tags else request.prompt
+    return f"{prompt}{negative}\n{line}".strip().replace("\0", " ")  # which a PNG cannot hold
 
 
 def read(text: str) -> Saved:

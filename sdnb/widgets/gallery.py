@@ -238,9 +238,8 @@ class Gallery(RunAgain, widgets.VBox):
             self._button("Delete", "Forget this picture (Delete)", delete),
             self._button("Close", "Back to the thumbnails", lambda: self.choose(None)),
         ]  # fmt: skip
-        row = style.row(buttons, align_items=None)
         both = style.row([self._view, self._about], align_items=None)
-        self._chosen_box = widgets.VBox([row, self._sends, both])
+        self._chosen_box = widgets.VBox([style.row(buttons, align_items=None), self._sends, both])
         self._chosen_box.add_class("sdnb-chosen-box")
         self._words = [self._question, self._message]
 

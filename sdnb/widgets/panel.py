@@ -66,14 +66,9 @@ class Panel(AsLeft, widgets.VBox):
     KINDS: ClassVar[tuple[str, ...]] = ("all", "txt2img", "img2img", "inpaint")
 
     def __init__(
-        self,
-        model: Model | None = None,
-        kind: str = "all",
-        *,
-        executor: Executor | None = None,
-        gallery: Gallery | None = None,
-        autosave: bool | None = None,
-    ) -> None:
+        self, model: Model | None = None, kind: str = "all", *, executor: Executor | None = None,
+        gallery: Gallery | None = None, autosave: bool | None = None,
+    ) -> None:  # fmt: skip
         checks.choice("kind", kind, self.KINDS)
         if model is not None:
             checks.model(model)
@@ -260,8 +255,7 @@ class Panel(AsLeft, widgets.VBox):
         result = [self._queue.waiting, self.view, self._mask_stays, self._caption]
         right = widgets.VBox([self._plan, self._seed_came, self.progress, *result])
         top = style.box("sdnb-top", [self.form.words, self._actions])
-        columns = style.box("sdnb-columns", [left, right])
-        self._rows = [self.about, self.as_left, top, columns]
+        self._rows = [self.about, self.as_left, top, style.box("sdnb-columns", [left, right])]
         self._show_model()
 
     def _show_model(self) -> None:

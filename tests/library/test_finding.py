@@ -67,11 +67,14 @@ def test_an_unknown_name_lists_what_is_near(webui):
         Library(webui).find("lora", "easynegative")
 
 
-def test_a_damaged_file_of_the_name_says_why_it_is_not_used(webui, loras):
+def test_a_damaged_file_of_the_name_says_why_it_is_not_used(webui, loras, tmp_path):
     whole = (loras / "pixelart.safetensors").read_bytes()
-    (loras / "cut.safetensors").write_bytes(whole[:-8])
+    (tmp_path / "any").mkdir()
+    for folder in (loras, tmp_path / "any"):
+        (folder / "cut.safetensors").write_bytes(whole[:-8])
+    assert "trunc" in Library(webui).find("lora", "cut").why_not  # by its folder it is a LoRA
     with pytest.raises(LookupError, match=r"/cut\.safetensors, of this name, is not used: .*trunc"):
-        Library(webui).find("lora", "cut")
+        Library(tmp_path / "any").find("lora", "cut")
 
 
 def test_a_file_that_went_is_looked_for_again(webui, loras):

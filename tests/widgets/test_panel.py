@@ -296,7 +296,9 @@ def test_only_the_newest_question_is_answered():
             return super().plan(request)
 
     one = Panel(Slow(), executor=Inline(make))
-    for width in (64, 128, 256, 512, 1024):
+    one.request = Request("a cat", width=64)
+    until(lambda: asked)  # its thread has begun
+    for width in (128, 256, 512, 1024):
         one.request = Request("a cat", width=width)
     one.request = Request("another", width=1024)  # nothing that counts has changed
     for _ in range(6):

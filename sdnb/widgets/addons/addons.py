@@ -73,8 +73,8 @@ class AddOns(Fold):
             self._look()
 
     def show(self, embeddings: Sequence[str]) -> None:
-        """Say how many are in use; the prompts name these embeddings."""
-        loras = self._loras.used
+        """Say how many are in use; the prompts name these embeddings, some of them both."""
+        loras, embeddings = self._loras.used, list(dict.fromkeys(embeddings))
         counts = [(len(loras), "LoRA"), (len(embeddings), "embedding")]
         used = [counted(n, what) for n, what in counts if n]
         refused = sum(1 for each in loras if self._known_of(each).why_not)

@@ -61,13 +61,9 @@ class Form(widgets.VBox):
     """
 
     def __init__(
-        self,
-        settings: Settings,
-        tokenizer: Tokenizer | None = None,
-        kind: str = "all",
-        changed: Changed = lambda: None,
-        offer: Callable[[Saved], None] | None = None,
-    ) -> None:
+        self, settings: Settings, tokenizer: Tokenizer | None = None, kind: str = "all",
+        changed: Changed = lambda: None, offer: Callable[[Saved], None] | None = None,
+    ) -> None:  # fmt: skip
         self.settings = settings
         self.kind = kind
         self._on_change = changed
@@ -92,9 +88,8 @@ class Form(widgets.VBox):
         self._fitted = FittedView()
         #: The prompt box: the owner of the form lays it out.
         self._tags = TagWarnings(self._loras.take_out)
-        self.words = widgets.VBox(
-            [self.controls["prompt"].widget, self._tags, self._inspectors["prompt"]]
-        )
+        words = self.controls["prompt"].widget, self._tags, self._inspectors["prompt"]
+        self.words = widgets.VBox(words)
         super().__init__(self._laid_out())
         self._refresh()
 
@@ -308,8 +303,7 @@ class Form(widgets.VBox):
             text = lora.words(text) if name == "prompt" else text
             inspector.show(text, asked.syntax, asked.steps or steps)
         self._loras.prompted(self.controls["prompt"].value)
-        both = (name for inspector in self._inspectors.values() for name in inspector.found)
-        self.addons.show(list(dict.fromkeys(both)))
+        self.addons.show([name for each in self._inspectors.values() for name in each.found])
         self._tags.show(self.addons.warnings())
         self._about_size.value = "" if resolved is None else self._size_told(resolved)
 
