@@ -246,9 +246,9 @@ def test_embeddings_in_a_lora_are_words_while_it_is_in_use(folder, pipe, tmp_pat
     assert same(picture(model, [str(bare)], **words), without)
     assert "Embeddings in the prompt: fogmachine (in brings.safetensors)." in brought.notes
     assert not [note for note in (*plain.notes, *without.notes) if "Embeddings" in note]
-    model.embeddings = {"fogmachine": Embedding("fogmachine", vectors, "ab")}
+    model.embeddings = {"fogmachine": Embedding("fogmachine", vectors, "ab" * 32)}
     assert same(picture(model, [str(bare)], **words), brought)
-    model.embeddings = {"fogmachine": Embedding("fogmachine", -vectors, "cd")}
+    model.embeddings = {"fogmachine": Embedding("fogmachine", -vectors, "cd" * 32)}
     assert same(picture(model, [str(path)], **words), brought)
     assert not same(picture(model, [str(bare)], **words), brought)
     assert not same(without, brought)
