@@ -2,7 +2,7 @@
 
 from sdnb.library.library import Library, Source, opened
 from sdnb.library.library_file import LibraryFile
-from sdnb.library.named_files import lacking, named, others
+from sdnb.library.named_files import lacking, named, others, stands_in
 from sdnb.library.recovery import with_files
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "named",
     "opened",
     "others",
+    "stands_in",
     "with_files",
 ]

@@ -81,7 +81,7 @@ def _lora_digest(given: Lora, library: Library | None) -> str:
 def _embeddings(text: str, library: Library | None) -> Iterator[UsedFile]:
     """Those whose name is a word, or several, of the text, which has small letters."""
     for file in library.files("embedding") if library else ():
-        if any(_is_in(name.lower(), text) for name in _names(file)):
+        if any(stands_in(name.lower(), text) for name in _names(file)):
             with suppress(OSError):
                 yield UsedFile("embedding", file.name, file.sha256)
 
@@ -92,5 +92,6 @@ def _names(file: LibraryFile) -> Iterator[str]:
         yield file.alias
 
 
-def _is_in(name: str, text: str) -> bool:
+def stands_in(name: str, text: str) -> bool:
+    """Whether a name stands in a text as a word, or as several; both have small letters."""
     return name in text and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from sdnb.engine.checkpoint.embeddings import BUNDLE, Embedding, WithBundled, re
 from sdnb.engine.model import Model
 from sdnb.headers.errors import MissingCheckpointError
 from sdnb.images.used_files import UsedFile
-from sdnb.library import hashes
+from sdnb.library import hashes, stands_in
 from sdnb.request import Request, Resolved, checks, digests, lora
 from sdnb.request.lora import Lora
 
@@ -90,7 +89,7 @@ def _check_embeddings(request: Request, here: Mapping[str, Embedding]) -> None:
     """
     text = f"{request.prompt}\n{request.negative}".lower()
     for name, digest in digests.of(request.digests, "embedding").items():
-        if not re.search(rf"(?<!\w){re.escape(name.lower())}(?!\w)", text):
+        if not stands_in(name.lower(), text):
             continue
         found = None
         with suppress(LookupError):
@@ -135,7 +134,7 @@ def _path(model: Model, lora: Lora) -> Path:
     path = Path(lora.name).expanduser()
     if path.suffix and path.is_file():
         return path
-    library = getattr(model, "library", None)
+    library = model.library
     if library is not None and lora.sha256 is not None:
         same = library.by_sha256(lora.sha256)  # it may have another name here
         if same is not None:
