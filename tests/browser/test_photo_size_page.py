@@ -51,6 +51,15 @@ class Studio:
         line = self.page.locator(f".sdnb-quiet:has-text('{words}'), .sdnb-warn:has-text('{words}')")
         line.locator("visible=true").first.wait_for(timeout=20_000)
 
+    def sees(self, width, height):
+        """Waits for a picture of this size in sight: words about it may come a moment before."""
+        self.page.wait_for_function(
+            "([w, h]) => [...document.querySelectorAll('.sdnb img')].some(i =>"
+            " i.checkVisibility() && i.naturalWidth === w && i.naturalHeight === h)",
+            arg=[width, height],
+            timeout=20_000,
+        )
+
     def size(self):
         return tuple(self.kernel("[studio.request.width, studio.request.height]"))
 
@@ -111,10 +120,7 @@ def test_what_is_fitted_is_seen_before_and_made_so(page, lab, photo):
     ):  # fmt: skip
         fitted.select_option(way)
         one.said(words)
-        sizes = page.locator(".sdnb img >> visible=true").evaluate_all(
-            "all => all.map(i => [i.naturalWidth, i.naturalHeight])"
-        )
-        assert [width, 144 if way == "fit" else 192] in sizes  # 192 * 96 / 128 = 144
+        one.sees(width, 144 if way == "fit" else 192)  # 192 * 96 / 128 = 144
     one.shot("photo-fitted")
     for label, value in (("Steps", 4), ("Strength", 0.5)):
         box = page.get_by_label(label, exact=True).locator("visible=true").first
