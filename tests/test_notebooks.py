@@ -5,9 +5,7 @@ All of them run in one: `browser/test_notebooks_page.py`.
 
 from pathlib import Path
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
 pytestmark = pytest.mark.notebook
 
@@ -16,6 +14,9 @@ NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 
 def run(name, folder, before=""):
     """The outputs of a notebook whose first cell is `before`; raises for a cell that fails."""
+    import nbformat  # two seconds that tests of other files need not wait for
+    from nbclient import NotebookClient
+
     notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
     notebook.cells.insert(0, nbformat.v4.new_code_cell(before))
     client = NotebookClient(

@@ -53,6 +53,7 @@ def test_a_picture_needs_no_library_but_torch():
     assert python(code) == "[]\n"
 
 
+@pytest.mark.process
 def test_a_grid_is_planned_without_torch():
     code = (
         "import sdnb; grid = sdnb.sweep(sdnb.Request('a cat', seed=1), steps=[1, 2], cfg=[1, 2])\n"

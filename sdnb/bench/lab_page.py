@@ -15,7 +15,6 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import psutil
 
 # CI runs as root, where a sandbox is not possible.
@@ -86,6 +85,8 @@ class Lab:
         """A notebook of these cells; its name, which must be new: two notebooks of one name share a
         kernel.
         """
+        import nbformat  # takes two seconds
+
         notebook = nbformat.v4.new_notebook(
             cells=[nbformat.v4.new_code_cell(cell) for cell in cells],
             metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},

@@ -86,6 +86,7 @@ def test_a_folder_that_is_a_file_is_refused(source, tmp_path, capsys):
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+@pytest.mark.process
 def test_what_jupyterlab_is_told(source, folder, monkeypatch):
     from jupyterlab.labapp import LabApp
 

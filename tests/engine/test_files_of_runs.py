@@ -86,6 +86,7 @@ def png_texts(png):
         return image.text
 
 
+@pytest.mark.slow
 def test_a_checkpoints_hash_is_taken_where_it_is_known(its, model, monkeypatch):
     known = {its._sources["checkpoint"][1]: "c0" * 32}
     assert its.files == () or its.files[0].kind == "checkpoint"

@@ -60,6 +60,7 @@ def test_other_precisions_make_nearly_the_same_picture(precision, dtype):
     assert psnr > (35 if precision == "bf16" else 50)
 
 
+@pytest.mark.slow
 def test_a_model_is_a_context_that_gives_its_memory_back():
     with sdnb.load() as model:
         assert hasattr(model, "unet")
@@ -162,6 +163,7 @@ class TestALibrary:
         shutil.rmtree(place / "mine" / "tokenizer")
         return tmp_path / "webui"
 
+    @pytest.mark.slow
     def test_it_stays_with_the_model_and_finds_its_file(self, folder, monkeypatch):
         monkeypatch.setattr(loading, "tokenizer_of", lambda _: None)  # it has a hundred tokens
         model = sdnb.load("mine", memory="cpu", library=folder)
@@ -172,6 +174,7 @@ class TestALibrary:
         assert again.fingerprint == model.fingerprint
         assert again.library.folders == (folder,)
 
+    @pytest.mark.slow
     def test_the_environment_names_one(self, folder, monkeypatch):
         assert sdnb.load(memory="cpu").library is None
         monkeypatch.setenv("SDNB_LIBRARY", str(folder))

@@ -291,6 +291,7 @@ def test_cfg_one_and_zero_cost_one_text(model, cfg, texts, monkeypatch):
     assert found == unused.get(cfg, [])
 
 
+@pytest.mark.picture
 def test_strength_zero_returns_the_picture_and_one_equals_txt2img(model):
     png = sdnb.images.picture(picture())
     untouched = sdnb.generate(model, request(image=png, strength=0, count=2), progress=False)
@@ -319,6 +320,7 @@ def test_eta_for_a_sampler_without_noise_is_refused_before_any_work(model):
         sdnb.generate(model, request(sampler="plms", eta=0.5), progress=False)
 
 
+@pytest.mark.picture
 def test_breaking_off_and_failing_leave_the_model_usable(model, monkeypatch):
     truth = sdnb.generate(model, request(steps=4), progress=False)
     for at in sdnb.run(model, request(steps=4)):
@@ -384,6 +386,7 @@ def test_what_is_no_model_or_no_request_is_refused_in_words(model):
             use()
 
 
+@pytest.mark.picture
 def test_a_run_teaches_how_long_the_next_one_takes(model, monkeypatch):
     """By a clock that goes on by a second whenever it is read: the same again takes as long."""
     clock = itertools.count().__next__
@@ -404,6 +407,7 @@ def test_a_run_teaches_how_long_the_next_one_takes(model, monkeypatch):
     assert model.pace.seconds(wide) >= 30
 
 
+@pytest.mark.picture
 @pytest.mark.parametrize("fit", ["crop", "fill", "fit"])
 def test_a_picture_of_other_proportions_is_made_as_it_is_fitted(model, fit):
     wide = picture(size=(SIZE * 2, SIZE))

@@ -123,6 +123,7 @@ def test_half_precision_in_parts_is_as_near_to_the_truth(unet):
     assert errors[1] <= 1.5 * errors[0]
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_the_whole(unet):
     x = random(1, 4, 16, 16).requires_grad_()
     text = unet.prepare(random(1, 77, 48, seed=5))

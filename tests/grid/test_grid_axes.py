@@ -35,6 +35,7 @@ def axes(draw):
     return {n: draw(st.lists(VALUES[n], min_size=1, max_size=4, unique=True)) for n in names}
 
 
+@pytest.mark.slow
 @given(axes())
 def test_a_grid_is_every_combination_in_order(varied):
     grid = sdnb.sweep(Request("a cat", seed=1), **varied)
@@ -59,6 +60,7 @@ def test_a_grid_is_every_combination_in_order(varied):
     assert len({cell.key for cell in grid.cells}) == len(grid)
 
 
+@pytest.mark.slow
 @given(axes(), st.data())
 def test_a_part_of_a_grid_is_a_grid(varied, data):
     grid = sdnb.sweep(Request("a cat", seed=1), **varied)

@@ -201,6 +201,7 @@ def test_a_failing_cell_is_named_and_the_others_are_made(model, monkeypatch):
     assert grid.run(model, progress=False).image(width=128).size == (128, 64)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_no_failure_of_a_cell(model, monkeypatch, tmp_path, fill_disk):
     fill_disk(2)
     grid = sdnb.sweep(BASE, steps=[1, 2, 3])
@@ -273,6 +274,7 @@ def test_a_tokenizer_of_too_many_words_is_refused_before_anything_runs(tmp_path)
         sdnb.sweep(BASE, model=[None, damaged]).run(progress=False)
 
 
+@pytest.mark.slow
 def test_a_model_that_fails_to_load_ends_its_own_cells_alone(model, monkeypatch):
     def load(memory, **rest):
         if memory == "1gb":

@@ -63,6 +63,7 @@ def filled(**varied):
     return grid.run(grids.model(), executor=Inline(grids.make), progress=False)
 
 
+@pytest.mark.slow
 def test_letters_without_a_font_are_said_once_and_drawn_as_boxes(tmp_path):
     grid = filled(prompt=["cat", LACKING, LACKING[::-1]])
     for draw in (
@@ -114,6 +115,7 @@ def test_a_font_of_the_computer_is_found_and_its_letters_are_drawn(chinese, tmp_
     assert lettering.width("一二", 20) == 40  # by the font: as wide as its size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "prompts", [["$5 and $10", "x"], [r"$\frac{$", "a_b^c"], ["_a", r"\$ #%&"]]
 )

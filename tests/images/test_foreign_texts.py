@@ -194,6 +194,7 @@ def test_prompts_of_a_graph_that_are_two_or_none():
     assert any("several texts" in note for note in saved.notes)
 
 
+@pytest.mark.slow
 def test_texts_that_join_one_another_end():
     """Each joins the next twice, with a delimiter as long as all of them."""
     joins = {

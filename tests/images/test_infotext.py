@@ -118,6 +118,7 @@ TEXT = st.text(
 ).filter(lambda text: "Negative prompt:" not in text and text == text.strip())
 
 
+@pytest.mark.slow
 @given(
     TEXT, TEXT, st.sampled_from(SAMPLERS), st.sampled_from(SCHEDULES), TEXT,
     st.floats(0, allow_nan=False, allow_infinity=False), st.floats(0, 1), st.floats(0, 1),

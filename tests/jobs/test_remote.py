@@ -108,6 +108,7 @@ def test_a_worker_loads_once_and_runs_one_at_a_time(pool, monkeypatch):
     remote.release()  # nothing is there: nothing happens
 
 
+@pytest.mark.process
 def test_a_worker_of_another_configuration_refuses(pool, model, monkeypatch):
     monkeypatch.setattr(remote, "_held", {})
     load = model.load_arguments | {"config": {"noise": {"prediction": "v"}}}

@@ -251,6 +251,7 @@ def test_calibration_gives_unit_latents_and_changes_no_picture(catalog, data):
     assert (z.std((0, 2, 3)) - 1).abs().max() < 1e-3
 
 
+@pytest.mark.slow
 def test_a_time_for_each_picture_is_the_unet_at_that_time():
     config = UNetConfig(channels=(32, 64, 64, 32), head_width=16, context_dim=24, groups=8)
     torch.manual_seed(0)

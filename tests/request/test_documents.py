@@ -65,6 +65,7 @@ def test_json_keeps_its_values():
     assert math.isinf(documents.from_json("Infinity"))
 
 
+@pytest.mark.slow
 def test_long_json_may_be_long_for_its_texts_only():
     words = 'a [], \\" {}, ' * 1_500_000
     text = json.dumps({"a": words})

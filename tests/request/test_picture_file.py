@@ -135,6 +135,7 @@ def waves(progressive):
     return file.getvalue(), np.asarray(Image.open(file))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("progressive", [False, True])
 def test_a_jpeg_without_its_last_bytes_is_read(progressive, tmp_path):
     data, whole = waves(progressive)

@@ -383,6 +383,7 @@ def test_a_tag_whose_lora_cannot_be_used_is_said_below_the_prompt_and_taken_out(
     assert title(one) == "Add-ons: 1 LoRA"
 
 
+@pytest.mark.slow
 def test_one_file_under_two_names_is_said_at_once(one):
     one.request = Request("in fog <lora:styles/fog:0.8>", loras=[Lora("fog", 1.4), "pixelart"])
     wanted = "one file, used 2 times (fog, styles/fog): its strengths add up to 2.2"

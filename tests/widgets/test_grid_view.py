@@ -392,6 +392,7 @@ def test_what_the_tab_cannot_make_is_said_there(tab):
     assert alert(tab) == ""
 
 
+@pytest.mark.slow
 def test_loras_are_axes_and_one_that_is_not_there_has_a_similar_name(tab, tmp_path):
     save_file({"lora_unet_x_attn2_to_k.lora_down.weight": np.zeros((1, 768), np.float32)},
               tmp_path / "pixelart.safetensors")  # fmt: skip

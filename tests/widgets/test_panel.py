@@ -221,6 +221,7 @@ def test_an_upscaled_picture_has_the_size_asked_for_also_where_its_own_is_next_t
     assert one.request.image == picture
 
 
+@pytest.mark.picture
 def test_stop_between_the_passes_starts_no_second():
     gate, run = gated()
     one = UpscalePanel(Model(), executor=Worker(run))

@@ -215,6 +215,7 @@ def act(history, name, stroke):
     return box
 
 
+@pytest.mark.slow
 @quick
 @given(acts)
 def test_undo_and_redo_against_a_model(commands):

@@ -47,6 +47,7 @@ def test_the_server_tells_the_kernel_why_the_socket_closes(code, told):
         assert content["data"] == {"most": 2**27}
 
 
+@pytest.mark.slow
 def test_the_boxes_say_so_and_their_buttons_are_new():
     """The browser's part of the old one waits for ever for an answer."""
     one = Panel(Model(), "img2img", executor=Inline(lambda _: iter(())))
