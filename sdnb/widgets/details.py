@@ -132,6 +132,13 @@ def seen(picture: GalleryPicture, other: GalleryPicture | None) -> str:
     return f'<img src="{data_uri(image, quality=92)}" width="{image.width}" alt="the picture">'
 
 
+def opened(picture: GalleryPicture) -> str:
+    """A line above a gallery's picture: which it is."""
+    seed = picture.request.seed
+    which = [picture.which, "" if seed is None else f"seed {seed}"]
+    return ": ".join(filter(None, ("Opened from the gallery", " · ".join(filter(None, which)))))
+
+
 def told(picture: GalleryPicture) -> str:
     """What is known of a gallery's picture, as HTML."""
     if not picture.known:
