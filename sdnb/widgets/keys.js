@@ -77,11 +77,16 @@ function canvas() {
   };
 }
 
+function tabs(model) {
+  model.send({ ready: true });
+  return {};
+}
+
 export default {
   render({ model, el }) {
     const root = () => el.closest(".sdnb-mask, .sdnb");
     const end = new AbortController();
-    const kind = { panel, gallery, canvas }[model.get("kind")](model);
+    const kind = { panel, gallery, canvas, tabs }[model.get("kind")](model);
     for (const [type, act] of Object.entries(kind)) {
       const hear = event => root()?.contains(event.target) && act(event, root());
       const how = { capture: true, passive: type === "wheel", signal: end.signal };
@@ -94,7 +99,8 @@ export default {
       else if (frames) requestAnimationFrame(() => focus({ focus: name }, frames - 1));
     };
     const told = message => {
-      if (message.focus) focus(message);
+      if (message.asked) model.send(message); // all that was sent before is heard by now
+      else if (message.focus) focus(message);
       // An opened picture may be below the window's edge.
       else setTimeout(() => root()?.querySelector(message.see)?.scrollIntoView({ block: "nearest" }), 200);
     };
