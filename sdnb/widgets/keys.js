@@ -18,6 +18,15 @@ function panel(model) {
   // A number that is left open stands there in grey: what is typed replaces it, and an emptied box
   // is open again, which ipywidgets would fill with the number before.
   const isOpenable = box => box.matches("input[type=number]") && box.closest(".sdnb-openable");
+  // What a click unfolds or adds may be below the window's edge, and comes when Python has made it:
+  // the page then moves, by as little as it takes.
+  const reveal = (box, part) => {
+    const sized = new ResizeObserver(
+      () => part()?.scrollIntoView({ block: "nearest", behavior: "smooth" }));
+    sized.observe(box);
+    setTimeout(() => sized.disconnect(), 3000);
+  };
+  const rows = box => [...box.querySelectorAll(".sdnb-lora")];
   let entered = null;
   return {
     focusin({ target }) {
@@ -37,7 +46,13 @@ function panel(model) {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) generate(event, root);
     },
     click(event, root) {
-      if (event.target.closest(".sdnb-generate")) generate(event, root);
+      const { target } = event;
+      if (target.closest(".sdnb-generate")) generate(event, root);
+      const fold = target.closest(".sdnb-fold");
+      if (fold) reveal(fold.parentNode, () => fold.matches(".mod-active") ? fold.parentNode : null);
+      const addons = target.closest(".sdnb-library") && target.closest(".sdnb-addons");
+      const before = addons ? rows(addons) : [];
+      if (addons) reveal(addons, () => rows(addons).find(row => !before.includes(row)));
     },
   };
 }
