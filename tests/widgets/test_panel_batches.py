@@ -172,7 +172,7 @@ def test_the_seed_of_the_shown_picture_is_used_and_it_begins_the_next():
     one = Panel(Model(), executor=Inline(one_by_one()))
     one.request = THREE
     one.generate()
-    assert "seeds 7 to 9" in read(one)
+    assert "picture 3 of 3 · seed 9" in read(one)
     press(one, "The picture before")
     assert "picture 2 of 3 · seed 8" in read(one)
     press(one, "Use its seed")
