@@ -59,17 +59,16 @@ def made_by(saved: Saved) -> str:
 
 
 def caption(result: Result) -> str:
-    """A line under a picture: its main settings, seconds and peak memory."""
+    """A line under a picture: its main settings, seconds and peak memory. Of several, the seed of
+    the one in sight stands beside its number.
+    """
     r, n = result.request, len(result.images)
     size = "{} × {}".format(*result.image.size)
     several = f"{counted(n, 'picture')} of " if n > 1 else ""
-    seed = f"seed {r.seed}"
-    if n > 1 and r.seed is not None:
-        seed = f"seeds {r.seed} to {r.seed + n - 1}"
+    seed = "" if n > 1 else f" · seed {r.seed}"
     return (
         f"{several}{size} · {counted(r.steps or 0, 'step')} of {r.sampler} · "
-        f"CFG {digits(r.cfg or 0)} · {seed} · {result.seconds:.1f} s · "
-        f"peak {result.peak:.2f} GB"
+        f"CFG {digits(r.cfg or 0)}{seed} · {result.seconds:.1f} s · peak {result.peak:.2f} GB"
     )
 
 
@@ -130,6 +129,13 @@ def seen(picture: GalleryPicture, other: GalleryPicture | None) -> str:
     if other is not None and other is not picture:
         return compared(other.image, image, (other.words, picture.words))
     return f'<img src="{data_uri(image, quality=92)}" width="{image.width}" alt="the picture">'
+
+
+def opened(picture: GalleryPicture) -> str:
+    """A line above a gallery's picture: which it is."""
+    seed = picture.request.seed
+    which = [picture.which, "" if seed is None else f"seed {seed}"]
+    return ": ".join(filter(None, ("Opened from the gallery", " · ".join(filter(None, which)))))
 
 
 def told(picture: GalleryPicture) -> str:

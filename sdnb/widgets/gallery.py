@@ -19,7 +19,7 @@ from sdnb.request.plain_words import counted
 from sdnb.widgets import style, too_large
 from sdnb.widgets.autosave import Autosave
 from sdnb.widgets.buttons import SHEET, send_button, text_button
-from sdnb.widgets.details import seen, told
+from sdnb.widgets.details import opened, seen, told
 from sdnb.widgets.file_link import files_link
 from sdnb.widgets.gallery_keys import GalleryKeys
 from sdnb.widgets.gallery_picture import GalleryPicture, from_file, save_sheet
@@ -57,7 +57,7 @@ class Gallery(RunAgain, widgets.VBox):
         self._thumbs = Thumbnails(self.choose, self._refresh)
         self._build()
         self._keys = GalleryKeys(self)
-        shown = [self._bar, *self._words, self._thumbs, self._chosen_box]
+        shown = [self._bar, self._question, self._message, self._thumbs, self._chosen_box]
         super().__init__([style.sheet(), self._keys, *shown])
         self.add_class("sdnb")
         too_large.hear(self.say)
@@ -227,7 +227,7 @@ class Gallery(RunAgain, widgets.VBox):
         self._sends = style.row([], display="none")
         self._question = style.row([], display="none")
         self._message = style.quiet_line()
-        self._view = widgets.HTML()
+        self._which, self._view = style.quiet_line(), widgets.HTML()
         self._view.add_class("sdnb-picture")
         self._about = widgets.HTML(layout=widgets.Layout(flex="1 1 320px", margin="0 0 0 12px"))
         save = partial(self._one, self.save_one)
@@ -239,9 +239,9 @@ class Gallery(RunAgain, widgets.VBox):
             self._button("Close", "Back to the thumbnails", lambda: self.choose(None)),
         ]  # fmt: skip
         both = style.row([self._view, self._about], align_items=None)
-        self._chosen_box = widgets.VBox([style.row(buttons, align_items=None), self._sends, both])
+        acts = style.row(buttons, align_items=None)
+        self._chosen_box = widgets.VBox([self._which, acts, self._sends, both])
         self._chosen_box.add_class("sdnb-chosen-box")
-        self._words = [self._question, self._message]
 
     # -- acting ------------------------------------------------------------------------------
 
@@ -342,9 +342,9 @@ class Gallery(RunAgain, widgets.VBox):
         if picture is None:
             self._view.value = self._about.value = ""
             return
-        several = picture.held is not None and len(picture.held.images) > 1
-        self._sheet.layout.display = "" if several else "none"
+        self._sheet.layout.display = "" if picture.which else "none"
         self._keep.description = "Do not keep" if picture.kept else "Keep"
         self._compare.description = "Stop comparing" if self._other is not None else "Compare"
+        self._which.value = html.escape(opened(picture))
         self._view.value = seen(picture, self._other)
         self._about.value = told(picture)

@@ -50,6 +50,12 @@ class GalleryPicture:
         return with_files(replace(self.result, request=self.request), library)
 
     @property
+    def which(self) -> str:
+        """ "picture 3 of 4", as its run counts them; "" where it is alone, or known by its file."""
+        count = len(self.held.images) if self.held is not None else 1
+        return f"picture {self.index + 1} of {count}" if count > 1 else ""
+
+    @property
     def words(self) -> str:
         """Its prompt and seed, or its file's name."""
         r = self.request

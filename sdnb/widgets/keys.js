@@ -18,6 +18,15 @@ function panel(model) {
   // A number that is left open stands there in grey: what is typed replaces it, and an emptied box
   // is open again, which ipywidgets would fill with the number before.
   const isOpenable = box => box.matches("input[type=number]") && box.closest(".sdnb-openable");
+  // What a click unfolds or adds may be below the window's edge, and comes when Python has made it:
+  // the page then moves, by as little as it takes.
+  const reveal = (box, part) => {
+    const sized = new ResizeObserver(
+      () => part()?.scrollIntoView({ block: "nearest", behavior: "smooth" }));
+    sized.observe(box);
+    setTimeout(() => sized.disconnect(), 3000);
+  };
+  const rows = box => [...box.querySelectorAll(".sdnb-lora")];
   let entered = null;
   return {
     focusin({ target }) {
@@ -37,7 +46,13 @@ function panel(model) {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) generate(event, root);
     },
     click(event, root) {
-      if (event.target.closest(".sdnb-generate")) generate(event, root);
+      const { target } = event;
+      if (target.closest(".sdnb-generate")) generate(event, root);
+      const fold = target.closest(".sdnb-fold");
+      if (fold) reveal(fold.parentNode, () => fold.matches(".mod-active") ? fold.parentNode : null);
+      const addons = target.closest(".sdnb-library") && target.closest(".sdnb-addons");
+      const before = addons ? rows(addons) : [];
+      if (addons) reveal(addons, () => rows(addons).find(row => !before.includes(row)));
     },
   };
 }
@@ -77,11 +92,16 @@ function canvas() {
   };
 }
 
+function tabs(model) {
+  model.send({ ready: true });
+  return {};
+}
+
 export default {
   render({ model, el }) {
     const root = () => el.closest(".sdnb-mask, .sdnb");
     const end = new AbortController();
-    const kind = { panel, gallery, canvas }[model.get("kind")](model);
+    const kind = { panel, gallery, canvas, tabs }[model.get("kind")](model);
     for (const [type, act] of Object.entries(kind)) {
       const hear = event => root()?.contains(event.target) && act(event, root());
       const how = { capture: true, passive: type === "wheel", signal: end.signal };
@@ -94,7 +114,8 @@ export default {
       else if (frames) requestAnimationFrame(() => focus({ focus: name }, frames - 1));
     };
     const told = message => {
-      if (message.focus) focus(message);
+      if (message.asked) model.send(message); // all that was sent before is heard by now
+      else if (message.focus) focus(message);
       // An opened picture may be below the window's edge.
       else setTimeout(() => root()?.querySelector(message.see)?.scrollIntoView({ block: "nearest" }), 200);
     };

@@ -7,6 +7,7 @@ them in each kind of notebook. Where its browser's part is missing, all else goe
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ class _Ear(anywidget.AnyWidget):
     """The part with JavaScript; `keys.js` says what it sends."""
 
     _esm = Path(__file__).with_name("keys.js")
-    kind = traitlets.Enum(("panel", "gallery", "canvas")).tag(sync=True)
+    kind = traitlets.Enum(("panel", "gallery", "canvas", "tabs")).tag(sync=True)
     boxes: Any = traitlets.List().tag(sync=True, **widgets.widget_serialization)
 
 
@@ -30,16 +31,31 @@ class Keys(widgets.Box):
     """Listens inside the widget that it is a child of, and calls `heard` with each message.
 
     The messages of a "panel" have the `values` of its `boxes` by their ids; a "gallery" sends a
-    `key` and the thumbnail's `place`, -1 for none; a "canvas" sends nothing. Nothing is seen of it.
+    `key` and the thumbnail's `place`, -1 for none; "tabs" send that they are `ready`; a "canvas"
+    sends nothing. Nothing is seen of it.
     """
 
     def __init__(
         self, kind: str, heard: Heard = lambda _: None, boxes: Sequence[widgets.Widget] = ()
     ) -> None:
         self._ear = _Ear(kind=kind, boxes=list(boxes))
-        self._ear.on_msg(lambda _, content, __: heard(content))
+        self._ear.on_msg(lambda _, content, __: self._told(content))
+        self._heard, self._asked = heard, dict[int, Callable[[], object]]()
+        self._numbers = itertools.count(1)
         # A box around it, since a browser that cannot load it shows an error in its place.
         super().__init__([self._ear], layout=widgets.Layout(display="none"))
+
+    def when_heard(self, act: Callable[[], object]) -> None:
+        """Call `act` when the page has heard all that was sent to it by now."""
+        number = next(self._numbers)
+        self._asked[number] = act
+        self._ear.send({"asked": number})
+
+    def _told(self, message: dict[str, Any]) -> None:
+        if "asked" not in message:
+            self._heard(message)
+        elif (act := self._asked.pop(message["asked"], None)) is not None:  # of the first page
+            act()
 
     def see(self, name: str) -> None:
         """Scroll the page, if it must be, until the part of this CSS class is seen."""

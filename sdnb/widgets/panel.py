@@ -77,9 +77,8 @@ class Panel(AsLeft, widgets.VBox):
         self.gallery = gallery or kept(Gallery())
         if autosave is not None:
             self.gallery.autosave.on = autosave
-        self.form = Form(
-            self.model.settings, self.model.tokenizer, kind, self._edited, self._offered
-        )
+        settings, tokenizer = self.model.settings, self.model.tokenizer
+        self.form = Form(settings, tokenizer, kind, self._edited, self._offered)
         self.form.addons.serve(self.model)
         self.progress = ProgressView(self.model.preview, self._left)
         self._lock = threading.Lock()
@@ -93,9 +92,8 @@ class Panel(AsLeft, widgets.VBox):
             self.gallery.send("the panel", self._sent, "Put its settings into the panel")
         keys = GenerateKeys(self._rows, self.generate)
         self.form.addons.grown = keys.look_again
-        super().__init__(
-            [style.sheet(), keys, *self._rows, *([self.gallery] if self._has_gallery else [])]
-        )
+        own = [self.gallery] if self._has_gallery else []
+        super().__init__([style.sheet(), keys, *self._rows, *own])
         self.add_class("sdnb")
         tie_to_cell(self)
         tie_to_view(self)
@@ -138,6 +136,7 @@ class Panel(AsLeft, widgets.VBox):
         except (ValueError, TypeError) as error:
             self.progress.refuse(error)
             return None
+        self.gallery.choose(None)  # what one looks at now is what comes of this
         return self.submit(request)
 
     def submit(self, request: Request, then: Callable[[Result], None] | None = None) -> Job | None:
@@ -246,6 +245,7 @@ class Panel(AsLeft, widgets.VBox):
         self.view = ResultView(self.progress.picture, self.gallery.saved, self.gallery.sheet)
         self.gallery.on_delete(self.view.forget)
         self.view.action("Use its seed", "lock", "Keep its seed for the next ones", self._keep_seed)
+        self.progress.after_stop.keep = lambda seed: self.form.change(seed=seed)
         if self.kind != "txt2img":
             tip = "Begin the next one from it; a mask stays"
             self.view.action("Use as picture", "image", tip, self._use_as_picture)

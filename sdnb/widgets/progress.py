@@ -15,9 +15,10 @@ import ipywidgets as widgets
 from PIL import Image
 
 from sdnb.images.result import Progress
-from sdnb.jobs.executor import FAILED, STOPPED, WAITING, Job
+from sdnb.jobs.executor import DONE, FAILED, STOPPED, WAITING, Job
 from sdnb.request import Request
 from sdnb.request.pace import in_words
+from sdnb.widgets.after_stop import AfterStop
 from sdnb.widgets.jpegs import jpeg
 from sdnb.widgets.style import quiet_line
 
@@ -109,9 +110,10 @@ class ProgressView(widgets.VBox):
         self._line.add_class("sdnb-line")
         self.picture = widgets.Image(format="jpeg", layout=widgets.Layout(display="none"))
         self.picture.add_class("sdnb-picture")
+        self.after_stop = AfterStop()
         self._problem = ErrorBox()
         self._refused = ""  # what of it the controls are to blame for
-        super().__init__([self._bar, self._line, self._problem])
+        super().__init__([self._bar, self._line, self.after_stop, self._problem])
         self._bars = Throttle(_BAR_EVERY)
         self._previews = Throttle(_PREVIEW_EVERY, _PREVIEW_SHARE)
         # How many previews were sent, and what they cost: `sdnb bench widgets` reads this.
@@ -133,6 +135,7 @@ class ProgressView(widgets.VBox):
         """Reset to the state before the first job."""
         self._show_bar(0.0, "", "")
         self._bar.layout.visibility = "hidden"
+        self.after_stop.forget()
         self.forget_problem()
         self.picture.layout.display = "none"
 
@@ -176,6 +179,7 @@ class ProgressView(widgets.VBox):
         self._problem.hide()
 
     def _begin(self, job: Job) -> None:
+        self.after_stop.forget()
         self.forget_problem()
         words = "waiting for another run" if job.state == WAITING else "preparing"
         self._show_bar(0.0, "", words)
@@ -206,6 +210,8 @@ class ProgressView(widgets.VBox):
         self.preview_seconds += self._previews.now() - asked
 
     def _finish(self, job: Job) -> None:
+        if job.state != DONE and job.so_far:  # what is finished is in sight again
+            self.picture.value = b""
         progress = job.progress
         share = progress.step / max(progress.total, 1) if progress else 0.0
         begun = progress is not None and not progress.waiting

@@ -158,7 +158,12 @@ class ResultView(widgets.VBox):
         return input_of(picture) if before is None else (before.image, before.words)
 
     def _previewed(self) -> None:
-        """Show the preview alone: what one does here is done with a finished picture."""
+        """Show the preview alone: what one does here is done with a finished picture. An empty one
+        gives way to the pictures.
+        """
+        if not self._preview.value:
+            self._refresh()
+            return
         for part in (self._picture, self._empty, self._turn, self._actions, self._sends):
             part.layout.display = "none"
         self.say("")
@@ -183,8 +188,7 @@ class ResultView(widgets.VBox):
         """Show this picture's values."""
         if not self._is_made:
             self._make()
-        where = f"picture {self._at + 1} of {len(self.pictures)}"
-        self._where.value = f"{where} · seed {picture.request.seed}"
+        self._where.value = f"{picture.which} · seed {picture.request.seed}"
         self._back.disabled, self._next.disabled = self._at == 0, self._at == len(self.pictures) - 1
         before = self._left(picture)
         self._compare.disabled = before is None

@@ -123,11 +123,21 @@ class RunQueue:
         if not never_begun or (last and not self._cut):
             self._progress.watch(job)
         self._take(job)
+        if job.state == STOPPED and not never_begun:
+            self._offer_again(job, then)
         if job.state == DONE and job.result is not None and then is not None and not job.stopping:
             then(job.result)
         with self._lock:
             if job.ended and self.jobs and self._behind_others(self.jobs[0]):
                 self._say_waiting()
+
+    def _offer_again(self, job: Job, then: Callable[[Result], None] | None) -> None:
+        """Offer the rest of a stopped job: the picture that was under way, and those after it."""
+        made, request = len(job.so_far.images) if job.so_far else 0, job.request
+        if request.seed is None or made == request.count:
+            return
+        rest = request.but(seed=request.seed + made, count=request.count - made)
+        self._progress.after_stop.offer(request.seed + made, lambda: self.submit(rest, then))
 
     def _take(self, job: Job) -> None:
         """Take what is finished, whatever becomes of the rest."""

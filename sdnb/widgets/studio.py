@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import ipywidgets as widgets
 
-from sdnb import images
 from sdnb.jobs.executor import Executor
 from sdnb.request import Request
-from sdnb.request.plain_words import counted, digits
+from sdnb.request.plain_words import counted
 from sdnb.widgets import style
 from sdnb.widgets.as_left import AsLeft
+from sdnb.widgets.carried import ALONE, carried
 from sdnb.widgets.engine_door import load_model, worker_of
+from sdnb.widgets.form.decoded import encoded
+from sdnb.widgets.form.picture_box import PictureBox
 from sdnb.widgets.gallery import Gallery
-from sdnb.widgets.gallery_picture import GalleryPicture, untold
+from sdnb.widgets.gallery_picture import GalleryPicture
 from sdnb.widgets.grid.grid_tab import GridTab
 from sdnb.widgets.hearing import in_order
 from sdnb.widgets.kept_gallery import saving_gallery
@@ -24,6 +26,7 @@ from sdnb.widgets.lifetime import tie_to_cell
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.picker import ModelPicker
 from sdnb.widgets.tab_panels import TabPanels
+from sdnb.widgets.tabs import Tabs
 from sdnb.widgets.upscale import UpscalePanel
 from sdnb.widgets.way_back import WayBack
 
@@ -33,9 +36,9 @@ if TYPE_CHECKING:
     from sdnb.engine.model import Model
     from sdnb.images.result import Result
 
-_PICTURE_FIELDS = ("image", "mask", "invert", "strength", "feather", "content", "padding")
 TABS = ("txt2img", "img2img", "inpaint", "upscale")
 _SWEPT = TABS[:3]  # not upscale: it is two requests, and a grid's cell is one
+_AT_ONCE = 1 << 21  # pixels of a picture that is encoded in a click; it takes a fifth of a second
 _STOP_SECONDS = 120.0  # how long a step may take to end before its model is freed
 
 
@@ -78,9 +81,10 @@ class Studio(AsLeft, widgets.VBox):
         self.grid = GridTab(
             self.model, asked, self._use, executor, send=sends, gallery=self.gallery
         )
-        self._tabs = widgets.Tab([*self.panels.places, self.grid], titles=(*TABS, "grid"))
+        self._tabs = Tabs([*self.panels.places, self.grid], titles=(*TABS, "grid"))
         self._tabs.observe(lambda _: self._opened(), "selected_index")
-        super().__init__([style.sheet(), self.picker, self.as_left, self._tabs, self.gallery])
+        rows = [self.picker, self.as_left, self._tabs, self.gallery]
+        super().__init__([style.sheet(), self._tabs.ear, *rows])
         self.add_class("sdnb")
         tie_to_cell(self)  # for the panels too: one that is built later has no cell of its own
         in_order(self)
@@ -127,35 +131,45 @@ class Studio(AsLeft, widgets.VBox):
     def show(self, name: str) -> Panel:
         """Select this tab; the page comes to its Generate button, wherever it was."""
         panel = self.panels[name]  # built before it is seen
-        self._tabs.selected_index = TABS.index(name)
+        self._tabs.turn(TABS.index(name))
         panel.focus()
         return panel
 
     def send(self, picture: GalleryPicture, name: str) -> None:
-        """Put a picture and its settings into a tab, and select it."""
+        """Put a picture into a tab, and select it. Its settings come along as `carried` has it; to
+        txt2img they come alone.
+        """
+        put = self._opened_for(picture, name)
+        put(None if name == "txt2img" else encoded(picture.image))
+
+    def _opened_for(self, picture: GalleryPicture, name: str) -> Callable[[bytes | None], None]:
+        """Select a tab, and return what puts a picture there, given its PNG bytes."""
         if name == "txt2img" and not picture.known:
             raise ValueError("It brings no settings: send it to a tab that starts from a picture.")
-        panel = self.show(name)
-        png = images.picture(picture.image)
+        locked = self._has_locked(picture)
+        return partial(self._put, picture, self.show(name), name, locked)
+
+    def _has_locked(self, picture: GalleryPicture) -> bool:
+        """Whether the tab in sight holds the seed of this picture."""
+        form = self.panel.form
+        first, seed = form.seed.value, picture.request.seed
+        count = int(form.controls["count"].value)
+        return first is not None and seed is not None and 0 <= seed - first < count
+
+    def _put(
+        self, picture: GalleryPicture, panel: Panel, name: str, locked: bool, png: bytes | None
+    ) -> None:
         if name != "txt2img" and png != panel.form.controls["image"].value:
             panel.empty()
-        if not picture.known:  # a photograph: the tab's other controls stay
+        if png is not None and not picture.known:  # a photograph
             panel.start_from(png)
             panel.form.propose()
+            panel.bring(panel.form.request, [ALONE])
             return
-        request, notes = picture.in_library(self.model.library)
-        if name == "txt2img":
-            plain = {name: getattr(Request, name) for name in _PICTURE_FIELDS}
-            panel.bring(request.but(**plain), notes)
-            return
-        fields = untold(request, picture.strength_told)
-        notes = list(notes)
-        masked, own = request.mask is not None, panel.form.request.strength
-        if request.image is not None and (name == "upscale" or (name == "inpaint") != masked):
-            fields = (*fields, "strength")  # that of another kind of pass
-            notes.append(f"The strength stays {digits(own)}, this tab's own.")
-        kept = {name: getattr(panel.form.request, name) for name in fields}
-        panel.bring(request.but(image=png, mask=None, width=None, height=None, **kept), notes)
+        sent, notes = picture.in_library(self.model.library)
+        told = picture.strength_told
+        request, said = carried(sent, name, panel.form.request, strength_told=told, locked=locked)
+        panel.bring(request.but(image=png), [*filter(None, [said]), *notes])
         if isinstance(panel, UpscalePanel):
             panel.enlarge(panel.times)
 
@@ -208,10 +222,18 @@ class Studio(AsLeft, widgets.VBox):
 
     def _carry(self, name: str) -> tuple[Callable[[GalleryPicture], None], str]:
         """What sends a picture to a tab, and the words of its button."""
-        return partial(self._sent, name), f"Carry it and its settings to {name}"
+        from_words = name == "txt2img"
+        tip = "Put its settings there" if from_words else "Begin from it there, with its words"
+        return partial(self._sent, name), tip
 
     def _sent(self, name: str, picture: GalleryPicture) -> None:
-        self.send(picture, name)
+        image = picture.image
+        if name == "txt2img" or image.width * image.height <= _AT_ONCE:
+            self.send(picture, name)
+        else:  # meanwhile the controls are heard, but for Generate
+            put = self._opened_for(picture, name)
+            box = cast("PictureBox", self.panels[name].form.controls["image"])
+            box.read(partial(encoded, image), put, "The picture")
         self.gallery.say(f"It is in the tab {name} now, above.")
 
     def _use(self, request: Request, name: str) -> None:

@@ -1,4 +1,6 @@
-"""A page of the gallery's thumbnails, newest first, and the buttons that turn it."""
+"""A page of the gallery's thumbnails, newest first, and the buttons that turn it. Those of a batch
+have the numbers by which its result is paged.
+"""
 
 from __future__ import annotations
 
@@ -109,7 +111,11 @@ class Thumbnails(widgets.VBox):
                 picture.thumb = picture.thumb or data_uri(picture.image, _SIDE)
             if picture.thumb:
                 rules.append(f".{self._mark}-{i} {{ background-image: url({picture.thumb}); }}")
-            slot.description = slot.tooltip = picture.words
+            if picture.which:
+                number = f'content: "{picture.index + 1}"'
+                rules.append(f".{self._mark}-{i}::before {{ {number}; }}")
+            slot.description = ", ".join(filter(None, (picture.words, picture.which)))
+            slot.tooltip = slot.description
             for name, on in (("kept", picture.kept), ("chosen", picture is self._chosen)):
                 (slot.add_class if on else slot.remove_class)(f"sdnb-{name}")
             slot.layout.display = ""

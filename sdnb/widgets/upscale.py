@@ -54,12 +54,14 @@ class UpscalePanel(Panel):
         self._show_plan()
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Set what `state` gave; a size that is one of the factors' follows it again."""
+        """Set what `state` gave; a size that is one of the factors' follows it again, and so does
+        an open one, whose picture is not there any more.
+        """
         super().restore(state)
         size = tuple(self.form.controls[name].value for name in ("width", "height"))
-        for times in _TIMES:
-            if size == self._enlarged(times):
-                self.enlarge(times)
+        own = [times for times in _TIMES if size == self._enlarged(times)]
+        if own or size == (None, None):
+            self.enlarge((own or [self.times])[0])
 
     def _enlarged(self, times: float) -> Size:
         (low, high), base = RANGES["width"], self._base()
@@ -105,6 +107,7 @@ class UpscalePanel(Panel):
         except (ValueError, TypeError) as error:
             self.progress.refuse(error)
             return None
+        self.gallery.choose(None)
         if first is None:
             return self.submit(exact(last)[0])  # its note repeats the line under the buttons
 

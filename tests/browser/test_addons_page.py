@@ -6,6 +6,7 @@ import pytest
 import torch
 from helpers import folder_of_a_user, tiny_loras
 from helpers.notebook_page import SHOTS, Notebook
+from playwright.sync_api import expect
 from safetensors.torch import save_file
 
 pytestmark = pytest.mark.browser
@@ -88,14 +89,20 @@ def test_a_lora_from_the_list_to_the_picture_and_back_from_its_file(page, lab, w
 
 
 def chosen_and_moved(hands, notebook):
-    """The LoRA is found by its folder and name, added by a click, and moved by the mouse."""
+    """The LoRA is found by its folder and name, added by a click, and moved by the mouse. What
+    comes of a click is in sight, also on a low screen.
+    """
+    hands.page.set_viewport_size({"width": 1000, "height": 560})
     notebook.kernel("studio.panel.form.change(steps=2, seed=7) and None")
     hands.button("Add-ons").click()
-    hands.button("not for this model: it is made for Flux").wait_for()
+    flux = hands.button("not for this model: it is made for Flux")
+    flux.wait_for()
+    expect(flux).to_be_in_viewport()
     assert not hands.button("flux").is_enabled()
     hands.box("Search").press_sequentially("styles glow")
     hands.button("styles/glow · rank 4 · in glow").click()
-    hands.box("Strength of glow").wait_for()
+    expect(hands.box("Strength of glow")).to_be_in_viewport()
+    hands.page.set_viewport_size({"width": 1200, "height": 900})
     notebook.becomes("studio.request.loras == (sdnb.Lora('glow', 1.0),)", 10)
     hands.drag(0.8)  # from -1 to 2
     notebook.becomes("studio.request.loras[0].unet == 1.4", 10)

@@ -177,6 +177,7 @@ def test_the_studio_from_a_prompt_to_an_inpainted_picture(page, lab):
     one.until("studio.request.mask is not None", 20)
     one.type("Prompt", "a lemon on a blue background")
     one.type("Strength", 1)
+    one.kernel("studio.panel.form.change(steps=8) or 0")  # its own are more
     one.click("Generate")
     one.until("studio.result.request.mask is not None")
     unpainted, painted = one.kernel("changes()")

@@ -89,6 +89,7 @@ def painted(one):
     one.click("Generate")
     one.until("studio.result is not None")
     one.click("to inpaint")
+    one.kernel("studio.panels['inpaint'].form.change(steps=4) or 0")  # its own are more
     canvas = one.page.locator(".jp-OutputArea-output canvas >> visible=true").first
     canvas.wait_for()
     one.page.wait_for_timeout(500)

@@ -258,7 +258,7 @@ def test_settings_and_caption_say_what_was_made():
     assert "64 x 64" in table
     assert "a &lt;note&gt;" in table
     assert caption(result) == (
-        "2 pictures of 64 × 64 · 1 step of ddim · CFG 7.5 · seeds 9 to 10 · 0.5 s · peak 0.25 GB"
+        "2 pictures of 64 × 64 · 1 step of ddim · CFG 7.5 · 0.5 s · peak 0.25 GB"
     )
 
 

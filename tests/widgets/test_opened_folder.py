@@ -65,6 +65,7 @@ def test_a_new_one_is_first_and_the_studio_goes_on(folder):
     assert len(list(folder.glob("*.png"))) == 4
     studio.send(studio.gallery.pictures[3], "img2img")
     assert studio.request.image == images.picture(made(1, cfg=6.5).image)
+    studio.send(studio.gallery.pictures[3], "txt2img")
     assert (studio.request.seed, studio.request.cfg) == (1, 6.5)
 
 

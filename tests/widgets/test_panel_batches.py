@@ -1,9 +1,11 @@
 """A batch arrives picture by picture: in the gallery, in `results`, and at the result."""
 
+import re
+
 import numpy as np
 import pytest
 from helpers.fakes import Model, picture, until
-from helpers.widget_hands import called, press, read, status
+from helpers.widget_hands import called, press, read, status, thumbs
 
 from sdnb import images
 from sdnb.images import contact_sheet
@@ -68,6 +70,39 @@ def test_what_is_kept_or_deleted_meanwhile_stays_so():
     assert [(p.request.seed, p.kept) for p in one.gallery.pictures] == [(9, False), (7, True)]
 
 
+def test_a_picture_of_a_batch_has_one_number_everywhere():
+    """At its thumbnail, at the result, and above it when it is opened; other ones may go."""
+    one = Panel(Model(), executor=Inline(one_by_one()))
+    one.request = THREE
+    one.generate()
+    said = [thumb.tooltip.rpartition(", ")[2] for thumb in thumbs(one.gallery)]
+    assert said == ["picture 3 of 3", "picture 2 of 3", "picture 1 of 3"]
+    numbers = re.findall(
+        r'-(\d+)::before { content: "(\d)"', one.gallery._thumbs._backgrounds.value
+    )
+    assert numbers == [("0", "3"), ("1", "2"), ("2", "1")]
+    thumbs(one.gallery)[2].click()
+    assert "Opened from the gallery: picture 1 of 3 · seed 7" in read(one.gallery)
+    one.gallery.delete(one.gallery.pictures[1])
+    press(one, "The picture before")
+    assert "picture 1 of 3 · seed 7" in read(one.view)
+
+
+def test_an_opened_picture_is_closed_when_another_one_is_asked_for():
+    """Else what is sent from below would be the old one; a run that begins later closes nothing."""
+    open_it = lambda *_: one.gallery.choose(one.gallery.pictures[-1])  # noqa: E731
+    one = Panel(Model(), executor=Inline(one_by_one(open_it)))
+    one.request = THREE
+    one.generate()
+    chosen = one.gallery.chosen
+    assert chosen.request.seed == 7
+    one.submit(THREE.but(count=1, seed=1))
+    assert one.gallery.chosen is chosen
+    one.request = THREE.but(count=1)
+    one.generate()
+    assert one.gallery.chosen is None
+
+
 @pytest.mark.parametrize("end", ["stop", "error"])
 def test_stop_and_errors_keep_what_is_finished(end):
     def stop(count):
@@ -82,6 +117,23 @@ def test_stop_and_errors_keep_what_is_finished(end):
     assert [p.request.seed for p in one.gallery.pictures] == [8, 7]
     assert one.result.request.count == 2
     assert one.view.picture.request.seed == 8
+
+
+def test_a_stopped_picture_can_be_made_again_and_lends_its_seed():
+    """What is finished of its batch is in sight; the rest is made again."""
+    stops = iter([True, False])
+    one = Panel(
+        Model(), executor=Inline(one_by_one(lambda n: n == 2 and next(stops) and one.stop()))
+    )
+    one.request = THREE
+    one.generate()
+    assert "stopped at step 2 of 3 · seed 9" in one.progress.line
+    assert "picture 2 of 2 · seed 8" in read(one.view)
+    press(one.progress, "Use its seed")
+    assert one.request.seed == 9
+    press(one.progress, "Make it again")
+    assert [p.request.seed for p in one.gallery.pictures] == [9, 8, 7]
+    assert not called(one.progress, "Make it again")
 
 
 def test_the_line_says_which_picture_is_made():
@@ -120,7 +172,7 @@ def test_the_seed_of_the_shown_picture_is_used_and_it_begins_the_next():
     one = Panel(Model(), executor=Inline(one_by_one()))
     one.request = THREE
     one.generate()
-    assert "seeds 7 to 9" in read(one)
+    assert "picture 3 of 3 · seed 9" in read(one)
     press(one, "The picture before")
     assert "picture 2 of 3 · seed 8" in read(one)
     press(one, "Use its seed")

@@ -1,5 +1,6 @@
 """The studio on runs without weights: pictures sent about, other models, cells that run again."""
 
+import asyncio
 import threading
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ from helpers.fakes import Model, gated, make, until
 from helpers.folder_of_a_user import kohya
 from helpers.pictures import colour, encoded
 from helpers.widget_hands import alert, beside, called, find, press, read, status
+from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from safetensors.torch import save_file
 
@@ -22,6 +24,7 @@ from sdnb.widgets import engine_door, lifetime, picker
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.picker import ModelPicker
 from sdnb.widgets.studio import TABS, Studio
+from sdnb.widgets.tabs import Tabs
 
 pytestmark = pytest.mark.slow
 
@@ -44,25 +47,44 @@ def test_all_tabs_fill_one_gallery(studio):
     assert studio.panels["txt2img"].results == [studio.gallery.pictures[2].result]
 
 
+@pytest.mark.parametrize("seed", [7, None])
 @pytest.mark.parametrize("name", TABS)
-def test_a_picture_and_its_settings_are_sent_to_any_tab(studio, name):
+def test_a_picture_is_sent_to_any_tab_with_its_words_and_a_seed_that_is_locked(studio, name, seed):
+    """All else is the tab's own, but for txt2img, which makes such pictures."""
     first = studio.panel
     first.request = Request("a cat", "dogs", seed=7, count=2, cfg=6.5, sampler="heun", steps=9)
     first.generate()
+    first.form.change(seed=seed)
     picture = studio.gallery.pictures[0]  # the second of the two: seed 8
     studio.gallery.choose(picture)
     press(studio.gallery, f"to {name}")
     assert studio.panel is studio.panels[name]
-    got = studio.request
-    assert (got.prompt, got.negative, got.seed, got.count) == ("a cat", "dogs", 8, 1)
-    assert (got.cfg, got.sampler, got.steps) == (6.5, "heun", 9)
-    assert got.image == (None if name == "txt2img" else images.picture(picture.image))
+    got, alike = studio.request, name == "txt2img"
+    comes = 8 if seed or alike else None
+    assert (got.prompt, got.negative, got.seed, got.count) == ("a cat", "dogs", comes, 1)
+    assert (got.cfg, got.sampler, got.steps) == ((6.5, "heun", 9) if alike else (None, None, None))
+    assert got.image == (None if alike else images.picture(picture.image))
     if name == "upscale":
         assert (got.width, got.height, got.strength) == (128, 128, 0.5)
-    assert "Seed 8 came with the picture" in status(studio.panel)
-    press(studio.panel, "Random again")
-    assert studio.request == got.but(seed=None)
+    said = f"with its prompt{', negative prompt and seed' if comes else ' and negative prompt'}; "
+    assert alike or said in read(studio.panel)
+    if comes:
+        assert "Seed 8 came with the picture" in status(studio.panel)
+        press(studio.panel, "Random again")
+        assert studio.request == got.but(seed=None)
     assert not called(studio.panel, "Random again")
+
+
+def test_a_tab_takes_the_settings_of_pictures_that_it_makes(studio):
+    square = images.picture(colour(size=(64, 64)))
+    one = studio.show("img2img")
+    one.request = Request("a cat", image=square, seed=7, steps=9, cfg=6.5, strength=0.4)
+    one.generate()
+    one.request = Request()
+    studio.send(studio.gallery.pictures[0], "img2img")
+    got = studio.request
+    assert (got.seed, got.steps, got.cfg, got.strength) == (7, 9, 6.5, 0.4)
+    assert "with all its settings" in read(one)
 
 
 @pytest.mark.parametrize("name", TABS)
@@ -74,7 +96,9 @@ def test_a_grids_large_view_sends_to_any_tab_and_saves_beside_the_gallery(studio
     press(view, f"to {name}")
     assert studio.panel is studio.panels[name]
     got, made = studio.request, view.grid.made(steps=8, cfg=4)
-    assert (got.prompt, got.seed, got.steps, got.cfg) == ("a cat", 7, 8, 4)
+    alike = name == "txt2img"
+    assert (got.prompt, got.seed) == ("a cat", 7)
+    assert (got.steps, got.cfg) == ((8, 4) if alike else (None, None))
     assert got.image == (None if name == "txt2img" else images.picture(made.image))
     press(view, "Save")
     assert [path.parent for path in tmp_path.rglob("*.png")] == [tmp_path / "out"] * 9
@@ -110,7 +134,7 @@ def test_a_picture_sent_to_inpaint_brings_no_strength_of_another_kind_of_pass(st
     assert inpaint.view.picture is not None
     press(img2img, "to inpaint")
     assert (inpaint.request.prompt, inpaint.request.strength) == ("a dog", 0.9)
-    assert "The strength stays 0.9, this tab's own." in read(inpaint)
+    assert "steps, strength and the rest are this tab's own." in read(inpaint)
     assert inpaint.view.picture is None
 
 
@@ -156,9 +180,9 @@ def test_a_picture_of_the_web_ui_brings_its_denoising_strength(studio, name):
         studio.send(given(studio, f", Denoising strength: {told}"), name)
         assert (studio.request.strength, studio.request.cfg) == (float(told[:4].strip(",")), 7.3)
     for untold in ("", ", Denoising strength: 7"):  # the second is none
-        studio.panels[name].form.change(strength=0.31)
+        studio.panels[name].form.change(strength=0.31, cfg=5)
         studio.send(given(studio, untold), name)
-        assert (studio.request.strength, studio.request.cfg) == (0.31, 7.3)
+        assert (studio.request.strength, studio.request.cfg) == (0.31, 5)
 
 
 def test_a_picture_brings_what_its_own_picture_and_mask_were_used_with(studio):
@@ -236,6 +260,50 @@ def test_a_photograph_is_upscaled_from_its_own_size(studio):
     assert (studio.request.width, studio.request.height) == (160, 96)
     assert "the picture, 80 × 48" in read(studio.panel)
     assert "in the tab upscale now" in status(studio.gallery)
+
+
+def test_a_large_picture_is_encoded_beside_the_kernel(studio):
+    """Meanwhile the tab is open and says so; the last one that was sent is the one that comes."""
+    large = encoded(Image.new("RGB", (2100, 1000), "red"), "PNG")
+
+    async def clicks():
+        for name in ("first.png", "second.png"):
+            studio.gallery.take(large, name)
+            press(studio.gallery, "to img2img")
+        panel = studio.panels["img2img"]
+        assert studio.panel is panel
+        assert panel.form.request.image is None
+        assert panel.generate() is None
+        assert "is being read" in panel.progress.problem
+        await asyncio.to_thread(until, lambda: panel.form.request.image is not None)
+        return panel.form.request.image
+
+    assert asyncio.run(clicks()) == images.picture(large)
+
+
+def test_a_click_on_a_tab_that_comes_late_does_not_undo_a_sending(studio):
+    """The page held it back, and had not heard yet of the tab that the kernel opened."""
+    tabs = next(child for child in studio.children if isinstance(child, Tabs))
+    page, asked = tabs.ear._ear, []
+    page.send = asked.append
+    page._handle_custom_msg({"ready": True}, [])
+    studio.panel.generate()
+    for name in ("inpaint", "upscale", "upscale"):
+        studio.gallery.choose(studio.gallery.pictures[0])
+        press(studio.gallery, f"to {name}")
+        tabs.set_state({"selected_index": 1})
+        assert studio.panel is studio.panels[name]
+    first, *_, last = asked
+    page._handle_custom_msg(first, [])  # of the first of them alone
+    tabs.set_state({"selected_index": 1})
+    assert studio.panel is studio.panels["upscale"]
+    page._handle_custom_msg(last, [])
+    tabs.set_state({"selected_index": 1})
+    assert studio.panel is studio.panels["img2img"]
+    studio.show("txt2img")
+    page._handle_custom_msg({"ready": True}, [])  # another page, which shows what is selected
+    tabs.set_state({"selected_index": 1})
+    assert studio.panel is studio.panels["img2img"]
 
 
 def test_what_brings_no_settings_is_not_sent_where_they_are_all_that_counts(studio):

@@ -61,6 +61,7 @@ class AddOns(Fold):
         loras.facts, loras.put = self._facts, partial(self._put, "prompt")
         loras.grown = self._has_grown
         super().__init__("Add-ons", [loras.widget, *more], self._build)
+        self.add_class("sdnb-addons")
 
     # -- what the form says ----------------------------------------------------------------------
     def serve(self, model: Any) -> None:

@@ -17,6 +17,7 @@ from typing import TypeVar
 from PIL import Image
 
 from sdnb import images
+from sdnb.images import Source
 
 _Read = TypeVar("_Read")
 
@@ -25,6 +26,13 @@ _Read = TypeVar("_Read")
 def decoded(png: bytes) -> Image.Image:
     """The picture of PNG bytes, which nobody may change."""
     return images.open(png)
+
+
+def encoded(source: Source) -> bytes:
+    """As `images.picture`; decoded too, which takes a while for those who show it."""
+    png = images.picture(source)
+    decoded(png)
+    return png
 
 
 def beside(read: Callable[[], _Read], then: Callable[[_Read], object]) -> None:

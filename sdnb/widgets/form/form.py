@@ -34,7 +34,7 @@ from sdnb.widgets.form.size_offer import (
     proposed,
     times,
 )
-from sdnb.widgets.style import level, row
+from sdnb.widgets.style import box, level
 
 if TYPE_CHECKING:
     from sdnb.engine.networks.tokenizer import Tokenizer
@@ -184,7 +184,7 @@ class Form(widgets.VBox):
             level(w["image"])
         swap = icon_button("exchange", "Exchange", "Exchange width and height")
         swap.on_click(lambda _: self._swapped())
-        size = row([w["width"], swap, w["height"]])
+        size = box("sdnb-size", [w["width"], swap, w["height"]])
         more = Fold("More", [w[name] for name in _MORE])
         above: list[widgets.Widget] = []
         below: list[widgets.Widget] = []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 import ipywidgets as widgets
 from PIL import Image
@@ -14,11 +16,12 @@ from sdnb.request import png_header
 from sdnb.widgets import style, too_large
 from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.form.controls import Changed, Control
-from sdnb.widgets.form.decoded import beside, decoded
+from sdnb.widgets.form.decoded import beside, decoded, encoded
 from sdnb.widgets.form.fields import Field
 from sdnb.widgets.jpegs import jpeg
 from sdnb.widgets.upload import Upload
 
+_Read = TypeVar("_Read")
 _SIDE = 192  # pixels of the shown picture's longer side
 
 
@@ -57,12 +60,18 @@ class PictureBox(Control):
 
     def take(self, data: bytes, name: str = "") -> None:
         """Take a picture file that a person gave, once it is read; show why if it cannot be."""
+        self.read(partial(_from_file, data), lambda found: self._put(*found, name), name)
+
+    def read(self, read: Callable[[], _Read], put: Callable[[_Read], object], name: str) -> None:
+        """Call `read` beside the kernel, then `put` with what it returned, unless another picture
+        came meanwhile; show its error.
+        """
         self._reading = name or "The picture"
         self._asked += 1
         asked = self._asked
         self._say(f"{self._reading} is being read …")
 
-        def taken(found: tuple[bytes, Saved | None] | Exception) -> None:
+        def taken(found: _Read | Exception) -> None:
             if asked != self._asked or self._reading is None:  # another one came, or it was removed
                 return
             self._reading = None
@@ -70,9 +79,9 @@ class PictureBox(Control):
                 self._show()
                 self._say(f"{name or 'The file'}: {found}", wrong=True)
             else:
-                self._put(*found, name)
+                put(found)
 
-        beside(lambda: _read(data), taken)
+        beside(partial(_tried, read), taken)
 
     def _put(self, png: bytes, carried: Saved | None, name: str) -> None:
         """Take a file's picture, and the settings that it carries."""
@@ -124,14 +133,17 @@ class PictureBox(Control):
             self._say("{} × {}".format(*picture.size) + self._see_through(picture))
 
 
-def _read(data: bytes) -> tuple[bytes, Saved | None] | Exception:
-    """A file's picture as PNG bytes, and the settings that it carries; or why it cannot be read."""
+def _tried(read: Callable[[], _Read]) -> _Read | Exception:
+    """What it returns, or why a picture cannot be read."""
     try:
-        png = images.picture(data)
+        return read()
     except (ValueError, TypeError, OSError) as error:
         return error
-    decoded(png)  # here, since it takes a while too
-    return png, _carried(data)
+
+
+def _from_file(data: bytes) -> tuple[bytes, Saved | None]:
+    """A file's picture as PNG bytes, and the settings that it carries."""
+    return encoded(data), _carried(data)
 
 
 def _carried(data: bytes) -> Saved | None:

@@ -69,8 +69,7 @@ class GridDetail(widgets.VBox):
         save = text_button("Save", "save", f"Write the picture to {folder}", self._save)
         close = text_button("Close", "times", "Back to the grid", lambda: self.look_at(None))
         sends = [
-            send_button(name, f"Carry the picture and its settings to {name}",
-                        partial(self._carry, name, act))
+            send_button(name, f"Carry the picture to {name}", partial(self._carry, name, act))
             for name, act in send.items()
         ]  # fmt: skip
         self._need_picture = [save, *sends]

@@ -129,6 +129,8 @@ class GridTab(widgets.VBox):
             self._problem.show_error(error)
             return None
         self.stop()
+        if self._gallery is not None:
+            self._gallery.choose(None)  # what one looks at now is the grid
         self.view = GridView(
             grid, self.model, store=self._store.value.strip() or None, executor=self._executor,
             use=lambda request: self._use(request, source), send=self._sends, gallery=self._gallery,

@@ -1,0 +1,47 @@
+"""Tabs that a person turns at the page, and the kernel too."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import ipywidgets as widgets
+
+from sdnb.widgets.keys import Keys
+
+
+class Tabs(widgets.Tab):
+    """Tabs whose page does not undo what `turn` did; `ear` must be shown beside them.
+
+    The page keeps a click on a tab back while its message before is on its way, and sends it even
+    though the kernel has turned to another tab meanwhile. So what comes before the page has heard
+    of `turn`, which `ear` asks it, is of before, and is not obeyed.
+    """
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        self.ear = Keys("tabs", self._ready)
+        self._answers = self._deaf = False
+        self._turns = 0
+        super().__init__(*args, **more)
+
+    def turn(self, place: int) -> None:
+        """Select the tab at this place."""
+        self._turns += 1
+        self._deaf = self._answers
+        self.selected_index = place
+        self.ear.when_heard(partial(self._heard, self._turns))
+
+    def _ready(self, _: dict[str, Any]) -> None:
+        """A page is there that answers, and shows the tab that is selected."""
+        self._answers, self._deaf = True, False
+
+    def _heard(self, turn: int) -> None:
+        if turn == self._turns:
+            self._deaf = False
+
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """Take what the page sends."""
+        if "selected_index" in sync_data and self._deaf:
+            sync_data = {name: sync_data[name] for name in sync_data.keys() - {"selected_index"}}
+            self.send_state("selected_index")
+        super().set_state(sync_data)
