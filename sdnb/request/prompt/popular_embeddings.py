@@ -1,6 +1,7 @@
 """Names of embeddings that many prompts hold: without its file, such a name is read as plain words.
 
-That is nearly harmless, so that nobody notices it. The names are spelled as their files are.
+That is nearly harmless, so that nobody notices it. The names are spelled as their files are; each
+is in prompts or download lists of public projects on GitHub, as that of an embedding for SD 1.x.
 """
 
 from __future__ import annotations
@@ -12,10 +13,14 @@ NAMES = (
     "EasyNegative", "EasyNegativeV2", "badhandv4", "bad-hands-5", "negative_hand",
     "negative_hand-neg", "bad_prompt", "bad_prompt_version2", "bad_prompt_version2-neg",
     "bad-artist", "bad-artist-anime", "bad-image-v2-39000", "bad-picture-chill-75v",
-    "ng_deepnegative_v1_75t", "verybadimagenegative_v1.3", "verybadimagenegative_v1.2-6400",
+    "badhandsv5-neg", "bhands-neg", "ng_deepnegative_v1_75t", "NG_DeepNegative_V1_4T",
+    "verybadimagenegative_v1.3", "verybadimagenegative_v1.2-6400",
     "FastNegativeV2", "FastNegativeEmbedding", "UnrealisticDream", "BadDream",
-    "realisticvision-negative-embedding", "CyberRealistic_Negative", "JuggernautNegative-neg",
-    "BadNegAnatomyV1-neg", "epiCNegative", "boring_e621",
+    "realisticvision-negative-embedding", "CyberRealistic_Negative",
+    "CyberRealistic_Negative-neg", "CyberRealistic_Negative_v3", "JuggernautNegative-neg",
+    "BadNegAnatomyV1-neg", "epiCNegative", "boring_e621", "boring_e621_v4",
+    "boring_e621_fluffyrock_v4", "Unspeakable-Horrors-Composition-4v", "Asian-Less-Neg",
+    "deformityv6",
 )  # fmt: skip
 _FORMS = "|".join(map(re.escape, sorted(NAMES, key=len, reverse=True)))  # the longest first
 _ANY = re.compile(rf"(?<![\w-])(?:{_FORMS})(?![\w-])", re.IGNORECASE)
