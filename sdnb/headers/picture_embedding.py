@@ -3,7 +3,8 @@
 A PNG has it as base64 of JSON in a text chunk. Any picture may have it in its pixels: a block of
 columns left of the picture and one right of it, each behind a black column. The four low bits of
 the left block's colours are the low halves of a packed JSON's bytes, those of the right block the
-high halves, both mixed with a fixed sequence of numbers.
+high halves, both mixed with a fixed sequence of numbers. Source: the web UI's
+`modules/textual_inversion/image_embedding.py` (1.10), whose own check of the sequence is a test.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import base64
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sdnb.headers.errors import CheckpointError, in_words
 from sdnb.request import documents, png_header
@@ -25,12 +26,19 @@ _KEY = b"sd-ti-embedding\0"
 _MOST_BYTES = 32 << 20  # of the text; one of 75 vectors has 2 MB
 _MOST_PIXELS = 1 << 24
 
-Vectors = dict[str, list[list[float]]]
+
+class PictureEmbedding(NamedTuple):
+    """What a picture holds: rows of numbers by a name inside, and the embedding's own name, which
+    is its word in AUTOMATIC1111's prompts, however the file is called; "": it has none.
+    """
+
+    name: str
+    vectors: dict[str, list[list[float]]]
 
 
-def read_picture(path: Path, pixels: bool = True) -> Vectors | None:
-    """The vectors of a picture by name; None where it holds no embedding. Without `pixels` only its
-    text is looked at, which costs no decoding.
+def read_picture(path: Path, pixels: bool = True) -> PictureEmbedding | None:
+    """The embedding in a picture; None where it holds none. Without `pixels` only its text is
+    looked at, which costs no decoding.
 
     Raises CheckpointError for one that is damaged.
     """
@@ -42,12 +50,14 @@ def read_picture(path: Path, pixels: bool = True) -> Vectors | None:
         return None if text is None else _checked(path, text)
 
 
-def _checked(path: Path, text: bytes) -> Vectors:
+def _checked(path: Path, text: bytes) -> PictureEmbedding:
     content = documents.from_json(text)
     found = content.get("string_to_param") if isinstance(content, dict) else None
     if not isinstance(found, dict):
         raise CheckpointError(f"{path}: the embedding in this picture has no string_to_param")
-    return {str(name): _vectors(path, value) for name, value in found.items()}
+    name = content.get("name")
+    vectors = {str(key): _vectors(path, value) for key, value in found.items()}
+    return PictureEmbedding(name if isinstance(name, str) else "", vectors)
 
 
 def _vectors(path: Path, value: Any) -> list[list[float]]:
@@ -94,22 +104,26 @@ def _in_pixels(path: Path) -> bytes | None:
     black = np.flatnonzero(inner.max((0, 2)) == 0)
     if len(black) < 2:
         return None
-    left, right = _unmixed(inner[:, : black[0]]), _unmixed(inner[:, black[-1] + 1 :])
+    left, right = inner[:, : black[0]], inner[:, black[-1] + 1 :]
     if left.shape != right.shape or not left.size:
         return None
     unpacker = zlib.decompressobj()
     try:
-        return unpacker.decompress((right << 4 | left).tobytes(), _MOST_BYTES)
+        four = _numbers(left.size).reshape(left.shape) & np.uint8(15)
+        packed = (right ^ four) << np.uint8(4) | left ^ four
+        return unpacker.decompress(packed.tobytes(), _MOST_BYTES)
     except zlib.error:  # a picture with two black columns
         return None
 
 
-def _unmixed(block: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A block without the sequence of numbers (a linear congruential generator's, from 0)."""
+def _numbers(length: int) -> NDArray[np.uint8]:
+    """The sequence of numbers whose four low bits both halves are mixed with: a linear congruential
+    generator's, from 0.
+    """
     import numpy as np
 
-    sequence, number = np.empty(block.size, np.uint8), 0
-    for at in range(block.size):
+    numbers, number = np.empty(length, np.uint8), 0
+    for at in range(length):
         number = (1664525 * number + 1013904223) % 2**32
-        sequence[at] = number % 255 & 15
-    return block.reshape(-1) ^ sequence
+        numbers[at] = number % 255
+    return numbers

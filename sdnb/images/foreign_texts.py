@@ -2,6 +2,10 @@
 
 ComfyUI writes its graph of nodes, InvokeAI, NovelAI, Fooocus, SwarmUI and Draw Things an object of
 JSON, Easy Diffusion a text for each setting. A text that fits none of them gives None.
+
+Sources: InvokeAI's `invocations/metadata.py` (3 to 6) and `retrieve_metadata` (2), Fooocus'
+`modules/async_worker.py` (2.1 to 2.5), SwarmUI's "Image Metadata Format"; of Draw Things, whose
+writer is not public, the XMP that several public readers and writers agree on.
 """
 
 from __future__ import annotations
@@ -61,7 +65,7 @@ def read(texts: Mapping[str, str]) -> Saved | None:
             program = "ComfyUI"
         else:
             program = next((name for mark, name in _MARKS.items() if mark in values), program)
-            found = _flat(values)
+            found = _flat(values, program)
         if key == "Comment" and not found.get("prompt"):  # of NovelAI's first years
             found["prompt"] = texts.get("Description")
         if key == "sd-metadata":
@@ -71,10 +75,10 @@ def read(texts: Mapping[str, str]) -> Saved | None:
     dream = _DREAM.fullmatch(texts.get("Dream", ""))
     if dream:
         options = {_OPTIONS[key]: value for key, value in _OPTION.findall(dream[2])}
-        found = _flat({"prompt": dream[1], **options})
+        found = _flat({"prompt": dream[1], **options}, "InvokeAI")
         return _saved("InvokeAI", found | _bracketed(found))
     if "num_inference_steps" in texts:
-        return _saved("Easy Diffusion", _flat(texts))
+        return _saved("Easy Diffusion", _flat(texts, "Easy Diffusion"))
     return None
 
 
@@ -103,8 +107,8 @@ def _saved(program: str, found: dict[str, Any]) -> Saved:
     )  # fmt: skip
 
 
-def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings in an object of JSON, by our names."""
+def _flat(values: Mapping[str, Any], program: str) -> dict[str, Any]:
+    """The settings in a program's object of JSON, by our names."""
     for inside in _INSIDE:
         if isinstance(values.get(inside), Mapping):
             values = {**values, **values[inside]}
@@ -124,10 +128,29 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
     resolution = _RESOLUTION.fullmatch(_text(values.get("resolution") or values.get("size")))
     if resolution:
         found["width"], found["height"] = int(resolution[1]), int(resolution[2])
+    found["clip_skip"] = _their_clip_skip(values, program)
     found["model"], found["files"] = _model(values), used_files.of_list(values)
     found["loras"] = used_files.loras(found["files"])
     found["nameless"] = bool(values.get("loras")) and not found["files"]
     return found
+
+
+def _their_clip_skip(values: Mapping[str, Any], program: str) -> int | None:
+    """AUTOMATIC1111's count of a program's, which Fooocus and Draw Things share: InvokeAI counts
+    the layers that are left out, SwarmUI from the end as ComfyUI, Easy Diffusion has one or none.
+    """
+    told, inside = values.get("clip_skip"), values.get("v2")
+    if program == "SwarmUI":
+        return _clip_skip(_number(values.get("clipstopatlayer")))
+    if program == "Easy Diffusion":
+        return 2 if str(told).lower() == "true" else None
+    if program == "Draw Things" and isinstance(inside, Mapping):
+        told = inside.get("clipSkip")
+    count = _number(told)
+    if not isinstance(count, int) or isinstance(count, bool):
+        return None
+    count += program == "InvokeAI"
+    return count if count > 1 else None
 
 
 def _bracketed(found: Mapping[str, Any]) -> dict[str, str]:

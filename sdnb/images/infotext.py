@@ -4,8 +4,8 @@
     Negative prompt: blurred
     Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7.5, Seed: 7, Size: 512x512
 
-Prompts are copied and never translated: their syntax comes with them, and a key of our own names it
-where it is not sdnb's. LoRAs become tags behind the prompt. Keys, their order and the quoting
+Prompts are never translated: a key of our own names their syntax where it is not sdnb's. LoRAs
+become tags behind the prompt; tags name files without folders. Keys, their order and the quoting
 follow `create_infotext` in the web UI's `modules/processing.py`.
 """
 
@@ -21,7 +21,7 @@ from typing import Any
 from sdnb.images import sampler_names, used_files
 from sdnb.images.saved import NO_PICTURE, Saved, accepted, emphasis_notes
 from sdnb.images.used_files import UsedFile
-from sdnb.request import Request, checks
+from sdnb.request import Request, checks, lora
 from sdnb.request.choices import NATURAL_SCHEDULES, own_eta
 from sdnb.request.plain_words import digits, plain
 
@@ -31,7 +31,6 @@ _CONTENTS = {label: name for name, label in _CONTENT_LABELS.items()}
 # Its "Just resize (latent upscale)" has no like here. Of "fit", the size says all.
 _FIT_LABELS = {"stretch": "Just resize", "crop": "Crop and resize", "fill": "Resize and fill"}
 _FITS = {label: name for name, label in _FIT_LABELS.items()}
-
 _NEGATIVE = "Negative prompt:"
 _NEGATIVE_LINE = re.compile(rf"^[^\S\n]*{_NEGATIVE}", re.MULTILINE | re.IGNORECASE)
 # Where the values begin. A prompt may speak of steps: its number is not followed by another key.
@@ -122,8 +121,9 @@ def write(
     }
     line = ", ".join(f"{key}: {_quoted(v)}" for key, v in values.items() if v is not None)
     negative = f"\n{_NEGATIVE} {request.negative}" if request.negative else ""
-    tags = "".join(each.tag for each in request.loras)
-    prompt = f"{request.prompt.rstrip()} {tags}".rstrip() if tags else request.prompt
+    prompt = lora.renamed(request.prompt, lora.stem)  # the web UI finds no file by its folder
+    if request.loras:
+        prompt = f"{prompt.rstrip()} {''.join(each.tag for each in request.loras)}"
     return f"{prompt}{negative}\n{line}".strip().replace("\0", " ")  # which a PNG cannot hold
 
 

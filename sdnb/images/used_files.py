@@ -26,6 +26,7 @@ _LOADERS = {"ckpt_name": "checkpoint", "vae_name": "vae", "lora_name": "lora"}
 _EMBEDDING = re.compile(r"\bembedding:([^\s,():]+)")  # in ComfyUI's prompts
 LONGEST_NAME = 200  # letters of a name
 _LORA_LISTS, _WEIGHT_LISTS = ("loras", "lora", "use_lora_model"), ("loraweights", "lora_alpha")
+_COMBINED = "lora_combined_"  # of Fooocus: one key for each LoRA, where it writes no list
 _NAMED = ("model", "lora", "name", "file", "model_name")  # of a LoRA in a list
 _KINDS = ("checkpoint", "vae", "lora", "embedding")
 _LISTS = {"Lora hashes": "lora", "TI hashes": "embedding"}
@@ -136,6 +137,7 @@ def of_list(values: Mapping[str, Any]) -> tuple[UsedFile, ...]:
     list them in an object of JSON with small keys.
     """
     given: Any = next((values[key] for key in _LORA_LISTS if values.get(key)), [])
+    given = given or [_parted(str(v)) for k, v in values.items() if k.startswith(_COMBINED)]
     weights: Any = next((values[key] for key in _WEIGHT_LISTS if values.get(key) is not None), [])
     several = given if isinstance(given, list) else [given]
     weights = weights if isinstance(weights, list) else [weights]
@@ -146,6 +148,12 @@ def of_list(values: Mapping[str, Any]) -> tuple[UsedFile, ...]:
         if name.strip() and name != "None":
             files.append(UsedFile("lora", plain(name, LONGEST_NAME), "", _strengths(weight, None)))
     return tuple(files)
+
+
+def _parted(text: str) -> list[str]:
+    """A name and a weight in one text of Fooocus, as "pixelart.safetensors : 0.7"."""
+    name, _, weight = text.rpartition(" : ")
+    return [name or weight, weight if name else ""]
 
 
 def _name_and_weight(item: Any) -> tuple[str, Any]:

@@ -3,11 +3,18 @@
 A *shelf* is a folder from which a tool counts names: a file in `models/Lora/styles/` is called
 "styles/pixel" there. What lies on a shelf is told by its tensors, so that no shelf says what a file
 is, unless its tensors cannot be read.
+
+Sources: the web UI 1.10 (`modules/paths.py`, `extensions-builtin/Lora`) and its extension
+sd-webui-controlnet; Forge (`modules_forge/shared.py`), whose control networks lie in
+`models/ControlNet`; SD.Next (`modules/paths.py`), which has embeddings in `models` too; ComfyUI
+(`folder_paths.py`, `utils/extra_config.py`); InvokeAI 3 to 6.7 (`models/<base>/<type>/`) and from
+6.8 on (`models/<key>/`, its migration 22).
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +33,11 @@ _SHELVES = {
 }  # fmt: skip
 _OF_LORAS = {"lora", "loras", "lycoris"}
 _INVOKE = {"sd-1", "sd-2", "sdxl", "sdxl-refiner", "sd-3", "flux", "any", "core"}
-# Folders beside `models`, of AUTOMATIC1111 and its extension for control networks.
+_INVOKES_KEY = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # of one model
+# Folders beside `models`, of AUTOMATIC1111, and of the extension for control networks, which old
+# SD.Next had built in.
 _BESIDE = ("embeddings", "extensions/sd-webui-controlnet/models",
-           "extensions-builtin/sd_forge_controlnet/models")  # fmt: skip
+           "extensions-builtin/sd-webui-controlnet/models")  # fmt: skip
 _COMFYS_YAML = ("extra_model_paths.yaml", "extra_model_paths.yml")
 _NO_FOLDERS = {"base_path", "is_default", "custom_nodes", "configs"}  # keys of that file
 _SKIPPED = {"venv", "node_modules", "__pycache__", "site-packages"}
@@ -83,7 +92,10 @@ def _shelves(folder: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _is_models(folder: Path) -> bool:
-    return any(f.name.lower() in _SHELVES or f.name in _INVOKE for f in _folders(folder))
+    return any(
+        f.name.lower() in _SHELVES or f.name in _INVOKE or _INVOKES_KEY.fullmatch(f.name)
+        for f in _folders(folder)
+    )
 
 
 def _folders(folder: Path) -> list[Path]:

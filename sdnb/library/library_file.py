@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from sdnb.headers.picture_embedding import SUFFIXES
 from sdnb.library import hashes, layouts
 from sdnb.library.looking import Look
 from sdnb.library.recognition import BASES, UNREAD
@@ -65,6 +66,15 @@ class LibraryFile:
             return self.name
         parts = inside.parts[:-1] if inside.parts[-1:] == (self.name,) else inside.parts
         return "/".join((*parts, self.name))
+
+    @property
+    def words_for_it(self) -> tuple[str, ...]:
+        """What means this embedding in a prompt: its file's name, alone and with folders, the token
+        of diffusers in angle brackets, and what a picture calls it, which alone is its word in
+        AUTOMATIC1111. What other files say inside may be any word.
+        """
+        is_word = self.alias.startswith("<") or self.path.suffix.lower() in SUFFIXES
+        return (self.name, self.full_name, *([self.alias] if is_word and self.alias else []))
 
     @property
     def sha256(self) -> str:

@@ -121,12 +121,16 @@ def _shapes(path: Path, root: Any) -> Shapes:
 
 
 def _picture(path: Path) -> Look | None:
+    if path.stem.lower().endswith(".preview"):  # of the file beside it, for AUTOMATIC1111 too
+        return None
     # Pixels are decoded where embeddings are kept: elsewhere there are pictures by the thousand.
     found = read_picture(path, pixels=path.parent.name.lower() in ("embeddings", "embedding"))
     if found is None:
         return None
-    shapes = {f"string_to_param.{n}": (len(rows), len(rows[0])) for n, rows in found.items()}
-    return Look(told(shapes, {}))
+    shapes = {
+        f"string_to_param.{name}": (len(rows), len(rows[0])) for name, rows in found.vectors.items()
+    }
+    return Look(told(shapes, {}), plain(found.name, _LONGEST_NAME))
 
 
 def _folder(path: Path) -> Look:

@@ -13,7 +13,6 @@ from sdnb.assets import user_path
 from sdnb.images.used_files import LONGEST_NAME, UsedFile
 from sdnb.library import hashes
 from sdnb.library.library import Library
-from sdnb.library.library_file import LibraryFile
 from sdnb.request import Request, checks, lora
 from sdnb.request.lora import Lora
 from sdnb.request.plain_words import plain
@@ -81,15 +80,9 @@ def _lora_digest(given: Lora, library: Library | None) -> str:
 def _embeddings(text: str, library: Library | None) -> Iterator[UsedFile]:
     """Those whose name is a word, or several, of the text, which has small letters."""
     for file in library.files("embedding") if library else ():
-        if any(stands_in(name.lower(), text) for name in _names(file)):
+        if any(stands_in(name.lower(), text) for name in file.words_for_it):
             with suppress(OSError):
                 yield UsedFile("embedding", file.name, file.sha256)
-
-
-def _names(file: LibraryFile) -> Iterator[str]:
-    yield from (file.name, file.full_name)
-    if file.alias.startswith("<"):
-        yield file.alias
 
 
 def stands_in(name: str, text: str) -> bool:

@@ -46,7 +46,8 @@ def with_files(
     search = _Search(library, saved.files, hash_missing)
     loras = tuple(search.lora(each) for each in request.loras)
     names = {tag.name: search.name(tag) for tag in tags}
-    prompt, negative = lora.renamed(request.prompt, names), request.negative
+    prompt = lora.renamed(request.prompt, lambda name: names.get(name, name))
+    negative = request.negative
     for file in saved.files:
         if file.kind == "embedding":
             found = search.found("embedding", file.name, file.hash)

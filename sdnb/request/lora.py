@@ -208,12 +208,12 @@ def of_request(prompt: str, given: Sequence[Lora]) -> tuple[Lora, ...]:
     return (*given, *split_tags(prompt)[1])
 
 
-def renamed(text: str, names: Mapping[str, str]) -> str:
-    """The prompt, its tags with the names that `names` gives for those in them."""
+def renamed(text: str, new_name: Callable[[str], str]) -> str:
+    """The prompt, its tags with the names that `new_name` gives for those in them."""
 
     def tag(match: re.Match[str]) -> str:
         name, colon, rest = match[2].partition(":")
-        new = names.get(name, name) if match[1] in _OURS else name
+        new = new_name(name) if match[1] in _OURS else name
         return f"<{match[1]}:{new}{colon}{rest}>"
 
     return _TAG.sub(tag, text)

@@ -231,7 +231,7 @@ def test_tags_in_the_prompt_add_to_the_field_and_are_no_words(folder, files):
 
 @pytest.mark.picture
 def test_embeddings_in_a_lora_are_words_while_it_is_in_use(folder, pipe, tmp_path):
-    """As those of a library are, by the same vectors; and of one name in both, the LoRA's. The
+    """As those of a library are, by the same vectors; and of one name in both, the library's. The
     prompts that are kept know them apart: the LoRA changes nothing of the text encoder.
     """
     vectors = torch.randn(2, 48, generator=torch.Generator().manual_seed(1))
@@ -248,10 +248,14 @@ def test_embeddings_in_a_lora_are_words_while_it_is_in_use(folder, pipe, tmp_pat
     assert not [note for note in (*plain.notes, *without.notes) if "Embeddings" in note]
     model.embeddings = {"fogmachine": Embedding("fogmachine", vectors, "ab" * 32)}
     assert same(picture(model, [str(bare)], **words), brought)
-    model.embeddings = {"fogmachine": Embedding("fogmachine", -vectors, "cd" * 32)}
-    assert same(picture(model, [str(path)], **words), brought)
-    assert not same(picture(model, [str(bare)], **words), brought)
+    model.embeddings = {"FogMachine": Embedding("FogMachine", -vectors, "cd" * 32)}
+    both, own = picture(model, [str(path)], **words), picture(model, [str(bare)], **words)
+    assert same(both, own)
+    assert not same(own, brought)
     assert not same(without, brought)
+    (note,) = set(both.notes) - set(own.notes)
+    assert note.startswith("The embedding 'fogmachine' in brings.safetensors is left out")
+    assert not any("left out" in note for note in picture(model, [str(path)]).notes)
 
 
 @pytest.mark.picture

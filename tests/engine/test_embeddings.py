@@ -20,6 +20,7 @@ from torch import nn
 from sdnb import Library
 from sdnb.engine.checkpoint import CheckpointError, embeddings
 from sdnb.engine.checkpoint.embeddings import LibraryEmbeddings, read_bundled, read_embedding
+from sdnb.headers import picture_embedding
 from sdnb.library import known, looking
 
 VECTORS = torch.randn(5, 768, generator=torch.Generator().manual_seed(0))
@@ -114,6 +115,14 @@ def test_old_modules_parameters(tmp_path):
     assert torch.equal(read_embedding(tmp_path / "a.pt").vectors, VECTORS)
 
 
+def test_the_sequence_that_pixels_are_mixed_with_is_the_web_uis():
+    """By the numbers with which its image_embedding.py checks itself: the first, and a sum."""
+    numbers = picture_embedding._numbers(100_100)
+    first = [253, 242, 127, 44, 157, 27, 239, 133, 38, 79, 167, 4, 177, 95, 130, 79, 78, 14, 52]
+    assert numbers[: len(first)].tolist() == first
+    assert numbers[100:].sum(dtype=int) == 12_731_374
+
+
 @pytest.mark.parametrize("write", [folder_of_a_user.picture, folder_of_a_user.pixels])
 def test_pictures(tmp_path, write):
     found = read_embedding(write(tmp_path / "a.png", VECTORS))
@@ -180,6 +189,7 @@ def test_those_of_a_library_are_read_when_they_are_asked_for(tmp_path, monkeypat
     torch.save({"x": VECTORS}, a1111)
     assert torch.equal(found["a1111"].vectors, VECTORS)
     assert found["<cat-toy>"].name == "learned_embeds"
+    assert found["FogMachine"].name == "picture"  # a picture's word is what it says inside
     (a1111.parent / "sub").mkdir()
     torch.save({"x": VECTORS}, a1111.parent / "sub" / "easynegative.pt")
     library.refresh()

@@ -6,11 +6,14 @@ import sys
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from sdnb.engine import memory
 from sdnb.engine.memory import Streamed
 from sdnb.engine.memory import ring as rings
+from sdnb.engine.memory.pool import Pool
 from sdnb.request.memory_plan import MemoryPlan
 
 CPU, META = torch.device("cpu"), torch.device("meta")
@@ -191,6 +194,39 @@ def test_a_rehearsal_counts_what_is_alive():
 
     assert memory.rehearse(work) == 12 * mega
     assert memory.rehearse(lambda: memory.not_counted((mega,), torch.float32)) == 0
+
+
+def test_the_pages_of_a_pool_of_its_own():
+    """Closed form: 1 MB and less lies on pages of 2 MB, more on pages of 20 MB, side by side."""
+    mega = 2**20
+
+    def work():
+        small = [torch.empty(mega // 4, device="meta") for _ in range(3)]  # 3 MB: two pages
+        large = [torch.empty(mega, 3, device="meta") for _ in range(2)]  # 24 MB: two pages
+        return small, large
+
+    assert memory.rehearse_alone(work) == (2 * 2 + 2 * 20) * mega
+    assert memory.rehearse_alone(lambda: torch.empty(0, device="meta")) == 0
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 60), st.integers(0, 99)), max_size=60))
+def test_a_block_takes_the_smallest_hole_that_holds_it(moves):
+    """Against the rule in its plainest form: every unit of the addresses, taken or free."""
+    mega, pool, taken, highest = 2**20, Pool(), {}, 0
+    for n, (comes, size, which) in enumerate(moves):
+        if not comes and taken:
+            name = list(taken)[which % len(taken)]
+            pool.free(name, len(taken.pop(name)) * 2 * mega)
+            continue
+        used = {at for block in taken.values() for at in block}
+        end = max(used, default=-1) + 1
+        runs = itertools.groupby(range(end), used.__contains__)
+        holes = [list(run) for is_taken, run in runs if not is_taken]
+        fit = min((h for h in holes if len(h) >= size), key=len, default=[end])
+        taken[n] = range(fit[0], fit[0] + size)
+        pool.allocate(n, size * 2 * mega)
+        highest = max(highest, fit[0] + size)
+        assert pool.reserved == -(-highest * 2 // 20) * 20 * mega
 
 
 BLOCK = """

@@ -4,6 +4,7 @@ Largest absolute error: 1e-5, of sums in float32.
 """
 
 from contextlib import contextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -98,6 +99,15 @@ def test_a_plain_prompt_and_clip_skip(clip, model, syntax, skip):
     ours = alone(model, "a red fox", syntax=syntax, clip_skip=skip)
     near(ours, by_hand(clip, ids("a red fox"), skip=skip))
     assert torch.equal(alone(model, "a fox"), alone(model, "a fox", syntax=syntax, clip_skip=1))
+
+
+def test_a_clip_skip_that_the_web_ui_ignores_is_said(model, monkeypatch):
+    asked = {"syntax": "a1111", "clip_skip": 2}
+    assert encoded(model, "a fox", **asked).notes == []
+    monkeypatch.setattr(model.config, "text", replace(model.config.text, padding=0))  # OpenCLIP's
+    assert encoded(model, "a fox", **{**asked, "syntax": "comfy"}).notes == []
+    (note,) = encoded(model, "a fox", **asked).notes
+    assert note.startswith("AUTOMATIC1111 ignores the clip skip with models of SD 2.x")
 
 
 def test_layers_behind_the_one_that_is_read_are_not_computed(model):
@@ -210,6 +220,8 @@ def test_a_popular_embedding_that_is_not_here_is_said_once(model):
     known = {"easynegative": here, "bad-hands-5": here}
     notes = encoded(model, words, known, **fields).notes
     assert notes == ["Embeddings in the prompt: x."]
+    (note,) = encoded(model, "a easynegative", known, syntax="comfy", cfg=7).notes
+    assert note.endswith("ComfyUI's syntax wants embedding:EasyNegative.")
 
 
 def test_each_distinct_text_is_encoded_once(model):

@@ -291,6 +291,18 @@ def test_the_2_x_family_is_planned_by_its_own_weights(room, size, tier, monkeypa
         assert found.gb - other.gb == pytest.approx(more / 2**30, abs=0.01)
 
 
+@pytest.mark.parametrize(
+    ("family", "memory", "measured"),
+    [("1", "max", 3.268), ("1", "4gb", 1.959), ("2", "max", 3.738), ("2", "4gb", 1.953)],
+)
+@pytest.mark.slow
+def test_a_forecast_is_what_cards_measured(family, memory, measured, monkeypatch):
+    """GB of a picture of 768x768 on an H100 (of 1.x, `bench/h100.json`) and an H200."""
+    config, sizes = (None, SIZES) if family == "1" else (SD2, SD2_SIZES)
+    found = Card(monkeypatch, 79.0, memory, config, sizes).forecast(768)
+    assert 0.995 < found.gb / measured < 1.02
+
+
 def test_what_does_not_fit_is_refused_in_words(monkeypatch):
     """It says what was asked, what there is, which size fits; and that size then does."""
     found = Card(monkeypatch, 0.5).forecast(2048)

@@ -221,13 +221,13 @@ def _write_embeddings(folder: Path) -> None:
     torch.save([{"a": torch.ones(768)}, {"b": torch.ones(2, 768)}], folder / "two.bin")
     picture(folder / "picture.png", torch.ones(2, 768))
     pixels(folder / "pixels.webp", torch.ones(2, 768))
-    Image.effect_noise((16, 16), 50).save(folder / "a1111.preview.png")
+    picture(folder / "a1111.preview.png", torch.ones(1, 768))  # the web UI passes it over
 
 
 def picture(path: Path, vectors: torch.Tensor) -> Path:
     """A PNG with an embedding in a text chunk, as AUTOMATIC1111 writes it."""
     texts = PngInfo()
-    texts.add_text("sd-ti-embedding", base64.b64encode(_as_json(vectors)).decode())
+    texts.add_text("sd-ti-embedding", base64.b64encode(_as_json(vectors, "FogMachine")).decode())
     Image.new("RGB", (8, 8)).save(path, pnginfo=texts)
     return path
 
@@ -236,7 +236,7 @@ def pixels(path: Path, vectors: torch.Tensor, border: int = 0) -> Path:
     """A picture with an embedding in its pixels: the low halves of a packed JSON's bytes in columns
     left of a picture, the high halves right of it, each behind a black column.
     """
-    packed = np.frombuffer(zlib.compress(_as_json(vectors), 9), np.uint8)
+    packed = np.frombuffer(zlib.compress(_as_json(vectors, "pixels"), 9), np.uint8)
     height = 64
     packed = np.resize(packed, -(-len(packed) // (3 * height)) * 3 * height)
     state, numbers = 0, []
@@ -254,6 +254,6 @@ def pixels(path: Path, vectors: torch.Tensor, border: int = 0) -> Path:
     return path
 
 
-def _as_json(vectors: torch.Tensor) -> bytes:
-    content = {"string_to_param": {"*": {"TORCHTENSOR": vectors.tolist()}}, "name": "inner"}
+def _as_json(vectors: torch.Tensor, name: str) -> bytes:
+    content = {"string_to_param": {"*": {"TORCHTENSOR": vectors.tolist()}}, "name": name}
     return json.dumps(content).encode()

@@ -95,6 +95,24 @@ def test_the_command_of_invokeais_first_years(space, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("key", "values", "clip_skip"),
+    [
+        ("invokeai_metadata", {**INVOKE, "clip_skip": 0}, None),
+        ("invokeai_metadata", {**INVOKE, "clip_skip": 1}, 2),
+        ("parameters", {**FOOOCUS, "clip_skip": 2}, 2),
+        ("parameters", {"sui_image_params": {**SWARM["sui_image_params"], "clipstopatlayer": -2}},
+         2),
+        ("parameters", {**EASY, "clip_skip": "True"}, 2),
+        ("parameters", {"c": "a cat", "steps": 20, "seed": 5, "v2": {"clipSkip": 2}}, 2),
+        ("parameters", {"c": "a cat", "steps": 20, "seed": 5, "v2": {"clipSkip": 1}}, None),
+    ],
+)  # fmt: skip
+def test_clip_skips_are_told_in_the_web_uis_count(key, values, clip_skip, tmp_path):
+    saved = images.inspect(png_with({key: json.dumps(values)}, tmp_path))
+    assert (saved.request.seed, saved.request.clip_skip) == (5, clip_skip)
+
+
+@pytest.mark.parametrize(
     ("key", "text"),
     [
         ("invokeai_metadata", json.dumps({**INVOKE, "cfg_rescale_multiplier": 0.7})),
@@ -215,7 +233,8 @@ def test_half_of_a_surrogate_pair_costs_a_letter_and_not_the_prompt():
     [
         ("invokeai_metadata", {**INVOKE, "loras": [{"model": {"name": "x"}, "weight": 0.7}]}),
         ("invokeai_metadata", {**INVOKE, "loras": [{"lora": {"model_name": "x"}, "weight": 0.7}]}),
-        ("parameters", {**FOOOCUS, "loras": [["None", 1.0], ["x", 0.7]]}),
+        ("parameters", {**FOOOCUS, "loras": [["None", 1.0], ["x", 0.7, "4852686128"]]}),
+        ("parameters", {**FOOOCUS, "lora_combined_1": "x : 0.7"}),
         ("parameters", {"sui_image_params": {
             **SWARM["sui_image_params"], "loras": ["x"], "loraweights": ["0.7"]}}),
         ("parameters", {**EASY, "use_lora_model": "x", "lora_alpha": 0.7}),

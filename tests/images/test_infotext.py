@@ -214,7 +214,9 @@ def test_loras_are_tags_of_the_prompt():
     from sdnb.request.lora import Lora
 
     request = Request(
-        "a cat", seed=1, loras=[Lora("styles/fog.safetensors", 0.5), Lora("x", text=0)]
-    )
+        "a <lora:styles/pixel:0.3:0.5> cat, <other:styles/x>", seed=1,
+        loras=[Lora("styles/fog.safetensors", 0.5), Lora("x", text=0)],
+    )  # fmt: skip
     text = infotext.write(request.resolved(Settings()), "", "", "1")
-    assert text.splitlines()[0] == "a cat <lora:fog:0.5><lora:x:0:1>"
+    tags = "<lora:fog:0.5><lora:x:0:1>"  # by stems, as the web UI lists LoRAs
+    assert text.splitlines()[0] == f"a <lora:pixel:0.3:0.5> cat, <other:styles/x> {tags}"

@@ -59,6 +59,12 @@ class TestLayouts:
         assert names(Library(tmp_path / "invokeai")) == wanted
         assert names(Library(models)) == wanted
 
+    def test_invokeai_since_it_has_a_folder_for_each_model(self, tmp_path):
+        """Its pictures are no part of a library then either."""
+        put(tmp_path / "models" / "0b9c2f6e-77aa-4c1e-8a55-0123456789ab" / "a.safetensors")
+        put(tmp_path / "outputs" / "images" / "b.safetensors")
+        assert names(Library(tmp_path)) == {("lora", "a")}
+
     def test_any_folder_and_several(self, tmp_path):
         put(tmp_path / "mine" / "x" / "a.safetensors")
         put(tmp_path / "mine" / ".hidden" / "b.safetensors")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sdnb.request.prompt.popular_embeddings import NAMES, missing
+from sdnb.request.prompt.popular_embeddings import NAMES, bare, missing
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -22,3 +22,14 @@ def test_words_that_are_none_are_left_alone(text):
 def test_each_is_said_once_in_its_order():
     said = missing(["baddream, UnrealisticDream", "BadDream"], [])
     assert said.startswith("BadDream, UnrealisticDream are popular embeddings that are not here: ")
+
+
+def test_comfyuis_syntax_wants_more_than_the_name():
+    known = ["easynegative", "BadDream", "mine"]
+    texts = ["embedding:EasyNegative, (embedding:sub/BadDream.pt:1.2)", "mine, FastNegativeV2"]
+    assert bare(texts, known) == ""
+    said = bare([*texts, "(easynegative:1.2), BADDREAM"], known)
+    assert said.startswith(
+        "EasyNegative, BadDream are embeddings, and they are read as plain words"
+    )
+    assert said.endswith("wants embedding:EasyNegative, embedding:BadDream.")

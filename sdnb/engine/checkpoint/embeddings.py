@@ -48,9 +48,9 @@ class Embedding:
 class LibraryEmbeddings(Mapping[str, Embedding]):
     """The embeddings of a library by name, each read when it is first asked for.
 
-    Names are those of files, alone and with their folders, and diffusers' tokens in angle brackets.
-    A file that has changed is read again. A name of two files is an error (NamingError), which
-    lists both; a damaged file is one as in `read_embedding`.
+    Names are those that mean it in a prompt (`LibraryFile.words_for_it`). A file that has changed
+    is read again. A name of two files is an error (NamingError), which lists both; a damaged file
+    is one as in `read_embedding`.
     """
 
     def __init__(self, library: Library) -> None:
@@ -75,23 +75,35 @@ class LibraryEmbeddings(Mapping[str, Embedding]):
 
     def _names(self) -> dict[str, None]:
         files = self._library.files("embedding")
-        tokens = (file.alias for file in files if file.alias.startswith("<"))
-        own = (name for file in files for name in (file.name, file.full_name))
-        return dict.fromkeys((*own, *tokens))
+        return dict.fromkeys(name for file in files for name in file.words_for_it)
 
 
 class WithBundled(Mapping[str, Embedding]):
-    """Embeddings that LoRAs bring along, and then `others`: of one name in both, the LoRA's."""
+    """The library's embeddings, and those that LoRAs bring along under other names. Of several
+    LoRAs with one name the first's counts.
 
-    def __init__(self, bundled: Iterable[Embedding], others: Mapping[str, Embedding]) -> None:
-        self._bundled = {each.name: each for each in bundled}
-        self._others = others
+    So does AUTOMATIC1111 (`load_networks` in `extensions-builtin/Lora/networks.py`, 1.8 to 1.10).
+    ComfyUI and diffusers leave those in a LoRA alone. `passed_over` are those that do not count and
+    differ from the one that does.
+    """
+
+    def __init__(self, bundled: Iterable[Embedding], library: Mapping[str, Embedding]) -> None:
+        self._bundled: dict[str, Embedding] = {}
+        self._others = library
+        self.passed_over: list[Embedding] = []
+        taken = {name.casefold(): "" for name in library}  # the text encoder reads small letters
+        for each in bundled:
+            if each.name.casefold() not in taken:
+                self._bundled[each.name] = each
+                taken[each.name.casefold()] = each.sha256
+            elif taken[each.name.casefold()] != each.sha256:
+                self.passed_over.append(each)
 
     def __getitem__(self, name: str) -> Embedding:
         return self._bundled[name] if name in self._bundled else self._others[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys((*self._bundled, *self._others)))
+        return iter((*self._bundled, *self._others))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -197,7 +209,7 @@ def _rows_of_picture(path: Path) -> list[Tensor]:
     found = read_picture(path)
     if found is None:
         raise CheckpointError(f"{path} is a picture without an embedding in it")
-    rows = [row for vectors in found.values() for row in vectors]
+    rows = [row for vectors in found.vectors.values() for row in vectors]
     if len({len(row) for row in rows}) > 1:
         raise CheckpointError(f"{path}: its vectors have several widths; one embedding has one")
     _check_size(path, len(rows), len(rows[0]) if rows else 0)

@@ -10,7 +10,7 @@ from sdnb.engine.memory.flat import pinned
 from sdnb.engine.memory.graphs import Graphed
 from sdnb.engine.memory.peak import Peak
 from sdnb.engine.memory.placement import Placed, cast, empty_cache, place
-from sdnb.engine.memory.rehearsal import not_counted, rehearse
+from sdnb.engine.memory.rehearsal import not_counted, rehearse, rehearse_alone
 from sdnb.engine.memory.ring import streaming_bytes
 from sdnb.engine.memory.run_ahead import RunAhead
 from sdnb.engine.memory.stream import Streamed
@@ -18,5 +18,5 @@ from sdnb.engine.memory.stream import Streamed
 __all__ = [
     "Graphed", "Peak", "Placed", "RunAhead", "Streamed", "cast", "device_of", "dtype",
     "empty_cache", "free", "lean_allocator", "not_counted", "pinned", "place", "rehearse",
-    "streaming_bytes",
+    "rehearse_alone", "streaming_bytes",
 ]  # fmt: skip

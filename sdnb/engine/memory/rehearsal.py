@@ -14,6 +14,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves
 
+from sdnb.engine.memory.pool import Pool
+
 #: A CUDA allocation's granularity, in bytes.
 GRAIN = 512
 
@@ -25,9 +27,10 @@ _not_counted: set[int] = set()  # storages that stand for other memory than the 
 class _Count(TorchDispatchMode):
     """Counts the storages that are alive, as they come and go."""
 
-    def __init__(self) -> None:
+    def __init__(self, pool: Pool | None = None) -> None:
         super().__init__()
         self.now = self.peak = 0
+        self.pool = pool
         self._known: set[int] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -48,11 +51,15 @@ class _Count(TorchDispatchMode):
         self._known.add(key)
         self.now += size
         self.peak = max(self.peak, self.now)
+        if self.pool is not None and size:
+            self.pool.allocate(key, size)
         weakref.finalize(storage, self._forget, key, size)
 
     def _forget(self, key: int, size: int) -> None:
         self._known.discard(key)
         self.now -= size
+        if self.pool is not None and size:
+            self.pool.free(key, size)
 
 
 def _alike(func: Any, args: Any) -> Tensor | None:
@@ -87,6 +94,17 @@ def rehearse(work: Callable[[], object]) -> int:
         kept = work()
         del kept
     return count.peak
+
+
+def rehearse_alone(work: Callable[[], object]) -> int:
+    """The bytes that PyTorch's allocator takes from a card for those tensors in a pool of their
+    own, as the work recorded as a CUDA graph has one.
+    """
+    pool = Pool()
+    with torch.inference_mode(), _Count(pool):
+        kept = work()
+        del kept
+    return pool.reserved
 
 
 def not_counted(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:

@@ -93,8 +93,9 @@ def unet_peak(
     chunk: int,
     *,
     batch: int,
+    recorded: bool = False,
 ) -> int:
-    """Bytes that a step takes besides weights."""
+    """Bytes that a step takes besides weights; `recorded`, the pages of its graph's own pool."""
     model = without_data(UNet, config, dtype)
     model.set_chunk(int(chunk))
     pictures = min(batch, work.count)
@@ -113,7 +114,7 @@ def unet_peak(
         return model(x, row, words), more
 
     state = 8 * pictures * 4 * h * w * 4  # the sampler's own, float32
-    return memory.rehearse(step) + state
+    return (memory.rehearse_alone if recorded else memory.rehearse)(step) + state
 
 
 @lru_cache(maxsize=256)

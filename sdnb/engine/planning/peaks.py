@@ -95,12 +95,14 @@ class _Peaks:
     def unet(self, knobs: Knobs) -> float:
         facts, plan = self.facts, self.plan
         recorded = plan.speed != "eager" and (self.work.recorded or plan.unet == "resident")
-        holes = measured.FRAGMENTATION_RECORDED if recorded else measured.FRAGMENTATION
+        on_card = facts.device.type == "cuda"
         bytes_ = unet_peak(
             facts.config.unet, facts.dtype, self._rehearsed, knobs["together"], knobs["chunk"],
-            batch=plan.batch,
+            batch=plan.batch, recorded=recorded and on_card,
         )  # fmt: skip
-        return self._base + self._visiting("unet") + self.ring(0.0) + holes * bytes_ / GB
+        work = bytes_ / GB * (1.0 if recorded else measured.FRAGMENTATION)
+        work += measured.RECORDING_STREAM if recorded and on_card else 0.0
+        return self._base + self._visiting("unet") + self.ring(0.0) + work
 
     def recorded_pool(self, steps: float) -> float:
         """GB that a recorded step keeps while the picture is decoded."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -32,7 +32,7 @@ class Chosen:
 
     def embeddings(self, model: Model) -> Mapping[str, Embedding]:
         """The embeddings by the names that a prompt may use: the model's, and while a LoRA is in
-        use, which is AUTOMATIC1111's rule, those that it brings along.
+        use, which is AUTOMATIC1111's rule, those that it brings along under other names.
         """
         return WithBundled(self.bundled, model.embeddings) if self.bundled else model.embeddings
 
@@ -79,8 +79,20 @@ def choose(model: Model, request: Request) -> Chosen:
     bundled = tuple(each for _, file in pairs for each in _bundled(file))
     opened = tuple(file for _, file in pairs)
     chosen = Chosen(found, opened, overlay, (*notes, *overlay.notes), bundled)
-    _check_embeddings(request, chosen.embeddings(model))
-    return chosen
+    here = chosen.embeddings(model)
+    _check_embeddings(request, here)
+    passed_over = here.passed_over if isinstance(here, WithBundled) else ()
+    return replace(chosen, notes=(*chosen.notes, *_passed_over(request, passed_over)))
+
+
+def _passed_over(request: Request, embeddings: Iterable[Embedding]) -> Iterator[str]:
+    """Notes on embeddings in LoRAs whose name in the prompts means another one."""
+    for each in embeddings:
+        if stands_in(each.name.lower(), f"{request.prompt}\n{request.negative}".lower()):
+            yield (
+                f"The embedding {checks.shown(each.name)} in {each.inside} is left out: another of "
+                "that name, the library's or an earlier LoRA's, counts, as in AUTOMATIC1111."
+            )
 
 
 def _check_embeddings(request: Request, here: Mapping[str, Embedding]) -> None:

@@ -78,10 +78,14 @@ def encode(
     by_words = {words: encoded[key] for words, key in keys.items()}
     texts = [_over_the_run(model, part, by_words, request.syntax) for part in wanted.texts]
     notes = [note for found in by_words.values() for note in found.notes]
-    unknown = popular_embeddings.missing(keys, embeddings)
-    notes += [unknown] if unknown else []
+    notes.append(popular_embeddings.missing(keys, embeddings))
+    if request.syntax == "comfy":
+        notes.append(popular_embeddings.bare(keys, embeddings))
+    if skip > 1 and request.syntax.startswith("a1111") and model.config.text.padding == 0:
+        notes.append(_IGNORED_THERE)
     files = dict.fromkeys(file for its in cut.values() for file in its.files)
-    return Encoded(texts, wanted.scales, [*wanted.notes, *dict.fromkeys(notes)], tuple(files))
+    notes = [*wanted.notes, *dict.fromkeys(filter(None, notes))]
+    return Encoded(texts, wanted.scales, notes, tuple(files))
 
 
 def _clip_skip(model: Model, request: Resolved) -> int:
@@ -189,6 +193,12 @@ def _restored_together(
         restored[w] = (chunks * change).flatten(1, 2)
     return restored
 
+
+# FrozenOpenCLIPEmbedderWithCustomWords in its `modules/sd_hijack_open_clip.py`.
+_IGNORED_THERE = (
+    "AUTOMATIC1111 ignores the clip skip with models of SD 2.x, and here it counts: take it off "
+    "for a picture as there."
+)
 
 _CANCELLED = (
     "The weights below zero all but cancel the others, or more: the empty prompt was added to make "
