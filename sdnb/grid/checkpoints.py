@@ -116,11 +116,11 @@ def _refuse_loras(group: CheckpointGroup, here: bool) -> None:
     refuse_cells(wrong, len(group.cells))
 
 
-def refuse_lora_axes(axes: Sequence[Axis], model: object) -> None:
+def refuse_lora_axes(axes: Sequence[Axis], model: Any) -> None:
     """Raise ValueError where two axes are of one file of the model's library, which may have
     several names, and for a LoRA that is not there and that no cell asks for, at strength 0.
     """
-    library = getattr(model, "library", None)
+    library = model.library if hasattr(model, "unet") else None
     known: dict[Path, str] = {}
     for axis in axes:
         if library is None or axis.name not in lora_axis.NAMES or user_path(axis.of).is_file():

@@ -72,7 +72,7 @@ class ModelPicker(widgets.VBox):
         self._free, self._serve = free, serve
         self._thread: threading.Thread | None = None
         self._build()
-        self._library: Library | None = getattr(model, "library", None)
+        self._library = model.library
         if folder is not None and user_path(folder).is_dir():
             self._library = Library(folder)
         self._list_models([] if self._library is None else models_of(self._library))

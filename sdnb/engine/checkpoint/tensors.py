@@ -77,8 +77,10 @@ class LazyTensor(Stored):
                 source = self._window(handle, start * width, part.numel()).view(part.shape)
                 # A process of one thread has no pool to wake.
                 wakes = part.ndim == 1 and part.device.type == "cpu" and torch.get_num_threads() > 1
-                piece = STEP if wakes else len(part)
-                for to, of in zip(part.split(piece), source.split(piece), strict=True):
+                if not wakes:
+                    part.copy_(source)
+                    continue
+                for to, of in zip(part.split(STEP), source.split(STEP), strict=True):
                     to.copy_(of)
 
     def read(self, dtype: torch.dtype | None = None) -> Tensor:

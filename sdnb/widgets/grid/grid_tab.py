@@ -141,7 +141,7 @@ class GridTab(widgets.VBox):
 
     def _refuse_unknown_loras(self, grid: Grid) -> None:
         """Raise LookupError, with similar names, for a LoRA that the model's library has not."""
-        library = getattr(self.model, "library", None)
+        library = self.model.library
         if library is None:  # then a name is a path, which its cells look for
             return
         for name in {each.name for request in grid for each in request.loras}:
@@ -208,7 +208,7 @@ class GridTab(widgets.VBox):
         """What the library has for an axis of LoRAs: values that can be taken as they are."""
         if name not in ("lora", "loras"):
             return ()
-        library = getattr(self.model, "library", None)
+        library = self.model.library
         names = finding.usable(library, self.model.config.unet.context_dim)[:_MOST_OFFERED]
         ending, start = (": 0, 0.5, 1", "") if name == "lora" else ("", "none, ")
         return tuple(f"{start}{each}{ending}" for each in names)
