@@ -488,6 +488,16 @@ def test_a_hostile_file_ends_in_words(kind, tmp_path):
     assert not os.path.exists("/tmp/sdnb-a-lora-ran")  # noqa: PTH110
 
 
+def test_an_oft_with_names_of_its_own_is_refused_by_name(tmp_path):
+    from sdnb.engine import adapters
+    from sdnb.request.lora import Lora
+
+    path = tmp_path / "a.safetensors"
+    save_file({f"{KEY.replace('lora_', 'oft_')}.oft_blocks": torch.ones(2, 4, 4)}, path)
+    with pytest.raises(CheckpointError, match="it is OFT or BOFT, which sdnb does not run"):
+        adapters.overlay(CONFIG, [(Lora("a"), adapters.open_file(path))])
+
+
 @pytest.mark.picture
 def test_a_file_that_is_missing_or_another_one_is_said(folder, files):
     model = load(folder)

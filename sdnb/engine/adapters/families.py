@@ -72,10 +72,15 @@ def deltas(
     return found
 
 
-def _refuse(parts: Parts) -> None:
+def refuse_kind(parts: Parts) -> None:
+    """Raises CheckpointError for a module of a kind that is not run, by that kind's name."""
     for part, kind in REFUSED.items():
         if part in parts:
             raise CheckpointError(f"it is {kind}, which sdnb does not run")
+
+
+def _refuse(parts: Parts) -> None:
+    refuse_kind(parts)
     for name, tensor in parts.items():
         if not tensor.dtype.is_floating_point and name != "alpha":
             raise CheckpointError(f"its {name} is {tensor.dtype}, not a floating-point type")

@@ -111,6 +111,8 @@ def _match(config: ModelConfig, file: AdapterFile, dyn: int | None) -> Matched:
     for stem, parts in modules.items():
         module = module_names.find(config, stem)
         if module is None:
+            with in_words(f"{file.path}: {plain(stem, 160)}"):
+                families.refuse_kind(parts)  # it has names of its own
             strange.append(stem)
             continue
         with in_words(f"{file.path}: {plain(stem, 160)}"):
@@ -137,8 +139,9 @@ def _match(config: ModelConfig, file: AdapterFile, dyn: int | None) -> Matched:
     if not deltas:
         raise _none_matched(config, file, modules, strange)
     note = (
-        f"{file.name}: of {counted(len(modules), 'module')} {len(strange)} are in no part of "
-        f"this model and have no effect: {listed(sorted(strange), 3)}."
+        f"{file.name}: of {counted(len(modules), 'module')} {len(strange)} "
+        f"{'is' if len(strange) == 1 else 'are'} in no part of this model, without effect: "
+        f"{listed(sorted(strange), 3)}."
     )
     return Matched(deltas, (*file.notes, *([note] if strange else [])))
 

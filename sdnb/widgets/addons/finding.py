@@ -91,7 +91,7 @@ def title(file: LibraryFile, digest: str = "") -> str:
     lines = [str(file.path), ", ".join(filter(None, facts))]
     if file.rank:
         lines.append(f"{_size(file)}: {_MEANS.get(file.kind, '')}")
-    lines += [f"called {file.alias} by its trainer"] if file.alias else []
+    lines += [f"called {file.alias} inside"] if file.alias else []
     lines += [f"sha256 {digest[:12]}…"] if digest else []
     return "\n".join(plain(line) for line in lines)
 
