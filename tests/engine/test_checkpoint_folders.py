@@ -8,7 +8,7 @@ import shutil
 import pytest
 import torch
 from helpers import tiny_checkpoints as tiny
-from safetensors.torch import save_file
+from safetensors.torch import load, save_file
 
 from sdnb.engine.checkpoint import CheckpointError, read
 
@@ -157,6 +157,15 @@ def test_configs_of_another_architecture(folder, part, changes, message):
     path = folder / part / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | changes), "utf-8")
     with pytest.raises(CheckpointError, match=message):
+        read(folder)
+
+
+def test_a_denoiser_with_added_conditions_is_refused_by_its_weights_alone(folder):
+    (folder / "unet" / "config.json").unlink()
+    file = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    added = {"add_embedding.linear_1.weight": torch.zeros(128, 116)}
+    save_file(load(file.read_bytes()) | added, file)
+    with pytest.raises(CheckpointError, match=r"conditions 116 wide .*Stable Diffusion XL"):
         read(folder)
 
 

@@ -6,7 +6,7 @@ from oracles import diffusers_models as oracle
 
 from sdnb.engine.networks import attention
 from sdnb.engine.networks.config import UNetConfig
-from sdnb.engine.networks.unet import UNet
+from sdnb.engine.networks.unet import UNet, time_embedding
 
 TINY = UNetConfig(channels=(32, 64, 96, 64), heads=4, context_dim=48, groups=8)
 TOLERANCE = 1e-4
@@ -17,12 +17,12 @@ def slower(*values):
     return [pytest.param(value, marks=pytest.mark.slow) for value in values]
 
 
-def pair(config, seed=0):
+def pair(config, seed=0, **options):
     with torch.device("meta"):
         ours = UNet(config)
     weights = oracle.random_weights(ours, seed)
     ours.load_state_dict(weights, assign=True)
-    return ours.eval(), oracle.unet(config, weights)
+    return ours.eval(), oracle.unet(config, weights, **options)
 
 
 @torch.inference_mode()
@@ -60,6 +60,48 @@ def test_other_widths_blocks_and_nine_channels_equal_diffusers(config):
     ours, theirs = pair(config)
     latent, context = inputs(config, 16, 24)
     assert largest_error(ours, theirs, latent, 321, context) <= TOLERANCE
+
+
+THREE_LEVELS = UNetConfig(
+    channels=(32, 64, 96), blocks=1, attention_levels=(1, 2), depth=(0, 1, 2), head_width=16,
+    context_dim=48, groups=8, added_dim=20 + 6 * oracle.SINUSOIDS,
+)  # fmt: skip
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("chunk", [0, *slower(64)])
+def test_added_conditions_and_0_1_and_2_transformers_equal_diffusers(chunk):
+    """As in SDXL, with a pooled text and six numbers of its own for each of four texts, of which
+    two and two share a latent.
+    """
+    config = THREE_LEVELS
+    ours, theirs = pair(config, as_linear=True)
+    ours.set_chunk(chunk)
+    latent = inputs(config, 9, 14)[0]
+    context = inputs(config, 9, 14, batch=4)[1]
+    pooled = context[:, 0, :20]
+    sizes = torch.arange(24).reshape(4, 6) * 41.0
+    sinusoids = [time_embedding(row.tolist(), oracle.SINUSOIDS, latent).flatten() for row in sizes]
+    rows = ours.time_rows([7, 500.25], latent, torch.cat([pooled, torch.stack(sinusoids)], dim=1))
+    mine = ours(latent, rows[1], ours.prepare(context))
+    truth = theirs(
+        latent.repeat(2, 1, 1, 1), 500.25, encoder_hidden_states=context,
+        added_cond_kwargs={"text_embeds": pooled, "time_ids": sizes},
+    ).sample  # fmt: skip
+    assert (truth[:2] - truth[2:]).std() > 0.1
+    assert (mine - truth).abs().max() <= TOLERANCE
+
+
+def test_conditions_and_the_layers_that_read_them_go_together():
+    with torch.device("meta"):
+        plain, adding = UNet(TINY), UNet(THREE_LEVELS)
+    like = torch.empty(0, device="meta")
+    assert not hasattr(plain, "label_emb")
+    assert {*adding.label_emb[0]} <= {*adding.once_a_run()}
+    with pytest.raises(ValueError, match=r"added is 0 wide; .*conditions 116 wide"):
+        adding.time_rows([1], like)
+    with pytest.raises(ValueError, match=r"added is 5 wide; .*conditions 0 wide"):
+        plain.time_rows([1], like, torch.empty(1, 5, device="meta"))
 
 
 @pytest.mark.picture

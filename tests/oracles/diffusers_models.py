@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from sdnb.engine.networks.config import UNetConfig, VAEConfig
 
+SINUSOIDS = 16  # width of a number among the added conditions; 256 in SDXL
+
 
 def random_weights(model: nn.Module, seed: int) -> dict[str, Tensor]:
     """Weights that keep activations of order one, with no name left at a neutral value (zeros,
@@ -61,6 +63,14 @@ def unet(
         "norm_num_groups": config.groups,
         "use_linear_projection": as_linear,
     }
+    if len(config.depth) > 1:  # diffusers counts one where there is none
+        args["transformer_layers_per_block"] = [depth or 1 for depth in config.depth]
+    if config.added_dim:  # a pooled text, and six numbers as sinusoids
+        args |= {
+            "addition_embed_type": "text_time",
+            "addition_time_embed_dim": SINUSOIDS,
+            "projection_class_embeddings_input_dim": config.added_dim,
+        }
     weights = linear(weights) if as_linear else weights
     with torch.device("meta"):
         model = UNet2DConditionModel(**args)

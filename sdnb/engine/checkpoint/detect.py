@@ -27,7 +27,7 @@ HEAD_WIDTH = 64  # channels of a head in SD 2.x and XL, where SD 1.x has 8 heads
 # The fields that the shapes show: an override that differs contradicts the weights.
 SHOWN = {
     "unet": ("in_channels", "out_channels", "channels", "blocks", "attention_levels",
-             "depth", "context_dim"),
+             "depth", "context_dim", "added_dim"),
     "vae": ("channels", "blocks", "latent_channels"),
     "text": ("vocab", "width", "layers", "hidden", "positions"),
 }  # fmt: skip
@@ -96,6 +96,8 @@ def unet_config(shapes: Shapes) -> UNetConfig:
             f"the denoiser takes {counted(inputs, 'channel')} ({kind}); sdnb runs models of "
             "4 (text to image) and 9 (inpainting)"
         )
+    adds = "add_embedding.linear_1.weight" if diffusers else "label_emb.0.0.weight"
+    added = shapes.get(adds, ())
     return UNetConfig(
         in_channels=inputs,
         out_channels=last[0] if len(last) == 4 else 4,
@@ -105,6 +107,7 @@ def unet_config(shapes: Shapes) -> UNetConfig:
         depth=_depth([depth for _, depth in levels], shapes, middle),
         head_width=HEAD_WIDTH if _has_narrow_heads(shapes, middle, context[0]) else 0,
         context_dim=context[0],
+        added_dim=added[1] if len(added) == 2 else 0,
     )
 
 
@@ -266,6 +269,11 @@ def _check(config: ModelConfig) -> None:
     """Raises CheckpointError for numbers with which the networks could not be built or joined."""
     _check_ranges(config)
     unet, vae, text = config.unet, config.vae, config.text
+    if unet.added_dim:
+        raise CheckpointError(
+            f"the denoiser adds conditions {unet.added_dim} wide to its times, as Stable Diffusion "
+            "XL does; sdnb runs 1.x and 2.x"
+        )
     for section, name, widths in (
         ("unet", "groups", unet.channels),
         ("vae", "groups", vae.channels),

@@ -69,6 +69,9 @@ def _unet(config: UNetConfig) -> Rows:
     widths, blocks, first = config.channels, config.blocks, config.channels[0]
     yield from _linear("time_embed.0", "time_embedding.linear_1", first, 4 * first)
     yield from _linear("time_embed.2", "time_embedding.linear_2", 4 * first, 4 * first)
+    if config.added_dim:
+        yield from _linear("label_emb.0.0", "add_embedding.linear_1", config.added_dim, 4 * first)
+        yield from _linear("label_emb.0.2", "add_embedding.linear_2", 4 * first, 4 * first)
     yield from _conv("input_blocks.0.0", "conv_in", config.in_channels, first)
     width, kept = first, [first]  # kept: the width of each input block, for the skip connections
     for level, wide in enumerate(widths):

@@ -30,6 +30,9 @@ class UNetConfig:
     heads: int = 8  # heads in every attention, whatever its width
     head_width: int = 0  # channels of a head, in place of a count of heads; 0: `heads` counts
     context_dim: int = 768  # width of the text encoder's output
+    # Width of the conditions that are added to the time, 0 where there are none. SDXL's are the
+    # pooled text (1280) and six numbers of the picture's size and cut, as sinusoids 256 wide.
+    added_dim: int = 0
     groups: int = 32  # of every group norm
 
     def depth_at(self, level: int) -> int:

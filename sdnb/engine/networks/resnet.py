@@ -36,8 +36,13 @@ class NormConvTime(NormConv):
     """A residual block's first half: norm, SiLU, convolution."""
 
     def forward(self, x: Tensor, time: Tensor) -> tuple[Tensor, Tensor | None]:
-        """`time` is `[c]`. Returns the output and the bias that is still to be added."""
+        """`time` is `[c]`, or `[b, c]`: of each row its own. Returns the output and the bias that
+        is still to be added.
+        """
         norm, _, conv = self
+        if time.ndim > 1:  # what the kernels add is one for all rows
+            out, later = self.forward(x, torch.zeros_like(time[0]))
+            return out.add_(time[:, :, None, None]), later
         bias = time + conv.bias
         spans = chunk_spans(x, self.chunk)
         if not spans:
@@ -97,11 +102,13 @@ class ResBlock(nn.Module):
         self.skip_connection = ChannelMatch(width_in, width, 1) if changes else nn.Identity()
 
     def time(self, emb: Tensor) -> Tensor:
-        """What the times' embeddings `[t, 4c]` add to the first convolution's output: `[t, c]`."""
+        """What the times' embeddings `[..., 4c]` add to the first convolution's output:
+        `[..., c]`.
+        """
         return self.emb_layers(emb)
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        """`time` `[c]`: one time for the whole batch."""
+        """`time` `[c]`, one for the whole batch, or `[b, c]`."""
         h, bias = self.in_layers(x, time)  # [b, c, h, w]
         skip = self.skip_connection(x)
         return self.out_layers(h, bias, skip, own=skip is not x)

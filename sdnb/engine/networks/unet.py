@@ -16,7 +16,13 @@ from torch import Tensor, nn
 
 from sdnb.engine.networks import fused, pieces
 from sdnb.engine.networks.config import UNetConfig
-from sdnb.engine.networks.resnet import Downsample, ResBlock, Upsample, concat_skip
+from sdnb.engine.networks.resnet import (
+    Downsample,
+    ResBlock,
+    Upsample,
+    concat_skip,
+    repeat_batch,
+)
 from sdnb.engine.networks.transformer import SpatialTransformer, TransformerBlock
 
 #: Keys and values of the text, a pair for each cross-attention in order of execution.
@@ -29,7 +35,8 @@ class UNet(nn.Module):
     `x` is `[b, in_channels, h, w]` (any h and w from 8), `t` a time in 0..999 (fractions are fine),
     `text` what `prepare(context)` returned, of k * b texts; the result is `[k * b, out_channels, h,
     w]`, all in the weights' dtype. With k = 2 (guidance) the layers before the first text attention
-    run once for both texts.
+    run once for both texts. Where conditions are added to the times (`config.added_dim`), `t` is a
+    row of `time_rows`, and every layer runs for each text.
     """
 
     def __init__(self, config: UNetConfig) -> None:
@@ -38,6 +45,9 @@ class UNet(nn.Module):
         first = config.channels[0]
         wide = 4 * first
         self.time_embed = nn.Sequential(nn.Linear(first, wide), nn.SiLU(), nn.Linear(wide, wide))
+        if config.added_dim:
+            layers = nn.Linear(config.added_dim, wide), nn.SiLU(), nn.Linear(wide, wide)
+            self.label_emb = nn.Sequential(nn.Sequential(*layers))
         skips = self._build_down(first)
         last = config.channels[-1]
         middle = SpatialTransformer(last, config, config.depth_at(-1))
@@ -88,18 +98,30 @@ class UNet(nn.Module):
         blocks = (m for m in self.modules() if isinstance(m, TransformerBlock))
         return [block.attn2.keys_values(context) for block in blocks]
 
-    def time_rows(self, t: Sequence[float], like: Tensor) -> Tensor:
+    def time_rows(self, t: Sequence[float], like: Tensor, added: Tensor | None = None) -> Tensor:
         """What the times `t` add in each residual block, `[len(t), all their widths]`, on `like`'s
-        device and in its dtype. A row is a `t` for `forward`.
+        device and in its dtype. A row is a `t` for `forward`. With the conditions `added`
+        `[b, config.added_dim]`, one for each text of `prepare`, it is `[len(t), b, their widths]`.
+
+        Raises ValueError for conditions that this UNet has no layers for, or for none where it has.
         """
+        given = 0 if added is None else added.shape[-1]
+        if given != self.config.added_dim:
+            raise ValueError(
+                f"added is {given} wide; this UNet adds conditions {self.config.added_dim} wide to "
+                "its times (0: none)"
+            )
         emb = self.time_embed(time_embedding(t, self.config.channels[0], like))  # [t, 4c]
-        return torch.cat([m.time(emb) for m in self.modules() if isinstance(m, ResBlock)], dim=1)
+        if added is not None:
+            emb = emb[:, None] + self.label_emb(added)  # [t, b, 4c]
+        return torch.cat([m.time(emb) for m in self.modules() if isinstance(m, ResBlock)], dim=-1)
 
     def once_a_run(self) -> list[nn.Module]:
         """The modules that work once a run (`prepare`, `time_rows`), not once a step."""
         texts = [m.attn2 for m in self.modules() if isinstance(m, TransformerBlock)]
         times = [m.emb_layers[1] for m in self.modules() if isinstance(m, ResBlock)]
-        return [*self.time_embed, *times, *(m for a in texts for m in (a.to_k, a.to_v))]
+        added = self.label_emb[0] if self.config.added_dim else ()
+        return [*self.time_embed, *added, *times, *(m for a in texts for m in (a.to_k, a.to_v))]
 
     def set_chunk(self, chunk: int) -> None:
         """Have the layers work on about `chunk` tokens or pixels at a time, or on all (0). That is
@@ -123,7 +145,9 @@ class UNet(nn.Module):
     def forward(self, x: Tensor, t: float | Tensor, text: Text) -> Tensor:
         keys = iter(text)
         row = t if isinstance(t, Tensor) else self.time_rows([t], x)[0]
-        times = iter(row.split(self.widths))
+        if row.ndim > 1:  # the texts differ from the first layer on
+            x = repeat_batch(x, len(row) // len(x))
+        times = iter(row.split(self.widths, dim=-1))
         skips: list[Tensor] = []
         for block in self.input_blocks:
             for layer in block:  # flat, so that a layer's input is freed with it
