@@ -14,7 +14,7 @@ from oracles import diffusers_models as oracle
 from sdnb.engine.checkpoint import detect
 from sdnb.engine.checkpoint.names import Row, text_table, unet_table, vae_table
 from sdnb.engine.networks import text
-from sdnb.engine.networks.config import TextConfig, UNetConfig, VAEConfig
+from sdnb.engine.networks.config import ModelConfig, TextConfig, UNetConfig, VAEConfig
 from sdnb.engine.networks.unet import UNet
 from sdnb.engine.networks.vae import VAE
 
@@ -135,6 +135,20 @@ def test_openclips_encoder_without_its_last_layer_has_its_size():
     rows = text_table(config)
     assert sum(math.prod(row.shape) for row in rows) == 340_387_840
     assert detect.text_config(shapes(rows)) == config
+
+
+def test_the_two_encoders_of_sdxl_are_data():
+    big = TextConfig(
+        width=1280, layers=32, heads=20, hidden=5120, activation="gelu", padding=0, layer=2,
+        normed=False, pooled=1280,
+    )  # fmt: skip
+    rows = text_table(big)
+    assert sum(math.prod(row.shape) for row in rows) == 694_659_840
+    assert shapes(rows) == {n: tuple(p.shape) for n, p in text.build(big).state_dict().items()}
+    config = ModelConfig(unet=SDXL, text=TextConfig(layer=2, normed=False), text_2=big)
+    assert sum(encoder.width for encoder in config.texts) == SDXL.context_dim
+    assert big.pooled + 6 * 256 == SDXL.added_dim
+    assert config.unusual()["text_2.layers"] == 32
 
 
 @settings(max_examples=40)

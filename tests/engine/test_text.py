@@ -2,14 +2,22 @@
 
 import json
 import os
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from diffusers import StableDiffusionXLPipeline
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import tiny_pipeline
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from oracles import diffusers_models, tiny_pipeline
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+)
 
 import sdnb
 from sdnb.engine import loading
@@ -250,3 +258,43 @@ def test_a_very_long_prompt_is_not_kept_after_its_run():
     for words, notes in (("a cat", ("a note",)), ("x" * 100_001, ()), ("y", ("a note",) * 20_000)):
         cache.keep({PromptKey(words): EncodedPrompt(context, notes)})
     assert list(cache) == [PromptKey("a cat")]
+
+
+def test_two_encoders_are_joined_as_in_sdxl():
+    """Against diffusers' pipeline with random weights: the layer before the last of each without
+    the norm, each with its padding, and the second's text as a whole; to 1e-4 (fp32).
+    """
+    first = TextConfig(width=32, layers=3, heads=2, hidden=64, layer=2, normed=False)
+    second = replace(first, width=48, heads=3, activation="gelu", padding=0, pooled=20)
+    file, parts, ours, ids = str(Path(text.__file__).parent / "clip" / "tokenizer.json"), {}, [], []
+    for config, kind, number, fill in (
+        (first, CLIPTextModel, "", "<|endoftext|>"),
+        (second, CLIPTextModelWithProjection, "_2", "!"),
+    ):
+        ours.append(text.build(config))
+        weights = diffusers_models.random_weights(ours[-1], len(ours))
+        ours[-1].load_state_dict(weights, assign=True)
+        encoder = kind(
+            CLIPTextConfig(
+                vocab_size=config.vocab, hidden_size=config.width, num_hidden_layers=config.layers,
+                num_attention_heads=config.heads, intermediate_size=config.hidden,
+                hidden_act=config.activation, projection_dim=20, bos_token_id=49406,
+                eos_token_id=49407,
+            )
+        )  # fmt: skip
+        prefix = "text_model." if hasattr(encoder, "text_model") else ""
+        its = {n if "projection" in n else prefix + n: w for n, w in weights.items()}
+        encoder.load_state_dict(its)
+        parts[f"text_encoder{number}"] = encoder.eval()
+        parts[f"tokenizer{number}"] = CLIPTokenizer(
+            tokenizer_file=file, model_max_length=77, pad_token=fill
+        )
+        ids.append(torch.tensor([Tokenizer(padding=config.padding)("a red fox").ids]))
+    pipe = StableDiffusionXLPipeline(vae=None, unet=None, scheduler=None, **parts)
+    with torch.inference_mode():
+        context, pooled = text.joined(ours, ids)
+        truth, _, whole, _ = pipe.encode_prompt("a red fox", do_classifier_free_guidance=False)
+    assert min(truth.std(), whole.std()) > 0.1
+    assert (context - truth).abs().max() <= 1e-4
+    assert (pooled - whole).abs().max() <= 1e-4
+    assert text.joined(ours[:1], ids[:1])[1] is None

@@ -226,3 +226,5 @@ def _text(config: TextConfig) -> Rows:
         yield from _linear(f"{base}.mlp.fc2", f"{base}.mlp.fc2", config.hidden, width)
         yield from _norm(f"{base}.layer_norm2", f"{base}.layer_norm2", width)
     yield from _norm("final_layer_norm", "final_layer_norm", width)
+    if config.pooled:
+        yield from _linear("text_projection", "text_projection", width, config.pooled, bias=False)

@@ -74,6 +74,9 @@ class TextConfig:
     positions: int = 77
     activation: str = "quick_gelu"
     padding: int = -1  # the token that fills up a text; -1: the one that ends it, 0 in OpenCLIP
+    layer: int = 1  # whose output is the context: 1 the last, 2 the one before it (SDXL), ...
+    normed: bool = True  # whether the last norm follows it; not in SDXL
+    pooled: int = 0  # width of the text as a whole, for the UNet's added conditions; 0: not given
 
 
 @dataclass(frozen=True)
@@ -101,16 +104,29 @@ class ModelConfig:
     unet: UNetConfig = field(default_factory=UNetConfig)
     vae: VAEConfig = field(default_factory=VAEConfig)
     text: TextConfig = field(default_factory=TextConfig)
+    # A second encoder, as SDXL has, whose context stands beside the first's; no layers: none.
+    text_2: TextConfig = field(default_factory=lambda: TextConfig(layers=0))
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     settings: Settings = field(default_factory=Settings)
     examples: Examples = field(default_factory=Examples)
+
+    @property
+    def texts(self) -> tuple[TextConfig, ...]:
+        """The text encoders; their contexts side by side are `unet.context_dim` wide."""
+        return (self.text, self.text_2) if self.text_2.layers else (self.text,)
 
     def unusual(self) -> dict[str, object]:
         """The fields that change a picture and differ from SD 1.x's values, as "section.field"."""
         given, usual = asdict(self), asdict(ModelConfig())
         return {
             f"{section}.{name}": value
-            for section in ("unet", "vae", "text", "noise")  # the others change no picture,
+            for section in (
+                "unet",
+                "vae",
+                "text",
+                "text_2",
+                "noise",
+            )  # the others change no picture,
             for name, value in given[section].items()
             if value != usual[section][name] and name != "preview"  # nor does a rough look
         }

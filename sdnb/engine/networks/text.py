@@ -124,12 +124,43 @@ class TextModel(nn.Module):
                 f"activation={config.activation!r} is unknown; a text encoder's is one of "
                 f"{', '.join(ACTIVATIONS)}"
             )
+        self.config = config
         self.embeddings = Embeddings(config)
         self.encoder = TextEncoder(config)
         self.final_layer_norm = nn.LayerNorm(config.width)
+        if config.pooled:
+            self.text_projection = nn.Linear(config.width, config.pooled, bias=False)
 
     def forward(self, ids: Tensor, vectors: Vectors = (), skip: int = 1) -> Tensor:
-        return self.final_layer_norm(self.encoder(self.embeddings(ids, vectors), skip))
+        x = self.encoder(self.embeddings(ids, vectors), skip)
+        return self.final_layer_norm(x) if self.config.normed else x
+
+    def with_pooled(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """The context, and the text as a whole `[n, pooled]`: the last layer's output where the
+        text ends, normed and projected. Every layer is computed once.
+        """
+        x = context = self.encoder(self.embeddings(ids), self.config.layer)
+        for layer in self.encoder.layers[self.config.layers + 1 - self.config.layer :]:
+            x = layer(x)
+        ends = (ids == self.config.vocab - 1).int().argmax(dim=1)  # the first, if it also fills up
+        whole = self.final_layer_norm(x[torch.arange(len(x), device=x.device), ends])
+        context = self.final_layer_norm(context) if self.config.normed else context
+        return context, self.text_projection(whole)
+
+
+def joined(models: Sequence[TextModel], ids: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
+    """The contexts of the same texts by several encoders side by side, `[n, 77, all widths]`, each
+    of its layer, and the text as a whole by the one that gives it. `ids` `[n, 77]` are each
+    encoder's own, since each has its padding.
+    """
+    contexts, pooled = [], None
+    for model, its in zip(models, ids, strict=True):
+        if model.config.pooled:
+            context, pooled = model.with_pooled(its)
+        else:
+            context = model(its, skip=model.config.layer)
+        contexts.append(context)
+    return torch.cat(contexts, dim=-1), pooled
 
 
 def build(config: TextConfig) -> TextModel:
