@@ -116,6 +116,7 @@ FORMS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_a_form_of_names_leads_to_the_weights(form, layers, compvis, tmp_path):
     stored, truth = {}, {}

@@ -96,6 +96,7 @@ def test_a_size_near_the_models_own(original, own, wanted):
     assert sizes.near(original, own) == wanted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("original", [(4032, 3024), (1920, 1080), (1009, 997), (5000, 1100)])
 def test_no_size_is_nearer_in_both(original):
     found = best(original, (512, 512))

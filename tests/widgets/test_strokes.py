@@ -153,6 +153,7 @@ def test_the_eraser_makes_black_and_the_last_stroke_wins():
     assert np.array_equal(found, mask_of(left) & ~mask_of(Brush(right.points, 20)))
 
 
+@pytest.mark.slow
 @quick
 @given(st.one_of(brushes, polygons))
 @example(Polygon(((0.0, 0.0), (0.0, 93.875), (24.5, 51.5))))  # an edge through a pixel's centre

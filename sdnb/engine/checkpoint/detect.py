@@ -269,11 +269,9 @@ def _check(config: ModelConfig) -> None:
     """Raises CheckpointError for numbers with which the networks could not be built or joined."""
     _check_ranges(config)
     unet, vae, text = config.unet, config.vae, config.text
-    if config.text_2 != ModelConfig().text_2 or (text.layer, text.normed, text.pooled) != (
-        1,
-        True,
-        0,
-    ):
+    usual = ModelConfig()
+    ordinary = replace(text, layer=usual.text.layer, normed=usual.text.normed, pooled=0)
+    if config.text_2 != usual.text_2 or text != ordinary:
         raise CheckpointError(
             "text_2, text.layer, text.normed and text.pooled describe Stable Diffusion XL; sdnb "
             "runs 1.x and 2.x"

@@ -120,13 +120,7 @@ class ModelConfig:
         given, usual = asdict(self), asdict(ModelConfig())
         return {
             f"{section}.{name}": value
-            for section in (
-                "unet",
-                "vae",
-                "text",
-                "text_2",
-                "noise",
-            )  # the others change no picture,
+            for section in ("unet", "vae", "text", "text_2", "noise")  # that change a picture
             for name, value in given[section].items()
             if value != usual[section][name] and name != "preview"  # nor does a rough look
         }
