@@ -19,9 +19,6 @@ T = TypeVar("T")
 #: Numbers of a weight in work at once: they stay in the processor's cache, and add little to the
 #: memory.
 _AT_ONCE = 1 << 20
-#: Rows at once at least, however long they are. A product arranges `down` anew for each call: with
-#: the 45 rows of a wide convolution that took a fifth of the time. The bits depend on this number.
-_FEWEST_ROWS = 128
 #: More would wait for Python, and each has its piece of the memory.
 _MOST_THREADS = 8
 
@@ -53,7 +50,7 @@ def write_sum(
         original.read_into(target)
         return
     up, down = _joined([pair for pair in additions if pair[0].factors is not None])
-    rows = max(_AT_ONCE * len(target) // max(original.count, 1), 1 if whole else _FEWEST_ROWS)
+    rows = max(_AT_ONCE * len(target) // max(original.count, 1), 1)
     by_rows = all(delta.by_rows for delta, _ in whole) and original.stride is None
     if not by_rows:
         rows = len(target)
