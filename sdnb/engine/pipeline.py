@@ -30,7 +30,7 @@ from sdnb.engine.stages.predictor import Predictor, is_sound, not_sound
 from sdnb.engine.stages.prepare import beyond_limit, prepare
 from sdnb.images.canvas import Canvas, fit
 from sdnb.images.result import Progress, Result, bar
-from sdnb.request import Request, Resolved, checks, lora
+from sdnb.request import Request, Resolved, checks, control, lora
 from sdnb.request.pace import Times
 from sdnb.request.prompt.guidance import guidance
 
@@ -140,6 +140,7 @@ def _run(
             raise TypeError(
                 f"request={request!r} is no Request; write sdnb.Request(...), or use sdnb.txt2img"
             )
+        control.refuse(request.controls)
     resolved = [request.resolved(model.settings) for request in requests]
     levels = _levels(model, resolved[0])
     if together:

@@ -314,6 +314,12 @@ def test_every_sampler_repeats_itself_and_counts_its_steps(model, sampler):
     assert np.asarray(first[-1].result.image).std() > 5
 
 
+def test_controls_are_refused_as_long_as_no_run_can_follow_them(model):
+    asked = sdnb.Request("a", controls=sdnb.Control("canny", Image.new("RGB", (8, 8))))
+    with pytest.raises(ValueError, match=r"canny 1'.*runs no control networks yet; take them off"):
+        sdnb.generate(model, asked)
+
+
 def test_eta_for_a_sampler_without_noise_is_refused_before_any_work(model):
     with pytest.raises(ValueError, match=r"eta=0.5.*plms.*ddim"):
         sdnb.generate(model, request(sampler="plms", eta=0.5), progress=False)

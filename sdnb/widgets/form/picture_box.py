@@ -13,7 +13,7 @@ from sdnb.images import Saved
 from sdnb.request import png_header
 from sdnb.widgets import style, too_large
 from sdnb.widgets.buttons import icon_button
-from sdnb.widgets.form.controls import Changed, Control
+from sdnb.widgets.form.controls import Changed, FieldControl
 from sdnb.widgets.form.decoded import beside, decoded
 from sdnb.widgets.form.fields import Field
 from sdnb.widgets.jpegs import jpeg
@@ -22,7 +22,7 @@ from sdnb.widgets.upload import Upload
 _SIDE = 192  # pixels of the shown picture's longer side
 
 
-class PictureBox(Control):
+class PictureBox(FieldControl):
     """PNG bytes, or None. Its button calls `offer` with the settings that an upload carries."""
 
     def __init__(
