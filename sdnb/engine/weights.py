@@ -7,7 +7,7 @@ than one UNet: each is a `Part` with the role by which a plan places it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +89,35 @@ class Weights:
                 part.size = sum(parameter.nbytes for parameter in part.module.parameters())
                 if self.plan is not None:
                     self._place(part, self.plan)
+
+    def add(
+        self,
+        name: str,
+        role: str,
+        network: nn.Module,
+        tensors: Tensors,
+        additions: Mapping[str, Sequence[merge.Addition]],
+    ) -> None:
+        """Take in one more network, such as one for control, with its values: `tensors`, and what
+        is added to some of them. The next `apply` places it, by the role that it has in a plan.
+
+        Raises CheckpointError that lists what does not fit; nothing is taken in then.
+        """
+        # As a model's own are, which are loaded outside of a run.
+        with torch.inference_mode(False), torch.no_grad():
+            checkpoint.assign_weights(network, tensors, dtype=self.dtype, device="cpu", what=name)
+            for weight, some in additions.items():
+                target = network.get_parameter(weight)
+                merge.write_sum(tensors[weight], some, target, self.dtype)
+        size = sum(parameter.nbytes for parameter in network.parameters())
+        self.networks[name] = network
+        self.parts[name] = Part(name, role, network, size=size)
+
+    def drop(self, name: str) -> None:
+        """Give the memory of a network back that `add` took in."""
+        self.forget_graph()
+        del self.networks[name], self.parts[name]
+        memory.empty_cache(self.device)
 
     def lay_over(self, overlay: Overlay) -> set[str]:
         """Have the weights be the checkpoint's with what `overlay` adds, and nothing of the one

@@ -16,7 +16,7 @@ from sdnb.assets import user_path
 from sdnb.library import hashes, known, layouts
 from sdnb.library.library_file import LibraryFile
 from sdnb.library.looking import Look, look
-from sdnb.library.recognition import KINDS, UNREAD, Told
+from sdnb.library.recognition import A_KIND, KINDS, UNREAD, Told
 from sdnb.request import checks
 from sdnb.request.plain_words import counted, plain
 
@@ -26,10 +26,6 @@ _PATIENCE = 1.0  # seconds until a bar of progress is shown
 _SHORTEST = 8  # letters of a hash by which a file is found, and those of an old one
 _OLD = ("checkpoint", "control")  # kinds with an old hash
 _WHOLE = 64  # letters of a whole sha256
-_A_KIND = {
-    "checkpoint": "a checkpoint", "lora": "a LoRA", "embedding": "an embedding", "vae": "a VAE",
-    "control": "a control network", "other": "of no kind that sdnb uses",
-}  # fmt: skip
 
 
 class NamingError(LookupError, ValueError):
@@ -161,7 +157,7 @@ class Library:
         near = checks.nearest(name, names)
         if elsewhere:
             other = elsewhere[0]
-            what = _A_KIND[other.kind]
+            what = A_KIND[other.kind]
             if other.kind == "other" and other.why_not:
                 what = f"not used: {other.why_not.rstrip('.')}"
             near = f"; {other.path}, of this name, is {what}"

@@ -21,7 +21,7 @@ class T2IAdapterConfig:
     hint_channels: int = 3  # of the hint: 3, or 1 for one in grey
     factor: int = 8  # pixels of the picture in one of the latent
     light: bool = False
-    inner: tuple[int, ...] = (80, 160, 320, 320)  # of a light one: what its blocks work at
+    inner: tuple[int, ...] = ()  # of a light one: what its blocks work at, level by level
 
 
 class T2IAdapter(nn.Module):
