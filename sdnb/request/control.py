@@ -182,13 +182,12 @@ def in_words(value: Sequence[Control]) -> str:
     return ", ".join(f"{each.net} {digits(each.scale)}{_range(each)}" for each in value) or "none"
 
 
-def refuse(request_controls: Sequence[Control]) -> None:
-    """Raise ValueError where a run is asked for controls, which it cannot follow yet."""
-    if request_controls:
-        raise ValueError(
-            f"controls={checks.shown(in_words(request_controls))}: this sdnb runs no control "
-            "networks yet; take them off the request: request.but(controls=())"
-        )
+def working(given: Sequence[Control], step: int, steps: int) -> tuple[int, ...]:
+    """The numbers of the controls that work at a step of so many, as AUTOMATIC1111 counts: from
+    `start` to `end`, both included, where the steps are 0, 1/n, 2/n and so on of the run.
+    """
+    share = min(step, steps - 1) / max(steps, 1)
+    return tuple(i for i, c in enumerate(given) if c.scale and c.start <= share <= c.end)
 
 
 def _range(control: Control) -> str:

@@ -20,6 +20,7 @@ import sdnb
 from sdnb.engine import pipeline, pixels
 from sdnb.engine.diffusion.noise import Noise
 from sdnb.engine.stages import prompts
+from sdnb.engine.stages.from_picture import from_picture
 from sdnb.images.canvas import fit
 from sdnb.images.inpaint_fill import filled
 from sdnb.request.memory_plan import MemoryPlan
@@ -196,7 +197,7 @@ def test_the_masked_part_begins_from_the_content_asked_for(model, content):
     given = picture(1)
     asked = request(image=sdnb.images.picture(given), mask=sdnb.images.mask(mask), content=content)
     canvas, _ = fit(asked.resolved(model.settings))
-    found = pipeline._from_picture(model, canvas, asked.strength, [])
+    found = from_picture(model, canvas, asked.strength, [])
     keep = torch.ones(1, 1, SIZE // 8, SIZE // 8)
     keep[..., 4:8, 4:8] = 0
     latent = model.vae.encode(pixels.tensor(given))
@@ -232,7 +233,7 @@ def test_cells_that_are_white_in_part_are_mixed_with_the_filled_picture(
     fields = {"content": content, "strength": strength}
     asked = request(image=sdnb.images.picture(given), mask=sdnb.images.mask(mask), **fields)
     canvas, _ = fit(asked.resolved(model.settings))
-    source = pipeline._from_picture(model, canvas, strength, [])
+    source = from_picture(model, canvas, strength, [])
     old, new = (model.vae.encode(pixels.tensor(p)) for p in (given, filled(given, mask)))
     rim = torch.zeros(1, 1, SIZE // 8, SIZE // 8)
     rim[..., 4:8, 7] = 1
@@ -312,12 +313,6 @@ def test_every_sampler_repeats_itself_and_counts_its_steps(model, sampler):
     assert all(p.total == 7 for p in first)
     assert np.array_equal(first[-1].result.image, second[-1].result.image)
     assert np.asarray(first[-1].result.image).std() > 5
-
-
-def test_controls_are_refused_as_long_as_no_run_can_follow_them(model):
-    asked = sdnb.Request("a", controls=sdnb.Control("canny", Image.new("RGB", (8, 8))))
-    with pytest.raises(ValueError, match=r"canny 1'.*runs no control networks yet; take them off"):
-        sdnb.generate(model, asked)
 
 
 def test_eta_for_a_sampler_without_noise_is_refused_before_any_work(model):

@@ -54,12 +54,6 @@ class ControlFile:
     averaged: bool = False
     notes: tuple[str, ...] = field(default=(), compare=False)
 
-    @property
-    def name(self) -> str:
-        """What it is called: by its folder, where the file's own name says nothing."""
-        nameless = self.path.stem.startswith(diffusers_folder.STEMS[0])
-        return self.path.parent.name if nameless else self.path.stem
-
 
 @dataclass(frozen=True)
 class ControlWeights:

@@ -50,6 +50,7 @@ class ControlNet(UNetEncoder):
         )
         last = config.unet.channels[-1]
         self.middle_block_out = nn.Sequential(nn.Conv2d(last, last, 1))
+        self._built()
 
     def encode_hint(self, hint: Tensor) -> Tensor:
         """A picture `[1 or b, 3, 8 h, 8 w]` of red, green and blue in 0..1 as the map `[1 or b, c,

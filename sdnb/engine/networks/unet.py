@@ -8,7 +8,7 @@ casts or frees weights: `sdnb.engine.memory` does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from torch import Tensor, nn
 
@@ -27,8 +27,9 @@ class UNet(UNetEncoder):
     run once for both texts.
 
     `residuals` are a control network's maps, `controlnet.ControlNet` tells which: one is added to
-    each skip connection, and the last behind the middle. They may have k times a connection's rows,
-    and are taken over: what they hold afterwards is not theirs.
+    each skip connection, and the last behind the middle. They may have k times a connection's rows.
+    They are taken out of the list one by one and become the skip connections, so that with little
+    memory none is held twice.
     `features` are maps `[1 or b, c, h, w]` of an adapter by the number of the input block behind
     which they are added, so that they flow on and into that block's skip connection.
     """
@@ -39,6 +40,7 @@ class UNet(UNetEncoder):
         first = config.channels[0]
         conv = nn.Conv2d(first, config.out_channels, 3, padding=1)
         self.out = Head(nn.GroupNorm(config.groups, first), nn.SiLU(inplace=True), conv)
+        self._built()
 
     def _build_up(self, skips: list[int]) -> None:
         config, width = self.config, self.config.channels[-1]
@@ -62,7 +64,7 @@ class UNet(UNetEncoder):
         x: Tensor,
         t: float | Tensor,
         text: Text,
-        residuals: Sequence[Tensor] = (),
+        residuals: list[Tensor] | None = None,
         features: Mapping[int, Tensor] | None = None,
     ) -> Tensor:
         keys, times = iter(text), self._times(t, x)
@@ -72,11 +74,11 @@ class UNet(UNetEncoder):
                 x = run_layer(layer, x, times, keys)
             if features and n in features:
                 x = x + features[n]
-            skips.append(_with_residual(x, residuals[n]) if residuals else x)
+            skips.append(_with_residual(x, residuals.pop(0)) if residuals else x)
         for layer in self.middle_block:
             x = run_layer(layer, x, times, keys)
         if residuals:
-            x = x + residuals[-1]
+            x = x + residuals.pop()
         for block in self.output_blocks:
             x = concat_skip(x, skips.pop(), block[0].in_layers[0].num_channels)
             for layer in block:
@@ -93,8 +95,8 @@ class Head(nn.Sequential):
 
 
 def _with_residual(x: Tensor, residual: Tensor) -> Tensor:
-    """The sum, in the residual itself where that is a whole map: with little memory each map
-    counts. Where the texts still share x's rows, it may have more of them.
+    """The sum, in the residual itself where that is a whole map. Where the texts still share x's
+    rows, it may have more of them.
     """
     texts = max(len(residual) // len(x), 1)
     if residual.shape[2:] != x.shape[2:] or len(residual) < len(x):  # averages, or of one picture

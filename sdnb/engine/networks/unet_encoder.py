@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -63,10 +62,12 @@ class UNetEncoder(nn.Module):
         self.input_blocks = nn.ModuleList(map(nn.ModuleList, blocks))
         return skips
 
-    @cached_property
-    def widths(self) -> list[int]:
-        """How wide each residual block's share of a time row is, in order of execution."""
-        return [m.in_layers.width for m in self.modules() if isinstance(m, ResBlock)]
+    def _built(self) -> None:
+        """Note what the finished network has; at the end of a subclass's own building."""
+        #: How wide each residual block's share of a time row is, in order of execution.
+        self.widths = [m.in_layers.width for m in self.modules() if isinstance(m, ResBlock)]
+        #: How many times it attends to the text: the pairs that `prepare` gives.
+        self.attentions = sum(isinstance(m, TransformerBlock) for m in self.modules())
 
     def prepare(self, context: Tensor) -> Text:
         """Keys and values of the text `[b, m, context_dim]`, once a run instead of once a step."""

@@ -17,7 +17,8 @@ def prepare(model: Model, request: Resolved, notes: list[str]) -> float | None:
     Raises ValueError where the request cannot fit: in words that say what would.
     """
     if not _is_planned(model, request):
-        if model.memory != model.first_plan():  # the last one was large, or stepped down
+        # The last one was large, or stepped down; or a network for control came.
+        if model.memory != model.first_plan() or not model.weights.are_placed:
             model.weights.apply(model.first_plan())
         return None
     forecast = model.plan(request)
