@@ -11,6 +11,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from PIL import Image
 
 import sdnb
 from sdnb.engine.networks.config import ModelConfig, UNetConfig
@@ -289,6 +290,24 @@ def test_the_2_x_family_is_planned_by_its_own_weights(room, size, tier, monkeypa
     if room == 20.0:  # all is on the card, and nothing is in parts: the weights alone differ
         more = sum(SD2_SIZES.values()) - sum(SIZES.values())
         assert found.gb - other.gb == pytest.approx(more / 2**30, abs=0.01)
+
+
+CONTROL = sdnb.Control("canny", Image.new("RGB", (8, 8)))
+
+
+def test_a_control_network_is_planned_for_as_the_unet_is(monkeypatch):
+    """361 M weights, where the plan has the UNet's, and its maps."""
+
+    def found(room, memory, count):
+        asked = sdnb.Request(width=512, height=512, seed=0, controls=[CONTROL] * count)
+        return Card(monkeypatch, room, memory).plan(asked)
+
+    gb = 361_279_120 * 2 / 2**30
+    assert gb < found(20.0, "4gb", 1).gb - found(20.0, "4gb", 0).gb < gb + 0.06
+    assert found(2.6, "auto", 1).name == "4gb"  # without, it is "max"
+    lean = [found(0.4, "1gb", count) for count in (1, 2)]  # streamed through a ring
+    assert lean[0].fits
+    assert lean[1].gb - lean[0].gb < 0.02  # the same network, with another hint
 
 
 def test_what_does_not_fit_is_refused_in_words(monkeypatch):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from sdnb.engine import memory
 from sdnb.engine.model import Model
+from sdnb.engine.planning import planner
 from sdnb.engine.planning.measured import LARGE_PICTURE, REFUSE_ABOVE
 from sdnb.request import Resolved
 
@@ -22,7 +23,7 @@ def prepare(model: Model, request: Resolved, notes: list[str]) -> float | None:
             model.weights.apply(model.first_plan())
         return None
     forecast = model.plan(request)
-    room, size = REFUSE_ABOVE * forecast.room, f"{request.width}x{request.height}"
+    room, size = REFUSE_ABOVE * forecast.room, planner.in_words(request)
     if model.device.type == "cpu" and model.facts().limit:
         room = forecast.room  # nothing there holds an allocation back
     elif model.device.type == "cpu":
