@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sdnb.images.result import Result
     from sdnb.library import Library
     from sdnb.request import Request
+    from sdnb.request.control import Control
     from sdnb.request.lora import Lora
     from sdnb.request.memory_plan import MemoryPlan
     from sdnb.widgets.gallery import Gallery
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 # Where each public name lives.
 _HOMES = {
+    "Control": "sdnb.request.control",
     "Gallery": "sdnb.widgets.gallery",
     "Grid": "sdnb.grid.grid",
     "GridView": "sdnb.widgets.grid.grid_view",
@@ -61,12 +63,14 @@ _HOMES = {
 # And where each public module is.
 _MODULES = {
     "diffusion": "sdnb.engine.diffusion",
+    "hints": "sdnb.hints",
     "images": "sdnb.images",
     "prompt": "sdnb.request.prompt",
     "request": "sdnb.request",
 }
 
 __all__ = [
+    "Control",
     "Gallery",
     "Grid",
     "GridView",

@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "sdnb"
 LAYERS = (
     "__main__", "cli", "bench models", "widgets", "grid", "remote", "jobs", "engine", "library",
-    "headers images", "request", "assets",
+    "headers images", "request", "hints", "assets",
 )  # fmt: skip
 # `sdnb.remote` is the public face of `sdnb.jobs.remote`: it bears the name of what it shows.
 FACES = {"remote.py"}

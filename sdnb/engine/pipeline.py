@@ -16,18 +16,21 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from sdnb.engine import memory, pixels
+from sdnb.engine import memory
 from sdnb.engine.diffusion.denoise import blend, eps_denoiser, inpainting
 from sdnb.engine.diffusion.noise import Noise, finish, start
 from sdnb.engine.diffusion.samplers import SAMPLERS, Step
 from sdnb.engine.diffusion.schedule import cut, sigmas
 from sdnb.engine.full_precision import full_precision, in_full_precision
 from sdnb.engine.model import Model
-from sdnb.engine.stages import adapt, autoencode, prompts
+from sdnb.engine.stages import adapt, autoencode, control_nets, prompts
 from sdnb.engine.stages.account import Account
 from sdnb.engine.stages.contexts import Contexts, of_pass
+from sdnb.engine.stages.control_nets import ChosenNets
+from sdnb.engine.stages.from_picture import FromPicture, from_picture
 from sdnb.engine.stages.predictor import Predictor, is_sound, not_sound
 from sdnb.engine.stages.prepare import beyond_limit, prepare
+from sdnb.engine.stages.steering import Steering
 from sdnb.images.canvas import Canvas, fit
 from sdnb.images.result import Progress, Result, bar
 from sdnb.request import Request, Resolved, checks, lora
@@ -107,6 +110,7 @@ class Batch:
     levels: list[float]  # the sigmas to run; [] at strength 0
     canvas: Canvas | None  # the picture to begin from
     chosen: adapt.Chosen  # the LoRAs
+    nets: ChosenNets  # for control
     together: bool  # all in one pass, whatever the plan says
 
     @property
@@ -149,8 +153,10 @@ def _run(
     notes += _without_guidance(resolved)
     chosen = adapt.choose(model, resolved[0])
     notes += chosen.notes
-    resolved = [chosen.noted(each) for each in resolved]
-    batch = Batch(resolved, levels, canvas, chosen, together)
+    nets = control_nets.choose(model, resolved[0], canvas.part if canvas else None)
+    notes += nets.notes
+    resolved = [nets.noted(chosen.noted(each)) for each in resolved]
+    batch = Batch(resolved, levels, canvas, chosen, nets, together)
     with model.run_lock.ask() as turn:
         while not turn.come():
             yield Progress(0, batch.steps, turn.waited, waiting=True)
@@ -167,7 +173,9 @@ def _journey(
     """From requests that were checked to their pictures; returns the last `Progress`."""
     checks.loaded(model)  # again: it was waited for
     canvas, count = batch.canvas, sum(request.count for request in batch.requests)
-    # 1. The memory plan is chosen and put in force, and the LoRAs in the weights where they lie.
+    # 1. Control networks are taken in, the memory plan is chosen and put in force, and the LoRAs in
+    # the weights where they lie.
+    control_nets.take_in(model, batch.nets.used)
     expected = prepare(model, replace(batch.first, count=count), notes)
     adapt.put_in_force(model, batch.chosen)
     passes = batch.passes(model.memory.batch)
@@ -183,21 +191,24 @@ def _journey(
         known = batch.chosen.embeddings(model)
         encoded = [prompts.encode(model, request, known) for request in batch.requests]
         own = [its.notes for its in encoded]
-        files = [(*model.files, *batch.chosen.files, *its.files) for its in encoded]
+        used = (*model.files, *batch.chosen.files, *batch.nets.files)
+        files = [(*used, *its.files) for its in encoded]
         requests = [its.noted(each) for its, each in zip(encoded, batch.requests, strict=True)]
         account = Account(
             model, requests, batch.together, expected, notes, own, batch.chosen.loras, files
         )
         notes = []
         # 3. The picture becomes a latent [1, 4, h/8, w/8], the mask is brought to its size.
-        source = _from_picture(model, canvas, batch.first.strength, notes)
+        source = from_picture(model, canvas, batch.first.strength, notes)
+        steering = Steering(model, batch.nets, batch.first, batch.steps)
+        notes += steering.idle()
         for done, members in enumerate(passes):
             if not batch.steps and canvas is not None:
                 pictures += [canvas.untouched()] * len(members)
                 continue
             # 4. The sampler denoises noise, step by step; each step calls the UNet (`Predictor`).
             words = _words(batch, encoded, members)
-            for step in _denoise(model, batch, source, words, notes):
+            for step in _denoise(model, batch, source, words, notes, steering=steering):
                 passed = time.perf_counter() - began
                 times.ends.append(passed)
                 at = done * batch.steps + step.index + 1
@@ -243,51 +254,15 @@ def _words(
     return _Words(seeds, contexts, torch.tensor(scales).T[..., None, None, None])
 
 
-@dataclass(frozen=True)
-class _FromPicture:
-    """What a run takes from the picture that it was given, on the device."""
-
-    latent: Tensor | None = None  # [1, 4, h/8, w/8] of the picture: what is kept
-    begin: Tensor | None = None  # the same, but for what the masked part starts from
-    mask: Tensor | None = None  # [1, 1, h/8, w/8]: 1 is repainted
-    extra: Tensor | None = None  # [1, 5, h/8, w/8] instead of it, for a 9-channel model
-
-
-def _from_picture(
-    model: Model, canvas: Canvas | None, strength: float, notes: list[str]
-) -> _FromPicture:
-    """The picture as a latent, the mask at its size, and what a 9-channel model also sees."""
-    if canvas is None:
-        return _FromPicture()
-    latent = begin = autoencode.encode(model, canvas.picture, notes)
-    if model.is_inpainting:
-        if canvas.content == "fill":
-            begin = autoencode.encode(model, canvas.filled_picture(), notes)
-        hole = autoencode.encode(model, canvas.masked_picture(), notes)
-        hidden = pixels.mask_tensor(canvas.hidden_cells()).to(latent)
-        if canvas.content == "noise":
-            begin = latent * (1 - hidden)
-        return _FromPicture(latent, begin, extra=torch.cat([hidden, hole], dim=1))
-    small = canvas.latent_mask()
-    if small is None:
-        return _FromPicture(latent, begin)
-    mask = pixels.mask_tensor(small).to(latent)
-    rim = (mask > 0) & (mask < 1)
-    if canvas.content == "fill" or rim.any():
-        filled = autoencode.encode(model, canvas.filled_picture(), notes)
-        # A cell that is white in part is mixed with what is kept there. The old latent would bring
-        # back what is to go; the filled picture has the kept pixels and nothing of that.
-        gone = strength if canvas.content == "original" else 1.0
-        latent = torch.where(rim, torch.lerp(latent, filled, gone), latent)
-        begin = filled if canvas.content == "fill" else begin
-    if canvas.content == "noise":
-        begin = latent * (1 - mask)  # nothing of the picture there, so that noise alone is left
-    return _FromPicture(latent, begin, mask)
-
-
 @torch.inference_mode()
 def _denoise(
-    model: Model, batch: Batch, source: _FromPicture, words: _Words, notes: list[str]
+    model: Model,
+    batch: Batch,
+    source: FromPicture,
+    words: _Words,
+    notes: list[str],
+    *,
+    steering: Steering,
 ) -> Generator[Step, None, None]:
     """The steps of the pictures of one pass; once more in full precision where what comes out is
     no picture.
@@ -300,8 +275,8 @@ def _denoise(
         first = noise().to(model.device)  # [b, 4, h/8, w/8]
         x = start(source.begin if request.strength < 1 else None, first, levels[0])
         with Predictor(
-            model, words.contexts, words.scales, extra=source.extra, times=times, dtype=dtype,
-            notes=notes,
+            model, words.contexts, words.scales, extra=source.extra,
+            steering=steering if steering.used else None, times=times, dtype=dtype, notes=notes,
         ) as predict:  # fmt: skip
             denoise = eps_denoiser(predict, model.schedule, model.config.noise.prediction)
             if source.mask is not None and source.latent is not None:
@@ -318,7 +293,7 @@ def _denoise(
             return
 
 
-def _finished_latents(step: Step, source: _FromPicture) -> Tensor:
+def _finished_latents(step: Step, source: FromPicture) -> Tensor:
     """The latents to decode; where a picture was to be kept, exactly its own."""
     x = finish(step.x, step.sigma)
     if source.mask is not None and source.latent is not None:

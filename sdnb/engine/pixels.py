@@ -16,6 +16,12 @@ def tensor(picture: Image.Image) -> Tensor:
     return torch.from_numpy(array / 127.5 - 1).permute(2, 0, 1)[None]
 
 
+def hint_tensor(hint: Image.Image) -> Tensor:
+    """Convert a hint for a control network to RGB `[1, 3, h, w]` in 0..1, float32."""
+    array = np.asarray(hint.convert("RGB"), dtype=np.float32)  # [h, w, 3]
+    return torch.from_numpy(array / 255).permute(2, 0, 1)[None]
+
+
 def mask_tensor(mask: Image.Image) -> Tensor:
     """Convert a mask to `[1, 1, h, w]` in 0..1, float32."""
     array = np.asarray(mask.convert("L"), dtype=np.float32)  # [h, w]

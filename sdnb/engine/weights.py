@@ -7,7 +7,7 @@ than one UNet: each is a `Part` with the role by which a plan places it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +54,7 @@ class Weights:
         self.parts: dict[str, Part] = {}
         for name, network in self.networks.items():
             self.parts |= _parts(name, network)
-        self._graph: tuple[object, Graphed] | None = None
+        self._graphs: dict[Hashable, Graphed] = {}
         #: What is laid over the checkpoint; None: a change of it broke off half-way.
         self.overlay: Overlay | None = NOTHING
         self._sources: dict[str, Tensors] = {}
@@ -89,6 +89,46 @@ class Weights:
                 part.size = sum(parameter.nbytes for parameter in part.module.parameters())
                 if self.plan is not None:
                     self._place(part, self.plan)
+            if self.plan is not None:
+                self._share_keep(self.plan)
+
+    def source(self, network: str) -> Tensors:
+        """The weights on disk from which a network was written."""
+        return self._sources[network]
+
+    def add(
+        self,
+        name: str,
+        role: str,
+        network: nn.Module,
+        tensors: Tensors,
+        additions: Mapping[str, Sequence[merge.Addition]],
+    ) -> None:
+        """Take in one more network, such as one for control, with its values: `tensors`, and what
+        is added to some of them. The next `apply` places it, by the role that it has in a plan.
+
+        Raises CheckpointError that lists what does not fit; nothing is taken in then.
+        """
+        # As a model's own are, which are loaded outside of a run.
+        with torch.inference_mode(False), torch.no_grad():
+            checkpoint.assign_weights(network, tensors, dtype=self.dtype, device="cpu", what=name)
+            for weight, some in additions.items():
+                target = network.get_parameter(weight)
+                merge.write_sum(tensors[weight], some, target, self.dtype)
+        size = sum(parameter.nbytes for parameter in network.parameters())
+        self.networks[name] = network
+        self.parts[name] = Part(name, role, network, size=size)
+
+    @property
+    def are_placed(self) -> bool:
+        """Whether all of them are where the plan wants them."""
+        return all(part.placed is not None for part in self.parts.values())
+
+    def drop(self, name: str) -> None:
+        """Give the memory of a network back that `add` took in."""
+        self.forget_graph()
+        del self.networks[name], self.parts[name]
+        memory.empty_cache(self.device)
 
     def lay_over(self, overlay: Overlay) -> set[str]:
         """Have the weights be the checkpoint's with what `overlay` adds, and nothing of the one
@@ -146,6 +186,7 @@ class Weights:
             self.forget_graph()
         for part in self.parts.values():
             self._place(part, plan)
+        self._share_keep(plan)
         kernel = machine.kernel(plan, self.device)
         for name, network in self.networks.items():
             # A head of 512, the VAE's, is too wide for these.
@@ -164,8 +205,14 @@ class Weights:
             self._release(part)
             part.module.to(torch.float32 if placement == "cpu" else self.dtype)
             part.placed, part.how = self._placed(part.module, placement, plan), how
-        if isinstance(part.placed, Streamed):
-            part.placed.keep = int((plan.keep or 0.0) * GB)
+
+    def _share_keep(self, plan: MemoryPlan) -> None:
+        """What stays of streamed parts is the UNet's first, then the control networks'."""
+        left = int((plan.keep or 0.0) * GB)
+        for part in self.parts.values():
+            if isinstance(part.placed, Streamed):
+                part.placed.keep = max(left, 0)
+                left -= part.size
 
     def _placed(self, module: nn.Module, placement: str, plan: MemoryPlan) -> Placed:
         if placement == "stream":
@@ -197,9 +244,9 @@ class Weights:
     def facts(self) -> dict[str, PartFacts]:
         """The parts as a planner sees them."""
         return {
-            # One look at `how`: another thread may be in the middle of a run.
+            # One look at each: another thread may be in the middle of a run.
             name: PartFacts(part.role, part.size, part.how[:1] == ("resident",))
-            for name, part in self.parts.items()
+            for name, part in list(self.parts.items())
         }
 
     def ring_bytes(self, storage: str, keep: float) -> int:
@@ -208,18 +255,20 @@ class Weights:
         units, once = unet.execution_order(), unet.once_a_run()
         return memory.streaming_bytes(units, once, int(keep * GB), storage)
 
-    def graph(self, key: object, function: Callable[[], Callable[..., Tensor]]) -> Graphed:
+    def graph(self, key: Hashable, function: Callable[[], Callable[..., Tensor]]) -> Graphed:
         """A step of the UNet as a CUDA graph, kept from run to run while the weights stay."""
-        if self._graph is None or self._graph[0] != key:
-            self.forget_graph()
-            self._graph = key, Graphed(function())
-        return self._graph[1]
+        if key not in self._graphs:
+            self._graphs[key] = Graphed(function())
+        return self._graphs[key]
+
+    def keep_graphs(self, keys: Collection[Hashable]) -> None:
+        """Give the memory of recorded steps back, but for those of `keys`."""
+        for key in [key for key in self._graphs if key not in keys]:
+            self._graphs.pop(key).forget()
 
     def forget_graph(self) -> None:
-        """Give the memory of a recorded step back."""
-        if self._graph is not None:
-            self._graph[1].forget()
-            self._graph = None
+        """Give the memory of all recorded steps back."""
+        self.keep_graphs(())
 
     def clear(self) -> None:
         """Give all memory back."""

@@ -1,14 +1,14 @@
 """Axes of a grid: what varies, its values, and how a value changes a request.
 
-Any field of `Request` can vary, and five things more: `prompt_sr` (search and replace in the
-prompts), `weight` (of one block of the prompt), `lora` (one LoRA over its strengths; with `lora2`
-and `lora3` for others), `model` and `memory`.
+Any field of `Request` can vary, and more: `prompt_sr` (search and replace in the prompts), `weight`
+(of one block of the prompt), `lora` (one LoRA over its strengths; with `lora2` and `lora3` for
+others), `control_scale` and its like (of one control), `model` and `memory`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -16,14 +16,18 @@ from typing import Any
 
 from sdnb import images
 from sdnb.assets import user_path
-from sdnb.grid import lora_axis
-from sdnb.request import RANGES, Request, checks, lora, png_header, prompt
+from sdnb.grid import control_axis, lora_axis
+from sdnb.request import RANGES, Request, checks, control, lora, png_header, prompt
 
 _FIELD_NAMES = tuple(item.name for item in fields(Request) if item.name not in ("count", "digests"))
-_MORE_NAMES = ("prompt_sr", "weight", *lora_axis.NAMES, "model", "memory")
+_MORE_NAMES = ("prompt_sr", "weight", *lora_axis.NAMES, *control_axis.FIELDS, "model", "memory")
 NAMES = (*_FIELD_NAMES, *_MORE_NAMES)
 
 _PICTURES = {"image": images.picture, "mask": images.mask}
+_SEVERAL: dict[str, Callable[[Any], Any]] = {"loras": lora.loras, "controls": control.controls}
+_IN_WORDS: dict[str, tuple[Callable[[Any], str], str]] = {
+    "loras": (lora.in_words, "no LoRA"), "controls": (control.in_words, "no control"),
+}  # fmt: skip
 # Fields that have no effect without another field.
 _NEEDS = {
     "strength": "image", "mask": "image", "invert": "mask", "feather": "mask", "content": "mask",
@@ -39,13 +43,15 @@ class Axis:
     name: str
     values: tuple[Any, ...]
     labels: tuple[str, ...]  # one for each value, no two equal
-    of: str = ""  # prompt_sr: the text to replace; weight: the block; lora: its name
+    of: str = ""  # prompt_sr: the text to replace; weight: the block; lora, control: its name
 
     @property
     def title(self) -> str:
         """The name of the axis in figures."""
         if self.name in lora_axis.NAMES:
             return Path(self.of).name.removesuffix(".safetensors")
+        if self.name in control_axis.FIELDS and self.of:
+            return f"{control_axis.FIELDS[self.name]} of {Path(self.of).stem}"
         return {
             "prompt_sr": f"{self.of} →",
             "weight": f"weight of “{self.of}”",
@@ -56,8 +62,8 @@ class Axis:
 
     def place(self, value: Any) -> int:
         """The index of a value or of a label. Raises KeyError that lists the labels."""
-        if self.name == "loras" and value not in self.labels:
-            value = lora.loras(value)
+        if self.name in _SEVERAL and value not in self.labels:
+            value = _SEVERAL[self.name](value)
         for index, (known, label) in enumerate(zip(self.values, self.labels, strict=True)):
             if _equal(known, value) or (isinstance(value, str) and value == label):
                 return index
@@ -71,7 +77,9 @@ class Axis:
         return replace(self, values=values, labels=labels)
 
     def applied(self, request: Request, index: int) -> Request:
-        """The request with this value. Raises ValueError or TypeError where that is not valid."""
+        """The request with this value, but for those of a control, which gets all at once. Raises
+        ValueError or TypeError where that is not valid.
+        """
         value = self.values[index]
         if self.name == "prompt_sr":
             return _with_text_replaced(request, self.of, value)
@@ -113,6 +121,8 @@ def _axis(name: str, given: Any) -> Axis:
         of, given = _block_and_weights(given)
     if name in lora_axis.NAMES:
         of, given = lora_axis.name_and_strengths(name, given)
+    if name in control_axis.FIELDS:
+        of, given = control_axis.net_and_values(given)
     values = _listed(name, given, of)
     if name == "prompt_sr":
         of = checks.text(name, values[0])
@@ -160,6 +170,8 @@ def _value(name: str, value: Any) -> Any:
         return None if value is None and name == "mask" else _PICTURES[name](value)
     if name == "prompt_sr":
         return checks.text(name, value)
+    if name in control_axis.FIELDS:
+        return control_axis.value(name, value)
     if name == "weight" or name in lora_axis.NAMES:
         return checks.number(name, value, -1e6, 1e6)
     if name == "model":
@@ -189,7 +201,7 @@ def _label(name: str, given: Any, value: Any) -> str:
     if value is None:
         words = {"mask": "none", "model": "built-in", "padding": "the whole picture"}
         return words.get(name, "the model's")
-    if name in _PICTURES:
+    if isinstance(value, bytes):
         is_path = isinstance(given, (str, os.PathLike))
         return Path(given).name if is_path else "x".join(map(str, png_header.size(value)))
     if name == "model":
@@ -197,8 +209,9 @@ def _label(name: str, given: Any, value: Any) -> str:
             path = user_path(value)
             return path.name if path.exists() else value
         return str(value)
-    if name == "loras":
-        return lora.in_words(value) if value else "no LoRA"
+    if name in _SEVERAL:
+        in_words, without = _IN_WORDS[name]
+        return in_words(value) if value else without
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, str):

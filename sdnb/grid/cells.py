@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from sdnb import images
-from sdnb.grid import lora_axis
+from sdnb.grid import control_axis, lora_axis
 from sdnb.grid.axes import Axis
 from sdnb.request import Request, Settings, checks, prompt
 from sdnb.request.plain_words import counted
@@ -125,20 +125,27 @@ def plain_value(value: Any) -> Any:
     if isinstance(value, tuple):
         return [plain_value(each) for each in value]
     if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
+        return {name: plain_value(each) for name, each in asdict(value).items()}
     return value
 
 
 def _combined(base: Request, axes: Sequence[Axis], index: Sequence[int]) -> Request:
     """The base with a value of each axis. The order matters: the image before the mask, the sampler
-    before its schedule and eta, and after all fields prompt_sr, then weight, then LoRAs.
+    before its schedule and eta, and after all fields prompt_sr, then weight, then LoRAs. A control
+    gets the values of its axes at once: a start may be behind the end that the base has.
     """
     order = {"image": 0, "mask": 1, "sampler": 1, "prompt_sr": 3, "weight": 4}
     order |= dict.fromkeys(lora_axis.NAMES, 5)
     pairs = zip(axes, index, strict=True)
     request = base
+    of_controls: dict[str, dict[str, Any]] = {}
     for axis, i in sorted(pairs, key=lambda pair: order.get(pair[0].name, 2)):
-        request = axis.applied(request, i)
+        if axis.name in control_axis.FIELDS:
+            of_controls.setdefault(axis.of, {})[axis.name] = axis.values[i]
+        else:
+            request = axis.applied(request, i)
+    for net, values in of_controls.items():
+        request = control_axis.with_values(request, net, values)
     prompt.check(request.prompt, request.negative, request.syntax, request.steps)
     request.resolved(Settings())
     return request

@@ -48,6 +48,9 @@ def sweep(base: Request, **varied: Any) -> Grid:
     - `weight=("fog", [0, 0.5, 1])`, the weight of one block,
     - `lora=("pixelart", [0, 0.5, 1])`, the strength of one LoRA, 0 without it; `lora2` and `lora3`
       are of others. LoRAs side by side are `loras=["pixelart", "fog", ("pixelart", "fog")]`,
+    - `control_scale=[0, 0.5, 1]`, and `control_start`, `control_end`, `control_net` and
+      `control_hint` (pictures), of the base's only control, or of one of several:
+      `control_scale=("canny", [0, 1])`,
     - `model=` paths or hub ids, or `memory=` names of plans.
 
     A seed that is left open is drawn once, for all cells.

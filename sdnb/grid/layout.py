@@ -16,7 +16,7 @@ from sdnb.grid.axes import Axis
 _LEADING = 1.25  # the height of a line, in font sizes
 _MAX_LINES = 8  # of a label; more end in an ellipsis
 # Axes whose labels need no name before them.
-_NAMELESS = ("prompt", "negative", "prompt_sr", "image", "mask", "model", "loras")
+_NAMELESS = ("prompt", "negative", "prompt_sr", "image", "mask", "model", "loras", "controls")
 
 
 @dataclass(frozen=True)

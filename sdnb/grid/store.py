@@ -291,7 +291,7 @@ def _answers(wanted: Request, found: Request) -> bool:
         given = getattr(found, field.name)
         if field.name == "digests":  # the row's own files are compared
             continue
-        if field.name == "loras":
+        if field.name in ("loras", "controls"):
             if not lora.answers(value, given):
                 return False
         elif not is_open and value != given:

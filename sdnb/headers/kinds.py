@@ -76,7 +76,9 @@ KINDS = (
     Kind("a hypernetwork", _USED_WITH,
          lambda shapes: not {"320", "640", "768", "1024", "1280"}.isdisjoint(shapes)),
     Kind("an IP-Adapter", _USED_WITH, r"^(ip_adapter|image_proj)\."),
-    Kind("a ControlNet", "It guides a model and is none. Give the model it is used with.",
+    Kind("a ControlNet",
+         "It guides a model and is none. Load the model it was made for, and give this file in a "
+         "request: controls=[sdnb.Control(path, picture)].",
          r"^(control_model|controlnet_cond_embedding|input_hint_block|controlnet_down_blocks)\."),
     Kind("an AnimateDiff motion module", _OTHER_PROGRAM, r"motion_modules\."),
     Kind("a Stable Diffusion 3 model", _OURS,

@@ -28,6 +28,16 @@ class Canvas:
     # What the generated size covers of the picture that was given, in its pixels.
     covers: tuple[float, float, float, float] = (0, 0, 0, 0)
 
+    @property
+    def part(self) -> tuple[float, float, float, float] | None:
+        """What is generated of the whole picture: left, upper, right and lower edge, in shares of
+        its sides; None: all of it.
+        """
+        if self.around is None:
+            return None
+        (left, upper, right, lower), (w, h) = self.around.box, self.around.picture.size
+        return left / w, upper / h, right / w, lower / h
+
     def latent_mask(self) -> Image.Image | None:
         """The mask at the latent's size. Average pooling 8x8, so that no kept pixel is touched."""
         if self.mask is None:

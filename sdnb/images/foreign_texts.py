@@ -15,8 +15,9 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from sdnb.images import sampler_names, used_files
+from sdnb.images import control_text, sampler_names, used_files
 from sdnb.images.saved import NO_PICTURE, Saved, accepted, emphasis_notes
+from sdnb.images.used_files import UsedFile
 from sdnb.request import documents
 from sdnb.request.foreign_names import FIELD_OF
 
@@ -100,10 +101,12 @@ def _saved(program: str, found: dict[str, Any]) -> Saved:
         notes.append("Its prompt was put together of several texts, which stand below one another.")
     if found.get("samplers", 1) > 1:
         notes.append("It was made in several passes; this is the first.")
+    files: tuple[UsedFile, ...] = found.get("files", ())
+    notes += [control_text.left_out(file.name) for file in files if file.kind == "control"]
     told = fields.get("strength") == request.strength
     return Saved(
         request, str(found.get("model", "")), "", program, notes=tuple(notes),
-        files=found.get("files", ()), strength_told=told,
+        files=files, strength_told=told,
     )  # fmt: skip
 
 

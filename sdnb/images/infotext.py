@@ -18,7 +18,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from sdnb.images import sampler_names, used_files
+from sdnb.images import control_text, sampler_names, used_files
 from sdnb.images.saved import NO_PICTURE, Saved, accepted, emphasis_notes
 from sdnb.images.used_files import UsedFile
 from sdnb.request import Request, checks, lora
@@ -95,6 +95,7 @@ def write(
     schedule = sampler_names.SCHEDULE_LABELS[request.schedule or "uniform"]
     eta_key = "Eta DDIM" if request.sampler == "ddim" else "Eta"
     default_eta = request.eta == own_eta(request.sampler)
+    fitted = request.image is not None and request.fit in ("crop", "fill")  # not its default
     checkpoint, vae = (used_files.first(files, kind) for kind in ("checkpoint", "vae"))
     values = {
         "Steps": request.steps,
@@ -109,13 +110,14 @@ def write(
         "VAE hash": vae and vae.short_hash,
         "VAE": vae and vae.name,
         "Denoising strength": None if request.image is None else digits(request.strength),
-        "Resize mode": None if _usual_fit(request) else _FIT_LABELS[request.fit],
+        "Resize mode": _FIT_LABELS[request.fit] if fitted else None,
         **({} if request.mask is None else _mask_values(request)),
         "Clip skip": request.clip_skip,
         "Emphasis": "No norm" if request.syntax == "a1111_no_norm" else None,
         "Prompt syntax": None if request.syntax == "blocks" else request.syntax,
         "RNG": "CPU",  # sdnb draws its noise on the CPU
         eta_key: None if default_eta else digits(request.eta),
+        **control_text.write(request.controls, files),
         **used_files.hash_lists(files),
         "Version": f"sdnb {version}",
     }
@@ -147,10 +149,11 @@ def read(text: str) -> Saved:
         if key in values:
             number = _number(key, values.pop(key), kind, notes)
             fields |= {} if number is None else {field: number}
-    files = used_files.of_infotext(values)
+    nets, without_pictures = control_text.read(values)
+    files = (*used_files.of_infotext(values), *nets)
     request, refused = accepted(fields)
     model, fingerprint, version = (values.get(k, "") for k in ("Model", "Model hash", "Version"))
-    notes = [*_notes(values, fields), *notes, *refused]
+    notes = [*_notes(values, fields), *notes, *refused, *without_pictures]
     told = fields.get("strength") == request.strength
     return Saved(
         request, model, fingerprint, version, notes=tuple(notes), files=files, strength_told=told
@@ -168,11 +171,6 @@ def _syntax(values: dict[str, str]) -> str:
     if version.startswith("ComfyUI"):
         return "comfy"
     return "a1111_no_norm" if emphasis == "No norm" else "a1111"
-
-
-def _usual_fit(request: Request) -> bool:
-    """Whether nothing is to be written of it, as of the web UI's default."""
-    return request.image is None or request.fit in ("stretch", "fit")
 
 
 def _picture_fields(values: dict[str, str]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from sdnb.assets import __version__
 from sdnb.images import embedded_texts, foreign_texts, infotext, used_files
 from sdnb.images.saved import Saved
 from sdnb.images.saving import INPUTS
-from sdnb.request import Request, checks, documents, png_header
+from sdnb.request import Request, checks, documents, png_header, record
 from sdnb.request.picture_file import existing, opened, sniffed
 from sdnb.request.plain_words import counted, plain, reason
 
@@ -132,7 +132,7 @@ def _from_sdnb(text: str, folder: Path | None, name: str) -> Saved:
             tuple(map(str, notes)),
             used_files.of_json(about.get("files"), about.get("loras")),
         )
-        digests = [request[key] for key in ("image", "mask") if request.get(key) is not None]
+        digests = record.digests(request)
     except Exception as error:  # noqa: BLE001 - its values may be of any kind
         raise ValueError(
             f"{name} has a damaged text 'sdnb' ({plain(reason(error), 300)}); find the file as it "

@@ -1,4 +1,4 @@
-"""The files that a picture names: checkpoint, VAE, LoRAs, embeddings.
+"""The files that a picture names: checkpoint, VAE, LoRAs, embeddings, control networks.
 
 AUTOMATIC1111 writes the beginnings of their hashes, ComfyUI the nodes that loaded them.
 
@@ -22,13 +22,14 @@ from sdnb.request.plain_words import plain
 _MOST = 200  # files of one picture
 _MOST_NODES = 1000  # of a graph that are followed from a sampler
 _LONGEST_TEXT = 1 << 16  # letters of a prompt that are looked through
-_LOADERS = {"ckpt_name": "checkpoint", "vae_name": "vae", "lora_name": "lora"}
+_LOADERS = {"ckpt_name": "checkpoint", "vae_name": "vae", "lora_name": "lora",
+            "control_net_name": "control"}  # fmt: skip
 _EMBEDDING = re.compile(r"\bembedding:([^\s,():]+)")  # in ComfyUI's prompts
 LONGEST_NAME = 200  # letters of a name
 _LORA_LISTS, _WEIGHT_LISTS = ("loras", "lora", "use_lora_model"), ("loraweights", "lora_alpha")
 _COMBINED = "lora_combined_"  # of Fooocus: one key for each LoRA, where it writes no list
 _NAMED = ("model", "lora", "name", "file", "model_name")  # of a LoRA in a list
-_KINDS = ("checkpoint", "vae", "lora", "embedding")
+_KINDS = ("checkpoint", "vae", "lora", "embedding", "control")
 _LISTS = {"Lora hashes": "lora", "TI hashes": "embedding"}
 # What stands before the names in "Hashes", which Civitai reads.
 _CIVITAI = {"lora": "lora", "lyco": "lora", "embed": "embedding", "model": "checkpoint",
@@ -39,7 +40,7 @@ _CIVITAI = {"lora": "lora", "lyco": "lora", "embed": "embedding", "model": "chec
 class UsedFile:
     """A file that a picture was made with. `Library.recover(kind, name, hash)` looks for it."""
 
-    kind: str  # "checkpoint", "vae", "lora", "embedding"
+    kind: str  # "checkpoint", "vae", "lora", "embedding", "control"
     name: str
     hash: str = ""  # a sha256 or its beginning, in small letters; "" where it is not told
     #: Of a LoRA, for UNet and text encoder; AUTOMATIC1111's stand in the prompt.

@@ -1,8 +1,8 @@
 """The hashes by which pictures name the files that made them, each computed once and kept.
 
 AUTOMATIC1111 writes the first 10 letters of a checkpoint's sha256, the first 12 of an embedding's,
-and for a LoRA the first 12 of the sha256 of the bytes behind its header. Before 2023 a checkpoint
-had the first 8 of the sha256 of 64 KB in it.
+and for a LoRA the first 12 of the sha256 of the bytes behind its header. A control network has the
+first 8 of the sha256 of 64 KB in it, and so had a checkpoint before 2023.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ def _of_lora(path: Path, _now: known.Stamp) -> str:
 
 
 def old_hash(path: Path) -> str:
-    """The 8 letters that AUTOMATIC1111 wrote for a checkpoint before 2023."""
+    """The 8 letters that AUTOMATIC1111 writes for a control network, and wrote for a checkpoint
+    before 2023.
+    """
     with path.open("rb") as file:
         file.seek(_OLD_PLACE)
         return hashlib.sha256(file.read(_OLD_LENGTH)).hexdigest()[:8]

@@ -16,19 +16,16 @@ from sdnb.assets import user_path
 from sdnb.library import hashes, known, layouts
 from sdnb.library.library_file import LibraryFile
 from sdnb.library.looking import Look, look
-from sdnb.library.recognition import KINDS, UNREAD, Told
+from sdnb.library.recognition import A_KIND, KINDS, UNREAD, Told
 from sdnb.request import checks
 from sdnb.request.plain_words import counted, plain
 
 VARIABLE = "SDNB_LIBRARY"
 _THREADS = 16  # they wait for the disk, mostly
 _PATIENCE = 1.0  # seconds until a bar of progress is shown
-_SHORTEST = 8  # letters of a hash by which a file is found
+_SHORTEST = 8  # letters of a hash by which a file is found, and those of an old one
+_OLD = ("checkpoint", "control")  # kinds with an old hash
 _WHOLE = 64  # letters of a whole sha256
-_A_KIND = {
-    "checkpoint": "a checkpoint", "lora": "a LoRA", "embedding": "an embedding", "vae": "a VAE",
-    "control": "a control network", "other": "of no kind that sdnb uses",
-}  # fmt: skip
 
 
 class NamingError(LookupError, ValueError):
@@ -160,7 +157,7 @@ class Library:
         near = checks.nearest(name, names)
         if elsewhere:
             other = elsewhere[0]
-            what = _A_KIND[other.kind]
+            what = A_KIND[other.kind]
             if other.kind == "other" and other.why_not:
                 what = f"not used: {other.why_not.rstrip('.')}"
             near = f"; {other.path}, of this name, is {what}"
@@ -171,10 +168,9 @@ class Library:
         )
 
     def by_sha256(self, digest: str, *, hash_missing: bool = False) -> LibraryFile | None:
-        """The file with this sha256 (hex), or None.
-
-        Only hashes that were computed before are compared, also where the file had another name
-        then; `hash_missing` computes those of all other files, which reads them whole.
+        """The file with this sha256 (hex), or None. Only hashes that were computed before are
+        compared, also where the file had another name then; `hash_missing` computes those of all
+        other files, which reads them whole.
         """
         return self._by_hash(digest.lower(), ("sha256",), hash_missing)
 
@@ -182,7 +178,7 @@ class Library:
         self, start: str, kind: str | None = None, *, hash_missing: bool = False
     ) -> LibraryFile | None:
         """The file whose hash begins so, as AUTOMATIC1111 writes them: of the file, of the bytes
-        behind a LoRA's header, or a checkpoint's of before 2023. Below 8 letters: None.
+        behind a LoRA's header, or the old one, of control networks too. Below 8 letters: None.
 
         `hash_missing` as in `by_sha256`.
         """
@@ -190,9 +186,9 @@ class Library:
         if len(start) < _SHORTEST:
             return None
         found = self._by_hash(start, ("sha256", "weights_sha256"), hash_missing, kind)
-        if found is None and len(start) == _SHORTEST and kind in (None, "checkpoint"):
-            checkpoints = (f for f in self.files("checkpoint") if f.path.is_file())
-            return next((f for f in checkpoints if _old_hash(f.path) == start), None)
+        if found is None and len(start) == _SHORTEST and kind in (None, *_OLD):
+            named = (f for f in self.files(kind) if f.kind in _OLD and f.path.is_file())
+            return next((f for f in named if _old_hash(f.path) == start), None)
         return found
 
     def recover(

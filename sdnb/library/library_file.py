@@ -97,6 +97,8 @@ class LibraryFile:
         """What AUTOMATIC1111 writes into a picture for this file."""
         if self.kind == "lora":
             return self.weights_sha256[:12]
+        if self.kind == "control" and self.path.is_file():
+            return hashes.old_hash(self.path)
         return self.sha256[: 12 if self.kind == "embedding" else 10]
 
     def called(self, words: str) -> int:

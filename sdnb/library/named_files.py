@@ -1,4 +1,5 @@
-"""The LoRAs and embeddings that a request names, with the digests of the files that are here.
+"""The LoRAs, embeddings and control networks that a request names, with the digests of the files
+that are here.
 
 By these a store and a worker notice another file of the same name.
 """
@@ -14,34 +15,35 @@ from sdnb.images.used_files import LONGEST_NAME, UsedFile
 from sdnb.library import hashes
 from sdnb.library.library import Library
 from sdnb.request import Request, checks, lora
-from sdnb.request.lora import Lora
 from sdnb.request.plain_words import plain
 
 
 def named(request: Request, library: Library | None) -> tuple[UsedFile, ...]:
-    """The LoRAs of a request and of its tags, and the embeddings whose names stand in its prompts,
-    each with the sha256 of the file that this library, or the path, has for it. One that is not
-    here is left out.
+    """The LoRAs of a request and of its tags, the embeddings whose names stand in its prompts, and
+    its control networks, each with the sha256 of the file that this library, or the path, has for
+    it. One that is not here is left out.
     """
     with suppress(ValueError):  # a tag that cannot be done, which a run says
-        given = lora.of_request(request.prompt, request.loras)
-        found = [(each, _lora_digest(each, library)) for each in given]
-        loras = [UsedFile("lora", each.name, digest) for each, digest in found if digest]
+        given = [
+            *(("lora", e.name, e.sha256) for e in lora.of_request(request.prompt, request.loras)),
+            *(("control", each.net, each.sha256) for each in request.controls),
+        ]
+        found = [UsedFile(k, name, _digest(k, name, own, library)) for k, name, own in given]
         text = f"{request.prompt}\n{request.negative}".lower()
-        return (*loras, *_embeddings(text, library))
+        return (*(file for file in found if file.hash), *_embeddings(text, library))
     return ()
 
 
 def others(
     there: Sequence[UsedFile], request: Request, library: Library | None, *, missing: bool = False
 ) -> list[str]:
-    """In words, the LoRAs and embeddings of `there` that are other files here, as far as `request`
-    names them; with `missing`, also those that are not here.
+    """In words, the LoRAs, embeddings and control networks of `there` that are other files here, as
+    far as `request` names them; with `missing`, also those that are not here.
     """
     digests = {_key(file): file.hash for file in named(request, library)}
     words = []
     for file in there:
-        if file.kind not in ("lora", "embedding") or not file.hash:
+        if file.kind not in ("lora", "embedding", "control") or not file.hash:
             continue
         digest = digests.get(_key(file), "")
         if digest == file.hash or not (digest or missing):
@@ -66,14 +68,14 @@ def _key(file: UsedFile) -> tuple[str, str]:
     return file.kind, plain(file.name.strip(), LONGEST_NAME)
 
 
-def _lora_digest(given: Lora, library: Library | None) -> str:
-    if given.sha256 is not None:
-        return given.sha256
+def _digest(kind: str, name: str, own: str | None, library: Library | None) -> str:
+    if own is not None:
+        return own
     with suppress(OSError, LookupError, ValueError):
-        path = user_path(given.name)
+        path = user_path(name)
         if path.suffix and path.is_file():
             return hashes.sha256(path)
-        return "" if library is None else library.find("lora", given.name).sha256
+        return "" if library is None else library.find(kind, name).sha256
     return ""
 
 

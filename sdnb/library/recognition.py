@@ -12,6 +12,10 @@ from sdnb.library import lora_layouts, metadata
 VERSION = 3  # of what follows: a cache of another one is read again
 UNREAD = "unread"  # the family of a file in which no tensor can be read
 KINDS = ("checkpoint", "lora", "embedding", "vae", "control", "other")
+A_KIND = {
+    "checkpoint": "a checkpoint", "lora": "a LoRA", "embedding": "an embedding", "vae": "a VAE",
+    "control": "a control network", "other": "of no kind that sdnb uses",
+}  # fmt: skip
 # The families of models, as they are called.
 BASES = {
     "sd1": "Stable Diffusion 1.x", "sd2": "Stable Diffusion 2.x", "sdxl": "Stable Diffusion XL",
@@ -21,17 +25,33 @@ BASES = {
 RUNS = ("sd1", "sd2", "")  # families whose additions sdnb uses; "" is not known
 _OF_WIDTH = {768: "sd1", 1024: "sd2"}
 _DENOISER = ("model.diffusion_model.", "unet.")
+_T2I_FIRST = ("conv_in.weight", "adapter.conv_in.weight", "body.0.in_conv.weight",
+              "adapter.body.0.in_conv.weight")  # fmt: skip
 _CONTROL = (  # the first that fits
     (r"^lora_controlnet$", "control-lora"),
     (r"(^|\.)(control_add_embedding|task_embedding)(\.|$)", "controlnet-union"),
+    (r"^controlnet_(blocks|single_blocks|x_embedder)\.", "controlnet-transformer"),
+    (r"^lllite_", "control-lllite"),
+    (r"(^|\.)(ctrl_to_base|base_to_ctrl)(_\w+)?\.", "controlnet-xs"),
+    (r"^brushnet_", "brushnet"),
     (r"^(control_model|controlnet_(cond_embedding|down_blocks)|input_hint_block|zero_convs)\.",
      "controlnet"),
     (r"^style_embedding$", "t2i-style"),
     (r"^(adapter\.)?body\.\d+\.(block1|in_conv|resnets|body)\b", "t2i-adapter"),
     (r"^(ip_adapter|image_proj)\.", "ip-adapter"),
 )  # fmt: skip
+_NEEDS_EYES = "which needs CLIP's network for pictures; sdnb uses control networks and T2I-Adapters"
+_CONTROL_REFUSED = {
+    "controlnet-union": "it is a union of several control networks, of which none is for Stable "
+    "Diffusion 1.x or 2.x",
+    "controlnet-transformer": "it is a control network for Stable Diffusion 3 or Flux",
+    "control-lllite": "it is a ControlNet-LLLite, which sdnb does not run",
+    "controlnet-xs": "it is a ControlNet-XS, which sdnb does not run",
+    "brushnet": "it is a BrushNet, which sdnb does not run",
+    "t2i-style": f"it is a T2I-Adapter for a style, {_NEEDS_EYES}",
+    "ip-adapter": f"it is an IP-Adapter, {_NEEDS_EYES}",
+}
 _IP_ADAPTER = ("ip_adapter.", "image_proj.")
-_NO_CONTROL = "sdnb uses no control networks yet"
 _TINY_VAE = r"^(taesd_(encoder|decoder)\.|(encoder|decoder)\.layers\.\d)"
 
 
@@ -54,11 +74,29 @@ def told(shapes: Shapes, texts: Mapping[str, str]) -> Told:
 
 
 def _control(shapes: Shapes) -> Told | None:
-    for pattern, family in _CONTROL:
-        if search(pattern, shapes):
-            width = max(contexts(shapes), default=0)
-            return Told("control", family, _base(width), width, why_not=_NO_CONTROL)
-    return None
+    family = next((family for pattern, family in _CONTROL if search(pattern, shapes)), None)
+    if family is None:
+        return None
+    width = max(_contexts_of_control(shapes), default=0)
+    base = "sdxl" if _is_of_sdxl(shapes) else _base(width)
+    if any(".motion_modules." in name for name in shapes):
+        why_not = "it is a control network for AnimateDiff's films"
+    else:
+        why_not = _CONTROL_REFUSED.get(family) or _made_for(base)
+    return Told("control", family, base, width, why_not=why_not)
+
+
+def _contexts_of_control(shapes: Shapes) -> set[int]:
+    """The widths of the texts that it reads; of a control-LoRA as its factors tell."""
+    factors = (s for n, s in shapes.items() if n.endswith("attn2.to_k.down") and len(s) == 2)
+    return contexts(shapes) | {shape[1] for shape in factors}
+
+
+def _is_of_sdxl(shapes: Shapes) -> bool:
+    """Whether a control network is given SDXL's sizes, or folds 16 pixels of the hint into one."""
+    first = next((shapes[name] for name in _T2I_FIRST if len(shapes.get(name, ())) == 4), ())
+    folded = len(first) == 4 and first[1] in (256, 3 * 256)
+    return folded or search(r"(^|\.)(label_emb|add_embedding)\.", shapes)
 
 
 def _lora(shapes: Shapes, texts: Mapping[str, str]) -> Told | None:

@@ -14,6 +14,7 @@ from sdnb.library.library import Library
 from sdnb.library.library_file import LibraryFile
 from sdnb.library.named_files import named
 from sdnb.request import Request, checks, lora
+from sdnb.request.control import Control
 from sdnb.request.lora import Lora
 from sdnb.request.plain_words import plain
 
@@ -30,21 +31,23 @@ class Recoverable(Protocol):
 def with_files(
     saved: Recoverable, library: Library | None, *, hash_missing: bool = False
 ) -> tuple[Request, list[str]]:
-    """The request of a picture with the names that its LoRAs and embeddings have in `library`, and
-    notes.
+    """The request of a picture with the names that its LoRAs, embeddings and control networks have
+    in `library`, and notes.
 
-    Each file is found by its hash, then by its name. The field `loras` gets its name there and its
-    sha256. A tag stays a tag, and an embedding a word of the prompt; where the file has another
-    name there, that name is written into the prompt. The notes say which have another name, which
-    are another file of the same name, and which are missing: those stay in the request as they
-    were, so that a run refuses the LoRAs. `hash_missing` as in `Library.by_sha256`.
+    Each file is found by its hash, then by its name. The fields `loras` and `controls` get its name
+    there and its sha256. A tag stays a tag, and an embedding a word of the prompt; where the file
+    has another name there, that name is written into the prompt. The notes say which have another
+    name, which are another file of the same name, and which are missing: those stay in the request
+    as they were, so that a run refuses the LoRAs and controls. `hash_missing` is that of
+    `Library.by_sha256`.
     """
     request = saved.request
     tags = _tags(request.prompt)
     if library is None:
-        return request, _not_looked_for(saved.files, (*request.loras, *tags))
+        return request, _not_looked_for(saved, tags)
     search = _Search(library, saved.files, hash_missing)
     loras = tuple(search.lora(each) for each in request.loras)
+    controls = tuple(search.control(each) for each in request.controls)
     names = {tag.name: search.name(tag) for tag in tags}
     prompt = lora.renamed(request.prompt, lambda name: names.get(name, name))
     negative = request.negative
@@ -55,7 +58,9 @@ def with_files(
                 here = library.name_of(found)
                 prompt, negative = (_reworded(t, file.name, here) for t in (prompt, negative))
     notes = [*search.notes, *_without_strength(saved.files, (*request.loras, *tags))]
-    request = request.but(prompt=prompt, negative=negative, loras=loras, digests=())
+    request = request.but(
+        prompt=prompt, negative=negative, loras=loras, controls=controls, digests=()
+    )
     if saved.request.digests:  # those of the files here: which are other ones is said
         request = request.but(digests=_digests_here(request, library))
     return request, list(dict.fromkeys(notes))
@@ -84,10 +89,19 @@ class _Search:
         file = self._file(given)
         if file is None:
             return given
-        digest = None
-        with suppress(OSError):
-            digest = file.sha256 or None
-        return replace(given, name=self._name(given, file), sha256=digest)
+        return replace(given, name=self._name(given, file), sha256=_sha256(file))
+
+    def control(self, given: Control) -> Control:
+        """The control with its net's name and digest here; as it was where that is missing, or a
+        path.
+        """
+        file = None
+        if not _is_path(given.net):
+            file = self.found("control", given.net, given.sha256 or "")
+        if file is None:
+            return given
+        net = given.net if file.called(given.net) else self.library.name_of(file)
+        return replace(given, net=net, sha256=_sha256(file))
 
     def name(self, tag: Lora) -> str:
         """The name for a tag."""
@@ -121,6 +135,12 @@ class _Search:
                 "library: its hash says so."
             )
         return file
+
+
+def _sha256(file: LibraryFile) -> str | None:
+    with suppress(OSError):
+        return file.sha256 or None
+    return None
 
 
 def _tags(prompt: str) -> list[Lora]:
@@ -157,11 +177,12 @@ def _without_strength(files: Sequence[UsedFile], named: Sequence[Lora]) -> Itera
             )
 
 
-def _not_looked_for(files: Sequence[UsedFile], loras: Sequence[Lora]) -> list[str]:
+def _not_looked_for(saved: Recoverable, tags: Sequence[Lora]) -> list[str]:
     """A note on the files that a library would be asked for."""
     named = dict.fromkeys(
-        [f"the LoRA {each.name}" for each in loras if not _is_path(each.name)]
-        + [f"the embedding {file.name}" for file in files if file.kind == "embedding"]
+        [f"the LoRA {e.name}" for e in (*saved.request.loras, *tags) if not _is_path(e.name)]
+        + [f"the embedding {file.name}" for file in saved.files if file.kind == "embedding"]
+        + [f"the net {each.net}" for each in saved.request.controls if not _is_path(each.net)]
     )
     if not named:
         return []

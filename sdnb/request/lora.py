@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Protocol
 
 from sdnb.request import checks
 from sdnb.request.plain_words import digits
@@ -147,8 +147,18 @@ def in_words(value: Sequence[Lora]) -> str:
     return ", ".join(f"{each.name} {digits(each.unet)}" for each in value) or "none"
 
 
-def answers(wanted: Sequence[Lora], found: Sequence[Lora]) -> bool:
-    """Whether these are the LoRAs that were wanted; an open digest is answered by any."""
+class _WithFile(Protocol):
+    """A `Lora` or a `Control`."""
+
+    @property
+    def sha256(self) -> str | None: ...
+    def plain(self) -> dict[str, Any]: ...
+
+
+def answers(wanted: Sequence[_WithFile], found: Sequence[_WithFile]) -> bool:
+    """Whether these are the LoRAs, or the controls, that were wanted; an open digest is answered by
+    any.
+    """
     return len(wanted) == len(found) and all(
         {**one.plain(), "sha256": None} == {**other.plain(), "sha256": None}
         and one.sha256 in (None, other.sha256)

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sdnb.request import checks, documents
+from sdnb.request import checks, control, documents
 from sdnb.request.fingerprint import sha256
 from sdnb.request.foreign_names import FIELD_OF
 from sdnb.request.plain_words import counted
@@ -36,8 +36,8 @@ def plain(fields: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, A
             continue
         is_picture = name in PICTURES and value is not None
         written[name] = sha256(value) if is_picture else value
-        if name == "loras":
-            written[name] = [lora.plain() for lora in value]
+        if name in ("loras", "controls"):
+            written[name] = [each.plain() for each in value]
         if name == "digests":
             written[name] = dict(value)
     return written
@@ -77,7 +77,36 @@ def read(text: str, names: tuple[str, ...], pictures: Mapping[str, bytes]) -> di
     for name in PICTURES:
         if values.get(name) is not None:
             values[name] = _picture(name, values[name], pictures)
+    if "controls" in values:
+        values["controls"] = [_control(each, pictures) for each in _controls(values)]
     return values
+
+
+def digests(values: Mapping[str, Any]) -> list[Any]:
+    """What stands in a request's JSON for its pictures: the sha256 of each, if nobody changed it.
+    Raises ValueError where its controls are none.
+    """
+    holders = [values, *_controls(values)]
+    return [each[name] for each in holders for name in PICTURES if each.get(name) is not None]
+
+
+def _controls(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The controls in a request's JSON, their pictures still digests."""
+    several = values.get("controls", [])
+    is_list = isinstance(several, list) and all(isinstance(each, dict) for each in several)
+    if not is_list or len(several) > control.MOST:
+        raise ValueError(
+            f"controls={checks.shown(several)} in the JSON is not a list of at most {control.MOST} "
+            "controls"
+        )
+    return list(several)
+
+
+def _control(values: dict[str, Any], pictures: Mapping[str, bytes]) -> dict[str, Any]:
+    """The fields of a control with pictures as bytes."""
+    own = {name: values[name] for name in control.PICTURES if values.get(name) is not None}
+    found = {name: _picture(f"{name} of a control", own[name], pictures) for name in own}
+    return {**values, **found}
 
 
 def _picture(name: str, digest: object, pictures: Mapping[str, bytes]) -> bytes:

@@ -25,6 +25,7 @@ from sdnb.request.choices import (
     gone_with,
     own_eta,
 )
+from sdnb.request.control import Control, controls
 from sdnb.request.digests import Digests, digests
 from sdnb.request.fingerprint import sha256
 from sdnb.request.foreign_names import FIELD_OF
@@ -85,6 +86,8 @@ class Request:
     # The sha256 of files that tags and words of the prompts name, as a run notes them: another file
     # of such a name is refused. Keys are "lora:pixelart" and "embedding:easynegative".
     digests: Digests = ()
+    # -- the pictures that control networks hold it to, each with its network
+    controls: tuple[Control, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("prompt", "negative"):
@@ -107,6 +110,7 @@ class Request:
         put(self, "syntax", checks.choice("syntax", self.syntax, SYNTAXES))
         put(self, "loras", loras(self.loras))
         put(self, "digests", digests(self.digests))
+        put(self, "controls", controls(self.controls))
         self._check_together()
 
     def _check_together(self) -> None:
@@ -215,7 +219,8 @@ class Request:
     @property
     def pictures(self) -> dict[str, bytes]:
         """The pictures inside, by their sha256: what `from_json` needs beside the text."""
-        return {sha256(data): data for data in (self.image, self.mask) if data is not None}
+        own = {sha256(data): data for data in (self.image, self.mask) if data is not None}
+        return own | {key: data for each in self.controls for key, data in each.pictures.items()}
 
     def plain(self) -> dict[str, Any]:
         """The fields as JSON can hold them, image and mask as the sha256 of their bytes."""

@@ -7,7 +7,8 @@ from contextlib import suppress
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from sdnb.request import Request, lora, png_header
+from sdnb.request import Request, control, lora, png_header
+from sdnb.request.control import Control
 from sdnb.request.plain_words import counted, digits
 from sdnb.widgets.compare import compared
 from sdnb.widgets.form.fields import BY_NAME
@@ -37,9 +38,19 @@ def python(request: Request) -> str:
             continue
         maker = _MAKERS.get(item.name)
         text = f'sdnb.images.{maker}("{item.name}.png")' if maker else repr(value)
+        if item.name == "controls":
+            text = f"[{', '.join(_control(i, each) for i, each in enumerate(value, 1))}]"
         lines.append(f"    {item.name}={text},")
     body = "\n".join(lines)
     return f"request = sdnb.Request(\n{body}\n)\nsdnb.generate(model, request)"
+
+
+def _control(number: int, given: Control) -> str:
+    """A control as Python, its pictures as paths."""
+    told = {**given.plain(), "image": f"control-{number}.png"}
+    if "mask" in told:
+        told["mask"] = f"control-{number}-mask.png"
+    return f"sdnb.Control({', '.join(f'{name}={value!r}' for name, value in told.items())})"
 
 
 def about(model: Model) -> str:
@@ -91,6 +102,9 @@ def settings(request: Request, result: Result | None = None) -> str:
             continue
         if item.name == "loras":
             value = lora.in_words(value)
+        if item.name == "controls":
+            rows.append(("Control", control.in_words(value)))
+            continue
         label = BY_NAME[item.name].label
         if isinstance(value, str):
             value = BY_NAME[item.name].called.get(value, value)

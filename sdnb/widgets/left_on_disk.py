@@ -48,8 +48,8 @@ def file_of(name: str) -> Path:
 
 def write(path: Path, given: Mapping[str, Any], left: Mapping[str, Any]) -> None:
     """Write down a state, given and left. Raises OSError."""
-    pictures = any(isinstance(value, Request) and value.image for value in left.values())
-    content = {"given": plain(given), "left": plain(left), "pictures": bool(pictures)}
+    pictures = any(isinstance(value, Request) and value.pictures for value in left.values())
+    content = {"given": plain(given), "left": plain(left), "pictures": pictures}
     path.parent.mkdir(parents=True, exist_ok=True)
     files.replace(path, json.dumps(content, indent=2).encode())
     by_age = sorted(path.parent.glob("*.json"), key=lambda each: each.stat().st_mtime_ns)
@@ -76,7 +76,8 @@ def read(path: Path) -> OnDisk | None:
 def _plain(value: Any) -> Any:
     if not isinstance(value, Request):
         return value
-    return json.loads((value.but(**_PICTURE) if value.image else value).to_json())
+    words = value.but(controls=())
+    return json.loads((words.but(**_PICTURE) if words.image else words).to_json())
 
 
 def _value(value: Any) -> Any:

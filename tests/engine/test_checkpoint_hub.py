@@ -83,6 +83,18 @@ def publish(fake: Hub, parts: tiny.Parts, **options) -> Path:
     return folder
 
 
+def test_a_repository_of_one_network(fake):
+    """Of a control network's repository: its weights and its configuration."""
+    folder = fake.root / ID
+    (folder / "images").mkdir(parents=True)
+    for name in ("config.json", "diffusion_pytorch_model.safetensors", "README.md",
+                 "diffusion_pytorch_model.bin", "images/a.png"):  # fmt: skip
+        (folder / name).write_bytes(b"some")
+    got = hub.download(ID, [], hub.needed_of_network)
+    found = {f.name for f in got.iterdir()}
+    assert found == {"config.json", "diffusion_pytorch_model.safetensors"}
+
+
 def test_only_what_is_needed_is_downloaded(fake, parts):
     publish(fake, parts)
     checkpoint = read(ID)
@@ -127,7 +139,7 @@ def test_a_repository_of_one_single_file(fake, parts):
 def test_a_repository_of_something_else(fake):
     (fake.root / ID).mkdir(parents=True)
     (fake.root / ID / "pytorch_model.gguf").touch()
-    with pytest.raises(CheckpointError, match=r"no Stable Diffusion that.*pytorch_model\.gguf"):
+    with pytest.raises(CheckpointError, match=r"no Stable Diffusion.*pytorch_model\.gguf"):
         read(ID)
 
 

@@ -20,6 +20,7 @@ import sdnb
 from sdnb.engine import pipeline, pixels
 from sdnb.engine.diffusion.noise import Noise
 from sdnb.engine.stages import prompts
+from sdnb.engine.stages.from_picture import from_picture
 from sdnb.images.canvas import fit
 from sdnb.images.inpaint_fill import filled
 from sdnb.request.memory_plan import MemoryPlan
@@ -196,7 +197,7 @@ def test_the_masked_part_begins_from_the_content_asked_for(model, content):
     given = picture(1)
     asked = request(image=sdnb.images.picture(given), mask=sdnb.images.mask(mask), content=content)
     canvas, _ = fit(asked.resolved(model.settings))
-    found = pipeline._from_picture(model, canvas, asked.strength, [])
+    found = from_picture(model, canvas, asked.strength, [])
     keep = torch.ones(1, 1, SIZE // 8, SIZE // 8)
     keep[..., 4:8, 4:8] = 0
     latent = model.vae.encode(pixels.tensor(given))
@@ -232,7 +233,7 @@ def test_cells_that_are_white_in_part_are_mixed_with_the_filled_picture(
     fields = {"content": content, "strength": strength}
     asked = request(image=sdnb.images.picture(given), mask=sdnb.images.mask(mask), **fields)
     canvas, _ = fit(asked.resolved(model.settings))
-    source = pipeline._from_picture(model, canvas, strength, [])
+    source = from_picture(model, canvas, strength, [])
     old, new = (model.vae.encode(pixels.tensor(p)) for p in (given, filled(given, mask)))
     rim = torch.zeros(1, 1, SIZE // 8, SIZE // 8)
     rim[..., 4:8, 7] = 1

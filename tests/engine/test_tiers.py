@@ -11,6 +11,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from PIL import Image
 
 import sdnb
 from sdnb.engine.networks.config import ModelConfig, UNetConfig
@@ -301,6 +302,24 @@ def test_a_forecast_is_what_cards_measured(family, memory, measured, monkeypatch
     config, sizes = (None, SIZES) if family == "1" else (SD2, SD2_SIZES)
     found = Card(monkeypatch, 79.0, memory, config, sizes).forecast(768)
     assert 0.995 < found.gb / measured < 1.02
+
+
+CONTROL = sdnb.Control("canny", Image.new("RGB", (8, 8)))
+
+
+def test_a_control_network_is_planned_for_as_the_unet_is(monkeypatch):
+    """361 M weights, where the plan has the UNet's, and its maps."""
+
+    def found(room, memory, count):
+        asked = sdnb.Request(width=512, height=512, seed=0, controls=[CONTROL] * count)
+        return Card(monkeypatch, room, memory).plan(asked)
+
+    gb = 361_279_120 * 2 / 2**30
+    assert gb < found(20.0, "4gb", 1).gb - found(20.0, "4gb", 0).gb < gb + 0.06
+    assert found(2.6, "auto", 1).name == "4gb"  # without, it is "max"
+    lean = [found(0.4, "1gb", count) for count in (1, 2)]  # streamed through a ring
+    assert lean[0].fits
+    assert lean[1].gb - lean[0].gb < 0.02  # the same network, with another hint
 
 
 def test_what_does_not_fit_is_refused_in_words(monkeypatch):

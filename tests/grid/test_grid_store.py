@@ -104,6 +104,19 @@ def test_running_again_makes_only_what_is_missing(tmp_path):
     assert_whole(grid, tmp_path)
 
 
+def test_a_grid_of_controls_is_resumed(tmp_path):
+    one, other = (Image.new("RGB", (8, 8), colour) for colour in ("white", "red"))
+    control = sdnb.Control("canny", one, prepare="canny")
+    base = grids.BASE.but(controls=(control, sdnb.Control("tile", other)))
+    for varied in ({"control_hint": ("canny", [one, other])}, {"controls": [(), control]}):
+        grid = sdnb.sweep(base, **varied)
+        folder = tmp_path / "-".join(varied)
+        assert_whole(run(grid, folder), folder)
+        executor = Counted()
+        assert run(sdnb.sweep(base, **varied), folder, executor).done == 2
+        assert executor.asked == []
+
+
 def test_what_was_made_without_a_store_is_put_there(tmp_path):
     grid = run(sweep(steps=[1, 2]), None)
     executor = Counted()

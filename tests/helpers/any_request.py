@@ -7,7 +7,8 @@ import io
 from hypothesis import strategies as st
 from PIL import Image
 
-from sdnb.request import CONTENTS, FITS, SAMPLERS, SCHEDULES, SYNTAXES, Request
+from sdnb.request import CONTENTS, FITS, SAMPLERS, SCHEDULES, SYNTAXES, Request, control
+from sdnb.request.control import MODES, Control
 from sdnb.request.lora import Lora
 
 
@@ -34,6 +35,21 @@ def loras():
         maybe(st.sampled_from(["INS", [0.5] * 26])),
         maybe(st.just("0a" * 32)),
         maybe(st.integers(1, 128)),
+    )
+
+
+def controls():
+    return st.builds(
+        Control,
+        st.text(min_size=1).filter(str.strip),
+        st.sampled_from(PICTURES),
+        st.floats(0, 10),
+        st.floats(0, 0.5),
+        st.floats(0.5, 1),
+        maybe(st.sampled_from(["canny", "scribble", "tile"])),
+        st.sampled_from(MODES),
+        fit=st.sampled_from(control.FITS),
+        sha256=maybe(st.just("0b" * 32)),
     )
 
 
@@ -66,4 +82,5 @@ def requests(draw):
         syntax=draw(st.sampled_from(SYNTAXES)),
         clip_skip=draw(maybe(st.integers(1, 12))),
         loras=draw(st.lists(loras(), max_size=3)),
+        controls=draw(st.lists(controls(), max_size=2)),
     )

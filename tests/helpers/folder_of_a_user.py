@@ -119,19 +119,53 @@ SHAPED: dict[str, tuple[hostile.Shapes, Expected]] = {
     "models/ControlNet/canny.safetensors": (
         {"control_model.input_hint_block.0.weight": (16, 3, 3, 3),
          "control_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight": (320, 768)},
-        Expected("control", "controlnet", "sd1", 768, why_not="no control networks")),
+        Expected("control", "controlnet", "sd1", 768)),
     "models/ControlNet/diffusers/diffusion_pytorch_model.safetensors": (
         {"controlnet_cond_embedding.conv_in.weight": (16, 3, 3, 3)},
-        Expected("control", "controlnet", why_not="no control networks")),
+        Expected("control", "controlnet")),
     "models/ControlNet/t2i.safetensors": (
         {"conv_in.weight": (320, 192, 3, 3), "body.0.block1.weight": (320, 320, 3, 3)},
-        Expected("control", "t2i-adapter", why_not="no control networks")),
+        Expected("control", "t2i-adapter")),
     "models/ControlNet/control-lora.safetensors": (
         {"lora_controlnet": (0,), "input_blocks.1.0.in_layers.2.up": (320, 128)},
-        Expected("control", "control-lora", why_not="no control networks")),
+        Expected("control", "control-lora")),
+    "models/ControlNet/whole-sd-1.0.pth.safetensors": (
+        {**_WHOLE, "control_model.zero_convs.0.0.weight": (32, 32, 1, 1)},
+        Expected("control", "controlnet", width=64)),
+    "models/ControlNet/sd2-control-lora.safetensors": (
+        {"lora_controlnet": (0,),
+         "input_blocks.1.1.transformer_blocks.0.attn2.to_k.down": (64, 1024)},
+        Expected("control", "control-lora", "sd2", 1024)),
+    "models/ControlNet/xl.safetensors": (
+        {"controlnet_cond_embedding.conv_in.weight": (16, 3, 3, 3),
+         "add_embedding.linear_1.weight": (1280, 2816)},
+        Expected("control", "controlnet", "sdxl", why_not="Stable Diffusion XL")),
+    "models/ControlNet/t2i-xl.safetensors": (
+        {"adapter.conv_in.weight": (320, 768, 3, 3),
+         "adapter.body.0.resnets.0.block1.weight": (320, 320, 3, 3)},
+        Expected("control", "t2i-adapter", "sdxl", why_not="Stable Diffusion XL")),
+    "models/ControlNet/union.safetensors": (
+        {"controlnet_cond_embedding.conv_in.weight": (16, 3, 3, 3), "task_embedding": (6, 320)},
+        Expected("control", "controlnet-union", why_not="a union")),
+    "models/ControlNet/flux.safetensors": (
+        {"controlnet_blocks.0.weight": (1,), "transformer_blocks.0.attn.to_q.weight": (1,)},
+        Expected("control", "controlnet-transformer", why_not="Flux")),
+    "models/ControlNet/lllite.safetensors": (
+        {"lllite_unet_input_blocks_7_1_attn1_to_k.down.0.weight": (1,)},
+        Expected("control", "control-lllite", why_not="LLLite")),
+    "models/ControlNet/xs.safetensors": (
+        {"controlnet_cond_embedding.conv_in.weight": (16, 3, 3, 3),
+         "mid_block.ctrl_to_base.weight": (320, 1, 1, 1)},
+        Expected("control", "controlnet-xs", why_not="ControlNet-XS")),
+    "models/ControlNet/brush.safetensors": (
+        {"brushnet_down_blocks.0.weight": (320, 320, 1, 1)},
+        Expected("control", "brushnet", why_not="BrushNet")),
+    "models/ControlNet/style.safetensors": (
+        {"style_embedding": (1, 8, 1024)},
+        Expected("control", "t2i-style", why_not="CLIP's network for pictures")),
     "models/ControlNet/ip.safetensors": (
         {"ip_adapter.1.to_k_ip.weight": (320, 768)},
-        Expected("control", "ip-adapter", why_not="no control networks")),
+        Expected("control", "ip-adapter", why_not="an IP-Adapter")),
     "embeddings/easynegative.safetensors": (
         {"emb_params": (8, 768)}, Expected("embedding", "", "sd1", 768, 8)),
     "embeddings/of-two.safetensors": (

@@ -13,15 +13,18 @@ import random
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import sdnb
 from helpers import grids
+from helpers.any_request import png
 from sdnb.engine.checkpoint import CheckpointError
 from sdnb.engine.checkpoint.configs import read_config
 from sdnb.grid.store import Store
 from sdnb.jobs.executor import Inline
 from sdnb.request import Request, memory_plan
+from sdnb.request.control import Control
 
 # Stand for what Python does not write: a number of many digits, and deep lists.
 HUGE, DEEP, DEEPER = "@huge@", "@deep@", "@deeper@"
@@ -80,8 +83,10 @@ def text_of(tree, chance):
 
 
 def recipe(folder):
-    tree = {"version": 2, **grids.BASE.but(steps=4, sampler="ddim", cfg=3).plain()}
-    return tree, (TypeError, ValueError), Request.from_json
+    control = Control("canny", png(), 0.5, prepare="canny", values=(50,))
+    asked = grids.BASE.but(steps=4, sampler="ddim", cfg=3, controls=control)
+    read = partial(Request.from_json, pictures=asked.pictures)
+    return {"version": 2, **asked.plain()}, (TypeError, ValueError), read
 
 
 def rows(folder):

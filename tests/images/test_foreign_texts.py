@@ -246,6 +246,20 @@ def test_loras_of_a_list_come_with_their_weights(key, values, tmp_path):
     assert not saved.notes
 
 
+def test_a_control_network_of_comfyui_is_named_and_said_to_be_left_out():
+    sampler = next(at for at, each in GRAPH.items() if "sampler_name" in each["inputs"])
+    inputs = GRAPH[sampler]["inputs"]
+    apply = node("ControlNetApply", conditioning=inputs["positive"], control_net=["31", 0])
+    loader = node("ControlNetLoader", control_net_name="control_v11p_sd15_canny.pth")
+    changed = {**GRAPH[sampler], "inputs": {**inputs, "positive": ["30", 0]}}
+    graph = {**GRAPH, sampler: changed, "30": apply, "31": loader}
+    saved = foreign_texts.read({"prompt": json.dumps(graph)})
+    assert ("control", "control_v11p_sd15_canny.pth") in [(f.kind, f.name) for f in saved.files]
+    (note,) = [note for note in saved.notes if note.startswith("Left out: the control network")]
+    assert "sdnb.Control('control_v11p_sd15_canny.pth', picture)" in note
+    assert saved.request.prompt == foreign_texts.read({"prompt": json.dumps(GRAPH)}).request.prompt
+
+
 def test_a_lora_without_a_name_is_said_and_one_that_is_not_used_is_none(tmp_path):
     nameless = json.dumps({**INVOKE, "loras": [{"weight": 0.7}]})
     saved = images.inspect(png_with({"invokeai_metadata": nameless}, tmp_path))

@@ -164,6 +164,15 @@ class TestHashes:
         found = [f for f in Library(webui).files("checkpoint") if f.path == path]
         assert Library(webui).by_short_hash(start, "checkpoint").kind == found[0].kind
 
+    def test_a_control_network_has_that_hash_still(self, webui):
+        net = Library(webui).find("control", "t2i")  # of 3 MB
+        start = hashlib.sha256(net.path.read_bytes()[0x100000:][:0x10000]).hexdigest()[:8]
+        assert net.short_hash == start
+        assert Library(webui).by_short_hash(start, "control").path == net.path
+        assert Library(webui).by_short_hash(start, "lora") is None
+        named = f"{net.name} [{start}]"  # as it stands in a picture of AUTOMATIC1111
+        assert Library(webui).recover("control", named, start) == (net, "")
+
     def test_a_changed_file_has_another_hash(self, webui, loras):
         path = loras / "pixelart.safetensors"
         file = Library(webui).find("lora", "pixelart")

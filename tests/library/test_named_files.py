@@ -5,8 +5,9 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from helpers.any_request import png
 
-from sdnb import Library, Lora
+from sdnb import Control, Library, Lora
 from sdnb.images.used_files import UsedFile, of_json
 from sdnb.library import lacking, named, others
 from sdnb.request import Request
@@ -39,6 +40,18 @@ def test_the_files_of_a_request(library, webui, tmp_path):
     )
     assert [file.name for file in named(request, None)] == [path, "pixelart"]
     assert named(Request("<lora:x:lbwe=1>"), library) == ()  # a run refuses it
+
+
+def test_control_networks_are_among_them(library, webui):
+    canny = digest(webui, "models/ControlNet/canny.safetensors")
+    nets = (Control("canny", png()), Control("gone", png()), Control("x", png(), sha256="0" * 64))
+    there = named(Request(controls=nets), library)
+    assert there == (UsedFile("control", "canny", canny), UsedFile("control", "x", "0" * 64))
+    assert of_json([file.plain() for file in there]) == there
+    changed = (replace(there[0], hash="ab" * 32),)
+    assert others(changed, Request(controls=nets), library) == [
+        f"the control 'canny' (sha256 abababababab expected, {canny[:12]} found)"
+    ]
 
 
 def test_others(library, webui):

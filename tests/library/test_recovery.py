@@ -4,9 +4,11 @@ import hashlib
 from dataclasses import dataclass
 
 import pytest
+from helpers.any_request import png
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import sdnb
 from sdnb import Library, Lora
 from sdnb.images import infotext
 from sdnb.images.used_files import UsedFile
@@ -114,6 +116,30 @@ def test_the_field_gets_names_and_digests_of_this_library(library, webui):
         Lora("pixelart", 0.8, sha256=file.sha256),
     )
     assert [note[:20] for note in notes] == ["The lora 'C:\\\\loras\\", "Lora 'pixelart' is a"]
+
+
+def test_controls_get_the_names_of_this_library(library):
+    file, picture = library.find("control", "canny"), png()
+    asked = (
+        sdnb.Control("theirs", picture, 0.5, sha256=file.sha256),
+        sdnb.Control("canny", picture, prepare="canny"),
+        sdnb.Control(str(file.path), picture),
+        sdnb.Control("gone", picture, sha256="0" * 64),
+    )
+    request, notes = with_files(Made(Request(controls=asked)), library)
+    assert request.controls == (
+        sdnb.Control("canny", picture, 0.5, sha256=file.sha256),
+        sdnb.Control("canny", picture, prepare="canny", sha256=file.sha256),
+        asked[2], asked[3],
+    )  # fmt: skip
+    assert [note[:30] for note in notes] == [
+        "The control 'theirs' is 'canny", "There is no control 'gone' amo",
+    ]  # fmt: skip
+    request, (note,) = with_files(Made(Request(controls=asked)), None)
+    assert request.controls == asked
+    assert note.startswith(
+        "It was made with the net theirs, the net canny, the net gone. A library"
+    )
 
 
 def test_without_a_library_they_are_named(library, hashes):

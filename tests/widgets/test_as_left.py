@@ -8,6 +8,7 @@ from helpers.fakes import Model, make
 from helpers.pictures import colour
 from helpers.widget_hands import called, press, status
 
+import sdnb
 from sdnb import images
 from sdnb.jobs.executor import Inline
 from sdnb.request import Request
@@ -153,6 +154,10 @@ def test_after_a_restart_the_words_and_settings_are_there_and_the_picture_is_sai
     restart()
     assert SAID not in status(cell(panel("img2img")))
     assert cell(panel("img2img", Request("a dog"))).request == Request("a dog")  # the code wins
+    third = cell(panel())
+    third.request = Request("a fox", controls=sdnb.Control("canny", LEFT.image))
+    restart()
+    assert cell(panel()).request == Request("a fox")
 
 
 def test_a_crash_of_the_kernel_loses_nothing_of_what_was_run(cell, restart, monkeypatch):

@@ -252,6 +252,23 @@ def test_the_python_of_a_request_makes_it_again():
     assert space["request"] == request
 
 
+def test_a_control_is_code_too_and_a_line_of_the_settings(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    hole = colour((255, 255, 255), (8, 8))
+    request = Request(controls=[
+        sdnb.Control("canny", colour(size=(8, 8)), 0.5, end=0.75, prepare="canny", values=(50,)),
+        sdnb.Control("fill", colour(size=(8, 8)), prepare="inpaint", mask=hole),
+    ])  # fmt: skip
+    for number, control in enumerate(request.controls, 1):
+        (tmp_path / f"control-{number}.png").write_bytes(control.image)
+    (tmp_path / "control-2-mask.png").write_bytes(control.mask)
+    space = {"sdnb": sdnb, "model": None}
+    exec(python(request).replace("sdnb.generate(model, request)", ""), space)
+    assert space["request"] == request
+    settled = request.resolved(Settings(64, 64))
+    assert "<tr><th>Control</th><td>canny 0.5 (0 to 0.75), fill 1</td></tr>" in settings(settled)
+
+
 def test_settings_and_caption_say_what_was_made():
     result = made(9, count=2)
     table = settings(result.request, result)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sdnb.engine.checkpoint.folders import COMPONENTS
@@ -18,6 +18,7 @@ from sdnb.request.plain_words import counted
 
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?")
 _SINGLE = (".safetensors", ".ckpt")
+Needed = Callable[[Sequence[str]], list[str]]
 
 
 def is_id(text: str) -> bool:
@@ -25,28 +26,29 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
-def download(model: str, notes: list[str]) -> Path:
+def download(model: str, notes: list[str], needed: Needed | None = None) -> Path:
     """The folder, or the single file, of a hub model. It is downloaded unless the cache has it.
+    `needed` chooses the files of a folder by their names; None: those of a whole model.
 
     Raises CheckpointError when the hub cannot be reached and the cache has no copy, when the hub
     refuses (unknown id, licence not accepted), and when the repository has no layout known here.
     """
     repo, _, revision = model.partition("@")
     try:
-        return _fetch(repo, revision or None)
+        return _fetch(repo, revision or None, needed or needed_of_model)
     except Exception as error:
         reason = _explained(model, error)
         if reason is None:
             raise
         offline = reason.startswith("there is no connection")
-        copy = _cached(repo, revision or None) if offline else None
+        copy = _cached(repo, revision or None, needed or needed_of_model) if offline else None
         if copy is None:
             raise CheckpointError(f"{model!r}: {reason}") from error
         notes.append("the hub could not be reached; the copy in the cache is used")
         return copy
 
 
-def _fetch(repo: str, revision: str | None) -> Path:
+def _fetch(repo: str, revision: str | None, needed: Needed) -> Path:
     import huggingface_hub as hub
 
     names = hub.HfApi().list_repo_files(repo, revision=revision)
@@ -59,7 +61,15 @@ def _fetch(repo: str, revision: str | None) -> Path:
     return Path(hub.snapshot_download(repo, revision=revision, allow_patterns=files))
 
 
-def needed(names: Sequence[str]) -> list[str]:
+def needed_of_network(names: Sequence[str]) -> list[str]:
+    """The files of a repository that hold one network, such as a control network; none where there
+    are none.
+    """
+    chosen = choose([name for name in names if "/" not in name])
+    return [] if chosen is None else [name for name in names if name in (chosen[0], "config.json")]
+
+
+def needed_of_model(names: Sequence[str]) -> list[str]:
     """The files of a repository that `read_folder` reads; none unless it is a diffusers folder."""
     files = [
         name
@@ -95,13 +105,13 @@ def _no_model(repo: str, names: list[str], singles: list[str]) -> str:
             "it gives."
         )
     return (
-        f"the hub's {repo} holds no Stable Diffusion that is known here (no unet/, vae/ and "
-        "text_encoder/ with weights, and no .ckpt or .safetensors); it has "
+        f"the hub's {repo} holds nothing that is known here: no Stable Diffusion (unet/, vae/ and "
+        "text_encoder/ with weights), no network alone, no .ckpt and no .safetensors; it has "
         f"{listed(sorted(names), 5)}."
     )
 
 
-def _cached(repo: str, revision: str | None) -> Path | None:
+def _cached(repo: str, revision: str | None, needed: Needed) -> Path | None:
     """The copy of an earlier download, if it is complete."""
     import huggingface_hub as hub
 

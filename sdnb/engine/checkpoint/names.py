@@ -9,8 +9,9 @@ names in diffusers are its `UNet2DConditionModel`'s and `AutoencoderKL`'s.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from sdnb.engine.networks.config import TextConfig, UNetConfig, VAEConfig
 
@@ -33,6 +34,11 @@ Rows = Iterator[Row]
 def unet_table(config: UNetConfig) -> list[Row]:
     """The denoiser; 686 rows for SD 1.x."""
     return list(_unet(config))
+
+
+def controlnet_table(config: UNetConfig, hint_widths: Sequence[int]) -> list[Row]:
+    """A control network of that UNet, whose hint's encoder has these widths."""
+    return list(_controlnet(config, hint_widths))
 
 
 def vae_table(config: VAEConfig) -> list[Row]:
@@ -144,6 +150,37 @@ def _transformer_block(a: str, b: str, width: int, config: UNetConfig) -> Rows:
     yield from _linear(f"{a}.ff.net.2", f"{b}.ff.net.2", 4 * width, width)
     for n in (1, 2, 3):
         yield from _norm(f"{a}.norm{n}", f"{b}.norm{n}", width)
+
+
+# -- a control network -------------------------------------------------------------------------
+def _controlnet(config: UNetConfig, hint_widths: Sequence[int]) -> Rows:
+    half = ("time_embed.", "input_blocks.", "middle_block.")
+    yield from (row for row in _unet(config) if row.compvis.startswith(half))
+    for n, width in enumerate(_skips(config)):
+        zero, named = f"zero_convs.{n}.0", f"controlnet_down_blocks.{n}"
+        yield from _conv(zero, named, width, width, size=1, flat=True)
+    last = config.channels[-1]
+    yield from _conv("middle_block_out.0", "controlnet_mid_block", last, last, size=1, flat=True)
+    hint = "controlnet_cond_embedding"
+    yield from _conv("input_hint_block.0", f"{hint}.conv_in", 3, hint_widths[0])
+    for n, (narrow, wide) in enumerate(pairwise(hint_widths)):
+        ours, theirs = 2 + 4 * n, 2 * n
+        yield from _conv(f"input_hint_block.{ours}", f"{hint}.blocks.{theirs}", narrow, narrow)
+        yield from _conv(
+            f"input_hint_block.{ours + 2}", f"{hint}.blocks.{theirs + 1}", narrow, wide
+        )
+    end = 4 * len(hint_widths) - 2
+    yield from _conv(
+        f"input_hint_block.{end}", f"{hint}.conv_out", hint_widths[-1], config.channels[0]
+    )
+
+
+def _skips(config: UNetConfig) -> Iterator[int]:
+    """The width of each input block."""
+    yield config.channels[0]
+    for level, wide in enumerate(config.channels):
+        last = level == len(config.channels) - 1
+        yield from [wide] * (config.blocks + (not last))
 
 
 # -- the autoencoder ---------------------------------------------------------------------------

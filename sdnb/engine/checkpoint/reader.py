@@ -109,9 +109,9 @@ def _assembled(name: str, path: Path, parts: Parts, overrides: Overrides) -> Che
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
     weights: dict[str, Tensors] = {
-        "unet": _canonical(names.unet_table(model.unet), unet, f"denoiser (unet) of {path}"),
-        "vae": _canonical(names.vae_table(model.vae), vae, f"VAE of {path}"),
-        "text": _canonical(names.text_table(model.text), text, f"text encoder of {path}"),
+        "unet": canonical(names.unet_table(model.unet), unet, f"denoiser (unet) of {path}"),
+        "vae": canonical(names.vae_table(model.vae), vae, f"VAE of {path}"),
+        "text": canonical(names.text_table(model.text), text, f"text encoder of {path}"),
     }
     _check_bytes(path, weights)
     model = predictions.settled(model, said, weights["unet"], path, parts.notes)
@@ -157,7 +157,7 @@ def _scheduled(alphas: LazyTensor, expected: Tensor) -> bool:
     return bool(((alphas.read(torch.float64) - expected).abs() < 0.02 * expected + 1e-7).all())
 
 
-def _canonical(rows: list[names.Row], stored: Weights, what: str) -> Weights:
+def canonical(rows: list[names.Row], stored: Weights, what: str) -> Weights:
     """`stored` in CompVis' names and shapes; CheckpointError, in the file's names, on a misfit."""
     theirs = any(".down_blocks." in f".{name}" for name in stored)
     expected = {(row.diffusers if theirs else row.compvis): row for row in rows}

@@ -10,6 +10,9 @@ import torch
 from sdnb.engine.networks.config import ModelConfig
 from sdnb.request.memory_plan import GB, MemoryPlan
 
+#: What the names of control networks among a model's parts begin with; their digest follows.
+CONTROL = "control "
+
 
 @dataclass(frozen=True)
 class PartFacts:
@@ -29,8 +32,10 @@ class Facts:
     dtype: torch.dtype
     asked_plan: MemoryPlan | None  # None: chosen for each request, within `budget`
     budget: float  # GB; 0: what is free
-    parts: Mapping[str, PartFacts]  # text, unet, encoder and decoder (of the VAE)
-    # Bytes that streaming takes on the device, for the weights' storage and the GB that stay there.
+    # text, unet, encoder and decoder (of the VAE), and the control networks of the last run
+    parts: Mapping[str, PartFacts]
+    # Bytes that streaming the UNet takes on the device, for the weights' storage and the GB that
+    # stay there.
     ring_bytes: Callable[[str, float], int]
     has_run: bool = True  # whether the process holds already what its first run leaves behind
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from sdnb.engine import memory
 from sdnb.engine.networks import row_bands
 from sdnb.engine.networks.config import UNetConfig, VAEConfig
+from sdnb.engine.networks.controlnet import ControlNet, ControlNetConfig
 from sdnb.engine.networks.unet import UNet
 from sdnb.engine.networks.vae import VAE
 from sdnb.engine.planning.measured import GRAPH_MIN_STEPS, MIN_CHUNK
@@ -36,6 +37,9 @@ class Workload:
     recorded: bool = True  # whether there are enough steps to record one as a graph
     chunks: int = 1  # of 77 positions in each text, as far as letters tell
     sets: int = 1  # of texts, which take turns in a schedule
+    nets: int = 0  # control networks that may work at once
+    adapters: bool = False  # whether T2I-Adapters do
+    graphs: int = 1  # recorded steps: one for each combination of networks that work
 
     @classmethod
     def of(cls, request: Resolved) -> Workload:
@@ -73,9 +77,9 @@ def _stand_in(q: Tensor, k: Tensor, v: Tensor) -> Tensor:  # noqa: ARG001 - a ke
 
 @lru_cache(maxsize=8)
 def without_data(
-    network: type[nn.Module], config: UNetConfig | VAEConfig, dtype: torch.dtype
+    network: type[nn.Module], config: UNetConfig | VAEConfig | ControlNetConfig, dtype: torch.dtype
 ) -> nn.Module:
-    """A UNet or a VAE whose weights have no data."""
+    """A UNet, a VAE or a control network whose weights have no data."""
     with torch.device("meta"):
         model = network(config).to(dtype).to(memory_format=torch.channels_last)
     for module in model.modules():
@@ -101,6 +105,7 @@ def unet_peak(
     pictures = min(batch, work.count)
     texts = work.texts if together else 1
     h, w = work.height // 8, work.width // 8
+    nets = [_control(config, dtype, chunk) for _ in range(work.nets)]  # their weights do not count
 
     def step() -> object:
         positions, waiting = 77 * work.chunks, work.texts * work.sets - texts
@@ -111,10 +116,55 @@ def unet_peak(
         x = _meta(pictures, config.in_channels, h, w, dtype=dtype)
         x = x.to(memory_format=torch.channels_last)
         row = _meta(sum(model.widths), dtype=dtype)
-        return model(x, row, words), more
+        read = [(net.prepare(context), _hint(config, h, w, dtype)) for net in nets]
+        residuals: list[Tensor] = []
+        for net, its in zip(nets, read, strict=True):
+            maps = net(x[:, :4], row[: sum(net.widths)], *its)
+            pairs = zip(residuals, maps, strict=True)
+            residuals = [a.add_(b) for a, b in pairs] if residuals else maps
+            del maps, pairs
+        features = _features(config, h, w, dtype) if work.adapters else None
+        return model(x, row, words, residuals, features), more, read
+
+    def encode() -> object:
+        factor = 2 ** (len(ControlNetConfig().hint_widths) - 1)
+        return nets[0].encode_hint(_meta(1, 3, factor * h, factor * w, dtype=dtype))
 
     state = 8 * pictures * 4 * h * w * 4  # the sampler's own, float32
-    return (memory.rehearse_alone if recorded else memory.rehearse)(step) + state
+    steps = (memory.rehearse_alone if recorded else memory.rehearse)(step) + state
+    return max(steps, memory.rehearse(encode)) if work.nets else steps
+
+
+def control_size(config: UNetConfig, dtype: torch.dtype) -> int:
+    """Bytes of the weights of a control network for this UNet."""
+    return sum(parameter.nbytes for parameter in _control(config, dtype, 0).parameters())
+
+
+@lru_cache(maxsize=64)
+def control_ring(config: UNetConfig, dtype: torch.dtype, storage: str, keep: int) -> int:
+    """Bytes that streaming a control network takes on the device, `keep` of them staying there."""
+    net = _control(config, dtype, 0)
+    return memory.streaming_bytes(net.execution_order(), net.once_a_run(), keep, storage)
+
+
+def _control(config: UNetConfig, dtype: torch.dtype, chunk: int) -> nn.Module:
+    own = ControlNetConfig(replace(config, in_channels=4))
+    net = without_data(ControlNet, own, dtype)
+    net.set_chunk(int(chunk))
+    return net
+
+
+def _hint(config: UNetConfig, h: int, w: int, dtype: torch.dtype) -> Tensor:
+    return _meta(1, config.channels[0], h, w, dtype=dtype)
+
+
+def _features(config: UNetConfig, h: int, w: int, dtype: torch.dtype) -> dict[int, Tensor]:
+    """An adapter's maps."""
+    maps = {}
+    for level, width in enumerate(config.channels):
+        maps[(level + 1) * (config.blocks + 1) - 1] = _meta(1, width, h, w, dtype=dtype)
+        h, w = -(-h // 2), -(-w // 2)
+    return maps
 
 
 @lru_cache(maxsize=256)

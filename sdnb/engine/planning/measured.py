@@ -48,3 +48,5 @@ BUS_BYTES, FLOPS = 20e9, 60e12
 #: Operations of one pass of SD 1.x's UNet over 4096 latent pixels (512x512), from the shapes of its
 #: layers; the part of self-attention that grows with the square of the pixels is not in it.
 PASS_FLOPS = 0.68e12
+#: A control network's operations, in shares of the UNet's.
+CONTROL_FLOPS = 0.35

@@ -6,7 +6,7 @@ the stage (`footprint`), and what libraries and the allocator take (`measured`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ import psutil
 
 from sdnb.engine.planning import measured
 from sdnb.engine.planning.facts import Facts
-from sdnb.engine.planning.footprint import Workload, unet_peak, vae_peak
+from sdnb.engine.planning.footprint import Workload, control_ring, unet_peak, vae_peak
 from sdnb.request.memory_plan import GB, DecidedPlan, Forecast, MemoryPlan
 
 Knobs = Mapping[str, Any]  # fields of a plan
@@ -65,7 +65,8 @@ class _Peaks:
     def __init__(self, facts: Facts, plan: MemoryPlan, work: Workload) -> None:
         self.facts, self.plan, self.work = facts, plan, work
         self.on_cpu = facts.device.type == "cpu"
-        self._rehearsed = replace(work, recorded=True)  # so that more rehearsals are alike
+        # So that more rehearsals are alike.
+        self._rehearsed = replace(work, recorded=True, graphs=1)
         self._places = {name: plan.placement(part.role) for name, part in facts.parts.items()}
         if self.on_cpu:
             self._base = resident()  # weights and all
@@ -78,19 +79,32 @@ class _Peaks:
 
     def _visiting(self, *parts: str) -> float:
         """GB of the largest of these parts that comes to the device for its stage."""
+        return max(self._visitors(parts), default=0.0)
+
+    def _visitors(self, parts: Iterable[str]) -> list[float]:
         if self.on_cpu:
-            return 0.0
-        visitors = [self.facts.gb(p) for p in parts if self._places[p] == "offload"]
-        return max(visitors, default=0.0)
+            return []
+        return [self.facts.gb(p) for p in parts if self._places[p] == "offload"]
+
+    def _of_role(self, role: str) -> list[str]:
+        return [name for name, part in self.facts.parts.items() if part.role == role]
 
     def text(self) -> float:
-        return self._base + self._visiting("text")
+        return self._base + self._visiting(*self._of_role("text"))
 
     def ring(self, keep: float) -> float:
-        """GB of a streamed UNet's weights on the device, of which `keep` stay there."""
+        """GB of what is streamed for a step, of which `keep` stay on the device: the UNet's, and
+        what it leaves the control networks'.
+        """
+        facts, storage = self.facts, self.plan.weights
         if self.plan.unet != "stream" or self.on_cpu:
             return 0.0
-        return self.facts.ring_bytes(self.plan.weights, keep) / GB
+        total, left = facts.ring_bytes(storage, keep), int(keep * GB) - facts.parts["unet"].size
+        for name in self._of_role("unet"):
+            if name != "unet":
+                total += control_ring(facts.config.unet, facts.dtype, storage, max(left, 0))
+                left -= facts.parts[name].size
+        return total / GB
 
     def unet(self, knobs: Knobs) -> float:
         facts, plan = self.facts, self.plan
@@ -100,9 +114,11 @@ class _Peaks:
             facts.config.unet, facts.dtype, self._rehearsed, knobs["together"], knobs["chunk"],
             batch=plan.batch, recorded=recorded and on_card,
         )  # fmt: skip
+        bytes_ *= self.work.graphs if recorded else 1
+        visitors = sum(self._visitors(self._of_role("unet")))
         work = bytes_ / GB * (1.0 if recorded else measured.FRAGMENTATION)
         work += measured.RECORDING_STREAM if recorded and on_card else 0.0
-        return self._base + self._visiting("unet") + self.ring(0.0) + work
+        return self._base + visitors + self.ring(0.0) + work
 
     def recorded_pool(self, steps: float) -> float:
         """GB that a recorded step keeps while the picture is decoded."""
@@ -125,7 +141,7 @@ class _Peaks:
         if self.plan.unet != "stream":
             return 0.0
         keep = max(0.0, left) if self.plan.keep is None else self.plan.keep
-        return min(keep, self.facts.gb("unet"))
+        return min(keep, sum(map(self.facts.gb, self._of_role("unet"))))
 
     def host(self, plan: DecidedPlan) -> float:
         """GB of the computer's memory that weights and maps take."""
@@ -164,9 +180,11 @@ def _slowdown(facts: Facts, plan: DecidedPlan, work: Workload) -> float:
     """The time of a step, in multiples of what it takes with all weights on the device."""
     if plan.unet != "stream" or facts.device.type != "cuda":
         return 1.0
-    stored = facts.parts["unet"].size * (0.5 if plan.weights == "int8" else 1.0)
+    streamed = sum(part.size for part in facts.parts.values() if part.role == "unet")
+    stored = streamed * (0.5 if plan.weights == "int8" else 1.0)
     moved = max(stored - plan.keep * GB, 0)
     passes = 1 if plan.together else work.texts
     n = work.width * work.height / 64  # latent pixels; attention grows with their square
     flops = work.texts * (measured.PASS_FLOPS * n / 4096 + 4 * 320 * n * n * 5 * 1.2)
+    flops *= 1 + measured.CONTROL_FLOPS * work.nets
     return max(1.0, moved * passes / measured.BUS_BYTES / (flops / measured.FLOPS))

@@ -8,16 +8,19 @@ from dataclasses import replace
 
 from sdnb.engine import memory
 from sdnb.engine.planning import peaks
-from sdnb.engine.planning.facts import Facts
-from sdnb.engine.planning.footprint import Workload
+from sdnb.engine.planning.facts import CONTROL, Facts, PartFacts
+from sdnb.engine.planning.footprint import Workload, control_size
 from sdnb.engine.planning.peaks import decide
 from sdnb.request import Resolved
+from sdnb.request.control import working
 from sdnb.request.memory_plan import GB, Forecast, MemoryPlan, below, ladder, read
+from sdnb.request.plain_words import counted
 
 
 def forecast(facts: Facts, request: Resolved) -> Forecast:
     """The plan for a request, and what it takes; where none fits, the refusal says why."""
-    work = Workload.of(request)
+    facts = _steered(facts, request)
+    work = _with_control(Workload.of(request), facts, request)
     free = memory.free(facts.device)
     room = free + _held(facts)
     # On a CPU `free` is half of what is free: others have the other half, unless it is asked for.
@@ -29,7 +32,37 @@ def forecast(facts: Facts, request: Resolved) -> Forecast:
             return prediction
         tried.append(prediction)
     best = min(tried, key=lambda prediction: prediction.gb)
-    return replace(best, refusal=_refusal(facts, work, best, most))
+    return replace(best, refusal=_refusal(facts, work, best, most, in_words(request)))
+
+
+def in_words(request: Resolved) -> str:
+    """What takes memory: "512x512", with its control networks if there are any."""
+    nets = f" with {counted(len(request.controls), 'control network')}" if request.controls else ""
+    return f"{request.width}x{request.height}{nets}"
+
+
+def _steered(facts: Facts, request: Resolved) -> Facts:
+    """The facts with the control networks of a request, and no others. Before a run it may have
+    others: then each is thought to be as large as a ControlNet is.
+    """
+    parts = {name: part for name, part in facts.parts.items() if not name.startswith(CONTROL)}
+    for name in _names(request):
+        parts[name] = facts.parts.get(name) or PartFacts(
+            "unet", control_size(facts.config.unet, facts.dtype), False
+        )
+    return replace(facts, parts=parts)
+
+
+def _with_control(work: Workload, facts: Facts, request: Resolved) -> Workload:
+    roles = [facts.parts[name].role for name in _names(request)]
+    steps = request.steps
+    graphs = len({working(request.controls, step, steps) for step in range(steps)})
+    return replace(work, nets=roles.count("unet"), adapters="text" in roles, graphs=max(graphs, 1))
+
+
+def _names(request: Resolved) -> list[str]:
+    """Of the parts that are a request's control networks, one for each control."""
+    return [CONTROL + (each.sha256 or each.net) for each in request.controls]
 
 
 def _candidates(facts: Facts) -> Iterator[MemoryPlan]:
@@ -64,11 +97,10 @@ def _held(facts: Facts) -> float:
     return sum(part.size for part in facts.parts.values() if part.on_device) / GB
 
 
-def _refusal(facts: Facts, work: Workload, best: Forecast, most: float) -> str:
+def _refusal(facts: Facts, work: Workload, best: Forecast, most: float, what: str) -> str:
     """What is too large, and what would fit."""
-    size = f"{work.width}x{work.height}"
     words = (
-        f"{size} needs {best.gb:.2f} GB with memory={best.name!r}, the leanest plan, and there are "
+        f"{what} needs {best.gb:.2f} GB with memory={best.name!r}, the leanest plan, and there are "
         f"{best.room:.2f} GB"
     )
     smaller = _largest(facts, best.plan, work, best.room)

@@ -19,6 +19,8 @@ from sdnb.library import hashes, stands_in
 from sdnb.request import Request, Resolved, checks, digests, lora
 from sdnb.request.lora import Lora
 
+_WORDS = {"lora": "LoRA", "control": "control network"}
+
 
 @dataclass(frozen=True)
 class Chosen:
@@ -132,7 +134,7 @@ def _bundled(file: AdapterFile) -> tuple[Embedding, ...]:
 
 def _file(model: Model, lora: Lora) -> AdapterFile:
     """The file of a name: a path, or what the model's library has of that name."""
-    file = adapters.open_file(_path(model, lora))
+    file = adapters.open_file(path_of(model, "lora", lora.name, lora.sha256))
     if lora.sha256 in (None, file.sha256):
         return file
     raise CheckpointError(
@@ -142,18 +144,23 @@ def _file(model: Model, lora: Lora) -> AdapterFile:
     )
 
 
-def _path(model: Model, lora: Lora) -> Path:
-    path = Path(lora.name).expanduser()
+def path_of(model: Model, kind: str, name: str, sha256: str | None) -> Path:
+    """The file of a name: a path, or what the model's library has. Its kind is "lora"
+    or "control"; with a digest, it is the library's file of that digest, which may have another
+    name here. Raises MissingCheckpointError where there is no such path and no
+    library, and LookupError for a name that the library has not.
+    """
+    path = Path(name).expanduser()
     if path.suffix and path.is_file():
         return path
     library = model.library
-    if library is not None and lora.sha256 is not None:
-        same = library.by_sha256(lora.sha256)  # it may have another name here
+    if library is not None and sha256 is not None:
+        same = library.by_sha256(sha256)
         if same is not None:
             return Path(same.path)
     if library is not None:
-        return Path(library.find("lora", lora.name).path)
+        return Path(library.find(kind, name).path)
     raise MissingCheckpointError(
-        f"there is no LoRA {checks.shown(lora.name)}: no file has that path, and the model was "
-        "loaded without a library of files. Give the path of a .safetensors file."
+        f"there is no {_WORDS[kind]} {checks.shown(name)}: no file has that path, and the model "
+        "was loaded without a library of files. Give the path of a .safetensors file."
     )

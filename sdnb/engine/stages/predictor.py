@@ -1,6 +1,6 @@
 """The UNet as a run uses it: with its prompts and guidance, where and how the memory plan says.
 
-`guided_pass` at the end is where the UNet is called. When memory runs out, the predictor steps down
+`guided_pass` is where the UNet is called. When memory runs out, the predictor steps down
 to a leaner plan and goes on from the last finished step; a note for the result says so.
 """
 
@@ -16,12 +16,13 @@ import torch
 from torch import Tensor
 
 from sdnb.engine import memory
-from sdnb.engine.diffusion.denoise import guided
 from sdnb.engine.memory import Graphed
 from sdnb.engine.memory.graphs import BEARABLE
 from sdnb.engine.model import Model
 from sdnb.engine.planning.measured import GRAPH_MIN_STEPS
 from sdnb.engine.stages.contexts import Contexts, same_length
+from sdnb.engine.stages.one_pass import ControlPass, guided_pass
+from sdnb.engine.stages.steering import Steering
 from sdnb.request import stop
 from sdnb.request.memory_plan import MemoryPlan, leaner
 
@@ -49,8 +50,8 @@ class Predictor:
     `contexts` are the encoded prompts over its calls: the first text and those that guide away from
     it, or the only one. `scales` `[texts - 1 (+ 2), b, 1, 1, 1]` say how far each guides, and how
     much of it is rescaled (`denoise.guided`); `extra`
-    `[1, 5, h/8, w/8]` is what a 9-channel model also sees. With `dtype` it computes in other
-    numbers than the model's own.
+    `[1, 5, h/8, w/8]` is what a 9-channel model also sees, and `steering` its control networks.
+    With `dtype` it computes in other numbers than the model's own.
 
     A context manager: inside, the weights are where they compute. Keys and values of all texts are
     computed when it is entered, what the times add when they first come, and both are kept.
@@ -63,12 +64,13 @@ class Predictor:
         scales: Tensor,
         *,
         extra: Tensor | None = None,
+        steering: Steering | None = None,
         times: Sequence[float] = (),
         dtype: torch.dtype | None = None,
         notes: list[str],
     ) -> None:
         self.model, self.scales = model, scales
-        self.contexts, self.extra = contexts, extra
+        self.contexts, self.extra, self.steering = contexts, extra, steering
         self.dtype, self.notes = dtype, notes
         self._times = list(times)
         self._stack = ExitStack()
@@ -76,9 +78,12 @@ class Predictor:
         self._calls = 0
         self._sets: list[list[Tensor]] = []  # keys and values of each set of contexts
         self._set = 0  # the one in use
-        self._keys_values: list[Tensor] = []  # its own: of each group of texts, layer by layer
+        self._active: tuple[int, ...] = ()  # the control networks that work
+        # What a pass needs of both at every step; its last are the set's own.
+        self._constants: list[Tensor] = []
         self._time_rows: dict[float, Tensor] = {}  # what a time adds in each block
         self._pass: Pass = self._eager
+        self._passes: dict[tuple[int, ...], Pass] = {}  # of each combination of networks
         self._is_open = False
 
     def __enter__(self) -> Self:
@@ -98,14 +103,15 @@ class Predictor:
         return output
 
     def _predict(self, x: Tensor, t: float) -> Tensor:
-        if self.contexts.at(self._calls) != self._set:
-            self._turn_to(self.contexts.at(self._calls))
+        if self._wanted() != (self._set, self._active):
+            self._turn()
         row = self._time_rows.get(t)
         if row is None:
             row = self._time_rows[t] = self.model.unet.time_rows([t], self._dtype_probe)[0]
         extra = [] if self.extra is None else [self.extra.expand(len(x), -1, -1, -1)]
         is_new = isinstance(self._pass, Graphed) and not self._pass.recorded
-        output = self._pass(x, row, self._scale, *extra, *self._keys_values)
+        rows = self.steering.rows(self._active, t) if self.steering else []
+        output = self._pass(x, row, self._scale, *extra, *rows, *self._constants)
         if is_new:
             self._keep_in_graph()
         if self.model.device.type == "cuda":
@@ -150,6 +156,8 @@ class Predictor:
     def _open(self) -> None:
         model = self.model
         self._stack = ExitStack()
+        if self.steering is not None:
+            self.steering.encode_adapters(self.dtype)
         self._stack.enter_context(model.weights.use("unet", self.dtype))
         try:
             dtype = self.dtype or model.dtype
@@ -161,9 +169,14 @@ class Predictor:
                 table = model.unet.time_rows(self._times, self._dtype_probe)
                 self._time_rows = dict(zip(self._times, table, strict=True))
             self._scale = self.scales.to(model.device, torch.float32)
-            self._ahead = memory.RunAhead(model.device)
-            self._pass = self._graph() or self._eager
-            self._turn_to(self.contexts.at(self._calls))
+            if self.steering is not None:
+                self.steering.open(
+                    self._stack, self.dtype, self.contexts.sets, self._times,
+                    together=self._together,
+                )  # fmt: skip
+            self._passes = {}
+            model.weights.keep_graphs({self._key(active) for active in self._all_active()})
+            self._turn()
             self._is_open = True
         except BaseException:
             self._close()
@@ -182,28 +195,59 @@ class Predictor:
         groups = [torch.cat(same_length(contexts))] if self._together else contexts
         return [t for group in groups for pair in self.model.unet.prepare(group) for t in pair]
 
-    def _turn_to(self, index: int) -> None:
-        """Have the UNet attend to another set of contexts from now on."""
-        self._set, self._keys_values = index, self._sets[index]
+    def _wanted(self) -> tuple[int, tuple[int, ...]]:
+        """The set of contexts, and the control networks, of the next call."""
+        active = self.steering.at(self._calls) if self.steering else ()
+        return self.contexts.at(self._calls), active
+
+    def _all_active(self) -> set[tuple[int, ...]]:
+        return self.steering.sets if self.steering else {()}
+
+    def _turn(self) -> None:
+        """Have the UNet attend to the next call's contexts, and be steered by its networks, from
+        now on.
+        """
+        self._set, active = self._wanted()
+        if active != self._active or active not in self._passes:
+            self._ahead = memory.RunAhead(self.model.device)  # its passes are others
+            self._active = active
+            if active not in self._passes:
+                self._passes[active] = self._graph() or self._eager
+            self._pass = self._passes[active]
+        more = self.steering.constants(active, self._set) if self.steering else []
+        self._constants = [*more, *self._sets[self._set]]
         self._keep_in_graph()
 
     def _close(self) -> None:
         self._is_open = False
-        self._sets, self._keys_values, self._time_rows = [], [], {}
+        self._sets, self._constants, self._time_rows = [], [], {}
         self._enqueued.clear()
-        if isinstance(self._pass, Graphed) and self.model.memory.unet != "resident":
-            torch.cuda.synchronize(self.model.device)
-            self._pass.forget()
-        self._pass = self._eager
+        if self.model.memory.unet != "resident":
+            self._forget_passes()
+        self._pass, self._passes = self._eager, {}
         self._stack.close()
         if self.model.memory.gb:
             memory.empty_cache(self.model.device)
 
+    def _forget_passes(self) -> None:
+        recorded = [each for each in self._passes.values() if isinstance(each, Graphed)]
+        if recorded:
+            torch.cuda.synchronize(self.model.device)
+        for each in recorded:
+            each.forget()
+
     # -- the pass of the UNet, as it is or as a CUDA graph -------------------------------------
     def _eager(self, *tensors: Tensor) -> Tensor:
         model, dtype = self.model, self.dtype or self.model.dtype
+        has_extra, control = self.extra is not None, self._control()
         with self._ahead.bounded():
-            return guided_pass(model.unet, dtype, self._groups(), self.extra is not None, tensors)
+            return guided_pass(
+                model.unet, dtype, self._groups(), has_extra, tensors, control=control
+            )
+
+    def _control(self) -> ControlPass | None:
+        steering = self.steering
+        return steering.in_pass(self._active, self.contexts.texts) if steering else None
 
     def _groups(self) -> int:
         """Calls of the UNet for one prediction."""
@@ -217,7 +261,7 @@ class Predictor:
         if self.model.device.type != "cuda" or self.dtype is not None or plan.speed == "eager":
             return None
         if plan.unet == "resident":
-            return self.model.weights.graph(self._key(), self._function)
+            return self.model.weights.graph(self._key(self._active), self._function)
         if len(self._times) < GRAPH_MIN_STEPS:
             return None
         # A long pass as well: with little memory the allocator costs one that is not recorded 1.5 %
@@ -225,55 +269,35 @@ class Predictor:
         # much (2048², resident).
         return Graphed(self._function(), BEARABLE)
 
-    def _key(self) -> tuple[object, ...]:
-        return (self._together, self.contexts.texts, self.extra is not None)
+    def _key(self, active: tuple[int, ...] = ()) -> tuple[object, ...]:
+        """By what a recorded pass is known; what control networks of a run work in it, too."""
+        texts, steering = self.contexts.texts, self.steering
+        control = steering.key(active) if steering and active else None
+        return (self._together, texts, self.extra is not None, control)
 
     def _function(self) -> Pass:
         """The pass without this predictor in it: a graph outlives it."""
         model, groups, has_extra = self.model, self._groups(), self.extra is not None
-        unet, dtype = model.unet, model.dtype
+        unet, dtype, control = model.unet, model.dtype, self._control()
         if model.memory.speed == "compile":
             unet = torch.compile(unet, dynamic=False)
-        return lambda *tensors: guided_pass(unet, dtype, groups, has_extra, tensors)
+        return lambda *tensors: guided_pass(
+            unet, dtype, groups, has_extra, tensors, control=control
+        )
 
     def _keep_in_graph(self) -> None:
-        """Keep keys and values where a recorded graph reads them: no copy of them a step."""
+        """Keep what is the same at every step where a recorded graph reads it: no copy of it a
+        step.
+        """
         if not isinstance(self._pass, Graphed):
             return
-        own = self._pass.own(self._keys_values, 3 + (self.extra is not None))
+        control = self._control()
+        first = 3 + (self.extra is not None) + (len(control.nets) if control else 0)
+        own = self._pass.own(self._constants, first)
         if own is not None:
-            self._keys_values = own
+            self._constants = own
             if len(self._sets) == 1:
-                self._sets = [own]
-
-
-def guided_pass(
-    unet: Callable[..., Tensor],
-    dtype: torch.dtype,
-    groups: int,
-    has_extra: bool,
-    tensors: Sequence[Tensor],
-) -> Tensor:
-    """What the UNet predicts for one step, `[b, 4, h/8, w/8]`, in float32 where there is guidance.
-
-    `tensors` are x, the time's row, the scales of guidance, what a 9-channel model also sees if
-    `has_extra`, then keys and values of each group of texts: one group where all of them go in one
-    call.
-    """
-    x, row, scale, *rest = tensors
-    if has_extra:
-        x, rest = torch.cat([x, rest[0]], dim=1), rest[1:]  # [b, 9, h/8, w/8]
-    b = len(x)
-    x = x.to(dtype, memory_format=torch.channels_last)
-    size = len(rest) // groups
-    texts = [rest[i * size : (i + 1) * size] for i in range(groups)]
-    outputs = [unet(x, row, [*zip(text[::2], text[1::2], strict=True)]) for text in texts]
-    if groups == 1 and len(outputs[0]) == b:
-        return outputs[0]
-    if groups == 1:
-        outputs = list(outputs[0].chunk(len(outputs[0]) // b))
-    first, *others = (output.float() for output in outputs)
-    return guided(first, others, scale)
+                self._sets = [own[-len(self._sets[0]) :]]
 
 
 def is_sound(latent: Tensor) -> bool:

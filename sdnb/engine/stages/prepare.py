@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from sdnb.engine import memory
 from sdnb.engine.model import Model
+from sdnb.engine.planning import planner
 from sdnb.engine.planning.measured import LARGE_PICTURE, REFUSE_ABOVE
 from sdnb.request import Resolved
 
@@ -17,11 +18,12 @@ def prepare(model: Model, request: Resolved, notes: list[str]) -> float | None:
     Raises ValueError where the request cannot fit: in words that say what would.
     """
     if not _is_planned(model, request):
-        if model.memory != model.first_plan():  # the last one was large, or stepped down
+        # The last one was large, or stepped down; or a network for control came.
+        if model.memory != model.first_plan() or not model.weights.are_placed:
             model.weights.apply(model.first_plan())
         return None
     forecast = model.plan(request)
-    room, size = REFUSE_ABOVE * forecast.room, f"{request.width}x{request.height}"
+    room, size = REFUSE_ABOVE * forecast.room, planner.in_words(request)
     if model.device.type == "cpu" and model.facts().limit:
         room = forecast.room  # nothing there holds an allocation back
     elif model.device.type == "cpu":

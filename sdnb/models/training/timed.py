@@ -21,7 +21,7 @@ from sdnb.engine.networks.unet import UNet
 class TimedUNet(UNet):
     """`model(x, t, context)`: `x` `[b, 4, h, w]`, `t` `[b]`, `context` `[b, 77, d]`."""
 
-    def forward(self, x: Tensor, t: Tensor, context: Tensor) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, context: Tensor, *_: object) -> Tensor:
         keys = iter(self.prepare(context))
         emb = self.time_embed(embedding(t, self.config.channels[0]))  # [b, 4c]
         skips: list[Tensor] = []

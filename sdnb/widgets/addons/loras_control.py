@@ -12,7 +12,7 @@ import ipywidgets as widgets
 from sdnb.request.lora import Lora
 from sdnb.widgets.addons import prompt_tags
 from sdnb.widgets.addons.lora_row import Acts, FileFacts, LoraRow
-from sdnb.widgets.form.controls import Changed, Control
+from sdnb.widgets.form.controls import Changed, FieldControl
 from sdnb.widgets.form.fields import Field
 
 
@@ -26,7 +26,7 @@ class _Held:
     row: LoraRow | None = None
 
 
-class LorasControl(Control):
+class LorasControl(FieldControl):
     """LoRAs with their strengths. One that is switched off keeps its numbers here, and is in no
     request; so does one whose tag is taken out of the prompt.
 

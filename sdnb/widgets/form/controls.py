@@ -26,7 +26,7 @@ _LABEL = {"description_width": _WIDTH}
 _OPEN = "the model's own"
 
 
-class Control:
+class FieldControl:
     """A field's value, and the `widget` that shows it.
 
     Assigning to `value` does not call `changed`; a person's change does.
@@ -87,7 +87,7 @@ class Control:
         widget.observe(lambda change: self._moved(change["new"]), "value")
 
 
-class TextControl(Control):
+class TextControl(FieldControl):
     """A text of several lines."""
 
     def __init__(self, field: Field, changed: Changed) -> None:
@@ -101,7 +101,7 @@ class TextControl(Control):
         self._hear(self.widget)
 
 
-class FlagControl(Control):
+class FlagControl(FieldControl):
     """True or False."""
 
     def __init__(self, field: Field, changed: Changed) -> None:
@@ -110,7 +110,7 @@ class FlagControl(Control):
         self._hear(self.widget)
 
 
-class ChoiceControl(Control):
+class ChoiceControl(FieldControl):
     """One of several names; for a field that may be open, the first line means None."""
 
     def __init__(self, field: Field, changed: Changed) -> None:
@@ -140,7 +140,7 @@ class ChoiceControl(Control):
         self._set(self.widget, index=values.index(self._value))
 
 
-class NumberControl(Control):
+class NumberControl(FieldControl):
     """A number: a box, a slider if the field has one, and a button for None if it may be open."""
 
     def __init__(self, field: Field, changed: Changed) -> None:
@@ -191,7 +191,7 @@ class NumberControl(Control):
         self._reset.layout.display = "none" if is_open else ""
 
 
-class SeedControl(Control):
+class SeedControl(FieldControl):
     """A whole number; empty is None. Text, since a browser's numbers are exact only to 2**53."""
 
     def __init__(self, field: Field, changed: Changed) -> None:
@@ -253,7 +253,7 @@ class SeedControl(Control):
         self._say("")
 
 
-class OptionalControl(Control):
+class OptionalControl(FieldControl):
     """A number or None: a check box, and a number when it is checked."""
 
     def __init__(self, field: Field, changed: Changed) -> None:
@@ -290,7 +290,7 @@ def _check_box(field: Field) -> widgets.Checkbox:
     )  # fmt: skip
 
 
-KINDS: dict[str, type[Control]] = {
+KINDS: dict[str, type[FieldControl]] = {
     "words": TextControl,
     "flag": FlagControl,
     "choice": ChoiceControl,

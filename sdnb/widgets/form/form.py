@@ -12,14 +12,13 @@ import ipywidgets as widgets
 from sdnb.images import Saved
 from sdnb.request import Request, Resolved, Settings, lora, png_header
 from sdnb.request.choices import gone_with
-from sdnb.request.digests import Digests
 from sdnb.request.sizes import Size
 from sdnb.widgets.addons.addons import AddOns
 from sdnb.widgets.addons.loras_control import LorasControl
 from sdnb.widgets.addons.tag_warnings import TagWarnings
 from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.fold import Fold
-from sdnb.widgets.form.controls import KINDS, Changed, Control, SeedControl
+from sdnb.widgets.form.controls import KINDS, Changed, FieldControl, SeedControl
 from sdnb.widgets.form.fields import FIELDS, Field
 from sdnb.widgets.form.fitted_view import FittedView, with_borders_anew
 from sdnb.widgets.form.inspector import Inspector
@@ -39,8 +38,9 @@ from sdnb.widgets.style import box, level
 if TYPE_CHECKING:
     from sdnb.engine.networks.tokenizer import Tokenizer
 
-# Digests have no control: they come and go with a request that is assigned.
-_NAMES = tuple(item.name for item in fields(Request) if item.name != "digests")
+# These have no widget: they come and go with a request that is assigned.
+_WITHOUT = ("digests", "controls")
+_NAMES = tuple(item.name for item in fields(Request) if item.name not in _WITHOUT)
 _PARTS = {  # the mask editor shows the feather
     "picture": ("image", "fit", "strength"), "mask": ("mask", "invert", "content", "padding"),
 }  # fmt: skip
@@ -67,7 +67,7 @@ class Form(widgets.VBox):
         self.settings = settings
         self.kind = kind
         self._on_change = changed
-        self._digests: Digests = ()  # of the files that an assigned request's words name
+        self._kept: dict[str, Any] = {}  # what an assigned request has of `_WITHOUT`
         self._sampler: str | None = None  # the sampler before a person's change
         self.controls = {field.name: self._control(field, offer) for field in FIELDS}
         self.seed = cast("SeedControl", self.controls["seed"])
@@ -101,13 +101,13 @@ class Form(widgets.VBox):
         values = {name: control.value for name, control in self.controls.items()}
         if values["image"] is None:
             values["mask"] = None  # the control keeps it for the next picture
-        return Request(**values, digests=self._digests)
+        return Request(**values, **self._kept)
 
     @request.setter
     def request(self, request: Request) -> None:
         if not isinstance(request, Request):
             raise TypeError(f"request={request!r} is no sdnb.Request; write sdnb.Request(...)")
-        self._digests = request.digests
+        self._kept = {name: getattr(request, name) for name in _WITHOUT}
         self._assign(request, _NAMES)
 
     def change(self, **values: Any) -> None:
@@ -163,7 +163,7 @@ class Form(widgets.VBox):
 
     # -- building ----------------------------------------------------------------------------
 
-    def _control(self, field: Field, offer: Callable[[Saved], None] | None) -> Control:
+    def _control(self, field: Field, offer: Callable[[Saved], None] | None) -> FieldControl:
         changed = partial(self._changed, field.name)
         if field.kind == "picture":
             return PictureBox(field, changed, offer, small=self.kind != "inpaint")

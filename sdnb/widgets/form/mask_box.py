@@ -10,7 +10,7 @@ import ipywidgets as widgets
 from sdnb import images
 from sdnb.request import Request, png_header
 from sdnb.request.sizes import Size
-from sdnb.widgets.form.controls import Changed, Control
+from sdnb.widgets.form.controls import Changed, FieldControl
 from sdnb.widgets.form.decoded import decoded
 from sdnb.widgets.form.fields import Field
 from sdnb.widgets.masks.editor import MaskEditor
@@ -19,7 +19,7 @@ from sdnb.widgets.style import quiet_line
 _SIDE = 440  # pixels of the page: the canvas and its tools are seen at once with the prompt
 
 
-class MaskBox(Control):
+class MaskBox(FieldControl):
     """PNG bytes, returned as assigned until someone paints; None if nothing is painted."""
 
     def __init__(

@@ -15,7 +15,7 @@ from sdnb.images import Saved
 from sdnb.request import png_header
 from sdnb.widgets import style, too_large
 from sdnb.widgets.buttons import icon_button
-from sdnb.widgets.form.controls import Changed, Control
+from sdnb.widgets.form.controls import Changed, FieldControl
 from sdnb.widgets.form.decoded import beside, decoded, encoded
 from sdnb.widgets.form.fields import Field
 from sdnb.widgets.jpegs import jpeg
@@ -25,7 +25,7 @@ _Read = TypeVar("_Read")
 _SIDE = 192  # pixels of the shown picture's longer side
 
 
-class PictureBox(Control):
+class PictureBox(FieldControl):
     """PNG bytes, or None. Its button calls `offer` with the settings that an upload carries."""
 
     def __init__(

@@ -1,0 +1,156 @@
+"""One pass of the UNet, with guidance and control, as functions that a graph may record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sdnb.engine.diffusion.denoise import guided
+from sdnb.engine.networks.config import UNetConfig
+from sdnb.engine.networks.controlnet import ControlNet
+from sdnb.engine.networks.resnet import repeat_batch
+
+
+def guided_pass(
+    unet: Callable[..., Tensor],
+    dtype: torch.dtype,
+    groups: int,
+    has_extra: bool,
+    tensors: Sequence[Tensor],
+    *,
+    control: ControlPass | None = None,
+) -> Tensor:
+    """What the UNet predicts for one step, `[b, 4, h/8, w/8]`, in float32 where there is guidance.
+
+    `tensors` are x, the time's row, the scales of guidance, what a 9-channel model also sees if
+    `has_extra`, the tensors of `control`, then keys and values of each group of texts: one group
+    where all of them go in one call.
+    """
+    x, row, scale, *rest = tensors
+    latent = x
+    if has_extra:
+        x, rest = torch.cat([x, rest[0]], dim=1), rest[1:]  # [b, 9, h/8, w/8]
+    b = len(x)
+    x = x.to(dtype, memory_format=torch.channels_last)
+    steered = None
+    if control is not None:
+        latent = latent.to(dtype, memory_format=torch.channels_last) if has_extra else x
+        steered, rest = control.taken(rest, groups)
+    size = len(rest) // groups
+    outputs = []
+    for i in range(groups):
+        text = rest[i * size : (i + 1) * size]
+        more = () if steered is None else steered.more(latent, i, groups)
+        outputs.append(unet(x, row, [*zip(text[::2], text[1::2], strict=True)], *more))
+    if groups == 1 and len(outputs[0]) == b:
+        return outputs[0]
+    if groups == 1:
+        outputs = list(outputs[0].chunk(len(outputs[0]) // b))
+    first, *others = (output.float() for output in outputs)
+    return guided(first, others, scale)
+
+
+# -- control networks ------------------------------------------------------------------------------
+#: What the UNet takes beside x, the time and the text.
+More = tuple[list[Tensor], dict[int, Tensor]]
+
+
+@dataclass(frozen=True)
+class NetInPass:
+    """A control network; its maps may be for all texts but the first, and averaged over h and w."""
+
+    module: ControlNet
+    prompt_only: bool
+    averaged: bool
+
+
+@dataclass(frozen=True)
+class ControlPass:
+    """The networks that work in a pass. `everywhere` and `prompts` say whether there are maps of
+    adapters for all texts, and for all but the first of them.
+    """
+
+    nets: tuple[NetInPass, ...]
+    everywhere: bool
+    prompts: bool
+    texts: int
+    unet: UNetConfig
+
+    def taken(self, tensors: Sequence[Tensor], groups: int) -> tuple[ControlTensors, list[Tensor]]:
+        """Its own tensors, and those behind them: a row for each network, then of each its hint,
+        its maps' weights, and keys and values of each group of texts; then the adapters' maps.
+        """
+        count = len(self.nets)
+        rows, rest = list(tensors[:count]), list(tensors[count:])
+        own: list[tuple[Tensor, Tensor, list[list[Tensor]]]] = []
+        for net in self.nets:
+            hint, weights, *rest = rest
+            reads = max(groups - net.prompt_only, 1)
+            size = net.module.attentions * 2
+            keys = [rest[i * size : (i + 1) * size] for i in range(reads)]
+            own.append((hint, weights, keys))
+            rest = rest[reads * size :]
+        levels = len(self.unet.channels)
+        maps = []
+        for there in (self.everywhere, self.prompts):
+            maps.append(rest[:levels] if there else [])
+            rest = rest[levels:] if there else rest
+        return ControlTensors(self, rows, own, maps[0], maps[1]), rest
+
+
+@dataclass(frozen=True)
+class ControlTensors:
+    """The tensors of a `ControlPass`."""
+
+    of: ControlPass
+    rows: list[Tensor]
+    own: list[tuple[Tensor, Tensor, list[list[Tensor]]]]
+    everywhere: list[Tensor]
+    prompts: list[Tensor]
+
+    def more(self, x: Tensor, group: int, groups: int) -> More:
+        """What the UNet takes for a group of texts; x `[b, 4, h/8, w/8]`."""
+        total: list[Tensor] = []
+        for net, row, (hint, weights, keys) in zip(self.of.nets, self.rows, self.own, strict=True):
+            apart = groups > 1 and net.prompt_only
+            if apart and group == 0:
+                continue
+            text = keys[group - apart]
+            maps = net.module(x, row, [*zip(text[::2], text[1::2], strict=True)], hint)
+            if net.averaged:
+                maps = [each.mean(dim=(2, 3), keepdim=True) for each in maps]
+            maps = [each.mul_(weight) for each, weight in zip(maps, weights, strict=True)]
+            if groups == 1 and net.prompt_only:
+                maps = [_behind_first(each, len(x), self.of.texts) for each in maps]
+            total = [_sum(a, b) for a, b in zip(total, maps, strict=True)] if total else maps
+        return total, self._features(len(x), group, groups)
+
+    def _features(self, pictures: int, group: int, groups: int) -> dict[int, Tensor]:
+        """The adapters' maps, by the input block behind which they are added."""
+        maps, prompts = self.everywhere, self.prompts
+        if prompts and groups == 1 and self.of.texts > 1:
+            wide = [each.expand(pictures, -1, -1, -1) for each in prompts]
+            prompts = [_behind_first(each, pictures, self.of.texts) for each in wide]
+        if prompts and (groups == 1 or group > 0):
+            maps = [a + b for a, b in zip(maps, prompts, strict=True)] if maps else prompts
+        size = self.of.unet.blocks + 1
+        return {level * size + size - 1: each for level, each in enumerate(maps)}
+
+
+def _behind_first(x: Tensor, pictures: int, texts: int) -> Tensor:
+    """A map for all texts but the first with nothing for that one before it: `[b * texts, ...]`."""
+    rows = repeat_batch(x, pictures * (texts - 1) // len(x))
+    return torch.cat([torch.zeros_like(rows[:pictures]), rows])
+
+
+def _sum(one: Tensor, other: Tensor) -> Tensor:
+    """The sum, in the first one where it can be: with little memory each map counts. Where texts
+    still share the rows of one of them, the other has more.
+    """
+    if one.shape == other.shape:
+        return one.add_(other)
+    rows = max(len(one), len(other))
+    return repeat_batch(one, rows // len(one)) + repeat_batch(other, rows // len(other))
