@@ -20,7 +20,7 @@ from sdnb.engine import memory, pixels
 from sdnb.engine.diffusion.denoise import blend, eps_denoiser, inpainting
 from sdnb.engine.diffusion.noise import Noise, finish, start
 from sdnb.engine.diffusion.samplers import SAMPLERS, Step
-from sdnb.engine.diffusion.schedule import cut, sigmas
+from sdnb.engine.diffusion.schedule import sigmas
 from sdnb.engine.full_precision import full_precision, in_full_precision
 from sdnb.engine.model import Model
 from sdnb.engine.stages import adapt, autoencode, prompts
@@ -328,8 +328,8 @@ def _finished_latents(step: Step, source: _FromPicture) -> Tensor:
 
 def _levels(model: Model, request: Resolved) -> list[float]:
     """The sigmas to run; [] for strength 0."""
-    levels = sigmas(request.schedule, request.steps, model.schedule)
-    return levels if request.image is None else cut(levels, request.strength, model.schedule)
+    strength = 1.0 if request.image is None else request.strength
+    return sigmas(request.schedule, request.steps, model.schedule, strength)
 
 
 def _without_guidance(requests: Sequence[Resolved]) -> list[str]:

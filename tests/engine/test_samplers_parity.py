@@ -261,8 +261,8 @@ def test_unipc_has_diffusers_default_order():
 def test_diffusers_lcm(n, scaling, tolerance, monkeypatch):
     draw_as_ours(monkeypatch, "lcm")
     theirs, network = scheduler("LCM", timestep_scaling=scaling), RandomNetwork()
-    levels = sigmas("trailing", n, SCHEDULE)
-    theirs.set_timesteps(timesteps=[int(SCHEDULE.sigma_to_t(level)) for level in levels[:-1]])
+    levels = sigmas("lcm", n, SCHEDULE)
+    theirs.set_timesteps(n)
     x = normal()
     for t in theirs.timesteps:
         x = theirs.step(network(x, int(t)), t, x).prev_sample

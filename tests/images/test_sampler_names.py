@@ -26,7 +26,7 @@ NAMES = {
     "unipc": ["UniPC", "uni_pc", "uni_pc_bh2", "unipc", "UniPCMultistepScheduler"],
     "lcm": ["LCM", "lcm", "LCMScheduler"],
 }  # fmt: skip
-NATURAL = {"lcm": "trailing"}
+NATURAL = {"lcm": "lcm"}
 
 
 def test_all_of_ours_are_in_the_table():
@@ -38,7 +38,8 @@ def test_a_name_and_its_schedules_behind_it(ours, name):
     assert sampler_names.read(name) == (ours, NATURAL.get(ours, "uniform"), [])
     for ending, schedule in {
         " Karras": "karras", "_karras": "karras", " Exponential": "exponential",
-        "_sgm_uniform": "trailing", "_normal": "uniform", "_simple": "trailing",
+        "_sgm_uniform": "sgm_uniform", "_normal": "uniform", "_simple": "simple",
+        "_beta": "beta", "_kl_optimal": "kl_optimal", "_ays": "align_your_steps",
         "_ddim_uniform": "uniform", "_k": "karras", "_ka": "karras",
     }.items():  # fmt: skip
         assert sampler_names.read(name + ending) == (ours, schedule, []), ending
@@ -61,6 +62,11 @@ def test_our_own_names_are_read(sampler):
         ("euler", "discrete", ("euler", "uniform")),
         ("Euler", "Polyexponential", ("euler", "exponential")),
         ('DDIM "trailing"', "", ("ddim", "trailing")),
+        ("Euler", "Turbo", ("euler", "trailing")),
+        ("Euler a", "KL Optimal", ("euler_a", "kl_optimal")),
+        ("DPM++ 2M", "Align Your Steps", ("dpmpp_2m", "align_your_steps")),
+        ("LCM", "Automatic", ("lcm", "lcm")),
+        ("LCM", "SGM Uniform", ("lcm", "sgm_uniform")),
         ("ddim_uniform", "", ("ddim", "uniform")),
     ],
 )  # fmt: skip
@@ -82,7 +88,7 @@ def test_what_sdnb_lacks_is_none_and_a_note(label):
     assert len(note) < 400
 
 
-@pytest.mark.parametrize("ending", ["beta", "kl_optimal", "ays", "align_your_steps"])
+@pytest.mark.parametrize("ending", ["gits", "linear_quadratic", "bong_tangent"])
 def test_an_unknown_schedule_costs_only_itself(ending):
     for name, schedule in ((f"euler_{ending}", ""), ("euler", ending)):
         sampler, found, notes = sampler_names.read(name, schedule)
