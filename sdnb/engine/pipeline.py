@@ -307,7 +307,10 @@ def _denoise(
             if source.mask is not None and source.latent is not None:
                 denoise = inpainting(denoise, source.latent, source.mask, first)
             sampler = SAMPLERS[request.sampler]
-            with closing(sampler(denoise, x, levels, eta=request.eta, noise=noise)) as steps:
+            walk = sampler(
+                denoise, x, levels, eta=request.eta, noise=noise, schedule=model.schedule
+            )
+            with closing(walk) as steps:
                 for step in steps:
                     yield step
                     checks.loaded(model)  # whoever looks may unload

@@ -10,11 +10,13 @@ from __future__ import annotations
 from sdnb.request import checks
 from sdnb.request.choices import NATURAL_SCHEDULES
 
-#: The web UI's names of our samplers.
+#: The web UI's names of our samplers; TCD, DDPM and DEIS are of Forge and SD.Next.
 SAMPLER_LABELS = {
     "ddim": "DDIM", "plms": "PLMS", "euler": "Euler", "euler_a": "Euler a", "heun": "Heun",
     "lms": "LMS", "dpm2": "DPM2", "dpm2_a": "DPM2 a", "dpmpp_2m": "DPM++ 2M",
-    "dpmpp_2m_sde": "DPM++ 2M SDE", "unipc": "UniPC", "lcm": "LCM",
+    "dpmpp_2m_sde": "DPM++ 2M SDE", "unipc": "UniPC", "lcm": "LCM", "tcd": "TCD", "ddpm": "DDPM",
+    "deis": "DEIS", "dpmpp_2s_a": "DPM++ 2S a", "dpmpp_sde": "DPM++ SDE",
+    "dpmpp_3m_sde": "DPM++ 3M SDE",
 }  # fmt: skip
 #: The web UI's names of our schedules. It calls the timesteps of our "uniform" "DDIM"; "Turbo" is
 #: Forge's name, and "LCM" is ours, since elsewhere that schedule goes with its sampler.
@@ -30,7 +32,10 @@ _SAMPLERS = {
     "dpm2a": "dpm2_a", "dpm2ancestral": "dpm2_a", "dpmpp2m": "dpmpp_2m", "dpmpp2": "dpmpp_2m",
     "dpmsolvermultistep": "dpmpp_2m", "dpmpp2msde": "dpmpp_2m_sde", "lcm": "lcm",
     "dpmpp2msdegpu": "dpmpp_2m_sde", "unipc": "unipc", "unipcmultistep": "unipc",
-    "unipcbh2": "unipc",
+    "unipcbh2": "unipc", "tcd": "tcd", "ddpm": "ddpm", "deis": "deis", "deismultistep": "deis",
+    "dpmpp2sa": "dpmpp_2s_a", "dpmpp2sancestral": "dpmpp_2s_a",
+    "dpmppsde": "dpmpp_sde", "dpmppsdegpu": "dpmpp_sde", "dpmsolversde": "dpmpp_sde",
+    "dpmpp3msde": "dpmpp_3m_sde", "dpmpp3msdegpu": "dpmpp_3m_sde",
 }  # fmt: skip
 # "Uniform" and "Normal" differ from our "uniform" by less than a step. The web UI's
 # "Polyexponential" has rho 1, which is "Exponential". "Beta" is the web UI's; ComfyUI's lies
@@ -48,6 +53,7 @@ _AUTOMATIC = ("", "automatic", "auto", "default")
 # What "Automatic" is in the web UI and Forge, where it is not uniform.
 _OWN_SCHEDULES = {
     "dpmpp_2m": "karras", "dpmpp_2m_sde": "exponential", "dpm2": "karras", "dpm2_a": "karras",
+    "dpmpp_2s_a": "karras", "dpmpp_sde": "karras", "dpmpp_3m_sde": "exponential",
 }  # fmt: skip
 # Of InvokeAI ("euler_k") and of the web UI's first months ("k_lms_ka").
 _SUFFIXES = {name: name for name in (*_SCHEDULES, *_ELSEWHERE)} | {"ka": "karras", "k": "karras"}

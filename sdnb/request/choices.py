@@ -5,6 +5,7 @@ from __future__ import annotations
 SAMPLERS = (
     "ddim", "plms", "euler", "euler_a", "heun", "lms",
     "dpm2", "dpm2_a", "dpmpp_2m", "dpmpp_2m_sde", "unipc", "lcm",
+    "tcd", "ddpm", "deis", "dpmpp_2s_a", "dpmpp_sde", "dpmpp_3m_sde",
 )  # fmt: skip
 SCHEDULES = (
     "uniform", "trailing", "karras", "exponential",
@@ -16,14 +17,20 @@ SYNTAXES = ("blocks", "a1111", "a1111_no_norm", "comfy")
 FITS = ("stretch", "crop", "fill", "fit")
 
 # The default schedule of a sampler, if the model's settings are for another sampler.
-NATURAL_SCHEDULES = {"ddim": "uniform", "plms": "uniform", "lcm": "lcm"}
+NATURAL_SCHEDULES = {
+    "ddim": "uniform", "plms": "uniform", "ddpm": "uniform", "lcm": "lcm", "tcd": "lcm",
+}  # fmt: skip
 DEFAULT_SCHEDULE = {name: NATURAL_SCHEDULES.get(name, "karras") for name in SAMPLERS}
+DEFAULT_SCHEDULE["dpmpp_3m_sde"] = "exponential"
 
 # The default eta of the samplers that draw fresh noise. All others have eta 0.
-ETA_SAMPLERS = {"ddim": 0.0, "euler_a": 1.0, "dpm2_a": 1.0, "dpmpp_2m_sde": 1.0, "lcm": 1.0}
+ETA_SAMPLERS = {
+    "ddim": 0.0, "euler_a": 1.0, "dpm2_a": 1.0, "dpmpp_2m_sde": 1.0, "lcm": 1.0, "tcd": 0.3,
+    "ddpm": 1.0, "dpmpp_2s_a": 1.0, "dpmpp_sde": 1.0, "dpmpp_3m_sde": 1.0,
+}  # fmt: skip
 
 # Passes a step, where it is not one: calls of denoise, each with and without the prompt.
-PASSES = {"heun": 2, "dpm2": 2, "dpm2_a": 2}
+PASSES = {"heun": 2, "dpm2": 2, "dpm2_a": 2, "dpmpp_2s_a": 2, "dpmpp_sde": 2}
 
 
 #: Levels of the schedule "lcm": those at which a model learns to need few steps.

@@ -133,7 +133,7 @@ def test_lcm_visits_the_levels_that_were_learnt_at(n, strength, visited):
 def test_lcm_is_diffusers_at_every_strength_that_has_levels_enough():
     """Up to 16 steps: from 22 on, theirs is a level off where rounding makes a whole index less."""
     for left in {*range(1, 51)} - {29}:
-        for n in range(1, min(left, 16) + 1):
+        for n in {*(1, 2, 3, 4, 6, 8, 12, 16)} & {*range(left + 1)}:
             theirs = LCMScheduler(**SD1)
             theirs.set_timesteps(n, strength=left / 50)
             assert times(sigmas("lcm", n, SCHEDULE, left / 50)[:-1]) == theirs.timesteps.tolist()

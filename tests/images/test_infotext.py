@@ -164,10 +164,10 @@ def test_our_own_text_needs_no_notes():
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-@pytest.mark.parametrize("schedule", SCHEDULES)
-def test_all_of_ours_go_there_and_back(sampler, schedule):
-    parsed = infotext.read(written(sampler=sampler, schedule=schedule)).request
-    assert (parsed.sampler, parsed.schedule) == (sampler, schedule)
+def test_all_of_ours_go_there_and_back(sampler):
+    for schedule in SCHEDULES:
+        parsed = infotext.read(written(sampler=sampler, schedule=schedule)).request
+        assert (parsed.sampler, parsed.schedule) == (sampler, schedule)
 
 
 def test_a_mask_that_was_turned_round_goes_there_and_back():

@@ -96,8 +96,8 @@ def test_their_samplers_and_schedules(label, kind, expected):
 @pytest.mark.parametrize(
     ("values", "lost", "words"),
     [
-        ("Sampler: DPM++ SDE", "sampler schedule", ["'DPM++ SDE'", "DPM++ 2M SDE", "Euler a"]),
-        ("Sampler: DPM++ SDE Karras", "sampler", ["'DPM++ SDE Karras'"]),
+        ("Sampler: DPM fast", "sampler schedule", ["'DPM fast'", "DPM++ 2M SDE", "Euler a"]),
+        ("Sampler: DPM fast Karras", "sampler", ["'DPM fast Karras'"]),
         ("Sampler: Euler, Schedule type: GITS", "schedule", ["'GITS'", "Karras"]),
         ("Sampler: euler_gits", "schedule", ["'gits'"]),
         ("Sampler: Euler, Size: 512", "width height", ["Size", "'512'", "512x512"]),

@@ -25,8 +25,15 @@ NAMES = {
     "dpmpp_2m_sde": ["DPM++ 2M SDE", "dpmpp_2m_sde", "dpmpp_2m_sde_gpu"],
     "unipc": ["UniPC", "uni_pc", "uni_pc_bh2", "unipc", "UniPCMultistepScheduler"],
     "lcm": ["LCM", "lcm", "LCMScheduler"],
+    "tcd": ["TCD", "tcd", "TCDScheduler"],
+    "ddpm": ["DDPM", "ddpm", "DDPMScheduler"],
+    "deis": ["DEIS", "deis", "DEISMultistepScheduler"],
+    "dpmpp_2s_a": ["DPM++ 2S a", "dpmpp_2s_ancestral", "dpm++2s_a", "k_dpmpp_2s_a"],
+    "dpmpp_sde": ["DPM++ SDE", "dpmpp_sde", "dpmpp_sde_gpu", "k_dpmpp_sde",
+                  "DPMSolverSDEScheduler"],
+    "dpmpp_3m_sde": ["DPM++ 3M SDE", "dpmpp_3m_sde", "dpmpp_3m_sde_gpu"],
 }  # fmt: skip
-NATURAL = {"lcm": "lcm"}
+NATURAL = {"lcm": "lcm", "tcd": "lcm"}
 
 
 def test_all_of_ours_are_in_the_table():
@@ -57,6 +64,10 @@ def test_our_own_names_are_read(sampler):
         ("DPM++ 2M", "Automatic", ("dpmpp_2m", "karras")),
         ("DPM++ 2M SDE", "Automatic", ("dpmpp_2m_sde", "exponential")),
         ("DPM2", "Automatic", ("dpm2", "karras")),
+        ("DPM++ 2S a", "Automatic", ("dpmpp_2s_a", "karras")),
+        ("DPM++ SDE", "Automatic", ("dpmpp_sde", "karras")),
+        ("DPM++ 3M SDE", "Automatic", ("dpmpp_3m_sde", "exponential")),
+        ("DPM++ 3M SDE Karras", "", ("dpmpp_3m_sde", "karras")),
         ("DDIM", "Automatic", ("ddim", "uniform")),
         ("DPM++ 2M Karras", "Automatic", ("dpmpp_2m", "karras")),
         ("euler", "discrete", ("euler", "uniform")),
@@ -76,8 +87,8 @@ def test_schedules_beside_the_sampler(label, schedule, expected):
 
 @pytest.mark.parametrize(
     "label",
-    ["DPM++ SDE", "DPM++ 3M SDE", "dpm++2mv2", "DPM adaptive", "dpm_fast", "DPM++ 2S a",
-     "euler_cfg_pp", "DPM++ 2M SDE Heun", "heunpp2", "Restart", "ddpm", "deis", "ipndm", "tcd",
+    ["dpm++2mv2", "DPM adaptive", "dpm_fast", "dpmpp_2s", "euler_cfg_pp", "DPM++ 2M SDE Heun",
+     "heunpp2", "Restart", "ipndm", "tcd_euler_a",
      "res_multistep", "", "k", "karras", "猫", "x" * 10_000],
 )  # fmt: skip
 def test_what_sdnb_lacks_is_none_and_a_note(label):

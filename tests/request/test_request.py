@@ -320,6 +320,7 @@ def test_every_sampler_has_its_schedule_and_its_eta():
     etas = {name: Request(sampler=name).resolved(SETTINGS).eta for name in SAMPLERS}
     assert etas["ddim"] == etas["heun"] == 0.0
     assert etas["euler_a"] == etas["dpm2_a"] == etas["dpmpp_2m_sde"] == 1.0
+    assert etas["tcd"] == 0.3
     running = import_module("sdnb.engine.diffusion.samplers").SAMPLERS
     assert {name: s.eta for name, s in running.items() if s.stochastic} == ETA_SAMPLERS
     assert {n: s.evaluations for n, s in running.items() if s.evaluations > 1} == PASSES
