@@ -140,12 +140,14 @@ def _run(
             raise TypeError(
                 f"request={request!r} is no Request; write sdnb.Request(...), or use sdnb.txt2img"
             )
-    resolved = [request.resolved(model.settings) for request in requests]
+    suited = [model.suited(request) for request in requests]
+    resolved = [r.resolved(settings) for r, (settings, _) in zip(requests, suited, strict=True)]
     levels = _levels(model, resolved[0])
     if together:
         _check_together(resolved, levels)
     checks.picture_given(model.name, model.config.unet.in_channels, resolved[0].image)
     canvas, notes = fit(resolved[0])
+    notes += [brought for _, brought in suited[:1] if brought]
     notes += _without_guidance(resolved)
     chosen = adapt.choose(model, resolved[0])
     notes += chosen.notes
