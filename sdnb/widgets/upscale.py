@@ -85,7 +85,7 @@ class UpscalePanel(Panel):
 
         Both passes are resolved and have the same seed.
         """
-        settings = self.model.settings
+        settings = self.form.suited[0]
         asked = self.request.but(mask=None, count=1)
         width, height = asked.width, asked.height
         if asked.image is not None:
@@ -196,7 +196,8 @@ class UpscalePanel(Panel):
         done = max(1, steps_run(steps, last.schedule, last.strength))
         if not self._queue.paused:  # the time is that of both passes, and of a share of the steps
             second = last if first is None else self._timed(last)
-            self._plan.ask(self.model, self.form.request, *([first] if first else []), second)
+            runs = [first, second] if first else [second]
+            self._plan.ask(self.model, self.form.request, *runs, settings=self.form.suited[0])
         begin = (
             f"1. {first.width} × {first.height} from words, {counted(first.steps or 0, 'step')}"
             if first is not None
