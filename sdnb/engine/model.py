@@ -20,7 +20,7 @@ from sdnb.engine.prompt_cache import PromptCache
 from sdnb.engine.run_lock import RunLock
 from sdnb.engine.weights import Weights
 from sdnb.images.used_files import UsedFile
-from sdnb.library import Library, hashes
+from sdnb.library import Library, few_steps, hashes
 from sdnb.request import Request, Settings, checks
 from sdnb.request.memory_plan import DecidedPlan, Forecast, MemoryPlan, read
 from sdnb.request.pace import Pace
@@ -103,7 +103,7 @@ class Model:
         Raises ValueError for a model that was unloaded, and as `Request.resolved`.
         """
         checks.loaded(self)
-        return planner.forecast(self.facts(), request.resolved(self.settings))
+        return planner.forecast(self.facts(), request.resolved(self.suited(request)[0]))
 
     def facts(self) -> Facts:
         """What a planner needs to know of this model."""
@@ -119,6 +119,12 @@ class Model:
         nothing.
         """
         return self.config.settings
+
+    def suited(self, request: Request) -> tuple[Settings, str]:
+        """The settings for what a request leaves open: the model's own, or those that a LoRA for
+        few steps brings; and a sentence on what it brought, "" for nothing.
+        """
+        return few_steps.suited(request, self.settings, few_steps.finder(self.library))
 
     @property
     def files(self) -> tuple[UsedFile, ...]:

@@ -20,7 +20,7 @@ from sdnb.engine import memory
 from sdnb.engine.diffusion.denoise import blend, eps_denoiser, inpainting
 from sdnb.engine.diffusion.noise import Noise, finish, start
 from sdnb.engine.diffusion.samplers import SAMPLERS, Step
-from sdnb.engine.diffusion.schedule import cut, sigmas
+from sdnb.engine.diffusion.schedule import sigmas
 from sdnb.engine.full_precision import full_precision, in_full_precision
 from sdnb.engine.model import Model
 from sdnb.engine.stages import adapt, autoencode, control_nets, prompts
@@ -144,12 +144,14 @@ def _run(
             raise TypeError(
                 f"request={request!r} is no Request; write sdnb.Request(...), or use sdnb.txt2img"
             )
-    resolved = [request.resolved(model.settings) for request in requests]
+    suited = [model.suited(request) for request in requests]
+    resolved = [r.resolved(settings) for r, (settings, _) in zip(requests, suited, strict=True)]
     levels = _levels(model, resolved[0])
     if together:
         _check_together(resolved, levels)
     checks.picture_given(model.name, model.config.unet.in_channels, resolved[0].image)
     canvas, notes = fit(resolved[0])
+    notes += [brought for _, brought in suited[:1] if brought]
     notes += _without_guidance(resolved)
     chosen = adapt.choose(model, resolved[0])
     notes += chosen.notes
@@ -282,7 +284,10 @@ def _denoise(
             if source.mask is not None and source.latent is not None:
                 denoise = inpainting(denoise, source.latent, source.mask, first)
             sampler = SAMPLERS[request.sampler]
-            with closing(sampler(denoise, x, levels, eta=request.eta, noise=noise)) as steps:
+            walk = sampler(
+                denoise, x, levels, eta=request.eta, noise=noise, schedule=model.schedule
+            )
+            with closing(walk) as steps:
                 for step in steps:
                     yield step
                     checks.loaded(model)  # whoever looks may unload
@@ -303,8 +308,8 @@ def _finished_latents(step: Step, source: FromPicture) -> Tensor:
 
 def _levels(model: Model, request: Resolved) -> list[float]:
     """The sigmas to run; [] for strength 0."""
-    levels = sigmas(request.schedule, request.steps, model.schedule)
-    return levels if request.image is None else cut(levels, request.strength, model.schedule)
+    strength = 1.0 if request.image is None else request.strength
+    return sigmas(request.schedule, request.steps, model.schedule, strength)
 
 
 def _without_guidance(requests: Sequence[Resolved]) -> list[str]:

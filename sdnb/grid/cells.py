@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from functools import cached_property
@@ -84,12 +84,12 @@ def with_seed(base: object) -> Request:
     return base if base.seed is not None else base.but(seed=secrets.randbits(32))
 
 
-def refuse_unresolvable(cells: Sequence[Cell], settings: Settings) -> None:
-    """Raise ValueError that names each cell that a model with these settings cannot make."""
+def refuse_unresolvable(cells: Sequence[Cell], resolved: Callable[[Request], object]) -> None:
+    """Raise ValueError that names each cell that `resolved` refuses, as a model's settings are."""
     wrong: list[tuple[str, str]] = []
     for cell in cells:
         with noting_errors(wrong, cell):
-            cell.request.resolved(settings)
+            resolved(cell.request)
     refuse_cells(wrong, len(cells))
 
 
@@ -147,5 +147,5 @@ def _combined(base: Request, axes: Sequence[Axis], index: Sequence[int]) -> Requ
     for net, values in of_controls.items():
         request = control_axis.with_values(request, net, values)
     prompt.check(request.prompt, request.negative, request.syntax, request.steps)
-    request.resolved(Settings())
+    request.but(steps=request.steps or 1).resolved(Settings())  # the model's are not known yet
     return request

@@ -17,12 +17,12 @@ from sdnb.assets import user_path
 from sdnb.grid import lora_axis
 from sdnb.grid.axes import Axis
 from sdnb.grid.cells import Cell, noting_errors, refuse_cells, refuse_unresolvable
-from sdnb.library import Library, opened
+from sdnb.library import Library, few_steps, opened
 from sdnb.request import checks, lora, memory_plan
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
-    from sdnb.request import Settings
+    from sdnb.request import Request, Resolved, Settings
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,14 @@ class CheckpointGroup:
         with suppress(FileNotFoundError):
             return opened(self.load_arguments.get("library"))
         return None
+
+    def resolved(self, request: Request) -> Resolved:
+        """The request of a cell as this model will make it. Raises as `Request.resolved`."""
+        return request.resolved(few_steps.suited(request, self.settings, self._find)[0])
+
+    @cached_property
+    def _find(self) -> few_steps.Find:
+        return few_steps.finder(self.library)
 
     @contextmanager
     def model(self) -> Iterator[Model]:
@@ -93,7 +101,7 @@ def checkpoint_groups(
             groups.append(_group(same_model, model, here))
     refuse_cells(wrong, len(cells))
     for group in groups:
-        refuse_unresolvable(group.cells, group.settings)
+        refuse_unresolvable(group.cells, group.resolved)
         _refuse_loras(group, here)
     return [group.by_loras() for group in groups]
 

@@ -97,7 +97,7 @@ def refuse_other(made: Made, group: CheckpointGroup, cell: Cell, where: str) -> 
                 f"{where} was made with other files: {cell.label} with {'; '.join(replaced)}. Give "
                 f"those; or {way_out}"
             )
-    asked = cell.request.resolved(group.settings)
+    asked = group.resolved(cell.request)
     values = [
         f"{name}={getattr(made.request, name)} there, {getattr(asked, name)} here"
         for name in OPEN_FIELDS

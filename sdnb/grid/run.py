@@ -125,7 +125,7 @@ def fill_through(
                 if made is not None:
                     yield account.keep(cell, made)
                 else:
-                    request = cell.request.resolved(group.settings)  # as it was checked
+                    request = group.resolved(cell.request)  # as it was checked
                     under_way[executor.submit(request, news.put)] = cell
             job = _next_job(news) if under_way else None
             if job is None and under_way:
@@ -229,7 +229,7 @@ def _batches(cells: Sequence[Cell], model: Model) -> list[list[Cell]]:
 
     alike_cells: dict[object, list[Cell]] = {}
     for cell in cells:
-        request = cell.request.resolved(model.settings)
+        request = cell.request.resolved(model.suited(cell.request)[0])
         together = request.image is None or request.strength > 0
         alike_cells.setdefault(alike(request) if together else cell.key, []).append(cell)
     return [

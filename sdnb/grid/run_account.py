@@ -92,5 +92,7 @@ def work_of(cell: Cell) -> float:
     pixels = (request.width or 512) * (request.height or 512) / 512**2
     halves = (request.cfg not in (0, 1)) + 1  # with the prompt, and without
     passes = PASSES.get(request.sampler or "", 1) * halves
-    strength = request.strength if request.image is not None else 1.0
-    return pixels * (1 + (request.steps or 25) * passes * strength)
+    steps = request.steps or 25
+    if request.image is not None and request.schedule != "lcm":
+        return pixels * (1 + steps * passes * request.strength)
+    return pixels * (1 + steps * passes)

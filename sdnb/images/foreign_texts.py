@@ -89,6 +89,11 @@ def _saved(program: str, found: dict[str, Any]) -> Saved:
     if "sampler" in fields:
         label, schedule = (_text(found.get(name)) for name in ("sampler", "schedule"))
         fields["sampler"], fields["schedule"], notes = sampler_names.read(label, schedule)
+        if program == "ComfyUI" and fields["schedule"] == "beta":
+            notes.append(
+                "ComfyUI's schedule beta spreads the steps over time; here, as in AUTOMATIC1111, "
+                "beta spreads them over the noise: the picture will differ."
+            )
     if fields.get("strength") == 1:
         del fields["strength"]
     request, refused = accepted(fields)

@@ -10,15 +10,20 @@ from __future__ import annotations
 from sdnb.request import checks
 from sdnb.request.choices import NATURAL_SCHEDULES
 
-#: The web UI's names of our samplers.
+#: The web UI's names of our samplers; TCD, DDPM and DEIS are of Forge and SD.Next.
 SAMPLER_LABELS = {
     "ddim": "DDIM", "plms": "PLMS", "euler": "Euler", "euler_a": "Euler a", "heun": "Heun",
     "lms": "LMS", "dpm2": "DPM2", "dpm2_a": "DPM2 a", "dpmpp_2m": "DPM++ 2M",
-    "dpmpp_2m_sde": "DPM++ 2M SDE", "unipc": "UniPC", "lcm": "LCM",
+    "dpmpp_2m_sde": "DPM++ 2M SDE", "unipc": "UniPC", "lcm": "LCM", "tcd": "TCD", "ddpm": "DDPM",
+    "deis": "DEIS", "dpmpp_2s_a": "DPM++ 2S a", "dpmpp_sde": "DPM++ SDE",
+    "dpmpp_3m_sde": "DPM++ 3M SDE",
 }  # fmt: skip
-#: The web UI's names of our schedules. It calls the timesteps of our "uniform" "DDIM".
+#: The web UI's names of our schedules. It calls the timesteps of our "uniform" "DDIM"; "Turbo" is
+#: Forge's name, and "LCM" is ours, since elsewhere that schedule goes with its sampler.
 SCHEDULE_LABELS = {
-    "uniform": "DDIM", "trailing": "SGM Uniform", "karras": "Karras", "exponential": "Exponential",
+    "uniform": "DDIM", "trailing": "Turbo", "karras": "Karras", "exponential": "Exponential",
+    "simple": "Simple", "sgm_uniform": "SGM Uniform", "beta": "Beta", "kl_optimal": "KL Optimal",
+    "align_your_steps": "Align Your Steps", "lcm": "LCM",
 }  # fmt: skip
 
 _SAMPLERS = {
@@ -27,28 +32,31 @@ _SAMPLERS = {
     "dpm2a": "dpm2_a", "dpm2ancestral": "dpm2_a", "dpmpp2m": "dpmpp_2m", "dpmpp2": "dpmpp_2m",
     "dpmsolvermultistep": "dpmpp_2m", "dpmpp2msde": "dpmpp_2m_sde", "lcm": "lcm",
     "dpmpp2msdegpu": "dpmpp_2m_sde", "unipc": "unipc", "unipcmultistep": "unipc",
-    "unipcbh2": "unipc",
+    "unipcbh2": "unipc", "tcd": "tcd", "ddpm": "ddpm", "deis": "deis", "deismultistep": "deis",
+    "dpmpp2sa": "dpmpp_2s_a", "dpmpp2sancestral": "dpmpp_2s_a",
+    "dpmppsde": "dpmpp_sde", "dpmppsdegpu": "dpmpp_sde", "dpmsolversde": "dpmpp_sde",
+    "dpmpp3msde": "dpmpp_3m_sde", "dpmpp3msdegpu": "dpmpp_3m_sde",
 }  # fmt: skip
-# "Uniform" and "Normal" differ from our "uniform" by less than a step, and so does "Simple" from
-# our "trailing". The web UI's "Polyexponential" has rho 1, which is "Exponential".
+# "Uniform" and "Normal" differ from our "uniform" by less than a step. The web UI's
+# "Polyexponential" has rho 1, which is "Exponential". "Beta" is the web UI's; ComfyUI's lies
+# elsewhere.
 _SCHEDULES = {
     "ddim": "uniform", "ddimuniform": "uniform", "uniform": "uniform", "normal": "uniform",
-    "discrete": "uniform", "native": "uniform", "sgmuniform": "trailing", "simple": "trailing",
-    "trailing": "trailing", "karras": "karras", "exponential": "exponential",
-    "polyexponential": "exponential",
+    "discrete": "uniform", "native": "uniform", "sgmuniform": "sgm_uniform", "simple": "simple",
+    "trailing": "trailing", "turbo": "trailing", "karras": "karras", "exponential": "exponential",
+    "polyexponential": "exponential", "beta": "beta", "kloptimal": "kl_optimal",
+    "alignyoursteps": "align_your_steps", "ays": "align_your_steps", "lcm": "lcm",
 }  # fmt: skip
 # Schedules that sdnb lacks and other programs write behind a sampler's name.
-_ELSEWHERE = (
-    "beta", "kloptimal", "linearquadratic", "alignyoursteps", "ays", "gits", "smoothstep",
-    "bongtangent", "turbo",
-)  # fmt: skip
+_ELSEWHERE = ("linearquadratic", "gits", "smoothstep", "bongtangent")
 _AUTOMATIC = ("", "automatic", "auto", "default")
 # What "Automatic" is in the web UI and Forge, where it is not uniform.
 _OWN_SCHEDULES = {
     "dpmpp_2m": "karras", "dpmpp_2m_sde": "exponential", "dpm2": "karras", "dpm2_a": "karras",
+    "dpmpp_2s_a": "karras", "dpmpp_sde": "karras", "dpmpp_3m_sde": "exponential",
 }  # fmt: skip
 # Of InvokeAI ("euler_k") and of the web UI's first months ("k_lms_ka").
-_SUFFIXES = {**_SCHEDULES, **dict.fromkeys(_ELSEWHERE), "ka": "karras", "k": "karras"}
+_SUFFIXES = {name: name for name in (*_SCHEDULES, *_ELSEWHERE)} | {"ka": "karras", "k": "karras"}
 _PREFIXES = ("", "k", "sample")
 
 
@@ -91,7 +99,7 @@ def _parted(plain: str) -> tuple[str | None, str]:
     for suffix in sorted(_SUFFIXES, key=len, reverse=True):
         sampler = _sampler_of(plain.removesuffix(suffix)) if plain.endswith(suffix) else None
         if sampler is not None:
-            return sampler, _SUFFIXES[suffix] or suffix
+            return sampler, _SUFFIXES[suffix]
     known = next((s for s in ("karras", "exponential") if plain.endswith(s)), "")
     return None, known
 

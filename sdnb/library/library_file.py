@@ -46,6 +46,7 @@ class LibraryFile:
     why_not: str
     family: str = ""
     hash_in_metadata: str = ""  # of its weights, as its trainer wrote it
+    title: str = ""  # what its author calls it in its metadata
 
     @classmethod
     def of(cls, path: Path, shelf: Path, seen: Look) -> LibraryFile:
@@ -54,7 +55,7 @@ class LibraryFile:
         kind = layouts.kind_on(shelf) if told.family == UNREAD else told.kind
         return cls(
             path, kind, _name(path, shelf), seen.alias, shelf, told.base, told.width,
-            told.rank, seen.words, told.why_not, told.family, seen.hash_of_weights,
+            told.rank, seen.words, told.why_not, told.family, seen.hash_of_weights, seen.title,
         )  # fmt: skip
 
     @cached_property

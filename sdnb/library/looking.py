@@ -39,6 +39,7 @@ class Look:
     alias: str = ""
     words: tuple[str, ...] = ()
     hash_of_weights: str = ""  # as its metadata say
+    title: str = ""  # what its author calls it
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -90,6 +91,7 @@ def _file(path: Path) -> Look:
         metadata.alias(texts),
         metadata.words(texts),
         metadata.hash_of_weights(texts),
+        metadata.title(texts),
     )
     return seen
 

@@ -27,6 +27,11 @@ def alias(texts: Mapping[str, str]) -> str:
     return plain(texts.get("ss_output_name", ""), _LONGEST).strip()
 
 
+def title(texts: Mapping[str, str]) -> str:
+    """What its author calls it; "": not said."""
+    return plain(texts.get("modelspec.title", ""), _LONGEST).strip()
+
+
 def base(texts: Mapping[str, str]) -> str:
     """The family of models that it says it is for; "": not said."""
     for key in ("ss_base_model_version", "modelspec.architecture"):

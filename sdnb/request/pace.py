@@ -12,7 +12,7 @@ from itertools import pairwise
 from statistics import median_low
 from typing import Protocol
 
-from sdnb.request.choices import PASSES
+from sdnb.request.choices import PASSES, steps_run
 from sdnb.request.prompt import PromptError
 from sdnb.request.prompt.guidance import guidance
 from sdnb.request.request import Resolved
@@ -153,7 +153,7 @@ def predicted(request: Resolved, seen: Sequence[Seen]) -> Stretches | None:
     near = min(seen, key=far)
     steps = request.steps
     if request.image is not None:
-        steps = round(steps * request.strength)
+        steps = steps_run(steps, request.schedule, request.strength)
     passes = steps * calls(request) * near.one_pass * work(pixels) / work(near.pixels)
     ended = [one for one in seen if one.ended is not None]
     before = rest = 0.0

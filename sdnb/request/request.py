@@ -23,6 +23,7 @@ from sdnb.request.choices import (
     SCHEDULES,
     SYNTAXES,
     gone_with,
+    lcm_levels,
     own_eta,
 )
 from sdnb.request.control import Control, controls
@@ -174,8 +175,8 @@ class Request:
         side is given, the other keeps its proportions; with fit="fit", neither side is larger than
         is asked for. Where only the masked part is generated (`padding`), it is the model's own.
         Resolving again changes nothing, whatever the settings.
-        Raises ValueError where the picture's own size is out of range, and for an eta above 0 with
-        a sampler that draws no noise.
+        Raises ValueError where the picture's own size is out of range, for an eta above 0 with a
+        sampler that draws no noise, and for more steps than the schedule "lcm" has levels.
         """
         width, height = self._size(settings)
         sampler = settings.sampler if self.sampler is None else self.sampler
@@ -188,10 +189,13 @@ class Request:
         if schedule is None:
             same = sampler == settings.sampler
             schedule = settings.schedule if same else DEFAULT_SCHEDULE[sampler]
+        steps = settings.steps if self.steps is None else self.steps
+        if schedule == "lcm":
+            lcm_levels(steps, 1.0 if self.image is None else self.strength)
         settled = {
             "width": width,
             "height": height,
-            "steps": settings.steps if self.steps is None else self.steps,
+            "steps": steps,
             "cfg": settings.cfg if self.cfg is None else self.cfg,
             "sampler": sampler,
             "schedule": schedule,

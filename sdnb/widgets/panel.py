@@ -286,7 +286,7 @@ class Panel(AsLeft, widgets.VBox):
         if self._queue.paused:
             return
         with suppress(ValueError):  # Generate shows how the controls contradict each other
-            self._plan.ask(self.model, self.form.request)
+            self._plan.ask(self.model, self.form.request, settings=self.form.suited[0])
 
     def _sent(self, picture: GalleryPicture) -> None:
         self.use(picture)
@@ -304,7 +304,7 @@ class Panel(AsLeft, widgets.VBox):
 
     def _checked(self) -> Request:
         """The resolved request. Raises ValueError if it cannot run."""
-        return runnable(self.request, self.kind, self.model.settings)
+        return runnable(self.request, self.kind, self.form.suited[0])
 
     # -- during a run, in its own thread --------------------------------------------------------
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from sdnb.request import Request, Resolved
+from sdnb.request import Request, Resolved, Settings
 from sdnb.request.pace import in_words
 
 _LONG = 60.0  # seconds: who waits longer wants to know before
@@ -35,18 +35,20 @@ class PlanLine(widgets.HTML):
         self._request: Request | None = None
         self._runs: tuple[Resolved, ...] = ()
 
-    def ask(self, model: Any, request: Request, *runs: Resolved) -> None:
+    def ask(self, model: Any, request: Request, *runs: Resolved, settings: Settings) -> None:
         """Show this request's forecast soon, unless the fields that it depends on are the same, and
         how long `runs` take, by default the request's one, as soon as anything is known of it.
+        `settings` are those that its open fields get.
         """
+        cfg = settings.cfg if request.cfg is None else request.cfg
         key = (
-            id(model), request.width, request.height, request.count, request.cfg in (0, 1),
+            id(model), request.width, request.height, request.count, cfg in (0, 1),
             request.image, request.padding, request.fit,
         )  # fmt: skip
         with self._lock:
             self._model, self._runs, self._request = model, runs, request
             with suppress(ValueError):  # Generate shows how the controls contradict each other
-                self._runs = runs or (request.resolved(model.settings),)
+                self._runs = runs or (request.resolved(settings),)
             model.pace.listeners.add(self)
             self._show()
             if key != self._key:

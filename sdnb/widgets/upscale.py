@@ -15,6 +15,7 @@ from sdnb.images.canvas import exact
 from sdnb.images.result import Progress, Result
 from sdnb.jobs.executor import Executor, Job
 from sdnb.request import RANGES, Request, Resolved, png_header, sizes
+from sdnb.request.choices import steps_run
 from sdnb.request.plain_words import counted, digits
 from sdnb.request.sizes import Size
 from sdnb.widgets.buttons import text_button
@@ -86,7 +87,7 @@ class UpscalePanel(Panel):
 
         Both passes are resolved and have the same seed.
         """
-        settings = self.model.settings
+        settings = self.form.suited[0]
         asked = self.request.but(mask=None, count=1)
         width, height = asked.width, asked.height
         if asked.image is not None:
@@ -128,7 +129,7 @@ class UpscalePanel(Panel):
 
     def _timed(self, last: Resolved) -> Resolved:
         """A second pass without its picture, which takes as long: it runs a share of the steps."""
-        done = max(1, round(last.steps * last.strength))
+        done = max(1, steps_run(last.steps, last.schedule, last.strength))
         return last.but(steps=done).resolved(self.model.settings)
 
     @property
@@ -195,10 +196,11 @@ class UpscalePanel(Panel):
             self._passes_line.value = html.escape(str(error))
             return
         steps = last.steps
-        done = max(1, round(steps * last.strength))
+        done = max(1, steps_run(steps, last.schedule, last.strength))
         if not self._queue.paused:  # the time is that of both passes, and of a share of the steps
             second = last if first is None else self._timed(last)
-            self._plan.ask(self.model, self.form.request, *([first] if first else []), second)
+            runs = [first, second] if first else [second]
+            self._plan.ask(self.model, self.form.request, *runs, settings=self.form.suited[0])
         begin = (
             f"1. {first.width} × {first.height} from words, {counted(first.steps or 0, 'step')}"
             if first is not None

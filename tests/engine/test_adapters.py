@@ -8,7 +8,7 @@ import pickle
 import random
 import shutil
 from dataclasses import replace
-from types import SimpleNamespace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,6 +26,7 @@ from sdnb.engine.memory.placement import Offloaded
 from sdnb.engine.networks import winograd
 from sdnb.engine.networks.config import UNetConfig
 from sdnb.headers.errors import MissingCheckpointError
+from sdnb.library import few_steps
 from sdnb.request.memory_plan import MemoryPlan
 
 # Wide enough in its second level for convolutions with prepared weights.
@@ -88,6 +89,24 @@ def picture(model, loras=(), **changes):
 
 def same(one, other):
     return one.image.tobytes() == other.image.tobytes()
+
+
+@pytest.mark.slow
+def test_a_lora_for_few_steps_brings_its_settings_and_what_is_given_stays(pipe, folder, tmp_path):
+    tiny_loras.save(tmp_path / "lcm-lora.safetensors", tiny_loras.kohya(pipe, 1))
+    model = sdnb.load(folder, "cpu", "full", library=tmp_path)
+    asked = sdnb.Request("a castle", width=64, height=64, seed=2)
+    made = sdnb.generate(model, asked.but(loras=["lcm-lora"], steps=2), progress=False)
+    done = made.request
+    assert (done.steps, done.cfg, done.sampler, done.schedule) == (2, 1, "lcm", "lcm")
+    assert sum("brought what was left open: cfg 1, sampler lcm" in n for n in made.notes) == 1
+    again = sdnb.generate(model, done, progress=False)
+    assert same(again, made)
+    assert not any("brought" in note for note in again.notes)
+    grid = sdnb.sweep(asked.but(steps=1), lora=("lcm-lora", [0, 1]))
+    grid.run(model, progress=False)
+    samplers = [grid.made(lora=strength).request.sampler for strength in (0, 1)]
+    assert samplers == [model.settings.sampler, "lcm"]
 
 
 @pytest.mark.picture
@@ -319,11 +338,11 @@ class Shelf:
 
     def find(self, kind, name):
         assert kind == "lora"
-        return SimpleNamespace(path=self.by_name[name])
+        return few_steps.at(Path(self.by_name[name]))
 
     def by_sha256(self, digest):
         path = self.by_digest.get(digest)
-        return None if path is None else SimpleNamespace(path=path)
+        return None if path is None else few_steps.at(Path(path))
 
 
 @pytest.mark.picture

@@ -19,6 +19,8 @@ from sdnb.request import request
 
 SCHEDULE = NoiseSchedule()
 SHAPE = (4, 8, 8)
+# A sampler sees numbers alone: these end above 0, at 0 with large steps, and at 0 with small ones.
+WALKED = ("uniform", "trailing", "karras")
 STOCHASTIC = [name for name, sampler in SAMPLERS.items() if sampler.stochastic]
 
 
@@ -47,11 +49,16 @@ def test_names_and_etas_are_those_of_a_request():
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("schedule", WALKED)
 @pytest.mark.slow
 def test_n_steps_are_n_steps(name, schedule):
     noise = Noise([1], [1, 1, 2])
-    for n in [*range(1, 13), 30, 36, 101, 150, 333, 501, 999, 1000]:
+    for n in [
+        *range(1, 13),
+        30,
+        36,
+        *([101, 150, 333, 501, 999, 1000] if schedule != "lcm" else []),
+    ]:
         levels = sigmas(schedule, n, SCHEDULE)
         steps = run(name, trivial, torch.ones(1, 1, 1, 2), levels, noise=noise)
         assert [step.index for step in steps] == list(range(n))
@@ -63,7 +70,7 @@ def test_n_steps_are_n_steps(name, schedule):
 @pytest.mark.parametrize("name", SAMPLERS)
 @pytest.mark.parametrize("strength", [0.0, 0.01, 0.3, 0.5, 0.99])
 def test_a_tail_runs_its_steps(name, strength):
-    for schedule, n in itertools.product(SCHEDULES, (1, 2, 7, 30)):
+    for schedule, n in itertools.product(WALKED, (1, 2, 7, 30)):
         levels = cut(sigmas(schedule, n, SCHEDULE), strength, SCHEDULE)
         steps = run(name, gaussian.denoise, normal(1, 2), levels, noise=lambda: normal(1, 2))
         assert len(steps) == max(len(levels) - 1, 0)
@@ -266,13 +273,16 @@ def test_eta_zero_draws_nothing(name):
     def never():
         raise AssertionError("drawn")
 
-    for schedule in SCHEDULES:
+    for schedule in WALKED:
         run(name, gaussian.denoise, normal(1, 2), sigmas(schedule, 5, SCHEDULE), eta=0, noise=never)
 
 
 @pytest.mark.parametrize("name", STOCHASTIC)
 def test_one_draw_a_step_and_none_to_zero(name):
-    for schedule, n in itertools.product(SCHEDULES, (1, 2, 6)):
+    """`dpmpp_sde` draws one for each half of a step, and `tcd` none to t = 0, where eta 1 ends."""
+    each = 2 if name == "dpmpp_sde" else 1
+    lowest = SCHEDULE.sigma_min if name == "tcd" else 0
+    for schedule, n in itertools.product(WALKED, (1, 2, 6)):
         draws = []
 
         def noise(draws=draws):
@@ -281,4 +291,4 @@ def test_one_draw_a_step_and_none_to_zero(name):
 
         levels = sigmas(schedule, n, SCHEDULE)
         run(name, gaussian.denoise, normal(1, 2), levels, eta=1, noise=noise)
-        assert len(draws) == n - (levels[-1] == 0)
+        assert len(draws) == each * (n - (levels[-1] <= lowest) - (levels[-2] <= lowest))

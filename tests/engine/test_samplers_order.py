@@ -10,6 +10,7 @@ from oracles import gaussian
 from sdnb.engine.diffusion.samplers import SAMPLERS
 from sdnb.engine.diffusion.samplers.multistep import lms, lms_weights, unipc
 
+DRAWS = {"dpmpp_sde": 2}  # of noise in a step, where it is not one
 STOCHASTIC = [name for name, sampler in SAMPLERS.items() if sampler.stochastic]
 
 
@@ -56,6 +57,12 @@ ORDERS = {  # least and most between 16, 32, 64 and 128 steps
     "euler": (0.9, 1.1),
     "ddim": (0.9, 1.1),  # eta 0
     "lcm": (0.9, 1.1),  # eta 0 is Euler
+    "tcd": (0.9, 1.1),  # and so it is here
+    "ddpm": (0.9, 1.1),  # eta 0
+    "dpmpp_2s_a": (1.9, 2.1),  # eta 0
+    "dpmpp_sde": (1.9, 2.1),  # eta 0
+    "dpmpp_3m_sde": (1.4, 2.4),  # eta 0: order 3 after an Euler step, whose error (order 2) stays
+    "deis": (2.4, 3.5),  # order 3 after an Euler step, as lms
     "heun": (1.9, 2.1),
     "dpm2": (1.9, 2.1),
     "dpm2_a": (1.9, 2.1),  # eta 0
@@ -119,7 +126,7 @@ def moment_errors(name, levels, eta, denoise=gaussian.denoise):
     Row 0 starts at 0 without noise, row 1 at 1, row 2 + k at 0 with one unit of the k-th draw; so
     the differences to row 0 are what the start and each draw are multiplied by.
     """
-    n = len(levels) - 1
+    n = (len(levels) - 1) * DRAWS.get(name, 1)
     x = torch.zeros(n + 2, dtype=torch.float64)
     x[1] = 1
     draws = iter(torch.eye(n + 2, dtype=torch.float64)[2:])
@@ -137,6 +144,10 @@ def moment_errors(name, levels, eta, denoise=gaussian.denoise):
         ("euler_a", 0.75, 1.05),
         ("dpm2_a", 1.9, 2.15),
         ("dpmpp_2m_sde", 1.9, 2.15),
+        ("ddpm", 0.75, 1.05),
+        ("dpmpp_2s_a", 1.75, 2.05),
+        ("dpmpp_sde", 1.85, 2.25),
+        ("dpmpp_3m_sde", 1.85, 2.35),  # its second step is of order 2
     ],
 )
 @pytest.mark.parametrize("eta", [0.5, 1.0])
@@ -154,7 +165,8 @@ def test_consistency_sampling_is_exact_at_any_number_of_steps():
         assert abs(variance) < 1e-13
 
 
-@pytest.mark.parametrize("name", STOCHASTIC)
+# TCD's steps are made for models that know where they go to: of others its variance is off.
+@pytest.mark.parametrize("name", [name for name in STOCHASTIC if name != "tcd"])
 @pytest.mark.slow
 def test_samples_have_the_mean_and_variance_of_the_data(name):
     count, levels = 100_000, karras(100)

@@ -346,3 +346,12 @@ def test_any_input_of_a_sampler_is_read_or_left_out(name, value):
     graph = {**GRAPH, "3": node("KSampler", **{**GRAPH["3"]["inputs"], name: value})}
     saved = foreign_texts.read({"prompt": json.dumps(graph)})
     assert isinstance(saved.request, Request)
+
+
+def test_a_schedule_that_lies_elsewhere_in_comfyui_is_said():
+    graph = {**GRAPH, "3": node("KSampler", **{**GRAPH["3"]["inputs"], "scheduler": "beta"})}
+    saved = foreign_texts.read({"prompt": json.dumps(graph)})
+    assert saved.request.schedule == "beta"
+    assert any("the picture will differ" in note for note in saved.notes)
+    plain = foreign_texts.read({"prompt": json.dumps(GRAPH)})
+    assert not any("schedule" in note for note in plain.notes)

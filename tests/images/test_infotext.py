@@ -130,6 +130,8 @@ def test_what_is_written_is_read_back(
     syntax, clip_skip,
 ):  # fmt: skip
     eta = eta if sampler in ETA_SAMPLERS else 0.0
+    if schedule == "lcm":  # which has 50 levels, and fewer below strength 1
+        steps, strength = min(steps, 5), max(strength, 0.1)
     request = Request(
         prompt, negative, 512, 768, steps, cfg, sampler, schedule, eta, seed,
         image=PNG if pictured else None, strength=strength if pictured else 0.75,
@@ -163,10 +165,10 @@ def test_our_own_text_needs_no_notes():
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-@pytest.mark.parametrize("schedule", SCHEDULES)
-def test_all_of_ours_go_there_and_back(sampler, schedule):
-    parsed = infotext.read(written(sampler=sampler, schedule=schedule)).request
-    assert (parsed.sampler, parsed.schedule) == (sampler, schedule)
+def test_all_of_ours_go_there_and_back(sampler):
+    for schedule in SCHEDULES:
+        parsed = infotext.read(written(sampler=sampler, schedule=schedule)).request
+        assert (parsed.sampler, parsed.schedule) == (sampler, schedule)
 
 
 def test_a_mask_that_was_turned_round_goes_there_and_back():

@@ -71,7 +71,7 @@ def test_an_eta_that_the_sampler_has_no_use_for_is_left_out_and_said(label, key)
     [
         ("Euler a", None, ("euler_a", "uniform")),
         ("Euler a", "Automatic", ("euler_a", "uniform")),
-        ("euler A", "SGM Uniform", ("euler_a", "trailing")),
+        ("euler A", "SGM Uniform", ("euler_a", "sgm_uniform")),
         ("DPM++ 2M Karras", None, ("dpmpp_2m", "karras")),
         ("DPM++ 2M", "Karras", ("dpmpp_2m", "karras")),
         ("DPM++ 2M SDE Karras", None, ("dpmpp_2m_sde", "karras")),
@@ -82,9 +82,9 @@ def test_an_eta_that_the_sampler_has_no_use_for_is_left_out_and_said(label, key)
         ("DDIM", "Automatic", ("ddim", "uniform")),
         ("PLMS", None, ("plms", "uniform")),
         ("UniPC", None, ("unipc", "uniform")),
-        ("LCM", None, ("lcm", "trailing")),
+        ("LCM", None, ("lcm", "lcm")),
         ("Heun", "DDIM", ("heun", "uniform")),
-        ("Heun", "Simple", ("heun", "trailing")),
+        ("Heun", "Simple", ("heun", "simple")),
     ],
 )
 def test_their_samplers_and_schedules(label, kind, expected):
@@ -96,10 +96,10 @@ def test_their_samplers_and_schedules(label, kind, expected):
 @pytest.mark.parametrize(
     ("values", "lost", "words"),
     [
-        ("Sampler: DPM++ SDE", "sampler schedule", ["'DPM++ SDE'", "DPM++ 2M SDE", "Euler a"]),
-        ("Sampler: DPM++ SDE Karras", "sampler", ["'DPM++ SDE Karras'"]),
-        ("Sampler: Euler, Schedule type: Beta", "schedule", ["'Beta'", "Karras"]),
-        ("Sampler: euler_beta", "schedule", ["'beta'"]),
+        ("Sampler: DPM fast", "sampler schedule", ["'DPM fast'", "DPM++ 2M SDE", "Euler a"]),
+        ("Sampler: DPM fast Karras", "sampler", ["'DPM fast Karras'"]),
+        ("Sampler: Euler, Schedule type: GITS", "schedule", ["'GITS'", "Karras"]),
+        ("Sampler: euler_gits", "schedule", ["'gits'"]),
         ("Sampler: Euler, Size: 512", "width height", ["Size", "'512'", "512x512"]),
         ("Sampler: Euler, Size: 32x99999", "width height", ["32x99999", "64", "8192"]),
         ("Sampler: Euler, CFG scale: high", "cfg", ["CFG scale", "'high'"]),

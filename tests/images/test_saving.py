@@ -33,21 +33,22 @@ PICTURES = [images.picture(colour(seed, size)) for seed, size in ((1, (64, 64)),
 def resolved_requests(draw):
     image = draw(st.none() | st.sampled_from(PICTURES))
     count = draw(st.integers(1, 3))
-    sampler = draw(st.sampled_from(SAMPLERS))
+    sampler, schedule = draw(st.sampled_from(SAMPLERS)), draw(st.sampled_from(SCHEDULES))
+    few = schedule == "lcm"  # which has 50 levels, and fewer below strength 1
     return Request(
         prompt=draw(st.text()),
         negative=draw(st.text()),
         width=64,
         height=draw(st.sampled_from([64, 8192])),
-        steps=draw(st.integers(1, 1000)),
+        steps=1 if few else draw(st.integers(1, 1000)),
         cfg=draw(st.floats(0, allow_nan=False, allow_infinity=False)),
         sampler=sampler,
-        schedule=draw(st.sampled_from(SCHEDULES)),
+        schedule=schedule,
         eta=draw(st.none() | st.floats(0, 1)) if sampler in ETA_SAMPLERS else 0,
         seed=draw(st.integers(0, 2**63 - 1 - count)),
         count=count,
         image=image,
-        strength=draw(st.floats(0, 1)),
+        strength=draw(st.floats(0.1 if few else 0, 1)),
         mask=draw(st.none() | st.sampled_from(PICTURES)) if image else None,
         invert=draw(st.booleans()),
         feather=draw(st.floats(0, 512)),

@@ -2,7 +2,7 @@
 
     pip install --no-deps "k-diffusion==0.1.1.post1"      # and scipy, for its LMS
 
-Only `k_diffusion.sampling` and `k_diffusion.utils` are executed. What they import for image files,
+Only `k_diffusion.sampling`, `external` and `utils` are executed. What they import for image files,
 SDE noise and likelihoods is replaced by empty stand-ins, for the time of the import alone: the
 noise is injected in the tests, and nothing else of those is called.
 """
@@ -35,11 +35,12 @@ def _load():
     before = {name: sys.modules[name] for name in stand_ins if name in sys.modules}
     sys.modules.update(stand_ins)
     try:
-        return importlib.import_module("k_diffusion.sampling")
+        return tuple(importlib.import_module(f"k_diffusion.{n}") for n in ("sampling", "external"))
     finally:  # whoever imports torchvision later gets the real one, or its honest absence
         for name in stand_ins:
             del sys.modules[name]
         sys.modules.update(before)
 
 
-sampling = _load()
+sampling, _external = _load()
+DiscreteSchedule = _external.DiscreteSchedule

@@ -91,6 +91,13 @@ def test_resolved_leaves_nothing_open_and_is_idempotent(request_):
         with pytest.raises(ValueError, match=r"eta=.*draws none"):
             sized.resolved(SETTINGS)
         request_ = sized = sized.but(eta=None)
+    schedule = sized.schedule or DEFAULT_SCHEDULE[sized.sampler or SETTINGS.sampler]
+    left = 50 if sized.image is None else int(sized.strength * 50)
+    if schedule == "lcm" and (sized.steps or SETTINGS.steps) > left:
+        if sized.image is None or sized.strength:
+            with pytest.raises(ValueError, match="the schedule 'lcm' has 50 levels"):
+                sized.resolved(SETTINGS)
+        request_ = sized = sized.but(steps=1, strength=1)
     done = sized.resolved(SETTINGS)
     open_fields = [
         item.name
@@ -99,7 +106,7 @@ def test_resolved_leaves_nothing_open_and_is_idempotent(request_):
         and item.name not in ("image", "mask", "padding", "clip_skip")
     ]
     assert open_fields == []
-    others = Settings(64, 128, 1, 1.0, "lcm", "trailing")
+    others = Settings(64, 128, 1, 1.0, "lcm", "lcm")
     assert done.resolved(others) == done
     for item in fields(done):  # what was asked stays what was asked
         asked = getattr(request_, item.name)
@@ -279,7 +286,7 @@ def test_zero_is_a_value_and_not_an_open_field():
         ({"sampler": "heun"}, "heun", "exponential"),
         ({"sampler": "ddim"}, "ddim", "uniform"),
         ({"sampler": "plms"}, "plms", "uniform"),
-        ({"sampler": "lcm"}, "lcm", "trailing"),
+        ({"sampler": "lcm"}, "lcm", "lcm"),
         ({"sampler": "dpmpp_2m"}, "dpmpp_2m", "karras"),
         ({"sampler": "lcm", "schedule": "karras"}, "lcm", "karras"),
         ({"schedule": "trailing"}, "heun", "trailing"),
@@ -291,12 +298,29 @@ def test_the_schedule_follows_the_sampler(asked, sampler, schedule):
     assert (done.sampler, done.schedule) == (sampler, schedule)
 
 
+@pytest.mark.parametrize(
+    ("steps", "strength", "said"),
+    [
+        (51, None, r"steps is 51; the schedule 'lcm' has 50 levels: take 50 steps or fewer, or"),
+        (21, 0.4, r"strength 0\.4 leaves 20 of them: take 20 steps or fewer, a larger strength"),
+        (1, 0.01, r"strength 0\.01 leaves 0 of them: a larger strength, or another schedule"),
+        (50, None, ""), (29, 0.58, ""), (1, 0.02, ""), (8, 0.0, ""),
+    ],
+)  # fmt: skip
+def test_the_schedule_of_few_steps_has_fifty_levels(steps, strength, said):
+    picture = {} if strength is None else {"image": png(64, 64), "strength": strength}
+    asked = Request(seed=1, sampler="lcm", steps=steps, **picture)
+    with pytest.raises(ValueError, match=said) if said else contextlib.nullcontext():
+        assert asked.resolved(SETTINGS).steps == steps
+
+
 def test_every_sampler_has_its_schedule_and_its_eta():
     assert set(DEFAULT_SCHEDULE) == set(SAMPLERS)
     assert set(DEFAULT_SCHEDULE.values()) <= set(SCHEDULES)
     etas = {name: Request(sampler=name).resolved(SETTINGS).eta for name in SAMPLERS}
     assert etas["ddim"] == etas["heun"] == 0.0
     assert etas["euler_a"] == etas["dpm2_a"] == etas["dpmpp_2m_sde"] == 1.0
+    assert etas["tcd"] == 0.3
     running = import_module("sdnb.engine.diffusion.samplers").SAMPLERS
     assert {name: s.eta for name, s in running.items() if s.stochastic} == ETA_SAMPLERS
     assert {n: s.evaluations for n, s in running.items() if s.evaluations > 1} == PASSES

@@ -408,3 +408,28 @@ def test_a_damaged_lora_is_in_the_list_with_its_reason_and_not_among_the_models(
     one.request = Request("a cat <lora:half:1>")
     assert "it is truncated" in read(one.form._tags)
     assert models_of(library) == []
+
+
+def test_a_lora_for_few_steps_shows_what_it_brings_and_what_is_typed_stays(tmp_path):
+    path = tmp_path / "lcm-lora.safetensors"
+    hostile.headed(path, *hostile.laid_out(kohya()))
+    library = Library(tmp_path)
+    library.refresh()
+    panel = Panel(Model(library=library), "txt2img", executor=Inline(make))
+    controls = panel.form.controls
+    before = controls["steps"]._number.value, controls["sampler"].widget.label
+    for loras in (["lcm-lora"], [str(path)]):
+        panel.request = Request("a cat", loras=loras, seed=1)
+        assert controls["steps"]._number.value == 4
+        assert controls["cfg"]._reset.tooltip == "CFG: the LoRA's own"
+        assert controls["sampler"].widget.label == "lcm (the LoRA's own)"
+        assert controls["schedule"].widget.label == "lcm (the LoRA's own)"
+        assert "brought what was left open: steps 4, cfg 1" in read(panel)
+    panel.form.change(steps=6, sampler="euler")
+    assert panel.request == Request("a cat", loras=loras, seed=1, steps=6, sampler="euler")
+    job = panel.generate()
+    done = job.result.request
+    assert (done.steps, done.cfg, done.sampler, done.schedule) == (6, 1, "euler", "lcm")
+    panel.request = Request("a cat")
+    assert (controls["steps"]._number.value, controls["sampler"].widget.label) == before
+    assert "brought" not in read(panel)

@@ -156,6 +156,16 @@ def test_a_picture_brings_its_size_and_its_settings_into_sight(form):
     assert control(form, "width")._number.value == 64
 
 
+def test_a_strength_too_small_for_the_schedule_is_still_to_be_moved(form):
+    form.change(
+        image=images.picture(colour(size=(80, 128))), schedule="lcm", strength=0.1, steps=60
+    )
+    with pytest.raises(ValueError, match=r"the schedule 'lcm' has 50 levels, and strength 0\.1"):
+        form.request.resolved(MODEL)
+    assert control(form, "strength").widget.layout.display == ""
+    assert control(form, "width")._number.value == 128
+
+
 def test_the_size_is_spoken_of(form):
     said = form._about_size
     assert "the model's own size" in said.value

@@ -190,8 +190,8 @@ def from_diffusers(section: str, config: Values, where: str) -> Overrides:
         raise CheckpointError(
             f"{where}: time_cond_proj_dim is {config['time_cond_proj_dim']!r}: a latent "
             "consistency model that takes the guidance as an input, which sdnb's UNet does not. "
-            "Take an ordinary Stable Diffusion 1.x checkpoint with an LCM-LoRA merged into it, "
-            "and sampler='lcm', cfg=1"
+            "Take an ordinary Stable Diffusion 1.x checkpoint and an LCM-LoRA, which brings "
+            "sampler='lcm' and cfg=1"
         )
     wrong = [
         f"{name} is {config[name]!r}, not {expected!r}"

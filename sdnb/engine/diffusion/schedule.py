@@ -14,12 +14,17 @@ from difflib import get_close_matches
 from fractions import Fraction
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from sdnb.request.choices import LCM_LEVELS, lcm_levels
 
 #: The last alpha of a schedule that ends in pure noise, in place of 0, whose sigma is infinite. It
 #: is ComfyUI's, and its sigma 4518.8, at which the signal is 1 in 4519 of what is seen.
 LAST_ALPHA = 4.8973e-8
+
+Array = npt.NDArray[np.float64]
 
 RHO = 7.0  # Karras et al. 2022, appendix D.1: 5 to 10 are good, 7 is the paper's
 
@@ -143,19 +148,119 @@ def _exponential(n: int, schedule: NoiseSchedule) -> list[float]:
     return _between(low, high, lambda share: high ** (1 - share) * low**share, n)
 
 
+def _simple(n: int, schedule: NoiseSchedule) -> list[float]:
+    """Every (steps / n)th entry of the table from its end, as ComfyUI and the web UI have it. From
+    "trailing" it differs by less than a timestep.
+    """
+    stride = schedule.steps / n  # a float, and its products cut off, as there
+    times = [schedule.steps - 1 - int(i * stride) for i in range(n)]
+    return [schedule.t_to_sigma(t) for t in times] + [0.0]
+
+
+def _sgm_uniform(n: int, schedule: NoiseSchedule) -> list[float]:
+    """Equal steps in time from the table's end to its beginning, which is then 0. The timesteps are
+    fractional: k-diffusion's `get_sigmas` of n + 1 steps, whose last level 0 replaces.
+    """
+    last = schedule.steps - 1
+    return [schedule.t_to_sigma(last * (n - i) / n) for i in range(n)] + [0.0]
+
+
+def _beta(n: int, schedule: NoiseSchedule) -> list[float]:
+    """The quantiles of the Beta(0.6, 0.6) distribution, spread over sigma: close together at both
+    ends.
+
+    Lee et al. 2024, https://arxiv.org/abs/2407.12173, as the web UI and diffusers have it; the
+    paper and ComfyUI spread them over the timesteps.
+    """
+    low, high = schedule.sigma_min, schedule.sigma_max
+    shares = symmetric_beta_quantiles(np.linspace(1, 0, n) if n > 1 else np.ones(1), 0.6)
+    inner = [low + share * (high - low) for share in shares[1:-1].tolist()]
+    return [high, *inner, *([low] if n > 1 else []), 0.0]
+
+
+def symmetric_beta_quantiles(p: Array, a: float) -> Array:
+    """Where the distribution Beta(a, a) has so much of its weight below: p `[n]` in 0..1.
+
+    Newton's method on its power series (Abramowitz & Stegun 26.5.4), in the variable x^a, in which
+    the distribution is nearly a line.
+    """
+    tail = np.minimum(p, 1 - p)  # the upper half mirrors the lower one
+    whole = a * math.gamma(a) ** 2 / math.gamma(2 * a)
+    k = np.arange(60)  # 0.5^60 is nothing beside 1
+    series = np.append(1.0, np.cumprod((k[1:] - a) / k[1:])) * a / (a + k)
+    y = tail * whole
+    for _ in range(8):
+        x = y ** (1 / a)
+        below = y * np.polyval(series[::-1], x) / whole
+        y = y + (tail - below) * whole * (1 - x) ** (1 - a)
+    x = y ** (1 / a)
+    return np.where(p > 0.5, 1 - x, x)
+
+
+def _kl_optimal(n: int, schedule: NoiseSchedule) -> list[float]:
+    """Equal steps in the arc tangent of sigma, down to the table's beginning and not to 0.
+
+    Sabour et al. 2024, theorem 3.1, https://arxiv.org/abs/2404.14507, as the web UI has it.
+    """
+    low, high = schedule.sigma_min, schedule.sigma_max
+    ends = math.atan(high), math.atan(low)
+    inner = [math.tan(ends[0] + i / n * (ends[1] - ends[0])) for i in range(1, n)]
+    return [high, *inner, low]
+
+
+#: The levels of ten steps that suit SD 1.x, found by optimisation; the last is the table's first.
+ALIGNED = (14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152)
+
+
+def _align_your_steps(n: int, schedule: NoiseSchedule) -> list[float]:
+    """A table of ten steps, linear in log sigma between its levels for other numbers of them.
+
+    Sabour et al. 2024, https://arxiv.org/abs/2404.14507. Its levels are those of Stable Diffusion
+    1.x; the first is the model's own. Raises ValueError for a model that was trained on less noise.
+    """
+    if schedule.sigma_max < ALIGNED[1] or schedule.sigma_min > ALIGNED[-1]:
+        raise ValueError(
+            "the schedule 'align_your_steps' is a table of Stable Diffusion 1.x's noise levels, "
+            f"and this model knows {schedule.sigma_min:.3g} to {schedule.sigma_max:.3g} alone: "
+            "take another one"
+        )
+    table = np.log([*ALIGNED, schedule.sigma_min])
+    logs = np.interp(np.linspace(0, len(ALIGNED), n + 1), np.arange(len(table)), table)
+    return [schedule.sigma_max, *np.exp(logs[1:-1]).tolist(), 0.0]
+
+
+def _lcm(n: int, schedule: NoiseSchedule, strength: float = 1.0) -> list[float]:
+    """n of the 50 levels at which consistency models learn, each as far from the next; then 0.
+
+    With a strength, n of those that are not above it. Luo et al. 2023, section 4.3,
+    https://arxiv.org/abs/2310.04378, as in diffusers. Raises ValueError where there are fewer.
+    """
+    count = lcm_levels(n, strength)
+    times = [(count - i * count // n) * schedule.steps // LCM_LEVELS - 1 for i in range(n)]
+    return [schedule.t_to_sigma(t) for t in times] + [0.0]
+
+
 _BUILDERS: dict[str, Callable[[int, NoiseSchedule], list[float]]] = {
     "uniform": _uniform,
     "trailing": _trailing,
     "karras": _karras,
     "exponential": _exponential,
+    "simple": _simple,
+    "sgm_uniform": _sgm_uniform,
+    "beta": _beta,
+    "kl_optimal": _kl_optimal,
+    "align_your_steps": _align_your_steps,
+    "lcm": _lcm,
 }
 SCHEDULES = tuple(_BUILDERS)
 
 
-def sigmas(name: str, n: int, schedule: NoiseSchedule) -> list[float]:
+def sigmas(name: str, n: int, schedule: NoiseSchedule, strength: float = 1.0) -> list[float]:
     """The n + 1 noise levels of a run of n steps, strictly decreasing; the last may be 0.
 
-    Raises ValueError for an unknown name and for n outside 1..schedule.steps.
+    With a strength below 1, those of a run that begins with a picture: as `cut` has it, but with
+    "lcm" n steps run at any strength. Raises ValueError for an unknown name, for n outside
+    1..schedule.steps, and with "lcm" for more steps than it has levels.
     """
     if name not in _BUILDERS:
         near = get_close_matches(str(name), SCHEDULES, 1)
@@ -163,7 +268,10 @@ def sigmas(name: str, n: int, schedule: NoiseSchedule) -> list[float]:
         raise ValueError(f"schedule {name!r} is unknown; {hint}known: {', '.join(SCHEDULES)}")
     if not 1 <= n <= schedule.steps:
         raise ValueError(f"steps is {n}; 1 to {schedule.steps} is expected")
-    return _BUILDERS[name](n, schedule)
+    if name != "lcm":
+        return cut(_BUILDERS[name](n, schedule), strength, schedule)
+    _check_strength(strength)
+    return _lcm(n, schedule, strength) if strength else []
 
 
 def cut(levels: Sequence[float], strength: float, schedule: NoiseSchedule) -> list[float]:
@@ -174,8 +282,7 @@ def cut(levels: Sequence[float], strength: float, schedule: NoiseSchedule) -> li
     however few the steps are. Strength 1 leaves all, 0 leaves nothing ([]).
     Raises ValueError where strength is outside 0..1.
     """
-    if not 0 <= strength <= 1:
-        raise ValueError(f"strength is {strength}; it lies in 0..1 (0: the picture, 1: all new)")
+    _check_strength(strength)
     if strength == 0:
         return []
     n = len(levels) - 1
@@ -188,3 +295,8 @@ def cut(levels: Sequence[float], strength: float, schedule: NoiseSchedule) -> li
     high, low = (schedule.sigma_to_t(level) for level in levels[before : before + 2])
     first = schedule.t_to_sigma(high + (place - before) * (low - high))
     return [first, *levels[n - steps + 1 :]]
+
+
+def _check_strength(strength: float) -> None:
+    if not 0 <= strength <= 1:
+        raise ValueError(f"strength is {strength}; it lies in 0..1 (0: the picture, 1: all new)")

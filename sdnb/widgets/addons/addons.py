@@ -18,7 +18,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from sdnb.library import Library, LibraryFile
+from sdnb.library import Library, LibraryFile, few_steps
 from sdnb.request import Request
 from sdnb.request.lora import Lora
 from sdnb.request.plain_words import counted, digits, reason
@@ -54,6 +54,7 @@ class AddOns(Fold):
         self.grown: Callable[[], object] = lambda: None  #: called when there are more boxes
         self._known: dict[object, FileFacts] = {}  # of LoRAs, by name and digest
         self._paths: dict[str, object] = {}
+        self._files: dict[str, LibraryFile | None] = {}  # of LoRAs, by name
         self._by_name: dict[str, finding.Names] = {}
         self._unread: list[tuple[Lora, LibraryFile]] = []
         self._list: LibraryList | None = None
@@ -147,6 +148,7 @@ class AddOns(Fold):
     def _take_files(self) -> None:
         self._known.clear()
         self._paths.clear()
+        self._files.clear()
         self._by_name.clear()
         before, known = self.embeddings, self._library is not None
         self.embeddings = finding.KnownEmbeddings(self._model.embeddings) if known else {}
@@ -190,6 +192,14 @@ class AddOns(Fold):
                 said.append((number, text[tag.start : tag.end], words))
         return said
 
+    def file_of(self, lora: Lora) -> LibraryFile | None:
+        """The file of a LoRA, by its name or path, as far as the library is known."""
+        self._known_of(lora)
+        file, path = self._files.get(lora.name), finding.file_at(lora.name)
+        with suppress(OSError):
+            return few_steps.at(path) if file is None and path is not None else file
+        return None
+
     def _facts(self, lora: Lora) -> FileFacts:
         facts = self._known_of(lora)
         return facts if facts.why_not else replace(facts, twice=self._twice(lora))
@@ -218,6 +228,7 @@ class AddOns(Fold):
         if key not in self._known:
             file, why_not = finding.look_up(library, self._names("lora"), lora, self._width)
             self._paths[lora.name] = None if file is None else file.path
+            self._files[lora.name] = file
             self._known[key] = _facts(lora, file, why_not, lora.sha256 or "")
             if file is not None and not why_not and lora.sha256 is None:
                 self._unread.append((lora, file))

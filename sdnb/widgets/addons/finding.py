@@ -147,7 +147,7 @@ def look_up(
     """The file that a LoRA's name means, and what would keep it from running, in words; `loras` are
     the names of the library's.
     """
-    path = _file_at(lora.name)
+    path = file_at(lora.name)
     direct = path is not None
     if library is None:
         words = "no file has this path, and the model was loaded without a library of files"
@@ -188,7 +188,7 @@ class KnownEmbeddings(Mapping[str, Any]):
         return len(self._names)
 
 
-def _file_at(name: str) -> Path | None:
+def file_at(name: str) -> Path | None:
     """The file that a name is the path of; a name may be any text."""
     try:
         path = Path(name).expanduser()

@@ -19,6 +19,7 @@ from sdnb.request import (
     SCHEDULES,
     SYNTAXES,
     Request,
+    Resolved,
     Settings,
 )
 from sdnb.widgets.form.fitted_view import other_proportions
@@ -154,3 +155,17 @@ FIELDS: tuple[Field, ...] = (
 )  # fmt: skip
 
 BY_NAME = {field.name: field for field in FIELDS}
+
+
+def whose(name: str, resolved: Resolved, settings: Settings, suited: Settings) -> str:
+    """Whose value it is that an open field gets; `settings` are the model's, and `suited` those in
+    force, which a LoRA may have brought.
+    """
+    brought = settings != suited and name in ("steps", "cfg", "sampler", "schedule")
+    of_sampler = name == "schedule" and resolved.sampler != settings.sampler
+    if name == "eta" or (of_sampler and not brought):
+        return "the sampler's own"
+    only_part = resolved.mask is not None and resolved.padding is not None
+    if name in ("width", "height") and resolved.image is not None and not only_part:
+        return "the picture's own"
+    return "the LoRA's own" if brought else "the model's own"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Collection
 from dataclasses import fields
 from functools import partial
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import ipywidgets as widgets
 
 from sdnb.images import Saved
+from sdnb.library import few_steps
 from sdnb.request import Request, Resolved, Settings, lora, png_header
 from sdnb.request.choices import gone_with
 from sdnb.request.sizes import Size
@@ -19,7 +21,7 @@ from sdnb.widgets.addons.tag_warnings import TagWarnings
 from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.fold import Fold
 from sdnb.widgets.form.controls import KINDS, Changed, FieldControl, SeedControl
-from sdnb.widgets.form.fields import FIELDS, Field
+from sdnb.widgets.form.fields import FIELDS, Field, whose
 from sdnb.widgets.form.fitted_view import FittedView, with_borders_anew
 from sdnb.widgets.form.inspector import Inspector
 from sdnb.widgets.form.mask_box import MaskBox
@@ -109,6 +111,11 @@ class Form(widgets.VBox):
             raise TypeError(f"request={request!r} is no sdnb.Request; write sdnb.Request(...)")
         self._kept = {name: getattr(request, name) for name in _WITHOUT}
         self._assign(request, _NAMES)
+
+    @property
+    def suited(self) -> tuple[Settings, str]:
+        """The settings for open fields: the model's, or what a LoRA brings, which is then said."""
+        return few_steps.suited(self.request, self.settings, self.addons.file_of)
 
     def change(self, **values: Any) -> None:
         """Set some fields and leave the others."""
@@ -275,37 +282,39 @@ class Form(widgets.VBox):
     def _resolved(self) -> Resolved | None:
         """The resolved request; None while the controls contradict each other."""
         try:
-            return self.request.but(eta=None, seed=0).resolved(self.settings)
+            asked = self.request.but(eta=None, seed=0, steps=None, strength=1)  # of any value
+            return asked.resolved(self.suited[0])
         except ValueError:
             return None
 
     def _refresh(self) -> None:
         """Update the model's own values, which controls are shown, and the notes below them."""
         resolved = self._resolved()
+        settings, brought = self.suited if resolved is not None else (self.settings, "")
         if resolved is not None:
             for name, control in self.controls.items():
                 if control.field.open and name not in ("seed", "image", "mask", "padding"):
                     own = 1 if name == "clip_skip" else getattr(resolved, name)  # stays open
-                    control.follow(own, self._whose(name, resolved))
+                    control.follow(own, whose(name, resolved, self.settings, settings))
         asked = self.request if resolved is not None else Request()
         guests = {"txt2img": asked.image, "img2img": asked.mask, "upscale": asked.mask}
         self._guests.layout.display = "none" if guests.get(self.kind) is None else ""
         for name, control in self.controls.items():
             used = name == "strength" and self.kind == "upscale"  # the second pass has a picture
-            control.show(used or control.field.shown(asked, self.settings))
+            control.show(used or control.field.shown(asked, settings))
         self._mask.adjust(asked)
         inpaints = self.kind == "inpaint"
         self._fitted.show(with_borders_anew(asked) if inpaints else asked)
         self._show_offer()
-        steps = self.settings.steps
         for name, inspector in self._inspectors.items():
             text = self.controls[name].value
             text = lora.words(text) if name == "prompt" else text
-            inspector.show(text, asked.syntax, asked.steps or steps)
+            inspector.show(text, asked.syntax, asked.steps or settings.steps)
         self._loras.prompted(self.controls["prompt"].value)
         self.addons.show([name for each in self._inspectors.values() for name in each.found])
         self._tags.show(self.addons.warnings())
-        self._about_size.value = "" if resolved is None else self._size_told(resolved)
+        told = [self._size_told(resolved)] if resolved is not None else []
+        self._about_size.value = "<br>".join(filter(None, [*told, html.escape(brought)]))
 
     def _size_told(self, resolved: Resolved) -> str:
         near, padding = self._near(), self.controls["padding"].value
@@ -314,16 +323,6 @@ class Form(widgets.VBox):
         at_own = near is not None and self.controls["width"].value is None
         upscales = self.kind == "upscale"
         return about_size(resolved, self.settings, upscales=upscales, told=at_own)
-
-    def _whose(self, name: str, resolved: Resolved) -> str:
-        """Whose value it is that an open field gets."""
-        of_sampler = name == "schedule" and resolved.sampler != self.settings.sampler
-        if name == "eta" or of_sampler:
-            return "the sampler's own"
-        only_part = resolved.mask is not None and resolved.padding is not None
-        if name in ("width", "height") and resolved.image is not None and not only_part:
-            return "the picture's own"
-        return "the model's own"
 
     def _show_offer(self) -> None:
         near, image = self._near(), self.controls["image"].value

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from sdnb.engine.diffusion.denoise import Denoise
-from sdnb.engine.diffusion.samplers.dpm import dpm2, dpmpp_2m
-from sdnb.engine.diffusion.samplers.euler import euler, heun, lcm
-from sdnb.engine.diffusion.samplers.multistep import lms, plms, unipc
+from sdnb.engine.diffusion.samplers.dpm import dpm2, dpmpp_2m, dpmpp_2s, dpmpp_3m, dpmpp_sde
+from sdnb.engine.diffusion.samplers.euler import euler, heun, lcm, tcd
+from sdnb.engine.diffusion.samplers.multistep import deis, lms, plms, unipc
 from sdnb.engine.diffusion.samplers.steps import Fresh, Step, Steps
+from sdnb.engine.diffusion.schedule import NoiseSchedule
 
 __all__ = ["SAMPLERS", "Sampler", "Step"]
 
@@ -32,6 +33,7 @@ class Sampler:
     evaluations: int = 1  # calls of denoise in a step; 1 in a step to sigma 0, 2 in PLMS' first
     stochastic: bool = False  # whether it takes eta and draws fresh noise
     eta: float = 0.0  # used where none is asked
+    timed: bool = False  # whether it takes the schedule, to know timesteps
 
     def __call__(
         self,
@@ -41,12 +43,14 @@ class Sampler:
         *,
         eta: float | None = None,
         noise: Fresh | None = None,
+        schedule: NoiseSchedule | None = None,
     ) -> Steps:
         """Run from x [b, 4, h, w] at level sigmas[0]: one `Step` from each sigma to the next.
 
         sigmas strictly decrease, and the last may be 0. eta is in 0..1; None is the sampler's own.
-        noise() gives a fresh unit normal of x's shape. x is never written to. Raises ValueError at
-        once, not at the first step, for what could not run.
+        noise() gives a fresh unit normal of x's shape. schedule says which timesteps the sigmas
+        are; None: those of Stable Diffusion. x is never written to. Raises ValueError at once, not
+        at the first step, for what could not run.
         """
         levels = [float(sigma) for sigma in sigmas]
         _check_levels(levels)
@@ -62,7 +66,8 @@ class Sampler:
             )
         if not self.stochastic:
             return self.function(denoise, x, levels)
-        return self.function(denoise, x, levels, eta=eta, noise=noise)
+        timed = {"schedule": schedule or NoiseSchedule()} if self.timed else {}
+        return self.function(denoise, x, levels, eta=eta, noise=noise, **timed)
 
 
 def _check_levels(levels: Sequence[float]) -> None:
@@ -86,4 +91,10 @@ SAMPLERS: dict[str, Sampler] = {
     "dpmpp_2m_sde": Sampler(dpmpp_2m, stochastic=True, eta=1.0),
     "unipc": Sampler(unipc),
     "lcm": Sampler(lcm, stochastic=True, eta=1.0),
+    "tcd": Sampler(tcd, stochastic=True, eta=0.3, timed=True),
+    "ddpm": Sampler(euler, stochastic=True, eta=1.0),
+    "deis": Sampler(deis),
+    "dpmpp_2s_a": Sampler(dpmpp_2s, evaluations=2, stochastic=True, eta=1.0),
+    "dpmpp_sde": Sampler(dpmpp_sde, evaluations=2, stochastic=True, eta=1.0),
+    "dpmpp_3m_sde": Sampler(dpmpp_3m, stochastic=True, eta=1.0),
 }

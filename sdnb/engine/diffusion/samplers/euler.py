@@ -1,4 +1,6 @@
-"""One-step samplers, which remember nothing of the step before: Euler (also DDIM), Heun, LCM."""
+"""One-step samplers, which remember nothing of the step before: Euler (also DDIM and DDPM), Heun,
+and those of models distilled to few steps, LCM and TCD.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ from torch import Tensor
 
 from sdnb.engine.diffusion.denoise import Denoise
 from sdnb.engine.diffusion.samplers.steps import Fresh, Step, Steps, ancestral, renoised, toward
+from sdnb.engine.diffusion.schedule import NoiseSchedule
 
 
 @torch.inference_mode()
@@ -21,10 +24,11 @@ def euler(
     eta: float = 0,
     noise: Fresh | None = None,
 ) -> Steps:
-    """Euler's method, with fresh noise by eta: `euler`, `euler_a` and `ddim` are this function.
+    """Euler's method, with fresh noise by eta: `euler`, `euler_a`, `ddim` and `ddpm`.
 
     eta 0: Karras et al. 2022, algorithm 1 without its correction, https://arxiv.org/abs/2206.00364.
-    eta 1: ancestral sampling. Any eta: DDIM, Song et al. 2020, equation 12,
+    eta 1: ancestral sampling, which is DDPM with the posterior's variance: Ho et al. 2020,
+    algorithm 2, https://arxiv.org/abs/2006.11239. Any eta: DDIM, Song et al. 2020, equation 12,
     https://arxiv.org/abs/2010.02502, whose variance-preserving x is this x / sqrt(1 + sigma^2).
     """
     total = len(sigmas) - 1
@@ -67,9 +71,9 @@ def lcm(
     """Multistep consistency sampling: each step goes to the clean latent and puts noise back on it.
 
     eta 1: all noise is fresh, Luo et al. 2023, algorithm 3, https://arxiv.org/abs/2310.04378. Below
-    1 the rest is the noise that was there, as in TCD's sampler (Zheng et al. 2024,
-    https://arxiv.org/abs/2402.19159). The boundary scalings c_skip and c_out are left out: at
-    timestep t they move x0 by 1 / (400 t^2) of x, which is below 1e-6 from t = 50 up.
+    1 the rest is the noise that was there, by levels of noise; `tcd` has it by timesteps. The
+    boundary scalings c_skip and c_out are left out: at timestep t they move x0 by 1 / (400 t^2) of
+    x, which is below 1e-6 from t = 50 up.
     """
     total = len(sigmas) - 1
     for i in range(total):
@@ -77,3 +81,33 @@ def lcm(
         left = toward(x, denoised, sigmas[i], sigmas[i + 1] * math.sqrt(1 - eta * eta))
         x = renoised(left, noise, sigmas[i + 1] * eta)
         yield Step(i, total, sigmas[i + 1], x, denoised)
+
+
+@torch.inference_mode()
+def tcd(
+    denoise: Denoise,
+    x: Tensor,
+    sigmas: Sequence[float],
+    *,
+    eta: float = 0.3,
+    noise: Fresh | None = None,
+    schedule: NoiseSchedule,
+) -> Steps:
+    """Strategic stochastic sampling: a step goes down to a share 1 - eta of the timestep that it is
+    for, with the noise that was there, and fresh noise brings it back up.
+
+    Zheng et al. 2024 (TCD), algorithm 4, https://arxiv.org/abs/2402.19159, whose gamma is eta. As
+    in diffusers the timestep is cut off to a whole one; but a last step to 0 ends there, where
+    diffusers leaves noise of level 0.0292, and eta 0 is Euler's method at any timestep.
+    """
+    total = len(sigmas) - 1
+    for i in range(total):
+        sigma, to = sigmas[i], sigmas[i + 1]
+        denoised = denoise(x, sigma)
+        down = to
+        if eta > 0 and to > 0:
+            t = math.floor((1 - eta) * schedule.sigma_to_t(to))
+            down = min(to, schedule.t_to_sigma(t))
+        up = math.sqrt(to * to - down * down)
+        x = renoised(toward(x, denoised, sigma, down), noise, up)
+        yield Step(i, total, to, x, denoised)

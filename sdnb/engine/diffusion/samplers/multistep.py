@@ -1,16 +1,20 @@
-"""Multistep samplers, of higher order with one evaluation in a step: PLMS, LMS and UniPC."""
+"""Multistep samplers, of higher order with one evaluation in a step: PLMS, LMS, DEIS and UniPC."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from sdnb.engine.diffusion.denoise import Denoise
 from sdnb.engine.diffusion.samplers.steps import Step, Steps, toward
+
+Array = npt.NDArray[np.float64]
 
 #: Adams-Bashforth weights for steps of equal length, the newest slope's first.
 ADAMS = (
@@ -65,14 +69,57 @@ def lms_weights(nodes: Sequence[float], start: float, end: float) -> list[float]
     """The integrals of the Lagrange polynomials of `nodes` from start to end, exact: Gauss-Legendre
     with m points is so up to degree 2m - 1, and these have degree len(nodes) - 1.
     """
-    points, shares = np.polynomial.legendre.leggauss(len(nodes) // 2 + 1)
+    points, shares = _gauss(len(nodes) // 2 + 1)
     at = start + (end - start) * (points + 1) / 2  # [m]
-    weights = []
+    return [float((end - start) / 2 * (shares @ basis)) for basis in _lagrange(nodes, at)]
+
+
+@lru_cache
+def _gauss(m: int) -> tuple[Array, Array]:
+    """The points and shares of Gauss-Legendre, [m] each, which take a while to find."""
+    points, shares = np.polynomial.legendre.leggauss(m)
+    return points, shares
+
+
+def _lagrange(nodes: Sequence[float], at: Array) -> Array:
+    """The Lagrange polynomials of n nodes at m points: [n, m]."""
+    basis = []
     for j, node in enumerate(nodes):
-        others = np.array([*nodes[:j], *nodes[j + 1 :]])  # [len(nodes) - 1]
-        basis = np.prod((at[:, None] - others) / (node - others), axis=1)  # [m]
-        weights.append(float((end - start) / 2 * (shares @ basis)))
-    return weights
+        others = np.array([*nodes[:j], *nodes[j + 1 :]])  # [n - 1]
+        basis.append(np.prod((at[:, None] - others) / (node - others), axis=1))
+    return np.array(basis)
+
+
+@torch.inference_mode()
+def deis(denoise: Denoise, x: Tensor, sigmas: Sequence[float], *, order: int = 3) -> Steps:
+    """DEIS: as `lms`, but the polynomial through the last slopes is one in log sigma.
+
+    Zhang & Chen 2022, section 3.3 (tAB-DEIS), https://arxiv.org/abs/2204.13902, with log sigma for
+    the time, as in diffusers. The first step is Euler's, and so is one to 0, which has no log.
+    """
+    total = len(sigmas) - 1
+    slopes: list[Tensor] = []  # newest first, at most `order`
+    for i in range(total):
+        sigma, to = sigmas[i], sigmas[i + 1]
+        denoised = denoise(x, sigma)
+        slopes = [(x - denoised) / sigma, *slopes[: order - 1]]
+        if to == 0:
+            x = denoised
+        else:
+            nodes = [sigmas[i - k] for k in range(len(slopes))]
+            x = x + _weighted(deis_weights(nodes, sigma, to), slopes)
+        yield Step(i, total, to, x, denoised)
+
+
+def deis_weights(nodes: Sequence[float], start: float, end: float) -> list[float]:
+    """The integrals over sigma, from start to end, of the Lagrange polynomials in log sigma of
+    `nodes`. Twelve points of Gauss-Legendre in log sigma are exact to the last digits.
+    """
+    points, shares = _gauss(12)
+    low, high = math.log(start), math.log(end)
+    at = low + (high - low) * (points + 1) / 2  # [12]
+    by = (high - low) / 2 * shares * np.exp(at)  # dsigma = sigma dlog(sigma)
+    return [float(by @ basis) for basis in _lagrange([math.log(node) for node in nodes], at)]
 
 
 @torch.inference_mode()
