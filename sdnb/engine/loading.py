@@ -15,6 +15,7 @@ from sdnb.engine.checkpoint import Checkpoint
 from sdnb.engine.model import Model
 from sdnb.engine.networks import fused, text
 from sdnb.engine.networks.config import ModelConfig
+from sdnb.engine.networks.tiny_vae import TinyVAE
 from sdnb.engine.networks.tokenizer import Tokenizer
 from sdnb.engine.networks.unet import UNet
 from sdnb.engine.networks.vae import VAE
@@ -136,7 +137,8 @@ def read_weights(
 ) -> Weights:
     """The networks of a checkpoint with its weights, on the CPU."""
     with torch.device("meta"):
-        unet, vae = UNet(source.config.unet).eval(), VAE(source.config.vae).eval()
+        unet = UNet(source.config.unet).eval()
+        vae = (TinyVAE if source.config.vae.tiny else VAE)(source.config.vae).eval()
     for network in (unet, vae):
         network.to(memory_format=torch.channels_last)  # filled in the layout they compute in
     networks = {"text": text.build(source.config.text), "unet": unet, "vae": vae}

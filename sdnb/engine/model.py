@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from sdnb.engine import pixels
-from sdnb.engine.checkpoint import Checkpoint
+from sdnb.engine.checkpoint import Checkpoint, Tensors
 from sdnb.engine.checkpoint.embeddings import Embedding, LibraryEmbeddings
 from sdnb.engine.diffusion.schedule import NoiseSchedule
 from sdnb.engine.networks.config import ModelConfig
@@ -60,7 +61,7 @@ class Model:
         self.library = library
         self._sources = {"checkpoint": (self.name, checkpoint.path)}
         if vae is not None:
-            self._sources["vae"] = Path(vae).name, Path(vae)
+            self._sources["vae"] = _named_vae(Path(vae), checkpoint.vae)
         self.embeddings: Mapping[str, Embedding] = LibraryEmbeddings(library) if library else {}
         noise = self.config.noise
         self.schedule = NoiseSchedule(
@@ -123,10 +124,16 @@ class Model:
     @property
     def files(self) -> tuple[UsedFile, ...]:
         """The files of the checkpoint and of another VAE, where their hashes are known: none is
-        computed for it, which takes seconds.
+        computed for it, which takes seconds, but a tiny VAE's.
         """
-        known = [(k, n, hashes.known_sha256(path)) for k, (n, path) in self._sources.items()]
+        known = [(k, n, self._digest(k, path)) for k, (n, path) in self._sources.items()]
         return tuple(UsedFile(*each) for each in known if each[-1])
+
+    def _digest(self, kind: str, path: Path) -> str:
+        with suppress(OSError):
+            tiny = kind == "vae" and self.config.vae.tiny
+            return (hashes.sha256 if tiny else hashes.known_sha256)(path)
+        return ""
 
     @property
     def examples(self) -> tuple[str, ...]:
@@ -177,3 +184,11 @@ class Model:
             f"{self.device}, memory {self.memory.name!r})"
         )
         return "\n".join([words, *(f"  note: {note}" for note in self.notes)])
+
+
+def _named_vae(source: Path, weights: Tensors) -> tuple[str, Path]:
+    """What a VAE is called, and the file of its decoder: a tiny one may have a file for each half,
+    and any may be in a folder.
+    """
+    file = next(tensor.file for name, tensor in weights.items() if name.startswith("decoder."))
+    return (source if source.is_dir() else file).name, file

@@ -21,6 +21,7 @@ from sdnb.engine.checkpoint import CheckpointError, Tensors
 from sdnb.engine.checkpoint.tensors import keep_open
 from sdnb.engine.memory import Graphed, Placed, Streamed
 from sdnb.engine.networks import attention
+from sdnb.engine.networks.tiny_vae import TinyVAE
 from sdnb.engine.planning import machine
 from sdnb.engine.planning.facts import PartFacts
 from sdnb.request import checks
@@ -241,6 +242,8 @@ def _parts(name: str, network: nn.Module) -> dict[str, Part]:
     """The parts of a network: itself, but for the VAE, whose halves work at different times."""
     if name != "vae":
         return {name: Part(name, name, network)}
-    encoder = nn.ModuleList([network.encoder, network.quant_conv])
-    decoder = nn.ModuleList([network.decoder, network.post_quant_conv])
-    return {"encoder": Part(name, name, encoder), "decoder": Part(name, name, decoder)}
+    halves = {"encoder": [network.encoder], "decoder": [network.decoder]}
+    if not isinstance(network, TinyVAE):
+        halves["encoder"].append(network.quant_conv)
+        halves["decoder"].append(network.post_quant_conv)
+    return {half: Part(name, name, nn.ModuleList(its)) for half, its in halves.items()}

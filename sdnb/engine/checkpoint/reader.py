@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sdnb.engine.checkpoint import detect, names
+from sdnb.engine.checkpoint import detect, names, tiny_files
 from sdnb.engine.checkpoint import prediction as predictions
 from sdnb.engine.checkpoint.assign import Tensors, compare
 from sdnb.engine.checkpoint.configs import Overrides, merged, read_config
@@ -22,6 +22,7 @@ from sdnb.engine.checkpoint.single import Parts, read_single
 from sdnb.engine.checkpoint.tensors import LazyTensor, Weights, keep_open, read_weights
 from sdnb.engine.diffusion.schedule import NoiseSchedule
 from sdnb.engine.networks.config import ModelConfig
+from sdnb.headers import taesd
 from sdnb.headers.errors import CheckpointError, in_words
 from sdnb.request.fingerprint import identity
 from sdnb.request.plain_words import plain
@@ -76,6 +77,9 @@ def read(
         _exchange_vae(parts, vae)
     elif not parts.vae:
         raise CheckpointError(f"{path} has no VAE. Give one: load({str(source)!r}, vae=...).")
+    elif taesd.is_tiny(parts.vae):
+        with in_words(path):
+            parts.vae = tiny_files.whole(path, parts.vae, parts.notes)
     with in_words(f"the YAML beside {path}" if config is None else "config="):
         overrides = read_config(config) if config is not None else beside(path, parts.notes)
     with in_words(path):
@@ -104,6 +108,11 @@ def _assembled(name: str, path: Path, parts: Parts, overrides: Overrides) -> Che
         if not _NO_WEIGHT.fullmatch(name)
     }
     said = merged(parts.overrides, overrides)
+    if taesd.is_tiny(vae):
+        # Written for the full VAE that it is in place of; the look of the latents is the UNet's.
+        look = said.get("vae", {}).get("preview")
+        said = {**said, "vae": {} if look is None else {"preview": look}}
+        parts.notes.append(f"its VAE {tiny_files.DRAFTS}")
     try:
         model = detect.model_config(_shapes(unet), _shapes(vae), _shapes(text), said)
     except CheckpointError as error:
@@ -159,7 +168,7 @@ def _scheduled(alphas: LazyTensor, expected: Tensor) -> bool:
 
 def _canonical(rows: list[names.Row], stored: Weights, what: str) -> Weights:
     """`stored` in CompVis' names and shapes; CheckpointError, in the file's names, on a misfit."""
-    theirs = any(".down_blocks." in f".{name}" for name in stored)
+    theirs = any(re.search(r"\.(down_blocks|layers)\.", f".{name}") for name in stored)
     expected = {(row.diffusers if theirs else row.compvis): row for row in rows}
     shaped = {}
     for name, tensor in stored.items():
@@ -211,6 +220,9 @@ def read_vae(source: str | Path, notes: list[str]) -> tuple[Weights, Overrides]:
         inside = {n.removeprefix(prefix): t for n, t in weights.items() if n.startswith(prefix)}
         weights = inside or weights
     weights = {n: t for n, t in weights.items() if not n.startswith(("loss.", "model_ema."))}
+    if taesd.is_tiny(weights):
+        with in_words(path):
+            return tiny_files.whole(path, weights, notes), overrides
     if not any(name.startswith("decoder.") for name in weights):
         raise CheckpointError(
             f"vae={str(source)!r} has no VAE in it (no decoder.* among its weights)."

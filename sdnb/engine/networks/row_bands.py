@@ -194,6 +194,39 @@ class BandedDownsample:
         return F.conv2d(x, self.conv.weight, self.conv.bias, stride=2)
 
 
+class BandedLayers:
+    """Padded 3 x 3 convolutions and what works on each pixel alone, one after the other, of which
+    the first may halve the map, or double it: computed as a whole for a band and its `halo`, a row
+    for each convolution.
+    """
+
+    def __init__(
+        self,
+        layers: nn.Sequential,
+        source: LazyMap,
+        *,
+        halo: int,
+        halves: bool = False,
+        doubles: bool = False,
+    ) -> None:
+        self.layers, self.source, self.halo = layers, source, halo
+        self._over, self._under = 1 + doubles, 1 + halves  # the scale, as a fraction
+        convs = [layer for layer in layers.modules() if isinstance(layer, nn.Conv2d)]
+        self.channels = convs[-1].out_channels
+        # Four times as many pixels come in where they are halved.
+        self.widest = max([conv.out_channels for conv in convs]) * self._under**2
+        self.height, self.width = (
+            n * self._over // self._under for n in (source.height, source.width)
+        )
+
+    def __call__(self, a: int, b: int) -> Tensor:
+        over, under = self._over, self._under
+        # What is wrong at a cut, where rows are missing, comes a row further with each convolution.
+        low, high = max(a - self.halo, 0) // over, min(b + self.halo, self.height)
+        x = self.source(low * under, -(-high // over) * under)
+        return self.layers(x)[:, :, a - low * over : b - low * over]
+
+
 def doubled_rows(source: Callable[[int, int], Tensor], a: int, b: int) -> Tensor:
     """Rows a to b of the source with each pixel doubled in height and width."""
     top, bottom = a // 2, (b + 1) // 2

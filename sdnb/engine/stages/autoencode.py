@@ -42,8 +42,7 @@ def encode(model: Model, picture: Image.Image, notes: list[str]) -> Tensor:
     data = pixels.tensor(picture)
 
     def work(tile: float, store: str, device: torch.device) -> Tensor:
-        weights = model.vae.quant_conv.weight
-        x = data.to(device, weights.dtype, memory_format=torch.channels_last)
+        x = data.to(device, _numbers(model, "encoder"), memory_format=torch.channels_last)
         if not tile:
             return model.vae.encode(x).to(model.device, torch.float32)
         latent = model.vae.encode_tiled(x, row_bands.Bands(tile), _map_storage(store, device))
@@ -72,8 +71,7 @@ def decode(model: Model, latent: Tensor, notes: list[str]) -> Image.Image:
     """Decode a finished latent `[1, 4, h/8, w/8]`."""
 
     def work(tile: float, store: str, device: torch.device) -> tuple[Image.Image, bool]:
-        weights = model.vae.post_quant_conv.weight
-        x = latent.to(device, weights.dtype, memory_format=torch.channels_last)
+        x = latent.to(device, _numbers(model, "decoder"), memory_format=torch.channels_last)
         if not tile:
             bands: Iterator[Tensor] = iter([model.vae.decode(x)])
         else:
@@ -96,6 +94,11 @@ def _picture(bands: Iterator[Tensor]) -> tuple[Image.Image, bool]:
     return Image.fromarray(whole), good
 
 
+def _numbers(model: Model, half: str) -> torch.dtype:
+    """The numbers in which a half computes now."""
+    return next(getattr(model.vae, half).parameters()).dtype
+
+
 _DOING = {"encoder": "encoding the picture", "decoder": "decoding"}
 
 
@@ -111,7 +114,7 @@ def _half(
     if good(result):
         return result
     trouble = f"The VAE gave no usable numbers (nan, or one colour) in {_DOING[half]}"
-    if model.vae.quant_conv.weight.dtype == torch.float32:
+    if _numbers(model, half) == torch.float32:
         notes.append(f"{trouble}, in full precision.")
         return result
     result = _with_less(model, half, work, notes, torch.float32)
