@@ -33,6 +33,16 @@ class MapStorage:
     on_host: bool = False
 
 
+def on_device(device: torch.device) -> MapStorage:
+    """Maps are stored where they are computed."""
+    layout = torch.channels_last
+
+    def make(shape: tuple[int, int, int, int], dtype: torch.dtype) -> Tensor:
+        return torch.empty(shape, dtype=dtype, device=device, memory_format=layout)
+
+    return MapStorage(make)
+
+
 class LazyMap(Protocol):
     """A map that computes any of its rows: from a to b, `[n, c, b - a, w]`."""
 
