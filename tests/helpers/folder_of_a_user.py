@@ -116,6 +116,8 @@ SHAPED: dict[str, tuple[hostile.Shapes, Expected]] = {
          "vae_scale": ()}, Expected("vae", "tiny")),
     "models/VAE-approx/taesd_decoder.safetensors": (
         {"1.weight": (64, 4, 3, 3), "3.conv.2.bias": (64,)}, Expected("vae", "tiny decoder")),
+    "models/VAE-approx/tae_of_a_pair_decoder.safetensors": (
+        {"1.weight": (64, 4, 3, 3), "3.conv.2.bias": (64,)}, Expected("vae", "tiny decoder")),
     "models/VAE-approx/any.safetensors": (
         {"0.weight": (64, 3, 3, 3), "1.conv.0.bias": (64,), "14.weight": (16, 64, 3, 3)},
         Expected("vae", "tiny encoder", why_not="latents have 16 channels")),
