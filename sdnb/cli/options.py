@@ -150,7 +150,12 @@ def _add_model_flags(parser: Parser) -> None:
         help=".ckpt, .safetensors, a diffusers folder, a hub id or a name in the library "
         "(the built-in model)",
     )
-    add("--vae", metavar="PATH", help="another autoencoder")
+    add("--vae", metavar="PATH", help="another autoencoder, also a tiny one (TAESD)")
+    add(
+        "--tiny-vae",
+        metavar="PATH",
+        help="a tiny autoencoder beside it, for pictures that the full one has no memory for",
+    )
     add(
         "--library",
         type=user_path,

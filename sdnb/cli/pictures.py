@@ -62,7 +62,9 @@ def _run(args: argparse.Namespace) -> int:
             args.outdir.mkdir(parents=True, exist_ok=True)
         from sdnb.images.canvas import exact
 
-        options_of_load = ("memory", "precision", "vae", "config", "prediction", "library")
+        options_of_load = (
+            "memory", "precision", "vae", "tiny_vae", "config", "prediction", "library",
+        )  # fmt: skip
         model = sdnb.load(args.ckpt, **{name: getattr(args, name) for name in options_of_load})
     for note in model.notes:
         _say(f"note: {note}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,9 +13,10 @@ from sdnb import assets
 from sdnb import library as library_of
 from sdnb.engine import checkpoint, run_lock
 from sdnb.engine.checkpoint import Checkpoint
-from sdnb.engine.model import Model
+from sdnb.engine.model import Model, check_vae_of
 from sdnb.engine.networks import fused, text
-from sdnb.engine.networks.config import ModelConfig
+from sdnb.engine.networks.config import TINY_VAE, ModelConfig
+from sdnb.engine.networks.tiny_vae import TinyVAE
 from sdnb.engine.networks.tokenizer import Tokenizer
 from sdnb.engine.networks.unet import UNet
 from sdnb.engine.networks.vae import VAE
@@ -32,6 +34,7 @@ def load(
     vae: str | Path | None = None,
     config: str | Path | ModelConfig | None = None,
     *,
+    tiny_vae: str | Path | None = None,
     prediction: str | None = None,
     library: library_of.Source = None,
     progress: Callable[[float], object] | None = None,
@@ -41,10 +44,13 @@ def load(
 
     `memory` is a plan, the name of one ("auto", "cpu", "max", "8gb", "6gb", "4gb", "2gb", "1gb") or
     a number of GB, `precision` full, half, bf16 or auto, `vae` another autoencoder's file or
-    folder, `config` a YAML that overrides what the weights' shapes say. `prediction` is what the
+    folder, `config` a YAML that overrides what the weights' shapes say. `tiny_vae` is a tiny
+    autoencoder (TAESD) beside the VAE: previews of a run show what it decodes, and where memory
+    cannot hold the full one's work, it makes the picture and a note says so; as `vae` it makes all
+    pictures. `prediction` is what the
     model predicts where its files do not say it or are wrong: "eps", "v", or "v_ztsnr" for v on a
     noise schedule with zero terminal SNR. `library` is a Library, a folder or several, in which
-    LoRAs and embeddings are found by name, and `path` and `vae` too; None: those of the
+    LoRAs and embeddings are found by name, and `path` and both VAEs too; None: those of the
     environment's SDNB_LIBRARY. `progress` is called now and then with the share of the weights
     that is there, 0 to 1.
 
@@ -55,8 +61,9 @@ def load(
     run_lock.refuse_forks()
     plan = memory_plan.plan(memory)
     device, dtype, notes = machine.usable(plan, precision)  # before anything is read
+    check_vae_of(plan, tiny_vae is not None)
     files = library_of.opened(library)
-    source = recognise(path, vae, config, prediction, library=files)
+    source = recognise(path, vae, config, prediction, tiny_vae=tiny_vae, library=files)
     tokenizer = tokenizer_of(source)
     model = Model(
         source,
@@ -66,12 +73,13 @@ def load(
         budget=float(memory) if isinstance(memory, (int, float)) else 0.0,
         load_arguments={
             "path": path, "memory": memory, "precision": precision, "vae": vae, "config": config,
-            "prediction": prediction,
+            "tiny_vae": tiny_vae, "prediction": prediction,
             # A worker's environment names its own.
             "library": library and files and [str(folder.resolve()) for folder in files.folders],
         },
         library=files,
         vae=files.path("vae", vae) if files and vae is not None else vae,
+        tiny_vae=files.path("vae", tiny_vae) if files and tiny_vae is not None else tiny_vae,
     )  # fmt: skip
     if device.type == "cuda" and fused.why_not():
         notes.append(fused.why_not())
@@ -85,6 +93,7 @@ def recognise(
     config: str | Path | ModelConfig | None = None,
     prediction: str | None = None,
     *,
+    tiny_vae: str | Path | None = None,
     library: library_of.Source = None,
 ) -> Checkpoint:
     """The checkpoint that `load` would load, recognised and checked; its weights are on disk."""
@@ -92,22 +101,24 @@ def recognise(
     if files is not None:
         path = None if path is None else files.path("checkpoint", path)
         vae = None if vae is None else files.path("vae", vae)
+        tiny_vae = None if tiny_vae is None else files.path("vae", tiny_vae)
     try:
         return checkpoint.read(
             assets.embedded_model() if path is None else path,
             vae=vae,
+            tiny_vae=tiny_vae,
             config=config,
             prediction=prediction,
         )
     except MissingCheckpointError as error:
-        raise MissingCheckpointError(f"{error}{_in_library(files, path, vae)}") from None
+        raise MissingCheckpointError(f"{error}{_in_library(files, path, vae, tiny_vae)}") from None
 
 
 def _in_library(
-    files: library_of.Library | None, path: str | Path | None, vae: str | Path | None
+    files: library_of.Library | None, path: str | Path | None, *vaes: str | Path | None
 ) -> str:
     """What a library says of the names that it has not, behind an error about them."""
-    given = [("checkpoint", path), ("vae", vae)] if files else []
+    given = [("checkpoint", path), *(("vae", vae) for vae in vaes)] if files else []
     names = [(k, s) for k, s in given if isinstance(s, str) and not assets.user_path(s).exists()]
     said = [files.unknown(*each) for each in names if files]
     return "".join(f" In the library {each}{'' if each.endswith('?') else '.'}" for each in said)
@@ -136,10 +147,15 @@ def read_weights(
 ) -> Weights:
     """The networks of a checkpoint with its weights, on the CPU."""
     with torch.device("meta"):
-        unet, vae = UNet(source.config.unet).eval(), VAE(source.config.vae).eval()
+        unet = UNet(source.config.unet).eval()
+        vae = (TinyVAE if source.config.vae.tiny else VAE)(source.config.vae).eval()
     for network in (unet, vae):
         network.to(memory_format=torch.channels_last)  # filled in the layout they compute in
     networks = {"text": text.build(source.config.text), "unet": unet, "vae": vae}
+    if source.tiny_vae is not None:
+        config = replace(TINY_VAE, latent_channels=source.config.vae.latent_channels)
+        with torch.device("meta"):
+            networks["tiny_vae"] = TinyVAE(config).eval().to(memory_format=torch.channels_last)
     weights = Weights(networks, device, dtype)
     told = None if progress is None else _share(source, progress)
     for name, network in networks.items():
@@ -150,7 +166,7 @@ def read_weights(
 
 def _share(source: Checkpoint, progress: Callable[[float], object]) -> Callable[[int], None]:
     """A counter of weights that tells their share, a hundred times in all."""
-    networks = (source.text, source.unet, source.vae)
+    networks = (source.text, source.unet, source.vae, source.tiny_vae or {})
     total = sum(math.prod(tensor.shape) for tensors in networks for tensor in tensors.values())
     done = told = 0
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from sdnb.engine import pixels
-from sdnb.engine.checkpoint import Checkpoint
+from sdnb.engine.checkpoint import Checkpoint, Tensors
 from sdnb.engine.checkpoint.embeddings import Embedding, LibraryEmbeddings
 from sdnb.engine.diffusion.schedule import NoiseSchedule
+from sdnb.engine.networks import row_bands
 from sdnb.engine.networks.config import ModelConfig
 from sdnb.engine.networks.tokenizer import Tokenizer
 from sdnb.engine.planning import planner
 from sdnb.engine.planning.facts import Facts
+from sdnb.engine.planning.measured import PREVIEW_TILE
 from sdnb.engine.prompt_cache import PromptCache
 from sdnb.engine.run_lock import RunLock
 from sdnb.engine.weights import Weights
@@ -36,7 +40,8 @@ class Model:
     `asked_plan` is the plan that every request gets where it fits; None: one is chosen for each
     request, within `budget` GB (0: within what is free). `load_arguments` are the arguments of
     `load` that make the same model elsewhere. `library` is where LoRAs and embeddings are found by
-    name; None: nowhere. `vae` is another VAE's file. `embeddings` are those by their names, each
+    name; None: nowhere. `vae` is another VAE's file, `tiny_vae` that of the one beside it.
+    `embeddings` are those by their names, each
     read when it is asked for.
     """
 
@@ -51,6 +56,7 @@ class Model:
         load_arguments: dict[str, Any] | None = None,
         library: Library | None = None,
         vae: str | Path | None = None,
+        tiny_vae: str | Path | None = None,
     ) -> None:
         self.name = checkpoint.name
         self.fingerprint = checkpoint.fingerprint
@@ -60,7 +66,7 @@ class Model:
         self.library = library
         self._sources = {"checkpoint": (self.name, checkpoint.path)}
         if vae is not None:
-            self._sources["vae"] = Path(vae).name, Path(vae)
+            self._sources["vae"] = _named_vae(Path(vae), checkpoint.vae)
         self.embeddings: Mapping[str, Embedding] = LibraryEmbeddings(library) if library else {}
         noise = self.config.noise
         self.schedule = NoiseSchedule(
@@ -70,6 +76,9 @@ class Model:
         self.weights = weights
         self.device, self.dtype = weights.device, weights.dtype
         self.text, self.unet, self.vae = (weights.networks[n] for n in ("text", "unet", "vae"))
+        self.tiny_vae = weights.networks.get("tiny_vae")
+        if checkpoint.tiny_vae is not None and tiny_vae is not None:
+            self._sources["tiny_vae"] = _named_vae(Path(tiny_vae), checkpoint.tiny_vae)
         self.prompts = PromptCache()
         self.run_lock = RunLock()
         self.pace = Pace()
@@ -78,7 +87,10 @@ class Model:
 
     # -- the memory plan -----------------------------------------------------------------------
     def ask(self, plan: MemoryPlan | None) -> None:
-        """Use this plan from the next run on, wherever it fits; None: the planner chooses."""
+        """Use this plan from the next run on, wherever it fits; None: the planner chooses. Raises
+        ValueError for one that needs a tiny VAE where the model has none.
+        """
+        check_vae_of(plan, self.tiny_vae is not None)
         self.asked_plan = plan
         self.weights.apply(self.first_plan())
 
@@ -129,10 +141,21 @@ class Model:
     @property
     def files(self) -> tuple[UsedFile, ...]:
         """The files of the checkpoint and of another VAE, where their hashes are known: none is
-        computed for it, which takes seconds.
+        computed for it, which takes seconds, but a tiny VAE's. By the plan in force one of two VAEs
+        is used.
         """
-        known = [(k, n, hashes.known_sha256(path)) for k, (n, path) in self._sources.items()]
+        used = dict(self._sources)
+        tiny = used.pop("tiny_vae", None)
+        if tiny is not None and self.memory.tiny_vae:
+            used["vae"] = tiny
+        known = [(k, n, self._digest(k, path)) for k, (n, path) in used.items()]
         return tuple(UsedFile(*each) for each in known if each[-1])
+
+    def _digest(self, kind: str, path: Path) -> str:
+        with suppress(OSError):
+            tiny = kind == "vae" and (self.config.vae.tiny or self.memory.tiny_vae)
+            return (hashes.sha256 if tiny else hashes.known_sha256)(path)
+        return ""
 
     @property
     def examples(self) -> tuple[str, ...]:
@@ -157,6 +180,26 @@ class Model:
         """
         return pixels.preview(latent, self.config.vae.preview)
 
+    @torch.inference_mode()
+    def full_preview(self, latent: Tensor) -> Image.Image | None:
+        """The first of latents `[b, 4, h/8, w/8]` as a picture of full size, by the tiny VAE; None
+        for a model without one, and where the device has no memory for it. It takes 70 GMAC for
+        512x512, about a tenth of a step.
+        """
+        network, part = (
+            (self.vae, "decoder") if self.config.vae.tiny else (self.tiny_vae, "tiny_decoder")
+        )
+        if network is None:
+            return None
+        try:
+            with self.weights.use(part) as device:
+                x = latent[:1].to(device, network.decoder[1].weight.dtype)
+                x = x.contiguous(memory_format=torch.channels_last)
+                bands = row_bands.Bands(PREVIEW_TILE)
+                return pixels.joined(network.decode_tiled(x, bands, row_bands.on_device(device)))
+        except torch.OutOfMemoryError:
+            return None
+
     # -- its end -------------------------------------------------------------------------------
     def unload(self) -> None:
         """Give the memory back; the model cannot be used afterwards. Waits for the end of a run in
@@ -166,7 +209,7 @@ class Model:
             turn.wait()
             self.prompts.clear()
             self.weights.clear()
-            for network in ("text", "unet", "vae"):
+            for network in ("text", "unet", "vae", "tiny_vae"):
                 if hasattr(self, network):
                     delattr(self, network)
 
@@ -183,3 +226,20 @@ class Model:
             f"{self.device}, memory {self.memory.name!r})"
         )
         return "\n".join([words, *(f"  note: {note}" for note in self.notes)])
+
+
+def check_vae_of(plan: MemoryPlan | None, has_tiny: bool) -> None:
+    """Raise ValueError for a plan that needs a tiny VAE beside a model's own, which it has not."""
+    if plan is not None and plan.tiny_vae and not has_tiny:
+        raise ValueError(
+            f"the memory plan {plan.name!r} has tiny_vae=True, and the model has no tiny VAE "
+            "beside its own: give its file as load(..., tiny_vae='taesd.safetensors')"
+        )
+
+
+def _named_vae(source: Path, weights: Tensors) -> tuple[str, Path]:
+    """What a VAE is called, and the file of its decoder: a tiny one may have a file for each half,
+    and any may be in a folder.
+    """
+    file = next(tensor.file for name, tensor in weights.items() if name.startswith("decoder."))
+    return (source if source.is_dir() else file).name, file

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -51,6 +51,11 @@ def array(pixels: Tensor) -> np.ndarray:
     """Convert pixels `[1, 3, h, w]` of about -1..1 to `[h, w, 3]` of 0..255, clipped, rounded."""
     whole = ((pixels[0].float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)  # [3, h, w]
     return whole.permute(1, 2, 0).cpu().numpy()
+
+
+def joined(bands: Iterable[Tensor]) -> Image.Image:
+    """Convert bands of pixels `[1, 3, n, w]` of about -1..1, from the top, to a picture."""
+    return Image.fromarray(np.concatenate([array(band) for band in bands]))
 
 
 def image(pixels: Tensor) -> Image.Image:

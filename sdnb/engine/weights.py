@@ -21,6 +21,7 @@ from sdnb.engine.checkpoint import CheckpointError, Tensors
 from sdnb.engine.checkpoint.tensors import keep_open
 from sdnb.engine.memory import Graphed, Placed, Streamed
 from sdnb.engine.networks import attention
+from sdnb.engine.networks.tiny_vae import TinyVAE
 from sdnb.engine.planning import machine
 from sdnb.engine.planning.facts import PartFacts
 from sdnb.request import checks
@@ -35,7 +36,7 @@ class Part:
     """A part of a model that is placed on its own, and where it is."""
 
     network: str  # whose weights these are
-    role: str  # which field of a plan says where it is: text, unet, vae
+    role: str  # by which a plan says where it is: text, unet, vae, tiny_vae
     module: nn.Module
     placed: Placed | None = None
     how: tuple[object, ...] = ()  # the placement, and the storage of what is streamed
@@ -231,9 +232,10 @@ class Weights:
     def use(
         self, part: str, dtype: torch.dtype | None = None
     ) -> AbstractContextManager[torch.device]:
-        """Bracket the work of "text", "unet", "encoder" or "decoder": inside, its weights are where
-        they compute, which is the device that the context gives; with `dtype` in those numbers.
-        Raises ValueError after `clear`.
+        """Bracket the work of "text", "unet", "encoder", "decoder" or of a half of the tiny VAE,
+        "tiny_encoder" or "tiny_decoder": inside, its weights are where they compute, which is the
+        device that the context gives; with `dtype` in those numbers. Raises ValueError after
+        `clear`.
         """
         if not self.parts:
             raise ValueError(checks.UNLOADED)
@@ -287,7 +289,11 @@ def _stamp(file: Path) -> tuple[int, int]:
 
 
 def _parts(name: str, network: nn.Module) -> dict[str, Part]:
-    """The parts of a network: itself, but for the VAE, whose halves work at different times."""
+    """The parts of a network: itself, but for a VAE, whose halves work at different times."""
+    if isinstance(network, TinyVAE):
+        prefix = "tiny_" if name == "tiny_vae" else ""
+        halves = {"encoder": network.encoder, "decoder": network.decoder}
+        return {prefix + half: Part(name, "tiny_vae", its) for half, its in halves.items()}
     if name != "vae":
         return {name: Part(name, name, network)}
     encoder = nn.ModuleList([network.encoder, network.quant_conv])

@@ -172,6 +172,7 @@ def _group(cells: Sequence[Cell], model: Any, here: bool) -> CheckpointGroup:
     checkpoint = loading.recognise(
         load_arguments["path"],
         *(load_arguments.get(name) for name in ("vae", "config", "prediction")),
+        tiny_vae=load_arguments.get("tiny_vae"),
         library=load_arguments.get("library"),
     )
     loading.tokenizer_of(checkpoint)
@@ -189,7 +190,7 @@ def _refuse_without_picture(name: str, channels: int, cells: Sequence[Cell]) -> 
 def portable(load_arguments: dict[str, Any]) -> dict[str, Any]:
     """The arguments for another process: paths of this disk become absolute."""
     given = dict(load_arguments)
-    for name in given.keys() & {"path", "vae", "config"}:
+    for name in given.keys() & {"path", "vae", "tiny_vae", "config"}:
         value = given[name]
         if isinstance(value, (str, os.PathLike)) and Path(value).expanduser().exists():
             given[name] = str(Path(value).expanduser().resolve())

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from sdnb.headers import taesd
+
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
 
@@ -105,6 +107,7 @@ KINDS = (
          r"^(conv_first\.|model\.0\.weight$|params_ema|model\.1\.sub\.)"),
     Kind("a safety checker", "It judges pictures and makes none. Give the model.",
          r"^(concept_embeds|vision_model\.)"),
+    Kind("a tiny autoencoder (TAESD)", "Give it as load(model, vae=this file).", taesd.is_tiny),
     Kind("a VAE alone", "Give it as load(model, vae=this file), beside a whole model.",
          _only(_VAE)),
     Kind("a UNet alone (the denoiser, without its VAE and text encoder)", _WHOLE, _only(_UNET)),

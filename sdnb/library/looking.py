@@ -84,7 +84,8 @@ def _file(path: Path) -> Look:
     if container(path) == "torch":
         root = read_torch(path)
         seen = Look(_training(root) or told(_shapes(path, root), {}))
-        return replace(seen, alias=_inner(root) if seen.told.kind == "embedding" else "")
+        alias = _inner(root) if seen.told.kind == "embedding" else _pair(path, seen.told)
+        return replace(seen, alias=alias)
     shapes, texts = read_shapes(path)
     seen = Look(
         told(statedict.unwrapped(shapes), texts),
@@ -93,7 +94,15 @@ def _file(path: Path) -> Look:
         metadata.hash_of_weights(texts),
         metadata.title(texts),
     )
-    return seen
+    return replace(seen, alias=seen.alias or _pair(path, seen.told))
+
+
+def _pair(path: Path, told: Told) -> str:
+    """What ComfyUI calls the two files of a tiny autoencoder: "taesd" for `taesd_decoder.pth` and
+    the encoder beside it; "" for any other file.
+    """
+    name = path.stem.removesuffix("_decoder")
+    return name if told.family == "tiny decoder" and name != path.stem else ""
 
 
 def _inner(root: Any) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sdnb.headers import taesd
 from sdnb.headers.errors import listed
 from sdnb.headers.kinds import OTHER_CHANNELS, Shapes, contexts, other_kind, search
 from sdnb.library import lora_layouts, metadata
 
-VERSION = 3  # of what follows: a cache of another one is read again
+VERSION = 4  # of what follows: a cache of another one is read again
 UNREAD = "unread"  # the family of a file in which no tensor can be read
 KINDS = ("checkpoint", "lora", "embedding", "vae", "control", "other")
 A_KIND = {
@@ -52,7 +53,6 @@ _CONTROL_REFUSED = {
     "ip-adapter": f"it is an IP-Adapter, {_NEEDS_EYES}",
 }
 _IP_ADAPTER = ("ip_adapter.", "image_proj.")
-_TINY_VAE = r"^(taesd_(encoder|decoder)\.|(encoder|decoder)\.layers\.\d)"
 
 
 @dataclass(frozen=True)
@@ -139,18 +139,18 @@ def is_vectors(name: str, shape: tuple[int, ...]) -> bool:
 
 
 def _vae(shapes: Shapes) -> Told | None:
-    first = [shapes.get(name, ()) for name in ("0.weight", "1.weight")]  # of encoder and decoder
-    bare = {(64, 3, 3, 3), (64, 4, 3, 3)} & set(first) and search(r"\.conv\.2\.bias$", shapes)
-    if bare or search(_TINY_VAE, shapes):
-        why_not = "it is a tiny autoencoder (TAESD), which sdnb does not use"
-        return Told("vae", "tiny", why_not=why_not)
     kind = other_kind(shapes)
+    if kind is not None and kind.what.startswith("a tiny autoencoder"):
+        family = f"tiny {taesd.lone_half(shapes)}".rstrip()
+        return Told("vae", family, why_not=_latents(taesd.latent_channels(shapes)))
     if kind is None or kind.what != "a VAE alone":
         return None
     latent = next((s for n, s in shapes.items() if n.endswith("decoder.conv_in.weight")), ())
-    if len(latent) == 4 and latent[1] != 4:
-        return Told("vae", why_not=f"its latents have {latent[1]} channels; SD 1.x's have 4")
-    return Told("vae")
+    return Told("vae", why_not=_latents(latent[1] if len(latent) == 4 else 4))
+
+
+def _latents(channels: int) -> str:
+    return "" if channels == 4 else f"its latents have {channels} channels; SD 1.x's have 4"
 
 
 def _model(shapes: Shapes) -> Told:

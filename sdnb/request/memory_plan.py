@@ -60,6 +60,9 @@ class MemoryPlan:
     store: str | None = None  # where a tiled VAE keeps its maps: device, host
     chunk: int | None = None  # pixels of the latent in work in a layer of the UNet; 0: all
     keep: float | None = None  # GB of a streamed UNet that stay on the device
+    # Pictures pass through the tiny VAE, where the model has one beside its own; None: where its
+    # own does not fit.
+    tiny_vae: bool | None = None
 
     def __post_init__(self) -> None:
         for name, accepted in (
@@ -75,8 +78,9 @@ class MemoryPlan:
         if self.store is not None:
             checks.choice("store", self.store, STORES)
         checks.text("name", self.name)
-        if self.together is not None:
-            checks.flag("together", self.together)
+        for name in ("together", "tiny_vae"):
+            if getattr(self, name) is not None:
+                checks.flag(name, getattr(self, name))
         for name in ("gb", "tile", "chunk", "keep"):
             if getattr(self, name) is not None or name == "gb":
                 checks.number(name, getattr(self, name), 0)
@@ -103,8 +107,18 @@ class MemoryPlan:
         return MemoryPlan(**{**asdict(self), **changes})
 
     def placement(self, role: str) -> str:
-        """Where a part of that role ("text", "unet", "vae") is."""
-        return {"text": self.text, "unet": self.unet, "vae": self.vae}[role]
+        """Where a part of that role ("text", "unet", "vae") is. A "tiny_vae" is always on the
+        device.
+        """
+        tiny = {"tiny_vae": "resident"}
+        return {"text": self.text, "unet": self.unet, "vae": self.vae, **tiny}[role]
+
+    def with_tiny_vae(self) -> MemoryPlan:
+        """The same plan, by which the tiny VAE encodes and decodes; so the full one is not on the
+        device.
+        """
+        vae = "offload" if self.vae == "resident" else self.vae
+        return self.but(tiny_vae=True, vae=vae)
 
     def decided(self, **changes: Any) -> DecidedPlan:
         """The plan with these fields set. What is open by then gets `DecidedPlan`'s defaults."""
@@ -123,6 +137,7 @@ class DecidedPlan(MemoryPlan):
     store: str = "device"
     chunk: int = 0
     keep: float = 0.0
+    tiny_vae: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,7 +166,9 @@ class Forecast:
         if self.refusal:
             return self.refusal
         slower = f", a step {self.slowdown:.1f} times as long" if self.slowdown > 1.05 else ""
-        return f"memory plan {self.name}: up to {self.gb:.2f} GB, {_STAGES[self.stage]}{slower}"
+        tiny = ", by the tiny VAE" if self.plan.tiny_vae else ""
+        where = f"{_STAGES[self.stage]}{slower}{tiny}"
+        return f"memory plan {self.name}: up to {self.gb:.2f} GB, {where}"
 
 
 _STAGES = {"text": "for the words", "unet": "in its steps", "vae": "for the finished picture"}
@@ -209,6 +226,8 @@ def leaner(plan: DecidedPlan) -> DecidedPlan | None:
     lower = below(plan)
     if lower is None:
         return None
+    if plan.tiny_vae:
+        lower = lower.with_tiny_vae()
     gb = min(plan.gb, lower.gb) if plan.gb else 0.0
     return lower.decided(
         together=False, chunk=4096, tile=plan.tile, store=plan.store, keep=0.0, gb=gb

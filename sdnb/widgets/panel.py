@@ -80,7 +80,7 @@ class Panel(AsLeft, widgets.VBox):
         settings, tokenizer = self.model.settings, self.model.tokenizer
         self.form = Form(settings, tokenizer, kind, self._edited, self._offered)
         self.form.addons.serve(self.model)
-        self.progress = ProgressView(self.model.preview, self._left)
+        self.progress = ProgressView(self.model.preview, self._left, self.model.full_preview)
         self._lock = threading.Lock()
         self._results: list[weakref.ref[Result]] = []
         self._last: Result | None = None
@@ -214,7 +214,7 @@ class Panel(AsLeft, widgets.VBox):
         """Run on this model from now on; the controls stay as they are."""
         self._queue.serve(executor or worker_of(model))
         self.model = model
-        self.progress.preview_of = model.preview
+        self.progress.preview_of, self.progress.full_preview_of = model.preview, model.full_preview
         self.form.serve(model.settings, model.tokenizer)
         self.form.addons.serve(model)
         self._show_model()

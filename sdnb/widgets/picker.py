@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 _KINDS = (".safetensors", ".ckpt")
 _LONGEST_LABEL = 120  # letters
 _BUILT_IN = ""  # the path that stands for the built-in model
-_KEPT_ARGUMENTS = ("memory", "precision")  # of `load`: they hold for the next model too
+# Of `load`: they hold for the next model too, a tiny VAE for those of Stable Diffusion.
+_KEPT_ARGUMENTS = ("memory", "precision", "tiny_vae")
 
 
 def models_of(library: Library) -> list[LibraryFile]:
@@ -214,6 +215,8 @@ class ModelPicker(widgets.VBox):
         self._free()
         before = self._load_arguments
         kept = {name: before[name] for name in _KEPT_ARGUMENTS if name in before}
+        if not path:  # the built-in one has latents of its own
+            kept.pop("tiny_vae", None)
         if self._library is not None:
             kept["library"] = self._library
         try:

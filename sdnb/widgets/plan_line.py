@@ -121,7 +121,8 @@ def _memory_in_words(model: Any, request: Request) -> tuple[str, str]:
     if not (much or forecast.refusal):
         on_cpu = forecast.plan.name == "cpu"
         plan = ", Python's own with it" if on_cpu else f" (plan {forecast.plan.name})"
-        words = f"up to {forecast.gb:.2f} GB of memory{plan}"
+        tiny = ", a draft by the tiny VAE" if forecast.plan.tiny_vae else ""
+        words = f"up to {forecast.gb:.2f} GB of memory{plan}{tiny}"
     if much and not forecast.refusal:
         words += f"; there are {forecast.room:.2f} GB"
     return _WARNING if much or forecast.refusal else _QUIET, words

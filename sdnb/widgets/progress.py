@@ -24,11 +24,16 @@ from sdnb.widgets.style import quiet_line
 
 Left = Callable[[Request, Progress], float | None]  # a run's seconds to its end, where known
 Preview = Callable[[Any], Image.Image]  # a latent [b, 4, h/8, w/8] to a small picture
+# The same to one of full size; None where nothing makes one.
+FullPreview = Callable[[Any], Image.Image | None]
 
 _BAR_EVERY = 0.1  # seconds between two updates of the bar
 _PREVIEW_EVERY = 0.25  # seconds between two previews, at least
 _PREVIEW_SHARE = 0.02  # of a run's time that previews may take
 _PREVIEW_SIDE = 256  # pixels of a preview's JPEG; the browser shows it at the result's size
+_FULL_SIDE = 1024  # and at most of that of a full preview
+_FIRST_FULL = 2.0  # seconds of a run before the first of these, whose cost is not known yet
+_STAYS = 2.0  # seconds that it is seen, before rough ones go on where the next one is not due yet
 
 
 def line(progress: Progress, left: float | None) -> str:
@@ -60,21 +65,28 @@ def _seed(job: Job) -> str:
 
 
 class Throttle:
-    """Limits work to once in `every` seconds, and to a `share` of the time."""
+    """Limits work to once in `every` seconds, and to a `share` of the time; `wait` is how long
+    `rest` waits before any work.
+    """
 
     def __init__(
-        self, every: float, share: float = 1.0, clock: Callable[[], float] = time.perf_counter
-    ) -> None:
+        self, every: float, share: float = 1.0, clock: Callable[[], float] = time.perf_counter,
+        wait: float = 0.0,
+    ) -> None:  # fmt: skip
         self._every, self._share, self.now = every, share, clock
-        self._next = -float("inf")
+        self._wait, self._next = wait, -float("inf")
 
     def due(self) -> bool:
         return self.now() >= self._next
 
     def spent(self, began: float) -> None:
         """Note that work began at `began` and ends now; the next wait is in proportion to it."""
-        now = self.now()
-        self._next = now + max(self._every, (now - began) / self._share)
+        self._wait = max(self._every, (self.now() - began) / self._share)
+        self.rest()
+
+    def rest(self, seconds: float | None = None) -> None:
+        """Wait from now on so long, or as long as the last wait was."""
+        self._next = self.now() + (self._wait if seconds is None else seconds)
 
 
 class ErrorBox(widgets.HTML):
@@ -99,11 +111,17 @@ class ProgressView(widgets.VBox):
     """Bar and line of one job after the other; an executor calls `watch`.
 
     `picture` shows the preview; the owner of the view lays it out. `left` says how long a run still
-    takes.
+    takes. Each kind of preview takes 2 % of a run's time at most: a run has rough ones while none
+    of full size is due, which is when that has been earned; how long it takes, the first one shows.
     """
 
-    def __init__(self, preview: Preview | None = None, left: Left = lambda *_: None) -> None:
-        self.preview_of, self._left = preview, left
+    def __init__(
+        self,
+        preview: Preview | None = None,
+        left: Left = lambda *_: None,
+        full_preview: FullPreview | None = None,
+    ) -> None:
+        self.preview_of, self._left, self.full_preview_of = preview, left, full_preview
         self._bar = widgets.FloatProgress(max=1.0, layout=widgets.Layout(width="auto"))
         self._bar.add_class("sdnb-thin")
         self._line = quiet_line()
@@ -116,6 +134,8 @@ class ProgressView(widgets.VBox):
         super().__init__([self._bar, self._line, self.after_stop, self._problem])
         self._bars = Throttle(_BAR_EVERY)
         self._previews = Throttle(_PREVIEW_EVERY, _PREVIEW_SHARE)
+        self._full_previews = Throttle(_PREVIEW_EVERY, _PREVIEW_SHARE, wait=_FIRST_FULL)
+        self._has_full = full_preview is not None  # false in a run where none came, too
         # How many previews were sent, and what they cost: `sdnb bench widgets` reads this.
         self.previews = 0
         self.preview_seconds = 0.0
@@ -181,6 +201,8 @@ class ProgressView(widgets.VBox):
     def _begin(self, job: Job) -> None:
         self.after_stop.forget()
         self.forget_problem()
+        self._full_previews.rest()
+        self._has_full = self.full_preview_of is not None
         words = "waiting for another run" if job.state == WAITING else "preparing"
         self._show_bar(0.0, "", words)
         self._bar.layout.visibility = "visible"
@@ -192,19 +214,32 @@ class ProgressView(widgets.VBox):
             words = f"{_which(job)}{line(progress, self._left(job.request, progress))}"
             self.say("stopping" if job.stopping else words)
             self._bars.spent(began)
-        if progress.latent is not None and self.preview_of is not None and self._previews.due():
-            self._show_preview(self.preview_of, progress.latent)
+        if progress.latent is not None and self.preview_of is not None:
+            if self._has_full and self._full_previews.due():
+                self._show_preview(self.preview_of, progress.latent, self.full_preview_of)
+            elif self._previews.due():
+                self._show_preview(self.preview_of, progress.latent)
 
-    def _show_preview(self, preview: Preview, latent: Any) -> None:
+    def _show_preview(
+        self, preview: Preview, latent: Any, full_preview: FullPreview | None = None
+    ) -> None:
         asked = self._previews.now()
         small = preview(latent)  # on CUDA this waits for the step, which costs nothing
         began = self._previews.now()
-        full = (small.width * 8, small.height * 8)
-        scale = _PREVIEW_SIDE / max(small.size)
-        size = (max(1, round(small.width * scale)), max(1, round(small.height * scale)))
-        data = jpeg(small.resize(size))
-        self._put(data, full)
-        self._previews.spent(began)
+        full = full_preview(latent) if full_preview else None
+        if full is not None:
+            data = jpeg(full, _FULL_SIDE)
+        else:
+            self._has_full = self._has_full and full_preview is None
+            scale = _PREVIEW_SIDE / max(small.size)
+            size = (max(1, round(small.width * scale)), max(1, round(small.height * scale)))
+            data = jpeg(small.resize(size))
+        self._put(data, (small.width * 8, small.height * 8))
+        if full is None:
+            self._previews.spent(began)
+        else:
+            self._full_previews.spent(began)
+            self._previews.rest(_STAYS)
         self.previews += 1
         self.preview_bytes += len(data)
         self.preview_seconds += self._previews.now() - asked

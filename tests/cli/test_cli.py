@@ -78,7 +78,7 @@ def test_the_originals_txt2img_line(fake, capsys):
     assert main(["txt2img", *ORIGINAL_TXT2IMG.split()]) == 0
     path, options = fake.loaded
     assert path == "sd-v1-4.ckpt"
-    left_open = dict.fromkeys(("vae", "config", "prediction", "library"))
+    left_open = dict.fromkeys(("vae", "tiny_vae", "config", "prediction", "library"))
     assert options == {"memory": "auto", "precision": "full", **left_open}
     (request,) = fake.requests
     assert (request.prompt, request.negative, request.count) == ("dog", "dry", 10)

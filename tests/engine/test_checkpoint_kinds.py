@@ -8,7 +8,7 @@ from helpers import tiny_checkpoints as tiny
 
 from sdnb.engine.checkpoint import CheckpointError, read
 from sdnb.engine.checkpoint.names import unet_table, vae_table
-from sdnb.engine.networks.config import UNetConfig, VAEConfig
+from sdnb.engine.networks.config import TINY_VAE, UNetConfig, VAEConfig
 from sdnb.headers.kinds import other_kind
 
 CROSS = "model.diffusion_model.input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight"
@@ -63,6 +63,8 @@ FILES = {
     "ESRGAN": ({"conv_first.weight": (64, 3, 3, 3)}, "an upscaler"),
     "safety": ({"concept_embeds": (17, 768), "vision_model.a": (1,)}, "a safety checker"),
     "VAE": ({row.compvis: row.shape for row in vae_table(VAEConfig())}, "a VAE alone.*vae="),
+    "tiny VAE": ({row.compvis: row.shape for row in vae_table(TINY_VAE)}, "a tiny auto.*vae="),
+    "tiny decoder": ({"1.weight": (64, 4, 3, 3), "3.conv.0.bias": (64,)}, "a tiny autoencoder"),
     "VAE, diffusers": ({row.diffusers: row.shape for row in vae_table(VAEConfig())}, "a VAE alone"),
     "UNet": ({row.compvis: row.shape for row in unet_table(UNetConfig())}, "a UNet alone"),
     "UNet, diffusers": (

@@ -52,6 +52,9 @@ class Model:
     def preview(self, latent):
         return Image.fromarray(latent)
 
+    def full_preview(self, _latent):
+        return None
+
     def plan(self, request):
         """It fits as far as 1024 pixels."""
         r = request.resolved(self.settings)

@@ -112,10 +112,18 @@ SHAPED: dict[str, tuple[hostile.Shapes, Expected]] = {
     "models/VAE/kl.safetensors": (
         {n: s for n, s in _WHOLE.items() if n.startswith("first_stage_model.")}, Expected("vae")),
     "models/VAE-approx/taesd.safetensors": (
-        {"taesd_decoder.1.weight": (64, 4, 3, 3)}, Expected("vae", "tiny", why_not="TAESD")),
+        {"taesd_encoder.1.conv.0.bias": (64,), "taesd_decoder.1.weight": (64, 4, 3, 3),
+         "vae_scale": ()}, Expected("vae", "tiny")),
     "models/VAE-approx/taesd_decoder.safetensors": (
-        {"1.weight": (64, 4, 3, 3), "3.conv.2.bias": (64,)},
-        Expected("vae", "tiny", why_not="TAESD")),
+        {"1.weight": (64, 4, 3, 3), "3.conv.2.bias": (64,)}, Expected("vae", "tiny decoder")),
+    "models/VAE-approx/tae_of_a_pair_decoder.safetensors": (
+        {"1.weight": (64, 4, 3, 3), "3.conv.2.bias": (64,)}, Expected("vae", "tiny decoder")),
+    "models/VAE-approx/any.safetensors": (
+        {"0.weight": (64, 3, 3, 3), "1.conv.0.bias": (64,), "14.weight": (16, 64, 3, 3)},
+        Expected("vae", "tiny encoder", why_not="latents have 16 channels")),
+    "models/VAE-approx/taef1.safetensors": (
+        {"encoder.layers.1.conv.0.bias": (64,), "decoder.layers.0.weight": (64, 16, 3, 3)},
+        Expected("vae", "tiny", why_not="latents have 16 channels")),
     "models/ControlNet/canny.safetensors": (
         {"control_model.input_hint_block.0.weight": (16, 3, 3, 3),
          "control_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight": (320, 768)},

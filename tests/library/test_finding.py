@@ -33,6 +33,8 @@ def loras(webui):
         ("embedding", "<cat-toy>", "embeddings/learned_embeds.bin"),
         ("embedding", "inner", "embeddings/a1111.pt"),
         ("vae", "kl.vae", "models/VAE/kl.vae.pt"),
+        ("vae", "taesd", "models/VAE-approx/taesd.safetensors"),
+        ("vae", "tae_of_a_pair", "models/VAE-approx/tae_of_a_pair_decoder.safetensors"),
         ("control", "diffusers", "models/ControlNet/diffusers/diffusion_pytorch_model"),
     ],
 )

@@ -85,6 +85,56 @@ def test_steps_move_the_bar_and_show_the_latent():
     assert view.previews == 1  # too soon
 
 
+def test_full_previews_take_their_share_and_between_them_there_are_rough_ones():
+    """Steps of 0.1 s; a full preview takes 61 ms, and so comes every 3.05 s: the first of all after
+    2 s, while that is not known. It is seen for 2 s.
+    """
+    clock, shown = Clock(), []
+
+    def full(latent):
+        clock.now += 0.061
+        shown[-1] = (step, "full")
+        return Image.new("RGB", (64, 128), (0, 0, int(latent[0, 0, 2])))
+
+    def rough(latent):
+        shown.append((step, "rough"))
+        return Image.fromarray(latent)
+
+    view = ProgressView(rough, full_preview=full)
+    for throttle in (view._bars, view._previews, view._full_previews):
+        throttle.now = clock
+    latent = np.full((16, 8, 3), 200, dtype=np.uint8)
+    for run in range(2):
+        view.watch(job())
+        for at in range(60):
+            step, clock.now = (run, at), clock.now + 0.1
+            view.watch(job(progress=Progress(at, 60, 1.0, latent)))
+            if step == (0, 20):
+                assert Image.open(io.BytesIO(view.picture.value)).size == (64, 128)
+                assert view.picture.layout.width == "64px"
+    assert [step for step, kind in shown if kind == "full"] == [(0, 19), (0, 50), (1, 30)]
+    rough_at = {at for (run, at), kind in shown if kind == "rough" and run == 0}
+    assert min(rough_at) == 0  # while none is due
+    assert not set(range(19, 39)) & rough_at
+    assert len(set(range(39, 50)) & rough_at) >= 3
+    assert not set(range(50, 60)) & rough_at
+
+
+def test_a_model_that_makes_no_full_preview_is_not_asked_again_in_a_run():
+    asked, clock = [], Clock()
+    view = ProgressView(Image.fromarray, full_preview=asked.append)  # None
+    latent = np.zeros((8, 8, 3), dtype=np.uint8)
+    for throttle in (view._previews, view._full_previews):
+        throttle.now = clock
+    for begun in range(2):
+        view.watch(job())
+        for at in range(9):
+            clock.now += 1
+            view.watch(job(progress=Progress(at, 20, 1.0, latent)))
+        assert len(asked) == begun + 1
+    assert view.previews == 18
+
+
 def test_ends_are_told_apart_and_a_stop_keeps_the_preview():
     view = ProgressView(Image.fromarray)
     at = Progress(5, 20, 1.0, np.zeros((8, 8, 3), dtype=np.uint8))

@@ -165,6 +165,12 @@ FIXED: dict[str, Values] = {
         "mid_block_add_attention": True, "shift_factor": None, "use_post_quant_conv": True,
         "use_quant_conv": True, "in_channels": 3, "out_channels": 3,
     },
+    "tiny_vae": {
+        "act_fn": "relu", "decoder_block_out_channels": [64] * 4,
+        "encoder_block_out_channels": [64] * 4, "num_decoder_blocks": [3, 3, 3, 1],
+        "num_encoder_blocks": [1, 3, 3, 3], "scaling_factor": 1, "shift_factor": 0,
+        "upsample_fn": "nearest", "upsampling_scaling_factor": 2,
+    },
     "text": {"layer_norm_eps": 1e-5},
     "noise": {
         "beta_schedule": "scaled_linear", "trained_betas": None,
@@ -193,14 +199,16 @@ def from_diffusers(section: str, config: Values, where: str) -> Overrides:
             "Take an ordinary Stable Diffusion 1.x checkpoint and an LCM-LoRA, which brings "
             "sampler='lcm' and cfg=1"
         )
+    tiny = section == "vae" and config.get("_class_name") == "AutoencoderTiny"
     wrong = [
         f"{name} is {config[name]!r}, not {expected!r}"
-        for name, expected in FIXED[section].items()
+        for name, expected in FIXED["tiny_vae" if tiny else section].items()
         if name in config and config[name] != expected
     ]
     if wrong:
         raise CheckpointError(f"{where} describes no Stable Diffusion 1.x or 2.x: {listed(wrong)}")
-    values = {name: config[key] for name, key in _RENAMED[section].items() if config.get(key)}
+    known = {} if tiny else _RENAMED[section]
+    values = {name: config[key] for name, key in known.items() if config.get(key)}
     if section == "unet":
         values |= _heads(config, where)
     overrides = {section: values}

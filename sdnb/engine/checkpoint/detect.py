@@ -15,7 +15,8 @@ import re
 from dataclasses import replace
 
 from sdnb.engine.checkpoint.configs import MOST, MOST_LEVELS, Overrides
-from sdnb.engine.networks.config import ModelConfig, TextConfig, UNetConfig, VAEConfig
+from sdnb.engine.networks.config import TINY_VAE, ModelConfig, TextConfig, UNetConfig, VAEConfig
+from sdnb.headers import taesd
 from sdnb.headers.errors import CheckpointError
 from sdnb.headers.kinds import OTHER_CHANNELS, Shapes
 from sdnb.request import checks
@@ -28,7 +29,7 @@ HEAD_WIDTH = 64  # channels of a head in SD 2.x and XL, where SD 1.x has 8 heads
 SHOWN = {
     "unet": ("in_channels", "out_channels", "channels", "blocks", "attention_levels",
              "depth", "context_dim", "added_dim"),
-    "vae": ("channels", "blocks", "latent_channels"),
+    "vae": ("tiny", "channels", "blocks", "latent_channels"),
     "text": ("vocab", "width", "layers", "hidden", "positions"),
 }  # fmt: skip
 
@@ -187,7 +188,9 @@ def _widths(shapes: Shapes, pattern: str) -> dict[int, list[int]]:
 
 
 def vae_config(shapes: Shapes) -> VAEConfig:
-    """The autoencoder's configuration, with SD 1.x's groups and scale."""
+    """The autoencoder's configuration, with SD 1.x's groups and scale where it is no tiny one."""
+    if taesd.is_tiny(shapes):
+        return replace(TINY_VAE, latent_channels=taesd.latent_channels(shapes))
     levels = _widths(
         shapes,
         r"encoder\.down(?:_blocks)?\.(\d{1,4})\.(?:block|resnets)\.(\d{1,4})\.(?:norm2|conv[12])\.",

@@ -42,8 +42,8 @@ def controlnet_table(config: UNetConfig, hint_widths: Sequence[int]) -> list[Row
 
 
 def vae_table(config: VAEConfig) -> list[Row]:
-    """The autoencoder; 248 rows for SD 1.x."""
-    return list(_vae(config))
+    """The autoencoder; 248 rows for SD 1.x, 134 for the tiny one."""
+    return list(_tiny_vae(config) if config.tiny else _vae(config))
 
 
 def text_table(config: TextConfig) -> list[Row]:
@@ -64,10 +64,12 @@ def _linear(ours: str, theirs: str, inputs: int, outputs: int, bias: bool = True
 
 
 def _conv(
-    ours: str, theirs: str, inputs: int, outputs: int, *, size: int = 3, flat: bool = False
-) -> Rows:
+    ours: str, theirs: str, inputs: int, outputs: int, *, size: int = 3, flat: bool = False,
+    bias: bool = True,
+) -> Rows:  # fmt: skip
     yield Row(f"{ours}.weight", f"{theirs}.weight", (outputs, inputs, size, size), flat)
-    yield Row(f"{ours}.bias", f"{theirs}.bias", (outputs,))
+    if bias:
+        yield Row(f"{ours}.bias", f"{theirs}.bias", (outputs,))
 
 
 # -- the denoiser ------------------------------------------------------------------------------
@@ -238,6 +240,33 @@ def _vae_middle(part: str, width: int) -> Rows:
     for a, b in (("q", "to_q"), ("k", "to_k"), ("v", "to_v"), ("proj_out", "to_out.0")):
         yield from _conv(f"{ours}.attn_1.{a}", f"{attention}.{b}", width, width, size=1, flat=True)
     yield from _vae_residual(f"{ours}.block_2", f"{theirs}.resnets.1", width, width)
+
+
+# -- the tiny autoencoder ----------------------------------------------------------------------
+def _tiny_vae(config: VAEConfig) -> Rows:
+    """TAESD: layers by their numbers. Those of diffusers' decoder are one less, since the original
+    counts the bound of the latents as a layer.
+    """
+    width, latent, blocks = config.channels[0], config.latent_channels, config.blocks
+    halving, doubling = ["halve", *["block"] * blocks], ["block"] * blocks + ["double", "after"]
+    levels = len(config.channels) - 1
+    halves = {
+        "encoder": ["first", "block", *halving * levels, "last"],
+        "decoder": ["bound", "first", "relu", *doubling * levels, "block", "last"],
+    }
+    for half, layers in halves.items():
+        inputs, outputs = (3, latent) if half == "encoder" else (latent, 3)
+        for n, layer in enumerate(layers):
+            ours, theirs = f"{half}.{n}", f"{half}.layers.{n - (half == 'decoder')}"
+            if layer == "first":
+                yield from _conv(ours, theirs, inputs, width)
+            elif layer == "block":
+                for part in (0, 2, 4):
+                    yield from _conv(f"{ours}.conv.{part}", f"{theirs}.conv.{part}", width, width)
+            elif layer in ("halve", "after"):
+                yield from _conv(ours, theirs, width, width, bias=False)
+            elif layer == "last":
+                yield from _conv(ours, theirs, width, outputs)
 
 
 OLD_VAE_ATTENTION = {  # diffusers before 0.17 -> now, inside `mid_block.attentions.0`

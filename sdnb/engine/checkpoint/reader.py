@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sdnb.engine.checkpoint import detect, names
+from sdnb.engine.checkpoint import detect, names, tiny_files
 from sdnb.engine.checkpoint import prediction as predictions
 from sdnb.engine.checkpoint.assign import Tensors, compare
 from sdnb.engine.checkpoint.configs import Overrides, merged, read_config
@@ -21,7 +21,8 @@ from sdnb.engine.checkpoint.places import beside, locate
 from sdnb.engine.checkpoint.single import Parts, read_single
 from sdnb.engine.checkpoint.tensors import LazyTensor, Weights, keep_open, read_weights
 from sdnb.engine.diffusion.schedule import NoiseSchedule
-from sdnb.engine.networks.config import ModelConfig
+from sdnb.engine.networks.config import TINY_VAE, ModelConfig
+from sdnb.headers import taesd
 from sdnb.headers.errors import CheckpointError, in_words
 from sdnb.request.fingerprint import identity
 from sdnb.request.plain_words import plain
@@ -48,21 +49,23 @@ class Checkpoint:
     tokenizer: Path | None  # a folder; None: CLIP's own, which ships with the package
     fingerprint: str
     notes: list[str] = field(default_factory=list)
+    tiny_vae: Tensors | None = None  # beside the model's own, in `TinyVAE`'s names
 
 
 def read(
     source: str | Path,
     *,
     vae: str | Path | None = None,
+    tiny_vae: str | Path | None = None,
     config: str | Path | ModelConfig | Mapping[str, Any] | None = None,
     prediction: str | None = None,
 ) -> Checkpoint:
     """The checkpoint in a `.ckpt` or `.safetensors` file, a diffusers folder, or a hub id.
 
-    `vae` is another VAE (file or folder) in place of the model's own. `config` is a YAML in our
-    layout or CompVis' (or a ModelConfig, or a mapping); without it, a YAML of the same stem beside
-    a file, or `sdnb.yaml` inside a folder, is read. `prediction` is one of `prediction.NAMES`, in
-    place of what files say.
+    `vae` is another VAE (file or folder) in place of the model's own, `tiny_vae` a tiny one (TAESD)
+    beside it. `config` is a YAML in our layout or CompVis' (or a ModelConfig, or a mapping);
+    without it, a YAML of the same stem beside a file, or `sdnb.yaml` inside a folder, is read.
+    `prediction` is one of `prediction.NAMES`, in place of what files say.
 
     Raises CheckpointError, which says what is wrong and what to do.
     """
@@ -76,10 +79,34 @@ def read(
         _exchange_vae(parts, vae)
     elif not parts.vae:
         raise CheckpointError(f"{path} has no VAE. Give one: load({str(source)!r}, vae=...).")
+    elif taesd.is_tiny(parts.vae):
+        with in_words(path):
+            parts.vae = tiny_files.whole(path, parts.vae, parts.notes)
     with in_words(f"the YAML beside {path}" if config is None else "config="):
         overrides = read_config(config) if config is not None else beside(path, parts.notes)
     with in_words(path):
-        return _assembled(name, path, parts, merged(overrides, asked))
+        found = _assembled(name, path, parts, merged(overrides, asked))
+    return found if tiny_vae is None else _with_tiny_vae(found, tiny_vae)
+
+
+def _with_tiny_vae(model: Checkpoint, source: str | Path) -> Checkpoint:
+    """The model with a tiny VAE beside its own."""
+    vae, what, notes = model.config.vae, f"tiny_vae={plain(str(source), 200)}", list[str]()
+    weights, _ = read_vae(source, notes)
+    if not taesd.is_tiny(weights):
+        raise CheckpointError(f"{what} is a full VAE, no tiny one (TAESD): give it as vae=")
+    if vae.tiny:
+        raise CheckpointError(f"{what}: the VAE of {model.name} is a tiny one itself; leave it out")
+    if len(vae.channels) != len(TINY_VAE.channels):
+        raise CheckpointError(
+            f"{what} makes 8 pixels of one of the latents; the VAE of {model.name} makes "
+            f"{2 ** (len(vae.channels) - 1)}"
+        )
+    with in_words(what):
+        rows = names.vae_table(replace(TINY_VAE, latent_channels=vae.latent_channels))
+        tensors = canonical(rows, weights, f"tiny VAE {what}")
+        _check_bytes(Path(source), {"tiny_vae": tensors})
+    return replace(model, tiny_vae=tensors, notes=[*model.notes, *map(plain, notes)])
 
 
 def _exchange_vae(parts: Parts, source: str | Path) -> None:
@@ -104,6 +131,11 @@ def _assembled(name: str, path: Path, parts: Parts, overrides: Overrides) -> Che
         if not _NO_WEIGHT.fullmatch(name)
     }
     said = merged(parts.overrides, overrides)
+    if taesd.is_tiny(vae):
+        # Written for the full VAE that it is in place of; the look of the latents is the UNet's.
+        look = said.get("vae", {}).get("preview")
+        said = {**said, "vae": {} if look is None else {"preview": look}}
+        parts.notes.append(f"its VAE {tiny_files.DRAFTS}")
     try:
         model = detect.model_config(_shapes(unet), _shapes(vae), _shapes(text), said)
     except CheckpointError as error:
@@ -159,7 +191,7 @@ def _scheduled(alphas: LazyTensor, expected: Tensor) -> bool:
 
 def canonical(rows: list[names.Row], stored: Weights, what: str) -> Weights:
     """`stored` in CompVis' names and shapes; CheckpointError, in the file's names, on a misfit."""
-    theirs = any(".down_blocks." in f".{name}" for name in stored)
+    theirs = any(re.search(r"\.(down_blocks|layers)\.", f".{name}") for name in stored)
     expected = {(row.diffusers if theirs else row.compvis): row for row in rows}
     shaped = {}
     for name, tensor in stored.items():
@@ -211,8 +243,9 @@ def read_vae(source: str | Path, notes: list[str]) -> tuple[Weights, Overrides]:
         inside = {n.removeprefix(prefix): t for n, t in weights.items() if n.startswith(prefix)}
         weights = inside or weights
     weights = {n: t for n, t in weights.items() if not n.startswith(("loss.", "model_ema."))}
+    if taesd.is_tiny(weights):
+        with in_words(path):
+            return tiny_files.whole(path, weights, notes), overrides
     if not any(name.startswith("decoder.") for name in weights):
-        raise CheckpointError(
-            f"vae={str(source)!r} has no VAE in it (no decoder.* among its weights)."
-        )
+        raise CheckpointError(f"{str(source)!r} has no VAE in it (no decoder.* among its weights).")
     return weights, overrides

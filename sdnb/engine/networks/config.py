@@ -44,6 +44,7 @@ class UNetConfig:
 class VAEConfig:
     """The autoencoder: pixels [b, 3, h, w] to latents [b, 4, h/8, w/8] and back."""
 
+    tiny: bool = False  # whether it is a `TinyVAE`, which has neither groups nor scale
     channels: tuple[int, ...] = (128, 256, 512, 512)
     blocks: int = 2
     latent_channels: int = 4
@@ -58,6 +59,10 @@ class VAEConfig:
         -0.184, -0.271, -0.473,
         0.0, 0.0, 0.0,
     )  # fmt: skip
+
+
+#: TAESD, which has three blocks at each of four levels.
+TINY_VAE = VAEConfig(tiny=True, channels=(64, 64, 64, 64), blocks=3, scale=1.0)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,16 @@ class MapStorage:
     on_host: bool = False
 
 
+def on_device(device: torch.device) -> MapStorage:
+    """Maps are stored where they are computed."""
+    layout = torch.channels_last
+
+    def make(shape: tuple[int, int, int, int], dtype: torch.dtype) -> Tensor:
+        return torch.empty(shape, dtype=dtype, device=device, memory_format=layout)
+
+    return MapStorage(make)
+
+
 class LazyMap(Protocol):
     """A map that computes any of its rows: from a to b, `[n, c, b - a, w]`."""
 
@@ -192,6 +202,39 @@ class BandedDownsample:
         high = min(2 * b + 1, self.source.height)
         x = F.pad(self.source(2 * a, high), (0, 1, 0, 2 * b + 1 - high))
         return F.conv2d(x, self.conv.weight, self.conv.bias, stride=2)
+
+
+class BandedLayers:
+    """Padded 3 x 3 convolutions and what works on each pixel alone, one after the other, of which
+    the first may halve the map, or double it: computed as a whole for a band and its `halo`, a row
+    for each convolution.
+    """
+
+    def __init__(
+        self,
+        layers: nn.Sequential,
+        source: LazyMap,
+        *,
+        halo: int,
+        halves: bool = False,
+        doubles: bool = False,
+    ) -> None:
+        self.layers, self.source, self.halo = layers, source, halo
+        self._over, self._under = 1 + doubles, 1 + halves  # the scale, as a fraction
+        convs = [layer for layer in layers.modules() if isinstance(layer, nn.Conv2d)]
+        self.channels = convs[-1].out_channels
+        # Four times as many pixels come in where they are halved.
+        self.widest = max([conv.out_channels for conv in convs]) * self._under**2
+        self.height, self.width = (
+            n * self._over // self._under for n in (source.height, source.width)
+        )
+
+    def __call__(self, a: int, b: int) -> Tensor:
+        over, under = self._over, self._under
+        # What is wrong at a cut, where rows are missing, comes a row further with each convolution.
+        low, high = max(a - self.halo, 0) // over, min(b + self.halo, self.height)
+        x = self.source(low * under, -(-high // over) * under)
+        return self.layers(x)[:, :, a - low * over : b - low * over]
 
 
 def doubled_rows(source: Callable[[int, int], Tensor], a: int, b: int) -> Tensor:

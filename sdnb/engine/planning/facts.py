@@ -18,7 +18,7 @@ CONTROL = "control "
 class PartFacts:
     """A part of a model that is placed on its own."""
 
-    role: str  # which field of a plan says where it is: text, unet, vae
+    role: str  # by which a plan says where it is: text, unet, vae, tiny_vae
     size: int  # bytes of its weights, in the numbers that the model computes in
     on_device: bool  # whether they are on the device now, between stages
 
@@ -32,7 +32,8 @@ class Facts:
     dtype: torch.dtype
     asked_plan: MemoryPlan | None  # None: chosen for each request, within `budget`
     budget: float  # GB; 0: what is free
-    # text, unet, encoder and decoder (of the VAE), and the control networks of the last run
+    # text, unet, encoder and decoder (of the VAE), tiny_encoder and tiny_decoder where it has them,
+    # and the control networks of the last run
     parts: Mapping[str, PartFacts]
     # Bytes that streaming the UNet takes on the device, for the weights' storage and the GB that
     # stay there.
@@ -42,6 +43,11 @@ class Facts:
     def gb(self, part: str) -> float:
         """GB of a part's weights."""
         return self.parts[part].size / GB
+
+    @property
+    def has_tiny_vae(self) -> bool:
+        """Whether there is a tiny VAE beside the model's own."""
+        return "tiny_decoder" in self.parts
 
     @property
     def limit(self) -> float:

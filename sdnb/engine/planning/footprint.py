@@ -16,6 +16,7 @@ from sdnb.engine import memory
 from sdnb.engine.networks import row_bands
 from sdnb.engine.networks.config import UNetConfig, VAEConfig
 from sdnb.engine.networks.controlnet import ControlNet, ControlNetConfig
+from sdnb.engine.networks.tiny_vae import TinyVAE
 from sdnb.engine.networks.unet import UNet
 from sdnb.engine.networks.vae import VAE
 from sdnb.engine.planning.measured import GRAPH_MIN_STEPS, MIN_CHUNK
@@ -170,7 +171,7 @@ def _features(config: UNetConfig, h: int, w: int, dtype: torch.dtype) -> dict[in
 @lru_cache(maxsize=256)
 def vae_peak(config: VAEConfig, dtype: torch.dtype, work: Workload, tile: float, store: str) -> int:
     """Bytes that decoding one picture takes besides weights, or encoding one, if there is one."""
-    model = without_data(VAE, config, dtype)
+    model = without_data(TinyVAE if config.tiny else VAE, config, dtype)
     factor = 2 ** (len(config.channels) - 1)
     h, w = work.height // factor, work.width // factor
     bands = row_bands.Bands(tile, most=3)

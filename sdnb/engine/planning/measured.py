@@ -39,6 +39,8 @@ REFUSE_ABOVE = 1.1
 GRAPH_MIN_STEPS = 6
 #: Tokens or pixels of the latent that a layer has in work at the least, where it is chunked.
 MIN_CHUNK = 4096
+#: Squared pixels of a full preview in work at once: it takes little memory beside a step's.
+PREVIEW_TILE = 128
 #: On a CPU, a picture of more than this many times the pixels that suit the model is planned for.
 LARGE_PICTURE = 4
 

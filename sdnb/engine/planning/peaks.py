@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 
+from sdnb.engine.networks.config import TINY_VAE, VAEConfig
 from sdnb.engine.planning import measured
 from sdnb.engine.planning.facts import Facts
 from sdnb.engine.planning.footprint import Workload, control_ring, unet_peak, vae_peak
@@ -117,23 +118,33 @@ class _Peaks:
         bytes_ *= self.work.graphs if recorded else 1
         visitors = sum(self._visitors(self._of_role("unet")))
         work = bytes_ / GB * (1.0 if recorded else measured.FRAGMENTATION)
-        work += measured.RECORDING_STREAM if recorded and on_card else 0.0
+        if recorded:
+            # A preview comes between steps; what a recorded one has taken is not free then.
+            work += self._preview() + (measured.RECORDING_STREAM if on_card else 0.0)
         return self._base + visitors + self.ring(0.0) + work
+
+    def _preview(self) -> float:
+        """GB that a full preview takes, where there is a tiny VAE for it."""
+        facts, work = self.facts, replace(self._rehearsed, pictured=False)
+        if not (facts.has_tiny_vae or facts.config.vae.tiny):
+            return 0.0
+        return vae_peak(_tiny(facts), facts.dtype, work, measured.PREVIEW_TILE, "device") / GB
 
     def recorded_pool(self, steps: float) -> float:
         """GB that a recorded step keeps while the picture is decoded."""
         plan = self.plan
         kept = plan.speed != "eager" and plan.unet == "resident" and not self.on_cpu
-        return steps - self._base if kept else 0.0
+        return steps - self._base - self._preview() if kept else 0.0
 
     def vae(self, pool: float, knobs: Knobs) -> float:
-        facts = self.facts
-        if self.plan.vae == "cpu" and not self.on_cpu:
+        facts, tiny = self.facts, self.plan.tiny_vae
+        prefix, config = ("tiny_", _tiny(facts)) if tiny else ("", facts.config.vae)
+        if self._places[f"{prefix}decoder"] == "cpu" and not self.on_cpu:
             return self._base + pool
         # On a CPU the computer's memory is the only one there is.
         store = "device" if self.on_cpu else knobs["store"]
-        halves = ("encoder", "decoder") if self.work.pictured else ("decoder",)
-        bytes_ = vae_peak(facts.config.vae, facts.dtype, self._rehearsed, knobs["tile"], store)
+        halves = [f"{prefix}decoder", *([f"{prefix}encoder"] if self.work.pictured else [])]
+        bytes_ = vae_peak(config, facts.dtype, self._rehearsed, knobs["tile"], store)
         return self._base + self._visiting(*halves) + pool + measured.FRAGMENTATION * bytes_ / GB
 
     def keep(self, left: float) -> float:
@@ -149,8 +160,14 @@ class _Peaks:
         gb = sum(facts.gb(name) for name, place in self._places.items() if place in away)
         if plan.store == "host" and not self.on_cpu:
             pixels = self.work.width * self.work.height
-            gb += pixels * facts.config.vae.channels[0] * facts.dtype.itemsize / GB
+            config = _tiny(facts) if plan.tiny_vae else facts.config.vae
+            gb += pixels * config.channels[0] * facts.dtype.itemsize / GB
         return gb
+
+
+def _tiny(facts: Facts) -> VAEConfig:
+    """The configuration of the tiny VAE beside a model's own."""
+    return replace(TINY_VAE, latent_channels=facts.config.vae.latent_channels)
 
 
 def _ways(knobs: tuple[Knobs, ...], plan: MemoryPlan, work: Workload) -> list[Knobs]:

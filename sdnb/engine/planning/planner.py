@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from sdnb.engine import memory
-from sdnb.engine.planning import peaks
+from sdnb.engine.planning import measured, peaks
 from sdnb.engine.planning.facts import CONTROL, Facts, PartFacts
 from sdnb.engine.planning.footprint import Workload, control_size
 from sdnb.engine.planning.peaks import decide
@@ -25,14 +25,41 @@ def forecast(facts: Facts, request: Resolved) -> Forecast:
     room = free + _held(facts)
     # On a CPU `free` is half of what is free: others have the other half, unless it is asked for.
     most = room + free if facts.device.type == "cpu" else room
+    asked = facts.asked_plan.tiny_vae if facts.asked_plan else None
+    best = _first_that_fits(facts, work, room, most, tiny_vae=bool(asked))
+    if best.gb > allowed(facts, best) and facts.has_tiny_vae and asked is None:
+        best = _first_that_fits(facts, work, room, most, tiny_vae=True)
+    if best.fits:
+        return best
+    return replace(best, refusal=_refusal(facts, work, best, most, in_words(request)))
+
+
+def allowed(facts: Facts, forecast: Forecast) -> float:
+    """GB that a request may be predicted to take, and is run: a tenth more than there are, since
+    predictions are right to a tenth and what runs out on a card steps down; on a CPU also the half
+    of what is free that is left to others, but no more than a limit, which nothing holds there.
+    """
+    if facts.device.type != "cpu":
+        return measured.REFUSE_ABOVE * forecast.room
+    if facts.limit:
+        return forecast.room
+    return measured.REFUSE_ABOVE * (forecast.room + memory.free(facts.device))
+
+
+def _first_that_fits(
+    facts: Facts, work: Workload, room: float, most: float, *, tiny_vae: bool
+) -> Forecast:
+    """The first of the plans that fits, else the leanest, with the tiny VAE or with the model's
+    own.
+    """
     tried = []
-    for plan in _candidates(facts):
+    for each in _candidates(facts):
+        plan = each.with_tiny_vae() if tiny_vae else each.but(tiny_vae=False)
         prediction = decide(facts, plan, work, min(plan.gb, most) if plan.gb else room)
         if prediction.fits:
             return prediction
         tried.append(prediction)
-    best = min(tried, key=lambda prediction: prediction.gb)
-    return replace(best, refusal=_refusal(facts, work, best, most, in_words(request)))
+    return min(tried, key=lambda prediction: prediction.gb)
 
 
 def in_words(request: Resolved) -> str:

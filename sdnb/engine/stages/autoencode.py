@@ -7,7 +7,7 @@ CPU; a note for the result says so. Finished latents are never lost.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -42,11 +42,10 @@ def encode(model: Model, picture: Image.Image, notes: list[str]) -> Tensor:
     data = pixels.tensor(picture)
 
     def work(tile: float, store: str, device: torch.device) -> Tensor:
-        weights = model.vae.quant_conv.weight
-        x = data.to(device, weights.dtype, memory_format=torch.channels_last)
+        x = data.to(device, _numbers(model, "encoder"), memory_format=torch.channels_last)
         if not tile:
-            return model.vae.encode(x).to(model.device, torch.float32)
-        latent = model.vae.encode_tiled(x, row_bands.Bands(tile), _map_storage(store, device))
+            return _vae(model).encode(x).to(model.device, torch.float32)
+        latent = _vae(model).encode_tiled(x, row_bands.Bands(tile), _map_storage(store, device))
         return latent.to(model.device, torch.float32)
 
     def good(latent: Tensor) -> bool:
@@ -72,12 +71,11 @@ def decode(model: Model, latent: Tensor, notes: list[str]) -> Image.Image:
     """Decode a finished latent `[1, 4, h/8, w/8]`."""
 
     def work(tile: float, store: str, device: torch.device) -> tuple[Image.Image, bool]:
-        weights = model.vae.post_quant_conv.weight
-        x = latent.to(device, weights.dtype, memory_format=torch.channels_last)
+        x = latent.to(device, _numbers(model, "decoder"), memory_format=torch.channels_last)
         if not tile:
-            bands: Iterator[Tensor] = iter([model.vae.decode(x)])
+            bands: Iterator[Tensor] = iter([_vae(model).decode(x)])
         else:
-            bands = model.vae.decode_tiled(x, row_bands.Bands(tile), _map_storage(store, device))
+            bands = _vae(model).decode_tiled(x, row_bands.Bands(tile), _map_storage(store, device))
         return _picture(bands)
 
     picture, _ = _half(model, "decoder", work, lambda decoded: decoded[1], notes)
@@ -96,6 +94,16 @@ def _picture(bands: Iterator[Tensor]) -> tuple[Image.Image, bool]:
     return Image.fromarray(whole), good
 
 
+def _vae(model: Model) -> Any:
+    """The VAE of the plan in force: the model's own, or the tiny one beside it."""
+    return model.tiny_vae if model.memory.tiny_vae else model.vae
+
+
+def _numbers(model: Model, half: str) -> torch.dtype:
+    """The numbers in which a half computes now."""
+    return next(getattr(_vae(model), half).parameters()).dtype
+
+
 _DOING = {"encoder": "encoding the picture", "decoder": "decoding"}
 
 
@@ -111,7 +119,7 @@ def _half(
     if good(result):
         return result
     trouble = f"The VAE gave no usable numbers (nan, or one colour) in {_DOING[half]}"
-    if model.vae.quant_conv.weight.dtype == torch.float32:
+    if _numbers(model, half) == torch.float32:
         notes.append(f"{trouble}, in full precision.")
         return result
     result = _with_less(model, half, work, notes, torch.float32)
@@ -131,10 +139,11 @@ def _with_less(
     """Run `work(tile, store, device)` by the plan, then by each of `TILES`, then on the CPU."""
     plan = model.memory
     first = (plan.tile or 0, plan.store or "device")
+    part = f"tiny_{half}" if plan.tiny_vae else half
     ways = [first, *TILES[TILES.index(first) + 1 if first in TILES else 0 :]]
     for tile, store in ways:
         try:
-            with model.weights.use(half, dtype) as device, memory.RunAhead(device).bounded():
+            with model.weights.use(part, dtype) as device, memory.RunAhead(device).bounded():
                 result = work(tile, store, device)
         except torch.OutOfMemoryError:
             memory.empty_cache(model.device)
@@ -144,7 +153,7 @@ def _with_less(
             place = " kept in the computer's memory" if store == "host" else ""
             notes.append(f"Out of memory in {_DOING[half]}: done in tiles of {tile} pixels{place}.")
         return result
-    with memory.cast(model.vae, torch.float32, CPU):
+    with memory.cast(_vae(model), torch.float32, CPU):
         result = work(512, "device", CPU)
     notes.append(f"Out of memory in {_DOING[half]}: done on the CPU.")
     return result
@@ -153,11 +162,7 @@ def _with_less(
 def _map_storage(store: str, device: torch.device) -> row_bands.MapStorage:
     """Where a tiled VAE keeps its maps: on the device, or in pinned memory of the computer."""
     if store == "device" or device.type == "cpu":
-        return row_bands.MapStorage(lambda shape, dtype: _new_map(shape, dtype, device))
+        return row_bands.on_device(device)
     return row_bands.MapStorage(
         lambda shape, dtype: memory.pinned(shape, dtype, device), on_host=True
     )
-
-
-def _new_map(shape: tuple[int, int, int, int], dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.empty(shape, dtype=dtype, device=device, memory_format=torch.channels_last)

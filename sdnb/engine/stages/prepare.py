@@ -4,10 +4,9 @@ its limit.
 
 from __future__ import annotations
 
-from sdnb.engine import memory
 from sdnb.engine.model import Model
 from sdnb.engine.planning import planner
-from sdnb.engine.planning.measured import LARGE_PICTURE, REFUSE_ABOVE
+from sdnb.engine.planning.measured import LARGE_PICTURE
 from sdnb.request import Resolved
 
 
@@ -21,19 +20,15 @@ def prepare(model: Model, request: Resolved, notes: list[str]) -> float | None:
         # The last one was large, or stepped down; or a network for control came.
         if model.memory != model.first_plan() or not model.weights.are_placed:
             model.weights.apply(model.first_plan())
+        notes += _drafted(model, request)
         return None
     forecast = model.plan(request)
-    room, size = REFUSE_ABOVE * forecast.room, planner.in_words(request)
-    if model.device.type == "cpu" and model.facts().limit:
-        room = forecast.room  # nothing there holds an allocation back
-    elif model.device.type == "cpu":
-        # The half of what is free that is left to others.
-        room += REFUSE_ABOVE * memory.free(model.device)
-        if forecast.room < forecast.gb <= room:
-            notes.append(
-                f"{size} takes about {forecast.gb:.1f} GB, more than half of the memory that was "
-                "free: other programs may be slow."
-            )
+    room, size = planner.allowed(model.facts(), forecast), planner.in_words(request)
+    if model.device.type == "cpu" and forecast.room < forecast.gb <= room:
+        notes.append(
+            f"{size} takes about {forecast.gb:.1f} GB, more than half of the memory that was free: "
+            "other programs may be slow."
+        )
     if forecast.gb > room:
         raise ValueError(forecast.refusal or str(forecast))
     if model.asked_plan is not None and forecast.name != model.asked_plan.name:
@@ -41,7 +36,18 @@ def prepare(model: Model, request: Resolved, notes: list[str]) -> float | None:
             f"memory={model.asked_plan.name!r} is too small for {size}: {forecast.name!r} was used."
         )
     model.weights.apply(forecast.plan)
+    notes += _drafted(model, request)
     return forecast.gb
+
+
+def _drafted(model: Model, request: Resolved) -> list[str]:
+    """Words, where the plan in force has the tiny VAE in place of the model's own."""
+    if not model.memory.tiny_vae:
+        return []
+    asked = model.asked_plan is not None and model.asked_plan.tiny_vae
+    size = f"{request.width}x{request.height}"
+    why = "as the memory plan has it" if asked else f"since the full one does not fit at {size}"
+    return [f"By the tiny VAE, {why}: a draft, in which small things are smeared."]
 
 
 def _is_planned(model: Model, request: Resolved) -> bool:
