@@ -17,11 +17,13 @@ import re
 from fractions import Fraction
 from typing import Any
 
+from sdnb.grid import control_axis
 from sdnb.grid.axes import MAX_VALUES
 from sdnb.request import RANGES, SAMPLERS, SCHEDULES, SYNTAXES, checks
 from sdnb.request.lora import Lora
 
 _TEXTS = "{} with commas: {}; in quotes where one has a comma itself"
+_OF_ONE = "{} with commas, of several controls behind the net and a colon: {}"
 #: Each axis that can be typed, and how.
 HOW = {
     "steps": "numbers or ranges, with commas: 5, 10, 20 or 5-20 (+5) or 1-10 [4]",
@@ -43,11 +45,18 @@ HOW = {
     "lora": "its name, a colon, strengths: pixelart: 0, 0.5, 1 or pixelart: 0-1 (+0.25)",
     "loras": "names with commas, + between what goes together: none, pixelart, pixelart + fog:0.5",
     "weight": "a block of the prompt, a colon, weights: fog: 0, 0.5, 1 or fog: 0-2 (+0.5)",
+    "control_scale": _OF_ONE.format("numbers or ranges", "0, 0.5, 1 or 0-1 [5] or canny: 0, 1"),
+    "control_start": _OF_ONE.format("numbers or ranges", "0, 0.3 or 0-0.6 [4] or canny: 0, 0.3"),
+    "control_end": _OF_ONE.format("numbers or ranges", "0.5, 1 or 0.4-1 [4] or canny: 0.5, 1"),
+    "control_net": _OF_ONE.format("names or paths", "canny, softedge or canny: canny, lineart"),
+    "control_hint": _OF_ONE.format("picture files", "a.png, b.png or canny: a.png, b.png"),
 }
 _LABELS = {
     "prompt_sr": "words replaced", "weight": "weight of a block", "cfg": "CFG",
     "cfg_rescale": "CFG rescale", "clip_skip": "clip skip", "lora": "strength of a LoRA",
-    "loras": "LoRAs side by side",
+    "loras": "LoRAs side by side", "control_scale": "scale of a control",
+    "control_start": "start of a control", "control_end": "end of a control",
+    "control_net": "net of a control", "control_hint": "picture of a control",
 }  # fmt: skip
 _WHOLE = ("steps", "seed", "width", "height", "clip_skip")
 
@@ -56,6 +65,9 @@ _RANGE = re.compile(
     rf"({_NUMBER})\s*[-–]\s*({_NUMBER})\s*(?:\(\s*({_NUMBER})\s*\)|\[\s*(\d{{1,9}})\s*\])?"
 )
 _COLONS = re.compile(rf"\[\s*({_NUMBER})\s*:\s*({_NUMBER})\s*:\s*(\d{{1,9}})\s*\]")
+# The last colon that is not in brackets: [0:1:3] is a range.
+_NAMED = re.compile(r"(.*):((?:[^:\[\]]|\[[^\]]*\])*)", re.DOTALL)
+_NAMED_TEXTS = re.compile(r"([^\",|:]*):\s(.*)", re.DOTALL)  # a path has no space behind its colon
 _WITH_STRENGTH = re.compile(rf"(.*):\s*({_NUMBER})", re.DOTALL)
 _QUOTED = r'"((?:[^"]|"")*)"'
 
@@ -72,14 +84,15 @@ def parsed(name: str, text: str) -> Any:
     if not text.strip():
         raise ValueError(f"{label(name)} has no values; type {HOW[name]}")
     if name in ("weight", "lora"):
-        # The last colon that is not in brackets: [0:1:3] is a range.
-        match = re.fullmatch(r"(.*):((?:[^:\[\]]|\[[^\]]*\])*)", text, re.DOTALL)
+        match = _NAMED.fullmatch(text)
         if match is None:
             given = checks.shown(text.strip())
             raise ValueError(
                 f"{label(name)}: {given} has no colon behind the name; type {HOW[name]}"
             )
         return match[1].strip(), _numbers(name, match[2])
+    if name in control_axis.FIELDS:
+        return _of_control(name, text)
     if name == "loras":
         return [_loras(each) for each in _texts(name, text)]
     return _numbers(name, text) if name in RANGES else _texts(name, text)
@@ -104,6 +117,15 @@ def _texts(name: str, text: str) -> list[str]:
             values.append(plain.strip())
         at = match.end()
     return values
+
+
+def _of_control(name: str, text: str) -> Any:
+    """The values of an axis of a control, with the net of that control where one is named."""
+    texts = name in ("control_net", "control_hint")
+    match = (_NAMED_TEXTS if texts else _NAMED).fullmatch(text)
+    net, rest = (match[1].strip(), match[2]) if match else ("", text)
+    values: list[Any] = list(_texts(name, rest) if texts else _numbers(name, rest))
+    return (net, values) if net else values
 
 
 def _loras(text: str) -> tuple[Lora, ...]:

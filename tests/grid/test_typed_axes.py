@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import sdnb
 from sdnb import Lora
+from sdnb.grid import control_axis
 from sdnb.grid.typed_axes import HOW, label, parsed
 from sdnb.request import RANGES
 
@@ -51,6 +52,12 @@ from sdnb.request import RANGES
         ("loras", "none, fog, a + fog:.5", [(), (Lora("fog"),), (Lora("a"), Lora("fog", 0.5))]),
         ("loras", 'a: -1, "b, c"', [(Lora("a", -1),), (Lora("b, c"),)]),
         ("clip_skip", "1-3", [1, 2, 3]),
+        ("control_scale", "0, 0.5", [0, 0.5]),
+        ("control_end", "[0:1:3]", [0, 0.5, 1]),
+        ("control_scale", "nets/canny.pth: 0-1 (+0.5)", ("nets/canny.pth", [0, 0.5, 1])),
+        ("control_net", "canny, lllyasviel/sd-tile", ["canny", "lllyasviel/sd-tile"]),
+        ("control_net", r'canny: soft, "C:\nets\a, b.pth"', ("canny", ["soft", r"C:\nets\a, b.pth"])),
+        ("control_hint", r"C:\a b.png, c.png", [r"C:\a b.png", "c.png"]),
         ("weight", "at 12\\:30: [0:1:3]", ("at 12\\:30", [0, 0.5, 1])),
     ],
 )
@@ -81,6 +88,7 @@ def test_what_is_typed_is_a_list(name, text, values):
         ("steps", "9" * 5000, "is no whole number and no range"),
         ("weight", "fog 0.5", "weight of a block: 'fog 0.5' has no colon behind the name"),
         ("lora", "pixelart 0.5", "'pixelart 0.5' has no colon behind the name; type its name"),
+        ("control_scale", "0, much", "scale of a control: 'much' is no number and no range; type"),
         ("loras", "a + ", "the name of a LoRA is empty"),
         ("prompt_sr", 'cat, "fox, red', "words replaced: in '\"fox, red' a quote is not closed"),
         ("prompt", '"a" b, c', "prompt: in '\"a\" b, c' a quote is not closed, or not around"),
@@ -119,14 +127,14 @@ def test_quoted_texts_are_those_of_csv(texts):
 @pytest.mark.parametrize("name", HOW)
 def test_what_is_said_to_be_typed_can_be_typed(name):
     """Each example of each axis, by its own words."""
-    if name in RANGES or name in ("weight", "lora"):
+    if name in RANGES or name in ("weight", "lora") or name in control_axis.FIELDS:
         typed = HOW[name].partition(": ")[2].split(" or ")
     else:
         typed = [HOW[name].partition(": ")[2].partition("; ")[0]]
     assert typed
     for example in typed:
         values = parsed(name, example)
-        values = values[1] if name in ("weight", "lora") else values
+        values = values[1] if isinstance(values, tuple) else values
         assert len(values) >= 2
         assert label(name)
     if name in ("steps", "sampler", "cfg", "seed", "width"):
