@@ -79,6 +79,7 @@ class Panel(AsLeft, widgets.VBox):
             self.gallery.autosave.on = autosave
         settings, tokenizer = self.model.settings, self.model.tokenizer
         self.form = Form(settings, tokenizer, kind, self._edited, self._offered)
+        self.form.control.serve(self.model)
         self.form.addons.serve(self.model)
         self.progress = ProgressView(self.model.preview, self._left, self.model.full_preview)
         self._lock = threading.Lock()
@@ -91,7 +92,7 @@ class Panel(AsLeft, widgets.VBox):
         if self._has_gallery:
             self.gallery.send("the panel", self._sent, "Put its settings into the panel")
         keys = GenerateKeys(self._rows, self.generate)
-        self.form.addons.grown = keys.look_again
+        self.form.addons.grown = self.form.control.grown = keys.look_again
         own = [self.gallery] if self._has_gallery else []
         super().__init__([style.sheet(), keys, *self._rows, *own])
         self.add_class("sdnb")
@@ -216,6 +217,7 @@ class Panel(AsLeft, widgets.VBox):
         self.model = model
         self.progress.preview_of, self.progress.full_preview_of = model.preview, model.full_preview
         self.form.serve(model.settings, model.tokenizer)
+        self.form.control.serve(model)
         self.form.addons.serve(model)
         self._show_model()
         self._show_plan()

@@ -44,6 +44,7 @@ class PlanLine(widgets.HTML):
         key = (
             id(model), request.width, request.height, request.count, cfg in (0, 1),
             request.image, request.padding, request.fit,
+            tuple(each.net for each in request.controls),
         )  # fmt: skip
         with self._lock:
             self._model, self._runs, self._request = model, runs, request

@@ -56,7 +56,11 @@ from sdnb.request import RANGES
         ("control_end", "[0:1:3]", [0, 0.5, 1]),
         ("control_scale", "nets/canny.pth: 0-1 (+0.5)", ("nets/canny.pth", [0, 0.5, 1])),
         ("control_net", "canny, lllyasviel/sd-tile", ["canny", "lllyasviel/sd-tile"]),
-        ("control_net", r'canny: soft, "C:\nets\a, b.pth"', ("canny", ["soft", r"C:\nets\a, b.pth"])),
+        (
+            "control_net",
+            r'canny: soft, "C:\nets\a, b.pth"',
+            ("canny", ["soft", r"C:\nets\a, b.pth"]),
+        ),
         ("control_hint", r"C:\a b.png, c.png", [r"C:\a b.png", "c.png"]),
         ("weight", "at 12\\:30: [0:1:3]", ("at 12\\:30", [0, 0.5, 1])),
     ],

@@ -1,4 +1,6 @@
-"""The LoRAs and embeddings of a library, searched, and what a person is told of each."""
+"""The files of a library that a panel offers (LoRAs, embeddings, control networks), searched, and
+what a person is told of each.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,11 @@ from sdnb.request import checks
 from sdnb.request.lora import Lora
 from sdnb.request.plain_words import counted, plain
 
-KINDS = {"lora": "LoRA", "embedding": "embedding"}
+KINDS = {"lora": "LoRA", "embedding": "embedding", "control": "control network"}
+_ADD_ONS = ("lora", "embedding")
+_FAMILIES = {
+    "controlnet": "ControlNet", "t2i-adapter": "T2I-Adapter", "control-lora": "control-LoRA",
+}  # fmt: skip
 _SHORT = {"sd1": "SD 1.x", "sd2": "SD 2.x", "sdxl": "SDXL"}
 _MEANS = {
     "lora": "how much it can change, and how large its file is",
@@ -32,9 +38,9 @@ class Item:
     text: str  # what is searched, in small letters
 
 
-def items(library: Library, width: int) -> list[Item]:
-    """The LoRAs and embeddings of a library, for a model whose text is so wide."""
-    files = [file for file in library.files() if file.kind in KINDS]
+def items(library: Library, width: int, kinds: Sequence[str] = _ADD_ONS) -> list[Item]:
+    """The files of these kinds in a library, for a model whose text is so wide."""
+    files = [file for file in library.files() if file.kind in kinds]
     return [Item(file, why_not(file, width), _searched(file)) for file in files]
 
 
@@ -71,6 +77,7 @@ def label(item: Item) -> str:
     """A file as a line of the list."""
     file = item.file
     kind = "" if file.kind == "lora" else KINDS[file.kind]  # most are LoRAs
+    kind = _FAMILIES.get(file.family, kind)
     facts = [kind, _SHORT.get(file.base, file.base), _size(file)]
     shown = [file.full_name, *facts, refusal(item) or ", ".join(file.words[:_FEW_WORDS])]
     return plain(" · ".join(filter(None, shown)), _LONGEST)
@@ -87,7 +94,9 @@ def refusal(item: Item) -> str:
 def title(file: LibraryFile, digest: str = "") -> str:
     """What is known of a file, in lines; `digest` is its sha256 as far as it is known."""
     family = file.family if file.family not in ("", file.kind) else ""
-    facts = [KINDS.get(file.kind, file.kind), family, BASES.get(file.base, file.base)]
+    kind = KINDS.get(file.kind, file.kind)
+    family = _FAMILIES.get(family, family)
+    facts = [kind, family, BASES.get(file.base, file.base)]
     lines = [str(file.path), ", ".join(filter(None, facts))]
     if file.rank:
         lines.append(f"{_size(file)}: {_MEANS.get(file.kind, '')}")
@@ -131,13 +140,13 @@ class Names:
             return False
 
 
-def usable(library: Library | None, width: int) -> tuple[str, ...]:
-    """The shortest names of the LoRAs that a model whose text is so wide can use; none while the
-    library was not looked at.
+def usable(library: Library | None, kind: str, width: int) -> tuple[str, ...]:
+    """The shortest names of the files of a kind that a model whose text is so wide can use; none
+    while the library was not looked at.
     """
     if library is None or not library.listed:
         return ()
-    names = Names(library, "lora")
+    names = Names(library, kind)
     return tuple(names.shortest(file) for file in names.files if not why_not(file, width))
 
 

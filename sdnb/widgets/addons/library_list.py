@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Collection, Sequence
-from functools import partial
 from typing import Any
 
 import ipywidgets as widgets
@@ -15,6 +14,7 @@ from sdnb.request.plain_words import counted
 from sdnb.widgets.addons.finding import Item, found, label, refusal, title
 from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.hearing import in_order
+from sdnb.widgets.line_list import Line, LineList
 from sdnb.widgets.style import box, quiet_line, row, shared
 
 MOST = 50  # lines that are shown
@@ -51,8 +51,7 @@ class LibraryList(widgets.VBox):
         self._head = box(
             "sdnb-library-head", [self._search, self._again, row([self._kind, self._place])]
         )
-        self._lines = box("sdnb-library", [])
-        self._pool: list[widgets.Button] = []
+        self._lines = LineList(self._clicked)
         self._message = quiet_line()
         super().__init__([self._head, self._lines, self._message])
         in_order(self)
@@ -88,30 +87,16 @@ class LibraryList(widgets.VBox):
             self.say(f"and {more:,} more: type to find them" if more > 0 else "")
 
     def _show_lines(self) -> None:
-        self._make(len(self._shown))
-        for button, item in zip(self._pool, self._shown, strict=False):
-            is_used = item.file.path in self._used
-            with button.hold_sync():
-                button.description, button.disabled = label(item), bool(item.why_not)
-                button.icon = "ban" if item.why_not else "check" if is_used else "plus"
-                button.tooltip = f"{title(item.file)}\n{_what(item, is_used)}"
-        if len(self._lines.children) != len(self._shown):
-            self._lines.children = self._pool[: len(self._shown)]
+        self._lines.show([self._line(item) for item in self._shown])
 
-    def _make(self, count: int) -> None:
-        made = []
-        for n in range(len(self._pool), count):
-            button = widgets.Button(
-                layout=shared(widgets.Layout), style=shared(widgets.ButtonStyle)
-            )
-            button.on_click(partial(self._clicked, n))
-            made.append(button)
-        in_order(*made)
-        self._pool += made
+    def _line(self, item: Item) -> Line:
+        is_used = item.file.path in self._used
+        icon = "ban" if item.why_not else "check" if is_used else "plus"
+        tooltip = f"{title(item.file)}\n{_what(item, is_used)}"
+        return Line(label(item), icon, tooltip, enabled=not item.why_not)
 
-    def _clicked(self, n: int, _: Any) -> None:
-        if n < len(self._shown):
-            self._take(self._shown[n], self._place.value)
+    def _clicked(self, n: int) -> None:
+        self._take(self._shown[n], self._place.value)
 
 
 def _what(item: Item, is_used: bool) -> str:

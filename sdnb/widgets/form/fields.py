@@ -127,6 +127,9 @@ FIELDS: tuple[Field, ...] = (
     Field("loras", "LoRAs", "loras", "more",
           "What is laid over the model's weights, each with its strength: 0 is no effect, 1 what "
           "its author meant. More of them may stand in the prompt: <lora:name:0.8>."),
+    Field("controls", "Control", "controls", "more",
+          "Control networks, each with the picture that it holds the result to: drawn lines, "
+          "edges, a pose, depths."),
     Field("image", "Picture", "picture", "picture",
           "A picture to start from. A PNG, a JPEG or another picture file."),
     Field("fit", "Fitted by", "choice", "picture",

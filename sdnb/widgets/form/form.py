@@ -19,6 +19,7 @@ from sdnb.widgets.addons.addons import AddOns
 from sdnb.widgets.addons.loras_control import LorasControl
 from sdnb.widgets.addons.tag_warnings import TagWarnings
 from sdnb.widgets.buttons import icon_button
+from sdnb.widgets.control.control_cards import ControlCards
 from sdnb.widgets.fold import Fold
 from sdnb.widgets.form.controls import KINDS, Changed, FieldControl, SeedControl
 from sdnb.widgets.form.fields import FIELDS, Field, whose
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from sdnb.engine.networks.tokenizer import Tokenizer
 
 # These have no widget: they come and go with a request that is assigned.
-_WITHOUT = ("digests", "controls")
+_WITHOUT = ("digests",)
 _NAMES = tuple(item.name for item in fields(Request) if item.name not in _WITHOUT)
 _PARTS = {  # the mask editor shows the feather
     "picture": ("image", "fit", "strength"), "mask": ("mask", "invert", "content", "padding"),
@@ -75,6 +76,8 @@ class Form(widgets.VBox):
         self.seed = cast("SeedControl", self.controls["seed"])
         self._mask = cast("MaskBox", self.controls["mask"])
         self._loras = cast("LorasControl", self.controls["loras"])
+        #: The section of control networks: the owner of the form says of which model.
+        self.control = cast("ControlCards", self.controls["controls"])
         self._inspectors = {
             name: Inspector(tokenizer, self._read_as, negative=name == "negative")
             for name in ("prompt", "negative")
@@ -155,7 +158,7 @@ class Form(widgets.VBox):
         self._refresh()
 
     def _assign(self, request: Request, names: Collection[str]) -> None:
-        used = self._loras.used
+        used, held = self._loras.used, self.control.value
         for name in _NAMES:  # the image before the mask, which is drawn on it
             if name in names:
                 self.controls[name].value = getattr(request, name)
@@ -167,6 +170,8 @@ class Form(widgets.VBox):
         self._refresh()
         if self._loras.used and self._loras.used != used:
             self.addons.unfolded = True
+        if self.control.value and self.control.value != held:
+            self.control.fold.unfolded = True
 
     # -- building ----------------------------------------------------------------------------
 
@@ -179,6 +184,8 @@ class Form(widgets.VBox):
             return MaskBox(field, changed, self._feathered, guest=guest)
         if field.kind == "loras":
             return LorasControl(field, changed, partial(self._write, "prompt"))
+        if field.kind == "controls":
+            return ControlCards(field, changed)
         return KINDS[field.kind](field, changed)
 
     def _laid_out(self) -> list[widgets.Widget]:
@@ -212,7 +219,7 @@ class Form(widgets.VBox):
             rest = [w[name] for name in ("invert", "content", "padding")]
             above = [w["image"], w["mask"], w["fit"], w["strength"]]
             settings, more = [Fold("Settings", [*rest, *settings, more])], widgets.VBox()
-        return [*above, self._guests, *settings, self.addons, more, *below]
+        return [*above, self._guests, *settings, self.addons, w["controls"], more, *below]
 
     # -- acting ------------------------------------------------------------------------------
 
@@ -269,7 +276,8 @@ class Form(widgets.VBox):
         self._changed(name)
 
     def _listed(self) -> None:
-        """Show the prompts again, with another library's embeddings."""
+        """Show the prompts again, with another library's embeddings, and its control networks."""
+        self.control.look()
         for inspector in self._inspectors.values():
             inspector.embeddings = self.addons.embeddings
         self._refresh()
@@ -292,6 +300,7 @@ class Form(widgets.VBox):
         resolved = self._resolved()
         settings, brought = self.suited if resolved is not None else (self.settings, "")
         if resolved is not None:
+            self.control.adjust((resolved.width, resolved.height))
             for name, control in self.controls.items():
                 if control.field.open and name not in ("seed", "image", "mask", "padding"):
                     own = 1 if name == "clip_skip" else getattr(resolved, name)  # stays open

@@ -50,13 +50,26 @@ class PictureBox(FieldControl):
         self._message = style.quiet_line()
         too_large.hear(self._refuse)
         self._image = widgets.Image(format="jpeg", layout=widgets.Layout(display="none"))
-        row = style.row([self._upload, self._remove, self._use, self._message])
+        self._row = style.row([self._upload, self._remove, self._use, self._message])
         self._pictures = style.row([self._image], align_items="flex-start", grid_gap="8px")
-        self.widget = widgets.VBox([row, self._pictures])
+        self.widget = widgets.VBox([self._row, self._pictures])
 
-    def beside(self, widget: widgets.Widget) -> None:
-        """Show this widget beside the picture, or below it where there is no room."""
-        self._pictures.children = (self._image, widget)
+    def beside(self, *more: widgets.Widget) -> None:
+        """Show these widgets beside the picture, or below it where there is no room."""
+        self._pictures.children = (self._image, *more)
+
+    def offer_also(self, button: widgets.Button) -> None:
+        """Show another way to give a picture, beside the upload."""
+        self._row.children = (self._upload, button, *self._row.children[1:])
+
+    def show_small(self, seen: bool) -> None:
+        """Show the picture, or not: something else may show it already."""
+        self._small = seen
+        self._image.layout.display = "" if seen and self._value is not None else "none"
+
+    def take_image(self, image: Image.Image) -> None:
+        """Take a picture of this page, once it is encoded."""
+        self.read(partial(encoded, image), lambda png: self._put(png, None, ""), "The picture")
 
     def take(self, data: bytes, name: str = "") -> None:
         """Take a picture file that a person gave, once it is read; show why if it cannot be."""
@@ -90,7 +103,7 @@ class PictureBox(FieldControl):
         offered = carried is not None and self._offer is not None
         self._use.layout.display = "" if offered else "none"
         w, h = png_header.size(png)
-        self._say(f"{name} {w} × {h}" + (" · it carries its settings" if offered else ""))
+        self._say(f"{name} {w} × {h}".strip() + (" · it carries its settings" if offered else ""))
         self._changed()
 
     @property

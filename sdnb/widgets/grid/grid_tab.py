@@ -15,6 +15,7 @@ from sdnb.grid.typed_axes import HOW, label, parsed
 from sdnb.widgets import style
 from sdnb.widgets.addons import finding
 from sdnb.widgets.buttons import text_button
+from sdnb.widgets.control.nets_on_offer import is_hub_id
 from sdnb.widgets.grid.grid_detail import Send
 from sdnb.widgets.grid.grid_view import GridView
 from sdnb.widgets.progress import ErrorBox
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from sdnb.request import Request
     from sdnb.widgets.gallery import Gallery
 
-_MOST_OFFERED = 500  # LoRAs
+_MOST_OFFERED = 500  # LoRAs, nets
+_FEW = 4  # nets of an axis that is offered
 _ROWS = ("Across", "Down", "Third")
 
 
@@ -124,7 +126,7 @@ class GridTab(widgets.VBox):
         try:
             base = self._requests[source]().but(count=1)
             grid = sweep(base, **self.axes)
-            self._refuse_unknown_loras(grid)
+            self._refuse_unknown_files(grid)
         except (ValueError, TypeError, LookupError) as error:
             self._problem.show_error(error)
             return None
@@ -139,14 +141,19 @@ class GridTab(widgets.VBox):
         self.view.run()
         return self.view
 
-    def _refuse_unknown_loras(self, grid: Grid) -> None:
-        """Raise LookupError, with similar names, for a LoRA that the model's library has not."""
+    def _refuse_unknown_files(self, grid: Grid) -> None:
+        """Raise LookupError, with similar names, for a LoRA or a net that the model's library has
+        not.
+        """
         library = self.model.library
         if library is None:  # then a name is a path, which its cells look for
             return
         for name in {each.name for request in grid for each in request.loras}:
             if not user_path(name).is_file():
                 library.find("lora", name)
+        for name in {each.net for request in grid for each in request.controls}:
+            if not user_path(name).exists() and not is_hub_id(name):
+                library.find("control", name)
 
     def stop(self) -> None:
         """Stop filling the grid; finished cells are kept."""
@@ -205,11 +212,14 @@ class GridTab(widgets.VBox):
         return kind, values
 
     def _offered(self, name: str) -> tuple[str, ...]:
-        """What the library has for an axis of LoRAs: values that can be taken as they are."""
-        if name not in ("lora", "loras"):
+        """What the library has for an axis of LoRAs or nets: values to be taken as they are."""
+        if name not in ("lora", "loras", "control_net"):
             return ()
+        kind = "control" if name == "control_net" else "lora"
         library = self.model.library
-        names = finding.usable(library, self.model.config.unet.context_dim)[:_MOST_OFFERED]
+        names = finding.usable(library, kind, self.model.config.unet.context_dim)[:_MOST_OFFERED]
+        if kind == "control":
+            return tuple(dict.fromkeys((", ".join(names[:_FEW]), *names))) if names else ()
         ending, start = (": 0, 0.5, 1", "") if name == "lora" else ("", "none, ")
         return tuple(f"{start}{each}{ending}" for each in names)
 
