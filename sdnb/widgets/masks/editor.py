@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +25,16 @@ from sdnb.request import RANGES, Request, checks
 from sdnb.request.plain_words import counted
 from sdnb.widgets import style, too_large
 from sdnb.widgets.hearing import in_order
-from sdnb.widgets.keys import Keys
-from sdnb.widgets.masks.editor_state import EditorState
-from sdnb.widgets.masks.gestures import TOOLS, Gestures
+from sdnb.widgets.masks.drawing import Drawing
 from sdnb.widgets.masks.history import rasterise
-from sdnb.widgets.masks.notice import MISSING, Fallback, Status
-from sdnb.widgets.masks.strokes import Clear, Imported, Invert, Stroke, imported, transparent
-from sdnb.widgets.masks.toolbar import Toolbar
-from sdnb.widgets.run_again import RunAgain
+from sdnb.widgets.masks.preview import AS_VEIL
+from sdnb.widgets.masks.strokes import Clear, Imported, Invert, imported, transparent
+from sdnb.widgets.masks.toolbar import MaskToolbar
 
-_BRUSH_STEP = 1.25  # the factor by which [ and ] change the brush
+_HOW = "A mask can be imported: a picture in which white is repainted and black is kept."
 
 
-class MaskEditor(RunAgain, ipywidgets.VBox):
+class MaskEditor(Drawing):
     """A widget to draw a mask on a picture. Read `mask`, or assign to it.
 
     `image` is anything `sdnb.images.picture` takes: a path, a PIL image, an array, bytes, a Result;
@@ -49,8 +44,6 @@ class MaskEditor(RunAgain, ipywidgets.VBox):
     fields of the request that change the latent mask: width, height, padding, fit.
     """
 
-    tool = traitlets.Enum(TOOLS, "brush", help="What the pointer does.")
-    brush = traitlets.Float(40.0, help="The brush's diameter, in pixels of the picture.")
     feather = traitlets.Float(0.0, help="Pixels over which the rim fades, as in a Request.")
     invert = traitlets.Bool(False, help="Black is repainted, as in a Request.")
     latent = traitlets.Bool(False, help="Show the latent mask.")
@@ -59,22 +52,17 @@ class MaskEditor(RunAgain, ipywidgets.VBox):
     def __init__(self, image: images.Source, width: int = 700) -> None:
         self._image = picture = images.pixels(image)
         width = checks.whole("width", width, 64, 4096)
-        self._callbacks: list[Callable[[MaskEditor], object]] = []
-        self._state = EditorState(picture, width, self._changed)
         take = self._guarded(lambda data, _: setattr(self, "mask", data))
-        self._toolbar = Toolbar(picture, take)
-        self._gestures = Gestures(self._state, self._actions())
-        self._status = Status()
-        self._fallback = Fallback(self._state, take)
-        self._stage = style.box("sdnb-stage", [])
+        self._toolbar: MaskToolbar = MaskToolbar(picture, take)
+        super().__init__(picture, width, self._toolbar, ink=AS_VEIL, how=_HOW, take=take)
         self._below = ipywidgets.HBox([self._status, self._toolbar.files])
         self._below.add_class("sdnb-below")
-        shown = [self._toolbar, self._stage, self._fallback, self._below]
-        super().__init__([style.sheet(), Keys("canvas"), *shown], _view_count=0)
-        self.add_class("sdnb-mask")
+        self.children = [style.sheet(), *self._parts, self._below]
         in_order(self)
-        self._connect()
-        self._make_canvas()
+        too_large.hear(self._too_large)
+        bar = self._toolbar
+        bar.latent.observe(self._guarded(lambda c: setattr(self, "latent", c.new)), "value")
+        bar.feather.moved = self._guarded(lambda number: setattr(self, "feather", number))
         self._set_width_below()
         self.brush = max(1.0, round(max(picture.size) / 12))
 
@@ -110,11 +98,8 @@ class MaskEditor(RunAgain, ipywidgets.VBox):
     def image(self, source: images.Source) -> None:
         picture = images.pixels(source)
         lost = bool(self._state.history.strokes)
-        self._gestures.cancel()
         self._image = picture
-        self._toolbar.suit(picture)
-        self.brush = min(self.brush, float(self._toolbar.largest))
-        kept = self._state.change(picture)
+        kept = self._lay_under(picture)
         self._set_width_below()
         if lost and not kept:
             self._show_status("The picture has another size: the mask was cleared.")
@@ -127,31 +112,6 @@ class MaskEditor(RunAgain, ipywidgets.VBox):
     def forget_wrong(self) -> None:
         """Show `feather` in place of one that is refused."""
         self._toolbar.feather.show(self.feather)
-
-    @property
-    def strokes(self) -> tuple[Stroke, ...]:
-        """The strokes of the mask, in order; their classes are in `sdnb.widgets.masks.strokes`."""
-        return self._state.history.strokes
-
-    @property
-    def canvas(self) -> Any:
-        """The `ipycanvas.MultiCanvas` to draw on; None if ipycanvas is not installed."""
-        return None if self._state.surface is None else self._state.surface.widget
-
-    def draw(self, stroke: Stroke) -> None:
-        """Add a stroke, such as `Rectangle((8, 8), (64, 64))`."""
-        self._state.apply(stroke)
-
-    def undo(self) -> None:
-        """Drop an unfinished shape; if there is none, take the last stroke back."""
-        self._gestures.undo()
-
-    def redo(self) -> None:
-        self._state.redo()
-
-    def clear(self) -> None:
-        """Make the mask black, so that the whole picture is kept. Undo takes it back."""
-        self._state.apply(Clear())
 
     def use_alpha(self, source: images.Source | None = None) -> None:
         """Take a picture's transparent part as the mask; by default the editor's own picture's.
@@ -168,19 +128,6 @@ class MaskEditor(RunAgain, ipywidgets.VBox):
             raise ValueError(f"path={str(target)!r} does not end in .png: a mask is saved as a PNG")
         self.mask.save(target)
         return target
-
-    def on_change(self, callback: Callable[[MaskEditor], object], remove: bool = False) -> None:
-        """Call `callback(editor)` after each change of mask, picture, feather, invert or target."""
-        if remove:
-            self._callbacks.remove(callback)
-        else:
-            self._callbacks.append(callback)
-
-    def close(self) -> None:
-        state = getattr(self, "_state", None)  # None where the arguments were refused
-        if state is not None and state.surface is not None:
-            state.surface.close()
-        super().close()
 
     def __repr__(self) -> str:
         width, height = self._state.picture.size
@@ -201,115 +148,22 @@ class MaskEditor(RunAgain, ipywidgets.VBox):
             self._show_status(note)
 
     def _actions(self) -> dict[str, Callable[[], None]]:
-        """The actions of buttons and keys, by name."""
         return {
-            **{tool: partial(setattr, self, "tool", tool) for tool in TOOLS},
-            "undo": self.undo,
-            "redo": self.redo,
-            "clear": self.clear,
+            **super()._actions(),
             "invert": lambda: self._state.apply(Invert()),
-            "smaller": lambda: self._resize(1 / _BRUSH_STEP),
-            "larger": lambda: self._resize(_BRUSH_STEP),
-            "closer": lambda: self._gestures.zoom(1.5),
-            "farther": lambda: self._gestures.zoom(1 / 1.5),
-            "whole": self._state.show_whole,
             "latent": lambda: setattr(self, "latent", not self.latent),
             "alpha": self.use_alpha,
             "export": lambda: self._status.offer(images.mask(self.mask)),
-            # Off the canvas, so that the notebook has its keys again.
-            "leave": lambda: self._toolbar.focus_tool(self.tool),
             "on": self._toolbar.upload.focus,
             "back": self._toolbar.latent.focus,
         }
-
-    def _connect(self) -> None:
-        bar, actions = self._toolbar, self._actions()
-        for name in bar.buttons:
-            bar.on(name, self._guarded(actions[name]))
-        for name, toggle in bar.tools.items():
-            toggle.observe(self._guarded(partial(self._chosen, name)), "value")
-        too_large.hear(self._too_large)
-        bar.latent.observe(self._guarded(lambda c: setattr(self, "latent", c.new)), "value")
-        bar.size.moved = self._guarded(partial(setattr, self, "brush"))
-        bar.feather.moved = self._guarded(partial(setattr, self, "feather"))
-        self.observe(lambda change: self._fallback.shown(change.new or 0), "_view_count")
-        self._fallback.observe(lambda _: bar.drawable(not self._fallback.final), "children")
-        bar.show_tool(self.tool)
-        self._show_status()
-
-    def _make_canvas(self) -> None:
-        """Make the canvas, or show that ipycanvas is missing."""
-        try:
-            from sdnb.widgets.masks.surface import Surface
-        except ImportError:
-            self._fallback.explain(MISSING)
-            return
-        surface = Surface(self._state.picture, self._state.page, self._state.view.canvas)
-        self._state.surface = surface
-        self._gestures.listen(surface.widget, self._guarded)
-        surface.widget.on_client_ready(self._guarded(self._ready))
-        in_order(surface.widget)
-        surface.load()
-        self._state.redraw()
 
     def _set_width_below(self) -> None:
         """Make the line below as wide as the picture."""
         self._below.layout.width = f"{max(self._state.page[0], 400)}px"
 
-    def _ready(self) -> None:
-        """Draw everything: a browser has an empty canvas, such as a new or reloaded page's."""
-        self._fallback.heard()
-        if (surface := self._state.surface) is not None:
-            if not self._stage.children:
-                self._stage.children = (surface.widget,)
-            surface.load()
-        self._state.redraw()
-
-    def _guarded(self, act: Callable[..., object]) -> Callable[..., None]:
-        """A handler that draws in one message, and shows its error in the status line."""
-
-        def handler(*args: Any) -> None:
-            surface, stroke = self._state.surface, self._state.history.drawing
-            try:
-                with self._state.lock, surface.batch(stroke) if surface else nullcontext():
-                    act(*args)
-                self._toolbar.buttons["undo"].disabled = not self._gestures.can_undo
-            except Exception as error:
-                self._show_status(f"{type(error).__name__}: {error}", problem=True)
-                raise
-
-        return handler
-
-    def _chosen(self, tool: str, change: Any) -> None:
-        if change.new:
-            self.tool = tool
-        elif self.tool == tool:
-            self._toolbar.tools[tool].value = True  # one tool is always chosen
-
-    def _resize(self, factor: float) -> None:
-        old = self.brush
-        size = max(old * factor, old + 1) if factor > 1 else min(old * factor, old - 1)
-        self.brush = float(min(max(1, round(size)), self._toolbar.largest))
-
     def _too_large(self, words: str) -> None:
         self._show_status(words, problem=True)
-
-    @traitlets.observe("tool")
-    def _tool_changed(self, change: Any) -> None:
-        self._gestures.take(change.new)
-        self._toolbar.show_tool(change.new)
-        mark = self._stage.add_class if change.new == "pan" else self._stage.remove_class
-        mark("sdnb-pan")
-
-    @traitlets.validate("brush")
-    def _brush_checked(self, proposal: Any) -> float:
-        return checks.number("brush", proposal.value, 1, self._toolbar.largest)
-
-    @traitlets.observe("brush")
-    def _brush_changed(self, change: Any) -> None:
-        self._gestures.size = change.new
-        self._toolbar.size.show(change.new)
-        self._gestures.hover()
 
     @traitlets.validate("feather")
     def _feather_checked(self, proposal: Any) -> float:
@@ -334,15 +188,5 @@ class MaskEditor(RunAgain, ipywidgets.VBox):
         else:
             self._changed()
 
-    def _changed(self) -> None:
-        """Update the status line and call the callbacks, after each complete change."""
-        self._show_status()
-        self._fallback.refresh()
-        for callback in tuple(self._callbacks):
-            callback(self)
-
-    def _show_status(self, extra: str = "", problem: bool = False) -> None:
-        """Update the line below the picture, and enable or disable undo and redo."""
-        self._toolbar.buttons["undo"].disabled = not self._gestures.can_undo
-        self._toolbar.buttons["redo"].disabled = not self._state.history.can_redo
+    def _tell(self, extra: str, problem: bool) -> None:
         self._status.tell(self._state, extra or self._state.problem, problem or not extra)

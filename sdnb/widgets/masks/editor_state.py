@@ -50,10 +50,10 @@ class EditorState:
         size = (self.page[0] * DENSITY, self.page[1] * DENSITY)
         self.view = Viewport(picture.size, size)
 
-    def change(self, picture: Image.Image) -> bool:
-        """Take another picture. A mask of its size stays; returns whether it did."""
+    def change(self, picture: Image.Image, *, anew: bool = False) -> bool:
+        """Take another picture. A mask of its size stays, unless `anew`; returns whether it did."""
         with self.lock:
-            stays = picture.size == self.picture.size
+            stays = picture.size == self.picture.size and not anew
             self.history.finish()
             self._set_picture(picture)
             if not stays:

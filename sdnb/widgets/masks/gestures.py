@@ -211,7 +211,7 @@ class Gestures:
         if name in ("leave", "on", "back"):
             self._here = False
             self.hover()
-        if name:
+        if name in self._actions:  # a sketch has fewer than a mask
             self._actions[name]()
 
     def _by_key(self, key: str) -> None:

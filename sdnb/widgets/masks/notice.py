@@ -6,12 +6,12 @@ import contextvars
 import html
 import threading
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import ipywidgets
 
 from sdnb.widgets.masks.editor_state import EditorState
-from sdnb.widgets.masks.preview import veiled
+from sdnb.widgets.masks.preview import Ink, veiled
 from sdnb.widgets.masks.toolbar import IMPORT
 from sdnb.widgets.upload import Upload
 
@@ -28,26 +28,33 @@ _NO_ANSWER = (
 
 
 class Status(ipywidgets.HTML):
-    """One line: the size, the share that is regenerated, and a message."""
+    """One line: the size, what is drawn, and a message."""
 
     def __init__(self) -> None:
         super().__init__()
         self.add_class("sdnb-said")
 
     def tell(self, state: EditorState, extra: str = "", problem: bool = False) -> None:
-        width, height = state.picture.size
+        """Say how much of the picture the mask repaints."""
         share, why = state.repainted()
-        words = [f"{width} × {height}", f"<b>{share:.1%}</b> is repainted"]
+        words = [f"<b>{share:.1%}</b> is repainted"]
         if state.invert:
             words.append("inverted: black is repainted")
         if state.latent and not state.problem:
             words.append("as the model sees it")
         if why and not extra:
             extra, problem = why, True
+        self.say(state, words, extra, problem)
+
+    def say(
+        self, state: EditorState, words: Sequence[str], extra: str = "", problem: bool = False
+    ) -> None:
+        """Say the picture's size, these words (HTML) and a message."""
+        said = ["{} × {}".format(*state.picture.size), *words]
         if extra:
             kind = "sdnb-problem" if problem else "sdnb-note"
-            words.append(f'<span class="{kind}">{html.escape(extra)}</span>')
-        self._show(" · ".join(words))
+            said.append(f'<span class="{kind}">{html.escape(extra)}</span>')
+        self._show(" · ".join(said))
 
     def offer(self, png: bytes) -> None:
         """Show a link that downloads the mask, until the next message."""
@@ -66,15 +73,19 @@ class Fallback(ipywidgets.VBox):
     """The masked picture until the canvas has come; if it does not come, the reason and a button to
     import a mask.
 
-    The editor calls `shown` when a page shows it, and `heard` when the canvas has answered.
+    The editor calls `shown` when a page shows it, and `heard` when the canvas has answered. `how`
+    says what is done instead of drawing; without `take` there is no button for it.
     """
 
-    def __init__(self, state: EditorState, take: Callable[[bytes, str], None]) -> None:
-        self._state = state
+    def __init__(
+        self, state: EditorState, ink: Ink, how: str, take: Callable[[bytes, str], None] | None
+    ) -> None:
+        self._state, self._ink, self._how = state, ink, how
         self._timer: threading.Timer | None = None
         self._why = ipywidgets.HTML()
         self._why.add_class("sdnb-said")
-        self._upload = Upload(*IMPORT, take, classes=[], width="180px")
+        uploads = [] if take is None else [Upload(*IMPORT, take, classes=[], width="180px")]
+        self._instead: list[ipywidgets.Widget] = [self._why, *uploads]
         self._picture = ipywidgets.Image(format="jpeg", layout={"max_width": "100%"})
         super().__init__([self._picture])
         self.refresh()
@@ -107,12 +118,9 @@ class Fallback(ipywidgets.VBox):
             self._picture.value = b""
 
     def explain(self, why: str) -> None:
-        """Show why drawing is impossible (HTML), and the import button."""
-        self._why.value = (
-            f'<div role="alert">{why} '
-            "A mask can be imported: a picture in which white is repainted and black is kept.</div>"
-        )
-        self.children = [self._why, self._upload, self._picture]
+        """Show why drawing is impossible (HTML), and what is done instead."""
+        self._why.value = f'<div role="alert">{why} {self._how}</div>'
+        self.children = [*self._instead, self._picture]
 
     def refresh(self) -> None:
         """Show the current mask."""
@@ -121,7 +129,7 @@ class Fallback(ipywidgets.VBox):
         state = self._state
         with state.lock:
             mask = state.in_effect((0, 0, *state.picture.size))
-            self._picture.value = veiled(state.picture, mask, state.page)
+            self._picture.value = veiled(state.picture, mask, state.page, self._ink)
             self._picture.layout.width = f"{state.page[0]}px"
 
     def _silent(self) -> None:

@@ -1,6 +1,8 @@
-"""A picture under its mask as a JPEG, for pages without a canvas."""
+"""What is drawn on a picture, and how it is seen; as a JPEG, for pages without a canvas."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from PIL import Image, ImageColor
 
@@ -12,18 +14,32 @@ STRENGTH = 0.55  # the veil's opacity
 _LEAST = 0.3  # its share over what is repainted ever so little: less is not seen
 
 
-def seen(mask: float) -> float:
-    """The veil's share of its opacity where the mask has this value, both 0 to 1."""
-    return _LEAST + (1 - _LEAST) * mask if mask > 0 else 0.0
+@dataclass(frozen=True)
+class Ink:
+    """The colour that covers the picture where something is drawn, its opacity, and the share of
+    that where it is drawn ever so little.
+    """
+
+    colour: str
+    strength: float
+    least: float
+
+    def seen(self, mask: float) -> float:
+        """The share of the opacity where the mask has this value, both 0 to 1."""
+        return self.least + (1 - self.least) * mask if mask > 0 else 0.0
+
+    def opacity(self, value: int) -> int:
+        """The opacity where the mask has this value, both 0 to 255."""
+        return round(255 * self.strength * self.seen(value / 255))
 
 
-def _opacity(value: int) -> int:
-    return round(255 * STRENGTH * seen(value / 255))
+AS_VEIL = Ink(VEIL, STRENGTH, _LEAST)
+AS_LINES = Ink("#000000", 1.0, 0.0)
 
 
-def veiled(picture: Image.Image, mask: Image.Image, size: Size) -> bytes:
-    """The picture with the mask (L) as a veil over it, as JPEG of this size."""
+def veiled(picture: Image.Image, mask: Image.Image, size: Size, ink: Ink = AS_VEIL) -> bytes:
+    """The picture with the mask (L) over it, by default as a veil, as JPEG of this size."""
     small = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
-    thin = mask.resize(size, Image.Resampling.BOX).point(_opacity)
-    small.paste(ImageColor.getrgb(VEIL), (0, 0), thin)
+    thin = mask.resize(size, Image.Resampling.BOX).point(ink.opacity)
+    small.paste(ImageColor.getrgb(ink.colour), (0, 0), thin)
     return jpeg(small)

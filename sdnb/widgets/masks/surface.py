@@ -20,7 +20,7 @@ from PIL import Image
 
 from sdnb.widgets.jpegs import jpeg
 from sdnb.widgets.masks import veil
-from sdnb.widgets.masks.preview import STRENGTH, VEIL
+from sdnb.widgets.masks.preview import Ink
 from sdnb.widgets.masks.strokes import Box, Point, Size, clipped, empty
 from sdnb.widgets.masks.viewport import Viewport
 
@@ -60,9 +60,10 @@ class _DescribedCanvas(ipycanvas.MultiCanvas):
 
 
 class Surface:
-    """The canvas of an editor; `widget` is the part to show."""
+    """The canvas of an editor; `widget` is the part to show. What is drawn is seen in `ink`."""
 
-    def __init__(self, picture: Image.Image, page: Size, canvas: Size) -> None:
+    def __init__(self, picture: Image.Image, page: Size, canvas: Size, ink: Ink) -> None:
+        self._ink = ink
         self.widget = _DescribedCanvas(3, width=canvas[0], height=canvas[1], tooltip=_NAME)
         self._picture, self._veil, self._top = (self.widget[layer] for layer in range(3))
         self._source = ipywidgets.Image(format="jpeg", value=b"")
@@ -116,8 +117,8 @@ class Surface:
             return
         origin = self.behind(view, box)[:2]
         with drawing(), self._inside(seen):
-            layers = veil.layers(part, origin, self._cell(view))
-            self._fill(layers, VEIL, (view.scale, view.scale), view.to_canvas(0, 0))
+            layers = veil.layers(part, origin, self._cell(view), self._ink)
+            self._fill(layers, self._ink.colour, (view.scale, view.scale), view.to_canvas(0, 0))
 
     def behind(self, view: Viewport, box: Box) -> Box:
         """The box of the picture whose mask `refresh` of a box needs."""
@@ -172,7 +173,7 @@ class Surface:
         self._veil.global_composite_operation = "lighter"  # layers add up
         self._veil.fill_style = colour
         for layer in layers:
-            self._veil.global_alpha = layer.strength * STRENGTH
+            self._veil.global_alpha = layer.strength * self._ink.strength
             self._veil.fill_rects(*layer.placed(scale, origin))
 
     # -- the cursor and what is not yet finished ----------------------------------------------

@@ -1,8 +1,8 @@
-"""The mask editor's toolbar: icon buttons with words for screen readers, and two sliders."""
+"""Toolbars of a canvas: icon buttons with words for screen readers, and sliders."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,50 +62,55 @@ _FILES = (
             "Take the transparent part of the picture as the mask"),
     _Button("export", "Export", "download", "Export the mask as a PNG"),
 )  # fmt: skip
+_SKETCH_TOOLS = (
+    _Button("brush", "Brush", "pencil", "Brush: draw a line (B)"),
+    _Button("eraser", "Eraser", "eraser", "Eraser: take lines away (E)"),
+    _Button("pan", "Move", "hand-paper", "Move the drawing when zoomed in (H)"),
+)
+_SKETCH_WHOLE = (_Button("clear", "Clear", "trash", "Clear: an empty sheet (Delete)"),)
+_LARGEST_BRUSH, _LARGEST_PEN = 1024, 48  # pixels of the picture; the second of the slider alone
 _LARGEST_FEATHER = 64  # of the slider; the box takes more
 
 
 class Toolbar(ipywidgets.VBox):
-    """`buttons` and `tools` hold the buttons by name; the editor lays `files` out elsewhere. `take`
-    gets a file that is imported: its bytes and its name.
+    """Tools, undo and redo, what is done with the `whole`, zoom, and the brush's size, whose slider
+    goes to `reach` pixels. `buttons` and `tools` hold the buttons by name; `more` come
+    after them, and `sliders` after the brush's.
     """
 
-    def __init__(self, picture: Image.Image, take: Callable[[bytes, str], None]) -> None:
-        self.tools = {tool.name: _control(tool, ipywidgets.ToggleButton) for tool in _TOOLS}
-        self.buttons = {b.name: _control(b) for b in (*_HISTORY, *_WHOLE, *_ZOOM, *_FILES)}
-        self.latent = _control(_LATENT, ipywidgets.ToggleButton)
-        self.upload = Upload(*IMPORT, take, classes=["sdnb-icon"], width=None)
+    def __init__(
+        self, picture: Image.Image, tools: Sequence[_Button], whole: Sequence[_Button], *,
+        more: Sequence[ipywidgets.Widget] = (), sliders: Sequence[ipywidgets.Widget] = (),
+        reach: int = _LARGEST_BRUSH,
+    ) -> None:  # fmt: skip
+        self._tools, self._reach = tools, reach
+        self.tools = {tool.name: _control(tool, ipywidgets.ToggleButton) for tool in tools}
+        self.buttons = {b.name: _control(b) for b in (*_HISTORY, *whole, *_ZOOM)}
         self.size = Slider(
             "Brush", 1, (1, 2), reach=(1, 2),
             tooltip="Brush size in pixels of the picture: [ and ]",
         )  # fmt: skip
-        self.feather = Slider(
-            "Feather", 0, RANGES["feather"], reach=(0, _LARGEST_FEATHER),
-            tooltip="Pixels over which the mask's rim fades, on the side that is repainted",
-        )  # fmt: skip
         first = [
             _row("group", self.tools.values()),
-            *(_row("group", [self.buttons[b.name] for b in g]) for g in (_HISTORY, _WHOLE, _ZOOM)),
-            _row("group", [self.latent]),
+            *(_row("group", [self.buttons[b.name] for b in g]) for g in (_HISTORY, whole, _ZOOM)),
+            *(_row("group", [part]) for part in more),
         ]
-        self.files = _row("group", [self.upload, *(self.buttons[b.name] for b in _FILES)])
-        super().__init__([_row("bar", first), _row("bar", [self.size, self.feather])])
+        super().__init__([_row("bar", first), _row("bar", [self.size, *sliders])])
         self.suit(picture)
 
     def focus_tool(self, name: str) -> None:
         self.tools[name].focus()
 
     def suit(self, picture: Image.Image) -> None:
-        """Fit the brush's range, and the transparency button, to the picture."""
-        self.largest = max(2, min(1024, max(picture.size) // 2))
+        """Fit the brush's range to the picture."""
+        self.largest = max(2, min(_LARGEST_BRUSH, max(picture.size) // 2))
         self.size.limits = (1, self.largest)
-        self.size.span(1, self.largest)
-        self.buttons["alpha"].layout.display = None if "A" in picture.getbands() else "none"
+        self.size.span(1, min(self.largest, self._reach))
 
     def drawable(self, possible: bool) -> None:
         """Enable or disable the controls that need a canvas."""
         zoom = (self.buttons[button.name] for button in _ZOOM)
-        for button in (*self.tools.values(), *zoom, self.latent, self.size):
+        for button in (*self.tools.values(), *zoom, self.size):
             button.disabled = not possible
 
     def on(self, name: str, act: Callable[[], None]) -> None:
@@ -113,8 +118,42 @@ class Toolbar(ipywidgets.VBox):
 
     def show_tool(self, name: str) -> None:
         """Show this tool as pressed, and no other."""
-        for tool in _TOOLS:
+        for tool in self._tools:
             _press(self.tools[tool.name], tool.word, tool.name == name)
+
+
+def sketch_toolbar(picture: Image.Image) -> Toolbar:
+    """The toolbar of a canvas for lines."""
+    return Toolbar(picture, _SKETCH_TOOLS, _SKETCH_WHOLE, reach=_LARGEST_PEN)
+
+
+class MaskToolbar(Toolbar):
+    """The toolbar of the mask editor, which lays `files` out elsewhere. `take` gets a file that is
+    imported: its bytes and its name.
+    """
+
+    def __init__(self, picture: Image.Image, take: Callable[[bytes, str], None]) -> None:
+        self.latent = _control(_LATENT, ipywidgets.ToggleButton)
+        self.upload = Upload(*IMPORT, take, classes=["sdnb-icon"], width=None)
+        files = {button.name: _control(button) for button in _FILES}
+        self._alpha = files["alpha"]
+        self.files = _row("group", [self.upload, *files.values()])
+        self.feather = Slider(
+            "Feather", 0, RANGES["feather"], reach=(0, _LARGEST_FEATHER),
+            tooltip="Pixels over which the mask's rim fades, on the side that is repainted",
+        )  # fmt: skip
+        super().__init__(picture, _TOOLS, _WHOLE, more=[self.latent], sliders=[self.feather])
+        self.buttons |= files
+
+    def suit(self, picture: Image.Image) -> None:
+        """Fit the brush's range, and the transparency button, to the picture."""
+        super().suit(picture)
+        self._alpha.layout.display = None if "A" in picture.getbands() else "none"
+
+    def drawable(self, possible: bool) -> None:
+        """Enable or disable the controls that need a canvas."""
+        super().drawable(possible)
+        self.latent.disabled = not possible
 
     def show_latent(self, shown: bool) -> None:
         _press(self.latent, _LATENT.word, shown)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sdnb.widgets.masks.preview import seen
+from sdnb.widgets.masks.preview import AS_VEIL, Ink
 from sdnb.widgets.masks.strokes import Point
 
 _GREYS = 12  # levels; no eye tells more apart under the veil
@@ -21,7 +21,7 @@ _MAX_RECTANGLES = 40_000  # a mask that needs more is shown coarser
 
 @dataclass(frozen=True)
 class VeilLayer:
-    """Rectangles of one height and one strength; the layers add up to `seen` of the mask."""
+    """Rectangles of one height and one strength; the layers add up to `Ink.seen` of the mask."""
 
     strength: float  # 0 to 1
     x: NDArray[np.int32]
@@ -38,20 +38,22 @@ class VeilLayer:
         return left, top, right - left, bottom - top
 
 
-def layers(mask: Image.Image, origin: tuple[int, int], cell: int = 1) -> list[VeilLayer]:
+def layers(
+    mask: Image.Image, origin: tuple[int, int], cell: int = 1, ink: Ink = AS_VEIL
+) -> list[VeilLayer]:
     """The layers of a mask (L) whose upper left corner lies at `origin` in the picture.
 
     Squares of `cell` pixels are averaged; larger ones if there were too many rectangles.
     """
     while True:
-        mask_layers = list(_layers(mask, origin, cell))
+        mask_layers = list(_layers(mask, origin, cell, ink))
         count = sum(layer.x.size for layer in mask_layers)
         if count <= _MAX_RECTANGLES or cell >= max(mask.size):
             return mask_layers
         cell *= 2
 
 
-def _layers(mask: Image.Image, origin: tuple[int, int], cell: int) -> Iterator[VeilLayer]:
+def _layers(mask: Image.Image, origin: tuple[int, int], cell: int, ink: Ink) -> Iterator[VeilLayer]:
     if cell > 1:
         mask = mask.reduce(cell)
     # Rounded up, since what is repainted is seen, however little.
@@ -60,7 +62,7 @@ def _layers(mask: Image.Image, origin: tuple[int, int], cell: int) -> Iterator[V
     for grey in np.flatnonzero(np.bincount(greys.ravel(), minlength=1)):
         if grey:
             x, y, width = (part * cell for part in _runs(greys >= grey))
-            strength = seen(int(grey) / _GREYS)
+            strength = ink.seen(int(grey) / _GREYS)
             yield VeilLayer(strength - below, x + origin[0], y + origin[1], width, cell)
             below = strength
 
