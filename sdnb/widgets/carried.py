@@ -6,8 +6,12 @@ from sdnb.request import Request
 from sdnb.widgets.gallery_picture import untold
 
 _PICTURE_FIELDS = ("image", "mask", "invert", "strength", "feather", "content", "padding")
-_WORDS = ("prompt", "negative", "syntax", "clip_skip", "loras", "digests")  # and how they are read
-_CALLED = {"prompt": "prompt", "negative": "negative prompt", "loras": "LoRAs", "seed": "seed"}
+# The words, how they are read, and what is laid over the model or holds the picture.
+_WORDS = ("prompt", "negative", "syntax", "clip_skip", "loras", "controls", "digests")
+_CALLED = {
+    "prompt": "prompt", "negative": "negative prompt", "loras": "LoRAs",
+    "controls": "control", "seed": "seed",
+}  # fmt: skip
 _STAYS = "steps, strength and the rest are this tab's own"
 ALONE = f"The picture came alone; {_STAYS}."
 
@@ -19,8 +23,9 @@ def carried(
     what is said of it. `own` was the tab's request.
 
     A tab that makes pictures as this one was made takes all its settings, as txt2img does. Another
-    one takes its words and LoRAs, and its seed if that is `locked`: the steps of a sketch, or the
-    strength of another kind of pass, would make no sense there. `strength_told` is that of `Saved`.
+    one takes its words, LoRAs and controls, and its seed if that is `locked`: the steps of a
+    sketch, or the strength of another kind of pass, would make no sense there. `strength_told` is
+    that of `Saved`.
     """
     if name == "txt2img":
         return sent.but(**{field: getattr(Request, field) for field in _PICTURE_FIELDS}), ""

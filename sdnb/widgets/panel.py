@@ -22,7 +22,7 @@ from sdnb.jobs.executor import Executor, Job
 from sdnb.library import with_files
 from sdnb.request import Request, checks
 from sdnb.request.plain_words import counted
-from sdnb.widgets import style
+from sdnb.widgets import picture_acts, style
 from sdnb.widgets.actions import Actions
 from sdnb.widgets.as_left import AsLeft
 from sdnb.widgets.caption import Caption
@@ -75,6 +75,7 @@ class Panel(AsLeft, widgets.VBox):
         self.model = load_model() if model is None else model
         self.kind = kind
         self.gallery = gallery or kept(Gallery())
+        self.has_gallery = gallery is None  #: whether it is the panel's own
         if autosave is not None:
             self.gallery.autosave.on = autosave
         settings, tokenizer = self.model.settings, self.model.tokenizer
@@ -88,12 +89,11 @@ class Panel(AsLeft, widgets.VBox):
         self._unsaved: list[str] = []  # what was said of a save that failed
         self.begun: list[Callable[[], object]] = []  #: called when a run begins
         self._build(executor or worker_of(self.model))
-        self._has_gallery = gallery is None
-        if self._has_gallery:
+        if self.has_gallery:
             self.gallery.send("the panel", self._sent, "Put its settings into the panel")
-        keys = GenerateKeys(self._rows, self.generate)
+        self._keys = keys = GenerateKeys(self._rows, self.generate)
         self.form.addons.grown = self.form.control.grown = keys.look_again
-        own = [self.gallery] if self._has_gallery else []
+        own = [self.gallery] if self.has_gallery else []
         super().__init__([style.sheet(), keys, *self._rows, *own])
         self.add_class("sdnb")
         tie_to_cell(self)
@@ -180,7 +180,7 @@ class Panel(AsLeft, widgets.VBox):
 
     def state(self) -> dict[str, Any]:
         """The request by the panel's kind, and the gallery's switch if it is its own."""
-        switch = {"autosave": self.gallery.autosave.on} if self._has_gallery else {}
+        switch = {"autosave": self.gallery.autosave.on} if self.has_gallery else {}
         with suppress(ValueError):  # a seed that is too large for the count
             return {self.kind: self.form.request, **switch}
         return switch
@@ -196,6 +196,14 @@ class Panel(AsLeft, widgets.VBox):
         """Make this the input picture, in its own size; the other controls stay."""
         self.form.change(image=png, mask=None, width=None, height=None)
         self._show_plan()
+
+    def hold_to(self, picture: GalleryPicture) -> None:
+        """Make it the picture of a control, of the first without one or of another one.
+
+        Raises ValueError where there are as many as can be.
+        """
+        self.form.control.hold_to(picture.image)
+        self._keys.see("sdnb-control")
 
     def empty(self) -> None:
         """Show no result: it is of another picture than the one that came."""
@@ -241,20 +249,17 @@ class Panel(AsLeft, widgets.VBox):
         self._queue = RunQueue(runs, self._actions, self.progress, self._began, self._take)
         self._caption, self._plan = Caption(), PlanLine()
         self.as_left = WayBack()
-        self._mask_stays = MaskStays(lambda: self.form.change(mask=None))
-        self.begun += [self.as_left.forget, self._mask_stays.forget, self.keep]
+        self.mask_stays = MaskStays(lambda: self.form.change(mask=None))
+        self.begun += [self.as_left.forget, self.mask_stays.forget, self.keep]
         self._seed_came = SeedCame(lambda: self.form.change(seed=None))
         self.view = ResultView(self.progress.picture, self.gallery.saved, self.gallery.sheet)
         self.gallery.on_delete(self.view.forget)
-        self.view.action("Use its seed", "lock", "Keep its seed for the next ones", self._keep_seed)
+        picture_acts.offer(self)
         self.progress.after_stop.keep = lambda seed: self.form.change(seed=seed)
-        if self.kind != "txt2img":
-            tip = "Begin the next one from it; a mask stays"
-            self.view.action("Use as picture", "image", tip, self._use_as_picture)
         self.about = style.quiet_line()
         left = widgets.VBox([*self._above(), self.form])
         # What it takes stands where it is seen before Generate is pressed.
-        result = [self._queue.waiting, self.view, self._mask_stays, self._caption]
+        result = [self._queue.waiting, self.view, self.mask_stays, self._caption]
         right = widgets.VBox([self._plan, self._seed_came, self.progress, *result])
         top = style.box("sdnb-top", [self.form.words, self._actions])
         self._rows = [self.about, self.as_left, top, style.box("sdnb-columns", [left, right])]
@@ -283,7 +288,7 @@ class Panel(AsLeft, widgets.VBox):
         """Update the forecast, and the error if it no longer holds; a question is withdrawn."""
         self._bulb.forget()
         self._seed_came.look(self.form.seed.value)
-        self._mask_stays.look(lambda: self.form.controls["mask"].value)
+        self.mask_stays.look(lambda: self.form.controls["mask"].value)
         self.progress.look_again(self._checked)
         if self._queue.paused:
             return
@@ -337,16 +342,3 @@ class Panel(AsLeft, widgets.VBox):
         told = self._unsaved if before is not None else []  # it stays for the rest of a batch
         self._unsaved = [*told, *self.gallery.autosave.news()]
         self._caption.say(caption(result), *result.notes, *self._unsaved)
-
-    def _keep_seed(self, picture: GalleryPicture) -> None:
-        self.form.change(seed=picture.request.seed)
-        self.view.say(f"The seed is {picture.request.seed} now.")
-
-    def _use_as_picture(self, picture: GalleryPicture) -> None:
-        """Begin from this picture, with the mask that is there if it has the same size."""
-        mask = self.form.request.mask
-        self.start_from(images.picture(picture.image))
-        if mask is not None and images.open(mask).size == picture.image.size:
-            self.form.change(mask=mask)
-            self._mask_stays.tell()
-        self.view.say("The next one begins from it.")

@@ -25,6 +25,7 @@ from sdnb.widgets.kept_gallery import saving_gallery
 from sdnb.widgets.lifetime import tie_to_cell
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.picker import ModelPicker
+from sdnb.widgets.picture_acts import HOLDS
 from sdnb.widgets.tab_panels import TabPanels
 from sdnb.widgets.tabs import Tabs
 from sdnb.widgets.upscale import UpscalePanel
@@ -76,8 +77,9 @@ class Studio(AsLeft, widgets.VBox):
         self.panels = TabPanels(TABS, self._built)
         for name in TABS:
             self.gallery.send(name, *self._carry(name))
+        self.gallery.send("Control", self._hold_to, HOLDS)
         asked = {name: partial(self._asked, name) for name in _SWEPT}
-        sends = {name: partial(self.send, name=name) for name in TABS}
+        sends = {name: partial(self.send, name=name) for name in TABS} | {"Control": self._hold_to}
         self.grid = GridTab(
             self.model, asked, self._use, executor, send=sends, gallery=self.gallery
         )
@@ -235,6 +237,14 @@ class Studio(AsLeft, widgets.VBox):
             box = cast("PictureBox", self.panels[name].form.controls["image"])
             box.read(partial(encoded, image), put, "The picture")
         self.gallery.say(f"It is in the tab {name} now, above.")
+
+    def _hold_to(self, picture: GalleryPicture) -> None:
+        """Make it the picture of a control of the tab in sight, or of the one a grid varies."""
+        panel = self.panel
+        panel.hold_to(picture)
+        name = next(name for name in TABS if self.panels[name] is panel)
+        self._tabs.turn(TABS.index(name))
+        self.gallery.say(f"It is the picture of a control in the tab {name} now.")
 
     def _use(self, request: Request, name: str) -> None:
         """Put a grid cell's request into the tab it came from."""

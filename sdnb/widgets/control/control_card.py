@@ -18,11 +18,9 @@ from sdnb.request import png_header, sizes
 from sdnb.request.control import FITS, MODES, MOST_SCALE, Control
 from sdnb.request.sizes import Size
 from sdnb.widgets.buttons import icon_button, text_button
-from sdnb.widgets.control.hint_view import HintView
 from sdnb.widgets.control.net_box import NetBox
 from sdnb.widgets.control.nets_on_offer import NetsOnOffer
-from sdnb.widgets.form.fields import BY_NAME
-from sdnb.widgets.form.picture_box import PictureBox
+from sdnb.widgets.control.picture_or_sketch import PictureOrSketch
 from sdnb.widgets.hearing import in_order
 from sdnb.widgets.slider import NumberBox, Slider
 from sdnb.widgets.style import level, quiet_line, row, shared
@@ -66,9 +64,7 @@ class ControlCard(widgets.VBox):
         remove = icon_button("times", "Remove this control", "Remove this control")
         remove.on_click(lambda _: acts.remove(self))
         self._net = NetBox(nets, self._net_taken, [remove])
-        self._picture = PictureBox(BY_NAME["image"], self._picture_taken, None, small=True)
-        self._hint = HintView()
-        self._picture.beside(self._hint)
+        self._picture = PictureOrSketch(self._picture_taken, acts.grown)
         self._prepare = _list_box("Prepared by", "How the picture becomes what the net reads")
         self._numbers = widgets.VBox()
         self._offer_words = quiet_line()
@@ -83,7 +79,7 @@ class ControlCard(widgets.VBox):
         self._mode.options = [(words, name) for name, words in _MODES.items()]
         self._fit.options = FITS
         super().__init__([
-            self._net, level(self._picture.widget), self._prepare, self._numbers, self._offered,
+            self._net, level(self._picture), self._prepare, self._numbers, self._offered,
             self._fit, *self._sliders.values(), self._said, self._mode,
         ])  # fmt: skip
         self.add_class("sdnb-control")
@@ -119,9 +115,11 @@ class ControlCard(widgets.VBox):
 
     def show(self, control: Control | None) -> None:
         """Show this control; None: an empty one."""
+        if control is not None and control == self._control and not self.wrong:
+            return  # somebody may be drawing
         given = _USUAL if control is None else {n: getattr(control, n) for n in _USUAL}
         self._given, self._by_hand = dict(given), control is not None
-        self._picture.value = self._given["image"]
+        self._picture.show(self._given["image"])
         self._net.show(self._given["net"] or "", self._given["sha256"])
         for name, slider in self._sliders.items():
             slider.show(self._given[name])
@@ -152,8 +150,11 @@ class ControlCard(widgets.VBox):
             changes |= {"prepare": wanted.prepare, "values": ()}
         self._changed(**changes)
 
-    def _picture_taken(self) -> None:
-        self._changed(image=self._picture.value)
+    def _picture_taken(self, drawn: bool) -> None:
+        changes: dict[str, Any] = {"image": self._picture.value}
+        if drawn and not self._by_hand and self._given["prepare"] is None:
+            changes["prepare"] = "scribble"  # black lines on white are no hint
+        self._changed(**changes)
 
     def _chosen(self, name: str, change: Any) -> None:
         if not self._setting and change["new"] != self._given[name]:
@@ -217,10 +218,10 @@ class ControlCard(widgets.VBox):
 
     def _show_hint(self) -> None:
         if self._given["image"] is None:
-            self._hint.show(None, self._size)
+            self._picture.show_hint(None, self._size)
         elif not self._refused:
             alone = self._whole() | {"net": self._given["net"] or "?"}
-            self._hint.show(Control(**alone), self._size)
+            self._picture.show_hint(Control(**alone), self._size)
 
     def _show_offer(self) -> None:
         """Say what the net wants, and offer it where another preparation is chosen."""
@@ -267,7 +268,8 @@ class ControlCard(widgets.VBox):
 
     def _slider(self, name: str, label: str, most: float, reach: float, tooltip: str) -> Slider:
         return Slider(
-            label, _USUAL[name], (0, most), lambda number: self._changed(**{name: number}),
+            label, float(_USUAL[name] or 0), (0, most),
+            lambda number: self._changed(**{name: number}),
             reach=(0, reach), step=0.05, tooltip=tooltip, label_width=_WIDTH,
         )  # fmt: skip
 

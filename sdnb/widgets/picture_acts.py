@@ -1,0 +1,45 @@
+"""What a person does with a finished picture of a panel, for the next ones: buttons below it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from sdnb import images
+from sdnb.widgets.gallery_picture import GalleryPicture
+
+HOLDS = "Have a control network hold the next ones to it"
+
+
+def offer(panel: Any) -> None:
+    """Put the buttons below the result of a panel, and into its own gallery."""
+    view = panel.view
+    tip = "Keep its seed for the next ones"
+    view.action("Use its seed", "lock", tip, partial(_keep_seed, panel))
+    if panel.kind != "txt2img":
+        tip = "Begin the next one from it; a mask stays"
+        view.action("Use as picture", "image", tip, partial(_use_as_picture, panel))
+    view.send("Control", partial(_hold_to, panel), HOLDS)
+    if panel.has_gallery:
+        panel.gallery.send("Control", partial(_hold_to, panel), HOLDS)
+
+
+def _keep_seed(panel: Any, picture: GalleryPicture) -> None:
+    panel.form.change(seed=picture.request.seed)
+    panel.view.say(f"The seed is {picture.request.seed} now.")
+
+
+def _use_as_picture(panel: Any, picture: GalleryPicture) -> None:
+    """Begin from this picture, with the mask that is there if it has the same size."""
+    mask = panel.form.request.mask
+    panel.start_from(images.picture(picture.image))
+    if mask is not None and images.open(mask).size == picture.image.size:
+        panel.form.change(mask=mask)
+        panel.mask_stays.tell()
+    panel.view.say("The next one begins from it.")
+
+
+def _hold_to(panel: Any, picture: GalleryPicture) -> None:
+    panel.hold_to(picture)
+    for place in (panel.view, panel.gallery):
+        place.say("It is the picture of a control now.")
