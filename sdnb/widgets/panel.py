@@ -202,8 +202,7 @@ class Panel(AsLeft, widgets.VBox):
 
         Raises ValueError where there are as many as can be.
         """
-        self.form.control.hold_to(picture.image)
-        self._keys.see("sdnb-control")
+        self._keys.see(self.form.control.hold_to(picture.image))
 
     def empty(self) -> None:
         """Show no result: it is of another picture than the one that came."""

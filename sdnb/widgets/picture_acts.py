@@ -19,7 +19,7 @@ def offer(panel: Any) -> None:
     if panel.kind != "txt2img":
         tip = "Begin the next one from it; a mask stays"
         view.action("Use as picture", "image", tip, partial(_use_as_picture, panel))
-    view.send("Control", partial(_hold_to, panel), HOLDS)
+    view.send("Control", partial(_hold_to, panel), HOLDS, last=True)
     if panel.has_gallery:
         panel.gallery.send("Control", partial(_hold_to, panel), HOLDS)
 

@@ -85,9 +85,14 @@ class ResultView(widgets.VBox):
         make = partial(text_button, words, icon, tooltip, partial(self._do, act))
         self._more[self._actions].append(make)
 
-    def send(self, name: str, act: Act, tooltip: str) -> None:
-        """Add a button that sends the picture that is shown to the place of this name."""
-        self._more[self._sends].append(partial(send_button, name, tooltip, partial(self._do, act)))
+    def send(self, name: str, act: Act, tooltip: str, *, last: bool = False) -> None:
+        """Add a button that sends the picture that is shown to the place of this name; `last` is
+        behind all others.
+        """
+        make = partial(send_button, name, tooltip, partial(self._do, act))
+        makers = self._more[self._sends]
+        makers.insert(len(makers) - self._at_end, make)
+        self._at_end += last
 
     def say(self, words: str, link: str = "") -> None:
         """Show a line below the picture until another picture is shown; `link` is HTML after it."""
@@ -101,6 +106,7 @@ class ResultView(widgets.VBox):
         self._more: dict[widgets.HBox, list[Callable[[], widgets.Button]]] = {
             self._actions: [], self._sends: [],
         }  # fmt: skip
+        self._at_end = 0  # how many places stand behind all others
         self._is_made = False
 
     def _make(self) -> None:

@@ -65,7 +65,7 @@ class ControlCard(widgets.VBox):
         remove.on_click(lambda _: acts.remove(self))
         self._net = NetBox(nets, self._net_taken, [remove])
         self._picture = PictureOrSketch(self._picture_taken, acts.grown)
-        self._prepare = _list_box("Prepared by", "How the picture becomes what the net reads")
+        self._prepare = _list_box("Prepare", "How the picture becomes what the net reads")
         self._numbers = widgets.VBox()
         self._offer_words = quiet_line()
         self._offer = text_button("", "", "Take what this net was trained on", self._offer_taken)
@@ -77,12 +77,14 @@ class ControlCard(widgets.VBox):
         for part, name in ((self._prepare, "prepare"), (self._fit, "fit"), (self._mode, "mode")):
             part.observe(partial(self._chosen, name), "value")
         self._mode.options = [(words, name) for name, words in _MODES.items()]
-        self._fit.options = FITS
+        self._fit.options = [(name, name) for name in FITS]
         super().__init__([
-            self._net, level(self._picture), self._prepare, self._numbers, self._offered,
+            self._net, self._picture, self._prepare, self._numbers, self._offered,
             self._fit, *self._sliders.values(), self._said, self._mode,
         ])  # fmt: skip
-        self.add_class("sdnb-control")
+        self.mark = f"sdnb-control-{self.model_id}"  #: a CSS class of its own
+        for name in ("sdnb-control", self.mark):
+            self.add_class(name)
         self._show_parts()
         in_order(self)
 
@@ -206,7 +208,8 @@ class ControlCard(widgets.VBox):
                 (self._fit, "fit"),
                 (self._mode, "mode"),
             ):
-                part.value = self._given[name]
+                # By index: a list shows None as no selection.
+                part.index = [value for _, value in part.options].index(self._given[name])
         finally:
             self._setting = False
         self._show_offer()

@@ -86,8 +86,9 @@ class ControlCards(FieldControl):
         for card in self._cards:
             card.adjust(size)
 
-    def hold_to(self, image: Image.Image) -> None:
-        """Take a picture of this page into the first card without one, or into another one.
+    def hold_to(self, image: Image.Image) -> str:
+        """Take a picture of this page into the first card without one, or into another one; returns
+        the card's CSS class.
 
         Raises ValueError where there are as many as can be.
         """
@@ -95,12 +96,15 @@ class ControlCards(FieldControl):
         free = next((card for card in self._cards if not card.has_picture), None)
         if free is None and len(self._cards) >= MOST:
             raise ValueError(f"There are {MOST} controls already: remove one of them, below.")
-        (free or self._added()).hold_to(image)
+        card = free or self._added()
+        card.hold_to(image)
+        return card.mark
 
     # -- the cards -----------------------------------------------------------------------------
     def _build(self) -> None:
         self._is_built = True
         self._add = level(text_button("Add another", "plus", "Another control", self._added))
+        self._add.layout.align_self = "flex-start"
         self.fold.inside.children = [self._place, self._add]
         in_order(self.fold.inside)
         self._show_cards()

@@ -18,7 +18,7 @@ from sdnb.widgets.form.fields import BY_NAME
 from sdnb.widgets.form.picture_box import PictureBox
 from sdnb.widgets.masks.sketch_pad import SketchPad, is_drawing
 
-_SIDE = 320  # pixels of the page: the sheet is seen together with its hint
+_SIDE = 304  # pixels of the page: the sheet is seen together with its hint
 _LEAST = 512  # pixels of a sheet's longer side: lines are drawn finer than small pictures have them
 
 
@@ -42,6 +42,7 @@ class PictureOrSketch(widgets.VBox):
         self._box.offer_also(self._draw)
         self._box.beside(self._hint)
         super().__init__([self._box.widget])
+        self.add_class("sdnb-held")
 
     @property
     def value(self) -> bytes | None:
@@ -76,6 +77,7 @@ class PictureOrSketch(widgets.VBox):
         """Show the sheet, or put it away."""
         drawing = bool(change["new"])
         self._box.show_small(not drawing)
+        (self.add_class if drawing else self.remove_class)("sdnb-drawing")
         if drawing:
             self._begin()
         if self._pad is not None:
@@ -92,7 +94,7 @@ class PictureOrSketch(widgets.VBox):
                 self._pad.on_change(self._drawn)
                 self._box.beside(self._pad, self._hint)
                 self._grown()
-            self._pad.begin(self._sheet(), picture)
+            self._pad.begin(self._sheet(), self._size, picture)
         finally:
             self._at_work = False
 

@@ -13,6 +13,7 @@ from sdnb.widgets.masks.strokes import Imported, Size
 from sdnb.widgets.masks.toolbar import sketch_toolbar
 
 _WIDE = 100  # lines of the usual brush, side by side, fill the longer side
+_PIXELS = 1.5  # of the picture that is made: thinner lines would have gaps there
 _BLACK, _WHITE = 16, 239  # beyond these a pixel is of a line, or of the sheet
 _MOST_GREY, _MOST_DARK = 0.15, 0.5  # shares of a drawing's pixels
 
@@ -25,8 +26,8 @@ class SketchPad(Drawing):
         how = "Give a picture of lines instead."
         super().__init__(sheet, width, sketch_toolbar(sheet), ink=AS_LINES, how=how)
         self.children = [*self._parts, self._status]
+        self.add_class("sdnb-sketch")
         in_order(self)
-        self._suit_brush(size)
 
     @property
     def picture(self) -> Image.Image:
@@ -39,16 +40,21 @@ class SketchPad(Drawing):
         """Whether the sheet is white."""
         return self._state.history.white == 0
 
-    def begin(self, size: Size, drawing: Image.Image | None = None) -> None:
-        """Take an empty sheet of this size, or a drawing to go on with."""
+    def begin(self, size: Size, made: Size, drawing: Image.Image | None = None) -> None:
+        """Take an empty sheet of this size, or a drawing to go on with, for pictures of the size
+        `made`.
+        """
         size = size if drawing is None else drawing.size
         self._lay_under(Image.new("RGB", size, "white"), anew=True)
-        self._suit_brush(size)
+        thinnest = _PIXELS * max(size) / max(made)
+        self.brush = float(max(1, round(max(max(size) / _WIDE, thinnest))))
         if drawing is not None:
             self._state.apply(Imported(images.mask(ImageOps.invert(drawing.convert("L")))))
 
-    def _suit_brush(self, size: Size) -> None:
-        self.brush = float(max(1, round(max(size) / _WIDE)))
+    def _tell(self, extra: str, problem: bool) -> None:
+        """Say only what is wrong: its size stands above."""
+        self._status.layout.display = "" if extra else "none"
+        super()._tell(extra, problem)
 
 
 def is_drawing(picture: Image.Image) -> bool:
