@@ -30,6 +30,7 @@ class HintView(widgets.VBox):
         self._image, self._words = widgets.Image(format="jpeg"), widgets.HTML()
         in_column = widgets.Layout(width=f"{SIDE + 8}px", flex="0 0 auto", display="none")
         super().__init__([self._image, self._words], layout=in_column)
+        self.add_class("sdnb-hint")
 
     def show(self, control: Control | None, size: Size) -> None:
         """Show the hint of this control for pictures of a size; None hides it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ from sdnb.widgets.line_list import Line, LineList
 from sdnb.widgets.style import box, level, quiet_line, shared
 
 _MOST = 50  # lines that are shown
+# Seconds: the page sends a click at once, and what was typed before it when it has been answered.
+_LATE = 0.5
 _NO_LIBRARY = (
     "The model has no library of files yet: write the path of a control network or its id on the "
     "Hugging Face hub, or choose the folder of AUTOMATIC1111, ComfyUI or InvokeAI where the model "
@@ -37,6 +40,7 @@ class NetBox(widgets.VBox):
         self._name = ""
         self._sha256: str | None = None
         self._setting = False
+        self._clicked_at = -_LATE  # when a line was
         self._shown: list[str] = []  # the names of the lines
         self.facts = NetFacts()  #: what is known of the net
         self._box = widgets.Text(
@@ -133,6 +137,9 @@ class NetBox(widgets.VBox):
     def _typed(self, change: Any) -> None:
         if self._setting:
             return
+        if time.monotonic() - self._clicked_at < _LATE:
+            self.show(self._name, self._sha256)
+            return
         words = change["new"].strip()
         known = words and not is_hub_id(words) and self._nets().about(words).known
         if words != self._name and (known or not words):
@@ -143,3 +150,4 @@ class NetBox(widgets.VBox):
     def _clicked(self, n: int) -> None:
         self.show(self._shown[n])
         self._take(self._name)
+        self._clicked_at = time.monotonic()
