@@ -143,7 +143,7 @@ def test_what_is_moved_is_in_the_request_and_what_is_typed_stays(one):
         ("Scale", 11, "Control: Scale: 11 is not a number from 0 to 10"),
         ("Start", 0.9, "Control: start=0.9 is behind end=0.6"),
         ("Net", "nothere", "Control: 'nothere' is no net: the library has no control network of"),
-        ("Net", "", "Control: it has no net: choose one, or remove this control"),
+        ("Net", "", "Control: it has no net yet: choose one, or remove this control"),
         ("Net", "lllyasviel/canny", "lllyasviel/canny may be on the Hugging Face hub: click its"),
     ],
 )
@@ -166,7 +166,7 @@ def test_up_to_three_are_added_and_each_is_removed(one):
     find(cards(one)[1], "Net").value = "control_canny"
     assert title(one).endswith(", 1 control not finished")
     assert one.generate() is None
-    assert "Control 2: it has no picture: give or draw one" in read(one)
+    assert "Control 2: it has no picture yet: give or draw one" in read(one)
     press(cards(one)[1], "Remove this control")
     assert one.request.controls == (DRAWN,)
     press(cards(one)[0], "Remove this control")

@@ -73,7 +73,7 @@ class ControlCard(widgets.VBox):
         self._fit = _list_box("Fitted by", "How a picture of other proportions comes to the size")
         self._mode = _list_box("Mode", "Whose word counts where picture and prompt disagree")
         self._sliders = {name: self._slider(name, *how) for name, how in _SLIDERS.items()}
-        self._said = level(widgets.HTML())
+        self._said = level(quiet_line())
         for part, name in ((self._prepare, "prepare"), (self._fit, "fit"), (self._mode, "mode")):
             part.observe(partial(self._chosen, name), "value")
         self._mode.options = [(words, name) for name, words in _MODES.items()]
@@ -108,12 +108,18 @@ class ControlCard(widgets.VBox):
         """Why it is refused; "" where it is not."""
         boxes = [*self._sliders.values(), *self._numbers.children]
         typed = [self._net.wrong, self._picture.wrong, *(str(part.wrong) for part in boxes)]
-        missing = "" if self.is_empty or self._control is not None else self._missing()
+        missing = self._missing()
+        missing = f"{missing}, or remove this control" if missing else ""
         return next(filter(None, [*typed, self._refused, missing]), "")
 
     def _missing(self) -> str:
-        what = "picture: give or draw one" if self._given["net"] else "net: choose one"
-        return f"it has no {what}, or remove this control"
+        """What it has not yet; "" where it has all, or nothing at all."""
+        if self.is_empty or (self._given["net"] and self._given["image"] is not None):
+            return ""
+        return (
+            "it has no picture yet: give or draw one" if self._given["net"]
+            else "it has no net yet: choose one"
+        )  # fmt: skip
 
     def show(self, control: Control | None) -> None:
         """Show this control; None: an empty one."""
@@ -214,9 +220,10 @@ class ControlCard(widgets.VBox):
             self._setting = False
         self._show_offer()
         self._fit.layout.display = "" if self._is_fitted() else "none"
-        refused = f'<div class="sdnb-warn" role="alert">{html.escape(self._refused)}</div>'
-        self._said.value = refused if self._refused else ""
-        self._said.layout.display = "" if self._refused else "none"
+        words, missing = html.escape(self._refused), self._missing()
+        refused = f'<div class="sdnb-warn" role="alert">{words}</div>'
+        self._said.value = refused if words else f"This control is not in use: {missing}."
+        self._said.layout.display = "" if words or missing else "none"
         self._show_hint()
 
     def _show_hint(self) -> None:
