@@ -125,7 +125,7 @@ def test_what_is_moved_is_in_the_request_and_what_is_typed_stays(one):
         ("Scale", 0.7312),
         ("Start", 0.25),
         ("End", 0.5),
-        ("High threshold", 99.5),
+        ("High", 99.5),
     ):
         find(section(one), label).value = typed
         assert find(section(one), label).value == typed

@@ -34,6 +34,8 @@ _SLIDERS = {  # label, the most of the number and of the slider, what it is
     "start": ("Start", 1.0, 1.0, "From which share of the steps it works: 0 is from the first"),
     "end": ("End", 1.0, 1.0, "To which share of the steps it works: 1 is to the last"),
 }
+# Numbers of preparations whose names are wider than a label.
+_SHORT = {"low threshold": "low", "high threshold": "high", "down sampling": "coarser"}
 _LONG = 1e4  # numbers beyond it have no slider
 
 
@@ -262,14 +264,15 @@ class ControlCard(widgets.VBox):
         known = PREPARATIONS.get(self._given["prepare"], ())
         made: list[NumberBox] = []
         for place, (value, number) in enumerate(zip(known, self._values(), strict=True)):
-            label, limits = value.name.capitalize(), (value.low, value.high)
+            label = _SHORT.get(value.name, value.name).capitalize()
+            limits = value.low, value.high
             moved = partial(self._number_moved, place)
             step = 1 if value.high - value.low > 10 else 0.05
+            how: dict[str, Any] = {"label_width": _WIDTH, "tooltip": value.name.capitalize()}
             if value.high > _LONG:
-                part = NumberBox(label, number, limits, moved, label_width=_WIDTH, width="170px")
+                part = NumberBox(label, number, limits, moved, width="170px", **how)
             else:
-                part = Slider(label, number, limits, moved, reach=limits, step=step,
-                              label_width=_WIDTH)  # fmt: skip
+                part = Slider(label, number, limits, moved, reach=limits, step=step, **how)
             made.append(part)
         if made or self._numbers.children:
             self._numbers.children = made

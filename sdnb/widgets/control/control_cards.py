@@ -45,8 +45,7 @@ class ControlCards(FieldControl):
         self._size: Size = (512, 512)
         self._is_built = False
         self.grown: Changed = lambda: None  #: called when there are other boxes
-        self._place = widgets.VBox()
-        self.widget = self.fold = Fold("Control", [self._place], self._build)
+        self.widget = self.fold = Fold("Control", [], self._build)
 
     @property
     def value(self) -> tuple[Control, ...]:
@@ -102,7 +101,7 @@ class ControlCards(FieldControl):
 
     # -- the cards -----------------------------------------------------------------------------
     def _build(self) -> None:
-        self._is_built = True
+        self._is_built, self._place = True, widgets.VBox()
         self._add = level(text_button("Add another", "plus", "Another control", self._added))
         self._add.layout.align_self = "flex-start"
         self.fold.inside.children = [self._place, self._add]

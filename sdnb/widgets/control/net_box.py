@@ -114,7 +114,8 @@ class NetBox(widgets.VBox):
         if not nets.has_library and not searched:
             return _NO_LIBRARY
         if searched:
-            return html.escape(f"{nets.about(searched).why_not}.")
+            why_not = nets.about(searched).why_not
+            return html.escape(f"{why_not[:1].upper()}{why_not[1:]}")
         return "No control network is in the library."
 
     def _show_lines(self, items: Sequence[Item], searched: str) -> None:
