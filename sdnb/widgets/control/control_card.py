@@ -12,7 +12,7 @@ import ipywidgets as widgets
 from ipywidgets.widgets.widget_description import DescriptionStyle
 from PIL import Image
 
-from sdnb.hints import PREPARATIONS
+from sdnb.hints import PREPARATIONS, Value
 from sdnb.hints.preparation_names import ABOUT
 from sdnb.request import png_header, sizes
 from sdnb.request.control import FITS, MODES, MOST_SCALE, Control
@@ -68,7 +68,7 @@ class ControlCard(widgets.VBox):
         self._net = NetBox(nets, self._net_taken, [remove])
         self._picture = PictureOrSketch(self._picture_taken, acts.grown)
         self._prepare = _list_box("Prepare", "How the picture becomes what the net reads")
-        self._numbers = widgets.VBox()
+        self._numbers, self._known_numbers = widgets.VBox(), tuple[Value, ...]()
         self._offer_words = quiet_line()
         self._offer = text_button("", "", "Take what this net was trained on", self._offer_taken)
         self._offered = level(row([self._offer_words, self._offer]))
@@ -260,8 +260,13 @@ class ControlCard(widgets.VBox):
         return [*given, *(value.default for value in known[len(given) :])]
 
     def _show_numbers(self) -> None:
-        """Make the boxes of the preparation's numbers."""
+        """Show the preparation's numbers, in boxes of their own for each preparation."""
         known = PREPARATIONS.get(self._given["prepare"], ())
+        if known == self._known_numbers:
+            for part, number in zip(self._numbers.children, self._values(), strict=True):
+                part.show(number)
+            return
+        self._known_numbers = known
         made: list[NumberBox] = []
         for place, (value, number) in enumerate(zip(known, self._values(), strict=True)):
             label = _SHORT.get(value.name, value.name).capitalize()
@@ -274,10 +279,9 @@ class ControlCard(widgets.VBox):
             else:
                 part = Slider(label, number, limits, moved, reach=limits, step=step, **how)
             made.append(part)
-        if made or self._numbers.children:
-            self._numbers.children = made
-            in_order(self._numbers)
-            self._acts.grown()
+        self._numbers.children = made
+        in_order(self._numbers)
+        self._acts.grown()
 
     def _slider(self, name: str, label: str, most: float, reach: float, tooltip: str) -> Slider:
         return Slider(

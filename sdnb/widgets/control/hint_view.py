@@ -15,6 +15,7 @@ from sdnb.widgets.form.decoded import beside
 from sdnb.widgets.jpegs import jpeg
 
 SIDE = 192  # pixels of the shown hint's longer side
+_MOST = 1280  # pixels of the longer side: a larger one takes seconds, and is shown small
 _Made = tuple[Image.Image, tuple[str, ...]]
 
 
@@ -76,6 +77,8 @@ class HintView(widgets.VBox):
 
 def _made(control: Control, size: Size) -> _Made | str:
     """The hint and its notes, or why there is none."""
+    shrink = min(1.0, _MOST / max(size))
+    size = max(1, round(size[0] * shrink)), max(1, round(size[1] * shrink))
     try:
         return control.hint_at(*size), control.notes_at(*size)
     except (ImportError, ValueError) as error:
