@@ -231,7 +231,8 @@ class Streamed:
             self._restart()  # a graph was recorded, or the pass before broke off
 
     def _end(self, *_: object) -> None:
-        if self._recording:
+        # What comes next may be a graph that was recorded before, which waits for no copy of ours.
+        if self._stream is not None:
             torch.cuda.current_stream(self.device).wait_stream(self._stream)
 
     def _before(self, unit: _Unit, i: int, *_: object) -> None:
