@@ -106,6 +106,7 @@ def bench_control(
     Raises RuntimeError without a CUDA card.
     """
     card.refuse_without("gpu --control")
+    random_net.write(out / "bench-control_speed" / "net", device="cuda")  # where the model will be
     asked = {"sdnb": [""], "diffusers": [""]}
     data = card.measure_sides("control_speed", out, asked, say, keep)
     say(table(data))
@@ -147,8 +148,6 @@ def table(data: dict[str, Any]) -> str:
 def cells(side: str, path: Path, _: str) -> Iterator[dict[str, Any]]:
     """Measure the cells of a side."""
     net = path.parent / "net"
-    if not net.exists():
-        random_net.write(net, device="cuda" if torch.cuda.is_available() else "cpu")
     return _ours(path, net, OURS) if side == "sdnb" else _theirs(path, net, THEIRS)
 
 
