@@ -95,17 +95,18 @@ class _Peaks:
 
     def ring(self, keep: float) -> float:
         """GB of what is streamed for a step, of which `keep` stay on the device: the UNet's, and
-        what it leaves the control networks'.
+        what it leaves the control networks', which pass through the same ring.
         """
         facts, storage = self.facts, self.plan.weights
         if self.plan.unet != "stream" or self.on_cpu:
             return 0.0
-        total, left = facts.ring_bytes(storage, keep), int(keep * GB) - facts.parts["unet"].size
+        parts = [facts.ring_bytes(storage, keep)]
+        left = int(keep * GB) - facts.parts["unet"].size
         for name in self._of_role("unet"):
             if name != "unet":
-                total += control_ring(facts.config.unet, facts.dtype, storage, max(left, 0))
+                parts.append(control_ring(facts.config.unet, facts.dtype, storage, max(left, 0)))
                 left -= facts.parts[name].size
-        return total / GB
+        return (max(ring for ring, _ in parts) + sum(beside for _, beside in parts)) / GB
 
     def unet(self, knobs: Knobs) -> float:
         facts, plan = self.facts, self.plan
