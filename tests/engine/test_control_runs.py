@@ -221,6 +221,7 @@ class CopiedGraph(Graphed):
 PLANS = {
     "partly": {"unet": "stream", "keep": 0.012, "chunk": 32, "together": False, "text": "cpu"},
     "streamed": {"unet": "stream", "text": "offload", "together": True},
+    "networks streamed": {"unet": "offload", "control": "stream", "text": "offload"},
 }
 
 

@@ -36,8 +36,8 @@ class Facts:
     # and the control networks of the last run
     parts: Mapping[str, PartFacts]
     # Bytes that streaming the UNet takes on the device, for the weights' storage and the GB that
-    # stay there.
-    ring_bytes: Callable[[str, float], int]
+    # stay there: of the ring, and beside it.
+    ring_bytes: Callable[[str, float], tuple[int, int]]
     has_run: bool = True  # whether the process holds already what its first run leaves behind
 
     def gb(self, part: str) -> float:

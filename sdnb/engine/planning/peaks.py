@@ -95,19 +95,17 @@ class _Peaks:
 
     def ring(self, keep: float) -> float:
         """GB of what is streamed for a step, of which `keep` stay on the device: the UNet's, and
-        what it leaves the control networks'.
+        what it leaves the control networks', which pass through the same ring.
         """
         facts, storage, left = self.facts, self.plan.weights, int(keep * GB)
-        if self.on_cpu:
-            return 0.0
-        total = 0
-        for name in self._streamed():
+        parts = [(0, 0)]
+        for name in [] if self.on_cpu else self._streamed():
             if name == "unet":
-                total += facts.ring_bytes(storage, keep)
+                parts.append(facts.ring_bytes(storage, keep))
             else:
-                total += control_ring(facts.config.unet, facts.dtype, storage, max(left, 0))
+                parts.append(control_ring(facts.config.unet, facts.dtype, storage, max(left, 0)))
             left -= facts.parts[name].size
-        return total / GB
+        return (max(ring for ring, _ in parts) + sum(beside for _, beside in parts)) / GB
 
     def _streamed(self) -> list[str]:
         """The parts whose weights cross the bus at each step; the UNet is the first."""
