@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from helpers import hostile_checkpoints as hostile
@@ -53,6 +54,11 @@ def library(tmp_path_factory):
         patch.setattr(known, "path", lambda: folder / "cache.json")
         library.refresh()
     return library
+
+
+@pytest.fixture(autouse=True)
+def _no_users_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(known, "path", lambda: tmp_path / "library.json")
 
 
 @pytest.fixture
@@ -229,6 +235,20 @@ def test_another_models_library_is_shown(one):
     opened(one)
     one.serve(Model())
     assert "The model has no library of files yet" in read(section(one))
+
+
+def test_a_models_own_nets_come_first_and_keep_their_names(library, tmp_path):
+    for name in ("t2i_sketch", "tile"):
+        hostile.headed(tmp_path / f"{name}.safetensors", *hostile.laid_out(T2I))
+    model = Model(library=library)
+    model.own_nets = Library(tmp_path)
+    other = next(file for file in library.files("control") if file.name == "t2i_sketch")
+    nets = nets_on_offer.NetsOnOffer(model)
+    assert nets.usable == ["t2i_sketch", "tile", "control_canny", str(other.path)]
+    assert str(tmp_path) in nets.about("t2i_sketch").title
+    assert str(other.path) in nets.about(str(other.path)).title
+    alone = nets_on_offer.NetsOnOffer(SimpleNamespace(own_nets=model.own_nets, config=model.config))
+    assert alone.usable == ["t2i_sketch", "tile"]
 
 
 # -- preparations and hints ----------------------------------------------------------------------

@@ -140,13 +140,13 @@ class Names:
             return False
 
 
-def usable(library: Library | None, kind: str, width: int) -> tuple[str, ...]:
-    """The shortest names of the files of a kind that a model whose text is so wide can use; none
-    while the library was not looked at.
+def usable(library: Library | None, width: int) -> tuple[str, ...]:
+    """The shortest names of the LoRAs that a model whose text is so wide can use; none while the
+    library was not looked at.
     """
     if library is None or not library.listed:
         return ()
-    names = Names(library, kind)
+    names = Names(library, "lora")
     return tuple(names.shortest(file) for file in names.files if not why_not(file, width))
 
 

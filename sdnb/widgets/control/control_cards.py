@@ -110,8 +110,7 @@ class ControlCards(FieldControl):
 
     def _on_offer(self) -> NetsOnOffer:
         if self._nets is None:
-            width = 0 if self._model is None else self._model.config.unet.context_dim
-            self._nets = NetsOnOffer(getattr(self._model, "library", None), width)
+            self._nets = NetsOnOffer(self._model)
         return self._nets
 
     def _show_cards(self) -> None:

@@ -93,7 +93,7 @@ class NetBox(widgets.VBox):
         items = nets.found(searched) if seen else []
         self._show_lines(items[:_MOST], searched)
         self._found.layout.display = "" if self._shown else "none"
-        self._more.layout.display = "" if nets.has_library else "none"
+        self._more.layout.display = "" if nets.has_any else "none"
         self._said.value = self._words(nets, len(items), searched, seen)
         self._said.layout.display = "" if self._said.value else "none"
         self._box.tooltip = self.facts.title or self._name
@@ -111,7 +111,7 @@ class NetBox(widgets.VBox):
             return f"and {count - _MOST:,} more: type to find them"
         if self._shown:
             return ""
-        if not nets.has_library and not searched:
+        if not nets.has_any and not searched:
             return _NO_LIBRARY
         if searched:
             why_not = nets.about(searched).why_not

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sdnb import hints
 from sdnb.hints import Wanted
@@ -17,7 +18,6 @@ from sdnb.widgets.addons import finding
 from sdnb.widgets.addons.finding import Item
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?")  # owner/name
-_UNKNOWN = finding.Names(None, "control")
 
 
 @dataclass(frozen=True)
@@ -34,31 +34,43 @@ class NetFacts:
 
 
 class NetsOnOffer:
-    """The control networks of a library, for a model whose text is so wide. While the library was
-    not looked at, there are none.
+    """The control networks that a model brings along, and those of its library; while that was not
+    looked at, it has none. A name that both have means the model's own.
     """
 
-    def __init__(self, library: Library | None, width: int) -> None:
-        self.has_library = library is not None
-        self._library = library if library is not None and library.listed else None
-        self._width = width
-        listed = self._library
-        self._names = _UNKNOWN if listed is None else finding.Names(listed, "control")
-        self._items = [] if listed is None else finding.items(listed, width, ("control",))
+    def __init__(self, model: Any) -> None:
+        own, library = (getattr(model, name, None) for name in ("own_nets", "library"))
+        #: Whether the library's folders were looked at, if there is one.
+        self.is_listed = library is None or library.listed
+        shelves = (own, library if self.is_listed else None)
+        self._shelves: list[Library] = [each for each in shelves if each is not None]
+        self.has_any = bool(own or library)
+        self._width = 0 if model is None else model.config.unet.context_dim
+        self._names = [finding.Names(each, "control") for each in self._shelves]
+        self._items = [
+            item
+            for each in self._shelves
+            for item in finding.items(each, self._width, ("control",))
+        ]
         self._facts: dict[tuple[str, str | None], NetFacts] = {}
 
     @property
-    def is_listed(self) -> bool:
-        """Whether the library's folders were looked at, if there is one."""
-        return not self.has_library or self._library is not None
+    def usable(self) -> list[str]:
+        """The shortest names of those that the model can use."""
+        return [self.shortest(item.file) for item in self._items if not item.why_not]
 
     def found(self, words: str) -> Sequence[Item]:
         """Those with all of these words in their names: first what can be used."""
         return finding.found(self._items, words)
 
     def shortest(self, file: LibraryFile) -> str:
-        """The shortest name that means this file."""
-        return self._names.shortest(file)
+        """The shortest name that means this file, or its path where none does."""
+        for n, names in enumerate(self._names):
+            if file in names.files:
+                name = names.shortest(file)
+                taken = any(before.find(name) is not None for before in self._names[:n])
+                return str(file.path) if taken else name
+        return str(file.path)
 
     def about(self, name: str, sha256: str | None = None) -> NetFacts:
         """What is known of a net of this name, or of this digest."""
@@ -90,19 +102,21 @@ class NetsOnOffer:
         path = finding.file_at(name) or _folder_at(name)
         if path is not None:
             return few_steps.at(path)
-        file = self._names.find(name)
-        if file is None and sha256 is not None and self._library is not None:
-            file = self._library.by_sha256(sha256)  # it may have another name here
+        found = (names.find(name) for names in self._names)
+        file = next((each for each in found if each is not None), None)
+        if file is None and sha256 is not None:  # it may have another name here
+            same = (each.by_sha256(sha256) for each in self._shelves)
+            file = next((each for each in same if each is not None), None)
         return file
 
     def _of_no_file(self, name: str) -> NetFacts:
         wanted = hints.wanted(name)
         if is_hub_id(name):
             return NetFacts("from the Hugging Face hub", name, known=True, wanted=wanted)
-        if self._library is None:
+        if not self._shelves:
             words = "no file has this path, and the model was loaded without a library of files"
         else:
-            near = checks.nearest(name, [file.name for file in self._names.files])
+            near = checks.nearest(name, [item.file.name for item in self._items])
             words = f"the library has no control network of this name{near}"
         return NetFacts(why_not=words, wanted=wanted)
 

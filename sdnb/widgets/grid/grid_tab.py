@@ -12,10 +12,11 @@ from sdnb.assets import user_path
 from sdnb.grid import lora_axis
 from sdnb.grid.grid import Grid, sweep
 from sdnb.grid.typed_axes import HOW, label, parsed
+from sdnb.request import checks
 from sdnb.widgets import style
 from sdnb.widgets.addons import finding
 from sdnb.widgets.buttons import text_button
-from sdnb.widgets.control.nets_on_offer import is_hub_id
+from sdnb.widgets.control.nets_on_offer import NetsOnOffer
 from sdnb.widgets.grid.grid_detail import Send
 from sdnb.widgets.grid.grid_view import GridView
 from sdnb.widgets.progress import ErrorBox
@@ -142,18 +143,16 @@ class GridTab(widgets.VBox):
         return self.view
 
     def _refuse_unknown_files(self, grid: Grid) -> None:
-        """Raise LookupError, with similar names, for a LoRA or a net that the model's library has
-        not.
-        """
-        library = self.model.library
-        if library is None:  # then a name is a path, which its cells look for
+        """Raise LookupError, with similar names, for a LoRA or a net that is not there."""
+        library, nets = self.model.library, NetsOnOffer(self.model)
+        for name in {each.net for request in grid for each in request.controls}:
+            if not (facts := nets.about(name)).known:
+                raise LookupError(f"net {checks.shown(name)}: {facts.why_not}")
+        if library is None:  # then the name of a LoRA is a path, which its cells look for
             return
         for name in {each.name for request in grid for each in request.loras}:
             if not user_path(name).is_file():
                 library.find("lora", name)
-        for name in {each.net for request in grid for each in request.controls}:
-            if not user_path(name).exists() and not is_hub_id(name):
-                library.find("control", name)
 
     def stop(self) -> None:
         """Stop filling the grid; finished cells are kept."""
@@ -215,11 +214,11 @@ class GridTab(widgets.VBox):
         """What the library has for an axis of LoRAs or nets: values to be taken as they are."""
         if name not in ("lora", "loras", "control_net"):
             return ()
-        kind = "control" if name == "control_net" else "lora"
-        library = self.model.library
-        names = finding.usable(library, kind, self.model.config.unet.context_dim)[:_MOST_OFFERED]
-        if kind == "control":
-            return tuple(dict.fromkeys((", ".join(names[:_FEW]), *names))) if names else ()
+        if name == "control_net":
+            nets = NetsOnOffer(self.model).usable[:_MOST_OFFERED]
+            return tuple(dict.fromkeys((", ".join(nets[:_FEW]), *nets))) if nets else ()
+        width = self.model.config.unet.context_dim
+        names = finding.usable(self.model.library, width)[:_MOST_OFFERED]
         ending, start = (": 0, 0.5, 1", "") if name == "lora" else ("", "none, ")
         return tuple(f"{start}{each}{ending}" for each in names)
 
