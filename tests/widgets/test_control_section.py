@@ -34,6 +34,9 @@ FILES = {
     "models/ControlNet/t2i_sketch.safetensors": T2I,
     "models/ControlNet/ip.safetensors": {"ip_adapter.1.to_k_ip.weight": (8, 8)},
     "models/Lora/fog.safetensors": kohya(),
+    "models/Lora/sd.safetensors": {
+        CROSS.replace("control_model", "model.diffusion_model"): (320, 768)
+    },
 }
 DRAWN = Control("t2i_sketch", colour(size=(8, 8)), 0.75, 0.1, 0.6, prepare="scribble")
 EDGES = Control(
@@ -206,6 +209,8 @@ def test_the_librarys_nets_are_searched_and_those_that_cannot_be_used_say_why(on
         ("sd2-depth", "it is for Stable Diffusion 2.x"), ("ip", "it is an IP-Adapter"),
         ("control_cany", "did you mean 'control_canny'?"), ("{}/fog.safetensors", "it is a LoRA"),
         ("/nowhere/x.pth", "has no control network of this name"),
+        ("{}/sd.safetensors", "it is no control network: it is a UNet alone"),
+        ("a\0b", "has no control network of this name"),
     ],
 )  # fmt: skip
 def test_a_net_that_came_and_cannot_be_used_says_why_in_its_card(one, library, name, words):

@@ -76,7 +76,7 @@ def why_not(file: LibraryFile, width: int) -> str:
 def label(item: Item) -> str:
     """A file as a line of the list."""
     file = item.file
-    kind = "" if file.kind == "lora" else KINDS[file.kind]  # most are LoRAs
+    kind = "" if file.kind == "lora" else KINDS.get(file.kind, file.kind)  # most are LoRAs
     kind = _FAMILIES.get(file.family, kind)
     facts = [kind, _SHORT.get(file.base, file.base), _size(file)]
     shown = [file.full_name, *facts, refusal(item) or ", ".join(file.words[:_FEW_WORDS])]

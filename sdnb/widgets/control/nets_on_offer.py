@@ -99,7 +99,7 @@ class NetsOnOffer:
         return NetFacts(about, finding.title(file), why_not, known=True, wanted=wanted)
 
     def _file(self, name: str, sha256: str | None) -> LibraryFile | None:
-        path = finding.file_at(name) or _folder_at(name)
+        path = finding.file_at(name) or _weights_at(name)
         if path is not None:
             return few_steps.at(path)
         found = (names.find(name) for names in self._names)
@@ -126,9 +126,9 @@ def is_hub_id(words: str) -> bool:
     return _HUB_ID.fullmatch(words) is not None and not Path(words).suffix
 
 
-def _folder_at(name: str) -> Path | None:
-    """The diffusers folder that a name is the path of."""
+def _weights_at(name: str) -> Path | None:
+    """The weights in the diffusers folder that a name is the path of."""
     with suppress(OSError, ValueError, RuntimeError):
-        path = Path(name).expanduser()
-        return path if (path / "config.json").is_file() else None
+        found = sorted(Path(name).expanduser().glob("diffusion_pytorch_model*"))
+        return found[0] if found else None
     return None
