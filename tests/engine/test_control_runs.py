@@ -200,6 +200,9 @@ def test_a_nine_channel_model_gives_the_network_its_first_four(tmp_path, nets, m
     ours = sdnb.generate(model, whole, progress=False)
     (decoded,) = sdnb.decode(model, ours.latents)  # kept pixels are not put back
     same(decoded, truth)
+    model.ask(MemoryPlan(device="cpu", **PLANS["partly"]))
+    (again,) = sdnb.generate(model, whole, progress=False).latents
+    assert (again - ours.latents[0]).abs().max() <= 1e-3
 
 
 class CopiedGraph(Graphed):
@@ -252,6 +255,23 @@ def test_every_plan_gives_the_same_picture(model, everything, truth, plan):
         assert stays[0] > 1 > stays[1] > 0 == stays[2]
     model.ask(None)
     assert max((a - b).abs().max() for a, b in zip(found, truth, strict=True)) <= 1e-3
+
+
+def test_a_larger_picture_is_the_same_by_every_plan(model, nets):
+    """By the tile network's way: the picture is its own hint."""
+    small = generate(model, control(nets))
+    found = []
+    for fields in ({}, *PLANS.values()):
+        model.ask(MemoryPlan(device="cpu", **fields))
+        tile = sdnb.Control(nets["net 1"], small, prepare="tile", scale=0.7)
+        larger = sdnb.upscale(model, small, width=104, height=96, controls=tile, progress=False)
+        assert larger.request.controls[0].net == nets["net 1"]
+        found.append(larger.latents[0])
+    model.ask(None)
+    assert found[0].shape == (4, 12, 13)
+    assert max((found[0] - each).abs().max() for each in found[1:]) <= 1e-3
+    plain = sdnb.upscale(model, small, width=104, height=96, controls=(), progress=False)
+    assert (plain.latents[0] - found[0]).abs().mean() > 0.01
 
 
 def test_recorded_steps_hold_the_networks_that_work(model, everything, truth, monkeypatch):
