@@ -36,7 +36,7 @@ class Part:
     """A part of a model that is placed on its own, and where it is."""
 
     network: str  # whose weights these are
-    role: str  # by which a plan says where it is: text, unet, vae, tiny_vae
+    role: str  # by which a plan says where it is: text, unet, control, vae, tiny_vae
     module: nn.Module
     placed: Placed | None = None
     how: tuple[object, ...] = ()  # the placement, and the storage of what is streamed
@@ -230,7 +230,7 @@ class Weights:
     def _release(self, part: Part) -> None:
         """Bring a part's weights back to ordinary memory of the computer."""
         if part.placed is not None:
-            if part.role == "unet":
+            if part.role in ("unet", "control"):
                 self.forget_graph()
             part.placed.release()
             part.placed = None

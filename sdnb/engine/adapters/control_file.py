@@ -2,7 +2,7 @@
 
 Their layouts: lllyasviel's (1.0 with a whole model beside it, 1.1, cropped), "difference" files and
 control-LoRAs, which need the model's own weights, diffusers' ControlNetModel, and T2I-Adapters as
-TencentARC's and as diffusers' (`shared/extensions.md` 4).
+TencentARC's and as diffusers'.
 """
 
 from __future__ import annotations

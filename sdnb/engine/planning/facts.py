@@ -18,7 +18,7 @@ CONTROL = "control "
 class PartFacts:
     """A part of a model that is placed on its own."""
 
-    role: str  # by which a plan says where it is: text, unet, vae, tiny_vae
+    role: str  # by which a plan says where it is: text, unet, control, vae, tiny_vae
     size: int  # bytes of its weights, in the numbers that the model computes in
     on_device: bool  # whether they are on the device now, between stages
 
