@@ -125,6 +125,13 @@ class Request:
                 "mask is given without an image: a mask says which part of a picture to repaint; "
                 "give image= as well, or leave mask out"
             )
+        alone = [each.net for each in self.controls if each.image is None]
+        if alone and self.image is None:
+            raise ValueError(
+                f"the control of {checks.shown(alone[0])} has no picture, and the request starts "
+                f"from none that it could follow: give sdnb.Control({checks.shown(alone[0])}, "
+                "picture), or image="
+            )
 
     def but(self, **changes: Any) -> Request:
         """The same request with some fields changed. Raises TypeError for a field unknown.

@@ -323,7 +323,7 @@ def test_a_hint_is_cut_as_the_picture_is_and_a_mask_is_minus_one(model, nets):
     asked = request(steered, **given, padding=8).resolved(model.settings)
     canvas, _ = fit(asked)
     assert canvas.part == (0, 8 / 72, 48 / 72, 56 / 72)
-    chosen = control_nets.choose(model, asked, canvas.part)
+    chosen = control_nets.choose(model, asked, canvas)
     found = Steering(model, chosen, asked, STEPS)._hint(0)
     assert found.shape == (1, 3, SIZE, SIZE)
     inside, outside = found[..., 20:50, 20:50], found[..., 62:, 62:]
@@ -331,6 +331,38 @@ def test_a_hint_is_cut_as_the_picture_is_and_a_mask_is_minus_one(model, nets):
     assert 0 <= outside.min() <= outside.max() <= 1
     truth = HINTS[0].crop((0, 8, 48, 56)).resize((SIZE, SIZE), Image.Resampling.BICUBIC)
     assert (outside - pixels.hint_tensor(truth)[..., 62:, 62:]).abs().max() <= 0.05
+
+
+def test_a_control_without_a_picture_follows_the_one_that_is_upscaled(model, nets, tmp_path):
+    """As if it were given; it is recorded as it was asked, and made again from the file."""
+    small = HINTS[1].resize((48, 40))
+    asked = {"width": 96, "height": 80, "strength": 0.5, "steps": 2, "seed": 5, "progress": False}
+    tile = sdnb.Control(nets["net 0"], prepare="tile")
+    found = sdnb.upscale(model, small, prompt="a red fox", controls=tile, **asked)
+    by_hand = sdnb.img2img(
+        model, "a red fox", image=small, controls=replace(tile, image=small), **asked
+    )
+    assert found.image.tobytes() == by_hand.image.tobytes()
+    plain = sdnb.upscale(model, small, prompt="a red fox", **asked)
+    assert found.image.tobytes() != plain.image.tobytes()
+    assert [(each.net, each.image) for each in found.request.controls] == [(tile.net, None)]
+    again = sdnb.read(found.save(tmp_path)[0])
+    assert again == found.request
+    assert sdnb.generate(model, again, progress=False).image.tobytes() == found.image.tobytes()
+    larger = sdnb.upscale(model, found, width=104, strength=0.2, progress=False)  # takes it along
+    assert larger.request.controls == found.request.controls
+
+
+def test_an_inpainting_net_takes_picture_and_mask_of_its_request(model, nets):
+    mask = Image.new("L", (SIZE, SIZE))
+    mask.paste(255, (8, 16, 40, 48))
+    fill = sdnb.Control(nets["net 0"], prepare="inpaint")
+    asked = {"image": HINTS[1], "steps": 2, "seed": 5, "progress": False, "padding": 8}
+    found, by_hand = (
+        sdnb.inpaint(model, "a fox", mask=mask, width=64, height=64, controls=each, **asked)
+        for each in (fill, replace(fill, image=HINTS[1], mask=mask))
+    )
+    assert found.image.tobytes() == by_hand.image.tobytes()
 
 
 def test_what_cannot_be_used_is_refused_before_any_work(model, nets):

@@ -84,7 +84,7 @@ def test_a_request_takes_controls_and_their_fields():
         {"net": "b", "image": images.sha256(OTHER), "prepare": "canny", "values": (50.0,)},
     ]
     assert set(request.pictures) == {images.sha256(PICTURE), images.sha256(OTHER)}
-    for wrong in (3, [3], {"net": "x"}, None, "canny"):
+    for wrong in (3, [3], {"image": PICTURE}, None, "canny"):
         with pytest.raises(TypeError, match="holds no control"):
             Request(controls=wrong)
     with pytest.raises(ValueError, match="a Control has no field 'weight'"):
@@ -104,6 +104,22 @@ def test_usual_numbers_are_not_written_down(given_):
     assert Control("x", PICTURE, prepare="canny", values=(50, 200)).values == (50.0,)
 
 
+def test_a_control_without_a_picture_follows_that_of_its_request():
+    tile = Control("tile", prepare="tile")
+    assert tile.plain() == {"net": "tile", "prepare": "tile"}
+    assert repr(tile) == "Control(net='tile', prepare='tile')"
+    assert tile.pictures == {}
+    assert not answers((tile,), (Control("tile", PICTURE, prepare="tile"),))
+    request = Request(image=PICTURE, controls=tile)
+    assert Request.from_json(request.to_json(), request.pictures) == request
+    for wrong in (lambda: Request(controls=tile), lambda: request.but(image=None)):
+        with pytest.raises(ValueError, match=r"give sdnb.Control\('tile', picture\), or image="):
+            wrong()
+    for wrong in (lambda: tile.hint, lambda: tile.hint_at(8, 8), lambda: tile.notes_at(8, 8)):
+        with pytest.raises(ValueError, match=r"no picture of its own.*sdnb.images.hints"):
+            wrong()
+
+
 def hostile(value):
     return json.dumps({"version": 2, "controls": value})
 
@@ -115,7 +131,8 @@ def hostile(value):
         ([{}] * 11, "not a list of at most 10"), ({"net": 1}, "not a list of at most 10"),
         ([{"net": "x", "image": "a" * 64}], "image of a control is the picture with sha256"),
         ([{"net": "x", "image": ["a"]}], "is not the sha256 of a picture"),
-        ([{"net": "x"}], "holds no control"),
+        ([{"image": images.sha256(PICTURE)}], "holds no control"),
+        ([{"net": "x"}], "control of 'x' has no picture, and the request starts from none"),
         ([{"net": "x", "image": images.sha256(PICTURE), "scale": 1e9}], "scale=1000000000.0"),
         ([{"net": "x", "image": images.sha256(PICTURE), "x" * 999: 1}], "a Control has no field"),
     ],

@@ -13,6 +13,8 @@ from sdnb.engine.model import Model
 from sdnb.engine.networks.controlnet import ControlNetConfig
 from sdnb.engine.planning.facts import CONTROL
 from sdnb.engine.stages.adapt import path_of
+from sdnb.images import followed
+from sdnb.images.canvas import Canvas
 from sdnb.images.used_files import UsedFile
 from sdnb.library import hashes
 from sdnb.request import Resolved, checks
@@ -21,7 +23,9 @@ from sdnb.request.control import Control, Part
 
 @dataclass(frozen=True)
 class UsedNet:
-    """A control of a request with its file, and the network's weights for the model."""
+    """A control of a request, which has its picture, with its file, and the network's weights for
+    the model.
+    """
 
     control: Control
     file: ControlFile
@@ -61,20 +65,23 @@ class ChosenNets:
         """The request with the digests of the files that were taken."""
         if not self.used:
             return request
-        found = tuple(replace(used.control, sha256=used.file.sha256) for used in self.used)
+        pairs = zip(request.controls, self.used, strict=True)
+        found = tuple(replace(each, sha256=used.file.sha256) for each, used in pairs)
         return replace(request, controls=found)
 
 
-def choose(model: Model, request: Resolved, part: Part | None = None) -> ChosenNets:
+def choose(model: Model, request: Resolved, canvas: Canvas | None) -> ChosenNets:
     """The control networks of a request, opened and matched with the model, and their hints, made;
-    headers are read, and no weights. With `part`, the request is for that part of a picture alone,
-    as in `Control.hint_at`.
+    headers are read, and no weights. `canvas` is the picture that the request starts from: where a
+    part of it alone is made, that part of each hint is read.
 
     Raises CheckpointError for a file that is missing, damaged, of a kind that is not run or made
     for another model, or that has another digest than the control, and LookupError for a name that
     the model's library has not.
     """
-    used = tuple(_used(model, control) for control in request.controls)
+    given = followed.with_pictures(request, canvas)
+    part = None if canvas is None else canvas.part
+    used = tuple(_used(model, control) for control in given)
     notes = [note for each in used for note in each.file.notes]
     size = request.width, request.height
     notes += [note for each in used for note in each.control.notes_at(*size, part)]
