@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdnb.hints.opencv import cv2
-from sdnb.hints.preparation_names import PREPARATIONS
+from sdnb.hints.preparation_names import LINES, PREPARATIONS
 
 Pixels: TypeAlias = NDArray[np.uint8]  # [h, w, 3], RGB
 
@@ -192,8 +192,6 @@ _KINDS: dict[str, Callable[..., Pixels]] = {
     "invert": lambda picture: 255 - picture,
     "shuffle": _shuffle,
 }
-#: Preparations that find lines.
-LINES = ("canny", "scribble", "xdog", "lineart", "softedge")
 #: Preparations that look at pixels side by side: these first bring the picture to the size that is
 #: wanted, so that a line is as wide as it should be there. The others keep the picture's own size.
 AT_SIZE = (*LINES, "blur", "threshold")

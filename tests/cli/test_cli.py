@@ -4,6 +4,8 @@ import types
 from pathlib import Path
 
 import pytest
+from helpers import hostile_checkpoints as hostile
+from helpers.folder_of_a_user import SHAPED
 from PIL import Image
 
 import sdnb
@@ -395,11 +397,30 @@ def test_the_benchmark_says_what_it_lacks(capsys, monkeypatch):
     assert "pip install 'sdnb[bench]'" in capsys.readouterr().err
 
 
+def test_the_library_is_listed(tmp_path, capsys, monkeypatch):
+    shapes, _ = SHAPED["models/ControlNet/canny.safetensors"]
+    for name in ("control_v11p_sd15_canny", "control_v11p_sd15_openpose"):
+        hostile.headed(tmp_path / f"{name}.safetensors", *hostile.laid_out(shapes))
+    assert main(["library", str(tmp_path), "--kind", "control"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        'control control_v11p_sd15_canny (controlnet; Stable Diffusion 1.x; prepare="canny")',
+        "control control_v11p_sd15_openpose (controlnet; Stable Diffusion 1.x)",
+    ]
+    monkeypatch.delenv("SDNB_LIBRARY", raising=False)
+    assert main(["library"]) == main(["library", "--kind", "nets"]) == 2
+    said = capsys.readouterr().err
+    assert "give a folder, or name some in SDNB_LIBRARY" in said
+    assert "--kind='nets' is unknown" in said
+    monkeypatch.setenv("SDNB_LIBRARY", str(tmp_path))
+    assert main(["library", "--kind=lora"]) == 0
+    assert capsys.readouterr().out == ""
+
+
 def test_help_and_version(capsys):
     assert main(["--help"]) == 0
     assert main(["--version"]) == 0
     assert sdnb.__version__ in capsys.readouterr().out
-    for command in ("lab", "txt2img", "img2img"):
+    for command in ("lab", "txt2img", "img2img", "library"):
         with pytest.raises(SystemExit) as ended:
             main([command, "--help"])
         assert ended.value.code == 0

@@ -365,6 +365,22 @@ def test_an_inpainting_net_takes_picture_and_mask_of_its_request(model, nets):
     assert found.image.tobytes() == by_hand.image.tobytes()
 
 
+def test_a_net_of_lines_that_is_given_none_says_which_preparation_makes_them(model, nets, tmp_path):
+    path = tmp_path / "control_canny.safetensors"
+    path.symlink_to(nets["net 0"])
+    lines = Image.new("RGB", (SIZE, SIZE))
+    lines.paste((255, 255, 255), (10, 10, 60, 12))
+    notes = {
+        name: generate(model, sdnb.Control(str(path), image, prepare=prepare), steps=1).notes
+        for name, image, prepare in (
+            ("a picture", HINTS[0], None), ("lines", lines, None), ("made", HINTS[0], "canny"),
+        )
+    }  # fmt: skip
+    said = {name for name, each in notes.items() if "white lines on black" in "".join(each)}
+    assert said == {"a picture"}
+    assert "prepare='canny' makes such lines" in "".join(notes["a picture"])
+
+
 def test_what_cannot_be_used_is_refused_before_any_work(model, nets):
     missing = sdnb.Control("no such net", HINTS[0])
     with pytest.raises(ValueError, match="there is no control network 'no such net'"):

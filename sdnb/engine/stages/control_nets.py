@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from PIL import ImageStat
 
 from sdnb.engine.adapters.control_file import ControlFile, ControlWeights, matched, open_control
 from sdnb.engine.checkpoint import CheckpointError, hub
@@ -13,12 +15,18 @@ from sdnb.engine.model import Model
 from sdnb.engine.networks.controlnet import ControlNetConfig
 from sdnb.engine.planning.facts import CONTROL
 from sdnb.engine.stages.adapt import path_of
+from sdnb.hints.preparation_names import LINES
 from sdnb.images import followed
 from sdnb.images.canvas import Canvas
 from sdnb.images.used_files import UsedFile
 from sdnb.library import hashes
 from sdnb.request import Resolved, checks
 from sdnb.request.control import Control, Part
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_DARK = 64  # of 255: the ground of a hint of lines is darker
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,7 @@ def choose(model: Model, request: Resolved, canvas: Canvas | None) -> ChosenNets
     notes = [note for each in used for note in each.file.notes]
     size = request.width, request.height
     notes += [note for each in used for note in each.control.notes_at(*size, part)]
+    notes += [note for each in used for note in _no_lines(each, each.control.hint_at(*size, part))]
     return ChosenNets(used, tuple(dict.fromkeys(notes)), part)
 
 
@@ -98,6 +107,23 @@ def _used(model: Model, control: Control) -> UsedNet:
             "request (a Control without sha256)."
         )
     return UsedNet(control, file, matched(file, model.config, model.weights.source("unet")))
+
+
+def _no_lines(used: UsedNet, hint: Image.Image) -> list[str]:
+    """Words for a net of lines whose picture was given as it is and is none of white lines on
+    black, which mostly is black: without them the net does next to nothing.
+    """
+    learnt = used.file.wanted.prepare if used.file.wanted else None
+    if used.control.prepare is not None or learnt not in LINES:
+        return []
+    if ImageStat.Stat(hint.convert("L")).median[0] < _DARK:
+        return []
+    note = (
+        f"The control network {checks.shown(used.control.net)} learnt from white lines on black, "
+        f"and its picture is none of them: prepare={learnt!r} makes such lines of a picture, and "
+        "prepare='invert' of dark lines on white."
+    )
+    return [note]
 
 
 def _path(model: Model, control: Control) -> Path:
