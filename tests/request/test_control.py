@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 
 import sdnb
 from sdnb import images
+from sdnb.hints import PREPARATIONS
 from sdnb.images.result import Result
 from sdnb.request import Request, control
 from sdnb.request.control import Control
@@ -208,3 +209,39 @@ def test_the_mask_of_an_inpainting_hint():
     np.testing.assert_array_equal(
         np.asarray(found) > 127, np.asarray(mask.convert("L").resize((32, 32), 0)) > 127
     )
+
+
+KINDS = {
+    "grey": Image.linear_gradient("L").resize((40, 24)),
+    "16 bits": Image.fromarray(np.linspace(0, 65535, 960).astype(np.uint16).reshape(24, 40)),
+    "transparent": Image.radial_gradient("L").resize((40, 24)).convert("RGBA"),
+    "grey with alpha": Image.linear_gradient("L").resize((40, 24)).convert("LA"),
+    "bits": Image.radial_gradient("L").resize((40, 24)).convert("1"),
+    "a palette": Image.radial_gradient("L").resize((40, 24)).convert("P"),
+    "CMYK": Image.radial_gradient("L").resize((40, 24)).convert("CMYK"),
+    "a row": Image.linear_gradient("L").resize((300, 1)),
+    "a column": Image.linear_gradient("L").resize((1, 300)),
+    "a pixel": Image.new("RGB", (1, 1), "teal"),
+}
+KINDS["transparent"].putalpha(Image.linear_gradient("L").resize((40, 24)))
+
+
+@pytest.mark.parametrize("prepare", [None, *PREPARATIONS])
+def test_any_picture_has_a_hint_of_any_size(prepare):
+    for name, image in KINDS.items():
+        for fit in control.FITS:
+            one = Control("x", image, prepare=prepare, fit=fit)
+            hint = one.hint_at(64, 72)
+            assert (hint.mode, hint.size) == ("RGB", (64, 72)), name
+        if prepare not in ("tile", "shuffle"):
+            assert one.hint.size == image.size
+
+
+def test_grey_and_16_bits_are_the_same_picture_as_colours():
+    grey = KINDS["grey"]
+    wide = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
+    for image in (grey, wide, grey.convert("RGBA")):
+        assert Control("x", image).hint.tobytes() == grey.convert("RGB").tobytes()
+    hidden = grey.convert("RGBA")
+    hidden.putalpha(0)
+    assert Control("x", hidden).hint.getextrema() == ((255, 255),) * 3
