@@ -79,22 +79,28 @@ class ChosenNets:
 
 
 def choose(model: Model, request: Resolved, canvas: Canvas | None) -> ChosenNets:
-    """The control networks of a request, opened and matched with the model, and their hints, made;
-    headers are read, and no weights. `canvas` is the picture that the request starts from: where a
-    part of it alone is made, that part of each hint is read.
+    """The control networks of a request, and their hints, made. `canvas` is the picture that the
+    request starts from: where a part of it alone is made, that part of each hint is read. Raises as
+    `used`.
+    """
+    given = followed.with_pictures(request, canvas)
+    part = None if canvas is None else canvas.part
+    nets = used(model, given)
+    notes = [note for each in nets for note in each.file.notes]
+    size = request.width, request.height
+    notes += [note for each in nets for note in each.control.notes_at(*size, part)]
+    notes += [note for each in nets for note in _no_lines(each, each.control.hint_at(*size, part))]
+    return ChosenNets(nets, tuple(dict.fromkeys(notes)), part)
+
+
+def used(model: Model, controls: Sequence[Control]) -> tuple[UsedNet, ...]:
+    """The networks of controls, opened and matched with the model; headers are read, no weights.
 
     Raises CheckpointError for a file that is missing, damaged, of a kind that is not run or made
     for another model, or that has another digest than the control, and LookupError for a name that
     the model's library has not.
     """
-    given = followed.with_pictures(request, canvas)
-    part = None if canvas is None else canvas.part
-    used = tuple(_used(model, control) for control in given)
-    notes = [note for each in used for note in each.file.notes]
-    size = request.width, request.height
-    notes += [note for each in used for note in each.control.notes_at(*size, part)]
-    notes += [note for each in used for note in _no_lines(each, each.control.hint_at(*size, part))]
-    return ChosenNets(used, tuple(dict.fromkeys(notes)), part)
+    return tuple(_used(model, control) for control in controls)
 
 
 def _used(model: Model, control: Control) -> UsedNet:
