@@ -14,6 +14,7 @@ from diffusers import (
     StableDiffusionControlNetPipeline,
 )
 from helpers import tiny_controls as tiny
+from helpers import tiny_loras
 from oracles import diffusers_control, tiny_pipeline
 from PIL import Image
 
@@ -171,6 +172,19 @@ def test_an_adapter_equals_diffusers(model, oracle, nets):
     pipe.set_progress_bar_config(disable=True)
     truth = pipe("a red fox", image=HINTS[0], adapter_conditioning_scale=0.6, **asked()).images[0]
     same(generate(model, control(nets, "adapter", scale=0.6)).image, truth)
+
+
+def test_a_lora_and_a_network_at_once_equal_diffusers(model, oracle, nets, tmp_path):
+    tiny_loras.save(tmp_path / "lora.safetensors", tiny_loras.kohya(oracle, 1))
+    oracle.load_lora_weights(str(tmp_path), weight_name="lora.safetensors", adapter_name="one")
+    oracle.set_adapters(["one"], [0.7])
+    truth = diffusers(oracle, controlnet(), HINTS[0])
+    oracle.unload_lora_weights()
+    lora = sdnb.Lora(str(tmp_path / "lora.safetensors"), 0.7)
+    found = generate(model, control(nets), loras=lora)
+    same(found.image, truth)
+    without = np.asarray(generate(model, control(nets)).image, int)
+    assert np.abs(np.asarray(found.image, int) - without).mean() > 2
 
 
 def test_a_nine_channel_model_gives_the_network_its_first_four(tmp_path, nets, monkeypatch):

@@ -413,7 +413,9 @@ def test_nets_change_seldom_among_the_cells_of_the_same_loras(with_loras):
     sets = [(c.request.loras, c.request.controls) for c in group.cells]
     assert len(list(itertools.groupby(sets))) == len(set(sets)) == 6
     assert len(list(itertools.groupby(loras for loras, _ in sets))) == 2
-    with pytest.raises(ValueError, match=r"2 of 3 cells .*\n  controls=a 1: there is no control network 'a'"):
+    with pytest.raises(
+        ValueError, match=r"2 of 3 cells .*\n  controls=a 1: there is no control network 'a'"
+    ):
         sdnb.sweep(BASE, controls=[(), *nets]).run(with_loras, progress=False)
 
 
