@@ -87,7 +87,8 @@ class Request:
     # The sha256 of files that tags and words of the prompts name, as a run notes them: another file
     # of such a name is refused. Keys are "lora:pixelart" and "embedding:easynegative".
     digests: Digests = ()
-    # -- the pictures that control networks hold it to, each with its network
+    # -- what control networks hold it to: each a net, its picture, and how strongly it works; one
+    # without a picture follows `image`. At most ten.
     controls: tuple[Control, ...] = ()
 
     def __post_init__(self) -> None:
