@@ -10,6 +10,7 @@ import pytest
 import torch
 from diffusers import (
     StableDiffusionAdapterPipeline,
+    StableDiffusionControlNetImg2ImgPipeline,
     StableDiffusionControlNetInpaintPipeline,
     StableDiffusionControlNetPipeline,
 )
@@ -185,6 +186,25 @@ def test_a_lora_and_a_network_at_once_equal_diffusers(model, oracle, nets, tmp_p
     same(found.image, truth)
     without = np.asarray(generate(model, control(nets)).image, int)
     assert np.abs(np.asarray(found.image, int) - without).mean() > 2
+
+
+def test_img2img_with_a_network_equals_diffusers(model, oracle, nets):
+    """The hint has the size that is made, whatever the picture's; diffusers is given the latent."""
+    small = HINTS[1].resize((48, 40))
+    pipe = StableDiffusionControlNetImg2ImgPipeline(
+        **oracle.components | QUIET, controlnet=controlnet()
+    )
+    pipe.set_progress_bar_config(disable=True)
+    with torch.inference_mode():
+        laid = small.resize((SIZE, SIZE), Image.Resampling.LANCZOS)
+        latent = model.vae.encode(pixels.tensor(laid))
+    given = {name: value for name, value in asked().items() if name != "latents"}
+    truth = pipe(
+        "a red fox", image=latent, control_image=HINTS[0], strength=0.5,
+        controlnet_conditioning_scale=0.8, generator=torch.Generator().manual_seed(5), **given,
+    ).images[0]  # fmt: skip
+    start = {"image": sdnb.images.picture(small), "strength": 0.5}
+    same(generate(model, control(nets, scale=0.8), **start).image, truth)
 
 
 def test_a_nine_channel_model_gives_the_network_its_first_four(tmp_path, nets, monkeypatch):
