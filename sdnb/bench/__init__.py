@@ -116,6 +116,9 @@ def _parser() -> argparse.ArgumentParser:
         "--compile", action="store_true", dest="compiled", help="also torch.compile: minutes more"
     )
     gpu.add_argument("--tiers", action="store_true", help="also every plan against its prediction")
+    gpu.add_argument(
+        "--control", action="store_true", help="instead: with a ControlNet (writes 2.9 GB)"
+    )
     caps = names.add_parser("caps", help="the largest picture under 4, 2 and 1 GiB of a card")
     caps.add_argument("--out", type=user_path, default=Path(), help="where 2.1 GB may be written")
     for command in (load, lora, cpu, panels, grid, gpu, caps):

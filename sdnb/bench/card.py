@@ -22,6 +22,7 @@ from sdnb.bench import random_sd
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
     from sdnb.images.result import Result
+    from sdnb.request.memory_plan import MemoryPlan
 
 PROMPT = "a red fox in the snow"
 CFG = 7.5
@@ -138,6 +139,19 @@ def clean() -> None:
 
     gc.collect()
     torch.cuda.empty_cache()
+
+
+def least(size: int, gb: float, weights: str = "same") -> MemoryPlan:
+    """The leanest plan that is still quick: no weights stay between steps, and little is computed
+    at once. It is set by hand, so that it does not change with the planner.
+    """
+    from sdnb.engine.planning.footprint import Workload
+    from sdnb.request import memory_plan
+
+    return memory_plan.read("1gb").but(
+        name="least", gb=gb, together=True, keep=0.0, weights=weights, store="host",
+        chunk=Workload(size, size, 1, 2, pictured=False).chunk, tile=256 if size < 2048 else 512,
+    )  # fmt: skip
 
 
 def ours(path: Path, case: Case, memory: Any, warm: bool) -> tuple[dict[str, Any], Result]:

@@ -22,6 +22,7 @@ import torch
 import sdnb
 from sdnb.bench import card
 from sdnb.bench.card import Case
+from sdnb.request import memory_plan
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
@@ -74,14 +75,20 @@ PAIRS = (
 
 
 def bench_gpu(
-    out: Path, compiled: bool = False, tiers: bool = False, say: Callable[[str], object] = print,
+    out: Path, *, compiled: bool = False, tiers: bool = False, control: bool = False,
+    say: Callable[[str], object] = print,
     keep: Callable[[dict[str, Any]], object] = lambda _: None,
 ) -> dict[str, Any]:  # fmt: skip
     """Measure, print a table, return its data. The others are those of `card.measure_sides`.
 
     `compiled` adds `torch.compile` of both sides (minutes); `tiers` each plan at each size against
-    its prediction, and how the time of a step grows with the size.
+    its prediction, and how the time of a step grows with the size. With `control`,
+    `control_speed.bench_control` instead.
     """
+    if control:
+        from sdnb.bench import control_speed
+
+        return control_speed.bench_control(out, say, keep)
     asked = {
         side: [json.dumps([c.name for c in cases if compiled or not c.how.startswith("compiled")])]
         for side, cases in _CASES.items()
@@ -159,21 +166,12 @@ def _likeness(image: Any, truth: Any) -> dict[str, Any]:
 
 
 def _memory(case: Case) -> Any:
-    """The case's plan. "least" is set by hand, so that it does not change with the planner."""
-    from sdnb.engine.planning.footprint import Workload
-    from sdnb.request import memory_plan
-
+    """The case's plan."""
     if case is COMPILED:
         return memory_plan.MemoryPlan(name="compiled", speed="compile")
     if not case.how.startswith("least"):
         return case.memory
-    chunk = Workload(case.size, case.size, 1, 2, pictured=False).chunk
-    # No weights stay between steps, and little is computed at once.
-    return memory_plan.read("1gb").but(
-        name="least", gb=float(case.memory), together=True, chunk=chunk, keep=0.0,
-        tile=256 if case.size < 2048 else 512, store="host",
-        weights="int8" if "int8" in case.how else "same",
-    )  # fmt: skip
+    return card.least(case.size, float(case.memory), "int8" if "int8" in case.how else "same")
 
 
 def _tiers(path: Path) -> Iterator[dict[str, Any]]:

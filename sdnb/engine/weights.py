@@ -36,7 +36,7 @@ class Part:
     """A part of a model that is placed on its own, and where it is."""
 
     network: str  # whose weights these are
-    role: str  # by which a plan says where it is: text, unet, vae, tiny_vae
+    role: str  # by which a plan says where it is: text, unet, control, vae, tiny_vae
     module: nn.Module
     placed: Placed | None = None
     how: tuple[object, ...] = ()  # the placement, and the storage of what is streamed
@@ -91,7 +91,7 @@ class Weights:
                 if self.plan is not None:
                     self._place(part, self.plan)
             if self.plan is not None:
-                self._share_keep(self.plan)
+                self._share_memory(self.plan)
 
     def source(self, network: str) -> Tensors:
         """The weights on disk from which a network was written."""
@@ -187,7 +187,7 @@ class Weights:
             self.forget_graph()
         for part in self.parts.values():
             self._place(part, plan)
-        self._share_keep(plan)
+        self._share_memory(plan)
         kernel = machine.kernel(plan, self.device)
         for name, network in self.networks.items():
             # A head of 512, the VAE's, is too wide for these.
@@ -207,13 +207,19 @@ class Weights:
             part.module.to(torch.float32 if placement == "cpu" else self.dtype)
             part.placed, part.how = self._placed(part.module, placement, plan), how
 
-    def _share_keep(self, plan: MemoryPlan) -> None:
-        """What stays of streamed parts is the UNet's first, then the control networks'."""
-        left = int((plan.keep or 0.0) * GB)
+    def _share_memory(self, plan: MemoryPlan) -> None:
+        """What stays of streamed parts is the UNet's first, then the control networks', which
+        compute before it in each pass: so their weights pass through one ring.
+        """
+        left, streamed = int((plan.keep or 0.0) * GB), []
         for part in self.parts.values():
             if isinstance(part.placed, Streamed):
                 part.placed.keep = max(left, 0)
                 left -= part.size
+                streamed.append(part.placed)
+        for placed in streamed:
+            placed.lender = streamed[0] if placed is not streamed[0] else None
+            placed.ring_at_least = max(each.ring_bytes for each in streamed)
 
     def _placed(self, module: nn.Module, placement: str, plan: MemoryPlan) -> Placed:
         if placement == "stream":
@@ -224,7 +230,7 @@ class Weights:
     def _release(self, part: Part) -> None:
         """Bring a part's weights back to ordinary memory of the computer."""
         if part.placed is not None:
-            if part.role == "unet":
+            if part.role in ("unet", "control"):
                 self.forget_graph()
             part.placed.release()
             part.placed = None
@@ -251,8 +257,10 @@ class Weights:
             for name, part in list(self.parts.items())
         }
 
-    def ring_bytes(self, storage: str, keep: float) -> int:
-        """Bytes that streaming the UNet takes on the device, `keep` GB of it staying there."""
+    def ring_bytes(self, storage: str, keep: float) -> tuple[int, int]:
+        """Bytes that streaming the UNet takes on the device, `keep` GB of it staying there: of the
+        ring, and beside it.
+        """
         unet = self.networks["unet"]
         units, once = unet.execution_order(), unet.once_a_run()
         return memory.streaming_bytes(units, once, int(keep * GB), storage)

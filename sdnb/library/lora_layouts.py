@@ -1,6 +1,6 @@
 """What a LoRA is, told by the names and shapes in it: its kind, its rank, the model it is for.
 
-Names of the modules: kohya's, diffusers' old and new (PEFT), LyCORIS' (`shared/extensions.md` 1.2).
+Names of the modules: kohya's, diffusers' old and new (PEFT), LyCORIS'.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from sdnb.request.plain_words import plain
 
 PLACEMENTS = ("resident", "offload", "cpu")
 UNET_PLACEMENTS = (*PLACEMENTS, "stream")
+CONTROL_PLACEMENTS = ("same", *UNET_PLACEMENTS)
 KERNELS = ("auto", "sdpa", "flash", "efficient", "cudnn", "sliced", "xformers")
 SPEEDS = ("eager", "graph", "compile")
 STORAGE = ("same", "int8")
@@ -32,9 +33,9 @@ LADDER = ("max", "8gb", "6gb", "4gb", "2gb", "1gb")
 @dataclass(frozen=True)
 class MemoryPlan:
     """How a model uses memory. A placement is "resident" (weights stay on the device), "offload"
-    (they come to the device for their stage), "stream" (the UNet's weights cross the bus once a
-    step, block by block, ahead of the computation) or "cpu" (the part computes on the CPU, in full
-    precision).
+    (they come to the device for their stage), "stream" (the weights of the UNet or of a ControlNet
+    cross the bus once a step, block by block, ahead of the computation) or "cpu" (the part computes
+    on the CPU, in full precision).
 
     None means: decided for each request, the fastest that fits into `gb`; a `DecidedPlan` has none.
     Raises ValueError or TypeError that names the field.
@@ -47,6 +48,7 @@ class MemoryPlan:
     text: str = "resident"
     unet: str = "resident"
     vae: str = "resident"
+    control: str = "same"  # ControlNets; same: as the UNet
     # -- how they compute
     compute: str = "auto"  # full, half, bf16; the `precision` of load() goes before it
     weights: str = "same"  # how a streamed UNet's weights are stored: same, int8 (half the size)
@@ -69,6 +71,7 @@ class MemoryPlan:
             ("text", PLACEMENTS),
             ("unet", UNET_PLACEMENTS),
             ("vae", PLACEMENTS),
+            ("control", CONTROL_PLACEMENTS),
             ("compute", COMPUTE),
             ("weights", STORAGE),
             ("attention", KERNELS),
@@ -107,11 +110,12 @@ class MemoryPlan:
         return MemoryPlan(**{**asdict(self), **changes})
 
     def placement(self, role: str) -> str:
-        """Where a part of that role ("text", "unet", "vae") is. A "tiny_vae" is always on the
-        device.
+        """Where a part of that role ("text", "unet", "control", "vae") is. A "tiny_vae" is always
+        on the device.
         """
-        tiny = {"tiny_vae": "resident"}
-        return {"text": self.text, "unet": self.unet, "vae": self.vae, **tiny}[role]
+        control = self.unet if self.control == "same" else self.control
+        roles = {"unet": self.unet, "control": control, "tiny_vae": "resident"}
+        return {"text": self.text, "vae": self.vae, **roles}[role]
 
     def with_tiny_vae(self) -> MemoryPlan:
         """The same plan, by which the tiny VAE encodes and decodes; so the full one is not on the

@@ -143,7 +143,7 @@ def test_heads_by_their_number_or_by_their_width(folder, heads, wanted):
         ("unet", {"attention_head_dim": [5, 10, 20, 20]}, "heads differ by level"),
         ("unet", {"attention_head_dim": [2, 8]}, "heads differ by level"),
         ("unet", {"addition_embed_type": "text_time"}, "addition_embed_type is 'text_time'"),
-        ("unet", {"time_cond_proj_dim": 256}, r"time_cond_proj_dim is 256: .*LCM-LoRA merged"),
+        ("unet", {"time_cond_proj_dim": 256}, r"time_cond_proj_dim is 256: .*and an LCM-LoRA"),
         ("vae", {"shift_factor": 0.1}, "shift_factor is 0.1, not None"),
         ("text_encoder", {"layer_norm_eps": 0.1}, "layer_norm_eps is 0.1"),
         (

@@ -281,7 +281,7 @@ def test_every_plan_gives_the_same_picture(model, everything, truth, plan):
     model.ask(MemoryPlan(device="cpu", **PLANS[plan]))
     found = sdnb.generate(model, everything, progress=False).latents
     if plan == "partly":  # what stays is the UNet's first
-        parts = {n: p for n, p in model.weights.parts.items() if p.role == "unet"}
+        parts = {n: p for n, p in model.weights.parts.items() if p.role in ("unet", "control")}
         stays = [p.placed.keep / p.size for p in parts.values()]
         assert stays[0] > 1 > stays[1] > 0 == stays[2]
     model.ask(None)

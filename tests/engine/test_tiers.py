@@ -317,9 +317,11 @@ def test_a_control_network_is_planned_for_as_the_unet_is(monkeypatch):
     gb = 361_279_120 * 2 / 2**30
     assert gb < found(20.0, "4gb", 1).gb - found(20.0, "4gb", 0).gb < gb + 0.06
     assert found(2.6, "auto", 1).name == "4gb"  # without, it is "max"
-    lean = [found(0.4, "1gb", count) for count in (1, 2)]  # streamed through a ring
-    assert lean[0].fits
-    assert lean[1].gb - lean[0].gb < 0.02  # the same network, with another hint
+    # Streamed through the ring that the UNet has, and the same network with another hint.
+    lean = [found(0.4, "1gb", count) for count in range(3)]
+    assert lean[1].fits
+    assert lean[1].gb - lean[0].gb < 0.03
+    assert lean[2].gb - lean[1].gb < 0.03
 
 
 def test_what_does_not_fit_is_refused_in_words(monkeypatch):

@@ -6,7 +6,8 @@ from oracles import diffusers_models as oracle
 
 from sdnb.engine.networks import attention
 from sdnb.engine.networks.config import UNetConfig
-from sdnb.engine.networks.unet import UNet, time_embedding
+from sdnb.engine.networks.unet import UNet
+from sdnb.engine.networks.unet_encoder import time_embedding
 
 TINY = UNetConfig(channels=(32, 64, 96, 64), heads=4, context_dim=48, groups=8)
 TOLERANCE = 1e-4

@@ -2,7 +2,7 @@
 
 Their layouts: lllyasviel's (1.0 with a whole model beside it, 1.1, cropped), "difference" files and
 control-LoRAs, which need the model's own weights, diffusers' ControlNetModel, and T2I-Adapters as
-TencentARC's and as diffusers' (`shared/extensions.md` 4).
+TencentARC's and as diffusers'.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from sdnb.hints import Wanted, wanted
 from sdnb.library import hashes
 from sdnb.library.recognition import A_KIND, BASES, Told, told
 from sdnb.request import documents
-from sdnb.request.plain_words import plain
+from sdnb.request.plain_words import counted, plain
 
 Config = ControlNetConfig | T2IAdapterConfig
 _PREFIX = "control_model."
@@ -160,8 +160,8 @@ def _controlnet(file: ControlFile, unet: UNetConfig, factor: int, base: Tensors)
     widths = _hint_widths(file)
     if 2 ** (len(widths) - 1) != factor:
         raise CheckpointError(
-            f"{file.path} makes its hint {2 ** (len(widths) - 1)} times smaller, and the model its "
-            f"pictures {factor} times: it is for another kind of model"
+            f"{file.path} halves its hint {counted(len(widths) - 1, 'time')}, and the model makes "
+            f"its pictures {factor} times smaller: it is for another kind of model"
         )
     config = ControlNetConfig(unet, widths)
     tensors = {name: t for name, t in file.tensors.items() if name not in _MARKS}

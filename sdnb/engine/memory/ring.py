@@ -13,9 +13,9 @@ from sdnb.engine.memory import flat, quantised
 
 def streaming_bytes(
     units: Sequence[nn.Module], once: Sequence[nn.Module], keep: int, weights: str = "same"
-) -> int:
-    """Bytes that streaming these modules takes on the device: the ring, the units that stay there,
-    and room to decode 8-bit weights into.
+) -> tuple[int, int]:
+    """Bytes that streaming these modules takes on the device: those of the ring, and beside it of
+    the units that stay there and of room to decode 8-bit weights into.
     """
     sizes, scratch = [], 0
     for weights_of_unit in weights_by_unit(units, once):
@@ -26,7 +26,7 @@ def streaming_bytes(
         sizes.append(size)
     staying = units_that_stay(sizes, keep)
     streamed = [size for i, size in enumerate(sizes) if i not in staying and size]
-    return ring_size(streamed) + sum(sizes[i] for i in staying) + scratch
+    return ring_size(streamed), sum(sizes[i] for i in staying) + scratch
 
 
 def weights_by_unit(

@@ -6,7 +6,8 @@ as far ahead as there is room, also into the next pass. Nothing waits on the hos
 computation waits for its copy, and a copy for the computation that last used its place, by events.
 
 A pass can be recorded as a CUDA graph with its copies, since the ring holds the same at its end as
-at its beginning. On a CPU the same code runs without streams, and so it is tested.
+at its beginning. Networks that compute in turn may share a ring: then each pass begins with nothing
+in it. On a CPU the same code runs without streams, and so it is tested.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ class Streamed:
     then, and their weights come only for that.
 
     The largest units, up to `keep` bytes, stay on the device. `weights` "int8" stores the units in
-    8 bits, which halves what crosses the bus and what stays.
+    8 bits, which halves what crosses the bus and what stays. With a `lender`, which comes into use
+    before this one, its ring is used where it is large enough; its own has `ring_at_least` bytes.
     """
 
     def __init__(
@@ -62,11 +64,14 @@ class Streamed:
         weights: str = "same",
     ) -> None:
         self.module, self.device, self.weights = module, device, weights
-        self.keep = 0
+        self.keep = self.ring_at_least = 0
+        self.lender: Streamed | None = None
+        self._is_shared = False  # whether another network's weights pass through the ring, too
         self._once = list(once)
         self._depth = 0
         self._hooks: list[Any] = []
         self._stream: Any = None
+        self._ring: Tensor | None = None
         self._take_in(units)
 
     # -- in host memory ------------------------------------------------------------------------
@@ -131,6 +136,28 @@ class Streamed:
         item.write(self._source, new)
 
     # -- on the device -------------------------------------------------------------------------
+    @property
+    def ring_bytes(self) -> int:
+        """Bytes of the ring that it needs."""
+        return ring.ring_size([unit.size for unit in self._divided()[0]])
+
+    def _divided(self) -> tuple[list[_Unit], list[_Unit]]:
+        """The units that pass through the ring, and those that stay."""
+        chosen = ring.units_that_stay([unit.size for unit in self._units], self.keep)
+        cycle = [unit for i, unit in enumerate(self._units) if i not in chosen]
+        return cycle, [self._units[i] for i in sorted(chosen)]
+
+    def lend(self, size: int) -> Tensor | None:
+        """The ring for another network, which has it to itself until the next pass of this one
+        begins; None where it is smaller. Inside of `use`.
+        """
+        if self._ring is None or len(self._ring) < size:
+            return None
+        self._is_shared = True
+        if self._stream is not None:  # what was copied ahead is lost
+            torch.cuda.current_stream(self.device).wait_stream(self._stream)
+        return self._ring
+
     @contextmanager
     def use(self, dtype: torch.dtype | None = None) -> Iterator[torch.device]:
         """Inside, the module can be called; with `dtype`, a copy in those numbers is streamed."""
@@ -149,15 +176,17 @@ class Streamed:
                 self._leave()
 
     def _enter(self) -> None:
-        chosen = ring.units_that_stay([unit.size for unit in self._units], self.keep)
-        staying = [self._units[i] for i in sorted(chosen)]
-        self._cycle = [unit for i, unit in enumerate(self._units) if i not in chosen]
+        self._cycle, staying = self._divided()
         places, total = ring.places([unit.size for unit in self._cycle])
         decoded = [u.entries[-1].end - u.entries[0].offset for u in self._units if u.coded]
+        lent = self.lender.lend(total) if self.lender is not None and total else None
+        self._is_shared = lent is not None
+        own = 0 if self._is_shared else max(total, 0 if self.lender else self.ring_at_least)
         self._ring, self._scratch, self._stay = (
             torch.empty(size, dtype=torch.uint8, device=self.device)
-            for size in (total, max(decoded, default=0), sum(unit.size for unit in staying))
+            for size in (own, max(decoded, default=0), sum(unit.size for unit in staying))
         )
+        self._ring = self._ring if lent is None else lent
         for unit, (place, back) in zip(self._cycle, places, strict=True):
             unit.home, unit.back = self._ring[place : place + unit.size], back
         homes = self._stay.split([unit.size for unit in staying])
@@ -195,14 +224,22 @@ class Streamed:
         if self._stream is not None:
             torch.cuda.current_stream(self.device).synchronize()
             self._stream.synchronize()
-            for unit in self._cycle:  # new ones: a graph's own mean nothing outside it
-                unit.copied, unit.done = torch.cuda.Event(), torch.cuda.Event()
-        self._issued = self._computed = 0  # streamed units, counted over all passes
-        self._issue()
+            self._new_events()
+        self._issued = self._computed = 0  # streamed units, counted over all passes, or in a shared
+        if not self._is_shared:  # ring from the beginning of the pass
+            self._issue()
+
+    def _new_events(self) -> None:
+        """Those of a graph mean nothing outside it."""
+        for unit in self._cycle:
+            unit.copied, unit.done = torch.cuda.Event(), torch.cuda.Event()
 
     def _issue(self) -> None:
-        """Start each copy whose place is free, or will be free once the enqueued work has run."""
-        while self._cycle and self._issued < self._computed + len(self._cycle):
+        """Start each copy whose place is free, or will be free once the enqueued work has run; in
+        a shared ring, of this pass.
+        """
+        ahead = 0 if self._is_shared else self._computed
+        while self._cycle and self._issued < ahead + len(self._cycle):
             unit = self._cycle[self._issued % len(self._cycle)]
             last = self._issued - unit.back  # who used the place
             if last >= self._computed:
@@ -223,15 +260,30 @@ class Streamed:
             unit.copied.record(self._stream)
 
     def _begin(self, *_: object) -> None:
-        if self._stream is not None and torch.cuda.is_current_stream_capturing():
+        if self._is_shared:
+            self._begin_anew()
+        elif self._stream is not None and torch.cuda.is_current_stream_capturing():
             if not self._recording:  # all that was under way has ended: recording waits for it
                 self._recording, self._sealed, self._past = True, self._issued, self._computed
             self._stream.wait_stream(torch.cuda.current_stream(self.device))
         elif self._recording or (self._cycle and self._computed % len(self._cycle)):
             self._restart()  # a graph was recorded, or the pass before broke off
 
+    def _begin_anew(self) -> None:
+        """Start with the first unit once all that is enqueued, which used the ring, has run."""
+        if self._stream is not None:
+            is_recording = torch.cuda.is_current_stream_capturing()
+            if self._recording and not is_recording:
+                self._new_events()
+            self._recording = is_recording
+            self._stream.wait_stream(torch.cuda.current_stream(self.device))
+        self._issued = self._computed = 0
+        self._sealed = self._past = -1
+        self._issue()
+
     def _end(self, *_: object) -> None:
-        if self._recording:
+        # What comes next may be a graph that was recorded before, which waits for no copy of ours.
+        if self._stream is not None:
             torch.cuda.current_stream(self.device).wait_stream(self._stream)
 
     def _before(self, unit: _Unit, i: int, *_: object) -> None:
@@ -275,6 +327,7 @@ class Streamed:
             for entry in unit.entries:
                 entry.bind(_nothing(entry) if unit.coded else entry.view(self._source))
         self._ring = self._scratch = self._stay = None
+        self._is_shared = False
         empty_cache(self.device)
 
     @contextmanager

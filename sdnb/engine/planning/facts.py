@@ -18,7 +18,7 @@ CONTROL = "control "
 class PartFacts:
     """A part of a model that is placed on its own."""
 
-    role: str  # by which a plan says where it is: text, unet, vae, tiny_vae
+    role: str  # by which a plan says where it is: text, unet, control, vae, tiny_vae
     size: int  # bytes of its weights, in the numbers that the model computes in
     on_device: bool  # whether they are on the device now, between stages
 
@@ -36,8 +36,8 @@ class Facts:
     # and the control networks of the last run
     parts: Mapping[str, PartFacts]
     # Bytes that streaming the UNet takes on the device, for the weights' storage and the GB that
-    # stay there.
-    ring_bytes: Callable[[str, float], int]
+    # stay there: of the ring, and beside it.
+    ring_bytes: Callable[[str, float], tuple[int, int]]
     has_run: bool = True  # whether the process holds already what its first run leaves behind
 
     def gb(self, part: str) -> float:

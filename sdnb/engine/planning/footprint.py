@@ -142,8 +142,12 @@ def control_size(config: UNetConfig, dtype: torch.dtype) -> int:
 
 
 @lru_cache(maxsize=64)
-def control_ring(config: UNetConfig, dtype: torch.dtype, storage: str, keep: int) -> int:
-    """Bytes that streaming a control network takes on the device, `keep` of them staying there."""
+def control_ring(
+    config: UNetConfig, dtype: torch.dtype, storage: str, keep: int
+) -> tuple[int, int]:
+    """Bytes that streaming a control network takes on the device, `keep` of them staying there: of
+    the ring, and beside it.
+    """
     net = _control(config, dtype, 0)
     return memory.streaming_bytes(net.execution_order(), net.once_a_run(), keep, storage)
 

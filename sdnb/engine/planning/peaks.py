@@ -95,17 +95,22 @@ class _Peaks:
 
     def ring(self, keep: float) -> float:
         """GB of what is streamed for a step, of which `keep` stay on the device: the UNet's, and
-        what it leaves the control networks'.
+        what it leaves the control networks', which pass through the same ring.
         """
-        facts, storage = self.facts, self.plan.weights
-        if self.plan.unet != "stream" or self.on_cpu:
-            return 0.0
-        total, left = facts.ring_bytes(storage, keep), int(keep * GB) - facts.parts["unet"].size
-        for name in self._of_role("unet"):
-            if name != "unet":
-                total += control_ring(facts.config.unet, facts.dtype, storage, max(left, 0))
-                left -= facts.parts[name].size
-        return total / GB
+        facts, storage, left = self.facts, self.plan.weights, int(keep * GB)
+        parts = [(0, 0)]
+        for name in [] if self.on_cpu else self._streamed():
+            if name == "unet":
+                parts.append(facts.ring_bytes(storage, keep))
+            else:
+                parts.append(control_ring(facts.config.unet, facts.dtype, storage, max(left, 0)))
+            left -= facts.parts[name].size
+        return (max(ring for ring, _ in parts) + sum(beside for _, beside in parts)) / GB
+
+    def _streamed(self) -> list[str]:
+        """The parts whose weights cross the bus at each step; the UNet is the first."""
+        parts = self._of_role("unet") + self._of_role("control")
+        return [name for name in parts if self._places[name] == "stream"]
 
     def unet(self, knobs: Knobs) -> float:
         facts, plan = self.facts, self.plan
@@ -116,7 +121,7 @@ class _Peaks:
             batch=plan.batch, recorded=recorded and on_card,
         )  # fmt: skip
         bytes_ *= self.work.graphs if recorded else 1
-        visitors = sum(self._visitors(self._of_role("unet")))
+        visitors = sum(self._visitors(self._of_role("unet") + self._of_role("control")))
         work = bytes_ / GB * (1.0 if recorded else measured.FRAGMENTATION)
         if recorded:
             # A preview comes between steps; what a recorded one has taken is not free then.
@@ -152,7 +157,7 @@ class _Peaks:
         if self.plan.unet != "stream":
             return 0.0
         keep = max(0.0, left) if self.plan.keep is None else self.plan.keep
-        return min(keep, sum(map(self.facts.gb, self._of_role("unet"))))
+        return min(keep, sum(map(self.facts.gb, self._streamed())))
 
     def host(self, plan: DecidedPlan) -> float:
         """GB of the computer's memory that weights and maps take."""
@@ -195,9 +200,10 @@ def _first_that_fits(
 
 def _slowdown(facts: Facts, plan: DecidedPlan, work: Workload) -> float:
     """The time of a step, in multiples of what it takes with all weights on the device."""
-    if plan.unet != "stream" or facts.device.type != "cuda":
+    roles = [r for r in ("unet", "control") if plan.placement(r) == "stream"]
+    streamed = sum(part.size for part in facts.parts.values() if part.role in roles)
+    if not streamed or facts.device.type != "cuda":
         return 1.0
-    streamed = sum(part.size for part in facts.parts.values() if part.role == "unet")
     stored = streamed * (0.5 if plan.weights == "int8" else 1.0)
     moved = max(stored - plan.keep * GB, 0)
     passes = 1 if plan.together else work.texts

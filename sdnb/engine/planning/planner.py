@@ -75,7 +75,7 @@ def _steered(facts: Facts, request: Resolved) -> Facts:
     parts = {name: part for name, part in facts.parts.items() if not name.startswith(CONTROL)}
     for name in _names(request):
         parts[name] = facts.parts.get(name) or PartFacts(
-            "unet", control_size(facts.config.unet, facts.dtype), False
+            "control", control_size(facts.config.unet, facts.dtype), False
         )
     return replace(facts, parts=parts)
 
@@ -84,7 +84,9 @@ def _with_control(work: Workload, facts: Facts, request: Resolved) -> Workload:
     roles = [facts.parts[name].role for name in _names(request)]
     steps = request.steps
     graphs = len({working(request.controls, step, steps) for step in range(steps)})
-    return replace(work, nets=roles.count("unet"), adapters="text" in roles, graphs=max(graphs, 1))
+    return replace(
+        work, nets=roles.count("control"), adapters="text" in roles, graphs=max(graphs, 1)
+    )
 
 
 def _names(request: Resolved) -> list[str]:

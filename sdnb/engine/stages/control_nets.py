@@ -152,6 +152,6 @@ def take_in(model: Model, used: Sequence[UsedNet]) -> None:
             model.weights.drop(name)
     for name, each in wanted.items():
         if name not in model.weights.networks:
-            role = "unet" if isinstance(each.weights.config, ControlNetConfig) else "text"
+            role = "control" if isinstance(each.weights.config, ControlNetConfig) else "text"
             network, weights = each.weights.build(), each.weights
             model.weights.add(name, role, network, weights.tensors, weights.additions)

@@ -222,15 +222,18 @@ class Predictor:
         self._is_open = False
         self._sets, self._constants, self._time_rows = [], [], {}
         self._enqueued.clear()
-        if self.model.memory.unet != "resident":
-            self._forget_passes()
+        self._forget_passes()
         self._pass, self._passes = self._eager, {}
         self._stack.close()
         if self.model.memory.gb:
             memory.empty_cache(self.model.device)
 
     def _forget_passes(self) -> None:
-        recorded = [each for each in self._passes.values() if isinstance(each, Graphed)]
+        """Those that the model does not keep: their weights do not stay where they are."""
+        recorded = [
+            each for active, each in self._passes.items()
+            if isinstance(each, Graphed) and not self._stay(active)
+        ]  # fmt: skip
         if recorded:
             torch.cuda.synchronize(self.model.device)
         for each in recorded:
@@ -260,7 +263,7 @@ class Predictor:
         plan = self.model.memory
         if self.model.device.type != "cuda" or self.dtype is not None or plan.speed == "eager":
             return None
-        if plan.unet == "resident":
+        if self._stay(self._active):
             return self.model.weights.graph(self._key(self._active), self._function)
         if len(self._times) < GRAPH_MIN_STEPS:
             return None
@@ -268,6 +271,12 @@ class Predictor:
         # (1088² in full precision, 3.9 GB, an H100). In plenty of it a recorded one is slower by as
         # much (2048², resident).
         return Graphed(self._function(), BEARABLE)
+
+    def _stay(self, active: tuple[int, ...]) -> bool:
+        """Whether the weights of a pass with these control networks stay where they are."""
+        plan = self.model.memory
+        roles = ("unet", "control") if active else ("unet",)
+        return all(plan.placement(role) == "resident" for role in roles)
 
     def _key(self, active: tuple[int, ...] = ()) -> tuple[object, ...]:
         """By what a recorded pass is known; what control networks of a run work in it, too."""
