@@ -126,13 +126,6 @@ class Request:
                 "mask is given without an image: a mask says which part of a picture to repaint; "
                 "give image= as well, or leave mask out"
             )
-        alone = [each.net for each in self.controls if each.image is None]
-        if alone and self.image is None:
-            raise ValueError(
-                f"the control of {checks.shown(alone[0])} has no picture, and the request starts "
-                f"from none that it could follow: give sdnb.Control({checks.shown(alone[0])}, "
-                "picture), or image="
-            )
 
     def but(self, **changes: Any) -> Request:
         """The same request with some fields changed. Raises TypeError for a field unknown.
@@ -184,8 +177,16 @@ class Request:
         is asked for. Where only the masked part is generated (`padding`), it is the model's own.
         Resolving again changes nothing, whatever the settings.
         Raises ValueError where the picture's own size is out of range, for an eta above 0 with a
-        sampler that draws no noise, and for more steps than the schedule "lcm" has levels.
+        sampler that draws no noise, for more steps than the schedule "lcm" has levels, and for a
+        control that follows the picture where there is none.
         """
+        alone = [each.net for each in self.controls if each.image is None]
+        if alone and self.image is None:
+            raise ValueError(
+                f"the control of {checks.shown(alone[0])} has no picture, and the request starts "
+                f"from none that it could follow: give sdnb.Control({checks.shown(alone[0])}, "
+                "picture), or image="
+            )
         width, height = self._size(settings)
         sampler = settings.sampler if self.sampler is None else self.sampler
         if self.eta and sampler not in ETA_SAMPLERS:
