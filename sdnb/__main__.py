@@ -23,6 +23,7 @@ COMMANDS = {
     "lab": ("sdnb.cli.lab:main", "copy the notebooks to a folder and open JupyterLab there"),
     "txt2img": ("sdnb.cli.pictures:txt2img", "make pictures from a prompt"),
     "img2img": ("sdnb.cli.pictures:img2img", "make pictures from a picture; --mask inpaints"),
+    "library": ("sdnb.cli.listing:main", "list models, LoRAs and control networks of a folder"),
     "bench": ("sdnb.bench:main", "measure loading and speed on this machine"),
 }
 

@@ -13,8 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from sdnb.assets import user_path
+from sdnb.cli import control_flag
 from sdnb.cli.parser import TEXT, Parser
+from sdnb.hints import PREPARATIONS
 from sdnb.request import CONTENTS, FITS, SAMPLERS, SCHEDULES, SYNTAXES
+from sdnb.request.control import FITS as CONTROL_FITS
+from sdnb.request.control import MODES
 
 # Flags of the original scripts without effect: (number of values, why).
 WITHOUT_EFFECT = {
@@ -33,7 +37,7 @@ FLAG_OF = {
     "eta": "--ddim_eta", "cfg_rescale": "--cfg-rescale", "seed": "--seed", "count": "--n_samples",
     "image": "--init-img", "strength": "--strength", "mask": "--mask", "feather": "--feather",
     "content": "--masked-content", "padding": "--only-masked", "fit": "--fit",
-    "syntax": "--syntax", "clip_skip": "--clip-skip",
+    "syntax": "--syntax", "clip_skip": "--clip-skip", "controls": "--control",
 }  # fmt: skip
 
 
@@ -53,6 +57,7 @@ def parse(command: str, description: str, argv: Sequence[str]) -> argparse.Names
     _add_request_flags(parser)
     if command == "img2img":
         _add_picture_flags(parser)
+    _add_control_flags(parser, command)
     _add_model_flags(parser)
     _add_output_flags(parser, f"outputs/{command}-samples")
     _add_flags_without_effect(parser)
@@ -142,6 +147,27 @@ def _add_picture_flags(parser: Parser) -> None:
     )
 
 
+def _add_control_flags(parser: Parser, command: str) -> None:
+    add, *_ = _adders(parser, "pictures that control networks hold it to")
+    follows = " (left out: --init-img)" if command == "img2img" else ""
+    add(
+        "--control",
+        action="append",
+        dest="controls",
+        metavar="NET,image=FILE,...",
+        help=f"a ControlNet or T2I-Adapter, by name in the library, path or hub id, and what it "
+        f"follows: {control_flag.EXAMPLE.removeprefix('--control ')}; may be given several times. "
+        f"image=FILE{follows}; prepare=NAME makes the hint: {', '.join(PREPARATIONS)}; values=N,N "
+        "are its numbers; scale=0 to 10, start=0 and end=1 are shares of the steps; "
+        f"mode={'|'.join(MODES)}; fit={'|'.join(CONTROL_FITS)}; mask=FILE; sha256=DIGEST",
+    )
+    add(
+        "--save-hints",
+        action="store_true",
+        help="write what the networks read, too, into the folder hints of --outdir",
+    )
+
+
 def _add_model_flags(parser: Parser) -> None:
     add = parser.add_argument_group("the model").add_argument
     add(
@@ -218,6 +244,10 @@ def _check_together(parser: Parser, args: argparse.Namespace) -> None:
         parser.error(f"--n_iter {args.n_iter} is not 1 or more")
     if args.mask is None and (args.invert or args.feather or args.padding is not None):
         parser.error("--invert-mask, --feather and --only-masked change a --mask; there is none")
+    if args.save_hints and not args.controls:
+        parser.error(
+            f"--save-hints writes those of --control; there is none: {control_flag.EXAMPLE}"
+        )
     if args.device == "cpu":
         if args.memory not in (None, "cpu"):
             parser.error(f"--device cpu and --memory {args.memory} contradict each other; give one")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import re
 import secrets
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import sdnb
 from sdnb.cli import options
+from sdnb.cli.control_flag import control
 from sdnb.cli.parser import InputError, input_stage
 from sdnb.request import Request, prompt
 from sdnb.request.plain_words import counted
@@ -42,6 +45,8 @@ def requests(args: argparse.Namespace) -> list[Request]:
             fields["mask"], note = sdnb.images.mask_and_note(args.mask)
             if note:
                 _say(f"note: {note}")
+        follows = args.image is not None
+        fields["controls"] = [control(text, follows=follows) for text in args.controls or ()]
         base = Request(**fields)
         for text in _prompts(args) * args.n_iter:
             # A wrong weight or tag is an error before the model loads.
@@ -69,7 +74,7 @@ def _run(args: argparse.Namespace) -> int:
     for note in model.notes:
         _say(f"note: {note}")
     both_sides_given = args.width is not None and args.height is not None
-    for request in batch:
+    for number, request in enumerate(batch):
         with input_stage():
             request, notes = exact(request) if both_sides_given else (request, [])
             result = sdnb.generate(model, request)
@@ -78,8 +83,20 @@ def _run(args: argparse.Namespace) -> int:
         if not args.skip_save:
             for path in result.save(args.outdir):
                 print(path, flush=True)
+        if args.save_hints and number == 0:  # they are the same for all
+            _save_hints(result.request, args.outdir / "hints")
         _say(_summary(result.request, result.seconds))
     return 0
+
+
+def _save_hints(request: Request, folder: Path) -> None:
+    from sdnb.images import files  # PIL, which wrong flags do without
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for each, hint in zip(request.controls, sdnb.images.hints(request), strict=True):
+        stem = files.slug(f"{Path(each.net).stem} {each.prepare or ''}") or "hint"
+        names = (f"{stem}{f'-{n}' if n > 1 else ''}.png" for n in itertools.count(1))
+        _say(f"hint: {files.write_new(folder, names, sdnb.images.picture(hint))}")
 
 
 def _prompts(args: argparse.Namespace) -> list[str]:

@@ -155,7 +155,7 @@ def _run(
     notes += _without_guidance(resolved)
     chosen = adapt.choose(model, resolved[0])
     notes += chosen.notes
-    nets = control_nets.choose(model, resolved[0], canvas.part if canvas else None)
+    nets = control_nets.choose(model, resolved[0], canvas)
     notes += nets.notes
     resolved = [nets.noted(chosen.noted(each)) for each in resolved]
     batch = Batch(resolved, levels, canvas, chosen, nets, together)

@@ -82,7 +82,8 @@ def upscale(
     prompt.
 
     A `Result` brings its prompt, seed and settings (`index` says which of its pictures); any other
-    picture takes them from `fields`. Without a size: twice the picture's.
+    picture takes them from `fields`. Without a size: twice the picture's. A net that keeps what is
+    there while details are painted follows the picture itself: `controls=sdnb.Control("tile")`.
     """
     base = Request()
     if isinstance(image, Result):

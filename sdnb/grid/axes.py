@@ -185,6 +185,8 @@ def _value(name: str, value: Any) -> Any:
         return value  # a name or a MemoryPlan, checked before the first cell runs
     if value is None and name in RANGES and name not in ("padding", "clip_skip"):
         raise ValueError(f"{name} holds None: each value of this axis is a number")
+    if name in _SEVERAL:  # a control may follow the base's picture
+        return _SEVERAL[name](value)
     return getattr(Request(**{name: value}), name)
 
 
@@ -200,6 +202,7 @@ def _equal(one: Any, other: Any) -> bool:
 def _label(name: str, given: Any, value: Any) -> str:
     if value is None:
         words = {"mask": "none", "model": "built-in", "padding": "the whole picture"}
+        words["control_hint"] = "the picture"
         return words.get(name, "the model's")
     if isinstance(value, bytes):
         is_path = isinstance(given, (str, os.PathLike))

@@ -40,12 +40,16 @@ class CheckpointGroup:
         left = {cell.key: cell for cell in self.cells if cell.key not in made}
         return replace(self, cells=tuple(left.values()))
 
-    def by_loras(self) -> CheckpointGroup:
-        """The group with cells of the same LoRAs one after the other: a change writes weights."""
+    def by_files(self) -> CheckpointGroup:
+        """The group with cells of the same LoRAs one after the other, since a change writes
+        weights, and among these of the same control networks, which a change reads from the disk.
+        """
         first: dict[object, int] = {}
         for cell in self.cells:
-            first.setdefault(_loras(cell), len(first))
-        return replace(self, cells=tuple(sorted(self.cells, key=lambda c: first[_loras(c)])))
+            for files in (_loras(cell), _nets(cell)):
+                first.setdefault(files, len(first))
+        ordered = sorted(self.cells, key=lambda c: (first[_loras(c)], first[_nets(c)]))
+        return replace(self, cells=tuple(ordered))
 
     @cached_property
     def library(self) -> Library | None:
@@ -102,25 +106,30 @@ def checkpoint_groups(
     refuse_cells(wrong, len(cells))
     for group in groups:
         refuse_unresolvable(group.cells, group.resolved)
-        _refuse_loras(group, here)
-    return [group.by_loras() for group in groups]
+        _refuse_files(group, here)
+    return [group.by_files() for group in groups]
 
 
-def _refuse_loras(group: CheckpointGroup, here: bool) -> None:
-    """Raise ValueError that names the cells whose LoRAs are missing or do not fit the model, as far
-    as it is loaded, and runs here.
+def _refuse_files(group: CheckpointGroup, here: bool) -> None:
+    """Raise ValueError that names the cells whose LoRAs or control networks are missing or do not
+    fit the model, as far as it is loaded, and runs here.
     """
     if group.loaded is None or not here:
         return
-    from sdnb.engine.stages import adapt
+    from sdnb.engine.stages import adapt, control_nets
 
     by_loras: dict[object, list[Cell]] = {}
+    by_nets: dict[object, list[Cell]] = {}
     for cell in group.cells:
         by_loras.setdefault(_loras(cell), []).append(cell)
+        by_nets.setdefault(_nets(cell), []).append(cell)
     wrong: list[tuple[str, str]] = []
     for cells in by_loras.values():
         with noting_errors(wrong, *cells):
             adapt.choose(group.loaded, cells[0].request)
+    for cells in by_nets.values():
+        with noting_errors(wrong, *cells):
+            control_nets.used(group.loaded, cells[0].request.controls)
     refuse_cells(wrong, len(group.cells))
 
 
@@ -148,6 +157,10 @@ def refuse_lora_axes(axes: Sequence[Axis], model: Any) -> None:
 
 def _loras(cell: Cell) -> tuple[lora.Lora, ...]:
     return lora.of_request(cell.request.prompt, cell.request.loras)
+
+
+def _nets(cell: Cell) -> frozenset[tuple[str, str | None]]:
+    return frozenset((each.net, each.sha256) for each in cell.request.controls)
 
 
 def _group(cells: Sequence[Cell], model: Any, here: bool) -> CheckpointGroup:

@@ -30,10 +30,14 @@ def net_and_values(given: Any) -> tuple[str, Any]:
 
 
 def value(name: str, given: Any) -> Any:
-    """A value as a `Control` holds it. Raises TypeError or ValueError."""
+    """A value as a `Control` holds it; a hint of None is the picture that the request starts from.
+    Raises TypeError or ValueError.
+    """
     if name in _MOST:
         return checks.number(name, given, 0.0, _MOST[name])
-    return images.picture(given) if name == "control_hint" else checks.text(name, given)
+    if name == "control_hint":
+        return None if given is None else images.picture(given)
+    return checks.text(name, given)
 
 
 def with_values(request: Request, net: str, values: Mapping[str, Any]) -> Request:

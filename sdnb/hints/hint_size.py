@@ -18,6 +18,7 @@ Size = tuple[int, int]  # width, height
 FITS = ("stretch", "crop", "fill")
 _FEW = 200  # colours: a hint of fewer is drawn in chosen ones, as poses and segments are
 _BLACK, _WHITE = 16, 240  # two colours are black and white where they are beyond these
+_MOST_AROUND = 8  # times the size that is wanted: what a picture that covers it is worked on at
 _SPARSE = 97  # every so many pixels are looked at first
 
 
@@ -28,6 +29,8 @@ def fitted(hint: Pixels, size: Size, fit: str) -> Pixels:
     if fit == "stretch":
         return resized(hint, size)
     inner = _scaled(hint, size, fit)
+    if _too_large(inner, size):
+        return resized(_middle(hint, size), size)
     part = resized(hint, inner)
     left, upper = (abs(a - b) // 2 for a, b in zip(size, inner, strict=True))
     if fit == "crop":
@@ -42,6 +45,8 @@ def fitted(hint: Pixels, size: Size, fit: str) -> Pixels:
 def fitted_mask(mask: Pixels, size: Size, fit: str) -> Pixels:
     """A mask `[h, w]` at `size`, black and white: 255 is masked. What borders add is masked."""
     inner = size if fit == "stretch" else _scaled(mask, size, fit)
+    if _too_large(inner, size):
+        mask, inner = _middle(mask, size), size
     part = (_sampled(mask, inner, few=False) > 127) * np.uint8(255)
     left, upper = (abs(a - b) // 2 for a, b in zip(size, inner, strict=True))
     if fit == "crop":
@@ -67,9 +72,12 @@ def part_of(picture: Pixels, part: tuple[float, float, float, float] | None) -> 
 
 def to_work_on(picture: Pixels, size: Size, fit: str) -> Pixels:
     """The picture in its own proportions, as large as it will be in `size`: a preparation that
-    looks at single pixels begins with it ("pixel perfect").
+    looks at single pixels begins with it ("pixel perfect"). One of quite other proportions is
+    brought to `size` at once.
     """
     inner = _scaled(picture, size, "crop" if fit == "stretch" else fit)
+    if _too_large(inner, size):
+        picture, inner = picture if fit == "stretch" else _middle(picture, size), size
     return _as_pixels(_sampled(picture, inner, few=False))
 
 
@@ -107,6 +115,23 @@ def _scaled(values: Pixels, size: Size, fit: str) -> Size:
     scales = size[0] / width, size[1] / height
     scale = max(scales) if fit == "crop" else min(scales)
     return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _too_large(inner: Size, size: Size) -> bool:
+    """Whether a picture that covers `size` would be many times as large: one of a single row in a
+    square, for instance.
+    """
+    return inner[0] * inner[1] > _MOST_AROUND * size[0] * size[1]
+
+
+def _middle(values: Pixels, size: Size) -> Pixels:
+    """The middle of a picture, in the proportions of `size` to a pixel."""
+    sides, scale = values.shape[1::-1], max(size[0] / values.shape[1], size[1] / values.shape[0])
+    wide, high = (
+        min(max(1, round(wanted / scale)), own) for wanted, own in zip(size, sides, strict=True)
+    )
+    left, upper = (sides[0] - wide) // 2, (sides[1] - high) // 2
+    return np.ascontiguousarray(values[upper : upper + high, left : left + wide])
 
 
 def _colours(hint: Pixels) -> int:

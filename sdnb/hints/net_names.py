@@ -45,7 +45,8 @@ _NAMES: tuple[tuple[str, Wanted], ...] = (
     (r"shuffle", Wanted("shuffle", "The colours count, not where they are.")),
     (r"qr", Wanted(None, "It takes the pattern itself, in black and white.")),
 )  # fmt: skip
-_TITLES = ("modelspec.title", "ss_output_name", "name")  # of a file's metadata
+#: Of a file's metadata: the keys of trainers, and the names that a `LibraryFile` gives them.
+_TITLES = ("modelspec.title", "title", "ss_output_name", "alias", "name")
 
 
 def wanted(name: str, texts: Mapping[str, str] | None = None) -> Wanted | None:

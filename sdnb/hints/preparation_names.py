@@ -31,6 +31,9 @@ PREPARATIONS: dict[str, tuple[Value, ...]] = {
     "shuffle": (Value("seed", 0, 0, 2**32 - 1),),
 }
 
+#: Those that find lines: white ones on black.
+LINES = ("canny", "scribble", "xdog", "lineart", "softedge")
+
 #: What each one makes, in words for a person who chooses.
 ABOUT = {
     "canny": "thin white edges of all that is clear-cut",

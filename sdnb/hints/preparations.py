@@ -10,13 +10,14 @@ has no namesake without a network.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sdnb.hints.opencv import cv2
-from sdnb.hints.preparation_names import PREPARATIONS
+from sdnb.hints.preparation_names import LINES, PREPARATIONS
 
 Pixels: TypeAlias = NDArray[np.uint8]  # [h, w, 3], RGB
 
@@ -24,6 +25,7 @@ _LIGHT_LINES = "The drawing is of light lines on a dark ground: its lines were t
 _DARK_LINES = "The drawing is of dark lines on a light ground: its lines were made white on black."
 _NO_LINES = "{name} found nothing in the picture: the hint is black."
 _PADDED = 64  # pixels: sides are brought to a multiple of it, as the namesakes do
+_LONGEST = 8192  # pixels of a side that cv2's `remap` is given: it takes no more than 32,766
 _CELL = 256  # pixels of `shuffle`'s flow from one random point to the next
 
 
@@ -72,20 +74,25 @@ def _xdog(picture: Pixels, threshold: float) -> Pixels:
     """Difference of two Gaussians, sigma 0.5 and 5 (Winnemöller et al., 2012, without its soft
     threshold).
     """
-    x = picture.astype(np.float32)
     blur = cv2().GaussianBlur
-    apart = np.min(blur(x, (0, 0), 5.0) - blur(x, (0, 0), 0.5), axis=2)
+    apart = _least(picture, lambda x: blur(x, (0, 0), 5.0) - blur(x, (0, 0), 0.5))
     dog = 255 - _bytes(255 - apart).astype(np.int32)
     return _grey((2 * dog > threshold) * np.uint8(255))
 
 
 def _lineart(picture: Pixels) -> Pixels:
     """How much darker each pixel is than its surroundings, scaled so that a usual line is grey."""
-    x = picture.astype(np.float32)
-    darker = np.min(cv2().GaussianBlur(x, (0, 0), 6.0) - x, axis=2).clip(0, 255)
+    darker = _least(picture, lambda x: cv2().GaussianBlur(x, (0, 0), 6.0) - x).clip(0, 255)
     lines = darker[darker > 8]
     usual = max(16.0, float(np.median(lines))) if lines.size else 16.0
     return _grey(_bytes(darker / np.float32(usual) * 127))
+
+
+def _least(
+    picture: Pixels, of: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """The least of the three channels, of which one at a time is in memory as numbers."""
+    return reduce(np.minimum, (of(picture[:, :, c].astype(np.float32)) for c in range(3)))
 
 
 def _softedge(picture: Pixels) -> Pixels:
@@ -135,10 +142,14 @@ def _threshold(picture: Pixels, threshold: float) -> Pixels:
 
 def _shuffle(picture: Pixels, seed: float) -> Pixels:
     """The picture along a smooth random flow, from random points 256 pixels apart."""
-    height, width = picture.shape[:2]
+    own = picture.shape[1::-1]
+    width, height = (min(side, _LONGEST) for side in own)
+    if own != (width, height):
+        picture = cv2().resize(picture, (width, height), interpolation=cv2().INTER_AREA)
     random = np.random.default_rng(int(seed))
     flow = np.dstack([_smooth(random, height, width) * (s - 1) for s in (width, height)])
-    return _as_pixels(cv2().remap(picture, flow, None, cv2().INTER_LINEAR))
+    moved = _as_pixels(cv2().remap(picture, flow, None, cv2().INTER_LINEAR))
+    return moved if own == (width, height) else _as_pixels(cv2().resize(moved, own))
 
 
 def _smooth(random: np.random.Generator, height: int, width: int) -> NDArray[np.float32]:
@@ -192,8 +203,6 @@ _KINDS: dict[str, Callable[..., Pixels]] = {
     "invert": lambda picture: 255 - picture,
     "shuffle": _shuffle,
 }
-#: Preparations that find lines.
-LINES = ("canny", "scribble", "xdog", "lineart", "softedge")
 #: Preparations that look at pixels side by side: these first bring the picture to the size that is
 #: wanted, so that a line is as wide as it should be there. The others keep the picture's own size.
 AT_SIZE = (*LINES, "blur", "threshold")

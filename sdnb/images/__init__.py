@@ -1,6 +1,7 @@
 """Pictures in and out, without torch: read any picture, save a Result, read the request back."""
 
 from sdnb.images.contact_sheet import sheet
+from sdnb.images.followed import hints
 from sdnb.images.reading import inspect, read
 from sdnb.images.saved import Saved
 from sdnb.images.saving import encoded, keep_inputs, save
@@ -20,6 +21,7 @@ __all__ = [
     "Saved",
     "Source",
     "encoded",
+    "hints",
     "inspect",
     "keep_inputs",
     "mask",

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from sdnb.hints import PREPARATIONS
@@ -47,10 +48,16 @@ _TITLE = re.compile(r"(.*?) *(?:\[([0-9a-f]{8})\])?")
 _OLD_KEYS = {"preprocessor": "module", "starting/ending": "range"}
 
 
-def write(controls: Sequence[Control], files: Sequence[UsedFile]) -> dict[str, str]:
-    """The keys of a request's controls, each with its text."""
+def write(
+    controls: Sequence[Control], files: Sequence[UsedFile], fit: str = "stretch"
+) -> dict[str, str]:
+    """The keys of a request's controls, each with its text; `fit` is that of the picture which one
+    without a picture follows.
+    """
     shorts = {_stem(f.name): f.short for f in files if f.kind == "control" and f.short}
-    return {f"ControlNet {i}": _written(each, shorts) for i, each in enumerate(controls)}
+    fit = fit if fit in _FITS else "stretch"  # of "fit", the size says all
+    laid = [each if each.image is not None else replace(each, fit=fit) for each in controls]
+    return {f"ControlNet {i}": _written(each, shorts) for i, each in enumerate(laid)}
 
 
 def read(values: dict[str, str]) -> tuple[tuple[UsedFile, ...], list[str]]:

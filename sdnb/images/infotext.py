@@ -117,7 +117,7 @@ def write(
         "Prompt syntax": None if request.syntax == "blocks" else request.syntax,
         "RNG": "CPU",  # sdnb draws its noise on the CPU
         eta_key: None if default_eta else digits(request.eta),
-        **control_text.write(request.controls, files),
+        **control_text.write(request.controls, files, request.fit),
         **used_files.hash_lists(files),
         "Version": f"sdnb {version}",
     }

@@ -163,8 +163,9 @@ class Library:
             near = f"; {other.path}, of this name, is {what}"
         where = ", ".join(map(str, self.folders)) or "a library without folders"
         among = counted(len(self.files(kind)), "file")
+        thing = "control network" if kind == "control" else kind
         return (
-            f"there is no {kind} {checks.shown(name)} among {among} of this kind in {where}{near}"
+            f"there is no {thing} {checks.shown(name)} among {among} of this kind in {where}{near}"
         )
 
     def by_sha256(self, digest: str, *, hash_missing: bool = False) -> LibraryFile | None:

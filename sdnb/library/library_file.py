@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from sdnb.headers.picture_embedding import SUFFIXES
+from sdnb.hints import Wanted, wanted
 from sdnb.library import hashes, layouts
 from sdnb.library.looking import Look
 from sdnb.library.recognition import BASES, UNREAD
@@ -69,6 +70,15 @@ class LibraryFile:
         return "/".join((*parts, self.name))
 
     @property
+    def wanted(self) -> Wanted | None:
+        """Of a control network, the preparation that it learnt from, by its name, its trainer's or
+        its title; None where none of them says.
+        """
+        if self.kind != "control":
+            return None
+        return wanted(self.name, {"alias": self.alias, "title": self.title})
+
+    @property
     def words_for_it(self) -> tuple[str, ...]:
         """What means this embedding in a prompt: its file's name, alone and with folders, the token
         of diffusers in angle brackets, and what a picture calls it, which alone is its word in
@@ -122,6 +132,8 @@ class LibraryFile:
             facts.append(counted(self.rank, "vector"))
         if self.words:
             facts.append(f"words: {', '.join(self.words[:4])}")
+        if self.wanted and self.wanted.prepare:
+            facts.append(f'prepare="{self.wanted.prepare}"')
         if self.why_not:
             facts.append(f"not used: {self.why_not}")
         known = "; ".join(filter(None, facts))

@@ -33,6 +33,13 @@ ETA_SAMPLERS = {
 PASSES = {"heun": 2, "dpm2": 2, "dpm2_a": 2, "dpmpp_2s_a": 2, "dpmpp_sde": 2}
 
 
+def step_of(sampler: str, call: int) -> int:
+    """The step of a call of denoise in a run, both counted from 0: plms has two in its first step,
+    of which pace and prompts take no account.
+    """
+    return max(call - 1, 0) if sampler == "plms" else call // PASSES.get(sampler, 1)
+
+
 #: Levels of the schedule "lcm": those at which a model learns to need few steps.
 LCM_LEVELS = 50
 

@@ -31,25 +31,32 @@ _HEX = re.compile(r"[0-9a-f]{64}")
 class Control:
     """A control network (ControlNet, T2I-Adapter) and the picture that it holds a run to.
 
-    `net` is the name of a file in the model's library, or a path. `image` is a path, a PIL image,
-    an array, the bytes of a picture file or a Result; it is kept as PNG bytes, and what is
-    transparent lies on white in the hint. `scale`, 0 to 10, is how strongly the net works: 0 not at
-    all, 1 as trained. It works from `start` to `end`, shares of the steps from 0 to 1.
+        sdnb.Control("control_v11p_sd15_canny", "photo.jpg", prepare="canny", scale=0.8, end=0.6)
 
-    `prepare` says how the picture becomes a hint, which is what the network reads: one of
-    `sdnb.hints.PREPARATIONS`; None: it is a hint already. `values` are the preparation's numbers,
-    as far as they are not the usual ones: `prepare="canny", values=(50, 150)`. `mode` says whose
-    word counts where picture and prompt disagree: "balanced", "prompt" or "control", as
-    AUTOMATIC1111 has them. `fit` says how a hint of other proportions comes to a request's size:
-    "stretch", "crop" or "fill". `mask` belongs to prepare="inpaint": the network fills its white
-    part. With `sha256`, only the net with that digest is taken.
+    `net` is the name of a file in the model's library, a path, or a hub id. `image` is a path, a
+    PIL image, an array, the bytes of a picture file or a Result; it is kept as PNG bytes, and what
+    is transparent lies on white. Without one, the net follows the picture that the request starts
+    from: that of img2img, inpaint or upscale, laid as the request lays it.
+
+    A network reads a hint: edges, lines, a blur. `prepare` says how the picture becomes one, and is
+    one of `sdnb.hints.PREPARATIONS`; None means that the picture is a hint already. `values` are
+    the preparation's numbers, as far as they are not the usual ones: `prepare="canny", values=(50,
+    150)`. `hint` shows what comes of it. `fit` says how a hint of other proportions comes to the
+    size that is made: "stretch", "crop" or "fill". `mask` belongs to prepare="inpaint": the network
+    fills its white part. Without picture and mask, that is the request's own mask.
+
+    `scale`, 0 to 10, is how strongly the net works: 0 not at all, 1 as trained. It works from
+    `start` to `end`, shares of the steps from 0 to 1. `mode` says whose word counts where picture
+    and prompt disagree, as in AUTOMATIC1111: "balanced", "prompt" (the net holds details less) or
+    "control" (the net works on the prompt alone, so that guidance strengthens it). With `sha256`,
+    only the net with that digest is taken.
 
     Raises TypeError or ValueError that names the field, its value and what is accepted, and
     FileNotFoundError for a path of no picture.
     """
 
     net: str
-    image: bytes
+    image: bytes | None = None
     scale: float = 1.0
     start: float = 0.0
     end: float = 1.0
@@ -64,7 +71,8 @@ class Control:
         put(self, "net", checks.text("net of a Control", self.net))
         if not self.net.strip():
             raise ValueError("the net of a Control is empty; give a file's name or its path")
-        put(self, "image", _png("image", self.image))
+        if self.image is not None:
+            put(self, "image", _png("image", self.image))
         for name, most in (("scale", MOST_SCALE), ("start", 1.0), ("end", 1.0)):
             put(self, name, checks.number(name, getattr(self, name), 0.0, most))
         if self.start > self.end:
@@ -92,7 +100,7 @@ class Control:
     def hint(self) -> Image.Image:
         """What the network reads, RGB, at the picture's own size; see `hint_at` and `mask_at`.
 
-        Raises ImportError where OpenCV is missing, and ValueError for a damaged picture.
+        Raises ImportError where OpenCV is missing, and ValueError for a damaged picture or none.
         """
         return _made(self._recipe, None, None)[0].copy()
 
@@ -121,7 +129,7 @@ class Control:
         from sdnb.request import picture_input
 
         mask = picture_input.open(self.mask).convert("L")
-        own = png_header.size(self.image)
+        own = png_header.size(self._own_picture)
         mask = mask if mask.size == own else mask.resize(own, Image.Resampling.BILINEAR)
         pixels = hint_size.part_of(np.asarray(mask), part)
         return Image.fromarray(hint_size.fitted_mask(pixels, _size(width, height), self.fit))
@@ -149,8 +157,18 @@ class Control:
         return written
 
     @property
+    def _own_picture(self) -> bytes:
+        if self.image is None:
+            raise ValueError(
+                f"the control of {checks.shown(self.net)} has no picture of its own: a run gives "
+                "it the picture that the request starts from. To see a hint, give image=, or look "
+                "at sdnb.images.hints(result.request)"
+            )
+        return self.image
+
+    @property
     def _recipe(self) -> tuple[bytes, str | None, tuple[float, ...], str]:
-        return self.image, self.prepare, self.values, self.fit
+        return self._own_picture, self.prepare, self.values, self.fit
 
     def __repr__(self) -> str:
         """Only what differs from the defaults, and pictures by their size, never their bytes."""
@@ -205,7 +223,7 @@ def _control(value: object) -> Control:
                 raise ValueError(
                     f"a Control has no field {checks.shown(name)}; {checks.known(str(name), names)}"
                 )
-        if "net" in value and "image" in value:
+        if "net" in value:
             return Control(**value)
     raise TypeError(
         f"controls={checks.shown(value)} holds no control; write sdnb.Control('control_canny', "

@@ -87,7 +87,8 @@ class Request:
     # The sha256 of files that tags and words of the prompts name, as a run notes them: another file
     # of such a name is refused. Keys are "lora:pixelart" and "embedding:easynegative".
     digests: Digests = ()
-    # -- the pictures that control networks hold it to, each with its network
+    # -- what control networks hold it to: each a net, its picture, and how strongly it works; one
+    # without a picture follows `image`. At most ten.
     controls: tuple[Control, ...] = ()
 
     def __post_init__(self) -> None:
@@ -176,8 +177,16 @@ class Request:
         is asked for. Where only the masked part is generated (`padding`), it is the model's own.
         Resolving again changes nothing, whatever the settings.
         Raises ValueError where the picture's own size is out of range, for an eta above 0 with a
-        sampler that draws no noise, and for more steps than the schedule "lcm" has levels.
+        sampler that draws no noise, for more steps than the schedule "lcm" has levels, and for a
+        control that follows the picture where there is none.
         """
+        alone = [each.net for each in self.controls if each.image is None]
+        if alone and self.image is None:
+            raise ValueError(
+                f"the control of {checks.shown(alone[0])} has no picture, and the request starts "
+                f"from none that it could follow: give sdnb.Control({checks.shown(alone[0])}, "
+                "picture), or image="
+            )
         width, height = self._size(settings)
         sampler = settings.sampler if self.sampler is None else self.sampler
         if self.eta and sampler not in ETA_SAMPLERS:

@@ -47,7 +47,9 @@ def python(request: Request) -> str:
 
 def _control(number: int, given: Control) -> str:
     """A control as Python, its pictures as paths."""
-    told = {**given.plain(), "image": f"control-{number}.png"}
+    told = given.plain()
+    if "image" in told:
+        told["image"] = f"control-{number}.png"
     if "mask" in told:
         told["mask"] = f"control-{number}-mask.png"
     return f"sdnb.Control({', '.join(f'{name}={value!r}' for name, value in told.items())})"

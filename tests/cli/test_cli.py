@@ -4,6 +4,8 @@ import types
 from pathlib import Path
 
 import pytest
+from helpers import hostile_checkpoints as hostile
+from helpers.folder_of_a_user import SHAPED
 from PIL import Image
 
 import sdnb
@@ -236,6 +238,40 @@ def test_flags_become_fields(line, field, value):
     assert getattr(request, field) == value
 
 
+def test_controls_are_one_flag_each_with_the_fields_of_a_control(photo, mask, tmp_path):
+    odd = tmp_path / "a, b.jpg"
+    photo.rename(odd)
+    line = [
+        "--prompt", "dog", "--control",
+        f"canny,image={odd},prepare=canny,values=50,150,scale=0.8,start=0.1,end=.9",
+        f"--control=nets/b, c.pth, image={mask} ,mode=prompt, fit=crop",
+        "--control", f"fill,image={mask},prepare=inpaint,mask={mask},sha256={'ab' * 32}",
+    ]  # fmt: skip
+    (request,) = pictures.requests(options.parse("txt2img", "", line))
+    assert request.controls == (
+        sdnb.Control("canny", odd, 0.8, 0.1, 0.9, "canny", values=(50, 150)),
+        sdnb.Control("nets/b, c.pth", mask, mode="prompt", fit="crop"),
+        sdnb.Control("fill", mask, prepare="inpaint", mask=mask, sha256="ab" * 32),
+    )
+    odd.rename(photo)
+    line = f"--prompt dog --init-img {photo} --control tile,prepare=tile"
+    (request,) = requests("img2img", line)
+    assert request.controls == (sdnb.Control("tile", prepare="tile"),)  # follows the picture
+
+
+def test_hints_are_written_once_where_they_can_be_looked_at(fake, photo, capsys, tmp_path):
+    line = f"txt2img --prompt dog --W 96 --H 64 --n_iter 2 --control a/x.pth,image={photo}"
+    line += f",prepare=invert --control x,prepare=invert,image={photo} --save-hints --outdir o"
+    assert main(line.split()) == 0
+    paths = [tmp_path / "o" / "hints" / f"x-invert{more}.png" for more in ("", "-2")]
+    assert sorted((tmp_path / "o" / "hints").iterdir()) == sorted(paths)
+    hint = fake.requests[0].controls[0].hint_at(96, 64)
+    for path in paths:
+        with Image.open(path) as written:
+            assert written.tobytes() == hint.tobytes()
+    assert f"hint: {paths[1].relative_to(tmp_path)}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "flag",
     ["--turbo", "--small_batch", "--unet_bs 2", "--skip_grid", "--n_rows 3", "--C 4", "--f 8"],
@@ -301,6 +337,17 @@ def test_skip_save_writes_nothing(fake, capsys):
         ("img2img --prompt dog --init-img {photo} --mask missing.png", "missing.png"),
         ("img2img --prompt dog --init-img {text}", "notes.txt"),
         ("txt2img --prompt dog --outdir {text}", "notes.txt"),
+        ("txt2img --prompt a --control x", "--control x: it has no picture to follow: add image="),
+        ("txt2img --prompt a --control x,scael=1", "no field 'scael'; did you mean 'scale'"),
+        ("txt2img --prompt a --control x,scale=much,image={photo}", "scale=much is no number"),
+        ("txt2img --prompt a --control x,image={photo},scale=11", "--control x,image="),
+        ("txt2img --prompt a --control x,scale=1,scale=2", "scale= is given twice"),
+        ("txt2img --prompt a --control image={photo}", "it begins with the net's name or path"),
+        ("txt2img --prompt a --control x,image=missing.png", "missing.png"),
+        ("txt2img --prompt a --control x,image={photo},prepare=cany", "did you mean 'canny'"),
+        ("txt2img --prompt a --control x,image={photo},end=0.5,start=1", "is behind end=0.5"),
+        ("txt2img --prompt a --control", "--control: expected one argument"),
+        ("txt2img --prompt a --save-hints", "there is none: --control canny,image=photo.jpg"),
         ("lab --port 0", "--port 0 is not a port"),
         ("lab --prot 1", "unknown flag --prot; did you mean '--port'?"),
     ],
@@ -350,11 +397,30 @@ def test_the_benchmark_says_what_it_lacks(capsys, monkeypatch):
     assert "pip install 'sdnb[bench]'" in capsys.readouterr().err
 
 
+def test_the_library_is_listed(tmp_path, capsys, monkeypatch):
+    shapes, _ = SHAPED["models/ControlNet/canny.safetensors"]
+    for name in ("control_v11p_sd15_canny", "control_v11p_sd15_openpose"):
+        hostile.headed(tmp_path / f"{name}.safetensors", *hostile.laid_out(shapes))
+    assert main(["library", str(tmp_path), "--kind", "control"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        'control control_v11p_sd15_canny (controlnet; Stable Diffusion 1.x; prepare="canny")',
+        "control control_v11p_sd15_openpose (controlnet; Stable Diffusion 1.x)",
+    ]
+    monkeypatch.delenv("SDNB_LIBRARY", raising=False)
+    assert main(["library"]) == main(["library", "--kind", "nets"]) == 2
+    said = capsys.readouterr().err
+    assert "give a folder, or name some in SDNB_LIBRARY" in said
+    assert "--kind='nets' is unknown" in said
+    monkeypatch.setenv("SDNB_LIBRARY", str(tmp_path))
+    assert main(["library", "--kind=lora"]) == 0
+    assert capsys.readouterr().out == ""
+
+
 def test_help_and_version(capsys):
     assert main(["--help"]) == 0
     assert main(["--version"]) == 0
     assert sdnb.__version__ in capsys.readouterr().out
-    for command in ("lab", "txt2img", "img2img"):
+    for command in ("lab", "txt2img", "img2img", "library"):
         with pytest.raises(SystemExit) as ended:
             main([command, "--help"])
         assert ended.value.code == 0

@@ -10,10 +10,12 @@ import pytest
 import torch
 from diffusers import (
     StableDiffusionAdapterPipeline,
+    StableDiffusionControlNetImg2ImgPipeline,
     StableDiffusionControlNetInpaintPipeline,
     StableDiffusionControlNetPipeline,
 )
 from helpers import tiny_controls as tiny
+from helpers import tiny_loras
 from oracles import diffusers_control, tiny_pipeline
 from PIL import Image
 
@@ -173,6 +175,38 @@ def test_an_adapter_equals_diffusers(model, oracle, nets):
     same(generate(model, control(nets, "adapter", scale=0.6)).image, truth)
 
 
+def test_a_lora_and_a_network_at_once_equal_diffusers(model, oracle, nets, tmp_path):
+    tiny_loras.save(tmp_path / "lora.safetensors", tiny_loras.kohya(oracle, 1))
+    oracle.load_lora_weights(str(tmp_path), weight_name="lora.safetensors", adapter_name="one")
+    oracle.set_adapters(["one"], [0.7])
+    truth = diffusers(oracle, controlnet(), HINTS[0])
+    oracle.unload_lora_weights()
+    lora = sdnb.Lora(str(tmp_path / "lora.safetensors"), 0.7)
+    found = generate(model, control(nets), loras=lora)
+    same(found.image, truth)
+    without = np.asarray(generate(model, control(nets)).image, int)
+    assert np.abs(np.asarray(found.image, int) - without).mean() > 2
+
+
+def test_img2img_with_a_network_equals_diffusers(model, oracle, nets):
+    """The hint has the size that is made, whatever the picture's; diffusers is given the latent."""
+    small = HINTS[1].resize((48, 40))
+    pipe = StableDiffusionControlNetImg2ImgPipeline(
+        **oracle.components | QUIET, controlnet=controlnet()
+    )
+    pipe.set_progress_bar_config(disable=True)
+    with torch.inference_mode():
+        laid = small.resize((SIZE, SIZE), Image.Resampling.LANCZOS)
+        latent = model.vae.encode(pixels.tensor(laid))
+    given = {name: value for name, value in asked().items() if name != "latents"}
+    truth = pipe(
+        "a red fox", image=latent, control_image=HINTS[0], strength=0.5,
+        controlnet_conditioning_scale=0.8, generator=torch.Generator().manual_seed(5), **given,
+    ).images[0]  # fmt: skip
+    start = {"image": sdnb.images.picture(small), "strength": 0.5}
+    same(generate(model, control(nets, scale=0.8), **start).image, truth)
+
+
 def test_a_nine_channel_model_gives_the_network_its_first_four(tmp_path, nets, monkeypatch):
     """On cells of 8 pixels, where both make the same latent mask."""
     config = tiny_pipeline.CONFIG
@@ -200,6 +234,9 @@ def test_a_nine_channel_model_gives_the_network_its_first_four(tmp_path, nets, m
     ours = sdnb.generate(model, whole, progress=False)
     (decoded,) = sdnb.decode(model, ours.latents)  # kept pixels are not put back
     same(decoded, truth)
+    model.ask(MemoryPlan(device="cpu", **PLANS["partly"]))
+    (again,) = sdnb.generate(model, whole, progress=False).latents
+    assert (again - ours.latents[0]).abs().max() <= 1e-3
 
 
 class CopiedGraph(Graphed):
@@ -253,6 +290,23 @@ def test_every_plan_gives_the_same_picture(model, everything, truth, plan):
         assert stays[0] > 1 > stays[1] > 0 == stays[2]
     model.ask(None)
     assert max((a - b).abs().max() for a, b in zip(found, truth, strict=True)) <= 1e-3
+
+
+def test_a_larger_picture_is_the_same_by_every_plan(model, nets):
+    """By the tile network's way: the picture is its own hint."""
+    small = generate(model, control(nets))
+    found = []
+    for fields in ({}, *PLANS.values()):
+        model.ask(MemoryPlan(device="cpu", **fields))
+        tile = sdnb.Control(nets["net 1"], small, prepare="tile", scale=0.7)
+        larger = sdnb.upscale(model, small, width=104, height=96, controls=tile, progress=False)
+        assert larger.request.controls[0].net == nets["net 1"]
+        found.append(larger.latents[0])
+    model.ask(None)
+    assert found[0].shape == (4, 12, 13)
+    assert max((found[0] - each).abs().max() for each in found[1:]) <= 1e-3
+    plain = sdnb.upscale(model, small, width=104, height=96, controls=(), progress=False)
+    assert (plain.latents[0] - found[0]).abs().mean() > 0.01
 
 
 def test_recorded_steps_hold_the_networks_that_work(model, everything, truth, monkeypatch):
@@ -324,7 +378,7 @@ def test_a_hint_is_cut_as_the_picture_is_and_a_mask_is_minus_one(model, nets):
     asked = request(steered, **given, padding=8).resolved(model.settings)
     canvas, _ = fit(asked)
     assert canvas.part == (0, 8 / 72, 48 / 72, 56 / 72)
-    chosen = control_nets.choose(model, asked, canvas.part)
+    chosen = control_nets.choose(model, asked, canvas)
     found = Steering(model, chosen, asked, STEPS)._hint(0)
     assert found.shape == (1, 3, SIZE, SIZE)
     inside, outside = found[..., 20:50, 20:50], found[..., 62:, 62:]
@@ -332,6 +386,54 @@ def test_a_hint_is_cut_as_the_picture_is_and_a_mask_is_minus_one(model, nets):
     assert 0 <= outside.min() <= outside.max() <= 1
     truth = HINTS[0].crop((0, 8, 48, 56)).resize((SIZE, SIZE), Image.Resampling.BICUBIC)
     assert (outside - pixels.hint_tensor(truth)[..., 62:, 62:]).abs().max() <= 0.05
+
+
+def test_a_control_without_a_picture_follows_the_one_that_is_upscaled(model, nets, tmp_path):
+    """As if it were given; it is recorded as it was asked, and made again from the file."""
+    small = HINTS[1].resize((48, 40))
+    asked = {"width": 96, "height": 80, "strength": 0.5, "steps": 2, "seed": 5, "progress": False}
+    tile = sdnb.Control(nets["net 0"], prepare="tile")
+    found = sdnb.upscale(model, small, prompt="a red fox", controls=tile, **asked)
+    by_hand = sdnb.img2img(
+        model, "a red fox", image=small, controls=replace(tile, image=small), **asked
+    )
+    assert found.image.tobytes() == by_hand.image.tobytes()
+    plain = sdnb.upscale(model, small, prompt="a red fox", **asked)
+    assert found.image.tobytes() != plain.image.tobytes()
+    assert [(each.net, each.image) for each in found.request.controls] == [(tile.net, None)]
+    again = sdnb.read(found.save(tmp_path)[0])
+    assert again == found.request
+    assert sdnb.generate(model, again, progress=False).image.tobytes() == found.image.tobytes()
+    larger = sdnb.upscale(model, found, width=104, strength=0.2, progress=False)  # takes it along
+    assert larger.request.controls == found.request.controls
+
+
+def test_an_inpainting_net_takes_picture_and_mask_of_its_request(model, nets):
+    mask = Image.new("L", (SIZE, SIZE))
+    mask.paste(255, (8, 16, 40, 48))
+    fill = sdnb.Control(nets["net 0"], prepare="inpaint")
+    asked = {"image": HINTS[1], "steps": 2, "seed": 5, "progress": False, "padding": 8}
+    found, by_hand = (
+        sdnb.inpaint(model, "a fox", mask=mask, width=64, height=64, controls=each, **asked)
+        for each in (fill, replace(fill, image=HINTS[1], mask=mask))
+    )
+    assert found.image.tobytes() == by_hand.image.tobytes()
+
+
+def test_a_net_of_lines_that_is_given_none_says_which_preparation_makes_them(model, nets, tmp_path):
+    path = tmp_path / "control_canny.safetensors"
+    path.symlink_to(nets["net 0"])
+    lines = Image.new("RGB", (SIZE, SIZE))
+    lines.paste((255, 255, 255), (10, 10, 60, 12))
+    notes = {
+        name: generate(model, sdnb.Control(str(path), image, prepare=prepare), steps=1).notes
+        for name, image, prepare in (
+            ("a picture", HINTS[0], None), ("lines", lines, None), ("made", HINTS[0], "canny"),
+        )
+    }  # fmt: skip
+    said = {name for name, each in notes.items() if "white lines on black" in "".join(each)}
+    assert said == {"a picture"}
+    assert "prepare='canny' makes such lines" in "".join(notes["a picture"])
 
 
 def test_what_cannot_be_used_is_refused_before_any_work(model, nets):

@@ -7,12 +7,17 @@ nothing pulls the two computations together again once they part.
 import itertools
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionInpaintPipeline
+from diffusers import (
+    LCMScheduler,
+    StableDiffusionImg2ImgPipeline,
+    StableDiffusionInpaintPipeline,
+)
 from oracles import tiny_pipeline
 from PIL import Image
 
@@ -83,6 +88,29 @@ def test_txt2img_equals_diffusers(model, oracle, negative):
         **STEPS,
     )
     assert_same_pictures(ours.images, theirs.images)
+
+
+@pytest.mark.picture
+def test_few_steps_of_lcm_from_a_picture_equal_diffusers(model, oracle, monkeypatch):
+    """All of the steps run at any strength, as in diffusers' own pipeline for LCM."""
+    draws = Noise([5], (4, SIZE // 8, SIZE // 8))
+    lcm = LCMScheduler.from_config(oracle.scheduler.config)
+    of_strength = partial(lcm.set_timesteps, strength=0.5)
+    monkeypatch.setattr(lcm, "set_timesteps", lambda n, device, **_: of_strength(n, device))
+    parts = {**oracle.components, "scheduler": lcm}
+    pipe = StableDiffusionImg2ImgPipeline(**parts, requires_safety_checker=False)
+    pipe.set_progress_bar_config(disable=True)
+    pipe.get_timesteps = lambda *_: (lcm.timesteps, 4)
+    image = "pipelines.stable_diffusion.pipeline_stable_diffusion_img2img"
+    for name in ("schedulers.scheduling_lcm", image):
+        monkeypatch.setattr(f"diffusers.{name}.randn_tensor", lambda *_, **__: draws())
+    with torch.inference_mode():
+        latent = model.vae.encode(pixels.tensor(picture()))
+    few = {**STEPS, "num_inference_steps": 4, "guidance_scale": 1.5}
+    theirs = pipe("a red fox", image=latent, strength=0.5, **few)
+    png = sdnb.images.picture(picture())
+    asked = request(steps=4, cfg=1.5, sampler="lcm", strength=0.5, image=png)
+    assert_same_pictures(sdnb.generate(model, asked, progress=False).images, theirs.images)
 
 
 @pytest.mark.picture

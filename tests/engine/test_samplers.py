@@ -16,6 +16,7 @@ from sdnb.engine.diffusion.noise import Noise
 from sdnb.engine.diffusion.samplers import SAMPLERS, Step
 from sdnb.engine.diffusion.schedule import SCHEDULES, NoiseSchedule, cut, sigmas
 from sdnb.request import request
+from sdnb.request.choices import step_of
 
 SCHEDULE = NoiseSchedule()
 SHAPE = (4, 8, 8)
@@ -46,6 +47,21 @@ def test_names_and_etas_are_those_of_a_request():
         asked = request.Request("a cat", seed=1, sampler=name).resolved(request.Settings())
         assert asked.eta == sampler.eta
         assert asked.schedule in SCHEDULES
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_the_step_of_a_call_is_told_by_its_number(name):
+    """By it, control networks know when they work."""
+    done, calls = [0], []
+
+    def counted(x, _sigma):
+        calls.append(done[0])
+        return torch.zeros_like(x)
+
+    noise, levels = Noise([1], [1, 2, 2]), sigmas("karras", 4, SCHEDULE)
+    for step in SAMPLERS[name](counted, normal(1, 1, 2, 2), levels, noise=noise, schedule=SCHEDULE):
+        done[0] = step.index + 1
+    assert calls == [step_of(name, number) for number in range(len(calls))]
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

@@ -56,6 +56,18 @@ def test_hints_and_whole_controls_side_by_side():
     assert plain_value((ONE,))[0]["image"] == images.sha256(ONE.image)
 
 
+def test_a_control_may_follow_the_picture_of_the_base():
+    base = Request(seed=1, image=images.picture(colour(size=(64, 64))), strength=0.5)
+    tile = sdnb.Control("tile", prepare="tile")
+    side = sdnb.sweep(base, controls=[(), tile])
+    assert [each.controls for each in side] == [(), (tile,)]
+    grid = sdnb.sweep(base.but(controls=tile), control_hint=[None, TWO.image])
+    assert [each.controls[0].image for each in grid] == [None, TWO.image]
+    assert grid.axes[0].labels == ("the picture", "16x8")
+    with pytest.raises(ValueError, match="the request starts from none"):
+        sdnb.sweep(Request(seed=1), controls=[(), tile])
+
+
 @pytest.mark.parametrize(
     ("base", "varied", "words"),
     [

@@ -406,6 +406,19 @@ def test_the_set_of_loras_changes_once_for_each(with_loras, order):
     assert given == sets
 
 
+def test_nets_change_seldom_among_the_cells_of_the_same_loras(with_loras):
+    nets = [sdnb.Control(net, images.picture(Image.new("RGB", (8, 8)))) for net in ("a", "b")]
+    grid = sdnb.sweep(BASE, steps=[1, 2], controls=[(), *nets], loras=[(), "two"])
+    (group,) = checkpoint_groups(grid.cells, with_loras, here=False)
+    sets = [(c.request.loras, c.request.controls) for c in group.cells]
+    assert len(list(itertools.groupby(sets))) == len(set(sets)) == 6
+    assert len(list(itertools.groupby(loras for loras, _ in sets))) == 2
+    with pytest.raises(
+        ValueError, match=r"2 of 3 cells .*\n  controls=a 1: there is no control network 'a'"
+    ):
+        sdnb.sweep(BASE, controls=[(), *nets]).run(with_loras, progress=False)
+
+
 def test_a_lora_that_is_not_there_is_refused_with_a_similar_name(with_loras):
     with pytest.raises(ValueError, match=r"2 of 3 cells .*\n  tow=0.5; tow=1: .*mean 'two'"):
         sdnb.sweep(BASE, lora=("tow", [0, 0.5, 1])).run(with_loras, progress=False)

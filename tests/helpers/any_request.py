@@ -38,11 +38,11 @@ def loras():
     )
 
 
-def controls():
+def controls(pictures=PICTURES):
     return st.builds(
         Control,
         st.text(min_size=1).filter(str.strip),
-        st.sampled_from(PICTURES),
+        st.sampled_from(pictures),
         st.floats(0, 10),
         st.floats(0, 0.5),
         st.floats(0.5, 1),
@@ -82,5 +82,5 @@ def requests(draw):
         syntax=draw(st.sampled_from(SYNTAXES)),
         clip_skip=draw(maybe(st.integers(1, 12))),
         loras=draw(st.lists(loras(), max_size=3)),
-        controls=draw(st.lists(controls(), max_size=2)),
+        controls=draw(st.lists(controls([*PICTURES, None] if image else PICTURES), max_size=2)),
     )

@@ -111,3 +111,15 @@ def test_a_picture_to_work_on_has_its_own_proportions():
     picture = np.zeros((40, 80, 3), np.uint8)
     shapes = {fit: hint_size.to_work_on(picture, (80, 80), fit).shape[:2] for fit in hint_size.FITS}
     assert shapes == {"stretch": (80, 160), "crop": (80, 160), "fill": (40, 80)}
+
+
+def test_a_single_row_is_not_worked_on_as_a_square_of_its_length():
+    """512x512 from 300x1 would be 153,600 pixels wide, were it to be covered."""
+    row = np.arange(300, dtype=np.uint8)[None, :, None].repeat(3, 2)
+    for fit, wide in (("stretch", 64), ("crop", 64), ("fill", 64)):
+        worked_on = hint_size.to_work_on(row, (64, 64), fit)
+        assert worked_on.shape[1] == wide
+    middle = hint_size.fitted(row, (64, 64), "crop")
+    assert (middle == row[:, 149:150]).all()
+    mask = hint_size.fitted_mask((row[..., 0] > 100) * np.uint8(255), (64, 64), "crop")
+    assert (mask == 255).all()

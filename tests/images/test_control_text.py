@@ -47,6 +47,13 @@ def test_the_keys_are_those_of_the_web_uis_extension():
     assert "ControlNet" not in "".join(back.notes)
 
 
+def test_a_control_without_a_picture_is_laid_as_the_picture_is():
+    (text,) = write([Control("tile", prepare="tile")], (), "crop").values()
+    assert "Resize Mode: Crop and Resize" in text
+    (text,) = write([Control("tile", fit="fill")], (), "fit").values()
+    assert "Resize Mode: Just Resize" in text
+
+
 UNITS = [
     (  # 2024
         (

@@ -29,6 +29,7 @@ from sdnb.jobs import remote, stop_signal
 from sdnb.jobs.remote import Remote
 from sdnb.request import stop
 
+PICTURE = np.zeros((8, 8, 3), np.uint8)
 BASE = sdnb.Request("a red apple", seed=3, width=64, height=64, steps=20, cfg=4)
 
 
@@ -119,13 +120,19 @@ def test_a_worker_of_another_configuration_refuses(pool, model, monkeypatch):
 
 
 def test_a_worker_with_other_files_refuses(pool, monkeypatch, tmp_path):
-    """The LoRA of a tag and an embedding have no digest in a request: they travel beside it."""
+    """A LoRA's tag, an embedding and a net have no digest in a request: it travels beside it."""
     here, there = (tmp_path / name for name in ("here", "there"))
     for folder, value in ((here, 0.0), (there, 1.0)):
         folder.mkdir()
         lora = {"lora_unet_x.lora_down.weight": torch.zeros(2, 768)}
         save_file(lora, folder / "fog.safetensors")
         save_file({"emb_params": torch.full((1, 768), value)}, folder / "bad.safetensors")
+        net = {"controlnet_cond_embedding.conv_in.weight": torch.full((16, 3, 3, 3), value)}
+        for name, weights in (
+            ("edges", net),
+            ("same", dict.fromkeys(net, torch.ones(16, 3, 3, 3))),
+        ):
+            save_file(weights, folder / f"{name}.safetensors")
     model = SimpleNamespace(fingerprint="f", library=Library(there))
     monkeypatch.setattr("sdnb.engine.loading.load", lambda **_: model)
     monkeypatch.setattr("sdnb.engine.pipeline.run", lambda _, request: grids.make(request))
@@ -142,6 +149,9 @@ def test_a_worker_with_other_files_refuses(pool, monkeypatch, tmp_path):
     assert re.search(
         r"has other files .* the embedding 'bad' \(sha256 \w{12} expected, \w{12} f", words
     )
+    assert error(controls=sdnb.Control("same", PICTURE)) == ""
+    words = error(controls=sdnb.Control("edges", PICTURE))
+    assert re.search(r"the control 'edges' \(sha256 \w{12} expected, \w{12} found", words)
     (there / "fog.safetensors").unlink()
     model.library.refresh()
     assert re.search(r"the lora 'fog' \(sha256 \w{12} expected, none", error(loras="fog"))

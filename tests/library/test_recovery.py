@@ -133,7 +133,7 @@ def test_controls_get_the_names_of_this_library(library):
         asked[2], asked[3],
     )  # fmt: skip
     assert [note[:30] for note in notes] == [
-        "The control 'theirs' is 'canny", "There is no control 'gone' amo",
+        "The control 'theirs' is 'canny", "There is no control network 'g",
     ]  # fmt: skip
     request, (note,) = with_files(Made(Request(controls=asked)), None)
     assert request.controls == asked

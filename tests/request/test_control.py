@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 
 import sdnb
 from sdnb import images
+from sdnb.hints import PREPARATIONS
 from sdnb.images.result import Result
 from sdnb.request import Request, control
 from sdnb.request.control import Control
@@ -84,7 +85,7 @@ def test_a_request_takes_controls_and_their_fields():
         {"net": "b", "image": images.sha256(OTHER), "prepare": "canny", "values": (50.0,)},
     ]
     assert set(request.pictures) == {images.sha256(PICTURE), images.sha256(OTHER)}
-    for wrong in (3, [3], {"net": "x"}, None, "canny"):
+    for wrong in (3, [3], {"image": PICTURE}, None, "canny"):
         with pytest.raises(TypeError, match="holds no control"):
             Request(controls=wrong)
     with pytest.raises(ValueError, match="a Control has no field 'weight'"):
@@ -104,6 +105,24 @@ def test_usual_numbers_are_not_written_down(given_):
     assert Control("x", PICTURE, prepare="canny", values=(50, 200)).values == (50.0,)
 
 
+def test_a_control_without_a_picture_follows_that_of_its_request():
+    tile = Control("tile", prepare="tile")
+    assert tile.plain() == {"net": "tile", "prepare": "tile"}
+    assert repr(tile) == "Control(net='tile', prepare='tile')"
+    assert tile.pictures == {}
+    assert not answers((tile,), (Control("tile", PICTURE, prepare="tile"),))
+    request = Request(image=png(64, 64), controls=tile)
+    assert Request.from_json(request.to_json(), request.pictures) == request
+    without = request.but(image=None)  # a template, or a form that is not filled in yet
+    assert without == Request(controls=tile)
+    assert request.resolved(sdnb.request.Settings(64, 64)).controls == (tile,)
+    with pytest.raises(ValueError, match=r"give sdnb.Control\('tile', picture\), or image="):
+        without.resolved(sdnb.request.Settings())
+    for wrong in (lambda: tile.hint, lambda: tile.hint_at(8, 8), lambda: tile.notes_at(8, 8)):
+        with pytest.raises(ValueError, match=r"no picture of its own.*sdnb.images.hints"):
+            wrong()
+
+
 def hostile(value):
     return json.dumps({"version": 2, "controls": value})
 
@@ -115,7 +134,7 @@ def hostile(value):
         ([{}] * 11, "not a list of at most 10"), ({"net": 1}, "not a list of at most 10"),
         ([{"net": "x", "image": "a" * 64}], "image of a control is the picture with sha256"),
         ([{"net": "x", "image": ["a"]}], "is not the sha256 of a picture"),
-        ([{"net": "x"}], "holds no control"),
+        ([{"image": images.sha256(PICTURE)}], "holds no control"),
         ([{"net": "x", "image": images.sha256(PICTURE), "scale": 1e9}], "scale=1000000000.0"),
         ([{"net": "x", "image": images.sha256(PICTURE), "x" * 999: 1}], "a Control has no field"),
     ],
@@ -191,3 +210,39 @@ def test_the_mask_of_an_inpainting_hint():
     np.testing.assert_array_equal(
         np.asarray(found) > 127, np.asarray(mask.convert("L").resize((32, 32), 0)) > 127
     )
+
+
+KINDS = {
+    "grey": Image.linear_gradient("L").resize((40, 24)),
+    "16 bits": Image.fromarray(np.linspace(0, 65535, 960).astype(np.uint16).reshape(24, 40)),
+    "transparent": Image.radial_gradient("L").resize((40, 24)).convert("RGBA"),
+    "grey with alpha": Image.linear_gradient("L").resize((40, 24)).convert("LA"),
+    "bits": Image.radial_gradient("L").resize((40, 24)).convert("1"),
+    "a palette": Image.radial_gradient("L").resize((40, 24)).convert("P"),
+    "CMYK": Image.radial_gradient("L").resize((40, 24)).convert("CMYK"),
+    "a row": Image.linear_gradient("L").resize((300, 1)),
+    "a column": Image.linear_gradient("L").resize((1, 300)),
+    "a pixel": Image.new("RGB", (1, 1), "teal"),
+}
+KINDS["transparent"].putalpha(Image.linear_gradient("L").resize((40, 24)))
+
+
+@pytest.mark.parametrize("prepare", [None, *PREPARATIONS])
+def test_any_picture_has_a_hint_of_any_size(prepare):
+    for name, image in KINDS.items():
+        for fit in control.FITS:
+            one = Control("x", image, prepare=prepare, fit=fit)
+            hint = one.hint_at(64, 72)
+            assert (hint.mode, hint.size) == ("RGB", (64, 72)), name
+        if prepare not in ("tile", "shuffle"):
+            assert one.hint.size == image.size
+
+
+def test_grey_and_16_bits_are_the_same_picture_as_colours():
+    grey = KINDS["grey"]
+    wide = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
+    for image in (grey, wide, grey.convert("RGBA")):
+        assert Control("x", image).hint.tobytes() == grey.convert("RGB").tobytes()
+    hidden = grey.convert("RGBA")
+    hidden.putalpha(0)
+    assert Control("x", hidden).hint.getextrema() == ((255, 255),) * 3

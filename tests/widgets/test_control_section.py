@@ -172,16 +172,29 @@ def test_up_to_three_are_added_and_each_is_removed(one):
     assert one.generate() is not None  # the second asks for nothing
     press(opened(one), "Add another")
     assert not called(section(one), "Add another")
-    find(cards(one)[1], "Net").value = "control_canny"
+    cards(one)[1]._picture._box.take(images.picture(square()))
     assert title(one).endswith(", 1 control not finished")
     assert one.generate() is None
-    assert "Control 2: it has no picture yet: give or draw one" in read(one)
+    assert "Control 2: it has no net yet: choose one" in read(one)
     press(cards(one)[1], "Remove this control")
     assert one.request.controls == (DRAWN,)
     press(cards(one)[0], "Remove this control")
     assert (one.request, title(one)) == (Request(), "Control")
     press(cards(one)[0], "Remove this control")
     assert len(cards(one)) == 1
+
+
+def test_a_control_without_a_picture_follows_the_one_that_one_starts_from(library):
+    one = Panel(Model(library=library), "img2img", executor=Inline(make))
+    find(cards(one)[0], "Net").value = "control_canny"
+    assert "it follows the one that you start from" in read(section(one))
+    one.form.change(image=images.picture(square()))
+    assert one.request.controls == (Control("control_canny", prepare="canny"),)
+    assert one.generate() is not None
+    words = Panel(one.model, "txt2img", executor=Inline(make))
+    words.request = Request(controls=[Control("control_canny")])
+    assert words.generate() is None
+    assert "that it could follow" in read(words)
 
 
 # -- nets ----------------------------------------------------------------------------------------
@@ -337,9 +350,9 @@ def test_lines_that_are_drawn_are_the_picture(one):
     assert picture.tobytes() == pad.picture.tobytes()
     assert min(picture.getcolors())[1] == (0, 0, 0)
     assert control.prepare == "scribble"
-    for change, left in ((pad.undo, ()), (pad.redo, (control,)), (pad.clear, ())):
+    for change, left in ((pad.undo, None), (pad.redo, control.image), (pad.clear, None)):
         change()
-        assert one.form.request.controls == left
+        assert one.request.controls[0].image == left
 
 
 def test_a_drawing_is_gone_on_with_and_a_photograph_stays_until_a_line_is_drawn(one):

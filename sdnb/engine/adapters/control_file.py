@@ -29,6 +29,7 @@ from sdnb.engine.networks.t2i_adapter import T2IAdapter, T2IAdapterConfig
 from sdnb.headers import diffusers_folder
 from sdnb.headers.errors import in_words, listed
 from sdnb.headers.statedict import unwrapped
+from sdnb.hints import Wanted, wanted
 from sdnb.library import hashes
 from sdnb.library.recognition import A_KIND, BASES, Told, told
 from sdnb.request import documents
@@ -44,7 +45,8 @@ _LONGEST_YAML = 1 << 16
 @dataclass(frozen=True)
 class ControlFile:
     """An opened file; its weights are on disk. `averaged`: its maps are averaged over the picture,
-    and given to the prompt's half of guidance alone, as the shuffle network wants it.
+    and given to the prompt's half of guidance alone, as the shuffle network wants it. `wanted` is
+    the preparation that it learnt from, where its name or its metadata say so.
     """
 
     path: Path
@@ -53,6 +55,7 @@ class ControlFile:
     tensors: Weights = field(compare=False, repr=False)
     averaged: bool = False
     notes: tuple[str, ...] = field(default=(), compare=False)
+    wanted: Wanted | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,10 @@ def _opened(path: Path, size: int, _changed: int) -> ControlFile:
                 "repeat each other's. Save them again one by one (tensor.clone())."
             )
         said = tuple(plain(f"{path.name}: {note}") for note in notes)
-        return ControlFile(path, hashes.sha256(path), seen, tensors, _is_averaged(path), said)
+        nameless = path.stem.startswith(diffusers_folder.STEMS)
+        learnt = wanted(path.parent.name if nameless else path.stem, metadata)
+        digest, averaged = hashes.sha256(path), _is_averaged(path)
+        return ControlFile(path, digest, seen, tensors, averaged, said, learnt)
 
 
 def _is_averaged(path: Path) -> bool:

@@ -147,16 +147,16 @@ class Streamed:
         cycle = [unit for i, unit in enumerate(self._units) if i not in chosen]
         return cycle, [self._units[i] for i in sorted(chosen)]
 
-    def lend(self, size: int) -> Tensor | None:
-        """The ring for another network, which has it to itself until the next pass of this one
-        begins; None where it is smaller. Inside of `use`.
+    def lend(self, size: int) -> tuple[Tensor, Any] | None:
+        """The ring, and the stream of its copies, for another network, which has them to itself
+        until the next pass of this one begins; None where the ring is smaller. Inside of `use`.
         """
         if self._ring is None or len(self._ring) < size:
             return None
         self._is_shared = True
         if self._stream is not None:  # what was copied ahead is lost
             torch.cuda.current_stream(self.device).wait_stream(self._stream)
-        return self._ring
+        return self._ring, self._stream
 
     @contextmanager
     def use(self, dtype: torch.dtype | None = None) -> Iterator[torch.device]:
@@ -186,7 +186,7 @@ class Streamed:
             torch.empty(size, dtype=torch.uint8, device=self.device)
             for size in (own, max(decoded, default=0), sum(unit.size for unit in staying))
         )
-        self._ring = self._ring if lent is None else lent
+        self._ring = self._ring if lent is None else lent[0]
         for unit, (place, back) in zip(self._cycle, places, strict=True):
             unit.home, unit.back = self._ring[place : place + unit.size], back
         homes = self._stay.split([unit.size for unit in staying])
@@ -197,7 +197,8 @@ class Streamed:
                 block = self._scratch if unit.coded else unit.home
                 entry.bind(entry.view(block, unit.entries[0].offset))
         if self.device.type == "cuda":
-            self._stream = torch.cuda.Stream(self.device)
+            # One stream for a ring: so copies that a pass left behind come before the next ones.
+            self._stream = torch.cuda.Stream(self.device) if lent is None else lent[1]
             # The memory may be what other work has just given back.
             self._stream.wait_stream(torch.cuda.current_stream(self.device))
         self._hook()

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from PIL import ImageStat
 
 from sdnb.engine.adapters.control_file import ControlFile, ControlWeights, matched, open_control
 from sdnb.engine.checkpoint import CheckpointError, hub
@@ -13,15 +15,25 @@ from sdnb.engine.model import Model
 from sdnb.engine.networks.controlnet import ControlNetConfig
 from sdnb.engine.planning.facts import CONTROL
 from sdnb.engine.stages.adapt import path_of
+from sdnb.hints.preparation_names import LINES
+from sdnb.images import followed
+from sdnb.images.canvas import Canvas
 from sdnb.images.used_files import UsedFile
 from sdnb.library import hashes
 from sdnb.request import Resolved, checks
 from sdnb.request.control import Control, Part
 
+if TYPE_CHECKING:
+    from PIL import Image
+
+_DARK = 64  # of 255: the ground of a hint of lines is darker
+
 
 @dataclass(frozen=True)
 class UsedNet:
-    """A control of a request with its file, and the network's weights for the model."""
+    """A control of a request, which has its picture, with its file, and the network's weights for
+    the model.
+    """
 
     control: Control
     file: ControlFile
@@ -61,24 +73,34 @@ class ChosenNets:
         """The request with the digests of the files that were taken."""
         if not self.used:
             return request
-        found = tuple(replace(used.control, sha256=used.file.sha256) for used in self.used)
+        pairs = zip(request.controls, self.used, strict=True)
+        found = tuple(replace(each, sha256=used.file.sha256) for each, used in pairs)
         return replace(request, controls=found)
 
 
-def choose(model: Model, request: Resolved, part: Part | None = None) -> ChosenNets:
-    """The control networks of a request, opened and matched with the model, and their hints, made;
-    headers are read, and no weights. With `part`, the request is for that part of a picture alone,
-    as in `Control.hint_at`.
+def choose(model: Model, request: Resolved, canvas: Canvas | None) -> ChosenNets:
+    """The control networks of a request, and their hints, made. `canvas` is the picture that the
+    request starts from: where a part of it alone is made, that part of each hint is read. Raises as
+    `used`.
+    """
+    given = followed.with_pictures(request, canvas)
+    part = None if canvas is None else canvas.part
+    nets = used(model, given)
+    notes = [note for each in nets for note in each.file.notes]
+    size = request.width, request.height
+    notes += [note for each in nets for note in each.control.notes_at(*size, part)]
+    notes += [note for each in nets for note in _no_lines(each, each.control.hint_at(*size, part))]
+    return ChosenNets(nets, tuple(dict.fromkeys(notes)), part)
+
+
+def used(model: Model, controls: Sequence[Control]) -> tuple[UsedNet, ...]:
+    """The networks of controls, opened and matched with the model; headers are read, no weights.
 
     Raises CheckpointError for a file that is missing, damaged, of a kind that is not run or made
     for another model, or that has another digest than the control, and LookupError for a name that
     the model's library has not.
     """
-    used = tuple(_used(model, control) for control in request.controls)
-    notes = [note for each in used for note in each.file.notes]
-    size = request.width, request.height
-    notes += [note for each in used for note in each.control.notes_at(*size, part)]
-    return ChosenNets(used, tuple(dict.fromkeys(notes)), part)
+    return tuple(_used(model, control) for control in controls)
 
 
 def _used(model: Model, control: Control) -> UsedNet:
@@ -91,6 +113,23 @@ def _used(model: Model, control: Control) -> UsedNet:
             "request (a Control without sha256)."
         )
     return UsedNet(control, file, matched(file, model.config, model.weights.source("unet")))
+
+
+def _no_lines(used: UsedNet, hint: Image.Image) -> list[str]:
+    """Words for a net of lines whose picture was given as it is and is none of white lines on
+    black, which mostly is black: without them the net does next to nothing.
+    """
+    learnt = used.file.wanted.prepare if used.file.wanted else None
+    if used.control.prepare is not None or learnt not in LINES:
+        return []
+    if ImageStat.Stat(hint.convert("L")).median[0] < _DARK:
+        return []
+    note = (
+        f"The control network {checks.shown(used.control.net)} learnt from white lines on black, "
+        f"and its picture is none of them: prepare={learnt!r} makes such lines of a picture, and "
+        "prepare='invert' of dark lines on white."
+    )
+    return [note]
 
 
 def _path(model: Model, control: Control) -> Path:

@@ -21,7 +21,7 @@ from sdnb.engine.stages.contexts import same_length
 from sdnb.engine.stages.control_nets import ChosenNets
 from sdnb.engine.stages.one_pass import ControlPass, NetInPass
 from sdnb.request import Resolved, checks
-from sdnb.request.choices import PASSES
+from sdnb.request.choices import step_of
 from sdnb.request.control import working
 
 #: "My prompt is more important": how much less each map counts than the one after it, and what the
@@ -51,7 +51,7 @@ class Steering:
     def __init__(self, model: Model, chosen: ChosenNets, request: Resolved, steps: int) -> None:
         self.model, self.used, self.steps = model, chosen.used, steps
         self._place = request.width, request.height, chosen.part
-        self._calls = PASSES.get(request.sampler, 1)  # of the denoiser, in a step
+        self._sampler = request.sampler
         self._nets: dict[int, _Prepared] = {}
         self._encoded: dict[tuple[int, torch.dtype], list[Tensor]] = {}
         self._dtype = model.dtype
@@ -61,7 +61,7 @@ class Steering:
 
     def at(self, call: int) -> tuple[int, ...]:
         """The numbers of the controls that work at a call of the denoiser."""
-        return working(self._controls, call // self._calls, self.steps)
+        return working(self._controls, step_of(self._sampler, call), self.steps)
 
     def key(self, active: Sequence[int]) -> tuple[object, ...]:
         """By what a recorded pass with these networks is known."""

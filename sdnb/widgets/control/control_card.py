@@ -28,6 +28,7 @@ from sdnb.widgets.style import level, quiet_line, row, shared
 _WIDTH = "76px"  # of the labels, as in the form
 _USUAL = {f.name: None if f.default is MISSING else f.default for f in fields(Control)}
 _MODES = dict(zip(MODES, ("balanced", "prompt matters more", "control matters more"), strict=True))
+_FOLLOWS = "Without a picture of its own, it follows the one that you start from."
 _AS_IT_IS = "nothing: it is a hint already"
 _SLIDERS = {  # label, the most of the number and of the slider, what it is
     "scale": ("Scale", MOST_SCALE, 2.0, "How strongly the net works: 0 not at all, 1 as trained"),
@@ -51,8 +52,8 @@ class CardActs:
 
 
 class ControlCard(widgets.VBox):
-    """Shows a control; `show` sets everything and calls nobody. While the net or the picture is
-    missing, `value` is None, and `wrong` says what is.
+    """Shows a control; `show` sets everything and calls nobody. While the net is missing, `value`
+    is None, and `wrong` says so.
     """
 
     def __init__(self, nets: Callable[[], NetsOnOffer], acts: CardActs) -> None:
@@ -116,12 +117,7 @@ class ControlCard(widgets.VBox):
 
     def _missing(self) -> str:
         """What it has not yet; "" where it has all, or nothing at all."""
-        if self.is_empty or (self._given["net"] and self._given["image"] is not None):
-            return ""
-        return (
-            "it has no picture yet: give or draw one" if self._given["net"]
-            else "it has no net yet: choose one"
-        )  # fmt: skip
+        return "" if self.is_empty or self._given["net"] else "it has no net yet: choose one"
 
     def show(self, control: Control | None) -> None:
         """Show this control; None: an empty one."""
@@ -194,8 +190,7 @@ class ControlCard(widgets.VBox):
         self._refused = ""
         given = self._given
         try:
-            has_all = given["net"] and given["image"] is not None
-            self._control = Control(**self._whole()) if has_all else None
+            self._control = Control(**self._whole()) if given["net"] else None
         except (ValueError, TypeError) as error:
             self._refused = str(error)
         self._show_parts()
@@ -224,8 +219,11 @@ class ControlCard(widgets.VBox):
         self._fit.layout.display = "" if self._is_fitted() else "none"
         words, missing = html.escape(self._refused), self._missing()
         refused = f'<div class="sdnb-warn" role="alert">{words}</div>'
-        self._said.value = refused if words else f"This control is not in use: {missing}."
-        self._said.layout.display = "" if words or missing else "none"
+        told = f"This control is not in use: {missing}." if missing else ""
+        if self._given["net"] and self._given["image"] is None:
+            told = _FOLLOWS
+        self._said.value = refused if words else told
+        self._said.layout.display = "" if words or told else "none"
         self._show_hint()
 
     def _show_hint(self) -> None:

@@ -32,8 +32,8 @@ _LONGEST = 80  # letters of the title
 
 
 class ControlCards(FieldControl):
-    """A request's controls. A card without a net or without a picture is in no request; one that
-    has either is refused until it has both, or is removed.
+    """A request's controls. A card without a net is in no request; one that has a picture is
+    refused until it has a net too, or is removed.
     """
 
     def __init__(self, field: Field, changed: Changed) -> None:

@@ -35,8 +35,9 @@ class HintView(widgets.VBox):
 
     def show(self, control: Control | None, size: Size) -> None:
         """Show the hint of this control for pictures of a size; None hides it."""
-        self.layout.display = "none" if control is None else ""
-        if control is None:
+        without = control is None or control.image is None
+        self.layout.display = "none" if without else ""
+        if control is None or without:
             self._wanted = self._key = None
             return
         key = control.image, control.prepare, control.values, control.fit, size
@@ -65,7 +66,7 @@ class HintView(widgets.VBox):
             return
         hint, notes = made
         # As large as its picture beside it, whatever the size that is made.
-        side = min(SIDE, max(png_header.size(control.image)))
+        side = min(SIDE, max(png_header.size(control.image or b"")))
         self._image.layout.width = f"{max(1, round(hint.width * side / max(hint.size)))}px"
         self._image.value = jpeg(hint, 2 * SIDE)
         self._say(" ".join(("What the net reads.", *notes)))

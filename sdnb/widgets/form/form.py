@@ -290,7 +290,7 @@ class Form(widgets.VBox):
     def _resolved(self) -> Resolved | None:
         """The resolved request; None while the controls contradict each other."""
         try:
-            asked = self.request.but(eta=None, seed=0, steps=None, strength=1)  # of any value
+            asked = self.request.but(eta=None, seed=0, steps=None, strength=1, controls=())
             return asked.resolved(self.suited[0])
         except ValueError:
             return None
