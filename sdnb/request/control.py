@@ -31,7 +31,8 @@ _HEX = re.compile(r"[0-9a-f]{64}")
 class Control:
     """A control network (ControlNet, T2I-Adapter) and the picture that it holds a run to.
 
-    `net` is the name of a file in the model's library, or a path. `image` is a path, a PIL image,
+    `net` is the name of a network that the model brings along (the built-in one: "sketch" and
+    "tile") or that is in its library, or a path. `image` is a path, a PIL image,
     an array, the bytes of a picture file or a Result; it is kept as PNG bytes, and what is
     transparent lies on white in the hint. `scale`, 0 to 10, is how strongly the net works: 0 not at
     all, 1 as trained. It works from `start` to `end`, shares of the steps from 0 to 1.
