@@ -60,7 +60,7 @@ def main() -> None:
         tokens=args.model / "tokenizer", seed=args.seed,
     )  # fmt: skip
     source = stream(batches, args.workers)  # the workers start before the card is in use
-    trainer = Trainer(args, device)
+    trainer = ControlTrainer(args, device)
     ring = HintRing(trainer.vae, source, args.room, args.size, args.kind)
     held = ring.set_aside()
     while ring.filled < min(args.fill, args.room):
@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-class Trainer:
+class ControlTrainer:
     """The adapter, the frozen model that it steers, and the loop that trains and saves it."""
 
     def __init__(self, args: argparse.Namespace, device: torch.device) -> None:
