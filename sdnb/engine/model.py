@@ -24,7 +24,7 @@ from sdnb.engine.prompt_cache import PromptCache
 from sdnb.engine.run_lock import RunLock
 from sdnb.engine.weights import Weights
 from sdnb.images.used_files import UsedFile
-from sdnb.library import Library, few_steps, hashes
+from sdnb.library import Library, LibraryFile, control_nets, few_steps, hashes, own_nets
 from sdnb.request import Request, Settings, checks
 from sdnb.request.memory_plan import DecidedPlan, Forecast, MemoryPlan, read
 from sdnb.request.pace import Pace
@@ -40,9 +40,10 @@ class Model:
     `asked_plan` is the plan that every request gets where it fits; None: one is chosen for each
     request, within `budget` GB (0: within what is free). `load_arguments` are the arguments of
     `load` that make the same model elsewhere. `library` is where LoRAs and embeddings are found by
-    name; None: nowhere. `vae` is another VAE's file, `tiny_vae` that of the one beside it.
-    `embeddings` are those by their names, each
-    read when it is asked for.
+    name; None: nowhere. `own_nets` are the control networks in the folder `control` of the model's
+    own folder, which are asked for a name first; None: it has none. `vae` is another VAE's file,
+    `tiny_vae` that of the one beside it. `embeddings` are those by their names, each read when it
+    is asked for.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Model:
         self.notes: tuple[str, ...] = tuple(checkpoint.notes)
         self.load_arguments = load_arguments or {}
         self.library = library
+        self.own_nets = own_nets.beside(checkpoint.path)
         self._sources = {"checkpoint": (self.name, checkpoint.path)}
         if vae is not None:
             self._sources["vae"] = _named_vae(Path(vae), checkpoint.vae)
@@ -156,6 +158,13 @@ class Model:
             tiny = kind == "vae" and (self.config.vae.tiny or self.memory.tiny_vae)
             return (hashes.sha256 if tiny else hashes.known_sha256)(path)
         return ""
+
+    @property
+    def control_nets(self) -> list[LibraryFile]:
+        """The control networks that a `Control` can name: the model's own, then the library's. A
+        name that both have means the model's own.
+        """
+        return control_nets(self.own_nets, self.library)
 
     @property
     def examples(self) -> tuple[str, ...]:

@@ -29,7 +29,11 @@ class Recoverable(Protocol):
 
 
 def with_files(
-    saved: Recoverable, library: Library | None, *, hash_missing: bool = False
+    saved: Recoverable,
+    library: Library | None,
+    *,
+    own_nets: Library | None = None,
+    hash_missing: bool = False,
 ) -> tuple[Request, list[str]]:
     """The request of a picture with the names that its LoRAs, embeddings and control networks have
     in `library`, and notes.
@@ -38,16 +42,17 @@ def with_files(
     there and its sha256. A tag stays a tag, and an embedding a word of the prompt; where the file
     has another name there, that name is written into the prompt. The notes say which have another
     name, which are another file of the same name, and which are missing: those stay in the request
-    as they were, so that a run refuses the LoRAs and controls. `hash_missing` is that of
-    `Library.by_sha256`.
+    as they were, so that a run refuses the LoRAs and controls. Nets among `own_nets`, which
+    the model brings along, are not looked for. `hash_missing` is that of `Library.by_sha256`.
     """
     request = saved.request
     tags = _tags(request.prompt)
+    brought = [each for each in request.controls if _is_own(each, own_nets)]
     if library is None:
-        return request, _not_looked_for(saved, tags)
+        return request, _not_looked_for(saved, tags, brought)
     search = _Search(library, saved.files, hash_missing)
     loras = tuple(search.lora(each) for each in request.loras)
-    controls = tuple(search.control(each) for each in request.controls)
+    controls = tuple(e if e in brought else search.control(e) for e in request.controls)
     names = {tag.name: search.name(tag) for tag in tags}
     prompt = lora.renamed(request.prompt, lambda name: names.get(name, name))
     negative = request.negative
@@ -177,12 +182,27 @@ def _without_strength(files: Sequence[UsedFile], named: Sequence[Lora]) -> Itera
             )
 
 
-def _not_looked_for(saved: Recoverable, tags: Sequence[Lora]) -> list[str]:
-    """A note on the files that a library would be asked for."""
+def _is_own(control: Control, own_nets: Library | None) -> bool:
+    """Whether a net is one that the model brings along."""
+    if own_nets is not None:
+        with suppress(LookupError, OSError):
+            found = own_nets.find("control", control.net)
+            return control.sha256 in (None, found.sha256)
+    return False
+
+
+def _not_looked_for(
+    saved: Recoverable, tags: Sequence[Lora], brought: Sequence[Control]
+) -> list[str]:
+    """A note on the files that a library would be asked for, but for nets that a model brings."""
     named = dict.fromkeys(
         [f"the LoRA {e.name}" for e in (*saved.request.loras, *tags) if not _is_path(e.name)]
         + [f"the embedding {file.name}" for file in saved.files if file.kind == "embedding"]
-        + [f"the net {each.net}" for each in saved.request.controls if not _is_path(each.net)]
+        + [
+            f"the net {e.net}"
+            for e in saved.request.controls
+            if not (_is_path(e.net) or e in brought)
+        ]
     )
     if not named:
         return []

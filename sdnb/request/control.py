@@ -33,10 +33,11 @@ class Control:
 
         sdnb.Control("control_v11p_sd15_canny", "photo.jpg", prepare="canny", scale=0.8, end=0.6)
 
-    `net` is the name of a file in the model's library, a path, or a hub id. `image` is a path, a
-    PIL image, an array, the bytes of a picture file or a Result; it is kept as PNG bytes, and what
-    is transparent lies on white. Without one, the net follows the picture that the request starts
-    from: that of img2img, inpaint or upscale, laid as the request lays it.
+    `net` is the name of a network that the model brings along (the built-in one: "sketch", "tile")
+    or that is in its library, a path, or a hub id. `image` is a path, a PIL image, an array, the
+    bytes of a picture file or a Result; it is kept as PNG bytes, and what is transparent lies on
+    white. Without one, the net follows the picture that the request starts from: that of img2img,
+    inpaint or upscale, laid as the request lays it.
 
     A network reads a hint: edges, lines, a blur. `prepare` says how the picture becomes one, and is
     one of `sdnb.hints.PREPARATIONS`; None means that the picture is a hint already. `values` are

@@ -161,7 +161,7 @@ class Panel(AsLeft, widgets.VBox):
         Raises ValueError for a photograph in a txt2img panel.
         """
         if picture.known:
-            self.bring(*picture.in_library(self.model.library))
+            self.bring(*picture.in_library(self.model.library, self.model.own_nets))
         elif self.kind == "txt2img":
             raise ValueError("It brings no settings, and this panel starts from words alone.")
         else:
@@ -303,7 +303,7 @@ class Panel(AsLeft, widgets.VBox):
         """Take the settings that an uploaded picture carries."""
         own, kept = self.form.request, list(untold(saved.request, saved.strength_told))
         kept += [] if saved.request.image else ["image"]
-        request, notes = with_files(saved, self.model.library)
+        request, notes = with_files(saved, self.model.library, own_nets=self.model.own_nets)
         self.bring(request.but(**{name: getattr(own, name) for name in kept}))
         lines = *saved.notes, *notes, f"Settings of a picture made by {made_by(saved)}."
         self._caption.say(*lines, of=self.form.controls["image"].value)

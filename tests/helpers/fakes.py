@@ -42,6 +42,7 @@ class Model:
     channels: int = 4  # 9: made for inpainting
     unet: object = None
     library: object = None
+    own_nets: object = None
     embeddings: dict = field(default_factory=dict)
     pace: Pace = field(default_factory=Pace)
 

@@ -14,7 +14,7 @@ from sdnb.engine.checkpoint import CheckpointError, hub
 from sdnb.engine.model import Model
 from sdnb.engine.networks.controlnet import ControlNetConfig
 from sdnb.engine.planning.facts import CONTROL
-from sdnb.engine.stages.adapt import path_of
+from sdnb.engine.stages.adapt import libraries, path_of
 from sdnb.hints.preparation_names import LINES
 from sdnb.images import followed
 from sdnb.images.canvas import Canvas
@@ -98,7 +98,7 @@ def used(model: Model, controls: Sequence[Control]) -> tuple[UsedNet, ...]:
 
     Raises CheckpointError for a file that is missing, damaged, of a kind that is not run or made
     for another model, or that has another digest than the control, and LookupError for a name that
-    the model's library has not.
+    neither the model nor its library has.
     """
     return tuple(_used(model, control) for control in controls)
 
@@ -136,7 +136,8 @@ def _path(model: Model, control: Control) -> Path:
     here = Path(control.net).expanduser()
     if here.is_dir():
         return here
-    known = model.library is not None and model.library.path("control", control.net) != control.net
+    shelves = libraries(model, "control")
+    known = any(each.path("control", control.net) != control.net for each in shelves)
     if not here.is_file() and not known and hub.is_id(control.net) and not here.suffix:
         return hub.download(control.net, [], hub.needed_of_network)
     return path_of(model, "control", control.net, control.sha256)

@@ -32,15 +32,11 @@ class Ring:
     def renew(self) -> None:
         """Encode a batch of new scenes over the oldest ones."""
         plans, ids = next(self.batches)
-        pictures = self.painter(plans).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(pictures.device.type, torch.bfloat16):
-            moments = self.vae.quant_conv(self.vae.encoder(pictures))
-        mean, log_variance = moments.float().chunk(2, 1)
-        drawn = mean + torch.randn_like(mean) * (0.5 * log_variance.clamp(-30, 20)).exp()
+        latents = encoded(self.vae, self.painter(plans))
         if self._next + len(ids) > len(self.ids):
             self._next = 0
         at = slice(self._next, self._next + len(ids))
-        self.latents[at] = (drawn * self.vae.config.scale).half()
+        self.latents[at] = latents.half()
         self.ids[at] = ids.to(self.ids.device)
         self._next = at.stop
         self.filled = max(self.filled, at.stop)
@@ -49,3 +45,14 @@ class Ring:
         """Random latents `[count, 4, h, w]` float32 and ids `[count, 77]`."""
         at = torch.randint(self.filled, (count,), device=self.latents.device)
         return self.latents[at].float(), self.ids[at].long()
+
+
+@torch.no_grad()
+def encoded(vae: VAE, pictures: Tensor) -> Tensor:
+    """Latents of unit variance, drawn from what the autoencoder says of pictures in -1..1."""
+    pictures = pictures.contiguous(memory_format=torch.channels_last)
+    with torch.autocast(pictures.device.type, torch.bfloat16):
+        moments = vae.quant_conv(vae.encoder(pictures))
+    mean, log_variance = moments.float().chunk(2, 1)
+    drawn = mean + torch.randn_like(mean) * (0.5 * log_variance.clamp(-30, 20)).exp()
+    return drawn * vae.config.scale

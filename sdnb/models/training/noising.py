@@ -12,6 +12,7 @@ from sdnb.engine.networks.config import NoiseConfig
 
 _SNR = 5.0  # min-SNR's gamma (https://arxiv.org/abs/2303.09556)
 _OFFSET = 0.1
+_MOST_WEIGHT = 8.0
 
 #: Noisy latents `[b, 4, h, w]`, times `[b]` and contexts `[b, 77, d]` to the predicted noise.
 Forward = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -47,3 +48,21 @@ class Noising:
         noisy = noisy.contiguous(memory_format=torch.channels_last)
         error = forward(noisy, times, context).float() - noise
         return (error.square().mean((1, 2, 3)) * self.weight[times]).mean()
+
+
+class EarlyNoising(Noising):
+    """The noising of a control network: mostly late times, at which a run begins and decides where
+    things stand.
+
+    A time is `1 - u^3` of the way to pure noise (T2I-Adapter's cubic sampling, Mou et al. 2023,
+    https://arxiv.org/abs/2302.08453). There the noise is easily told, so that errors are small
+    whatever the hint says: they count more by the root of the noise's share.
+    """
+
+    def __init__(self, config: NoiseConfig, device: torch.device) -> None:
+        super().__init__(config, device)
+        share = torch.arange(1, config.steps + 1, device=device) / config.steps
+        self.cumulative = 1 - (1 - share) ** (1 / 3)
+        density = self.cumulative.diff(prepend=self.cumulative.new_zeros(1))
+        weight = ((1 - self.kept) / self.kept).sqrt().clamp(max=_MOST_WEIGHT)
+        self.weight = weight / (weight * density).sum()

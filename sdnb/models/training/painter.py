@@ -29,12 +29,20 @@ class Painter:
     @torch.no_grad()
     def __call__(self, plans: Plans) -> Tensor:
         """Plans on the CPU as pictures `[n, 3, size, size]` in -1..1 on the painter's device."""
+        return self.with_things(plans)[0]
+
+    @torch.no_grad()
+    def with_things(self, plans: Plans) -> tuple[Tensor, Tensor]:
+        """The pictures, and what each pixel belongs to, uint8 `[n, size, size]`: 0 the background,
+        else the number of a sprite in its plan, from 1 on.
+        """
         effect = plans["effect"]
         on_paper = effect == EFFECTS.index("line")  # a line drawing is on white paper
         plans = {**plans, "background": plans["background"].where(~on_paper, 0)}
         plans["colors"] = plans["colors"].where(~on_paper[:, None, None], 1.0)
         behind = self._background(plans)
         out, cover = behind.clone(), torch.zeros_like(behind[:, :1])
+        things = torch.zeros_like(cover[:, 0], dtype=torch.uint8)
         for slot in range(MOST):
             drawn = plans["sprite"][:, slot] >= 0
             if bool(drawn.any()):
@@ -43,7 +51,8 @@ class Painter:
                 layer = self._layer({name: plans[name][drawn, slot] for name in _PARTS})
                 out[at] = self._over(out[at], layer, sticker)
                 cover[at] = torch.maximum(cover[at], layer[:, 3:])
-        return self._effects(out, behind, cover, effect).clamp(0, 1) * 2 - 1
+                things[at] = torch.where(layer[:, 3] > 0.5, slot + 1, things[at])
+        return self._effects(out, behind, cover, effect).clamp(0, 1) * 2 - 1, things
 
     def _background(self, plans: Plans) -> Tensor:
         """`[n, 3, s, s]` in 0..1; all pictures of one kind are painted at once."""

@@ -7,7 +7,7 @@ each has its own. The weights and their names are the same.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -19,14 +19,22 @@ from sdnb.engine.networks.unet import UNet
 
 
 class TimedUNet(UNet):
-    """`model(x, t, context)`: `x` `[b, 4, h, w]`, `t` `[b]`, `context` `[b, 77, d]`."""
+    """`model(x, t, context)`: `x` `[b, 4, h, w]`, `t` `[b]`, `context` `[b, 77, d]`.
 
-    def forward(self, x: Tensor, t: Tensor, context: Tensor, *_: object) -> Tensor:
+    `maps` are those of a T2I-Adapter, one a level, added at the level's last block on the way down.
+    """
+
+    def forward(
+        self, x: Tensor, t: Tensor, context: Tensor, *_: object, maps: Sequence[Tensor] = ()
+    ) -> Tensor:
         keys = iter(self.prepare(context))
         emb = self.time_embed(embedding(t, self.config.channels[0]))  # [b, 4c]
         skips: list[Tensor] = []
-        for block in self.input_blocks:
+        for n, block in enumerate(self.input_blocks):
             x = _run(block, x, emb, keys)
+            level, place = divmod(n, self.config.blocks + 1)
+            if maps and place == self.config.blocks:
+                x = x + maps[level]
             skips.append(x)
         x = _run(self.middle_block, x, emb, keys)
         for block in self.output_blocks:
