@@ -14,7 +14,7 @@ panel
 GALLERY = """
 import sdnb
 from PIL import Image
-gallery = sdnb.Gallery("kept")
+gallery = sdnb.Gallery("of-keys")
 def add(number):
     from io import BytesIO
     file = BytesIO()
