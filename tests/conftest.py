@@ -80,8 +80,8 @@ def _is_browser(item):
 
 
 def _minutes(share):
-    """About how long these take: a lesson takes as long as some tests of a page."""
-    return sum(1 if _is_browser(item) else 4 for item in share)
+    """About how long these take: a lesson takes as long as eight tests of a page."""
+    return sum(1 if _is_browser(item) else 8 for item in share)
 
 
 @pytest.fixture(scope="session", autouse=True)

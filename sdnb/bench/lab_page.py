@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -135,10 +136,13 @@ class Notebook:
 
     def __init__(self, page: Any, lab: Lab, name: str, address: str | None = None) -> None:
         self.page, self.name = page, name
-        if address is None:  # in a fresh workspace, so that no layout is restored
-            address = f"lab/workspaces/{secrets.token_hex(4)}/tree/{name}"
-        page.goto(f"{lab.url}/{address}?token={lab.token}")
+        self._open(lab, address)
         self._ready()
+
+    def _open(self, lab: Lab, address: str | None) -> None:
+        if address is None:  # in a fresh workspace, so that no layout is restored
+            address = f"lab/workspaces/{secrets.token_hex(4)}/tree/{self.name}"
+        self.page.goto(f"{lab.url}/{address}?token={lab.token}")
 
     def _ready(self) -> None:
         """Wait until the notebook is open and its kernel answers."""
@@ -167,13 +171,22 @@ class Notebook:
 
     def until(self, body: str, seconds: float) -> None:
         """Wait until the JavaScript returns true; any other value is the reason of the wait."""
-        end, last = time.monotonic() + seconds, None
-        while time.monotonic() < end:
+        last = None
+        for _ in self.looks(seconds):
             last = self.js(body)
             if last is True:
                 return
-            self.page.wait_for_timeout(200)
         raise TimeoutError(f"{self.name} after {seconds} s: {last}")
+
+    def looks(self, seconds: float) -> Iterator[None]:
+        """Comes back again and again for so long, after longer and longer pauses, at most 1 s: to
+        look costs the page, the server and the kernel what they need for their work.
+        """
+        start, passed = time.monotonic(), 0.0
+        while passed < seconds:
+            yield
+            self.page.wait_for_timeout(min(1000, 100 + 100 * passed))
+            passed = time.monotonic() - start
 
     def run_all(self, seconds: float) -> None:
         """Run every cell and wait for the last."""

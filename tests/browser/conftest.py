@@ -1,4 +1,6 @@
-"""One JupyterLab for all tests of this folder, and a browser for each file: each takes seconds."""
+"""One JupyterLab for all tests of this folder, and for each file a browser and a page: each takes
+seconds.
+"""
 
 from contextlib import contextmanager
 
@@ -24,14 +26,21 @@ def browser():
         browser.close()
 
 
+SIZE = {"width": 1200, "height": 900}
+# A notebook is closed as it is: nobody is asked whether to save it.
+CLOSE = """() => {
+    const widgets = window.jupyterapp ? [...window.jupyterapp.shell.widgets('main')] : [];
+    for (const widget of widgets) if (widget.context) widget.dispose();
+}"""
+
+
 @contextmanager
 def pages(browser, lab):
     """Opens fresh pages, as of new visitors; `open_page(2)` on a screen of twice the density."""
     contexts, before = [], lab.kernels() if lab else set()
 
     def opened(density=1):
-        size = {"width": 1200, "height": 900}
-        contexts.append(browser.new_context(viewport=size, device_scale_factor=density))
+        contexts.append(browser.new_context(viewport=SIZE, device_scale_factor=density))
         return contexts[-1].new_page()
 
     yield opened
@@ -49,9 +58,21 @@ def open_page(browser, request):
         yield opened
 
 
+@pytest.fixture(scope="module")
+def visitor(browser, lab):
+    """What `page` gives: JupyterLab is loaded once for a file, half of what a short test takes."""
+    with pages(browser, lab) as opened:
+        yield opened()
+
+
 @pytest.fixture
-def page(open_page):
-    return open_page()
+def page(lab, visitor):
+    """The page of the file's tests, without a notebook; each opens its own, with its own kernel."""
+    before = lab.kernels()
+    yield visitor
+    visitor.evaluate(CLOSE)
+    visitor.set_viewport_size(SIZE)
+    lab.end_kernels(keep=before)
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,16 @@ from helpers.notebook_page import SHOTS, Notebook
 
 pytestmark = pytest.mark.browser
 
-PANEL = "import sdnb\nmodel = sdnb.load()\npanel = sdnb.Panel(model, 'txt2img')\npanel"
+PANEL = """
+import sdnb
+panel = sdnb.Panel(sdnb.load(), 'txt2img')
+panel.request = sdnb.Request(width=64, height=64, steps=2)
+panel
+"""
 GALLERY = """
 import sdnb
 from PIL import Image
-gallery = sdnb.Gallery("kept")
+gallery = sdnb.Gallery("of-keys")
 def add(number):
     from io import BytesIO
     file = BytesIO()
@@ -27,8 +32,9 @@ RUNS = "return panel.content.widgets.map(cell => cell.model.executionCount)"
 
 
 @pytest.fixture
-def opened(lab, page):
-    def run(name, *cells):
+def opened(lab, request):
+    def run(name, *cells, page=None):
+        page = page or request.getfixturevalue("page")
         notebook = Notebook(page, lab, lab.write(name, *cells))
         notebook.run_all(120)
         return notebook
@@ -44,10 +50,9 @@ def press(notebook, *keys):
 
 def until(notebook, expression, value, seconds=20):
     """Wait until a Python expression in the kernel has this value."""
-    for _ in range(5 * seconds):
+    for _ in notebook.looks(seconds):
         if (found := notebook.kernel(expression)) == value:
             return
-        notebook.page.wait_for_timeout(200)
     assert found == value, expression
 
 
@@ -116,9 +121,10 @@ prompt.set_state = lambda state: None  # what the browser sends of it is lost
     assert notebook.kernel("panel.results[0].request.prompt") == "a green boat"
 
 
-def test_a_page_without_anywidget_has_all_but_the_keys(opened, page):
+def test_a_page_without_anywidget_has_all_but_the_keys(opened, open_page):
+    page = open_page()
     page.route("**/extensions/anywidget/**", lambda route: route.abort())
-    notebook = opened("no-keys.ipynb", PANEL)
+    notebook = opened("no-keys.ipynb", PANEL, page=page)
     page.get_by_label("Prompt", exact=True).fill("a fox")
     page.wait_for_timeout(500)
     page.get_by_role("button", name="Generate").click()

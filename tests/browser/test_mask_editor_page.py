@@ -261,7 +261,8 @@ def test_export_is_a_download_and_a_file_comes_back(lab, page, tmp_path):
     assert notebook.complaints() == []
 
 
-def test_a_page_without_ipycanvas_offers_a_file(lab, page, tmp_path):
+def test_a_page_without_ipycanvas_offers_a_file(lab, open_page, tmp_path):
+    page = open_page()
     page.route("**/extensions/ipycanvas/**", lambda route: route.abort())
     cell = "from sdnb.widgets.masks import notice; notice.ANSWER_SECONDS = 1.0"
     notebook = opened(page, lab, "silent.ipynb", cell + CELL.format(512))

@@ -38,8 +38,9 @@ def test_none_is_forgotten():
 @pytest.mark.parametrize(("name", "pictures"), PICTURES.items())
 @pytest.mark.browser
 @pytest.mark.notebook
-def test_a_notebook_in_a_browser(lab, page, name, pictures):
+def test_a_notebook_in_a_browser(lab, request, name, pictures):
     first = name.startswith("01")  # README promises that `sdnb lab` opens this one by itself
+    page = request.getfixturevalue("open_page")() if first else request.getfixturevalue("page")
     notebook = Notebook(page, lab, f"{name}.ipynb", address="" if first else None)
     notebook.run_all(seconds=600)
     notebook.screenshot(SHOTS / f"{name}.png")

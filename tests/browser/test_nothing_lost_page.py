@@ -66,7 +66,8 @@ def test_the_light_bulb_asks(page, lab):
 
 def test_pictures_of_an_earlier_session_are_there_and_the_dead_say_so(page, lab):
     one = Page(page, lab, "sessions.ipynb", STUDIO.format("kept"), EDITOR)
-    one.kernel("setattr(studio, 'request', sdnb.Request('an apple', steps=2, count=2, seed=5))or 0")
+    small = "sdnb.Request('an apple', width=64, height=64, steps=2, count=2, seed=5)"
+    one.kernel(f"setattr(studio, 'request', {small}) or 0")
     one.click("Generate")
     one.until("len([p for p in studio.gallery.pictures if p.saved]) == 2")
     assert len(list((lab.folder / "kept").glob("*.png"))) == 2
@@ -103,7 +104,7 @@ def test_a_cell_that_runs_again_keeps_what_nobody_saved(page, lab):
     one = Page(page, lab, "again.ipynb", STUDIO.format("unsaved"))
     page.get_by_label("Save every picture to unsaved").click()
     one.until("not studio.gallery.autosave.on")
-    one.kernel("setattr(studio, 'request', sdnb.Request('an apple', steps=2)) or 0")
+    one.kernel("setattr(studio, 'request', sdnb.Request('an apple', width=64, steps=2)) or 0")
     one.click("Generate")
     one.until("len(studio.gallery.pictures) == 1")
     one.notebook.run_all(120)

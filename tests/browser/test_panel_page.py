@@ -155,7 +155,7 @@ def test_the_studio_from_a_prompt_to_an_inpainted_picture(page, lab):
     one = Page(page, lab, "studio-tabs.ipynb", STUDIO, CHANGES)
     one.type("Prompt", "a red apple on a blue background")
     one.type("Seed", "7")
-    one.type("Steps", 8)
+    one.type("Steps", 4)
     one.click("Generate")
     one.until("studio.result is not None")
     page.locator("button.sdnb-thumb >> visible=true").first.click()
@@ -177,7 +177,7 @@ def test_the_studio_from_a_prompt_to_an_inpainted_picture(page, lab):
     one.until("studio.request.mask is not None", 20)
     one.type("Prompt", "a lemon on a blue background")
     one.type("Strength", 1)
-    one.kernel("studio.panel.form.change(steps=8) or 0")  # its own are more
+    one.kernel("studio.panel.form.change(steps=4) or 0")  # its own are more
     one.click("Generate")
     one.until("studio.result.request.mask is not None")
     unpainted, painted = one.kernel("changes()")
@@ -221,7 +221,9 @@ def test_every_control_can_be_reached_and_is_named(page, lab):
         page.keyboard.press("Tab")
         names.append(page.evaluate("() => document.activeElement.innerText"))
     assert any("Generate" in name for name in names), names
-    one.kernel("bool(panel.gallery.add(sdnb.txt2img(model, 'a cat', steps=2, progress=False)))")
+    one.kernel(
+        "bool(panel.gallery.add(sdnb.txt2img(model, 'a cat', width=64, steps=1, progress=False)))"
+    )
     for fold in reversed(page.locator("button.sdnb-fold").all()):  # one may bring another
         fold.click()
     one.box("Clip skip").wait_for()
@@ -249,7 +251,7 @@ def test_a_list_is_chosen_from_by_keyboard(page, lab):
 
 def test_every_control_of_the_studio_is_named(page, lab):
     one = Page(page, lab, "names.ipynb", STUDIO.replace("made", "names"))
-    one.kernel("bool(studio.gallery.add(sdnb.txt2img(studio.model, 'a cat', steps=2)))")
+    one.kernel("bool(studio.gallery.add(sdnb.txt2img(studio.model, 'a cat', width=64, steps=2)))")
     page.locator("button.sdnb-thumb >> visible=true").click()
     one.kernel("studio.send(studio.gallery.pictures[0], 'inpaint') or 0")
     for tab in ("img2img", "inpaint", "upscale", "grid"):

@@ -5,7 +5,8 @@ from helpers.notebook_page import SHOTS, Notebook
 
 pytestmark = pytest.mark.browser
 
-PANEL = "import sdnb\nmodel = sdnb.load()\npanel = sdnb.Panel(model)\npanel"
+PANEL = "import sdnb\nmodel = sdnb.load()\npanel = sdnb.Panel(model)\n"
+PANEL += "panel.request = sdnb.Request(width=64, height=64, steps=4)\npanel"
 
 
 def test_a_prompt_of_automatic1111_is_offered_to_be_read_so_and_runs(page, lab):
@@ -29,8 +30,5 @@ def test_a_prompt_of_automatic1111_is_offered_to_be_read_so_and_runs(page, lab):
     assert "‖" in " ".join(chips.all_inner_texts())
     notebook.screenshot(SHOTS / "prompt-read.png")
     page.locator("button:has-text('Generate') >> visible=true").first.click()
-    for _ in range(300):
-        if notebook.kernel("panel.result is not None"):
-            break
-        page.wait_for_timeout(200)
+    notebook.becomes("panel.result is not None", 60)
     assert notebook.kernel("panel.result.request.syntax") == "a1111"

@@ -1,7 +1,5 @@
 """What is drawn follows JupyterLab's theme: seen in pixels, in the light and in the dark."""
 
-import io
-
 import numpy as np
 import pytest
 from helpers.notebook_page import SHOTS, Notebook
@@ -23,6 +21,12 @@ studio.gallery.add(made)
 studio.panels["txt2img"].view.show(studio.gallery.pictures[:3], 1)
 studio
 """
+PLACES = """all => all.map(element => {
+  const parent = element.parentElement ?? element;  // none: exchanged at this moment
+  const words = element.value || parent.title || parent.innerText;
+  const r = element.getBoundingClientRect();
+  return [words, r.left, r.top, r.right, r.bottom];
+})"""
 TABS = ("txt2img", "img2img", "inpaint", "upscale", "grid")
 
 
@@ -33,9 +37,9 @@ def light(pixels):
     return linear @ (0.2126, 0.7152, 0.0722)
 
 
-def contrast(element, right=None):
+def contrast(shot, box, right=None):
     """The largest contrast of a pixel with the most frequent one, of the last `right` columns."""
-    pixels = np.asarray(Image.open(io.BytesIO(element.screenshot())).convert("RGB"))
+    pixels = np.asarray(shot.crop([round(side) for side in box]))
     pixels = pixels[4:-4, -right - 4 : -4] if right else pixels[2:-2, 2:-2]  # without borders
     kinds, counts = np.unique(pixels.reshape(-1, 3), axis=0, return_counts=True)
     ground = light(kinds[counts.argmax()])
@@ -48,6 +52,21 @@ def notebook(shared_page, lab):
     notebook = Notebook(shared_page, lab, lab.write("icons.ipynb", STUDIO))
     notebook.run_all(120)
     return notebook
+
+
+def still(notebook, path):
+    """A screenshot of the whole notebook, and where its arrows and its icons are on it."""
+
+    def places():
+        found = [".sdnb select >> visible=true", ".sdnb button:enabled i >> visible=true"]
+        return [notebook.page.locator(each).evaluate_all(PLACES) for each in found]
+
+    for _ in notebook.looks(20):
+        before = places()
+        notebook.screenshot(path)
+        if places() == before:  # else something moved meanwhile
+            return Image.open(path).convert("RGB"), *before
+    raise AssertionError("what is in sight never came to rest")
 
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
@@ -63,14 +82,12 @@ def test_arrows_and_icons_are_seen(notebook, theme):
             if "mod-active" not in fold.get_attribute("class"):  # open from the other theme
                 fold.click()
         page.wait_for_timeout(300)
-        for arrow in page.locator(".sdnb select >> visible=true").all():
-            assert contrast(arrow, right=20) > 3, (tab, arrow.evaluate("e => e.value"))
-            seen += 1
-        for icon in page.locator(".sdnb button:enabled i >> visible=true").all():
-            words = icon.evaluate("e => e.parentElement.title || e.parentElement.innerText")
-            assert contrast(icon) > 3, (tab, words)
-            seen += 1
-        notebook.screenshot(SHOTS / f"icons-{tab}-{theme.lower()}.png")
+        shot, arrows, icons = still(notebook, SHOTS / f"icons-{tab}-{theme.lower()}.png")
+        for words, *box in arrows:
+            assert contrast(shot, box, right=20) > 3, (tab, words)
+        for words, *box in icons:
+            assert contrast(shot, box) > 3, (tab, words)
+        seen += len(arrows) + len(icons)
     assert seen > 60
     notebook.js("await app.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})")
     assert notebook.complaints() == []

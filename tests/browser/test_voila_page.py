@@ -43,13 +43,17 @@ def voila(tmp_path):
     process.wait()
 
 
-def test_the_studio_as_a_page(page, voila):
+def test_the_studio_as_a_page(open_page, voila):
+    page = open_page()
     page.goto(voila, timeout=120_000)
     prompt = page.get_by_label("Prompt", exact=True).locator("visible=true").first
     prompt.wait_for(timeout=120_000)
     assert page.locator("text=import sdnb").count() == 0  # no code
     prompt.fill("a red apple on a blue background")
     prompt.press("Tab")
+    steps = page.get_by_label("Steps", exact=True).locator("visible=true").first
+    steps.fill("4")
+    steps.press("Tab")
     page.locator("button:has-text('Generate') >> visible=true").click()
     thumbs = page.locator("button.sdnb-thumb >> visible=true")
     thumbs.first.wait_for(timeout=120_000)

@@ -45,9 +45,14 @@ def clip(tmp_path_factory):
     return CLIPTokenizer.from_pretrained(str(folder))
 
 
+@pytest.fixture(scope="module")
+def tokenizer():
+    return Tokenizer()
+
+
 @pytest.mark.parametrize(("words", "ids"), KNOWN.items())
-def test_known_ids(words, ids):
-    assert list(Tokenizer()(words).ids[: len(ids)]) == ids
+def test_known_ids(tokenizer, words, ids):
+    assert list(tokenizer(words).ids[: len(ids)]) == ids
 
 
 def same(ours, theirs, words):
@@ -60,8 +65,8 @@ def same(ours, theirs, words):
 @given(st.text(max_size=120))
 @settings(max_examples=60)
 @pytest.mark.slow
-def test_any_text_becomes_the_ids_of_transformers(clip, words):
-    same(Tokenizer(), clip, words.replace("<|", "< |"))
+def test_any_text_becomes_the_ids_of_transformers(tokenizer, clip, words):
+    same(tokenizer, clip, words.replace("<|", "< |"))
 
 
 def test_a_folder_of_vocab_and_merges_is_read(clip, tmp_path):

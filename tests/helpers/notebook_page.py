@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from pathlib import Path
 
 from sdnb.bench import lab_page
@@ -32,6 +31,13 @@ class Notebook(lab_page.Notebook):
         page.on("console", self._heard)
         super().__init__(page, lab, name, address)
 
+    def _open(self, lab: lab_page.Lab, address: str | None) -> None:
+        """In a page that shows JupyterLab already: one more notebook there."""
+        if address is not None or not self.page.url.startswith(f"{lab.url}/lab/"):
+            super()._open(lab, address)
+        else:
+            self.js("await app.commands.execute('docmanager:open', {path: PATH})")
+
     def reload(self) -> None:
         """Save, and open the page again; the kernel goes on."""
         self.js("await panel.context.save()")
@@ -40,10 +46,7 @@ class Notebook(lab_page.Notebook):
 
     def becomes(self, expression: str, seconds: float) -> None:
         """Wait until the kernel says that a Python expression is true."""
-        end = time.monotonic() + seconds
-        while not self.kernel(expression):
-            assert time.monotonic() < end, f"never true: {expression}"
-            self.page.wait_for_timeout(100)
+        assert any(self.kernel(expression) for _ in self.looks(seconds)), f"never: {expression}"
 
     def complaints(self) -> list[str]:
         """All that went wrong, wherever it was said; empty when nothing did."""

@@ -472,7 +472,7 @@ def test_two_processes_of_which_one_is_killed_make_the_pictures_of_a_local_run(
     cluster, model, tmp_path
 ):
     """Results come as they finish, none is lost, none is in the store twice."""
-    grid = sdnb.sweep(BASE, cfg=[2, 3, 4, 5, 6])
+    grid = sdnb.sweep(BASE.but(steps=6), cfg=[2, 3, 4, 5, 6])
     workers = cluster.run(os.getpid)
     killed, seen = None, []
     for at in grid.steps(model, store=tmp_path, executor=Remote(cluster, resources={"GPU": 1})):
@@ -487,7 +487,7 @@ def test_two_processes_of_which_one_is_killed_make_the_pictures_of_a_local_run(
     before = torch.get_num_threads()
     torch.set_num_threads(1)  # as Dask gives a worker of one thread
     try:
-        local = sdnb.sweep(BASE, cfg=[2, 3, 4, 5, 6]).run(model, progress=False)
+        local = sdnb.sweep(BASE.but(steps=6), cfg=[2, 3, 4, 5, 6]).run(model, progress=False)
     finally:
         torch.set_num_threads(before)
     for cell in grid.cells:

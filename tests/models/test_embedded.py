@@ -28,7 +28,7 @@ def oracle():
 
 @pytest.fixture(scope="module")
 def apple(model):
-    return sdnb.txt2img(model, APPLE, seed=1, steps=20, cfg=7.5, progress=False)
+    return sdnb.txt2img(model, APPLE, seed=1, steps=10, cfg=7.5, progress=False)
 
 
 def random(*shape, seed=0):
@@ -60,7 +60,7 @@ def test_the_picture_equals_diffusers(apple, oracle):
         APPLE,
         height=256,
         width=256,
-        num_inference_steps=20,
+        num_inference_steps=10,
         guidance_scale=7.5,
         latents=Noise([1], (4, 32, 32))(),
         output_type="np",
@@ -93,19 +93,18 @@ def test_it_brings_the_examples_of_its_card(model):
 def test_a_negative_prompt_takes_away_what_the_prompt_leaves_open(model):
     """Most clocks come out as the red alarm clock; with that as the negative, others do.
 
-    Seen by the share of red, not by a stored picture. Of four seeds three are alarm clocks.
+    Seen by the share of red, not by a stored picture. Both seeds' are alarm clocks.
     """
-    asked = {"seed": 1, "count": 4, "steps": 8, "progress": False}
+    asked = {"seed": 1, "count": 2, "steps": 6, "progress": False}
     red = []
     for negative in ("", "alarm clock"):
         words = "a clock on a white background"
         result = sdnb.txt2img(model, words, negative=negative, **asked)
-        r, g, b = np.moveaxis(np.stack(result.images).astype(int), -1, 0)  # [4, 256, 256] each
+        r, g, b = np.moveaxis(np.stack(result.images).astype(int), -1, 0)  # [2, 256, 256] each
         red.append(((r > 170) & (r - g > 80) & (r - b > 60)).mean(axis=(1, 2)))
     plain, without = red
-    alarm = plain > 0.08
-    assert alarm.sum() >= 3
-    assert (without[alarm] < plain[alarm] / 3).all()
+    assert (plain > 0.08).all()
+    assert (without < plain / 3).all()
 
 
 def test_img2img_keeps_the_layout(model):
@@ -134,6 +133,7 @@ def test_inpainting_changes_only_what_is_white(model, apple):
         image=apple,
         mask=np.where(white, 255, 0).astype(np.uint8),
         strength=1.0,
+        steps=6,
         seed=2,
         progress=False,
     )
