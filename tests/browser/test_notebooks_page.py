@@ -19,6 +19,7 @@ PICTURES = {
     "05-memory": 4,
     "06-clusters": 4,
     "07-add-ons": 5,
+    "08-control": 8,
     "studio": 0,
 }
 WIDGET = "application/vnd.jupyter.widget-view+json"
