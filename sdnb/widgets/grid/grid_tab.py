@@ -19,6 +19,7 @@ from sdnb.widgets.buttons import text_button
 from sdnb.widgets.control.nets_on_offer import NetsOnOffer
 from sdnb.widgets.grid.grid_detail import Send
 from sdnb.widgets.grid.grid_view import GridView
+from sdnb.widgets.keys import GenerateKeys
 from sdnb.widgets.progress import ErrorBox
 
 if TYPE_CHECKING:
@@ -68,15 +69,18 @@ class GridTab(widgets.VBox):
             style={"description_width": "76px"}, layout=widgets.Layout(width="auto"),
         )  # fmt: skip
         self._run_button = text_button(
-            "Run grid", "th", "Make a picture of each combination", self.run
+            "Run grid", "th", "Make a picture of each combination (Ctrl+Enter)", self.run
         )
         self._run_button.button_style = "primary"
         self._run_button.add_class("sdnb-main")
+        self._run_button.add_class("sdnb-generate")  # by which `keys.js` finds it
         self._place = widgets.VBox()
         rows = [widgets.HBox([kind, values]) for kind, values in self._axes]
         whose = style.row([self._from, self._prompt])
-        top = [widgets.VBox([whose, *rows, self._store]), self._actions()]
-        super().__init__([style.sheet(), style.box("sdnb-top", top), self._problem, self._place])
+        top = style.box("sdnb-top", [widgets.VBox([whose, *rows, self._store]), self._actions()])
+        # The boxes' own messages may come after the click: with it comes what stands in them.
+        keys = GenerateKeys([top], self.run)
+        super().__init__([style.sheet(), keys, top, self._problem, self._place])
         self.show_prompt()
         self.add_class("sdnb")
 
