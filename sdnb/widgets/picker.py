@@ -20,6 +20,7 @@ from sdnb.library import Library, LibraryFile
 from sdnb.library.recognition import BASES
 from sdnb.request.plain_words import counted, plain
 from sdnb.widgets.engine_door import load_model, read_checkpoint
+from sdnb.widgets.keys import GenerateKeys
 from sdnb.widgets.progress import folded
 from sdnb.widgets.style import quiet_line, row
 
@@ -101,11 +102,14 @@ class ModelPicker(widgets.VBox):
         self._list.observe(lambda change: self._chosen(change["new"]), "value")
         self._box.observe(lambda change: self._typed(change["new"]), "value")
         self._button.on_click(lambda _: self._asked())
+        self._button.add_class("sdnb-generate")  # by which `keys.js` finds it
+        keys = GenerateKeys([self._box], self._asked)
         hidden = widgets.Layout(width="120px", display="none")
         self._bar = widgets.FloatProgress(max=1.0, layout=hidden)
         self._message = quiet_line()
         parts = [self._list, self._box, self._button, self._bar, self._message]
-        super().__init__([row(parts)])
+        super().__init__([keys, row(parts)])
+        self.add_class("sdnb")  # in which the keys are heard
         self.add_class("sdnb-picker")
 
     # -- what is chosen ------------------------------------------------------------------------

@@ -237,9 +237,10 @@ def bring(studio):
     ]
 
 
-def test_the_grid_that_runs_is_the_one_in_the_boxes(page, lab):
+def test_the_grid_that_runs_and_the_model_that_loads_are_those_in_the_boxes(page, lab):
     """Also while the boxes' own messages are late: here none of them arrives."""
-    lost = "for _, box in studio.grid._axes:\n    box.set_state = lambda state: None"
+    boxes = "[studio.picker._box, *(values for _, values in studio.grid._axes)]"
+    lost = f"for box in {boxes}:\n    box.set_state = lambda state: None"
     studio = GridPage(page, lab, "late-grid.ipynb", STUDIO, lost)
     studio.kernel("studio.panels['txt2img'].form.change(prompt='a pear', width=64, height=64)")
     page.get_by_role("tab", name="grid", exact=True).click()
@@ -252,4 +253,7 @@ def test_the_grid_that_runs_is_the_one_in_the_boxes(page, lab):
     across.fill("1, 2, 3")
     across.press("Control+Enter")  # as in every tab
     studio.until(f"({ran}) == [[1, 2, 3], [1]] and studio.grid.view.grid.done == 3")
+    page.get_by_label("or path").fill("/nowhere")
+    studio.click("Load")
+    page.locator(".sdnb-picker [role=alert]:has-text('/nowhere')").wait_for()
     assert studio.notebook.complaints() == []
