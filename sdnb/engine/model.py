@@ -66,10 +66,10 @@ class Model:
         self.load_arguments = load_arguments or {}
         self.library = library
         self.own_nets = own_nets.beside(checkpoint.path)
+        self.embeddings: Mapping[str, Embedding] = LibraryEmbeddings(library) if library else {}
         self._sources = {"checkpoint": (self.name, checkpoint.path)}
         if vae is not None:
             self._sources["vae"] = _named_vae(Path(vae), checkpoint.vae)
-        self.embeddings: Mapping[str, Embedding] = LibraryEmbeddings(library) if library else {}
         noise = self.config.noise
         self.schedule = NoiseSchedule(
             noise.steps, noise.beta_start, noise.beta_end, ztsnr=noise.ztsnr
@@ -86,6 +86,15 @@ class Model:
         self.pace = Pace()
         self.budget = budget
         self.ask(asked_plan)
+
+    def use_library(self, library: Library | None) -> None:
+        """Find LoRAs, embeddings and control networks in this library from the next run on; None:
+        nowhere. `load_arguments` name it.
+        """
+        self.library = library
+        self.embeddings = LibraryEmbeddings(library) if library else {}
+        folders = library and [str(folder.resolve()) for folder in library.folders]
+        self.load_arguments = {**self.load_arguments, "library": folders}
 
     # -- the memory plan -----------------------------------------------------------------------
     def ask(self, plan: MemoryPlan | None) -> None:

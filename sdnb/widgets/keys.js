@@ -33,6 +33,15 @@ function panel(model) {
       entered = isOpenable(target) && target.closest(".sdnb-open") ? target : null;
       entered?.select();
     },
+    // A browser that writes numbers with a point leaves a comma out: 7,5 would be 75.
+    beforeinput(event) {
+      const { target, data } = event;
+      const isPoint = (0.5).toLocaleString().includes(".");
+      if (!isPoint || !target.matches("input[type=number]")) return;
+      if (!/^[^,]*,\d{0,2}$/.test(data ?? "")) return; // of three digits, it parts thousands
+      event.preventDefault();
+      document.execCommand("insertText", false, data.replace(",", "."));
+    },
     pointerup() {
       if (entered && entered === document.activeElement) entered.select();
       entered = null;

@@ -69,8 +69,9 @@ class Keys(widgets.Box):
 
 
 class GenerateKeys(Keys):
-    """Calls `generate` when someone presses Ctrl+Enter in a panel, or its Generate button. Before,
-    the boxes among `parts` of the panel get what is in them on the page.
+    """Calls `generate` when someone presses Ctrl+Enter in a panel, a grid tab or a model picker, or
+    its button of the CSS class `sdnb-generate`. Before, the boxes among `parts` get what is in them
+    on the page.
     """
 
     def __init__(self, parts: Sequence[widgets.Widget], generate: Callable[[], object]) -> None:

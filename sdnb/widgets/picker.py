@@ -7,6 +7,7 @@ import html
 import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from sdnb.library import Library, LibraryFile
 from sdnb.library.recognition import BASES
 from sdnb.request.plain_words import counted, plain
 from sdnb.widgets.engine_door import load_model, read_checkpoint
+from sdnb.widgets.keys import GenerateKeys
 from sdnb.widgets.progress import folded
 from sdnb.widgets.style import quiet_line, row
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 _KINDS = (".safetensors", ".ckpt")
 _LONGEST_LABEL = 120  # letters
 _BUILT_IN = ""  # the path that stands for the built-in model
+# What a folder without models may add to the one in use.
+_ADDED = {"lora": "LoRA", "embedding": "embedding", "control": "control network", "vae": "VAE"}
 # Of `load`: they hold for the next model too, a tiny VAE for those of Stable Diffusion.
 _KEPT_ARGUMENTS = ("memory", "precision", "tiny_vae")
 
@@ -60,7 +64,8 @@ class ModelPicker(widgets.VBox):
     box goes before the list; choosing another model clears it. Load first reads the checkpoint
     without its weights, so that a wrong path costs nothing. A thread then calls `free`, loads the
     model, and calls `serve` with it. If loading fails, the previous model is loaded again; if that
-    fails too, `serve` is called with None.
+    fails too, `serve` is called with None. A folder that holds no model, but LoRAs or what else a
+    library has, is given to `join` for the model in use.
     """
 
     def __init__(
@@ -69,8 +74,9 @@ class ModelPicker(widgets.VBox):
         folder: str | Path | None,
         free: Callable[[], None],
         serve: Callable[[Model | None], None],
+        join: Callable[[Library], object] = lambda _: None,
     ) -> None:
-        self._free, self._serve = free, serve
+        self._free, self._serve, self._join = free, serve, join
         self._thread: threading.Thread | None = None
         self._build()
         self._library = model.library
@@ -96,11 +102,14 @@ class ModelPicker(widgets.VBox):
         self._list.observe(lambda change: self._chosen(change["new"]), "value")
         self._box.observe(lambda change: self._typed(change["new"]), "value")
         self._button.on_click(lambda _: self._asked())
+        self._button.add_class("sdnb-generate")  # by which `keys.js` finds it
+        keys = GenerateKeys([self._box], self._asked)
         hidden = widgets.Layout(width="120px", display="none")
         self._bar = widgets.FloatProgress(max=1.0, layout=hidden)
         self._message = quiet_line()
         parts = [self._list, self._box, self._button, self._bar, self._message]
-        super().__init__([row(parts)])
+        super().__init__([keys, row(parts)])
+        self.add_class("sdnb")  # in which the keys are heard
         self.add_class("sdnb-picker")
 
     # -- what is chosen ------------------------------------------------------------------------
@@ -172,7 +181,9 @@ class ModelPicker(widgets.VBox):
             self._button.disabled = False
 
     def _open(self, path: str) -> bool:
-        """List the models of a folder. False where it is none, has none, or is itself a model."""
+        """List the models of a folder; one that has none is the library of the model in use. False
+        where it is no folder, has nothing for a library, or is itself a model.
+        """
         folder = user_path(path)
         if not path or not folder.is_dir():
             return False
@@ -181,7 +192,9 @@ class ModelPicker(widgets.VBox):
         library = Library(folder)
         library.refresh(progress=partial(setattr, self._bar, "value"))
         files = models_of(library)
-        if not files or files[0].path == folder:
+        if not files:
+            return self._joined(folder, library)
+        if files[0].path == folder:
             return False
         self._library = library
         self._list_models(files)
@@ -189,6 +202,19 @@ class ModelPicker(widgets.VBox):
         unused = sum(1 for file in files if file.why_not)
         why = f" The list says why {unused} cannot be used." if unused else ""
         self._say(f"{counted(len(files), 'model')} in {folder}: choose one, then Load.{why}")
+        return True
+
+    def _joined(self, folder: Path, library: Library) -> bool:
+        """Make a folder without models the library of the model in use, if it holds anything."""
+        kinds = Counter(file.kind for file in library.files() if file.kind in _ADDED)
+        if not kinds or self._loaded_path is None:
+            return False
+        self._library = library
+        self._load_arguments["library"] = [str(folder.resolve())]
+        self._join(library)
+        self._box.value = ""
+        has = ", ".join(counted(kinds[kind], what) for kind, what in _ADDED.items() if kinds[kind])
+        self._say(f"{folder} is the library of {self._name} now: {has}, and no model.")
         return True
 
     def _looks_loadable(self, path: str) -> bool:

@@ -14,7 +14,7 @@ HOLDS = "Have a control network hold the next ones to it"
 def offer(panel: Any) -> None:
     """Put the buttons below the result of a panel, and into its own gallery."""
     view = panel.view
-    tip = "Keep its seed for the next ones"
+    tip = "Keep its seed for the next ones; one of several is the only one then"
     view.action("Use its seed", "lock", tip, partial(_keep_seed, panel))
     if panel.kind != "txt2img":
         tip = "Begin the next one from it; a mask stays"
@@ -25,8 +25,13 @@ def offer(panel: Any) -> None:
 
 
 def _keep_seed(panel: Any, picture: GalleryPicture) -> None:
+    """Set its seed; for one of several also the count, since the others have seeds of their own."""
+    words = f"The seed is {picture.request.seed} now"
     panel.form.change(seed=picture.request.seed)
-    panel.view.say(f"The seed is {picture.request.seed} now.")
+    if picture.which and panel.form.request.count > 1:
+        panel.form.change(count=1)
+        words += ", and Pictures is 1"
+    panel.view.say(f"{words}.")
 
 
 def _use_as_picture(panel: Any, picture: GalleryPicture) -> None:

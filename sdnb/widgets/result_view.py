@@ -144,6 +144,7 @@ class ResultView(widgets.VBox):
 
     def _saved(self, picture: GalleryPicture) -> None:
         self.say(self._save(picture))
+        self._link.value = download(picture)  # under the name that it has now
 
     def _turned(self, by: int) -> None:
         self._at = min(max(self._at + by, 0), len(self.pictures) - 1)
@@ -217,6 +218,9 @@ def zoomed(picture: GalleryPicture) -> str:
 
 
 def download(picture: GalleryPicture) -> str:
-    """HTML of a link to the picture's PNG, its settings inside."""
+    """HTML of a link to the picture's PNG, its settings inside, under its file's name if it has
+    one.
+    """
     data = saving.encoded(picture.result, picture.index)
-    return file_link(f"sdnb-{picture.request.seed}.png", data)
+    name = f"sdnb-{picture.request.seed}.png" if picture.saved is None else picture.saved.name
+    return file_link(name, data)

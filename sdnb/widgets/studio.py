@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from sdnb.engine.model import Model
     from sdnb.images.result import Result
+    from sdnb.library import Library
 
 TABS = ("txt2img", "img2img", "inpaint", "upscale")
 _SWEPT = TABS[:3]  # not upscale: it is two requests, and a grid's cell is one
@@ -73,7 +74,7 @@ class Studio(AsLeft, widgets.VBox):
         self._left: dict[str, Request] = {}  # of tabs that are not built yet
         self._fresh: dict[str, Request] = {}  # of those that are, as they were at first
         self._paused = ""  # why nothing runs, while it does not
-        self.picker = ModelPicker(self.model, models, self._free, self._serve)
+        self.picker = ModelPicker(self.model, models, self._free, self._serve, self._join)
         self.panels = TabPanels(TABS, self._built)
         for name in TABS:
             self.gallery.send(name, *self._carry(name))
@@ -278,6 +279,13 @@ class Studio(AsLeft, widgets.VBox):
         for panel in self.panels.built:
             panel.serve(model)
         self.grid.serve(model)
+
+    def _join(self, library: Library) -> None:
+        """Have the model find its LoRAs and all else there from now on; what runs goes on."""
+        self.model.use_library(library)
+        for panel in self.panels.built:
+            panel.form.control.serve(self.model)
+            panel.form.addons.serve(self.model)
 
 
 def _end(model: Any, grid: GridTab) -> None:

@@ -235,3 +235,25 @@ def bring(studio):
     assert studio.kernel("[len(picture.file[1]) for picture in studio.gallery.pictures]") == [
         len(heavy)
     ]
+
+
+def test_the_grid_that_runs_and_the_model_that_loads_are_those_in_the_boxes(page, lab):
+    """Also while the boxes' own messages are late: here none of them arrives."""
+    boxes = "[studio.picker._box, *(values for _, values in studio.grid._axes)]"
+    lost = f"for box in {boxes}:\n    box.set_state = lambda state: None"
+    studio = GridPage(page, lab, "late-grid.ipynb", STUDIO, lost)
+    studio.kernel("studio.panels['txt2img'].form.change(prompt='a pear', width=64, height=64)")
+    page.get_by_role("tab", name="grid", exact=True).click()
+    across, down = (page.locator(".sdnb-values input >> visible=true").nth(i) for i in (0, 1))
+    down.fill("1")
+    across.fill("1, 2")
+    studio.click("Run grid")
+    ran = "studio.grid.view and [list(axis.values) for axis in studio.grid.view.grid.axes]"
+    studio.until(f"({ran}) == [[1, 2], [1]]")
+    across.fill("1, 2, 3")
+    across.press("Control+Enter")  # as in every tab
+    studio.until(f"({ran}) == [[1, 2, 3], [1]] and studio.grid.view.grid.done == 3")
+    page.get_by_label("or path").fill("/nowhere")
+    studio.click("Load")
+    page.locator(".sdnb-picker [role=alert]:has-text('/nowhere')").wait_for()
+    assert studio.notebook.complaints() == []

@@ -246,7 +246,7 @@ def test_a_number_left_open_is_replaced_by_what_is_typed_and_open_again_when_emp
     assert one.notebook.complaints() == []
 
 
-def test_keys_step_through_a_box(one):
+def test_keys_step_through_a_box_and_a_comma_is_a_point(one):
     one.kernel("panel.form.change(steps=None, cfg=7.3)")
     own = one.kernel("model.settings.steps")
     one.box("Steps").focus()
@@ -259,4 +259,8 @@ def test_keys_step_through_a_box(one):
     one.box("CFG").focus()
     one.page.keyboard.press("ArrowDown")
     one.until("panel.request.cfg == 7.0")  # the browser's way from 7.3, in steps of 0.5
+    one.type("CFG", "7,5")
+    one.until("panel.request.cfg == 7.5")
+    one.type("Steps", "1,5")
+    one.until("panel.form.controls['steps'].wrong.startswith('Steps: 1.5 is not a whole')")
     assert one.notebook.complaints() == []

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+from copy import copy
 
 import pytest
 import torch
@@ -42,6 +43,17 @@ def its(folder):
 
 def digest(path, start=0):
     return hashlib.sha256(path.read_bytes()[start:]).hexdigest()
+
+
+def test_a_model_takes_another_library(folder, model, its):
+    other = copy(model)
+    other.use_library(sdnb.Library(folder))
+    assert (
+        sorted(other.embeddings) == sorted(its.embeddings) == ["badhands", "easynegative", "unused"]
+    )
+    assert other.load_arguments["library"] == its.load_arguments["library"]
+    other.use_library(None)
+    assert not other.embeddings
 
 
 @pytest.mark.picture

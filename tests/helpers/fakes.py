@@ -50,6 +50,9 @@ class Model:
     def config(self):
         return SimpleNamespace(unet=SimpleNamespace(in_channels=self.channels, context_dim=768))
 
+    def use_library(self, library):
+        self.library = library
+
     def preview(self, latent):
         return Image.fromarray(latent)
 

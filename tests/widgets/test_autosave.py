@@ -92,6 +92,15 @@ def test_the_button_says_where_it_is_and_writes_no_second(place):
     assert saved(place) == [path]
 
 
+@pytest.mark.parametrize("autosave", [True, False])
+def test_it_is_downloaded_under_the_name_of_its_file(place, autosave):
+    one = panel(autosave=autosave)
+    one.generate()
+    press(one.view, "Save")
+    (path,) = saved(place)
+    assert f'download="{path.name}"' in one.view._link.value
+
+
 @pytest.mark.slow
 def test_a_disk_that_is_full_is_said_once_and_stops_nothing(place, full):
     told = []

@@ -83,7 +83,7 @@ def test_a_moved_control_is_in_the_request_and_nothing_else_changes(form, name, 
     assert form.request == Request().but(**{name: wanted})
 
 
-@pytest.mark.parametrize("words", ["seven", "-1", "1.5", str(2**63 - 1)])
+@pytest.mark.parametrize("words", ["seven", "-2", "1.5", str(2**63 - 1)])
 def test_a_seed_that_is_none_stays_as_it_was_typed_and_is_refused(form, words):
     move(form, "seed", "7")
     move(form, "seed", words)
@@ -92,6 +92,9 @@ def test_a_seed_that_is_none_stays_as_it_was_typed_and_is_refused(form, words):
     with pytest.raises(ValueError, match=f"Seed: '{words}' is not a whole number from 0 to"):
         form.check()
     assert form.request.seed == 7
+    move(form, "seed", "-1")  # AUTOMATIC1111's word for another one each time
+    assert form.request.seed is None
+    assert control(form, "seed")._text.value == control(form, "seed").wrong == ""
 
 
 def test_dice_lock_and_free(form):

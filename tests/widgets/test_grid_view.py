@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from helpers import grids
 from helpers.widget_hands import alert, beside, called, find, press, read, status
+from ipywidgets.widgets import widget
 from PIL import Image
 from safetensors.numpy import save_file
 
@@ -19,9 +20,11 @@ import sdnb
 from sdnb.images.result import Progress
 from sdnb.jobs.executor import Inline, Worker
 from sdnb.request import Settings, stop
-from sdnb.widgets.grid import grid_table
+from sdnb.request.pace import Times
+from sdnb.widgets.grid import grid_tab, grid_table
 from sdnb.widgets.grid.grid_detail import difference
 from sdnb.widgets.grid.grid_tab import GridTab
+from sdnb.widgets.grid.grid_table import GridTable
 from sdnb.widgets.grid.grid_view import GridView
 
 
@@ -33,7 +36,8 @@ def view(make=grids.make, executor=None, **varied):
 
 def shown(view):
     """The styles that put pictures and words into the cells."""
-    return [cell_style.value for cell_style in view._table._cell_styles]
+    styles = view._table._cell_styles
+    return [styles[n].value if n in styles else "" for n in range(view._table.count)]
 
 
 def marks(view):
@@ -335,7 +339,7 @@ def test_tables_of_several_kernels_are_told_apart_in_a_page():
     tables = []
     for _ in "ab":  # as in kernels new
         made = runpy.run_path(grid_table.__file__)["GridTable"](["a"], [""], (8, 8), print)
-        made.show(0, Image.new("RGB", (8, 8)), "", "")
+        made.show(0, Image.new("RGB", (8, 8)), "", "a picture")
         made.mark({0: "A"})
         tables.append(made)
     one, other = tables
@@ -390,6 +394,61 @@ def test_what_the_tab_cannot_make_is_said_there(tab):
     assert made.wait(60)
     assert made.grid.shape == (3, 2, 2)
     assert alert(tab) == ""
+
+
+def test_a_large_grid_is_asked_about(tab, monkeypatch):
+    """The time is by the last runs, here of a second for each step."""
+    monkeypatch.setattr(grid_tab, "ASKED_FROM", 12)
+    tab.typed = "txt2img", "", (("steps", "1-5"), ("cfg", "2, 4, 8"), ("", ""))
+    assert tab.run() is None
+    assert status(tab) == "15 pictures. Make all of them? Stop ends it at any time."
+    tab._axes[1][1].value = "2, 4"  # another grid: the question is withdrawn
+    assert status(tab) == ""
+    tab._axes[1][1].value = "2, 4, 8"
+    seen = Times([0.0, 1.0, 2.0], whole=2.0)
+    tab.model.pace.learn(grids.BASE.but(steps=2).resolved(tab.model.settings), seen)
+    assert tab.run() is None
+    assert status(tab).startswith("15 pictures, about 45 s by the last runs.")
+    press(tab, "No")
+    assert (status(tab), tab.view) == ("", None)
+    tab.run()
+    press(tab, "Make 15")
+    assert tab.view.wait(60)
+    assert tab.view.grid.done == 15
+    tab._axes[0][1].value, tab._axes[1][1].value = "1-1000", "1-20"
+    assert tab.run() is None
+    assert "1000 x 20 are 20,000 cells, and this page shows 10,000 at most" in alert(tab)
+
+
+def test_a_large_table_is_few_widgets_until_it_has_pictures():
+    """A page that was sent 9,000 at once lost some, and its view stayed dead."""
+    before = len(widget._instances)
+    made = GridTable([str(x) for x in range(300)], ["a", "b", "c"], (8, 8), print)
+    made.show(899, None, "", "nothing yet")
+    assert len(widget._instances) - before < 60
+    made.show(899, None, "failed", "words")
+    assert 'content: "failed"' in made._cell_styles[899].value
+    assert made._cell_styles[899] in made._blocks[-1].children
+
+
+def test_a_grid_that_runs_already_goes_on(tab):
+    """Pressed again by somebody to whom the kernel has not answered yet."""
+    gate = threading.Event()
+
+    def make(request):
+        gate.wait(30)
+        yield from grids.make(request)
+
+    tab.serve(tab.model, Worker(make))
+    made = tab.run()
+    assert tab.run() is made
+    tab._axes[0][1].value = "4, 8"
+    other = tab.run()
+    assert other is not made
+    gate.set()
+    assert other.wait(60)
+    assert other.grid.done == 6
+    assert tab.run() is not other  # it is finished: then it is asked for anew
 
 
 @pytest.mark.slow

@@ -176,7 +176,8 @@ def test_the_seed_of_the_shown_picture_is_used_and_it_begins_the_next():
     press(one, "The picture before")
     assert "picture 2 of 3 · seed 8" in read(one)
     press(one, "Use its seed")
-    assert one.request.seed == 8
+    assert (one.request.seed, one.request.count) == (8, 1)
+    assert status(one.view) == "The seed is 8 now, and Pictures is 1."
     press(one, "Use as picture")
     assert one.request.image is not None
     assert one.gallery.pictures[1].image.size == (64, 64)

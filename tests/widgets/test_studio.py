@@ -1,6 +1,7 @@
 """The studio on runs without weights: pictures sent about, other models, cells that run again."""
 
 import asyncio
+import shutil
 import threading
 from types import SimpleNamespace
 
@@ -397,6 +398,27 @@ def test_another_model_is_loaded_when_the_last_one_is_free(monkeypatch, folder):
     assert order == [f"look {folder / 'c'}", "free", f"load {folder / 'c'}", "new"]
     assert "new: loaded in" in status(one)
     assert not find(one, "Load").disabled
+
+
+def test_a_folder_without_a_model_is_the_library_of_the_one_that_is_there(studio, folder):
+    for name in ("A.ckpt", "b.safetensors"):
+        (folder / name).unlink()
+    shutil.rmtree(folder / "c")
+    panel, mine = studio.panel, studio.model
+    assert panel.form.addons._library is None
+    find(studio.picker, "or path").value = str(folder)
+    press(studio.picker, "Load")
+    studio.picker._thread.join(10)
+    words = f"{folder} is the library of fake now: 1 LoRA, and no model."
+    assert status(studio.picker) == words
+    assert [file.name for file in studio.model.library.files("lora")] == ["lora"]
+    assert panel.form.addons._library is studio.panels["img2img"].form.addons._library
+    assert studio.model is panel.model is mine
+    find(studio.picker, "or path").value = str(folder / "d")  # nothing is in it
+    press(studio.picker, "Load")
+    studio.picker._thread.join(10)
+    assert "stays." in alert(studio.picker)
+    assert len(studio.model.library.files()) == 1
 
 
 ORIGIN = {"path": "mine", "memory": "2gb", "precision": "full", "vae": "soft", "config": None}

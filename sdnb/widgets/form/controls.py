@@ -192,7 +192,9 @@ class NumberControl(FieldControl):
 
 
 class SeedControl(FieldControl):
-    """A whole number; empty is None. Text, since a browser's numbers are exact only to 2**53."""
+    """A whole number; empty is None, and so is the -1 of other programs. Text, since a browser's
+    numbers are exact only to 2**53.
+    """
 
     def __init__(self, field: Field, changed: Changed) -> None:
         super().__init__(field, changed)
@@ -233,14 +235,17 @@ class SeedControl(FieldControl):
         low, high = map(int, self.field.limits)
         words = value.strip()
         try:
-            seed = int(words) if words else None
+            seed = int(words) if words not in ("", "-1") else None
             right = seed is None or low <= seed <= high
         except ValueError:
             seed, right = None, False
         if right:
             self._take(seed)
         else:
-            self._say(f"Seed: {words!r} is not a whole number from {low} to {high}")
+            self._say(
+                f"Seed: {words!r} is not a whole number from {low} to {high}; leave it empty for "
+                "another one each time"
+            )
 
     def _say(self, words: str) -> None:
         self._wrong = words

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
 from sdnb.assets import user_path
 from sdnb.grid import lora_axis
-from sdnb.grid.grid import Grid, sweep
+from sdnb.grid.axes import Axis, make_axes
+from sdnb.grid.cells import make_cells, with_seed
+from sdnb.grid.grid import Grid
 from sdnb.grid.typed_axes import HOW, label, parsed
 from sdnb.request import checks
 from sdnb.widgets import style
@@ -19,6 +23,8 @@ from sdnb.widgets.buttons import text_button
 from sdnb.widgets.control.nets_on_offer import NetsOnOffer
 from sdnb.widgets.grid.grid_detail import Send
 from sdnb.widgets.grid.grid_view import GridView
+from sdnb.widgets.grid.large_grid import ASKED_FROM, LargeGrid, count_of, seconds_of
+from sdnb.widgets.keys import GenerateKeys
 from sdnb.widgets.progress import ErrorBox
 
 if TYPE_CHECKING:
@@ -30,6 +36,16 @@ if TYPE_CHECKING:
 _MOST_OFFERED = 500  # LoRAs, nets
 _FEW = 4  # nets of an axis that is offered
 _ROWS = ("Across", "Down", "Third")
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is asked for when someone presses Run grid."""
+
+    source: str  # the tab's name
+    base: Request
+    axes: tuple[Axis, ...]
+    store: str | None
 
 
 class GridTab(widgets.VBox):
@@ -52,11 +68,12 @@ class GridTab(widgets.VBox):
         self.model, self._requests, self._use, self._executor = model, requests, use, executor
         self._sends, self._gallery = send, gallery
         self.view: GridView | None = None
+        self._plan: _Plan | None = None  # of the view
         self._from = widgets.Dropdown(
             options=tuple(requests), description="Settings of",
             style={"description_width": "76px"}, layout=widgets.Layout(width="240px"),
         )  # fmt: skip
-        self._problem = ErrorBox()
+        self._problem, self._question = ErrorBox(), LargeGrid()
         self._prompt = style.quiet_line()
         self._from.observe(lambda _: self.show_prompt(), "value")
         self._axes = [self._row(words) for words in _ROWS]
@@ -68,15 +85,19 @@ class GridTab(widgets.VBox):
             style={"description_width": "76px"}, layout=widgets.Layout(width="auto"),
         )  # fmt: skip
         self._run_button = text_button(
-            "Run grid", "th", "Make a picture of each combination", self.run
+            "Run grid", "th", "Make a picture of each combination (Ctrl+Enter)", self.run
         )
         self._run_button.button_style = "primary"
         self._run_button.add_class("sdnb-main")
+        self._run_button.add_class("sdnb-generate")  # by which `keys.js` finds it
         self._place = widgets.VBox()
         rows = [widgets.HBox([kind, values]) for kind, values in self._axes]
         whose = style.row([self._from, self._prompt])
-        top = [widgets.VBox([whose, *rows, self._store]), self._actions()]
-        super().__init__([style.sheet(), style.box("sdnb-top", top), self._problem, self._place])
+        top = style.box("sdnb-top", [widgets.VBox([whose, *rows, self._store]), self._actions()])
+        # The boxes' own messages may come after the click: with it comes what stands in them.
+        keys = GenerateKeys([top], self.run)
+        below = [self._question, self._problem, self._place]
+        super().__init__([style.sheet(), keys, top, *below])
         self.show_prompt()
         self.add_class("sdnb")
 
@@ -121,12 +142,31 @@ class GridTab(widgets.VBox):
             self._show(number, name, text)
 
     def run(self) -> GridView | None:
-        """Plan the grid, show its view and fill it. If it is refused, show why and return None."""
+        """Plan the grid, show its view and fill it. None if it is refused, which is shown, and if
+        it is so large that the page asks first. A grid that is running already goes on.
+        """
         self._problem.hide()
-        source = self.source
+        self._question.forget()
         try:
-            base = self._requests[source]().but(count=1)
-            grid = sweep(base, **self.axes)
+            base = self._requests[self.source]().but(count=1)
+            plan = _Plan(self.source, base, make_axes(self.axes), self._store.value.strip() or None)
+            count = count_of(plan.axes)
+        except (ValueError, TypeError, LookupError) as error:
+            self._problem.show_error(error)
+            return None
+        if self.view is not None and self.view.running and plan == self._plan:
+            return self.view
+        if count > ASKED_FROM:
+            seconds = seconds_of(self.model, base, plan.axes)
+            self._question.ask(count, seconds, partial(self._begin, plan))
+            return None
+        return self._begin(plan)
+
+    def _begin(self, plan: _Plan) -> GridView | None:
+        """Show the view of a planned grid and fill it, unless it is refused."""
+        try:
+            base = with_seed(plan.base)
+            grid = Grid(base, plan.axes, make_cells(base, plan.axes))
             self._refuse_unknown_files(grid)
         except (ValueError, TypeError, LookupError) as error:
             self._problem.show_error(error)
@@ -134,9 +174,11 @@ class GridTab(widgets.VBox):
         self.stop()
         if self._gallery is not None:
             self._gallery.choose(None)  # what one looks at now is the grid
+        self._plan = plan
         self.view = GridView(
-            grid, self.model, store=self._store.value.strip() or None, executor=self._executor,
-            use=lambda request: self._use(request, source), send=self._sends, gallery=self._gallery,
+            grid, self.model, store=plan.store, executor=self._executor,
+            use=lambda request: self._use(request, plan.source), send=self._sends,
+            gallery=self._gallery,
         )  # fmt: skip
         self._place.children = [self.view]
         self.view.run()
@@ -167,6 +209,7 @@ class GridTab(widgets.VBox):
     def serve(self, model: Model, executor: Executor | None = None) -> None:
         """Make grids with another model from now on."""
         self.model, self._executor = model, executor
+        self._question.forget()
         if self.view is not None:
             self.view.serve(model, executor)
         self._run_button.disabled = False
@@ -207,8 +250,13 @@ class GridTab(widgets.VBox):
 
         kind.observe(changed, "value")
         for part in (kind, values):  # what was wrong may be mended
-            part.observe(lambda _: self._problem.hide(), "value")
+            part.observe(lambda _: self._changed(), "value")
         return kind, values
+
+    def _changed(self) -> None:
+        """What was said, or asked, of other values is not of these."""
+        self._problem.hide()
+        self._question.forget()
 
     def _offered(self, name: str) -> tuple[str, ...]:
         """What the library has for an axis of LoRAs or nets: values to be taken as they are."""

@@ -12,8 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ipywidgets as widgets
+from ipywidgets.widgets.widget_string import HTMLStyle
 from PIL import Image
 
+from sdnb.widgets import style
 from sdnb.widgets.jpegs import data_uri
 
 # JupyterLab's own keys (arrows select a notebook cell, Enter edits it) must not act here. Handlers
@@ -41,6 +43,7 @@ _OUTLINE = "outline: 3px solid var(--jp-brand-color1, #1976d2); outline-offset: 
 _GAP = 4  # pixels between two cells
 _SIDE = (72, 160)  # pixels of the words beside a row, at least and at most
 _LETTER = 7  # pixels of a letter there, about
+_IN_A_BLOCK = 64  # cells whose style sheets are in one box
 
 
 class GridTable(widgets.VBox):
@@ -59,13 +62,16 @@ class GridTable(widgets.VBox):
         #: Pixels of the whole table at the thumbnails' full size.
         self.width = self._side + len(across) * (size[0] + _GAP) + 2 * _GAP
         self.click = click
-        self._cell_styles = [widgets.HTML() for _ in range(self.count)]
+        # Each is made when its cell has something to show: a page that is sent thousands of widgets
+        # at once loses some, and shows none of them.
+        self._cell_styles: dict[int, widgets.HTML] = {}
+        self._blocks = [widgets.Box() for _ in range(0, self.count, _IN_A_BLOCK)]
         self._keys = [""] * self.count  # which content each cell has, so that none is sent twice
         self._outline = widgets.HTML()
         self._clicked = widgets.Text(continuous_update=False)
         self._clicked.add_class(f"{self._mark}-clicked")
         self._clicked.observe(self._browser_clicked, "value")
-        unseen = [self._clicked, self._outline, *self._cell_styles]
+        unseen = [self._clicked, self._outline, *self._blocks]
         hidden = widgets.Box(unseen, layout=widgets.Layout(display="none"))
         super().__init__([widgets.HTML(self._table(across, down)), hidden])
 
@@ -81,7 +87,13 @@ class GridTable(widgets.VBox):
             rule = f'{cell}::after {{ content: "{content}"; }}' if content else ""
         else:
             rule = f"{cell} {{ background-image: url({data_uri(image, max(self._size))}); }}"
-        self._cell_styles[place].value = f"<style>{rule}</style>" if rule else ""
+        sheet = f"<style>{rule}</style>" if rule else ""
+        if place in self._cell_styles:
+            self._cell_styles[place].value = sheet
+        elif sheet:
+            self._cell_styles[place] = made = widgets.HTML(sheet, style=style.shared(HTMLStyle))
+            block = self._blocks[place // _IN_A_BLOCK]
+            block.children = (*block.children, made)
 
     def mark(self, letters: Mapping[int, str]) -> None:
         """Outline the cells at these places, and write each one's letter, if any, into a corner."""
