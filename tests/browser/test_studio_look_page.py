@@ -56,6 +56,21 @@ class Studio(Page):
     def button(self, words):
         return self.place(f"button:has-text('{words}')")
 
+    def write_then_click(self, label, words, button):
+        """Write into a box, and click elsewhere as slowly as a hand does: the button goes down when
+        the box is left, and up when the page has answered.
+        """
+        box, target = self.box(label), self.page.locator(f"{button} >> visible=true").first
+        target.scroll_into_view_if_needed()
+        box.click()
+        self.page.keyboard.press("Control+a")
+        self.page.keyboard.type(str(words))
+        place = target.bounding_box()
+        self.page.mouse.move(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
+        self.page.mouse.down()
+        self.page.wait_for_timeout(110)
+        self.page.mouse.up()
+
     def shots(self, name):
         SHOTS.mkdir(parents=True, exist_ok=True)
         for theme in ("Dark", "Light"):
@@ -162,6 +177,28 @@ def test_in_inpaint_the_canvas_and_the_result_stand_side_by_side(studio):
     studio.click("Compare")
     studio.page.locator(".sdnb-pair >> visible=true").wait_for()
     assert studio.notebook.complaints() == []
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_click_right_after_a_number_was_written_meets_what_it_was_meant_for(studio, size):
+    toggled = "await app.commands.execute('application:toggle-left-area')"
+    studio.notebook.js(toggled)
+    try:
+        studio.resize(size)
+        studio.kernel("studio.panel.form.seed.made_with(5)")
+        studio.write_then_click("Width", 192, "button[title='Exchange width and height']")
+        studio.until("(studio.request.width, studio.request.height) == (256, 192)", 5)
+        studio.kernel("studio.panel.form.change(width=None, height=None)")
+        studio.write_then_click("Width", 192, "button.sdnb-fold:has-text('More')")
+        studio.box("Schedule").wait_for(timeout=5000)
+        studio.kernel("studio.panel.form.change(seed=None)")
+        studio.write_then_click("Seed", 77, "button[title^='Keep the seed of the last picture']")
+        studio.until("studio.request.seed == 5", 5)
+        studio.kernel("studio.panel.form.change(seed=None)")
+        studio.write_then_click("Seed", 77, "button[title^='Draw a seed now']")
+        studio.until("studio.request.seed not in (None, 77)", 5)
+    finally:
+        studio.notebook.js(toggled)
 
 
 def test_labels_are_level_and_a_narrow_cell_has_one_column(studio):

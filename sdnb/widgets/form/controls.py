@@ -188,7 +188,7 @@ class NumberControl(FieldControl):
     def _mark(self) -> None:
         is_open = self._value is None and not self.wrong
         (self._number.add_class if is_open else self._number.remove_class)("sdnb-open")
-        self._reset.layout.display = "none" if is_open else ""
+        _keep_room(self._reset, seen=not is_open)
 
 
 class SeedControl(FieldControl):
@@ -246,7 +246,7 @@ class SeedControl(FieldControl):
         self._wrong = words
         self._message.value = f'<span role="alert">{html.escape(words)}</span>'
         self._message.layout.display = "" if words else "none"
-        self._free.layout.display = "none" if self._value is None and not words else ""
+        _keep_room(self._free, seen=self._value is not None or bool(words))
 
     def _show(self) -> None:
         self._set(self._text, value="" if self._value is None else str(self._value))
@@ -281,6 +281,11 @@ class OptionalControl(FieldControl):
         if checked:
             self._number.show(self._value)
         self._number.layout.display = "" if checked else "none"
+
+
+def _keep_room(button: widgets.Button, *, seen: bool) -> None:
+    """Show a button, or leave its room empty: nothing moves away from under a click."""
+    button.layout.visibility = "visible" if seen else "hidden"
 
 
 def _check_box(field: Field) -> widgets.Checkbox:
