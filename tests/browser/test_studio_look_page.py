@@ -201,6 +201,26 @@ def test_a_click_right_after_a_number_was_written_meets_what_it_was_meant_for(st
         studio.notebook.js(toggled)
 
 
+def test_in_a_narrow_cell_a_run_is_seen_from_where_it_is_started(studio):
+    studio.resize((760, 700))
+    studio.type("Steps", 100)
+    studio.type("Prompt", "a red apple on a table")
+    studio.click("Generate")
+    line = studio.page.locator(".sdnb-line:has-text('step ') >> visible=true").first
+    line.wait_for()
+    bar, stop, words = studio.place(".progress"), studio.button("Stop"), line.bounding_box()
+    negative = studio.box("Negative").bounding_box()
+    assert stop[3] <= bar[1] < bar[3] <= words["y"] < words["y"] + words["height"] <= negative["y"]
+    assert bar[2] - bar[0] > 400
+    preview = studio.place("img.sdnb-picture")
+    assert studio.place(".sdnb-columns .sdnb-slider")[3] <= preview[1]  # below the settings still
+    studio.click("Stop")
+    studio.until("not studio.panel.running", 30)
+    studio.resize(SIZES[0])
+    assert studio.place("textarea")[3] <= studio.place(".progress")[1]
+    assert studio.box("Negative").bounding_box()["x"] < studio.place(".progress")[0]
+
+
 def test_labels_are_level_and_a_narrow_cell_has_one_column(studio):
     for name in TABS[:4]:
         studio.tab(name)
