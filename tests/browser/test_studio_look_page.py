@@ -179,26 +179,60 @@ def test_in_inpaint_the_canvas_and_the_result_stand_side_by_side(studio):
     assert studio.notebook.complaints() == []
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_a_click_right_after_a_number_was_written_meets_what_it_was_meant_for(studio, size):
+@pytest.fixture
+def narrowed(studio):
+    """The studio beside the list of files."""
     toggled = "await app.commands.execute('application:toggle-left-area')"
     studio.notebook.js(toggled)
-    try:
-        studio.resize(size)
-        studio.kernel("studio.panel.form.seed.made_with(5)")
-        studio.write_then_click("Width", 192, "button[title='Exchange width and height']")
-        studio.until("(studio.request.width, studio.request.height) == (256, 192)", 5)
-        studio.kernel("studio.panel.form.change(width=None, height=None)")
-        studio.write_then_click("Width", 192, "button.sdnb-fold:has-text('More')")
-        studio.box("Schedule").wait_for(timeout=5000)
-        studio.kernel("studio.panel.form.change(seed=None)")
-        studio.write_then_click("Seed", 77, "button[title^='Keep the seed of the last picture']")
-        studio.until("studio.request.seed == 5", 5)
-        studio.kernel("studio.panel.form.change(seed=None)")
-        studio.write_then_click("Seed", 77, "button[title^='Draw a seed now']")
-        studio.until("studio.request.seed not in (None, 77)", 5)
-    finally:
-        studio.notebook.js(toggled)
+    yield studio
+    studio.notebook.js(toggled)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_click_right_after_a_number_was_written_meets_what_it_was_meant_for(narrowed, size):
+    studio = narrowed
+    studio.resize(size)
+    studio.kernel("studio.panel.form.seed.made_with(5)")
+    studio.write_then_click("Width", 192, "button[title='Exchange width and height']")
+    studio.until("(studio.request.width, studio.request.height) == (256, 192)", 5)
+    studio.kernel("studio.panel.form.change(width=None, height=None)")
+    studio.write_then_click("Width", 192, "button.sdnb-fold:has-text('More')")
+    studio.box("Schedule").wait_for(timeout=5000)
+    studio.kernel("studio.panel.form.change(seed=None)")
+    studio.write_then_click("Seed", 77, "button[title^='Keep the seed of the last picture']")
+    studio.until("studio.request.seed == 5", 5)
+    studio.kernel("studio.panel.form.change(seed=None)")
+    studio.write_then_click("Seed", 77, "button[title^='Draw a seed now']")
+    studio.until("studio.request.seed not in (None, 77)", 5)
+
+
+def test_in_inpaint_settings_nothing_is_cut_off_or_askew(narrowed):
+    studio = narrowed
+    studio.resize(SIZES[0])
+    studio.tab("inpaint")
+    studio.kernel('exec(\'from PIL import Image; white = Image.new("RGB", (256, 256), "white")\')')
+    studio.kernel(
+        "studio.panel.form.change(image=sdnb.images.picture(white), padding=32,"
+        " mask=sdnb.images.mask(white.convert('L')))"
+    )
+    studio.page.locator("button.sdnb-fold:has-text('Settings') >> visible=true").first.click()
+    edge = studio.place(".sdnb-columns textarea")[2]
+    boxes = studio.page.locator(".sdnb-columns input[type=checkbox] >> visible=true")
+    padding = studio.box("Pixels around it")
+    padding.wait_for()
+    place = padding.bounding_box()
+    assert place["x"] + place["width"] <= edge
+    assert len({round(box.bounding_box()["x"]) for box in boxes.all()}) == 1
+    studio.type("Width", 260)
+    studio.page.locator("[role=alert]:has-text('Width: 260') >> visible=true").wait_for()
+    studio.page.wait_for_timeout(500)
+    row = [studio.box("Width"), studio.box("Height")]
+    assert len({round(box.bounding_box()["y"]) for box in row}) == 1
+    studio.type("Seed", "1.5")
+    studio.page.locator("[role=alert]:has-text('Seed') >> visible=true").wait_for()
+    edges = [studio.box(label).evaluate("e => getComputedStyle(e).borderColor")
+             for label in ("Width", "Seed", "Height")]  # fmt: skip
+    assert edges[0] == edges[1] != edges[2]
 
 
 def test_in_a_narrow_cell_a_run_is_seen_from_where_it_is_started(studio):

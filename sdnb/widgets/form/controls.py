@@ -17,7 +17,7 @@ from ipywidgets.widgets.widget_description import DescriptionStyle
 from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.form.fields import Field
 from sdnb.widgets.slider import NumberBox, Slider
-from sdnb.widgets.style import level, shared
+from sdnb.widgets.style import box, level, shared
 
 Changed = Callable[[], None]
 
@@ -244,6 +244,7 @@ class SeedControl(FieldControl):
 
     def _say(self, words: str) -> None:
         self._wrong = words
+        (self._text.add_class if words else self._text.remove_class)("sdnb-wrong")
         self._message.value = f'<span role="alert">{html.escape(words)}</span>'
         self._message.layout.display = "" if words else "none"
         _keep_room(self._free, seen=self._value is not None or bool(words))
@@ -261,11 +262,10 @@ class OptionalControl(FieldControl):
         self._box = _check_box(field)
         self._number = NumberBox(
             "Pixels around it", 32, field.limits, self._take, multiple=1, label_width="initial",
-            width="200px",
         )  # fmt: skip
-        self._number.layout = widgets.Layout(margin="2px 2px 2px 20px", display="none")
+        self._number.layout = widgets.Layout(margin="0 0 0 20px", display="none")
         self._hear(self._box)
-        self.widget = level(widgets.HBox([self._box, self._number]))
+        self.widget = level(box("sdnb-optional", [self._box, self._number]))
 
     @property
     def wrong(self) -> str:
