@@ -27,13 +27,16 @@ def compared(before: Image.Image, after: Image.Image, words: tuple[str, str] = (
     alts = [html.escape(word, quote=True) for word in words]
     scale = min(1, side / max(before.size))
     width = round(before.width * scale)
+    named = any(words)
+    sides = "".join(f'<span title="{alt}">{alt}</span>' for alt in alts)
     return (
         f'<div class="sdnb-compare" style="width:{width}px"><div class="sdnb-pair">'
         f'<img src="{data_uri(before, side, 92)}" alt="left: {alts[0]}">'
         f'<img src="{data_uri(after, side, 92)}" alt="right: {alts[1]}"></div>'
         f'<input type="range" min="0" max="100" value="50" step="1" oninput="{_MOVE}" '
         f'onkeydown="{_KEEP}" '
-        'aria-label="how much of the left picture is seen, in percent"></div>'
+        'aria-label="how much of the left picture is seen, in percent">'
+        + (f'<div class="sdnb-sides" aria-hidden="true">{sides}</div></div>' if named else "</div>")
     )
 
 

@@ -288,6 +288,7 @@ class Panel(AsLeft, widgets.VBox):
         """Update the forecast, and the error if it no longer holds; a question is withdrawn."""
         self._bulb.forget()
         self._seed_came.look(self.form.seed.value)
+        self.view.look()
         self.mask_stays.look(lambda: self.form.controls["mask"].value)
         self.progress.look_again(self._checked)
         if self._queue.paused:

@@ -25,18 +25,21 @@ def offer(panel: Any) -> None:
 
 
 def _keep_seed(panel: Any, picture: GalleryPicture) -> None:
-    panel.form.change(seed=picture.request.seed)
-    panel.view.say(f"The seed is {picture.request.seed} now.")
+    seed = picture.request.seed
+    panel.form.change(seed=seed)
+    panel.view.say(f"The seed is {seed} now.", holds=lambda: panel.form.seed.value == seed)
 
 
 def _use_as_picture(panel: Any, picture: GalleryPicture) -> None:
     """Begin from this picture, with the mask that is there if it has the same size."""
     mask = panel.form.request.mask
-    panel.start_from(images.picture(picture.image))
+    png = images.picture(picture.image)
+    panel.start_from(png)
     if mask is not None and images.open(mask).size == picture.image.size:
         panel.form.change(mask=mask)
         panel.mask_stays.tell()
-    panel.view.say("The next one begins from it.")
+    image = panel.form.controls["image"]
+    panel.view.say("The next one begins from it.", holds=lambda: image.value == png)
 
 
 def _hold_to(panel: Any, picture: GalleryPicture) -> None:

@@ -52,6 +52,8 @@ def test_without_one_before_it_is_compared_with_the_picture_it_began_from():
     assert np.abs(left - np.asarray(halves((64, 64)))).mean() < 4  # but for JPEG
     assert np.abs(right - np.asarray(panel.result.image)).mean() < 8
     assert "left: the picture that it began from" in panel.view._picture.value
+    named = re.findall(r"<span [^>]*>([^<]*)</span>", panel.view._picture.value)
+    assert named == ["the picture that it began from", "a cat, seed 7"]
     press(panel.view, "Stop comparing")
     panel.request = inpainted().but(seed=8)
     first = panel.result

@@ -177,8 +177,14 @@ def test_the_seed_of_the_shown_picture_is_used_and_it_begins_the_next():
     assert "picture 2 of 3 · seed 8" in read(one)
     press(one, "Use its seed")
     assert one.request.seed == 8
+    assert "The seed is 8 now." in read(one)
+    one.form.seed._free.click()
+    assert "The seed is 8 now." not in read(one)
     press(one, "Use as picture")
     assert one.request.image is not None
+    assert "The next one begins from it." in read(one)
+    one.form.controls["image"]._remove.click()
+    assert "The next one begins from it." not in read(one)
     assert one.gallery.pictures[1].image.size == (64, 64)
 
 
