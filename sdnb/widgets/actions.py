@@ -42,7 +42,7 @@ class Actions(widgets.VBox):
         self.add_class("sdnb-actions")
 
     def show(self, now: Sequence[Job], waiting: int, dropped: int, paused: str) -> None:
-        """Show how many wait behind the jobs that run, or are next in line.
+        """Show how many wait; `now` are the jobs that run, or are next in line.
 
         `dropped` counts the waiting jobs that went with them; `paused` says why requests are
         refused.

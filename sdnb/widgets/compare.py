@@ -27,13 +27,20 @@ def compared(before: Image.Image, after: Image.Image, words: tuple[str, str] = (
     alts = [html.escape(word, quote=True) for word in words]
     scale = min(1, side / max(before.size))
     width = round(before.width * scale)
+    heads, _, tails = zip(*(word.rpartition(", ") for word in words), strict=True)
+    # Of one prompt with two seeds the prompt would fill the line.
+    shown = [html.escape(word) for word in (tails if heads[0] == heads[1] else words)]
+    named = zip(("left", "right"), alts, shown, strict=True)
+    sides = "".join(f'<span title="{alt}">{side}: {word}</span>' for side, alt, word in named)
+    below = f'<div class="sdnb-sides" aria-hidden="true">{sides}</div>' if any(words) else ""
     return (
         f'<div class="sdnb-compare" style="width:{width}px"><div class="sdnb-pair">'
         f'<img src="{data_uri(before, side, 92)}" alt="left: {alts[0]}">'
         f'<img src="{data_uri(after, side, 92)}" alt="right: {alts[1]}"></div>'
         f'<input type="range" min="0" max="100" value="50" step="1" oninput="{_MOVE}" '
         f'onkeydown="{_KEEP}" '
-        'aria-label="how much of the left picture is seen, in percent"></div>'
+        'aria-label="how much of the left picture is seen, in percent">'
+        f"{below}</div>"
     )
 
 

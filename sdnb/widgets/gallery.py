@@ -22,7 +22,7 @@ from sdnb.widgets.buttons import SHEET, send_button, text_button
 from sdnb.widgets.details import opened, seen, told
 from sdnb.widgets.file_link import files_link
 from sdnb.widgets.gallery_keys import GalleryKeys
-from sdnb.widgets.gallery_picture import GalleryPicture, from_file, save_sheet
+from sdnb.widgets.gallery_picture import GalleryPicture, beside, from_file, save_sheet
 from sdnb.widgets.hearing import in_order
 from sdnb.widgets.opened_folder import OpenedFolder
 from sdnb.widgets.run_again import RunAgain
@@ -154,12 +154,15 @@ class Gallery(RunAgain, widgets.VBox):
         self._forget.append(forget)
 
     def delete(self, *pictures: GalleryPicture) -> None:
-        """Remove these pictures. Saved files stay; of an opened folder, they are moved to its
-        subfolder "deleted". Raises OSError if that fails.
+        """Remove these pictures; the next one opens where it was the open one alone. Saved files
+        stay; of an opened folder, they are moved to its subfolder "deleted". Raises OSError if that
+        fails.
         """
         with self._lock:
             self._quiet()
             gone: set[GalleryPicture] = set()
+            alone = list(pictures) == [self._chosen] and pictures[0] in self.pictures
+            after = beside(self.pictures, pictures[0]) if alone else None
             try:
                 for picture in pictures:
                     if self._opened is not None:
@@ -173,6 +176,8 @@ class Gallery(RunAgain, widgets.VBox):
                 self._other = None if self._other in gone else self._other
                 self._show_detail()
                 self._refresh()
+            if after is not None:
+                self.choose(after)
 
     def save(self, *pictures: GalleryPicture) -> list[Path]:
         """Save these pictures to `folder`, unless they are there, and return their paths."""
@@ -296,12 +301,12 @@ class Gallery(RunAgain, widgets.VBox):
         if not pictures:
             self.say("There is nothing to delete.")
             return ()
-        yes = self._button(
-            f"Delete {len(pictures)}", "There is no undo", lambda: self.delete(*pictures)
-        )
+        away = self._opened.away if self._opened else None
+        tip = f"Move them to {away}" if away else "There is no undo"
+        yes = self._button(f"Delete {len(pictures)}", tip, lambda: self.delete(*pictures))
         yes.button_style = "danger"
         no = self._button("No", "Keep everything", lambda: None)
-        files = f"are moved to {html.escape(str(self._opened.away))}" if self._opened else "stay"
+        files = f"are moved to {html.escape(str(away))}" if away else "stay"
         question = widgets.HTML(f"Delete {what}? Files that were saved {files}.")
         self._question.children = [question, yes, no]
         self._question.layout.display = ""

@@ -45,6 +45,8 @@ class GalleryKeys(Keys):
 
     def _pressed(self, message: dict[str, Any]) -> None:
         gallery, key, picture = self._gallery, message["key"], self._gallery.at(message["place"])
+        if key == "Escape":
+            gallery.choose(None)  # with it a question goes, whoever asked it
         if picture is None:
             return
         if key == "Delete":
@@ -52,9 +54,7 @@ class GalleryKeys(Keys):
         elif key in ("s", "S"):
             gallery.save_one(picture)
         else:
-            if key == "Escape":
-                gallery.choose(None)
-            elif gallery.at(None) is not None:  # one is open: then the next one
+            if key != "Escape" and gallery.at(None) is not None:  # one is open: then the next one
                 gallery.choose(picture)
             self.focus(gallery.thumb(picture))
 

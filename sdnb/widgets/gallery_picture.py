@@ -123,3 +123,10 @@ def untold(request: Request, strength_told: bool = False) -> tuple[str, ...]:
         name for name, is_told in told.items()
         if not is_told and getattr(request, name) == getattr(Request, name)
     )  # fmt: skip
+
+
+def beside(pictures: Sequence[GalleryPicture], picture: GalleryPicture) -> GalleryPicture | None:
+    """The picture after this one, or the one before the last; None where it is alone."""
+    place = pictures.index(picture)
+    near = [*pictures[place + 1 : place + 2], *pictures[:place][-1:]]
+    return near[0] if near else None

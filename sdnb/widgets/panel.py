@@ -260,6 +260,7 @@ class Panel(AsLeft, widgets.VBox):
         # What it takes stands where it is seen before Generate is pressed.
         result = [self._queue.waiting, self.view, self.mask_stays, self._caption]
         right = widgets.VBox([self._plan, self._seed_came, self.progress, *result])
+        right.add_class("sdnb-outcome")
         top = style.box("sdnb-top", [self.form.words, self._actions])
         self._rows = [self.about, self.as_left, top, style.box("sdnb-columns", [left, right])]
         self._show_model()
@@ -287,6 +288,7 @@ class Panel(AsLeft, widgets.VBox):
         """Update the forecast, and the error if it no longer holds; a question is withdrawn."""
         self._bulb.forget()
         self._seed_came.look(self.form.seed.value)
+        self.view.look()
         self.mask_stays.look(lambda: self.form.controls["mask"].value)
         self.progress.look_again(self._checked)
         if self._queue.paused:

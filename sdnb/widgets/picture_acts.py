@@ -26,22 +26,25 @@ def offer(panel: Any) -> None:
 
 def _keep_seed(panel: Any, picture: GalleryPicture) -> None:
     """Set its seed; for one of several also the count, since the others have seeds of their own."""
-    words = f"The seed is {picture.request.seed} now"
-    panel.form.change(seed=picture.request.seed)
+    seed = picture.request.seed
+    words = f"The seed is {seed} now"
+    panel.form.change(seed=seed)
     if picture.which and panel.form.request.count > 1:
         panel.form.change(count=1)
         words += ", and Pictures is 1"
-    panel.view.say(f"{words}.")
+    panel.view.say(f"{words}.", holds=lambda: panel.form.seed.value == seed)
 
 
 def _use_as_picture(panel: Any, picture: GalleryPicture) -> None:
     """Begin from this picture, with the mask that is there if it has the same size."""
     mask = panel.form.request.mask
-    panel.start_from(images.picture(picture.image))
+    png = images.picture(picture.image)
+    panel.start_from(png)
     if mask is not None and images.open(mask).size == picture.image.size:
         panel.form.change(mask=mask)
         panel.mask_stays.tell()
-    panel.view.say("The next one begins from it.")
+    image = panel.form.controls["image"]
+    panel.view.say("The next one begins from it.", holds=lambda: image.value == png)
 
 
 def _hold_to(panel: Any, picture: GalleryPicture) -> None:

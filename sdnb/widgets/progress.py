@@ -132,6 +132,7 @@ class ProgressView(widgets.VBox):
         self._problem = ErrorBox()
         self._refused = ""  # what of it the controls are to blame for
         super().__init__([self._bar, self._line, self.after_stop, self._problem])
+        self.add_class("sdnb-run")
         self._bars = Throttle(_BAR_EVERY)
         self._previews = Throttle(_PREVIEW_EVERY, _PREVIEW_SHARE)
         self._full_previews = Throttle(_PREVIEW_EVERY, _PREVIEW_SHARE, wait=_FIRST_FULL)

@@ -37,6 +37,7 @@ class ResultView(widgets.VBox):
         self._at = 0
         self._before: GalleryPicture | None = None  # what was shown before these
         self._comparing = False
+        self._holds: Callable[[], bool] = lambda: True  # whether the line that is shown is true
         self._preview = preview
         self._save, self._sheet = save, sheet
         preview.observe(lambda _: self._previewed(), "value")
@@ -94,10 +95,18 @@ class ResultView(widgets.VBox):
         makers.insert(len(makers) - self._at_end, make)
         self._at_end += last
 
-    def say(self, words: str, link: str = "") -> None:
-        """Show a line below the picture until another picture is shown; `link` is HTML after it."""
+    def say(self, words: str, link: str = "", holds: Callable[[], bool] = lambda: True) -> None:
+        """Show a line below the picture until another picture is shown, or until `look` finds that
+        it no longer `holds`; `link` is HTML after it.
+        """
+        self._holds = holds
         said = f'<span role="status">{html.escape(words)}</span> {link}'
         self._message.value = said if words else ""
+
+    def look(self) -> None:
+        """Clear the line if it no longer holds."""
+        if self._message.value and not self._holds():
+            self.say("")
 
     # -- building ----------------------------------------------------------------------------
 

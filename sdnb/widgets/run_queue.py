@@ -176,7 +176,8 @@ class RunQueue:
     def _show_counts(self) -> None:
         with self._lock:
             now, behind = self._now(), self._behind()
-            self._actions.show(now, len(behind), self._dropped, self.paused)
+            waiting = [job for job in (*now, *behind) if job.state == WAITING and not job.stopping]
+            self._actions.show(now, len(waiting), self._dropped, self.paused)
             self.waiting.show(now, behind)
 
     def _now(self) -> list[Job]:

@@ -188,7 +188,7 @@ class UpscalePanel(Panel):
         self._enlarged_from = self._base()
         for times, button in self._factors.items():
             in_force = self._follows_factor and times == self.times
-            button.button_style = "info" if in_force else ""
+            button.button_style = "primary" if in_force else ""
         self._show_offer()
         try:
             first, last = self.passes()

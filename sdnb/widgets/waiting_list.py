@@ -8,13 +8,14 @@ from functools import partial
 
 import ipywidgets as widgets
 
-from sdnb.jobs.executor import Job
+from sdnb.jobs.executor import WAITING, Job
 from sdnb.request import Request
 from sdnb.request.plain_words import counted
 from sdnb.widgets.buttons import text_button
 from sdnb.widgets.style import quiet_line
 
 _LINES = 10  # of jobs that wait; more are only counted
+_NOW, _NEXT = "now: ", "next: "
 _WORDS = 48  # characters of a prompt
 
 
@@ -28,14 +29,15 @@ class WaitingList(widgets.VBox):
     def __init__(self, drop: Callable[[Job], object], clear: Callable[[], object]) -> None:
         self._drop, self._clear = drop, clear
         # A line belongs to one job for good: a click that comes late must not meet another job.
-        self._lines: dict[tuple[Job, bool], widgets.HBox] = {}
+        self._lines: dict[tuple[Job, str], widgets.HBox] = {}
         self._foot: widgets.HBox | None = None  # made when something waits for the first time
         super().__init__(layout=widgets.Layout(display="none"))
         self.add_class("sdnb-waiting")
 
     def show(self, now: Sequence[Job], waiting: Sequence[Job]) -> None:
         """Show the jobs that run, or are next in line, and those that wait behind them."""
-        shown = [(job, True) for job in now] + [(job, False) for job in waiting[:_LINES]]
+        shown = [(job, _NEXT if job.state == WAITING else _NOW) for job in now]
+        shown += [(job, "") for job in waiting[:_LINES]]
         old, self._lines = self._lines, {}
         if waiting:
             self._lines = {key: old.get(key) or self._line(*key) for key in shown}
@@ -45,15 +47,15 @@ class WaitingList(widgets.VBox):
             for part in (*old[key].children, old[key]):
                 part.close()
 
-    def _line(self, job: Job, now: bool) -> widgets.HBox:
+    def _line(self, job: Job, turn: str) -> widgets.HBox:
         what = in_a_line(job.request)
-        if now:
-            tip = f"End {what} at once, and go on with the next"
+        if turn == _NOW:
+            tip = f"As Stop: end {what} at once, and keep what is finished; what waits is next"
             button = text_button("Skip", "step-forward", tip, partial(self._drop, job))
         else:
             tip = f"Take {what} out of the queue"
             button = text_button("Remove", "times", tip, partial(self._drop, job))
-        return _line(f"{'now: ' if now else ''}{what}", button)
+        return _line(f"{turn}{what}", button)
 
     def _last(self, count: int) -> widgets.HBox:
         if self._foot is None:

@@ -56,6 +56,21 @@ class Studio(Page):
     def button(self, words):
         return self.place(f"button:has-text('{words}')")
 
+    def write_then_click(self, label, words, button):
+        """Write into a box, and click elsewhere as slowly as a hand does: the button goes down when
+        the box is left, and up when the page has answered.
+        """
+        box, target = self.box(label), self.page.locator(f"{button} >> visible=true").first
+        target.scroll_into_view_if_needed()
+        box.click()
+        self.page.keyboard.press("Control+a")
+        self.page.keyboard.type(str(words))
+        place = target.bounding_box()
+        self.page.mouse.move(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
+        self.page.mouse.down()
+        self.page.wait_for_timeout(110)
+        self.page.mouse.up()
+
     def looks(self):
         """Each theme at each size, once; their names."""
         for theme in ("Dark", "Light"):
@@ -167,6 +182,82 @@ def test_in_inpaint_the_canvas_and_the_result_stand_side_by_side(studio):
     studio.click("Compare")
     studio.page.locator(".sdnb-pair >> visible=true").wait_for()
     assert studio.notebook.complaints() == []
+
+
+@pytest.fixture
+def narrowed(studio):
+    """The studio beside the list of files."""
+    toggled = "await app.commands.execute('application:toggle-left-area')"
+    studio.notebook.js(toggled)
+    yield studio
+    studio.notebook.js(toggled)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_click_right_after_a_number_was_written_meets_what_it_was_meant_for(narrowed, size):
+    studio = narrowed
+    studio.resize(size)
+    studio.kernel("studio.panel.form.seed.made_with(5)")
+    studio.write_then_click("Width", 192, "button[title='Exchange width and height']")
+    studio.until("(studio.request.width, studio.request.height) == (256, 192)", 5)
+    studio.kernel("studio.panel.form.change(width=None, height=None)")
+    studio.write_then_click("Width", 192, "button.sdnb-fold:has-text('More')")
+    studio.box("Schedule").wait_for(timeout=5000)
+    studio.kernel("studio.panel.form.change(seed=None)")
+    studio.write_then_click("Seed", 77, "button[title^='Keep the seed of the last picture']")
+    studio.until("studio.request.seed == 5", 5)
+    studio.kernel("studio.panel.form.change(seed=None)")
+    studio.write_then_click("Seed", 77, "button[title^='Draw a seed now']")
+    studio.until("studio.request.seed not in (None, 77)", 5)
+
+
+def test_in_inpaint_settings_nothing_is_cut_off_or_askew(narrowed):
+    studio = narrowed
+    studio.resize(SIZES[0])
+    studio.tab("inpaint")
+    studio.kernel('exec(\'from PIL import Image; white = Image.new("RGB", (256, 256), "white")\')')
+    studio.kernel(
+        "studio.panel.form.change(image=sdnb.images.picture(white), padding=32,"
+        " mask=sdnb.images.mask(white.convert('L')))"
+    )
+    studio.page.locator("button.sdnb-fold:has-text('Settings') >> visible=true").first.click()
+    edge = studio.place(".sdnb-columns textarea")[2]
+    boxes = studio.page.locator(".sdnb-columns input[type=checkbox] >> visible=true")
+    padding = studio.box("Pixels around it")
+    padding.wait_for()
+    place = padding.bounding_box()
+    assert place["x"] + place["width"] <= edge
+    assert len({round(box.bounding_box()["x"]) for box in boxes.all()}) == 1
+    studio.type("Width", 260)
+    studio.page.locator("[role=alert]:has-text('Width: 260') >> visible=true").wait_for()
+    studio.page.wait_for_timeout(500)
+    row = [studio.box("Width"), studio.box("Height")]
+    assert len({round(box.bounding_box()["y"]) for box in row}) == 1
+    studio.type("Seed", "1.5")
+    studio.page.locator("[role=alert]:has-text('Seed') >> visible=true").wait_for()
+    edges = [studio.box(label).evaluate("e => getComputedStyle(e).borderColor")
+             for label in ("Width", "Seed", "Height")]  # fmt: skip
+    assert edges[0] == edges[1] != edges[2]
+
+
+def test_in_a_narrow_cell_a_run_is_seen_from_where_it_is_started(studio):
+    studio.resize((760, 700))
+    studio.type("Steps", 100)
+    studio.type("Prompt", "a red apple on a table")
+    studio.click("Generate")
+    line = studio.page.locator(".sdnb-line:has-text('step ') >> visible=true").first
+    line.wait_for()
+    bar, stop, words = studio.place(".progress"), studio.button("Stop"), line.bounding_box()
+    negative = studio.box("Negative").bounding_box()
+    assert stop[3] <= bar[1] < bar[3] <= words["y"] < words["y"] + words["height"] <= negative["y"]
+    assert bar[2] - bar[0] > 400
+    preview = studio.place("img.sdnb-picture")
+    assert studio.place(".sdnb-columns .sdnb-slider")[3] <= preview[1]  # below the settings still
+    studio.click("Stop")
+    studio.until("not studio.panel.running", 30)
+    studio.resize(SIZES[0])
+    assert studio.place("textarea")[3] <= studio.place(".progress")[1]
+    assert studio.box("Negative").bounding_box()["x"] < studio.place(".progress")[0]
 
 
 def test_labels_are_level_and_a_narrow_cell_has_one_column(studio):

@@ -352,6 +352,15 @@ def test_of_thousands_fifty_are_shown_and_the_rest_counted():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("base", "width", "refused"), [
+    ("sd1", 256, True), ("sd1", 768, False), ("sd2", 768, True), ("", 256, False),
+])  # fmt: skip
+def test_a_lora_that_reads_no_text_is_judged_by_what_it_is_for(base, width, refused):
+    path = Path("/models/Lora/a.safetensors")
+    file = LibraryFile(path, "lora", "a", "", path.parent, base, 0, 4, (), "")
+    assert bool(finding.why_not(file, width)) == refused
+
+
 def test_without_a_library_it_says_how_to_give_one():
     one = Panel(Model(), "txt2img", executor=Inline(make))
     opened(one)

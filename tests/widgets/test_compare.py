@@ -37,6 +37,11 @@ def sides(html):
     return [np.asarray(Image.open(BytesIO(b64decode(data)))).astype(int) for data in found]
 
 
+def below(view):
+    """What a comparison calls its sides."""
+    return re.findall(r"<span [^>]*>([^<]*)</span>", view._picture.value)
+
+
 def inpainted(**fields):
     picture = images.picture(encoded(halves((64, 64))))
     mask = images.mask(encoded(Image.new("L", (64, 64), 255)))
@@ -52,6 +57,7 @@ def test_without_one_before_it_is_compared_with_the_picture_it_began_from():
     assert np.abs(left - np.asarray(halves((64, 64)))).mean() < 4  # but for JPEG
     assert np.abs(right - np.asarray(panel.result.image)).mean() < 8
     assert "left: the picture that it began from" in panel.view._picture.value
+    assert below(panel.view) == ["left: the picture that it began from", "right: a cat, seed 7"]
     press(panel.view, "Stop comparing")
     panel.request = inpainted().but(seed=8)
     first = panel.result
@@ -59,6 +65,7 @@ def test_without_one_before_it_is_compared_with_the_picture_it_began_from():
     press(panel.view, "Compare")
     left, _ = sides(panel.view._picture.value)
     assert np.abs(left - np.asarray(first.image)).mean() < 8  # the one before, where there is one
+    assert below(panel.view) == ["left: seed 7", "right: seed 8"]  # of one prompt
 
 
 def test_from_words_alone_there_is_nothing_to_compare_with():

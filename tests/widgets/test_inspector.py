@@ -48,6 +48,10 @@ def test_where_another_chunk_begins_is_marked():
         ("a1111", "[a cat:fog:0.5]", "to step 10: a cat 4/77 to step 20: fog 3/77"),
         ("a1111", "(cat) AND (fog):2",
          "guides by 1 times cfg: cat × 1.1 3/77 guides by 2 times cfg: fog × 1.1 3/77"),
+        ("a1111", "(a cat:1.5) AND a dog :0.5",
+         "guides by 1 times cfg: a cat × 1.5 4/77 guides by 0.5 times cfg: a dog 4/77"),
+        ("a1111", "cat AND fog",
+         "guides by 1 times cfg: cat 3/77 guides by 1 times cfg: fog 3/77"),
         ("a1111", "a cat", ""),
     ],
 )  # fmt: skip

@@ -4,7 +4,7 @@ import ipywidgets as widgets
 import pytest
 from helpers.fakes import Model, gated, make
 from helpers.pictures import colour, encoded
-from helpers.widget_hands import press, read, status
+from helpers.widget_hands import called, press, read, status
 
 from sdnb.jobs.executor import Worker
 from sdnb.request import Request, Settings
@@ -174,6 +174,20 @@ def test_escape_closes_and_leaves_a_question_unanswered(gallery):
     assert "Delete “" not in read(gallery)
     assert gallery.focused[-1].endswith("seed 25")
     assert len(gallery.pictures) == 30
+    press(gallery, "Delete all but kept")  # by mouse, while none is open
+    assert "There is no undo" in [button.tooltip for button in called(gallery, "Delete 30")]
+    report(keys(gallery), key="Escape", place=None)
+    assert not called(gallery, "Delete 30")
+
+
+def test_when_the_open_one_is_deleted_the_next_one_opens(gallery):
+    gallery.choose(gallery.pictures[28])
+    for seed in (0, 2):  # the last but one, then the last
+        press(gallery, "Delete")
+        press(gallery, "Delete 1")
+        assert gallery.chosen.request.seed == seed
+    gallery.delete(*gallery.pictures[:3], gallery.chosen)
+    assert gallery.chosen is None
 
 
 def test_a_key_after_a_picture_is_gone_does_nothing(gallery):

@@ -382,6 +382,12 @@ def test_a_run_that_waits_for_another_panel_says_so(two_panels):
     _, second, gate = two_panels
     job = second.generate()
     assert second.progress.line.startswith("waiting for another run: ")
+    assert beside(second, "Stop") == "1 waiting"
+    second.drop = second.generate()
+    assert beside(second, "Stop") == "2 waiting"
+    assert read(second._queue.waiting).startswith("next: ")
+    assert not called(second, "Skip")
+    second._queue.drop(second.drop)
     for _ in range(10):
         gate.release()
     assert job.wait(10)

@@ -178,8 +178,13 @@ def test_the_seed_of_the_shown_picture_is_used_and_it_begins_the_next():
     press(one, "Use its seed")
     assert (one.request.seed, one.request.count) == (8, 1)
     assert status(one.view) == "The seed is 8 now, and Pictures is 1."
+    one.form.seed._free.click()
+    assert status(one.view) == ""
     press(one, "Use as picture")
     assert one.request.image is not None
+    assert "The next one begins from it." in read(one)
+    one.form.controls["image"]._remove.click()
+    assert "The next one begins from it." not in read(one)
     assert one.gallery.pictures[1].image.size == (64, 64)
 
 

@@ -15,6 +15,7 @@ from sdnb.jobs.executor import Inline
 from sdnb.request import Request, Settings, png_header
 from sdnb.request.pace import Times
 from sdnb.widgets.form.fitted_view import FittedView
+from sdnb.widgets.form.size_offer import by_pixels, proposed
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.upscale import UpscalePanel
 
@@ -40,6 +41,11 @@ def upload(one, picture, name="photo.png"):
 
 def size(one):
     return one.request.width, one.request.height
+
+
+def test_no_size_is_proposed_that_is_the_pictures_own_and_no_number_is_zero():
+    assert proposed((2000, 64), Settings(256, 256, 1)) is None
+    assert by_pixels((64, 64), Settings(512, 512, 1)).startswith("64 × 64, less than 0.1 times")
 
 
 @pytest.mark.parametrize("kind", ["all", "img2img", "inpaint"])

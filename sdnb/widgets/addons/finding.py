@@ -25,6 +25,8 @@ _MEANS = {
     "lora": "how much it can change, and how large its file is",
     "embedding": "how many tokens of a prompt it takes",
 }
+# The width of the texts of what a LoRA is for, where its tensors touch no text.
+_READS = {"sd1": 768, "sd2": 1024}
 _LONGEST = 160  # letters of a line
 _FEW_WORDS = 3
 
@@ -66,11 +68,12 @@ def why_not(file: LibraryFile, width: int) -> str:
     """Why a model whose text is `width` wide (0: not known) cannot use a file; "" where it can."""
     if file.why_not:
         return file.why_not
-    if not (width and file.width) or file.width == width:
+    reads = file.width or _READS.get(file.base, 0)
+    if not (width and reads) or reads == width:
         return ""
     base = BASES.get(file.base, "")
     made_for = f"it is for {base}: " if base else ""
-    return f"{made_for}its text is {file.width} wide, and this model's {width}"
+    return f"{made_for}its text is {reads} wide, and this model's {width}"
 
 
 def label(item: Item) -> str:

@@ -17,7 +17,7 @@ from ipywidgets.widgets.widget_description import DescriptionStyle
 from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.form.fields import Field
 from sdnb.widgets.slider import NumberBox, Slider
-from sdnb.widgets.style import level, shared
+from sdnb.widgets.style import box, level, shared
 
 Changed = Callable[[], None]
 
@@ -188,7 +188,7 @@ class NumberControl(FieldControl):
     def _mark(self) -> None:
         is_open = self._value is None and not self.wrong
         (self._number.add_class if is_open else self._number.remove_class)("sdnb-open")
-        self._reset.layout.display = "none" if is_open else ""
+        _keep_room(self._reset, seen=not is_open)
 
 
 class SeedControl(FieldControl):
@@ -249,9 +249,10 @@ class SeedControl(FieldControl):
 
     def _say(self, words: str) -> None:
         self._wrong = words
+        (self._text.add_class if words else self._text.remove_class)("sdnb-wrong")
         self._message.value = f'<span role="alert">{html.escape(words)}</span>'
         self._message.layout.display = "" if words else "none"
-        self._free.layout.display = "none" if self._value is None and not words else ""
+        _keep_room(self._free, seen=self._value is not None or bool(words))
 
     def _show(self) -> None:
         self._set(self._text, value="" if self._value is None else str(self._value))
@@ -266,11 +267,10 @@ class OptionalControl(FieldControl):
         self._box = _check_box(field)
         self._number = NumberBox(
             "Pixels around it", 32, field.limits, self._take, multiple=1, label_width="initial",
-            width="200px",
         )  # fmt: skip
-        self._number.layout = widgets.Layout(margin="2px 2px 2px 20px", display="none")
+        self._number.layout = widgets.Layout(margin="0 0 0 20px", display="none")
         self._hear(self._box)
-        self.widget = level(widgets.HBox([self._box, self._number]))
+        self.widget = level(box("sdnb-optional", [self._box, self._number]))
 
     @property
     def wrong(self) -> str:
@@ -286,6 +286,11 @@ class OptionalControl(FieldControl):
         if checked:
             self._number.show(self._value)
         self._number.layout.display = "" if checked else "none"
+
+
+def _keep_room(button: widgets.Button, *, seen: bool) -> None:
+    """Show a button, or leave its room empty: nothing moves away from under a click."""
+    button.layout.visibility = "visible" if seen else "hidden"
 
 
 def _check_box(field: Field) -> widgets.Checkbox:

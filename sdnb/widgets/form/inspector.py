@@ -74,7 +74,7 @@ def _inspected(
         for part in parts:
             if len(parts) > 1:
                 lines.append(_quiet(f"guides by {part.weight:g} times cfg:"))
-            lines += _stages(part, tokens, syntax)
+            lines += _stages(part, tokens, syntax, whole=len(parts) > 1)
     except prompt.PromptError as error:
         return _wrong(text, error)
     except (ValueError, OSError) as error:  # an embedding that is not here, or damaged
@@ -107,22 +107,26 @@ def _changes_nothing(text: str) -> bool:
     return len(fragments) == 1 and text.replace("\\:", ":").strip() != fragments[0].text.strip()
 
 
-def _stages(part: prompt.PromptPart, tokens: _Tokens | None, syntax: str) -> list[str]:
-    """A line of chips for each stage of a part, or for the first ones, and its tokens below."""
+def _stages(
+    part: prompt.PromptPart, tokens: _Tokens | None, syntax: str, *, whole: bool
+) -> list[str]:
+    """A line of chips for each stage of a part, or for the first ones, and its tokens below; of a
+    part without weights only if the `whole` is to be seen.
+    """
     lines = []
     for until, words in part.stages[:_MOST_STAGES]:
         try:
             fragments = prompt.parse(words, syntax)
         except prompt.PromptError as error:  # its place is one of the stage's text
-            whole = len(part.stages) > 1
-            start, end = (0, part.end - part.start) if whole else (error.start, error.end)
+            several = len(part.stages) > 1
+            start, end = (0, part.end - part.start) if several else (error.start, error.end)
             raise prompt.PromptError(str(error), part.start + start, part.start + end) from error
         chips = "".join(_chips(fragments, tokens, syntax))
         if len(part.stages) > 1:
             chips = f'<span class="sdnb-quiet">to step {until}:</span> {chips}'
-        elif not _worth_it(fragments, tokens, syntax):
+        elif not whole and not _worth_it(fragments, tokens, syntax):
             continue
-        lines.append(_line(chips))
+        lines.append(_line(chips or "<i>nothing</i>"))
         if tokens is not None and not _counted_apart(fragments, syntax):
             lines.append(f"<div>{_count(tokens.chunks(fragments, syntax), tokens)}</div>")
     more = len(part.stages) - _MOST_STAGES

@@ -54,11 +54,12 @@ def proposed(
     original: Size, settings: Settings, small: float = _SMALL, large: float = _LARGE
 ) -> Size | None:
     """A size near the model's own for a picture with less than `small` times its pixels, or more
-    than `large` times; else None.
+    than `large` times; else None, and None where that is the picture's own.
     """
     if small <= times(original, settings) <= large:
         return None
-    return sizes.near(original, (settings.width, settings.height))
+    near = sizes.near(original, (settings.width, settings.height))
+    return None if near == original else near
 
 
 def accepted(original: Size) -> bool:
@@ -79,6 +80,7 @@ def by_pixels(size: Size, settings: Settings) -> str:
     """ "4000 × 3000, 46 times the model's own pixels"."""
     number = times(size, settings)
     shown = f"{number:.0f}" if number >= 9.5 else f"{number:.1f}"
+    shown = "less than 0.1" if number < 0.05 else shown
     return f"{in_words(size)}, {shown} times the model's own pixels"
 
 
