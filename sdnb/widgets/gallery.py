@@ -154,9 +154,8 @@ class Gallery(RunAgain, widgets.VBox):
         self._forget.append(forget)
 
     def delete(self, *pictures: GalleryPicture) -> None:
-        """Remove these pictures; the next one opens where it was the open one alone. Saved files
-        stay; of an opened folder, they are moved to its subfolder "deleted". Raises OSError if that
-        fails.
+        """Remove these pictures; in place of the open one the next opens. Saved files stay; those
+        of an opened folder are moved to its subfolder "deleted". Raises OSError if that fails.
         """
         with self._lock:
             self._quiet()
@@ -243,8 +242,9 @@ class Gallery(RunAgain, widgets.VBox):
             self._button("Delete", "Forget this picture (Delete)", delete),
             self._button("Close", "Back to the thumbnails", lambda: self.choose(None)),
         ]  # fmt: skip
-        both = style.row([self._view, self._about], align_items=None)
-        acts = style.row(buttons, align_items=None)
+        both, acts = (
+            style.row(of, align_items=None) for of in ([self._view, self._about], buttons)
+        )
         self._chosen_box = widgets.VBox([self._which, acts, self._sends, both])
         self._chosen_box.add_class("sdnb-chosen-box")
 
@@ -291,9 +291,8 @@ class Gallery(RunAgain, widgets.VBox):
 
     def _all_saved(self) -> None:
         paths = self.save(*reversed(self.pictures))
-        verb = "is" if len(paths) == 1 else "are"
-        words = f"{counted(len(paths), 'picture')} {verb} in {self.folder}"
-        self.say(words, files_link(dict.fromkeys(paths)))
+        words = f"{counted(len(paths), 'picture')} {'is' if len(paths) == 1 else 'are'} in"
+        self.say(f"{words} {self.folder}", files_link(dict.fromkeys(paths)))
 
     def ask(self, pictures: list[GalleryPicture], what: str) -> Sequence[widgets.Button]:
         """Ask whether to delete pictures, and return the buttons that answer: yes and no."""
@@ -313,21 +312,16 @@ class Gallery(RunAgain, widgets.VBox):
         return yes, no
 
     def say(self, words: str, link: str = "") -> None:
-        """Show a line of text above the chosen picture, until the next action or the next run;
-        `link` is HTML that follows it.
-        """
+        """Show a line, with HTML behind it, above the chosen picture until the next act or run."""
         said = f'<span role="status">{html.escape(words)}</span> {link}'
         self._message.value = said if words else ""
 
-    def _quiet(self) -> None:  # the line of text and the question of the last action
-        self._message.value = ""
-        self._question.layout.display = "none"
+    def _quiet(self) -> None:  # the last action's line of text and question
+        self._message.value, self._question.layout.display = "", "none"
 
     def _open(self) -> None:
         if self._opened is not None:
             self.pictures = self._opened.listed()
-
-    # -- showing -----------------------------------------------------------------------------
 
     def _refresh(self) -> None:
         with self._lock:

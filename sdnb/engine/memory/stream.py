@@ -6,8 +6,8 @@ as far ahead as there is room, also into the next pass. Nothing waits on the hos
 computation waits for its copy, and a copy for the computation that last used its place, by events.
 
 A pass can be recorded as a CUDA graph with its copies, since the ring holds the same at its end as
-at its beginning. Networks that compute in turn may share a ring: then each pass begins with nothing
-in it. On a CPU the same code runs without streams, and so it is tested.
+at its beginning. Networks that compute in turn may share a ring, with which each pass then begins
+anew. On a CPU the same code runs without streams, and so it is tested.
 """
 
 from __future__ import annotations
@@ -230,15 +230,12 @@ class Streamed:
         if not self._is_shared:  # ring from the beginning of the pass
             self._issue()
 
-    def _new_events(self) -> None:
-        """Those of a graph mean nothing outside it."""
+    def _new_events(self) -> None:  # those of a graph mean nothing outside it
         for unit in self._cycle:
             unit.copied, unit.done = torch.cuda.Event(), torch.cuda.Event()
 
     def _issue(self) -> None:
-        """Start each copy whose place is free, or will be free once the enqueued work has run; in
-        a shared ring, of this pass.
-        """
+        """Start each copy whose place is free, or will be once the enqueued work has run."""
         ahead = 0 if self._is_shared else self._computed
         while self._cycle and self._issued < ahead + len(self._cycle):
             unit = self._cycle[self._issued % len(self._cycle)]

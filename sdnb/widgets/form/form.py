@@ -21,21 +21,13 @@ from sdnb.widgets.addons.tag_warnings import TagWarnings
 from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.control.control_cards import ControlCards
 from sdnb.widgets.fold import Fold
+from sdnb.widgets.form import size_offer
 from sdnb.widgets.form.controls import KINDS, Changed, FieldControl, SeedControl
 from sdnb.widgets.form.fields import FIELDS, Field, whose
 from sdnb.widgets.form.fitted_view import FittedView, with_borders_anew
 from sdnb.widgets.form.inspector import Inspector
 from sdnb.widgets.form.mask_box import MaskBox
 from sdnb.widgets.form.picture_box import PictureBox
-from sdnb.widgets.form.size_offer import (
-    SizeOffer,
-    about_size,
-    accepted,
-    by_pixels,
-    in_words,
-    proposed,
-    times,
-)
 from sdnb.widgets.style import box, level
 
 if TYPE_CHECKING:
@@ -88,7 +80,7 @@ class Form(widgets.VBox):
             lambda name: str(self.controls[name].value), self._write, self._listed,
         )  # fmt: skip
         self._about_size = level(widgets.HTML())
-        self._offer = SizeOffer(self._take_near, self._take_own)
+        self._offer = size_offer.SizeOffer(self._take_near, self._take_own)
         self._proposed: tuple[int | None, int | None] = (None, None)  # a size that nobody typed
         self._fitted = FittedView()
         #: The prompt box: the owner of the form lays it out.
@@ -234,7 +226,7 @@ class Form(widgets.VBox):
         image = self.controls["image"].value
         if image is None or self.kind == "upscale":  # which has factors
             return None
-        return proposed(png_header.size(image), self.settings)
+        return size_offer.proposed(png_header.size(image), self.settings)
 
     def _take_near(self) -> None:
         near = self._near()
@@ -331,7 +323,7 @@ class Form(widgets.VBox):
             return ""  # the offer says it
         at_own = near is not None and self.controls["width"].value is None
         upscales = self.kind == "upscale"
-        return about_size(resolved, self.settings, upscales=upscales, told=at_own)
+        return size_offer.about_size(resolved, self.settings, upscales=upscales, told=at_own)
 
     def _show_offer(self) -> None:
         near, image = self._near(), self.controls["image"].value
@@ -341,18 +333,18 @@ class Form(widgets.VBox):
         size = png_header.size(image)
         now = self.controls["width"].value, self.controls["height"].value
         its_own = now == (None, None)
-        words = f"The picture is {by_pixels(size, self.settings)}"
+        words = f"The picture is {size_offer.by_pixels(size, self.settings)}"
         if its_own:
-            large = times(size, self.settings) > 1
+            large = size_offer.times(size, self.settings) > 1
             words += (
                 ": it takes that much longer or more" if large else ": less than it can draw on"
             )
         elif now == near:
-            words = f"It is made at {in_words(near)}. {words}"
-            if accepted(size) and times(size, self.settings) > 1:
+            words = f"It is made at {size_offer.in_words(near)}. {words}"
+            if size_offer.accepted(size) and size_offer.times(size, self.settings) > 1:
                 words += ", and would take that much longer or more"
         if self.kind == "inpaint":
             words += ". “Only the masked part” keeps its size"
-        take = "" if now == near else f"Take {in_words(near)}"
-        own = "Take its own size" if accepted(size) and not its_own else ""
+        take = "" if now == near else f"Take {size_offer.in_words(near)}"
+        own = "Take its own size" if size_offer.accepted(size) and not its_own else ""
         self._offer.show(f"{words}.", take, own, warn=its_own)
