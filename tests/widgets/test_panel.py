@@ -164,7 +164,10 @@ def test_an_uploaded_picture_offers_its_settings(tmp_path):
     other = panel(kind="img2img")
     box = other.form.controls["image"]
     box.take(path.read_bytes(), path.name)
-    assert find(box.widget, "Use its settings")
+    box.take(b"not a picture", "notes.txt")
+    assert "notes.txt" in alert(box.widget)
+    other.form.forget_refused()
+    assert "it carries its settings" in read(box.widget)
     assert other.request.image == images.picture(path)
     press(box.widget, "Use its settings")
     assert (other.request.prompt, other.request.cfg, other.request.seed) == ("a cat", 6.5, 7)

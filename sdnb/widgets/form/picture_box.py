@@ -36,6 +36,7 @@ class PictureBox(FieldControl):
         self._small = small  # whether to show the picture; the mask editor may show it already
         self._carried: Saved | None = None
         self._reading: str | None = None  # the file that is being read
+        self._told = ""  # what is said of the picture that is there
         self._asked = 0  # how many files were given
         self._upload = Upload(f"{field.label}…", f"Choose a {field.label.lower()}…", self.take)
         remove = f"{field.label}: take it out"
@@ -88,8 +89,7 @@ class PictureBox(FieldControl):
             if asked != self._asked or self._reading is None:  # another one came, or it was removed
                 return
             self._reading = None
-            if isinstance(found, Exception):
-                self._show()
+            if isinstance(found, Exception):  # the picture before stays, and its settings
                 self._say(f"{name or 'The file'}: {found}", wrong=True)
             else:
                 put(found)
@@ -103,7 +103,7 @@ class PictureBox(FieldControl):
         offered = carried is not None and self._offer is not None
         self._use.layout.display = "" if offered else "none"
         w, h = png_header.size(png)
-        self._say(f"{name} {w} × {h}".strip() + (" · it carries its settings" if offered else ""))
+        self._tell(f"{name} {w} × {h}".strip() + (" · it carries its settings" if offered else ""))
         self._changed()
 
     @property
@@ -120,7 +120,11 @@ class PictureBox(FieldControl):
     def forget_refused(self) -> None:
         """Clear what was said of a file that could not be taken."""
         if "sdnb-warn" in self._message.value:
-            self._show()
+            self._say(self._told)
+
+    def _tell(self, words: str) -> None:
+        self._told = words
+        self._say(words)
 
     def _say(self, words: str, wrong: bool = False) -> None:
         form = '<span class="sdnb-warn" role="alert">{}</span>' if wrong else "{}"
@@ -137,13 +141,13 @@ class PictureBox(FieldControl):
         has = self._value is not None
         self._remove.layout.display = "" if has else "none"
         self._image.layout.display = "" if has and self._small else "none"
-        self._say("")
+        self._tell("")
         if has:
             picture = decoded(self._value)
             scale = min(1, _SIDE / max(picture.size))
             self._image.layout.width = f"{max(1, round(picture.width * scale))}px"
             self._image.value = jpeg(picture, _SIDE)
-            self._say("{} × {}".format(*picture.size) + self._see_through(picture))
+            self._tell("{} × {}".format(*picture.size) + self._see_through(picture))
 
 
 def _tried(read: Callable[[], _Read]) -> _Read | Exception:

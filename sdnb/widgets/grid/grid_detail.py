@@ -65,7 +65,8 @@ class GridDetail(widgets.VBox):
             style={"button_width": "90px"},
         )
         self._mode.observe(lambda _: self.refresh(), "value")
-        give = text_button("Use these settings", "share", "Put them into the panel", self._give)
+        tip = "Put them into the controls that this grid was made from"
+        give = text_button("Use these settings", "share", tip, self._give)
         save = text_button("Save", "save", f"Write the picture to {folder}", self._save)
         close = text_button("Close", "times", "Back to the grid", lambda: self.look_at(None))
         sends = [
