@@ -16,13 +16,13 @@ from diffusers import (
 )
 from helpers import tiny_controls as tiny
 from helpers import tiny_loras
+from helpers.copied_graph import CopiedGraph
 from oracles import diffusers_control, tiny_pipeline
 from PIL import Image
 
 import sdnb
 from sdnb.engine import pixels
 from sdnb.engine.diffusion.noise import Noise
-from sdnb.engine.memory.graphs import Graphed, _shapes
 from sdnb.engine.networks.controlnet import ControlNet
 from sdnb.engine.networks.t2i_adapter import T2IAdapter
 from sdnb.engine.stages import control_nets
@@ -237,22 +237,6 @@ def test_a_nine_channel_model_gives_the_network_its_first_four(tmp_path, nets, m
     model.ask(MemoryPlan(device="cpu", **PLANS["partly"]))
     (again,) = sdnb.generate(model, whole, progress=False).latents
     assert (again - ours.latents[0]).abs().max() <= 1e-3
-
-
-class CopiedGraph(Graphed):
-    """A graph on a CPU: after the first call, each reads its inputs where they were then."""
-
-    def __call__(self, *tensors):
-        if self._shapes != _shapes(tensors):
-            self._inputs, self._shapes = [t.clone() for t in tensors], _shapes(tensors)
-            self._graph = "recorded"
-        for kept, new in zip(self._inputs, tensors, strict=True):
-            if kept is not new:
-                kept.copy_(new)
-        return self.function(*self._inputs)
-
-    def forget(self):
-        self._graph, self._shapes, self._inputs = None, (), []
 
 
 PLANS = {

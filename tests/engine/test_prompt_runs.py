@@ -7,13 +7,13 @@ import itertools
 
 import pytest
 import torch
+from helpers.copied_graph import CopiedGraph
 from oracles import tiny_pipeline
 
 import sdnb
 from sdnb.engine import pipeline
 from sdnb.engine.diffusion.noise import Noise
 from sdnb.engine.diffusion.schedule import sigmas
-from sdnb.engine.memory.graphs import Graphed, _shapes
 from sdnb.engine.stages.predictor import Predictor
 from sdnb.request.memory_plan import MemoryPlan
 
@@ -103,22 +103,6 @@ def test_a_schedule_changes_the_context_at_its_call(model, oracle, words, sample
         del model.unet.prepare
     near(ours, by_hand(model, oracle, [one(text) for text in calls.split(",")], sampler))
     assert len(prepared) == 2  # once for each of the two contexts, however often they change
-
-
-class CopiedGraph(Graphed):
-    """A graph on a CPU: after the first call, each reads its inputs where they were then."""
-
-    def __call__(self, *tensors):
-        if self._shapes != _shapes(tensors):
-            self._inputs, self._shapes = [t.clone() for t in tensors], _shapes(tensors)
-            self._graph = "recorded"
-        for kept, new in zip(self._inputs, tensors, strict=True):
-            if kept is not new:
-                kept.copy_(new)
-        return self.function(*self._inputs)
-
-    def forget(self):
-        self._graph, self._shapes, self._inputs = None, (), []
 
 
 @pytest.mark.parametrize("words", ["a [fox|cat]", "a [fox:cat:0.5]", "a fox"])
