@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sdnb.request.plain_words import counted
+
 SAMPLERS = (
     "ddim", "plms", "euler", "euler_a", "heun", "lms",
     "dpm2", "dpm2_a", "dpmpp_2m", "dpmpp_2m_sde", "unipc", "lcm",
@@ -51,7 +53,7 @@ def lcm_levels(steps: int, strength: float = 1.0) -> int:
     left = int(LCM_LEVELS * strength + 1e-9)  # 0.58 of 50 is 29, and a little less as a float
     if strength > 0 and steps > left:
         at = f", and strength {strength:g} leaves {left} of them" if strength < 1 else ""
-        fewer = f"take {left} steps or fewer, " if left else ""
+        fewer = f"take {counted(left, 'step')} or fewer, " if left else ""
         more = "a larger strength, " if strength < 1 else ""
         raise ValueError(
             f"steps is {steps}; the schedule 'lcm' has {LCM_LEVELS} levels{at}: {fewer}{more}or "

@@ -65,7 +65,7 @@ class NetBox(widgets.VBox):
     def wrong(self) -> str:
         """Why what is typed is no net; "" where it is one, or nothing is typed."""
         typed = self._box.value.strip()
-        if typed in ("", self._name):
+        if typed in ("", self._name.strip()):
             return ""
         if is_hub_id(typed):
             return f"{typed} may be on the Hugging Face hub: click its line to take it from there"
@@ -88,7 +88,7 @@ class NetBox(widgets.VBox):
             return
         nets, typed = self._nets(), self._box.value.strip()
         self.facts = nets.about(self._name, self._sha256) if self._name else NetFacts()
-        searched = typed if typed != self._name else ""
+        searched = typed if typed != self._name.strip() else ""
         seen = bool(self._more.value or searched or not self._name)
         items = nets.found(searched) if seen else []
         self._show_lines(items[:_MOST], searched)
@@ -143,7 +143,7 @@ class NetBox(widgets.VBox):
             return
         words = change["new"].strip()
         known = words and not is_hub_id(words) and self._nets().about(words).known
-        if words != self._name and (known or not words):
+        if words != self._name.strip() and (known or not words):
             self._name, self._sha256 = words, None
             self._take(words)
         self.refresh()
