@@ -93,10 +93,10 @@ class LibraryList(widgets.VBox):
         is_used = item.file.path in self._used
         icon = "ban" if item.why_not else "check" if is_used else "plus"
         tooltip = f"{title(item.file)}\n{_what(item, is_used)}"
-        return Line(label(item), icon, tooltip, enabled=not item.why_not)
+        return Line(item, label(item), icon, tooltip, enabled=not item.why_not)
 
-    def _clicked(self, n: int) -> None:
-        self._take(self._shown[n], self._place.value)
+    def _clicked(self, item: Item) -> None:
+        self._take(item, self._place.value)
 
 
 def _what(item: Item, is_used: bool) -> str:

@@ -125,14 +125,15 @@ class NetBox(widgets.VBox):
         if is_hub_id(searched) and searched not in self._shown:
             self._shown.append(searched)
             words = f"{searched} · from the Hugging Face hub, if it is there"
-            lines.append(Line(words, "download", "A click takes it; a run downloads it"))
+            lines.append(Line(searched, words, "download", "A click takes it; a run downloads it"))
         self._lines.show(lines)
 
     def _line(self, item: Item, name: str) -> Line:
         chosen = name == self._name
         icon = "ban" if item.why_not else "check" if chosen else "plus"
         what = refusal(item) or ("It is chosen" if chosen else "A click takes it")
-        return Line(label(item), icon, f"{title(item.file)}\n{what}", enabled=not item.why_not)
+        tooltip = f"{title(item.file)}\n{what}"
+        return Line(name, label(item), icon, tooltip, enabled=not item.why_not)
 
     # -- a person's hand -----------------------------------------------------------------------
     def _typed(self, change: Any) -> None:
@@ -148,7 +149,7 @@ class NetBox(widgets.VBox):
             self._take(words)
         self.refresh()
 
-    def _clicked(self, n: int) -> None:
-        self.show(self._shown[n])
+    def _clicked(self, name: str) -> None:
+        self.show(name)
         self._take(self._name)
         self._clicked_at = time.monotonic()
