@@ -8,6 +8,7 @@ import pytest
 from helpers import hostile_checkpoints as hostile
 from helpers.fakes import Model, make, until
 from helpers.folder_of_a_user import kohya
+from helpers.listed_library import listed_library
 from helpers.widget_hands import called, find, in_sight, press, read
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -37,22 +38,8 @@ def embedding(name, count):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("webui")
-    for name, shapes in FILES.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        hostile.headed(path, *hostile.laid_out(shapes))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def library(folder):
-    library = Library(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(known, "path", lambda: folder / "cache.json")
-        library.refresh()
-    return library
+def library(tmp_path_factory):
+    return listed_library(tmp_path_factory.mktemp("webui"), FILES)
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ import pytest
 from helpers import hostile_checkpoints as hostile
 from helpers.fakes import Model, make, until
 from helpers.folder_of_a_user import kohya
+from helpers.listed_library import listed_library
 from helpers.pictures import colour
 from helpers.widget_hands import called, find, in_sight, press, read
 from PIL import Image, ImageDraw
@@ -47,16 +48,7 @@ EDGES = Control(
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("webui")
-    for name, shapes in FILES.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        hostile.headed(path, *hostile.laid_out(shapes))
-    library = Library(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(known, "path", lambda: folder / "cache.json")
-        library.refresh()
-    return library
+    return listed_library(tmp_path_factory.mktemp("webui"), FILES)
 
 
 @pytest.fixture(autouse=True)
@@ -187,7 +179,7 @@ def test_up_to_three_are_added_and_each_is_removed(one):
 def test_a_control_without_a_picture_follows_the_one_that_one_starts_from(library):
     one = Panel(Model(library=library), "img2img", executor=Inline(make))
     find(cards(one)[0], "Net").value = "control_canny"
-    assert "it follows the one that you start from" in read(section(one))
+    assert "it follows the one that img2img, inpaint and upscale start" in read(section(one))
     one.form.change(image=images.picture(square()))
     assert one.request.controls == (Control("control_canny", prepare="canny"),)
     assert one.generate() is not None

@@ -28,7 +28,9 @@ from sdnb.widgets.style import level, quiet_line, row, shared
 _WIDTH = "76px"  # of the labels, as in the form
 _USUAL = {f.name: None if f.default is MISSING else f.default for f in fields(Control)}
 _MODES = dict(zip(MODES, ("balanced", "prompt matters more", "control matters more"), strict=True))
-_FOLLOWS = "Without a picture of its own, it follows the one that you start from."
+_FOLLOWS = (
+    "Without a picture of its own, it follows the one that img2img, inpaint and upscale start from."
+)
 _AS_IT_IS = "nothing: it is a hint already"
 _SLIDERS = {  # label, the most of the number and of the slider, what it is
     "scale": ("Scale", MOST_SCALE, 2.0, "How strongly the net works: 0 not at all, 1 as trained"),
