@@ -21,10 +21,11 @@ from oracles import diffusers_control, tiny_pipeline
 from PIL import Image
 
 import sdnb
-from sdnb.engine import pixels
+from sdnb.engine import memory, pixels
 from sdnb.engine.diffusion.noise import Noise
 from sdnb.engine.networks.controlnet import ControlNet
 from sdnb.engine.networks.t2i_adapter import T2IAdapter
+from sdnb.engine.planning import footprint
 from sdnb.engine.stages import control_nets
 from sdnb.engine.stages.predictor import Predictor
 from sdnb.engine.stages.steering import Steering
@@ -300,11 +301,26 @@ def test_recorded_steps_hold_the_networks_that_work(model, everything, truth, mo
         graphs.append(CopiedGraph(predictor._function()))
         return graphs[-1]
 
+    begun = []
+
+    class Counted(memory.Beside):
+        def __init__(self, work, like):
+            begun.append(like.shape)
+            super().__init__(work, like)
+
     monkeypatch.setattr(Predictor, "_graph", graph)
     monkeypatch.setattr("torch.cuda.synchronize", lambda _: None)
+    monkeypatch.setattr(memory, "Beside", Counted)
     found = sdnb.generate(model, everything, progress=False).latents
     assert all(torch.equal(a, b) for a, b in zip(found, truth, strict=True))
     assert len(graphs) == 2 * 3  # of each picture, one for each combination
+    assert begun  # a small picture: the networks work beside the UNet
+    with monkeypatch.context() as larger:
+        larger.setattr(footprint, "BESIDE_MOST", begun[0].numel() // 4 - 1)
+        count = len(begun)
+        again = sdnb.generate(model, everything, progress=False).latents
+    assert all(torch.equal(a, b) for a, b in zip(again, truth, strict=True))
+    assert len(begun) == count
 
 
 def test_what_does_not_change_is_computed_once_and_what_does_not_work_does_not_run(

@@ -111,6 +111,9 @@ def test_the_unet_adds_the_maps_of_several_nets_and_of_an_adapter_where_diffuser
     assert (found - truth).abs().max() <= TOLERANCE
     plain = unet(x, 500, unet.prepare(text))
     assert (plain - truth).abs().max() > 0.1  # the maps do something
+    summed = [a + b for a, b in zip(*all_maps, strict=True)]  # the UNet took the others
+    later = unet(x, 500, unet.prepare(text), lambda: summed, maps)
+    assert torch.equal(later, found)
 
 
 @torch.inference_mode()

@@ -242,6 +242,21 @@ def test_the_pages_of_a_pool_of_its_own():
     assert memory.rehearse_alone(lambda: torch.empty(0, device="meta")) == 0
 
 
+def test_work_beside_other_work_has_pages_of_its_own():
+    """Closed form: what one stream has freed the other cannot take."""
+    mega, meta = 2**20, torch.empty(0, device="meta")
+
+    def work():
+        large = torch.empty(mega, 5, device="meta")  # 20 MB: one page
+        del large
+        with memory.Beside(lambda: torch.empty(mega, 4, device="meta"), meta) as made:
+            large = torch.empty(mega, 5, device="meta")  # the page again
+            return made(), large
+
+    assert memory.rehearse_alone(work) == 2 * 20 * mega
+    assert memory.rehearse(work) == (16 + 20) * mega
+
+
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 60), st.integers(0, 99)), max_size=60))
 def test_a_block_takes_the_smallest_hole_that_holds_it(moves):
     """Against the rule in its plainest form: every unit of the addresses, taken or free."""

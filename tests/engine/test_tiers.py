@@ -315,7 +315,8 @@ def test_a_control_network_is_planned_for_as_the_unet_is(monkeypatch):
         return Card(monkeypatch, room, memory).plan(asked)
 
     gb = 361_279_120 * 2 / 2**30
-    assert gb < found(20.0, "6gb", 1).gb - found(20.0, "6gb", 0).gb < gb + 0.06
+    # All on the card: the network works in a stream of its own, beside the UNet's way down.
+    assert gb < found(20.0, "6gb", 1).gb - found(20.0, "6gb", 0).gb < gb + 0.06 + 0.13
     assert found(20.0, "4gb", 1).gb - found(20.0, "4gb", 0).gb < gb / 4
     assert found(2.6, "auto", 1).name == "4gb"  # without, it is "max"
     # Streamed through the ring that the UNet has, and the same network with another hint.

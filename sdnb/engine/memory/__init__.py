@@ -5,6 +5,7 @@ Everything here takes any `nn.Module`, and knows nothing of a UNet.
 
 from __future__ import annotations
 
+from sdnb.engine.memory.beside import Beside
 from sdnb.engine.memory.device import device_of, dtype, free, lean_allocator
 from sdnb.engine.memory.flat import pinned
 from sdnb.engine.memory.graphs import Graphed
@@ -16,7 +17,7 @@ from sdnb.engine.memory.run_ahead import RunAhead
 from sdnb.engine.memory.stream import Streamed
 
 __all__ = [
-    "Graphed", "Peak", "Placed", "RunAhead", "Streamed", "cast", "device_of", "dtype",
+    "Beside", "Graphed", "Peak", "Placed", "RunAhead", "Streamed", "cast", "device_of", "dtype",
     "empty_cache", "free", "lean_allocator", "not_counted", "pinned", "place", "rehearse",
     "rehearse_alone", "streaming_bytes",
 ]  # fmt: skip

@@ -6,7 +6,8 @@ do not show.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -22,15 +23,16 @@ GRAIN = 512
 _NORMS = (torch.ops.aten.group_norm.default, torch.ops.aten.layer_norm.default)
 
 _not_counted: set[int] = set()  # storages that stand for other memory than the device's
+_stream_number = 0  # whose pool a tensor comes from
 
 
 class _Count(TorchDispatchMode):
     """Counts the storages that are alive, as they come and go."""
 
-    def __init__(self, pool: Pool | None = None) -> None:
+    def __init__(self, *pools: Pool) -> None:
         super().__init__()
         self.now = self.peak = 0
-        self.pool = pool
+        self.pools = pools  # of the stream that is recorded, and of the one beside it
         self._known: set[int] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -51,15 +53,16 @@ class _Count(TorchDispatchMode):
         self._known.add(key)
         self.now += size
         self.peak = max(self.peak, self.now)
-        if self.pool is not None and size:
-            self.pool.allocate(key, size)
-        weakref.finalize(storage, self._forget, key, size)
+        pool = self.pools[_stream_number] if self.pools and size else None
+        if pool is not None:
+            pool.allocate(key, size)
+        weakref.finalize(storage, self._forget, key, size, pool)
 
-    def _forget(self, key: int, size: int) -> None:
+    def _forget(self, key: int, size: int, pool: Pool | None) -> None:
         self._known.discard(key)
         self.now -= size
-        if self.pool is not None and size:
-            self.pool.free(key, size)
+        if pool is not None:
+            pool.free(key, size)
 
 
 def _alike(func: Any, args: Any) -> Tensor | None:
@@ -98,13 +101,26 @@ def rehearse(work: Callable[[], object]) -> int:
 
 def rehearse_alone(work: Callable[[], object]) -> int:
     """The bytes that PyTorch's allocator takes from a card for those tensors in a pool of their
-    own, as the work recorded as a CUDA graph has one.
+    own, as the work recorded as a CUDA graph has one: one for each stream.
     """
-    pool = Pool()
-    with torch.inference_mode(), _Count(pool):
+    pools = Pool(), Pool()
+    with torch.inference_mode(), _Count(*pools):
         kept = work()
         del kept
-    return pool.reserved
+    return sum(pool.reserved for pool in pools)
+
+
+@contextmanager
+def another_pool() -> Iterator[None]:
+    """Have tensors come from the pool of the stream beside the one that is recorded: the allocator
+    gives no stream's memory to another.
+    """
+    global _stream_number  # noqa: PLW0603
+    before, _stream_number = _stream_number, 1
+    try:
+        yield
+    finally:
+        _stream_number = before
 
 
 def not_counted(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:

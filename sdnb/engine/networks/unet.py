@@ -8,7 +8,7 @@ casts or frees weights: `sdnb.engine.memory` does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from torch import Tensor, nn
 
@@ -30,7 +30,8 @@ class UNet(UNetEncoder):
     `residuals` are a control network's maps, `controlnet.ControlNet` tells which: one is added to
     each skip connection, and the last behind the middle. They may have k times a connection's rows.
     They are taken out of the list one by one and become the skip connections, so that with little
-    memory none is held twice.
+    memory none is held twice. Where they are a function, it is called behind the middle, so that
+    they may be computed meanwhile.
     `features` are maps `[1 or b, c, h, w]` of an adapter by the number of the input block behind
     which they are added, so that they flow on and into that block's skip connection.
     """
@@ -65,23 +66,28 @@ class UNet(UNetEncoder):
         x: Tensor,
         t: float | Tensor,
         text: Text,
-        residuals: list[Tensor] | None = None,
+        residuals: list[Tensor] | Callable[[], list[Tensor]] | None = None,
         features: Mapping[int, Tensor] | None = None,
     ) -> Tensor:
         keys, times = iter(text), self._times(t, x)
         if isinstance(t, Tensor) and t.ndim > 1:  # the texts differ from the first layer on
             x = repeat_batch(x, len(t) // len(x))
         skips: list[Tensor] = []
+        ready = [] if residuals is None or callable(residuals) else residuals
         for n, block in enumerate(self.input_blocks):
             for layer in block:  # flat, so that a layer's input is freed with it
                 x = run_layer(layer, x, times, keys)
             if features and n in features:
                 x = x + features[n]
-            skips.append(_with_residual(x, residuals.pop(0)) if residuals else x)
+            skips.append(_with_residual(x, ready.pop(0)) if ready else x)
         for layer in self.middle_block:
             x = run_layer(layer, x, times, keys)
-        if residuals:
-            x = x + residuals.pop()
+        if callable(residuals):
+            *maps, behind_middle = residuals()
+            skips = [_with_residual(skip, maps.pop(0)) for skip in skips]
+            x = x + behind_middle
+        elif ready:
+            x = x + ready.pop()
         for block in self.output_blocks:
             x = concat_skip(x, skips.pop(), block[0].in_layers[0].num_channels)
             for layer in block:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -19,7 +20,7 @@ from sdnb.engine.networks.controlnet import ControlNet, ControlNetConfig
 from sdnb.engine.networks.tiny_vae import TinyVAE
 from sdnb.engine.networks.unet import UNet
 from sdnb.engine.networks.vae import VAE
-from sdnb.engine.planning.measured import GRAPH_MIN_STEPS, MIN_CHUNK
+from sdnb.engine.planning.measured import BESIDE_MOST, GRAPH_MIN_STEPS, MIN_CHUNK
 from sdnb.request import Resolved
 from sdnb.request.prompt.guidance import guidance
 
@@ -99,8 +100,11 @@ def unet_peak(
     *,
     batch: int,
     recorded: bool = False,
+    beside: bool = False,
 ) -> int:
-    """Bytes that a step takes besides weights; `recorded`, the pages of its graph's own pool."""
+    """Bytes that a step takes besides weights; `recorded`, the pages of its graph's own pool.
+    `beside`: control networks work beside the UNet's way down.
+    """
     model = without_data(UNet, config, dtype)
     model.set_chunk(int(chunk))
     pictures = min(batch, work.count)
@@ -118,14 +122,21 @@ def unet_peak(
         x = x.to(memory_format=torch.channels_last)
         row = _meta(sum(model.widths), dtype=dtype)
         read = [(net.prepare(context), _hint(config, h, w, dtype)) for net in nets]
-        residuals: list[Tensor] = []
-        for net, its in zip(nets, read, strict=True):
-            maps = net(x[:, :4], row[: sum(net.widths)], *its)
-            pairs = zip(residuals, maps, strict=True)
-            residuals = [a.add_(b) for a, b in pairs] if residuals else maps
-            del maps, pairs
+
+        def residuals() -> list[Tensor]:
+            total: list[Tensor] = []
+            for net, its in zip(nets, read, strict=True):
+                maps = net(x[:, :4], row[: sum(net.widths)], *its)
+                pairs = zip(total, maps, strict=True)
+                total = [a.add_(b) for a, b in pairs] if total else maps
+                del maps, pairs
+            return total
+
         features = _features(config, h, w, dtype) if work.adapters else None
-        return model(x, row, words, residuals, features), more, read
+        if not beside:
+            return model(x, row, words, residuals(), features), more, read
+        with memory.Beside(residuals, x) as maps:
+            return model(x, row, words, maps, features), more, read
 
     def encode() -> object:
         factor = 2 ** (len(ControlNetConfig().hint_widths) - 1)
@@ -134,6 +145,14 @@ def unet_peak(
     state = 8 * pictures * 4 * h * w * 4  # the sampler's own, float32
     steps = (memory.rehearse_alone if recorded else memory.rehearse)(step) + state
     return max(steps, memory.rehearse(encode)) if work.nets else steps
+
+
+def is_beside(shape: Sequence[int]) -> bool:
+    """Whether control networks of a recorded pass over latents `[b, c, h/8, w/8]` work beside the
+    UNet's way down: larger ones fill a card by themselves.
+    """
+    pictures, _, height, width = shape
+    return pictures * height * width <= BESIDE_MOST
 
 
 def control_size(config: UNetConfig, dtype: torch.dtype) -> int:

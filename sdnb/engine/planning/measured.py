@@ -30,6 +30,10 @@ FRAGMENTATION = 1.15
 #: of that lie across up to three of the allocator's pages of 20 MB, which hold nothing else.
 RECORDING_STREAM = 0.027
 
+#: Latent pixels of all pictures of a pass up to which control networks work beside the UNet's way
+#: down, in a stream of their own; and GB of that stream: a workspace, as the one for recording has.
+BESIDE_MOST, BESIDE_STREAM = 4096, 0.06
+
 #: The share of the room that a plan is made to fill, since predictions are right to a tenth.
 FILL_FRACTION = 0.93
 #: A request is refused when it is predicted to take this many times the room there is.

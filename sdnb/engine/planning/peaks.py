@@ -16,7 +16,13 @@ import psutil
 from sdnb.engine.networks.config import TINY_VAE, VAEConfig
 from sdnb.engine.planning import measured
 from sdnb.engine.planning.facts import Facts
-from sdnb.engine.planning.footprint import Workload, control_ring, unet_peak, vae_peak
+from sdnb.engine.planning.footprint import (
+    Workload,
+    control_ring,
+    is_beside,
+    unet_peak,
+    vae_peak,
+)
 from sdnb.request.memory_plan import GB, DecidedPlan, Forecast, MemoryPlan
 
 Knobs = Mapping[str, Any]  # fields of a plan
@@ -116,9 +122,10 @@ class _Peaks:
         facts, plan = self.facts, self.plan
         recorded = plan.speed != "eager" and (self.work.recorded or plan.unet == "resident")
         on_card = facts.device.type == "cuda"
+        beside = recorded and on_card and self._beside(knobs)
         bytes_ = unet_peak(
             facts.config.unet, facts.dtype, self._rehearsed, knobs["together"], knobs["chunk"],
-            batch=plan.batch, recorded=recorded and on_card,
+            batch=plan.batch, recorded=recorded and on_card, beside=beside,
         )  # fmt: skip
         bytes_ *= self.work.graphs if recorded else 1
         visitors = sum(self._visitors(self._of_role("unet") + self._of_role("control")))
@@ -126,7 +133,17 @@ class _Peaks:
         if recorded:
             # A preview comes between steps; what a recorded one has taken is not free then.
             work += self._preview() + (measured.RECORDING_STREAM if on_card else 0.0)
+        work += measured.BESIDE_STREAM if beside else 0.0
         return self._base + visitors + self.ring(0.0) + work
+
+    def _beside(self, knobs: Knobs) -> bool:
+        """Whether control networks work beside the UNet's way down in a recorded step."""
+        plan, work = self.plan, self.work
+        if not work.nets or knobs["chunk"] or plan.speed == "compile":
+            return False
+        stay = plan.placement("unet") == plan.placement("control") == "resident"
+        pictures = min(plan.batch, work.count)
+        return stay and is_beside((pictures, 4, work.height // 8, work.width // 8))
 
     def _preview(self) -> float:
         """GB that a full preview takes, where there is a tiny VAE for it."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from sdnb.engine import memory
 from sdnb.engine.diffusion.denoise import guided
 from sdnb.engine.networks.config import UNetConfig
 from sdnb.engine.networks.controlnet import ControlNet
 from sdnb.engine.networks.resnet import repeat_batch
+from sdnb.engine.planning.footprint import is_beside
 
 
 def guided_pass(
@@ -43,8 +46,12 @@ def guided_pass(
     outputs = []
     for i in range(groups):
         text = rest[i * size : (i + 1) * size]
-        more = () if steered is None else steered.more(latent, i, groups)
-        outputs.append(unet(x, row, [*zip(text[::2], text[1::2], strict=True)], *more))
+        words = [*zip(text[::2], text[1::2], strict=True)]
+        if steered is None:
+            outputs.append(unet(x, row, words))
+            continue
+        with steered.residuals(latent, i, groups) as residuals:
+            outputs.append(unet(x, row, words, residuals, steered.features(b, i, groups)))
     if groups == 1 and len(outputs[0]) == b:
         return outputs[0]
     if groups == 1:
@@ -54,8 +61,8 @@ def guided_pass(
 
 
 # -- control networks ------------------------------------------------------------------------------
-#: What the UNet takes beside x, the time and the text.
-More = tuple[list[Tensor], dict[int, Tensor]]
+#: What networks add to the UNet's skip connections and behind its middle, or what gives it.
+Residuals = list[Tensor] | Callable[[], list[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,8 @@ class NetInPass:
 @dataclass(frozen=True)
 class ControlPass:
     """The networks that work in a pass. `everywhere` and `prompts` say whether there are maps of
-    adapters for all texts, and for all but the first of them.
+    adapters for all texts, and for all but the first of them; `beside`, whether the
+    networks may work beside the UNet's way down, as they can in a graph.
     """
 
     nets: tuple[NetInPass, ...]
@@ -78,6 +86,7 @@ class ControlPass:
     prompts: bool
     texts: int
     unet: UNetConfig
+    beside: bool = False
 
     def taken(self, tensors: Sequence[Tensor], groups: int) -> tuple[ControlTensors, list[Tensor]]:
         """Its own tensors, and those behind them: a row for each network, then of each its hint,
@@ -111,8 +120,17 @@ class ControlTensors:
     everywhere: list[Tensor]
     prompts: list[Tensor]
 
-    def more(self, x: Tensor, group: int, groups: int) -> More:
-        """What the UNet takes for a group of texts; x `[b, 4, h/8, w/8]`."""
+    @contextmanager
+    def residuals(self, x: Tensor, group: int, groups: int) -> Iterator[Residuals]:
+        """What the UNet adds for a group of texts; x `[b, 4, h/8, w/8]`."""
+        works = any(group or groups == 1 or not net.prompt_only for net in self.of.nets)
+        if not (works and self.of.beside and is_beside(x.shape)):
+            yield self._residuals(x, group, groups)
+            return
+        with memory.Beside(lambda: self._residuals(x, group, groups), x) as maps:
+            yield maps
+
+    def _residuals(self, x: Tensor, group: int, groups: int) -> list[Tensor]:
         total: list[Tensor] = []
         for net, row, (hint, weights, keys) in zip(self.of.nets, self.rows, self.own, strict=True):
             apart = groups > 1 and net.prompt_only
@@ -126,9 +144,9 @@ class ControlTensors:
             if groups == 1 and net.prompt_only:
                 maps = [_behind_first(each, len(x), self.of.texts) for each in maps]
             total = [_sum(a, b) for a, b in zip(total, maps, strict=True)] if total else maps
-        return total, self._features(len(x), group, groups)
+        return total
 
-    def _features(self, pictures: int, group: int, groups: int) -> dict[int, Tensor]:
+    def features(self, pictures: int, group: int, groups: int) -> dict[int, Tensor]:
         """The adapters' maps, by the input block behind which they are added."""
         maps, prompts = self.everywhere, self.prompts
         if prompts and groups == 1 and self.of.texts > 1:

@@ -248,9 +248,11 @@ class Predictor:
                 model.unet, dtype, self._groups(), has_extra, tensors, control=control
             )
 
-    def _control(self) -> ControlPass | None:
-        steering = self.steering
-        return steering.in_pass(self._active, self.contexts.texts) if steering else None
+    def _control(self, *, beside: bool = False) -> ControlPass | None:
+        """What control networks do in a pass; `beside`: where it pays, beside the UNet."""
+        if self.steering is None:
+            return None
+        return self.steering.in_pass(self._active, self.contexts.texts, beside=beside)
 
     def _groups(self) -> int:
         """Calls of the UNet for one prediction."""
@@ -287,8 +289,12 @@ class Predictor:
     def _function(self) -> Pass:
         """The pass without this predictor in it: a graph outlives it."""
         model, groups, has_extra = self.model, self._groups(), self.extra is not None
-        unet, dtype, control = model.unet, model.dtype, self._control()
-        if model.memory.speed == "compile":
+        unet, dtype = model.unet, model.dtype
+        compiles = model.memory.speed == "compile"
+        # Weights that come in turn would come for two at once; bands of rows are for little memory.
+        beside = self._stay(self._active) and not (model.memory.chunk or compiles)
+        control = self._control(beside=beside)
+        if compiles:
             unet = torch.compile(unet, dynamic=False)
         return lambda *tensors: guided_pass(
             unet, dtype, groups, has_extra, tensors, control=control

@@ -194,7 +194,9 @@ class Steering:
         used = [(i, self.used[i]) for i in active if i not in self._nets]
         return [i for i, each in used if each.prompt_only == prompt_only]
 
-    def in_pass(self, active: Sequence[int], texts: int) -> ControlPass | None:
+    def in_pass(
+        self, active: Sequence[int], texts: int, *, beside: bool = False
+    ) -> ControlPass | None:
         """What a pass holds of the networks that work; None where none does."""
         if not active:
             return None
@@ -207,4 +209,5 @@ class Steering:
         everywhere, prompts = (
             bool(self._adapters(active, prompt_only=which)) for which in (False, True)
         )
-        return ControlPass(nets, everywhere, prompts, texts, self.model.config.unet)
+        unet = self.model.config.unet
+        return ControlPass(nets, everywhere, prompts, texts, unet, beside)
