@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from sdnb.engine import pixels
+from sdnb.engine import memory, pixels
 from sdnb.engine.checkpoint import Checkpoint, Tensors
 from sdnb.engine.checkpoint.embeddings import Embedding, LibraryEmbeddings
 from sdnb.engine.diffusion.schedule import NoiseSchedule
@@ -133,6 +133,7 @@ class Model:
         return Facts(
             self.config, self.device, self.dtype, self.asked_plan, self.budget,
             self.weights.facts(), self.weights.ring_bytes, self.pace.learnt,
+            memory.has_second_stream(),
         )  # fmt: skip
 
     # -- what it is ----------------------------------------------------------------------------

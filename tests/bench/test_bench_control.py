@@ -24,16 +24,19 @@ def test_both_sides_read_the_same_network(tmp_path, monkeypatch):
     monkeypatch.setattr(card, "clean", lambda: None)
     path = random_sd.write(tmp_path, config=SMALL)
     random_net.write(tmp_path / "net", SMALL)
-    monkeypatch.setattr(control_speed, "OURS", [
-        replace(case, size=64, steps=4) for case in control_speed.OURS
-        if case.name in ("512 resident", "512 least")
-    ])  # fmt: skip
+    monkeypatch.setattr(control_speed, "OURS", {
+        which: [
+            replace(case, size=64, steps=4) for case in cases
+            if case.name in ("512 resident", "512 least")
+        ]
+        for which, cases in control_speed.OURS.items()
+    })  # fmt: skip
     theirs = replace(control_speed.THEIRS[0], size=64, steps=4)
     monkeypatch.setattr(control_speed, "THEIRS", [theirs])
-    data = {
-        side: {cell.pop("name"): cell for cell in control_speed.cells(side, path, "")}
-        for side in ("sdnb", "diffusers")
-    }
+    data = {"sdnb": {}, "diffusers": {}}
+    for side, which in (("sdnb", "resident"), ("sdnb", "lean"), ("diffusers", "")):
+        for cell in control_speed.cells(side, path, which):
+            data[side][cell.pop("name")] = cell
     assert not [cell for cells in data.values() for cell in cells.values() if "error" in cell]
     assert {cell["largest"] for cell in data["sdnb"].values()} <= {0, 1}
     assert len(data["sdnb"]) == 2
@@ -42,9 +45,12 @@ def test_both_sides_read_the_same_network(tmp_path, monkeypatch):
 
 
 def test_its_aims_and_pairs_are_of_cells_that_are_measured():
-    ours = {case.name for case in control_speed.OURS}
+    cases = [case for some in control_speed.OURS.values() for case in some]
+    ours = {case.name for case in cases}
     theirs = {case.name for case in control_speed.THEIRS}
-    assert len(ours) == len(control_speed.OURS)
+    assert len(ours) == len(cases)
+    whole = {(c.size, c.works) for c in control_speed.RESIDENT}
+    assert whole >= {(c.size, c.works) for c in control_speed.LEAN}  # with what they are compared
     assert {mine for mine, _ in control_speed.PAIRS} <= ours
     assert {other for _, other in control_speed.PAIRS} <= theirs
     assert {name for name, *_ in control_speed.AIMS} <= ours

@@ -5,7 +5,7 @@ Everything here takes any `nn.Module`, and knows nothing of a UNet.
 
 from __future__ import annotations
 
-from sdnb.engine.memory.beside import Beside
+from sdnb.engine.memory.beside import Beside, has_second_stream
 from sdnb.engine.memory.device import device_of, dtype, free, lean_allocator
 from sdnb.engine.memory.flat import pinned
 from sdnb.engine.memory.graphs import Graphed
@@ -18,6 +18,6 @@ from sdnb.engine.memory.stream import Streamed
 
 __all__ = [
     "Beside", "Graphed", "Peak", "Placed", "RunAhead", "Streamed", "cast", "device_of", "dtype",
-    "empty_cache", "free", "lean_allocator", "not_counted", "pinned", "place", "rehearse",
-    "rehearse_alone", "streaming_bytes",
+    "empty_cache", "free", "has_second_stream", "lean_allocator", "not_counted", "pinned", "place",
+    "rehearse", "rehearse_alone", "streaming_bytes",
 ]  # fmt: skip

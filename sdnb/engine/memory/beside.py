@@ -61,6 +61,11 @@ class Beside(Generic[T]):
             torch.cuda.current_stream(self._stream.device).wait_stream(self._stream)
 
 
+def has_second_stream() -> bool:
+    """Whether this process has done such work on a card, and so has what libraries keep for it."""
+    return _stream.cache_info().currsize > 0
+
+
 @functools.cache
 def _stream(device: torch.device) -> torch.cuda.Stream:
     """The one stream for such work: libraries keep a workspace for each stream."""

@@ -39,6 +39,7 @@ class Facts:
     # stay there: of the ring, and beside it.
     ring_bytes: Callable[[str, float], tuple[int, int]]
     has_run: bool = True  # whether the process holds already what its first run leaves behind
+    has_second_stream: bool = False  # whether it holds what `memory.Beside` leaves on the card
 
     def gb(self, part: str) -> float:
         """GB of a part's weights."""

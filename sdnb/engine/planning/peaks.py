@@ -83,6 +83,7 @@ class _Peaks:
         libraries = measured.LIBRARIES_HALF if half else measured.LIBRARIES_FULL
         staying = sum(facts.gb(name) for name, at in self._places.items() if at == "resident")
         self._base = staying + (measured.POOL_ROUNDING + libraries)
+        self._base += measured.BESIDE_STREAM if facts.has_second_stream else 0.0
 
     def _visiting(self, *parts: str) -> float:
         """GB of the largest of these parts that comes to the device for its stage."""
@@ -133,7 +134,7 @@ class _Peaks:
         if recorded:
             # A preview comes between steps; what a recorded one has taken is not free then.
             work += self._preview() + (measured.RECORDING_STREAM if on_card else 0.0)
-        work += measured.BESIDE_STREAM if beside else 0.0
+        work += measured.BESIDE_STREAM if beside and not facts.has_second_stream else 0.0
         return self._base + visitors + self.ring(0.0) + work
 
     def _beside(self, knobs: Knobs) -> bool:
