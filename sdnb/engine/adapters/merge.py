@@ -67,22 +67,9 @@ def write_sum(
             total.add_(make(weight, slice(first, end)), alpha=strength)
         if up is not None:
             total.view(len(total), -1).addmm_(up[first:end], down)
-        _put(total, target[first:end], dtype)
-
-
-def _put(total: Tensor, target: Tensor, dtype: torch.dtype) -> None:
-    """Round to `dtype`, and copy. It is rounded here for a card too: that lacks the room, and the
-    bits are the same everywhere.
-    """
-    if target.device.type == "cuda":
-        # What is pinned the card fetches by itself. Its driver copies other memory first, for one
-        # thread at a time.
-        rounded = torch.empty(total.shape, dtype=dtype, pin_memory=True)
-        target.copy_(rounded.copy_(total), non_blocking=True)
-    elif target.dtype == dtype:
-        target.copy_(total)
-    else:
-        target.copy_(total.to(dtype))
+        # Rounded here for a card too: it lacks the room, and the bits are the same everywhere.
+        rounds = target.dtype == dtype and target.device.type == "cpu"
+        target[first:end].copy_(total if rounds else total.to(dtype))
 
 
 def _joined(plain: Sequence[Addition]) -> tuple[Tensor | None, Tensor]:
