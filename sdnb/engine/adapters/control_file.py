@@ -8,7 +8,7 @@ TencentARC's and as diffusers'.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -171,11 +171,17 @@ def _controlnet(file: ControlFile, unet: UNetConfig, factor: int, base: Tensors)
     rows, what = names.controlnet_table(unet, widths), f"control network {file.path}"
     if file.told.family == "control-lora":
         tensors, additions = _with_factors(file, tensors, rows, _of_four_channels(base))
-    else:
-        _check_same_unet(file, tensors, unet)
+        return ControlWeights(config, canonical(rows, tensors, what), additions)
+    equal: set[str] = set()
+    differs = "difference" in file.tensors
+    if differs:  # what does not differ is not in the file
+        base = _of_four_channels(base)
+        equal = {row.compvis for row in rows} & base.keys() - tensors.keys()
+        tensors = {**tensors, **{name: base[name] for name in equal}}
+    _check_same_unet(file, tensors, unet)
     tensors = canonical(rows, tensors, what)
-    if "difference" in file.tensors:
-        tensors, additions = _with_differences(tensors, _of_four_channels(base))
+    if differs:
+        tensors, additions = _with_differences(tensors, base, equal)
     return ControlWeights(config, tensors, additions)
 
 
@@ -222,12 +228,14 @@ def _of_four_channels(base: Tensors) -> Tensors:
 
 
 def _with_differences(
-    tensors: Weights, base: Tensors
+    tensors: Weights, base: Tensors, equal: Collection[str]
 ) -> tuple[dict[str, LazyTensor], dict[str, list[Addition]]]:
-    """The denoiser's own weights, and to each its difference; what it has not is whole."""
+    """The denoiser's own weights, and to each its difference, but for those that are `equal`; what
+    it has not is whole.
+    """
     additions: dict[str, list[Addition]] = {}
     for name, tensor in tensors.items():
-        if name in base:
+        if name in base and name not in equal:
             delta = families.deltas({"diff": tensor}, base[name].shape, None)["weight"]
             additions[name] = [(delta, 1.0)]
     return {name: base[name] if name in additions else t for name, t in tensors.items()}, additions
