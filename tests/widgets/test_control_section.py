@@ -26,6 +26,7 @@ from sdnb.widgets.masks.sketch_pad import SketchPad, is_drawing
 from sdnb.widgets.masks.strokes import Brush
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.studio import Studio
+from sdnb.widgets.upscale import UpscalePanel
 
 T2I = {"body.0.in_conv.weight": (8, 4, 1, 1), "adapter.conv_in.weight": (8, 192, 3, 3)}
 CROSS = "control_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
@@ -187,6 +188,31 @@ def test_a_control_without_a_picture_follows_the_one_that_one_starts_from(librar
     words.request = Request(controls=[Control("control_canny")])
     assert words.generate() is None
     assert "that it could follow" in read(words)
+
+
+def test_upscaled_from_words_it_follows_the_picture_of_the_first_pass(library):
+    """It works in the second pass alone; one with a picture of its own works in both."""
+    one = UpscalePanel(Model(library=library), executor=Inline(make))
+    tile = Control("control_canny", prepare="tile")
+    one.request = Request("a castle", controls=[tile, DRAWN], seed=3, width=128, height=128)
+    assert one.asked().controls == (tile, DRAWN)
+    one._edited()
+    assert "strength 0.75; control_canny follows the picture of 1" in read(one)
+    assert "t2i_sketch follows" not in read(one)
+    until(lambda: "of memory (plan fake)" in read(one._plan))  # of both nets
+    assert one.generate() is not None
+    first, last = (result.request for result in one.results)
+    assert (first.controls, first.image) == ((DRAWN,), None)
+    assert last.controls == (tile, DRAWN)
+    assert last.image == images.picture(one.results[0].image)
+    assert one.request.controls == (tile, DRAWN)
+    one.request = Request(controls=[tile], width=1600, height=1600)
+    until(lambda: "not fit: take 1024" in read(one._plan))
+    one.form.change(image=images.picture(square()))
+    one._edited()
+    assert "the picture of 1" not in read(one)
+    one.generate()
+    assert one.result.request.controls == (tile,)
 
 
 # -- nets ----------------------------------------------------------------------------------------
