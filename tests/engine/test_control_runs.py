@@ -402,6 +402,14 @@ def test_an_inpainting_net_takes_picture_and_mask_of_its_request(model, nets):
         for each in (fill, replace(fill, image=HINTS[1], mask=mask))
     )
     assert found.image.tobytes() == by_hand.image.tobytes()
+    alone = {name: value for name, value in asked.items() if name != "padding"}
+    no_hole, tile = (
+        sdnb.img2img(model, "a fox", controls=replace(fill, prepare=name), **alone)
+        for name in ("inpaint", "tile")
+    )
+    said = [any("has no hole to fill" in note for note in each.notes)
+            for each in (found, by_hand, tile, no_hole)]  # fmt: skip
+    assert said == [False, False, False, True]
 
 
 def test_a_net_of_lines_that_is_given_none_says_which_preparation_makes_them(model, nets, tmp_path):

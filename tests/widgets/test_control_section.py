@@ -15,6 +15,7 @@ from helpers.widget_hands import called, find, in_sight, press, read
 from PIL import Image, ImageDraw
 
 from sdnb import hints, images
+from sdnb.images import canvas, followed
 from sdnb.jobs.executor import Inline
 from sdnb.library import Library, known
 from sdnb.request import Request
@@ -188,6 +189,25 @@ def test_a_control_without_a_picture_follows_the_one_that_one_starts_from(librar
     words.request = Request(controls=[Control("control_canny")])
     assert words.generate() is None
     assert "that it could follow" in read(words)
+
+
+def test_in_inpaint_it_fills_the_mask_that_is_painted_there(library):
+    one = Panel(Model(library=library), "inpaint", executor=Inline(make))
+    find(cards(one)[0], "Net").value = "control_canny"
+    find(cards(one)[0], "Prepare").value = "inpaint"
+    assert "it takes the one that is inpainted, and fills its mask" in read(section(one))
+    hole = Image.new("L", (64, 64))
+    hole.paste(255, (8, 16, 40, 48))
+    one.form.change(image=images.picture(square()), mask=images.mask(hole))
+    assert one.generate() is not None
+    made = one.result.request
+    assert made.controls == (Control("control_canny", prepare="inpaint"),)
+    (given,) = followed.with_pictures(made, canvas.fit(made)[0])
+    assert given.mask_at(64, 64).tobytes() == hole.tobytes()
+    cards(one)[0]._picture._box.take(images.picture(square()))
+    assert "Its mask is not painted here: it fills that of inpaint" in read(section(one))
+    find(cards(one)[0], "Prepare").value = "tile"
+    assert "Its mask" not in read(section(one))
 
 
 def test_upscaled_from_words_it_follows_the_picture_of_the_first_pass(library):

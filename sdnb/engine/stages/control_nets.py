@@ -92,6 +92,7 @@ def choose(model: Model, request: Resolved, canvas: Canvas | None) -> ChosenNets
     size = request.width, request.height
     notes += [note for each in nets for note in each.control.notes_at(*size, part)]
     notes += [note for each in nets for note in _no_lines(each, each.control.hint_at(*size, part))]
+    notes += [note for each in nets for note in _no_hole(each.control)]
     return ChosenNets(nets, tuple(dict.fromkeys(notes)), part)
 
 
@@ -133,6 +134,18 @@ def _no_lines(used: UsedNet, hint: Image.Image) -> list[str]:
         f"The control network {checks.shown(used.control.net)} learnt from white lines on black, "
         f"and its picture is none of them: prepare={learnt!r} makes such lines of a picture, and "
         "prepare='invert' of dark lines on white."
+    )
+    return [note]
+
+
+def _no_hole(control: Control) -> list[str]:
+    """Words for a control that fills a hole and has none: it holds the whole picture then."""
+    if control.prepare != "inpaint" or control.mask is not None:
+        return []
+    note = (
+        f"The control network {checks.shown(control.net)} has no hole to fill, and keeps the whole "
+        "picture: give sdnb.Control(mask=), or inpaint with a mask, which it takes where it has no "
+        "picture of its own or one of that size."
     )
     return [note]
 
