@@ -25,6 +25,7 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "int": ((int,), "a whole number"),
     "bool": ((bool,), "true or false"),
     "float": ((int, float), "a number"),
+    "float | None": ((int, float), "a number"),  # None is said by leaving it out
     "str": ((str,), "a word"),
     "tuple[int, ...]": ((int,), "a list of whole numbers"),
     "tuple[float, ...]": ((int, float), "a list of numbers"),
