@@ -21,7 +21,7 @@ from oracles import diffusers_control, tiny_pipeline
 from PIL import Image
 
 import sdnb
-from sdnb.engine import pixels
+from sdnb.engine import pipeline, pixels
 from sdnb.engine.diffusion.noise import Noise
 from sdnb.engine.networks.controlnet import ControlNet
 from sdnb.engine.networks.t2i_adapter import T2IAdapter
@@ -305,6 +305,38 @@ def test_recorded_steps_hold_the_networks_that_work(model, everything, truth, mo
     found = sdnb.generate(model, everything, progress=False).latents
     assert all(torch.equal(a, b) for a, b in zip(found, truth, strict=True))
     assert len(graphs) == 2 * 3  # of each picture, one for each combination
+
+
+def test_steps_recorded_with_other_networks_are_forgotten(model, nets, monkeypatch):
+    """Before a plan for the networks that come is chosen, and where networks go."""
+    forgotten, at_plan = [], []
+
+    class Counted(CopiedGraph):
+        def forget(self):
+            forgotten.append(self)
+            super().forget()
+
+    def planned(*args):
+        at_plan.append(len(model.weights._graphs))
+        return prepare(*args)
+
+    prepare = pipeline.prepare
+    monkeypatch.setattr(pipeline, "prepare", planned)
+    monkeypatch.setattr("sdnb.engine.weights.Graphed", Counted)
+    monkeypatch.setattr(
+        Predictor, "_graph", lambda p: p.model.weights.graph(p._key(p._active), p._function)
+    )
+    model.weights.forget_graph()
+    one, two = control(nets, end=0.4), control(nets, "net 1")
+    kept = []
+    for asked in ((one,), (one,), (one, two), (two,), ()):
+        generate(model, *asked)
+        kept.append(len(model.weights._graphs))
+    assert kept == [2, 2, 2, 1, 1]  # the first one works at some steps alone
+    assert at_plan == [0, 2, 0, 0, 0]
+    assert len(set(forgotten)) == 2 + 2 + 1
+    assert all(not graph.recorded for graph in forgotten)
+    model.weights.forget_graph()
 
 
 def test_what_does_not_change_is_computed_once_and_what_does_not_work_does_not_run(
