@@ -29,6 +29,7 @@ from sdnb.engine.stages import control_nets
 from sdnb.engine.stages.predictor import Predictor
 from sdnb.engine.stages.steering import Steering
 from sdnb.images.canvas import fit
+from sdnb.request.choices import PASSES, SAMPLERS
 from sdnb.request.memory_plan import MemoryPlan
 
 pytestmark = pytest.mark.picture
@@ -364,6 +365,29 @@ def test_what_does_not_change_is_computed_once_and_what_does_not_work_does_not_r
         "ControlNet.prepare": 2,
         "T2IAdapter.forward": 1,
     }
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_with_every_sampler_a_network_works_at_its_steps_alone(sampler, model, nets, monkeypatch):
+    """At each pass of these; plms has one more in its first step. Those to zero may have fewer."""
+    at, whole = [], Predictor.__call__
+
+    def noted(predictor, x, t):
+        output = whole(predictor, x, t)
+        at.append(predictor._active)
+        return output
+
+    monkeypatch.setattr(Predictor, "__call__", noted)
+    fields = {"sampler": sampler, "schedule": "lcm" if sampler in ("lcm", "tcd") else None}
+    found = generate(model, control(nets, end=0.3), **fields)  # steps 0 and 1 of 4
+    passes = PASSES.get(sampler, 1)
+    working = 2 * passes + (sampler == "plms")
+    assert at[:working] == [(0,)] * working
+    assert set(at[working:]) == {()}
+    assert len(at) >= 4 * passes - 1
+    plain = generate(model, **fields)
+    assert found.latents[0].isfinite().all()
+    assert np.abs(np.asarray(found.image, int) - np.asarray(plain.image, int)).mean() > 0.5
 
 
 def test_the_steps_go_on_when_memory_runs_out_in_a_network(model, nets, monkeypatch):
