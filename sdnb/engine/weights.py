@@ -107,6 +107,7 @@ class Weights:
     ) -> None:
         """Take in one more network, such as one for control, with its values: `tensors`, and what
         is added to some of them. The next `apply` places it, by the role that it has in a plan.
+        Recorded steps, which are without it, give their memory back to it.
 
         Raises CheckpointError that lists what does not fit; nothing is taken in then.
         """
@@ -116,6 +117,7 @@ class Weights:
             for weight, some in additions.items():
                 target = network.get_parameter(weight)
                 merge.write_sum(tensors[weight], some, target, self.dtype)
+        self.forget_graph()
         size = sum(parameter.nbytes for parameter in network.parameters())
         self.networks[name] = network
         self.parts[name] = Part(name, role, network, size=size)

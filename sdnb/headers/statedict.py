@@ -21,7 +21,7 @@ _MOST_PARTS = 64  # embeddings in one file
 
 ENDINGS = {"safetensors": {".safetensors"}, "torch": {".ckpt", ".pt", ".pth", ".bin"}}
 # Keys under which trainers store the weights.
-HOLDERS = ("state_dict", "model_state_dict", "module", "model")
+HOLDERS = ("state_dict", "model_state_dict", "module", "model", "adapter")
 # What wrappers of a whole model put before every name: DataParallel, DeepSpeed, torch.compile.
 WRAPPERS = ("module.", "_forward_module.", "_orig_mod.")
 # Keys beside the weights that only training needs.

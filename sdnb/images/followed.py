@@ -33,12 +33,14 @@ def hints(request: Request) -> list[Image.Image]:
 
 def with_pictures(request: Request, canvas: Canvas | None) -> tuple[Control, ...]:
     """The controls of a resolved request, each with a picture: those that have none get that of
-    `canvas`, and for prepare="inpaint" the request's mask.
+    `canvas`, and for prepare="inpaint" the request's mask. So does one with a picture of its own of
+    the same size, which has no mask.
     """
     if canvas is None or request.image is None:
         return request.controls
     own, size = png_header.size(request.image), canvas.picture.size
     image, mask, how = request.image, _mask(request, own), request.fit
+    own_hole = None if mask is None else picture_input.mask(mask)
     if canvas.around is not None or own == size:
         how = "stretch"
     elif how == "fit" or size == sizes.rounded_up(own):  # it lies there with a rim of its own
@@ -49,21 +51,25 @@ def with_pictures(request: Request, canvas: Canvas | None) -> tuple[Control, ...
         image, how = picture_input.picture(canvas.picture), "stretch"
     hole = None if mask is None else picture_input.mask(mask)
     return tuple(
-        each if each.image is not None else
-        replace(each, image=image, fit=how, mask=each.mask or (hole if _fills(each) else None))
+        replace(each, image=image, fit=how, mask=hole if _fills(each) else each.mask)
+        if each.image is None else
+        replace(each, mask=own_hole)
+        if _fills(each) and png_header.size(each.image) == own else
+        each
         for each in request.controls
     )  # fmt: skip
 
 
 def _fills(control: Control) -> bool:
-    return control.prepare == "inpaint"
+    """Whether it fills the hole of a request, having none of its own."""
+    return control.prepare == "inpaint" and control.mask is None
 
 
 def _mask(request: Request, size: Size) -> Image.Image | None:
     """The request's mask in the size of its picture, white where it is repainted; None where no
     control needs it.
     """
-    needed = any(each.image is None and _fills(each) for each in request.controls)
+    needed = any(_fills(each) for each in request.controls)
     if request.mask is None or not needed:
         return None
     mask = picture_input.open(request.mask).convert("L")

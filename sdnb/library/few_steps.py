@@ -38,6 +38,7 @@ class FewSteps:
     cfg: float
     sampler: str
     schedule: str
+    eta: float | None = None  # for so many steps; None: the sampler's own
 
 
 # Words of a name, between "-" -> what suits. The first that fits; words that are common in other
@@ -49,6 +50,7 @@ _FAMILIES = (
     (r"lcm|lcmlora|latent-consistency", FewSteps("LCM", 4, 1.0, "lcm", "lcm")),
     (r"sd\w*-?turbo|turbo-?lora|lora-?turbo", FewSteps("Turbo", 4, 1.0, "euler", "trailing")),
 )
+_BROUGHT = ("steps", "cfg", "sampler", "schedule", "eta")
 _STEPS = r"(\d+)-?steps?"
 
 
@@ -76,7 +78,8 @@ def _of_variant(suits: FewSteps, words: str) -> FewSteps:
     if suits.family == "Hyper-SD" and _holds("cfg", words):
         return replace(suits, cfg=5.0)
     if suits.family == "Hyper-SD" and suits.steps == 1:
-        return replace(suits, sampler="tcd", schedule="lcm")
+        # For one step; its authors take less for more steps, as the sampler's own is.
+        return replace(suits, sampler="tcd", schedule="lcm", eta=1.0)
     if suits.family == "PCM" and _holds("normalcfg", words):
         return replace(suits, cfg=4.5)
     if suits.family == "PCM" and _holds("lcmlike", words):
@@ -89,14 +92,14 @@ def _holds(pattern: str, words: str) -> re.Match[str] | None:
 
 
 def suited(request: Request, settings: Settings, find: Find) -> tuple[Settings, str]:
-    """The settings for what a request leaves open: a model's, or, of steps, cfg, sampler and
-    schedule, those that suit the first of its LoRAs that has some; and a sentence on what that LoRA
+    """The settings for what a request leaves open: a model's, or, of steps, cfg, sampler, schedule
+    and eta, those that suit the first of its LoRAs that has some; and a sentence on what that LoRA
     brought, "" for nothing.
 
     `find` gives the file of a LoRA; where it gives None, the LoRA's name tells alone. A sampler
     that the request names keeps the LoRA's schedule, unless it names that too.
     """
-    given = {name: getattr(request, name) for name in ("steps", "cfg", "sampler", "schedule")}
+    given = {name: getattr(request, name) for name in _BROUGHT}
     if None not in given.values():
         return settings, ""
     named: tuple[Lora, ...] = ()
@@ -110,12 +113,16 @@ def suited(request: Request, settings: Settings, find: Find) -> tuple[Settings, 
         if suits is None or not each.unet:
             continue
         own = {name: getattr(suits, name) for name in given}
-        brought = [
-            f"{name} {digits(value) if name in ('steps', 'cfg') else value}"
-            for name, value in own.items()
-            if given[name] is None
-        ]
         sampler = suits.sampler if request.sampler is None else request.sampler
+        if sampler != suits.sampler or request.steps not in (None, suits.steps):
+            own["eta"] = None
+        brought = [
+            f"{name} {value if isinstance(value, str) else digits(value)}"
+            for name, value in own.items()
+            if given[name] is None and value is not None
+        ]
+        if not brought:
+            return settings, ""
         return replace(settings, **{**own, "sampler": sampler}), (
             f"{name} is a LoRA for few steps ({suits.family}), and brought what was left open: "
             f"{', '.join(brought)}."

@@ -10,7 +10,7 @@ from sdnb.headers.errors import listed
 from sdnb.headers.kinds import OTHER_CHANNELS, Shapes, contexts, other_kind, search
 from sdnb.library import lora_layouts, metadata
 
-VERSION = 4  # of what follows: a cache of another one is read again
+VERSION = 5  # of what follows: a cache of another one is read again
 UNREAD = "unread"  # the family of a file in which no tensor can be read
 KINDS = ("checkpoint", "lora", "embedding", "vae", "control", "other")
 A_KIND = {

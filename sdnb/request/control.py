@@ -44,7 +44,8 @@ class Control:
     the preparation's numbers, as far as they are not the usual ones: `prepare="canny", values=(50,
     150)`. `hint` shows what comes of it. `fit` says how a hint of other proportions comes to the
     size that is made: "stretch", "crop" or "fill". `mask` belongs to prepare="inpaint": the network
-    fills its white part. Without picture and mask, that is the request's own mask.
+    fills its white part. Without one, that is the request's own mask, where the control follows the
+    request's picture or has one of its size.
 
     `scale`, 0 to 10, is how strongly the net works: 0 not at all, 1 as trained. It works from
     `start` to `end`, shares of the steps from 0 to 1. `mode` says whose word counts where picture

@@ -194,10 +194,11 @@ class Request:
                 f"eta={self.eta} asks for fresh noise in each step, but {sampler} draws none: "
                 f"leave eta open (None), or choose one of {', '.join(ETA_SAMPLERS)}"
             )
-        schedule = self.schedule
+        schedule, eta, same = self.schedule, self.eta, sampler == settings.sampler
         if schedule is None:
-            same = sampler == settings.sampler
             schedule = settings.schedule if same else DEFAULT_SCHEDULE[sampler]
+        if eta is None:
+            eta = settings.eta if same and settings.eta is not None else own_eta(sampler)
         steps = settings.steps if self.steps is None else self.steps
         if schedule == "lcm":
             lcm_levels(steps, 1.0 if self.image is None else self.strength)
@@ -208,7 +209,7 @@ class Request:
             "cfg": settings.cfg if self.cfg is None else self.cfg,
             "sampler": sampler,
             "schedule": schedule,
-            "eta": own_eta(sampler) if self.eta is None else self.eta,
+            "eta": eta,
             "seed": secrets.randbits(_SEED_BITS) if self.seed is None else self.seed,
         }
         return Resolved(**{**self._fields(), **settled})

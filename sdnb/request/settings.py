@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from sdnb.request import checks
-from sdnb.request.choices import SAMPLERS, SCHEDULES
+from sdnb.request.choices import ETA_SAMPLERS, SAMPLERS, SCHEDULES
 
 # Inclusive bounds, for validation here and for sliders elsewhere. A width or a height is also a
 # multiple of 8, a pixel of the latent; a seed also leaves room for `count` images.
@@ -27,6 +27,7 @@ class Settings:
     cfg: float = 7.5
     sampler: str = "ddim"
     schedule: str = "uniform"
+    eta: float | None = None  # with that sampler; None: the sampler's own
 
     def __post_init__(self) -> None:
         for name in ("width", "height", "steps"):
@@ -34,6 +35,13 @@ class Settings:
         put(self, "cfg", number("cfg", self.cfg))
         put(self, "sampler", checks.choice("sampler", self.sampler, SAMPLERS))
         put(self, "schedule", checks.choice("schedule", self.schedule, SCHEDULES))
+        if self.eta is not None:
+            put(self, "eta", number("eta", self.eta))
+            if self.eta and self.sampler not in ETA_SAMPLERS:
+                raise ValueError(
+                    f"eta={self.eta:g} asks for fresh noise in each step, but {self.sampler} draws "
+                    f"none: leave eta out, or choose one of {', '.join(ETA_SAMPLERS)}"
+                )
 
 
 def put(instance: object, name: str, value: object) -> None:

@@ -294,7 +294,11 @@ class Panel(AsLeft, widgets.VBox):
         if self._queue.paused:
             return
         with suppress(ValueError):  # Generate shows how the controls contradict each other
-            self._plan.ask(self.model, self.form.request, settings=self.form.suited[0])
+            self._plan.ask(self.model, self._foreseen(), settings=self.form.suited[0])
+
+    def _foreseen(self) -> Request:
+        """The request that the forecast is of."""
+        return self.form.request
 
     def _sent(self, picture: GalleryPicture) -> None:
         self.use(picture)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from functools import partial
+from dataclasses import replace
+from functools import lru_cache, partial
+from pathlib import PurePath
 from typing import Any, ClassVar
 
 import ipywidgets as widgets
+from PIL import Image
 
 from sdnb import images
 from sdnb.images import Saved
@@ -16,21 +19,24 @@ from sdnb.images.result import Progress, Result
 from sdnb.jobs.executor import Executor, Job
 from sdnb.request import RANGES, Request, Resolved, png_header, sizes
 from sdnb.request.choices import steps_run
-from sdnb.request.plain_words import counted, digits
+from sdnb.request.plain_words import counted, digits, plain
 from sdnb.request.sizes import Size
 from sdnb.widgets.buttons import text_button
+from sdnb.widgets.form.fitted_view import runnable
 from sdnb.widgets.form.size_offer import SizeOffer, by_pixels, in_words, proposed
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.style import level, quiet_line, row
 
 _TIMES = (1.5, 2.0, 3.0, 4.0)
 _LARGE = 4.0  # times the model's own pixels: a larger picture is enlarged from a smaller size
+_LONGEST = 60  # letters of the names of nets
 _STRENGTH = 0.5  # the original's advice: it adds detail and keeps the composition
 
 
 class UpscalePanel(Panel):
     """Two passes: txt2img at the model's own size, or a given picture; then a resize and img2img at
-    strength 0.5 with the same prompt and seed. Width and height are those of the second pass.
+    strength 0.5 with the same prompt and seed. Width and height are those of the second pass. A
+    control without a picture works in the second pass, and follows the picture of the first.
     """
 
     KINDS: ClassVar[tuple[str, ...]] = ("upscale",)
@@ -96,9 +102,10 @@ class UpscalePanel(Panel):
         strength = asked.strength
         own = settings.width, settings.height
         w, h = own if width is None or height is None else sizes.near((width, height), own)
-        first = asked.but(width=w, height=h, strength=Request.strength).resolved(settings)
-        last = first.but(width=width, height=height, strength=strength)
-        return first, last.resolved(settings)
+        words = _of_words(asked).but(width=w, height=h, strength=Request.strength)
+        first = words.resolved(settings)
+        last = first.but(width=width, height=height, strength=strength).resolved(settings)
+        return first, replace(last, controls=asked.controls)
 
     def generate(self) -> Job | None:
         """Queue the first pass, and the second when the first has its picture."""
@@ -127,10 +134,18 @@ class UpscalePanel(Panel):
         more = None if second is None else self.model.pace.seconds(second)
         return left if left is None or more is None else left + more
 
+    def _checked(self) -> Resolved:
+        """As a panel's; from words, the controls that wait for their picture are no obstacle."""
+        asked = self.request
+        asked = _of_words(asked) if asked.image is None else asked
+        return runnable(asked, self.kind, self.form.suited[0])
+
+    def _foreseen(self) -> Request:
+        return _with_pictures(super()._foreseen())
+
     def _timed(self, last: Resolved) -> Resolved:
         """A second pass without its picture, which takes as long: it runs a share of the steps."""
-        done = max(1, steps_run(last.steps, last.schedule, last.strength))
-        return last.but(steps=done).resolved(self.model.settings)
+        return replace(last, steps=max(1, steps_run(last.steps, last.schedule, last.strength)))
 
     @property
     def _follows_factor(self) -> bool:
@@ -200,7 +215,7 @@ class UpscalePanel(Panel):
         if not self._queue.paused:  # the time is that of both passes, and of a share of the steps
             second = last if first is None else self._timed(last)
             runs = [first, second] if first else [second]
-            self._plan.ask(self.model, self.form.request, *runs, settings=self.form.suited[0])
+            self._plan.ask(self.model, self._foreseen(), *runs, settings=self.form.suited[0])
         begin = (
             f"1. {first.width} × {first.height} from words, {counted(first.steps or 0, 'step')}"
             if first is not None
@@ -209,6 +224,7 @@ class UpscalePanel(Panel):
         self._passes_line.value = (
             f"{begin}<br>2. resized to {last.width} × {last.height}, then img2img: about {done} of "
             f"{counted(steps, 'step')}, strength {digits(last.strength)}"
+            f"{'' if first is None else _followed(last)}"
         )
 
     def _show_offer(self) -> None:
@@ -223,3 +239,30 @@ class UpscalePanel(Panel):
         else:
             words += f": it is enlarged from {in_words(near)}."
             self._offer.show(words, "", "Enlarge from its own size", warn=False)
+
+
+def _of_words(request: Request) -> Request:
+    """A request of words without the controls that have no picture to follow yet."""
+    return request.but(controls=[each for each in request.controls if each.image is not None])
+
+
+def _followed(last: Request) -> str:
+    """HTML: which controls follow the picture of the first pass."""
+    nets = [PurePath(each.net).name for each in last.controls if each.image is None]
+    words = html.escape(plain(", ".join(nets), _LONGEST))
+    return f"; {words} {'follows' if len(nets) == 1 else 'follow'} the picture of 1" if nets else ""
+
+
+def _with_pictures(request: Request) -> Request:
+    """The request with some picture for each control that is to follow one: what a run takes does
+    not depend on what it shows.
+    """
+    if request.image is not None:
+        return request
+    given = [replace(each, image=each.image or _any_picture()) for each in request.controls]
+    return request.but(controls=given)
+
+
+@lru_cache(maxsize=1)
+def _any_picture() -> bytes:
+    return images.picture(Image.new("RGB", (8, 8)))

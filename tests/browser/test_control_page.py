@@ -16,6 +16,18 @@ studio = sdnb.studio(model, folder="held")
 studio.request = sdnb.Request("a red apple", steps=2, seed=7, width=64, height=64)
 studio
 """
+# How many pixels of what a net fills and of what was painted are white, and whether the net works.
+HOLES = """
+from sdnb.images import canvas, followed
+
+def holes(result):
+    request = result.request
+    given, = followed.with_pictures(request, canvas.fit(request)[0])
+    painted = sdnb.images.open(request.mask).convert("L").resize((64, 64))
+    white = [sum(v > 127 for v in each.tobytes()) for each in (given.mask_at(64, 64), painted)]
+    plain = sdnb.generate(model, request.but(controls=()), progress=False)
+    return [*white, plain.image.tobytes() != result.image.tobytes()]
+"""
 # How many pixels of the hint are light, as the browser shows them.
 LIGHT = """image => {
   if (!image.complete || !image.naturalWidth) return 0;
@@ -92,6 +104,43 @@ def test_a_sketch_is_drawn_and_holds_the_picture(page, lab, nets):
     second.wait_for(state="detached")
     notebook.becomes("len(studio.panel.form.control._cards) == 1", 10)
     assert notebook.kernel("len(studio.request.controls)") == 1
+    assert notebook.complaints() == []
+
+
+def test_in_inpaint_a_net_fills_the_mask_that_is_painted(page, lab, nets):
+    source = HOLES + STUDIO.format(folder=str(nets)).replace('"held"', '"filled"')
+    notebook = Notebook(page, lab, lab.write("filled.ipynb", source))
+    notebook.run_all(120)
+    hands = Hands(page)
+    hands.button("Generate").click()
+    notebook.becomes("studio.result is not None", 60)
+    hands.button("to inpaint").click()
+    notebook.becomes("studio.panel.kind == 'inpaint'", 20)
+    canvas = page.locator(".jp-OutputArea-output canvas >> visible=true").first
+    canvas.wait_for()
+    page.wait_for_timeout(500)
+    hands.drag(canvas, (0.3, 0.3), (0.7, 0.4), (0.5, 0.6))
+    notebook.becomes("studio.request.mask is not None", 20)
+    fold = "studio.panel.form.control.fold"
+    if not notebook.kernel(f"{fold}.unfolded"):  # words and controls come along with a picture
+        hands.button("Control", "button.sdnb-fold").click()
+    hands.box("Net").press_sequentially("ske")
+    hands.button("t2i_sketch · T2I-Adapter").click()
+    hands.box("Prepare").select_option(index=8)
+    notebook.becomes("[c.prepare for c in studio.request.controls] == ['inpaint']", 10)
+    said = page.locator(".sdnb-control >> visible=true").first
+    assert "it takes the one that is inpainted, and fills its mask" in said.inner_text()
+    notebook.kernel("studio.panel.form.change(steps=2, strength=1.0, width=64, height=64) or 0")
+    hands.button("Generate").click()
+    notebook.becomes("bool(studio.result.request.controls)", 60)
+    made = "studio.result.request"
+    assert notebook.kernel(f"{made}.controls[0].image is {made}.controls[0].mask is None")
+    found, painted, changed = notebook.kernel("holes(studio.result)")
+    assert painted > 40
+    assert found == pytest.approx(painted, abs=painted / 5)
+    assert not any("hole" in note for note in notebook.kernel("list(studio.result.notes)"))
+    assert changed
+    notebook.screenshot(SHOTS / "control-inpaint.png")
     assert notebook.complaints() == []
 
 

@@ -150,7 +150,7 @@ OURS = """
 unet: {heads: 4, groups: 16}
 vae: {scale: 0.5}
 noise: {prediction: v, beta_end: 0.02}
-settings: {width: 256, height: 256, cfg: 4, sampler: euler}
+settings: {width: 256, height: 256, cfg: 4, sampler: euler_a, eta: 0.5}
 examples: {prompts: [a fox, 'a cat: sleeping']}
 """
 
@@ -160,7 +160,7 @@ def check_ours(config: ModelConfig) -> None:
     assert config.vae == replace(tiny.CONFIG.vae, scale=0.5)
     assert config.noise == NoiseConfig(prediction="v", beta_end=0.02)
     assert (config.settings.width, config.settings.cfg) == (256, 4.0)
-    assert config.settings.sampler == "euler"
+    assert (config.settings.sampler, config.settings.eta) == ("euler_a", 0.5)
     assert config.examples.prompts == ("a fox", "a cat: sleeping")
 
 
@@ -224,6 +224,9 @@ def test_as_dataclass_or_mapping(model):
         ("noise: {prediction: x}", r"noise\.prediction is 'x'; expected eps or v"),
         ("settings: {width: 250}", "settings: .*width"),
         ("settings: {sampler: eular}", "settings: .*euler"),
+        ("settings: {sampler: tcd, eta: 2}", "settings: .*eta"),
+        ("settings: {sampler: euler, eta: 1}", "settings: eta=1 asks for fresh noise"),
+        ("settings: {eta: much}", r"settings\.eta is 'much'; expected a number, or nothing"),
         ("[1, 2]", "holds no keys"),
         ("", "holds no keys|unknown key"),
         ("a: [", "cannot be read as YAML"),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import errno
-import shutil
 from pathlib import Path
 
 import huggingface_hub
 import pytest
 from helpers import tiny_checkpoints as tiny
+from helpers.fake_hub import FakeHub
 from huggingface_hub import errors
 
 from sdnb.engine.checkpoint import CheckpointError, hub, read
@@ -27,52 +27,15 @@ class Response:
         self.status_code = status
 
 
-class Hub:
-    """Repositories as folders; downloads copy what the patterns ask for into a cache."""
-
-    def __init__(self, root: Path, cache: Path) -> None:
-        self.root, self.cache = root, cache
-        self.failure: Exception | None = None
-        self.asked: list[tuple[str, str | None]] = []
-        self.revisions: set[str | None] = set()
-
-    def list_repo_files(self, repo: str, revision: str | None = None) -> list[str]:
-        self.asked.append((repo, revision))  # every look-up comes through here
-        if self.failure is not None:
-            raise self.failure
-        folder = self.root / repo
-        return [f.relative_to(folder).as_posix() for f in folder.rglob("*") if f.is_file()]
-
-    def snapshot_download(
-        self, repo, revision=None, allow_patterns=None, *, local_files_only=False
-    ) -> str:
-        self.revisions.add(revision)
-        target = self.cache / repo
-        if local_files_only:
-            if not target.is_dir():
-                raise errors.LocalEntryNotFoundError("nothing in the cache")
-            return str(target)
-        for name in allow_patterns:
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(self.root / repo / name, target / name)
-        return str(target)
-
-    def hf_hub_download(self, repo: str, name: str, revision: str | None = None) -> str:
-        self.snapshot_download(repo, revision, allow_patterns=[name])
-        return str(self.cache / repo / name)
-
-
 @pytest.fixture
-def fake(tmp_path, monkeypatch) -> Hub:
-    fake = Hub(tmp_path / "hub", tmp_path / "cache")
-    monkeypatch.setattr(huggingface_hub, "HfApi", lambda: fake)
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", fake.snapshot_download)
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fake.hf_hub_download)
+def fake(tmp_path, monkeypatch) -> FakeHub:
+    fake = FakeHub(tmp_path / "hub", tmp_path / "cache")
+    fake.put_in_place(monkeypatch)
     monkeypatch.chdir(tmp_path)
     return fake
 
 
-def publish(fake: Hub, parts: tiny.Parts, **options) -> Path:
+def publish(fake: FakeHub, parts: tiny.Parts, **options) -> Path:
     folder = tiny.folder(fake.root / ID, parts, **options)
     (folder / "README.md").write_text("a model", "utf-8")
     (folder / "sd.ckpt").write_bytes(b"large")
@@ -90,7 +53,7 @@ def test_a_repository_of_one_network(fake):
     for name in ("config.json", "diffusion_pytorch_model.safetensors", "README.md",
                  "diffusion_pytorch_model.bin", "images/a.png"):  # fmt: skip
         (folder / name).write_bytes(b"some")
-    got = hub.download(ID, [], hub.needed_of_network)
+    got = hub.download(ID, [], hub.NETWORK)
     found = {f.name for f in got.iterdir()}
     assert found == {"config.json", "diffusion_pytorch_model.safetensors"}
 
@@ -99,7 +62,8 @@ def test_only_what_is_needed_is_downloaded(fake, parts):
     publish(fake, parts)
     checkpoint = read(ID)
     assert (checkpoint.name, checkpoint.config.unet) == (ID, tiny.CONFIG.unet)
-    names = {f.relative_to(fake.cache / ID).as_posix() for f in (fake.cache / ID).rglob("*.*")}
+    here = fake.snapshot(ID)
+    names = {f.relative_to(here).as_posix() for f in here.rglob("*.*")}
     assert names == {
         "model_index.json",
         "unet/config.json",
@@ -153,8 +117,8 @@ def test_without_a_network_the_cache_is_used(fake, parts):
     publish(fake, parts)
     read(ID)
     fake.failure = ConnectionError("no route")
-    assert read(ID).notes == ["the hub could not be reached; the copy in the cache is used"]
-    (fake.cache / ID / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+    assert read(ID).notes == [f"{ID}: the hub could not be reached; the copy in the cache is used"]
+    (fake.snapshot(ID) / "unet" / "diffusion_pytorch_model.safetensors").unlink()
     with pytest.raises(CheckpointError, match="no connection to the hub"):
         read(ID)
 

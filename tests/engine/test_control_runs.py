@@ -21,7 +21,7 @@ from oracles import diffusers_control, tiny_pipeline
 from PIL import Image
 
 import sdnb
-from sdnb.engine import memory, pixels
+from sdnb.engine import memory, pipeline, pixels
 from sdnb.engine.diffusion.noise import Noise
 from sdnb.engine.networks.controlnet import ControlNet
 from sdnb.engine.networks.t2i_adapter import T2IAdapter
@@ -30,6 +30,7 @@ from sdnb.engine.stages import control_nets
 from sdnb.engine.stages.predictor import Predictor
 from sdnb.engine.stages.steering import Steering
 from sdnb.images.canvas import fit
+from sdnb.request.choices import PASSES, SAMPLERS
 from sdnb.request.memory_plan import MemoryPlan
 
 pytestmark = pytest.mark.picture
@@ -323,6 +324,38 @@ def test_recorded_steps_hold_the_networks_that_work(model, everything, truth, mo
     assert len(begun) == count
 
 
+def test_steps_recorded_with_other_networks_are_forgotten(model, nets, monkeypatch):
+    """Before a plan for the networks that come is chosen, and where networks go."""
+    forgotten, at_plan = [], []
+
+    class Counted(CopiedGraph):
+        def forget(self):
+            forgotten.append(self)
+            super().forget()
+
+    def planned(*args):
+        at_plan.append(len(model.weights._graphs))
+        return prepare(*args)
+
+    prepare = pipeline.prepare
+    monkeypatch.setattr(pipeline, "prepare", planned)
+    monkeypatch.setattr("sdnb.engine.weights.Graphed", Counted)
+    monkeypatch.setattr(
+        Predictor, "_graph", lambda p: p.model.weights.graph(p._key(p._active), p._function)
+    )
+    model.weights.forget_graph()
+    one, two = control(nets, end=0.4), control(nets, "net 1")
+    kept = []
+    for asked in ((one,), (one,), (one, two), (two,), ()):
+        generate(model, *asked)
+        kept.append(len(model.weights._graphs))
+    assert kept == [2, 2, 2, 1, 1]  # the first one works at some steps alone
+    assert at_plan == [0, 2, 0, 0, 0]
+    assert len(set(forgotten)) == 2 + 2 + 1
+    assert all(not graph.recorded for graph in forgotten)
+    model.weights.forget_graph()
+
+
 def test_what_does_not_change_is_computed_once_and_what_does_not_work_does_not_run(
     model, nets, monkeypatch
 ):
@@ -348,6 +381,29 @@ def test_what_does_not_change_is_computed_once_and_what_does_not_work_does_not_r
         "ControlNet.prepare": 2,
         "T2IAdapter.forward": 1,
     }
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_with_every_sampler_a_network_works_at_its_steps_alone(sampler, model, nets, monkeypatch):
+    """At each pass of these; plms has one more in its first step. Those to zero may have fewer."""
+    at, whole = [], Predictor.__call__
+
+    def noted(predictor, x, t):
+        output = whole(predictor, x, t)
+        at.append(predictor._active)
+        return output
+
+    monkeypatch.setattr(Predictor, "__call__", noted)
+    fields = {"sampler": sampler, "schedule": "lcm" if sampler in ("lcm", "tcd") else None}
+    found = generate(model, control(nets, end=0.3), **fields)  # steps 0 and 1 of 4
+    passes = PASSES.get(sampler, 1)
+    working = 2 * passes + (sampler == "plms")
+    assert at[:working] == [(0,)] * working
+    assert set(at[working:]) == {()}
+    assert len(at) >= 4 * passes - 1
+    plain = generate(model, **fields)
+    assert found.latents[0].isfinite().all()
+    assert np.abs(np.asarray(found.image, int) - np.asarray(plain.image, int)).mean() > 0.5
 
 
 def test_the_steps_go_on_when_memory_runs_out_in_a_network(model, nets, monkeypatch):
@@ -418,6 +474,14 @@ def test_an_inpainting_net_takes_picture_and_mask_of_its_request(model, nets):
         for each in (fill, replace(fill, image=HINTS[1], mask=mask))
     )
     assert found.image.tobytes() == by_hand.image.tobytes()
+    alone = {name: value for name, value in asked.items() if name != "padding"}
+    no_hole, tile = (
+        sdnb.img2img(model, "a fox", controls=replace(fill, prepare=name), **alone)
+        for name in ("inpaint", "tile")
+    )
+    said = [any("has no hole to fill" in note for note in each.notes)
+            for each in (found, by_hand, tile, no_hole)]  # fmt: skip
+    assert said == [False, False, False, True]
 
 
 def test_a_net_of_lines_that_is_given_none_says_which_preparation_makes_them(model, nets, tmp_path):

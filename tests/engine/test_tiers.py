@@ -6,6 +6,7 @@ In full precision every plan gives the same picture to 1/255 on every pixel.
 
 import gc
 import weakref
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -331,6 +332,19 @@ def test_a_control_network_is_planned_for_as_the_unet_is(monkeypatch):
     assert lean[1].fits
     assert lean[1].gb - lean[0].gb < 0.03
     assert lean[2].gb - lean[1].gb < 0.03
+
+
+def test_a_plan_that_fits_without_control_steps_down_with_it_and_says_so(monkeypatch):
+    card = Card(monkeypatch, 20.0, "6gb")
+    card.memory, applied = memory_plan.plan("6gb"), []
+    card.weights = SimpleNamespace(apply=applied.append)
+    for controls in ((), (CONTROL,)):
+        notes = []
+        asked = sdnb.Request(width=3072, height=3072, seed=0, controls=controls)
+        prepare(card, asked.resolved(card.settings), notes)
+        words = "'6gb' is too small for 3072x3072 with 1 control network: '4gb' was used."
+        assert notes == ([f"memory={words}"] if controls else [])
+    assert [plan.name for plan in applied] == ["6gb", "4gb"]
 
 
 def test_what_does_not_fit_is_refused_in_words(monkeypatch):

@@ -40,13 +40,20 @@ def written(layout: str, folder: Path, wanted: Tensors, base: Tensors, config=NE
         path = path.with_suffix(".pth")
         torch.save({"state_dict": {**(whole if layout == "1.0" else {}), **prefixed}}, path)
         return path
-    if layout == "diffusers":
+    if layout.startswith(("diffusers", "kohya")):
         module = oracle.controlnet(config, wanted, as_linear=bool(config.unet.head_width))
-        module.save_pretrained(folder / layout)
+        if layout == "kohya":
+            return _saved(path, {oracle.kohya_name(n): t for n, t in module.state_dict().items()})
+        if layout == "diffusers, one file":
+            return _saved(path, module.state_dict())
+        ending = {"variant": "fp16"} if "variant" in layout else {}
+        module.save_pretrained(folder / layout, safe_serialization="bin" not in layout, **ending)
         return folder / layout
-    if layout == "difference":
-        less = {f"control_model.{n}": t - base.get(n, 0) for n, t in wanted.items()}
-        return _saved(path, {**less, "difference": torch.zeros(1)})
+    if layout.startswith("difference"):
+        prefix = "" if "cropped" in layout else "control_model."
+        less = {f"{prefix}{n}": t - base.get(n, 0) for n, t in wanted.items()}
+        less = {n: t for n, t in less.items() if t.abs().max() >= 1e-6}  # as its script does
+        return _saved(path, {**less, "difference": torch.tensor(1.0)})
     stored = {"prefixed": prefixed, "cropped": wanted, "linear": linear(wanted)}
     return _saved(path, stored[layout])
 
@@ -75,11 +82,23 @@ def control_lora(path: Path, base: Tensors, config=NET, rank: int = 4) -> tuple[
 
 
 def t2i(layout: str, folder: Path, config: T2IAdapterConfig, seed: int = 2) -> tuple[Path, Tensors]:
-    wanted = weights(config, seed)
-    if layout == "diffusers":
-        oracle.t2i(config, wanted).save_pretrained(folder / "t2i")
+    """An adapter in a layout, and its weights by TencentARC's names."""
+    wanted, path = weights(config, seed), folder / "t2i.safetensors"
+    if layout.startswith("diffusers"):
+        module = oracle.t2i(config, wanted)
+        if "one file" in layout:
+            return _saved(path, module.state_dict()), wanted
+        module.save_pretrained(folder / "t2i", safe_serialization="bin" not in layout)
         return folder / "t2i", wanted
-    return _saved(folder / "t2i.safetensors", wanted), wanted
+    if layout == "its own":
+        return _saved(path, wanted), wanted
+    stored = {
+        "its own, .pth": wanted, "of a parallel run": {f"module.{n}": t for n, t in wanted.items()},
+        "prefixed": {f"adapter.{n}": t for n, t in wanted.items()},
+        "in a dictionary": {"adapter": wanted},
+    }  # fmt: skip
+    torch.save(stored[layout], path.with_suffix(".pth"))
+    return path.with_suffix(".pth"), wanted
 
 
 def _saved(path: Path, tensors: Tensors) -> Path:

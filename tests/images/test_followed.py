@@ -72,8 +72,12 @@ def test_a_hole_is_that_of_the_requests_mask_or_its_own():
             for each in images.followed.with_pictures(request, canvas.fit(request)[0])
         ]
 
-    whole, none, own = holes(FILL, TILE, replace(FILL, mask=images.mask(mask)))
-    assert none is None
+    whole, none, own, alike, other = holes(
+        FILL, TILE, replace(FILL, mask=images.mask(mask)),
+        replace(FILL, image=PICTURE.rotate(180)), replace(FILL, image=PICTURE.resize((95, 72))),
+    )  # fmt: skip
+    assert none is other is None
+    assert alike.tobytes() == whole.tobytes()
     left = np.zeros((144, 192), bool)
     left[:, :96] = True
     np.testing.assert_array_equal(array(whole) > 127, left)

@@ -23,7 +23,8 @@ def lora(folder, name, **texts):
 
 
 def values(suits):
-    return suits and (suits.steps, suits.cfg, suits.sampler, suits.schedule)
+    eta = () if suits is None or suits.eta is None else (suits.eta,)
+    return suits and (suits.steps, suits.cfg, suits.sampler, suits.schedule, *eta)
 
 
 # Names of files as their authors publish them, and of styles that are no such LoRAs.
@@ -33,7 +34,8 @@ def values(suits):
         ("lcm-lora-sdv1-5/pytorch_lora_weights", LCM),
         ("LCM_LoRA_SD15", LCM),
         ("TCD-SD15-LoRA", TCD),
-        ("Hyper-SD15-1step-lora", (1, 1, "tcd", "lcm")),
+        ("Hyper-SD15-1step-lora", (1, 1, "tcd", "lcm", 1)),
+        ("Hyper-SDXL-1step-lora", (1, 1, "tcd", "lcm", 1)),
         ("Hyper-SD15-4steps-lora", (4, 1, "ddim", "trailing")),
         ("Hyper-SD15-8steps-lora", (8, 1, "ddim", "trailing")),
         ("Hyper-SD15-12steps-CFG-lora", (12, 5, "ddim", "trailing")),
@@ -111,6 +113,27 @@ def test_what_is_given_stays(library, given, done):
     found, said = brought(Request(loras=["lcm-lora"], **given), library)
     assert found == done
     assert not any(f"{name} " in said.partition("open:")[2] for name in given)
+
+
+@pytest.mark.parametrize(
+    ("given", "eta", "said"),
+    [
+        ({}, 1, "eta 1."),
+        ({"steps": 1, "cfg": 1, "sampler": "tcd", "schedule": "lcm"}, 1, "open: eta 1."),
+        ({"eta": 0.5}, 0.5, "schedule lcm."),
+        ({"steps": 4}, 0.3, "schedule lcm."),  # its authors take less than 1 then
+        ({"sampler": "ddim"}, 0, "schedule lcm."),
+        ({"sampler": "euler"}, 0, "schedule lcm."),
+    ],
+)
+def test_one_step_brings_its_eta_for_its_own_sampler_and_its_one_step(tmp_path, given, eta, said):
+    path = lora(tmp_path, "Hyper-SD15-1step-lora")
+    request = Request(loras=[str(path)], **given)
+    settings, words = few_steps.suited(request, SETTINGS, few_steps.finder(None))
+    assert request.resolved(settings).eta == eta
+    assert words.endswith(said)
+    done = request.but(seed=1).resolved(settings)
+    assert few_steps.suited(done, SETTINGS, few_steps.finder(None))[1] == ""
 
 
 def test_nothing_is_brought_where_nothing_is_open_and_a_second_time(library):

@@ -1,7 +1,7 @@
 """diffusers' ControlNetModel and T2IAdapter of any configuration, on given weights.
 
-A ControlNet's names are translated by diffusers' own converter; a T2I-Adapter's by the two rules
-in `t2i_names`, since diffusers has none for them.
+A ControlNet's names are translated by diffusers' own converter, and back, as kohya-ss' script does,
+by `kohya_name`; a T2I-Adapter's by the two rules in `t2i_name`, since diffusers has none for them.
 """
 
 from __future__ import annotations
@@ -53,6 +53,39 @@ def controlnet(
     wanted = model.state_dict().keys()
     model.load_state_dict({n: w for n, w in converted.items() if n in wanted}, assign=True)
     return model.eval()
+
+
+_LAYERS = {
+    "norm1": "in_layers.0", "conv1": "in_layers.2", "time_emb_proj": "emb_layers.1",
+    "norm2": "out_layers.0", "conv2": "out_layers.3", "conv_shortcut": "skip_connection",
+}  # fmt: skip
+
+
+def kohya_name(name: str) -> str:
+    """The name under which kohya-ss' script saves a weight of diffusers' ControlNetModel."""
+    resnet = re.fullmatch(r"((?:down_blocks\.\d|mid_block)\.resnets\.\d)\.(\w+)\.(\w+)", name)
+    if resnet:
+        name = f"{resnet[1]}.{_LAYERS[resnet[2]]}.{resnet[3]}"
+    rules = (
+        (r"time_embedding\.linear_(\d)", lambda m: f"time_embed.{2 * int(m[1]) - 2}"),
+        (r"conv_in", lambda _: "input_blocks.0.0"),
+        (r"down_blocks\.(\d)\.(resnets|attentions)\.(\d)", lambda m: (
+            f"input_blocks.{3 * int(m[1]) + int(m[3]) + 1}.{int(m[2] == 'attentions')}")),
+        (r"down_blocks\.(\d)\.downsamplers\.0\.conv", lambda m: (
+            f"input_blocks.{3 * int(m[1]) + 3}.0.op")),
+        (r"mid_block\.resnets\.(\d)", lambda m: f"middle_block.{2 * int(m[1])}"),
+        (r"mid_block\.attentions\.0", lambda _: "middle_block.1"),
+        (r"controlnet_down_blocks\.(\d+)", lambda m: f"zero_convs.{m[1]}.0"),
+        (r"controlnet_mid_block", lambda _: "middle_block_out.0"),
+        (r"controlnet_cond_embedding\.conv_in", lambda _: "input_hint_block.0"),
+        (r"controlnet_cond_embedding\.blocks\.(\d)", lambda m: (
+            f"input_hint_block.{2 * int(m[1]) + 2}")),
+        (r"controlnet_cond_embedding\.conv_out", lambda _: "input_hint_block.14"),
+    )  # fmt: skip
+    for pattern, ours in rules:
+        if match := re.match(pattern, name):
+            return ours(match) + name[match.end() :]
+    raise KeyError(name)
 
 
 def t2i(config: T2IAdapterConfig, weights: dict[str, Tensor]) -> T2IAdapter:

@@ -411,6 +411,8 @@ def test_a_missing_or_changed_picture_is_named():
 
 @pytest.mark.parametrize("field", ["width", "height", "steps", "cfg", "sampler", "schedule"])
 def test_settings_are_validated(field):
+    with pytest.raises(ValueError, match=r"eta=0\.5 asks for fresh noise in each step, but euler"):
+        Settings(sampler="euler", eta=0.5)
     with pytest.raises((TypeError, ValueError), match=field):
         Settings(**{field: -1})
     with pytest.raises(TypeError, match=field):

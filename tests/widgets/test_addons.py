@@ -426,6 +426,15 @@ def test_a_lora_for_few_steps_shows_what_it_brings_and_what_is_typed_stays(tmp_p
     job = panel.generate()
     done = job.result.request
     assert (done.steps, done.cfg, done.sampler, done.schedule) == (6, 1, "euler", "lcm")
+    one_step = path.rename(tmp_path / "Hyper-SD15-1step-lora.safetensors")
+    panel.request = Request("a cat", loras=[str(one_step)])
+    assert (controls["eta"]._number.value, controls["eta"]._reset.tooltip) == (
+        1, "Eta: the LoRA's own",
+    )  # fmt: skip
+    panel.form.change(steps=4)
+    assert (controls["eta"]._number.value, controls["eta"]._reset.tooltip) == (
+        0.3, "Eta: the sampler's own",
+    )  # fmt: skip
     panel.request = Request("a cat")
     assert (controls["steps"]._number.value, controls["sampler"].widget.label) == before
     assert "brought" not in read(panel)

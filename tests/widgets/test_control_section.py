@@ -15,6 +15,7 @@ from helpers.widget_hands import called, find, in_sight, press, read
 from PIL import Image, ImageDraw
 
 from sdnb import hints, images
+from sdnb.images import canvas, followed
 from sdnb.jobs.executor import Inline
 from sdnb.library import Library, known
 from sdnb.request import Request
@@ -26,6 +27,7 @@ from sdnb.widgets.masks.sketch_pad import SketchPad, is_drawing
 from sdnb.widgets.masks.strokes import Brush
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.studio import Studio
+from sdnb.widgets.upscale import UpscalePanel
 
 T2I = {"body.0.in_conv.weight": (8, 4, 1, 1), "adapter.conv_in.weight": (8, 192, 3, 3)}
 CROSS = "control_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
@@ -189,6 +191,50 @@ def test_a_control_without_a_picture_follows_the_one_that_one_starts_from(librar
     assert "that it could follow" in read(words)
 
 
+def test_in_inpaint_it_fills_the_mask_that_is_painted_there(library):
+    one = Panel(Model(library=library), "inpaint", executor=Inline(make))
+    find(cards(one)[0], "Net").value = "control_canny"
+    find(cards(one)[0], "Prepare").value = "inpaint"
+    assert "it takes the one that is inpainted, and fills its mask" in read(section(one))
+    hole = Image.new("L", (64, 64))
+    hole.paste(255, (8, 16, 40, 48))
+    one.form.change(image=images.picture(square()), mask=images.mask(hole))
+    assert one.generate() is not None
+    made = one.result.request
+    assert made.controls == (Control("control_canny", prepare="inpaint"),)
+    (given,) = followed.with_pictures(made, canvas.fit(made)[0])
+    assert given.mask_at(64, 64).tobytes() == hole.tobytes()
+    cards(one)[0]._picture._box.take(images.picture(square()))
+    assert "Its mask is not painted here: it fills that of inpaint" in read(section(one))
+    find(cards(one)[0], "Prepare").value = "tile"
+    assert "Its mask" not in read(section(one))
+
+
+def test_upscaled_from_words_it_follows_the_picture_of_the_first_pass(library):
+    """It works in the second pass alone; one with a picture of its own works in both."""
+    one = UpscalePanel(Model(library=library), executor=Inline(make))
+    tile = Control("control_canny", prepare="tile")
+    one.request = Request("a castle", controls=[tile, DRAWN], seed=3, width=128, height=128)
+    assert one.asked().controls == (tile, DRAWN)
+    one._edited()
+    assert "strength 0.75; control_canny follows the picture of 1" in read(one)
+    assert "t2i_sketch follows" not in read(one)
+    until(lambda: "of memory (plan fake)" in read(one._plan))  # of both nets
+    assert one.generate() is not None
+    first, last = (result.request for result in one.results)
+    assert (first.controls, first.image) == ((DRAWN,), None)
+    assert last.controls == (tile, DRAWN)
+    assert last.image == images.picture(one.results[0].image)
+    assert one.request.controls == (tile, DRAWN)
+    one.request = Request(controls=[tile], width=1600, height=1600)
+    until(lambda: "not fit: take 1024" in read(one._plan))
+    one.form.change(image=images.picture(square()))
+    one._edited()
+    assert "the picture of 1" not in read(one)
+    one.generate()
+    assert one.result.request.controls == (tile,)
+
+
 # -- nets ----------------------------------------------------------------------------------------
 
 
@@ -232,7 +278,8 @@ def test_a_hub_id_is_taken_by_a_click_alone(one):
     lines(card)["lllyasviel/sd-controlnet-canny"].click()
     assert card._given["net"] == "lllyasviel/sd-controlnet-canny"
     assert "from the Hugging Face hub" in read(card)
-    assert nets_on_offer.is_hub_id("a/b") > nets_on_offer.is_hub_id("a/b.pth")
+    ids = {name: nets_on_offer.is_hub_id(name) for name in ("a/b", "a/net-v1.1", "a/b.pth", "a")}
+    assert [name for name, known in ids.items() if known] == ["a/b", "a/net-v1.1"]
 
 
 def test_without_a_library_it_says_what_can_be_done():

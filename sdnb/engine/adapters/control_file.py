@@ -8,7 +8,7 @@ TencentARC's and as diffusers'.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -74,16 +74,17 @@ class ControlWeights:
 
 
 # -- opening -----------------------------------------------------------------------------------
-def open_control(path: Path) -> ControlFile:
+def open_control(path: Path, name: str = "") -> ControlFile:
     """The control network in a file, or in a diffusers folder of one network. A file that did not
-    change is not read again. Raises CheckpointError for anything else, which says what it is, and
-    for a kind that sdnb does not run.
+    change is not read again. `name` is what it is called where its own name says nothing, as in the
+    hub's cache, where a folder is a commit's. Raises CheckpointError for anything else, which says
+    what it is, and for a kind that sdnb does not run.
     """
     with in_words(path):
         if path.is_dir():
             path = _weights_of(path)
         found = path.stat()
-    return _opened(path.absolute(), found.st_size, found.st_mtime_ns)
+    return _opened(path.absolute(), name, found.st_size, found.st_mtime_ns)
 
 
 def _weights_of(folder: Path) -> Path:
@@ -99,7 +100,7 @@ def _weights_of(folder: Path) -> Path:
 
 
 @lru_cache(maxsize=16)
-def _opened(path: Path, size: int, _changed: int) -> ControlFile:
+def _opened(path: Path, name: str, size: int, _changed: int) -> ControlFile:
     with in_words(path):
         notes: list[str] = []
         tensors, metadata = read_tensors(path, notes)
@@ -121,12 +122,13 @@ def _opened(path: Path, size: int, _changed: int) -> ControlFile:
             )
         said = tuple(plain(f"{path.name}: {note}") for note in notes)
         nameless = path.stem.startswith(diffusers_folder.STEMS)
-        learnt = wanted(path.parent.name if nameless else path.stem, metadata)
-        digest, averaged = hashes.sha256(path), _is_averaged(path)
+        called = (name or path.parent.name) if nameless else path.stem
+        learnt = wanted(called, metadata)
+        digest, averaged = hashes.sha256(path), _is_averaged(path, called)
         return ControlFile(path, digest, seen, tensors, averaged, said, learnt)
 
 
-def _is_averaged(path: Path) -> bool:
+def _is_averaged(path: Path, called: str) -> bool:
     """What a YAML of the same stem says, diffusers' config.json, or else the name."""
     for yaml in (path.with_suffix(".yaml"), path.with_suffix(".yml")):
         if yaml.is_file():
@@ -140,7 +142,7 @@ def _is_averaged(path: Path) -> bool:
             )
         if "global_pool_conditions" in said:
             return bool(said["global_pool_conditions"])
-    return "shuffle" in f"{path.parent.name}/{path.stem}".lower()
+    return "shuffle" in f"{path.parent.name}/{called}".lower()
 
 
 # -- matching with a model ---------------------------------------------------------------------
@@ -169,11 +171,17 @@ def _controlnet(file: ControlFile, unet: UNetConfig, factor: int, base: Tensors)
     rows, what = names.controlnet_table(unet, widths), f"control network {file.path}"
     if file.told.family == "control-lora":
         tensors, additions = _with_factors(file, tensors, rows, _of_four_channels(base))
-    else:
-        _check_same_unet(file, tensors, unet)
+        return ControlWeights(config, canonical(rows, tensors, what), additions)
+    equal: set[str] = set()
+    differs = "difference" in file.tensors
+    if differs:  # what does not differ is not in the file
+        base = _of_four_channels(base)
+        equal = {row.compvis for row in rows} & base.keys() - tensors.keys()
+        tensors = {**tensors, **{name: base[name] for name in equal}}
+    _check_same_unet(file, tensors, unet)
     tensors = canonical(rows, tensors, what)
-    if "difference" in file.tensors:
-        tensors, additions = _with_differences(tensors, _of_four_channels(base))
+    if differs:
+        tensors, additions = _with_differences(tensors, base, equal)
     return ControlWeights(config, tensors, additions)
 
 
@@ -220,12 +228,14 @@ def _of_four_channels(base: Tensors) -> Tensors:
 
 
 def _with_differences(
-    tensors: Weights, base: Tensors
+    tensors: Weights, base: Tensors, equal: Collection[str]
 ) -> tuple[dict[str, LazyTensor], dict[str, list[Addition]]]:
-    """The denoiser's own weights, and to each its difference; what it has not is whole."""
+    """The denoiser's own weights, and to each its difference, but for those that are `equal`; what
+    it has not is whole.
+    """
     additions: dict[str, list[Addition]] = {}
     for name, tensor in tensors.items():
-        if name in base:
+        if name in base and name not in equal:
             delta = families.deltas({"diff": tensor}, base[name].shape, None)["weight"]
             additions[name] = [(delta, 1.0)]
     return {name: base[name] if name in additions else t for name, t in tensors.items()}, additions

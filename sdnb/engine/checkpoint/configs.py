@@ -25,6 +25,7 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "int": ((int,), "a whole number"),
     "bool": ((bool,), "true or false"),
     "float": ((int, float), "a number"),
+    "float | None": ((int, float), "a number, or nothing"),
     "str": ((str,), "a word"),
     "tuple[int, ...]": ((int,), "a list of whole numbers"),
     "tuple[float, ...]": ((int, float), "a list of numbers"),
@@ -128,6 +129,8 @@ def checked(overrides: Mapping[str, Values], where: str) -> Overrides:
 
 def _value(kind: str, value: Any, where: str) -> Any:
     """`value` as a field of the type `kind` (a dataclass annotation's text)."""
+    if value is None and kind.endswith("| None"):
+        return None
     types, expected = _TYPES[kind]
     single = not kind.startswith("tuple")
     items = [value] if single else value

@@ -28,7 +28,7 @@ def locate(source: str | Path, notes: list[str]) -> tuple[Path, str]:
             named = path if path.name.strip(".") else path.resolve()  # "." has the folder's name
             return path, named.stem if path.is_file() else named.name
     if isinstance(source, str) and hub.is_id(source) and path.suffix.lower() not in FILES:
-        return hub.download(source, notes), source
+        return hub.download(source, notes, hub.MODEL), source
     raise MissingCheckpointError(
         f"there is no file or folder {str(source)!r}{_near(path)} Expected a .ckpt or "
         ".safetensors file, a diffusers folder, or a hub id such as 'owner/name'."

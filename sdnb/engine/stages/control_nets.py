@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from sdnb.hints.preparation_names import LINES
 from sdnb.images import followed
 from sdnb.images.canvas import Canvas
 from sdnb.images.used_files import UsedFile
-from sdnb.library import hashes
+from sdnb.library import hashes, layouts
 from sdnb.request import Resolved, checks
 from sdnb.request.control import Control, Part
 
@@ -38,6 +39,7 @@ class UsedNet:
     control: Control
     file: ControlFile
     weights: ControlWeights
+    notes: tuple[str, ...] = ()  # on where its file is from
 
     @property
     def key(self) -> str:
@@ -86,10 +88,11 @@ def choose(model: Model, request: Resolved, canvas: Canvas | None) -> ChosenNets
     given = followed.with_pictures(request, canvas)
     part = None if canvas is None else canvas.part
     nets = used(model, given)
-    notes = [note for each in nets for note in each.file.notes]
+    notes = [note for each in nets for note in (*each.notes, *each.file.notes)]
     size = request.width, request.height
     notes += [note for each in nets for note in each.control.notes_at(*size, part)]
     notes += [note for each in nets for note in _no_lines(each, each.control.hint_at(*size, part))]
+    notes += [note for each in nets for note in _no_hole(each.control)]
     return ChosenNets(nets, tuple(dict.fromkeys(notes)), part)
 
 
@@ -104,7 +107,9 @@ def used(model: Model, controls: Sequence[Control]) -> tuple[UsedNet, ...]:
 
 
 def _used(model: Model, control: Control) -> UsedNet:
-    file = open_control(_path(model, control))
+    at_hub = _is_at_hub(model, control)
+    path, notes = _from_hub(control.net) if at_hub else (_path(model, control), ())
+    file = open_control(path, control.net if at_hub else "")
     if control.sha256 not in (None, file.sha256):
         raise CheckpointError(
             f"{file.path} is another file than the control network {checks.shown(control.net)} "
@@ -112,7 +117,8 @@ def _used(model: Model, control: Control) -> UsedNet:
             f"{control.sha256[:12]} is expected. Give that file, or take the digest off the "
             "request (a Control without sha256)."
         )
-    return UsedNet(control, file, matched(file, model.config, model.weights.source("unet")))
+    weights = matched(file, model.config, model.weights.source("unet"))
+    return UsedNet(control, file, weights, notes)
 
 
 def _no_lines(used: UsedNet, hint: Image.Image) -> list[str]:
@@ -132,15 +138,50 @@ def _no_lines(used: UsedNet, hint: Image.Image) -> list[str]:
     return [note]
 
 
+def _no_hole(control: Control) -> list[str]:
+    """Words for a control that fills a hole and has none: it holds the whole picture then."""
+    if control.prepare != "inpaint" or control.mask is not None:
+        return []
+    note = (
+        f"The control network {checks.shown(control.net)} has no hole to fill, and keeps the whole "
+        "picture: give sdnb.Control(mask=), or inpaint with a mask, which it takes where it has no "
+        "picture of its own or one of that size."
+    )
+    return [note]
+
+
 def _path(model: Model, control: Control) -> Path:
     here = Path(control.net).expanduser()
-    if here.is_dir():
-        return here
+    return here if here.is_dir() else path_of(model, "control", control.net, control.sha256)
+
+
+def _is_at_hub(model: Model, control: Control) -> bool:
+    """Whether a net's name is a hub id, and means no file or folder here."""
     shelves = libraries(model, "control")
-    known = any(each.path("control", control.net) != control.net for each in shelves)
-    if not here.is_file() and not known and hub.is_id(control.net) and not here.suffix:
-        return hub.download(control.net, [], hub.needed_of_network)
-    return path_of(model, "control", control.net, control.sha256)
+    return (
+        hub.is_id(control.net)
+        and Path(control.net).suffix.lower() not in layouts.WEIGHTS
+        and not Path(control.net).exists()
+        and all(each.path("control", control.net) == control.net for each in shelves)
+    )
+
+
+def _from_hub(net: str) -> tuple[Path, tuple[str, ...]]:
+    """The file or folder of a hub id, and notes on it. While it is there it is not asked for again:
+    without a connection each run would wait for one.
+    """
+    path, notes = _downloaded(net)
+    if not path.exists():
+        _downloaded.cache_clear()
+        path, notes = _downloaded(net)
+    return path, notes
+
+
+@lru_cache(maxsize=64)
+def _downloaded(net: str) -> tuple[Path, tuple[str, ...]]:
+    notes: list[str] = []
+    path = hub.download(net, notes, hub.NETWORK)
+    return path, tuple(notes)
 
 
 def take_in(model: Model, used: Sequence[UsedNet]) -> None:

@@ -31,6 +31,11 @@ _MODES = dict(zip(MODES, ("balanced", "prompt matters more", "control matters mo
 _FOLLOWS = (
     "Without a picture of its own, it follows the one that img2img, inpaint and upscale start from."
 )
+_FILLS = "Without a picture of its own, it takes the one that is inpainted, and fills its mask."
+_ITS_HOLE = (
+    "Its mask is not painted here: it fills that of inpaint, where this picture has the size of "
+    "the one that is inpainted. Without a picture of its own, it takes both from there."
+)
 _AS_IT_IS = "nothing: it is a hint already"
 _SLIDERS = {  # label, the most of the number and of the slider, what it is
     "scale": ("Scale", MOST_SCALE, 2.0, "How strongly the net works: 0 not at all, 1 as trained"),
@@ -222,11 +227,18 @@ class ControlCard(widgets.VBox):
         words, missing = html.escape(self._refused), self._missing()
         refused = f'<div class="sdnb-warn" role="alert">{words}</div>'
         told = f"This control is not in use: {missing}." if missing else ""
-        if self._given["net"] and self._given["image"] is None:
-            told = _FOLLOWS
+        if self._given["net"]:
+            told = self._about_picture()
         self._said.value = refused if words else told
         self._said.layout.display = "" if words or told else "none"
         self._show_hint()
+
+    def _about_picture(self) -> str:
+        """Words about the picture that it follows, and the mask that it fills."""
+        fills, alone = self._given["prepare"] == "inpaint", self._given["image"] is None
+        if alone:
+            return _FILLS if fills else _FOLLOWS
+        return _ITS_HOLE if fills and self._given["mask"] is None else ""
 
     def _show_hint(self) -> None:
         if self._given["image"] is None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from sdnb import hints
 from sdnb.hints import Wanted
-from sdnb.library import Library, LibraryFile, few_steps
+from sdnb.library import Library, LibraryFile, few_steps, layouts
 from sdnb.library.recognition import A_KIND
 from sdnb.request import checks
 from sdnb.widgets.addons import finding
@@ -123,7 +123,8 @@ class NetsOnOffer:
 
 def is_hub_id(words: str) -> bool:
     """Whether these words can be the id of a network on the Hugging Face hub."""
-    return _HUB_ID.fullmatch(words) is not None and not Path(words).suffix
+    file = Path(words).suffix.lower() in layouts.WEIGHTS
+    return _HUB_ID.fullmatch(words) is not None and not file
 
 
 def _weights_at(name: str) -> Path | None:

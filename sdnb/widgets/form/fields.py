@@ -164,9 +164,10 @@ def whose(name: str, resolved: Resolved, settings: Settings, suited: Settings) -
     """Whose value it is that an open field gets; `settings` are the model's, and `suited` those in
     force, which a LoRA may have brought.
     """
-    brought = settings != suited and name in ("steps", "cfg", "sampler", "schedule")
+    brought = settings != suited and name in ("steps", "cfg", "sampler", "schedule", "eta")
     of_sampler = name == "schedule" and resolved.sampler != settings.sampler
-    if name == "eta" or (of_sampler and not brought):
+    no_ones = name == "eta" and (suited.eta is None or resolved.sampler != suited.sampler)
+    if no_ones or (of_sampler and not brought):
         return "the sampler's own"
     only_part = resolved.mask is not None and resolved.padding is not None
     if name in ("width", "height") and resolved.image is not None and not only_part:
