@@ -210,6 +210,11 @@ class Panel(AsLeft, widgets.VBox):
             self.view.clear()
             self._caption.say()
 
+    def be_tab(self, name: str) -> None:
+        """Be the tab of this name, by which others speak of its runs; the model is named above."""
+        self._queue.owner = name
+        self.about.layout.display = "none"
+
     def focus(self) -> None:
         """Move the browser's focus to Generate, and with it the page."""
         self._actions.generate.focus()

@@ -102,7 +102,7 @@ class Studio(AsLeft, widgets.VBox):
         for other in TABS:
             if other != name:
                 panel.view.send(other, *self._carry(other))
-        panel.about.layout.display = "none"  # the picker has it
+        panel.be_tab(name)
         panel.begun += [self.picker.quiet, self.as_left.forget, self.keep]
         self._fresh[name] = panel.form.request
         if name in self._left:
