@@ -68,6 +68,17 @@ class GalleryPicture:
             return f"{self.file[0] if self.file else 'a picture'}, without settings"
         return f"{r.prompt or 'no prompt'}, seed {r.seed}"
 
+    def packed(self) -> tuple[str, bytes]:
+        """The name and the bytes of its file: of the one that there is, else of the one that `save`
+        would write. Raises OSError for a file that cannot be read.
+        """
+        if self.saved is not None and self.saved.exists():
+            return self.saved.name, self.saved.read_bytes()
+        if self.file is not None:
+            return self.file
+        data = saving.encoded(self.result, self.index)
+        return f"sdnb-{self.request.seed}.png", data
+
     def save(self, folder: Path) -> Path:
         """Save it with its settings inside; an upload, byte for byte. Raises OSError."""
         if self.file is None:

@@ -251,8 +251,7 @@ class Panel(AsLeft, widgets.VBox):
         )
         self._actions = Actions(self.generate, self.skip, self._bulb.button, self._bulb.question)
         self._queue = RunQueue(runs, self._actions, self.progress, self._began, self._take)
-        self._caption, self._plan = Caption(), PlanLine()
-        self.as_left = WayBack()
+        self._caption, self._plan, self.as_left = Caption(), PlanLine(), WayBack()
         self.mask_stays = MaskStays(lambda: self.form.change(mask=None))
         self.begun += [self.as_left.forget, self.mask_stays.forget, self.keep]
         self._seed_came = SeedCame(lambda: self.form.change(seed=None))
@@ -293,7 +292,8 @@ class Panel(AsLeft, widgets.VBox):
         """Update the forecast, and the error if it no longer holds; a question is withdrawn."""
         self._bulb.forget()
         self._seed_came.look(self.form.seed.value)
-        self.view.look()
+        for place in (self.view, self.gallery):
+            place.look()
         self.mask_stays.look(lambda: self.form.controls["mask"].value)
         self.progress.look_again(self._checked)
         if self._queue.paused:

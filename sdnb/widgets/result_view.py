@@ -8,10 +8,10 @@ from functools import partial
 
 import ipywidgets as widgets
 
-from sdnb.images import saving
 from sdnb.widgets.buttons import SHEET, icon_button, send_button, text_button
+from sdnb.widgets.caption import SaidLine
 from sdnb.widgets.compare import Side, compared, input_of
-from sdnb.widgets.file_link import file_link
+from sdnb.widgets.file_link import picture_link
 from sdnb.widgets.gallery_picture import GalleryPicture
 from sdnb.widgets.hearing import in_order
 from sdnb.widgets.jpegs import data_uri
@@ -37,13 +37,12 @@ class ResultView(widgets.VBox):
         self._at = 0
         self._before: GalleryPicture | None = None  # what was shown before these
         self._comparing = False
-        self._holds: Callable[[], bool] = lambda: True  # whether the line that is shown is true
         self._preview = preview
         self._save, self._sheet = save, sheet
         preview.observe(lambda _: self._previewed(), "value")
         self._picture = widgets.HTML(layout=widgets.Layout(display="none"))
         self._empty = widgets.HTML('<div class="sdnb-empty">The picture comes here.</div>')
-        self._message = quiet_line()
+        self._message = SaidLine()
         self._build()
         shown = [self._empty, preview, self._picture, self._turn, self._actions, self._sends]
         super().__init__([*shown, self._message])
@@ -95,18 +94,15 @@ class ResultView(widgets.VBox):
         makers.insert(len(makers) - self._at_end, make)
         self._at_end += last
 
-    def say(self, words: str, link: str = "", holds: Callable[[], bool] = lambda: True) -> None:
+    def say(self, words: str, link: str = "", holds: Callable[[], bool] | None = None) -> None:
         """Show a line below the picture until another picture is shown, or until `look` finds that
         it no longer `holds`; `link` is HTML after it.
         """
-        self._holds = holds
-        said = f'<span role="status">{html.escape(words)}</span> {link}'
-        self._message.value = said if words else ""
+        self._message.say(words, link, holds)
 
     def look(self) -> None:
         """Clear the line if it no longer holds."""
-        if self._message.value and not self._holds():
-            self.say("")
+        self._message.look()
 
     # -- building ----------------------------------------------------------------------------
 
@@ -153,7 +149,7 @@ class ResultView(widgets.VBox):
 
     def _saved(self, picture: GalleryPicture) -> None:
         self.say(self._save(picture))
-        self._link.value = download(picture)  # under the name that it has now
+        self._link.value = picture_link(picture)  # under the name that it has now
 
     def _turned(self, by: int) -> None:
         self._at = min(max(self._at + by, 0), len(self.pictures) - 1)
@@ -214,7 +210,7 @@ class ResultView(widgets.VBox):
             self._picture.value = compared(before[0], picture.image, words)
         else:
             self._picture.value = zoomed(picture)
-        self._link.value = download(picture)
+        self._link.value = picture_link(picture)
 
 
 def zoomed(picture: GalleryPicture) -> str:
@@ -224,12 +220,3 @@ def zoomed(picture: GalleryPicture) -> str:
         '<label class="sdnb-zoom"><input type="checkbox" aria-label="full size">'
         f'<img src="{data_uri(image, quality=92)}" width="{image.width}" alt="{words}"></label>'
     )
-
-
-def download(picture: GalleryPicture) -> str:
-    """HTML of a link to the picture's PNG, its settings inside, under its file's name if it has
-    one.
-    """
-    data = saving.encoded(picture.result, picture.index)
-    name = f"sdnb-{picture.request.seed}.png" if picture.saved is None else picture.saved.name
-    return file_link(name, data)
