@@ -124,6 +124,19 @@ def test_an_open_field_shows_the_models_own_and_can_be_opened_again(form):
     assert control(form, "sampler").widget.label == "dpmpp_2m (the model's own)"
 
 
+def test_a_list_keeps_saying_what_the_models_own_is_and_is_not_sent_again(form):
+    """New options of a list undo what is chosen in the page meanwhile."""
+    sampler, told = control(form, "sampler").widget, []
+    sampler.observe(told.append, "_options_labels")
+    move(form, "sampler", "heun")
+    move(form, "sampler", "lms")
+    assert sampler.options[0] == ("dpmpp_2m (the model's own)", None)
+    assert told == []
+    form.serve(Settings(64, 64, sampler="euler"), tokenizer())
+    assert sampler.options[0] == ("euler (the model's own)", None)
+    assert sampler.label == "lms"
+
+
 def test_what_the_sampler_has_no_use_for_is_not_shown(form):
     eta = control(form, "eta").widget.layout
     assert eta.display == "none"

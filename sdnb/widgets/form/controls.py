@@ -131,8 +131,10 @@ class ChoiceControl(FieldControl):
         return [(first, None), *names] if self.field.open else names
 
     def follow(self, default: Any, own: str = _OPEN) -> None:
-        if self.field.open:
-            self._set(self.widget, options=self._options(str(default), own))
+        options = self._options(str(default), own)
+        # A page is told of new options only: they undo what is chosen there meanwhile.
+        if self.field.open and tuple(options) != self.widget.options:
+            self._set(self.widget, options=options)
             self._show()
 
     def _show(self) -> None:

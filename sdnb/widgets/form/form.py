@@ -80,7 +80,7 @@ class Form(widgets.VBox):
             lambda name: str(self.controls[name].value), self._write, self._listed,
         )  # fmt: skip
         self._about_size = level(widgets.HTML())
-        self._offer = size_offer.SizeOffer(self._take_near, self._take_own)
+        self._offer = size_offer.SizeOffer(self._take_near, lambda: self._take_size((None, None)))
         self._proposed: tuple[int | None, int | None] = (None, None)  # a size that nobody typed
         self._fitted = FittedView()
         #: The prompt box: the owner of the form lays it out.
@@ -230,12 +230,8 @@ class Form(widgets.VBox):
         return size_offer.proposed(png_header.size(image), self.settings)
 
     def _take_near(self) -> None:
-        near = self._near()
-        if near is not None:
+        if (near := self._near()) is not None:
             self._take_size(near)
-
-    def _take_own(self) -> None:
-        self._take_size((None, None))
 
     def _take_size(self, size: tuple[int | None, int | None]) -> None:
         self._proposed = size
@@ -280,11 +276,11 @@ class Form(widgets.VBox):
         self.controls[name].value = value
         self._changed(name)
 
-    def _resolved(self) -> Resolved | None:
-        """The resolved request; None while the controls contradict each other."""
+    def _resolved(self, **more: Any) -> Resolved | None:
+        """The resolved request, with `more`; None while the controls contradict each other."""
         try:
             asked = self.request.but(eta=None, seed=0, steps=None, strength=1, controls=())
-            return asked.resolved(self.suited[0])
+            return asked.but(**more).resolved(self.suited[0])
         except ValueError:
             return None
 
@@ -296,7 +292,9 @@ class Form(widgets.VBox):
             self.control.adjust((resolved.width, resolved.height))
             for name, control in self.controls.items():
                 if control.field.open and name not in ("seed", "image", "mask", "padding"):
-                    own = 1 if name == "clip_skip" else getattr(resolved, name)  # stays open
+                    of = control.value is not None and control.field.kind == "choice"
+                    at = (self._resolved(**{name: None}) if of else None) or resolved
+                    own = 1 if name == "clip_skip" else getattr(at, name)  # stays open
                     control.follow(own, whose(name, resolved, self.settings, settings))
         asked = self.request if resolved is not None else Request()
         guests = {"txt2img": asked.image, "img2img": asked.mask, "upscale": asked.mask}
