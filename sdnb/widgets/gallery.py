@@ -80,19 +80,19 @@ class Gallery(RunAgain, widgets.VBox):
         """The picture that is shown large."""
         return self._chosen
 
-    def add(self, result: Result, before: Result | None = None) -> None:
-        """Put a result's pictures first, but for those that are here from `before`, the same result
-        with fewer. The chosen picture and the page in sight stay.
+    def add(self, result: Result, before: Result | None = None, of: int = 0) -> None:
+        """Put a result's pictures first, of a run that makes `of`, but for those that are here from
+        `before`, the same with fewer. The chosen picture and the page in sight stay.
         """
         if self._heir is not None:
-            self._heir.add(result, before)
+            self._heir.add(result, before, of)
             return
         with self._lock:
             first = 0 if before is None else len(before.images)
             for picture in self.pictures:
                 if before is not None and picture.held is before:
                     picture.result = result
-        self.put(*(GalleryPicture(result, i) for i in range(first, len(result.images))))
+        self.put(*(GalleryPicture(result, i, of=of) for i in range(first, len(result.images))))
 
     def put(self, *new: GalleryPicture) -> None:
         """Put these pictures first, the last of them foremost, and save them as all others."""
@@ -344,7 +344,8 @@ class Gallery(RunAgain, widgets.VBox):
     def _show_detail(self) -> None:
         picture = self._chosen
         if picture is not None:
-            self._sheet.layout.display = "" if picture.which else "none"
+            several = picture.held is not None and len(picture.held.images) > 1
+            self._sheet.layout.display = "" if several else "none"
             self._keep.description = "Do not keep" if picture.kept else "Keep"
             self._compare.description = "Stop comparing" if self._other is not None else "Compare"
         self._opened_picture.show(picture, self._other)

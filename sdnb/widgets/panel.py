@@ -335,13 +335,13 @@ class Panel(AsLeft, widgets.VBox):
         resolved = request.resolved(self.model.settings)
         return self.model.pace.left(resolved, progress.step, progress.total, progress.seconds)
 
-    def _take(self, result: Result, before: Result | None) -> None:
-        """Show a result; `before` is the same with fewer pictures, whose place it takes."""
+    def _take(self, result: Result, before: Result | None, of: int) -> None:
+        """Show a result of `of` pictures; `before` is the same with fewer, whose place it takes."""
         with self._lock:
             self._last = result
             kept = [r for r in self._results if r() not in (None, before)]
             self._results = [*kept, weakref.ref(result)]
-        self.gallery.add(result, before)
+        self.gallery.add(result, before, of)
         pictures = [p for p in reversed(self.gallery.pictures) if p.held is result]
         self.view.show(pictures, 0 if before is None else len(pictures) - 1)
         self.form.seed.made_with(result.request.seed or 0)

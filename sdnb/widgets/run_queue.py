@@ -19,9 +19,10 @@ class RunQueue:
     """Gives requests to `executor`, and shows the state of their jobs on `actions` and `progress`;
     those that wait are a list, `waiting`.
 
-    `began` is called when a job starts, `took` with each result and the one before it of the same
-    job, both in the job's thread: of several pictures, each is taken when it is finished. `owner`
-    is how the others are told whose jobs they are, such as "inpaint".
+    `began` is called when a job starts, `took` with each result, the one before it of the same
+    job and how many pictures the job makes, both in the job's thread: of several pictures, each is
+    taken when it is finished. `owner` is how the others are told whose jobs they are, such as
+    "inpaint".
     """
 
     def __init__(
@@ -30,7 +31,7 @@ class RunQueue:
         actions: Actions,
         progress: ProgressView,
         began: Callable[[], None],
-        took: Callable[[Result, Result | None], None],
+        took: Callable[[Result, Result | None, int], None],
     ) -> None:
         self.executor = executor
         self.owner = ""
@@ -155,7 +156,7 @@ class RunQueue:
         result, before = job.so_far, self._taken.get(job)
         if result is not None and result is not before:
             self._taken[job] = result
-            self._took(result, before)
+            self._took(result, before, job.request.count)
         if job.ended:
             self._taken.pop(job, None)
 
