@@ -15,7 +15,7 @@ from PIL import UnidentifiedImageError
 
 from sdnb.assets import __version__
 from sdnb.images import embedded_texts, foreign_texts, infotext, used_files
-from sdnb.images.saved import Saved
+from sdnb.images.saved import Saved, place_of
 from sdnb.images.saving import INPUTS
 from sdnb.request import Request, checks, documents, png_header, record
 from sdnb.request.picture_file import existing, opened, sniffed
@@ -131,6 +131,7 @@ def _from_sdnb(text: str, folder: Path | None, name: str) -> Saved:
             float(about["seconds"]),
             tuple(map(str, notes)),
             used_files.of_json(about.get("files"), about.get("loras")),
+            place=place_of(about.get("place")),
         )
         digests = record.digests(request)
     except Exception as error:  # noqa: BLE001 - its values may be of any kind

@@ -31,6 +31,16 @@ class Saved:
     files: tuple[UsedFile, ...] = ()
     #: Whether another program's text tells a strength; of a picture that is not in the file.
     strength_told: bool = False
+    #: Which picture of how many of its run, such as (3, 8); None where it was alone or untold.
+    place: tuple[int, int] | None = None
+
+
+def place_of(told: Any) -> tuple[int, int] | None:
+    """The place in a run that a text tells as `[3, 8]`; None for what is none."""
+    if not isinstance(told, list) or [type(number) for number in told] != [int, int]:
+        return None
+    number, count = told
+    return (number, count) if 1 <= number <= count <= RANGES["count"][1] else None
 
 
 def accepted(fields: dict[str, Any]) -> tuple[Request, list[str]]:

@@ -73,12 +73,24 @@ def save(
         keep_inputs(result.request, target)
         for index, image in enumerate(result.images):
             request = _of_one(result.request, index)
-            data = _png(image, request, result)
+            data = _png(image, request, result, (index + 1, len(result.images)))
             names = _numbered_names(target, request) if stem is None else _names_from_stem(stem)
             saved.append(files.write_new(target, names, data))
     except OSError as error:
         raise _saving_error(error, target, saved, len(result.images)) from error
     return saved
+
+
+def save_one(result: SavableResult, index: int, count: int, folder: Path) -> Path:
+    """Write one picture of a result as `save` does, as one of `count`. Raises OSError."""
+    request = _of_one(result.request, index)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        keep_inputs(request, folder)
+        data = encoded(result, index, count)
+        return files.write_new(folder, _numbered_names(folder, request), data)
+    except OSError as error:
+        raise _saving_error(error, folder, [], 1) from error
 
 
 def save_sheet(result: SavableResult, folder: str | os.PathLike[str]) -> Path:
@@ -104,14 +116,17 @@ def keep_inputs(request: Request, folder: Path) -> None:
             files.replace(path, data)  # any other writer of this name writes the same bytes
 
 
-def encoded(result: SavableResult, index: int = 0) -> bytes:
-    """The PNG bytes that `save` would write for one picture of a result."""
-    return _png(result.images[index], _of_one(result.request, index), result)
+def encoded(result: SavableResult, index: int = 0, count: int = 0) -> bytes:
+    """The PNG bytes that `save` would write for one picture of a result, or of a run of `count`."""
+    place = index + 1, max(count, len(result.images))
+    return _png(result.images[index], _of_one(result.request, index), result, place)
 
 
-def _png(image: Image.Image, request: Request, result: SavableResult) -> bytes:
-    """PNG bytes in sRGB, with both text chunks. Text beyond ASCII is stored as iTXt, in UTF-8: of
-    tEXt, which is Latin-1, many readers guess.
+def _png(
+    image: Image.Image, request: Request, result: SavableResult, place: tuple[int, int] = (1, 1)
+) -> bytes:
+    """PNG bytes in sRGB, with both text chunks; `place` is (3, 8) for the third of eight. Text
+    beyond ASCII is stored as iTXt, in UTF-8: of tEXt, which is Latin-1, many readers guess.
     """
     about = {
         "version": __version__,
@@ -120,6 +135,8 @@ def _png(image: Image.Image, request: Request, result: SavableResult) -> bytes:
         "notes": list(result.notes),
         "seconds": result.seconds,
     }
+    if place[1] > 1:
+        about["place"] = place
     if result.loras:
         about["loras"] = [each.plain() for each in result.loras]
     if result.files:

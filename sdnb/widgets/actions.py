@@ -1,13 +1,12 @@
-"""A panel's buttons Generate and Stop, and the text beside them: how many requests wait."""
+"""A panel's buttons Generate and Stop, and the words beside them: what a request waits for."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import ipywidgets as widgets
 
-from sdnb.jobs.executor import Job
 from sdnb.widgets.style import box, quiet_line, shared
 
 
@@ -26,7 +25,7 @@ class Actions(widgets.VBox):
         self.generate = widgets.Button(
             description="Generate", button_style="primary", icon="play",
             style=shared(widgets.ButtonStyle),
-            tooltip="Make the picture (Ctrl+Enter); pressed again, the next one waits its turn",
+            tooltip="Make the picture (Ctrl+Enter), when what is ahead of it has ended",
         )  # fmt: skip
         self.generate.add_class("sdnb-generate")  # by which `keys.js` finds it
         self.stop = widgets.Button(
@@ -41,14 +40,13 @@ class Actions(widgets.VBox):
         super().__init__([self.generate, row, below, self.message])
         self.add_class("sdnb-actions")
 
-    def show(self, now: Sequence[Job], waiting: int, dropped: int, paused: str) -> None:
-        """Show how many wait; `now` are the jobs that run, or are next in line.
-
-        `dropped` counts the waiting jobs that went with them; `paused` says why requests are
-        refused.
+    def show(self, ahead: str, *, stoppable: bool, dropped: int, paused: str) -> None:
+        """Show what the next request waits for, if for anything: `ahead` says so; and `paused`, why
+        requests are refused. `dropped` counts the waiting jobs that went.
         """
-        self.generate.description = "Queue another" if now else "Generate"
+        self.generate.description = "Queue" if ahead else "Generate"
+        self.generate.icon = "plus" if ahead else "play"
         self.generate.disabled = bool(paused)
-        self.stop.disabled = all(job.stopping for job in now)
+        self.stop.disabled = not stoppable
         gone = f"{dropped} waiting, dropped" if dropped else ""
-        self.message.value = html.escape(paused) or (f"{waiting} waiting" if waiting else gone)
+        self.message.value = html.escape(paused or gone or ahead)

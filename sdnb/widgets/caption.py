@@ -1,8 +1,11 @@
-"""The lines under a result, or about the settings that came with the input picture."""
+"""Lines of small grey text: under a result, about the settings that came with the input picture,
+and what was done with a picture.
+"""
 
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 
 import ipywidgets as widgets
 from ipywidgets.widgets.widget_string import HTMLStyle
@@ -29,3 +32,29 @@ class Caption(widgets.HTML):
         """Note which input picture there is now."""
         if self._of is not None and self._of != image:
             self.say()
+
+
+class SaidLine(widgets.HTML):
+    """What was done with a picture, or why not; empty at first."""
+
+    def __init__(self) -> None:
+        super().__init__(style=shared(HTMLStyle))
+        self.add_class("sdnb-quiet")
+        self._holds: Callable[[], bool] = _always
+
+    def say(self, words: str, link: str = "", holds: Callable[[], bool] | None = None) -> None:
+        """Show these words, with HTML behind them, until others come, or until `look` finds that
+        they no longer hold.
+        """
+        self._holds = holds or _always
+        said = f'<span role="status">{html.escape(words)}</span> {link}'
+        self.value = said if words else ""
+
+    def look(self) -> None:
+        """Clear the line if it no longer holds."""
+        if self.value and not self._holds():
+            self.say("")
+
+
+def _always() -> bool:
+    return True

@@ -53,4 +53,4 @@ def input_of(picture: GalleryPicture) -> Side | None:
         return None
     began, _ = flat(images.open(request.image))
     fitted = laid(began, size, sizes.spread(began.size, size, request.fit))
-    return fitted.resize(size), "the picture that it began from"
+    return fitted.resize(size), "the start picture"

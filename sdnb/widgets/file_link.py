@@ -10,7 +10,9 @@ from base64 import b64encode
 from collections.abc import Iterable
 from pathlib import Path
 
-_MOST_ZIPPED = 64 << 20  # bytes that one link may send to the page
+from sdnb.widgets.gallery_picture import GalleryPicture
+
+_MOST = 64 << 20  # bytes that one link may send to the page
 _ICON = '<i class="fa fa-download" aria-hidden="true"></i>'
 
 
@@ -23,12 +25,20 @@ def file_link(name: str, data: bytes, words: str = "Download") -> str:
     )
 
 
+def picture_link(picture: GalleryPicture) -> str:
+    """HTML of a link to a picture's file, under its name: its settings are inside; "" where it is
+    too large for a page. Raises OSError for a file that cannot be read.
+    """
+    name, data = picture.packed()
+    return file_link(name, data) if len(data) <= _MOST else ""
+
+
 def files_link(paths: Iterable[Path]) -> str:
     """HTML of a link that downloads these files, several as a ZIP; "" where they are too large
     for a page, or none. Raises OSError for a file that cannot be read.
     """
     paths = list(paths)
-    if not paths or sum(path.stat().st_size for path in paths) > _MOST_ZIPPED:
+    if not paths or sum(path.stat().st_size for path in paths) > _MOST:
         return ""
     if len(paths) == 1:
         return file_link(paths[0].name, paths[0].read_bytes())

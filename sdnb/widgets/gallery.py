@@ -19,12 +19,13 @@ from sdnb.request.plain_words import counted
 from sdnb.widgets import style, too_large
 from sdnb.widgets.autosave import Autosave
 from sdnb.widgets.buttons import SHEET, send_button, text_button
-from sdnb.widgets.details import opened, seen, told
+from sdnb.widgets.caption import SaidLine
 from sdnb.widgets.file_link import files_link
 from sdnb.widgets.gallery_keys import GalleryKeys
 from sdnb.widgets.gallery_picture import GalleryPicture, beside, from_file, save_sheet
 from sdnb.widgets.hearing import in_order
 from sdnb.widgets.opened_folder import OpenedFolder
+from sdnb.widgets.opened_picture import OpenedPicture
 from sdnb.widgets.run_again import RunAgain
 from sdnb.widgets.thumbnails import Thumbnails
 from sdnb.widgets.upload import Upload
@@ -57,7 +58,7 @@ class Gallery(RunAgain, widgets.VBox):
         self._thumbs = Thumbnails(self.choose, self._refresh)
         self._build()
         self._keys = GalleryKeys(self)
-        shown = [self._bar, self._question, self._message, self._thumbs, self._chosen_box]
+        shown = [self._bar, self._question, self._message, self._thumbs, self._opened_picture]
         super().__init__([style.sheet(), self._keys, *shown])
         self.add_class("sdnb")
         too_large.hear(self.say)
@@ -79,19 +80,19 @@ class Gallery(RunAgain, widgets.VBox):
         """The picture that is shown large."""
         return self._chosen
 
-    def add(self, result: Result, before: Result | None = None) -> None:
-        """Put a result's pictures first, but for those that are here from `before`, the same result
-        with fewer. The chosen picture and the page in sight stay.
+    def add(self, result: Result, before: Result | None = None, of: int = 0) -> None:
+        """Put a result's pictures first, of a run that makes `of`, but for those that are here from
+        `before`, the same with fewer. The chosen picture and the page in sight stay.
         """
         if self._heir is not None:
-            self._heir.add(result, before)
+            self._heir.add(result, before, of)
             return
         with self._lock:
             first = 0 if before is None else len(before.images)
             for picture in self.pictures:
                 if before is not None and picture.held is before:
                     picture.result = result
-        self.put(*(GalleryPicture(result, i) for i in range(first, len(result.images))))
+        self.put(*(GalleryPicture(result, i, of=of) for i in range(first, len(result.images))))
 
     def put(self, *new: GalleryPicture) -> None:
         """Put these pictures first, the last of them foremost, and save them as all others."""
@@ -145,9 +146,12 @@ class Gallery(RunAgain, widgets.VBox):
     def send(self, label: str, act: Send, tooltip: str = "") -> None:
         """Add a button that calls `act` with the chosen picture."""
         act_guarded = partial(self._guarded, partial(self._one, act))
-        sender = send_button(label, tooltip or f"Send to {label}", act_guarded)
-        self._sends.children = (*self._sends.children, sender)
-        self._sends.layout.display = ""
+        self._opened_picture.send(send_button(label, tooltip or f"Send to {label}", act_guarded))
+
+    def action(self, words: str, icon: str, tooltip: str, act: Send) -> None:
+        """Add a button that calls `act` with the chosen picture, which stays here."""
+        act_guarded = partial(self._guarded, partial(self._one, act))
+        self._opened_picture.act(text_button(words, icon, tooltip, act_guarded))
 
     def on_delete(self, forget: Callable[[set[GalleryPicture]], object]) -> None:
         """Call `forget` with the pictures that are deleted, so that nothing else keeps them."""
@@ -211,9 +215,8 @@ class Gallery(RunAgain, widgets.VBox):
         self._count = style.quiet_line()
         for turner in self._thumbs.turners:
             turner.on_click(lambda _: self._guarded(self._show_count))
-        self._save_all = self._button(
-            "Save all", "Write all pictures, with their settings inside", self._all_saved
-        )
+        tip = "Write all pictures, with their settings inside"
+        self._save_all = self._button("Save all", tip, self._all_saved)
         others = "all pictures that are not kept"
         self._clear = self._button(
             "Delete all but kept", f"Forget {others}",
@@ -223,30 +226,23 @@ class Gallery(RunAgain, widgets.VBox):
         self._many = widgets.HBox([*self._thumbs.turners, self._save_all, self._clear])
         self._bar = style.row([self._count, upload, self._many, self.autosave])
         self._keep = self._button("Keep", "Not deleted with the rest", self._toggle_kept)
-        self._compare = self._button(
-            "Compare", "Remember this one as the left side; then choose another", self._remember
-        )
+        tip = "Remember this one as the left side; then choose another"
+        self._compare = self._button("Compare", tip, self._remember)
         show = partial(self._one, lambda picture: self.say(*self.sheet(picture)))
         self._sheet = text_button(*SHEET, partial(self._guarded, show))
-        self._sends = style.row([], display="none")
         self._question = style.row([], display="none")
-        self._message = style.quiet_line()
-        self._which, self._view = style.quiet_line(), widgets.HTML()
-        self._view.add_class("sdnb-picture")
-        self._about = widgets.HTML(layout=widgets.Layout(flex="1 1 320px", margin="0 0 0 12px"))
+        self._message = SaidLine()
         save = partial(self._one, self.save_one)
         delete = partial(self._one, lambda picture: self.ask([picture], "this picture"))
-        buttons = [
-            self._keep, self._compare,
-            self._button("Save", f"Write it to {self.folder} (S)", save), self._sheet,
-            self._button("Delete", "Forget this picture (Delete)", delete),
-            self._button("Close", "Back to the thumbnails", lambda: self.choose(None)),
-        ]  # fmt: skip
-        both, acts = (
-            style.row(of, align_items=None) for of in ([self._view, self._about], buttons)
-        )
-        self._chosen_box = widgets.VBox([self._which, acts, self._sends, both])
-        self._chosen_box.add_class("sdnb-chosen-box")
+        self._opened_picture = OpenedPicture(
+            self._button("Save", f"Write it to {self.folder} (S)", save),
+            [
+                self._keep, self._sheet,
+                self._button("Delete", "Forget this picture (Delete)", delete),
+                self._button("Close", "Back to the thumbnails", lambda: self.choose(None)),
+            ],
+        )  # fmt: skip
+        self._opened_picture.act(self._compare)
 
     # -- acting ------------------------------------------------------------------------------
 
@@ -277,7 +273,13 @@ class Gallery(RunAgain, widgets.VBox):
 
     def save_one(self, picture: GalleryPicture) -> None:
         """Save a picture, and show where it is, or the error."""
-        self._guarded(lambda: self.say(self.saved(picture), files_link(self.save(picture))))
+        self._guarded(lambda: self._saved_one(picture))
+
+    def _saved_one(self, picture: GalleryPicture) -> None:
+        link, is_open = files_link(self.save(picture)), picture is self._chosen
+        if is_open:
+            self._opened_picture.link.value = link  # under the name that it has now
+        self.say(self.saved(picture), "" if is_open else link)
 
     def saved(self, picture: GalleryPicture) -> str:
         """Save a picture, and say where it is."""
@@ -311,13 +313,17 @@ class Gallery(RunAgain, widgets.VBox):
         self._question.layout.display = ""
         return yes, no
 
-    def say(self, words: str, link: str = "") -> None:
-        """Show a line, with HTML behind it, above the chosen picture until the next act or run."""
-        said = f'<span role="status">{html.escape(words)}</span> {link}'
-        self._message.value = said if words else ""
+    def say(self, words: str, link: str = "", holds: Callable[[], bool] | None = None) -> None:
+        """Show a line, with HTML behind it, until the next act or run, or while it `holds`."""
+        self._message.say(words, link, holds)
+
+    def look(self) -> None:
+        """Clear the line if it no longer holds."""
+        self._message.look()
 
     def _quiet(self) -> None:  # the last action's line of text and question
-        self._message.value, self._question.layout.display = "", "none"
+        self._message.say("")
+        self._question.layout.display = "none"
 
     def _open(self) -> None:
         if self._opened is not None:
@@ -337,13 +343,9 @@ class Gallery(RunAgain, widgets.VBox):
 
     def _show_detail(self) -> None:
         picture = self._chosen
-        self._chosen_box.layout.display = "none" if picture is None else ""
-        if picture is None:
-            self._view.value = self._about.value = ""
-            return
-        self._sheet.layout.display = "" if picture.which else "none"
-        self._keep.description = "Do not keep" if picture.kept else "Keep"
-        self._compare.description = "Stop comparing" if self._other is not None else "Compare"
-        self._which.value = html.escape(opened(picture))
-        self._view.value = seen(picture, self._other)
-        self._about.value = told(picture)
+        if picture is not None:
+            several = picture.held is not None and len(picture.held.images) > 1
+            self._sheet.layout.display = "" if several else "none"
+            self._keep.description = "Do not keep" if picture.kept else "Keep"
+            self._compare.description = "Stop comparing" if self._other is not None else "Compare"
+        self._opened_picture.show(picture, self._other)

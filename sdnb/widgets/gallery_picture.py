@@ -27,6 +27,8 @@ class GalleryPicture:
     file: tuple[str, bytes] | None = field(default=None, repr=False)  # name, bytes of an upload
     known: bool = True  # whether its settings are known; a photograph has none
     strength_told: bool = False  # as `Saved` has it
+    of: int = 0  # how many its run was to make; some may be missing, or not made yet
+    told: tuple[int, int] | None = None  # its place in its run as its file tells it: (3, 8)
     thumb: str = field(default="", repr=False)  # a data URI, made when first shown
 
     @property
@@ -55,10 +57,16 @@ class GalleryPicture:
         return with_files(made, library, own_nets=own_nets)
 
     @property
+    def place(self) -> tuple[int, int]:
+        """Which it is of how many: (3, 8) for the third of eight; to ask reads no file."""
+        made = len(self.held.images) if self.held is not None else 1
+        return self.told or (self.index + 1, max(self.of, made))
+
+    @property
     def which(self) -> str:
-        """ "picture 3 of 4", as its run counts them; "" where it is alone, or known by its file."""
-        count = len(self.held.images) if self.held is not None else 1
-        return f"picture {self.index + 1} of {count}" if count > 1 else ""
+        """ "picture 3 of 8", as its run counts them; "" where it was alone, or nobody knows."""
+        number, count = self.place
+        return f"picture {number} of {count}" if count > 1 else ""
 
     @property
     def words(self) -> str:
@@ -68,11 +76,21 @@ class GalleryPicture:
             return f"{self.file[0] if self.file else 'a picture'}, without settings"
         return f"{r.prompt or 'no prompt'}, seed {r.seed}"
 
+    def packed(self) -> tuple[str, bytes]:
+        """The name and the bytes of its file: of the one that there is, else of the one that `save`
+        would write. Raises OSError for a file that cannot be read.
+        """
+        if self.saved is not None and self.saved.exists():
+            return self.saved.name, self.saved.read_bytes()
+        if self.file is not None:
+            return self.file
+        data = saving.encoded(self.result, self.index, self.of)
+        return f"sdnb-{self.request.seed}.png", data
+
     def save(self, folder: Path) -> Path:
         """Save it with its settings inside; an upload, byte for byte. Raises OSError."""
         if self.file is None:
-            alone = replace(self.result, images=(self.image,), request=self.request)
-            return alone.save(folder)[0]
+            return saving.save_one(self.result, self.index, self.of, folder)
         name, data = self.file
         stem, kind = Path(name).stem, Path(name).suffix
         names = itertools.chain([name], (f"{stem}-{n}{kind}" for n in itertools.count(2)))
@@ -108,7 +126,7 @@ def _told(source: bytes | Path) -> GalleryPicture:
         (image,), saved.request, saved.model, saved.fingerprint, seconds, 0.0, saved.notes,
         files=saved.files,
     )  # fmt: skip
-    return GalleryPicture(result, strength_told=saved.strength_told)
+    return GalleryPicture(result, strength_told=saved.strength_told, told=saved.place)
 
 
 def untold(request: Request, strength_told: bool = False) -> tuple[str, ...]:

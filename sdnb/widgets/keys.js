@@ -2,18 +2,45 @@
 // else hears them: before JupyterLab, which runs the cell at Ctrl+Enter and deletes it at D D, and
 // before ipywidgets and ipycanvas. `stopPropagation` keeps an event from them.
 
+// What a person set in a page, newest last: by the ids of the boxes, none that Python set since.
+function changes(model) {
+  const touched = new Map();
+  const look = async () => {
+    for (const id of model.get("boxes")) {
+      const box = await model.widget_manager.get_model(id.slice(10));
+      if (touched.has(box)) continue;
+      touched.set(box, 0);
+      box.on("change", (_, how) => {
+        touched.delete(box);
+        touched.set(box, how?.updated_view ? 1 : 0);
+      });
+    }
+  };
+  look();
+  model.on("change:boxes", look);
+  return () => [...touched].filter(([_, by]) => by).map(([box, _]) => box);
+}
+
+// ipywidgets sends one change of a box at a time: while the kernel is busy, the later ones wait
+// here. Of lists, sliders and switches only these are brought along: they may follow one another.
+const waits = box => Object.keys(box._msg_buffer ?? {}).length > 0;
+const isTyped = box => /^(Text|Textarea|FloatText|Combobox)Model$/.test(box.get("_model_name"));
+const valueOf = box => {
+  if (box.get("index") === undefined) return box.get("value");
+  return box.get("_options_labels")[box.get("index")];
+};
+
 function panel(model) {
-  // What is typed may arrive after the click that follows it: each box sends for itself, one
-  // message at a time. So Generate brings along what is in them.
-  const generate = async (event, root) => {
+  // What is typed or chosen may arrive after the click that follows it. So Generate brings it along.
+  const changed = changes(model);
+  const generate = (event, root) => {
     event.stopPropagation();
     event.preventDefault();
     if (root.querySelector(".sdnb-generate").disabled) return;
     const at = document.activeElement;
     if (at.matches("input, textarea")) at.dispatchEvent(new Event("change", { bubbles: true }));
-    const boxes = model.get("boxes").map(id => model.widget_manager.get_model(id.slice(10)));
-    const values = (await Promise.all(boxes)).map(box => [box.model_id, box.get("value")]);
-    model.send({ values: Object.fromEntries(values) });
+    const boxes = changed().filter(box => isTyped(box) || waits(box));
+    model.send({ values: boxes.map(box => [box.model_id, valueOf(box)]) });
   };
   // A number that is left open stands there in grey: what is typed replaces it, and an emptied box
   // is open again, which ipywidgets would fill with the number before.

@@ -16,6 +16,11 @@ import anywidget
 import ipywidgets as widgets
 import traitlets
 
+# By how a page's values of them are taken: of lists it is the line, which Python may have moved.
+_TYPED = widgets.Text, widgets.Textarea, widgets.FloatText
+_LISTS = widgets.Dropdown, widgets.SelectionSlider
+_SET = widgets.IntSlider, widgets.Checkbox, widgets.ToggleButton
+
 Heard = Callable[[dict[str, Any]], object]
 
 
@@ -30,9 +35,10 @@ class _Ear(anywidget.AnyWidget):
 class Keys(widgets.Box):
     """Listens inside the widget that it is a child of, and calls `heard` with each message.
 
-    The messages of a "panel" have the `values` of its `boxes` by their ids; a "gallery" sends a
-    `key` and the thumbnail's `place`, -1 for none; "tabs" send that they are `ready`; a "canvas"
-    sends nothing. Nothing is seen of it.
+    The messages of a "panel" have the `values` that a person gave its `boxes`, each with its id and
+    the newest last; of a list it is the line. A "gallery" sends a `key` and the thumbnail's
+    `place`, -1 for none; "tabs" send that they are `ready`; a "canvas" sends nothing. Nothing is
+    seen of it.
     """
 
     def __init__(
@@ -70,8 +76,8 @@ class Keys(widgets.Box):
 
 class GenerateKeys(Keys):
     """Calls `generate` when someone presses Ctrl+Enter in a panel, a grid tab or a model picker, or
-    its button of the CSS class `sdnb-generate`. Before, the boxes among `parts` get what is in them
-    on the page.
+    its button of the CSS class `sdnb-generate`. Before, the boxes, lists, sliders and switches
+    among `parts` get what a person gave them on the page.
     """
 
     def __init__(self, parts: Sequence[widgets.Widget], generate: Callable[[], object]) -> None:
@@ -83,19 +89,27 @@ class GenerateKeys(Keys):
         self._ear.boxes = list(_boxes(self._parts))
 
     def _pressed(self, message: dict[str, Any]) -> None:
-        values = message["values"]
-        boxes = [box for box in self._ear.boxes if box.model_id in values]
+        boxes = {box.model_id: box for box in self._ear.boxes}
+        told = [(boxes[name], value) for name, value in message["values"] if name in boxes]
         # All are compared before one is set: a box may follow another. None is what is no number.
-        typed = [(box, values[box.model_id]) for box in boxes]
-        typed = [(box, value) for box, value in typed if value is not None and value != box.value]
-        for box, value in typed:
-            box.value = value
+        for box, value in [(box, value) for box, value in told if _is_news(box, value)]:
+            if isinstance(box, _LISTS):
+                box.index = box._options_labels.index(value)  # noqa: SLF001 - its lines
+            else:
+                box.value = value
         self._generate()
 
 
+def _is_news(box: Any, value: Any) -> bool:
+    """Whether this is another value than the one that was heard, and one that the box can have."""
+    if isinstance(box, _LISTS):
+        return value in box._options_labels and value != box.label  # noqa: SLF001 - its lines
+    return value is not None and value != box.value
+
+
 def _boxes(parts: Iterable[widgets.Widget]) -> Iterator[widgets.Widget]:
-    """The boxes that one types into, of these widgets and of all inside them."""
+    """What one types into, chooses from, drags or turns on, of these and of all inside them."""
     for part in parts:
-        if isinstance(part, (widgets.Text, widgets.Textarea, widgets.FloatText)):
+        if isinstance(part, (*_TYPED, *_LISTS, *_SET)):
             yield part
         yield from _boxes(getattr(part, "children", ()))

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageOps
 
 from sdnb.images import MAX_PIXELS
+from sdnb.images.saved import place_of
+from sdnb.request import documents
 from sdnb.request.picture_file import SUFFIXES, existing, opened
 from sdnb.widgets.gallery_picture import GalleryPicture, from_path
 from sdnb.widgets.jpegs import data_uri
@@ -34,6 +36,7 @@ class FilePicture(GalleryPicture):
 
     def __init__(self, path: Path) -> None:
         self.index, self.kept, self.file, self.thumb = 0, False, None, ""
+        self.of, self.told = 0, None  # until the file is read
         self.saved = self._path = path
 
     result = property(lambda self: self._seen().result)
@@ -53,11 +56,13 @@ class FilePicture(GalleryPicture):
         if not self.thumb:
             self.thumb = _NO_THUMB
             with suppress(Exception):  # decoders raise errors of any type on damaged files
-                self.thumb = _thumb(self._path, side)
+                self.thumb, self.told = _thumb(self._path, side)
 
     def _seen(self) -> GalleryPicture:
         status = existing(self._path, "picture").stat()  # its errors are sentences
-        return _looked_at(self._path, status.st_mtime_ns, status.st_size)
+        seen = _looked_at(self._path, status.st_mtime_ns, status.st_size)
+        self.told = seen.told
+        return seen
 
 
 @lru_cache(maxsize=_AT_ONCE)
@@ -65,12 +70,19 @@ def _looked_at(path: Path, *_: int) -> GalleryPicture:
     return from_path(path)
 
 
-def _thumb(path: Path, side: int) -> str:
+def _thumb(path: Path, side: int) -> tuple[str, tuple[int, int] | None]:
+    """A file's thumbnail, and its place in its run, if it tells that."""
     with opened(path, "picture") as file, Image.open(file) as image:
         if image.width * image.height > MAX_PIXELS:
-            return _NO_THUMB
+            return _NO_THUMB, None
         image.draft("RGB", (side, side))
-        return data_uri(ImageOps.exif_transpose(image), side)
+        return data_uri(ImageOps.exif_transpose(image), side), _place(image)
+
+
+def _place(image: Image.Image) -> tuple[int, int] | None:
+    with suppress(ValueError, TypeError, AttributeError):  # a damaged text, or none
+        return place_of(documents.from_json(image.info.get("sdnb", b"")).get("place"))
+    return None
 
 
 class OpenedFolder:

@@ -210,6 +210,11 @@ class Panel(AsLeft, widgets.VBox):
             self.view.clear()
             self._caption.say()
 
+    def be_tab(self, name: str) -> None:
+        """Be the tab of this name, by which others speak of its runs; the model is named above."""
+        self._queue.owner = name
+        self.about.layout.display = "none"
+
     def focus(self) -> None:
         """Move the browser's focus to Generate, and with it the page."""
         self._actions.generate.focus()
@@ -246,8 +251,7 @@ class Panel(AsLeft, widgets.VBox):
         )
         self._actions = Actions(self.generate, self.skip, self._bulb.button, self._bulb.question)
         self._queue = RunQueue(runs, self._actions, self.progress, self._began, self._take)
-        self._caption, self._plan = Caption(), PlanLine()
-        self.as_left = WayBack()
+        self._caption, self._plan, self.as_left = Caption(), PlanLine(), WayBack()
         self.mask_stays = MaskStays(lambda: self.form.change(mask=None))
         self.begun += [self.as_left.forget, self.mask_stays.forget, self.keep]
         self._seed_came = SeedCame(lambda: self.form.change(seed=None))
@@ -288,7 +292,8 @@ class Panel(AsLeft, widgets.VBox):
         """Update the forecast, and the error if it no longer holds; a question is withdrawn."""
         self._bulb.forget()
         self._seed_came.look(self.form.seed.value)
-        self.view.look()
+        for place in (self.view, self.gallery):
+            place.look()
         self.mask_stays.look(lambda: self.form.controls["mask"].value)
         self.progress.look_again(self._checked)
         if self._queue.paused:
@@ -334,13 +339,13 @@ class Panel(AsLeft, widgets.VBox):
         resolved = request.resolved(self.model.settings)
         return self.model.pace.left(resolved, progress.step, progress.total, progress.seconds)
 
-    def _take(self, result: Result, before: Result | None) -> None:
-        """Show a result; `before` is the same with fewer pictures, whose place it takes."""
+    def _take(self, result: Result, before: Result | None, of: int) -> None:
+        """Show a result of `of` pictures; `before` is the same with fewer, whose place it takes."""
         with self._lock:
             self._last = result
             kept = [r for r in self._results if r() not in (None, before)]
             self._results = [*kept, weakref.ref(result)]
-        self.gallery.add(result, before)
+        self.gallery.add(result, before, of)
         pictures = [p for p in reversed(self.gallery.pictures) if p.held is result]
         self.view.show(pictures, 0 if before is None else len(pictures) - 1)
         self.form.seed.made_with(result.request.seed or 0)

@@ -8,34 +8,42 @@ from typing import Any
 from sdnb import images
 from sdnb.widgets.gallery_picture import GalleryPicture
 
+SEED = (
+    "Use its seed",
+    "lock",
+    "Keep its seed for the next ones; one of several is the only one then",
+)
 HOLDS = "Have a control network hold the next ones to it"
 
 
 def offer(panel: Any) -> None:
     """Put the buttons below the result of a panel, and into its own gallery."""
-    view = panel.view
-    tip = "Keep its seed for the next ones; one of several is the only one then"
-    view.action("Use its seed", "lock", tip, partial(_keep_seed, panel))
-    if panel.kind != "txt2img":
-        tip = "Begin the next one from it; a mask stays"
-        view.action("Use as picture", "image", tip, partial(_use_as_picture, panel))
-    view.send("Control", partial(_hold_to, panel), HOLDS, last=True)
+    for place in (panel.view, panel.gallery) if panel.has_gallery else (panel.view,):
+        place.action(*SEED, partial(keep_seed, panel, place))
+        if panel.kind != "txt2img":
+            tip = "Begin the next one from it; a mask stays"
+            place.action("Use as picture", "image", tip, partial(_use_as_picture, panel, place))
+    panel.view.send("Control", partial(_hold_to, panel), HOLDS, last=True)
     if panel.has_gallery:
         panel.gallery.send("Control", partial(_hold_to, panel), HOLDS)
 
 
-def _keep_seed(panel: Any, picture: GalleryPicture) -> None:
-    """Set its seed; for one of several also the count, since the others have seeds of their own."""
+def keep_seed(panel: Any, place: Any, picture: GalleryPicture) -> None:
+    """Set its seed, and say so in the view or gallery where that was asked; for one of several also
+    the count, since the others have seeds of their own. Raises ValueError for a photograph.
+    """
     seed = picture.request.seed
+    if seed is None:
+        raise ValueError("It brings no settings, and no seed among them.")
     words = f"The seed is {seed} now"
     panel.form.change(seed=seed)
     if picture.which and panel.form.request.count > 1:
         panel.form.change(count=1)
         words += ", and Pictures is 1"
-    panel.view.say(f"{words}.", holds=lambda: panel.form.seed.value == seed)
+    place.say(f"{words}.", holds=lambda: panel.form.seed.value == seed)
 
 
-def _use_as_picture(panel: Any, picture: GalleryPicture) -> None:
+def _use_as_picture(panel: Any, place: Any, picture: GalleryPicture) -> None:
     """Begin from this picture, with the mask that is there if it has the same size."""
     mask = panel.form.request.mask
     png = images.picture(picture.image)
@@ -44,7 +52,7 @@ def _use_as_picture(panel: Any, picture: GalleryPicture) -> None:
         panel.form.change(mask=mask)
         panel.mask_stays.tell()
     image = panel.form.controls["image"]
-    panel.view.say("The next one begins from it.", holds=lambda: image.value == png)
+    place.say("The next one begins from it.", holds=lambda: image.value == png)
 
 
 def _hold_to(panel: Any, picture: GalleryPicture) -> None:

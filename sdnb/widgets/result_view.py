@@ -7,17 +7,19 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 import ipywidgets as widgets
+from ipywidgets.widgets.widget_description import DescriptionStyle
 
-from sdnb.images import saving
 from sdnb.widgets.buttons import SHEET, icon_button, send_button, text_button
+from sdnb.widgets.caption import SaidLine
 from sdnb.widgets.compare import Side, compared, input_of
-from sdnb.widgets.file_link import file_link
+from sdnb.widgets.file_link import picture_link
 from sdnb.widgets.gallery_picture import GalleryPicture
 from sdnb.widgets.hearing import in_order
 from sdnb.widgets.jpegs import data_uri
-from sdnb.widgets.style import quiet_line, row
+from sdnb.widgets.style import quiet_line, row, shared
 
 Act = Callable[[GalleryPicture], object]
+START, BEFORE = "the start picture", "the one before"  # what a picture is compared with
 
 
 class ResultView(widgets.VBox):
@@ -37,13 +39,12 @@ class ResultView(widgets.VBox):
         self._at = 0
         self._before: GalleryPicture | None = None  # what was shown before these
         self._comparing = False
-        self._holds: Callable[[], bool] = lambda: True  # whether the line that is shown is true
         self._preview = preview
         self._save, self._sheet = save, sheet
         preview.observe(lambda _: self._previewed(), "value")
         self._picture = widgets.HTML(layout=widgets.Layout(display="none"))
         self._empty = widgets.HTML('<div class="sdnb-empty">The picture comes here.</div>')
-        self._message = quiet_line()
+        self._message = SaidLine()
         self._build()
         shown = [self._empty, preview, self._picture, self._turn, self._actions, self._sends]
         super().__init__([*shown, self._message])
@@ -95,18 +96,15 @@ class ResultView(widgets.VBox):
         makers.insert(len(makers) - self._at_end, make)
         self._at_end += last
 
-    def say(self, words: str, link: str = "", holds: Callable[[], bool] = lambda: True) -> None:
+    def say(self, words: str, link: str = "", holds: Callable[[], bool] | None = None) -> None:
         """Show a line below the picture until another picture is shown, or until `look` finds that
         it no longer `holds`; `link` is HTML after it.
         """
-        self._holds = holds
-        said = f'<span role="status">{html.escape(words)}</span> {link}'
-        self._message.value = said if words else ""
+        self._message.say(words, link, holds)
 
     def look(self) -> None:
         """Clear the line if it no longer holds."""
-        if self._message.value and not self._holds():
-            self.say("")
+        self._message.look()
 
     # -- building ----------------------------------------------------------------------------
 
@@ -131,9 +129,14 @@ class ResultView(widgets.VBox):
         tip = "Write it with its settings inside"
         save = self._button("Save", "save", tip, self._saved)
         self._link = widgets.HTML()
-        tip = "Compare it with the picture before, or that it began from"
+        tip = "Compare it with the picture that it began from, or the one before"
         self._compare = self._button("Compare", "columns", tip, lambda _: self._compared())
-        first = {self._actions: (save, self._link, self._compare)}
+        self._with = widgets.Dropdown(
+            options=(START, BEFORE), description="with", tooltip="What is left of the line",
+            style=shared(DescriptionStyle, "auto"), layout=widgets.Layout(width="auto"),
+        )  # fmt: skip
+        self._with.observe(lambda _: self._refresh(), "value")
+        first = {self._actions: (save, self._link, self._compare, self._with)}
         for place, more in self._more.items():
             place.children = (*first.get(place, ()), *(make() for make in more))
         in_order(self)
@@ -153,7 +156,7 @@ class ResultView(widgets.VBox):
 
     def _saved(self, picture: GalleryPicture) -> None:
         self.say(self._save(picture))
-        self._link.value = download(picture)  # under the name that it has now
+        self._link.value = picture_link(picture)  # under the name that it has now
 
     def _turned(self, by: int) -> None:
         self._at = min(max(self._at + by, 0), len(self.pictures) - 1)
@@ -166,12 +169,17 @@ class ResultView(widgets.VBox):
 
     # -- showing -----------------------------------------------------------------------------
 
-    def _left(self, picture: GalleryPicture) -> Side | None:
-        """What it is compared with: the picture before, of these or of those that were shown before
-        them; else the one that it was made from.
+    def _lefts(self, picture: GalleryPicture) -> dict[str, Callable[[], Side | None]]:
+        """What it can be compared with, by what that is called: the picture that it began from, and
+        the one before, of these or of those that were shown before them.
         """
+        lefts: dict[str, Callable[[], Side | None]] = {}
+        if picture.request.image is not None:
+            lefts[START] = partial(input_of, picture)
         before = self.pictures[self._at - 1] if self._at else self._before
-        return input_of(picture) if before is None else (before.image, before.words)
+        if before is not None:
+            lefts[BEFORE] = lambda: (before.image, before.words)
+        return lefts
 
     def _previewed(self) -> None:
         """Show the preview alone: what one does here is done with a finished picture. An empty one
@@ -206,15 +214,18 @@ class ResultView(widgets.VBox):
             self._make()
         self._where.value = f"{picture.which} · seed {picture.request.seed}"
         self._back.disabled, self._next.disabled = self._at == 0, self._at == len(self.pictures) - 1
-        before = self._left(picture)
-        self._compare.disabled = before is None
+        lefts = self._lefts(picture)
+        self._compare.disabled = not lefts
         self._compare.description = "Stop comparing" if self._comparing else "Compare"
-        if self._comparing and before is not None:
-            words = (before[1], picture.words)
-            self._picture.value = compared(before[0], picture.image, words)
+        self._with.layout.display = "" if self._comparing and len(lefts) > 1 else "none"
+        side = lefts.get(self._with.value) or next(iter(lefts.values()), None)
+        left = side() if side is not None and self._comparing else None
+        if left is not None:
+            words = (left[1], picture.words)
+            self._picture.value = compared(left[0], picture.image, words)
         else:
             self._picture.value = zoomed(picture)
-        self._link.value = download(picture)
+        self._link.value = picture_link(picture)
 
 
 def zoomed(picture: GalleryPicture) -> str:
@@ -224,12 +235,3 @@ def zoomed(picture: GalleryPicture) -> str:
         '<label class="sdnb-zoom"><input type="checkbox" aria-label="full size">'
         f'<img src="{data_uri(image, quality=92)}" width="{image.width}" alt="{words}"></label>'
     )
-
-
-def download(picture: GalleryPicture) -> str:
-    """HTML of a link to the picture's PNG, its settings inside, under its file's name if it has
-    one.
-    """
-    data = saving.encoded(picture.result, picture.index)
-    name = f"sdnb-{picture.request.seed}.png" if picture.saved is None else picture.saved.name
-    return file_link(name, data)

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from functools import partial
 
 from sdnb.images.result import Result
-from sdnb.jobs.executor import DONE, RUNNING, STOPPED, WAITING, Executor, Job, Worker
+from sdnb.jobs.executor import DONE, RUNNING, STOPPED, WAITING, Executor, Job
 from sdnb.request import Request
 from sdnb.widgets.actions import Actions
+from sdnb.widgets.ahead import jobs_of, line_of
 from sdnb.widgets.progress import ProgressView
 from sdnb.widgets.waiting_list import WaitingList, in_a_line
 
@@ -18,8 +19,10 @@ class RunQueue:
     """Gives requests to `executor`, and shows the state of their jobs on `actions` and `progress`;
     those that wait are a list, `waiting`.
 
-    `began` is called when a job starts, `took` with each result and the one before it of the same
-    job, both in the job's thread: of several pictures, each is taken when it is finished.
+    `began` is called when a job starts, `took` with each result, the one before it of the same
+    job and how many pictures the job makes, both in the job's thread: of several pictures, each is
+    taken when it is finished. `owner` is how the others are told whose jobs they are, such as
+    "inpaint".
     """
 
     def __init__(
@@ -28,18 +31,23 @@ class RunQueue:
         actions: Actions,
         progress: ProgressView,
         began: Callable[[], None],
-        took: Callable[[Result, Result | None], None],
+        took: Callable[[Result, Result | None, int], None],
     ) -> None:
         self.executor = executor
+        self.owner = ""
         self.jobs: list[Job] = []  # running and waiting, in order
         self.paused = ""  # why requests are refused; "" if they are not
         self.waiting = WaitingList(self.drop, self.clear)
         self._actions, self._progress = actions, progress
         self._began, self._took = began, took
         self._lock = threading.RLock()
+        # Held alone while the buttons are set: other queues tell this one what they have done.
+        self._showing = threading.Lock()
         self._taken: dict[Job, Result] = {}  # of each job, what was taken last
         self._dropped = 0  # how many waiting jobs `stop` dropped
         self._cut = False  # whether a running job was ended: its progress line stays in sight
+        line_of(executor).heard(self._show_line)
+        self._show_line()
 
     @property
     def running(self) -> bool:
@@ -58,7 +66,9 @@ class RunQueue:
         except RuntimeError as error:
             self._progress.complain(error)
             return None
+        line_of(self.executor).own(job, self.owner)
         self._track(job)
+        self._show_counts()  # it may have begun before it was known whose it is
         return job
 
     def stop(self) -> None:
@@ -107,6 +117,8 @@ class RunQueue:
     def serve(self, executor: Executor) -> None:
         """Stop, and run with this executor from now on."""
         self.stop()
+        if executor is not self.executor:
+            line_of(executor).heard(self._show_line)
         self.executor, self.paused = executor, ""
         self._show_counts()
 
@@ -144,7 +156,7 @@ class RunQueue:
         result, before = job.so_far, self._taken.get(job)
         if result is not None and result is not before:
             self._taken[job] = result
-            self._took(result, before)
+            self._took(result, before, job.request.count)
         if job.ended:
             self._taken.pop(job, None)
 
@@ -164,21 +176,34 @@ class RunQueue:
 
     def _behind_others(self, job: Job) -> bool:
         """Whether a job of another panel runs first."""
-        executor = self.executor
-        return job.state == WAITING and isinstance(executor, Worker) and executor.jobs[:1] != (job,)
+        jobs = jobs_of(self.executor)
+        return job.state == WAITING and jobs is not None and jobs[:1] != (job,)
 
     def _say_waiting(self) -> None:
         """Say for what the first job waits: it runs in another tab, or another cell."""
-        ahead = self.executor.jobs[:1] if isinstance(self.executor, Worker) else ()
-        what = "".join(f": {in_a_line(job.request)}" for job in ahead)
-        self._progress.say(f"waiting for another run{what}")
+        ahead, line = (jobs_of(self.executor) or ())[:1], line_of(self.executor)
+        what = "".join(f"{line.named(job)}: {in_a_line(job.request)}" for job in ahead)
+        self._progress.say(f"waiting for {what or 'another run'}")
 
     def _show_counts(self) -> None:
         with self._lock:
-            now, behind = self._now(), self._behind()
-            waiting = [job for job in (*now, *behind) if job.state == WAITING and not job.stopping]
-            self._actions.show(now, len(waiting), self._dropped, self.paused)
-            self.waiting.show(now, behind)
+            self.waiting.show(self._now(), self._behind())
+            line_of(self.executor).tell()
+
+    def _show_line(self) -> None:
+        """Show on the buttons what is ahead, of this panel and of all others."""
+        with self._showing:
+            mine, line = self.jobs, line_of(self.executor)
+            jobs = jobs_of(self.executor)
+            if jobs is None:  # several may run at once
+                waiting = sum(job.state == WAITING and not job.stopping for job in mine)
+                ahead = f"{waiting} waiting" if waiting else ""
+            else:
+                ahead = line.words(jobs, mine)
+            stoppable = any(not job.stopping for job in self._now())
+            self._actions.show(
+                ahead, stoppable=stoppable, dropped=self._dropped, paused=self.paused
+            )
 
     def _now(self) -> list[Job]:
         """The jobs that run; if none does, the one that is next in line."""

@@ -25,7 +25,7 @@ from sdnb.widgets.kept_gallery import saving_gallery
 from sdnb.widgets.lifetime import tie_to_cell
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.picker import ModelPicker
-from sdnb.widgets.picture_acts import HOLDS
+from sdnb.widgets.picture_acts import HOLDS, SEED, keep_seed
 from sdnb.widgets.tab_panels import TabPanels
 from sdnb.widgets.tabs import Tabs
 from sdnb.widgets.upscale import UpscalePanel
@@ -79,6 +79,7 @@ class Studio(AsLeft, widgets.VBox):
         for name in TABS:
             self.gallery.send(name, *self._carry(name))
         self.gallery.send("Control", self._hold_to, HOLDS)
+        self.gallery.action(*SEED, lambda picture: keep_seed(self.panel, self.gallery, picture))
         asked = {name: partial(self._asked, name) for name in _SWEPT}
         sends = {name: partial(self.send, name=name) for name in TABS} | {"Control": self._hold_to}
         self.grid = GridTab(
@@ -102,7 +103,7 @@ class Studio(AsLeft, widgets.VBox):
         for other in TABS:
             if other != name:
                 panel.view.send(other, *self._carry(other))
-        panel.about.layout.display = "none"  # the picker has it
+        panel.be_tab(name)
         panel.begun += [self.picker.quiet, self.as_left.forget, self.keep]
         self._fresh[name] = panel.form.request
         if name in self._left:

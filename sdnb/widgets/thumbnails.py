@@ -112,7 +112,7 @@ class Thumbnails(widgets.VBox):
             if picture.thumb:
                 rules.append(f".{self._mark}-{i} {{ background-image: url({picture.thumb}); }}")
             if picture.which:
-                number = f'content: "{picture.index + 1}"'
+                number = f'content: "{picture.place[0]}"'
                 rules.append(f".{self._mark}-{i}::before {{ {number}; }}")
             slot.description = ", ".join(filter(None, (picture.words, picture.which)))
             slot.tooltip = slot.description

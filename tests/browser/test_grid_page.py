@@ -237,6 +237,45 @@ def bring(studio):
     ]
 
 
+THOUSAND = f"""
+import sys
+import sdnb
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+from helpers import grids
+from sdnb.jobs.executor import Worker
+grid = sdnb.sweep(grids.BASE, steps=range(1, 41), cfg=[1 + i / 10 for i in range(25)])
+view = sdnb.GridView(grid, grids.model(), executor=Worker(grids.make))
+view
+"""
+
+
+def test_a_thousand_cells_are_all_seen_and_looked_through_by_keys(page, lab):
+    """A page that is sent thousands of widgets at once shows none of them, or stands still."""
+    view = GridPage(page, lab, "thousand.ipynb", THOUSAND)
+    view.click("Run")
+    view.until("grid.done == 1000 and not view.running", 200)
+    seen(view, 1000)
+    assert view.kernel("len({id(each.layout) for each in view._table._cell_styles.values()})") == 1
+    view.cell("steps 3 cfg 2").click()
+    view.until("view.chosen == grid.at(steps=3, cfg=2)", 20)
+    view.page.locator(LARGE).first.wait_for()
+    view.press("ArrowRight", "ArrowDown", "Enter")
+    view.until("view.chosen == grid.at(steps=4, cfg=2.1)", 20)
+    view.notebook.reload()
+    seen(view, 1000)
+    view.cell("steps 40 cfg 3.4").click()
+    view.until("view.chosen == grid.at(steps=40, cfg=3.4)", 20)
+    assert view.notebook.complaints() == []
+
+
+def seen(view, count):
+    """Wait until so many cells show a picture."""
+    for _ in view.notebook.looks(60):
+        if sum(shown := view.thumbs()) == count:
+            return
+    assert sum(shown) == count
+
+
 def test_the_grid_that_runs_and_the_model_that_loads_are_those_in_the_boxes(page, lab):
     """Also while the boxes' own messages are late: here none of them arrives."""
     boxes = "[studio.picker._box, *(values for _, values in studio.grid._axes)]"

@@ -121,6 +121,57 @@ prompt.set_state = lambda state: None  # what the browser sends of it is lost
     assert notebook.kernel("panel.results[0].request.prompt") == "a green boat"
 
 
+SLOW = """
+import time
+told = []
+def slow(change):
+    told.append(change["new"])
+    time.sleep(4)
+panel.form.controls['sampler'].widget.observe(slow, 'index')
+"""
+
+
+def test_what_is_chosen_and_dragged_while_the_kernel_is_busy_is_used(opened, page):
+    """ipywidgets sends the first change of a list or a slider, and holds the next ones back."""
+    notebook = opened("busy.ipynb", PANEL, SLOW)
+    sampler = page.get_by_label("Sampler", exact=True)
+    steps = page.get_by_label("Steps", exact=True).first
+    steps.fill("3")
+    steps.press("Tab")
+    until(notebook, "panel.request.steps", 3)
+    sampler.select_option("heun")  # the kernel is at work with it
+    sampler.select_option("lms")
+    sampler.select_option("euler")
+    track = page.locator(".sdnb-slider:has(> .widget-text > label:text-is('Steps'))")
+    line, handle = (
+        track.locator(part).bounding_box() for part in (".noUi-base", ".noUi-touch-area")
+    )
+    page.mouse.move(handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(line["x"] + line["width"] * 0.08, handle["y"] + 5, steps=6)
+    page.mouse.up()
+    page.get_by_role("button", name="Generate").click()
+    seen = "panel.results and [panel.results[0].request.sampler, panel.results[0].request.steps]"
+    for _ in notebook.looks(40):
+        if found := notebook.kernel(seen):
+            break
+    assert found[0] == "euler"
+    assert found[1] == notebook.kernel("panel.request.steps") == int(steps.input_value()) > 3
+    assert notebook.complaints() == []
+
+
+def test_a_box_that_python_set_meanwhile_is_not_set_back(opened, page):
+    """What was typed once is news no longer when something else has changed it."""
+    notebook = opened("set-since.ipynb", PANEL)
+    page.get_by_label("Prompt", exact=True).fill("a fox")
+    until(notebook, "panel.request.prompt", "a fox")
+    notebook.kernel("panel.form.change(prompt='an owl')")
+    page.wait_for_timeout(500)
+    page.get_by_role("button", name="Generate").click()
+    until(notebook, "len(panel.results)", 1)
+    assert notebook.kernel("panel.results[0].request.prompt") == "an owl"
+
+
 def test_a_page_without_anywidget_has_all_but_the_keys(opened, open_page):
     page = open_page()
     page.route("**/extensions/anywidget/**", lambda route: route.abort())

@@ -1,4 +1,4 @@
-"""What a panel's result is compared with: the one before, else the picture that it began from."""
+"""What a panel's result is compared with: the picture that it began from, or the one before."""
 
 import re
 from base64 import b64decode
@@ -48,7 +48,7 @@ def inpainted(**fields):
     return Request("a cat", image=picture, mask=mask, seed=7, **fields)
 
 
-def test_without_one_before_it_is_compared_with_the_picture_it_began_from():
+def test_it_is_compared_with_the_picture_it_began_from_or_the_one_before():
     panel = Panel(Model(), "inpaint", executor=Inline(make))
     panel.request = inpainted()
     panel.generate()
@@ -56,16 +56,36 @@ def test_without_one_before_it_is_compared_with_the_picture_it_began_from():
     left, right = sides(panel.view._picture.value)
     assert np.abs(left - np.asarray(halves((64, 64)))).mean() < 4  # but for JPEG
     assert np.abs(right - np.asarray(panel.result.image)).mean() < 8
-    assert "left: the picture that it began from" in panel.view._picture.value
-    assert below(panel.view) == ["left: the picture that it began from", "right: a cat, seed 7"]
+    assert below(panel.view) == ["left: the start picture", "right: a cat, seed 7"]
+    assert not called(panel.view, "with")  # there is nothing to choose from
     press(panel.view, "Stop comparing")
     panel.request = inpainted().but(seed=8)
     first = panel.result
     panel.generate()
+    assert not called(panel.view, "with")
     press(panel.view, "Compare")
+    assert find(panel.view, "with").value == "the start picture"
     left, _ = sides(panel.view._picture.value)
-    assert np.abs(left - np.asarray(first.image)).mean() < 8  # the one before, where there is one
+    assert np.abs(left - np.asarray(halves((64, 64)))).mean() < 4
+    find(panel.view, "with").value = "the one before"
+    left, _ = sides(panel.view._picture.value)
+    assert np.abs(left - np.asarray(first.image)).mean() < 8
     assert below(panel.view) == ["left: seed 7", "right: seed 8"]  # of one prompt
+    press(panel.view, "Stop comparing")
+    assert not called(panel.view, "with")
+    panel.generate()
+    press(panel.view, "Compare")
+    assert find(panel.view, "with").value == "the one before"  # as it was chosen
+
+
+def test_a_picture_from_words_is_compared_with_the_one_before_whatever_was_chosen():
+    view = ResultView(widgets.Image(), lambda _: "", lambda _: ("", ""))
+    view.show(of("white"))
+    view.show(of("red"))
+    press(view, "Compare")
+    assert not called(view, "with")
+    left, _ = sides(view._picture.value)
+    assert left.min() > 250
 
 
 def test_from_words_alone_there_is_nothing_to_compare_with():

@@ -5,14 +5,18 @@ import re
 import zipfile
 from base64 import b64decode
 
-from helpers.fakes import make
+from helpers.fakes import Model, make
 from helpers.pictures import colour, encoded
-from helpers.widget_hands import press
+from helpers.widget_hands import called, find, press
 
+from sdnb import images
+from sdnb.jobs.executor import Inline
 from sdnb.request import Request, Settings
 from sdnb.widgets import file_link as links
 from sdnb.widgets.file_link import file_link, files_link
 from sdnb.widgets.gallery import Gallery
+from sdnb.widgets.panel import Panel
+from sdnb.widgets.studio import Studio
 
 LINK = re.compile(
     r'<a [^>]*download="([^"]*)" href="data:([^;]*);base64,([^"]*)"><i [^>]*></i>([^<]*)</a>'
@@ -45,24 +49,67 @@ def test_several_files_are_one_zip(tmp_path):
 
 
 def test_what_is_too_large_for_a_page_has_no_link(tmp_path, monkeypatch):
-    monkeypatch.setattr(links, "_MOST_ZIPPED", 9)
+    monkeypatch.setattr(links, "_MOST", 9)
     (tmp_path / "a").write_bytes(bytes(10))
     assert files_link([tmp_path / "a"]) == files_link([]) == ""
 
 
-def test_the_gallerys_save_says_where_the_file_is_and_links_it(tmp_path):
+def test_the_gallerys_open_picture_is_saved_and_downloaded_under_the_name_of_its_file(tmp_path):
     gallery = Gallery(tmp_path / "out")
+    link = gallery._opened_picture.link
     *_, last = make(Request("a cat", seed=5, count=2).resolved(Settings(64, 64, 1)))
     gallery.add(last.result)
     gallery.choose(gallery.pictures[1])
+    name, kind, data, words = linked(link.value)
+    assert (name, kind, words) == ("sdnb-5.png", "image/png", "Download")
+    assert images.read(data) == gallery.pictures[1].request
     press(gallery, "Save")
     (path,) = gallery.folder.glob("*.png")
     assert f"Saved as {path}" in gallery._message.value
-    assert linked(gallery._message.value)[:3] == (path.name, "image/png", path.read_bytes())
+    assert "<a " not in gallery._message.value  # one link is enough
+    assert linked(link.value) == (path.name, "image/png", path.read_bytes(), "Download")
+    gallery.save_one(gallery.pictures[0])  # by its key, while it is not the open one
+    assert linked(gallery._message.value)[0] == gallery.pictures[0].saved.name
     jpeg = encoded(colour(1), "JPEG")
     gallery.take(jpeg, "photo.jpg")  # as it was, and not as a PNG
-    press(gallery, "Save")
-    assert linked(gallery._message.value)[:3] == ("photo.jpg", "image/jpeg", jpeg)
+    assert linked(link.value)[:3] == ("photo.jpg", "image/jpeg", jpeg)
     press(gallery, "Save all")
     with zipfile.ZipFile(io.BytesIO(linked(gallery._message.value)[2])) as archive:
         assert sorted(archive.namelist()) == sorted(p.name for p in gallery.folder.iterdir())
+    gallery.choose(None)
+    assert link.value == ""
+
+
+def test_a_picture_of_the_folder_is_downloaded_byte_for_byte(tmp_path):
+    (tmp_path / "photo.jpg").write_bytes(encoded(colour(1), "JPEG"))
+    gallery = Gallery(tmp_path, opened=True)
+    gallery.choose(gallery.pictures[0])
+    name, _, data, _ = linked(gallery._opened_picture.link.value)
+    assert (name, data) == ("photo.jpg", (tmp_path / "photo.jpg").read_bytes())
+
+
+def test_the_galleries_open_picture_has_what_a_result_has(tmp_path):
+    """By the same words and in the same order; what is in the panel can be seen there."""
+    panel = Panel(Model(), executor=Inline(make), gallery=None)
+    panel.request = Request("a cat", seed=5, count=2)
+    panel.generate()
+    panel.gallery.choose(panel.gallery.pictures[0])
+    names = ["Save", "Compare", "Use its seed", "Use as picture", "Save sheet", "to Control"]
+    for place in (panel.view, panel.gallery):
+        assert [called(place, name) != [] for name in names] == [True] * len(names)
+    press(panel.gallery, "Use its seed")
+    assert (panel.request.seed, panel.request.count) == (6, 1)
+    assert "The seed is 6 now, and Pictures is 1." in panel.gallery._message.value
+    find(panel.form.seed.widget, "Seed").value = "9"
+    assert panel.gallery._message.value == ""  # it is true no longer
+    press(panel.gallery, "Use as picture")
+    assert images.open(panel.request.image).tobytes() == panel.result.images[1].tobytes()
+
+
+def test_a_photograph_has_no_seed_to_use(tmp_path):
+    studio = Studio(Model(), executor=Inline(make), folder=tmp_path)
+    studio.gallery.take(encoded(colour(1), "JPEG"), "photo.jpg")
+    studio.request = Request(seed=3)
+    press(studio.gallery, "Use its seed")
+    assert "It brings no settings" in studio.gallery._message.value
+    assert studio.request.seed == 3

@@ -5,9 +5,11 @@ from dataclasses import fields
 import pytest
 from helpers.any_request import requests
 from helpers.fakes import tokenizer
-from helpers.pictures import colour
+from helpers.pictures import colour, encoded
+from helpers.widget_hands import in_sight, press
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image, ImageOps
 
 from sdnb import images
 from sdnb.request import RANGES, Request, Settings
@@ -74,7 +76,7 @@ def test_what_is_written_is_read(request_):
         ("height", 80, 80), ("steps", 30, 30), ("cfg", 7.5, 7.5),
         ("sampler", "heun", "heun"), ("schedule", "trailing", "trailing"), ("eta", 0.5, 0.5),
         ("seed", " 9223372036854775806 ", 2**63 - 2), ("count", 3, 3), ("strength", 0.5, 0.5),
-        ("invert", True, True), ("feather", 4.0, 4.0), ("content", "noise", "noise"),
+        ("feather", 4.0, 4.0), ("content", "noise", "noise"),
         ("padding", True, 32),
     ],
 )  # fmt: skip
@@ -120,6 +122,19 @@ def test_an_open_field_shows_the_models_own_and_can_be_opened_again(form):
     assert form.request.steps is None
     assert steps._number.value == 12
     assert control(form, "sampler").widget.label == "dpmpp_2m (the model's own)"
+
+
+def test_a_list_keeps_saying_what_the_models_own_is_and_is_not_sent_again(form):
+    """New options of a list undo what is chosen in the page meanwhile."""
+    sampler, told = control(form, "sampler").widget, []
+    sampler.observe(told.append, "_options_labels")
+    move(form, "sampler", "heun")
+    move(form, "sampler", "lms")
+    assert sampler.options[0] == ("dpmpp_2m (the model's own)", None)
+    assert told == []
+    form.serve(Settings(64, 64, sampler="euler"), tokenizer())
+    assert sampler.options[0] == ("euler (the model's own)", None)
+    assert sampler.label == "lms"
 
 
 def test_what_the_sampler_has_no_use_for_is_not_shown(form):
@@ -259,3 +274,28 @@ def test_tags_are_no_words_of_the_prompt_for_its_inspector(form):
     form.request = Request("a cat <lora:fur:0.8>", "<lora:x:1>")
     assert form._inspectors["prompt"].value == ""
     assert "in the prompt, not in the negative one" in form._inspectors["negative"].value
+
+
+def test_a_mask_that_came_inverted_is_shown_as_what_it_repaints_and_turned_by_one_button(form):
+    """There is no second switch beside the toolbar's, so nothing is inverted twice."""
+    left = Image.new("L", (64, 64))
+    left.paste(255, (0, 0, 32, 64))
+    right = ImageOps.invert(left)
+    picture = images.picture(encoded(colour(size=(64, 64))))
+    asked = Request(image=picture, mask=images.mask(left), invert=True)
+    form.request = asked
+    assert form.request == asked  # as it came
+    editor = form.controls["mask"].editor
+    assert editor.mask.tobytes() == right.tobytes()
+    assert len([part for part in in_sight(form) if "nver" in getattr(part, "description", "")]) == 1
+    press(form, "Invert")
+    assert not form.request.invert
+    assert images.open(form.request.mask).tobytes() == left.tobytes()
+    press(form, "Undo")
+    assert images.open(form.request.mask).tobytes() == right.tobytes()  # what `asked` repaints
+    form.request = asked
+    press(form, "Clear")  # "keep everything" keeps everything
+    assert form.request.mask is None
+    form.request = asked
+    form.change(invert=False)
+    assert editor.mask.tobytes() == left.tobytes()

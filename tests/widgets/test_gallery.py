@@ -51,12 +51,12 @@ def test_choosing_shows_the_picture_and_its_settings(gallery):
     gallery.add(made(7, cfg=6.5))
     thumbs(gallery)[0].click()
     assert gallery.chosen is gallery.pictures[0]
-    assert 'width="64"' in gallery._view.value
+    assert 'width="64"' in gallery._opened_picture.view.value
     assert "CFG 6.5" in read(gallery)
-    assert "a &lt;cat&gt;" in gallery._about.value
-    assert "<cat>" not in gallery._about.value
+    assert "a &lt;cat&gt;" in gallery._opened_picture.about.value
+    assert "<cat>" not in gallery._opened_picture.about.value
     gallery.choose(None)
-    assert gallery._view.value == ""
+    assert gallery._opened_picture.view.value == ""
 
 
 @pytest.mark.slow
@@ -169,21 +169,21 @@ def test_two_are_compared_under_one_slider(gallery):
     thumbs(gallery)[0].click()
     gallery._compare.click()
     thumbs(gallery)[1].click()
-    assert gallery._view.value.count("data:image/jpeg") == 2
-    assert 'type="range"' in gallery._view.value
+    assert gallery._opened_picture.view.value.count("data:image/jpeg") == 2
+    assert 'type="range"' in gallery._opened_picture.view.value
     assert "Now choose" not in status(gallery)
-    pair = re.search('<div class="sdnb-pair">(.*?)</div>', gallery._view.value)[1]
+    pair = re.search('<div class="sdnb-pair">(.*?)</div>', gallery._opened_picture.view.value)[1]
     assert pair.count("<img") == 2  # the slider is not among them: they lie on each other exactly
     assert "<input" not in pair
     gallery._compare.click()
-    assert gallery._view.value.count("data:image/jpeg") == 1
+    assert gallery._opened_picture.view.value.count("data:image/jpeg") == 1
 
 
 def test_a_chosen_picture_is_sent(gallery):
     sent = []
     gallery.send("img2img", sent.append)
     gallery.add(made(1))
-    button = gallery._sends.children[-1]
+    button = gallery._opened_picture.sends.children[-1]
     button.click()
     assert sent == []  # none is chosen
     thumbs(gallery)[0].click()

@@ -21,7 +21,7 @@ def report(keys, **message):
 
 def told(keys, *values):
     """What a page says is in the boxes, by their ids."""
-    return {box.model_id: value for box, value in zip(keys._ear.boxes, values, strict=True)}
+    return [[box.model_id, value] for box, value in zip(keys._ear.boxes, values, strict=True)]
 
 
 # -- Generate -----------------------------------------------------------------------------------
@@ -61,6 +61,21 @@ def test_what_has_not_changed_is_not_set(page):
     assert len(seen) == 1
 
 
+def test_lists_sliders_and_switches_bring_what_was_chosen():
+    seen = []
+    words, track = widgets.Dropdown(options=[("one", 1), ("two", 2)]), widgets.IntSlider(3)
+    switch = widgets.Checkbox(False)
+    keys = GenerateKeys(
+        [words, track, switch], lambda: seen.append((words.value, track.value, switch.value))
+    )
+    report(keys, values=told(keys, "two", 7, True))
+    words.options = [("zero", 0), ("one", 1), ("two", 2)]
+    words.value = 1
+    report(keys, values=told(keys, "two", 7, False))  # by its line, which has moved
+    report(keys, values=told(keys, "ten", 7, False))  # which is gone
+    assert seen == [(2, 7, True), (2, 7, False), (2, 7, False)]
+
+
 def test_boxes_that_come_later_bring_what_is_in_them_too(page):
     words, number, _, seen, keys = page
     before = told(keys, "a fox", 7.5, "1")
@@ -69,7 +84,7 @@ def test_boxes_that_come_later_bring_what_is_in_them_too(page):
     keys.look_again()
     assert later in keys._ear.boxes
     report(keys, values=before)  # of a page that has not heard of it
-    report(keys, values={later.model_id: 0.85})
+    report(keys, values=[[later.model_id, 0.85]])
     assert (words.value, later.value, len(seen)) == ("a fox", 0.85, 2)
 
 
@@ -78,8 +93,7 @@ def test_ctrl_enter_in_a_panel_is_generate():
     keys = next(part for part in panel.children if isinstance(part, GenerateKeys))
     boxes = keys._ear.boxes
     assert len(boxes) >= 7  # both texts, width, height, steps, CFG, seed, ...
-    values = {box.model_id: box.value for box in boxes} | {boxes[0].model_id: "a boat"}
-    report(keys, values=values)
+    report(keys, values=[[boxes[0].model_id, "a boat"]])
     assert panel.request.prompt == "a boat"
     assert panel.running
     panel.stop()

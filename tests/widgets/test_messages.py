@@ -37,7 +37,8 @@ def test_it_is_cleared_when_the_run_begins_and_not_before():
     panel.form.change(steps=1)
     assert "It is in the panel" in status(panel.gallery)
     job = panel.generate()
-    until(lambda: status(panel.gallery) == "")
+    until(lambda: job.progress is not None)  # it has begun: what is said from now on stays
+    assert status(panel.gallery) == ""
     panel.gallery.say("This is of now.")
     gate.release()
     assert job.wait(10)

@@ -1,6 +1,7 @@
 """A gallery opens its folder: what is there is shown, read when it is looked at, and put away."""
 
 import os
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -8,9 +9,11 @@ import numpy as np
 import pytest
 from helpers.fakes import Model, make, until
 from helpers.pictures import colour, encoded
-from helpers.widget_hands import press, read, status, thumbs
+from helpers.widget_hands import called, press, read, status, thumbs
 
 from sdnb import images
+from sdnb.images.result import Progress
+from sdnb.images.saved import place_of
 from sdnb.jobs.executor import Inline
 from sdnb.request import Request, Settings
 from sdnb.widgets import gallery_picture, opened_folder
@@ -25,6 +28,17 @@ pytestmark = pytest.mark.slow
 def made(seed=0, **fields):
     *_, last = make(Request("a <cat>", seed=seed, **fields).resolved(Settings(64, 64, 1)))
     return last.result
+
+
+def one_by_one(request):
+    """A run that gives its pictures as they are finished."""
+    *_, last = make(request)
+    for count in range(1, request.count):
+        some = replace(
+            last.result, images=last.result.images[:count], request=request.but(count=count)
+        )
+        yield Progress(count, request.count, 0.1, so_far=some)
+    yield Progress(request.count, request.count, 0.1, result=last.result)
 
 
 def opened(folder):
@@ -54,6 +68,42 @@ def test_what_is_there_is_shown_the_newest_first(folder):
     assert np.array_equal(gallery.chosen.image, made(2, cfg=6.5).image)
     assert "CFG 6.5" in read(gallery)
     assert gallery.results == []  # those that were made in this session
+
+
+def test_pictures_of_a_batch_have_their_numbers_in_the_next_session(place):
+    """Each was saved when it was finished, as one of those that were asked for."""
+    folder = place / "outputs"
+    panel = Panel(Model(), gallery=Gallery(folder, autosave=True), executor=Inline(one_by_one))
+    panel.request = Request("a cat", seed=7, count=3)
+    panel.generate()
+    panel.form.change(seed=30, count=1)
+    panel.generate()
+    gallery = opened(folder)
+    until(lambda: all(picture.thumb for picture in gallery.pictures))
+    which = {picture.request.seed: picture.which for picture in gallery.pictures}
+    assert which == {
+        7: "picture 1 of 3", 8: "picture 2 of 3", 9: "picture 3 of 3", 30: "",
+    }  # fmt: skip
+    until(lambda: 'content: "3"' in gallery._thumbs._backgrounds.value)
+    gallery.choose(next(p for p in gallery.pictures if p.request.seed == 8))
+    assert "Opened from the gallery: picture 2 of 3 · seed 8" in read(gallery)
+    assert not called(gallery, "Save sheet")  # the others of its run may be gone
+    gallery.take(gallery.chosen.saved.read_bytes(), "sent-by-a-friend.png")
+    assert gallery.chosen.which == "picture 2 of 3"
+
+
+def test_a_thumbnail_reads_the_number_without_the_picture(folder, monkeypatch):
+    path = images.save(made(5, count=2), folder)[1]
+    monkeypatch.setattr(opened_folder, "from_path", None)  # which would read it all
+    picture = opened_folder.FilePicture(path)
+    assert picture.which == ""
+    picture.read_thumb(96)
+    assert picture.which == "picture 2 of 2"
+
+
+@pytest.mark.parametrize("told", [[0, 3], [4, 3], [1, 10**9], [True, 2], "12", [1], None, {}])
+def test_a_place_that_is_none_is_left_out(told):
+    assert place_of(told) is None
 
 
 def test_a_new_one_is_first_and_the_studio_goes_on(folder):

@@ -61,8 +61,8 @@ def test_a_second_one_waits_visibly_and_stop_ends_all():
     gate.release()
     until(lambda: first.progress and first.progress.step == 1)
     second, third = one.generate(), one.generate()
-    assert find(one, "Queue another")
-    assert beside(one, "Stop") == "2 waiting"
+    assert find(one, "Queue")
+    assert beside(one, "Stop") == "after 3 others"
     assert not find(one, "Stop").disabled
     one.stop()
     assert find(one, "Stop").disabled
@@ -385,9 +385,9 @@ def test_a_run_that_waits_for_another_panel_says_so(two_panels):
     _, second, gate = two_panels
     job = second.generate()
     assert second.progress.line.startswith("waiting for another run: ")
-    assert beside(second, "Stop") == "1 waiting"
+    assert beside(second, "Stop") == "after 2 others"
     second.drop = second.generate()
-    assert beside(second, "Stop") == "2 waiting"
+    assert beside(second, "Stop") == "after 3 others"
     assert read(second._queue.waiting).startswith("next: ")
     assert not called(second, "Skip")
     second._queue.drop(second.drop)
@@ -405,7 +405,7 @@ def test_a_run_that_waits_for_another_panel_is_stopped_at_once(two_panels):
     assert [job.state for job in jobs] == ["stopped"] * 2
     assert not second.running
     assert second.progress.line == "stopped before it began"
-    assert find(second, "Generate")
+    assert find(second, "Queue")  # behind the first
     assert beside(second, "Stop") == "1 waiting, dropped"
     assert find(second, "Stop").disabled
     assert first.running

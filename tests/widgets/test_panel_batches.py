@@ -128,7 +128,7 @@ def test_a_stopped_picture_can_be_made_again_and_lends_its_seed():
     one.request = THREE
     one.generate()
     assert "stopped at step 2 of 3 · seed 9" in one.progress.line
-    assert "picture 2 of 2 · seed 8" in read(one.view)
+    assert "picture 2 of 3 · seed 8" in read(one.view)  # as its file says
     press(one.progress, "Use its seed")
     assert one.request.seed == 9
     press(one.progress, "Make it again")

@@ -63,7 +63,7 @@ def in_fitted_view():
 def in_gallery():
     gallery = Gallery()
     gallery.take(made(), "a.png")
-    return in_page(gallery._view.value)
+    return in_page(gallery._opened_picture.view.value)
 
 
 def in_thumbnail():

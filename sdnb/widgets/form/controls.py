@@ -101,13 +101,14 @@ class TextControl(FieldControl):
         self._hear(self.widget)
 
 
-class FlagControl(FieldControl):
-    """True or False."""
+class HeldControl(FieldControl):
+    """A value that another control shows: it comes with a request, and no widget is its own."""
 
-    def __init__(self, field: Field, changed: Changed) -> None:
-        super().__init__(field, changed)
-        self.widget = level(_check_box(field))
-        self._hear(self.widget)
+    def show(self, visible: bool) -> None:
+        pass
+
+    def _show(self) -> None:
+        pass
 
 
 class ChoiceControl(FieldControl):
@@ -130,8 +131,10 @@ class ChoiceControl(FieldControl):
         return [(first, None), *names] if self.field.open else names
 
     def follow(self, default: Any, own: str = _OPEN) -> None:
-        if self.field.open:
-            self._set(self.widget, options=self._options(str(default), own))
+        options = self._options(str(default), own)
+        # A page is told of new options only: they undo what is chosen there meanwhile.
+        if self.field.open and tuple(options) != self.widget.options:
+            self._set(self.widget, options=options)
             self._show()
 
     def _show(self) -> None:
@@ -302,7 +305,7 @@ def _check_box(field: Field) -> widgets.Checkbox:
 
 KINDS: dict[str, type[FieldControl]] = {
     "words": TextControl,
-    "flag": FlagControl,
+    "held": HeldControl,
     "choice": ChoiceControl,
     "slider": NumberControl,
     "counter": NumberControl,

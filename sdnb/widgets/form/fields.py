@@ -37,7 +37,7 @@ class Field:
 
     name: str
     label: str
-    kind: str  # words, size, whole, counter, slider, choice, seed, flag, picture, mask, optional
+    kind: str  # words, size, whole, counter, slider, choice, seed, held, picture, mask, optional
     group: str  # words, main, more, picture, mask
     help: str  # one or two sentences, for the tooltip
     reach: tuple[float, float] = (0, 0)  # of the slider; the box takes all of `limits`
@@ -143,8 +143,9 @@ FIELDS: tuple[Field, ...] = (
     Field("mask", "Mask", "mask", "mask",
           "White is repainted, black is kept to the last bit. Draw it, or give a file.",
           shown=_has_picture),
-    Field("invert", "Keep what is painted, and repaint the rest", "flag", "mask",
-          "Exchanges what is repainted and what is kept.", shown=_has_mask),
+    Field("invert", "Mask inverted", "held", "mask",
+          "Black is repainted, white is kept. The mask's own toolbar exchanges them, and it shows "
+          "what is repainted in any case."),
     Field("feather", "Feather", "slider", "mask",
           "Pixels over which the mask's edge fades, on the side that is repainted.",
           (0, 64), shown=_has_mask),

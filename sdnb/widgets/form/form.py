@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _WITHOUT = ("digests",)
 _NAMES = tuple(item.name for item in fields(Request) if item.name not in _WITHOUT)
 _PARTS = {  # the mask editor shows the feather
-    "picture": ("image", "fit", "strength"), "mask": ("mask", "invert", "content", "padding"),
+    "picture": ("image", "fit", "strength"), "mask": ("mask", "content", "padding"),
 }  # fmt: skip
 _MORE = ("schedule", "eta", "cfg_rescale")
 _ADD_ONS = ("clip_skip", "syntax")
@@ -80,7 +80,7 @@ class Form(widgets.VBox):
             lambda name: str(self.controls[name].value), self._write, self._listed,
         )  # fmt: skip
         self._about_size = level(widgets.HTML())
-        self._offer = size_offer.SizeOffer(self._take_near, self._take_own)
+        self._offer = size_offer.SizeOffer(self._take_near, lambda: self._take_size((None, None)))
         self._proposed: tuple[int | None, int | None] = (None, None)  # a size that nobody typed
         self._fitted = FittedView()
         #: The prompt box: the owner of the form lays it out.
@@ -151,6 +151,7 @@ class Form(widgets.VBox):
 
     def _assign(self, request: Request, names: Collection[str]) -> None:
         used, held = self._loras.used, self.control.value
+        self._mask.turn(request.invert, shown="mask" not in names)
         for name in _NAMES:  # the image before the mask, which is drawn on it
             if name in names:
                 self.controls[name].value = getattr(request, name)
@@ -173,7 +174,7 @@ class Form(widgets.VBox):
             return PictureBox(field, changed, offer, small=self.kind != "inpaint")
         if field.kind == "mask":
             guest = "mask" not in PICTURES[self.kind]
-            return MaskBox(field, changed, self._feathered, guest=guest)
+            return MaskBox(field, changed, self._told, guest=guest)
         if field.kind == "loras":
             return LorasControl(field, changed, partial(self._write, "prompt"))
         if field.kind == "controls":
@@ -181,7 +182,7 @@ class Form(widgets.VBox):
         return KINDS[field.kind](field, changed)
 
     def _laid_out(self) -> list[widgets.Widget]:
-        w = {name: control.widget for name, control in self.controls.items()}
+        w = {n: each.widget for n, each in self.controls.items() if each.field.kind != "held"}
         w["image"] = widgets.VBox([w["image"], self._offer])
         if self.kind == "inpaint":  # the mask editor shows the picture
             w["fit"] = widgets.VBox([w["fit"], self._fitted])
@@ -208,7 +209,7 @@ class Form(widgets.VBox):
             *([w["count"]] if self.kind != "upscale" else []),  # upscaling makes one picture
         ]  # fmt: skip
         if self.kind == "inpaint":  # the canvas has the place
-            rest = [w[name] for name in ("invert", "content", "padding")]
+            rest = [w[name] for name in ("content", "padding")]
             above = [w["image"], w["mask"], w["fit"], w["strength"]]
             settings, more = [Fold("Settings", [*rest, *settings, more])], widgets.VBox()
         return [*above, self._guests, *settings, self.addons, w["controls"], more, *below]
@@ -229,12 +230,8 @@ class Form(widgets.VBox):
         return size_offer.proposed(png_header.size(image), self.settings)
 
     def _take_near(self) -> None:
-        near = self._near()
-        if near is not None:
+        if (near := self._near()) is not None:
             self._take_size(near)
-
-    def _take_own(self) -> None:
-        self._take_size((None, None))
 
     def _take_size(self, size: tuple[int | None, int | None]) -> None:
         self._proposed = size
@@ -274,16 +271,16 @@ class Form(widgets.VBox):
             inspector.embeddings = self.addons.embeddings
         self._refresh()
 
-    def _feathered(self, pixels: float) -> None:
-        """Take the feather from the editor's slider."""
-        self.controls["feather"].value = pixels
-        self._changed("feather")
+    def _told(self, name: str, value: Any) -> None:
+        """Take what the mask's editor says: the feather, or that no mask is inverted any more."""
+        self.controls[name].value = value
+        self._changed(name)
 
-    def _resolved(self) -> Resolved | None:
-        """The resolved request; None while the controls contradict each other."""
+    def _resolved(self, **more: Any) -> Resolved | None:
+        """The resolved request, with `more`; None while the controls contradict each other."""
         try:
             asked = self.request.but(eta=None, seed=0, steps=None, strength=1, controls=())
-            return asked.resolved(self.suited[0])
+            return asked.but(**more).resolved(self.suited[0])
         except ValueError:
             return None
 
@@ -295,7 +292,9 @@ class Form(widgets.VBox):
             self.control.adjust((resolved.width, resolved.height))
             for name, control in self.controls.items():
                 if control.field.open and name not in ("seed", "image", "mask", "padding"):
-                    own = 1 if name == "clip_skip" else getattr(resolved, name)  # stays open
+                    of = control.value is not None and control.field.kind == "choice"
+                    at = (self._resolved(**{name: None}) if of else None) or resolved
+                    own = 1 if name == "clip_skip" else getattr(at, name)  # stays open
                     control.follow(own, whose(name, resolved, self.settings, settings))
         asked = self.request if resolved is not None else Request()
         guests = {"txt2img": asked.image, "img2img": asked.mask, "upscale": asked.mask}
@@ -304,8 +303,7 @@ class Form(widgets.VBox):
             used = name == "strength" and self.kind == "upscale"  # the second pass has a picture
             control.show(used or control.field.shown(asked, settings))
         self._mask.adjust(asked)
-        inpaints = self.kind == "inpaint"
-        self._fitted.show(with_borders_anew(asked) if inpaints else asked)
+        self._fitted.show(with_borders_anew(asked) if self.kind == "inpaint" else asked)
         self._show_offer()
         for name, inspector in self._inspectors.items():
             text = self.controls[name].value

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import ipywidgets as widgets
+from PIL import Image, ImageOps
 
 from sdnb import images
 from sdnb.request import Request, png_header
@@ -20,18 +21,24 @@ _SIDE = 440  # pixels of the page: the canvas and its tools are seen at once wit
 
 
 class MaskBox(FieldControl):
-    """PNG bytes, returned as assigned until someone paints; None if nothing is painted."""
+    """PNG bytes, returned as assigned until someone paints; None if nothing is painted.
+
+    The editor shows a mask that came inverted as what it repaints, so that each of its tools means
+    what it says. `told` is called with the feather, and once someone has painted with `invert`,
+    which is False then.
+    """
 
     def __init__(
         self,
         field: Field,
         changed: Changed,
-        feathered: Callable[[float], None],
+        told: Callable[[str, Any], None],
         *,
         guest: bool = False,
     ) -> None:
         super().__init__(field, changed)
-        self._feathered = feathered
+        self._told = told
+        self._inverted = False  # whether black of the value is repainted
         self._guest = guest  # seen only while there is a mask: no editor is made before
         self.editor: MaskEditor | None = None
         self._picture: bytes | None = None
@@ -39,6 +46,13 @@ class MaskBox(FieldControl):
         hint = quiet_line()
         hint.value = "Give a picture: it comes here, and you paint over what is to be repainted."
         self.widget = widgets.VBox([hint])
+
+    def turn(self, inverted: bool, *, shown: bool) -> None:
+        """Say whether the value is inverted; with `shown` it is shown so, else the next one is."""
+        if inverted != self._inverted:
+            self._inverted = inverted
+            if shown:
+                self._show()
 
     def on_picture(self, picture: bytes | None) -> None:
         """Show this picture in the editor; a mask of another size is cleared."""
@@ -66,26 +80,37 @@ class MaskBox(FieldControl):
         return "" if self.editor is None else self.editor.wrong
 
     def adjust(self, request: Request) -> None:
-        """Show the mask as this request uses it: inverted, feathered, at its size."""
+        """Show the mask as this request uses it: feathered, at its size."""
         if self.editor is not None:
             sized = {name: getattr(request, name) for name in ("width", "height", "padding", "fit")}
             target = {name: value for name, value in sized.items() if value is not None}
-            self._set(self.editor, invert=request.invert, feather=request.feather, target=target)
+            self._set(self.editor, feather=request.feather, target=target)
 
     def _feather_moved(self, change: dict[str, Any]) -> None:
         if not self._setting:
-            self._feathered(float(change["new"]))
+            self._told("feather", float(change["new"]))
 
     def _painted(self, editor: MaskEditor) -> None:
         if not self._setting:
             painted = editor.mask.getbbox() is not None
             self._value = images.mask(editor.mask) if painted else None
-            self._changed()
+            if self._inverted:  # the editor has what is repainted, whatever came
+                self._inverted = False
+                self._told("invert", False)
+            else:
+                self._changed()
 
     def _show(self) -> None:
         wanted = self._value is not None or not self._guest
         if self.editor is None and self._picture is not None and wanted:
             self.editor = self._make(self._picture)
         if self.editor is not None:
-            self._set(self.editor, mask=self._value)
+            self._set(self.editor, mask=self._repainted())
             self.editor.forget_wrong()
+
+    def _repainted(self) -> Image.Image | None:
+        """The value as a picture in which white is repainted."""
+        if self._value is None:
+            return None
+        mask = images.open(self._value).convert("L")
+        return ImageOps.invert(mask) if self._inverted else mask

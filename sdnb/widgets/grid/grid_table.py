@@ -91,7 +91,8 @@ class GridTable(widgets.VBox):
         if place in self._cell_styles:
             self._cell_styles[place].value = sheet
         elif sheet:
-            self._cell_styles[place] = made = widgets.HTML(sheet, style=style.shared(HTMLStyle))
+            like = {"style": style.shared(HTMLStyle), "layout": style.shared(widgets.Layout)}
+            self._cell_styles[place] = made = widgets.HTML(sheet, **like)
             block = self._blocks[place // _IN_A_BLOCK]
             block.children = (*block.children, made)
 

@@ -13,7 +13,7 @@ import contextvars
 import html
 import threading
 from collections.abc import Mapping
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from sdnb.request import stop
 from sdnb.request.pace import in_words
 from sdnb.request.plain_words import counted
 from sdnb.widgets import style
+from sdnb.widgets.ahead import line_of
 from sdnb.widgets.buttons import text_button
 from sdnb.widgets.engine_door import load_model, worker_of
 from sdnb.widgets.grid.grid_detail import GridDetail, Send, Use
@@ -216,6 +217,7 @@ class GridView(RunAgain, widgets.VBox):
                 suppress(stop.Stopped),
                 stop.heard(self._stopping.is_set),
                 closing(self._steps()) as steps,
+                self._in_line(),
             ):
                 for at in steps:
                     ended = at.made is not None or at.error is not None
@@ -242,6 +244,10 @@ class GridView(RunAgain, widgets.VBox):
             self.model = load_model()
         self._cell_executor = self._executor or worker_of(self.model)
         return self.grid.steps(self.model, store=self._store, executor=self._cell_executor)
+
+    def _in_line(self) -> AbstractContextManager[None]:
+        """While its cells are made, panels of the executor say that they wait for one."""
+        return line_of(self._cell_executor).filled() if self._cell_executor else nullcontext()
 
     def _cell_ended(self, at: GridProgress) -> None:
         with self._lock:
