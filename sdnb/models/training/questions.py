@@ -53,7 +53,8 @@ class AnsweredQuestion:
 def rows_asked(catalog: Catalog, concepts: int) -> list[int]:
     """Random rows of concepts for the retrieval, three in ten with a held-out style."""
     # Of all concepts one in four has such a style; a few more make the figure steadier.
-    drawn = [int(i) for i in np.random.default_rng(0).permutation(len(catalog.concepts))]
+    known = [row for row, concept in enumerate(catalog.concepts) if concept.asked]
+    drawn = [known[i] for i in np.random.default_rng(0).permutation(len(known))]
     held = [row for row in drawn if catalog.concepts[row].held_out][: concepts * 3 // 10]
     rest = [row for row in drawn if row not in held][: concepts - len(held)]
     return sorted(held + rest)
@@ -64,7 +65,7 @@ def retrieval_questions(catalog: Catalog, rows: Sequence[int]) -> list[Question]
     asked = []
     for turn, row in enumerate(rows):
         concept = catalog.concepts[row]
-        seen = [style for style in concept.styles if style not in concept.held_out]
+        seen = [style for style in concept.asked if style not in concept.held_out]
         asked.append(_plain("seen", catalog, row, seen[turn % len(seen)]))
         asked += [_plain("held_out", catalog, row, style) for style in concept.held_out]
     # The first N are a fair sample.
