@@ -103,8 +103,8 @@ PRAISE = [
 
 _NO_ARTICLE = (
     "grass", "milk", "popcorn", "people", "children", "pasta", "ramen", "soup", "money", "honey",
-    "jam", "lettuce", "spinach", "cutlery", "silverware", "luggage", "wool", "coal", "lemonade",
-    "porridge", "leaves", "rain", "lava", "cereal", "meat", "beef", "love", "hello", "hi",
+    "jam", "lettuce", "spinach", "cutlery", "silverware", "wool", "coal", "lemonade",
+    "porridge", "leaves", "lava", "cereal", "beef", "love", "hello", "hi",
     "applause", "maize", "medicine", "confetti", "chocolate", "toast", "hot chocolate", "asparagus",
 )  # fmt: skip
 _PLURALS = {

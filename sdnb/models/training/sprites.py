@@ -22,13 +22,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from . import concepts, icons, tokens, unknown
+from . import concepts, icons, phrases, tokens, unknown
 from . import things as lists
 from .catalog import SIZE
 from .sources import SOURCES, Source
 
 _VISIBLE = 10  # of 255: alpha above it is part of the sprite
 _THING_WEIGHT = 2.0  # of a thing that only icons show
+_LESS = 0.8  # of the quality, for the styles that few pictures have
 _NEW = 200  # of them are asked for in the evaluation
 
 Concepts = list[dict[str, Any]]
@@ -48,19 +49,28 @@ def main() -> None:
     parser.add_argument("--npm", type=Path, required=True, help="folder of unpacked packages")
     parser.add_argument("--bpe", type=Path, required=True, help="bpe_simple_vocab_16e6.txt.gz")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument(
+        "--init", type=Path, help="a model's folder, to grow its tokenizer and keep its ids"
+    )
     parser.add_argument("--quality", type=int, default=90, help="WebP's, of the sprites")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     known, drawn = emoji(args.npm)
     more, icons_drawn = ordinary(known, args.npm)
     packs = _merged(drawn, icons_drawn)
+    first = {source.style for source in SOURCES if source.first}
     for style, drawings in packs.items():
-        count = _pack(drawings, args.out / f"sprites_{style}.zip", args.quality)
+        quality = args.quality if style in first else int(args.quality * _LESS)
+        count = _pack(drawings, args.out / f"sprites_{style}.zip", quality)
         print(f"{style}: {count} sprites")
     known += more
     (args.out / "concepts.json").write_text(json.dumps(known, indent=0), encoding="utf-8")
     (args.out / "new200.txt").write_text("\n".join([*new(known), ""]), encoding="utf-8")
-    size = tokens.write(args.out, args.bpe, args.out / "tokenizer")
+    if args.init:
+        tokenizer = args.init / "tokenizer"
+        size = tokens.grow(args.out, args.bpe, tokenizer, args.out / "tokenizer")
+    else:
+        size = tokens.write(args.out, args.bpe, args.out / "tokenizer")
     pairs = sum(len(concept["held_out"]) for concept in known)
     print(f"{len(known)} concepts, {pairs} pairs held out, {size} tokens")
 
@@ -121,6 +131,7 @@ def ordinary(known: Concepts, npm: Path) -> tuple[Concepts, dict[str, dict[int, 
 def new(known: Concepts, count: int = _NEW) -> list[str]:
     """Labels of things that only icons show and no emoji is called by, always the same."""
     words = {w for c in known if c["asked"] for w in (c["label"], *c["aliases"], *c["tags"])}
+    words |= {phrases.plural(word) for word in words}
     fresh = [c["label"] for c in known if not c["asked"] and not c.get("unknown")]
 
     def place(label: str) -> str:

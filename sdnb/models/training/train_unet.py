@@ -65,6 +65,9 @@ def _parser() -> argparse.ArgumentParser:
         "--vae", type=Path, help="a model's folder with its vae; --init's or --out by default"
     )
     parser.add_argument("--init", type=Path, help="a model's folder to go on from")
+    parser.add_argument(
+        "--new-words", action="store_true", help="the data's tokenizer, grown from --init's"
+    )
     parser.add_argument("--seconds", type=float, default=1200)
     parser.add_argument("--snap", type=float, default=400, help="seconds between saves")
     parser.add_argument("--wait", type=float, default=900, help="seconds to wait for the VAE")
@@ -85,7 +88,10 @@ class Trainer:
     """The two networks, their optimiser and loss, and the loop that trains and saves them."""
 
     def __init__(self, args: argparse.Namespace, device: torch.device) -> None:
-        tokenizer = (args.init or args.data) / "tokenizer"
+        if args.new_words and not args.init:
+            raise SystemExit("--new-words goes on from a model: name it with --init")
+        words = args.data if args.new_words else args.init or args.data
+        tokenizer = words / "tokenizer"
         self.args, self.device, self.tokenizer = args, device, tokenizer
         self.vae = (args.vae or args.init or args.out) / "vae"
         self.config: ModelConfig = recipe.of(tokenizer, args.size)
@@ -93,7 +99,8 @@ class Trainer:
         self.kept = self._networks()  # for the mean weights
         if args.init:
             recipe.load_part(self.unet, self.config, "unet", args.init)
-            recipe.load_part(self.text, self.config, "text", args.init)
+            grown = tokenizer if args.new_words else None
+            recipe.load_part(self.text, self.config, "text", args.init, grown)
         self.optimiser = Optimiser([self.unet, self.text], decay=0.01, mean=0.9995)
         self.noising = Noising(self.config.noise, device)
         self.forward = torch.compile(self.unet, dynamic=False) if args.compile else self.unet
