@@ -35,8 +35,8 @@ STYLE_WORDS = {
     "coloricon": ["color icon style", "color icon"],
 }
 STYLE_SHARE = {  # of the pictures; all others share the rest evenly
-    "3d": 0.3, "blob": 0.035, "emojione": 0.035, "fxemoji": 0.03, "comic": 0.035, "glyph": 0.075,
-    "glyph2": 0.025, "glyph3": 0.008, "twotone": 0.055, "twotone2": 0.012, "coloricon": 0.01,
+    "3d": 0.3, "blob": 0.035, "emojione": 0.035, "fxemoji": 0.03, "comic": 0.035, "glyph": 0.11,
+    "glyph2": 0.012, "glyph3": 0.002, "twotone": 0.032, "twotone2": 0.003, "coloricon": 0.004,
 }  # fmt: skip
 STYLE_UNSAID = {"3d": 0.5}  # share of captions without the style's name
 _UNSAID = 0.12
