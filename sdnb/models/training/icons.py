@@ -29,7 +29,7 @@ def shades(name: str) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
 
 
 def _rgb(color: np.ndarray) -> tuple[int, int, int]:
-    red, green, blue = (int(round(float(value))) for value in color)
+    red, green, blue = (round(float(value)) for value in color)
     return red, green, blue
 
 

@@ -141,7 +141,7 @@ class Composer:
         return thing[1], article(name)
 
     def _only(self, scene: Scene, style: str) -> bool:
-        """Whether the first thing has no drawings but icons, so that its style goes without saying."""
+        """Whether the first thing has no drawings but icons: its style goes without saying."""
         pair = self.pairs[int(scene.sprite[0])]
         return not self.catalog.concepts[pair[0]].asked and style == pair[1]
 

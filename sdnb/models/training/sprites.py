@@ -95,10 +95,10 @@ def emoji(npm: Path) -> tuple[Concepts, dict[str, dict[int, Drawing]]]:
         _note(chosen, source.style, packs[source.style])
     ids = {concept["id"] for concept in chosen}
     packs = {s: {n: d for n, d in pack.items() if n in ids} for s, pack in packs.items()}
-    for label, words in lists.everyday().items():
-        concept = next((concept for concept in chosen if concept["label"] == label), None)
-        if concept:
-            concept["aliases"] = list(dict.fromkeys([*concept["aliases"], *words]))
+    everyday = lists.everyday()
+    for concept in chosen:
+        words = [*concept["aliases"], *everyday.get(concept["label"], ())]
+        concept["aliases"] = list(dict.fromkeys(words))
     return chosen, packs
 
 

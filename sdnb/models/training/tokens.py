@@ -73,7 +73,9 @@ def pieces(init: Path, folder: Path) -> dict[int, list[int]]:
     """
     old, new = (json.loads((at / "vocab.json").read_text("utf-8")) for at in (init, folder))
     if any(new.get(token) != number for token, number in old.items()):
-        raise ValueError(f"the tokenizer in {folder} does not go on from {init}: make it with --init")
+        raise ValueError(
+            f"the tokenizer in {folder} does not go on from {init}: make it with --init"
+        )
     lines = (init / "merges.txt").read_text("utf-8").split("\n")
     rank = {tuple(line.split(" ")): i for i, line in enumerate(lines) if not line.startswith("#")}
     out = {}

@@ -14,7 +14,25 @@ _STARTS = (
     "p", "pl", "qu", "r", "s", "sk", "sn", "st", "t", "tr", "v", "w", "x", "y", "z", "zw",
 )  # fmt: skip
 _MIDDLES = ("a", "e", "i", "o", "u", "oo", "ee", "ai", "ou", "y")
-_ENDS = ("", "b", "bble", "ck", "d", "ff", "g", "l", "m", "n", "nk", "p", "r", "rk", "rt", "x", "zz")
+_ENDS = (
+    "",
+    "b",
+    "bble",
+    "ck",
+    "d",
+    "ff",
+    "g",
+    "l",
+    "m",
+    "n",
+    "nk",
+    "p",
+    "r",
+    "rk",
+    "rt",
+    "x",
+    "zz",
+)
 _TAILS = ("", "", "", "er", "ing", "le", "ton", "o", "ia", "us", "ette", "ling", "y")
 
 
