@@ -46,17 +46,27 @@ def shrink(pictures: Tensor) -> Tensor:
 
 
 def examples(
-    catalog: Catalog, rows: Sequence[int], copies: int, seed: int
+    catalog: Catalog,
+    rows: Sequence[int],
+    copies: int,
+    seed: int,
+    *,
+    least: int = 0,
+    device: torch.device | str = "cpu",
 ) -> tuple[Tensor, Tensor]:
-    """`copies` views of every sprite of these concepts: uint8 `[n, 3, 48, 48]`, classes `[n]`."""
+    """`copies` views of every sprite of these concepts, and `least` or more of every concept, of
+    which some have few sprites: uint8 `[n, 3, 48, 48]` and classes `[n]`, on the device.
+    """
     random = np.random.default_rng(seed)
     pairs = [(row, style) for row in rows for style in catalog.concepts[row].styles]
-    painter = Painter(catalog.sprites([catalog.number[pair] for pair in pairs]), 2 * SIDE)
-    views = [_view(n, random) for n in range(len(pairs)) for _ in range(copies)]
+    painter = Painter(catalog.sprites([catalog.number[p] for p in pairs]), 2 * SIDE, device)
+    repeats = [max(copies, -(-least // len(catalog.concepts[row].styles))) for row, _ in pairs]
+    views = [_view(n, random) for n, count in enumerate(repeats) for _ in range(count)]
     batches = [views[i : i + _BATCH] for i in range(0, len(views), _BATCH)]
     pictures = torch.cat([shrink(painter(stack(batch))) for batch in batches])
     pixels = ((pictures + 1) * 127.5).round().to(torch.uint8)
-    return pixels, torch.tensor([rows.index(row) for row, _ in pairs]).repeat_interleave(copies)
+    classes = torch.tensor([rows.index(row) for row, _ in pairs])
+    return pixels, classes.repeat_interleave(torch.tensor(repeats)).to(device)
 
 
 def floats(pixels: Tensor) -> Tensor:
@@ -73,9 +83,9 @@ def _view(sprite: int, random: np.random.Generator) -> Scene:
 
 
 def train(pixels: Tensor, classes: Tensor, count: int, epochs: int = 12) -> Classifier:
-    """The classifier of these examples; AdamW, one cycle of the learning rate."""
+    """The classifier of these examples, on their device; AdamW, one cycle of the learning rate."""
     torch.manual_seed(0)
-    model, rate = Classifier(count).train(), 2e-3
+    model, rate = Classifier(count).to(pixels.device).train(), 2e-3
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.02)
     steps = epochs * -(-len(pixels) // _BATCH)
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
@@ -94,7 +104,7 @@ def _worn(x: Tensor) -> Tensor:
     """Blur, recolour and add grain, since pictures of a small model have these faults."""
     if torch.rand(()) < 0.3:
         x = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    gain = 1 + 0.12 * torch.randn(len(x), 3, 1, 1)
+    gain = 1 + 0.12 * torch.randn(len(x), 3, 1, 1, device=x.device)
     return ((x - 1) * gain + 1 + 0.04 * torch.randn_like(x)).clamp(-1, 1)  # white stays white
 
 
