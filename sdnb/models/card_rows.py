@@ -45,10 +45,12 @@ def _retrieval(f: Figures) -> list[str]:
 
 def _new(f: Figures) -> list[str]:
     name = f"asked concept among {f['concepts']} that the first model did not know"
-    drawn = f"{f['drawings']:g} drawings of each, in the median"
     return [
         _row(f"{name} ({f['of']} pictures)", _tops(f), "top-5 70 %"),
-        _row(f"the classifier that judges this, on real sprites ({drawn})", _classifier(f)),
+        _row(
+            f"the classifier that judges this, on {f['drawings']} real sprites of them",
+            _classifier(f),
+        ),
     ]
 
 

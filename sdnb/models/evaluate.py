@@ -188,7 +188,7 @@ class Evaluation:
     def retrieval(self) -> Figures:
         """Where the classifier ranks the asked concept, and how near each picture is to a sprite.
 
-        Of what the first model knew, in the styles that it was shown.
+        Of what the catalog says is asked for: what the first model knew, in its styles.
         """
         answered = list(self.answers("retrieval"))
         ranks, figures = self._ranks(answered, self.rows)
@@ -205,8 +205,8 @@ class Evaluation:
                 "first model was not shown, one a line, or leave this test out"
             )
         ranks, figures = self._ranks(list(self.answers("new")), self.new_rows, _LEAST_VIEWS)
-        drawings = [len(self.catalog.concepts[row].styles) for row in self.new_rows]
-        return {**_top(ranks), **figures, "drawings": statistics.median(drawings)}
+        drawings = len(classifier.judged_pairs(self.catalog, self.new_rows))
+        return {**_top(ranks), **figures, "drawings": drawings}
 
     def hundred(self) -> Figures:
         """A sheet for a person to judge, and the verdicts once they are there."""
@@ -234,7 +234,7 @@ class Evaluation:
             return {}
         distances, asked_style = [], []
         rows = sorted({answer.question.row for answer in answered})
-        pairs = [(row, style) for row in rows for style in self.catalog.concepts[row].styles]
+        pairs = classifier.judged_pairs(self.catalog, rows)
         sprites = self.catalog.sprites([self.catalog.number[pair] for pair in pairs])
         for answer in answered:
             at = [i for i, (row, _) in enumerate(pairs) if row == answer.question.row]

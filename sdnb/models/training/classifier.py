@@ -7,6 +7,7 @@ are moved, scaled, turned, blurred and recoloured, so that it learns the thing a
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -58,15 +59,24 @@ def examples(
     which some have few sprites: uint8 `[n, 3, 48, 48]` and classes `[n]`, on the device.
     """
     random = np.random.default_rng(seed)
-    pairs = [(row, style) for row in rows for style in catalog.concepts[row].styles]
+    pairs = judged_pairs(catalog, rows)
     painter = Painter(catalog.sprites([catalog.number[p] for p in pairs]), 2 * SIDE, device)
-    repeats = [max(copies, -(-least // len(catalog.concepts[row].styles))) for row, _ in pairs]
+    drawings = Counter(row for row, _ in pairs)
+    repeats = [max(copies, -(-least // drawings[row])) for row, _ in pairs]
     views = [_view(n, random) for n, count in enumerate(repeats) for _ in range(count)]
     batches = [views[i : i + _BATCH] for i in range(0, len(views), _BATCH)]
     pictures = torch.cat([shrink(painter(stack(batch))) for batch in batches])
     pixels = ((pictures + 1) * 127.5).round().to(torch.uint8)
     classes = torch.tensor([rows.index(row) for row, _ in pairs])
     return pixels, classes.repeat_interleave(torch.tensor(repeats)).to(device)
+
+
+def judged_pairs(catalog: Catalog, rows: Sequence[int]) -> list[tuple[int, str]]:
+    """The drawings by which these concepts are judged, as (row, style): in the styles that are
+    asked for, and of what is not asked for among the others, in all.
+    """
+    concepts = [(row, catalog.concepts[row]) for row in rows]
+    return [(row, style) for row, c in concepts for style in c.asked or c.styles]
 
 
 def floats(pixels: Tensor) -> Tensor:

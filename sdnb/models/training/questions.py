@@ -21,7 +21,7 @@ from sdnb.engine.pipeline import generate
 from sdnb.request import Request
 from sdnb.request.memory_plan import MemoryPlan
 
-from .catalog import Catalog, Concept
+from .catalog import Catalog
 from .phrases import MAIN_COLORS, article, plural, style_words
 
 # Things that a newcomer would type, whose own colours nobody takes for the background's.
@@ -33,9 +33,6 @@ COUNT_THINGS = (
 NUMBERS = {2: "two", 3: "three"}
 #: In a catalog's folder: the labels of concepts that the first model was not shown, one a line.
 NEW = "new200.txt"
-#: The styles that the first model was shown. Every model is asked in these for what the first one
-#: knew, so that their figures compare.
-FIRST_STYLES = ("3d", "flat", "gradient", "noto", "twemoji")
 _HUNDRED, _PAIRS = (Path(__file__).with_name(name) for name in ("hundred.txt", "pairs.txt"))
 
 
@@ -61,45 +58,22 @@ class AnsweredQuestion:
 
 
 def rows_asked(catalog: Catalog, concepts: int) -> list[int]:
-    """Random rows of known concepts for the retrieval, three in ten with a held-out style."""
-    known = _known(catalog)
-    rows = list(known)
+    """Random rows of concepts for the retrieval, three in ten with a held-out style."""
     # Of all concepts one in four has such a style; a few more make the figure steadier.
-    drawn = [rows[i] for i in np.random.default_rng(0).permutation(len(rows))]
-    held = [row for row in drawn if _held(catalog.concepts[row], known[row])]
-    held = held[: concepts * 3 // 10]
+    known = [row for row, concept in enumerate(catalog.concepts) if concept.asked]
+    drawn = [known[i] for i in np.random.default_rng(0).permutation(len(known))]
+    held = [row for row in drawn if catalog.concepts[row].held_out][: concepts * 3 // 10]
     rest = [row for row in drawn if row not in held][: concepts - len(held)]
     return sorted(held + rest)
 
 
-def _known(catalog: Catalog) -> dict[int, list[str]]:
-    """The rows of what the first model knew, with the styles in which it was shown each.
-
-    It was shown what has two of its styles or more. In a catalog of other styles it is everything.
-    """
-    first = [style for style in FIRST_STYLES if style in catalog.styles]
-    styles, least = (first, 2) if len(first) > 1 else (catalog.styles, 1)
-    new = set(new_labels(catalog))
-    shown = {
-        row: [style for style in concept.styles if style in styles]
-        for row, concept in enumerate(catalog.concepts)
-        if concept.label not in new
-    }
-    return {row: found for row, found in shown.items() if len(found) >= least}
-
-
-def _held(concept: Concept, styles: Sequence[str]) -> list[str]:
-    return [style for style in concept.held_out if style in styles]
-
-
 def retrieval_questions(catalog: Catalog, rows: Sequence[int]) -> list[Question]:
     """One seen pair of each concept, with its styles in turn, and every held-out pair; shuffled."""
-    asked, known = [], _known(catalog)
+    asked: list[Question] = []
     for turn, row in enumerate(rows):
         concept = catalog.concepts[row]
-        asked += _in_turn("seen", catalog, row, known[row], turn)
-        held = _held(concept, known[row])
-        asked += [_plain("held_out", catalog, row, style) for style in held]
+        asked += _in_turn("seen", catalog, row, concept.asked, turn)
+        asked += [_plain("held_out", catalog, row, style) for style in concept.held_out]
     return _shuffled(asked, seed=1)
 
 
