@@ -24,7 +24,8 @@ def _vae(f: Figures) -> list[str]:
 
 
 def _retrieval(f: Figures) -> list[str]:
-    asked = {"seen": ("seen", 80), "held_out": ("held-out", 60)}
+    kinds = {"seen": ("seen", 80), "held_out": ("held-out", 60)}
+    asked = {kind: words for kind, words in kinds.items() if kind in f}  # a few may have none
     lines = [
         _row(
             f"asked concept among {f['concepts']}, {words} pairs ({f[kind]['of']} pictures)",
@@ -34,7 +35,7 @@ def _retrieval(f: Figures) -> list[str]:
         for kind, (words, goal) in asked.items()
     ]
     lines.append(_row("the classifier that judges this, on real sprites", _classifier(f)))
-    if all("nearest" in f[kind] for kind in asked):
+    if len(asked) == len(kinds):
         near, least = (
             " / ".join(f"{f[kind][key]:.3f}" for kind in asked) for key in ("nearest", "least_near")
         )

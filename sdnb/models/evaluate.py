@@ -30,7 +30,7 @@ from sdnb.models import card_rows, hundred
 from sdnb.models.training import classifier, judges, questions
 from sdnb.models.training.catalog import Catalog
 from sdnb.models.training.painter import Painter
-from sdnb.models.training.questions import AnsweredQuestion, Part, Question
+from sdnb.models.training.questions import AnsweredQuestion, Question, Share
 from sdnb.models.training.scenes import Composer, plain, stack
 from sdnb.request.plain_words import counted
 
@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", help="a checkpoint; the built-in model by default")
     parser.add_argument("--out", type=Path, default=Path("evaluation"), help="pictures go here")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1; in float32 on each")
-    parser.add_argument("--part", type=Part.read, help="only make pictures: 1/4 for a quarter")
+    parser.add_argument("--part", type=Share.read, help="only make pictures: 1/4 for a quarter")
     parser.add_argument("--concepts", type=int, default=200, help="the retrieval is among so many")
     parser.add_argument("--most", type=int, help="questions of each test; all by default")
     parser.add_argument("--only", nargs="+", choices=tuple(TESTS))
@@ -194,7 +194,8 @@ class Evaluation:
         ranks, figures = self._ranks(answered, self.rows)
         for kind in ("seen", "held_out"):
             at = [i for i, answer in enumerate(answered) if answer.question.kind == kind]
-            figures[kind] = _top(ranks[at]) | self._nearness([answered[i] for i in at])
+            if at:
+                figures[kind] = _top(ranks[at]) | self._nearness([answered[i] for i in at])
         return figures
 
     def new(self) -> Figures:
@@ -230,8 +231,6 @@ class Evaluation:
 
         A held-out pair cannot have been memorised: its distance is that of a picture drawn anew.
         """
-        if not answered:
-            return {}
         distances, asked_style = [], []
         rows = sorted({answer.question.row for answer in answered})
         pairs = classifier.judged_pairs(self.catalog, rows)

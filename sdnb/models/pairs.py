@@ -26,7 +26,7 @@ from PIL import Image
 from sdnb.images import contact_sheet
 from sdnb.models.labelled import labelled
 from sdnb.models.training import questions
-from sdnb.models.training.questions import AnsweredQuestion, Part
+from sdnb.models.training.questions import AnsweredQuestion, Share
 
 _COLUMNS, _A_SHEET = 3, 30  # pairs
 _CHOICES = ("left", "right", "equal")
@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--models", nargs=2, metavar=("FIRST", "SECOND"), help="two checkpoints")
     parser.add_argument("--out", type=Path, default=Path("pairs"), help="pictures and sheets")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1; in float32 on each")
-    parser.add_argument("--part", type=Part.read, help="only make pictures: 1/4 for a quarter")
+    parser.add_argument("--part", type=Share.read, help="only make pictures: 1/4 for a quarter")
     parser.add_argument("--most", type=int, help="so many pairs; all by default")
     parser.add_argument("--score", type=Path, help="the choices that you filled in")
     parser.add_argument("--key", type=Path, help="key.json, made with the sheets")

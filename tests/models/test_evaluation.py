@@ -17,7 +17,7 @@ from sdnb.engine.networks.vae import VAE
 from sdnb.models import card_rows, evaluate, hundred, pairs
 from sdnb.models.training import classifier, questions, recipe
 from sdnb.models.training.catalog import Catalog
-from sdnb.models.training.questions import AnsweredQuestion, Part
+from sdnb.models.training.questions import AnsweredQuestion, Share
 
 SHAPES = {"ball": "ellipse", "box": "rectangle", "moon": "chord", "pie": "pieslice"}
 COLORS = {"flat": (220, 40, 40, 255), "noto": (40, 90, 220, 255), "icon": (0, 0, 0, 255)}
@@ -103,7 +103,7 @@ def test_a_hundred_prompts_and_sixty_pairs_all_different():
 
 
 def test_parts_share_the_questions_without_one_left_or_twice():
-    parts = [Part.read(f"{n}/3") for n in (1, 2, 3)]
+    parts = [Share.read(f"{n}/3") for n in (1, 2, 3)]
     assert [[part.has(i) for part in parts].count(True) for i in range(10)] == [1] * 10
     assert {sum(part.has(i) for i in range(10)) for part in parts} == {3, 4}
 
@@ -235,6 +235,11 @@ def test_the_rows_are_those_of_the_card():
     lines = card_rows.table(figures)
     assert len(lines) == 9
     assert [line for line in lines if line not in card] == []
+    del figures["retrieval"]["held_out"]  # of a few questions none may be on a held-out pair
+    fewer = card_rows.table(figures)
+    assert [line for line in lines if line not in fewer] == [lines[4], lines[6]]
+    assert "held-out pairs (38" in lines[4]
+    assert "seen / held out" in lines[6]
 
 
 # -- the whole ---------------------------------------------------------------------------------

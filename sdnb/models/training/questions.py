@@ -162,14 +162,14 @@ def _lines(path: Path) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Part:
+class Share:
     """One of several processes that share the questions; by default the only one."""
 
     number: int = 1
     of: int = 1
 
     @classmethod
-    def read(cls, words: str) -> Part:
+    def read(cls, words: str) -> Share:
         """Of "2/4", as a command's argument. Raises ArgumentTypeError for anything else."""
         number, _, of = words.partition("/")
         if not (number.isdigit() and of.isdigit() and 1 <= int(number) <= int(of)):
@@ -192,7 +192,7 @@ def answers(
     questions: Sequence[Question],
     folder: Path,
     steps: int = 25,
-    part: Part | None = None,
+    part: Share | None = None,
 ) -> Iterator[AnsweredQuestion]:
     """Each question with its picture, read from `folder` if this model has made it before.
 
