@@ -70,7 +70,8 @@ class Catalog:
 def _concept(entry: dict[str, Any]) -> Concept:
     many = {key: tuple(entry.get(key, ())) for key in ("aliases", "tags", "styles", "held_out")}
     many["asked"] = tuple(entry.get("asked", many["styles"]))
-    weight, unknown = entry.get("weight", 1.0), entry.get("unknown", False)
+    unknown = entry.get("unknown", False)
+    weight = entry.get("weight", 1.0)
     return Concept(entry["id"], entry["label"], weight=weight, unknown=unknown, **many)
 
 
