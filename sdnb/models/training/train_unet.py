@@ -13,6 +13,7 @@ same words) and its autoencoder (another one's latents mean something else).
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from pathlib import Path
 
@@ -36,6 +37,8 @@ from .timed import TimedUNet
 
 _EMPTY = 0.1  # share of the captions
 _STEADY = 0.4  # share of the time at the full rate
+_SAVING = 8.0  # seconds of `--within` for the last save
+_START = time.monotonic()
 
 
 def main() -> None:
@@ -69,6 +72,12 @@ def _parser() -> argparse.ArgumentParser:
         "--new-words", action="store_true", help="the data's tokenizer, grown from --init's"
     )
     parser.add_argument("--seconds", type=float, default=1200)
+    parser.add_argument(
+        "--within",
+        type=float,
+        default=math.inf,
+        help="seconds from the start of the program in which it is done, if that is less",
+    )
     parser.add_argument("--snap", type=float, default=400, help="seconds between saves")
     parser.add_argument("--wait", type=float, default=900, help="seconds to wait for the VAE")
     parser.add_argument("--batch", type=int, default=256, help="latents a step and process")
@@ -141,12 +150,15 @@ class Trainer:
     def train(self, ring: Ring) -> None:
         """Take steps until the time is over."""
         began, elapsed, step, saves, losses = time.monotonic(), 0.0, 0, 1, []
-        while elapsed < self.args.seconds:
+        left = self.args.within - (began - _START) - _SAVING
+        seconds = processes.agreed(min(self.args.seconds, max(left, 1.0)))
+        say(f"{began - _START:.0f} s of preparation, {seconds:.0f} s of training")
+        while elapsed < seconds:
             if step % self.args.every == 0:
                 ring.renew()
             loss = self.loss(*ring.draw(self.args.batch))
             loss.backward()
-            self.optimiser.step(self.rate(step, elapsed / self.args.seconds))
+            self.optimiser.step(self.rate(step, elapsed / seconds))
             losses.append(loss.detach())
             step += 1
             if step % 10 == 0:
