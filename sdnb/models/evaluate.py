@@ -171,7 +171,7 @@ def _nearness(catalog: Catalog, answered: Sequence[AnsweredQuestion]) -> Figures
     distances, asked_style = [], []
     for answer in answered:
         row = answer.question.row
-        styles = catalog.concepts[row].asked
+        styles = catalog.concepts[row].judged
         painter = Painter(catalog.sprites([catalog.number[row, s] for s in styles]))
         plans = [plain(i, scale=s) for i in range(len(styles)) for s in _SCALES]
         known = painter(stack(plans))

@@ -229,3 +229,4 @@ def test_the_evaluation_asks_for_what_it_asked_for_before_things_were_added(data
     rows = questions.rows_asked(catalog, 200)
     asked = questions.retrieval_questions(catalog, rows)
     assert [(question.row, question.style) for question in asked] == [(0, "flat")]
+    assert [concept.judged for concept in catalog.concepts[:2]] == [("flat",), ("glyph", "glyph2")]

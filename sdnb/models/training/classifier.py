@@ -50,7 +50,7 @@ def examples(
 ) -> tuple[Tensor, Tensor]:
     """`copies` views of every sprite of these concepts: uint8 `[n, 3, 48, 48]`, classes `[n]`."""
     random = np.random.default_rng(seed)
-    pairs = [(row, style) for row in rows for style in catalog.concepts[row].asked]
+    pairs = [(row, style) for row in rows for style in catalog.concepts[row].judged]
     painter = Painter(catalog.sprites([catalog.number[pair] for pair in pairs]), 2 * SIDE)
     views = [_view(n, random) for n in range(len(pairs)) for _ in range(copies)]
     batches = [views[i : i + _BATCH] for i in range(0, len(views), _BATCH)]
