@@ -39,6 +39,11 @@ class Concept:
     asked: tuple[str, ...] = ()  # styles that the evaluation asks for, all unless it is said
     unknown: bool = False  # also drawn for words that nobody knows
 
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """The styles that a picture is compared with: those that are asked for, if any is."""
+        return self.asked or self.styles
+
 
 class Catalog:
     """The concepts of a folder, and the number of each sprite."""

@@ -76,7 +76,7 @@ def judged_pairs(catalog: Catalog, rows: Sequence[int]) -> list[tuple[int, str]]
     asked for, and of what is not asked for among the others, in all.
     """
     concepts = [(row, catalog.concepts[row]) for row in rows]
-    return [(row, style) for row, c in concepts for style in c.asked or c.styles]
+    return [(row, style) for row, c in concepts for style in c.judged]
 
 
 def floats(pixels: Tensor) -> Tensor:

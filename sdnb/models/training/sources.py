@@ -46,11 +46,11 @@ SOURCES = (
         "@iconify-json/noto-v1", "1.2.5", *_NOTO, style="blob", names="iconify-json-noto-",
     ),
     Source(
-        "@iconify-json/emojione", "1.2.3", "CC-BY-4.0", "Emoji One",
+        "@iconify-json/emojione", "1.2.3", "CC-BY-4.0", "EmojiOne and EmojiTwo",
         "https://github.com/EmojiTwo/emojitwo", style="emojione", names="iconify-json-noto-",
     ),
-    Source(
-        "@iconify-json/fxemoji", "1.2.2", "Apache-2.0", "Mozilla",
+    Source(  # the package says Apache-2.0, which upstream has for the code; the drawings are this
+        "@iconify-json/fxemoji", "1.2.2", "CC-BY-4.0", "Mozilla Foundation",
         "https://github.com/mozilla/fxemoji", style="fxemoji", names="iconify-json-noto-",
     ),
     Source(
@@ -59,7 +59,8 @@ SOURCES = (
         names="iconify-json-noto-",
     ),
     Source(
-        "@iconify-json/game-icons", "1.2.4", "CC-BY-3.0", "Lorc, Delapouite and contributors",
+        "@iconify-json/game-icons", "1.2.4", "CC-BY-3.0",
+        "Lorc, Delapouite and contributors, game-icons.net",
         "https://github.com/game-icons/icons",
     ),
     Source(
