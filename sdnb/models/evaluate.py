@@ -1,9 +1,11 @@
 """`python -m sdnb.models.evaluate --data DATA`: what the built-in model can do, in figures.
 
-It measures on the CPU: seconds a picture; the VAE on scenes that it never saw; whether a classifier
-of the real sprites finds the asked concept among 200, for seen and for held-out pairs of concept
-and style; background colours; counts; and how near the pictures are to the training sprites. The
-pictures stay in `--out`, with their requests inside.
+It measures seconds a picture; the VAE on scenes that it never saw; whether a classifier of the real
+sprites finds the asked concept among 200, for seen and for held-out pairs of concept and style, and
+for concepts that the first model did not know (`DATA/new200.txt`); background colours; counts; and
+how near the pictures are to the training sprites. It makes a hundred pictures of ordinary prompts,
+which a person judges (`sdnb.models.hundred`). The pictures stay in `--out`, with their requests
+inside: with `--part 1/4`, `2/4` and so on several processes make them, and one more judges.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ import argparse
 import json
 import statistics
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +25,12 @@ from torch import Tensor
 
 import sdnb
 from sdnb.engine import pixels
-from sdnb.engine.model import Model
+from sdnb.engine.full_precision import full_precision
+from sdnb.models import card_rows, hundred
 from sdnb.models.training import classifier, judges, questions
 from sdnb.models.training.catalog import Catalog
 from sdnb.models.training.painter import Painter
-from sdnb.models.training.questions import AnsweredQuestion
+from sdnb.models.training.questions import AnsweredQuestion, Question, Share
 from sdnb.models.training.scenes import Composer, plain, stack
 from sdnb.request.plain_words import counted
 
@@ -34,30 +38,37 @@ Figures = dict[str, Any]
 #: The least figures of a model that ships.
 GOALS = {
     "vae.psnr": 30.0, "retrieval.seen.top5": 0.8, "retrieval.held_out.top5": 0.6,
-    "colors.right": 0.85, "counts.right": 0.6,
+    "new.top5": 0.7, "colors.right": 0.85, "counts.right": 0.6,
 }  # fmt: skip
-TESTS = ("speed", "vae", "counts", "colors", "retrieval")
+#: Every test, and the folder of its pictures, if it asks questions.
+TESTS = {
+    "speed": "", "vae": "", "counts": "count", "colors": "color", "retrieval": "retrieval",
+    "new": "new", "hundred": "hundred",
+}  # fmt: skip
 _SCALES = (0.62, 0.68, 0.74, 0.8, 0.86)  # of a sprite that is compared with a picture
 _HELD_OUT_SCENES = 64
+_VIEWS = 10  # of each sprite, from which the classifier learns
+_LEAST_VIEWS = 50  # of each concept: the new ones have one to three sprites
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the tests and print their figures; 0 where every goal is met, else 1."""
     args = _parser().parse_args(argv)
     torch.set_num_threads(args.threads)
-    catalog = Catalog(args.data)
-    model = sdnb.load(args.model, memory="cpu", precision="full")
-    tests: dict[str, Callable[[], Figures]] = {
-        "speed": lambda: speed(model, args.threads),
-        "vae": lambda: vae(model, catalog),
-        "counts": lambda: counts(model, args.out, args.most),
-        "colors": lambda: colors(model, args.out, args.most),
-        "retrieval": lambda: retrieval(model, catalog, args),
-    }
-    figures: Figures = {"model": model.name, "fingerprint": model.fingerprint}
-    for name in args.only or tests:
-        figures[name] = tests[name]()
+    evaluation = Evaluation(args)
+    names = args.only or [name for name in TESTS if name != "new" or evaluation.new_rows]
+    if args.part:
+        made = sum(1 for name in names for _ in evaluation.answers(name))
+        print(f"{made} pictures")
+        return 0
+    figures: Figures = {"model": evaluation.model.name, "device": args.device}
+    figures["fingerprint"] = evaluation.model.fingerprint
+    for name in names:
+        figures[name] = evaluation.run(name)
         print(f"{name}: {json.dumps(figures[name])}", flush=True)
+    if "new" not in names and not args.only:
+        print(f"new: not asked, since there is no {args.data / questions.NEW}")
+    print("\n".join(["", *card_rows.table(figures), ""]))
     missed = [f"{name} >= {goal}" for name, goal in GOALS.items() if _missed(figures, name, goal)]
     print("goals missed: " + (", ".join(missed) or "none"))
     if args.json:
@@ -72,9 +83,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, required=True, help="folder of sprites (see training)")
     parser.add_argument("--model", help="a checkpoint; the built-in model by default")
     parser.add_argument("--out", type=Path, default=Path("evaluation"), help="pictures go here")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1; in float32 on each")
+    parser.add_argument("--part", type=Share.read, help="only make pictures: 1/4 for a quarter")
     parser.add_argument("--concepts", type=int, default=200, help="the retrieval is among so many")
     parser.add_argument("--most", type=int, help="questions of each test; all by default")
-    parser.add_argument("--only", nargs="+", choices=TESTS)
+    parser.add_argument("--only", nargs="+", choices=tuple(TESTS))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     return parser
@@ -88,103 +101,153 @@ def _missed(figures: Figures, path: str, goal: float) -> bool:
     return value is not None and value < goal
 
 
-def speed(model: Model, threads: int) -> Figures:
-    """Seconds a picture at the model's own size, steps and guidance; a first one does not count."""
-    prompt, settings = "a red apple, 3d style", model.settings
-    results = [sdnb.txt2img(model, prompt, seed=seed, progress=False) for seed in range(4)]
-    times = [result.seconds for result in results[1:]]
-    cost = f"{counted(settings.steps, 'step')}, {counted(threads, 'thread')}"
-    picture = f"{settings.width}x{settings.height}, {cost}"
-    return {"seconds": statistics.median(times), "least": min(times), "picture": picture}
+class Evaluation:
+    """The tests of one model. Each method gives the figures of the test of its name."""
 
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args, self.catalog = args, Catalog(args.data)
+        self.model = questions.model_on(args.device, args.model)
+        self.device = self.model.device
+        self.rows = questions.rows_asked(self.catalog, args.concepts)
+        self.new_rows = questions.new_rows(self.catalog)
 
-@torch.inference_mode()
-def vae(model: Model, catalog: Catalog) -> Figures:
-    """PSNR of scenes made only of held-out pairs, encoded and decoded."""
-    torch.manual_seed(0)  # the painter draws random stars
-    composer = Composer(catalog, seed=9, which="held")
-    scenes = [composer.draw()[0] for _ in range(_HELD_OUT_SCENES)]
-    numbers = sorted({int(n) for scene in scenes for n in scene.sprite if n >= 0})
-    place = {number: i for i, number in enumerate(numbers)}
-    for scene in scenes:  # read only the sprites that are used
-        scene.sprite[:] = [place.get(int(n), -1) for n in scene.sprite]
-    painter = Painter(catalog.sprites(numbers), model.settings.width)
-    pictures = (painter(stack([scene])) for scene in scenes)
-    values = [float(judges.coded_psnr(model.vae, picture)) for picture in pictures]
-    mean, least = _rounded(statistics.mean(values)), _rounded(min(values))
-    return {"psnr": mean, "least": least, "scenes": _HELD_OUT_SCENES}
+    def run(self, name: str) -> Figures:
+        """The figures of a test."""
+        figures: Figures = getattr(self, name)()
+        return figures
 
+    def answers(self, name: str) -> Iterator[AnsweredQuestion]:
+        """The questions of a test with their pictures, or a part of them; none if it asks none."""
+        asked: dict[str, Callable[[], list[Question]]] = {
+            "counts": questions.count_questions,
+            "colors": questions.color_questions,
+            "retrieval": lambda: questions.retrieval_questions(self.catalog, self.rows),
+            "new": lambda: questions.new_questions(self.catalog, self.new_rows),
+            "hundred": questions.hundred_questions,
+        }
+        some = asked[name]()[: self.args.most] if name in asked else []
+        yield from questions.answers(
+            self.model, some, self.args.out / TESTS[name], part=self.args.part
+        )
 
-def counts(model: Model, out: Path, most: int | None) -> Figures:
-    """Two and three of a thing, counted as connected components, with and without cut bridges."""
-    asked = questions.count_questions()[:most]
-    answered = list(questions.answers(model, asked, out / "count"))
-    right, plainly = [], []
-    for answer in answered:
-        picture, count = np.asarray(answer.picture), answer.question.count
-        right.append(judges.count_things(picture) == count)
-        plainly.append(judges.count_things(picture, bridge=0.0) == count)
-    figures: Figures = {"right": _rounded(judges.share(right))}
-    for n, word in questions.NUMBERS.items():
-        among = [r for r, a in zip(right, answered, strict=True) if a.question.count == n]
-        figures[word] = f"{sum(among)} of {len(among)}"
-    without = _rounded(judges.share(plainly))
-    return {**figures, "without_cutting": without, "pictures": len(answered)}
+    def speed(self) -> Figures:
+        """Seconds a picture at the model's own size, steps and guidance; a first one is free."""
+        prompt, settings = "a red apple, 3d style", self.model.settings
+        results = [sdnb.txt2img(self.model, prompt, seed=seed, progress=False) for seed in range(4)]
+        times = [result.seconds for result in results[1:]]
+        where = counted(self.args.threads, "thread")
+        if self.device.type == "cuda":
+            where = torch.cuda.get_device_name(self.device)
+        picture = f"{settings.width}x{settings.height}, {counted(settings.steps, 'step')}, {where}"
+        return {"seconds": statistics.median(times), "least": min(times), "picture": picture}
 
+    @torch.inference_mode()
+    def vae(self) -> Figures:
+        """PSNR of scenes made only of held-out pairs, encoded and decoded."""
+        torch.manual_seed(0)  # the painter draws random stars
+        composer = Composer(self.catalog, seed=9, which="held")
+        scenes = [composer.draw()[0] for _ in range(_HELD_OUT_SCENES)]
+        numbers = sorted({int(n) for scene in scenes for n in scene.sprite if n >= 0})
+        place = {number: i for i, number in enumerate(numbers)}
+        for scene in scenes:  # read only the sprites that are used
+            scene.sprite[:] = [place.get(int(n), -1) for n in scene.sprite]
+        painter = Painter(self.catalog.sprites(numbers), self.model.settings.width)
+        with full_precision():
+            values = [
+                float(judges.coded_psnr(self.model.vae, painter(stack([scene])).to(self.device)))
+                for scene in scenes
+            ]
+        mean, least = _rounded(statistics.mean(values)), _rounded(min(values))
+        return {"psnr": mean, "least": least, "scenes": _HELD_OUT_SCENES}
 
-def colors(model: Model, out: Path, most: int | None) -> Figures:
-    """Whether the rim of a picture is nearest to the asked one of the twelve colours."""
-    asked = questions.color_questions()[:most]
-    answered = list(questions.answers(model, asked, out / "color"))
-    right, wrong = [], []
-    for answer in answered:
-        name = judges.border_color(np.asarray(answer.picture))
-        right.append(name == answer.question.color)
-        if not right[-1]:
-            wrong.append(f"{answer.question.prompt}: {name}")
-    return {"right": _rounded(judges.share(right)), "pictures": len(answered), "wrong": wrong}
+    def counts(self) -> Figures:
+        """Two and three of a thing, counted as connected components, with and without bridges."""
+        answered = list(self.answers("counts"))
+        right, plainly = [], []
+        for answer in answered:
+            picture, count = np.asarray(answer.picture), answer.question.count
+            right.append(judges.count_things(picture) == count)
+            plainly.append(judges.count_things(picture, bridge=0.0) == count)
+        figures: Figures = {"right": _rounded(judges.share(right))}
+        for n, word in questions.NUMBERS.items():
+            among = [r for r, a in zip(right, answered, strict=True) if a.question.count == n]
+            figures[word] = f"{sum(among)} of {len(among)}"
+        without = _rounded(judges.share(plainly))
+        return {**figures, "without_cutting": without, "pictures": len(answered)}
 
+    def colors(self) -> Figures:
+        """Whether the rim of a picture is nearest to the asked one of the twelve colours."""
+        right, wrong = [], []
+        for answer in self.answers("colors"):
+            name = judges.border_color(np.asarray(answer.picture))
+            right.append(name == answer.question.color)
+            if not right[-1]:
+                wrong.append(f"{answer.question.prompt}: {name}")
+        return {"right": _rounded(judges.share(right)), "pictures": len(right), "wrong": wrong}
 
-def retrieval(model: Model, catalog: Catalog, args: argparse.Namespace) -> Figures:
-    """Where the classifier ranks the asked concept, and how near each picture is to a sprite."""
-    rows = questions.rows_asked(catalog, args.concepts)
-    asked = questions.retrieval_questions(catalog, rows)[: args.most]
-    answered = list(questions.answers(model, asked, args.out / "retrieval"))
-    judge = classifier.train(*classifier.examples(catalog, rows, 10, seed=0), count=len(rows))
-    fresh, known = classifier.examples(catalog, rows, 1, seed=1)
-    pictures = torch.cat([pixels.tensor(answer.picture) for answer in answered])
-    classes = torch.tensor([rows.index(answer.question.row) for answer in answered])
-    ranks = classifier.ranks(judge, classifier.shrink(pictures), classes)
-    on_sprites = _top(classifier.ranks(judge, classifier.floats(fresh), known))
-    figures: Figures = {"classifier_on_sprites": on_sprites, "concepts": len(rows)}
-    for kind in ("seen", "held_out"):
-        at = [i for i, answer in enumerate(answered) if answer.question.kind == kind]
-        figures[kind] = _top(ranks[at]) | _nearness(catalog, [answered[i] for i in at])
-    return figures
+    def retrieval(self) -> Figures:
+        """Where the classifier ranks the asked concept, and how near each picture is to a sprite.
 
+        Of what the catalog says is asked for: what the first model knew, in its styles.
+        """
+        answered = list(self.answers("retrieval"))
+        ranks, figures = self._ranks(answered, self.rows)
+        for kind in ("seen", "held_out"):
+            at = [i for i, answer in enumerate(answered) if answer.question.kind == kind]
+            if at:
+                figures[kind] = _top(ranks[at]) | self._nearness([answered[i] for i in at])
+        return figures
 
-def _nearness(catalog: Catalog, answered: Sequence[AnsweredQuestion]) -> Figures:
-    """The distance to the nearest sprite of the asked concept, and how often the style is right.
+    def new(self) -> Figures:
+        """Where a classifier of the new concepts alone ranks the asked one."""
+        if not self.new_rows:
+            raise FileNotFoundError(
+                f"no {self.args.data / questions.NEW}: write the labels of concepts there that the "
+                "first model was not shown, one a line, or leave this test out"
+            )
+        ranks, figures = self._ranks(list(self.answers("new")), self.new_rows, _LEAST_VIEWS)
+        drawings = len(classifier.judged_pairs(self.catalog, self.new_rows))
+        return {**_top(ranks), **figures, "drawings": drawings}
 
-    A held-out pair cannot have been memorised: its distance is that of a picture drawn anew.
-    """
-    distances, asked_style = [], []
-    for answer in answered:
-        row = answer.question.row
-        styles = catalog.concepts[row].styles
-        painter = Painter(catalog.sprites([catalog.number[row, s] for s in styles]))
-        plans = [plain(i, scale=s) for i in range(len(styles)) for s in _SCALES]
-        known = painter(stack(plans))
-        distance, index = judges.nearest(pixels.tensor(answer.picture)[0], known)
-        distances.append(distance)
-        asked_style.append(styles[index // len(_SCALES)] == answer.question.style)
-    if not answered:
-        return {}
-    return {
-        "nearest": _rounded(statistics.median(distances), 3),
-        "least_near": _rounded(min(distances), 3),
-        "nearest_is_asked_style": _rounded(judges.share(asked_style)),
-    }
+    def hundred(self) -> Figures:
+        """A sheet for a person to judge, and the verdicts once they are there."""
+        return hundred.lay_out(list(self.answers("hundred")), self.args.out)
+
+    def _ranks(
+        self, answered: Sequence[AnsweredQuestion], rows: Sequence[int], least: int = 0
+    ) -> tuple[Tensor, Figures]:
+        """How many concepts score above the asked one `[n]`, and the classifier's own figures."""
+        views = partial(classifier.examples, self.catalog, rows, device=self.device)
+        judge = classifier.train(*views(_VIEWS, 0, least=least), count=len(rows))
+        fresh, known = views(1, 1)
+        on_sprites = _top(classifier.ranks(judge, classifier.floats(fresh), known))
+        small = [classifier.shrink(pixels.tensor(answer.picture)) for answer in answered]
+        classes = torch.tensor([rows.index(answer.question.row) for answer in answered])
+        ranks = classifier.ranks(judge, torch.cat(small).to(self.device), classes.to(self.device))
+        return ranks.cpu(), {"classifier_on_sprites": on_sprites, "concepts": len(rows)}
+
+    def _nearness(self, answered: Sequence[AnsweredQuestion]) -> Figures:
+        """The distance to the nearest sprite of a concept, and how often the style is right.
+
+        A held-out pair cannot have been memorised: its distance is that of a picture drawn anew.
+        """
+        distances, asked_style = [], []
+        rows = sorted({answer.question.row for answer in answered})
+        pairs = classifier.judged_pairs(self.catalog, rows)
+        sprites = self.catalog.sprites([self.catalog.number[pair] for pair in pairs])
+        for answer in answered:
+            at = [i for i, (row, _) in enumerate(pairs) if row == answer.question.row]
+            painter = Painter(sprites[at], device=self.device)
+            plans = [plain(i, scale=s) for i in range(len(at)) for s in _SCALES]
+            picture = pixels.tensor(answer.picture)[0].to(self.device)
+            distance, index = judges.nearest(picture, painter(stack(plans)))
+            distances.append(distance)
+            asked_style.append(pairs[at[index // len(_SCALES)]][1] == answer.question.style)
+        return {
+            "nearest": _rounded(statistics.median(distances), 3),
+            "least_near": _rounded(min(distances), 3),
+            "nearest_is_asked_style": _rounded(judges.share(asked_style)),
+        }
 
 
 def _top(ranks: Tensor) -> Figures:

@@ -22,6 +22,7 @@ class Wording:
     plain: bool = False  # the background need not be mentioned
     effect: str = "none"
     sticker: bool = False
+    only: bool = False  # the thing is drawn in this kind of style only
 
 
 class _Style(NamedTuple):
@@ -63,9 +64,9 @@ def _sentence(random: np.random.Generator, thing: str, behind: str, style: _Styl
 
 
 def _style(random: np.random.Generator, w: Wording) -> _Style:
-    """The words for style, sticker and effect. The 3d style is left out most often."""
+    """The words for style, sticker and effect."""
     nouns, words = phrases.style_nouns(w.style), phrases.style_words(w.style)
-    unsaid = 0.5 if w.style == "3d" else 0.12
+    unsaid = phrases.unsaid(w.style, w.only)
     if w.sticker:
         nouns = ["sticker", f"{_one_of(random, words)} sticker"]
         words, unsaid = ["sticker", "sticker with a white outline"], 0.0

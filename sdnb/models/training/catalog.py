@@ -1,6 +1,7 @@
 """Reads the sprites on disk: `concepts.json` and one `sprites_STYLE.zip` for each style.
 
-`concepts.json` is a list of `{"id", "label", "aliases", "tags", "weight", "styles", "held_out"}`;
+`concepts.json` is a list of `{"id", "label", "aliases", "tags", "weight", "styles", "held_out"}`,
+and `{"asked", "unknown"}` where they are not the usual;
 `sprites_flat.zip` holds `ID.webp` (RGBA, 224x224, cropped to the visible part and centred).
 `sprites.py` writes both from emoji packages; write them yourself for sprites of your own.
 """
@@ -35,6 +36,13 @@ class Concept:
     weight: float = 1.0  # how often it is drawn, relative to the others
     styles: tuple[str, ...] = ()
     held_out: tuple[str, ...] = ()  # styles in which the UNet never sees it
+    asked: tuple[str, ...] = ()  # styles that the evaluation asks for, all unless it is said
+    unknown: bool = False  # also drawn for words that nobody knows
+
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """The styles that a picture is compared with: those that are asked for, if any is."""
+        return self.asked or self.styles
 
 
 class Catalog:
@@ -66,7 +74,10 @@ class Catalog:
 
 def _concept(entry: dict[str, Any]) -> Concept:
     many = {key: tuple(entry.get(key, ())) for key in ("aliases", "tags", "styles", "held_out")}
-    return Concept(entry["id"], entry["label"], weight=entry.get("weight", 1.0), **many)
+    many["asked"] = tuple(entry.get("asked", many["styles"]))
+    unknown = entry.get("unknown", False)
+    weight = entry.get("weight", 1.0)
+    return Concept(entry["id"], entry["label"], weight=weight, unknown=unknown, **many)
 
 
 def _decode(data: bytes) -> np.ndarray:

@@ -7,6 +7,7 @@ are moved, scaled, turned, blurred and recoloured, so that it learns the thing a
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -46,17 +47,36 @@ def shrink(pictures: Tensor) -> Tensor:
 
 
 def examples(
-    catalog: Catalog, rows: Sequence[int], copies: int, seed: int
+    catalog: Catalog,
+    rows: Sequence[int],
+    copies: int,
+    seed: int,
+    *,
+    least: int = 0,
+    device: torch.device | str = "cpu",
 ) -> tuple[Tensor, Tensor]:
-    """`copies` views of every sprite of these concepts: uint8 `[n, 3, 48, 48]`, classes `[n]`."""
+    """`copies` views of every sprite of these concepts, and `least` or more of every concept, of
+    which some have few sprites: uint8 `[n, 3, 48, 48]` and classes `[n]`, on the device.
+    """
     random = np.random.default_rng(seed)
-    pairs = [(row, style) for row in rows for style in catalog.concepts[row].styles]
-    painter = Painter(catalog.sprites([catalog.number[pair] for pair in pairs]), 2 * SIDE)
-    views = [_view(n, random) for n in range(len(pairs)) for _ in range(copies)]
+    pairs = judged_pairs(catalog, rows)
+    painter = Painter(catalog.sprites([catalog.number[p] for p in pairs]), 2 * SIDE, device)
+    drawings = Counter(row for row, _ in pairs)
+    repeats = [max(copies, -(-least // drawings[row])) for row, _ in pairs]
+    views = [_view(n, random) for n, count in enumerate(repeats) for _ in range(count)]
     batches = [views[i : i + _BATCH] for i in range(0, len(views), _BATCH)]
     pictures = torch.cat([shrink(painter(stack(batch))) for batch in batches])
     pixels = ((pictures + 1) * 127.5).round().to(torch.uint8)
-    return pixels, torch.tensor([rows.index(row) for row, _ in pairs]).repeat_interleave(copies)
+    classes = torch.tensor([rows.index(row) for row, _ in pairs])
+    return pixels, classes.repeat_interleave(torch.tensor(repeats)).to(device)
+
+
+def judged_pairs(catalog: Catalog, rows: Sequence[int]) -> list[tuple[int, str]]:
+    """The drawings by which these concepts are judged, as (row, style): in the styles that are
+    asked for, and of what is not asked for among the others, in all.
+    """
+    concepts = [(row, catalog.concepts[row]) for row in rows]
+    return [(row, style) for row, c in concepts for style in c.judged]
 
 
 def floats(pixels: Tensor) -> Tensor:
@@ -73,9 +93,9 @@ def _view(sprite: int, random: np.random.Generator) -> Scene:
 
 
 def train(pixels: Tensor, classes: Tensor, count: int, epochs: int = 12) -> Classifier:
-    """The classifier of these examples; AdamW, one cycle of the learning rate."""
+    """The classifier of these examples, on their device; AdamW, one cycle of the learning rate."""
     torch.manual_seed(0)
-    model, rate = Classifier(count).train(), 2e-3
+    model, rate = Classifier(count).to(pixels.device).train(), 2e-3
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.02)
     steps = epochs * -(-len(pixels) // _BATCH)
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
@@ -94,7 +114,7 @@ def _worn(x: Tensor) -> Tensor:
     """Blur, recolour and add grain, since pictures of a small model have these faults."""
     if torch.rand(()) < 0.3:
         x = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    gain = 1 + 0.12 * torch.randn(len(x), 3, 1, 1)
+    gain = 1 + 0.12 * torch.randn(len(x), 3, 1, 1, device=x.device)
     return ((x - 1) * gain + 1 + 0.04 * torch.randn_like(x)).clamp(-1, 1)  # white stays white
 
 

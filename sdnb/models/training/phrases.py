@@ -12,6 +12,13 @@ STYLE_NOUNS = {
     "gradient": ["gradient icon", "soft gradient illustration", "shaded vector"],
     "noto": ["cartoon", "noto cartoon", "noto emoji"],
     "twemoji": ["clipart", "twemoji", "simple clipart"],
+    "blob": ["blob emoji", "soft cartoon", "old emoji"],
+    "emojione": ["round cartoon", "emojione emoji", "bright cartoon"],
+    "fxemoji": ["paper cutout", "fxemoji", "matte cartoon"],
+    "comic": ["comic drawing", "comic", "outlined cartoon", "cartoon with thick outlines"],
+    "glyph": ["glyph icon", "glyph", "one-color icon", "pictogram"],
+    "twotone": ["outline icon", "two-tone icon", "icon with thick outlines"],
+    "coloricon": ["color icon", "office icon"],
 }
 STYLE_WORDS = {
     "3d": ["3d", "3d style", "3d render", "glossy 3d style"],
@@ -19,8 +26,21 @@ STYLE_WORDS = {
     "gradient": ["gradient style", "soft gradient", "shaded vector"],
     "noto": ["cartoon style", "noto style", "cartoon"],
     "twemoji": ["clipart style", "twemoji style", "clipart"],
+    "blob": ["blob style", "soft cartoon style", "blob emoji"],
+    "emojione": ["round cartoon style", "emojione style", "bright cartoon style"],
+    "fxemoji": ["paper cutout style", "fxemoji style", "matte cartoon style"],
+    "comic": ["comic style", "comic", "outlined cartoon style", "thick outlines"],
+    "glyph": ["glyph style", "glyph icon", "one-color icon", "pictogram style"],
+    "twotone": ["outline icon style", "two-tone icon", "outline icon"],
+    "coloricon": ["color icon style", "color icon"],
 }
-STYLE_SHARE = {"3d": 0.34}  # of the pictures; all others share the rest evenly
+STYLE_SHARE = {  # of the pictures; all others share the rest evenly
+    "3d": 0.3, "blob": 0.035, "emojione": 0.035, "fxemoji": 0.03, "comic": 0.035, "glyph": 0.11,
+    "glyph2": 0.012, "glyph3": 0.002, "twotone": 0.032, "twotone2": 0.003, "coloricon": 0.004,
+}  # fmt: skip
+STYLE_UNSAID = {"3d": 0.5}  # share of captions without the style's name
+_UNSAID = 0.12
+_UNSAID_ONLY = 0.5  # of a thing that has drawings of its own kind only
 
 EFFECTS = {  # name: share of the pictures
     "none": 0.88, "pixel": 0.03, "gray": 0.025, "silhouette": 0.02, "line": 0.025, "blur": 0.012,
@@ -81,7 +101,18 @@ PRAISE = [
     "sharp focus",
 ]  # fmt: skip
 
-_NO_ARTICLE = ("grass", "milk", "popcorn", "people", "children")
+_NO_ARTICLE = (
+    "grass", "milk", "popcorn", "people", "children", "pasta", "ramen", "soup", "money", "honey",
+    "jam", "lettuce", "spinach", "cutlery", "silverware", "wool", "coal", "lemonade",
+    "porridge", "leaves", "lava", "cereal", "beef", "love", "hello", "hi",
+    "applause", "maize", "medicine", "confetti", "chocolate", "toast", "hot chocolate", "asparagus",
+)  # fmt: skip
+_PLURALS = {
+    "leaf": "leaves", "knife": "knives", "wolf": "wolves", "mouse": "mice", "goose": "geese",
+    "foot": "feet", "tooth": "teeth", "man": "men", "woman": "women", "child": "children",
+    "person": "people", "sheep": "sheep", "fish": "fish", "deer": "deer", "loaf": "loaves",
+    "shelf": "shelves", "potato": "potatoes", "tomato": "tomatoes", "elf": "elves",
+}  # fmt: skip
 
 
 def article(words: str) -> str:
@@ -94,7 +125,13 @@ def article(words: str) -> str:
 
 
 def plural(words: str) -> str:
-    """The regular plural."""
+    """The plural: of a "jar of honey" it is "jars of honey"."""
+    first, of, rest = words.partition(" of ")
+    if of:
+        return plural(first) + of + rest
+    begin, space, last = words.rpartition(" ")
+    if last in _PLURALS:
+        return begin + space + _PLURALS[last]
     if words.endswith("s") and not words.endswith(("ss", "us")):
         return words
     if words.endswith(("s", "ch", "sh", "x")):
@@ -106,9 +143,20 @@ def plural(words: str) -> str:
 
 def style_nouns(style: str) -> list[str]:
     """A style's names as nouns; a style of your own is called by its own name."""
-    return STYLE_NOUNS.get(style, [f"{style} picture"])
+    return STYLE_NOUNS.get(kind(style), [f"{style} picture"])
 
 
 def style_words(style: str) -> list[str]:
     """A style's names after a comma."""
-    return STYLE_WORDS.get(style, [f"{style} style"])
+    return STYLE_WORDS.get(kind(style), [f"{style} style"])
+
+
+def kind(style: str) -> str:
+    """A style without the number of a second drawing: "glyph" of "glyph2"."""
+    bare = style.rstrip("0123456789")
+    return bare if bare in STYLE_NOUNS else style
+
+
+def unsaid(style: str, only: bool) -> float:
+    """The share of captions without the style's name; `only`: of a thing with no other drawings."""
+    return _UNSAID_ONLY if only else STYLE_UNSAID.get(style, _UNSAID)

@@ -6,6 +6,7 @@ with their request, and are made once for each model.
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,11 @@ import numpy as np
 from PIL import Image
 
 from sdnb import images
+from sdnb.engine.loading import load
 from sdnb.engine.model import Model
 from sdnb.engine.pipeline import generate
 from sdnb.request import Request
+from sdnb.request.memory_plan import MemoryPlan
 
 from .catalog import Catalog
 from .phrases import MAIN_COLORS, article, plural, style_words
@@ -28,18 +31,22 @@ COUNT_THINGS = (
     "octopus", "gem stone", "wrapped gift", "turtle", "doughnut",
 )  # fmt: skip
 NUMBERS = {2: "two", 3: "three"}
+#: In a catalog's folder: the labels of concepts that the first model was not shown, one a line.
+NEW = "new200.txt"
+_HUNDRED, _PAIRS = (Path(__file__).with_name(name) for name in ("hundred.txt", "pairs.txt"))
 
 
 @dataclass(frozen=True)
 class Question:
     """A prompt, and what its picture should show."""
 
-    kind: str  # "seen", "held_out", "color" or "count"
+    kind: str  # "seen", "held_out", "new", "color", "count", "hundred" or "pair"
     prompt: str
     row: int = -1  # of the concept in the catalog
     style: str = ""
     color: str = ""
     count: int = 0
+    thing: str = ""  # what a person must recognise
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,8 @@ class AnsweredQuestion:
 def rows_asked(catalog: Catalog, concepts: int) -> list[int]:
     """Random rows of concepts for the retrieval, three in ten with a held-out style."""
     # Of all concepts one in four has such a style; a few more make the figure steadier.
-    drawn = [int(i) for i in np.random.default_rng(0).permutation(len(catalog.concepts))]
+    known = [row for row, concept in enumerate(catalog.concepts) if concept.asked]
+    drawn = [known[i] for i in np.random.default_rng(0).permutation(len(known))]
     held = [row for row in drawn if catalog.concepts[row].held_out][: concepts * 3 // 10]
     rest = [row for row in drawn if row not in held][: concepts - len(held)]
     return sorted(held + rest)
@@ -61,19 +69,58 @@ def rows_asked(catalog: Catalog, concepts: int) -> list[int]:
 
 def retrieval_questions(catalog: Catalog, rows: Sequence[int]) -> list[Question]:
     """One seen pair of each concept, with its styles in turn, and every held-out pair; shuffled."""
-    asked = []
+    asked: list[Question] = []
     for turn, row in enumerate(rows):
         concept = catalog.concepts[row]
-        seen = [style for style in concept.styles if style not in concept.held_out]
-        asked.append(_plain("seen", catalog, row, seen[turn % len(seen)]))
+        asked += _in_turn("seen", catalog, row, concept.asked, turn)
         asked += [_plain("held_out", catalog, row, style) for style in concept.held_out]
-    # The first N are a fair sample.
-    return [asked[i] for i in np.random.default_rng(1).permutation(len(asked))]
+    return _shuffled(asked, seed=1)
+
+
+def new_labels(catalog: Catalog) -> list[str]:
+    """The labels of the catalog's list of new concepts; none where it has no list."""
+    path = catalog.folder / NEW
+    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    return [line.strip() for line in lines if line.strip()]
+
+
+def new_rows(catalog: Catalog) -> list[int]:
+    """The rows of the new concepts. Raises ValueError for a label that the catalog has not."""
+    row = {concept.label: i for i, concept in enumerate(catalog.concepts)}
+    labels = new_labels(catalog)
+    missing = [label for label in labels if label not in row]
+    if missing:
+        raise ValueError(
+            f"{catalog.folder / NEW} names {missing[0]!r} and {len(missing) - 1} more labels that "
+            "concepts.json does not have: write the labels as they are there, one a line"
+        )
+    return sorted({row[label] for label in labels})
+
+
+def new_questions(catalog: Catalog, rows: Sequence[int]) -> list[Question]:
+    """Each new concept in one of its styles, in turn; shuffled."""
+    asked: list[Question] = []
+    for turn, row in enumerate(rows):
+        asked += _in_turn("new", catalog, row, catalog.concepts[row].styles, turn)
+    return _shuffled(asked, seed=3)
+
+
+def _in_turn(
+    kind: str, catalog: Catalog, row: int, styles: Sequence[str], turn: int
+) -> list[Question]:
+    """The question on a concept in the next of its styles that the UNet was shown, if any."""
+    seen = [style for style in styles if style not in catalog.concepts[row].held_out]
+    return [_plain(kind, catalog, row, seen[turn % len(seen)])] if seen else []
 
 
 def _plain(kind: str, catalog: Catalog, row: int, style: str) -> Question:
     words = f"{article(catalog.concepts[row].label)}, {style_words(style)[0]}, white background"
     return Question(kind, words, row=row, style=style)
+
+
+def _shuffled(asked: Sequence[Question], seed: int) -> list[Question]:
+    """The same questions in a fixed order, of which the first N are a fair sample."""
+    return [asked[i] for i in np.random.default_rng(seed).permutation(len(asked))]
 
 
 def color_questions() -> list[Question]:
@@ -94,11 +141,66 @@ def count_questions() -> list[Question]:
     ]
 
 
+def hundred_questions() -> list[Question]:
+    """Prompts in a newcomer's words, and what a person must recognise; shuffled.
+
+    In the file like stands beside like, and who looks at the pictures should not guess by that.
+    """
+    halves = [line.split(" | ") for line in _lines(_HUNDRED)]
+    asked = [Question("hundred", prompt, thing=thing) for prompt, thing in halves]
+    return _shuffled(asked, seed=2)
+
+
+def pair_questions() -> list[Question]:
+    """Prompts for two models, first of things that the first model knew, then of ordinary words."""
+    return [Question("pair", prompt) for prompt in _lines(_PAIRS)]
+
+
+def _lines(path: Path) -> list[str]:
+    lines = path.read_text("utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+@dataclass(frozen=True)
+class Share:
+    """One of several processes that share the questions; by default the only one."""
+
+    number: int = 1
+    of: int = 1
+
+    @classmethod
+    def read(cls, words: str) -> Share:
+        """Of "2/4", as a command's argument. Raises ArgumentTypeError for anything else."""
+        number, _, of = words.partition("/")
+        if not (number.isdigit() and of.isdigit() and 1 <= int(number) <= int(of)):
+            raise ArgumentTypeError(f"{words!r} is no part: write 1/4 for the first of four")
+        return cls(int(number), int(of))
+
+    def has(self, i: int) -> bool:
+        """Whether question `i`, from 0 on, is its."""
+        return i % self.of == self.number - 1
+
+
+def model_on(device: str, path: str | Path | None = None) -> Model:
+    """A model in float32 on "cpu", "cuda" or "cuda:1"; the built-in one without a path."""
+    speed = "graph" if device.startswith("cuda") else "eager"
+    return load(path, MemoryPlan(device=device, speed=speed), precision="full")
+
+
 def answers(
-    model: Model, questions: Sequence[Question], folder: Path, steps: int = 25
+    model: Model,
+    questions: Sequence[Question],
+    folder: Path,
+    steps: int = 25,
+    part: Share | None = None,
 ) -> Iterator[AnsweredQuestion]:
-    """Each question with its picture, read from `folder` if this model has made it before."""
+    """Each question with its picture, read from `folder` if this model has made it before.
+
+    A part answers its share. The pictures do not depend on who makes them.
+    """
     for i, question in enumerate(questions):
+        if part is not None and not part.has(i):
+            continue
         request = Request(
             question.prompt, steps=steps, cfg=4.0, seed=1000 + i, sampler="ddim",
             schedule="uniform",

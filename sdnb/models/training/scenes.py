@@ -18,8 +18,11 @@ from . import phrases
 from .captions import Wording, caption
 from .catalog import Catalog
 from .phrases import article, plural
+from .unknown import made_up
 
 MOST = 4  # sprites a picture
+_UNKNOWN = 0.025  # share of the scenes that show a plain thing for a word that means nothing
+_UNCOUNTED = 0.3  # of the captions of three or four things: "apples", "some apples"
 EFFECTS = list(phrases.EFFECTS)
 
 T = TypeVar("T")
@@ -71,10 +74,12 @@ class Composer:
             style: _cumulative([catalog.concepts[row].weight for row in rows])
             for style, rows in self.rows.items()
         }
-        self.styles = list(self.rows)
-        rest = (1 - sum(phrases.STYLE_SHARE.values())) / max(1, len(self.styles) - 1)
-        share = [phrases.STYLE_SHARE.get(style, rest) for style in self.styles]
-        self.style_share = _cumulative(share)
+        self.styles, self.pairs = list(self.rows), list(catalog.number)
+        named = {s: phrases.STYLE_SHARE[s] for s in self.styles if s in phrases.STYLE_SHARE}
+        rest = (1 - sum(named.values())) / max(1, len(self.styles) - len(named))
+        self.style_share = _cumulative([named.get(style, rest) for style in self.styles])
+        unknown = [(row, s) for row, s in catalog.number if catalog.concepts[row].unknown]
+        self.unknown = [pair for pair in unknown if pair[0] in self.rows.get(pair[1], ())]
 
     def draw(self) -> tuple[Scene, str]:
         """One scene and its caption."""
@@ -86,7 +91,9 @@ class Composer:
         if kind < 0.03:  # the background alone
             return scene, caption(self.random, Wording(style, "", behind))
         tinted = effect not in ("gray", "silhouette", "line")
-        if kind < 0.16:
+        if kind > 1 - _UNKNOWN and self.unknown:
+            style, words = self._unknown_thing(scene, tinted)
+        elif kind < 0.16:
             words = self._two_things(scene, style, tinted)
         elif kind < 0.235:
             words = self._several(scene, style, tinted)
@@ -98,7 +105,8 @@ class Composer:
         elif effect == "silhouette":
             plain_behind = False
         sticker = bool(scene.sticker > 0)
-        wording = Wording(style, words, behind, plain_behind, effect, sticker)
+        only = kind >= 0.235 and self._only(scene, style)
+        wording = Wording(style, words, behind, plain_behind, effect, sticker, only)
         return scene, caption(self.random, wording)
 
     # -- what stands in the picture --------------------------------------------------------------
@@ -124,6 +132,18 @@ class Composer:
             self._put(scene, 0, thing, at=at[side], scale=self._between(0.4, 0.5))
             words = f"{article(name)} {self._one_of(['on', 'at'])} the {side}"
         return self._extras(scene, row, words, keywords=not tint and how < 0.82)
+
+    def _unknown_thing(self, scene: Scene, tinted: bool) -> tuple[str, str]:
+        """The style and the words of a plain thing, for a word that means nothing."""
+        thing = self._one_of(self.unknown)
+        name = self._tint(scene, 0, thing[0], tinted) + made_up(self.random)
+        self._put(scene, 0, thing, at=(0, 0.02), scale=self._between(0.5, 0.76))
+        return thing[1], article(name)
+
+    def _only(self, scene: Scene, style: str) -> bool:
+        """Whether the first thing has no drawings but icons: its style goes without saying."""
+        pair = self.pairs[int(scene.sprite[0])]
+        return not self.catalog.concepts[pair[0]].asked and style == pair[1]
 
     def _extras(self, scene: Scene, row: int, words: str, keywords: bool) -> str:
         """Sometimes add a sticker's outline, or keywords beside the name or in place of it."""
@@ -171,7 +191,10 @@ class Composer:
         scale = {2: 0.45, 3: 0.42, 4: 0.42}[count] * self._between(0.9, 1.06)
         for i, at in enumerate(places):
             self._put(scene, i, (row, style), at=at, scale=scale, jitter=0.015)
-        return {2: self._one_of(["two ", "a pair of "]), 3: "three ", 4: "four "}[count] + name
+        number = {2: self._one_of(["two ", "a pair of "]), 3: "three ", 4: "four "}[count]
+        if count > 2 and self.random.random() < _UNCOUNTED:
+            number = self._one_of(["", "", "some ", "several ", "a few "])
+        return number + name
 
     def _put(
         self, scene: Scene, slot: int, thing: tuple[int, str], *, at: tuple[float, float],

@@ -10,6 +10,7 @@ import gzip
 import itertools
 import json
 import re
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from .catalog import Catalog
 from .scenes import Composer
 
 _MERGES = 49152 - 256 - 2  # in CLIP
+_NEVER = 1 << 30  # the rank of what is no merge
 _COMMON = 600  # CLIP's first merges, kept for words that no caption has
 _CAPTIONS = 5000  # a sample; some 600 captions have all of the grammar's 63 words
 _MARKS = ("<|startoftext|>", "<|endoftext|>")
@@ -27,8 +29,7 @@ _WORDS = re.compile(r"'s|'t|'re|'ve|'m|'ll|'d|[^\W\d_]+|\d|(?:[^\s\w]|_)+")
 
 def write(data: Path, bpe: Path, folder: Path) -> int:
     """Write `vocab.json` and `merges.txt` for a catalog's captions; returns the count of tokens."""
-    lines = gzip.decompress(bpe.read_bytes()).decode().split("\n")
-    merges = kept(lines[1 : _MERGES + 1], words(Catalog(data)))  # the first line is a title
+    merges = kept(_all_merges(bpe), words(Catalog(data)))
     letters = list(_letters().values())
     table = [*letters, *(letter + "</w>" for letter in letters)]
     table += ["".join(merge.split()) for merge in merges] + list(_MARKS)
@@ -43,6 +44,54 @@ def write(data: Path, bpe: Path, folder: Path) -> int:
     return len(table)
 
 
+def grow(data: Path, bpe: Path, init: Path, folder: Path) -> int:
+    """Write the tokenizer of the folder `init`, grown by the words of a catalog's captions.
+
+    All its tokens keep their ids; the new ones follow the last. Both cuts' merges stand in CLIP's
+    order, so that each word which either splits as CLIP does still is. Returns the count of
+    tokens; ValueError if `init` has merges that CLIP lacks.
+    """
+    every = _all_merges(bpe)
+    lines = (init / "merges.txt").read_text("utf-8").split("\n")
+    had = {line for line in lines if line and not line.startswith("#version")}
+    if not had <= set(every):
+        raise ValueError(f"{init} has {len(had - set(every))} merges that CLIP lacks: it is no cut")
+    wanted = had | set(kept(every, words(Catalog(data))))
+    merges = [merge for merge in every if merge in wanted]
+    ids = json.loads((init / "vocab.json").read_text("utf-8"))
+    fresh = [token for merge in merges if (token := "".join(merge.split())) not in ids]
+    ids |= {token: len(ids) + i for i, token in enumerate(fresh)}
+    shutil.copytree(init, folder, dirs_exist_ok=True)
+    (folder / "vocab.json").write_text(json.dumps(ids, ensure_ascii=False), encoding="utf-8")
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges, ""]), encoding="utf-8")
+    return len(ids)
+
+
+def pieces(init: Path, folder: Path) -> dict[int, list[int]]:
+    """For each id that `folder`'s tokenizer has and `init`'s has not: the ids that `init`'s gives
+    to the same letters. ValueError unless `folder`'s goes on from `init`'s.
+    """
+    old, new = (json.loads((at / "vocab.json").read_text("utf-8")) for at in (init, folder))
+    if any(new.get(token) != number for token, number in old.items()):
+        raise ValueError(
+            f"the tokenizer in {folder} does not go on from {init}: make it with --init"
+        )
+    lines = (init / "merges.txt").read_text("utf-8").split("\n")
+    rank = {tuple(line.split(" ")): i for i, line in enumerate(lines) if not line.startswith("#")}
+    out = {}
+    for token, number in new.items():
+        if token not in old:
+            letters = list(token.removesuffix("</w>"))
+            letters[-1] += "</w>" * token.endswith("</w>")
+            out[number] = [old[part] for part in _merged(letters, rank)[0]]
+    return out
+
+
+def _all_merges(bpe: Path) -> list[str]:
+    lines = gzip.decompress(bpe.read_bytes()).decode().split("\n")
+    return lines[1 : _MERGES + 1]  # the first line is a title
+
+
 def words(catalog: Catalog) -> set[str]:
     """The words of the captions: all names and tags, and the grammar's words from a sample."""
     texts = []
@@ -50,6 +99,7 @@ def words(catalog: Catalog) -> set[str]:
         names = (concept.label, *concept.aliases)
         texts += [*names, *map(phrases.plural, names), *concept.tags]
     composer = Composer(catalog, 0, "all")
+    composer.unknown = []  # made-up words are to be split
     texts += [composer.draw()[1] for _ in range(_CAPTIONS)]
     return {word for text in texts for word in _WORDS.findall(text.lower())}
 
@@ -61,15 +111,22 @@ def kept(merges: list[str], vocabulary: Iterable[str]) -> list[str]:
     for word in vocabulary:
         parts = [letters[byte] for byte in word.encode()]
         parts[-1] += "</w>"
-        while len(parts) > 1:
-            ranks = [rank.get(pair, len(rank)) for pair in itertools.pairwise(parts)]
-            best = min(ranks)
-            if best == len(rank):
-                break
-            used.add(best)
-            i = ranks.index(best)
-            parts[i : i + 2] = [parts[i] + parts[i + 1]]
+        used |= _merged(parts, rank)[1]
     return [merges[i] for i in sorted(used)]
+
+
+def _merged(parts: list[str], rank: dict[tuple[str, ...], int]) -> tuple[list[str], set[int]]:
+    """A word's parts after all merges that apply, the lowest rank first; and those merges."""
+    used: set[int] = set()
+    while len(parts) > 1:
+        ranks = [rank.get(pair, _NEVER) for pair in itertools.pairwise(parts)]
+        best = min(ranks)
+        if best == _NEVER:
+            break
+        used.add(best)
+        i = ranks.index(best)
+        parts = [*parts[:i], parts[i] + parts[i + 1], *parts[i + 2 :]]
+    return parts, used
 
 
 def _letters() -> dict[int, str]:

@@ -13,6 +13,7 @@ same words) and its autoencoder (another one's latents mean something else).
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from pathlib import Path
 
@@ -36,6 +37,8 @@ from .timed import TimedUNet
 
 _EMPTY = 0.1  # share of the captions
 _STEADY = 0.4  # share of the time at the full rate
+_SAVING = 8.0  # seconds of `--within` for the last save
+_START = time.monotonic()
 
 
 def main() -> None:
@@ -65,7 +68,16 @@ def _parser() -> argparse.ArgumentParser:
         "--vae", type=Path, help="a model's folder with its vae; --init's or --out by default"
     )
     parser.add_argument("--init", type=Path, help="a model's folder to go on from")
+    parser.add_argument(
+        "--new-words", action="store_true", help="the data's tokenizer, grown from --init's"
+    )
     parser.add_argument("--seconds", type=float, default=1200)
+    parser.add_argument(
+        "--within",
+        type=float,
+        default=math.inf,
+        help="seconds from the start of the program in which it is done, if that is less",
+    )
     parser.add_argument("--snap", type=float, default=400, help="seconds between saves")
     parser.add_argument("--wait", type=float, default=900, help="seconds to wait for the VAE")
     parser.add_argument("--batch", type=int, default=256, help="latents a step and process")
@@ -85,7 +97,10 @@ class Trainer:
     """The two networks, their optimiser and loss, and the loop that trains and saves them."""
 
     def __init__(self, args: argparse.Namespace, device: torch.device) -> None:
-        tokenizer = (args.init or args.data) / "tokenizer"
+        if args.new_words and not args.init:
+            raise SystemExit("--new-words goes on from a model: name it with --init")
+        words = args.data if args.new_words else args.init or args.data
+        tokenizer = words / "tokenizer"
         self.args, self.device, self.tokenizer = args, device, tokenizer
         self.vae = (args.vae or args.init or args.out) / "vae"
         self.config: ModelConfig = recipe.of(tokenizer, args.size)
@@ -93,7 +108,8 @@ class Trainer:
         self.kept = self._networks()  # for the mean weights
         if args.init:
             recipe.load_part(self.unet, self.config, "unet", args.init)
-            recipe.load_part(self.text, self.config, "text", args.init)
+            grown = tokenizer if args.new_words else None
+            recipe.load_part(self.text, self.config, "text", args.init, grown)
         self.optimiser = Optimiser([self.unet, self.text], decay=0.01, mean=0.9995)
         self.noising = Noising(self.config.noise, device)
         self.forward = torch.compile(self.unet, dynamic=False) if args.compile else self.unet
@@ -134,12 +150,15 @@ class Trainer:
     def train(self, ring: Ring) -> None:
         """Take steps until the time is over."""
         began, elapsed, step, saves, losses = time.monotonic(), 0.0, 0, 1, []
-        while elapsed < self.args.seconds:
+        left = self.args.within - (began - _START) - _SAVING
+        seconds = processes.agreed(min(self.args.seconds, max(left, 1.0)))
+        say(f"{began - _START:.0f} s of preparation, {seconds:.0f} s of training")
+        while elapsed < seconds:
             if step % self.args.every == 0:
                 ring.renew()
             loss = self.loss(*ring.draw(self.args.batch))
             loss.backward()
-            self.optimiser.step(self.rate(step, elapsed / self.args.seconds))
+            self.optimiser.step(self.rate(step, elapsed / seconds))
             losses.append(loss.detach())
             step += 1
             if step % 10 == 0:
