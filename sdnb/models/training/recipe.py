@@ -62,7 +62,8 @@ def save_rest(config: ModelConfig, tokenizer: Path, folder: Path) -> None:
     copied(tokenizer, folder / "tokenizer")
     export.write_index(config, folder)
     _write_marks(Tokenizer(tokenizer), folder / COMPONENTS["text"] / "config.json")
-    lines = [f"  {name}: {value}" for name, value in asdict(config.settings).items()]
+    settings = {name: value for name, value in asdict(config.settings).items() if value is not None}
+    lines = [f"  {name}: {value}" for name, value in settings.items()]
     (folder / "sdnb.yaml").write_text("\n".join(["settings:", *lines, ""]), encoding="utf-8")
 
 

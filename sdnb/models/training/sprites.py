@@ -36,7 +36,7 @@ Concepts = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Drawing:
+class Original:
     """A picture's file, or an SVG's text, and the colour in which to paint a glyph."""
 
     source: str
@@ -75,14 +75,14 @@ def main() -> None:
     print(f"{len(known)} concepts, {pairs} pairs held out, {size} tokens")
 
 
-def emoji(npm: Path) -> tuple[Concepts, dict[str, dict[int, Drawing]]]:
+def emoji(npm: Path) -> tuple[Concepts, dict[str, dict[int, Original]]]:
     """The emoji that are concepts, and style -> id -> drawing.
 
     The first styles decide what is a concept, what is held out and what the evaluation asks for;
     other sets only add drawings, so that all three stay the same whatever is added.
     """
     chosen = concepts.chosen(_package(npm, "emojibase-data-"))
-    packs: dict[str, dict[int, Drawing]] = {}
+    packs: dict[str, dict[int, Original]] = {}
     for source in (source for source in SOURCES if source.style and source.first):
         packs[source.style] = _drawings(source, chosen, npm)
         _note(chosen, source.style, packs[source.style])
@@ -102,12 +102,12 @@ def emoji(npm: Path) -> tuple[Concepts, dict[str, dict[int, Drawing]]]:
     return chosen, packs
 
 
-def ordinary(known: Concepts, npm: Path) -> tuple[Concepts, dict[str, dict[int, Drawing]]]:
+def ordinary(known: Concepts, npm: Path) -> tuple[Concepts, dict[str, dict[int, Original]]]:
     """The things of `things.txt` that no emoji shows, and the ball; style -> id -> drawing."""
     by_label = {concept["label"]: concept for concept in known}
     number = max((concept["id"] for concept in known), default=-1) + 1
     sets = {name: _icons(_package(npm, f"iconify-json-{name}-")) for name in icons.FAMILIES}
-    packs: dict[str, dict[int, Drawing]] = {}
+    packs: dict[str, dict[int, Original]] = {}
     more: Concepts = []
 
     def added(label: str, aliases: Iterable[str], weight: float) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def ordinary(known: Concepts, npm: Path) -> tuple[Concepts, dict[str, dict[int, 
     ball = added(unknown.LABEL, unknown.ALIASES, 1.0)
     ball |= {"unknown": True}
     for style, svg in unknown.drawings().items():
-        packs.setdefault(style, {})[ball["id"]] = Drawing(svg)
+        packs.setdefault(style, {})[ball["id"]] = Original(svg)
         ball["styles"].append(style)
     return more, packs
 
@@ -147,7 +147,7 @@ def _note(chosen: Concepts, style: str, drawings: Iterable[int]) -> None:
             concept["styles"].append(style)
 
 
-def _merged(*packs: dict[str, dict[int, Drawing]]) -> dict[str, dict[int, Drawing]]:
+def _merged(*packs: dict[str, dict[int, Original]]) -> dict[str, dict[int, Original]]:
     styles = dict.fromkeys(style for pack in packs for style in pack)
     return {s: {n: d for pack in packs for n, d in pack.get(s, {}).items()} for s in styles}
 
@@ -159,7 +159,7 @@ def _package(npm: Path, start: str) -> Path:
     return folders[-1]
 
 
-def _pack(drawings: dict[int, Drawing], target: Path, quality: int) -> int:
+def _pack(drawings: dict[int, Original], target: Path, quality: int) -> int:
     """Draw a style's sprites into a zip; returns their number. ValueError for an empty one."""
     with ProcessPoolExecutor() as pool, zipfile.ZipFile(target, "w") as pack:
         sprites = pool.map(partial(_draw, quality=quality), drawings.values(), chunksize=16)
@@ -168,17 +168,17 @@ def _pack(drawings: dict[int, Drawing], target: Path, quality: int) -> int:
     return len(drawings)
 
 
-def _drawings(source: Source, chosen: Concepts, npm: Path) -> dict[int, Drawing]:
+def _drawings(source: Source, chosen: Concepts, npm: Path) -> dict[int, Original]:
     """The id of each concept that the set has, and its picture: a file's path or an SVG's text."""
     folder, codes = _package(npm, source.folder), {c["id"]: _code(c["hex"]) for c in chosen}
     if (folder / "assets").is_dir():
         files = {_code(file.stem): str(file) for file in (folder / "assets").iterdir()}
-        return {number: Drawing(files[code]) for number, code in codes.items() if code in files}
+        return {number: Original(files[code]) for number, code in codes.items() if code in files}
     sets = _icons(folder)
     table = (_package(npm, source.names) if source.names else folder) / "chars.json"
     names = {_code(k): v for k, v in json.loads(table.read_text("utf-8")).items()}
     found = {number: _named(sets, names.get(code, "")) for number, code in codes.items()}
-    return {number: Drawing(_svg(icon, sets)) for number, icon in found.items() if icon}
+    return {number: Original(_svg(icon, sets)) for number, icon in found.items() if icon}
 
 
 def _icons(folder: Path) -> dict[str, Any]:
@@ -199,15 +199,15 @@ def _named(sets: dict[str, Any], name: str) -> dict[str, Any] | None:
     return None
 
 
-def _icon(sets: dict[str, dict[str, Any]], icon: str, color: str) -> Drawing:
+def _icon(sets: dict[str, dict[str, Any]], icon: str, color: str) -> Original:
     """An icon of `things.txt`, in the thing's colour; KeyError if the set lacks it."""
     package, _, name = icon.partition("/")
     if name not in sets[package]["icons"]:
         raise KeyError(f"{package} has no icon {name!r}, which things.txt names")
     svg = _svg(sets[package]["icons"][name], sets[package])
     if icons.FAMILIES[package] == "glyph":
-        return Drawing(svg, color)
-    return Drawing(icons.two_tone(svg, color) if icons.FAMILIES[package] == "twotone" else svg)
+        return Original(svg, color)
+    return Original(icons.two_tone(svg, color) if icons.FAMILIES[package] == "twotone" else svg)
 
 
 def _code(points: str) -> str:
@@ -224,7 +224,7 @@ def _svg(icon: dict[str, Any], icons: dict[str, Any]) -> str:
     )
 
 
-def _draw(drawing: Drawing, quality: int) -> bytes:
+def _draw(drawing: Original, quality: int) -> bytes:
     file: str | io.BytesIO = drawing.source
     if drawing.source.startswith("<svg"):
         import resvg_py
