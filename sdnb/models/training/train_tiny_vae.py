@@ -225,7 +225,7 @@ def read(vae: TinyVAE, folder: Path) -> None:
 @torch.no_grad()
 def sheet(full: VAE, tiny: TinyVAE, pictures: list[Tensor]) -> Image.Image:
     """Two scenes a row: by the full decoder, by the tiny one, and their difference four times."""
-    shown = []
+    shown: list[Image.Image] = []
     for picture in pictures:
         latent = full.encode(picture)
         a, b = full.decode(latent).clamp(-1, 1), tiny.decode(latent).clamp(-1, 1)
