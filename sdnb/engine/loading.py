@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,7 +14,7 @@ from sdnb.engine import checkpoint, run_lock
 from sdnb.engine.checkpoint import Checkpoint
 from sdnb.engine.model import Model, check_vae_of
 from sdnb.engine.networks import fused, text
-from sdnb.engine.networks.config import TINY_VAE, ModelConfig
+from sdnb.engine.networks.config import ModelConfig
 from sdnb.engine.networks.tiny_vae import TinyVAE
 from sdnb.engine.networks.tokenizer import Tokenizer
 from sdnb.engine.networks.unet import UNet
@@ -153,9 +152,9 @@ def read_weights(
         network.to(memory_format=torch.channels_last)  # filled in the layout they compute in
     networks = {"text": text.build(source.config.text), "unet": unet, "vae": vae}
     if source.tiny_vae is not None:
-        config = replace(TINY_VAE, latent_channels=source.config.vae.latent_channels)
         with torch.device("meta"):
-            networks["tiny_vae"] = TinyVAE(config).eval().to(memory_format=torch.channels_last)
+            tiny = TinyVAE(source.tiny_config).eval()
+        networks["tiny_vae"] = tiny.to(memory_format=torch.channels_last)
     weights = Weights(networks, device, dtype)
     told = None if progress is None else _share(source, progress)
     for name, network in networks.items():

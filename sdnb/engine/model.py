@@ -79,6 +79,7 @@ class Model:
         self.device, self.dtype = weights.device, weights.dtype
         self.text, self.unet, self.vae = (weights.networks[n] for n in ("text", "unet", "vae"))
         self.tiny_vae = weights.networks.get("tiny_vae")
+        self._tiny_config = checkpoint.tiny_config
         if checkpoint.tiny_vae is not None and tiny_vae is not None:
             self._sources["tiny_vae"] = _named_vae(Path(tiny_vae), checkpoint.tiny_vae)
         self.prompts = PromptCache()
@@ -133,7 +134,7 @@ class Model:
         return Facts(
             self.config, self.device, self.dtype, self.asked_plan, self.budget,
             self.weights.facts(), self.weights.ring_bytes, self.pace.learnt,
-            memory.has_second_stream(),
+            memory.has_second_stream(), self._tiny_config,
         )  # fmt: skip
 
     # -- what it is ----------------------------------------------------------------------------

@@ -42,10 +42,25 @@ def latent_channels(shapes: Shapes) -> int:
     """Channels of the latents, by the decoder's first layer or the encoder's last; 4 where neither
     tells.
     """
+    into, out = _ends(shapes)
+    return into[1] if len(into) == 4 else out[0] if len(out) == 4 else 4
+
+
+def width(shapes: Shapes) -> int:
+    """Channels of every layer, by the decoder's first or the encoder's last; TAESD's 64 where
+    neither tells.
+    """
+    into, out = _ends(shapes)
+    return into[0] if len(into) == 4 else out[1] if len(out) == 4 else 64
+
+
+def _ends(shapes: Shapes) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Shapes of the decoder's first convolution and of the encoder's last; () for one that is not
+    there.
+    """
     half = lone_half(shapes)
     bare = {re.sub(r"^taesd_|layers\.", "", n): s for n, s in shapes.items() if n not in NUMBERS}
     named = {f"{half}.{name}" if half else name: shape for name, shape in bare.items()}
     diffusers = any(name.startswith("decoder.layers.") for name in shapes)
     into = named.get("decoder.0.weight" if diffusers else "decoder.1.weight", ())
-    out = named.get("encoder.14.weight", ())
-    return into[1] if len(into) == 4 else out[0] if len(out) == 4 else 4
+    return into, named.get("encoder.14.weight", ())

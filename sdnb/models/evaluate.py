@@ -14,6 +14,7 @@ import argparse
 import json
 import statistics
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -27,26 +28,27 @@ import sdnb
 from sdnb.engine import pixels
 from sdnb.engine.full_precision import full_precision
 from sdnb.models import card_rows, hundred
-from sdnb.models.training import classifier, judges, questions
+from sdnb.models.training import classifier, held_out, judges, questions
 from sdnb.models.training.catalog import Catalog
 from sdnb.models.training.painter import Painter
 from sdnb.models.training.questions import AnsweredQuestion, Question, Share
-from sdnb.models.training.scenes import Composer, plain, stack
+from sdnb.models.training.scenes import plain, stack
 from sdnb.request.plain_words import counted
 
 Figures = dict[str, Any]
 #: The least figures of a model that ships.
 GOALS = {
-    "vae.psnr": 30.0, "retrieval.seen.top5": 0.8, "retrieval.held_out.top5": 0.6,
-    "new.top5": 0.7, "colors.right": 0.85, "counts.right": 0.6,
+    "vae.psnr": 30.0, "tiny_vae.decoder": 30.0, "tiny_vae.encoder": 30.0,
+    "retrieval.seen.top5": 0.8, "retrieval.held_out.top5": 0.6, "new.top5": 0.7,
+    "colors.right": 0.85, "counts.right": 0.6,
 }  # fmt: skip
 #: Every test, and the folder of its pictures, if it asks questions.
 TESTS = {
-    "speed": "", "vae": "", "counts": "count", "colors": "color", "retrieval": "retrieval",
-    "new": "new", "hundred": "hundred",
+    "speed": "", "vae": "", "tiny_vae": "", "counts": "count", "colors": "color",
+    "retrieval": "retrieval", "new": "new", "hundred": "hundred",
 }  # fmt: skip
 _SCALES = (0.62, 0.68, 0.74, 0.8, 0.86)  # of a sprite that is compared with a picture
-_HELD_OUT_SCENES = 64
+_TIMED = 20  # decodes, of which the quickest counts
 _VIEWS = 10  # of each sprite, from which the classifier learns
 _LEAST_VIEWS = 50  # of each concept: the new ones have one to three sprites
 
@@ -56,7 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     torch.set_num_threads(args.threads)
     evaluation = Evaluation(args)
-    names = args.only or [name for name in TESTS if name != "new" or evaluation.new_rows]
+    able = {"new": bool(evaluation.new_rows), "tiny_vae": evaluation.model.tiny_vae is not None}
+    names = args.only or [name for name in TESTS if able.get(name, True)]
     if args.part:
         made = sum(1 for name in names for _ in evaluation.answers(name))
         print(f"{made} pictures")
@@ -82,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--data", type=Path, required=True, help="folder of sprites (see training)")
     parser.add_argument("--model", help="a checkpoint; the built-in model by default")
+    parser.add_argument("--tiny-vae", help="a tiny VAE's file or folder to judge beside the model")
     parser.add_argument("--out", type=Path, default=Path("evaluation"), help="pictures go here")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1; in float32 on each")
     parser.add_argument("--part", type=Share.read, help="only make pictures: 1/4 for a quarter")
@@ -106,7 +110,7 @@ class Evaluation:
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.args, self.catalog = args, Catalog(args.data)
-        self.model = questions.model_on(args.device, args.model)
+        self.model = questions.model_on(args.device, args.model, args.tiny_vae)
         self.device = self.model.device
         self.rows = questions.rows_asked(self.catalog, args.concepts)
         self.new_rows = questions.new_rows(self.catalog)
@@ -144,21 +148,34 @@ class Evaluation:
     @torch.inference_mode()
     def vae(self) -> Figures:
         """PSNR of scenes made only of held-out pairs, encoded and decoded."""
-        torch.manual_seed(0)  # the painter draws random stars
-        composer = Composer(self.catalog, seed=9, which="held")
-        scenes = [composer.draw()[0] for _ in range(_HELD_OUT_SCENES)]
-        numbers = sorted({int(n) for scene in scenes for n in scene.sprite if n >= 0})
-        place = {number: i for i, number in enumerate(numbers)}
-        for scene in scenes:  # read only the sprites that are used
-            scene.sprite[:] = [place.get(int(n), -1) for n in scene.sprite]
-        painter = Painter(self.catalog.sprites(numbers), self.model.settings.width)
         with full_precision():
-            values = [
-                float(judges.coded_psnr(self.model.vae, painter(stack([scene])).to(self.device)))
-                for scene in scenes
-            ]
+            values = [float(judges.coded_psnr(self.model.vae, picture)) for picture in self._held()]
         mean, least = _rounded(statistics.mean(values)), _rounded(min(values))
-        return {"psnr": mean, "least": least, "scenes": _HELD_OUT_SCENES}
+        return {"psnr": mean, "least": least, "scenes": held_out.SCENES}
+
+    @torch.inference_mode()
+    def tiny_vae(self) -> Figures:
+        """PSNR of the tiny VAE beside the model's own against that one, on the same scenes: of its
+        decoder, and of the full decoder's pictures of its latents. The milliseconds of one picture
+        are the least of several.
+        """
+        tiny = self.model.tiny_vae
+        if tiny is None:
+            raise ValueError(
+                f"{self.model.name} has no tiny VAE beside its own: give one as --tiny-vae, or "
+                "leave this test out"
+            )
+        with full_precision():
+            figures = judges.tiny_vae_figures(self.model.vae, tiny, self._held())
+            latent = tiny.encode(next(self._held()))
+            times = [_milliseconds(lambda: tiny.decode(latent)) for _ in range(_TIMED)]
+        rounded = {name: _rounded(value) for name, value in figures.items()}
+        return {**rounded, "decode_ms": round(min(times), 1), "scenes": held_out.SCENES}
+
+    def _held(self) -> Iterator[Tensor]:
+        """The scenes by which VAEs are judged, on the model's device."""
+        for picture in held_out.pictures(self.catalog, self.model.settings.width):
+            yield picture.to(self.device)
 
     def counts(self) -> Figures:
         """Two and three of a thing, counted as connected components, with and without bridges."""
@@ -253,6 +270,13 @@ class Evaluation:
 def _top(ranks: Tensor) -> Figures:
     shares = {f"top{k}": _rounded(judges.share((ranks < k).tolist())) for k in (1, 5)}
     return {**shares, "of": len(ranks)}
+
+
+def _milliseconds(work: Callable[[], Tensor]) -> float:
+    """Of a call, until its numbers are on the CPU."""
+    began = time.perf_counter()
+    work().cpu()
+    return (time.perf_counter() - began) * 1000
 
 
 def _rounded(value: float, digits: int = 2) -> float:

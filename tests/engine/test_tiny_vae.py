@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from diffusers import AutoencoderTiny
 from helpers import tiny_checkpoints as tiny
 from helpers import tiny_vaes
 from safetensors.torch import load_file, save_file
 
+import sdnb
 from sdnb.engine.checkpoint import CheckpointError, read
 from sdnb.engine.checkpoint.names import vae_table
 from sdnb.engine.checkpoint.reader import read_vae
@@ -19,6 +21,7 @@ from sdnb.engine.networks.row_bands import Bands, MapStorage
 from sdnb.engine.networks.tiny_vae import TinyVAE
 from sdnb.engine.planning.footprint import Workload, vae_peak
 from sdnb.headers.errors import MissingCheckpointError
+from sdnb.models.training import train_tiny_vae
 from sdnb.request import stop
 
 TOLERANCE = 1e-5
@@ -54,6 +57,25 @@ def test_it_equals_diffusers(ours, theirs, size):
     truth = theirs.decode(latent).sample
     assert truth.std() > 0.1
     assert (ours.decode(latent) - truth).abs().max() <= TOLERANCE
+
+
+@torch.inference_mode()
+def test_one_of_another_width_equals_diffusers(tmp_path):
+    """What the trainer writes is diffusers' folder, and its width is read from the shapes."""
+    trained = TinyVAE(replace(TINY_VAE, channels=(16,) * 4)).eval()
+    train_tiny_vae.begin(trained)
+    train_tiny_vae.write(trained, tmp_path / "tiny")
+    theirs = AutoencoderTiny.from_pretrained(tmp_path / "tiny").eval()
+    model = sdnb.load(precision="full", tiny_vae=tmp_path / "tiny")
+    assert model.tiny_vae.config.channels == (16,) * 4
+    assert model.facts().tiny_vae == model.tiny_vae.config
+    latent = random(1, 4, 6, 5)
+    truth = theirs.decode(latent).sample
+    assert truth.std() > 0.1
+    assert (model.tiny_vae.decode(latent) - truth).abs().max() <= TOLERANCE * truth.abs().max()
+    pixels = random(1, 3, 48, 40).clamp(-1, 1)
+    truth = theirs.encode(pixels).latents
+    assert (model.tiny_vae.encode(pixels) - truth).abs().max() <= TOLERANCE * truth.abs().max()
 
 
 @pytest.mark.parametrize(

@@ -169,8 +169,7 @@ FIXED: dict[str, Values] = {
         "use_quant_conv": True, "in_channels": 3, "out_channels": 3,
     },
     "tiny_vae": {
-        "act_fn": "relu", "decoder_block_out_channels": [64] * 4,
-        "encoder_block_out_channels": [64] * 4, "num_decoder_blocks": [3, 3, 3, 1],
+        "act_fn": "relu", "num_decoder_blocks": [3, 3, 3, 1],
         "num_encoder_blocks": [1, 3, 3, 3], "scaling_factor": 1, "shift_factor": 0,
         "upsample_fn": "nearest", "upsampling_scaling_factor": 2,
     },

@@ -190,7 +190,9 @@ def _widths(shapes: Shapes, pattern: str) -> dict[int, list[int]]:
 def vae_config(shapes: Shapes) -> VAEConfig:
     """The autoencoder's configuration, with SD 1.x's groups and scale where it is no tiny one."""
     if taesd.is_tiny(shapes):
-        return replace(TINY_VAE, latent_channels=taesd.latent_channels(shapes))
+        channels = (taesd.width(shapes),) * len(TINY_VAE.channels)
+        _bounded("tiny autoencoder (TAESD)", [list(channels)])
+        return replace(TINY_VAE, channels=channels, latent_channels=taesd.latent_channels(shapes))
     levels = _widths(
         shapes,
         r"encoder\.down(?:_blocks)?\.(\d{1,4})\.(?:block|resnets)\.(\d{1,4})\.(?:norm2|conv[12])\.",

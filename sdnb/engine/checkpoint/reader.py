@@ -21,7 +21,7 @@ from sdnb.engine.checkpoint.places import beside, locate
 from sdnb.engine.checkpoint.single import Parts, read_single
 from sdnb.engine.checkpoint.tensors import LazyTensor, Weights, keep_open, read_weights
 from sdnb.engine.diffusion.schedule import NoiseSchedule
-from sdnb.engine.networks.config import TINY_VAE, ModelConfig
+from sdnb.engine.networks.config import TINY_VAE, ModelConfig, VAEConfig
 from sdnb.headers import taesd
 from sdnb.headers.errors import CheckpointError, in_words
 from sdnb.request.fingerprint import identity
@@ -50,6 +50,7 @@ class Checkpoint:
     fingerprint: str
     notes: list[str] = field(default_factory=list)
     tiny_vae: Tensors | None = None  # beside the model's own, in `TinyVAE`'s names
+    tiny_config: VAEConfig = TINY_VAE  # its configuration
 
 
 def read(
@@ -103,10 +104,11 @@ def _with_tiny_vae(model: Checkpoint, source: str | Path) -> Checkpoint:
             f"{2 ** (len(vae.channels) - 1)}"
         )
     with in_words(what):
-        rows = names.vae_table(replace(TINY_VAE, latent_channels=vae.latent_channels))
-        tensors = canonical(rows, weights, f"tiny VAE {what}")
+        config = replace(detect.vae_config(_shapes(weights)), latent_channels=vae.latent_channels)
+        tensors = canonical(names.vae_table(config), weights, f"tiny VAE {what}")
         _check_bytes(Path(source), {"tiny_vae": tensors})
-    return replace(model, tiny_vae=tensors, notes=[*model.notes, *map(plain, notes)])
+    notes = [*model.notes, *map(plain, notes)]
+    return replace(model, tiny_vae=tensors, tiny_config=config, notes=notes)
 
 
 def _exchange_vae(parts: Parts, source: str | Path) -> None:
@@ -159,7 +161,9 @@ def _assembled(name: str, path: Path, parts: Parts, overrides: Overrides) -> Che
         name=plain(name, 200),
         path=path,
         config=model,
-        **weights,
+        unet=weights["unet"],
+        vae=weights["vae"],
+        text=weights["text"],
         tokenizer=parts.tokenizer,
         fingerprint=identity(_digest(weights), model.unusual()),
         notes=[plain(note) for note in parts.notes],

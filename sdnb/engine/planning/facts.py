@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from sdnb.engine.networks.config import ModelConfig
+from sdnb.engine.networks.config import TINY_VAE, ModelConfig, VAEConfig
 from sdnb.request.memory_plan import GB, MemoryPlan
 
 #: What the names of control networks among a model's parts begin with; their digest follows.
@@ -40,6 +40,7 @@ class Facts:
     ring_bytes: Callable[[str, float], tuple[int, int]]
     has_run: bool = True  # whether the process holds already what its first run leaves behind
     has_second_stream: bool = False  # whether it holds what `memory.Beside` leaves on the card
+    tiny_vae: VAEConfig = TINY_VAE  # of the tiny VAE beside the model's own, where it has one
 
     def gb(self, part: str) -> float:
         """GB of a part's weights."""

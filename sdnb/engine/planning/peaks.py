@@ -13,7 +13,6 @@ from typing import Any
 
 import psutil
 
-from sdnb.engine.networks.config import TINY_VAE, VAEConfig
 from sdnb.engine.planning import measured
 from sdnb.engine.planning.facts import Facts
 from sdnb.engine.planning.footprint import (
@@ -151,7 +150,8 @@ class _Peaks:
         facts, work = self.facts, replace(self._rehearsed, pictured=False)
         if not (facts.has_tiny_vae or facts.config.vae.tiny):
             return 0.0
-        return vae_peak(_tiny(facts), facts.dtype, work, measured.PREVIEW_TILE, "device") / GB
+        tiny = facts.tiny_vae if facts.has_tiny_vae else facts.config.vae
+        return vae_peak(tiny, facts.dtype, work, measured.PREVIEW_TILE, "device") / GB
 
     def recorded_pool(self, steps: float) -> float:
         """GB that a recorded step keeps while the picture is decoded."""
@@ -161,7 +161,7 @@ class _Peaks:
 
     def vae(self, pool: float, knobs: Knobs) -> float:
         facts, tiny = self.facts, self.plan.tiny_vae
-        prefix, config = ("tiny_", _tiny(facts)) if tiny else ("", facts.config.vae)
+        prefix, config = ("tiny_", facts.tiny_vae) if tiny else ("", facts.config.vae)
         if self._places[f"{prefix}decoder"] == "cpu" and not self.on_cpu:
             return self._base + pool
         # On a CPU the computer's memory is the only one there is.
@@ -183,14 +183,9 @@ class _Peaks:
         gb = sum(facts.gb(name) for name, place in self._places.items() if place in away)
         if plan.store == "host" and not self.on_cpu:
             pixels = self.work.width * self.work.height
-            config = _tiny(facts) if plan.tiny_vae else facts.config.vae
+            config = facts.tiny_vae if plan.tiny_vae else facts.config.vae
             gb += pixels * config.channels[0] * facts.dtype.itemsize / GB
         return gb
-
-
-def _tiny(facts: Facts) -> VAEConfig:
-    """The configuration of the tiny VAE beside a model's own."""
-    return replace(TINY_VAE, latent_channels=facts.config.vae.latent_channels)
 
 
 def _ways(knobs: tuple[Knobs, ...], plan: MemoryPlan, work: Workload) -> list[Knobs]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sdnb.engine.networks.tiny_vae import TinyVAE
 from sdnb.engine.networks.vae import VAE
 
 from . import phrases
@@ -64,6 +65,23 @@ def psnr(a: Tensor, b: Tensor) -> Tensor:
 def coded_psnr(vae: VAE, pictures: Tensor) -> Tensor:
     """Decibels `[n]` that are left of pictures `[n, 3, h, w]` once encoded and decoded."""
     return psnr(pictures, vae.decode(vae.encode(pictures)).clamp(-1, 1))
+
+
+@torch.no_grad()
+def tiny_vae_figures(full: VAE, tiny: TinyVAE, pictures: Iterable[Tensor]) -> dict[str, float]:
+    """Mean and least decibels of a tiny VAE against the full one on pictures `[1, 3, h, w]`: its
+    decoder beside the full decoder, and the full decoder on its latents beside that on the full
+    encoder's.
+    """
+    decoded, encoded = list[float](), list[float]()
+    for picture in pictures:
+        latent = full.encode(picture)
+        expected = full.decode(latent).clamp(-1, 1)
+        decoded.append(psnr(expected, tiny.decode(latent).clamp(-1, 1)).item())
+        encoded.append(psnr(expected, full.decode(tiny.encode(picture)).clamp(-1, 1)).item())
+    halves = {"decoder": decoded, "encoder": encoded}
+    means = {half: sum(values) / len(values) for half, values in halves.items()}
+    return means | {f"{half}_least": min(values) for half, values in halves.items()}
 
 
 def nearest(picture: Tensor, known: Tensor) -> tuple[float, int]:
