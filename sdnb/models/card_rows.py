@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sdnb.request.plain_words import counted
+
 Figures = Mapping[str, Any]
 
 
@@ -39,7 +41,7 @@ def _retrieval(f: Figures) -> list[str]:
     asked = {kind: words for kind, words in kinds.items() if kind in f}  # a few may have none
     lines = [
         _row(
-            f"asked concept among {f['concepts']}, {words} pairs ({f[kind]['of']} pictures)",
+            f"asked concept among {f['concepts']}, {words} pairs ({counted(f[kind]['of'], 'picture')})",
             _tops(f[kind]),
             f"top-5 {goal} %",
         )
@@ -58,7 +60,7 @@ def _retrieval(f: Figures) -> list[str]:
 def _new(f: Figures) -> list[str]:
     name = f"asked concept among {f['concepts']} that the first model did not know"
     return [
-        _row(f"{name} ({f['of']} pictures)", _tops(f), "top-5 70 %"),
+        _row(f"{name} ({counted(f['of'], 'picture')})", _tops(f), "top-5 70 %"),
         _row(
             f"the classifier that judges this, on {f['drawings']} real sprites of them",
             _classifier(f),
@@ -67,12 +69,12 @@ def _new(f: Figures) -> list[str]:
 
 
 def _colors(f: Figures) -> list[str]:
-    name = f"background colour, the nearest of twelve ({f['pictures']} pictures)"
+    name = f"background colour, the nearest of twelve ({counted(f['pictures'], 'picture')})"
     return [_row(name, f"{f['pictures'] - len(f['wrong'])} of {f['pictures']}", "85 %")]
 
 
 def _counts(f: Figures) -> list[str]:
-    name = f"two and three of a thing ({f['pictures']} pictures)"
+    name = f"two and three of a thing ({counted(f['pictures'], 'picture')})"
     return [_row(name, f"{f['two']} and {f['three']}", "60 %")]
 
 

@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     names = args.only or [name for name in TESTS if able.get(name, True)]
     if args.part:
         made = sum(1 for name in names for _ in evaluation.answers(name))
-        print(f"{made} pictures")
+        print(counted(made, "picture"))
         return 0
     figures: Figures = {"model": evaluation.model.name, "device": args.device}
     figures["fingerprint"] = evaluation.model.fingerprint

@@ -27,6 +27,7 @@ from sdnb.images import contact_sheet
 from sdnb.models.labelled import labelled
 from sdnb.models.training import questions
 from sdnb.models.training.questions import AnsweredQuestion, Share
+from sdnb.request.plain_words import counted
 
 _COLUMNS, _A_SHEET = 3, 30  # pairs
 _CHOICES = ("left", "right", "equal")
@@ -71,7 +72,7 @@ def _make(args: argparse.Namespace) -> None:
         for path, folder in zip(args.models, (args.out / "first", args.out / "second"), strict=True)
     )
     if args.part:
-        print(f"{len(first) + len(second)} pictures")
+        print(counted(len(first) + len(second), "picture"))
         return
     key = secret_order(args.models, len(asked), secrets.randbits(32))
     for number, sheet in enumerate(sheets(first, second, key["left"]), 1):
