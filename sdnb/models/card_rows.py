@@ -39,9 +39,10 @@ def _tiny_vae(f: Figures) -> list[str]:
 def _retrieval(f: Figures) -> list[str]:
     kinds = {"seen": ("seen", 80), "held_out": ("held-out", 60)}
     asked = {kind: words for kind, words in kinds.items() if kind in f}  # a few may have none
+    made = {kind: counted(f[kind]["of"], "picture") for kind in asked}
     lines = [
         _row(
-            f"asked concept among {f['concepts']}, {words} pairs ({counted(f[kind]['of'], 'picture')})",
+            f"asked concept among {f['concepts']}, {words} pairs ({made[kind]})",
             _tops(f[kind]),
             f"top-5 {goal} %",
         )

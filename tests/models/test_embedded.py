@@ -143,11 +143,16 @@ def test_inpainting_changes_only_what_is_white(model, apple):
 
 
 def test_it_is_small_and_whole():
-    """Without its control networks, of which each is below 6 MB."""
+    """Below 50 MB without its tiny VAE, which is below 3, and its control networks, each below 6."""
     folder = sdnb.assets.embedded_model()
-    nets = [sum(p.stat().st_size for p in net.rglob("*")) for net in (folder / "control").iterdir()]
+
+    def size(part):
+        return sum(path.stat().st_size for path in part.rglob("*"))
+
+    nets, tiny_vae = [size(net) for net in (folder / "control").iterdir()], folder / "tiny_vae"
     assert max(nets) < 6e6
-    assert sum(p.stat().st_size for p in folder.rglob("*")) - sum(nets) < 50e6
+    assert size(tiny_vae) < 3e6
+    assert size(folder) - sum(nets) - size(tiny_vae) < 50e6
 
 
 def test_the_preview_looks_like_the_picture(model):
