@@ -143,7 +143,7 @@ def test_inpainting_changes_only_what_is_white(model, apple):
 
 
 def test_it_is_small_and_whole():
-    """Below 50 MB without its tiny VAE, which is below 3, and its control networks, each below 6."""
+    """Below 50 MB without its tiny VAE (below 3) and its control networks (each below 6)."""
     folder = sdnb.assets.embedded_model()
 
     def size(part):
