@@ -174,7 +174,7 @@ class Evaluation:
 
     def _held(self) -> Iterator[Tensor]:
         """The scenes by which VAEs are judged, on the model's device."""
-        for picture in held_out.pictures(self.catalog, self.model.settings.width):
+        for picture in held_out.pictures(self.catalog, self.model.settings.width, held_out.SCENES):
             yield picture.to(self.device)
 
     def counts(self) -> Figures:
