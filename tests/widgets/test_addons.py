@@ -161,6 +161,19 @@ def test_what_is_refused_stays_as_it_was_typed_and_keeps_generate_from_running(
     assert one.generate() is not None
 
 
+def test_what_comes_to_be_known_of_a_file_leaves_what_a_person_types(one):
+    one.request = Request("a cat", loras=[Lora("fog", 0.8)])
+    find(one, "More of fog").value = True
+    find(one, "Text encoder").value = -2e6
+    find(one, "Block weights").value = "1,2,3"
+    assert finding_facts(one, ("in pixels",)) == ["in pixels"]
+    assert find(one, "Text encoder").value == -2e6
+    assert find(one, "Block weights").value == "1,2,3"
+    one.form.addons._take_files()  # the library was looked through meanwhile
+    assert find(one, "Text encoder").value == -2e6
+    assert one.generate() is None
+
+
 def test_what_keeps_a_lora_from_running_is_said_in_its_row(one):
     loras = ("fogg", "twin", "second", "xl", "styles/fog", "b/twin", "/nowhere/fog.safetensors")
     one.request = Request(loras=loras)
@@ -269,6 +282,7 @@ def test_trigger_words_are_buttons_that_put_them_into_the_prompt_once(one):
 def finding_facts(panel, words):
     """Give the first row's file these trigger words."""
     addons = opened(panel)
+    until(lambda: "sha256" in rows(panel)[0]._on.tooltip)  # a thread reads the file
     key, facts = next(iter(addons._known.items()))
     addons._known[key] = type(facts)(facts.title, words, facts.why_not)
     addons._loras.refresh()

@@ -56,7 +56,7 @@ class LoraRow(widgets.VBox):
 
     def __init__(self) -> None:
         self.acts: Acts | None = None
-        self._lora, self._setting = Lora("?"), False
+        self._lora, self._tagged, self._setting = Lora("?"), False, False
         self._facts = FileFacts()
         self._state: object = None
         self._wrong_blocks = ""
@@ -96,19 +96,27 @@ class LoraRow(widgets.VBox):
 
     def show(self, lora: Lora, facts: FileFacts, *, on: bool = True, tagged: bool = False) -> None:
         """Show this LoRA; `tagged`: a tag in the prompt names it."""
-        state = lora, facts, on, tagged
+        state = lora, on, tagged
         if state != self._state or not self.wrong:  # what was typed and refused stays
             self._state = state
-            self._put(lora, facts, on=on, tagged=tagged)
+            self._put(lora, on=on, tagged=tagged)
+        self.tell(facts)
 
-    def _put(self, lora: Lora, facts: FileFacts, *, on: bool, tagged: bool) -> None:
+    def tell(self, facts: FileFacts) -> None:
+        """Say what is known of the file by now, which no number here depends on."""
+        self._facts = facts
+        where = "In the prompt: a click takes it out, and keeps its strength here"
+        where = where if self._tagged else "On or off"
+        self._on.tooltip = f"{facts.title or self._lora.name}\n{where}"
+        self._say()
+        self._show_words()
+
+    def _put(self, lora: Lora, *, on: bool, tagged: bool) -> None:
         self._setting = True
         try:
-            self._lora, self._facts = lora, facts
+            self._lora, self._tagged = lora, tagged
             name = lora.name
             self._on.description, self._on.value = name, on
-            where = "In the prompt: a click takes it out, and keeps its strength here"
-            self._on.tooltip = f"{facts.title or name}\n{where if tagged else 'On or off'}"
             self._strength.box.description = f"Strength of {name}"
             self._strength.show(lora.unet)
             self._strength.disabled = not on
@@ -116,16 +124,14 @@ class LoraRow(widgets.VBox):
             self._cross.description = self._cross.tooltip = take
             self._more.layout.display = "none" if tagged else ""
             self._more.description = f"More of {name}"
-            self._say(tagged)
-            self._show_words()
             if self._apart is not None:
                 self._show_apart()
         finally:
             self._setting = False
 
-    def _say(self, tagged: bool) -> None:
+    def _say(self) -> None:
         """Say where it stands, and what keeps it from running."""
-        lora, said = self._lora, ["in the prompt"] if tagged else []
+        lora, said = self._lora, ["in the prompt"] if self._tagged else []
         if lora.text is not None:
             said.append(f"text encoder {digits(lora.text)}")
         if lora.blocks is not None:

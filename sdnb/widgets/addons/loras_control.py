@@ -111,8 +111,11 @@ class LorasControl(FieldControl):
         self._show()
 
     def refresh(self) -> None:
-        """Show again what is known of the files."""
-        self._show()
+        """Show again what is known of the files, and leave the numbers as a person has them."""
+        with self._lock:
+            for entry in (*self._entries, *self._tagged):
+                if entry.row is not None:
+                    entry.row.tell(self.facts(entry.lora))
 
     def _show(self) -> None:
         with self._lock:
