@@ -20,6 +20,7 @@ from sdnb.widgets import style, too_large
 from sdnb.widgets.autosave import Autosave
 from sdnb.widgets.buttons import SHEET, send_button, text_button
 from sdnb.widgets.caption import SaidLine
+from sdnb.widgets.delete_question import DeleteQuestion
 from sdnb.widgets.file_link import files_link
 from sdnb.widgets.gallery_keys import GalleryKeys
 from sdnb.widgets.gallery_picture import GalleryPicture, beside, from_file, save_sheet
@@ -58,7 +59,7 @@ class Gallery(RunAgain, widgets.VBox):
         self._thumbs = Thumbnails(self.choose, self._refresh)
         self._build()
         self._keys = GalleryKeys(self)
-        shown = [self._bar, self._question, self._message, self._thumbs, self._opened_picture]
+        shown = [self._bar, self._question.row, self._message, self._thumbs, self._opened_picture]
         super().__init__([style.sheet(), self._keys, *shown])
         self.add_class("sdnb")
         too_large.hear(self.say)
@@ -230,7 +231,7 @@ class Gallery(RunAgain, widgets.VBox):
         self._compare = self._button("Compare", tip, self._remember)
         show = partial(self._one, lambda picture: self.say(*self.sheet(picture)))
         self._sheet = text_button(*SHEET, partial(self._guarded, show))
-        self._question = style.row([], display="none")
+        self._question = DeleteQuestion(self._guarded)
         self._message = SaidLine()
         save = partial(self._one, self.save_one)
         delete = partial(self._one, lambda picture: self.ask([picture], "this picture"))
@@ -303,15 +304,7 @@ class Gallery(RunAgain, widgets.VBox):
             self.say("There is nothing to delete.")
             return ()
         away = self._opened.away if self._opened else None
-        tip = f"Move them to {away}" if away else "There is no undo"
-        yes = self._button(f"Delete {len(pictures)}", tip, lambda: self.delete(*pictures))
-        yes.button_style = "danger"
-        no = self._button("No", "Keep everything", lambda: None)
-        files = f"are moved to {html.escape(str(away))}" if away else "stay"
-        question = widgets.HTML(f"Delete {what}? Files that were saved {files}.")
-        self._question.children = [question, yes, no]
-        self._question.layout.display = ""
-        return yes, no
+        return self._question.ask(len(pictures), what, away, lambda: self.delete(*pictures))
 
     def say(self, words: str, link: str = "", holds: Callable[[], bool] | None = None) -> None:
         """Show a line, with HTML behind it, until the next act or run, or while it `holds`."""
@@ -323,7 +316,7 @@ class Gallery(RunAgain, widgets.VBox):
 
     def _quiet(self) -> None:  # the last action's line of text and question
         self._message.say("")
-        self._question.layout.display = "none"
+        self._question.forget()
 
     def _open(self) -> None:
         if self._opened is not None:

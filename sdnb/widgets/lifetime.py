@@ -21,6 +21,13 @@ UNSEEN_SECONDS = 5.0  # long enough to move a cell, or to undo its deletion
 _AGAIN = 0.2  # seconds
 
 
+def tie(owner: Any) -> None:
+    """Call a widget's `stop` in all three cases."""
+    tie_to_cell(owner)
+    tie_to_view(owner)
+    tie_to_interrupt(owner)
+
+
 def tie_to_cell(owner: Any) -> None:
     """Call `owner.stop` when the current cell runs again; outside IPython, do nothing."""
     from IPython import get_ipython

@@ -35,7 +35,7 @@ from sdnb.widgets.gallery_picture import GalleryPicture, untold
 from sdnb.widgets.hearing import in_order
 from sdnb.widgets.kept_gallery import kept
 from sdnb.widgets.keys import GenerateKeys
-from sdnb.widgets.lifetime import tie_to_cell, tie_to_interrupt, tie_to_view
+from sdnb.widgets.lifetime import tie
 from sdnb.widgets.light_bulb import LightBulb
 from sdnb.widgets.plan_line import PlanLine
 from sdnb.widgets.progress import ProgressView
@@ -89,16 +89,12 @@ class Panel(AsLeft, widgets.VBox):
         self._unsaved: list[str] = []  # what was said of a save that failed
         self.begun: list[Callable[[], object]] = []  #: called when a run begins
         self._build(executor or worker_of(self.model))
-        if self.has_gallery:
-            self.gallery.send("the panel", self._sent, "Put its settings into the panel")
         self._keys = keys = GenerateKeys(self._rows, self.generate)
         self.form.addons.grown = self.form.control.grown = keys.look_again
         own = [self.gallery] if self.has_gallery else []
         super().__init__([style.sheet(), keys, *self._rows, *own])
         self.add_class("sdnb")
-        tie_to_cell(self)
-        tie_to_view(self)
-        tie_to_interrupt(self)
+        tie(self)
         in_order(self)
 
     # -- a value -----------------------------------------------------------------------------
@@ -304,11 +300,6 @@ class Panel(AsLeft, widgets.VBox):
     def _foreseen(self) -> Request:
         """The request that the forecast is of."""
         return self.form.request
-
-    def _sent(self, picture: GalleryPicture) -> None:
-        self.use(picture)
-        what = "Its settings are" if picture.known else "It is"
-        self.gallery.say(f"{what} in the panel now, above.")
 
     def _offered(self, saved: Saved) -> None:
         """Take the settings that an uploaded picture carries."""

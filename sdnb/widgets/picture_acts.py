@@ -26,6 +26,14 @@ def offer(panel: Any) -> None:
     panel.view.send("Control", partial(_hold_to, panel), HOLDS, last=True)
     if panel.has_gallery:
         panel.gallery.send("Control", partial(_hold_to, panel), HOLDS)
+        tip = "Put its settings into the panel"
+        panel.gallery.send("the panel", partial(_use, panel), tip)
+
+
+def _use(panel: Any, picture: GalleryPicture) -> None:
+    panel.use(picture)
+    what = "Its settings are" if picture.known else "It is"
+    panel.gallery.say(f"{what} in the panel now, above.")
 
 
 def keep_seed(panel: Any, place: Any, picture: GalleryPicture) -> None:

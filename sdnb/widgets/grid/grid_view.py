@@ -31,7 +31,7 @@ from sdnb.widgets.engine_door import load_model, worker_of
 from sdnb.widgets.grid.grid_detail import GridDetail, Send, Use
 from sdnb.widgets.grid.grid_table import GridTable
 from sdnb.widgets.hearing import in_order
-from sdnb.widgets.lifetime import tie_to_cell, tie_to_interrupt, tie_to_view
+from sdnb.widgets.lifetime import tie
 from sdnb.widgets.progress import ErrorBox, Throttle
 from sdnb.widgets.run_again import RunAgain
 from sdnb.widgets.slider import WordSlider
@@ -89,9 +89,7 @@ class GridView(RunAgain, widgets.VBox):
         self.add_class("sdnb")
         self.add_class("sdnb-grid")
         self._refresh()
-        tie_to_cell(self)
-        tie_to_view(self)
-        tie_to_interrupt(self)
+        tie(self)
         in_order(self)
 
     # -- what Python sees --------------------------------------------------------------------
