@@ -73,8 +73,10 @@ class ExtendFold(Fold):
             style=shared(DescriptionStyle, "auto"),
         )  # fmt: skip
         self._anchor.observe(self._anchored, "value")
-        sized = [self._boxes["width"], self._boxes["height"], self._anchor]
-        rows = [self._boxes[name] for name in _SIDES], sized, [self._boxes["overlap"]]
+        sides, sized = (
+            [self._boxes[name] for name in names] for names in (_SIDES, ("width", "height"))
+        )
+        rows = sides, sized, [self._anchor, self._boxes["overlap"]]
         self.inside.children = [laid_out("sdnb-extend", row) for row in rows]
         last = Extension(self._sides, self._overlap) if self._sides else None
         self.show(self._picture, last)
