@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from sdnb.request.sizes import Size
 
 _NO_CONTROLS = (
-    "The control networks of the picture were left out: their pictures are of the smaller canvas. "
-    "Give controls= for the larger one."
+    "Control networks with pictures were left out: these are of the smaller canvas. Give controls= "
+    "for the larger one."
 )
 
 
@@ -93,17 +93,18 @@ def outpaint(
     give the `size` (width, height) that it is to have, and at which `anchor` the picture lies there
     ("middle", "left", "top right" ...).
 
-    It is `inpaint` of the new part, and of `overlap` pixels of the picture beside it, over which
-    the new fades in (`feather`); every other pixel is kept bit for bit. The new part starts from
-    the colours of the edges, or from noise: content="noise". Only it and what it needs to see of
-    the picture are generated, at about the model's own size (`padding`, `width` and `height`).
+    It is `inpaint` of the new part and of `overlap` pixels of the picture beside it, where the new
+    fades in; every other pixel is kept bit for bit. The new part starts from the colours of the
+    edges, or from noise: content="noise". Only it and what it needs to see of the picture are
+    generated, at about the model's own size (`padding`, `width` and `height`; padding=None: all of
+    the canvas, at its own).
 
-    A `Result` brings its prompt and settings (`index` says which of its pictures), but no seed and
-    no control networks, whose pictures are of the smaller canvas. Any other picture takes them from
-    `fields`: prompt, steps, seed, count... Raises ValueError where nothing is extended.
+    A `Result` brings its prompt and settings (`index` says which of its pictures), but no seed, no
+    strength, and no control with a picture, which is of the smaller canvas. Any other picture takes
+    them from `fields`: prompt, steps, seed, count... Raises ValueError where nothing is extended.
     """
     base, image = _of_result(image, index)
-    left_out = bool(base.controls) and "controls" not in fields
+    left_out = any(each.image for each in base.controls) and "controls" not in fields
     picture, note = flat(images.pixels(image))
     sides = outpainting.Sides(left, right, top, bottom)
     sides = outpainting.Sides.asked(picture.size, sides, size, anchor)

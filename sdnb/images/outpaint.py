@@ -25,9 +25,11 @@ _BLUR = 0.3  # pixels for each pixel of distance: an edge's colours run into one
 _CONTEXT = 0.25  # of the model's own side: what it sees of the picture beside the new part
 _Bytes = NDArray[np.uint8]
 
-#: Pixels of the picture that are repainted beside the new part, so that what is new fades in there;
-#: and how much of the new part's start is repainted.
-OVERLAP, STRENGTH = 16, 1.0
+#: Pixels of the picture that are repainted beside the new part, where the model joins both.
+OVERLAP = 16
+# Over so many of them what is new fades in. With 0 an edge is seen, and with 8 and more a streak:
+# cells of the latent that are masked in part are mixed with blurred colours.
+_FEATHER = 4
 
 #: Where a picture lies in a larger size: its shares of what is added left and above.
 ANCHORS = {
@@ -151,6 +153,11 @@ def frame(hole: Image.Image, own: Size) -> tuple[int, Size]:
     return padding, sizes.near((part[0], part[1]), own)
 
 
+def feather(overlap: int) -> float:
+    """The feather of a mask with this overlap."""
+    return float(min(_FEATHER, overlap))
+
+
 def context(own: Size) -> int:
     """Pixels of the picture beside its mask that a model sees at least; `own` is its own size."""
     return round(_CONTEXT * min(own))
@@ -160,8 +167,8 @@ def request(
     base: Request, picture: Image.Image, sides: Sides, own: Size, *, overlap: int = OVERLAP
 ) -> Request:
     """The request that outpaints a picture (RGB) with the words and settings of `base`, on a model
-    whose own size is `own`. Control networks are left out: their pictures are of the smaller
-    canvas. Raises as `Sides.kept`.
+    whose own size is `own`. Controls that have a picture are left out: it is of the smaller canvas.
+    Raises as `Sides.kept`.
     """
     overlap = checks.whole("overlap", overlap, 0, _LARGEST)
     hole = mask(picture.size, sides, overlap)
@@ -170,14 +177,14 @@ def request(
         image=picture_input.picture(extended(picture, sides)),
         mask=picture_input.mask(hole),
         invert=False,
-        feather=float(overlap),
-        strength=STRENGTH,
-        content="original",
+        feather=feather(overlap),
+        strength=Request.strength,
+        content=Request.content,
         padding=padding,
         width=width,
         height=height,
         fit="stretch",
-        controls=(),
+        controls=tuple(each for each in base.controls if each.image is None),
     )
 
 

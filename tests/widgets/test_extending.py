@@ -148,9 +148,9 @@ def test_inverted_the_new_part_is_what_is_made_anew(editor, numbers):
 
 def test_it_brings_a_feather_where_there_is_none_and_takes_it_back(editor, numbers):
     numbers(right=64)
-    assert editor.feather == 16
-    numbers(overlap=24)
-    assert editor.feather == 24
+    assert editor.feather == 4
+    numbers(overlap=2)
+    assert editor.feather == 2
     editor.undo()
     assert editor.feather == 0
     editor.feather = 5
@@ -193,7 +193,7 @@ def test_a_result_of_the_larger_size_keeps_the_mask_and_has_no_smaller_one_to_go
     editor.image = picture((320, 256), seed=4)
     assert editor.mask.tobytes() == mask.tobytes()
     assert editor.extensions == ()
-    assert editor.feather == 16  # as the mask was, so it is
+    assert editor.feather == 4  # as the mask was, so it is
     editor.undo()
     assert editor.image.size == editor.mask.size == (320, 256)
     editor.image = picture((64, 64))
@@ -244,9 +244,9 @@ def test_undone_the_panel_asks_as_before_and_what_was_moved_meanwhile_stays():
     assert one.request == before
     assert one.form.controls["image"].value == before.image
     typed(one, bottom=32)
-    one.form.controls["strength"]._take(0.9)
+    one.form.controls["padding"]._take(8)
     press(one, "Undo")
-    assert one.request == before.but(strength=0.9)
+    assert one.request == before.but(padding=8)
 
 
 def test_the_part_follows_the_mask_and_all_of_it_is_made_where_one_wants_that():
@@ -296,7 +296,7 @@ def test_a_picture_that_is_used_keeps_the_mask_and_how_it_was_made():
     press(one, "Generate")
     press(one, "Use as picture")
     assert one.request.mask == asked.mask
-    assert (one.request.padding, one.request.strength) == (asked.padding, asked.strength)
+    assert (one.request.padding, one.request.feather) == (asked.padding, asked.feather)
     assert one.request.image == images.picture(one.result.images[0])
 
 

@@ -84,7 +84,7 @@ class Form(widgets.VBox):
         self._offer = size_offer.SizeOffer(self._take_near, lambda: self._take_size((None, None)))
         self._proposed: tuple[int | None, int | None] = (None, None)  # a size that nobody typed
         self._fitted = FittedView()
-        self._framing = Framing(self.controls, self._mask)
+        self._framing = Framing(self.controls["padding"], self._mask)
         #: The prompt box: the owner of the form lays it out.
         self._tags = TagWarnings(self._loras.take_out)
         words = self.controls["prompt"].widget, self._tags, self._inspectors["prompt"]
@@ -160,7 +160,7 @@ class Form(widgets.VBox):
             if name == "image":
                 self._mask.on_picture(request.image)
         self._sampler = request.sampler
-        if {"padding", "strength"} <= set(names):
+        if "padding" in names:
             self._framing.forget()  # the request says how
         self._framing.look(self.settings)
         if self._fold is not None and request.image is not None:

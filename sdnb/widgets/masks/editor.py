@@ -21,6 +21,7 @@ from PIL import Image
 
 from sdnb import images
 from sdnb.assets import user_path
+from sdnb.images import outpaint
 from sdnb.images.outpaint import OVERLAP, Sides
 from sdnb.request import RANGES, Request, checks
 from sdnb.request.plain_words import counted
@@ -198,13 +199,13 @@ class MaskEditor(Drawing):
         super()._changed()
 
     def _suit(self) -> None:
-        """Fit all that depends on the canvas's size to a larger one, or back. It brings a feather
-        of its overlap, where there was none.
+        """Fit all that depends on the canvas's size to a larger one, or back. It brings a feather,
+        where there was none.
         """
         self._toolbar.suit(self._state.picture if self.extensions else self._image)
         self.brush = min(self.brush, float(self._toolbar.largest))
         self._set_width_below()
-        faded = float(self.extensions[-1].overlap) if self.extensions else 0.0
+        faded = outpaint.feather(self.extensions[-1].overlap) if self.extensions else 0.0
         if self.feather in (0.0, self._faded):
             self.feather, self._faded = faded, faded
 

@@ -86,8 +86,8 @@ def test_it_draws_a_seed_and_leaves_out_what_is_of_the_smaller_canvas(asked):
     made = sdnb.outpaint(Model(), result, bottom=16, progress=False)
     (first,) = asked
     assert (first.prompt, first.steps, first.seed, first.controls) == ("a field", 9, None, ())
-    assert first.strength == outpaint.STRENGTH
-    assert "control networks of the picture were left out" in made.notes[0]
+    assert first.strength == Request.strength
+    assert "Control networks with pictures were left out" in made.notes[0]
     sdnb.outpaint(Model(), result, bottom=16, controls=net, strength=0.9, seed=2, progress=False)
     assert (asked[1].seed, asked[1].strength, len(asked[1].controls)) == (2, 0.9, 1)
 
