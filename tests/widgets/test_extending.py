@@ -316,6 +316,30 @@ def test_what_was_asked_comes_back_from_a_saved_picture(tmp_path):
     assert again.result.images[0].tobytes() == one.result.images[0].tobytes()
 
 
+def test_while_the_larger_canvas_is_written_nothing_else_is_asked(monkeypatch):
+    held = []
+    monkeypatch.setattr(
+        "sdnb.widgets.form.mask_box.beside", lambda read, then: held.append((read, then))
+    )
+    one = panel()
+    before = one.request
+    unfold(one)
+    typed(one, right=32)
+    with pytest.raises(ValueError, match="being written: wait"):
+        one.request  # noqa: B018 - reading it is what is refused
+    press(one, "Generate")
+    assert one.result is None
+    assert "being written" in read(one)
+    typed(one, right=48)
+    (first, second) = [(read_it(), then) for read_it, then in held]
+    first[1](first[0])  # overtaken: nobody wants it any more
+    assert one.form.controls["image"].value == before.image
+    second[1](second[0])
+    assert images.open(one.request.image).size == images.open(one.request.mask).size == (112, 64)
+    press(one, "Undo")
+    assert one.request == before
+
+
 def test_a_fake_run_of_words_is_as_before():
     """Extending touches no request without a picture."""
     one = Panel(Model(), "all", executor=Inline(make))

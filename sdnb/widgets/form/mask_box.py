@@ -47,6 +47,7 @@ class MaskBox(FieldControl):
         self._picture: bytes | None = None
         self._given: bytes | None = None  # the same without extensions of its canvas
         self._extensions: tuple[Extension, ...] = ()  # that the picture has
+        self._coming: tuple[Extension, ...] = ()  # that it has once it is written
         self._last: Extension | None = None
         self._size: Size | None = None  # of the last picture
         hint = quiet_line()
@@ -62,10 +63,10 @@ class MaskBox(FieldControl):
 
     def on_picture(self, picture: bytes | None) -> None:
         """Show this picture in the editor; a mask of another size is cleared."""
-        if picture == self._picture:
+        if picture == self._picture and self._coming == self._extensions:
             return
         self._picture = self._given = picture
-        self._extensions = ()
+        self._extensions = self._coming = ()
         if picture is None:
             return
         if self._size not in (None, png_header.size(picture)):
@@ -86,10 +87,9 @@ class MaskBox(FieldControl):
     def wrong(self) -> str:
         if self.editor is None:
             return ""
-        writing = self.editor.extensions != self._extensions
-        return (
-            "The larger canvas is being written: wait a moment." if writing else self.editor.wrong
-        )
+        if self._coming != self._extensions:
+            return "The larger canvas is being written: wait a moment."
+        return self.editor.wrong
 
     @property
     def is_extended(self) -> bool:
@@ -134,8 +134,10 @@ class MaskBox(FieldControl):
         if not self._setting:
             painted = editor.mask.getbbox() is not None
             self._value = images.mask(editor.mask) if painted else None
-            if editor.extensions != self._extensions:
+            if editor.extensions != self._coming:
                 self._extended(editor)
+            elif self._coming != self._extensions:
+                pass  # it is asked for when it is written
             elif self._inverted:  # the editor has what is repainted, whatever came
                 self._inverted = False
                 self._told("invert", False)
@@ -144,7 +146,7 @@ class MaskBox(FieldControl):
 
     def _extended(self, editor: MaskEditor) -> None:
         """Write the larger canvas beside the kernel, since a photograph takes seconds."""
-        extensions = editor.extensions
+        self._coming = extensions = editor.extensions
         if not extensions:
             self._take_canvas((), self._given)
             return
@@ -152,8 +154,8 @@ class MaskBox(FieldControl):
         beside(partial(encoded, editor.image), partial(self._take_canvas, extensions))
 
     def _take_canvas(self, extensions: tuple[Extension, ...], picture: bytes | None) -> None:
-        if self.editor is None or extensions != self.editor.extensions or picture is None:
-            return  # another one is on its way
+        if extensions != self._coming or picture is None:
+            return  # another one is on its way, or came
         self._extensions, self._picture = extensions, picture
         self._size = png_header.size(picture)
         if self._inverted:

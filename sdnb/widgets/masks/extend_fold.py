@@ -68,7 +68,7 @@ class ExtendFold(Fold):
             for name, (label, tip) in words.items()
         }  # fmt: skip
         self._anchor = widgets.Dropdown(
-            options=tuple(ANCHORS), description="Picture", layout=widgets.Layout(width="auto"),
+            options=tuple(ANCHORS), description="Picture at", layout=widgets.Layout(width="auto"),
             tooltip="Where the picture lies in this width and height",
             style=shared(DescriptionStyle, "auto"),
         )  # fmt: skip
