@@ -89,9 +89,11 @@ class Sides:
         return bool(self.left or self.right or self.top or self.bottom)
 
     def extend(self, size: Size) -> Size:
-        """The size of the canvas around a picture of this size. Raises ValueError beyond 8192."""
+        """The size of the canvas around a picture of this size. Raises ValueError for a side that
+        is extended beyond 8192 pixels.
+        """
         larger = size[0] + self.left + self.right, size[1] + self.top + self.bottom
-        if max(larger) > _LARGEST:
+        if any(a > max(b, _LARGEST) for a, b in zip(larger, size, strict=True)):
             raise ValueError(
                 f"the canvas would be {larger[0]}x{larger[1]}: sides of up to {_LARGEST} pixels "
                 "are accepted; extend it by less"
@@ -101,8 +103,10 @@ class Sides:
     def kept(self, size: Size, overlap: int = 0) -> tuple[int, int, int, int]:
         """What is kept of a picture of this size, on the canvas: left, upper, right, lower.
 
-        `overlap` pixels are repainted of it beside each new part. Raises ValueError if that is all.
+        `overlap` pixels are repainted of it beside each new part. Raises ValueError if that is all,
+        and TypeError or ValueError for one that is no such number.
         """
+        overlap = checks.whole("overlap", overlap, 0, _LARGEST)
         width, height = self.extend(size)
         left, right = self.left + overlap * bool(self.left), self.right + overlap * bool(self.right)
         top, bottom = self.top + overlap * bool(self.top), self.bottom + overlap * bool(self.bottom)
@@ -170,7 +174,6 @@ def request(
     whose own size is `own`. Controls that have a picture are left out: it is of the smaller canvas.
     Raises as `Sides.kept`.
     """
-    overlap = checks.whole("overlap", overlap, 0, _LARGEST)
     hole = mask(picture.size, sides, overlap)
     padding, (width, height) = frame(hole, own)
     return base.but(

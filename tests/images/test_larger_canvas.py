@@ -95,6 +95,7 @@ def test_a_size_says_the_sides_by_where_the_picture_lies(anchor, sides):
         (lambda: Sides(left=-8), "left=-8 is not a whole number from 0 to 8192"),
         (lambda: Sides(top=9000), "top=9000"),
         (lambda: Sides(8000).extend((512, 512)), "the canvas would be 8512x512"),
+        (lambda: outpaint.mask((64, 64), Sides(8), -1), "overlap=-1"),
         (lambda: Sides.to_size((64, 64), (96, 32)), r"size=\(96, 32\) is smaller than the picture"),
         (lambda: Sides.to_size((64, 64), (96, 96), "centre"), "anchor='centre' is unknown"),
         (lambda: Sides.asked((64, 64), Sides(), None, "middle"), "nothing is extended"),

@@ -187,6 +187,16 @@ def test_a_transparent_picture_is_on_white_and_its_transparency_comes_back(hand)
     assert editor.mask.getbbox() == (0, 0, 100, 256)
 
 
+def test_a_side_that_is_as_long_as_can_be_is_not_extended_and_the_other_is():
+    editor = MaskEditor(picture((9000, 40)))
+    editor.extending.unfolded = True
+    typed(editor.extending, left=8)
+    assert "the nearest is 0" in read(editor.extending)
+    assert editor.strokes == ()
+    typed(editor.extending, bottom=8)
+    assert editor.image.size == (9000, 48)
+
+
 def test_a_result_of_the_larger_size_keeps_the_mask_and_has_no_smaller_one_to_go_back_to(editor):
     editor.extend(right=64)
     mask = editor.mask

@@ -44,10 +44,11 @@ class ExtendFold(Fold):
         size = sides.extend(picture)
         for name in _SIDES:
             side = size[name in ("top", "bottom")]
-            self._boxes[name].limits = 0, _LARGEST - side + getattr(sides, name)
+            most = max(0, _LARGEST - side) + getattr(sides, name)
+            self._boxes[name].limits = 0, most
             self._boxes[name].show(getattr(sides, name))
         for name, least, side in zip(("width", "height"), picture, size, strict=True):
-            self._boxes[name].limits = least, _LARGEST
+            self._boxes[name].limits = least, max(least, _LARGEST)
             self._boxes[name].show(side)
         most = (min(picture) - 1) // 2
         self._boxes["overlap"].limits = 0, most
