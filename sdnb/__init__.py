@@ -18,7 +18,7 @@ from sdnb.assets import __version__ as __version__
 if TYPE_CHECKING:
     from sdnb.engine.loading import load
     from sdnb.engine.pipeline import decode, generate, run
-    from sdnb.engine.verbs import img2img, inpaint, txt2img, upscale
+    from sdnb.engine.verbs import img2img, inpaint, outpaint, txt2img, upscale
     from sdnb.grid.grid import Grid, sweep
     from sdnb.images import read
     from sdnb.images.result import Result
@@ -53,6 +53,7 @@ _HOMES = {
     "img2img": "sdnb.engine.verbs",
     "inpaint": "sdnb.engine.verbs",
     "load": "sdnb.engine.loading",
+    "outpaint": "sdnb.engine.verbs",
     "read": "sdnb.images",
     "run": "sdnb.engine.pipeline",
     "studio": "sdnb.widgets.studio",
@@ -87,6 +88,7 @@ __all__ = [
     "img2img",
     "inpaint",
     "load",
+    "outpaint",
     "read",
     "run",
     "studio",

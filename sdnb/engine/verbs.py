@@ -1,4 +1,4 @@
-"""txt2img, img2img, inpaint and upscale: each builds a `Request` and hands it to `generate`."""
+"""txt2img, img2img, inpaint, outpaint, upscale: each builds a `Request` for `generate` to run."""
 
 from __future__ import annotations
 
@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from sdnb import images
 from sdnb.engine.pipeline import generate
-from sdnb.images.canvas import exact
+from sdnb.images import outpaint as outpainting
+from sdnb.images.canvas import exact, flat
 from sdnb.images.result import Result
 from sdnb.request import Request
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
     from sdnb.images import Source
+    from sdnb.request.sizes import Size
+
+_NO_CONTROLS = (
+    "Control networks with pictures were left out: these are of the smaller canvas. Give controls= "
+    "for the larger one."
+)
 
 
 def txt2img(model: Model, prompt: str = "", *, progress: bool = True, **fields: Any) -> Result:
@@ -67,6 +74,49 @@ def inpaint(
     return _generated(model, request, fields, progress, note)
 
 
+def outpaint(
+    model: Model,
+    image: Source,
+    *,
+    left: int = 0,
+    right: int = 0,
+    top: int = 0,
+    bottom: int = 0,
+    size: Size | None = None,
+    anchor: str = "middle",
+    overlap: int = outpainting.OVERLAP,
+    index: int = 0,
+    progress: bool = True,
+    **fields: Any,
+) -> Result:
+    """A picture on a larger canvas, so many pixels more at each side, and what is there painted: or
+    give the `size` (width, height) that it is to have, and at which `anchor` the picture lies there
+    ("middle", "left", "top right" ...).
+
+    It is `inpaint` of the new part and of `overlap` pixels of the picture beside it, where the new
+    fades in; every other pixel is kept bit for bit. The new part starts from the colours of the
+    edges, or from noise: content="noise". Only it and what it needs to see of the picture are
+    generated, at about the model's own size (`padding`, `width` and `height`; padding=None: all of
+    the canvas, at its own).
+
+    A `Result` brings its prompt and settings (`index` says which of its pictures), but no seed, no
+    strength, and no control with a picture, which is of the smaller canvas. Any other picture takes
+    them from `fields`: prompt, steps, seed, count... Raises ValueError where nothing is extended.
+    """
+    base, image = _of_result(image, index)
+    left_out = any(each.image for each in base.controls) and "controls" not in fields
+    picture, note = flat(images.pixels(image))
+    sides = outpainting.Sides(left, right, top, bottom)
+    sides = outpainting.Sides.asked(picture.size, sides, size, anchor)
+    own = model.settings.width, model.settings.height
+    request = outpainting.request(base.but(seed=None), picture, sides, own, overlap=overlap)
+    if "padding" in fields and fields["padding"] is None:  # all of the canvas, at its own size
+        request = request.but(width=None, height=None)
+    result = generate(model, request.but(**fields), progress)
+    notes = [*note, *([_NO_CONTROLS] if left_out else [])]
+    return replace(result, notes=(*notes, *result.notes)) if notes else result
+
+
 def upscale(
     model: Model,
     image: Source,
@@ -85,19 +135,24 @@ def upscale(
     picture takes them from `fields`. Without a size: twice the picture's. A net that keeps what is
     there while details are painted follows the picture itself: `controls=sdnb.Control("tile")`.
     """
-    base = Request()
-    if isinstance(image, Result):
-        if not isinstance(index, int) or not 0 <= index < len(image.images):
-            raise ValueError(
-                f"index={index!r}: this result has pictures 0 to {len(image.images) - 1}"
-            )
-        base = image.request.but(seed=(image.request.seed or 0) + index, count=1)
-        image = image.images[index]
+    base, image = _of_result(image, index)
     png = images.picture(image)
     if width is None and height is None:
         width, height = (side * 2 // 8 * 8 for side in images.open(png).size)
     sides = {"width": width, "height": height}
     return _generated(model, base.enlarged(png, strength=strength), {**fields, **sides}, progress)
+
+
+def _of_result(image: Source, index: int) -> tuple[Request, Source]:
+    """The settings that a `Result` brings for its picture at `index`, and that picture; none for
+    any other picture. Raises ValueError for a picture that it does not have.
+    """
+    if not isinstance(image, Result):
+        return Request(), image
+    if not isinstance(index, int) or not 0 <= index < len(image.images):
+        raise ValueError(f"index={index!r}: this result has pictures 0 to {len(image.images) - 1}")
+    seed = (image.request.seed or 0) + index
+    return image.request.but(seed=seed, count=1), image.images[index]
 
 
 def _generated(

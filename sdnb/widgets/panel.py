@@ -188,9 +188,9 @@ class Panel(AsLeft, widgets.VBox):
         if "autosave" in state:
             self.gallery.autosave.on = state["autosave"]
 
-    def start_from(self, png: bytes) -> None:
-        """Make this the input picture, in its own size; the other controls stay."""
-        self.form.change(image=png, mask=None, width=None, height=None)
+    def start_from(self, png: bytes, mask: bytes | None = None) -> None:
+        """Make this the input picture, in its own size, with this mask; the other controls stay."""
+        self.form.change(image=png, mask=mask, width=None, height=None)
         self._show_plan()
 
     def hold_to(self, picture: GalleryPicture) -> None:

@@ -13,6 +13,11 @@ SEED = (
     "lock",
     "Keep its seed for the next ones; one of several is the only one then",
 )
+_EXTEND = (
+    "Extend",
+    "expand-arrows-alt",
+    "Begin the next one from it, on a canvas that is extended as the last one was",
+)
 HOLDS = "Have a control network hold the next ones to it"
 
 
@@ -23,6 +28,8 @@ def offer(panel: Any) -> None:
         if panel.kind != "txt2img":
             tip = "Begin the next one from it; a mask stays"
             place.action("Use as picture", "image", tip, partial(_use_as_picture, panel, place))
+        if panel.kind in ("all", "inpaint"):
+            place.action(*_EXTEND, partial(_extend, panel, place))
     panel.view.send("Control", partial(_hold_to, panel), HOLDS, last=True)
     if panel.has_gallery:
         panel.gallery.send("Control", partial(_hold_to, panel), HOLDS)
@@ -54,13 +61,26 @@ def keep_seed(panel: Any, place: Any, picture: GalleryPicture) -> None:
 def _use_as_picture(panel: Any, place: Any, picture: GalleryPicture) -> None:
     """Begin from this picture, with the mask that is there if it has the same size."""
     mask = panel.form.request.mask
+    stays = mask is not None and images.open(mask).size == picture.image.size
     png = images.picture(picture.image)
-    panel.start_from(png)
-    if mask is not None and images.open(mask).size == picture.image.size:
-        panel.form.change(mask=mask)
+    panel.start_from(png, mask if stays else None)
+    if stays:
         panel.mask_stays.tell()
     image = panel.form.controls["image"]
     place.say("The next one begins from it.", holds=lambda: image.value == png)
+
+
+def _extend(panel: Any, place: Any, picture: GalleryPicture) -> None:
+    """Begin from this picture on a larger canvas; where none was made before, show the numbers."""
+    png = images.picture(picture.image)
+    panel.start_from(png)
+    box = panel.form.controls["mask"]
+    if box.extend_again():
+        words = "Its canvas is extended as the last one was: the next one fills it."
+        place.say(words, holds=lambda: bool(box.editor.extensions))
+    else:
+        words = "Say in “Extend the canvas” by how much: the next one fills it."
+        place.say(words, holds=lambda: panel.form.controls["image"].value == png)
 
 
 def _hold_to(panel: Any, picture: GalleryPicture) -> None:

@@ -83,9 +83,9 @@ class UpscalePanel(Panel):
         if followed:
             self.enlarge(self.times)
 
-    def start_from(self, png: bytes) -> None:
+    def start_from(self, png: bytes, mask: bytes | None = None) -> None:
         """Make this the input picture, enlarged by the factor chosen last."""
-        super().start_from(png)
+        super().start_from(png, mask)
         self.enlarge(self.times)
 
     def passes(self) -> tuple[Resolved | None, Resolved]:

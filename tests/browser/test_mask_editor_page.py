@@ -258,7 +258,36 @@ def test_export_is_a_download_and_a_file_comes_back(lab, page, tmp_path):
     hand.settle()
     assert hand.mask().tobytes() == drawn.tobytes()
     assert agree(hand.veil(), drawn)
+    on_a_larger_canvas(notebook, hand, drawn)
     assert notebook.complaints() == []
+
+
+def on_a_larger_canvas(notebook, hand, drawn):
+    """Extend the picture, draw in what is new, and go back, by mouse."""
+    page = notebook.page
+    page.get_by_role("button", name="Extend the canvas").click()
+    page.get_by_label("Left", exact=True).fill("188")
+    page.keyboard.press("Tab")
+    hand.settle()
+    notebook.kernel("setattr(editor, 'feather', 0.0)")
+    larger, box = hand.mask(), hand.canvas.bounding_box()
+    assert larger.size == (700, 512)
+    assert (box["width"], round(box["height"])) == (700, 512)
+    assert larger.crop((0, 0, 188, 512)).getextrema() == (255, 255)
+    assert larger.crop((204, 0, 700, 512)).tobytes() == drawn.crop((16, 0, 512, 512)).tobytes()
+    assert agree(hand.veil(), larger)
+    page.get_by_role("button", name="Eraser").click()
+    hand.drag((60, 100), (60, 400))
+    erased = hand.mask()
+    assert erased.getpixel((60, 250)) == 0
+    assert erased.getpixel((120, 250)) == 255
+    assert agree(hand.veil(), erased)
+    for mask in (larger, drawn):
+        page.get_by_role("button", name="Undo").click()
+        hand.settle()
+        assert hand.mask().tobytes() == mask.tobytes()
+        assert agree(hand.veil(), mask)
+    assert notebook.kernel("editor.image.size") == [512, 512]
 
 
 def test_a_page_without_ipycanvas_offers_a_file(lab, open_page, tmp_path):

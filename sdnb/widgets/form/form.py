@@ -25,6 +25,7 @@ from sdnb.widgets.form import size_offer
 from sdnb.widgets.form.controls import KINDS, Changed, FieldControl, SeedControl
 from sdnb.widgets.form.fields import FIELDS, Field, whose
 from sdnb.widgets.form.fitted_view import FittedView, with_borders_anew
+from sdnb.widgets.form.framing import Framing
 from sdnb.widgets.form.inspector import Inspector
 from sdnb.widgets.form.mask_box import MaskBox
 from sdnb.widgets.form.picture_box import PictureBox
@@ -83,6 +84,7 @@ class Form(widgets.VBox):
         self._offer = size_offer.SizeOffer(self._take_near, lambda: self._take_size((None, None)))
         self._proposed: tuple[int | None, int | None] = (None, None)  # a size that nobody typed
         self._fitted = FittedView()
+        self._framing = Framing(self.controls["padding"], self._mask)
         #: The prompt box: the owner of the form lays it out.
         self._tags = TagWarnings(self._loras.take_out)
         words = self.controls["prompt"].widget, self._tags, self._inspectors["prompt"]
@@ -158,6 +160,9 @@ class Form(widgets.VBox):
             if name == "image":
                 self._mask.on_picture(request.image)
         self._sampler = request.sampler
+        if "padding" in names:
+            self._framing.forget()  # the request says how
+        self._framing.look(self.settings)
         if self._fold is not None and request.image is not None:
             self._fold.unfolded = True
         self._refresh()
@@ -227,6 +232,9 @@ class Form(widgets.VBox):
         image = self.controls["image"].value
         if image is None or self.kind == "upscale":  # which has factors
             return None
+        own = self.settings.width, self.settings.height
+        if self.controls["padding"].value is not None and (part := self._mask.frame(own)):
+            return part
         return size_offer.proposed(png_header.size(image), self.settings)
 
     def _take_near(self) -> None:
@@ -241,9 +249,12 @@ class Form(widgets.VBox):
     def _changed(self, name: str) -> None:
         if name == "image":
             self._mask.on_picture(self.controls["image"].value)
+            self._framing.look(self.settings)
             self.propose()
         if name == "sampler":
             self._sampler_exchanged()
+        if name in ("mask", "padding") and self._mask.is_extended:
+            self.propose()  # another part, or all of it
         self._refresh()
         self._on_change()
 
@@ -272,8 +283,12 @@ class Form(widgets.VBox):
         self._refresh()
 
     def _told(self, name: str, value: Any) -> None:
-        """Take what the mask's editor says: the feather, or that no mask is inverted any more."""
+        """Take what the mask's editor says: the feather, that no mask is inverted any more, or the
+        picture on a larger canvas.
+        """
         self.controls[name].value = value
+        if name == "image":
+            self._framing.look(self.settings, by_hand=True)
         self._changed(name)
 
     def _resolved(self, **more: Any) -> Resolved | None:
@@ -328,21 +343,6 @@ class Form(widgets.VBox):
         if near is None or self.controls["padding"].value is not None:
             self._offer.hide()  # with a padding, the picture keeps its size
             return
-        size = png_header.size(image)
         now = self.controls["width"].value, self.controls["height"].value
-        its_own = now == (None, None)
-        words = f"The picture is {size_offer.by_pixels(size, self.settings)}"
-        if its_own:
-            large = size_offer.times(size, self.settings) > 1
-            words += (
-                ": it takes that much longer or more" if large else ": less than it can draw on"
-            )
-        elif now == near:
-            words = f"It is made at {size_offer.in_words(near)}. {words}"
-            if size_offer.accepted(size) and size_offer.times(size, self.settings) > 1:
-                words += ", and would take that much longer or more"
-        if self.kind == "inpaint":
-            words += ". “Only the masked part” keeps its size"
-        take = "" if now == near else f"Take {size_offer.in_words(near)}"
-        own = "Take its own size" if size_offer.accepted(size) and not its_own else ""
-        self._offer.show(f"{words}.", take, own, warn=its_own)
+        size, keeps = png_header.size(image), self.kind == "inpaint"
+        self._offer.tell(size, now, near, self.settings, keeps=keeps)

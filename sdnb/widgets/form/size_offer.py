@@ -38,6 +38,29 @@ class SizeOffer(widgets.VBox):
         self._own = _button("All pixels of the picture", own)
         self.children = [row([self._words, self._near, self._own])]
 
+    def tell(
+        self, size: Size, now: tuple[int | None, int | None], near: Size, settings: Settings, *,
+        keeps: bool,
+    ) -> None:  # fmt: skip
+        """Offer the size `near` to a picture of this size that is made at `now`, where None is its
+        own. `keeps` says that "Only the masked part" keeps the picture's.
+        """
+        words = f"The picture is {by_pixels(size, settings)}"
+        its_own, large = now == (None, None), times(size, settings) > 1
+        if its_own:
+            words += (
+                ": it takes that much longer or more" if large else ": less than it can draw on"
+            )
+        elif now == near:
+            words = f"It is made at {in_words(near)}. {words}"
+            if accepted(size) and large:
+                words += ", and would take that much longer or more"
+        if keeps:
+            words += ". “Only the masked part” keeps its size"
+        take = "" if now == near else f"Take {in_words(near)}"
+        own = "Take its own size" if accepted(size) and not its_own else ""
+        self.show(f"{words}.", take, own, warn=its_own)
+
     def show(self, words: str, near: str, own: str, warn: bool) -> None:
         """Show these words and the buttons with these labels; "" hides a button."""
         if not self.children:

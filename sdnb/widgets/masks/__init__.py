@@ -1,4 +1,4 @@
 """The mask editor. `strokes` and `history` make the mask; `editor_state`, `viewport`, `veil` and
-`preview` decide what is shown; `surface`, `gestures`, `toolbar`, `notice` and `editor` are the
-widget.
+`preview` decide what is shown; `surface`, `gestures`, `toolbar`, `extend_fold`, `notice` and
+`editor` are the widget.
 """

@@ -21,14 +21,25 @@ from PIL import Image
 
 from sdnb import images
 from sdnb.assets import user_path
+from sdnb.images import outpaint
+from sdnb.images.outpaint import OVERLAP, Sides
 from sdnb.request import RANGES, Request, checks
 from sdnb.request.plain_words import counted
+from sdnb.request.sizes import Size
 from sdnb.widgets import style, too_large
 from sdnb.widgets.hearing import in_order
 from sdnb.widgets.masks.drawing import Drawing
+from sdnb.widgets.masks.extend_fold import ExtendFold
 from sdnb.widgets.masks.history import rasterise
 from sdnb.widgets.masks.preview import AS_VEIL
-from sdnb.widgets.masks.strokes import Clear, Imported, Invert, imported, transparent
+from sdnb.widgets.masks.strokes import (
+    Clear,
+    Extension,
+    Imported,
+    Invert,
+    imported,
+    transparent,
+)
 from sdnb.widgets.masks.toolbar import MaskToolbar
 
 _HOW = "A mask can be imported: a picture in which white is repainted and black is kept."
@@ -57,13 +68,18 @@ class MaskEditor(Drawing):
         super().__init__(picture, width, self._toolbar, ink=AS_VEIL, how=_HOW, take=take)
         self._below = ipywidgets.HBox([self._status, self._toolbar.files])
         self._below.add_class("sdnb-below")
-        self.children = [style.sheet(), *self._parts, self._below]
+        #: Numbers for a larger canvas, behind a button.
+        self.extending = ExtendFold(self._guarded(self._extend))
+        self.children = [style.sheet(), *self._parts, self._below, self.extending]
         in_order(self)
         too_large.hear(self._too_large)
         bar = self._toolbar
         bar.latent.observe(self._guarded(lambda c: setattr(self, "latent", c.new)), "value")
         bar.feather.moved = self._guarded(lambda number: setattr(self, "feather", number))
+        self._faded = 0.0  # the feather that the last extension has brought
+        self._suited = self.extensions
         self._set_width_below()
+        self.extending.show(picture.size, None)
         self.brush = max(1.0, round(max(picture.size) / 12))
 
     # -- a value ------------------------------------------------------------------------------
@@ -88,21 +104,28 @@ class MaskEditor(Drawing):
 
     @property
     def image(self) -> Image.Image:
-        """The picture below the mask, RGB or RGBA.
+        """The picture below the mask, RGB or RGBA; where the canvas was extended, the larger one.
 
         A new picture of the same size keeps the mask; one of another size clears it.
         """
-        return self._image.copy()
+        return (self._state.picture if self.extensions else self._image).copy()
 
     @image.setter
     def image(self, source: images.Source) -> None:
         picture = images.pixels(source)
         lost = bool(self._state.history.strokes)
+        if picture.size == self._state.picture.size:
+            self._faded = 0.0  # the mask stays, and its feather with it
         self._image = picture
         kept = self._lay_under(picture)
         self._set_width_below()
         if lost and not kept:
             self._show_status("The picture has another size: the mask was cleared.")
+
+    @property
+    def extensions(self) -> tuple[Extension, ...]:
+        """By how much the canvas was extended: those of the strokes that did so."""
+        return self._state.history.extensions
 
     @property
     def wrong(self) -> str:
@@ -118,8 +141,21 @@ class MaskEditor(Drawing):
 
         Raises ValueError for a picture without transparency.
         """
-        holes = transparent(self._image if source is None else images.pixels(source))
+        holes = transparent(self.image if source is None else images.pixels(source))
         self._replace_mask(*imported(holes, self._state.picture.size))
+
+    def extend(
+        self, left: int = 0, right: int = 0, top: int = 0, bottom: int = 0, *,
+        size: Size | None = None, anchor: str = "middle", overlap: int = OVERLAP,
+    ) -> None:  # fmt: skip
+        """Extend the canvas by so many pixels, or to a `size` (width, height) in which the picture
+        lies at `anchor`; the new part is masked, and `overlap` pixels of the picture beside it.
+        Undo takes it back. Raises as `sdnb.outpaint`.
+        """
+        self._gestures.cancel()
+        before = self._state.picture.size
+        sides = Sides.asked(before, Sides(left, right, top, bottom), size, anchor)
+        self._state.apply(Extension(sides, overlap, not self.invert))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the mask, replacing a file. Raises ValueError if not to .png, and OSError."""
@@ -146,6 +182,32 @@ class MaskEditor(Drawing):
                 self._state.apply(stroke)
         if note:
             self._show_status(note)
+
+    def _extend(self, sides: Sides, overlap: int) -> None:
+        """Extend the canvas as its numbers say, in place of what they said before."""
+        self._gestures.cancel()
+        before = self._state.last_extension
+        new = Extension(sides, overlap, not self.invert) if sides else None
+        if new != before:
+            self._state.enlarge(new)
+
+    def _changed(self) -> None:
+        if self.extensions != self._suited:
+            self._suited = self.extensions
+            self._suit()
+        self.extending.show(self._state.size_before, self._state.last_extension)
+        super()._changed()
+
+    def _suit(self) -> None:
+        """Fit all that depends on the canvas's size to a larger one, or back. It brings a feather,
+        where there was none.
+        """
+        self._toolbar.suit(self._state.picture if self.extensions else self._image)
+        self.brush = min(self.brush, float(self._toolbar.largest))
+        self._set_width_below()
+        faded = outpaint.feather(self.extensions[-1].overlap) if self.extensions else 0.0
+        if self.feather in (0.0, self._faded):
+            self.feather, self._faded = faded, faded
 
     def _actions(self) -> dict[str, Callable[[], None]]:
         return {

@@ -12,10 +12,20 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image, ImageOps
 
 from sdnb import images
-from sdnb.images import canvas
+from sdnb.images import canvas, outpaint
 from sdnb.request import Request, Settings, sizes
 from sdnb.widgets.masks.history import History
-from sdnb.widgets.masks.strokes import NOWHERE, Box, Point, Size, Stroke, clipped, empty
+from sdnb.widgets.masks.strokes import (
+    NOWHERE,
+    Box,
+    Extension,
+    Imported,
+    Point,
+    Size,
+    Stroke,
+    clipped,
+    empty,
+)
 from sdnb.widgets.masks.viewport import DENSITY, Viewport, fitted
 
 if TYPE_CHECKING:
@@ -39,37 +49,82 @@ class EditorState:
         self.target: dict[str, Any] = {}
         self.problem = ""  # why the latent mask cannot be shown; "" if it can
         self._drawn_latent = 0.0
-        self._set_picture(picture)
+        self._give(picture)
         self.history = History(picture.size)
 
-    def _set_picture(self, picture: Image.Image) -> None:
+    def _give(self, picture: Image.Image) -> None:
+        """Take a picture as it is without an extension."""
         # In RGB; one that is in RGB is not copied, since it may be large.
-        self.picture = picture if picture.mode == "RGB" else canvas.flat(picture)[0]
+        self._given = picture if picture.mode == "RGB" else canvas.flat(picture)[0]
+        self._extensions: tuple[Extension, ...] = ()  # that `picture` has
+        self._set_picture(self._given)
+
+    def _set_picture(self, picture: Image.Image) -> None:
+        self.picture = picture
         self._blank: bytes | None = None
         self.page = fitted(picture.size, self._max_side)
         size = (self.page[0] * DENSITY, self.page[1] * DENSITY)
         self.view = Viewport(picture.size, size)
 
     def change(self, picture: Image.Image, *, anew: bool = False) -> bool:
-        """Take another picture. A mask of its size stays, unless `anew`; returns whether it did."""
+        """Take another picture. A mask of its size stays, unless `anew`; returns whether it did.
+        Extensions of the canvas stay as pixels, and can no longer be taken back.
+        """
         with self.lock:
             stays = picture.size == self.picture.size and not anew
             self.history.finish()
-            self._set_picture(picture)
             if not stays:
                 self.history = History(picture.size)
-            if self.surface is not None:
-                self.surface.change(picture, self.page, self.view.canvas)
-                self.surface.load()
-            self.redraw()
+            elif self._extensions:
+                drawn = Imported(images.mask(self.history.mask))
+                self.history = History(picture.size)
+                self.history.apply(drawn)
+            self._give(picture)
+            self._show_picture()
             self._changed()
             return stays
+
+    def _show_picture(self) -> None:
+        if self.surface is not None:
+            self.surface.change(self.picture, self.page, self.view.canvas)
+            self.surface.load()
+        self.redraw()
 
     # -- the mask -----------------------------------------------------------------------------
 
     def apply(self, stroke: Stroke) -> None:
         with self.lock:
             self._complete(self.history.apply(stroke))
+
+    def enlarge(self, stroke: Extension | None) -> None:
+        """Extend the canvas, in place of the extension that is the last stroke, if it is one; None
+        takes that back. Raises ValueError, and changes nothing, as `Sides.kept`.
+        """
+        with self.lock:
+            self.history.finish()
+            last = self.last_extension
+            if stroke is not None:
+                stroke.sides.kept(self.size_before, stroke.overlap)
+            if last is not None:
+                self.history.undo()
+            if stroke is not None:
+                self.history.apply(stroke)
+            self._complete(NOWHERE)
+
+    @property
+    def last_extension(self) -> Extension | None:
+        """The last stroke, if it has extended the canvas."""
+        strokes = self.history.strokes
+        return strokes[-1] if strokes and isinstance(strokes[-1], Extension) else None
+
+    @property
+    def size_before(self) -> Size:
+        """The canvas without its last extension."""
+        width, height = self.history.size
+        if (last := self.last_extension) is None:
+            return width, height
+        sides = last.sides
+        return width - sides.left - sides.right, height - sides.top - sides.bottom
 
     def undo(self) -> None:
         with self.lock:
@@ -94,7 +149,15 @@ class EditorState:
                 self._complete((0, 0, *self.picture.size) if self.latent else NOWHERE)
 
     def _complete(self, box: Box) -> None:
-        self.refresh(box)
+        if self.history.extensions == self._extensions:
+            self.refresh(box)
+        else:
+            self._extensions = self.history.extensions
+            picture = self._given
+            for extension in self._extensions:
+                picture = outpaint.extended(picture, extension.sides)
+            self._set_picture(picture)
+            self._show_picture()
         self._changed()
 
     # -- how it is seen -----------------------------------------------------------------------

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sdnb import images
+from sdnb.images import outpaint
 from sdnb.widgets.masks.strokes import (
     NOWHERE,
     Box,
     Brush,
     Clear,
     Cover,
+    Extension,
     Imported,
     Invert,
     Point,
@@ -39,7 +41,8 @@ class _Done:
 
 
 class History:
-    """A mask and its strokes. Each method that changes it returns the changed box.
+    """A mask and its strokes. Each method that changes it returns the changed box. An extension,
+    and taking it back, gives it another `size`: then all has changed.
 
     A brush is part of the mask from its first point on, and becomes a stroke when it ends.
     """
@@ -58,6 +61,11 @@ class History:
     def strokes(self) -> tuple[Stroke, ...]:
         """The strokes of the mask, in order, without those that were undone."""
         return tuple(done.stroke for done in self._done)
+
+    @property
+    def extensions(self) -> tuple[Extension, ...]:
+        """Those strokes that made the canvas larger."""
+        return tuple(stroke for stroke in self.strokes if isinstance(stroke, Extension))
 
     @property
     def mask(self) -> Image.Image:
@@ -89,7 +97,8 @@ class History:
     def apply(self, stroke: Stroke) -> Box:
         """Add a stroke; undone strokes can no longer be redone.
 
-        Raises ValueError, and changes nothing, for an imported mask of another size.
+        Raises ValueError, and changes nothing, for an imported mask of another size, and for an
+        extension as `Sides.kept`.
         """
         self.finish()
         box = self._push(stroke)
@@ -107,6 +116,10 @@ class History:
         left, top, right, bottom = done.box
         if isinstance(done.stroke, Invert):
             self._pixels = ~self._pixels
+        elif isinstance(done.stroke, Extension):
+            self.size = right, bottom
+            pixels = np.frombuffer(zlib.decompress(done.before), np.uint8)
+            self._pixels = pixels.reshape(bottom, right).copy()
         else:
             pixels = np.frombuffer(zlib.decompress(done.before), np.uint8)
             self._pixels[top:bottom, left:right] = pixels.reshape(bottom - top, right - left)
@@ -161,6 +174,8 @@ class History:
             self._done.append(_Done(stroke, whole, b""))
             self._pixels = ~self._pixels
             return whole
+        if isinstance(stroke, Extension):
+            return self._extend(stroke)
         if isinstance(stroke, (Clear, Imported)):
             pixels = self._whole(stroke)
             self._done.append(self._remember(stroke, whole, self._pixels))
@@ -169,6 +184,16 @@ class History:
         cover = covered(stroke, self.size)
         self._done.append(self._remember(stroke, cover[0], self._pixels))
         return self._fill(cover, stroke.white)
+
+    def _extend(self, stroke: Extension) -> Box:
+        hole = np.asarray(outpaint.mask(self.size, stroke.sides, stroke.overlap)) > 0
+        before, (left, top) = self._pixels, (stroke.sides.left, stroke.sides.top)
+        self._done.append(self._remember(stroke, (0, 0, *self.size), before))
+        self._pixels = np.zeros(hole.shape, np.uint8)
+        self._pixels[top : top + self.size[1], left : left + self.size[0]] = before
+        self._pixels[hole] = 255 if stroke.white else 0
+        self.size = stroke.sides.extend(self.size)
+        return (0, 0, *self.size)
 
     def _whole(self, stroke: Clear | Imported) -> NDArray[np.uint8]:
         if isinstance(stroke, Clear):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sdnb import images
+from sdnb.images.outpaint import Sides
 
 Point: TypeAlias = tuple[float, float]  # x, y
 Box: TypeAlias = tuple[int, int, int, int]  # left, top, right, bottom; right and bottom excluded
@@ -73,8 +74,19 @@ class Imported:
         return f"Imported(<{len(self.png)} bytes>)"
 
 
+@dataclass(frozen=True)
+class Extension:
+    """A larger canvas: what is new of it is drawn, and `overlap` pixels beside that. The points of
+    later strokes are counted from its upper left corner.
+    """
+
+    sides: Sides
+    overlap: int
+    white: bool = True
+
+
 Shape: TypeAlias = "Brush | Rectangle | Polygon"
-Stroke: TypeAlias = "Brush | Rectangle | Polygon | Invert | Clear | Imported"
+Stroke: TypeAlias = "Brush | Rectangle | Polygon | Invert | Clear | Imported | Extension"
 
 
 def covered(shape: Shape, size: Size) -> Cover:

@@ -1,0 +1,102 @@
+"""The mask editor's numbers for a larger canvas, behind a button."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import ipywidgets as widgets
+from ipywidgets.widgets.widget_description import DescriptionStyle
+
+from sdnb.images.outpaint import ANCHORS, OVERLAP, Sides
+from sdnb.request import RANGES
+from sdnb.request.sizes import Size
+from sdnb.widgets.fold import Fold
+from sdnb.widgets.masks.strokes import Extension
+from sdnb.widgets.slider import NumberBox
+from sdnb.widgets.style import box as laid_out
+from sdnb.widgets.style import shared
+
+_STEP = 64  # pixels for a click on a box's arrow
+_LARGEST = int(RANGES["width"][1])
+_SIDES = ("left", "right", "top", "bottom")
+
+
+class ExtendFold(Fold):
+    """Pixels for each side, or a size and where the picture lies in it; and the overlap. Each
+    change calls `extend` with the sides and the overlap; `show` calls nobody.
+    """
+
+    def __init__(self, extend: Callable[[Sides, int], object]) -> None:
+        self._extend = extend
+        self._picture: Size = (1, 1)
+        self._sides, self._overlap = Sides(), OVERLAP
+        super().__init__("Extend the canvas", opened=self._make)
+
+    def show(self, picture: Size, last: Extension | None) -> None:
+        """Show by how much a picture of this size is extended; None is not at all."""
+        sides = Sides() if last is None else last.sides
+        self._picture, self._sides = picture, sides
+        self._overlap = self._overlap if last is None else last.overlap
+        if not self.inside.children:
+            return
+        size = sides.extend(picture)
+        for name in _SIDES:
+            side = size[name in ("top", "bottom")]
+            most = max(0, _LARGEST - side) + getattr(sides, name)
+            self._boxes[name].limits = 0, most
+            self._boxes[name].show(getattr(sides, name))
+        for name, least, side in zip(("width", "height"), picture, size, strict=True):
+            self._boxes[name].limits = least, max(least, _LARGEST)
+            self._boxes[name].show(side)
+        most = (min(picture) - 1) // 2
+        self._boxes["overlap"].limits = 0, most
+        self._boxes["overlap"].show(min(self._overlap, most))
+
+    def _make(self) -> None:
+        words = {
+            **{name: (name.capitalize(), f"Pixels to add: {name}") for name in _SIDES},
+            "width": ("Canvas width", "How wide the canvas is to be, in pixels"),
+            "height": ("Canvas height", "How high the canvas is to be, in pixels"),
+            "overlap": ("Overlap", "Pixels of the picture that are repainted beside the new part"),
+        }
+        self._boxes = {
+            name: NumberBox(
+                label, 0, (0, _LARGEST), partial(self._moved, name),
+                multiple=1, step=8 if name == "overlap" else _STEP, tooltip=tip,
+            )
+            for name, (label, tip) in words.items()
+        }  # fmt: skip
+        self._anchor = widgets.Dropdown(
+            options=tuple(ANCHORS), description="Picture at", layout=widgets.Layout(width="auto"),
+            tooltip="Where the picture lies in this width and height",
+            style=shared(DescriptionStyle, "auto"),
+        )  # fmt: skip
+        self._anchor.observe(self._anchored, "value")
+        sides, sized = (
+            [self._boxes[name] for name in names] for names in (_SIDES, ("width", "height"))
+        )
+        rows = sides, sized, [self._anchor, self._boxes["overlap"]]
+        self.inside.children = [laid_out("sdnb-extend", row) for row in rows]
+        last = Extension(self._sides, self._overlap) if self._sides else None
+        self.show(self._picture, last)
+
+    def _moved(self, name: str, _: float) -> None:
+        if name in ("width", "height"):
+            self._to_size()
+            return
+        if name == "overlap":
+            self._overlap = int(self._boxes[name].value)
+        self._give(Sides(*(int(self._boxes[side].value) for side in _SIDES)))
+
+    def _anchored(self, _: Any) -> None:
+        if self._sides:
+            self._to_size()
+
+    def _to_size(self) -> None:
+        size = int(self._boxes["width"].value), int(self._boxes["height"].value)
+        self._give(Sides.to_size(self._picture, size, self._anchor.value))
+
+    def _give(self, sides: Sides) -> None:
+        self._extend(sides, int(self._boxes["overlap"].value))
