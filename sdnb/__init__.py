@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sdnb.request.control import Control
     from sdnb.request.lora import Lora
     from sdnb.request.memory_plan import MemoryPlan
+    from sdnb.request.prompt import every
     from sdnb.widgets.gallery import Gallery
     from sdnb.widgets.grid.grid_view import GridView
     from sdnb.widgets.masks.editor import MaskEditor
@@ -49,6 +50,7 @@ _HOMES = {
     "UpscalePanel": "sdnb.widgets.upscale",
     "MemoryPlan": "sdnb.request.memory_plan",
     "decode": "sdnb.engine.pipeline",
+    "every": "sdnb.request.prompt",
     "generate": "sdnb.engine.pipeline",
     "img2img": "sdnb.engine.verbs",
     "inpaint": "sdnb.engine.verbs",
@@ -83,6 +85,7 @@ __all__ = [
     "Result",
     "UpscalePanel",
     "decode",
+    "every",
     "generate",
     "img2img",
     "inpaint",

@@ -91,7 +91,7 @@ def upscale(
             raise ValueError(
                 f"index={index!r}: this result has pictures 0 to {len(image.images) - 1}"
             )
-        base = image.request.but(seed=(image.request.seed or 0) + index, count=1)
+        base = image.request_of(index)
         image = image.images[index]
     png = images.picture(image)
     if width is None and height is None:

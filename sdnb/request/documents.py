@@ -6,11 +6,12 @@ Nothing is interpolated, and nothing refers to another place of the same text: n
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +31,33 @@ def file_text(path: Path, limit: int) -> str:
     Raises OSError, or ValueError for what is no ordinary file, has more than `limit` bytes, or is
     not UTF-8.
     """
+    data = _file_bytes(path, limit)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is not UTF-8 (at byte {error.start:,})") from None
+
+
+def any_text(path: Path, limit: int) -> str:
+    """The text of a file that another program wrote: UTF-8, UTF-16 with its mark, or else Windows'
+    Western letters, in which any bytes are text. Raises as `file_text`, but for what is not UTF-8.
+    """
+    data = _file_bytes(path, limit)
+    marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    for encoding in (*(["utf-16"] if marked else []), "utf-8-sig", "cp1252"):
+        with suppress(UnicodeDecodeError):
+            return data.decode(encoding)
+    return data.decode("latin-1")  # five bytes are no letters in cp1252
+
+
+def _file_bytes(path: Path, limit: int) -> bytes:
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for
         raise ValueError("it is not an ordinary file")
     if status.st_size > limit:
         raise ValueError(f"it has {status.st_size:,} bytes; at most {limit:,} are read")
     with path.open("rb") as file:
-        data = file.read(status.st_size)  # no more: a file of the kernel says 0, and may wait
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"it is not UTF-8 (at byte {error.start:,})") from None
+        return file.read(status.st_size)  # no more: a file of the kernel says 0, and may wait
 
 
 def from_json(text: str | bytes) -> Any:

@@ -14,6 +14,7 @@ from sdnb.images import Saved
 from sdnb.library import few_steps
 from sdnb.request import Request, Resolved, Settings, lora, png_header
 from sdnb.request.choices import gone_with
+from sdnb.request.record import TEMPLATES
 from sdnb.request.sizes import Size
 from sdnb.widgets.addons.addons import AddOns
 from sdnb.widgets.addons.loras_control import LorasControl
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from sdnb.engine.networks.tokenizer import Tokenizer
 
 # These have no widget: they come and go with a request that is assigned.
-_WITHOUT = ("digests",)
+_WITHOUT = ("digests", *TEMPLATES.values())
 _NAMES = tuple(item.name for item in fields(Request) if item.name not in _WITHOUT)
 _PARTS = {  # the mask editor shows the feather
     "picture": ("image", "fit", "strength"), "mask": ("mask", "content", "padding"),
@@ -63,6 +64,7 @@ class Form(widgets.VBox):
         self.kind = kind
         self._on_change = changed
         self._kept: dict[str, Any] = {}  # what an assigned request has of `_WITHOUT`
+        self._chosen: dict[str, str] = {}  # the prompts that came with these templates
         self._sampler: str | None = None  # the sampler before a person's change
         self.controls = {field.name: self._control(field, offer) for field in FIELDS}
         self.seed = cast("SeedControl", self.controls["seed"])
@@ -98,13 +100,15 @@ class Form(widgets.VBox):
         values = {name: control.value for name, control in self.controls.items()}
         if values["image"] is None:
             values["mask"] = None  # the control keeps it for the next picture
-        return Request(**values, **self._kept)
+        of_others = {t: "" for n, t in TEMPLATES.items() if values[n] != self._chosen.get(n)}
+        return Request(**values, **self._kept | of_others)
 
     @request.setter
     def request(self, request: Request) -> None:
         if not isinstance(request, Request):
             raise TypeError(f"request={request!r} is no sdnb.Request; write sdnb.Request(...)")
         self._kept = {name: getattr(request, name) for name in _WITHOUT}
+        self._chosen = {name: getattr(request, name) for name in TEMPLATES}
         self._assign(request, _NAMES)
 
     @property
