@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sdnb.images import read
     from sdnb.images.result import Result
     from sdnb.library import Library
+    from sdnb.library.styles import PromptStyle, Styles
     from sdnb.request import Request
     from sdnb.request.control import Control
     from sdnb.request.lora import Lora
@@ -45,8 +46,10 @@ _HOMES = {
     "Lora": "sdnb.request.lora",
     "MaskEditor": "sdnb.widgets.masks.editor",
     "Panel": "sdnb.widgets.panel",
+    "PromptStyle": "sdnb.library.styles",
     "Request": "sdnb.request",
     "Result": "sdnb.images.result",
+    "Styles": "sdnb.library.styles",
     "UpscalePanel": "sdnb.widgets.upscale",
     "MemoryPlan": "sdnb.request.memory_plan",
     "decode": "sdnb.engine.pipeline",
@@ -81,8 +84,10 @@ __all__ = [
     "MaskEditor",
     "MemoryPlan",
     "Panel",
+    "PromptStyle",
     "Request",
     "Result",
+    "Styles",
     "UpscalePanel",
     "decode",
     "every",

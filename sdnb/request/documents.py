@@ -19,6 +19,10 @@ import yaml
 
 from sdnb.request.plain_words import plain, reason
 
+# Marks at a file's beginning, and the encoding behind them.
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be",
+}  # fmt: skip
 YAML_LIMIT = 1 << 16  # bytes; CompVis' own has 2 KB, and PyYAML reads 50 KB in a second
 _BRACKETS = 32  # of YAML, one in another
 _LONG_JSON = 1 << 24  # bytes; a longer one may be so for its texts, not for its structure
@@ -42,12 +46,20 @@ def any_text(path: Path, limit: int) -> str:
     """The text of a file that another program wrote: UTF-8, UTF-16 with its mark, or else Windows'
     Western letters, in which any bytes are text. Raises as `file_text`, but for what is not UTF-8.
     """
+    return text_and_encoding(path, limit)[0]
+
+
+def text_and_encoding(path: Path, limit: int) -> tuple[str, str, bytes]:
+    """What `any_text` gives, its encoding, and the mark before it: that writes the same bytes."""
     data = _file_bytes(path, limit)
-    marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    for encoding in (*(["utf-16"] if marked else []), "utf-8-sig", "cp1252"):
+    for mark, encoding in _MARKS.items():
+        if data.startswith(mark):
+            with suppress(UnicodeDecodeError):
+                return data[len(mark) :].decode(encoding), encoding, mark
+    for encoding in ("utf-8", "cp1252"):
         with suppress(UnicodeDecodeError):
-            return data.decode(encoding)
-    return data.decode("latin-1")  # five bytes are no letters in cp1252
+            return data.decode(encoding), encoding, b""
+    return data.decode("latin-1"), "latin-1", b""  # five bytes are no letters in cp1252
 
 
 def _file_bytes(path: Path, limit: int) -> bytes:
