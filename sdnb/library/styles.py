@@ -18,8 +18,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import platformdirs
-
 from sdnb.assets import user_path
 from sdnb.images import files
 from sdnb.request import Request, checks, documents
@@ -234,19 +232,19 @@ def _refuse_open_quote(text: str, comma: str, line: int) -> None:
             ) from None
 
 
-def own_path() -> Path:
-    """The file of styles that a person keeps here, such as ~/.local/share/sdnb/styles.csv."""
-    return platformdirs.user_data_path("sdnb", appauthor=False) / "styles.csv"
-
-
-def offered(folders: Sequence[Path]) -> tuple[dict[str, PromptStyle], list[str]]:
-    """The styles that are kept here, then those of the `styles.csv` in folders of AUTOMATIC1111, by
-    name, the first of each; and why a file could not be read.
+def paths_in(folders: Sequence[Path]) -> list[Path]:
+    """Where the styles of AUTOMATIC1111 would be: in its folder, which a library's is, or has its
+    models.
     """
     beside = [folder.parent for folder in folders if folder.name.lower() == "models"]
+    return [folder / "styles.csv" for folder in (*folders, *beside)]
+
+
+def offered(paths: Sequence[Path]) -> tuple[dict[str, PromptStyle], list[str]]:
+    """The styles of several files by name, the first of each; and why a file could not be read."""
     found: dict[str, PromptStyle] = {}
     notes: list[str] = []
-    for path in (own_path(), *(folder / "styles.csv" for folder in (*folders, *beside))):
+    for path in paths:
         try:
             for name, style in Styles(path).items():
                 found.setdefault(name, style)

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 import sdnb
 from sdnb import PromptStyle, Request, Styles
-from sdnb.library import styles as styles_module
-from sdnb.library.styles import put
+from sdnb.library.styles import offered, paths_in, put
 
 OF_A1111 = (
     'name,prompt,negative_prompt\r\n'
@@ -165,19 +164,17 @@ def test_what_is_no_table_is_said(file, content, said):
         Styles(file(content))
 
 
-def test_styles_on_offer_are_ones_own_and_those_of_automatic1111(tmp_path, monkeypatch):
-    own = tmp_path / "own.csv"
-    monkeypatch.setattr(styles_module, "own_path", lambda: own)
-    webui, broken = tmp_path / "webui", tmp_path / "broken"
+def test_styles_on_offer_are_ones_own_and_those_of_automatic1111(tmp_path):
+    own, webui, broken = tmp_path / "own.csv", tmp_path / "webui", tmp_path / "broken"
     (webui / "models").mkdir(parents=True)
     (webui / "styles.csv").write_text("name,prompt\noil,theirs\nink,ink\n")
     broken.mkdir()
     (broken / "styles.csv").write_text("a,b\n")
-    assert styles_module.offered([]) == ({}, [])
+    assert offered([own]) == ({}, [])
     Styles(own).keep(PromptStyle("oil", "mine"))
     wanted = {"oil": PromptStyle("oil", "mine"), "ink": PromptStyle("ink", "ink")}
-    assert styles_module.offered([webui / "models"]) == (wanted, [])
-    found, (note,) = styles_module.offered([webui, broken])
+    assert offered([own, *paths_in([webui / "models"])]) == (wanted, [])
+    found, (note,) = offered([own, *paths_in([broken, webui])])
     assert found == wanted
     assert "is no table of styles" in note
 

@@ -312,7 +312,12 @@ class Form(widgets.VBox):
         for name, inspector in self._inspectors.items():
             text = self.controls[name].value
             text = lora.words(text) if name == "prompt" else text
-            inspector.show(text, asked.syntax, asked.steps or settings.steps)
+            steps = asked.steps or settings.steps
+            if getattr(asked, TEMPLATES[name]):  # chosen before
+                inspector.show(text, asked.syntax, steps)
+            else:
+                library = self.addons.library
+                inspector.show_chosen(text, asked.syntax, steps, asked.seed, library)
         self._loras.prompted(self.controls["prompt"].value)
         self.addons.show([name for each in self._inspectors.values() for name in each.found])
         self._tags.show(self.addons.warnings())

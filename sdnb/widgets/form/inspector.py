@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 
 from sdnb.request import prompt
-from sdnb.request.plain_words import counted
+from sdnb.request.plain_words import counted, plain
 from sdnb.request.prompt import popular_embeddings
 from sdnb.request.prompt.dialects import recognised
 from sdnb.widgets.buttons import text_button
@@ -239,6 +239,30 @@ class Inspector(widgets.VBox):
     def value(self) -> str:
         """All HTML that is shown."""
         return str(self._read.value) + (str(self._offer.value) if self._other else "")
+
+    def show_chosen(
+        self, text: str, syntax: str, steps: int, seed: int | None, wildcards: Any = None
+    ) -> None:
+        """Show what the seed chooses of a template, or an example where the seed is open, and how
+        that is read; of any other prompt, how it is read. `wildcards` as in `prompt.expand`.
+        """
+        try:
+            words = prompt.expand(text, seed or 0, wildcards)
+        except prompt.PromptError as error:
+            self._show_error(_wrong(text, error))
+        except ValueError as error:  # a list that cannot be read
+            self._show_error(f'<div class="sdnb-warn">{html.escape(str(error))}</div>')
+        else:
+            self.show(words, syntax, steps)
+            if words != text:
+                one = "One of its prompts" if seed is None else f"With seed {seed}"
+                self._read.value = _quiet(f"{one}: {plain(words, 400)}") + self._read.value
+                self.layout.display = ""
+
+    def _show_error(self, words: str) -> None:
+        self._other, self.found, self._read.value = None, (), words
+        self._offered.layout.display = "none"
+        self.layout.display = ""
 
     def show(self, text: str, syntax: str = "blocks", steps: int = 20) -> None:
         """Show how a prompt is read."""
