@@ -117,6 +117,7 @@ def test_a_text_without_a_template_stays_as_it_is(text):
         ("{0::a|0::b}", "all 0"),
         ("__empty__", "'empty' has no line"),
         ("${x={a|b}} ${x}", "a variable of dynamic prompts"),
+        ("{red|blue|2$$a|b}", r"2\$\$ in the braces at character 0 .*, {a\|{2\$\$b\|c}}"),
         ("{@a|b}", "asks dynamic prompts for another order"),
         ("__@asia__", "asks dynamic prompts for another order"),
         ("{" * 101 + "a|b" + "}" * 101, "stands in 100 others"),

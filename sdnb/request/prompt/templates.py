@@ -170,7 +170,12 @@ def _closed(brace: _Brace, end: int) -> list[Node | _Bar]:
     marker = _SAMPLER.match(lead)
     if marker:
         raise _sampler(marker[0].strip(), brace.start, end)
-    options = tuple(map(_option, _split(nodes)))
+    pieces = _split(nodes)
+    for piece in pieces[1:]:
+        late = _COUNT.match(piece[0]) if piece and isinstance(piece[0], str) else None
+        if late:
+            raise _late_count(late[0].strip(), brace.start, end)
+    options = tuple(map(_option, pieces))
     if not any(option.weight for option in options):
         raise PromptError(
             f"the weights of the alternatives at character {brace.start} are all 0, so that none "
@@ -282,6 +287,15 @@ def _sampler(mark: str, start: int, end: int) -> PromptError:
     return PromptError(
         f"the mark {mark} at character {start} asks dynamic prompts for another order than chance; "
         "here the seed chooses, and sdnb.every(...) gives all combinations: take the mark away",
+        start,
+        end,
+    )
+
+
+def _late_count(count: str, start: int, end: int) -> PromptError:
+    return PromptError(
+        f"{count} in the braces at character {start} says how many are chosen, and stands behind a "
+        f"|; write it first, {{{count}a|b}}, or in braces of its own, {{a|{{{count}b|c}}}}",
         start,
         end,
     )
