@@ -35,7 +35,7 @@ from sdnb.engine.stages.prepare import beyond_limit, prepare
 from sdnb.engine.stages.steering import Steering
 from sdnb.images.canvas import Canvas, fit
 from sdnb.images.result import Progress, Result, bar
-from sdnb.request import Request, Resolved, checks, lora, words
+from sdnb.request import Request, Resolved, checks, lora, prompt, words
 from sdnb.request.pace import Times
 from sdnb.request.prompt.guidance import guidance
 
@@ -156,12 +156,17 @@ def _check_given(model: Model, requests: Sequence[Request]) -> None:
 
 def _for_one_pass(model: Model, pictures: Sequence[Request]) -> list[list[Request]]:
     """Requests for one picture each, those together that one pass of the UNet can make: neighbours
-    that are `alike`, as many as the plan makes at once.
+    that are `alike`, as many as the plan makes at once. Raises for words that cannot be read and
+    LoRAs that are not there, before the first of them is made.
     """
     groups: list[list[Request]] = []
     last: object = None
     for picture in pictures:
-        kind = alike(picture.resolved(model.suited(picture)[0]))
+        prompt.check(picture.prompt, picture.negative, picture.syntax, picture.steps)
+        resolved = picture.resolved(model.suited(picture)[0])
+        kind = alike(resolved)
+        if kind != last:
+            adapt.choose(model, resolved)
         room = bool(groups) and len(groups[-1]) < model.memory.batch
         if room and kind == last and (picture.image is None or picture.strength > 0):
             groups[-1].append(picture)

@@ -91,6 +91,18 @@ def test_words_that_can_go_into_one_pass_do(model):
         assert most <= 1  # of 255: rounding
 
 
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [("a {cat|dog <lora:gone:1>}", "gone"), ("a {cat|(dog:1.2.3)}", "not a finite number")],
+)
+def test_what_one_picture_cannot_have_is_said_before_any_is_made(model, template, said):
+    asked = request(template, count=8, syntax="a1111")
+    assert "dog" not in expand(template, 3)  # the first one could be made
+    assert any("dog" in expand(template, 3 + i) for i in range(8))
+    with pytest.raises((ValueError, LookupError), match=said):
+        next(sdnb.run(model, asked))
+
+
 def test_an_unknown_list_is_said_before_any_work(model):
     with pytest.raises(PromptError, match="did you mean 'animals'"):
         sdnb.txt2img(model, "__animal__", progress=False)

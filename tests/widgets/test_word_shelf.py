@@ -239,6 +239,14 @@ def test_a_template_is_shown_as_the_seed_chooses(webui):
     assert "One of" not in read(panel.form.words)
 
 
+def test_what_is_shown_is_what_runs_also_beside_a_choice_in_a_tag(panel):
+    template = "<lora:x:{0.25|0.5|1}> {red|blue|green} cat"
+    for seed in range(6):
+        panel.form.change(prompt=template, seed=seed)
+        words = expand(template, seed)
+        assert f"With seed {seed}: {words}" in read(panel.form.words)
+
+
 def test_the_weights_of_what_was_chosen_are_shown(panel):
     panel.form.change(seed=1, prompt="{a:1 b:3|a:1 b:3}")
     assert "75%" in read(panel.form.words)

@@ -12,7 +12,7 @@ import ipywidgets as widgets
 
 from sdnb.images import Saved
 from sdnb.library import few_steps
-from sdnb.request import Request, Resolved, Settings, lora, png_header
+from sdnb.request import Request, Resolved, Settings, png_header
 from sdnb.request.choices import gone_with
 from sdnb.request.record import TEMPLATES
 from sdnb.request.sizes import Size
@@ -310,9 +310,7 @@ class Form(widgets.VBox):
         self._fitted.show(with_borders_anew(asked) if self.kind == "inpaint" else asked)
         self._show_offer()
         for name, inspector in self._inspectors.items():
-            text = self.controls[name].value
-            text = lora.words(text) if name == "prompt" else text
-            steps = asked.steps or settings.steps
+            text, steps = self.controls[name].value, asked.steps or settings.steps
             if getattr(asked, TEMPLATES[name]):  # chosen before
                 inspector.show(text, asked.syntax, steps)
             else:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from sdnb.request import prompt
+from sdnb.request import lora, prompt
 from sdnb.request.plain_words import counted, plain
 from sdnb.request.prompt import popular_embeddings
 from sdnb.request.prompt.dialects import recognised
@@ -265,7 +265,8 @@ class Inspector(widgets.VBox):
         self.layout.display = ""
 
     def show(self, text: str, syntax: str = "blocks", steps: int = 20) -> None:
-        """Show how a prompt is read."""
+        """Show how a prompt is read; tags of LoRAs are none of its words."""
+        text = text if self._negative else lora.words(text)
         self._other = recognised(text, syntax) if self._switch is not None else None
         read, self.found = self._inspected(text, syntax, steps)
         now = f'<div class="sdnb-quiet">As it is read now, as {SYNTAXES_CALLED[syntax]}:</div>'
