@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from sdnb.images import read
     from sdnb.images.result import Result
     from sdnb.library import Library
+    from sdnb.library.styles import PromptStyle, Styles
     from sdnb.request import Request
     from sdnb.request.control import Control
     from sdnb.request.lora import Lora
     from sdnb.request.memory_plan import MemoryPlan
+    from sdnb.request.prompt import every
     from sdnb.widgets.gallery import Gallery
     from sdnb.widgets.grid.grid_view import GridView
     from sdnb.widgets.masks.editor import MaskEditor
@@ -44,11 +46,14 @@ _HOMES = {
     "Lora": "sdnb.request.lora",
     "MaskEditor": "sdnb.widgets.masks.editor",
     "Panel": "sdnb.widgets.panel",
+    "PromptStyle": "sdnb.library.styles",
     "Request": "sdnb.request",
     "Result": "sdnb.images.result",
+    "Styles": "sdnb.library.styles",
     "UpscalePanel": "sdnb.widgets.upscale",
     "MemoryPlan": "sdnb.request.memory_plan",
     "decode": "sdnb.engine.pipeline",
+    "every": "sdnb.request.prompt",
     "generate": "sdnb.engine.pipeline",
     "img2img": "sdnb.engine.verbs",
     "inpaint": "sdnb.engine.verbs",
@@ -80,10 +85,13 @@ __all__ = [
     "MaskEditor",
     "MemoryPlan",
     "Panel",
+    "PromptStyle",
     "Request",
     "Result",
+    "Styles",
     "UpscalePanel",
     "decode",
+    "every",
     "generate",
     "img2img",
     "inpaint",

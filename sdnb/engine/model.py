@@ -25,9 +25,10 @@ from sdnb.engine.run_lock import RunLock
 from sdnb.engine.weights import Weights
 from sdnb.images.used_files import UsedFile
 from sdnb.library import Library, LibraryFile, control_nets, few_steps, hashes, own_nets
-from sdnb.request import Request, Settings, checks
+from sdnb.request import Request, Settings, checks, words
 from sdnb.request.memory_plan import DecidedPlan, Forecast, MemoryPlan, read
 from sdnb.request.pace import Pace
+from sdnb.request.prompt.wildcards import Wildcards
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -127,7 +128,9 @@ class Model:
         Raises ValueError for a model that was unloaded, and as `Request.resolved`.
         """
         checks.loaded(self)
-        return planner.forecast(self.facts(), request.resolved(self.suited(request)[0]))
+        first = words.settled(request, self)
+        first = first if first is request else first.but(count=request.count)
+        return planner.forecast(self.facts(), first.resolved(self.suited(first)[0]))
 
     def facts(self) -> Facts:
         """What a planner needs to know of this model."""
@@ -176,6 +179,11 @@ class Model:
         name that both have means the model's own.
         """
         return control_nets(self.own_nets, self.library)
+
+    @property
+    def wildcards(self) -> Wildcards:
+        """The lists of words of the model's library, which prompts name as `__animals__`."""
+        return self.library.wildcards if self.library else Wildcards()
 
     @property
     def examples(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -28,12 +29,13 @@ from sdnb.engine.stages.account import Account
 from sdnb.engine.stages.contexts import Contexts, of_pass
 from sdnb.engine.stages.control_nets import ChosenNets
 from sdnb.engine.stages.from_picture import FromPicture, from_picture
+from sdnb.engine.stages.in_turn import in_turn
 from sdnb.engine.stages.predictor import Predictor, is_sound, not_sound
 from sdnb.engine.stages.prepare import beyond_limit, prepare
 from sdnb.engine.stages.steering import Steering
 from sdnb.images.canvas import Canvas, fit
 from sdnb.images.result import Progress, Result, bar
-from sdnb.request import Request, Resolved, checks, lora
+from sdnb.request import Request, Resolved, checks, lora, prompt, words
 from sdnb.request.pace import Times
 from sdnb.request.prompt.guidance import guidance
 
@@ -76,8 +78,17 @@ def run(model: Model, request: Request) -> Generator[Progress, None, None]:
     A model makes one run at a time: while another thread has it, this one is `waiting`. Raises
     `ValueError` for what cannot be made, before any work is done, and `RuntimeError` where another
     run of the model is half-way in the same thread.
+
+    Where a prompt is a template, the seed of each picture chooses its words, and pictures of other
+    words are made one after the other.
     """
-    yield from _run(model, [request])
+    _check_given(model, [request])
+    pictures = words.each_settled(request, model)
+    if len(pictures) == 1:
+        yield from _run(model, pictures)
+    else:
+        runs = [partial(_run, model, group) for group in _for_one_pass(model, pictures)]
+        yield from in_turn(request, runs)
 
 
 @torch.inference_mode()
@@ -88,7 +99,8 @@ def run_together(model: Model, requests: Sequence[Request]) -> Generator[Progres
     A picture made so is that of its request alone but for rounding: a wider product adds up in
     another order. Raises as `run` does, and `ValueError` for what cannot be made together.
     """
-    yield from _run(model, requests, together=True)
+    _check_given(model, requests)
+    yield from _run(model, [words.settled(each, model) for each in requests], together=True)
 
 
 def alike(request: Resolved) -> tuple[object, ...]:
@@ -132,18 +144,44 @@ class Batch:
         return [pictures[i : i + most] for i in range(0, len(pictures), most)]
 
 
-def _run(
-    model: Model, requests: Sequence[Request], *, together: bool = False
-) -> Generator[Progress, None, None]:
-    """Check, wait for the model, and go."""
-    began = time.perf_counter()
+def _check_given(model: Model, requests: Sequence[Request]) -> None:
+    checks.model(model)
+    checks.loaded(model)
     for request in requests:
-        checks.model(model)
-        checks.loaded(model)
         if not isinstance(request, Request):
             raise TypeError(
                 f"request={request!r} is no Request; write sdnb.Request(...), or use sdnb.txt2img"
             )
+
+
+def _for_one_pass(model: Model, pictures: Sequence[Request]) -> list[list[Request]]:
+    """Requests for one picture each, those together that one pass of the UNet can make: neighbours
+    that are `alike`, as many as the plan makes at once. Raises for words that cannot be read and
+    LoRAs that are not there, before the first of them is made.
+    """
+    groups: list[list[Request]] = []
+    last: object = None
+    for picture in pictures:
+        prompt.check(picture.prompt, picture.negative, picture.syntax, picture.steps)
+        resolved = picture.resolved(model.suited(picture)[0])
+        kind = alike(resolved)
+        if kind != last:
+            adapt.choose(model, resolved)
+        room = bool(groups) and len(groups[-1]) < model.memory.batch
+        if room and kind == last and (picture.image is None or picture.strength > 0):
+            groups[-1].append(picture)
+        else:
+            groups.append([picture])
+        last = kind
+    return groups
+
+
+def _run(
+    model: Model, requests: Sequence[Request], together: bool | None = None
+) -> Generator[Progress, None, None]:
+    """Check, wait for the model, and go; of several requests together."""
+    began = time.perf_counter()
+    together = len(requests) > 1 if together is None else together
     suited = [model.suited(request) for request in requests]
     resolved = [r.resolved(settings) for r, (settings, _) in zip(requests, suited, strict=True)]
     levels = _levels(model, resolved[0])
@@ -209,8 +247,8 @@ def _journey(
                 pictures += [canvas.untouched()] * len(members)
                 continue
             # 4. The sampler denoises noise, step by step; each step calls the UNet (`Predictor`).
-            words = _words(batch, encoded, members)
-            for step in _denoise(model, batch, source, words, notes, steering=steering):
+            texts = _words(batch, encoded, members)
+            for step in _denoise(model, batch, source, texts, notes, steering=steering):
                 passed = time.perf_counter() - began
                 times.ends.append(passed)
                 at = done * batch.steps + step.index + 1
@@ -261,7 +299,7 @@ def _denoise(
     model: Model,
     batch: Batch,
     source: FromPicture,
-    words: _Words,
+    texts: _Words,
     notes: list[str],
     *,
     steering: Steering,
@@ -273,11 +311,11 @@ def _denoise(
     times = [model.schedule.sigma_to_t(level) for level in levels[:-1]]
     shape = model.latent_shape(request.width, request.height)
     for dtype in (None, torch.float32):
-        noise = Noise(words.seeds, shape)
+        noise = Noise(texts.seeds, shape)
         first = noise().to(model.device)  # [b, 4, h/8, w/8]
         x = start(source.begin if request.strength < 1 else None, first, levels[0])
         with Predictor(
-            model, words.contexts, words.scales, extra=source.extra,
+            model, texts.contexts, texts.scales, extra=source.extra,
             steering=steering if steering.used else None, times=times, dtype=dtype, notes=notes,
         ) as predict:  # fmt: skip
             denoise = eps_denoiser(predict, model.schedule, model.config.noise.prediction)

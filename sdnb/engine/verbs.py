@@ -151,8 +151,7 @@ def _of_result(image: Source, index: int) -> tuple[Request, Source]:
         return Request(), image
     if not isinstance(index, int) or not 0 <= index < len(image.images):
         raise ValueError(f"index={index!r}: this result has pictures 0 to {len(image.images) - 1}")
-    seed = (image.request.seed or 0) + index
-    return image.request.but(seed=seed, count=1), image.images[index]
+    return image.request_of(index), image.images[index]
 
 
 def _generated(

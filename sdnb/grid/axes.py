@@ -1,8 +1,9 @@
 """Axes of a grid: what varies, its values, and how a value changes a request.
 
-Any field of `Request` can vary, and more: `prompt_sr` (search and replace in the prompts), `weight`
-(of one block of the prompt), `lora` (one LoRA over its strengths; with `lora2` and `lora3` for
-others), `control_scale` and its like (of one control), `model` and `memory`.
+Any field of `Request` can vary (`prompt=sdnb.every("a {red|blue} cat")`: all of a template), and
+more: `prompt_sr` (search and replace in the prompts), `weight` (of one block of the prompt), `lora`
+(one LoRA over its strengths; with `lora2` and `lora3` for others), `control_scale` and its like (of
+one control), `model` and `memory`.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from typing import Any
 from sdnb import images
 from sdnb.assets import user_path
 from sdnb.grid import control_axis, lora_axis
-from sdnb.request import RANGES, Request, checks, control, lora, png_header, prompt
+from sdnb.request import RANGES, Request, checks, control, lora, png_header, prompt, record
 
-_FIELD_NAMES = tuple(item.name for item in fields(Request) if item.name not in ("count", "digests"))
+_NO_AXES = ("count", "digests", *record.TEMPLATES.values())
+_FIELD_NAMES = tuple(item.name for item in fields(Request) if item.name not in _NO_AXES)
 _MORE_NAMES = ("prompt_sr", "weight", *lora_axis.NAMES, *control_axis.FIELDS, "model", "memory")
 NAMES = (*_FIELD_NAMES, *_MORE_NAMES)
 
@@ -44,6 +46,7 @@ class Axis:
     values: tuple[Any, ...]
     labels: tuple[str, ...]  # one for each value, no two equal
     of: str = ""  # prompt_sr: the text to replace; weight: the block; lora, control: its name
+    template: str = ""  # of prompts that are all that it can become
 
     @property
     def title(self) -> str:
@@ -91,7 +94,8 @@ class Axis:
             needed = _NEEDS.get(self.name)
             if needed is not None and getattr(request, needed) is None:
                 raise ValueError(f"{self.name} changes nothing without {needed}=: give one")
-            return request.but(**{self.name: value})
+            of = {record.TEMPLATES[self.name]: self.template} if self.template else {}
+            return request.but(**{self.name: value}, **of)
         return request
 
 
@@ -135,7 +139,10 @@ def _axis(name: str, given: Any) -> Axis:
     labels = [_label(name, *pair) for pair in zip(values, normalised, strict=True)]
     if len(set(labels)) < len(labels):  # two files of one name, for instance
         labels = [f"{number}: {label}" for number, label in enumerate(labels, 1)]
-    return Axis(name, tuple(normalised), tuple(labels), of)
+    template = (
+        given.template if isinstance(given, prompt.Every) and name in record.TEMPLATES else ""
+    )
+    return Axis(name, tuple(normalised), tuple(labels), of, template)
 
 
 def _listed(name: str, given: Any, of: str) -> list[Any]:

@@ -14,7 +14,7 @@ from typing import Any
 from sdnb import images
 from sdnb.grid import control_axis, lora_axis
 from sdnb.grid.axes import Axis
-from sdnb.request import Request, Settings, checks, prompt
+from sdnb.request import Request, Settings, checks, prompt, record
 from sdnb.request.plain_words import counted
 
 #: Fields that a model's settings fill in where a request leaves them open.
@@ -46,7 +46,11 @@ class Cell:
     def key(self) -> str:
         """A hash (16 hexadecimal digits) of all that decides the picture. Equal cells run once."""
         varied = {n: plain_value(self.value(n)) for n in ("model", "memory") if n in self.names}
-        text = json.dumps(self.request.plain(), ensure_ascii=False)
+        plain = self.request.plain()
+        for name, template in record.TEMPLATES.items():
+            if prompt.literal(plain[name]) == plain[name]:  # where the words came from changes none
+                plain.pop(template, None)
+        text = json.dumps(plain, ensure_ascii=False)
         text += json.dumps(varied, sort_keys=True)
         return images.sha256(text.encode())[:16]
 

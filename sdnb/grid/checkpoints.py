@@ -18,7 +18,7 @@ from sdnb.grid import lora_axis
 from sdnb.grid.axes import Axis
 from sdnb.grid.cells import Cell, noting_errors, refuse_cells, refuse_unresolvable
 from sdnb.library import Library, few_steps, opened
-from sdnb.request import checks, lora, memory_plan
+from sdnb.request import checks, lora, memory_plan, words
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
@@ -61,7 +61,11 @@ class CheckpointGroup:
         return None
 
     def resolved(self, request: Request) -> Resolved:
-        """The request of a cell as this model will make it. Raises as `Request.resolved`."""
+        """The request of a cell as this model will make it. Raises as `Request.resolved` and
+        `words.settled`; lists of words that are on another machine are not looked for.
+        """
+        if self.library is not None or not self.load_arguments.get("library"):
+            request = words.settled(request, self.library)
         return request.resolved(few_steps.suited(request, self.settings, self._find)[0])
 
     @cached_property

@@ -23,7 +23,7 @@ from sdnb.images.made import Made
 from sdnb.images.result import Progress
 from sdnb.jobs.executor import DONE, Executor, Job
 from sdnb.jobs.remote import Remote, is_pool
-from sdnb.request import checks
+from sdnb.request import checks, words
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
@@ -229,7 +229,8 @@ def _batches(cells: Sequence[Cell], model: Model) -> list[list[Cell]]:
 
     alike_cells: dict[object, list[Cell]] = {}
     for cell in cells:
-        request = cell.request.resolved(model.suited(cell.request)[0])
+        settled = words.settled(cell.request, model)
+        request = settled.resolved(model.suited(settled)[0])
         together = request.image is None or request.strength > 0
         alike_cells.setdefault(alike(request) if together else cell.key, []).append(cell)
     return [

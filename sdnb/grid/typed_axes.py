@@ -6,6 +6,7 @@
     1-10 [4] or [1:10:4]     four numbers, evenly spaced: 1, 4, 7, 10
     a dog, "a cat, small"    two texts: quotes hold a comma, and "" in them is a quote (as in CSV)
     a dog | a cat, small     the same: where there is a |, commas are text
+    a {red|blue} cat         of prompts: all that a template can become
 
 These are the forms of the X/Y/Z plot in AUTOMATIC1111's program. A range is computed in fractions,
 so that 0.5-1 (+0.1) holds 0.6 and 1 themselves.
@@ -19,7 +20,7 @@ from typing import Any
 
 from sdnb.grid import control_axis
 from sdnb.grid.axes import MAX_VALUES
-from sdnb.request import RANGES, SAMPLERS, SCHEDULES, SYNTAXES, checks
+from sdnb.request import RANGES, SAMPLERS, SCHEDULES, SYNTAXES, checks, prompt, record
 from sdnb.request.lora import Lora
 
 _TEXTS = "{} with commas: {}; in quotes where one has a comma itself"
@@ -37,7 +38,7 @@ HOW = {
     "width": "numbers or ranges, with commas: 256, 320 or 256-512 (+64)",
     "height": "numbers or ranges, with commas: 256, 320 or 256-512 (+64)",
     "feather": "numbers or ranges, with commas: 0, 8, 16 or 0-32 (+8)",
-    "prompt": _TEXTS.format("prompts", 'a cat, a dog, "a cow, at night"'),
+    "prompt": _TEXTS.format("prompts", 'a cat, a {red|blue} dog, "a cow, at night"'),
     "negative": _TEXTS.format("prompts", 'blurred, "dark, grey"'),
     "prompt_sr": _TEXTS.format("the words to replace, then others,", 'cat, dog, "fox, at night"'),
     "clip_skip": "numbers or ranges, with commas: 1, 2 or 1-4",
@@ -58,6 +59,10 @@ _LABELS = {
     "control_start": "start of a control", "control_end": "end of a control",
     "control_net": "net of a control", "control_hint": "picture of a control",
 }  # fmt: skip
+_OF_WORDS = (*record.TEMPLATES, "prompt_sr")
+# Letters that stand for braces while a text is parted: of the private ones, which no text has.
+_FIRST, _MOST_BRACES = 0xE000, 1000
+_HELD = re.compile(f"[{chr(_FIRST)}-{chr(_FIRST + _MOST_BRACES)}]")
 _WHOLE = ("steps", "seed", "width", "height", "clip_skip")
 
 _NUMBER = r"[+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})"
@@ -77,9 +82,9 @@ def label(name: str) -> str:
     return _LABELS.get(name, name)
 
 
-def parsed(name: str, text: str) -> Any:
-    """The values of an axis from its text, as `sweep` takes them. Raises ValueError that says how
-    they are typed.
+def parsed(name: str, text: str, wildcards: Any = None) -> Any:
+    """The values of an axis from its text, as `sweep` takes them; `wildcards` as in `prompt.every`.
+    Raises ValueError that says how they are typed.
     """
     if not text.strip():
         raise ValueError(f"{label(name)} has no values; type {HOW[name]}")
@@ -95,7 +100,46 @@ def parsed(name: str, text: str) -> Any:
         return _of_control(name, text)
     if name == "loras":
         return [_loras(each) for each in _texts(name, text)]
-    return _numbers(name, text) if name in RANGES else _texts(name, text)
+    if name in RANGES:
+        return _numbers(name, text)
+    return _words(name, text, wildcards) if name in _OF_WORDS else _texts(name, text)
+
+
+def _words(name: str, text: str, wildcards: Any) -> Any:
+    """Texts, with all that a template among them can become; what is in braces is not parted."""
+    marked, braces = text, list[str]()
+    if not _HELD.search(text):
+        marked = _in_braces(text, braces)
+    values = [
+        _HELD.sub(lambda match: braces[ord(match[0]) - _FIRST], each)
+        for each in _texts(name, marked)
+    ]
+    searched = 1 if name == "prompt_sr" else 0
+    all_ = [prompt.every(each, wildcards, most=MAX_VALUES) for each in values[searched:]]
+    if len(all_) == 1 and all_[0].template and not searched:
+        return all_[0]  # it says of what
+    return [*values[:searched], *(prompt.literal(each) for several in all_ for each in several)]
+
+
+def _in_braces(text: str, held: list[str]) -> str:
+    """The text with one letter for each pair of braces with all in it, which goes into `held`."""
+    kept: list[str] = []
+    depth, begin = 0, 0
+    for token in re.finditer(r"\\.|[{}]", text, re.DOTALL):
+        if token[0] == "{":
+            if not depth:
+                kept.append(text[begin : token.start()])
+                begin = token.start()
+            depth += 1
+        elif token[0] == "}" and depth:
+            depth -= 1
+            if not depth:
+                kept.append(chr(_FIRST + len(held)))
+                held.append(text[begin : token.end()])
+                begin = token.end()
+        if len(held) == _MOST_BRACES:
+            break
+    return "".join([*kept, text[begin:]])
 
 
 def _texts(name: str, text: str) -> list[str]:

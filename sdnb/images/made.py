@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 # The fields of a `Result` that a `Made` has too.
-_SHARED = ("request", "model", "fingerprint", "seconds", "peak", "notes", "loras", "files")
+_SHARED = (
+    "request", "model", "fingerprint", "seconds", "peak", "notes", "loras", "files", "requests",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Made:
     notes: tuple[str, ...] = ()
     loras: tuple[Lora, ...] = ()
     files: tuple[UsedFile, ...] = ()
+    requests: tuple[Request, ...] = ()  # as in Result
     path: Path | None = None  # the file in a grid's store, where there is one
 
     @classmethod

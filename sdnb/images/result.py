@@ -44,6 +44,12 @@ class Result:
     loras: tuple[Lora, ...] = ()
     #: The LoRAs and embeddings that were used; the checkpoint and the VAE where a hash is known.
     files: tuple[UsedFile, ...] = ()
+    #: Of each picture, where a template gave them different words: then `request` has the template.
+    requests: tuple[Request, ...] = ()
+
+    def request_of(self, index: int) -> Request:
+        """The request for picture `index` alone."""
+        return saving.request_of(self, index)
 
     @property
     def image(self) -> Image.Image:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sdnb.images.used_files import UsedFile
-from sdnb.request import Request, lora
+from sdnb.request import Request, lora, record
 from sdnb.request.choices import ETA_SAMPLERS
 from sdnb.request.plain_words import plain
 from sdnb.request.settings import RANGES
@@ -46,10 +46,12 @@ def place_of(told: Any) -> tuple[int, int] | None:
 def accepted(fields: dict[str, Any]) -> tuple[Request, list[str]]:
     """A Request of the fields of another program, and notes on values that it cannot have.
 
-    A bad value costs its own field, never the others. Width and height are rounded down to
+    A bad value costs its own field, never the others. Prompts ran as they stand: marks of
+    alternatives in them are text. Width and height are rounded down to
     multiples of 8, as other programs do, or left out together.
     """
     request, notes = Request(), _without_idle_eta(fields)
+    fields |= record.as_they_stand(fields)
     size: dict[str, Any] = {
         side: fields.pop(side) for side in ("width", "height") if side in fields
     }

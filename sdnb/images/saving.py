@@ -72,7 +72,7 @@ def save(
         target.mkdir(parents=True, exist_ok=True)
         keep_inputs(result.request, target)
         for index, image in enumerate(result.images):
-            request = _of_one(result.request, index)
+            request = request_of(result, index)
             data = _png(image, request, result, (index + 1, len(result.images)))
             names = _numbered_names(target, request) if stem is None else _names_from_stem(stem)
             saved.append(files.write_new(target, names, data))
@@ -83,7 +83,7 @@ def save(
 
 def save_one(result: SavableResult, index: int, count: int, folder: Path) -> Path:
     """Write one picture of a result as `save` does, as one of `count`. Raises OSError."""
-    request = _of_one(result.request, index)
+    request = request_of(result, index)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         keep_inputs(request, folder)
@@ -119,7 +119,7 @@ def keep_inputs(request: Request, folder: Path) -> None:
 def encoded(result: SavableResult, index: int = 0, count: int = 0) -> bytes:
     """The PNG bytes that `save` would write for one picture of a result, or of a run of `count`."""
     place = index + 1, max(count, len(result.images))
-    return _png(result.images[index], _of_one(result.request, index), result, place)
+    return _png(result.images[index], request_of(result, index), result, place)
 
 
 def _png(
@@ -152,8 +152,12 @@ def _png(
     return buffer.getvalue()
 
 
-def _of_one(request: Request, index: int) -> Request:
-    """The request for picture `index` alone."""
+def request_of(result: SavableResult, index: int) -> Request:
+    """The request for picture `index` of a result alone."""
+    own: Sequence[Request] = getattr(result, "requests", ())  # where a template gave other words
+    if own:
+        return own[index]
+    request = result.request
     if request.seed is None:
         raise ValueError(f"{request!r} is not resolved: its seed is open")
     return request.but(seed=request.seed + index, count=1)

@@ -13,12 +13,13 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from sdnb.assets import user_path
-from sdnb.library import hashes, known, layouts
+from sdnb.library import hashes, known, layouts, wildcard_files
 from sdnb.library.library_file import LibraryFile
 from sdnb.library.looking import Look, look
 from sdnb.library.recognition import A_KIND, KINDS, UNREAD, Told
 from sdnb.request import checks
 from sdnb.request.plain_words import counted, plain
+from sdnb.request.prompt.wildcards import Wildcards
 
 VARIABLE = "SDNB_LIBRARY"
 _THREADS = 16  # they wait for the disk, mostly
@@ -97,6 +98,13 @@ class Library:
         note = known.remember(news)
         self.notes = (note,) if note else ()
         self._files = sorted(listed, key=lambda file: (file.full_name.lower(), str(file.path)))
+
+    @property
+    def wildcards(self) -> Wildcards:
+        """The lists of words that prompts name, `__animals__`: the files in folders of wildcards,
+        of AUTOMATIC1111's and ComfyUI's extensions too. They are looked for at each call.
+        """
+        return wildcard_files.found_in(self.folders)
 
     # -- finding -------------------------------------------------------------------------------
     def find(self, kind: str, name: str) -> LibraryFile:

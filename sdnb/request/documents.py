@@ -6,11 +6,12 @@ Nothing is interpolated, and nothing refers to another place of the same text: n
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ import yaml
 
 from sdnb.request.plain_words import plain, reason
 
+# Marks at a file's beginning, and the encoding behind them.
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be",
+}  # fmt: skip
 YAML_LIMIT = 1 << 16  # bytes; CompVis' own has 2 KB, and PyYAML reads 50 KB in a second
 _BRACKETS = 32  # of YAML, one in another
 _LONG_JSON = 1 << 24  # bytes; a longer one may be so for its texts, not for its structure
@@ -30,17 +35,41 @@ def file_text(path: Path, limit: int) -> str:
     Raises OSError, or ValueError for what is no ordinary file, has more than `limit` bytes, or is
     not UTF-8.
     """
+    data = _file_bytes(path, limit)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is not UTF-8 (at byte {error.start:,})") from None
+
+
+def any_text(path: Path, limit: int) -> str:
+    """The text of a file that another program wrote: UTF-8, UTF-16 with its mark, or else Windows'
+    Western letters, in which any bytes are text. Raises as `file_text`, but for what is not UTF-8.
+    """
+    return text_and_encoding(path, limit)[0]
+
+
+def text_and_encoding(path: Path, limit: int) -> tuple[str, str, bytes]:
+    """What `any_text` gives, its encoding, and the mark before it: that writes the same bytes."""
+    data = _file_bytes(path, limit)
+    for mark, encoding in _MARKS.items():
+        if data.startswith(mark):
+            with suppress(UnicodeDecodeError):
+                return data[len(mark) :].decode(encoding), encoding, mark
+    for encoding in ("utf-8", "cp1252"):
+        with suppress(UnicodeDecodeError):
+            return data.decode(encoding), encoding, b""
+    return data.decode("latin-1"), "latin-1", b""  # five bytes are no letters in cp1252
+
+
+def _file_bytes(path: Path, limit: int) -> bytes:
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for
         raise ValueError("it is not an ordinary file")
     if status.st_size > limit:
         raise ValueError(f"it has {status.st_size:,} bytes; at most {limit:,} are read")
     with path.open("rb") as file:
-        data = file.read(status.st_size)  # no more: a file of the kernel says 0, and may wait
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"it is not UTF-8 (at byte {error.start:,})") from None
+        return file.read(status.st_size)  # no more: a file of the kernel says 0, and may wait
 
 
 def from_json(text: str | bytes) -> Any:

@@ -16,8 +16,10 @@ from sdnb.request import checks, control, documents
 from sdnb.request.fingerprint import sha256
 from sdnb.request.foreign_names import FIELD_OF
 from sdnb.request.plain_words import counted
+from sdnb.request.prompt import templates
 
-VERSION = 2
+VERSION = 3
+_FIRST_WITH_TEMPLATES = 3
 
 #: The fields of version 1, in its order: they are always written.
 FIRST_FIELDS = (
@@ -26,6 +28,8 @@ FIRST_FIELDS = (
 )  # fmt: skip
 #: Fields that hold PNG bytes.
 PICTURES = ("image", "mask")
+#: The fields of the prompts, and those of their templates.
+TEMPLATES = {"prompt": "template", "negative": "negative_template"}
 
 
 def plain(fields: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,7 +83,21 @@ def read(text: str, names: tuple[str, ...], pictures: Mapping[str, bytes]) -> di
             values[name] = _picture(name, values[name], pictures)
     if "controls" in values:
         values["controls"] = [_control(each, pictures) for each in _controls(values)]
+    if version < _FIRST_WITH_TEMPLATES:
+        values |= as_they_stand(values)
     return values
+
+
+def as_they_stand(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Templates for prompts among these fields that ran as they stand, where marks of alternatives
+    are in them: they are text.
+    """
+    texts = {template: values.get(name) for name, template in TEMPLATES.items()}
+    return {
+        template: templates.literal(text)
+        for template, text in texts.items()
+        if isinstance(text, str) and not values.get(template) and templates.literal(text) != text
+    }
 
 
 def digests(values: Mapping[str, Any]) -> list[Any]:

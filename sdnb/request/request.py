@@ -90,9 +90,13 @@ class Request:
     # -- what control networks hold it to: each a net, its picture, and how strongly it works; one
     # without a picture follows `image`. At most ten.
     controls: tuple[Control, ...] = ()
+    # -- what the prompts were chosen from, as a run notes it: "a {red|blue} cat". Prompts with such
+    # a template are taken as they stand; without, a run puts in what the seed chooses.
+    template: str = ""
+    negative_template: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("prompt", "negative"):
+        for name in ("prompt", "negative", "template", "negative_template"):
             put(self, name, checks.text(name, getattr(self, name)))
         for name in ("width", "height", "steps", "seed", "count", "padding", "clip_skip"):
             if getattr(self, name) is not None or name == "count":
@@ -131,7 +135,8 @@ class Request:
         """The same request with some fields changed. Raises TypeError for a field unknown.
 
         Another sampler brings its own schedule and eta, unless they are given in the same call:
-        those that are the old sampler's own are left open (`choices.gone_with`).
+        those that are the old sampler's own are left open (`choices.gone_with`). Another prompt is
+        not of the old one's template.
         """
         for name in changes:
             if name not in _NAMES:
@@ -142,6 +147,9 @@ class Request:
         if "sampler" in changes:
             gone = gone_with(self.sampler, changes["sampler"], self.schedule, self.eta)
             changes = {**gone, **changes}
+        for name, template in record.TEMPLATES.items():
+            if changes.get(name, getattr(self, name)) != getattr(self, name):
+                changes = {template: "", **changes}
         return Request(**{**self._fields(), **changes})
 
     def enlarged(
@@ -210,7 +218,7 @@ class Request:
             "sampler": sampler,
             "schedule": schedule,
             "eta": eta,
-            "seed": secrets.randbits(_SEED_BITS) if self.seed is None else self.seed,
+            "seed": drawn_seed() if self.seed is None else self.seed,
         }
         return Resolved(**{**self._fields(), **settled})
 
@@ -289,6 +297,11 @@ class Resolved(Request):
 
 _NAMES = tuple(item.name for item in fields(Request))
 _DEFAULTS = {item.name: item.default for item in fields(Request)}
+
+
+def drawn_seed() -> int:
+    """A seed for a request that leaves it open."""
+    return secrets.randbits(_SEED_BITS)
 
 
 def _canonical(name: str, value: object) -> bytes:

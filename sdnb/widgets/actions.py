@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import ipywidgets as widgets
 
@@ -11,7 +11,7 @@ from sdnb.widgets.style import box, quiet_line, shared
 
 
 class Actions(widgets.VBox):
-    """Two buttons that call `generate` and `stop`; `show` updates them. `beside` stands beside
+    """Two buttons that call `generate` and `stop`; `show` updates them. `beside` stand beside
     Stop, and `below` under both.
     """
 
@@ -19,7 +19,7 @@ class Actions(widgets.VBox):
         self,
         generate: Callable[[], object],
         stop: Callable[[], object],
-        beside: widgets.Widget,
+        beside: Sequence[widgets.Widget],
         below: widgets.Widget,
     ) -> None:
         self.generate = widgets.Button(
@@ -36,7 +36,7 @@ class Actions(widgets.VBox):
         self.stop.on_click(lambda _: stop())
         self.message = quiet_line()
         self.generate.add_class("sdnb-main")
-        row = box("sdnb-beside", [self.stop, beside])
+        row = box("sdnb-beside", [self.stop, *beside])
         super().__init__([self.generate, row, below, self.message])
         self.add_class("sdnb-actions")
 

@@ -43,6 +43,8 @@ class GalleryPicture:
     @property
     def request(self) -> Request:
         """The request whose only picture is this one."""
+        if self.result.requests:
+            return self.result.requests[self.index]
         request = self.result.request
         seed = None if request.seed is None else request.seed + self.index
         return request.but(seed=seed, count=1)

@@ -41,7 +41,8 @@ from sdnb.widgets.plan_line import PlanLine
 from sdnb.widgets.progress import ProgressView
 from sdnb.widgets.result_view import ResultView
 from sdnb.widgets.run_queue import RunQueue
-from sdnb.widgets.way_back import MaskStays, SeedCame, WayBack
+from sdnb.widgets.way_back import MaskStays, SeedCame, TemplateCame, WayBack
+from sdnb.widgets.word_shelf import WordShelf
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
@@ -90,7 +91,7 @@ class Panel(AsLeft, widgets.VBox):
         self.begun: list[Callable[[], object]] = []  #: called when a run begins
         self._build(executor or worker_of(self.model))
         self._keys = keys = GenerateKeys(self._rows, self.generate)
-        self.form.addons.grown = self.form.control.grown = keys.look_again
+        self.form.addons.grown = self.form.control.grown = self.words.grown = keys.look_again
         own = [self.gallery] if self.has_gallery else []
         super().__init__([style.sheet(), keys, *self._rows, *own])
         self.add_class("sdnb")
@@ -141,7 +142,10 @@ class Panel(AsLeft, widgets.VBox):
 
         `then` is called with the result, in the job's thread, unless someone pressed Stop.
         """
-        return self._queue.submit(request, then)
+        job = self._queue.submit(request, then)
+        if job is not None:
+            self.words.remember(request)
+        return job
 
     def stop(self) -> None:
         """End the run within a second, and drop the requests that wait."""
@@ -171,6 +175,7 @@ class Panel(AsLeft, widgets.VBox):
         before = self.form.seed.value
         self.request = request
         self._seed_came.tell(request.seed, before)
+        self._template_came.tell(request)
         if notes:
             self._caption.say(*notes, of=self.form.controls["image"].value)
 
@@ -245,12 +250,15 @@ class Panel(AsLeft, widgets.VBox):
             lambda: str(self.form.controls["prompt"].value),
             lambda words: self.form.change(prompt=words),
         )
-        self._actions = Actions(self.generate, self.skip, self._bulb.button, self._bulb.question)
+        self.words = WordShelf(self.form, lambda: self.model.library, self._edited)
+        beside = self._bulb.button, self.words.button
+        self._actions = Actions(self.generate, self.skip, beside, self._bulb.question)
         self._queue = RunQueue(runs, self._actions, self.progress, self._began, self._take)
         self._caption, self._plan, self.as_left = Caption(), PlanLine(), WayBack()
         self.mask_stays = MaskStays(lambda: self.form.change(mask=None))
         self.begun += [self.as_left.forget, self.mask_stays.forget, self.keep]
         self._seed_came = SeedCame(lambda: self.form.change(seed=None))
+        self._template_came = TemplateCame(self.form.change)
         self.view = ResultView(self.progress.picture, self.gallery.saved, self.gallery.sheet)
         self.gallery.on_delete(self.view.forget)
         picture_acts.offer(self)
@@ -259,9 +267,11 @@ class Panel(AsLeft, widgets.VBox):
         left = widgets.VBox([*self._above(), self.form])
         # What it takes stands where it is seen before Generate is pressed.
         result = [self._queue.waiting, self.view, self.mask_stays, self._caption]
-        right = widgets.VBox([self._plan, self._seed_came, self.progress, *result])
+        came = self._seed_came, self._template_came
+        right = widgets.VBox([self._plan, *came, self.progress, *result])
         right.add_class("sdnb-outcome")
-        top = style.box("sdnb-top", [self.form.words, self._actions])
+        words = [self.form.words, self.words.shelf]
+        top = style.box("sdnb-top", [widgets.VBox(words), self._actions])
         self._rows = [self.about, self.as_left, top, style.box("sdnb-columns", [left, right])]
         self._show_model()
 
@@ -288,6 +298,7 @@ class Panel(AsLeft, widgets.VBox):
         """Update the forecast, and the error if it no longer holds; a question is withdrawn."""
         self._bulb.forget()
         self._seed_came.look(self.form.seed.value)
+        self._template_came.look(lambda: self.form.request)
         for place in (self.view, self.gallery):
             place.look()
         self.mask_stays.look(lambda: self.form.controls["mask"].value)
@@ -312,7 +323,7 @@ class Panel(AsLeft, widgets.VBox):
 
     def _checked(self) -> Request:
         """The resolved request. Raises ValueError if it cannot run."""
-        return runnable(self.request, self.kind, self.form.suited[0])
+        return runnable(self.request, self.kind, self.form.suited[0], self.model.library)
 
     # -- during a run, in its own thread --------------------------------------------------------
 

@@ -138,7 +138,7 @@ class UpscalePanel(Panel):
         """As a panel's; from words, the controls that wait for their picture are no obstacle."""
         asked = self.request
         asked = _of_words(asked) if asked.image is None else asked
-        return runnable(asked, self.kind, self.form.suited[0])
+        return runnable(asked, self.kind, self.form.suited[0], self.model.library)
 
     def _foreseen(self) -> Request:
         return _with_pictures(super()._foreseen())

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
+from functools import partial
 
 import ipywidgets as widgets
 
+from sdnb.request import Request
+from sdnb.request.plain_words import plain
+from sdnb.request.record import TEMPLATES
 from sdnb.widgets.buttons import text_button
 from sdnb.widgets.style import quiet_line, row
 
@@ -69,4 +73,30 @@ class SeedCame(WayBack):
     def look(self, seed: int | None) -> None:
         """Note the seed that is set now."""
         if seed != self._seed:
+            self.forget()
+
+
+class TemplateCame(WayBack):
+    """Says of words that came that they were chosen from a template; `take` gets it as `prompt` and
+    `negative`.
+    """
+
+    def __init__(self, take: Callable[..., object]) -> None:
+        super().__init__()
+        self._take = take
+
+    def look(self, request: Callable[[], Request]) -> None:
+        """Note the words that are set now, which takes a while to ask for."""
+        if self.layout.display == "":
+            self.tell(request())
+
+    def tell(self, request: Request) -> None:
+        """Speak of the template of these words, if they have one."""
+        own = {name: getattr(request, template) for name, template in TEMPLATES.items()}
+        templates = {name: template for name, template in own.items() if template}
+        if templates:
+            shown = plain(" and ".join(f"“{each}”" for each in templates.values()), 160)
+            words = f"The words are what the seed chose of {shown}."
+            self.say(words, "Take the template", partial(self._take, **templates))
+        else:
             self.forget()

@@ -83,4 +83,6 @@ def requests(draw):
         clip_skip=draw(maybe(st.integers(1, 12))),
         loras=draw(st.lists(loras(), max_size=3)),
         controls=draw(st.lists(controls([*PICTURES, None] if image else PICTURES), max_size=2)),
+        template=draw(st.text()),
+        negative_template=draw(st.text()),
     )

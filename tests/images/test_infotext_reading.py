@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdnb.images import infotext
-from sdnb.request import Request, Settings
+from sdnb.request import Request, Settings, words
 
 SETTINGS = Settings()
 
@@ -231,6 +231,7 @@ def test_lines_after_the_values_and_values_that_are_json():
         schedule="uniform",
         seed=3,
         syntax="a1111",
+        template="a {cat|dog}",
     )
     assert 'Extra: a: b, c, Bad: "open' in " ".join(parsed.notes)
 
@@ -313,3 +314,42 @@ def test_values_that_are_usual_need_no_note():
         "Mask mode: Inpaint masked, Mask blur: 0, Version: ComfyUI"
     )
     assert parsed.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("behind", "template", "negative"),
+    [
+        ("\nTemplate: a {cat|dog}", "a {cat|dog}", ""),
+        ("\nTemplate: a {cat|dog}\nNegative Template: __bad__", "a {cat|dog}", "__bad__"),
+        ("\nNegative Template: __bad__", "", "__bad__"),
+        ("\nTemplate: a\n  {cat|\n dog}\nNegative Template: x", "a\n  {cat|\n dog}", "x"),
+        (
+            ', Template: "a {cat|dog}, big", Negative Template: __bad__',
+            "a {cat|dog}, big",
+            "__bad__",
+        ),
+        ("\nother: a {cat|dog}", "", ""),
+    ],
+)
+def test_templates_of_dynamic_prompts_are_kept_beside_the_words(behind, template, negative):
+    told = infotext.read(f"a cat\nNegative prompt: fog\nSteps: 9, Sampler: Euler, Seed: 3{behind}")
+    request = told.request
+    assert (request.prompt, request.negative) == ("a cat", "fog")
+    assert (request.template, request.negative_template) == (template, negative)
+    assert not any("emplate" in note for note in told.notes)
+
+
+def test_marks_in_words_that_ran_are_text():
+    request = infotext.read("a {cat|dog}\nSteps: 9, Sampler: Euler, Seed: 3").request
+    assert request.prompt == "a {cat|dog}"
+    assert words.settled(request) is request
+
+
+def test_templates_are_written_for_other_tools():
+    asked = Request("a cat", seed=3, template="a {cat|dog}, __big__", negative_template="{x|y}")
+    text = infotext.write(asked.resolved(Settings()), "a model", "0a" * 8, "1")
+    assert text.endswith(
+        'Template: "a {cat|dog}, __big__", Negative Template: {x|y}, Version: sdnb 1'
+    )
+    back = infotext.read(text).request
+    assert (back.template, back.negative_template) == (asked.template, asked.negative_template)

@@ -65,4 +65,4 @@ def test_picture_i_of_a_count_has_its_own_seed():
 def test_a_request_of_old_fields_is_written_with_the_same_keys_but_for_the_version(name):
     """So the cells of a store that an earlier sdnb filled are found: their keys are made of it."""
     old = (SAVED / f"{name}.json").read_text("utf-8")
-    assert read(name).to_json() == old.replace("{", '{"version": 2, ', 1)
+    assert read(name).to_json() == old.replace("{", '{"version": 3, ', 1)

@@ -53,8 +53,8 @@ def test_json_gives_the_request_back(request_):
 
 
 def test_the_json_of_a_later_version_is_refused_in_words():
-    later = json.dumps({"version": 3, "prompt": "a fox", "controls": []})
-    with pytest.raises(ValueError, match="version 3, and this sdnb reads 1 to 2: pip install"):
+    later = json.dumps({"version": 4, "prompt": "a fox", "controls": []})
+    with pytest.raises(ValueError, match="version 4, and this sdnb reads 1 to 3: pip install"):
         Request.from_json(later)
     with pytest.raises(ValueError, match="version 'x'"):
         Request.from_json('{"version": "x"}')

@@ -7,6 +7,9 @@
 * "comfy", ComfyUI's: `(castle:1.2)` goes so far away from the encoding of the empty prompt.
 
 `parts` gives the texts of a prompt over a run, `parse` the runs of one such text. No text is lost.
+
+Before all of these come templates, in every syntax: `expand` gives the prompt that a seed makes of
+`a {red|blue} __animals__`, `every` gives all of them; `templates` says how they are written.
 """
 
 from __future__ import annotations
@@ -15,15 +18,24 @@ from sdnb.request import checks, lora
 from sdnb.request.choices import SYNTAXES
 from sdnb.request.prompt import a1111, blocks, comfy
 from sdnb.request.prompt.blocks import escaped, normalised
+from sdnb.request.prompt.expanding import Every, every, expand, is_template
+from sdnb.request.prompt.templates import literal, parsed
 from sdnb.request.prompt.values import Fragment, PromptError, PromptPart, Trap
+from sdnb.request.prompt.wildcards import Wildcards
 
 __all__ = [
+    "Every",
     "Fragment",
     "PromptError",
     "PromptPart",
     "Trap",
+    "Wildcards",
     "check",
     "escaped",
+    "every",
+    "expand",
+    "is_template",
+    "literal",
     "normalised",
     "parse",
     "parts",
@@ -70,10 +82,14 @@ def traps(
 
 def check(prompt: str, negative: str, syntax: str = "blocks", steps: int | None = None) -> None:
     """Raise PromptError where one of the prompts cannot be read, and ValueError for a tag of a LoRA
-    that cannot be done.
+    that cannot be done. Of a template, only how it is written is looked at: its words are not
+    chosen yet.
     """
-    for text, is_negative in ((lora.split_tags(prompt)[0], False), (negative, True)):
-        for part in parts(text, syntax, steps or _STEPS, negative=is_negative):
+    for text, is_negative in ((prompt, False), (negative, True)):
+        if parsed(text) is not None:
+            continue
+        plain = text if is_negative else lora.split_tags(text)[0]
+        for part in parts(plain, syntax, steps or _STEPS, negative=is_negative):
             for words in {words for _, words in part.stages}:
                 parse(words, syntax)
 

@@ -64,6 +64,11 @@ class AddOns(Fold):
         super().__init__("Add-ons", [loras.widget, *more], self._build)
         self.add_class("sdnb-addons")
 
+    @property
+    def library(self) -> Library | None:
+        """The library of the model that is served."""
+        return self._library
+
     # -- what the form says ----------------------------------------------------------------------
     def serve(self, model: Any) -> None:
         """Show the library of this model from now on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from typing import Any
 
 import ipywidgets as widgets
 from PIL import Image, ImageOps
@@ -10,7 +11,7 @@ from PIL import Image, ImageOps
 from sdnb import images
 from sdnb.images.canvas import flat
 from sdnb.images.fitting import laid, laid_mask
-from sdnb.request import Request, Resolved, Settings, png_header, prompt, sizes
+from sdnb.request import Request, Resolved, Settings, png_header, prompt, sizes, words
 from sdnb.request.sizes import Place, Size
 from sdnb.widgets.form.decoded import decoded
 from sdnb.widgets.masks.preview import veiled
@@ -40,9 +41,12 @@ def with_borders_anew(request: Request) -> Request:
     return request.but(mask=images.mask(black), invert=False)
 
 
-def runnable(request: Request, kind: str, settings: Settings) -> Resolved:
-    """The request as a panel of this kind runs it. Raises ValueError if it cannot run."""
-    prompt.check(request.prompt, request.negative, request.syntax, request.steps)
+def runnable(request: Request, kind: str, settings: Settings, wildcards: Any = None) -> Resolved:
+    """The request as a panel of this kind runs it. Raises ValueError if it cannot run. Of a
+    template, the words of the first picture are looked at; `wildcards` as in `prompt.expand`.
+    """
+    first = words.settled(request.but(seed=request.seed or 0), wildcards)
+    prompt.check(first.prompt, first.negative, first.syntax, first.steps)
     if kind in ("img2img", "inpaint") and request.image is None:
         raise ValueError("There is no picture yet: give one, or send one from the gallery.")
     if kind == "inpaint" and request.mask is None:

@@ -12,8 +12,9 @@ import ipywidgets as widgets
 
 from sdnb.images import Saved
 from sdnb.library import few_steps
-from sdnb.request import Request, Resolved, Settings, lora, png_header
+from sdnb.request import Request, Resolved, Settings, png_header
 from sdnb.request.choices import gone_with
+from sdnb.request.record import TEMPLATES
 from sdnb.request.sizes import Size
 from sdnb.widgets.addons.addons import AddOns
 from sdnb.widgets.addons.loras_control import LorasControl
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from sdnb.engine.networks.tokenizer import Tokenizer
 
 # These have no widget: they come and go with a request that is assigned.
-_WITHOUT = ("digests",)
+_WITHOUT = ("digests", *TEMPLATES.values())
 _NAMES = tuple(item.name for item in fields(Request) if item.name not in _WITHOUT)
 _PARTS = {  # the mask editor shows the feather
     "picture": ("image", "fit", "strength"), "mask": ("mask", "content", "padding"),
@@ -64,6 +65,7 @@ class Form(widgets.VBox):
         self.kind = kind
         self._on_change = changed
         self._kept: dict[str, Any] = {}  # what an assigned request has of `_WITHOUT`
+        self._chosen: dict[str, str] = {}  # the prompts that came with these templates
         self._sampler: str | None = None  # the sampler before a person's change
         self.controls = {field.name: self._control(field, offer) for field in FIELDS}
         self.seed = cast("SeedControl", self.controls["seed"])
@@ -100,13 +102,15 @@ class Form(widgets.VBox):
         values = {name: control.value for name, control in self.controls.items()}
         if values["image"] is None:
             values["mask"] = None  # the control keeps it for the next picture
-        return Request(**values, **self._kept)
+        of_others = {t: "" for n, t in TEMPLATES.items() if values[n] != self._chosen.get(n)}
+        return Request(**values, **self._kept | of_others)
 
     @request.setter
     def request(self, request: Request) -> None:
         if not isinstance(request, Request):
             raise TypeError(f"request={request!r} is no sdnb.Request; write sdnb.Request(...)")
         self._kept = {name: getattr(request, name) for name in _WITHOUT}
+        self._chosen = {name: getattr(request, name) for name in TEMPLATES}
         self._assign(request, _NAMES)
 
     @property
@@ -321,9 +325,12 @@ class Form(widgets.VBox):
         self._fitted.show(with_borders_anew(asked) if self.kind == "inpaint" else asked)
         self._show_offer()
         for name, inspector in self._inspectors.items():
-            text = self.controls[name].value
-            text = lora.words(text) if name == "prompt" else text
-            inspector.show(text, asked.syntax, asked.steps or settings.steps)
+            text, steps = self.controls[name].value, asked.steps or settings.steps
+            if getattr(asked, TEMPLATES[name]):  # chosen before
+                inspector.show(text, asked.syntax, steps)
+            else:
+                library = self.addons.library
+                inspector.show_chosen(text, asked.syntax, steps, asked.seed, library)
         self._loras.prompted(self.controls["prompt"].value)
         self.addons.show([name for each in self._inspectors.values() for name in each.found])
         self._tags.show(self.addons.warnings())

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from sdnb.request import prompt
-from sdnb.request.plain_words import counted
+from sdnb.request import lora, prompt
+from sdnb.request.plain_words import counted, plain
 from sdnb.request.prompt import popular_embeddings
 from sdnb.request.prompt.dialects import recognised
 from sdnb.widgets.buttons import text_button
@@ -240,8 +240,33 @@ class Inspector(widgets.VBox):
         """All HTML that is shown."""
         return str(self._read.value) + (str(self._offer.value) if self._other else "")
 
+    def show_chosen(
+        self, text: str, syntax: str, steps: int, seed: int | None, wildcards: Any = None
+    ) -> None:
+        """Show what the seed chooses of a template, or an example where the seed is open, and how
+        that is read; of any other prompt, how it is read. `wildcards` as in `prompt.expand`.
+        """
+        try:
+            words = prompt.expand(text, seed or 0, wildcards)
+        except prompt.PromptError as error:
+            self._show_error(_wrong(text, error))
+        except ValueError as error:  # a list that cannot be read
+            self._show_error(f'<div class="sdnb-warn">{html.escape(str(error))}</div>')
+        else:
+            self.show(words, syntax, steps)
+            if words != text:
+                one = "One of its prompts" if seed is None else f"With seed {seed}"
+                self._read.value = _quiet(f"{one}: {plain(words, 400)}") + self._read.value
+                self.layout.display = ""
+
+    def _show_error(self, words: str) -> None:
+        self._other, self.found, self._read.value = None, (), words
+        self._offered.layout.display = "none"
+        self.layout.display = ""
+
     def show(self, text: str, syntax: str = "blocks", steps: int = 20) -> None:
-        """Show how a prompt is read."""
+        """Show how a prompt is read; tags of LoRAs are none of its words."""
+        text = text if self._negative else lora.words(text)
         self._other = recognised(text, syntax) if self._switch is not None else None
         read, self.found = self._inspected(text, syntax, steps)
         now = f'<div class="sdnb-quiet">As it is read now, as {SYNTAXES_CALLED[syntax]}:</div>'

@@ -126,7 +126,7 @@ class GridTab(widgets.VBox):
                 name = next(n for n in lora_axis.NAMES if n not in axes)
             if name in axes:
                 raise ValueError(f"{label(name)} is chosen twice; choose another axis")
-            axes[name] = parsed(kind.value, values.value)
+            axes[name] = parsed(kind.value, values.value, self.model.library)
         return axes
 
     @property
