@@ -41,8 +41,9 @@ class LowRank(nn.Module):
             if len(row.shape) > 1 and not row.compvis.startswith(_LEFT_OUT)
         ]  # fmt: skip
         self.stems = ["lora_unet_" + _flat(row.diffusers) for row in rows]
+        self.names = [row.compvis for row in rows]  # of the weights
         self.shapes = [row.shape for row in rows]
-        self._targets = [unet.get_parameter(row.compvis) for row in rows]
+        self._targets = [unet.get_parameter(name) for name in self.names]
         self._own = [weight.detach().clone() for weight in self._targets]
         for weight in self._targets:
             weight.requires_grad_(True)

@@ -26,12 +26,16 @@ from sdnb.engine.diffusion.schedule import NoiseSchedule
 from .batches import Batch
 from .noising import Forward
 
+_LAST = 2.5  # the power by which the last segment's steps become shorter
+
 
 class Cuts:
     """The levels of noise of a run of few steps, and those between them at which a teacher steps.
 
-    `levels[i]` are those of segment i, `substeps + 1` of them: evenly spaced in time, from
-    `ends[i]` to `ends[i + 1]`. `times` are their timesteps; that of level 0 is never asked for.
+    `levels[i]` are those of segment i, `substeps + 1` of them, from `ends[i]` to `ends[i + 1]`:
+    evenly spaced in time, but in the last segment closer and closer, since a step to level 0 loses
+    what is finer than the level that it begins at. `times` are their timesteps; that of level 0 is
+    never asked for.
     """
 
     def __init__(self, schedule: NoiseSchedule, name: str, steps: int, substeps: int) -> None:
@@ -41,7 +45,8 @@ class Cuts:
         self.levels, self.times = [], []
         for first, last in zip(self.ends, self.ends[1:], strict=False):
             high, low = (schedule.sigma_to_t(level) if level else 0.0 for level in (first, last))
-            times = [high + (low - high) * j / substeps for j in range(substeps + 1)]
+            shares = [(1 - j / substeps) ** (1 if last else _LAST) for j in range(substeps + 1)]
+            times = [low + (high - low) * share for share in shares]
             self.times.append(times)
             inner = map(schedule.t_to_sigma, times[1:-1])
             self.levels.append([first, *inner, last])

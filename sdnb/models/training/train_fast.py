@@ -195,8 +195,7 @@ class FastTrainer:
             self.optimiser.step(self.rate(step, elapsed / seconds))
             losses.append(loss.detach())
             step += 1
-            if step % 5 == 0:
-                elapsed = processes.agreed(time.monotonic() - began)
+            elapsed = processes.agreed(time.monotonic() - began)
             if step % 100 == 0 or step == 10:
                 mean_loss = torch.stack(losses).mean().item()
                 say(f"step {step}, {elapsed:.0f} s: loss {mean_loss:.5f}, {segments.filled} kept")
