@@ -108,7 +108,7 @@ def _head(side: Evaluation) -> str:
     return f"{counted(side.args.steps or steps, 'step')}, cfg {cfg:g}"
 
 
-class Row:
+class KeptRow:
     """A line of the table: both figures, the goal, and whether it is met."""
 
     def __init__(self, name: str, both: Sequence[str], kept: str, goal: str, *, met: bool) -> None:
@@ -116,7 +116,7 @@ class Row:
         self.line = f"| {name} | {both[0]} | {both[1]} | {kept} | {goal} |"
 
 
-def compared(standard: Figures, fast: Figures) -> list[Row]:
+def compared(standard: Figures, fast: Figures) -> list[KeptRow]:
     """How the fast model keeps up with the standard one, by the figures of both."""
     rows = []
     for kind, words in (("seen", "seen pairs"), ("held_out", "held-out pairs")):
@@ -125,18 +125,22 @@ def compared(standard: Figures, fast: Figures) -> list[Row]:
             ratio = other / one if one else 0.0
             shown = [f"{value:.0%}" for value in (one, other)]
             name = f"asked concept among {standard['retrieval']['concepts']}, {words}, top-5"
-            rows.append(Row(name, shown, f"{ratio:.3f}", f">= {KEPT}", met=ratio >= KEPT))
+            rows.append(KeptRow(name, shown, f"{ratio:.3f}", f">= {KEPT}", met=ratio >= KEPT))
     right = [f["colors"]["pictures"] - len(f["colors"]["wrong"]) for f in (standard, fast)]
     of = fast["colors"]["pictures"]
     shown = [f"{n} of {of}" for n in right]
     met = right[1] >= COLORS_RIGHT * of
-    rows.append(Row("background colour", shown, f"{right[1] - right[0]:+}", ">= 34 of 36", met=met))
+    rows.append(
+        KeptRow("background colour", shown, f"{right[1] - right[0]:+}", ">= 34 of 36", met=met)
+    )
     for word in questions.NUMBERS.values():
         shown = [f["counts"][word] for f in (standard, fast)]
         before, after = (int(text.split()[0]) for text in shown)
         lost = before - after
         met = lost <= COUNTS_LOST
-        rows.append(Row(f"{word} of a thing", shown, f"{-lost:+}", f">= -{COUNTS_LOST}", met=met))
+        rows.append(
+            KeptRow(f"{word} of a thing", shown, f"{-lost:+}", f">= -{COUNTS_LOST}", met=met)
+        )
     return rows
 
 
