@@ -79,6 +79,6 @@ def _there(folder: Path, name: object, path: Path, what: str) -> Path:
     if not found.exists():
         raise MissingCheckpointError(
             f"{folder.name} needs {found.resolve()}, {what}, and there is no such file. Put it "
-            f"there, or take its line out of {path}."
+            f"there, write into {path} where it is, or load the model that this is a variant of."
         )
     return found.resolve()
