@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from sdnb import assets
+from sdnb.engine import checkpoint
 from sdnb.engine.diffusion.schedule import NoiseSchedule
 from sdnb.engine.networks.tokenizer import Tokenizer
 from sdnb.request.plain_words import counted
@@ -89,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch", type=int, default=128, help="segments a step and process")
     parser.add_argument("--rate", type=float, default=1e-3, help="the learning rate at its top")
     parser.add_argument("--warm", type=int, default=100, help="steps until the rate is there")
-    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--size", type=int, help="of pictures; the model's own by default")
     parser.add_argument("--fresh", type=int, default=64, help="new walks from noise at a time")
     parser.add_argument("--every", type=int, default=4, help="steps between new walks")
     parser.add_argument("--fill", type=int, default=4096, help="segments to begin with")
@@ -104,7 +105,14 @@ class FastTrainer:
 
     def __init__(self, args: argparse.Namespace, device: torch.device) -> None:
         self.args, self.device = args, device
-        self.config = config = recipe.of(args.model / "tokenizer", args.size)
+        self.config = config = checkpoint.read(args.model).config
+        if config.noise.prediction != "eps":
+            raise SystemExit(
+                f"{args.model} predicts {config.noise.prediction}; a model that predicts the noise "
+                "(eps) is expected: --model names it"
+            )
+        side = (args.size or config.settings.width) // 8
+        self.shape = config.vae.latent_channels, side, side
         self.unet, teacher = (self._network("unet", TimedUNet(config.unet)) for _ in range(2))
         self.text = self._network("text", recipe.new_text(config.text))
         self.lora, self.kept = (LowRank(self.unet, args.rank) for _ in range(2))
@@ -141,11 +149,10 @@ class FastTrainer:
 
     def segments(self, batches: Iterator[Batch], room: int) -> Segments:
         """An empty store of segments, which these captions will fill."""
-        side = self.args.size // 8
-        shape = self.config.vae.latent_channels, side, side
         return Segments(
-            self.cuts, self.teacher, batches, self.encode, empty=self.empty, room=room, shape=shape
-        )
+            self.cuts, self.teacher, batches, self.encode, empty=self.empty, room=room,
+            shape=self.shape,
+        )  # fmt: skip
 
     def loss(self, learnt: Learnt, forward: Any = None) -> Tensor:
         """The mean square errors `[b]` at the segments' ends."""
@@ -157,8 +164,8 @@ class FastTrainer:
 
     def rehearse(self) -> None:
         """Compile all passes on noise, and drop the gradients."""
-        side, args = self.args.size // 8, self.args
-        noise = torch.randn(max(args.batch, args.fresh), 4, side, side, device=self.device)
+        args = self.args
+        noise = torch.randn(max(args.batch, args.fresh), *self.shape, device=self.device)
         context = self.encode(self.empty[None]).expand(len(noise), -1, -1)
         few = noise[: args.fresh]
         self.teacher.walk(few, context[: args.fresh], context[:1], self.cuts.levels[0][:2])
