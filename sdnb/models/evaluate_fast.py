@@ -46,7 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         made = sum(1 for side in sides.values() for _ in _made(side))
         print(counted(made, "picture"))
         return 0
-    figures = {name: {test: side.run(test) for test in TESTS} for name, side in sides.items()}
+    figures: dict[str, Figures] = {name: {} for name in sides}
+    for name, side in sides.items():
+        for test in TESTS:
+            figures[name][test] = side.run(test)
+            print(f"{name}, {test}: {json.dumps(figures[name][test])}", flush=True)
     left, right = (list(_pairs(side)) for side in sides.values())
     for number, sheet in enumerate(pairs.sheets(left, right, [0] * len(left)), 1):
         sheet.save(args.out / f"pairs-{number}.jpg", quality=90)
