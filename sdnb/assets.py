@@ -47,6 +47,12 @@ def embedded_model() -> Path:
     return _present(PACKAGE / "models" / EMBEDDED)
 
 
+def built_in() -> dict[str, Path]:
+    """The folders of the models that ship with sdnb, by their names."""
+    folders = (PACKAGE / "models").iterdir()
+    return {folder.name: folder for folder in sorted(folders) if (folder / "sdnb.yaml").is_file()}
+
+
 def _beside(name: str) -> Path:
     installed = PACKAGE / name
     return installed if installed.is_dir() else _present(PACKAGE.parent / name)

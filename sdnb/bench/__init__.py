@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     plans = getattr(args, "plans", None) is not None  # of sdnb alone
     compared = args.name in ("load", "lora", "cpu", "gpu", "caps") and not plans
+    compared = compared and getattr(args, "fast", None) is None
     needed = ["diffusers"] * compared + ["peft"] * (args.name == "lora" and not plans)
     missing = [name for name in needed if find_spec(name) is None]
     if missing:  # said before gigabytes are written for it
@@ -98,6 +99,11 @@ def _parser() -> argparse.ArgumentParser:
     cpu.add_argument("--rounds", type=int, default=5, help="pictures of each, in turn (default 5)")
     cpu.add_argument("--steps", type=int, default=25)
     cpu.add_argument("--threads", type=int, default=2)
+    cpu.add_argument(
+        "--fast", nargs="?", const="tiny-fast", metavar="MODEL",
+        help="instead: the built-in model beside its fast variant, each with its own settings "
+        "(tiny-fast, or the folder of another variant)",
+    )  # fmt: skip
     panels = names.add_parser("widgets", help="what the panel costs, how quickly ink follows")
     panels.add_argument("--rounds", type=int, default=3, help="runs of each, in turn (default 3)")
     panels.add_argument("--steps", type=int, default=25)

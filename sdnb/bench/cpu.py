@@ -21,14 +21,19 @@ from typing import Any
 
 from sdnb.bench import random_sd
 from sdnb.bench.alternating import in_turn
+from sdnb.bench.fast_speed import bench_fast
 from sdnb.request.plain_words import counted
 
 
 def bench_cpu(
     rounds: int = 5, steps: int = 25, threads: int = 2, *, size: int | None = None,
-    random: bool = False, say: Callable[[str], object] = print,
+    random: bool = False, fast: str | None = None, say: Callable[[str], object] = print,
 ) -> dict[str, Any]:  # fmt: skip
-    """Measure, print a table, return its data: seconds a picture, peak memory, and their ratios."""
+    """Measure, print a table, return its data: seconds a picture, peak memory, and their ratios.
+    With `fast`, the name of a fast variant, `bench_fast` does.
+    """
+    if fast is not None:
+        return bench_fast(fast, rounds, threads, say=say)
     sides = ["sdnb", "diffusers"]
     if find_spec("diffusers") is None:
         say("diffusers is not installed, so there is nothing to compare with: ")

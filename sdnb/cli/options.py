@@ -172,9 +172,11 @@ def _add_model_flags(parser: Parser) -> None:
     add = parser.add_argument_group("the model").add_argument
     add(
         "--ckpt",
+        "--model",
+        dest="ckpt",
         metavar="PATH",
-        help=".ckpt, .safetensors, a diffusers folder, a hub id or a name in the library "
-        "(the built-in model)",
+        help=".ckpt, .safetensors, a diffusers folder, a hub id, a name in the library, or "
+        "tiny-fast (the built-in model, tiny)",
     )
     add("--vae", metavar="PATH", help="another autoencoder, also a tiny one (TAESD)")
     add(

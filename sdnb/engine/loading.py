@@ -20,9 +20,10 @@ from sdnb.engine.networks.tokenizer import Tokenizer
 from sdnb.engine.networks.unet import UNet
 from sdnb.engine.networks.vae import VAE
 from sdnb.engine.planning import machine
+from sdnb.engine.stages import adapt
 from sdnb.engine.weights import Weights
 from sdnb.headers.errors import MissingCheckpointError
-from sdnb.request import memory_plan
+from sdnb.request import Request, memory_plan
 from sdnb.request.memory_plan import MemoryPlan
 
 
@@ -38,8 +39,8 @@ def load(
     library: library_of.Source = None,
     progress: Callable[[float], object] | None = None,
 ) -> Model:
-    """The model in `path`: a `.ckpt`, a `.safetensors`, a diffusers folder or a hub id; none: the
-    built-in one.
+    """The model in `path`: a `.ckpt`, a `.safetensors`, a diffusers folder, a hub id or the name of
+    a built-in one, "tiny" or "tiny-fast"; none: the first of these.
 
     `memory` is a plan, the name of one ("auto", "cpu", "max", "8gb", "6gb", "4gb", "2gb", "1gb") or
     a number of GB, `precision` full, half, bf16 or auto, `vae` another autoencoder's file or
@@ -80,6 +81,8 @@ def load(
         vae=files.path("vae", vae) if files and vae is not None else vae,
         tiny_vae=files.path("vae", tiny_vae) if files and tiny_vae is not None else tiny_vae,
     )  # fmt: skip
+    if model.own_loras:
+        adapt.put_in_force(model, adapt.choose(model, Request("")))
     if device.type == "cuda" and fused.why_not():
         notes.append(fused.why_not())
     model.notes += (*notes, *machine.not_held(model.facts()))
@@ -103,14 +106,33 @@ def recognise(
         tiny_vae = None if tiny_vae is None else files.path("vae", tiny_vae)
     try:
         return checkpoint.read(
-            assets.embedded_model() if path is None else path,
+            _built_in(path),
             vae=vae,
             tiny_vae=tiny_vae,
             config=config,
             prediction=prediction,
         )
     except MissingCheckpointError as error:
-        raise MissingCheckpointError(f"{error}{_in_library(files, path, vae, tiny_vae)}") from None
+        known = f"{_in_library(files, path, vae, tiny_vae)}{_names_built_in(path)}"
+        raise MissingCheckpointError(f"{error}{known}") from None
+
+
+def _built_in(path: str | Path | None) -> str | Path:
+    """The folder of a built-in model that is asked for by its name, or by none; else the path. What
+    lies at a path of that name comes first.
+    """
+    if path is None:
+        return assets.embedded_model()
+    known = isinstance(path, str) and path in assets.built_in()
+    return assets.built_in()[str(path)] if known and not Path(path).exists() else path
+
+
+def _names_built_in(path: str | Path | None) -> str:
+    """The names of the built-in models, behind an error about a path that looks like a name."""
+    is_name = isinstance(path, str) and not Path(path).suffix and len(Path(path).parts) == 1
+    if not is_name or path in assets.built_in():
+        return ""
+    return f" Built in are {' and '.join(assets.built_in())}."
 
 
 def _in_library(

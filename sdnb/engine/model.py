@@ -26,6 +26,7 @@ from sdnb.engine.weights import Weights
 from sdnb.images.used_files import UsedFile
 from sdnb.library import Library, LibraryFile, control_nets, few_steps, hashes, own_nets
 from sdnb.request import Request, Settings, checks, words
+from sdnb.request.lora import Lora
 from sdnb.request.memory_plan import DecidedPlan, Forecast, MemoryPlan, read
 from sdnb.request.pace import Pace
 from sdnb.request.prompt.wildcards import Wildcards
@@ -42,9 +43,9 @@ class Model:
     request, within `budget` GB (0: within what is free). `load_arguments` are the arguments of
     `load` that make the same model elsewhere. `library` is where LoRAs and embeddings are found by
     name; None: nowhere. `own_nets` are the control networks in the folder `control` of the model's
-    own folder, which are asked for a name first; None: it has none. `vae` is another VAE's file,
-    `tiny_vae` that of the one beside it. `embeddings` are those by their names, each read when it
-    is asked for.
+    own folder, which are asked for a name first; None: it has none. `own_loras` lie over its
+    weights in every run, below those of the request. `vae` is another VAE's file, `tiny_vae` that
+    of the one beside it. `embeddings` are those by their names, each read when it is asked for.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Model:
         self.load_arguments = load_arguments or {}
         self.library = library
         self.own_nets = own_nets.beside(checkpoint.path)
+        self.own_loras = tuple(Lora(str(path)) for path in checkpoint.loras)
         self.embeddings: Mapping[str, Embedding] = LibraryEmbeddings(library) if library else {}
         self._sources = {"checkpoint": (self.name, checkpoint.path)}
         if vae is not None:

@@ -4,7 +4,8 @@ suit them. Without these a picture by one of them is burnt, or noise.
 What each family wants its authors say: LCM https://arxiv.org/abs/2311.05556, TCD
 https://arxiv.org/abs/2402.19159, Hyper-SD https://arxiv.org/abs/2404.13686, PCM
 https://arxiv.org/abs/2405.18407, SD-Turbo https://huggingface.co/stabilityai/sd-turbo. Where they
-write a guidance of 0 or 1, which is none, that is cfg 1 here.
+write a guidance of 0 or 1, which is none, that is cfg 1 here. "ddim distilled" is what
+`sdnb.models.training.train_fast` writes.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ _FAMILIES = (
     (r"pcm", FewSteps("PCM", 4, 1.0, "ddim", "trailing")),
     (r"tcd", FewSteps("TCD", 4, 1.0, "tcd", "lcm")),
     (r"lcm|lcmlora|latent-consistency", FewSteps("LCM", 4, 1.0, "lcm", "lcm")),
+    (r"ddim-?distilled", FewSteps("distilled for DDIM", 4, 1.0, "ddim", "trailing")),
     (r"sd\w*-?turbo|turbo-?lora|lora-?turbo", FewSteps("Turbo", 4, 1.0, "euler", "trailing")),
 )
 _BROUGHT = ("steps", "cfg", "sampler", "schedule", "eta")

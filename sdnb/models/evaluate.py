@@ -92,6 +92,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--concepts", type=int, default=200, help="the retrieval is among so many")
     parser.add_argument("--most", type=int, help="questions of each test; all by default")
     parser.add_argument("--only", nargs="+", choices=tuple(TESTS))
+    parser.add_argument(
+        "--own", action="store_true",
+        help="by the steps, guidance and sampler that suit the model, not by 25 of ddim at cfg 4",
+    )  # fmt: skip
+    parser.add_argument("--steps", type=int, help="in place of these")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     return parser
@@ -130,8 +135,13 @@ class Evaluation:
             "hundred": questions.hundred_questions,
         }
         some = asked[name]()[: self.args.most] if name in asked else []
+        yield from self.answers_of(some, TESTS[name])
+
+    def answers_of(self, asked: Sequence[Question], folder: str) -> Iterator[AnsweredQuestion]:
+        """These questions with their pictures, which are kept in this folder of `--out`."""
+        args = self.args
         yield from questions.answers(
-            self.model, some, self.args.out / TESTS[name], part=self.args.part
+            self.model, asked, args.out / folder, args.steps, args.part, own=args.own
         )
 
     def speed(self) -> Figures:

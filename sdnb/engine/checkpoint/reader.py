@@ -20,10 +20,12 @@ from sdnb.engine.checkpoint.folders import read_component, read_folder
 from sdnb.engine.checkpoint.places import beside, locate
 from sdnb.engine.checkpoint.single import Parts, read_single
 from sdnb.engine.checkpoint.tensors import LazyTensor, Weights, keep_open, read_weights
+from sdnb.engine.checkpoint.variants import Variant, read_variant
 from sdnb.engine.diffusion.schedule import NoiseSchedule
 from sdnb.engine.networks.config import TINY_VAE, ModelConfig, VAEConfig
 from sdnb.headers import taesd
-from sdnb.headers.errors import CheckpointError, in_words
+from sdnb.headers.errors import CheckpointError, in_words, listed
+from sdnb.library import hashes
 from sdnb.request.fingerprint import identity
 from sdnb.request.plain_words import plain
 
@@ -51,6 +53,7 @@ class Checkpoint:
     notes: list[str] = field(default_factory=list)
     tiny_vae: Tensors | None = None  # beside the model's own, in `TinyVAE`'s names
     tiny_config: VAEConfig = TINY_VAE  # its configuration
+    loras: tuple[Path, ...] = ()  # that always lie over it
 
 
 def read(
@@ -61,7 +64,8 @@ def read(
     config: str | Path | ModelConfig | Mapping[str, Any] | None = None,
     prediction: str | None = None,
 ) -> Checkpoint:
-    """The checkpoint in a `.ckpt` or `.safetensors` file, a diffusers folder, or a hub id.
+    """The checkpoint in a `.ckpt` or `.safetensors` file, a diffusers folder, a variant's folder
+    (`variants`), or a hub id.
 
     `vae` is another VAE (file or folder) in place of the model's own, `tiny_vae` a tiny one (TAESD)
     beside it. `config` is a YAML in our layout or CompVis' (or a ModelConfig, or a mapping);
@@ -73,6 +77,13 @@ def read(
     asked = {} if prediction is None else predictions.asked(prediction)
     notes: list[str] = []
     path, name = locate(source, notes)
+    variant = read_variant(path)
+    if variant is not None:
+        base = read(
+            variant.of, vae=variant.vae if vae is None else vae, tiny_vae=tiny_vae, config=config,
+            prediction=prediction,
+        )  # fmt: skip
+        return _varied(base, variant, name, path)
     with in_words(path):
         parts = read_folder(path, vae is not None) if path.is_dir() else read_single(path)
     parts.notes = notes + parts.notes
@@ -88,6 +99,28 @@ def read(
     with in_words(path):
         found = _assembled(name, path, parts, merged(overrides, asked))
     return found if tiny_vae is None else _with_tiny_vae(found, tiny_vae)
+
+
+def _varied(base: Checkpoint, variant: Variant, name: str, folder: Path) -> Checkpoint:
+    """A model with LoRAs that always lie over it, and the settings in its own folder."""
+    said = beside(folder, [])
+    others = sorted(said.keys() - {"settings", "examples"})
+    if others:
+        raise CheckpointError(
+            f"{folder / 'sdnb.yaml'} has {listed(others)}, which {variant.of} says for itself: "
+            "only settings and examples belong into that of a variant"
+        )
+    config = replace(
+        base.config,
+        settings=replace(base.config.settings, **said.get("settings", {})),
+        examples=replace(base.config.examples, **said.get("examples", {})),
+    )
+    weights, _, used = base.fingerprint.partition("-")
+    digests = [hashes.sha256(lora) for lora in variant.loras]
+    own = hashlib.sha256(" ".join([weights, *digests]).encode()).hexdigest()
+    return replace(
+        base, name=plain(name, 200), config=config, fingerprint=f"{own}-{used}", loras=variant.loras
+    )
 
 
 def _with_tiny_vae(model: Checkpoint, source: str | Path) -> Checkpoint:

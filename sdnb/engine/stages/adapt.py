@@ -58,7 +58,7 @@ class Chosen:
 
 def choose(model: Model, request: Request) -> Chosen:
     """The LoRAs of the request's field and of the tags in its prompt, opened and matched with the
-    model; headers are read, and no weights.
+    model; headers are read, and no weights. The model's own lie below them.
 
     Raises CheckpointError for a file that is missing, damaged, or made for another model,
     ValueError for a tag that cannot be done, and LookupError for a name that the model's library
@@ -71,7 +71,8 @@ def choose(model: Model, request: Request) -> Chosen:
         for each in lora.of_request(request.prompt, request.loras)
     ]
     pairs = [(each, _file(model, each)) for each in asked]
-    overlay = adapters.overlay(model.config, pairs)
+    own = [(each, _file(model, each)) for each in model.own_loras]
+    overlay = adapters.overlay(model.config, [*own, *pairs])
     found = tuple(replace(each, sha256=file.sha256) for each, file in pairs)
     if request.syntax != "blocks" and any(t in request.negative for t in ("<lora:", "<lyco:")):
         notes.append(

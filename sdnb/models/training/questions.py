@@ -10,6 +10,7 @@ from argparse import ArgumentTypeError
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -33,6 +34,8 @@ COUNT_THINGS = (
 NUMBERS = {2: "two", 3: "three"}
 #: In a catalog's folder: the labels of concepts that the first model was not shown, one a line.
 NEW = "new200.txt"
+#: How a model answers, so that models can be compared.
+ALIKE: dict[str, Any] = {"steps": 25, "cfg": 4.0, "sampler": "ddim", "schedule": "uniform"}
 _HUNDRED, _PAIRS = (Path(__file__).with_name(name) for name in ("hundred.txt", "pairs.txt"))
 
 
@@ -196,20 +199,22 @@ def answers(
     model: Model,
     questions: Sequence[Question],
     folder: Path,
-    steps: int = 25,
+    steps: int | None = None,
     part: Share | None = None,
+    *,
+    own: bool = False,
 ) -> Iterator[AnsweredQuestion]:
     """Each question with its picture, read from `folder` if this model has made it before.
 
-    A part answers its share. The pictures do not depend on who makes them.
+    All models make them by `ALIKE`; with `own`, by the guidance, sampler and steps that suit this
+    one. `steps` are in place of either's. A part answers its share. The pictures do not depend on
+    who makes them.
     """
+    how = Request(**({} if own else ALIKE)).but(**({} if steps is None else {"steps": steps}))
     for i, question in enumerate(questions):
         if part is not None and not part.has(i):
             continue
-        request = Request(
-            question.prompt, steps=steps, cfg=4.0, seed=1000 + i, sampler="ddim",
-            schedule="uniform",
-        ).resolved(model.settings)  # fmt: skip
+        request = how.but(prompt=question.prompt, seed=1000 + i).resolved(model.settings)
         name = f"{question.kind}-{i:03d}"
         path = folder / f"{name}.png"
         if path.exists():
