@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -34,7 +35,7 @@ def load(
     vae: str | Path | None = None,
     config: str | Path | ModelConfig | None = None,
     *,
-    tiny_vae: str | Path | None = None,
+    tiny_vae: str | Path | Literal[False] | None = None,
     prediction: str | None = None,
     library: library_of.Source = None,
     progress: Callable[[float], object] | None = None,
@@ -45,14 +46,15 @@ def load(
     `memory` is a plan, the name of one ("auto", "cpu", "max", "8gb", "6gb", "4gb", "2gb", "1gb") or
     a number of GB, `precision` full, half, bf16 or auto, `vae` another autoencoder's file or
     folder, `config` a YAML that overrides what the weights' shapes say. `tiny_vae` is a tiny
-    autoencoder (TAESD) beside the VAE: previews of a run show what it decodes, and where memory
-    cannot hold the full one's work, it makes the picture and a note says so; as `vae` it makes all
-    pictures. `prediction` is what the
-    model predicts where its files do not say it or are wrong: "eps", "v", or "v_ztsnr" for v on a
-    noise schedule with zero terminal SNR. `library` is a Library, a folder or several, in which
-    LoRAs and embeddings are found by name, and `path` and both VAEs too; None: those of the
-    environment's SDNB_LIBRARY. `progress` is called now and then with the share of the weights
-    that is there, 0 to 1.
+    autoencoder (TAESD) beside the VAE: previews of a run show what it decodes. One that is given
+    also makes the picture where memory cannot hold the full one's work, and a note says so; as
+    `vae` it makes all pictures. None takes what a model's folder brings in its `tiny_vae/`, as the
+    built-in one's does: for previews, and for pictures where a plan says `tiny_vae=True`. False
+    takes none. `prediction` is what the model predicts where its files do not say it or are wrong:
+    "eps", "v", or "v_ztsnr" for v on a noise schedule with zero terminal SNR. `library` is a
+    Library, a folder or several, in which LoRAs and embeddings are found by name, and `path` and
+    both VAEs too; None: those of the environment's SDNB_LIBRARY. `progress` is called now and then
+    with the share of the weights that is there, 0 to 1.
 
     Raises `FileNotFoundError`, `ValueError` and `TypeError`, which say what the file is and what to
     do (a ValueError too for a name of two files in the library), and `RuntimeError` in a process
@@ -61,9 +63,9 @@ def load(
     run_lock.refuse_forks()
     plan = memory_plan.plan(memory)
     device, dtype, notes = machine.usable(plan, precision)  # before anything is read
-    check_vae_of(plan, tiny_vae is not None)
     files = library_of.opened(library)
     source = recognise(path, vae, config, prediction, tiny_vae=tiny_vae, library=files)
+    check_vae_of(plan, source.tiny_vae is not None)  # before weights are read
     tokenizer = tokenizer_of(source)
     model = Model(
         source,
@@ -79,7 +81,6 @@ def load(
         },
         library=files,
         vae=files.path("vae", vae) if files and vae is not None else vae,
-        tiny_vae=files.path("vae", tiny_vae) if files and tiny_vae is not None else tiny_vae,
     )  # fmt: skip
     if model.own_loras:
         adapt.put_in_force(model, adapt.choose(model, Request("")))
@@ -95,7 +96,7 @@ def recognise(
     config: str | Path | ModelConfig | None = None,
     prediction: str | None = None,
     *,
-    tiny_vae: str | Path | None = None,
+    tiny_vae: str | Path | Literal[False] | None = None,
     library: library_of.Source = None,
 ) -> Checkpoint:
     """The checkpoint that `load` would load, recognised and checked; its weights are on disk."""
@@ -103,7 +104,7 @@ def recognise(
     if files is not None:
         path = None if path is None else files.path("checkpoint", path)
         vae = None if vae is None else files.path("vae", vae)
-        tiny_vae = None if tiny_vae is None else files.path("vae", tiny_vae)
+        tiny_vae = files.path("vae", tiny_vae) if tiny_vae else tiny_vae
     try:
         return checkpoint.read(
             _built_in(path),
@@ -136,7 +137,7 @@ def _names_built_in(path: str | Path | None) -> str:
 
 
 def _in_library(
-    files: library_of.Library | None, path: str | Path | None, *vaes: str | Path | None
+    files: library_of.Library | None, path: str | Path | None, *vaes: str | Path | bool | None
 ) -> str:
     """What a library says of the names that it has not, behind an error about them."""
     given = [("checkpoint", path), *(("vae", vae) for vae in vaes)] if files else []

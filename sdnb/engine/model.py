@@ -44,8 +44,8 @@ class Model:
     `load` that make the same model elsewhere. `library` is where LoRAs and embeddings are found by
     name; None: nowhere. `own_nets` are the control networks in the folder `control` of the model's
     own folder, which are asked for a name first; None: it has none. `own_loras` lie over its
-    weights in every run, below those of the request. `vae` is another VAE's file, `tiny_vae` that
-    of the one beside it. `embeddings` are those by their names, each read when it is asked for.
+    weights in every run, below those of the request. `vae` is another VAE's file. `embeddings` are
+    those by their names, each read when it is asked for.
     """
 
     def __init__(
@@ -59,7 +59,6 @@ class Model:
         load_arguments: dict[str, Any] | None = None,
         library: Library | None = None,
         vae: str | Path | None = None,
-        tiny_vae: str | Path | None = None,
     ) -> None:
         self.name = checkpoint.name
         self.fingerprint = checkpoint.fingerprint
@@ -83,8 +82,9 @@ class Model:
         self.text, self.unet, self.vae = (weights.networks[n] for n in ("text", "unet", "vae"))
         self.tiny_vae = weights.networks.get("tiny_vae")
         self._tiny_config = checkpoint.tiny_config
-        if checkpoint.tiny_vae is not None and tiny_vae is not None:
-            self._sources["tiny_vae"] = _named_vae(Path(tiny_vae), checkpoint.tiny_vae)
+        self._tiny_stands_in = checkpoint.tiny_given
+        if checkpoint.tiny_vae is not None and checkpoint.tiny_source is not None:
+            self._sources["tiny_vae"] = _named_vae(checkpoint.tiny_source, checkpoint.tiny_vae)
         self.prompts = PromptCache()
         self.run_lock = RunLock()
         self.pace = Pace()
@@ -139,7 +139,7 @@ class Model:
         return Facts(
             self.config, self.device, self.dtype, self.asked_plan, self.budget,
             self.weights.facts(), self.weights.ring_bytes, self.pace.learnt,
-            memory.has_second_stream(), self._tiny_config,
+            memory.has_second_stream(), self._tiny_config, self._tiny_stands_in,
         )  # fmt: skip
 
     # -- what it is ----------------------------------------------------------------------------

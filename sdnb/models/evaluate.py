@@ -149,11 +149,15 @@ class Evaluation:
         prompt, settings = "a red apple, 3d style", self.model.settings
         results = [sdnb.txt2img(self.model, prompt, seed=seed, progress=False) for seed in range(4)]
         times = [result.seconds for result in results[1:]]
-        where = counted(self.args.threads, "thread")
-        if self.device.type == "cuda":
-            where = torch.cuda.get_device_name(self.device)
-        picture = f"{settings.width}x{settings.height}, {counted(settings.steps, 'step')}, {where}"
+        size, steps = f"{settings.width}x{settings.height}", counted(settings.steps, "step")
+        picture = f"{size}, {steps}, {self._where()}"
         return {"seconds": statistics.median(times), "least": min(times), "picture": picture}
+
+    def _where(self) -> str:
+        """What computes, as a figure of time says it."""
+        if self.device.type == "cuda":
+            return torch.cuda.get_device_name(self.device)
+        return counted(self.args.threads, "thread")
 
     @torch.inference_mode()
     def vae(self) -> Figures:
@@ -166,8 +170,8 @@ class Evaluation:
     @torch.inference_mode()
     def tiny_vae(self) -> Figures:
         """PSNR of the tiny VAE beside the model's own against that one, on the same scenes: of its
-        decoder, and of the full decoder's pictures of its latents. The milliseconds of one picture
-        are the least of several.
+        decoder, and of the full decoder's pictures of its latents; in float16 too. The milliseconds
+        of one picture are the least of several, its megabytes those of its weights in float16.
         """
         tiny = self.model.tiny_vae
         if tiny is None:
@@ -180,7 +184,14 @@ class Evaluation:
             latent = tiny.encode(next(self._held()))
             times = [_milliseconds(lambda: tiny.decode(latent)) for _ in range(_TIMED)]
         rounded = {name: _rounded(value) for name, value in figures.items()}
-        return {**rounded, "decode_ms": round(min(times), 1), "scenes": held_out.SCENES}
+        size, megabytes = (
+            self.model.settings.width,
+            2e-6 * sum(p.numel() for p in tiny.parameters()),
+        )
+        return {
+            **rounded, "decode_ms": round(min(times), 1), "scenes": held_out.SCENES,
+            "megabytes": round(megabytes, 2), "picture": f"{size}x{size}, {self._where()}",
+        }  # fmt: skip
 
     def _held(self) -> Iterator[Tensor]:
         """The scenes by which VAEs are judged, on the model's device."""

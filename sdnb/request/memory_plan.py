@@ -62,8 +62,8 @@ class MemoryPlan:
     store: str | None = None  # where a tiled VAE keeps its maps: device, host
     chunk: int | None = None  # pixels of the latent in work in a layer of the UNet; 0: all
     keep: float | None = None  # GB of a streamed UNet that stay on the device
-    # Pictures pass through the tiny VAE, where the model has one beside its own; None: where its
-    # own does not fit.
+    # Pictures pass through the tiny VAE, where the model has one beside its own; None: where the
+    # full one does not fit, and the tiny one was given to `load`.
     tiny_vae: bool | None = None
 
     def __post_init__(self) -> None:

@@ -241,8 +241,8 @@ class ModelPicker(widgets.VBox):
         self._free()
         before = self._load_arguments
         kept = {name: before[name] for name in _KEPT_ARGUMENTS if name in before}
-        if not path:  # the built-in one has latents of its own
-            kept.pop("tiny_vae", None)
+        if not path and kept.get("tiny_vae"):  # the built-in one has latents of its own
+            del kept["tiny_vae"]
         if self._library is not None:
             kept["library"] = self._library
         try:

@@ -20,6 +20,7 @@ from sdnb.request.memory_plan import MemoryPlan, leaner
 REQUEST = sdnb.Request("a castle", width=64, height=64, steps=2, seed=1)
 ROLES = {"text": "text", "unet": "unet", "encoder": "vae", "decoder": "vae"}
 TINY = {"tiny_encoder": "tiny_vae", "tiny_decoder": "tiny_vae"}
+BROUGHT = dict(TINY)  # by the model's folder, and not given
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +46,9 @@ def model(file):
         (MemoryPlan(device="cpu", tiny_vae=True), 9.0, TINY, "tiny"),
         ("auto", 0.9, TINY, "full, of what others have"),
         ("auto", 0.25, TINY, "tiny"),
+        (5.9, 9.0, BROUGHT, "a way out"),
+        (MemoryPlan(device="cpu", tiny_vae=True), 9.0, BROUGHT, "tiny"),
+        (5.1, 9.0, BROUGHT, "refused"),  # no draft fits there either
     ],
 )
 def test_the_tiny_vae_is_taken_where_its_own_does_not_fit(asked, free, parts, outcome, monkeypatch):
@@ -60,13 +64,14 @@ def test_the_tiny_vae_is_taken_where_its_own_does_not_fit(asked, free, parts, ou
         asked if isinstance(asked, MemoryPlan) else None,
         asked if isinstance(asked, float) else 0.0,
         {name: PartFacts(role, 10**9, True) for name, role in {**ROLES, **parts}.items()},
-        lambda *_: 0,
+        lambda *_: 0, tiny_stands_in=parts is not BROUGHT,
     )  # fmt: skip
     request = sdnb.Request(width=1088, height=1088, seed=0).resolved(ModelConfig().settings)
     found = planner.forecast(facts, request)
     assert found.plan.tiny_vae == (outcome == "tiny")
     assert found.fits == (outcome in ("full", "tiny"))
     assert bool(found.refusal) != found.fits
+    assert ("plan with tiny_vae=True" in found.refusal) == (outcome == "a way out")
 
 
 def test_a_preview_beside_a_recorded_step_is_in_the_prediction(monkeypatch):
@@ -101,7 +106,7 @@ def test_a_leaner_plan_keeps_the_tiny_vae_and_the_full_one_away():
 def test_what_needs_a_tiny_vae_or_has_no_use_for_one_is_refused(file, model, tmp_path):
     plan = MemoryPlan(device="cpu", tiny_vae=True)
     with pytest.raises(ValueError, match=r"tiny_vae=True.*load\(..., tiny_vae="):
-        sdnb.load(memory=plan)
+        sdnb.load(memory=plan, tiny_vae=False)
     with pytest.raises(TypeError, match="tiny_vae"):
         MemoryPlan(tiny_vae="taesd.safetensors")
     with pytest.raises(CheckpointError, match="is a tiny one itself; leave it out"):
@@ -173,5 +178,5 @@ def test_a_full_preview_is_what_it_decodes(file, model):
     expected = ((truth + 1) * 127.5).permute(1, 2, 0).numpy()
     assert np.abs(np.asarray(seen) - expected).max() <= 1
     assert np.array_equal(np.asarray(sdnb.load(vae=file).full_preview(latent)), np.asarray(seen))
-    assert sdnb.load().full_preview(latent) is None
+    assert sdnb.load(tiny_vae=False).full_preview(latent) is None
     assert model.preview(latent).size == (16, 9)

@@ -18,6 +18,8 @@ from sdnb.headers.diffusers_folder import read_json
 from sdnb.headers.errors import CheckpointError, in_words
 
 COMPONENTS = {"unet": "unet", "vae": "vae", "text": "text_encoder"}  # our part -> its folder
+#: Where a tiny VAE lies beside them.
+TINY_FOLDER = "tiny_vae"
 #: What suits SD-Turbo (https://huggingface.co/stabilityai/sd-turbo).
 TURBO = {"steps": 1, "cfg": 1.0, "sampler": "euler", "schedule": "trailing"}
 

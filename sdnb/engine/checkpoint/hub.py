@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sdnb.engine.checkpoint.folders import COMPONENTS
+from sdnb.engine.checkpoint.folders import COMPONENTS, TINY_FOLDER
 from sdnb.headers.diffusers_folder import choose
 from sdnb.headers.errors import CheckpointError, listed
 from sdnb.request.plain_words import counted
@@ -96,10 +96,12 @@ def needed_of_model(names: Sequence[str]) -> list[str]:
         if name in ("model_index.json", "sdnb.yaml", "scheduler/scheduler_config.json")
         or name.startswith("tokenizer/")
     ]
-    for folder in COMPONENTS.values():
+    for folder in (*COMPONENTS.values(), TINY_FOLDER):
         prefix = f"{folder}/"
         inside = {name.removeprefix(prefix) for name in names if name.startswith(prefix)}
         chosen = choose(inside)
+        if chosen is None and folder == TINY_FOLDER:
+            continue
         if chosen is None:
             return []
         weights, variant = chosen

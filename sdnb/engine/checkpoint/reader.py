@@ -16,7 +16,7 @@ from sdnb.engine.checkpoint import detect, names, tiny_files
 from sdnb.engine.checkpoint import prediction as predictions
 from sdnb.engine.checkpoint.assign import Tensors, compare
 from sdnb.engine.checkpoint.configs import Overrides, merged, read_config
-from sdnb.engine.checkpoint.folders import read_component, read_folder
+from sdnb.engine.checkpoint.folders import TINY_FOLDER, read_component, read_folder
 from sdnb.engine.checkpoint.places import beside, locate
 from sdnb.engine.checkpoint.single import Parts, read_single
 from sdnb.engine.checkpoint.tensors import LazyTensor, Weights, keep_open, read_weights
@@ -54,13 +54,15 @@ class Checkpoint:
     tiny_vae: Tensors | None = None  # beside the model's own, in `TinyVAE`'s names
     tiny_config: VAEConfig = TINY_VAE  # its configuration
     loras: tuple[Path, ...] = ()  # that always lie over it
+    tiny_source: Path | None = None  # what was given for it, or the model's own folder of it
+    tiny_given: bool = False  # whether it was given, and is not the folder's own
 
 
 def read(
     source: str | Path,
     *,
     vae: str | Path | None = None,
-    tiny_vae: str | Path | None = None,
+    tiny_vae: str | Path | bool | None = None,
     config: str | Path | ModelConfig | Mapping[str, Any] | None = None,
     prediction: str | None = None,
 ) -> Checkpoint:
@@ -68,13 +70,19 @@ def read(
     (`variants`), or a hub id.
 
     `vae` is another VAE (file or folder) in place of the model's own, `tiny_vae` a tiny one (TAESD)
-    beside it. `config` is a YAML in our layout or CompVis' (or a ModelConfig, or a mapping);
-    without it, a YAML of the same stem beside a file, or `sdnb.yaml` inside a folder, is read.
+    beside it: None takes that of a folder's `tiny_vae/`, if it has one, and False none. `config` is
+    a YAML in our layout or CompVis' (or a ModelConfig, or a mapping); without it, a YAML of the
+    same stem beside a file, or `sdnb.yaml` inside a folder, is read.
     `prediction` is one of `prediction.NAMES`, in place of what files say.
 
     Raises CheckpointError, which says what is wrong and what to do.
     """
     asked = {} if prediction is None else predictions.asked(prediction)
+    if tiny_vae is True:
+        raise CheckpointError(
+            "tiny_vae=True: give the file or folder of one. None takes what the model's folder "
+            "brings, and False none"
+        )
     notes: list[str] = []
     path, name = locate(source, notes)
     variant = read_variant(path)
@@ -98,7 +106,9 @@ def read(
         overrides = read_config(config) if config is not None else beside(path, parts.notes)
     with in_words(path):
         found = _assembled(name, path, parts, merged(overrides, asked))
-    return found if tiny_vae is None else _with_tiny_vae(found, tiny_vae)
+    if tiny_vae is None:
+        return _with_its_own(found)
+    return found if tiny_vae is False else _with_tiny_vae(found, tiny_vae, given=True)
 
 
 def _varied(base: Checkpoint, variant: Variant, name: str, folder: Path) -> Checkpoint:
@@ -123,7 +133,20 @@ def _varied(base: Checkpoint, variant: Variant, name: str, folder: Path) -> Chec
     )
 
 
-def _with_tiny_vae(model: Checkpoint, source: str | Path) -> Checkpoint:
+def _with_its_own(model: Checkpoint) -> Checkpoint:
+    """The model with the tiny VAE of its own folder, where there is one and its VAE is not tiny
+    itself.
+    """
+    folder = model.path / TINY_FOLDER
+    if model.config.vae.tiny or not folder.is_dir():
+        return model
+    try:
+        return _with_tiny_vae(model, folder, given=False)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error} (load(..., tiny_vae=False) leaves it out)") from None
+
+
+def _with_tiny_vae(model: Checkpoint, source: str | Path, *, given: bool) -> Checkpoint:
     """The model with a tiny VAE beside its own."""
     vae, what, notes = model.config.vae, f"tiny_vae={plain(str(source), 200)}", list[str]()
     weights, _ = read_vae(source, notes)
@@ -141,7 +164,10 @@ def _with_tiny_vae(model: Checkpoint, source: str | Path) -> Checkpoint:
         tensors = canonical(names.vae_table(config), weights, f"tiny VAE {what}")
         _check_bytes(Path(source), {"tiny_vae": tensors})
     notes = [*model.notes, *map(plain, notes)]
-    return replace(model, tiny_vae=tensors, tiny_config=config, notes=notes)
+    return replace(
+        model, tiny_vae=tensors, tiny_config=config, tiny_source=Path(source), tiny_given=given,
+        notes=notes,
+    )  # fmt: skip
 
 
 def _exchange_vae(parts: Parts, source: str | Path) -> None:

@@ -41,6 +41,8 @@ class Facts:
     has_run: bool = True  # whether the process holds already what its first run leaves behind
     has_second_stream: bool = False  # whether it holds what `memory.Beside` leaves on the card
     tiny_vae: VAEConfig = TINY_VAE  # of the tiny VAE beside the model's own, where it has one
+    # Whether it makes, unasked, what the full one has no memory for: who gave it knows of it.
+    tiny_stands_in: bool = True
 
     def gb(self, part: str) -> float:
         """GB of a part's weights."""

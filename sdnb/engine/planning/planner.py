@@ -27,11 +27,17 @@ def forecast(facts: Facts, request: Resolved) -> Forecast:
     most = room + free if facts.device.type == "cpu" else room
     asked = facts.asked_plan.tiny_vae if facts.asked_plan else None
     best = _first_that_fits(facts, work, room, most, tiny_vae=bool(asked))
+    way_out = ""
     if best.gb > allowed(facts, best) and facts.has_tiny_vae and asked is None:
-        best = _first_that_fits(facts, work, room, most, tiny_vae=True)
+        draft = _first_that_fits(facts, work, room, most, tiny_vae=True)
+        if facts.tiny_stands_in:
+            best = draft
+        elif draft.fits:
+            way_out = " A draft by its tiny VAE fits: give a memory plan with tiny_vae=True."
     if best.fits:
         return best
-    return replace(best, refusal=_refusal(facts, work, best, most, in_words(request)))
+    words = _refusal(facts, work, best, most, in_words(request))
+    return replace(best, refusal=words + way_out)
 
 
 def allowed(facts: Facts, forecast: Forecast) -> float:

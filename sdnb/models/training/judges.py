@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -71,17 +72,24 @@ def coded_psnr(vae: VAE, pictures: Tensor) -> Tensor:
 def tiny_vae_figures(full: VAE, tiny: TinyVAE, pictures: Iterable[Tensor]) -> dict[str, float]:
     """Mean and least decibels of a tiny VAE against the full one on pictures `[1, 3, h, w]`: its
     decoder beside the full decoder, and the full decoder on its latents beside that on the full
-    encoder's.
+    encoder's; each half of it also computed in float16.
     """
-    decoded, encoded = list[float](), list[float]()
+    nets = {"": tiny, "_fp16": copy.deepcopy(tiny).half()}
+    values: dict[str, list[float]] = {}
     for picture in pictures:
         latent = full.encode(picture)
         expected = full.decode(latent).clamp(-1, 1)
-        decoded.append(psnr(expected, tiny.decode(latent).clamp(-1, 1)).item())
-        encoded.append(psnr(expected, full.decode(tiny.encode(picture)).clamp(-1, 1)).item())
-    halves = {"decoder": decoded, "encoder": encoded}
-    means = {half: sum(values) / len(values) for half, values in halves.items()}
-    return means | {f"{half}_least": min(values) for half, values in halves.items()}
+        for numbers, net in nets.items():
+            dtype = torch.float16 if numbers else torch.float32
+            made = {
+                "decoder": net.decode(latent.to(dtype)).float(),
+                "encoder": full.decode(net.encode(picture.to(dtype)).float()),
+            }
+            for half, seen in made.items():
+                decibels = psnr(expected, seen.clamp(-1, 1)).item()
+                values.setdefault(half + numbers, []).append(decibels)
+    means = {name: sum(its) / len(its) for name, its in values.items()}
+    return means | {f"{name}_least": min(its) for name, its in values.items()}
 
 
 def nearest(picture: Tensor, known: Tensor) -> tuple[float, int]:
