@@ -175,8 +175,8 @@ def _add_model_flags(parser: Parser) -> None:
         "--model",
         dest="ckpt",
         metavar="PATH",
-        help=".ckpt, .safetensors, a diffusers folder, a hub id, a name in the library, or "
-        "tiny-fast (the built-in model, tiny)",
+        help=".ckpt, .safetensors, a diffusers folder, a hub id, a name in the library "
+        "(the built-in model, tiny)",
     )
     add("--vae", metavar="PATH", help="another autoencoder, also a tiny one (TAESD)")
     add(

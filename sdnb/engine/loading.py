@@ -41,7 +41,7 @@ def load(
     progress: Callable[[float], object] | None = None,
 ) -> Model:
     """The model in `path`: a `.ckpt`, a `.safetensors`, a diffusers folder, a hub id or the name of
-    a built-in one, "tiny" or "tiny-fast"; none: the first of these.
+    a built-in one, such as "tiny"; none: that one.
 
     `memory` is a plan, the name of one ("auto", "cpu", "max", "8gb", "6gb", "4gb", "2gb", "1gb") or
     a number of GB, `precision` full, half, bf16 or auto, `vae` another autoencoder's file or
@@ -133,7 +133,8 @@ def _names_built_in(path: str | Path | None) -> str:
     is_name = isinstance(path, str) and not Path(path).suffix and len(Path(path).parts) == 1
     if not is_name or path in assets.built_in():
         return ""
-    return f" Built in are {' and '.join(assets.built_in())}."
+    whole = [name for name, at in assets.built_in().items() if any(at.rglob("*.safetensors"))]
+    return f" Built in: {', '.join(whole)}."
 
 
 def _in_library(

@@ -117,7 +117,7 @@ def test_it_takes_a_size_and_all_of_the_canvas_where_that_is_asked_for(asked):
     ],
 )
 def test_what_cannot_be_is_refused_before_any_work(asked, given, words):
-    source = Result((picture(),), Request(), "m", "f" * 16, 0.1, 0.1)
+    source = Result((picture(),), Request(seed=1), "m", "f" * 16, 0.1, 0.1)
     with pytest.raises(ValueError, match=words):
         sdnb.outpaint(Model(), source, progress=False, **given)
     assert asked == []

@@ -88,8 +88,11 @@ def test_without_its_file_the_name_says_what_is_missing(package):
         sdnb.load("tiny-fast")
 
 
-def test_a_slip_in_the_name_is_told_the_names():
-    with pytest.raises(FileNotFoundError, match=r"Built in are tiny and tiny-fast\.$"):
+def test_a_slip_in_the_name_is_told_the_names(package):
+    with pytest.raises(FileNotFoundError, match=r"Built in: tiny, tiny-fast\.$"):
+        sdnb.load("tiny-fats")
+    (package / "tiny-fast" / "tiny-fast.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match=r"Built in: tiny\.$"):
         sdnb.load("tiny-fats")
 
 

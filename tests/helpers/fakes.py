@@ -43,6 +43,7 @@ class Model:
     unet: object = None
     library: object = None
     own_nets: object = None
+    own_loras: tuple = ()
     embeddings: dict = field(default_factory=dict)
     pace: Pace = field(default_factory=Pace)
 

@@ -207,9 +207,11 @@ class TestWhatLoadTakes:
         assert one.path("checkpoint", "owner/of-the-hub") == "owner/of-the-hub"
 
     def test_a_name_that_neither_the_disk_nor_the_library_has(self, webui):
-        with pytest.raises(FileNotFoundError, match=r"owner/name'. In the .*mean 'small'\?$"):
+        with pytest.raises(
+            FileNotFoundError, match=r"owner/name'. In the .*mean 'small'\? Built in: tiny"
+        ):
             sdnb.load("smal", library=webui)
-        with pytest.raises(FileNotFoundError, match=r"/pixelart\.\S+, of this name, is a LoRA\.$"):
+        with pytest.raises(FileNotFoundError, match=r"/pixelart\.\S+, of this name, is a LoRA\."):
             sdnb.load("pixelart", library=webui)
 
     def test_a_folder_that_is_not_there(self, tmp_path):
