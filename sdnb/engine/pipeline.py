@@ -29,15 +29,14 @@ from sdnb.engine.stages.account import Account
 from sdnb.engine.stages.contexts import Contexts, of_pass
 from sdnb.engine.stages.control_nets import ChosenNets
 from sdnb.engine.stages.from_picture import FromPicture, from_picture
-from sdnb.engine.stages.in_turn import in_turn
+from sdnb.engine.stages.in_turn import alike, for_one_pass, in_turn
 from sdnb.engine.stages.predictor import Predictor, is_sound, not_sound
 from sdnb.engine.stages.prepare import beyond_limit, prepare
 from sdnb.engine.stages.steering import Steering
 from sdnb.images.canvas import Canvas, fit
 from sdnb.images.result import Progress, Result, bar
-from sdnb.request import Request, Resolved, checks, lora, prompt, words
+from sdnb.request import Request, Resolved, checks, words
 from sdnb.request.pace import Times
-from sdnb.request.prompt.guidance import guidance
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -87,7 +86,7 @@ def run(model: Model, request: Request) -> Generator[Progress, None, None]:
     if len(pictures) == 1:
         yield from _run(model, pictures)
     else:
-        runs = [partial(_run, model, group) for group in _for_one_pass(model, pictures)]
+        runs = [partial(_run, model, group) for group in for_one_pass(model, pictures)]
         yield from in_turn(request, runs)
 
 
@@ -101,17 +100,6 @@ def run_together(model: Model, requests: Sequence[Request]) -> Generator[Progres
     """
     _check_given(model, requests)
     yield from _run(model, [words.settled(each, model) for each in requests], together=True)
-
-
-def alike(request: Resolved) -> tuple[object, ...]:
-    """What requests must have in common to be made in one pass a step: all but the words, the seed,
-    cfg and its rescaling; the LoRAs, also those that tags in the prompt name; and how many texts
-    guide them, for AND joins several and cfg 0 and 1 need but one.
-    """
-    texts = len(guidance(request).texts)
-    loras = lora.of_request(request.prompt, request.loras)
-    rest = request.but(loras=(), prompt="", negative="", seed=0, cfg=0, cfg_rescale=0, count=1)
-    return texts, loras, rest
 
 
 @dataclass(frozen=True)
@@ -152,28 +140,6 @@ def _check_given(model: Model, requests: Sequence[Request]) -> None:
             raise TypeError(
                 f"request={request!r} is no Request; write sdnb.Request(...), or use sdnb.txt2img"
             )
-
-
-def _for_one_pass(model: Model, pictures: Sequence[Request]) -> list[list[Request]]:
-    """Requests for one picture each, those together that one pass of the UNet can make: neighbours
-    that are `alike`, as many as the plan makes at once. Raises for words that cannot be read and
-    LoRAs that are not there, before the first of them is made.
-    """
-    groups: list[list[Request]] = []
-    last: object = None
-    for picture in pictures:
-        prompt.check(picture.prompt, picture.negative, picture.syntax, picture.steps)
-        resolved = picture.resolved(model.suited(picture)[0])
-        kind = alike(resolved)
-        if kind != last:
-            adapt.choose(model, resolved)
-        room = bool(groups) and len(groups[-1]) < model.memory.batch
-        if room and kind == last and (picture.image is None or picture.strength > 0):
-            groups[-1].append(picture)
-        else:
-            groups.append([picture])
-        last = kind
-    return groups
 
 
 def _run(

@@ -225,7 +225,7 @@ def _batches(cells: Sequence[Cell], model: Model) -> list[list[Cell]]:
     most = model.memory.batch
     if most == 1:
         return [[cell] for cell in cells]
-    from sdnb.engine.pipeline import alike
+    from sdnb.engine.stages.in_turn import alike
 
     alike_cells: dict[object, list[Cell]] = {}
     for cell in cells:

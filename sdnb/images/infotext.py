@@ -18,7 +18,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from sdnb.images import control_text, sampler_names, used_files
+from sdnb.images import control_text, sampler_names, template_text, used_files
 from sdnb.images.saved import NO_PICTURE, Saved, accepted, emphasis_notes
 from sdnb.images.used_files import UsedFile
 from sdnb.request import Request, checks, lora
@@ -41,7 +41,6 @@ _NEXT_KEY = re.compile(
     re.IGNORECASE,
 )
 _EARLIER_KEY = re.compile(r"(?:^|[, ])(Sampler|Seed|Size|CFG scale): ", re.MULTILINE)
-_TEMPLATE, _NEGATIVE_TEMPLATE = "Template", "Negative Template"
 _SIZE = re.compile(r"([0-9]{1,9}) *[xX*×] *([0-9]{1,9})")
 
 _CARDS = ("GPU", "NV", "CUDA")  # values of RNG: a graphics card's numbers, wherever they are drawn
@@ -120,8 +119,7 @@ def write(
         eta_key: None if default_eta else digits(request.eta),
         **control_text.write(request.controls, files, request.fit),
         **used_files.hash_lists(files),
-        _TEMPLATE: request.template or None,
-        _NEGATIVE_TEMPLATE: request.negative_template or None,
+        **template_text.write(request),
         "Version": f"sdnb {version}",
     }
     line = ", ".join(f"{key}: {_quoted(v)}" for key, v in values.items() if v is not None)
@@ -140,7 +138,7 @@ def read(text: str) -> Saved:
     prompt, negative, line = _split(text.removeprefix("\ufeff").replace("\r\n", "\n"))
     values = _key_values(line)
     fields: dict[str, Any] = {"prompt": prompt, "negative": negative}
-    fields |= _templates(text, values)
+    fields |= template_text.read(text, values)
     notes: list[str] = []
     if "Sampler" in values or "Schedule type" in values:
         fields["sampler"], fields["schedule"], notes = sampler_names.read(
@@ -162,24 +160,6 @@ def read(text: str) -> Saved:
     return Saved(
         request, model, fingerprint, version, notes=tuple(notes), files=files, strength_told=told
     )
-
-
-def _templates(text: str, values: dict[str, str]) -> dict[str, str]:
-    """What the prompts were chosen from, as sd-dynamic-prompts writes it in lines of their own
-    behind the values, and sdnb among the values; taken out of these.
-    """
-    own = values.pop(_TEMPLATE, ""), values.pop(_NEGATIVE_TEMPLATE, "")
-    lines = f"\n{text}"
-    behind = lines[lines.rfind("\nSteps: ") + 1 :].partition("\n")[2]
-    if behind.startswith(f"{_NEGATIVE_TEMPLATE}: "):
-        behind = f"\n{behind}"
-    elif not behind.startswith(f"{_TEMPLATE}: "):
-        behind = ""
-    if behind:
-        prompt, _, negative = behind.partition(f"\n{_NEGATIVE_TEMPLATE}: ")
-        own = prompt.removeprefix(f"{_TEMPLATE}: "), negative
-    fields = zip(("template", "negative_template"), own, strict=True)
-    return {name: template.strip() for name, template in fields if template.strip()}
 
 
 def _syntax(values: dict[str, str]) -> str:

@@ -5,11 +5,50 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
+from sdnb.engine.stages import adapt
 from sdnb.images.result import Progress, Result
-from sdnb.request import Request, digests
+from sdnb.request import Request, Resolved, digests, lora, prompt
+from sdnb.request.prompt.guidance import guidance
+
+if TYPE_CHECKING:
+    from sdnb.engine.model import Model
 
 Run = Callable[[], Generator[Progress, None, None]]
+
+
+def alike(request: Resolved) -> tuple[object, ...]:
+    """What requests must have in common to be made in one pass a step: all but the words, the seed,
+    cfg and its rescaling; the LoRAs, also those that tags in the prompt name; and how many texts
+    guide them, for AND joins several and cfg 0 and 1 need but one.
+    """
+    texts = len(guidance(request).texts)
+    loras = lora.of_request(request.prompt, request.loras)
+    rest = request.but(loras=(), prompt="", negative="", seed=0, cfg=0, cfg_rescale=0, count=1)
+    return texts, loras, rest
+
+
+def for_one_pass(model: Model, pictures: Sequence[Request]) -> list[list[Request]]:
+    """Requests for one picture each, those together that one pass of the UNet can make: neighbours
+    that are `alike`, as many as the plan makes at once. Raises for words that cannot be read and
+    LoRAs that are not there, before the first of them is made.
+    """
+    groups: list[list[Request]] = []
+    last: object = None
+    for picture in pictures:
+        prompt.check(picture.prompt, picture.negative, picture.syntax, picture.steps)
+        resolved = picture.resolved(model.suited(picture)[0])
+        kind = alike(resolved)
+        if kind != last:
+            adapt.choose(model, resolved)
+        room = bool(groups) and len(groups[-1]) < model.memory.batch
+        if room and kind == last and (picture.image is None or picture.strength > 0):
+            groups[-1].append(picture)
+        else:
+            groups.append([picture])
+        last = kind
+    return groups
 
 
 def in_turn(asked: Request, runs: Sequence[Run]) -> Generator[Progress, None, None]:

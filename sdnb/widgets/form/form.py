@@ -287,9 +287,7 @@ class Form(widgets.VBox):
         self._refresh()
 
     def _told(self, name: str, value: Any) -> None:
-        """Take what the mask's editor says: the feather, that no mask is inverted any more, or the
-        picture on a larger canvas.
-        """
+        """Take what the mask's editor says of another field."""
         self.controls[name].value = value
         if name == "image":
             self._framing.look(self.settings, by_hand=True)
