@@ -1,7 +1,7 @@
 """The progress of a run: a bar, a line, a preview of the picture, and the error if it failed.
 
 The job's own thread writes all of it, a few times a second at most: the browser keeps up, and the
-run loses less than 5 % of its time, or 3 % where no previews are of full size.
+run loses less than 3 % of its time.
 """
 
 from __future__ import annotations
@@ -29,10 +29,7 @@ FullPreview = Callable[[Any], Image.Image | None]
 
 _BAR_EVERY = 0.1  # seconds between two updates of the bar
 _PREVIEW_EVERY = 0.25  # seconds between two previews, at least
-_PREVIEW_SHARE = 0.02  # of a run's time that rough previews may take
-# And those of full size: at 256x256 on two threads one takes 50 ms and a run 4.4 s, so that there
-# are two in a run, each seen until the next; at 0.02 there would be one, and rough ones around it.
-_FULL_SHARE = 0.03
+_PREVIEW_SHARE = 0.02  # of a run's time that previews may take
 _PREVIEW_SIDE = 256  # pixels of a preview's JPEG; the browser shows it at the result's size
 _FULL_SIDE = 1024  # and at most of that of a full preview
 _FIRST_FULL = 2.0  # seconds of a run before the first of these, whose cost is not known yet
@@ -114,9 +111,8 @@ class ProgressView(widgets.VBox):
     """Bar and line of one job after the other; an executor calls `watch`.
 
     `picture` shows the preview; the owner of the view lays it out. `left` says how long a run still
-    takes. Rough previews take 2 % of a run's time at most, those of full size 3 %: a run has rough
-    ones while none of full size is due, which is when that has been earned; how long it takes, the
-    first one shows.
+    takes. Each kind of preview takes 2 % of a run's time at most: a run has rough ones while none
+    of full size is due, which is when that has been earned; how long it takes, the first one shows.
     """
 
     def __init__(
@@ -139,7 +135,7 @@ class ProgressView(widgets.VBox):
         self.add_class("sdnb-run")
         self._bars = Throttle(_BAR_EVERY)
         self._previews = Throttle(_PREVIEW_EVERY, _PREVIEW_SHARE)
-        self._full_previews = Throttle(_PREVIEW_EVERY, _FULL_SHARE, wait=_FIRST_FULL)
+        self._full_previews = Throttle(_PREVIEW_EVERY, _PREVIEW_SHARE, wait=_FIRST_FULL)
         self._has_full = full_preview is not None  # false in a run where none came, too
         # How many previews were sent, and what they cost: `sdnb bench widgets` reads this.
         self.previews = 0
