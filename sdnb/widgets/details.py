@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sdnb.images.result import Result
 
 _MAKERS = {"image": "picture", "mask": "mask"}
+_NO_CONTROL = {"template": "Template", "negative_template": "Negative template"}
 _COPY = (
     "const t = this.parentNode.querySelector('textarea'); t.select();"
     "(navigator.clipboard ? navigator.clipboard.writeText(t.value) : document.execCommand('copy'));"
@@ -107,8 +108,8 @@ def settings(request: Request, result: Result | None = None) -> str:
         if item.name == "controls":
             rows.append(("Control", control.in_words(value)))
             continue
-        label = BY_NAME[item.name].label
-        if isinstance(value, str):
+        label = _NO_CONTROL.get(item.name) or BY_NAME[item.name].label
+        if isinstance(value, str) and item.name in BY_NAME:
             value = BY_NAME[item.name].called.get(value, value)
         if item.name == "width":
             label, value = "Size", f"{request.width} x {request.height}"

@@ -7,9 +7,11 @@ import shutil
 
 import numpy as np
 import pytest
+from helpers.any_request import requests
 from helpers.fakes import make
 from helpers.pictures import colour, encoded, png_with
 from helpers.widget_hands import called, press, read, status, thumbs
+from hypothesis import given
 
 import sdnb
 from sdnb.request import Request, Settings
@@ -45,6 +47,13 @@ def test_the_newest_is_first_and_results_are_in_order(gallery):
     assert gallery.pictures[0].request.count == 1
     assert len(thumbs(gallery)) == 3
     assert "a <cat>, seed 11" in thumbs(gallery)[0].tooltip
+
+
+@given(requests())
+def test_any_request_is_told_and_its_template_with_it(request):
+    told = settings(request)
+    assert ("<th>Template</th>" in told) == bool(request.template)
+    assert ("<th>Negative template</th>" in told) == bool(request.negative_template)
 
 
 def test_choosing_shows_the_picture_and_its_settings(gallery):
