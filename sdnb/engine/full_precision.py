@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -43,13 +43,20 @@ def full_precision() -> Iterator[None]:
                     _put_back.pop()()
 
 
-def in_full_precision(steps: Generator[T, None, R]) -> Generator[T, None, R]:
-    """The same steps, each computed in full precision. Between them, and where they are left
-    half-way, the settings are the process's own.
+def current(device: torch.device) -> AbstractContextManager[object]:
+    """Inside, `device` is torch's current one, on which Triton starts kernels and events are
+    recorded, wherever the tensors lie.
+    """
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+
+
+def in_full_precision(steps: Generator[T, None, R], device: torch.device) -> Generator[T, None, R]:
+    """The same steps, each computed in full precision, with `device` as the current one. Between
+    them, and where they are left half-way, the settings are the process's own.
     """
     with closing(steps):
         while True:
-            with full_precision():
+            with full_precision(), current(device):
                 try:
                     step = next(steps)
                 except StopIteration as end:

@@ -14,6 +14,7 @@ from sdnb.engine import memory, pixels
 from sdnb.engine.checkpoint import Checkpoint, Tensors
 from sdnb.engine.checkpoint.embeddings import Embedding, LibraryEmbeddings
 from sdnb.engine.diffusion.schedule import NoiseSchedule
+from sdnb.engine.full_precision import current
 from sdnb.engine.networks import row_bands
 from sdnb.engine.networks.config import ModelConfig
 from sdnb.engine.networks.tokenizer import Tokenizer
@@ -222,7 +223,7 @@ class Model:
         if network is None:
             return None
         try:
-            with self.weights.use(part) as device:
+            with self.weights.use(part) as device, current(device):
                 x = latent[:1].to(device, network.decoder[1].weight.dtype)
                 x = x.contiguous(memory_format=torch.channels_last)
                 bands = row_bands.Bands(PREVIEW_TILE)

@@ -22,7 +22,7 @@ from sdnb.engine.diffusion.denoise import blend, eps_denoiser, inpainting
 from sdnb.engine.diffusion.noise import Noise, finish, start
 from sdnb.engine.diffusion.samplers import SAMPLERS, Step
 from sdnb.engine.diffusion.schedule import sigmas
-from sdnb.engine.full_precision import full_precision, in_full_precision
+from sdnb.engine.full_precision import current, full_precision, in_full_precision
 from sdnb.engine.model import Model
 from sdnb.engine.stages import adapt, autoencode, control_nets, prompts
 from sdnb.engine.stages.account import Account
@@ -64,7 +64,7 @@ def decode(model: Model, latents: Sequence[Tensor]) -> list[Image.Image]:
     of a run in another thread.
     """
     checks.loaded(model)
-    with model.run_lock.ask(within=True) as turn, full_precision():
+    with model.run_lock.ask(within=True) as turn, full_precision(), current(model.device):
         turn.wait()
         return autoencode.decode_all(model, latents, [])
 
@@ -168,7 +168,7 @@ def _run(
             yield Progress(0, batch.steps, turn.waited, waiting=True)
         with model.pace.timed(batch.first) as times:
             journey = _journey(model, batch, notes, began + turn.waited, times)
-            last = yield from in_full_precision(journey)
+            last = yield from in_full_precision(journey, model.device)
             times.whole = last.seconds
     yield last  # the model is free: whoever gets the result may begin the next run
 

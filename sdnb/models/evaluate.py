@@ -26,7 +26,7 @@ from torch import Tensor
 
 import sdnb
 from sdnb.engine import pixels
-from sdnb.engine.full_precision import full_precision
+from sdnb.engine.full_precision import current, full_precision
 from sdnb.models import card_rows, hundred
 from sdnb.models.training import classifier, held_out, judges, questions
 from sdnb.models.training.catalog import Catalog
@@ -162,7 +162,7 @@ class Evaluation:
     @torch.inference_mode()
     def vae(self) -> Figures:
         """PSNR of scenes made only of held-out pairs, encoded and decoded."""
-        with full_precision():
+        with full_precision(), current(self.device):
             values = [float(judges.coded_psnr(self.model.vae, picture)) for picture in self._held()]
         mean, least = _rounded(statistics.mean(values)), _rounded(min(values))
         return {"psnr": mean, "least": least, "scenes": held_out.SCENES}
@@ -179,7 +179,7 @@ class Evaluation:
                 f"{self.model.name} has no tiny VAE beside its own: give one as --tiny-vae, or "
                 "leave this test out"
             )
-        with full_precision():
+        with full_precision(), current(self.device):
             figures = judges.tiny_vae_figures(self.model.vae, tiny, self._held())
             latent = tiny.encode(next(self._held()))
             times = [_milliseconds(lambda: tiny.decode(latent)) for _ in range(_TIMED)]

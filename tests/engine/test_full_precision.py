@@ -7,8 +7,9 @@ import torch
 from torch import backends
 
 import sdnb
-from sdnb.engine.full_precision import full_precision, in_full_precision
+from sdnb.engine.full_precision import current, full_precision, in_full_precision
 
+CPU = torch.device("cpu")
 PLACES = ()  # before torch 2.9 there are the old names alone
 if hasattr(backends.cudnn, "conv"):
     PLACES = backends.cudnn.conv, backends.cuda.matmul, backends.mkldnn.matmul, backends.mkldnn.conv
@@ -106,13 +107,13 @@ def test_between_two_steps_the_settings_are_the_process_s_own():
         return "end"
 
     def outer():
-        seen.append((yield from in_full_precision(three_steps())))
+        seen.append((yield from in_full_precision(three_steps(), CPU)))
 
     for _ in outer():
         assert settings() == before
     assert seen == [True] * 4 + ["end"]
     assert settings() == before
-    left = in_full_precision(three_steps())
+    left = in_full_precision(three_steps(), CPU)
     next(left)
     assert settings() == before  # left half-way, and not yet collected
     torch.set_float32_matmul_precision("highest")  # what is set meanwhile stays
@@ -125,7 +126,7 @@ def test_between_two_steps_the_settings_are_the_process_s_own():
 
     before = settings()
     with pytest.raises(KeyboardInterrupt):
-        list(in_full_precision(fails()))
+        list(in_full_precision(fails(), CPU))
     assert settings() == before
 
 
@@ -147,3 +148,29 @@ def test_every_step_and_the_decoder_are_exact(model):
     assert len(seen) >= 3
     assert all(seen)
     assert settings() == before
+
+
+def test_the_card_of_a_run_is_the_current_one_while_a_step_computes_and_no_longer(monkeypatch):
+    """Triton starts a kernel on the current card, wherever its tensors lie."""
+    now = ["cuda:0"]
+
+    class Device:
+        def __init__(self, device):
+            self.device = str(device)
+
+        def __enter__(self):
+            now.append(self.device)
+
+        def __exit__(self, *_):
+            now.pop()
+
+    monkeypatch.setattr(torch.cuda, "device", Device)
+
+    def two_steps():
+        yield now[-1]
+        yield now[-1]
+
+    for seen in in_full_precision(two_steps(), torch.device("cuda:1")):
+        assert (seen, now) == ("cuda:1", ["cuda:0"])
+    with current(CPU):
+        assert now == ["cuda:0"]

@@ -85,10 +85,10 @@ class Graphed:
         torch.cuda.empty_cache()  # what calls in the current stream have left: `side` has its own
         inputs = [t.clone(memory_format=torch.preserve_format) for t in tensors]
         side = _stream(tensors[0].device)
-        side.wait_stream(torch.cuda.current_stream())
+        side.wait_stream(torch.cuda.current_stream(side.device))
         with torch.cuda.stream(side):  # loads kernels, measures attention, sets workspaces up
             self.function(*inputs)
-        torch.cuda.current_stream().wait_stream(side)
+        torch.cuda.current_stream(side.device).wait_stream(side)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, stream=side):
             output = self.function(*inputs)
