@@ -12,8 +12,20 @@ from PIL import Image, ImageDraw
 
 import sdnb.engine.networks.tokenizer
 from sdnb.engine.networks.tokenizer import Tokenizer
-from sdnb.models.training import concepts, icons, phrases, sources, sprites, things, tokens, unknown
+from sdnb.models.training import (
+    captions,
+    concepts,
+    icons,
+    loose_words,
+    phrases,
+    sources,
+    sprites,
+    things,
+    tokens,
+    unknown,
+)
 from sdnb.models.training.catalog import SIZE, Catalog
+from sdnb.models.training.scenes import Composer
 from sdnb.models.training.sources import Source
 
 CLIP = Path(sdnb.engine.networks.tokenizer.__file__).parent / "clip" / "tokenizer.json"
@@ -175,6 +187,42 @@ def test_made_up_words_are_words_and_seldom_the_same():
     words = [unknown.made_up(random) for _ in range(500)]
     assert all(word.isalpha() and word.islower() and len(word) < 24 for word in words)
     assert len(set(words)) > 450
+
+
+# -- loose words ---------------------------------------------------------------------------------
+
+
+def test_words_that_say_nothing_stand_around_the_name_and_keep_it(tmp_path):
+    entries = [
+        {"id": 0, "label": "red apple", "aliases": ["apple"], "styles": ["3d", "glyph"]},
+        {"id": 1, "label": "lighthouse", "styles": ["glyph"], "asked": []},
+    ]
+    (tmp_path / "concepts.json").write_text(json.dumps(entries))
+    composer = Composer(Catalog(tmp_path), seed=4)
+    composer.loose = 1.0
+    texts = [composer.draw()[1] for _ in range(300)]
+    said = loose_words.vocabulary()
+    loose = [text for text in texts if said & set(text.replace(",", "").split())]
+    assert len(loose) > 100
+    names = [name for c in composer.catalog.concepts for name in (c.label, *c.aliases)]
+    assert all(any(name in text for name in names) for text in loose)
+    composer.loose, composer.unknown = 0.0, []
+    few = {word for _ in range(300) for word in composer.draw()[1].replace(",", "").split()}
+    assert not {"sleeping", "someone's", "watercolor", "favourite"} & few
+
+
+def test_a_loose_name_leaves_the_style_open():
+    random = np.random.default_rng(0)
+    w = captions.Wording("glyph", "my cute cat", loose=True)
+    words = {*phrases.style_nouns("glyph"), *phrases.style_words("glyph")}
+    for _ in range(50):
+        assert not any(word in captions.caption(random, w) for word in words)
+
+
+def test_a_rare_style_hardly_goes_unsaid_where_a_thing_has_others():
+    assert phrases.unsaid("glyph", only=False) < 0.05
+    assert phrases.unsaid("glyph2", only=True) > 0.4
+    assert phrases.unsaid("3d", only=False) == phrases.STYLE_UNSAID["3d"]
 
 
 # -- icons ---------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ class Wording:
     effect: str = "none"
     sticker: bool = False
     only: bool = False  # the thing is drawn in this kind of style only
+    loose: bool = False  # the words around its name leave the style open
 
 
 class _Style(NamedTuple):
@@ -66,7 +67,7 @@ def _sentence(random: np.random.Generator, thing: str, behind: str, style: _Styl
 def _style(random: np.random.Generator, w: Wording) -> _Style:
     """The words for style, sticker and effect."""
     nouns, words = phrases.style_nouns(w.style), phrases.style_words(w.style)
-    unsaid = phrases.unsaid(w.style, w.only)
+    unsaid = 1.0 if w.loose else phrases.unsaid(w.style, w.only)
     if w.sticker:
         nouns = ["sticker", f"{_one_of(random, words)} sticker"]
         words, unsaid = ["sticker", "sticker with a white outline"], 0.0

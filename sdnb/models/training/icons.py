@@ -1,7 +1,9 @@
 """Icons of one colour, painted so that they look like things.
 
 A glyph's inner lines are holes, through which a background would show: they are filled with a
-lighter or darker shade of the thing's colour. A two-tone icon gets the colour in place of its blue.
+darker shade of the thing's colour, as lines are drawn (a lighter one on what is nearly black).
+Pale lines would look as if the thing were in pieces. A two-tone icon gets the colour in place of
+its blue.
 """
 
 from __future__ import annotations
@@ -18,13 +20,13 @@ FAMILIES = {
 }  # fmt: skip
 _MAIN = {"white": (236, 238, 242), "black": (44, 46, 52)}  # seen on white and on black
 _BLUES = ("#2F88FF", "#43CCF8")  # icon-park's fill and second fill
-_PALE = 150  # of 255: the brightness from which inner lines are darker
+_DARK = 70  # of 255: the brightness below which inner lines are lighter
 
 
 def shades(name: str) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
     """The two colours, 8-bit RGB, of a thing of a named colour: its body and its inner lines."""
     body = np.array(_MAIN.get(name, COLORS[name]), np.float32)
-    inner = body * 0.45 if body @ (0.3, 0.59, 0.11) > _PALE else body + (255 - body) * 0.75
+    inner = body * 0.35 if body @ (0.3, 0.59, 0.11) > _DARK else body + (255 - body) * 0.4
     return _rgb(body), _rgb(inner)
 
 

@@ -40,6 +40,8 @@ STYLE_SHARE = {  # of the pictures; all others share the rest evenly
 }  # fmt: skip
 STYLE_UNSAID = {"3d": 0.5}  # share of captions without the style's name
 _UNSAID = 0.12
+_UNSAID_RARE = 0.02  # who names no style is not to get one of these
+_RARE = {"blob", "emojione", "fxemoji", "comic", "glyph", "twotone", "coloricon"}
 _UNSAID_ONLY = 0.5  # of a thing that has drawings of its own kind only
 
 EFFECTS = {  # name: share of the pictures
@@ -159,4 +161,11 @@ def kind(style: str) -> str:
 
 def unsaid(style: str, only: bool) -> float:
     """The share of captions without the style's name; `only`: of a thing with no other drawings."""
-    return _UNSAID_ONLY if only else STYLE_UNSAID.get(style, _UNSAID)
+    if only:
+        return _UNSAID_ONLY
+    return _UNSAID_RARE if is_rare(style) else STYLE_UNSAID.get(style, _UNSAID)
+
+
+def is_rare(style: str) -> bool:
+    """Whether a style is drawn only where it is named, or where a thing has no other."""
+    return kind(style) in _RARE

@@ -17,11 +17,13 @@ from torch import Tensor
 from . import phrases
 from .captions import Wording, caption
 from .catalog import Catalog
+from .loose_words import loosely
 from .phrases import article, plural
 from .unknown import made_up
 
 MOST = 4  # sprites a picture
-_UNKNOWN = 0.025  # share of the scenes that show a plain thing for a word that means nothing
+_UNKNOWN = 0.012  # share of the scenes that show a plain thing for a word that means nothing
+_LOOSE = 0.3  # of the single things in a style that may go unsaid: among words that change nothing
 _UNCOUNTED = 0.3  # of the captions of three or four things: "apples", "some apples"
 EFFECTS = list(phrases.EFFECTS)
 
@@ -79,6 +81,7 @@ class Composer:
         rest = (1 - sum(named.values())) / max(1, len(self.styles) - len(named))
         self.style_share = _cumulative([named.get(style, rest) for style in self.styles])
         unknown = [(row, s) for row, s in catalog.number if catalog.concepts[row].unknown]
+        self.loose = _LOOSE
         self.unknown = [pair for pair in unknown if pair[0] in self.rows.get(pair[1], ())]
 
     def draw(self) -> tuple[Scene, str]:
@@ -87,7 +90,7 @@ class Composer:
         scene = Scene(chance=self.random.random(8).astype(np.float32))
         behind, plain_behind = self._background(scene)
         effect = EFFECTS[self._at(np.cumsum(list(phrases.EFFECTS.values())))]
-        kind = self.random.random()
+        kind, loose = self.random.random(), False
         if kind < 0.03:  # the background alone
             return scene, caption(self.random, Wording(style, "", behind))
         tinted = effect not in ("gray", "silhouette", "line")
@@ -98,7 +101,7 @@ class Composer:
         elif kind < 0.235:
             words = self._several(scene, style, tinted)
         else:
-            words = self._one_thing(scene, style, tinted)
+            words, loose = self._one_thing(scene, style, tinted)
         scene.effect[...] = EFFECTS.index(effect)
         if effect == "line":
             behind, plain_behind = "", True
@@ -106,20 +109,22 @@ class Composer:
             plain_behind = False
         sticker = bool(scene.sticker > 0)
         only = kind >= 0.235 and self._only(scene, style)
-        wording = Wording(style, words, behind, plain_behind, effect, sticker, only)
+        wording = Wording(style, words, behind, plain_behind, effect, sticker, only, loose)
         return scene, caption(self.random, wording)
 
     # -- what stands in the picture --------------------------------------------------------------
 
-    def _one_thing(self, scene: Scene, style: str, tinted: bool) -> str:
+    def _one_thing(self, scene: Scene, style: str, tinted: bool) -> tuple[str, bool]:
+        """The words, and whether they are such as people say around a name."""
         row = self._row(style)
         thing, tint = (row, style), self._tint(scene, 0, row, tinted)
-        name, how = tint + self._name(row), self.random.random()
+        name, how, loose = tint + self._name(row), self.random.random(), False
         in_place = phrases.BACKGROUNDS[int(scene.background)] in phrases.PLACES
         if how < 0.82:
             centre = (0, 0.04 if in_place else 0)
             self._put(scene, 0, thing, at=centre, scale=self._between(0.62, 0.84))
-            words = article(name)
+            loose = tinted and self._loosely(scene, style)
+            words = loosely(self.random, name) if loose else article(name)
         elif how < 0.87:
             self._put(scene, 0, thing, at=(0, 0), scale=self._between(0.26, 0.38), jitter=0.06)
             words = self._one_of(["a small ", "a tiny "]) + name
@@ -131,7 +136,15 @@ class Composer:
             at = {"left": (-0.46, 0), "right": (0.46, 0), "top": (0, -0.46), "bottom": (0, 0.46)}
             self._put(scene, 0, thing, at=at[side], scale=self._between(0.4, 0.5))
             words = f"{article(name)} {self._one_of(['on', 'at'])} the {side}"
-        return self._extras(scene, row, words, keywords=not tint and how < 0.82)
+        keywords = not tint and how < 0.82 and not loose
+        return self._extras(scene, row, words, keywords), loose
+
+    def _loosely(self, scene: Scene, style: str) -> bool:
+        """Whether to name the thing among words that say nothing, and no style: in a style that one
+        expects who names none.
+        """
+        expected = not phrases.is_rare(style) or self._only(scene, style)
+        return expected and self.random.random() < self.loose
 
     def _unknown_thing(self, scene: Scene, tinted: bool) -> tuple[str, str]:
         """The style and the words of a plain thing, for a word that means nothing."""

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from . import phrases
 from .catalog import Catalog
+from .loose_words import vocabulary
 from .scenes import Composer
 
 _MERGES = 49152 - 256 - 2  # in CLIP
@@ -99,9 +100,9 @@ def words(catalog: Catalog) -> set[str]:
         names = (concept.label, *concept.aliases)
         texts += [*names, *map(phrases.plural, names), *concept.tags]
     composer = Composer(catalog, 0, "all")
-    composer.unknown = []  # made-up words are to be split
+    composer.unknown, composer.loose = [], 0.0  # made-up words are to be split
     texts += [composer.draw()[1] for _ in range(_CAPTIONS)]
-    return {word for text in texts for word in _WORDS.findall(text.lower())}
+    return {word for text in texts for word in _WORDS.findall(text.lower())} | vocabulary()
 
 
 def kept(merges: list[str], vocabulary: Iterable[str]) -> list[str]:
