@@ -21,6 +21,7 @@ from sdnb.widgets.autosave import Autosave
 from sdnb.widgets.buttons import send_button, text_button
 from sdnb.widgets.caption import SaidLine
 from sdnb.widgets.delete_question import DeleteQuestion
+from sdnb.widgets.drops import TAKES, Drops
 from sdnb.widgets.file_link import files_link
 from sdnb.widgets.gallery_bar import GalleryBar
 from sdnb.widgets.gallery_contents import GalleryContents
@@ -70,8 +71,10 @@ class Gallery(RunAgain, widgets.VBox):
         self._opened_picture = OpenedPicture(self.folder, self, self._guarded, self._refresh)
         self._keys = GalleryKeys(self)
         shown = [self._bar, self._question.row, self._message, self._thumbs]
-        super().__init__([style.sheet(), self._keys, *shown, self._opened_picture])
-        self.add_class("sdnb")
+        hidden = style.sheet(), self._keys, Drops(self.at)
+        super().__init__([*hidden, *shown, self._opened_picture])
+        for name in ("sdnb", TAKES):
+            self.add_class(name)
         too_large.hear(self.say)
         self._guarded(self._contents.open)
         self._look_through()

@@ -29,6 +29,8 @@ class BarActs(Protocol):
 
     def ask_all(self) -> object: ...
 
+    def say(self, words: str) -> None: ...
+
 
 class GalleryBar(widgets.VBox):
     """Shows what is in `contents`, of which `thumbs` shows a page. `do` does the work of a button,
@@ -51,7 +53,8 @@ class GalleryBar(widgets.VBox):
         self.save_all = text_button("Save all", "", tip, lambda: do(acts.save_all))
         tip = "Forget all pictures that are listed and not kept"
         self.clear = text_button("Delete all but kept", "", tip, lambda: do(acts.ask_all))
-        upload = Upload("Add a picture…", "Add a picture…", acts.take)
+        tip = "Add pictures: choose them, drop them here, or paste one"
+        upload = Upload("Add a picture…", tip, acts.take, refuse=acts.say, several=True)
         newer, older = thumbs.turners
         many = [newer, thumbs.pager, older, self.save_all, self.clear]
         self._many = widgets.HBox(many)
