@@ -32,6 +32,7 @@ class PictureIndex:
     """The glances at the pictures in a folder and below it, by their paths."""
 
     def __init__(self, folder: Path) -> None:
+        self._inside = os.path.join(folder, "")  # noqa: PTH118 - as paths in it begin
         self._folder = Path(os.path.abspath(folder))  # noqa: PTH100 - a link stays one
         self._entries: dict[str, _Entry] | None = None
 
@@ -76,7 +77,10 @@ class PictureIndex:
         return ""
 
     def _name(self, file: Path) -> str:
-        return os.path.relpath(file, self._folder)
+        path = os.fspath(file)
+        if path.startswith(self._inside):
+            return path[len(self._inside) :]
+        return os.path.relpath(path, self._folder)
 
 
 def _read(path: Path) -> dict[str, _Entry]:

@@ -15,6 +15,7 @@ from sdnb.widgets.progress import Throttle
 
 _SHOW_EVERY = 0.5  # seconds between two looks of a page whose thumbnails are on their way
 _SAY_EVERY = 1.0  # and of what is found among headers that are being read
+_SHARE = 0.1  # of the time that such looks may take
 
 
 class ThumbReader:
@@ -77,23 +78,35 @@ class HeaderReader:
             picture.look(self._index)
 
     def _read(self) -> None:
-        throttle = Throttle(_SAY_EVERY)
+        throttle = Throttle(_SAY_EVERY, _SHARE)
         throttle.spent(throttle.now())
-        while unread := [picture for picture in self._all if picture.glance is None]:
+        while True:
             asked = self._all
+            unread = [picture for picture in asked if picture.glance is None]
             for number, picture in enumerate(unread):
                 picture.look(self._index)
                 self.left = len(unread) - number - 1
                 if throttle.due():
+                    began = throttle.now()
                     self._show()
-                    throttle.spent(throttle.now())
+                    throttle.spent(began)
                 if self._all is not asked:  # another list came: its first ones first
                     break
-        with self._lock:
-            self._thread = None
-            there = [picture.path for picture in self._all]
-        self.left, self.problem = 0, self._index.remember(there)
+            if self._is_done():
+                break
         self._show()
+
+    def _is_done(self) -> bool:
+        """Write down what is known where nothing is left; False where more came meanwhile."""
+        there = self._all
+        if any(picture.glance is None for picture in there):
+            return False
+        self.problem = self._index.remember([picture.path for picture in there])
+        with self._lock:
+            if self._all is not there and any(each.glance is None for each in self._all):
+                return False
+            self._thread, self.left = None, 0
+            return True
 
 
 def _started(read: Callable[[], None]) -> threading.Thread:

@@ -47,10 +47,9 @@ def app(tmp_path, interruptible):
         assert process.poll() is None, log.read_text()
         time.sleep(0.2)
     yield url, process, log
-    for each in [*psutil.Process(process.pid).children(recursive=True), process] * (
-        process.poll() is None
-    ):
-        each.kill()
+    if process.poll() is None:
+        for each in (*psutil.Process(process.pid).children(recursive=True), process):
+            each.kill()
     process.wait()
 
 
