@@ -21,6 +21,7 @@ from sdnb.request import checks
 # Each command: module:function, which takes the arguments and returns the exit code; its help.
 COMMANDS = {
     "lab": ("sdnb.cli.lab:main", "copy the notebooks to a folder and open JupyterLab there"),
+    "app": ("sdnb.cli.app:main", "open the studio as a page in the browser"),
     "txt2img": ("sdnb.cli.pictures:txt2img", "make pictures from a prompt"),
     "img2img": ("sdnb.cli.pictures:img2img", "make pictures from a picture; --mask inpaints"),
     "library": ("sdnb.cli.listing:main", "list models, LoRAs and control networks of a folder"),

@@ -196,7 +196,7 @@ def _add_model_flags(parser: Parser) -> None:
     add("--prediction", metavar="NAME", help="eps, v, v_ztsnr (what the model's files say)")
     add(
         "--memory",
-        type=_plan_or_gb,
+        type=plan_or_gb,
         metavar="PLAN",
         help="where the model stays: a plan's name, or a number of GB (auto)",
     )
@@ -209,7 +209,7 @@ def _add_model_flags(parser: Parser) -> None:
     add("--device", metavar="NAME", help="cpu, or cuda (chosen by itself)")
 
 
-def _plan_or_gb(text: str) -> str | float:
+def plan_or_gb(text: str) -> str | float:
     """The name of a plan, or a number of GB."""
     try:
         return float(text)

@@ -23,8 +23,9 @@ _LABELLED = ("prompt:", "workflow:")
 _XMP = b"XML:com.adobe.xmp"
 
 
-def of_png(file: BinaryIO) -> dict[str, str]:
+def of_png(file: BinaryIO, *, whole: bool = True) -> dict[str, str]:
     """The texts of a PNG by their keys, also those after the pixels, where some tools move them.
+    With `whole`, one without texts is read to its end, to see whether it is damaged.
 
     Raises ValueError for a damaged text, a damaged file without any, packed texts of more than
     16 MB, texts of more than 128 MB, a picture of too many pixels, and as `png_header.chunks`.
@@ -57,7 +58,7 @@ def of_png(file: BinaryIO) -> dict[str, str]:
             ) from None
         room -= unpacked
         texts |= _of_xmp(text) if key == _XMP else {key.decode("latin-1"): text}
-    if not texts and not png_header.is_whole(file):
+    if whole and not texts and not png_header.is_whole(file):
         raise ValueError("is damaged or cut short; get the file again")
     return texts
 

@@ -23,7 +23,7 @@ from sdnb.request.plain_words import counted, plain, reason
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 def read(source: str | os.PathLike[str] | bytes) -> Request:
@@ -52,19 +52,32 @@ def inspect(source: str | os.PathLike[str] | bytes) -> Saved:
             texts = _texts(file, name)
     if "sdnb" in texts:
         return _from_sdnb(texts["sdnb"], folder, name)
+    try:
+        saved = of_texts(texts)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    if saved is None:
+        raise ValueError(f"{name} carries no request: {_hint(texts)}")
+    return saved
+
+
+def of_texts(texts: Mapping[str, str]) -> Saved | None:
+    """What another program's texts tell; None for nothing. Raises ValueError for an infotext that
+    is none, where no other text tells anything.
+    """
     problem = None
     if "parameters" in texts and not texts["parameters"].lstrip().startswith("{"):
         try:
             return infotext.read(texts["parameters"])
         except ValueError as error:
-            problem = f"{name}: {error}"
+            problem = error
     saved = foreign_texts.read(texts) or _infotext_elsewhere(texts)
-    if saved is None:
-        raise ValueError(problem or f"{name} carries no request: {_hint(texts)}")
+    if saved is None and problem is not None:
+        raise problem
     return saved
 
 
-def _infotext_elsewhere(texts: dict[str, str]) -> Saved | None:
+def _infotext_elsewhere(texts: Mapping[str, str]) -> Saved | None:
     """The settings of an infotext that a picture editor or a library of pictures moved."""
     for text in texts.values():
         if "Steps:" in text and "Sampler:" in text:
@@ -73,7 +86,7 @@ def _infotext_elsewhere(texts: dict[str, str]) -> Saved | None:
     return None
 
 
-def _hint(texts: dict[str, str]) -> str:
+def _hint(texts: Mapping[str, str]) -> str:
     """What a picture without a request has instead, and the way out."""
     if "workflow" in texts and "prompt" not in texts:
         return (

@@ -15,6 +15,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _LOOK_CHUNKS = (b"tRNS", b"eXIf", b"iCCP")
 TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 _TURNING_TEXTS = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")
+_END = b"\0\0\0\0IEND\xaeB\x60\x82"
 _MOST_CHUNKS = 100_000  # the largest pictures have some ten thousand
 LONGEST_CHUNK = 2**26  # bytes of one that is read as a whole; those of pixels are not
 _PIECE = 2**20  # bytes that are read at once of the others
@@ -99,6 +100,14 @@ def is_whole(file: BinaryIO) -> bool:
         if len(check) < 4 or checksum != int.from_bytes(check, "big"):
             return False
     return name == b"IEND"
+
+
+def has_end(file: BinaryIO) -> bool:
+    """Whether the chunks go on to the picture's end. Content is not read. Raises as `chunks`."""
+    file.seek(-len(_END), 2)
+    if file.read(len(_END)) == _END:
+        return True
+    return any(name == b"IEND" for name, _ in chunks(file))
 
 
 def _pieces(file: BinaryIO, length: int) -> Iterator[bytes]:

@@ -14,6 +14,7 @@ from sdnb.widgets.compare import compared
 from sdnb.widgets.form.fields import BY_NAME
 from sdnb.widgets.gallery_picture import GalleryPicture
 from sdnb.widgets.jpegs import data_uri
+from sdnb.widgets.picture_search import day_of
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
@@ -149,9 +150,11 @@ def seen(picture: GalleryPicture, other: GalleryPicture | None) -> str:
 
 
 def opened(picture: GalleryPicture) -> str:
-    """A line above a gallery's picture: which it is."""
+    """A line above a gallery's picture: which it is, and its file's name and day."""
     seed = picture.request.seed
     which = [picture.which, "" if seed is None else f"seed {seed}"]
+    if picture.saved is not None:
+        which.append(f"{picture.name} · {day_of(picture):%d %B %Y}")
     return ": ".join(filter(None, ("Opened from the gallery", " · ".join(filter(None, which)))))
 
 

@@ -1,15 +1,15 @@
-"""The gallery: thumbnails, one picture with its settings, keep, delete, save and compare.
+"""The gallery: thumbnails, one picture with its settings, find, keep, delete, save and compare.
 
 The pictures stay in the kernel. The browser gets small JPEGs of one page, and the chosen picture.
 """
 
 from __future__ import annotations
 
-import html
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import ipywidgets as widgets
 
@@ -18,55 +18,70 @@ from sdnb.images.result import Result
 from sdnb.request.plain_words import counted
 from sdnb.widgets import style, too_large
 from sdnb.widgets.autosave import Autosave
-from sdnb.widgets.buttons import SHEET, send_button, text_button
+from sdnb.widgets.buttons import send_button, text_button
 from sdnb.widgets.caption import SaidLine
 from sdnb.widgets.delete_question import DeleteQuestion
+from sdnb.widgets.drops import TAKES, Drops
 from sdnb.widgets.file_link import files_link
+from sdnb.widgets.gallery_bar import GalleryBar
+from sdnb.widgets.gallery_contents import GalleryContents
+from sdnb.widgets.gallery_files import GalleryFiles
 from sdnb.widgets.gallery_keys import GalleryKeys
-from sdnb.widgets.gallery_picture import GalleryPicture, beside, from_file, save_sheet
+from sdnb.widgets.gallery_picture import GalleryPicture, beside, from_file
 from sdnb.widgets.hearing import in_order
-from sdnb.widgets.opened_folder import OpenedFolder
 from sdnb.widgets.opened_picture import OpenedPicture
+from sdnb.widgets.picture_search import Day, PictureSearch
 from sdnb.widgets.run_again import RunAgain
 from sdnb.widgets.thumbnails import Thumbnails
-from sdnb.widgets.upload import Upload
 
 Send = Callable[[GalleryPicture], None]
-_ICONS = {"Compare": "columns", "Save": "save", "Close": "times"}  # as elsewhere
 
 
 class Gallery(RunAgain, widgets.VBox):
     """Thumbnails, newest first; `add` takes a result, `pictures` lists all pictures.
 
-    Pictures are saved to `folder`: with `autosave`, which is the state of a switch, each that is
-    added. With `opened` the newest 1000 that are there already are shown too, and a picture that is
-    deleted is moved to a subfolder. `send` adds a button that calls a function with the chosen
-    picture: `gallery.send("img2img", act)`.
+    `Gallery("outputs")` shows the pictures in that folder, with `below` those in its subfolders
+    too: PNGs of any tool. The newest 20,000 are shown; headers alone are read, once, and what they
+    tell is kept in the user's cache. A picture that is deleted is moved to the subfolder "deleted".
+    `opened=False` shows nothing that is there, and leaves it there; without a folder that is the
+    default, and pictures are saved to "outputs". With `autosave`, which is the state of a switch,
+    each picture that is added is saved to the folder. `send` adds a button that calls a function
+    with the chosen picture: `gallery.send("img2img", act)`.
     """
 
     def __init__(
-        self, folder: str | Path = "outputs", *, autosave: bool = False, opened: bool = False
-    ) -> None:
-        self.folder = user_path(folder)
-        self.pictures: list[GalleryPicture] = []  # newest first
+        self, folder: str | Path | None = None, *, autosave: bool = False,
+        opened: bool | None = None, below: bool = False,
+    ) -> None:  # fmt: skip
+        self.folder = user_path("outputs" if folder is None else folder)
+        self._contents = GalleryContents(
+            self.folder, opened=folder is not None if opened is None else opened, below=below,
+            read=self._look_through, narrowed=self._narrowed,
+            turned=lambda: self._guarded(self.look_again),
+        )  # fmt: skip
         self.autosave = Autosave(self.folder, self.save, on=autosave)
-        self._opened = OpenedFolder(self.folder) if opened else None
         self._heir: Gallery | None = None
-        self._lock, self._saving = threading.RLock(), threading.Lock()
+        self._lock, self._files = threading.RLock(), GalleryFiles(self.folder)
         self._forget: list[Callable[[set[GalleryPicture]], object]] = []
-        self._chosen: GalleryPicture | None = None
-        self._other: GalleryPicture | None = None  # the left side of a comparison
         self._thumbs = Thumbnails(self.choose, self._refresh)
-        self._build()
+        self._bar = GalleryBar(
+            self.folder, self._contents, self._thumbs, self, do=self._guarded, more=self.autosave
+        )
+        self._question, self._message = DeleteQuestion(self._guarded), SaidLine()
+        self._opened_picture = OpenedPicture(self.folder, self, self._guarded, self._refresh)
         self._keys = GalleryKeys(self)
-        shown = [self._bar, self._question.row, self._message, self._thumbs, self._opened_picture]
-        super().__init__([style.sheet(), self._keys, *shown])
-        self.add_class("sdnb")
+        shown = [self._bar, self._question.row, self._message, self._thumbs]
+        hidden = style.sheet(), self._keys, Drops(self.at)
+        super().__init__([*hidden, *shown, self._opened_picture])
+        for name in ("sdnb", TAKES):
+            self.add_class(name)
         too_large.hear(self.say)
-        self._guarded(self._open)
-        self._refresh()
+        self._guarded(self._contents.open)
+        self._look_through()
         in_order(self)
-        self._show_detail()
+        self._opened_picture.show(None)
+        self.set_trait("_view_count", 0)  # from now on the browser counts
+        self.observe(self._viewed, "_view_count")
 
     # -- what Python sees --------------------------------------------------------------------
 
@@ -77,9 +92,51 @@ class Gallery(RunAgain, widgets.VBox):
         return list({id(result): result for result in held if result is not None}.values())
 
     @property
+    def pictures(self) -> list[GalleryPicture]:
+        """All pictures, newest first."""
+        return self._contents.pictures
+
+    @pictures.setter
+    def pictures(self, pictures: list[GalleryPicture]) -> None:
+        self._contents.pictures = pictures
+
+    @property
+    def found(self) -> list[GalleryPicture]:
+        """The pictures that are looked for, newest first; all of them where nothing is."""
+        return self._contents.found
+
+    def find(
+        self, words: str = "", *, model: str | None = None, since: Day = None, until: Day = None
+    ) -> list[GalleryPicture]:
+        """Show the pictures for which all of this holds, as `PictureSearch` says it; return them.
+
+        `gallery.find("fox -snow", model="tiny", since="2026-11-01")`; `gallery.find()` shows all.
+        Raises TypeError and ValueError for what is no text and no day.
+        """
+        wanted = PictureSearch.asked(words, model, since, until)
+        self._contents.finish(wanted)
+        with self._lock:
+            self._narrowed()
+            return list(self.found)
+
+    def refresh(self) -> str:
+        """Look at the folder again, and return what has changed, in words; "" for nothing.
+
+        Raises OSError if it cannot be read.
+        """
+        with self._lock:
+            if self._heir is not None:
+                return ""
+            changes = self._contents.again()
+            if self.chosen is not None and self.chosen not in self.pictures:
+                self._opened_picture.show(None)
+            self._look_through()
+            return changes
+
+    @property
     def chosen(self) -> GalleryPicture | None:
         """The picture that is shown large."""
-        return self._chosen
+        return self._opened_picture.picture
 
     def add(self, result: Result, before: Result | None = None, of: int = 0) -> None:
         """Put a result's pictures first, of a run that makes `of`, but for those that are here from
@@ -102,8 +159,7 @@ class Gallery(RunAgain, widgets.VBox):
             return
         with self._lock:
             self.pictures = [*reversed(new), *self.pictures]
-            self._thumbs.grow(len(new))
-            self._refresh()
+            self._look_through(new)
         self.autosave.take(new)  # without the lock: meanwhile somebody looks at others
 
     def hand_over(self, heir: Gallery) -> None:
@@ -113,7 +169,7 @@ class Gallery(RunAgain, widgets.VBox):
             others = [picture for picture in heir.pictures if picture.saved not in here]
             heir.pictures = [*others, *self.pictures]
             self._heir = heir
-            heir._refresh()
+            heir._look_through()
 
     def take(self, data: bytes, name: str) -> None:
         """Put a picture file first, with the settings that it carries, and choose it."""
@@ -126,6 +182,7 @@ class Gallery(RunAgain, widgets.VBox):
                 return
             self.pictures = [picture, *self.pictures]
             self._thumbs.first()
+            self._look_through()
             self.choose(picture)
 
     def choose(self, picture: GalleryPicture | None) -> None:
@@ -137,21 +194,22 @@ class Gallery(RunAgain, widgets.VBox):
                 self._quiet()
                 self.say(str(error))
                 return
-            self._chosen, self._other = picture, self._other if picture else None
             self._quiet()
-            self._show_detail()
+            if picture is None:
+                self._opened_picture.other = None
+            self._opened_picture.show(picture)
             self._refresh()
             if picture is not None:
                 self._keys.see("sdnb-chosen-box")
 
     def send(self, label: str, act: Send, tooltip: str = "") -> None:
         """Add a button that calls `act` with the chosen picture."""
-        act_guarded = partial(self._guarded, partial(self._one, act))
+        act_guarded = partial(self._guarded, partial(self._opened_picture.one, act))
         self._opened_picture.send(send_button(label, tooltip or f"Send to {label}", act_guarded))
 
     def action(self, words: str, icon: str, tooltip: str, act: Send) -> None:
         """Add a button that calls `act` with the chosen picture, which stays here."""
-        act_guarded = partial(self._guarded, partial(self._one, act))
+        act_guarded = partial(self._guarded, partial(self._opened_picture.one, act))
         self._opened_picture.act(text_button(words, icon, tooltip, act_guarded))
 
     def on_delete(self, forget: Callable[[set[GalleryPicture]], object]) -> None:
@@ -165,85 +223,40 @@ class Gallery(RunAgain, widgets.VBox):
         with self._lock:
             self._quiet()
             gone: set[GalleryPicture] = set()
-            alone = list(pictures) == [self._chosen] and pictures[0] in self.pictures
-            after = beside(self.pictures, pictures[0]) if alone else None
+            alone = list(pictures) == [self.chosen] and pictures[0] in self.found
+            after = beside(self.found, pictures[0]) if alone else None
             try:
                 for picture in pictures:
-                    if self._opened is not None:
-                        self._opened.put_away(picture)
+                    self._contents.put_away(picture)
                     gone.add(picture)
             finally:
                 for forget in (self.autosave.forget, *self._forget):
                     forget(gone)
                 self.pictures = [p for p in self.pictures if p not in gone]
-                self._chosen = None if self._chosen in gone else self._chosen
-                self._other = None if self._other in gone else self._other
-                self._show_detail()
-                self._refresh()
+                opened, other = self._opened_picture, self._opened_picture.other
+                opened.other = None if other in gone else other
+                opened.show(None if self.chosen in gone else self.chosen)
+                self._look_through()
             if after is not None:
                 self.choose(after)
 
     def save(self, *pictures: GalleryPicture) -> list[Path]:
         """Save these pictures to `folder`, unless they are there, and return their paths."""
-        paths = []
-        with self._saving:
-            for picture in pictures:
-                if picture.saved is None or not picture.saved.exists():
-                    picture.saved = picture.save(self.folder)
-                paths.append(picture.saved)
-        return paths
+        return self._files.save(*pictures)
 
     def at(self, place: int | None) -> GalleryPicture | None:
         """The picture at this place, counted from the page in sight; for None the chosen one."""
-        return self._chosen if place is None else self._thumbs.at(place)
+        return self.chosen if place is None else self._thumbs.at(place)
 
     def thumb(self, picture: GalleryPicture) -> widgets.Button:
         """The picture's thumbnail; its page comes into sight."""
         with self._lock:
             slot = self._thumbs.of(picture)
-            self._show_count()
+            self._bar.show()
             return slot
 
     def __repr__(self) -> str:
         return f"Gallery({counted(len(self.pictures), 'picture')})"
-
-    # -- building ----------------------------------------------------------------------------
-
-    def _button(self, words: str, tooltip: str, act: Callable[[], object]) -> widgets.Button:
-        return text_button(words, _ICONS.get(words, ""), tooltip, lambda: self._guarded(act))
-
-    def _build(self) -> None:
-        self._count = style.quiet_line()
-        for turner in self._thumbs.turners:
-            turner.on_click(lambda _: self._guarded(self._show_count))
-        tip = "Write all pictures, with their settings inside"
-        self._save_all = self._button("Save all", tip, self._all_saved)
-        others = "all pictures that are not kept"
-        self._clear = self._button(
-            "Delete all but kept", f"Forget {others}",
-            lambda: self.ask([p for p in self.pictures if not p.kept], others),
-        )  # fmt: skip
-        upload = Upload("Add a picture…", "Add a picture…", self.take)
-        self._many = widgets.HBox([*self._thumbs.turners, self._save_all, self._clear])
-        self._bar = style.row([self._count, upload, self._many, self.autosave])
-        self._keep = self._button("Keep", "Not deleted with the rest", self._toggle_kept)
-        tip = "Remember this one as the left side; then choose another"
-        self._compare = self._button("Compare", tip, self._remember)
-        show = partial(self._one, lambda picture: self.say(*self.sheet(picture)))
-        self._sheet = text_button(*SHEET, partial(self._guarded, show))
-        self._question = DeleteQuestion(self._guarded)
-        self._message = SaidLine()
-        save = partial(self._one, self.save_one)
-        delete = partial(self._one, lambda picture: self.ask([picture], "this picture"))
-        self._opened_picture = OpenedPicture(
-            self._button("Save", f"Write it to {self.folder} (S)", save),
-            [
-                self._keep, self._sheet,
-                self._button("Delete", "Forget this picture (Delete)", delete),
-                self._button("Close", "Back to the thumbnails", lambda: self.choose(None)),
-            ],
-        )  # fmt: skip
-        self._opened_picture.act(self._compare)
 
     # -- acting ------------------------------------------------------------------------------
 
@@ -256,28 +269,12 @@ class Gallery(RunAgain, widgets.VBox):
             except (OSError, ValueError) as error:
                 self.say(str(error))
 
-    def _toggle_kept(self) -> None:
-        if self._chosen is not None:
-            self._chosen.kept = not self._chosen.kept
-            self._show_detail()
-            self._refresh()
-
-    def _remember(self) -> None:
-        self._other = None if self._other is not None else self._chosen
-        self._show_detail()
-        if self._other is not None:
-            self.say("Now choose the picture to compare it with.")
-
-    def _one(self, act: Callable[[GalleryPicture], object]) -> None:
-        if self._chosen is not None:
-            act(self._chosen)
-
     def save_one(self, picture: GalleryPicture) -> None:
         """Save a picture, and show where it is, or the error."""
         self._guarded(lambda: self._saved_one(picture))
 
     def _saved_one(self, picture: GalleryPicture) -> None:
-        link, is_open = files_link(self.save(picture)), picture is self._chosen
+        link, is_open = files_link(self.save(picture)), picture is self.chosen
         if is_open:
             self._opened_picture.link.value = link  # under the name that it has now
         self.say(self.saved(picture), "" if is_open else link)
@@ -288,14 +285,16 @@ class Gallery(RunAgain, widgets.VBox):
 
     def sheet(self, picture: GalleryPicture) -> tuple[str, str]:
         """Save all that were made with this one as one picture: where it is, and a link to it."""
-        made = [other for other in reversed(self.pictures) if other.held is picture.held]
-        path = save_sheet(made, self.folder)
-        return f"Saved as {path}", files_link([path])
+        return self._files.sheet(picture, self.pictures)
 
-    def _all_saved(self) -> None:
-        paths = self.save(*reversed(self.pictures))
-        words = f"{counted(len(paths), 'picture')} {'is' if len(paths) == 1 else 'are'} in"
-        self.say(f"{words} {self.folder}", files_link(dict.fromkeys(paths)))
+    def save_all(self) -> None:
+        """Save all that are listed, and say where they are. Raises OSError."""
+        self.say(*self._files.all(self.found))
+
+    def ask_all(self) -> None:
+        """Ask whether to delete all that are listed and not kept."""
+        which = "that were found and are" if self._contents.is_narrowed else "that are"
+        self.ask([p for p in self.found if not p.kept], f"all pictures {which} not kept")
 
     def ask(self, pictures: list[GalleryPicture], what: str) -> Sequence[widgets.Button]:
         """Ask whether to delete pictures, and return the buttons that answer: yes and no."""
@@ -303,8 +302,8 @@ class Gallery(RunAgain, widgets.VBox):
         if not pictures:
             self.say("There is nothing to delete.")
             return ()
-        away = self._opened.away if self._opened else None
-        return self._question.ask(len(pictures), what, away, lambda: self.delete(*pictures))
+        delete = partial(self.delete, *pictures)
+        return self._question.ask(len(pictures), what, self._contents.away, delete)
 
     def say(self, words: str, link: str = "", holds: Callable[[], bool] | None = None) -> None:
         """Show a line, with HTML behind it, until the next act or run, or while it `holds`."""
@@ -318,27 +317,32 @@ class Gallery(RunAgain, widgets.VBox):
         self._message.say("")
         self._question.forget()
 
-    def _open(self) -> None:
-        if self._opened is not None:
-            self.pictures = self._opened.listed()
+    def look_again(self) -> None:
+        """Look at the folder again, and say what has changed. Raises OSError."""
+        changes = self.refresh()
+        self.say(f"{changes}." if changes else f"Nothing has changed in {self.folder}.")
+
+    def _viewed(self, change: Any) -> None:
+        """A page shows it: files may have come meanwhile."""
+        try:
+            if change["new"] and (changes := self.refresh()):
+                self.say(f"{changes} in {self.folder}.")
+        except OSError as error:
+            self.say(str(error))
+
+    def _narrowed(self) -> None:
+        """Something else is looked for: show the first of what is found."""
+        self._quiet()
+        self._thumbs.first()
+        self._look_through()
+
+    def _look_through(self, new: Sequence[GalleryPicture] = ()) -> None:
+        """Find anew what is looked for; `new` ones came before the first."""
+        with self._lock:
+            self._thumbs.grow(self._contents.look(new))
+            self._refresh()
 
     def _refresh(self) -> None:
         with self._lock:
-            self._thumbs.show(self.pictures, self._chosen)
-            self._show_count()
-
-    def _show_count(self) -> None:
-        words = [counted(len(self.pictures), "picture"), self._thumbs.where]
-        if self._opened and self._opened.older:
-            words.append(f"{self._opened.older} older ones are only in {self.folder}")
-        self._count.value = f"{html.escape(' · '.join(filter(None, words)))}&ensp;"
-        self._many.layout.display = "" if self.pictures else "none"
-
-    def _show_detail(self) -> None:
-        picture = self._chosen
-        if picture is not None:
-            several = picture.held is not None and len(picture.held.images) > 1
-            self._sheet.layout.display = "" if several else "none"
-            self._keep.description = "Do not keep" if picture.kept else "Keep"
-            self._compare.description = "Stop comparing" if self._other is not None else "Compare"
-        self._opened_picture.show(picture, self._other)
+            self._thumbs.show(self.found, self.chosen)
+            self._bar.show()

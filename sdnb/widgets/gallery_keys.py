@@ -20,7 +20,9 @@ from sdnb.widgets.keys import Keys
 class Keyed(Protocol):
     """What the keys need of a gallery."""
 
-    pictures: list[GalleryPicture]
+    @property
+    def found(self) -> list[GalleryPicture]:
+        """The pictures that have thumbnails."""
 
     def at(self, place: int | None) -> GalleryPicture | None:
         """The picture at this place, counted from the page in sight; for None the chosen one."""
@@ -59,7 +61,8 @@ class GalleryKeys(Keys):
             self.focus(gallery.thumb(picture))
 
     def _ask(self, picture: GalleryPicture) -> None:
-        place = self._gallery.pictures.index(picture)
+        shown = self._gallery.found
+        place = shown.index(picture) if picture in shown else 0
         # By its words: it may be any thumbnail, and the focus goes to the answers.
         words = html.escape(textwrap.shorten(picture.words, 60, placeholder=" …"))
         answers = self._gallery.ask([picture], f"“{words}”")
@@ -69,5 +72,5 @@ class GalleryKeys(Keys):
 
     def _go_to(self, place: int) -> None:
         """Focus the picture that is at this place now, if any."""
-        if near := self._gallery.pictures[: place + 1]:
+        if near := self._gallery.found[: place + 1]:
             self.focus(self._gallery.thumb(near[-1]))

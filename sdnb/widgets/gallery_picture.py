@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,7 +11,8 @@ from pathlib import Path
 from PIL import Image
 
 from sdnb import images
-from sdnb.images import files, saving
+from sdnb.images import files, glance, saving
+from sdnb.images.glance import Glance
 from sdnb.images.result import Result
 from sdnb.library import Library, with_files
 from sdnb.request import Request
@@ -30,6 +32,8 @@ class GalleryPicture:
     of: int = 0  # how many its run was to make; some may be missing, or not made yet
     told: tuple[int, int] | None = None  # its place in its run as its file tells it: (3, 8)
     thumb: str = field(default="", repr=False)  # a data URI, made when first shown
+    when: float = field(default_factory=time.time)  # it came here, or its file was changed
+    _glance: Glance | None = field(default=None, repr=False)
 
     @property
     def held(self) -> Result | None:
@@ -77,6 +81,29 @@ class GalleryPicture:
         if not self.known:
             return f"{self.file[0] if self.file else 'a picture'}, without settings"
         return f"{r.prompt or 'no prompt'}, seed {r.seed}"
+
+    @property
+    def problem(self) -> str:
+        """Why its file is no whole picture; "" where it is one."""
+        return ""
+
+    @property
+    def tip(self) -> str:
+        """What is said of its thumbnail."""
+        return self.words
+
+    @property
+    def glance(self) -> Glance | None:
+        """What it is found by; None for a file that was not read yet."""
+        if self._glance is None:
+            told = glance.of_request(self.request, self.result.model)
+            self._glance = told if self.known else Glance()
+        return self._glance
+
+    @property
+    def name(self) -> str:
+        """The name of its file; "" where it has none."""
+        return self.saved.name if self.saved is not None else self.file[0] if self.file else ""
 
     def packed(self) -> tuple[str, bytes]:
         """The name and the bytes of its file: of the one that there is, else of the one that `save`

@@ -1,125 +1,81 @@
-"""The pictures that are in a gallery's folder already. A file is read when it is looked at."""
+"""The pictures that are in a gallery's folder: listed, looked for again, and put away."""
 
 from __future__ import annotations
 
-import contextvars
 import heapq
 import os
-import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from PIL import Image, ImageOps
+from sdnb.images.saving import INPUTS
+from sdnb.request.picture_file import SUFFIXES
+from sdnb.request.plain_words import counted
+from sdnb.widgets.file_picture import FilePicture
+from sdnb.widgets.gallery_picture import GalleryPicture
 
-from sdnb.images import MAX_PIXELS
-from sdnb.images.saved import place_of
-from sdnb.request import documents
-from sdnb.request.picture_file import SUFFIXES, existing, opened
-from sdnb.widgets.gallery_picture import GalleryPicture, from_path
-from sdnb.widgets.jpegs import data_uri
-from sdnb.widgets.progress import Throttle
-
-if TYPE_CHECKING:
-    from sdnb.images.result import Result
-
-MOST = 1000  # files of a folder; older ones are counted
-_AT_ONCE = 4  # files whose pixels stay in memory
-_SHOW_EVERY = 0.5  # seconds between two looks of a page whose thumbnails are on their way
-_NO_THUMB = "data:image/gif;base64,R0lGODlhAQABAAAAACw="  # of a file that is no picture
-
-
-class FilePicture(GalleryPicture):
-    """A picture in a file."""
-
-    def __init__(self, path: Path) -> None:
-        self.index, self.kept, self.file, self.thumb = 0, False, None, ""
-        self.of, self.told = 0, None  # until the file is read
-        self.saved = self._path = path
-
-    result = property(lambda self: self._seen().result)
-    known = property(lambda self: self._seen().known)
-    strength_told = property(lambda self: self._seen().strength_told)
-
-    @property
-    def held(self) -> Result | None:
-        return None
-
-    @property
-    def words(self) -> str:
-        return self._path.name
-
-    def read_thumb(self, side: int) -> None:
-        """Read the file, unless that was done. One that is no picture gets an empty thumbnail."""
-        if not self.thumb:
-            self.thumb = _NO_THUMB
-            with suppress(Exception):  # decoders raise errors of any type on damaged files
-                self.thumb, self.told = _thumb(self._path, side)
-
-    def _seen(self) -> GalleryPicture:
-        status = existing(self._path, "picture").stat()  # its errors are sentences
-        seen = _looked_at(self._path, status.st_mtime_ns, status.st_size)
-        self.told = seen.told
-        return seen
-
-
-@lru_cache(maxsize=_AT_ONCE)
-def _looked_at(path: Path, *_: int) -> GalleryPicture:
-    return from_path(path)
-
-
-def _thumb(path: Path, side: int) -> tuple[str, tuple[int, int] | None]:
-    """A file's thumbnail, and its place in its run, if it tells that."""
-    with opened(path, "picture") as file, Image.open(file) as image:
-        if image.width * image.height > MAX_PIXELS:
-            return _NO_THUMB, None
-        image.draft("RGB", (side, side))
-        return data_uri(ImageOps.exif_transpose(image), side), _place(image)
-
-
-def _place(image: Image.Image) -> tuple[int, int] | None:
-    with suppress(ValueError, TypeError, AttributeError):  # a damaged text, or none
-        return place_of(documents.from_json(image.info.get("sdnb", b"")).get("place"))
-    return None
+MOST = 20_000  # files of a folder; older ones are counted
+AWAY = "deleted"  # the subfolder of files that were deleted in a gallery
+_NOT_SHOWN = (AWAY, INPUTS, "hints")  # subfolders of what is no picture that was made
+_Found = tuple[int, int, str]  # time of change in nanoseconds, size in bytes, path
 
 
 class OpenedFolder:
-    """A folder whose pictures a gallery shows; `older` counts those that are too many."""
+    """A folder whose pictures a gallery shows, with `below` those of its subfolders too. `older`
+    counts those that are too many, `folders` the subfolders, `unread` those that may not be read.
+    """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder, self.older = folder, 0
+    def __init__(self, folder: Path, *, below: bool = False) -> None:
+        self._folder, self.below = folder, below
+        self.older = self.folders = self.unread = 0
 
     @property
     def away(self) -> Path:
         """The subfolder of files that were deleted in a gallery."""
-        return self._folder / "deleted"
+        return self._folder / AWAY
 
-    def listed(self) -> list[GalleryPicture]:
+    def listed(self) -> list[FilePicture]:
         """The newest pictures, the newest first; none if there is no folder. Raises OSError if it
         is no folder, or cannot be read.
         """
+        self.folders = self.unread = 0
         try:
-            with os.scandir(self._folder) as entries:
-                found = [
-                    (entry.stat().st_mtime_ns, entry.name)
-                    for entry in entries
-                    if entry.name.lower().endswith(SUFFIXES) and entry.is_file()
-                ]
+            found = list(self._found(self._folder))
         except FileNotFoundError:
-            return []
+            found = []
         except OSError as error:
             words = f"the pictures in {str(self._folder)!r} are not shown: {error.strerror}"
             raise type(error)(words) from error
         newest = heapq.nlargest(MOST, found)
         self.older = len(found) - len(newest)
-        return [FilePicture(self._folder / name) for _, name in newest]
+        return [FilePicture(Path(path), (size, changed)) for changed, size, path in newest]
+
+    def again(self, before: Sequence[GalleryPicture]) -> tuple[list[GalleryPicture], str]:
+        """The pictures as they are now, in place of those `before`, and what has changed in words,
+        or "". Pictures in memory stay, and so do files that are as they were. Raises as `listed`.
+        """
+        old = {picture.saved: picture for picture in before if picture.saved is not None}
+        new, there = list[GalleryPicture](), set[Path | None]()
+        for picture in self.listed():
+            there.add(picture.path)
+            was = old.get(picture.path)
+            if was is None or (isinstance(was, FilePicture) and was.stamp != picture.stamp):
+                new.append(picture)
+        names = {picture.saved for picture in new}
+        stay = [
+            picture for picture in before
+            if not isinstance(picture, FilePicture)
+            or (picture.saved in there and picture.saved not in names)
+        ]  # fmt: skip
+        gone = sum(isinstance(p, FilePicture) and p.saved not in there for p in before)
+        changed = sum(picture.saved in old for picture in new)
+        return _merged(new, stay), _in_words(len(new) - changed, changed, gone)
 
     def put_away(self, picture: GalleryPicture) -> None:
         """Move a picture's file, if it has one here, to the subfolder. Raises OSError."""
         path = picture.saved
-        if path is None or path.parent != self._folder or not path.exists():
+        if path is None or not path.is_relative_to(self._folder) or not path.exists():
+            return
+        if self.away in path.parents:
             return
         self.away.mkdir(exist_ok=True)
         place, number = self.away / path.name, 2
@@ -127,38 +83,44 @@ class OpenedFolder:
             place, number = self.away / f"{path.stem}-{number}{path.suffix}", number + 1
         path.rename(place)
 
+    def _found(self, folder: Path | str) -> Iterator[_Found]:
+        """The pictures in a folder; and in its subfolders, which are followed by no link."""
+        inside = []
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.lower().endswith(SUFFIXES) and entry.is_file():
+                    status = entry.stat()
+                    yield status.st_mtime_ns, status.st_size, entry.path
+                elif entry.is_dir(follow_symlinks=False) and _is_shown(entry.name):
+                    inside.append(entry.path)
+        self.folders += len(inside)
+        for each in inside if self.below else ():
+            yield from self._found_or_none(each)
 
-class ThumbReader:
-    """Reads thumbnails in a thread, those last asked for, and calls `show` as they come."""
+    def _found_or_none(self, folder: str) -> Iterator[_Found]:
+        try:
+            yield from self._found(folder)
+        except OSError:
+            self.unread += 1
 
-    def __init__(self, side: int, show: Callable[[], object]) -> None:
-        self._side, self._show = side, show
-        self._lock = threading.Lock()
-        self._wanted: list[FilePicture] = []
-        self._thread: threading.Thread | None = None
 
-    def ask(self, pictures: Sequence[GalleryPicture]) -> None:
-        """Read those that have no thumbnail yet."""
-        with self._lock:
-            self._wanted = [p for p in pictures if isinstance(p, FilePicture) and not p.thumb]
-            if self._wanted and self._thread is None:
-                run = contextvars.copy_context().run  # in it, a thread can set a widget's value
-                self._thread = threading.Thread(target=run, args=(self._read,), daemon=True)
-                self._thread.start()
+def _is_shown(folder: str) -> bool:
+    return folder not in _NOT_SHOWN and not folder.startswith(".")
 
-    def _next(self) -> FilePicture | None:
-        with self._lock:
-            if self._wanted:
-                return self._wanted.pop(0)
-            self._thread = None
-            return None
 
-    def _read(self) -> None:
-        throttle = Throttle(_SHOW_EVERY)
-        throttle.spent(throttle.now())
-        while (picture := self._next()) is not None:
-            picture.read_thumb(self._side)
-            if throttle.due():
-                self._show()
-                throttle.spent(throttle.now())
-        self._show()
+def _merged(new: list[GalleryPicture], old: list[GalleryPicture]) -> list[GalleryPicture]:
+    """Both, the newest first; those of `old` stay in their order."""
+    merged, at = list[GalleryPicture](), 0
+    for picture in new:
+        while at < len(old) and old[at].when >= picture.when:
+            merged.append(old[at])
+            at += 1
+        merged.append(picture)
+    return [*merged, *old[at:]]
+
+
+def _in_words(new: int, changed: int, gone: int) -> str:
+    said = [counted(new, "new picture")] if new else []
+    said += [f"{counted(changed, 'picture')} changed"] if changed else []
+    said += [f"{gone} {'is' if gone == 1 else 'are'} gone"] if gone else []
+    return ", ".join(said)

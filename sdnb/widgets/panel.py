@@ -27,6 +27,7 @@ from sdnb.widgets.actions import Actions
 from sdnb.widgets.as_left import AsLeft
 from sdnb.widgets.caption import Caption
 from sdnb.widgets.details import about, caption, made_by
+from sdnb.widgets.drops import Drops
 from sdnb.widgets.engine_door import load_model, worker_of
 from sdnb.widgets.form.fitted_view import runnable
 from sdnb.widgets.form.form import Form
@@ -93,7 +94,8 @@ class Panel(AsLeft, widgets.VBox):
         self._keys = keys = GenerateKeys(self._rows, self.generate)
         self.form.addons.grown = self.form.control.grown = self.words.grown = keys.look_again
         own = [self.gallery] if self.has_gallery else []
-        super().__init__([style.sheet(), keys, *self._rows, *own])
+        drops = Drops(lambda _: self.view.picture)
+        super().__init__([style.sheet(), keys, drops, *self._rows, *own])
         self.add_class("sdnb")
         tie(self)
         in_order(self)

@@ -14,6 +14,7 @@ from sdnb.request.plain_words import counted
 from sdnb.widgets import style
 from sdnb.widgets.as_left import AsLeft
 from sdnb.widgets.carried import ALONE, carried
+from sdnb.widgets.drops import Drops
 from sdnb.widgets.engine_door import load_model, worker_of
 from sdnb.widgets.form.decoded import encoded
 from sdnb.widgets.form.picture_box import PictureBox
@@ -88,7 +89,7 @@ class Studio(AsLeft, widgets.VBox):
         self._tabs = Tabs([*self.panels.places, self.grid], titles=(*TABS, "grid"))
         self._tabs.observe(lambda _: self._opened(), "selected_index")
         rows = [self.picker, self.as_left, self._tabs, self.gallery]
-        super().__init__([style.sheet(), self._tabs.ear, *rows])
+        super().__init__([style.sheet(), self._tabs.ear, Drops(), *rows])
         self.add_class("sdnb")
         tie_to_cell(self)  # for the panels too: one that is built later has no cell of its own
         in_order(self)

@@ -10,19 +10,21 @@ from collections.abc import Callable, Sequence
 import ipywidgets as widgets
 
 from sdnb.widgets.buttons import text_button
+from sdnb.widgets.file_readers import ThumbReader
 from sdnb.widgets.gallery_picture import GalleryPicture
 from sdnb.widgets.jpegs import data_uri
-from sdnb.widgets.opened_folder import ThumbReader
 from sdnb.widgets.style import shared
 
 PAGE = 24  # thumbnails at once
 _SIDE = 96  # pixels
+_FEW = 5  # pages that one turns one by one
 
 
 class Thumbnails(widgets.VBox):
     """Shows the page in sight of a gallery's pictures; a click calls `choose` with one of them.
 
-    `turners` are the buttons for other pages: the owner of the thumbnails lays them out. `again` is
+    `turners` are the buttons for other pages, and `pager` is the number of the one in sight, shown
+    where there are many: the owner of the thumbnails lays them out. `again` is
     called, in a thread of its own, when thumbnails of files have been read: `show` shows them.
     """
 
@@ -40,6 +42,10 @@ class Thumbnails(widgets.VBox):
         newer = text_button("newer", "", "Newer pictures", lambda: self.turn(-1))
         older = text_button("older", "", "Older pictures", lambda: self.turn(1))
         self.turners = newer, older
+        self.pager = widgets.BoundedIntText(
+            1, min=1, max=1, tooltip="The page in sight", layout=widgets.Layout(width="64px"),
+        )  # fmt: skip
+        self.pager.observe(lambda change: self._paged(change["new"] - 1), "value")
         self._reader = ThumbReader(_SIDE, again)
         rows = widgets.Box(self.slots, layout=widgets.Layout(flex_flow="row wrap"))
         super().__init__([self._backgrounds, rows])
@@ -69,6 +75,10 @@ class Thumbnails(widgets.VBox):
         """Turn so many pages."""
         self._page += by
         self._refresh()
+
+    def _paged(self, page: int) -> None:
+        if page != self._page:
+            self.turn(page - self._page)
 
     def at(self, place: int) -> GalleryPicture | None:
         """The picture at this place of the page in sight, which may lie beyond the page."""
@@ -114,12 +124,19 @@ class Thumbnails(widgets.VBox):
             if picture.which:
                 number = f'content: "{picture.place[0]}"'
                 rules.append(f".{self._mark}-{i}::before {{ {number}; }}")
-            slot.description = ", ".join(filter(None, (picture.words, picture.which)))
+            slot.description = ", ".join(filter(None, (picture.tip, picture.which)))
             slot.tooltip = slot.description
-            for name, on in (("kept", picture.kept), ("chosen", picture is self._chosen)):
+            states = {
+                "kept": picture.kept, "chosen": picture is self._chosen,
+                "damaged": bool(picture.problem),
+            }  # fmt: skip
+            for name, on in states.items():
                 (slot.add_class if on else slot.remove_class)(f"sdnb-{name}")
             slot.layout.display = ""
         self._backgrounds.value = f"<style>{' '.join(rules)}</style>"
+        self.pager.max = max(self._pages, 1)
+        self.pager.value = self._page + 1
+        self.pager.layout.display = "" if self._pages > _FEW else "none"
         for button, end in zip(self.turners, (0, self._pages - 1), strict=True):
             button.layout.display = "" if self._pages > 1 else "none"
             button.disabled = self._page == end

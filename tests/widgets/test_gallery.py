@@ -29,7 +29,7 @@ def made(seed=0, count=1, **fields):
 
 @pytest.fixture
 def gallery(tmp_path):
-    return Gallery(tmp_path / "out")
+    return Gallery(tmp_path / "out", opened=False)
 
 
 def state_bytes(widget):
@@ -86,11 +86,11 @@ def test_deleting_asks_and_spares_what_is_kept(gallery):
         gallery.add(made(seed))
     thumbs(gallery)[1].click()
     press(gallery, "Keep")
-    gallery._clear.click()
+    gallery._bar.clear.click()
     assert len(gallery.pictures) == 3  # nothing before the answer
     press(gallery, "No")
     assert len(gallery.pictures) == 3
-    gallery._clear.click()
+    gallery._bar.clear.click()
     press(gallery, "Delete 2")
     assert [p.request.seed for p in gallery.pictures] == [1]
     assert "Files that were saved stay" not in read(gallery)
@@ -146,8 +146,8 @@ def test_what_was_chosen_and_deleted_is_closed(gallery):
 
 def test_saved_pictures_carry_their_request_and_are_saved_once(gallery):
     gallery.add(made(5, count=2))
-    gallery._save_all.click()
-    gallery._save_all.click()
+    gallery._bar.save_all.click()
+    gallery._bar.save_all.click()
     files = sorted(gallery.folder.glob("*.png"))
     assert len(files) == 2
     assert [sdnb.read(file).seed for file in files] == [5, 6]
@@ -156,9 +156,9 @@ def test_saved_pictures_carry_their_request_and_are_saved_once(gallery):
 
 def test_what_was_saved_and_is_gone_is_saved_again(gallery):
     gallery.add(made(5))
-    gallery._save_all.click()
+    gallery._bar.save_all.click()
     shutil.rmtree(gallery.folder)
-    gallery._save_all.click()
+    gallery._bar.save_all.click()
     assert len(list(gallery.folder.glob("*.png"))) == 1
     assert status(gallery) == f"1 picture is in {gallery.folder} Download"
 
@@ -166,7 +166,7 @@ def test_what_was_saved_and_is_gone_is_saved_again(gallery):
 def test_a_save_that_fails_is_said_and_the_picture_stays(gallery):
     gallery.folder.write_text("in the way")
     gallery.add(made(5))
-    gallery._save_all.click()
+    gallery._bar.save_all.click()
     assert "still in memory" in status(gallery)
     assert len(gallery.pictures) == 1
     assert gallery.pictures[0].saved is None
@@ -176,7 +176,7 @@ def test_two_are_compared_under_one_slider(gallery):
     gallery.add(made(1))
     gallery.add(made(2))
     thumbs(gallery)[0].click()
-    gallery._compare.click()
+    gallery._opened_picture.compare.click()
     thumbs(gallery)[1].click()
     assert gallery._opened_picture.view.value.count("data:image/jpeg") == 2
     assert 'type="range"' in gallery._opened_picture.view.value
@@ -184,7 +184,7 @@ def test_two_are_compared_under_one_slider(gallery):
     pair = re.search('<div class="sdnb-pair">(.*?)</div>', gallery._opened_picture.view.value)[1]
     assert pair.count("<img") == 2  # the slider is not among them: they lie on each other exactly
     assert "<input" not in pair
-    gallery._compare.click()
+    gallery._opened_picture.compare.click()
     assert gallery._opened_picture.view.value.count("data:image/jpeg") == 1
 
 
@@ -208,7 +208,7 @@ def test_an_uploaded_picture_comes_with_what_it_carries(gallery, tmp_path):
     assert (picture.request.seed, picture.request.cfg, picture.known) == (5, 6.5, True)
     assert np.array_equal(picture.image, made(5, cfg=6.5).image)
     assert "CFG 6.5" in read(gallery)
-    gallery._save_all.click()
+    gallery._bar.save_all.click()
     assert [f.read_bytes() for f in gallery.folder.iterdir()] == [path.read_bytes()]  # as it came
 
 
@@ -219,7 +219,7 @@ def test_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     gallery = Gallery("~/out")
     gallery.take(encoded(colour(size=(8, 8)), "PNG"), "photo.png")
-    gallery._save_all.click()
+    gallery._bar.save_all.click()
     assert [f.name for f in (tmp_path / "home" / "out").iterdir()] == ["photo.png"]
     assert not (tmp_path / "~").exists()
 

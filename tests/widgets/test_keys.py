@@ -105,7 +105,7 @@ def test_ctrl_enter_in_a_panel_is_generate():
 @pytest.fixture
 def gallery(tmp_path):
     """Thirty pictures, seeds 29 to 0, and a list of the names of what gets the focus."""
-    found = Gallery(tmp_path / "out")
+    found = Gallery(tmp_path / "out", opened=False)
     for seed in range(30):
         *_, last = make(Request("a <b>cat</b>", seed=seed).resolved(Settings(64, 64, 1)))
         found.add(last.result)

@@ -16,7 +16,7 @@ from sdnb.images.result import Progress
 from sdnb.images.saved import place_of
 from sdnb.jobs.executor import Inline
 from sdnb.request import Request, Settings
-from sdnb.widgets import gallery_picture, opened_folder
+from sdnb.widgets import file_picture, gallery_picture, opened_folder
 from sdnb.widgets.gallery import Gallery
 from sdnb.widgets.kept_gallery import saving_gallery
 from sdnb.widgets.panel import Panel
@@ -61,9 +61,11 @@ def test_what_is_there_is_shown_the_newest_first(folder):
     made(9).save(folder / "more")
     gallery = opened(folder)
     assert [p.request.seed for p in gallery.pictures] == [3, 2, 1]
+    until(lambda: "being read" not in read(gallery))
+    gallery.refresh()
     assert [slot.tooltip for slot in thumbs(gallery)] == [
-        "00003-3-a-cat.png", "00002-2-a-cat.png", "00001-1-a-cat.png",
-    ]  # fmt: skip
+        f"0000{seed}-{seed}-a-cat.png, a <cat>" for seed in (3, 2, 1)
+    ]
     thumbs(gallery)[1].click()
     assert np.array_equal(gallery.chosen.image, made(2, cfg=6.5).image)
     assert "CFG 6.5" in read(gallery)
@@ -94,8 +96,8 @@ def test_pictures_of_a_batch_have_their_numbers_in_the_next_session(place):
 
 def test_a_thumbnail_reads_the_number_without_the_picture(folder, monkeypatch):
     path = images.save(made(5, count=2), folder)[1]
-    monkeypatch.setattr(opened_folder, "from_path", None)  # which would read it all
-    picture = opened_folder.FilePicture(path)
+    monkeypatch.setattr(file_picture, "from_path", None)  # which would read it all
+    picture = file_picture.FilePicture(path)
     assert picture.which == ""
     picture.read_thumb(96)
     assert picture.which == "picture 2 of 2"
@@ -149,7 +151,9 @@ def test_a_photograph_and_what_is_no_picture(folder):
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
     gallery = opened(folder)
     until(lambda: gallery._thumbs._backgrounds.value.count("data:image/jpeg") == 4)
-    shown = {slot.tooltip: slot for slot in thumbs(gallery)}
+    shown = {slot.tooltip.split(":")[0]: slot for slot in thumbs(gallery)}
+    assert "sdnb-damaged" in shown["broken.png"]._dom_classes
+    assert shown["broken.png"].tooltip == "broken.png: it is damaged or cut short"
     shown["photo.jpg"].click()
     assert gallery.chosen.image.size == (48, 64)
     assert "without settings" in read(gallery)
@@ -179,13 +183,13 @@ def test_a_file_that_was_replaced_is_read_again(folder):
 
 
 def test_only_a_few_stay_in_memory(folder):
-    opened_folder._looked_at.cache_clear()
+    file_picture._looked_at.cache_clear()
     gallery = opened(folder)
     for seed in range(4, 12):
         made(seed).save(folder)
     gallery = opened(folder)
     assert len({p.image.tobytes() for p in gallery.pictures}) == 11
-    assert opened_folder._looked_at.cache_info().currsize == 4
+    assert file_picture._looked_at.cache_info().currsize == 4
 
 
 def test_a_folder_that_cannot_be_opened_is_said(place):
@@ -216,7 +220,7 @@ def test_what_is_deleted_is_put_away_and_does_not_come_back(folder):
 
 
 def test_a_gallery_that_did_not_open_its_folder_leaves_files_where_they_are(folder):
-    gallery = Gallery(folder, autosave=True)
+    gallery = Gallery(folder, autosave=True, opened=False)
     gallery.add(made(4))
     gallery.delete(gallery.pictures[0])
     assert len(list(folder.glob("*.png"))) == 4

@@ -13,6 +13,7 @@ from sdnb import images
 from sdnb.images import outpaint
 from sdnb.request import Request, png_header
 from sdnb.request.sizes import Size
+from sdnb.widgets.drops import TAKES
 from sdnb.widgets.form.controls import Changed, FieldControl
 from sdnb.widgets.form.decoded import beside, decoded, encoded
 from sdnb.widgets.form.fields import Field
@@ -53,6 +54,7 @@ class MaskBox(FieldControl):
         hint = quiet_line()
         hint.value = "Give a picture: it comes here, and you paint over what is to be repainted."
         self.widget = widgets.VBox([hint])
+        self.widget.add_class(TAKES)
 
     def turn(self, inverted: bool, *, shown: bool) -> None:
         """Say whether the value is inverted; with `shown` it is shown so, else the next one is."""

@@ -15,6 +15,7 @@ from sdnb.images import Saved
 from sdnb.request import png_header
 from sdnb.widgets import style, too_large
 from sdnb.widgets.buttons import icon_button
+from sdnb.widgets.drops import TAKES
 from sdnb.widgets.form.controls import Changed, FieldControl
 from sdnb.widgets.form.decoded import beside, decoded, encoded
 from sdnb.widgets.form.fields import Field
@@ -38,7 +39,8 @@ class PictureBox(FieldControl):
         self._reading: str | None = None  # the file that is being read
         self._told = ""  # what is said of the picture that is there
         self._asked = 0  # how many files were given
-        self._upload = Upload(f"{field.label}…", f"Choose a {field.label.lower()}…", self.take)
+        tip = f"Choose a {field.label.lower()}, drop one here, or paste one"
+        self._upload = Upload(f"{field.label}…", tip, self.take, refuse=self._refuse)
         remove = f"{field.label}: take it out"
         self._remove = icon_button("times", remove, remove)
         self._remove.layout.display = "none"
@@ -54,6 +56,7 @@ class PictureBox(FieldControl):
         self._row = style.row([self._upload, self._remove, self._use, self._message])
         self._pictures = style.row([self._image], align_items="flex-start", grid_gap="8px")
         self.widget = widgets.VBox([self._row, self._pictures])
+        self.widget.add_class(TAKES)
 
     def beside(self, *more: widgets.Widget) -> None:
         """Show these widgets beside the picture, or below it where there is no room."""

@@ -1,0 +1,222 @@
+"""Where work lives, in JupyterLab: a gallery over a folder of many pictures, and pictures that are
+dropped, dragged from it and pasted.
+"""
+
+import base64
+
+import pytest
+from helpers.notebook_page import SHOTS, Notebook
+from helpers.pictures import colour, encoded
+
+pytestmark = pytest.mark.browser
+
+MADE = """
+import os, sdnb
+from PIL import Image
+from sdnb.images.result import Result
+from sdnb.request import Request, Settings
+def save(prompt, seed, model="tiny"):
+    picture = Image.new("RGB", (64, 64), (4 * seed % 256, 90, 250 - 3 * seed % 200))
+    request = Request(prompt, seed=seed).resolved(Settings(64, 64, 1))
+    path, = sdnb.images.save(Result((picture,), request, model, "ab", 1.0, 0.0), "shelf")
+    os.utime(path, (1.7e9 + 90_000 * seed,) * 2)
+    return path
+for seed in range(60):
+    save("a fox in snow" if seed % 4 == 0 else "a castle", seed, ("tiny", "other")[seed % 2])
+whole = save("half", 60)
+whole.write_bytes(whole.read_bytes()[:-40])
+"""
+STUDIO = "studio = sdnb.studio(folder='shelf')\nstudio"
+# Events as a browser makes them for a file of the desktop, or of the clipboard.
+EVENTS = """(part, [types, files, words]) => {
+  const data = new DataTransfer();
+  for (const [name, type, base64] of files) {
+    const bytes = Uint8Array.from(atob(base64), letter => letter.charCodeAt(0));
+    data.items.add(new File([bytes], name, { type }));
+  }
+  if (words) data.setData("text/plain", words);
+  const how = { bubbles: true, cancelable: true, composed: true };
+  return types.map(type => part.dispatchEvent(type === "paste"
+    ? new ClipboardEvent(type, { ...how, clipboardData: data })
+    : new DragEvent(type, { ...how, dataTransfer: data })));
+}"""
+
+
+def file(name="photo.png", kind="image/png", data=None):
+    data = encoded(colour(3, (48, 80))) if data is None else data
+    return [name, kind, base64.b64encode(data).decode()]
+
+
+@pytest.fixture(scope="module")
+def opened(shared_page, lab):
+    notebook = Notebook(shared_page, lab, lab.write("gallery.ipynb", MADE, STUDIO))
+    shared_page.set_viewport_size({"width": 1400, "height": 900})
+    notebook.run_all(120)
+    yield notebook
+    assert notebook.complaints() == []
+
+
+@pytest.fixture
+def page(opened):
+    yield opened.page
+    opened.kernel("studio.gallery.find() and None")
+    opened.kernel("studio.gallery.choose(None)")
+
+
+def thumbs(page):
+    return page.locator("button.sdnb-thumb >> visible=true")
+
+
+def send(part, types, *files, words=""):
+    return part.evaluate(EVENTS, [types.split(), list(files), words])
+
+
+def tab(opened, name):
+    opened.page.get_by_role("tab", name=name, exact=True).click()
+    opened.becomes(f"{name!r} in [each for each in studio.panels if studio.panel is "
+                   "studio.panels[each]]", 20)  # fmt: skip
+    return opened.page.locator(".sdnb-takes >> visible=true").first
+
+
+def size(name):
+    """The size of a tab's start picture, in the kernel."""
+    image = f"studio.panels[{name!r}].form.controls['image'].value"
+    return f"{image} and list(sdnb.images.open({image}).size)"
+
+
+def test_one_of_many_is_found_by_typing(opened, page):
+    page.locator("text=61 pictures").first.wait_for()
+    assert thumbs(page).count() == 24
+    page.locator("button.sdnb-damaged").wait_for()
+    box = page.get_by_label("Find", exact=True)
+    box.fill("fox")
+    page.locator("text=15 of 61 pictures").wait_for()
+    page.get_by_label("Model", exact=True).last.select_option(index=1)
+    box.press_sequentially(' -"8"')
+    opened.becomes("len(studio.gallery.found) == 12", 20)  # without seeds 8, 28, 48
+    thumbs(page).first.click()
+    page.locator(".sdnb-settings >> visible=true").wait_for()
+    assert "a fox in snow" in page.locator(".sdnb-settings >> visible=true").inner_text()
+    opened.kernel("save('a new fox', 700) and None")
+    page.locator("button[title*='again']").click()
+    page.get_by_text("1 new picture.").wait_for()
+
+
+def test_a_file_of_the_desktop_is_dropped_where_it_is_wanted(opened, page):
+    for name, place in (("img2img", ".sdnb-takes"), ("upscale", ".sdnb-takes"),
+                        ("inpaint", ".sdnb-top")):  # fmt: skip
+        tab(opened, name)
+        part = page.locator(f"{place} >> visible=true").first
+        assert send(part, "dragenter dragover", file()) == [False, False]  # they were taken
+        hint = page.locator(".sdnb-here >> visible=true")
+        assert hint.evaluate("e => getComputedStyle(e, '::after').content") == (
+            '"Drop the picture here"'
+        )
+        send(part, "drop", file())
+        opened.becomes(f"{size(name)} == [80, 48]", 20)
+        assert hint.count() == 0
+    canvas = page.locator(".sdnb-stage canvas >> visible=true").first
+    canvas.wait_for()
+    send(canvas, "dragover drop", file(data=encoded(colour(4, (64, 96)))))
+    opened.becomes(f"{size('inpaint')} == [96, 64]", 20)
+
+
+def test_a_file_that_is_no_picture_says_so(opened, page):
+    box = tab(opened, "img2img")
+    before = opened.kernel(size("img2img"))
+    for kind, data, words in (
+        ("text/plain", b"hello", "notes.txt is no picture: PNG"),
+        ("", b"hello", "is not a picture that can be read"),
+        ("image/png", b"\\x89PNG", "is not a picture that can be read"),
+    ):
+        send(box, "dragover drop", file("notes.txt", kind, data))
+        box.get_by_text(words).wait_for(timeout=20_000)
+    assert opened.kernel(size("img2img")) == before
+    assert send(box, "dragover", words="only words") == [True]  # left to the page
+    gallery = page.locator(".sdnb-takes:has(.sdnb-thumb)")
+    send(gallery, "dragover drop", file("notes.txt", "text/plain", b"hello"))
+    gallery.get_by_text("notes.txt is no picture").wait_for(timeout=20_000)
+
+
+def test_a_picture_with_settings_brings_them_and_many_come_at_once(opened, page):
+    gallery = page.locator(".sdnb-takes:has(.sdnb-thumb)")
+    path = opened.kernel("str(save('a dropped fox', 800).resolve())")
+    with open(path, "rb") as saved:  # noqa: PTH123 - the server is on this machine
+        data = saved.read()
+    send(gallery, "dragover drop", file("one.png", data=data), file("two.png"))
+    opened.becomes("[p.file and p.file[0] for p in studio.gallery.pictures][:2] == "
+                   "['two.png', 'one.png']", 20)  # fmt: skip
+    assert opened.kernel("studio.gallery.pictures[1].request.prompt") == "a dropped fox"
+    tab(opened, "txt2img")  # without a box for a picture: then it is the gallery's
+    send(page.locator(".sdnb-top >> visible=true").first, "dragover drop", file("three.png"))
+    opened.becomes("studio.gallery.pictures[0].file[0] == 'three.png'", 20)
+
+
+def test_a_picture_of_the_gallery_is_dragged_to_a_box(opened, page):
+    box = tab(opened, "img2img")
+    page.set_viewport_size({"width": 1400, "height": 1800})
+    wanted = opened.kernel("studio.gallery.found.index(next(p for p in studio.gallery.found if "
+                           "p.name.endswith('-52-a-fox-in-snow.png')))")  # fmt: skip
+    thumb = thumbs(page).nth(wanted)
+    thumb.scroll_into_view_if_needed()
+    thumb.drag_to(box)
+    opened.becomes("(image := studio.panels['img2img'].form.controls['image'].value) and "
+                   "sdnb.images.open(image).getpixel((0, 0)) == (208, 90, 94)", 20)  # fmt: skip
+    box.get_by_text("it carries its settings").wait_for(timeout=20_000)
+    before = opened.kernel("len(studio.gallery.pictures)")
+    thumb.drag_to(thumbs(page).nth(3))  # onto its own gallery: nothing
+    assert opened.kernel("len(studio.gallery.pictures)") == before
+    page.locator("button.sdnb-fold:has-text('Control') >> visible=true").click()
+    net = page.locator(".sdnb-held .sdnb-takes >> visible=true").first
+    net.wait_for()
+    thumb.drag_to(net)
+    net.get_by_text("64 × 64").wait_for(timeout=20_000)
+    page.set_viewport_size({"width": 1400, "height": 900})
+
+
+def test_a_picture_is_pasted(opened, page):
+    box = tab(opened, "img2img")
+    box.locator("button >> visible=true").first.focus()
+    assert send(box.locator("button").first, "paste", file(data=encoded(colour(5, (40, 56))))) == [
+        False
+    ]
+    opened.becomes(f"{size('img2img')} == [56, 40]", 20)
+    prompt = page.get_by_label("Prompt", exact=True).locator("visible=true").first
+    prompt.focus()
+    assert send(prompt, "paste", file(), words="words beside it") == [True]  # left to the box
+    prompt.blur()
+    # And by the keys, from the real clipboard.
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    png = base64.b64encode(encoded(colour(6, (72, 88)))).decode()
+    page.evaluate(
+        "async text => { const bytes = Uint8Array.from(atob(text), c => c.charCodeAt(0));"
+        "await navigator.clipboard.write([new ClipboardItem({ 'image/png':"
+        "new Blob([bytes], { type: 'image/png' }) })]) }", png,
+    )  # fmt: skip
+    page.locator(".sdnb-outcome .sdnb-empty >> visible=true").first.click()  # no focus is there
+    page.keyboard.press("Control+v")
+    opened.becomes(f"{size('img2img')} == [88, 72]", 20)
+    tab(opened, "inpaint")
+    canvas = page.locator(".sdnb-stage canvas >> visible=true").first
+    canvas.click()
+    page.keyboard.press("Control+v")
+    opened.becomes(f"{size('inpaint')} == [88, 72]", 20)
+    assert opened.js("return panel.content.widgets.length") == 2  # no cell was pasted
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_how_it_looks(opened, page, theme):
+    name = f"JupyterLab {theme}"
+    opened.js(f"await app.commands.execute('apputils:change-theme', {{theme: '{name}'}})")
+    for width, height in ((1400, 900), (1000, 700)):
+        page.set_viewport_size({"width": width, "height": height})
+        box = tab(opened, "img2img")
+        page.wait_for_timeout(500)
+        send(box, "dragover", file())
+        SHOTS.mkdir(exist_ok=True)
+        page.screenshot(path=SHOTS / f"drop-{theme}-{width}.png")
+        page.locator(".sdnb-search").scroll_into_view_if_needed()
+        thumbs(page).first.click()
+        page.locator("button.sdnb-thumb.sdnb-chosen").scroll_into_view_if_needed()
+        page.wait_for_timeout(500)
+        page.screenshot(path=SHOTS / f"gallery-{theme}-{width}.png")

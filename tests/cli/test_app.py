@@ -1,0 +1,103 @@
+"""`sdnb app` before there is a page: what it shows, and what is wrong said in one line."""
+
+import argparse
+import importlib.util
+import json
+import socket
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import nbformat
+import pytest
+
+from sdnb.__main__ import main
+from sdnb.cli import app
+from sdnb.library import Library
+
+
+@pytest.fixture
+def served(monkeypatch):
+    """The notebook that would be served, and what voila would get."""
+    seen = []
+    monkeypatch.setattr(
+        app, "_serve", lambda args, path, more: seen.append((path.read_text("utf-8"), args, more))
+    )
+    return seen
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def run(*argv):
+    return main(["app", "--ip", "127.0.0.1", "--port", str(free_port()), *argv])
+
+
+def test_the_page_is_a_studio_as_the_flags_ask_for_it(served, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "it's mine").mkdir()
+    flags = "--library", "it's mine", "--memory", "2.5", "--outdir", "pictures"
+    assert run(*flags, "--", "--x") == 0
+    ((text, _, more),) = served
+    notebook = nbformat.reads(text, 4)
+    nbformat.validate(notebook)
+    assert more == ["--x"]
+    asked = {}
+    stand_in = SimpleNamespace(
+        load=lambda path, **how: asked.update(how, path=path) or "the model",
+        studio=lambda model, **how: asked.update(how, model=model),
+    )
+    monkeypatch.setitem(sys.modules, "sdnb", stand_in)
+    monkeypatch.chdir("/")
+    exec(notebook.cells[0].source, {})  # as the kernel does
+    assert Path.cwd() == tmp_path
+    assert asked.pop("model") == "the model"
+    library = [str(tmp_path / "it's mine")]
+    assert asked == {"path": None, "memory": 2.5, "library": library, "folder": "pictures"}
+    assert Library(*library).files() == []
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--memory", "3gb"], "memory='3gb'"),
+        (["--library", "nowhere"], "'nowhere' is no folder"),
+        (["--model", "nowhere.ckpt"], "nowhere.ckpt"),
+        (["--port", "0"], "--port 0 is not a port"),
+        (["--prot", "1"], "unknown flag --prot"),
+        (["--theme", "blue"], "blue"),
+    ],
+)
+def test_what_is_wrong_is_one_line(argv, words, served, capsys):
+    assert run(*argv) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert said.count("\n") == 1
+    assert served == []
+
+
+def test_a_port_that_is_taken_is_said(served, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert main(["app", "--ip", "127.0.0.1", "--port", str(port)]) == 2
+    assert f"--port {port} at 127.0.0.1 cannot be had (Address already in use)" in (
+        capsys.readouterr().err
+    )
+
+
+def test_without_voila_it_says_how_to_get_it(served, capsys, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    assert run() == 2
+    assert capsys.readouterr().err == (
+        'sdnb: app: it needs voila, which is not installed: pip install "sdnb[voila]"\n'
+    )
+
+
+def test_the_notebook_is_plain_json():
+    args = argparse.Namespace(model="a\"b'c", library=None, memory="auto", outdir=Path("o"))
+    page = app.page(args)
+    assert json.loads(json.dumps(page)) == page
+    compile(page["cells"][0]["source"], "cell", "exec")

@@ -1,0 +1,130 @@
+"""What is dropped, dragged from a gallery or refused, as the page's part tells it."""
+
+import numpy as np
+import pytest
+from helpers.browser_parts import parts
+from helpers.fakes import Model, make
+from helpers.pictures import colour, encoded, result
+from helpers.widget_hands import alert, beside, press, read, status, thumbs
+
+from sdnb import images
+from sdnb.jobs.executor import Inline
+from sdnb.widgets.drops import TAKES, Drops, dragged
+from sdnb.widgets.gallery import Gallery
+from sdnb.widgets.panel import Panel
+
+
+def taker(widget):
+    """The button that takes what is dropped on a widget, as `drops.js` finds it."""
+    found = [
+        part for part in parts(widget)
+        if any(name == f"sdnb-file-{part.model_id}" for name in getattr(part, "_dom_classes", ()))
+    ]  # fmt: skip
+    return found[0]
+
+
+def told(widget, **message):
+    """A message of the page's part to this widget."""
+    widget._handle_custom_msg(message, [])
+
+
+def drops(widget):
+    """The name under which the page drags pictures out of this widget, and its part there."""
+    (found,) = (part for part in widget.children if isinstance(part, Drops))
+    return found._hand.name, found._hand
+
+
+def drag(widget, place, onto):
+    name, hand = drops(widget)
+    told(hand, dragged=place)
+    told(taker(onto), dropped=name)
+
+
+@pytest.fixture
+def folder(place):
+    for seed in (1, 2, 3):
+        images.save(result("a fox", seed=seed), place / "outputs")
+    return place / "outputs"
+
+
+def test_a_picture_of_a_gallery_comes_whole_and_with_its_settings(folder):
+    gallery, panel = Gallery(folder), Panel(Model(), "img2img", executor=Inline(make))
+    wanted = gallery.pictures[1]
+    drag(gallery, 1, panel)
+    png = panel.request.image
+    assert np.array_equal(images.open(png), wanted.image)
+    assert "it carries its settings" in beside(panel, "Picture…")
+    press(panel, "Use its settings")
+    assert panel.request.prompt == "a fox"
+    assert (panel.request.seed, panel.request.image) == (wanted.request.seed, png)
+
+
+def test_the_open_picture_and_a_result_are_dragged_too(folder):
+    gallery, panel = Gallery(folder), Panel(Model(), "img2img", executor=Inline(make))
+    gallery.choose(gallery.pictures[2])
+    drag(gallery, None, panel)
+    assert np.array_equal(images.open(panel.request.image), gallery.pictures[2].image)
+    panel.form.change(width=64, height=64)
+    panel.generate()
+    drag(panel, None, gallery)
+    assert np.array_equal(gallery.pictures[0].image, panel.result.image)
+
+
+def test_it_is_the_picture_that_one_began_to_drag(folder):
+    """Though others came before it meanwhile."""
+    gallery, panel = Gallery(folder), Panel(Model(), "img2img", executor=Inline(make))
+    wanted, (name, hand) = gallery.pictures[0], drops(gallery)
+    told(hand, dragged=0)
+    gallery.take(encoded(colour(9, (16, 16))), "new.png")
+    told(taker(panel), dropped=name)
+    assert np.array_equal(images.open(panel.request.image), wanted.image)
+    assert dragged(name) is wanted
+
+
+def test_a_picture_that_cannot_be_had_says_why(folder):
+    gallery, panel = Gallery(folder), Panel(Model(), "img2img", executor=Inline(make))
+    told(taker(panel), dropped="of another kernel")
+    assert "another kernel: save it there" in alert(panel)
+    name, hand = drops(gallery)
+    told(hand, dragged=0)
+    gallery.pictures[0].saved.write_bytes(b"")
+    told(taker(panel), dropped=name)
+    assert "it is empty" in alert(panel)
+    assert panel.request.image is None
+
+
+def test_what_is_no_picture_is_said_where_it_was_dropped(folder):
+    gallery, panel = Gallery(folder), Panel(Model(), "img2img", executor=Inline(make))
+    for widget, said in ((gallery, status), (panel, alert)):
+        told(taker(widget), refused="notes.txt is no <picture>.")
+        assert "notes.txt is no <picture>." in said(widget)
+    panel.form.change(image=images.picture(colour(size=(64, 64))))
+    assert "notes.txt" not in read(panel)
+
+
+def test_each_place_takes_and_a_mask_is_no_place(place):
+    """The mask editor's own button imports a mask: what is dropped there is the start picture."""
+    panel = Panel(Model(), "inpaint", executor=Inline(make))
+    panel.start_from(images.picture(colour(size=(64, 64))))
+    places = [part for part in parts(panel) if TAKES in getattr(part, "_dom_classes", ())]
+    assert panel.form.controls["image"].widget in places
+    assert panel.form.controls["mask"].widget in places
+    mask = panel.form.controls["mask"].widget
+    with pytest.raises(IndexError):
+        taker(mask)
+    assert taker(panel) in list(parts(panel.form.controls["image"].widget))
+
+
+def test_a_gallery_takes_several_at_once(place):
+    gallery = Gallery()
+    button = taker(gallery)
+    assert button.multiple
+    files = [
+        {"name": f"{n}.png", "content": encoded(colour(int(n))), "type": "", "size": 1,
+         "last_modified": 0} for n in "01"
+    ]  # fmt: skip
+    for file in files:
+        file["content"] = memoryview(file["content"])
+    button._notify_trait("value", (), tuple(files))
+    assert [picture.file[0] for picture in gallery.pictures] == ["1.png", "0.png"]
+    assert len(thumbs(gallery)) == 2
