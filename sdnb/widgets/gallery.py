@@ -127,7 +127,8 @@ class Gallery(RunAgain, widgets.VBox):
         with self._lock:
             if self._heir is not None:
                 return ""
-            changes = self._contents.again()
+            with self._files.lock:
+                changes = self._contents.again()
             if self.chosen is not None and self.chosen not in self.pictures:
                 self._opened_picture.show(None)
             self._look_through()

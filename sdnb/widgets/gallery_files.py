@@ -17,12 +17,14 @@ class GalleryFiles:
     """A folder that pictures are saved to. All raise OSError."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._lock = folder, threading.Lock()
+        self._folder = folder
+        #: Held while a file is written that no picture is known to have yet.
+        self.lock = threading.Lock()
 
     def save(self, *pictures: GalleryPicture) -> list[Path]:
         """Save these pictures, unless they are there, and return their paths."""
         paths = []
-        with self._lock:
+        with self.lock:
             for picture in pictures:
                 if picture.saved is None or not picture.saved.exists():
                     picture.saved = picture.save(self._folder)
