@@ -139,6 +139,11 @@ class Form(widgets.VBox):
             inspector.tokenizer = tokenizer
         self._refresh()
 
+    def find_as(self, model: Any) -> None:
+        """Find LoRAs, embeddings and control networks as this model does."""
+        self.control.serve(model)
+        self.addons.serve(model)
+
     def propose(self) -> None:
         """Set a size near the model's own for a picture that is far from it, and say so; a size
         that somebody typed stays.
