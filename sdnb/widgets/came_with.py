@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import ipywidgets as widgets
+
 from sdnb.images import Saved
 from sdnb.library import with_files
 from sdnb.request import Request
@@ -16,14 +18,15 @@ from sdnb.widgets.way_back import MaskStays, SeedCame, TemplateCame
 
 
 class CameWith:
-    """Speaks of the seed and the template that came with a picture, of a mask that stayed under
-    another one, and on `caption` of all else.
+    """Speaks of the seed and the template that came with a picture, in `line`; of a mask that
+    stayed under another one; and on `caption` of all else.
     """
 
     def __init__(self, form: Form, caption: Caption) -> None:
         self._form, self._caption = form, caption
         self.seed = SeedCame(lambda: form.change(seed=None))
         self.template = TemplateCame(form.change)
+        self.line = widgets.VBox([self.seed, self.template])
         self.mask = MaskStays(lambda: form.change(mask=None))
 
     def tell(self, request: Request, seed_before: int | None, notes: Sequence[str]) -> None:

@@ -33,13 +33,14 @@ if TYPE_CHECKING:
     from sdnb.engine.model import Model
 
 _PAUSE = 0.3  # seconds without a key: then a word is asked for that may go on
+_LIVELY = "sdnb-lively"  # in one column, what has this class is above the controls
 _PREVIEW_EVERY = 0.1  # seconds, after the first one of a run
 _PREVIEW_SHARE = 0.05  # of the time of all runs
 
 
 class LiveMode:
-    """`switch` is the button that switches it, and `line` says how quick it is, why not, and what
-    failed; there is the button that keeps the picture, too.
+    """`switch` is the button that switches it. `line`, above the picture, says how quick it is and
+    has the button that keeps the picture; `below` says why it is not quick, or what failed.
 
     `asked` gives the request of `form`, and raises ValueError where it cannot run. What runs, runs
     on the executor of `queue`, beside the jobs there, and `outcome` takes what comes of it. `plan`
@@ -48,7 +49,7 @@ class LiveMode:
 
     def __init__(
         self, switch: widgets.ToggleButton, form: Form, queue: RunQueue, *, outcome: Outcome,
-        plan: PlanLine, asked: Callable[[], Resolved], began: Callable[[], object],
+        plan: PlanLine, asked: Callable[[], Resolved], began: Callable[[], object], model: Model,
     ) -> None:  # fmt: skip
         self._switch = switch
         self._form, self._queue, self._outcome, self._plan = form, queue, outcome, plan
@@ -70,6 +71,7 @@ class LiveMode:
         self._pause = Pause(_PAUSE, self._ask)
         self._previews = Throttle(_PREVIEW_EVERY, _PREVIEW_SHARE)
         self._build()
+        self.serve(model)
         queue.more_to_stop = lambda: self.on
 
     @property
@@ -117,6 +119,8 @@ class LiveMode:
     def forget(self) -> None:
         """Offer to keep the last picture no more: another one comes."""
         self._outcome.live = None
+        if not self.on:
+            self._view.remove_class(_LIVELY)
         self._show_keep()
 
     # -- building --------------------------------------------------------------------------------
@@ -131,7 +135,11 @@ class LiveMode:
         self._wrong = False  # whether that is the controls' fault
         self._seed_stays = SeedCame(lambda: self._form.change(seed=None))
         self._head = row([self._words, self._keep], flex_flow="row nowrap")
-        self.line = widgets.VBox([self._head, self._slow, self._problem, self._seed_stays])
+        self.line = widgets.VBox([self._head, self._seed_stays])
+        # Below the picture: what comes and goes there moves it by nothing.
+        self.below = widgets.VBox([self._slow, self._problem])
+        for part in (self.line, self.below):
+            part.add_class(_LIVELY)
         self._show_keep()
 
     def _say(self, words: str) -> None:
@@ -152,6 +160,7 @@ class LiveMode:
         if self.on:
             self._began()
             self._seed_stays.forget()
+            self._view.add_class(_LIVELY)
             self._last = self._looked = None
             self._fast = for_few_steps(self._model)
             self._say("The first picture is on its way.")

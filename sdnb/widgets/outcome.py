@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import ipywidgets as widgets
 
@@ -35,6 +35,14 @@ class Outcome:
         self._results: list[weakref.ref[Result]] = []
         self._unsaved: list[str] = []  # what was said of a save that failed
         gallery.on_delete(self.view.forget)
+
+    def column(
+        self, above: Sequence[widgets.Widget], below: Sequence[widgets.Widget]
+    ) -> widgets.Widget:
+        """The picture and what is said of it, with these above and below it."""
+        column = widgets.VBox([*above, self.view, *below, self.caption])
+        column.add_class("sdnb-outcome")
+        return column
 
     @property
     def results(self) -> list[Result]:

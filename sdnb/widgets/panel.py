@@ -272,17 +272,15 @@ class Panel(AsLeft, widgets.VBox):
         self.begun += [self.as_left.forget, self.came.mask.forget, self.keep]
         self._live = LiveMode(
             self._actions.live, self.form, self._queue, outcome=self._outcome, plan=self._plan,
-            asked=self._checked, began=self._began,
+            asked=self._checked, began=self._began, model=self.model,
         )  # fmt: skip
-        self._live.serve(self.model)
         picture_acts.offer(self)
         self.progress.after_stop.keep = lambda seed: self.form.change(seed=seed)
         self.about = style.quiet_line()
         left = widgets.VBox([*self._above(), self.form])
         # What it takes stands where it is seen before Generate is pressed.
-        said = self._plan, self.came.seed, self.came.template, self.progress, self._live.line
-        right = widgets.VBox([*said, self._queue.waiting, self.view, self.came.mask, self._caption])
-        right.add_class("sdnb-outcome")
+        above = self._plan, self.came.line, self.progress, self._live.line, self._queue.waiting
+        right = self._outcome.column(above, [self._live.below, self.came.mask])
         words = widgets.VBox([self.form.words, self.words.shelf])
         top = style.box("sdnb-top", [words, self._actions])
         self._rows = [self.about, self.as_left, top, style.box("sdnb-columns", [left, right])]
