@@ -52,7 +52,7 @@ class Actions(widgets.VBox):
         """
         self.generate.description = "Queue" if ahead else "Generate"
         self.generate.icon = "plus" if ahead else "play"
-        self.generate.disabled = bool(paused)
+        self.generate.disabled = self.live.disabled = bool(paused)
         self.stop.disabled = not stoppable
         gone = f"{dropped} waiting, dropped" if dropped else ""
         self.message.value = html.escape(paused or gone or ahead)

@@ -66,7 +66,7 @@ class LiveMode:
             result=self._took,
             error=self._failed,
             preview=self._preview,
-            began=self._begin,
+            began=self._has_begun,
         )
         self._pause = Pause(_PAUSE, self._ask)
         self._previews = Throttle(_PREVIEW_EVERY, _PREVIEW_SHARE)
@@ -154,26 +154,34 @@ class LiveMode:
 
     # -- what a person does ----------------------------------------------------------------------
     def _switched(self) -> None:
-        self._problem.hide()
-        self._slow.layout.display = "none"
         self._plan.only_time = self.on
         if self.on:
             self._began()
-            self._seed_stays.forget()
-            self._view.add_class(_LIVELY)
-            self._last = self._looked = None
-            self._fast = for_few_steps(self._model)
-            self._say("The first picture is on its way.")
-            self._seed_before = self._form.seed.value
-            self._lock_seed(new=False)
-            self.look()
-        else:
-            self.rest()
-            self._view.settle()
-            self._say("The last picture of live.")
-            self._seed_stays.tell(self._form.seed.value, self._seed_before, "stays from live")
-        self._show_keep()
+        with self._lock:  # else a picture that comes now would be shown as one of live
+            self._problem.hide()
+            self._slow.layout.display = "none"
+            if self.on:
+                self._start()
+            else:
+                self._end()
+            self._show_keep()
         self._queue.show_line()
+
+    def _start(self) -> None:
+        self._seed_stays.forget()
+        self._view.add_class(_LIVELY)
+        self._last = self._looked = None
+        self._fast = for_few_steps(self._model)
+        self._say("The first picture is on its way.")
+        self._seed_before = self._form.seed.value
+        self._lock_seed(new=False)
+        self.look()
+
+    def _end(self) -> None:
+        self.rest()
+        self._view.settle()
+        self._say("The last picture of live.")
+        self._seed_stays.tell(self._form.seed.value, self._seed_before, "stays from live")
 
     def _lock_seed(self, *, new: bool) -> None:
         """Lock the last seed where it is open, or a new one: somebody opened it to have another."""
@@ -252,7 +260,7 @@ class LiveMode:
             self._say(f"Waiting for {line_of(executor).named(job, self._queue.jobs)}.")
 
     # -- in the job's thread ---------------------------------------------------------------------
-    def _begin(self, _: Request) -> None:
+    def _has_begun(self, _: Request) -> None:
         self._is_first = True
 
     def _preview(self, progress: Progress) -> None:

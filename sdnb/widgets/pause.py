@@ -28,7 +28,9 @@ class Pause:
                 # Some versions of ipykernel let a thread set a widget's value only in the context
                 # of the caller.
                 run = contextvars.copy_context().run
-                threading.Thread(target=run, args=(self._wait,), daemon=True).start()
+                thread = threading.Thread(target=run, args=(self._wait,), name="sdnb-pause")
+                thread.daemon = True
+                thread.start()
 
     def forget(self) -> None:
         """Do nothing, unless somebody begins again."""

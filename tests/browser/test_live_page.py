@@ -1,7 +1,7 @@
 """Live in JupyterLab, by mouse and keyboard: a control is moved, and the picture follows."""
 
 import pytest
-from helpers.notebook_page import SHOTS
+from helpers.notebook_page import SHOTS, Notebook
 from test_panel_page import Page
 
 pytestmark = pytest.mark.browser
@@ -31,7 +31,9 @@ class Live(Page):
     """A notebook with two panels, and what a person does with the first, or with `at(1)`."""
 
     def __init__(self, page, lab):
-        super().__init__(page, lab, "live.ipynb", PANELS, OTHER, WAIT)
+        self.notebook = Notebook(page, lab, lab.write("live.ipynb", PANELS, OTHER, WAIT))
+        self.notebook.run_all(300)
+        self.page = page
         self.place = self.at(0)
 
     def at(self, number):
