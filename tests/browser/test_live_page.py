@@ -99,6 +99,7 @@ def test_a_picture_follows_the_controls(page, lab):
     the_page_is_loaded_again(one)
     it_is_stopped(one)
     assert one.notebook.complaints() == []
+    it_goes_on_while_a_cell_is_interrupted(one)
 
 
 def the_slider_is_dragged(one):
@@ -204,7 +205,7 @@ def the_page_is_loaded_again(one):
 
 
 def it_is_stopped(one):
-    """By its button, by the interrupt, and not by that of a cell."""
+    """By its button, and by the interrupt while no cell runs."""
     stop = one.button("Stop")
     one.kernel("panel._live._lock_seed(new=True)")
     steps = one.place.get_by_label("Steps", exact=True)
@@ -222,6 +223,9 @@ def it_is_stopped(one):
     steps.press("Tab")
     one.switch()
     one.settled()
+
+
+def it_goes_on_while_a_cell_is_interrupted(one):
     one.kernel("globals().update(long=60)")
     one.notebook.js("panel.content.activeCellIndex = 2; panel.content.mode = 'command'")
     one.page.locator(".jp-Cell").nth(2).locator(".jp-InputPrompt").click()
