@@ -48,6 +48,11 @@ class Seen:
     one_pass: float  # of one picture through the UNet
     # Beside its steps: before them, and after them for each picture. None if no run ended.
     ended: tuple[float, float] | None
+    runs: int = 0  # that ended
+
+    def far_from(self, pixels: int) -> float:
+        """How far this size is from another one, beside others."""
+        return abs(math.log(pixels / self.pixels))
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,8 @@ class Pace:
                 began = max(0.0, times.ends[0] - step)
                 rest = max(0.0, times.whole - began - step * len(times.ends)) / times.count
                 ended = began, rest
-            self._seen[pixels] = Seen(pixels, step / times.at_once / calls(request), ended)
+            runs = (before.runs if before else 0) + (times.whole is not None)
+            self._seen[pixels] = Seen(pixels, step / times.at_once / calls(request), ended, runs)
             while len(self._seen) > _MOST_SIZES:
                 del self._seen[next(iter(self._seen))]
         for listener in tuple(self.listeners):
@@ -115,6 +121,15 @@ class Pace:
         """How long it will take; None while nothing is known, and for a prompt that cannot be."""
         stretches = self._stretches(request)
         return stretches.whole if stretches else None
+
+    def is_sure(self, request: Resolved) -> bool:
+        """Whether that is known of more than one run of the size that is nearest: the first one is
+        slower than all others.
+        """
+        pixels = request.width * request.height
+        with self._lock:
+            seen = tuple(self._seen.values())
+        return bool(seen) and min(seen, key=lambda one: one.far_from(pixels)).runs > 1
 
     def left(self, request: Resolved, step: int, total: int, seconds: float) -> float | None:
         """How long a run still takes that came to this step of `total` in so many seconds: by what
@@ -146,11 +161,7 @@ def predicted(request: Resolved, seen: Sequence[Seen]) -> Stretches | None:
     if not seen:
         return None
     pixels = request.width * request.height
-
-    def far(one: Seen) -> float:
-        return abs(math.log(pixels / one.pixels))
-
-    near = min(seen, key=far)
+    near = min(seen, key=lambda one: one.far_from(pixels))
     steps = request.steps
     if request.image is not None:
         steps = steps_run(steps, request.schedule, request.strength)
@@ -158,7 +169,7 @@ def predicted(request: Resolved, seen: Sequence[Seen]) -> Stretches | None:
     ended = [one for one in seen if one.ended is not None]
     before = rest = 0.0
     if ended:
-        like = min(ended, key=far)
+        like = min(ended, key=lambda one: one.far_from(pixels))
         before, rest = (part * pixels / like.pixels for part in like.ended or ())
     return Stretches(before, request.count * passes, rest, request.count)
 

@@ -1,4 +1,4 @@
-"""A panel's buttons Generate and Stop, and the words beside them: what a request waits for."""
+"""A panel's buttons Generate, Live and Stop, and the words below: what a request waits for."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 
 import ipywidgets as widgets
 
+from sdnb.request.quick_enough import LIMIT
 from sdnb.widgets.style import box, quiet_line, shared
 
 
 class Actions(widgets.VBox):
-    """Two buttons that call `generate` and `stop`; `show` updates them. `beside` stand beside
-    Stop, and `below` under both.
+    """Two buttons that call `generate` and `stop`; `show` updates them. `live` is a switch, which
+    its owner hears. `beside` stand beside Stop, and `below` under them.
     """
 
     def __init__(
@@ -34,10 +35,15 @@ class Actions(widgets.VBox):
         )  # fmt: skip
         self.generate.on_click(lambda _: generate())
         self.stop.on_click(lambda _: stop())
+        self.live = widgets.ToggleButton(
+            description="Live", icon="bolt",
+            tooltip=f"Make the picture anew at each change, where it takes {LIMIT:g} s at most",
+        )  # fmt: skip
         self.message = quiet_line()
         self.generate.add_class("sdnb-main")
-        row = box("sdnb-beside", [self.stop, *beside])
-        super().__init__([self.generate, row, below, self.message])
+        first = box("sdnb-beside", [self.generate, self.live])
+        second = box("sdnb-beside", [self.stop, *beside])
+        super().__init__([first, second, below, self.message])
         self.add_class("sdnb-actions")
 
     def show(self, ahead: str, *, stoppable: bool, dropped: int, paused: str) -> None:
@@ -46,7 +52,7 @@ class Actions(widgets.VBox):
         """
         self.generate.description = "Queue" if ahead else "Generate"
         self.generate.icon = "plus" if ahead else "play"
-        self.generate.disabled = bool(paused)
+        self.generate.disabled = self.live.disabled = bool(paused)
         self.stop.disabled = not stoppable
         gone = f"{dropped} waiting, dropped" if dropped else ""
         self.message.value = html.escape(paused or gone or ahead)

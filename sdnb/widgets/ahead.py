@@ -19,6 +19,7 @@ class RunLine:
 
     def __init__(self) -> None:
         self._owners: weakref.WeakKeyDictionary[Job, str] = weakref.WeakKeyDictionary()
+        self._passing: weakref.WeakSet[Job] = weakref.WeakSet()
         self._heard: list[weakref.WeakMethod[Callable[[], object]]] = []
         self._lock = threading.Lock()
         self._grids = 0  # that are filled; between two cells they have no job
@@ -39,6 +40,14 @@ class RunLine:
     def own(self, job: Job, owner: str) -> None:
         """Note whose a job is, such as "inpaint"."""
         self._owners[job] = owner
+
+    def pass_by(self, job: Job) -> None:
+        """Note a job of live: it is over in a moment, and nobody is told that he waits for it."""
+        self._passing.add(job)
+
+    def lasting(self, jobs: Sequence[Job]) -> tuple[Job, ...]:
+        """These jobs without those of live."""
+        return tuple(job for job in jobs if job not in self._passing)
 
     @contextmanager
     def filled(self) -> Iterator[None]:
@@ -81,5 +90,7 @@ def line_of(executor: Executor) -> RunLine:
 
 
 def jobs_of(executor: Executor) -> Sequence[Job] | None:
-    """The jobs of an executor that runs one after the other, in their order; else None."""
-    return executor.jobs if isinstance(executor, Worker) else None
+    """The jobs of an executor that runs one after the other, in their order and without those of
+    live; None of another executor.
+    """
+    return line_of(executor).lasting(executor.jobs) if isinstance(executor, Worker) else None

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from sdnb import assets
+from sdnb.headers.errors import CheckpointError
 from sdnb.jobs.executor import Worker
 
 if TYPE_CHECKING:
@@ -32,6 +35,26 @@ def read_checkpoint(path: str, library: Library | None = None) -> None:
     from sdnb.engine import loading
 
     loading.recognise(path, library=library)
+
+
+def for_few_steps(model: Any) -> str:
+    """The name of a built-in variant of this model that wants fewer steps than it, and whose
+    weights are there; "" where there is none.
+    """
+    own = assets.built_in().get(model.name)
+    if own is None:
+        return ""
+    from sdnb.engine import loading
+    from sdnb.engine.checkpoint.variants import read_variant
+
+    for name, folder in assets.built_in().items():
+        with suppress(CheckpointError, OSError):
+            variant = read_variant(folder)
+            if variant is None or variant.of != own.resolve():
+                continue
+            if loading.recognise(name).config.settings.steps < model.settings.steps:
+                return name
+    return ""
 
 
 def worker_of(model: Any) -> Worker:

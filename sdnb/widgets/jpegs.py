@@ -23,6 +23,15 @@ def jpeg(image: Image.Image, side: int | None = None, quality: int = 88) -> byte
     return buffer.getvalue()
 
 
+def enlarged(image: Image.Image, side: int) -> bytes:
+    """JPEG bytes of a preview whose longer side has `side` pixels, in which the browser shows it at
+    the result's size.
+    """
+    scale = side / max(image.size)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return jpeg(image.resize(size))
+
+
 def data_uri(image: Image.Image, side: int | None = None, quality: int = 88) -> str:
     """The JPEG as a URI for HTML or a style sheet."""
     return f"data:image/jpeg;base64,{b64encode(jpeg(image, side, quality)).decode()}"

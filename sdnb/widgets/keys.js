@@ -55,7 +55,13 @@ function panel(model) {
   };
   const rows = box => [...box.querySelectorAll(".sdnb-lora")];
   let entered = null;
+  // A letter of several keys is in its box before it is chosen. A page that is loaded anew composes
+  // nothing, whatever the last one did.
+  const composing = is => model.send({ composing: is });
+  composing(false);
   return {
+    compositionstart: () => composing(true),
+    compositionend: () => composing(false),
     focusin({ target }) {
       entered = isOpenable(target) && target.closest(".sdnb-open") ? target : null;
       entered?.select();

@@ -36,9 +36,9 @@ class Keys(widgets.Box):
     """Listens inside the widget that it is a child of, and calls `heard` with each message.
 
     The messages of a "panel" have the `values` that a person gave its `boxes`, each with its id and
-    the newest last; of a list it is the line. A "gallery" sends a `key` and the thumbnail's
-    `place`, -1 for none; "tabs" send that they are `ready`; a "canvas" sends nothing. Nothing is
-    seen of it.
+    the newest last; of a list it is the line. Or they say whether somebody is `composing` a letter.
+    A "gallery" sends a `key` and the thumbnail's `place`, -1 for none; "tabs" send that they are
+    `ready`; a "canvas" sends nothing. Nothing is seen of it.
     """
 
     def __init__(
@@ -82,6 +82,8 @@ class GenerateKeys(Keys):
 
     def __init__(self, parts: Sequence[widgets.Widget], generate: Callable[[], object]) -> None:
         self._parts, self._generate = parts, generate
+        #: Called with whether somebody composes a letter of several keys in a box, at each change.
+        self.composed: Callable[[bool], object] = lambda _: None
         super().__init__("panel", self._pressed, list(_boxes(parts)))
 
     def look_again(self) -> None:
@@ -89,6 +91,9 @@ class GenerateKeys(Keys):
         self._ear.boxes = list(_boxes(self._parts))
 
     def _pressed(self, message: dict[str, Any]) -> None:
+        if "composing" in message:
+            self.composed(bool(message["composing"]))
+            return
         boxes = {box.model_id: box for box in self._ear.boxes}
         told = [(boxes[name], value) for name, value in message["values"] if name in boxes]
         # All are compared before one is set: a box may follow another. None is what is no number.

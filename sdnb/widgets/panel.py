@@ -4,13 +4,11 @@
     panel.request, panel.result            # in the next
 
 The panel keeps no copy of the request: reading `panel.request` reads the controls, and assigning
-to it moves them. Changing a control never starts a run.
+to it moves them. Changing a control starts no run, unless `panel.live` is on.
 """
 
 from __future__ import annotations
 
-import threading
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -19,30 +17,30 @@ import ipywidgets as widgets
 
 from sdnb import images
 from sdnb.jobs.executor import Executor, Job
-from sdnb.library import with_files
-from sdnb.request import Request, checks
+from sdnb.request import Request, Resolved, checks
 from sdnb.request.plain_words import counted
 from sdnb.widgets import picture_acts, style
 from sdnb.widgets.actions import Actions
 from sdnb.widgets.as_left import AsLeft
-from sdnb.widgets.caption import Caption
-from sdnb.widgets.details import about, caption, made_by
+from sdnb.widgets.came_with import CameWith, of_upload
+from sdnb.widgets.details import about
 from sdnb.widgets.drops import Drops
 from sdnb.widgets.engine_door import load_model, worker_of
 from sdnb.widgets.form.fitted_view import runnable
 from sdnb.widgets.form.form import Form
 from sdnb.widgets.gallery import Gallery
-from sdnb.widgets.gallery_picture import GalleryPicture, untold
+from sdnb.widgets.gallery_picture import GalleryPicture
 from sdnb.widgets.hearing import in_order
 from sdnb.widgets.kept_gallery import kept
 from sdnb.widgets.keys import GenerateKeys
 from sdnb.widgets.lifetime import tie
 from sdnb.widgets.light_bulb import LightBulb
+from sdnb.widgets.live_mode import LiveMode
+from sdnb.widgets.outcome import Outcome
 from sdnb.widgets.plan_line import PlanLine
 from sdnb.widgets.progress import ProgressView
-from sdnb.widgets.result_view import ResultView
 from sdnb.widgets.run_queue import RunQueue
-from sdnb.widgets.way_back import MaskStays, SeedCame, TemplateCame, WayBack
+from sdnb.widgets.way_back import WayBack
 from sdnb.widgets.word_shelf import WordShelf
 
 if TYPE_CHECKING:
@@ -82,16 +80,12 @@ class Panel(AsLeft, widgets.VBox):
             self.gallery.autosave.on = autosave
         settings, tokenizer = self.model.settings, self.model.tokenizer
         self.form = Form(settings, tokenizer, kind, self._edited, self._offered)
-        self.form.control.serve(self.model)
-        self.form.addons.serve(self.model)
+        self.form.find_as(self.model)
         self.progress = ProgressView(self.model.preview, self._left, self.model.full_preview)
-        self._lock = threading.Lock()
-        self._results: list[weakref.ref[Result]] = []
-        self._last: Result | None = None
-        self._unsaved: list[str] = []  # what was said of a save that failed
         self.begun: list[Callable[[], object]] = []  #: called when a run begins
         self._build(executor or worker_of(self.model))
         self._keys = keys = GenerateKeys(self._rows, self.generate)
+        keys.composed = self._live.compose
         self.form.addons.grown = self.form.control.grown = self.words.grown = keys.look_again
         own = [self.gallery] if self.has_gallery else []
         drops = Drops(lambda _: self.view.picture)
@@ -116,18 +110,32 @@ class Panel(AsLeft, widgets.VBox):
 
     @property
     def result(self) -> Result | None:
-        """The newest result of this panel."""
-        return self._last
+        """The newest result of this panel, one of live included."""
+        return self._outcome.newest
 
     @property
     def results(self) -> list[Result]:
-        """The results of this panel that nobody deleted, oldest first."""
-        return [result for reference in self._results if (result := reference()) is not None]
+        """The results of this panel that nobody deleted, oldest first; of live, those kept."""
+        return self._outcome.results
 
     @property
     def running(self) -> bool:
         """Whether something runs or waits."""
-        return self._queue.running
+        return self._queue.running or self._live.busy
+
+    @property
+    def live(self) -> bool:
+        """Whether each change of a control makes the picture anew. Assign to it to switch that.
+
+        The seed is locked meanwhile, and the pictures are in no gallery until somebody keeps them.
+        """
+        return self._live.on
+
+    @live.setter
+    def live(self, on: bool) -> None:
+        if on and self.kind == "upscale":
+            raise ValueError("upscaling takes two runs: it has no live")
+        self._live.on = on
 
     def generate(self) -> Job | None:
         """Queue the request as the button does. If it cannot run, show why and return None."""
@@ -144,17 +152,22 @@ class Panel(AsLeft, widgets.VBox):
 
         `then` is called with the result, in the job's thread, unless someone pressed Stop.
         """
+        self._live.rest()
         job = self._queue.submit(request, then)
         if job is not None:
             self.words.remember(request)
         return job
 
     def stop(self) -> None:
-        """End the run within a second, and drop the requests that wait."""
+        """End the run within a second, and drop the requests that wait. Live is switched off."""
+        self._live.on = False
         self._queue.stop()
 
     def skip(self) -> None:
-        """End the run within a second, as the button does; the requests that wait go on."""
+        """End the run within a second, as the button does; the requests that wait go on. Live is
+        switched off.
+        """
+        self._live.on = False
         self._queue.skip()
 
     def use(self, picture: GalleryPicture) -> None:
@@ -176,10 +189,7 @@ class Panel(AsLeft, widgets.VBox):
         """
         before = self.form.seed.value
         self.request = request
-        self._seed_came.tell(request.seed, before)
-        self._template_came.tell(request)
-        if notes:
-            self._caption.say(*notes, of=self.form.controls["image"].value)
+        self.came.tell(request, before, notes)
 
     def state(self) -> dict[str, Any]:
         """The request by the panel's kind, and the gallery's switch if it is its own."""
@@ -210,8 +220,8 @@ class Panel(AsLeft, widgets.VBox):
     def empty(self) -> None:
         """Show no result: it is of another picture than the one that came."""
         if not self.running:
-            self.view.clear()
-            self._caption.say()
+            self._live.forget()
+            self._outcome.clear()
 
     def be_tab(self, name: str) -> None:
         """Be the tab of this name, by which others speak of its runs; the model is named above."""
@@ -224,6 +234,7 @@ class Panel(AsLeft, widgets.VBox):
 
     def pause(self, why: str) -> None:
         """Stop, and refuse requests until `serve`; `why` is shown beside the buttons."""
+        self._live.on = False
         self._queue.pause(why)
 
     def serve(self, model: Model, executor: Executor | None = None) -> None:
@@ -231,9 +242,9 @@ class Panel(AsLeft, widgets.VBox):
         self._queue.serve(executor or worker_of(model))
         self.model = model
         self.progress.preview_of, self.progress.full_preview_of = model.preview, model.full_preview
+        self._live.serve(model)
         self.form.serve(model.settings, model.tokenizer)
-        self.form.control.serve(model)
-        self.form.addons.serve(model)
+        self.form.find_as(model)
         self._show_model()
         self._show_plan()
 
@@ -243,37 +254,37 @@ class Panel(AsLeft, widgets.VBox):
         super().close()
 
     def __repr__(self) -> str:
-        results = counted(len(self.results), "result")
-        return f"Panel({self.model.name}, {self.form.request!r}, {results})"
+        made = counted(len(self.results), "result")
+        return f"Panel({self.model.name}, {self.form.request!r}, {made})"
 
     # -- building ----------------------------------------------------------------------------
     def _build(self, runs: Executor) -> None:
+        prompt = self.form.controls["prompt"]
         self._bulb = LightBulb(
-            lambda: str(self.form.controls["prompt"].value),
-            lambda words: self.form.change(prompt=words),
+            lambda: str(prompt.value), lambda words: self.form.change(prompt=words)
         )
         self.words = WordShelf(self.form, lambda: self.model.library, self._edited)
         beside = self._bulb.button, self.words.button
         self._actions = Actions(self.generate, self.skip, beside, self._bulb.question)
-        self._queue = RunQueue(runs, self._actions, self.progress, self._began, self._take)
-        self._caption, self._plan, self.as_left = Caption(), PlanLine(), WayBack()
-        self.mask_stays = MaskStays(lambda: self.form.change(mask=None))
-        self.begun += [self.as_left.forget, self.mask_stays.forget, self.keep]
-        self._seed_came = SeedCame(lambda: self.form.change(seed=None))
-        self._template_came = TemplateCame(self.form.change)
-        self.view = ResultView(self.progress.picture, self.gallery.saved, self.gallery.sheet)
-        self.gallery.on_delete(self.view.forget)
+        self._queue = RunQueue(runs, self._actions, self.progress, self._began, self._took)
+        self._plan, self.as_left = PlanLine(), WayBack()
+        self._outcome = Outcome(self.progress.picture, self.gallery, self.form.seed.made_with)
+        self.view, self._caption = self._outcome.view, self._outcome.caption
+        self.came = CameWith(self.form, self._caption)
+        self.begun += [self.as_left.forget, self.came.mask.forget, self.keep]
+        self._live = LiveMode(
+            self._actions.live, self.form, self._queue, outcome=self._outcome, plan=self._plan,
+            asked=self._checked, began=self._began, model=self.model,
+        )  # fmt: skip
         picture_acts.offer(self)
         self.progress.after_stop.keep = lambda seed: self.form.change(seed=seed)
         self.about = style.quiet_line()
         left = widgets.VBox([*self._above(), self.form])
         # What it takes stands where it is seen before Generate is pressed.
-        result = [self._queue.waiting, self.view, self.mask_stays, self._caption]
-        came = self._seed_came, self._template_came
-        right = widgets.VBox([self._plan, *came, self.progress, *result])
-        right.add_class("sdnb-outcome")
-        words = [self.form.words, self.words.shelf]
-        top = style.box("sdnb-top", [widgets.VBox(words), self._actions])
+        above = self._plan, self.came.line, self.progress, self._live.line, self._queue.waiting
+        right = self._outcome.column(above, [self._live.below, self.came.mask])
+        words = widgets.VBox([self.form.words, self.words.shelf])
+        top = style.box("sdnb-top", [words, self._actions])
         self._rows = [self.about, self.as_left, top, style.box("sdnb-columns", [left, right])]
         self._show_model()
 
@@ -299,11 +310,8 @@ class Panel(AsLeft, widgets.VBox):
     def _show_plan(self) -> None:
         """Update the forecast, and the error if it no longer holds; a question is withdrawn."""
         self._bulb.forget()
-        self._seed_came.look(self.form.seed.value)
-        self._template_came.look(lambda: self.form.request)
-        for place in (self.view, self.gallery):
+        for place in (self.came, self.view, self.gallery, self._live):
             place.look()
-        self.mask_stays.look(lambda: self.form.controls["mask"].value)
         self.progress.look_again(self._checked)
         if self._queue.paused:
             return
@@ -316,24 +324,18 @@ class Panel(AsLeft, widgets.VBox):
 
     def _offered(self, saved: Saved) -> None:
         """Take the settings that an uploaded picture carries."""
-        own, kept = self.form.request, list(untold(saved.request, saved.strength_told))
-        kept += [] if saved.request.image else ["image"]
-        request, notes = with_files(saved, self.model.library, own_nets=self.model.own_nets)
-        self.bring(request.but(**{name: getattr(own, name) for name in kept}))
-        lines = *saved.notes, *notes, f"Settings of a picture made by {made_by(saved)}."
+        request, lines = of_upload(saved, self.form.request, self.model)
+        self.bring(request)
         self._caption.say(*lines, of=self.form.controls["image"].value)
 
-    def _checked(self) -> Request:
+    def _checked(self) -> Resolved:
         """The resolved request. Raises ValueError if it cannot run."""
         return runnable(self.request, self.kind, self.form.suited[0], self.model.library)
 
     # -- during a run, in its own thread --------------------------------------------------------
-
     def _began(self) -> None:
         """Clear what was said of the last picture and of what was done with it."""
-        self._caption.say()
-        self.view.say("")
-        self.gallery.say("")
+        self._outcome.quiet()
         self.form.forget_refused()
         for act in self.begun:
             act()
@@ -343,16 +345,6 @@ class Panel(AsLeft, widgets.VBox):
         resolved = request.resolved(self.model.settings)
         return self.model.pace.left(resolved, progress.step, progress.total, progress.seconds)
 
-    def _take(self, result: Result, before: Result | None, of: int) -> None:
-        """Show a result of `of` pictures; `before` is the same with fewer, whose place it takes."""
-        with self._lock:
-            self._last = result
-            kept = [r for r in self._results if r() not in (None, before)]
-            self._results = [*kept, weakref.ref(result)]
-        self.gallery.add(result, before, of)
-        pictures = [p for p in reversed(self.gallery.pictures) if p.held is result]
-        self.view.show(pictures, 0 if before is None else len(pictures) - 1)
-        self.form.seed.made_with(result.request.seed or 0)
-        told = self._unsaved if before is not None else []  # it stays for the rest of a batch
-        self._unsaved = [*told, *self.gallery.autosave.news()]
-        self._caption.say(caption(result), *result.notes, *self._unsaved)
+    def _took(self, result: Result, before: Result | None, of: int) -> None:
+        self._live.forget()
+        self._outcome.take(result, before, of)

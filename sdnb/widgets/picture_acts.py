@@ -65,7 +65,7 @@ def _use_as_picture(panel: Any, place: Any, picture: GalleryPicture) -> None:
     png = images.picture(picture.image)
     panel.start_from(png, mask if stays else None)
     if stays:
-        panel.mask_stays.tell()
+        panel.came.mask.tell()
     image = panel.form.controls["image"]
     place.say("The next one begins from it.", holds=lambda: image.value == png)
 

@@ -30,6 +30,7 @@ class PlanLine(widgets.HTML):
         self._asked: tuple[Any, Request] | None = None
         self._key: object = None
         self._busy = False
+        self._only_time = False
         self._memory = ("", "")  # a style and words
         self._model: Any = None
         self._request: Request | None = None
@@ -51,8 +52,10 @@ class PlanLine(widgets.HTML):
             with suppress(ValueError):  # Generate shows how the controls contradict each other
                 self._runs = runs or (request.resolved(settings),)
             model.pace.listeners.add(self)
+            if key != self._key and self._only_time:
+                self._memory = ("", "")  # of something else
             self._show()
-            if key != self._key:
+            if key != self._key and not self._only_time:
                 self._key = key
                 self._predict(model, request)
 
@@ -60,8 +63,18 @@ class PlanLine(widgets.HTML):
         """Show what is known after a run: its time, and what memory it has left taken."""
         with self._lock:
             self._show()
-            if self._model is not None and self._request is not None:
+            if self._model is not None and self._request is not None and not self._only_time:
                 self._predict(self._model, self._request)
+
+    @property
+    def only_time(self) -> bool:
+        """Whether memory is not forecast anew: that takes longer than some pictures do."""
+        return self._only_time
+
+    @only_time.setter
+    def only_time(self, value: bool) -> None:
+        self._only_time = value
+        self.refresh()
 
     def _predict(self, model: Any, request: Request) -> None:
         self._asked = model, request

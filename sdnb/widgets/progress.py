@@ -19,7 +19,7 @@ from sdnb.jobs.executor import DONE, FAILED, STOPPED, WAITING, Job
 from sdnb.request import Request
 from sdnb.request.pace import in_words
 from sdnb.widgets.after_stop import AfterStop
-from sdnb.widgets.jpegs import jpeg
+from sdnb.widgets.jpegs import enlarged, jpeg
 from sdnb.widgets.style import quiet_line
 
 Left = Callable[[Request, Progress], float | None]  # a run's seconds to its end, where known
@@ -30,7 +30,7 @@ FullPreview = Callable[[Any], Image.Image | None]
 _BAR_EVERY = 0.1  # seconds between two updates of the bar
 _PREVIEW_EVERY = 0.25  # seconds between two previews, at least
 _PREVIEW_SHARE = 0.02  # of a run's time that previews may take
-_PREVIEW_SIDE = 256  # pixels of a preview's JPEG; the browser shows it at the result's size
+PREVIEW_SIDE = 256  # pixels of a preview's JPEG; the browser shows it at the result's size
 _FULL_SIDE = 1024  # and at most of that of a full preview
 _FIRST_FULL = 2.0  # seconds of a run before the first of these, whose cost is not known yet
 _STAYS = 2.0  # seconds that it is seen, before rough ones go on where the next one is not due yet
@@ -103,6 +103,13 @@ class ErrorBox(widgets.HTML):
         """Show the error's message, with its line breaks."""
         self.show(html.escape(str(error)).replace("\n", "<br>"))
 
+    def complain(self, error: BaseException, trace: str = "") -> None:
+        """Show an error's message, and its traceback folded below."""
+        words = str(error)
+        if " " not in words:  # as a KeyError's, which say nothing alone
+            words = f"{type(error).__name__}: {words}".removesuffix(": ")
+        self.show(f"{html.escape(words)}{folded(trace)}")
+
     def hide(self) -> None:
         self.layout.display = "none"
 
@@ -173,10 +180,7 @@ class ProgressView(widgets.VBox):
 
     def complain(self, error: BaseException, trace: str = "") -> None:
         """Show an error's message, and its traceback folded below."""
-        words = str(error)
-        if " " not in words:  # as a KeyError's, which say nothing alone
-            words = f"{type(error).__name__}: {words}".removesuffix(": ")
-        self._problem.show(f"{html.escape(words)}{folded(trace)}")
+        self._problem.complain(error, trace)
         self._refused = ""
 
     def refuse(self, error: Exception) -> None:
@@ -232,9 +236,7 @@ class ProgressView(widgets.VBox):
             data = jpeg(full, _FULL_SIDE)
         else:
             self._has_full = self._has_full and full_preview is None
-            scale = _PREVIEW_SIDE / max(small.size)
-            size = (max(1, round(small.width * scale)), max(1, round(small.height * scale)))
-            data = jpeg(small.resize(size))
+            data = enlarged(small, PREVIEW_SIDE)
         self._put(data, (small.width * 8, small.height * 8))
         if full is None:
             self._previews.spent(began)

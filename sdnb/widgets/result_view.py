@@ -15,7 +15,8 @@ from sdnb.widgets.compare import Side, compared, input_of
 from sdnb.widgets.file_link import picture_link
 from sdnb.widgets.gallery_picture import GalleryPicture
 from sdnb.widgets.hearing import in_order
-from sdnb.widgets.jpegs import data_uri
+from sdnb.widgets.jpegs import data_uri, jpeg
+from sdnb.widgets.live_picture import LivePicture
 from sdnb.widgets.style import quiet_line, row, shared
 
 Act = Callable[[GalleryPicture], object]
@@ -42,12 +43,13 @@ class ResultView(widgets.VBox):
         self._preview = preview
         self._save, self._sheet = save, sheet
         preview.observe(lambda _: self._previewed(), "value")
+        self._live = LivePicture()
         self._picture = widgets.HTML(layout=widgets.Layout(display="none"))
         self._empty = widgets.HTML('<div class="sdnb-empty">The picture comes here.</div>')
         self._message = SaidLine()
         self._build()
-        shown = [self._empty, preview, self._picture, self._turn, self._actions, self._sends]
-        super().__init__([*shown, self._message])
+        pictures = [self._empty, preview, self._live, self._picture]
+        super().__init__([*pictures, self._turn, self._actions, self._sends, self._message])
         self.add_class("sdnb-result")
 
     @property
@@ -66,6 +68,34 @@ class ResultView(widgets.VBox):
         self._comparing = False
         self.say("")
         self._refresh()
+
+    def show_live(self, picture: GalleryPicture) -> None:
+        """Show a picture of live. The one before stays on the page until this one is there."""
+        self.pictures, self._at, self._comparing = [picture], 0, False
+        self.say("")
+        self._live.show(jpeg(picture.image, quality=92), picture.image.width)
+        if not self._is_made:
+            self._make()
+        self._compare.disabled, self._compare.description = True, "Compare"
+        self._link.value = ""  # to write a file takes longer than live has
+        for part in (self._empty, self._preview, self._picture, self._turn, self._with):
+            part.layout.display = "none"
+        for part in (self._actions, self._sends):
+            part.layout.display = ""
+
+    def show_coming(self, preview: bytes, width: int, share: float) -> None:
+        """Show a preview of live, a JPEG, over the picture: `share` of its run is done."""
+        if not self._live.is_shown:
+            if self.picture is not None:
+                self._live.show(jpeg(self.picture.image, quality=92), self.picture.image.width)
+            for part in (self._empty, self._preview, self._picture, self._turn):
+                part.layout.display = "none"
+        self._live.show_coming(preview, width, share)
+
+    def settle(self) -> None:
+        """Show the last picture of live as any other: live has ended."""
+        if self._live.is_shown:
+            self._refresh()
 
     def clear(self) -> None:
         """Show no picture, and compare the next one with none of these."""
@@ -190,6 +220,7 @@ class ResultView(widgets.VBox):
             return
         for part in (self._picture, self._empty, self._turn, self._actions, self._sends):
             part.layout.display = "none"
+        self._live.hide()
         self.say("")
 
     def _refresh(self) -> None:
@@ -206,6 +237,7 @@ class ResultView(widgets.VBox):
         for part in (self._actions, self._sends, self._picture):
             part.layout.display = "" if picture else "none"
         self._preview.layout.display = "none"
+        self._live.hide()
         self._empty.layout.display = "none" if picture else ""
 
     def _fill(self, picture: GalleryPicture) -> None:

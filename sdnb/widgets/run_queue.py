@@ -36,6 +36,7 @@ class RunQueue:
         self.executor = executor
         self.owner = ""
         self.jobs: list[Job] = []  # running and waiting, in order
+        self.more_to_stop: Callable[[], bool] = lambda: False  #: whether Stop ends more than jobs
         self.paused = ""  # why requests are refused; "" if they are not
         self.waiting = WaitingList(self.drop, self.clear)
         self._actions, self._progress = actions, progress
@@ -46,8 +47,8 @@ class RunQueue:
         self._taken: dict[Job, Result] = {}  # of each job, what was taken last
         self._dropped = 0  # how many waiting jobs `stop` dropped
         self._cut = False  # whether a running job was ended: its progress line stays in sight
-        line_of(executor).heard(self._show_line)
-        self._show_line()
+        line_of(executor).heard(self.show_line)
+        self.show_line()
 
     @property
     def running(self) -> bool:
@@ -118,7 +119,7 @@ class RunQueue:
         """Stop, and run with this executor from now on."""
         self.stop()
         if executor is not self.executor:
-            line_of(executor).heard(self._show_line)
+            line_of(executor).heard(self.show_line)
         self.executor, self.paused = executor, ""
         self._show_counts()
 
@@ -190,7 +191,7 @@ class RunQueue:
             self.waiting.show(self._now(), self._behind())
             line_of(self.executor).tell()
 
-    def _show_line(self) -> None:
+    def show_line(self) -> None:
         """Show on the buttons what is ahead, of this panel and of all others."""
         with self._showing:
             mine, line = self.jobs, line_of(self.executor)
@@ -200,7 +201,7 @@ class RunQueue:
                 ahead = f"{waiting} waiting" if waiting else ""
             else:
                 ahead = line.words(jobs, mine)
-            stoppable = any(not job.stopping for job in self._now())
+            stoppable = self.more_to_stop() or any(not job.stopping for job in self._now())
             self._actions.show(
                 ahead, stoppable=stoppable, dropped=self._dropped, paused=self.paused
             )

@@ -286,8 +286,7 @@ class Studio(AsLeft, widgets.VBox):
         """Have the model find its LoRAs and all else there from now on; what runs goes on."""
         self.model.use_library(library)
         for panel in self.panels.built:
-            panel.form.control.serve(self.model)
-            panel.form.addons.serve(self.model)
+            panel.form.find_as(self.model)
 
 
 def _end(model: Any, grid: GridTab) -> None:

@@ -48,6 +48,7 @@ class UpscalePanel(Panel):
     def __init__(self, model: Any = None, **more: Any) -> None:
         self._second: dict[Request, Resolved] = {}  # what follows a first pass, as `_timed`
         super().__init__(model, "upscale", **more)
+        self._actions.live.layout.display = "none"  # it takes two runs
         self.form.controls["strength"].value = _STRENGTH
         self.enlarge(self.times)
 

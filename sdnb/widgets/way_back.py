@@ -63,12 +63,13 @@ class SeedCame(WayBack):
         self._free = free
         self._seed: int | None = None
 
-    def tell(self, seed: int | None, before: int | None) -> None:
+    def tell(
+        self, seed: int | None, before: int | None, how: str = "came with the picture"
+    ) -> None:
         """Speak of this seed, unless it is the one of before, or none."""
         self._seed = seed
         if seed not in (None, before):
-            words = f"Seed {seed} came with the picture."
-            self.say(words, "Random again", self._free)
+            self.say(f"Seed {seed} {how}.", "Random again", self._free)
 
     def look(self, seed: int | None) -> None:
         """Note the seed that is set now."""

@@ -1,6 +1,7 @@
 """A variant of a model: a folder with LoRAs that always lie over it. `tiny-fast` is one."""
 
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from sdnb.bench import random_lora
 from sdnb.engine import checkpoint
 from sdnb.engine.checkpoint import CheckpointError
 from sdnb.models.training import recipe
+from sdnb.request import Settings
+from sdnb.widgets.engine_door import for_few_steps
 
 TINY = assets.embedded_model()
 ASK = {"width": 64, "height": 64, "seed": 3}
@@ -31,6 +34,16 @@ def package(tmp_path, monkeypatch):
     (tmp_path / "configs").symlink_to(assets.configs())
     monkeypatch.setattr(assets, "PACKAGE", models.parent)
     return models
+
+
+def test_the_model_for_few_steps_is_named_where_its_weights_are(package):
+    tiny = SimpleNamespace(name="tiny", settings=Settings(256, 256, 25, 4.0))
+    assert for_few_steps(tiny) == "tiny-fast"
+    assert for_few_steps(SimpleNamespace(name="tiny-fast", settings=tiny.settings)) == ""
+    assert for_few_steps(SimpleNamespace(name="tiny", settings=Settings(256, 256, 4, 1.0))) == ""
+    assert for_few_steps(SimpleNamespace(name="another.safetensors")) == ""
+    (package / "tiny-fast" / "tiny-fast.safetensors").unlink()
+    assert for_few_steps(tiny) == ""
 
 
 def variant(folder, text):

@@ -189,7 +189,7 @@ def test_a_strength_too_small_for_the_schedule_is_still_to_be_moved(form):
 
 
 def test_the_size_is_spoken_of(form):
-    said = form._about_size
+    said = form._size.about
     assert "the model's own size" in said.value
     form.change(width=512, height=512)
     assert "512 × 512, 43 times the model's own pixels" in said.value
@@ -271,7 +271,7 @@ def test_the_upscale_tab_does_not_advise_to_upscale():
     for kind, advised in (("txt2img", True), ("upscale", False)):
         made = Form(MODEL, kind=kind)
         made.change(width=MODEL.width * 2, height=MODEL.height * 2)
-        assert ("then upscale it" in made._about_size.value) is advised
+        assert ("then upscale it" in made._size.about.value) is advised
 
 
 def test_tags_are_no_words_of_the_prompt_for_its_inspector(form):

@@ -201,7 +201,7 @@ class SeedControl(FieldControl):
 
     def __init__(self, field: Field, changed: Changed) -> None:
         super().__init__(field, changed)
-        self._last: int | None = None
+        self.last: int | None = None  #: the seed of the last picture
         self._wrong = ""
         self._text = widgets.Text(
             description=field.label, tooltip=field.help, placeholder="another each time",
@@ -212,7 +212,7 @@ class SeedControl(FieldControl):
         self._lock = icon_button("lock", "Keep the last seed", "Keep the seed of the last picture")
         self._free = icon_button("undo", "Seed left open", "Another seed each time")
         self._dice.on_click(lambda _: self._take(secrets.randbits(32)))
-        self._lock.on_click(lambda _: self._take(self._last))
+        self._lock.on_click(lambda _: self._take(self.last))
         self._free.on_click(lambda _: self._take(None))
         self._lock.disabled = True
         self._message = widgets.HTML(layout=widgets.Layout(display="none"))
@@ -224,7 +224,7 @@ class SeedControl(FieldControl):
 
     def made_with(self, seed: int) -> None:
         """Note the seed of the last picture, for the lock."""
-        self._last = seed
+        self.last = seed
         self._lock.disabled = False
         self._lock.tooltip = f"Keep the seed of the last picture, {seed}"
 
