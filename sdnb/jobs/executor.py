@@ -77,6 +77,12 @@ class Job:
         """Stop it: a waiting job never starts, a running one ends within a second."""
         self._stop.set()
 
+    def renew(self, request: Request) -> bool:  # noqa: ARG002 - of those that have a turn
+        """Ask for this instead, in the same turn. False where that is not possible: it has begun,
+        or was sent to somebody.
+        """
+        return False
+
     def wait(self, seconds: float | None = None) -> bool:
         """Wait until it has ended and its watcher was called. False if that takes longer."""
         return self._ended.wait(seconds)
@@ -161,14 +167,23 @@ class _QueuedJob(Job):
 
     def __init__(self, request: Request, watch: Watch | None = None) -> None:
         super().__init__(request, watch)
-        self._taken = threading.Lock()  # the first to acquire it runs the job; never released
+        self._taken = False  # whether somebody runs the job: the first one does
+        self._taking = threading.Lock()
 
     def stop(self) -> None:
         super().stop()
         self.run(_empty_run)
 
+    def renew(self, request: Request) -> bool:
+        with self._taking:
+            if not self._taken:
+                self.request = request
+            return not self._taken
+
     def run(self, make: Make) -> None:
-        if self._taken.acquire(blocking=False):
+        with self._taking:
+            taken, self._taken = self._taken, True
+        if not taken:
             super().run(make)
 
 
