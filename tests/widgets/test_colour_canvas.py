@@ -15,9 +15,9 @@ from sdnb.images.outpaint import Sides
 from sdnb.widgets.masks import colours, veil
 from sdnb.widgets.masks.colour_canvas import ColourCanvas
 from sdnb.widgets.masks.colours import ColourHistory
+from sdnb.widgets.masks.drawing_sheet import Sheet
 from sdnb.widgets.masks.flood import flooded
 from sdnb.widgets.masks.history import rasterise
-from sdnb.widgets.masks.drawing_sheet import Sheet
 from sdnb.widgets.masks.strokes import (
     Brush,
     Clear,
