@@ -23,7 +23,7 @@ from sdnb.library import with_files
 from sdnb.request import Request, checks
 from sdnb.request.plain_words import counted
 from sdnb.widgets import picture_acts, style
-from sdnb.widgets.actions import Actions
+from sdnb.widgets.actions import GENERATE, Actions
 from sdnb.widgets.as_left import AsLeft
 from sdnb.widgets.caption import Caption
 from sdnb.widgets.details import about, caption, made_by
@@ -65,6 +65,8 @@ class Panel(AsLeft, widgets.VBox):
     """
 
     KINDS: ClassVar[tuple[str, ...]] = ("all", "txt2img", "img2img", "inpaint")
+    #: The word and the tooltip of its main button.
+    GENERATE: ClassVar[tuple[str, str]] = GENERATE
 
     def __init__(
         self, model: Model | None = None, kind: str = "all", *, executor: Executor | None = None,
@@ -252,7 +254,9 @@ class Panel(AsLeft, widgets.VBox):
         )
         self.words = WordShelf(self.form, lambda: self.model.library, self._edited)
         beside = self._bulb.button, self.words.button
-        self._actions = Actions(self.generate, self.skip, beside, self._bulb.question)
+        self._actions = Actions(
+            self.generate, self.skip, beside, self._bulb.question, self.GENERATE
+        )  # fmt: skip
         self._queue = RunQueue(runs, self._actions, self.progress, self._began, self._take)
         self._caption, self._plan, self.as_left = Caption(), PlanLine(), WayBack()
         self.mask_stays = MaskStays(lambda: self.form.change(mask=None))
@@ -266,7 +270,7 @@ class Panel(AsLeft, widgets.VBox):
         self.about = style.quiet_line()
         left = widgets.VBox([*self._above(), self.form])
         # What it takes stands where it is seen before Generate is pressed.
-        result = [self._queue.waiting, self.view, self.mask_stays, self._caption]
+        result = [self._queue.waiting, *self._over(), self.view, self.mask_stays, self._caption]
         came = self._seed_came, self._template_came
         right = widgets.VBox([self._plan, *came, self.progress, *result])
         right.add_class("sdnb-outcome")
@@ -281,6 +285,10 @@ class Panel(AsLeft, widgets.VBox):
 
     def _above(self) -> list[widgets.Widget]:
         """What a subclass shows above the controls."""
+        return []
+
+    def _over(self) -> list[widgets.Widget]:
+        """What a subclass shows above the pictures that come."""
         return []
 
     # -- before a run ------------------------------------------------------------------------

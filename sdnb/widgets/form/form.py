@@ -47,7 +47,7 @@ _ADD_ONS = ("clip_skip", "syntax")
 # Which parts each kind of panel shows beside the prompts and the main settings.
 PICTURES = {
     "all": ("picture", "mask"), "txt2img": (), "img2img": ("picture",),
-    "inpaint": ("picture", "mask"), "upscale": ("picture",),
+    "inpaint": ("picture", "mask"), "upscale": ("picture",), "sketch": (),
 }  # fmt: skip
 
 
@@ -227,6 +227,8 @@ class Form(widgets.VBox):
             rest = [w[name] for name in ("content", "padding")]
             above = [w["image"], w["mask"], w["fit"], w["strength"]]
             settings, more = [Fold("Settings", [*rest, *settings, more])], widgets.VBox()
+        elif self.kind == "sketch":
+            settings, more = [Fold("Settings", [*settings, more])], widgets.VBox()
         return [*above, self._guests, *settings, self.addons, w["controls"], more, *below]
 
     # -- acting ------------------------------------------------------------------------------
