@@ -67,6 +67,7 @@ class Panel(AsLeft, widgets.VBox):
     KINDS: ClassVar[tuple[str, ...]] = ("all", "txt2img", "img2img", "inpaint")
     #: The word and the tooltip of its main button.
     GENERATE: ClassVar[tuple[str, str]] = GENERATE
+    FORESEEN: ClassVar[str] = ""  #: what the forecast is of, where that is not plain
 
     def __init__(
         self, model: Model | None = None, kind: str = "all", *, executor: Executor | None = None,
@@ -237,6 +238,9 @@ class Panel(AsLeft, widgets.VBox):
         self._show_model()
         self._show_plan()
 
+    def look_again(self) -> None:
+        """Note what the model's library has now: for a subclass that needs some of it."""
+
     def close(self) -> None:
         if hasattr(self, "_queue"):  # false where the arguments were refused
             self.stop()
@@ -258,7 +262,7 @@ class Panel(AsLeft, widgets.VBox):
             self.generate, self.skip, beside, self._bulb.question, self.GENERATE
         )  # fmt: skip
         self._queue = RunQueue(runs, self._actions, self.progress, self._began, self._take)
-        self._caption, self._plan, self.as_left = Caption(), PlanLine(), WayBack()
+        self._caption, self._plan, self.as_left = Caption(), PlanLine(self.FORESEEN), WayBack()
         self.mask_stays = MaskStays(lambda: self.form.change(mask=None))
         self.begun += [self.as_left.forget, self.mask_stays.forget, self.keep]
         self._seed_came = SeedCame(lambda: self.form.change(seed=None))

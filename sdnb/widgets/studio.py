@@ -47,8 +47,8 @@ _STOP_SECONDS = 120.0  # how long a step may take to end before its model is fre
 
 
 class Studio(AsLeft, widgets.VBox):
-    """Tabs for txt2img, img2img, inpaint, upscale and sketch that share a model and a gallery, and a
-    tab for grids of their requests.
+    """Tabs for txt2img, img2img, inpaint, upscale and sketch that share a model and a gallery,
+    and a tab for grids of their requests.
 
     `panels` holds the tabs' panels by name, each built when it is first opened or asked for.
     `panel` is the selected one and `request` is its request; `result` is the newest of all tabs.
@@ -287,6 +287,7 @@ class Studio(AsLeft, widgets.VBox):
         for panel in self.panels.built:
             panel.form.control.serve(self.model)
             panel.form.addons.serve(self.model)
+            panel.look_again()
 
 
 def _end(model: Any, grid: GridTab) -> None:

@@ -117,6 +117,11 @@ class ColourCanvas(Drawing):
         width, height = self._colours.picture.size
         return width, height
 
+    @property
+    def page(self) -> Size:
+        """Width and height in pixels of the page, where there is room for them."""
+        return self._colours.page
+
     def begin(self, image: images.Source | Size, drawing: images.Source | None = None) -> None:
         """Take another picture to draw on, or a white sheet of a size, with nothing drawn on it, or
         with this drawing.

@@ -42,7 +42,7 @@ class LiveView(widgets.VBox):
             [self._live, self._keep, text_button("Another", "random", tip, another)]
         )
         self._line = quiet_line()
-        super().__init__([self._empty, self._image, self._buttons, self._line])
+        super().__init__([self._buttons, self._line, self._empty, self._image])
         self.add_class("sdnb-live")
 
     @property
@@ -50,10 +50,10 @@ class LiveView(widgets.VBox):
         """Whether it is on."""
         return bool(self._live.value)
 
-    def show(self, result: Result) -> None:
-        """Show the picture of a result, and what it took."""
+    def show(self, result: Result, width: int) -> None:
+        """Show the picture of a result, in pixels of the page as wide as that, and what it took."""
         image, request = result.image, result.request
-        self._image.layout.width = f"{max(image.width, 512)}px"
+        self._image.layout.width = f"{width}px"
         self._image.value = jpeg(image, _SIDE, quality=92)
         self._image.layout.display, self._empty.layout.display = "", "none"
         self._keep.disabled = False

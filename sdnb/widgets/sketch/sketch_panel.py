@@ -51,6 +51,7 @@ class Sketch(Panel):
         "Finish", "Make the picture with all steps, and put it into the gallery (Ctrl+Enter)"
     )  # fmt: skip
 
+    FORESEEN: ClassVar[str] = "To finish: "
     canvas: Sheet  #: the sheet that one draws on, with its tools
     live: LiveView  #: the picture that follows
     _following: Following
@@ -62,6 +63,7 @@ class Sketch(Panel):
         self._shows = False  # while Python shows a request, its changes are one
         self._live = Live(self._submitted, result=self._came, error=self._failed)
         super().__init__(model, "sketch", **more)
+        self.add_class("sdnb-follows")
         self.progress.picture.observe(lambda _: self._finishing(), "value")
         self._suit()
 
@@ -167,10 +169,17 @@ class Sketch(Panel):
         self._suit()
         self._ask()
 
+    def look_again(self) -> None:
+        """Take a network for lines that the library has now."""
+        self._following.serve(net_for_lines(self.model))
+
     def close(self) -> None:
         super().close()
         if hasattr(self, "canvas"):
             self.canvas.close()
+
+    def __repr__(self) -> str:
+        return f"Sketch({self.model.name}, {self.canvas!r}, {self._following.way.way})"
 
     # -- building ----------------------------------------------------------------------------
 
@@ -224,7 +233,7 @@ class Sketch(Panel):
         """Show a quick picture, in the thread that made it."""
         self._last = result
         self.view.layout.display = "none"
-        self.live.show(result)
+        self.live.show(result, self.canvas.page[0])
 
     def _failed(self, error: BaseException) -> None:
         self.live.say(str(error) or type(error).__name__, wrong=True)
