@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageChops
 
 from sdnb import images
 from sdnb.images.canvas import flat
@@ -91,15 +91,18 @@ def followed(way: str, picture: Image.Image) -> str:
     """What a way comes to for a drawing: LINES, COLOURS or BOTH."""
     if way != AUTO:
         return way
-    pixels = np.asarray(picture)
-    coloured = (pixels.max(axis=2) >= _DARK) & (pixels.min(axis=2) < _LIGHT)
+    red, green, blue = picture.split()
+    lightest = np.asarray(ImageChops.lighter(ImageChops.lighter(red, green), blue))
+    darkest = np.asarray(ImageChops.darker(ImageChops.darker(red, green), blue))
+    coloured = (lightest >= _DARK) & (darkest < _LIGHT)
     return BOTH if coloured.mean() > _SOME else LINES
 
 
 def dark_lines(picture: Image.Image) -> Image.Image:
     """Black on white: what is dark in every channel."""
-    dark = np.asarray(picture).max(axis=2) < _DARK
-    return Image.fromarray(np.where(dark, 0, 255).astype(np.uint8)).convert("RGB")
+    red, green, blue = picture.split()
+    lightest = ImageChops.lighter(ImageChops.lighter(red, green), blue)
+    return lightest.point([0] * _DARK + [255] * (256 - _DARK)).convert("RGB")
 
 
 def _is_sketch(control: Control, how: Way) -> bool:

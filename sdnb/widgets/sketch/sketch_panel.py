@@ -123,7 +123,8 @@ class Sketch(Panel):
             self.live.say("It is in the gallery.")
             return
         self._kept = weakref.ref(result)
-        self._results.append(weakref.ref(result))
+        with self._lock:
+            self._results = [*self._results, weakref.ref(result)]
         self.gallery.add(result, None, 1)
         self.live.say(" ".join(["It is in the gallery now.", *self.gallery.autosave.news()]))
 
