@@ -137,7 +137,7 @@ def test_draw_and_watch_keep_and_finish(notebook):
     notebook.becomes(f"{quick}.image is not None and not sketch._live.busy", 60)
     notebook.becomes(f"{quick}.image == sketch.draft.image", 60)
 
-    hand.button("Keep").click()
+    notebook.page.locator(".sdnb-live button:has-text('Keep')").click()
     notebook.becomes("len(studio.gallery.pictures) == 1", 10)
     notebook.page.locator(".sdnb-main >> visible=true").click()
     notebook.becomes("len(studio.gallery.pictures) == 2 and not sketch.running", 60)

@@ -204,6 +204,8 @@ class Form(widgets.VBox):
         else:
             cast("PictureBox", self.controls["image"]).beside(self._fitted)
             level(w["image"])
+        if isinstance(painted := self.controls["image"], PaintedBox):
+            w["image"] = widgets.VBox([w["image"], painted.place])
         swap = icon_button("exchange", "Exchange", "Exchange width and height")
         swap.on_click(lambda _: self._swapped())
         size = box("sdnb-size", [w["width"], swap, w["height"]])

@@ -24,7 +24,8 @@ _AT_ONCE = 1 << 19  # pixels of a picture that is written in a moment, between t
 
 class PaintedBox(PictureBox):
     """PNG bytes of the picture with what was painted on it, or None. `mask` is what was painted,
-    where a person wants nothing else to change.
+    where a person wants nothing else to change. `place` is to be shown below it: the canvas takes all
+    the width there is.
     """
 
     def __init__(
@@ -48,9 +49,8 @@ class PaintedBox(PictureBox):
             style=shared(CheckboxStyle),
         )  # fmt: skip
         self._only.observe(lambda _: self._changed(), "value")
-        self._place = widgets.VBox([], layout=widgets.Layout(display="none"))
+        self.place = widgets.VBox([], layout=widgets.Layout(display="none"))
         self.offer_also(self._paint)
-        self.widget.children = (*self.widget.children, self._place)
 
     @property
     def value(self) -> bytes | None:
@@ -85,8 +85,8 @@ class PaintedBox(PictureBox):
         if paints and self.canvas is None:
             self.canvas = ColourCanvas(decoded(self._given or b""), width=_SIDE)
             self.canvas.on_change(self._painted)
-            self._place.children = [self.canvas, self._only]
-        self._place.layout.display = "" if paints else "none"
+            self.place.children = [self.canvas, self._only]
+        self.place.layout.display = "" if paints else "none"
         if not paints:
             self._show_picture()
         self.show_small(not paints)
