@@ -24,8 +24,8 @@ _AT_ONCE = 1 << 19  # pixels of a picture that is written in a moment, between t
 
 class PaintedBox(PictureBox):
     """PNG bytes of the picture with what was painted on it, or None. `mask` is what was painted,
-    where a person wants nothing else to change. `place` is to be shown below it: the canvas takes all
-    the width there is.
+    where a person wants nothing else to change. `place` is to be shown below it: the canvas takes
+    all the width there is.
     """
 
     def __init__(
