@@ -35,7 +35,7 @@ class Hand:
     def __init__(self, notebook):
         self.notebook, self.page = notebook, notebook.page
         self.canvas = self.page.locator(".sdnb-stage canvas >> visible=true").first
-        self.canvas.wait_for()
+        self.canvas.wait_for(timeout=120_000)
         self.canvas.scroll_into_view_if_needed()
         self.settle()
 

@@ -127,6 +127,7 @@ def test_nothing_is_made_before_anything_is_drawn():
     assert "Nothing is drawn yet" in alert(one)
 
 
+@pytest.mark.slow
 def test_the_picture_follows_each_stroke_and_each_control_with_one_seed():
     one = sketch()
     one.canvas.draw(LINE)
@@ -153,6 +154,7 @@ def test_the_picture_follows_each_stroke_and_each_control_with_one_seed():
     assert "Draw on the left" in read(one)
 
 
+@pytest.mark.slow
 def test_switched_off_it_follows_no_more():
     one = sketch()
     one.canvas.draw(LINE)
@@ -164,6 +166,7 @@ def test_switched_off_it_follows_no_more():
     assert one.result.request.image is not None
 
 
+@pytest.mark.slow
 def test_while_one_is_made_the_newest_wins():
     gate, runs = threading.Semaphore(0), []
 
@@ -184,6 +187,7 @@ def test_while_one_is_made_the_newest_wins():
     one.close()
 
 
+@pytest.mark.slow
 def test_an_error_of_a_run_is_said_and_the_next_stroke_goes_on():
     broken = [True]
 
@@ -202,6 +206,7 @@ def test_an_error_of_a_run_is_said_and_the_next_stroke_goes_on():
 # -- Keep and Finish ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_keep_puts_what_is_shown_into_the_gallery_once():
     one = sketch()
     assert find(one, "Keep").disabled
@@ -233,6 +238,7 @@ def test_finish_makes_the_same_with_all_steps():
 # -- a value --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_drawing_and_request_are_values():
     one = sketch()
     drawing = Image.new("RGBA", (512, 512))
@@ -251,6 +257,7 @@ def test_drawing_and_request_are_values():
     assert other.request == Request("a dog")
 
 
+@pytest.mark.slow
 def test_the_sheet_has_the_proportions_of_what_is_made():
     one = sketch()
     one.canvas.draw(Rectangle((0, 0), (512, 256), colour=(200, 0, 0)))
@@ -262,6 +269,7 @@ def test_the_sheet_has_the_proportions_of_what_is_made():
     assert not one.canvas.is_empty
 
 
+@pytest.mark.slow
 def test_its_state_comes_back_with_the_drawing():
     one = sketch()
     one.canvas.draw(FIELD)
@@ -271,6 +279,7 @@ def test_its_state_comes_back_with_the_drawing():
     assert one.state().keys() == {"sketch", "autosave"}
 
 
+@pytest.mark.slow
 def test_a_picture_becomes_the_drawing():
     one = sketch()
     one.start_from(images.picture(picture((512, 512))))
