@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from sdnb.widgets.grid.grid_view import GridView
     from sdnb.widgets.masks.editor import MaskEditor
     from sdnb.widgets.panel import Panel
+    from sdnb.widgets.sketch.sketch_panel import Sketch
     from sdnb.widgets.studio import studio
     from sdnb.widgets.upscale import UpscalePanel
 
@@ -49,6 +50,7 @@ _HOMES = {
     "PromptStyle": "sdnb.library.styles",
     "Request": "sdnb.request",
     "Result": "sdnb.images.result",
+    "Sketch": "sdnb.widgets.sketch.sketch_panel",
     "Styles": "sdnb.library.styles",
     "UpscalePanel": "sdnb.widgets.upscale",
     "MemoryPlan": "sdnb.request.memory_plan",
@@ -88,6 +90,7 @@ __all__ = [
     "PromptStyle",
     "Request",
     "Result",
+    "Sketch",
     "Styles",
     "UpscalePanel",
     "decode",

@@ -10,10 +10,14 @@ import ipywidgets as widgets
 from sdnb.request.quick_enough import LIMIT
 from sdnb.widgets.style import box, quiet_line, shared
 
+#: The word and the tooltip of the main button of most panels.
+GENERATE = "Generate", "Make the picture (Ctrl+Enter), when what is ahead of it has ended"
+
 
 class Actions(widgets.VBox):
     """Two buttons that call `generate` and `stop`; `show` updates them. `live` is a switch, which
-    its owner hears. `beside` stand beside Stop, and `below` under them.
+    its owner hears. `beside` stand beside Stop, and `below` under them. `called` are the word and
+    the tooltip of the first.
     """
 
     def __init__(
@@ -22,11 +26,12 @@ class Actions(widgets.VBox):
         stop: Callable[[], object],
         beside: Sequence[widgets.Widget],
         below: widgets.Widget,
+        called: tuple[str, str] = GENERATE,
     ) -> None:
+        self._word, tip = called
         self.generate = widgets.Button(
-            description="Generate", button_style="primary", icon="play",
-            style=shared(widgets.ButtonStyle),
-            tooltip="Make the picture (Ctrl+Enter), when what is ahead of it has ended",
+            description=self._word, button_style="primary", icon="play",
+            style=shared(widgets.ButtonStyle), tooltip=tip,
         )  # fmt: skip
         self.generate.add_class("sdnb-generate")  # by which `keys.js` finds it
         self.stop = widgets.Button(
@@ -50,7 +55,7 @@ class Actions(widgets.VBox):
         """Show what the next request waits for, if for anything: `ahead` says so; and `paused`, why
         requests are refused. `dropped` counts the waiting jobs that went.
         """
-        self.generate.description = "Queue" if ahead else "Generate"
+        self.generate.description = "Queue" if ahead else self._word
         self.generate.icon = "plus" if ahead else "play"
         self.generate.disabled = self.live.disabled = bool(paused)
         self.stop.disabled = not stoppable

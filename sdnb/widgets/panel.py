@@ -20,8 +20,7 @@ from sdnb.jobs.executor import Executor, Job
 from sdnb.request import Request, Resolved, checks
 from sdnb.request.plain_words import counted
 from sdnb.widgets import picture_acts, style
-from sdnb.widgets.actions import Actions
-from sdnb.widgets.as_left import AsLeft
+from sdnb.widgets.actions import GENERATE, Actions
 from sdnb.widgets.came_with import CameWith, of_upload
 from sdnb.widgets.details import about
 from sdnb.widgets.drops import Drops
@@ -40,6 +39,7 @@ from sdnb.widgets.outcome import Outcome
 from sdnb.widgets.plan_line import PlanLine
 from sdnb.widgets.progress import ProgressView
 from sdnb.widgets.run_queue import RunQueue
+from sdnb.widgets.studio_tab import StudioTab
 from sdnb.widgets.way_back import WayBack
 from sdnb.widgets.word_shelf import WordShelf
 
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from sdnb.images.result import Progress, Result
 
 
-class Panel(AsLeft, widgets.VBox):
+class Panel(StudioTab):
     """Controls, Generate and Stop, progress with a preview, and a gallery of the results.
 
     `kind` is "all", or "txt2img", "img2img" or "inpaint" for fewer controls. `executor` runs the
@@ -64,6 +64,9 @@ class Panel(AsLeft, widgets.VBox):
     """
 
     KINDS: ClassVar[tuple[str, ...]] = ("all", "txt2img", "img2img", "inpaint")
+    #: The word and the tooltip of its main button.
+    GENERATE: ClassVar[tuple[str, str]] = GENERATE
+    FORESEEN: ClassVar[str] = ""  #: what the forecast is of, where that is not plain
 
     def __init__(
         self, model: Model | None = None, kind: str = "all", *, executor: Executor | None = None,
@@ -223,31 +226,6 @@ class Panel(AsLeft, widgets.VBox):
             self._live.forget()
             self._outcome.clear()
 
-    def be_tab(self, name: str) -> None:
-        """Be the tab of this name, by which others speak of its runs; the model is named above."""
-        self._queue.owner = name
-        self.about.layout.display = "none"
-
-    def focus(self) -> None:
-        """Move the browser's focus to Generate, and with it the page."""
-        self._actions.generate.focus()
-
-    def pause(self, why: str) -> None:
-        """Stop, and refuse requests until `serve`; `why` is shown beside the buttons."""
-        self._live.on = False
-        self._queue.pause(why)
-
-    def serve(self, model: Model, executor: Executor | None = None) -> None:
-        """Run on this model from now on; the controls stay as they are."""
-        self._queue.serve(executor or worker_of(model))
-        self.model = model
-        self.progress.preview_of, self.progress.full_preview_of = model.preview, model.full_preview
-        self._live.serve(model)
-        self.form.serve(model.settings, model.tokenizer)
-        self.form.find_as(model)
-        self._show_model()
-        self._show_plan()
-
     def close(self) -> None:
         if hasattr(self, "_queue"):  # false where the arguments were refused
             self.stop()
@@ -265,9 +243,11 @@ class Panel(AsLeft, widgets.VBox):
         )
         self.words = WordShelf(self.form, lambda: self.model.library, self._edited)
         beside = self._bulb.button, self.words.button
-        self._actions = Actions(self.generate, self.skip, beside, self._bulb.question)
+        self._actions = Actions(
+            self.generate, self.skip, beside, self._bulb.question, self.GENERATE
+        )
         self._queue = RunQueue(runs, self._actions, self.progress, self._began, self._took)
-        self._plan, self.as_left = PlanLine(), WayBack()
+        self._plan, self.as_left = PlanLine(self.FORESEEN), WayBack()
         self._outcome = Outcome(self.progress.picture, self.gallery, self.form.seed.made_with)
         self.view, self._caption = self._outcome.view, self._outcome.caption
         self.came = CameWith(self.form, self._caption)
@@ -281,8 +261,8 @@ class Panel(AsLeft, widgets.VBox):
         self.about = style.quiet_line()
         left = widgets.VBox([*self._above(), self.form])
         # What it takes stands where it is seen before Generate is pressed.
-        above = self._plan, self.came.line, self.progress, self._live.line, self._queue.waiting
-        right = self._outcome.column(above, [self._live.below, self.came.mask])
+        above = [self._plan, self.came.line, self.progress, self._live.line, self._queue.waiting]
+        right = self._outcome.column([*above, *self._over()], [self._live.below, self.came.mask])
         words = widgets.VBox([self.form.words, self.words.shelf])
         top = style.box("sdnb-top", [words, self._actions])
         self._rows = [self.about, self.as_left, top, style.box("sdnb-columns", [left, right])]
@@ -294,6 +274,10 @@ class Panel(AsLeft, widgets.VBox):
 
     def _above(self) -> list[widgets.Widget]:
         """What a subclass shows above the controls."""
+        return []
+
+    def _over(self) -> list[widgets.Widget]:
+        """What a subclass shows above the pictures that come."""
         return []
 
     # -- before a run ------------------------------------------------------------------------

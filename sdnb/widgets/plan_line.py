@@ -22,10 +22,13 @@ _QUIET, _WARNING = "sdnb-quiet", "sdnb-warn"
 
 
 class PlanLine(widgets.HTML):
-    """Shows the forecast of the newest request given to `ask`; older ones are dropped."""
+    """Shows the forecast of the newest request given to `ask`; older ones are dropped. The words
+    `before` stand before it where it needs no care.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, before: str = "") -> None:
         super().__init__()
+        self._before = before
         self._lock = threading.RLock()
         self._asked: tuple[Any, Request] | None = None
         self._key: object = None
@@ -90,7 +93,7 @@ class PlanLine(widgets.HTML):
             if self._model is not None:
                 times = [self._model.pace.seconds(run) for run in self._runs]
                 time = _time_in_words([t for t in times if t is not None])
-                self.value = _lines([time, self._memory])
+                self.value = _lines([time, self._memory], self._before)
 
     def _answer(self) -> None:
         while True:
@@ -105,10 +108,10 @@ class PlanLine(widgets.HTML):
                 self._show()
 
 
-def _lines(said: list[tuple[str, str]]) -> str:
+def _lines(said: list[tuple[str, str]], before: str) -> str:
     """HTML: what needs no care is one line, each warning is a line of its own."""
     quiet = " · ".join(words for style, words in said if style == _QUIET)
-    lines = [(_QUIET, quiet)] if quiet else []
+    lines = [(_QUIET, f"{before}{quiet}")] if quiet else []
     lines += [(style, words) for style, words in said if style == _WARNING]
     return "".join(f'<div class="{style}">{html.escape(words)}</div>' for style, words in lines)
 

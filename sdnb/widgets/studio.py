@@ -27,6 +27,7 @@ from sdnb.widgets.lifetime import tie_to_cell
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.picker import ModelPicker
 from sdnb.widgets.picture_acts import HOLDS, SEED, keep_seed
+from sdnb.widgets.sketch.sketch_panel import Sketch
 from sdnb.widgets.tab_panels import TabPanels
 from sdnb.widgets.tabs import Tabs
 from sdnb.widgets.upscale import UpscalePanel
@@ -39,15 +40,16 @@ if TYPE_CHECKING:
     from sdnb.images.result import Result
     from sdnb.library import Library
 
-TABS = ("txt2img", "img2img", "inpaint", "upscale")
+TABS = ("txt2img", "img2img", "inpaint", "upscale", "sketch")
 _SWEPT = TABS[:3]  # not upscale: it is two requests, and a grid's cell is one
+_PANELS = {"upscale": UpscalePanel, "sketch": Sketch}
 _AT_ONCE = 1 << 21  # pixels of a picture that is encoded in a click; it takes a fifth of a second
 _STOP_SECONDS = 120.0  # how long a step may take to end before its model is freed
 
 
 class Studio(AsLeft, widgets.VBox):
-    """Tabs for txt2img, img2img, inpaint and upscale that share a model and a gallery, and a tab
-    for grids of their requests.
+    """Tabs for txt2img, img2img, inpaint, upscale and sketch that share a model and a gallery,
+    and a tab for grids of their requests.
 
     `panels` holds the tabs' panels by name, each built when it is first opened or asked for.
     `panel` is the selected one and `request` is its request; `result` is the newest of all tabs.
@@ -97,10 +99,8 @@ class Studio(AsLeft, widgets.VBox):
     def _built(self, name: str) -> Panel:
         """The panel of a tab."""
         shared: dict[str, Any] = {"executor": self._executor, "gallery": self.gallery}
-        upscales = name == "upscale"
-        panel = (
-            UpscalePanel(self.model, **shared) if upscales else Panel(self.model, name, **shared)
-        )
+        kind = _PANELS.get(name)
+        panel = kind(self.model, **shared) if kind else Panel(self.model, name, **shared)
         for other in TABS:
             if other != name:
                 panel.view.send(other, *self._carry(other))
@@ -287,6 +287,7 @@ class Studio(AsLeft, widgets.VBox):
         self.model.use_library(library)
         for panel in self.panels.built:
             panel.form.find_as(self.model)
+            panel.look_again()
 
 
 def _end(model: Any, grid: GridTab) -> None:

@@ -20,6 +20,7 @@ PICTURES = {
     "06-clusters": 4,
     "07-add-ons": 5,
     "08-control": 8,
+    "09-draw": 2,
     "studio": 0,
 }
 WIDGET = "application/vnd.jupyter.widget-view+json"

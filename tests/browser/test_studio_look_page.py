@@ -10,7 +10,7 @@ pytestmark = pytest.mark.browser
 
 STUDIO = "import sdnb, tempfile\nstudio = sdnb.studio(folder=tempfile.mkdtemp())\nstudio"
 SIZES = ((1400, 900), (1000, 700))
-TABS = ("txt2img", "img2img", "inpaint", "upscale", "grid")
+TABS = ("txt2img", "img2img", "inpaint", "upscale", "sketch", "grid")
 NOTEBOOK = "document.querySelector('.jp-NotebookPanel:not(.lm-mod-hidden) .jp-WindowedPanel-outer')"
 
 # Left and right edges of what stands in a form below each other: labels, and controls beside them.

@@ -27,7 +27,7 @@ PLACES = """all => all.map(element => {
   const r = element.getBoundingClientRect();
   return [words, r.left, r.top, r.right, r.bottom];
 })"""
-TABS = ("txt2img", "img2img", "inpaint", "upscale", "grid")
+TABS = ("txt2img", "img2img", "inpaint", "upscale", "sketch", "grid")
 
 
 def light(pixels):

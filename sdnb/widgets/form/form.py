@@ -26,6 +26,7 @@ from sdnb.widgets.form.fitted_view import FittedView, with_borders_anew
 from sdnb.widgets.form.framing import Framing
 from sdnb.widgets.form.inspector import Inspector
 from sdnb.widgets.form.mask_box import MaskBox
+from sdnb.widgets.form.painted_box import PaintedBox, painted_mask
 from sdnb.widgets.form.picture_box import PictureBox
 from sdnb.widgets.form.proposed_size import ProposedSize
 from sdnb.widgets.style import box, level
@@ -44,7 +45,7 @@ _ADD_ONS = ("clip_skip", "syntax")
 # Which parts each kind of panel shows beside the prompts and the main settings.
 PICTURES = {
     "all": ("picture", "mask"), "txt2img": (), "img2img": ("picture",),
-    "inpaint": ("picture", "mask"), "upscale": ("picture",),
+    "inpaint": ("picture", "mask"), "upscale": ("picture",), "sketch": (),
 }  # fmt: skip
 
 
@@ -98,6 +99,9 @@ class Form(widgets.VBox):
         values = {name: control.value for name, control in self.controls.items()}
         if values["image"] is None:
             values["mask"] = None  # the control keeps it for the next picture
+        elif (painted := painted_mask(self.controls["image"])) is not None:
+            # What is painted is what that part starts from.
+            values |= {"mask": painted, "invert": False, "content": "original"}
         of_others = {t: "" for n, t in TEMPLATES.items() if values[n] != self._chosen.get(n)}
         return Request(**values, **self._kept | of_others)
 
@@ -175,6 +179,8 @@ class Form(widgets.VBox):
 
     def _control(self, field: Field, offer: Callable[[Saved], None] | None) -> FieldControl:
         changed = partial(self._changed, field.name)
+        if field.kind == "picture" and self.kind == "img2img":
+            return PaintedBox(field, changed, offer)
         if field.kind == "picture":
             return PictureBox(field, changed, offer, small=self.kind != "inpaint")
         if field.kind == "mask":
@@ -194,6 +200,8 @@ class Form(widgets.VBox):
         else:
             cast("PictureBox", self.controls["image"]).beside(self._fitted)
             level(w["image"])
+        if isinstance(painted := self.controls["image"], PaintedBox):
+            w["image"] = widgets.VBox([w["image"], painted.place])
         swap = icon_button("exchange", "Exchange", "Exchange width and height")
         swap.on_click(lambda _: self._swapped())
         size = box("sdnb-size", [w["width"], swap, w["height"]])
@@ -217,6 +225,8 @@ class Form(widgets.VBox):
             rest = [w[name] for name in ("content", "padding")]
             above = [w["image"], w["mask"], w["fit"], w["strength"]]
             settings, more = [Fold("Settings", [*rest, *settings, more])], widgets.VBox()
+        elif self.kind == "sketch":
+            settings, more = [Fold("Settings", [*settings, more])], widgets.VBox()
         return [*above, self._guests, *settings, self.addons, w["controls"], more, *below]
 
     # -- acting ------------------------------------------------------------------------------
@@ -291,7 +301,8 @@ class Form(widgets.VBox):
                     own = 1 if name == "clip_skip" else getattr(at, name)  # stays open
                     control.follow(own, whose(name, resolved, self.settings, settings))
         asked = self.request if resolved is not None else Request()
-        guests = {"txt2img": asked.image, "img2img": asked.mask, "upscale": asked.mask}
+        mask = None if painted_mask(self.controls["image"]) else asked.mask
+        guests = {"txt2img": asked.image, "img2img": mask, "upscale": mask}
         self._guests.layout.display = "none" if guests.get(self.kind) is None else ""
         for name, control in self.controls.items():
             used = name == "strength" and self.kind == "upscale"  # the second pass has a picture

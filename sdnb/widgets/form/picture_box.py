@@ -146,11 +146,15 @@ class PictureBox(FieldControl):
         self._image.layout.display = "" if has and self._small else "none"
         self._tell("")
         if has:
+            self._show_picture()
             picture = decoded(self._value)
-            scale = min(1, _SIDE / max(picture.size))
-            self._image.layout.width = f"{max(1, round(picture.width * scale))}px"
-            self._image.value = jpeg(picture, _SIDE)
             self._tell("{} × {}".format(*picture.size) + self._see_through(picture))
+
+    def _show_picture(self) -> None:
+        picture = decoded(self._value)
+        scale = min(1, _SIDE / max(picture.size))
+        self._image.layout.width = f"{max(1, round(picture.width * scale))}px"
+        self._image.value = jpeg(picture, _SIDE)
 
 
 def _tried(read: Callable[[], _Read]) -> _Read | Exception:

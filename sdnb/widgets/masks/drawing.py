@@ -1,7 +1,7 @@
 """A canvas that one draws on, over a picture: tools, undo and redo, zoom, keys.
 
-What is drawn is a mask of strokes, which the mask editor shows as a veil and a sketch as lines.
-Python holds the strokes, and the browser only shows them.
+What is drawn is a mask of strokes, which the mask editor shows as a veil and a sketch as lines, or
+a drawing in colours. Python holds the strokes, and the browser only shows them.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Drawing(RunAgain, ipywidgets.VBox):
     ) -> None:  # fmt: skip
         self._ink, self._toolbar = ink, bar
         self._callbacks: list[Callable[[Any], object]] = []
-        self._state = EditorState(picture, width, self._changed)
-        self._gestures = Gestures(self._state, self._actions())
+        self._state = self._make_state(picture, width)
+        self._gestures = self._make_gestures()
         self._status = Status()
         self._fallback = Fallback(self._state, ink, how, take)
         self._stage = style.box("sdnb-stage", [])
@@ -100,6 +100,12 @@ class Drawing(RunAgain, ipywidgets.VBox):
         super().close()
 
     # -- inside -------------------------------------------------------------------------------
+
+    def _make_state(self, picture: Image.Image, width: int) -> EditorState:
+        return EditorState(picture, width, self._changed)
+
+    def _make_gestures(self) -> Gestures:
+        return Gestures(self._state, self._actions())
 
     def _lay_under(self, picture: Image.Image, *, anew: bool = False) -> bool:
         """Take another picture. What is drawn stays if it has the same size, unless one begins

@@ -18,6 +18,7 @@ from sdnb.widgets.masks.history import History
 from sdnb.widgets.masks.strokes import (
     NOWHERE,
     Box,
+    Colour,
     Extension,
     Imported,
     Point,
@@ -41,6 +42,8 @@ class EditorState:
     `changed` is called after each complete change: for a stroke, not for each of its points.
     """
 
+    colour: Colour | None = None  # in which one draws; None for a mask
+
     def __init__(self, picture: Image.Image, most: int, changed: Callable[[], None]) -> None:
         self._max_side, self._changed = most, changed
         self.lock = threading.RLock()
@@ -50,7 +53,10 @@ class EditorState:
         self.problem = ""  # why the latent mask cannot be shown; "" if it can
         self._drawn_latent = 0.0
         self._give(picture)
-        self.history = History(picture.size)
+        self.history = self._empty()
+
+    def _empty(self) -> History:
+        return History(self.picture.size)
 
     def _give(self, picture: Image.Image) -> None:
         """Take a picture as it is without an extension."""
@@ -73,13 +79,12 @@ class EditorState:
         with self.lock:
             stays = picture.size == self.picture.size and not anew
             self.history.finish()
-            if not stays:
-                self.history = History(picture.size)
-            elif self._extensions:
-                drawn = Imported(images.mask(self.history.mask))
-                self.history = History(picture.size)
-                self.history.apply(drawn)
+            drawn = self.history.mask if stays and self._extensions else None
             self._give(picture)
+            if drawn is not None or not stays:
+                self.history = self._empty()
+            if drawn is not None:
+                self.history.apply(Imported(images.mask(drawn)))
             self._show_picture()
             self._changed()
             return stays
@@ -136,7 +141,7 @@ class EditorState:
 
     def begin(self, point: Point, size: float, white: bool) -> None:
         with self.lock:
-            self.refresh(self.history.begin(point, size, white))
+            self.refresh(self.history.begin(point, size, white, self.colour))
 
     def extend(self, point: Point) -> None:
         with self.lock:

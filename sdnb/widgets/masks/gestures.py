@@ -7,7 +7,8 @@ stroke, because it reports nothing from outside.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from sdnb.widgets.masks.editor_state import EditorState
@@ -29,11 +30,17 @@ class Gestures:
     """Turns events into changes of the editor's state.
 
     The editor sets `tool` and `size` (the brush's diameter, in pixels of the picture); `actions`
-    are what keys call.
+    are what keys call, those of a mask or others by `keys`. A tool among `presses` is given the
+    point that is pressed, and that is all it does.
     """
 
-    def __init__(self, state: EditorState, actions: dict[str, Callable[[], None]]) -> None:
-        self._state, self._actions = state, actions
+    def __init__(
+        self, state: EditorState, actions: dict[str, Callable[[], None]],
+        keys: Mapping[str, str] = MappingProxyType({}),
+        presses: Mapping[str, Callable[[Point], None]] = MappingProxyType({}),
+    ) -> None:  # fmt: skip
+        self._state, self._actions, self._presses = state, actions, presses
+        self._keys = _KEYS | dict(keys)
         self.tool, self.size = "brush", 40.0
         self._at: Point = (state.view.canvas[0] / 2, state.view.canvas[1] / 2)
         self._here = False  # whether the pointer is over the canvas: else there is no ring
@@ -88,6 +95,8 @@ class Gestures:
             self._anchor = point
         elif self.tool == "lasso":
             self._corner(point)
+        elif self.tool in self._presses:
+            self._presses[self.tool](point)
 
     def move(self, x: float, y: float) -> None:
         before, self._at, self._here = self._at, (x, y), True
@@ -207,7 +216,7 @@ class Gestures:
             self._by_key(plain)
             return
         else:
-            name = _KEYS.get(plain)
+            name = self._keys.get(plain)
         if name in ("leave", "on", "back"):
             self._here = False
             self.hover()

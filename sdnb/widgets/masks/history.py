@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,13 @@ from sdnb.widgets.masks.strokes import (
     Box,
     Brush,
     Clear,
+    Colour,
     Cover,
     Extension,
     Imported,
     Invert,
     Point,
+    Shape,
     Size,
     Stroke,
     covered,
@@ -47,9 +49,11 @@ class History:
     A brush is part of the mask from its first point on, and becomes a stroke when it ends.
     """
 
+    _deep: tuple[int, ...] = ()  # the axes of the pixels behind [h, w]
+
     def __init__(self, size: Size) -> None:
         self.size = size
-        self._pixels: NDArray[np.uint8] = np.zeros((size[1], size[0]), np.uint8)  # [h, w]
+        self._pixels: NDArray[np.uint8] = np.zeros((size[1], size[0], *self._deep), np.uint8)
         self._done: list[_Done] = []
         self._undone: list[Stroke] = []
         self._open: Brush | None = None
@@ -119,10 +123,11 @@ class History:
         elif isinstance(done.stroke, Extension):
             self.size = right, bottom
             pixels = np.frombuffer(zlib.decompress(done.before), np.uint8)
-            self._pixels = pixels.reshape(bottom, right).copy()
+            self._pixels = pixels.reshape(bottom, right, *self._deep).copy()
         else:
             pixels = np.frombuffer(zlib.decompress(done.before), np.uint8)
-            self._pixels[top:bottom, left:right] = pixels.reshape(bottom - top, right - left)
+            shape = bottom - top, right - left, *self._deep
+            self._pixels[top:bottom, left:right] = pixels.reshape(shape)
         return done.box
 
     def redo(self) -> Box:
@@ -132,13 +137,15 @@ class History:
 
     # -- a brush being drawn ------------------------------------------------------------------
 
-    def begin(self, point: Point, size: float, white: bool = True) -> Box:
+    def begin(
+        self, point: Point, size: float, white: bool = True, colour: Colour | None = None
+    ) -> Box:
         """Put the brush down."""
         self.finish()
-        self._open, self._points = Brush((), size, white), [point]
+        self._open, self._points = Brush((), size, white, colour), [point]
         self._before = self._pixels.copy()
         self._dirty = NOWHERE
-        return self._fill(segment(point, point, size, self.size), white)
+        return self._fill(segment(point, point, size, self.size), self._open)
 
     def extend(self, point: Point) -> Box:
         """Draw on to a point; does nothing if no brush is down."""
@@ -146,13 +153,13 @@ class History:
             return NOWHERE
         start, brush = self._points[-1], self._open
         self._points.append(point)
-        return self._fill(segment(start, point, brush.size, self.size), brush.white)
+        return self._fill(segment(start, point, brush.size, self.size), brush)
 
     def finish(self) -> None:
         """Lift the brush; it becomes a stroke if it touched the picture."""
         if self._open is None:
             return
-        stroke = Brush(tuple(self._points), self._open.size, self._open.white)
+        stroke = replace(self._open, points=tuple(self._points))
         self._open = None
         if not empty(self._dirty):
             self._done.append(self._remember(stroke, self._dirty, self._before))
@@ -183,7 +190,7 @@ class History:
             return whole
         cover = covered(stroke, self.size)
         self._done.append(self._remember(stroke, cover[0], self._pixels))
-        return self._fill(cover, stroke.white)
+        return self._fill(cover, stroke)
 
     def _extend(self, stroke: Extension) -> Box:
         hole = np.asarray(outpaint.mask(self.size, stroke.sides, stroke.overlap)) > 0
@@ -198,7 +205,7 @@ class History:
     def _whole(self, stroke: Clear | Imported) -> NDArray[np.uint8]:
         if isinstance(stroke, Clear):
             return np.zeros_like(self._pixels)
-        mask = images.open(stroke.png).convert("L")
+        mask = self._opened(stroke)
         if mask.size != self.size:
             raise ValueError(
                 f"a mask of {mask.width}x{mask.height} for a picture of {self.size[0]}x"
@@ -206,11 +213,18 @@ class History:
             )
         return np.array(mask)
 
-    def _fill(self, cover: Cover, white: bool) -> Box:
+    def _opened(self, stroke: Imported) -> Image.Image:
+        return images.open(stroke.png).convert("L")
+
+    def _fill(self, cover: Cover, shape: Shape) -> Box:
         box, inside = cover
-        self._pixels[box[1] : box[3], box[0] : box[2]][inside] = 255 if white else 0
+        self._pixels[box[1] : box[3], box[0] : box[2]][inside] = self._ink(shape)
         self._dirty = union(self._dirty, box)
         return box
+
+    def _ink(self, shape: Shape) -> int | tuple[int, ...]:
+        """The value of the pixels that a shape covers."""
+        return 255 if shape.white else 0
 
     @staticmethod
     def _remember(stroke: Stroke, box: Box, pixels: NDArray[np.uint8]) -> _Done:

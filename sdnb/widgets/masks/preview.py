@@ -38,8 +38,14 @@ AS_LINES = Ink("#000000", 1.0, 0.0)
 
 
 def veiled(picture: Image.Image, mask: Image.Image, size: Size, ink: Ink = AS_VEIL) -> bytes:
-    """The picture with the mask (L) over it, by default as a veil, as JPEG of this size."""
+    """The picture with the mask (L) over it, by default as a veil, or with what is drawn in colours
+    (RGBA), as JPEG of this size.
+    """
     small = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    if mask.mode == "RGBA":
+        drawn = mask.resize(size, Image.Resampling.BOX)
+        small.paste(drawn.convert("RGB"), (0, 0), drawn.getchannel("A"))
+        return jpeg(small)
     thin = mask.resize(size, Image.Resampling.BOX).point(ink.opacity)
     small.paste(ImageColor.getrgb(ink.colour), (0, 0), thin)
     return jpeg(small)

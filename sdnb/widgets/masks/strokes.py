@@ -1,7 +1,8 @@
-"""The strokes of a mask, and the pixels that they cover.
+"""The strokes of a mask or of a drawing in colours, and the pixels that they cover.
 
 Coordinates are continuous, in pixels of the picture: pixel (i, j) is the square from i to i + 1 and
-j to j + 1. A stroke covers a pixel if it covers its centre. White (255) is regenerated.
+j to j + 1. A stroke covers a pixel if it covers its centre. White (255) is regenerated. In colours,
+what would be white of a mask has the stroke's `colour`, and what would be black is taken away.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from sdnb.images.outpaint import Sides
 Point: TypeAlias = tuple[float, float]  # x, y
 Box: TypeAlias = tuple[int, int, int, int]  # left, top, right, bottom; right and bottom excluded
 Size: TypeAlias = tuple[int, int]  # width, height
+Colour: TypeAlias = tuple[int, int, int]  # red, green, blue: 0 to 255
 Cover: TypeAlias = tuple[Box, "NDArray[np.bool_]"]  # which pixels of the box, [h, w]
 
 NOWHERE: Box = (0, 0, 0, 0)
@@ -35,6 +37,7 @@ class Brush:
     points: tuple[Point, ...]
     size: float  # the diameter
     white: bool = True
+    colour: Colour | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Rectangle:
     start: Point
     end: Point
     white: bool = True
+    colour: Colour | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,22 @@ class Polygon:
 
     points: tuple[Point, ...]
     white: bool = True
+    colour: Colour | None = None
+
+
+@dataclass(frozen=True, repr=False)
+class Region:
+    """Some pixels of a box, such as those that a fill has found: `bits` has them row by row, packed
+    as numpy does. `region` makes one.
+    """
+
+    box: Box
+    bits: bytes
+    white: bool = True
+    colour: Colour | None = None
+
+    def __repr__(self) -> str:
+        return f"Region({self.box}, <{len(self.bits)} bytes>, {self.white}, {self.colour})"
 
 
 @dataclass(frozen=True)
@@ -61,12 +81,12 @@ class Invert:
 
 @dataclass(frozen=True)
 class Clear:
-    """All black: nothing is regenerated."""
+    """All black: nothing is regenerated; of a drawing, nothing is drawn."""
 
 
 @dataclass(frozen=True, repr=False)
 class Imported:
-    """A whole imported mask: PNG bytes (L) of the picture's size."""
+    """A whole imported mask: PNG bytes (L) of the picture's size. Of a drawing, RGBA."""
 
     png: bytes
 
@@ -85,8 +105,8 @@ class Extension:
     white: bool = True
 
 
-Shape: TypeAlias = "Brush | Rectangle | Polygon"
-Stroke: TypeAlias = "Brush | Rectangle | Polygon | Invert | Clear | Imported | Extension"
+Shape: TypeAlias = "Brush | Rectangle | Polygon | Region"
+Stroke: TypeAlias = "Brush | Rectangle | Polygon | Region | Invert | Clear | Imported | Extension"
 
 
 def covered(shape: Shape, size: Size) -> Cover:
@@ -95,7 +115,15 @@ def covered(shape: Shape, size: Size) -> Cover:
         return _brushed(shape, size)
     if isinstance(shape, Rectangle):
         return _between(shape, size)
+    if isinstance(shape, Region):
+        return shape.box, _unpacked(shape)
     return _encircled(shape, size)
+
+
+def region(cover: Cover, colour: Colour | None = None) -> Region:
+    """A stroke of these pixels."""
+    box, inside = cover
+    return Region(box, np.packbits(inside).tobytes(), colour=colour)
 
 
 def union(a: Box, b: Box) -> Box:
@@ -174,6 +202,12 @@ def _encircled(polygon: Polygon, size: Size) -> Cover:
             columns = np.ceil(crossing - 0.5).clip(left, right).astype(np.intp)
             winding[rows - top, columns - left] += 1 if y1 > y0 else -1
     return box, winding.cumsum(axis=1)[:, :-1] != 0
+
+
+def _unpacked(shape: Region) -> NDArray[np.bool_]:
+    left, top, right, bottom = shape.box
+    bits = np.unpackbits(np.frombuffer(shape.bits, np.uint8), count=(right - left) * (bottom - top))
+    return bits.reshape(bottom - top, right - left).astype(np.bool_)
 
 
 def _first(edge: float) -> int:

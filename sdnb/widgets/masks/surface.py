@@ -1,4 +1,4 @@
-"""The mask editor's canvas: ipycanvas in three layers (picture, mask, cursor).
+"""The mask editor's canvas: ipycanvas in three layers (picture, what is drawn on it, cursor).
 
 The browser keeps no state: `show` draws the whole picture, `refresh` the mask inside a box. Every
 batch of commands is one complete message, so that a second or a reopened view shows the same.
@@ -68,6 +68,7 @@ class Surface:
         self._picture, self._veil, self._top = (self.widget[layer] for layer in range(3))
         self._source = ipywidgets.Image(format="jpeg", value=b"")
         self._store = ipycanvas.Canvas(width=1, height=1)  # hidden: the decoded picture
+        self._colours: ipycanvas.Canvas | None = None  # hidden: a drawing of many colours
         self.change(picture, page, canvas)
 
     def change(self, picture: Image.Image, page: Size, canvas: Size) -> None:
@@ -77,15 +78,21 @@ class Surface:
         self.widget.layout = ipywidgets.Layout(
             width=f"{page[0]}px", height="auto", max_width="100%", flex="0 0 auto"
         )
-        longest = min(max(picture.size), _MAX_SENT_SIDE)
-        self._source.value = jpeg(picture, longest)
+        longest = self.lay(picture)
         scale = longest / max(picture.size)
         self._store.width, self._store.height = (max(1, round(n * scale)) for n in picture.size)
 
+    def lay(self, picture: Image.Image) -> int:
+        """Take another picture of the same size; returns how long its longer side is sent."""
+        longest = min(max(picture.size), _MAX_SENT_SIDE)
+        self._source.value = jpeg(picture, longest)
+        return longest
+
     def close(self) -> None:
         """Close the widgets that are not among the editor's children."""
-        for widget in (self._source, self._store):
-            widget.close()
+        for widget in (self._source, self._store, self._colours):
+            if widget is not None:
+                widget.close()
 
     batch = staticmethod(drawing)
 
@@ -108,15 +115,20 @@ class Surface:
             width, height = (n * view.scale for n in view.picture)
             layer.draw_image(self._store, left, top, width, height)
 
-    # -- the mask -----------------------------------------------------------------------------
+    # -- what is drawn ------------------------------------------------------------------------
 
     def refresh(self, view: Viewport, box: Box, part: Image.Image) -> None:
-        """Draw the mask inside a box of the picture; `part` is the mask inside `behind(box)`."""
+        """Draw what is drawn inside a box of the picture; `part` is that inside `behind(box)`: a
+        mask (L), or colours (RGBA).
+        """
         seen = view.seen(box)
         if empty(seen):
             return
         origin = self.behind(view, box)[:2]
         with drawing(), self._inside(seen):
+            if part.mode == "RGBA":
+                self._colour(view, part, origin)
+                return
             layers = veil.layers(part, origin, self._cell(view), self._ink)
             self._fill(layers, self._ink.colour, (view.scale, view.scale), view.to_canvas(0, 0))
 
@@ -148,6 +160,33 @@ class Surface:
         self._veil.fill_style, self._veil.global_alpha = "#ffffff", 0.3
         self._veil.fill_rects(x, np.full_like(x, y[0]), np.ones_like(x), int(y[-1] - y[0]))
         self._veil.fill_rects(np.full_like(y, x[0]), y, int(x[-1] - x[0]), np.ones_like(y))
+
+    def _colour(self, view: Viewport, part: Image.Image, origin: tuple[int, int]) -> None:
+        """Draw a part of a drawing in colours: as rectangles, which appear at once, or as a picture
+        where there are too many.
+        """
+        layer, runs = self._veil, veil.runs(part, origin, self._cell(view))
+        layer.global_composite_operation, layer.global_alpha = "source-over", 1.0
+        if runs is not None:
+            placed = runs.placed((view.scale, view.scale), view.to_canvas(0, 0))
+            if runs.x.size:
+                layer.fill_styled_rects(*placed, runs.colour, runs.alpha)
+            return
+        store = self._colour_store(view.picture)
+        store.clear_rect(*origin, *part.size)
+        store.put_image_data(np.asarray(part), *origin)
+        layer.image_smoothing_enabled = False
+        layer.draw_image(
+            store, *view.to_canvas(0, 0), *(side * view.scale for side in view.picture)
+        )
+
+    def _colour_store(self, size: Size) -> ipycanvas.Canvas:
+        """The hidden canvas of a size, which is not changed: that would not wait for its turn."""
+        if self._colours is None or (self._colours.width, self._colours.height) != size:
+            if self._colours is not None:
+                self._colours.close()
+            self._colours = ipycanvas.Canvas(width=size[0], height=size[1])
+        return self._colours
 
     def _cell(self, view: Viewport) -> int:
         """Pixels of the picture, both ways, that are drawn as one to fill a pixel of the canvas."""

@@ -68,7 +68,19 @@ _SKETCH_TOOLS = (
     _Button("pan", "Move", "hand-paper", "Move the drawing when zoomed in (H)"),
 )
 _SKETCH_WHOLE = (_Button("clear", "Clear", "trash", "Clear: an empty sheet (Delete)"),)
-_LARGEST_BRUSH, _LARGEST_PEN = 1024, 48  # pixels of the picture; the second of the slider alone
+_COLOUR_TOOLS = (
+    _Button("brush", "Brush", "paint-brush", "Brush: draw in the colour (B)"),
+    _Button("eraser", "Eraser", "eraser", "Eraser: take away what is drawn (E)"),
+    _Button("fill", "Fill", "fill-drip", "Fill: colour all that hangs together (G)"),
+    _Button("pipette", "Pipette", "eye-dropper", "Pipette: take a colour from the picture (I)"),
+    _Button("rectangle", "Rectangle", "vector-square", "Rectangle: drag from corner to corner (R)"),
+    _Button("lasso", "Lasso", "draw-polygon",
+            "Lasso: drag around, or click corner by corner and close with Enter (L)"),
+    _Button("pan", "Move", "hand-paper", "Move the picture when zoomed in (H)"),
+)  # fmt: skip
+_COLOUR_WHOLE = (_Button("clear", "Clear", "trash", "Clear: take away all that is drawn (Delete)"),)
+_LARGEST_BRUSH = 1024  # pixels of the picture
+_LARGEST_PEN, _LARGEST_COLOUR = 48, 128  # of the slider alone
 _LARGEST_FEATHER = 64  # of the slider; the box takes more
 
 
@@ -125,6 +137,11 @@ class Toolbar(ipywidgets.VBox):
 def sketch_toolbar(picture: Image.Image) -> Toolbar:
     """The toolbar of a canvas for lines."""
     return Toolbar(picture, _SKETCH_TOOLS, _SKETCH_WHOLE, reach=_LARGEST_PEN)
+
+
+def colour_toolbar(picture: Image.Image) -> Toolbar:
+    """The toolbar of a canvas for colours."""
+    return Toolbar(picture, _COLOUR_TOOLS, _COLOUR_WHOLE, reach=_LARGEST_COLOUR)
 
 
 class MaskToolbar(Toolbar):

@@ -1,4 +1,4 @@
-"""A mask as rectangles to draw: runs of pixels, in several layers where the mask is grey.
+"""What is drawn as rectangles: runs of pixels; of a mask in several layers where it is grey.
 
 A canvas decodes pictures late and in any order; rectangles appear at once, at any zoom.
 """
@@ -20,10 +20,9 @@ _MAX_RECTANGLES = 40_000  # a mask that needs more is shown coarser
 
 
 @dataclass(frozen=True)
-class VeilLayer:
-    """Rectangles of one height and one strength; the layers add up to `Ink.seen` of the mask."""
+class Rectangles:
+    """Rectangles of one height, in pixels of the picture."""
 
-    strength: float  # 0 to 1
     x: NDArray[np.int32]
     y: NDArray[np.int32]
     width: NDArray[np.int32]
@@ -36,6 +35,41 @@ class VeilLayer:
             np.rint(edge * scale[axis] + origin[axis]).astype(np.int32) for edge, axis in edges
         )
         return left, top, right - left, bottom - top
+
+
+@dataclass(frozen=True)
+class VeilLayer(Rectangles):
+    """Rectangles of one strength, 0 to 1; the layers add up to `Ink.seen` of the mask."""
+
+    strength: float
+
+
+@dataclass(frozen=True)
+class ColourRuns(Rectangles):
+    """Rectangles with a colour each."""
+
+    colour: NDArray[np.uint8]  # [n, 3], RGB
+    alpha: NDArray[np.float32]  # [n], 0 to 1
+
+
+def runs(drawing: Image.Image, origin: tuple[int, int], cell: int = 1) -> ColourRuns | None:
+    """The runs of one colour of a drawing (RGBA) whose upper left corner lies at `origin` in the
+    picture; squares of `cell` pixels have the colour of one of them. None where there are too many.
+    """
+    pixels = np.ascontiguousarray(np.asarray(drawing)[::cell, ::cell])  # [h, w, 4]
+    packed = pixels.view(np.uint32)[..., 0]  # [h, w]
+    begins = np.ones(packed.shape, np.bool_)
+    begins[:, 1:] = packed[:, 1:] != packed[:, :-1]
+    flat = np.flatnonzero(begins)
+    widths = np.diff(np.append(flat, packed.size))  # each row begins with a run
+    colour = pixels.reshape(-1, 4)[flat]
+    drawn = colour[:, 3] > 0
+    if np.count_nonzero(drawn) > _MAX_RECTANGLES:
+        return None
+    rows, columns = np.divmod(flat[drawn], packed.shape[1])
+    x, y, width = (part.astype(np.int32) * cell for part in (columns, rows, widths[drawn]))
+    alpha = colour[drawn, 3].astype(np.float32) / 255
+    return ColourRuns(x + origin[0], y + origin[1], width, cell, colour[drawn, :3], alpha)
 
 
 def layers(
@@ -63,7 +97,7 @@ def _layers(mask: Image.Image, origin: tuple[int, int], cell: int, ink: Ink) -> 
         if grey:
             x, y, width = (part * cell for part in _runs(greys >= grey))
             strength = ink.seen(int(grey) / _GREYS)
-            yield VeilLayer(strength - below, x + origin[0], y + origin[1], width, cell)
+            yield VeilLayer(x + origin[0], y + origin[1], width, cell, strength - below)
             below = strength
 
 

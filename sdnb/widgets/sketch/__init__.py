@@ -1,0 +1,1 @@
+"""Draw and watch: `sketch_panel` is the widget, `drawn_request` and `draft` what it asks for."""

@@ -1,0 +1,291 @@
+"""`sdnb.Sketch(model)`: draw on the left, and the picture on the right follows.
+
+sketch = sdnb.Sketch(model); sketch        # in one cell
+sketch.drawing, sketch.result, sketch.request  # in the next
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, ClassVar
+
+import ipywidgets as widgets
+from PIL import Image
+
+from sdnb import images
+from sdnb.images.result import Result
+from sdnb.jobs.executor import Executor, Job
+from sdnb.jobs.live import Live
+from sdnb.request import Request
+from sdnb.request.sizes import Size
+from sdnb.widgets.ahead import line_of
+from sdnb.widgets.form.fitted_view import runnable
+from sdnb.widgets.gallery_picture import GalleryPicture
+from sdnb.widgets.masks.drawing_sheet import Sheet
+from sdnb.widgets.panel import Panel
+from sdnb.widgets.sketch.draft import draft, net_for_lines, own_steps
+from sdnb.widgets.sketch.drawn_request import drawn, undrawn
+from sdnb.widgets.sketch.following import Following
+from sdnb.widgets.sketch.live_view import LiveView
+from sdnb.widgets.slider import Slider
+
+_SIDE = 440  # pixels of the page: the sheet is seen at once with its tools
+_LEAST = 512  # pixels of a sheet's longer side: lines are finer than small pictures have them
+_SEED_BITS = 32
+
+
+class Sketch(Panel):
+    """A canvas in colours, and the picture that a model makes of the drawing, again after each
+    stroke: in few steps, and the newest request wins.
+
+    `drawing` can be read and assigned: RGBA, transparent where nothing is drawn. `request` is what
+    Finish makes, with all of the model's steps; `draft` is what is made live. `result` is the
+    newest picture of either. `canvas` is the sheet, with its tools. The other arguments are those
+    of `Panel`.
+    """
+
+    KINDS: ClassVar[tuple[str, ...]] = ("sketch",)
+    GENERATE: ClassVar[tuple[str, str]] = (
+        "Finish", "Make the picture with all steps, and put it into the gallery (Ctrl+Enter)"
+    )  # fmt: skip
+
+    FORESEEN: ClassVar[str] = "To finish: "
+    canvas: Sheet  #: the sheet that one draws on, with its tools
+    followed: LiveView  #: the picture that follows
+    _following: Following
+    _steps: Slider
+
+    def __init__(self, model: Any = None, **more: Any) -> None:
+        self._seed = _random()  # of what is live, while the form leaves it open
+        self._shows = False  # while Python shows a request, its changes are one
+        self._drafts = Live(self._submitted, result=self._came, error=self._failed)
+        super().__init__(model, "sketch", **more)
+        self.add_class("sdnb-follows")
+        self._actions.live.layout.display = "none"  # it has a switch of its own
+        self.progress.picture.observe(lambda _: self._finishing(), "value")
+        self._suit()
+
+    # -- a value -----------------------------------------------------------------------------
+
+    @property
+    def drawing(self) -> Image.Image:
+        """What is drawn: RGBA, transparent where nothing is. Assign any picture, or None."""
+        return self.canvas.drawing
+
+    @drawing.setter
+    def drawing(self, source: images.Source | None) -> None:
+        self.canvas.drawing = source
+
+    @property
+    def request(self) -> Request:
+        """The request of the finished picture: the controls and the drawing. Assigning moves the
+        controls, and its picture becomes the drawing. Raises ValueError as that of a panel.
+        """
+        self.form.check()
+        if self._following.wrong:
+            raise ValueError(self._following.wrong)
+        return self._drawn(self.form.request)
+
+    @request.setter
+    def request(self, request: Request) -> None:
+        settings = self.model.settings
+        own = settings.width, settings.height
+        rest, self._following.way, picture = undrawn(request, self._following.way, own)
+        self._shows = True  # one change after the other is no reason to begin
+        try:
+            self.form.request = rest
+            self._suit()
+            if picture is None or picture.tobytes() != self.canvas.picture.tobytes():
+                self.canvas.drawing = picture
+        finally:
+            self._shows = False
+        self._show_plan()
+        self._ask()
+
+    @property
+    def live(self) -> bool:
+        """Whether the picture follows the drawing; assign it."""
+        return self.followed.follows
+
+    @live.setter
+    def live(self, value: bool) -> None:
+        self.followed.follows = value
+
+    @property
+    def draft(self) -> Request:
+        """The request of the quick picture that is made live. Raises as `request`."""
+        return draft(self.request, self.model, int(self._steps.value), self._seed)
+
+    def submit(self, request: Request, then: Callable[[Result], None] | None = None) -> Job | None:
+        """Queue a request, as a panel; what is made live ends."""
+        self._drafts.stop()
+        return super().submit(request, then)
+
+    def keep_shown(self) -> None:
+        """Put the picture that is shown into the gallery, unless it is there."""
+        if self.result is None:
+            return
+        if self._outcome.live is None:
+            self.followed.say("It is in the gallery.")
+            return
+        self._outcome.keep_live()
+        self.followed.say("It is in the gallery now.")
+
+    def another(self) -> None:
+        """Make it of another seed."""
+        self._seed = _random()
+        self.form.change(seed=None)
+        self._show_plan()
+        self._ask()
+
+    def state(self) -> dict[str, Any]:
+        """The request, with the drawing in it, and the gallery's switch if it is its own."""
+        state = {name: value for name, value in super().state().items() if name != self.kind}
+        with suppress(ValueError):  # as a panel
+            return {self.kind: self._drawn(self.form.request), **state}
+        return state
+
+    def start_from(self, png: bytes, mask: bytes | None = None) -> None:  # noqa: ARG002 - a drawing has none
+        """Make this picture the drawing, to be followed by its colours."""
+        self.request = self.form.request.but(image=png, strength=self._following.way.strength)
+
+    def stop(self) -> None:
+        """End what runs within a second, and drop what waits."""
+        self._drafts.stop()
+        super().stop()
+
+    def skip(self) -> None:
+        """End what runs within a second, as the button does."""
+        self._drafts.stop()
+        super().skip()
+
+    def pause(self, why: str) -> None:
+        """Stop, and make nothing until `serve`."""
+        self._drafts.stop()
+        super().pause(why)
+
+    def serve(self, model: Any, executor: Executor | None = None) -> None:
+        """Run on this model from now on; the drawing stays."""
+        self._drafts.stop()
+        super().serve(model, executor)
+        self._following.serve(net_for_lines(model))
+        self._steps.show(own_steps(model))
+        self._suit()
+        self._ask()
+
+    def look_again(self) -> None:
+        """Take a network for lines that the library has now."""
+        self._following.serve(net_for_lines(self.model))
+
+    def close(self) -> None:
+        super().close()
+        if hasattr(self, "canvas"):
+            self.canvas.close()
+
+    def __repr__(self) -> str:
+        return f"Sketch({self.model.name}, {self.canvas!r}, {self._following.way.way})"
+
+    # -- building ----------------------------------------------------------------------------
+
+    def _above(self) -> list[widgets.Widget]:
+        self.canvas = Sheet((_LEAST, _LEAST), _SIDE)
+        self.canvas.on_change(lambda _: self._ask())
+        self._following = Following(net_for_lines(self.model), self._edited)
+        self._steps = Slider(
+            "Live steps", own_steps(self.model), (1, 150), lambda _: self._ask(), reach=(1, 25),
+            label_width="76px", tooltip="Steps of the picture that follows; fewer are quicker",
+            multiple=1,
+        )  # fmt: skip
+        return [self.canvas, self._following, self._steps]
+
+    def _over(self) -> list[widgets.Widget]:
+        self.followed = LiveView(lambda _: self._ask(), self.keep_shown, self.another)
+        self.view.layout.display = "none"
+        return [self.followed]
+
+    # -- live --------------------------------------------------------------------------------
+
+    def _edited(self) -> None:
+        super()._edited()
+        self._suit()
+        self._ask()
+
+    def _ask(self) -> None:
+        """Ask for the picture of what is drawn now, if anything is."""
+        if self._shows:
+            return
+        if not self.followed.follows or self._queue.paused or self.canvas.is_empty:
+            self._drafts.stop()
+            if self.canvas.is_empty and not self.running:
+                self.followed.clear()
+            return
+        try:
+            request = self.draft
+            settled = runnable(request, self.kind, self.form.suited[0], self.model.library)
+        except (ValueError, TypeError) as error:
+            self.followed.say(str(error), wrong=True)
+            return
+        self._drafts.ask(settled)  # while one is being finished, it waits for that
+
+    def _submitted(self, request: Request, watch: Any) -> Job:
+        executor = self._queue.executor
+        job = executor.submit(request, watch)
+        line_of(executor).own(job, self._queue.owner or "the sketch")
+        return job
+
+    def _came(self, result: Result) -> None:
+        """Show a quick picture, in the thread that made it."""
+        self._outcome.newest, self._outcome.live = result, GalleryPicture(result)
+        self.view.layout.display = "none"
+        self.followed.show(result, self.canvas.page[0])
+
+    def _failed(self, error: BaseException) -> None:
+        self.followed.say(str(error) or type(error).__name__, wrong=True)
+
+    def _finishing(self) -> None:
+        """Give the place to the picture that is being finished, once something of it is seen."""
+        if self.running:
+            self.followed.picture_seen(False)
+            self.view.layout.display = ""
+
+    def _took(self, result: Result, before: Result | None, of: int) -> None:
+        super()._took(result, before, of)
+        self.followed.picture_seen(False)
+        self.view.layout.display = ""
+
+    # -- the request -------------------------------------------------------------------------
+
+    def _drawn(self, request: Request) -> Request:
+        """A request of the controls with the drawing in it, if anything is drawn."""
+        if self.canvas.is_empty:
+            return request
+        return drawn(request, self.canvas.picture, self._following.way, self._made())
+
+    def _made(self) -> Size:
+        """The size that is made."""
+        request, settings = self.form.request, self.model.settings
+        return request.width or settings.width, request.height or settings.height
+
+    def _suit(self) -> None:
+        """Give the sheet the proportions of what is made."""
+        size = self._made()
+        times = max(1.0, _LEAST / max(size))
+        self.canvas.resize((round(size[0] * times), round(size[1] * times)))
+
+    def _checked(self) -> Any:
+        if self.canvas.is_empty:
+            raise ValueError("Nothing is drawn yet: draw on the sheet, or trace a photo.")
+        request = self.request
+        request = request.but(seed=self._seed) if request.seed is None else request
+        return runnable(request, self.kind, self.form.suited[0], self.model.library)
+
+    def _foreseen(self) -> Request:
+        with suppress(ValueError):  # without a network for lines
+            return self._drawn(self.form.request)
+        return self.form.request
+
+
+def _random() -> int:
+    return secrets.randbits(_SEED_BITS)

@@ -1,0 +1,188 @@
+"""Draw and watch, and paint on a picture, by mouse and keyboard: what is seen, and what is made."""
+
+import base64
+import io
+import math
+
+import numpy as np
+import pytest
+from helpers.notebook_page import SHOTS, Notebook
+from PIL import Image
+
+pytestmark = pytest.mark.browser
+
+CELL = """
+import sdnb
+from PIL import Image
+model = sdnb.load()
+studio = sdnb.studio(model, folder="drawn")
+sketch = studio.panels["sketch"]
+sketch.request = sdnb.Request("a red apple", steps=3, width=64, height=64)
+sketch._steps.show(2)
+painted = studio.panels["img2img"]
+painted.request = sdnb.Request("a cat", steps=2, seed=7)
+painted.start_from(sdnb.images.picture(Image.new("RGB", (256, 256), (90, 120, 150))))
+studio
+"""
+RING = [(140 + 70 * math.cos(t / 8), 140 + 70 * math.sin(t / 8)) for t in range(52)]
+# What a picture of the kernel is, over its connection.
+PNG = "__import__('base64').b64encode(sdnb.images.picture({})).decode()"
+
+
+class Hand:
+    """A person's hand on the canvas in sight; points are pixels of the page, from its corner."""
+
+    def __init__(self, notebook):
+        self.notebook, self.page = notebook, notebook.page
+        self.canvas = self.page.locator(".sdnb-stage canvas >> visible=true").first
+        self.canvas.wait_for(timeout=120_000)
+        self.canvas.scroll_into_view_if_needed()
+        self.settle()
+
+    def move(self, *points):
+        box = self.canvas.bounding_box()
+        for x, y in points:
+            self.page.mouse.move(box["x"] + x, box["y"] + y)
+
+    def drag(self, *points):
+        self.move(points[0])
+        self.page.mouse.down()
+        self.move(*points[1:])
+        self.page.mouse.up()
+        self.settle()
+
+    def click(self, point):
+        self.drag(point)
+
+    def press(self, *keys):
+        self.canvas.focus()
+        for key in keys:
+            self.page.keyboard.press(key)
+        self.settle()
+
+    def button(self, name):
+        return self.page.get_by_role("button", name=name, exact=True).locator("visible=true").first
+
+    def settle(self):
+        """The kernel has done all that was asked, and the browser has drawn it."""
+        self.page.wait_for_timeout(100)
+        self.notebook.kernel("0")
+        self.page.wait_for_timeout(200)
+
+    def shown(self):
+        """The canvas as it is, with no cursor on it: [h, w, 3]."""
+        self.page.mouse.move(5, 5)
+        self.settle()
+        data = self.canvas.evaluate("canvas => canvas.toDataURL('image/png')").split(",")[1]
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))
+
+    def agrees(self, expression):
+        """Whether the page shows each pixel of a picture of the kernel, at its middle."""
+        truth, shown = np.asarray(seen(self.notebook, expression)), self.shown()
+        rows, columns = (
+            ((np.arange(n) + 0.5) * s / n).astype(int)
+            for n, s in zip(truth.shape[:2], shown.shape[:2], strict=True)
+        )
+        return np.abs(shown[np.ix_(rows, columns)].astype(int) - truth).max() <= 2  # JPEG below it
+
+
+def seen(notebook, expression):
+    """A picture of the kernel (RGB)."""
+    png = base64.b64decode(notebook.kernel(PNG.format(expression)))
+    return Image.open(io.BytesIO(png)).convert("RGB")
+
+
+@pytest.fixture(scope="module")
+def notebook(shared_page, lab):
+    notebook = Notebook(shared_page, lab, lab.write("sketch.ipynb", CELL))
+    notebook.run_all(120)
+    return notebook
+
+
+def tab(notebook, name):
+    notebook.page.get_by_role("tab", name=name, exact=True).click()
+    notebook.kernel("0")
+
+
+def test_draw_and_watch_keep_and_finish(notebook):
+    tab(notebook, "sketch")
+    hand = Hand(notebook)
+    hand.drag(*RING, RING[0])
+    notebook.becomes("sketch.result is not None and not sketch._drafts.busy", 60)
+    quick = "sketch.result.request"
+    assert notebook.kernel(f"[{quick}.steps, {quick}.width, {quick}.controls[0].net]") == [
+        2, 64, "sketch",
+    ]  # fmt: skip
+    assert notebook.kernel(f"{quick}.image is None")  # lines are no colours
+    notebook.page.locator(".sdnb-live img >> visible=true").wait_for()
+
+    hand.button("Draw in red").click()
+    hand.press("g")
+    hand.click((140, 140))
+    hand.button("Draw in light blue").click()
+    hand.click((20, 20))
+    assert notebook.kernel("sketch.canvas.colour") == "#8fc8f0"
+    hand.press("i")
+    hand.click((140, 150))
+    assert notebook.kernel("[sketch.canvas.colour, sketch.canvas.tool]") == ["#e02020", "fill"]
+    assert hand.agrees("sketch.canvas.picture")
+    colours = notebook.kernel("sorted(c for _, c in sketch.canvas.picture.getcolors())")
+    assert colours == [[0, 0, 0], [143, 200, 240], [224, 32, 32]]
+    hand.press("Control+z")
+    assert notebook.kernel("len(sketch.canvas.strokes)") == 2
+    assert hand.agrees("sketch.canvas.picture")
+    hand.press("Control+y", "+", "+")  # zoomed in, and back
+    hand.press("0")
+    assert hand.agrees("sketch.canvas.picture")
+    notebook.becomes(f"{quick}.image is not None and not sketch._drafts.busy", 60)
+    notebook.becomes(f"{quick}.image == sketch.draft.image", 60)
+
+    notebook.page.locator(".sdnb-live button:has-text('Keep')").click()
+    notebook.becomes("len(studio.gallery.pictures) == 1", 10)
+    notebook.page.locator(".sdnb-main >> visible=true").click()
+    notebook.becomes("len(studio.gallery.pictures) == 2 and not sketch.running", 60)
+    assert notebook.kernel("[p.request.steps for p in studio.gallery.pictures]") == [3, 2]
+    assert notebook.kernel("len({p.request.seed for p in studio.gallery.pictures})") == 1
+    assert notebook.page.locator("button.sdnb-thumb >> visible=true").count() == 2
+
+    notebook.reload()
+    again = Hand(notebook)
+    assert again.agrees("sketch.canvas.picture")
+    again.press("e")
+    again.drag((100, 140), (180, 140))
+    assert notebook.kernel("sketch.canvas.strokes[-1].white") is False
+    assert again.agrees("sketch.canvas.picture")
+    notebook.becomes("not sketch._drafts.busy", 60)
+    assert notebook.complaints() == []
+    notebook.screenshot(SHOTS / "sketch.png")
+
+
+def test_paint_on_the_picture_with_and_without_a_mask(notebook):
+    tab(notebook, "img2img")
+    page = notebook.page
+    page.locator("button:has-text('Paint') >> visible=true").click()
+    hand = Hand(notebook)
+    hand.button("Draw in yellow").click()
+    hand.drag((60, 60), (200, 60))
+    notebook.becomes("painted.request.image != sdnb.images.picture(painted.form.controls["
+                     "'image'].canvas._colours.picture)", 10)  # fmt: skip
+    assert hand.agrees("painted.request.image")
+    assert notebook.kernel("painted.request.mask is None")
+    page.locator(".sdnb-main >> visible=true").click()
+    notebook.becomes("painted.result is not None and not painted.running", 60)
+    assert notebook.kernel("painted.result.request.image == painted.request.image")
+
+    page.get_by_label("Only where I painted").locator("visible=true").click()
+    notebook.becomes("painted.request.mask is not None", 10)
+    page.locator(".sdnb-main >> visible=true").click()
+    notebook.becomes("painted.result.request.mask is not None and not painted.running", 60)
+    made, start, mask = (
+        np.asarray(seen(notebook, each))
+        for each in ("painted.result", "painted.request.image", "painted.request.mask")
+    )
+    kept = mask[..., 0] == 0
+    assert 0 < kept.mean() < 1
+    assert (made[kept] == start[kept]).all()
+    assert (made[~kept] != start[~kept]).any()
+    assert notebook.complaints() == []
+    notebook.screenshot(SHOTS / "painted.png")
