@@ -1,4 +1,4 @@
-"""What a studio does with a panel that is one of its tabs: names it, pauses it, changes its model."""
+"""What a studio does with a panel that is one of its tabs."""
 
 from __future__ import annotations
 

@@ -85,7 +85,8 @@ def test_each_way_asks_for_its_own_and_gives_the_drawing_back(way, coloured):
     else:
         assert images.open(request.image).tobytes() == drawing.tobytes()
         assert (request.strength, request.width, request.height) == (0.6, 256, 128)
-    rest, found, back = undrawn(request, how, (256, 128))
+    rest, found, png = undrawn(request, how, (256, 128))
+    back = images.open(png)
     assert rest == ASKED
     assert back.tobytes() == drawing.tobytes()
     assert (found.way, found.net) == (way, "sketch")
@@ -107,9 +108,9 @@ def test_other_controls_stay_and_a_picture_of_elsewhere_is_followed_by_its_colou
     assert [each.net for each in request.controls] == ["sketch", "tile"]
     assert undrawn(request, how, (64, 64))[0].controls == (tile,)
     start = ASKED.but(image=images.picture(picture((64, 64))), strength=0.3)
-    rest, found, back = undrawn(start, how, (64, 64))
+    rest, found, png = undrawn(start, how, (64, 64))
     assert (rest, found.way, found.strength) == (ASKED, COLOURS, 0.3)
-    assert back.tobytes() == picture((64, 64)).tobytes()
+    assert png == start.image
     with pytest.raises(ValueError, match="no control network that follows lines"):
         drawn(ASKED, sheet(coloured=True), Way(BOTH), (64, 64))
 
@@ -286,6 +287,19 @@ def test_a_picture_becomes_the_drawing():
     assert one.canvas.picture.tobytes() == picture((512, 512)).tobytes()
     assert one.request.controls == ()
     assert one.result.request.image is not None
+
+
+def test_a_picture_of_other_proportions_lies_whole_in_the_middle():
+    one = sketch()
+    wide = images.picture(Image.new("RGB", (100, 50), (0, 0, 200)))
+    one.start_from(wide)
+    found = images.open(one.request.image)
+    assert found.size == (512, 512)
+    assert set(found.getcolors()) == {(512 * 256, (0, 0, 200)), (512 * 256, (255, 255, 255))}
+    one.start_from(images.picture(Image.new("RGB", (64, 64), (0, 200, 0))))
+    assert images.open(one.request.image).size == (64, 64)  # its own bytes
+    one.canvas.draw(LINE)
+    assert images.open(one.request.image).size == (512, 512)
 
 
 def test_without_a_network_for_lines_it_follows_colours_and_says_so(monkeypatch):

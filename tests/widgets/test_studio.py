@@ -207,7 +207,7 @@ def test_a_picture_brings_what_its_own_picture_and_mask_were_used_with(studio):
 
 
 @pytest.mark.parametrize(("told", "strength"), [("", 0.31), (", Denoising strength: 0.75", 0.75)])
-@pytest.mark.parametrize("name", TABS[1:])
+@pytest.mark.parametrize("name", TABS[1:4])  # a sketch has no such button: one draws
 def test_settings_of_an_uploaded_picture_change_only_what_they_tell(studio, name, told, strength):
     panel = studio.show(name)
     panel.form.change(strength=0.31, feather=2.2)

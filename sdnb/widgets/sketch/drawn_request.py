@@ -39,10 +39,13 @@ class Way:
     net: str | None = None
 
 
-def drawn(request: Request, picture: Image.Image, how: Way, size: Size) -> Request:
-    """The request for a picture of `size` that follows a drawing (RGB, on white). Raises ValueError
-    for lines where there is no network that follows them.
+def drawn(
+    request: Request, picture: Image.Image, how: Way, size: Size, png: bytes | None = None
+) -> Request:
+    """The request for a picture of `size` that follows a drawing (RGB, on white), whose PNG bytes
+    are `png` where there are some. Raises ValueError for lines where no network follows them.
     """
+    png = images.picture(picture) if png is None else png
     way = followed(how.way, picture)
     if way != COLOURS:
         if how.net is None:
@@ -50,20 +53,18 @@ def drawn(request: Request, picture: Image.Image, how: Way, size: Size) -> Reque
                 "There is no control network that follows lines: put one for scribbles or sketches "
                 "into the library, or follow the colours."
             )
-        lines = picture if way == LINES else dark_lines(picture)
-        control = Control(how.net, images.picture(lines), how.scale, prepare=_PREPARE)
+        lines = png if way == LINES else images.picture(dark_lines(picture))
+        control = Control(how.net, lines, how.scale, prepare=_PREPARE)
         request = request.but(controls=(control, *request.controls))
     if way != LINES:
         # Its own size is the sheet's, which is finer than what is made.
-        request = request.but(
-            image=images.picture(picture), strength=how.strength, width=size[0], height=size[1]
-        )
+        request = request.but(image=png, strength=how.strength, width=size[0], height=size[1])
     return request
 
 
-def undrawn(request: Request, how: Way, own: Size) -> tuple[Request, Way, Image.Image | None]:
+def undrawn(request: Request, how: Way, own: Size) -> tuple[Request, Way, bytes | None]:
     """A request without what `drawn` has put into it, how that followed the drawing, and the
-    drawing, None for none. `own` is the model's own size, which is left open.
+    drawing's PNG bytes, None for none. `own` is the model's own size, which is left open.
     """
     controls, lines = request.controls, None
     first = controls[0] if controls else None
@@ -84,7 +85,7 @@ def undrawn(request: Request, how: Way, own: Size) -> tuple[Request, Way, Image.
         image=None, mask=None, strength=Request.strength, controls=controls,
         **({"width": None, "height": None} if (request.width, request.height) == own else {}),
     )  # fmt: skip
-    return rest, found, drawing
+    return rest, found, picture
 
 
 def followed(way: str, picture: Image.Image) -> str:

@@ -15,15 +15,18 @@ import ipywidgets as widgets
 from PIL import Image
 
 from sdnb import images
+from sdnb.images.canvas import flat
 from sdnb.images.result import Result
 from sdnb.jobs.executor import Executor, Job
 from sdnb.jobs.live import Live
-from sdnb.request import Request
+from sdnb.request import Request, sizes
 from sdnb.request.sizes import Size
 from sdnb.widgets.ahead import line_of
 from sdnb.widgets.form.fitted_view import runnable
 from sdnb.widgets.gallery_picture import GalleryPicture
 from sdnb.widgets.masks.drawing_sheet import Sheet
+from sdnb.widgets.masks.strokes import Stroke
+from sdnb.widgets.masks.trace_fold import fitted
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.sketch.draft import draft, net_for_lines, own_steps
 from sdnb.widgets.sketch.drawn_request import drawn, undrawn
@@ -59,6 +62,7 @@ class Sketch(Panel):
 
     def __init__(self, model: Any = None, **more: Any) -> None:
         self._seed = _random()  # of what is live, while the form leaves it open
+        self._png: tuple[tuple[Stroke, ...], bytes] | None = None  # of a drawing of these strokes
         self._shows = False  # while Python shows a request, its changes are one
         self._drafts = Live(self._submitted, result=self._came, error=self._failed)
         super().__init__(model, "sketch", **more)
@@ -92,13 +96,12 @@ class Sketch(Panel):
     def request(self, request: Request) -> None:
         settings = self.model.settings
         own = settings.width, settings.height
-        rest, self._following.way, picture = undrawn(request, self._following.way, own)
+        rest, self._following.way, png = undrawn(request, self._following.way, own)
         self._shows = True  # one change after the other is no reason to begin
         try:
             self.form.request = rest
             self._suit()
-            if picture is None or picture.tobytes() != self.canvas.picture.tobytes():
-                self.canvas.drawing = picture
+            self._draw(png)
         finally:
             self._shows = False
         self._show_plan()
@@ -261,7 +264,23 @@ class Sketch(Panel):
         """A request of the controls with the drawing in it, if anything is drawn."""
         if self.canvas.is_empty:
             return request
-        return drawn(request, self.canvas.picture, self._following.way, self._made())
+        strokes, picture = self.canvas.strokes, self.canvas.picture
+        if self._png is None or self._png[0] != strokes:
+            self._png = strokes, images.picture(picture)
+        return drawn(request, picture, self._following.way, self._made(), self._png[1])
+
+    def _draw(self, png: bytes | None) -> None:
+        """Make a picture the drawing: all of it, in the middle of the sheet where that has other
+        proportions. Its bytes are those of the request until something is drawn on it.
+        """
+        if png is None:
+            self.canvas.drawing = self._png = None
+            return
+        picture = flat(images.open(png))[0]
+        alike = sizes.same_proportions(picture.size, self.canvas.size)
+        if picture.tobytes() != self.canvas.picture.tobytes():
+            self.canvas.drawing = picture if alike else fitted(picture, self.canvas.size)
+        self._png = (self.canvas.strokes, png) if alike else None
 
     def _made(self) -> Size:
         """The size that is made."""
