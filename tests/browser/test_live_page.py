@@ -168,7 +168,9 @@ def what_is_slow_is_refused(one):
 
 def the_picture_is_kept(one):
     one.button("Keep").click()
-    one.until("len(panel.gallery.pictures) == 1 and panel.gallery.pictures[0].saved.exists()", 20)
+    one.until(
+        "[p.saved is not None and p.saved.exists() for p in panel.gallery.pictures] == [True]"
+    )
     one.button("Kept").wait_for()
 
 
