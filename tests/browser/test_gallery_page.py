@@ -215,7 +215,8 @@ def test_a_picture_is_pasted(opened, page):
     page.locator(".sdnb-outcome .sdnb-empty >> visible=true").first.click()  # no focus is there
     page.keyboard.press("Control+v")
     opened.becomes(f"{size('img2img')} == [88, 72]", 20)
-    tab(opened, "inpaint")
+    send(tab(opened, "inpaint"), "dragover drop", file())
+    opened.becomes(f"{size('inpaint')} == [80, 48]", 20)
     canvas = page.locator(".sdnb-stage canvas >> visible=true").first
     canvas.click()
     page.keyboard.press("Control+v")
