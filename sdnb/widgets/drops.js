@@ -74,12 +74,15 @@ function drops(model, root) {
     clearTimeout(timer);
     timer = setTimeout(hide, 800); // while it hovers, the browser says so again and again
   };
-  // Words that are dragged are not ours, and neither is a gallery's picture over that gallery.
+  // Words that are dragged are not ours, and neither is a widget's own picture over that widget, but
+  // for a part of it that takes one: a click whose mouse moves a little is no wish.
   const takerIn = event => {
     const types = [...(event.dataTransfer?.types ?? [])], taker = takerOf(event.target, root());
     const isPicture = types.some(type => type === "Files" || type.startsWith(DRAGGED));
-    const isLink = types.includes("text/uri-list") && event.target.closest?.(".sdnb-takes");
-    if (!taker || !(isPicture || isLink) || (types.includes(own) && taker === root())) return null;
+    const near = event.target.closest?.(".sdnb-takes");
+    const isLink = types.includes("text/uri-list") && near;
+    if (!taker || !(isPicture || isLink)) return null;
+    if (types.includes(own) && (taker === root() || !near)) return null;
     return buttonOf(taker, root()) && taker;
   };
   const over = event => {

@@ -48,6 +48,12 @@ HINT = f"""(part, events) => {{
   const seen = getComputedStyle(here, "::after");
   return [seen.content, parseFloat(seen.width) - size.width, parseFloat(seen.height) - size.height];
 }}"""
+OWN = """(part, name) => {
+  const dataTransfer = new DataTransfer();
+  dataTransfer.setData("application/x-sdnb-picture-" + name, "");
+  const how = { bubbles: true, cancelable: true, dataTransfer };
+  return part.dispatchEvent(new DragEvent("dragover", how));
+}"""
 RIGHT = "part => part.getBoundingClientRect().right"
 
 
@@ -174,6 +180,11 @@ def test_a_picture_of_the_gallery_is_dragged_to_a_box(opened, page):
     before = opened.kernel("len(studio.gallery.pictures)")
     thumb.drag_to(thumbs(page).nth(3))  # onto its own gallery: nothing
     assert opened.kernel("len(studio.gallery.pictures)") == before
+    # A panel's own picture: only onto a box of it.
+    name = opened.kernel("next(part._hand.name for part in studio.panels['img2img'].children if "
+                         "hasattr(part, '_hand'))")  # fmt: skip
+    for part, left in ((box, False), (page.locator(".sdnb-outcome >> visible=true").first, True)):
+        assert part.evaluate(OWN, name) == left
     page.locator("button.sdnb-fold:has-text('Control') >> visible=true").click()
     net = page.locator(".sdnb-held .sdnb-takes >> visible=true").first
     net.wait_for()
@@ -204,7 +215,8 @@ def test_a_picture_is_pasted(opened, page):
     page.locator(".sdnb-outcome .sdnb-empty >> visible=true").first.click()  # no focus is there
     page.keyboard.press("Control+v")
     opened.becomes(f"{size('img2img')} == [88, 72]", 20)
-    tab(opened, "inpaint")
+    send(tab(opened, "inpaint"), "dragover drop", file())
+    opened.becomes(f"{size('inpaint')} == [80, 48]", 20)
     canvas = page.locator(".sdnb-stage canvas >> visible=true").first
     canvas.click()
     page.keyboard.press("Control+v")
