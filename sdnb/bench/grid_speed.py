@@ -60,8 +60,7 @@ def table(data: dict[str, Any]) -> str:
     lines = [
         (
             f"{data['model']} on {data['device']}, memory {data['plan']!r} (batch "
-            f"{data['plan_batch']}): {counted(len(SEEDS) * len(CFG), 'picture')} of "
-            f"{data['size']}x{data['size']}, "
+            f"{data['plan_batch']}): 12 pictures of {data['size']}x{data['size']}, "
             f"{counted(data['steps'], 'step')} of ddim"
         ),
         "                  median, s   min, s   max, s   ratio",

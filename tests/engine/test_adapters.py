@@ -36,7 +36,7 @@ CONFIG = replace(
         channels=(64, 64), blocks=1, attention_levels=(0,), heads=4, context_dim=48, groups=8
     ),
 )
-ASKED = sdnb.Request("a castle", width=64, height=64, steps=1, seed=2, cfg=4)
+ASKED = sdnb.Request("a castle", width=128, height=128, steps=1, seed=2, cfg=4)
 
 
 @pytest.fixture(scope="module")

@@ -78,7 +78,7 @@ def encoding(model, width, height):
     [
         # `least`: multiplications of the whole, from the tables of fvcore for this network, rounded
         # down; it shows that they were counted.
-        (UNet, UNetConfig, unet_step, 1024, 768, 2e12),
+        (UNet, UNetConfig, unet_step, 1536, 1152, 5e12),
         (VAE, VAEConfig, decoding, 256, 192, 0.06e12),
         (VAE, VAEConfig, encoding, 256, 192, 0.03e12),
     ],

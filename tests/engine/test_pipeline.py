@@ -335,11 +335,11 @@ def test_strength_zero_returns_the_picture_and_one_equals_txt2img(model):
 @pytest.mark.parametrize("sampler", sdnb.request.SAMPLERS)
 @pytest.mark.picture
 def test_every_sampler_repeats_itself_and_counts_its_steps(model, sampler):
-    asked = request(sampler=sampler, steps=5, cfg=2)
+    asked = request(sampler=sampler, steps=7, cfg=2)
     first, second = ([*sdnb.run(model, asked)] for _ in range(2))
-    assert [p.step for p in first] == [*range(6), 5]
-    assert [p.latent is None for p in first] == [True, *[False] * 5, True]
-    assert all(p.total == 5 for p in first)
+    assert [p.step for p in first] == [*range(8), 7]
+    assert [p.latent is None for p in first] == [True, *[False] * 7, True]
+    assert all(p.total == 7 for p in first)
     assert np.array_equal(first[-1].result.image, second[-1].result.image)
     assert np.asarray(first[-1].result.image).std() > 5
 
