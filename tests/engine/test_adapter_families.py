@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import pytest
 import torch
+from lycoris.modules.locon import LoConModule
+from lycoris.modules.loha import LohaModule
+from lycoris.modules.lokr import LokrModule
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -24,24 +25,19 @@ OUT, IN = (
     {"weight_decompose": True, "wd_on_out": False},
 )
 KINDS = {
-    "LoRA": ("LoCon", {}),
-    "LoCon with mid": ("LoCon", {"use_tucker": True}),
-    "DoRA of outputs": ("LoCon", OUT),
-    "DoRA of inputs": ("LoCon", IN),
-    "LoHa": ("Loha", {}),
-    "LoHa with mid": ("Loha", {"use_tucker": True}),
-    "LoHa, DoRA of inputs": ("Loha", IN),
-    "LoKr": ("Lokr", {"factor": 2}),
-    "LoKr, both factored": ("Lokr", {"factor": 4, "decompose_both": True, "lora_dim": 2}),
-    "LoKr with mid": ("Lokr", {"factor": 2, "use_tucker": True}),
-    "LoKr, whole": ("Lokr", {"factor": 2, "full_matrix": True}),
-    "LoKr, DoRA of outputs": ("Lokr", {"factor": 2, **OUT}),
+    "LoRA": (LoConModule, {}),
+    "LoCon with mid": (LoConModule, {"use_tucker": True}),
+    "DoRA of outputs": (LoConModule, OUT),
+    "DoRA of inputs": (LoConModule, IN),
+    "LoHa": (LohaModule, {}),
+    "LoHa with mid": (LohaModule, {"use_tucker": True}),
+    "LoHa, DoRA of inputs": (LohaModule, IN),
+    "LoKr": (LokrModule, {"factor": 2}),
+    "LoKr, both factored": (LokrModule, {"factor": 4, "decompose_both": True, "lora_dim": 2}),
+    "LoKr with mid": (LokrModule, {"factor": 2, "use_tucker": True}),
+    "LoKr, whole": (LokrModule, {"factor": 2, "full_matrix": True}),
+    "LoKr, DoRA of outputs": (LokrModule, {"factor": 2, **OUT}),
 }  # fmt: skip
-
-
-def lycoris(name: str) -> type[nn.Module]:
-    """A class of LyCORIS'. It is imported here, since it brings all of PEFT along."""
-    return getattr(import_module(f"lycoris.modules.{name.lower()}"), f"{name}Module")
 
 
 def lazily(tensors: dict[str, Tensor], path) -> dict[str, LazyTensor]:
@@ -72,8 +68,7 @@ def effective(module: nn.Module, weight: Tensor, bias: Tensor) -> Tensor:
 @torch.no_grad()
 def test_a_family_is_what_lycoris_makes_of_it(kind, layer, tmp_path):
     torch.manual_seed(0)
-    name, options = KINDS[kind]
-    make = lycoris(name)
+    make, options = KINDS[kind]
     inner = LAYERS[layer]()
     module = make("x", inner, **{"multiplier": 1.0, "lora_dim": 4, "alpha": 2.0, **options}).eval()
     for name, parameter in module.named_parameters():
