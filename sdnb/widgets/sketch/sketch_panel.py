@@ -237,6 +237,7 @@ class Sketch(Panel):
         """Show a quick picture, in the thread that made it."""
         self._last = result
         self.view.layout.display = "none"
+        self._caption.say()  # it was of a finished one
         self.live.show(result, self.canvas.page[0])
 
     def _failed(self, error: BaseException) -> None:
