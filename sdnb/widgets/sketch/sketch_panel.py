@@ -85,8 +85,9 @@ class Sketch(Panel):
     @property
     def request(self) -> Request:
         """The request of the finished picture: the controls and the drawing. Assigning moves the
-        controls, and its picture becomes the drawing, of which all is followed: a mask does not come
-        along, and the size is the sketch's own unless it is told. Raises ValueError as a panel's.
+        controls, and its picture becomes the drawing, all of which is followed: a mask does not
+        come along, and the size is the sketch's own unless it is told. Raises ValueError as a
+        panel's.
         """
         self.form.check()
         if self._following.wrong:
