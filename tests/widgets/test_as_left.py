@@ -14,7 +14,9 @@ from sdnb.jobs.executor import Inline
 from sdnb.request import Request
 from sdnb.widgets import as_left
 from sdnb.widgets.cell_places import CellPlaces
+from sdnb.widgets.masks.strokes import Rectangle
 from sdnb.widgets.panel import Panel
+from sdnb.widgets.sketch.sketch_panel import Sketch
 from sdnb.widgets.studio import Studio
 from sdnb.widgets.upscale import UpscalePanel
 
@@ -76,6 +78,22 @@ def test_a_panel_comes_back_as_it_was_left_and_says_so(cell):
     assert cell(panel()).request == Request()
     cell(panel()).form.change(prompt="a dog")
     assert cell(panel("txt2img")).request == Request()  # of another kind
+
+
+def test_a_sketch_comes_back_with_what_was_drawn(cell):
+    def code():
+        return Sketch(Model(), executor=Inline(make))
+
+    first = cell(code)
+    first.canvas.draw(Rectangle((100, 100), (300, 400), colour=(200, 30, 30)))
+    first.form.change(prompt="a cat")
+    second = cell(code)
+    assert second.canvas.picture.tobytes() == first.canvas.picture.tobytes()
+    assert second.request == first.request
+    assert SAID in status(second)
+    press(second, "Start afresh")
+    assert second.canvas.is_empty
+    assert second.request == Request()
 
 
 def test_what_the_code_says_anew_wins(cell):

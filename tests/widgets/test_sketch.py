@@ -234,6 +234,7 @@ def test_finish_makes_the_same_with_all_steps():
     assert one.results == [one.result]
     one.canvas.undo()
     assert one.result.request.steps == 5  # live again
+    assert "20 steps" not in read(one)  # what was said of the finished one is gone
 
 
 # -- a value --------------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ def test_what_is_assigned_is_read_when_a_browser_has_shown_it(kind, request_):
 @pytest.mark.slow
 def test_what_is_assigned_to_a_studio_is_read_in_every_tab(studio):
     @slow
-    @given(request_=requests(), name=st.sampled_from(TABS))
+    @given(request_=requests(), name=st.sampled_from(TABS[:4]))  # a sketch has its own picture
     def check(request_, name):
         studio.show(name)
         studio.request = request_

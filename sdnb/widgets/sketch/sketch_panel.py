@@ -85,7 +85,9 @@ class Sketch(Panel):
     @property
     def request(self) -> Request:
         """The request of the finished picture: the controls and the drawing. Assigning moves the
-        controls, and its picture becomes the drawing. Raises ValueError as that of a panel.
+        controls, and its picture becomes the drawing, all of which is followed: a mask does not
+        come along, and the size is the sketch's own unless it is told. Raises ValueError as a
+        panel's.
         """
         self.form.check()
         if self._following.wrong:
@@ -242,6 +244,7 @@ class Sketch(Panel):
         """Show a quick picture, in the thread that made it."""
         self._outcome.newest, self._outcome.live = result, GalleryPicture(result)
         self.view.layout.display = "none"
+        self._caption.say()  # it was of a finished one
         self.followed.show(result, self.canvas.page[0])
 
     def _failed(self, error: BaseException) -> None:
