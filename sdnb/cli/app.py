@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import secrets
 import socket
 import tempfile
 from argparse import Namespace
@@ -21,6 +22,7 @@ from sdnb.cli.parser import InputError, Parser, input_stage
 from sdnb.request import memory_plan
 
 _CONNECTION = "sdnb.cli.connection.Connection"  # ink without delay, and pictures above 10 MiB
+_HERE = ("localhost", "127.0.0.1", "::1")  # addresses that nobody else reaches
 _CELL = """import os
 
 import sdnb
@@ -40,7 +42,10 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--no-browser", action="store_true", help="print the address only")
     parser.add_argument("--port", type=int, default=8866, help="of the page (%(default)s)")
-    parser.add_argument("--ip", default="localhost", help="address to listen on (%(default)s)")
+    parser.add_argument(
+        "--ip", default="localhost",
+        help="address to listen on (%(default)s); others need the key that is printed with it",
+    )  # fmt: skip
     parser.add_argument(
         "--outdir", type=user_path, default=Path("outputs"), metavar="DIR",
         help="where pictures are saved, and shown from (%(default)s)",
@@ -115,6 +120,8 @@ def _serve(args: Namespace, notebook: Path, more: Sequence[str]) -> None:
     """Serve the page in this process, until it is interrupted."""
     from voila.app import Voila
 
+    # Whoever reaches a kernel can do anything here: others need the key in the address.
+    token = "" if args.ip in _HERE else secrets.token_urlsafe(24)
     app = Voila.instance()
     app.initialize(
         [
@@ -123,6 +130,7 @@ def _serve(args: Namespace, notebook: Path, more: Sequence[str]) -> None:
             f"--Voila.port={args.port}",
             "--Voila.port_retries=0",
             f"--Voila.open_browser={not args.no_browser}",
+            f"--Voila.token={token}",
             f"--Voila.kernel_websocket_connection_class={_CONNECTION}",
             f"--VoilaConfiguration.theme={args.theme}",
             "--VoilaConfiguration.show_tracebacks=True",  # else an error is shown without its words
@@ -130,5 +138,6 @@ def _serve(args: Namespace, notebook: Path, more: Sequence[str]) -> None:
             *more,
         ]
     )
-    print(f"The studio is at http://{args.ip}:{args.port}/ (Ctrl+C ends it)", flush=True)
+    key = f"?token={token}" if token else ""
+    print(f"The studio is at http://{args.ip}:{args.port}/{key} (Ctrl+C ends it)", flush=True)
     app.start()

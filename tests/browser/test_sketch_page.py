@@ -114,7 +114,7 @@ def test_draw_and_watch_keep_and_finish(notebook):
         2, 64, "sketch",
     ]  # fmt: skip
     assert notebook.kernel(f"{quick}.image is None")  # lines are no colours
-    notebook.page.locator(".sdnb-live img >> visible=true").wait_for()
+    notebook.page.locator(".sdnb-followed img >> visible=true").wait_for()
 
     hand.button("Draw in red").click()
     hand.press("g")
@@ -137,7 +137,7 @@ def test_draw_and_watch_keep_and_finish(notebook):
     notebook.becomes(f"{quick}.image is not None and not sketch._drafts.busy", 60)
     notebook.becomes(f"{quick}.image == sketch.draft.image", 60)
 
-    notebook.page.locator(".sdnb-live button:has-text('Keep')").click()
+    notebook.page.locator(".sdnb-followed button:has-text('Keep')").click()
     notebook.becomes("len(studio.gallery.pictures) == 1", 10)
     notebook.page.locator(".sdnb-main >> visible=true").click()
     notebook.becomes("len(studio.gallery.pictures) == 2 and not sketch.running", 60)

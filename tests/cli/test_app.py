@@ -101,3 +101,20 @@ def test_the_notebook_is_plain_json():
     page = app.page(args)
     assert json.loads(json.dumps(page)) == page
     compile(page["cells"][0]["source"], "cell", "exec")
+
+
+@pytest.mark.parametrize(
+    ("ip", "asks"), [("127.0.0.1", False), ("localhost", False), ("0.0.0.0", True)]
+)
+def test_who_comes_from_elsewhere_needs_the_key_that_is_printed(ip, asks, monkeypatch, capsys):
+    given = []
+    voila = SimpleNamespace(initialize=given.extend, start=lambda: None)
+    module = SimpleNamespace(Voila=SimpleNamespace(instance=lambda: voila))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: "it is there")
+    monkeypatch.setitem(sys.modules, "voila", SimpleNamespace(app=module))
+    monkeypatch.setitem(sys.modules, "voila.app", module)
+    assert main(["app", "--ip", ip, "--port", str(free_port())]) == 0
+    (key,) = (flag.partition("=")[2] for flag in given if flag.startswith("--Voila.token="))
+    assert bool(key) == asks
+    assert (f"/?token={key} " in capsys.readouterr().out) == asks
+    assert len(key) in (0, 32)
