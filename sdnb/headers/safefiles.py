@@ -15,6 +15,7 @@ from typing import Any
 
 from sdnb.headers.errors import CheckpointError, in_words, listed
 from sdnb.headers.stored import Dtype, Stored, whole_numbers
+from sdnb.headers.uncollected import uncollected
 from sdnb.request.plain_words import plain, reason
 
 # Bytes; a whole model has 0.2 MB. The format allows 100 MB, which JSON makes 2 GB of objects.
@@ -43,6 +44,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Stored], dict[str, str]]:
     return tensors, {key: value for key, value in metadata.items() if isinstance(value, str)}
 
 
+@uncollected()
 def read_shapes(path: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
     """The shapes by name, and the metadata: a tenth of the work of `read_safetensors`, for who
     reads thousands of headers. Raises CheckpointError for a damaged or truncated file.

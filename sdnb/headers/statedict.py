@@ -13,6 +13,7 @@ from sdnb.headers.safefiles import read_safetensors
 from sdnb.headers.sniff import container
 from sdnb.headers.stored import Stored
 from sdnb.headers.torchfiles import read_torch
+from sdnb.headers.uncollected import uncollected
 from sdnb.request import checks
 
 StoredWeights = dict[str, Stored]
@@ -33,6 +34,7 @@ TRAINING = {
 }  # fmt: skip
 
 
+@uncollected()
 def read_stored(path: Path, notes: list[str]) -> tuple[StoredWeights, dict[str, str]]:
     """The tensors of any file by name, and its metadata. Its content decides the format, not its
     ending.

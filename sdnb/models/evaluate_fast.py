@@ -108,7 +108,12 @@ def _pairs(side: Evaluation) -> Iterator[AnsweredQuestion]:
 
 
 def _head(side: Evaluation) -> str:
-    steps, cfg = (side.model.settings.steps, side.model.settings.cfg) if side.args.own else (25, 4)
+    settings = side.model.settings
+    steps, cfg = (
+        (settings.steps, settings.cfg)
+        if side.args.own
+        else (questions.ALIKE["steps"], questions.ALIKE["cfg"])
+    )
     return f"{counted(side.args.steps or steps, 'step')}, cfg {cfg:g}"
 
 

@@ -187,7 +187,7 @@ FILES: dict[str, tuple[Open, Callable[[Path], Path], str | None]] = {
                 }
             ),
         ),
-        "16004 missing",
+        "4,000 blocks, and there are 12 tensors",
     ),
     "adapter: command in a pickle": (
         open_net,

@@ -56,7 +56,8 @@ def headed(path: Path, header: dict | bytes, data: int = 0) -> Path:
     """A safetensors file of this header and so many bytes of nothing behind it."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     with path.open("wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text)
+        file.write(struct.pack("<Q", len(text)))
+        file.write(text)
         file.truncate(8 + len(text) + data)
     return path
 
@@ -75,7 +76,7 @@ def laid_out(wanted: Shapes, *, overlapping: bool = False) -> tuple[dict, int]:
 # -- pickles -----------------------------------------------------------------------------------
 def zipped(path: Path, data: bytes | None, packing: int = zipfile.ZIP_DEFLATED) -> Path:
     """A zip as torch writes it, of one pickle."""
-    with zipfile.ZipFile(path, "w", packing) as archive:
+    with zipfile.ZipFile(path, "w", packing, compresslevel=1) as archive:
         archive.writestr("archive/data.pkl", data or b"}.")
     return path
 
@@ -119,7 +120,7 @@ def _dtype_that_doubles(path: Path) -> Path:
 
 
 def _byteorder(path: Path) -> Path:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         archive.writestr("archive/data.pkl", b"}.")
         with archive.open("archive/byteorder", "w", force_zip64=True) as entry:
             for _ in range(300):

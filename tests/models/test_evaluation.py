@@ -272,7 +272,17 @@ def test_parts_make_all_pictures_and_one_process_judges(model, tmp_path, capsys,
     styles = {"ball": ["flat", "noto"], "box": ["flat", "noto"], "moon": ["icon"], "pie": ["icon"]}
     data = write_catalog(tmp_path / "data", styles, ["moon", "pie"])
     words = ["--data", str(data), "--model", str(model), "--out", str(tmp_path / "out")]
-    words += ["--most", "2", "--threads", str(torch.get_num_threads()), "--only", "new", "hundred"]
+    words += [
+        "--most",
+        "2",
+        "--steps",
+        "3",
+        "--threads",
+        str(torch.get_num_threads()),
+        "--only",
+        "new",
+        "hundred",
+    ]
     for part in ("1/2", "2/2"):
         assert evaluate.main([*words, "--part", part]) == 0
         assert capsys.readouterr().out == "2 pictures\n"  # one of each test
@@ -300,7 +310,8 @@ def test_without_a_list_of_new_concepts_that_test_says_so(model, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_models_make_their_pairs(model, tmp_path, capsys):
+def test_two_models_make_their_pairs(model, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(questions.ALIKE, "steps", 3)
     other = random_model(tmp_path / "other", 96)
     words = ["--models", str(model), str(other), "--out", str(tmp_path), "--most", "1"]
     assert pairs.main([*words, "--part", "2/2"]) == 0

@@ -13,7 +13,7 @@ from sdnb.bench import fast_speed, main, random_lora
 from sdnb.engine.loading import load
 from sdnb.models import evaluate_fast
 from sdnb.models.evaluate_fast import compared
-from sdnb.models.training import recipe
+from sdnb.models.training import questions, recipe
 
 STANDARD = {
     "retrieval": {"concepts": 200, "seen": {"top5": 1.0}, "held_out": {"top5": 0.9}},
@@ -73,7 +73,9 @@ def models(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_both_are_asked_alike_and_laid_out_side_by_side(models, tmp_path, capsys):
+def test_both_are_asked_alike_and_laid_out_side_by_side(models, tmp_path, capsys, monkeypatch):
+    assert (questions.ALIKE["steps"], questions.ALIKE["cfg"]) == (25, 4)
+    monkeypatch.setitem(questions.ALIKE, "steps", 3)
     standard, fast = models
     styles = {"ball": ["flat", "noto"], "box": ["flat"], "moon": ["noto"], "pie": ["flat"]}
     data = write_catalog(tmp_path / "data", styles)
@@ -84,7 +86,7 @@ def test_both_are_asked_alike_and_laid_out_side_by_side(models, tmp_path, capsys
     assert capsys.readouterr().out == "0 pictures\n"
     evaluate_fast.main(words)
     out = capsys.readouterr().out
-    assert "| test | 25 steps, cfg 4 | 2 steps, cfg 1 | kept | goal |" in out
+    assert "| test | 3 steps, cfg 4 | 2 steps, cfg 1 | kept | goal |" in out
     assert "goals missed:" in out
     figures = json.loads((tmp_path / "fast.json").read_text())
     assert figures["fingerprints"]["fast"] == load(fast, memory="cpu").fingerprint

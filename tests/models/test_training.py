@@ -355,7 +355,7 @@ def test_psnr_and_nearest():
 @pytest.mark.slow
 def test_the_classifier_knows_its_things(catalog):
     rows = [0, 1, 2, 3]
-    judge = classifier.train(*classifier.examples(catalog, rows, 16, seed=0), count=4, epochs=20)
+    judge = classifier.train(*classifier.examples(catalog, rows, 16, seed=0), count=4, epochs=12)
     fresh, classes = classifier.examples(catalog, rows, 4, seed=1)
     ranks = classifier.ranks(judge, fresh.float() / 127.5 - 1, classes)
     assert float((ranks == 0).float().mean()) > 0.9
@@ -378,6 +378,8 @@ def trained(data, tmp_path_factory):
     out = tmp_path_factory.mktemp("trained") / "model"
     common = ["--data", data, "--out", out, "--size", 64, "--batch", 2, "--workers", 0]
     with pytest.MonkeyPatch.context() as patch:
+        for trainer in (train_vae, train_unet):
+            patch.setattr(trainer, "_LOOK", 2)  # at the clock, after so few steps
         short = ["--seconds", 0.5, "--calibrate", 8, "--held-out", 1]
         _run(patch, train_vae.main, *common, *short)
         _run(patch, train_unet.main, *common, *SHORT, "--room", 5, "--seconds", 0.5, "--snap", 0)
@@ -474,14 +476,27 @@ def test_a_missing_vae_is_not_awaited_for_ever(data, tmp_path, monkeypatch):
 def test_the_evaluation_prints_its_figures(trained, data, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(held_out, "SCENES", 4)  # and a judge that has learnt little
     monkeypatch.setattr(classifier, "train", partial(classifier.train, epochs=1))
-    words = ["--data", data, "--model", trained, "--out", tmp_path / "out", "--most", 1]
-    words += ["--concepts", 4, "--threads", torch.get_num_threads(), "--json", tmp_path / "f.json"]
+    model = shutil.copytree(trained, tmp_path / "model", ignore=shutil.ignore_patterns("snap*"))
+    yaml = (model / "sdnb.yaml").read_text()
+    (model / "sdnb.yaml").write_text(yaml.replace("steps: 25", "steps: 3"))
+    words = ["--data", data, "--model", model, "--out", tmp_path / "out", "--most", 1]
+    words += [
+        "--steps",
+        3,
+        "--concepts",
+        4,
+        "--threads",
+        torch.get_num_threads(),
+        "--json",
+        tmp_path / "f.json",
+    ]
     code = evaluate.main([str(word) for word in words])
     printed = capsys.readouterr().out
     figures = json.loads((tmp_path / "f.json").read_text())
     assert set(figures) >= set(evaluate.TESTS) - {"new", "tiny_vae"}  # no list, and none there
     assert "new: not asked" in printed
     assert figures["retrieval"]["classifier_on_sprites"]["of"] == 8
+    assert figures["speed"]["picture"].startswith("64x64, 3 steps, ")
     assert code == 1  # a model of one second
     assert "goals missed" in printed
 

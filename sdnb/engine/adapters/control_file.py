@@ -274,6 +274,11 @@ def _adapter(file: ControlFile, unet: UNetConfig, factor: int) -> ControlWeights
     tensors = _light_names(tensors) if light else _flat_names(tensors)
     levels = len(unet.channels)
     blocks = _blocks_a_level(tensors, levels, light=light)
+    if blocks * levels > len(tensors):  # before all of them are built to be compared
+        raise CheckpointError(
+            f"{file.path} is no T2I-Adapter: it would have {blocks * levels:,} blocks, and there "
+            f"are {counted(len(tensors), 'tensor')} in it"
+        )
     first = tensors.get("body.0.in_conv.weight" if light else "conv_in.weight")
     inputs = first.shape[1] if first is not None and len(first.shape) == 4 else 0
     if inputs not in (factor**2, 3 * factor**2):

@@ -6,21 +6,26 @@ do not show.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import reduce
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
-from torch.utils._pytree import tree_leaves
 
 from sdnb.engine.memory.pool import Pool
 
 #: A CUDA allocation's granularity, in bytes.
 GRAIN = 512
 
-_NORMS = (torch.ops.aten.group_norm.default, torch.ops.aten.layer_norm.default)
+_aten = torch.ops.aten
+# They promote the dtypes of their operands, as `torch.promote_types` does.
+_ARITHMETIC = (
+    _aten.add.Tensor, _aten.sub.Tensor, _aten.mul.Tensor, _aten.div.Tensor, _aten.addcmul.default,
+)  # fmt: skip
+_NORMS = (_aten.group_norm.default, _aten.layer_norm.default)
 
 _not_counted: set[int] = set()  # storages that stand for other memory than the device's
 _stream_number = 0  # whose pool a tensor comes from
@@ -36,13 +41,13 @@ class _Count(TorchDispatchMode):
         self._known: set[int] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        given = {_key(x) for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)}
+        given = {_key(x) for x in _tensors((*args, *(kwargs or {}).values()))}
         result = _alike(func, args)
         if result is None:
             result = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(result):
-            if isinstance(leaf, Tensor) and _key(leaf) not in given:  # views are nothing new
-                self._see(leaf)
+        for made in _tensors((result,)):
+            if _key(made) not in given:  # views are nothing new
+                self._see(made)
         return result
 
     def _see(self, tensor: Tensor) -> None:
@@ -65,25 +70,60 @@ class _Count(TorchDispatchMode):
             pool.free(key, size)
 
 
+def _tensors(values: Iterable[Any]) -> list[Tensor]:
+    """Those among an operation's arguments or results, which may be in lists."""
+    found = []
+    for value in values:
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, (list, tuple)):
+            found += _tensors(value)
+    return found
+
+
 def _alike(func: Any, args: Any) -> Tensor | None:
-    """What a norm or an elementwise operation gives, without the milliseconds that PyTorch takes to
-    find out; None for another operation, and where shapes or dtypes differ.
+    """What a layer, a norm or an elementwise operation gives, without the milliseconds that PyTorch
+    takes to find out; None for another operation, and where shapes or dtypes are unusual.
     """
     if not args or not isinstance(args[0], Tensor):
         return None
     first = args[0]
     if func in _NORMS:
-        return torch.empty_like(first)
+        return _empty_like(first, first.dtype)
+    if func is _aten.linear.default:
+        return first.new_empty((*first.shape[:-1], args[1].shape[0]))
     if torch.Tag.pointwise not in func.tags:
         return None
     if func._schema.is_mutable:  # noqa: SLF001 - in place
         return first if func._schema.name.endswith("_") else None  # noqa: SLF001
-    others = (a for a in args[1:] if isinstance(a, Tensor))
-    if not first.is_floating_point() or len(func._schema.returns) != 1:  # noqa: SLF001
+    return _spread(func, [a for a in args if isinstance(a, Tensor)])
+
+
+def _spread(func: Any, operands: list[Tensor]) -> Tensor | None:
+    """What an elementwise operation gives: one operand has its shape, the others are spread over
+    that one.
+    """
+    largest = max(operands, key=lambda a: (a.numel(), a.ndim))
+    kinds = {a.dtype for a in operands}
+    if not all(kind.is_floating_point for kind in kinds) or len(func._schema.returns) != 1:  # noqa: SLF001
         return None
-    if any(a.shape != first.shape or a.dtype != first.dtype for a in others):
+    if len(kinds) > 1 and (func not in _ARITHMETIC or not all(a.ndim for a in operands)):
         return None
-    return torch.empty_like(first)
+    whole = largest.shape[::-1]
+    pairs = [zip(a.shape[::-1], whole, strict=False) for a in operands if a is not largest]
+    if not all(n in {1, of} for each in pairs for n, of in each):
+        return None
+    return _empty_like(largest, reduce(torch.promote_types, kinds))
+
+
+def _empty_like(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """`torch.empty_like`, which for a tensor without data is slow Python."""
+    if 0 in tensor.stride():
+        return torch.empty_like(tensor, dtype=dtype)
+    strides, room = [0] * tensor.ndim, 1
+    for n in sorted(range(tensor.ndim), key=lambda n: (tensor.stride(n), -n)):
+        strides[n], room = room, room * tensor.shape[n]
+    return tensor.new_empty_strided(tensor.shape, strides, dtype=dtype)
 
 
 def _key(tensor: Tensor) -> int:

@@ -42,6 +42,7 @@ from .timed import TimedUNet
 _EMPTY = 0.25  # share of the captions
 _STEADY = 0.4  # share of the time at the full rate
 _BLOCKS = 2  # a level
+_LOOK = 10  # steps between looks at the clock
 _FAINT = 0.1  # what the first convolution's weights are of the usual ones
 _WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -152,7 +153,7 @@ class ControlTrainer:
             step += 1
             if step == 1:
                 began = time.monotonic()  # compiling is not counted
-            if step % 10 == 0:
+            if step % _LOOK == 0:
                 elapsed = time.monotonic() - began
             if step % 100 == 0 or step == 10:
                 mean_loss = torch.stack(losses).mean().item()

@@ -37,6 +37,7 @@ from .timed import TimedUNet
 
 _EMPTY = 0.1  # share of the captions
 _STEADY = 0.4  # share of the time at the full rate
+_LOOK = 10  # steps between looks at the clock, which all processes share
 _SAVING = 8.0  # seconds of `--within` for the last save
 _START = time.monotonic()
 
@@ -161,7 +162,7 @@ class Trainer:
             self.optimiser.step(self.rate(step, elapsed / seconds))
             losses.append(loss.detach())
             step += 1
-            if step % 10 == 0:
+            if step % _LOOK == 0:
                 elapsed = processes.agreed(time.monotonic() - began)
             if step % 250 == 0 or step == 10:
                 mean_loss = torch.stack(losses).mean().item()

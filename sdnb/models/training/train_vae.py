@@ -31,6 +31,7 @@ from .optimiser import Optimiser
 from .painter import Painter
 from .processes import say
 
+_LOOK = 10  # steps between looks at the clock, which all processes share
 _KL = 1e-5
 _NOISE = 0.08  # share of the latents' deviation: the most that is added before decoding
 
@@ -96,7 +97,7 @@ def _train(
         warm = min(1.0, (step + 1) / 200)
         optimiser.step(args.rate * warm * (0.5 + 0.5 * math.cos(math.pi * share)) + 1e-6)
         errors.append(error)
-        if step % 10 == 0:
+        if step % _LOOK == 0:
             share = processes.agreed(max(0.0, time.monotonic() - began) / args.seconds)
         step += 1
         if step in (20, 100) or step % 500 == 0:
