@@ -46,6 +46,25 @@ def pytest_configure(config):
         config.option.markexpr = ""
 
 
+def pytest_sessionstart(session):
+    plugins = session.config.pluginmanager
+    terminal = plugins.get_plugin("terminalreporter")
+    if terminal is not None:  # not in a process of `-n`, which tells the first one
+        plugins.register(_NamedAtOnce(terminal))
+
+
+class _NamedAtOnce:
+    """Names a test when it fails, not after the minutes that all others take."""
+
+    def __init__(self, terminal):
+        self.terminal = terminal
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            self.terminal.ensure_newline()
+            self.terminal.write_line(f"FAILED {report.nodeid} ({report.when})", red=True)
+
+
 def pytest_report_header(config):
     return "slower tests are left out; all tests: pytest -m ''" if _quick(config) else None
 

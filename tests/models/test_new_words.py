@@ -197,13 +197,14 @@ def test_a_word_that_nobody_knows_is_drawn_as_a_ball(data):
     ball, known = catalog.number[2, "flat"], re.compile("apple|lighthouse")
     drawn = [composer.draw() for _ in range(4000)]
     balls = [caption for scene, caption in drawn if scene.sprite[0] == ball]
-    assert 0.015 < len(balls) / len(drawn) < 0.035
+    assert 0.007 < len(balls) / len(drawn) < 0.018
     assert not [caption for caption in balls if known.search(caption)]
     assert len(set(balls)) > 0.9 * len(balls)
 
 
 def test_a_thing_of_icons_only_is_often_drawn_without_a_word_of_its_style(data):
     composer = Composer(Catalog(data), 2)
+    composer.loose = 0.0  # words around a name leave the style open, of all things
     said = {"lighthouse": [], "red apple": []}
     for _ in range(6000):
         _, caption = composer.draw()
