@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from sdnb.assets import user_path
-from sdnb.library import hashes, known, layouts, wildcard_files
+from sdnb.library import by_hash, known, layouts, wildcard_files
 from sdnb.library.library_file import LibraryFile
 from sdnb.library.looking import Look, look
 from sdnb.library.recognition import A_KIND, KINDS, UNREAD, Told
@@ -26,7 +26,6 @@ _THREADS = 16  # they wait for the disk, mostly
 _PATIENCE = 1.0  # seconds until a bar of progress is shown
 _SHORTEST = 8  # letters of a hash by which a file is found, and those of an old one
 _OLD = ("checkpoint", "control")  # kinds with an old hash
-_WHOLE = 64  # letters of a whole sha256
 
 
 class NamingError(LookupError, ValueError):
@@ -149,6 +148,9 @@ class Library:
             return source
         return self.find(kind, source).path if self._called(kind, source) else source
 
+    def _there(self, kind: str | None = None) -> list[LibraryFile]:
+        return [file for file in self.files(kind) if file.path.is_file()]
+
     def _called(self, kind: str, name: str) -> list[LibraryFile]:
         ranked = [(file.called(name), file) for file in self.files(kind)]
         best = max((rank for rank, _ in ranked), default=0)
@@ -181,7 +183,8 @@ class Library:
         compared, also where the file had another name then; `hash_missing` computes those of all
         other files, which reads them whole.
         """
-        return self._by_hash(digest.lower(), ("sha256",), hash_missing)
+        files = self._there()
+        return by_hash.found(files, digest.lower(), ("sha256",), compute=hash_missing)
 
     def by_short_hash(
         self, start: str, kind: str | None = None, *, hash_missing: bool = False
@@ -194,10 +197,10 @@ class Library:
         start = start.lower().removeprefix("0x")
         if len(start) < _SHORTEST:
             return None
-        found = self._by_hash(start, ("sha256", "weights_sha256"), hash_missing, kind)
+        names, files = ("sha256", "weights_sha256"), self._there(kind)
+        found = by_hash.found(files, start, names, compute=hash_missing)
         if found is None and len(start) == _SHORTEST and kind in (None, *_OLD):
-            named = (f for f in self.files(kind) if f.kind in _OLD and f.path.is_file())
-            return next((f for f in named if _old_hash(f.path) == start), None)
+            return by_hash.found_by_old([file for file in files if file.kind in _OLD], start)
         return found
 
     def recover(
@@ -215,47 +218,21 @@ class Library:
         try:
             file = self.find(kind, name)
         except NamingError as error:
-            by_hash = (
+            told = (
                 f" Its hash {digest[:12]} is told: with hash_missing=True it is looked for in all "
                 "files, which are read whole."
             )
             dot = "" if str(error).endswith("?") else "."
-            return None, plain(f"{error}{dot}{by_hash if digest and not hash_missing else ''}")
-        if not digest or self._has_hash(file, digest):
+            return None, plain(f"{error}{dot}{told if digest and not hash_missing else ''}")
+        if not digest or by_hash.has(file, digest):
             return file, ""
-        own, its = f"hash is {file.short_hash}", plain(digest, _WHOLE)
-        if len(digest) == _WHOLE:  # of the whole file, which `short_hash` may not be
-            own, its = f"sha256 begins with {_computed(file, 'sha256')[:12]}", digest[:12]
+        own, its = f"hash is {file.short_hash}", plain(digest, by_hash.WHOLE)
+        if len(digest) == by_hash.WHOLE:  # of the whole file, which `short_hash` may not be
+            own, its = f"sha256 begins with {by_hash.computed(file, 'sha256')[:12]}", digest[:12]
         return file, (
             f"{kind} {checks.shown(name)} is another file than the one that the picture was made "
             f"with: its {own}, not {its}."
         )
-
-    @staticmethod
-    def _has_hash(file: LibraryFile, start: str) -> bool:
-        start = start.lower().removeprefix("0x")
-        names = ["sha256", "weights_sha256"]
-        if file.kind == "lora" and len(start) < _WHOLE:  # AUTOMATIC1111's, which metadata may have
-            names.reverse()
-        return any(_computed(file, name).startswith(start) for name in names)
-
-    def _by_hash(
-        self, start: str, names: Sequence[str], compute: bool, kind: str | None = None
-    ) -> LibraryFile | None:
-        entries = known.recall()
-        files = [file for file in self.files(kind) if file.path.is_file()]
-        for file in files:
-            kept = _kept_hashes(entries, file, names)
-            if any(digest.startswith(start) for digest in kept):
-                return file
-        for file in _of_stamps(files, known.stamps(entries, start, names)):  # renamed since
-            if any(_computed(file, name).startswith(start) for name in names):
-                return file
-        if compute:
-            bar = tqdm(files, unit="file", desc="hashes", delay=_PATIENCE, leave=False)
-            matching = (f for f in bar if any(_computed(f, n).startswith(start) for n in names))
-            return next(matching, None)
-        return None
 
     def __repr__(self) -> str:
         where = ", ".join(map(str, self.folders))
@@ -315,41 +292,8 @@ def _equal(files: Sequence[LibraryFile]) -> bool:
         return False
 
 
-def _of_stamps(
-    files: Sequence[LibraryFile], stamps: Collection[known.Stamp]
-) -> Iterator[LibraryFile]:
-    """The files of these sizes and times: a file that is moved keeps both."""
-    for file in files if stamps else ():
-        with suppress(OSError):
-            if known.stamp(file.path) in stamps:
-                yield file
-
-
 def _is_there(file: LibraryFile) -> bool:
     """False where the file was removed, or cannot be looked at."""
     with suppress(OSError):
         return bool(file.path.stat())
     return False
-
-
-def _kept_hashes(entries: known.Entries, file: LibraryFile, names: Sequence[str]) -> list[str]:
-    try:
-        kept = known.current(entries, file.path, known.stamp(file.path))
-    except OSError:
-        return []
-    own = [file.hash_in_metadata] if "weights_sha256" in names else []
-    return [*own, *(str(kept[name]) for name in names if name in kept)]
-
-
-def _computed(file: LibraryFile, name: str) -> str:
-    try:
-        return str(getattr(file, name))
-    except OSError:  # it went, or cannot be read: then it is not the one
-        return ""
-
-
-def _old_hash(path: Path) -> str:
-    try:
-        return hashes.old_hash(path)
-    except OSError:
-        return ""
