@@ -189,7 +189,7 @@ def test_a_strength_too_small_for_the_schedule_is_still_to_be_moved(form):
 
 
 def test_the_size_is_spoken_of(form):
-    said = form._about_size
+    said = form._size.about
     assert "the model's own size" in said.value
     form.change(width=512, height=512)
     assert "512 × 512, 43 times the model's own pixels" in said.value

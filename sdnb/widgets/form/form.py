@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Collection
 from dataclasses import fields
 from functools import partial
@@ -12,17 +11,15 @@ import ipywidgets as widgets
 
 from sdnb.images import Saved
 from sdnb.library import few_steps
-from sdnb.request import Request, Resolved, Settings, png_header
+from sdnb.request import Request, Resolved, Settings
 from sdnb.request.choices import gone_with
 from sdnb.request.record import TEMPLATES
-from sdnb.request.sizes import Size
 from sdnb.widgets.addons.addons import AddOns
 from sdnb.widgets.addons.loras_control import LorasControl
 from sdnb.widgets.addons.tag_warnings import TagWarnings
 from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.control.control_cards import ControlCards
 from sdnb.widgets.fold import Fold
-from sdnb.widgets.form import size_offer
 from sdnb.widgets.form.controls import KINDS, Changed, FieldControl, SeedControl
 from sdnb.widgets.form.fields import FIELDS, Field, whose
 from sdnb.widgets.form.fitted_view import FittedView, with_borders_anew
@@ -30,6 +27,7 @@ from sdnb.widgets.form.framing import Framing
 from sdnb.widgets.form.inspector import Inspector
 from sdnb.widgets.form.mask_box import MaskBox
 from sdnb.widgets.form.picture_box import PictureBox
+from sdnb.widgets.form.proposed_size import ProposedSize
 from sdnb.widgets.style import box, level
 
 if TYPE_CHECKING:
@@ -82,9 +80,7 @@ class Form(widgets.VBox):
             self._loras, [self.controls[name].widget for name in _ADD_ONS],
             lambda name: str(self.controls[name].value), self._write, self._listed,
         )  # fmt: skip
-        self._about_size = level(widgets.HTML())
-        self._offer = size_offer.SizeOffer(self._take_near, lambda: self._take_size((None, None)))
-        self._proposed: tuple[int | None, int | None] = (None, None)  # a size that nobody typed
+        self._size = ProposedSize(self.controls, self._mask, kind, partial(self._changed, "width"))
         self._fitted = FittedView()
         self._framing = Framing(self.controls["padding"], self._mask)
         #: The prompt box: the owner of the form lays it out.
@@ -147,13 +143,8 @@ class Form(widgets.VBox):
         """Set a size near the model's own for a picture that is far from it, and say so; a size
         that somebody typed stays.
         """
-        sides = self.controls["width"], self.controls["height"]
-        if (sides[0].value, sides[1].value) not in ((None, None), self._proposed):
-            return
-        self._proposed = self._near() or (None, None)
-        for control, side in zip(sides, self._proposed, strict=True):
-            control.value = side
-        self._refresh()
+        if self._size.propose(self.settings):
+            self._refresh()
 
     def _assign(self, request: Request, names: Collection[str]) -> None:
         used, held = self._loras.used, self.control.value
@@ -192,7 +183,7 @@ class Form(widgets.VBox):
 
     def _laid_out(self) -> list[widgets.Widget]:
         w = {n: each.widget for n, each in self.controls.items() if each.field.kind != "held"}
-        w["image"] = widgets.VBox([w["image"], self._offer])
+        w["image"] = widgets.VBox([w["image"], self._size.offer])
         if self.kind == "inpaint":  # the mask editor shows the picture
             w["fit"] = widgets.VBox([w["fit"], self._fitted])
         else:
@@ -214,7 +205,7 @@ class Form(widgets.VBox):
             above, below = [], [self._fold]
         settings = [
             w["negative"], self._inspectors["negative"],
-            size, self._about_size, w["steps"], w["cfg"], w["sampler"], w["seed"],
+            size, self._size.about, w["steps"], w["cfg"], w["sampler"], w["seed"],
             *([w["count"]] if self.kind != "upscale" else []),  # upscaling makes one picture
         ]  # fmt: skip
         if self.kind == "inpaint":  # the canvas has the place
@@ -230,25 +221,6 @@ class Form(widgets.VBox):
         if asked is not None and not any(side.wrong for side in sides):
             sides[0].value, sides[1].value = asked.height, asked.width
             self._changed("width")
-
-    def _near(self) -> Size | None:
-        """The size that is proposed for the picture, if it needs one."""
-        image = self.controls["image"].value
-        if image is None or self.kind == "upscale":  # which has factors
-            return None
-        own = self.settings.width, self.settings.height
-        if self.controls["padding"].value is not None and (part := self._mask.frame(own)):
-            return part
-        return size_offer.proposed(png_header.size(image), self.settings)
-
-    def _take_near(self) -> None:
-        if (near := self._near()) is not None:
-            self._take_size(near)
-
-    def _take_size(self, size: tuple[int | None, int | None]) -> None:
-        self._proposed = size
-        self.controls["width"].value, self.controls["height"].value = size
-        self._changed("width")
 
     def _changed(self, name: str) -> None:
         if name == "image":
@@ -321,7 +293,6 @@ class Form(widgets.VBox):
             control.show(used or control.field.shown(asked, settings))
         self._mask.adjust(asked)
         self._fitted.show(with_borders_anew(asked) if self.kind == "inpaint" else asked)
-        self._show_offer()
         for name, inspector in self._inspectors.items():
             text, steps = self.controls[name].value, asked.steps or settings.steps
             if getattr(asked, TEMPLATES[name]):  # chosen before
@@ -332,22 +303,4 @@ class Form(widgets.VBox):
         self._loras.prompted(self.controls["prompt"].value)
         self.addons.show([name for each in self._inspectors.values() for name in each.found])
         self._tags.show(self.addons.warnings())
-        told = [self._size_told(resolved)] if resolved is not None else []
-        self._about_size.value = "<br>".join(filter(None, [*told, html.escape(brought)]))
-
-    def _size_told(self, resolved: Resolved) -> str:
-        near, padding = self._near(), self.controls["padding"].value
-        if near == (resolved.width, resolved.height) and padding is None:
-            return ""  # the offer says it
-        at_own = near is not None and self.controls["width"].value is None
-        upscales = self.kind == "upscale"
-        return size_offer.about_size(resolved, self.settings, upscales=upscales, told=at_own)
-
-    def _show_offer(self) -> None:
-        near, image = self._near(), self.controls["image"].value
-        if near is None or self.controls["padding"].value is not None:
-            self._offer.hide()  # with a padding, the picture keeps its size
-            return
-        now = self.controls["width"].value, self.controls["height"].value
-        size, keeps = png_header.size(image), self.kind == "inpaint"
-        self._offer.tell(size, now, near, self.settings, keeps=keeps)
+        self._size.show(resolved, self.settings, brought)
