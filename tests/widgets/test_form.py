@@ -271,7 +271,7 @@ def test_the_upscale_tab_does_not_advise_to_upscale():
     for kind, advised in (("txt2img", True), ("upscale", False)):
         made = Form(MODEL, kind=kind)
         made.change(width=MODEL.width * 2, height=MODEL.height * 2)
-        assert ("then upscale it" in made._about_size.value) is advised
+        assert ("then upscale it" in made._size.about.value) is advised
 
 
 def test_tags_are_no_words_of_the_prompt_for_its_inspector(form):
