@@ -40,24 +40,10 @@ def inputs(config, height, width, batch=2):
     return latent, torch.randn(batch, 77, config.context_dim, generator=generator)
 
 
-@pytest.fixture(scope="module")
-def tiny():
-    return pair(TINY)
-
-
-@pytest.mark.parametrize(
-    ("size", "t"),
-    [
-        ((13, 27), 500.25),
-        *(pytest.param((13, 27), t, marks=pytest.mark.slow) for t in (0, 1, 999)),
-        *(
-            pytest.param(size, 500.25, marks=pytest.mark.slow)
-            for size in ((32, 32), (16, 40), (8, 9))
-        ),
-    ],
-)
-def test_tiny_unet_equals_diffusers(tiny, size, t):
-    ours, theirs = tiny
+@pytest.mark.parametrize("size", [(13, 27), *slower((32, 32), (16, 40), (8, 9))])
+@pytest.mark.parametrize("t", [500.25, *slower(0, 1, 999)])
+def test_tiny_unet_equals_diffusers(size, t):
+    ours, theirs = pair(TINY)
     latent, context = inputs(TINY, *size)
     assert largest_error(ours, theirs, latent, t, context) <= TOLERANCE
 

@@ -30,7 +30,7 @@ NUMBERS = [field for field in FIELDS if field.name in RANGES and field.kind != "
 PHOTO = images.picture(colour(size=(64, 80)))
 LABEL = {field.name: field.label for field in NUMBERS} | {"padding": "Pixels around it"}
 TOLD = [name for name in LABEL if name != "feather"]  # whose box is in the form itself
-slow = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+slow = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def panel(kind="all"):
