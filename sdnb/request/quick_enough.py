@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from sdnb.request.pace import Pace, in_words
+from sdnb.request.plain_words import counted
 from sdnb.request.request import Resolved
 from sdnb.request.settings import Settings
 from sdnb.request.sizes import Size
@@ -49,7 +50,7 @@ def _fewer_steps(request: Resolved, pace: Pace) -> list[str]:
     if not count:
         return []
     steps = fewer[count - 1]
-    return [f"{steps} steps ({_words(_seconds(request, pace, steps=steps))})"]
+    return [f"{counted(steps, 'step')} ({_words(_seconds(request, pace, steps=steps))})"]
 
 
 def _smaller(request: Resolved, pace: Pace, settings: Settings) -> list[str]:

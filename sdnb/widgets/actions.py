@@ -42,7 +42,7 @@ class Actions(widgets.VBox):
         self.stop.on_click(lambda _: stop())
         self.live = widgets.ToggleButton(
             description="Live", icon="bolt",
-            tooltip=f"Make the picture anew at each change, where it takes {LIMIT:g} s at most",
+            tooltip=f"Make the picture again at each change, where it takes {LIMIT:g} s at most",
         )  # fmt: skip
         self.message = quiet_line()
         self.generate.add_class("sdnb-main")

@@ -58,7 +58,9 @@ class GalleryKeys(Keys):
         else:
             if key != "Escape" and gallery.at(None) is not None:  # one is open: then the next one
                 gallery.choose(picture)
-            self.focus(gallery.thumb(picture))
+            # Asked for again, the focus would come back from where the next key has taken it.
+            if not message.get("focused"):
+                self.focus(gallery.thumb(picture))
 
     def _ask(self, picture: GalleryPicture) -> None:
         shown = self._gallery.found

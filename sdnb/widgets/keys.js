@@ -120,7 +120,7 @@ function gallery(model) {
       const chosen = thumbs.findIndex(each => each.classList.contains("sdnb-chosen"));
       const next = (at < 0 ? chosen : at) + step;
       thumbs[next]?.focus();
-      model.send({ key: "move", place: next });
+      model.send({ key: "move", place: next, focused: next in thumbs });
     },
   };
 }

@@ -37,8 +37,8 @@ class Keys(widgets.Box):
 
     The messages of a "panel" have the `values` that a person gave its `boxes`, each with its id and
     the newest last; of a list it is the line. Or they say whether somebody is `composing` a letter.
-    A "gallery" sends a `key` and the thumbnail's `place`, -1 for none; "tabs" send that they are
-    `ready`; a "canvas" sends nothing. Nothing is seen of it.
+    A "gallery" sends a `key` and the thumbnail's `place`, -1 for none, and whether it is `focused`
+    already; "tabs" send that they are `ready`; a "canvas" sends nothing. Nothing is seen of it.
     """
 
     def __init__(

@@ -242,7 +242,7 @@ class LiveMode:
         """Say so where a picture takes too long to be made at each change."""
         why = too_slow(request, self._model.pace, self._form.settings, fast=self._fast)
         if why:  # a computer that was busy for a moment is not slow for ever
-            why += " Generate makes it all the same, and measures anew."
+            why += " Generate makes it all the same, and measures again."
         self._slow.value = (
             f'<div class="sdnb-warn" role="status">{html.escape(why)}</div>' if why else ""
         )

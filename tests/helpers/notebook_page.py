@@ -17,7 +17,10 @@ NOISE = re.compile(
     r"|No such comm:|No such comm target registered: jupyter\.widget\.control"
     # Of a box whose contents were exchanged twice in a moment: those between are gone before the
     # browser has asked for them, and were never to be seen. What is missed is seen: `complaints`.
-    r"|widget model not found",
+    r"|widget model not found"
+    # anywidget's patience, of 2 s, with a browser that has much to do: the part comes all the same.
+    # One that cannot be loaded or run is said in other words, and where it should be.
+    r"|\[anywidget\] Failed to initialize model",
     re.IGNORECASE,
 )
 

@@ -130,6 +130,17 @@ def test_arrows_open_the_next_one_only_where_one_is_open(gallery):
     assert gallery.chosen is gallery.pictures[4]
 
 
+def test_the_focus_that_the_page_has_moved_is_left_where_it_is(gallery):
+    """Else it would come back from where the next key has taken it meanwhile."""
+    report(keys(gallery), key="move", place=3, focused=True)
+    gallery.choose(gallery.pictures[3])
+    report(keys(gallery), key="move", place=4, focused=True)
+    assert gallery.chosen is gallery.pictures[4]
+    assert gallery.focused == []
+    report(keys(gallery), key="move", place=24, focused=False)  # on the next page
+    assert len(gallery.focused) == 1
+
+
 def test_arrows_go_on_to_the_next_page_and_no_further(gallery):
     report(keys(gallery), key="move", place=24)
     assert "page 2 of 2" in read(gallery)
