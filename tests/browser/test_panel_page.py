@@ -115,6 +115,7 @@ def test_errors_are_seen_in_the_panel_and_it_goes_on(page, lab):
     alert.first.wait_for()
     assert "sum to zero" in alert.first.inner_text()
     one.type("Prompt", "a cat")
+    one.kernel("panel.form.change(width=64, height=64)")
     one.kernel("exec('def broken(latent): raise OSError(\"no room for a preview\")') or"
                " setattr(panel.progress, 'preview_of', broken)")  # fmt: skip
     one.type("Steps", 4)
@@ -156,6 +157,7 @@ def test_the_studio_from_a_prompt_to_an_inpainted_picture(page, lab):
     one.type("Prompt", "a red apple on a blue background")
     one.type("Seed", "7")
     one.type("Steps", 4)
+    one.kernel("studio.panel.form.change(width=128, height=128)")
     one.click("Generate")
     one.until("studio.result is not None")
     page.locator("button.sdnb-thumb >> visible=true").first.click()
