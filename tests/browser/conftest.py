@@ -117,9 +117,8 @@ def visit(lab, session):
     yield page
     if session.testsfailed > failed:
         BROWSER.forget_visitor()
-    else:
-        page.evaluate(CLOSE, before)
-        page.set_viewport_size(SIZE)
+    page.evaluate(CLOSE, before)
+    page.set_viewport_size(SIZE)
     lab.end_kernels(keep=kernels)
 
 
