@@ -2,11 +2,9 @@
 each takes seconds.
 """
 
-import os
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
 import pytest
-from helpers import forked_kernels
 from playwright.sync_api import sync_playwright
 
 from sdnb.bench.lab_page import CHROMIUM_FLAGS, Lab, chromium
@@ -14,14 +12,9 @@ from sdnb.bench.lab_page import CHROMIUM_FLAGS, Lab, chromium
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("kernels")
-    with forked_kernels.offered(folder) if hasattr(os, "fork") else nullcontext():
-        # For the server alone, where it goes before the environment's: voila has Jupyter's kernels.
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("JUPYTER_PATH", str(folder))
-            lab = Lab(tmp_path_factory.mktemp("lab"))
-        yield lab
-        lab.stop()
+    lab = Lab(tmp_path_factory.mktemp("lab"))
+    yield lab
+    lab.stop()
 
 
 class Browser:
