@@ -87,8 +87,10 @@ class Studio(Page):
 @pytest.fixture(scope="module")
 def notebook_of_a_studio(shared_page, lab):
     one = Studio(shared_page, lab, "looked-at.ipynb", STUDIO)
-    one.notebook.js("await app.commands.execute('application:toggle-left-area')")
-    return one
+    toggled = "await app.commands.execute('application:toggle-left-area')"
+    one.notebook.js(toggled)
+    yield one
+    one.notebook.js(toggled)
 
 
 @pytest.fixture
