@@ -2,9 +2,11 @@
 each takes seconds.
 """
 
-from contextlib import contextmanager
+import os
+from contextlib import contextmanager, nullcontext
 
 import pytest
+from helpers import forked_kernels
 from playwright.sync_api import sync_playwright
 
 from sdnb.bench.lab_page import CHROMIUM_FLAGS, Lab, chromium
@@ -12,9 +14,14 @@ from sdnb.bench.lab_page import CHROMIUM_FLAGS, Lab, chromium
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory):
-    lab = Lab(tmp_path_factory.mktemp("lab"))
-    yield lab
-    lab.stop()
+    folder = tmp_path_factory.mktemp("kernels")
+    with forked_kernels.offered(folder) if hasattr(os, "fork") else nullcontext():
+        # For the server alone, where it goes before the environment's: voila has Jupyter's kernels.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("JUPYTER_PATH", str(folder))
+            lab = Lab(tmp_path_factory.mktemp("lab"))
+        yield lab
+        lab.stop()
 
 
 class Browser:
@@ -39,7 +46,9 @@ class Browser:
         return self._visitor
 
     def forget_visitor(self):
-        """The next one is new; who has this one keeps it."""
+        """The next one is new."""
+        if self._visitor is not None:
+            self._visitor.context.close()
         self._visitor = None
 
     def close(self):
@@ -68,12 +77,11 @@ def browser():
 
 
 SIZE = {"width": 1200, "height": 900}
-OPEN = """const open = () => window.jupyterapp
-    ? [...window.jupyterapp.shell.widgets('main')].filter(widget => widget.context) : [];"""
 # A notebook is closed as it is: nobody is asked whether to save it.
-CLOSE = f"""keep => {{ {OPEN}
-    for (const widget of open()) if (!keep.includes(widget.context.path)) widget.dispose();
-}}"""
+CLOSE = """() => {
+    const widgets = window.jupyterapp ? [...window.jupyterapp.shell.widgets('main')] : [];
+    for (const widget of widgets) if (widget.context) widget.dispose();
+}"""
 
 
 @contextmanager
@@ -100,30 +108,23 @@ def open_page(browser, request):
         yield opened
 
 
-@contextmanager
-def visit(lab, session):
-    """The page that tests share, and after it as it was before: with those notebooks and kernels.
+@pytest.fixture
+def page(lab, browser, request):
+    """The page that tests share, without a notebook; each opens its own, with its own kernel.
     JupyterLab is loaded once: that takes longer than a short test. After a failure, it is anew.
     """
-    page, kernels, failed = BROWSER.visitor(), lab.kernels(), session.testsfailed
-    before = page.evaluate(f"() => {{ {OPEN} return open().map(w => w.context.path) }}")
+    page, kernels, failed = BROWSER.visitor(), lab.kernels(), request.session.testsfailed
     yield page
-    if session.testsfailed > failed:
+    if request.session.testsfailed > failed:
         BROWSER.forget_visitor()
-    page.evaluate(CLOSE, before)
-    page.set_viewport_size(SIZE)
+    else:
+        page.evaluate(CLOSE)
+        page.set_viewport_size(SIZE)
     lab.end_kernels(keep=kernels)
 
 
-@pytest.fixture
-def page(lab, browser, request):
-    """For one test, which opens a notebook of its own, with its own kernel."""
-    with visit(lab, request.session) as page:
-        yield page
-
-
 @pytest.fixture(scope="module")
-def shared_page(lab, browser, request):
-    """For several tests of a file, with a notebook that each leaves as it was."""
-    with visit(lab, request.session) as page:
-        yield page
+def shared_page(lab, browser):
+    """A page of its own for several tests of a file, for a notebook that each leaves as it was."""
+    with pages(browser, lab) as opened:
+        yield opened()
