@@ -113,7 +113,7 @@ def test_one_of_many_is_found_by_typing(opened, page):
     page.locator(".sdnb-settings >> visible=true").wait_for()
     assert "a fox in snow" in page.locator(".sdnb-settings >> visible=true").inner_text()
     opened.kernel("save('a new fox', 700) and None")
-    page.locator("button[title*='again']").click()
+    page.locator("button[title^='Look at']").click()
     page.get_by_text("1 new picture.").wait_for()
 
 

@@ -266,6 +266,7 @@ def test_the_focus_is_seen_on_a_thumbnail_that_is_chosen(opened, page):
         thumbs.first.focus()
         press(notebook, "Enter")
         until(notebook, CHOSEN, "29.png")
+        page.locator(".sdnb-thumb.sdnb-chosen >> visible=true").wait_for()
         both, plain = (notebook.js(looks.format(place)) for place in (0, 5))
         notebook.screenshot(SHOTS / f"gallery-focus-{theme.lower()}.png")
         page.get_by_role("button", name="Close").focus()
@@ -273,6 +274,7 @@ def test_the_focus_is_seen_on_a_thumbnail_that_is_chosen(opened, page):
         assert both[0] == chosen[0] != plain[0]  # what is chosen has its outline
         assert both[1:] != chosen[1:] == plain[1:]  # what has the focus has a ring
         press(notebook, "Escape")
+        until(notebook, CHOSEN, None)
     in_theme(notebook, "Light")
 
 
