@@ -23,6 +23,7 @@ from sdnb.request import memory_plan
 
 _CONNECTION = "sdnb.cli.connection.Connection"  # ink without delay, and pictures above 10 MiB
 _HERE = ("localhost", "127.0.0.1", "::1")  # addresses that nobody else reaches
+_ALL = ("0.0.0.0", "::")
 _CELL = """import os
 
 import sdnb
@@ -139,5 +140,14 @@ def _serve(args: Namespace, notebook: Path, more: Sequence[str]) -> None:
         ]
     )
     key = f"?token={token}" if token else ""
-    print(f"The studio is at http://{args.ip}:{args.port}/{key} (Ctrl+C ends it)", flush=True)
+    print(f"The studio is at http://{host(args.ip)}:{args.port}/{key} (Ctrl+C ends it)", flush=True)
     app.start()
+
+
+def host(ip: str) -> str:
+    """What stands in an address that is listened on: of "all", this machine's name, by which others
+    reach it.
+    """
+    if ip in _ALL:
+        return socket.gethostname()
+    return f"[{ip}]" if ":" in ip else ip

@@ -118,3 +118,12 @@ def test_who_comes_from_elsewhere_needs_the_key_that_is_printed(ip, asks, monkey
     assert bool(key) == asks
     assert (f"/?token={key} " in capsys.readouterr().out) == asks
     assert len(key) in (0, 32)
+
+
+@pytest.mark.parametrize(
+    ("ip", "address"),
+    [("localhost", "localhost"), ("10.0.0.7", "10.0.0.7"), ("::1", "[::1]"),
+     ("0.0.0.0", socket.gethostname()), ("::", socket.gethostname())],
+)  # fmt: skip
+def test_the_address_is_one_that_others_can_open(ip, address):
+    assert app.host(ip) == address
