@@ -25,7 +25,8 @@ _ENTRIES = 50_000  # kept; the oldest go
 _lock = threading.Lock()
 
 Stamp = tuple[int, int]  # size in bytes, time of change in nanoseconds
-Entries = dict[str, dict[str, Any]]  # a path -> {"stamp", "seen", "sha256", "weights_sha256"}
+Entries = Mapping[str, dict[str, Any]]  # a path -> {"stamp", "seen", "sha256", "weights_sha256"}
+_last: tuple[object, Entries] = (None, {})  # the file as it was read last, and what was in it
 
 
 def path() -> Path:
@@ -40,14 +41,26 @@ def stamp(file: Path) -> Stamp:
 
 
 def recall() -> Entries:
-    """Every entry; none where the file is not there, damaged or of another version."""
+    """Every entry; none where the file is not there, damaged or of another version. It is read when
+    it has changed: every picture asks for it, and of thousands of files it has megabytes.
+    """
+    global _last  # noqa: PLW0603 - two threads at once read it twice, which does no harm
     try:
-        kept = documents.from_json(documents.file_text(path(), _MOST))
-        if kept["version"] != recognition.VERSION or not isinstance(kept["files"], dict):
-            return {}
-        return {k: v for k, v in kept["files"].items() if isinstance(v, dict)}
+        status = path().stat()
+        version = path(), status.st_ino, status.st_size, status.st_mtime_ns
+        last = _last
+        if last[0] != version:
+            last = version, _entries(documents.from_json(documents.file_text(path(), _MOST)))
+            _last = last
+        return last[1]
     except (OSError, ValueError, LookupError, TypeError):
         return {}
+
+
+def _entries(kept: dict[str, Any]) -> Entries:
+    if kept["version"] != recognition.VERSION or not isinstance(kept["files"], dict):
+        return {}
+    return {k: v for k, v in kept["files"].items() if isinstance(v, dict)}
 
 
 def current(entries: Entries, file: Path, now: Stamp) -> dict[str, Any]:
@@ -73,7 +86,7 @@ def remember(news: Mapping[str, Mapping[str, Any]]) -> str:
     if not news:
         return ""
     with _lock:
-        kept = recall()
+        kept = dict(recall())
         for name, entry in news.items():
             old = kept.pop(name, {})  # so that it stands at the end
             same = old.get("stamp") == list(entry["stamp"])

@@ -67,15 +67,17 @@ class UNetEncoder(nn.Module):
 
     def _built(self) -> None:
         """Note what the finished network has; at the end of a subclass's own building."""
+        # In order of execution, and no children once more: tuples are none to torch.
+        self._residual = tuple(m for m in self.modules() if isinstance(m, ResBlock))
+        self._attending = tuple(m for m in self.modules() if isinstance(m, TransformerBlock))
         #: How wide each residual block's share of a time row is, in order of execution.
-        self.widths = [m.in_layers.width for m in self.modules() if isinstance(m, ResBlock)]
+        self.widths = [block.in_layers.width for block in self._residual]
         #: How many times it attends to the text: the pairs that `prepare` gives.
-        self.attentions = sum(isinstance(m, TransformerBlock) for m in self.modules())
+        self.attentions = len(self._attending)
 
     def prepare(self, context: Tensor) -> Text:
         """Keys and values of the text `[b, m, context_dim]`, once a run instead of once a step."""
-        blocks = (m for m in self.modules() if isinstance(m, TransformerBlock))
-        return [block.attn2.keys_values(context) for block in blocks]
+        return [block.attn2.keys_values(context) for block in self._attending]
 
     def time_rows(self, t: Sequence[float], like: Tensor, added: Tensor | None = None) -> Tensor:
         """What the times `t` add in each residual block, `[len(t), all their widths]`, on `like`'s
@@ -93,12 +95,12 @@ class UNetEncoder(nn.Module):
         emb = self.time_embed(time_embedding(t, self.config.channels[0], like))  # [t, 4c]
         if added is not None:
             emb = emb[:, None] + self.label_emb(added)  # [t, b, 4c]
-        return torch.cat([m.time(emb) for m in self.modules() if isinstance(m, ResBlock)], dim=-1)
+        return torch.cat([block.time(emb) for block in self._residual], dim=-1)
 
     def once_a_run(self) -> list[nn.Module]:
         """The modules that work once a run (`prepare`, `time_rows`), not once a step."""
-        texts = [m.attn2 for m in self.modules() if isinstance(m, TransformerBlock)]
-        times = [m.emb_layers[1] for m in self.modules() if isinstance(m, ResBlock)]
+        texts = [block.attn2 for block in self._attending]
+        times = [block.emb_layers[1] for block in self._residual]
         added = self.label_emb[0] if self.config.added_dim else ()
         return [*self.time_embed, *added, *times, *(m for a in texts for m in (a.to_k, a.to_v))]
 
