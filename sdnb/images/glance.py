@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -60,12 +60,7 @@ def _of_open(file: BinaryIO) -> Glance:
     file.seek(0)
     texts = embedded_texts.of_png(file, whole=False) if is_png else embedded_texts.of_other(file)
     problem = "it is cut short" if is_png and not png_header.has_end(file) else ""
-    return _with_problem(_of_texts(texts), problem)
-
-
-def _with_problem(found: Glance, problem: str) -> Glance:
-    told = {item.name: getattr(found, item.name) for item in fields(Glance)}
-    return Glance(**told | {"problem": problem})
+    return replace(_of_texts(texts), problem=problem)
 
 
 def _of_texts(texts: Mapping[str, str]) -> Glance:
