@@ -105,8 +105,8 @@ def test_a_picture_follows_the_controls(page, lab):
 def the_slider_is_dragged(one):
     """One picture is always in sight; nothing is queued, and nothing left behind.
 
-    While an image gets its next pixels it is not `complete`, and the last ones stay: where there are
-    none, it has no height.
+    While an image gets its next pixels it is not `complete`, and the last ones stay: where there
+    are none, it has no height.
     """
     watch = """node => { window.blank = 0; window.seen = new Set();
       const look = () => { if (!window.watching) return;
