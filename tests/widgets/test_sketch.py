@@ -55,7 +55,7 @@ def shown(one):
     """The picture on the right, as the page gets it."""
     import io
 
-    return Image.open(io.BytesIO(one.followed._image.value)).size
+    return Image.open(io.BytesIO(one.followed.image.value)).size
 
 
 # -- the request of a drawing ---------------------------------------------------------------------

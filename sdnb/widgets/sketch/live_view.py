@@ -19,13 +19,14 @@ _SIDE = 1024  # pixels of the longer side of what is sent to the page
 
 class LiveView(widgets.VBox):
     """Shows one picture after the other; the last one stays until the next is there. `switch` is
-    whether it follows at all, `keep` and `another` are what the buttons call.
+    whether it follows at all, `image` has the picture that is shown, `keep` and `another` are what
+    the buttons call.
     """
 
     def __init__(self, keep: Callable[[], object], another: Callable[[], object]) -> None:
         self._empty = widgets.HTML(_EMPTY)
-        self._image = widgets.Image(format="jpeg", layout=widgets.Layout(display="none"))
-        self._image.add_class("sdnb-picture")
+        self.image = widgets.Image(format="jpeg", layout=widgets.Layout(display="none"))
+        self.image.add_class("sdnb-picture")
         self.switch = widgets.ToggleButton(
             value=True, description="Live", icon="bolt", layout=widgets.Layout(width="auto"),
             tooltip="Make the picture again after each stroke and each change of a control",
@@ -38,22 +39,22 @@ class LiveView(widgets.VBox):
             [self.switch, self._keep, text_button("Another", "random", tip, another)]
         )
         self._line = quiet_line()
-        super().__init__([self._buttons, self._line, self._empty, self._image])
+        super().__init__([self._buttons, self._line, self._empty, self.image])
         self.add_class("sdnb-followed")
 
     def show(self, result: Result, width: int) -> None:
         """Show the picture of a result, in pixels of the page as wide as that, and what it took."""
         image, request = result.image, result.request
-        self._image.layout.width = f"{width}px"
-        self._image.value = jpeg(image, _SIDE, quality=92)
-        self._image.layout.display, self._empty.layout.display = "", "none"
+        self.image.layout.width = f"{width}px"
+        self.image.value = jpeg(image, _SIDE, quality=92)
+        self.image.layout.display, self._empty.layout.display = "", "none"
         self._keep.disabled = False
         steps = counted(request.steps or 0, "step")
         self.say(f"{digits(round(result.seconds, 1))} s · {steps} · seed {request.seed}")
 
     def clear(self) -> None:
         """Show no picture."""
-        self._image.layout.display, self._empty.layout.display = "none", ""
+        self.image.layout.display, self._empty.layout.display = "none", ""
         self._keep.disabled = True
         self.say("")
 
@@ -63,7 +64,7 @@ class LiveView(widgets.VBox):
 
     def hide_picture(self) -> None:
         """Leave its place to another picture, until the next one of its own."""
-        self._image.layout.display = self._empty.layout.display = "none"
+        self.image.layout.display = self._empty.layout.display = "none"
 
     def say(self, words: str) -> None:
         """Say something above the picture, until the next one is there."""
