@@ -106,7 +106,13 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     panels = names.add_parser("widgets", help="what the panel costs, how quickly ink follows")
     panels.add_argument("--rounds", type=int, default=3, help="runs of each, in turn (default 3)")
-    panels.add_argument("--steps", type=int, default=25)
+    panels.add_argument(
+        "--steps", type=int, help="of a run (default 25; of a live one as many as a sketch has)"
+    )
+    panels.add_argument(
+        "--live", action="store_true",
+        help="instead: draw in JupyterLab, and time until the picture follows, and ink meanwhile",
+    )  # fmt: skip
     grid = names.add_parser("grid", help="a grid of 3x4 beside twelve calls of generate")
     which = grid.add_mutually_exclusive_group()
     which.add_argument("--ckpt", help="a checkpoint (default: the built-in model)")

@@ -1,7 +1,8 @@
 """`sdnb bench widgets`: what the panel costs a run, and how quickly ink follows the hand.
 
 In this process it measures a run with and without a panel, and the kernel's share of a stroke; in
-JupyterLab, if Playwright and Chromium are installed, the whole way from the mouse to the ink.
+JupyterLab, if Playwright and Chromium are installed, the whole way from the mouse to the ink. With
+`--live` it draws on a sketch there instead, whose picture follows.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 import sdnb
 from sdnb.bench import widgets_page
 from sdnb.bench.alternating import in_turn, seconds
+from sdnb.bench.live_page import bench_live
 from sdnb.bench.widgets_mask import move_to_ink
 from sdnb.engine import pipeline
 from sdnb.jobs.executor import Inline
@@ -23,10 +25,15 @@ from sdnb.widgets.studio import Studio
 
 
 def bench_widgets(
-    rounds: int = 3, steps: int = 25, moves: int = 300, say: Callable[[str], object] = print,
-    browser: bool = True,
+    rounds: int = 3, steps: int | None = None, moves: int = 300,
+    say: Callable[[str], object] = print, *, browser: bool = True, live: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
-    """Measure, print a table, return its data. `browser`: also in one, if it is installed."""
+    """Measure, print a table, return its data. `browser`: also in one, if it is installed. With
+    `live` only how a picture follows a drawing there. `steps` are 25, or those of a live picture.
+    """
+    if live:
+        return bench_live(rounds, steps, say=say)
+    steps = 25 if steps is None else steps
     model = sdnb.load()
     request = sdnb.Request("a red apple", seed=1, steps=steps).resolved(model.settings)
     panel = Panel(model, executor=Inline(partial(pipeline.run, model)))

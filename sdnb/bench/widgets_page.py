@@ -39,7 +39,7 @@ _PAUSE = 60  # milliseconds
 # `watched(canvas, x, y)` starts to watch a pixel. The promise `seen` gives the milliseconds from
 # the mouse move to the pixel's new colour (`ink`) and to the next frame (`frame`). Reading a canvas
 # takes time, so it is read only right after something was drawn on it.
-_WATCH = """() => {
+WATCH = """() => {
   const draw = CanvasRenderingContext2D.prototype.drawImage;
   let at = null;
   const colour = () => at.pen.getImageData(at.x, at.y, 1, 1).data.join();
@@ -96,7 +96,7 @@ def in_page(page: Any, lab: Lab, rounds: int, moves: int) -> list[dict[str, Any]
     page.set_viewport_size({"width": 1200, "height": 1500})
     notebook = Notebook(page, lab, lab.write("ink.ipynb", _CELL, "bare"))
     notebook.run_all(120)
-    page.evaluate(_WATCH)
+    page.evaluate(WATCH)
     page.locator(_CANVAS).nth(1).scroll_into_view_if_needed()
     page.wait_for_timeout(1000)
     strokes: dict[tuple[str, bool], list[dict[str, float]]] = {}
@@ -107,15 +107,19 @@ def in_page(page: Any, lab: Lab, rounds: int, moves: int) -> list[dict[str, Any]
                 page.wait_for_timeout(2500)
             height = (2 * turn + busy + 1) / (2 * rounds + 1)  # of a row without ink
             for number, what in enumerate(("mask editor", "bare canvas")):
-                strokes.setdefault((what, busy), []).extend(_stroke(page, number, height, moves))
+                strokes.setdefault((what, busy), []).extend(stroke(page, number, height, moves))
             if busy and not notebook.kernel("panel.running and not panel.stop()"):
                 raise RuntimeError("the generation ended before the strokes did")
     return [_summary(what, busy, timings) for (what, busy), timings in strokes.items()]
 
 
-def _stroke(page: Any, number: int, height: float, moves: int) -> list[dict[str, float]]:
-    """Draw across a canvas, waiting for the ink of each move."""
-    box = page.locator(_CANVAS).nth(number).bounding_box()
+def stroke(
+    page: Any, number: int, height: float, moves: int, canvases: str = _CANVAS
+) -> list[dict[str, float]]:
+    """Draw across a canvas, waiting for the ink of each move: by the number of that canvas, and at
+    this part of its height.
+    """
+    box = page.locator(canvases).nth(number).bounding_box()
     x, y = box["x"] + _STEP, box["y"] + box["height"] * height
     seen = []
     page.mouse.move(x, y)
@@ -123,7 +127,7 @@ def _stroke(page: Any, number: int, height: float, moves: int) -> list[dict[str,
     page.wait_for_timeout(300)
     for _ in range(moves):
         x += _STEP
-        watch = f"([x, y]) => watched(document.querySelectorAll('{_CANVAS}')[{number}], x, y)"
+        watch = f"([x, y]) => watched(document.querySelectorAll('{canvases}')[{number}], x, y)"
         page.evaluate(watch, [x, y])
         page.mouse.move(x, y)
         seen.append(page.evaluate("() => seen"))

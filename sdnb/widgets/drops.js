@@ -146,7 +146,7 @@ function drops(model, root) {
 
 export default {
   render({ model, el }) {
-    const root = () => el.closest(".sdnb");
+    const root = () => el.closest("." + model.get("within"));
     const end = new AbortController();
     for (const [type, act] of Object.entries(drops(model, root))) {
       document.addEventListener(type, act, { capture: true, signal: end.signal });

@@ -27,6 +27,7 @@ class _Hand(anywidget.AnyWidget):
 
     _esm = Path(__file__).with_name("drops.js")
     name = traitlets.Unicode().tag(sync=True)
+    within = traitlets.Unicode().tag(sync=True)
 
 
 _all: weakref.WeakValueDictionary[str, Drops] = weakref.WeakValueDictionary()
@@ -35,13 +36,17 @@ _all: weakref.WeakValueDictionary[str, Drops] = weakref.WeakValueDictionary()
 class Drops(widgets.Box):
     """Has the widget that it is a child of take pictures, and give them: `give` is called with the
     place of a thumbnail that somebody begins to drag, None for a picture that is shown large.
+    That widget has the CSS class `within`.
     """
 
     def __init__(
-        self, give: Callable[[int | None], GalleryPicture | None] = lambda _: None
+        self,
+        give: Callable[[int | None], GalleryPicture | None] = lambda _: None,
+        *,
+        within: str = "sdnb",
     ) -> None:
         name = secrets.token_hex(8)
-        self._hand = _Hand(name=name)
+        self._hand = _Hand(name=name, within=within)
         self._hand.on_msg(lambda _, content, __: self._told(content))
         self._give, self.dragged = give, None
         # A box around it, since a browser that cannot load it shows an error in its place.

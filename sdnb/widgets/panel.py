@@ -35,6 +35,7 @@ from sdnb.widgets.keys import GenerateKeys
 from sdnb.widgets.lifetime import tie
 from sdnb.widgets.light_bulb import LightBulb
 from sdnb.widgets.live_mode import LiveMode
+from sdnb.widgets.live_runs import LiveRuns
 from sdnb.widgets.outcome import Outcome
 from sdnb.widgets.plan_line import PlanLine
 from sdnb.widgets.progress import ProgressView
@@ -163,14 +164,14 @@ class Panel(StudioTab):
 
     def stop(self) -> None:
         """End the run within a second, and drop the requests that wait. Live is switched off."""
-        self._live.on = False
+        self._live.end()
         self._queue.stop()
 
     def skip(self) -> None:
         """End the run within a second, as the button does; the requests that wait go on. Live is
         switched off.
         """
-        self._live.on = False
+        self._live.end()
         self._queue.skip()
 
     def use(self, picture: GalleryPicture) -> None:
@@ -252,17 +253,14 @@ class Panel(StudioTab):
         self.view, self._caption = self._outcome.view, self._outcome.caption
         self.came = CameWith(self.form, self._caption)
         self.begun += [self.as_left.forget, self.came.mask.forget, self.keep]
-        self._live = LiveMode(
-            self._actions.live, self.form, self._queue, outcome=self._outcome, plan=self._plan,
-            asked=self._checked, began=self._began, model=self.model,
-        )  # fmt: skip
+        self._live = self._made_live()
         picture_acts.offer(self)
         self.progress.after_stop.keep = lambda seed: self.form.change(seed=seed)
         self.about = style.quiet_line()
         left = widgets.VBox([*self._above(), self.form])
         # What it takes stands where it is seen before Generate is pressed.
         above = [self._plan, self.came.line, self.progress, self._live.line, self._queue.waiting]
-        right = self._outcome.column([*above, *self._over()], [self._live.below, self.came.mask])
+        right = self._outcome.column(above, [self._live.below, self.came.mask])
         words = widgets.VBox([self.form.words, self.words.shelf])
         top = style.box("sdnb-top", [words, self._actions])
         self._rows = [self.about, self.as_left, top, style.box("sdnb-columns", [left, right])]
@@ -276,9 +274,12 @@ class Panel(StudioTab):
         """What a subclass shows above the controls."""
         return []
 
-    def _over(self) -> list[widgets.Widget]:
-        """What a subclass shows above the pictures that come."""
-        return []
+    def _made_live(self) -> LiveRuns:
+        """What makes its pictures live."""
+        return LiveMode(
+            self._actions.live, self.form, self._queue, outcome=self._outcome, plan=self._plan,
+            asked=self._checked, began=self._began, model=self.model,
+        )  # fmt: skip
 
     # -- before a run ------------------------------------------------------------------------
     def asked(self) -> Request:

@@ -11,7 +11,7 @@ from sdnb.widgets.actions import Actions
 from sdnb.widgets.as_left import AsLeft
 from sdnb.widgets.engine_door import worker_of
 from sdnb.widgets.form.form import Form
-from sdnb.widgets.live_mode import LiveMode
+from sdnb.widgets.live_runs import LiveRuns
 from sdnb.widgets.progress import ProgressView
 from sdnb.widgets.run_queue import RunQueue
 
@@ -28,7 +28,7 @@ class StudioTab(AsLeft, widgets.VBox):
     about: widgets.HTML  #: the model's name
     _actions: Actions
     _queue: RunQueue
-    _live: LiveMode
+    _live: LiveRuns
 
     def be_tab(self, name: str) -> None:
         """Be the tab of this name, by which others speak of its runs; the model is named above."""
@@ -41,7 +41,7 @@ class StudioTab(AsLeft, widgets.VBox):
 
     def pause(self, why: str) -> None:
         """Stop, and refuse requests until `serve`; `why` is shown beside the buttons."""
-        self._live.on = False
+        self._live.end()
         self._queue.pause(why)
 
     def serve(self, model: Model, executor: Executor | None = None) -> None:

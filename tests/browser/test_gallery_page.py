@@ -27,6 +27,11 @@ whole = save("half", 60)
 whole.write_bytes(whole.read_bytes()[:-40])
 """
 STUDIO = "studio = sdnb.studio(folder='shelf')\nstudio"
+EDITOR = """
+editor = sdnb.MaskEditor(Image.new("RGB", (128, 128), (90, 90, 90)), width=256)
+editor.draw(sdnb.widgets.masks.strokes.Rectangle((8, 8), (64, 64)))
+editor
+"""
 # Events as a browser makes them for a file of the desktop, or of the clipboard.
 EVENTS = """(part, [types, files, words]) => {
   const data = new DataTransfer();
@@ -64,7 +69,7 @@ def file(name="photo.png", kind="image/png", data=None):
 
 @pytest.fixture(scope="module")
 def opened(shared_page, lab):
-    notebook = Notebook(shared_page, lab, lab.write("gallery.ipynb", MADE, STUDIO))
+    notebook = Notebook(shared_page, lab, lab.write("gallery.ipynb", MADE, STUDIO, EDITOR))
     shared_page.set_viewport_size({"width": 1400, "height": 900})
     notebook.run_all(120)
     yield notebook
@@ -129,10 +134,33 @@ def test_a_file_of_the_desktop_is_dropped_where_it_is_wanted(opened, page):
         send(part, "drop", file())
         opened.becomes(f"{size(name)} == [80, 48]", 20)
         assert page.locator(".sdnb-here").count() == 0
-    canvas = page.locator(".sdnb-stage canvas >> visible=true").first
+    canvas = page.locator(".sdnb .sdnb-stage canvas >> visible=true").first
     canvas.wait_for()
     send(canvas, "dragover drop", file(data=encoded(colour(4, (64, 96)))))
     opened.becomes(f"{size('inpaint')} == [96, 64]", 20)
+
+
+def test_a_sketch_and_a_mask_editor_alone_take_it_themselves(opened, page):
+    tab(opened, "sketch")
+    sketch, photo = "studio.panels['sketch']", file(data=encoded(colour(4, (64, 96))))
+    send(page.locator(".sdnb-top >> visible=true").first, "dragover drop", photo)
+    opened.becomes(f"{sketch}.canvas.trace is not None", 20)
+    assert opened.kernel(f"[{sketch}.canvas.trace.size, {sketch}.canvas.is_empty]") == [
+        [96, 64], True,
+    ]  # fmt: skip
+    page.get_by_text("Draw it in").locator("visible=true").wait_for()
+    canvas = page.locator(".jp-OutputArea-output > .sdnb-mask .sdnb-stage canvas >> visible=true")
+    canvas.scroll_into_view_if_needed()
+    send(canvas, "dragover drop", photo)
+    opened.becomes("editor.image.size == (96, 64)", 20)
+    back = page.get_by_role("button", name="Take that back")
+    back.click()
+    opened.becomes("editor.image.size == (128, 128)", 20)
+    assert opened.kernel("editor.mask.getbbox()") == [8, 8, 64, 64]
+    canvas.focus()
+    send(canvas, "paste", photo)
+    opened.becomes("editor.image.size == (96, 64)", 20)
+    page.get_by_role("tab", name="txt2img", exact=True).click()
 
 
 def test_a_file_that_is_no_picture_says_so(opened, page):
@@ -217,11 +245,11 @@ def test_a_picture_is_pasted(opened, page):
     opened.becomes(f"{size('img2img')} == [88, 72]", 20)
     send(tab(opened, "inpaint"), "dragover drop", file())
     opened.becomes(f"{size('inpaint')} == [80, 48]", 20)
-    canvas = page.locator(".sdnb-stage canvas >> visible=true").first
+    canvas = page.locator(".sdnb .sdnb-stage canvas >> visible=true").first
     canvas.click()
     page.keyboard.press("Control+v")
     opened.becomes(f"{size('inpaint')} == [88, 72]", 20)
-    assert opened.js("return panel.content.widgets.length") == 2  # no cell was pasted
+    assert opened.js("return panel.content.widgets.length") == 3  # no cell was pasted
 
 
 def test_in_a_small_window_nothing_is_cut_off(opened, page):

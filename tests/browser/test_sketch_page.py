@@ -9,6 +9,8 @@ import pytest
 from helpers.notebook_page import SHOTS, Notebook
 from PIL import Image
 
+from sdnb.bench import live_page
+
 pytestmark = pytest.mark.browser
 
 CELL = """
@@ -108,7 +110,7 @@ def test_draw_and_watch_keep_and_finish(notebook):
     tab(notebook, "sketch")
     hand = Hand(notebook)
     hand.drag(*RING, RING[0])
-    notebook.becomes("sketch.result is not None and not sketch._drafts.busy", 60)
+    notebook.becomes("sketch.result is not None and not sketch._live.busy", 60)
     quick = "sketch.result.request"
     assert notebook.kernel(f"[{quick}.steps, {quick}.width, {quick}.controls[0].net]") == [
         2, 64, "sketch",
@@ -134,8 +136,10 @@ def test_draw_and_watch_keep_and_finish(notebook):
     hand.press("Control+y", "+", "+")  # zoomed in, and back
     hand.press("0")
     assert hand.agrees("sketch.canvas.picture")
-    notebook.becomes(f"{quick}.image is not None and not sketch._drafts.busy", 60)
+    notebook.becomes(f"{quick}.image is not None and not sketch._live.busy", 60)
     notebook.becomes(f"{quick}.image == sketch.draft.image", 60)
+
+    what_is_slow_is_refused(notebook, hand)
 
     notebook.page.locator(".sdnb-followed button:has-text('Keep')").click()
     notebook.becomes("len(studio.gallery.pictures) == 1", 10)
@@ -152,9 +156,39 @@ def test_draw_and_watch_keep_and_finish(notebook):
     again.drag((100, 140), (180, 140))
     assert notebook.kernel("sketch.canvas.strokes[-1].white") is False
     assert again.agrees("sketch.canvas.picture")
-    notebook.becomes("not sketch._drafts.busy", 60)
+    notebook.becomes("not sketch._live.busy", 60)
     assert notebook.complaints() == []
     notebook.screenshot(SHOTS / "sketch.png")
+
+
+def what_is_slow_is_refused(notebook, hand):
+    """Below the picture, which it does not move, and neither the sheet."""
+
+    def places():
+        return [
+            notebook.page.locator(f"{part} >> visible=true").first.bounding_box()
+            for part in (".sdnb-followed img", ".sdnb-stage canvas", ".sdnb-followed button")
+        ]
+
+    limit = "__import__('sdnb.request.quick_enough', fromlist='LIMIT')"
+    seed = notebook.kernel("sketch.result.request.seed")
+    words = notebook.page.get_by_text("live makes those that take").locator("visible=true")
+    for width, height in ((1400, 900), (1000, 700)):
+        notebook.page.set_viewport_size({"width": width, "height": height})
+        notebook.kernel(f"setattr({limit}, 'LIMIT', 0.001)")
+        hand.canvas.scroll_into_view_if_needed()
+        hand.settle()
+        before = places()
+        hand.press("Control+z")
+        words.wait_for()
+        assert places() == before
+        assert notebook.kernel("sketch._live.busy") is False
+        notebook.kernel(f"setattr({limit}, 'LIMIT', 1e9)")
+        hand.press("Control+y")
+        notebook.becomes("sketch.result.request.image == sketch.draft.image", 60)
+        words.wait_for(state="hidden")
+    notebook.page.set_viewport_size({"width": 1200, "height": 900})
+    assert notebook.kernel("sketch.result.request.seed") == seed
 
 
 def test_paint_on_the_picture_with_and_without_a_mask(notebook):
@@ -186,3 +220,13 @@ def test_paint_on_the_picture_with_and_without_a_mask(notebook):
     assert (made[~kept] != start[~kept]).any()
     assert notebook.complaints() == []
     notebook.screenshot(SHOTS / "painted.png")
+
+
+def test_the_benchmark_sees_the_picture_of_every_stroke_and_the_ink_of_every_move(page, lab):
+    found = live_page.in_page(page, lab, rounds=1, steps=1, moves=3, side=64)
+    assert (found["width"], found["height"], found["steps"]) == (64, 64, 1)
+    assert len(found["pictures"]) == found["strokes"] == 3
+    assert 0 < found["run_seconds"] < found["picture_seconds"]  # the run is a part of it
+    for how in ("alone", "busy"):
+        assert found["ink"][how]["moves"] == 3
+        assert 0 < found["ink"][how]["median_ms"] <= found["ink"][how]["p95_ms"]

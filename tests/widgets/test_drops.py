@@ -5,13 +5,19 @@ import pytest
 from helpers.browser_parts import parts
 from helpers.fakes import Model, make
 from helpers.pictures import colour, encoded, result
-from helpers.widget_hands import alert, beside, press, read, status, thumbs
+from helpers.widget_hands import alert, beside, called, press, read, status, thumbs
 
 from sdnb import images
 from sdnb.jobs.executor import Inline
 from sdnb.widgets.drops import TAKES, Drops, dragged
 from sdnb.widgets.gallery import Gallery
+from sdnb.widgets.masks.editor import MaskEditor
+from sdnb.widgets.masks.strokes import Brush, Rectangle
 from sdnb.widgets.panel import Panel
+from sdnb.widgets.sketch import sketch_panel
+from sdnb.widgets.sketch.sketch_panel import Sketch
+
+LINE = Brush(((100, 100), (300, 300)), 12, colour=(0, 0, 0))
 
 
 def taker(widget):
@@ -113,6 +119,76 @@ def test_each_place_takes_and_a_mask_is_no_place(place):
     with pytest.raises(IndexError):
         taker(mask)
     assert taker(panel) in list(parts(panel.form.controls["image"].widget))
+
+
+def test_a_picture_that_is_dropped_on_a_sketch_is_traced_and_the_drawing_stays(folder, net):
+    gallery, sketch = Gallery(folder), Sketch(Model(), executor=Inline(make))
+    sketch.canvas.draw(LINE)
+    drawn, made = sketch.drawing.tobytes(), sketch.result
+    drag(gallery, 0, sketch)
+    assert np.array_equal(sketch.canvas.trace, gallery.pictures[0].image)
+    assert sketch.canvas.tracing.unfolded  # what one does with it is in sight
+    assert sketch.drawing.tobytes() == drawn
+    assert sketch.result is made
+    assert len(sketch.gallery.pictures) == 0
+    told(taker(sketch), refused="notes.txt is no <picture>.")
+    assert "notes.txt is no <picture>." in alert(sketch)
+    assert sketch.canvas.trace is not None
+    press(sketch, "Draw it in")
+    assert sketch.result.request.image is not None
+    sketch.canvas.undo()
+    assert sketch.drawing.tobytes() == drawn
+
+
+def test_a_sheet_is_a_place_of_its_own_beside_the_gallery(net):
+    sketch = Sketch(Model(), executor=Inline(make))
+    places = [part for part in parts(sketch) if TAKES in getattr(part, "_dom_classes", ())]
+    assert places[0] is sketch.canvas  # the first in sight, to which all comes that is dropped
+    assert taker(sketch) in list(parts(sketch.canvas))
+
+
+@pytest.fixture
+def net(monkeypatch):
+    """The fake model has a network for lines."""
+    monkeypatch.setattr(sketch_panel, "net_for_lines", lambda _: "sketch")
+
+
+@pytest.mark.parametrize("size", [(32, 32), (48, 24)])
+def test_a_mask_editor_alone_takes_a_picture_and_gives_the_one_before_back(folder, size):
+    gallery, editor = Gallery(folder), MaskEditor(colour(5, (32, 32)))
+    gallery.take(encoded(colour(9, size)), "new.png")
+    editor.draw(Rectangle((4, 4), (12, 12)))
+    editor.feather = 3.0
+    before = editor.image.tobytes(), editor.mask.tobytes(), editor.feather
+    heard = []
+    editor.on_change(lambda one: heard.append(one.image.size))
+    drag(gallery, 0, editor)
+    assert np.array_equal(editor.image, gallery.pictures[0].image)
+    assert set(heard) == {size[::-1]}  # width and height
+    stays = size == (32, 32)
+    assert (editor.mask.getbbox() is not None) is stays
+    assert ("the mask was cleared" in read(editor)) is not stays
+    press(editor, "Take that back")
+    assert (editor.image.tobytes(), editor.mask.tobytes(), editor.feather) == before
+    assert not called(editor, "Take that back")
+
+
+def test_who_has_painted_on_the_new_picture_is_offered_the_old_one_no_more(folder):
+    gallery, editor = Gallery(folder), MaskEditor(colour(5, (32, 32)))
+    drag(gallery, 0, editor)
+    assert called(editor, "Take that back")
+    editor.draw(Rectangle((4, 4), (12, 12)))
+    assert not called(editor, "Take that back")
+
+
+def test_a_mask_editor_says_what_is_no_picture_and_keeps_its_own():
+    editor = MaskEditor(colour(5, (32, 32)))
+    before = editor.image.tobytes()
+    told(taker(editor), refused="notes.txt is no <picture>.")
+    assert "notes.txt is no <picture>." in read(editor)
+    editor._dropped.take(b"no picture", "broken.png")
+    assert "broken.png: " in read(editor)
+    assert editor.image.tobytes() == before
 
 
 def test_a_gallery_takes_several_at_once(place):

@@ -13,8 +13,8 @@ from sdnb.images.result import Progress
 from sdnb.jobs.executor import Inline, Worker
 from sdnb.request import Request
 from sdnb.request.pace import Times
-from sdnb.widgets import live_mode
-from sdnb.widgets.live_mode import ends_a_word
+from sdnb.widgets import live_runs
+from sdnb.widgets.live_runs import ends_a_word
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.studio import Studio
 from sdnb.widgets.upscale import UpscalePanel
@@ -280,7 +280,7 @@ def test_words_are_asked_for_at_their_ends_and_at_a_pause(monkeypatch):
         words.value = text
     assert one.result.request.prompt == "a cat "
     assert acts == ["pause"] * 3
-    one._live._ask()  # what a pause does
+    one._live.ask()  # what a pause does
     words.value = "a cat i"
     assert one.result.request.prompt == "a cat "
     find(one, "Steps").value = 3  # brings the word along
@@ -288,7 +288,7 @@ def test_words_are_asked_for_at_their_ends_and_at_a_pause(monkeypatch):
 
 
 def test_after_a_pause_the_word_is_made(monkeypatch):
-    monkeypatch.setattr(live_mode, "_PAUSE", 0.02)
+    monkeypatch.setattr(live_runs, "_PAUSE", 0.02)
     one = panel()
     one.live = True
     for n in range(20):

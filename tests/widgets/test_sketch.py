@@ -14,9 +14,12 @@ from sdnb import images
 from sdnb.jobs.executor import Inline, Worker
 from sdnb.request import Request
 from sdnb.request.control import Control
+from sdnb.request.pace import Times
+from sdnb.request.quick_enough import too_slow
+from sdnb.widgets import live_runs
 from sdnb.widgets.masks.strokes import Brush, Rectangle
 from sdnb.widgets.sketch import draft as drafts
-from sdnb.widgets.sketch import sketch_panel
+from sdnb.widgets.sketch import live_drawing, sketch_panel
 from sdnb.widgets.sketch.drawn_request import (
     AUTO,
     BOTH,
@@ -52,7 +55,7 @@ def shown(one):
     """The picture on the right, as the page gets it."""
     import io
 
-    return Image.open(io.BytesIO(one.followed._image.value)).size
+    return Image.open(io.BytesIO(one.followed.image.value)).size
 
 
 # -- the request of a drawing ---------------------------------------------------------------------
@@ -123,7 +126,7 @@ def test_nothing_is_made_before_anything_is_drawn():
     one.form.change(seed=3)
     find(one, "Prompt").value = "typed"
     assert one.result is None
-    assert "Draw on the left" in read(one)
+    assert "Draw on the sheet" in read(one)
     press(one, "Finish")
     assert "Nothing is drawn yet" in alert(one)
 
@@ -141,8 +144,8 @@ def test_the_picture_follows_each_stroke_and_each_control_with_one_seed():
     one.canvas.draw(FIELD)
     assert one.result is not first
     assert one.result.request.image is not None
-    find(one, "Prompt").value = "a dog"
-    assert (one.result.request.prompt, one.result.request.seed) == ("a dog", first.request.seed)
+    find(one, "Prompt").value = "a dog "
+    assert (one.result.request.prompt, one.result.request.seed) == ("a dog ", first.request.seed)
     find(one, "Freedom").value = 0.4
     assert one.result.request.strength == 0.4
     find(one, "Live steps").value = 2
@@ -152,7 +155,7 @@ def test_the_picture_follows_each_stroke_and_each_control_with_one_seed():
     assert one.gallery.pictures == []
     one.canvas.undo()
     one.canvas.undo()
-    assert "Draw on the left" in read(one)
+    assert "Draw on the sheet" in read(one)
 
 
 @pytest.mark.slow
@@ -182,7 +185,7 @@ def test_while_one_is_made_the_newest_wins():
         one.canvas.draw(Rectangle((x, 0), (x + 8, 50), colour=(0, 0, 200)))
     for _ in range(40):
         gate.release()
-    until(lambda: one.result is not None and not one._drafts.busy)
+    until(lambda: one.result is not None and not one._live.busy)
     assert one.result.request == one.draft.resolved(one.model.settings)
     assert len(runs) <= 4  # of 21 that were asked for
     one.close()
@@ -202,6 +205,73 @@ def test_an_error_of_a_run_is_said_and_the_next_stroke_goes_on():
     one.canvas.draw(FIELD)
     assert one.result is not None
     assert alert(one) == ""
+
+
+def learnt(one, step):
+    """Have the model seen two runs of five steps, of so many seconds each."""
+    request = one.draft.but(steps=5).resolved(one.model.settings)
+    for _ in range(2):
+        one.model.pace.learn(request, Times([step * n for n in range(1, 6)], whole=step * 5))
+
+
+def test_what_takes_too_long_is_refused_as_a_live_panel_does_and_one_can_be_made_all_the_same():
+    one = sketch()
+    one.canvas.draw(LINE)
+    before = one.result
+    learnt(one, 1.0)
+    one.canvas.draw(FIELD)
+    assert one.result is before
+    asked = one.draft.resolved(one.model.settings)
+    why = too_slow(asked, one.model.pace, one.model.settings)
+    assert "A picture takes about 4.0 s with these settings" in why
+    assert f"{why} Another and Finish make one all the same" in read(one)
+    press(one.followed, "Keep")
+    assert [p.held for p in one.gallery.pictures] == [before]
+    press(one, "Another")
+    assert one.result.request.seed != before.request.seed
+    assert one.result.request.image is not None  # of the field
+    assert why in read(one)
+    learnt(one, 0.1)
+    one.canvas.undo()
+    assert one.result.request.image is None
+    assert "A picture takes" not in read(one)
+
+
+def test_it_says_nothing_of_time_once_the_sheet_is_empty_or_live_is_off():
+    one = sketch()
+    learnt(one, 1.0)
+    for end in (one.canvas.clear, lambda: setattr(one, "live", False)):
+        one.canvas.draw(LINE)
+        assert "A picture takes" in read(one)
+        end()
+        assert "A picture takes" not in read(one)
+    assert one.result is None
+    press(one, "Another")  # one alone
+    assert one.result.request.seed == one.draft.seed
+
+
+def test_a_sketch_names_no_model_for_few_steps_that_it_takes_already(tmp_path, monkeypatch):
+    monkeypatch.setattr(live_runs, "for_few_steps", lambda _: "tiny-fast")
+    one = sketch()
+    learnt(one, 1.0)
+    one.canvas.draw(LINE)
+    assert 'sdnb.load("tiny-fast")' in read(one)
+    monkeypatch.setattr(live_drawing, "fast_lora", lambda _: "its.safetensors")
+    other = sketch()
+    learnt(other, 1.0)
+    other.canvas.draw(LINE)
+    assert "A picture takes" in read(other)
+    assert "sdnb.load" not in read(other)
+
+
+def test_what_stops_a_run_leaves_it_on():
+    one = sketch()
+    one.canvas.draw(LINE)
+    for stop in (one.stop, one.skip):
+        stop()
+        assert one.live
+    one.canvas.draw(FIELD)
+    assert one.result.request.image is not None
 
 
 # -- Keep and Finish ------------------------------------------------------------------------------

@@ -35,6 +35,14 @@ def encoded(source: Source) -> bytes:
     return png
 
 
+def pixels_or_error(data: bytes) -> Image.Image | Exception:
+    """The picture in a file, or why it cannot be read."""
+    try:
+        return images.pixels(data)
+    except (ValueError, TypeError, OSError) as error:
+        return error
+
+
 def beside(read: Callable[[], _Read], then: Callable[[_Read], object]) -> None:
     """Call `read` in a thread of its own, and `then` with what it returned where this was called.
 

@@ -79,7 +79,7 @@ class MaskBox(FieldControl):
         self._show()
 
     def _make(self, picture: bytes) -> MaskEditor:
-        editor = MaskEditor(decoded(picture), _SIDE)
+        editor = MaskEditor(decoded(picture), _SIDE, drops=False)
         editor.on_change(self._painted)
         editor.observe(self._feather_moved, "feather")
         self.widget.children = (editor,)

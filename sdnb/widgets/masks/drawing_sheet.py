@@ -11,6 +11,7 @@ from sdnb import images
 from sdnb.images.canvas import flat
 from sdnb.request import checks
 from sdnb.request.sizes import Size
+from sdnb.widgets.drops import TAKES
 from sdnb.widgets.hearing import in_order
 from sdnb.widgets.masks.colour_canvas import ColourCanvas
 from sdnb.widgets.masks.strokes import Imported
@@ -34,6 +35,7 @@ class Sheet(ColourCanvas):
             self._guarded(self.draw_trace),
         )
         self.children = [*self.children, self.tracing]
+        self.add_class(TAKES)  # what is dropped on it, one traces
         in_order(self)
 
     @property

@@ -27,8 +27,10 @@ from sdnb.request import RANGES, Request, checks
 from sdnb.request.plain_words import counted
 from sdnb.request.sizes import Size
 from sdnb.widgets import style, too_large
+from sdnb.widgets.drops import TAKES
 from sdnb.widgets.hearing import in_order
 from sdnb.widgets.masks.drawing import Drawing
+from sdnb.widgets.masks.dropped_picture import DroppedPicture
 from sdnb.widgets.masks.extend_fold import ExtendFold
 from sdnb.widgets.masks.history import rasterise
 from sdnb.widgets.masks.preview import AS_VEIL
@@ -37,6 +39,7 @@ from sdnb.widgets.masks.strokes import (
     Extension,
     Imported,
     Invert,
+    Stroke,
     imported,
     transparent,
 )
@@ -49,7 +52,8 @@ class MaskEditor(Drawing):
     """A widget to draw a mask on a picture. Read `mask`, or assign to it.
 
     `image` is anything `sdnb.images.picture` takes: a path, a PIL image, an array, bytes, a Result;
-    its errors are raised. `width` limits the editor's width and height, in pixels of the page.
+    its errors are raised. `width` limits the editor's width and height, in pixels of the page. With
+    `drops`, a picture that is dropped on it or pasted becomes `image`, and a button goes back.
 
     `feather`, `invert` and `latent` (show the latent mask) are traits. `target` holds the other
     fields of the request that change the latent mask: width, height, padding, fit.
@@ -60,7 +64,7 @@ class MaskEditor(Drawing):
     latent = traitlets.Bool(False, help="Show the latent mask.")
     target = traitlets.Dict(help="Fields of the Request to come: width, height, padding, fit.")
 
-    def __init__(self, image: images.Source, width: int = 700) -> None:
+    def __init__(self, image: images.Source, width: int = 700, *, drops: bool = True) -> None:
         self._image = picture = images.pixels(image)
         width = checks.whole("width", width, 64, 4096)
         take = self._guarded(lambda data, _: setattr(self, "mask", data))
@@ -70,7 +74,12 @@ class MaskEditor(Drawing):
         self._below.add_class("sdnb-below")
         #: Numbers for a larger canvas, behind a button.
         self.extending = ExtendFold(self._guarded(self._extend))
-        self.children = [style.sheet(), *self._parts, self._below, self.extending]
+        self._dropped = DroppedPicture("sdnb-mask", self._put, self._too_large)
+        self._put_strokes: tuple[Stroke, ...] | None = None  # of a picture that was dropped
+        dropped = [self._dropped] if drops else []
+        self.children = [style.sheet(), *self._parts, self._below, self.extending, *dropped]
+        if drops:
+            self.add_class(TAKES)
         in_order(self)
         too_large.hear(self._too_large)
         bar = self._toolbar
@@ -183,6 +192,20 @@ class MaskEditor(Drawing):
         if note:
             self._show_status(note)
 
+    def _put(self, picture: Image.Image) -> Callable[[], None]:
+        """Take a picture that was dropped; returns what goes back to the one before, its mask and
+        feather.
+        """
+        image, mask, feather = self.image, self.mask, self.feather
+
+        def back() -> None:
+            self.image = image
+            self.mask, self.feather = mask, feather
+
+        self.image = picture
+        self._put_strokes = self.strokes
+        return back
+
     def _extend(self, sides: Sides, overlap: int) -> None:
         """Extend the canvas as its numbers say, in place of what they said before."""
         self._gestures.cancel()
@@ -196,6 +219,8 @@ class MaskEditor(Drawing):
             self._suited = self.extensions
             self._suit()
         self.extending.show(self._state.size_before, self._state.last_extension)
+        if self.strokes != self._put_strokes:  # to go back would lose them
+            self._dropped.forget()
         super()._changed()
 
     def _suit(self) -> None:

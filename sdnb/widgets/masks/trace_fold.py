@@ -8,11 +8,10 @@ from functools import partial
 
 from PIL import Image
 
-from sdnb import images
 from sdnb.request.sizes import Size
 from sdnb.widgets.buttons import icon_button, text_button
 from sdnb.widgets.fold import Fold
-from sdnb.widgets.form.decoded import beside
+from sdnb.widgets.form.decoded import beside, pixels_or_error
 from sdnb.widgets.slider import Slider
 from sdnb.widgets.style import quiet_line, row
 from sdnb.widgets.upload import Upload
@@ -22,8 +21,8 @@ _TIP = "Choose a photo to trace over: it is seen below the drawing, and is no pa
 
 
 class TraceFold(Fold):
-    """Calls `take` with the photograph a person chose, or None for none, `seen` with how strongly
-    it is to be seen, and `keep` to make it part of the drawing. `show` calls nobody.
+    """Calls `take` with the photograph a person chose or dropped, or None for none, `seen` with how
+    strongly it is to be seen, and `keep` to make it part of the drawing. `show` calls nobody.
     """
 
     def __init__(
@@ -33,32 +32,34 @@ class TraceFold(Fold):
         keep: Callable[[], object],
     ) -> None:
         self._take, self._seen, self._keep = take, seen, keep
-        self._strength, self._has = STRENGTH, False
-        super().__init__("Trace a photo", opened=self._make)
+        super().__init__("Trace a photo")
+        self._make()
 
     def show(self, strength: float, *, has: bool) -> None:
         """Show how strongly a photograph is seen, and whether there is one."""
-        self._strength, self._has = strength, has
-        if self.inside.children:
-            self._slider.show(strength)
-            for part in self._of_photo:
-                part.layout.display = "" if has else "none"
+        self._slider.show(strength)
+        for part in self._of_photo:
+            part.layout.display = "" if has else "none"
 
     def take_file(self, data: bytes, name: str = "") -> None:
-        """Take a picture file; show why if it cannot be read."""
-        beside(partial(_read, data), partial(self._got, name))
+        """Take a picture file; show why if it cannot be read. One sees it, however it came."""
+        self.unfolded = True
+        beside(partial(pixels_or_error, data), partial(self._got, name))
 
     def _got(self, name: str, found: Image.Image | Exception) -> None:
         if isinstance(found, Exception):
-            words = html.escape(f"{name or 'The file'}: {found}")
-            self._said.value = f'<span class="sdnb-warn" role="alert">{words}</span>'
+            self._refuse(f"{name or 'The file'}: {found}")
         else:
             self._said.value = ""
             self._take(found)
 
+    def _refuse(self, words: str) -> None:
+        self.unfolded = True
+        self._said.value = f'<span class="sdnb-warn" role="alert">{html.escape(words)}</span>'
+
     def _make(self) -> None:
         self._slider = Slider(
-            "Seen", self._strength, (0, 1), self._seen, reach=(0, 1), step=0.05,
+            "Seen", STRENGTH, (0, 1), self._seen, reach=(0, 1), step=0.05,
             tooltip="How strongly the photo is seen: 0 not at all, 1 wholly",
         )  # fmt: skip
         remove = icon_button("times", "Photo: take it away", "Photo: take it away")
@@ -67,9 +68,9 @@ class TraceFold(Fold):
         draw_in = text_button("Draw it in", "stamp", tip, self._keep)
         self._said = quiet_line()
         self._of_photo = remove, draw_in, self._slider
-        upload = Upload("Picture…", _TIP, self.take_file)
+        upload = Upload("Picture…", _TIP, self.take_file, refuse=self._refuse)
         self.inside.children = [row([upload, remove, draw_in, self._slider]), self._said]
-        self.show(self._strength, has=self._has)
+        self.show(STRENGTH, has=False)
 
 
 def fitted(photo: Image.Image, size: Size) -> Image.Image:
@@ -82,10 +83,3 @@ def fitted(photo: Image.Image, size: Size) -> Image.Image:
     )  # fmt: skip
     sheet.paste(small, ((size[0] - small.width) // 2, (size[1] - small.height) // 2))
     return sheet
-
-
-def _read(data: bytes) -> Image.Image | Exception:
-    try:
-        return images.pixels(data)
-    except (ValueError, TypeError, OSError) as error:
-        return error

@@ -13,72 +13,59 @@ from sdnb.widgets.buttons import text_button
 from sdnb.widgets.jpegs import jpeg
 from sdnb.widgets.style import quiet_line, row
 
-_EMPTY = '<div class="sdnb-empty">Draw on the left: the picture follows.</div>'
+_EMPTY = '<div class="sdnb-empty">Draw on the sheet: the picture follows.</div>'
 _SIDE = 1024  # pixels of the longer side of what is sent to the page
 
 
 class LiveView(widgets.VBox):
-    """Shows one picture after the other; the last one stays until the next is there. `live` says
-    whether it follows at all, `keep` and `another` are what the buttons call.
+    """Shows one picture after the other; the last one stays until the next is there. `switch` is
+    whether it follows at all, `image` has the picture that is shown, `keep` and `another` are what
+    the buttons call.
     """
 
-    def __init__(
-        self, live: Callable[[bool], object], keep: Callable[[], object],
-        another: Callable[[], object],
-    ) -> None:  # fmt: skip
+    def __init__(self, keep: Callable[[], object], another: Callable[[], object]) -> None:
         self._empty = widgets.HTML(_EMPTY)
-        self._image = widgets.Image(format="jpeg", layout=widgets.Layout(display="none"))
-        self._image.add_class("sdnb-picture")
-        self._live = widgets.ToggleButton(
+        self.image = widgets.Image(format="jpeg", layout=widgets.Layout(display="none"))
+        self.image.add_class("sdnb-picture")
+        self.switch = widgets.ToggleButton(
             value=True, description="Live", icon="bolt", layout=widgets.Layout(width="auto"),
             tooltip="Make the picture again after each stroke and each change of a control",
         )  # fmt: skip
-        self._live.observe(lambda change: live(bool(change["new"])), "value")
         tip = "Put the picture that is shown into the gallery, as it is"
         self._keep = text_button("Keep", "star", tip, keep)
         self._keep.disabled = True
         tip = "Make it of another seed"
         self._buttons = row(
-            [self._live, self._keep, text_button("Another", "random", tip, another)]
+            [self.switch, self._keep, text_button("Another", "random", tip, another)]
         )
         self._line = quiet_line()
-        super().__init__([self._buttons, self._line, self._empty, self._image])
+        super().__init__([self._buttons, self._line, self._empty, self.image])
         self.add_class("sdnb-followed")
-
-    @property
-    def follows(self) -> bool:
-        """Whether it is on; to assign is to switch it."""
-        return bool(self._live.value)
-
-    @follows.setter
-    def follows(self, value: bool) -> None:
-        self._live.value = value
 
     def show(self, result: Result, width: int) -> None:
         """Show the picture of a result, in pixels of the page as wide as that, and what it took."""
         image, request = result.image, result.request
-        self._image.layout.width = f"{width}px"
-        self._image.value = jpeg(image, _SIDE, quality=92)
-        self._image.layout.display, self._empty.layout.display = "", "none"
+        self.image.layout.width = f"{width}px"
+        self.image.value = jpeg(image, _SIDE, quality=92)
+        self.image.layout.display, self._empty.layout.display = "", "none"
         self._keep.disabled = False
         steps = counted(request.steps or 0, "step")
         self.say(f"{digits(round(result.seconds, 1))} s · {steps} · seed {request.seed}")
 
     def clear(self) -> None:
         """Show no picture."""
-        self._image.layout.display, self._empty.layout.display = "none", ""
+        self.image.layout.display, self._empty.layout.display = "none", ""
         self._keep.disabled = True
         self.say("")
 
-    def picture_seen(self, seen: bool) -> None:
-        """Show its picture, or leave the place to one that is being finished."""
-        has = bool(self._image.value) and not self._keep.disabled
-        self._image.layout.display = "" if seen and has else "none"
-        self._empty.layout.display = "" if seen and not has else "none"
+    def forget(self) -> None:
+        """Offer to keep its picture no more."""
+        self._keep.disabled = True
 
-    def say(self, words: str, *, wrong: bool = False) -> None:
-        """Say something below the picture, until the next one is there."""
-        shown = html.escape(words)
-        kind = "sdnb-warn" if wrong else ""
-        role = "alert" if wrong else "status"
-        self._line.value = f'<span class="{kind}" role="{role}">{shown}</span>' if words else ""
+    def hide_picture(self) -> None:
+        """Leave its place to another picture, until the next one of its own."""
+        self.image.layout.display = self._empty.layout.display = "none"
+
+    def say(self, words: str) -> None:
+        """Say something above the picture, until the next one is there."""
+        self._line.value = f'<span role="status">{html.escape(words)}</span>' if words else ""

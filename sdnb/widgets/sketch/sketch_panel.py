@@ -7,7 +7,6 @@ sketch.drawing, sketch.result, sketch.request  # in the next
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, ClassVar
 
@@ -17,13 +16,10 @@ from PIL import Image
 from sdnb import images
 from sdnb.images.canvas import flat
 from sdnb.images.result import Result
-from sdnb.jobs.executor import Executor, Job
-from sdnb.jobs.live import Live
+from sdnb.jobs.executor import Executor
 from sdnb.request import Request, sizes
 from sdnb.request.sizes import Size
-from sdnb.widgets.ahead import line_of
 from sdnb.widgets.form.fitted_view import runnable
-from sdnb.widgets.gallery_picture import GalleryPicture
 from sdnb.widgets.masks.drawing_sheet import Sheet
 from sdnb.widgets.masks.strokes import Stroke
 from sdnb.widgets.masks.trace_fold import fitted
@@ -31,6 +27,7 @@ from sdnb.widgets.panel import Panel
 from sdnb.widgets.sketch.draft import draft, net_for_lines, own_steps
 from sdnb.widgets.sketch.drawn_request import drawn, undrawn
 from sdnb.widgets.sketch.following import Following
+from sdnb.widgets.sketch.live_drawing import LiveDrawing
 from sdnb.widgets.sketch.live_view import LiveView
 from sdnb.widgets.slider import Slider
 
@@ -58,16 +55,14 @@ class Sketch(Panel):
     canvas: Sheet  #: the sheet that one draws on, with its tools
     followed: LiveView  #: the picture that follows
     _following: Following
+    _live: LiveDrawing
     _steps: Slider
 
     def __init__(self, model: Any = None, **more: Any) -> None:
         self._seed = _random()  # of what is live, while the form leaves it open
         self._png: tuple[tuple[Stroke, ...], bytes] | None = None  # of a drawing of these strokes
-        self._shows = False  # while Python shows a request, its changes are one
-        self._drafts = Live(self._submitted, result=self._came, error=self._failed)
         super().__init__(model, "sketch", **more)
         self.add_class("sdnb-follows")
-        self._actions.live.layout.display = "none"  # it has a switch of its own
         self.progress.picture.observe(lambda _: self._finishing(), "value")
         self._suit()
 
@@ -99,34 +94,16 @@ class Sketch(Panel):
         settings = self.model.settings
         own = settings.width, settings.height
         rest, self._following.way, png = undrawn(request, self._following.way, own)
-        self._shows = True  # one change after the other is no reason to begin
-        try:
+        with self._live.held():  # one change after the other is no reason to begin
             self.form.request = rest
             self._suit()
             self._draw(png)
-        finally:
-            self._shows = False
-        self._show_plan()
-        self._ask()
-
-    @property
-    def live(self) -> bool:
-        """Whether the picture follows the drawing; assign it."""
-        return self.followed.follows
-
-    @live.setter
-    def live(self, value: bool) -> None:
-        self.followed.follows = value
+            self._show_plan()
 
     @property
     def draft(self) -> Request:
         """The request of the quick picture that is made live. Raises as `request`."""
         return draft(self.request, self.model, int(self._steps.value), self._seed)
-
-    def submit(self, request: Request, then: Callable[[Result], None] | None = None) -> Job | None:
-        """Queue a request, as a panel; what is made live ends."""
-        self._drafts.stop()
-        return super().submit(request, then)
 
     def keep_shown(self) -> None:
         """Put the picture that is shown into the gallery, unless it is there."""
@@ -139,11 +116,12 @@ class Sketch(Panel):
         self.followed.say("It is in the gallery now.")
 
     def another(self) -> None:
-        """Make it of another seed."""
+        """Make it of another seed, however long that takes, and also while it does not follow."""
         self._seed = _random()
-        self.form.change(seed=None)
-        self._show_plan()
-        self._ask()
+        with self._live.held():
+            self.form.change(seed=None)
+            self._show_plan()
+        self._live.ask(anyway=True)
 
     def state(self) -> dict[str, Any]:
         """The request, with the drawing in it, and the gallery's switch if it is its own."""
@@ -156,29 +134,19 @@ class Sketch(Panel):
         """Make this picture the drawing, to be followed by its colours."""
         self.request = self.form.request.but(image=png, strength=self._following.way.strength)
 
-    def stop(self) -> None:
-        """End what runs within a second, and drop what waits."""
-        self._drafts.stop()
-        super().stop()
-
-    def skip(self) -> None:
-        """End what runs within a second, as the button does."""
-        self._drafts.stop()
-        super().skip()
-
-    def pause(self, why: str) -> None:
-        """Stop, and make nothing until `serve`."""
-        self._drafts.stop()
-        super().pause(why)
+    def empty(self) -> None:
+        """Show no picture: what was made is of another drawing than the one that came."""
+        super().empty()
+        if not self._queue.running:
+            self._live.clear()
 
     def serve(self, model: Any, executor: Executor | None = None) -> None:
         """Run on this model from now on; the drawing stays."""
-        self._drafts.stop()
-        super().serve(model, executor)
-        self._following.serve(net_for_lines(model))
-        self._steps.show(own_steps(model))
-        self._suit()
-        self._ask()
+        with self._live.held():
+            super().serve(model, executor)
+            self._following.serve(net_for_lines(model))
+            self._steps.show(own_steps(model))
+            self._suit()
 
     def look_again(self) -> None:
         """Take a network for lines that the library has now."""
@@ -196,70 +164,50 @@ class Sketch(Panel):
 
     def _above(self) -> list[widgets.Widget]:
         self.canvas = Sheet((_LEAST, _LEAST), _SIDE)
-        self.canvas.on_change(lambda _: self._ask())
+        self.canvas.on_change(lambda _: self._redrawn())
         self._following = Following(net_for_lines(self.model), self._edited)
         self._steps = Slider(
-            "Live steps", own_steps(self.model), (1, 150), lambda _: self._ask(), reach=(1, 25),
-            label_width="76px", tooltip="Steps of the picture that follows; fewer are quicker",
-            multiple=1,
+            "Live steps", own_steps(self.model), (1, 150), lambda _: self._live.ask(),
+            reach=(1, 25), label_width="76px", multiple=1,
+            tooltip="Steps of the picture that follows; fewer are quicker",
         )  # fmt: skip
         return [self.canvas, self._following, self._steps]
 
-    def _over(self) -> list[widgets.Widget]:
-        self.followed = LiveView(lambda _: self._ask(), self.keep_shown, self.another)
-        self.view.layout.display = "none"
-        return [self.followed]
-
     # -- live --------------------------------------------------------------------------------
 
+    def _made_live(self) -> LiveDrawing:
+        self.followed = LiveView(self.keep_shown, self.another)
+        self._actions.live.layout.display = "none"  # its switch is beside the picture
+        return LiveDrawing(
+            self.followed, self.form, self._queue, outcome=self._outcome, asked=self._drafted,
+            width=lambda: self.canvas.page[0], model=self.model,
+        )  # fmt: skip
+
     def _edited(self) -> None:
-        super()._edited()
         self._suit()
-        self._ask()
+        super()._edited()
 
-    def _ask(self) -> None:
-        """Ask for the picture of what is drawn now, if anything is."""
-        if self._shows:
-            return
-        if not self.followed.follows or self._queue.paused or self.canvas.is_empty:
-            self._drafts.stop()
-            if self.canvas.is_empty and not self.running:
-                self.followed.clear()
-            return
-        try:
-            request = self.draft
-            settled = runnable(request, self.kind, self.form.suited[0], self.model.library)
-        except (ValueError, TypeError) as error:
-            self.followed.say(str(error), wrong=True)
-            return
-        self._drafts.ask(settled)  # while one is being finished, it waits for that
+    def _redrawn(self) -> None:
+        """Follow a change of the drawing."""
+        if self.canvas.is_empty and not self._queue.running:
+            self._live.clear()
+        self._live.ask()
 
-    def _submitted(self, request: Request, watch: Any) -> Job:
-        executor = self._queue.executor
-        job = executor.submit(request, watch)
-        line_of(executor).own(job, self._queue.owner or "the sketch")
-        return job
-
-    def _came(self, result: Result) -> None:
-        """Show a quick picture, in the thread that made it."""
-        self._outcome.newest, self._outcome.live = result, GalleryPicture(result)
-        self.view.layout.display = "none"
-        self._caption.say()  # it was of a finished one
-        self.followed.show(result, self.canvas.page[0])
-
-    def _failed(self, error: BaseException) -> None:
-        self.followed.say(str(error) or type(error).__name__, wrong=True)
+    def _drafted(self) -> Any:
+        """The quick picture's request; None while nothing is drawn."""
+        if self.canvas.is_empty:
+            return None
+        return runnable(self.draft, self.kind, self.form.suited[0], self.model.library)
 
     def _finishing(self) -> None:
         """Give the place to the picture that is being finished, once something of it is seen."""
-        if self.running:
-            self.followed.picture_seen(False)
-            self.view.layout.display = ""
+        if self._queue.running:
+            self._live.give_way()
 
     def _took(self, result: Result, before: Result | None, of: int) -> None:
         super()._took(result, before, of)
-        self.followed.picture_seen(False)
-        self.view.layout.display = ""
+        self._live.give_way()
+        self.followed.say("Finished, and in the gallery.")
 
     # -- the request -------------------------------------------------------------------------
 

@@ -1,0 +1,260 @@
+"""The runs of live beside a panel's own: what is asked for, and what is said where none comes."""
+
+from __future__ import annotations
+
+import html
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
+
+import ipywidgets as widgets
+
+from sdnb.images.result import Progress, Result
+from sdnb.jobs.executor import Job, Watch
+from sdnb.jobs.live import Live
+from sdnb.request import Request, Resolved
+from sdnb.request.quick_enough import too_slow
+from sdnb.widgets.ahead import jobs_of, line_of
+from sdnb.widgets.engine_door import for_few_steps
+from sdnb.widgets.form.form import Form
+from sdnb.widgets.pause import Pause
+from sdnb.widgets.progress import ErrorBox
+from sdnb.widgets.run_queue import RunQueue
+
+if TYPE_CHECKING:
+    from sdnb.engine.model import Model
+
+_PAUSE = 0.3  # seconds without a key: then a word is asked for that may go on
+
+
+class LiveRuns:
+    """While `switch` is on, asks for a picture at each change: `look` hears of those of `form`, and
+    `ask` of any other. The newest wins. What runs, runs on the executor of `queue`.
+
+    A subclass says what is asked for and what is shown; `line` stands above the picture. `below`,
+    which stands below it, so that what comes there moves it by nothing, says why a picture takes
+    too long, or what failed.
+    """
+
+    line: widgets.Widget
+
+    #: The way to a picture that is not made live; the pace is measured again by it.
+    ALL_THE_SAME: ClassVar[str] = "Generate makes it all the same, and measures again."
+
+    def __init__(
+        self, switch: widgets.ToggleButton, form: Form, queue: RunQueue, model: Model
+    ) -> None:
+        self._switch, self._form, self._queue = switch, form, queue
+        self._lock = threading.RLock()
+        self._last: Resolved | None = None  # what was asked for; None: the next one is, whatever
+        self._looked: Request | None = None  # the controls as they were at the last look
+        self._shows = False  # whether what comes is shown
+        self._composing = False
+        self._fast: str | None = None  # the model for few steps; None: nobody has looked yet
+        self._live = Live(
+            self._submit,
+            result=self._came,
+            error=self._failed,
+            preview=self._preview,
+            began=self._has_begun,
+        )
+        self._pause = Pause(_PAUSE, self.ask)
+        self._slow = widgets.HTML(layout=widgets.Layout(display="none"))
+        self._problem = ErrorBox()
+        self._wrong = False  # whether that is the controls' fault
+        self.below = widgets.VBox([self._slow, self._problem])
+        self.below.add_class("sdnb-why")
+        self.serve(model)
+        switch.observe(lambda _: self._switched(), "value")
+
+    @property
+    def on(self) -> bool:
+        """Whether it is switched on; to assign is to switch it."""
+        return bool(self._switch.value)
+
+    @on.setter
+    def on(self, value: bool) -> None:
+        self._switch.value = value
+
+    @property
+    def busy(self) -> bool:
+        """Whether a picture of it is being made."""
+        return self._live.busy
+
+    def serve(self, model: Model) -> None:
+        """Judge by this model from now on, and preview by it."""
+        self.rest()
+        self._model, self._fast = model, None
+
+    def look(self) -> None:
+        """A control has changed, by whoever: ask for its picture, if it is on. Of words that are
+        being typed, at the end of each and at a pause.
+        """
+        if not self.on or self._composing:
+            return
+        if self._is_in_a_word():
+            self._pause.begin()
+        else:
+            self._pause.forget()
+            self.ask()
+
+    def compose(self, composing: bool) -> None:
+        """Somebody composes a letter of several keys, which are in the box first; or no more."""
+        self._composing = composing
+        self.look()
+
+    def rest(self) -> None:
+        """Stop what runs, and ask for nothing until something changes: something else runs now."""
+        self._pause.forget()
+        with self._lock:
+            self._shows, self._last = False, None
+        self._live.stop()
+
+    def end(self) -> None:
+        """Somebody stops what runs: rest, or be switched off."""
+        self.rest()
+
+    def forget(self) -> None:
+        """Offer to keep the last picture no more: another one comes."""
+
+    def ask(self, *, anyway: bool = False) -> None:
+        """Ask for the present picture, if that is new and comes quickly enough; `anyway` also where
+        it does not, or live is off.
+        """
+        with self._lock:
+            if self._queue.paused or not (self.on or anyway):
+                return
+            try:
+                request = self._wanted()
+            except (ValueError, TypeError) as error:
+                self._last, self._wrong = None, True
+                self._problem.complain(error)
+                return
+            if self._wrong:
+                self._problem.hide()
+            if request is None:
+                self.rest()
+                self._say_nothing()
+            elif request != self._last:
+                self._ask_for(request, anyway)
+
+    # -- what a subclass says --------------------------------------------------------------------
+
+    def _switched(self) -> None:
+        """Called when it was switched on or off."""
+        raise NotImplementedError
+
+    def _wanted(self) -> Resolved | None:
+        """The present request; None where there is nothing to make. Raises ValueError or TypeError
+        where it cannot run.
+        """
+        raise NotImplementedError
+
+    def _took(self, result: Result) -> None:
+        """Show a result, in the thread that made it."""
+        raise NotImplementedError
+
+    def _preview(self, progress: Progress) -> None:
+        """Show a preview, if at all; in the job's thread, as `_has_begun`."""
+
+    def _has_begun(self, _: Request) -> None:
+        """Called when a run begins."""
+
+    def _say(self, words: str) -> None:
+        """Say something beside the picture."""
+        raise NotImplementedError
+
+    def _for_few_steps(self) -> str:
+        """The name of the model to take where this one is slow; "" for none."""
+        return for_few_steps(self._model)
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _ask_for(self, request: Resolved, anyway: bool) -> None:
+        self._last = None
+        if self._is_slow(request) and not anyway:
+            self._shows = False
+            self._live.stop()
+            return
+        self._last, self._shows = request, True
+        try:
+            self._live.ask(request)
+        except RuntimeError as error:  # the executor was shut down
+            self._failed(error)
+            return
+        self._say_waiting()
+
+    def _say_nothing(self) -> None:
+        """Take back why there was no picture."""
+        self._problem.hide()
+        self._slow.layout.display = "none"
+
+    def _is_slow(self, request: Resolved) -> bool:
+        """Say so where a picture takes too long to be made at each change."""
+        if self._fast is None:
+            self._fast = self._for_few_steps()
+        why = too_slow(request, self._model.pace, self._form.settings, fast=self._fast)
+        if why:  # a computer that was busy for a moment is not slow for ever
+            why += f" {self.ALL_THE_SAME}"
+        self._slow.value = (
+            f'<div class="sdnb-warn" role="status">{html.escape(why)}</div>' if why else ""
+        )
+        self._slow.layout.display = "" if why else "none"
+        return bool(why)
+
+    def _is_in_a_word(self) -> bool:
+        """Whether nothing has changed since the last look but words, and none is at its end."""
+        try:
+            before, now = self._looked, self._form.request
+        except ValueError:  # which is said when it is asked for
+            return False
+        self._looked = now
+        if before is None or before == now:
+            return False
+        if replace(before, prompt=now.prompt, negative=now.negative) != now:
+            return False
+        return not (
+            ends_a_word(before.prompt, now.prompt) or ends_a_word(before.negative, now.negative)
+        )
+
+    def _submit(self, request: Request, watch: Watch) -> Job:
+        executor = self._queue.executor
+        job = executor.submit(request, watch)
+        line_of(executor).pass_by(job)
+        return job
+
+    def _say_waiting(self) -> None:
+        """Say what runs before, if anything but live does."""
+        executor = self._queue.executor
+        for job in (jobs_of(executor) or ())[:1]:
+            self._say(f"Waiting for {line_of(executor).named(job, self._queue.jobs)}.")
+
+    # -- in the job's thread ---------------------------------------------------------------------
+
+    def _came(self, result: Result) -> None:
+        with self._lock:  # else one that comes while it is switched off would be shown
+            if self._shows:
+                self._problem.hide()
+                self._took(result)
+                self._is_slow(result.request.resolved(self._form.settings))
+
+    def _failed(self, error: BaseException) -> None:
+        """Say it once: it stays until there is a picture again, and the next change tries."""
+        with self._lock:
+            self._last, self._wrong = None, False
+            if self._shows:
+                self._problem.complain(error)
+
+
+def ends_a_word(before: str, after: str) -> bool:
+    """Whether the change of a text ends a word: what was put in ends with a space or a comma."""
+    start, most = _alike(before, after), min(len(before), len(after))
+    end = min(_alike(before[::-1], after[::-1]), most - start)
+    put = after[start : len(after) - end]
+    return put[-1:].isspace() or put.endswith(",")
+
+
+def _alike(one: str, other: str) -> int:
+    """How many letters two texts begin with in common."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
