@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sdnb.request.lora import Lora
     from sdnb.request.memory_plan import MemoryPlan
     from sdnb.request.prompt import every
-    from sdnb.widgets.gallery import Gallery
+    from sdnb.widgets.gallery.gallery import Gallery
     from sdnb.widgets.grid.grid_view import GridView
     from sdnb.widgets.masks.editor import MaskEditor
     from sdnb.widgets.panel import Panel
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 # Where each public name lives.
 _HOMES = {
     "Control": "sdnb.request.control",
-    "Gallery": "sdnb.widgets.gallery",
+    "Gallery": "sdnb.widgets.gallery.gallery",
     "Grid": "sdnb.grid.grid",
     "GridView": "sdnb.widgets.grid.grid_view",
     "Library": "sdnb.library",

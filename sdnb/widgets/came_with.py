@@ -13,7 +13,7 @@ from sdnb.request import Request
 from sdnb.widgets.caption import Caption
 from sdnb.widgets.details import made_by
 from sdnb.widgets.form.form import Form
-from sdnb.widgets.gallery_picture import untold
+from sdnb.widgets.gallery.gallery_picture import untold
 from sdnb.widgets.way_back import MaskStays, SeedCame, TemplateCame
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sdnb.request import Request
-from sdnb.widgets.gallery_picture import untold
+from sdnb.widgets.gallery.gallery_picture import untold
 
 _PICTURE_FIELDS = ("image", "mask", "invert", "strength", "feather", "content", "padding")
 # The words, how they are read, and what is laid over the model or holds the picture.

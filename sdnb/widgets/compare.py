@@ -10,7 +10,7 @@ from sdnb import images
 from sdnb.images.canvas import flat
 from sdnb.images.fitting import laid
 from sdnb.request import sizes
-from sdnb.widgets.gallery_picture import GalleryPicture
+from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 from sdnb.widgets.jpegs import data_uri
 
 Side = tuple[Image.Image, str]  # a picture, and what it is called

@@ -12,9 +12,9 @@ from sdnb.request.control import Control
 from sdnb.request.plain_words import counted, digits
 from sdnb.widgets.compare import compared
 from sdnb.widgets.form.fields import BY_NAME
-from sdnb.widgets.gallery_picture import GalleryPicture
+from sdnb.widgets.gallery.gallery_picture import GalleryPicture
+from sdnb.widgets.gallery.picture_search import day_of
 from sdnb.widgets.jpegs import data_uri
-from sdnb.widgets.picture_search import day_of
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model

@@ -14,7 +14,7 @@ import anywidget
 import ipywidgets as widgets
 import traitlets
 
-from sdnb.widgets.gallery_picture import GalleryPicture
+from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 
 #: The CSS class of a part that takes what is dropped there. Without an upload of its own, what is
 #: dropped is for the first one of its panel.

@@ -10,7 +10,7 @@ from base64 import b64encode
 from collections.abc import Iterable
 from pathlib import Path
 
-from sdnb.widgets.gallery_picture import GalleryPicture
+from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 
 _MOST = 64 << 20  # bytes that one link may send to the page
 _ICON = '<i class="fa fa-download" aria-hidden="true"></i>'

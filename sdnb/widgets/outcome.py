@@ -11,8 +11,8 @@ import ipywidgets as widgets
 from sdnb.images.result import Result
 from sdnb.widgets.caption import Caption
 from sdnb.widgets.details import caption
-from sdnb.widgets.gallery import Gallery
-from sdnb.widgets.gallery_picture import GalleryPicture
+from sdnb.widgets.gallery.gallery import Gallery
+from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 from sdnb.widgets.result_view import ResultView
 
 

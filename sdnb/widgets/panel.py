@@ -27,10 +27,10 @@ from sdnb.widgets.drops import Drops
 from sdnb.widgets.engine_door import load_model, worker_of
 from sdnb.widgets.form.fitted_view import runnable
 from sdnb.widgets.form.form import Form
-from sdnb.widgets.gallery import Gallery
-from sdnb.widgets.gallery_picture import GalleryPicture
+from sdnb.widgets.gallery.gallery import Gallery
+from sdnb.widgets.gallery.gallery_picture import GalleryPicture
+from sdnb.widgets.gallery.kept_gallery import kept
 from sdnb.widgets.hearing import in_order
-from sdnb.widgets.kept_gallery import kept
 from sdnb.widgets.keys import GenerateKeys
 from sdnb.widgets.lifetime import tie
 from sdnb.widgets.light_bulb import LightBulb

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from sdnb import images
-from sdnb.widgets.gallery_picture import GalleryPicture
+from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 
 SEED = (
     "Use its seed",

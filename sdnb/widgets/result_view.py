@@ -13,7 +13,7 @@ from sdnb.widgets.buttons import SHEET, icon_button, send_button, text_button
 from sdnb.widgets.caption import SaidLine
 from sdnb.widgets.compare import Side, compared, input_of
 from sdnb.widgets.file_link import picture_link
-from sdnb.widgets.gallery_picture import GalleryPicture
+from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 from sdnb.widgets.hearing import in_order
 from sdnb.widgets.jpegs import data_uri, jpeg
 from sdnb.widgets.live_picture import LivePicture

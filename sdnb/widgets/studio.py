@@ -18,11 +18,11 @@ from sdnb.widgets.drops import Drops
 from sdnb.widgets.engine_door import load_model, worker_of
 from sdnb.widgets.form.decoded import encoded
 from sdnb.widgets.form.picture_box import PictureBox
-from sdnb.widgets.gallery import Gallery
-from sdnb.widgets.gallery_picture import GalleryPicture
+from sdnb.widgets.gallery.gallery import Gallery
+from sdnb.widgets.gallery.gallery_picture import GalleryPicture
+from sdnb.widgets.gallery.kept_gallery import saving_gallery
 from sdnb.widgets.grid.grid_tab import GridTab
 from sdnb.widgets.hearing import in_order
-from sdnb.widgets.kept_gallery import saving_gallery
 from sdnb.widgets.lifetime import tie_to_cell
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.picker import ModelPicker

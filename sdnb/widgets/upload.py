@@ -12,7 +12,7 @@ from sdnb.widgets import too_large
 from sdnb.widgets.buttons import UPLOADS
 from sdnb.widgets.drops import dragged
 from sdnb.widgets.form.decoded import beside
-from sdnb.widgets.gallery_picture import GalleryPicture
+from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 from sdnb.widgets.hearing import in_order
 
 

@@ -14,8 +14,8 @@ from sdnb.images import saving
 from sdnb.jobs.executor import Inline
 from sdnb.request import Request
 from sdnb.widgets import remembered
-from sdnb.widgets.gallery import Gallery
-from sdnb.widgets.kept_gallery import saving_gallery
+from sdnb.widgets.gallery.gallery import Gallery
+from sdnb.widgets.gallery.kept_gallery import saving_gallery
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.studio import Studio
 

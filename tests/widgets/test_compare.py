@@ -16,7 +16,7 @@ from sdnb.images.result import Result
 from sdnb.jobs.executor import Inline
 from sdnb.request import Request
 from sdnb.widgets.compare import input_of
-from sdnb.widgets.gallery_picture import GalleryPicture
+from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.result_view import ResultView
 

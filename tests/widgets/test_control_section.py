@@ -22,7 +22,7 @@ from sdnb.request import Request
 from sdnb.request.control import Control
 from sdnb.widgets.control import hint_view, nets_on_offer
 from sdnb.widgets.details import settings
-from sdnb.widgets.gallery_picture import GalleryPicture
+from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 from sdnb.widgets.masks.sketch_pad import SketchPad, is_drawing
 from sdnb.widgets.masks.strokes import Brush
 from sdnb.widgets.panel import Panel

@@ -10,7 +10,7 @@ from helpers.widget_hands import alert, beside, called, press, read, status, thu
 from sdnb import images
 from sdnb.jobs.executor import Inline
 from sdnb.widgets.drops import TAKES, Drops, dragged
-from sdnb.widgets.gallery import Gallery
+from sdnb.widgets.gallery.gallery import Gallery
 from sdnb.widgets.masks.editor import MaskEditor
 from sdnb.widgets.masks.strokes import Brush, Rectangle
 from sdnb.widgets.panel import Panel

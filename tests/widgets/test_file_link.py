@@ -14,7 +14,7 @@ from sdnb.jobs.executor import Inline
 from sdnb.request import Request, Settings
 from sdnb.widgets import file_link as links
 from sdnb.widgets.file_link import file_link, files_link
-from sdnb.widgets.gallery import Gallery
+from sdnb.widgets.gallery.gallery import Gallery
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.studio import Studio
 

@@ -16,7 +16,7 @@ from hypothesis import given
 import sdnb
 from sdnb.request import Request, Settings
 from sdnb.widgets.details import caption, python, settings
-from sdnb.widgets.gallery import Gallery
+from sdnb.widgets.gallery.gallery import Gallery
 
 MODEL = Settings(64, 64, 1)
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 import sdnb
 from sdnb import images
 from sdnb.request import Request, Settings
-from sdnb.widgets import file_readers
-from sdnb.widgets.gallery import Gallery
-from sdnb.widgets.gallery_picture import GalleryPicture
-from sdnb.widgets.picture_search import PictureSearch
+from sdnb.widgets.gallery import file_readers
+from sdnb.widgets.gallery.gallery import Gallery
+from sdnb.widgets.gallery.gallery_picture import GalleryPicture
+from sdnb.widgets.gallery.picture_search import PictureSearch
 
 pytestmark = pytest.mark.slow
 

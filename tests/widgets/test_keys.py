@@ -8,8 +8,8 @@ from helpers.widget_hands import called, press, read, status
 
 from sdnb.jobs.executor import Worker
 from sdnb.request import Request, Settings
-from sdnb.widgets.gallery import Gallery
-from sdnb.widgets.gallery_keys import GalleryKeys
+from sdnb.widgets.gallery.gallery import Gallery
+from sdnb.widgets.gallery.gallery_keys import GalleryKeys
 from sdnb.widgets.keys import GenerateKeys
 from sdnb.widgets.panel import Panel
 

@@ -13,7 +13,7 @@ from PIL import Image
 from sdnb.images.result import Progress, Result
 from sdnb.jobs.executor import Job, Worker
 from sdnb.request import Request, Resolved
-from sdnb.widgets.gallery_picture import GalleryPicture
+from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 from sdnb.widgets.masks.strokes import Brush
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.sketch import sketch_panel

@@ -16,9 +16,9 @@ from sdnb.images.result import Progress
 from sdnb.images.saved import place_of
 from sdnb.jobs.executor import Inline
 from sdnb.request import Request, Settings
-from sdnb.widgets import file_picture, gallery_picture, opened_folder
-from sdnb.widgets.gallery import Gallery
-from sdnb.widgets.kept_gallery import saving_gallery
+from sdnb.widgets.gallery import file_picture, gallery_picture, opened_folder
+from sdnb.widgets.gallery.gallery import Gallery
+from sdnb.widgets.gallery.kept_gallery import saving_gallery
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.studio import Studio
 

@@ -12,7 +12,7 @@ from sdnb.images import contact_sheet
 from sdnb.images.result import Progress, Result
 from sdnb.jobs.executor import Inline, Worker
 from sdnb.request import Request
-from sdnb.widgets.gallery import Gallery
+from sdnb.widgets.gallery.gallery import Gallery
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.progress import Throttle
 

@@ -10,7 +10,7 @@ from IPython.utils.capture import capture_output
 
 from sdnb.jobs.executor import Inline
 from sdnb.widgets import run_again
-from sdnb.widgets.gallery import Gallery
+from sdnb.widgets.gallery.gallery import Gallery
 from sdnb.widgets.masks.editor import MaskEditor
 from sdnb.widgets.panel import Panel
 

@@ -15,8 +15,8 @@ from sdnb.request import Request, Settings
 from sdnb.widgets.form.fields import FIELDS
 from sdnb.widgets.form.fitted_view import FittedView
 from sdnb.widgets.form.picture_box import PictureBox
-from sdnb.widgets.gallery import Gallery
-from sdnb.widgets.gallery_picture import from_file
+from sdnb.widgets.gallery.gallery import Gallery
+from sdnb.widgets.gallery.gallery_picture import from_file
 from sdnb.widgets.masks.editor import MaskEditor
 from sdnb.widgets.result_view import zoomed
 

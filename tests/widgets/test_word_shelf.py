@@ -13,7 +13,7 @@ from sdnb.images.made import Made
 from sdnb.jobs.executor import Inline
 from sdnb.request.prompt import expand
 from sdnb.widgets import prompt_history, remembered, word_shelf
-from sdnb.widgets.gallery import Gallery
+from sdnb.widgets.gallery.gallery import Gallery
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.prompt_history import EarlierWords
 from sdnb.widgets.upscale import UpscalePanel

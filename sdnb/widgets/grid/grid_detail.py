@@ -20,7 +20,7 @@ from sdnb.widgets.buttons import send_button, text_button
 from sdnb.widgets.compare import compared
 from sdnb.widgets.details import code, settings
 from sdnb.widgets.file_link import files_link
-from sdnb.widgets.gallery_picture import GalleryPicture
+from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 from sdnb.widgets.jpegs import data_uri
 
 _GAIN = 4  # by which a difference is amplified

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sdnb.engine.model import Model
     from sdnb.jobs.executor import Executor
     from sdnb.request import Request
-    from sdnb.widgets.gallery import Gallery
+    from sdnb.widgets.gallery.gallery import Gallery
 
 _MOST_OFFERED = 500  # LoRAs, nets
 _FEW = 4  # nets of an axis that is offered

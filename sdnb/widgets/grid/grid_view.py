@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from sdnb.grid.run_account import GridProgress
     from sdnb.jobs.executor import Executor
     from sdnb.request import Request
-    from sdnb.widgets.gallery import Gallery
+    from sdnb.widgets.gallery.gallery import Gallery
 
 _THUMB, _SMALLEST = 160, 64  # pixels of a thumbnail's longer side, depending on the columns
 _WIDE = 980  # pixels of all columns

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from sdnb.images.result import Result
 from sdnb.request import Resolved
 from sdnb.widgets.form.form import Form
-from sdnb.widgets.gallery_picture import GalleryPicture
+from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 from sdnb.widgets.live_runs import LiveRuns
 from sdnb.widgets.outcome import Outcome
 from sdnb.widgets.run_queue import RunQueue

@@ -9,8 +9,8 @@ import threading
 from collections.abc import Callable, Sequence
 
 from sdnb.library.picture_index import PictureIndex
-from sdnb.widgets.file_picture import FilePicture
-from sdnb.widgets.gallery_picture import GalleryPicture
+from sdnb.widgets.gallery.file_picture import FilePicture
+from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 from sdnb.widgets.progress import Throttle
 
 _SHOW_EVERY = 0.5  # seconds between two looks of a page whose thumbnails are on their way

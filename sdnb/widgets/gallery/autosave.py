@@ -11,7 +11,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from sdnb.request.plain_words import counted
-from sdnb.widgets.gallery_picture import GalleryPicture
+from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 
 Save = Callable[[GalleryPicture], object]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from sdnb.images.saving import INPUTS
 from sdnb.request.picture_file import SUFFIXES
 from sdnb.request.plain_words import counted
-from sdnb.widgets.file_picture import FilePicture
-from sdnb.widgets.gallery_picture import GalleryPicture
+from sdnb.widgets.gallery.file_picture import FilePicture
+from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 
 MOST = 20_000  # files of a folder; older ones are counted
 AWAY = "deleted"  # the subfolder of files that were deleted in a gallery

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from sdnb.library.picture_index import PictureIndex
 from sdnb.request.plain_words import counted
-from sdnb.widgets.file_readers import HeaderReader
-from sdnb.widgets.gallery_picture import GalleryPicture
-from sdnb.widgets.opened_folder import OpenedFolder
-from sdnb.widgets.picture_search import PictureSearch
-from sdnb.widgets.search_row import SearchRow
-from sdnb.widgets.thumbnails import PAGE
+from sdnb.widgets.gallery.file_readers import HeaderReader
+from sdnb.widgets.gallery.gallery_picture import GalleryPicture
+from sdnb.widgets.gallery.opened_folder import OpenedFolder
+from sdnb.widgets.gallery.picture_search import PictureSearch
+from sdnb.widgets.gallery.search_row import SearchRow
+from sdnb.widgets.gallery.thumbnails import PAGE
 
 
 class GalleryContents:

@@ -13,7 +13,7 @@ from sdnb.widgets import style
 from sdnb.widgets.buttons import SHEET, text_button
 from sdnb.widgets.details import opened, seen, told
 from sdnb.widgets.file_link import picture_link
-from sdnb.widgets.gallery_picture import GalleryPicture
+from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 
 Act = Callable[[], object]
 

@@ -13,8 +13,8 @@ import ipywidgets as widgets
 
 from sdnb.widgets import style
 from sdnb.widgets.buttons import icon_button, text_button
-from sdnb.widgets.gallery_contents import GalleryContents
-from sdnb.widgets.thumbnails import Thumbnails
+from sdnb.widgets.gallery.gallery_contents import GalleryContents
+from sdnb.widgets.gallery.thumbnails import Thumbnails
 from sdnb.widgets.upload import Upload
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sdnb.widgets import remembered
 from sdnb.widgets.cell_places import CellPlaces
-from sdnb.widgets.gallery import Gallery
+from sdnb.widgets.gallery.gallery import Gallery
 
 _places: CellPlaces[Gallery] = CellPlaces()
 

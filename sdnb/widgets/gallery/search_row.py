@@ -13,8 +13,8 @@ from ipywidgets.widgets.widget_description import DescriptionStyle
 from ipywidgets.widgets.widget_string import TextStyle
 
 from sdnb.request.plain_words import plain
-from sdnb.widgets.gallery_picture import GalleryPicture
-from sdnb.widgets.picture_search import PictureSearch, day_of
+from sdnb.widgets.gallery.gallery_picture import GalleryPicture
+from sdnb.widgets.gallery.picture_search import PictureSearch, day_of
 from sdnb.widgets.style import box, shared
 
 _DAYS = ("any day", "today", "yesterday", "the last 7 days", "the last 30 days")

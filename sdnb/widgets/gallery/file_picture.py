@@ -17,7 +17,7 @@ from sdnb.library.picture_index import PictureIndex
 from sdnb.request import documents
 from sdnb.request.picture_file import existing, opened
 from sdnb.request.plain_words import plain, reason
-from sdnb.widgets.gallery_picture import GalleryPicture, from_path
+from sdnb.widgets.gallery.gallery_picture import GalleryPicture, from_path
 from sdnb.widgets.jpegs import data_uri
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sdnb.request.plain_words import counted
 from sdnb.widgets.file_link import files_link
-from sdnb.widgets.gallery_picture import GalleryPicture, save_sheet
+from sdnb.widgets.gallery.gallery_picture import GalleryPicture, save_sheet
 
 _Said = tuple[str, str]  # words, and HTML of a link behind them
 

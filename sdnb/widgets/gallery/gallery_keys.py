@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import ipywidgets as widgets
 
-from sdnb.widgets.gallery_picture import GalleryPicture
+from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 from sdnb.widgets.keys import Keys
 
 

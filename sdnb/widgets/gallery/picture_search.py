@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from sdnb.request import checks
-from sdnb.widgets.gallery_picture import GalleryPicture
+from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 
 _WORD = re.compile(r'(-?)(?:"([^"]*)"?|(\S+))')
 Day = date | str | None

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 import ipywidgets as widgets
 
 from sdnb.widgets.buttons import text_button
-from sdnb.widgets.file_readers import ThumbReader
-from sdnb.widgets.gallery_picture import GalleryPicture
+from sdnb.widgets.gallery.file_readers import ThumbReader
+from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 from sdnb.widgets.jpegs import data_uri
 from sdnb.widgets.style import shared
 

@@ -17,22 +17,22 @@ from sdnb.assets import user_path
 from sdnb.images.result import Result
 from sdnb.request.plain_words import counted
 from sdnb.widgets import style, too_large
-from sdnb.widgets.autosave import Autosave
 from sdnb.widgets.buttons import send_button, text_button
 from sdnb.widgets.caption import SaidLine
-from sdnb.widgets.delete_question import DeleteQuestion
 from sdnb.widgets.drops import TAKES, Drops
 from sdnb.widgets.file_link import files_link
-from sdnb.widgets.gallery_bar import GalleryBar
-from sdnb.widgets.gallery_contents import GalleryContents
-from sdnb.widgets.gallery_files import GalleryFiles
-from sdnb.widgets.gallery_keys import GalleryKeys
-from sdnb.widgets.gallery_picture import GalleryPicture, beside, from_file
+from sdnb.widgets.gallery.autosave import Autosave
+from sdnb.widgets.gallery.delete_question import DeleteQuestion
+from sdnb.widgets.gallery.gallery_bar import GalleryBar
+from sdnb.widgets.gallery.gallery_contents import GalleryContents
+from sdnb.widgets.gallery.gallery_files import GalleryFiles
+from sdnb.widgets.gallery.gallery_keys import GalleryKeys
+from sdnb.widgets.gallery.gallery_picture import GalleryPicture, beside, from_file
+from sdnb.widgets.gallery.opened_picture import OpenedPicture
+from sdnb.widgets.gallery.picture_search import Day, PictureSearch
+from sdnb.widgets.gallery.thumbnails import Thumbnails
 from sdnb.widgets.hearing import in_order
-from sdnb.widgets.opened_picture import OpenedPicture
-from sdnb.widgets.picture_search import Day, PictureSearch
 from sdnb.widgets.run_again import RunAgain
-from sdnb.widgets.thumbnails import Thumbnails
 
 Send = Callable[[GalleryPicture], None]
 
