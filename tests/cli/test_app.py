@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import nbformat
 import pytest
 
 from sdnb.__main__ import main
@@ -41,6 +40,8 @@ def test_the_page_is_a_studio_as_the_flags_ask_for_it(served, tmp_path, monkeypa
     (tmp_path / "it's mine").mkdir()
     flags = "--library", "it's mine", "--memory", "2.5", "--outdir", "pictures"
     assert run(*flags, "--", "--x") == 0
+    import nbformat  # takes a second and a half
+
     ((text, _, more),) = served
     notebook = nbformat.reads(text, 4)
     nbformat.validate(notebook)

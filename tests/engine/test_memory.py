@@ -229,6 +229,45 @@ def test_a_rehearsal_counts_what_is_alive():
     assert memory.rehearse(lambda: memory.not_counted((mega,), torch.float32)) == 0
 
 
+def _map(like, *shape, last=True):
+    made = torch.empty(shape, dtype=torch.float16, device=like)
+    return made.to(memory_format=torch.channels_last) if last else made
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda on: torch.cat([_map(on, 2, 6, 4, 5), _map(on, 2, 3, 4, 5)], dim=1),
+        lambda on: torch.cat([_map(on, 2, 6, 4, 5), _map(on, 2, 3, 4, 5, last=False)], dim=1),
+        lambda on: torch.cat([_map(on, 2, 3, 4, 5)] * 3),
+        lambda on: torch.cat([_map(on, 1, 1, 4, 5), _map(on, 1, 1, 4, 5, last=False)], dim=1),
+        lambda on: torch.cat([torch.empty(2, 7, 3, device=on), torch.empty(2, 5, 3, device=on)], 1),
+        lambda on: torch.cat([torch.empty(2, 3, device=on), torch.empty(2, 3, device=on).half()]),
+        lambda on: torch.cat([torch.empty(0, device=on), _map(on, 2, 3, 4, 5)], dim=1),
+        lambda on: torch.stack([torch.empty(2, 3, device=on)] * 4),
+        lambda on: torch.stack([torch.empty(3, 2, device=on).t()] * 4, dim=1),
+        lambda on: torch.var_mean(torch.empty(2, 4, 5, 6, device=on), dim=(1, -1), correction=0),
+        lambda on: torch.var_mean(torch.empty(2, 4, device=on), dim=1, keepdim=True)[1],
+        lambda on: torch.var_mean(torch.empty(2, 4, device=on))[0],
+    ],
+)
+def test_what_a_rehearsed_operation_gives_is_what_it_gives_on_a_device(work):
+    """Shape, layout and dtype, where the rehearsal has rules of its own and where it has none."""
+    seen = []
+
+    def look():
+        seen.append(work("meta"))
+
+    memory.rehearse(look)
+    for made, truth in zip(_listed(seen[0]), _listed(work("cpu")), strict=True):
+        assert (made.shape, made.stride()) == (truth.shape, truth.stride())
+        assert (made.dtype, made.device.type) == (truth.dtype, "meta")
+
+
+def _listed(made):
+    return [made] if isinstance(made, torch.Tensor) else made
+
+
 def test_the_pages_of_a_pool_of_its_own():
     """Closed form: 1 MB and less lies on pages of 2 MB, more on pages of 20 MB, side by side."""
     mega = 2**20

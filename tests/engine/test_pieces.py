@@ -150,7 +150,13 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def looks_of_a_run(model):
+def truth(model):
+    """The picture of a run that nobody stops."""
+    return np.asarray(sdnb.generate(model, APPLE, progress=False).image)
+
+
+@pytest.fixture(scope="module")
+def looks_of_a_run(model, truth):
     looks = []
     with stop.heard(lambda: looks.append(1)):
         sdnb.generate(model, APPLE, progress=False)
@@ -158,9 +164,8 @@ def looks_of_a_run(model):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 0.98])
-def test_a_run_stops_at_the_next_look_and_the_model_serves_on(model, looks_of_a_run, share):
+def test_a_run_stops_at_the_next_look_and_the_model_serves_on(model, truth, looks_of_a_run, share):
     """In the prompt, in a step, in the decoder: nothing is left of what was stopped."""
-    truth = np.asarray(sdnb.generate(model, APPLE, progress=False).image)
     looks = []
 
     def asked():
@@ -196,9 +201,8 @@ def test_stop_ends_a_job_inside_a_step(model):
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_ctrl_c_ends_a_run_inside_a_step(model):
+def test_ctrl_c_ends_a_run_inside_a_step(model, truth):
     """Between two layers; the model serves on."""
-    truth = np.asarray(sdnb.generate(model, APPLE, progress=False).image)
     hook = model.unet.middle_block[0].register_forward_pre_hook(
         lambda *_: signal.raise_signal(signal.SIGINT)
     )

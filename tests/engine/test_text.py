@@ -180,6 +180,22 @@ def clips(change, tokens=9):
     return json.dumps(tree)
 
 
+def test_files_that_hold_the_same_are_read_once_and_changed_ones_anew(tmp_path):
+    def one_id_changed(tree):
+        tree["model"]["vocab"]["!"] = 60_000
+
+    whole = clips(lambda _: None, 12)
+    for name, said in (("a", whole), ("b", whole), ("c", clips(one_id_changed, 12))):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "tokenizer.json").write_text(said, "utf-8")
+    a, b, c = (Tokenizer(tmp_path / name) for name in "abc")
+    assert a._bpe is b._bpe
+    assert (a.size, c.size) == (49408, 60_001)
+    (tmp_path / "a" / "tokenizer.json").write_text(clips(one_id_changed, 12), "utf-8")
+    assert Tokenizer(tmp_path / "a").size == 60_001
+    assert a.size == 49408
+
+
 @pytest.mark.slow
 def test_a_tokenizer_json_of_clip_is_read_as_older_tools_wrote_it(tmp_path, clip):
     def as_of_2022(tree):

@@ -40,10 +40,15 @@ def inputs(config, height, width, batch=2):
     return latent, torch.randn(batch, 77, config.context_dim, generator=generator)
 
 
+@pytest.fixture(scope="module")
+def tiny_pair():
+    return pair(TINY)
+
+
 @pytest.mark.parametrize("size", [(13, 27), *slower((32, 32), (16, 40), (8, 9))])
 @pytest.mark.parametrize("t", [500.25, *slower(0, 1, 999)])
-def test_tiny_unet_equals_diffusers(size, t):
-    ours, theirs = pair(TINY)
+def test_tiny_unet_equals_diffusers(tiny_pair, size, t):
+    ours, theirs = tiny_pair
     latent, context = inputs(TINY, *size)
     assert largest_error(ours, theirs, latent, t, context) <= TOLERANCE
 

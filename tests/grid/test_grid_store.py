@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -65,24 +66,27 @@ def assert_whole(grid, store):
 @pytest.mark.process
 def test_a_killed_process_loses_at_most_the_cell_in_hand(tmp_path):
     """SIGKILL at twenty random moments: nothing is torn, what was there stays, the rest comes."""
-    command = [sys.executable, "-m", "helpers.fill_a_grid", str(tmp_path)]
+    command = [sys.executable, "-m", "helpers.fill_a_grid"]
     chance = random.Random(6)
     finished, longest = 0, 0.06
-    for _ in range(20):
-        with subprocess.Popen(command, cwd=TESTS, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout.readline() == "at work\n"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
+    with subprocess.Popen(command, cwd=TESTS, **pipes) as process:
+        for _ in range(20):
+            process.stdin.write(f"{tmp_path}\n")
+            number = int(process.stdout.readline())
             time.sleep(chance.uniform(0, longest))
-            process.kill()
-        grid = sweep(**fill_a_grid.AXES)
-        there = Store(tmp_path, grid.base, grid.axes).finished(grid.cells)
-        assert len(there) == len(list(tmp_path.glob("*.png"))) >= finished
-        assert all(made.image.size == (64, 64) for made in there.values())
-        finished = len(there)
-        longest *= 1 if finished else 1.5  # a busy machine makes nothing so soon
-        if finished > len(grid) // 2:  # a quick disk: leave enough to do for the next one
-            for path in sorted(tmp_path.glob("*.png"))[:finished:2]:
-                path.unlink()
-            finished -= -(-finished // 2)
+            os.kill(number, signal.SIGKILL)
+            assert process.stdout.readline() == "killed\n"
+            grid = sweep(**fill_a_grid.AXES)
+            there = Store(tmp_path, grid.base, grid.axes).finished(grid.cells)
+            assert len(there) == len(list(tmp_path.glob("*.png"))) >= finished
+            assert all(made.image.size == (64, 64) for made in there.values())
+            finished = len(there)
+            longest *= 1 if finished else 1.5  # a busy machine makes nothing so soon
+            if finished > len(grid) // 2:  # a quick disk: leave enough to do for the next one
+                for path in sorted(tmp_path.glob("*.png"))[:finished:2]:
+                    path.unlink()
+                finished -= -(-finished // 2)
     assert 0 < finished < len(grid)
     executor = Counted()
     grid = run(sweep(**fill_a_grid.AXES), tmp_path, executor)

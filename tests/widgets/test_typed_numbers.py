@@ -51,21 +51,24 @@ def studio(tmp_path):
 
 # -- assigned ------------------------------------------------------------------------------------
 
-PANELS = {kind: panel(kind) for kind in ("all", "txt2img", "img2img", "inpaint", "upscale")}
+
+@pytest.fixture(scope="module", params=("all", "txt2img", "img2img", "inpaint", "upscale"))
+def kept(request):
+    """A panel of each kind, for all examples."""
+    return panel(request.param)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", PANELS)
 @slow
 @given(request_=requests())
-def test_what_is_assigned_is_read_when_a_browser_has_shown_it(kind, request_):
-    PANELS[kind].request = request_
-    shown(PANELS[kind])
-    assert PANELS[kind].request == request_
+def test_what_is_assigned_is_read_when_a_browser_has_shown_it(kept, request_):
+    kept.request = request_
+    shown(kept)
+    assert kept.request == request_
     for name in TOLD:
         value = getattr(request_, name)
         if value is not None:
-            assert box(PANELS[kind].form.controls[name].widget, LABEL[name]).value == value
+            assert box(kept.form.controls[name].widget, LABEL[name]).value == value
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ do not show.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import reduce
 from typing import Any
@@ -40,9 +40,14 @@ class _Count(TorchDispatchMode):
         self.pools = pools  # of the stream that is recorded, and of the one beside it
         self._known: set[int] = set()
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """What PyTorch's base class asks: keeping its compiler off each call would import that."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = {_key(x) for x in _tensors((*args, *(kwargs or {}).values()))}
-        result = _alike(func, args)
+        result = _alike(func, args, kwargs or {})
         if result is None:
             result = func(*args, **(kwargs or {}))
         for made in _tensors((result,)):
@@ -81,10 +86,13 @@ def _tensors(values: Iterable[Any]) -> list[Tensor]:
     return found
 
 
-def _alike(func: Any, args: Any) -> Tensor | None:
-    """What a layer, a norm or an elementwise operation gives, without the milliseconds that PyTorch
-    takes to find out; None for another operation, and where shapes or dtypes are unusual.
+def _alike(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    """What a layer, a norm, an elementwise operation or one that joins or reduces tensors gives,
+    without the milliseconds that PyTorch takes to find out, and the second in which it imports its
+    compiler; None for another operation, and where shapes, layouts or dtypes are unusual.
     """
+    if func in _OWN_RULES:
+        return _OWN_RULES[func](*args, **kwargs)
     if not args or not isinstance(args[0], Tensor):
         return None
     first = args[0]
@@ -97,6 +105,48 @@ def _alike(func: Any, args: Any) -> Tensor | None:
     if func._schema.is_mutable:  # noqa: SLF001 - in place
         return first if func._schema.name.endswith("_") else None  # noqa: SLF001
     return _spread(func, [a for a in args if isinstance(a, Tensor)])
+
+
+def _cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor | None:
+    """Channels last, where all are so; else in rows."""
+    first, layouts = tensors[0], {_layout(t) for t in tensors}
+    if None in layouts or len({(t.dtype, t.ndim) for t in tensors}) > 1:
+        return None
+    shape = list(first.shape)
+    shape[dim] = sum(t.shape[dim] for t in tensors)
+    if "rows" in layouts:
+        return first.new_empty(shape)
+    _, c, h, w = shape
+    return first.new_empty_strided(shape, (c * h * w, 1, c * w, c))
+
+
+def _layout(tensor: Tensor) -> str | None:
+    """None: another one, one that is both, or no elements."""
+    rows = tensor.is_contiguous()
+    last = tensor.ndim == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
+    return None if rows == last or not tensor.numel() else "rows" if rows else "channels last"
+
+
+def _stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor | None:
+    """Of tensors in rows, along a new dimension before the others."""
+    rows = all(t.is_contiguous() and t.dtype == tensors[0].dtype for t in tensors)
+    return tensors[0].new_empty((len(tensors), *tensors[0].shape)) if rows and dim == 0 else None
+
+
+def _var_mean(
+    tensor: Tensor, dim: Sequence[int] | None = None, *, keepdim: bool = False, **_: float | None
+) -> tuple[Tensor, Tensor] | None:
+    """Over some dimensions, which go. The other argument, `correction`, changes numbers alone."""
+    if not dim or keepdim or not tensor.is_floating_point():
+        return None
+    gone = {n % tensor.ndim for n in dim}
+    shape = [size for n, size in enumerate(tensor.shape) if n not in gone]
+    return tensor.new_empty(shape), tensor.new_empty(shape)
+
+
+_OWN_RULES: dict[Any, Callable[..., Any]] = {
+    _aten.cat.default: _cat, _aten.stack.default: _stack, _aten.var_mean.correction: _var_mean,
+}  # fmt: skip
 
 
 def _spread(func: Any, operands: list[Tensor]) -> Tensor | None:

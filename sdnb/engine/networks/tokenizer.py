@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,8 @@ _ADDED_LIMIT = 1 << 20  # letters of all added tokens; the library's automaton t
 class Tokenizer:
     """CLIP's byte-pair encoding, from a folder with `tokenizer.json`, or `vocab.json` and
     `merges.txt`; without one, CLIP's own 49,408 tokens. `padding` is the token that fills up a
-    text; -1: the one that ends it.
+    text; -1: the one that ends it. `size` is how many rows the text encoder's table needs: one more
+    than the largest id.
 
     Raises `ValueError` when the files cannot be read, lack CLIP's two marks, or cut texts up in
     another way than CLIP.
@@ -50,9 +52,7 @@ class Tokenizer:
     def __init__(self, folder: Path | None = None, positions: int = 77, padding: int = -1) -> None:
         folder = folder or _CLIP
         self._folder = folder
-        self._bpe = _open(folder)
-        self._bpe.no_truncation()
-        self._bpe.no_padding()
+        self._bpe, self.size = _open(folder)
         self.positions = positions
         start, end = (self._bpe.token_to_id(mark) for mark in (_START, _END))
         if start is None or end is None:
@@ -64,11 +64,6 @@ class Tokenizer:
         self.padding = end if padding < 0 else padding
         self._comma: int | None = self._bpe.token_to_id(",</w>")
         self._names: dict[str, tuple[int, ...]] = {}  # ids of embeddings' names
-
-    @property
-    def size(self) -> int:
-        """How many rows the text encoder's table needs: one more than the largest id."""
-        return 1 + max(self._bpe.get_vocab(with_added_tokens=True).values())
 
     @property
     def room(self) -> int:
@@ -190,17 +185,39 @@ def _named(word: str, known: Mapping[str, Any]) -> str | None:
     return by_name.get(wanted) or by_name.get(wanted.rsplit("/", 1)[-1])
 
 
-def _open(folder: Path) -> tokenizers.Tokenizer:
+def _open(folder: Path) -> tuple[tokenizers.Tokenizer, int]:
+    """The tokenizer in a folder, and its size."""
     whole, parts = folder / "tokenizer.json", [folder / "vocab.json", folder / "merges.txt"]
     if folder == _CLIP:
-        return tokenizers.Tokenizer.from_file(str(whole))
+        return _own()
     files = [whole] if whole.exists() else parts
     with _in_words(
         f"the tokenizer in {folder} cannot be read",
         "Expected tokenizer.json, or vocab.json and merges.txt, as transformers saves them.",
     ):
         texts = [documents.file_text(file, _FILE_LIMIT) for file in files]
-        return _of_whole(texts[0]) if len(texts) == 1 else _of_parts(*texts)
+        return _of_files(*texts)
+
+
+@lru_cache(maxsize=1)
+def _own() -> tuple[tokenizers.Tokenizer, int]:
+    return _with_size(tokenizers.Tokenizer.from_file(str(_CLIP / "tokenizer.json")))
+
+
+# Most models bring the same 49,408 tokens, half a second of reading for each: who loads one after
+# another shares them. Nothing of a tokenizer changes after this.
+@lru_cache(maxsize=2)
+def _of_files(*texts: str) -> tuple[tokenizers.Tokenizer, int]:
+    """The tokenizer of a `tokenizer.json`, or of a `vocab.json` and a `merges.txt`, by what they
+    hold; and its size.
+    """
+    return _with_size(_of_whole(*texts) if len(texts) == 1 else _of_parts(*texts))
+
+
+def _with_size(bpe: tokenizers.Tokenizer) -> tuple[tokenizers.Tokenizer, int]:
+    bpe.no_truncation()
+    bpe.no_padding()
+    return bpe, 1 + max(bpe.get_vocab(with_added_tokens=True).values(), default=-1)
 
 
 @contextmanager
