@@ -235,6 +235,7 @@ class LiveRuns:
         with self._lock:  # else one that comes while it is switched off would be shown
             if self._shows:
                 self._problem.hide()
+                self._queue.forget_stopped()
                 self._took(result)
                 self._is_slow(result.request.resolved(self._form.settings))
 

@@ -252,6 +252,31 @@ def test_generate_makes_all_pictures_beside_it_and_live_goes_on_after():
     assert len(one.gallery.pictures) == 3
 
 
+@pytest.mark.parametrize("end", ["stopped", "failed"])
+def test_what_is_said_of_a_run_that_was_stopped_or_failed_goes_with_the_next_picture_of_live(end):
+    def run(request):
+        for progress in make(request):
+            if request.cfg == 2.0 and progress.step == 3:
+                if end == "failed":
+                    raise RuntimeError("no <more> memory")
+                one.stop()
+            yield progress
+
+    one = panel(run)
+    move(one, cfg=2.0)
+    one.generate()
+    assert f"{end} at step" in one.progress.line
+    assert bool(called(one, "Use seed 7")) is (end == "stopped")
+    move(one, cfg=3.0)
+    assert f"{end} at step" in one.progress.line
+    one.live = True
+    assert one.result.request.cfg == 3.0
+    assert "at step" not in read(one)
+    assert one.progress._bar.layout.visibility == "hidden"
+    assert not called(one, "Use seed 7")
+    assert alert(one) == ""
+
+
 def test_a_request_that_comes_from_code_or_a_picture_is_shown_too():
     one = panel()
     one.live = True
