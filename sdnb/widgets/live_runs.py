@@ -13,13 +13,15 @@ from sdnb.images.result import Progress, Result
 from sdnb.jobs.executor import Job, Watch
 from sdnb.jobs.live import Live
 from sdnb.request import Request, Resolved
-from sdnb.request.quick_enough import too_slow
+from sdnb.request.quick_enough import TooSlow, too_slow
 from sdnb.widgets.ahead import jobs_of, line_of
 from sdnb.widgets.engine_door import for_few_steps
 from sdnb.widgets.form.form import Form
+from sdnb.widgets.live_line import LiveLine
 from sdnb.widgets.pause import Pause
 from sdnb.widgets.progress import ErrorBox
 from sdnb.widgets.run_queue import RunQueue
+from sdnb.widgets.style import quiet_line
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
@@ -31,12 +33,13 @@ class LiveRuns:
     """While `switch` is on, asks for a picture at each change: `look` hears of those of `form`, and
     `ask` of any other. The newest wins. What runs, runs on the executor of `queue`.
 
-    A subclass says what is asked for and what is shown; `line` stands above the picture. `below`,
-    which stands below it, so that what comes there moves it by nothing, says why a picture takes
-    too long, or what failed.
+    A subclass says what is asked for and what is shown; `line` stands above the picture, and in it
+    `head`, which says why a picture takes too long. `below`, which stands below it, so that what
+    comes there moves it by nothing, says what else would make it quick, or what failed.
     """
 
     line: widgets.Widget
+    head: LiveLine
 
     #: The way to a picture that is not made live; the pace is measured again by it.
     ALL_THE_SAME: ClassVar[str] = "Generate makes it all the same, and measures again."
@@ -49,6 +52,7 @@ class LiveRuns:
         self._last: Resolved | None = None  # what was asked for; None: the next one is, whatever
         self._looked: Request | None = None  # the controls as they were at the last look
         self._shows = False  # whether what comes is shown
+        self._goes = False  # whether a picture has come since it was switched on
         self._composing = False
         self._fast: str | None = None  # the model for few steps; None: nobody has looked yet
         self._live = Live(
@@ -59,10 +63,11 @@ class LiveRuns:
             began=self._has_begun,
         )
         self._pause = Pause(_PAUSE, self.ask)
-        self._slow = widgets.HTML(layout=widgets.Layout(display="none"))
+        self._quicker = quiet_line()
+        self._quicker.layout.display = "none"
         self._problem = ErrorBox()
         self._wrong = False  # whether that is the controls' fault
-        self.below = widgets.VBox([self._slow, self._problem])
+        self.below = widgets.VBox([self._quicker, self._problem])
         self.below.add_class("sdnb-why")
         self.serve(model)
         switch.observe(lambda _: self._switched(), "value")
@@ -84,7 +89,7 @@ class LiveRuns:
     def serve(self, model: Model) -> None:
         """Judge by this model from now on, and preview by it."""
         self.rest()
-        self._model, self._fast = model, None
+        self._model, self._fast, self._goes = model, None, False
 
     def look(self) -> None:
         """A control has changed, by whoever: ask for its picture, if it is on. Of words that are
@@ -128,10 +133,12 @@ class LiveRuns:
                 request = self._wanted()
             except (ValueError, TypeError) as error:
                 self._last, self._wrong = None, True
-                self._problem.complain(error)
+                self._complain(error)
                 return
             if self._wrong:
+                self._wrong = False
                 self._problem.hide()
+                self.head.recall()
             if request is None:
                 self.rest()
                 self._say_nothing()
@@ -160,10 +167,6 @@ class LiveRuns:
     def _has_begun(self, _: Request) -> None:
         """Called when a run begins."""
 
-    def _say(self, words: str) -> None:
-        """Say something beside the picture."""
-        raise NotImplementedError
-
     def _for_few_steps(self) -> str:
         """The name of the model to take where this one is slow; "" for none."""
         return for_few_steps(self._model)
@@ -187,20 +190,28 @@ class LiveRuns:
     def _say_nothing(self) -> None:
         """Take back why there was no picture."""
         self._problem.hide()
-        self._slow.layout.display = "none"
+        self.head.recall()
+        self._refuse(None)
 
     def _is_slow(self, request: Resolved) -> bool:
         """Say so where a picture takes too long to be made at each change."""
         if self._fast is None:
             self._fast = self._for_few_steps()
-        why = too_slow(request, self._model.pace, self._form.settings, fast=self._fast)
-        if why:  # a computer that was busy for a moment is not slow for ever
-            why += f" {self.ALL_THE_SAME}"
-        self._slow.value = (
-            f'<div class="sdnb-warn" role="status">{html.escape(why)}</div>' if why else ""
-        )
-        self._slow.layout.display = "" if why else "none"
-        return bool(why)
+        pace, settings = self._model.pace, self._form.settings
+        slow = too_slow(request, pace, settings, fast=self._fast, going=self._goes)
+        self._refuse(slow)
+        return slow is not None
+
+    def _refuse(self, slow: TooSlow | None) -> None:
+        self.head.refuse(slow)
+        if slow is not None:  # a computer that was busy for a moment is not slow for ever
+            self._quicker.value = html.escape(f"{slow.way_out} {self.ALL_THE_SAME}")
+        self._quicker.layout.display = "none" if slow is None else ""
+
+    def _complain(self, error: BaseException) -> None:
+        """Say below the picture what is wrong, and above it that no picture comes."""
+        self._problem.complain(error)
+        self.head.interrupt("No picture comes: why stands below.")
 
     def _is_in_a_word(self) -> bool:
         """Whether nothing has changed since the last look but words, and none is at its end."""
@@ -227,7 +238,7 @@ class LiveRuns:
         """Say what runs before, if anything but live does."""
         executor = self._queue.executor
         for job in (jobs_of(executor) or ())[:1]:
-            self._say(f"Waiting for {line_of(executor).named(job, self._queue.jobs)}.")
+            self.head.say(f"Waiting for {line_of(executor).named(job, self._queue.jobs)}.")
 
     # -- in the job's thread ---------------------------------------------------------------------
 
@@ -237,6 +248,7 @@ class LiveRuns:
                 self._problem.hide()
                 self._queue.forget_stopped()
                 self._took(result)
+                self._goes = True
                 self._is_slow(result.request.resolved(self._form.settings))
 
     def _failed(self, error: BaseException) -> None:
@@ -244,7 +256,7 @@ class LiveRuns:
         with self._lock:
             self._last, self._wrong = None, False
             if self._shows:
-                self._problem.complain(error)
+                self._complain(error)
 
 
 def ends_a_word(before: str, after: str) -> bool:

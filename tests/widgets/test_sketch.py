@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from helpers.fakes import Model, make, until
 from helpers.mask_hand import Hand, picture
-from helpers.widget_hands import alert, find, press, read
+from helpers.widget_hands import alert, called, find, press, read
 from PIL import Image
 
 import sdnb
@@ -222,19 +222,24 @@ def test_what_takes_too_long_is_refused_as_a_live_panel_does_and_one_can_be_made
     one.canvas.draw(FIELD)
     assert one.result is before
     asked = one.draft.resolved(one.model.settings)
-    why = too_slow(asked, one.model.pace, one.model.settings)
-    assert "A picture takes about 4.0 s with these settings" in why
-    assert f"{why} Another and Finish make one all the same" in read(one)
+    slow = too_slow(asked, one.model.pace, one.model.settings, going=True)
+    why = slow.why
+    assert why == "About 4.0 s a picture: live takes 3 s at most."
+    assert why in read(one.followed)
+    assert f"{slow.way_out} Another and Finish make one all the same" in read(one)
     press(one.followed, "Keep")
     assert [p.held for p in one.gallery.pictures] == [before]
     press(one, "Another")
     assert one.result.request.seed != before.request.seed
     assert one.result.request.image is not None  # of the field
     assert why in read(one)
+    press(one, "Take 4 steps")  # of the picture that follows alone
+    assert (one.result.request.steps, one.request.steps) == (4, 20)
+    assert why not in read(one)
     learnt(one, 0.1)
     one.canvas.undo()
     assert one.result.request.image is None
-    assert "A picture takes" not in read(one)
+    assert not called(one.followed, "Take 4 steps")
 
 
 def test_it_says_nothing_of_time_once_the_sheet_is_empty_or_live_is_off():
@@ -242,9 +247,10 @@ def test_it_says_nothing_of_time_once_the_sheet_is_empty_or_live_is_off():
     learnt(one, 1.0)
     for end in (one.canvas.clear, lambda: setattr(one, "live", False)):
         one.canvas.draw(LINE)
-        assert "A picture takes" in read(one)
+        assert "live takes 3 s at most" in read(one.followed)
         end()
-        assert "A picture takes" not in read(one)
+        assert "live takes" not in read(one)
+        assert "Quicker" not in read(one)
     assert one.result is None
     press(one, "Another")  # one alone
     assert one.result.request.seed == one.draft.seed
@@ -260,7 +266,7 @@ def test_a_sketch_names_no_model_for_few_steps_that_it_takes_already(tmp_path, m
     other = sketch()
     learnt(other, 1.0)
     other.canvas.draw(LINE)
-    assert "A picture takes" in read(other)
+    assert "live takes 3 s at most" in read(other)
     assert "sdnb.load" not in read(other)
 
 

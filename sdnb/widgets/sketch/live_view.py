@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable
 
 import ipywidgets as widgets
 
 from sdnb.images.result import Result
 from sdnb.request.plain_words import counted, digits
+from sdnb.request.quick_enough import Quicker
 from sdnb.widgets.buttons import text_button
 from sdnb.widgets.jpegs import jpeg
-from sdnb.widgets.style import quiet_line, row
+from sdnb.widgets.live_line import LiveLine
+from sdnb.widgets.style import row
 
 _EMPTY = '<div class="sdnb-empty">Draw on the sheet: the picture follows.</div>'
 _SIDE = 1024  # pixels of the longer side of what is sent to the page
@@ -19,11 +20,14 @@ _SIDE = 1024  # pixels of the longer side of what is sent to the page
 
 class LiveView(widgets.VBox):
     """Shows one picture after the other; the last one stays until the next is there. `switch` is
-    whether it follows at all, `image` has the picture that is shown, `keep` and `another` are what
-    the buttons call.
+    whether it follows at all, `image` has the picture that is shown, `line` what is said above it.
+    `keep` and `another` are what the buttons call; `take` is that of a `LiveLine`.
     """
 
-    def __init__(self, keep: Callable[[], object], another: Callable[[], object]) -> None:
+    def __init__(
+        self, keep: Callable[[], object], another: Callable[[], object],
+        take: Callable[[Quicker], object],
+    ) -> None:  # fmt: skip
         self._empty = widgets.HTML(_EMPTY)
         self.image = widgets.Image(format="jpeg", layout=widgets.Layout(display="none"))
         self.image.add_class("sdnb-picture")
@@ -38,8 +42,8 @@ class LiveView(widgets.VBox):
         self._buttons = row(
             [self.switch, self._keep, text_button("Another", "random", tip, another)]
         )
-        self._line = quiet_line()
-        super().__init__([self._buttons, self._line, self._empty, self.image])
+        self.line = LiveLine(take)
+        super().__init__([self._buttons, self.line, self._empty, self.image])
         self.add_class("sdnb-followed")
 
     def show(self, result: Result, width: int) -> None:
@@ -68,4 +72,4 @@ class LiveView(widgets.VBox):
 
     def say(self, words: str) -> None:
         """Say something above the picture, until the next one is there."""
-        self._line.value = f'<span role="status">{html.escape(words)}</span>' if words else ""
+        self.line.say(words)

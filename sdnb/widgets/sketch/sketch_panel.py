@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import ipywidgets as widgets
@@ -18,6 +19,7 @@ from sdnb.images.canvas import flat
 from sdnb.images.result import Result
 from sdnb.jobs.executor import Executor
 from sdnb.request import Request, sizes
+from sdnb.request.quick_enough import Quicker
 from sdnb.request.sizes import Size
 from sdnb.widgets.form.fitted_view import runnable
 from sdnb.widgets.masks.drawing_sheet import Sheet
@@ -176,7 +178,7 @@ class Sketch(Panel):
     # -- live --------------------------------------------------------------------------------
 
     def _made_live(self) -> LiveDrawing:
-        self.followed = LiveView(self.keep_shown, self.another)
+        self.followed = LiveView(self.keep_shown, self.another, self._quicken)
         self._actions.live.layout.display = "none"  # its switch is beside the picture
         return LiveDrawing(
             self.followed, self.form, self._queue, outcome=self._outcome, asked=self._drafted,
@@ -186,6 +188,12 @@ class Sketch(Panel):
     def _edited(self) -> None:
         self._suit()
         super()._edited()
+
+    def _quicken(self, way: Quicker) -> None:
+        with self._live.held():
+            if way.steps is not None:  # those of the picture that follows; Finish keeps its own
+                self._steps.show(way.steps)
+            super()._quicken(replace(way, steps=None))
 
     def _redrawn(self) -> None:
         """Follow a change of the drawing."""
