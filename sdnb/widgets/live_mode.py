@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING
 
 import ipywidgets as widgets
 
-from sdnb.images.result import Progress, Result
-from sdnb.request import Request, Resolved
+from sdnb.images.result import Result
+from sdnb.request import Resolved
 from sdnb.request.quick_enough import Quicker
 from sdnb.widgets.buttons import text_button
 from sdnb.widgets.form.form import Form
-from sdnb.widgets.jpegs import enlarged
 from sdnb.widgets.live_line import LiveLine
 from sdnb.widgets.live_runs import LiveRuns
 from sdnb.widgets.outcome import Outcome
 from sdnb.widgets.plan_line import PlanLine
-from sdnb.widgets.progress import PREVIEW_SIDE, Throttle
 from sdnb.widgets.run_queue import RunQueue
 from sdnb.widgets.way_back import SeedCame
 
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
     from sdnb.engine.model import Model
 
 _LIVELY = "sdnb-lively"  # in one column, what has this class is above the controls
-_PREVIEW_EVERY = 0.1  # seconds, after the first one of a run
-_PREVIEW_SHARE = 0.05  # of the time of all runs
 
 
 class LiveMode(LiveRuns):
@@ -50,8 +46,6 @@ class LiveMode(LiveRuns):
         self._outcome, self._plan, self._view = outcome, plan, outcome.view
         self._asked, self._began = asked, began
         self._seed_before: int | None = None  # when it was switched on
-        self._is_first = True  # whether the next preview is the first of its run
-        self._previews = Throttle(_PREVIEW_EVERY, _PREVIEW_SHARE)
         self._build(take)
         queue.more_to_stop = lambda: self.on
 
@@ -138,22 +132,11 @@ class LiveMode(LiveRuns):
         return replace(self._asked(), count=1)
 
     # -- in the job's thread ---------------------------------------------------------------------
-    def _has_begun(self, _: Request) -> None:
-        self._is_first = True
+    def _show_coming(self, preview: bytes, width: int, share: float) -> None:
+        self._view.show_coming(preview, width, share)
 
-    def _preview(self, progress: Progress) -> None:
-        """Show a preview, the first of each run at any rate."""
-        asked = self._last
-        if not (self._shows and asked and (self._is_first or self._previews.due())):
-            return
-        if asked.padding is not None and asked.mask is not None:
-            return  # it is one of the masked part alone, which has another place
-        began = self._previews.now()
-        small = self._model.preview(progress.latent)
-        share = progress.step / max(progress.total, 1)
-        self._view.show_coming(enlarged(small, PREVIEW_SIDE), small.width * 8, share)
-        self._is_first = False
-        self._previews.spent(began)
+    def _expect(self, *, coming: bool) -> None:
+        self._view.expect(coming)
 
     def _took(self, result: Result) -> None:
         self._outcome.take_live(result)

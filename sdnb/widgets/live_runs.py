@@ -17,15 +17,18 @@ from sdnb.request.quick_enough import TooSlow, too_slow
 from sdnb.widgets.ahead import jobs_of, line_of
 from sdnb.widgets.engine_door import for_few_steps
 from sdnb.widgets.form.form import Form
+from sdnb.widgets.jpegs import enlarged
 from sdnb.widgets.live_line import LiveLine
 from sdnb.widgets.pause import Pause
-from sdnb.widgets.progress import ErrorBox
+from sdnb.widgets.progress import PREVIEW_SIDE, ErrorBox, Throttle
 from sdnb.widgets.run_queue import RunQueue
 from sdnb.widgets.style import quiet_line
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
 
+_PREVIEW_EVERY = 0.1  # seconds, after the first one of a run
+_PREVIEW_SHARE = 0.05  # of the time of all runs
 _PAUSE = 0.3  # seconds without a key: then a word is asked for that may go on
 
 
@@ -53,6 +56,8 @@ class LiveRuns:
         self._looked: Request | None = None  # the controls as they were at the last look
         self._shows = False  # whether what comes is shown
         self._goes = False  # whether a picture has come since it was switched on
+        self._is_first = True  # whether the next preview is the first of its run
+        self._previews = Throttle(_PREVIEW_EVERY, _PREVIEW_SHARE)
         self._composing = False
         self._fast: str | None = None  # the model for few steps; None: nobody has looked yet
         self._live = Live(
@@ -112,7 +117,8 @@ class LiveRuns:
         """Stop what runs, and ask for nothing until something changes: something else runs now."""
         self._pause.forget()
         with self._lock:
-            self._shows, self._last = False, None
+            self._show_no_more()
+            self._last = None
         self._live.stop()
 
     def end(self) -> None:
@@ -161,11 +167,15 @@ class LiveRuns:
         """Show a result, in the thread that made it."""
         raise NotImplementedError
 
-    def _preview(self, progress: Progress) -> None:
-        """Show a preview, if at all; in the job's thread, as `_has_begun`."""
+    def _show_coming(self, preview: bytes, width: int, share: float) -> None:
+        """Show a preview, a JPEG of a picture so many pixels wide, over the picture: `share` of its
+        run is done. In the thread that makes it.
+        """
+        raise NotImplementedError
 
-    def _has_begun(self, _: Request) -> None:
-        """Called when a run begins."""
+    def _expect(self, *, coming: bool) -> None:
+        """Show that the next picture is on its way, or no more."""
+        raise NotImplementedError
 
     def _for_few_steps(self) -> str:
         """The name of the model to take where this one is slow; "" for none."""
@@ -176,7 +186,7 @@ class LiveRuns:
     def _ask_for(self, request: Resolved, anyway: bool) -> None:
         self._last = None
         if self._is_slow(request) and not anyway:
-            self._shows = False
+            self._show_no_more()
             self._live.stop()
             return
         self._last, self._shows = request, True
@@ -185,7 +195,15 @@ class LiveRuns:
         except RuntimeError as error:  # the executor was shut down
             self._failed(error)
             return
+        if self._shows:  # an executor may have run it meanwhile
+            self._expect(coming=self._live.busy)
         self._say_waiting()
+
+    def _show_no_more(self) -> None:
+        """Show nothing of what runs, which is to be stopped."""
+        if self._shows:
+            self._expect(coming=False)
+        self._shows = False
 
     def _say_nothing(self) -> None:
         """Take back why there was no picture."""
@@ -242,6 +260,25 @@ class LiveRuns:
 
     # -- in the job's thread ---------------------------------------------------------------------
 
+    def _has_begun(self, _: Request) -> None:
+        self._is_first = True
+
+    def _preview(self, progress: Progress) -> None:
+        """Show a preview, the first of each run at any rate."""
+        asked = self._last
+        if not (self._shows and asked and (self._is_first or self._previews.due())):
+            return
+        if asked.padding is not None and asked.mask is not None:
+            return  # it is one of the masked part alone, which has another place
+        began = self._previews.now()
+        small = self._model.preview(progress.latent)
+        share, preview = progress.step / max(progress.total, 1), enlarged(small, PREVIEW_SIDE)
+        with self._lock:  # else one that comes while it is stopped would stay over the picture
+            if self._shows:
+                self._show_coming(preview, small.width * 8, share)
+        self._is_first = False
+        self._previews.spent(began)
+
     def _came(self, result: Result) -> None:
         with self._lock:  # else one that comes while it is switched off would be shown
             if self._shows:
@@ -249,6 +286,7 @@ class LiveRuns:
                 self._queue.forget_stopped()
                 self._took(result)
                 self._goes = True
+                self._expect(coming=self._live.waits)
                 self._is_slow(result.request.resolved(self._form.settings))
 
     def _failed(self, error: BaseException) -> None:
@@ -256,6 +294,7 @@ class LiveRuns:
         with self._lock:
             self._last, self._wrong = None, False
             if self._shows:
+                self._expect(coming=False)
                 self._complain(error)
 
 

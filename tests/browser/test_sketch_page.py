@@ -116,7 +116,7 @@ def test_draw_and_watch_keep_and_finish(notebook):
         2, 64, "sketch",
     ]  # fmt: skip
     assert notebook.kernel(f"{quick}.image is None")  # lines are no colours
-    notebook.page.locator(".sdnb-followed img >> visible=true").wait_for()
+    notebook.page.locator(".sdnb-followed img >> visible=true").first.wait_for()
 
     hand.button("Draw in red").click()
     hand.press("g")

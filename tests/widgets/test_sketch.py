@@ -1,10 +1,11 @@
 """The sketch without weights: the request of a drawing in each way, live, Keep and Finish."""
 
+import io
 import threading
 
 import numpy as np
 import pytest
-from helpers.fakes import Model, make, until
+from helpers.fakes import Model, gated, make, until
 from helpers.mask_hand import Hand, picture
 from helpers.widget_hands import alert, called, find, press, read
 from PIL import Image
@@ -53,8 +54,6 @@ def sketch(run=make, executor=Inline):
 
 def shown(one):
     """The picture on the right, as the page gets it."""
-    import io
-
     return Image.open(io.BytesIO(one.followed.image.value)).size
 
 
@@ -188,6 +187,79 @@ def test_while_one_is_made_the_newest_wins():
     until(lambda: one.result is not None and not one._live.busy)
     assert one.result.request == one.draft.resolved(one.model.settings)
     assert len(runs) <= 4  # of 21 that were asked for
+    one.close()
+
+
+def marks(one):
+    """Whether the picture is marked as an old one, and how far one sees the next one's preview."""
+    box = one.followed._pictures
+    stage = next(name for name in box.children[1]._dom_classes if "coming" in name)
+    return "sdnb-awaited" in box._dom_classes, int(stage[-1])
+
+
+def live_on_a_gate():
+    """A sketch whose next picture waits for the gate at each of its five steps; one is there."""
+    gate, run = gated()
+    one = sketch(run, Worker)
+    one.canvas.draw(LINE)
+    for _ in range(5):
+        gate.release()
+    until(lambda: one.result is not None and not one._live.busy)
+    return one, gate
+
+
+def test_a_picture_of_the_drawing_before_is_marked_and_previews_lie_over_it():
+    one, gate = live_on_a_gate()
+    first = one.followed.image.value
+    assert marks(one) == (False, 0)
+    one.canvas.draw(FIELD)
+    assert marks(one)[0]
+    gate.release()
+    until(lambda: marks(one) == (True, 1))
+    assert one.followed.image.value == first
+    preview = Image.open(io.BytesIO(one.followed._pictures.children[1].value))
+    assert preview.getpixel((1, 1)) == (1, 1, 1)  # of the fake model's first step
+    press(one.followed, "Keep")  # what is shown, with what it was made of
+    assert [p.held for p in one.gallery.pictures] == [one.result]
+    assert one.gallery.pictures[0].request.image is None  # the line alone
+    assert "with its own drawing: the sheet has gone on since" in read(one.followed)
+    for _ in range(4):
+        gate.release()
+    until(lambda: one.result.request.image is not None and not one._live.busy)
+    assert marks(one) == (False, 0)
+    assert one.followed.image.value != first
+    press(one.followed, "Keep")
+    assert "It is in the gallery now." in read(one.followed)
+    one.close()
+
+
+@pytest.mark.parametrize("end", ["stop", "refuse", "switch off", "fail"])
+def test_what_does_not_come_is_awaited_no_more(end):
+    one, gate = live_on_a_gate()
+    one.canvas.draw(FIELD)
+    gate.release()
+    until(lambda: marks(one) == (True, 1))
+    if end == "stop":
+        one.stop()
+    elif end == "refuse":
+        learnt(one, 3.0)
+        one.canvas.undo()
+        assert "live takes 3 s at most" in read(one.followed)
+    elif end == "switch off":
+        one.live = False
+    else:
+        one._live._failed(RuntimeError("no <more> memory"))
+    assert marks(one) == (False, 0)
+    one.close()
+
+
+def test_the_very_first_preview_takes_the_empty_place():
+    gate, run = gated()
+    one = sketch(run, Worker)
+    one.canvas.draw(LINE)
+    gate.release()
+    until(lambda: marks(one)[1] == 4)
+    assert "Draw on the sheet" not in read(one)
     one.close()
 
 

@@ -91,6 +91,12 @@ class LiveDrawing(LiveRuns):
         self._outcome.caption.say()  # it was of a finished one
         self._view.show(result, self._width())
 
+    def _show_coming(self, preview: bytes, _: int, share: float) -> None:
+        self._view.show_coming(preview, self._width(), share)
+
+    def _expect(self, *, coming: bool) -> None:
+        self._view.expect(coming)
+
     def _for_few_steps(self) -> str:
         """None where the draft takes the variant's LoRA already."""
         return "" if fast_lora(self._model) else super()._for_few_steps()

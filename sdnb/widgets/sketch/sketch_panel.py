@@ -108,14 +108,20 @@ class Sketch(Panel):
         return draft(self.request, self.model, int(self._steps.value), self._seed)
 
     def keep_shown(self) -> None:
-        """Put the picture that is shown into the gallery, unless it is there."""
+        """Put the picture that is shown into the gallery, unless it is there, with the drawing that
+        it was made of, which may have gone on since.
+        """
         if self.result is None:
             return
-        if self._outcome.live is None:
+        shown = self._outcome.live
+        if shown is None:
             self.followed.say("It is in the gallery.")
             return
         self._outcome.keep_live()
-        self.followed.say("It is in the gallery now.")
+        words = "It is in the gallery now."
+        if _drawing(shown.request) != _drawing(self._foreseen()):
+            words = "It is in the gallery now, with its own drawing: the sheet has gone on since."
+        self.followed.say(words)
 
     def another(self) -> None:
         """Make it of another seed, however long that takes, and also while it does not follow."""
@@ -263,6 +269,11 @@ class Sketch(Panel):
         with suppress(ValueError):  # without a network for lines
             return self._drawn(self.form.request)
         return self.form.request
+
+
+def _drawing(request: Request) -> tuple[bytes | None, ...]:
+    """What of a request is drawn."""
+    return request.image, *(control.image for control in request.controls)
 
 
 def _random() -> int:
