@@ -35,7 +35,9 @@ if SIDE:
     sketch.request = sketch.request.but(width=SIDE, height=SIDE)
 sketch.canvas.brush = 30
 made, busy = [], False
-def came(_):
+def came(change):
+    if not change["new"]:
+        return
     made.append(sketch.result.seconds)
     if busy:
         sketch.another()
@@ -48,7 +50,7 @@ def settings():
             "sampler": asked.sampler, "is_fast": fast_lora(model) is not None}
 sketch
 """
-_PICTURE = ".sdnb-followed > img"
+_PICTURE = ".sdnb-followed .sdnb-live > img"
 _IDLE = "not sketch.running"
 # The promise `followed` gives the milliseconds from the next time that the mouse is let go to the
 # frame with the next picture.

@@ -120,6 +120,12 @@ class Live:
             return self._newest.running is not None
 
     @property
+    def waits(self) -> bool:
+        """Whether something newer waits for what runs."""
+        with self._lock:
+            return self._newest.waiting is not None
+
+    @property
     def job(self) -> Job | None:
         """The job that runs, or has its turn in the executor's line."""
         return self._job

@@ -12,7 +12,9 @@ from sdnb.widgets.style import row
 
 
 class AfterStop(widgets.VBox):
-    """Two buttons, hidden until `offer`; `keep` is called with the seed."""
+    """Two buttons, hidden until `offer`; `keep` is called with the seed. Their labels say which
+    seed that is, since the picture below has a button for its own, and what is made.
+    """
 
     def __init__(self) -> None:
         self.keep: Callable[[int], object] = lambda _: None
@@ -20,11 +22,13 @@ class AfterStop(widgets.VBox):
         self._again: Callable[[], object] = lambda: None
         super().__init__(layout=widgets.Layout(display="none"))
 
-    def offer(self, seed: int, again: Callable[[], object]) -> None:
-        """Offer to keep this seed, and to call `again`."""
+    def offer(self, seed: int, again: Callable[[], object], *, rest: int = 1, of: int = 1) -> None:
+        """Offer to keep this seed, and to call `again`, which makes the `rest` of `of` pictures."""
         self._seed, self._again = seed, again
         if not self.children:  # most runs are not stopped
             self._make()
+        self._keep_button.description = f"Use seed {seed}"
+        self._again_button.description = _label(rest, of)
         self.layout.display = ""
 
     def forget(self) -> None:
@@ -32,11 +36,11 @@ class AfterStop(widgets.VBox):
         self.layout.display = "none"
 
     def _make(self) -> None:
-        tip = "Keep its seed for the next ones"
-        keep = text_button("Use its seed", "lock", tip, self._kept)
-        tip = "Make it from the first step, with its seed and settings; of several, the rest"
-        again = text_button("Make it again", "repeat", tip, self._made_again)
-        self.children = [row([keep, again])]
+        tip = "Keep the seed of the picture that was stopped for the next ones"
+        self._keep_button = text_button("", "lock", tip, self._kept)
+        tip = "From the first step, with the seeds and settings of the run that was stopped"
+        self._again_button = text_button("", "repeat", tip, self._made_again)
+        self.children = [row([self._keep_button, self._again_button])]
         in_order(self)
 
     def _kept(self) -> None:
@@ -44,3 +48,10 @@ class AfterStop(widgets.VBox):
 
     def _made_again(self) -> None:
         self._again()
+
+
+def _label(rest: int, of: int) -> str:
+    """ "Make it again", "Make all 6 again", "Make the other 5", "Make the last one"."""
+    if rest == of:
+        return "Make it again" if of == 1 else f"Make all {of} again"
+    return "Make the last one" if rest == 1 else f"Make the other {rest}"

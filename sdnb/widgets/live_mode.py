@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,47 +9,44 @@ from typing import TYPE_CHECKING
 
 import ipywidgets as widgets
 
-from sdnb.images.result import Progress, Result
-from sdnb.request import Request, Resolved
+from sdnb.images.result import Result
+from sdnb.request import Resolved
+from sdnb.request.quick_enough import Quicker
 from sdnb.widgets.buttons import text_button
 from sdnb.widgets.form.form import Form
-from sdnb.widgets.jpegs import enlarged
+from sdnb.widgets.live_line import LiveLine
 from sdnb.widgets.live_runs import LiveRuns
 from sdnb.widgets.outcome import Outcome
 from sdnb.widgets.plan_line import PlanLine
-from sdnb.widgets.progress import PREVIEW_SIDE, Throttle
 from sdnb.widgets.run_queue import RunQueue
-from sdnb.widgets.style import quiet_line, row
 from sdnb.widgets.way_back import SeedCame
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
 
 _LIVELY = "sdnb-lively"  # in one column, what has this class is above the controls
-_PREVIEW_EVERY = 0.1  # seconds, after the first one of a run
-_PREVIEW_SHARE = 0.05  # of the time of all runs
 
 
 class LiveMode(LiveRuns):
-    """`switch` is the button that switches it. `line`, above the picture, says how quick it is and
-    has the button that keeps the picture; `below` says why it is not quick, or what failed.
+    """`switch` is the button that switches it. `line`, above the picture, says how quick it is, or
+    why not, and has the button that keeps the picture; `below` says what failed.
 
     `asked` gives the request of `form`, and raises ValueError where it cannot run. What runs, runs
     on the executor of `queue`, beside the jobs there, and `outcome` takes what comes of it. `plan`
-    is told when it is on. `began` is called when somebody switched it on.
+    is told when it is on. `began` is called when somebody switched it on, and `take` with what
+    would make a picture quick, where somebody wants that.
     """
 
     def __init__(
         self, switch: widgets.ToggleButton, form: Form, queue: RunQueue, *, outcome: Outcome,
-        plan: PlanLine, asked: Callable[[], Resolved], began: Callable[[], object], model: Model,
+        plan: PlanLine, asked: Callable[[], Resolved], began: Callable[[], object],
+        take: Callable[[Quicker], object], model: Model,
     ) -> None:  # fmt: skip
         super().__init__(switch, form, queue, model)
         self._outcome, self._plan, self._view = outcome, plan, outcome.view
         self._asked, self._began = asked, began
         self._seed_before: int | None = None  # when it was switched on
-        self._is_first = True  # whether the next preview is the first of its run
-        self._previews = Throttle(_PREVIEW_EVERY, _PREVIEW_SHARE)
-        self._build()
+        self._build(take)
         queue.more_to_stop = lambda: self.on
 
     def look(self) -> None:
@@ -72,27 +68,22 @@ class LiveMode(LiveRuns):
         self._show_keep()
 
     # -- building --------------------------------------------------------------------------------
-    def _build(self) -> None:
-        self._words = quiet_line()
-        self._words.layout.flex = "1 1 0"
+    def _build(self, take: Callable[[Quicker], object]) -> None:
         tip = "Put this picture into the gallery, which saves it as all others"
         self._keep = text_button("Keep", "star", tip, self._kept)
         self._seed_stays = SeedCame(lambda: self._form.change(seed=None))
-        self._head = row([self._words, self._keep], flex_flow="row nowrap")
-        self.line = widgets.VBox([self._head, self._seed_stays])
+        self.head = LiveLine(take, self._keep)
+        self.line = widgets.VBox([self.head, self._seed_stays])
         for part in (self.line, self.below):
             part.add_class(_LIVELY)
         self._show_keep()
-
-    def _say(self, words: str) -> None:
-        self._words.value = f'<span role="status">{html.escape(words)}</span>' if words else ""
 
     def _show_keep(self) -> None:
         there = self._outcome.live is not None
         self._keep.disabled = not there
         if there:
             self._keep.description = "Keep"
-        self._head.layout.display = "" if self.on or there else "none"
+        self.head.layout.display = "" if self.on or there else "none"
 
     # -- what a person does ----------------------------------------------------------------------
     def _switched(self) -> None:
@@ -111,8 +102,8 @@ class LiveMode(LiveRuns):
     def _start(self) -> None:
         self._seed_stays.forget()
         self._view.add_class(_LIVELY)
-        self._looked = None
-        self._say("The first picture is on its way.")
+        self._looked, self._goes = None, False
+        self.head.say("The first picture is on its way.")
         self._seed_before = self._form.seed.value
         self._lock_seed(new=False)
         self.look()
@@ -120,7 +111,7 @@ class LiveMode(LiveRuns):
     def _end(self) -> None:
         self.rest()
         self._view.settle()
-        self._say("The last picture of live.")
+        self.head.say("The last picture of live.")
         self._seed_stays.tell(self._form.seed.value, self._seed_before, "stays from live")
 
     def _lock_seed(self, *, new: bool) -> None:
@@ -141,24 +132,13 @@ class LiveMode(LiveRuns):
         return replace(self._asked(), count=1)
 
     # -- in the job's thread ---------------------------------------------------------------------
-    def _has_begun(self, _: Request) -> None:
-        self._is_first = True
+    def _show_coming(self, preview: bytes, width: int, share: float) -> None:
+        self._view.show_coming(preview, width, share)
 
-    def _preview(self, progress: Progress) -> None:
-        """Show a preview, the first of each run at any rate."""
-        asked = self._last
-        if not (self._shows and asked and (self._is_first or self._previews.due())):
-            return
-        if asked.padding is not None and asked.mask is not None:
-            return  # it is one of the masked part alone, which has another place
-        began = self._previews.now()
-        small = self._model.preview(progress.latent)
-        share = progress.step / max(progress.total, 1)
-        self._view.show_coming(enlarged(small, PREVIEW_SIDE), small.width * 8, share)
-        self._is_first = False
-        self._previews.spent(began)
+    def _expect(self, *, coming: bool) -> None:
+        self._view.expect(coming)
 
     def _took(self, result: Result) -> None:
         self._outcome.take_live(result)
-        self._say(f"Live: {result.seconds:.1f} s a picture.")
+        self.head.say(f"Live: {result.seconds:.1f} s a picture.")
         self._show_keep()

@@ -13,17 +13,22 @@ from sdnb.images.result import Progress, Result
 from sdnb.jobs.executor import Job, Watch
 from sdnb.jobs.live import Live
 from sdnb.request import Request, Resolved
-from sdnb.request.quick_enough import too_slow
+from sdnb.request.quick_enough import TooSlow, too_slow
 from sdnb.widgets.ahead import jobs_of, line_of
 from sdnb.widgets.engine_door import for_few_steps
 from sdnb.widgets.form.form import Form
+from sdnb.widgets.jpegs import enlarged
+from sdnb.widgets.live_line import LiveLine
 from sdnb.widgets.pause import Pause
-from sdnb.widgets.progress import ErrorBox
+from sdnb.widgets.progress import PREVIEW_SIDE, ErrorBox, Throttle
 from sdnb.widgets.run_queue import RunQueue
+from sdnb.widgets.style import quiet_line
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
 
+_PREVIEW_EVERY = 0.1  # seconds, after the first one of a run
+_PREVIEW_SHARE = 0.05  # of the time of all runs
 _PAUSE = 0.3  # seconds without a key: then a word is asked for that may go on
 
 
@@ -31,12 +36,13 @@ class LiveRuns:
     """While `switch` is on, asks for a picture at each change: `look` hears of those of `form`, and
     `ask` of any other. The newest wins. What runs, runs on the executor of `queue`.
 
-    A subclass says what is asked for and what is shown; `line` stands above the picture. `below`,
-    which stands below it, so that what comes there moves it by nothing, says why a picture takes
-    too long, or what failed.
+    A subclass says what is asked for and what is shown; `line` stands above the picture, and in it
+    `head`, which says why a picture takes too long. `below`, which stands below it, so that what
+    comes there moves it by nothing, says what else would make it quick, or what failed.
     """
 
     line: widgets.Widget
+    head: LiveLine
 
     #: The way to a picture that is not made live; the pace is measured again by it.
     ALL_THE_SAME: ClassVar[str] = "Generate makes it all the same, and measures again."
@@ -49,6 +55,9 @@ class LiveRuns:
         self._last: Resolved | None = None  # what was asked for; None: the next one is, whatever
         self._looked: Request | None = None  # the controls as they were at the last look
         self._shows = False  # whether what comes is shown
+        self._goes = False  # whether a picture has come since it was switched on
+        self._is_first = True  # whether the next preview is the first of its run
+        self._previews = Throttle(_PREVIEW_EVERY, _PREVIEW_SHARE)
         self._composing = False
         self._fast: str | None = None  # the model for few steps; None: nobody has looked yet
         self._live = Live(
@@ -59,10 +68,11 @@ class LiveRuns:
             began=self._has_begun,
         )
         self._pause = Pause(_PAUSE, self.ask)
-        self._slow = widgets.HTML(layout=widgets.Layout(display="none"))
+        self._quicker = quiet_line()
+        self._quicker.layout.display = "none"
         self._problem = ErrorBox()
         self._wrong = False  # whether that is the controls' fault
-        self.below = widgets.VBox([self._slow, self._problem])
+        self.below = widgets.VBox([self._quicker, self._problem])
         self.below.add_class("sdnb-why")
         self.serve(model)
         switch.observe(lambda _: self._switched(), "value")
@@ -84,7 +94,7 @@ class LiveRuns:
     def serve(self, model: Model) -> None:
         """Judge by this model from now on, and preview by it."""
         self.rest()
-        self._model, self._fast = model, None
+        self._model, self._fast, self._goes = model, None, False
 
     def look(self) -> None:
         """A control has changed, by whoever: ask for its picture, if it is on. Of words that are
@@ -107,7 +117,8 @@ class LiveRuns:
         """Stop what runs, and ask for nothing until something changes: something else runs now."""
         self._pause.forget()
         with self._lock:
-            self._shows, self._last = False, None
+            self._show_no_more()
+            self._last = None
         self._live.stop()
 
     def end(self) -> None:
@@ -128,10 +139,12 @@ class LiveRuns:
                 request = self._wanted()
             except (ValueError, TypeError) as error:
                 self._last, self._wrong = None, True
-                self._problem.complain(error)
+                self._complain(error)
                 return
             if self._wrong:
+                self._wrong = False
                 self._problem.hide()
+                self.head.recall()
             if request is None:
                 self.rest()
                 self._say_nothing()
@@ -154,14 +167,14 @@ class LiveRuns:
         """Show a result, in the thread that made it."""
         raise NotImplementedError
 
-    def _preview(self, progress: Progress) -> None:
-        """Show a preview, if at all; in the job's thread, as `_has_begun`."""
+    def _show_coming(self, preview: bytes, width: int, share: float) -> None:
+        """Show a preview, a JPEG of a picture so many pixels wide, over the picture: `share` of its
+        run is done. In the thread that makes it.
+        """
+        raise NotImplementedError
 
-    def _has_begun(self, _: Request) -> None:
-        """Called when a run begins."""
-
-    def _say(self, words: str) -> None:
-        """Say something beside the picture."""
+    def _expect(self, *, coming: bool) -> None:
+        """Show that the next picture is on its way, or no more."""
         raise NotImplementedError
 
     def _for_few_steps(self) -> str:
@@ -173,7 +186,7 @@ class LiveRuns:
     def _ask_for(self, request: Resolved, anyway: bool) -> None:
         self._last = None
         if self._is_slow(request) and not anyway:
-            self._shows = False
+            self._show_no_more()
             self._live.stop()
             return
         self._last, self._shows = request, True
@@ -182,25 +195,41 @@ class LiveRuns:
         except RuntimeError as error:  # the executor was shut down
             self._failed(error)
             return
+        if self._shows:  # an executor may have run it meanwhile
+            self._expect(coming=self._live.busy)
         self._say_waiting()
+
+    def _show_no_more(self) -> None:
+        """Show nothing of what runs, which is to be stopped."""
+        if self._shows:
+            self._expect(coming=False)
+        self._shows = False
 
     def _say_nothing(self) -> None:
         """Take back why there was no picture."""
         self._problem.hide()
-        self._slow.layout.display = "none"
+        self.head.recall()
+        self._refuse(None)
 
     def _is_slow(self, request: Resolved) -> bool:
         """Say so where a picture takes too long to be made at each change."""
         if self._fast is None:
             self._fast = self._for_few_steps()
-        why = too_slow(request, self._model.pace, self._form.settings, fast=self._fast)
-        if why:  # a computer that was busy for a moment is not slow for ever
-            why += f" {self.ALL_THE_SAME}"
-        self._slow.value = (
-            f'<div class="sdnb-warn" role="status">{html.escape(why)}</div>' if why else ""
-        )
-        self._slow.layout.display = "" if why else "none"
-        return bool(why)
+        pace, settings = self._model.pace, self._form.settings
+        slow = too_slow(request, pace, settings, fast=self._fast, going=self._goes)
+        self._refuse(slow)
+        return slow is not None
+
+    def _refuse(self, slow: TooSlow | None) -> None:
+        self.head.refuse(slow)
+        if slow is not None:  # a computer that was busy for a moment is not slow for ever
+            self._quicker.value = html.escape(f"{slow.way_out} {self.ALL_THE_SAME}")
+        self._quicker.layout.display = "none" if slow is None else ""
+
+    def _complain(self, error: BaseException) -> None:
+        """Say below the picture what is wrong, and above it that no picture comes."""
+        self._problem.complain(error)
+        self.head.interrupt("No picture comes: why stands below.")
 
     def _is_in_a_word(self) -> bool:
         """Whether nothing has changed since the last look but words, and none is at its end."""
@@ -227,15 +256,37 @@ class LiveRuns:
         """Say what runs before, if anything but live does."""
         executor = self._queue.executor
         for job in (jobs_of(executor) or ())[:1]:
-            self._say(f"Waiting for {line_of(executor).named(job, self._queue.jobs)}.")
+            self.head.say(f"Waiting for {line_of(executor).named(job, self._queue.jobs)}.")
 
     # -- in the job's thread ---------------------------------------------------------------------
+
+    def _has_begun(self, _: Request) -> None:
+        self._is_first = True
+
+    def _preview(self, progress: Progress) -> None:
+        """Show a preview, the first of each run at any rate."""
+        asked = self._last
+        if not (self._shows and asked and (self._is_first or self._previews.due())):
+            return
+        if asked.padding is not None and asked.mask is not None:
+            return  # it is one of the masked part alone, which has another place
+        began = self._previews.now()
+        small = self._model.preview(progress.latent)
+        share, preview = progress.step / max(progress.total, 1), enlarged(small, PREVIEW_SIDE)
+        with self._lock:  # else one that comes while it is stopped would stay over the picture
+            if self._shows:
+                self._show_coming(preview, small.width * 8, share)
+        self._is_first = False
+        self._previews.spent(began)
 
     def _came(self, result: Result) -> None:
         with self._lock:  # else one that comes while it is switched off would be shown
             if self._shows:
                 self._problem.hide()
+                self._queue.forget_stopped()
                 self._took(result)
+                self._goes = True
+                self._expect(coming=self._live.waits)
                 self._is_slow(result.request.resolved(self._form.settings))
 
     def _failed(self, error: BaseException) -> None:
@@ -243,7 +294,8 @@ class LiveRuns:
         with self._lock:
             self._last, self._wrong = None, False
             if self._shows:
-                self._problem.complain(error)
+                self._expect(coming=False)
+                self._complain(error)
 
 
 def ends_a_word(before: str, after: str) -> bool:

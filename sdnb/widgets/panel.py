@@ -19,6 +19,7 @@ from sdnb import images
 from sdnb.jobs.executor import Executor, Job
 from sdnb.request import Request, Resolved, checks
 from sdnb.request.plain_words import counted
+from sdnb.request.quick_enough import Quicker
 from sdnb.widgets import picture_acts, style
 from sdnb.widgets.actions import GENERATE, Actions
 from sdnb.widgets.came_with import CameWith, of_upload
@@ -278,7 +279,7 @@ class Panel(StudioTab):
         """What makes its pictures live."""
         return LiveMode(
             self._actions.live, self.form, self._queue, outcome=self._outcome, plan=self._plan,
-            asked=self._checked, began=self._began, model=self.model,
+            asked=self._checked, began=self._began, take=self._quicken, model=self.model,
         )  # fmt: skip
 
     # -- before a run ------------------------------------------------------------------------
@@ -302,6 +303,11 @@ class Panel(StudioTab):
             return
         with suppress(ValueError):  # Generate shows how the controls contradict each other
             self._plan.ask(self.model, self._foreseen(), settings=self.form.suited[0])
+
+    def _quicken(self, way: Quicker) -> None:
+        """Take the steps and the size with which a picture is quick enough for live."""
+        self.form.change(**way.fields)
+        self._edited()
 
     def _foreseen(self) -> Request:
         """The request that the forecast is of."""

@@ -92,6 +92,10 @@ class ResultView(widgets.VBox):
                 part.layout.display = "none"
         self._live.show_coming(preview, width, share)
 
+    def expect(self, coming: bool) -> None:
+        """Mark the picture of live as an old one while the next is on its way, or no more."""
+        self._live.expect(coming)
+
     def settle(self) -> None:
         """Show the last picture of live as any other: live has ended."""
         if self._live.is_shown:

@@ -109,6 +109,11 @@ class RunQueue:
             for job in self._behind():
                 self.drop(job)
 
+    def forget_stopped(self) -> None:
+        """Say no more of a run that was stopped or failed, once none is there: others came."""
+        if not self.running:
+            self._progress.clear()
+
     def pause(self, why: str) -> None:
         """Stop, and refuse requests until `serve`; `why` is shown beside the buttons."""
         self.stop()
@@ -150,7 +155,9 @@ class RunQueue:
         if request.seed is None or made == request.count:
             return
         rest = request.but(seed=request.seed + made, count=request.count - made)
-        self._progress.after_stop.offer(request.seed + made, lambda: self.submit(rest, then))
+        self._progress.after_stop.offer(
+            request.seed + made, lambda: self.submit(rest, then), rest=rest.count, of=request.count
+        )
 
     def _take(self, job: Job) -> None:
         """Take what is finished, whatever becomes of the rest."""

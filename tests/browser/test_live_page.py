@@ -160,14 +160,16 @@ def what_is_slow_is_refused(one):
     one.kernel("setattr(quick, 'LIMIT', 0.001)")
     picture = one.place.locator(".sdnb-live").bounding_box()
     one.drag("CFG", -0.1, steps=3)
-    one.place.get_by_text("live makes those that take").wait_for()
+    words = one.place.get_by_text("live takes 0.001 s")
+    words.wait_for()
+    assert 0 < picture["y"] - words.bounding_box()["y"] < 100  # just above the picture
     assert one.place.locator(".sdnb-live").bounding_box() == picture  # the words move nothing
     assert one.kernel("[panel.live, panel.running]") == [True, False]
     one.shot("live-refused.png")
     one.kernel("setattr(quick, 'LIMIT', 1e9)")
     one.drag("CFG", 0.05, steps=3)
     one.settled()
-    one.place.get_by_text("live makes those that take").wait_for(state="hidden")
+    one.place.get_by_text("live takes 0.001 s").wait_for(state="hidden")
 
 
 def the_picture_is_kept(one):

@@ -116,7 +116,7 @@ def test_draw_and_watch_keep_and_finish(notebook):
         2, 64, "sketch",
     ]  # fmt: skip
     assert notebook.kernel(f"{quick}.image is None")  # lines are no colours
-    notebook.page.locator(".sdnb-followed img >> visible=true").wait_for()
+    notebook.page.locator(".sdnb-followed img >> visible=true").first.wait_for()
 
     hand.button("Draw in red").click()
     hand.press("g")
@@ -162,7 +162,7 @@ def test_draw_and_watch_keep_and_finish(notebook):
 
 
 def what_is_slow_is_refused(notebook, hand):
-    """Below the picture, which it does not move, and neither the sheet."""
+    """Above the picture, which it does not move, and neither the sheet."""
 
     def places():
         return [
@@ -172,7 +172,7 @@ def what_is_slow_is_refused(notebook, hand):
 
     limit = "__import__('sdnb.request.quick_enough', fromlist='LIMIT')"
     seed = notebook.kernel("sketch.result.request.seed")
-    words = notebook.page.get_by_text("live makes those that take").locator("visible=true")
+    words = notebook.page.get_by_text("live takes 0.001 s").locator("visible=true")
     for width, height in ((1400, 900), (1000, 700)):
         notebook.page.set_viewport_size({"width": width, "height": height})
         notebook.kernel(f"setattr({limit}, 'LIMIT', 0.001)")
@@ -182,6 +182,7 @@ def what_is_slow_is_refused(notebook, hand):
         hand.press("Control+z")
         words.wait_for()
         assert places() == before
+        notebook.page.screenshot(path=SHOTS / f"sketch-refused-{width}.png")
         assert notebook.kernel("sketch._live.busy") is False
         notebook.kernel(f"setattr({limit}, 'LIMIT', 1e9)")
         hand.press("Control+y")

@@ -11,7 +11,7 @@ from helpers.widget_hands import alert, called, find, in_sight, press, read
 
 from sdnb.images.result import Progress
 from sdnb.jobs.executor import Inline, Worker
-from sdnb.request import Request
+from sdnb.request import Request, Settings
 from sdnb.request.pace import Times
 from sdnb.widgets import live_runs
 from sdnb.widgets.live_runs import ends_a_word
@@ -163,14 +163,65 @@ def test_what_takes_too_long_is_refused_in_words_until_it_does_not():
     learnt(one, 0.5)
     move(one, steps=25)
     one.live = True
-    said = read(one)
-    assert "A picture takes about 12 s with these settings" in said
-    assert "Quicker: 6 steps (about 3.0 s)." in said
+    assert "About 12 s a picture: live takes 3 s at most." in read(one._live.line)
+    assert "Quicker: 6 steps (about 3.0 s)." in read(one)
+    assert "on its way" not in read(one)
     assert one.live
     assert one.result is None
     move(one, steps=5)
     assert one.result.request.steps == 5
-    assert "A picture takes" not in read(one)
+    assert "a picture: live takes" not in read(one)
+    assert "Quicker" not in read(one)
+    assert not called(one, "Take 6 steps")
+
+
+def test_a_button_takes_what_is_quick_enough_and_live_goes_on():
+    one = panel()
+    learnt(one, 0.5)
+    move(one, steps=25)
+    one.live = True
+    press(one, "Take 6 steps")
+    assert (one.form.request.steps, one.result.request.steps) == (6, 6)
+    assert "Live: 0.5 s a picture." in read(one._live.line)
+    assert "live takes" not in read(one)
+    assert not called(one, "Take 6 steps")
+
+
+def test_the_button_takes_steps_and_a_size_where_both_are_needed():
+    one = panel()
+    one.model.settings = Settings(512, 512, 20, 4.0)
+    one.form.serve(one.model.settings, one.model.tokenizer)
+    one.model.pace.learn(*runs(one, 0.8))
+    one.model.pace.learn(*runs(one, 0.8))
+    one.live = True
+    assert one.result is None
+    press(one, "Take 7 steps at 384 × 384")
+    made = one.result.request
+    assert (made.steps, made.width, made.height) == (7, 384, 384)
+    assert (one.request.steps, one.request.width, one.request.height) == (7, 384, 384)
+
+
+def runs(one, step):
+    request = one.form.request.resolved(one.model.settings)
+    ends = [step * n for n in range(1, request.steps + 1)]
+    return request, Times(ends, whole=ends[-1])
+
+
+def test_one_picture_that_is_a_little_slower_does_not_end_it():
+    one = panel()
+    one.live = True
+    learnt(one, 0.64)  # 3.2 s for five steps
+    move(one, cfg=2.0)
+    assert one.result.request.cfg == 2.0
+    assert "live takes" not in read(one)
+    learnt(one, 0.8)
+    move(one, cfg=3.0)
+    assert one.result.request.cfg == 2.0
+    assert "About 4.0 s a picture" in read(one)
+    one.live = False
+    learnt(one, 0.64)
+    one.live = True  # from the start it is judged by the limit itself
+    assert "About 3.2 s a picture" in read(one._live.line)
 
 
 def test_where_nothing_is_learnt_the_first_picture_is_the_measure():
@@ -181,7 +232,8 @@ def test_where_nothing_is_learnt_the_first_picture_is_the_measure():
     learnt(one, 0.5)
     move(one, cfg=2.0)
     assert one.result.request.cfg != 2.0
-    assert "A picture takes about 12 s" in read(one)
+    assert "About 12 s a picture" in read(one._live.line)
+    assert "Live: " not in read(one)
 
 
 def test_a_picture_that_took_too_long_says_so_at_once():
@@ -193,7 +245,8 @@ def test_a_picture_that_took_too_long_says_so_at_once():
     one = panel(run)
     one.live = True
     assert one.result is not None
-    assert "A picture takes about 10 s" in read(one)
+    assert "About 10 s a picture" in read(one._live.line)
+    assert "Live: " not in read(one)  # which would contradict it
 
 
 def test_an_error_is_said_once_and_the_next_change_tries_again():
@@ -205,10 +258,12 @@ def test_an_error_is_said_once_and_the_next_change_tries_again():
     move(one, cfg=3.0)
     assert alert(one) == "no <more> memory"
     assert len(said) == 1
+    assert "No picture comes" in read(one._live.line)
     one._queue.executor = Inline(make)
     move(one, cfg=4.0)
     assert one.result.request.cfg == 4.0
     assert alert(one) == ""
+    assert "No picture" not in read(one)
 
 
 def test_controls_that_contradict_each_other_are_said_until_they_do_not():
@@ -250,6 +305,31 @@ def test_generate_makes_all_pictures_beside_it_and_live_goes_on_after():
     assert one.view._live.is_shown
     assert one.result.request.cfg == 2.0
     assert len(one.gallery.pictures) == 3
+
+
+@pytest.mark.parametrize("end", ["stopped", "failed"])
+def test_what_is_said_of_a_run_that_was_stopped_or_failed_goes_with_the_next_picture_of_live(end):
+    def run(request):
+        for progress in make(request):
+            if request.cfg == 2.0 and progress.step == 3:
+                if end == "failed":
+                    raise RuntimeError("no <more> memory")
+                one.stop()
+            yield progress
+
+    one = panel(run)
+    move(one, cfg=2.0)
+    one.generate()
+    assert f"{end} at step" in one.progress.line
+    assert bool(called(one, "Use seed 7")) is (end == "stopped")
+    move(one, cfg=3.0)
+    assert f"{end} at step" in one.progress.line
+    one.live = True
+    assert one.result.request.cfg == 3.0
+    assert "at step" not in read(one)
+    assert one.progress._bar.layout.visibility == "hidden"
+    assert not called(one, "Use seed 7")
+    assert alert(one) == ""
 
 
 def test_a_request_that_comes_from_code_or_a_picture_is_shown_too():

@@ -1,10 +1,12 @@
 """Painting on the picture of img2img: the request has what one sees, and a mask of it if asked."""
 
+import io
+
 import numpy as np
 import pytest
 from helpers.fakes import Model, make
 from helpers.mask_hand import Hand, picture
-from helpers.widget_hands import called, find, press
+from helpers.widget_hands import called, find, in_sight, press, read
 from PIL import Image, ImageDraw
 
 from sdnb import images
@@ -101,6 +103,36 @@ def test_another_picture_has_nothing_painted_and_the_same_one_keeps_it(panel, ca
     assert panel.request.image is None
     assert not called(panel, "Paint")
     assert not called(panel, "Brush")
+
+
+@pytest.mark.parametrize("painted", [False, True])
+def test_a_picture_taken_out_while_one_paints_leaves_nothing_and_the_next_is_seen(
+    panel, hand, painted
+):
+    if painted:
+        hand.drag((20, 20), (60, 20))
+    press(panel, "Picture: take it out")
+    box = panel.form.controls["image"]
+    assert box.value is panel.request.image is None
+    assert "96 × 64" not in read(panel)  # in no place that follows the picture
+    assert not called(panel, "Picture: take it out")
+    assert not in_images(box)
+    blue = images.picture(Image.new("RGB", (64, 96), "blue"))
+    box.take(blue)
+    assert start(panel.request).size == (64, 96)
+    assert "64 × 96" in read(panel)
+    (seen,) = in_images(box)
+    r, g, b = Image.open(io.BytesIO(seen.value)).getpixel((20, 20))  # a JPEG
+    assert max(r, g) < 30
+    assert b > 220
+    find(panel, "Paint").value = True
+    assert box.canvas.is_empty
+    assert box.canvas.size == (64, 96)
+    assert not in_images(box)
+
+
+def in_images(box):
+    return [part for part in in_sight(box.widget) if part._view_name == "ImageView"]
 
 
 def test_what_is_painted_stays_when_the_canvas_is_put_away(panel, canvas, hand):

@@ -1,10 +1,12 @@
 """A batch arrives picture by picture: in the gallery, in `results`, and at the result."""
 
 import re
+import threading
+from functools import partial
 
 import numpy as np
 import pytest
-from helpers.fakes import Model, picture, until
+from helpers.fakes import Model, make, picture, until
 from helpers.widget_hands import called, press, read, status, thumbs
 
 from sdnb import images
@@ -129,11 +131,33 @@ def test_a_stopped_picture_can_be_made_again_and_lends_its_seed():
     one.generate()
     assert "stopped at step 2 of 3 · seed 9" in one.progress.line
     assert "picture 2 of 3 · seed 8" in read(one.view)  # as its file says
-    press(one.progress, "Use its seed")
+    assert len(called(one, "Use its seed")) == 1  # that of the picture in sight
+    press(one, "Use seed 9")
     assert one.request.seed == 9
-    press(one.progress, "Make it again")
+    press(one, "Make the last one")
     assert [p.request.seed for p in one.gallery.pictures] == [9, 8, 7]
-    assert not called(one.progress, "Make it again")
+    assert not called(one, "Make the last one")
+
+
+@pytest.mark.parametrize(
+    ("finished", "label"),
+    [(0, "Make all 3 again"), (1, "Make the other 2"), (2, "Make the last one")],
+)
+def test_what_is_made_again_of_a_batch_is_said(finished, label):
+    gate = threading.Semaphore(0)
+    one = Panel(Model(), executor=Worker(one_by_one(lambda _: gate.acquire(timeout=10))))
+    one.request = THREE
+    if finished == 0:  # of one that tells of steps alone
+        one = Panel(Model(), executor=Worker(partial(make, gate=gate)))
+        one.request = THREE
+    one.generate()
+    for _ in range(finished - 1):
+        gate.release()
+    until(lambda: len(one.gallery.pictures) == finished and one._queue.jobs[0].progress)
+    one.skip()
+    gate.release()
+    until(lambda: called(one, label))
+    assert called(one, f"Use seed {7 + finished}")
 
 
 def test_the_line_says_which_picture_is_made():

@@ -1,12 +1,13 @@
 """The sketch without weights: the request of a drawing in each way, live, Keep and Finish."""
 
+import io
 import threading
 
 import numpy as np
 import pytest
-from helpers.fakes import Model, make, until
+from helpers.fakes import Model, gated, make, until
 from helpers.mask_hand import Hand, picture
-from helpers.widget_hands import alert, find, press, read
+from helpers.widget_hands import alert, called, find, press, read
 from PIL import Image
 
 import sdnb
@@ -53,8 +54,6 @@ def sketch(run=make, executor=Inline):
 
 def shown(one):
     """The picture on the right, as the page gets it."""
-    import io
-
     return Image.open(io.BytesIO(one.followed.image.value)).size
 
 
@@ -191,6 +190,79 @@ def test_while_one_is_made_the_newest_wins():
     one.close()
 
 
+def marks(one):
+    """Whether the picture is marked as an old one, and how far one sees the next one's preview."""
+    box = one.followed._pictures
+    stage = next(name for name in box.children[1]._dom_classes if "coming" in name)
+    return "sdnb-awaited" in box._dom_classes, int(stage[-1])
+
+
+def live_on_a_gate():
+    """A sketch whose next picture waits for the gate at each of its five steps; one is there."""
+    gate, run = gated()
+    one = sketch(run, Worker)
+    one.canvas.draw(LINE)
+    for _ in range(5):
+        gate.release()
+    until(lambda: one.result is not None and not one._live.busy)
+    return one, gate
+
+
+def test_a_picture_of_the_drawing_before_is_marked_and_previews_lie_over_it():
+    one, gate = live_on_a_gate()
+    first = one.followed.image.value
+    assert marks(one) == (False, 0)
+    one.canvas.draw(FIELD)
+    assert marks(one)[0]
+    gate.release()
+    until(lambda: marks(one) == (True, 1))
+    assert one.followed.image.value == first
+    preview = Image.open(io.BytesIO(one.followed._pictures.children[1].value))
+    assert preview.getpixel((1, 1)) == (1, 1, 1)  # of the fake model's first step
+    press(one.followed, "Keep")  # what is shown, with what it was made of
+    assert [p.held for p in one.gallery.pictures] == [one.result]
+    assert one.gallery.pictures[0].request.image is None  # the line alone
+    assert "with its own drawing: the sheet has gone on since" in read(one.followed)
+    for _ in range(4):
+        gate.release()
+    until(lambda: one.result.request.image is not None and not one._live.busy)
+    assert marks(one) == (False, 0)
+    assert one.followed.image.value != first
+    press(one.followed, "Keep")
+    assert "It is in the gallery now." in read(one.followed)
+    one.close()
+
+
+@pytest.mark.parametrize("end", ["stop", "refuse", "switch off", "fail"])
+def test_what_does_not_come_is_awaited_no_more(end):
+    one, gate = live_on_a_gate()
+    one.canvas.draw(FIELD)
+    gate.release()
+    until(lambda: marks(one) == (True, 1))
+    if end == "stop":
+        one.stop()
+    elif end == "refuse":
+        learnt(one, 3.0)
+        one.canvas.undo()
+        assert "live takes 3 s at most" in read(one.followed)
+    elif end == "switch off":
+        one.live = False
+    else:
+        one._live._failed(RuntimeError("no <more> memory"))
+    assert marks(one) == (False, 0)
+    one.close()
+
+
+def test_the_very_first_preview_takes_the_empty_place():
+    gate, run = gated()
+    one = sketch(run, Worker)
+    one.canvas.draw(LINE)
+    gate.release()
+    until(lambda: marks(one)[1] == 4)
+    assert "Draw on the sheet" not in read(one)
+    one.close()
+
+
 @pytest.mark.slow
 def test_an_error_of_a_run_is_said_and_the_next_stroke_goes_on():
     broken = [True]
@@ -222,19 +294,24 @@ def test_what_takes_too_long_is_refused_as_a_live_panel_does_and_one_can_be_made
     one.canvas.draw(FIELD)
     assert one.result is before
     asked = one.draft.resolved(one.model.settings)
-    why = too_slow(asked, one.model.pace, one.model.settings)
-    assert "A picture takes about 4.0 s with these settings" in why
-    assert f"{why} Another and Finish make one all the same" in read(one)
+    slow = too_slow(asked, one.model.pace, one.model.settings, going=True)
+    why = slow.why
+    assert why == "About 4.0 s a picture: live takes 3 s at most."
+    assert why in read(one.followed)
+    assert f"{slow.way_out} Another and Finish make one all the same" in read(one)
     press(one.followed, "Keep")
     assert [p.held for p in one.gallery.pictures] == [before]
     press(one, "Another")
     assert one.result.request.seed != before.request.seed
     assert one.result.request.image is not None  # of the field
     assert why in read(one)
+    press(one, "Take 4 steps")  # of the picture that follows alone
+    assert (one.result.request.steps, one.request.steps) == (4, 20)
+    assert why not in read(one)
     learnt(one, 0.1)
     one.canvas.undo()
     assert one.result.request.image is None
-    assert "A picture takes" not in read(one)
+    assert not called(one.followed, "Take 4 steps")
 
 
 def test_it_says_nothing_of_time_once_the_sheet_is_empty_or_live_is_off():
@@ -242,9 +319,10 @@ def test_it_says_nothing_of_time_once_the_sheet_is_empty_or_live_is_off():
     learnt(one, 1.0)
     for end in (one.canvas.clear, lambda: setattr(one, "live", False)):
         one.canvas.draw(LINE)
-        assert "A picture takes" in read(one)
+        assert "live takes 3 s at most" in read(one.followed)
         end()
-        assert "A picture takes" not in read(one)
+        assert "live takes" not in read(one)
+        assert "Quicker" not in read(one)
     assert one.result is None
     press(one, "Another")  # one alone
     assert one.result.request.seed == one.draft.seed
@@ -260,7 +338,7 @@ def test_a_sketch_names_no_model_for_few_steps_that_it_takes_already(tmp_path, m
     other = sketch()
     learnt(other, 1.0)
     other.canvas.draw(LINE)
-    assert "A picture takes" in read(other)
+    assert "live takes 3 s at most" in read(other)
     assert "sdnb.load" not in read(other)
 
 

@@ -87,7 +87,7 @@ class PaintedBox(PictureBox):
             self.canvas.on_change(self._painted)
             self.place.children = [self.canvas, self._only]
         self.place.layout.display = "" if paints else "none"
-        if not paints:
+        if not paints and self._value is not None:  # it is also put away with its picture
             self._show_picture()
         self.show_small(not paints)
 

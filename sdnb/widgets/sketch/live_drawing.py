@@ -38,7 +38,7 @@ class LiveDrawing(LiveRuns):
         super().__init__(view.switch, form, queue, model)
         self._view, self._outcome, self._asked, self._width = view, outcome, asked, width
         self._holds = False
-        self.line = view
+        self.line, self.head = view, view.line
         outcome.view.layout.display = "none"
 
     @contextmanager
@@ -77,6 +77,7 @@ class LiveDrawing(LiveRuns):
     def _switched(self) -> None:
         with self._lock:
             self._say_nothing()
+            self._goes = False
             if not self.on:
                 self.rest()
         self.ask()
@@ -90,8 +91,11 @@ class LiveDrawing(LiveRuns):
         self._outcome.caption.say()  # it was of a finished one
         self._view.show(result, self._width())
 
-    def _say(self, words: str) -> None:
-        self._view.say(words)
+    def _show_coming(self, preview: bytes, _: int, share: float) -> None:
+        self._view.show_coming(preview, self._width(), share)
+
+    def _expect(self, *, coming: bool) -> None:
+        self._view.expect(coming)
 
     def _for_few_steps(self) -> str:
         """None where the draft takes the variant's LoRA already."""

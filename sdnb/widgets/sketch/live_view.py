@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable
 
 import ipywidgets as widgets
 
 from sdnb.images.result import Result
 from sdnb.request.plain_words import counted, digits
+from sdnb.request.quick_enough import Quicker
 from sdnb.widgets.buttons import text_button
 from sdnb.widgets.jpegs import jpeg
-from sdnb.widgets.style import quiet_line, row
+from sdnb.widgets.live_line import LiveLine
+from sdnb.widgets.live_picture import LivePicture
+from sdnb.widgets.style import row
 
 _EMPTY = '<div class="sdnb-empty">Draw on the sheet: the picture follows.</div>'
 _SIDE = 1024  # pixels of the longer side of what is sent to the page
 
 
 class LiveView(widgets.VBox):
-    """Shows one picture after the other; the last one stays until the next is there. `switch` is
-    whether it follows at all, `image` has the picture that is shown, `keep` and `another` are what
-    the buttons call.
+    """Shows one picture after the other; the last one stays until the next is there, and is dimmed
+    while that is on its way, with previews over it. `switch` is
+    whether it follows at all, `image` has the picture that is shown, `line` what is said above it.
+    `keep` and `another` are what the buttons call; `take` is that of a `LiveLine`.
     """
 
-    def __init__(self, keep: Callable[[], object], another: Callable[[], object]) -> None:
+    def __init__(
+        self, keep: Callable[[], object], another: Callable[[], object],
+        take: Callable[[Quicker], object],
+    ) -> None:  # fmt: skip
         self._empty = widgets.HTML(_EMPTY)
-        self.image = widgets.Image(format="jpeg", layout=widgets.Layout(display="none"))
-        self.image.add_class("sdnb-picture")
+        self._pictures = LivePicture()
+        self.image = self._pictures.still
         self.switch = widgets.ToggleButton(
             value=True, description="Live", icon="bolt", layout=widgets.Layout(width="auto"),
             tooltip="Make the picture again after each stroke and each change of a control",
@@ -38,23 +44,32 @@ class LiveView(widgets.VBox):
         self._buttons = row(
             [self.switch, self._keep, text_button("Another", "random", tip, another)]
         )
-        self._line = quiet_line()
-        super().__init__([self._buttons, self._line, self._empty, self.image])
+        self.line = LiveLine(take)
+        super().__init__([self._buttons, self.line, self._empty, self._pictures])
         self.add_class("sdnb-followed")
 
     def show(self, result: Result, width: int) -> None:
         """Show the picture of a result, in pixels of the page as wide as that, and what it took."""
         image, request = result.image, result.request
-        self.image.layout.width = f"{width}px"
-        self.image.value = jpeg(image, _SIDE, quality=92)
-        self.image.layout.display, self._empty.layout.display = "", "none"
+        self._pictures.show(jpeg(image, _SIDE, quality=92), width)
+        self._empty.layout.display = "none"
         self._keep.disabled = False
         steps = counted(request.steps or 0, "step")
         self.say(f"{digits(round(result.seconds, 1))} s · {steps} · seed {request.seed}")
 
+    def show_coming(self, preview: bytes, width: int, share: float) -> None:
+        """Show a preview, a JPEG, over the picture: `share` of its run is done."""
+        self._pictures.show_coming(preview, width, share)
+        self._empty.layout.display = "none"
+
+    def expect(self, coming: bool) -> None:
+        """Show that the next picture is on its way, or no more."""
+        self._pictures.expect(coming)
+
     def clear(self) -> None:
         """Show no picture."""
-        self.image.layout.display, self._empty.layout.display = "none", ""
+        self._pictures.hide()
+        self._empty.layout.display = ""
         self._keep.disabled = True
         self.say("")
 
@@ -64,8 +79,9 @@ class LiveView(widgets.VBox):
 
     def hide_picture(self) -> None:
         """Leave its place to another picture, until the next one of its own."""
-        self.image.layout.display = self._empty.layout.display = "none"
+        self._pictures.hide()
+        self._empty.layout.display = "none"
 
     def say(self, words: str) -> None:
         """Say something above the picture, until the next one is there."""
-        self._line.value = f'<span role="status">{html.escape(words)}</span>' if words else ""
+        self.line.say(words)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import ipywidgets as widgets
@@ -18,6 +19,7 @@ from sdnb.images.canvas import flat
 from sdnb.images.result import Result
 from sdnb.jobs.executor import Executor
 from sdnb.request import Request, sizes
+from sdnb.request.quick_enough import Quicker
 from sdnb.request.sizes import Size
 from sdnb.widgets.form.fitted_view import runnable
 from sdnb.widgets.masks.drawing_sheet import Sheet
@@ -106,14 +108,20 @@ class Sketch(Panel):
         return draft(self.request, self.model, int(self._steps.value), self._seed)
 
     def keep_shown(self) -> None:
-        """Put the picture that is shown into the gallery, unless it is there."""
+        """Put the picture that is shown into the gallery, unless it is there, with the drawing that
+        it was made of, which may have gone on since.
+        """
         if self.result is None:
             return
-        if self._outcome.live is None:
+        shown = self._outcome.live
+        if shown is None:
             self.followed.say("It is in the gallery.")
             return
         self._outcome.keep_live()
-        self.followed.say("It is in the gallery now.")
+        words = "It is in the gallery now."
+        if _drawing(shown.request) != _drawing(self._foreseen()):
+            words = "It is in the gallery now, with its own drawing: the sheet has gone on since."
+        self.followed.say(words)
 
     def another(self) -> None:
         """Make it of another seed, however long that takes, and also while it does not follow."""
@@ -176,7 +184,7 @@ class Sketch(Panel):
     # -- live --------------------------------------------------------------------------------
 
     def _made_live(self) -> LiveDrawing:
-        self.followed = LiveView(self.keep_shown, self.another)
+        self.followed = LiveView(self.keep_shown, self.another, self._quicken)
         self._actions.live.layout.display = "none"  # its switch is beside the picture
         return LiveDrawing(
             self.followed, self.form, self._queue, outcome=self._outcome, asked=self._drafted,
@@ -186,6 +194,12 @@ class Sketch(Panel):
     def _edited(self) -> None:
         self._suit()
         super()._edited()
+
+    def _quicken(self, way: Quicker) -> None:
+        with self._live.held():
+            if way.steps is not None:  # those of the picture that follows; Finish keeps its own
+                self._steps.show(way.steps)
+            super()._quicken(replace(way, steps=None))
 
     def _redrawn(self) -> None:
         """Follow a change of the drawing."""
@@ -255,6 +269,11 @@ class Sketch(Panel):
         with suppress(ValueError):  # without a network for lines
             return self._drawn(self.form.request)
         return self.form.request
+
+
+def _drawing(request: Request) -> tuple[bytes | None, ...]:
+    """What of a request is drawn."""
+    return request.image, *(control.image for control in request.controls)
 
 
 def _random() -> int:
