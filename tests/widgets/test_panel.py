@@ -355,7 +355,7 @@ def test_a_photograph_is_nothing_for_a_panel_that_starts_from_words():
     one.gallery.take(encoded(colour(size=(64, 64)), "PNG"), "photo.png")
     press(one.gallery, "to the panel")
     assert one.request == Request()
-    assert "starts from words alone" in status(one.gallery)
+    assert "starts from words alone" in alert(one.gallery)
 
 
 def test_a_request_that_has_a_picture_opens_the_fold():
