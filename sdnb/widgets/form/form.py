@@ -155,6 +155,10 @@ class Form(widgets.VBox):
         if self._size.propose(self.settings):
             self._refresh()
 
+    def size_came(self) -> None:
+        """Note that width and height came with the picture: nobody typed them."""
+        self._size.came()
+
     def _assign(self, request: Request, names: Collection[str]) -> None:
         used, held = self._loras.used, self.control.value
         self._mask.turn(request.invert, shown="mask" not in names)
