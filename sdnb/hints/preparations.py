@@ -23,7 +23,7 @@ Pixels: TypeAlias = NDArray[np.uint8]  # [h, w, 3], RGB
 
 _LIGHT_LINES = "The drawing is of light lines on a dark ground: its lines were taken as they are."
 _DARK_LINES = "The drawing is of dark lines on a light ground: its lines were made white on black."
-_NO_LINES = "{name} found nothing in the picture: the hint is black."
+_NO_LINES = "No lines were found in the picture, so none are followed ({name}: its hint is black)."
 _PADDED = 64  # pixels: sides are brought to a multiple of it, as the namesakes do
 _LONGEST = 8192  # pixels of a side that cv2's `remap` is given: it takes no more than 32,766
 _CELL = 256  # pixels of `shuffle`'s flow from one random point to the next

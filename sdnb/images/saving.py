@@ -6,6 +6,7 @@ notes; `parameters` is an infotext for other tools.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 from io import BytesIO
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 INPUTS = "inputs"  # the subfolder of input pictures
 SHEETS = "sheets"  # and that of several pictures in one
+_FULL = errno.ENOSPC, errno.EDQUOT  # what room helps against
 
 
 class SavableResult(Protocol):
@@ -191,9 +193,12 @@ def _saving_error(error: OSError, folder: Path, saved: list[Path], count: int) -
     if saved:
         done = f"saved: {len(saved)} of {counted(count, 'picture')} (last: {saved[-1].name}); "
     rest = "the picture is" if count == 1 else f"all {count} are"
+    elsewhere = "another folder, as result.save(folder) or sdnb.studio(folder=...)"
+    full = error.errno in _FULL
+    way_out = f"make room there, or save to {elsewhere}" if full else f"choose {elsewhere}"
     worded = type(error)(
         f"could not save to {str(folder)!r}: {error.strerror or error}; {done}{rest} still in "
-        "memory, in result.images: make room there, or save to another folder"
+        f"memory, in result.images: {way_out}"
     )
     worded.errno = error.errno
     return worded

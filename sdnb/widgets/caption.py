@@ -5,7 +5,7 @@ and what was done with a picture.
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import ipywidgets as widgets
 from ipywidgets.widgets.widget_string import HTMLStyle
@@ -21,12 +21,13 @@ class Caption(widgets.HTML):
         self.add_class("sdnb-quiet")
         self._of: bytes | None = None
 
-    def say(self, *lines: str, of: bytes | None = None) -> None:
-        """Show these lines, until others come; those `of` an input picture only while it is that
-        one.
+    def say(self, *lines: str, of: bytes | None = None, wrong: Sequence[str] = ()) -> None:
+        """Show these lines, and those of what went `wrong`, until others come; those `of` an input
+        picture only while it is that one.
         """
         self._of = of
-        self.value = "".join(f"<div>{html.escape(line)}</div>" for line in lines)
+        said = [f"<div>{html.escape(line)}</div>" for line in lines]
+        self.value = "".join([*said, *map(_error, wrong)])
 
     def look(self, image: bytes | None) -> None:
         """Note which input picture there is now."""
@@ -50,10 +51,19 @@ class SaidLine(widgets.HTML):
         said = f'<span role="status">{html.escape(words)}</span> {link}'
         self.value = said if words else ""
 
+    def complain(self, error: Exception) -> None:
+        """Show why nothing was done, until other words come."""
+        self._holds = _always
+        self.value = _error(str(error))
+
     def look(self) -> None:
         """Clear the line if it no longer holds."""
         if self.value and not self._holds():
             self.say("")
+
+
+def _error(words: str) -> str:
+    return f'<div class="sdnb-error" role="alert">{html.escape(words)}</div>'
 
 
 def _always() -> bool:

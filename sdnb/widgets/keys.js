@@ -30,13 +30,47 @@ const valueOf = box => {
   return box.get("_options_labels")[box.get("index")];
 };
 
+// In one column a picture comes above the settings: what a person works on there stays where it is.
+// JupyterLab keeps browsers from seeing to that.
+function steady() {
+  let held = null, scroller = null, at = 0, sized = null;
+  const offset = () => held.getBoundingClientRect().top + scroller.scrollTop;
+  const scrollerOf = part => { // ipywidgets' boxes may all scroll, and have nothing to
+    const isLonger = each => each.scrollHeight > each.clientHeight + 16;
+    const scrolls = each => isLonger(each) && /auto|scroll/.test(getComputedStyle(each).overflowY);
+    for (let each = part; each; each = each.parentElement) if (scrolls(each)) return each;
+    return document.scrollingElement;
+  };
+  const settle = () => {
+    if (!held?.offsetParent) return;
+    const moved = offset() - at, { top, bottom } = held.getBoundingClientRect();
+    const seen = scroller.getBoundingClientRect(), scrolled = scroller.scrollTop;
+    if (top - moved < seen.bottom && bottom - moved > seen.top) {
+      scroller.scrollTop += moved;
+      at += scroller.scrollTop - scrolled; // at the page's top or end, the rest is still to come
+    } else at += moved;
+  };
+  return {
+    hold(target, root) {
+      held = target.closest(".sdnb-columns") && !target.closest(".sdnb-outcome") ? target : null;
+      if (!held) return;
+      scroller = scrollerOf(root);
+      at = offset();
+      sized ??= new ResizeObserver(settle);
+      sized.observe(root);
+    },
+    release() { held = null; },
+  };
+}
+
 function panel(model) {
   // What is typed or chosen may arrive after the click that follows it. So Generate brings it along.
-  const changed = changes(model);
+  const changed = changes(model), steadied = steady();
   const generate = (event, root) => {
     event.stopPropagation();
     event.preventDefault();
     if (root.querySelector(".sdnb-generate").disabled) return;
+    steadied.release(); // the picture is what one looks for now
     const at = document.activeElement;
     if (at.matches("input, textarea")) at.dispatchEvent(new Event("change", { bubbles: true }));
     const boxes = changed().filter(box => isTyped(box) || waits(box));
@@ -62,7 +96,8 @@ function panel(model) {
   return {
     compositionstart: () => composing(true),
     compositionend: () => composing(false),
-    focusin({ target }) {
+    focusin({ target }, root) {
+      steadied.hold(target, root);
       entered = isOpenable(target) && target.closest(".sdnb-open") ? target : null;
       entered?.select();
     },
@@ -84,8 +119,12 @@ function panel(model) {
         target.closest(".sdnb-openable").querySelector(".sdnb-reset").click();
       }
     },
+    pointerdown: ({ target }, root) => steadied.hold(target, root),
     keydown(event, root) {
-      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) generate(event, root);
+      const isEnter = event.key === "Enter" && !event.isComposing;
+      const isHeld = event.ctrlKey || event.metaKey;
+      if (isEnter && (isHeld || event.target.closest(".sdnb-enters"))) generate(event, root);
+      else steadied.hold(event.target, root);
     },
     click(event, root) {
       const { target } = event;

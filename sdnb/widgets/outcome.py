@@ -59,7 +59,7 @@ class Outcome:
         self._made_with(result.request.seed or 0)
         told = self._unsaved if before is not None else []  # it stays for the rest of a batch
         self._unsaved = [*told, *self._gallery.autosave.news()]
-        self.caption.say(caption(result), *result.notes, *self._unsaved)
+        self.caption.say(caption(result), *result.notes, wrong=self._unsaved)
 
     def take_live(self, result: Result) -> None:
         """Show a result of live in place of the last one, which nothing keeps then."""
@@ -87,9 +87,8 @@ class Outcome:
             return
         self._note(picture.result, None)
         self._gallery.put(picture)
-        self.caption.say(
-            caption(picture.result), *picture.result.notes, *self._gallery.autosave.news()
-        )
+        lines = caption(picture.result), *picture.result.notes
+        self.caption.say(*lines, wrong=self._gallery.autosave.news())
 
     def _note(self, result: Result, before: Result | None) -> None:
         with self._lock:

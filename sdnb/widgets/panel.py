@@ -317,6 +317,7 @@ class Panel(StudioTab):
         """Take the settings that an uploaded picture carries."""
         request, lines = of_upload(saved, self.form.request, self.model)
         self.bring(request)
+        self.form.size_came()
         self._caption.say(*lines, of=self.form.controls["image"].value)
 
     def _checked(self) -> Resolved:

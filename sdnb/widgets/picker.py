@@ -55,7 +55,7 @@ def _label(file: LibraryFile) -> str:
 
 
 class ModelPicker(widgets.VBox):
-    """A list of models, a box for a path or a hub id, and Load.
+    """A list of models, a box for a path or a hub id, and Load, which Enter in the box is too.
 
     A folder in the box, of AUTOMATIC1111, ComfyUI, InvokeAI or any other, is opened as a library:
     its models are listed, and the next model finds its LoRAs and embeddings there.
@@ -91,8 +91,9 @@ class ModelPicker(widgets.VBox):
             style={"description_width": "76px"},
         )  # fmt: skip
         self._box = widgets.Text(
-            description="or path", placeholder="a file, a folder, a hub id",
-            tooltip="Path or hub id of a model", continuous_update=False,
+            description="or path", placeholder="a file, a hub id, a web UI's folder",
+            tooltip="Path or hub id of a model, or a folder of models, LoRAs or a web UI: of "
+            "AUTOMATIC1111, ComfyUI, InvokeAI", continuous_update=False,
             style={"description_width": "76px"}, layout=widgets.Layout(width="360px"),
         )  # fmt: skip
         self._button = widgets.Button(
@@ -101,6 +102,7 @@ class ModelPicker(widgets.VBox):
         )  # fmt: skip
         self._list.observe(lambda change: self._chosen(change["new"]), "value")
         self._box.observe(lambda change: self._typed(change["new"]), "value")
+        self._box.add_class("sdnb-enters")  # as the button: `keys.js`
         self._button.on_click(lambda _: self._asked())
         self._button.add_class("sdnb-generate")  # by which `keys.js` finds it
         keys = GenerateKeys([self._box], self._asked)

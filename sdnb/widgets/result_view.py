@@ -186,7 +186,7 @@ class ResultView(widgets.VBox):
             try:
                 act(self.picture)
             except (OSError, ValueError) as error:
-                self.say(str(error))
+                self._message.complain(error)
 
     def _saved(self, picture: GalleryPicture) -> None:
         self.say(self._save(picture))

@@ -253,13 +253,37 @@ def test_in_a_narrow_cell_a_run_is_seen_from_where_it_is_started(studio):
     negative = studio.box("Negative").bounding_box()
     assert stop[3] <= bar[1] < bar[3] <= words["y"] < words["y"] + words["height"] <= negative["y"]
     assert bar[2] - bar[0] > 400
+    preview = studio.page.locator("img.sdnb-picture >> visible=true").first
+    preview.wait_for()
     preview = studio.place("img.sdnb-picture")
-    assert studio.place(".sdnb-columns .sdnb-slider")[3] <= preview[1]  # below the settings still
+    assert words["y"] + words["height"] <= preview[1]
+    top, bottom = studio.frame()
+    assert preview[3] - studio.place("textarea")[1] <= bottom - top  # one screen shows both
+    assert preview[3] <= studio.box("Negative").bounding_box()["y"]  # above the settings
     studio.click("Stop")
     studio.until("not studio.panel.running", 30)
+
+    studio.type("Steps", 4)
+    studio.kernel("studio.panel.empty()")
+    studio.box("Negative").click()
+    studio.page.wait_for_timeout(500)
+    before = studio.box("Negative").bounding_box()
+    studio.kernel("bool(studio.panel.generate())")  # as if it had been waiting
+    studio.page.locator(".sdnb-zoom img >> visible=true").wait_for()
+    studio.page.wait_for_timeout(500)
+    assert abs(studio.box("Negative").bounding_box()["y"] - before["y"]) < 3  # stays at the hand
+    assert studio.place(".sdnb-zoom img")[3] <= before["y"]
+    studio.page.evaluate(f"{NOTEBOOK}.scrollTop = 0")
+    studio.box("Prompt").focus()
+    for _ in range(12):  # by Tab it goes as one sees it: the picture's buttons, then the settings
+        studio.page.keyboard.press("Tab")
+        if studio.page.evaluate("document.activeElement.innerText.includes('to img2img')"):
+            break
+    else:
+        raise AssertionError("Tab did not come to the picture's buttons")
     studio.resize(SIZES[0])
-    assert studio.place("textarea")[3] <= studio.place(".progress")[1]
-    assert studio.box("Negative").bounding_box()["x"] < studio.place(".progress")[0]
+    assert studio.place("textarea")[3] <= studio.place(".sdnb-zoom img")[1]
+    assert studio.box("Negative").bounding_box()["x"] < studio.place(".sdnb-zoom img")[0]
 
 
 def test_labels_are_level_and_a_narrow_cell_has_one_column(studio):
@@ -277,6 +301,29 @@ def test_labels_are_level_and_a_narrow_cell_has_one_column(studio):
     steps, result = studio.place(".sdnb-columns .sdnb-slider"), studio.place(".sdnb-result")
     assert steps[2] <= result[0]  # beside it
     assert result[1] < steps[1]
+
+
+def test_values_of_a_grid_are_as_wide_as_their_row(studio):
+    studio.tab("grid")
+    for size in (*SIZES, (760, 700)):
+        studio.resize(size)
+        row, keep = studio.place(".sdnb-axis"), studio.box("Keep in").bounding_box()
+        for values in studio.page.get_by_label("values", exact=True).locator("visible=true").all():
+            box = values.bounding_box()
+            assert box["width"] > 140, size
+            assert row[0] <= box["x"] <= box["x"] + box["width"] <= row[2] + 1, size
+            if size[0] == 760:  # below its axis, and level with all boxes
+                assert abs(box["x"] - keep["x"]) < 3
+
+
+def test_enter_loads_what_was_written_into_the_pickers_box(studio):
+    studio.resize(SIZES[0])
+    path = studio.box("or path")
+    path.fill("/no/such/model.safetensors")
+    path.press("Enter")
+    refused = studio.page.locator(".sdnb-picker [role=alert] >> visible=true")
+    refused.wait_for(timeout=10000)
+    assert "/no/such/model.safetensors" in refused.inner_text()
 
 
 def test_every_tab_can_be_read_in_both_themes_at_both_sizes(studio):

@@ -312,7 +312,7 @@ def test_a_full_disk_keeps_what_was_saved_and_says_where_the_rest_is(tmp_path, m
     assert caught.value.errno == errno.ENOSPC
     message = str(caught.value)
     assert "saved: 1 of 3 pictures (last: 00001-7-a-cat.png)" in message
-    assert "all 3 are still in memory, in result.images" in message
+    assert "all 3 are still in memory, in result.images: make room there, or save to" in message
     assert [path.name for path in tmp_path.iterdir()] == ["00001-7-a-cat.png"]
     assert images.read(tmp_path / "00001-7-a-cat.png") == finished.request.but(count=1)
 
@@ -326,9 +326,11 @@ def test_a_read_only_folder(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "link", link)
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(PermissionError, match=r"Permission denied.*result\.images"):
+    with pytest.raises(PermissionError, match=r"Permission denied.*result\.images") as caught:
         images.save(result(), tmp_path)
     monkeypatch.undo()
+    assert "choose another folder, as result.save(folder)" in str(caught.value)
+    assert "room" not in str(caught.value)  # of which there is enough
     assert list(tmp_path.iterdir()) == []
 
 

@@ -187,6 +187,7 @@ def test_what_keeps_a_lora_from_running_is_said_in_its_row(one):
     bare = Panel(Model(), "txt2img", executor=Inline(make))
     bare.request = Request(loras=("fog", "x" * 300 + ".pt", "~nobody/a.pt", "a\0.pt"))
     assert all("without a library of files" in read(row) for row in rows(bare))
+    assert all("into “or path” and press Load" in read(row) for row in rows(bare))
 
 
 def test_a_file_that_is_gone_since_is_said(tmp_path):

@@ -126,6 +126,23 @@ def test_a_disk_that_is_full_is_said_once_and_stops_nothing(place, full):
     assert alert(one.gallery) == ""
 
 
+def test_a_folder_that_cannot_be_written_is_said_in_full_where_the_picture_is(place):
+    (place / "outputs").write_text("a file, where a folder is to be")
+    one = panel(autosave=True)
+    one.generate()
+    said = alert(one._caption)
+    assert said.count("could not save to 'outputs'") == 1
+    assert "choose another folder" in said
+    assert "sdnb.studio(folder=...)" in said
+    beside = alert(one.gallery)
+    assert "File exists. Not saved yet: 1 picture." in beside
+    assert "could not save" not in beside
+    press(one.view, "Save")
+    assert "choose another folder" in alert(one.view)
+    press(one.gallery, "Save all")
+    assert "choose another folder" in alert(one.gallery)
+
+
 def test_the_switch_turned_off_and_on_tries_again(place, full):
     one = panel(autosave=True)
     one.generate()

@@ -41,6 +41,28 @@ def shown(editor):
 # -- the editor ---------------------------------------------------------------------------------
 
 
+def test_the_place_of_the_picture_is_what_the_sides_say(editor, numbers):
+    place = find(editor.extending, "Picture at")
+    for sides, name in (
+        ({"right": 128}, "left"), ({"left": 128}, "middle"), ({"right": 0}, "right"),
+        ({"top": 40}, "bottom right"), ({"left": 100, "right": 20}, "as the sides say"),
+    ):  # fmt: skip
+        before = shown(editor) | sides
+        numbers(**sides)
+        assert place.value == name
+        assert {side: shown(editor)[side] for side in sides} == sides  # and it moved none of them
+        assert [shown(editor)[side] for side in ("left", "right", "top", "bottom")] == [
+            before[side] for side in ("left", "right", "top", "bottom")
+        ]
+    numbers(left=0, right=0, top=0)
+    assert place.value in outpaint.ANCHORS
+    numbers(right=64)
+    numbers(width=320 + 64)  # it goes on from where the picture lies
+    assert (shown(editor)["left"], shown(editor)["right"]) == (0, 128)
+    place.value = "right"
+    assert (shown(editor)["left"], shown(editor)["right"]) == (128, 0)
+
+
 def test_numbers_extend_the_canvas_at_once_and_the_new_part_is_masked(editor, numbers):
     before = editor.image
     numbers(right=64)

@@ -10,7 +10,7 @@ import pytest
 from helpers.any_request import requests
 from helpers.fakes import make
 from helpers.pictures import colour, encoded, png_with
-from helpers.widget_hands import called, press, read, status, thumbs
+from helpers.widget_hands import alert, called, press, read, status, thumbs
 from hypothesis import given
 
 import sdnb
@@ -167,7 +167,7 @@ def test_a_save_that_fails_is_said_and_the_picture_stays(gallery):
     gallery.folder.write_text("in the way")
     gallery.add(made(5))
     gallery._bar.save_all.click()
-    assert "still in memory" in status(gallery)
+    assert "still in memory" in alert(gallery)
     assert len(gallery.pictures) == 1
     assert gallery.pictures[0].saved is None
 

@@ -291,7 +291,7 @@ def test_a_picture_that_cannot_be_saved_says_why(tmp_path):
     assert made.wait(60)
     made._table.click(0)
     press(made, "Save")
-    assert str(tmp_path / "kept") in status(made)
+    assert str(tmp_path / "kept") in alert(made)
 
 
 def test_the_picture_of_a_cell_is_sent_on():
@@ -314,7 +314,7 @@ def test_the_picture_of_a_cell_is_sent_on():
     assert picture.request.steps == 2
     assert status(made) == "It is in the tab img2img now."
     press(made, "to inpaint")
-    assert status(made) == "not 2"
+    assert alert(made) == "not 2"
 
 
 def test_a_grid_shows_its_view():

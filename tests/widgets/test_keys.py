@@ -4,7 +4,7 @@ import ipywidgets as widgets
 import pytest
 from helpers.fakes import Model, gated, make
 from helpers.pictures import colour, encoded
-from helpers.widget_hands import called, press, read, status
+from helpers.widget_hands import alert, called, press, read, status
 
 from sdnb.jobs.executor import Worker
 from sdnb.request import Request, Settings
@@ -165,7 +165,7 @@ def test_s_saves_the_one_with_the_focus_else_the_open_one(gallery):
 def test_an_error_while_saving_is_shown(gallery):
     gallery.folder.write_text("a file in its place")
     report(keys(gallery), key="s", place=0)
-    assert "out" in status(gallery)
+    assert "out" in alert(gallery)
 
 
 def test_delete_asks_for_the_picture_by_its_words(gallery):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from helpers.fakes import Model, make, until
 from helpers.pictures import colour, encoded
-from helpers.widget_hands import called, press, read, status, thumbs
+from helpers.widget_hands import alert, called, press, read, thumbs
 
 from sdnb import images
 from sdnb.images.result import Progress
@@ -158,7 +158,7 @@ def test_a_photograph_and_what_is_no_picture(folder):
     assert gallery.chosen.image.size == (48, 64)
     assert "without settings" in read(gallery)
     shown["broken.png"].click()
-    assert "broken.png" in status(gallery)
+    assert "broken.png" in alert(gallery)
     assert gallery.chosen.words == "photo.jpg"  # as before
 
 
@@ -166,7 +166,7 @@ def test_a_file_that_is_gone_is_said(folder):
     gallery = opened(folder)
     (folder / "00002-2-a-cat.png").unlink()
     thumbs(gallery)[1].click()
-    assert "00002-2-a-cat.png" in status(gallery)
+    assert "00002-2-a-cat.png" in alert(gallery)
     assert gallery.chosen is None
     gallery.delete(gallery.pictures[1])
     assert len(gallery.pictures) == 2
@@ -195,7 +195,7 @@ def test_only_a_few_stay_in_memory(folder):
 def test_a_folder_that_cannot_be_opened_is_said(place):
     (place / "outputs").write_text("in the way")
     gallery = opened(place / "outputs")
-    assert f"'{place / 'outputs'}' are not shown: Not a directory" in status(gallery)
+    assert f"'{place / 'outputs'}' are not shown: Not a directory" in alert(gallery)
     assert gallery.pictures == []
 
 

@@ -15,6 +15,7 @@ from sdnb.images import Saved
 from sdnb.jobs.executor import Inline, Worker
 from sdnb.request import Request, Settings, png_header
 from sdnb.request.pace import Times
+from sdnb.widgets.drops import TAKES
 from sdnb.widgets.masks.strokes import Rectangle
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.upscale import UpscalePanel
@@ -172,6 +173,25 @@ def test_an_uploaded_picture_offers_its_settings(tmp_path):
     press(box.widget, "Use its settings")
     assert (other.request.prompt, other.request.cfg, other.request.seed) == ("a cat", 6.5, 7)
     assert other.request.image == images.picture(path)
+
+
+@pytest.mark.parametrize("kind", ["img2img", "inpaint"])
+def test_where_a_picture_is_needed_a_place_for_it_says_how_it_comes(kind):
+    one = panel(kind=kind)
+    box = one.form.controls["image"]
+    assert "Drop a picture here, paste it, or choose a file." in read(box.widget)
+    assert TAKES in box.widget._dom_classes  # so what is dropped on it is taken
+    box.take(encoded(colour(size=(64, 64)), "PNG"), "photo.png")
+    assert "Drop a picture" not in read(box.widget)
+    box._take(None)
+    assert "Drop a picture here" in read(box.widget)
+    one.request = Request(image=images.picture(colour(size=(64, 64))))
+    assert "Drop a picture" not in read(box.widget)
+
+
+def test_where_a_picture_is_a_choice_nothing_invites_one():
+    for kind in ("all", "txt2img"):
+        assert "Drop a picture" not in read(panel(kind=kind))
 
 
 def test_a_file_that_is_no_picture_is_said():
@@ -355,7 +375,7 @@ def test_a_photograph_is_nothing_for_a_panel_that_starts_from_words():
     one.gallery.take(encoded(colour(size=(64, 64)), "PNG"), "photo.png")
     press(one.gallery, "to the panel")
     assert one.request == Request()
-    assert "starts from words alone" in status(one.gallery)
+    assert "starts from words alone" in alert(one.gallery)
 
 
 def test_a_request_that_has_a_picture_opens_the_fold():

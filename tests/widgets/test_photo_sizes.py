@@ -11,6 +11,7 @@ from helpers.widget_hands import alert, called, find, in_sight, press, read
 from PIL import Image
 
 from sdnb import images
+from sdnb.images import Saved
 from sdnb.jobs.executor import Inline
 from sdnb.request import Request, Settings, png_header
 from sdnb.request.pace import Times
@@ -100,6 +101,35 @@ def test_what_was_typed_stays_and_what_was_proposed_goes_with_its_photo():
     assert called(one, "Take its own size")
 
 
+@pytest.mark.parametrize("kind", ["all", "img2img", "inpaint"])
+def test_a_size_that_came_with_a_picture_goes_with_it(kind):
+    one = panel(kind)
+    upload(one, photo((96, 96)))
+    saved = Saved(Request("a cat", width=64, height=96), "m", "f", "0.1.0", 2.5)
+    one._offered(saved)
+    assert size(one) == (64, 96)
+    one.form.controls["image"]._take(None)
+    assert size(one) == (None, None)
+    upload(one, photo((96, 96)))
+    one._offered(saved)
+    if kind == "inpaint":
+        find(one, "Settings").value = True
+    find(one, "Width").value = 128  # typed since
+    one.form.controls["image"]._take(None)
+    assert size(one) == (128, 96)
+
+
+def test_beside_a_number_that_is_refused_no_size_is_said():
+    one = panel("txt2img")
+    one.form.change(width=64, height=64)
+    assert "64 × 64; the model's own is 128 × 128" in read(one)
+    find(one, "Width").value = 75
+    assert "Width: 75 is not a multiple of 8" in read(one)
+    assert "64 × 64" not in read(one)
+    find(one, "Width").value = 72
+    assert "72 × 64; the model's own is 128 × 128" in read(one)
+
+
 def test_a_request_that_is_assigned_keeps_its_own():
     one = panel("img2img")
     one.request = Request(image=images.picture(photo()))
@@ -119,6 +149,15 @@ def test_the_masked_part_alone_keeps_the_photos_size():
     one = panel("inpaint")
     upload(one, photo())
     assert "“Only the masked part” keeps its size." in read(one)
+    press(one, "Only the masked part")  # the box for it is in a fold, and there once one has masked
+    assert one.request.padding == 32
+    assert "Once something is masked, only that is made" in read(one)
+    assert called(one, "Only the masked part") == []
+    one.form.change(mask=images.mask(Image.new("L", PHOTO, 255)))
+    assert "It is made at" not in read(one)
+    one.form.change(padding=None)
+    press(one, "Only the masked part")
+    assert one.request.padding == 32
     one.form.change(padding=8, mask=images.mask(Image.new("L", PHOTO, 255)))
     assert "It is made at" not in read(one)
 

@@ -311,7 +311,7 @@ def test_what_brings_no_settings_is_not_sent_where_they_are_all_that_counts(stud
     studio.gallery.take(encoded(colour(size=(48, 80)), "PNG"), "photo.png")
     press(studio.gallery, "to txt2img")
     assert studio.request == Request()
-    assert "brings no settings" in status(studio.gallery)
+    assert "brings no settings" in alert(studio.gallery)
 
 
 def test_a_model_of_another_size_brings_its_own_to_upscale(studio):

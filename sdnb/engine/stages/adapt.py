@@ -166,7 +166,8 @@ def path_of(model: Model, kind: str, name: str, sha256: str | None) -> Path:
         return Path(shelves[-1].find(kind, name).path)
     raise MissingCheckpointError(
         f"there is no {_WORDS[kind]} {checks.shown(name)}: no file has that path, and the model "
-        "was loaded without a library of files. Give the path of a .safetensors file."
+        "was loaded without a library of files. Give the path of a .safetensors file, or the "
+        "folder that has it: in code by sdnb.load(library=...), in the studio by “or path”."
     )
 
 

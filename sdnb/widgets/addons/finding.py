@@ -28,6 +28,12 @@ _MEANS = {
 # The width of the texts of what a LoRA is for, where its tensors touch no text.
 _READS = {"sd1": 768, "sd2": 1024}
 _LONGEST = 160  # letters of a line
+#: Of a name that no library was asked for, since there is none: why, and what helps.
+NO_LIBRARY = (
+    "no file has this path, and the model was loaded without a library of files. In the studio, "
+    "write the folder of your web UI, or of such files, into “or path” and press Load; in code, "
+    "give it as sdnb.load(library=...)"
+)
 _FEW_WORDS = 3
 
 
@@ -162,8 +168,7 @@ def look_up(
     path = file_at(lora.name)
     direct = path is not None
     if library is None:
-        words = "no file has this path, and the model was loaded without a library of files"
-        return None, "" if direct else words
+        return None, "" if direct else NO_LIBRARY
     try:
         same = (file for file in loras.files if file.path == path)
         file = next(same, None) if direct else loras.find(lora.name)

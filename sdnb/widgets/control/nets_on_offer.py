@@ -114,7 +114,7 @@ class NetsOnOffer:
         if is_hub_id(name):
             return NetFacts("from the Hugging Face hub", name, known=True, wanted=wanted)
         if not self._shelves:
-            words = "no file has this path, and the model was loaded without a library of files"
+            words = finding.NO_LIBRARY
         else:
             near = checks.nearest(name, [item.file.name for item in self._items])
             words = f"the library has no control network of this name{near}"

@@ -177,6 +177,10 @@ class NumberControl(FieldControl):
     def wrong(self) -> str:
         return str(self._number.wrong)
 
+    def on_wrong(self, act: Callable[[], object]) -> None:
+        """Call `act` when what is typed is refused, and when it no longer is."""
+        self._number.observe(lambda _: act(), "wrong")
+
     def follow(self, default: Any, own: str = _OPEN) -> None:
         self._default = default
         self._reset.description = self._reset.tooltip = f"{self.field.label}: {own}"
@@ -278,6 +282,10 @@ class OptionalControl(FieldControl):
     @property
     def wrong(self) -> str:
         return "" if self._value is None else str(self._number.wrong)
+
+    def turn_on(self) -> None:
+        """Check the box, as a person does."""
+        self._box.value = True
 
     def _moved(self, value: bool) -> None:
         if not self._setting:

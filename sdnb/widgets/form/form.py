@@ -47,6 +47,8 @@ PICTURES = {
     "all": ("picture", "mask"), "txt2img": (), "img2img": ("picture",),
     "inpaint": ("picture", "mask"), "upscale": ("picture",), "sketch": (),
 }  # fmt: skip
+# Those that are nothing without a picture, and what one does with it then.
+_INVITE = {"img2img": "", "inpaint": " Then paint over what is to change."}
 
 
 class Form(widgets.VBox):
@@ -155,6 +157,10 @@ class Form(widgets.VBox):
         if self._size.propose(self.settings):
             self._refresh()
 
+    def size_came(self) -> None:
+        """Note that width and height came with the picture: nobody typed them."""
+        self._size.came()
+
     def _assign(self, request: Request, names: Collection[str]) -> None:
         used, held = self._loras.used, self.control.value
         self._mask.turn(request.invert, shown="mask" not in names)
@@ -200,6 +206,8 @@ class Form(widgets.VBox):
         else:
             cast("PictureBox", self.controls["image"]).beside(self._fitted)
             level(w["image"])
+        if self.kind in _INVITE:
+            cast("PictureBox", self.controls["image"]).invite(_INVITE[self.kind])
         if isinstance(painted := self.controls["image"], PaintedBox):
             w["image"] = widgets.VBox([w["image"], painted.place])
         swap = icon_button("exchange", "Exchange", "Exchange width and height")

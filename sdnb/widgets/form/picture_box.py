@@ -23,6 +23,10 @@ from sdnb.widgets.jpegs import jpeg
 from sdnb.widgets.upload import Upload
 
 _Read = TypeVar("_Read")
+_INVITATION = (
+    "Drop a picture here, paste it, or choose a file. One of the gallery can be dragged here, too, "
+    "or sent by its button “to …”."
+)
 _SIDE = 192  # pixels of the shown picture's longer side
 
 
@@ -55,6 +59,7 @@ class PictureBox(FieldControl):
         self._image = widgets.Image(format="jpeg", layout=widgets.Layout(display="none"))
         self._row = style.row([self._upload, self._remove, self._use, self._message])
         self._pictures = style.row([self._image], align_items="flex-start", grid_gap="8px")
+        self._invitation = widgets.HTML(layout=widgets.Layout(display="none"))
         self.widget = widgets.VBox([self._row, self._pictures])
         self.widget.add_class(TAKES)
 
@@ -65,6 +70,15 @@ class PictureBox(FieldControl):
     def offer_also(self, button: widgets.Button) -> None:
         """Show another way to give a picture, beside the upload."""
         self._row.children = (self._upload, button, *self._row.children[1:])
+
+    def invite(self, then: str) -> None:
+        """Show how to give a picture where it will stand, while there is none; `then` are words on
+        what one does with it.
+        """
+        words = html.escape(f"{_INVITATION}{then}")
+        self._invitation.value = f'<div class="sdnb-empty sdnb-invites">{words}</div>'
+        self._invitation.layout.display = "" if self._value is None else "none"
+        self.widget.children = (self._row, self._invitation, self._pictures)
 
     def show_small(self, seen: bool) -> None:
         """Show the picture, or not: something else may show it already."""
@@ -142,6 +156,8 @@ class PictureBox(FieldControl):
         self._carried = self._reading = None
         self._use.layout.display = "none"
         has = self._value is not None
+        invites = self._invitation.value and not has
+        self._invitation.layout.display = "" if invites else "none"
         self._remove.layout.display = "" if has else "none"
         self._image.layout.display = "" if has and self._small else "none"
         self._tell("")

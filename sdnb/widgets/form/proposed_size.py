@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Mapping
+from typing import cast
 
 import ipywidgets as widgets
 
 from sdnb.request import Resolved, Settings, png_header
 from sdnb.request.sizes import Size
 from sdnb.widgets.form import size_offer
-from sdnb.widgets.form.controls import FieldControl
+from sdnb.widgets.form.controls import FieldControl, NumberControl, OptionalControl
 from sdnb.widgets.form.mask_box import MaskBox
 from sdnb.widgets.style import level
 
@@ -27,11 +28,16 @@ class ProposedSize:
         taken: Callable[[], object],
     ) -> None:  # fmt: skip
         self._controls, self._mask, self._kind, self._taken = controls, mask, kind, taken
-        self._sides = controls["width"], controls["height"]
+        self._sides = [cast("NumberControl", controls[name]) for name in ("width", "height")]
         self._settings: Settings | None = None  # the model's, as they were shown last
         self._proposed: tuple[int | None, int | None] = (None, None)  # a size that nobody typed
-        self.offer = size_offer.SizeOffer(self._take_near, lambda: self._take((None, None)))
+        self.offer = size_offer.SizeOffer(
+            self._take_near, lambda: self._take((None, None)), self._take_part
+        )
         self.about = level(widgets.HTML())
+        self._said = ""
+        for side in self._sides:
+            side.on_wrong(self._say)
 
     def propose(self, settings: Settings) -> bool:
         """Set a size near the model's own for a picture that is far from it. False where somebody
@@ -47,7 +53,16 @@ class ProposedSize:
         self._settings = settings
         self._show_offer(settings)
         told = [self._told(resolved, settings)] if resolved is not None else []
-        self.about.value = "<br>".join(filter(None, [*told, html.escape(brought)]))
+        self._said = "<br>".join(filter(None, [*told, html.escape(brought)]))
+        self._say()
+
+    def came(self) -> None:
+        """Take the size that is asked for as one that came with the picture: it goes with it."""
+        self._proposed = self._asked
+
+    def _say(self) -> None:
+        """Say nothing of a size beside a number that is refused: it is of the one before."""
+        self.about.value = "" if any(side.wrong for side in self._sides) else self._said
 
     @property
     def _asked(self) -> tuple[int | None, int | None]:
@@ -72,6 +87,9 @@ class ProposedSize:
         if near is not None:
             self._take(near)
 
+    def _take_part(self) -> None:
+        cast("OptionalControl", self._controls["padding"]).turn_on()
+
     def _take(self, size: tuple[int | None, int | None]) -> None:
         self._set(size)
         self._taken()
@@ -86,8 +104,10 @@ class ProposedSize:
 
     def _show_offer(self, settings: Settings) -> None:
         near, image = self._near(settings), self._controls["image"].value
-        if near is None or self._controls["padding"].value is not None:
+        is_part, is_masked = (self._controls[n].value is not None for n in ("padding", "mask"))
+        if near is None or (is_part and is_masked):
             self.offer.hide()  # with a padding, the picture keeps its size
             return
         size, keeps = png_header.size(image), self._kind == "inpaint"
-        self.offer.tell(size, self._asked, near, settings, keeps=keeps)
+        part = keeps and is_part
+        self.offer.tell(size, self._asked, near, settings, keeps=keeps, part=part)

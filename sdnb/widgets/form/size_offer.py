@@ -15,15 +15,19 @@ from sdnb.widgets.style import row
 _SMALL, _LARGE = 0.5, 1.5
 # Larger ones often repeat their subject. Upscaling is meant to: four times the sides.
 _LARGE_TIMES, _LARGE_UPSCALED = 2.5, 16
+PART = "Only the masked part"  # as the check box is called
 
 
 class SizeOffer(widgets.VBox):
-    """Words on a picture's size, and two buttons: for a size near the model's own, and for the
-    picture's. They call `near` and `own`.
+    """Words on a picture's size, and buttons: for a size near the model's own, for the picture's,
+    and for the masked part alone. They call `near`, `own` and `part`.
     """
 
-    def __init__(self, near: Callable[[], None], own: Callable[[], None]) -> None:
-        self._acts = near, own
+    def __init__(
+        self, near: Callable[[], None], own: Callable[[], None],
+        part: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        self._acts = near, own, part
         super().__init__(layout=widgets.Layout(display="none"))
 
     def hide(self) -> None:
@@ -32,18 +36,20 @@ class SizeOffer(widgets.VBox):
 
     def _make(self) -> None:
         """Make the parts: most pictures need no offer."""
-        near, own = self._acts
+        near, own, part = self._acts
         self._words = widgets.HTML()
         self._near = _button("A size that takes as long as others of this model", near)
         self._own = _button("All pixels of the picture", own)
-        self.children = [row([self._words, self._near, self._own])]
+        self._part = _button("Generate only what is masked, and put it back into the picture", part)
+        self.children = [row([self._words, self._near, self._own, self._part])]
 
     def tell(
         self, size: Size, now: tuple[int | None, int | None], near: Size, settings: Settings, *,
-        keeps: bool,
+        keeps: bool, part: bool,
     ) -> None:  # fmt: skip
         """Offer the size `near` to a picture of this size that is made at `now`, where None is its
-        own. `keeps` says that "Only the masked part" keeps the picture's.
+        own. `keeps` says that "Only the masked part" keeps the picture's, and offers that; with
+        `part` it is on, and nothing is masked yet.
         """
         words = f"The picture is {by_pixels(size, settings)}"
         its_own, large = now == (None, None), times(size, settings) > 1
@@ -55,19 +61,21 @@ class SizeOffer(widgets.VBox):
             words = f"It is made at {in_words(near)}. {words}"
             if accepted(size) and large:
                 words += ", and would take that much longer or more"
-        if keeps:
-            words += ". “Only the masked part” keeps its size"
+        if part:
+            words += ". Once something is masked, only that is made, and the picture keeps its size"
+        elif keeps:
+            words += f". “{PART}” keeps its size"
         take = "" if now == near else f"Take {in_words(near)}"
         own = "Take its own size" if accepted(size) and not its_own else ""
-        self.show(f"{words}.", take, own, warn=its_own)
+        self.show(f"{words}.", take, own, PART if keeps and not part else "", warn=its_own)
 
-    def show(self, words: str, near: str, own: str, warn: bool) -> None:
+    def show(self, words: str, near: str, own: str, part: str = "", *, warn: bool) -> None:
         """Show these words and the buttons with these labels; "" hides a button."""
         if not self.children:
             self._make()
         kind = "sdnb-warn" if warn else "sdnb-quiet"
         self._words.value = f'<div class="{kind}">{html.escape(words)}</div>'
-        for button, label in ((self._near, near), (self._own, own)):
+        for button, label in ((self._near, near), (self._own, own), (self._part, part)):
             button.description = label
             button.layout.display = "" if label else "none"
         self.layout.display = ""

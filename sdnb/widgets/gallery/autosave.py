@@ -14,6 +14,7 @@ from sdnb.request.plain_words import counted
 from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 
 Save = Callable[[GalleryPicture], object]
+_AGAIN = "It is tried again with the next picture."
 
 
 class Autosave(widgets.VBox):
@@ -83,12 +84,11 @@ class Autosave(widgets.VBox):
         self._show("")
 
     def _fail(self, error: Exception) -> None:
-        again = "It is tried again with the next picture."
         if not self._problem.value:
-            self._news = f"Not saved: {error}. {again}"
-        count = len(self._owed)
-        several = f" Not saved yet: {counted(count, 'picture')}." if count > 1 else ""
-        self._show(f"{error}.{several} {again}")
+            self._news = f"Not saved: {error}. {_AGAIN}"
+        # In short: what helps is said where the picture is.
+        why = getattr(error.__cause__, "strerror", None) or error
+        self._show(f"{why}. Not saved yet: {counted(len(self._owed), 'picture')}. {_AGAIN}")
 
     def _turned(self, change: dict[str, Any]) -> None:
         with self._lock:
@@ -98,6 +98,6 @@ class Autosave(widgets.VBox):
             self.switched(bool(change["new"]))
 
     def _show(self, words: str) -> None:
-        text = f'<div class="sdnb-warn" role="alert">{html.escape(words)}</div>'
+        text = f'<div class="sdnb-error" role="alert">{html.escape(words)}</div>'
         self._problem.value = text if words else ""
         self._problem.layout.display = "" if words else "none"

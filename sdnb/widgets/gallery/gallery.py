@@ -193,7 +193,7 @@ class Gallery(RunAgain, widgets.VBox):
                 _ = picture.image if picture else None
             except (OSError, ValueError) as error:
                 self._quiet()
-                self.say(str(error))
+                self._message.complain(error)
                 return
             self._quiet()
             if picture is None:
@@ -268,7 +268,7 @@ class Gallery(RunAgain, widgets.VBox):
             try:
                 act()
             except (OSError, ValueError) as error:
-                self.say(str(error))
+                self._message.complain(error)
 
     def save_one(self, picture: GalleryPicture) -> None:
         """Save a picture, and show where it is, or the error."""
@@ -329,7 +329,7 @@ class Gallery(RunAgain, widgets.VBox):
             if change["new"] and (changes := self.refresh()):
                 self.say(f"{changes} in {self.folder}.")
         except OSError as error:
-            self.say(str(error))
+            self._message.complain(error)
 
     def _narrowed(self) -> None:
         """Something else is looked for: show the first of what is found."""

@@ -156,7 +156,8 @@ class GridDetail(widgets.VBox):
         try:
             yield
         except (OSError, ValueError) as error:
-            self._say(str(error))
+            words = html.escape(str(error))
+            self._message.value = f'<div class="sdnb-error" role="alert">{words}</div>'
 
     def _say(self, words: str, link: str = "") -> None:
         self._message.value = f'<span role="status">{html.escape(words)}</span> {link}'

@@ -91,7 +91,7 @@ class GridTab(widgets.VBox):
         self._run_button.add_class("sdnb-main")
         self._run_button.add_class("sdnb-generate")  # by which `keys.js` finds it
         self._place = widgets.VBox()
-        rows = [widgets.HBox([kind, values]) for kind, values in self._axes]
+        rows = [style.box("sdnb-axis", [*row]) for row in self._axes]
         whose = style.row([self._from, self._prompt])
         top = style.box("sdnb-top", [widgets.VBox([whose, *rows, self._store]), self._actions()])
         # The boxes' own messages may come after the click: with it comes what stands in them.
@@ -235,7 +235,7 @@ class GridTab(widgets.VBox):
         )  # fmt: skip
         values = widgets.Combobox(
             description="values", ensure_option=False, style={"description_width": "auto"},
-            layout=widgets.Layout(width="auto", flex="1 1 0", display="none"),
+            layout=widgets.Layout(width="auto", display="none"),
         )  # fmt: skip
         values.add_class("sdnb-values")
 

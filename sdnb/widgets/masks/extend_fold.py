@@ -21,6 +21,8 @@ from sdnb.widgets.style import shared
 _STEP = 64  # pixels for a click on a box's arrow
 _LARGEST = int(RANGES["width"][1])
 _SIDES = ("left", "right", "top", "bottom")
+_MIDDLE = next(iter(ANCHORS))
+_BY_SIDES = "as the sides say"  # where the picture lies at none of them
 
 
 class ExtendFold(Fold):
@@ -32,6 +34,7 @@ class ExtendFold(Fold):
         self._extend = extend
         self._picture: Size = (1, 1)
         self._sides, self._overlap = Sides(), OVERLAP
+        self._showing = False  # whether Python moves the list of places
         super().__init__("Extend the canvas", opened=self._make)
 
     def show(self, picture: Size, last: Extension | None) -> None:
@@ -50,9 +53,28 @@ class ExtendFold(Fold):
         for name, least, side in zip(("width", "height"), picture, size, strict=True):
             self._boxes[name].limits = least, max(least, _LARGEST)
             self._boxes[name].show(side)
+        self._show_anchor(size)
         most = (min(picture) - 1) // 2
         self._boxes["overlap"].limits = 0, most
         self._boxes["overlap"].show(min(self._overlap, most))
+
+    def _show_anchor(self, size: Size) -> None:
+        """Show where the picture lies by its sides; a size that is typed goes on from there."""
+
+        def lies(name: str) -> bool:
+            return Sides.to_size(self._picture, size, name) == self._sides
+
+        now = self._anchor.value
+        fits = [name for name in (now, *ANCHORS) if name in ANCHORS and lies(name)]
+        wanted = (fits or [_BY_SIDES])[0] if self._sides else (now if now in ANCHORS else _MIDDLE)
+        names = tuple(ANCHORS) if wanted in ANCHORS else (*ANCHORS, wanted)
+        self._showing = True
+        try:
+            if self._anchor.options != names:
+                self._anchor.options = names
+            self._anchor.value = wanted
+        finally:
+            self._showing = False
 
     def _make(self) -> None:
         words = {
@@ -91,12 +113,13 @@ class ExtendFold(Fold):
         self._give(Sides(*(int(self._boxes[side].value) for side in _SIDES)))
 
     def _anchored(self, _: Any) -> None:
-        if self._sides:
+        if self._sides and not self._showing and self._anchor.value in ANCHORS:
             self._to_size()
 
     def _to_size(self) -> None:
         size = int(self._boxes["width"].value), int(self._boxes["height"].value)
-        self._give(Sides.to_size(self._picture, size, self._anchor.value))
+        anchor = self._anchor.value if self._anchor.value in ANCHORS else _MIDDLE
+        self._give(Sides.to_size(self._picture, size, anchor))
 
     def _give(self, sides: Sides) -> None:
         self._extend(sides, int(self._boxes["overlap"].value))
