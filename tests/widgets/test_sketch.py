@@ -13,7 +13,7 @@ from PIL import Image
 import sdnb
 from sdnb import images
 from sdnb.jobs.executor import Inline, Worker
-from sdnb.request import Request
+from sdnb.request import Request, Settings
 from sdnb.request.control import Control
 from sdnb.request.pace import Times
 from sdnb.request.quick_enough import too_slow
@@ -312,6 +312,20 @@ def test_what_takes_too_long_is_refused_as_a_live_panel_does_and_one_can_be_made
     one.canvas.undo()
     assert one.result.request.image is None
     assert not called(one.followed, "Take 4 steps")
+
+
+def test_a_smaller_size_is_taken_with_the_drawing_as_it_is():
+    model = Model(settings=Settings(512, 512, 5, 4.0))
+    one = Sketch(model, executor=Inline(make))
+    learnt(one, 1.0)  # four steps are 4 s; of five, 0.5186 of them at 384²
+    one.canvas.draw(LINE)
+    assert one.result is None
+    before = one.canvas.strokes
+    press(one.followed, "Take 384 × 384")
+    assert one.result.request == one.draft.resolved(model.settings)
+    assert (one.result.request.steps, one.result.image.size) == (5, (384, 384))
+    assert one.canvas.strokes == before
+    assert (one.request.steps, one.request.width, one.request.height) == (None, 384, 384)
 
 
 def test_it_says_nothing_of_time_once_the_sheet_is_empty_or_live_is_off():
