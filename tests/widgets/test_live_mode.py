@@ -373,7 +373,7 @@ def test_after_a_pause_the_word_is_made(monkeypatch):
     one.live = True
     for n in range(20):
         find(one, "Prompt").value = "a cat" + "s" * n
-        assert pauses() <= 1
+        assert pauses() <= 2  # one that waits, and on a slow machine one that acts
     until(lambda: one.result.request.prompt.endswith("s" * 19))
     until(lambda: pauses() == 0)
 
