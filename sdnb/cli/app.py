@@ -1,7 +1,8 @@
 """`sdnb app`: the studio as a page of its own, for who wants no notebook.
 
 Voila shows a notebook without its code. The notebook of one cell is written to a temporary folder;
-pictures are saved where the command was called. Each visitor has a kernel and a model of their own.
+pictures are saved where the command was called. Each visitor has a kernel and a model of their own,
+which end when the page is left or loaded again.
 """
 
 from __future__ import annotations
@@ -119,11 +120,11 @@ def _check(args: Namespace, parser: Parser) -> None:
 
 def _serve(args: Namespace, notebook: Path, more: Sequence[str]) -> None:
     """Serve the page in this process, until it is interrupted."""
-    from voila.app import Voila
+    from sdnb.cli.app_server import AppServer
 
     # Whoever reaches a kernel can do anything here: others need the key in the address.
     token = "" if args.ip in _HERE else secrets.token_urlsafe(24)
-    app = Voila.instance()
+    app = AppServer.instance()
     app.initialize(
         [
             str(notebook),

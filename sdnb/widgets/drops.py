@@ -25,7 +25,7 @@ _ELSEWHERE = "This picture is of a notebook with another kernel: save it there, 
 class _Hand(anywidget.AnyWidget):
     """The part with JavaScript; `drops.js` says what it does."""
 
-    _esm = Path(__file__).with_name("drops.js")
+    _esm = Path(__file__).with_name("drops.js").read_text(encoding="utf-8")  # see keys.py
     name = traitlets.Unicode().tag(sync=True)
     within = traitlets.Unicode().tag(sync=True)
 

@@ -27,7 +27,8 @@ Heard = Callable[[dict[str, Any]], object]
 class _Ear(anywidget.AnyWidget):
     """The part with JavaScript; `keys.js` says what it sends."""
 
-    _esm = Path(__file__).with_name("keys.js")
+    # Its text: for a path, anywidget would keep every widget of this kind alive.
+    _esm = Path(__file__).with_name("keys.js").read_text(encoding="utf-8")
     kind = traitlets.Enum(("panel", "gallery", "canvas", "tabs")).tag(sync=True)
     boxes: Any = traitlets.List().tag(sync=True, **widgets.widget_serialization)
 

@@ -81,6 +81,7 @@ class Panel(StudioTab):
         self.kind = kind
         self.gallery = gallery or kept(Gallery())
         self.has_gallery = gallery is None  #: whether it is the panel's own
+        self.given = () if self.has_gallery else (self.gallery,)
         if autosave is not None:
             self.gallery.autosave.on = autosave
         settings, tokenizer = self.model.settings, self.model.tokenizer

@@ -11,6 +11,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from sdnb.widgets import replaced
+from sdnb.widgets.lifetime import running_cell
+
 WORDS = "This is no longer connected to a kernel: run this cell again."
 _LOOK = """font: inherit; line-height: 1.5; padding: 4px 8px;
   color: var(--jp-ui-font-color1, #212121); background: var(--jp-layout-color2, #eee);
@@ -31,7 +34,23 @@ _LINE = f"""<style>
 
 
 class RunAgain:
-    """A widget that a notebook shows together with that line."""
+    """A widget that a notebook shows together with that line, and that goes when its cell has made
+    another one.
+    """
+
+    comm: Any
+    #: Widgets that it was given: they are not its parts.
+    given: tuple[Any, ...] = ()
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        self.shown_in: set[str | None] = set()  #: the ids of cells
+        super().__init__(*args, **more)
+        replaced.made(self)
+
+    def close(self) -> None:
+        """Close it, and all widgets that it is made of."""
+        if getattr(self, "comm", None) is not None:  # else it is closed
+            replaced.close_parts(self)
 
     def _ipython_display_(self, **how: Any) -> None:
         from IPython.display import display
@@ -40,4 +59,5 @@ class RunAgain:
         if bundle is None:  # it was closed: IPython shows its repr
             raise NotImplementedError
         display(bundle(**how), raw=True)
+        self.shown_in.add(running_cell()[0])
         display({"text/html": _LINE, "text/plain": WORDS}, raw=True)

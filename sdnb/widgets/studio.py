@@ -70,6 +70,7 @@ class Studio(AsLeft, widgets.VBox):
     ) -> None:
         self.model = load_model() if model is None else model
         self.gallery = gallery or saving_gallery(folder)
+        self.given = (gallery,) if gallery else ()
         if autosave is not None:
             self.gallery.autosave.on = autosave
         self._executor = executor or worker_of(self.model)

@@ -50,11 +50,23 @@ def shared(kind: type, label_width: str = "") -> Any:
     return made
 
 
+def all_shared() -> list[Any]:
+    """All of these styles."""
+    return list(_shared.values())
+
+
 def quiet_line() -> widgets.HTML:
     """A line of small grey text, empty at first."""
     line = widgets.HTML(style=shared(HTMLStyle))
     line.add_class("sdnb-quiet")
     return line
+
+
+def lay(widget: widgets.DOMWidget, **layout: str) -> None:
+    """Set these of its layout. A new layout would leave the one before in the kernel, for good."""
+    with widget.layout.hold_sync():
+        for name, value in layout.items():
+            setattr(widget.layout, name, value)
 
 
 def level(widget: _Shown) -> _Shown:

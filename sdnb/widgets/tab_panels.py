@@ -21,9 +21,9 @@ class TabPanels(Mapping[str, Panel]):
     def __init__(self, names: Sequence[str], build: Callable[[str], Panel]) -> None:
         self._build, self._panels = build, dict[str, Panel]()
         self._lock = threading.RLock()  # a click and a cell are heard in threads of their own
-        late = style.quiet_line()
-        late.value = _LATE
-        self._places = {name: widgets.VBox([late]) for name in names}
+        self._late = style.quiet_line()  # a part of the studio, also where no tab shows it
+        self._late.value = _LATE
+        self._places = {name: widgets.VBox([self._late]) for name in names}
         for place in self._places.values():
             place.add_class("sdnb-late")
 

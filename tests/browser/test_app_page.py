@@ -1,14 +1,17 @@
 """`sdnb app`: the studio without code, in a browser that comes after the cells ran."""
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import psutil
 import pytest
+import requests
 from helpers.notebook_page import SHOTS
 from helpers.pictures import colour, encoded
 from helpers.pictures import result as made
@@ -27,7 +30,7 @@ DROP = """(part, bytes) => {
 
 
 @pytest.fixture
-def app(tmp_path, interruptible):
+def app(tmp_path, interruptible, request):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -36,14 +39,16 @@ def app(tmp_path, interruptible):
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "sdnb", "app", "--no-browser", "--port", str(port),
-             "--ip", "127.0.0.1", "--outdir", "mine", "--memory", "cpu"],
+             "--ip", "127.0.0.1", "--outdir", "mine", "--memory", "cpu",
+             *getattr(request, "param", ())],
             env=os.environ | dict.fromkeys(PLACES, str(tmp_path)) | {"TMPDIR": str(tmp_path)},
             stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, cwd=tmp_path,
         )  # fmt: skip
     url = f"http://127.0.0.1:{port}/"
     for _ in range(600):
         if f"The studio is at {url}" in log.read_text():
-            break
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                break  # it says so just before it listens
         assert process.poll() is None, log.read_text()
         time.sleep(0.2)
     yield url, process, log
@@ -93,3 +98,67 @@ def test_the_studio_as_a_page(open_page, app, tmp_path):
     assert psutil.wait_procs(kernels, 60)[1] == []
     assert "Traceback" not in log.read_text()
     assert list(tmp_path.glob("sdnb-app-*")) == []
+
+
+ALONE = ["--", "--MappingKernelManager.cull_idle_timeout=3",
+         "--MappingKernelManager.cull_interval=1"]  # fmt: skip
+
+
+@pytest.mark.parametrize("app", [ALONE], indirect=True)
+def test_a_kernel_ends_with_its_page(open_page, app):
+    url, process, log = app
+    page = open_page()
+    context = page.context
+    (first,) = kernels_after(lambda: page.goto(url, timeout=120_000), process)
+    shown(page)
+    (second,) = kernels_after(page.reload, process)
+    assert second != first
+    assert "403 POST" not in log.read_text()  # the page itself has ended the first one
+    shown(page)
+    page.wait_for_timeout(5000)  # longer than a kernel without a page lives
+    assert kernels_of(process) == [second]
+
+    made = page.evaluate("document.querySelector('#jupyter-config-data').textContent")
+    end = f"{url}voila/api/shutdown/{json.loads(made)['kernelId']}"
+    cookies = {each["name"]: each["value"] for each in context.cookies()}
+    token = {"_xsrf": cookies["_xsrf"]}
+    elsewhere = {"Origin": "http://elsewhere.example"}
+    assert requests.post(end, data=token, timeout=30).status_code == 403  # without the cookie
+    assert requests.post(end, cookies=cookies, timeout=30).status_code == 403  # or what is in it
+    answer = requests.post(end, cookies=cookies, data=token, headers=elsewhere, timeout=30)
+    assert answer.status_code in (403, 404)
+    assert kernels_of(process) == [second]
+
+    page.close(run_before_unload=False)  # without a word, as a browser that was killed
+    assert kernels_after(lambda: None, process, 0) == []
+
+
+def shown(page):
+    """Wait until the studio is there, and so the page has all that it needs to end its kernel."""
+    prompt = page.get_by_label("Prompt", exact=True).locator("visible=true").first
+    prompt.wait_for(timeout=120_000)
+
+
+def kernels_of(process):
+    """The kernels that are alive, by their process ids."""
+    return [each.pid for each in psutil.Process(process.pid).children() if is_kernel(each)]
+
+
+def is_kernel(process):
+    try:
+        return "ipykernel_launcher" in " ".join(process.cmdline())
+    except psutil.Error:  # it has ended
+        return False
+
+
+def kernels_after(act, process, count=1):
+    """The kernels after an act, when there are so many and none that there was before it."""
+    before = set(kernels_of(process))
+    act()
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        found = kernels_of(process)
+        if len(found) == count and not before & set(found):
+            break
+        time.sleep(0.2)
+    return found

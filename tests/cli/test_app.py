@@ -110,10 +110,10 @@ def test_the_notebook_is_plain_json():
 def test_who_comes_from_elsewhere_needs_the_key_that_is_printed(ip, asks, monkeypatch, capsys):
     given = []
     voila = SimpleNamespace(initialize=given.extend, start=lambda: None)
-    module = SimpleNamespace(Voila=SimpleNamespace(instance=lambda: voila))
+    server = SimpleNamespace(instance=lambda: voila)
+    module = SimpleNamespace(AppServer=server)
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: "it is there")
-    monkeypatch.setitem(sys.modules, "voila", SimpleNamespace(app=module))
-    monkeypatch.setitem(sys.modules, "voila.app", module)
+    monkeypatch.setitem(sys.modules, "sdnb.cli.app_server", module)
     assert main(["app", "--ip", ip, "--port", str(free_port())]) == 0
     (key,) = (flag.partition("=")[2] for flag in given if flag.startswith("--Voila.token="))
     assert bool(key) == asks

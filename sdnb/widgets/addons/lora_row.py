@@ -17,7 +17,7 @@ from sdnb.request.plain_words import digits
 from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.hearing import in_order
 from sdnb.widgets.slider import Slider
-from sdnb.widgets.style import box, quiet_line, shared
+from sdnb.widgets.style import box, lay, quiet_line, shared
 
 _LIMITS = (-1e6, 1e6)  # those of `Lora`
 _REACH = (-1.0, 2.0)
@@ -241,7 +241,7 @@ class LoraRow(widgets.VBox):
 
 def _slider(description: str, moved: Callable[[float], object]) -> Slider:
     slider = Slider(description, 1.0, _LIMITS, moved, reach=_REACH, step=_STEP, label_width=_WIDTH)
-    slider.layout = widgets.Layout(flex="1 1 0", min_width="0")
+    lay(slider, flex="1 1 0", min_width="0")
     return slider
 
 

@@ -17,7 +17,7 @@ from ipywidgets.widgets.widget_description import DescriptionStyle
 from sdnb.widgets.buttons import icon_button
 from sdnb.widgets.form.fields import Field
 from sdnb.widgets.slider import NumberBox, Slider
-from sdnb.widgets.style import box, level, shared
+from sdnb.widgets.style import box, lay, level, shared
 
 Changed = Callable[[], None]
 
@@ -170,7 +170,7 @@ class NumberControl(FieldControl):
         if field.kind in ("whole", "size"):
             return NumberBox(*what, width="170px", **more)
         slider = Slider(*what, reach=field.reach, **more)
-        slider.layout = widgets.Layout(flex="1 1 0", min_width="200px")
+        lay(slider, flex="1 1 0", min_width="200px")
         return slider
 
     @property
@@ -275,7 +275,7 @@ class OptionalControl(FieldControl):
         self._number = NumberBox(
             "Pixels around it", 32, field.limits, self._take, multiple=1, label_width="initial",
         )  # fmt: skip
-        self._number.layout = widgets.Layout(margin="0 0 0 20px", display="none")
+        lay(self._number, margin="0 0 0 20px", display="none")
         self._hear(self._box)
         self.widget = level(box("sdnb-optional", [self._box, self._number]))
 

@@ -51,9 +51,11 @@ class MaskBox(FieldControl):
         self._coming: tuple[Extension, ...] = ()  # that it has once it is written
         self._last: Extension | None = None
         self._size: Size | None = None  # of the last picture
-        hint = quiet_line()
-        hint.value = "Give a picture: it comes here, and you paint over what is to be repainted."
-        self.widget = widgets.VBox([hint])
+        self._hint = quiet_line()  # a part of it, also where an editor is in its place
+        self._hint.value = (
+            "Give a picture: it comes here, and you paint over what is to be repainted."
+        )
+        self.widget = widgets.VBox([self._hint])
         self.widget.add_class(TAKES)
 
     def turn(self, inverted: bool, *, shown: bool) -> None:

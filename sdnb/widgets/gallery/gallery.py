@@ -6,6 +6,7 @@ The pictures stay in the kernel. The browser gets small JPEGs of one page, and t
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -60,7 +61,7 @@ class Gallery(RunAgain, widgets.VBox):
             turned=lambda: self._guarded(self.look_again),
         )  # fmt: skip
         self.autosave = Autosave(self.folder, self.save, on=autosave)
-        self._heir: Gallery | None = None
+        self._heir: Callable[[], Gallery | None] = lambda: None  # it is no part of this one
         self._lock, self._files = threading.RLock(), GalleryFiles(self.folder)
         self._forget: list[Callable[[set[GalleryPicture]], object]] = []
         self._thumbs = Thumbnails(self.choose, self._refresh)
@@ -125,7 +126,7 @@ class Gallery(RunAgain, widgets.VBox):
         Raises OSError if it cannot be read.
         """
         with self._lock:
-            if self._heir is not None:
+            if self._heir() is not None:
                 return ""
             with self._files.lock:
                 changes = self._contents.again()
@@ -143,8 +144,8 @@ class Gallery(RunAgain, widgets.VBox):
         """Put a result's pictures first, of a run that makes `of`, but for those that are here from
         `before`, the same with fewer. The chosen picture and the page in sight stay.
         """
-        if self._heir is not None:
-            self._heir.add(result, before, of)
+        if (heir := self._heir()) is not None:
+            heir.add(result, before, of)
             return
         with self._lock:
             first = 0 if before is None else len(before.images)
@@ -155,8 +156,8 @@ class Gallery(RunAgain, widgets.VBox):
 
     def put(self, *new: GalleryPicture) -> None:
         """Put these pictures first, the last of them foremost, and save them as all others."""
-        if self._heir is not None:
-            self._heir.put(*new)
+        if (heir := self._heir()) is not None:
+            heir.put(*new)
             return
         with self._lock:
             self.pictures = [*reversed(new), *self.pictures]
@@ -169,7 +170,7 @@ class Gallery(RunAgain, widgets.VBox):
             here = {picture.saved for picture in self.pictures}
             others = [picture for picture in heir.pictures if picture.saved not in here]
             heir.pictures = [*others, *self.pictures]
-            self._heir = heir
+            self._heir = weakref.ref(heir)
             heir._look_through()
 
     def take(self, data: bytes, name: str) -> None:

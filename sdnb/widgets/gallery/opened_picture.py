@@ -53,7 +53,7 @@ class OpenedPicture(widgets.VBox):
         self._which, self.link = style.quiet_line(), widgets.HTML()
         self.view, self.about = widgets.HTML(), widgets.HTML()
         self.view.add_class("sdnb-picture")
-        self.about.layout = widgets.Layout(flex="1 1 320px", margin="0 0 0 12px")
+        style.lay(self.about, flex="1 1 320px", margin="0 0 0 12px")
         self._make(folder)
         self._acts, self.sends = style.row([]), style.row([], display="none")
         both = style.row([self.view, self.about], align_items=None)

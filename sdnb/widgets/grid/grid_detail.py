@@ -53,7 +53,7 @@ class GridDetail(widgets.VBox):
         self._kept: dict[str, GalleryPicture] = {}  # by the cell's key
         self._picture, self._about = widgets.HTML(), widgets.HTML()
         self._picture.add_class("sdnb-picture")
-        self._about.layout = widgets.Layout(max_width="420px", margin="0 12px 0 0")
+        style.lay(self._about, max_width="420px", margin="0 12px 0 0")
         self._message = style.quiet_line()
         self._compare = text_button(
             "Compare", "columns", "Remember this one as A, the left side; then choose another",

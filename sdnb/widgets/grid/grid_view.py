@@ -75,6 +75,7 @@ class GridView(RunAgain, widgets.VBox):
     ) -> None:
         folder = Path(folder) if gallery is None else gallery.folder
         self._gallery = gallery
+        self.given = () if gallery is None else (gallery,)
         self.grid, self.model, self._store, self._executor = grid, model, store, executor
         self._lock = threading.RLock()
         self._stopping = threading.Event()

@@ -18,6 +18,7 @@ import traitlets
 from ipycanvas.canvas import _CANVAS_MANAGER
 from PIL import Image
 
+from sdnb.widgets import style
 from sdnb.widgets.jpegs import jpeg
 from sdnb.widgets.masks import veil
 from sdnb.widgets.masks.preview import Ink
@@ -75,8 +76,8 @@ class Surface:
         """Take another picture (RGB), with its size on the page and its size on the canvas."""
         if (self.widget.width, self.widget.height) != canvas:
             self.widget.width, self.widget.height = canvas
-        self.widget.layout = ipywidgets.Layout(
-            width=f"{page[0]}px", height="auto", max_width="100%", flex="0 0 auto"
+        style.lay(
+            self.widget, width=f"{page[0]}px", height="auto", max_width="100%", flex="0 0 auto"
         )
         longest = self.lay(picture)
         scale = longest / max(picture.size)
