@@ -9,6 +9,7 @@ grid.curve("steps", "ssim")             # how many steps are enough
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -252,17 +253,24 @@ class Grid:
         return figure(self.axes, self._picture_or_why, self.pictures.size(self.cells), width)
 
     def save(self, path: str | os.PathLike[str], *, full: bool = False) -> Path:
-        """Write the grid to one PNG, SVG or PDF file, and make its folder. With `full`, a PNG keeps
-        every pixel of every picture. Raises ValueError for another format, and for a sheet that
-        does not fit into memory.
+        """Write the grid to one PNG, SVG or PDF file, make its folder, and return its path. In a
+        folder that is there it becomes the next 00001-grid.png. With `full`, a PNG keeps every
+        pixel of every picture. Raises ValueError for another format, and for a sheet that does not
+        fit into memory; OSError where it cannot be written.
         """
         target = user_path(path)
-        kind = target.suffix.lower().removeprefix(".")
+        kind = "png" if target.is_dir() else target.suffix.lower().removeprefix(".")
         if kind not in ("png", "svg", "pdf"):
-            raise ValueError(f"path={str(path)!r}: a grid is saved as .png, .svg or .pdf")
+            raise ValueError(
+                f"path={str(path)!r}: a grid is saved as .png, .svg or .pdf, or in a folder that "
+                "is there"
+            )
         if not self.done:
             raise ValueError("no cell of this grid is made yet: run it first")
         lettering.warn_of_missing(self._labels())
+        if target.is_dir():
+            names = (f"{n:05d}-grid.png" for n in itertools.count(files.next_number(target)))
+            return files.write_new(target, names, self._encoded(kind, full))
         target.parent.mkdir(parents=True, exist_ok=True)
         files.replace(target, self._encoded(kind, full))
         return target

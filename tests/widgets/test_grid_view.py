@@ -21,7 +21,7 @@ from sdnb.images.result import Progress
 from sdnb.jobs.executor import Inline, Worker
 from sdnb.request import Settings, stop
 from sdnb.request.pace import Times
-from sdnb.widgets.grid import grid_tab, grid_table
+from sdnb.widgets.grid import grid_tab, grid_table, save_grid
 from sdnb.widgets.grid.grid_detail import difference
 from sdnb.widgets.grid.grid_tab import GridTab
 from sdnb.widgets.grid.grid_table import GridTable
@@ -507,3 +507,41 @@ def test_a_grid_goes_on_with_the_model_that_is_loaded_now(tab):
     press(made, "Resume")
     assert made.wait(30)
     assert made.grid.done == 9
+
+
+# -- as one picture -------------------------------------------------------------------------------
+
+
+def test_a_grid_is_saved_as_one_picture_and_again_as_another(tmp_path):
+    grid = sdnb.sweep(grids.BASE, steps=[1, 2, 4], cfg=[2, 8])
+    made = GridView(grid, grids.model(), executor=Inline(grids.make), folder=tmp_path)
+    assert find(made, "Save grid").disabled  # there is nothing yet
+    made.run()
+    assert made.wait(60)
+    press(made, "Save grid")
+    first = tmp_path / "sheets" / "00001-grid.png"
+    assert f"Saved as {first}" in status(made)
+    assert first.read_bytes() == grid.save(tmp_path / "full.png", full=True).read_bytes()
+    press(made, "Save grid")
+    assert f"Saved as {tmp_path / 'sheets' / '00002-grid.png'}" in status(made)
+
+
+def test_a_large_grid_is_saved_smaller_and_says_so(tmp_path, monkeypatch):
+    grid = sdnb.sweep(grids.BASE, steps=[1, 2])
+    made = GridView(grid, grids.model(), executor=Inline(grids.make), folder=tmp_path)
+    made.run()
+    assert made.wait(60)
+    monkeypatch.setattr(save_grid, "_MOST_PIXELS", 1)
+    press(made, "Save grid")
+    assert "with smaller pictures; grid.save(path, full=True) keeps all" in status(made)
+    assert len(list((tmp_path / "sheets").iterdir())) == 1
+
+
+def test_a_grid_that_cannot_be_saved_says_why(tmp_path):
+    (tmp_path / "sheets").write_text("a file in its place")
+    grid = sdnb.sweep(grids.BASE, steps=[1, 2])
+    made = GridView(grid, grids.model(), executor=Inline(grids.make), folder=tmp_path)
+    made.run()
+    assert made.wait(60)
+    press(made, "Save grid")
+    assert "sheets" in alert(made)

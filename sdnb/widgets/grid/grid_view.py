@@ -30,6 +30,7 @@ from sdnb.widgets.buttons import text_button
 from sdnb.widgets.engine_door import load_model, worker_of
 from sdnb.widgets.grid.grid_detail import GridDetail, Send, Use
 from sdnb.widgets.grid.grid_table import GridTable
+from sdnb.widgets.grid.save_grid import SaveGrid
 from sdnb.widgets.hearing import in_order
 from sdnb.widgets.lifetime import tie
 from sdnb.widgets.progress import ErrorBox, Throttle
@@ -85,7 +86,7 @@ class GridView(RunAgain, widgets.VBox):
         self._cell_begun = False  # whether a cell is running
         self._cells = {cell.index: cell for cell in grid.cells}
         self._detail = GridDetail(grid.pictures, self._mark_cells, use, send or {}, folder)
-        self._build()
+        self._build(folder)
         super().__init__([style.sheet(), self._head, self._both])
         self.add_class("sdnb")
         self.add_class("sdnb-grid")
@@ -151,7 +152,7 @@ class GridView(RunAgain, widgets.VBox):
 
     # -- building ----------------------------------------------------------------------------
 
-    def _build(self) -> None:
+    def _build(self, folder: Path) -> None:
         labels = [texts(axis) for axis in self.grid.axes]
         down = labels[1] if len(labels) > 1 else [""]
         size = self._thumbnail(len(labels[0]))
@@ -167,7 +168,9 @@ class GridView(RunAgain, widgets.VBox):
         )
         self._line = style.quiet_line()
         self._problem = ErrorBox()
-        row = style.row([self._run_button, self._stop_button, self._bar, self._line])
+        self._save = SaveGrid(self.grid, folder)
+        buttons = [self._run_button, self._stop_button, self._save]
+        row = style.row([*buttons, self._bar, self._line])
         self._head = widgets.VBox([row, self._problem])
         beside = widgets.Layout(width=f"{self._table.width}px", max_width="100%")
         self._both = widgets.Box([widgets.VBox([*pages, self._table], layout=beside), self._detail])
@@ -301,6 +304,7 @@ class GridView(RunAgain, widgets.VBox):
         self._run_button.layout.display = "none" if self._run_button.disabled else ""
         self._bar.layout.visibility = "visible" if running or left else "hidden"
         self._stop_button.disabled = not running
+        self._save.look()
 
     def _cell_at(self, place: int) -> Cell:
         row, column = divmod(place, len(self.grid.axes[0]))
