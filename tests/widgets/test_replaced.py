@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import ipywidgets
 import numpy as np
 import pytest
+from helpers import grids
 from helpers.fakes import Model, make
 from helpers.pictures import colour
 from ipywidgets.widgets.widget import _instances
@@ -15,6 +16,7 @@ import sdnb
 from sdnb.jobs.executor import Inline
 from sdnb.request import Request
 from sdnb.widgets.gallery.gallery import Gallery
+from sdnb.widgets.grid.grid_view import GridView
 from sdnb.widgets.masks.editor import MaskEditor
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.parts import parts_of
@@ -102,6 +104,9 @@ KINDS = {
     UpscalePanel: lambda: UpscalePanel(Model(), executor=Inline(make)),
     MaskEditor: lambda: MaskEditor(np.full((64, 96, 3), 120, "uint8")),
     Gallery: Gallery,
+    GridView: lambda: GridView(
+        sdnb.sweep(grids.BASE, steps=[1, 2]), grids.model(), executor=Inline(make)
+    ),
 }
 
 

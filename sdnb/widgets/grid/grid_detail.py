@@ -66,7 +66,7 @@ class GridDetail(widgets.VBox):
         )
         self._mode.observe(lambda _: self.refresh(), "value")
         tip = "Put them into the controls that this grid was made from"
-        give = text_button("Use these settings", "share", tip, self._give)
+        give = [text_button("Use these settings", "share", tip, self._give)] if use else []
         save = text_button("Save", "save", f"Write the picture to {folder}", self._save)
         close = text_button("Close", "times", "Back to the grid", lambda: self.look_at(None))
         sends = [
@@ -74,7 +74,7 @@ class GridDetail(widgets.VBox):
             for name, act in send.items()
         ]  # fmt: skip
         self._need_picture = [save, *sends]
-        above = style.row([save, *([give] if use else []), self._compare, close])
+        above = style.row([save, *give, self._compare, close])
         ways = style.row(sends, display="" if sends else "none")
         below = style.row([self._picture, self._about], align_items="flex-start")
         super().__init__([above, ways, self._mode, self._message, below])
