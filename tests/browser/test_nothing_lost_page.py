@@ -84,7 +84,7 @@ def test_pictures_of_an_earlier_session_are_there_and_the_dead_say_so(page, lab)
     assert all(one.notebook.pictures())  # none is broken
     shot(one, "restarted")
 
-    one.notebook.reload()
+    one.notebook.reload(alive=False)
     page.get_by_text(GONE).nth(1).wait_for()
     assert page.get_by_text(GONE).locator("visible=true").count() == 2
     assert page.get_by_text("Error displaying widget").locator("visible=true").count() == 0

@@ -191,7 +191,7 @@ def test_the_studio_from_a_prompt_to_an_inpainted_picture(page, lab):
     assert one.notebook.complaints() == []
 
     one.notebook.reload()
-    page.locator("button.sdnb-thumb >> visible=true").first.wait_for()
+    page.locator("button.sdnb-thumb >> visible=true").first.wait_for(timeout=120_000)
     assert page.locator("button.sdnb-thumb >> visible=true").count() == 2
     assert one.box("Prompt").input_value() == "a lemon on a blue background"
     one.click("Generate")

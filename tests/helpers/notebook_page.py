@@ -41,11 +41,16 @@ class Notebook(lab_page.Notebook):
         else:
             self.js("await app.commands.execute('docmanager:open', {path: PATH})")
 
-    def reload(self) -> None:
-        """Save, and open the page again; the kernel goes on."""
+    def reload(self, *, alive: bool = True) -> None:
+        """Save, and open the page again; the kernel goes on, and `alive` widgets are there again. A
+        kernel that is busy for 4 s is asked for each of a thousand widgets by itself.
+        """
         self.js("await panel.context.save()")
         self.page.reload()
         self._ready()
+        if alive:
+            widget = self.page.locator(".sdnb, .sdnb-mask").locator("visible=true").first
+            widget.wait_for(timeout=120_000)
 
     def becomes(self, expression: str, seconds: float) -> None:
         """Wait until the kernel says that a Python expression is true."""

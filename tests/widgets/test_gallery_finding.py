@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 import pytest
 from helpers.fakes import make, until
 from helpers.pictures import Result, colour, encoded, result
-from helpers.widget_hands import called, find, press, read, status, thumbs
+from helpers.widget_hands import alert, called, find, press, read, status, thumbs
 from hypothesis import given
 from hypothesis import settings as how
 from hypothesis import strategies as st
@@ -273,7 +273,7 @@ def test_a_damaged_picture_is_shown_as_such(folder):
     }
     assert names(gallery.find("foxes")) == [path.name]  # its words were whole
     thumbs(gallery)[0].click()
-    assert path.name in status(gallery)
+    assert path.name in alert(gallery)
     gallery.delete(gallery.found[0])
     assert not path.exists()
 
