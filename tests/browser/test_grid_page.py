@@ -123,7 +123,7 @@ def stands(view):
 
 def keep(view):
     """Save writes the picture with its settings; a lone grid has nowhere to send it."""
-    view.click("Save")
+    view.page.locator("button:text-is('Save') >> visible=true").click()
     said = view.page.locator("[role=status]:has-text('Saved as')").inner_text()
     path = said.removeprefix("Saved as ")
     assert Path(path).parent == Path("outputs")
@@ -220,7 +220,7 @@ def send(studio):
     # What it shows comes along; steps are the tab's own, which are the model's here.
     assert studio.kernel("[studio.request.prompt, studio.request.steps]") == ["a pear", None]
     studio.page.get_by_role("tab", name="grid", exact=True).click()
-    studio.page.locator(".sdnb-grid button:has-text('Save')").click()
+    studio.page.locator(".sdnb-grid button:text-is('Save') >> visible=true").click()
     studio.page.locator("[role=status]:has-text('Saved as of-grids')").wait_for()
 
 
