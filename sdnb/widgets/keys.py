@@ -1,6 +1,6 @@
 """Keys, clicks and the wheel that Python is to hear, or that the notebook is not to hear.
 
-A button and a box report less than that, and JupyterLab takes the keys they leave. So a few dozen
+A button and a box report less than that, and JupyterLab takes the keys they leave. So two hundred
 lines of JavaScript (`keys.js`) listen inside a panel, a gallery or a mask editor; anywidget loads
 them in each kind of notebook. Where its browser's part is missing, all else goes on without.
 """
