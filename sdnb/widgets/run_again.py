@@ -5,11 +5,18 @@ widget as disconnected, and `style.css` does the rest. A page is loaded without 
 made its widgets: nothing of them is there, and the front end writes "Error displaying widget". For
 that case, each widget that is shown is followed by a line of HTML in the notebook, which the same
 page hides while there is a widget.
+
+The front end writes "Error displaying widget" also where a page was too slow; `run_again.js` mends
+that.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+import anywidget
+import traitlets
 
 from sdnb.widgets import replaced
 from sdnb.widgets.lifetime import running_cell
@@ -30,7 +37,14 @@ _LINE = f"""<style>
 .jp-OutputArea:not({_DEAD}) > .jp-OutputArea-child:has(.sdnb-again),
 .jp-OutputArea:has(.sdnb-again):not({_ALIVE}) .jp-OutputArea-output.jupyter-widgets {{
   display: none; }}
-</style><div class="sdnb-again">{WORDS}</div>"""
+</style><div class="sdnb-again" data-widget="WIDGET">{WORDS}</div>"""
+
+
+class _Mender(anywidget.AnyWidget):
+    """The part with JavaScript, of which nothing is seen."""
+
+    _esm = Path(__file__).with_name("run_again.js").read_text(encoding="utf-8")  # see keys.py
+    shown = traitlets.Unicode().tag(sync=True)
 
 
 class RunAgain:
@@ -39,8 +53,10 @@ class RunAgain:
     """
 
     comm: Any
+    model_id: str
     #: Widgets that it was given: they are not its parts.
     given: tuple[Any, ...] = ()
+    _mender: Any = None
 
     def __init__(self, *args: Any, **more: Any) -> None:
         self.shown_in: set[str | None] = set()  #: the ids of cells
@@ -60,4 +76,7 @@ class RunAgain:
             raise NotImplementedError
         display(bundle(**how), raw=True)
         self.shown_in.add(running_cell()[0])
-        display({"text/html": _LINE, "text/plain": WORDS}, raw=True)
+        display(
+            {"text/html": _LINE.replace("WIDGET", self.model_id), "text/plain": WORDS}, raw=True
+        )
+        self._mender = self._mender or _Mender(shown=self.model_id)

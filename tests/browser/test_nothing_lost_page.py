@@ -117,3 +117,30 @@ def test_a_cell_that_runs_again_keeps_what_nobody_saved(page, lab):
     page.get_by_label("Save every picture to unsaved").click()  # for the tests that follow
     one.until("studio.gallery.autosave.on")
     assert one.notebook.complaints() == []
+
+
+# ipywidgets looks for a widget, waits, and looks at the clock: here, when all widgets have come.
+SLOW = """window.quick = window.setTimeout;
+window.setTimeout = (act, after, ...given) => quick(act, after === 100 ? 6000 : after, ...given);
+"""
+
+
+def test_a_page_that_is_too_slow_for_ipywidgets_has_its_widgets(open_page, lab):
+    page = open_page()
+    one = Page(page, lab, "slow.ipynb", STUDIO.format("slow"))
+    one.type("Prompt", "an apple")
+    page.add_init_script(SLOW)
+    late = []
+    page.on("console", lambda told: late.append("widget model not found" in told.text))
+    one.notebook.reload()
+    page.evaluate("() => { window.setTimeout = window.quick }")
+    assert any(late)
+    assert page.get_by_text("model not found").count() == 0
+    assert page.get_by_text(GONE).locator("visible=true").count() == 0
+    assert one.box("Prompt").input_value() == "an apple"
+    shot(one, "slow")
+    one.type("Prompt", "a pear")
+    one.until("studio.request.prompt == 'a pear'")
+    page.get_by_role("tab", name="inpaint").click()
+    page.get_by_text("Then paint over what is to change").locator("visible=true").wait_for()
+    assert one.notebook.complaints() == []
