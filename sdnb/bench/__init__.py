@@ -39,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     plans = getattr(args, "plans", None) is not None  # of sdnb alone
     compared = args.name in ("load", "lora", "cpu", "gpu", "caps") and not plans
     compared = compared and getattr(args, "fast", None) is None
+    compared = compared and not (args.name == "gpu" and args.live)
     needed = ["diffusers"] * compared + ["peft"] * (args.name == "lora" and not plans)
     missing = [name for name in needed if find_spec(name) is None]
     if missing:  # said before gigabytes are written for it
@@ -128,9 +129,14 @@ def _parser() -> argparse.ArgumentParser:
         "--compile", action="store_true", dest="compiled", help="also torch.compile: minutes more"
     )
     gpu.add_argument("--tiers", action="store_true", help="also every plan against its prediction")
-    gpu.add_argument(
+    instead = gpu.add_mutually_exclusive_group()
+    instead.add_argument(
         "--control", action="store_true", help="instead: with a ControlNet (writes 2.9 GB)"
     )
+    instead.add_argument(
+        "--live", action="store_true",
+        help="instead: pictures a second that follow a hand, with a LoRA for four steps",
+    )  # fmt: skip
     caps = names.add_parser("caps", help="the largest picture under 4, 2 and 1 GiB of a card")
     caps.add_argument("--out", type=user_path, default=Path(), help="where 2.1 GB may be written")
     for command in (load, lora, cpu, panels, grid, gpu, caps):

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from sdnb import assets
 from sdnb.bench.alternating import in_turn
+from sdnb.bench.parts import PARTS
 from sdnb.request.plain_words import counted
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 GOAL = 0.6  # seconds a picture
 PROMPT = "a red apple, 3d style, on a blue background"
-_PARTS = ("before", "steps", "after")
 
 
 def bench_fast(
@@ -43,7 +43,7 @@ def bench_fast(
     data["settings"] = {name: _settings(model) for name, model in models.items()}
     data["seconds"] = {name: statistics.median(each) for name, each in runs.items()}
     data["parts"] = {
-        name: {part: statistics.median(each[part][1:]) for part in _PARTS}  # the first is free
+        name: {part: statistics.median(each[part][1:]) for part in PARTS}  # the first is free
         for name, each in parts.items()
     }
     say(table(data))
@@ -57,10 +57,10 @@ def table(data: dict[str, Any]) -> str:
         "                    median, s   min, s   max, s   of which text, steps, decoder",
     ]
     for name, runs in data["runs"].items():
-        before, steps, after = (data["parts"][name][part] for part in _PARTS)
+        plan, text, steps, decode = (data["parts"][name][part] for part in PARTS)
         lines.append(
             f"{name:20}{data['seconds'][name]:9.2f}{min(runs):9.2f}{max(runs):9.2f}"
-            f"{before:12.2f}{steps:8.2f}{after:8.2f}   {data['settings'][name]}"
+            f"{plan + text:12.2f}{steps:8.2f}{decode:8.2f}   {data['settings'][name]}"
         )
     standard, *others = data["seconds"].items()
     for name, seconds in others:
@@ -87,30 +87,15 @@ def _tiny_vae() -> Path:
 
 
 def _maker(model: Model, parts: dict[str, list[float]]) -> Callable[[], None]:
-    """What makes a picture of another seed each time, and keeps where its seconds went: the part
-    before the steps is their time that is not a step's, measured by the steps that follow.
-    """
-    import time
-
-    from sdnb.engine.pipeline import run
+    """What makes a picture of another seed each time, and keeps where its seconds went."""
+    from sdnb.bench.parts import seconds_of
     from sdnb.request import Request
 
-    seed = 0
+    seeds = itertools.count(1)
 
     def make() -> None:
-        nonlocal seed
-        seed += 1
-        model.prompts.clear()  # each prompt is a new one
-        began, ends = time.perf_counter(), list[float]()
-        for progress in run(model, Request(PROMPT, seed=seed)):
-            if progress.latent is not None:
-                ends.append(time.perf_counter())
-        done = time.perf_counter()
-        gaps = [b - a for a, b in itertools.pairwise(ends)] or [ends[0] - began]
-        steps = statistics.median(gaps) * len(ends)
-        parts["steps"].append(steps)
-        parts["after"].append(done - ends[-1])
-        parts["before"].append(max(done - began - steps - parts["after"][-1], 0.0))
+        for part, seconds in seconds_of(model, Request(PROMPT, seed=next(seeds))).items():
+            parts[part].append(seconds)
 
     return make
 

@@ -22,6 +22,7 @@ import torch
 import sdnb
 from sdnb.bench import card
 from sdnb.bench.card import Case
+from sdnb.bench.parts import PARTS, seconds_of
 from sdnb.request import memory_plan
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ THEIRS = (
 )
 THEIRS_COMPILED = Case("compiled, reduce-overhead", 512, 50)
 _CASES = {"sdnb": (*OURS, COMPILED), "diffusers": (*THEIRS, THEIRS_COMPILED)}
+_PICTURES = 9  # of which a median is taken
 GROWTH = (512, 768, 1088, 1536, 2048, 3072, 4096)
 TIERS = ("max", "8gb", "6gb", "4gb", "2gb", "1gb")
 SIZES = (512, 768, 1088, 1536, 2048, 4096)
@@ -76,23 +78,25 @@ PAIRS = (
 
 def bench_gpu(
     out: Path, *, compiled: bool = False, tiers: bool = False, control: bool = False,
-    say: Callable[[str], object] = print,
+    live: bool = False, say: Callable[[str], object] = print,
     keep: Callable[[dict[str, Any]], object] = lambda _: None,
 ) -> dict[str, Any]:  # fmt: skip
     """Measure, print a table, return its data. The others are those of `card.measure_sides`.
 
     `compiled` adds `torch.compile` of both sides (minutes); `tiers` each plan at each size against
-    its prediction, and how the time of a step grows with the size. With `control`,
-    `control_speed.bench_control` instead.
+    its prediction, and how the time of a step grows with the size. With `control` it is
+    `control_speed.bench_control` instead, with `live` `live_speed.bench_live`.
     """
-    if control:
-        from sdnb.bench import control_speed
+    if control or live:
+        from sdnb.bench import control_speed, live_speed
 
-        return control_speed.bench_control(out, say, keep)
+        bench = control_speed.bench_control if control else live_speed.bench_live
+        return bench(out, say, keep)
     asked = {
         side: [json.dumps([c.name for c in cases if compiled or not c.how.startswith("compiled")])]
         for side, cases in _CASES.items()
     }
+    asked["parts"] = ["[]"]
     if tiers:
         asked |= {"growth": ["[]"], "tiers": ["[]"]}
     data = card.measure_sides("gpu", out, asked, say, keep)
@@ -119,6 +123,11 @@ def table(data: dict[str, Any]) -> str:
                 f"sdnb {ours} / diffusers {theirs}: time {a['ms'] / b['ms']:.2f}, "
                 f"memory {a['reserved'] / b['reserved']:.2f}"
             )
+    for name, cell in data.get("parts", {}).items():
+        shares = [f"{part} {1000 * cell[part]:.1f}" for part in PARTS]
+        lines.append(
+            f"sdnb {name}, a picture in {1000 * cell['whole']:.1f} ms: {', '.join(shares)}"
+        )
     if "growth" in data:
         steps = [f"{name} {cell['ms']:.1f}" for name, cell in data["growth"].items()]
         lines.append(f"sdnb resident, ms of a step alone by size: {', '.join(steps)}")
@@ -133,8 +142,9 @@ def table(data: dict[str, Any]) -> str:
 
 def cells(side: str, path: Path, names: str) -> Iterator[dict[str, Any]]:
     """Measure the side's cells of these names (a list in JSON), in a process of its own."""
-    if side in ("tiers", "growth"):
-        return _tiers(path) if side == "tiers" else _growth(path)
+    alone = {"parts": _parts, "growth": _growth, "tiers": _tiers}
+    if side in alone:
+        return alone[side](path)
     cases = [case for case in _CASES[side] if case.name in json.loads(names)]
     return _ours(path, cases) if side == "sdnb" else _theirs(path, cases)
 
@@ -154,6 +164,18 @@ def _ours(path: Path, cases: list[Case]) -> Iterator[dict[str, Any]]:
         if case.size in truth and case.precision == "auto":
             data |= _likeness(image, truth[case.size])
         yield {"name": case.name, **data, "notes": list(result.notes)}
+
+
+def _parts(path: Path) -> Iterator[dict[str, Any]]:
+    """Where the time of a picture goes with all weights on the card: medians, in seconds. The
+    first two pictures, which load, record and measure, do not count.
+    """
+    case = OURS[0]
+    with sdnb.load(path, memory=case.memory) as model:
+        request = card.request_of(case.size, case.steps)
+        runs = [seconds_of(model, request, torch.cuda.synchronize) for _ in range(2 + _PICTURES)]
+    every = [*PARTS, "whole"]
+    yield {"name": case.name} | {p: statistics.median(run[p] for run in runs[2:]) for p in every}
 
 
 def _likeness(image: Any, truth: Any) -> dict[str, Any]:

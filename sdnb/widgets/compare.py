@@ -1,4 +1,7 @@
-"""Two pictures under one slider. The browser moves it without the kernel, which may be busy."""
+"""Two pictures under one slider, which lies over them: one drags the border between them.
+
+The browser moves it without the kernel, which may be busy.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from sdnb.widgets.jpegs import data_uri
 Side = tuple[Image.Image, str]  # a picture, and what it is called
 
 _KEEP = "event.stopPropagation()"  # otherwise JupyterLab handles the arrow keys
-_MOVE = "this.parentNode.style.setProperty('--at', this.value + '%')"
+_MOVE = "this.closest('.sdnb-compare').style.setProperty('--at', this.value + '%')"
 
 
 def compared(before: Image.Image, after: Image.Image, words: tuple[str, str] = ("", "")) -> str:
@@ -36,10 +39,10 @@ def compared(before: Image.Image, after: Image.Image, words: tuple[str, str] = (
     return (
         f'<div class="sdnb-compare" style="width:{width}px"><div class="sdnb-pair">'
         f'<img src="{data_uri(before, side, 92)}" alt="left: {alts[0]}">'
-        f'<img src="{data_uri(after, side, 92)}" alt="right: {alts[1]}"></div>'
+        f'<img src="{data_uri(after, side, 92)}" alt="right: {alts[1]}">'
         f'<input type="range" min="0" max="100" value="50" step="1" oninput="{_MOVE}" '
         f'onkeydown="{_KEEP}" '
-        'aria-label="how much of the left picture is seen, in percent">'
+        'aria-label="how much of the left picture is seen, in percent"></div>'
         f"{below}</div>"
     )
 

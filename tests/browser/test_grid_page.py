@@ -137,7 +137,9 @@ def keep(view):
 
 
 def compare(view):
-    """By a slider, moved by its keys, and by the difference; the grid says which is A and B."""
+    """By a slider over both, moved by keys and by hand, and by the difference; the grid says which
+    is A and B.
+    """
     view.click("Compare")
     assert view.letters() == {"steps 8 cfg 4": "A"}
     view.cell("steps 9 cfg 4").click()
@@ -147,8 +149,14 @@ def compare(view):
     assert {side: round(left[side], 1) for side in left} == {s: round(right[s], 1) for s in right}
     view.page.locator(".sdnb-compare input").focus()
     view.press("ArrowRight", "ArrowRight")
-    at = view.page.locator(".sdnb-compare").evaluate("e => e.style.getPropertyValue('--at')")
-    assert at == "52%"
+    at = "e => parseFloat(e.style.getPropertyValue('--at'))"
+    assert view.page.locator(".sdnb-compare").evaluate(at) == 52
+    hand, middle = view.page.mouse, left["y"] + left["height"] * 0.7
+    hand.move(left["x"] + left["width"] * 0.52, middle)
+    hand.down()
+    hand.move(left["x"] + left["width"] * 0.25, middle, steps=4)
+    hand.up()
+    assert 24 <= view.page.locator(".sdnb-compare").evaluate(at) <= 26
     view.shot("grid-slider")
     view.click("difference")
     both = "A (steps=8, cfg=4, seed=7) and B (steps=9, cfg=4, seed=7)"

@@ -179,11 +179,9 @@ def test_two_are_compared_under_one_slider(gallery):
     gallery._opened_picture.compare.click()
     thumbs(gallery)[1].click()
     assert gallery._opened_picture.view.value.count("data:image/jpeg") == 2
-    assert 'type="range"' in gallery._opened_picture.view.value
     assert "Now choose" not in status(gallery)
     pair = re.search('<div class="sdnb-pair">(.*?)</div>', gallery._opened_picture.view.value)[1]
-    assert pair.count("<img") == 2  # the slider is not among them: they lie on each other exactly
-    assert "<input" not in pair
+    assert re.findall("<[a-z]+", pair) == ["<img", "<img", "<input"]  # which lie on each other
     gallery._opened_picture.compare.click()
     assert gallery._opened_picture.view.value.count("data:image/jpeg") == 1
 
