@@ -99,7 +99,11 @@ def _parser() -> argparse.ArgumentParser:
     cpu.add_argument("--size", type=int, help="width and height (default: the model's)")
     cpu.add_argument("--rounds", type=int, default=5, help="pictures of each, in turn (default 5)")
     cpu.add_argument("--steps", type=int, default=25)
-    cpu.add_argument("--threads", type=int, default=2)
+    cpu.add_argument("--threads", type=int, nargs="+", default=[2], help="one or several numbers")
+    cpu.add_argument(
+        "--precision", nargs="+", choices=("full", "bf16"), default=["full"],
+        help="of all sides; one or both (default full)",
+    )  # fmt: skip
     cpu.add_argument(
         "--fast", nargs="?", const="tiny-fast", metavar="MODEL",
         help="instead: the built-in model beside its fast variant, each with its own settings "

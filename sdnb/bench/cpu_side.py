@@ -1,7 +1,8 @@
 """One side of `sdnb bench cpu`, in a process of its own.
 
-For a line "picture" it makes one and answers "true"; for a line "memory" it answers with the peaks
-of its resident bytes as JSON: "peak" of everything, "imports" before a model was loaded.
+For a line "picture" it makes one and answers "true"; for a line "pixels" it answers with the bytes
+of the last one in hexadecimal digits; for a line "memory" with the peaks of its resident bytes:
+"peak" of everything, "imports" before a model was loaded. All answers are JSON.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,25 @@ from sdnb.bench.resident import peak
 
 PROMPT = "a red apple, 3d style, on a blue background"
 CFG = 7.5
-Load = Callable[..., Callable[[], object]]
+Make = Callable[[], Any]  # makes a picture
+Load = Callable[..., Make]  # of a path, size, steps and precision
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Makes a picture by diffusers' pipeline."""
+
+    pipe: Any
+    size: int
+    steps: int
+
+    def __call__(self) -> Any:
+        import torch
+
+        return self.pipe(
+            PROMPT, width=self.size, height=self.size, num_inference_steps=self.steps,
+            guidance_scale=CFG, generator=torch.Generator().manual_seed(1),
+        ).images[0]  # fmt: skip
 
 
 def main() -> None:
@@ -31,25 +52,29 @@ def main() -> None:
     load = _SIDES[name]()
     imports = peak()
     make = load(**asked)
+    image: Any = None
     for line in sys.stdin:
+        answer: Any = True
         if line.strip() == "picture":
-            make()
-            print("true", file=answers, flush=True)
+            image = make()
+        elif line.strip() == "pixels":
+            answer = image.convert("RGB").tobytes().hex()
         else:
-            print(json.dumps({"peak": peak(), "imports": imports}), file=answers, flush=True)
+            answer = {"peak": peak(), "imports": imports}
+        print(json.dumps(answer), file=answers, flush=True)
 
 
 def _sdnb() -> Load:
     import sdnb.engine.loading
     import sdnb.engine.pipeline
 
-    def load(path: str | None, size: int, steps: int) -> Callable[[], object]:
-        model = sdnb.load(path, memory="cpu", precision="full")
+    def load(path: str | None, size: int, steps: int, precision: str) -> Make:
+        model = sdnb.load(path, memory="cpu", precision=precision)
         request = sdnb.Request(
             PROMPT, width=size, height=size, steps=steps, cfg=CFG, seed=1, sampler="ddim",
             schedule="uniform",
         )  # fmt: skip
-        return lambda: sdnb.generate(model, request, progress=False)
+        return lambda: sdnb.generate(model, request, progress=False).image
 
     return load
 
@@ -60,25 +85,34 @@ def _diffusers() -> Load:
 
     from sdnb import assets
 
-    def load(path: str | None, size: int, steps: int) -> Callable[[], object]:
+    def load(path: str | None, size: int, steps: int, precision: str) -> Make:
+        dtype = torch.float32 if precision == "full" else torch.bfloat16
         if path is None:
             folder = str(assets.embedded_model())
-            pipe: Any = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+            pipe: Any = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=dtype)
             pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config, clip_sample=False)
             pipe.set_progress_bar_config(disable=True)
         else:
             from sdnb.bench import random_sd
 
-            pipe = random_sd.diffusers_pipeline(Path(path), torch.float32)
-        return lambda: pipe(
-            PROMPT, width=size, height=size, num_inference_steps=steps, guidance_scale=CFG,
-            generator=torch.Generator().manual_seed(1),
-        )  # fmt: skip
+            pipe = random_sd.diffusers_pipeline(Path(path), dtype)
+        return Picture(pipe, size, steps)
 
     return load
 
 
-_SIDES: dict[str, Callable[[], Load]] = {"sdnb": _sdnb, "diffusers": _diffusers}
+def _compiled(compiler: str) -> Load:
+    from sdnb.bench import cpu_peers
+
+    return cpu_peers.loader(_diffusers(), compiler)
+
+
+_SIDES: dict[str, Callable[[], Load]] = {
+    "sdnb": _sdnb,
+    "diffusers": _diffusers,
+    "openvino": partial(_compiled, "openvino"),
+    "onnxruntime": partial(_compiled, "onnxruntime"),
+}
 
 if __name__ == "__main__":
     main()

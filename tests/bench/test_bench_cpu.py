@@ -3,16 +3,18 @@
 import json
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 
-from sdnb.bench import cpu, main
+from sdnb.bench import cpu, cpu_peers, cpu_side, main
 
 pytestmark = pytest.mark.process
 
 
-def test_both_sides_are_measured_alike(tmp_path, capsys):
+def test_both_sides_are_measured_alike(tmp_path, capsys, monkeypatch):
     path = tmp_path / "cpu.json"
     args = ["cpu", "--size", "64", "--steps", "1", "--rounds", "3", "--threads", "1"]
+    monkeypatch.setattr(cpu, "SIDES", {name: (name,) for name in ("sdnb", "diffusers")})
     assert main([*args, "--json", str(path)]) == 0
     data = json.loads(path.read_text())
     assert (data["bench"], data["size"], data["steps"]) == ("cpu", 64, 1)
@@ -20,7 +22,9 @@ def test_both_sides_are_measured_alike(tmp_path, capsys):
     for name, memory in data["memory"].items():
         assert data["seconds"][name] == sorted(data["runs"][name])[1]
         assert 50e6 < memory["imports"] < memory["peak"] < 4e9
-    seconds, memory, ratios = data["seconds"], data["memory"], data["ratios"]
+    assert data["psnr"]["diffusers"] == 99.0  # itself
+    assert data["psnr"]["sdnb"] > 60
+    seconds, memory, ratios = data["seconds"], data["memory"], data["ratios"]["sdnb"]
     assert ratios["seconds"] == pytest.approx(seconds["sdnb"] / seconds["diffusers"])
     ours, theirs = memory["sdnb"], memory["diffusers"]
     assert ratios["peak"] == pytest.approx(ours["peak"] / theirs["peak"])
@@ -34,9 +38,9 @@ def test_both_sides_are_measured_alike(tmp_path, capsys):
 def test_without_diffusers_it_says_so(monkeypatch):
     @contextmanager
     def side(_name, _asked):  # the processes are tried above
-        yield lambda word: {"peak": 2e9, "imports": 1e9} if word == "memory" else True
+        yield {"memory": {"peak": 2e9, "imports": 1e9}, "picture": True, "pixels": "00"}.get
 
-    monkeypatch.setattr(cpu, "find_spec", lambda _: None)
+    monkeypatch.setattr(cpu, "find_spec", lambda name: name == "sdnb" or None)
     monkeypatch.setattr(cpu, "_side", side)
     lines: list[str] = []
     data = cpu.bench_cpu(rounds=1, steps=1, size=64, say=lines.append)
@@ -50,3 +54,51 @@ def test_a_side_that_ends_is_named():
     asked = {"path": "no-such-file.ckpt", "size": 64, "steps": 1, "threads": 1}
     with cpu._side("sdnb", asked) as ask, pytest.raises(RuntimeError, match="sdnb's process"):
         ask("picture")
+
+
+def test_several_tables_and_a_truth_in_full_precision(monkeypatch):
+    """onnxruntime has no bf16 on a CPU; in bf16 all are compared with diffusers in fp32."""
+    asked = []
+
+    @contextmanager
+    def side(name, one):
+        asked.append((name, one["threads"], one["precision"]))
+        pixels = "80" if one["precision"] == "full" else "7f"
+        yield {"memory": {"peak": 2e9, "imports": 1e9}, "picture": True, "pixels": pixels}.get
+
+    monkeypatch.setattr(cpu, "find_spec", lambda _: True)
+    monkeypatch.setattr(cpu, "_side", side)
+    lines: list[str] = []
+    kinds = ["full", "bf16"]
+    data = cpu.bench_cpu(1, 1, [1, 2], precision=kinds, size=64, say=lines.append)
+    full, bf16 = data["tables"][:2]
+    assert list(full["runs"]) == ["sdnb", "diffusers", "openvino", "onnxruntime"]
+    assert list(bf16["runs"]) == ["sdnb", "diffusers", "openvino"]
+    assert set(full["psnr"].values()) == {99.0}
+    assert bf16["psnr"]["diffusers"] == pytest.approx(48.13, abs=0.01)  # off by 1 of 255
+    assert [(t["threads"], t["precision"]) for t in data["tables"]] == [
+        (1, "full"), (1, "bf16"), (2, "full"), (2, "bf16"),
+    ]  # fmt: skip
+    assert asked.count(("diffusers", 1, "full")) == 2  # once more, as the truth
+    assert "openvino in multiples of diffusers" in lines[1]
+    assert "64x64, 1 step of ddim, 2 threads, bf16" in lines[3]
+
+
+def test_a_compiled_pipeline_gives_diffusers_own_picture(monkeypatch):
+    """With a compiler that compiles nothing: what is compiled is all that there is to compute."""
+    given = []
+
+    def compiled(module, inputs, precision):
+        given.append((type(module).__name__, [tuple(x.shape) for x in inputs], precision))
+        return module
+
+    monkeypatch.setattr(cpu_peers, "COMPILERS", {"none": lambda: compiled})
+    size = {"path": None, "size": 64, "steps": 2}
+    own = cpu_side._diffusers()(**size, precision="full")()
+    other = cpu_peers.loader(cpu_side._diffusers(), "none")(**size, precision="bf16")()
+    assert np.abs(np.asarray(own).astype(int) - np.asarray(other)).max() <= 1
+    width = 256
+    assert given == [
+        ("_Unet", [(2, 4, 8, 8), (2,), (2, 77, width)], "bf16"),
+        ("_Decoder", [(1, 4, 8, 8)], "bf16"),
+    ]
