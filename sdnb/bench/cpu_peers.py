@@ -9,19 +9,16 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-if TYPE_CHECKING:
-    from sdnb.bench.cpu_side import Load, Picture
 
 Run = Callable[..., Tensor]
 Compile = Callable[[nn.Module, tuple[Tensor, ...], str], Run]
 
 
-class _Unet(nn.Module):
+class _UNetOfTensors(nn.Module):
     """diffusers' UNet of tensors alone, as a compiler wants it."""
 
     def __init__(self, unet: Any) -> None:
@@ -33,7 +30,7 @@ class _Unet(nn.Module):
         return noise
 
 
-class _Decoder(nn.Module):
+class _DecoderOfTensors(nn.Module):
     """diffusers' decoder, the same way."""
 
     def __init__(self, vae: Any) -> None:
@@ -45,21 +42,21 @@ class _Decoder(nn.Module):
         return pixels
 
 
-def loader(of_diffusers: Load, compiler: str) -> Load:
-    """What loads diffusers' pipeline with both networks by a compiler of `COMPILERS`, which is
-    imported now.
+def loader(of_diffusers: Callable[..., Any], compiler: str) -> Callable[..., Any]:
+    """What loads diffusers' pipeline, as `of_diffusers` gives it, with both networks by a compiler
+    of `COMPILERS`, which is imported now.
     """
     compiled = COMPILERS[compiler]()
 
-    def load(path: str | None, size: int, steps: int, precision: str) -> Picture:
-        picture: Any = of_diffusers(path, size, steps, "full")
+    def load(path: str | None, size: int, steps: int, precision: str) -> Any:
+        picture = of_diffusers(path, size, steps, "full")
         unet, vae, side = picture.pipe.unet, picture.pipe.vae, size // 8
         x = torch.zeros(2, unet.config.in_channels, side, side)
         context = torch.zeros(2, 77, unet.config.cross_attention_dim)
         given = x, torch.ones(2), context
         with torch.inference_mode():
-            denoise = compiled(_Unet(unet).eval(), given, precision)
-            decode = compiled(_Decoder(vae).eval(), (x[:1, :4],), precision)
+            denoise = compiled(_UNetOfTensors(unet).eval(), given, precision)
+            decode = compiled(_DecoderOfTensors(vae).eval(), (x[:1, :4],), precision)
 
         def unet_forward(x: Tensor, t: Any, encoder_hidden_states: Tensor, **_: Any) -> Any:
             times = torch.as_tensor(t, dtype=torch.float32).expand(len(x))

@@ -22,7 +22,7 @@ import torch
 import sdnb
 from sdnb.bench import card
 from sdnb.bench.card import Case
-from sdnb.bench.parts import PARTS, seconds_of
+from sdnb.bench.picture_parts import PARTS, seconds_of
 from sdnb.request import memory_plan
 
 if TYPE_CHECKING:
