@@ -40,8 +40,9 @@ def seconds_of(
     done = time.perf_counter()
     if ready is None or not ends:
         raise ValueError(f"{request!r} takes no step: there is nothing to measure")
-    # The first step is as long as the others; what came before it is the text's.
-    steps = statistics.median(b - a for a, b in itertools.pairwise([ready, *ends])) * len(ends)
-    parts = {"plan": ready - began, "steps": steps, "decode": done - ends[-1]}
-    whole = done - began
-    return parts | {"text": max(whole - sum(parts.values()), 0.0), "whole": whole}
+    # The first step is as long as the others, in their median; what came before it is the text's.
+    step = statistics.median(b - a for a, b in itertools.pairwise([ready, *ends]))
+    steps = min(step * len(ends), ends[-1] - ready)
+    text = ends[-1] - ready - steps
+    plan, decode = ready - began, done - ends[-1]
+    return {"plan": plan, "text": text, "steps": steps, "decode": decode, "whole": done - began}

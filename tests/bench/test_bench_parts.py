@@ -17,6 +17,7 @@ def test_the_parts_of_a_picture_are_its_whole(tmp_path, monkeypatch):
         assert {*seconds} == {*picture_parts.PARTS, "whole"}
         assert sum(seconds[part] for part in picture_parts.PARTS) == pytest.approx(seconds["whole"])
         assert min(seconds[part] for part in ("plan", "steps", "decode")) > 0
+        assert seconds["text"] >= 0
         assert len(settled) >= 5  # before, when it is ready, after each step, at the end
         still = request.but(image=sdnb.images.picture(torch.zeros(128, 128, 3).byte().numpy()))
         with pytest.raises(ValueError, match="takes no step"):
