@@ -40,6 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     compared = args.name in ("load", "lora", "cpu", "gpu", "caps") and not plans
     compared = compared and getattr(args, "fast", None) is None
     compared = compared and not (args.name == "gpu" and args.live)
+    fast = getattr(args, "fast", None) is not None
+    if fast and (len(args.threads) > 1 or args.precision != ["full"]):
+        parser.error("--fast is measured in full precision, with one number of --threads")
     needed = ["diffusers"] * compared + ["peft"] * (args.name == "lora" and not plans)
     missing = [name for name in needed if find_spec(name) is None]
     if missing:  # said before gigabytes are written for it
@@ -102,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     cpu.add_argument("--threads", type=int, nargs="+", default=[2], help="one or several numbers")
     cpu.add_argument(
         "--precision", nargs="+", choices=("full", "bf16"), default=["full"],
-        help="of all sides; one or both (default full)",
+        help="of all sides; one or both (default full). onnxruntime has no bf16 on a CPU",
     )  # fmt: skip
     cpu.add_argument(
         "--fast", nargs="?", const="tiny-fast", metavar="MODEL",

@@ -49,8 +49,8 @@ def loader(of_diffusers: Callable[..., Any], compiler: str) -> Callable[..., Any
     compiled = COMPILERS[compiler]()
 
     def load(path: str | None, size: int, steps: int, precision: str) -> Any:
-        picture = of_diffusers(path, size, steps, "full")
-        unet, vae, side = picture.pipe.unet, picture.pipe.vae, size // 8
+        maker = of_diffusers(path, size, steps, "full")
+        unet, vae, side = maker.pipe.unet, maker.pipe.vae, size // 8
         x = torch.zeros(2, unet.config.in_channels, side, side)
         context = torch.zeros(2, 77, unet.config.cross_attention_dim)
         given = x, torch.ones(2), context
@@ -64,7 +64,7 @@ def loader(of_diffusers: Callable[..., Any], compiler: str) -> Callable[..., Any
 
         unet.forward = unet_forward
         vae.decode = lambda z, **_: (decode(z),)
-        return picture
+        return maker
 
     return load
 

@@ -25,7 +25,7 @@ Load = Callable[..., Make]  # of a path, size, steps and precision
 
 
 @dataclass(frozen=True)
-class Picture:
+class PipelineMaker:
     """Makes a picture by diffusers' pipeline."""
 
     pipe: Any
@@ -96,7 +96,7 @@ def _diffusers() -> Load:
             from sdnb.bench import random_sd
 
             pipe = random_sd.diffusers_pipeline(Path(path), dtype)
-        return Picture(pipe, size, steps)
+        return PipelineMaker(pipe, size, steps)
 
     return load
 

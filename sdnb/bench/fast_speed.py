@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from sdnb import assets
 from sdnb.bench.alternating import in_turn
-from sdnb.bench.picture_parts import PARTS
+from sdnb.bench.picture_parts import PARTS, seconds_of
 from sdnb.request.plain_words import counted
 
 if TYPE_CHECKING:
@@ -88,7 +88,6 @@ def _tiny_vae() -> Path:
 
 def _maker(model: Model, parts: dict[str, list[float]]) -> Callable[[], None]:
     """What makes a picture of another seed each time, and keeps where its seconds went."""
-    from sdnb.bench.picture_parts import seconds_of
     from sdnb.request import Request
 
     seeds = itertools.count(1)

@@ -103,3 +103,10 @@ def test_a_compiled_pipeline_gives_diffusers_own_picture(monkeypatch):
         ("_UNetOfTensors", [(2, 4, 8, 8), (2,), (2, 77, width)], "bf16"),
         ("_DecoderOfTensors", [(1, 4, 8, 8)], "bf16"),
     ]
+
+
+@pytest.mark.parametrize("more", [["--threads", "1", "2"], ["--precision", "bf16"]])
+def test_the_fast_model_refuses_what_it_would_leave_out(more, capsys):
+    with pytest.raises(SystemExit):
+        main(["cpu", "--fast", *more])
+    assert "--fast is measured in full precision" in capsys.readouterr().err
