@@ -35,9 +35,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # print "?" where the console cannot show a letter
             stream.reconfigure(errors="replace")
-    # Waiting threads give their core back early (libgomp reads this when torch loads). Measured on
-    # two cores, 10 steps: 4 s instead of 11 to 38 s beside a busy program; alone 1.9, not 1.7.
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         return _run(argv)
     except KeyboardInterrupt:
