@@ -11,7 +11,7 @@ import torch
 
 from sdnb import assets
 from sdnb import library as library_of
-from sdnb.engine import checkpoint, run_lock
+from sdnb.engine import checkpoint, openmp, run_lock
 from sdnb.engine.checkpoint import Checkpoint
 from sdnb.engine.model import Model, check_vae_of
 from sdnb.engine.networks import fused, text
@@ -28,6 +28,7 @@ from sdnb.request import Request, memory_plan
 from sdnb.request.memory_plan import MemoryPlan
 
 
+@openmp.borrowed()
 def load(
     path: str | Path | None = None,
     memory: str | float | MemoryPlan = "auto",

@@ -19,6 +19,8 @@ from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 
+from sdnb.engine import openmp
+
 #: Seconds of one wait: an interrupt, or Stop, is heard after them on every system.
 PATIENCE = 0.2
 
@@ -55,7 +57,8 @@ class RunLock:
         refuse_forks()
         turn = Turn(self._line, within)
         try:
-            yield turn
+            with openmp.borrowed():
+                yield turn
         finally:
             turn.leave()
 

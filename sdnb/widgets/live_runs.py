@@ -17,7 +17,7 @@ from sdnb.request.quick_enough import TooSlow, too_slow
 from sdnb.widgets.ahead import jobs_of, line_of
 from sdnb.widgets.engine_door import for_few_steps
 from sdnb.widgets.form.form import Form
-from sdnb.widgets.jpegs import enlarged
+from sdnb.widgets.jpegs import enlarged, jpeg
 from sdnb.widgets.live_line import LiveLine
 from sdnb.widgets.pause import Pause
 from sdnb.widgets.progress import PREVIEW_SIDE, ErrorBox, Throttle
@@ -57,6 +57,7 @@ class LiveRuns:
         self._shows = False  # whether what comes is shown
         self._goes = False  # whether a picture has come since it was switched on
         self._is_first = True  # whether the next preview is the first of its run
+        self._had_full = False  # whether its run has had one of full size
         self._previews = Throttle(_PREVIEW_EVERY, _PREVIEW_SHARE)
         self._composing = False
         self._fast: str | None = None  # the model for few steps; None: nobody has looked yet
@@ -261,22 +262,30 @@ class LiveRuns:
     # -- in the job's thread ---------------------------------------------------------------------
 
     def _has_begun(self, _: Request) -> None:
-        self._is_first = True
+        self._is_first, self._had_full = True, False
 
     def _preview(self, progress: Progress) -> None:
-        """Show a preview, the first of each run at any rate."""
+        """Show a preview: the first of each run at any rate, and one of full size half-way, when
+        all that is in a picture is there, where the model has a tiny VAE for it.
+        """
         asked = self._last
-        if not (self._shows and asked and (self._is_first or self._previews.due())):
+        half = not self._had_full and 2 * progress.step >= progress.total > progress.step
+        if not (self._shows and asked and (self._is_first or half or self._previews.due())):
             return
         if asked.padding is not None and asked.mask is not None:
             return  # it is one of the masked part alone, which has another place
         began = self._previews.now()
-        small = self._model.preview(progress.latent)
-        share, preview = progress.step / max(progress.total, 1), enlarged(small, PREVIEW_SIDE)
+        full = self._model.full_preview(progress.latent) if half else None
+        if full is not None:
+            preview, width, share = jpeg(full), full.width, 1.0
+        else:
+            small = self._model.preview(progress.latent)
+            preview, width = enlarged(small, PREVIEW_SIDE), small.width * 8
+            share = progress.step / max(progress.total, 1)
         with self._lock:  # else one that comes while it is stopped would stay over the picture
             if self._shows:
-                self._show_coming(preview, small.width * 8, share)
-        self._is_first = False
+                self._show_coming(preview, width, share)
+        self._is_first, self._had_full = False, self._had_full or half
         self._previews.spent(began)
 
     def _came(self, result: Result) -> None:

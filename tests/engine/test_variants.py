@@ -12,7 +12,6 @@ from sdnb import assets
 from sdnb.bench import random_lora
 from sdnb.engine import checkpoint
 from sdnb.engine.checkpoint import CheckpointError
-from sdnb.models.training import recipe
 from sdnb.request import Settings
 from sdnb.widgets.engine_door import for_few_steps
 
@@ -22,15 +21,11 @@ ASK = {"width": 64, "height": 64, "seed": 3}
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """A copy of the package's folder of models, with a random LoRA where `tiny-fast` wants one."""
+    """A copy of the package's folder of models, whose `tiny-fast` may be changed."""
     models = tmp_path / "sdnb" / "models"
     models.mkdir(parents=True)
     (models / "tiny").symlink_to(TINY)
     shutil.copytree(assets.PACKAGE / "models" / "tiny-fast", models / "tiny-fast")
-    config = recipe.of(TINY / "tokenizer")
-    random_lora.write(
-        models / "tiny-fast" / "tiny-fast.safetensors", 2, config, wanted=lambda n: "_unet_" in n
-    )
     (tmp_path / "configs").symlink_to(assets.configs())
     monkeypatch.setattr(assets, "PACKAGE", models.parent)
     return models

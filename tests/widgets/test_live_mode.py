@@ -1,6 +1,7 @@
 """Live in a panel: each change of a control asks anew, and the newest request wins."""
 
 import gc
+import io
 import threading
 from functools import partial
 
@@ -8,6 +9,7 @@ import ipywidgets
 import pytest
 from helpers.fakes import Model, gated, make, until
 from helpers.widget_hands import alert, called, find, in_sight, press, read
+from PIL import Image
 
 from sdnb.images.result import Progress
 from sdnb.jobs.executor import Inline, Worker
@@ -120,6 +122,35 @@ def test_the_last_picture_stays_until_the_next_is_there_and_previews_lie_over_it
     until(lambda: shown(one) not in (last, b""))
     assert stages[0] == "sdnb-coming-1"
     assert stages[-1] == "sdnb-coming-0"
+    one.stop()
+
+
+def test_half_way_a_preview_of_full_size_covers_the_last_picture(monkeypatch):
+    """Where the model has a tiny VAE: of five steps in the third, and once a run."""
+    asked = []
+
+    def full_preview(_, latent):
+        asked.append(int(latent[0, 0, 0]))
+        return Image.new("RGB", (48, 32), "green")
+
+    monkeypatch.setattr(Model, "full_preview", full_preview)
+    gate, run = gated()
+    one = panel(run, executor=Worker)
+    one.live = True
+    for _ in range(5):
+        gate.release()
+    until(lambda: one.result)
+    move(one, cfg=9.0)
+    coming = one.view._live.children[1]
+    for _ in range(3):
+        gate.release()
+    until(lambda: len(asked) == 2)
+    until(lambda: "sdnb-coming-4" in coming._dom_classes)
+    assert Image.open(io.BytesIO(coming.value)).size == (48, 32)
+    for _ in range(2):
+        gate.release()
+    until(lambda: one.result.request.cfg == 9.0)
+    assert asked == [3, 3]
     one.stop()
 
 

@@ -38,6 +38,8 @@ from sdnb.widgets.sketch.sketch_panel import Sketch
 LINE = Brush(((100, 100), (300, 300)), 12, colour=(0, 0, 0))
 FIELD = Rectangle((200, 200), (400, 400), colour=(220, 40, 40))
 ASKED = Request("a cat", negative="blurry", steps=20)
+# Another model than the built-in one, whose drafts its variant for few steps makes.
+OTHER = {"path": "other.safetensors"}
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +49,7 @@ def net(monkeypatch):
 
 
 def sketch(run=make, executor=Inline):
-    one = Sketch(Model(), executor=executor(run))
+    one = Sketch(Model(load_arguments=OTHER), executor=executor(run))
     one.form.change(prompt="a cat", negative="blurry", steps=20)
     return one
 
@@ -315,7 +317,7 @@ def test_what_takes_too_long_is_refused_as_a_live_panel_does_and_one_can_be_made
 
 
 def test_a_smaller_size_is_taken_with_the_drawing_as_it_is():
-    model = Model(settings=Settings(512, 512, 5, 4.0))
+    model = Model(settings=Settings(512, 512, 5, 4.0), load_arguments=OTHER)
     one = Sketch(model, executor=Inline(make))
     learnt(one, 1.0)  # four steps are 4 s; of five, 0.5186 of them at 384²
     one.canvas.draw(LINE)
