@@ -58,6 +58,7 @@ class Weights:
         self._graphs: dict[Hashable, Graphed] = {}
         #: What is laid over the checkpoint; None: a change of it broke off half-way.
         self.overlay: Overlay | None = NOTHING
+        self._told: dict[str, tuple[str, int]] = {}  # what each network was told by `apply`
         self._sources: dict[str, Tensors] = {}
         self._stamps: dict[Path, tuple[int, int]] = {}  # size and time of each file
         self._touched: set[tuple[str, str]] = set()  # weights that may differ from the checkpoint
@@ -120,6 +121,7 @@ class Weights:
         self.forget_graph()
         size = sum(parameter.nbytes for parameter in network.parameters())
         self.networks[name] = network
+        self._told.pop(name, None)
         self.parts[name] = Part(name, role, network, size=size)
 
     @property
@@ -191,14 +193,24 @@ class Weights:
             self._place(part, plan)
         self._share_memory(plan)
         kernel = machine.kernel(plan, self.device)
-        for name, network in self.networks.items():
+        for name in self.networks:
             # A head of 512, the VAE's, is too wide for these.
             narrow = name == "vae" and kernel in ("xformers", "flash", "cudnn")
-            if name != "text":
-                attention.set_kernel(network, "auto" if narrow else kernel)
-            if hasattr(network, "set_chunk"):
-                network.set_chunk(plan.chunk)
+            self._tell(name, "auto" if narrow else kernel, plan.chunk)
         self.plan = plan
+
+    def _tell(self, name: str, kernel: str, chunk: int) -> None:
+        """Have a network compute by a kernel and in chunks, if it does not: before each picture it
+        takes milliseconds to look through all of its modules.
+        """
+        if self._told.get(name) == (kernel, chunk):
+            return
+        network = self.networks[name]
+        if name != "text":
+            attention.set_kernel(network, kernel)
+        if hasattr(network, "set_chunk"):
+            network.set_chunk(chunk)
+        self._told[name] = kernel, chunk
 
     def _place(self, part: Part, plan: MemoryPlan) -> None:
         """Place a part, if it is not where the plan wants it."""
