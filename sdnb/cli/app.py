@@ -2,7 +2,7 @@
 
 Voila shows a notebook without its code. The notebook of one cell is written to a temporary folder;
 pictures are saved where the command was called. Each visitor has a kernel and a model of their own,
-which end when the page is left or loaded again.
+which end when the page is left or loaded again; then the controls come back as they were left.
 """
 
 from __future__ import annotations
@@ -31,8 +31,11 @@ import sdnb
 
 os.chdir({place!r})
 studio = sdnb.studio(sdnb.load({model!r}, {more}), folder={folder!r})
-studio
+{keeps}studio
 """
+# A page that is loaded again has another kernel, and the words of the last one. Not where others
+# come, too: they would see them.
+_KEEPS = "studio.place = 'sdnb app'\n"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -83,7 +86,8 @@ def page(args: Namespace) -> dict[str, object]:
     library = args.library and [str(folder.absolute()) for folder in args.library]
     more = f"memory={args.memory!r}" + (f", library={library!r}" if library else "")
     place = {"place": str(Path.cwd()), "folder": str(args.outdir)}
-    source = _CELL.format(model=args.model, more=more, **place)
+    keeps = _KEEPS if args.ip in _HERE else ""
+    source = _CELL.format(model=args.model, more=more, keeps=keeps, **place)
     cell: dict[str, object] = {
         "cell_type": "code", "execution_count": None, "id": "studio", "metadata": {},
         "outputs": [], "source": source,

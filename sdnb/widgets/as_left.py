@@ -34,6 +34,8 @@ class AsLeft(RunAgain):
     """
 
     as_left: WayBack
+    #: The name of the place where it stands in any kernel, where no cell of a notebook is one.
+    place: str = ""
     comm: Any  # None once it is closed
     shown_as: _Shown | None = None
 
@@ -72,8 +74,8 @@ _places: CellPlaces[_Shown] = CellPlaces()
 def _come_back(owner: AsLeft) -> None:
     now = owner.shown_as = _Shown(weakref.ref(owner), owner.state())
     before = _places.take(now)
-    name = _places.name(now)
-    now.path = left_on_disk.file_of(name) if name else None  # none outside a notebook
+    name = _places.name(now) or owner.place
+    now.path = left_on_disk.file_of(name) if name else None  # none where it has no place
     _kept_at_exit().add(owner)
     if before is None:
         _come_from_disk(owner, now)

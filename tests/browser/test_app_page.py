@@ -91,6 +91,15 @@ def test_the_studio_as_a_page(open_page, app, tmp_path):
     page.get_by_text("photo.png 80 × 48").wait_for(timeout=30_000)
     assert len(list((tmp_path / "mine").glob("*.png"))) == 2  # where the command was called
 
+    prompt = page.get_by_label("Prompt", exact=True).locator("visible=true").first
+    prompt.fill("a green pear")
+    prompt.press("Tab")
+    page.wait_for_timeout(500)
+    page.reload(timeout=120_000)  # another kernel, and the words of this one
+    page.get_by_text("The controls are as you left them.").first.wait_for(timeout=120_000)
+    prompt = page.get_by_label("Prompt", exact=True).locator("visible=true").first
+    assert prompt.input_value() == "a green pear"
+
     kernels = psutil.Process(process.pid).children(recursive=True)
     assert kernels
     process.send_signal(signal.SIGINT)  # Ctrl+C

@@ -49,7 +49,7 @@ def test_the_page_is_a_studio_as_the_flags_ask_for_it(served, tmp_path, monkeypa
     asked = {}
     stand_in = SimpleNamespace(
         load=lambda path, **how: asked.update(how, path=path) or "the model",
-        studio=lambda model, **how: asked.update(how, model=model),
+        studio=lambda model, **how: asked.update(how, model=model) or SimpleNamespace(),
     )
     monkeypatch.setitem(sys.modules, "sdnb", stand_in)
     monkeypatch.chdir("/")
@@ -98,10 +98,19 @@ def test_without_voila_it_says_how_to_get_it(served, capsys, monkeypatch):
 
 
 def test_the_notebook_is_plain_json():
-    args = argparse.Namespace(model="a\"b'c", library=None, memory="auto", outdir=Path("o"))
-    page = app.page(args)
+    page = app.page(args_for("localhost"))
     assert json.loads(json.dumps(page)) == page
     compile(page["cells"][0]["source"], "cell", "exec")
+
+
+@pytest.mark.parametrize(("ip", "keeps"), [("127.0.0.1", True), ("0.0.0.0", False)])
+def test_words_are_kept_for_the_next_page_where_nobody_else_comes(ip, keeps):
+    (cell,) = app.page(args_for(ip))["cells"]
+    assert ("studio.place" in cell["source"]) == keeps
+
+
+def args_for(ip):
+    return argparse.Namespace(model="a\"b'c", library=None, memory="auto", outdir=Path("o"), ip=ip)
 
 
 @pytest.mark.parametrize(

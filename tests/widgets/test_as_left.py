@@ -210,6 +210,25 @@ def test_after_a_restart_the_studio_has_its_tabs(cell, restart, tmp_path):
     assert SAID in status(cell(code))
 
 
+def test_without_a_cell_a_widget_that_names_its_place_comes_back_there(restart, monkeypatch):
+    monkeypatch.setattr("IPython.display.display", lambda *_, **__: None)
+
+    def page(name, request=None):
+        one = panel()()
+        one.place = name
+        one._ipython_display_()
+        if request is not None:
+            one.request = request
+        return one
+
+    page("the page", Request("a cat", seed=3))
+    page("", Request("a dog"))
+    restart()
+    assert page("the page").request == Request("a cat", seed=3)
+    assert page("another page").request == Request()
+    assert page("").request == Request()
+
+
 @pytest.mark.parametrize("content", [b"{", b"[]", b'{"given": {}}'])
 def test_what_is_damaged_on_the_disk_is_said(cell, restart, place, content):
     first = cell(panel())
