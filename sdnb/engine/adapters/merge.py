@@ -19,10 +19,10 @@ T = TypeVar("T")
 
 #: More would wait for Python, and each has its piece of the memory.
 _MOST_THREADS = 8
-#: Numbers of a weight in work at once, in each thread: together they add some 70 MB to the memory.
-#: With fewer a thread spends its time on opening pieces: of two threads, 2^21 each took 1.4 s for
-#: SD 1.4's UNet, 2^20 1.5 and 2^18 2.3.
-_AT_ONCE = (1 << 22) // min(os.cpu_count() or 1, _MOST_THREADS)
+#: Numbers of a weight in work at once, in each thread: they add little to the memory, 80 MB in two
+#: threads. With fewer a thread spends its time on opening pieces: two threads took 1.4 s for SD
+#: 1.4's UNet by 2^21, 1.5 by 2^20 and 2.3 by 2^18.
+_AT_ONCE = max((1 << 22) // (os.cpu_count() or 1), 1 << 20)
 
 
 def in_threads(work: Callable[[T], object], items: Sequence[T]) -> None:
