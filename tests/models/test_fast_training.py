@@ -244,7 +244,7 @@ def test_the_picture_is_that_of_diffusers_and_peft(written):
 
 def test_a_file_of_another_rank_or_for_another_model_is_refused(written):
     path, unet = written
-    with pytest.raises(ValueError, match=r"rank 12 and 3 was asked: go on with --rank 12"):
+    with pytest.raises(ValueError, match=r"rank 12 and 3 was asked: go on with rank 12"):
         LowRank(unet, 3).read(path)
     config = sdnb.engine.networks.config.UNetConfig(
         channels=(32, 64), attention_levels=(0,), head_width=16, context_dim=24, groups=8

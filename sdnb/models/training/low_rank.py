@@ -1,4 +1,4 @@
-"""A LoRA over all of a UNet while it is trained, and its file.
+"""A LoRA over a UNet while it is trained, and its file.
 
 The UNet stays a plain module, which compiles and runs as it always does: `lay` writes each weight
 plus the product of its two narrow matrices into it, and `pull` brings the gradients of the weights
@@ -7,7 +7,7 @@ back to the matrices.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import prod
 from pathlib import Path
 
@@ -25,20 +25,25 @@ _LEFT_OUT = ("time_embed.", "input_blocks.0.", "out.")
 
 
 class LowRank(nn.Module):
-    """Matrices `downs` `[rank, in]` and `ups` `[out, rank]` for each layer of a UNet, convolutions
-    as `[rank, in, k, k]` and `[out, rank, 1, 1]` in the file. Their products are 0 at first.
+    """Matrices `downs` `[rank, in]` and `ups` `[out, rank]` for each layer of a UNet that `wanted`
+    takes by diffusers' name of its weight, convolutions as `[rank, in, k, k]` and
+    `[out, rank, 1, 1]` in the file. Their products are 0 at first.
 
     The UNet's own weights at that moment are what is added to.
     """
 
-    def __init__(self, unet: UNet, rank: int) -> None:
+    def __init__(
+        self, unet: UNet, rank: int, wanted: Callable[[str], bool] = lambda _: True
+    ) -> None:
         super().__init__()
         if rank < 1:
             raise ValueError(f"rank is {rank}; 1 or more is expected")
         self.rank = rank
         rows = [
             row for row in names.unet_table(unet.config)
-            if len(row.shape) > 1 and not row.compvis.startswith(_LEFT_OUT)
+            if len(row.shape) > 1
+            and not row.compvis.startswith(_LEFT_OUT)
+            and wanted(row.diffusers)
         ]  # fmt: skip
         self.stems = ["lora_unet_" + _flat(row.diffusers) for row in rows]
         self.names = [row.compvis for row in rows]  # of the weights
@@ -110,7 +115,7 @@ class LowRank(nn.Module):
                 if len(theirs) != self.rank:
                     raise ValueError(
                         f"{path} has rank {len(theirs)} and {self.rank} was asked: go on with "
-                        f"--rank {len(theirs)}"
+                        f"rank {len(theirs)}"
                     )
                 down.copy_(theirs.view(down.shape))
                 up.copy_(file.get_tensor(f"{stem}.lora_up.weight").view(up.shape))
