@@ -101,13 +101,19 @@ def test_the_newest_wins_and_one_waits():
     one.stop()
 
 
-def test_the_last_picture_stays_until_the_next_is_there_and_previews_lie_over_it():
+def live_on_a_gate():
+    """A live panel whose next picture waits for the gate at each of its steps; one is there."""
     gate, run = gated()
     one = panel(run, executor=Worker)
     one.live = True
     for _ in range(5):
         gate.release()
     until(lambda: one.result)
+    return one, gate
+
+
+def test_the_last_picture_stays_until_the_next_is_there_and_previews_lie_over_it():
+    one, gate = live_on_a_gate()
     last = shown(one)
     move(one, cfg=9.0)
     stages = []
@@ -134,12 +140,7 @@ def test_half_way_a_preview_of_full_size_covers_the_last_picture(monkeypatch):
         return Image.new("RGB", (48, 32), "green")
 
     monkeypatch.setattr(Model, "full_preview", full_preview)
-    gate, run = gated()
-    one = panel(run, executor=Worker)
-    one.live = True
-    for _ in range(5):
-        gate.release()
-    until(lambda: one.result)
+    one, gate = live_on_a_gate()
     move(one, cfg=9.0)
     coming = one.view._live.children[1]
     for _ in range(3):

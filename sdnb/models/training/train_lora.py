@@ -54,13 +54,12 @@ def train_lora(
     Raises ValueError where `init` has another rank, or is for another UNet.
     """
     torch.manual_seed(seed)
+    unet = TimedUNet(model.config.unet).requires_grad_(False)
     with model.run_lock.ask() as turn:
         turn.wait()
         adapt.put_in_force(model, adapt.choose(model, Request("")))
-        weights = {name: p.float().clone() for name, p in model.unet.state_dict().items()}
+        unet.load_state_dict(model.unet.state_dict())
         latents, contexts = _encoded(model, pictures, captions)
-    unet = TimedUNet(model.config.unet).requires_grad_(False)
-    unet.load_state_dict(weights)
     unet.to(memory_format=torch.channels_last)
     lora = LowRank(unet, rank, wanted=lambda name: name.endswith(_LAYERS))
     if init is not None:
