@@ -54,8 +54,9 @@ def load(
     takes none. `prediction` is what the model predicts where its files do not say it or are wrong:
     "eps", "v", or "v_ztsnr" for v on a noise schedule with zero terminal SNR. `library` is a
     Library, a folder or several, in which LoRAs and embeddings are found by name, and `path` and
-    both VAEs too; None: those of the environment's SDNB_LIBRARY. `progress` is called now and then
-    with the share of the weights that is there, 0 to 1.
+    both VAEs too; None: those of the environment's SDNB_LIBRARY. What the model's folder has in
+    `lora`, `embeddings` and `control` is found first. `progress` is called now and then with the
+    share of the weights that is there, 0 to 1.
 
     Raises `FileNotFoundError`, `ValueError` and `TypeError`, which say what the file is and what to
     do (a ValueError too for a name of two files in the library), and `RuntimeError` in a process

@@ -25,7 +25,7 @@ from sdnb.engine.prompt_cache import PromptCache
 from sdnb.engine.run_lock import RunLock
 from sdnb.engine.weights import Weights
 from sdnb.images.used_files import UsedFile
-from sdnb.library import Library, LibraryFile, control_nets, few_steps, hashes, own_nets
+from sdnb.library import Library, LibraryFile, few_steps, hashes, model_library
 from sdnb.request import Request, Settings, checks, words
 from sdnb.request.lora import Lora
 from sdnb.request.memory_plan import DecidedPlan, Forecast, MemoryPlan, read
@@ -42,11 +42,11 @@ class Model:
 
     `asked_plan` is the plan that every request gets where it fits; None: one is chosen for each
     request, within `budget` GB (0: within what is free). `load_arguments` are the arguments of
-    `load` that make the same model elsewhere. `library` is where LoRAs and embeddings are found by
-    name; None: nowhere. `own_nets` are the control networks in the folder `control` of the model's
-    own folder, which are asked for a name first; None: it has none. `own_loras` lie over its
-    weights in every run, below those of the request. `vae` is another VAE's file. `embeddings` are
-    those by their names, each read when it is asked for.
+    `load` that make the same model elsewhere. `library` is where LoRAs, embeddings and control
+    networks are found by name: what the model's folder brings along in `lora`, `embeddings` and
+    `control`, then the library that a user gave; None: nowhere. `own_loras` lie over its weights in
+    every run, below those of the request. `vae` is another VAE's file. `embeddings` are those by
+    their names, each read when it is asked for.
     """
 
     def __init__(
@@ -66,10 +66,9 @@ class Model:
         self.config: ModelConfig = checkpoint.config
         self.notes: tuple[str, ...] = tuple(checkpoint.notes)
         self.load_arguments = load_arguments or {}
-        self.library = library
-        self.own_nets = own_nets.beside(checkpoint.path)
+        self._brought = model_library.brought_by(checkpoint.folders)
+        self._find_in(library)
         self.own_loras = tuple(Lora(str(path)) for path in checkpoint.loras)
-        self.embeddings: Mapping[str, Embedding] = LibraryEmbeddings(library) if library else {}
         self._sources = {"checkpoint": (self.name, checkpoint.path)}
         if vae is not None:
             self._sources["vae"] = _named_vae(Path(vae), checkpoint.vae)
@@ -93,13 +92,17 @@ class Model:
         self.ask(asked_plan)
 
     def use_library(self, library: Library | None) -> None:
-        """Find LoRAs, embeddings and control networks in this library from the next run on; None:
-        nowhere. `load_arguments` name it.
+        """Find LoRAs, embeddings and control networks in this library from the next run on, beside
+        those that the model brings along; None: in these alone. `load_arguments` name it.
         """
-        self.library = library
-        self.embeddings = LibraryEmbeddings(library) if library else {}
+        library = library and library.given  # another model's may have what that one brings
+        self._find_in(library)
         folders = library and [str(folder.resolve()) for folder in library.folders]
         self.load_arguments = {**self.load_arguments, "library": folders}
+
+    def _find_in(self, library: Library | None) -> None:
+        self.library = found = model_library.joined(self._brought, library)
+        self.embeddings: Mapping[str, Embedding] = LibraryEmbeddings(found) if found else {}
 
     # -- the memory plan -----------------------------------------------------------------------
     def ask(self, plan: MemoryPlan | None) -> None:
@@ -181,7 +184,7 @@ class Model:
         """The control networks that a `Control` can name: the model's own, then the library's. A
         name that both have means the model's own.
         """
-        return control_nets(self.own_nets, self.library)
+        return self.library.files("control") if self.library else []
 
     @property
     def wildcards(self) -> Wildcards:

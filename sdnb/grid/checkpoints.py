@@ -17,7 +17,7 @@ from sdnb.assets import user_path
 from sdnb.grid import lora_axis
 from sdnb.grid.axes import Axis
 from sdnb.grid.cells import Cell, noting_errors, refuse_cells, refuse_unresolvable
-from sdnb.library import Library, few_steps, opened
+from sdnb.library import Library, few_steps, model_library, opened
 from sdnb.request import checks, lora, memory_plan, words
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class CheckpointGroup:
     fingerprint: str
     settings: Settings
     cells: tuple[Cell, ...]
+    folders: tuple[Path, ...] = ()  # where files lie that the model brings along
 
     def without(self, made: Container[str]) -> CheckpointGroup:
         """The group with the cells that are not made yet; equal cells once."""
@@ -53,18 +54,22 @@ class CheckpointGroup:
 
     @cached_property
     def library(self) -> Library | None:
-        """Where the LoRAs and embeddings of the cells are; None: nowhere, or on another machine."""
+        """Where the LoRAs and embeddings of the cells are; None: nowhere, or on another machine,
+        where the user's library may be alone.
+        """
         if self.loaded is not None:
             return self.loaded.library
+        given = None
         with suppress(FileNotFoundError):
-            return opened(self.load_arguments.get("library"))
-        return None
+            given = opened(self.load_arguments.get("library"))
+        return model_library.joined(model_library.brought_by(self.folders), given)
 
     def resolved(self, request: Request) -> Resolved:
         """The request of a cell as this model will make it. Raises as `Request.resolved` and
         `words.settled`; lists of words that are on another machine are not looked for.
         """
-        if self.library is not None or not self.load_arguments.get("library"):
+        is_here = self.library is not None and self.library.given is not None
+        if is_here or not self.load_arguments.get("library"):
             request = words.settled(request, self.library)
         return request.resolved(few_steps.suited(request, self.settings, self._find)[0])
 
@@ -195,8 +200,9 @@ def _group(cells: Sequence[Cell], model: Any, here: bool) -> CheckpointGroup:
     loading.tokenizer_of(checkpoint)
     _refuse_without_picture(checkpoint.name, checkpoint.config.unet.in_channels, cells)
     return CheckpointGroup(
-        load_arguments, None, checkpoint.fingerprint, checkpoint.config.settings, tuple(cells)
-    )
+        load_arguments, None, checkpoint.fingerprint, checkpoint.config.settings, tuple(cells),
+        checkpoint.folders,
+    )  # fmt: skip
 
 
 def _refuse_without_picture(name: str, channels: int, cells: Sequence[Cell]) -> None:

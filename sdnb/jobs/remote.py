@@ -330,8 +330,14 @@ def _held_model(load: Mapping[str, Any], fingerprint: str) -> Model:
 
 
 def _refuse_other_files(model: Model, request: Request, files: Sequence[UsedFile]) -> None:
-    """Raise ValueError for files of the sender that are missing or other ones here."""
-    others = lacking(files, request, model.library) if files else []
+    """Raise ValueError for files of the sender that are missing or other ones here. A name that
+    means one of the model's own is not looked at: the sender's library may have it too.
+    """
+    if not files:
+        return
+    library = model.library
+    asked = [each for each in files if library is None or not library.brings(each.kind, each.name)]
+    others = lacking(asked, request, library)
     if others:
         raise ValueError(
             f"{platform.node()} has other files than those to be used: {'; '.join(others)}. "

@@ -3,14 +3,12 @@
 from sdnb.library.library import Library, Source, opened
 from sdnb.library.library_file import LibraryFile
 from sdnb.library.named_files import lacking, named, others, stands_in
-from sdnb.library.own_nets import control_nets
 from sdnb.library.recovery import with_files
 
 __all__ = [
     "Library",
     "LibraryFile",
     "Source",
-    "control_nets",
     "lacking",
     "named",
     "opened",

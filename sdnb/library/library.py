@@ -50,10 +50,32 @@ class Library:
                     f"the library {str(folder)!r} is no folder; give the folder of AUTOMATIC1111, "
                     "ComfyUI or InvokeAI, or any folder with models"
                 )
-        self.notes: tuple[str, ...] = ()
+        self._notes: tuple[str, ...] = ()
         self._files: list[LibraryFile] | None = None
 
+    # -- whose files they are ------------------------------------------------------------------
+    @property
+    def given(self) -> Library | None:
+        """The library that a user gave, which this one is; of a model's `ModelLibrary`, the one
+        beside what the model brings along, or None.
+        """
+        return self
+
+    @property
+    def brought(self) -> Library | None:
+        """What a model brings along; None in a user's library."""
+        return None
+
+    def brings(self, kind: str, name: str) -> bool:  # noqa: ARG002
+        """Whether a name means a file that the model brings along."""
+        return False
+
     # -- listing -------------------------------------------------------------------------------
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the last look at the folders has to say of itself."""
+        return self._notes
+
     @property
     def listed(self) -> bool:
         """Whether the folders were looked at, so that `files` answers at once."""
@@ -95,7 +117,7 @@ class Library:
         finally:
             pool.shutdown(cancel_futures=True)  # an interrupt does not wait for the rest
         note = known.remember(news)
-        self.notes = (note,) if note else ()
+        self._notes = (note,) if note else ()
         self._files = sorted(listed, key=lambda file: (file.full_name.lower(), str(file.path)))
 
     @property
@@ -171,12 +193,16 @@ class Library:
             if other.kind == "other" and other.why_not:
                 what = f"not used: {other.why_not.rstrip('.')}"
             near = f"; {other.path}, of this name, is {what}"
-        where = ", ".join(map(str, self.folders)) or "a library without folders"
         among = counted(len(self.files(kind)), "file")
         thing = "control network" if kind == "control" else kind
         return (
-            f"there is no {thing} {checks.shown(name)} among {among} of this kind in {where}{near}"
+            f"there is no {thing} {checks.shown(name)} among {among} of this kind in {self._where}"
+            f"{near}"
         )
+
+    @property
+    def _where(self) -> str:
+        return ", ".join(map(str, self.folders)) or "a library without folders"
 
     def by_sha256(self, digest: str, *, hash_missing: bool = False) -> LibraryFile | None:
         """The file with this sha256 (hex), or None. Only hashes that were computed before are
@@ -247,10 +273,13 @@ Source = Library | str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | N
 
 def opened(source: Source) -> Library | None:
     """What `library=` of `load` means: a Library, a folder, or several; None: the folders of the
-    environment's SDNB_LIBRARY, and no library where that is not set.
+    environment's SDNB_LIBRARY, and no library where that is not set. Of a model's library it is
+    what a user gave, since another model brings other files along.
 
     Raises FileNotFoundError for a folder that is not there.
     """
+    if isinstance(source, Library):
+        source = source.given
     if isinstance(source, Library):
         return source
     if source is None:

@@ -18,6 +18,8 @@ from sdnb.request.control import Control
 from sdnb.request.lora import Lora
 from sdnb.request.plain_words import plain
 
+_WORDS = {"lora": "LoRA", "embedding": "embedding", "control": "net"}
+
 
 class Recoverable(Protocol):
     """What a picture tells: a `Saved`, or a `Result`."""
@@ -32,7 +34,6 @@ def with_files(
     saved: Recoverable,
     library: Library | None,
     *,
-    own_nets: Library | None = None,
     hash_missing: bool = False,
 ) -> tuple[Request, list[str]]:
     """The request of a picture with the names that its LoRAs, embeddings and control networks have
@@ -42,17 +43,16 @@ def with_files(
     there and its sha256. A tag stays a tag, and an embedding a word of the prompt; where the file
     has another name there, that name is written into the prompt. The notes say which have another
     name, which are another file of the same name, and which are missing: those stay in the request
-    as they were, so that a run refuses the LoRAs and controls. Nets among `own_nets`, which
-    the model brings along, are not looked for. `hash_missing` is that of `Library.by_sha256`.
+    as they were, so that a run refuses the LoRAs and controls. Where no user gave a library, one
+    note names all that are missing. `hash_missing` is that of `Library.by_sha256`.
     """
     request = saved.request
     tags = _tags(request.prompt)
-    brought = [each for each in request.controls if _is_own(each, own_nets)]
     if library is None:
-        return request, _not_looked_for(saved, tags, brought)
+        return request, _nowhere(_named(saved, tags))
     search = _Search(library, saved.files, hash_missing)
     loras = tuple(search.lora(each) for each in request.loras)
-    controls = tuple(e if e in brought else search.control(e) for e in request.controls)
+    controls = tuple(search.control(each) for each in request.controls)
     names = {tag.name: search.name(tag) for tag in tags}
     prompt = lora.renamed(request.prompt, lambda name: names.get(name, name))
     negative = request.negative
@@ -62,7 +62,8 @@ def with_files(
             if found is not None and not found.called(file.name):
                 here = library.name_of(found)
                 prompt, negative = (_reworded(t, file.name, here) for t in (prompt, negative))
-    notes = [*search.notes, *_without_strength(saved.files, (*request.loras, *tags))]
+    left_out = _without_strength(saved.files, (*request.loras, *tags))
+    notes = [*search.notes, *_nowhere(search.nowhere), *left_out]
     request = request.but(
         prompt=prompt, negative=negative, loras=loras, controls=controls, digests=()
     )
@@ -88,6 +89,7 @@ class _Search:
     files: Sequence[UsedFile]
     hash_missing: bool
     notes: list[str] = field(default_factory=list)
+    nowhere: list[str] = field(default_factory=list)  # missing where a user's library may have them
 
     def lora(self, given: Lora) -> Lora:
         """The LoRA by its name and digest here; as it was where it is missing, or a path."""
@@ -132,7 +134,9 @@ class _Search:
         if file is None and lora.stem(name) not in ("", name):  # other folders than here
             file, again = recover(kind, lora.stem(name), digest)
             said = said if file is None else again
-        if said:
+        if file is None and self.library.given is None:
+            self.nowhere.append(_thing(kind, name))
+        elif said:
             self.notes.append(f"{said[0].upper()}{said[1:]}")
         elif file is not None and not file.called(name) and not file.called(lora.stem(name)):
             self.notes.append(
@@ -182,32 +186,28 @@ def _without_strength(files: Sequence[UsedFile], named: Sequence[Lora]) -> Itera
             )
 
 
-def _is_own(control: Control, own_nets: Library | None) -> bool:
-    """Whether a net is one that the model brings along."""
-    if own_nets is not None:
-        with suppress(LookupError, OSError):
-            found = own_nets.find("control", control.net)
-            return control.sha256 in (None, found.sha256)
-    return False
+def _named(saved: Recoverable, tags: Sequence[Lora]) -> list[str]:
+    """The files that a library would be asked for."""
+    loras = (each.name for each in (*saved.request.loras, *tags))
+    embeddings = (file.name for file in saved.files if file.kind == "embedding")
+    nets = (each.net for each in saved.request.controls)
+    return [
+        *(_thing("lora", name) for name in loras if not _is_path(name)),
+        *(_thing("embedding", name) for name in embeddings),
+        *(_thing("control", name) for name in nets if not _is_path(name)),
+    ]
 
 
-def _not_looked_for(
-    saved: Recoverable, tags: Sequence[Lora], brought: Sequence[Control]
-) -> list[str]:
-    """A note on the files that a library would be asked for, but for nets that a model brings."""
-    named = dict.fromkeys(
-        [f"the LoRA {e.name}" for e in (*saved.request.loras, *tags) if not _is_path(e.name)]
-        + [f"the embedding {file.name}" for file in saved.files if file.kind == "embedding"]
-        + [
-            f"the net {e.net}"
-            for e in saved.request.controls
-            if not (_is_path(e.net) or e in brought)
-        ]
-    )
+def _thing(kind: str, name: str) -> str:
+    return f"the {_WORDS[kind]} {name}"
+
+
+def _nowhere(named: Sequence[str]) -> list[str]:
+    """A note on files that are not here, where no user gave a library that may have them."""
     if not named:
         return []
     words = (
-        f"It was made with {plain(', '.join(named), 300)}. A library of files is where they are "
-        "found: give its folder as sdnb.load(..., library=) or in SDNB_LIBRARY."
+        f"It was made with {plain(', '.join(dict.fromkeys(named)), 300)}. A library of files is "
+        "where they are found: give its folder as sdnb.load(..., library=) or in SDNB_LIBRARY."
     )
     return [words]

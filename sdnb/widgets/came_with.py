@@ -49,6 +49,6 @@ def of_upload(saved: Saved, own: Request, model: Any) -> tuple[Request, list[str
     """
     kept = [*untold(saved.request, saved.strength_told)]
     kept += [] if saved.request.image else ["image"]
-    request, notes = with_files(saved, model.library, own_nets=model.own_nets)
+    request, notes = with_files(saved, model.library)
     lines = [*saved.notes, *notes, f"Settings of a picture made by {made_by(saved)}."]
     return request.but(**{name: getattr(own, name) for name in kept}), lines

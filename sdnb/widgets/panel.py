@@ -182,7 +182,7 @@ class Panel(StudioTab):
         Raises ValueError for a photograph in a txt2img panel.
         """
         if picture.known:
-            self.bring(*picture.in_library(self.model.library, self.model.own_nets))
+            self.bring(*picture.in_library(self.model.library))
         elif self.kind == "txt2img":
             raise ValueError("It brings no settings, and this panel starts from words alone.")
         else:

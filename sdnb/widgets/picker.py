@@ -79,7 +79,7 @@ class ModelPicker(widgets.VBox):
         self._free, self._serve, self._join = free, serve, join
         self._thread: threading.Thread | None = None
         self._build()
-        self._library = model.library
+        self._library = model.library and model.library.given  # another model brings other files
         if folder is not None and user_path(folder).is_dir():
             self._library = Library(folder)
         self._list_models([] if self._library is None else models_of(self._library))

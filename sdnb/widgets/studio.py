@@ -172,7 +172,7 @@ class Studio(AsLeft, widgets.VBox):
             panel.form.propose()
             panel.bring(panel.form.request, [ALONE])
             return
-        sent, notes = picture.in_library(self.model.library, self.model.own_nets)
+        sent, notes = picture.in_library(self.model.library)
         told = picture.strength_told
         request, said = carried(sent, name, panel.form.request, strength_told=told, locked=locked)
         panel.bring(request.but(image=png), [*filter(None, [said]), *notes])

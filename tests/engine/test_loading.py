@@ -176,7 +176,7 @@ class TestALibrary:
 
     @pytest.mark.slow
     def test_the_environment_names_one(self, folder, monkeypatch):
-        assert sdnb.load(memory="cpu").library is None
+        assert sdnb.load(memory="cpu").library.given is None
         monkeypatch.setenv("SDNB_LIBRARY", str(folder))
         assert loading.recognise("sub/mine").path.name == "mine"
         model = sdnb.load(memory="cpu")

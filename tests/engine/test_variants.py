@@ -76,8 +76,15 @@ def test_the_weights_are_the_lora_s_from_the_beginning(package):
     fast, plain = sdnb.load("tiny-fast", "cpu", "full"), sdnb.load("tiny", "cpu", "full")
     name = "middle_block.0.in_layers.2.weight"
     assert not torch.equal(fast.unet.get_parameter(name), plain.unet.get_parameter(name))
-    assert fast.own_nets is not None
+    assert fast.library.brings("control", "sketch")
     assert [net.name for net in fast.control_nets] == [net.name for net in plain.control_nets]
+
+
+def test_its_folder_may_bring_files_and_so_may_that_of_the_other_model(package):
+    own, of = checkpoint.read(package / "tiny-fast").folders
+    assert own.samefile(package / "tiny-fast")
+    assert of.samefile(TINY)
+    assert checkpoint.read(TINY).folders == (TINY,)
 
 
 def test_a_variant_is_another_model_than_the_one_it_is_of(package):

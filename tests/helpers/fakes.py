@@ -42,7 +42,6 @@ class Model:
     channels: int = 4  # 9: made for inpainting
     unet: object = None
     library: object = None
-    own_nets: object = None
     own_loras: tuple = ()
     embeddings: dict = field(default_factory=dict)
     pace: Pace = field(default_factory=Pace)

@@ -3,6 +3,7 @@
 import os
 import pickle
 import re
+import shutil
 import threading
 import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -27,6 +28,7 @@ from sdnb.images.made import Made
 from sdnb.images.result import Progress
 from sdnb.jobs import remote, stop_signal
 from sdnb.jobs.remote import Remote
+from sdnb.library.model_library import brought_by, joined
 from sdnb.request import stop
 
 PICTURE = np.zeros((8, 8, 3), np.uint8)
@@ -155,6 +157,27 @@ def test_a_worker_with_other_files_refuses(pool, monkeypatch, tmp_path):
     (there / "fog.safetensors").unlink()
     model.library.refresh()
     assert re.search(r"the lora 'fog' \(sha256 \w{12} expected, none", error(loras="fog"))
+
+
+def test_what_the_workers_model_brings_is_no_other_file(pool, monkeypatch, tmp_path):
+    """The sender's library has other files of these names, which do not count there either."""
+    for n, name in enumerate(("own/lora/fog", "own/embeddings/bad", "here/fog", "here/bad")):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        key = "emb_params" if name.endswith("bad") else "lora_unet_x.lora_down.weight"
+        save_file({key: torch.full((1, 768), float(n))}, tmp_path / f"{name}.safetensors")
+    library = joined(brought_by([tmp_path / "own"]), None)
+    model = SimpleNamespace(fingerprint="f", library=library)
+    monkeypatch.setattr("sdnb.engine.loading.load", lambda **_: model)
+    monkeypatch.setattr("sdnb.engine.pipeline.run", lambda _, request: grids.make(request))
+    monkeypatch.setattr(remote, "_held", {})
+    to = Remote(pool, {"path": "x", "library": [str(tmp_path / "here")]})
+    job = to.submit(grids.BASE.but(prompt="a fox <lora:fog:0.5>", negative="bad"))
+    assert job.wait(30)
+    assert job.state == "done", job.traceback
+    shutil.copy(tmp_path / "here/fog.safetensors", tmp_path / "here/rain.safetensors")
+    job = to.submit(grids.BASE.but(loras="rain"))
+    assert job.wait(30)
+    assert re.search(r"the lora 'rain' \(sha256 \w{12} expected, none", str(job.error))
 
 
 def test_a_grid_through_a_pool(pool, monkeypatch, tmp_path):

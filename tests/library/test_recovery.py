@@ -140,11 +140,6 @@ def test_controls_get_the_names_of_this_library(library):
     assert note.startswith(
         "It was made with the net theirs, the net canny, the net gone. A library"
     )
-    # As if the model brought these along:
-    known = asked[1:3]
-    assert with_files(Made(Request(controls=known)), None, own_nets=library)[1] == []
-    other = (sdnb.Control("canny", picture, sha256="0" * 64),)
-    assert with_files(Made(Request(controls=other)), None, own_nets=library)[1] != []
 
 
 def test_without_a_library_they_are_named(library, hashes):

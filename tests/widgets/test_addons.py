@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from sdnb.jobs.executor import Inline
 from sdnb.library import Library, LibraryFile, known
+from sdnb.library.model_library import brought_by, joined
 from sdnb.request import SYNTAXES, Request, lora, prompt
 from sdnb.request.lora import Lora
 from sdnb.widgets.addons import finding, prompt_tags
@@ -345,6 +346,7 @@ def test_of_thousands_fifty_are_shown_and_the_rest_counted():
         for n in range(3000)
     ]
     library = SimpleNamespace(files=lambda *_: files, listed=True)
+    library.given = library
     one = Panel(Model(library=library), "txt2img", executor=Inline(make))
     assert len(lines(one)) == 50
     assert "and 2,950 more" in read(one)
@@ -376,6 +378,43 @@ def test_another_model_brings_its_own_library(one):
     assert "sdnb.load(library=" in read(one)
     one.serve(Model(library=one.form.addons._library or Library()))
     until(lambda: "no LoRA and no embedding is there" in read(one))
+
+
+@pytest.fixture
+def brought(tmp_path):
+    """A model that brings a LoRA and an embedding along; nobody gave a library."""
+    for name, shapes in (("lora/crayon", kohya()), ("embeddings/soft", {"emb_params": (1, 768)})):
+        path = tmp_path / "model" / f"{name}.safetensors"
+        path.parent.mkdir(parents=True)
+        hostile.headed(path, *hostile.laid_out(shapes))
+    own = brought_by([tmp_path / "model"])
+    return Model(library=joined(own, None), embeddings={"soft": embedding("soft", 1)})
+
+
+def test_what_a_model_brings_is_listed_and_how_to_give_a_library(brought):
+    one = Panel(brought, "txt2img", executor=Inline(make))
+    assert list(lines(one)) == ["crayon", "soft"]
+    assert "The model brings these along. For files of your own: in the studio" in read(one)
+    lines(one)["crayon"].click()
+    lines(one)["soft"].click()
+    assert one.request.loras == (Lora("crayon"),)
+    assert one.request.prompt == "soft"
+    assert title(one) == "Add-ons: 1 LoRA, 1 embedding"
+    assert not read(rows(one)[0])
+    assert search(one, "fog") == []
+    assert "2 files: none of them matches." in read(one)
+    one.request = Request("a cat <lora:crayn:1>", loras=["fog"])
+    assert "without a library of files. In the studio" in read(rows(one)[0])
+    said = read(one.form._tags)
+    assert "the model brings no LoRA of this name; did you mean 'crayon'? No file has" in said
+
+
+def test_it_is_listed_before_a_library(brought, library):
+    brought.library = joined(brought.library.brought, library)
+    one = Panel(brought, "txt2img", executor=Inline(make))
+    assert list(lines(one))[:3] == ["crayon", "soft", "a/twin"]
+    assert len(lines(one)) == 2 + len(FILES)
+    assert "brings these along" not in read(one)
 
 
 # -- what is wrong, said where one looks ---------------------------------------------------------

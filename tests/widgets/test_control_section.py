@@ -3,7 +3,6 @@
 import asyncio
 import threading
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 from helpers import hostile_checkpoints as hostile
@@ -18,6 +17,7 @@ from sdnb import hints, images
 from sdnb.images import canvas, followed
 from sdnb.jobs.executor import Inline
 from sdnb.library import Library, known
+from sdnb.library.model_library import ModelLibrary
 from sdnb.request import Request
 from sdnb.request.control import Control
 from sdnb.widgets.control import hint_view, nets_on_offer
@@ -297,15 +297,19 @@ def test_another_models_library_is_shown(one):
 def test_a_models_own_nets_come_first_and_keep_their_names(library, tmp_path):
     for name in ("t2i_sketch", "tile"):
         hostile.headed(tmp_path / f"{name}.safetensors", *hostile.laid_out(T2I))
-    model = Model(library=library)
-    model.own_nets = Library(tmp_path)
+    model = Model(library=ModelLibrary(Library(tmp_path), library))
     other = next(file for file in library.files("control") if file.name == "t2i_sketch")
     nets = nets_on_offer.NetsOnOffer(model)
     assert nets.usable == ["t2i_sketch", "tile", "control_canny", str(other.path)]
     assert str(tmp_path) in nets.about("t2i_sketch").title
     assert str(other.path) in nets.about(str(other.path)).title
-    alone = nets_on_offer.NetsOnOffer(SimpleNamespace(own_nets=model.own_nets, config=model.config))
+    alone = nets_on_offer.NetsOnOffer(Model(library=ModelLibrary(Library(tmp_path), None)))
     assert alone.usable == ["t2i_sketch", "tile"]
+    assert "without a library of files. In the studio" in alone.about("t2i_skech").why_not
+    assert "did you mean 't2i_sketch'? No file has this path" in alone.about("t2i_skech").why_not
+    unlisted = Model(library=ModelLibrary(Library(tmp_path), Library(library.folders[0])))
+    early = nets_on_offer.NetsOnOffer(unlisted)  # while a thread looks through the user's
+    assert (early.usable, early.is_listed) == (["t2i_sketch", "tile"], False)
 
 
 # -- preparations and hints ----------------------------------------------------------------------

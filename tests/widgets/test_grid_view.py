@@ -11,6 +11,8 @@ from contextlib import closing
 import numpy as np
 import pytest
 from helpers import grids
+from helpers import hostile_checkpoints as hostile
+from helpers.folder_of_a_user import kohya
 from helpers.widget_hands import alert, beside, called, find, press, read, status
 from ipywidgets.widgets import widget
 from PIL import Image
@@ -19,6 +21,7 @@ from safetensors.numpy import save_file
 import sdnb
 from sdnb.images.result import Progress
 from sdnb.jobs.executor import Inline, Worker
+from sdnb.library.model_library import brought_by, joined
 from sdnb.request import Settings, stop
 from sdnb.request.pace import Times
 from sdnb.widgets.grid import grid_tab, grid_table, save_grid
@@ -469,6 +472,19 @@ def test_loras_are_axes_and_one_that_is_not_there_has_a_similar_name(tab, tmp_pa
     assert (values.value, values.options) == ("pixelart: 0, 0.5, 1", ("pixelart: 0, 0.5, 1",))
     kind.value = "loras"
     assert values.value == "none, pixelart"
+
+
+def test_a_lora_that_the_model_brings_is_an_axis_and_another_one_is_refused(tab, tmp_path):
+    (tmp_path / "lora").mkdir()
+    hostile.headed(tmp_path / "lora" / "crayon.safetensors", *hostile.laid_out(kohya()))
+    tab.model.library = joined(brought_by([tmp_path]), None)
+    kind, values = tab._axes[0]
+    kind.value = "lora"
+    assert values.options == ("crayon: 0, 0.5, 1",)
+    tab._refuse_unknown_files(sdnb.sweep(grids.BASE, lora=("crayon", [0, 1])))
+    tab._show(0, "lora", "fog: 1")
+    assert tab.run() is None
+    assert "The model was loaded without a library of files: give the path" in alert(tab)
 
 
 def test_an_axis_that_is_not_chosen_says_nothing(tab):

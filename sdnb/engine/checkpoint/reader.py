@@ -56,6 +56,12 @@ class Checkpoint:
     loras: tuple[Path, ...] = ()  # that always lie over it
     tiny_source: Path | None = None  # what was given for it, or the model's own folder of it
     tiny_given: bool = False  # whether it was given, and is not the folder's own
+    variant: Path | None = None  # the folder that says that they do
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Where files lie that the model brings along: a variant's folder, and the model's own."""
+        return (self.path,) if self.variant is None else (self.variant, self.path)
 
 
 def read(
@@ -129,8 +135,9 @@ def _varied(base: Checkpoint, variant: Variant, name: str, folder: Path) -> Chec
     digests = [hashes.sha256(lora) for lora in variant.loras]
     own = hashlib.sha256(" ".join([weights, *digests]).encode()).hexdigest()
     return replace(
-        base, name=plain(name, 200), config=config, fingerprint=f"{own}-{used}", loras=variant.loras
-    )
+        base, name=plain(name, 200), config=config, fingerprint=f"{own}-{used}",
+        loras=variant.loras, variant=folder,
+    )  # fmt: skip
 
 
 def _with_its_own(model: Checkpoint) -> Checkpoint:

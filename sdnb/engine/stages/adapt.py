@@ -15,7 +15,8 @@ from sdnb.engine.checkpoint.embeddings import BUNDLE, Embedding, WithBundled, re
 from sdnb.engine.model import Model
 from sdnb.headers.errors import MissingCheckpointError
 from sdnb.images.used_files import UsedFile
-from sdnb.library import Library, hashes, stands_in
+from sdnb.library import hashes, stands_in
+from sdnb.library.model_library import without_a_library
 from sdnb.request import Request, Resolved, checks, digests, lora
 from sdnb.request.lora import Lora
 
@@ -146,32 +147,18 @@ def _file(model: Model, lora: Lora) -> AdapterFile:
 
 
 def path_of(model: Model, kind: str, name: str, sha256: str | None) -> Path:
-    """The file of a name: a path, or what the model has of its own, or its library. Its kind is
-    "lora" or "control"; with a digest, it is the file of that digest, which may have another name
-    here. Raises MissingCheckpointError where there is no such path and no
-    library, and LookupError for a name that the library has not.
+    """The file of a name: a path, or what the model's library has of that name. Its kind is "lora"
+    or "control"; with a digest, it is the file of that digest, which may have another name here.
+    Raises MissingCheckpointError where there is no such path and no library, and LookupError for a
+    name that the library has not.
     """
     path = Path(name).expanduser()
     if path.suffix and path.is_file():
         return path
-    shelves = libraries(model, kind)
-    for library in shelves if sha256 is not None else ():
-        same = library.by_sha256(str(sha256))
-        if same is not None:
-            return Path(same.path)
-    for library in shelves[:-1]:
-        with suppress(LookupError):
-            return Path(library.find(kind, name).path)
-    if shelves:
-        return Path(shelves[-1].find(kind, name).path)
-    raise MissingCheckpointError(
-        f"there is no {_WORDS[kind]} {checks.shown(name)}: no file has that path, and the model "
-        "was loaded without a library of files. Give the path of a .safetensors file, or the "
-        "folder that has it: in code by sdnb.load(library=...), in the studio by “or path”."
-    )
-
-
-def libraries(model: Model, kind: str) -> list[Library]:
-    """Where a name of this kind is looked up: what the model brings along, then its library."""
-    own = model.own_nets if kind == "control" else None
-    return [each for each in (own, model.library) if each is not None]
+    if model.library is None:
+        raise MissingCheckpointError(
+            f"there is no {_WORDS[kind]} {checks.shown(name)}: no file has that path. "
+            f"{without_a_library(kind)}."
+        )
+    same = None if sha256 is None else model.library.by_sha256(sha256)
+    return Path((same or model.library.find(kind, name)).path)

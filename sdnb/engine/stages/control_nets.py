@@ -15,7 +15,7 @@ from sdnb.engine.checkpoint import CheckpointError, hub
 from sdnb.engine.model import Model
 from sdnb.engine.networks.controlnet import ControlNetConfig
 from sdnb.engine.planning.facts import CONTROL
-from sdnb.engine.stages.adapt import libraries, path_of
+from sdnb.engine.stages.adapt import path_of
 from sdnb.hints.preparation_names import LINES
 from sdnb.images import followed
 from sdnb.images.canvas import Canvas
@@ -157,12 +157,11 @@ def _path(model: Model, control: Control) -> Path:
 
 def _is_at_hub(model: Model, control: Control) -> bool:
     """Whether a net's name is a hub id, and means no file or folder here."""
-    shelves = libraries(model, "control")
     return (
         hub.is_id(control.net)
         and Path(control.net).suffix.lower() not in layouts.WEIGHTS
         and not Path(control.net).exists()
-        and all(each.path("control", control.net) == control.net for each in shelves)
+        and (model.library is None or model.library.path("control", control.net) == control.net)
     )
 
 

@@ -164,7 +164,8 @@ class AddOns(Fold):
     def _show_files(self) -> None:
         if self._list is not None:
             library = self._library
-            self._list.show(None if library is None else finding.items(library, self._width))
+            has_users = library is not None and library.given is not None
+            self._list.show(finding.items(library, self._width), has_users=has_users)
 
     def _chosen(self, item: finding.Item, place: str) -> None:
         """Take the file of a line that was clicked; a LoRA that is there already goes."""

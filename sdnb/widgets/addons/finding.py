@@ -28,8 +28,8 @@ _MEANS = {
 # The width of the texts of what a LoRA is for, where its tensors touch no text.
 _READS = {"sd1": 768, "sd2": 1024}
 _LONGEST = 160  # letters of a line
-#: Of a name that no library was asked for, since there is none: why, and what helps.
-NO_LIBRARY = (
+# Of a name that no user's library was asked for, since there is none: why, and what helps.
+_NO_LIBRARY = (
     "no file has this path, and the model was loaded without a library of files. In the studio, "
     "write the folder of your web UI, or of such files, into “or path” and press Load; in code, "
     "give it as sdnb.load(library=...)"
@@ -46,9 +46,9 @@ class Item:
     text: str  # what is searched, in small letters
 
 
-def items(library: Library, width: int, kinds: Sequence[str] = _ADD_ONS) -> list[Item]:
+def items(library: Library | None, width: int, kinds: Sequence[str] = _ADD_ONS) -> list[Item]:
     """The files of these kinds in a library, for a model whose text is so wide."""
-    files = [file for file in library.files() if file.kind in kinds]
+    files = [file for file in library.files() if file.kind in kinds] if library else []
     return [Item(file, why_not(file, width), _searched(file)) for file in files]
 
 
@@ -120,7 +120,7 @@ class Names:
     """
 
     def __init__(self, library: Library | None, kind: str) -> None:
-        self._library, self._kind = library, kind
+        self._library, self.kind = library, kind
         self.files = [] if library is None else library.files(kind)
         self._called: dict[str, list[LibraryFile]] = {}
         for file in self.files:
@@ -134,7 +134,7 @@ class Names:
             return alike[0] if alike else None
         if not alike and "." not in name and "\\" not in name:  # neither ending nor hash
             return None
-        path = self._library.path(self._kind, name)
+        path = self._library.path(self.kind, name)
         return next((file for file in self.files if file.path == path), None)
 
     def shortest(self, file: LibraryFile) -> str:
@@ -168,7 +168,7 @@ def look_up(
     path = file_at(lora.name)
     direct = path is not None
     if library is None:
-        return None, "" if direct else NO_LIBRARY
+        return None, "" if direct else unknown(library, loras, lora.name)
     try:
         same = (file for file in loras.files if file.path == path)
         file = next(same, None) if direct else loras.find(lora.name)
@@ -177,11 +177,23 @@ def look_up(
     if file is None and not direct and lora.sha256 is not None:
         file = library.by_sha256(lora.sha256)  # it may have another name here
     if file is None:
-        near = checks.nearest(lora.name, [each.name for each in loras.files])
-        return None, "" if direct else f"the library has no LoRA of this name{near}"
+        return None, "" if direct else unknown(library, loras, lora.name)
     if not file.path.exists():
         return file, f"its file is gone: {file.path}"
     return file, why_not(file, width)
+
+
+def unknown(library: Library | None, names: Names, name: str) -> str:
+    """Words for a name that no file of this kind has, with a similar one; `names` are the names of
+    the library's.
+    """
+    near, what = checks.nearest(name, [each.name for each in names.files]), KINDS[names.kind]
+    if library is not None and library.given is not None:
+        return f"the library has no {what} of this name{near}"
+    if not near:
+        return _NO_LIBRARY
+    more = f"{_NO_LIBRARY[0].upper()}{_NO_LIBRARY[1:]}"
+    return f"the model brings no {what} of this name{near} {more}"
 
 
 class KnownEmbeddings(Mapping[str, Any]):

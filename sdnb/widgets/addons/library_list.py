@@ -19,12 +19,14 @@ from sdnb.widgets.style import box, quiet_line, row, shared
 
 MOST = 50  # lines that are shown
 _KINDS = [("all", ""), ("LoRAs", "lora"), ("embeddings", "embedding")]
-_NO_LIBRARY = (
-    "This model has no library of files yet. In the studio, write the folder of AUTOMATIC1111, "
-    "ComfyUI or InvokeAI into “or path” and press Load, then load a model from its list. In "
-    'Python: <code>sdnb.load(library="stable-diffusion-webui")</code>; and the environment\'s '
+_WAY_IN = (
+    "In the studio, write the folder of AUTOMATIC1111, ComfyUI or InvokeAI into “or path” and "
+    "press Load, then load a model from its list. In Python: "
+    '<code>sdnb.load(library="stable-diffusion-webui")</code>; and the environment\'s '
     "<code>SDNB_LIBRARY</code> says it for good."
 )
+_NO_LIBRARY = f"This model has no library of files yet. {_WAY_IN}"
+_BROUGHT = f"The model brings these along. For files of your own: {_WAY_IN[0].lower()}{_WAY_IN[1:]}"
 
 
 class LibraryList(widgets.VBox):
@@ -36,6 +38,7 @@ class LibraryList(widgets.VBox):
     def __init__(self, take: Callable[[Item, str], object], again: Callable[[], object]) -> None:
         self._take, self._items, self._used = take, list[Item](), frozenset[Any]()
         self._shown: list[Item] = []
+        self._has_users = True
         self._search = widgets.Text(
             description="Search", placeholder="names, folders, trigger words",
             tooltip="Search the library's LoRAs and embeddings",
@@ -56,12 +59,15 @@ class LibraryList(widgets.VBox):
         super().__init__([self._head, self._lines, self._message])
         in_order(self)
 
-    def show(self, items: Sequence[Item] | None) -> None:
-        """Show these files; None: there is no library."""
-        self._items = list(items or ())
+    def show(self, items: Sequence[Item], *, has_users: bool) -> None:
+        """Show these files. Where a user's are not among them, since no folder was given, it is
+        said how one is.
+        """
+        self._items, self._has_users = list(items), has_users
+        is_empty = not items and not has_users
         for part in (self._head, self._lines):
-            part.layout.display = "none" if items is None else ""
-        if items is None:
+            part.layout.display = "none" if is_empty else ""
+        if is_empty:
             self._message.value = _NO_LIBRARY
         else:
             self._refresh()
@@ -83,6 +89,8 @@ class LibraryList(widgets.VBox):
         if not matching:
             what = "none of them matches" if self._items else "no LoRA and no embedding is there"
             self.say(f"{counted(len(self._items), 'file')}: {what}.")
+        elif not self._has_users and more <= 0:
+            self._message.value = _BROUGHT
         else:
             self.say(f"and {more:,} more: type to find them" if more > 0 else "")
 

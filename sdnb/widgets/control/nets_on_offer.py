@@ -13,7 +13,6 @@ from sdnb import hints
 from sdnb.hints import Wanted
 from sdnb.library import Library, LibraryFile, few_steps, layouts
 from sdnb.library.recognition import A_KIND
-from sdnb.request import checks
 from sdnb.widgets.addons import finding
 from sdnb.widgets.addons.finding import Item
 
@@ -35,23 +34,18 @@ class NetFacts:
 
 class NetsOnOffer:
     """The control networks that a model brings along, and those of its library; while that was not
-    looked at, it has none. A name that both have means the model's own.
+    looked at, it has none.
     """
 
     def __init__(self, model: Any) -> None:
-        own, library = (getattr(model, name, None) for name in ("own_nets", "library"))
+        library: Library | None = getattr(model, "library", None)
         #: Whether the library's folders were looked at, if there is one.
         self.is_listed = library is None or library.listed
-        shelves = (own, library if self.is_listed else None)
-        self._shelves: list[Library] = [each for each in shelves if each is not None]
-        self.has_any = bool(own or library)
         self._width = 0 if model is None else model.config.unet.context_dim
-        self._names = [finding.Names(each, "control") for each in self._shelves]
-        self._items = [
-            item
-            for each in self._shelves
-            for item in finding.items(each, self._width, ("control",))
-        ]
+        self._library = library if library is None or library.listed else library.brought
+        self._names = finding.Names(self._library, "control")
+        self._items = finding.items(self._library, self._width, ("control",))
+        self.has_any = bool(self._items) or (library is not None and library.given is not None)
         self._facts: dict[tuple[str, str | None], NetFacts] = {}
 
     @property
@@ -65,12 +59,7 @@ class NetsOnOffer:
 
     def shortest(self, file: LibraryFile) -> str:
         """The shortest name that means this file, or its path where none does."""
-        for n, names in enumerate(self._names):
-            if file in names.files:
-                name = names.shortest(file)
-                taken = any(before.find(name) is not None for before in self._names[:n])
-                return str(file.path) if taken else name
-        return str(file.path)
+        return self._names.shortest(file)
 
     def about(self, name: str, sha256: str | None = None) -> NetFacts:
         """What is known of a net of this name, or of this digest."""
@@ -102,23 +91,16 @@ class NetsOnOffer:
         path = finding.file_at(name) or _weights_at(name)
         if path is not None:
             return few_steps.at(path)
-        found = (names.find(name) for names in self._names)
-        file = next((each for each in found if each is not None), None)
-        if file is None and sha256 is not None:  # it may have another name here
-            same = (each.by_sha256(sha256) for each in self._shelves)
-            file = next((each for each in same if each is not None), None)
+        file = self._names.find(name)
+        if file is None and sha256 is not None and self._library is not None:
+            return self._library.by_sha256(sha256)  # it may have another name here
         return file
 
     def _of_no_file(self, name: str) -> NetFacts:
         wanted = hints.wanted(name)
         if is_hub_id(name):
             return NetFacts("from the Hugging Face hub", name, known=True, wanted=wanted)
-        if not self._shelves:
-            words = finding.NO_LIBRARY
-        else:
-            near = checks.nearest(name, [item.file.name for item in self._items])
-            words = f"the library has no control network of this name{near}"
-        return NetFacts(why_not=words, wanted=wanted)
+        return NetFacts(why_not=finding.unknown(self._library, self._names, name), wanted=wanted)
 
 
 def is_hub_id(words: str) -> bool:

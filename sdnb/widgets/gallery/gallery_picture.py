@@ -53,14 +53,9 @@ class GalleryPicture:
         seed = None if request.seed is None else request.seed + self.index
         return request.but(seed=seed, count=1)
 
-    def in_library(
-        self, library: Library | None, own_nets: Library | None = None
-    ) -> tuple[Request, list[str]]:
-        """Its request with the names of its LoRAs, embeddings and nets in a library, and notes; a
-        net of the model's own is not looked for there.
-        """
-        made = replace(self.result, request=self.request)
-        return with_files(made, library, own_nets=own_nets)
+    def in_library(self, library: Library | None) -> tuple[Request, list[str]]:
+        """Its request with the names of its LoRAs, embeddings and nets in a library, and notes."""
+        return with_files(replace(self.result, request=self.request), library)
 
     @property
     def place(self) -> tuple[int, int]:
