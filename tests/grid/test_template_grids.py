@@ -1,10 +1,12 @@
 """Grids of templates: all combinations as an axis, and the words of the seed in each cell."""
 
+from dataclasses import replace
+
 import pytest
 from helpers import grids
 
 import sdnb
-from sdnb.grid.checkpoints import checkpoint_groups
+from sdnb.grid.checkpoints import CheckpointGroup, checkpoint_groups
 from sdnb.grid.typed_axes import parsed
 from sdnb.request.prompt import PromptError
 
@@ -52,6 +54,17 @@ def test_a_template_in_each_cell_has_the_words_of_its_seed(tmp_path):
     wrong = sdnb.sweep(grids.BASE, prompt=["a __se__", "a cat"])
     with pytest.raises(ValueError, match=r"1 of 2 cells cannot be made:\n.*did you mean 'sea'"):
         checkpoint_groups(wrong.cells, model)
+
+
+def test_lists_on_another_machine_are_not_looked_for_in_what_a_model_brings(tmp_path):
+    (tmp_path / "lora").mkdir()
+    there = {"path": "x", "library": [str(tmp_path / "not-here")]}
+    group = CheckpointGroup(there, None, "f", grids.model().settings, (), (tmp_path,))
+    assert group.library.given is None
+    asked = grids.BASE.but(prompt="a __sea__")
+    assert group.resolved(asked).prompt == "a __sea__"
+    with pytest.raises(ValueError, match="there is no list 'sea'"):
+        replace(group, load_arguments={"path": "x"}).resolved(asked)
 
 
 @pytest.mark.parametrize(
