@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -17,12 +16,12 @@ from sdnb.engine.checkpoint import LazyTensor
 Addition = tuple[Delta, float]  # and its strength
 T = TypeVar("T")
 
-#: More would wait for Python, and each has its piece of the memory.
-_MOST_THREADS = 8
+#: More would wait for Python: eight threads of 16 cores took no less than four.
+_MOST_THREADS = 4
 #: Numbers of a weight in work at once, in each thread: they add little to the memory, 80 MB in two
-#: threads. With fewer a thread spends its time on opening pieces: two threads took 1.4 s for SD
-#: 1.4's UNet by 2^21, 1.5 by 2^20 and 2.3 by 2^18.
-_AT_ONCE = max((1 << 22) // (os.cpu_count() or 1), 1 << 20)
+#: threads. With fewer a thread spends its time on opening pieces, and waits for Python: of SD 1.4's
+#: UNet two threads took 1.4 s by 2^21, 1.5 by 2^20 and 2.3 by 2^18.
+_AT_ONCE = 1 << 21
 
 
 def in_threads(work: Callable[[T], object], items: Sequence[T]) -> None:

@@ -49,6 +49,20 @@ class Noising:
         error = forward(noisy, times, context).float() - noise
         return (error.square().mean((1, 2, 3)) * self.weight[times]).mean()
 
+    def of_noise(self, unet: Forward, prediction: str) -> Forward:
+        """The UNet as one that predicts the noise: from v it follows, v being
+        `sqrt(kept) * noise - sqrt(1 - kept) * x0` (Salimans and Ho 2022,
+        https://arxiv.org/abs/2202.00512).
+        """
+        if prediction == "eps":
+            return unet
+
+        def noise(noisy: Tensor, times: Tensor, context: Tensor) -> Tensor:
+            kept = self.kept[times].view(-1, 1, 1, 1)
+            return kept.sqrt() * unet(noisy, times, context).float() + (1 - kept).sqrt() * noisy
+
+        return noise
+
 
 class EarlyNoising(Noising):
     """The noising of a control network: mostly late times, at which a run begins and decides where

@@ -2,7 +2,8 @@
 
 The weights of the model stay. Beside each layer of the UNet's attention stand two narrow matrices,
 `down` `[rank, in]` and `up` `[out, rank]`, whose product is added to its weight (Hu et al. 2021,
-https://arxiv.org/abs/2106.09685); only these learn. On the embedded model that takes seconds.
+https://arxiv.org/abs/2106.09685); only these learn. On the embedded model that takes seconds on a
+CPU; a model of Stable Diffusion wants a card.
 """
 
 from __future__ import annotations
@@ -12,20 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
-from tqdm.auto import trange
 
-from sdnb.engine import pixels
-from sdnb.engine.stages import adapt
-from sdnb.request import Request
-
+from . import copies
+from .copies import Picture
+from .course import Course, told
 from .low_rank import LowRank
 from .noising import Noising
-from .timed import TimedUNet
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from sdnb.engine.model import Model
 
 _LAYERS = ("to_q.weight", "to_k.weight", "to_v.weight", "to_out.0.weight")
@@ -33,58 +28,60 @@ _LAYERS = ("to_q.weight", "to_k.weight", "to_v.weight", "to_out.0.weight")
 
 def train_lora(
     model: Model,
-    pictures: Sequence[Image.Image],
+    pictures: Sequence[Picture],
     captions: Sequence[str],
     path: str | Path,
     *,
+    size: int | None = None,
     init: str | Path | None = None,
     rank: int = 4,
+    convolutions: bool = False,
     steps: int = 30,
     batch: int = 2,
     rate: float = 2e-2,
     seed: int = 0,
+    resume: bool = False,
 ) -> Path:
-    """Train a LoRA of the model's UNet, without what earlier requests have laid over it, and write
-    it to `path`, in the names of kohya's trainer.
+    """Train a LoRA of the model's UNet, without what requests have laid over it, and write it to
+    `path`, in the names of kohya's trainer. It computes where the model does.
 
-    `pictures` are all of one size, a multiple of 8, and `captions` say what each shows; what no
-    caption says is what the LoRA learns. Each step sees `batch` of them. `init` is the file of an
-    earlier LoRA of the same rank, from which it goes on.
+    `pictures` are images or their files, and `captions` say what each shows; what no caption says
+    is what the LoRA learns. They are all of one size, a multiple of 8; with `size` they are cropped
+    to a square and resized. Each step sees `batch` of them. With `convolutions` all layers learn,
+    not only those of the attention, which trainers call a LoCon. `init` is the file of an earlier
+    LoRA of the same rank and layers, from which it goes on. `resume` goes on where a training of
+    the same arguments was interrupted: what that needs is kept beside `path` until it is done.
 
-    Raises ValueError where `init` has another rank, or is for another UNet.
+    Raises ValueError where pictures and captions do not match, where `init` has another rank or is
+    for another UNet, and where another training was interrupted.
     """
-    torch.manual_seed(seed)
-    unet = TimedUNet(model.config.unet).requires_grad_(False)
-    with model.run_lock.ask() as turn:
-        turn.wait()
-        adapt.put_in_force(model, adapt.choose(model, Request("")))
-        unet.load_state_dict(model.unet.state_dict())
-        latents, contexts = _encoded(model, pictures, captions)
-    unet.to(memory_format=torch.channels_last)
-    lora = LowRank(unet, rank, wanted=lambda name: name.endswith(_LAYERS))
-    if init is not None:
-        lora.read(Path(init))
-    optimiser = torch.optim.AdamW(lora.parameters(), rate, betas=(0.9, 0.99))
-    noising = Noising(model.config.noise, torch.device("cpu"))
-    for step in trange(steps, desc="training"):
-        at = torch.randint(len(latents), (batch,))
-        lora.lay()
-        noising.loss(unet, latents[at], contexts[at]).backward()
-        lora.pull()
-        optimiser.param_groups[0]["lr"] = rate * (1 - step / steps)
-        optimiser.step()
-        optimiser.zero_grad()
-    about = {"num_train_images": len(pictures), "steps": steps, "learning_rate": rate, "seed": seed}
-    lora.write(Path(path), {f"ss_{name}": str(value) for name, value in about.items()})
+    copies.check(model, pictures, captions)
+    device = model.device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        latents = copies.latents(model, pictures, size)
+        contexts = copies.contexts(model, captions)
+        unet = copies.unet(model)
+        lora = LowRank(unet, rank, wanted=lambda name: convolutions or name.endswith(_LAYERS))
+        if init is not None:
+            lora.read(Path(init))
+        about = told(model, pictures, steps=steps, batch=batch, rate=rate, seed=seed)
+        which = {**about, "rank": str(rank), "captions": copies.digest(captions)}
+        course = Course(
+            Path(path), list(lora.parameters()), device,
+            steps=steps, rate=rate, about=which, resume=resume,
+        )  # fmt: skip
+        noising = Noising(model.config.noise, device)
+        predict = noising.of_noise(unet, model.config.noise.prediction)
+
+        def backward() -> None:
+            at = torch.randint(len(latents), (batch,))
+            lora.lay()
+            with copies.half_on(device):
+                loss = noising.loss(predict, latents[at], contexts[at])
+            loss.backward()
+            lora.pull()
+
+        course.run(backward)
+    lora.write(Path(path), {f"ss_{name}": value for name, value in about.items()})
     return Path(path)
-
-
-@torch.no_grad()
-def _encoded(
-    model: Model, pictures: Sequence[Image.Image], captions: Sequence[str]
-) -> tuple[Tensor, Tensor]:
-    """The latents `[n, 4, h/8, w/8]` of the pictures, and the contexts `[n, 77, d]`."""
-    kind = model.vae.quant_conv.weight.dtype
-    latents = [model.vae.encode(pixels.tensor(each).to(kind)).float() for each in pictures]
-    ids = torch.tensor([model.tokenizer(caption).ids for caption in captions])
-    return torch.cat(latents), model.text(ids).float()
