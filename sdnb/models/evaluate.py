@@ -229,7 +229,7 @@ class Evaluation:
         Of what the catalog says is asked for: what the first model knew, in its styles.
         """
         answered = list(self.answers("retrieval"))
-        ranks, figures = self._ranks(answered, self.rows)
+        ranks, figures = self.ranks(answered, self.rows)
         for kind in ("seen", "held_out"):
             at = [i for i, answer in enumerate(answered) if answer.question.kind == kind]
             if at:
@@ -243,7 +243,7 @@ class Evaluation:
                 f"no {self.args.data / questions.NEW}: write the labels of concepts there that the "
                 "first model was not shown, one a line, or leave this test out"
             )
-        ranks, figures = self._ranks(list(self.answers("new")), self.new_rows, _LEAST_VIEWS)
+        ranks, figures = self.ranks(list(self.answers("new")), self.new_rows, _LEAST_VIEWS)
         drawings = len(classifier.judged_pairs(self.catalog, self.new_rows))
         return {**_top(ranks), **figures, "drawings": drawings}
 
@@ -251,7 +251,7 @@ class Evaluation:
         """A sheet for a person to judge, and the verdicts once they are there."""
         return hundred.lay_out(list(self.answers("hundred")), self.args.out)
 
-    def _ranks(
+    def ranks(
         self, answered: Sequence[AnsweredQuestion], rows: Sequence[int], least: int = 0
     ) -> tuple[Tensor, Figures]:
         """How many concepts score above the asked one `[n]`, and the classifier's own figures."""
