@@ -63,6 +63,14 @@ function steady() {
   };
 }
 
+// A letter or an arrow on a button, a list or a switch is for nobody else: JupyterLab would take
+// "a" for a new cell and D D for this one's end, and keep the letter from a list. What the browser
+// does with them is left to it.
+const isForNobodyElse = ({ key, target, ctrlKey, metaKey, altKey }) =>
+  (key.length === 1 || key.startsWith("Arrow")) && !ctrlKey && !metaKey && !altKey
+  && target.matches("button, select, input[type=checkbox], input[type=radio]");
+const keep = event => { if (isForNobodyElse(event)) event.stopPropagation(); };
+
 function panel(model) {
   // What is typed or chosen may arrive after the click that follows it. So Generate brings it along.
   const changed = changes(model), steadied = steady();
@@ -124,7 +132,10 @@ function panel(model) {
       const isEnter = event.key === "Enter" && !event.isComposing;
       const isHeld = event.ctrlKey || event.metaKey;
       if (isEnter && (isHeld || event.target.closest(".sdnb-enters"))) generate(event, root);
-      else steadied.hold(event.target, root);
+      else {
+        steadied.hold(event.target, root);
+        keep(event);
+      }
     },
     click(event, root) {
       const { target } = event;
@@ -175,7 +186,7 @@ function canvas() {
 
 function tabs(model) {
   model.send({ ready: true });
-  return {};
+  return { keydown: keep };
 }
 
 export default {

@@ -95,6 +95,31 @@ def test_ctrl_enter_generates_with_what_was_typed_last(opened, page):
     assert notebook.complaints() == []
 
 
+def test_letters_after_a_click_are_not_the_notebooks(opened, page):
+    """A, B, D D and arrows, on a button, a list and a switch; Ctrl+S is still the notebook's."""
+    notebook = opened("letters.ipynb", PANEL, "1")
+    cells = notebook.js(CELLS)
+    sampler = page.get_by_label("Sampler", exact=True)
+    page.locator("button.sdnb-fold").first.click()
+    there = notebook.js("return panel.content.activeCellIndex")
+    press(notebook, "a", "b", "d", "d", "ArrowDown", "x")
+    before = sampler.input_value()
+    sampler.focus()
+    press(notebook, "u")  # a letter chooses, as in any list
+    until(notebook, "panel.request.sampler[0]", "u")
+    assert sampler.input_value() != before
+    press(notebook, "d", "d")
+    assert notebook.js(CELLS) == cells
+    assert notebook.js("return panel.content.activeCellIndex") == there
+    notebook.js("panel.context.model.dirty = true")
+    page.keyboard.press("Control+s")
+    page.wait_for_function("() => !document.querySelector('.jp-mod-dirty')")
+    for _ in notebook.looks(20):
+        if not notebook.js("return panel.context.model.dirty"):
+            return
+    raise AssertionError("Ctrl+S did not save the notebook")
+
+
 def test_shift_enter_in_the_prompt_is_a_new_line(opened, page):
     notebook = opened("shift-enter.ipynb", PANEL, "'the next cell'")
     runs = notebook.js(RUNS)

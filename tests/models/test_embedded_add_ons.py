@@ -96,7 +96,7 @@ def test_each_does_what_its_name_says(fast):
     """
 
     def made(words, **how):
-        results = sdnb.txt2img(fast, words, seed=1, count=3, progress=False, **how)
+        results = sdnb.txt2img(fast, words, seed=1, count=2, progress=False, **how)
         return np.mean([colours(each) for each in results.images], axis=0)
 
     plain = made("a red apple on a yellow background")
