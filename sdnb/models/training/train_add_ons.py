@@ -102,7 +102,7 @@ def prompts(count: int) -> list[str]:
 
 
 def _blorps(_: Model, count: int) -> tuple[list[Image.Image], list[str]]:
-    return blorp.drawings(count)
+    return blorp.drawings(count, size=192)
 
 
 _STEPS = {"steps": 400, "batch": 32}
@@ -114,7 +114,7 @@ ADD_ONS = {
         "rank": 5, "convolutions": True, "rate": 1e-3, **_STEPS,
     }),
     blorp.WORD: AddOn("embeddings", _blorps, 24, train_embedding, {
-        "vectors": 8, "steps": 600, "batch": 8, "rate": 1e-2, "init": "monster",
+        "vectors": 4, "steps": 700, "batch": 8, "rate": 7e-3, "init": "purple monster",
     }),
 }  # fmt: skip
 
