@@ -78,7 +78,9 @@ class Studio(AsLeft, widgets.VBox):
         self._left: dict[str, Request] = {}  # of tabs that are not built yet
         self._fresh: dict[str, Request] = {}  # of those that are, as they were at first
         self._paused = ""  # why nothing runs, while it does not
-        self.picker = ModelPicker(self.model, models, self._free, self._serve, self._join)
+        self.picker = ModelPicker(
+            self.model, models, self._free, self._serve, self._join, busy=lambda: self.running
+        )
         self.panels = TabPanels(TABS, self._built)
         for name in TABS:
             self.gallery.send(name, *self._carry(name))
@@ -203,6 +205,12 @@ class Studio(AsLeft, widgets.VBox):
         if "autosave" in state:
             self.gallery.autosave.on = state["autosave"]
 
+    @property
+    def running(self) -> bool:
+        """Whether something runs or waits in any tab; a picture of live is over in a moment."""
+        grid = self.grid.view is not None and self.grid.view.running
+        return grid or any(panel.has_queued for panel in self.panels.built)
+
     def stop(self) -> None:
         """Stop the runs of every tab, and drop the requests that wait."""
         for panel in self.panels.built:
@@ -276,7 +284,7 @@ class Studio(AsLeft, widgets.VBox):
     def _serve(self, model: Any) -> None:
         """Run all tabs on this model from now on; None pauses them."""
         if model is None:
-            self._pause("no model is loaded: choose one above, then Load")
+            self._pause("no model is loaded: choose one above")
             return
         self.model, self._executor, self._paused = model, worker_of(model), ""
         for panel in self.panels.built:
