@@ -10,7 +10,7 @@ from sdnb import assets
 from sdnb.library import Library, LibraryFile
 from sdnb.library.recognition import BASES
 from sdnb.request import documents
-from sdnb.request.plain_words import plain
+from sdnb.request.plain_words import counted, plain
 
 BUILT_IN = ""  #: the path that stands for the built-in model
 _KINDS = (".safetensors", ".ckpt")
@@ -34,7 +34,7 @@ def offered(files: Sequence[LibraryFile]) -> list[tuple[str, str]]:
     with a word on what it is, and these files.
     """
     others = [
-        (f"{name} · {_OWN} in {_steps(folder)} steps", name)
+        (f"{name} · {_OWN} in {counted(_steps(folder), 'step')}", name)
         for name, folder in assets.built_in().items()
         if name != assets.EMBEDDED and any(folder.rglob("*.safetensors"))
     ]
