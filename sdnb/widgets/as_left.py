@@ -43,6 +43,10 @@ class AsLeft(RunAgain):
         """What its controls are set to, by names."""
         raise NotImplementedError
 
+    def lasting(self) -> dict[str, Any]:
+        """The state for the next kernel, which has no pictures."""
+        return self.state()
+
     def restore(self, state: Mapping[str, Any]) -> None:
         """Set the controls of these names; None means as they are at first."""
         raise NotImplementedError
@@ -52,7 +56,7 @@ class AsLeft(RunAgain):
         shown = self.shown_as
         if shown is not None and shown.path is not None and self.comm is not None:
             with suppress(OSError):  # a run goes on all the same
-                left_on_disk.write(shown.path, shown.given, self.state())
+                left_on_disk.write(shown.path, shown.given, self.lasting())
 
     def _ipython_display_(self, **how: Any) -> None:
         _come_back(self)

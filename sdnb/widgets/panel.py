@@ -204,6 +204,13 @@ class Panel(StudioTab):
             return {self.kind: self.form.request, **switch}
         return switch
 
+    def lasting(self) -> dict[str, Any]:
+        """`state` without what the canvas of a picture has brought: the picture does not last."""
+        return {
+            name: self.form.lasting(value) if isinstance(value, Request) else value
+            for name, value in self.state().items()
+        }
+
     def restore(self, state: Mapping[str, Any]) -> None:
         """Set what `state` gave."""
         if self.kind in state:
@@ -323,7 +330,9 @@ class Panel(StudioTab):
 
     def _checked(self) -> Resolved:
         """The resolved request. Raises ValueError if it cannot run."""
-        return runnable(self.request, self.kind, self.form.suited[0], self.model.library)
+        resolved = runnable(self.request, self.kind, self.form.suited[0], self.model.library)
+        self.form.check_painted(resolved)
+        return resolved
 
     # -- during a run, in its own thread --------------------------------------------------------
     def _began(self) -> None:

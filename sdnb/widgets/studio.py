@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -175,17 +175,24 @@ class Studio(AsLeft, widgets.VBox):
             panel.bring(panel.form.request, [ALONE])
             return
         sent, notes = picture.in_library(self.model.library)
-        told = picture.strength_told
-        request, said = carried(sent, name, panel.form.request, strength_told=told, locked=locked)
+        told, own = picture.strength_told, panel.form.lasting(panel.form.request)
+        request, said = carried(sent, name, own, strength_told=told, locked=locked)
         panel.bring(request.but(image=png), [*filter(None, [said]), *notes])
         if isinstance(panel, UpscalePanel):
             panel.enlarge(panel.times)
 
     def state(self) -> dict[str, Any]:
         """The requests of the tabs that were opened, the grid's axes, the tab and the switch."""
-        requests = dict(self._left)
-        for panel in self.panels.built:
-            requests |= panel.state()
+        return self._state([panel.state() for panel in self.panels.built])
+
+    def lasting(self) -> dict[str, Any]:
+        """`state`, each panel's as it has it for the next kernel."""
+        return self._state([panel.lasting() for panel in self.panels.built])
+
+    def _state(self, panels: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        requests: dict[str, Any] = dict(self._left)
+        for state in panels:
+            requests |= state
         tab, switch = self._tabs.selected_index, self.gallery.autosave.on
         return {**requests, "grid": self.grid.typed, "tab": tab, "autosave": switch}
 

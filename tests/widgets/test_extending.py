@@ -378,3 +378,47 @@ def test_a_fake_run_of_words_is_as_before():
     one.request = Request("a cat", seed=7)
     press(one, "Generate")
     assert one.result.request == Request("a cat", seed=7).resolved(one.model.settings)
+
+
+def repainted(one):
+    """The settings that an extension brings, in Settings and seen by nobody."""
+    return one.request.padding, one.request.feather
+
+
+@pytest.mark.parametrize("own", [(None, 0.0), (8, 2.0)])
+def test_what_an_extension_brings_goes_with_its_mask(own):
+    """And what a person had set, or sets meanwhile, stays."""
+    one = panel()
+    one.form.change(padding=own[0], feather=own[1])
+    mask = images.mask(picture((64, 64)).convert("L"))
+    ends = (
+        lambda: one.form.controls["image"].take(images.picture(picture((64, 64), seed=5))),
+        lambda: press(one, "Clear the mask"),
+        lambda: press(one, "Clear"),
+        lambda: one.bring(one.form.lasting(one.request).but(image=one.result.request.image)),
+    )
+    for end in ends:
+        one.start_from(images.picture(picture((64, 64))))
+        one.form.controls["mask"].editor.extend(right=32)
+        assert repainted(one) == (own[0] or 16, own[1] or 4.0)
+        press(one, "Generate")
+        press(one, "Use as picture")
+        assert repainted(one) == (own[0] or 16, own[1] or 4.0)  # the mask stays
+        end()
+        one.form.change(mask=mask)
+        assert repainted(one) == own
+    one.start_from(images.picture(picture((64, 64))))
+    one.form.controls["mask"].editor.extend(right=32)
+    one.form.controls["padding"]._take(24)
+    one.form.controls["image"].take(images.picture(picture((64, 64), seed=5)))
+    one.form.change(mask=mask)
+    assert repainted(one) == (24, own[1])
+
+
+def test_for_the_next_kernel_nothing_of_an_extension_is_written_down():
+    one = panel()
+    one.form.controls["mask"].editor.extend(right=32)
+    asked = one.state()["inpaint"]
+    assert (asked.padding, asked.feather) == (16, 4.0)  # where the picture is, too
+    asked = one.lasting()["inpaint"]
+    assert (asked.padding, asked.feather) == (None, 0.0)

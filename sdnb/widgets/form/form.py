@@ -85,7 +85,7 @@ class Form(widgets.VBox):
         )  # fmt: skip
         self._size = ProposedSize(self.controls, self._mask, kind, partial(self._changed, "width"))
         self._fitted = FittedView()
-        self._framing = Framing(self.controls["padding"], self._mask)
+        self._framing = Framing(self.controls, self._mask)
         #: The prompt box: the owner of the form lays it out.
         self._tags = TagWarnings(self._loras.take_out)
         words = self.controls["prompt"].widget, self._tags, self._inspectors["prompt"]
@@ -120,6 +120,12 @@ class Form(widgets.VBox):
         """The settings for open fields: the model's, or what a LoRA brings, which is then said."""
         return few_steps.suited(self.request, self.settings, self.addons.file_of)
 
+    def lasting(self, request: Request) -> Request:
+        """A request of this form without what its extended canvas has brought: for a time when
+        another picture is there.
+        """
+        return self._framing.without(request)
+
     def change(self, **values: Any) -> None:
         """Set some fields and leave the others."""
         request = self.request.but(**values)  # another sampler may open schedule and eta
@@ -133,6 +139,15 @@ class Form(widgets.VBox):
         for control in self.controls.values():
             if control.wrong:
                 raise ValueError(control.wrong)
+
+    def check_painted(self, request: Request) -> None:
+        """Raise ValueError where only what is painted is to change, and nothing is."""
+        image = self.controls["image"]
+        if request.mask is None and isinstance(image, PaintedBox) and image.is_unpainted:
+            raise ValueError(
+                "Nothing is painted yet: paint over what is to change, or take the tick from "
+                "“Only where I painted”; both are below Paint."
+            )
 
     def forget_refused(self) -> None:
         """Clear what was said of a picture file that could not be taken."""
@@ -252,6 +267,8 @@ class Form(widgets.VBox):
             self.propose()
         if name == "sampler":
             self._sampler_exchanged()
+        if name == "mask":
+            self._framing.look(self.settings)
         if name in ("mask", "padding") and self._mask.is_extended:
             self.propose()  # another part, or all of it
         self._refresh()

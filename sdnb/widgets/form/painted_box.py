@@ -74,6 +74,11 @@ class PaintedBox(PictureBox):
         return self._mask[1]
 
     @property
+    def is_unpainted(self) -> bool:
+        """Whether nothing is painted, and only that is to change."""
+        return bool(self.canvas is not None and self._only.value and self.canvas.is_empty)
+
+    @property
     def wrong(self) -> str:
         words = "What you painted is being written: wait a moment."
         return words if self._writing else super().wrong
