@@ -25,7 +25,7 @@ from sdnb.widgets.way_back import WayBack
 
 _QUIET = ("tab", "autosave")  # what comes back without a word
 _SAID = "The controls are as you left them."
-_WITHOUT = f"{_SAID} Pictures and masks are not kept when the kernel ends: give them again."
+_WITHOUT = f"{_SAID} Pictures and masks are not kept when {{}}: give them again."
 
 
 class AsLeft(RunAgain):
@@ -108,7 +108,8 @@ def _come_from_disk(owner: AsLeft, now: _Shown) -> None:
             for name, value in found.left.items()
             if name in same or name not in {**given, **found.given}
         }
-        _restore(owner, now, same, left, _WITHOUT if found.pictures else _SAID)
+        ends = "the page is left or loaded again" if owner.place else "the kernel ends"
+        _restore(owner, now, same, left, _WITHOUT.format(ends) if found.pictures else _SAID)
     except (OSError, ValueError, TypeError, AttributeError, TraitError) as error:
         words = f"What the controls were set to could not be read: {error}"
         owner.as_left.say(words, "Close", lambda: None)

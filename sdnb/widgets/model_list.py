@@ -41,9 +41,14 @@ def offered(files: Sequence[LibraryFile]) -> list[tuple[str, str]]:
     return [(_OWN, BUILT_IN), *others, *((_label(file), str(file.path)) for file in files)]
 
 
+def is_built_in(path: str) -> bool:
+    """Whether this is a model that ships with sdnb."""
+    return path == BUILT_IN or path in assets.built_in()
+
+
 def is_here(path: str, library: Library | None) -> bool:
     """Whether this model can be loaded without asking the hub."""
-    if path == BUILT_IN or path in assets.built_in() or assets.user_path(path).exists():
+    if is_built_in(path) or assets.user_path(path).exists():
         return True
     with suppress(LookupError):
         return library is not None and library.find("checkpoint", path) is not None

@@ -20,9 +20,10 @@ from sdnb.library import Library
 from sdnb.request.plain_words import counted
 from sdnb.widgets.engine_door import load_model, read_checkpoint
 from sdnb.widgets.keys import GenerateKeys
-from sdnb.widgets.model_list import BUILT_IN, models_of, offered
+from sdnb.widgets.model_list import BUILT_IN, is_built_in, is_here, models_of, offered
 from sdnb.widgets.progress import folded
 from sdnb.widgets.style import quiet_line, row
+from sdnb.widgets.way_back import WayBack
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
@@ -56,7 +57,7 @@ class ModelPicker(widgets.VBox):
         folder: str | Path | None,
         free: Callable[[], None],
         serve: Callable[[Model | None], None],
-        join: Callable[[Library], object] = lambda _: None,
+        join: Callable[[Library | None], object] = lambda _: None,
         *,
         busy: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -95,7 +96,8 @@ class ModelPicker(widgets.VBox):
         self._bar = widgets.FloatProgress(max=1.0, layout=hidden)
         self._message = quiet_line()
         parts = [self._list, self._box, self._button, self._bar, self._message]
-        super().__init__([keys, row(parts)])
+        self._again = WayBack()  # to a model that was left
+        super().__init__([keys, row(parts), self._again])
         self.add_class("sdnb")  # in which the keys are heard
         self.add_class("sdnb-picker")
 
@@ -166,21 +168,75 @@ class ModelPicker(widgets.VBox):
         """
         if self._thread is not None and self._thread.is_alive():
             raise RuntimeError("a model is being loaded already; wait until it is there")
+        return self._begin(partial(self._open_or_load, path))
+
+    @property
+    def left(self) -> dict[str, Any]:
+        """The model and the folders of its library, as `come_back` takes them; without a model
+        that nobody but the code can make again.
+        """
+        folders = () if self._library is None else self._library.folders
+        left: dict[str, Any] = {"library": tuple(str(folder.resolve()) for folder in folders)}
+        known = self._loaded_path is not None and "path" in self._load_arguments
+        return {**left, "model": self._loaded_path} if known else left
+
+    def come_back(
+        self, model: str | None, library: Sequence[str] | None, *, at_once: bool
+    ) -> threading.Thread:
+        """Begin to open these folders, and to load this model, as they were left; None stays as it
+        is. What is loaded already goes on first. Unless `at_once`, and where the model is not on
+        this disk, a button loads it.
+        """
+        return self._begin(partial(self._come_back, model, library, at_once))
+
+    def _begin(self, work: Callable[[], object]) -> threading.Thread:
+        """Do this in a thread, after what is done already."""
+        self._again.forget()
         self._button.disabled = self._list.disabled = True
-        context = contextvars.copy_context()
-        self._thread = threading.Thread(target=context.run, args=(self._work, path), daemon=True)
+        context, args = contextvars.copy_context(), (self._work, work, self._thread)
+        self._thread = threading.Thread(target=context.run, args=args, daemon=True)
         self._thread.start()
         return self._thread
 
-    def _work(self, path: str) -> None:
+    def _work(self, work: Callable[[], object], before: threading.Thread | None) -> None:
+        if before is not None:
+            before.join()
+        self._button.disabled = self._list.disabled = True
         try:
-            if not self._open(path) and self._looks_loadable(path):
-                self._replace_model(path)
+            work()
         except BaseException as error:  # noqa: BLE001 - a thread's error would be seen nowhere
             self._complain(error, trace=True)
         finally:
             self._bar.layout.display = "none"
             self._button.disabled = self._list.disabled = False
+
+    def _come_back(self, path: str | None, folders: Sequence[str] | None, at_once: bool) -> None:
+        if folders is not None:
+            self._library = self._looked_through(*folders) if folders else None
+            self._show(BUILT_IN, offered(models_of(self._library)))
+            self._show_loaded()
+            self._load_arguments["library"] = list(folders)
+            self._join(self._library)
+            self._say(f"The library is {' and '.join(folders)}, as it was left." if folders else "")
+        if path in (None, self._loaded_path):
+            return
+        if not at_once or not is_here(path, self._library):
+            words = f"The model was {path or 'the built-in one'}."
+            self._again.say(words, "Load it again", partial(self.load, path))
+        elif self._looks_loadable(path):
+            self._replace_model(path)
+
+    def _open_or_load(self, path: str) -> None:
+        if not self._open(path) and self._looks_loadable(path):
+            self._replace_model(path)
+
+    def _looked_through(self, *folders: str | Path) -> Library:
+        """A library of these folders. Raises FileNotFoundError for one that is not there."""
+        self._bar.value, self._bar.layout.display = 0.0, ""
+        self._say(f"looking through {' and '.join(map(str, folders))}")
+        library = Library(*folders)
+        library.refresh(progress=partial(setattr, self._bar, "value"))
+        return library
 
     def _open(self, path: str) -> bool:
         """List the models of a folder; one that has none is the library of the model in use. False
@@ -189,10 +245,7 @@ class ModelPicker(widgets.VBox):
         folder = user_path(path)
         if not path or not folder.is_dir():
             return False
-        self._bar.value, self._bar.layout.display = 0.0, ""
-        self._say(f"looking through {folder}")
-        library = Library(folder)
-        library.refresh(progress=partial(setattr, self._bar, "value"))
+        library = self._looked_through(folder)
         files = models_of(library)
         if not files:
             return self._joined(folder, library)
@@ -223,7 +276,7 @@ class ModelPicker(widgets.VBox):
         """Read the checkpoint's files, or show why they cannot be loaded; the model stays."""
         if not path:
             return True
-        here = user_path(path).exists()
+        here = is_here(path, self._library)
         self._say(
             f"looking into {path}" if here
             else f"asking the hub for {path}: without a network this takes half a minute"
@@ -243,7 +296,7 @@ class ModelPicker(widgets.VBox):
         self._free()
         before = self._load_arguments
         kept = {name: before[name] for name in _KEPT_ARGUMENTS if name in before}
-        if not path and kept.get("tiny_vae"):  # the built-in one has latents of its own
+        if is_built_in(path) and kept.get("tiny_vae"):  # the built-in one has latents of its own
             del kept["tiny_vae"]
         if self._library is not None:
             kept["library"] = self._library

@@ -42,7 +42,7 @@ class StudioTab(AsLeft, widgets.VBox):
     @property
     def has_queued(self) -> bool:
         """Whether a run that somebody asked for goes on or waits; those of live are none."""
-        return self._queue.running
+        return bool(self._queue.jobs)  # without its lock: a line of runs asks, which holds others
 
     def pause(self, why: str) -> None:
         """Stop, and refuse requests until `serve`; `why` is shown beside the buttons."""
