@@ -28,6 +28,7 @@ from sdnb.widgets.drops import Drops
 from sdnb.widgets.engine_door import load_model, worker_of
 from sdnb.widgets.form.fitted_view import runnable
 from sdnb.widgets.form.form import Form
+from sdnb.widgets.form.painted_box import check_painted
 from sdnb.widgets.gallery.gallery import Gallery
 from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 from sdnb.widgets.gallery.kept_gallery import kept
@@ -331,7 +332,7 @@ class Panel(StudioTab):
     def _checked(self) -> Resolved:
         """The resolved request. Raises ValueError if it cannot run."""
         resolved = runnable(self.request, self.kind, self.form.suited[0], self.model.library)
-        self.form.check_painted(resolved)
+        check_painted(self.form.controls["image"], resolved)
         return resolved
 
     # -- during a run, in its own thread --------------------------------------------------------

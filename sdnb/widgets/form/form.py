@@ -27,6 +27,7 @@ from sdnb.widgets.form.framing import Framing
 from sdnb.widgets.form.inspector import Inspector
 from sdnb.widgets.form.mask_box import MaskBox
 from sdnb.widgets.form.painted_box import PaintedBox, painted_mask
+from sdnb.widgets.form.picture_before import PictureBefore
 from sdnb.widgets.form.picture_box import PictureBox
 from sdnb.widgets.form.proposed_size import ProposedSize
 from sdnb.widgets.style import box, level
@@ -86,6 +87,7 @@ class Form(widgets.VBox):
         self._size = ProposedSize(self.controls, self._mask, kind, partial(self._changed, "width"))
         self._fitted = FittedView()
         self._framing = Framing(self.controls, self._mask)
+        self._before = PictureBefore(self.controls, self._go_back)
         #: The prompt box: the owner of the form lays it out.
         self._tags = TagWarnings(self._loras.take_out)
         words = self.controls["prompt"].widget, self._tags, self._inspectors["prompt"]
@@ -139,15 +141,6 @@ class Form(widgets.VBox):
         for control in self.controls.values():
             if control.wrong:
                 raise ValueError(control.wrong)
-
-    def check_painted(self, request: Request) -> None:
-        """Raise ValueError where only what is painted is to change, and nothing is."""
-        image = self.controls["image"]
-        if request.mask is None and isinstance(image, PaintedBox) and image.is_unpainted:
-            raise ValueError(
-                "Nothing is painted yet: paint over what is to change, or take the tick from "
-                "“Only where I painted”; both are below Paint."
-            )
 
     def forget_refused(self) -> None:
         """Clear what was said of a picture file that could not be taken."""
@@ -274,6 +267,11 @@ class Form(widgets.VBox):
         self._refresh()
         self._on_change()
 
+    def _go_back(self, **fields: Any) -> None:
+        """Take the picture before, which a person asked for."""
+        self.change(**fields)
+        self._on_change()
+
     def _sampler_exchanged(self) -> None:
         """Open schedule and eta where they do not suit the new sampler, as `Request.but` does."""
         now, schedule, eta = (self.controls[name].value for name in ("sampler", "schedule", "eta"))
@@ -303,6 +301,7 @@ class Form(widgets.VBox):
         self.controls[name].value = value
         if name == "image":
             self._framing.look(self.settings, by_hand=True)
+            self._before.note()
         self._changed(name)
 
     def _resolved(self, **more: Any) -> Resolved | None:
@@ -325,6 +324,7 @@ class Form(widgets.VBox):
                     at = (self._resolved(**{name: None}) if of else None) or resolved
                     own = 1 if name == "clip_skip" else getattr(at, name)  # stays open
                     control.follow(own, whose(name, resolved, self.settings, settings))
+        self._before.look()
         asked = self.request if resolved is not None else Request()
         mask = None if painted_mask(self.controls["image"]) else asked.mask
         guests = {"txt2img": asked.image, "img2img": mask, "upscale": mask}

@@ -11,6 +11,7 @@ from ipywidgets.widgets.widget_bool import CheckboxStyle
 
 from sdnb import images
 from sdnb.images import Saved
+from sdnb.request import Request
 from sdnb.widgets.form.controls import Changed
 from sdnb.widgets.form.decoded import beside, decoded, encoded
 from sdnb.widgets.form.fields import Field
@@ -62,6 +63,10 @@ class PaintedBox(PictureBox):
             return  # what is painted on it stays, and can be undone
         self._value, self._writing = value, False
         self._show()
+
+    @property
+    def given(self) -> bytes | None:
+        return self._given
 
     @property
     def mask(self) -> bytes | None:
@@ -133,3 +138,14 @@ class PaintedBox(PictureBox):
 def painted_mask(control: Any) -> bytes | None:
     """The mask of what was painted in the control of the picture, if it is such a one."""
     return control.mask if isinstance(control, PaintedBox) else None
+
+
+def check_painted(control: Any, request: Request) -> None:
+    """Raise ValueError where only what is painted in the control of the picture is to change, and
+    nothing is.
+    """
+    if request.mask is None and isinstance(control, PaintedBox) and control.is_unpainted:
+        raise ValueError(
+            "Nothing is painted yet: paint over what is to change, or take the tick from “Only "
+            "where I painted”; both are below Paint."
+        )
