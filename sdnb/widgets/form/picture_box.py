@@ -121,7 +121,8 @@ class PictureBox(FieldControl):
                 return
             self._reading = None
             if isinstance(found, Exception):  # the picture before stays, and its settings
-                self._say(f"{name or 'The file'}: {found}", wrong=True)
+                stays = "" if self._value is None else " The picture before stays."
+                self._say(f"{name or 'The file'}: {found}.{stays}", wrong=True)
             else:
                 put(found)
 
