@@ -98,6 +98,8 @@ class Panel(StudioTab):
         drops = Drops(lambda _: self.view.picture)
         super().__init__([style.sheet(), keys, drops, *self._rows, *own])
         self.add_class("sdnb")
+        if kind == "inpaint":
+            self.add_class("sdnb-paints")
         tie(self)
         in_order(self)
 

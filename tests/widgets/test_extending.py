@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from helpers.fakes import Model, make
 from helpers.mask_hand import Hand, picture, same
-from helpers.widget_hands import find, press, read
+from helpers.widget_hands import called, find, press, read
 
 from sdnb import images
 from sdnb.images import canvas, outpaint
@@ -80,6 +80,27 @@ def test_numbers_extend_the_canvas_at_once_and_the_new_part_is_masked(editor, nu
     numbers(right=0, top=0)
     assert editor.image.tobytes() == before.tobytes()
     assert editor.strokes == ()
+
+
+def test_a_click_adds_a_quarter_of_the_picture_at_a_side_or_at_all(editor, numbers):
+    before = editor.image
+    press(editor.extending, "right")
+    press(editor.extending, "right")
+    press(editor.extending, "top")
+    assert editor.extensions == editor.strokes == (Extension(Sides(right=128, top=64), 16),)
+    assert shown(editor) == {
+        "left": 0, "right": 128, "top": 64, "bottom": 0,
+        "width": 384, "height": 320, "overlap": 16,
+    }  # fmt: skip
+    press(editor.extending, "all sides")
+    assert editor.extensions[-1].sides == Sides(64, 192, 128, 64)
+    assert editor.image.tobytes() == outpaint.extended(before, Sides(64, 192, 128, 64)).tobytes()
+    editor.undo()
+    assert editor.image.tobytes() == before.tobytes()
+    editor.image = picture((8000, 40))
+    press(editor.extending, "left")
+    assert "sides of up to 8192 pixels" in read(editor)
+    assert editor.extensions == ()
 
 
 def test_a_size_and_where_the_picture_lies_are_numbers_of_the_same_canvas(editor, numbers):
@@ -316,7 +337,9 @@ def test_where_nothing_was_extended_yet_the_numbers_are_shown():
     one.form.change(mask=images.mask(picture((64, 64)).convert("L")))
     press(one, "Generate")
     press(one, "Extend")
-    assert one.form.controls["mask"].editor.extending.unfolded
+    extending = one.form.controls["mask"].editor.extending
+    assert extending.unfolded
+    assert called(extending, "left")
     assert "Say in" in read(one)
 
 

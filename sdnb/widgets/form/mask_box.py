@@ -120,7 +120,7 @@ class MaskBox(FieldControl):
         if self.editor is None:
             return False
         if self._last is None:
-            self.editor.extending.unfolded = True
+            self.editor.extending.focus()
             return False
         sides = self._last.sides
         self.editor.extend(
