@@ -1,6 +1,6 @@
 """`sdnb app`: the studio as a page of its own, for who wants no notebook.
 
-Voila shows a notebook without its code. The notebook of one cell is written to a temporary folder;
+Voila shows a notebook without its code. The notebook is written to a temporary folder;
 pictures are saved where the command was called. Each visitor has a kernel and a model of their own,
 which end when the page is left or loaded again; then the controls come back as they were left.
 """
@@ -31,11 +31,13 @@ import sdnb
 
 os.chdir({place!r})
 studio = sdnb.studio(sdnb.load({model!r}, {more}), folder={folder!r})
-{keeps}studio
+studio.be_page({keeps!r})
+studio
 """
 # A page that is loaded again has another kernel, and the words of the last one. Not where others
 # come, too: they would see them.
-_KEEPS = "studio.place = 'sdnb app'\n"
+_KEEPS = "sdnb app"
+_UNSEEN = "<style>.jp-MarkdownCell { display: none; }</style>"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -82,19 +84,25 @@ def main(argv: Sequence[str]) -> int:
 
 
 def page(args: Namespace) -> dict[str, object]:
-    """The notebook that is shown: one cell with a studio, as the flags ask for it."""
+    """The notebook that is shown: a studio, as the flags ask for it, behind what the page needs."""
+    from sdnb.widgets import leaving  # only where a page is served
+
     library = args.library and [str(folder.absolute()) for folder in args.library]
     more = f"memory={args.memory!r}" + (f", library={library!r}" if library else "")
     place = {"place": str(Path.cwd()), "folder": str(args.outdir)}
     keeps = _KEEPS if args.ip in _HERE else ""
     source = _CELL.format(model=args.model, more=more, keeps=keeps, **place)
+    head = {
+        "cell_type": "markdown", "id": "head", "metadata": {},
+        "source": f"{_UNSEEN}\n\n{leaving.html()}",
+    }  # fmt: skip
     cell: dict[str, object] = {
         "cell_type": "code", "execution_count": None, "id": "studio", "metadata": {},
         "outputs": [], "source": source,
     }  # fmt: skip
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     about = {"kernelspec": kernel, "language_info": {"name": "python"}}
-    return {"cells": [cell], "metadata": about, "nbformat": 4, "nbformat_minor": 5}
+    return {"cells": [head, cell], "metadata": about, "nbformat": 4, "nbformat_minor": 5}
 
 
 def _check(args: Namespace, parser: Parser) -> None:

@@ -13,6 +13,9 @@ from sdnb.request.plain_words import counted
 from sdnb.request.sizes import Size
 
 _LATENT = 8  # a cell of the latent covers 8x8 pixels
+# Of the generated size: a part between it and that is cut out as large, since as few pixels more
+# cost less than resampling all of them.
+_NEARLY = 0.9
 _FAINT = 8  # a smaller value of a mask, of 255, changes nothing that can be seen: it is black
 
 
@@ -177,10 +180,11 @@ def _masked_part(
     around = _WholePicture(picture, mask, box)
     part = picture.crop(box).resize(size, Image.Resampling.LANCZOS)
     hole = without_faint(mask.crop(box).resize(size, Image.Resampling.BILINEAR))
-    notes.append(
-        f"Only the part {box[2] - box[0]}x{box[3] - box[1]} at ({box[0]}, {box[1]}) was generated, "
-        f"at {size[0]}x{size[1]}, and put back."
-    )
+    if box != (0, 0, *size) or picture.size != size:
+        notes.append(
+            f"Only the part {box[2] - box[0]}x{box[3] - box[1]} at ({box[0]}, {box[1]}) was "
+            f"generated, at {size[0]}x{size[1]}, and put back."
+        )
     return Canvas(part, hole, picture.size, request.content, around, covers=box), notes
 
 
@@ -188,7 +192,8 @@ def around_mask(
     mask: Image.Image, padding: int, size: tuple[int, int]
 ) -> tuple[int, int, int, int]:
     """The box around the white part of the mask, or the whole picture for a black mask. It has a
-    margin of `padding` pixels, and the proportions of `size` as far as the picture reaches.
+    margin of `padding` pixels, and the proportions of `size` as far as the picture reaches. One
+    that would be a little smaller than `size` is as large.
     """
     box = mask.getbbox()
     if box is None:
@@ -199,6 +204,8 @@ def around_mask(
     ]
     sides = [high - low for low, high in spans]
     scale = max(sides[0] / size[0], sides[1] / size[1])
+    if _NEARLY <= scale < 1:
+        scale = 1.0
     for axis in (0, 1):
         spans[axis] = _grown(*spans[axis], round(size[axis] * scale), mask.size[axis])
     return spans[0][0], spans[1][0], spans[0][1], spans[1][1]

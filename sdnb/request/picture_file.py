@@ -81,7 +81,11 @@ def sniffed(head: bytes) -> str:
     elif head[:4] == b"%PDF":
         content = "it is a PDF; export the page as PNG"
     else:
-        content = f"it begins with {head[:8]!r}; {_KINDS}"
+        start = head[:8].decode("ascii", "replace")
+        shown = (
+            checks.shown(start) if start.isprintable() and start.isascii() else head[:8].hex(" ")
+        )
+        content = f"it begins with {shown}, as no picture does; {_KINDS}"
     return f"is not a picture that can be read: {content}"
 
 

@@ -25,7 +25,7 @@ from sdnb.widgets.way_back import WayBack
 
 _QUIET = ("tab", "autosave")  # what comes back without a word
 _SAID = "The controls are as you left them."
-_WITHOUT = f"{_SAID} Pictures and masks are not kept when the kernel ends: give them again."
+_WITHOUT = f"{_SAID} Pictures and masks are not kept when {{}}: give them again."
 
 
 class AsLeft(RunAgain):
@@ -43,6 +43,10 @@ class AsLeft(RunAgain):
         """What its controls are set to, by names."""
         raise NotImplementedError
 
+    def lasting(self) -> dict[str, Any]:
+        """The state for the next kernel, which has no pictures."""
+        return self.state()
+
     def restore(self, state: Mapping[str, Any]) -> None:
         """Set the controls of these names; None means as they are at first."""
         raise NotImplementedError
@@ -52,7 +56,7 @@ class AsLeft(RunAgain):
         shown = self.shown_as
         if shown is not None and shown.path is not None and self.comm is not None:
             with suppress(OSError):  # a run goes on all the same
-                left_on_disk.write(shown.path, shown.given, self.state())
+                left_on_disk.write(shown.path, shown.given, self.lasting())
 
     def _ipython_display_(self, **how: Any) -> None:
         _come_back(self)
@@ -104,7 +108,8 @@ def _come_from_disk(owner: AsLeft, now: _Shown) -> None:
             for name, value in found.left.items()
             if name in same or name not in {**given, **found.given}
         }
-        _restore(owner, now, same, left, _WITHOUT if found.pictures else _SAID)
+        ends = "the page is left or loaded again" if owner.place else "the kernel ends"
+        _restore(owner, now, same, left, _WITHOUT.format(ends) if found.pictures else _SAID)
     except (OSError, ValueError, TypeError, AttributeError, TraitError) as error:
         words = f"What the controls were set to could not be read: {error}"
         owner.as_left.say(words, "Close", lambda: None)

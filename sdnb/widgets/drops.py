@@ -19,7 +19,7 @@ from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 #: The CSS class of a part that takes what is dropped there. Without an upload of its own, what is
 #: dropped is for the first one of its panel.
 TAKES = "sdnb-takes"
-_ELSEWHERE = "This picture is of a notebook with another kernel: save it there, and drop its file."
+_ELSEWHERE = "This picture is of another page or notebook: save it there, and drop its file."
 
 
 class _Hand(anywidget.AnyWidget):

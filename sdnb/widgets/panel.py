@@ -28,6 +28,7 @@ from sdnb.widgets.drops import Drops
 from sdnb.widgets.engine_door import load_model, worker_of
 from sdnb.widgets.form.fitted_view import runnable
 from sdnb.widgets.form.form import Form
+from sdnb.widgets.form.painted_box import check_painted
 from sdnb.widgets.gallery.gallery import Gallery
 from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 from sdnb.widgets.gallery.kept_gallery import kept
@@ -97,6 +98,8 @@ class Panel(StudioTab):
         drops = Drops(lambda _: self.view.picture)
         super().__init__([style.sheet(), keys, drops, *self._rows, *own])
         self.add_class("sdnb")
+        if kind == "inpaint":
+            self.add_class("sdnb-paints")
         tie(self)
         in_order(self)
 
@@ -203,6 +206,13 @@ class Panel(StudioTab):
         with suppress(ValueError):  # a seed that is too large for the count
             return {self.kind: self.form.request, **switch}
         return switch
+
+    def lasting(self) -> dict[str, Any]:
+        """`state` without what the canvas of a picture has brought: the picture does not last."""
+        return {
+            name: self.form.lasting(value) if isinstance(value, Request) else value
+            for name, value in self.state().items()
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Set what `state` gave."""
@@ -323,7 +333,9 @@ class Panel(StudioTab):
 
     def _checked(self) -> Resolved:
         """The resolved request. Raises ValueError if it cannot run."""
-        return runnable(self.request, self.kind, self.form.suited[0], self.model.library)
+        resolved = runnable(self.request, self.kind, self.form.suited[0], self.model.library)
+        check_painted(self.form.controls["image"], resolved)
+        return resolved
 
     # -- during a run, in its own thread --------------------------------------------------------
     def _began(self) -> None:

@@ -1,4 +1,4 @@
-"""The model picker: the built-in model, those of a library, or any path or hub id."""
+"""The model picker: the built-in models, those of a library, or any path or hub id."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,52 +16,35 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 
 from sdnb.assets import user_path
-from sdnb.library import Library, LibraryFile
-from sdnb.library.recognition import BASES
-from sdnb.request.plain_words import counted, plain
+from sdnb.library import Library
+from sdnb.request.plain_words import counted
 from sdnb.widgets.engine_door import load_model, read_checkpoint
 from sdnb.widgets.keys import GenerateKeys
+from sdnb.widgets.model_list import BUILT_IN, is_built_in, is_here, models_of, offered
 from sdnb.widgets.progress import folded
 from sdnb.widgets.style import quiet_line, row
+from sdnb.widgets.way_back import WayBack
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
 
-_KINDS = (".safetensors", ".ckpt")
-_LONGEST_LABEL = 120  # letters
-_BUILT_IN = ""  # the path that stands for the built-in model
 # What a folder without models may add to the one in use.
 _ADDED = {"lora": "LoRA", "embedding": "embedding", "control": "control network", "vae": "VAE"}
 # Of `load`: they hold for the next model too, a tiny VAE for those of Stable Diffusion.
 _KEPT_ARGUMENTS = ("memory", "precision", "tiny_vae")
 
 
-def models_of(library: Library) -> list[LibraryFile]:
-    """The models of a library: checkpoint files and diffusers folders, also those that cannot be
-    used, and damaged files that may be some.
-    """
-    return [
-        file
-        for file in library.files()
-        if file.kind == "checkpoint" or (file.kind == "other" and file.path.suffix in _KINDS)
-    ]
-
-
-def _label(file: LibraryFile) -> str:
-    """A model in the list: its name, its family, and why it is not used where it is not."""
-    why_not = file.why_not and f"not used: {file.why_not}"
-    facts = (file.full_name, BASES.get(file.base, file.base), why_not)
-    return plain(" · ".join(filter(None, facts)), _LONGEST_LABEL)
-
-
 class ModelPicker(widgets.VBox):
     """A list of models, a box for a path or a hub id, and Load, which Enter in the box is too.
+
+    Choosing in the list loads at once. Where `busy` says that something runs or waits, which would
+    be lost, it is Load that does so, and this is said.
 
     A folder in the box, of AUTOMATIC1111, ComfyUI, InvokeAI or any other, is opened as a library:
     its models are listed, and the next model finds its LoRAs and embeddings there.
 
     The list shows the model in use until another is chosen; it is empty where none is. Text in the
-    box goes before the list; choosing another model clears it. Load first reads the checkpoint
+    box goes before the list; choosing another model clears it. Loading first reads the checkpoint
     without its weights, so that a wrong path costs nothing. A thread then calls `free`, loads the
     model, and calls `serve` with it. If loading fails, the previous model is loaded again; if that
     fails too, `serve` is called with None. A folder that holds no model, but LoRAs or what else a
@@ -74,15 +57,18 @@ class ModelPicker(widgets.VBox):
         folder: str | Path | None,
         free: Callable[[], None],
         serve: Callable[[Model | None], None],
-        join: Callable[[Library], object] = lambda _: None,
+        join: Callable[[Library | None], object] = lambda _: None,
+        *,
+        busy: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._free, self._serve, self._join = free, serve, join
+        self._free, self._serve, self._join, self._busy = free, serve, join, busy
+        self._showing = False  # whether it is not a person that moves the list
         self._thread: threading.Thread | None = None
         self._build()
         self._library = model.library and model.library.given  # another model brings other files
         if folder is not None and user_path(folder).is_dir():
             self._library = Library(folder)
-        self._list_models([] if self._library is None else models_of(self._library))
+        self._show(BUILT_IN, offered(models_of(self._library)))
         self._remember(model)
 
     def _build(self) -> None:
@@ -110,7 +96,8 @@ class ModelPicker(widgets.VBox):
         self._bar = widgets.FloatProgress(max=1.0, layout=hidden)
         self._message = quiet_line()
         parts = [self._list, self._box, self._button, self._bar, self._message]
-        super().__init__([keys, row(parts)])
+        self._again = WayBack()  # to a model that was left
+        super().__init__([keys, row(parts), self._again])
         self.add_class("sdnb")  # in which the keys are heard
         self.add_class("sdnb-picker")
 
@@ -124,37 +111,52 @@ class ModelPicker(widgets.VBox):
             self.load(path)
 
     def _chosen(self, path: str | None) -> None:
-        self.quiet()
-        if path not in (None, self._loaded_path):
-            self._box.value = ""
+        """Load what a person has chosen in the list."""
+        if self._showing or self._button.disabled:  # the list is shown anew when one is loaded
+            return
+        if path in (None, self._loaded_path):
+            self.quiet()
+            return
+        self._box.value = ""
+        if self._busy():
+            name = self._list.label
+            self._say(f"Not loaded yet: something runs or waits. Load ends it, and loads {name}.")
+        else:
+            self.load(str(path))
 
     def _typed(self, words: str) -> None:
         """Show the model in use again, since Load takes the words."""
-        self.quiet()
         if words.strip():
-            self._list.value = self._loaded_path
+            self._show(self._loaded_path)
+        self.quiet()
 
-    def _list_models(self, files: list[LibraryFile]) -> None:
-        models = [(_label(file), str(file.path)) for file in files]
-        self._list.options = [("the built-in model", _BUILT_IN), *models]
+    def _show(self, path: str | None, options: Sequence[tuple[str, str]] = ()) -> None:
+        """Show this model in the list, and these models in it, if any are given."""
+        self._showing = True
+        try:
+            if options:
+                self._list.options = options
+            self._list.value = path
+        finally:
+            self._showing = False
 
     def _remember(self, model: Model) -> None:
         """Remember how this model was loaded, and show it in the list."""
         self._name = model.name
         self._load_arguments: dict[str, Any] = dict(getattr(model, "load_arguments", {}))
-        self._loaded_path: str | None = str(self._load_arguments.get("path") or _BUILT_IN)
+        self._loaded_path: str | None = str(self._load_arguments.get("path") or BUILT_IN)
         self._show_loaded()
 
     @property
     def _present(self) -> str:
         """The model in use, as the list calls it."""
-        return "The built-in model" if self._loaded_path == _BUILT_IN else self._name
+        return "The built-in model" if self._loaded_path == BUILT_IN else self._name
 
     def _show_loaded(self) -> None:
-        listed = (path for _, path in self._list.options)
-        if self._loaded_path is not None and self._loaded_path not in listed:
-            self._list.options = (*self._list.options, (self._name, self._loaded_path))
-        self._list.value = self._loaded_path
+        options, path = tuple(self._list.options), self._loaded_path
+        if path is not None and path not in (each for _, each in options):
+            options = (*options, (self._name, path))
+        self._show(path, options)
         self._box.value = ""
 
     # -- loading -------------------------------------------------------------------------------
@@ -166,21 +168,75 @@ class ModelPicker(widgets.VBox):
         """
         if self._thread is not None and self._thread.is_alive():
             raise RuntimeError("a model is being loaded already; wait until it is there")
-        self._button.disabled = True
-        context = contextvars.copy_context()
-        self._thread = threading.Thread(target=context.run, args=(self._work, path), daemon=True)
+        return self._begin(partial(self._open_or_load, path))
+
+    @property
+    def left(self) -> dict[str, Any]:
+        """The model and the folders of its library, as `come_back` takes them; without a model
+        that nobody but the code can make again.
+        """
+        folders = () if self._library is None else self._library.folders
+        left: dict[str, Any] = {"library": tuple(str(folder.resolve()) for folder in folders)}
+        known = self._loaded_path is not None and "path" in self._load_arguments
+        return {**left, "model": self._loaded_path} if known else left
+
+    def come_back(
+        self, model: str | None, library: Sequence[str] | None, *, at_once: bool
+    ) -> threading.Thread:
+        """Begin to open these folders, and to load this model, as they were left; None stays as it
+        is. What is loaded already goes on first. Unless `at_once`, and where the model is not on
+        this disk, a button loads it.
+        """
+        return self._begin(partial(self._come_back, model, library, at_once))
+
+    def _begin(self, work: Callable[[], object]) -> threading.Thread:
+        """Do this in a thread, after what is done already."""
+        self._again.forget()
+        self._button.disabled = self._list.disabled = True
+        context, args = contextvars.copy_context(), (self._work, work, self._thread)
+        self._thread = threading.Thread(target=context.run, args=args, daemon=True)
         self._thread.start()
         return self._thread
 
-    def _work(self, path: str) -> None:
+    def _work(self, work: Callable[[], object], before: threading.Thread | None) -> None:
+        if before is not None:
+            before.join()
+        self._button.disabled = self._list.disabled = True
         try:
-            if not self._open(path) and self._looks_loadable(path):
-                self._replace_model(path)
+            work()
         except BaseException as error:  # noqa: BLE001 - a thread's error would be seen nowhere
             self._complain(error, trace=True)
         finally:
             self._bar.layout.display = "none"
-            self._button.disabled = False
+            self._button.disabled = self._list.disabled = False
+
+    def _come_back(self, path: str | None, folders: Sequence[str] | None, at_once: bool) -> None:
+        if folders is not None:
+            self._library = self._looked_through(*folders) if folders else None
+            self._show(BUILT_IN, offered(models_of(self._library)))
+            self._show_loaded()
+            self._load_arguments["library"] = list(folders)
+            self._join(self._library)
+            self._say(f"The library is {' and '.join(folders)}, as it was left." if folders else "")
+        if path in (None, self._loaded_path):
+            return
+        if not at_once or not is_here(path, self._library):
+            words = f"The model was {path or 'the built-in one'}."
+            self._again.say(words, "Load it again", partial(self.load, path))
+        elif self._looks_loadable(path):
+            self._replace_model(path)
+
+    def _open_or_load(self, path: str) -> None:
+        if not self._open(path) and self._looks_loadable(path):
+            self._replace_model(path)
+
+    def _looked_through(self, *folders: str | Path) -> Library:
+        """A library of these folders. Raises FileNotFoundError for one that is not there."""
+        self._bar.value, self._bar.layout.display = 0.0, ""
+        self._say(f"looking through {' and '.join(map(str, folders))}")
+        library = Library(*folders)
+        library.refresh(progress=partial(setattr, self._bar, "value"))
+        return library
 
     def _open(self, path: str) -> bool:
         """List the models of a folder; one that has none is the library of the model in use. False
@@ -189,21 +245,18 @@ class ModelPicker(widgets.VBox):
         folder = user_path(path)
         if not path or not folder.is_dir():
             return False
-        self._bar.value, self._bar.layout.display = 0.0, ""
-        self._say(f"looking through {folder}")
-        library = Library(folder)
-        library.refresh(progress=partial(setattr, self._bar, "value"))
+        library = self._looked_through(folder)
         files = models_of(library)
         if not files:
             return self._joined(folder, library)
         if files[0].path == folder:
             return False
         self._library = library
-        self._list_models(files)
+        self._show(BUILT_IN, offered(files))
         self._show_loaded()
         unused = sum(1 for file in files if file.why_not)
         why = f" The list says why {unused} cannot be used." if unused else ""
-        self._say(f"{counted(len(files), 'model')} in {folder}: choose one, then Load.{why}")
+        self._say(f"{counted(len(files), 'model')} in {folder}: choose one.{why}")
         return True
 
     def _joined(self, folder: Path, library: Library) -> bool:
@@ -214,7 +267,7 @@ class ModelPicker(widgets.VBox):
         self._library = library
         self._load_arguments["library"] = [str(folder.resolve())]
         self._join(library)
-        self._box.value = ""
+        self._show_loaded()
         has = ", ".join(counted(kinds[kind], what) for kind, what in _ADDED.items() if kinds[kind])
         self._say(f"{folder} is the library of {self._name} now: {has}, and no model.")
         return True
@@ -223,7 +276,7 @@ class ModelPicker(widgets.VBox):
         """Read the checkpoint's files, or show why they cannot be loaded; the model stays."""
         if not path:
             return True
-        here = user_path(path).exists()
+        here = is_here(path, self._library)
         self._say(
             f"looking into {path}" if here
             else f"asking the hub for {path}: without a network this takes half a minute"
@@ -243,7 +296,7 @@ class ModelPicker(widgets.VBox):
         self._free()
         before = self._load_arguments
         kept = {name: before[name] for name in _KEPT_ARGUMENTS if name in before}
-        if not path and kept.get("tiny_vae"):  # the built-in one has latents of its own
+        if is_built_in(path) and kept.get("tiny_vae"):  # the built-in one has latents of its own
             del kept["tiny_vae"]
         if self._library is not None:
             kept["library"] = self._library
@@ -282,14 +335,16 @@ class ModelPicker(widgets.VBox):
     # -- saying --------------------------------------------------------------------------------
 
     def _complain(self, error: BaseException, more: str = "", trace: bool = False) -> None:
-        self._list.value = self._loaded_path  # not the one that failed
+        self._show(self._loaded_path)  # not the one that failed
         words = html.escape(f"{str(error) or type(error).__name__} {more}")
         details = folded("".join(traceback.format_exception(error)) if trace else "")
         self._message.value = f'<div class="sdnb-error" role="alert">{words}{details}</div>'
 
     def quiet(self) -> None:
-        """Clear the message of the last attempt, unless one is going on."""
-        if not self._button.disabled:
+        """Clear the message of the last attempt, unless one is going on, or the list shows a model
+        that is not loaded yet.
+        """
+        if not self._button.disabled and self._list.value == self._loaded_path:
             self._message.value = ""
 
     def _say(self, words: str) -> None:

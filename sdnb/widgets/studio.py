@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,6 +23,7 @@ from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 from sdnb.widgets.gallery.kept_gallery import saving_gallery
 from sdnb.widgets.grid.grid_tab import GridTab
 from sdnb.widgets.hearing import in_order
+from sdnb.widgets.leaving import Leaving
 from sdnb.widgets.lifetime import tie_to_cell
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.picker import ModelPicker
@@ -69,6 +70,8 @@ class Studio(AsLeft, widgets.VBox):
         autosave: bool | None = None,
     ) -> None:
         self.model = load_model() if model is None else model
+        self._own_model = model is None  # no code has it
+        self._leaving: Leaving | None = None
         self.gallery = gallery or saving_gallery(folder)
         self.given = (gallery,) if gallery else ()
         if autosave is not None:
@@ -78,7 +81,9 @@ class Studio(AsLeft, widgets.VBox):
         self._left: dict[str, Request] = {}  # of tabs that are not built yet
         self._fresh: dict[str, Request] = {}  # of those that are, as they were at first
         self._paused = ""  # why nothing runs, while it does not
-        self.picker = ModelPicker(self.model, models, self._free, self._serve, self._join)
+        self.picker = ModelPicker(
+            self.model, models, self._free, self._serve, self._join, busy=lambda: self.running
+        )
         self.panels = TabPanels(TABS, self._built)
         for name in TABS:
             self.gallery.send(name, *self._carry(name))
@@ -92,7 +97,8 @@ class Studio(AsLeft, widgets.VBox):
         self._tabs = Tabs([*self.panels.places, self.grid], titles=(*TABS, "grid"))
         self._tabs.observe(lambda _: self._opened(), "selected_index")
         rows = [self.picker, self.as_left, self._tabs, self.gallery]
-        super().__init__([style.sheet(), self._tabs.ear, Drops(), *rows])
+        self._parts = [style.sheet(), self._tabs.ear, Drops(), *rows]
+        super().__init__(self._parts)
         self.add_class("sdnb")
         tie_to_cell(self)  # for the panels too: one that is built later has no cell of its own
         in_order(self)
@@ -173,19 +179,29 @@ class Studio(AsLeft, widgets.VBox):
             panel.bring(panel.form.request, [ALONE])
             return
         sent, notes = picture.in_library(self.model.library)
-        told = picture.strength_told
-        request, said = carried(sent, name, panel.form.request, strength_told=told, locked=locked)
+        told, own = picture.strength_told, panel.form.lasting(panel.form.request)
+        request, said = carried(sent, name, own, strength_told=told, locked=locked)
         panel.bring(request.but(image=png), [*filter(None, [said]), *notes])
         if isinstance(panel, UpscalePanel):
             panel.enlarge(panel.times)
 
     def state(self) -> dict[str, Any]:
-        """The requests of the tabs that were opened, the grid's axes, the tab and the switch."""
-        requests = dict(self._left)
-        for panel in self.panels.built:
-            requests |= panel.state()
+        """The requests of the tabs that were opened, the model and its library, the grid's axes,
+        the tab and the switch.
+        """
+        return self._state([panel.state() for panel in self.panels.built])
+
+    def lasting(self) -> dict[str, Any]:
+        """`state`, each panel's as it has it for the next kernel."""
+        return self._state([panel.lasting() for panel in self.panels.built])
+
+    def _state(self, panels: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        requests: dict[str, Any] = dict(self._left)
+        for state in panels:
+            requests |= state
         tab, switch = self._tabs.selected_index, self.gallery.autosave.on
-        return {**requests, "grid": self.grid.typed, "tab": tab, "autosave": switch}
+        rest = {"grid": self.grid.typed, "tab": tab, "autosave": switch}
+        return {**requests, **self.picker.left, **rest}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Set what `state` gave; None for a tab's request as it is at first."""
@@ -202,6 +218,26 @@ class Studio(AsLeft, widgets.VBox):
             self._tabs.selected_index = state["tab"]
         if "autosave" in state:
             self.gallery.autosave.on = state["autosave"]
+        model, library = (state.get(name) for name in ("model", "library"))
+        if (model, library) != (None, None):
+            # Code that has the model goes on with it: a click takes it away, and no restart.
+            at_once = self._own_model or self._leaving is not None
+            self.picker.come_back(model, library, at_once=at_once)
+
+    def be_page(self, place: str = "") -> None:
+        """Be all of a page, whose kernel ends when it is left: it asks before, while something runs
+        or waits. The next page of this `place` has the controls as they were left; "" is none.
+        """
+        self.place, self._leaving = place, Leaving(lambda: self.running)
+        self._leaving.hear(self._executor)
+        self.add_class("sdnb-page")
+        self.children = [*self._parts, self._leaving]
+
+    @property
+    def running(self) -> bool:
+        """Whether something runs or waits in any tab; a picture of live is over in a moment."""
+        grid = self.grid.view is not None and self.grid.view.filling
+        return grid or any(panel.has_queued for panel in self.panels.built)
 
     def stop(self) -> None:
         """Stop the runs of every tab, and drop the requests that wait."""
@@ -276,14 +312,16 @@ class Studio(AsLeft, widgets.VBox):
     def _serve(self, model: Any) -> None:
         """Run all tabs on this model from now on; None pauses them."""
         if model is None:
-            self._pause("no model is loaded: choose one above, then Load")
+            self._pause("no model is loaded: choose one above")
             return
         self.model, self._executor, self._paused = model, worker_of(model), ""
+        if self._leaving is not None:
+            self._leaving.hear(self._executor)
         for panel in self.panels.built:
             panel.serve(model)
         self.grid.serve(model)
 
-    def _join(self, library: Library) -> None:
+    def _join(self, library: Library | None) -> None:
         """Have the model find its LoRAs and all else there from now on; what runs goes on."""
         self.model.use_library(library)
         for panel in self.panels.built:

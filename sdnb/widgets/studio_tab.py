@@ -39,6 +39,11 @@ class StudioTab(AsLeft, widgets.VBox):
         """Move the browser's focus to Generate, and with it the page."""
         self._actions.generate.focus()
 
+    @property
+    def has_queued(self) -> bool:
+        """Whether a run that somebody asked for goes on or waits; those of live are none."""
+        return bool(self._queue.jobs)  # without its lock: a line of runs asks, which holds others
+
     def pause(self, why: str) -> None:
         """Stop, and refuse requests until `serve`; `why` is shown beside the buttons."""
         self._live.end()

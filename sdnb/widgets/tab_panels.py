@@ -10,7 +10,7 @@ import ipywidgets as widgets
 from sdnb.widgets import style
 from sdnb.widgets.panel import Panel
 
-_LATE = "This tab is on its way; a kernel that runs a cell builds it when the cell has ended."
+_LATE = "This tab is on its way; while a cell of a notebook runs, it waits for its end."
 
 
 class TabPanels(Mapping[str, Panel]):

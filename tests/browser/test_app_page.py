@@ -21,6 +21,7 @@ from sdnb import images
 pytestmark = pytest.mark.browser
 
 PLACES = ("JUPYTER_CONFIG_DIR", "IPYTHONDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME")
+LINE = "[...document.querySelectorAll('.sdnb-run')].map(each => each.innerText).join('')"
 DROP = """(part, bytes) => {
   const data = new DataTransfer();
   data.items.add(new File([new Uint8Array(bytes)], "photo.png", { type: "image/png" }));
@@ -91,11 +92,7 @@ def test_the_studio_as_a_page(open_page, app, tmp_path):
     page.get_by_text("photo.png 80 × 48").wait_for(timeout=30_000)
     assert len(list((tmp_path / "mine").glob("*.png"))) == 2  # where the command was called
 
-    prompt = page.get_by_label("Prompt", exact=True).locator("visible=true").first
-    prompt.fill("a green pear")
-    prompt.press("Tab")
-    page.wait_for_timeout(500)
-    page.reload(timeout=120_000)  # another kernel, and the words of this one
+    left_while_a_run_goes_on(page, process)
     page.get_by_text("The controls are as you left them.").first.wait_for(timeout=120_000)
     prompt = page.get_by_label("Prompt", exact=True).locator("visible=true").first
     assert prompt.input_value() == "a green pear"
@@ -107,6 +104,45 @@ def test_the_studio_as_a_page(open_page, app, tmp_path):
     assert psutil.wait_procs(kernels, 60)[1] == []
     assert "Traceback" not in log.read_text()
     assert list(tmp_path.glob("sdnb-app-*")) == []
+
+
+def left_while_a_run_goes_on(page, process):
+    """The page asks; who stays loses nothing, and who goes comes back to the same model."""
+    page.get_by_role("tab", name="txt2img", exact=True).click()
+    page.locator(".sdnb-picker select").select_option("tiny-fast · the built-in model in 4 steps")
+    page.get_by_text("tiny-fast: loaded in").wait_for(timeout=120_000)
+    prompt = page.get_by_label("Prompt", exact=True).locator("visible=true").first
+    prompt.fill("a green pear")
+    prompt.press("Tab")
+    steps = page.get_by_label("Steps", exact=True).locator("visible=true").first
+    steps.fill("150")
+    steps.press("Tab")
+    kernel = kernels_of(process)
+    page.locator("button:has-text('Generate') >> visible=true").click()
+    page.wait_for_function(f"{LINE}.includes('of 150')")
+    assert leave(page, "dismiss") == ["beforeunload"]
+    page.wait_for_timeout(1500)  # in which the kernel would end
+    assert kernels_of(process) == kernel
+    before = page.evaluate(LINE)
+    page.wait_for_function(f"before => {LINE} !== before", arg=before)  # the run goes on
+    kernels = kernels_after(lambda: leave(page, "accept"), process)  # another one, with its words
+    assert kernels != kernel
+    assert len(kernels) == 1
+    page.get_by_text("tiny-fast: loaded in").wait_for(timeout=120_000)
+
+
+def leave(page, answer):
+    """Load the page again, and answer its question; returns the kinds of questions."""
+    asked = []
+
+    def questioned(dialog):
+        asked.append(dialog.type)
+        getattr(dialog, answer)()
+
+    page.once("dialog", questioned)
+    page.evaluate("void setTimeout(() => location.reload())")
+    page.wait_for_timeout(1000)
+    return asked
 
 
 # Longer than a busy machine takes from the last cell to the page that asks for its kernel.

@@ -11,6 +11,7 @@ pytestmark = pytest.mark.browser
 STUDIO = "import sdnb, tempfile\nstudio = sdnb.studio(folder=tempfile.mkdtemp())\nstudio"
 SIZES = ((1400, 900), (1000, 700))
 TABS = ("txt2img", "img2img", "inpaint", "upscale", "sketch", "grid")
+FILES = "await app.commands.execute('application:toggle-left-area')"  # shows or hides their list
 NOTEBOOK = "document.querySelector('.jp-NotebookPanel:not(.lm-mod-hidden) .jp-WindowedPanel-outer')"
 
 # Left and right edges of what stands in a form below each other: labels, and controls beside them.
@@ -87,10 +88,9 @@ class Studio(Page):
 @pytest.fixture(scope="module")
 def notebook_of_a_studio(shared_page, lab):
     one = Studio(shared_page, lab, "looked-at.ipynb", STUDIO)
-    toggled = "await app.commands.execute('application:toggle-left-area')"
-    one.notebook.js(toggled)
+    one.notebook.js(FILES)
     yield one
-    one.notebook.js(toggled)
+    one.notebook.js(FILES)
 
 
 @pytest.fixture
@@ -161,15 +161,20 @@ def test_in_inpaint_the_canvas_and_the_result_stand_side_by_side(studio):
     studio.page.locator(".sdnb-zoom img >> visible=true").wait_for()
     for size in SIZES:
         studio.resize(size)
-        canvas, result = studio.place(".sdnb-stage canvas"), studio.place(".sdnb-zoom img")
-        assert canvas[2] <= result[0]  # left of it
-        assert max(canvas[1], result[1]) < min(canvas[3], result[3])  # and level with it
-        bar = studio.page.locator(".sdnb-mask .sdnb-bar >> nth=0")
-        tools = bar.locator("button >> visible=true")
-        assert tools.count() >= 13
-        assert len({round(tool.bounding_box()["y"]) for tool in tools.all()}) == 1  # in one row
-        last = tools.last.bounding_box()
-        assert last["x"] + last["width"] <= result[0]  # and none is cut off
+        side_by_side(studio)
+    studio.notebook.js(FILES)  # beside the list of files, too
+    studio.page.wait_for_timeout(700)
+    side_by_side(studio)
+    studio.notebook.js(FILES)
+    studio.page.locator("button.sdnb-fold:has-text('Settings') >> visible=true").first.click()
+    top, bottom = studio.frame()
+    seen = studio.place(".sdnb-zoom img")
+    studio.page.evaluate(f"{NOTEBOOK}.scrollTop += {seen[1] - top + 60}")  # half of it would be out
+    studio.page.wait_for_timeout(300)
+    seen = studio.place(".sdnb-zoom img")
+    assert top <= seen[1] < seen[3] <= bottom  # the picture stays in sight
+    studio.page.evaluate(f"{NOTEBOOK}.scrollTop = 0")
+    studio.page.locator("button.sdnb-fold:has-text('Settings') >> visible=true").first.click()
     for look in studio.looks():
         studio.shot(f"inpainted-{look}")
 
@@ -186,13 +191,24 @@ def test_in_inpaint_the_canvas_and_the_result_stand_side_by_side(studio):
     assert studio.notebook.complaints() == []
 
 
+def side_by_side(studio):
+    """The canvas and the result are seen together, and no tool is cut off."""
+    canvas, result = studio.place(".sdnb-stage canvas"), studio.place(".sdnb-zoom img")
+    assert canvas[2] <= result[0]  # left of it
+    assert max(canvas[1], result[1]) < min(canvas[3], result[3])  # and level with it
+    tools = studio.page.locator(".sdnb-mask .sdnb-bar >> nth=0").locator("button >> visible=true")
+    assert tools.count() >= 13
+    assert len({round(tool.bounding_box()["y"]) for tool in tools.all()}) == 1  # in one row
+    last = tools.last.bounding_box()
+    assert last["x"] + last["width"] <= result[0]  # and none is cut off
+
+
 @pytest.fixture
 def narrowed(studio):
     """The studio beside the list of files."""
-    toggled = "await app.commands.execute('application:toggle-left-area')"
-    studio.notebook.js(toggled)
+    studio.notebook.js(FILES)
     yield studio
-    studio.notebook.js(toggled)
+    studio.notebook.js(FILES)
 
 
 @pytest.mark.parametrize("size", SIZES)

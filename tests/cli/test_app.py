@@ -46,14 +46,16 @@ def test_the_page_is_a_studio_as_the_flags_ask_for_it(served, tmp_path, monkeypa
     notebook = nbformat.reads(text, 4)
     nbformat.validate(notebook)
     assert more == ["--x"]
-    asked = {}
+    asked, places = {}, []
+    shown = SimpleNamespace(be_page=places.append)
     stand_in = SimpleNamespace(
         load=lambda path, **how: asked.update(how, path=path) or "the model",
-        studio=lambda model, **how: asked.update(how, model=model) or SimpleNamespace(),
+        studio=lambda model, **how: asked.update(how, model=model) or shown,
     )
     monkeypatch.setitem(sys.modules, "sdnb", stand_in)
     monkeypatch.chdir("/")
-    exec(notebook.cells[0].source, {})  # as the kernel does
+    exec(notebook.cells[-1].source, {})  # as the kernel does
+    assert places == ["sdnb app"]
     assert Path.cwd() == tmp_path
     assert asked.pop("model") == "the model"
     library = [str(tmp_path / "it's mine")]
@@ -100,13 +102,14 @@ def test_without_voila_it_says_how_to_get_it(served, capsys, monkeypatch):
 def test_the_notebook_is_plain_json():
     page = app.page(args_for("localhost"))
     assert json.loads(json.dumps(page)) == page
-    compile(page["cells"][0]["source"], "cell", "exec")
+    compile(page["cells"][-1]["source"], "cell", "exec")
 
 
 @pytest.mark.parametrize(("ip", "keeps"), [("127.0.0.1", True), ("0.0.0.0", False)])
 def test_words_are_kept_for_the_next_page_where_nobody_else_comes(ip, keeps):
-    (cell,) = app.page(args_for(ip))["cells"]
-    assert ("studio.place" in cell["source"]) == keeps
+    *_, cell = app.page(args_for(ip))["cells"]
+    assert ("be_page('sdnb app')" in cell["source"]) == keeps
+    assert ("be_page('')" in cell["source"]) != keeps
 
 
 def args_for(ip):

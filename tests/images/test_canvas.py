@@ -295,6 +295,23 @@ def test_a_part_as_large_as_the_picture_is_the_picture():
     assert np.array_equal(canvas.picture, picture)
 
 
+@pytest.mark.parametrize(
+    ("hole", "whole"), [((20, 12, 52, 60), (64, 64)), ((40, 40, 83, 60), (200, 150))]
+)
+def test_a_part_that_is_almost_as_large_as_what_is_generated_is_not_resampled(hole, whole):
+    """It would be made softer, for two pixels, or six."""
+    picture, mask = noisy(whole), Image.new("L", whole)
+    mask.paste(255, hole)
+    canvas, notes = fit(request(picture, mask, padding=8, width=64, height=64))
+    left, upper, right, lower = canvas.around.box
+    assert (right - left, lower - upper) == (64, 64)
+    assert np.array_equal(canvas.picture, picture.crop(canvas.around.box))
+    drawn = Image.fromarray(255 - np.asarray(canvas.picture))
+    finished = np.asarray(canvas.finish(drawn).crop(hole))
+    assert np.array_equal(finished, 255 - np.asarray(picture.crop(hole)))
+    assert any("Only the part" in note for note in notes) == (whole != (64, 64))
+
+
 def test_the_size_of_a_part_is_the_models_own():
     asked = request(noisy((200, 150)), disc((200, 150)), padding=0)
     assert (asked.width, asked.height) == (512, 512)

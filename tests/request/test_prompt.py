@@ -232,12 +232,16 @@ def test_normalised():
         ("<LoRA:fur:1:0.5>", "<LoRA:fur:1:0.5>", ["<lora:name:0.8> in the prompt", "negative"]),
         ("a red apple <lora:>", "<lora:>", ["names no LoRA"]),
         ("<hypernet:fur:1>", "<hypernet:fur:1>", ["hypernetworks are not read"]),
-        ("a hand, embedding:hands, five", "embedding:hands", ["write hands, or syntax='comfy'"]),
-        ("a castle, [fog]", "[fog]", ["at character 10", "syntax='a1111'"]),
-        ("a ((castle)) AND a dog", "((castle))", ["syntax='a1111'"]),
-        ("[a|b] c", "[a|b]", ["syntax='a1111'"]),
-        ("a cat AND a dog", "AND", ["syntax='a1111'"]),
-        ("a BREAK b", "BREAK", ["syntax='a1111'"]),
+        (
+            "a hand, embedding:hands, five",
+            "embedding:hands",
+            ["write hands, or take its syntax, 'comfy'"],
+        ),
+        ("a castle, [fog]", "[fog]", ["at character 10", "'a1111'"]),
+        ("a ((castle)) AND a dog", "((castle))", ["'a1111'"]),
+        ("[a|b] c", "[a|b]", ["'a1111'"]),
+        ("a cat AND a dog", "AND", ["'a1111'"]),
+        ("a BREAK b", "BREAK", ["'a1111'"]),
     ],
 )
 def test_what_stays_text_says_how_to_make_it_a_weight_or_why_not(text, place, words):

@@ -149,8 +149,8 @@ def test_no_character_is_lost_and_nothing_but_its_own_error_is_raised(text, synt
         ("a1111", "a cat, [dog:1.3]", "adds 'dog' after step 26 of 20, never"),
         ("a1111", "a cat:1 fog:0.5", "weighs the whole prompt: cfg times 0.5"),
         ("a1111", "a cat # or a dog", "'# or a dog' is a comment"),
-        ("comfy", "a cat BREAK [fog]", "syntax='a1111' reads it"),
-        ("blocks", "(cat:1.2)", "syntax='a1111'"),
+        ("comfy", "a cat BREAK [fog]", "AUTOMATIC1111's, 'a1111', reads it"),
+        ("blocks", "(cat:1.2)", "'a1111'"),
     ],
 )
 def test_what_may_be_meant_otherwise_is_said(syntax, text, said):

@@ -19,8 +19,8 @@ from sdnb.library.model_library import brought_by, joined
 from sdnb.request import SYNTAXES, Request, lora, prompt
 from sdnb.request.lora import Lora
 from sdnb.widgets.addons import finding, prompt_tags
+from sdnb.widgets.model_list import models_of
 from sdnb.widgets.panel import Panel
-from sdnb.widgets.picker import models_of
 
 FILES = {
     "models/Lora/pixelart.safetensors": kohya(),

@@ -4,15 +4,18 @@ import os
 from types import SimpleNamespace
 
 import pytest
-from helpers.fakes import Model, make
+from helpers import hostile_checkpoints as hostile
+from helpers.fakes import Model, gated, make, until
+from helpers.folder_of_a_user import kohya
 from helpers.pictures import colour
-from helpers.widget_hands import called, press, status
+from helpers.widget_hands import alert, called, find, press, read, status
 
 import sdnb
 from sdnb import images
-from sdnb.jobs.executor import Inline
+from sdnb.jobs.executor import Inline, Worker
+from sdnb.library import known
 from sdnb.request import Request
-from sdnb.widgets import as_left
+from sdnb.widgets import as_left, picker
 from sdnb.widgets.cell_places import CellPlaces
 from sdnb.widgets.masks.strokes import Rectangle
 from sdnb.widgets.panel import Panel
@@ -227,6 +230,140 @@ def test_without_a_cell_a_widget_that_names_its_place_comes_back_there(restart, 
     assert page("the page").request == Request("a cat", seed=3)
     assert page("another page").request == Request()
     assert page("").request == Request()
+
+
+@pytest.fixture
+def loads(monkeypatch):
+    """The paths and libraries of the models that a picker loads."""
+    calls = []
+
+    def loaded(path=None, progress=None, **more):
+        calls.append((path, more.get("library") and more["library"].folders))
+        return Model(path or "embedded", load_arguments={"path": path, **more})
+
+    monkeypatch.setattr(picker, "load_model", loaded)
+    monkeypatch.setattr(picker, "read_checkpoint", lambda *_: None)
+    return calls
+
+
+@pytest.fixture
+def page(monkeypatch, tmp_path):
+    """A studio as `sdnb app` shows it."""
+    monkeypatch.setattr("IPython.display.display", lambda *_, **__: None)
+
+    def shown():
+        one = Studio(Model(), executor=Inline(make), folder=tmp_path / "out")
+        one.be_page("the page")
+        one._ipython_display_()
+        if one.picker._thread is not None:
+            one.picker._thread.join(10)
+        return one
+
+    return shown
+
+
+@pytest.fixture
+def library(tmp_path, monkeypatch):
+    monkeypatch.setattr(known, "path", lambda: tmp_path / "cache" / "library.json")
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    hostile.headed(folder / "lora.safetensors", *hostile.laid_out(kohya()))
+    return folder
+
+
+def test_a_page_has_the_model_and_the_library_that_it_was_left_with(page, restart, loads, library):
+    first = page()
+    first.picker.load(str(library)).join(10)
+    find(first.picker, "Model").value = "tiny-fast"
+    first.picker._thread.join(10)
+    restart()
+    loads.clear()
+    second = page()
+    assert loads == [("tiny-fast", (library,))]
+    assert (second.model.name, find(second.picker, "Model").value) == ("tiny-fast", "tiny-fast")
+    assert SAID in status(second)
+    press(second, "Start afresh")
+    second.picker._thread.join(10)
+    assert loads[1:] == [(None, None)]
+    assert second.model.name == "embedded"
+    second.picker.load(str(library)).join(10)  # the library alone
+    restart()
+    loads.clear()
+    third = page()
+    assert [file.name for file in third.model.library.files("lora")] == ["lora"]
+    assert f"The library is {library}" in status(third.picker)
+    assert loads == []
+
+
+def test_a_library_that_is_gone_is_said(page, restart, loads, library):
+    page().picker.load(str(library)).join(10)
+    restart()
+    library.rename(library.parent / "elsewhere")
+    assert "is no folder" in alert(page().picker)
+    assert loads == []
+
+
+@pytest.mark.parametrize("path", ["tiny-fast", "someone/a-model"])
+def test_a_model_that_takes_another_away_from_code_or_long_is_offered(
+    cell, page, restart, loads, path
+):
+    """Where code has a model, the next cells go on with it; the hub may take minutes."""
+    show = page if "/" in path else lambda: cell(lambda: Studio(Model(), executor=Inline(make)))
+    show().picker.load(path).join(10)
+    restart()
+    loads.clear()
+    second = show()
+    second.picker._thread.join(10)
+    assert loads == []
+    assert f"The model was {path}." in status(second.picker)
+    press(second, "Load it again")
+    second.picker._thread.join(10)
+    assert loads == [(path, None)]
+    assert "The model was" not in read(second.picker)
+
+
+def test_a_studio_that_loads_its_own_model_has_the_last_one_again(
+    cell, restart, loads, monkeypatch
+):
+    monkeypatch.setattr("sdnb.widgets.studio.load_model", Model)
+    cell(Studio).picker.load("tiny-fast").join(10)
+    restart()
+    second = cell(Studio)
+    second.picker._thread.join(10)
+    assert second.model.name == "tiny-fast"
+
+
+def test_a_page_speaks_of_itself_and_of_no_kernel(page, restart):
+    page().panels["img2img"].request = LEFT
+    restart()
+    said = status(page())
+    assert "not kept when the page is left or loaded again" in said
+    assert "kernel" not in said
+
+
+def test_a_page_asks_before_it_is_left_while_something_runs_or_waits():
+    gate, run = gated()
+    worker = Worker(run)
+    one = Studio(Model(), executor=worker)
+    assert one._leaving is None  # a notebook's kernel does not end with its page
+    one.be_page()
+    assert not one._leaving.asks
+    jobs = [one.panel.generate() for _ in range(2)]
+    assert one._leaving.asks
+    one.panel.skip()
+    gate.release()
+    assert jobs[0].wait(10)
+    assert one._leaving.asks  # the other one waits, or runs
+    one.stop()
+    gate.release()
+    assert jobs[1].wait(10)
+    until(lambda: not one._leaving.asks)
+    view = one.grid.run()
+    assert one._leaving.asks
+    view.stop()
+    gate.release()
+    assert view.wait(10)
+    assert not one._leaving.asks
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b'{"given": {}}'])

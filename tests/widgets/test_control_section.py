@@ -188,7 +188,7 @@ def test_a_control_without_a_picture_follows_the_one_that_one_starts_from(librar
     words = Panel(one.model, "txt2img", executor=Inline(make))
     words.request = Request(controls=[Control("control_canny")])
     assert words.generate() is None
-    assert "that it could follow" in read(words)
+    assert "or draw it there." in read(words)
 
 
 def test_in_inpaint_it_fills_the_mask_that_is_painted_there(library):

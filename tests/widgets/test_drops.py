@@ -90,7 +90,7 @@ def test_it_is_the_picture_that_one_began_to_drag(folder):
 def test_a_picture_that_cannot_be_had_says_why(folder):
     gallery, panel = Gallery(folder), Panel(Model(), "img2img", executor=Inline(make))
     told(taker(panel), dropped="of another kernel")
-    assert "another kernel: save it there" in alert(panel)
+    assert "another page or notebook: save it there" in alert(panel)
     name, hand = drops(gallery)
     told(hand, dragged=0)
     gallery.pictures[0].saved.write_bytes(b"")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from helpers.fakes import Model, make
 from helpers.mask_hand import Hand, picture, same
-from helpers.widget_hands import find, press, read
+from helpers.widget_hands import called, find, press, read
 
 from sdnb import images
 from sdnb.images import canvas, outpaint
@@ -80,6 +80,27 @@ def test_numbers_extend_the_canvas_at_once_and_the_new_part_is_masked(editor, nu
     numbers(right=0, top=0)
     assert editor.image.tobytes() == before.tobytes()
     assert editor.strokes == ()
+
+
+def test_a_click_adds_a_quarter_of_the_picture_at_a_side_or_at_all(editor, numbers):
+    before = editor.image
+    press(editor.extending, "right")
+    press(editor.extending, "right")
+    press(editor.extending, "top")
+    assert editor.extensions == editor.strokes == (Extension(Sides(right=128, top=64), 16),)
+    assert shown(editor) == {
+        "left": 0, "right": 128, "top": 64, "bottom": 0,
+        "width": 384, "height": 320, "overlap": 16,
+    }  # fmt: skip
+    press(editor.extending, "all sides")
+    assert editor.extensions[-1].sides == Sides(64, 192, 128, 64)
+    assert editor.image.tobytes() == outpaint.extended(before, Sides(64, 192, 128, 64)).tobytes()
+    editor.undo()
+    assert editor.image.tobytes() == before.tobytes()
+    editor.image = picture((8000, 40))
+    press(editor.extending, "left")
+    assert "sides of up to 8192 pixels" in read(editor)
+    assert editor.extensions == ()
 
 
 def test_a_size_and_where_the_picture_lies_are_numbers_of_the_same_canvas(editor, numbers):
@@ -316,7 +337,9 @@ def test_where_nothing_was_extended_yet_the_numbers_are_shown():
     one.form.change(mask=images.mask(picture((64, 64)).convert("L")))
     press(one, "Generate")
     press(one, "Extend")
-    assert one.form.controls["mask"].editor.extending.unfolded
+    extending = one.form.controls["mask"].editor.extending
+    assert extending.unfolded
+    assert called(extending, "left")
     assert "Say in" in read(one)
 
 
@@ -378,3 +401,47 @@ def test_a_fake_run_of_words_is_as_before():
     one.request = Request("a cat", seed=7)
     press(one, "Generate")
     assert one.result.request == Request("a cat", seed=7).resolved(one.model.settings)
+
+
+def repainted(one):
+    """The settings that an extension brings, in Settings and seen by nobody."""
+    return one.request.padding, one.request.feather
+
+
+@pytest.mark.parametrize("own", [(None, 0.0), (8, 2.0)])
+def test_what_an_extension_brings_goes_with_its_mask(own):
+    """And what a person had set, or sets meanwhile, stays."""
+    one = panel()
+    one.form.change(padding=own[0], feather=own[1])
+    mask = images.mask(picture((64, 64)).convert("L"))
+    ends = (
+        lambda: one.form.controls["image"].take(images.picture(picture((64, 64), seed=5))),
+        lambda: press(one, "Clear the mask"),
+        lambda: press(one, "Clear"),
+        lambda: one.bring(one.form.lasting(one.request).but(image=one.result.request.image)),
+    )
+    for end in ends:
+        one.start_from(images.picture(picture((64, 64))))
+        one.form.controls["mask"].editor.extend(right=32)
+        assert repainted(one) == (own[0] or 16, own[1] or 4.0)
+        press(one, "Generate")
+        press(one, "Use as picture")
+        assert repainted(one) == (own[0] or 16, own[1] or 4.0)  # the mask stays
+        end()
+        one.form.change(mask=mask)
+        assert repainted(one) == own
+    one.start_from(images.picture(picture((64, 64))))
+    one.form.controls["mask"].editor.extend(right=32)
+    one.form.controls["padding"]._take(24)
+    one.form.controls["image"].take(images.picture(picture((64, 64), seed=5)))
+    one.form.change(mask=mask)
+    assert repainted(one) == (24, own[1])
+
+
+def test_for_the_next_kernel_nothing_of_an_extension_is_written_down():
+    one = panel()
+    one.form.controls["mask"].editor.extend(right=32)
+    asked = one.state()["inpaint"]
+    assert (asked.padding, asked.feather) == (16, 4.0)  # where the picture is, too
+    asked = one.lasting()["inpaint"]
+    assert (asked.padding, asked.feather) == (None, 0.0)

@@ -207,10 +207,10 @@ def test_the_latent_mask_lies_where_the_model_has_it(size, target, cells, box):
 
 def test_only_masked_shows_the_cells_of_the_part(editor):
     editor.draw(Rectangle((100, 100), (140, 140)))
-    editor.target = {"padding": 10, "width": 64, "height": 64}
+    editor.target = {"padding": 4, "width": 64, "height": 64}
     latent, box = editor._state.latent_mask()
     assert latent.size == (8, 8)
-    assert box == (90, 90, 150, 150)
+    assert box == (96, 96, 144, 144)
 
 
 def test_what_has_no_latent_mask_says_why():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from helpers.fakes import Model, make
 from helpers.mask_hand import Hand, picture
-from helpers.widget_hands import called, find, in_sight, press, read
+from helpers.widget_hands import alert, called, find, in_sight, press, read
 from PIL import Image, ImageDraw
 
 from sdnb import images
@@ -74,6 +74,30 @@ def test_a_mask_of_what_was_painted_is_a_choice(panel, canvas, hand):
     assert not called(panel, "Masked content")  # the canvas is the only editor in sight
     find(panel, "Only where I painted").value = False
     assert panel.request.mask is None
+
+
+def test_where_only_what_is_painted_is_to_change_and_nothing_is_nothing_runs(panel, canvas, hand):
+    """All of it would change, without a word."""
+    find(panel, "Only where I painted").value = True
+    press(panel, "Generate")
+    assert panel.result is None
+    assert "Nothing is painted yet" in alert(panel)
+    with pytest.raises(ValueError, match="Nothing is painted yet"):
+        panel.asked()  # a grid asks so
+    hand.drag((20, 20), (60, 20))
+    press(panel, "Generate")
+    press(panel, "Use as picture")  # what was painted is gone, and the tick is not
+    assert canvas.is_empty
+    assert panel.asked().mask is not None  # it stays, and that is said
+    press(panel, "Clear the mask")
+    before = panel.result
+    press(panel, "Generate")
+    assert panel.result is before
+    assert "“Only where I painted”" in alert(panel)
+    find(panel, "Only where I painted").value = False
+    assert alert(panel) == ""
+    press(panel, "Generate")
+    assert panel.result is not before
 
 
 def test_a_png_and_its_text_bring_it_back(panel, hand, tmp_path):

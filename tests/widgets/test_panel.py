@@ -201,6 +201,29 @@ def test_a_file_that_is_no_picture_is_said():
     assert box.value is None
 
 
+def test_a_file_that_is_no_picture_is_said_without_python_and_leaves_the_one_before():
+    box = panel().form.controls["image"]
+    data = images.picture(colour(size=(64, 64)))
+    box.take(data, "a.png")
+    box.take(b"O\x82\x00\xff and more", "b.png")
+    said = alert(box.widget)
+    assert "it begins with 4f 82 00 ff" in said
+    assert "PNG, JPEG" in said
+    assert "b'" not in said
+    assert said.endswith("The picture before stays.")
+    assert box.value == data
+
+
+def test_a_control_without_a_picture_says_what_to_click():
+    one = panel()
+    one.request = Request("a cat", controls=(sdnb.Control("sketch"),))
+    press(one, "Generate")
+    said = alert(one).splitlines()[-1]
+    assert "control sketch has no picture" in said
+    assert "or draw it there, or give the picture to start from" in said
+    assert "sdnb." not in said
+
+
 def test_an_upload_leaves_nothing_in_the_widget():
     box = panel().form.controls["image"]
     data = images.picture(colour(size=(64, 64)))

@@ -360,6 +360,7 @@ def test_a_grid_is_refused_what_its_tab_refuses(studio, name, words):
 # -- the picker ------------------------------------------------------------------------------------
 
 
+OURS = ["the built-in model", "tiny-fast · the built-in model in 4 steps"]
 WHOLE = "b · Stable Diffusion 1.x"
 EMPTY = "A · not used: it is empty (0 bytes): its download or copy failed. Download it again."
 BARE = "c · not used: it has no denoiser (unet) that sdnb knows"
@@ -382,8 +383,8 @@ def folder(tmp_path, monkeypatch):
 
 def test_a_folder_is_looked_through_for_models_and_those_that_cannot_be_used_say_why(folder):
     one = ModelPicker(Model(), folder, pytest.fail, pytest.fail)
-    assert listed(one) == ["the built-in model", EMPTY, WHOLE, BARE]
-    assert listed(ModelPicker(Model(), folder / "no", pytest.fail, pytest.fail)) == listed(one)[:1]
+    assert listed(one) == [*OURS, EMPTY, WHOLE, BARE]
+    assert listed(ModelPicker(Model(), folder / "no", pytest.fail, pytest.fail)) == OURS
 
 
 def test_another_model_is_loaded_when_the_last_one_is_free(monkeypatch, folder):
@@ -393,7 +394,6 @@ def test_another_model_is_loaded_when_the_last_one_is_free(monkeypatch, folder):
     monkeypatch.setattr(picker, "load_model", lambda path, **_: order.append(f"load {path}") or new)
     one = ModelPicker(old, folder, lambda: order.append("free"), lambda m: order.append(m.name))
     find(one, "Model").value = str(folder / "c")
-    press(one, "Load")
     one._thread.join(10)
     assert order == [f"look {folder / 'c'}", "free", f"load {folder / 'c'}", "new"]
     assert "new: loaded in" in status(one)
@@ -476,12 +476,51 @@ def test_after_a_failure_the_list_shows_what_is_in_use_and_the_error_stays(monke
     mine = Model("c", load_arguments={"path": str(folder / "c")})
     one = ModelPicker(mine, folder, lambda: None, lambda _: None)
     find(one, "Model").value = chosen
-    press(one, "Load")
     one._thread.join(10)
     assert find(one, "Model").value == str(folder / "c")
     assert "A.ckpt: the <disk> is broken" in alert(one)
     find(one, "Model").value = ""  # the next choice: it was read
+    one._thread.join(10)
     assert alert(one) == ""
+
+
+def test_what_is_chosen_while_something_runs_waits_for_load_and_says_so(monkeypatch):
+    """A slip in the list would end the run, and drop all that waits."""
+    calls, busy = loads(monkeypatch), [True]
+    one = ModelPicker(Model(), None, lambda: None, lambda _: None, busy=lambda: busy[0])
+    find(one, "Model").value = "tiny-fast"
+    one.quiet()  # the next run of a queue begins
+    assert "Not loaded yet" in status(one)
+    assert "loads tiny-fast" in status(one)
+    find(one, "Model").value = ""  # back
+    assert status(one) == ""
+    find(one, "Model").value = "tiny-fast"
+    press(one, "Load")
+    one._thread.join(10)
+    busy[0] = False
+    find(one, "Model").value = ""
+    one._thread.join(10)
+    assert [call["path"] for call in calls] == ["tiny-fast", None]
+
+
+def test_a_studio_is_busy_while_a_run_or_a_grid_goes_on():
+    gate, run = gated()
+    studio = Studio(Model(), executor=Worker(run))
+    assert not studio.running
+    job = studio.panel.generate()
+    find(studio.picker, "Model").value = "tiny-fast"
+    assert studio.running
+    assert "Not loaded yet" in status(studio.picker)
+    studio.stop()
+    gate.release()
+    assert job.wait(10)
+    until(lambda: not studio.running)
+    view = studio.grid.run()
+    assert studio.running
+    studio.stop()
+    gate.release()
+    assert view.wait(10)
+    assert not studio.running
 
 
 def test_a_model_that_nobody_can_make_again_is_not_said_to_be_there(monkeypatch):
@@ -534,11 +573,13 @@ def test_the_list_and_the_box_do_not_contradict_each_other(monkeypatch, folder):
     assert find(one, "Model").value == place  # what is there
     find(one, "or path").value = "/some/where"
     assert find(one, "Model").value == place  # still there, whatever is written
-    find(one, "Model").value = ""  # another is chosen: the box is empty
-    assert find(one, "or path").value == ""
-    find(one, "or path").value = "/some/where"
     find(one, "or path").value = " "
     assert find(one, "Model").value == place
+    find(one, "or path").value = "/some/where"
+    find(one, "Model").value = ""  # another is chosen: the box is empty
+    assert find(one, "or path").value == ""
+    one._thread.join(10)
+    assert (calls[-1]["path"], find(one, "Model").value) == (None, "")
     find(one, "or path").value = "/some/where"
     press(one, "Load")
     one._thread.join(10)
@@ -601,7 +642,7 @@ def test_a_folder_in_the_box_is_opened_as_a_library(monkeypatch, folder):
     find(one, "or path").value = str(folder)
     press(one, "Load")
     one._thread.join(10)
-    assert listed(one) == ["the built-in model", EMPTY, WHOLE, BARE]
+    assert listed(one) == [*OURS, EMPTY, WHOLE, BARE]
     assert "3 models in" in status(one)
     assert "The list says why 2 cannot be used." in status(one)
     one.load(str(folder / "b.safetensors")).join(10)

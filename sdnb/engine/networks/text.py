@@ -221,7 +221,7 @@ def restoring(before: Tensor, after: Tensor) -> Tensor:
     if not factors.isfinite().all():
         raise ValueError(
             "the weights of the prompt leave a mean of zero, which cannot be restored: change one "
-            "of them, or take syntax='a1111_no_norm'"
+            "of them, or take the syntax 'a1111_no_norm'"
         )
     return factors
 

@@ -122,8 +122,8 @@ def traps(text: str) -> list[Trap]:
     mark = _MARK.search(text)
     if mark is not None:
         message = (
-            f"{checks.shown(mark[0])} at character {mark.start()} stays text: syntax='a1111' reads "
-            "it as AUTOMATIC1111 does"
+            f"{checks.shown(mark[0])} at character {mark.start()} stays text: AUTOMATIC1111's "
+            "syntax, 'a1111', reads it"
         )
         found.append(Trap(*mark.span(), message))
     return sorted(found, key=lambda trap: trap.start)
@@ -162,7 +162,9 @@ def _value(weight: re.Match[str]) -> float:
 def _named(file: re.Match[str]) -> Trap:
     name = file[0].partition(":")[2]
     if not file[0].startswith("<"):
-        why = f"ComfyUI names an embedding so; write {checks.bare(name)}, or syntax='comfy'"
+        why = (
+            f"ComfyUI names an embedding so; write {checks.bare(name)}, or take its syntax, 'comfy'"
+        )
     elif not name.strip(":> "):
         why = "it names no LoRA, as <lora:name:0.8> does; take it out"
     elif file[0].startswith("<hypernet"):
@@ -190,7 +192,7 @@ def _trap(text: str, start: int) -> Trap:
         why = (
             ": that is how AUTOMATIC1111 writes a weight; here it is "
             f"{text[max(0, text.rfind('(', 0, start) + 1) : start] + number[0]!r} and a space, "
-            "without brackets, or syntax='a1111'"
+            "without brackets, or take that syntax, 'a1111'"
         )
     elif after.strip():
         decimal = _DECIMAL_COMMA.match(text, start)

@@ -38,7 +38,8 @@ def traps(text: str) -> list[Trap]:
     return [
         Trap(
             *match.span(),
-            f"{checks.shown(match[0])} stays text in ComfyUI's syntax; syntax='a1111' reads it",
+            f"{checks.shown(match[0])} stays text in ComfyUI's syntax; AUTOMATIC1111's, 'a1111', "
+            "reads it",
         )
         for match in _ELSEWHERE.finditer(text)
     ]

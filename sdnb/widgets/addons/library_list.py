@@ -21,7 +21,7 @@ MOST = 50  # lines that are shown
 _KINDS = [("all", ""), ("LoRAs", "lora"), ("embeddings", "embedding")]
 _WAY_IN = (
     "In the studio, write the folder of AUTOMATIC1111, ComfyUI or InvokeAI into “or path” and "
-    "press Load, then load a model from its list. In Python: "
+    "press Load, then choose a model of its list. In Python: "
     '<code>sdnb.load(library="stable-diffusion-webui")</code>; and the environment\'s '
     "<code>SDNB_LIBRARY</code> says it for good."
 )

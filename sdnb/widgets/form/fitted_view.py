@@ -12,11 +12,13 @@ from sdnb import images
 from sdnb.images.canvas import flat
 from sdnb.images.fitting import laid, laid_mask
 from sdnb.request import Request, Resolved, Settings, png_header, prompt, sizes, words
+from sdnb.request.plain_words import plain
 from sdnb.request.sizes import Place, Size
 from sdnb.widgets.form.decoded import decoded
 from sdnb.widgets.masks.preview import veiled
 
 _SIDE = 192  # pixels of the longer side of the size that is asked for
+_LONGEST_NAME = 80  # letters
 _MUCH = 1.5  # times as wide, or as high: no longer the same things
 
 
@@ -53,6 +55,13 @@ def runnable(request: Request, kind: str, settings: Settings, wildcards: Any = N
         request = with_borders_anew(request)
     if kind == "inpaint" and request.mask is None:
         raise ValueError("Nothing is painted yet: paint over what should be repainted.")
+    alone = [each.net for each in request.controls if each.image is None]
+    if alone and request.image is None:
+        start = "" if kind in ("txt2img", "sketch") else ", or give the picture to start from"
+        raise ValueError(
+            f"The control {plain(alone[0], _LONGEST_NAME)} has no picture to follow: choose one in "
+            f"the section Control, or draw it there{start}."
+        )
     return request.resolved(settings)
 
 

@@ -27,6 +27,7 @@ from sdnb.widgets.form.framing import Framing
 from sdnb.widgets.form.inspector import Inspector
 from sdnb.widgets.form.mask_box import MaskBox
 from sdnb.widgets.form.painted_box import PaintedBox, painted_mask
+from sdnb.widgets.form.picture_before import PictureBefore
 from sdnb.widgets.form.picture_box import PictureBox
 from sdnb.widgets.form.proposed_size import ProposedSize
 from sdnb.widgets.style import box, level
@@ -85,7 +86,8 @@ class Form(widgets.VBox):
         )  # fmt: skip
         self._size = ProposedSize(self.controls, self._mask, kind, partial(self._changed, "width"))
         self._fitted = FittedView()
-        self._framing = Framing(self.controls["padding"], self._mask)
+        self._framing = Framing(self.controls, self._mask)
+        self._before = PictureBefore(self.controls, self._go_back)
         #: The prompt box: the owner of the form lays it out.
         self._tags = TagWarnings(self._loras.take_out)
         words = self.controls["prompt"].widget, self._tags, self._inspectors["prompt"]
@@ -119,6 +121,12 @@ class Form(widgets.VBox):
     def suited(self) -> tuple[Settings, str]:
         """The settings for open fields: the model's, or what a LoRA brings, which is then said."""
         return few_steps.suited(self.request, self.settings, self.addons.file_of)
+
+    def lasting(self, request: Request) -> Request:
+        """A request of this form without what its extended canvas has brought: for a time when
+        another picture is there.
+        """
+        return self._framing.without(request)
 
     def change(self, **values: Any) -> None:
         """Set some fields and leave the others."""
@@ -252,9 +260,16 @@ class Form(widgets.VBox):
             self.propose()
         if name == "sampler":
             self._sampler_exchanged()
+        if name == "mask":
+            self._framing.look(self.settings)
         if name in ("mask", "padding") and self._mask.is_extended:
             self.propose()  # another part, or all of it
         self._refresh()
+        self._on_change()
+
+    def _go_back(self, **fields: Any) -> None:
+        """Take the picture before, which a person asked for."""
+        self.change(**fields)
         self._on_change()
 
     def _sampler_exchanged(self) -> None:
@@ -286,6 +301,7 @@ class Form(widgets.VBox):
         self.controls[name].value = value
         if name == "image":
             self._framing.look(self.settings, by_hand=True)
+            self._before.note()
         self._changed(name)
 
     def _resolved(self, **more: Any) -> Resolved | None:
@@ -308,6 +324,7 @@ class Form(widgets.VBox):
                     at = (self._resolved(**{name: None}) if of else None) or resolved
                     own = 1 if name == "clip_skip" else getattr(at, name)  # stays open
                     control.follow(own, whose(name, resolved, self.settings, settings))
+        self._before.look()
         asked = self.request if resolved is not None else Request()
         mask = None if painted_mask(self.controls["image"]) else asked.mask
         guests = {"txt2img": asked.image, "img2img": mask, "upscale": mask}

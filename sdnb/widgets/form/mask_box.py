@@ -100,6 +100,11 @@ class MaskBox(FieldControl):
         """Whether the picture's canvas was extended here."""
         return bool(self._extensions)
 
+    @property
+    def brought_feather(self) -> float:
+        """The feather that the last extension of the canvas has brought; 0 for none."""
+        return 0.0 if self.editor is None else self.editor.brought_feather
+
     def frame(self, own: Size) -> Size | None:
         """The size to generate the masked part of a larger canvas at, on a model whose own size is
         `own`; None where the canvas is the picture's, or nothing is masked.
@@ -115,7 +120,7 @@ class MaskBox(FieldControl):
         if self.editor is None:
             return False
         if self._last is None:
-            self.editor.extending.unfolded = True
+            self.editor.extending.focus()
             return False
         sides = self._last.sides
         self.editor.extend(

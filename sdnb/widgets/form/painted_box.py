@@ -11,6 +11,7 @@ from ipywidgets.widgets.widget_bool import CheckboxStyle
 
 from sdnb import images
 from sdnb.images import Saved
+from sdnb.request import Request
 from sdnb.widgets.form.controls import Changed
 from sdnb.widgets.form.decoded import beside, decoded, encoded
 from sdnb.widgets.form.fields import Field
@@ -64,6 +65,10 @@ class PaintedBox(PictureBox):
         self._show()
 
     @property
+    def given(self) -> bytes | None:
+        return self._given
+
+    @property
     def mask(self) -> bytes | None:
         """What was painted as PNG bytes of a mask; None where all of the picture may change."""
         if self.canvas is None or self.value is None or not self._only.value:
@@ -72,6 +77,11 @@ class PaintedBox(PictureBox):
             painted = None if self.canvas.is_empty else images.mask(self.canvas.painted)
             self._mask = self._strokes, painted
         return self._mask[1]
+
+    @property
+    def is_unpainted(self) -> bool:
+        """Whether nothing is painted, and only that is to change."""
+        return bool(self.canvas is not None and self._only.value and self.canvas.is_empty)
 
     @property
     def wrong(self) -> str:
@@ -128,3 +138,14 @@ class PaintedBox(PictureBox):
 def painted_mask(control: Any) -> bytes | None:
     """The mask of what was painted in the control of the picture, if it is such a one."""
     return control.mask if isinstance(control, PaintedBox) else None
+
+
+def check_painted(control: Any, request: Request) -> None:
+    """Raise ValueError where only what is painted in the control of the picture is to change, and
+    nothing is.
+    """
+    if request.mask is None and isinstance(control, PaintedBox) and control.is_unpainted:
+        raise ValueError(
+            "Nothing is painted yet: paint over what is to change, or take the tick from “Only "
+            "where I painted”; both are below Paint."
+        )

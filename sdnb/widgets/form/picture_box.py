@@ -14,7 +14,7 @@ from sdnb import images
 from sdnb.images import Saved
 from sdnb.request import png_header
 from sdnb.widgets import style, too_large
-from sdnb.widgets.buttons import icon_button
+from sdnb.widgets.buttons import icon_button, text_button
 from sdnb.widgets.drops import TAKES
 from sdnb.widgets.form.controls import Changed, FieldControl
 from sdnb.widgets.form.decoded import beside, decoded, encoded
@@ -54,14 +54,23 @@ class PictureBox(FieldControl):
             "with into the panel", layout=widgets.Layout(width="auto", display="none"),
         )  # fmt: skip
         self._use.on_click(lambda _: self._used())
+        tip = "Exchange it with the picture that was here, with its mask and size"
+        self._back = text_button("Back to the picture before", "undo", tip, self._went_back)
+        self._back.layout.display = "none"
+        self._go_back: Callable[[], object] = lambda: None
         self._message = style.quiet_line()
         too_large.hear(self._refuse)
         self._image = widgets.Image(format="jpeg", layout=widgets.Layout(display="none"))
-        self._row = style.row([self._upload, self._remove, self._use, self._message])
+        self._row = style.row([self._upload, self._remove, self._back, self._use, self._message])
         self._pictures = style.row([self._image], align_items="flex-start", grid_gap="8px")
         self._invitation = widgets.HTML(layout=widgets.Layout(display="none"))
         self.widget = widgets.VBox([self._row, self._pictures])
         self.widget.add_class(TAKES)
+
+    @property
+    def given(self) -> bytes | None:
+        """The picture as it was given, without what is painted on it."""
+        return None if self.value is None else bytes(self.value)
 
     def beside(self, *more: widgets.Widget) -> None:
         """Show these widgets beside the picture, or below it where there is no room."""
@@ -70,6 +79,11 @@ class PictureBox(FieldControl):
     def offer_also(self, button: widgets.Button) -> None:
         """Show another way to give a picture, beside the upload."""
         self._row.children = (self._upload, button, *self._row.children[1:])
+
+    def offer_back(self, go: Callable[[], object]) -> None:
+        """Show a button that calls `go`, which brings the picture before back."""
+        self._go_back = go
+        self._back.layout.display = ""
 
     def invite(self, then: str) -> None:
         """Show how to give a picture where it will stand, while there is none; `then` are words on
@@ -107,7 +121,8 @@ class PictureBox(FieldControl):
                 return
             self._reading = None
             if isinstance(found, Exception):  # the picture before stays, and its settings
-                self._say(f"{name or 'The file'}: {found}", wrong=True)
+                stays = "" if self._value is None else " The picture before stays."
+                self._say(f"{name or 'The file'}: {found}.{stays}", wrong=True)
             else:
                 put(found)
 
@@ -126,6 +141,9 @@ class PictureBox(FieldControl):
     @property
     def wrong(self) -> str:
         return "" if self._reading is None else f"{self._reading} is being read: wait a moment."
+
+    def _went_back(self) -> None:
+        self._go_back()
 
     def _used(self) -> None:
         if self._carried is not None and self._offer is not None:

@@ -82,6 +82,7 @@ class GridView(RunAgain, widgets.VBox):
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._page = 0
+        self._filling = False
         self._cell_executor: Executor | None = None  # runs the cells; None if the grid does
         self._cell_begun = False  # whether a cell is running
         self._cells = {cell.index: cell for cell in grid.cells}
@@ -105,12 +106,20 @@ class GridView(RunAgain, widgets.VBox):
     def running(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
 
+    @property
+    def filling(self) -> bool:
+        """Whether cells are made, or are to be; said when it changes to who hears the model's line
+        of runs.
+        """
+        return self._filling
+
     def run(self) -> None:
         """Make the missing cells in a thread, as the button does."""
         with self._lock:
             if self.running:
                 return
             self._stopping.clear()
+            self._filling = True
             self._set_buttons(running=True)
             context = contextvars.copy_context()  # in it, a thread can set a widget's value
             self._thread = threading.Thread(
@@ -236,7 +245,10 @@ class GridView(RunAgain, widgets.VBox):
         except BaseException as error:  # noqa: BLE001 - a thread's error would be seen nowhere
             self._problem.show_error(error)
         finally:
+            self._filling = False
             self._set_buttons(running=False)
+            if self.model is not None:
+                line_of(self._executor or worker_of(self.model)).tell()
 
     def _steps(self) -> Any:
         own = {axis.name for axis in self.grid.axes} & {"model", "memory"}

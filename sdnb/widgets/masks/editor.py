@@ -85,7 +85,8 @@ class MaskEditor(Drawing):
         bar = self._toolbar
         bar.latent.observe(self._guarded(lambda c: setattr(self, "latent", c.new)), "value")
         bar.feather.moved = self._guarded(lambda number: setattr(self, "feather", number))
-        self._faded = 0.0  # the feather that the last extension has brought
+        #: The feather that the last extension of the canvas has brought; 0 for none.
+        self.brought_feather = 0.0
         self._suited = self.extensions
         self._set_width_below()
         self.extending.show(picture.size, None)
@@ -124,7 +125,7 @@ class MaskEditor(Drawing):
         picture = images.pixels(source)
         lost = bool(self._state.history.strokes)
         if picture.size == self._state.picture.size:
-            self._faded = 0.0  # the mask stays, and its feather with it
+            self.brought_feather = 0.0  # the mask stays, and its feather with it
         self._image = picture
         kept = self._lay_under(picture)
         self._set_width_below()
@@ -231,8 +232,8 @@ class MaskEditor(Drawing):
         self.brush = min(self.brush, float(self._toolbar.largest))
         self._set_width_below()
         faded = outpaint.feather(self.extensions[-1].overlap) if self.extensions else 0.0
-        if self.feather in (0.0, self._faded):
-            self.feather, self._faded = faded, faded
+        if self.feather in (0.0, self.brought_feather):
+            self.feather, self.brought_feather = faded, faded
 
     def _actions(self) -> dict[str, Callable[[], None]]:
         return {

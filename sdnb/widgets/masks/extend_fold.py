@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ from ipywidgets.widgets.widget_description import DescriptionStyle
 from sdnb.images.outpaint import ANCHORS, OVERLAP, Sides
 from sdnb.request import RANGES
 from sdnb.request.sizes import Size
+from sdnb.widgets.buttons import text_button
 from sdnb.widgets.fold import Fold
 from sdnb.widgets.masks.strokes import Extension
 from sdnb.widgets.slider import NumberBox
@@ -20,14 +21,16 @@ from sdnb.widgets.style import shared
 
 _STEP = 64  # pixels for a click on a box's arrow
 _LARGEST = int(RANGES["width"][1])
+_SHARE, _CELL = 0.25, 8  # of a side, in steps of so many pixels, that a button adds
 _SIDES = ("left", "right", "top", "bottom")
 _MIDDLE = next(iter(ANCHORS))
 _BY_SIDES = "as the sides say"  # where the picture lies at none of them
 
 
 class ExtendFold(Fold):
-    """Pixels for each side, or a size and where the picture lies in it; and the overlap. Each
-    change calls `extend` with the sides and the overlap; `show` calls nobody.
+    """Buttons for a quarter more at a side, or at all; pixels for each side, or a size and where
+    the picture lies in it; and the overlap. Each change calls `extend` with the sides and the
+    overlap; `show` calls nobody.
     """
 
     def __init__(self, extend: Callable[[Sides, int], object]) -> None:
@@ -36,6 +39,11 @@ class ExtendFold(Fold):
         self._sides, self._overlap = Sides(), OVERLAP
         self._showing = False  # whether Python moves the list of places
         super().__init__("Extend the canvas", opened=self._make)
+
+    def focus(self) -> None:
+        """Unfold it, and move the browser's focus to its first button, and with it the page."""
+        self.unfolded = True
+        self._buttons[0].focus()
 
     def show(self, picture: Size, last: Extension | None) -> None:
         """Show by how much a picture of this size is extended; None is not at all."""
@@ -99,10 +107,25 @@ class ExtendFold(Fold):
         sides, sized = (
             [self._boxes[name] for name in names] for names in (_SIDES, ("width", "height"))
         )
-        rows = sides, sized, [self._anchor, self._boxes["overlap"]]
+        self._buttons = [self._more_at(name, (name,)) for name in _SIDES]
+        self._buttons.append(self._more_at("all sides", _SIDES))
+        quarters = [widgets.Label(f"+{_SHARE:.0%}"), *self._buttons]
+        rows = quarters, sides, sized, [self._anchor, self._boxes["overlap"]]
         self.inside.children = [laid_out("sdnb-extend", row) for row in rows]
         last = Extension(self._sides, self._overlap) if self._sides else None
         self.show(self._picture, last)
+
+    def _more_at(self, where: str, names: Sequence[str]) -> widgets.Button:
+        tip = f"Extend it by a quarter of the picture: {where}; another click adds as much"
+        return text_button(where, "", tip, partial(self._add, names))
+
+    def _add(self, names: Sequence[str]) -> None:
+        """Extend these sides by a quarter of the picture's."""
+        sides = {name: getattr(self._sides, name) for name in _SIDES}
+        for name in names:
+            side = self._picture[name in ("top", "bottom")]
+            sides[name] += max(_CELL, round(side * _SHARE / _CELL) * _CELL)
+        self._give(Sides(**sides))
 
     def _moved(self, name: str, _: float) -> None:
         if name in ("width", "height"):
