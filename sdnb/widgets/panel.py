@@ -150,7 +150,7 @@ class Panel(StudioTab):
         except (ValueError, TypeError) as error:
             self.progress.refuse(error)
             return None
-        self.gallery.choose(None)  # what one looks at now is what comes of this
+        self.gallery.turn_to_newest()  # what comes of this is seen there
         return self.submit(request)
 
     def submit(self, request: Request, then: Callable[[Result], None] | None = None) -> Job | None:

@@ -57,20 +57,20 @@ class Gallery(RunAgain, widgets.VBox):
         self.folder = user_path("outputs" if folder is None else folder)
         self._contents = GalleryContents(
             self.folder, opened=folder is not None if opened is None else opened, below=below,
-            read=self._look_through, narrowed=self._narrowed,
+            read=self._look_through, narrowed=self.turn_to_newest,
             turned=lambda: self._guarded(self.look_again),
         )  # fmt: skip
         self.autosave = Autosave(self.folder, self.save, on=autosave)
         self._heir: Callable[[], Gallery | None] = lambda: None  # it is no part of this one
         self._lock, self._files = threading.RLock(), GalleryFiles(self.folder)
         self._forget: list[Callable[[set[GalleryPicture]], object]] = []
-        self._thumbs = Thumbnails(self.choose, self._refresh)
+        self._keys = GalleryKeys(self)
+        self._thumbs = Thumbnails(self.choose, self._refresh, self._keys.show)
         self._bar = GalleryBar(
             self.folder, self._contents, self._thumbs, self, do=self._guarded, more=self.autosave
         )
         self._question, self._message = DeleteQuestion(self._guarded), SaidLine()
         self._opened_picture = OpenedPicture(self.folder, self, self._guarded, self._refresh)
-        self._keys = GalleryKeys(self)
         shown = [self._bar, self._question.row, self._message, self._thumbs]
         hidden = style.sheet(), self._keys, Drops(self.at)
         super().__init__([*hidden, *shown, self._opened_picture])
@@ -116,9 +116,8 @@ class Gallery(RunAgain, widgets.VBox):
         """
         wanted = PictureSearch.asked(words, model, since, until)
         self._contents.finish(wanted)
-        with self._lock:
-            self._narrowed()
-            return list(self.found)
+        self.turn_to_newest()
+        return list(self.found)
 
     def refresh(self) -> str:
         """Look at the folder again, and return what has changed, in words; "" for nothing.
@@ -163,6 +162,13 @@ class Gallery(RunAgain, widgets.VBox):
             self.pictures = [*reversed(new), *self.pictures]
             self._look_through(new)
         self.autosave.take(new)  # without the lock: meanwhile somebody looks at others
+
+    def turn_to_newest(self) -> None:
+        """Show the first page of what is looked for; what is open stays open."""
+        with self._lock:
+            self._quiet()
+            self._thumbs.first()
+            self._look_through()
 
     def hand_over(self, heir: Gallery) -> None:
         """Give all pictures, and those that are still to come, to another gallery."""
@@ -331,12 +337,6 @@ class Gallery(RunAgain, widgets.VBox):
                 self.say(f"{changes} in {self.folder}.")
         except OSError as error:
             self._message.complain(error)
-
-    def _narrowed(self) -> None:
-        """Something else is looked for: show the first of what is found."""
-        self._quiet()
-        self._thumbs.first()
-        self._look_through()
 
     def _look_through(self, new: Sequence[GalleryPicture] = ()) -> None:
         """Find anew what is looked for; `new` ones came before the first."""

@@ -25,13 +25,15 @@ class Thumbnails(widgets.VBox):
 
     `turners` are the buttons for other pages, and `pager` is the number of the one in sight, shown
     where there are many: the owner of the thumbnails lays them out. `again` is
-    called, in a thread of its own, when thumbnails of files have been read: `show` shows them.
+    called, in a thread of its own, when thumbnails of files have been read: `show` shows them;
+    `seen` with the pictures that are in sight from now on.
     """
 
     def __init__(
-        self, choose: Callable[[GalleryPicture], object], again: Callable[[], object]
-    ) -> None:
-        self._choose = choose
+        self, choose: Callable[[GalleryPicture], object], again: Callable[[], object],
+        seen: Callable[[Sequence[GalleryPicture]], object],
+    ) -> None:  # fmt: skip
+        self._choose, self._seen = choose, seen
         self._pictures: Sequence[GalleryPicture] = ()
         self._chosen: GalleryPicture | None = None
         self._page = 0
@@ -134,6 +136,7 @@ class Thumbnails(widgets.VBox):
                 (slot.add_class if on else slot.remove_class)(f"sdnb-{name}")
             slot.layout.display = ""
         self._backgrounds.value = f"<style>{' '.join(rules)}</style>"
+        self._seen(shown)
         self.pager.max = max(self._pages, 1)
         self.pager.value = self._page + 1
         self.pager.layout.display = "" if self._pages > _FEW else "none"
