@@ -209,13 +209,14 @@ export default {
       const how = { capture: true, passive: type === "wheel", signal: end.signal };
       document.addEventListener(type, hear, how);
     }
-    const focus = ({ focus: name }, frames = 60) => {
+    const focus = ({ focus: name, top }, frames = 60) => {
       // What Python has just made or shown is in the page some frames later.
       const found = root()?.querySelector(`.${name}`);
       if (found?.offsetParent) {
-        found.focus();
+        found.focus({ preventScroll: Boolean(top) });
+        if (top) root().querySelector(top)?.scrollIntoView({ block: "start" });
         kind.focusin?.({ target: found }, root()); // also where it had it, for another picture
-      } else if (frames) requestAnimationFrame(() => focus({ focus: name }, frames - 1));
+      } else if (frames) requestAnimationFrame(() => focus({ focus: name, top }, frames - 1));
     };
     const told = message => {
       if (message.asked) model.send(message); // all that was sent before is heard by now

@@ -70,11 +70,13 @@ class Keys(widgets.Box):
         """Scroll the page, if it must be, until the part of this CSS class is seen."""
         self._ear.send({"see": f".{name}"})
 
-    def focus(self, widget: widgets.DOMWidget) -> None:
-        """Move the browser's focus to a widget, even if it is not on the page yet."""
+    def focus(self, widget: widgets.DOMWidget, top: str = "") -> None:
+        """Move the browser's focus to a widget, even if it is not on the page yet; with `top`, a
+        CSS class, the page scrolls until the part of that class is at its top.
+        """
         name = f"sdnb-{widget.model_id}"
         widget.add_class(name)
-        self._ear.send({"focus": name})
+        self._ear.send({"focus": name, "top": f".{top}" if top else ""})
 
 
 class GenerateKeys(Keys):

@@ -253,6 +253,7 @@ class Panel(StudioTab):
         self._plan, self.as_left = PlanLine(self.FORESEEN), WayBack()
         self._outcome = Outcome(self.progress.picture, self.gallery, self.form.seed.made_with)
         self.view, self._caption = self._outcome.view, self._outcome.caption
+        self.progress.wanted = lambda: not self.view.is_held
         self.came = CameWith(self.form, self._caption)
         self.begun += [self.as_left.forget, self.came.mask.forget, self.keep]
         self._live = self._made_live()
@@ -327,8 +328,8 @@ class Panel(StudioTab):
 
     # -- during a run, in its own thread --------------------------------------------------------
     def _began(self) -> None:
-        """Clear what was said of the last picture and of what was done with it."""
-        self._outcome.quiet()
+        """Clear what was said of what was done with the last picture."""
+        self._outcome.begin()
         self.form.forget_refused()
         for act in self.begun:
             act()

@@ -65,16 +65,19 @@ def test_the_gallerys_open_picture_is_saved_and_downloaded_under_the_name_of_its
     assert images.read(data) == gallery.pictures[1].request
     press(gallery, "Save")
     (path,) = gallery.folder.glob("*.png")
-    assert f"Saved as {path}" in gallery._message.value
-    assert "<a " not in gallery._message.value  # one link is enough
+    said = gallery._opened_picture.said
+    assert f"Saved as {path}" in said.value  # beside its buttons
+    assert "<a " not in said.value  # one link is enough
+    assert gallery._words.above.value == ""
     assert linked(link.value) == (path.name, "image/png", path.read_bytes(), "Download")
-    gallery.save_one(gallery.pictures[0])  # by its key, while it is not the open one
-    assert linked(gallery._message.value)[0] == gallery.pictures[0].saved.name
+    gallery.choose(None)
+    gallery.save_one(gallery.pictures[0])  # by its key
+    assert linked(gallery._words.above.value)[0] == gallery.pictures[0].saved.name
     jpeg = encoded(colour(1), "JPEG")
     gallery.take(jpeg, "photo.jpg")  # as it was, and not as a PNG
     assert linked(link.value)[:3] == ("photo.jpg", "image/jpeg", jpeg)
     press(gallery, "Save all")
-    with zipfile.ZipFile(io.BytesIO(linked(gallery._message.value)[2])) as archive:
+    with zipfile.ZipFile(io.BytesIO(linked(gallery._words.above.value)[2])) as archive:
         assert sorted(archive.namelist()) == sorted(p.name for p in gallery.folder.iterdir())
     gallery.choose(None)
     assert link.value == ""
@@ -99,9 +102,9 @@ def test_the_galleries_open_picture_has_what_a_result_has(tmp_path):
         assert [called(place, name) != [] for name in names] == [True] * len(names)
     press(panel.gallery, "Use its seed")
     assert (panel.request.seed, panel.request.count) == (6, 1)
-    assert "The seed is 6 now, and Pictures is 1." in panel.gallery._message.value
+    assert "The seed is 6 now, and Pictures is 1." in panel.gallery._opened_picture.said.value
     find(panel.form.seed.widget, "Seed").value = "9"
-    assert panel.gallery._message.value == ""  # it is true no longer
+    assert panel.gallery._opened_picture.said.value == ""  # it is true no longer
     press(panel.gallery, "Use as picture")
     assert images.open(panel.request.image).tobytes() == panel.result.images[1].tobytes()
 
@@ -111,5 +114,5 @@ def test_a_photograph_has_no_seed_to_use(tmp_path):
     studio.gallery.take(encoded(colour(1), "JPEG"), "photo.jpg")
     studio.request = Request(seed=3)
     press(studio.gallery, "Use its seed")
-    assert "It brings no settings" in studio.gallery._message.value
+    assert "It brings no settings" in studio.gallery._opened_picture.said.value
     assert studio.request.seed == 3

@@ -183,7 +183,7 @@ def test_a_batch_becomes_one_sheet(tmp_path):
     one.gallery.choose(one.gallery.pictures[0])
     press(one.gallery, "Save sheet")
     assert f"Saved as {tmp_path / 'sheets'}" in status(one)
-    assert 'download="' in one.gallery._message.value
+    assert 'download="' in one.gallery._opened_picture.said.value
     paths = sorted((tmp_path / "sheets").glob("*.png"))
     first, second = (images.open(path.read_bytes()) for path in paths)
     a, b, c = one.result.images
