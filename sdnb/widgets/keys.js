@@ -87,6 +87,13 @@ function panel(model) {
     sized.observe(box);
     setTimeout(() => sized.disconnect(), 3000);
   };
+  // A box that is emptied has the number again that was taken last, and not the one that was refused,
+  // which ipywidgets would fill it with.
+  const taken = new WeakMap(), typing = new WeakSet();
+  const isWrong = box => box.closest(".sdnb-wrong");
+  const note = box => {
+    if (!typing.has(box) && !isWrong(box) && box.value) taken.set(box, box.value);
+  };
   const rows = box => [...box.querySelectorAll(".sdnb-lora")];
   let entered = null;
   // A letter of several keys is in its box before it is chosen. A page that is loaded anew composes
@@ -98,12 +105,17 @@ function panel(model) {
     compositionend: () => composing(false),
     focusin({ target }, root) {
       steadied.hold(target, root);
+      if (target.matches("input[type=number]")) note(target);
       entered = isOpenable(target) && target.closest(".sdnb-open") ? target : null;
       entered?.select();
     },
     // A browser that writes numbers with a point leaves a comma out: 7,5 would be 75.
     beforeinput(event) {
       const { target, data } = event;
+      if (target.matches("input[type=number]")) {
+        note(target);
+        typing.add(target);
+      }
       const isPoint = (0.5).toLocaleString().includes(".");
       if (!isPoint || !target.matches("input[type=number]")) return;
       if (!/^[^,]*,\d{0,2}$/.test(data ?? "")) return; // of three digits, it parts thousands
@@ -115,6 +127,10 @@ function panel(model) {
       entered = null;
     },
     change({ target }) {
+      typing.delete(target);
+      if (isWrong(target) && !isOpenable(target) && !target.value && taken.has(target)) {
+        target.value = taken.get(target); // before ipywidgets looks
+      }
       if (isOpenable(target) && !target.value) {
         target.closest(".sdnb-openable").querySelector(".sdnb-reset").click();
       }

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextvars
 import html
+import threading
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from functools import partial
 
 import ipywidgets as widgets
@@ -20,6 +23,7 @@ from sdnb.widgets.live_picture import LivePicture
 from sdnb.widgets.style import quiet_line, row, shared
 
 Act = Callable[[GalleryPicture], object]
+_PAUSE = 0.7  # seconds until a picture of live is one that stays
 START, BEFORE = "the start picture", "the one before"  # what a picture is compared with
 
 
@@ -51,6 +55,7 @@ class ResultView(widgets.VBox):
         # Also the same one as the last run's, which is no change of its value.
         preview.layout.observe(self._displayed, "display")
         self._live = LivePicture()
+        self._pause: threading.Timer | None = None
         self._picture = widgets.HTML(layout=widgets.Layout(display="none"))
         self._picture.add_class("sdnb-finished")
         self._empty = widgets.HTML('<div class="sdnb-empty">The picture comes here.</div>')
@@ -90,11 +95,27 @@ class ResultView(widgets.VBox):
         if not self._is_made:
             self._make()
         self._compare.disabled, self._compare.description = True, "Compare"
-        self._link.value = ""  # to write a file takes longer than live has
+        self._link.value = ""
+        self._link_at_a_pause(picture)
         for part in (self._empty, self._preview, self._picture, self._turn, self._with):
             part.layout.display = "none"
         for part in (self._actions, self._sends):
             part.layout.display = ""
+
+    def _link_at_a_pause(self, picture: GalleryPicture) -> None:
+        """Link a picture of live that stays: to write each file takes longer than live has."""
+        if self._pause is not None:
+            self._pause.cancel()
+
+        def link() -> None:
+            with suppress(OSError):
+                made = picture_link(picture)
+                if self.picture is picture:
+                    self._link.value = made
+
+        self._pause = threading.Timer(_PAUSE, contextvars.copy_context().run, (link,))
+        self._pause.daemon = True
+        self._pause.start()
 
     def show_coming(self, preview: bytes, width: int, share: float) -> None:
         """Show a preview of live, a JPEG, over the picture: `share` of its run is done."""

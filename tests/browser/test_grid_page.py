@@ -201,7 +201,7 @@ def test_the_studio_has_a_grid_tab(page, lab):
     studio.until("studio.grid.view is not None and studio.grid.view.grid.done == 4")
     page.wait_for_timeout(500)
     assert studio.thumbs() == [True] * 4
-    studio.cell("steps 2 cfg 4").click()
+    studio.cell("steps 2 CFG 4").click()
     page.locator("text=Use these settings").wait_for()
     studio.shot("grid-tab")
     studio.click("Use these settings")

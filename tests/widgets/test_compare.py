@@ -6,6 +6,7 @@ from io import BytesIO
 
 import ipywidgets as widgets
 import numpy as np
+import pytest
 from helpers.fakes import Model, make
 from helpers.pictures import encoded
 from helpers.widget_hands import called, find, press, read
@@ -15,7 +16,7 @@ from sdnb import images
 from sdnb.images.result import Result
 from sdnb.jobs.executor import Inline
 from sdnb.request import Request
-from sdnb.widgets.compare import input_of
+from sdnb.widgets.compare import apart, input_of
 from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.result_view import ResultView
@@ -139,6 +140,24 @@ def test_one_of_several_is_compared_with_the_one_before_it():
     press(view, "Compare")
     left, _ = sides(view._picture.value)
     assert left.min() > 250  # of those that were shown before
+
+
+@pytest.mark.parametrize(
+    ("names", "seen"),
+    [
+        (("a cat, seed 7", "a cat, seed 8"), ("seed 7", "seed 8")),
+        (("a cat, seed 7", "a dog, seed 7"), ("a cat, seed 7", "a dog, seed 7")),
+        (
+            ("a landscape, oil on canvas, at dawn, seed 7",
+             "a landscape, oil on canvas, at dusk, seed 8"),
+            ("… dawn, seed 7", "… dusk, seed 8"),
+        ),
+        (("a.png", "b.png"), ("a.png", "b.png")),
+        (("the start picture", "a cat, seed 7"), ("the start picture", "a cat, seed 7")),
+    ],
+)  # fmt: skip
+def test_what_is_the_same_of_two_names_does_not_fill_the_line(names, seen):
+    assert apart(*names) == seen
 
 
 def rows(view):

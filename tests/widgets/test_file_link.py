@@ -5,16 +5,22 @@ import re
 import zipfile
 from base64 import b64decode
 
-from helpers.fakes import Model, make
+import ipywidgets as widgets
+from helpers import grids
+from helpers.fakes import Model, make, until
 from helpers.pictures import colour, encoded
 from helpers.widget_hands import called, find, press
 
+import sdnb
 from sdnb import images
 from sdnb.jobs.executor import Inline
 from sdnb.request import Request, Settings
 from sdnb.widgets import file_link as links
+from sdnb.widgets import result_view
 from sdnb.widgets.file_link import file_link, files_link
 from sdnb.widgets.gallery.gallery import Gallery
+from sdnb.widgets.gallery.gallery_picture import GalleryPicture
+from sdnb.widgets.grid.grid_view import GridView
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.studio import Studio
 
@@ -89,6 +95,39 @@ def test_a_picture_of_the_folder_is_downloaded_byte_for_byte(tmp_path):
     gallery.choose(gallery.pictures[0])
     name, _, data, _ = linked(gallery._opened_picture.link.value)
     assert (name, data) == ("photo.jpg", (tmp_path / "photo.jpg").read_bytes())
+
+
+def test_a_picture_of_live_is_downloaded_once_it_stays(monkeypatch):
+    monkeypatch.setattr(result_view, "_PAUSE", 0.05)
+    view = result_view.ResultView(widgets.Image(), lambda _: "", lambda _: ("", ""))
+    first, second = (
+        GalleryPicture(list(make(Request(seed=seed).resolved(Settings(64, 64, 1))))[-1].result)
+        for seed in (5, 6)
+    )
+    view.show_live(first)
+    view.show_live(second)  # at once: the first one needs no file
+    assert view._link.value == ""
+    until(lambda: view._link.value)
+    name, _, data, words = linked(view._link.value)
+    assert (name, words) == ("sdnb-6.png", "Download")
+    assert images.read(data).seed == 6
+
+
+def test_an_opened_cell_of_a_grid_is_downloaded_with_its_settings(tmp_path):
+    grid = sdnb.sweep(grids.BASE, steps=[1, 2], seed=[5, 6])
+    made = GridView(grid, grids.model(), executor=Inline(grids.make), folder=tmp_path / "kept")
+    made._table.click(3)
+    link = made._detail._link
+    assert link.value == ""  # there is no picture yet
+    made.run()
+    assert made.wait(60)
+    made._table.click(3)
+    name, kind, data, words = linked(link.value)
+    assert (name, kind, words) == ("sdnb-6.png", "image/png", "Download")
+    assert images.read(data).seed == 6
+    press(made, "Save")
+    (path,) = (tmp_path / "kept").glob("*.png")
+    assert linked(link.value)[:3] == (path.name, "image/png", path.read_bytes())
 
 
 def test_the_galleries_open_picture_has_what_a_result_has(tmp_path):
