@@ -13,10 +13,10 @@ from sdnb.widgets.buttons import text_button
 from sdnb.widgets.gallery.file_readers import ThumbReader
 from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 from sdnb.widgets.jpegs import data_uri
-from sdnb.widgets.style import shared
+from sdnb.widgets.style import box, shared
 
-PAGE = 24  # thumbnails at once
-_SIDE = 96  # pixels
+PAGE = 36  # thumbnails at once: `style.css` puts 12, 9, 6 or 4 into a row, so that each is full
+_SIDE = 128  # pixels
 _FEW = 5  # pages that one turns one by one
 
 
@@ -49,8 +49,7 @@ class Thumbnails(widgets.VBox):
         )  # fmt: skip
         self.pager.observe(lambda change: self._paged(change["new"] - 1), "value")
         self._reader = ThumbReader(_SIDE, again)
-        rows = widgets.Box(self.slots, layout=widgets.Layout(flex_flow="row wrap"))
-        super().__init__([self._backgrounds, rows])
+        super().__init__([self._backgrounds, box("sdnb-thumbs", self.slots)])
 
     @property
     def where(self) -> str:
