@@ -198,10 +198,12 @@ class Panel(StudioTab):
         self.came.tell(request, before, notes)
 
     def state(self) -> dict[str, Any]:
-        """The request by the panel's kind, and the gallery's switch if it is its own."""
+        """The request by the panel's kind, and the gallery's switch if it is its own. A seed that
+        live has locked comes back open, as the line that speaks of it does not come back.
+        """
         switch = {"autosave": self.gallery.autosave.on} if self.has_gallery else {}
         with suppress(ValueError):  # a seed that is too large for the count
-            return {self.kind: self.form.request, **switch}
+            return {self.kind: self._live.as_before(self.form.request), **switch}
         return switch
 
     def restore(self, state: Mapping[str, Any]) -> None:

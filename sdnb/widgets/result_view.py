@@ -104,10 +104,10 @@ class ResultView(widgets.VBox):
 
     def _link_at_a_pause(self, picture: GalleryPicture) -> None:
         """Link a picture of live that stays: to write each file takes longer than live has."""
-        if self._pause is not None:
-            self._pause.cancel()
+        self._link_no_more()
 
         def link() -> None:
+            self._pause = None  # a picture that is deleted is kept by nothing
             with suppress(OSError):
                 made = picture_link(picture)
                 if self.picture is picture:
@@ -116,6 +116,11 @@ class ResultView(widgets.VBox):
         self._pause = threading.Timer(_PAUSE, contextvars.copy_context().run, (link,))
         self._pause.daemon = True
         self._pause.start()
+
+    def _link_no_more(self) -> None:
+        if (pause := self._pause) is not None:
+            pause.cancel()
+            self._pause = None
 
     def show_coming(self, preview: bytes, width: int, share: float) -> None:
         """Show a preview of live, a JPEG, over the picture: `share` of its run is done."""
@@ -278,6 +283,7 @@ class ResultView(widgets.VBox):
         return f"{picture.which} · seed {picture.request.seed}"
 
     def _refresh(self) -> None:
+        self._link_no_more()
         picture = self.picture
         if picture is None:
             self._picture.value = ""  # a deleted picture is kept by nothing
