@@ -36,7 +36,7 @@ def compared(before: Image.Image, after: Image.Image, words: tuple[str, str] = (
     sides = "".join(f'<span title="{alt}">{side}: {word}</span>' for side, alt, word in named)
     below = f'<div class="sdnb-sides" aria-hidden="true">{sides}</div>' if any(words) else ""
     return (
-        f'<div class="sdnb-compare" style="width:{width}px"><div class="sdnb-pair">'
+        f'<div class="sdnb-compare" style="--wide:{width}px"><div class="sdnb-pair">'
         f'<img src="{data_uri(before, side, 92)}" alt="left: {alts[0]}">'
         f'<img src="{data_uri(after, side, 92)}" alt="right: {alts[1]}">'
         f'<input type="range" min="0" max="100" value="50" step="1" oninput="{_MOVE}" '

@@ -93,3 +93,16 @@ def test_a_picture_that_is_sent_brings_the_tabs_to_the_top(opened):
         page.screenshot(path=SHOTS / f"sent-to-{name}.png")
         assert -2 <= page.get_by_role("tab", name=name, exact=True).evaluate(TOP) <= 60
         assert opened.js("return document.activeElement.className").find("sdnb-generate") >= 0
+
+
+def test_no_label_is_cut(opened):
+    page = opened.page
+    page.get_by_role("tab", name="txt2img", exact=True).click()
+    for words in ("Add-ons", "More"):
+        page.locator(f"button.sdnb-fold:has-text('{words}') >> visible=true").first.click()
+    page.get_by_text("rescale").locator("visible=true").wait_for()
+    labels = page.locator(".sdnb .widget-label >> visible=true")
+    cut = """all => all.filter(each => each.scrollWidth > each.clientWidth + 1
+      || each.scrollHeight > each.clientHeight + 2).map(each => each.textContent)"""
+    assert labels.count() > 12
+    assert labels.evaluate_all(cut) == []
