@@ -58,6 +58,8 @@ class Axis:
         return {
             "prompt_sr": f"{self.of} →",
             "weight": f"weight of “{self.of}”",
+            "cfg": "CFG",
+            "cfg_rescale": "CFG rescale",
         }.get(self.name, self.name.replace("_", " "))
 
     def __len__(self) -> int:

@@ -134,18 +134,19 @@ def known(name: str, accepted: Iterable[str], elsewhere: Mapping[str, str] | Non
     `elsewhere` maps other programs' names, in lower case without punctuation, to ours.
     """
     names = tuple(accepted)
-    near = (elsewhere or {}).get(_plain(name)) or _most_alike(name, names)
+    near = (elsewhere or {}).get(_plain(name)) or most_alike(name, names)
     listed = ", ".join(names)
     return f"did you mean {near!r}? Known are {listed}" if near else f"known are {listed}"
 
 
 def nearest(word: str, names: Iterable[str]) -> str:
     """`"; did you mean 'x'?"`, or `""` if no name is similar."""
-    near = _most_alike(word, names)
+    near = most_alike(word, names)
     return f"; did you mean {near!r}?" if near else ""
 
 
-def _most_alike(word: str, names: Iterable[str]) -> str:
+def most_alike(word: str, names: Iterable[str]) -> str:
+    """The name that is most similar to a word; "" if none is similar."""
     from difflib import SequenceMatcher  # here, so that only a mistake pays for the import
 
     matches = [(SequenceMatcher(None, _plain(word), _plain(name)).ratio(), name) for name in names]

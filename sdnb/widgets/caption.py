@@ -25,7 +25,7 @@ class Caption(widgets.HTML):
         """Show these lines, and those of what went `wrong`, until others come; those `of` an input
         picture only while it is that one.
         """
-        self._of = of
+        self._of, self.layout.visibility = of, "visible"  # it may have been hidden with a picture
         said = [f"<div>{html.escape(line)}</div>" for line in lines]
         self.value = "".join([*said, *map(_error, wrong)])
 
@@ -40,7 +40,8 @@ class SaidLine(widgets.HTML):
 
     def __init__(self) -> None:
         super().__init__(style=shared(HTMLStyle))
-        self.add_class("sdnb-quiet")
+        for name in ("sdnb-quiet", "sdnb-said-line"):
+            self.add_class(name)
         self._holds: Callable[[], bool] = _always
 
     def say(self, words: str, link: str = "", holds: Callable[[], bool] | None = None) -> None:

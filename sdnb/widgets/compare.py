@@ -18,6 +18,7 @@ from sdnb.widgets.jpegs import data_uri
 
 Side = tuple[Image.Image, str]  # a picture, and what it is called
 
+_LONG = 24  # letters at the beginning of two names, from which on it is left out
 _KEEP = "event.stopPropagation()"  # otherwise JupyterLab handles the arrow keys
 _MOVE = "this.closest('.sdnb-compare').style.setProperty('--at', this.value + '%')"
 
@@ -30,14 +31,12 @@ def compared(before: Image.Image, after: Image.Image, words: tuple[str, str] = (
     alts = [html.escape(word, quote=True) for word in words]
     scale = min(1, side / max(before.size))
     width = round(before.width * scale)
-    heads, _, tails = zip(*(word.rpartition(", ") for word in words), strict=True)
-    # Of one prompt with two seeds the prompt would fill the line.
-    shown = [html.escape(word) for word in (tails if heads[0] == heads[1] else words)]
+    shown = map(html.escape, apart(*words))
     named = zip(("left", "right"), alts, shown, strict=True)
     sides = "".join(f'<span title="{alt}">{side}: {word}</span>' for side, alt, word in named)
     below = f'<div class="sdnb-sides" aria-hidden="true">{sides}</div>' if any(words) else ""
     return (
-        f'<div class="sdnb-compare" style="width:{width}px"><div class="sdnb-pair">'
+        f'<div class="sdnb-compare" style="--wide:{width}px"><div class="sdnb-pair">'
         f'<img src="{data_uri(before, side, 92)}" alt="left: {alts[0]}">'
         f'<img src="{data_uri(after, side, 92)}" alt="right: {alts[1]}">'
         f'<input type="range" min="0" max="100" value="50" step="1" oninput="{_MOVE}" '
@@ -45,6 +44,17 @@ def compared(before: Image.Image, after: Image.Image, words: tuple[str, str] = (
         'aria-label="how much of the left picture is seen, in percent"></div>'
         f"{below}</div>"
     )
+
+
+def apart(one: str, other: str) -> tuple[str, str]:
+    """What tells two names apart: without the words at their beginning that are the same."""
+    heads = [words.rpartition(", ")[0] for words in (one, other)]
+    if heads[0] == heads[1]:  # of one prompt with two seeds, these
+        return one.removeprefix(f"{heads[0]}, "), other.removeprefix(f"{heads[1]}, ")
+    pairs = enumerate(zip(one, other, strict=False))
+    alike = next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
+    begin = one.rfind(" ", 0, alike) + 1
+    return (one, other) if begin < _LONG else (f"… {one[begin:]}", f"… {other[begin:]}")
 
 
 def input_of(picture: GalleryPicture) -> Side | None:

@@ -95,6 +95,13 @@ function panel(model) {
     sized.observe(box);
     setTimeout(() => sized.disconnect(), 3000);
   };
+  // A box that is emptied has the number again that was taken last, and not the one that was refused,
+  // which ipywidgets would fill it with.
+  const taken = new WeakMap(), typing = new WeakSet();
+  const isWrong = box => box.closest(".sdnb-wrong");
+  const note = box => {
+    if (!typing.has(box) && !isWrong(box) && box.value) taken.set(box, box.value);
+  };
   const rows = box => [...box.querySelectorAll(".sdnb-lora")];
   let entered = null;
   // A letter of several keys is in its box before it is chosen. A page that is loaded anew composes
@@ -106,12 +113,17 @@ function panel(model) {
     compositionend: () => composing(false),
     focusin({ target }, root) {
       steadied.hold(target, root);
+      if (target.matches("input[type=number]")) note(target);
       entered = isOpenable(target) && target.closest(".sdnb-open") ? target : null;
       entered?.select();
     },
     // A browser that writes numbers with a point leaves a comma out: 7,5 would be 75.
     beforeinput(event) {
       const { target, data } = event;
+      if (target.matches("input[type=number]")) {
+        note(target);
+        typing.add(target);
+      }
       const isPoint = (0.5).toLocaleString().includes(".");
       if (!isPoint || !target.matches("input[type=number]")) return;
       if (!/^[^,]*,\d{0,2}$/.test(data ?? "")) return; // of three digits, it parts thousands
@@ -123,6 +135,10 @@ function panel(model) {
       entered = null;
     },
     change({ target }) {
+      typing.delete(target);
+      if (isWrong(target) && !isOpenable(target) && !target.value && taken.has(target)) {
+        target.value = taken.get(target); // before ipywidgets looks
+      }
       if (isOpenable(target) && !target.value) {
         target.closest(".sdnb-openable").querySelector(".sdnb-reset").click();
       }
@@ -149,28 +165,49 @@ function panel(model) {
   };
 }
 
-function gallery(model) {
+function gallery(model, signal) {
+  // The thumbnails are places, and a picture that comes moves the others on: the focus goes with its
+  // picture, which keys name by its number.
+  let held = null, within = null;
+  const thumbs = () => [...within.querySelectorAll(".sdnb-thumb")].filter(each => each.offsetParent);
+  const placeOf = part => thumbs().indexOf(part.closest(".sdnb-thumb"));
+  const hold = ({ target }, root) => {
+    within = root;
+    held = model.get("pictures")[placeOf(target)] ?? null;
+  };
+  const follow = () => {
+    if (!within?.isConnected || held === null) return;
+    const at = placeOf(document.activeElement), next = model.get("pictures").indexOf(held);
+    if (at < 0 || next === at) return;
+    if (next < 0) held = null; // it has left the page: no key is for what is in its place
+    else thumbs()[next]?.focus({ preventScroll: true });
+  };
+  model.on("change:pictures", follow);
+  signal.addEventListener("abort", () => model.off("change:pictures", follow));
   return {
+    focusin: hold,
     keydown(event, root) {
       const { key, target } = event;
       if (event.ctrlKey || event.metaKey || event.altKey || key === "Tab") return;
       if (target.closest("input, textarea, select")) return;
       event.stopPropagation();
-      const thumbs = [...root.querySelectorAll(".sdnb-thumb")].filter(each => each.offsetParent);
-      const at = thumbs.indexOf(target.closest(".sdnb-thumb"));
-      const columns = thumbs.filter(each => each.offsetTop === thumbs[0].offsetTop).length;
-      const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[key];
-      if (!step) {
-        if (["Delete", "Escape", "s", "S"].includes(key)) {
-          model.send({ key, place: at < 0 ? null : at });
-        }
-        return;
+      within = root;
+      const numbers = model.get("pictures"), all = thumbs(), at = placeOf(target);
+      const number = at < 0 ? null : held;
+      if (["Delete", "Escape", "s", "S"].includes(key)) model.send({ key, number });
+      if (["Home", "End"].includes(key)) {
+        event.preventDefault();
+        model.send({ key });
       }
+      const columns = all.filter(each => each.offsetTop === all[0].offsetTop).length;
+      const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[key];
+      if (!step) return;
       event.preventDefault();
-      const chosen = thumbs.findIndex(each => each.classList.contains("sdnb-chosen"));
-      const next = (at < 0 ? chosen : at) + step;
-      thumbs[next]?.focus();
-      model.send({ key: "move", place: next, focused: next in thumbs });
+      const chosen = all.findIndex(each => each.classList.contains("sdnb-chosen"));
+      const from = at < 0 ? chosen : number === null ? at : numbers.indexOf(number);
+      const next = from < 0 ? -1 : from + step;
+      all[next]?.focus();
+      model.send({ key: "move", number: numbers[from] ?? null, step, focused: next in all });
     },
   };
 }
@@ -193,17 +230,20 @@ export default {
   render({ model, el }) {
     const root = () => el.closest(".sdnb-mask, .sdnb");
     const end = new AbortController();
-    const kind = { panel, gallery, canvas, tabs }[model.get("kind")](model);
+    const kind = { panel, gallery, canvas, tabs }[model.get("kind")](model, end.signal);
     for (const [type, act] of Object.entries(kind)) {
       const hear = event => root()?.contains(event.target) && act(event, root());
       const how = { capture: true, passive: type === "wheel", signal: end.signal };
       document.addEventListener(type, hear, how);
     }
-    const focus = ({ focus: name }, frames = 60) => {
+    const focus = ({ focus: name, top }, frames = 60) => {
       // What Python has just made or shown is in the page some frames later.
       const found = root()?.querySelector(`.${name}`);
-      if (found?.offsetParent) found.focus();
-      else if (frames) requestAnimationFrame(() => focus({ focus: name }, frames - 1));
+      if (found?.offsetParent) {
+        found.focus({ preventScroll: Boolean(top) });
+        if (top) root().querySelector(top)?.scrollIntoView({ block: "start" });
+        kind.focusin?.({ target: found }, root()); // also where it had it, for another picture
+      } else if (frames) requestAnimationFrame(() => focus({ focus: name, top }, frames - 1));
     };
     const told = message => {
       if (message.asked) model.send(message); // all that was sent before is heard by now

@@ -31,6 +31,7 @@ class _Ear(anywidget.AnyWidget):
     _esm = Path(__file__).with_name("keys.js").read_text(encoding="utf-8")
     kind = traitlets.Enum(("panel", "gallery", "canvas", "tabs")).tag(sync=True)
     boxes: Any = traitlets.List().tag(sync=True, **widgets.widget_serialization)
+    pictures: Any = traitlets.List().tag(sync=True)  # of a gallery: the numbers of those in sight
 
 
 class Keys(widgets.Box):
@@ -38,8 +39,9 @@ class Keys(widgets.Box):
 
     The messages of a "panel" have the `values` that a person gave its `boxes`, each with its id and
     the newest last; of a list it is the line. Or they say whether somebody is `composing` a letter.
-    A "gallery" sends a `key` and the thumbnail's `place`, -1 for none, and whether it is `focused`
-    already; "tabs" send that they are `ready`; a "canvas" sends nothing. Nothing is seen of it.
+    A "gallery" sends a `key` and the `number` of the picture whose thumbnail has the focus, None
+    for none; with "move" by how many places, `step`, and whether the next is `focused` already.
+    "tabs" send that they are `ready`; a "canvas" sends nothing. Nothing is seen of it.
     """
 
     def __init__(
@@ -68,11 +70,13 @@ class Keys(widgets.Box):
         """Scroll the page, if it must be, until the part of this CSS class is seen."""
         self._ear.send({"see": f".{name}"})
 
-    def focus(self, widget: widgets.DOMWidget) -> None:
-        """Move the browser's focus to a widget, even if it is not on the page yet."""
+    def focus(self, widget: widgets.DOMWidget, top: str = "") -> None:
+        """Move the browser's focus to a widget, even if it is not on the page yet; with `top`, a
+        CSS class, the page scrolls until the part of that class is at its top.
+        """
         name = f"sdnb-{widget.model_id}"
         widget.add_class(name)
-        self._ear.send({"focus": name})
+        self._ear.send({"focus": name, "top": f".{top}" if top else ""})
 
 
 class GenerateKeys(Keys):

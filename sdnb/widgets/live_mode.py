@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import ipywidgets as widgets
 
 from sdnb.images.result import Result
-from sdnb.request import Resolved
+from sdnb.request import Request, Resolved
 from sdnb.request.quick_enough import Quicker
 from sdnb.widgets.buttons import text_button
 from sdnb.widgets.form.form import Form
@@ -46,6 +46,7 @@ class LiveMode(LiveRuns):
         self._outcome, self._plan, self._view = outcome, plan, outcome.view
         self._asked, self._began = asked, began
         self._seed_before: int | None = None  # when it was switched on
+        self._locked: int | None = None  # the seed that it found open
         self._build(take)
         queue.more_to_stop = lambda: self.on
 
@@ -55,6 +56,11 @@ class LiveMode(LiveRuns):
         """
         self._seed_stays.look(self._form.seed.value)
         super().look()
+
+    def as_before(self, request: Request) -> Request:
+        """The request without a seed that live has locked, and not a person."""
+        is_lent = self._locked is not None and request.seed == self._locked
+        return request.but(seed=None) if is_lent else request
 
     def end(self) -> None:
         """Somebody stops what runs: it is switched off."""
@@ -118,7 +124,8 @@ class LiveMode(LiveRuns):
         """Lock the last seed where it is open, or a new one: somebody opened it to have another."""
         if self._form.seed.value is None:
             last = None if new else self._form.seed.last
-            self._form.change(seed=secrets.randbits(32) if last is None else last)
+            self._locked = secrets.randbits(32) if last is None else last
+            self._form.change(seed=self._locked)
 
     def _kept(self) -> None:
         self._outcome.keep_live()

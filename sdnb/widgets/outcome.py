@@ -30,6 +30,7 @@ class Outcome:
         self.live: GalleryPicture | None = None  #: the picture of live in sight, if nobody kept it
         self.view = ResultView(preview, gallery.saved, gallery.sheet)
         self.caption = Caption()
+        self.view.said.append(self.caption)
         self._gallery, self._made_with = gallery, made_with
         self._lock = threading.Lock()
         self._results: list[weakref.ref[Result]] = []
@@ -68,10 +69,11 @@ class Outcome:
         self._made_with(result.request.seed or 0)
         self.caption.say(caption(result), *result.notes)
 
-    def quiet(self) -> None:
-        """Clear what was said of the last picture, and of what was done with it."""
-        self.caption.say()
-        self.view.say("")
+    def begin(self) -> None:
+        """A run begins: clear what was said of what was done with the last picture. What is said of
+        that picture goes with it: a run that fails at once leaves it in sight.
+        """
+        self.view.begin()
         self._gallery.say("")
 
     def clear(self) -> None:

@@ -153,7 +153,7 @@ class Panel(StudioTab):
         except (ValueError, TypeError) as error:
             self.progress.refuse(error)
             return None
-        self.gallery.choose(None)  # what one looks at now is what comes of this
+        self.gallery.turn_to_newest()  # what comes of this is seen there
         return self.submit(request)
 
     def submit(self, request: Request, then: Callable[[Result], None] | None = None) -> Job | None:
@@ -201,10 +201,12 @@ class Panel(StudioTab):
         self.came.tell(request, before, notes)
 
     def state(self) -> dict[str, Any]:
-        """The request by the panel's kind, and the gallery's switch if it is its own."""
+        """The request by the panel's kind, and the gallery's switch if it is its own. A seed that
+        live has locked comes back open, as the line that speaks of it does not come back.
+        """
         switch = {"autosave": self.gallery.autosave.on} if self.has_gallery else {}
         with suppress(ValueError):  # a seed that is too large for the count
-            return {self.kind: self.form.request, **switch}
+            return {self.kind: self._live.as_before(self.form.request), **switch}
         return switch
 
     def lasting(self) -> dict[str, Any]:
@@ -263,6 +265,7 @@ class Panel(StudioTab):
         self._plan, self.as_left = PlanLine(self.FORESEEN), WayBack()
         self._outcome = Outcome(self.progress.picture, self.gallery, self.form.seed.made_with)
         self.view, self._caption = self._outcome.view, self._outcome.caption
+        self.progress.wanted = lambda: not self.view.is_held
         self.came = CameWith(self.form, self._caption)
         self.begun += [self.as_left.forget, self.came.mask.forget, self.keep]
         self._live = self._made_live()
@@ -339,8 +342,8 @@ class Panel(StudioTab):
 
     # -- during a run, in its own thread --------------------------------------------------------
     def _began(self) -> None:
-        """Clear what was said of the last picture and of what was done with it."""
-        self._outcome.quiet()
+        """Clear what was said of what was done with the last picture."""
+        self._outcome.begin()
         self.form.forget_refused()
         for act in self.begun:
             act()

@@ -120,6 +120,7 @@ class ProgressView(widgets.VBox):
     `picture` shows the preview; the owner of the view lays it out. `left` says how long a run still
     takes. Each kind of preview takes 2 % of a run's time at most: a run has rough ones while none
     of full size is due, which is when that has been earned; how long it takes, the first one shows.
+    While `wanted` says no, there are none.
     """
 
     def __init__(
@@ -129,6 +130,7 @@ class ProgressView(widgets.VBox):
         full_preview: FullPreview | None = None,
     ) -> None:
         self.preview_of, self._left, self.full_preview_of = preview, left, full_preview
+        self.wanted: Callable[[], bool] = lambda: True
         self._bar = widgets.FloatProgress(max=1.0, layout=widgets.Layout(width="auto"))
         self._bar.add_class("sdnb-thin")
         self._line = quiet_line()
@@ -219,7 +221,7 @@ class ProgressView(widgets.VBox):
             words = f"{_which(job)}{line(progress, self._left(job.request, progress))}"
             self.say("stopping" if job.stopping else words)
             self._bars.spent(began)
-        if progress.latent is not None and self.preview_of is not None:
+        if progress.latent is not None and self.preview_of is not None and self.wanted():
             if self._has_full and self._full_previews.due():
                 self._show_preview(self.preview_of, progress.latent, self.full_preview_of)
             elif self._previews.due():

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextvars
 import html
+import threading
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from functools import partial
 
 import ipywidgets as widgets
@@ -20,14 +23,18 @@ from sdnb.widgets.live_picture import LivePicture
 from sdnb.widgets.style import quiet_line, row, shared
 
 Act = Callable[[GalleryPicture], object]
+_PAUSE = 0.7  # seconds until a picture of live is one that stays
 START, BEFORE = "the start picture", "the one before"  # what a picture is compared with
 
 
 class ResultView(widgets.VBox):
     """Shows finished pictures one at a time, in place of the preview.
 
-    `preview` is the image of a run on its way: when it changes, it takes the place of the picture.
-    `save` writes a picture, `sheet` a sheet of all that were made with it; both return what to say.
+    `preview` is the image of a run on its way: when it is shown, it takes the picture's place.
+    Buttons and words below stay: those of a picture that this run has finished can be used, those
+    of a run before are not seen. A person who turns to a finished picture meanwhile looks at it
+    until the next one is finished: `is_held`. `save` writes a picture, `sheet` a sheet of all that
+    were made with it; both return what to say.
     """
 
     def __init__(
@@ -39,12 +46,18 @@ class ResultView(widgets.VBox):
         self.pictures: list[GalleryPicture] = []
         self._at = 0
         self._before: GalleryPicture | None = None  # what was shown before these
-        self._comparing = False
+        self._comparing = self._is_old = self.is_held = False
+        #: What stands below the view and is said of its pictures.
+        self.said: list[widgets.DOMWidget] = []
         self._preview = preview
         self._save, self._sheet = save, sheet
         preview.observe(lambda _: self._previewed(), "value")
+        # Also the same one as the last run's, which is no change of its value.
+        preview.layout.observe(self._displayed, "display")
         self._live = LivePicture()
+        self._pause: threading.Timer | None = None
         self._picture = widgets.HTML(layout=widgets.Layout(display="none"))
+        self._picture.add_class("sdnb-finished")
         self._empty = widgets.HTML('<div class="sdnb-empty">The picture comes here.</div>')
         self._message = SaidLine()
         self._build()
@@ -65,9 +78,14 @@ class ResultView(widgets.VBox):
         if now is not None and now not in pictures:
             self._before = now
         self.pictures, self._at = list(pictures), at
-        self._comparing = False
+        self._comparing = self._is_old = self.is_held = False
         self.say("")
         self._refresh()
+
+    def begin(self) -> None:
+        """Note that another run has begun: the pictures here are those of one before."""
+        self._is_old, self.is_held = True, False
+        self.say("")
 
     def show_live(self, picture: GalleryPicture) -> None:
         """Show a picture of live. The one before stays on the page until this one is there."""
@@ -77,11 +95,32 @@ class ResultView(widgets.VBox):
         if not self._is_made:
             self._make()
         self._compare.disabled, self._compare.description = True, "Compare"
-        self._link.value = ""  # to write a file takes longer than live has
+        self._link.value = ""
+        self._link_at_a_pause(picture)
         for part in (self._empty, self._preview, self._picture, self._turn, self._with):
             part.layout.display = "none"
         for part in (self._actions, self._sends):
             part.layout.display = ""
+
+    def _link_at_a_pause(self, picture: GalleryPicture) -> None:
+        """Link a picture of live that stays: to write each file takes longer than live has."""
+        self._link_no_more()
+
+        def link() -> None:
+            self._pause = None  # a picture that is deleted is kept by nothing
+            with suppress(OSError):
+                made = picture_link(picture)
+                if self.picture is picture:
+                    self._link.value = made
+
+        self._pause = threading.Timer(_PAUSE, contextvars.copy_context().run, (link,))
+        self._pause.daemon = True
+        self._pause.start()
+
+    def _link_no_more(self) -> None:
+        if (pause := self._pause) is not None:
+            pause.cancel()
+            self._pause = None
 
     def show_coming(self, preview: bytes, width: int, share: float) -> None:
         """Show a preview of live, a JPEG, over the picture: `share` of its run is done."""
@@ -193,11 +232,13 @@ class ResultView(widgets.VBox):
         self._link.value = picture_link(picture)  # under the name that it has now
 
     def _turned(self, by: int) -> None:
+        self.is_held = not self._is_old
         self._at = min(max(self._at + by, 0), len(self.pictures) - 1)
         self.say("")
         self._refresh()
 
     def _compared(self) -> None:
+        self.is_held = not self._is_old
         self._comparing = not self._comparing
         self._refresh()
 
@@ -216,18 +257,33 @@ class ResultView(widgets.VBox):
         return lefts
 
     def _previewed(self) -> None:
-        """Show the preview alone: what one does here is done with a finished picture. An empty one
-        gives way to the pictures.
-        """
+        """Show the preview in place of the picture. An empty one gives way to the pictures."""
         if not self._preview.value:
             self._refresh()
             return
-        for part in (self._picture, self._empty, self._turn, self._actions, self._sends):
+        self._preview.layout.display = ""  # first: from then on the style sheet hides the picture
+        for part in (self._picture, self._empty):
             part.layout.display = "none"
         self._live.hide()
-        self.say("")
+        self._tell_apart(self._is_old)
+        if self.picture is not None:
+            self._where.value = f"finished: {self._which(self.picture)}"
+
+    def _displayed(self, change: dict[str, str]) -> None:
+        if change["new"] == "":
+            self._previewed()
+
+    def _tell_apart(self, hidden: bool) -> None:
+        """Hide what is below the picture, and keep its place, so that nothing moves; or show it."""
+        for part in (self._turn, self._actions, self._sends, *self.said):
+            part.layout.visibility = "hidden" if hidden else "visible"
+
+    @staticmethod
+    def _which(picture: GalleryPicture) -> str:
+        return f"{picture.which} · seed {picture.request.seed}"
 
     def _refresh(self) -> None:
+        self._link_no_more()
         picture = self.picture
         if picture is None:
             self._picture.value = ""  # a deleted picture is kept by nothing
@@ -236,8 +292,9 @@ class ResultView(widgets.VBox):
         else:
             self._fill(picture)
         # After its values, which take a while: until they are there, the preview stays.
-        several = len(self.pictures) > 1
+        several = picture is not None and picture.place[1] > 1
         self._turn.layout.display = "" if several else "none"
+        self._tell_apart(False)
         for part in (self._actions, self._sends, self._picture):
             part.layout.display = "" if picture else "none"
         self._preview.layout.display = "none"
@@ -248,7 +305,7 @@ class ResultView(widgets.VBox):
         """Show this picture's values."""
         if not self._is_made:
             self._make()
-        self._where.value = f"{picture.which} · seed {picture.request.seed}"
+        self._where.value = self._which(picture)
         self._back.disabled, self._next.disabled = self._at == 0, self._at == len(self.pictures) - 1
         lefts = self._lefts(picture)
         self._compare.disabled = not lefts

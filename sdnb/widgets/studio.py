@@ -141,10 +141,10 @@ class Studio(AsLeft, widgets.VBox):
         return next((p.held for p in self.gallery.pictures if p.held is not None), None)
 
     def show(self, name: str) -> Panel:
-        """Select this tab; the page comes to its Generate button, wherever it was."""
+        """Select this tab; the page comes to the row of tabs, and the focus to Generate."""
         panel = self.panels[name]  # built before it is seen
         self._tabs.turn(TABS.index(name))
-        panel.focus()
+        self._tabs.focus(panel.main_button)
         return panel
 
     def send(self, picture: GalleryPicture, name: str) -> None:

@@ -35,9 +35,10 @@ class StudioTab(AsLeft, widgets.VBox):
         self._queue.owner = name
         self.about.layout.display = "none"
 
-    def focus(self) -> None:
-        """Move the browser's focus to Generate, and with it the page."""
-        self._actions.generate.focus()
+    @property
+    def main_button(self) -> widgets.Button:
+        """Generate, or what it is called here."""
+        return self._actions.generate
 
     @property
     def has_queued(self) -> bool:

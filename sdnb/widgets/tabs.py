@@ -9,6 +9,8 @@ import ipywidgets as widgets
 
 from sdnb.widgets.keys import Keys
 
+_NAME = "sdnb-tabs"
+
 
 class Tabs(widgets.Tab):
     """Tabs whose page does not undo what `turn` did; `ear` must be shown beside them.
@@ -23,6 +25,7 @@ class Tabs(widgets.Tab):
         self._answers = self._deaf = False
         self._turns = 0
         super().__init__(*args, **more)
+        self.add_class(_NAME)
 
     def turn(self, place: int) -> None:
         """Select the tab at this place."""
@@ -30,6 +33,10 @@ class Tabs(widgets.Tab):
         self._deaf = self._answers
         self.selected_index = place
         self.ear.when_heard(partial(self._heard, self._turns))
+
+    def focus(self, widget: widgets.DOMWidget) -> None:
+        """Move the browser's focus to what is in a tab; the row of tabs comes to the page's top."""
+        self.ear.focus(widget, _NAME)
 
     def _ready(self, _: dict[str, Any]) -> None:
         """A page is there that answers, and shows the tab that is selected."""

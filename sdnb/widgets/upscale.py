@@ -116,7 +116,7 @@ class UpscalePanel(Panel):
         except (ValueError, TypeError) as error:
             self.progress.refuse(error)
             return None
-        self.gallery.choose(None)
+        self.gallery.turn_to_newest()
         if first is None:
             return self.submit(exact(last)[0])  # its note repeats the line under the buttons
 

@@ -3,10 +3,13 @@ dropped, dragged from it and pasted.
 """
 
 import base64
+from collections import Counter
 
 import pytest
 from helpers.notebook_page import SHOTS, Notebook
 from helpers.pictures import colour, encoded
+
+from sdnb.widgets.gallery.thumbnails import PAGE
 
 pytestmark = pytest.mark.browser
 
@@ -106,7 +109,16 @@ def size(name):
 
 def test_one_of_many_is_found_by_typing(opened, page):
     page.locator("text=61 pictures").first.wait_for()
-    assert thumbs(page).count() == 24
+    assert thumbs(page).count() == PAGE
+    for width in (1900, 1400, 1000, 700):  # a full page has no row that is part empty
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(300)
+        tops = thumbs(page).evaluate_all("all => all.map(each => each.offsetTop)")
+        rows = Counter(tops)
+        assert len(rows) >= 3
+        assert len(set(rows.values())) == 1
+    page.set_viewport_size({"width": 1400, "height": 900})
+    page.screenshot(path=SHOTS / "gallery-rows.png")
     page.locator("button.sdnb-damaged").wait_for()
     box = page.get_by_label("Find", exact=True)
     box.fill("fox")

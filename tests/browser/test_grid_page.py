@@ -97,7 +97,7 @@ def move_and_open(view):
     active = view.notebook.js("return panel.content.activeCellIndex")
     view.press("ArrowRight", "ArrowRight", "ArrowRight", "ArrowDown", "ArrowLeft")
     focused = view.page.evaluate("document.activeElement.getAttribute('aria-label')")
-    assert focused == "steps 8 cfg 4"
+    assert focused == "steps 8 CFG 4"
     view.press("Enter")
     view.until("view.chosen == grid.at(steps=8, cfg=4, seed=7)", 10)
     assert view.notebook.js("return panel.content.activeCellIndex") == active
@@ -141,10 +141,10 @@ def compare(view):
     is A and B.
     """
     view.click("Compare")
-    assert view.letters() == {"steps 8 cfg 4": "A"}
-    view.cell("steps 9 cfg 4").click()
+    assert view.letters() == {"steps 8 CFG 4": "A"}
+    view.cell("steps 9 CFG 4").click()
     view.page.locator(".sdnb-compare").wait_for()
-    assert view.letters() == {"steps 8 cfg 4": "A", "steps 9 cfg 4": "B"}
+    assert view.letters() == {"steps 8 CFG 4": "A", "steps 9 CFG 4": "B"}
     left, right = (view.page.locator(".sdnb-compare img").nth(i).bounding_box() for i in (0, 1))
     assert {side: round(left[side], 1) for side in left} == {s: round(right[s], 1) for s in right}
     view.page.locator(".sdnb-compare input").focus()
@@ -201,7 +201,7 @@ def test_the_studio_has_a_grid_tab(page, lab):
     studio.until("studio.grid.view is not None and studio.grid.view.grid.done == 4")
     page.wait_for_timeout(500)
     assert studio.thumbs() == [True] * 4
-    studio.cell("steps 2 cfg 4").click()
+    studio.cell("steps 2 CFG 4").click()
     page.locator("text=Use these settings").wait_for()
     studio.shot("grid-tab")
     studio.click("Use these settings")
@@ -264,14 +264,14 @@ def test_a_thousand_cells_are_all_seen_and_looked_through_by_keys(page, lab):
     view.until("grid.done == 1000 and not view.running", 200)
     seen(view, 1000)
     assert view.kernel("len({id(each.layout) for each in view._table._cell_styles.values()})") == 1
-    view.cell("steps 3 cfg 2").click()
+    view.cell("steps 3 CFG 2").click()
     view.until("view.chosen == grid.at(steps=3, cfg=2)", 20)
     view.page.locator(LARGE).first.wait_for()
     view.press("ArrowRight", "ArrowDown", "Enter")
     view.until("view.chosen == grid.at(steps=4, cfg=2.1)", 20)
     view.notebook.reload()
     seen(view, 1000)
-    view.cell("steps 40 cfg 3.4").click()
+    view.cell("steps 40 CFG 3.4").click()
     view.until("view.chosen == grid.at(steps=40, cfg=3.4)", 20)
     assert view.notebook.complaints() == []
 

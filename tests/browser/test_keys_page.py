@@ -3,6 +3,8 @@
 import pytest
 from helpers.notebook_page import SHOTS, Notebook
 
+from sdnb.widgets.gallery.thumbnails import PAGE
+
 pytestmark = pytest.mark.browser
 
 PANEL = """
@@ -14,13 +16,14 @@ panel
 GALLERY = """
 import sdnb
 from PIL import Image
+from sdnb.widgets.gallery.gallery_picture import from_file
 gallery = sdnb.Gallery("of-keys")
 def add(number):
     from io import BytesIO
     file = BytesIO()
-    Image.new("RGB", (64, 64), (8 * number, 90, 200 - 6 * number)).save(file, "PNG")
-    gallery.take(file.getvalue(), f"{number}.png")
-for number in range(30):  # the newest first: 29, 28, ... 0
+    Image.new("RGB", (64, 64), (4 * number, 90, 200 - 4 * number)).save(file, "PNG")
+    gallery.put(from_file(file.getvalue(), f"{number}.png"))
+for number in range(50):  # the newest first: 49, 48, ... 0
     add(number)
 gallery.choose(None)
 gallery
@@ -216,17 +219,17 @@ def test_the_gallery_by_keys_and_the_notebook_hears_none(opened, page):
     thumbs = page.locator(".sdnb-thumb >> visible=true")
     thumbs.first.focus()
     press(notebook, "ArrowRight", "ArrowRight", "ArrowLeft")
-    assert focused(notebook).startswith("28.png")
+    assert focused(notebook).startswith("48.png")
     assert notebook.kernel(CHOSEN) is None  # nothing is open: only the focus moves
     columns = thumbs.evaluate_all(
         "all => all.filter(each => each.offsetTop === all[0].offsetTop).length"
     )
     press(notebook, "ArrowDown")
-    assert focused(notebook).startswith(f"{28 - columns}.png")
+    assert focused(notebook).startswith(f"{48 - columns}.png")
     press(notebook, "ArrowUp", "Enter")
-    until(notebook, CHOSEN, "28.png")
+    until(notebook, CHOSEN, "48.png")
     press(notebook, "ArrowRight")  # one is open: the next one opens
-    until(notebook, CHOSEN, "27.png")
+    until(notebook, CHOSEN, "47.png")
     notebook.screenshot(SHOTS / "gallery-keys.png")
 
     press(notebook, "s")
@@ -235,21 +238,28 @@ def test_the_gallery_by_keys_and_the_notebook_hears_none(opened, page):
         False, True, False,
     ]  # fmt: skip
     press(notebook, "Delete")
-    page.get_by_text("Delete “27.png, without settings”?").wait_for()
+    page.get_by_text("Delete “47.png, without settings”?").wait_for()
     page.wait_for_timeout(300)
     assert focused(notebook) == "Delete 1"
-    assert "27.png" in notebook.kernel(NAMES)
+    assert "47.png" in notebook.kernel(NAMES)
     notebook.screenshot(SHOTS / "gallery-keys-asks.png")
     press(notebook, "Tab", "Enter")  # No
     page.wait_for_timeout(300)
-    assert focused(notebook).startswith("27.png")
+    assert focused(notebook).startswith("47.png")
     press(notebook, "Delete")
     page.wait_for_timeout(500)
     press(notebook, "Enter")
-    until(notebook, "len(gallery.pictures)", 29)
+    until(notebook, "len(gallery.pictures)", 49)
     page.wait_for_timeout(300)
-    assert "27.png" not in notebook.kernel(NAMES)
-    assert focused(notebook).startswith("26.png")
+    assert "47.png" not in notebook.kernel(NAMES)
+    assert focused(notebook).startswith("46.png")
+
+    notebook.kernel("add(50) or add(51)")
+    page.wait_for_timeout(500)
+    assert focused(notebook).startswith("46.png")  # it goes with its picture
+    assert notebook.kernel(CHOSEN) == "46.png"
+    press(notebook, "ArrowLeft")
+    until(notebook, CHOSEN, "48.png")
 
     press(notebook, *"ddabxyzm0011", "Shift+Enter", "Escape")
     assert notebook.js(CELLS) == cells
@@ -263,18 +273,27 @@ def test_the_gallery_by_keys_and_the_notebook_hears_none(opened, page):
 def test_arrows_turn_the_gallerys_pages(opened, page):
     notebook = opened("gallery-pages.ipynb", GALLERY)
     thumbs = page.locator(".sdnb-thumb >> visible=true")
-    thumbs.nth(23).focus()
-    assert focused(notebook).startswith("6.png")
+    after = 49 - PAGE
+    page.get_by_text("page 1 of").wait_for()
+    thumbs.nth(PAGE - 1).focus()
+    assert focused(notebook).startswith(f"{after + 1}.png")
     press(notebook, "ArrowRight")
-    page.get_by_text("page 2 of 2").wait_for()
+    page.get_by_text("page 2 of").wait_for()
     page.wait_for_timeout(300)
-    assert focused(notebook).startswith("5.png")
+    assert focused(notebook).startswith(f"{after}.png")
     press(notebook, "ArrowLeft")
-    page.get_by_text("page 1 of 2").wait_for()
+    page.get_by_text("page 1 of").wait_for()
     page.wait_for_timeout(300)
-    assert focused(notebook).startswith("6.png")
+    assert focused(notebook).startswith(f"{after + 1}.png")
     press(notebook, *["ArrowUp"] * 5, *["ArrowLeft"] * 20)
-    assert focused(notebook).startswith("29.png")  # no further than the newest
+    assert focused(notebook).startswith("49.png")  # no further than the newest
+    outer = "panel.content.node.querySelector('.jp-WindowedPanel-outer')"
+    scrolled = notebook.js(f"return {outer}.scrollTop")
+    for key, name in (("End", "0.png"), ("Home", "49.png")):
+        press(notebook, key)
+        page.wait_for_timeout(500)
+        assert focused(notebook).startswith(name)
+    assert notebook.js(f"return {outer}.scrollTop") == scrolled
     assert notebook.complaints() == []
 
 
@@ -288,9 +307,10 @@ def test_the_focus_is_seen_on_a_thumbnail_that_is_chosen(opened, page):
     for theme in ("Light", "Dark"):
         in_theme(notebook, theme)
         thumbs = page.locator(".sdnb-thumb >> visible=true")
+        thumbs.nth(PAGE - 1).wait_for()
         thumbs.first.focus()
         press(notebook, "Enter")
-        until(notebook, CHOSEN, "29.png")
+        until(notebook, CHOSEN, "49.png")
         page.locator(".sdnb-thumb.sdnb-chosen >> visible=true").wait_for()
         both, plain = (notebook.js(looks.format(place)) for place in (0, 5))
         notebook.screenshot(SHOTS / f"gallery-focus-{theme.lower()}.png")

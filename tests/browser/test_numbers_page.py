@@ -243,6 +243,15 @@ def test_a_number_left_open_is_replaced_by_what_is_typed_and_open_again_when_emp
         one.page.keyboard.press("Tab")
         one.until("panel.request.width is None")
     assert one.box("Width").input_value() == "256"
+    for words, taken in (("0", "1"), ("3", "3"), ("0", "3")):  # one that is never open
+        one.type("Pictures", words)
+        one.page.wait_for_timeout(300)
+        one.box("Pictures").focus()
+        one.page.keyboard.press("Control+a")
+        one.page.keyboard.press("Delete")
+        one.page.keyboard.press("Tab")
+        one.until(f"panel.request.count == {taken} and not panel.form.controls['count'].wrong")
+        assert one.box("Pictures").input_value() == taken
     assert one.notebook.complaints() == []
 
 

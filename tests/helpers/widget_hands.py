@@ -9,7 +9,7 @@ import re
 def in_sight(widget):
     """This widget and the widgets inside it, without those that are hidden."""
     layout = getattr(widget, "layout", None)
-    if layout is not None and layout.display == "none":
+    if layout is not None and (layout.display == "none" or layout.visibility == "hidden"):
         return
     yield widget
     for child in getattr(widget, "children", ()):

@@ -433,6 +433,16 @@ def test_a_tag_whose_lora_cannot_be_used_is_said_below_the_prompt_and_taken_out(
     assert title(one) == "Add-ons: 1 LoRA"
 
 
+def test_the_similar_name_is_put_into_the_tag_by_a_button(one):
+    one.request = Request("a cat, <lora:pixelrt:0.5:unet=0.7>, <lora:nothere>")
+    assert "did you mean 'pixelart'?" in read(one.form._tags)
+    assert len(called(one.form._tags, "Take it out")) == 2
+    press(one.form._tags, "Put pixelart")
+    assert one.request.prompt == "a cat, <lora:pixelart:0.5:unet=0.7>, <lora:nothere>"
+    assert "pixelart" not in read(one.form._tags)
+    assert not called(one.form._tags, "Put pixelart")  # the line of the other tag has none
+
+
 @pytest.mark.slow
 def test_one_file_under_two_names_is_said_at_once(one):
     one.request = Request("in fog <lora:styles/fog:0.8>", loras=[Lora("fog", 1.4), "pixelart"])

@@ -6,16 +6,17 @@ from io import BytesIO
 
 import ipywidgets as widgets
 import numpy as np
+import pytest
 from helpers.fakes import Model, make
 from helpers.pictures import encoded
-from helpers.widget_hands import called, find, press
+from helpers.widget_hands import called, find, press, read
 from PIL import Image
 
 from sdnb import images
 from sdnb.images.result import Result
 from sdnb.jobs.executor import Inline
 from sdnb.request import Request
-from sdnb.widgets.compare import input_of
+from sdnb.widgets.compare import apart, input_of
 from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.result_view import ResultView
@@ -141,12 +142,62 @@ def test_one_of_several_is_compared_with_the_one_before_it():
     assert left.min() > 250  # of those that were shown before
 
 
-def test_while_a_preview_is_shown_nothing_is_offered_for_another_picture():
+@pytest.mark.parametrize(
+    ("names", "seen"),
+    [
+        (("a cat, seed 7", "a cat, seed 8"), ("seed 7", "seed 8")),
+        (("a cat, seed 7", "a dog, seed 7"), ("a cat, seed 7", "a dog, seed 7")),
+        (
+            ("a landscape, oil on canvas, at dawn, seed 7",
+             "a landscape, oil on canvas, at dusk, seed 8"),
+            ("… dawn, seed 7", "… dusk, seed 8"),
+        ),
+        (("a.png", "b.png"), ("a.png", "b.png")),
+        (("the start picture", "a cat, seed 7"), ("the start picture", "a cat, seed 7")),
+    ],
+)  # fmt: skip
+def test_what_is_the_same_of_two_names_does_not_fill_the_line(names, seen):
+    assert apart(*names) == seen
+
+
+def rows(view):
+    """The rows below the picture that take up room on the page."""
+    return [row.layout.display != "none" for row in (view._turn, view._actions, view._sends)]
+
+
+def test_while_a_preview_is_shown_nothing_is_offered_for_the_picture_of_another_run():
     preview = widgets.Image()
     view = ResultView(preview, lambda _: "", lambda _: ("", ""))
     view.show(of("red", "lime"))
     assert called(view, "Save")
+    before = rows(view)
+    view.begin()
     preview.value = b"a preview"
     assert not any(called(view, words) for words in ("Save", "Compare", "The next picture"))
+    assert rows(view) == before  # nothing on the page moves
     view.show(of("blue"))
     assert called(view, "Save")
+
+
+def test_what_a_run_has_finished_can_be_used_while_it_goes_on():
+    """And the page does not move when a preview comes, and when the next picture does."""
+    saved, preview = [], widgets.Image()
+    view = ResultView(preview, lambda picture: saved.append(picture) or "", lambda _: ("", ""))
+    view.begin()
+    first, second = (GalleryPicture(each.result, each.index, of=3) for each in of("red", "lime"))
+    view.show([first])
+    before = rows(view)
+    assert before == [True] * 3
+    preview.value = b"a preview"
+    assert rows(view) == before
+    assert "finished: picture 1 of 3" in read(view)
+    press(view, "Save")
+    assert saved == [first]
+    view.show([first, second], 1)
+    preview.value = b"another"
+    assert not view.is_held
+    press(view, "The picture before")
+    assert view.is_held  # what one looks at stays until the next is finished
+    assert "finished" not in read(view)
+    view.show([first, second], 1)
+    assert not view.is_held

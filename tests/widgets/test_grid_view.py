@@ -274,8 +274,8 @@ def test_the_picture_of_a_cell_is_saved_with_its_settings(tmp_path):
     for _ in range(2):
         press(made, "Save")
         (path,) = (tmp_path / "kept").glob("*.png")
-        assert status(made) == f"Saved as {path} Download"
-    assert b64encode(path.read_bytes()).decode() in made._detail._message.value
+        assert status(made) == f"Saved as {path}"
+    assert b64encode(path.read_bytes()).decode() in made._detail._link.value
     wanted = grid.at(steps=2, seed=6)
     assert sdnb.read(path).resolved(Settings()) == wanted.resolved(grids.model().settings)
     assert np.array_equal(Image.open(path), grid.image(steps=2, seed=6))

@@ -10,8 +10,11 @@ from sdnb.jobs.executor import Worker
 from sdnb.request import Request, Settings
 from sdnb.widgets.gallery.gallery import Gallery
 from sdnb.widgets.gallery.gallery_keys import GalleryKeys
+from sdnb.widgets.gallery.thumbnails import PAGE
 from sdnb.widgets.keys import GenerateKeys
 from sdnb.widgets.panel import Panel
+
+COUNT = 40  # pictures of the gallery
 
 
 def report(keys, **message):
@@ -104,9 +107,9 @@ def test_ctrl_enter_in_a_panel_is_generate():
 
 @pytest.fixture
 def gallery(tmp_path):
-    """Thirty pictures, seeds 29 to 0, and a list of the names of what gets the focus."""
+    """Pictures of seeds 39 to 0, over a page, and a list of the names of what gets the focus."""
     found = Gallery(tmp_path / "out", opened=False)
-    for seed in range(30):
+    for seed in range(COUNT):
         *_, last = make(Request("a <b>cat</b>", seed=seed).resolved(Settings(64, 64, 1)))
         found.add(last.result)
     found.focused = []
@@ -118,95 +121,169 @@ def keys(gallery):
     return next(part for part in gallery.children if isinstance(part, GalleryKeys))
 
 
+def press_key(gallery, key, place=None, **more):
+    """A key in the page as it was told of last, with the focus on the thumbnail at this place."""
+    numbers = keys(gallery)._ear.pictures
+    report(keys(gallery), key=key, number=None if place is None else numbers[place], **more)
+
+
 def seeds(gallery):
     return [picture.request.seed for picture in gallery.pictures]
 
 
+def comes(gallery, seed):
+    *_, last = make(Request("a new one", seed=seed).resolved(Settings(64, 64, 1)))
+    gallery.add(last.result)
+
+
 def test_arrows_open_the_next_one_only_where_one_is_open(gallery):
-    report(keys(gallery), key="move", place=3)
+    press_key(gallery, "move", 2, step=1)
     assert gallery.chosen is None
     gallery.choose(gallery.pictures[3])
-    report(keys(gallery), key="move", place=4)
+    press_key(gallery, "move", 3, step=1)
     assert gallery.chosen is gallery.pictures[4]
 
 
 def test_the_focus_that_the_page_has_moved_is_left_where_it_is(gallery):
     """Else it would come back from where the next key has taken it meanwhile."""
-    report(keys(gallery), key="move", place=3, focused=True)
+    press_key(gallery, "move", 2, step=1, focused=True)
     gallery.choose(gallery.pictures[3])
-    report(keys(gallery), key="move", place=4, focused=True)
+    press_key(gallery, "move", 3, step=1, focused=True)
     assert gallery.chosen is gallery.pictures[4]
     assert gallery.focused == []
-    report(keys(gallery), key="move", place=24, focused=False)  # on the next page
+    press_key(gallery, "move", PAGE - 1, step=1, focused=False)  # on the next page
     assert len(gallery.focused) == 1
 
 
 def test_arrows_go_on_to_the_next_page_and_no_further(gallery):
-    report(keys(gallery), key="move", place=24)
+    press_key(gallery, "move", PAGE - 1, step=1)
     assert "page 2 of 2" in read(gallery)
-    report(keys(gallery), key="move", place=6)  # there is none
+    press_key(gallery, "move", len(gallery.pictures) - PAGE - 1, step=1)  # there is none
     assert "page 2 of 2" in read(gallery)
-    report(keys(gallery), key="move", place=-1)
+    press_key(gallery, "move", 0, step=-1)
     assert "page 1 of 2" in read(gallery)
-    report(keys(gallery), key="move", place=-1)
-    assert [words[-2:] for words in gallery.focused] == [" 5", " 6"]
+    press_key(gallery, "move", 0, step=-1)
+    turned = gallery.pictures[PAGE], gallery.pictures[PAGE - 1]
+    assert gallery.focused == [f"{picture.words}" for picture in turned]
+
+
+def test_home_and_end_go_to_the_newest_and_the_oldest_picture(gallery):
+    press_key(gallery, "End")
+    assert "page 2 of 2" in read(gallery)
+    assert gallery.focused[-1].endswith("seed 0")
+    assert gallery.chosen is None
+    gallery.choose(gallery.pictures[4])
+    press_key(gallery, "Home")
+    assert gallery.chosen is gallery.pictures[0]
+    assert "page 1 of 2" in read(gallery)
+
+
+@pytest.mark.parametrize("opened", [True, False])
+@pytest.mark.parametrize("key", ["Delete", "s", "move"])
+def test_a_key_means_its_picture_after_a_new_one_has_come(gallery, key, opened):
+    """Else the keys would act on the one that came into its place."""
+    wanted = gallery.pictures[4]
+    if opened:
+        gallery.choose(wanted)
+    number = keys(gallery)._ear.pictures[4]
+    comes(gallery, 100)  # the page has not heard of it
+    report(keys(gallery), key=key, number=number, step=1, focused=True)
+    if key == "Delete":
+        assert f"seed {wanted.request.seed}”?" in read(gallery)
+        comes(gallery, 101)
+        press(gallery, "Delete 1")
+        assert wanted not in gallery.pictures
+        assert len(gallery.pictures) == COUNT + 1
+        assert gallery.focused[-1].endswith(f"seed {wanted.request.seed - 1}")
+    elif key == "s":
+        assert [p for p in gallery.pictures if p.saved] == [wanted]
+    else:
+        assert gallery.chosen is (gallery.pictures[6] if opened else None)
+
+
+def test_after_a_no_the_focus_is_on_the_picture_asked_about(gallery):
+    press_key(gallery, "Delete", 3)
+    comes(gallery, 100)
+    press(gallery, "No")
+    assert gallery.focused[-1] == gallery.pictures[4].words
+
+
+def test_the_page_knows_which_pictures_it_shows(gallery):
+    """By these numbers its focus goes with a picture that a new one moves on."""
+    before = list(keys(gallery)._ear.pictures)
+    assert len(set(before)) == PAGE
+    comes(gallery, 100)
+    after = list(keys(gallery)._ear.pictures)
+    assert after[1:] == before[:-1]
+    assert after[0] not in before
+    press(gallery, "older")
+    assert keys(gallery)._ear.pictures[0] == before[-1]
+
+
+def test_s_and_delete_act_on_the_open_picture_wherever_the_focus_is(gallery):
+    gallery.choose(gallery.pictures[5])
+    press_key(gallery, "s", 2)
+    assert [i for i, p in enumerate(gallery.pictures) if p.saved] == [5]
+    press_key(gallery, "Delete", 2)
+    press(gallery, "Delete 1")
+    assert COUNT - 6 not in seeds(gallery)
 
 
 def test_s_saves_the_one_with_the_focus_else_the_open_one(gallery):
-    report(keys(gallery), key="s", place=None)  # none is open
+    press_key(gallery, "s", None)  # none is open
     assert not gallery.folder.exists()
-    report(keys(gallery), key="s", place=2)
+    press_key(gallery, "s", 2)
     gallery.choose(gallery.pictures[5])
-    report(keys(gallery), key="S", place=None)
+    press_key(gallery, "S", None)
     assert [i for i, p in enumerate(gallery.pictures) if p.saved] == [2, 5]
     assert f"Saved as {gallery.pictures[5].saved}" in status(gallery)
 
 
 def test_an_error_while_saving_is_shown(gallery):
     gallery.folder.write_text("a file in its place")
-    report(keys(gallery), key="s", place=0)
+    press_key(gallery, "s", 0)
     assert "out" in alert(gallery)
 
 
 def test_delete_asks_for_the_picture_by_its_words(gallery):
-    report(keys(gallery), key="Delete", place=1)
-    assert "Delete “a <b>cat</b>, seed 28”?" in read(gallery)
+    press_key(gallery, "Delete", 1)
+    assert "Delete “a <b>cat</b>, seed 38”?" in read(gallery)
     assert gallery.focused == ["Delete 1"]
     press(gallery, "No")
-    assert len(gallery.pictures) == 30
-    assert gallery.focused[-1].endswith("seed 28")
-    report(keys(gallery), key="Delete", place=1)
+    assert len(gallery.pictures) == COUNT
+    assert gallery.focused[-1].endswith("seed 38")
+    press_key(gallery, "Delete", 1)
     press(gallery, "Delete 1")
-    assert 28 not in seeds(gallery)
-    assert gallery.focused[-1].endswith("seed 27")  # the next one is in its place
+    assert 38 not in seeds(gallery)
+    assert gallery.focused[-1].endswith("seed 37")  # the next one is in its place
 
 
 def test_after_the_last_one_is_deleted_the_focus_is_on_the_one_before(gallery):
     gallery.delete(*gallery.pictures[2:])
-    report(keys(gallery), key="Delete", place=1)
+    press_key(gallery, "Delete", 1)
     press(gallery, "Delete 1")
-    assert gallery.focused[-1].endswith("seed 29")
-    report(keys(gallery), key="Delete", place=0)
+    assert gallery.focused[-1].endswith("seed 39")
+    press_key(gallery, "Delete", 0)
     press(gallery, "Delete 1")
     assert gallery.pictures == []
 
 
 def test_escape_closes_and_leaves_a_question_unanswered(gallery):
     gallery.choose(gallery.pictures[4])
-    report(keys(gallery), key="Delete", place=None)
-    report(keys(gallery), key="Escape", place=None)
+    press_key(gallery, "Delete", None)
+    press_key(gallery, "Escape", None)
     assert gallery.chosen is None
     assert "Delete “" not in read(gallery)
-    assert gallery.focused[-1].endswith("seed 25")
-    assert len(gallery.pictures) == 30
+    assert gallery.focused[-1].endswith("seed 35")
+    assert len(gallery.pictures) == COUNT
     press(gallery, "Delete all but kept")  # by mouse, while none is open
-    assert "There is no undo" in [button.tooltip for button in called(gallery, "Delete 30")]
-    report(keys(gallery), key="Escape", place=None)
-    assert not called(gallery, "Delete 30")
+    assert "There is no undo" in [button.tooltip for button in called(gallery, "Delete 40")]
+    press_key(gallery, "Escape", None)
+    assert not called(gallery, "Delete 40")
 
 
 def test_when_the_open_one_is_deleted_the_next_one_opens(gallery):
-    gallery.choose(gallery.pictures[28])
+    gallery.choose(gallery.pictures[38])
     for seed in (0, 2):  # the last but one, then the last
         press(gallery, "Delete")
         press(gallery, "Delete 1")
@@ -217,8 +294,8 @@ def test_when_the_open_one_is_deleted_the_next_one_opens(gallery):
 
 def test_a_key_after_a_picture_is_gone_does_nothing(gallery):
     gallery.delete(*gallery.pictures)
-    for key in ("move", "Delete", "s", "Escape"):
-        report(keys(gallery), key=key, place=0)
+    for key in ("move", "Home", "Delete", "s", "Escape"):
+        report(keys(gallery), key=key, number=3, step=1)
     gallery.take(encoded(colour()), "a.png")
-    report(keys(gallery), key="move", place=7)
+    press_key(gallery, "move", 0, step=7)
     assert gallery.focused == []

@@ -183,6 +183,23 @@ def test_it_begins_with_the_seed_of_the_last_picture_and_leaves_one_that_was_loc
     assert "stays from live" not in read(one)
 
 
+def test_a_seed_that_live_has_locked_is_not_what_a_person_has_left():
+    """After a restart nothing would say where it is from."""
+    one = panel()
+    kind = one.kind
+    one.form.change(seed=None, cfg=3.0)
+    for _ in range(2):
+        one.live = True
+        assert one.state()[kind] == one.form.request.but(seed=None)
+        one.live = False
+        assert one.form.seed.value is not None
+        assert one.state()[kind] == one.form.request.but(seed=None)
+    one.form.change(seed=12)
+    one.live = True
+    one.live = False
+    assert one.state()[kind].seed == 12
+
+
 def learnt(one, step, runs=2):
     """Have the model seen runs of 5 steps, of so many seconds each."""
     request = one.form.request.but(seed=1, steps=5).resolved(one.model.settings)
@@ -447,6 +464,10 @@ def test_ten_seconds_of_dragging_leave_nothing_behind():
             if n % 7 == 0:
                 until(lambda: not one.running)
         until(lambda: not one.running)
+        until(
+            lambda: one.view._link.value
+        )  # the last one stays, and what waited for that has ended
+        until(lambda: not any(isinstance(t, threading.Timer) for t in threading.enumerate()))
 
     track = one.form.controls["cfg"]._number.track
     drag(20)

@@ -19,6 +19,7 @@ from sdnb.request import Request, Settings
 from sdnb.widgets.gallery import file_picture, gallery_picture, opened_folder
 from sdnb.widgets.gallery.gallery import Gallery
 from sdnb.widgets.gallery.kept_gallery import saving_gallery
+from sdnb.widgets.gallery.thumbnails import PAGE
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.studio import Studio
 
@@ -130,18 +131,18 @@ def test_thumbnails_come_by_themselves_and_nothing_else_is_read(folder, monkeypa
 
 
 def test_thousands_are_bounded_and_said(place, monkeypatch):
-    monkeypatch.setattr(opened_folder, "MOST", 30)
+    monkeypatch.setattr(opened_folder, "MOST", PAGE + 6)
     png = encoded(colour(size=(8, 8)), "PNG")
     (place / "many").mkdir()
-    for number in range(50):
+    for number in range(PAGE + 26):
         (place / "many" / f"{number:02d}.png").write_bytes(png)
         os.utime(place / "many" / f"{number:02d}.png", (number, number))
     gallery = opened(place / "many")
     words = [p.words for p in gallery.pictures]
-    assert words == [f"{number:02d}.png" for number in range(49, 19, -1)]
-    assert "30 pictures · page 1 of 2 · 20 older ones are only in" in read(gallery)
-    until(lambda: gallery._thumbs._backgrounds.value.count("data:image/jpeg") == 24)
-    assert not any(p.thumb for p in gallery.pictures[24:])  # not before they are looked at
+    assert words == [f"{number:02d}.png" for number in range(PAGE + 25, 19, -1)]
+    assert f"{PAGE + 6} pictures · page 1 of 2 · 20 older ones are only in" in read(gallery)
+    until(lambda: gallery._thumbs._backgrounds.value.count("data:image/jpeg") == PAGE)
+    assert not any(p.thumb for p in gallery.pictures[PAGE:])  # not before they are looked at
     press(gallery, "older")
     until(lambda: gallery._thumbs._backgrounds.value.count("data:image/jpeg") == 6)
 

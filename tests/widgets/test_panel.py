@@ -18,6 +18,7 @@ from sdnb.request.pace import Times
 from sdnb.widgets.drops import TAKES
 from sdnb.widgets.masks.strokes import Rectangle
 from sdnb.widgets.panel import Panel
+from sdnb.widgets.progress import Throttle
 from sdnb.widgets.upscale import UpscalePanel
 
 
@@ -468,20 +469,42 @@ def test_the_next_run_of_a_panel_waits_for_the_one_that_came_between(two_panels)
     assert len(first.results) == 2
 
 
-def test_the_last_pictures_words_go_when_another_run_begins():
+def test_the_last_pictures_words_are_seen_with_it_alone():
     gate, run = gated()
     one = panel(run, executor=Worker)
+    one.progress._previews = Throttle(0.0)
     for _ in range(5):
         gate.release()
     assert one.generate().wait(10)
-    assert "a &lt;note&gt;" in one._caption.value
+    assert "a <note>" in read(one._caption)
+    shown = one.progress.previews
     job = one.generate()
-    until(lambda: job.progress is not None)
-    assert one._caption.value == ""
+    gate.release()
+    until(lambda: one.progress.previews > shown)
+    assert read(one._caption) == ""
+    assert not called(one.view, "Save")
     one.stop()
     gate.release()
     assert job.wait(10)
-    assert one._caption.value == ""
+    assert read(one._caption) == ""
+    one._caption.say("it carries its settings")  # of a picture that came since
+    assert read(one._caption) == "it carries its settings"
+
+
+def test_a_run_that_fails_at_once_leaves_the_words_of_the_picture_in_sight():
+    one = panel()
+    one.generate()
+    words = read(one._caption)
+    assert "64 × 64" in words
+
+    def fail(_):
+        raise RuntimeError("there is no such LoRA")
+        yield
+
+    one.serve(one.model, Inline(fail))
+    assert one.generate().state == "failed"
+    assert "no such LoRA" in one.progress.problem
+    assert (read(one._caption), bool(called(one.view, "Save"))) == (words, True)
 
 
 def test_what_was_refused_is_said_for_as_long_as_it_is_true():

@@ -15,6 +15,7 @@ from sdnb.images.result import Progress, Result
 from sdnb.jobs.executor import Inline, Worker
 from sdnb.request import Request
 from sdnb.widgets.gallery.gallery import Gallery
+from sdnb.widgets.gallery.thumbnails import PAGE
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.progress import Throttle
 
@@ -90,19 +91,22 @@ def test_a_picture_of_a_batch_has_one_number_everywhere():
     assert "picture 1 of 3 · seed 7" in read(one.view)
 
 
-def test_an_opened_picture_is_closed_when_another_one_is_asked_for():
-    """Else what is sent from below would be the old one; a run that begins later closes nothing."""
-    open_it = lambda *_: one.gallery.choose(one.gallery.pictures[-1])  # noqa: E731
-    one = Panel(Model(), executor=Inline(one_by_one(open_it)))
-    one.request = THREE
+def test_generate_turns_to_the_newest_pictures_and_closes_nothing():
+    """A run that begins later turns no page: somebody may look through older ones by then."""
+    one = Panel(Model(), executor=Inline(one_by_one()))
+    one.request = THREE.but(count=PAGE + 4)
     one.generate()
-    chosen = one.gallery.chosen
-    assert chosen.request.seed == 7
+    press(one.gallery, "older")
+    opened = one.gallery.pictures[-1]
+    one.gallery.choose(opened)
     one.submit(THREE.but(count=1, seed=1))
-    assert one.gallery.chosen is chosen
-    one.request = THREE.but(count=1)
+    assert "page 2 of 2" in read(one.gallery)
+    one.request = THREE.but(count=1, seed=2)
     one.generate()
-    assert one.gallery.chosen is None
+    assert "page 1 of 2" in read(one.gallery)
+    assert "seed 2" in thumbs(one.gallery)[0].tooltip
+    assert one.gallery.chosen is opened
+    assert called(one.gallery, "Close")
 
 
 @pytest.mark.parametrize("end", ["stop", "error"])
@@ -179,7 +183,7 @@ def test_a_batch_becomes_one_sheet(tmp_path):
     one.gallery.choose(one.gallery.pictures[0])
     press(one.gallery, "Save sheet")
     assert f"Saved as {tmp_path / 'sheets'}" in status(one)
-    assert 'download="' in one.gallery._message.value
+    assert 'download="' in one.gallery._opened_picture.said.value
     paths = sorted((tmp_path / "sheets").glob("*.png"))
     first, second = (images.open(path.read_bytes()) for path in paths)
     a, b, c = one.result.images

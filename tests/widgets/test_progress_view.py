@@ -85,6 +85,18 @@ def test_steps_move_the_bar_and_show_the_latent():
     assert view.previews == 1  # too soon
 
 
+def test_no_preview_takes_the_place_of_what_a_person_looks_at():
+    view = ProgressView(Image.fromarray)
+    latent = np.full((8, 16, 3), 200, dtype=np.uint8)
+    view.wanted = lambda: False
+    view.watch(job(progress=Progress(5, 20, 1.0, latent)))
+    assert (view.previews, view.picture.layout.display) == (0, "none")
+    assert "step 5 of 20" in view.line
+    view.wanted = lambda: True
+    view.watch(job(progress=Progress(6, 20, 1.1, latent)))
+    assert view.previews == 1
+
+
 def test_full_previews_take_their_share_and_between_them_there_are_rough_ones():
     """Steps of 0.1 s; a full preview takes 61 ms, and so comes every 3.05 s: the first of all after
     2 s, while that is not known. It is seen for 2 s.

@@ -26,6 +26,7 @@ from sdnb.widgets.addons import finding, prompt_tags
 from sdnb.widgets.addons.library_list import LibraryList
 from sdnb.widgets.addons.lora_row import FileFacts
 from sdnb.widgets.addons.loras_control import LorasControl
+from sdnb.widgets.addons.tag_warnings import TagWarning
 from sdnb.widgets.fold import Fold
 from sdnb.widgets.form.fields import SYNTAXES_CALLED
 from sdnb.widgets.hearing import in_order
@@ -189,13 +190,13 @@ class AddOns(Fold):
             self._write(place, longer)
 
     # -- what is known of a file -----------------------------------------------------------------
-    def warnings(self) -> list[tuple[int, str, str]]:
-        """What is wrong with the LoRAs of the prompt's tags, or odd: number, tag, and words."""
+    def warnings(self) -> list[TagWarning]:
+        """What is wrong with the LoRAs of the prompt's tags, or odd."""
         text, said = self._read("prompt"), []
         for number, (tag, lora) in enumerate(self._loras.tagged):
             facts = self._facts(lora)
             if words := facts.why_not or facts.twice:
-                said.append((number, text[tag.start : tag.end], words))
+                said.append(TagWarning(number, text[tag.start : tag.end], words, facts.near))
         return said
 
     def file_of(self, lora: Lora) -> LibraryFile | None:
@@ -235,7 +236,8 @@ class AddOns(Fold):
             file, why_not = finding.look_up(library, self._names("lora"), lora, self._width)
             self._paths[lora.name] = None if file is None else file.path
             self._files[lora.name] = file
-            self._known[key] = _facts(lora, file, why_not, lora.sha256 or "")
+            near = finding.near(self._names("lora"), lora.name) if file is None and why_not else ""
+            self._known[key] = _facts(lora, file, why_not, lora.sha256 or "", near)
             if file is not None and not why_not and lora.sha256 is None:
                 self._unread.append((lora, file))
                 if len(self._unread) == 1:
@@ -274,7 +276,9 @@ def _key(lora: Lora) -> tuple[str, str | None]:
     return lora.name, lora.sha256
 
 
-def _facts(lora: Lora, file: LibraryFile | None, why_not: str, digest: str) -> FileFacts:
+def _facts(
+    lora: Lora, file: LibraryFile | None, why_not: str, digest: str, near: str = ""
+) -> FileFacts:
     if file is None:
-        return FileFacts(lora.name, why_not=why_not)
+        return FileFacts(lora.name, why_not=why_not, near=near)
     return FileFacts(finding.title(file, digest), file.words, why_not)

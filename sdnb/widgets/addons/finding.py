@@ -196,6 +196,12 @@ def unknown(library: Library | None, names: Names, name: str) -> str:
     return f"the model brings no {what} of this name{near} {more}"
 
 
+def near(names: Names, name: str) -> str:
+    """Another name of a file of this kind that is similar; "" if none is."""
+    found = checks.most_alike(name, [each.name for each in names.files])
+    return found if found != name else ""
+
+
 class KnownEmbeddings(Mapping[str, Any]):
     """A model's embeddings as they were when the library was looked at: each is read once, since
     the inspector asks for them at each letter that is typed.

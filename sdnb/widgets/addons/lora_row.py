@@ -29,13 +29,14 @@ _FEW = 5  # words that are seen before a row is unfolded
 @dataclass(frozen=True)
 class FileFacts:
     """What is known of a row's file: a tooltip, trigger words, what would keep it from use, and
-    whether another row is of the same file.
+    whether another row is of the same file. Where there is no file, `near` is a similar name.
     """
 
     title: str = ""
     words: tuple[str, ...] = ()
     why_not: str = ""
     twice: str = ""
+    near: str = ""
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,12 @@ class LorasControl(FieldControl):
         if number < len(self._tagged):
             self._drop(self._tagged[number])
 
+    def rename(self, number: int, name: str) -> None:
+        """Put another name into a tag of the prompt, by a person's hand."""
+        if number < len(self._tagged):
+            tag = _tag(self._tagged[number])
+            self._write(prompt_tags.renamed(self._prompt, tag, name))
+
     @property
     def wrong(self) -> str:
         rows = [e.row for e in (*self._entries, *self._tagged) if e.on and e.row is not None]

@@ -50,6 +50,12 @@ def rewritten(text: str, tag: Tag, strength: float) -> str:
     return text[: tag.start] + ":".join((kind, name, *items)) + ">" + text[tag.end :]
 
 
+def renamed(text: str, tag: Tag, name: str) -> str:
+    """The prompt with another name in this tag, which keeps its numbers."""
+    kind, _, *items = text[tag.start : tag.end - 1].split(":")
+    return text[: tag.start] + ":".join((kind, name, *items)) + ">" + text[tag.end :]
+
+
 def without(text: str, tag: Tag) -> str:
     """The prompt without this tag, and without the comma or the space that set it off."""
     left, right = text[: tag.start], text[tag.end :]

@@ -89,7 +89,7 @@ class Form(widgets.VBox):
         self._framing = Framing(self.controls, self._mask)
         self._before = PictureBefore(self.controls, self._go_back)
         #: The prompt box: the owner of the form lays it out.
-        self._tags = TagWarnings(self._loras.take_out)
+        self._tags = TagWarnings(self._loras.take_out, self._loras.rename)
         words = self.controls["prompt"].widget, self._tags, self._inspectors["prompt"]
         self.words = widgets.VBox(words)
         super().__init__(self._laid_out())

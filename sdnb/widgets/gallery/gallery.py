@@ -29,6 +29,7 @@ from sdnb.widgets.gallery.gallery_contents import GalleryContents
 from sdnb.widgets.gallery.gallery_files import GalleryFiles
 from sdnb.widgets.gallery.gallery_keys import GalleryKeys
 from sdnb.widgets.gallery.gallery_picture import GalleryPicture, beside, from_file
+from sdnb.widgets.gallery.gallery_words import GalleryWords
 from sdnb.widgets.gallery.opened_picture import OpenedPicture
 from sdnb.widgets.gallery.picture_search import Day, PictureSearch
 from sdnb.widgets.gallery.thumbnails import Thumbnails
@@ -57,21 +58,23 @@ class Gallery(RunAgain, widgets.VBox):
         self.folder = user_path("outputs" if folder is None else folder)
         self._contents = GalleryContents(
             self.folder, opened=folder is not None if opened is None else opened, below=below,
-            read=self._look_through, narrowed=self._narrowed,
+            read=self._look_through, narrowed=self.turn_to_newest,
             turned=lambda: self._guarded(self.look_again),
         )  # fmt: skip
         self.autosave = Autosave(self.folder, self.save, on=autosave)
         self._heir: Callable[[], Gallery | None] = lambda: None  # it is no part of this one
         self._lock, self._files = threading.RLock(), GalleryFiles(self.folder)
         self._forget: list[Callable[[set[GalleryPicture]], object]] = []
-        self._thumbs = Thumbnails(self.choose, self._refresh)
-        self._bar = GalleryBar(
-            self.folder, self._contents, self._thumbs, self, do=self._guarded, more=self.autosave
-        )
-        self._question, self._message = DeleteQuestion(self._guarded), SaidLine()
-        self._opened_picture = OpenedPicture(self.folder, self, self._guarded, self._refresh)
         self._keys = GalleryKeys(self)
-        shown = [self._bar, self._question.row, self._message, self._thumbs]
+        self._thumbs = Thumbnails(self.choose, self._refresh, self._keys.show)
+        self._question = DeleteQuestion(self._guarded)
+        self._opened_picture = OpenedPicture(self.folder, self, self._guarded, self._refresh)
+        self._words = GalleryWords(self._opened_picture, self._question)
+        self._bar = GalleryBar(
+            self.folder, self._contents, self._thumbs, self, more=self.autosave,
+            do=partial(self._guarded, line=self._words.above),
+        )  # fmt: skip
+        shown = [self._bar, self._question.row, self._words.above, self._thumbs]
         hidden = style.sheet(), self._keys, Drops(self.at)
         super().__init__([*hidden, *shown, self._opened_picture])
         for name in ("sdnb", TAKES):
@@ -116,9 +119,8 @@ class Gallery(RunAgain, widgets.VBox):
         """
         wanted = PictureSearch.asked(words, model, since, until)
         self._contents.finish(wanted)
-        with self._lock:
-            self._narrowed()
-            return list(self.found)
+        self.turn_to_newest()
+        return list(self.found)
 
     def refresh(self) -> str:
         """Look at the folder again, and return what has changed, in words; "" for nothing.
@@ -164,6 +166,13 @@ class Gallery(RunAgain, widgets.VBox):
             self._look_through(new)
         self.autosave.take(new)  # without the lock: meanwhile somebody looks at others
 
+    def turn_to_newest(self) -> None:
+        """Show the first page of what is looked for; what is open stays open."""
+        with self._lock:
+            self._words.quiet()
+            self._thumbs.first()
+            self._look_through()
+
     def hand_over(self, heir: Gallery) -> None:
         """Give all pictures, and those that are still to come, to another gallery."""
         with self._lock, heir._lock:
@@ -176,11 +185,11 @@ class Gallery(RunAgain, widgets.VBox):
     def take(self, data: bytes, name: str) -> None:
         """Put a picture file first, with the settings that it carries, and choose it."""
         with self._lock:
-            self._quiet()
+            self._words.quiet()
             try:
                 picture = from_file(data, name)
             except (ValueError, TypeError, OSError) as error:
-                self.say(f"{name}: {error}")
+                self._words.above.say(f"{name}: {error}")
                 return
             self.pictures = [picture, *self.pictures]
             self._thumbs.first()
@@ -193,10 +202,10 @@ class Gallery(RunAgain, widgets.VBox):
             try:
                 _ = picture.image if picture else None
             except (OSError, ValueError) as error:
-                self._quiet()
-                self._message.complain(error)
+                self._words.quiet()
+                self._words.above.complain(error)
                 return
-            self._quiet()
+            self._words.quiet()
             if picture is None:
                 self._opened_picture.other = None
             self._opened_picture.show(picture)
@@ -223,7 +232,7 @@ class Gallery(RunAgain, widgets.VBox):
         of an opened folder are moved to its subfolder "deleted". Raises OSError if that fails.
         """
         with self._lock:
-            self._quiet()
+            self._words.quiet()
             gone: set[GalleryPicture] = set()
             alone = list(pictures) == [self.chosen] and pictures[0] in self.found
             after = beside(self.found, pictures[0]) if alone else None
@@ -262,14 +271,14 @@ class Gallery(RunAgain, widgets.VBox):
 
     # -- acting ------------------------------------------------------------------------------
 
-    def _guarded(self, act: Callable[[], object]) -> None:
+    def _guarded(self, act: Callable[[], object], line: SaidLine | None = None) -> None:
         """Do a button's work and show its error, since a callback's error is seen nowhere."""
         with self._lock:
-            self._quiet()
+            self._words.quiet()
             try:
                 act()
             except (OSError, ValueError) as error:
-                self._message.complain(error)
+                (line or self._words.here).complain(error)
 
     def save_one(self, picture: GalleryPicture) -> None:
         """Save a picture, and show where it is, or the error."""
@@ -281,8 +290,7 @@ class Gallery(RunAgain, widgets.VBox):
             self._opened_picture.link.value = link  # under the name that it has now
         self.say(self.saved(picture), "" if is_open else link)
 
-    def saved(self, picture: GalleryPicture) -> str:
-        """Save a picture, and say where it is."""
+    def saved(self, picture: GalleryPicture) -> str:  # and say where it is
         return f"Saved as {self.save(picture)[0]}"
 
     def sheet(self, picture: GalleryPicture) -> tuple[str, str]:
@@ -291,7 +299,7 @@ class Gallery(RunAgain, widgets.VBox):
 
     def save_all(self) -> None:
         """Save all that are listed, and say where they are. Raises OSError."""
-        self.say(*self._files.all(self.found))
+        self._words.above.say(*self._files.all(self.found))
 
     def ask_all(self) -> None:
         """Ask whether to delete all that are listed and not kept."""
@@ -300,7 +308,7 @@ class Gallery(RunAgain, widgets.VBox):
 
     def ask(self, pictures: list[GalleryPicture], what: str) -> Sequence[widgets.Button]:
         """Ask whether to delete pictures, and return the buttons that answer: yes and no."""
-        self._quiet()
+        self._words.quiet()
         if not pictures:
             self.say("There is nothing to delete.")
             return ()
@@ -309,34 +317,25 @@ class Gallery(RunAgain, widgets.VBox):
 
     def say(self, words: str, link: str = "", holds: Callable[[], bool] | None = None) -> None:
         """Show a line, with HTML behind it, until the next act or run, or while it `holds`."""
-        self._message.say(words, link, holds)
+        self._words.say(words, link, holds)
 
     def look(self) -> None:
         """Clear the line if it no longer holds."""
-        self._message.look()
-
-    def _quiet(self) -> None:  # the last action's line of text and question
-        self._message.say("")
-        self._question.forget()
+        self._words.look()
 
     def look_again(self) -> None:
         """Look at the folder again, and say what has changed. Raises OSError."""
         changes = self.refresh()
-        self.say(f"{changes}." if changes else f"Nothing has changed in {self.folder}.")
+        said = f"{changes}." if changes else f"Nothing has changed in {self.folder}."
+        self._words.above.say(said)
 
     def _viewed(self, change: Any) -> None:
         """A page shows it: files may have come meanwhile."""
         try:
             if change["new"] and (changes := self.refresh()):
-                self.say(f"{changes} in {self.folder}.")
+                self._words.above.say(f"{changes} in {self.folder}.")
         except OSError as error:
-            self._message.complain(error)
-
-    def _narrowed(self) -> None:
-        """Something else is looked for: show the first of what is found."""
-        self._quiet()
-        self._thumbs.first()
-        self._look_through()
+            self._words.above.complain(error)
 
     def _look_through(self, new: Sequence[GalleryPicture] = ()) -> None:
         """Find anew what is looked for; `new` ones came before the first."""

@@ -1,4 +1,5 @@
-"""The keys of a gallery: arrows move the choice, Enter opens, S saves, Delete asks, Escape closes.
+"""The keys of a gallery: arrows, Home and End move the choice, Enter opens, S saves, Delete asks,
+Escape closes.
 
 While the focus is in the gallery the notebook hears no plain key but Tab. Enter needs nothing here:
 a thumbnail is a button.
@@ -7,13 +8,15 @@ a thumbnail is a button.
 from __future__ import annotations
 
 import html
+import itertools
 import textwrap
+import weakref
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import ipywidgets as widgets
 
-from sdnb.widgets.gallery.gallery_picture import GalleryPicture
+from sdnb.widgets.gallery.gallery_picture import GalleryPicture, beside
 from sdnb.widgets.keys import Keys
 
 
@@ -23,6 +26,10 @@ class Keyed(Protocol):
     @property
     def found(self) -> list[GalleryPicture]:
         """The pictures that have thumbnails."""
+
+    @property
+    def chosen(self) -> GalleryPicture | None:
+        """The picture that is open."""
 
     def at(self, place: int | None) -> GalleryPicture | None:
         """The picture at this place, counted from the page in sight; for None the chosen one."""
@@ -39,40 +46,75 @@ class Keyed(Protocol):
 
 
 class GalleryKeys(Keys):
-    """Acts on the picture that has the focus; where none has it, on the chosen one."""
+    """Acts on the picture that is open; where none is, on the one that has the focus. The page
+    names that one by a number: meanwhile another may have come into its place.
+    """
 
     def __init__(self, gallery: Keyed) -> None:
         super().__init__("gallery", self._pressed)
         self._gallery = gallery
+        self._next = itertools.count(1)
+        self._number_of: weakref.WeakKeyDictionary[GalleryPicture, int] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    def show(self, pictures: Sequence[GalleryPicture]) -> None:
+        """Note which pictures have the thumbnails in sight."""
+        for picture in pictures:
+            if picture not in self._number_of:
+                self._number_of[picture] = next(self._next)
+        self._ear.pictures = [self._number_of[picture] for picture in pictures]
 
     def _pressed(self, message: dict[str, Any]) -> None:
-        gallery, key, picture = self._gallery, message["key"], self._gallery.at(message["place"])
+        gallery, key, opened = self._gallery, message["key"], self._gallery.chosen
+        focused = self._of(message.get("number"))
         if key == "Escape":
             gallery.choose(None)  # with it a question goes, whoever asked it
-        if picture is None:
+        if key in ("move", "Home", "End"):
+            self._move(focused or opened, key, message)
+        elif (picture := opened or focused) is None:
             return
-        if key == "Delete":
+        elif key == "Delete":
             self._ask(picture)
         elif key in ("s", "S"):
             gallery.save_one(picture)
+        elif picture in gallery.found:
+            self.focus(gallery.thumb(picture))
+
+    def _of(self, number: int | None) -> GalleryPicture | None:
+        """The picture of this number, if it has a thumbnail on some page."""
+        shown = (each for each in self._gallery.found if self._number_of.get(each) == number)
+        return next(shown, None) if number is not None else None
+
+    def _move(self, here: GalleryPicture | None, key: str, message: dict[str, Any]) -> None:
+        """Go on from this picture, as the key says; where one is open, the other one opens."""
+        gallery, shown = self._gallery, self._gallery.found
+        if key == "move":
+            here, step = (here, message["step"]) if here in shown else (gallery.at(0), 0)
+            place = -1 if here is None else shown.index(here) + step
         else:
-            if key != "Escape" and gallery.at(None) is not None:  # one is open: then the next one
-                gallery.choose(picture)
-            # Asked for again, the focus would come back from where the next key has taken it.
-            if not message.get("focused"):
-                self.focus(gallery.thumb(picture))
+            place = 0 if key == "Home" else len(shown) - 1
+        if not 0 <= place < len(shown):
+            return
+        if gallery.chosen is not None:
+            gallery.choose(shown[place])
+        # Asked for again, the focus would come back from where the next key has taken it.
+        if not message.get("focused"):
+            self.focus(gallery.thumb(shown[place]))
 
     def _ask(self, picture: GalleryPicture) -> None:
         shown = self._gallery.found
-        place = shown.index(picture) if picture in shown else 0
+        after = beside(shown, picture) if picture in shown else None
         # By its words: it may be any thumbnail, and the focus goes to the answers.
         words = html.escape(textwrap.shorten(picture.words, 60, placeholder=" …"))
         answers = self._gallery.ask([picture], f"“{words}”")
         for answer in answers:  # else the focus would go with the button
-            answer.on_click(lambda _: self._go_to(place))
+            answer.on_click(lambda _: self._go_to(picture, after))
         self.focus(answers[0])
 
-    def _go_to(self, place: int) -> None:
-        """Focus the picture that is at this place now, if any."""
-        if near := self._gallery.found[: place + 1]:
-            self.focus(self._gallery.thumb(near[-1]))
+    def _go_to(self, *pictures: GalleryPicture | None) -> None:
+        """Focus the first of these pictures that is still there."""
+        for picture in pictures:
+            if picture is not None and picture in self._gallery.found:
+                self.focus(self._gallery.thumb(picture))
+                return

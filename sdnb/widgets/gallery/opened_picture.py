@@ -11,6 +11,7 @@ import ipywidgets as widgets
 
 from sdnb.widgets import style
 from sdnb.widgets.buttons import SHEET, text_button
+from sdnb.widgets.caption import SaidLine
 from sdnb.widgets.details import opened, seen, told
 from sdnb.widgets.file_link import picture_link
 from sdnb.widgets.gallery.gallery_picture import GalleryPicture
@@ -35,9 +36,10 @@ class OpenedActs(Protocol):
 class OpenedPicture(widgets.VBox):
     """Buttons, with the picture and its settings below them; hidden while there is none.
 
-    Behind Save there is the link that downloads it, then those of `act`, then the others; those of
-    `send` have a row of their own. `do` does the work of a button, and shows its error; `changed`
-    is called when the picture was kept, or is no longer.
+    `said` is a line above them, for what was done. Behind Save there is the link that downloads it,
+    then those of `act`, then the others; those of `send` have a row of their own. `do` does the
+    work of a button, and shows its error; `changed` is called when the picture was kept, or is no
+    longer.
     """
 
     def __init__(
@@ -50,14 +52,15 @@ class OpenedPicture(widgets.VBox):
         self.picture: GalleryPicture | None = None
         self.other: GalleryPicture | None = None  # the left side of a comparison
         self._acts_of, self._do, self._changed = acts, do, changed
-        self._which, self.link = style.quiet_line(), widgets.HTML()
+        self._which, self.said, self.link = style.quiet_line(), SaidLine(), widgets.HTML()
         self.view, self.about = widgets.HTML(), widgets.HTML()
         self.view.add_class("sdnb-picture")
         style.lay(self.about, flex="1 1 320px", margin="0 0 0 12px")
         self._make(folder)
         self._acts, self.sends = style.row([]), style.row([], display="none")
         both = style.row([self.view, self.about], align_items=None)
-        super().__init__([self._which, self._acts, self.sends, both])
+        above = style.row([self._which, self.said])
+        super().__init__([above, self._acts, self.sends, both])
         self.add_class("sdnb-chosen-box")
         self._lay_out()
 

@@ -13,10 +13,10 @@ from sdnb.widgets.buttons import text_button
 from sdnb.widgets.gallery.file_readers import ThumbReader
 from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 from sdnb.widgets.jpegs import data_uri
-from sdnb.widgets.style import shared
+from sdnb.widgets.style import box, shared
 
-PAGE = 24  # thumbnails at once
-_SIDE = 96  # pixels
+PAGE = 36  # thumbnails at once: `style.css` puts 12, 9, 6 or 4 into a row, so that each is full
+_SIDE = 128  # pixels
 _FEW = 5  # pages that one turns one by one
 
 
@@ -25,13 +25,15 @@ class Thumbnails(widgets.VBox):
 
     `turners` are the buttons for other pages, and `pager` is the number of the one in sight, shown
     where there are many: the owner of the thumbnails lays them out. `again` is
-    called, in a thread of its own, when thumbnails of files have been read: `show` shows them.
+    called, in a thread of its own, when thumbnails of files have been read: `show` shows them;
+    `seen` with the pictures that are in sight from now on.
     """
 
     def __init__(
-        self, choose: Callable[[GalleryPicture], object], again: Callable[[], object]
-    ) -> None:
-        self._choose = choose
+        self, choose: Callable[[GalleryPicture], object], again: Callable[[], object],
+        seen: Callable[[Sequence[GalleryPicture]], object],
+    ) -> None:  # fmt: skip
+        self._choose, self._seen = choose, seen
         self._pictures: Sequence[GalleryPicture] = ()
         self._chosen: GalleryPicture | None = None
         self._page = 0
@@ -47,8 +49,7 @@ class Thumbnails(widgets.VBox):
         )  # fmt: skip
         self.pager.observe(lambda change: self._paged(change["new"] - 1), "value")
         self._reader = ThumbReader(_SIDE, again)
-        rows = widgets.Box(self.slots, layout=widgets.Layout(flex_flow="row wrap"))
-        super().__init__([self._backgrounds, rows])
+        super().__init__([self._backgrounds, box("sdnb-thumbs", self.slots)])
 
     @property
     def where(self) -> str:
@@ -134,6 +135,7 @@ class Thumbnails(widgets.VBox):
                 (slot.add_class if on else slot.remove_class)(f"sdnb-{name}")
             slot.layout.display = ""
         self._backgrounds.value = f"<style>{' '.join(rules)}</style>"
+        self._seen(shown)
         self.pager.max = max(self._pages, 1)
         self.pager.value = self._page + 1
         self.pager.layout.display = "" if self._pages > _FEW else "none"

@@ -19,7 +19,7 @@ from sdnb.widgets import style
 from sdnb.widgets.buttons import send_button, text_button
 from sdnb.widgets.compare import compared
 from sdnb.widgets.details import code, settings
-from sdnb.widgets.file_link import files_link
+from sdnb.widgets.file_link import picture_link
 from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 from sdnb.widgets.jpegs import data_uri
 
@@ -54,7 +54,7 @@ class GridDetail(widgets.VBox):
         self._picture, self._about = widgets.HTML(), widgets.HTML()
         self._picture.add_class("sdnb-picture")
         style.lay(self._about, max_width="420px", margin="0 12px 0 0")
-        self._message = style.quiet_line()
+        self._message, self._link = style.quiet_line(), widgets.HTML()
         self._compare = text_button(
             "Compare", "columns", "Remember this one as A, the left side; then choose another",
             self._remember,
@@ -74,7 +74,7 @@ class GridDetail(widgets.VBox):
             for name, act in send.items()
         ]  # fmt: skip
         self._need_picture = [save, *sends]
-        above = style.row([save, *give, self._compare, close])
+        above = style.row([save, self._link, *give, self._compare, close])
         ways = style.row(sends, display="" if sends else "none")
         below = style.row([self._picture, self._about], align_items="flex-start")
         super().__init__([above, ways, self._mode, self._message, below])
@@ -100,6 +100,7 @@ class GridDetail(widgets.VBox):
         self._mode.layout.display = "" if both else "none"
         self._compare.description = "Compare" if self.other is None else "Stop comparing"
         filled = self._pictures.made.get(cell.key)
+        self._link.value = ""
         for button in self._need_picture:
             button.disabled = filled is None
         if filled is None:
@@ -109,6 +110,8 @@ class GridDetail(widgets.VBox):
             return
         self._picture.value = self._seen(cell, large(filled.image))
         self._about.value = settings(filled.request, filled.result()) + code(filled.request)
+        with self._saying_errors():
+            self._link.value = picture_link(self.kept(cell))
 
     def _seen(self, cell: Cell, image: Image.Image) -> str:
         if self.other is None:
@@ -135,7 +138,8 @@ class GridDetail(widgets.VBox):
                 picture = self.kept(self.cell)
                 if picture.saved is None or not picture.saved.exists():
                     picture.saved = picture.save(self._folder)
-                self._say(f"Saved as {picture.saved}", files_link([picture.saved]))
+                self._say(f"Saved as {picture.saved}")
+                self._link.value = picture_link(picture)  # under the name that it has now
 
     def _carry(self, name: str, act: Send) -> None:
         if self.cell is not None:
@@ -159,8 +163,8 @@ class GridDetail(widgets.VBox):
             words = html.escape(str(error))
             self._message.value = f'<div class="sdnb-error" role="alert">{words}</div>'
 
-    def _say(self, words: str, link: str = "") -> None:
-        self._message.value = f'<span role="status">{html.escape(words)}</span> {link}'
+    def _say(self, words: str) -> None:
+        self._message.value = f'<span role="status">{html.escape(words)}</span>'
 
     def _remember(self) -> None:
         self.other = self.cell if self.other is None else None

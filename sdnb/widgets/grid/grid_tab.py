@@ -172,8 +172,6 @@ class GridTab(widgets.VBox):
             self._problem.show_error(error)
             return None
         self.stop()
-        if self._gallery is not None:
-            self._gallery.choose(None)  # what one looks at now is the grid
         self._plan = plan
         self.view = GridView(
             grid, self.model, store=plan.store, executor=self._executor,

@@ -1,0 +1,108 @@
+"""What stays where it is on the studio's page, and what comes to the top, in JupyterLab."""
+
+import pytest
+from helpers.notebook_page import SHOTS, Notebook
+
+pytestmark = pytest.mark.browser
+
+STUDIO = """
+import sdnb
+studio = sdnb.studio(sdnb.load(), folder="moves")
+studio.request = sdnb.Request("a fox", width=128, height=128, steps=16, count=3, seed=5)
+studio
+"""
+# Each place that the gallery has on the page of the studio, in turn, as the browser paints it.
+WATCH = """() => {
+  const top = name => document.querySelector(name).getBoundingClientRect().top;
+  window.places = [];
+  const look = () => {
+    const place = Math.round(top(".sdnb-takes:has(.sdnb-thumb)") - top(".sdnb"));
+    if (place !== window.places.at(-1)) window.places.push(place);
+    window.looking = requestAnimationFrame(look);
+  };
+  look();
+}"""
+PLACES = "() => { cancelAnimationFrame(window.looking); return window.places; }"
+TOP = """part => part.getBoundingClientRect().top - document.querySelector(
+  ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-WindowedPanel-outer").getBoundingClientRect().top"""
+
+
+@pytest.fixture(scope="module")
+def opened(shared_page, lab):
+    notebook = Notebook(shared_page, lab, lab.write("moves.ipynb", STUDIO, "'a cell below'"))
+    shared_page.set_viewport_size({"width": 1400, "height": 900})
+    notebook.run_all(120)
+    yield notebook
+    assert notebook.complaints() == []
+
+
+def batch(opened):
+    before = opened.kernel("len(studio.gallery.pictures)")
+    opened.page.get_by_role("button", name="Generate").locator("visible=true").click()
+    opened.becomes(f"len(studio.gallery.pictures) == {before + 3} and not studio.panel.running", 60)
+    opened.page.wait_for_timeout(500)
+
+
+def test_the_page_stands_still_while_pictures_come(opened):
+    page = opened.page
+    batch(opened)
+    previews = opened.kernel("studio.panel.progress.previews")
+    page.evaluate(WATCH)
+    batch(opened)
+    places = page.evaluate(PLACES)
+    assert opened.kernel("studio.panel.progress.previews") >= previews + 3
+    page.screenshot(path=SHOTS / "stands-still.png")
+    assert len(places) == 1
+
+
+def test_words_of_what_was_done_move_nothing(opened):
+    page = opened.page
+    page.locator(".sdnb-thumb >> visible=true").nth(1).click()
+    box = page.locator(".sdnb-chosen-box >> visible=true")
+    save = box.locator("button:text-is('Save')")
+    save.wait_for()
+    page.wait_for_timeout(500)
+    before = save.bounding_box()
+    save.click()
+    said = box.get_by_text("Saved as")
+    said.wait_for()
+    page.screenshot(path=SHOTS / "saved-as.png")
+    assert save.bounding_box() == before
+    assert abs(said.bounding_box()["y"] - before["y"]) < 40
+    box.get_by_role("button", name="Close").click()
+    box.wait_for(state="hidden")
+    page.wait_for_timeout(300)
+    thumb = page.locator(".sdnb-thumb >> visible=true").nth(2)
+    before = thumb.bounding_box()
+    thumb.focus()
+    page.keyboard.press("s")
+    page.get_by_text("Saved as").locator("visible=true").wait_for()
+    assert thumb.bounding_box() == before
+
+
+def test_a_picture_that_is_sent_brings_the_tabs_to_the_top(opened):
+    page = opened.page
+    page.locator(".sdnb-thumb >> visible=true").nth(1).click()
+    box = page.locator(".sdnb-chosen-box >> visible=true")
+    for name in ("upscale", "inpaint", "upscale"):  # the third is built already
+        button = box.get_by_role("button", name=f"to {name}")
+        button.scroll_into_view_if_needed()
+        button.click()
+        opened.becomes(f"studio.panel is studio.panels[{name!r}]", 20)
+        page.wait_for_timeout(1500)
+        page.screenshot(path=SHOTS / f"sent-to-{name}.png")
+        assert -2 <= page.get_by_role("tab", name=name, exact=True).evaluate(TOP) <= 60
+        assert opened.js("return document.activeElement.className").find("sdnb-generate") >= 0
+
+
+def test_no_label_is_cut(opened):
+    page = opened.page
+    page.get_by_role("tab", name="txt2img", exact=True).click()
+    for words in ("Add-ons", "More"):
+        page.locator(f"button.sdnb-fold:has-text('{words}') >> visible=true").first.click()
+    page.get_by_text("rescale").locator("visible=true").wait_for()
+    labels = page.locator(".sdnb .widget-label >> visible=true")
+    cut = """all => all.filter(each => each.scrollWidth > each.clientWidth + 1
+      || each.scrollHeight > each.clientHeight + 2).map(each => each.textContent)"""
+    assert labels.count() > 12
+    assert labels.evaluate_all(cut) == []
