@@ -1,6 +1,6 @@
 """`python -m sdnb.models.training.train_add_ons`: the add-ons that come with the embedded model.
 
-Two styles, whose examples are its own pictures after image processing (`styles`), and a new word,
+Two styles, whose examples are its own pictures after image processing (`picture_styles`), and a new word,
 whose examples are drawings (`blorp`). Nothing else is needed: no pictures from elsewhere.
 
     python -m sdnb.models.training.train_add_ons --out folder --only blueprint
@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 
 import sdnb
 
-from . import blorp, styles, things
+from . import blorp, picture_styles, things
 from .phrases import article
 from .train_embedding import train_embedding
 from .train_lora import train_lora
@@ -82,7 +82,7 @@ def _in_style(style: str) -> Callable[[Model, int], tuple[list[Image.Image], lis
         for n, caption in enumerate(tqdm(captions, "examples")):
             asked = sdnb.Request(caption, seed=SEED + n)
             [picture] = sdnb.generate(model, asked, progress=False).images
-            pictures.append(styles.STYLES[style](picture, n))
+            pictures.append(picture_styles.STYLES[style](picture, n))
         return pictures, captions
 
     return examples
