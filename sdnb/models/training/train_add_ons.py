@@ -1,7 +1,7 @@
 """`python -m sdnb.models.training.train_add_ons`: the add-ons that come with the embedded model.
 
-Two styles, whose examples are its own pictures after image processing (`picture_styles`), and a new word,
-whose examples are drawings (`blorp`). Nothing else is needed: no pictures from elsewhere.
+Two styles, whose examples are its own pictures after image processing (`picture_styles`), and a new
+word, whose examples are drawings (`blorp`). No pictures from elsewhere are needed.
 
     python -m sdnb.models.training.train_add_ons --out folder --only blueprint
 
