@@ -184,10 +184,22 @@ function gallery(model, signal) {
   };
   model.on("change:pictures", follow);
   signal.addEventListener("abort", () => model.off("change:pictures", follow));
+  // With Ctrl or Shift a click picks several, and opens none.
+  const pick = (event, root) => {
+    hold(event, root);
+    if (held === null) return;
+    event.stopPropagation();
+    event.preventDefault();
+    model.send({ key: event.shiftKey ? "pick up to" : "pick", number: held });
+  };
   return {
     focusin: hold,
+    click(event, root) {
+      if (event.ctrlKey || event.metaKey || event.shiftKey) pick(event, root);
+    },
     keydown(event, root) {
       const { key, target } = event;
+      if (key === " " && (event.ctrlKey || event.metaKey)) pick(event, root);
       if (event.ctrlKey || event.metaKey || event.altKey || key === "Tab") return;
       if (target.closest("input, textarea, select")) return;
       event.stopPropagation();

@@ -213,6 +213,22 @@ def test_a_page_without_anywidget_has_all_but_the_keys(opened, open_page):
     assert page.get_by_text("Failed to load model class").locator("visible=true").count() == 0
 
 
+def several_are_picked_and_deleted(notebook, page, thumbs):
+    chosen = notebook.kernel(CHOSEN)
+    thumbs.nth(3).click(modifiers=["Control"])
+    thumbs.nth(6).click(modifiers=["Shift"])
+    thumbs.nth(4).focus()
+    press(notebook, "Control+Space")  # no longer
+    page.get_by_text("3 pictures picked").wait_for()
+    assert notebook.kernel(CHOSEN) == chosen  # none of them was opened
+    picked = [notebook.kernel(NAMES)[place] for place in (3, 5, 6)]
+    notebook.screenshot(SHOTS / "gallery-picked.png")
+    press(notebook, "Delete")
+    page.get_by_role("button", name="Delete 3").click()
+    until(notebook, "len(gallery.pictures)", 48)
+    assert not set(picked) & set(notebook.kernel(NAMES))
+
+
 def test_the_gallery_by_keys_and_the_notebook_hears_none(opened, page):
     notebook = opened("gallery-keys.ipynb", GALLERY, "'a cell below'")
     cells = notebook.js(CELLS)
@@ -261,6 +277,7 @@ def test_the_gallery_by_keys_and_the_notebook_hears_none(opened, page):
     press(notebook, "ArrowLeft")
     until(notebook, CHOSEN, "48.png")
 
+    several_are_picked_and_deleted(notebook, page, thumbs)
     press(notebook, *"ddabxyzm0011", "Shift+Enter", "Escape")
     assert notebook.js(CELLS) == cells
     assert notebook.js("return panel.content.mode") == "command"

@@ -220,6 +220,56 @@ def test_the_page_knows_which_pictures_it_shows(gallery):
     assert keys(gallery)._ear.pictures[0] == before[-1]
 
 
+def picked(gallery):
+    """The places of those that the page marks as picked."""
+    slots = [slot for slot in gallery._thumbs.slots if slot.layout.display != "none"]
+    return [i for i, slot in enumerate(slots) if "sdnb-picked" in slot._dom_classes]
+
+
+def test_several_are_picked_and_saved_kept_and_deleted_together(gallery):
+    press_key(gallery, "pick", 2)
+    press_key(gallery, "pick up to", 5)
+    press_key(gallery, "pick", 4)  # no longer
+    assert picked(gallery) == [2, 3, 5]
+    assert "3 pictures picked" in read(gallery)
+    assert gallery.chosen is None
+    wanted = [gallery.pictures[i] for i in (2, 3, 5)]
+    press_key(gallery, "s", 0)
+    assert [p for p in gallery.pictures if p.saved] == wanted
+    comes(gallery, 100)
+    assert picked(gallery) == [3, 4, 6]  # they go with their pictures
+    press(gallery, "Keep")
+    assert [p for p in gallery.pictures if p.kept] == wanted
+    press_key(gallery, "Delete", 0)
+    assert "Delete the pictures that are picked?" in read(gallery)
+    press(gallery, "No")
+    assert picked(gallery) == [3, 4, 6]
+    press_key(gallery, "Delete", 0)
+    press(gallery, "Delete 3")
+    assert not set(wanted) & set(gallery.pictures)
+    assert len(gallery.pictures) == COUNT - 2
+    assert picked(gallery) == []
+    assert "picked" not in read(gallery)
+
+
+def test_escape_picks_none_before_it_closes_the_open_picture(gallery):
+    gallery.choose(gallery.pictures[1])
+    press_key(gallery, "pick", 4)
+    press_key(gallery, "Escape", 4)
+    assert (picked(gallery), gallery.chosen) == ([], gallery.pictures[1])
+    press_key(gallery, "Escape", 4)
+    assert gallery.chosen is None
+
+
+def test_what_is_searched_for_is_picked_and_no_other(gallery):
+    press_key(gallery, "pick", 0)
+    press_key(gallery, "pick", 3)
+    gallery.find("nothing has this word")
+    assert "picked" not in read(gallery)
+    gallery.find()
+    assert picked(gallery) == []
+
+
 def test_s_and_delete_act_on_the_open_picture_wherever_the_focus_is(gallery):
     gallery.choose(gallery.pictures[5])
     press_key(gallery, "s", 2)

@@ -31,6 +31,7 @@ from sdnb.widgets.gallery.gallery_keys import GalleryKeys
 from sdnb.widgets.gallery.gallery_picture import GalleryPicture, beside, from_file
 from sdnb.widgets.gallery.gallery_words import GalleryWords
 from sdnb.widgets.gallery.opened_picture import OpenedPicture
+from sdnb.widgets.gallery.picked_pictures import PickedPictures
 from sdnb.widgets.gallery.picture_search import Day, PictureSearch
 from sdnb.widgets.gallery.thumbnails import Thumbnails
 from sdnb.widgets.hearing import in_order
@@ -65,18 +66,19 @@ class Gallery(RunAgain, widgets.VBox):
         self._heir: Callable[[], Gallery | None] = lambda: None  # it is no part of this one
         self._lock, self._files = threading.RLock(), GalleryFiles(self.folder)
         self._forget: list[Callable[[set[GalleryPicture]], object]] = []
-        self._keys = GalleryKeys(self)
+        self._picked = PickedPictures(self, self._guarded_above, self._refresh)
+        self._keys = GalleryKeys(self, self._picked)
         self._thumbs = Thumbnails(self.choose, self._refresh, self._keys.show)
         self._question = DeleteQuestion(self._guarded)
         self._opened_picture = OpenedPicture(self.folder, self, self._guarded, self._refresh)
         self._words = GalleryWords(self._opened_picture, self._question)
         self._bar = GalleryBar(
             self.folder, self._contents, self._thumbs, self, more=self.autosave,
-            do=partial(self._guarded, line=self._words.above),
+            do=self._guarded_above,
         )  # fmt: skip
-        shown = [self._bar, self._question.row, self._words.above, self._thumbs]
+        above = [self._bar, self._picked, self._question.row, self._words.above]
         hidden = style.sheet(), self._keys, Drops(self.at)
-        super().__init__([*hidden, *shown, self._opened_picture])
+        super().__init__([*hidden, *above, self._thumbs, self._opened_picture])
         for name in ("sdnb", TAKES):
             self.add_class(name)
         too_large.hear(self.say)
@@ -280,6 +282,9 @@ class Gallery(RunAgain, widgets.VBox):
             except (OSError, ValueError) as error:
                 (line or self._words.here).complain(error)
 
+    def _guarded_above(self, act: Callable[[], object]) -> None:
+        self._guarded(act, self._words.above)
+
     def save_one(self, picture: GalleryPicture) -> None:
         """Save a picture, and show where it is, or the error."""
         self._guarded(lambda: self._saved_one(picture))
@@ -297,9 +302,9 @@ class Gallery(RunAgain, widgets.VBox):
         """Save all that were made with this one as one picture: where it is, and a link to it."""
         return self._files.sheet(picture, self.pictures)
 
-    def save_all(self) -> None:
-        """Save all that are listed, and say where they are. Raises OSError."""
-        self._words.above.say(*self._files.all(self.found))
+    def save_all(self, pictures: Sequence[GalleryPicture] | None = None) -> None:
+        """Save all that are listed, or these, and say where they are. Raises OSError."""
+        self._words.above.say(*self._files.all(self.found if pictures is None else pictures))
 
     def ask_all(self) -> None:
         """Ask whether to delete all that are listed and not kept."""
@@ -345,5 +350,5 @@ class Gallery(RunAgain, widgets.VBox):
 
     def _refresh(self) -> None:
         with self._lock:
-            self._thumbs.show(self.found, self.chosen)
+            self._thumbs.show(self.found, self.chosen, self._picked.look())
             self._bar.show()

@@ -1,5 +1,5 @@
 """The keys of a gallery: arrows, Home and End move the choice, Enter opens, S saves, Delete asks,
-Escape closes.
+Escape closes. A click with Ctrl, or Ctrl+Space, picks one more, and with Shift all up to it.
 
 While the focus is in the gallery the notebook hears no plain key but Tab. Enter needs nothing here:
 a thumbnail is a button.
@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import ipywidgets as widgets
 
 from sdnb.widgets.gallery.gallery_picture import GalleryPicture, beside
+from sdnb.widgets.gallery.picked_pictures import PickedPictures
 from sdnb.widgets.keys import Keys
 
 
@@ -46,13 +47,14 @@ class Keyed(Protocol):
 
 
 class GalleryKeys(Keys):
-    """Acts on the picture that is open; where none is, on the one that has the focus. The page
-    names that one by a number: meanwhile another may have come into its place.
+    """Acts on those that are picked; where none is, on the picture that is open, then on the one
+    that has the focus. The page names that one by a number: meanwhile another may have come into
+    its place.
     """
 
-    def __init__(self, gallery: Keyed) -> None:
+    def __init__(self, gallery: Keyed, picked: PickedPictures) -> None:
         super().__init__("gallery", self._pressed)
-        self._gallery = gallery
+        self._gallery, self._picked = gallery, picked
         self._next = itertools.count(1)
         self._number_of: weakref.WeakKeyDictionary[GalleryPicture, int] = (
             weakref.WeakKeyDictionary()
@@ -68,6 +70,13 @@ class GalleryKeys(Keys):
     def _pressed(self, message: dict[str, Any]) -> None:
         gallery, key, opened = self._gallery, message["key"], self._gallery.chosen
         focused = self._of(message.get("number"))
+        if key in ("pick", "pick up to"):
+            if focused is not None:
+                self._picked.pick(focused, up_to=key != "pick")
+            return
+        if self._picked.pictures and key in ("Escape", "Delete", "s", "S"):
+            self._with_picked(key)
+            return
         if key == "Escape":
             gallery.choose(None)  # with it a question goes, whoever asked it
         if key in ("move", "Home", "End"):
@@ -80,6 +89,14 @@ class GalleryKeys(Keys):
             gallery.save_one(picture)
         elif picture in gallery.found:
             self.focus(gallery.thumb(picture))
+
+    def _with_picked(self, key: str) -> None:
+        if key == "Escape":
+            self._picked.clear()
+        elif key == "Delete":
+            self.focus(self._picked.ask()[0])
+        else:
+            self._picked.save()
 
     def _of(self, number: int | None) -> GalleryPicture | None:
         """The picture of this number, if it has a thumbnail on some page."""

@@ -5,7 +5,7 @@ have the numbers by which its result is paged.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import ipywidgets as widgets
 
@@ -36,6 +36,7 @@ class Thumbnails(widgets.VBox):
         self._choose, self._seen = choose, seen
         self._pictures: Sequence[GalleryPicture] = ()
         self._chosen: GalleryPicture | None = None
+        self._picked: Collection[GalleryPicture] = ()
         self._page = 0
         # A CSS class of its own: galleries of other kernels may be on the same page.
         self._mark = f"sdnb-gallery-{secrets.token_hex(4)}"
@@ -56,9 +57,12 @@ class Thumbnails(widgets.VBox):
         """ "page 2 of 5"; "" where there is one."""
         return f"page {self._page + 1} of {self._pages}" if self._pages > 1 else ""
 
-    def show(self, pictures: Sequence[GalleryPicture], chosen: GalleryPicture | None) -> None:
-        """Show the page in sight of these pictures, and mark the chosen one."""
-        self._pictures, self._chosen = pictures, chosen
+    def show(
+        self, pictures: Sequence[GalleryPicture], chosen: GalleryPicture | None,
+        picked: Collection[GalleryPicture] = (),
+    ) -> None:  # fmt: skip
+        """Show the page in sight of these pictures, and mark the chosen one and those picked."""
+        self._pictures, self._chosen, self._picked = pictures, chosen, picked
         self._refresh()
 
     def grow(self, count: int) -> None:
@@ -129,7 +133,7 @@ class Thumbnails(widgets.VBox):
             slot.tooltip = slot.description
             states = {
                 "kept": picture.kept, "chosen": picture is self._chosen,
-                "damaged": bool(picture.problem),
+                "damaged": bool(picture.problem), "picked": picture in self._picked,
             }  # fmt: skip
             for name, on in states.items():
                 (slot.add_class if on else slot.remove_class)(f"sdnb-{name}")
