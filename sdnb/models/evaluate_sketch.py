@@ -103,13 +103,14 @@ class Sketches:
             "without": [self._made(n, None) for n in range(len(self.asked))],
             "with": [self._made(n, drawing) for n, drawing in enumerate(self.drawings)],
         }
+        ranks, _ = self.side.ranks([*answered["without"], *answered["with"]], self.side.rows)
+        halves = dict(zip(answered, ranks.chunk(2), strict=True))
         figures: Figures = {"distance": {}, "top5": {}, "of": len(self.asked)}
         for way, answers in answered.items():
             pairs = zip(self.drawings, answers, strict=True)
             apart = [distance(drawing, np.asarray(each.picture)) for drawing, each in pairs]
             figures["distance"][way] = round(float(np.mean(apart)), 2)
-            ranks, _ = self.side.ranks(answers, self.side.rows)
-            figures["top5"][way] = round(judges.share((ranks < 5).tolist()), 3)
+            figures["top5"][way] = round(judges.share((halves[way] < 5).tolist()), 3)
         drawn = [Image.fromarray(255 - drawing) for drawing in self.drawings]
         made = [[each.picture for each in answered[way]] for way in ("without", "with")]
         rows = [
