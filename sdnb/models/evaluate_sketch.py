@@ -152,7 +152,9 @@ def distance(drawing: Array, picture: Array) -> float:
     """
     edges = cv2().Canny(picture, 60, 120)
     away = cv2().distanceTransform(255 - edges, cv2().DIST_L2, 5)
-    return float(away[drawing >= _DRAWN].mean())
+    drawn = (drawing >= _DRAWN).astype(np.uint8)
+    inside = cv2().erode(drawn, np.ones((3, 3), np.uint8))
+    return float(away[drawn > inside].mean())
 
 
 if __name__ == "__main__":

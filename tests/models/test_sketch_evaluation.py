@@ -21,6 +21,14 @@ def test_the_distance_is_that_to_the_nearest_edge():
         assert abs(evaluate_sketch.distance(drawing, picture) - away) <= 1
 
 
+def test_of_a_filled_shape_its_outline_counts():
+    drawing = np.zeros((128, 128), np.uint8)
+    drawing[30:90, 30:90] = 255
+    picture = np.zeros((128, 128, 3), np.uint8)
+    picture[30:90, 30:90] = 200
+    assert evaluate_sketch.distance(drawing, picture) <= 1
+
+
 @pytest.mark.parametrize(
     ("distance", "found", "met"),
     [
