@@ -97,7 +97,7 @@ def chosen_and_moved(hands, notebook):
     hands.button("Add-ons").click()
     flux = hands.button("not for this model: it is made for Flux")
     flux.wait_for()
-    expect(flux).to_be_in_viewport()
+    expect(hands.button("blueprint")).to_be_in_viewport()  # the model's own come first
     assert not hands.button("flux").is_enabled()
     hands.box("Search").press_sequentially("styles glow")
     hands.button("styles/glow · rank 4 · in glow").click()

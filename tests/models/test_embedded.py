@@ -143,7 +143,9 @@ def test_inpainting_changes_only_what_is_white(model, apple):
 
 
 def test_it_is_small_and_whole():
-    """Below 50 MB without its tiny VAE (below 3) and its control networks (each below 6)."""
+    """Below 50 MB without its tiny VAE (below 3), its control networks (each below 6) and its
+    add-ons (each below 2).
+    """
     folder = sdnb.assets.embedded_model()
 
     def size(part):
@@ -152,7 +154,10 @@ def test_it_is_small_and_whole():
     nets, tiny_vae = [size(net) for net in (folder / "control").iterdir()], folder / "tiny_vae"
     assert max(nets) < 6e6
     assert size(tiny_vae) < 3e6
-    assert size(folder) - sum(nets) - size(tiny_vae) < 50e6
+    add_ons = [path.stat().st_size for name in ("lora", "embeddings")
+               for path in (folder / name).iterdir()]  # fmt: skip
+    assert max(add_ons) < 2e6
+    assert size(folder) - sum(nets) - sum(add_ons) - size(tiny_vae) < 50e6
 
 
 def test_the_preview_looks_like_the_picture(model):
