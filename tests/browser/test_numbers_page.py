@@ -52,11 +52,6 @@ class Numbers:
     def until(self, expression, seconds=20):
         self.notebook.becomes(expression, seconds)
 
-    def unfold(self):
-        for fold in self.page.locator("button.sdnb-fold >> visible=true").all():
-            if "mod-active" not in fold.get_attribute("class"):
-                fold.click()
-
     def box(self, label):
         return self.page.get_by_label(label, exact=True).locator("visible=true").first
 
@@ -91,7 +86,7 @@ def notebook_of_a_panel(shared_page, lab):
 def one(notebook_of_a_panel):
     """The panel as its cell made it, with all controls in sight."""
     notebook_of_a_panel.kernel("setattr(panel, 'request', asked)")
-    notebook_of_a_panel.unfold()
+    notebook_of_a_panel.notebook.unfold()
     return notebook_of_a_panel
 
 
@@ -110,7 +105,7 @@ def test_what_is_assigned_and_typed_stays(one):
     one.notebook.screenshot(SHOTS / "numbers-typed.png")
     assert one.notebook.complaints() == []
     one.notebook.reload()
-    one.unfold()
+    one.notebook.unfold()
     one.page.wait_for_timeout(1000)
     assert one.kernel(f"panel.request == asked.but(**{last!r})")
     assert one.notebook.complaints() == []

@@ -78,9 +78,7 @@ def test_arrows_and_icons_are_seen(notebook, theme):
     for tab in TABS:
         page.get_by_role("tab", name=tab).click()
         page.wait_for_timeout(700)
-        for fold in page.locator("button.sdnb-fold >> visible=true").all():
-            if "mod-active" not in fold.get_attribute("class"):  # open from the other theme
-                fold.click()
+        notebook.unfold()
         page.wait_for_timeout(300)
         shot, arrows, icons = still(notebook, SHOTS / f"icons-{tab}-{theme.lower()}.png")
         for words, *box in arrows:

@@ -80,6 +80,19 @@ class Notebook(lab_page.Notebook):
             "all => all.filter(i => i.complete && i.checkVisibility()).map(i => i.naturalWidth)"
         )
 
+    def unfold(self) -> None:
+        """Open each part that is folded, and what is folded in it. A request opens some by itself,
+        and a click on one that has just opened folds it again: so it looks until all are open.
+        """
+        folded = self.page.locator("button.sdnb-fold:not(.mod-active) >> visible=true")
+        for _ in range(10):
+            while folded.count():
+                folded.first.click()
+            self.page.wait_for_timeout(300)
+            if not folded.count():
+                return
+        raise AssertionError(f"folded again and again: {folded.all_inner_texts()}")
+
     def screenshot(self, path: Path) -> None:
         """The whole notebook, from top to bottom."""
         path.parent.mkdir(parents=True, exist_ok=True)
