@@ -34,7 +34,9 @@ WITHOUT_EFFECT = {
 FLAG_OF = {
     "prompt": "--prompt", "negative": "--nprompt", "width": "--W", "height": "--H",
     "steps": "--ddim_steps", "cfg": "--scale", "sampler": "--sampler", "schedule": "--schedule",
-    "eta": "--ddim_eta", "cfg_rescale": "--cfg-rescale", "seed": "--seed", "count": "--n_samples",
+    "eta": "--ddim_eta", "cfg_rescale": "--cfg-rescale",
+    "cfg_start": "--cfg-start", "cfg_end": "--cfg-end", "cfg_every": "--cfg-every",
+    "seed": "--seed", "count": "--n_samples",
     "image": "--init-img", "strength": "--strength", "mask": "--mask", "feather": "--feather",
     "content": "--masked-content", "padding": "--only-masked", "fit": "--fit",
     "syntax": "--syntax", "clip_skip": "--clip-skip", "controls": "--control",
@@ -108,6 +110,13 @@ def _add_request_flags(parser: Parser) -> None:
         "--cfg-rescale",
         default=0.0,
         help="how far guidance's contrast is brought back, 0 to 1 (%(default)s)",
+    )
+    number("--cfg-start", default=0.0, help="guidance begins at this share of the steps")
+    number("--cfg-end", default=1.0, help="guidance ends there: then a step takes half the time")
+    whole(
+        "--cfg-every",
+        default=1,
+        help="make the guess without the prompt at every Nth step alone (%(default)s)",
     )
     add("--sampler", metavar="NAME", help=", ".join(SAMPLERS))
     add("--plms", action="store_true", help="the same as --sampler plms")

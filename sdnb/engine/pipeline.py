@@ -29,6 +29,7 @@ from sdnb.engine.stages.account import Account
 from sdnb.engine.stages.contexts import Contexts, of_pass
 from sdnb.engine.stages.control_nets import ChosenNets
 from sdnb.engine.stages.from_picture import FromPicture, from_picture
+from sdnb.engine.stages.guiding import Guiding
 from sdnb.engine.stages.in_turn import alike, for_one_pass, in_turn
 from sdnb.engine.stages.predictor import Predictor, is_sound, not_sound
 from sdnb.engine.stages.prepare import beyond_limit, prepare
@@ -36,7 +37,9 @@ from sdnb.engine.stages.steering import Steering
 from sdnb.images.canvas import Canvas, fit
 from sdnb.images.result import Progress, Result, bar
 from sdnb.request import Request, Resolved, checks, words
+from sdnb.request.guidance_steps import GuidanceSteps
 from sdnb.request.pace import Times
+from sdnb.request.prompt.guidance import guidance
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -156,7 +159,7 @@ def _run(
     checks.picture_given(model.name, model.config.unet.in_channels, resolved[0].image)
     canvas, notes = fit(resolved[0])
     notes += [brought for _, brought in suited[:1] if brought]
-    notes += _without_guidance(resolved)
+    notes += _without_guidance(resolved, max(len(levels) - 1, 0))
     chosen = adapt.choose(model, resolved[0])
     notes += chosen.notes
     nets = control_nets.choose(model, resolved[0], canvas)
@@ -244,7 +247,7 @@ class _Words:
 
     seeds: list[int]
     contexts: Contexts
-    scales: Tensor  # [texts but the first (+ 2), b, 1, 1, 1], as `denoise.guided` takes them
+    guiding: Guiding
 
 
 def _words(
@@ -255,9 +258,11 @@ def _words(
     scales = [one.scales or [1.0] for one in its]
     if its[0].scales and any(request.cfg_rescale for request in requests):
         scales = [[*s, q.cfg_rescale, 1 / q.cfg] for s, q in zip(scales, requests, strict=True)]
-    seeds = [seed for _, seed in members]
     contexts = of_pass([one.texts for one in its])
-    return _Words(seeds, contexts, torch.tensor(scales).T[..., None, None, None])
+    steps = GuidanceSteps.of(batch.first, batch.steps, contexts.texts)
+    by_text = torch.tensor(scales).T[..., None, None, None]  # [texts - 1 (+ 2), b, 1, 1, 1]
+    cfgs = [request.cfg or 1.0 for request in requests]  # at cfg 0 nothing guides
+    return _Words([seed for _, seed in members], contexts, Guiding(steps, by_text, cfgs))
 
 
 @torch.inference_mode()
@@ -281,7 +286,7 @@ def _denoise(
         first = noise().to(model.device)  # [b, 4, h/8, w/8]
         x = start(source.begin if request.strength < 1 else None, first, levels[0])
         with Predictor(
-            model, texts.contexts, texts.scales, extra=source.extra,
+            model, texts.contexts, texts.guiding, extra=source.extra,
             steering=steering if steering.used else None, times=times, dtype=dtype, notes=notes,
         ) as predict:  # fmt: skip
             denoise = eps_denoiser(predict, model.schedule, model.config.noise.prediction)
@@ -316,10 +321,15 @@ def _levels(model: Model, request: Resolved) -> list[float]:
     return sigmas(request.schedule, request.steps, model.schedule, strength)
 
 
-def _without_guidance(requests: Sequence[Resolved]) -> list[str]:
-    """Words, where cfg_rescale was set and there is nothing that it could rescale."""
+def _without_guidance(requests: Sequence[Resolved], steps: int) -> list[str]:
+    """Words, where a field is set that does something to guidance, and there is none in the run, of
+    so many steps.
+    """
     idle = [r for r in requests if r.cfg_rescale and r.cfg in (0, 1)]
-    return [f"cfg_rescale has no effect at cfg {r.cfg:g}, which has no guidance." for r in idle[:1]]
+    said = [f"cfg_rescale has no effect at cfg {r.cfg:g}, which has no guidance." for r in idle[:1]]
+    texts = len(guidance(requests[0]).texts)
+    note = GuidanceSteps.of(requests[0], steps, texts).note
+    return [*said, note] if note else said
 
 
 def _check_together(requests: Sequence[Resolved], levels: Sequence[float]) -> None:

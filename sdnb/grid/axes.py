@@ -60,6 +60,9 @@ class Axis:
             "weight": f"weight of “{self.of}”",
             "cfg": "CFG",
             "cfg_rescale": "CFG rescale",
+            "cfg_start": "CFG from",
+            "cfg_end": "CFG until",
+            "cfg_every": "CFG every",
         }.get(self.name, self.name.replace("_", " "))
 
     def __len__(self) -> int:

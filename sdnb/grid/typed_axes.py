@@ -30,6 +30,9 @@ HOW = {
     "steps": "numbers or ranges, with commas: 5, 10, 20 or 5-20 (+5) or 1-10 [4]",
     "cfg": "numbers or ranges, with commas: 2, 4, 8 or 2-8 (+1.5) or 1-10 [4]",
     "cfg_rescale": "numbers or ranges, with commas: 0, 0.5, 0.7 or 0-1 [5]",
+    "cfg_start": "numbers or ranges, with commas: 0, 0.1, 0.2 or 0-0.5 [6]",
+    "cfg_end": "numbers or ranges, with commas: 0.5, 0.8, 1 or 0.5-1 [6]",
+    "cfg_every": "numbers or ranges, with commas: 1, 2 or 1-4",
     "sampler": "names with commas: " + ", ".join(SAMPLERS[:3]),
     "schedule": "names with commas: " + ", ".join(SCHEDULES[:2]),
     "seed": "numbers or ranges, with commas: 1, 2, 3 or 1-8",
@@ -54,7 +57,8 @@ HOW = {
 }
 _LABELS = {
     "prompt_sr": "words replaced", "weight": "weight of a block", "cfg": "CFG",
-    "cfg_rescale": "CFG rescale", "clip_skip": "clip skip", "lora": "strength of a LoRA",
+    "cfg_rescale": "CFG rescale", "cfg_start": "CFG from", "cfg_end": "CFG until",
+    "cfg_every": "CFG every", "clip_skip": "clip skip", "lora": "strength of a LoRA",
     "loras": "LoRAs side by side", "control_scale": "scale of a control",
     "control_start": "start of a control", "control_end": "end of a control",
     "control_net": "net of a control", "control_hint": "picture of a control",
@@ -63,7 +67,7 @@ _OF_WORDS = (*record.TEMPLATES, "prompt_sr")
 # Letters that stand for braces while a text is parted: of the private ones, which no text has.
 _FIRST, _MOST_BRACES = 0xE000, 1000
 _HELD = re.compile(f"[{chr(_FIRST)}-{chr(_FIRST + _MOST_BRACES)}]")
-_WHOLE = ("steps", "seed", "width", "height", "clip_skip")
+_WHOLE = ("steps", "seed", "width", "height", "clip_skip", "cfg_every")
 
 _NUMBER = r"[+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})"
 _RANGE = re.compile(

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sdnb.images import control_text, sampler_names, template_text, used_files
+from sdnb.images.infotext_keys import KEYS, NUMBERS, SILENT, USUAL
 from sdnb.images.saved import NO_PICTURE, Saved, accepted, emphasis_notes
 from sdnb.images.used_files import UsedFile
 from sdnb.request import Request, checks, lora
@@ -46,37 +47,6 @@ _SIZE = re.compile(r"([0-9]{1,9}) *[xX*×] *([0-9]{1,9})")
 _CARDS = ("GPU", "NV", "CUDA")  # values of RNG: a graphics card's numbers, wherever they are drawn
 _FIRST_PASS = 512 * 512  # pixels: the web UI's choice until 2023 where none was given
 
-# Keys that need no note: they say nothing about the request, or are read in another way.
-_SILENT = {"Model", "Model hash", "Version", "RNG", "User", "Hashes", "Lora hashes", "TI hashes"}
-_NUMBERS: tuple[tuple[str, str, type[int | float]], ...] = (
-    ("Steps", "steps", int),
-    ("CFG scale", "cfg", float),
-    ("CFG Rescale phi", "cfg_rescale", float),
-    ("Seed", "seed", int),
-    ("Denoising strength", "strength", float),
-    ("Eta DDIM", "eta", float),
-    ("Eta", "eta", float),
-    ("Masked area padding", "padding", int),
-    ("Clip skip", "clip_skip", int),
-)
-# Values of a mask that are those of a Request too, so that nothing is left out with them.
-_USUAL = {"Inpaint area": "Whole picture", "Mask mode": "Inpaint masked", "Mask blur": "0"}
-# Other programs write some keys in other cases.
-_KEYS = {
-    key.lower(): key
-    for key in (
-        *_SILENT,
-        *(row[0] for row in _NUMBERS),
-        "Sampler",
-        "Schedule type",
-        "Size",
-        "Resize mode",
-        "Emphasis",
-        "Prompt syntax",
-    )
-}
-_KEYS |= {"scheduler": "Schedule type", "cfg": "CFG scale", "denoise": "Denoising strength"}
-_KEYS |= {"guidance scale": "CFG scale", "cfg rescale": "CFG Rescale phi"}
 _BROKEN_JSON = 16  # values that begin as JSON does and are none; each may be looked through whole
 
 
@@ -103,6 +73,9 @@ def write(
         "Schedule type": None if natural else schedule,
         "CFG scale": digits(request.cfg),
         "CFG Rescale phi": digits(request.cfg_rescale) if request.cfg_rescale else None,
+        "CFG start": digits(request.cfg_start) if request.cfg_start else None,
+        "CFG end": digits(request.cfg_end) if request.cfg_end < 1 else None,
+        "CFG every": request.cfg_every if request.cfg_every > 1 else None,
         "Seed": request.seed,
         "Size": f"{request.width}x{request.height}",
         "Model hash": (checkpoint.short_hash if checkpoint else fingerprint[:10]) or None,
@@ -147,7 +120,7 @@ def read(text: str) -> Saved:
     fields |= _size(values, notes)
     fields |= _picture_fields(values)
     fields["syntax"] = _syntax(values)
-    for key, field, kind in _NUMBERS:
+    for key, field, kind in NUMBERS:
         if key in values:
             number = _number(key, values.pop(key), kind, notes)
             fields |= {} if number is None else {field: number}
@@ -188,7 +161,7 @@ def _picture_fields(values: dict[str, str]) -> dict[str, Any]:
     if values.get("Mask mode") == "Inpaint not masked":
         values.pop("Mask mode")
         fields["invert"] = True
-    for key, usual in _USUAL.items():
+    for key, usual in USUAL.items():
         if values.get(key) == usual:
             values.pop(key)
     return fields
@@ -275,7 +248,7 @@ def _key_values(line: str) -> dict[str, str]:
         comma = line.find(",", end)
         end = len(line) if comma < 0 else comma
         values.setdefault(
-            _KEYS.get(key.lower(), key), line[start:end].strip() if value is None else value
+            KEYS.get(key.lower(), key), line[start:end].strip() if value is None else value
         )
         position = end + 1
     return values
@@ -337,7 +310,7 @@ def _notes(unused: dict[str, str], fields: dict[str, Any]) -> list[str]:
         )
     elif fields.get("strength", 1) != 1:  # ComfyUI's savers write the 1 of text to picture, too
         notes.append(NO_PICTURE)
-    unknown = [f"{key}: {value}" for key, value in unused.items() if key not in _SILENT]
+    unknown = [f"{key}: {value}" for key, value in unused.items() if key not in SILENT]
     if unknown:
         listed = plain(", ".join(unknown), 300)
         notes.append(f"Left out, because sdnb has no such setting: {listed}.")

@@ -42,6 +42,13 @@ def step_of(sampler: str, call: int) -> int:
     return max(call - 1, 0) if sampler == "plms" else call // PASSES.get(sampler, 1)
 
 
+def in_share(start: float, end: float, step: int, steps: int) -> bool:
+    """Whether a step of so many, counted from 0, is in a share of the run, as AUTOMATIC1111 counts:
+    from `start` to `end`, both included, where the steps are 0, 1/n, 2/n and so on of it.
+    """
+    return start <= min(step, steps - 1) / max(steps, 1) <= end
+
+
 #: Levels of the schedule "lcm": those at which a model learns to need few steps.
 LCM_LEVELS = 50
 

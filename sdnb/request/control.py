@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sdnb.hints import PREPARATIONS
 from sdnb.request import checks, png_header
+from sdnb.request.choices import in_share
 from sdnb.request.fingerprint import sha256
 from sdnb.request.plain_words import counted, digits
 from sdnb.request.settings import RANGES, put
@@ -203,11 +204,10 @@ def in_words(value: Sequence[Control]) -> str:
 
 
 def working(given: Sequence[Control], step: int, steps: int) -> tuple[int, ...]:
-    """The numbers of the controls that work at a step of so many, as AUTOMATIC1111 counts: from
-    `start` to `end`, both included, where the steps are 0, 1/n, 2/n and so on of the run.
-    """
-    share = min(step, steps - 1) / max(steps, 1)
-    return tuple(i for i, c in enumerate(given) if c.scale and c.start <= share <= c.end)
+    """The numbers of the controls that work at a step of so many: `choices.in_share`."""
+    return tuple(
+        i for i, c in enumerate(given) if c.scale and in_share(c.start, c.end, step, steps)
+    )
 
 
 def _range(control: Control) -> str:

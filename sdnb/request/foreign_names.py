@@ -14,6 +14,7 @@ FIELD_OF = {
     "guidancescale": "cfg", "cfgscale": "cfg", "scale": "cfg", "guidance": "cfg",
     "guidancerescale": "cfg_rescale", "cfgrescalemultiplier": "cfg_rescale",
     "cfgrescale": "cfg_rescale", "rescalecfg": "cfg_rescale",
+    "guidancestart": "cfg_start", "guidanceend": "cfg_end", "skipearlycfg": "cfg_start",
     "samplername": "sampler", "samplerindex": "sampler", "ddimeta": "eta",
     "generator": "seed", "noiseseed": "seed",
     "nsamples": "count", "numimages": "count", "numimagesperprompt": "count", "batchsize": "count",

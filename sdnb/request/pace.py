@@ -9,10 +9,11 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
-from statistics import median_low
+from statistics import mean, median_low
 from typing import Protocol
 
-from sdnb.request.choices import PASSES, steps_run
+from sdnb.request.choices import steps_run
+from sdnb.request.guidance_steps import GuidanceSteps
 from sdnb.request.prompt import PromptError
 from sdnb.request.prompt.guidance import guidance
 from sdnb.request.request import Resolved
@@ -96,7 +97,9 @@ class Pace:
         gaps = [after - before for before, after in pairwise(times.ends)]
         if not gaps:
             return
-        step = median_low(gaps)  # between two pictures, a gap is longer by the decoder's time
+        # Between two pictures, a gap is longer by the decoder's time. Steps without guidance are
+        # shorter than others.
+        step = median_low(gaps) if calls(request) % 1 == 0 else mean(gaps)
         pixels = request.width * request.height
         with self._lock:
             before = self._seen.pop(pixels, None)
@@ -174,11 +177,12 @@ def predicted(request: Resolved, seen: Sequence[Seen]) -> Stretches | None:
     return Stretches(before, request.count * passes, rest, request.count)
 
 
-def calls(request: Resolved) -> int:
-    """Passes of the UNet that a step of one picture takes: one for each text that guides it, the
-    negative prompt and the prompt, or several prompts, which AND joins. Raises PromptError.
+def calls(request: Resolved) -> float:
+    """Passes of the UNet that a step of one picture takes on average: one for each text that guides
+    it, the negative prompt and the prompt, or several prompts, which AND joins. Raises PromptError.
     """
-    return PASSES.get(request.sampler, 1) * len(guidance(request).texts)
+    texts = len(guidance(request).texts)
+    return GuidanceSteps.of(request, request.steps, texts).passes
 
 
 def work(pixels: float) -> float:

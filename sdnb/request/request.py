@@ -33,6 +33,8 @@ from sdnb.request.foreign_names import FIELD_OF
 from sdnb.request.lora import Lora, loras
 from sdnb.request.settings import Settings, number, put, whole
 
+_WHOLE = ("width", "height", "steps", "seed", "count", "padding", "clip_skip", "cfg_every")
+_NUMBERS = ("cfg", "eta", "cfg_rescale", "strength", "feather", "cfg_start", "cfg_end")
 # PNG's colour types that are taken as they are: grey, RGB, RGBA. An alpha may be the mask itself.
 _PLAIN = {"image": (0, 2, 6), "mask": (0, 2)}
 _SEED_BITS = 32  # of a drawn seed: short enough for a file name, and other tools accept it
@@ -94,14 +96,20 @@ class Request:
     # a template are taken as they stand; without, a run puts in what the seed chooses.
     template: str = ""
     negative_template: str = ""
+    # -- shortcuts of guidance, which `guidance_steps` explains: it works from `cfg_start` to
+    # `cfg_end`, shares of the steps, and its guess without words is made at every so-maniest step
+    # alone. Where a step has none, it takes half the time; the picture is another one.
+    cfg_start: float = 0.0
+    cfg_end: float = 1.0
+    cfg_every: int = 1
 
     def __post_init__(self) -> None:
         for name in ("prompt", "negative", "template", "negative_template"):
             put(self, name, checks.text(name, getattr(self, name)))
-        for name in ("width", "height", "steps", "seed", "count", "padding", "clip_skip"):
-            if getattr(self, name) is not None or name == "count":
+        for name in _WHOLE:
+            if getattr(self, name) is not None or name in ("count", "cfg_every"):
                 put(self, name, whole(name, getattr(self, name)))
-        for name in ("cfg", "eta", "cfg_rescale", "strength", "feather"):
+        for name in _NUMBERS:
             if getattr(self, name) is not None or name not in ("cfg", "eta"):
                 put(self, name, number(name, getattr(self, name)))
         for name, accepted in (("sampler", SAMPLERS), ("schedule", SCHEDULES)):
@@ -124,6 +132,11 @@ class Request:
             raise ValueError(
                 f"seed={self.seed} leaves no room for count={self.count} images (image i uses "
                 f"seed + i): the largest seed here is {2**63 - 1 - self.count}"
+            )
+        if self.cfg_start > self.cfg_end:
+            raise ValueError(
+                f"cfg_start={self.cfg_start:g} is behind cfg_end={self.cfg_end:g}: guidance works "
+                "from start to end, shares of the steps from 0 to 1; exchange them"
             )
         if self.mask is not None and self.image is None:
             raise ValueError(

@@ -27,8 +27,8 @@ from sdnb.engine.networks.controlnet import ControlNet
 from sdnb.engine.networks.t2i_adapter import T2IAdapter
 from sdnb.engine.planning import footprint
 from sdnb.engine.stages import control_nets
-from sdnb.engine.stages.predictor import Predictor
 from sdnb.engine.stages.steering import Steering
+from sdnb.engine.stages.unet_passes import UNetPasses
 from sdnb.images.canvas import fit
 from sdnb.request.choices import PASSES, SAMPLERS
 from sdnb.request.memory_plan import MemoryPlan
@@ -298,8 +298,8 @@ def test_a_larger_picture_is_the_same_by_every_plan(model, nets):
 def test_recorded_steps_hold_the_networks_that_work(model, everything, truth, monkeypatch):
     graphs = []
 
-    def graph(predictor):
-        graphs.append(CopiedGraph(predictor._function()))
+    def graph(passes, kind):
+        graphs.append(CopiedGraph(passes._function(kind)))
         return graphs[-1]
 
     begun = []
@@ -309,7 +309,7 @@ def test_recorded_steps_hold_the_networks_that_work(model, everything, truth, mo
             begun.append(like.shape)
             super().__init__(work, like)
 
-    monkeypatch.setattr(Predictor, "_graph", graph)
+    monkeypatch.setattr(UNetPasses, "_graph", graph)
     monkeypatch.setattr("torch.cuda.synchronize", lambda _: None)
     monkeypatch.setattr(memory, "Beside", Counted)
     found = sdnb.generate(model, everything, progress=False).latents
@@ -340,9 +340,11 @@ def test_steps_recorded_with_other_networks_are_forgotten(model, nets, monkeypat
     prepare = pipeline.prepare
     monkeypatch.setattr(pipeline, "prepare", planned)
     monkeypatch.setattr("sdnb.engine.weights.Graphed", Counted)
-    monkeypatch.setattr(
-        Predictor, "_graph", lambda p: p.model.weights.graph(p._key(p._active), p._function)
-    )
+
+    def graph(passes, kind):
+        return passes.model.weights.graph(passes._key(kind), lambda: passes._function(kind))
+
+    monkeypatch.setattr(UNetPasses, "_graph", graph)
     model.weights.forget_graph()
     one, two = control(nets, end=0.4), control(nets, "net 1")
     kept = []
@@ -386,14 +388,13 @@ def test_what_does_not_change_is_computed_once_and_what_does_not_work_does_not_r
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_with_every_sampler_a_network_works_at_its_steps_alone(sampler, model, nets, monkeypatch):
     """At each pass of these; plms has one more in its first step. Those to zero may have fewer."""
-    at, whole = [], Predictor.__call__
+    at, whole = [], UNetPasses.__call__
 
-    def noted(predictor, x, t):
-        output = whole(predictor, x, t)
-        at.append(predictor._active)
-        return output
+    def noted(passes, kind, *others):
+        at.append(kind.active)
+        return whole(passes, kind, *others)
 
-    monkeypatch.setattr(Predictor, "__call__", noted)
+    monkeypatch.setattr(UNetPasses, "__call__", noted)
     fields = {"sampler": sampler, "schedule": "lcm" if sampler in ("lcm", "tcd") else None}
     found = generate(model, control(nets, end=0.3), **fields)  # steps 0 and 1 of 4
     passes = PASSES.get(sampler, 1)

@@ -14,7 +14,7 @@ import sdnb
 from sdnb.engine import pipeline
 from sdnb.engine.diffusion.noise import Noise
 from sdnb.engine.diffusion.schedule import sigmas
-from sdnb.engine.stages.predictor import Predictor
+from sdnb.engine.stages.unet_passes import UNetPasses
 from sdnb.request.memory_plan import MemoryPlan
 
 pytestmark = pytest.mark.picture
@@ -110,11 +110,11 @@ def test_a_recorded_step_reads_the_context_of_its_call(model, monkeypatch, words
     truth = sdnb.generate(model, request(words), progress=False).latents[0]
     graphs = []
 
-    def graph(predictor):
-        graphs.append(CopiedGraph(predictor._function()))
+    def graph(passes, kind):
+        graphs.append(CopiedGraph(passes._function(kind)))
         return graphs[-1]
 
-    monkeypatch.setattr(Predictor, "_graph", graph)
+    monkeypatch.setattr(UNetPasses, "_graph", graph)
     monkeypatch.setattr("torch.cuda.synchronize", lambda _: None)
     ours = sdnb.generate(model, request(words), progress=False)
     assert len(graphs) == 1

@@ -18,7 +18,7 @@ import sdnb
 from sdnb.engine import pipeline, run_lock
 from sdnb.engine.memory import Graphed
 from sdnb.engine.run_lock import PATIENCE, RunLock
-from sdnb.engine.stages import predictor
+from sdnb.engine.stages import unet_passes
 from sdnb.jobs.executor import Worker
 
 APPLE = sdnb.Request("a red apple", width=64, height=64, steps=4, seed=1, cfg=4)
@@ -55,12 +55,12 @@ class Replayed(Graphed):
 def graphs(model, monkeypatch):
     """Steps as they run on a card: the prompt's keys and values lie in buffers of the model."""
 
-    def graph(predictor):
-        return predictor.model.weights.graph(predictor._key(), predictor._function)
+    def graph(passes, kind):
+        return passes.model.weights.graph(passes._key(kind), lambda: passes._function(kind))
 
     monkeypatch.setattr("sdnb.engine.weights.Graphed", Replayed)
-    monkeypatch.setattr("sdnb.engine.stages.predictor.Graphed", Replayed)
-    monkeypatch.setattr(predictor.Predictor, "_graph", graph)
+    monkeypatch.setattr("sdnb.engine.stages.unet_passes.Graphed", Replayed)
+    monkeypatch.setattr(unet_passes.UNetPasses, "_graph", graph)
     yield
     model.weights.forget_graph()
 

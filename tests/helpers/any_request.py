@@ -57,6 +57,7 @@ def controls(pictures=PICTURES):
 def requests(draw):
     image = draw(maybe(st.sampled_from(PICTURES)))
     count = draw(st.integers(1, 64))
+    start, end = sorted((draw(st.floats(0, 1)), draw(st.floats(0, 1))))
     sides = st.integers(8, 1024).map(lambda side: side * 8)
     return Request(
         prompt=draw(st.text()),
@@ -69,6 +70,9 @@ def requests(draw):
         schedule=draw(maybe(st.sampled_from(SCHEDULES))),
         eta=draw(maybe(st.floats(0, 1))),
         cfg_rescale=draw(st.floats(0, 1)),
+        cfg_start=start,
+        cfg_end=end,
+        cfg_every=draw(st.integers(1, 10)),
         seed=draw(maybe(st.integers(0, 2**63 - 1 - count))),
         count=count,
         image=image,

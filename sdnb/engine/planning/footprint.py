@@ -41,7 +41,7 @@ class Workload:
     sets: int = 1  # of texts, which take turns in a schedule
     nets: int = 0  # control networks that may work at once
     adapters: bool = False  # whether T2I-Adapters do
-    graphs: int = 1  # recorded steps: one for each combination of networks that work
+    graphs: int = 1  # recorded steps: of each combination of networks that work, and texts read
 
     @classmethod
     def of(cls, request: Resolved) -> Workload:

@@ -13,6 +13,7 @@ from sdnb.engine.planning.footprint import Workload, control_size
 from sdnb.engine.planning.peaks import decide
 from sdnb.request import Resolved
 from sdnb.request.control import working
+from sdnb.request.guidance_steps import GuidanceSteps
 from sdnb.request.memory_plan import GB, Forecast, MemoryPlan, below, ladder, read
 from sdnb.request.plain_words import counted
 
@@ -89,7 +90,13 @@ def _steered(facts: Facts, request: Resolved) -> Facts:
 def _with_control(work: Workload, facts: Facts, request: Resolved) -> Workload:
     roles = [facts.parts[name].role for name in _names(request)]
     steps = request.steps
-    graphs = len({working(request.controls, step, steps) for step in range(steps)})
+    guidance = GuidanceSteps.of(request, steps, work.texts)
+    graphs = len(
+        {
+            (working(request.controls, step, steps), guidance.at_step(step).reads)
+            for step in range(steps)
+        }
+    )
     return replace(
         work, nets=roles.count("control"), adapters="text" in roles, graphs=max(graphs, 1)
     )

@@ -91,3 +91,10 @@ def same_length(contexts: Sequence[Tensor]) -> list[Tensor]:
             "run them alone"
         )
     return [context.repeat(1, common // context.shape[1], 1) for context in contexts]
+
+
+def of_words(tensors: Sequence[Tensor], *, together: bool) -> list[Tensor]:
+    """Of keys and values of two texts, group by group, those of the second."""
+    if together:
+        return [each[len(each) // 2 :] for each in tensors]
+    return list(tensors[len(tensors) // 2 :])

@@ -25,8 +25,10 @@ def guided_pass(
     tensors: Sequence[Tensor],
     *,
     control: ControlPass | None = None,
+    apart: bool = False,
 ) -> Tensor:
-    """What the UNet predicts for one step, `[b, 4, h/8, w/8]`, in float32 where there is guidance.
+    """What the UNet predicts for one step, `[b, 4, h/8, w/8]`, in float32 where there is guidance;
+    with `apart`, what it predicts for each text, one after the other `[texts * b, 4, h/8, w/8]`.
 
     `tensors` are x, the time's row, the scales of guidance, what a 9-channel model also sees if
     `has_extra`, the tensors of `control`, then keys and values of each group of texts: one group
@@ -52,6 +54,8 @@ def guided_pass(
             continue
         with steered.residuals(latent, i, groups) as residuals:
             outputs.append(unet(x, row, words, residuals, steered.features(b, i, groups)))
+    if apart:
+        return torch.cat(outputs)
     if groups == 1 and len(outputs[0]) == b:
         return outputs[0]
     if groups == 1:

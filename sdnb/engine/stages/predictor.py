@@ -1,14 +1,14 @@
 """The UNet as a run uses it: with its prompts and guidance, where and how the memory plan says.
 
-`guided_pass` is where the UNet is called. When memory runs out, the predictor steps down
-to a leaner plan and goes on from the last finished step; a note for the result says so.
+`unet_passes` has the passes that it takes turns with. When memory runs out, the predictor steps
+down to a leaner plan and goes on from the last finished step; a note for the result says so.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,13 +16,11 @@ import torch
 from torch import Tensor
 
 from sdnb.engine import memory
-from sdnb.engine.memory import Graphed
-from sdnb.engine.memory.graphs import BEARABLE
 from sdnb.engine.model import Model
-from sdnb.engine.planning.measured import GRAPH_MIN_STEPS
 from sdnb.engine.stages.contexts import Contexts, same_length
-from sdnb.engine.stages.one_pass import ControlPass, guided_pass
+from sdnb.engine.stages.guiding import Guiding
 from sdnb.engine.stages.steering import Steering
+from sdnb.engine.stages.unet_passes import Kind, UNetPasses
 from sdnb.request import stop
 from sdnb.request.memory_plan import MemoryPlan, leaner
 
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 T = TypeVar("T")
-Pass = Callable[..., Tensor]
 
 #: Passes of the UNet that may be enqueued before the host waits: the card never idles, and a report
 #: of progress, Stop or Ctrl-C is at most this far from the truth.
@@ -48,10 +45,9 @@ class Predictor:
     """The UNet with its prompts: `predictor(x, t)` is what it predicts, guidance included.
 
     `contexts` are the encoded prompts over its calls: the first text and those that guide away from
-    it, or the only one. `scales` `[texts - 1 (+ 2), b, 1, 1, 1]` say how far each guides, and how
-    much of it is rescaled (`denoise.guided`); `extra`
-    `[1, 5, h/8, w/8]` is what a 9-channel model also sees, and `steering` its control networks.
-    With `dtype` it computes in other numbers than the model's own.
+    it, or the only one; `guiding` says at which calls they do, and how far. `extra` `[1, 5, h/8,
+    w/8]` is what a 9-channel model also sees, and `steering` its control networks. With `dtype` it
+    computes in other numbers than the model's own.
 
     A context manager: inside, the weights are where they compute. Keys and values of all texts are
     computed when it is entered, what the times add when they first come, and both are kept.
@@ -61,7 +57,7 @@ class Predictor:
         self,
         model: Model,
         contexts: Contexts,
-        scales: Tensor,
+        guiding: Guiding,
         *,
         extra: Tensor | None = None,
         steering: Steering | None = None,
@@ -69,22 +65,15 @@ class Predictor:
         dtype: torch.dtype | None = None,
         notes: list[str],
     ) -> None:
-        self.model, self.scales = model, scales
+        self.model, self.guiding = model, guiding
         self.contexts, self.extra, self.steering = contexts, extra, steering
         self.dtype, self.notes = dtype, notes
         self._times = list(times)
         self._stack = ExitStack()
         self._enqueued: deque[torch.cuda.Event] = deque()
         self._calls = 0
-        self._sets: list[list[Tensor]] = []  # keys and values of each set of contexts
-        self._set = 0  # the one in use
-        self._active: tuple[int, ...] = ()  # the control networks that work
-        # What a pass needs of both at every step; its last are the set's own.
-        self._constants: list[Tensor] = []
         self._time_rows: dict[float, Tensor] = {}  # what a time adds in each block
-        self._pass: Pass = self._eager
-        self._passes: dict[tuple[int, ...], Pass] = {}  # of each combination of networks
-        self._is_open = False
+        self._passes: UNetPasses | None = None  # None: not open
 
     def __enter__(self) -> Self:
         self._retry_leaner(lambda: None)
@@ -103,24 +92,23 @@ class Predictor:
         return output
 
     def _predict(self, x: Tensor, t: float) -> Tensor:
-        if self._wanted() != (self._set, self._active):
-            self._turn()
+        assert self._passes is not None
+        guess, active = self.guiding.steps.at(self._calls), self._active(self._calls)
         row = self._time_rows.get(t)
         if row is None:
             row = self._time_rows[t] = self.model.unet.time_rows([t], self._dtype_probe)[0]
         extra = [] if self.extra is None else [self.extra.expand(len(x), -1, -1, -1)]
-        is_new = isinstance(self._pass, Graphed) and not self._pass.recorded
-        rows = self.steering.rows(self._active, t) if self.steering else []
-        output = self._pass(x, row, self._scale, *extra, *rows, *self._constants)
-        if is_new:
-            self._keep_in_graph()
+        rows = self.steering.rows(active, t) if self.steering else []
+        now, scales = self.contexts.at(self._calls), self.guiding.scales(guess)
+        output = self._passes(Kind(active, guess.reads), now, x, row, scales, *extra, *rows)
+        output = self.guiding.guided(guess, output)
         if self.model.device.type == "cuda":
             self._enqueued.append(torch.cuda.Event())
             self._enqueued[-1].record()
         return output
 
     def _wait(self) -> None:
-        seconds = self._pass.seconds if isinstance(self._pass, Graphed) else 0.0
+        seconds = self._passes.seconds if self._passes else 0.0
         most = min(PASSES_AHEAD, int(SECONDS_AHEAD / seconds) - 1) if seconds else PASSES_AHEAD
         while len(self._enqueued) > max(most, 0):
             self._enqueued.popleft().synchronize()
@@ -130,7 +118,7 @@ class Predictor:
         """Open and do `work`; when memory runs out, do so again by a leaner plan."""
         while True:
             try:
-                if not self._is_open:
+                if self._passes is None:
                     self._open()
                 return work()
             except torch.OutOfMemoryError as error:
@@ -161,23 +149,27 @@ class Predictor:
         self._stack.enter_context(model.weights.use("unet", self.dtype))
         try:
             dtype = self.dtype or model.dtype
-            self._together = model.memory.together and self._one_length_is_short()
-            self._sets = [self._prepared(contexts, dtype) for contexts in self.contexts.sets]
+            together = model.memory.together and self._one_length_is_short()
+            sets = [
+                self._prepared(contexts, dtype, together=together)
+                for contexts in self.contexts.sets
+            ]
             self._time_rows = {}
             self._dtype_probe = torch.empty(0, dtype=dtype, device=model.device)
             if self._times:
                 table = model.unet.time_rows(self._times, self._dtype_probe)
                 self._time_rows = dict(zip(self._times, table, strict=True))
-            self._scale = self.scales.to(model.device, torch.float32)
+            self.guiding.to(model.device)
             if self.steering is not None:
                 self.steering.open(
                     self._stack, self.dtype, self.contexts.sets, self._times,
-                    together=self._together,
+                    together=together,
                 )  # fmt: skip
-            self._passes = {}
-            model.weights.keep_graphs({self._key(active) for active in self._all_active()})
-            self._turn()
-            self._is_open = True
+            self._passes = UNetPasses(
+                model, sets, texts=self.contexts.texts, together=together,
+                has_extra=self.extra is not None, steps=len(self._times), steering=self.steering,
+                dtype=self.dtype, kinds=list(dict.fromkeys(self._kinds())),
+            )  # fmt: skip
         except BaseException:
             self._close()
             raise
@@ -189,130 +181,32 @@ class Predictor:
         lengths = [context.shape[1] for context in self.contexts.sets[0]]
         return math.lcm(*lengths) <= 4 * max(lengths)
 
-    def _prepared(self, contexts: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
+    def _prepared(
+        self, contexts: Sequence[Tensor], dtype: torch.dtype, *, together: bool
+    ) -> list[Tensor]:
         """Keys and values of a set of contexts, group by group and layer by layer."""
         contexts = [context.to(self.model.device, dtype) for context in contexts]
-        groups = [torch.cat(same_length(contexts))] if self._together else contexts
+        groups = [torch.cat(same_length(contexts))] if together else contexts
         return [t for group in groups for pair in self.model.unet.prepare(group) for t in pair]
 
-    def _wanted(self) -> tuple[int, tuple[int, ...]]:
-        """The set of contexts, and the control networks, of the next call."""
-        active = self.steering.at(self._calls) if self.steering else ()
-        return self.contexts.at(self._calls), active
+    def _active(self, call: int) -> tuple[int, ...]:
+        """The control networks that work at a call."""
+        return self.steering.at(call) if self.steering else ()
 
-    def _all_active(self) -> set[tuple[int, ...]]:
-        return self.steering.sets if self.steering else {()}
-
-    def _turn(self) -> None:
-        """Have the UNet attend to the next call's contexts, and be steered by its networks, from
-        now on.
-        """
-        self._set, active = self._wanted()
-        if active != self._active or active not in self._passes:
-            self._ahead = memory.RunAhead(self.model.device)  # its passes are others
-            self._active = active
-            if active not in self._passes:
-                self._passes[active] = self._graph() or self._eager
-            self._pass = self._passes[active]
-        more = self.steering.constants(active, self._set) if self.steering else []
-        self._constants = [*more, *self._sets[self._set]]
-        self._keep_in_graph()
+    def _kinds(self) -> Iterator[Kind]:
+        """The kinds of passes of the run."""
+        for call in range(self.guiding.steps.calls):
+            yield Kind(self._active(call), self.guiding.steps.at(call).reads)
 
     def _close(self) -> None:
-        self._is_open = False
-        self._sets, self._constants, self._time_rows = [], [], {}
+        self._time_rows = {}
         self._enqueued.clear()
-        self._forget_passes()
-        self._pass, self._passes = self._eager, {}
+        if self._passes is not None:
+            self._passes.close()
+        self._passes = None
         self._stack.close()
         if self.model.memory.gb:
             memory.empty_cache(self.model.device)
-
-    def _forget_passes(self) -> None:
-        """Those that the model does not keep: their weights do not stay where they are."""
-        recorded = [
-            each for active, each in self._passes.items()
-            if isinstance(each, Graphed) and not self._stay(active)
-        ]  # fmt: skip
-        if recorded:
-            torch.cuda.synchronize(self.model.device)
-        for each in recorded:
-            each.forget()
-
-    # -- the pass of the UNet, as it is or as a CUDA graph -------------------------------------
-    def _eager(self, *tensors: Tensor) -> Tensor:
-        model, dtype = self.model, self.dtype or self.model.dtype
-        has_extra, control = self.extra is not None, self._control()
-        with self._ahead.bounded():
-            return guided_pass(
-                model.unet, dtype, self._groups(), has_extra, tensors, control=control
-            )
-
-    def _control(self, *, beside: bool = False) -> ControlPass | None:
-        """What control networks do in a pass; `beside`: where it pays, beside the UNet."""
-        if self.steering is None:
-            return None
-        return self.steering.in_pass(self._active, self.contexts.texts, beside=beside)
-
-    def _groups(self) -> int:
-        """Calls of the UNet for one prediction."""
-        return 1 if self._together else self.contexts.texts
-
-    def _graph(self) -> Graphed | None:
-        """The pass as a graph: kept by the model where the weights stay, else for this stage, if it
-        is long enough to be worth recording. None where the plan or the device has none.
-        """
-        plan = self.model.memory
-        if self.model.device.type != "cuda" or self.dtype is not None or plan.speed == "eager":
-            return None
-        if self._stay(self._active):
-            return self.model.weights.graph(self._key(self._active), self._function)
-        if len(self._times) < GRAPH_MIN_STEPS:
-            return None
-        # A long pass as well: with little memory the allocator costs one that is not recorded 1.5 %
-        # (1088² in full precision, 3.9 GB, an H100). In plenty of it a recorded one is slower by as
-        # much (2048², resident).
-        return Graphed(self._function(), BEARABLE)
-
-    def _stay(self, active: tuple[int, ...]) -> bool:
-        """Whether the weights of a pass with these control networks stay where they are."""
-        plan = self.model.memory
-        roles = ("unet", "control") if active else ("unet",)
-        return all(plan.placement(role) == "resident" for role in roles)
-
-    def _key(self, active: tuple[int, ...] = ()) -> tuple[object, ...]:
-        """By what a recorded pass is known; what control networks of a run work in it, too."""
-        texts, steering = self.contexts.texts, self.steering
-        control = steering.key(active) if steering and active else None
-        return (self._together, texts, self.extra is not None, control)
-
-    def _function(self) -> Pass:
-        """The pass without this predictor in it: a graph outlives it."""
-        model, groups, has_extra = self.model, self._groups(), self.extra is not None
-        unet, dtype = model.unet, model.dtype
-        compiles = model.memory.speed == "compile"
-        # Weights that come in turn would come for two at once; bands of rows are for little memory.
-        beside = self._stay(self._active) and not (model.memory.chunk or compiles)
-        control = self._control(beside=beside)
-        if compiles:
-            unet = torch.compile(unet, dynamic=False)
-        return lambda *tensors: guided_pass(
-            unet, dtype, groups, has_extra, tensors, control=control
-        )
-
-    def _keep_in_graph(self) -> None:
-        """Keep what is the same at every step where a recorded graph reads it: no copy of it a
-        step.
-        """
-        if not isinstance(self._pass, Graphed):
-            return
-        control = self._control()
-        first = 3 + (self.extra is not None) + (len(control.nets) if control else 0)
-        own = self._pass.own(self._constants, first)
-        if own is not None:
-            self._constants = own
-            if len(self._sets) == 1:
-                self._sets = [own[-len(self._sets[0]) :]]
 
 
 def is_sound(latent: Tensor) -> bool:

@@ -17,7 +17,7 @@ from torch import Tensor
 from sdnb.engine import pixels
 from sdnb.engine.model import Model
 from sdnb.engine.networks.controlnet import ControlNet
-from sdnb.engine.stages.contexts import same_length
+from sdnb.engine.stages.contexts import of_words, same_length
 from sdnb.engine.stages.control_nets import ChosenNets
 from sdnb.engine.stages.one_pass import ControlPass, NetInPass
 from sdnb.request import Resolved, checks
@@ -173,10 +173,20 @@ class Steering:
             found.append(known[t])
         return found
 
-    def constants(self, active: Sequence[int], index: int) -> list[Tensor]:
-        """What the networks that work need at every step with the contexts of a set."""
-        nets = [self._nets[i] for i in active if i in self._nets]
-        tensors = [t for net in nets for t in (net.hint, net.weights, *net.keys[index])]
+    def constants(
+        self, active: Sequence[int], index: int, *, words_alone: bool = False, together: bool
+    ) -> list[Tensor]:
+        """What the networks that work need at every step with the contexts of a set; of its two
+        texts the second's where the words are read alone.
+        """
+        tensors: list[Tensor] = []
+        for i in active:
+            if i not in self._nets:
+                continue
+            net, keys = self._nets[i], self._nets[i].keys[index]
+            if words_alone and not self.used[i].prompt_only:
+                keys = of_words(keys, together=together)
+            tensors += [net.hint, net.weights, *keys]
         for prompt_only in (False, True):
             tensors += self._maps(active, prompt_only=prompt_only)
         return tensors

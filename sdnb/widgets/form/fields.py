@@ -69,6 +69,13 @@ def _draws_noise(request: Request, settings: Settings) -> bool:
     return request.eta is not None or (request.sampler or settings.sampler) in ETA_SAMPLERS
 
 
+def _guides(request: Request, settings: Settings) -> bool:
+    """Whether to show the shortcuts of guidance: there is some, or one was set."""
+    cfg = settings.cfg if request.cfg is None else request.cfg
+    usual = (Request.cfg_start, Request.cfg_end, Request.cfg_every)
+    return cfg not in (0, 1) or (request.cfg_start, request.cfg_end, request.cfg_every) != usual
+
+
 def _has_picture(request: Request, _: Settings) -> bool:
     return request.image is not None
 
@@ -116,6 +123,18 @@ FIELDS: tuple[Field, ...] = (
           "How far the contrast that CFG exaggerates is brought back: 0 not at all, 1 wholly. 0.7 "
           "suits models with zero terminal SNR.",
           (0, 1), 0.05),
+    Field("cfg_start", "CFG from", "slider", "more",
+          "Guidance begins at this share of the steps. A step without it takes half the time; the "
+          "first steps decide what is where.",
+          (0, 1), 0.05, shown=_guides),
+    Field("cfg_end", "CFG until", "slider", "more",
+          "Guidance ends at this share of the steps. A step without it takes half the time, and "
+          "the last steps need it least.",
+          (0, 1), 0.05, shown=_guides),
+    Field("cfg_every", "CFG every", "counter", "more",
+          "The guess without the prompt is made at every so-maniest step, and used again in "
+          "between: 2 takes three quarters of the time, and the picture differs a little.",
+          (1, 4), shown=_guides),
     Field("syntax", "Syntax", "choice", "more",
           "How the prompts are read. sdnb blocks: a castle:3 fog:1. AUTOMATIC1111: (castle:1.2), "
           "[fog], BREAK, AND. ComfyUI: (castle:1.2) as it weighs it.",
