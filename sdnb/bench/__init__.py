@@ -25,6 +25,7 @@ _BENCHES = {
     "load": "sdnb.bench.load:bench_load",
     "lora": "sdnb.bench.lora_speed:bench_lora",
     "cpu": "sdnb.bench.cpu:bench_cpu",
+    "shortcuts": "sdnb.bench.shortcut_speed:bench_shortcuts",
     "widgets": "sdnb.bench.widgets:bench_widgets",
     "grid": "sdnb.bench.grid_speed:bench_grid",
     "gpu": "sdnb.bench.gpu:bench_gpu",
@@ -112,6 +113,13 @@ def _parser() -> argparse.ArgumentParser:
         help="instead: the built-in model beside its fast variant, each with its own settings "
         "(tiny-fast, or the folder of another variant)",
     )  # fmt: skip
+    cuts = names.add_parser(
+        "shortcuts", help="what shortcuts of a request save, and what they cost"
+    )
+    cuts.add_argument("--ckpt", help="a checkpoint (default: the built-in model)")
+    cuts.add_argument("--rounds", type=int, default=5, help="pictures of each, in turn (default 5)")
+    cuts.add_argument("--steps", type=int, default=25)
+    cuts.add_argument("--memory", default="auto", help="a memory plan (default auto)")
     panels = names.add_parser("widgets", help="what the panel costs, how quickly ink follows")
     panels.add_argument("--rounds", type=int, default=3, help="runs of each, in turn (default 3)")
     panels.add_argument(
@@ -146,6 +154,6 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     caps = names.add_parser("caps", help="the largest picture under 4, 2 and 1 GiB of a card")
     caps.add_argument("--out", type=user_path, default=Path(), help="where 2.1 GB may be written")
-    for command in (load, lora, cpu, panels, grid, gpu, caps):
+    for command in (load, lora, cpu, cuts, panels, grid, gpu, caps):
         command.add_argument("--json", type=user_path, help="also write the figures to this file")
     return parser
