@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from sdnb.widgets.carried import ALONE, carried
 from sdnb.widgets.form.decoded import encoded
@@ -12,16 +12,34 @@ from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.upscale import UpscalePanel
 
-if TYPE_CHECKING:
-    from sdnb.widgets.studio import Studio
-
 _AT_ONCE = 1 << 21  # pixels of a picture that is encoded in a click; it takes a fifth of a second
 
 
-class Sends:
-    """Puts pictures into the tabs of `studio`."""
+class Tabbed(Protocol):
+    """What sending needs of a studio."""
 
-    def __init__(self, studio: Studio) -> None:
+    model: Any
+    gallery: Any
+
+    @property
+    def panel(self) -> Panel:
+        """That of the tab in sight, or the one that a grid varies."""
+
+    @property
+    def panels(self) -> Mapping[str, Panel]:
+        """All of them by their tabs' names."""
+
+    def show(self, name: str) -> Panel:
+        """Select a tab; the page comes to it."""
+
+    def turn(self, name: str) -> None:
+        """Select a tab, and leave the page where it is."""
+
+
+class Sends:
+    """Puts pictures into the tabs of a studio."""
+
+    def __init__(self, studio: Tabbed) -> None:
         self._studio = studio
 
     def send(self, picture: GalleryPicture, name: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -88,8 +88,10 @@ class Studio(AsLeft, widgets.VBox):
         self.gallery.send("Control", self._sends.hold_to, HOLDS)
         self.gallery.action(*SEED, lambda picture: keep_seed(self.panel, self.gallery, picture))
         asked = {name: partial(self._asked, name) for name in _SWEPT}
-        sends = {name: partial(self.send, name=name) for name in TABS}
-        sends |= {"Control": self._sends.hold_to}
+        sends: dict[str, Callable[[GalleryPicture], None]] = {
+            name: partial(self.send, name=name) for name in TABS
+        }
+        sends["Control"] = self._sends.hold_to
         self.grid = GridTab(
             self.model, asked, self._use, executor, send=sends, gallery=self.gallery
         )
