@@ -24,6 +24,7 @@ Pixels: TypeAlias = NDArray[np.uint8]  # [h, w, 3], RGB
 _LIGHT_LINES = "The drawing is of light lines on a dark ground: its lines were taken as they are."
 _DARK_LINES = "The drawing is of dark lines on a light ground: its lines were made white on black."
 _NO_LINES = "No lines were found in the picture, so none are followed ({name}: its hint is black)."
+_PLAINLY = 0.2  # of a drawing: one with fewer dark pixels is what anybody would take for lines
 _PADDED = 64  # pixels: sides are brought to a multiple of it, as the namesakes do
 _LONGEST = 8192  # pixels of a side that cv2's `remap` is given: it takes no more than 32,766
 _CELL = 256  # pixels of `shuffle`'s flow from one random point to the next
@@ -65,8 +66,9 @@ def _scribble(picture: Pixels) -> tuple[Pixels, str]:
     picture, its ground is dark, and what is light in one channel at least stays white.
     """
     dark = picture.min(axis=2) < 127
-    if dark.mean() <= 0.5:
-        return _grey(dark * np.uint8(255)), _DARK_LINES
+    share = dark.mean()
+    if share <= 0.5:
+        return _grey(dark * np.uint8(255)), "" if share < _PLAINLY else _DARK_LINES
     return _grey((picture.max(axis=2) > 127) * np.uint8(255)), _LIGHT_LINES
 
 

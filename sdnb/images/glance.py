@@ -20,7 +20,7 @@ from sdnb.request.plain_words import plain, reason
 _MOST_LETTERS = 20_000  # of a picture, that are looked through
 _SHOWN = 160  # letters of a prompt in a line
 _TEXTS = (
-    "prompt", "negative", "template", "negative_template", "sampler", "schedule", "seed",
+    "prompt", "negative", "sampler", "schedule", "seed",  # a template has what it is not, too
 )  # fmt: skip
 
 

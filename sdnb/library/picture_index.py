@@ -22,7 +22,7 @@ from sdnb.library.known import Stamp
 from sdnb.request import documents
 from sdnb.request.plain_words import reason
 
-VERSION = 1  # of what a glance tells
+VERSION = 2  # of what a glance tells
 _MOST = 256 << 20  # bytes that are read; a picture takes 0.5 to 2 KB
 _FOLDERS = 64  # whose files are kept; the oldest go
 _Entry = tuple[Stamp, Glance]

@@ -33,6 +33,8 @@ def whole(name: str, value: object, low: int, high: int, multiple: int = 1) -> i
     number = int(value)
     if not low <= number <= high or number % multiple:
         near = min(max((number + multiple // 2) // multiple * multiple, low), high)
+        if number % multiple == 0:  # it is too small or too large
+            expected = f"a whole number from {low} to {high}"
         raise ValueError(f"{name}={shown(number)} is not {expected}; the nearest is {near}")
     return number
 

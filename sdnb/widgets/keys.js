@@ -63,13 +63,13 @@ function steady() {
   };
 }
 
-// A letter or an arrow on a button, a list or a switch is for nobody else: JupyterLab would take
-// "a" for a new cell and D D for this one's end, and keep the letter from a list. What the browser
-// does with them is left to it.
-const isForNobodyElse = ({ key, target, ctrlKey, metaKey, altKey }) =>
+// A letter or an arrow on a button, a list or a switch, or on the widget itself after a click on its
+// words or pictures, is for nobody else: JupyterLab would take "a" for a new cell and D D or X for
+// this one's end, and keep the letter from a list. What the browser does with them is left to it.
+const isForNobodyElse = ({ key, target, ctrlKey, metaKey, altKey }, root) =>
   (key.length === 1 || key.startsWith("Arrow")) && !ctrlKey && !metaKey && !altKey
-  && target.matches("button, select, input[type=checkbox], input[type=radio]");
-const keep = event => { if (isForNobodyElse(event)) event.stopPropagation(); };
+  && (target === root || target.matches("button, select, a, input[type=checkbox], input[type=radio]"));
+const keep = (event, root) => { if (isForNobodyElse(event, root)) event.stopPropagation(); };
 
 function panel(model) {
   // What is typed or chosen may arrive after the click that follows it. So Generate brings it along.
@@ -150,7 +150,7 @@ function panel(model) {
       if (isEnter && (isHeld || event.target.closest(".sdnb-enters"))) generate(event, root);
       else {
         steadied.hold(event.target, root);
-        keep(event);
+        keep(event, root);
       }
     },
     click(event, root) {
@@ -158,6 +158,9 @@ function panel(model) {
       if (target.closest(".sdnb-generate")) generate(event, root);
       const fold = target.closest(".sdnb-fold");
       if (fold) reveal(fold.parentNode, () => fold.matches(".mod-active") ? fold.parentNode : null);
+      const shows = target.closest(".sdnb-shows");
+      const canvas = () => [...root.querySelectorAll(".sdnb-stage canvas")].find(each => each.offsetParent);
+      if (shows) reveal(root, () => shows.matches(".mod-active") ? canvas() : null);
       const addons = target.closest(".sdnb-library") && target.closest(".sdnb-addons");
       const before = addons ? rows(addons) : [];
       if (addons) reveal(addons, () => rows(addons).find(row => !before.includes(row)));
@@ -248,6 +251,9 @@ export default {
       const how = { capture: true, passive: type === "wheel", signal: end.signal };
       document.addEventListener(type, hear, how);
     }
+    // A click on what takes no focus gives it to the widget, and not to the notebook's cell.
+    const takeFocus = ({ target }) => { if (root()?.contains(target)) root().tabIndex = -1; };
+    document.addEventListener("pointerdown", takeFocus, { capture: true, signal: end.signal });
     const focus = ({ focus: name, top }, frames = 60) => {
       // What Python has just made or shown is in the page some frames later.
       const found = root()?.querySelector(`.${name}`);

@@ -1,4 +1,4 @@
-"""A page that asks before it is left, while what would be lost with it runs or waits.
+"""A page that asks before it is left, while what would be lost with it runs or waits, or is drawn.
 
 The question is the browser's own (`beforeunload`), in its words.
 """

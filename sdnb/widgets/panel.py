@@ -9,9 +9,9 @@ to it moves them. Changing a control starts no run, unless `panel.live` is on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import ipywidgets as widgets
 
@@ -147,7 +147,12 @@ class Panel(StudioTab):
         self._live.on = on
 
     def generate(self) -> Job | None:
-        """Queue the request as the button does. If it cannot run, show why and return None."""
+        """Queue the request as the button does. If it cannot run, show why and return None; while
+        the picture is being read or painted on, do so once it is there.
+        """
+        if words := self.form.picture.when_there(self.generate):
+            self.progress.refuse(ValueError(f"{words}: the run begins then."))
+            return None
         try:
             request = self._checked()
         except (ValueError, TypeError) as error:
@@ -199,29 +204,6 @@ class Panel(StudioTab):
         before = self.form.seed.value
         self.request = request
         self.came.tell(request, before, notes)
-
-    def state(self) -> dict[str, Any]:
-        """The request by the panel's kind, and the gallery's switch if it is its own. A seed that
-        live has locked comes back open, as the line that speaks of it does not come back.
-        """
-        switch = {"autosave": self.gallery.autosave.on} if self.has_gallery else {}
-        with suppress(ValueError):  # a seed that is too large for the count
-            return {self.kind: self._live.as_before(self.form.request), **switch}
-        return switch
-
-    def lasting(self) -> dict[str, Any]:
-        """`state` without what the canvas of a picture has brought: the picture does not last."""
-        return {
-            name: self.form.lasting(value) if isinstance(value, Request) else value
-            for name, value in self.state().items()
-        }
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Set what `state` gave."""
-        if self.kind in state:
-            self.request = state[self.kind]
-        if "autosave" in state:
-            self.gallery.autosave.on = state["autosave"]
 
     def start_from(self, png: bytes, mask: bytes | None = None) -> None:
         """Make this the input picture, in its own size, with this mask; the other controls stay."""
@@ -344,7 +326,7 @@ class Panel(StudioTab):
     def _began(self) -> None:
         """Clear what was said of what was done with the last picture."""
         self._outcome.begin()
-        self.form.forget_refused()
+        self.form.picture.forget_refused()
         for act in self.begun:
             act()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
@@ -13,11 +13,8 @@ from sdnb.request import Request
 from sdnb.request.plain_words import counted
 from sdnb.widgets import style
 from sdnb.widgets.as_left import AsLeft
-from sdnb.widgets.carried import ALONE, carried
 from sdnb.widgets.drops import Drops
 from sdnb.widgets.engine_door import load_model, worker_of
-from sdnb.widgets.form.decoded import encoded
-from sdnb.widgets.form.picture_box import PictureBox
 from sdnb.widgets.gallery.gallery import Gallery
 from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 from sdnb.widgets.gallery.kept_gallery import saving_gallery
@@ -28,6 +25,7 @@ from sdnb.widgets.lifetime import tie_to_cell
 from sdnb.widgets.panel import Panel
 from sdnb.widgets.picker import ModelPicker
 from sdnb.widgets.picture_acts import HOLDS, SEED, keep_seed
+from sdnb.widgets.sends import Sends
 from sdnb.widgets.sketch.sketch_panel import Sketch
 from sdnb.widgets.tab_panels import TabPanels
 from sdnb.widgets.tabs import Tabs
@@ -44,7 +42,6 @@ if TYPE_CHECKING:
 TABS = ("txt2img", "img2img", "inpaint", "upscale", "sketch")
 _SWEPT = TABS[:3]  # not upscale: it is two requests, and a grid's cell is one
 _PANELS = {"upscale": UpscalePanel, "sketch": Sketch}
-_AT_ONCE = 1 << 21  # pixels of a picture that is encoded in a click; it takes a fifth of a second
 _STOP_SECONDS = 120.0  # how long a step may take to end before its model is freed
 
 
@@ -85,12 +82,16 @@ class Studio(AsLeft, widgets.VBox):
             self.model, models, self._free, self._serve, self._join, busy=lambda: self.running
         )
         self.panels = TabPanels(TABS, self._built)
+        self._sends = Sends(self)
         for name in TABS:
-            self.gallery.send(name, *self._carry(name))
-        self.gallery.send("Control", self._hold_to, HOLDS)
+            self.gallery.send(name, *self._sends.button(name))
+        self.gallery.send("Control", self._sends.hold_to, HOLDS)
         self.gallery.action(*SEED, lambda picture: keep_seed(self.panel, self.gallery, picture))
         asked = {name: partial(self._asked, name) for name in _SWEPT}
-        sends = {name: partial(self.send, name=name) for name in TABS} | {"Control": self._hold_to}
+        sends: dict[str, Callable[[GalleryPicture], None]] = {
+            name: partial(self.send, name=name) for name in TABS
+        }
+        sends["Control"] = self._sends.hold_to
         self.grid = GridTab(
             self.model, asked, self._use, executor, send=sends, gallery=self.gallery
         )
@@ -110,7 +111,7 @@ class Studio(AsLeft, widgets.VBox):
         panel = kind(self.model, **shared) if kind else Panel(self.model, name, **shared)
         for other in TABS:
             if other != name:
-                panel.view.send(other, *self._carry(other))
+                panel.view.send(other, *self._sends.button(other))
         panel.be_tab(name)
         panel.begun += [self.picker.quiet, self.as_left.forget, self.keep]
         self._fresh[name] = panel.form.request
@@ -143,47 +144,19 @@ class Studio(AsLeft, widgets.VBox):
     def show(self, name: str) -> Panel:
         """Select this tab; the page comes to the row of tabs, and the focus to Generate."""
         panel = self.panels[name]  # built before it is seen
-        self._tabs.turn(TABS.index(name))
+        self.turn(name)
         self._tabs.focus(panel.main_button)
         return panel
+
+    def turn(self, name: str) -> None:
+        """Select this tab, and leave the page where it is."""
+        self._tabs.turn(TABS.index(name))
 
     def send(self, picture: GalleryPicture, name: str) -> None:
         """Put a picture into a tab, and select it. Its settings come along as `carried` has it; to
         txt2img they come alone.
         """
-        put = self._opened_for(picture, name)
-        put(None if name == "txt2img" else encoded(picture.image))
-
-    def _opened_for(self, picture: GalleryPicture, name: str) -> Callable[[bytes | None], None]:
-        """Select a tab, and return what puts a picture there, given its PNG bytes."""
-        if name == "txt2img" and not picture.known:
-            raise ValueError("It brings no settings: send it to a tab that starts from a picture.")
-        locked = self._has_locked(picture)
-        return partial(self._put, picture, self.show(name), name, locked)
-
-    def _has_locked(self, picture: GalleryPicture) -> bool:
-        """Whether the tab in sight holds the seed of this picture."""
-        form = self.panel.form
-        first, seed = form.seed.value, picture.request.seed
-        count = int(form.controls["count"].value)
-        return first is not None and seed is not None and 0 <= seed - first < count
-
-    def _put(
-        self, picture: GalleryPicture, panel: Panel, name: str, locked: bool, png: bytes | None
-    ) -> None:
-        if name != "txt2img" and png != panel.form.controls["image"].value:
-            panel.empty()
-        if png is not None and not picture.known:  # a photograph
-            panel.start_from(png)
-            panel.form.propose()
-            panel.bring(panel.form.request, [ALONE])
-            return
-        sent, notes = picture.in_library(self.model.library)
-        told, own = picture.strength_told, panel.form.lasting(panel.form.request)
-        request, said = carried(sent, name, own, strength_told=told, locked=locked)
-        panel.bring(request.but(image=png), [*filter(None, [said]), *notes])
-        if isinstance(panel, UpscalePanel):
-            panel.enlarge(panel.times)
+        self._sends.send(picture, name)
 
     def state(self) -> dict[str, Any]:
         """The requests of the tabs that were opened, the model and its library, the grid's axes,
@@ -261,30 +234,6 @@ class Studio(AsLeft, widgets.VBox):
 
     def _asked(self, name: str) -> Request:
         return self.panels[name].asked()
-
-    def _carry(self, name: str) -> tuple[Callable[[GalleryPicture], None], str]:
-        """What sends a picture to a tab, and the words of its button."""
-        from_words = name == "txt2img"
-        tip = "Put its settings there" if from_words else "Begin from it there, with its words"
-        return partial(self._sent, name), tip
-
-    def _sent(self, name: str, picture: GalleryPicture) -> None:
-        image = picture.image
-        if name == "txt2img" or image.width * image.height <= _AT_ONCE:
-            self.send(picture, name)
-        else:  # meanwhile the controls are heard, but for Generate
-            put = self._opened_for(picture, name)
-            box = cast("PictureBox", self.panels[name].form.controls["image"])
-            box.read(partial(encoded, image), put, "The picture")
-        self.gallery.say(f"It is in the tab {name} now, above.")
-
-    def _hold_to(self, picture: GalleryPicture) -> None:
-        """Make it the picture of a control of the tab in sight, or of the one a grid varies."""
-        panel = self.panel
-        panel.hold_to(picture)
-        name = next(name for name in TABS if self.panels[name] is panel)
-        self._tabs.turn(TABS.index(name))
-        self.gallery.say(f"It is the picture of a control in the tab {name} now.")
 
     def _use(self, request: Request, name: str) -> None:
         """Put a grid cell's request into the tab it came from."""

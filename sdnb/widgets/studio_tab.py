@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
 from sdnb.jobs.executor import Executor
+from sdnb.request import Request
 from sdnb.widgets.actions import Actions
 from sdnb.widgets.as_left import AsLeft
 from sdnb.widgets.engine_door import worker_of
 from sdnb.widgets.form.form import Form
+from sdnb.widgets.gallery.gallery import Gallery
 from sdnb.widgets.live_runs import LiveRuns
 from sdnb.widgets.progress import ProgressView
 from sdnb.widgets.run_queue import RunQueue
@@ -26,6 +30,9 @@ class StudioTab(AsLeft, widgets.VBox):
     form: Form
     progress: ProgressView
     about: widgets.HTML  #: the model's name
+    kind: str
+    gallery: Gallery
+    has_gallery: bool
     _actions: Actions
     _queue: RunQueue
     _live: LiveRuns
@@ -60,6 +67,29 @@ class StudioTab(AsLeft, widgets.VBox):
         self.form.find_as(model)
         self._show_model()
         self._show_plan()
+
+    def state(self) -> dict[str, Any]:
+        """The request by the panel's kind, and the gallery's switch if it is its own. A seed that
+        live has locked comes back open, as the line that speaks of it does not come back.
+        """
+        switch = {"autosave": self.gallery.autosave.on} if self.has_gallery else {}
+        with suppress(ValueError):  # a seed that is too large for the count
+            return {self.kind: self._live.as_before(self.form.request), **switch}
+        return switch
+
+    def lasting(self) -> dict[str, Any]:
+        """`state` without what the canvas of a picture has brought: the picture does not last."""
+        return {
+            name: self.form.lasting(value) if isinstance(value, Request) else value
+            for name, value in self.state().items()
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Set what `state` gave."""
+        if self.kind in state:
+            self.request = state[self.kind]
+        if "autosave" in state:
+            self.gallery.autosave.on = state["autosave"]
 
     def look_again(self) -> None:
         """Note what the model's library has now: for a panel that needs some of it."""

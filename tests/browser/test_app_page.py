@@ -97,6 +97,13 @@ def test_the_studio_as_a_page(open_page, app, tmp_path):
     prompt = page.get_by_label("Prompt", exact=True).locator("visible=true").first
     assert prompt.input_value() == "a green pear"
 
+    page.get_by_role("tab", name="sketch", exact=True).click()
+    sheet = page.locator(".sdnb-stage canvas >> visible=true").first
+    sheet.wait_for(timeout=60_000)
+    page.wait_for_timeout(500)
+    sheet.click()
+    assert leave(page, "dismiss") == ["beforeunload"]  # the drawing would go with the page
+
     kernels = psutil.Process(process.pid).children(recursive=True)
     assert kernels
     process.send_signal(signal.SIGINT)  # Ctrl+C

@@ -114,6 +114,13 @@ def test_letters_after_a_click_are_not_the_notebooks(opened, page):
     press(notebook, "d", "d")
     assert notebook.js(CELLS) == cells
     assert notebook.js("return panel.content.activeCellIndex") == there
+    # After a click on words, too, where Ctrl+Enter is Generate.
+    page.locator(".sdnb .sdnb-quiet >> visible=true").first.click()
+    press(notebook, "a", "d", "d", "x", "ArrowDown")
+    assert notebook.js(CELLS) == cells
+    assert notebook.js("return panel.content.activeCellIndex") == there
+    press(notebook, "Control+Enter")
+    until(notebook, "len(panel.results)", 1)
     notebook.js("panel.context.model.dirty = true")
     page.keyboard.press("Control+s")
     page.wait_for_function("() => !document.querySelector('.jp-mod-dirty')")
@@ -311,6 +318,15 @@ def test_arrows_turn_the_gallerys_pages(opened, page):
         page.wait_for_timeout(500)
         assert focused(notebook).startswith(name)
     assert notebook.js(f"return {outer}.scrollTop") == scrolled
+    press(notebook, "Enter")
+    until(notebook, CHOSEN, "49.png")
+    cells = notebook.js(CELLS)
+    page.locator(".sdnb-chosen-box img >> visible=true").first.click()  # keys are its own still
+    press(notebook, "b", "x", "Delete")
+    until(notebook, "gallery._question.row.layout.display", "")
+    press(notebook, "Escape")
+    until(notebook, CHOSEN, None)
+    assert notebook.js(CELLS) == cells
     assert notebook.complaints() == []
 
 

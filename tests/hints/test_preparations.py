@@ -127,10 +127,13 @@ def test_scribble_takes_lines_of_either_polarity():
     drawing[10:13, 5:30] = (0, 0, 160)  # dark in one channel is dark
     expected = np.zeros((40, 40), np.uint8)
     expected[10:13, 5:30] = 255
-    for pixels, words in ((drawing, "dark lines on a light"), (255 - drawing, "light lines on a")):
+    for pixels, words in ((drawing, ""), (255 - drawing, "light lines on a")):
         found, note = preparations.prepared(pixels, "scribble")
         np.testing.assert_array_equal(found[..., 0], expected)
         assert words in note
+        assert bool(words) == bool(note)  # few dark lines on white are what anybody expects
+    drawing[20:35] = 0
+    assert "dark lines on a light ground" in preparations.prepared(drawing, "scribble")[1]
     empty, note = preparations.prepared(np.full_like(drawing, 200), "scribble")
     assert not empty.any()
     assert note.startswith("No lines were found in the picture, so none are followed (scribble")

@@ -55,9 +55,8 @@ def by_hand(path, words, model, since, until_):
     request, day = told.request, datetime.fromtimestamp(path.stat().st_mtime).astimezone().date()
     size = f"{request.width}x{request.height}"
     about = [
-        request.prompt, request.negative, request.template, request.negative_template,
-        request.sampler, request.schedule, str(request.seed), told.model, size, path.name,
-        f"sdnb {told.version}",
+        request.prompt, request.negative, request.sampler, request.schedule, str(request.seed),
+        told.model, size, path.name, f"sdnb {told.version}",
     ]  # fmt: skip
     terms = []
     for place, part in enumerate(words.split('"')):

@@ -254,7 +254,10 @@ def test_several_are_picked_and_saved_kept_and_deleted_together(gallery):
 
 def test_escape_picks_none_before_it_closes_the_open_picture(gallery):
     gallery.choose(gallery.pictures[1])
-    press_key(gallery, "pick", 4)
+    press_key(gallery, "pick", 4)  # what is open is one of them, and closes
+    assert picked(gallery) == [1, 4]
+    assert gallery.chosen is None
+    gallery.choose(gallery.pictures[1])
     press_key(gallery, "Escape", 4)
     assert (picked(gallery), gallery.chosen) == ([], gallery.pictures[1])
     press_key(gallery, "Escape", 4)

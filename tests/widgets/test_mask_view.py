@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageColor
 
 from sdnb import images
 from sdnb.images import canvas
 from sdnb.request import Request, Settings
 from sdnb.widgets.masks import veil
 from sdnb.widgets.masks.editor import MaskEditor
-from sdnb.widgets.masks.preview import STRENGTH, VEIL, veiled
+from sdnb.widgets.masks.preview import STRENGTH, VEIL, veil_over, veiled
 from sdnb.widgets.masks.strokes import Brush
 from sdnb.widgets.masks.viewport import Viewport, fitted
 
@@ -159,6 +159,23 @@ def test_what_a_request_takes_for_black_is_not_seen():
     editor.mask = Image.new("L", (64, 64), 7)  # a JPEG's noise
     assert veil.layers(editor._state.in_effect((0, 0, 64, 64)), (0, 0)) == []
     assert "<b>0.0%</b>" in editor._status.value
+
+
+@pytest.mark.parametrize(
+    ("colour", "usual"),
+    [("white", True), ("black", True), ("teal", True), ("pink", False), ("crimson", False),
+     ("orchid", False)],
+)  # fmt: skip
+def test_the_veil_is_seen_on_any_picture(colour, usual):
+    """What it covers becomes another colour, by 93 of 441 at least."""
+    picture = Image.new("RGB", (64, 64), colour)
+    ink = veil_over(picture)
+    assert (ink.colour == VEIL) is usual
+    bare, over = (np.array(ImageColor.getrgb(each), float) for each in (colour, ink.colour))
+    assert np.linalg.norm(over - bare) * ink.strength > 0.55 * 170
+    half = Image.new("RGB", (64, 64), "teal")
+    half.paste(colour, (0, 0, 64, 8))
+    assert veil_over(half).colour == VEIL  # there is little of it
 
 
 def test_the_still_picture_has_the_veil_where_the_mask_is():

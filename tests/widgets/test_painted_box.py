@@ -180,12 +180,17 @@ def test_a_large_picture_is_written_beside_and_waited_for(panel, canvas, monkeyp
     with pytest.raises(ValueError, match="being written: wait a moment"):
         panel.request  # noqa: B018 - reading it raises
     canvas.draw(Brush(((100, 300), (300, 300)), 40))
+    assert panel.generate() is None
+    assert "being written: the run begins then" in panel.progress.problem
     (read, then), (read_newer, then_newer) = waiting
     then(read())  # of the first stroke alone: too late
     with pytest.raises(ValueError, match="being written"):
         panel.request  # noqa: B018
     then_newer(read_newer())
     assert start(panel.request).getpixel((200, 300)) == RED
+    (result,) = panel.results  # of Generate, which was pressed meanwhile
+    assert result.request.image == panel.request.image
+    assert not panel.progress.problem
 
 
 def test_other_panels_paint_nothing():

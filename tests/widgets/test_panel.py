@@ -168,7 +168,7 @@ def test_an_uploaded_picture_offers_its_settings(tmp_path):
     box.take(path.read_bytes(), path.name)
     box.take(b"not a picture", "notes.txt")
     assert "notes.txt" in alert(box.widget)
-    other.form.forget_refused()
+    other.form.picture.forget_refused()
     assert "it carries its settings" in read(box.widget)
     assert other.request.image == images.picture(path)
     press(box.widget, "Use its settings")

@@ -391,7 +391,7 @@ def test_a_large_size_is_warned_of_in_each_tab():
 
 
 def test_a_photograph_is_read_beside_the_controls():
-    """Where an event loop runs, as in a kernel; until it is read, Generate says so."""
+    """Where an event loop runs, as in a kernel; Generate waits for it, and says so."""
     first, later = encoded(photo((96, 64)), "JPEG"), encoded(photo((64, 64)), "PNG")
     one = Panel(Model(), "img2img", executor=Inline(make))
     box = one.form.controls["image"]
@@ -407,13 +407,17 @@ def test_a_photograph_is_read_beside_the_controls():
 
     asyncio.run(upload(first))
     assert one.request == Request("a cat", image=images.picture(first))
+    assert [result.request.image for result in one.results] == [one.request.image]
     asyncio.run(upload(first, later))  # the last one counts
     assert one.request.image == images.picture(later)
+    assert [result.request.image for result in one.results][1:] == [one.request.image]
 
     async def taken_out():
         box.take(first, "photo.jpg")
+        one.generate()
         box._take(None)
         await asyncio.sleep(0.3)
 
     asyncio.run(taken_out())
     assert one.request.image is None
+    assert len(one.results) == 2

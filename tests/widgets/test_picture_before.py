@@ -44,8 +44,26 @@ def test_the_picture_before_is_one_click_away(kind, way):
     press(one, BACK)
     assert one.request == before.but(prompt="a dog")
     if after.image is not None:
-        press(one, BACK)  # and forth
-        assert one.request.image == after.image
+        press(one, "Forth")
+        assert one.request == after.but(prompt="a dog")
+    assert not called(one, "Forth")
+
+
+def test_all_pictures_of_several_rounds_are_there():
+    one = panel("inpaint")
+    pictures = [PHOTO, *(images.picture(picture((64, 64), seed=n)) for n in range(6, 9))]
+    for each in pictures[1:]:
+        one.start_from(each)
+    for each in reversed(pictures[:-1]):
+        press(one, BACK)
+        assert one.request.image == each
+    assert not called(one, BACK)
+    for each in pictures[1:3]:
+        press(one, "Forth")
+        assert one.request.image == each
+    one.start_from(OTHER)  # behind all of them
+    press(one, BACK)
+    assert one.request.image == pictures[-1]
 
 
 def test_strokes_and_a_larger_canvas_make_no_other_picture():

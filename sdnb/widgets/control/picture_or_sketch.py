@@ -36,6 +36,7 @@ class PictureOrSketch(widgets.VBox):
             description="Draw", icon="pencil", tooltip="Draw black lines on white",
             layout=widgets.Layout(width="auto"),
         )  # fmt: skip
+        self._draw.add_class("sdnb-shows")  # by which `keys.js` finds it
         self._draw.observe(self._turned, "value")
         self._pad: SketchPad | None = None  # made when somebody draws
         self._at_work = False  # while Python shows something, the sheet's changes are its own

@@ -71,6 +71,8 @@ class Form(widgets.VBox):
         self._sampler: str | None = None  # the sampler before a person's change
         self.controls = {field.name: self._control(field, offer) for field in FIELDS}
         self.seed = cast("SeedControl", self.controls["seed"])
+        #: The box of the picture to start from.
+        self.picture = cast("PictureBox", self.controls["image"])
         self._mask = cast("MaskBox", self.controls["mask"])
         self._loras = cast("LorasControl", self.controls["loras"])
         #: The section of control networks: the owner of the form says of which model.
@@ -142,10 +144,6 @@ class Form(widgets.VBox):
             if control.wrong:
                 raise ValueError(control.wrong)
 
-    def forget_refused(self) -> None:
-        """Clear what was said of a picture file that could not be taken."""
-        cast("PictureBox", self.controls["image"]).forget_refused()
-
     def serve(self, settings: Settings, tokenizer: Tokenizer | None) -> None:
         """Show another model's values and tokens from now on."""
         self.settings = settings
@@ -212,12 +210,12 @@ class Form(widgets.VBox):
         if self.kind == "inpaint":  # the mask editor shows the picture
             w["fit"] = widgets.VBox([w["fit"], self._fitted])
         else:
-            cast("PictureBox", self.controls["image"]).beside(self._fitted)
+            self.picture.beside(self._fitted)
             level(w["image"])
         if self.kind in _INVITE:
-            cast("PictureBox", self.controls["image"]).invite(_INVITE[self.kind])
-        if isinstance(painted := self.controls["image"], PaintedBox):
-            w["image"] = widgets.VBox([w["image"], painted.place])
+            self.picture.invite(_INVITE[self.kind])
+        if isinstance(self.picture, PaintedBox):
+            w["image"] = widgets.VBox([w["image"], self.picture.place])
         swap = icon_button("exchange", "Exchange", "Exchange width and height")
         swap.on_click(lambda _: self._swapped())
         size = box("sdnb-size", [w["width"], swap, w["height"]])

@@ -43,6 +43,7 @@ class PaintedBox(PictureBox):
             description="Paint", icon="paint-brush", tooltip="Paint on the picture in colours",
             layout=widgets.Layout(width="auto", display="none"),
         )  # fmt: skip
+        self._paint.add_class("sdnb-shows")  # by which `keys.js` finds it
         self._paint.observe(lambda change: self._turned(paints=bool(change["new"])), "value")
         self._only = widgets.Checkbox(
             description="Only where I painted", indent=False, tooltip="Make a mask of what is "
@@ -84,9 +85,8 @@ class PaintedBox(PictureBox):
         return bool(self.canvas is not None and self._only.value and self.canvas.is_empty)
 
     @property
-    def wrong(self) -> str:
-        words = "What you painted is being written: wait a moment."
-        return words if self._writing else super().wrong
+    def on_its_way(self) -> str:
+        return "What you painted is being written" if self._writing else super().on_its_way
 
     # -- a person's hand -----------------------------------------------------------------------
 
@@ -118,7 +118,7 @@ class PaintedBox(PictureBox):
     def _written(self, strokes: tuple[object, ...], png: bytes | None) -> None:
         if strokes is self._strokes:  # else another one is on its way, or came
             self._value, self._writing = png, False
-            self._changed()
+            self._arrived()
 
     def _show(self) -> None:
         super()._show()

@@ -27,6 +27,11 @@ _INVITATION = (
     "Drop a picture here, paste it, or choose a file. One of the gallery can be dragged here, too, "
     "or sent by its button “to …”."
 )
+# The words, the icon and what is told of the ways to other pictures.
+_OTHERS = (
+    ("Back to the picture before", "undo", "Show the picture that was here before"),
+    ("Forth", "repeat", "Show the picture again that was here after this one"),
+)
 _SIDE = 192  # pixels of the shown picture's longer side
 
 
@@ -43,6 +48,7 @@ class PictureBox(FieldControl):
         self._reading: str | None = None  # the file that is being read
         self._told = ""  # what is said of the picture that is there
         self._asked = 0  # how many files were given
+        self._then: Callable[[], object] | None = None  # what waits for the one that is on its way
         tip = f"Choose a {field.label.lower()}, drop one here, or paste one"
         self._upload = Upload(f"{field.label}…", tip, self.take, refuse=self._refuse)
         remove = f"{field.label}: take it out"
@@ -54,14 +60,15 @@ class PictureBox(FieldControl):
             "with into the panel", layout=widgets.Layout(width="auto", display="none"),
         )  # fmt: skip
         self._use.on_click(lambda _: self._used())
-        tip = "Exchange it with the picture that was here, with its mask and size"
-        self._back = text_button("Back to the picture before", "undo", tip, self._went_back)
-        self._back.layout.display = "none"
-        self._go_back: Callable[[], object] = lambda: None
+        self._others = [
+            text_button(words, icon, f"{tip}, with its mask and size", partial(self._go, way))
+            for way, (words, icon, tip) in enumerate(_OTHERS)
+        ]
+        self.offer_others(None, None)
         self._message = style.quiet_line()
         too_large.hear(self._refuse)
         self._image = widgets.Image(format="jpeg", layout=widgets.Layout(display="none"))
-        self._row = style.row([self._upload, self._remove, self._back, self._use, self._message])
+        self._row = style.row([self._upload, self._remove, *self._others, self._use, self._message])
         self._pictures = style.row([self._image], align_items="flex-start", grid_gap="8px")
         self._invitation = widgets.HTML(layout=widgets.Layout(display="none"))
         self.widget = widgets.VBox([self._row, self._pictures])
@@ -80,10 +87,11 @@ class PictureBox(FieldControl):
         """Show another way to give a picture, beside the upload."""
         self._row.children = (self._upload, button, *self._row.children[1:])
 
-    def offer_back(self, go: Callable[[], object]) -> None:
-        """Show a button that calls `go`, which brings the picture before back."""
-        self._go_back = go
-        self._back.layout.display = ""
+    def offer_others(self, *ways: Callable[[], object] | None) -> None:
+        """Show a button for each way, back to the picture before and forth again; None is none."""
+        self._ways = ways
+        for button, go in zip(self._others, ways, strict=True):
+            button.layout.display = "none" if go is None else ""
 
     def invite(self, then: str) -> None:
         """Show how to give a picture where it will stand, while there is none; `then` are words on
@@ -111,7 +119,7 @@ class PictureBox(FieldControl):
         """Call `read` beside the kernel, then `put` with what it returned, unless another picture
         came meanwhile; show its error.
         """
-        self._reading = name or "The picture"
+        self._reading, self._then = name or "The picture", None
         self._asked += 1
         asked = self._asked
         self._say(f"{self._reading} is being read …")
@@ -121,6 +129,7 @@ class PictureBox(FieldControl):
                 return
             self._reading = None
             if isinstance(found, Exception):  # the picture before stays, and its settings
+                self._then = None
                 stays = "" if self._value is None else " The picture before stays."
                 self._say(f"{name or 'The file'}: {found}.{stays}", wrong=True)
             else:
@@ -130,20 +139,42 @@ class PictureBox(FieldControl):
 
     def _put(self, png: bytes, carried: Saved | None, name: str) -> None:
         """Take a file's picture, and the settings that it carries."""
+        then = self._then
         self.value = png
-        self._carried = carried
+        self._carried, self._then = carried, then
         offered = carried is not None and self._offer is not None
         self._use.layout.display = "" if offered else "none"
         w, h = png_header.size(png)
         self._tell(f"{name} {w} × {h}".strip() + (" · it carries its settings" if offered else ""))
-        self._changed()
+        self._arrived()
 
     @property
     def wrong(self) -> str:
-        return "" if self._reading is None else f"{self._reading} is being read: wait a moment."
+        return f"{self.on_its_way}: wait a moment." if self.on_its_way else ""
 
-    def _went_back(self) -> None:
-        self._go_back()
+    @property
+    def on_its_way(self) -> str:
+        """Words for a picture that is not there yet; "" where it is."""
+        return "" if self._reading is None else f"{self._reading} is being read"
+
+    def when_there(self, act: Callable[[], object]) -> str:
+        """Have `act` called once the picture is there, if one is on its way: words for that, or "".
+        It is not called where that picture cannot be read, or another one comes.
+        """
+        if self.on_its_way:
+            self._then = act
+        return self.on_its_way
+
+    def _arrived(self) -> None:
+        """Do what was asked for meanwhile."""
+        then, self._then = self._then, None
+        self._changed()
+        if then is not None:
+            then()
+
+    def _go(self, way: int) -> None:
+        if (go := self._ways[way]) is not None:
+            go()
 
     def _used(self) -> None:
         if self._carried is not None and self._offer is not None:
@@ -171,7 +202,7 @@ class PictureBox(FieldControl):
         return " · transparent parts become white" if any(seen[:255]) else ""
 
     def _show(self) -> None:
-        self._carried = self._reading = None
+        self._carried = self._reading = self._then = None
         self._use.layout.display = "none"
         has = self._value is not None
         invites = self._invitation.value and not has

@@ -72,7 +72,7 @@ class GalleryKeys(Keys):
         focused = self._of(message.get("number"))
         if key in ("pick", "pick up to"):
             if focused is not None:
-                self._picked.pick(focused, up_to=key != "pick")
+                self._pick(focused, up_to=key != "pick")
             return
         if self._picked.pictures and key in ("Escape", "Delete", "s", "S"):
             self._with_picked(key)
@@ -89,6 +89,15 @@ class GalleryKeys(Keys):
             gallery.save_one(picture)
         elif picture in gallery.found:
             self.focus(gallery.thumb(picture))
+
+    def _pick(self, picture: GalleryPicture, *, up_to: bool) -> None:
+        """Pick it beside the one that is open, which closes: what is done is done with all."""
+        opened = self._gallery.chosen
+        if opened is not None:
+            self._gallery.choose(None)
+            if opened is not picture and opened in self._gallery.found:
+                self._picked.pick(opened)
+        self._picked.pick(picture, up_to=up_to)
 
     def _with_picked(self, key: str) -> None:
         if key == "Escape":

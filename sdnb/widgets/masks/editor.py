@@ -33,7 +33,7 @@ from sdnb.widgets.masks.drawing import Drawing
 from sdnb.widgets.masks.dropped_picture import DroppedPicture
 from sdnb.widgets.masks.extend_fold import ExtendFold
 from sdnb.widgets.masks.history import rasterise
-from sdnb.widgets.masks.preview import AS_VEIL
+from sdnb.widgets.masks.preview import veil_over
 from sdnb.widgets.masks.strokes import (
     Clear,
     Extension,
@@ -69,7 +69,7 @@ class MaskEditor(Drawing):
         width = checks.whole("width", width, 64, 4096)
         take = self._guarded(lambda data, _: setattr(self, "mask", data))
         self._toolbar: MaskToolbar = MaskToolbar(picture, take)
-        super().__init__(picture, width, self._toolbar, ink=AS_VEIL, how=_HOW, take=take)
+        super().__init__(picture, width, self._toolbar, ink=veil_over(picture), how=_HOW, take=take)
         self._below = ipywidgets.HBox([self._status, self._toolbar.files])
         self._below.add_class("sdnb-below")
         #: Numbers for a larger canvas, behind a button.

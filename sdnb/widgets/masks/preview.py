@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 from PIL import Image, ImageColor
 
 from sdnb.widgets.jpegs import jpeg
 from sdnb.widgets.masks.strokes import Size
 
 VEIL = "#ff2d78"  # the colour over the part that is regenerated
+_OTHERS = ("#00c853", "#2962ff")  # where a picture has too much that is like it
+_ALIKE = 170.0  # between colours, of 441 from black to white: nearer ones are hard to tell apart
+_MUCH = 0.25  # of a picture
 STRENGTH = 0.55  # the veil's opacity
 _LEAST = 0.3  # its share over what is repainted ever so little: less is not seen
 
@@ -35,6 +39,21 @@ class Ink:
 
 AS_VEIL = Ink(VEIL, STRENGTH, _LEAST)
 AS_LINES = Ink("#000000", 1.0, 0.0)
+
+
+def veil_over(picture: Image.Image) -> Ink:
+    """The veil that is seen on a picture: the usual one, unless a quarter of the picture is like it
+    and less of it like another one.
+    """
+    pixels = np.asarray(picture.convert("RGB").resize((32, 32))).reshape(-1, 3)  # [1024, 3]
+
+    def alike(colour: str) -> float:
+        apart = np.linalg.norm(pixels - np.array(ImageColor.getrgb(colour)), axis=1)
+        return float((apart < _ALIKE).mean())
+
+    if alike(VEIL) < _MUCH:
+        return AS_VEIL
+    return replace(AS_VEIL, colour=min((VEIL, *_OTHERS), key=alike))
 
 
 def veiled(picture: Image.Image, mask: Image.Image, size: Size, ink: Ink = AS_VEIL) -> bytes:
