@@ -3,11 +3,10 @@
 One also runs without a browser, where nothing answers a widget: `../test_notebooks.py`.
 """
 
-import re
 from pathlib import Path
 
 import pytest
-from helpers.notebook_page import SHOTS, Notebook
+from helpers.notebook_page import PAGE_IS_GONE, SHOTS, Notebook
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 # The pictures that it shows at the least, beside its panel or its viewer.
@@ -24,12 +23,6 @@ PICTURES = {
     "studio": 0,
 }
 WIDGET = "application/vnd.jupyter.widget-view+json"
-# The server was writing to a page that was closed at that moment: the page of an earlier test.
-PAGE_IS_GONE = re.compile(
-    r"^future: <Task .*exception=WebSocketClosedError\(\)>$"
-    r".*?^tornado\.websocket\.WebSocketClosedError$",
-    re.MULTILINE | re.DOTALL,
-)
 OUTPUTS = "return panel.context.model.toJSON().cells.flatMap(cell => cell.outputs ?? [])"
 
 

@@ -24,6 +24,12 @@ NOISE = re.compile(
     re.IGNORECASE,
 )
 
+# The server was writing to a page that was closed at that moment.
+PAGE_IS_GONE = re.compile(
+    r"^future: <Task .*exception=WebSocketClosedError\(\)>$"
+    r".*?^tornado\.websocket\.WebSocketClosedError$",
+    re.MULTILINE | re.DOTALL,
+)
 # A page that is loaded again has its notebook from its layout, and opens it by its address some
 # seconds later: for a test that has ended meanwhile, and closed it.
 OPENED_AGAIN = """() => { window.openedAgain = new Promise(opened => {
