@@ -74,7 +74,7 @@ class ModelPicker(widgets.VBox):
     def _build(self) -> None:
         self._list = widgets.Dropdown(
             description="Model", tooltip="Models to choose from",
-            style={"description_width": "76px"},
+            style={"description_width": "76px"}, layout=widgets.Layout(width="392px"),
         )  # fmt: skip
         self._box = widgets.Text(
             description="or path", placeholder="a file, a hub id, a web UI's folder",
@@ -104,8 +104,7 @@ class ModelPicker(widgets.VBox):
     # -- what is chosen ------------------------------------------------------------------------
 
     def _asked(self) -> None:
-        path = str(self._box.value).strip() or self._list.value
-        if path is None:
+        if (path := str(self._box.value).strip() or self._list.value) is None:
             self._say("Choose a model from the list, or write its path or hub id into the box.")
         else:
             self.load(path)
@@ -337,8 +336,8 @@ class ModelPicker(widgets.VBox):
     def _complain(self, error: BaseException, more: str = "", trace: bool = False) -> None:
         self._show(self._loaded_path)  # not the one that failed
         words = html.escape(f"{str(error) or type(error).__name__} {more}")
-        details = folded("".join(traceback.format_exception(error)) if trace else "")
-        self._message.value = f'<div class="sdnb-error" role="alert">{words}{details}</div>'
+        words += folded("".join(traceback.format_exception(error)) if trace else "")
+        self._message.value = f'<div class="sdnb-error" role="alert">{words}</div>'
 
     def quiet(self) -> None:
         """Clear the message of the last attempt, unless one is going on, or the list shows a model

@@ -9,6 +9,7 @@ import contextvars
 import html
 import threading
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
@@ -93,7 +94,8 @@ class PlanLine(widgets.HTML):
             if self._model is not None:
                 times = [self._model.pace.seconds(run) for run in self._runs]
                 time = _time_in_words([t for t in times if t is not None])
-                self.value = _lines([time, self._memory], self._before)
+                held = _held_in_words(self._request)
+                self.value = _lines([time, self._memory, held], self._before)
 
     def _answer(self) -> None:
         while True:
@@ -110,7 +112,7 @@ class PlanLine(widgets.HTML):
 
 def _lines(said: list[tuple[str, str]], before: str) -> str:
     """HTML: what needs no care is one line, each warning is a line of its own."""
-    quiet = " · ".join(words for style, words in said if style == _QUIET)
+    quiet = " · ".join(words for style, words in said if style == _QUIET and words)
     lines = [(_QUIET, f"{before}{quiet}")] if quiet else []
     lines += [(style, words) for style, words in said if style == _WARNING]
     return "".join(f'<div class="{style}">{html.escape(words)}</div>' for style, words in lines)
@@ -124,6 +126,13 @@ def _time_in_words(seconds: list[float]) -> tuple[str, str]:
         return _QUIET, f"{in_words(whole)}, by the last runs"
     advice = "fewer pixels or fewer steps are quicker"
     return _WARNING, f"It takes {in_words(whole)}, by the last runs: {advice}."
+
+
+def _held_in_words(request: Request | None) -> tuple[str, str]:
+    """Which control networks work: their section may be folded, and far below."""
+    controls = [] if request is None else [each for each in request.controls if each.scale]
+    nets = ", ".join(dict.fromkeys(Path(each.net).stem for each in controls))
+    return _QUIET, f"held to a picture by {nets}" if nets else ""
 
 
 def _memory_in_words(model: Any, request: Request) -> tuple[str, str]:

@@ -340,6 +340,14 @@ def test_the_hint_beside_the_picture_is_the_one_that_a_net_reads(one):
     assert "dark lines on a light ground" not in read(shown)  # who drew it knows
 
 
+def test_above_the_result_it_says_what_holds_it(one):
+    control = replace(DRAWN, image=images.picture(square()))
+    one.request = Request(controls=[control, replace(control, net="/nets/canny.safetensors")])
+    assert f"held to a picture by {control.net}, canny" in one._plan.value
+    one.request = Request(controls=[replace(control, scale=0)])
+    assert "held" not in one._plan.value
+
+
 def test_of_hints_that_are_asked_for_while_one_is_made_the_newest_is_shown(monkeypatch):
     gate, asked = threading.Semaphore(0), []
 
