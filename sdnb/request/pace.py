@@ -99,7 +99,8 @@ class Pace:
             return
         # Between two pictures, a gap is longer by the decoder's time. Steps without guidance are
         # shorter than others.
-        step = median_low(gaps) if calls(request) % 1 == 0 else mean(gaps)
+        is_even = len(_guidance_steps(request).guesses) == 1
+        step = median_low(gaps) if is_even else mean(gaps)
         pixels = request.width * request.height
         with self._lock:
             before = self._seen.pop(pixels, None)
@@ -181,8 +182,11 @@ def calls(request: Resolved) -> float:
     """Passes of the UNet that a step of one picture takes on average: one for each text that guides
     it, the negative prompt and the prompt, or several prompts, which AND joins. Raises PromptError.
     """
-    texts = len(guidance(request).texts)
-    return GuidanceSteps.of(request, request.steps, texts).passes
+    return _guidance_steps(request).passes
+
+
+def _guidance_steps(request: Resolved) -> GuidanceSteps:
+    return GuidanceSteps.of(request, request.steps, len(guidance(request).texts))
 
 
 def work(pixels: float) -> float:

@@ -1,5 +1,7 @@
 """What runs take, from times that are given: all right values are worked out by hand."""
 
+import itertools
+
 import pytest
 from helpers.any_request import png
 
@@ -60,6 +62,18 @@ def test_guidance_and_two_passes_a_step_are_counted():
     pace.learn(asked(), times(0.5, decoder=0, first=0.5))
     assert pace.seconds(asked(cfg=1)) == pytest.approx(20 * 0.25)
     assert pace.seconds(asked(sampler="heun")) == pytest.approx(20 * 1.0)
+
+
+@pytest.mark.parametrize("sampler", ["euler", "heun"])
+def test_steps_without_the_guess_without_words_take_half(sampler):
+    """Of one pass, 0.5 s, and of two; heun's have twice as many. The first step is not seen."""
+    pace, passes = Pace(), 2 if sampler == "heun" else 1
+    seconds = [passes * (0.5 if step % 2 else 1.0) for step in range(20)]
+    ends = list(itertools.accumulate(seconds))
+    pace.learn(asked(sampler=sampler, cfg_every=2), Times(ends, whole=ends[-1]))
+    assert pace.seconds(asked(cfg=1)) == pytest.approx(20 * 0.5, rel=0.03)
+    assert pace.seconds(asked()) == pytest.approx(20 * 1.0, rel=0.03)
+    assert pace.seconds(asked(cfg_end=0.49)) == pytest.approx(10 * 1.0 + 10 * 0.5, rel=0.03)
 
 
 @pytest.mark.parametrize(
