@@ -254,10 +254,11 @@ class Panel(StudioTab):
         picture_acts.offer(self)
         self.progress.after_stop.keep = lambda seed: self.form.change(seed=seed)
         self.about = style.quiet_line()
-        left = widgets.VBox([*self._above(), self.form])
+        # Where it is seen before somebody draws on: a mask that stays is repainted, too.
+        left = widgets.VBox([*self._above(), self.came.mask, self.form])
         # What it takes stands where it is seen before Generate is pressed.
         above = [self._plan, self.came.line, self.progress, self._live.line, self._queue.waiting]
-        right = self._outcome.column(above, [self._live.below, self.came.mask])
+        right = self._outcome.column(above, [self._live.below])
         words = widgets.VBox([self.form.words, self.words.shelf])
         top = style.box("sdnb-top", [words, self._actions])
         self._rows = [self.about, self.as_left, top, style.box("sdnb-columns", [left, right])]
