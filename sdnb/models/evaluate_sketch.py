@@ -44,11 +44,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Make the pictures, judge them and lay them out; 0 where every goal is met, else 1."""
     args = _parser().parse_args(argv)
     torch.set_num_threads(args.threads)
-    missed, figures = [], {}
+    sketches = []
     for name in args.models:
         own = name != args.models[0]
         given = {"model": name, "own": own, "out": args.out / name, "tiny_vae": None}
-        figures[name] = Sketches(Evaluation(Namespace(**{**vars(args), **given}))).judged()
+        sketches.append(Sketches(Evaluation(Namespace(**{**vars(args), **given}))))
+    # One classifier judges all: to train it takes longer than to make the pictures.
+    answers = [answer for each in sketches for way in each.answers.values() for answer in way]
+    ranks, _ = sketches[0].side.ranks(answers, sketches[0].side.rows)
+    missed, figures = [], {}
+    shares = ranks.chunk(len(sketches))
+    for name, each, own_ranks in zip(args.models, sketches, shares, strict=True):
+        figures[name] = each.judged(own_ranks)
         print(f"{name}: {json.dumps(figures[name])}", flush=True)
         missed += [f"{name}, {goal}" for goal, met in goals(figures[name]).items() if not met]
     print("goals missed: " + ("; ".join(missed) or "none"))
@@ -89,30 +96,31 @@ def goals(figures: Figures) -> dict[str, bool]:
 
 
 class Sketches:
-    """The drawings, and what one model makes of them."""
+    """The drawings, and what one model makes of them: `answers`, without them and with them."""
 
     def __init__(self, side: Evaluation) -> None:
         self.side, self.args = side, side.args
         every = questions.retrieval_questions(side.catalog, side.rows)
         self.asked: list[Question] = every[: self.args.most]
         self.drawings = [self._drawing(n, question) for n, question in enumerate(self.asked)]
-
-    def judged(self) -> Figures:
-        """The figures of both ways; the sheet is written."""
-        answered = {
+        self.answers = {
             "without": [self._made(n, None) for n in range(len(self.asked))],
             "with": [self._made(n, drawing) for n, drawing in enumerate(self.drawings)],
         }
-        ranks, _ = self.side.ranks([*answered["without"], *answered["with"]], self.side.rows)
-        halves = dict(zip(answered, ranks.chunk(2), strict=True))
+
+    def judged(self, ranks: torch.Tensor) -> Figures:
+        """The figures of both ways, of which `ranks` are the concepts that score above the asked
+        one `[2 n]`; the sheet is written.
+        """
+        halves = dict(zip(self.answers, ranks.chunk(2), strict=True))
         figures: Figures = {"distance": {}, "top5": {}, "of": len(self.asked)}
-        for way, answers in answered.items():
+        for way, answers in self.answers.items():
             pairs = zip(self.drawings, answers, strict=True)
             apart = [distance(drawing, np.asarray(each.picture)) for drawing, each in pairs]
             figures["distance"][way] = round(float(np.mean(apart)), 2)
             figures["top5"][way] = round(judges.share((halves[way] < 5).tolist()), 3)
         drawn = [Image.fromarray(255 - drawing) for drawing in self.drawings]
-        made = [[each.picture for each in answered[way]] for way in ("without", "with")]
+        made = [[each.picture for each in self.answers[way]] for way in ("without", "with")]
         rows = [
             each.resize((_SHOWN, _SHOWN)) for row in zip(drawn, *made, strict=True) for each in row
         ]

@@ -50,12 +50,25 @@ def test_a_drawing_is_made_with_it_and_without(tmp_path, monkeypatch):
     """By the built-in model in few steps, which knows neither ball nor box as they are here."""
     monkeypatch.setattr(evaluate, "_VIEWS", 8)
     write_catalog(tmp_path / "data", {"ball": ["flat"], "box": ["flat"]})
-    given = ["--data", tmp_path / "data", "--models", "tiny", "--most", 2, "--steps", 2]
-    given += ["--concepts", 2, "--out", tmp_path, "--json", tmp_path / "figures.json"]
+    given = ["--data", tmp_path / "data", "--models", "tiny", "tiny-fast"]
+    given += [
+        "--most",
+        2,
+        "--steps",
+        2,
+        "--concepts",
+        2,
+        "--out",
+        tmp_path,
+        "--json",
+        tmp_path / "figures.json",
+    ]
     status = evaluate_sketch.main([str(each) for each in given])
-    figures = json.loads((tmp_path / "figures.json").read_text())["tiny"]
-    assert status == (not all(evaluate_sketch.goals(figures).values()))
-    assert figures["of"] == 2
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    goals = [met for each in figures.values() for met in evaluate_sketch.goals(each).values()]
+    assert status == (not all(goals))
+    assert [figures[name]["of"] for name in ("tiny", "tiny-fast")] == [2, 2]
+    assert figures["tiny"]["distance"] != figures["tiny-fast"]["distance"]
     free, drawn = (
         sdnb.images.inspect(tmp_path / "tiny" / f"000-{way}.png") for way in ("free", "drawn")
     )
