@@ -251,9 +251,17 @@ export default {
       const how = { capture: true, passive: type === "wheel", signal: end.signal };
       document.addEventListener(type, hear, how);
     }
-    // A click on what takes no focus gives it to the widget, and not to the notebook's cell.
-    const takeFocus = ({ target }) => { if (root()?.contains(target)) root().tabIndex = -1; };
-    document.addEventListener("pointerdown", takeFocus, { capture: true, signal: end.signal });
+    // A click on what takes no focus gives it to the widget, and not to the notebook's cell. Else the
+    // widget is none of the parts that take it, which have names.
+    const takesNone = target => {
+      const part = target.closest("button, input, select, textarea, a, canvas, label, [tabindex]");
+      return root()?.contains(target) && (!part || !root().contains(part) || part === root());
+    };
+    const takeFocus = ({ target }) => { if (takesNone(target)) root().tabIndex = -1; };
+    const leaveFocus = ({ target }) => { if (target === root()) target.removeAttribute("tabindex"); };
+    const early = { capture: true, signal: end.signal };
+    document.addEventListener("pointerdown", takeFocus, early);
+    document.addEventListener("focusout", leaveFocus, early);
     const focus = ({ focus: name, top }, frames = 60) => {
       // What Python has just made or shown is in the page some frames later.
       const found = root()?.querySelector(`.${name}`);

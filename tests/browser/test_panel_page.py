@@ -132,7 +132,7 @@ def test_errors_are_seen_in_the_panel_and_it_goes_on(page, lab):
 
 
 def test_a_run_goes_on_beside_a_busy_cell_and_ends_with_its_cell(page, lab):
-    one = Page(page, lab, "busy.ipynb", PANEL)
+    one = Page(page, lab, "panel-busy.ipynb", PANEL)
     one.kernel("panel.form.change(steps=100)")
     one.click("Generate")
     one.until("panel.progress.previews > 0")

@@ -20,7 +20,7 @@ from sdnb.engine.model import Model
 from sdnb.engine.stages.contexts import Contexts, same_length
 from sdnb.engine.stages.guiding import Guiding
 from sdnb.engine.stages.steering import Steering
-from sdnb.engine.stages.unet_passes import Kind, UNetPasses
+from sdnb.engine.stages.unet_passes import PassKind, UNetPasses
 from sdnb.request import stop
 from sdnb.request.memory_plan import MemoryPlan, leaner
 
@@ -100,7 +100,7 @@ class Predictor:
         extra = [] if self.extra is None else [self.extra.expand(len(x), -1, -1, -1)]
         rows = self.steering.rows(active, t) if self.steering else []
         now, scales = self.contexts.at(self._calls), self.guiding.scales(guess)
-        output = self._passes(Kind(active, guess.reads), now, x, row, scales, *extra, *rows)
+        output = self._passes(PassKind(active, guess.reads), now, x, row, scales, *extra, *rows)
         output = self.guiding.guided(guess, output)
         if self.model.device.type == "cuda":
             self._enqueued.append(torch.cuda.Event())
@@ -193,10 +193,10 @@ class Predictor:
         """The control networks that work at a call."""
         return self.steering.at(call) if self.steering else ()
 
-    def _kinds(self) -> Iterator[Kind]:
+    def _kinds(self) -> Iterator[PassKind]:
         """The kinds of passes of the run."""
         for call in range(self.guiding.steps.calls):
-            yield Kind(self._active(call), self.guiding.steps.at(call).reads)
+            yield PassKind(self._active(call), self.guiding.steps.at(call).reads)
 
     def _close(self) -> None:
         self._time_rows = {}

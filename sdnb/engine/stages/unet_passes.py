@@ -25,7 +25,7 @@ Run = Callable[..., Tensor]
 
 
 @dataclass(frozen=True)
-class Kind:
+class PassKind:
     """What tells one pass from another: the control networks that work, and what is read."""
 
     active: tuple[int, ...] = ()
@@ -51,16 +51,16 @@ class UNetPasses:
     def __init__(
         self, model: Model, sets: Sequence[list[Tensor]], *, texts: int, together: bool,
         has_extra: bool, steps: int, steering: Steering | None, dtype: torch.dtype | None,
-        kinds: Sequence[Kind],
+        kinds: Sequence[PassKind],
     ) -> None:  # fmt: skip
         self.model, self.steering, self.dtype = model, steering, dtype
         self._sets, self._texts, self._together = list(sets), texts, together
         self._has_extra, self._steps, self._kinds = has_extra, steps, kinds
-        self._passes: dict[Kind, _Pass] = {}
+        self._passes: dict[PassKind, _Pass] = {}
         self._last: _Pass | None = None
         model.weights.keep_graphs({self._key(kind) for kind in kinds})
 
-    def __call__(self, kind: Kind, set_index: int, *tensors: Tensor) -> Tensor:
+    def __call__(self, kind: PassKind, set_index: int, *tensors: Tensor) -> Tensor:
         """One pass: `tensors` are those of `guided_pass` that come before the constants."""
         its = self._passes.get(kind)
         if its is None:
@@ -96,15 +96,15 @@ class UNetPasses:
         self._passes, self._sets, self._last = {}, [], None
 
     # -- what a pass reads ---------------------------------------------------------------------
-    def _read(self, kind: Kind) -> int:
+    def _read(self, kind: PassKind) -> int:
         """How many texts it reads."""
         return 1 if kind.reads == WORDS else self._texts
 
-    def _groups(self, kind: Kind) -> int:
+    def _groups(self, kind: PassKind) -> int:
         """Calls of the UNet in it."""
         return 1 if self._together else self._read(kind)
 
-    def _constants(self, kind: Kind, set_index: int) -> list[Tensor]:
+    def _constants(self, kind: PassKind, set_index: int) -> list[Tensor]:
         words_alone = kind.reads == WORDS and self._texts > 1
         keys = self._sets[set_index]
         if words_alone:
@@ -116,14 +116,14 @@ class UNetPasses:
         )
         return [*more, *keys]
 
-    def _control(self, kind: Kind, *, beside: bool = False) -> ControlPass | None:
+    def _control(self, kind: PassKind, *, beside: bool = False) -> ControlPass | None:
         """What control networks do in a pass; `beside`: where it pays, beside the UNet."""
         if self.steering is None:
             return None
         return self.steering.in_pass(kind.active, self._read(kind), beside=beside)
 
     # -- as it is, or as a graph ---------------------------------------------------------------
-    def _eager(self, kind: Kind) -> Run:
+    def _eager(self, kind: PassKind) -> Run:
         model, dtype = self.model, self.dtype or self.model.dtype
         control, ahead = self._control(kind), memory.RunAhead(model.device)
 
@@ -136,7 +136,7 @@ class UNetPasses:
 
         return run
 
-    def _graph(self, kind: Kind) -> Graphed | None:
+    def _graph(self, kind: PassKind) -> Graphed | None:
         """The pass as a graph: kept by the model where the weights stay, else for this run, if it
         is long enough to be worth recording. None where the plan or the device has none.
         """
@@ -152,19 +152,19 @@ class UNetPasses:
         # much (2048², resident).
         return Graphed(self._function(kind), BEARABLE)
 
-    def _stay(self, kind: Kind) -> bool:
+    def _stay(self, kind: PassKind) -> bool:
         """Whether the weights of a pass with these control networks stay where they are."""
         plan = self.model.memory
         roles = ("unet", "control") if kind.active else ("unet",)
         return all(plan.placement(role) == "resident" for role in roles)
 
-    def _key(self, kind: Kind) -> tuple[object, ...]:
+    def _key(self, kind: PassKind) -> tuple[object, ...]:
         """By what a recorded pass is known; what control networks of a run work in it, too."""
         control = self.steering.key(kind.active) if self.steering and kind.active else None
         apart = kind.reads == APART
         return (self._together, self._read(kind), apart, self._has_extra, control)
 
-    def _function(self, kind: Kind) -> Run:
+    def _function(self, kind: PassKind) -> Run:
         """The pass without this run in it: a graph outlives it."""
         model, groups, has_extra = self.model, self._groups(kind), self._has_extra
         unet, dtype, apart = model.unet, model.dtype, kind.reads == APART
@@ -178,7 +178,7 @@ class UNetPasses:
             unet, dtype, groups, has_extra, tensors, control=control, apart=apart
         )
 
-    def _keep_in_graph(self, kind: Kind, its: _Pass) -> None:
+    def _keep_in_graph(self, kind: PassKind, its: _Pass) -> None:
         """Keep what is the same at every step where a recorded graph reads it: no copy of it a
         step.
         """
