@@ -112,7 +112,7 @@ def _add_request_flags(parser: Parser) -> None:
         help="how far guidance's contrast is brought back, 0 to 1 (%(default)s)",
     )
     number("--cfg-start", default=0.0, help="guidance begins at this share of the steps")
-    number("--cfg-end", default=1.0, help="guidance ends there: then a step takes half the time")
+    number("--cfg-end", default=1.0, help="guidance ends there: then a step is quicker")
     whole(
         "--cfg-every",
         default=1,

@@ -98,7 +98,7 @@ class Request:
     negative_template: str = ""
     # -- shortcuts of guidance, which `guidance_steps` explains: it works from `cfg_start` to
     # `cfg_end`, shares of the steps, and its guess without words is made at every so-maniest step
-    # alone. Where a step has none, it takes half the time; the picture is another one.
+    # alone. Where a step has none, it is quicker; the picture is another one.
     cfg_start: float = 0.0
     cfg_end: float = 1.0
     cfg_every: int = 1

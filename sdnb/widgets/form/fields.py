@@ -124,16 +124,16 @@ FIELDS: tuple[Field, ...] = (
           "suits models with zero terminal SNR.",
           (0, 1), 0.05),
     Field("cfg_start", "CFG from", "slider", "more",
-          "Guidance begins at this share of the steps. A step without it takes half the time; the "
-          "first steps decide what is where.",
+          "Guidance begins at this share of the steps. A step without it is quicker; the first "
+          "steps decide what is where.",
           (0, 1), 0.05, shown=_guides),
     Field("cfg_end", "CFG until", "slider", "more",
-          "Guidance ends at this share of the steps. A step without it takes half the time, and "
-          "the last steps need it least.",
+          "Guidance ends at this share of the steps. A step without it is quicker, and the last "
+          "steps need it least.",
           (0, 1), 0.05, shown=_guides),
     Field("cfg_every", "CFG every", "counter", "more",
           "The guess without the prompt is made at every so-maniest step, and used again in "
-          "between: 2 takes three quarters of the time, and the picture differs a little.",
+          "between: 2 leaves a quarter of the work out, and small things differ.",
           (1, 4), shown=_guides),
     Field("syntax", "Syntax", "choice", "more",
           "How the prompts are read. sdnb blocks: a castle:3 fog:1. AUTOMATIC1111: (castle:1.2), "
