@@ -13,33 +13,23 @@ stop signal: in a thread, in a process of this machine, or in a Dask cluster
 
 from __future__ import annotations
 
-import asyncio
-import platform
 import sys
 import threading
 import warnings
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from concurrent.futures import Executor as Pool
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 from sdnb.images.made import Made
 from sdnb.images.result import Progress
-from sdnb.jobs import stop_signal
+from sdnb.jobs import stop_signal, worker_side
 from sdnb.jobs.executor import Job, Watch
-from sdnb.library import Library, lacking, named, opened
-from sdnb.request import Request, checks, stop
-from sdnb.request.fingerprint import difference
+from sdnb.library import Library, named, opened
+from sdnb.request import Request, checks
 from sdnb.request.plain_words import counted
-
-if TYPE_CHECKING:
-    from sdnb.engine.model import Model
-    from sdnb.images.result import Result
-    from sdnb.images.used_files import UsedFile
-
-E = TypeVar("E", bound=BaseException)
 
 
 class Remote:
@@ -89,7 +79,13 @@ class Remote:
         try:
             files = named(request, self._library)
             job.future = self.pool.submit(
-                work, self._load, self._fingerprint, request, job.signal, files, **options
+                worker_side.work,
+                self._load,
+                self._fingerprint,
+                request,
+                job.signal,
+                files,
+                **options,
             )
         except RuntimeError as error:  # a broken or closed pool
             job.run(partial(_failing_run, error))
@@ -128,14 +124,14 @@ class Remote:
         models until it is shut down.
         """
         if isinstance(self.pool, ThreadPoolExecutor):
-            release()
+            worker_side.release()
         elif isinstance(self.pool, Pool):
             raise TypeError(
                 f"the workers of {checks.shown(self.pool)} cannot be asked one by one: they hold "
                 "their models until its shutdown()"
             )
         else:
-            self.pool.run(_release_beside_the_loop)
+            self.pool.run(worker_side.release_beside_the_loop)
 
 
 class _RemoteJob(Job):
@@ -179,13 +175,12 @@ class _RemoteJob(Job):
             self.signal.drop()
         with suppress(BaseException):  # it is in the job; the thread here is the pool's own
             if not future.cancelled():
-                made: Made | None = getattr(future.exception(), _SO_FAR, None)
+                made: Made | None = getattr(future.exception(), worker_side.SO_FAR, None)
                 self.so_far = made.result() if made else None
             self.run(partial(_received_run, future))
 
 
 _PATIENCE = 5.0  # seconds that a cluster without workers, or one that was stopped, is waited for
-_SO_FAR = "sdnb_so_far"  # of an error in a worker: `Made`, the pictures that were finished before
 
 
 def _is_at_a_worker(future: Any) -> bool:
@@ -241,116 +236,3 @@ def _received_run(future: Any, request: Request) -> Generator[Progress, None, No
 def _failing_run(error: Exception, request: Request) -> Generator[Progress, None, None]:  # noqa: ARG001
     yield from ()  # makes it a generator, as every run is
     raise error
-
-
-# -- in the worker ------------------------------------------------------------------------------
-
-_lock = threading.Lock()  # held while a request runs: one at a time in a process
-_held: dict[str, Model] = {}  # at most one: the last model, by the arguments of its load
-
-
-class StoppedError(Exception):
-    """The run was stopped."""
-
-
-def work(
-    load: Mapping[str, Any], fingerprint: str, request: Request, signal: stop_signal.StopSignal,
-    files: Sequence[UsedFile],
-) -> Made:  # fmt: skip
-    """Make the pictures of a request in this process, with the LoRAs and embeddings `files`.
-
-    Raises what loading and running raise, ValueError where the model or a file is another one here,
-    and StoppedError where `signal` is set before the end. What was finished goes with the error.
-    """
-    from sdnb.engine.pipeline import run
-
-    stopped = stop_signal.watched(signal)
-    with _lock:
-        if stopped():  # while it waited for the lock
-            raise StoppedError
-        at: Progress | None = None
-        so_far: Result | None = None
-        model = _held_model(load, fingerprint)
-        _refuse_other_files(model, request, files)
-        try:
-            with stop.heard(stopped), closing(run(model, request)) as steps:
-                for at in steps:
-                    so_far = at.so_far or so_far
-                    if at.result is None:
-                        stop.look()
-        except stop.Stopped:
-            raise _with_pictures(StoppedError(), so_far, at) from None
-        except BaseException as error:
-            _with_pictures(error, so_far, at)
-            raise
-    if at is None or at.result is None:
-        raise RuntimeError("the run ended without a result")
-    return Made.of(at.result, at.total)
-
-
-def _with_pictures(error: E, so_far: Result | None, at: Progress | None) -> E:
-    """The error, and with it what was finished before."""
-    if so_far is not None and at is not None:
-        setattr(error, _SO_FAR, Made.of(so_far, at.total))
-    return error
-
-
-def release() -> None:
-    """Unload the model that this process holds for requests sent to it, after a running one."""
-    with _lock:
-        _unload_held()
-
-
-async def _release_beside_the_loop() -> None:
-    """`release` in a thread, so that the event loop of a Dask worker goes on."""
-    await asyncio.to_thread(release)
-
-
-def _unload_held() -> None:
-    while _held:
-        _held.popitem()[1].unload()
-
-
-def _held_model(load: Mapping[str, Any], fingerprint: str) -> Model:
-    """The model of these arguments. Raises ValueError where its fingerprint differs."""
-    from sdnb.engine import loading
-
-    key = repr(sorted(load.items()))
-    if key not in _held or _replaced_on_disk(_held[key], load, fingerprint):
-        _unload_held()  # first, because two may not fit
-        _held[key] = loading.load(**load)
-    differs = difference(_held[key].fingerprint, fingerprint) if fingerprint else None
-    if differs is not None:
-        what, digits, expected = differs
-        raise ValueError(
-            f"{platform.node()} has {what} at {load.get('path')!r} ({digits}, expected "
-            f"{expected}): copy the same file there, and the YAML that goes with it"
-        )
-    return _held[key]
-
-
-def _refuse_other_files(model: Model, request: Request, files: Sequence[UsedFile]) -> None:
-    """Raise ValueError for files of the sender that are missing or other ones here. A name that
-    means one of the model's own is not looked at: the sender's library may have it too.
-    """
-    if not files:
-        return
-    library = model.library
-    asked = [each for each in files if library is None or not library.brings(each.kind, each.name)]
-    others = lacking(asked, request, library)
-    if others:
-        raise ValueError(
-            f"{platform.node()} has other files than those to be used: {'; '.join(others)}. "
-            "Copy the same ones there, into the library of its model"
-        )
-
-
-def _replaced_on_disk(model: Model, load: Mapping[str, Any], fingerprint: str) -> bool:
-    """Whether the held model differs from the expected one, and the file on the disk does not."""
-    if not fingerprint or difference(model.fingerprint, fingerprint) is None:
-        return False
-    from sdnb.engine import loading
-
-    # `recognise` reads the headers, not the weights.
-    where = {name: load.get(name) for name in ("path", "vae", "config")}
-    return difference(loading.recognise(**where).fingerprint, fingerprint) is None

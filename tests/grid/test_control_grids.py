@@ -10,7 +10,7 @@ from oracles import tiny_pipeline
 from PIL import Image
 
 import sdnb
-from sdnb.jobs import remote
+from sdnb.jobs import worker_side
 from sdnb.jobs.remote import Remote
 
 pytestmark = pytest.mark.picture
@@ -80,7 +80,7 @@ def test_workers_find_nets_by_name_and_by_digest(model, folders, monkeypatch):
     """A net that has another name there is found by its digest, which a result's request has, once
     it was used there.
     """
-    monkeypatch.setattr(remote, "_held", {})
+    monkeypatch.setattr(worker_side, "_held", {})
     grid = sdnb.sweep(BASE, control_net=["canny", "sketch"])
     with ThreadPoolExecutor(2) as pool:
         grid.run(model, executor=pool, progress=False)
@@ -89,7 +89,7 @@ def test_workers_find_nets_by_name_and_by_digest(model, folders, monkeypatch):
             found = grid.pictures.made[cell.key]
             assert np.abs(pixels(found.image) - pixels(its.image)).max() <= 1
             assert found.request.controls == its.request.controls
-        remote.release()
+        worker_side.release()
         there = model.load_arguments | {"library": [str(folders / "there")]}
         to = Remote(pool, there, model.fingerprint)
         for name, its in zip(("edges", "lines"), truth, strict=True):
@@ -104,4 +104,4 @@ def test_workers_find_nets_by_name_and_by_digest(model, folders, monkeypatch):
         job = to.submit(BASE)
         assert job.wait(60)
         assert "canny" in str(job.error)
-        remote.release()
+        worker_side.release()

@@ -26,7 +26,7 @@ from sdnb import Library, images
 from sdnb.engine.stages.autoencode import DecodeError
 from sdnb.images.made import Made
 from sdnb.images.result import Progress
-from sdnb.jobs import remote, stop_signal
+from sdnb.jobs import remote, stop_signal, worker_side
 from sdnb.jobs.remote import Remote
 from sdnb.library.model_library import brought_by, joined
 from sdnb.request import stop
@@ -89,7 +89,7 @@ def test_a_worker_loads_once_and_runs_one_at_a_time(pool, monkeypatch):
         "sdnb.engine.loading.recognise", lambda path, **_: SimpleNamespace(fingerprint=there[path])
     )
     monkeypatch.setattr("sdnb.engine.pipeline.run", run)
-    monkeypatch.setattr(remote, "_held", {})
+    monkeypatch.setattr(worker_side, "_held", {})
     one = Remote(pool, {"path": "one"})
     jobs = [one.submit(grids.BASE.but(seed=seed)) for seed in range(6)]
     assert all(job.wait(30) for job in jobs)
@@ -107,18 +107,18 @@ def test_a_worker_loads_once_and_runs_one_at_a_time(pool, monkeypatch):
     assert loads == ["one", "not one", "two", "not two", "two"]
     one.release()
     assert loads[-1] == "not two"
-    assert remote._held == {}
-    remote.release()  # nothing is there: nothing happens
+    assert worker_side._held == {}
+    worker_side.release()  # nothing is there: nothing happens
 
 
 @pytest.mark.process
 def test_a_worker_of_another_configuration_refuses(pool, model, monkeypatch):
-    monkeypatch.setattr(remote, "_held", {})
+    monkeypatch.setattr(worker_side, "_held", {})
     load = model.load_arguments | {"config": {"noise": {"prediction": "v"}}}
     job = Remote(pool, load, model.fingerprint).submit(BASE.but(steps=1))
     assert job.wait(60)
     assert "has the same weights in another configuration at None (digest" in str(job.error)
-    remote.release()
+    worker_side.release()
 
 
 def test_a_worker_with_other_files_refuses(pool, monkeypatch, tmp_path):
@@ -138,7 +138,7 @@ def test_a_worker_with_other_files_refuses(pool, monkeypatch, tmp_path):
     model = SimpleNamespace(fingerprint="f", library=Library(there))
     monkeypatch.setattr("sdnb.engine.loading.load", lambda **_: model)
     monkeypatch.setattr("sdnb.engine.pipeline.run", lambda _, request: grids.make(request))
-    monkeypatch.setattr(remote, "_held", {})
+    monkeypatch.setattr(worker_side, "_held", {})
     to = Remote(pool, {"path": "x", "library": [str(here)]})
 
     def error(**fields):
@@ -169,7 +169,7 @@ def test_what_the_workers_model_brings_is_no_other_file(pool, monkeypatch, tmp_p
     model = SimpleNamespace(fingerprint="f", library=library)
     monkeypatch.setattr("sdnb.engine.loading.load", lambda **_: model)
     monkeypatch.setattr("sdnb.engine.pipeline.run", lambda _, request: grids.make(request))
-    monkeypatch.setattr(remote, "_held", {})
+    monkeypatch.setattr(worker_side, "_held", {})
     to = Remote(pool, {"path": "x", "library": [str(tmp_path / "here")]})
     job = to.submit(grids.BASE.but(prompt="a fox <lora:fog:0.5>", negative="bad"))
     assert job.wait(30)
@@ -181,7 +181,7 @@ def test_what_the_workers_model_brings_is_no_other_file(pool, monkeypatch, tmp_p
 
 
 def test_a_grid_through_a_pool(pool, monkeypatch, tmp_path):
-    monkeypatch.setattr(remote, "work", paint)
+    monkeypatch.setattr(worker_side, "work", paint)
     grid = sdnb.sweep(grids.BASE, steps=[1, 2, 4], seed=[1, 2])
     grid.run(grids.model(), executor=pool, store=tmp_path, progress=False)
     assert grid.done == len(list(tmp_path.glob("*.png"))) == 6
@@ -210,7 +210,7 @@ class Breaking(Executor):
 
 
 def test_a_broken_pool_keeps_what_is_finished(monkeypatch, tmp_path, pool):
-    monkeypatch.setattr(remote, "work", paint)
+    monkeypatch.setattr(worker_side, "work", paint)
     grid = sdnb.sweep(grids.BASE, steps=[1, 2, 4, 8])
     words = r"2 of 4 cells failed; made and kept: 2.*\n  steps=4; steps=8: BrokenProcessPool"
     with pytest.raises(RuntimeError, match=words):
@@ -226,7 +226,7 @@ def test_stopping_ends_what_has_not_begun(monkeypatch):
         gate.wait(30)
         return paint(load, fingerprint, request, signal)
 
-    monkeypatch.setattr(remote, "work", slow)
+    monkeypatch.setattr(worker_side, "work", slow)
     with ThreadPoolExecutor(1) as pool:
         there = Remote(pool)
         jobs = [there.submit(grids.BASE.but(seed=seed)) for seed in range(3)]
@@ -240,7 +240,7 @@ def test_stopping_ends_what_has_not_begun(monkeypatch):
 @pytest.mark.parametrize("kind", ["pool", pytest.param("cluster", marks=pytest.mark.process)])
 def test_breaking_off_keeps_what_workers_have_finished(kind, request, monkeypatch, tmp_path):
     """Though whoever fills the grid was busy with the first picture when the others came."""
-    monkeypatch.setattr(remote, "work", paint)
+    monkeypatch.setattr(worker_side, "work", paint)
     there = Remote(request.getfixturevalue(kind), resources={"GPU": 1} if kind == "cluster" else {})
     sent, submit = [], there.submit
 
@@ -263,9 +263,9 @@ def test_breaking_off_keeps_what_workers_have_finished(kind, request, monkeypatc
 @pytest.mark.process
 def test_workers_of_a_cluster_give_their_models_back(cluster):
     def held():
-        from sdnb.jobs import remote
+        from sdnb.jobs import worker_side
 
-        return len(remote._held)
+        return len(worker_side._held)
 
     there = Remote(cluster, {"memory": "cpu"}, resources={"GPU": 1})
     job = there.submit(BASE.but(steps=1))
@@ -294,7 +294,7 @@ def test_a_run_that_is_stopped_ends_between_two_steps(monkeypatch):
 
     monkeypatch.setattr("sdnb.engine.loading.load", lambda: SimpleNamespace(fingerprint="f"))
     monkeypatch.setattr("sdnb.engine.pipeline.run", endless)
-    monkeypatch.setattr(remote, "_held", {})
+    monkeypatch.setattr(worker_side, "_held", {})
     with ThreadPoolExecutor(1) as pool:  # its end waits for the run's
         job = Remote(pool).submit(grids.BASE)
         assert begun.wait(30)
@@ -303,7 +303,7 @@ def test_a_run_that_is_stopped_ends_between_two_steps(monkeypatch):
     assert job.state == "stopped"
 
 
-WORK = remote.work
+WORK = worker_side.work
 
 
 def one_picture(model, request):
@@ -324,7 +324,7 @@ def one_picture_of_several(load, fingerprint, request, signal, files):
     with (
         mock.patch("sdnb.engine.loading.load", return_value=model),
         mock.patch("sdnb.engine.pipeline.run", one_picture),
-        mock.patch.object(remote, "_held", {}),
+        mock.patch.object(worker_side, "_held", {}),
     ):
         return WORK(load, fingerprint, request, signal, files)
 
@@ -333,7 +333,7 @@ def one_picture_of_several(load, fingerprint, request, signal, files):
 @pytest.mark.parametrize("ends", ["stopped", "failed"])
 def test_what_was_finished_comes_back(kind, ends, request, monkeypatch, tmp_path):
     """Of several pictures those that were, whether somebody stops the run or it fails."""
-    monkeypatch.setattr(remote, "work", one_picture_of_several)
+    monkeypatch.setattr(worker_side, "work", one_picture_of_several)
     there = Remote(request.getfixturevalue(kind), resources={"GPU": 1} if kind == "cluster" else {})
     begun = tmp_path / "begun"
     asked = grids.BASE.but(
@@ -369,11 +369,11 @@ def test_a_panic_elsewhere_is_the_jobs_error_and_the_pool_works_on(monkeypatch):
         raise Panic("a panic")
 
     with ThreadPoolExecutor(1) as pool:
-        monkeypatch.setattr(remote, "work", panic)
+        monkeypatch.setattr(worker_side, "work", panic)
         broken = Remote(pool).submit(grids.BASE)
         assert broken.wait(10)
         assert (broken.state, str(broken.error)) == ("failed", "a panic")
-        monkeypatch.setattr(remote, "work", paint)
+        monkeypatch.setattr(worker_side, "work", paint)
         after = Remote(pool).submit(grids.BASE)
         assert after.wait(10)
         assert after.state == "done"
