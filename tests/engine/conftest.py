@@ -26,3 +26,23 @@ def diffusers_folder(tmp_path_factory, parts):
 @pytest.fixture
 def folder(diffusers_folder, tmp_path):
     return shutil.copytree(diffusers_folder, tmp_path / "model")
+
+
+@pytest.fixture(scope="module")
+def oracle():
+    """A small pipeline of diffusers, with random weights."""
+    from oracles import tiny_pipeline
+
+    pipe = tiny_pipeline.build()
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+@pytest.fixture(scope="module")
+def model_of_oracle(oracle, tmp_path_factory):
+    """The same weights in sdnb."""
+    import sdnb
+
+    folder = tmp_path_factory.mktemp("model")
+    oracle.save_pretrained(folder)
+    return sdnb.load(folder)

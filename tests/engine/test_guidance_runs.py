@@ -37,17 +37,8 @@ WAYS = [
 
 
 @pytest.fixture(scope="module")
-def oracle():
-    pipe = tiny_pipeline.build()
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
-
-
-@pytest.fixture(scope="module")
-def model(oracle, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    oracle.save_pretrained(folder)
-    return sdnb.load(folder)
+def model(model_of_oracle):
+    return model_of_oracle
 
 
 @pytest.fixture

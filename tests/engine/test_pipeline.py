@@ -37,17 +37,8 @@ STEPS = {"num_inference_steps": 20, "guidance_scale": 7.5, "output_type": "np"}
 
 
 @pytest.fixture(scope="module")
-def oracle():
-    pipe = tiny_pipeline.build()
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
-
-
-@pytest.fixture(scope="module")
-def model(oracle, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    oracle.save_pretrained(folder)
-    return sdnb.load(folder)
+def model(model_of_oracle):
+    return model_of_oracle
 
 
 def request(prompt="a red fox", **fields):

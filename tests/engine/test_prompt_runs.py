@@ -8,7 +8,6 @@ import itertools
 import pytest
 import torch
 from helpers.copied_graph import CopiedGraph
-from oracles import tiny_pipeline
 
 import sdnb
 from sdnb.engine import pipeline
@@ -23,17 +22,8 @@ SIZE, STEPS = 64, 4
 
 
 @pytest.fixture(scope="module")
-def oracle():
-    pipe = tiny_pipeline.build()
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
-
-
-@pytest.fixture(scope="module")
-def model(oracle, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    oracle.save_pretrained(folder)
-    return sdnb.load(folder)
+def model(model_of_oracle):
+    return model_of_oracle
 
 
 def request(prompt, **fields):
