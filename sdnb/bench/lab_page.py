@@ -30,6 +30,13 @@ NOTEBOOK = """
     const panel = [...app.shell.widgets('main')].find(w => w.context && w.context.path === PATH);
 """
 
+# True when ipywidgets has asked the kernel for its widgets, as it does where a notebook is opened.
+_RESTORED = """
+    const kind = 'application/vnd.jupyter.widget-view+json';
+    const manager = await panel.content.rendermime.createRenderer(kind)._manager.promise;
+    return manager.restoredStatus || 'ipywidgets asks the kernel for its widgets';
+"""
+
 
 def chromium() -> str | None:
     """The system's Chromium; None for the one that `playwright install chromium` brings."""
@@ -154,6 +161,9 @@ class Notebook:
             "return kernel.status === 'idle' || kernel.status",
             60,
         )
+        # Models that ipywidgets asks the kernel for meet those that a cell makes in that moment.
+        self.until(_RESTORED, 60)
+        self.js("app.shell.activateById(panel.id)")
         # Errors of threads and callbacks reach no cell: record all that the kernel sends.
         self.js(
             "window.heard = [];"

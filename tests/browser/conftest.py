@@ -7,6 +7,7 @@ from contextlib import contextmanager, nullcontext
 
 import pytest
 from helpers import forked_kernels
+from helpers.notebook_page import SHOTS
 from playwright.sync_api import sync_playwright
 
 from sdnb.bench.lab_page import CHROMIUM_FLAGS, Lab, chromium
@@ -77,6 +78,9 @@ def browser():
 
 
 SIZE = {"width": 1200, "height": 900}
+# A page that was loaded again has its notebook from its layout, and opens it by its address some
+# seconds later: perhaps over the notebook of the test that follows.
+LOADED_AGAIN = "() => performance.getEntriesByType('navigation')[0].type === 'reload'"
 # A notebook is closed as it is: nobody is asked whether to save it.
 CLOSE = """() => {
     const widgets = window.jupyterapp ? [...window.jupyterapp.shell.widgets('main')] : [];
@@ -108,14 +112,32 @@ def open_page(browser, request):
         yield opened
 
 
+SEEN = """() => [
+    ...document.querySelectorAll('.lm-DockPanel-tabBar li.lm-mod-current'),
+    ...document.querySelectorAll('.jp-Cell'), ...document.querySelectorAll('.jp-Dialog'),
+].map(e => (e.checkVisibility() ? 'seen: ' : 'hidden: ') + (e.innerText || e.textContent))"""
+
+
+def say_what_is_seen(page, name):
+    """A failure's report says what was in the page: who reads it has no browser."""
+    print(f"The page of {name}, at {page.url}:")  # pytest shows it with the failure
+    print("\n".join(words[:2000] for words in page.evaluate(SEEN)))
+    SHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=SHOTS / f"failed-{name}.png")
+
+
 @pytest.fixture
 def page(lab, browser, request):
     """The page that tests share, without a notebook; each opens its own, with its own kernel.
-    JupyterLab is loaded once: that takes longer than a short test. After a failure, it is anew.
+    JupyterLab is loaded once: that takes longer than a short test. After a failure, and after a
+    test that loaded it again, it is a new one.
     """
     page, kernels, failed = BROWSER.visitor(), lab.kernels(), request.session.testsfailed
     yield page
     if request.session.testsfailed > failed:
+        say_what_is_seen(page, request.node.name)
+        BROWSER.forget_visitor()
+    elif page.evaluate(LOADED_AGAIN):
         BROWSER.forget_visitor()
     else:
         page.evaluate(CLOSE)

@@ -30,14 +30,6 @@ PAGE_IS_GONE = re.compile(
     r".*?^tornado\.websocket\.WebSocketClosedError$",
     re.MULTILINE | re.DOTALL,
 )
-# A page that is loaded again has its notebook from its layout, and opens it by its address some
-# seconds later: for a test that has ended meanwhile, and closed it.
-OPENED_AGAIN = """() => { window.openedAgain = new Promise(opened => {
-    setTimeout(opened, 20_000);
-    window.jupyterapp.commands.commandExecuted.connect((_, { id, result }) => {
-        if (id === 'filebrowser:open-path') result.then(() => opened(), () => opened());
-    });
-}); }"""
 
 
 class Notebook(lab_page.Notebook):
@@ -63,9 +55,7 @@ class Notebook(lab_page.Notebook):
         self.js("await panel.context.save()")
         self.page.reload()
         self.page.wait_for_function("() => window.jupyterapp !== undefined", timeout=60_000)
-        self.page.evaluate(OPENED_AGAIN)
         self._ready()
-        self.page.evaluate("() => window.openedAgain")
         if alive:
             widget = self.page.locator(".sdnb, .sdnb-mask").locator("visible=true").first
             widget.wait_for(timeout=120_000)
