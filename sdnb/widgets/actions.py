@@ -25,7 +25,7 @@ class Actions(widgets.VBox):
         generate: Callable[[], object],
         stop: Callable[[], object],
         beside: Sequence[widgets.Widget],
-        below: widgets.Widget,
+        below: Sequence[widgets.Widget],
         called: tuple[str, str] = GENERATE,
     ) -> None:
         self._word, tip = called
@@ -48,7 +48,7 @@ class Actions(widgets.VBox):
         self.generate.add_class("sdnb-main")
         first = box("sdnb-beside", [self.generate, self.live])
         second = box("sdnb-beside", [self.stop, *beside])
-        super().__init__([first, second, below, self.message])
+        super().__init__([first, second, *below, self.message])
         self.add_class("sdnb-actions")
 
     def show(self, ahead: str, *, stoppable: bool, dropped: int, paused: str) -> None:

@@ -25,6 +25,7 @@ from sdnb.widgets.way_back import WayBack
 
 _QUIET = ("tab", "autosave")  # what comes back without a word
 _SAID = "The controls are as you left them."
+_CUT = "What ran then ended unfinished."
 _WITHOUT = f"{_SAID} Pictures and masks are not kept when {{}}: give them again."
 
 
@@ -39,6 +40,11 @@ class AsLeft(RunAgain):
     comm: Any  # None once it is closed
     shown_as: _Shown | None = None
 
+    @property
+    def running(self) -> bool:
+        """Whether something runs or waits."""
+        raise NotImplementedError
+
     def state(self) -> dict[str, Any]:
         """What its controls are set to, by names."""
         raise NotImplementedError
@@ -51,12 +57,15 @@ class AsLeft(RunAgain):
         """Set the controls of these names; None means as they are at first."""
         raise NotImplementedError
 
-    def keep(self) -> None:
-        """Write down what its controls are set to, for the next kernel."""
+    def keep(self, *, ended: bool = False) -> None:
+        """Write down what its controls are set to, for the next kernel, and whether what runs has
+        `ended` with this one.
+        """
         shown = self.shown_as
         if shown is not None and shown.path is not None and self.comm is not None:
             with suppress(OSError):  # a run goes on all the same
-                left_on_disk.write(shown.path, shown.given, self.lasting())
+                cut = ended and self.running
+                left_on_disk.write(shown.path, shown.given, self.lasting(), cut=cut)
 
     def _ipython_display_(self, **how: Any) -> None:
         _come_back(self)
@@ -109,7 +118,11 @@ def _come_from_disk(owner: AsLeft, now: _Shown) -> None:
             if name in same or name not in {**given, **found.given}
         }
         ends = "the page is left or loaded again" if owner.place else "the kernel ends"
-        _restore(owner, now, same, left, _WITHOUT.format(ends) if found.pictures else _SAID)
+        words = _WITHOUT.format(ends) if found.pictures else _SAID
+        if found.cut:
+            words = f"{words} {_CUT}"
+        if not _restore(owner, now, same, left, words) and found.cut:
+            owner.as_left.say(_CUT, "Close", lambda: None)
     except (OSError, ValueError, TypeError, AttributeError, TraitError) as error:
         words = f"What the controls were set to could not be read: {error}"
         owner.as_left.say(words, "Close", lambda: None)
@@ -117,17 +130,21 @@ def _come_from_disk(owner: AsLeft, now: _Shown) -> None:
 
 def _restore(
     owner: AsLeft, now: _Shown, given: Mapping[str, Any], left: Mapping[str, Any], words: str
-) -> None:
-    """Set what was left otherwise than it was given, where the code gives the same now."""
+) -> bool:
+    """Set what was left otherwise than it was given, where the code gives the same now; whether
+    there was anything to speak of.
+    """
     changed = {
         name: value
         for name, value in left.items()
         if now.given.get(name) == given.get(name) != value
     }
     owner.restore(changed)
-    if any(name not in _QUIET for name in changed):
+    spoken_of = any(name not in _QUIET for name in changed)
+    if spoken_of:
         afresh = {name: now.given.get(name) for name in changed}
         owner.as_left.say(words, "Start afresh", lambda: owner.restore(afresh))
+    return spoken_of
 
 
 @cache
@@ -137,7 +154,7 @@ def _kept_at_exit() -> weakref.WeakSet[AsLeft]:
 
     def keep() -> None:
         for owner in list(alive):
-            owner.keep()
+            owner.keep(ended=True)
 
     atexit.register(keep)
     return alive

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,14 @@ _PICTURE = {"image": None, "mask": None, "width": None, "height": None}  # a siz
 
 @dataclass(frozen=True)
 class OnDisk:
-    """The state that the code had set, as `plain` has it; what it was left as; and whether pictures
-    were there, which are not in it.
+    """The state that the code had set, as `plain` has it; what it was left as; whether pictures
+    were there, which are not in it; and whether a run was cut when the kernel ended.
     """
 
     given: dict[str, Any]
     left: dict[str, Any]
     pictures: bool
+    cut: bool
 
 
 def plain(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,10 +47,10 @@ def file_of(name: str) -> Path:
     return remembered.path().parent / "left" / f"{digits}.json"
 
 
-def write(path: Path, given: Mapping[str, Any], left: Mapping[str, Any]) -> None:
-    """Write down a state, given and left. Raises OSError."""
+def write(path: Path, given: Mapping[str, Any], left: Mapping[str, Any], *, cut: bool) -> None:
+    """Write down a state, given and left, and whether a run was cut. Raises OSError."""
     pictures = any(isinstance(value, Request) and value.pictures for value in left.values())
-    content = {"given": plain(given), "left": plain(left), "pictures": pictures}
+    content = {"given": plain(given), "left": plain(left), "pictures": pictures, "cut": cut}
     path.parent.mkdir(parents=True, exist_ok=True)
     files.replace(path, json.dumps(content, indent=2).encode())
     by_age = sorted(path.parent.glob("*.json"), key=lambda each: each.stat().st_mtime_ns)
@@ -66,11 +67,12 @@ def read(path: Path) -> OnDisk | None:
     except FileNotFoundError:
         return None
     try:
-        found = OnDisk(dict(content["given"]), content["left"], bool(content["pictures"]))
+        flags = bool(content["pictures"]), bool(content.get("cut"))
+        found = OnDisk(dict(content["given"]), content["left"], *flags)
         left = {name: _value(value) for name, value in found.left.items()}
     except (KeyError, AttributeError) as error:
         raise ValueError(f"{path} does not hold what was left: {error}") from None
-    return OnDisk(found.given, left, found.pictures)
+    return replace(found, left=left)
 
 
 def _plain(value: Any) -> Any:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import ipywidgets as widgets
-
-from sdnb.widgets.buttons import icon_button, text_button
+from sdnb.widgets.buttons import icon_button
+from sdnb.widgets.yes_or_no import YesOrNo
 
 
 class LightBulb:
@@ -21,8 +20,7 @@ class LightBulb:
         self._read, self._write = read, write
         self.button = icon_button("lightbulb-o", "Example", "Put an example into the prompt box")
         self.button.on_click(lambda _: self._pressed())
-        self.question = widgets.VBox()
-        self.forget()
+        self.question = YesOrNo()
 
     def serve(self, prompts: Sequence[str]) -> None:
         """Offer these examples from now on; without any, there is no button."""
@@ -32,22 +30,17 @@ class LightBulb:
 
     def forget(self) -> None:
         """Withdraw the question."""
-        self.question.layout.display = "none"
+        self.question.forget()
 
     def _pressed(self) -> None:
         now = self._read()
         if now.strip() and now not in self._prompts:
-            self._ask()
+            self.question.ask(
+                "Replace what you typed?", self._put, does="Put an example there",
+                spares="Keep what you typed",
+            )  # fmt: skip
         else:
             self._put()
-
-    def _ask(self) -> None:
-        if not self.question.children:
-            yes = text_button("Yes", "", "Put an example there", self._put)
-            no = text_button("No", "", "Keep what you typed", self.forget)
-            words = widgets.HTML('<span role="status">Replace what you typed?</span>')
-            self.question.children = [words, widgets.HBox([yes, no])]
-        self.question.layout.display = ""
 
     def _put(self) -> None:
         now = self._read()

@@ -45,6 +45,7 @@ from sdnb.widgets.run_queue import RunQueue
 from sdnb.widgets.studio_tab import StudioTab
 from sdnb.widgets.way_back import WayBack
 from sdnb.widgets.word_shelf import WordShelf
+from sdnb.widgets.yes_or_no import LongRun
 
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
@@ -91,7 +92,7 @@ class Panel(StudioTab):
         self.progress = ProgressView(self.model.preview, self._left, self.model.full_preview)
         self.begun: list[Callable[[], object]] = []  #: called when a run begins
         self._build(executor or worker_of(self.model))
-        self._keys = keys = GenerateKeys(self._rows, self.generate)
+        self._keys = keys = GenerateKeys(self._rows, self._pressed)
         keys.composed = self._live.compose
         self.form.addons.grown = self.form.control.grown = self.words.grown = keys.look_again
         own = [self.gallery] if self.has_gallery else []
@@ -229,8 +230,8 @@ class Panel(StudioTab):
         super().close()
 
     def __repr__(self) -> str:
-        made = counted(len(self.results), "result")
-        return f"Panel({self.model.name}, {self.form.request!r}, {made})"
+        results = counted(len(self.results), "result")
+        return f"Panel({self.model.name}, {self.form.request!r}, {results})"
 
     # -- building ----------------------------------------------------------------------------
     def _build(self, runs: Executor) -> None:
@@ -239,9 +240,9 @@ class Panel(StudioTab):
             lambda: str(prompt.value), lambda words: self.form.change(prompt=words)
         )
         self.words = WordShelf(self.form, lambda: self.model.library, self._edited)
-        beside = self._bulb.button, self.words.button
+        beside, self._long = (self._bulb.button, self.words.button), LongRun()
         self._actions = Actions(
-            self.generate, self.skip, beside, self._bulb.question, self.GENERATE
+            self._pressed, self.skip, beside, [self._bulb.question, self._long], self.GENERATE
         )
         self._queue = RunQueue(runs, self._actions, self.progress, self._began, self._took)
         self._plan, self.as_left = PlanLine(self.FORESEEN), WayBack()
@@ -279,6 +280,14 @@ class Panel(StudioTab):
             asked=self._checked, began=self._began, take=self._quicken, model=self.model,
         )  # fmt: skip
 
+    def _pressed(self) -> None:
+        """Queue the request, unless it takes so long that someone is asked first."""
+        with suppress(ValueError, TypeError):  # `generate` says what is wrong
+            self._checked()
+            if self._long.asks(self._plan.seconds, self.generate):
+                return
+        self.generate()
+
     # -- before a run ------------------------------------------------------------------------
     def asked(self) -> Request:
         """`request`, unresolved. Raises ValueError if Generate would refuse it."""
@@ -293,6 +302,7 @@ class Panel(StudioTab):
     def _show_plan(self) -> None:
         """Update the forecast, and the error if it no longer holds; a question is withdrawn."""
         self._bulb.forget()
+        self._long.forget()
         for place in (self.came, self.view, self.gallery, self._live):
             place.look()
         self.progress.look_again(self._checked)

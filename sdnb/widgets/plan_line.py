@@ -71,6 +71,12 @@ class PlanLine(widgets.HTML):
                 self._predict(self._model, self._request)
 
     @property
+    def seconds(self) -> float | None:
+        """How long what was asked for takes, by the last runs; None while nothing is known."""
+        times = self._times()
+        return sum(times) if times else None
+
+    @property
     def only_time(self) -> bool:
         """Whether memory is not forecast anew: that takes longer than some pictures do."""
         return self._only_time
@@ -92,10 +98,15 @@ class PlanLine(widgets.HTML):
     def _show(self) -> None:
         with self._lock:
             if self._model is not None:
-                times = [self._model.pace.seconds(run) for run in self._runs]
-                time = _time_in_words([t for t in times if t is not None])
+                time = _time_in_words(self._times())
                 held = _held_in_words(self._request)
                 self.value = _lines([time, self._memory, held], self._before)
+
+    def _times(self) -> list[float]:
+        """The seconds of each run that something is known of."""
+        with self._lock:
+            times = [self._model.pace.seconds(run) for run in self._runs]
+        return [time for time in times if time is not None]
 
     def _answer(self) -> None:
         while True:

@@ -154,7 +154,7 @@ def restart(monkeypatch):
 
     def restart():
         for owner in list(as_left._kept_at_exit()):
-            owner.keep()
+            owner.keep(ended=True)
         as_left._kept_at_exit().clear()
         monkeypatch.setattr(as_left, "_places", CellPlaces())
 
@@ -192,6 +192,23 @@ def test_a_crash_of_the_kernel_loses_nothing_of_what_was_run(cell, restart, monk
     as_left._kept_at_exit().clear()  # nothing is written at the end
     restart()
     assert cell(panel()).request == Request("a cat", seed=3)
+
+
+def test_a_run_that_ended_with_its_kernel_is_spoken_of(cell, restart):
+    gate, run = gated()
+    first = cell(lambda: Panel(Model(), executor=Worker(run)))
+    first.generate()
+    restart()
+    gate.release(5)
+    second = cell(panel())
+    assert "What ran then ended unfinished." in status(second)
+    assert SAID not in status(second)  # nothing had been changed
+    second.request = Request("a cat")
+    second.generate()
+    restart()
+    third = cell(panel())
+    assert SAID in status(third)
+    assert "unfinished" not in status(third)  # that run was at its end
 
 
 def test_after_a_restart_the_studio_has_its_tabs(cell, restart, tmp_path):

@@ -423,6 +423,19 @@ def test_a_large_grid_is_asked_about(tab, monkeypatch):
     assert "1000 x 20 are 20,000 cells, and this page shows 10,000 at most" in alert(tab)
 
 
+def test_what_a_grid_takes_is_said_before_it_is_made(tab):
+    tab.typed = "txt2img", "", (("steps", "1-5"), ("cfg", "2, 4, 8"), ("", ""))
+    assert "15 pictures" in read(tab).splitlines()
+    tab._axes[1][1].value = "2, 4"
+    assert "10 pictures" in read(tab).splitlines()
+    tab._axes[1][1].value = "2, four"
+    assert "picture" not in read(tab._forecast)  # Run grid says what is wrong
+    tab._axes[1][1].value = "2, 4"
+    seen = Times([0.0, 1.0, 2.0], whole=2.0)
+    tab.model.pace.learn(grids.BASE.but(steps=2).resolved(tab.model.settings), seen)
+    assert "10 pictures, about 30 s by the last runs" in read(tab).splitlines()
+
+
 def test_a_large_table_is_few_widgets_until_it_has_pictures():
     """A page that was sent 9,000 at once lost some, and its view stayed dead."""
     before = len(widget._instances)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from sdnb.widgets.buttons import text_button
 from sdnb.widgets.control.nets_on_offer import NetsOnOffer
 from sdnb.widgets.grid.grid_detail import Send
 from sdnb.widgets.grid.grid_view import GridView
-from sdnb.widgets.grid.large_grid import ASKED_FROM, LargeGrid, count_of, seconds_of
+from sdnb.widgets.grid.large_grid import ASKED_FROM, LargeGrid, count_of, in_numbers, seconds_of
 from sdnb.widgets.keys import GenerateKeys
 from sdnb.widgets.progress import ErrorBox
 
@@ -74,16 +75,16 @@ class GridTab(widgets.VBox):
             style={"description_width": "76px"}, layout=widgets.Layout(width="240px"),
         )  # fmt: skip
         self._problem, self._question = ErrorBox(), LargeGrid()
-        self._prompt = style.quiet_line()
+        self._prompt, self._forecast = style.quiet_line(), style.quiet_line()
         self._from.observe(lambda _: self.show_prompt(), "value")
-        self._axes = [self._row(words) for words in _ROWS]
-        self._show(0, "steps", "4, 8, 16")
-        self._show(1, "cfg", "2, 4, 8")
         self._store = widgets.Text(
             description="Keep in",
             placeholder="a folder of its own, to go on with the grid another day; or empty",
             style={"description_width": "76px"}, layout=widgets.Layout(width="auto"),
         )  # fmt: skip
+        self._axes = [self._row(words) for words in _ROWS]
+        self._show(0, "steps", "4, 8, 16")
+        self._show(1, "cfg", "2, 4, 8")
         self._run_button = text_button(
             "Run grid", "th", "Make a picture of each combination (Ctrl+Enter)", self.run
         )
@@ -99,6 +100,7 @@ class GridTab(widgets.VBox):
         below = [self._question, self._problem, self._place]
         super().__init__([style.sheet(), keys, top, *below])
         self.show_prompt()
+        self.model.pace.listeners.add(self)
         self.add_class("sdnb")
 
     @property
@@ -107,12 +109,13 @@ class GridTab(widgets.VBox):
         return str(self._from.value)
 
     def show_prompt(self) -> None:
-        """Show the prompt that the grid will vary."""
+        """Show the prompt that the grid will vary, and how long it takes."""
         try:
             words = f"“{self._requests[self.source]().prompt}”"
         except (ValueError, TypeError) as error:  # Run grid shows it too
             words = str(error)
         self._prompt.value = html.escape(words)
+        self.refresh()
 
     @property
     def axes(self) -> dict[str, Any]:
@@ -148,8 +151,7 @@ class GridTab(widgets.VBox):
         self._problem.hide()
         self._question.forget()
         try:
-            base = self._requests[self.source]().but(count=1)
-            plan = _Plan(self.source, base, make_axes(self.axes), self._store.value.strip() or None)
+            plan = self._asked()
             count = count_of(plan.axes)
         except (ValueError, TypeError, LookupError) as error:
             self._problem.show_error(error)
@@ -157,10 +159,23 @@ class GridTab(widgets.VBox):
         if self.view is not None and self.view.running and plan == self._plan:
             return self.view
         if count > ASKED_FROM:
-            seconds = seconds_of(self.model, base, plan.axes)
-            self._question.ask(count, seconds, partial(self._begin, plan))
+            seconds = seconds_of(self.model, plan.base, plan.axes)
+            self._question.about(count, seconds, partial(self._begin, plan))
             return None
         return self._begin(plan)
+
+    def refresh(self) -> None:
+        """Show how many pictures the grid would have, and how long they take by the last runs."""
+        words = ""
+        with suppress(ValueError, TypeError, LookupError, OSError):  # Run grid shows these
+            plan = self._asked()
+            words = in_numbers(count_of(plan.axes), seconds_of(self.model, plan.base, plan.axes))
+        self._forecast.value = html.escape(words)
+
+    def _asked(self) -> _Plan:
+        """What the controls ask for. Raises ValueError, TypeError or LookupError."""
+        base = self._requests[self.source]().but(count=1)
+        return _Plan(self.source, base, make_axes(self.axes), self._store.value.strip() or None)
 
     def _begin(self, plan: _Plan) -> GridView | None:
         """Show the view of a planned grid and fill it, unless it is refused."""
@@ -208,6 +223,8 @@ class GridTab(widgets.VBox):
         """Make grids with another model from now on."""
         self.model, self._executor = model, executor
         self._question.forget()
+        model.pace.listeners.add(self)
+        self.refresh()
         if self.view is not None:
             self.view.serve(model, executor)
         self._run_button.disabled = False
@@ -220,7 +237,7 @@ class GridTab(widgets.VBox):
         return f"GridTab({self.view!r})"
 
     def _actions(self) -> widgets.VBox:
-        actions = widgets.VBox([self._run_button])
+        actions = widgets.VBox([self._run_button, self._forecast])
         actions.add_class("sdnb-actions")
         return actions
 
@@ -255,6 +272,7 @@ class GridTab(widgets.VBox):
         """What was said, or asked, of other values is not of these."""
         self._problem.hide()
         self._question.forget()
+        self.refresh()
 
     def _offered(self, name: str) -> tuple[str, ...]:
         """What the library has for an axis of LoRAs or nets: values to be taken as they are."""

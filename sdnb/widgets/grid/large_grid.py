@@ -1,58 +1,39 @@
-"""Asks before a large grid is made: how many pictures it has, and how long they take."""
+"""How many pictures a grid has, and how long they take; and a question before a large one."""
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
-
-import ipywidgets as widgets
 
 from sdnb.grid.axes import Axis
 from sdnb.grid.cells import make_cells, with_seed
 from sdnb.request import Request
 from sdnb.request.pace import in_words
 from sdnb.request.plain_words import counted
-from sdnb.widgets import style
-from sdnb.widgets.buttons import text_button
-from sdnb.widgets.hearing import in_order
+from sdnb.widgets.yes_or_no import YesOrNo
 
 ASKED_FROM = 100  # cells
 MOST = 10_000  # cells that a page shows; the kernel is busy for seconds with so many
 _SAMPLES = 4  # values of each axis, by which the time is estimated
 
 
-class LargeGrid(widgets.VBox):
-    """A question before a large grid, hidden until `ask`."""
+class LargeGrid(YesOrNo):
+    """A question before a large grid."""
 
-    def __init__(self) -> None:
-        super().__init__(layout=widgets.Layout(display="none"))
-
-    def ask(self, count: int, seconds: float | None, make: Callable[[], object]) -> None:
+    def about(self, count: int, seconds: float | None, make: Callable[[], object]) -> None:
         """Ask whether to make `count` pictures, which take so long where that is known; `make` is
         called if someone says yes.
         """
-        time = "" if seconds is None else f", {in_words(seconds)} by the last runs"
+        words = f"{in_numbers(count, seconds)}. Make all of them? Stop ends it at any time."
+        self.ask(words, make, yes=f"Make {count:,}", does="Begin with the grid")
 
-        def agreed() -> None:
-            self.forget()
-            make()
 
-        line = widgets.HTML(
-            f'<span role="status">{html.escape(counted(count, "picture") + time)}. Make all of '
-            "them? Stop ends it at any time.</span>"
-        )
-        yes = text_button(f"Make {count:,}", "", "Begin with the grid", agreed)
-        no = text_button("No", "", "Leave it", self.forget)
-        self.children = [style.row([line, yes, no])]
-        in_order(self)
-        self.layout.display = ""
-
-    def forget(self) -> None:
-        """Withdraw the question."""
-        self.layout.display = "none"
+def in_numbers(count: int, seconds: float | None) -> str:
+    """ "9 pictures, about 12 s by the last runs"."""
+    time = "" if seconds is None else f", {in_words(seconds)} by the last runs"
+    return counted(count, "picture") + time
 
 
 def count_of(axes: Sequence[Axis]) -> int:

@@ -1,0 +1,56 @@
+"""A question with two answers, hidden until it is asked."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+
+import ipywidgets as widgets
+
+from sdnb.request.pace import in_words
+from sdnb.widgets.buttons import text_button
+from sdnb.widgets.hearing import in_order
+
+_LONG = 15 * 60.0  # seconds: nobody waits that long by mistake and is glad of it
+
+
+class YesOrNo(widgets.VBox):
+    """Shows the words of `ask` and two buttons; an answer hides it, and so does `forget`."""
+
+    def __init__(self) -> None:
+        super().__init__(layout=widgets.Layout(display="none"))
+
+    def ask(
+        self, words: str, act: Callable[[], object], *, yes: str = "Yes", does: str = "",
+        spares: str = "Leave it",
+    ) -> None:  # fmt: skip
+        """Ask this; `act` is called if someone says `yes`. `does` and `spares` are the tooltips."""
+
+        def agreed() -> None:
+            self.forget()
+            act()
+
+        line = widgets.HTML(f'<span role="status">{html.escape(words)}</span>')
+        answers = [text_button(yes, "", does, agreed), text_button("No", "", spares, self.forget)]
+        self.children = [line, widgets.HBox(answers)]
+        in_order(self)
+        self.layout.display = ""
+
+    def forget(self) -> None:
+        """Withdraw the question."""
+        self.layout.display = "none"
+
+
+class LongRun(YesOrNo):
+    """Asks before a picture that takes a quarter of an hour or longer."""
+
+    def asks(self, seconds: float | None, begin: Callable[[], object]) -> bool:
+        """Whether it asks because of so many seconds, None where nothing is known; then a yes does
+        `begin`.
+        """
+        self.forget()
+        if seconds is None or seconds < _LONG:
+            return False
+        words = f"This takes {in_words(seconds)}, by the last runs. Begin?"
+        self.ask(words, begin, does="Begin; Stop ends it at any time")
+        return True

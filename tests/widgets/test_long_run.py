@@ -1,0 +1,56 @@
+"""The question before a picture that takes long: asked at the button, never in code."""
+
+import pytest
+from helpers.fakes import Model, make
+from helpers.widget_hands import alert, called, find, press, status
+
+from sdnb.jobs.executor import Inline
+from sdnb.request import Request
+from sdnb.request.pace import Times
+from sdnb.widgets.panel import Panel
+from sdnb.widgets.upscale import UpscalePanel
+
+
+def slow(kind, minutes):
+    """A panel whose next picture takes so long, by what its last run took."""
+    panel = kind(Model(), executor=Inline(make))
+    panel.request = Request("a cat", steps=6, width=64, height=64)
+    each = minutes * 60 / sum(run.steps for run in panel._plan._runs)
+    for run in panel._plan._runs:
+        times = [step * each for step in range(run.steps + 1)]
+        panel.model.pace.learn(run, Times(times, whole=times[-1]))
+    return panel
+
+
+@pytest.mark.parametrize("kind", [Panel, UpscalePanel])
+def test_a_long_picture_begins_when_someone_says_so(kind):
+    panel = slow(kind, 40)
+    press(panel, "Generate" if kind is Panel else panel.GENERATE[0])
+    assert panel.results == []
+    assert status(panel).startswith("This takes about")
+    press(panel, "No")
+    assert (status(panel), panel.results) == ("", [])
+    panel._pressed()  # as Ctrl+Enter does
+    press(panel, "Yes")
+    assert panel.result.request.prompt == "a cat"
+    assert not called(panel, "Yes")
+
+
+def test_others_begin_at_once():
+    panel = slow(Panel, 14)
+    press(panel, "Generate")
+    assert len(panel.results) == 1
+    panel = slow(Panel, 40)
+    panel.generate()  # code knows what it does
+    assert len(panel.results) == 1
+
+
+def test_the_question_is_of_what_was_asked():
+    panel = slow(Panel, 40)
+    press(panel, "Generate")
+    find(panel, "Steps").value = 1
+    assert not called(panel, "Yes")
+    panel.request = Request("a cat:1 a dog:-1", steps=6, width=64, height=64)
+    press(panel, "Generate")  # an error is said, and nothing is asked
+    assert "sum to zero" in alert(panel)
+    assert not called(panel, "Yes")
