@@ -97,7 +97,9 @@ class Studio(AsLeft, widgets.VBox):
         )
         self._tabs = Tabs([*self.panels.places, self.grid], titles=(*TABS, "grid"))
         self._tabs.observe(lambda _: self._opened(), "selected_index")
-        rows = [self.picker, self.as_left, self._tabs, self.gallery]
+        # Beside the model where there is room: when the line goes, nothing below it moves.
+        top = style.box("sdnb-head", [self.picker, self.as_left])
+        rows = [top, self._tabs, self.gallery]
         self._parts = [style.sheet(), self._tabs.ear, Drops(), *rows]
         super().__init__(self._parts)
         self.add_class("sdnb")
