@@ -1,5 +1,8 @@
 """What a panel and a gallery do with the keys that a page reports, without a page."""
 
+import html
+import re
+
 import ipywidgets as widgets
 import pytest
 from helpers.fakes import Model, gated, make
@@ -262,6 +265,22 @@ def test_escape_picks_none_before_it_closes_the_open_picture(gallery):
     assert (picked(gallery), gallery.chosen) == ([], gallery.pictures[1])
     press_key(gallery, "Escape", 4)
     assert gallery.chosen is None
+
+
+def test_two_that_are_picked_are_compared(gallery):
+    newer, older = gallery.pictures[1], gallery.pictures[4]
+    press_key(gallery, "pick", 4)
+    press_key(gallery, "pick", 1)
+    press(gallery, "Compare")
+    assert (picked(gallery), gallery.chosen) == ([], newer)
+    shown = html.unescape(gallery._opened_picture.view.value)
+    sides = re.findall(r'alt="(left|right): ([^"]*)"', shown)
+    assert sides == [("left", older.words), ("right", newer.words)]
+    press(gallery, "Stop comparing")
+    gallery.choose(None)
+    press_key(gallery, "pick", 0)
+    press_key(gallery, "pick up to", 2)
+    assert not called(gallery, "Compare")
 
 
 def test_what_is_searched_for_is_picked_and_no_other(gallery):

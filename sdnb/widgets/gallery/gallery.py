@@ -21,9 +21,9 @@ from sdnb.widgets import style, too_large
 from sdnb.widgets.buttons import send_button, text_button
 from sdnb.widgets.caption import SaidLine
 from sdnb.widgets.drops import TAKES, Drops
-from sdnb.widgets.file_link import files_link
 from sdnb.widgets.gallery.autosave import Autosave
 from sdnb.widgets.gallery.delete_question import DeleteQuestion
+from sdnb.widgets.gallery.gallery_acts import GalleryActs
 from sdnb.widgets.gallery.gallery_bar import GalleryBar
 from sdnb.widgets.gallery.gallery_contents import GalleryContents
 from sdnb.widgets.gallery.gallery_files import GalleryFiles
@@ -40,7 +40,7 @@ from sdnb.widgets.run_again import RunAgain
 Send = Callable[[GalleryPicture], None]
 
 
-class Gallery(RunAgain, widgets.VBox):
+class Gallery(RunAgain, GalleryActs):
     """Thumbnails, newest first; `add` takes a result, `pictures` lists all pictures.
 
     `Gallery("outputs")` shows the pictures in that folder, with `below` those in its subfolders
@@ -284,49 +284,6 @@ class Gallery(RunAgain, widgets.VBox):
 
     def _guarded_above(self, act: Callable[[], object]) -> None:
         self._guarded(act, self._words.above)
-
-    def save_one(self, picture: GalleryPicture) -> None:
-        """Save a picture, and show where it is, or the error."""
-        self._guarded(lambda: self._saved_one(picture))
-
-    def _saved_one(self, picture: GalleryPicture) -> None:
-        link, is_open = files_link(self.save(picture)), picture is self.chosen
-        if is_open:
-            self._opened_picture.link.value = link  # under the name that it has now
-        self.say(self.saved(picture), "" if is_open else link)
-
-    def saved(self, picture: GalleryPicture) -> str:  # and say where it is
-        return f"Saved as {self.save(picture)[0]}"
-
-    def sheet(self, picture: GalleryPicture) -> tuple[str, str]:
-        """Save all that were made with this one as one picture: where it is, and a link to it."""
-        return self._files.sheet(picture, self.pictures)
-
-    def save_all(self, pictures: Sequence[GalleryPicture] | None = None) -> None:
-        """Save all that are listed, or these, and say where they are. Raises OSError."""
-        self._words.above.say(*self._files.all(self.found if pictures is None else pictures))
-
-    def ask_all(self) -> None:
-        """Ask whether to delete all that are listed and not kept."""
-        which = "that were found and are" if self._contents.is_narrowed else "that are"
-        self.ask([p for p in self.found if not p.kept], f"all pictures {which} not kept")
-
-    def ask(self, pictures: list[GalleryPicture], what: str) -> Sequence[widgets.Button]:
-        """Ask whether to delete pictures, and return the buttons that answer: yes and no."""
-        self._words.quiet()
-        if not pictures:
-            self.say("There is nothing to delete.")
-            return ()
-        delete = partial(self.delete, *pictures)
-        return self._question.ask(len(pictures), what, self._contents.away, delete)
-
-    def say(self, words: str, link: str = "", holds: Callable[[], bool] | None = None) -> None:
-        """Show a line, with HTML behind it, until the next act or run, or while it `holds`."""
-        self._words.say(words, link, holds)
-
-    def look(self) -> None:
-        """Clear the line if it no longer holds."""
-        self._words.look()
 
     def look_again(self) -> None:
         """Look at the folder again, and say what has changed. Raises OSError."""

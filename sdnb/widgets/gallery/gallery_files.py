@@ -31,6 +31,11 @@ class GalleryFiles:
                 paths.append(picture.saved)
         return paths
 
+    def one(self, picture: GalleryPicture) -> _Said:
+        """Save this one."""
+        paths = self.save(picture)
+        return f"Saved as {paths[0]}", files_link(paths)
+
     def all(self, pictures: Sequence[GalleryPicture]) -> _Said:
         """Save all of these, the oldest, which is the last, first."""
         paths = self.save(*reversed(pictures))

@@ -23,6 +23,9 @@ class Picking(Protocol):
     def save_all(self, pictures: Sequence[GalleryPicture]) -> None:
         """Save these, and say where they are."""
 
+    def compare(self, left: GalleryPicture, right: GalleryPicture) -> None:
+        """Show these two under one slider."""
+
     def ask(self, pictures: list[GalleryPicture], what: str) -> Sequence[widgets.Button]:
         """Ask whether to delete pictures, and return the buttons that answer: yes and no."""
 
@@ -42,8 +45,12 @@ class PickedPictures(widgets.HBox):
         self._picked: set[GalleryPicture] = set()
         self._last: GalleryPicture | None = None
         self._count = style.quiet_line()
+        self._both = text_button(
+            "Compare", "columns", "Both under one slider, the older one on its left", self.compare
+        )
         buttons = [
             text_button("Save", "", "Write those that are picked: S", self.save),
+            self._both,
             text_button("Keep", "", "Not deleted with the rest", lambda: do(self._keep)),
             text_button("Delete", "", "Ask, then delete those that are picked", self.ask),
             text_button("Pick none", "", "Escape", self.clear),
@@ -77,11 +84,18 @@ class PickedPictures(widgets.HBox):
         self._picked.intersection_update(self._gallery.found)
         self._count.value = f"{counted(len(self._picked), 'picture')} picked"
         self.layout.display = "" if self._picked else "none"
+        self._both.layout.display = "" if len(self._picked) == 2 else "none"
         return self._picked
 
     def save(self) -> None:
         """Save them, and say where they are, or why not."""
         self._do(lambda: self._gallery.save_all(self.pictures))
+
+    def compare(self) -> None:
+        """Compare the two that are picked; then they are so no longer, since one is open."""
+        newer, older = self.pictures
+        self.clear()
+        self._do(lambda: self._gallery.compare(older, newer))
 
     def ask(self) -> Sequence[widgets.Button]:
         """Ask whether to delete them, and return the buttons that answer."""
