@@ -143,10 +143,18 @@ def code(request: Request) -> str:
 
 def seen(picture: GalleryPicture, other: GalleryPicture | None) -> str:
     """A gallery's picture as HTML; beside another one, both under a slider, the other one left."""
-    image = picture.image
     if other is not None and other is not picture:
-        return compared(other.image, image, (other.words, picture.words))
-    return f'<img src="{data_uri(image, quality=92)}" width="{image.width}" alt="the picture">'
+        return compared(other.image, picture.image, (other.words, picture.words))
+    return zoomed(picture)
+
+
+def zoomed(picture: GalleryPicture) -> str:
+    """HTML of a picture that fits its column; a click shows it in its full size, and back."""
+    image, words = picture.image, html.escape(picture.words, quote=True)
+    return (
+        '<label class="sdnb-zoom"><input type="checkbox" aria-label="full size">'
+        f'<img src="{data_uri(image, quality=92)}" width="{image.width}" alt="{words}"></label>'
+    )
 
 
 def opened(picture: GalleryPicture) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-import html
 import threading
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
@@ -15,10 +14,11 @@ from ipywidgets.widgets.widget_description import DescriptionStyle
 from sdnb.widgets.buttons import SHEET, icon_button, send_button, text_button
 from sdnb.widgets.caption import SaidLine
 from sdnb.widgets.compare import Side, compared, input_of
+from sdnb.widgets.details import zoomed
 from sdnb.widgets.file_link import picture_link
 from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 from sdnb.widgets.hearing import in_order
-from sdnb.widgets.jpegs import data_uri, jpeg
+from sdnb.widgets.jpegs import jpeg
 from sdnb.widgets.live_picture import LivePicture
 from sdnb.widgets.style import quiet_line, row, shared
 
@@ -319,12 +319,3 @@ class ResultView(widgets.VBox):
         else:
             self._picture.value = zoomed(picture)
         self._link.value = picture_link(picture)
-
-
-def zoomed(picture: GalleryPicture) -> str:
-    """HTML of a picture that fits its column; a click shows it in its full size, and back."""
-    image, words = picture.image, html.escape(picture.words, quote=True)
-    return (
-        '<label class="sdnb-zoom"><input type="checkbox" aria-label="full size">'
-        f'<img src="{data_uri(image, quality=92)}" width="{image.width}" alt="{words}"></label>'
-    )

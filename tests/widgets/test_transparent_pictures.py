@@ -12,13 +12,13 @@ from PIL import Image
 from sdnb import images
 from sdnb.images import canvas
 from sdnb.request import Request, Settings
+from sdnb.widgets.details import zoomed
 from sdnb.widgets.form.fields import FIELDS
 from sdnb.widgets.form.fitted_view import FittedView
 from sdnb.widgets.form.picture_box import PictureBox
 from sdnb.widgets.gallery.gallery import Gallery
 from sdnb.widgets.gallery.gallery_picture import from_file
 from sdnb.widgets.masks.editor import MaskEditor
-from sdnb.widgets.result_view import zoomed
 
 SIDE = 128
 
