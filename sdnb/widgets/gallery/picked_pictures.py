@@ -55,8 +55,8 @@ class PickedPictures(widgets.HBox):
             text_button("Delete", "", "Ask, then delete those that are picked", self.ask),
             text_button("Pick none", "", "Escape", self.clear),
         ]
-        super().__init__([self._count, *buttons], layout=widgets.Layout(display="none"))
-        self.add_class("sdnb-row")
+        layout = widgets.Layout(display="none", align_items="center", flex_flow="row wrap")
+        super().__init__([self._count, *buttons], layout=layout)
 
     @property
     def pictures(self) -> list[GalleryPicture]:
