@@ -35,7 +35,7 @@ studio.be_page({keeps!r})
 studio
 """
 # A page that is loaded again has another kernel, and the words of the last one. Not where others
-# come, too: they would see them.
+# come, too: they would see them. Who saves to another folder does something else there.
 _KEEPS = "sdnb app"
 _UNSEEN = "<style>.jp-MarkdownCell { display: none; }</style>"
 
@@ -90,7 +90,7 @@ def page(args: Namespace) -> dict[str, object]:
     library = args.library and [str(folder.absolute()) for folder in args.library]
     more = f"memory={args.memory!r}" + (f", library={library!r}" if library else "")
     place = {"place": str(Path.cwd()), "folder": str(args.outdir)}
-    keeps = _KEEPS if args.ip in _HERE else ""
+    keeps = f"{_KEEPS} {args.outdir}" if args.ip in _HERE else ""
     source = _CELL.format(model=args.model, more=more, keeps=keeps, **place)
     head = {
         "cell_type": "markdown", "id": "head", "metadata": {},

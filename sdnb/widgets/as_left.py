@@ -59,12 +59,12 @@ class AsLeft(RunAgain):
 
     def keep(self, *, ended: bool = False) -> None:
         """Write down what its controls are set to, for the next kernel, and whether what runs has
-        `ended` with this one.
+        `ended` with this one, as what runs for a page alone does.
         """
         shown = self.shown_as
         if shown is not None and shown.path is not None and self.comm is not None:
             with suppress(OSError):  # a run goes on all the same
-                cut = ended and self.running
+                cut = (ended or self.place != "") and self.running
                 left_on_disk.write(shown.path, shown.given, self.lasting(), cut=cut)
 
     def _ipython_display_(self, **how: Any) -> None:
@@ -143,7 +143,12 @@ def _restore(
     spoken_of = any(name not in _QUIET for name in changed)
     if spoken_of:
         afresh = {name: now.given.get(name) for name in changed}
-        owner.as_left.say(words, "Start afresh", lambda: owner.restore(afresh))
+
+        def start_afresh() -> None:
+            owner.restore(afresh)
+            owner.keep()  # a page that is loaded again at once finds it so
+
+        owner.as_left.say(words, "Start afresh", start_afresh)
     return spoken_of
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sdnb.request import Request
+from sdnb.request.plain_words import plain
 from sdnb.widgets.gallery.gallery_picture import untold
 
 _PICTURE_FIELDS = ("image", "mask", "invert", "strength", "feather", "content", "padding")
@@ -37,6 +38,8 @@ def carried(
         fields = (*_WORDS, *(["seed"] if locked else []))
         request = own.but(**{field: getattr(sent, field) for field in fields})
         came = [words for field, words in _CALLED.items() if field in fields and _has(sent, field)]
+        if sent.negative:  # where its box is folded, nobody would see that it works on
+            came[came.index(_CALLED["negative"])] += f" “{plain(sent.negative, 60)}”"
         said = f"The picture came with its {_listed(came)}; {_STAYS}." if came else ALONE
     return request.but(mask=None, width=None, height=None), said
 

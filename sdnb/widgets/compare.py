@@ -16,7 +16,7 @@ from sdnb.request import sizes
 from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 from sdnb.widgets.jpegs import data_uri
 
-Side = tuple[Image.Image, str]  # a picture, and what it is called
+Side = tuple[Image.Image, tuple[str, str]]  # a picture, and what it and the other are called
 
 _LONG = 24  # letters at the beginning of two names, from which on it is left out
 _KEEP = "event.stopPropagation()"  # otherwise JupyterLab handles the arrow keys
@@ -66,4 +66,4 @@ def input_of(picture: GalleryPicture) -> Side | None:
         return None
     began, _ = flat(images.open(request.image))
     fitted = laid(began, size, sizes.spread(began.size, size, request.fit))
-    return fitted.resize(size), "the start picture"
+    return fitted.resize(size), ("the start picture", picture.words)

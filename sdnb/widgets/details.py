@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from typing import TYPE_CHECKING
@@ -91,6 +92,24 @@ def settings(request: Request, result: Result | None = None) -> str:
     """An HTML table of the settings and of the run: what is not the default, and what a picture or
     a mask makes use of.
     """
+    rows = _rows(request)
+    if result is not None:
+        rows += [
+            ("Model", result.model),
+            ("Time of its run", f"{result.seconds:.1f} s" if result.seconds else ""),
+            ("Peak memory", f"{result.peak:.2f} GB" if result.peak else ""),
+        ]
+        rows += [("Note", note) for note in result.notes]
+    body = "".join(
+        f"<tr><th>{html.escape(label)}</th><td>{html.escape(value)}</td></tr>"
+        for label, value in rows
+        if value  # an upload may lack seconds, memory and model
+    )
+    return f'<table class="sdnb-settings">{body}</table>'
+
+
+def _rows(request: Request) -> list[tuple[str, str]]:
+    """Names and values of the settings that `settings` shows."""
     used = (("strength",) if request.image else ()) + (("feather",) if request.mask else ())
     rows = []
     for item in fields(Request):
@@ -115,19 +134,24 @@ def settings(request: Request, result: Result | None = None) -> str:
         if item.name == "width":
             label, value = "Size", f"{request.width} x {request.height}"
         rows.append((label, digits(value) if isinstance(value, float) else str(value)))
-    if result is not None:
-        rows += [
-            ("Model", result.model),
-            ("Time of its run", f"{result.seconds:.1f} s" if result.seconds else ""),
-            ("Peak memory", f"{result.peak:.2f} GB" if result.peak else ""),
-        ]
-        rows += [("Note", note) for note in result.notes]
-    body = "".join(
-        f"<tr><th>{html.escape(label)}</th><td>{html.escape(value)}</td></tr>"
-        for label, value in rows
-        if value  # an upload may lack seconds, memory and model
-    )
-    return f'<table class="sdnb-settings">{body}</table>'
+    return rows
+
+
+def sides(one: GalleryPicture, other: GalleryPicture) -> tuple[str, str]:
+    """What tells two pictures apart, in words for each: their prompts and seeds where these differ,
+    else the settings that do.
+    """
+    if one.words != other.words:
+        return one.words, other.words
+    left, right = (dict(_rows(picture.request)) for picture in (one, other))
+    names = [name for name in {**left, **right} if left.get(name) != right.get(name)]
+    if not names:
+        return one.words, other.words
+    return _named(left, names), _named(right, names)
+
+
+def _named(table: Mapping[str, str], names: Sequence[str]) -> str:
+    return ", ".join(f"{name} {table.get(name, 'as usual')}" for name in names)
 
 
 def code(request: Request) -> str:
@@ -144,7 +168,7 @@ def code(request: Request) -> str:
 def seen(picture: GalleryPicture, other: GalleryPicture | None) -> str:
     """A gallery's picture as HTML; beside another one, both under a slider, the other one left."""
     if other is not None and other is not picture:
-        return compared(other.image, picture.image, (other.words, picture.words))
+        return compared(other.image, picture.image, sides(other, picture))
     return zoomed(picture)
 
 

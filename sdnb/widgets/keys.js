@@ -258,9 +258,15 @@ export default {
       return root()?.contains(target) && (!part || !root().contains(part) || part === root());
     };
     const takeFocus = ({ target }) => { if (takesNone(target)) root().tabIndex = -1; };
+    // ipycanvas focuses what is pressed, and the page would move to it, under the pen.
+    const stay = ({ target }) => {
+      if (target.matches("canvas") && root()?.contains(target)) {
+        target.focus = () => HTMLElement.prototype.focus.call(target, { preventScroll: true });
+      }
+    };
     const leaveFocus = ({ target }) => { if (target === root()) target.removeAttribute("tabindex"); };
     const early = { capture: true, signal: end.signal };
-    document.addEventListener("pointerdown", takeFocus, early);
+    for (const act of [takeFocus, stay]) document.addEventListener("pointerdown", act, early);
     document.addEventListener("focusout", leaveFocus, early);
     const focus = ({ focus: name, top }, frames = 60) => {
       // What Python has just made or shown is in the page some frames later.

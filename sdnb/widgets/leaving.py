@@ -36,10 +36,12 @@ class _Busy(anywidget.AnyWidget):
 
 
 class Leaving(widgets.Box):
-    """Asks while `busy` says that something runs or waits; it must be shown in the page."""
+    """Asks while `busy` says that something runs or waits, and calls `changed` when that is another
+    answer than before; it must be shown in the page.
+    """
 
-    def __init__(self, busy: Callable[[], bool]) -> None:
-        self._busy = busy
+    def __init__(self, busy: Callable[[], bool], changed: Callable[[], object]) -> None:
+        self._busy, self._changed = busy, changed
         self._told = _Busy()
         self._lock = threading.Lock()  # runs tell of themselves in threads of their own
         # A box around it, since a browser that cannot load it shows an error in its place.
@@ -58,4 +60,6 @@ class Leaving(widgets.Box):
     def look(self) -> None:
         """Note whether something runs or waits."""
         with self._lock:
-            self._told.busy = self._busy()
+            before, self._told.busy = self._told.busy, self._busy()
+            if self._told.busy != before:
+                self._changed()

@@ -98,7 +98,8 @@ class PlanLine(widgets.HTML):
     def _show(self) -> None:
         with self._lock:
             if self._model is not None:
-                time = _time_in_words(self._times())
+                several = self._request is not None and self._request.count > 1
+                time = _time_in_words(self._times(), several=several)
                 held = _held_in_words(self._request)
                 self.value = _lines([time, self._memory, held], self._before)
 
@@ -129,13 +130,14 @@ def _lines(said: list[tuple[str, str]], before: str) -> str:
     return "".join(f'<div class="{style}">{html.escape(words)}</div>' for style, words in lines)
 
 
-def _time_in_words(seconds: list[float]) -> tuple[str, str]:
+def _time_in_words(seconds: list[float], *, several: bool) -> tuple[str, str]:
     if not seconds:
         return "", ""
     whole = sum(seconds)
     if whole <= _LONG:
         return _QUIET, f"{in_words(whole)}, by the last runs"
-    advice = "fewer pixels or fewer steps are quicker"
+    fewer = "fewer pictures, pixels or steps" if several else "fewer pixels or fewer steps"
+    advice = f"{fewer} are quicker"
     return _WARNING, f"It takes {in_words(whole)}, by the last runs: {advice}."
 
 
@@ -157,7 +159,7 @@ def _memory_in_words(model: Any, request: Request) -> tuple[str, str]:
     words, much = str(forecast), forecast.gb > _MUCH * forecast.room
     if not (much or forecast.refusal):
         on_cpu = forecast.plan.name == "cpu"
-        plan = ", Python's own with it" if on_cpu else f" (plan {forecast.plan.name})"
+        plan = " in all" if on_cpu else f" (plan {forecast.plan.name})"
         tiny = ", a draft by the tiny VAE" if forecast.plan.tiny_vae else ""
         words = f"up to {forecast.gb:.2f} GB of memory{plan}{tiny}"
     if much and not forecast.refusal:

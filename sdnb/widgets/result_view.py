@@ -14,7 +14,7 @@ from ipywidgets.widgets.widget_description import DescriptionStyle
 from sdnb.widgets.buttons import SHEET, icon_button, send_button, text_button
 from sdnb.widgets.caption import SaidLine
 from sdnb.widgets.compare import Side, compared, input_of
-from sdnb.widgets.details import zoomed
+from sdnb.widgets.details import sides, zoomed
 from sdnb.widgets.file_link import picture_link
 from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 from sdnb.widgets.hearing import in_order
@@ -253,7 +253,7 @@ class ResultView(widgets.VBox):
             lefts[START] = partial(input_of, picture)
         before = self.pictures[self._at - 1] if self._at else self._before
         if before is not None:
-            lefts[BEFORE] = lambda: (before.image, before.words)
+            lefts[BEFORE] = lambda: (before.image, sides(before, picture))
         return lefts
 
     def _previewed(self) -> None:
@@ -314,8 +314,7 @@ class ResultView(widgets.VBox):
         side = lefts.get(self._with.value) or next(iter(lefts.values()), None)
         left = side() if side is not None and self._comparing else None
         if left is not None:
-            words = (left[1], picture.words)
-            self._picture.value = compared(left[0], picture.image, words)
+            self._picture.value = compared(left[0], picture.image, left[1])
         else:
             self._picture.value = zoomed(picture)
         self._link.value = picture_link(picture)

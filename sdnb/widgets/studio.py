@@ -203,7 +203,7 @@ class Studio(AsLeft, widgets.VBox):
         """Be all of a page, whose kernel ends when it is left: it asks before, while something runs
         or waits. The next page of this `place` has the controls as they were left; "" is none.
         """
-        self.place, self._leaving = place, Leaving(lambda: self.running)
+        self.place, self._leaving = place, Leaving(lambda: self.running, self.keep)
         self._leaving.hear(self._executor)
         self.add_class("sdnb-page")
         self.children = [*self._parts, self._leaving]

@@ -10,7 +10,7 @@ import ipywidgets as widgets
 from sdnb.widgets import style
 from sdnb.widgets.panel import Panel
 
-_LATE = "This tab is on its way; while a cell of a notebook runs, it waits for its end."
+_LATE = "The tab is being opened. It waits while a cell of a notebook runs."
 
 
 class TabPanels(Mapping[str, Panel]):

@@ -55,7 +55,7 @@ def test_the_page_is_a_studio_as_the_flags_ask_for_it(served, tmp_path, monkeypa
     monkeypatch.setitem(sys.modules, "sdnb", stand_in)
     monkeypatch.chdir("/")
     exec(notebook.cells[-1].source, {})  # as the kernel does
-    assert places == ["sdnb app"]
+    assert places == ["sdnb app pictures"]
     assert Path.cwd() == tmp_path
     assert asked.pop("model") == "the model"
     library = [str(tmp_path / "it's mine")]
@@ -108,7 +108,7 @@ def test_the_notebook_is_plain_json():
 @pytest.mark.parametrize(("ip", "keeps"), [("127.0.0.1", True), ("0.0.0.0", False)])
 def test_words_are_kept_for_the_next_page_where_nobody_else_comes(ip, keeps):
     *_, cell = app.page(args_for(ip))["cells"]
-    assert ("be_page('sdnb app')" in cell["source"]) == keeps
+    assert ("be_page('sdnb app " in cell["source"]) == keeps
     assert ("be_page('')" in cell["source"]) != keeps
 
 

@@ -16,6 +16,7 @@ from sdnb import images
 from sdnb.images.result import Result
 from sdnb.jobs.executor import Inline
 from sdnb.request import Request
+from sdnb.widgets import details
 from sdnb.widgets.compare import apart, input_of
 from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 from sdnb.widgets.panel import Panel
@@ -158,6 +159,18 @@ def test_one_of_several_is_compared_with_the_one_before_it():
 )  # fmt: skip
 def test_what_is_the_same_of_two_names_does_not_fill_the_line(names, seen):
     assert apart(*names) == seen
+
+
+def test_two_of_one_prompt_and_seed_are_named_by_what_differs():
+    request = Request("a cat", seed=7, cfg=2).resolved(Model().settings)
+    one, other = (
+        GalleryPicture(Result((solid("red"),), each, "", "", 0.0, 0.0))
+        for each in (request, request.but(cfg=8, clip_skip=2))
+    )
+    assert details.sides(one, other) == ("CFG 2, Clip skip as usual", "CFG 8, Clip skip 2")
+    assert details.sides(one, one) == ("a cat, seed 7", "a cat, seed 7")
+    last = GalleryPicture(Result((solid("red"),), request.but(seed=8), "", "", 0.0, 0.0))
+    assert details.sides(one, last) == ("a cat, seed 7", "a cat, seed 8")
 
 
 def rows(view):

@@ -67,7 +67,8 @@ def test_a_picture_is_sent_to_any_tab_with_its_words_and_a_seed_that_is_locked(s
     assert got.image == (None if alike else images.picture(picture.image))
     if name == "upscale":
         assert (got.width, got.height, got.strength) == (128, 128, 0.5)
-    said = f"with its prompt{', negative prompt and seed' if comes else ' and negative prompt'}; "
+    words = ", negative prompt “dogs” and seed" if comes else " and negative prompt “dogs”"
+    said = f"with its prompt{words}; "
     assert alike or said in read(studio.panel)
     if comes:
         assert "Seed 8 came with the picture" in status(studio.panel)
