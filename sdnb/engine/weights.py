@@ -43,6 +43,7 @@ class Part:
     placed: Placed | None = None
     how: tuple[object, ...] = ()  # the placement, and the storage of what is streamed
     size: int = 0  # bytes, in the numbers that the model computes in
+    in_turn: int = 0  # of them, what is there at once where it is read from its file
 
 
 class Weights:
@@ -105,7 +106,7 @@ class Weights:
             self._sources.overlay = NOTHING if not self._touched else None
         finally:
             for part in parts:
-                part.size = self._size(part.module)
+                part.size, part.in_turn = self._sizes(part.module)
                 if self.plan is not None:
                     self._place(part, self.plan)
             if self.plan is not None:
@@ -144,10 +145,20 @@ class Weights:
         self.forget_graph()
         self.networks[name] = network
         self._told.pop(name, None)
-        self.parts[name] = Part(name, role, network, size=self._size(network))
+        size, in_turn = self._sizes(network)
+        self.parts[name] = Part(name, role, network, size=size, in_turn=in_turn)
 
-    def _size(self, module: nn.Module) -> int:
-        return sum(weight.numel() for weight in module.parameters()) * self.dtype.itemsize
+    def _sizes(self, module: nn.Module) -> tuple[int, int]:
+        """Bytes of a part's weights, and of those that are there at once where they are read from
+        their file.
+        """
+        numbers = sum(weight.numel() for weight in module.parameters())
+        size = numbers * self.dtype.itemsize
+        units, once = _in_turn(module)
+        if not units:
+            return size, size
+        ring, _ = memory.streaming_bytes(units, once, 0)
+        return size, ring
 
     @property
     def are_placed(self) -> bool:
@@ -175,7 +186,9 @@ class Weights:
         before = self.overlay
         todo = [
             touched
-            for touched in sorted(wanted | self._touched, key=lambda pair: self._sources.place(*pair))
+            for touched in sorted(
+                wanted | self._touched, key=lambda pair: self._sources.place(*pair)
+            )
             if before is None or before.of(*touched) != overlay.of(*touched)
         ]
         for network in {network for network, _ in todo}:
@@ -328,7 +341,7 @@ class Weights:
         """The parts as a planner sees them."""
         return {
             # One look at each: another thread may be in the middle of a run.
-            name: PartFacts(part.role, part.size, part.how[:1] == ("resident",))
+            name: PartFacts(part.role, part.size, part.how[:1] == ("resident",), part.in_turn)
             for name, part in list(self.parts.items())
         }
 

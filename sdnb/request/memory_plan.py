@@ -187,7 +187,6 @@ class Forecast:
         where = f"{_STAGES[self.stage]}{slower}{tiny}{self._from_file}"
         return f"memory plan {self.name}: up to {self.gb:.2f} GB, {where}"
 
-
     @property
     def _from_file(self) -> str:
         """Words on weights that stay in their file."""

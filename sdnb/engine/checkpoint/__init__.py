@@ -5,4 +5,12 @@ from sdnb.engine.checkpoint.reader import Checkpoint, read
 from sdnb.engine.checkpoint.tensors import LazyTensor
 from sdnb.headers.errors import CheckpointError
 
-__all__ = ["Checkpoint", "CheckpointError", "LazyTensor", "Tensors", "assign_weights", "check_weights", "read"]
+__all__ = [
+    "Checkpoint",
+    "CheckpointError",
+    "LazyTensor",
+    "Tensors",
+    "assign_weights",
+    "check_weights",
+    "read",
+]

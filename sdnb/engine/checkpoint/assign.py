@@ -34,7 +34,10 @@ def assign_weights(
     """
     check_weights(module, tensors, what=what)
     with keep_open():
-        for name in sorted(module.state_dict(keep_vars=True), key=lambda n: (str(tensors[n].file), tensors[n].offset)):
+        for name in sorted(
+            module.state_dict(keep_vars=True),
+            key=lambda n: (str(tensors[n].file), tensors[n].offset),
+        ):
             path, _, leaf = name.rpartition(".")
             owner = module.get_submodule(path)
             old = new = getattr(owner, leaf)
