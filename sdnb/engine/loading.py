@@ -46,18 +46,18 @@ def load(
 
     `memory` is a plan, the name of one ("auto", "cpu", "file", "max", "8gb", "6gb", "4gb", "2gb",
     "1gb") or a number of GB: on a CPU of all that Python takes, within which weights stay in their
-    file as far as they do not fit, which "file" has all of them do. `precision` is full, half, bf16 or auto, `vae` another autoencoder's file or
-    folder, `config` a YAML that overrides what the weights' shapes say. `tiny_vae` is a tiny
-    autoencoder (TAESD) beside the VAE: previews of a run show what it decodes. One that is given
-    also makes the picture where memory cannot hold the full one's work, and a note says so; as
-    `vae` it makes all pictures. None takes what a model's folder brings in its `tiny_vae/`, as the
-    built-in one's does: for previews, and for pictures where a plan says `tiny_vae=True`. False
-    takes none. `prediction` is what the model predicts where its files do not say it or are wrong:
-    "eps", "v", or "v_ztsnr" for v on a noise schedule with zero terminal SNR. `library` is a
-    Library, a folder or several, in which LoRAs and embeddings are found by name, and `path` and
-    both VAEs too; None: those of the environment's SDNB_LIBRARY. What the model's folder has in
-    `lora`, `embeddings` and `control` is found first. `progress` is called now and then with the
-    share of the weights that is there, 0 to 1.
+    file as far as they do not fit, which "file" has all of them do. `precision` is full, half, bf16
+    or auto, `vae` another autoencoder's file or folder, `config` a YAML that overrides what the
+    weights' shapes say. `tiny_vae` is a tiny autoencoder (TAESD) beside the VAE: previews of a run
+    show what it decodes. One that is given also makes the picture where memory cannot hold the full
+    one's work, and a note says so; as `vae` it makes all pictures. None takes what a model's folder
+    brings in its `tiny_vae/`, as the built-in one's does: for previews, and for pictures where a
+    plan says `tiny_vae=True`. False takes none. `prediction` is what the model predicts where its
+    files do not say it or are wrong: "eps", "v", or "v_ztsnr" for v on a noise schedule with zero
+    terminal SNR. `library` is a Library, a folder or several, in which LoRAs and embeddings are
+    found by name, and `path` and both VAEs too; None: those of the environment's SDNB_LIBRARY. What
+    the model's folder has in `lora`, `embeddings` and `control` is found first. `progress` is
+    called now and then with the share of the weights that is there, 0 to 1.
 
     Raises `FileNotFoundError`, `ValueError` and `TypeError`, which say what the file is and what to
     do (a ValueError too for a name of two files in the library), and `RuntimeError` in a process

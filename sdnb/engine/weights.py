@@ -301,7 +301,7 @@ class Weights:
         merge.in_threads(bring, todo)
 
     def _names(self, part: Part) -> dict[tuple[int, str], str]:
-        """The names of weights in their network, by the table that holds each and its name there."""
+        """The names of weights in their network, by the table that holds each and by its leaf."""
         return {
             (id(table), leaf): f"{path}.{leaf}" if path else leaf
             for path, module in self.networks[part.network].named_modules()

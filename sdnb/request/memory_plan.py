@@ -97,6 +97,10 @@ class MemoryPlan:
                 f"device={self.device!r} is unknown; {checks.known(self.device, DEVICES)}; one of "
                 "several cards is 'cuda:1'"
             )
+        self._check_together()
+
+    def _check_together(self) -> None:
+        """Raise ValueError for fields that have no meaning together."""
         if self.reads_files and self.device != "cpu":
             raise ValueError(
                 f"weights that stay in their file ('file') are for a CPU, and device="

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -28,7 +28,7 @@ Read = Callable[[Sequence[Weight]], None]
 
 
 @dataclass
-class _Unit:
+class _ReadBlock:
     """A block of the network, and where its weights are now."""
 
     module: nn.Module
@@ -69,11 +69,9 @@ class FromFile:
     def release(self) -> None:
         """There is nothing to bring back: whoever places the module next reads it."""
 
-    @contextmanager
-    def written(self, module: nn.Module, name: str) -> Iterator[Tensor]:
-        """Raises TypeError: what changes the weights changes what `read` gives."""
-        raise TypeError(f"{type(module).__name__}.{name} is read from its file, and not written")
-        yield  # pragma: no cover - makes it a generator
+    def written(self, module: nn.Module, name: str) -> AbstractContextManager[Tensor]:
+        """Raises TypeError: whoever changes weights changes what `read` gives."""
+        raise TypeError(f"{type(module).__name__}.{name} is read from its file, and never written")
 
     @contextmanager
     def use(self, dtype: torch.dtype | None = None) -> Iterator[torch.device]:
@@ -94,11 +92,11 @@ class FromFile:
         self._hooks: list[Any] = []
         self._weights: list[Weight] = []  # as they are outside of `use`
         self._blocks: list[Tensor] = []  # whatever holds weights that stay for the time of use
-        self._units: list[_Unit] = []
+        self._units: list[_ReadBlock] = []
         self._ring: Tensor | None = None
         self._at_end = False  # the side of the ring that was filled last
-        self._current: _Unit | None = None
-        self._pending: tuple[_Unit, Tensor, Future[None]] | None = None
+        self._current: _ReadBlock | None = None
+        self._pending: tuple[_ReadBlock, Tensor, Future[None]] | None = None
 
     def _enter(self, dtype: torch.dtype | None) -> None:
         self._weights = list(flat.tensors(self.module))
@@ -110,7 +108,7 @@ class FromFile:
         in_units = list(ring.weights_by_unit(self._modules, self._once))
         for module, weights in zip(self._modules, in_units, strict=True):
             if weights:
-                self._units.append(_Unit(module, laid_out(weights)[0]))
+                self._units.append(_ReadBlock(module, laid_out(weights)[0]))
         sizes = [unit.size for unit in self._units]
         for i in ring.units_that_stay(sizes, self.keep):
             self._units[i].stays = True
@@ -166,7 +164,7 @@ class FromFile:
         if following is not None and self._pending is None:
             self._begin(following)
 
-    def _have(self, unit: _Unit) -> None:
+    def _have(self, unit: _ReadBlock) -> None:
         if self._pending is not None and self._pending[0] is not unit:  # another came than thought
             self._at_end ^= not self._pending[0].stays  # its place in the ring is free again
             self._take()
@@ -184,13 +182,13 @@ class FromFile:
             entry.bind(entry.view(home, begin))
         unit.is_read = unit.stays
 
-    def _following(self, i: int) -> _Unit | None:
+    def _following(self, i: int) -> _ReadBlock | None:
         """The next unit whose weights are to be read; None where all others are there."""
         count = len(self._units)
         others = (self._units[(i + k) % count] for k in range(1, count))
         return next((unit for unit in others if not unit.is_read), None)
 
-    def _begin(self, unit: _Unit) -> None:
+    def _begin(self, unit: _ReadBlock) -> None:
         """Begin to read a unit: to its own memory, or to the side of the ring where the last one
         that passed through is not.
         """

@@ -206,6 +206,7 @@ def vae_peak(
     work: Workload,
     tile: float,
     store: str,
+    *,
     on_cpu: bool = False,
 ) -> int:
     """Bytes that decoding one picture takes besides weights, or encoding one, if there is one."""

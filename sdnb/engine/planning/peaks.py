@@ -178,7 +178,9 @@ class _Peaks:
         # On a CPU the computer's memory is the only one there is.
         store = "device" if self.on_cpu else knobs["store"]
         halves = [f"{prefix}decoder", *([f"{prefix}encoder"] if self.work.pictured else [])]
-        bytes_ = vae_peak(config, facts.dtype, self._rehearsed, knobs["tile"], store, self.on_cpu)
+        bytes_ = vae_peak(
+            config, facts.dtype, self._rehearsed, knobs["tile"], store, on_cpu=self.on_cpu
+        )
         return self._base + self._visiting(*halves) + pool + measured.FRAGMENTATION * bytes_ / GB
 
     def keep(self, left: float) -> float:
