@@ -39,7 +39,8 @@ PRECISIONS = {"full": ("fp32", tuple(SIDES)), "bf16": ("bf16", tuple(SIDES)[:3])
 def bench_cpu(
     rounds: int = 5, steps: int = 25, threads: Sequence[int] = (2,), *,
     precision: Sequence[str] = ("full",), size: int | None = None, random: bool = False,
-    fast: str | None = None, memory: Sequence[str] | None = None, say: Callable[[str], object] = print,
+    fast: str | None = None, memory: Sequence[str] | None = None,
+    say: Callable[[str], object] = print,
 ) -> dict[str, Any]:  # fmt: skip
     """Measure, print a table for each number of threads and each precision, return the data: of one
     table, seconds a picture, peak memory, and ratios; of several a list of these, "tables". With

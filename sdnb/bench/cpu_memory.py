@@ -87,10 +87,9 @@ def _largest(one: str, other: str) -> int:
 
 def table(data: dict[str, Any]) -> str:
     """A line for each plan."""
-    size = data["size"]
+    size, steps = f"{data['size']}x{data['size']}", counted(data["steps"], "step")
     lines = [
-        f"{data['model']}, {size}x{size}, {counted(data['steps'], 'step')} of ddim, "
-        f"{counted(data['threads'], 'thread')}",
+        f"{data['model']}, {size}, {steps} of ddim, {counted(data['threads'], 'thread')}",
         "memory=      median, s   times    peak, GiB   predicted   PSNR, dB   largest difference",
     ]
     for name, its in data["plans"].items():

@@ -54,6 +54,9 @@ def rehearsed() -> Iterator[None]:
     """Have tensors without data, on meta, stand for the CPU's in the block: so what its
     convolutions take besides their maps is rehearsed.
     """
+    # They are kept for all to come, and in a rehearsal nothing has values.
+    for transform in (_input_transform, _output_transform, _weight_transform):
+        transform()
     _on_cpu.add("meta")
     try:
         yield
