@@ -49,7 +49,7 @@ def bench_cpu(
     """
     if fast is not None:
         return bench_fast(fast, rounds, threads[0], say=say)
-    asked = {"size": size or (512 if random else 256), "steps": steps}
+    asked: dict[str, Any] = {"size": size or (512 if random else 256), "steps": steps}
     if memory is not None:
         asked |= {"threads": threads[0], "precision": precision[0]}
         return bench_memory(memory, asked, rounds, random=random, say=say)

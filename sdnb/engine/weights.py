@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -21,8 +20,8 @@ from sdnb.engine.adapters import NOTHING, Overlay, merge
 from sdnb.engine.checkpoint import Tensors
 from sdnb.engine.checkpoint.tensors import keep_open
 from sdnb.engine.memory import FromFile, Graphed, Placed, ReadAhead, Streamed, flat
+from sdnb.engine.model_parts import Part, in_turn, names, parts_of, sizes
 from sdnb.engine.networks import attention
-from sdnb.engine.networks.tiny_vae import TinyVAE
 from sdnb.engine.planning import machine
 from sdnb.engine.planning.facts import PartFacts
 from sdnb.engine.weight_sources import Additions, WeightSources
@@ -31,19 +30,6 @@ from sdnb.request.memory_plan import GB, DecidedPlan, MemoryPlan
 
 #: The fields of a plan that a recorded step holds: with another value it is recorded again.
 IN_A_GRAPH = ("speed", "together", "chunk", "attention")
-
-
-@dataclass
-class Part:
-    """A part of a model that is placed on its own, and where it is."""
-
-    network: str  # whose weights these are
-    role: str  # by which a plan says where it is: text, unet, control, vae, tiny_vae
-    module: nn.Module
-    placed: Placed | None = None
-    how: tuple[object, ...] = ()  # the placement, and the storage of what is streamed
-    size: int = 0  # bytes, in the numbers that the model computes in
-    in_turn: int = 0  # of them, what is there at once where it is read from its file
 
 
 class Weights:
@@ -65,7 +51,7 @@ class Weights:
         self.plan: DecidedPlan | None = None  # None: nothing is placed yet
         self.parts: dict[str, Part] = {}
         for name, network in self.networks.items():
-            self.parts |= _parts(name, network)
+            self.parts |= parts_of(name, network)
         self._graphs: dict[Hashable, Graphed] = {}
         self._told: dict[str, tuple[str, int]] = {}  # what each network was told by `apply`
         self._sources = WeightSources(dtype)
@@ -106,7 +92,7 @@ class Weights:
             self._sources.overlay = NOTHING if not self._touched else None
         finally:
             for part in parts:
-                part.size, part.in_turn = self._sizes(part.module)
+                part.size, part.in_turn = sizes(part.module, self.dtype)
                 if self.plan is not None:
                     self._place(part, self.plan)
             if self.plan is not None:
@@ -145,20 +131,8 @@ class Weights:
         self.forget_graph()
         self.networks[name] = network
         self._told.pop(name, None)
-        size, in_turn = self._sizes(network)
-        self.parts[name] = Part(name, role, network, size=size, in_turn=in_turn)
-
-    def _sizes(self, module: nn.Module) -> tuple[int, int]:
-        """Bytes of a part's weights, and of those that are there at once where they are read from
-        their file.
-        """
-        numbers = sum(weight.numel() for weight in module.parameters())
-        size = numbers * self.dtype.itemsize
-        units, once = _in_turn(module)
-        if not units:
-            return size, size
-        ring, _ = memory.streaming_bytes(units, once, 0)
-        return size, ring
+        size, turn = sizes(network, self.dtype)
+        self.parts[name] = Part(name, role, network, size=size, in_turn=turn)
 
     @property
     def are_placed(self) -> bool:
@@ -277,17 +251,17 @@ class Weights:
             units, once = module.execution_order(), module.once_a_run()
             return Streamed(module, self.device, units, once, weights=plan.weights)
         if placement == "file":
-            read = partial(self._read_in_turn, part.network, self._names(part))
-            return FromFile(module, read, self._ahead, *_in_turn(module))
+            read = partial(self._read_in_turn, part.network, names(self.networks[part.network]))
+            return FromFile(module, read, self._ahead, *in_turn(module))
         return memory.place(module, placement, self.device)
 
     def _bring(self, part: Part) -> None:
         """Read what has no values yet: it was on disk until now."""
-        names = self._names(part)
+        known = names(self.networks[part.network])
         empty = [each for each in flat.tensors(part.module) if each[2].is_meta]
         if not empty:
             return
-        todo = [(names[id(table), leaf], (table, leaf, weight)) for table, leaf, weight in empty]
+        todo = [(known[id(table), leaf], (table, leaf, weight)) for table, leaf, weight in empty]
         todo.sort(key=lambda pair: self._sources.place(part.network, pair[0]))
         self._sources.check(part.network, [name for name, _ in todo], "Its weights are still there")
 
@@ -300,19 +274,10 @@ class Weights:
 
         merge.in_threads(bring, todo)
 
-    def _names(self, part: Part) -> dict[tuple[int, str], str]:
-        """The names of weights in their network, by the table that holds each and by its leaf."""
-        return {
-            (id(table), leaf): f"{path}.{leaf}" if path else leaf
-            for path, module in self.networks[part.network].named_modules()
-            for table in (module._parameters, module._buffers)  # noqa: SLF001 - as in `flat`
-            for leaf in table
-        }
-
     def _read_in_turn(
-        self, network: str, names: Mapping[tuple[int, str], str], weights: Sequence[flat.Weight]
+        self, network: str, known: Mapping[tuple[int, str], str], weights: Sequence[flat.Weight]
     ) -> None:
-        named = [(names[id(table), leaf], target) for table, leaf, target in weights]
+        named = [(known[id(table), leaf], target) for table, leaf, target in weights]
         self._sources.read_in_turn(network, named)
 
     def _release(self, part: Part) -> None:
@@ -374,25 +339,3 @@ class Weights:
         self.parts.clear()
         self.networks.clear()
         memory.empty_cache(self.device)
-
-
-def _in_turn(module: nn.Module) -> tuple[list[nn.Module], list[nn.Module]]:
-    """The blocks of a network in order of execution, and what works once a run; none of one that
-    comes as a whole.
-    """
-    if not hasattr(module, "execution_order"):
-        return [], []
-    return module.execution_order(), module.once_a_run()
-
-
-def _parts(name: str, network: nn.Module) -> dict[str, Part]:
-    """The parts of a network: itself, but for a VAE, whose halves work at different times."""
-    if isinstance(network, TinyVAE):
-        prefix = "tiny_" if name == "tiny_vae" else ""
-        halves = {"encoder": network.encoder, "decoder": network.decoder}
-        return {prefix + half: Part(name, "tiny_vae", its) for half, its in halves.items()}
-    if name != "vae":
-        return {name: Part(name, name, network)}
-    encoder = nn.ModuleList([network.encoder, network.quant_conv])
-    decoder = nn.ModuleList([network.decoder, network.post_quant_conv])
-    return {"encoder": Part(name, name, encoder), "decoder": Part(name, name, decoder)}
