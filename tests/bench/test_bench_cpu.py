@@ -126,7 +126,10 @@ def test_memory_plans_are_measured_beside_all_in_memory(tmp_path, capsys):
         assert 0.05 < its["imports"] < its["peak"] < 4
     assert data["plans"]["cpu"]["times"] == 1.0
     assert data["plans"]["file"]["plan"] == "file"
-    assert data["plans"]["0.9"]["expected"] == pytest.approx(data["plans"]["0.9"]["peak"], rel=0.2)
+    # All fits: then the 0.2 GB that a first run of any model may leave behind are counted.
+    within = data["plans"]["0.9"]
+    assert within["plan"] == "cpu"
+    assert 0 < within["expected"] - within["peak"] < 0.3
     printed = capsys.readouterr().out
     assert "built-in model, 64x64, 1 step of ddim, 1 thread" in printed
     assert "/255" in printed
