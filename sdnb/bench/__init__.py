@@ -40,8 +40,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     plans = getattr(args, "plans", None) is not None  # of sdnb alone
     compared = args.name in ("load", "lora", "cpu", "gpu", "caps") and not plans
     compared = compared and getattr(args, "fast", None) is None
+    compared = compared and not (args.name == "cpu" and args.memory is not None)
     compared = compared and not (args.name == "gpu" and args.live)
     fast = getattr(args, "fast", None) is not None
+    if args.name == "cpu" and args.memory is not None and len(args.threads + args.precision) > 2:
+        parser.error("--memory is measured with one number of --threads and one --precision")
     if fast and (len(args.threads) > 1 or args.precision != ["full"]):
         parser.error("--fast is measured in full precision, with one number of --threads")
     needed = ["diffusers"] * compared + ["peft"] * (args.name == "lora" and not plans)
@@ -108,7 +111,13 @@ def _parser() -> argparse.ArgumentParser:
         "--precision", nargs="+", choices=("full", "bf16"), default=["full"],
         help="of all sides; one or both (default full). onnxruntime has no bf16 on a CPU",
     )  # fmt: skip
-    cpu.add_argument(
+    instead = cpu.add_mutually_exclusive_group()
+    instead.add_argument(
+        "--memory", nargs="*", metavar="PLAN",
+        help="instead: these memory plans, or numbers of GB, beside all weights in memory: time, "
+        "peak, prediction and likeness (default: 1.5, 1.0 and file)",
+    )  # fmt: skip
+    instead.add_argument(
         "--fast", nargs="?", const="tiny-fast", metavar="MODEL",
         help="instead: the built-in model beside its fast variant, each with its own settings "
         "(tiny-fast, or the folder of another variant)",

@@ -10,22 +10,19 @@ and onnxruntime take part where they are installed.
 from __future__ import annotations
 
 import itertools
-import json
 import statistics
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from sdnb.bench import random_sd
 from sdnb.bench.alternating import in_turn
+from sdnb.bench.cpu_memory import bench_memory
+from sdnb.bench.cpu_process import psnr, side
 from sdnb.bench.fast_speed import bench_fast
 from sdnb.request.plain_words import counted
 
@@ -42,18 +39,23 @@ PRECISIONS = {"full": ("fp32", tuple(SIDES)), "bf16": ("bf16", tuple(SIDES)[:3])
 def bench_cpu(
     rounds: int = 5, steps: int = 25, threads: Sequence[int] = (2,), *,
     precision: Sequence[str] = ("full",), size: int | None = None, random: bool = False,
-    fast: str | None = None, say: Callable[[str], object] = print,
+    fast: str | None = None, memory: Sequence[str] | None = None,
+    say: Callable[[str], object] = print,
 ) -> dict[str, Any]:  # fmt: skip
     """Measure, print a table for each number of threads and each precision, return the data: of one
     table, seconds a picture, peak memory, and ratios; of several a list of these, "tables". With
-    `fast`, the name of a fast variant, `bench_fast` does.
+    `fast`, the name of a fast variant, `bench_fast` does; with `memory`, the names of plans or
+    numbers of GB, `bench_memory` does.
     """
     if fast is not None:
         return bench_fast(fast, rounds, threads[0], say=say)
+    asked: dict[str, Any] = {"size": size or (512 if random else 256), "steps": steps}
+    if memory is not None:
+        asked |= {"threads": threads[0], "precision": precision[0]}
+        return bench_memory(memory, asked, rounds, random=random, say=say)
     if find_spec("diffusers") is None:
         say("diffusers is not installed, so there is nothing to compare with: ")
         say("pip install 'sdnb[bench]'")
-    asked = {"size": size or (512 if random else 256), "steps": steps}
     tables = []
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory()) if random else None
@@ -72,7 +74,7 @@ def _measured(asked: dict[str, Any], rounds: int) -> dict[str, Any]:
     model = "SD 1.4's shapes, random weights" if asked["path"] else "built-in model"
     data: dict[str, Any] = {"model": model} | {k: v for k, v in asked.items() if k != "path"}
     with ExitStack() as stack:
-        running = {name: stack.enter_context(_side(name, asked)) for name in names}
+        running = {name: stack.enter_context(side(name, asked)) for name in names}
         makers = {name: partial(ask, "picture") for name, ask in running.items()}
         data["runs"] = in_turn(makers, rounds)
         data["memory"] = {name: ask("memory") for name, ask in running.items()}
@@ -80,10 +82,10 @@ def _measured(asked: dict[str, Any], rounds: int) -> dict[str, Any]:
     if "diffusers" in names:
         truth = pixels["diffusers"]
         if asked["precision"] != "full":
-            with _side("diffusers", {**asked, "precision": "full"}) as ask:
+            with side("diffusers", {**asked, "precision": "full"}) as ask:
                 ask("picture")
                 truth = ask("pixels")
-        data["psnr"] = {name: _psnr(each, truth) for name, each in pixels.items()}
+        data["psnr"] = {name: psnr(each, truth) for name, each in pixels.items()}
     data["seconds"] = {name: statistics.median(runs) for name, runs in data["runs"].items()}
     if "diffusers" in names:
         data["ratios"] = {n: _ratios(data, n) for n in names if n != "diffusers"}
@@ -98,14 +100,6 @@ def _ratios(data: dict[str, Any], name: str) -> dict[str, float]:
         "peak": one["peak"] / theirs["peak"],
         "above_imports": (one["peak"] - one["imports"]) / (theirs["peak"] - theirs["imports"]),
     }
-
-
-def _psnr(one: str, other: str) -> float:
-    """How near two pictures of 0..255 are, in dB; 99 where they are equal."""
-    from skimage.metrics import peak_signal_noise_ratio
-
-    a, b = (np.frombuffer(bytes.fromhex(each), np.uint8) for each in (one, other))
-    return 99.0 if (a == b).all() else float(peak_signal_noise_ratio(b, a, data_range=255))
 
 
 def table(data: dict[str, Any]) -> str:
@@ -132,28 +126,3 @@ def table(data: dict[str, Any]) -> str:
             f"memory ({rest:.2f} without the imports)"
         )
     return "\n".join(lines)
-
-
-# -- each in its own process -------------------------------------------------------------------
-@contextmanager
-def _side(name: str, asked: dict[str, Any]) -> Iterator[Callable[[str], Any]]:
-    """A process of `sdnb.bench.cpu_side`, as a function from a word to the process's answer."""
-    command = [sys.executable, "-m", "sdnb.bench.cpu_side", name, json.dumps(asked)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def ask(word: str) -> Any:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        with suppress(BrokenPipeError):  # the process has ended, and gives no answer either
-            process.stdin.write(word + "\n")
-            process.stdin.flush()
-        answer = process.stdout.readline()
-        if not answer:
-            raise RuntimeError(f"{name}'s process ended: see its output above")
-        return json.loads(answer)
-
-    try:
-        yield ask
-    finally:
-        process.kill()
-        process.communicate()

@@ -2,7 +2,8 @@
 
 For a line "picture" it makes one and answers "true"; for a line "pixels" it answers with the bytes
 of the last one in hexadecimal digits; for a line "memory" with the peaks of its resident bytes:
-"peak" of everything, "imports" before a model was loaded. All answers are JSON.
+"peak" of everything, "imports" before a model was loaded; of sdnb's also the GiB "expected" by its
+"plan", where they were predicted. All answers are JSON.
 """
 
 from __future__ import annotations
@@ -41,6 +42,23 @@ class PipelineMaker:
         ).images[0]  # fmt: skip
 
 
+@dataclass
+class SdnbMaker:
+    """Makes a picture by sdnb."""
+
+    model: Any
+    request: Any
+    expected: float | None = None  # GiB of the last picture
+    plan: str = ""
+
+    def __call__(self) -> Any:
+        import sdnb
+
+        result = sdnb.generate(self.model, self.request, progress=False)
+        self.expected, self.plan = result.expected, result.memory
+        return result.image
+
+
 def main() -> None:
     """`python -m sdnb.bench.cpu_side NAME JSON`: answers until its input ends."""
     name, asked = sys.argv[1], json.loads(sys.argv[2])
@@ -61,6 +79,8 @@ def main() -> None:
             answer = image.convert("RGB").tobytes().hex()
         else:
             answer = {"peak": peak(), "imports": imports}
+            if isinstance(make, SdnbMaker):
+                answer |= {"expected": make.expected, "plan": make.plan}
         print(json.dumps(answer), file=answers, flush=True)
 
 
@@ -68,13 +88,15 @@ def _sdnb() -> Load:
     import sdnb.engine.loading
     import sdnb.engine.pipeline
 
-    def load(path: str | None, size: int, steps: int, precision: str) -> Make:
-        model = sdnb.load(path, memory="cpu", precision=precision)
+    def load(
+        path: str | None, size: int, steps: int, precision: str, memory: str | float = "cpu"
+    ) -> Make:
+        model = sdnb.load(path, memory=memory, precision=precision)
         request = sdnb.Request(
             PROMPT, width=size, height=size, steps=steps, cfg=CFG, seed=1, sampler="ddim",
             schedule="uniform",
         )  # fmt: skip
-        return lambda: sdnb.generate(model, request, progress=False).image
+        return SdnbMaker(model, request)
 
     return load
 

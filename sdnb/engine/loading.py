@@ -44,19 +44,20 @@ def load(
     """The model in `path`: a `.ckpt`, a `.safetensors`, a diffusers folder, a hub id or the name of
     a built-in one, such as "tiny"; none: that one.
 
-    `memory` is a plan, the name of one ("auto", "cpu", "max", "8gb", "6gb", "4gb", "2gb", "1gb") or
-    a number of GB, `precision` full, half, bf16 or auto, `vae` another autoencoder's file or
-    folder, `config` a YAML that overrides what the weights' shapes say. `tiny_vae` is a tiny
-    autoencoder (TAESD) beside the VAE: previews of a run show what it decodes. One that is given
-    also makes the picture where memory cannot hold the full one's work, and a note says so; as
-    `vae` it makes all pictures. None takes what a model's folder brings in its `tiny_vae/`, as the
-    built-in one's does: for previews, and for pictures where a plan says `tiny_vae=True`. False
-    takes none. `prediction` is what the model predicts where its files do not say it or are wrong:
-    "eps", "v", or "v_ztsnr" for v on a noise schedule with zero terminal SNR. `library` is a
-    Library, a folder or several, in which LoRAs and embeddings are found by name, and `path` and
-    both VAEs too; None: those of the environment's SDNB_LIBRARY. What the model's folder has in
-    `lora`, `embeddings` and `control` is found first. `progress` is called now and then with the
-    share of the weights that is there, 0 to 1.
+    `memory` is a plan, the name of one ("auto", "cpu", "file", "max", "8gb", "6gb", "4gb", "2gb",
+    "1gb") or a number of GB: on a CPU of all that Python takes, within which weights stay in their
+    file as far as they do not fit, which "file" has all of them do. `precision` is full, half, bf16
+    or auto, `vae` another autoencoder's file or folder, `config` a YAML that overrides what the
+    weights' shapes say. `tiny_vae` is a tiny autoencoder (TAESD) beside the VAE: previews of a run
+    show what it decodes. One that is given also makes the picture where memory cannot hold the full
+    one's work, and a note says so; as `vae` it makes all pictures. None takes what a model's folder
+    brings in its `tiny_vae/`, as the built-in one's does: for previews, and for pictures where a
+    plan says `tiny_vae=True`. False takes none. `prediction` is what the model predicts where its
+    files do not say it or are wrong: "eps", "v", or "v_ztsnr" for v on a noise schedule with zero
+    terminal SNR. `library` is a Library, a folder or several, in which LoRAs and embeddings are
+    found by name, and `path` and both VAEs too; None: those of the environment's SDNB_LIBRARY. What
+    the model's folder has in `lora`, `embeddings` and `control` is found first. `progress` is
+    called now and then with the share of the weights that is there, 0 to 1.
 
     Raises `FileNotFoundError`, `ValueError` and `TypeError`, which say what the file is and what to
     do (a ValueError too for a name of two files in the library), and `RuntimeError` in a process
@@ -66,15 +67,16 @@ def load(
     plan = memory_plan.plan(memory)
     device, dtype, notes = machine.usable(plan, precision)  # before anything is read
     files = library_of.opened(library)
+    budget = float(memory) if isinstance(memory, (int, float)) else 0.0
     source = recognise(path, vae, config, prediction, tiny_vae=tiny_vae, library=files)
     check_vae_of(plan, source.tiny_vae is not None)  # before weights are read
     tokenizer = tokenizer_of(source)
     model = Model(
         source,
-        read_weights(source, device, dtype, progress),
+        read_weights(source, device, dtype, progress, lazily=_may_stay(plan, budget, device)),
         tokenizer,
         asked_plan=plan,
-        budget=float(memory) if isinstance(memory, (int, float)) else 0.0,
+        budget=budget,
         load_arguments={
             "path": path, "memory": memory, "precision": precision, "vae": vae, "config": config,
             "tiny_vae": tiny_vae, "prediction": prediction,
@@ -89,7 +91,16 @@ def load(
     if device.type == "cuda" and fused.why_not():
         notes.append(fused.why_not())
     model.notes += (*notes, *machine.not_held(model.facts()))
+    if progress is not None and model.weights.lazily:  # only now it is known what was to be read
+        progress(1.0)
     return model
+
+
+def _may_stay(plan: MemoryPlan | None, budget: float, device: torch.device) -> bool:
+    """Whether weights may stay in their files: a plan says so, or there is a limit to keep."""
+    if device.type != "cpu":
+        return False
+    return budget > 0 or (plan is not None and plan.reads_files)
 
 
 def recognise(
@@ -169,8 +180,12 @@ def read_weights(
     device: torch.device,
     dtype: torch.dtype,
     progress: Callable[[float], object] | None = None,
+    *,
+    lazily: bool = False,
 ) -> Weights:
-    """The networks of a checkpoint with its weights, on the CPU."""
+    """The networks of a checkpoint with its weights, on the CPU; `lazily` they stay on disk until
+    a plan wants them in memory.
+    """
     with torch.device("meta"):
         unet = UNet(source.config.unet).eval()
         vae = (TinyVAE if source.config.vae.tiny else VAE)(source.config.vae).eval()
@@ -181,7 +196,7 @@ def read_weights(
         with torch.device("meta"):
             tiny = TinyVAE(source.tiny_config).eval()
         networks["tiny_vae"] = tiny.to(memory_format=torch.channels_last)
-    weights = Weights(networks, device, dtype)
+    weights = Weights(networks, device, dtype, lazily=lazily)
     told = None if progress is None else _share(source, progress)
     for name, network in networks.items():
         weights.write(name, getattr(source, name), told)

@@ -121,9 +121,9 @@ class Model:
 
     def first_plan(self) -> DecidedPlan:
         """The plan to begin with: for a picture of the size that suits the model."""
-        if self.device.type == "cpu":
+        if self.device.type == "cpu" and not self.facts().limit:
             return (self.asked_plan or read("cpu")).decided()
-        if self.device.type != "cuda":
+        if self.device.type not in ("cuda", "cpu"):
             return (self.asked_plan or read("max").but(speed="eager")).decided()
         return self.plan(Request(seed=0)).plan
 

@@ -2,28 +2,29 @@
 
 Values come from whatever `write` is given, so a model's weights are a function of a checkpoint and
 of what is laid over it. Places come from the plan, part by part, so a run may have more networks
-than one UNet: each is a `Part` with the role by which a plan places it.
+than one UNet: each is a `Part` with the role by which a plan places it. Where a plan has them stay
+in their files, they are read from there in turn, and never all in memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from sdnb.engine import checkpoint, memory
 from sdnb.engine.adapters import NOTHING, Overlay, merge
-from sdnb.engine.checkpoint import CheckpointError, Tensors
+from sdnb.engine.checkpoint import Tensors
 from sdnb.engine.checkpoint.tensors import keep_open
-from sdnb.engine.memory import Graphed, Placed, Streamed
+from sdnb.engine.memory import FromFile, Graphed, Placed, ReadAhead, Streamed, flat
+from sdnb.engine.model_parts import Part, in_turn, names, parts_of, sizes
 from sdnb.engine.networks import attention
-from sdnb.engine.networks.tiny_vae import TinyVAE
 from sdnb.engine.planning import machine
 from sdnb.engine.planning.facts import PartFacts
+from sdnb.engine.weight_sources import Additions, WeightSources
 from sdnb.request import checks
 from sdnb.request.memory_plan import GB, DecidedPlan, MemoryPlan
 
@@ -31,37 +32,36 @@ from sdnb.request.memory_plan import GB, DecidedPlan, MemoryPlan
 IN_A_GRAPH = ("speed", "together", "chunk", "attention")
 
 
-@dataclass
-class Part:
-    """A part of a model that is placed on its own, and where it is."""
-
-    network: str  # whose weights these are
-    role: str  # by which a plan says where it is: text, unet, control, vae, tiny_vae
-    module: nn.Module
-    placed: Placed | None = None
-    how: tuple[object, ...] = ()  # the placement, and the storage of what is streamed
-    size: int = 0  # bytes, in the numbers that the model computes in
-
-
 class Weights:
-    """The networks of a model by name, and their parts; all on the CPU and empty until `write`."""
+    """The networks of a model by name, and their parts; all on the CPU and empty until `write`.
+
+    `lazily`: they stay on disk until a plan wants them in memory, which may be never.
+    """
 
     def __init__(
-        self, networks: Mapping[str, nn.Module], device: torch.device, dtype: torch.dtype
+        self,
+        networks: Mapping[str, nn.Module],
+        device: torch.device,
+        dtype: torch.dtype,
+        *,
+        lazily: bool = False,
     ) -> None:
         self.networks = dict(networks)
-        self.device, self.dtype = device, dtype
+        self.device, self.dtype, self.lazily = device, dtype, lazily
         self.plan: DecidedPlan | None = None  # None: nothing is placed yet
         self.parts: dict[str, Part] = {}
         for name, network in self.networks.items():
-            self.parts |= _parts(name, network)
+            self.parts |= parts_of(name, network)
         self._graphs: dict[Hashable, Graphed] = {}
-        #: What is laid over the checkpoint; None: a change of it broke off half-way.
-        self.overlay: Overlay | None = NOTHING
         self._told: dict[str, tuple[str, int]] = {}  # what each network was told by `apply`
-        self._sources: dict[str, Tensors] = {}
-        self._stamps: dict[Path, tuple[int, int]] = {}  # size and time of each file
+        self._sources = WeightSources(dtype)
+        self._ahead = ReadAhead()
         self._touched: set[tuple[str, str]] = set()  # weights that may differ from the checkpoint
+
+    @property
+    def overlay(self) -> Overlay | None:
+        """What is laid over the checkpoint; None: a change of it broke off half-way."""
+        return self._sources.overlay
 
     def write(
         self,
@@ -79,16 +79,20 @@ class Weights:
         for part in parts:
             self._release(part)
         try:
-            checkpoint.assign_weights(
-                module, tensors, dtype=self.dtype, device="cpu", what=network, on_weight=on_weight
-            )
-            self._sources[network] = tensors
-            self._stamps |= {file: _stamp(file) for file in {t.file for t in tensors.values()}}
+            if self.lazily:
+                module.to("meta")
+                checkpoint.check_weights(module, tensors, what=network)
+            else:
+                checkpoint.assign_weights(
+                    module, tensors, dtype=self.dtype, device="cpu", what=network,
+                    on_weight=on_weight,
+                )  # fmt: skip
+            self._sources.add(network, tensors)
             self._touched -= {touched for touched in self._touched if touched[0] == network}
-            self.overlay = NOTHING if not self._touched else None
+            self._sources.overlay = NOTHING if not self._touched else None
         finally:
             for part in parts:
-                part.size = sum(parameter.nbytes for parameter in part.module.parameters())
+                part.size, part.in_turn = sizes(part.module, self.dtype)
                 if self.plan is not None:
                     self._place(part, self.plan)
             if self.plan is not None:
@@ -104,7 +108,7 @@ class Weights:
         role: str,
         network: nn.Module,
         tensors: Tensors,
-        additions: Mapping[str, Sequence[merge.Addition]],
+        additions: Additions,
     ) -> None:
         """Take in one more network, such as one for control, with its values: `tensors`, and what
         is added to some of them. The next `apply` places it, by the role that it has in a plan.
@@ -112,17 +116,23 @@ class Weights:
 
         Raises CheckpointError that lists what does not fit; nothing is taken in then.
         """
-        # As a model's own are, which are loaded outside of a run.
-        with torch.inference_mode(False), torch.no_grad():
-            checkpoint.assign_weights(network, tensors, dtype=self.dtype, device="cpu", what=name)
-            for weight, some in additions.items():
-                target = network.get_parameter(weight)
-                merge.write_sum(tensors[weight], some, target, self.dtype)
+        if self.lazily:
+            checkpoint.check_weights(network, tensors, what=name)
+        else:
+            # As a model's own are, which are loaded outside of a run.
+            with torch.inference_mode(False), torch.no_grad():
+                checkpoint.assign_weights(
+                    network, tensors, dtype=self.dtype, device="cpu", what=name
+                )
+                for weight, some in additions.items():
+                    target = network.get_parameter(weight)
+                    merge.write_sum(tensors[weight], some, target, self.dtype)
+        self._sources.add(name, tensors, additions)
         self.forget_graph()
-        size = sum(parameter.nbytes for parameter in network.parameters())
         self.networks[name] = network
         self._told.pop(name, None)
-        self.parts[name] = Part(name, role, network, size=size)
+        size, turn = sizes(network, self.dtype)
+        self.parts[name] = Part(name, role, network, size=size, in_turn=turn)
 
     @property
     def are_placed(self) -> bool:
@@ -133,6 +143,7 @@ class Weights:
         """Give the memory of a network back that `add` took in."""
         self.forget_graph()
         del self.networks[name], self.parts[name]
+        self._sources.drop(name)
         memory.empty_cache(self.device)
 
     def lay_over(self, overlay: Overlay) -> set[str]:
@@ -148,14 +159,20 @@ class Weights:
         wanted = {(n, w) for n, additions in overlay.additions.items() for w in additions}
         before = self.overlay
         todo = [
-            touched for touched in sorted(wanted | self._touched, key=self._in_file)
+            touched
+            for touched in sorted(
+                wanted | self._touched, key=lambda pair: self._sources.place(*pair)
+            )
             if before is None or before.of(*touched) != overlay.of(*touched)
-        ]  # fmt: skip
-        for file in {self._sources[network][weight].file for network, weight in todo}:
-            self._check_unchanged(file)
-        self.overlay, self._touched = None, wanted | self._touched
-        merge.in_threads(lambda touched: self._rewrite(*touched, overlay), todo)
-        self.overlay, self._touched = overlay, wanted
+        ]
+        for network in {network for network, _ in todo}:
+            some = [weight for its, weight in todo if its == network]
+            self._sources.check(network, some, "A change of LoRAs reads its weights again")
+        self._sources.overlay, self._touched = None, wanted | self._touched
+        # What stays in its file is read anew in each run.
+        lying = [each for each in todo if not isinstance(self.parts[each[0]].placed, FromFile)]
+        merge.in_threads(lambda touched: self._rewrite(*touched, overlay), lying)
+        self._sources.overlay, self._touched = overlay, wanted
         return {network for network, _ in todo}
 
     def _rewrite(self, network: str, weight: str, overlay: Overlay) -> None:
@@ -169,19 +186,7 @@ class Weights:
             torch.inference_mode(target.is_inference()),
             torch.no_grad(),
         ):
-            source = self._sources[network][weight]
-            merge.write_sum(source, overlay.of(network, weight), target, self.dtype)
-
-    def _in_file(self, touched: tuple[str, str]) -> tuple[str, int]:
-        tensor = self._sources[touched[0]][touched[1]]
-        return str(tensor.file), tensor.offset
-
-    def _check_unchanged(self, file: Path) -> None:
-        if _stamp(file) != self._stamps[file]:
-            raise CheckpointError(
-                f"{file}, from which this model was loaded, is gone or was changed since. A change "
-                "of LoRAs reads its weights again: put the file back, or load the model again."
-            )
+            self._sources.read(network, weight, target, overlay)
 
     def apply(self, plan: DecidedPlan) -> None:
         """Use memory by `plan` from now on: brings the weights to where it wants them."""
@@ -219,7 +224,9 @@ class Weights:
         if part.placed is None or part.how != how:
             self._release(part)
             part.module.to(torch.float32 if placement == "cpu" else self.dtype)
-            part.placed, part.how = self._placed(part.module, placement, plan), how
+            if placement != "file":
+                self._bring(part)
+            part.placed, part.how = self._placed(part, placement, plan), how
 
     def _share_memory(self, plan: MemoryPlan) -> None:
         """What stays of streamed parts is the UNet's first, then the control networks', which
@@ -231,15 +238,47 @@ class Weights:
                 part.placed.keep = max(left, 0)
                 left -= part.size
                 streamed.append(part.placed)
+            if isinstance(part.placed, FromFile) and part.role in ("unet", "control"):
+                part.placed.keep = max(left, 0)
+                left -= part.size
         for placed in streamed:
             placed.lender = streamed[0] if placed is not streamed[0] else None
             placed.ring_at_least = max(each.ring_bytes for each in streamed)
 
-    def _placed(self, module: nn.Module, placement: str, plan: MemoryPlan) -> Placed:
+    def _placed(self, part: Part, placement: str, plan: MemoryPlan) -> Placed:
+        module = part.module
         if placement == "stream":
             units, once = module.execution_order(), module.once_a_run()
             return Streamed(module, self.device, units, once, weights=plan.weights)
+        if placement == "file":
+            read = partial(self._read_in_turn, part.network, names(self.networks[part.network]))
+            return FromFile(module, read, self._ahead, *in_turn(module))
         return memory.place(module, placement, self.device)
+
+    def _bring(self, part: Part) -> None:
+        """Read what has no values yet: it was on disk until now."""
+        known = names(self.networks[part.network])
+        empty = [each for each in flat.tensors(part.module) if each[2].is_meta]
+        if not empty:
+            return
+        todo = [(known[id(table), leaf], (table, leaf, weight)) for table, leaf, weight in empty]
+        todo.sort(key=lambda pair: self._sources.place(part.network, pair[0]))
+        self._sources.check(part.network, [name for name, _ in todo], "Its weights are still there")
+
+        def bring(each: tuple[str, flat.Weight]) -> None:
+            name, (table, leaf, weight) = each
+            with keep_open(), torch.no_grad():
+                new = torch.empty_like(weight, device="cpu")
+                self._sources.read(part.network, name, new)
+            flat.bind(table, leaf, new)
+
+        merge.in_threads(bring, todo)
+
+    def _read_in_turn(
+        self, network: str, known: Mapping[tuple[int, str], str], weights: Sequence[flat.Weight]
+    ) -> None:
+        named = [(known[id(table), leaf], target) for table, leaf, target in weights]
+        self._sources.read_in_turn(network, named)
 
     def _release(self, part: Part) -> None:
         """Bring a part's weights back to ordinary memory of the computer."""
@@ -267,7 +306,7 @@ class Weights:
         """The parts as a planner sees them."""
         return {
             # One look at each: another thread may be in the middle of a run.
-            name: PartFacts(part.role, part.size, part.how[:1] == ("resident",))
+            name: PartFacts(part.role, part.size, part.how[:1] == ("resident",), part.in_turn)
             for name, part in list(self.parts.items())
         }
 
@@ -300,24 +339,3 @@ class Weights:
         self.parts.clear()
         self.networks.clear()
         memory.empty_cache(self.device)
-
-
-def _stamp(file: Path) -> tuple[int, int]:
-    try:
-        found = file.stat()
-    except OSError:
-        return 0, 0
-    return found.st_size, found.st_mtime_ns
-
-
-def _parts(name: str, network: nn.Module) -> dict[str, Part]:
-    """The parts of a network: itself, but for a VAE, whose halves work at different times."""
-    if isinstance(network, TinyVAE):
-        prefix = "tiny_" if name == "tiny_vae" else ""
-        halves = {"encoder": network.encoder, "decoder": network.decoder}
-        return {prefix + half: Part(name, "tiny_vae", its) for half, its in halves.items()}
-    if name != "vae":
-        return {name: Part(name, name, network)}
-    encoder = nn.ModuleList([network.encoder, network.quant_conv])
-    decoder = nn.ModuleList([network.decoder, network.post_quant_conv])
-    return {"encoder": Part(name, name, encoder), "decoder": Part(name, name, decoder)}

@@ -14,7 +14,7 @@ from sdnb import assets
 from sdnb.request import checks, documents
 from sdnb.request.plain_words import plain
 
-PLACEMENTS = ("resident", "offload", "cpu")
+PLACEMENTS = ("resident", "offload", "cpu", "file")
 UNET_PLACEMENTS = (*PLACEMENTS, "stream")
 CONTROL_PLACEMENTS = ("same", *UNET_PLACEMENTS)
 KERNELS = ("auto", "sdpa", "flash", "efficient", "cudnn", "sliced", "xformers")
@@ -35,8 +35,9 @@ LADDER = ("max", "8gb", "6gb", "4gb", "2gb", "1gb")
 class MemoryPlan:
     """How a model uses memory. A placement is "resident" (weights stay on the device), "offload"
     (they come to the device for their stage), "stream" (the weights of the UNet or of a ControlNet
-    cross the bus once a step, block by block, ahead of the computation) or "cpu" (the part computes
-    on the CPU, in full precision).
+    cross the bus once a step, block by block, ahead of the computation), "cpu" (the part computes
+    on the CPU, in full precision) or, with device="cpu", "file" (the weights stay in their file and
+    are read block by block, ahead of the computation).
 
     None means: decided for each request, the fastest that fits into `gb`; a `DecidedPlan` has none.
     Raises ValueError or TypeError that names the field.
@@ -62,7 +63,8 @@ class MemoryPlan:
     tile: int | None = None  # the VAE works on this many squared pixels at once; 0: on all
     store: str | None = None  # where a tiled VAE keeps its maps: device, host
     chunk: int | None = None  # pixels of the latent in work in a layer of the UNet; 0: all
-    keep: float | None = None  # GB of a streamed UNet that stay on the device
+    # GB of a streamed UNet that stay on the device, or in memory of one that is read from its file
+    keep: float | None = None
     # Pictures pass through the tiny VAE, where the model has one beside its own; None: where the
     # full one does not fit, and the tiny one was given to `load`.
     tiny_vae: bool | None = None
@@ -95,6 +97,15 @@ class MemoryPlan:
                 f"device={self.device!r} is unknown; {checks.known(self.device, DEVICES)}; one of "
                 "several cards is 'cuda:1'"
             )
+        self._check_together()
+
+    def _check_together(self) -> None:
+        """Raise ValueError for fields that have no meaning together."""
+        if self.reads_files and self.device != "cpu":
+            raise ValueError(
+                f"weights that stay in their file ('file') are for a CPU, and device="
+                f"{self.device!r}: write device='cpu', or 'offload' in place of 'file'"
+            )
         if self.weights != "same" and self.unet != "stream":
             raise ValueError(
                 f"weights={self.weights!r} is for a streamed UNet, and unet={self.unet!r}: write "
@@ -117,6 +128,11 @@ class MemoryPlan:
         control = self.unet if self.control == "same" else self.control
         roles = {"unet": self.unet, "control": control, "tiny_vae": "resident"}
         return {"text": self.text, "vae": self.vae, **roles}[role]
+
+    @property
+    def reads_files(self) -> bool:
+        """Whether weights of some part stay in their file."""
+        return "file" in (self.text, self.unet, self.vae, self.control)
 
     def with_tiny_vae(self) -> MemoryPlan:
         """The same plan, by which the tiny VAE encodes and decodes; so the full one is not on the
@@ -172,8 +188,16 @@ class Forecast:
             return self.refusal
         slower = f", a step {self.slowdown:.1f} times as long" if self.slowdown > 1.05 else ""
         tiny = ", by the tiny VAE" if self.plan.tiny_vae else ""
-        where = f"{_STAGES[self.stage]}{slower}{tiny}"
+        where = f"{_STAGES[self.stage]}{slower}{tiny}{self._from_file}"
         return f"memory plan {self.name}: up to {self.gb:.2f} GB, {where}"
+
+    @property
+    def _from_file(self) -> str:
+        """Words on weights that stay in their file."""
+        if self.plan.unet != "file":
+            return ""
+        most = f"all but {self.plan.keep:.2f} GB" if self.plan.keep else "all"
+        return f"; the weights stay in their file, and {most} of the UNet's are read in every step"
 
 
 _STAGES = {"text": "for the words", "unet": "in its steps", "vae": "for the finished picture"}

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from sdnb.bench import cpu, cpu_peers, cpu_side, main
+from sdnb.bench import cpu, cpu_peers, cpu_process, cpu_side, main
 
 pytestmark = pytest.mark.process
 
@@ -42,7 +42,7 @@ def test_without_diffusers_it_says_so(monkeypatch):
         yield {"memory": {"peak": 2e9, "imports": 1e9}, "picture": True, "pixels": "00"}.get
 
     monkeypatch.setattr(cpu, "find_spec", lambda name: name == "sdnb" or None)
-    monkeypatch.setattr(cpu, "_side", side)
+    monkeypatch.setattr(cpu, "side", side)
     lines: list[str] = []
     data = cpu.bench_cpu(rounds=1, steps=1, size=64, say=lines.append)
     assert "not installed" in lines[0]
@@ -53,7 +53,10 @@ def test_without_diffusers_it_says_so(monkeypatch):
 
 def test_a_side_that_ends_is_named():
     asked = {"path": "no-such-file.ckpt", "size": 64, "steps": 1, "threads": 1}
-    with cpu._side("sdnb", asked) as ask, pytest.raises(RuntimeError, match="sdnb's process"):
+    with (
+        cpu_process.side("sdnb", asked) as ask,
+        pytest.raises(RuntimeError, match="sdnb's process"),
+    ):
         ask("picture")
 
 
@@ -68,7 +71,7 @@ def test_several_tables_and_a_truth_in_full_precision(monkeypatch):
         yield {"memory": {"peak": 2e9, "imports": 1e9}, "picture": True, "pixels": pixels}.get
 
     monkeypatch.setattr(cpu, "find_spec", lambda _: True)
-    monkeypatch.setattr(cpu, "_side", side)
+    monkeypatch.setattr(cpu, "side", side)
     lines: list[str] = []
     kinds = ["full", "bf16"]
     data = cpu.bench_cpu(1, 1, [1, 2], precision=kinds, size=64, say=lines.append)
@@ -110,3 +113,29 @@ def test_the_fast_model_refuses_what_it_would_leave_out(more, capsys):
     with pytest.raises(SystemExit):
         main(["cpu", "--fast", *more])
     assert "--fast is measured in full precision" in capsys.readouterr().err
+
+
+def test_memory_plans_are_measured_beside_all_in_memory(tmp_path, capsys):
+    path = tmp_path / "memory.json"
+    args = ["cpu", "--memory", "file", "0.9", "--size", "64", "--steps", "1", "--rounds", "1"]
+    assert main([*args, "--threads", "1", "--json", str(path)]) == 0
+    data = json.loads(path.read_text())
+    assert list(data["plans"]) == ["cpu", "file", "0.9"]
+    for its in data["plans"].values():
+        assert its["largest"] <= 1
+        assert 0.05 < its["imports"] < its["peak"] < 4
+    assert data["plans"]["cpu"]["times"] == 1.0
+    assert data["plans"]["file"]["plan"] == "file"
+    # All fits: then the 0.2 GB that a first run of any model may leave behind are counted.
+    within = data["plans"]["0.9"]
+    assert within["plan"] == "cpu"
+    assert 0 < within["expected"] - within["peak"] < 0.3
+    printed = capsys.readouterr().out
+    assert "built-in model, 64x64, 1 step of ddim, 1 thread" in printed
+    assert "/255" in printed
+
+
+def test_plans_are_measured_by_one_number_of_threads(capsys):
+    with pytest.raises(SystemExit):
+        main(["cpu", "--memory", "--threads", "1", "2"])
+    assert "one number of --threads" in capsys.readouterr().err

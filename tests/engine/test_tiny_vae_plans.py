@@ -40,15 +40,16 @@ def model(file):
     ("asked", "free", "parts", "outcome"),
     [
         (7.0, 9.0, TINY, "full"),
-        (5.9, 9.0, TINY, "tiny"),
-        (5.9, 9.0, {}, "refused"),
+        (5.9, 9.0, TINY, "full"),  # its weights stay in their file
+        (MemoryPlan(device="cpu", gb=5.9), 9.0, TINY, "tiny"),
+        (MemoryPlan(device="cpu", gb=5.9), 9.0, {}, "refused"),
         (MemoryPlan(device="cpu", gb=5.9, tiny_vae=False), 9.0, TINY, "refused"),
         (MemoryPlan(device="cpu", tiny_vae=True), 9.0, TINY, "tiny"),
         ("auto", 0.9, TINY, "full, of what others have"),
         ("auto", 0.25, TINY, "tiny"),
-        (5.9, 9.0, BROUGHT, "a way out"),
+        (MemoryPlan(device="cpu", gb=5.9), 9.0, BROUGHT, "a way out"),
         (MemoryPlan(device="cpu", tiny_vae=True), 9.0, BROUGHT, "tiny"),
-        (5.1, 9.0, BROUGHT, "refused"),  # no draft fits there either
+        (MemoryPlan(device="cpu", gb=5.1), 9.0, BROUGHT, "refused"),  # no draft fits there either
     ],
 )
 def test_the_tiny_vae_is_taken_where_its_own_does_not_fit(asked, free, parts, outcome, monkeypatch):
@@ -57,14 +58,14 @@ def test_the_tiny_vae_is_taken_where_its_own_does_not_fit(asked, free, parts, ou
     """
     monkeypatch.setattr(peaks, "resident", lambda: 5.0)
     monkeypatch.setattr(peaks, "unet_peak", lambda *_, **__: 2e8)
-    monkeypatch.setattr(peaks, "vae_peak", lambda config, *_: 2e8 if config.tiny else 1e9)
+    monkeypatch.setattr(peaks, "vae_peak", lambda config, *_, **__: 2e8 if config.tiny else 1e9)
     monkeypatch.setattr(planner.memory, "free", lambda _: free)
     facts = Facts(
         ModelConfig(), torch.device("cpu"), torch.float32,
         asked if isinstance(asked, MemoryPlan) else None,
         asked if isinstance(asked, float) else 0.0,
         {name: PartFacts(role, 10**9, True) for name, role in {**ROLES, **parts}.items()},
-        lambda *_: 0, tiny_stands_in=parts is not BROUGHT,
+        lambda *_: (0, 0), tiny_stands_in=parts is not BROUGHT,
     )  # fmt: skip
     request = sdnb.Request(width=1088, height=1088, seed=0).resolved(ModelConfig().settings)
     found = planner.forecast(facts, request)
@@ -79,7 +80,7 @@ def test_a_preview_beside_a_recorded_step_is_in_the_prediction(monkeypatch):
     afterwards.
     """
     monkeypatch.setattr(peaks, "unet_peak", lambda *_, **__: 2**30)
-    monkeypatch.setattr(peaks, "vae_peak", lambda *given: 2**28 if given[3] == 128 else 2**27)
+    monkeypatch.setattr(peaks, "vae_peak", lambda *given, **_: 2**28 if given[3] == 128 else 2**27)
     work = Workload(512, 512, 1, 2, pictured=False)
     gb = []
     for parts in (ROLES, {**ROLES, **TINY}):
@@ -154,7 +155,7 @@ def test_what_did_not_fit_is_said(model, monkeypatch):
     request, notes = REQUEST.resolved(model.settings), []
     monkeypatch.setattr(peaks, "resident", lambda: 0.5)
     with monkeypatch.context() as patch:
-        patch.setattr(peaks, "vae_peak", lambda config, *_: 10**7 if config.tiny else 10**9)
+        patch.setattr(peaks, "vae_peak", lambda config, *_, **__: 10**7 if config.tiny else 10**9)
         model.ask(MemoryPlan(device="cpu", gb=1.2))
         prepare(model, request, notes)
     try:

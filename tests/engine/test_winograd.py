@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from sdnb.engine import memory
 from sdnb.engine.networks import winograd
 
 LAST = torch.channels_last
@@ -106,3 +107,20 @@ def test_gradients_half_precision_and_small_maps_go_pytorchs_way():
         assert not winograd.is_faster(x.bfloat16(), conv.weight.bfloat16())
         assert not winograd.is_faster(x[:, :, :4, :4], conv.weight)
         assert not winograd.is_faster(x.to("meta"), conv.weight.to("meta"))
+
+
+def test_a_rehearsal_leaves_the_transforms_as_they_are():
+    """They are kept by the first who needs them, and a rehearsal computes nothing."""
+    x, weight = torch.randn(1, 64, 64, 64), torch.randn(64, 64, 3, 3)
+    truth = torch.nn.functional.conv2d(x.double(), weight.double(), padding=1)
+    kept = (winograd._input_transform, winograd._output_transform, winograd._weight_transform)
+    for function in kept:
+        function.cache_clear()
+    with torch.device("meta"):
+        no_x, no_weight = torch.empty(1, 64, 64, 64), torch.empty(64, 64, 3, 3)
+    with winograd.rehearsed():
+        taken = memory.rehearse(lambda: winograd.convolve(no_x, no_weight, None))
+    assert taken > 4 * (64**3 + 36 * 64 * 64)  # the map, and the weights transformed
+    with torch.inference_mode():
+        found = winograd.winograd_conv(x, weight, None)
+    assert (found - truth).abs().max() <= 1e-3

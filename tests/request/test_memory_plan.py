@@ -9,7 +9,7 @@ from sdnb.request.memory_plan import DecidedPlan, MemoryPlan
 def test_every_named_plan_is_read_and_carries_its_name():
     names = memory_plan.names()
     assert names[0] == "auto"
-    assert {"cpu", "vae-on-cpu", *memory_plan.LADDER} == set(names[1:])
+    assert {"cpu", "file", "vae-on-cpu", *memory_plan.LADDER} == set(names[1:])
     for name in names[1:]:
         assert memory_plan.plan(name).name == name
     assert memory_plan.plan("auto") is None
@@ -17,6 +17,8 @@ def test_every_named_plan_is_read_and_carries_its_name():
     assert memory_plan.plan("4gb").unet == "offload"
     assert memory_plan.plan("2gb").unet == "stream"
     assert memory_plan.plan("vae-on-cpu").vae == "cpu"
+    assert memory_plan.plan("file").reads_files
+    assert not memory_plan.plan("cpu").reads_files
 
 
 def test_a_plan_by_hand_is_taken_as_it_is():
@@ -50,6 +52,8 @@ def test_an_unknown_plan_lists_the_known_ones(given, error, words):
     ("fields", "words"),
     [
         ({"unet": "gpu"}, "unet='gpu'.*resident"),
+        ({"text": "file"}, "for a CPU, and device='auto'.*device='cpu'"),
+        ({"vae": "file", "device": "cuda"}, "for a CPU, and device='cuda'.*'offload'"),
         ({"text": "stream"}, "text='stream'.*resident"),
         ({"batch": 0}, "batch=0"),
         ({"device": "gpu"}, "device='gpu'.*auto, cpu, cuda, mps"),

@@ -32,10 +32,12 @@ def assign_weights(
     Raises CheckpointError, before it reads any, with the names of the missing, unexpected and
     misshapen weights; also where one cannot be read, or takes more memory than there is.
     """
-    shapes = {name: tuple(old.shape) for name, old in module.state_dict(keep_vars=True).items()}
-    compare(shapes, tensors, what)
+    check_weights(module, tensors, what=what)
     with keep_open():
-        for name in sorted(shapes, key=lambda n: (str(tensors[n].file), tensors[n].offset)):
+        for name in sorted(
+            module.state_dict(keep_vars=True),
+            key=lambda n: (str(tensors[n].file), tensors[n].offset),
+        ):
             path, _, leaf = name.rpartition(".")
             owner = module.get_submodule(path)
             old = new = getattr(owner, leaf)
@@ -50,6 +52,12 @@ def assign_weights(
             if new is not old:
                 parameter = isinstance(old, nn.Parameter)
                 setattr(owner, leaf, nn.Parameter(new, requires_grad=False) if parameter else new)
+
+
+def check_weights(module: nn.Module, tensors: Tensors, *, what: str) -> None:
+    """Raises CheckpointError, as `assign_weights` does, where a module's weights are not these."""
+    shapes = {name: tuple(old.shape) for name, old in module.state_dict(keep_vars=True).items()}
+    compare(shapes, tensors, what)
 
 
 def compare(expected: Mapping[str, tuple[int, ...]], tensors: Tensors, what: str) -> None:

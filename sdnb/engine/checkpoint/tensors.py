@@ -2,8 +2,9 @@
 
 A file is mapped one window at a time, and a window is released once it is converted. Mapped pages
 count as resident memory: mapping a whole checkpoint, as is usual, adds its size to the peak, while
-windows add 32 MB. Reading into a small buffer instead needs no map but a second copy: it took a
-sixth longer on a warm file and twice as long on a cold one.
+windows add 32 MB. Reading into a small buffer instead (`copied`) needs no map but a second copy: it
+took a sixth longer on a warm file and twice as long on a cold one. It is for weights that are read
+in every pass of a run: a page of a map whose file was cut short meanwhile would end Python.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from sdnb.headers.errors import CheckpointError
 from sdnb.headers.stored import Stored
 
 WINDOW = 32 << 20  # bytes mapped at a time
+COPIED = 4 << 20  # bytes read at a time, where they are copied
 
 # Elements converted at a time on the CPU: torch keeps as many in the calling thread (its grain
 # size). With more it wakes its thread pool for each tensor, which halves the time on an idle
@@ -71,7 +73,8 @@ class LazyTensor(Stored):
                 return
             rows = target.view(-1) if target.is_contiguous() else target
             width = self.count // len(rows)
-            step = max(1, WINDOW // (width * self.dtype.itemsize))
+            window = WINDOW if _local.copies is None else COPIED
+            step = max(1, window // (width * self.dtype.itemsize))
             for start in range(0, len(rows), step):
                 part = rows[start : start + step]
                 source = self._window(handle, start * width, part.numel()).view(part.shape)
@@ -119,9 +122,25 @@ class LazyTensor(Stored):
         """`size` bytes of the file, `[size]`, mapped until the tensor is freed."""
         if os.fstat(handle.fileno()).st_size < start + size:  # reading past the end kills Python
             raise _too_short(self.file)
+        if _local.copies is not None:
+            return self._copied(handle, start, size)
         skip = start % mmap.ALLOCATIONGRANULARITY
         view = mmap.mmap(handle.fileno(), skip + size, access=mmap.ACCESS_COPY, offset=start - skip)
         return torch.frombuffer(view, dtype=torch.uint8, count=size, offset=skip)
+
+    def _copied(self, handle: FileIO, start: int, size: int) -> Tensor:
+        """`size` bytes of the file, `[size]`, until the next ones are read in this thread."""
+        if len(_local.copies) < size:
+            _local.copies = bytearray(size)
+        view = memoryview(_local.copies)[:size]
+        handle.seek(start)
+        done = 0
+        while done < size:
+            count = handle.readinto(view[done:])
+            if not count:
+                raise _too_short(self.file)
+            done += count
+        return torch.frombuffer(view, dtype=torch.uint8)
 
 
 Weights = dict[str, LazyTensor]
@@ -173,13 +192,26 @@ def keep_open() -> Iterator[None]:
     if getattr(_local, "files", None) is not None:  # nested: the outer one closes
         yield
         return
-    _local.files = {}
+    _local.files, _local.copies = {}, getattr(_local, "copies", None)
     try:
         yield
     finally:
         files, _local.files = _local.files, None
         for handle in files.values():
             handle.close()
+
+
+@contextmanager
+def copied() -> Iterator[None]:
+    """Inside, this thread copies what it reads into a buffer of 4 MB, or of one row where that is
+    larger, and maps nothing; the files stay open.
+    """
+    _local.copies = bytearray(COPIED)
+    try:
+        with keep_open():
+            yield
+    finally:
+        _local.copies = None
 
 
 def _too_short(path: Path) -> CheckpointError:

@@ -25,6 +25,7 @@ _aten = torch.ops.aten
 _ARITHMETIC = (
     _aten.add.Tensor, _aten.sub.Tensor, _aten.mul.Tensor, _aten.div.Tensor, _aten.addcmul.default,
 )  # fmt: skip
+_CONVOLUTIONS = (_aten.convolution.default, _aten.conv2d.default, _aten.conv2d.padding)
 _NORMS = (_aten.group_norm.default, _aten.layer_norm.default)
 
 _not_counted: set[int] = set()  # storages that stand for other memory than the device's
@@ -34,8 +35,9 @@ _stream_number = 0  # whose pool a tensor comes from
 class _Count(TorchDispatchMode):
     """Counts the storages that are alive, as they come and go."""
 
-    def __init__(self, *pools: Pool) -> None:
+    def __init__(self, *pools: Pool, copies_weights: bool = False) -> None:
         super().__init__()
+        self.copies_weights = copies_weights
         self.now = self.peak = 0
         self.pools = pools  # of the stream that is recorded, and of the one beside it
         self._known: set[int] = set()
@@ -47,6 +49,8 @@ class _Count(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = {_key(x) for x in _tensors((*args, *(kwargs or {}).values()))}
+        if self.copies_weights and func in _CONVOLUTIONS:
+            self.peak = max(self.peak, self.now + args[1].nbytes)
         result = _alike(func, args, kwargs or {})
         if result is None:
             result = func(*args, **(kwargs or {}))
@@ -181,9 +185,12 @@ def _key(tensor: Tensor) -> int:
     return tensor.untyped_storage()._cdata  # noqa: SLF001
 
 
-def rehearse(work: Callable[[], object]) -> int:
-    """The most bytes that the tensors made by `work`, which computes on meta, take at one time."""
-    with torch.inference_mode(), _Count() as count:
+def rehearse(work: Callable[[], object], *, copies_weights: bool = False) -> int:
+    """The most bytes that the tensors made by `work`, which computes on meta, take at one time.
+    `copies_weights`: with a copy of a convolution's weights, while it computes, in the order that
+    the CPU's kernels want.
+    """
+    with torch.inference_mode(), _Count(copies_weights=copies_weights) as count:
         kept = work()
         del kept
     return count.peak

@@ -131,6 +131,14 @@ class TextModel(nn.Module):
         if config.pooled:
             self.text_projection = nn.Linear(config.width, config.pooled, bias=False)
 
+    def execution_order(self) -> list[nn.Module]:
+        """The modules that `forward` calls, in that order."""
+        return [self.embeddings, *self.encoder.layers, self.final_layer_norm]
+
+    def once_a_run(self) -> list[nn.Module]:
+        """The modules that are not called for each text."""
+        return [self.text_projection] if self.config.pooled else []
+
     def forward(self, ids: Tensor, vectors: Vectors = (), skip: int = 1) -> Tensor:
         x = self.encoder(self.embeddings(ids, vectors), skip)
         return self.final_layer_norm(x) if self.config.normed else x

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import functools
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -44,9 +46,27 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, *, once: bool = Fal
     return pieces.convolve(x, weight, bias, padding=1)
 
 
+_on_cpu = {"cpu"}  # devices whose tensors are the CPU's
+
+
+@contextmanager
+def rehearsed() -> Iterator[None]:
+    """Have tensors without data, on meta, stand for the CPU's in the block: so what its
+    convolutions take besides their maps is rehearsed.
+    """
+    # They are kept for all to come, and in a rehearsal nothing has values.
+    for transform in (_input_transform, _output_transform, _weight_transform):
+        transform()
+    _on_cpu.add("meta")
+    try:
+        yield
+    finally:
+        _on_cpu.discard("meta")
+
+
 def is_faster(x: Tensor, weight: Tensor, *, once: bool = False) -> bool:
     """Whether `winograd_conv` can take these, and is faster."""
-    if x.device.type != "cpu" or x.dtype != torch.float32 or weight.dtype != torch.float32:
+    if x.device.type not in _on_cpu or x.dtype != torch.float32 or weight.dtype != torch.float32:
         return False
     if torch.is_grad_enabled() or torch.compiler.is_compiling():
         return False
@@ -74,6 +94,8 @@ def winograd_conv(x: Tensor, weight: Tensor, bias: Tensor | None, *, keep: bool 
         tiles = _input_tiles(x, first, end, across)
         part = _convolve_tiles(tiles, weights)  # [4, 4, b, end - first, across, o]
         torch.add(part.permute(2, 3, 0, 4, 1, 5), add, out=y[:, first:end])
+        if x.is_meta:  # the others take as much
+            break
     y = y.view(b, down * TILE, across * TILE, out)[:, :h, :w]
     return y.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
 
@@ -96,9 +118,13 @@ def _convolve_tiles(seen: Tensor, weights: Tensor) -> Tensor:
     size = 36 * n * max(c, out)
     one, two = seen.new_empty(size), seen.new_empty(size)  # in turn: they stay in the cache
     flat = one[: 36 * n * c].view(seen.shape).copy_(seen)
-    flat = _transform(_input_transform(), flat.view(INPUT_TILE, INPUT_TILE, n * c), two, one)
+    flat = _transform(
+        _input_transform().to(seen.device), flat.view(INPUT_TILE, INPUT_TILE, n * c), two, one
+    )
     each = torch.bmm(flat.view(36, n, c), weights, out=two[: 36 * n * out].view(36, n, out))
-    pixels = _transform(_output_transform(), each.view(INPUT_TILE, INPUT_TILE, n * out), one, two)
+    pixels = _transform(
+        _output_transform().to(seen.device), each.view(INPUT_TILE, INPUT_TILE, n * out), one, two
+    )
     return pixels.view(TILE, TILE, *tiles, out)
 
 
@@ -123,7 +149,13 @@ def _transformed_weight(weight: Tensor, keep: bool) -> Tensor:
     """Transform a weight `[o, c, 3, 3]` to `[36, c, o]`. The result is kept while the weight exists
     and is not written to, unless it is large or its writes cannot be seen.
     """
-    if not keep or _size(weight) > KEPT or weight.requires_grad or weight.is_inference():
+    if (
+        not keep
+        or weight.is_meta
+        or _size(weight) > KEPT
+        or weight.requires_grad
+        or weight.is_inference()
+    ):
         return _transform_weight(weight)
     key, version = id(weight), weight._version  # noqa: SLF001 - counts what is written to it
     found = _kept.get(key)
@@ -138,7 +170,7 @@ def _transformed_weight(weight: Tensor, keep: bool) -> Tensor:
 def _transform_weight(weight: Tensor) -> Tensor:
     out, c = weight.shape[:2]
     flat = weight.permute(0, 2, 3, 1).reshape(out, 9, c)
-    return torch.matmul(_weight_transform(), flat).permute(1, 2, 0)  # [36, c, o]
+    return torch.matmul(_weight_transform().to(flat.device), flat).permute(1, 2, 0)  # [36, c, o]
 
 
 # -- the transforms ----------------------------------------------------------------------------

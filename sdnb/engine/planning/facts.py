@@ -21,6 +21,7 @@ class PartFacts:
     role: str  # by which a plan says where it is: text, unet, control, vae, tiny_vae
     size: int  # bytes of its weights, in the numbers that the model computes in
     on_device: bool  # whether they are on the device now, between stages
+    in_turn: int = 0  # bytes that are there at once, where it is read from its file; 0: all
 
 
 @dataclass(frozen=True)

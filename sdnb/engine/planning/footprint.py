@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sdnb.engine import memory
-from sdnb.engine.networks import row_bands
+from sdnb.engine.networks import row_bands, winograd
 from sdnb.engine.networks.config import UNetConfig, VAEConfig
 from sdnb.engine.networks.controlnet import ControlNet, ControlNetConfig
 from sdnb.engine.networks.tiny_vae import TinyVAE
@@ -101,9 +101,11 @@ def unet_peak(
     batch: int,
     recorded: bool = False,
     beside: bool = False,
+    on_cpu: bool = False,
 ) -> int:
     """Bytes that a step takes besides weights; `recorded`, the pages of its graph's own pool.
-    `beside`: control networks work beside the UNet's way down.
+    `beside`: control networks work beside the UNet's way down. `on_cpu`: with what the CPU's
+    convolutions take.
     """
     model = without_data(UNet, config, dtype)
     model.set_chunk(int(chunk))
@@ -143,8 +145,14 @@ def unet_peak(
         return nets[0].encode_hint(_meta(1, 3, factor * h, factor * w, dtype=dtype))
 
     state = 8 * pictures * 4 * h * w * 4  # the sampler's own, float32
-    steps = (memory.rehearse_alone if recorded else memory.rehearse)(step) + state
-    return max(steps, memory.rehearse(encode)) if work.nets else steps
+    rehearse = _on_cpu if on_cpu else memory.rehearse
+    steps = (memory.rehearse_alone if recorded else rehearse)(step) + state
+    return max(steps, rehearse(encode)) if work.nets else steps
+
+
+def _on_cpu(work: Callable[[], object]) -> int:
+    with winograd.rehearsed():
+        return memory.rehearse(work, copies_weights=True)
 
 
 def is_beside(shape: Sequence[int]) -> bool:
@@ -192,7 +200,15 @@ def _features(config: UNetConfig, h: int, w: int, dtype: torch.dtype) -> dict[in
 
 
 @lru_cache(maxsize=256)
-def vae_peak(config: VAEConfig, dtype: torch.dtype, work: Workload, tile: float, store: str) -> int:
+def vae_peak(
+    config: VAEConfig,
+    dtype: torch.dtype,
+    work: Workload,
+    tile: float,
+    store: str,
+    *,
+    on_cpu: bool = False,
+) -> int:
     """Bytes that decoding one picture takes besides weights, or encoding one, if there is one."""
     model = without_data(TinyVAE if config.tiny else VAE, config, dtype)
     factor = 2 ** (len(config.channels) - 1)
@@ -214,7 +230,8 @@ def vae_peak(config: VAEConfig, dtype: torch.dtype, work: Workload, tile: float,
         pixels = _meta(1, 3, work.height, work.width, dtype=dtype)
         return model.encode_tiled(pixels, bands, storage) if tile else model.encode(pixels)
 
-    return max(memory.rehearse(run) for run in ([decode, encode] if work.pictured else [decode]))
+    rehearse = _on_cpu if on_cpu else memory.rehearse
+    return max(rehearse(run) for run in ([decode, encode] if work.pictured else [decode]))
 
 
 def _meta(*shape: int, dtype: torch.dtype) -> Tensor:

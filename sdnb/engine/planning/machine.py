@@ -46,7 +46,7 @@ def not_held(facts: Facts) -> list[str]:
     kind, plan = facts.device.type, facts.asked_plan
     if kind == "cuda":
         return []
-    if plan is not None and plan.name not in ("cpu", "custom"):
+    if plan is not None and plan.name not in ("cpu", "file", "custom"):
         return [
             f"memory={plan.name!r} is a plan for an NVIDIA card, and this is {kind}: its limit is "
             f"not held here. {_INSTEAD if kind == 'cpu' else ''}".strip()

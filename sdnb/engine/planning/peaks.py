@@ -75,8 +75,14 @@ class _Peaks:
         self._rehearsed = replace(work, recorded=True, graphs=1)
         self._places = {name: plan.placement(part.role) for name, part in facts.parts.items()}
         if self.on_cpu:
-            self._base = resident()  # weights and all
-            self._base += 0.0 if facts.has_run else measured.FIRST_RUN_CPU
+            # Weights and all; by another plan others are in memory than now.
+            there = {name for name, part in facts.parts.items() if part.on_device}
+            wanted = {name for name, at in self._places.items() if at != "file"}
+            self._base = resident() + sum(map(facts.gb, wanted - there))
+            self._base -= sum(map(facts.gb, there - wanted))
+            first = measured.FIRST_RUN_LEAN if plan.reads_files else measured.FIRST_RUN_CPU
+            self._base += 0.0 if facts.has_run else first
+            self._base += measured.KERNELS_CPU if plan.reads_files else 0.0
             return
         half = facts.dtype.itemsize == 2
         libraries = measured.LIBRARIES_HALF if half else measured.LIBRARIES_FULL
@@ -90,7 +96,8 @@ class _Peaks:
 
     def _visitors(self, parts: Iterable[str]) -> list[float]:
         if self.on_cpu:
-            return []
+            its = {p: self.facts.parts[p] for p in parts if self._places[p] == "file"}
+            return [(part.in_turn or part.size) / GB for part in its.values()]
         return [self.facts.gb(p) for p in parts if self._places[p] == "offload"]
 
     def _of_role(self, role: str) -> list[str]:
@@ -101,22 +108,24 @@ class _Peaks:
 
     def ring(self, keep: float) -> float:
         """GB of what is streamed for a step, of which `keep` stay on the device: the UNet's, and
-        what it leaves the control networks', which pass through the same ring.
+        what it leaves the control networks', which pass through the same ring. What is read from
+        files has a ring each.
         """
         facts, storage, left = self.facts, self.plan.weights, int(keep * GB)
         parts = [(0, 0)]
-        for name in [] if self.on_cpu else self._streamed():
+        for name in self._streamed():
             if name == "unet":
                 parts.append(facts.ring_bytes(storage, keep))
             else:
                 parts.append(control_ring(facts.config.unet, facts.dtype, storage, max(left, 0)))
             left -= facts.parts[name].size
-        return (max(ring for ring, _ in parts) + sum(beside for _, beside in parts)) / GB
+        rings = (sum if self.on_cpu else max)(ring for ring, _ in parts)
+        return (rings + sum(beside for _, beside in parts)) / GB
 
     def _streamed(self) -> list[str]:
-        """The parts whose weights cross the bus at each step; the UNet is the first."""
+        """The parts whose weights cross the bus, or are read, in each step; the UNet is first."""
         parts = self._of_role("unet") + self._of_role("control")
-        return [name for name in parts if self._places[name] == "stream"]
+        return [n for n in parts if self._places[n] == ("file" if self.on_cpu else "stream")]
 
     def unet(self, knobs: Knobs) -> float:
         facts, plan = self.facts, self.plan
@@ -126,9 +135,11 @@ class _Peaks:
         bytes_ = unet_peak(
             facts.config.unet, facts.dtype, self._rehearsed, knobs["together"], knobs["chunk"],
             batch=plan.batch, recorded=recorded and on_card, beside=beside,
+            on_cpu=self.on_cpu,
         )  # fmt: skip
         bytes_ *= self.work.graphs if recorded else 1
-        visitors = sum(self._visitors(self._of_role("unet") + self._of_role("control")))
+        come = self._of_role("unet") + self._of_role("control")
+        visitors = 0.0 if self.on_cpu else sum(self._visitors(come))
         work = bytes_ / GB * (1.0 if recorded else measured.FRAGMENTATION)
         if recorded:
             # A preview comes between steps; what a recorded one has taken is not free then.
@@ -167,12 +178,14 @@ class _Peaks:
         # On a CPU the computer's memory is the only one there is.
         store = "device" if self.on_cpu else knobs["store"]
         halves = [f"{prefix}decoder", *([f"{prefix}encoder"] if self.work.pictured else [])]
-        bytes_ = vae_peak(config, facts.dtype, self._rehearsed, knobs["tile"], store)
+        bytes_ = vae_peak(
+            config, facts.dtype, self._rehearsed, knobs["tile"], store, on_cpu=self.on_cpu
+        )
         return self._base + self._visiting(*halves) + pool + measured.FRAGMENTATION * bytes_ / GB
 
     def keep(self, left: float) -> float:
         """GB of a streamed UNet that stay on the device, where `left` are free for that."""
-        if self.plan.unet != "stream":
+        if self.plan.unet not in ("stream", "file"):
             return 0.0
         keep = max(0.0, left) if self.plan.keep is None else self.plan.keep
         return min(keep, sum(map(self.facts.gb, self._streamed())))

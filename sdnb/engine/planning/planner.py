@@ -113,6 +113,9 @@ def _candidates(facts: Facts) -> Iterator[MemoryPlan]:
     if facts.device.type != "cuda":
         plan = asked or read("cpu")  # what it leaves open is decided for each size
         yield plan.but(gb=facts.limit)
+        if asked is None and facts.device.type == "cpu" and facts.limit:
+            # It is open how much stays in memory, and what is in work at once.
+            yield read("file").but(gb=facts.limit, keep=None, together=None, tile=None)
         return
     for plan in [asked, *_leaner(asked)] if asked else ladder(facts.budget):
         yield plan
