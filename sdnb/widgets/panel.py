@@ -95,8 +95,7 @@ class Panel(StudioTab):
         self._keys = keys = GenerateKeys(self._rows, self._pressed)
         keys.composed = self._live.compose
         self.form.addons.grown = self.form.control.grown = self.words.grown = keys.look_again
-        own = [self.gallery] if self.has_gallery else []
-        drops = Drops(lambda _: self.view.picture)
+        drops, own = Drops(lambda _: self.view.picture), [self.gallery] * self.has_gallery
         super().__init__([style.sheet(), keys, drops, *self._rows, *own])
         self.add_class("sdnb")
         if kind == "inpaint":

@@ -423,6 +423,13 @@ def test_a_large_grid_is_asked_about(tab, monkeypatch):
     assert "1000 x 20 are 20,000 cells, and this page shows 10,000 at most" in alert(tab)
 
 
+def test_that_a_cell_has_one_picture_is_said(tab):
+    asked = tab._requests["txt2img"]()
+    tab._requests = {"txt2img": lambda: asked.but(count=4)}
+    tab.show_prompt()
+    assert "one picture in each cell, where txt2img makes 4" in read(tab)
+
+
 def test_what_a_grid_takes_is_said_before_it_is_made(tab):
     tab.typed = "txt2img", "", (("steps", "1-5"), ("cfg", "2, 4, 8"), ("", ""))
     assert "15 pictures" in read(tab).splitlines()

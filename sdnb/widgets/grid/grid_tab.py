@@ -111,7 +111,10 @@ class GridTab(widgets.VBox):
     def show_prompt(self) -> None:
         """Show the prompt that the grid will vary, and how long it takes."""
         try:
-            words = f"“{self._requests[self.source]().prompt}”"
+            asked = self._requests[self.source]()
+            words = f"“{asked.prompt}”"
+            if asked.count > 1:
+                words += f" · one picture in each cell, where {self.source} makes {asked.count}"
         except (ValueError, TypeError) as error:  # Run grid shows it too
             words = str(error)
         self._prompt.value = html.escape(words)
