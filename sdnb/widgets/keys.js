@@ -204,7 +204,8 @@ function gallery(model, signal) {
       const { key, target } = event;
       if (key === " " && (event.ctrlKey || event.metaKey)) pick(event, root);
       if (event.ctrlKey || event.metaKey || event.altKey || key === "Tab") return;
-      if (target.closest("input, textarea, select")) return;
+      // A click on the open picture leaves the focus in the box that makes it large.
+      if (target.closest("input:not(.sdnb-zoom *), textarea, select")) return;
       event.stopPropagation();
       within = root;
       const numbers = model.get("pictures"), all = thumbs(), at = placeOf(target);

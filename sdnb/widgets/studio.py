@@ -12,6 +12,7 @@ from sdnb.jobs.executor import Executor
 from sdnb.request import Request
 from sdnb.request.plain_words import counted
 from sdnb.widgets import style
+from sdnb.widgets.ahead import line_of
 from sdnb.widgets.as_left import AsLeft
 from sdnb.widgets.drops import Drops
 from sdnb.widgets.engine_door import load_model, worker_of
@@ -97,6 +98,7 @@ class Studio(AsLeft, widgets.VBox):
         )
         self._tabs = Tabs([*self.panels.places, self.grid], titles=(*TABS, "grid"))
         self._tabs.observe(lambda _: self._opened(), "selected_index")
+        line_of(self._executor).heard(self._mark)
         # Beside the model where there is room: when the line goes, nothing below it moves.
         top = style.box("sdnb-head", [self.picker, self.as_left])
         rows = [top, self._tabs, self.gallery]
@@ -211,8 +213,12 @@ class Studio(AsLeft, widgets.VBox):
     @property
     def running(self) -> bool:
         """Whether something runs or waits in any tab; a picture of live is over in a moment."""
-        grid = self.grid.view is not None and self.grid.view.filling
-        return grid or any(panel.has_queued for panel in self.panels.built)
+        return self._fills or any(panel.has_queued for panel in self.panels.built)
+
+    @property
+    def _fills(self) -> bool:
+        """Whether a grid is being filled."""
+        return self.grid.view is not None and self.grid.view.filling
 
     def stop(self) -> None:
         """Stop the runs of every tab, and drop the requests that wait."""
@@ -233,6 +239,12 @@ class Studio(AsLeft, widgets.VBox):
         self.panel  # noqa: B018 - asking builds it
         self.gallery.say("")  # where a picture was sent, seen from another tab, says nothing
         self.grid.show_prompt()
+
+    def _mark(self) -> None:
+        """Mark the tabs in which something runs or waits: one may be looking at another."""
+        names = self.panels.named(lambda panel: panel.has_queued)
+        places = {TABS.index(name) for name in names}
+        self._tabs.mark(places | ({len(TABS)} if self._fills else set()))
 
     def _asked(self, name: str) -> Request:
         return self.panels[name].asked()
@@ -266,6 +278,7 @@ class Studio(AsLeft, widgets.VBox):
             self._pause("no model is loaded: choose one above")
             return
         self.model, self._executor, self._paused = model, worker_of(model), ""
+        line_of(self._executor).heard(self._mark)
         if self._leaving is not None:
             self._leaving.hear(self._executor)
         for panel in self.panels.built:

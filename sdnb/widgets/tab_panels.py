@@ -32,6 +32,10 @@ class TabPanels(Mapping[str, Panel]):
         """The boxes that hold the panels, in the tabs' order."""
         return list(self._places.values())
 
+    def named(self, holds: Callable[[Panel], bool]) -> set[str]:
+        """The names of the panels that are there and of which this holds."""
+        return {name for name, panel in list(self._panels.items()) if holds(panel)}
+
     @property
     def built(self) -> list[Panel]:
         """The panels that are there, after the end of what is being built."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 
@@ -9,7 +11,7 @@ import ipywidgets as widgets
 
 from sdnb.widgets.keys import Keys
 
-_NAME = "sdnb-tabs"
+_NAME, _MARKED = "sdnb-tabs", "sdnb-runs-"
 
 
 class Tabs(widgets.Tab):
@@ -23,7 +25,7 @@ class Tabs(widgets.Tab):
     def __init__(self, *args: Any, **more: Any) -> None:
         self.ear = Keys("tabs", self._ready)
         self._answers = self._deaf = False
-        self._turns = 0
+        self._turns, self._lock = 0, threading.Lock()
         super().__init__(*args, **more)
         self.add_class(_NAME)
 
@@ -33,6 +35,12 @@ class Tabs(widgets.Tab):
         self._deaf = self._answers
         self.selected_index = place
         self.ear.when_heard(partial(self._heard, self._turns))
+
+    def mark(self, places: Collection[int]) -> None:
+        """Mark the tabs at these places, and no others: something goes on there."""
+        with self._lock:  # runs tell of themselves in threads of their own
+            for place in range(len(self.children)):
+                (self.add_class if place in places else self.remove_class)(f"{_MARKED}{place}")
 
     def focus(self, widget: widgets.DOMWidget) -> None:
         """Move the browser's focus to what is in a tab; the row of tabs comes to the page's top."""

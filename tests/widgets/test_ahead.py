@@ -43,6 +43,11 @@ class Tabs:
         (button,) = called(self.panel(name), "Generate") + called(self.panel(name), "Queue")
         return button.description, beside(self.panel(name), "Stop")
 
+    def marked(self):
+        """The places of the tabs that are marked."""
+        marks = (name for name in self.studio._tabs._dom_classes if name.startswith("sdnb-runs-"))
+        return sorted(int(name.rpartition("-")[2]) for name in marks)
+
     def finish(self):
         for _ in range(60):
             self.gate.release()
@@ -72,6 +77,23 @@ def test_each_tab_says_what_it_waits_for_and_begins_at_once_where_nothing_is(tab
     tabs.finish()
     until(lambda: tabs.said("upscale") == ("Generate", ""))
     until(lambda: tabs.said("txt2img") == ("Generate", ""))
+
+
+def test_a_tab_in_which_something_runs_or_waits_is_marked(tabs):
+    assert tabs.marked() == []
+    tabs.begin("txt2img")
+    assert tabs.marked() == [0]
+    waits = tabs.panel("upscale").generate()
+    assert tabs.marked() == [0, 3]
+    waits.stop()
+    until(lambda: tabs.marked() == [0])
+    tabs.finish()
+    until(lambda: tabs.marked() == [])
+    tabs.studio.grid.run()
+    until(lambda: tabs.marked() == [5])
+    tabs.studio.grid.stop()
+    tabs.finish()
+    until(lambda: tabs.marked() == [])
 
 
 def test_several_pictures_are_several(tabs):

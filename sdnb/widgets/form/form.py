@@ -138,11 +138,11 @@ class Form(widgets.VBox):
         self._assign(request, {*values, *others})
 
     def check(self) -> None:
-        """Raise ValueError for the first number that was typed and is refused."""
+        """Raise ValueError that names each number that was typed and is refused."""
         self.addons.look_if_gone()
-        for control in self.controls.values():
-            if control.wrong:
-                raise ValueError(control.wrong)
+        wrong = [control.wrong for control in self.controls.values() if control.wrong]
+        if wrong:
+            raise ValueError(". ".join(wrong))
 
     def serve(self, settings: Settings, tokenizer: Tokenizer | None) -> None:
         """Show another model's values and tokens from now on."""
