@@ -24,7 +24,7 @@ from sdnb.headers.errors import MissingCheckpointError
 from sdnb.models.training import train_tiny_vae
 from sdnb.request import stop
 
-TOLERANCE = 1e-5
+TOLERANCE = 2e-5  # of values up to 3; 1.2e-5 was seen, by the kernels of another processor
 
 
 @pytest.fixture(scope="module")
