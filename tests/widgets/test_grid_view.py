@@ -440,6 +440,7 @@ def test_what_a_grid_takes_is_said_before_it_is_made(tab):
     tab._axes[1][1].value = "2, 4"
     seen = Times([0.0, 1.0, 2.0], whole=2.0)
     tab.model.pace.learn(grids.BASE.but(steps=2).resolved(tab.model.settings), seen)
+    tab.show_prompt()  # as the studio does when the tab is opened
     assert "10 pictures, about 30 s by the last runs" in read(tab).splitlines()
 
 

@@ -100,7 +100,6 @@ class GridTab(widgets.VBox):
         below = [self._question, self._problem, self._place]
         super().__init__([style.sheet(), keys, top, *below])
         self.show_prompt()
-        self.model.pace.listeners.add(self)
         self.add_class("sdnb")
 
     @property
@@ -226,7 +225,6 @@ class GridTab(widgets.VBox):
         """Make grids with another model from now on."""
         self.model, self._executor = model, executor
         self._question.forget()
-        model.pace.listeners.add(self)
         self.refresh()
         if self.view is not None:
             self.view.serve(model, executor)
