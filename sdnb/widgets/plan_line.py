@@ -17,7 +17,7 @@ import ipywidgets as widgets
 from sdnb.request import Request, Resolved, Settings
 from sdnb.request.pace import in_words
 
-_LONG = 180.0  # seconds: who waits longer wants to know before
+_LONG = 60.0  # seconds: who waits longer wants to know before
 _MUCH = 0.8  # of the memory that there is
 _QUIET, _WARNING = "sdnb-quiet", "sdnb-warn"
 
