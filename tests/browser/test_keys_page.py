@@ -69,6 +69,14 @@ def focused(notebook):
     return notebook.js("return document.activeElement.innerText.trim()")
 
 
+def until_focused(notebook, name, seconds=20):
+    """Wait until what has the focus reads like this, as it does once the kernel has answered."""
+    for _ in notebook.looks(seconds):
+        if (found := focused(notebook)).startswith(name):
+            return
+    assert found.startswith(name)
+
+
 def test_ctrl_enter_generates_with_what_was_typed_last(opened, page):
     notebook = opened("ctrl-enter.ipynb", PANEL)
     cells, runs = notebook.js(CELLS), notebook.js(RUNS)
@@ -302,20 +310,17 @@ def test_arrows_turn_the_gallerys_pages(opened, page):
     assert focused(notebook).startswith(f"{after + 1}.png")
     press(notebook, "ArrowRight")
     page.get_by_text("page 2 of").wait_for()
-    page.wait_for_timeout(300)
-    assert focused(notebook).startswith(f"{after}.png")
+    until_focused(notebook, f"{after}.png")
     press(notebook, "ArrowLeft")
     page.get_by_text("page 1 of").wait_for()
-    page.wait_for_timeout(300)
-    assert focused(notebook).startswith(f"{after + 1}.png")
+    until_focused(notebook, f"{after + 1}.png")
     press(notebook, *["ArrowUp"] * 5, *["ArrowLeft"] * 20)
     assert focused(notebook).startswith("49.png")  # no further than the newest
     outer = "panel.content.node.querySelector('.jp-WindowedPanel-outer')"
     scrolled = notebook.js(f"return {outer}.scrollTop")
     for key, name in (("End", "0.png"), ("Home", "49.png")):
         press(notebook, key)
-        page.wait_for_timeout(500)
-        assert focused(notebook).startswith(name)
+        until_focused(notebook, name)
     assert notebook.js(f"return {outer}.scrollTop") == scrolled
     press(notebook, "Enter")
     until(notebook, CHOSEN, "49.png")
@@ -369,13 +374,16 @@ def test_the_canvas_takes_the_wheel_only_when_it_was_clicked(opened, page):
     scrolled = "return panel.content.node.querySelector('.jp-WindowedPanel-outer').scrollTop"
     canvas = page.locator(".jp-OutputArea-output canvas").first
     canvas.wait_for()
-    box = canvas.bounding_box()
-    page.mouse.move(box["x"] + 100, box["y"] + 300)
+    canvas.hover(position={"x": 100, "y": 300})
     page.mouse.wheel(0, 100)
-    page.wait_for_timeout(500)
-    assert notebook.kernel(zoom) == 1
+    for _ in notebook.looks(20):
+        if notebook.js(scrolled) > 50:
+            break
+    page.wait_for_timeout(1000)  # the browser's turns of a wheel are one until then
     assert notebook.js(scrolled) > 50
+    assert notebook.kernel(zoom) == 1
 
+    canvas.hover(position={"x": 120, "y": 280})
     page.keyboard.down("Control")
     page.mouse.wheel(0, -100)
     page.keyboard.up("Control")

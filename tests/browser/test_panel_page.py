@@ -287,7 +287,9 @@ def notebook_shot(one, name):
 
 
 # The contrast of an element's text with the first ground behind it that is not transparent.
+# Nothing of an element that was taken out of the page meanwhile.
 CONTRAST = """element => {
+  if (!element.isConnected) return null;
   const numbers = colour => colour.match(/[0-9.]+/g).map(Number);
   const light = c => { const [r, g, b] = c.slice(0, 3).map(v => { v /= 255;
     return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });

@@ -1,6 +1,7 @@
 """A cell that runs again: its controls are as they were left, unless the code says otherwise."""
 
 import os
+from threading import Event
 from types import SimpleNamespace
 
 import pytest
@@ -196,13 +197,16 @@ def test_a_crash_of_the_kernel_loses_nothing_of_what_was_run(cell, restart, monk
 
 def test_a_run_that_ended_with_its_kernel_is_spoken_of(cell, restart):
     gate, run = gated()
-    first = cell(lambda: Panel(Model(), executor=Worker(run)))
+    first, began = cell(lambda: Panel(Model(), executor=Worker(run))), Event()
+    first.begun.append(began.set)  # after what is written down in the run's thread
     first.generate()
+    assert began.wait(20)
     restart()
-    gate.release(5)
     second = cell(panel())
     assert "What ran then ended unfinished." in status(second)
     assert SAID not in status(second)  # nothing had been changed
+    gate.release(5)  # here a kernel's threads live on after it
+    until(lambda: not first.running)
     second.request = Request("a cat")
     second.generate()
     restart()
