@@ -19,7 +19,7 @@ from sdnb.engine import checkpoint, memory
 from sdnb.engine.adapters import NOTHING, Overlay, merge
 from sdnb.engine.checkpoint import Tensors
 from sdnb.engine.checkpoint.tensors import keep_open
-from sdnb.engine.memory import FromFile, Graphed, Placed, ReadAhead, Streamed, flat
+from sdnb.engine.memory import FromFile, Graphed, KnownPasses, Placed, ReadAhead, Streamed, flat
 from sdnb.engine.model_parts import Part, in_turn, names, parts_of, sizes
 from sdnb.engine.networks import attention
 from sdnb.engine.planning import machine
@@ -52,6 +52,7 @@ class Weights:
         self.parts: dict[str, Part] = {}
         for name, network in self.networks.items():
             self.parts |= parts_of(name, network)
+        self.passes = KnownPasses()  # of the VAE, by the plan in force
         self._graphs: dict[Hashable, Graphed] = {}
         self._told: dict[str, tuple[str, int]] = {}  # what each network was told by `apply`
         self._sources = WeightSources(dtype)
@@ -192,6 +193,8 @@ class Weights:
         """Use memory by `plan` from now on: brings the weights to where it wants them."""
         if self.device.type == "cuda":
             memory.lean_allocator()
+        if plan != self.plan:
+            self.passes.forget()
         if self.plan and any(getattr(plan, n) != getattr(self.plan, n) for n in IN_A_GRAPH):
             self.forget_graph()
         for part in self.parts.values():

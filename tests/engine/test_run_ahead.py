@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sdnb.engine.memory import Graphed, graphs, run_ahead
-from sdnb.engine.memory.run_ahead import MOST, RunAhead
+from sdnb.engine.memory.run_ahead import MOST, KnownPasses, RunAhead
 from sdnb.request import stop
 
 CUDA = torch.device("cuda")
@@ -180,3 +180,28 @@ def test_only_short_calls_are_recorded(card, monkeypatch, pieces, most, recorded
     y = torch.ones(3)  # of another shape: it is tried again
     assert torch.equal(graphed(y), y + 1)
     assert not graphed.recorded
+
+
+def test_what_a_pass_takes_is_known_the_next_time(card):
+    """Of its own kind; a pass that is short has no marks then."""
+    known = KnownPasses()
+    for _ in range(2):
+        run_pass(card, known.of(("decoder", 512), CUDA), SHORT)
+    card.sleep(1)
+    before = card.marks
+    run_pass(card, known.of(("decoder", 512), CUDA), SHORT)
+    assert card.marks == before
+    run_pass(card, known.of(("decoder", 768), CUDA), SHORT)
+    assert card.marks > before
+    known.forget()
+    assert not known.of(("decoder", 512), CUDA).short
+
+
+def test_old_kinds_of_passes_are_forgotten():
+    known = KnownPasses()
+    first = known.of(0, CUDA)
+    assert known.of(0, CUDA) is first
+    for kind in range(1, 100):
+        known.of(kind, CUDA)
+    assert known.of(0, CUDA) is not first
+    assert len(known._known) < 50

@@ -15,11 +15,12 @@ from sdnb.engine.memory.placement import Placed, cast, empty_cache, place
 from sdnb.engine.memory.read_ahead import ReadAhead
 from sdnb.engine.memory.rehearsal import not_counted, rehearse, rehearse_alone
 from sdnb.engine.memory.ring import streaming_bytes
-from sdnb.engine.memory.run_ahead import RunAhead
+from sdnb.engine.memory.run_ahead import KnownPasses, RunAhead
 from sdnb.engine.memory.stream import Streamed
 
 __all__ = [
-    "Beside", "FromFile", "Graphed", "Peak", "Placed", "ReadAhead", "RunAhead", "Streamed", "cast",
-    "device_of", "dtype", "empty_cache", "free", "has_second_stream", "lean_allocator",
-    "not_counted", "pinned", "place", "rehearse", "rehearse_alone", "streaming_bytes",
+    "Beside", "FromFile", "Graphed", "KnownPasses", "Peak", "Placed", "ReadAhead", "RunAhead",
+    "Streamed", "cast", "device_of", "dtype", "empty_cache", "free", "has_second_stream",
+    "lean_allocator", "not_counted", "pinned", "place", "rehearse", "rehearse_alone",
+    "streaming_bytes",
 ]  # fmt: skip

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sdnb.engine.memory.flat import Entry, aligned
 
-_AT_ONCE = 1 << 20  # numbers coded at a time, so that no second copy of a weight is made
+_AT_ONCE = 1 << 18  # numbers coded at a time: what is in work stays in a processor's cache
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,14 @@ class Coded:
             return
         rows, codes, scales = _rows(weight), self._codes(block), self._scales(block)
         step = max(1, _AT_ONCE // rows.shape[1])
+        # Memory that is new each time costs more than the arithmetic.
+        part, size = torch.empty((2, step, rows.shape[1]), dtype=torch.float32, device=rows.device)
         for first in range(0, len(rows), step):
             some = slice(first, first + step)
-            part = rows[some].float()  # [n, all else]
-            scale = part.abs().amax(dim=1).clamp(min=1e-12) / 127
-            codes[some].copy_((part / scale[:, None]).round_())
+            numbers = part[: len(rows[some])].copy_(rows[some])  # [n, all else]
+            scale = torch.abs(numbers, out=size[: len(numbers)]).amax(dim=1).clamp_(min=1e-12)
+            scale.div_(127)
+            codes[some].copy_(numbers.div_(scale[:, None]).round_())
             scales[some].copy_(scale)
 
     def read(self, block: Tensor, out: Tensor, at: int = 0) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +30,8 @@ _BETWEEN = MOST / 16
 _UNKNOWN, _LEAST = MOST / 4, MOST / 64
 #: Seconds between two questions to the card.
 _PAUSE = 0.0001
+#: Kinds of passes that are known at once: each has a time for each of its pieces.
+_MOST_KINDS = 16
 
 
 @dataclass
@@ -132,6 +134,27 @@ class RunAhead:
         if mark.is_last:
             self._measured = True
             self.short = self.seconds <= self._short
+
+
+class KnownPasses:
+    """A `RunAhead` for each kind of pass, so that what one took is known when the next one comes,
+    in a later run too.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, RunAhead] = {}
+
+    def of(self, kind: Hashable, device: torch.device) -> RunAhead:
+        """That of a kind, which says all on which the time of its passes depends."""
+        if kind not in self._known:
+            if len(self._known) == _MOST_KINDS:
+                del self._known[next(iter(self._known))]  # the oldest
+            self._known[kind] = RunAhead(device)
+        return self._known[kind]
+
+    def forget(self) -> None:
+        """Know nothing: passes take another time now."""
+        self._known.clear()
 
 
 def _recorded(device: torch.device) -> Any:

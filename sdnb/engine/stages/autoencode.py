@@ -7,7 +7,8 @@ CPU; a note for the result says so. Finished latents are never lost.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -51,7 +52,7 @@ def encode(model: Model, picture: Image.Image, notes: list[str]) -> Tensor:
     def good(latent: Tensor) -> bool:
         return bool(latent.isfinite().all().item())
 
-    return _half(model, "encoder", work, good, notes)
+    return _done(model, _Task("encoder", tuple(data.shape), work, good), notes)
 
 
 def decode_all(model: Model, latents: Sequence[Tensor], notes: list[str]) -> list[Image.Image]:
@@ -78,7 +79,8 @@ def decode(model: Model, latent: Tensor, notes: list[str]) -> Image.Image:
             bands = _vae(model).decode_tiled(x, row_bands.Bands(tile), _map_storage(store, device))
         return _picture(bands)
 
-    picture, _ = _half(model, "decoder", work, lambda decoded: decoded[1], notes)
+    task = _Task("decoder", tuple(latent.shape), work, lambda decoded: decoded[1])
+    picture, _ = _done(model, task, notes)
     return picture
 
 
@@ -112,55 +114,57 @@ def _numbers(model: Model, half: str) -> torch.dtype:
 _DOING = {"encoder": "encoding the picture", "decoder": "decoding"}
 
 
-def _half(
-    model: Model,
-    half: str,
-    work: Callable[[float, str, torch.device], T],
-    good: Callable[[T], bool],
-    notes: list[str],
-) -> T:
-    """Run `work` by the plan; where the outcome is no picture, run it again in full precision."""
-    result = _with_less(model, half, work, notes, None)
-    if good(result):
+@dataclass(frozen=True)
+class _Task(Generic[T]):
+    """The work of a half of the VAE on numbers of this shape, `work(tile, store, device)`; and
+    whether its outcome is a picture.
+    """
+
+    half: str
+    shape: tuple[int, ...]
+    work: Callable[[float, str, torch.device], T]
+    good: Callable[[T], bool]
+
+
+def _done(model: Model, task: _Task[T], notes: list[str]) -> T:
+    """Do it by the plan; where the outcome is no picture, do it again in full precision."""
+    result = _with_less(model, task, notes, None)
+    if task.good(result):
         return result
-    trouble = f"The VAE gave no usable numbers (nan, or one colour) in {_DOING[half]}"
-    if _numbers(model, half) == torch.float32:
+    trouble = f"The VAE gave no usable numbers (nan, or one colour) in {_DOING[task.half]}"
+    if _numbers(model, task.half) == torch.float32:
         notes.append(f"{trouble}, in full precision.")
         return result
-    result = _with_less(model, half, work, notes, torch.float32)
-    outcome = "" if good(result) else ", which did not help"
+    result = _with_less(model, task, notes, torch.float32)
+    outcome = "" if task.good(result) else ", which did not help"
     numbers = str(model.dtype).removeprefix("torch.")
     notes.append(f"{trouble} at {numbers}: done again in full precision{outcome}.")
     return result
 
 
-def _with_less(
-    model: Model,
-    half: str,
-    work: Callable[[float, str, torch.device], T],
-    notes: list[str],
-    dtype: torch.dtype | None,
-) -> T:
-    """Run `work(tile, store, device)` by the plan, then by each of `TILES`, then on the CPU."""
-    plan = model.memory
+def _with_less(model: Model, task: _Task[T], notes: list[str], dtype: torch.dtype | None) -> T:
+    """Do it by the plan, then by each of `TILES`, then on the CPU."""
+    plan, doing = model.memory, _DOING[task.half]
     first = (plan.tile or 0, plan.store or "device")
-    part = f"tiny_{half}" if plan.tiny_vae else half
+    part = f"tiny_{task.half}" if plan.tiny_vae else task.half
     ways = [first, *TILES[TILES.index(first) + 1 if first in TILES else 0 :]]
     for tile, store in ways:
         try:
-            with model.weights.use(part, dtype) as device, memory.RunAhead(device).bounded():
-                result = work(tile, store, device)
+            with model.weights.use(part, dtype) as device:
+                ahead = model.weights.passes.of((part, dtype, tile, store, task.shape), device)
+                with ahead.bounded():
+                    result = task.work(tile, store, device)
         except torch.OutOfMemoryError:
             memory.empty_cache(model.device)
             model.weights.forget_graph()  # the decoder needs its memory more
             continue
         if (tile, store) != first:
             place = " kept in the computer's memory" if store == "host" else ""
-            notes.append(f"Out of memory in {_DOING[half]}: done in tiles of {tile} pixels{place}.")
+            notes.append(f"Out of memory in {doing}: done in tiles of {tile} pixels{place}.")
         return result
     with memory.cast(_vae(model), torch.float32, CPU):
-        result = work(512, "device", CPU)
-    notes.append(f"Out of memory in {_DOING[half]}: done on the CPU.")
+        result = task.work(512, "device", CPU)
+    notes.append(f"Out of memory in {doing}: done on the CPU.")
     return result
 
 
