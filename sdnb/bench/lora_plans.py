@@ -149,7 +149,8 @@ def walk(
     figures = compare(*zip(*pairs, strict=True))
     return {
         "name": "changes", **figures, "recorded": len(calls), "change": statistics.median(seconds),
-        "longest": max(seconds), "alike": len(sets) - len({each.tobytes() for each in truth}),
+        "longest": max(seconds), "seconds": seconds,
+        "alike": len(sets) - len({each.tobytes() for each in truth}),
     }  # fmt: skip
 
 
