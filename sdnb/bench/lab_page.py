@@ -80,7 +80,7 @@ class Lab:
                 env=os.environ | {name: str(private / place) for name, place in places.items()},
             )  # fmt: skip
         try:
-            self._wait(seconds=120)
+            self._wait(seconds=240)
         except BaseException:
             self.stop()
             raise
@@ -125,7 +125,7 @@ class Lab:
     def _ask(self, path: str, method: str = "GET") -> bytes:
         headers = {"Authorization": f"token {self.token}"}
         request = urllib.request.Request(f"{self.url}/{path}", headers=headers, method=method)
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             return bytes(answer.read())
 
     def _wait(self, seconds: float) -> None:
@@ -153,16 +153,16 @@ class Notebook:
 
     def _ready(self) -> None:
         """Wait until the notebook is open and its kernel answers."""
-        self.page.wait_for_function("() => window.jupyterapp !== undefined", timeout=60_000)
+        self.page.wait_for_function("() => window.jupyterapp !== undefined", timeout=240_000)
         self.until(
             "if (!panel) return 'not open'; await panel.context.ready;"
             "const kernel = panel.sessionContext.session?.kernel;"
             "if (kernel?.connectionStatus !== 'connected') return 'no kernel';"
             "return kernel.status === 'idle' || kernel.status",
-            60,
+            240,
         )
         # Models that ipywidgets asks the kernel for meet those that a cell makes in that moment.
-        self.until(_RESTORED, 60)
+        self.until(_RESTORED, 240)
         self.js("app.shell.activateById(panel.id)")
         # Errors of threads and callbacks reach no cell: record all that the kernel sends.
         self.js(
@@ -179,7 +179,7 @@ class Notebook:
             f"async () => {{ const PATH = {json.dumps(self.name)}; {NOTEBOOK} {body} }}"
         )
 
-    def until(self, body: str, seconds: float) -> None:
+    def until(self, body: str, seconds: float = 120) -> None:
         """Wait until the JavaScript returns true; any other value is the reason of the wait."""
         last = None
         for _ in self.looks(seconds):
@@ -198,7 +198,7 @@ class Notebook:
             self.page.wait_for_timeout(min(1000, 100 + 100 * passed))
             passed = time.monotonic() - start
 
-    def run_all(self, seconds: float) -> None:
+    def run_all(self, seconds: float = 300) -> None:
         """Run every cell and wait for the last."""
         # Only the command's promise is reliable: a kernel with subshells is 'idle' during a cell.
         self.js(
@@ -206,7 +206,7 @@ class Notebook:
             ".then(() => { window.ran = true }, error => { window.ran = String(error) });"
         )
         self.until("return window.ran", seconds)
-        self.until("return panel.sessionContext.session.kernel.status === 'idle'", 30)
+        self.until("return panel.sessionContext.session.kernel.status === 'idle'", 240)
 
     def kernel(self, expression: str) -> Any:
         """The value of a Python expression in the kernel, through JSON, once the kernel is free."""
@@ -218,6 +218,7 @@ class Notebook:
             "await future.done; return text"
         )
         # After a cell's error a kernel takes nothing for a moment, and answers nothing: ask again.
-        return json.loads(
-            self.js(ask) or self.js(f"await new Promise(r => setTimeout(r, 500)); {ask}")
-        )
+        for _ in self.looks(60):
+            if text := self.js(ask):
+                return json.loads(text)
+        raise TimeoutError(f"{self.name}: the kernel does not answer {expression}")

@@ -140,7 +140,7 @@ def in_page(
     page.set_viewport_size({"width": 1400, "height": 1000})
     cell = _CELL.replace("STEPS", str(steps)).replace("SIDE", str(side))
     notebook = Notebook(page, lab, lab.write("live-ink.ipynb", cell))
-    notebook.run_all(120)
+    notebook.run_all()
     page.evaluate(WATCH)
     page.locator(".sdnb-stage canvas").first.scroll_into_view_if_needed()
     page.wait_for_timeout(1000)

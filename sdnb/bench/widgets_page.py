@@ -95,7 +95,7 @@ def in_page(page: Any, lab: Lab, rounds: int, moves: int) -> list[dict[str, Any]
     """
     page.set_viewport_size({"width": 1200, "height": 1500})
     notebook = Notebook(page, lab, lab.write("ink.ipynb", _CELL, "bare"))
-    notebook.run_all(120)
+    notebook.run_all()
     page.evaluate(WATCH)
     page.locator(_CANVAS).nth(1).scroll_into_view_if_needed()
     page.wait_for_timeout(1000)

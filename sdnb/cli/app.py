@@ -37,6 +37,7 @@ studio
 # A page that is loaded again has another kernel, and the words of the last one. Not where others
 # come, too: they would see them. Who saves to another folder does something else there.
 _KEEPS = "sdnb app"
+_PATIENCE = 600  # seconds, with a computer that has much to do
 _UNSEEN = "<style>.jp-MarkdownCell { display: none; }</style>"
 
 
@@ -148,6 +149,10 @@ def _serve(args: Namespace, notebook: Path, more: Sequence[str]) -> None:
             f"--Voila.kernel_websocket_connection_class={_CONNECTION}",
             f"--VoilaConfiguration.theme={args.theme}",
             "--VoilaConfiguration.show_tracebacks=True",  # else an error is shown without its words
+            # A studio is a thousand messages. Where they take longer than 4 s after the cell's end,
+            # voila would go on without its output, and the page would stay empty.
+            f"--VoilaExecutor.iopub_timeout={_PATIENCE}",
+            f"--VoilaExecutor.startup_timeout={_PATIENCE}",
             "--Voila.log_level=ERROR",
             *more,
         ]

@@ -7,8 +7,8 @@ from contextlib import contextmanager, nullcontext
 
 import pytest
 from helpers import forked_kernels
-from helpers.notebook_page import SHOTS
-from playwright.sync_api import sync_playwright
+from helpers.notebook_page import LIMIT, SHOTS
+from playwright.sync_api import expect, sync_playwright
 
 from sdnb.bench.lab_page import CHROMIUM_FLAGS, Lab, chromium
 
@@ -38,12 +38,19 @@ class Browser:
             self._playwright = sync_playwright().start()
             launch = self._playwright.chromium.launch
             self._chromium = launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
+            expect.set_options(timeout=1000 * LIMIT)
         return self._chromium
+
+    def page(self, **settings):
+        """A new one, as of a new visitor."""
+        context = self.chromium().new_context(viewport=SIZE, **settings)
+        context.set_default_timeout(1000 * LIMIT)
+        return context.new_page()
 
     def visitor(self):
         """The page that tests share."""
         if self._visitor is None:
-            self._visitor = self.chromium().new_context(viewport=SIZE).new_page()
+            self._visitor = self.page()
         return self._visitor
 
     def forget_visitor(self):
@@ -72,11 +79,6 @@ def pytest_runtest_teardown(item, nextitem):
             BROWSER.close()
 
 
-@pytest.fixture(scope="module")
-def browser():
-    return BROWSER.chromium()
-
-
 SIZE = {"width": 1200, "height": 900}
 # A page that was loaded again has its notebook from its layout, and opens it by its address some
 # seconds later: perhaps over the notebook of the test that follows.
@@ -89,27 +91,33 @@ CLOSE = """() => {
 
 
 @contextmanager
-def pages(browser, lab):
+def pages(lab):
     """Opens fresh pages, as of new visitors; `open_page(2)` on a screen of twice the density."""
-    contexts, before = [], lab.kernels() if lab else set()
+    fresh, before = [], lab.kernels() if lab else set()
 
     def opened(density=1):
-        contexts.append(browser.new_context(viewport=SIZE, device_scale_factor=density))
-        return contexts[-1].new_page()
+        fresh.append(BROWSER.page(device_scale_factor=density))
+        return fresh[-1]
 
+    opened.pages = fresh
     yield opened
-    for context in contexts:
-        context.close()
+    for page in fresh:
+        page.context.close()
     if lab:
         lab.end_kernels(keep=before)
 
 
 @pytest.fixture
-def open_page(browser, request):
+def open_page(request):
     """`pages` of one test."""
     lab = request.getfixturevalue("lab") if "lab" in request.fixturenames else None
-    with pages(browser, lab) as opened:
+    failed = request.session.testsfailed
+    with pages(lab) as opened:
         yield opened
+        if request.session.testsfailed > failed:
+            for page in opened.pages:
+                if not page.is_closed():
+                    say_what_is_seen(page, request.node.name)
 
 
 SEEN = """() => [
@@ -127,7 +135,7 @@ def say_what_is_seen(page, name):
 
 
 @pytest.fixture
-def page(lab, browser, request):
+def page(lab, request):
     """The page that tests share, without a notebook; each opens its own, with its own kernel.
     JupyterLab is loaded once: that takes longer than a short test. After a failure, and after a
     test that loaded it again, it is a new one.
@@ -146,7 +154,7 @@ def page(lab, browser, request):
 
 
 @pytest.fixture(scope="module")
-def shared_page(lab, browser):
+def shared_page(lab):
     """A page of its own for several tests of a file, for a notebook that each leaves as it was."""
-    with pages(browser, lab) as opened:
+    with pages(lab) as opened:
         yield opened()

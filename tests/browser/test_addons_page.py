@@ -35,8 +35,8 @@ def webui(tmp_path_factory):
 class Hands:
     """A person's hands in a part of the page."""
 
-    def __init__(self, page, place):
-        self.page, self.place = page, place
+    def __init__(self, notebook, place):
+        self.notebook, self.page, self.place = notebook, notebook.page, place
 
     def button(self, words, kind="button"):
         return self.place.locator(f"{kind}:has-text('{words}') >> visible=true").first
@@ -48,7 +48,7 @@ class Hands:
         """Drag the slider of the only row to a share of its length."""
         track = self.place.locator(".sdnb-lora .noUi-base >> visible=true")
         track.scroll_into_view_if_needed()
-        place, handle = track.bounding_box(), track.locator(".noUi-touch-area").bounding_box()
+        place, handle = map(self.notebook.place, (track, track.locator(".noUi-touch-area")))
         y = handle["y"] + handle["height"] / 2
         self.page.mouse.move(handle["x"] + handle["width"] / 2, y)
         self.page.mouse.down()
@@ -59,16 +59,16 @@ class Hands:
 def test_a_lora_from_the_list_to_the_picture_and_back_from_its_file(page, lab, webui):
     cells = STUDIO.format(folder=str(webui)), FRESH
     notebook = Notebook(page, lab, lab.write("addons.ipynb", *cells))
-    notebook.run_all(120)
-    first, fresh = (Hands(page, page.locator(".jp-Cell").nth(n)) for n in (0, 1))
+    notebook.run_all()
+    first, fresh = (Hands(notebook, page.locator(".jp-Cell").nth(n)) for n in (0, 1))
     chosen_and_moved(first, notebook)
     words_and_embedding(first, notebook)
-    assert "Add-ons: 1 LoRA, 1 embedding" in first.button("Add-ons").inner_text()
+    expect(first.button("Add-ons")).to_contain_text("Add-ons: 1 LoRA, 1 embedding")
     notebook.screenshot(SHOTS / "addons.png")
 
     first.box("Strength of glow").fill("0.73")  # no step of the slider, and no Tab after it
     page.keyboard.press("Control+Enter")
-    notebook.becomes("studio.result is not None", 60)
+    notebook.becomes("studio.result is not None")
     notebook.kernel("globals().update(made=studio.result.request)")
     made = notebook.kernel("[made.loras[0].unet, made.prompt, len(studio.result.loras)]")
     assert made == [0.73, "a red apple, in glow", 1]
@@ -79,11 +79,10 @@ def test_a_lora_from_the_list_to_the_picture_and_back_from_its_file(page, lab, w
     chooser.value.set_files(saved)
     fresh.place.locator("button.sdnb-thumb").first.click()
     fresh.button("the panel").click()
-    notebook.becomes("panel.request == made", 10)
-    fresh.box("Strength of glow").wait_for()
-    assert fresh.box("Strength of glow").input_value() == "0.73"
-    assert "Add-ons: 1 LoRA, 1 embedding" in fresh.button("Add-ons").inner_text()
-    assert fresh.button("in glow", "button.sdnb-word").is_visible()
+    notebook.becomes("panel.request == made")
+    expect(fresh.box("Strength of glow")).to_have_value("0.73")
+    expect(fresh.button("Add-ons")).to_contain_text("Add-ons: 1 LoRA, 1 embedding")
+    expect(fresh.button("in glow", "button.sdnb-word")).to_be_visible()
     notebook.screenshot(SHOTS / "addons-back.png")
     assert notebook.complaints() == []
 
@@ -98,15 +97,15 @@ def chosen_and_moved(hands, notebook):
     flux = hands.button("not for this model: it is made for Flux")
     flux.wait_for()
     expect(hands.button("blueprint")).to_be_in_viewport()  # the model's own come first
-    assert not hands.button("flux").is_enabled()
+    expect(hands.button("flux")).to_be_disabled()
     hands.box("Search").press_sequentially("styles glow")
     hands.button("styles/glow · rank 4 · in glow").click()
     expect(hands.box("Strength of glow")).to_be_in_viewport()
     hands.page.set_viewport_size({"width": 1200, "height": 900})
-    notebook.becomes("studio.request.loras == (sdnb.Lora('glow', 1.0),)", 10)
+    notebook.becomes("studio.request.loras == (sdnb.Lora('glow', 1.0),)")
     hands.drag(0.8)  # from -1 to 2
-    notebook.becomes("studio.request.loras[0].unet == 1.4", 10)
-    assert hands.box("Strength of glow").input_value() == "1.4"
+    notebook.becomes("studio.request.loras[0].unet == 1.4")
+    expect(hands.box("Strength of glow")).to_have_value("1.4")
 
 
 def words_and_embedding(hands, notebook):
@@ -114,10 +113,10 @@ def words_and_embedding(hands, notebook):
     hands.box("Prompt").fill("a red apple")
     hands.box("Prompt").press("Tab")
     hands.button("in glow", "button.sdnb-word").click()
-    notebook.becomes("studio.request.prompt == 'a red apple, in glow'", 10)
+    notebook.becomes("studio.request.prompt == 'a red apple, in glow'")
     hands.box("Search").fill("soft")
     hands.box("Embeddings to").select_option("negative")
     hands.button("soft · embedding · 3 vectors").click()
-    notebook.becomes("studio.request.negative == 'soft'", 10)
+    notebook.becomes("studio.request.negative == 'soft'")
     found = hands.place.get_by_text("embedding soft: 3 vectors")
     found.locator("visible=true").first.wait_for()

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from helpers.notebook_page import SHOTS, Notebook
+from playwright.sync_api import expect
 from safetensors.torch import save_file
 
 from sdnb.engine.networks.t2i_adapter import T2IAdapter, T2IAdapterConfig
@@ -52,8 +53,8 @@ def nets(tmp_path_factory):
 class Hands:
     """A person's hands in the section."""
 
-    def __init__(self, page):
-        self.page = page
+    def __init__(self, notebook):
+        self.notebook, self.page = notebook, notebook.page
 
     def button(self, words, kind="button"):
         return self.page.locator(f"{kind}:has-text('{words}') >> visible=true").first
@@ -64,7 +65,7 @@ class Hands:
     def drag(self, part, *points):
         """Drag over a part of the page through points, in shares of its sides."""
         part.scroll_into_view_if_needed()
-        box = part.bounding_box()
+        box = self.notebook.place(part)
         places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
         self.page.mouse.move(*places[0])
         self.page.mouse.down()
@@ -75,23 +76,23 @@ class Hands:
 
 def test_a_sketch_is_drawn_and_holds_the_picture(page, lab, nets):
     notebook = Notebook(page, lab, lab.write("control.ipynb", STUDIO.format(folder=str(nets))))
-    notebook.run_all(120)
-    hands = Hands(page)
+    notebook.run_all()
+    hands = Hands(notebook)
     hands.button("Control", "button.sdnb-fold").click()
     hands.box("Net").press_sequentially("ske")
     hands.button("t2i_sketch · T2I-Adapter").click()
     drawn(hands, notebook)
 
     page.keyboard.press("Control+Enter")
-    notebook.becomes("studio.result is not None", 60)
+    notebook.becomes("studio.result is not None")
     notebook.kernel("globals().update(first=studio.result)")
     assert notebook.kernel("first.request.controls[0].image == studio.request.controls[0].image")
     track = page.locator(".sdnb-control .noUi-base >> visible=true").nth(1)  # the brush's is first
     hands.drag(track, (0.5, 0.5), (0.75, 0.5))
-    notebook.becomes("studio.request.controls[0].scale == 1.5", 10)
-    assert hands.box("Scale").input_value() == "1.5"
+    notebook.becomes("studio.request.controls[0].scale == 1.5")
+    expect(hands.box("Scale")).to_have_value("1.5")
     hands.button("Generate").click()
-    notebook.becomes("studio.result is not first", 60)
+    notebook.becomes("studio.result is not first")
     assert notebook.kernel("studio.result.image.tobytes() != first.image.tobytes()")
     notebook.screenshot(SHOTS / "control.png")
 
@@ -99,10 +100,10 @@ def test_a_sketch_is_drawn_and_holds_the_picture(page, lab, nets):
     second = page.locator(".sdnb-control >> visible=true").nth(1)
     second.locator(".sdnb-hint img >> visible=true").wait_for()
     sent = "studio.panel.form.control._cards[1]._given['image']"
-    notebook.becomes(f"{sent} == sdnb.images.picture(studio.result)", 10)
+    notebook.becomes(f"{sent} == sdnb.images.picture(studio.result)")
     second.locator("button[title='Remove this control']").click()
     second.wait_for(state="detached")
-    notebook.becomes("len(studio.panel.form.control._cards) == 1", 10)
+    notebook.becomes("len(studio.panel.form.control._cards) == 1")
     assert notebook.kernel("len(studio.request.controls)") == 1
     assert notebook.complaints() == []
 
@@ -110,29 +111,29 @@ def test_a_sketch_is_drawn_and_holds_the_picture(page, lab, nets):
 def test_in_inpaint_a_net_fills_the_mask_that_is_painted(page, lab, nets):
     source = HOLES + STUDIO.format(folder=str(nets)).replace('"held"', '"filled"')
     notebook = Notebook(page, lab, lab.write("filled.ipynb", source))
-    notebook.run_all(120)
-    hands = Hands(page)
+    notebook.run_all()
+    hands = Hands(notebook)
     hands.button("Generate").click()
-    notebook.becomes("studio.result is not None", 60)
+    notebook.becomes("studio.result is not None")
     hands.button("to inpaint").click()
-    notebook.becomes("studio.panel.kind == 'inpaint'", 20)
+    notebook.becomes("studio.panel.kind == 'inpaint'")
     canvas = page.locator(".jp-OutputArea-output canvas >> visible=true").first
     canvas.wait_for()
-    page.wait_for_timeout(500)
+    notebook.settle()
     hands.drag(canvas, (0.3, 0.3), (0.7, 0.4), (0.5, 0.6))
-    notebook.becomes("studio.request.mask is not None", 20)
+    notebook.becomes("studio.request.mask is not None")
     fold = "studio.panel.form.control.fold"
     if not notebook.kernel(f"{fold}.unfolded"):  # words and controls come along with a picture
         hands.button("Control", "button.sdnb-fold").click()
     hands.box("Net").press_sequentially("ske")
     hands.button("t2i_sketch · T2I-Adapter").click()
     hands.box("Prepare").select_option(index=8)
-    notebook.becomes("[c.prepare for c in studio.request.controls] == ['inpaint']", 10)
+    notebook.becomes("[c.prepare for c in studio.request.controls] == ['inpaint']")
     said = page.locator(".sdnb-control >> visible=true").first
-    assert "it takes the one that is inpainted, and fills its mask" in said.inner_text()
+    expect(said).to_contain_text("it takes the one that is inpainted, and fills its mask")
     notebook.kernel("studio.panel.form.change(steps=2, strength=1.0, width=64, height=64) or 0")
     hands.button("Generate").click()
-    notebook.becomes("bool(studio.result.request.controls)", 60)
+    notebook.becomes("bool(studio.result.request.controls)")
     made = "studio.result.request"
     assert notebook.kernel(f"{made}.controls[0].image is {made}.controls[0].mask is None")
     found, painted, changed = notebook.kernel("holes(studio.result)")
@@ -149,13 +150,14 @@ def drawn(hands, notebook):
     hands.button("Draw", "button.widget-toggle-button").click()
     sheet = hands.page.locator(".sdnb-sketch canvas >> visible=true").first
     sheet.wait_for()
+    notebook.settle()
     hands.drag(sheet, (0.2, 0.2), (0.8, 0.2), (0.8, 0.8), (0.2, 0.8), (0.2, 0.2))
-    notebook.becomes("any(each.image for each in studio.request.controls)", 10)
+    notebook.becomes("any(each.image for each in studio.request.controls)")
     pad = "studio.panel.form.control._cards[0]._picture._pad"
     hands.drag(sheet, (0.3, 0.5), (0.7, 0.5))
-    notebook.becomes(f"len({pad}.strokes) == 2", 10)
+    notebook.becomes(f"len({pad}.strokes) == 2")
     hands.page.keyboard.press("Control+z")
-    notebook.becomes(f"len({pad}.strokes) == 1", 10)
+    notebook.becomes(f"len({pad}.strokes) == 1")
     control = notebook.kernel(
         "[studio.request.controls[0].net, studio.request.controls[0].prepare]"
     )
@@ -169,5 +171,4 @@ def drawn(hands, notebook):
         ".tobytes())"
     )
     assert wanted > 60  # around the square, a pixel wide or more
-    hands.page.wait_for_timeout(300)
-    assert hint.evaluate(LIGHT) == pytest.approx(wanted, abs=wanted / 5)  # a JPEG
+    notebook.sees(lambda: hint.evaluate(LIGHT), pytest.approx(wanted, abs=wanted / 5))  # a JPEG

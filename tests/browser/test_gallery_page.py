@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 from helpers.notebook_page import SHOTS, Notebook
 from helpers.pictures import colour, encoded
+from playwright.sync_api import expect
 
 from sdnb.widgets.gallery.thumbnails import PAGE
 
@@ -74,7 +75,7 @@ def file(name="photo.png", kind="image/png", data=None):
 def opened(shared_page, lab):
     notebook = Notebook(shared_page, lab, lab.write("gallery.ipynb", MADE, STUDIO, EDITOR))
     shared_page.set_viewport_size({"width": 1400, "height": 900})
-    notebook.run_all(120)
+    notebook.run_all()
     yield notebook
     assert notebook.complaints() == []
 
@@ -94,11 +95,23 @@ def send(part, types, *files, words=""):
     return part.evaluate(EVENTS, [types.split(), list(files), words])
 
 
+def drop(opened, part, *files):
+    """Drop files, once the page takes them: it does a moment after the part is in sight."""
+    opened.sees(lambda: send(part, "dragenter dragover", *files), [False, False])
+    send(part, "drop", *files)
+
+
 def tab(opened, name):
-    opened.page.get_by_role("tab", name=name, exact=True).click()
+    opened.open_tab(name)
     opened.becomes(f"{name!r} in [each for each in studio.panels if studio.panel is "
-                   "studio.panels[each]]", 20)  # fmt: skip
+                   "studio.panels[each]]")  # fmt: skip
     return opened.page.locator(".sdnb-takes >> visible=true").first
+
+
+def rows_are_full(page):
+    """Whether the thumbnails stand in three rows or more, each of as many."""
+    rows = Counter(thumbs(page).evaluate_all("all => all.map(each => each.offsetTop)"))
+    return len(rows) >= 3 and len(set(rows.values())) == 1
 
 
 def size(name):
@@ -109,14 +122,10 @@ def size(name):
 
 def test_one_of_many_is_found_by_typing(opened, page):
     page.locator("text=61 pictures").first.wait_for()
-    assert thumbs(page).count() == PAGE
+    expect(thumbs(page)).to_have_count(PAGE)
     for width in (1900, 1400, 1000, 700):  # a full page has no row that is part empty
         page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_timeout(300)
-        tops = thumbs(page).evaluate_all("all => all.map(each => each.offsetTop)")
-        rows = Counter(tops)
-        assert len(rows) >= 3
-        assert len(set(rows.values())) == 1
+        opened.sees(lambda: rows_are_full(page))
     page.set_viewport_size({"width": 1400, "height": 900})
     page.screenshot(path=SHOTS / "gallery-rows.png")
     page.locator("button.sdnb-damaged").wait_for()
@@ -125,10 +134,9 @@ def test_one_of_many_is_found_by_typing(opened, page):
     page.locator("text=15 of 61 pictures").wait_for()
     page.get_by_label("Model", exact=True).last.select_option(index=1)
     box.press_sequentially(' -"8"')
-    opened.becomes("len(studio.gallery.found) == 12", 20)  # without seeds 8, 28, 48
+    opened.becomes("len(studio.gallery.found) == 12")  # without seeds 8, 28, 48
     thumbs(page).first.click()
-    page.locator(".sdnb-settings >> visible=true").wait_for()
-    assert "a fox in snow" in page.locator(".sdnb-settings >> visible=true").inner_text()
+    expect(page.locator(".sdnb-settings >> visible=true")).to_contain_text("a fox in snow")
     opened.kernel("save('a new fox', 700) and None")
     page.locator("button[title^='Look at']").click()
     page.get_by_text("1 new picture.").wait_for()
@@ -139,40 +147,40 @@ def test_a_file_of_the_desktop_is_dropped_where_it_is_wanted(opened, page):
                         ("inpaint", ".sdnb-top")):  # fmt: skip
         tab(opened, name)
         part = page.locator(f"{place} >> visible=true").first
-        assert send(part, "dragenter dragover", file()) == [False, False]  # they were taken
+        opened.sees(lambda part=part: send(part, "dragenter dragover", file()), [False, False])
         words, *less = part.evaluate(HINT, [["dragover"], [file()], ""])
         assert words == '"Drop the picture here"'
         assert all(abs(each) <= 8 for each in less)  # it covers the part, its own border apart
-        send(part, "drop", file())
-        opened.becomes(f"{size(name)} == [80, 48]", 20)
-        assert page.locator(".sdnb-here").count() == 0
+        drop(opened, part, file())
+        opened.becomes(f"{size(name)} == [80, 48]")
+        expect(page.locator(".sdnb-here")).to_have_count(0)
     canvas = page.locator(".sdnb .sdnb-stage canvas >> visible=true").first
     canvas.wait_for()
-    send(canvas, "dragover drop", file(data=encoded(colour(4, (64, 96)))))
-    opened.becomes(f"{size('inpaint')} == [96, 64]", 20)
+    drop(opened, canvas, file(data=encoded(colour(4, (64, 96)))))
+    opened.becomes(f"{size('inpaint')} == [96, 64]")
 
 
 def test_a_sketch_and_a_mask_editor_alone_take_it_themselves(opened, page):
     tab(opened, "sketch")
     sketch, photo = "studio.panels['sketch']", file(data=encoded(colour(4, (64, 96))))
-    send(page.locator(".sdnb-top >> visible=true").first, "dragover drop", photo)
-    opened.becomes(f"{sketch}.canvas.trace is not None", 20)
+    drop(opened, page.locator(".sdnb-top >> visible=true").first, photo)
+    opened.becomes(f"{sketch}.canvas.trace is not None")
     assert opened.kernel(f"[{sketch}.canvas.trace.size, {sketch}.canvas.is_empty]") == [
         [96, 64], True,
     ]  # fmt: skip
     page.get_by_text("Draw it in").locator("visible=true").wait_for()
     canvas = page.locator(".jp-OutputArea-output > .sdnb-mask .sdnb-stage canvas >> visible=true")
     canvas.scroll_into_view_if_needed()
-    send(canvas, "dragover drop", photo)
-    opened.becomes("editor.image.size == (96, 64)", 20)
+    drop(opened, canvas, photo)
+    opened.becomes("editor.image.size == (96, 64)")
     back = page.get_by_role("button", name="Take that back")
     back.click()
-    opened.becomes("editor.image.size == (128, 128)", 20)
+    opened.becomes("editor.image.size == (128, 128)")
     assert opened.kernel("editor.mask.getbbox()") == [8, 8, 64, 64]
     canvas.focus()
     send(canvas, "paste", photo)
-    opened.becomes("editor.image.size == (96, 64)", 20)
-    page.get_by_role("tab", name="txt2img", exact=True).click()
+    opened.becomes("editor.image.size == (96, 64)")
+    opened.open_tab("txt2img")
 
 
 def test_a_file_that_is_no_picture_says_so(opened, page):
@@ -183,13 +191,13 @@ def test_a_file_that_is_no_picture_says_so(opened, page):
         ("", b"hello", "is not a picture that can be read"),
         ("image/png", b"\\x89PNG", "is not a picture that can be read"),
     ):
-        send(box, "dragover drop", file("notes.txt", kind, data))
-        box.get_by_text(words).wait_for(timeout=20_000)
+        drop(opened, box, file("notes.txt", kind, data))
+        box.get_by_text(words).wait_for()
     assert opened.kernel(size("img2img")) == before
     assert send(box, "dragover", words="only words") == [True]  # left to the page
     gallery = page.locator(".sdnb-takes:has(.sdnb-thumb)")
-    send(gallery, "dragover drop", file("notes.txt", "text/plain", b"hello"))
-    gallery.get_by_text("notes.txt is no picture").wait_for(timeout=20_000)
+    drop(opened, gallery, file("notes.txt", "text/plain", b"hello"))
+    gallery.get_by_text("notes.txt is no picture").wait_for()
 
 
 def test_a_picture_with_settings_brings_them_and_many_come_at_once(opened, page):
@@ -197,13 +205,13 @@ def test_a_picture_with_settings_brings_them_and_many_come_at_once(opened, page)
     path = opened.kernel("str(save('a dropped fox', 800).resolve())")
     with open(path, "rb") as saved:  # noqa: PTH123 - the server is on this machine
         data = saved.read()
-    send(gallery, "dragover drop", file("one.png", data=data), file("two.png"))
+    drop(opened, gallery, file("one.png", data=data), file("two.png"))
     opened.becomes("[p.file and p.file[0] for p in studio.gallery.pictures][:2] == "
-                   "['two.png', 'one.png']", 20)  # fmt: skip
+                   "['two.png', 'one.png']")  # fmt: skip
     assert opened.kernel("studio.gallery.pictures[1].request.prompt") == "a dropped fox"
     tab(opened, "txt2img")  # without a box for a picture: then it is the gallery's
-    send(page.locator(".sdnb-top >> visible=true").first, "dragover drop", file("three.png"))
-    opened.becomes("studio.gallery.pictures[0].file[0] == 'three.png'", 20)
+    drop(opened, page.locator(".sdnb-top >> visible=true").first, file("three.png"))
+    opened.becomes("studio.gallery.pictures[0].file[0] == 'three.png'")
 
 
 def test_a_picture_of_the_gallery_is_dragged_to_a_box(opened, page):
@@ -215,31 +223,31 @@ def test_a_picture_of_the_gallery_is_dragged_to_a_box(opened, page):
     thumb.scroll_into_view_if_needed()
     thumb.drag_to(box)
     opened.becomes("(image := studio.panels['img2img'].form.controls['image'].value) and "
-                   "sdnb.images.open(image).getpixel((0, 0)) == (208, 90, 94)", 20)  # fmt: skip
-    box.get_by_text("it carries its settings").wait_for(timeout=20_000)
+                   "sdnb.images.open(image).getpixel((0, 0)) == (208, 90, 94)")  # fmt: skip
+    box.get_by_text("it carries its settings").wait_for()
     before = opened.kernel("len(studio.gallery.pictures)")
     thumb.drag_to(thumbs(page).nth(3))  # onto its own gallery: nothing
+    opened.settle()
     assert opened.kernel("len(studio.gallery.pictures)") == before
     # A panel's own picture: only onto a box of it.
     name = opened.kernel("next(part._hand.name for part in studio.panels['img2img'].children if "
                          "hasattr(part, '_hand'))")  # fmt: skip
     for part, left in ((box, False), (page.locator(".sdnb-outcome >> visible=true").first, True)):
-        assert part.evaluate(OWN, name) == left
+        opened.sees(lambda part=part: part.evaluate(OWN, name), left)
     page.locator("button.sdnb-fold:has-text('Control') >> visible=true").click()
     net = page.locator(".sdnb-held .sdnb-takes >> visible=true").first
     net.wait_for()
     thumb.drag_to(net)
-    net.get_by_text("64 × 64").wait_for(timeout=20_000)
+    net.get_by_text("64 × 64").wait_for()
     page.set_viewport_size({"width": 1400, "height": 900})
 
 
 def test_a_picture_is_pasted(opened, page):
     box = tab(opened, "img2img")
     box.locator("button >> visible=true").first.focus()
-    assert send(box.locator("button").first, "paste", file(data=encoded(colour(5, (40, 56))))) == [
-        False
-    ]
-    opened.becomes(f"{size('img2img')} == [56, 40]", 20)
+    photo = file(data=encoded(colour(5, (40, 56))))
+    opened.sees(lambda: send(box.locator("button").first, "paste", photo), [False])
+    opened.becomes(f"{size('img2img')} == [56, 40]")
     prompt = page.get_by_label("Prompt", exact=True).locator("visible=true").first
     prompt.focus()
     assert send(prompt, "paste", file(), words="words beside it") == [True]  # left to the box
@@ -254,13 +262,13 @@ def test_a_picture_is_pasted(opened, page):
     )  # fmt: skip
     page.locator(".sdnb-outcome .sdnb-empty >> visible=true").first.click()  # no focus is there
     page.keyboard.press("Control+v")
-    opened.becomes(f"{size('img2img')} == [88, 72]", 20)
-    send(tab(opened, "inpaint"), "dragover drop", file())
-    opened.becomes(f"{size('inpaint')} == [80, 48]", 20)
+    opened.becomes(f"{size('img2img')} == [88, 72]")
+    drop(opened, tab(opened, "inpaint"), file())
+    opened.becomes(f"{size('inpaint')} == [80, 48]")
     canvas = page.locator(".sdnb .sdnb-stage canvas >> visible=true").first
     canvas.click()
     page.keyboard.press("Control+v")
-    opened.becomes(f"{size('inpaint')} == [88, 72]", 20)
+    opened.becomes(f"{size('inpaint')} == [88, 72]")
     assert opened.js("return panel.content.widgets.length") == 3  # no cell was pasted
 
 
@@ -272,8 +280,12 @@ def test_in_a_small_window_nothing_is_cut_off(opened, page):
     page.screenshot(path=SHOTS / "drop.png")
     page.locator(".sdnb-search").scroll_into_view_if_needed()
     page.screenshot(path=SHOTS / "gallery.png")
-    right = page.locator(".sdnb-takes:has(.sdnb-thumb)").evaluate(RIGHT)
-    ends = [part.evaluate(RIGHT) for part in page.locator(".sdnb-search > * >> visible=true").all()]
-    assert len(ends) == 3  # words, model, day: there are no subfolders but "deleted"
-    assert max(ends) <= right
+    parts = page.locator(".sdnb-search > * >> visible=true")
+    expect(parts).to_have_count(3)  # words, model, day: there are no subfolders but "deleted"
+
+    def is_within():
+        right = page.locator(".sdnb-takes:has(.sdnb-thumb)").evaluate(RIGHT)
+        return max(part.evaluate(RIGHT) for part in parts.all()) <= right
+
+    opened.sees(is_within)
     page.set_viewport_size({"width": 1400, "height": 900})

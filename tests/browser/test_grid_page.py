@@ -1,10 +1,12 @@
 """The grid's viewer and the studio's Grid tab in JupyterLab, by mouse and keyboard."""
 
+import re
 from pathlib import Path
 
 import pytest
 from helpers.notebook_page import SHOTS
 from helpers.pictures import chunk, raw_png
+from playwright.sync_api import expect
 from test_panel_page import Page
 
 pytestmark = pytest.mark.browser
@@ -31,6 +33,7 @@ tab => { const r = tab.getBoundingClientRect();
   return tab.contains(document.elementFromPoint(r.x + r.width / 2, r.y + r.height / 2)) }
 """
 LARGE = ".sdnb-picture img"
+CHOSEN = "list => list.selectedOptions[0]?.label"
 
 
 class GridPage(Page):
@@ -47,10 +50,13 @@ class GridPage(Page):
         """Which cells show a picture."""
         return self.cells.evaluate_all(THUMBS)
 
-    def letters(self):
-        """The letters in the corners of cells, once the browser has drawn them."""
-        self.page.wait_for_timeout(400)
-        return self.cells.evaluate_all(LETTERS)
+    def shows_all(self, count):
+        """Wait until so many cells are all that there are, and each shows a picture."""
+        self.notebook.sees(self.thumbs, [True] * count)
+
+    def has_letters(self, letters):
+        """Wait until these are in the corners of cells, and no others."""
+        self.notebook.sees(lambda: self.cells.evaluate_all(LETTERS), letters)
 
     def press(self, *keys):
         for key in keys:
@@ -68,57 +74,54 @@ def test_a_grid_fills_stops_resumes_and_is_looked_at(page, lab):
     compare(view)
     turn(view)
     view.click("Close")
-    view.until("view.chosen is None", 10)
+    view.until("view.chosen is None")
     assert view.notebook.complaints() == []
 
 
 def fill(view):
     """Run, Stop and Resume."""
-    assert view.thumbs() == [False] * 6
+    view.notebook.sees(view.thumbs, [False] * 6)
     view.click("Run")
     view.until("grid.done >= 1")
     view.click("Stop")
     view.until("not view.running")
     assert 1 <= view.kernel("grid.done") < 12
-    assert any(view.thumbs())
-    assert "stopped" in view.page.locator(".sdnb-quiet:has-text('cells')").first.inner_text()
-    assert view.enabled("Resume")
-    assert not view.enabled("Stop")
+    view.notebook.sees(lambda: any(view.thumbs()))
+    expect(view.page.locator(".sdnb-quiet:has-text('cells')").first).to_contain_text("stopped")
+    expect(view.named("Resume")).to_be_enabled()
+    expect(view.named("Stop")).to_be_disabled()
     view.click("Resume")
-    view.until("grid.done == 12 and not view.running", 120)
-    view.page.wait_for_timeout(500)
-    assert view.thumbs() == [True] * 6
+    view.until("grid.done == 12 and not view.running")
+    view.shows_all(6)
 
 
 def move_and_open(view):
     """Arrows move, and stay inside the grid; Enter opens."""
     view.cells.first.click()
-    view.until("view.chosen == grid.at(steps=1, cfg=1, seed=7)", 10)
+    view.until("view.chosen == grid.at(steps=1, cfg=1, seed=7)")
     active = view.notebook.js("return panel.content.activeCellIndex")
     view.press("ArrowRight", "ArrowRight", "ArrowRight", "ArrowDown", "ArrowLeft")
-    focused = view.page.evaluate("document.activeElement.getAttribute('aria-label')")
-    assert focused == "steps 8 CFG 4"
+    expect(view.cell("steps 8 CFG 4")).to_be_focused()
     view.press("Enter")
-    view.until("view.chosen == grid.at(steps=8, cfg=4, seed=7)", 10)
+    view.until("view.chosen == grid.at(steps=8, cfg=4, seed=7)")
     assert view.notebook.js("return panel.content.activeCellIndex") == active
     assert view.notebook.js("return panel.content.mode") == "command"
-    stands(view)
+    for width, is_beside in ((1400, True), (1000, False)):
+        view.page.set_viewport_size({"width": width, "height": 900})
+        view.notebook.sees(lambda beside=is_beside: stands(view, beside))
+        view.page.screenshot(path=SHOTS / f"grid-{width}.png")
+    view.page.set_viewport_size({"width": 1200, "height": 900})
     keep(view)
 
 
-def stands(view):
+def stands(view, is_beside):
     """The large view is beside the grid, and below it in a narrow page; no row is cut off."""
-    for width, is_beside in ((1400, True), (1000, False)):
-        view.page.set_viewport_size({"width": width, "height": 900})
-        view.page.wait_for_timeout(300)
-        table, picture = (view.page.locator(s).bounding_box() for s in (".sdnb-table", LARGE))
-        beside = picture["x"] >= table["x"] + table["width"] and picture["y"] < table["y"] + 200
-        below = picture["y"] >= table["y"] + table["height"] and picture["x"] < table["x"] + 50
-        assert (beside, below) == (is_beside, not is_beside), (width, table, picture)
-        assert picture["width"] >= 300
-        assert view.page.locator(".sdnb-table").evaluate("t => t.scrollWidth <= t.clientWidth")
-        view.page.screenshot(path=SHOTS / f"grid-{width}.png")
-    view.page.set_viewport_size({"width": 1200, "height": 900})
+    table, picture = (view.notebook.place(view.page.locator(s)) for s in (".sdnb-table", LARGE))
+    beside = picture["x"] >= table["x"] + table["width"] and picture["y"] < table["y"] + 200
+    below = picture["y"] >= table["y"] + table["height"] and picture["x"] < table["x"] + 50
+    assert (beside, below) == (is_beside, not is_beside), (table, picture)
+    assert picture["width"] >= 300
+    return view.page.locator(".sdnb-table").evaluate("t => t.scrollWidth <= t.clientWidth")
 
 
 def keep(view):
@@ -129,10 +132,10 @@ def keep(view):
     assert Path(path).parent == Path("outputs")
     assert view.kernel(f"sdnb.read({path!r}) == view._detail._pictures.made["
                        "view._detail.cell.key].request")  # fmt: skip
-    assert view.page.locator("text=Send to >> visible=true").count() == 0
+    expect(view.page.locator("text=Send to >> visible=true")).to_have_count(0)
     code = view.page.locator("summary:has-text('as Python')")
     code.click()
-    assert "steps=8" in view.page.locator(".sdnb-code").input_value()
+    expect(view.page.locator(".sdnb-code")).to_have_value(re.compile("steps=8"))
     code.click()
 
 
@@ -141,29 +144,36 @@ def compare(view):
     is A and B.
     """
     view.click("Compare")
-    assert view.letters() == {"steps 8 CFG 4": "A"}
+    view.has_letters({"steps 8 CFG 4": "A"})
     view.cell("steps 9 CFG 4").click()
     view.page.locator(".sdnb-compare").wait_for()
-    assert view.letters() == {"steps 8 CFG 4": "A", "steps 9 CFG 4": "B"}
-    left, right = (view.page.locator(".sdnb-compare img").nth(i).bounding_box() for i in (0, 1))
-    assert {side: round(left[side], 1) for side in left} == {s: round(right[s], 1) for s in right}
+    view.has_letters({"steps 8 CFG 4": "A", "steps 9 CFG 4": "B"})
+    sides = [view.page.locator(".sdnb-compare img").nth(i) for i in (0, 1)]
+
+    def are_level():
+        left, right = map(view.notebook.place, sides)
+        assert {s: round(left[s], 1) for s in left} == {s: round(right[s], 1) for s in right}
+        return left
+
+    left = view.notebook.sees(are_level)
     view.page.locator(".sdnb-compare input").focus()
     view.press("ArrowRight", "ArrowRight")
     at = "e => parseFloat(e.style.getPropertyValue('--at'))"
-    assert view.page.locator(".sdnb-compare").evaluate(at) == 52
+    view.notebook.sees(lambda: view.page.locator(".sdnb-compare").evaluate(at), 52)
+    left = view.notebook.place(sides[0])  # the focus may have scrolled the page
     hand, middle = view.page.mouse, left["y"] + left["height"] * 0.7
     hand.move(left["x"] + left["width"] * 0.52, middle)
     hand.down()
     hand.move(left["x"] + left["width"] * 0.25, middle, steps=4)
     hand.up()
-    assert 24 <= view.page.locator(".sdnb-compare").evaluate(at) <= 26
+    view.notebook.sees(lambda: 24 <= view.page.locator(".sdnb-compare").evaluate(at) <= 26)
     view.shot("grid-slider")
     view.click("difference")
     both = "A (steps=8, cfg=4, seed=7) and B (steps=9, cfg=4, seed=7)"
     view.page.locator(f"img[alt='the difference of {both}']").wait_for()
     view.shot("grid-difference")
     view.click("Use these settings")
-    view.until("used == [grid.at(steps=9, cfg=4, seed=7)]", 10)
+    view.until("used == [grid.at(steps=9, cfg=4, seed=7)]")
 
 
 def turn(view):
@@ -172,14 +182,12 @@ def turn(view):
     view.page.get_by_label("seed", exact=True).focus()
     for key in ("Space", "ArrowDown", "Enter"):  # opened, JupyterLab takes no key from it
         view.press(key)
-    view.until("view._page == 1", 10)
-    view.page.wait_for_timeout(300)
-    assert view.cells.first.evaluate(LOOK) != before
+    view.until("view._page == 1")
+    view.notebook.sees(lambda: view.cells.first.evaluate(LOOK) != before)
     track = view.page.locator(".sdnb-track .noUi-base >> visible=true")
     track.click(position={"x": 2, "y": 2})
-    view.until("view._page == 0", 10)
-    view.page.wait_for_timeout(300)
-    assert view.cells.first.evaluate(LOOK) == before
+    view.until("view._page == 0")
+    view.notebook.sees(lambda: view.cells.first.evaluate(LOOK), before)
 
 
 def test_the_studio_has_a_grid_tab(page, lab):
@@ -187,8 +195,9 @@ def test_the_studio_has_a_grid_tab(page, lab):
     studio = GridPage(page, lab, "grid-tab.ipynb", STUDIO)
     bring(studio)
     studio.kernel("studio.panels['txt2img'].form.change(prompt='a pear', width=64, height=64)")
-    page.get_by_role("tab", name="grid", exact=True).click()
-    assert studio.box("Third").evaluate("list => list.selectedOptions[0]?.label") == "nothing"
+    studio.notebook.open_tab("grid")
+    third = studio.box("Third")
+    studio.notebook.sees(lambda: third.evaluate(CHOSEN), "nothing")
     across, down = (page.locator(".sdnb-values input >> visible=true").nth(i) for i in (0, 1))
     for box, words in ((across, "1-2"), (down, "1, x")):
         box.fill(words)
@@ -199,13 +208,12 @@ def test_the_studio_has_a_grid_tab(page, lab):
     down.press("Tab")
     studio.click("Run grid")
     studio.until("studio.grid.view is not None and studio.grid.view.grid.done == 4")
-    page.wait_for_timeout(500)
-    assert studio.thumbs() == [True] * 4
+    studio.shows_all(4)
     studio.cell("steps 2 CFG 4").click()
     page.locator("text=Use these settings").wait_for()
     studio.shot("grid-tab")
     studio.click("Use these settings")
-    studio.until("studio.panel is studio.panels['txt2img'] and studio.request.steps == 2", 10)
+    studio.until("studio.panel is studio.panels['txt2img'] and studio.request.steps == 2")
     assert studio.kernel("[studio.request.prompt, studio.request.cfg]") == ["a pear", 4]
     send(studio)
     assert studio.notebook.complaints() == []
@@ -214,20 +222,22 @@ def test_the_studio_has_a_grid_tab(page, lab):
 def send(studio):
     """The large view's picture goes to a tab, which comes into view, and is saved."""
     tab = studio.page.get_by_role("tab", name="img2img", exact=True)
-    studio.page.get_by_role("tab", name="grid", exact=True).click()
+    studio.notebook.open_tab("grid")
     buttons = studio.page.locator(".sdnb-grid button:has-text('img2img')")
-    buttons.evaluate("b => b.scrollIntoView({block: 'start'})")
-    studio.page.wait_for_timeout(300)
-    assert not tab.evaluate(SEEN)  # else nothing would be shown
+
+    def is_scrolled_away():
+        buttons.evaluate("b => b.scrollIntoView({block: 'start'})")
+        return not tab.evaluate(SEEN)
+
+    studio.notebook.sees(is_scrolled_away)  # else nothing would be shown
     buttons.click()
-    studio.until("studio.panel.kind == 'img2img'", 10)
+    studio.until("studio.panel.kind == 'img2img'")
     studio.until("studio.request.image == sdnb.images.picture("
-                 "studio.grid.view.grid.image(steps=2, cfg=4))", 10)  # fmt: skip
-    studio.page.wait_for_timeout(500)
-    assert tab.evaluate(SEEN)
+                 "studio.grid.view.grid.image(steps=2, cfg=4))")  # fmt: skip
+    studio.notebook.sees(lambda: tab.evaluate(SEEN))
     # What it shows comes along; steps are the tab's own, which are the model's here.
     assert studio.kernel("[studio.request.prompt, studio.request.steps]") == ["a pear", None]
-    studio.page.get_by_role("tab", name="grid", exact=True).click()
+    studio.notebook.open_tab("grid")
     studio.page.locator(".sdnb-grid button:text-is('Save') >> visible=true").click()
     studio.page.locator("[role=status]:has-text('Saved as of-grids')").wait_for()
 
@@ -261,27 +271,19 @@ def test_a_thousand_cells_are_all_seen_and_looked_through_by_keys(page, lab):
     """A page that is sent thousands of widgets at once shows none of them, or stands still."""
     view = GridPage(page, lab, "thousand.ipynb", THOUSAND)
     view.click("Run")
-    view.until("grid.done == 1000 and not view.running", 200)
-    seen(view, 1000)
+    view.until("grid.done == 1000 and not view.running", seconds=600)
+    view.shows_all(1000)
     assert view.kernel("len({id(each.layout) for each in view._table._cell_styles.values()})") == 1
     view.cell("steps 3 CFG 2").click()
-    view.until("view.chosen == grid.at(steps=3, cfg=2)", 20)
+    view.until("view.chosen == grid.at(steps=3, cfg=2)")
     view.page.locator(LARGE).first.wait_for()
     view.press("ArrowRight", "ArrowDown", "Enter")
-    view.until("view.chosen == grid.at(steps=4, cfg=2.1)", 20)
+    view.until("view.chosen == grid.at(steps=4, cfg=2.1)")
     view.notebook.reload()
-    seen(view, 1000)
+    view.shows_all(1000)
     view.cell("steps 40 CFG 3.4").click()
-    view.until("view.chosen == grid.at(steps=40, cfg=3.4)", 20)
+    view.until("view.chosen == grid.at(steps=40, cfg=3.4)")
     assert view.notebook.complaints() == []
-
-
-def seen(view, count):
-    """Wait until so many cells show a picture."""
-    for _ in view.notebook.looks(60):
-        if sum(shown := view.thumbs()) == count:
-            return
-    assert sum(shown) == count
 
 
 def test_the_grid_that_runs_and_the_model_that_loads_are_those_in_the_boxes(page, lab):
@@ -290,7 +292,7 @@ def test_the_grid_that_runs_and_the_model_that_loads_are_those_in_the_boxes(page
     lost = f"for box in {boxes}:\n    box.set_state = lambda state: None"
     studio = GridPage(page, lab, "late-grid.ipynb", STUDIO, lost)
     studio.kernel("studio.panels['txt2img'].form.change(prompt='a pear', width=64, height=64)")
-    page.get_by_role("tab", name="grid", exact=True).click()
+    studio.notebook.open_tab("grid")
     across, down = (page.locator(".sdnb-values input >> visible=true").nth(i) for i in (0, 1))
     down.fill("1")
     across.fill("1, 2")

@@ -33,7 +33,7 @@ def stop_a_panel(view):
     view.kernel("panel.submit(sdnb.Request('a fox', steps=1000)) and None")
     view.until(f"{LAST}.progress is not None and {LAST}.progress.step > 1")
     view.page.locator(BUTTON).first.click()
-    view.until("not panel.running", 10)
+    view.until("not panel.running")
     view.page.get_by_text("stopped at step").first.wait_for()
     view.notebook.screenshot(SHOTS / "interrupted.png")
 
@@ -42,7 +42,7 @@ def stop_a_grid(view):
     view.click("Run")
     view.until("view.running and view._cell_begun")
     view.page.locator(BUTTON).first.click()
-    view.until("not view.running", 10)
+    view.until("not view.running")
     view.page.get_by_text("0 of 2 cells · stopped").wait_for()
 
 
@@ -51,6 +51,7 @@ def interrupt_a_cell(view):
     view.notebook.js("panel.content.activeCellIndex = 2; panel.content.mode = 'command'")
     view.page.locator(".jp-Cell").nth(2).locator(".jp-InputPrompt").click()
     view.page.keyboard.press("Control+Enter")
-    view.page.wait_for_timeout(1000)
+    view.notebook.until("return panel.sessionContext.session.kernel.status === 'busy'")
+    view.page.wait_for_timeout(1000)  # it sleeps by now
     view.page.locator(BUTTON).first.click()
     view.page.get_by_text("KeyboardInterrupt").first.wait_for()

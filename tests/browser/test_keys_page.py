@@ -2,6 +2,7 @@
 
 import pytest
 from helpers.notebook_page import SHOTS, Notebook
+from playwright.sync_api import expect
 
 from sdnb.widgets.gallery.thumbnails import PAGE
 
@@ -31,15 +32,24 @@ gallery
 NAMES = "[p.file[0] for p in gallery.pictures]"
 CHOSEN = "gallery.chosen and gallery.chosen.file[0]"
 CELLS = "return panel.content.widgets.length"
+# Asks the page's parts that listen to keys, which it loads a moment after it shows the widgets.
+HEARD = """(lambda ears: [
+    each.when_heard(lambda each=each: setattr(each, "is_heard", True)) for each in ears
+] and all(getattr(each, "is_heard", False) for each in ears))([
+    each for each in __import__("ipywidgets").widgets.widget._instances.values()
+    if isinstance(each, __import__("sys").modules["sdnb.widgets.keys"].Keys)
+])"""
 RUNS = "return panel.content.widgets.map(cell => cell.model.executionCount)"
 
 
 @pytest.fixture
 def opened(lab, request):
-    def run(name, *cells, page=None):
+    def run(name, *cells, page=None, hears=True):
         page = page or request.getfixturevalue("page")
         notebook = Notebook(page, lab, lab.write(name, *cells))
-        notebook.run_all(120)
+        notebook.run_all()
+        if hears:
+            notebook.becomes(HEARD)
         return notebook
 
     return run
@@ -51,30 +61,15 @@ def press(notebook, *keys):
         notebook.page.wait_for_timeout(60)
 
 
-def until(notebook, expression, value, seconds=20):
-    """Wait until a Python expression in the kernel has this value."""
-    for _ in notebook.looks(seconds):
-        if (found := notebook.kernel(expression)) == value:
-            return
-    assert found == value, expression
+def until_focused(notebook, name):
+    """Wait until what a screen reader reads of the element with the focus begins like this."""
 
+    def reads():
+        words = notebook.js("return document.activeElement.innerText.trim()")
+        assert words.startswith(name)
+        return words
 
-def in_theme(notebook, theme):
-    theme = f"{{theme: 'JupyterLab {theme}'}}"
-    notebook.js(f"await app.commands.execute('apputils:change-theme', {theme})")
-
-
-def focused(notebook):
-    """What a screen reader reads of the element with the focus."""
-    return notebook.js("return document.activeElement.innerText.trim()")
-
-
-def until_focused(notebook, name, seconds=20):
-    """Wait until what has the focus reads like this, as it does once the kernel has answered."""
-    for _ in notebook.looks(seconds):
-        if (found := focused(notebook)).startswith(name):
-            return
-    assert found.startswith(name)
+    return notebook.sees(reads)
 
 
 def test_ctrl_enter_generates_with_what_was_typed_last(opened, page):
@@ -86,7 +81,7 @@ def test_ctrl_enter_generates_with_what_was_typed_last(opened, page):
     prompt.focus()
     page.keyboard.type(" in the snow")
     page.keyboard.press("Control+Enter")
-    until(notebook, "len(panel.results)", 1)
+    notebook.becomes("len(panel.results)", 1)
     made = "[panel.results[-1].request.prompt, panel.results[-1].request.steps]"
     assert notebook.kernel(made) == [prompt.input_value(), 3]
     assert "in the snow" in prompt.input_value()
@@ -94,14 +89,14 @@ def test_ctrl_enter_generates_with_what_was_typed_last(opened, page):
     steps = page.get_by_label("Steps", exact=True).first
     steps.fill("4")  # a number box reports what is in it only when it is left
     steps.press("Control+Enter")
-    until(notebook, "len(panel.results)", 2)
+    notebook.becomes("len(panel.results)", 2)
     assert notebook.kernel(made)[1] == 4
 
     page.get_by_role("button", name="Generate").focus()
     press(notebook, "Control+Enter")
-    until(notebook, "len(panel.results)", 3)
+    notebook.becomes("len(panel.results)", 3)
     page.get_by_role("button", name="Generate").click()
-    until(notebook, "len(panel.results)", 4)
+    notebook.becomes("len(panel.results)", 4)
     assert (notebook.js(CELLS), notebook.js(RUNS)) == (cells, runs)  # the cell did not run again
     assert notebook.complaints() == []
 
@@ -117,7 +112,7 @@ def test_letters_after_a_click_are_not_the_notebooks(opened, page):
     before = sampler.input_value()
     sampler.focus()
     press(notebook, "u")  # a letter chooses, as in any list
-    until(notebook, "panel.request.sampler[0]", "u")
+    notebook.becomes("panel.request.sampler[0]", "u")
     assert sampler.input_value() != before
     press(notebook, "d", "d")
     assert notebook.js(CELLS) == cells
@@ -125,17 +120,15 @@ def test_letters_after_a_click_are_not_the_notebooks(opened, page):
     # After a click on words, too, where Ctrl+Enter is Generate.
     page.locator(".sdnb .sdnb-quiet >> visible=true").first.click()
     press(notebook, "a", "d", "d", "x", "ArrowDown")
+    notebook.settle()
     assert notebook.js(CELLS) == cells
     assert notebook.js("return panel.content.activeCellIndex") == there
     press(notebook, "Control+Enter")
-    until(notebook, "len(panel.results)", 1)
+    notebook.becomes("len(panel.results)", 1)
     notebook.js("panel.context.model.dirty = true")
     page.keyboard.press("Control+s")
     page.wait_for_function("() => !document.querySelector('.jp-mod-dirty')")
-    for _ in notebook.looks(20):
-        if not notebook.js("return panel.context.model.dirty"):
-            return
-    raise AssertionError("Ctrl+S did not save the notebook")
+    notebook.until("return !panel.context.model.dirty")
 
 
 def test_shift_enter_in_the_prompt_is_a_new_line(opened, page):
@@ -144,7 +137,7 @@ def test_shift_enter_in_the_prompt_is_a_new_line(opened, page):
     prompt = page.get_by_label("Prompt", exact=True)
     prompt.fill("a fox")
     press(notebook, "End", "Shift+Enter", "x")
-    until(notebook, "panel.request.prompt", "a fox\nx")
+    notebook.becomes("panel.request.prompt", "a fox\nx")
     assert notebook.js(RUNS) == runs
     assert notebook.kernel("len(panel.results)") == 0
 
@@ -160,7 +153,7 @@ prompt.set_state = lambda state: None  # what the browser sends of it is lost
     page.get_by_label("Prompt", exact=True).fill("a green boat")
     assert notebook.kernel("panel.request.prompt") != "a green boat"
     page.get_by_role("button", name="Generate").click()
-    until(notebook, "len(panel.results)", 1)
+    notebook.becomes("len(panel.results)", 1)
     assert notebook.kernel("panel.results[0].request.prompt") == "a green boat"
 
 
@@ -181,13 +174,13 @@ def test_what_is_chosen_and_dragged_while_the_kernel_is_busy_is_used(opened, pag
     steps = page.get_by_label("Steps", exact=True).first
     steps.fill("3")
     steps.press("Tab")
-    until(notebook, "panel.request.steps", 3)
+    notebook.becomes("panel.request.steps", 3)
     sampler.select_option("heun")  # the kernel is at work with it
     sampler.select_option("lms")
     sampler.select_option("euler")
     track = page.locator(".sdnb-slider:has(> .widget-text > label:text-is('Steps'))")
     line, handle = (
-        track.locator(part).bounding_box() for part in (".noUi-base", ".noUi-touch-area")
+        notebook.place(track.locator(part)) for part in (".noUi-base", ".noUi-touch-area")
     )
     page.mouse.move(handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2)
     page.mouse.down()
@@ -195,9 +188,7 @@ def test_what_is_chosen_and_dragged_while_the_kernel_is_busy_is_used(opened, pag
     page.mouse.up()
     page.get_by_role("button", name="Generate").click()
     seen = "panel.results and [panel.results[0].request.sampler, panel.results[0].request.steps]"
-    for _ in notebook.looks(40):
-        if found := notebook.kernel(seen):
-            break
+    found = notebook.becomes(seen)
     assert found[0] == "euler"
     assert found[1] == notebook.kernel("panel.request.steps") == int(steps.input_value()) > 3
     assert notebook.complaints() == []
@@ -207,22 +198,22 @@ def test_a_box_that_python_set_meanwhile_is_not_set_back(opened, page):
     """What was typed once is news no longer when something else has changed it."""
     notebook = opened("set-since.ipynb", PANEL)
     page.get_by_label("Prompt", exact=True).fill("a fox")
-    until(notebook, "panel.request.prompt", "a fox")
+    notebook.becomes("panel.request.prompt", "a fox")
     notebook.kernel("panel.form.change(prompt='an owl')")
-    page.wait_for_timeout(500)
+    expect(page.get_by_label("Prompt", exact=True)).to_have_value("an owl")
     page.get_by_role("button", name="Generate").click()
-    until(notebook, "len(panel.results)", 1)
+    notebook.becomes("len(panel.results)", 1)
     assert notebook.kernel("panel.results[0].request.prompt") == "an owl"
 
 
 def test_a_page_without_anywidget_has_all_but_the_keys(opened, open_page):
     page = open_page()
     page.route("**/extensions/anywidget/**", lambda route: route.abort())
-    notebook = opened("no-keys.ipynb", PANEL, page=page)
+    notebook = opened("no-keys.ipynb", PANEL, page=page, hears=False)
     page.get_by_label("Prompt", exact=True).fill("a fox")
-    page.wait_for_timeout(500)
+    notebook.becomes("panel.request.prompt", "a fox")
     page.get_by_role("button", name="Generate").click()
-    until(notebook, "len(panel.results)", 1)
+    notebook.becomes("len(panel.results)", 1)
     assert notebook.kernel("panel.results[0].request.prompt") == "a fox"
     assert page.get_by_text("Error displaying widget").locator("visible=true").count() == 0
     assert page.get_by_text("Failed to load model class").locator("visible=true").count() == 0
@@ -239,7 +230,7 @@ def several_are_picked_and_deleted(notebook, page, thumbs):
     notebook.screenshot(SHOTS / "gallery-picked.png")
     press(notebook, "Delete")
     page.get_by_role("button", name="Delete 3").click()
-    until(notebook, "len(gallery.pictures)", 48)
+    notebook.becomes("len(gallery.pictures)", 48)
     assert not set(picked) & set(notebook.kernel(NAMES))
 
 
@@ -249,17 +240,17 @@ def test_the_gallery_by_keys_and_the_notebook_hears_none(opened, page):
     thumbs = page.locator(".sdnb-thumb >> visible=true")
     thumbs.first.focus()
     press(notebook, "ArrowRight", "ArrowRight", "ArrowLeft")
-    assert focused(notebook).startswith("48.png")
+    until_focused(notebook, "48.png")
     assert notebook.kernel(CHOSEN) is None  # nothing is open: only the focus moves
     columns = thumbs.evaluate_all(
         "all => all.filter(each => each.offsetTop === all[0].offsetTop).length"
     )
     press(notebook, "ArrowDown")
-    assert focused(notebook).startswith(f"{48 - columns}.png")
+    until_focused(notebook, f"{48 - columns}.png")
     press(notebook, "ArrowUp", "Enter")
-    until(notebook, CHOSEN, "48.png")
+    notebook.becomes(CHOSEN, "48.png")
     press(notebook, "ArrowRight")  # one is open: the next one opens
-    until(notebook, CHOSEN, "47.png")
+    notebook.becomes(CHOSEN, "47.png")
     notebook.screenshot(SHOTS / "gallery-keys.png")
 
     press(notebook, "s")
@@ -269,30 +260,28 @@ def test_the_gallery_by_keys_and_the_notebook_hears_none(opened, page):
     ]  # fmt: skip
     press(notebook, "Delete")
     page.get_by_text("Delete “47.png, without settings”?").wait_for()
-    page.wait_for_timeout(300)
-    assert focused(notebook) == "Delete 1"
+    assert until_focused(notebook, "Delete 1") == "Delete 1"
     assert "47.png" in notebook.kernel(NAMES)
     notebook.screenshot(SHOTS / "gallery-keys-asks.png")
     press(notebook, "Tab", "Enter")  # No
-    page.wait_for_timeout(300)
-    assert focused(notebook).startswith("47.png")
+    until_focused(notebook, "47.png")
     press(notebook, "Delete")
-    page.wait_for_timeout(500)
+    until_focused(notebook, "Delete 1")
     press(notebook, "Enter")
-    until(notebook, "len(gallery.pictures)", 49)
-    page.wait_for_timeout(300)
+    notebook.becomes("len(gallery.pictures)", 49)
     assert "47.png" not in notebook.kernel(NAMES)
-    assert focused(notebook).startswith("46.png")
+    until_focused(notebook, "46.png")
 
     notebook.kernel("add(50) or add(51)")
-    page.wait_for_timeout(500)
-    assert focused(notebook).startswith("46.png")  # it goes with its picture
+    expect(thumbs.first).to_contain_text("51.png")
+    until_focused(notebook, "46.png")  # it goes with its picture
     assert notebook.kernel(CHOSEN) == "46.png"
     press(notebook, "ArrowLeft")
-    until(notebook, CHOSEN, "48.png")
+    notebook.becomes(CHOSEN, "48.png")
 
     several_are_picked_and_deleted(notebook, page, thumbs)
     press(notebook, *"ddabxyzm0011", "Shift+Enter", "Escape")
+    notebook.settle()
     assert notebook.js(CELLS) == cells
     assert notebook.js("return panel.content.mode") == "command"
     assert notebook.js("return panel.content.widgets.map(cell => cell.model.type)") == [
@@ -307,7 +296,7 @@ def test_arrows_turn_the_gallerys_pages(opened, page):
     after = 49 - PAGE
     page.get_by_text("page 1 of").wait_for()
     thumbs.nth(PAGE - 1).focus()
-    assert focused(notebook).startswith(f"{after + 1}.png")
+    until_focused(notebook, f"{after + 1}.png")
     press(notebook, "ArrowRight")
     page.get_by_text("page 2 of").wait_for()
     until_focused(notebook, f"{after}.png")
@@ -315,7 +304,7 @@ def test_arrows_turn_the_gallerys_pages(opened, page):
     page.get_by_text("page 1 of").wait_for()
     until_focused(notebook, f"{after + 1}.png")
     press(notebook, *["ArrowUp"] * 5, *["ArrowLeft"] * 20)
-    assert focused(notebook).startswith("49.png")  # no further than the newest
+    until_focused(notebook, "49.png")  # no further than the newest
     outer = "panel.content.node.querySelector('.jp-WindowedPanel-outer')"
     scrolled = notebook.js(f"return {outer}.scrollTop")
     for key, name in (("End", "0.png"), ("Home", "49.png")):
@@ -323,13 +312,13 @@ def test_arrows_turn_the_gallerys_pages(opened, page):
         until_focused(notebook, name)
     assert notebook.js(f"return {outer}.scrollTop") == scrolled
     press(notebook, "Enter")
-    until(notebook, CHOSEN, "49.png")
+    notebook.becomes(CHOSEN, "49.png")
     cells = notebook.js(CELLS)
     page.locator(".sdnb-chosen-box img >> visible=true").first.click()  # keys are its own still
     press(notebook, "b", "x", "Delete")
-    until(notebook, "gallery._question.row.layout.display", "")
+    notebook.becomes("gallery._question.row.layout.display", "")
     press(notebook, "Escape")
-    until(notebook, CHOSEN, None)
+    notebook.becomes(CHOSEN, None)
     assert notebook.js(CELLS) == cells
     assert notebook.complaints() == []
 
@@ -342,22 +331,27 @@ def test_the_focus_is_seen_on_a_thumbnail_that_is_chosen(opened, page):
         "return [look.outline, look.boxShadow, look.zIndex]"
     )
     for theme in ("Light", "Dark"):
-        in_theme(notebook, theme)
+        notebook.theme(theme)
         thumbs = page.locator(".sdnb-thumb >> visible=true")
         thumbs.nth(PAGE - 1).wait_for()
         thumbs.first.focus()
         press(notebook, "Enter")
-        until(notebook, CHOSEN, "49.png")
+        notebook.becomes(CHOSEN, "49.png")
         page.locator(".sdnb-thumb.sdnb-chosen >> visible=true").wait_for()
-        both, plain = (notebook.js(looks.format(place)) for place in (0, 5))
+
+        def differ():
+            both, plain = (notebook.js(looks.format(place)) for place in (0, 5))
+            assert both[0] != plain[0]  # what is chosen has its outline
+            assert both[1:] != plain[1:]  # what has the focus has a ring
+            return both, plain
+
+        both, plain = notebook.sees(differ)
         notebook.screenshot(SHOTS / f"gallery-focus-{theme.lower()}.png")
         page.get_by_role("button", name="Close").focus()
-        chosen = notebook.js(looks.format(0))
-        assert both[0] == chosen[0] != plain[0]  # what is chosen has its outline
-        assert both[1:] != chosen[1:] == plain[1:]  # what has the focus has a ring
+        notebook.sees(lambda: notebook.js(looks.format(0)), [both[0], *plain[1:]])  # no ring
         press(notebook, "Escape")
-        until(notebook, CHOSEN, None)
-    in_theme(notebook, "Light")
+        notebook.becomes(CHOSEN, None)
+    notebook.theme("Light")
 
 
 EDITOR = """
@@ -376,9 +370,7 @@ def test_the_canvas_takes_the_wheel_only_when_it_was_clicked(opened, page):
     canvas.wait_for()
     canvas.hover(position={"x": 100, "y": 300})
     page.mouse.wheel(0, 100)
-    for _ in notebook.looks(20):
-        if notebook.js(scrolled) > 50:
-            break
+    notebook.sees(lambda: notebook.js(scrolled) > 50)
     page.wait_for_timeout(1000)  # the browser's turns of a wheel are one until then
     assert notebook.js(scrolled) > 50
     assert notebook.kernel(zoom) == 1
@@ -387,16 +379,18 @@ def test_the_canvas_takes_the_wheel_only_when_it_was_clicked(opened, page):
     page.keyboard.down("Control")
     page.mouse.wheel(0, -100)
     page.keyboard.up("Control")
-    until(notebook, zoom, 1.2)
+    notebook.becomes(zoom, 1.2)
     at = notebook.js(scrolled)
 
     canvas.click(position={"x": 200, "y": 200})
     page.mouse.wheel(0, -100)
-    until(notebook, zoom, 1.44)
+    notebook.becomes(zoom, 1.44)
     assert notebook.js(scrolled) == at
     page.keyboard.press("Escape")  # the notebook has its keys again, and the wheel
-    page.wait_for_timeout(300)
+    notebook.until("return !document.activeElement.matches('canvas')")
+    page.wait_for_timeout(1000)  # as above
     page.mouse.wheel(0, -100)
-    page.wait_for_timeout(500)
+    notebook.sees(lambda: notebook.js(scrolled) < at)
+    notebook.settle()
     assert notebook.kernel(zoom) == 1.44
     assert notebook.complaints() == []

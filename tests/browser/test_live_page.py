@@ -32,7 +32,7 @@ class Live(Page):
 
     def __init__(self, page, lab):
         self.notebook = Notebook(page, lab, lab.write("live.ipynb", PANELS, OTHER, WAIT))
-        self.notebook.run_all(300)
+        self.notebook.run_all()
         self.page = page
         self.place = self.at(0)
 
@@ -52,7 +52,7 @@ class Live(Page):
         )
         slider.scroll_into_view_if_needed()
         handle, track = (
-            slider.locator(part).bounding_box() for part in (".noUi-touch-area", ".noUi-base")
+            self.notebook.place(slider.locator(part)) for part in (".noUi-touch-area", ".noUi-base")
         )
         return handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2, track["width"]
 
@@ -73,10 +73,10 @@ class Live(Page):
 
     def settled(self, name="panel"):
         """Wait until nothing is made, and the picture is that of the controls."""
-        self.until(f"not {name}.running and {name}.result is not None", 120)
+        self.until(f"not {name}.running and {name}.result is not None")
         fields = ("cfg", "steps", "prompt", "seed", "strength")
         same = [f"{name}.result.request.{f} == {name}.request.{f}" for f in fields]
-        self.until(f"all([{', '.join(same)}])", 30)
+        self.until(f"all([{', '.join(same)}])")
 
     def shot(self, name, width=1400, height=900):
         self.page.set_viewport_size({"width": width, "height": height})
@@ -143,9 +143,9 @@ def words_are_typed(one):
     # A letter of several keys: what is in the box before is not asked for.
     ime = "(box, type) => box.dispatchEvent(new CompositionEvent(type, { bubbles: true }))"
     box.evaluate(ime, "compositionstart")
-    one.until("panel._live._composing", 20)
+    one.until("panel._live._composing")
     box.press_sequentially("s ", delay=20)
-    one.until("panel.request.prompt == 'an owl at nights '", 20)
+    one.until("panel.request.prompt == 'an owl at nights '")
     assert one.kernel("[panel.result.request.prompt, panel.running]") == ["an owl at night", False]
     box.evaluate(ime, "compositionend")
     one.settled()
@@ -158,13 +158,14 @@ def words_are_typed(one):
 
 def what_is_slow_is_refused(one):
     one.kernel("setattr(quick, 'LIMIT', 0.001)")
-    picture = one.place.locator(".sdnb-live").bounding_box()
+    live = one.place.locator(".sdnb-live")
+    picture = one.notebook.place(live)
     one.drag("CFG", -0.1, steps=3)
     words = one.place.get_by_text("live takes 0.001 s")
     words.wait_for()
-    assert 0 < picture["y"] - words.bounding_box()["y"] < 100  # just above the picture
-    assert one.place.locator(".sdnb-live").bounding_box() == picture  # the words move nothing
-    assert one.kernel("[panel.live, panel.running]") == [True, False]
+    assert 0 < picture["y"] - one.notebook.place(words)["y"] < 100  # just above the picture
+    assert one.notebook.place(live) == picture  # the words move nothing
+    one.until("[panel.live, panel.running]", [True, False])
     one.shot("live-refused.png")
     one.kernel("setattr(quick, 'LIMIT', 1e9)")
     one.drag("CFG", 0.05, steps=3)
@@ -202,14 +203,12 @@ def the_page_is_loaded_again(one):
     one.kernel("panel._live.compose(True)")
     one.notebook.reload()
     one.place.locator(".sdnb-live > img").first.wait_for()
-    one.until("not panel._live._composing", 30)
+    one.until("not panel._live._composing")
     assert one.kernel("panel.live")
     one.drag("CFG", 0.1)
     one.settled()
-    sizes = one.place.locator(".sdnb-live > img").evaluate_all(
-        "all => all.map(i => i.naturalWidth)"
-    )
-    assert sizes[0] == 64
+    image = one.place.locator(".sdnb-live > img").first
+    one.notebook.sees(lambda: image.evaluate("image => image.naturalWidth"), 64)
 
 
 def it_is_stopped(one):
@@ -221,12 +220,12 @@ def it_is_stopped(one):
     steps.press("Tab")
     one.until("panel.running")
     stop.click()
-    one.until("not panel.running and not panel.live", 20)
+    one.until("not panel.running and not panel.live")
     assert one.kernel("panel.result.request.steps") == 3
     one.switch()
     one.until("panel.running")
     one.page.locator(INTERRUPT).first.click()
-    one.until("not panel.running and not panel.live", 20)
+    one.until("not panel.running and not panel.live")
     steps.fill("3")
     steps.press("Tab")
     one.switch()
@@ -238,7 +237,8 @@ def it_goes_on_while_a_cell_is_interrupted(one):
     one.notebook.js("panel.content.activeCellIndex = 2; panel.content.mode = 'command'")
     one.page.locator(".jp-Cell").nth(2).locator(".jp-InputPrompt").click()
     one.page.keyboard.press("Control+Enter")
-    one.page.wait_for_timeout(1000)
+    one.notebook.until("return panel.sessionContext.session.kernel.status === 'busy'")
+    one.page.wait_for_timeout(1000)  # it sleeps by now
     one.page.locator(INTERRUPT).first.click()
     one.page.get_by_text("KeyboardInterrupt").first.wait_for()
     assert one.kernel("panel.live")

@@ -33,11 +33,11 @@ class Page:
         self.canvas = notebook.page.locator(CANVAS).nth(number)
         self.canvas.wait_for()
         self.canvas.scroll_into_view_if_needed()
-        self.mouse = notebook.page.mouse
+        self.mouse, self.settle = notebook.page.mouse, notebook.settle
         self.settle()
 
     def move(self, *points):
-        box = self.canvas.bounding_box()
+        box = self.notebook.place(self.canvas)
         for x, y in points:
             self.mouse.move(box["x"] + x, box["y"] + y)
 
@@ -53,12 +53,6 @@ class Page:
             self.notebook.page.keyboard.press(key)
         self.settle()
 
-    def settle(self):
-        """The kernel has done all that was asked, and the browser has drawn it."""
-        self.notebook.page.wait_for_timeout(100)
-        self.notebook.kernel("0")
-        self.notebook.page.wait_for_timeout(200)
-
     def shown(self):
         """The canvas as it is, with no cursor on it."""
         self.mouse.move(5, 5)
@@ -71,6 +65,12 @@ class Page:
         apart = np.asarray(self.shown()).astype(int) - GREY
         return Image.fromarray(np.abs(apart).max(-1) > 40).convert("L")
 
+    def agrees(self, mask):
+        """Wait until the page shows the kernel's mask, but for one pixel of the canvas at the
+        rim.
+        """
+        self.notebook.sees(lambda: agree(self.veil(), mask), what="what is drawn")
+
     def mask(self):
         """The mask in the kernel."""
         png = self.notebook.kernel(
@@ -81,7 +81,7 @@ class Page:
 
 def opened(page, lab, name, *cells):
     notebook = Notebook(page, lab, lab.write(name, *cells))
-    notebook.run_all(60)
+    notebook.run_all()
     return notebook
 
 
@@ -97,7 +97,7 @@ def beyond_the_rim(mask, points, size):
 
 
 def agree(veil, mask):
-    """Whether the page shows the kernel's mask, but for one pixel of the canvas at the rim."""
+    """Whether a veil is that of a mask, but for one pixel at the rim."""
     expected = mask.resize(veil.size, Image.Resampling.NEAREST)
     least, most = (
         expected.filter(kind(3)) for kind in (ImageFilter.MinFilter, ImageFilter.MaxFilter)
@@ -114,17 +114,17 @@ def test_draw_erase_undo_and_come_back(lab, page):
     size = notebook.kernel("editor.brush")
     assert len(notebook.kernel("editor.strokes[0].points")) == len(WAVE)
     assert beyond_the_rim(stroke, WAVE, size) <= 1.0
-    assert agree(hand.veil(), stroke)
+    hand.agrees(stroke)
 
     hand.press("e")
     hand.drag((200, 20), (200, 480))
     erased = hand.mask()
     assert erased.getpixel((200, 150)) == 0
-    assert agree(hand.veil(), erased)
+    hand.agrees(erased)
 
     hand.press("Control+z")
     assert hand.mask().tobytes() == stroke.tobytes()
-    assert agree(hand.veil(), stroke)
+    hand.agrees(stroke)
     hand.press("Control+Shift+Z")
     assert hand.mask().tobytes() == erased.tobytes()
 
@@ -133,15 +133,15 @@ def test_draw_erase_undo_and_come_back(lab, page):
     second.drag((300, 300), (420, 400))
     both = hand.mask()
     assert both.getpixel((360, 350)) == 255
-    assert second.shown().tobytes() == hand.shown().tobytes()
-    assert agree(second.veil(), both)
+    notebook.sees(lambda: second.shown().tobytes() == hand.shown().tobytes())
+    second.agrees(both)
 
     notebook.screenshot(SHOTS / "mask-editor-two-views.png")
     notebook.reload()
     again = Page(notebook)
-    assert agree(again.veil(), both)
+    again.agrees(both)
     again.drag((60, 440), (200, 470))
-    assert agree(again.veil(), again.mask())
+    again.agrees(again.mask())
     assert notebook.complaints() == []
 
 
@@ -149,13 +149,13 @@ def test_draw_erase_undo_and_come_back(lab, page):
 def test_a_large_picture_in_a_cell_is_exact(lab, open_page, density):
     notebook = opened(open_page(density), lab, f"large-{density}.ipynb", CELL.format(1088))
     hand = Page(notebook)
-    assert hand.canvas.bounding_box()["width"] == 700
+    notebook.sees(lambda: hand.canvas.bounding_box()["width"], 700)
     hand.drag(*WAVE)
     points = [(x * 1088 / 700, y * 1088 / 700) for x, y in WAVE]
     mask = hand.mask()
     assert mask.size == (1088, 1088)
     assert beyond_the_rim(mask, points, notebook.kernel("editor.brush")) <= 1.0
-    assert agree(hand.veil(), mask)
+    hand.agrees(mask)
     assert hand.veil().width == 1400  # of as many pixels as the screen has
     notebook.screenshot(SHOTS / f"mask-editor-1088-density-{density}.png")
     assert notebook.complaints() == []
@@ -163,36 +163,43 @@ def test_a_large_picture_in_a_cell_is_exact(lab, open_page, density):
 
 def test_in_the_dark_with_keys_feather_zoom_and_the_latent_mask(lab, page):
     notebook = opened(page, lab, "dark-mask.ipynb", CELL.format(512))
-    notebook.js("await app.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
+    notebook.theme("Dark")
     hand = Page(notebook)
     hand.drag(*WAVE)
-    before = np.abs(np.asarray(hand.shown()).astype(int) - GREY).sum()
+
+    def apart():
+        return np.abs(np.asarray(hand.shown()).astype(int) - GREY).sum()
+
+    hand.agrees(hand.mask())
+    before = apart()
     notebook.kernel("setattr(editor, 'feather', 16.0)")
-    faded = np.abs(np.asarray(hand.shown()).astype(int) - GREY).sum()
-    assert faded < 0.9 * before
+    notebook.sees(lambda: apart() < 0.9 * before)
     hand.move((256, 150))
     hand.mouse.wheel(0, -100)
     hand.mouse.wheel(0, -100)
     hand.settle()
-    zoom = notebook.kernel("editor._state.view.zoom")
-    assert zoom == pytest.approx(1.44)
+    notebook.becomes("editor._state.view.zoom", pytest.approx(1.44))
     notebook.screenshot(SHOTS / "mask-editor-dark.png")
 
     hand.canvas.focus()
     hand.press("0", "m")
-    cells = np.asarray(hand.shown()).astype(int)
     latent = notebook.kernel("list(editor._state.latent_mask()[0].tobytes())")
-    bluer = cells[8::16, 8::16, 2] - cells[8::16, 8::16, 0]  # the middle of each cell
     expected = np.array([0.3 + 0.7 * value / 255 if value else 0 for value in latent])
-    assert np.corrcoef(bluer.ravel(), expected)[0, 1] > 0.99
+
+    def shows_cells():
+        cells = np.asarray(hand.shown()).astype(int)
+        bluer = cells[8::16, 8::16, 2] - cells[8::16, 8::16, 0]  # the middle of each cell
+        return bluer.any() and bool(np.corrcoef(bluer.ravel(), expected)[0, 1] > 0.99)
+
+    notebook.sees(shows_cells)
     notebook.screenshot(SHOTS / "mask-editor-latent-dark.png")
 
     hand.canvas.focus()
     cells = notebook.js("return panel.content.widgets.length")
     hand.press("m", "Escape")
-    assert notebook.js("return document.activeElement.innerText") == "Brush, on"
+    notebook.until("return document.activeElement.innerText === 'Brush, on'")
     page.keyboard.press("b")  # the notebook's own: a cell below
-    notebook.until(f"return panel.content.widgets.length === {cells + 1}", 5)
+    notebook.until(f"return panel.content.widgets.length === {cells + 1}")
     assert notebook.complaints() == []
 
 
@@ -209,13 +216,13 @@ def test_no_ring_is_seen_before_the_pointer_came_and_after_it_left(lab, page):
 
     page.get_by_label("Brush", exact=True).last.fill("90")
     page.keyboard.press("Enter")
+    notebook.becomes("editor.brush", 90)
     assert touched() == 0
     hand.move((200, 200), (210, 200))
-    ring = touched()
     # Two circles of radius 90 on the canvas: 4 pixels wide, the middle 2 of them white.
-    assert 2 * math.pi * 90 * 2 < ring < 2 * math.pi * 90 * 6
+    notebook.sees(lambda: 2 * math.pi * 90 * 2 < touched() < 2 * math.pi * 90 * 6)
     hand.mouse.move(5, 5)
-    assert touched() == 0
+    notebook.sees(touched, 0)
     notebook.kernel("setattr(editor, 'brush', 40.0)")
     assert touched() == 0
     assert notebook.complaints() == []
@@ -231,10 +238,15 @@ def test_a_soft_mask_is_seen_as_far_as_it_goes(lab, page):
     mask = notebook.kernel("list(editor._state.in_effect((0, 0, 256, 256)).tobytes())")
     mask = np.array(mask).reshape(256, 256)
     assert ((mask > 0) & (mask < 40)).mean() > 0.02  # a sixth of the whole at most
-    shown = np.asarray(hand.shown().resize((256, 256), Image.Resampling.BOX)).astype(int)
-    apart = np.abs(shown - GREY).max(-1)
-    assert apart[mask > 0].min() > 15
-    assert apart[mask == 0].max() < 8
+
+    def shows_all_of_it():
+        shown = np.asarray(hand.shown().resize((256, 256), Image.Resampling.BOX)).astype(int)
+        apart = np.abs(shown - GREY).max(-1)
+        assert apart[mask > 0].min() > 15
+        assert apart[mask == 0].max() < 8
+        return True
+
+    notebook.sees(shows_all_of_it)
     notebook.screenshot(SHOTS / "mask-editor-soft.png")
     assert notebook.complaints() == []
 
@@ -250,14 +262,12 @@ def test_export_is_a_download_and_a_file_comes_back(lab, page, tmp_path):
     download.value.save_as(tmp_path / "mask.png")
     assert Image.open(tmp_path / "mask.png").tobytes() == drawn.tobytes()
     page.get_by_role("button", name="Clear").click()
-    hand.settle()
-    assert hand.mask().getbbox() is None
+    notebook.becomes("editor.mask.getbbox()", None)
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Import a mask").click()
     chooser.value.set_files(tmp_path / "mask.png")
-    hand.settle()
-    assert hand.mask().tobytes() == drawn.tobytes()
-    assert agree(hand.veil(), drawn)
+    notebook.sees(lambda: hand.mask().tobytes() == drawn.tobytes())
+    hand.agrees(drawn)
     on_a_larger_canvas(notebook, hand, drawn)
     assert notebook.complaints() == []
 
@@ -268,26 +278,30 @@ def on_a_larger_canvas(notebook, hand, drawn):
     page.get_by_role("button", name="Extend the canvas").click()
     page.get_by_label("Left", exact=True).fill("188")
     page.keyboard.press("Tab")
-    hand.settle()
+    notebook.becomes("editor.image.size", [700, 512])
     notebook.kernel("setattr(editor, 'feather', 0.0)")
-    larger, box = hand.mask(), hand.canvas.bounding_box()
+    larger = hand.mask()
     assert larger.size == (700, 512)
-    assert (box["width"], round(box["height"])) == (700, 512)
+
+    def side():
+        box = hand.canvas.bounding_box()
+        return box["width"], round(box["height"])
+
+    notebook.sees(side, (700, 512))
     assert larger.crop((0, 0, 188, 512)).getextrema() == (255, 255)
     assert larger.crop((204, 0, 700, 512)).tobytes() == drawn.crop((16, 0, 512, 512)).tobytes()
-    assert agree(hand.veil(), larger)
+    hand.agrees(larger)
     page.get_by_role("button", name="Eraser").click()
     hand.drag((60, 100), (60, 400))
     erased = hand.mask()
     assert erased.getpixel((60, 250)) == 0
     assert erased.getpixel((120, 250)) == 255
-    assert agree(hand.veil(), erased)
+    hand.agrees(erased)
     for mask in (larger, drawn):
         page.get_by_role("button", name="Undo").click()
-        hand.settle()
-        assert hand.mask().tobytes() == mask.tobytes()
-        assert agree(hand.veil(), mask)
-    assert notebook.kernel("editor.image.size") == [512, 512]
+        notebook.sees(lambda mask=mask: hand.mask().tobytes() == mask.tobytes())
+        hand.agrees(mask)
+    notebook.becomes("editor.image.size", [512, 512])
 
 
 def test_a_page_without_ipycanvas_offers_a_file(lab, open_page, tmp_path):
@@ -295,12 +309,12 @@ def test_a_page_without_ipycanvas_offers_a_file(lab, open_page, tmp_path):
     page.route("**/extensions/ipycanvas/**", lambda route: route.abort())
     cell = "from sdnb.widgets.masks import notice; notice.ANSWER_SECONDS = 1.0"
     notebook = opened(page, lab, "silent.ipynb", cell + CELL.format(512))
-    page.get_by_text("Drawing is not possible yet.").wait_for(timeout=15_000)
+    page.get_by_text("Drawing is not possible yet.").wait_for()
     Image.new("L", (512, 512), 255).save(tmp_path / "white.png")
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Import a mask").first.click()
     chooser.value.set_files(tmp_path / "white.png")
-    notebook.until("return document.body.innerText.includes('100.0%')", 10)
+    notebook.until("return document.body.innerText.includes('100.0%')")
     assert notebook.kernel("editor.mask.getextrema()") == [255, 255]
     notebook.screenshot(SHOTS / "mask-editor-without-ipycanvas.png")
 

@@ -1,8 +1,11 @@
 """Nothing is lost, in JupyterLab, by mouse: the queue, saved pictures, kernels that are gone."""
 
+import re
+
 import pytest
 from browser.test_panel_page import PANEL, Page
 from helpers.notebook_page import SHOTS
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
@@ -16,10 +19,11 @@ def shot(one, name):
     one.page.screenshot(path=SHOTS / f"lost-{name}.png")
 
 
-def before(page, place):
-    """The words that the style sheet puts before the n-th of our outermost widgets."""
-    outermost = page.locator(":is(.sdnb, .sdnb-mask):not(.sdnb *)").nth(place)
-    return outermost.evaluate("e => getComputedStyle(e, '::before').content")
+def before(page):
+    """The words that the style sheet puts before each of our outermost widgets, of two."""
+    outermost = page.locator(":is(.sdnb, .sdnb-mask):not(.sdnb *)")
+    look = "e => getComputedStyle(e, '::before').content"
+    return [outermost.nth(place).evaluate(look) for place in (0, 1)]
 
 
 def test_the_queue_is_a_list_and_stop_ends_what_runs(page, lab):
@@ -30,10 +34,10 @@ def test_the_queue_is_a_list_and_stop_ends_what_runs(page, lab):
         one.until(f"panel.request.prompt == {words!r}")
         page.locator(".sdnb-actions button >> visible=true").first.click()
     lines = page.locator(".sdnb-waiting .sdnb-quiet >> visible=true")
-    lines.nth(2).wait_for()
-    assert lines.all_inner_texts()[0] == "now: a cat · 256 × 256 · 100 steps"
-    assert lines.all_inner_texts()[2] == "an owl · 256 × 256 · 100 steps"
-    assert "a dog, a dog" in lines.all_inner_texts()[1]
+    now, dogs, owl = (lines.nth(place) for place in range(3))
+    expect(now).to_have_text("now: a cat · 256 × 256 · 100 steps", use_inner_text=True)
+    expect(owl).to_have_text("an owl · 256 × 256 · 100 steps", use_inner_text=True)
+    expect(dogs).to_contain_text("a dog, a dog")
     shot(one, "queue")
     page.locator("button:has-text('Remove') >> visible=true").first.click()
     one.until("len(panel._queue.jobs) == 2")
@@ -71,32 +75,32 @@ def test_pictures_of_an_earlier_session_are_there_and_the_dead_say_so(page, lab)
     one.click("Generate")
     one.until("len([p for p in studio.gallery.pictures if p.saved]) == 2")
     assert len(list((lab.folder / "kept").glob("*.png"))) == 2
-    assert before(page, 0) == "none"
-    assert page.get_by_text(GONE).count() == 2  # in the page, and hidden
+    assert before(page)[0] == "none"
+    expect(page.get_by_text(GONE)).to_have_count(2)  # in the page, and hidden
     assert page.get_by_text(GONE).locator("visible=true").count() == 0
     shot(one, "alive")
 
     one.notebook.js("await panel.sessionContext.session.kernel.restart()")
     page.locator(".sdnb.jupyter-widgets-disconnected").first.wait_for()
-    page.wait_for_timeout(500)
-    assert before(page, 0) == before(page, 1) == f'"{GONE}"'
-    assert "an apple" in page.locator("textarea >> visible=true").first.input_value()
+    one.notebook.sees(lambda: before(page), [f'"{GONE}"'] * 2)
+    expect(page.locator("textarea >> visible=true").first).to_have_value(re.compile("an apple"))
     assert all(one.notebook.pictures())  # none is broken
     shot(one, "restarted")
 
     one.notebook.reload(alive=False)
-    page.get_by_text(GONE).nth(1).wait_for()
+    expect(page.get_by_text(GONE).locator("visible=true")).to_have_count(2)
+    one.notebook.settle()
     assert page.get_by_text(GONE).locator("visible=true").count() == 2
     assert page.get_by_text("Error displaying widget").locator("visible=true").count() == 0
     shot(one, "reloaded")
 
-    one.notebook.run_all(120)
+    one.notebook.run_all()
     page.locator(THUMBS).nth(1).wait_for()
     one.until("all(p.thumb for p in studio.gallery.pictures)")
     page.locator(THUMBS).first.click()
     one.until("studio.gallery.chosen is not None")
     assert one.kernel("studio.gallery.chosen.request.seed") in {5, 6}
-    assert page.get_by_text(GONE).locator("visible=true").count() == 0
+    expect(page.get_by_text(GONE).locator("visible=true")).to_have_count(0)
     shot(one, "again")
 
 
@@ -107,10 +111,10 @@ def test_a_cell_that_runs_again_keeps_what_nobody_saved(page, lab):
     one.kernel("setattr(studio, 'request', sdnb.Request('an apple', width=64, steps=2)) or 0")
     one.click("Generate")
     one.until("len(studio.gallery.pictures) == 1")
-    one.notebook.run_all(120)
+    one.notebook.run_all()
     page.locator(THUMBS).first.wait_for()
     assert one.kernel("[len(studio.gallery.pictures), studio.gallery.autosave.on]") == [1, False]
-    assert one.box("Prompt").input_value() == "an apple"
+    expect(one.box("Prompt")).to_have_value("an apple")
     one.click("Start afresh")
     one.until("studio.request == sdnb.Request()")
     assert not (lab.folder / "unsaved").exists()
@@ -134,10 +138,10 @@ def test_a_page_that_is_too_slow_for_ipywidgets_has_its_widgets(open_page, lab):
     page.on("console", lambda told: late.append("widget model not found" in told.text))
     one.notebook.reload()
     page.evaluate("() => { window.setTimeout = window.quick }")
-    assert any(late)
-    assert page.get_by_text("model not found").count() == 0
-    assert page.get_by_text(GONE).locator("visible=true").count() == 0
-    assert one.box("Prompt").input_value() == "an apple"
+    one.notebook.sees(lambda: any(late))
+    expect(page.get_by_text("model not found")).to_have_count(0)
+    expect(page.get_by_text(GONE).locator("visible=true")).to_have_count(0)
+    expect(one.box("Prompt")).to_have_value("an apple")
     shot(one, "slow")
     one.type("Prompt", "a pear")
     one.until("studio.request.prompt == 'a pear'")

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 from helpers.notebook_page import SHOTS, Notebook
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
@@ -46,11 +47,9 @@ class Numbers:
 
     def __init__(self, page, lab, name, *cells):
         self.notebook = Notebook(page, lab, lab.write(name, *cells))
-        self.notebook.run_all(120)
+        self.notebook.run_all()
         self.page, self.kernel = page, self.notebook.kernel
-
-    def until(self, expression, seconds=20):
-        self.notebook.becomes(expression, seconds)
+        self.until = self.notebook.becomes
 
     def box(self, label):
         return self.page.get_by_label(label, exact=True).locator("visible=true").first
@@ -68,8 +67,7 @@ class Numbers:
             f".sdnb-slider:has(> .widget-text > label:text-is('{label}')) .noUi-base"
         ).locator("visible=true")
         track.scroll_into_view_if_needed()
-        place = track.bounding_box()
-        handle = track.locator(".noUi-touch-area").bounding_box()
+        place, handle = map(self.notebook.place, (track, track.locator(".noUi-touch-area")))
         at = handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2
         self.page.mouse.move(*at)
         self.page.mouse.down()
@@ -96,12 +94,14 @@ def test_what_is_assigned_and_typed_stays(one):
     for label, words, value, field in TYPED:
         one.type(label, words)
         one.until(f"panel.request.{field} == {value!r}")
-    one.page.wait_for_timeout(500)
+    one.notebook.settle()
     last = {field: value for _, _, value, field in TYPED}
     assert one.kernel(f"panel.request == asked.but(**{last!r})")
     for label, _, value, field in TYPED:
         if value == last[field]:
-            assert Decimal(one.box(label).input_value()) == Decimal(str(value))
+            one.notebook.sees(
+                lambda label=label: Decimal(one.box(label).input_value()), Decimal(str(value))
+            )
     one.notebook.screenshot(SHOTS / "numbers-typed.png")
     assert one.notebook.complaints() == []
     one.notebook.reload()
@@ -135,11 +135,11 @@ studio
 def test_any_numbers_assigned_to_any_tab_stay(page, lab):
     one = Numbers(page, lab, "any.ipynb", STUDIO)
     for n, tab in enumerate(("txt2img", "img2img", "inpaint", "upscale")):
-        page.get_by_role("tab", name=tab).click()
-        page.wait_for_timeout(1000)  # the kernel hears which tab is open
+        one.notebook.open_tab(tab)
+        one.until(f"studio.panel is studio.panels[{tab!r}]")
         for seed in range(3 * n, 3 * n + 3):
             one.kernel(f"setattr(studio, 'request', any_request({seed}))")
-            page.wait_for_timeout(250)
+            one.notebook.settle()
             assert one.kernel(f"studio.request == any_request({seed})"), (tab, seed)
     assert one.notebook.complaints() == []
 
@@ -180,10 +180,11 @@ def test_the_brush_and_the_feather_stay_as_they_are_typed(page, lab):
         one.drag(label, 0.5)
         one.until(f"editor.{name} == round(editor.{name}) != 7.25")
         one.kernel(f"setattr(editor, {name!r}, 33.3)")
-        page.wait_for_timeout(500)
-        assert one.kernel(f"editor.{name}") == 33.3 == float(one.box(label).input_value())
+        expect(one.box(label)).to_have_value("33.3")
+        one.notebook.settle()
+        assert one.kernel(f"editor.{name}") == 33.3
     one.type("Feather", "600")
-    page.wait_for_timeout(500)
+    page.locator("[role=alert]:has-text('Feather: 600') >> visible=true").wait_for()
     one.notebook.screenshot(SHOTS / "numbers-editor.png")
     assert one.notebook.complaints() == []
 
@@ -192,17 +193,18 @@ def test_what_is_refused_stays_in_its_box_and_is_said(one):
     for label, words, said in REFUSED:
         one.type(label, words)
         alert = one.page.locator(f"[role=alert]:has-text('{said}') >> visible=true")
-        alert.first.wait_for(timeout=5000)
+        alert.first.wait_for()
         assert one.box(label).input_value() == words
         one.page.locator("button:has-text('Generate') >> visible=true").first.click()
-        one.page.locator(f".sdnb-error:has-text('{said}') >> visible=true").wait_for(timeout=5000)
+        one.page.locator(f".sdnb-error:has-text('{said}') >> visible=true").wait_for()
         assert not one.kernel("panel.running")
         one.kernel("setattr(panel, 'request', asked)")
         alert.first.wait_for(state="hidden")
     one.type("Width", "75")
     one.type("Steps", "5000")
     one.type("Strength", "63")
-    one.page.wait_for_timeout(500)
+    one.page.locator("[role=alert]:has-text('nearest is 1') >> visible=true").last.wait_for()
+    one.notebook.settle()
     one.notebook.screenshot(SHOTS / "numbers-refused.png")
     assert one.notebook.complaints() == []
 
@@ -215,12 +217,14 @@ def test_dragging_rounds_to_steps(one):
         ("Eta", 0.77, "eta", 0, 0.05, 1), ("Feather", 0.2, "feather", 0, 1, 64),
     ):  # fmt: skip
         one.drag(label, share)
-        one.page.wait_for_timeout(500)
-        value = one.kernel(f"panel.request.{field}")
         near = max(1.5 * step, 0.05 * (high - low))  # a short slider has few pixels
-        assert abs(value - (low + share * (high - low))) <= near, (label, value)
+        wanted = low + share * (high - low)
+        one.until(f"abs(panel.request.{field} - {wanted}) <= {near}")
+        one.notebook.settle()
+        value = one.kernel(f"panel.request.{field}")
+        assert abs(value - wanted) <= near, (label, value)
         assert abs(value / step - round(value / step)) < 1e-9, (label, value)
-        assert float(one.box(label).input_value()) == value
+        one.notebook.sees(lambda label=label: float(one.box(label).input_value()), value)
     assert one.notebook.complaints() == []
 
 
@@ -237,16 +241,19 @@ def test_a_number_left_open_is_replaced_by_what_is_typed_and_open_again_when_emp
         one.page.keyboard.press("Delete")
         one.page.keyboard.press("Tab")
         one.until("panel.request.width is None")
-    assert one.box("Width").input_value() == "256"
+    expect(one.box("Width")).to_have_value("256")
     for words, taken in (("0", "1"), ("3", "3"), ("0", "3")):  # one that is never open
         one.type("Pictures", words)
-        one.page.wait_for_timeout(300)
+        refused = one.page.locator("[role=alert]:has-text('Pictures: 0') >> visible=true")
+        expect(refused).to_have_count(int(words == "0"))
+        one.notebook.settle()
         one.box("Pictures").focus()
         one.page.keyboard.press("Control+a")
         one.page.keyboard.press("Delete")
         one.page.keyboard.press("Tab")
         one.until(f"panel.request.count == {taken} and not panel.form.controls['count'].wrong")
-        assert one.box("Pictures").input_value() == taken
+        expect(one.box("Pictures")).to_have_value(taken)
+        expect(refused).to_have_count(0)
     assert one.notebook.complaints() == []
 
 
@@ -259,7 +266,7 @@ def test_keys_step_through_a_box_and_a_comma_is_a_point(one):
     for _ in range(12):  # faster than the kernel answers
         one.page.keyboard.press("ArrowUp")
     one.until(f"panel.request.steps == {own + 13}")
-    assert one.box("Steps").input_value() == str(own + 13)
+    expect(one.box("Steps")).to_have_value(str(own + 13))
     one.box("CFG").focus()
     one.page.keyboard.press("ArrowDown")
     one.until("panel.request.cfg == 7.0")  # the browser's way from 7.3, in steps of 0.5

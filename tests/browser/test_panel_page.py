@@ -5,6 +5,7 @@ import re
 import pytest
 from helpers.notebook_page import SHOTS, Notebook
 from PIL import Image
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
@@ -27,15 +28,16 @@ class Page:
 
     def __init__(self, page, lab, name, *cells):
         self.notebook = Notebook(page, lab, lab.write(name, *cells))
-        self.notebook.run_all(120)
+        self.notebook.run_all()
         self.page = page
 
     @property
     def kernel(self):
         return self.notebook.kernel
 
-    def until(self, expression, seconds=60):
-        self.notebook.becomes(expression, seconds)
+    @property
+    def until(self):
+        return self.notebook.becomes
 
     def box(self, label):
         return self.page.get_by_label(label, exact=True).locator("visible=true").first
@@ -44,40 +46,50 @@ class Page:
         self.box(label).fill(str(words))
         self.box(label).press("Tab")
 
+    def named(self, words):
+        """The first button of these words in sight."""
+        return self.page.locator(f"button:has-text('{words}') >> visible=true").first
+
     def click(self, words):
-        self.page.locator(f"button:has-text('{words}') >> visible=true").first.click()
+        self.named(words).click()
 
-    def enabled(self, words):
-        return self.page.locator(f"button:has-text('{words}') >> visible=true").first.is_enabled()
+    def can_be_read(self, place):
+        """Wait until the first of these in sight has contrast enough, by WCAG 2.1, AA."""
+        part = self.page.locator(f"{place} >> visible=true").first
 
-    def line(self):
-        """The words beside the bar."""
-        return self.page.locator(".sdnb-quiet:has-text('step') >> visible=true").first.inner_text()
+        def stands_out():
+            contrast = part.evaluate(CONTRAST)
+            assert contrast is not None, f"{place} is taken out of the page again and again"
+            assert contrast > 4.5, place
+            return contrast
 
-    def watch(self, widths, pictures, seconds=60):
+        self.notebook.sees(stands_out)
+
+    def watch(self, widths, pictures):
         """Look at a run until the bar has had so many widths and the preview was so many
         pictures.
         """
         bars, previews = set(), set()
-        for _ in range(seconds * 20):
+
+        def seen():
             bars.add(self.page.locator(".progress-bar >> visible=true").first.evaluate(
                 "bar => bar.style.width"
             ))  # fmt: skip
             previews.add(self.page.locator("img.sdnb-picture").first.get_attribute("src"))
-            if len(bars) >= widths and len(previews) >= pictures:
-                return
-            self.page.wait_for_timeout(50)
-        raise AssertionError(f"seen: {bars}, {len(previews)} previews")
+            assert len(bars) >= widths, bars
+            assert len(previews) >= pictures
+            return True
+
+        self.notebook.sees(seen)
 
 
 def test_a_panel_runs_shows_and_stops(page, lab):
     one = Page(page, lab, "panel.ipynb", PANEL, "panel.request")
     one.type("Prompt", "a castle:1 thick fog:0.5 at 12:30")
     chips = page.locator(".sdnb-chip >> visible=true")
-    chips.nth(2).wait_for()
-    assert chips.count() == 3
-    assert "40%" in chips.first.inner_text()
-    assert "stays text" in page.locator(".sdnb-warn >> visible=true").first.inner_text()
+    expect(chips).to_have_count(3)
+    expect(chips.first).to_contain_text("40%")
+    expect(page.locator(".sdnb-warn >> visible=true").first).to_contain_text("stays text")
     one.type("Steps", 100)
     one.type("CFG", 6.5)
     assert not one.kernel("panel.running")  # moving controls starts nothing
@@ -90,12 +102,15 @@ def test_a_panel_runs_shows_and_stops(page, lab):
     notebook_shot(one, "panel-running.png")
     one.click("Remove all")
     one.until("panel._actions.message.value == 'after this picture'")
-    step = one.kernel("panel._queue.jobs[0].progress.step")
+    one.kernel("globals().update(job=panel._queue.jobs[0], at=[])")
+    one.kernel("panel._actions.stop.on_click(lambda _: at.append(job.progress.step))")
     one.click("Stop")
-    one.until("not panel.running", 30)
-    assert re.match(r"stopped at step \d+ of 100", one.line())
-    assert int(re.search(r"step (\d+)", one.line())[1]) <= step + 3  # the click takes its time too
-    assert page.locator("img.sdnb-picture >> visible=true").count() == 1  # the last preview
+    one.until("at and not panel.running")
+    line = page.locator(".sdnb-quiet:has-text('step') >> visible=true").first  # beside the bar
+    expect(line).to_have_text(re.compile(r"^\s*stopped at step \d+ of 100"))
+    stopped = int(re.search(r"step (\d+)", line.inner_text())[1])
+    assert stopped <= one.kernel("at[0]") + 3
+    expect(page.locator("img.sdnb-picture >> visible=true")).to_have_count(1)  # the last preview
     one.type("Steps", 4)
     one.click("Generate")
     one.until("panel.result is not None")
@@ -112,8 +127,7 @@ def test_errors_are_seen_in_the_panel_and_it_goes_on(page, lab):
     one.type("Prompt", "a cat:1 a dog:-1")
     one.click("Generate")
     alert = page.locator("[role=alert] >> visible=true")
-    alert.first.wait_for()
-    assert "sum to zero" in alert.first.inner_text()
+    expect(alert.first).to_contain_text("sum to zero")
     one.type("Prompt", "a cat")
     one.kernel("panel.form.change(width=64, height=64)")
     one.kernel("exec('def broken(latent): raise OSError(\"no room for a preview\")') or"
@@ -122,12 +136,12 @@ def test_errors_are_seen_in_the_panel_and_it_goes_on(page, lab):
     one.click("Generate")
     one.until("panel.progress.problem != ''")
     page.locator("summary:has-text('where in the code')").click()
-    assert "no room for a preview" in alert.first.inner_text()
-    assert "in broken" in page.locator(".sdnb-error pre").inner_text()
+    expect(alert.first).to_contain_text("no room for a preview")
+    expect(page.locator(".sdnb-error pre")).to_contain_text("in broken")
     one.kernel("setattr(panel.progress, 'preview_of', model.preview)")
     one.click("Generate")
     one.until("panel.result is not None")
-    assert alert.count() == 0
+    expect(alert).to_have_count(0)
     assert one.notebook.complaints() == []
 
 
@@ -141,14 +155,14 @@ def test_a_run_goes_on_beside_a_busy_cell_and_ends_with_its_cell(page, lab):
     busy = "__import__('time').sleep(2.5)"
     after = one.kernel(f"{busy} or panel._queue.jobs[0].progress.step")
     assert after > before
-    one.notebook.run_all(120)
-    one.until("not old.running", 30)
+    one.notebook.run_all()
+    one.until("not old.running")
     assert one.kernel("old.progress.line.startswith('stopped') and old is not panel")
     one.kernel("panel.form.change(prompt='a cat', steps=1000)")
     one.click("Generate")
     one.until("panel.progress.previews > 0")
     one.notebook.js("await app.commands.execute('notebook:delete-cell')")
-    one.until("not panel.running", 30)
+    one.until("not panel.running")
     assert one.notebook.complaints() == []
 
 
@@ -161,14 +175,13 @@ def test_the_studio_from_a_prompt_to_an_inpainted_picture(page, lab):
     one.click("Generate")
     one.until("studio.result is not None")
     page.locator("button.sdnb-thumb >> visible=true").first.click()
-    page.locator("table.sdnb-settings").wait_for()
-    assert "a red apple" in page.locator("table.sdnb-settings").inner_text()
+    expect(page.locator("table.sdnb-settings")).to_contain_text("a red apple")
     page.locator("button:has-text('to inpaint') >> visible=true").last.click()
     canvas = page.locator(".jp-OutputArea-output canvas").first
     canvas.wait_for()
     canvas.scroll_into_view_if_needed()
-    page.wait_for_timeout(500)
-    box = canvas.bounding_box()
+    one.notebook.settle()
+    box = one.notebook.place(canvas)
     at = [(box["x"] + box["width"] * part, box["y"] + box["height"] * part) for part in (0.1, 0.9)]
     page.mouse.click(*at[0])  # a dot of the brush; the canvas has the keys now
     page.keyboard.press("Control+z")
@@ -176,7 +189,7 @@ def test_the_studio_from_a_prompt_to_an_inpainted_picture(page, lab):
     page.mouse.down()
     page.mouse.move(*at[1], steps=5)
     page.mouse.up()
-    one.until("studio.request.mask is not None", 20)
+    one.until("studio.request.mask is not None")
     one.type("Prompt", "a lemon on a blue background")
     one.type("Strength", 1)
     one.kernel("studio.panel.form.change(steps=4) or 0")  # its own are more
@@ -187,31 +200,25 @@ def test_the_studio_from_a_prompt_to_an_inpainted_picture(page, lab):
     assert painted > 20
     notebook_shot(one, "studio-inpaint.png")
     one.click("Save all")
-    one.until("len(list(__import__('pathlib').Path('made').glob('*.png'))) == 2", 20)
+    one.until("len(list(__import__('pathlib').Path('made').glob('*.png'))) == 2")
     assert one.notebook.complaints() == []
 
     one.notebook.reload()
-    page.locator("button.sdnb-thumb >> visible=true").first.wait_for(timeout=120_000)
-    assert page.locator("button.sdnb-thumb >> visible=true").count() == 2
-    assert one.box("Prompt").input_value() == "a lemon on a blue background"
+    expect(page.locator("button.sdnb-thumb >> visible=true")).to_have_count(2)
+    expect(one.box("Prompt")).to_have_value("a lemon on a blue background")
     one.click("Generate")
     one.until("len(studio.gallery.pictures) == 3")
     assert one.notebook.complaints() == []
 
 
-@pytest.mark.parametrize("theme", ["JupyterLab Dark"])
-def test_the_studio_in_the_dark(page, lab, theme):
+def test_the_studio_in_the_dark(page, lab):
     one = Page(page, lab, "dark.ipynb", STUDIO.replace("made", "dark"))
-    one.notebook.js(f"await app.commands.execute('apputils:change-theme', {{theme: '{theme}'}})")
+    one.notebook.theme("Dark")
     one.type("Prompt", "a castle:1 snow:0.5")
-    page.wait_for_timeout(500)
     for place in (".sdnb-chip", ".sdnb .widget-label"):
-        found = page.locator(f"{place} >> visible=true").first.evaluate(CONTRAST)
-        assert found > 4.5, (place, found)  # WCAG 2.1, AA
+        one.can_be_read(place)
     notebook_shot(one, "studio-dark.png")
-    one.notebook.js(
-        "await app.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})"
-    )
+    one.notebook.theme("Light")
     assert one.notebook.complaints() == []
 
 
@@ -229,9 +236,15 @@ def test_every_control_can_be_reached_and_is_named(page, lab):
     for fold in reversed(page.locator("button.sdnb-fold").all()):  # one may bring another
         fold.click()
     one.box("Clip skip").wait_for()
-    found = named(page)
-    assert {"Prompt", "Width", "Steps", "CFG", "Eta", "Exchange", "Seed", "Draw a seed"} <= found
-    assert "a cat, seed" in " ".join(found)
+    wanted = {"Prompt", "Width", "Steps", "CFG", "Eta", "Exchange", "Seed", "Draw a seed"}
+
+    def all_are_named():
+        found = named(page)
+        assert wanted <= found
+        assert "a cat, seed" in " ".join(found)
+        return found
+
+    one.notebook.sees(all_are_named)
 
 
 def test_a_list_is_chosen_from_by_keyboard(page, lab):
@@ -246,7 +259,7 @@ def test_a_list_is_chosen_from_by_keyboard(page, lab):
         for key in keys:
             page.keyboard.press(key)
             page.wait_for_timeout(100)
-        one.until(f"{chosen!r} in str(panel.request.sampler)", 10)
+        one.until(f"{chosen!r} in str(panel.request.sampler)")
         assert one.notebook.js("return panel.content.widgets.length") == 2
     assert one.notebook.complaints() == []
 
@@ -257,9 +270,8 @@ def test_every_control_of_the_studio_is_named(page, lab):
     page.locator("button.sdnb-thumb >> visible=true").click()
     one.kernel("studio.send(studio.gallery.pictures[0], 'inpaint') or 0")
     for tab in ("img2img", "inpaint", "upscale", "grid"):
-        page.get_by_role("tab", name=tab).click()
-        page.wait_for_timeout(500)
-        assert len(named(page)) > 10
+        one.notebook.open_tab(tab)
+        one.notebook.sees(lambda: len(named(page)) > 10)
 
 
 def named(page):
@@ -314,5 +326,5 @@ def test_an_upload_that_is_too_large_is_said_and_the_next_one_arrives(page, lab,
         with page.expect_file_chooser() as chooser:
             shown.click("Add a picture")
         chooser.value.set_files(file)
-        page.get_by_text(words).first.wait_for(timeout=60_000)
+        page.get_by_text(words).first.wait_for()
     assert shown.kernel("[p.image.size for p in gallery.pictures]") == [[64, 64]]

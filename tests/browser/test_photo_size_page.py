@@ -28,14 +28,9 @@ class Studio:
 
     def __init__(self, page, lab, name):
         self.notebook = Notebook(page, lab, lab.write(name, STUDIO))
-        self.notebook.run_all(120)
+        self.notebook.run_all()
         self.page, self.kernel = page, self.notebook.kernel
-
-    def until(self, expression, seconds=30):
-        self.notebook.becomes(expression, seconds)
-
-    def tab(self, name):
-        self.page.get_by_role("tab", name=name, exact=True).click()
+        self.until, self.tab = self.notebook.becomes, self.notebook.open_tab
 
     def upload(self, photo):
         # Only the tab in sight: each has an input of its own.
@@ -49,7 +44,7 @@ class Studio:
 
     def said(self, words):
         line = self.page.locator(f".sdnb-quiet:has-text('{words}'), .sdnb-warn:has-text('{words}')")
-        line.locator("visible=true").first.wait_for(timeout=20_000)
+        line.locator("visible=true").first.wait_for()
 
     def sees(self, width, height):
         """Waits for a picture of this size in sight: words about it may come a moment before."""
@@ -57,11 +52,10 @@ class Studio:
             "([w, h]) => [...document.querySelectorAll('.sdnb img')].some(i =>"
             " i.checkVisibility() && i.naturalWidth === w && i.naturalHeight === h)",
             arg=[width, height],
-            timeout=20_000,
         )
 
-    def size(self):
-        return tuple(self.kernel("[studio.request.width, studio.request.height]"))
+    def has_size(self, width, height):
+        self.until("[studio.request.width, studio.request.height]", [width, height])
 
     def shot(self, name):
         for width, height in ((1400, 900), (1000, 700)):
@@ -77,7 +71,7 @@ def test_a_large_photo_is_proposed_a_size_and_one_click_takes_its_own(page, lab,
     one.tab(tab)
     one.upload(photo)
     one.said("It is made at 288 × 216")  # 4:3, and 0.95 times the pixels of the model's 256x256
-    assert one.size() == (288, 216)
+    one.has_size(288, 216)
     one.said("4000 × 3000, 183 times")
     one.shot(f"photo-{tab}-proposed")
     one.button("Take its own size").click()
@@ -94,7 +88,7 @@ def test_a_large_photo_is_upscaled_from_a_size_near_the_models_own(page, lab, ph
     one.tab("upscale")
     one.upload(photo)
     one.said("it is enlarged from 288 × 216")
-    assert one.size() == (576, 432)
+    one.has_size(576, 432)
     one.shot("photo-upscale-proposed")
     one.button("Enlarge from its own size").click()
     one.until("studio.request.width == 8000")
@@ -127,7 +121,7 @@ def test_what_is_fitted_is_seen_before_and_made_so(page, lab, photo):
         box.fill(str(value))
         box.press("Tab")
     one.button("Generate").first.click()
-    one.until("studio.result is not None", 120)
+    one.until("studio.result is not None")
     made = one.kernel(
         "[studio.result.request.fit, *studio.result.image.size,"
         " studio.result.image.getpixel((16, 4)), studio.result.image.getpixel((112, 124))]"

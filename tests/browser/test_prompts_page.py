@@ -11,7 +11,7 @@ PANEL += "panel.request = sdnb.Request(width=64, height=64, steps=4)\npanel"
 
 def test_a_prompt_of_automatic1111_is_offered_to_be_read_so_and_runs(page, lab):
     notebook = Notebook(page, lab, lab.write("prompts.ipynb", PANEL, "panel.request"))
-    notebook.run_all(120)
+    notebook.run_all()
     words = (
         "masterpiece, (a castle:1.2), [fog], [an owl:a fox:0.5], " + "a red apple on snow, " * 16
     )
@@ -24,11 +24,11 @@ def test_a_prompt_of_automatic1111_is_offered_to_be_read_so_and_runs(page, lab):
     notebook.screenshot(SHOTS / "prompt-offered.png")
     button.click()
     button.wait_for(state="hidden")
-    assert notebook.kernel("panel.request.syntax") == "a1111"
+    notebook.becomes("panel.request.syntax", "a1111")
     chips = page.locator(".sdnb-chip >> visible=true")
-    assert "× 1.2" in " ".join(chips.all_inner_texts())
-    assert "‖" in " ".join(chips.all_inner_texts())
+    for sign in ("× 1.2", "‖"):
+        notebook.sees(lambda sign=sign: sign in " ".join(chips.all_inner_texts()))
     notebook.screenshot(SHOTS / "prompt-read.png")
     page.locator("button:has-text('Generate') >> visible=true").first.click()
-    notebook.becomes("panel.result is not None", 60)
+    notebook.becomes("panel.result is not None")
     assert notebook.kernel("panel.result.request.syntax") == "a1111"

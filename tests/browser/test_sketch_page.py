@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from helpers.notebook_page import SHOTS, Notebook
 from PIL import Image
+from playwright.sync_api import expect
 
 from sdnb.bench import live_page
 
@@ -16,6 +17,7 @@ pytestmark = pytest.mark.browser
 CELL = """
 import sdnb
 from PIL import Image
+from playwright.sync_api import expect
 model = sdnb.load()
 studio = sdnb.studio(model, folder="drawn")
 sketch = studio.panels["sketch"]
@@ -35,14 +37,14 @@ class Hand:
     """A person's hand on the canvas in sight; points are pixels of the page, from its corner."""
 
     def __init__(self, notebook):
-        self.notebook, self.page = notebook, notebook.page
+        self.notebook, self.page, self.settle = notebook, notebook.page, notebook.settle
         self.canvas = self.page.locator(".sdnb-stage canvas >> visible=true").first
-        self.canvas.wait_for(timeout=120_000)
+        self.canvas.wait_for()
         self.canvas.scroll_into_view_if_needed()
         self.settle()
 
     def move(self, *points):
-        box = self.canvas.bounding_box()
+        box = self.notebook.place(self.canvas)
         for x, y in points:
             self.page.mouse.move(box["x"] + x, box["y"] + y)
 
@@ -65,12 +67,6 @@ class Hand:
     def button(self, name):
         return self.page.get_by_role("button", name=name, exact=True).locator("visible=true").first
 
-    def settle(self):
-        """The kernel has done all that was asked, and the browser has drawn it."""
-        self.page.wait_for_timeout(100)
-        self.notebook.kernel("0")
-        self.page.wait_for_timeout(200)
-
     def shown(self):
         """The canvas as it is, with no cursor on it: [h, w, 3]."""
         self.page.mouse.move(5, 5)
@@ -79,13 +75,17 @@ class Hand:
         return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))
 
     def agrees(self, expression):
-        """Whether the page shows each pixel of a picture of the kernel, at its middle."""
+        """Wait until the page shows each pixel of a picture of the kernel, at its middle."""
+        self.notebook.sees(lambda: self._shows(expression), what="what is drawn")
+
+    def _shows(self, expression):
         truth, shown = np.asarray(seen(self.notebook, expression)), self.shown()
         rows, columns = (
             ((np.arange(n) + 0.5) * s / n).astype(int)
             for n, s in zip(truth.shape[:2], shown.shape[:2], strict=True)
         )
-        return np.abs(shown[np.ix_(rows, columns)].astype(int) - truth).max() <= 2  # JPEG below it
+        # There is a JPEG below it.
+        return bool(np.abs(shown[np.ix_(rows, columns)].astype(int) - truth).max() <= 2)
 
 
 def seen(notebook, expression):
@@ -97,20 +97,15 @@ def seen(notebook, expression):
 @pytest.fixture(scope="module")
 def notebook(shared_page, lab):
     notebook = Notebook(shared_page, lab, lab.write("sketch.ipynb", CELL))
-    notebook.run_all(120)
+    notebook.run_all()
     return notebook
 
 
-def tab(notebook, name):
-    notebook.page.get_by_role("tab", name=name, exact=True).click()
-    notebook.kernel("0")
-
-
 def test_draw_and_watch_keep_and_finish(notebook):
-    tab(notebook, "sketch")
+    notebook.open_tab("sketch")
     hand = Hand(notebook)
     hand.drag(*RING, RING[0])
-    notebook.becomes("sketch.result is not None and not sketch._live.busy", 60)
+    notebook.becomes("sketch.result is not None and not sketch._live.busy")
     quick = "sketch.result.request"
     assert notebook.kernel(f"[{quick}.steps, {quick}.width, {quick}.controls[0].net]") == [
         2, 64, "sketch",
@@ -123,40 +118,40 @@ def test_draw_and_watch_keep_and_finish(notebook):
     hand.click((140, 140))
     hand.button("Draw in light blue").click()
     hand.click((20, 20))
-    assert notebook.kernel("sketch.canvas.colour") == "#8fc8f0"
+    notebook.becomes("sketch.canvas.colour", "#8fc8f0")
     hand.press("i")
     hand.click((140, 150))
-    assert notebook.kernel("[sketch.canvas.colour, sketch.canvas.tool]") == ["#e02020", "fill"]
-    assert hand.agrees("sketch.canvas.picture")
+    notebook.becomes("[sketch.canvas.colour, sketch.canvas.tool]", ["#e02020", "fill"])
+    hand.agrees("sketch.canvas.picture")
     colours = notebook.kernel("sorted(c for _, c in sketch.canvas.picture.getcolors())")
     assert colours == [[0, 0, 0], [143, 200, 240], [224, 32, 32]]
     hand.press("Control+z")
-    assert notebook.kernel("len(sketch.canvas.strokes)") == 2
-    assert hand.agrees("sketch.canvas.picture")
+    notebook.becomes("len(sketch.canvas.strokes)", 2)
+    hand.agrees("sketch.canvas.picture")
     hand.press("Control+y", "+", "+")  # zoomed in, and back
     hand.press("0")
-    assert hand.agrees("sketch.canvas.picture")
-    notebook.becomes(f"{quick}.image is not None and not sketch._live.busy", 60)
-    notebook.becomes(f"{quick}.image == sketch.draft.image", 60)
+    hand.agrees("sketch.canvas.picture")
+    notebook.becomes(f"{quick}.image is not None and not sketch._live.busy")
+    notebook.becomes(f"{quick}.image == sketch.draft.image")
 
     what_is_slow_is_refused(notebook, hand)
 
     notebook.page.locator(".sdnb-followed button:has-text('Keep')").click()
-    notebook.becomes("len(studio.gallery.pictures) == 1", 10)
+    notebook.becomes("len(studio.gallery.pictures) == 1")
     notebook.page.locator(".sdnb-main >> visible=true").click()
-    notebook.becomes("len(studio.gallery.pictures) == 2 and not sketch.running", 60)
+    notebook.becomes("len(studio.gallery.pictures) == 2 and not sketch.running")
     assert notebook.kernel("[p.request.steps for p in studio.gallery.pictures]") == [3, 2]
     assert notebook.kernel("len({p.request.seed for p in studio.gallery.pictures})") == 1
-    assert notebook.page.locator("button.sdnb-thumb >> visible=true").count() == 2
+    expect(notebook.page.locator("button.sdnb-thumb >> visible=true")).to_have_count(2)
 
     notebook.reload()
     again = Hand(notebook)
-    assert again.agrees("sketch.canvas.picture")
+    again.agrees("sketch.canvas.picture")
     again.press("e")
     again.drag((100, 140), (180, 140))
-    assert notebook.kernel("sketch.canvas.strokes[-1].white") is False
-    assert again.agrees("sketch.canvas.picture")
-    notebook.becomes("not sketch._live.busy", 60)
+    notebook.becomes("sketch.canvas.strokes[-1].white", False)
+    again.agrees("sketch.canvas.picture")
+    notebook.becomes("not sketch._live.busy")
     assert notebook.complaints() == []
     notebook.screenshot(SHOTS / "sketch.png")
 
@@ -166,7 +161,7 @@ def what_is_slow_is_refused(notebook, hand):
 
     def places():
         return [
-            notebook.page.locator(f"{part} >> visible=true").first.bounding_box()
+            notebook.place(notebook.page.locator(f"{part} >> visible=true").first)
             for part in (".sdnb-followed img", ".sdnb-stage canvas", ".sdnb-followed button")
         ]
 
@@ -183,34 +178,34 @@ def what_is_slow_is_refused(notebook, hand):
         words.wait_for()
         assert places() == before
         notebook.page.screenshot(path=SHOTS / f"sketch-refused-{width}.png")
-        assert notebook.kernel("sketch._live.busy") is False
+        notebook.becomes("sketch._live.busy", False)
         notebook.kernel(f"setattr({limit}, 'LIMIT', 1e9)")
         hand.press("Control+y")
-        notebook.becomes("sketch.result.request.image == sketch.draft.image", 60)
+        notebook.becomes("sketch.result.request.image == sketch.draft.image")
         words.wait_for(state="hidden")
     notebook.page.set_viewport_size({"width": 1200, "height": 900})
     assert notebook.kernel("sketch.result.request.seed") == seed
 
 
 def test_paint_on_the_picture_with_and_without_a_mask(notebook):
-    tab(notebook, "img2img")
+    notebook.open_tab("img2img")
     page = notebook.page
     page.locator("button:has-text('Paint') >> visible=true").click()
     hand = Hand(notebook)
     hand.button("Draw in yellow").click()
     hand.drag((60, 60), (200, 60))
     notebook.becomes("painted.request.image != sdnb.images.picture(painted.form.controls["
-                     "'image'].canvas._colours.picture)", 10)  # fmt: skip
-    assert hand.agrees("painted.request.image")
+                     "'image'].canvas._colours.picture)")  # fmt: skip
+    hand.agrees("painted.request.image")
     assert notebook.kernel("painted.request.mask is None")
     page.locator(".sdnb-main >> visible=true").click()
-    notebook.becomes("painted.result is not None and not painted.running", 60)
+    notebook.becomes("painted.result is not None and not painted.running")
     assert notebook.kernel("painted.result.request.image == painted.request.image")
 
     page.get_by_label("Only where I painted").locator("visible=true").click()
-    notebook.becomes("painted.request.mask is not None", 10)
+    notebook.becomes("painted.request.mask is not None")
     page.locator(".sdnb-main >> visible=true").click()
-    notebook.becomes("painted.result.request.mask is not None and not painted.running", 60)
+    notebook.becomes("painted.result.request.mask is not None and not painted.running")
     made, start, mask = (
         np.asarray(seen(notebook, each))
         for each in ("painted.result", "painted.request.image", "painted.request.mask")

@@ -2,6 +2,7 @@
 
 import pytest
 from helpers.notebook_page import SHOTS, Notebook
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
@@ -31,7 +32,7 @@ TOP = """part => part.getBoundingClientRect().top - document.querySelector(
 def opened(shared_page, lab):
     notebook = Notebook(shared_page, lab, lab.write("moves.ipynb", STUDIO, "'a cell below'"))
     shared_page.set_viewport_size({"width": 1400, "height": 900})
-    notebook.run_all(120)
+    notebook.run_all()
     yield notebook
     assert notebook.complaints() == []
 
@@ -39,7 +40,8 @@ def opened(shared_page, lab):
 def batch(opened):
     before = opened.kernel("len(studio.gallery.pictures)")
     opened.page.get_by_role("button", name="Generate").locator("visible=true").click()
-    opened.becomes(f"len(studio.gallery.pictures) == {before + 3} and not studio.panel.running", 60)
+    opened.becomes(f"len(studio.gallery.pictures) == {before + 3} and not studio.panel.running")
+    expect(opened.page.locator(".sdnb-thumb >> visible=true")).to_have_count(before + 3)
     opened.page.wait_for_timeout(500)
 
 
@@ -61,23 +63,23 @@ def test_words_of_what_was_done_move_nothing(opened):
     box = page.locator(".sdnb-chosen-box >> visible=true")
     save = box.locator("button:text-is('Save')")
     save.wait_for()
-    page.wait_for_timeout(500)
-    before = save.bounding_box()
+    opened.settle()
+    before = opened.place(save)
     save.click()
     said = box.get_by_text("Saved as")
     said.wait_for()
     page.screenshot(path=SHOTS / "saved-as.png")
-    assert save.bounding_box() == before
-    assert abs(said.bounding_box()["y"] - before["y"]) < 40
+    assert opened.place(save) == before
+    assert abs(opened.place(said)["y"] - before["y"]) < 40
     box.get_by_role("button", name="Close").click()
     box.wait_for(state="hidden")
-    page.wait_for_timeout(300)
+    opened.settle()
     thumb = page.locator(".sdnb-thumb >> visible=true").nth(2)
-    before = thumb.bounding_box()
+    before = opened.place(thumb)
     thumb.focus()
     page.keyboard.press("s")
     page.get_by_text("Saved as").locator("visible=true").wait_for()
-    assert thumb.bounding_box() == before
+    assert opened.place(thumb) == before
 
 
 def test_a_picture_that_is_sent_brings_the_tabs_to_the_top(opened):
@@ -88,21 +90,24 @@ def test_a_picture_that_is_sent_brings_the_tabs_to_the_top(opened):
         button = box.get_by_role("button", name=f"to {name}")
         button.scroll_into_view_if_needed()
         button.click()
-        opened.becomes(f"studio.panel is studio.panels[{name!r}]", 20)
-        page.wait_for_timeout(1500)
+        opened.becomes(f"studio.panel is studio.panels[{name!r}]")
+        tab = page.get_by_role("tab", name=name, exact=True)
+        opened.until("return document.activeElement.classList.contains('sdnb-generate')")
+        opened.sees(lambda tab=tab: -2 <= tab.evaluate(TOP) <= 60)
+        page.wait_for_timeout(1000)  # and there it stays
         page.screenshot(path=SHOTS / f"sent-to-{name}.png")
-        assert -2 <= page.get_by_role("tab", name=name, exact=True).evaluate(TOP) <= 60
-        assert opened.js("return document.activeElement.className").find("sdnb-generate") >= 0
+        assert -2 <= tab.evaluate(TOP) <= 60
+        opened.until("return document.activeElement.classList.contains('sdnb-generate')")
 
 
 def test_no_label_is_cut(opened):
     page = opened.page
-    page.get_by_role("tab", name="txt2img", exact=True).click()
+    opened.open_tab("txt2img")
     for words in ("Add-ons", "More"):
         page.locator(f"button.sdnb-fold:has-text('{words}') >> visible=true").first.click()
     page.get_by_text("rescale").locator("visible=true").wait_for()
     labels = page.locator(".sdnb .widget-label >> visible=true")
     cut = """all => all.filter(each => each.scrollWidth > each.clientWidth + 1
       || each.scrollHeight > each.clientHeight + 2).map(each => each.textContent)"""
-    assert labels.count() > 12
-    assert labels.evaluate_all(cut) == []
+    opened.sees(lambda: labels.count() > 12)
+    opened.sees(lambda: labels.evaluate_all(cut), [])

@@ -50,7 +50,7 @@ def contrast(shot, box, right=None):
 @pytest.fixture(scope="module")
 def notebook(shared_page, lab):
     notebook = Notebook(shared_page, lab, lab.write("icons.ipynb", STUDIO))
-    notebook.run_all(120)
+    notebook.run_all()
     return notebook
 
 
@@ -61,25 +61,24 @@ def still(notebook, path):
         found = [".sdnb select >> visible=true", ".sdnb button:enabled i >> visible=true"]
         return [notebook.page.locator(each).evaluate_all(PLACES) for each in found]
 
-    for _ in notebook.looks(20):
+    def at_rest():
         before = places()
         notebook.screenshot(path)
-        if places() == before:  # else something moved meanwhile
-            return Image.open(path).convert("RGB"), *before
-    raise AssertionError("what is in sight never came to rest")
+        return before if places() == before else None  # else something moved meanwhile
+
+    arrows, icons = notebook.sees(at_rest)
+    return Image.open(path).convert("RGB"), arrows, icons
 
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
 def test_arrows_and_icons_are_seen(notebook, theme):
     """At least three times as bright as the ground, or as dark: WCAG 2.1, 1.4.11."""
-    page, named = notebook.page, f"{{theme: 'JupyterLab {theme}'}}"
-    notebook.js(f"await app.commands.execute('apputils:change-theme', {named})")
+    notebook.theme(theme)
     seen = 0
     for tab in TABS:
-        page.get_by_role("tab", name=tab).click()
-        page.wait_for_timeout(700)
+        notebook.open_tab(tab)
         notebook.unfold()
-        page.wait_for_timeout(300)
+        notebook.settle()
         shot, arrows, icons = still(notebook, SHOTS / f"icons-{tab}-{theme.lower()}.png")
         for words, *box in arrows:
             assert contrast(shot, box, right=20) > 3, (tab, words)
@@ -87,5 +86,5 @@ def test_arrows_and_icons_are_seen(notebook, theme):
             assert contrast(shot, box) > 3, (tab, words)
         seen += len(arrows) + len(icons)
     assert seen > 60
-    notebook.js("await app.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})")
+    notebook.theme("Light")
     assert notebook.complaints() == []

@@ -116,16 +116,32 @@ def args_for(ip):
     return argparse.Namespace(model="a\"b'c", library=None, memory="auto", outdir=Path("o"), ip=ip)
 
 
+@pytest.fixture
+def given(monkeypatch):
+    """The flags that voila gets, which is not started."""
+    flags = []
+    voila = SimpleNamespace(initialize=flags.extend, start=lambda: None)
+    module = SimpleNamespace(AppServer=SimpleNamespace(instance=lambda: voila))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: "it is there")
+    monkeypatch.setitem(sys.modules, "sdnb.cli.app_server", module)
+    return flags
+
+
+def test_voila_waits_for_a_kernel_and_its_output_however_busy_the_computer_is(given):
+    """Else a page stays empty: of a studio's thousand messages some are on their way for long."""
+    from traitlets.config.loader import KeyValueConfigLoader
+    from voila.execute import VoilaExecutor
+
+    assert run() == 0
+    flags = [flag for flag in given if flag.startswith("--")]
+    executor = VoilaExecutor({}, config=KeyValueConfigLoader(flags).load_config())
+    assert (executor.iopub_timeout, executor.startup_timeout) == (600, 600)
+
+
 @pytest.mark.parametrize(
     ("ip", "asks"), [("127.0.0.1", False), ("localhost", False), ("0.0.0.0", True)]
 )
-def test_who_comes_from_elsewhere_needs_the_key_that_is_printed(ip, asks, monkeypatch, capsys):
-    given = []
-    voila = SimpleNamespace(initialize=given.extend, start=lambda: None)
-    server = SimpleNamespace(instance=lambda: voila)
-    module = SimpleNamespace(AppServer=server)
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: "it is there")
-    monkeypatch.setitem(sys.modules, "sdnb.cli.app_server", module)
+def test_who_comes_from_elsewhere_needs_the_key_that_is_printed(ip, asks, given, capsys):
     assert main(["app", "--ip", ip, "--port", str(free_port())]) == 0
     (key,) = (flag.partition("=")[2] for flag in given if flag.startswith("--Voila.token="))
     assert bool(key) == asks

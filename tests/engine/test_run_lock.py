@@ -65,7 +65,7 @@ def graphs(model, monkeypatch):
     model.weights.forget_graph()
 
 
-def seen(job, what, seconds=30):
+def seen(job, what, seconds=60):
     """Wait until `what` is true of the job, or it has ended."""
     end = time.monotonic() + seconds
     while not (what(job) or job.ended):

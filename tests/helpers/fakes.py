@@ -83,7 +83,7 @@ def make(request, gate: threading.Semaphore | None = None, fail_at: int | None =
     yield Progress(0, request.steps, 0.0)
     for step in range(1, request.steps + 1):
         if gate is not None:
-            gate.acquire(timeout=10)
+            gate.acquire(timeout=60)
         if step == fail_at:
             raise RuntimeError("no <more> memory")
         latent = np.full((8, 8, 3), step, dtype=np.uint8)
@@ -99,7 +99,7 @@ def gated(**how):
     return gate, partial(make, gate=gate, **how)
 
 
-def until(condition, seconds=10):
+def until(condition, seconds=60):
     """Wait for what another thread does."""
     end = time.monotonic() + seconds
     while not condition():

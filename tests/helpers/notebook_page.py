@@ -5,9 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from playwright.sync_api import Error
+
 from sdnb.bench import lab_page
 
 SHOTS = Path(__file__).parents[2] / "test-results"
+# How many seconds a test waits for what comes at once on a machine that has nothing else to do.
+LIMIT = 180
+ANYTHING = object()
 # Of the browser's console and the kernel's stderr: what says nothing about the notebook.
 NOISE = re.compile(
     r"favicon|ResizeObserver loop|net::ERR_|Failed to load resource|willReadFrequently"
@@ -30,6 +35,8 @@ PAGE_IS_GONE = re.compile(
     r".*?^tornado\.websocket\.WebSocketClosedError$",
     re.MULTILINE | re.DOTALL,
 )
+
+_FRAMES = "() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))"
 
 
 class Notebook(lab_page.Notebook):
@@ -54,15 +61,61 @@ class Notebook(lab_page.Notebook):
         """
         self.js("await panel.context.save()")
         self.page.reload()
-        self.page.wait_for_function("() => window.jupyterapp !== undefined", timeout=60_000)
+        self.page.wait_for_function("() => window.jupyterapp !== undefined", timeout=240_000)
         self._ready()
         if alive:
             widget = self.page.locator(".sdnb, .sdnb-mask").locator("visible=true").first
-            widget.wait_for(timeout=120_000)
+            widget.wait_for(timeout=240_000)
 
-    def becomes(self, expression: str, seconds: float) -> None:
-        """Wait until the kernel says that a Python expression is true."""
-        assert any(self.kernel(expression) for _ in self.looks(seconds)), f"never: {expression}"
+    def becomes(self, expression: str, wanted=ANYTHING, seconds: float = LIMIT):
+        """Wait until a Python expression in the kernel is true, or has the wanted value; returns
+        its value.
+        """
+        return self.sees(lambda: self.kernel(expression), wanted, seconds, what=expression)
+
+    def sees(self, look, wanted=ANYTHING, seconds: float = LIMIT, *, what: str = "it"):
+        """Look until that is true, or the wanted value; returns what was seen. A look may assert,
+        and may meet a part that the page exchanges at that moment: then it looks again.
+        """
+        for _ in self.looks(seconds):
+            try:
+                found = look()
+            except (AssertionError, Error) as error:
+                reason = error
+                continue
+            if found if wanted is ANYTHING else found == wanted:
+                return found
+            more = "" if wanted is ANYTHING else f", and not {wanted!r}"
+            reason = AssertionError(f"after {seconds} s {what} is {found!r}{more}")
+        raise reason
+
+    def settle(self) -> None:
+        """The kernel has done all that it was asked, and the browser has had time to draw it."""
+        self.page.wait_for_timeout(100)
+        self.kernel("0")
+        self.page.wait_for_timeout(200)
+
+    def theme(self, name: str) -> None:
+        """Show JupyterLab in its "Light" or "Dark"."""
+        change = f"{{theme: 'JupyterLab {name}'}}"
+        self.js(f"await app.commands.execute('apputils:change-theme', {change})")
+        self.until(f"return document.body.dataset.jpThemeName === 'JupyterLab {name}'")
+
+    def open_tab(self, name: str) -> None:
+        """Turn a studio to a tab, and wait for its panel: it is built when it is first opened."""
+        self.page.get_by_role("tab", name=name, exact=True).click()
+        self.kernel("0")  # it has heard of that
+        self.page.locator("button.sdnb-main >> visible=true").first.wait_for()
+
+    def place(self, part) -> dict[str, float]:
+        """Where a part of the page is, once it is there and stands still."""
+
+        def stands():
+            before = part.bounding_box()
+            self.page.evaluate(_FRAMES)
+            return before if before == part.bounding_box() else None
+
+        return self.sees(stands, what="its place")
 
     def complaints(self) -> list[str]:
         """All that went wrong, wherever it was said; empty when nothing did."""
@@ -81,9 +134,10 @@ class Notebook(lab_page.Notebook):
         and a click on one that has just opened folds it again: so it looks until all are open.
         """
         folded = self.page.locator("button.sdnb-fold:not(.mod-active) >> visible=true")
-        for _ in range(10):
+        for _ in range(20):
             while folded.count():
                 folded.first.click()
+            self.kernel("0")  # has opened what was clicked
             self.page.wait_for_timeout(300)
             if not folded.count():
                 return

@@ -1,6 +1,7 @@
 """Jobs and where they run: order, stopping, failing, and what a watcher sees."""
 
 import gc
+import itertools
 import threading
 import time
 import weakref
@@ -22,7 +23,7 @@ def steps(total, gate=None, fail_at=None, result="a result"):
         yield Progress(0, total, 0.0)
         for step in range(1, total + 1):
             if gate is not None:
-                gate.wait(10)
+                gate.wait(60)
             if step == fail_at:
                 raise ValueError("no such picture")
             yield Progress(step, total, step / 10)
@@ -35,7 +36,7 @@ def steps(total, gate=None, fail_at=None, result="a result"):
 def test_a_job_ends_with_its_result(executor):
     seen = []
     job = executor(steps(3)).submit(REQUEST, lambda job: seen.append((job.state, job.progress)))
-    assert job.wait(10)
+    assert job.wait(60)
     assert (job.state, job.ended, job.error) == (DONE, True, None)
     assert job.result == ("a result", REQUEST)
     assert [state for state, _ in seen] == ["running"] * 5 + ["done"]
@@ -46,7 +47,7 @@ def test_a_job_ends_with_its_result(executor):
 def test_a_failure_is_kept_and_shown_to_the_watcher(executor):
     seen = []
     job = executor(steps(3, fail_at=2)).submit(REQUEST, lambda job: seen.append(job.state))
-    assert job.wait(10)
+    assert job.wait(60)
     assert (job.state, job.result) == (FAILED, None)
     assert str(job.error) == "no such picture"
     assert "in make" in job.traceback
@@ -58,22 +59,22 @@ def test_stop_ends_within_a_step_and_closes_the_run():
 
     def make(request):
         try:
-            for step in range(1000):
-                yield Progress(step, 1000, 0.0)
+            for step in itertools.count():
+                yield Progress(step, 10**9, 0.0)
                 gate.set()
                 time.sleep(0.001)
         finally:
             closed.set()
 
     job = Worker(make).submit(REQUEST)
-    assert gate.wait(10)
-    before = job.progress.step
+    assert gate.wait(60)
     job.stop()
-    assert job.wait(10)
+    at = job.progress.step
+    assert job.wait(60)
     assert job.state == STOPPED
     assert job.stopping
     assert closed.is_set()
-    assert job.progress.step < before + 500
+    assert job.progress.step <= at + 2
 
 
 def test_jobs_run_one_after_the_other_in_their_order():
@@ -90,7 +91,7 @@ def test_jobs_run_one_after_the_other_in_their_order():
 
     worker = Worker(make)
     jobs = [worker.submit(REQUEST.but(seed=seed)) for seed in range(20)]
-    assert all(job.wait(10) for job in jobs)
+    assert all(job.wait(60) for job in jobs)
     assert order == list(range(20))
     assert max(most) == 1
     assert worker.jobs == ()
@@ -112,7 +113,7 @@ def test_a_waiting_job_that_is_stopped_ends_at_once_and_never_runs():
     assert worker.jobs == (first,)
     last = worker.submit(REQUEST.but(seed=3))
     gate.set()
-    assert last.wait(10)
+    assert last.wait(60)
     assert [request.seed for request in began] == [1, 3]
 
 
@@ -124,7 +125,7 @@ def test_a_job_fails_alone():
 
     worker = Worker(make)
     jobs = [worker.submit(REQUEST.but(seed=seed)) for seed in range(2)]
-    assert all(job.wait(10) for job in jobs)
+    assert all(job.wait(60) for job in jobs)
     assert [job.state for job in jobs] == [FAILED, DONE]
 
 
@@ -134,8 +135,8 @@ def test_a_watcher_that_fails_ends_its_job_and_no_other():
 
     worker = Worker(steps(2))
     broken, whole = worker.submit(REQUEST, watch), worker.submit(REQUEST)
-    assert broken.wait(10)
-    assert whole.wait(10)
+    assert broken.wait(60)
+    assert whole.wait(60)
     assert (broken.state, whole.state) == (FAILED, DONE)
     assert "the panel is gone" in broken.traceback
 
@@ -146,7 +147,7 @@ def test_shutdown_stops_everything_and_takes_no_more():
     jobs = [worker.submit(REQUEST.but(seed=seed)) for seed in range(3)]
     worker.shutdown()
     gate.set()
-    assert all(job.wait(10) for job in jobs)
+    assert all(job.wait(60) for job in jobs)
     assert [job.state for job in jobs] == [STOPPED] * 3
     with pytest.raises(RuntimeError, match="shut down"):
         worker.submit(REQUEST)
@@ -158,7 +159,7 @@ def test_a_watcher_that_fails_at_the_end_loses_no_result():
             raise RuntimeError("the panel is gone")
 
     job = Worker(steps(2)).submit(REQUEST, watch)
-    assert job.wait(10)
+    assert job.wait(60)
     assert (job.state, job.result) == (FAILED, ("a result", REQUEST))
     assert str(job.error) == "the panel is gone"
 
@@ -175,13 +176,13 @@ def test_a_workers_thread_ends_and_holds_nothing(how):
     model = Model()
     worker = Worker(partial(run, model))
     job = worker.submit(REQUEST)
-    assert job.wait(10)
+    assert job.wait(60)
     thread, gone = worker._thread, (weakref.ref(worker), weakref.ref(model), weakref.ref(job))
     if how == "shut down":
         worker.shutdown()
-        thread.join(10)
+        thread.join(60)
     del worker, model, job
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     gc.collect()
     assert [reference() for reference in gone] == [None] * 3
@@ -219,8 +220,8 @@ def test_nothing_that_a_job_raises_ends_the_workers_thread(error, where):
     worker = Worker(make)
     broken = worker.submit(REQUEST.but(seed=0), watch)
     after = worker.submit(REQUEST)
-    assert broken.wait(10)
-    assert after.wait(10)
+    assert broken.wait(60)
+    assert after.wait(60)
     assert (broken.state, broken.error, after.state) == (FAILED, error, DONE)
     assert worker._thread.is_alive()
 
@@ -233,7 +234,7 @@ def test_a_watcher_may_look_at_a_worker_that_is_shut_down():
     worker.shutdown()
     assert seen == [(STOPPED, (running,))]
     gate.set()
-    assert running.wait(10)
+    assert running.wait(60)
 
 
 def test_a_workers_jobs_do_not_hear_who_began_its_thread():
@@ -242,15 +243,15 @@ def test_a_workers_jobs_do_not_hear_who_began_its_thread():
 
     def make(request):
         begun.set()
-        gate.wait(10)
+        gate.wait(60)
         stop.look()
         yield Progress(1, 1, 0.1, result="a result")
 
     worker = Worker(make)
     with stop.heard(gate.is_set):
         job = worker.submit(REQUEST)
-        begun.wait(10)
+        begun.wait(60)
         gate.set()
-        assert job.wait(10)
+        assert job.wait(60)
     assert (job.state, job.result) == (DONE, "a result")
     worker.shutdown()

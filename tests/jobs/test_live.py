@@ -237,7 +237,7 @@ def test_what_waits_for_its_turn_is_renewed_in_it():
 
     def run(request):
         if request.seed == 0:
-            gate.wait(10)
+            gate.wait(60)
         order.append(request.seed)
         yield from make(request)
 
@@ -250,8 +250,8 @@ def test_what_waits_for_its_turn_is_renewed_in_it():
         live.ask(asked(number))
     assert len(worker.jobs) == 3
     gate.set()
-    assert first.wait(10)
-    assert behind.wait(10)
+    assert first.wait(60)
+    assert behind.wait(60)
     until(lambda: not live.busy)
     assert order == [0, 49, 99]
     assert [result.request.seed for result in shown] == [49]
@@ -327,7 +327,7 @@ def test_whoever_shows_a_picture_may_ask_for_the_next():
 
 
 def test_an_executor_that_is_closed_refuses_and_nothing_runs():
-    worker, gate, errors = Worker(lambda r: (gate.wait(10), (yield from make(r)))), None, []
+    worker, gate, errors = Worker(lambda r: (gate.wait(60), (yield from make(r)))), None, []
     gate = threading.Event()
     live = live_of(worker, error=errors.append)
     live.ask(asked(1))

@@ -231,9 +231,9 @@ def test_stopping_ends_what_has_not_begun(monkeypatch):
         there = Remote(pool)
         jobs = [there.submit(grids.BASE.but(seed=seed)) for seed in range(3)]
         there.shutdown()
-        assert all(job.wait(10) for job in jobs[1:])
+        assert all(job.wait(60) for job in jobs[1:])
         gate.set()
-        assert jobs[0].wait(10)
+        assert jobs[0].wait(60)
     assert [job.state for job in jobs] == ["done", "stopped", "stopped"]  # it was too late
 
 
@@ -371,11 +371,11 @@ def test_a_panic_elsewhere_is_the_jobs_error_and_the_pool_works_on(monkeypatch):
     with ThreadPoolExecutor(1) as pool:
         monkeypatch.setattr(worker_side, "work", panic)
         broken = Remote(pool).submit(grids.BASE)
-        assert broken.wait(10)
+        assert broken.wait(60)
         assert (broken.state, str(broken.error)) == ("failed", "a panic")
         monkeypatch.setattr(worker_side, "work", paint)
         after = Remote(pool).submit(grids.BASE)
-        assert after.wait(10)
+        assert after.wait(60)
         assert after.state == "done"
 
 
@@ -440,8 +440,8 @@ def test_a_cluster_that_nothing_can_run_on_is_told_of(monkeypatch, workers, word
     def waited():
         job = there.submit(grids.BASE, lambda job: job.progress and told.set())
         look = there._look  # the warning comes after the watcher
-        assert told.wait(10)
-        look.join(10)
+        assert told.wait(60)
+        look.join(60)
         return job
 
     with pytest.warns(RuntimeWarning, match=words):
@@ -449,7 +449,7 @@ def test_a_cluster_that_nothing_can_run_on_is_told_of(monkeypatch, workers, word
     assert (job.state, job.progress.waiting) == ("waiting", True)
     assert job.progress.where.startswith("waiting for a worker")
     client.future.set_result(paint(None, "f", grids.BASE, None))  # somebody started one
-    assert job.wait(10)
+    assert job.wait(60)
     assert job.state == "done"
 
 

@@ -113,7 +113,7 @@ def test_the_cells_of_a_grid_are_waited_for_one_at_a_time():
     gate, said = threading.Semaphore(0), []
 
     def make(request):
-        assert gate.acquire(timeout=10)
+        assert gate.acquire(timeout=60)
         yield from grids.make(request)
 
     worker, model = Worker(make), grids.model()

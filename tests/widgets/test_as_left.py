@@ -200,7 +200,7 @@ def test_a_run_that_ended_with_its_kernel_is_spoken_of(cell, restart):
     first, began = cell(lambda: Panel(Model(), executor=Worker(run))), Event()
     first.begun.append(began.set)  # after what is written down in the run's thread
     first.generate()
-    assert began.wait(20)
+    assert began.wait(60)
     restart()
     second = cell(panel())
     assert "What ran then ended unfinished." in status(second)
@@ -277,7 +277,7 @@ def page(monkeypatch, tmp_path):
         one.be_page("the page")
         one._ipython_display_()
         if one.picker._thread is not None:
-            one.picker._thread.join(10)
+            one.picker._thread.join(60)
         return one
 
     return shown
@@ -294,9 +294,9 @@ def library(tmp_path, monkeypatch):
 
 def test_a_page_has_the_model_and_the_library_that_it_was_left_with(page, restart, loads, library):
     first = page()
-    first.picker.load(str(library)).join(10)
+    first.picker.load(str(library)).join(60)
     find(first.picker, "Model").value = "tiny-fast"
-    first.picker._thread.join(10)
+    first.picker._thread.join(60)
     restart()
     loads.clear()
     second = page()
@@ -304,10 +304,10 @@ def test_a_page_has_the_model_and_the_library_that_it_was_left_with(page, restar
     assert (second.model.name, find(second.picker, "Model").value) == ("tiny-fast", "tiny-fast")
     assert SAID in status(second)
     press(second, "Start afresh")
-    second.picker._thread.join(10)
+    second.picker._thread.join(60)
     assert loads[1:] == [(None, None)]
     assert second.model.name == "embedded"
-    second.picker.load(str(library)).join(10)  # the library alone
+    second.picker.load(str(library)).join(60)  # the library alone
     restart()
     loads.clear()
     third = page()
@@ -317,7 +317,7 @@ def test_a_page_has_the_model_and_the_library_that_it_was_left_with(page, restar
 
 
 def test_a_library_that_is_gone_is_said(page, restart, loads, library):
-    page().picker.load(str(library)).join(10)
+    page().picker.load(str(library)).join(60)
     restart()
     library.rename(library.parent / "elsewhere")
     assert "is no folder" in alert(page().picker)
@@ -330,15 +330,15 @@ def test_a_model_that_takes_another_away_from_code_or_long_is_offered(
 ):
     """Where code has a model, the next cells go on with it; the hub may take minutes."""
     show = page if "/" in path else lambda: cell(lambda: Studio(Model(), executor=Inline(make)))
-    show().picker.load(path).join(10)
+    show().picker.load(path).join(60)
     restart()
     loads.clear()
     second = show()
-    second.picker._thread.join(10)
+    second.picker._thread.join(60)
     assert loads == []
     assert f"The model was {path}." in status(second.picker)
     press(second, "Load it again")
-    second.picker._thread.join(10)
+    second.picker._thread.join(60)
     assert loads == [(path, None)]
     assert "The model was" not in read(second.picker)
 
@@ -347,10 +347,10 @@ def test_a_studio_that_loads_its_own_model_has_the_last_one_again(
     cell, restart, loads, monkeypatch
 ):
     monkeypatch.setattr("sdnb.widgets.studio.load_model", Model)
-    cell(Studio).picker.load("tiny-fast").join(10)
+    cell(Studio).picker.load("tiny-fast").join(60)
     restart()
     second = cell(Studio)
-    second.picker._thread.join(10)
+    second.picker._thread.join(60)
     assert second.model.name == "tiny-fast"
 
 
@@ -373,17 +373,17 @@ def test_a_page_asks_before_it_is_left_while_something_runs_or_waits():
     assert one._leaving.asks
     one.panel.skip()
     gate.release()
-    assert jobs[0].wait(10)
+    assert jobs[0].wait(60)
     assert one._leaving.asks  # the other one waits, or runs
     one.stop()
     gate.release()
-    assert jobs[1].wait(10)
+    assert jobs[1].wait(60)
     until(lambda: not one._leaving.asks)
     view = one.grid.run()
     assert one._leaving.asks
     view.stop()
     gate.release()
-    assert view.wait(10)
+    assert view.wait(60)
     assert not one._leaving.asks
 
 

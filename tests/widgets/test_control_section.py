@@ -352,7 +352,7 @@ def test_of_hints_that_are_asked_for_while_one_is_made_the_newest_is_shown(monke
     gate, asked = threading.Semaphore(0), []
 
     def slow(control, size):
-        gate.acquire(timeout=10)
+        gate.acquire(timeout=60)
         asked.append(control.prepare)
         return control.hint_at(*size), (str(control.prepare),)
 

@@ -25,7 +25,7 @@ SETUP = f"""
             time.sleep(0.01)
             yield from ()
 
-    def until(true, seconds=30):
+    def until(true, seconds=60):
         end = time.monotonic() + seconds
         while not true() and time.monotonic() < end:
             time.sleep(0.01)

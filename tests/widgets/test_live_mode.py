@@ -507,7 +507,7 @@ def test_it_says_what_it_waits_for():
     assert find(other, "Queue")  # behind its own; live holds nobody up
     for _ in range(20):
         gate.release()
-    assert job.wait(10)
+    assert job.wait(60)
     until(lambda: "Live: 0.5 s a picture." in read(one))
     assert one.result.request.seed == one.form.seed.value
     assert find(other, "Generate")

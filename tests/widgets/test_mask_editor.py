@@ -278,7 +278,7 @@ def test_a_silent_browser_is_noticed_and_forgiven(monkeypatch):
     editor = MaskEditor(picture())
     assert len(editor._fallback.children) == 1  # the picture alone, while one waits
     editor.set_trait("_view_count", 1)
-    editor._fallback._timer.join(5)
+    editor._fallback._timer.join(60)
     assert editor._toolbar.tools["brush"].disabled
     assert "has not answered" in editor._fallback.children[0].value
     Hand(editor).event("client_ready")

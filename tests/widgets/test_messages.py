@@ -41,7 +41,7 @@ def test_it_is_cleared_when_the_run_begins_and_not_before():
     assert status(panel.gallery) == ""
     panel.gallery.say("This is of now.")
     gate.release()
-    assert job.wait(10)
+    assert job.wait(60)
     assert "This is of now." in status(panel.gallery)
 
 
@@ -82,14 +82,14 @@ def test_a_full_bar_goes_and_one_that_stopped_stays():
     job = panel.generate()
     until(lambda: bar.layout.visibility == "visible")
     gate.release(2)
-    assert job.wait(10)
+    assert job.wait(60)
     assert bar.layout.visibility == "hidden"
     job = panel.generate()
     gate.release()
     until(lambda: job.progress and job.progress.step == 1)
     panel.stop()
     gate.release()
-    assert job.wait(10)
+    assert job.wait(60)
     assert bar.layout.visibility == "visible"
     assert "stopped at step" in panel.progress.line
     assert find(panel, "Generate")

@@ -70,7 +70,7 @@ def test_a_second_one_waits_visibly_and_stop_ends_all():
     assert find(one, "Stop").disabled
     assert one.progress.line.startswith("stopping")
     gate.release()
-    assert all(job.wait(10) for job in (first, second, third))
+    assert all(job.wait(60) for job in (first, second, third))
     assert [job.state for job in (first, second, third)] == ["stopped"] * 3
     assert first.progress.step <= 2
     assert one.progress.line.startswith("stopped at step")
@@ -80,7 +80,7 @@ def test_a_second_one_waits_visibly_and_stop_ends_all():
     assert beside(one, "Stop") == "2 waiting, dropped"
     for _ in range(5):
         gate.release()
-    assert one.generate().wait(10)
+    assert one.generate().wait(60)
     assert one.result is not None
 
 
@@ -90,7 +90,7 @@ def test_the_next_begins_when_the_first_ends():
     jobs = [one.generate() for _ in range(3)]
     for _ in range(15):
         gate.release()
-    assert all(job.wait(10) for job in jobs)
+    assert all(job.wait(60) for job in jobs)
     until(lambda: beside(one, "Stop") == "")
     assert len(one.results) == 3
 
@@ -277,7 +277,7 @@ def test_stop_between_the_passes_starts_no_second():
     until(lambda: job.progress and job.progress.step == 1)
     one.stop()
     gate.release()
-    assert job.wait(10)
+    assert job.wait(60)
     assert job.state == "stopped"
     until(lambda: not one.running)
     assert one.results == []
@@ -340,7 +340,7 @@ def test_only_the_newest_question_is_answered():
     class Slow(Model):
         def plan(self, request):
             asked.append(request.width)
-            gate.acquire(timeout=10)
+            gate.acquire(timeout=60)
             return super().plan(request)
 
     one = Panel(Slow(), executor=Inline(make))
@@ -422,7 +422,7 @@ def two_panels(monkeypatch):
     yield first, second, gate
     worker.shutdown()
     gate.release()
-    assert job.wait(10)
+    assert job.wait(60)
 
 
 def test_a_run_that_waits_for_another_panel_says_so(two_panels):
@@ -437,7 +437,7 @@ def test_a_run_that_waits_for_another_panel_says_so(two_panels):
     second._queue.drop(second.drop)
     for _ in range(10):
         gate.release()
-    assert job.wait(10)
+    assert job.wait(60)
     assert "waiting" not in second.progress.line
     assert second.result is not None
 
@@ -465,7 +465,7 @@ def test_the_next_run_of_a_panel_waits_for_the_one_that_came_between(two_panels)
     until(lambda: first.progress.line.startswith("waiting for another run: "))
     for _ in range(10):
         gate.release()
-    assert job.wait(10)
+    assert job.wait(60)
     assert len(first.results) == 2
 
 
@@ -475,7 +475,7 @@ def test_the_last_pictures_words_are_seen_with_it_alone():
     one.progress._previews = Throttle(0.0)
     for _ in range(5):
         gate.release()
-    assert one.generate().wait(10)
+    assert one.generate().wait(60)
     assert "a <note>" in read(one._caption)
     shown = one.progress.previews
     job = one.generate()
@@ -485,7 +485,7 @@ def test_the_last_pictures_words_are_seen_with_it_alone():
     assert not called(one.view, "Save")
     one.stop()
     gate.release()
-    assert job.wait(10)
+    assert job.wait(60)
     assert read(one._caption) == ""
     one._caption.say("it carries its settings")  # of a picture that came since
     assert read(one._caption) == "it carries its settings"

@@ -149,7 +149,7 @@ def test_a_stopped_picture_can_be_made_again_and_lends_its_seed():
 )
 def test_what_is_made_again_of_a_batch_is_said(finished, label):
     gate = threading.Semaphore(0)
-    one = Panel(Model(), executor=Worker(one_by_one(lambda _: gate.acquire(timeout=10))))
+    one = Panel(Model(), executor=Worker(one_by_one(lambda _: gate.acquire(timeout=60))))
     one.request = THREE
     if finished == 0:  # of one that tells of steps alone
         one = Panel(Model(), executor=Worker(partial(make, gate=gate)))
@@ -219,5 +219,5 @@ def test_the_seed_of_the_shown_picture_is_used_and_it_begins_the_next():
 def test_a_worker_tells_them_too():
     one = Panel(Model(), executor=Worker(one_by_one()))
     one.request = THREE
-    assert one.generate().wait(10)
+    assert one.generate().wait(60)
     until(lambda: len(one.gallery.pictures) == 3)

@@ -36,7 +36,7 @@ class Queue:
     def finish(self):
         for _ in range(40):
             self.gate.release()
-        assert all(job.wait(10) for job in self.jobs)
+        assert all(job.wait(60) for job in self.jobs)
         until(lambda: not self.panel.running)
         return [job.state for job in self.jobs]
 
@@ -80,7 +80,7 @@ def test_the_one_that_runs_is_ended_and_the_next_one_runs(queue, button):
     assert find(queue.panel, "Stop").disabled
     assert queue.panel.progress.line.startswith("stopping")
     queue.gate.release()
-    assert queue.jobs[0].wait(10)
+    assert queue.jobs[0].wait(60)
     until(lambda: queue.lines[0].startswith("now: a dog"))
     assert queue.jobs[0].state == "stopped"
     assert not find(queue.panel, "Stop").disabled
