@@ -256,9 +256,11 @@ class Panel(StudioTab):
         self.about = style.quiet_line()
         # Where it is seen before somebody draws on: a mask that stays is repainted, too.
         left = widgets.VBox([*self._above(), self.came.mask, self.form])
-        # What it takes stands where it is seen before Generate is pressed.
-        above = [self._plan, self.came.line, self.progress, self._live.line, self._queue.waiting]
-        right = self._outcome.column(above, [self._live.below])
+        # What it takes stands where it is seen before Generate is pressed. What comes and goes is
+        # below the picture, which stays where it is.
+        above = [self._plan, self.progress, self._live.line]
+        below = [self._queue.waiting, self.came.line, self._live.below]
+        right = self._outcome.column(above, below)
         words = widgets.VBox([self.form.words, self.words.shelf])
         top = style.box("sdnb-top", [words, self._actions])
         self._rows = [self.about, self.as_left, top, style.box("sdnb-columns", [left, right])]

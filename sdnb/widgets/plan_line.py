@@ -29,6 +29,7 @@ class PlanLine(widgets.HTML):
 
     def __init__(self, before: str = "") -> None:
         super().__init__()
+        self.add_class("sdnb-plan")
         self._before = before
         self._lock = threading.RLock()
         self._asked: tuple[Any, Request] | None = None
@@ -136,9 +137,8 @@ def _time_in_words(seconds: list[float], *, several: bool) -> tuple[str, str]:
     whole = sum(seconds)
     if whole <= _LONG:
         return _QUIET, f"{in_words(whole)}, by the last runs"
-    fewer = "fewer pictures, pixels or steps" if several else "fewer pixels or fewer steps"
-    advice = f"{fewer} are quicker"
-    return _WARNING, f"It takes {in_words(whole)}, by the last runs: {advice}."
+    fewer = "fewer pictures, pixels or steps" if several else "fewer pixels or steps"
+    return _WARNING, f"It takes {in_words(whole)}: {fewer} are quicker."  # in one line
 
 
 def _held_in_words(request: Request | None) -> tuple[str, str]:

@@ -55,6 +55,28 @@ def test_the_page_stands_still_while_pictures_come(opened):
     assert len(places) == 1
 
 
+def test_the_result_stays_where_it_is_whatever_is_said_above_it(opened):
+    page = opened.page
+    where = """() => [...document.querySelectorAll('.sdnb-result')].filter(e => e.checkVisibility())
+      .map(e => e.getBoundingClientRect().top - e.closest('.sdnb').getBoundingClientRect().top)"""
+    (top,) = page.evaluate(where)
+    opened.kernel("studio.panel.form.change(steps=60, seed=None) or studio.panel._show_plan()")
+    page.get_by_role("button", name="Generate").locator("visible=true").click()
+    page.get_by_text("step 2 of").locator("visible=true").wait_for()
+    page.get_by_role("button", name="Queue").locator("visible=true").click()
+    page.get_by_role("button", name="Remove all").locator("visible=true").wait_for()
+    assert page.evaluate(where) == [top]
+    opened.kernel("studio.panel.stop()")
+    page.get_by_role("button", name="Use seed").locator("visible=true").wait_for()
+    assert page.evaluate(where) == [top]
+    opened.kernel("studio.panel.bring(studio.result.request)")
+    page.get_by_role("button", name="Random again").locator("visible=true").wait_for()
+    page.screenshot(path=SHOTS / "result-stays.png")
+    assert page.evaluate(where) == [top]
+    opened.kernel("studio.panel.form.change(steps=16, seed=5) or studio.panel._show_plan()")
+    opened.kernel("studio.panel.progress.clear()")
+
+
 def test_words_of_what_was_done_move_nothing(opened):
     page = opened.page
     page.locator(".sdnb-thumb >> visible=true").nth(1).click()
