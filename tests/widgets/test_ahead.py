@@ -91,9 +91,16 @@ def test_a_tab_in_which_something_runs_or_waits_is_marked(tabs):
     until(lambda: tabs.marked() == [])
     tabs.studio.grid.run()
     until(lambda: tabs.marked() == [5])
+    assert styles(tabs.studio.grid) == {"Run grid": "", "Stop": "primary"}
     tabs.studio.grid.stop()
     tabs.finish()
     until(lambda: tabs.marked() == [])
+    assert styles(tabs.studio.grid) == {"Run grid": "primary", "Stop": ""}
+
+
+def styles(grid):
+    """The styles of the buttons that begin and end a grid."""
+    return {words: find(grid, words).button_style for words in ("Run grid", "Stop")}
 
 
 def test_several_pictures_are_several(tabs):

@@ -196,8 +196,14 @@ class GridTab(widgets.VBox):
             gallery=self._gallery,
         )  # fmt: skip
         self._place.children = [self.view]
+        self.view.turned = partial(self._turned, self.view)
         self.view.run()
         return self.view
+
+    def _turned(self, view: GridView, running: bool) -> None:
+        """While a grid is filled, its Stop is the button to see."""
+        if view is self.view:
+            self._run_button.button_style = "" if running else "primary"
 
     def _refuse_unknown_files(self, grid: Grid) -> None:
         """Raise LookupError, with similar names, for a LoRA or a net that is not there."""
