@@ -35,16 +35,15 @@ from sdnb.widgets.gallery.kept_gallery import kept
 from sdnb.widgets.hearing import in_order
 from sdnb.widgets.keys import GenerateKeys
 from sdnb.widgets.lifetime import tie
-from sdnb.widgets.light_bulb import LightBulb
 from sdnb.widgets.live_mode import LiveMode
 from sdnb.widgets.live_runs import LiveRuns
 from sdnb.widgets.outcome import Outcome
 from sdnb.widgets.plan_line import PlanLine
 from sdnb.widgets.progress import ProgressView
+from sdnb.widgets.prompt_tools import PromptTools
 from sdnb.widgets.run_queue import RunQueue
 from sdnb.widgets.studio_tab import StudioTab
 from sdnb.widgets.way_back import WayBack
-from sdnb.widgets.word_shelf import WordShelf
 from sdnb.widgets.yes_or_no import LongRun
 
 if TYPE_CHECKING:
@@ -234,15 +233,10 @@ class Panel(StudioTab):
 
     # -- building ----------------------------------------------------------------------------
     def _build(self, runs: Executor) -> None:
-        prompt = self.form.controls["prompt"]
-        self._bulb = LightBulb(
-            lambda: str(prompt.value), lambda words: self.form.change(prompt=words)
-        )
-        self.words = WordShelf(self.form, lambda: self.model.library, self._edited)
-        beside, self._long = (self._bulb.button, self.words.button), LongRun()
-        self._actions = Actions(
-            self._pressed, self.skip, beside, [self._bulb.question, self._long], self.GENERATE
-        )
+        self._tools = PromptTools(self.form, lambda: self.model.library, self._edited)
+        self.words, self._long = self._tools.words, LongRun()
+        asks = self._tools.question, self._long
+        self._actions = Actions(self._pressed, self.skip, self._tools.buttons, asks, self.GENERATE)
         self._queue = RunQueue(runs, self._actions, self.progress, self._began, self._took)
         self._plan, self.as_left = PlanLine(self.FORESEEN), WayBack()
         self._outcome = Outcome(self.progress.picture, self.gallery, self.form.seed.made_with)
@@ -268,7 +262,7 @@ class Panel(StudioTab):
 
     def _show_model(self) -> None:
         self.about.value = about(self.model)
-        self._bulb.serve(self.model.examples)
+        self._tools.serve(self.model.examples)
 
     def _above(self) -> list[widgets.Widget]:
         """What a subclass shows above the controls."""
@@ -302,7 +296,7 @@ class Panel(StudioTab):
 
     def _show_plan(self) -> None:
         """Update the forecast, and the error if it no longer holds; a question is withdrawn."""
-        self._bulb.forget()
+        self._tools.look()
         self._long.forget()
         for place in (self.came, self.view, self.gallery, self._live):
             place.look()

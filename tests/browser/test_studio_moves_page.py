@@ -127,11 +127,18 @@ def test_no_label_is_cut(opened):
     tracks = page.locator(".sdnb-columns .sdnb-track >> visible=true")
     assert tracks.count() > 6
     assert len(tracks.evaluate_all(ends)) == 1
-    assert len(page.locator(".sdnb-number input >> visible=true").evaluate_all(
-        "all => [...new Set(all.map(e => Math.round(e.getBoundingClientRect().width)))]")) == 1
+    assert (
+        len(
+            page.locator(".sdnb-number input >> visible=true").evaluate_all(
+                "all => [...new Set(all.map(e => Math.round(e.getBoundingClientRect().width)))]"
+            )
+        )
+        == 1
+    )
     height = page.locator(".widget-label:text-is('CFG rescale') >> visible=true").evaluate(
         "e => { const r = document.createRange(); r.selectNodeContents(e);"
-        " return r.getBoundingClientRect().height; }")
+        " return r.getBoundingClientRect().height; }"
+    )
     assert height < 20  # one line
     labels = page.locator(".sdnb .widget-label >> visible=true")
     cut = """all => all.filter(each => each.scrollWidth > each.clientWidth + 1
