@@ -93,6 +93,7 @@ class Panel(StudioTab):
         self._build(executor or worker_of(self.model))
         self._keys = keys = GenerateKeys(self._rows, self._pressed)
         keys.composed = self._live.compose
+        self._tools.question.focus = self._long.focus = keys.focus
         self.form.addons.grown = self.form.control.grown = self.words.grown = keys.look_again
         drops, own = Drops(lambda _: self.view.picture), [self.gallery] * self.has_gallery
         super().__init__([style.sheet(), keys, drops, *self._rows, *own])

@@ -15,10 +15,15 @@ _LONG = 15 * 60.0  # seconds: nobody waits that long by mistake and is glad of i
 
 
 class YesOrNo(widgets.VBox):
-    """Shows the words of `ask` and two buttons; an answer hides it, and so does `forget`."""
+    """Shows the words of `ask` and two buttons; an answer hides it, and so does `forget`. Escape is
+    No: `keys.js`.
+    """
 
     def __init__(self) -> None:
         super().__init__(layout=widgets.Layout(display="none"))
+        self.add_class("sdnb-asks")
+        #: Called with the first button when it asks, to give it the page's focus.
+        self.focus: Callable[[widgets.DOMWidget], object] = lambda _: None
 
     def ask(
         self, words: str, act: Callable[[], object], *, yes: str = "Yes", does: str = "",
@@ -35,6 +40,7 @@ class YesOrNo(widgets.VBox):
         self.children = [line, widgets.HBox(answers)]
         in_order(self)
         self.layout.display = ""
+        self.focus(answers[0])
 
     def forget(self) -> None:
         """Withdraw the question."""

@@ -77,6 +77,25 @@ def test_the_result_stays_where_it_is_whatever_is_said_above_it(opened):
     opened.kernel("studio.panel.progress.clear()")
 
 
+def test_a_question_has_the_focus_moves_nothing_and_escape_is_no(opened):
+    page = opened.page
+    focus = "[document.activeElement.innerText, document.activeElement.className]"
+    opened.kernel("setattr(studio.panel._long, 'asks', lambda _, begin:"
+                  " bool(studio.panel._long.ask('Begin?', begin)) or True)")  # fmt: skip
+    negative = page.get_by_label("Negative", exact=True).locator("visible=true")
+    before = negative.bounding_box()
+    page.get_by_label("Prompt", exact=True).locator("visible=true").focus()
+    page.keyboard.press("Control+Enter")
+    page.locator("button:text-is('Yes'):focus >> visible=true").wait_for()
+    page.screenshot(path=SHOTS / "question.png")
+    assert negative.bounding_box() == before
+    page.keyboard.press("Escape")
+    page.locator("button:text-is('Yes') >> visible=true").wait_for(state="hidden")
+    page.wait_for_timeout(300)
+    assert "sdnb-generate" in page.evaluate(focus)[1]
+    assert not opened.kernel("studio.panel.running or bool(delattr(studio.panel._long, 'asks'))")
+
+
 def test_words_of_what_was_done_move_nothing(opened):
     page = opened.page
     page.locator(".sdnb-thumb >> visible=true").nth(1).click()

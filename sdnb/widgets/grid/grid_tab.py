@@ -97,6 +97,7 @@ class GridTab(widgets.VBox):
         top = style.box("sdnb-top", [widgets.VBox([whose, *rows, self._store]), self._actions()])
         # The boxes' own messages may come after the click: with it comes what stands in them.
         keys = GenerateKeys([top], self.run)
+        self._question.focus = keys.focus
         below = [self._question, self._problem, self._place]
         super().__init__([style.sheet(), keys, top, *below])
         self.show_prompt()
