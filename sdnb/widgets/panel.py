@@ -280,9 +280,13 @@ class Panel(StudioTab):
         """Queue the request, unless it takes so long that someone is asked first."""
         with suppress(ValueError, TypeError):  # `generate` says what is wrong
             self._checked()
-            if self._long.asks(self._plan.seconds, self.generate):
+            if self._long.asks(self._plan.seconds, self._begin):
                 return
-        self.generate()
+        self._begin()
+
+    def _begin(self) -> None:
+        if self.generate() is not None:
+            self._plan.heed()
 
     # -- before a run ------------------------------------------------------------------------
     def asked(self) -> Request:

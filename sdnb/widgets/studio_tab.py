@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -37,9 +37,12 @@ class StudioTab(AsLeft, widgets.VBox):
     _queue: RunQueue
     _live: LiveRuns
 
-    def be_tab(self, name: str) -> None:
-        """Be the tab of this name, by which others speak of its runs; the model is named above."""
-        self._queue.owner = name
+    def be_tab(self, name: str, go: Callable[[str], object] = lambda _: None) -> None:
+        """Be the tab of this name, by which others speak of its runs; the model is named above.
+        `go` opens another tab.
+        """
+        self._queue.owner, self._queue.has_tabs, self._actions.go = name, True, go
+        self._queue.show_line()
         self.about.layout.display = "none"
 
     @property

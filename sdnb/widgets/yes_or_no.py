@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import ipywidgets as widgets
 
-from sdnb.request.pace import in_words
+from sdnb.request.pace import WORSE, in_words
 from sdnb.widgets.buttons import text_button
 from sdnb.widgets.hearing import in_order
 
@@ -48,15 +48,26 @@ class YesOrNo(widgets.VBox):
 
 
 class LongRun(YesOrNo):
-    """Asks before a picture that takes a quarter of an hour or longer."""
+    """Asks before a picture that takes a quarter of an hour or longer; after a yes, before one that
+    takes much longer still.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._agreed = 0.0  # seconds
 
     def asks(self, seconds: float | None, begin: Callable[[], object]) -> bool:
         """Whether it asks because of so many seconds, None where nothing is known; then a yes does
         `begin`.
         """
         self.forget()
-        if seconds is None or seconds < _LONG:
+        if seconds is None or seconds < max(_LONG, WORSE * self._agreed):
             return False
+
+        def agreed() -> None:
+            self._agreed = seconds
+            begin()
+
         words = f"This takes {in_words(seconds)}, by the last runs. Begin?"
-        self.ask(words, begin, does="Begin; Stop ends it at any time")
+        self.ask(words, agreed, does="Begin; Stop ends it at any time")
         return True

@@ -86,10 +86,10 @@ def test_a_panel_runs_shows_and_stops(page, lab):
     one.watch(widths=4, pictures=3)
     assert one.kernel("6 * 7") == 42  # the kernel is free
     one.click("Queue")
-    one.until("panel._actions.message.value == 'after 2 others'")
+    one.until("panel._actions.message.value == 'next: after 2 others'")
     notebook_shot(one, "panel-running.png")
     one.click("Remove all")
-    one.until("panel._actions.message.value == 'after this picture'")
+    one.until("panel._actions.message.value == 'next: after this picture'")
     step = one.kernel("panel._queue.jobs[0].progress.step")
     one.click("Stop")
     one.until("not panel.running", 30)
