@@ -69,8 +69,9 @@ class RunLine:
             self._count(-1)
 
     def words(self, jobs: Sequence[Job], mine: Collection[Job]) -> str:
-        """ "next: after this picture", "next: after 3 others"; "" where nothing is ahead. `jobs` are
-        those of the executor in their order, `mine` those of the one who asks.
+        """ "next: after this picture", "next: after 3 others"; "" where nothing is ahead.
+
+        `jobs` are those of the executor in their order, `mine` those of the one who asks.
         """
         ahead = [job for job in jobs if not job.stopping]
         if len(ahead) > 1:

@@ -172,18 +172,6 @@ class Panel(StudioTab):
             self.words.remember(request)
         return job
 
-    def stop(self) -> None:
-        """End the run within a second, and drop the requests that wait. Live is switched off."""
-        self._live.end()
-        self._queue.stop()
-
-    def skip(self) -> None:
-        """End the run within a second, as the button does; the requests that wait go on. Live is
-        switched off.
-        """
-        self._live.end()
-        self._queue.skip()
-
     def use(self, picture: GalleryPicture) -> None:
         """Put a picture's settings into the panel; a photograph has none and becomes the input.
 
@@ -253,7 +241,7 @@ class Panel(StudioTab):
         left = widgets.VBox([*self._above(), self.came.mask, self.form])
         # What it takes stands where it is seen before Generate is pressed. What comes and goes is
         # below the picture, which stays where it is.
-        above = [self._plan, self.progress, self._live.line]
+        above = [*self._beside(), self._plan, self.progress, self._live.line]
         below = [self._queue.waiting, self.came.line, self._live.below]
         right = self._outcome.column(above, below)
         words = widgets.VBox([self.form.words, self.words.shelf])
@@ -267,6 +255,10 @@ class Panel(StudioTab):
 
     def _above(self) -> list[widgets.Widget]:
         """What a subclass shows above the controls."""
+        return []
+
+    def _beside(self) -> list[widgets.Widget]:
+        """What a subclass shows above the result, beside those."""
         return []
 
     def _made_live(self) -> LiveRuns:

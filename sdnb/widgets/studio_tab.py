@@ -55,6 +55,18 @@ class StudioTab(AsLeft, widgets.VBox):
         """Whether a run that somebody asked for goes on or waits; those of live are none."""
         return bool(self._queue.jobs)  # without its lock: a line of runs asks, which holds others
 
+    def stop(self) -> None:
+        """End the run within a second, and drop the requests that wait. Live is switched off."""
+        self._live.end()
+        self._queue.stop()
+
+    def skip(self) -> None:
+        """End the run within a second, as the button does; the requests that wait go on. Live is
+        switched off.
+        """
+        self._live.end()
+        self._queue.skip()
+
     def pause(self, why: str) -> None:
         """Stop, and refuse requests until `serve`; `why` is shown beside the buttons."""
         self._live.end()

@@ -136,6 +136,19 @@ def test_a_picture_that_is_sent_brings_the_tabs_to_the_top(opened):
         assert opened.js("return document.activeElement.className").find("sdnb-generate") >= 0
 
 
+def test_what_of_a_drawing_is_followed_is_seen_beside_the_sheet(opened):
+    page = opened.page
+    page.evaluate("document.querySelector('.jp-NotebookPanel:not(.lm-mod-hidden)"
+                  " .jp-WindowedPanel-outer').scrollTop = 0")  # fmt: skip
+    page.get_by_role("tab", name="sketch", exact=True).click()
+    sheet = page.locator(".sdnb-follows .sdnb-stage canvas >> visible=true").first
+    sheet.wait_for()
+    page.screenshot(path=SHOTS / "followed.png")
+    for label in ("Follow", "Freedom", "Hold", "Live steps"):
+        place = page.get_by_label(label, exact=True).locator("visible=true").bounding_box()
+        assert place["y"] + place["height"] <= sheet.bounding_box()["y"]
+
+
 def test_no_label_is_cut(opened):
     page = opened.page
     page.get_by_role("tab", name="txt2img", exact=True).click()
