@@ -669,7 +669,7 @@ def test_what_is_like_a_wrong_path_is_one_press_away(monkeypatch):
     press(one, "Load tiny-fast")
     one._thread.join(10)
     assert calls[-1]["path"] == "tiny-fast"
-    one.load("/no/such/thing.safetensors").join(10)
+    one.load("/no/such/dreamshaper.safetensors").join(10)
     assert "The list has" not in read(one)
 
 
