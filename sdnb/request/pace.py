@@ -22,6 +22,9 @@ from sdnb.request.request import Resolved
 # square. Of Stable Diffusion's 339 G multiplications at 512x512 those are 61 G, so p1 is
 # 512² * (339 - 61) / 61.
 _ATTENTION_EQUAL = 1_195_000.0
+# What somebody has begun knowing how long it takes is worth a word again when it is so many times
+# as long.
+WORSE = 1.5
 _MOST_SIZES = 32  # that are remembered: the newest
 
 

@@ -8,10 +8,9 @@ import ipywidgets as widgets
 
 from sdnb.widgets.buttons import text_button
 from sdnb.widgets.hearing import in_order
-from sdnb.widgets.style import row
 
 
-class AfterStop(widgets.VBox):
+class AfterStop(widgets.HBox):
     """Two buttons, hidden until `offer`; `keep` is called with the seed. Their labels say which
     seed that is, since the picture below has a button for its own, and what is made.
     """
@@ -40,7 +39,7 @@ class AfterStop(widgets.VBox):
         self._keep_button = text_button("", "lock", tip, self._kept)
         tip = "From the first step, with the seeds and settings of the run that was stopped"
         self._again_button = text_button("", "repeat", tip, self._made_again)
-        self.children = [row([self._keep_button, self._again_button])]
+        self.children = [self._keep_button, self._again_button]
         in_order(self)
 
     def _kept(self) -> None:

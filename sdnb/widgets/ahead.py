@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,8 @@ from typing import Any
 
 from sdnb.jobs.executor import Executor, Job, Worker
 
-_CELL = "a cell of the grid"
+_CELL, _GRID = "a cell of the grid", "grid"
+_EVERY = 1.0  # seconds between two words of how far a run is
 _lines: weakref.WeakKeyDictionary[Any, RunLine] = weakref.WeakKeyDictionary()
 
 
@@ -22,6 +24,7 @@ class RunLine:
         self._passing: weakref.WeakSet[Job] = weakref.WeakSet()
         self._heard: list[weakref.WeakMethod[Callable[[], object]]] = []
         self._lock = threading.Lock()
+        self._told = 0.0  # when it was last said how far a run is
         self._grids = 0  # that are filled; between two cells they have no job
 
     def heard(self, show: Callable[[], object]) -> None:
@@ -36,6 +39,13 @@ class RunLine:
             shows = [each() for each in self._heard]
         for show in filter(None, shows):
             show()
+
+    def tick(self) -> None:
+        """Say that a run is a step further, once in a second."""
+        now = time.monotonic()
+        if now - self._told >= _EVERY:
+            self._told = now
+            self.tell()
 
     def own(self, job: Job, owner: str) -> None:
         """Note whose a job is, such as "inpaint"."""
@@ -59,15 +69,27 @@ class RunLine:
             self._count(-1)
 
     def words(self, jobs: Sequence[Job], mine: Collection[Job]) -> str:
-        """ "after the picture of inpaint", "after 3 others"; "" where nothing is ahead. `jobs` are
-        those of the executor in their order, `mine` those of the one who asks.
+        """ "next: after this picture", "next: after 3 others"; "" where nothing is ahead.
+
+        `jobs` are those of the executor in their order, `mine` those of the one who asks.
         """
         ahead = [job for job in jobs if not job.stopping]
         if len(ahead) > 1:
-            return f"after {len(ahead)} others"
+            return f"next: after {len(ahead)} others"
         if ahead:
-            return f"after {self.named(ahead[0], mine)}"
-        return f"after {_CELL}" if self._grids else ""
+            return f"next: after {self.named(ahead[0], mine)}"
+        return f"next: after {_CELL}" if self._grids else ""
+
+    def elsewhere(self, jobs: Sequence[Job], mine: Collection[Job]) -> tuple[str, str]:
+        """The tab in which something runs, such as "inpaint", where it is not one's own, and how
+        far it is; "" and "" where there is none.
+        """
+        now = next((job for job in jobs if not job.stopping), None)
+        if now is None or now in mine:
+            return (_GRID, "") if now is None and self._grids else ("", "")
+        tab = self._owners.get(now) or (_GRID if self._grids else "")
+        at = now.progress.where if now.progress and tab != _GRID else ""
+        return tab, at
 
     def named(self, job: Job, mine: Collection[Job] = ()) -> str:
         """A run as it is spoken of: "the picture of inpaint", "this picture", "another run"."""

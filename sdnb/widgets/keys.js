@@ -102,6 +102,10 @@ function panel(model) {
   const note = box => {
     if (!typing.has(box) && !isWrong(box) && box.value) taken.set(box, box.value);
   };
+  // A question that is answered gives the focus back: without one, the notebook would take the keys.
+  const answered = question => {
+    if (question) setTimeout(() => question.closest(".sdnb").querySelector(".sdnb-generate").focus());
+  };
   const rows = box => [...box.querySelectorAll(".sdnb-lora")];
   let entered = null;
   // A letter of several keys is in its box before it is chosen. A page that is loaded anew composes
@@ -147,6 +151,12 @@ function panel(model) {
     keydown(event, root) {
       const isEnter = event.key === "Enter" && !event.isComposing;
       const isHeld = event.ctrlKey || event.metaKey;
+      const question = event.key === "Escape" && event.target.closest(".sdnb-asks");
+      if (question) {
+        event.stopPropagation();
+        [...question.querySelectorAll("button")].at(-1).click();
+        return;
+      }
       if (isEnter && (isHeld || event.target.closest(".sdnb-enters"))) generate(event, root);
       else {
         steadied.hold(event.target, root);
@@ -156,6 +166,7 @@ function panel(model) {
     click(event, root) {
       const { target } = event;
       if (target.closest(".sdnb-generate")) generate(event, root);
+      if (target.closest("button")) answered(target.closest(".sdnb-asks"));
       const fold = target.closest(".sdnb-fold");
       if (fold) reveal(fold.parentNode, () => fold.matches(".mod-active") ? fold.parentNode : null);
       const shows = target.closest(".sdnb-shows");

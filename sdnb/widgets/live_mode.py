@@ -29,7 +29,8 @@ _LIVELY = "sdnb-lively"  # in one column, what has this class is above the contr
 
 class LiveMode(LiveRuns):
     """`switch` is the button that switches it. `line`, above the picture, says how quick it is, or
-    why not, and has the button that keeps the picture; `below` says what failed.
+    why not, and has the button that keeps the picture; `below` says what failed, and which seed
+    stays.
 
     `asked` gives the request of `form`, and raises ValueError where it cannot run. What runs, runs
     on the executor of `queue`, beside the jobs there, and `outcome` takes what comes of it. `plan`
@@ -79,7 +80,8 @@ class LiveMode(LiveRuns):
         self._keep = text_button("Keep", "star", tip, self._kept)
         self._seed_stays = SeedCame(lambda: self._form.change(seed=None))
         self.head = LiveLine(take, self._keep)
-        self.line = widgets.VBox([self.head, self._seed_stays])
+        self.line = widgets.VBox([self.head])
+        self.below.children = (*self.below.children, self._seed_stays)
         for part in (self.line, self.below):
             part.add_class(_LIVELY)
         self._show_keep()

@@ -10,6 +10,7 @@ from sdnb import assets
 from sdnb.library import Library, LibraryFile
 from sdnb.library.recognition import BASES
 from sdnb.request import documents
+from sdnb.request.checks import most_alike as named_alike
 from sdnb.request.plain_words import counted, plain
 
 BUILT_IN = ""  #: the path that stands for the built-in model
@@ -53,6 +54,17 @@ def is_here(path: str, library: Library | None) -> bool:
     with suppress(LookupError):
         return library is not None and library.find("checkpoint", path) is not None
     return False
+
+
+def most_alike(path: str, offers: Sequence[tuple[str, str]]) -> tuple[str, str] | None:
+    """The name and the path of what is offered under the name that is most like this one's; None
+    where none is.
+    """
+    named = {Path(each or assets.EMBEDDED).name: each for _, each in offers}
+    wanted = Path(path).name
+    stems = {Path(name).stem: name for name in named}
+    near = named_alike(wanted, named) or stems.get(named_alike(Path(wanted).stem, stems), "")
+    return (near, named[near]) if near else None
 
 
 def _steps(folder: Path) -> int:

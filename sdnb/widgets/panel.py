@@ -35,16 +35,15 @@ from sdnb.widgets.gallery.kept_gallery import kept
 from sdnb.widgets.hearing import in_order
 from sdnb.widgets.keys import GenerateKeys
 from sdnb.widgets.lifetime import tie
-from sdnb.widgets.light_bulb import LightBulb
 from sdnb.widgets.live_mode import LiveMode
 from sdnb.widgets.live_runs import LiveRuns
 from sdnb.widgets.outcome import Outcome
 from sdnb.widgets.plan_line import PlanLine
 from sdnb.widgets.progress import ProgressView
+from sdnb.widgets.prompt_tools import PromptTools
 from sdnb.widgets.run_queue import RunQueue
 from sdnb.widgets.studio_tab import StudioTab
 from sdnb.widgets.way_back import WayBack
-from sdnb.widgets.word_shelf import WordShelf
 from sdnb.widgets.yes_or_no import LongRun
 
 if TYPE_CHECKING:
@@ -94,6 +93,7 @@ class Panel(StudioTab):
         self._build(executor or worker_of(self.model))
         self._keys = keys = GenerateKeys(self._rows, self._pressed)
         keys.composed = self._live.compose
+        self._tools.question.focus = self._long.focus = keys.focus
         self.form.addons.grown = self.form.control.grown = self.words.grown = keys.look_again
         drops, own = Drops(lambda _: self.view.picture), [self.gallery] * self.has_gallery
         super().__init__([style.sheet(), keys, drops, *self._rows, *own])
@@ -172,18 +172,6 @@ class Panel(StudioTab):
             self.words.remember(request)
         return job
 
-    def stop(self) -> None:
-        """End the run within a second, and drop the requests that wait. Live is switched off."""
-        self._live.end()
-        self._queue.stop()
-
-    def skip(self) -> None:
-        """End the run within a second, as the button does; the requests that wait go on. Live is
-        switched off.
-        """
-        self._live.end()
-        self._queue.skip()
-
     def use(self, picture: GalleryPicture) -> None:
         """Put a picture's settings into the panel; a photograph has none and becomes the input.
 
@@ -234,15 +222,10 @@ class Panel(StudioTab):
 
     # -- building ----------------------------------------------------------------------------
     def _build(self, runs: Executor) -> None:
-        prompt = self.form.controls["prompt"]
-        self._bulb = LightBulb(
-            lambda: str(prompt.value), lambda words: self.form.change(prompt=words)
-        )
-        self.words = WordShelf(self.form, lambda: self.model.library, self._edited)
-        beside, self._long = (self._bulb.button, self.words.button), LongRun()
-        self._actions = Actions(
-            self._pressed, self.skip, beside, [self._bulb.question, self._long], self.GENERATE
-        )
+        self._tools = PromptTools(self.form, lambda: self.model.library, self._edited)
+        self.words, self._long = self._tools.words, LongRun()
+        asks = self._tools.question, self._long
+        self._actions = Actions(self._pressed, self.skip, self._tools.buttons, asks, self.GENERATE)
         self._queue = RunQueue(runs, self._actions, self.progress, self._began, self._took)
         self._plan, self.as_left = PlanLine(self.FORESEEN), WayBack()
         self._outcome = Outcome(self.progress.picture, self.gallery, self.form.seed.made_with)
@@ -256,9 +239,11 @@ class Panel(StudioTab):
         self.about = style.quiet_line()
         # Where it is seen before somebody draws on: a mask that stays is repainted, too.
         left = widgets.VBox([*self._above(), self.came.mask, self.form])
-        # What it takes stands where it is seen before Generate is pressed.
-        above = [self._plan, self.came.line, self.progress, self._live.line, self._queue.waiting]
-        right = self._outcome.column(above, [self._live.below])
+        # What it takes stands where it is seen before Generate is pressed. What comes and goes is
+        # below the picture, which stays where it is.
+        above = [*self._beside(), self._plan, self.progress, self._live.line]
+        below = [self._queue.waiting, self.came.line, self._live.below]
+        right = self._outcome.column(above, below)
         words = widgets.VBox([self.form.words, self.words.shelf])
         top = style.box("sdnb-top", [words, self._actions])
         self._rows = [self.about, self.as_left, top, style.box("sdnb-columns", [left, right])]
@@ -266,10 +251,14 @@ class Panel(StudioTab):
 
     def _show_model(self) -> None:
         self.about.value = about(self.model)
-        self._bulb.serve(self.model.examples)
+        self._tools.serve(self.model.examples)
 
     def _above(self) -> list[widgets.Widget]:
         """What a subclass shows above the controls."""
+        return []
+
+    def _beside(self) -> list[widgets.Widget]:
+        """What a subclass shows above the result, beside those."""
         return []
 
     def _made_live(self) -> LiveRuns:
@@ -283,9 +272,13 @@ class Panel(StudioTab):
         """Queue the request, unless it takes so long that someone is asked first."""
         with suppress(ValueError, TypeError):  # `generate` says what is wrong
             self._checked()
-            if self._long.asks(self._plan.seconds, self.generate):
+            if self._long.asks(self._plan.seconds, self._begin):
                 return
-        self.generate()
+        self._begin()
+
+    def _begin(self) -> None:
+        if self.generate() is not None:
+            self._plan.heed()
 
     # -- before a run ------------------------------------------------------------------------
     def asked(self) -> Request:
@@ -300,7 +293,7 @@ class Panel(StudioTab):
 
     def _show_plan(self) -> None:
         """Update the forecast, and the error if it no longer holds; a question is withdrawn."""
-        self._bulb.forget()
+        self._tools.look()
         self._long.forget()
         for place in (self.came, self.view, self.gallery, self._live):
             place.look()

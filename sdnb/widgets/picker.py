@@ -20,7 +20,7 @@ from sdnb.library import Library
 from sdnb.request.plain_words import counted
 from sdnb.widgets.engine_door import load_model, read_checkpoint
 from sdnb.widgets.keys import GenerateKeys
-from sdnb.widgets.model_list import BUILT_IN, is_built_in, is_here, models_of, offered
+from sdnb.widgets.model_list import BUILT_IN, is_built_in, is_here, models_of, most_alike, offered
 from sdnb.widgets.progress import folded
 from sdnb.widgets.style import quiet_line, row
 from sdnb.widgets.way_back import WayBack
@@ -275,15 +275,15 @@ class ModelPicker(widgets.VBox):
         """Read the checkpoint's files, or show why they cannot be loaded; the model stays."""
         if not path:
             return True
-        here = is_here(path, self._library)
-        self._say(
-            f"looking into {path}" if here
-            else f"asking the hub for {path}: without a network this takes half a minute"
-        )  # fmt: skip
+        asks = f"asking the hub for {path}: without a network this takes half a minute"
+        self._say(f"looking into {path}" if is_here(path, self._library) else asks)
         try:
             read_checkpoint(path, self._library)
         except (OSError, ValueError, TypeError) as error:
-            self._complain(error, f"{self._present} stays.")
+            self._complain(error, f"{self._present} stays. Mend the path, or choose from the list.")
+            if near := most_alike(path, self._list.options):
+                act = partial(self.load, near[1])
+                self._again.say(f"The list has {near[0]}.", f"Load {near[0]}", act, "download")
             return False
         return True
 

@@ -15,7 +15,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from sdnb.request import Request, Resolved, Settings
-from sdnb.request.pace import in_words
+from sdnb.request.pace import WORSE, in_words
 
 _LONG = 60.0  # seconds: who waits longer wants to know before
 _MUCH = 0.8  # of the memory that there is
@@ -29,12 +29,14 @@ class PlanLine(widgets.HTML):
 
     def __init__(self, before: str = "") -> None:
         super().__init__()
+        self.add_class("sdnb-plan")
         self._before = before
         self._lock = threading.RLock()
         self._asked: tuple[Any, Request] | None = None
         self._key: object = None
         self._busy = False
         self._only_time = False
+        self._heeded = 0.0  # seconds of what was begun all the same
         self._memory = ("", "")  # a style and words
         self._model: Any = None
         self._request: Request | None = None
@@ -52,6 +54,8 @@ class PlanLine(widgets.HTML):
             tuple(each.net for each in request.controls),
         )  # fmt: skip
         with self._lock:
+            if model is not self._model:
+                self._heeded = 0.0
             self._model, self._runs, self._request = model, runs, request
             with suppress(ValueError):  # Generate shows how the controls contradict each other
                 self._runs = runs or (request.resolved(settings),)
@@ -69,6 +73,14 @@ class PlanLine(widgets.HTML):
             self._show()
             if self._model is not None and self._request is not None and not self._only_time:
                 self._predict(self._model, self._request)
+
+    def heed(self) -> None:
+        """Note that what it speaks of was begun: its time is no warning again before it is much
+        longer.
+        """
+        with self._lock:
+            self._heeded = max(self._heeded, self.seconds or 0.0)
+            self._show()
 
     @property
     def seconds(self) -> float | None:
@@ -99,7 +111,8 @@ class PlanLine(widgets.HTML):
         with self._lock:
             if self._model is not None:
                 several = self._request is not None and self._request.count > 1
-                time = _time_in_words(self._times(), several=several)
+                enough = max(_LONG, WORSE * self._heeded)
+                time = _time_in_words(self._times(), enough, several=several)
                 held = _held_in_words(self._request)
                 self.value = _lines([time, self._memory, held], self._before)
 
@@ -130,15 +143,14 @@ def _lines(said: list[tuple[str, str]], before: str) -> str:
     return "".join(f'<div class="{style}">{html.escape(words)}</div>' for style, words in lines)
 
 
-def _time_in_words(seconds: list[float], *, several: bool) -> tuple[str, str]:
+def _time_in_words(seconds: list[float], enough: float, *, several: bool) -> tuple[str, str]:
     if not seconds:
         return "", ""
     whole = sum(seconds)
-    if whole <= _LONG:
+    if whole <= enough:
         return _QUIET, f"{in_words(whole)}, by the last runs"
-    fewer = "fewer pictures, pixels or steps" if several else "fewer pixels or fewer steps"
-    advice = f"{fewer} are quicker"
-    return _WARNING, f"It takes {in_words(whole)}, by the last runs: {advice}."
+    fewer = "fewer pictures, pixels or steps" if several else "fewer pixels or steps"
+    return _WARNING, f"It takes {in_words(whole)}: {fewer} are quicker."  # in one line
 
 
 def _held_in_words(request: Request | None) -> tuple[str, str]:

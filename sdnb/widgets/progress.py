@@ -20,7 +20,7 @@ from sdnb.request import Request
 from sdnb.request.pace import in_words
 from sdnb.widgets.after_stop import AfterStop
 from sdnb.widgets.jpegs import enlarged, jpeg
-from sdnb.widgets.style import quiet_line
+from sdnb.widgets.style import box, quiet_line
 
 Left = Callable[[Request, Progress], float | None]  # a run's seconds to its end, where known
 Preview = Callable[[Any], Image.Image]  # a latent [b, 4, h/8, w/8] to a small picture
@@ -56,12 +56,6 @@ def _which(job: Job) -> str:
     """ "picture 5 of 8 · " where there are several."""
     count, made = job.request.count, len(job.so_far.images) if job.so_far else 0
     return f"picture {min(made + 1, count)} of {count} · " if count > 1 else ""
-
-
-def _seed(job: Job) -> str:
-    """ " · seed 7", that of the picture that was under way; "" where it is not known."""
-    seed, made = job.request.seed, len(job.so_far.images) if job.so_far else 0
-    return "" if seed is None else f" · seed {seed + made}"
 
 
 class Throttle:
@@ -140,7 +134,8 @@ class ProgressView(widgets.VBox):
         self.after_stop = AfterStop()
         self._problem = ErrorBox()
         self._refused = ""  # what of it the controls are to blame for
-        super().__init__([self._bar, self._line, self.after_stop, self._problem])
+        said = box("sdnb-run-line", [self._line, self.after_stop])
+        super().__init__([self._bar, said, self._problem])
         self.add_class("sdnb-run")
         self._bars = Throttle(_BAR_EVERY)
         self._previews = Throttle(_PREVIEW_EVERY, _PREVIEW_SHARE)
@@ -261,7 +256,7 @@ class ProgressView(widgets.VBox):
             self.complain(job.error, job.traceback)
         elif job.state == STOPPED:
             never = "" if at or job.so_far else " before it began"
-            self._show_bar(share, "warning", f"stopped{at}{never}{_seed(job) if begun else ''}")
+            self._show_bar(share, "warning", f"stopped{at}{never}")
         else:
             self._show_bar(1.0, "success", "")
             self._bar.layout.visibility = "hidden"

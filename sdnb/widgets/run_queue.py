@@ -35,6 +35,7 @@ class RunQueue:
     ) -> None:
         self.executor = executor
         self.owner = ""
+        self.has_tabs = False  #: whether there are others, by which their runs are called
         self.jobs: list[Job] = []  # running and waiting, in order
         self.more_to_stop: Callable[[], bool] = lambda: False  #: whether Stop ends more than jobs
         self.paused = ""  # why requests are refused; "" if they are not
@@ -141,6 +142,8 @@ class RunQueue:
         if not never_begun or (last and not self._cut):
             self._progress.watch(job)
         self._take(job)
+        if job.state == RUNNING and job.progress is not None:
+            line_of(self.executor).tick()
         if job.state == STOPPED and not never_begun:
             self._offer_again(job, then)
         if job.state == DONE and job.result is not None and then is not None and not job.stopping:
@@ -205,12 +208,18 @@ class RunQueue:
             jobs = jobs_of(self.executor)
             if jobs is None:  # several may run at once
                 waiting = sum(job.state == WAITING and not job.stopping for job in mine)
-                ahead = f"{waiting} waiting" if waiting else ""
+                ahead, elsewhere = f"{waiting} waiting" if waiting else "", ""
             else:
-                ahead = line.words(jobs, mine)
+                ahead, (elsewhere, at) = line.words(jobs, mine), line.elsewhere(jobs, mine)
+                if elsewhere and self.has_tabs and len(jobs) < 2:
+                    ahead = f"{elsewhere}: {at or 'at work'}"
             stoppable = self.more_to_stop() or any(not job.stopping for job in self._now())
             self._actions.show(
-                ahead, stoppable=stoppable, dropped=self._dropped, paused=self.paused
+                ahead,
+                stoppable=stoppable,
+                dropped=self._dropped,
+                paused=self.paused,
+                elsewhere=elsewhere if self.has_tabs else "",
             )
 
     def _now(self) -> list[Job]:

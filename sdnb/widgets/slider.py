@@ -16,6 +16,8 @@ import traitlets
 from ipywidgets.widgets.widget_description import DescriptionStyle
 
 from sdnb.request.plain_words import digits
+from sdnb.widgets.buttons import text_button
+from sdnb.widgets.hearing import in_order
 from sdnb.widgets.style import shared
 
 Moved = Callable[[float], object]
@@ -23,7 +25,8 @@ Moved = Callable[[float], object]
 
 class NumberBox(widgets.HBox):
     """A box for a number within `limits`: an int that `multiple` divides, or for 0 any float. What
-    is typed stays as it was typed: a number that is refused stays too, and `wrong` says why.
+    is typed stays as it was typed: a number that is refused stays too, `wrong` says why, and a
+    button takes the nearest one that is not.
 
     `moved` is called with each number that a person gives and that is taken; `show` calls nobody.
     `box` is the part with the keyboard.
@@ -52,6 +55,7 @@ class NumberBox(widgets.HBox):
             style=shared(DescriptionStyle, label_width), layout={"width": width},
         )  # fmt: skip
         self._said: widgets.HTML | None = None  # made when there is something to say
+        self._nearest: float = value  # to the number that is refused
         super().__init__(self._parts())
         self.add_class("sdnb-number")
         self.show(value)
@@ -86,26 +90,39 @@ class NumberBox(widgets.HBox):
         self.moved(value)
 
     def _refusal(self, number: float) -> str:
-        (low, high), multiple = self.limits, self._multiple
+        low, high = self.limits
+        multiple = self._multiple
         if low <= number <= high and not (multiple and number % multiple):
             return ""
         kind = f"a multiple of {multiple}" if multiple > 1 else "a whole number"
         bounds = f"from {digits(low)} to {digits(high)}" if high < math.inf else f"of {low} or more"
         near = min(max(round(number / multiple) * multiple if multiple else number, low), high)
+        self._nearest = near
         return (
             f"{self.box.description}: {digits(number)} is not {kind if multiple else 'a number'} "
             f"{bounds}; the nearest is {digits(near)}"
         )
 
+    def _make(self) -> None:
+        """Make the parts that say what is wrong, below the box."""
+        self._said = widgets.HTML()
+        self._said.add_class("sdnb-warn")
+        tip = "Put the nearest number into the box that can be there"
+        self._take_nearest = text_button("", "", tip, lambda: self._give(self._nearest))
+        self._take_nearest.add_class("sdnb-way")
+        self.children = (*self._parts(), self._said, self._take_nearest)
+        in_order(self._take_nearest)
+
     @traitlets.observe("wrong")
     def _say(self, change: Any) -> None:
         (self.box.add_class if change["new"] else self.box.remove_class)("sdnb-wrong")
         if self._said is None:
-            self._said = widgets.HTML()
-            self._said.add_class("sdnb-warn")
-            self.children = (*self._parts(), self._said)
+            self._make()
+        assert self._said is not None
         self._said.value = f'<span role="alert">{html.escape(change["new"])}</span>'
-        self._said.layout.display = "" if change["new"] else "none"
+        self._take_nearest.description = f"Take {digits(self._nearest)}"
+        for part in (self._said, self._take_nearest):
+            part.layout.display = "" if change["new"] else "none"
 
 
 class Slider(NumberBox):

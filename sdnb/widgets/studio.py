@@ -116,7 +116,7 @@ class Studio(AsLeft, widgets.VBox):
         for other in TABS:
             if other != name:
                 panel.view.send(other, *self._sends.button(other))
-        panel.be_tab(name)
+        panel.be_tab(name, self.turn)
         panel.begun += [self.picker.quiet, self.as_left.forget, self.keep]
         self._fresh[name] = panel.form.request
         if name in self._left:
@@ -154,7 +154,7 @@ class Studio(AsLeft, widgets.VBox):
 
     def turn(self, name: str) -> None:
         """Select this tab, and leave the page where it is."""
-        self._tabs.turn(TABS.index(name))
+        self._tabs.turn((*TABS, "grid").index(name))
 
     def send(self, picture: GalleryPicture, name: str) -> None:
         """Put a picture into a tab, and select it. Its settings come along as `carried` has it; to

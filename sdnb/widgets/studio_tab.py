@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -37,9 +37,12 @@ class StudioTab(AsLeft, widgets.VBox):
     _queue: RunQueue
     _live: LiveRuns
 
-    def be_tab(self, name: str) -> None:
-        """Be the tab of this name, by which others speak of its runs; the model is named above."""
-        self._queue.owner = name
+    def be_tab(self, name: str, go: Callable[[str], object] = lambda _: None) -> None:
+        """Be the tab of this name, by which others speak of its runs; the model is named above.
+        `go` opens another tab.
+        """
+        self._queue.owner, self._queue.has_tabs, self._actions.go = name, True, go
+        self._queue.show_line()
         self.about.layout.display = "none"
 
     @property
@@ -51,6 +54,18 @@ class StudioTab(AsLeft, widgets.VBox):
     def has_queued(self) -> bool:
         """Whether a run that somebody asked for goes on or waits; those of live are none."""
         return bool(self._queue.jobs)  # without its lock: a line of runs asks, which holds others
+
+    def stop(self) -> None:
+        """End the run within a second, and drop the requests that wait. Live is switched off."""
+        self._live.end()
+        self._queue.stop()
+
+    def skip(self) -> None:
+        """End the run within a second, as the button does; the requests that wait go on. Live is
+        switched off.
+        """
+        self._live.end()
+        self._queue.skip()
 
     def pause(self, why: str) -> None:
         """Stop, and refuse requests until `serve`; `why` is shown beside the buttons."""

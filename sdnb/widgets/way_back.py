@@ -21,7 +21,7 @@ class WayBack(widgets.VBox):
     def __init__(self) -> None:
         super().__init__(layout=widgets.Layout(display="none"))
 
-    def say(self, words: str, label: str, act: Callable[[], object]) -> None:
+    def say(self, words: str, label: str, act: Callable[[], object], icon: str = "undo") -> None:
         """Show these words, and a button with this label."""
         line = quiet_line()
         line.value = f'<span role="status">{html.escape(words)}</span>'
@@ -30,7 +30,7 @@ class WayBack(widgets.VBox):
             self.forget()
             act()
 
-        self.children = [row([line, text_button(label, "undo", "", back)])]
+        self.children = [row([line, text_button(label, icon, "", back)])]
         self.layout.display = ""
 
     def forget(self) -> None:

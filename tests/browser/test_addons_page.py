@@ -99,7 +99,13 @@ def chosen_and_moved(hands, notebook):
     expect(hands.button("blueprint")).to_be_in_viewport()  # the model's own come first
     expect(hands.button("flux")).to_be_disabled()
     hands.box("Search").press_sequentially("styles glow")
-    hands.button("styles/glow · rank 4 · in glow").click()
+    line = hands.button("styles/glow · rank 4 · in glow")
+    before = line.bounding_box()
+    line.click()
+    hands.place.locator(".sdnb-lora >> visible=true").wait_for()
+    hands.page.wait_for_timeout(500)
+    after = line.bounding_box()
+    assert abs(after["y"] - before["y"]) <= 1  # under the mouse, though a row came above it
     expect(hands.box("Strength of glow")).to_be_in_viewport()
     hands.page.set_viewport_size({"width": 1200, "height": 900})
     notebook.becomes("studio.request.loras == (sdnb.Lora('glow', 1.0),)")

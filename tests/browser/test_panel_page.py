@@ -98,10 +98,10 @@ def test_a_panel_runs_shows_and_stops(page, lab):
     one.watch(widths=4, pictures=3)
     assert one.kernel("6 * 7") == 42  # the kernel is free
     one.click("Queue")
-    one.until("panel._actions.message.value == 'after 2 others'")
+    one.until("panel._actions.message.value == 'next: after 2 others'")
     notebook_shot(one, "panel-running.png")
     one.click("Remove all")
-    one.until("panel._actions.message.value == 'after this picture'")
+    one.until("panel._actions.message.value == 'next: after this picture'")
     one.kernel("globals().update(job=panel._queue.jobs[0], at=[])")
     one.kernel("panel._actions.stop.on_click(lambda _: at.append(job.progress.step))")
     one.click("Stop")

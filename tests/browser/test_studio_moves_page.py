@@ -57,6 +57,47 @@ def test_the_page_stands_still_while_pictures_come(opened):
     assert len(places) == 1
 
 
+def test_the_result_stays_where_it_is_whatever_is_said_above_it(opened):
+    page = opened.page
+    where = """() => [...document.querySelectorAll('.sdnb-result')].filter(e => e.checkVisibility())
+      .map(e => e.getBoundingClientRect().top - e.closest('.sdnb').getBoundingClientRect().top)"""
+    (top,) = page.evaluate(where)
+    opened.kernel("studio.panel.form.change(steps=60, seed=None) or studio.panel._show_plan()")
+    page.get_by_role("button", name="Generate").locator("visible=true").click()
+    page.get_by_text("step 2 of").locator("visible=true").wait_for()
+    page.get_by_role("button", name="Queue").locator("visible=true").click()
+    page.get_by_role("button", name="Remove all").locator("visible=true").wait_for()
+    assert page.evaluate(where) == [top]
+    opened.kernel("studio.panel.stop()")
+    page.get_by_role("button", name="Use seed").locator("visible=true").wait_for()
+    assert page.evaluate(where) == [top]
+    opened.kernel("studio.panel.bring(studio.result.request)")
+    page.get_by_role("button", name="Random again").locator("visible=true").wait_for()
+    page.screenshot(path=SHOTS / "result-stays.png")
+    assert page.evaluate(where) == [top]
+    opened.kernel("studio.panel.form.change(steps=16, seed=5) or studio.panel._show_plan()")
+    opened.kernel("studio.panel.progress.clear()")
+
+
+def test_a_question_has_the_focus_moves_nothing_and_escape_is_no(opened):
+    page = opened.page
+    focus = "[document.activeElement.innerText, document.activeElement.className]"
+    opened.kernel("setattr(studio.panel._long, 'asks', lambda _, begin:"
+                  " bool(studio.panel._long.ask('Begin?', begin)) or True)")  # fmt: skip
+    negative = page.get_by_label("Negative", exact=True).locator("visible=true")
+    before = negative.bounding_box()
+    page.get_by_label("Prompt", exact=True).locator("visible=true").focus()
+    page.keyboard.press("Control+Enter")
+    page.locator("button:text-is('Yes'):focus >> visible=true").wait_for()
+    page.screenshot(path=SHOTS / "question.png")
+    assert negative.bounding_box() == before
+    page.keyboard.press("Escape")
+    page.locator("button:text-is('Yes') >> visible=true").wait_for(state="hidden")
+    page.wait_for_timeout(300)
+    assert "sdnb-generate" in page.evaluate(focus)[1]
+    assert not opened.kernel("studio.panel.running or bool(delattr(studio.panel._long, 'asks'))")
+
+
 def test_words_of_what_was_done_move_nothing(opened):
     page = opened.page
     page.locator(".sdnb-thumb >> visible=true").nth(1).click()
@@ -100,12 +141,42 @@ def test_a_picture_that_is_sent_brings_the_tabs_to_the_top(opened):
         opened.until("return document.activeElement.classList.contains('sdnb-generate')")
 
 
+def test_what_of_a_drawing_is_followed_is_seen_beside_the_sheet(opened):
+    page = opened.page
+    page.evaluate("document.querySelector('.jp-NotebookPanel:not(.lm-mod-hidden)"
+                  " .jp-WindowedPanel-outer').scrollTop = 0")  # fmt: skip
+    page.get_by_role("tab", name="sketch", exact=True).click()
+    sheet = page.locator(".sdnb-follows .sdnb-stage canvas >> visible=true").first
+    sheet.wait_for()
+    page.screenshot(path=SHOTS / "followed.png")
+    for label in ("Follow", "Freedom", "Hold", "Live steps"):
+        place = page.get_by_label(label, exact=True).locator("visible=true").bounding_box()
+        assert place["y"] + place["height"] <= sheet.bounding_box()["y"]
+
+
 def test_no_label_is_cut(opened):
     page = opened.page
     opened.open_tab("txt2img")
     for words in ("Add-ons", "More"):
         page.locator(f"button.sdnb-fold:has-text('{words}') >> visible=true").first.click()
     page.get_by_text("rescale").locator("visible=true").wait_for()
+    ends = """all => [...new Set(all.map(e => Math.round(e.getBoundingClientRect().right)))]"""
+    tracks = page.locator(".sdnb-columns .sdnb-track >> visible=true")
+    assert tracks.count() > 6
+    assert len(tracks.evaluate_all(ends)) == 1
+    assert (
+        len(
+            page.locator(".sdnb-number input >> visible=true").evaluate_all(
+                "all => [...new Set(all.map(e => Math.round(e.getBoundingClientRect().width)))]"
+            )
+        )
+        == 1
+    )
+    height = page.locator(".widget-label:text-is('CFG rescale') >> visible=true").evaluate(
+        "e => { const r = document.createRange(); r.selectNodeContents(e);"
+        " return r.getBoundingClientRect().height; }"
+    )
+    assert height < 20  # one line
     labels = page.locator(".sdnb .widget-label >> visible=true")
     cut = """all => all.filter(each => each.scrollWidth > each.clientWidth + 1
       || each.scrollHeight > each.clientHeight + 2).map(each => each.textContent)"""

@@ -321,6 +321,15 @@ def test_a_click_adds_a_lora_by_a_name_that_means_it_and_another_takes_it_away(o
     assert one.request == Request("a cat")
 
 
+def test_what_is_chosen_stands_above_the_list(one):
+    """A line stays under the mouse all the same: `test_addons_page.py`."""
+    lines(one)["pixelart"].click()
+    shown = list(in_sight(opened(one)))
+    assert shown.index(one.form.controls["loras"].widget.children[0]) < shown.index(
+        find(one, "Search")
+    )
+
+
 @pytest.mark.parametrize("place", ["prompt", "negative"])
 def test_a_click_on_an_embedding_puts_its_name_where_it_is_wanted(one, place):
     one.request = Request("a cat")

@@ -7,7 +7,7 @@ import weakref
 import pytest
 from helpers import grids
 from helpers.fakes import Model, gated, until
-from helpers.widget_hands import beside, called, find
+from helpers.widget_hands import beside, called, find, press
 
 import sdnb
 from sdnb.jobs.executor import Worker
@@ -64,16 +64,16 @@ def tabs(tmp_path):
 def test_each_tab_says_what_it_waits_for_and_begins_at_once_where_nothing_is(tabs):
     assert tabs.said("txt2img") == ("Generate", "")
     tabs.begin("txt2img")
-    assert tabs.said("txt2img") == ("Queue", "after this picture")
+    assert tabs.said("txt2img") == ("Queue", "next: after this picture")
     # One that is there and one that is built while it runs.
-    assert tabs.said("upscale") == ("Queue", "after the picture of txt2img")
+    assert tabs.said("upscale") == ("Queue", "txt2img: step 1 of 5")
     waits = tabs.panel("upscale").generate()
     for name in ("txt2img", "upscale"):
-        assert tabs.said(name) == ("Queue", "after 2 others")
+        assert tabs.said(name) == ("Queue", "next: after 2 others")
     line = tabs.panel("upscale").progress.line
     assert line.startswith("waiting for the picture of txt2img: ")
     waits.stop()
-    assert tabs.said("txt2img") == ("Queue", "after this picture")
+    assert tabs.said("txt2img") == ("Queue", "next: after this picture")
     tabs.finish()
     until(lambda: tabs.said("upscale") == ("Generate", ""))
     until(lambda: tabs.said("txt2img") == ("Generate", ""))
@@ -91,15 +91,38 @@ def test_a_tab_in_which_something_runs_or_waits_is_marked(tabs):
     until(lambda: tabs.marked() == [])
     tabs.studio.grid.run()
     until(lambda: tabs.marked() == [5])
+    assert styles(tabs.studio.grid) == {"Run grid": "", "Stop": "primary"}
     tabs.studio.grid.stop()
     tabs.finish()
     until(lambda: tabs.marked() == [])
+    assert styles(tabs.studio.grid) == {"Run grid": "primary", "Stop": ""}
+
+
+def styles(grid):
+    """The styles of the buttons that begin and end a grid."""
+    return {words: find(grid, words).button_style for words in ("Run grid", "Stop")}
 
 
 def test_several_pictures_are_several(tabs):
     tabs.begin("txt2img", count=3)
-    assert tabs.said("txt2img") == ("Queue", "after these pictures")
-    assert tabs.said("upscale") == ("Queue", "after the pictures of txt2img")
+    assert tabs.said("txt2img") == ("Queue", "next: after these pictures")
+    assert tabs.said("upscale")[1].startswith("txt2img: step 1 of ")
+
+
+def test_what_runs_in_another_tab_is_one_press_away(tabs):
+    assert not called(tabs.panel("img2img"), "Show")
+    tabs.studio.turn("img2img")
+    tabs.begin("txt2img")
+    assert not called(tabs.panel("txt2img"), "Show")
+    press(tabs.panel("img2img"), "Show")
+    assert tabs.studio.panel is tabs.panel("txt2img")
+    tabs.finish()
+    until(lambda: not called(tabs.panel("img2img"), "Show"))
+    tabs.studio.grid.run()
+    until(lambda: tabs.said("img2img") == ("Queue", "grid: at work"))
+    press(tabs.panel("img2img"), "Show")
+    assert tabs.studio._tabs.selected_index == 5
+    tabs.studio.grid.stop()
 
 
 def test_what_is_being_stopped_is_not_waited_for(tabs):
@@ -122,7 +145,7 @@ def test_the_cells_of_a_grid_are_waited_for_one_at_a_time():
     button.observe(lambda change: said.append(change["new"]), "description")
     view = GridView(sdnb.sweep(grids.BASE, steps=[1, 2, 3]), model, executor=worker)
     view.run()
-    until(lambda: beside(panel, "Stop") == "after a cell of the grid")
+    until(lambda: beside(panel, "Stop") == "next: after a cell of the grid")
     gate.release(3)
     assert view.wait(30)
     until(lambda: said == ["Queue", "Generate"])

@@ -54,3 +54,24 @@ def test_the_question_is_of_what_was_asked():
     press(panel, "Generate")  # an error is said, and nothing is asked
     assert "sum to zero" in alert(panel)
     assert not called(panel, "Yes")
+
+
+def test_who_has_said_yes_is_asked_again_only_before_what_takes_much_longer():
+    panel = slow(Panel, 40)
+    assert "sdnb-warn" in panel._plan.value
+    press(panel, "Generate")
+    press(panel, "Yes")
+    for run in panel._plan._runs:  # it is as slow as before, whatever this one took
+        times = [step * 400 for step in range(run.steps + 1)]
+        panel.model.pace.learn(run, Times(times, whole=times[-1]))
+    assert "about 40 min" in panel._plan.value
+    assert "sdnb-warn" not in panel._plan.value
+    find(panel, "Steps").value = 7
+    assert "sdnb-warn" not in panel._plan.value
+    press(panel, "Generate")
+    assert len(panel.results) == 2
+    find(panel, "Steps").value = 12
+    assert "sdnb-warn" in panel._plan.value
+    press(panel, "Generate")
+    assert status(panel).startswith("This takes about")
+    assert len(panel.results) == 2

@@ -64,7 +64,7 @@ def test_a_second_one_waits_visibly_and_stop_ends_all():
     until(lambda: first.progress and first.progress.step == 1)
     second, third = one.generate(), one.generate()
     assert find(one, "Queue")
-    assert beside(one, "Stop") == "after 3 others"
+    assert beside(one, "Stop") == "next: after 3 others"
     assert not find(one, "Stop").disabled
     one.stop()
     assert find(one, "Stop").disabled
@@ -429,9 +429,9 @@ def test_a_run_that_waits_for_another_panel_says_so(two_panels):
     _, second, gate = two_panels
     job = second.generate()
     assert second.progress.line.startswith("waiting for another run: ")
-    assert beside(second, "Stop") == "after 2 others"
+    assert beside(second, "Stop") == "next: after 2 others"
     second.drop = second.generate()
-    assert beside(second, "Stop") == "after 3 others"
+    assert beside(second, "Stop") == "next: after 3 others"
     assert read(second._queue.waiting).startswith("next: ")
     assert not called(second, "Skip")
     second._queue.drop(second.drop)

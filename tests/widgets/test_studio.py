@@ -657,6 +657,22 @@ def test_a_folder_without_models_is_said(folder):
     assert "The built-in model stays." in alert(one)
 
 
+def test_what_is_like_a_wrong_path_is_one_press_away(monkeypatch):
+    look_into = picker.read_checkpoint
+    calls = loads(monkeypatch)
+    monkeypatch.setattr(picker, "read_checkpoint", look_into)
+    one = ModelPicker(Model(), None, lambda: None, lambda _: None)
+    one.load("/no/such/tiny-fats.safetensors").join(10)
+    said = alert(one)
+    assert "no file or folder '/no/such/tiny-fats.safetensors'" in said
+    assert "The built-in model stays. Mend the path, or choose from the list." in said
+    press(one, "Load tiny-fast")
+    one._thread.join(10)
+    assert calls[-1]["path"] == "tiny-fast"
+    one.load("/no/such/dreamshaper.safetensors").join(10)
+    assert "The list has" not in read(one)
+
+
 def test_the_studio_frees_the_old_model_and_serves_the_new(monkeypatch, studio):
     old, new = studio.model, Model("new")
     monkeypatch.setattr(picker, "read_checkpoint", lambda *_: None)

@@ -68,7 +68,7 @@ def test_each_that_waits_has_a_line(queue):
 def test_one_is_taken_out_and_the_others_are_made(queue):
     queue.press("Remove", 1)
     assert [line.partition(" · ")[0] for line in queue.lines] == ["now: a cat", "a dog", "a fox"]
-    assert beside(queue.panel, "Stop") == "after 3 others"
+    assert beside(queue.panel, "Stop") == "next: after 3 others"
     assert queue.panel.progress.line.startswith("step ")  # what runs is shown as before
     assert queue.finish() == ["done", "done", "stopped", "done"]
     assert [r.request.prompt for r in queue.panel.results] == ["a cat", "a dog", "a fox"]
@@ -90,7 +90,7 @@ def test_the_one_that_runs_is_ended_and_the_next_one_runs(queue, button):
 def test_all_that_wait_are_taken_out_and_what_runs_goes_on(queue):
     press(queue.panel, "Remove all")
     assert queue.lines == []
-    assert beside(queue.panel, "Stop") == "after this picture"
+    assert beside(queue.panel, "Stop") == "next: after this picture"
     assert queue.panel.progress.line.startswith("step ")
     assert queue.finish() == ["done", "stopped", "stopped", "stopped"]
     assert queue.panel.progress.line == ""

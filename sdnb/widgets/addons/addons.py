@@ -104,10 +104,10 @@ class AddOns(Fold):
     # -- the library -----------------------------------------------------------------------------
     def _build(self) -> None:
         self._list = LibraryList(self._chosen, self._look)
-        # Above the rows, so that no line goes from under the mouse when a row comes.
+        # Below the rows, which one works on; `keys.js` keeps a line under the mouse when one comes.
         shelf = Fold("Library", [self._list])
         shelf.unfolded = not self._loras.used
-        self.inside.children = [shelf, self._loras.widget, *self._more]
+        self.inside.children = [self._loras.widget, shelf, *self._more]
         self._loras.unfold()
         if self._thread is None or not self._thread.is_alive():
             self._show_files()

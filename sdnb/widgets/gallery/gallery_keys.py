@@ -95,7 +95,8 @@ class GalleryKeys(Keys):
         opened = self._gallery.chosen
         if opened is not None:
             self._gallery.choose(None)
-            if opened is not picture and opened in self._gallery.found:
+            others = [each for each in self._gallery.found if each not in self._picked.pictures]
+            if opened is not picture and opened in others:
                 self._picked.pick(opened)
         self._picked.pick(picture, up_to=up_to)
 

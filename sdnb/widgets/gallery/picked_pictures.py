@@ -92,9 +92,8 @@ class PickedPictures(widgets.HBox):
         self._do(lambda: self._gallery.save_all(self.pictures))
 
     def compare(self) -> None:
-        """Compare the two that are picked; then they are so no longer, since one is open."""
+        """Compare the two that are picked, which they stay."""
         newer, older = self.pictures
-        self.clear()
         self._do(lambda: self._gallery.compare(older, newer))
 
     def ask(self) -> Sequence[widgets.Button]:

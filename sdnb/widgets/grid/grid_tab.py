@@ -97,6 +97,7 @@ class GridTab(widgets.VBox):
         top = style.box("sdnb-top", [widgets.VBox([whose, *rows, self._store]), self._actions()])
         # The boxes' own messages may come after the click: with it comes what stands in them.
         keys = GenerateKeys([top], self.run)
+        self._question.focus = keys.focus
         below = [self._question, self._problem, self._place]
         super().__init__([style.sheet(), keys, top, *below])
         self.show_prompt()
@@ -196,8 +197,14 @@ class GridTab(widgets.VBox):
             gallery=self._gallery,
         )  # fmt: skip
         self._place.children = [self.view]
+        self.view.turned = partial(self._turned, self.view)
         self.view.run()
         return self.view
+
+    def _turned(self, view: GridView, running: bool) -> None:
+        """While a grid is filled, its Stop is the button to see."""
+        if view is self.view:
+            self._run_button.button_style = "" if running else "primary"
 
     def _refuse_unknown_files(self, grid: Grid) -> None:
         """Raise LookupError, with similar names, for a LoRA or a net that is not there."""

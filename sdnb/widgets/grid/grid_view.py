@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextvars
 import html
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,6 +83,7 @@ class GridView(RunAgain, widgets.VBox):
         self._thread: threading.Thread | None = None
         self._page = 0
         self._filling = False
+        self.turned: Callable[[bool], object] = lambda _: None  #: called with whether it fills
         self._cell_executor: Executor | None = None  # runs the cells; None if the grid does
         self._cell_begun = False  # whether a cell is running
         self._cells = {cell.index: cell for cell in grid.cells}
@@ -316,6 +317,8 @@ class GridView(RunAgain, widgets.VBox):
         self._run_button.layout.display = "none" if self._run_button.disabled else ""
         self._bar.layout.visibility = "visible" if running or left else "hidden"
         self._stop_button.disabled = not running
+        self._stop_button.button_style = "primary" if running else ""
+        self.turned(running)
         self._save.look()
 
     def _cell_at(self, place: int) -> Cell:

@@ -21,7 +21,6 @@ _CALLED = {
 _NO_NET = (
     "No control network here follows lines: one for scribbles or sketches in the library would."
 )
-_ENDS = '<div class="sdnb-sides"><span>follow my colours</span><span>free</span></div>'
 
 
 class Following(widgets.VBox):
@@ -44,10 +43,9 @@ class Following(widgets.VBox):
             "Hold", self._way.scale, (0, 10), self._take, reach=(0, 2), step=0.05,
             label_width="76px", tooltip="How strongly the lines hold the picture; 0 is not at all",
         )  # fmt: skip
-        self._ends = level(widgets.HTML(_ENDS))
         self._lacks = level(quiet_line())
         self._lacks.value = _NO_NET
-        super().__init__([self._which, self._lacks, self._strength, self._ends, self._scale])
+        super().__init__([self._which, self._lacks, self._strength, self._scale])
         self._which.observe(self._take, "value")
         self.serve(net)
 
@@ -83,8 +81,7 @@ class Following(widgets.VBox):
         finally:
             self._at_work = False
         self._lacks.layout.display = "none" if way.net else ""
-        for part in (self._strength, self._ends):
-            part.layout.display = "none" if way.way == LINES else ""
+        self._strength.layout.display = "none" if way.way == LINES else ""
         self._scale.layout.display = "none" if way.way == COLOURS else ""
 
     def _take(self, _: Any) -> None:

@@ -32,6 +32,7 @@ from sdnb.widgets.sketch.following import Following
 from sdnb.widgets.sketch.live_drawing import LiveDrawing
 from sdnb.widgets.sketch.live_view import LiveView
 from sdnb.widgets.slider import Slider
+from sdnb.widgets.style import box
 
 _SIDE = 440  # pixels of the page: the sheet is seen at once with its tools
 _LEAST = 512  # pixels of a sheet's longer side: lines are finer than small pictures have them
@@ -179,7 +180,11 @@ class Sketch(Panel):
             reach=(1, 25), label_width="76px", multiple=1,
             tooltip="Steps of the picture that follows; fewer are quicker",
         )  # fmt: skip
-        return [self.canvas, self._following, self._steps]
+        return [self.canvas]
+
+    def _beside(self) -> list[widgets.Widget]:
+        # Below the sheet nobody would see them.
+        return [box("sdnb-following", [self._following, self._steps])]
 
     # -- live --------------------------------------------------------------------------------
 
