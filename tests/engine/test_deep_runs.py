@@ -89,7 +89,7 @@ class ByHand:
 
 @torch.inference_mode()
 def by_hand(model, oracle, way, sampler="euler"):
-    """The latent of Euler's or of Heun's steps; Heun's have two passes, the last one of them one."""
+    """The latent of Euler's or of Heun's steps, which have two passes, the last of them one."""
     predict, levels = ByHand(model, oracle, way), sigmas("karras", STEPS, model.schedule)
     x = Noise([5], model.latent_shape(SIZE, SIZE))() * (1 + levels[0] ** 2) ** 0.5
     for high, low in itertools.pairwise(levels):

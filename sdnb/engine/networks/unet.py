@@ -8,7 +8,7 @@ casts or frees weights: `sdnb.engine.memory` does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -110,7 +110,7 @@ class UNet(UNetEncoder):
             x = run_layer(layer, x, times, keys)
         if callable(residuals):
             ready = residuals()
-            skips = [_with_residual(skip, ready.pop(0)) for skip in skips]
+            skips = _with_residuals(skips, ready)
         if ready:
             x = x + ready.pop()
         deep = None
@@ -120,7 +120,7 @@ class UNet(UNetEncoder):
                 deep = _own(x, channels - skips[-1].shape[1]) if keep else None
             x = concat_skip(x, skips.pop(), channels)
             for layer in block:
-                x = run_layer(layer, x, times, keys, skips[-1].shape if skips else None)
+                x = run_layer(layer, x, times, keys, _shape(skips))
         out = self.out(x)
         return out if deep is None else (out, deep)
 
@@ -139,7 +139,7 @@ class UNet(UNetEncoder):
         for block in self.output_blocks[-OUTER:]:
             x = concat_skip(x, skips.pop(), block[0].in_layers[0].num_channels)
             for layer in block:
-                x = run_layer(layer, x, times, keys, skips[-1].shape if skips else None)
+                x = run_layer(layer, x, times, keys, _shape(skips))
         return self.out(x)
 
 
@@ -156,11 +156,21 @@ def _for_each_text(x: Tensor, t: float | Tensor) -> Tensor:
     return repeat_batch(x, len(t) // len(x)) if isinstance(t, Tensor) and t.ndim > 1 else x
 
 
+def _shape(skips: list[Tensor]) -> torch.Size | None:
+    """That of the next skip connection on the way up."""
+    return skips[-1].shape if skips else None
+
+
 def _own(x: Tensor, channels: int) -> Tensor:
     """Its first channels, where nothing is written into: with room for a skip connection a copy."""
     if x.shape[1] == channels:
         return x
     return x[:, :channels].contiguous(memory_format=torch.channels_last)
+
+
+def _with_residuals(skips: Sequence[Tensor], residuals: list[Tensor]) -> list[Tensor]:
+    """The sums, each in its residual as `_with_residual` has it, which is taken out of the list."""
+    return [_with_residual(skip, residuals.pop(0)) for skip in skips]
 
 
 def _with_residual(x: Tensor, residual: Tensor) -> Tensor:
