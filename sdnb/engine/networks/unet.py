@@ -116,8 +116,8 @@ class UNet(UNetEncoder):
         deep = None
         for block in self.output_blocks:
             channels = block[0].in_layers[0].num_channels
-            if len(skips) == OUTER:
-                deep = _own(x, channels - skips[-1].shape[1]) if keep else None
+            is_kept = keep and len(skips) == OUTER
+            deep = _own(x, channels - skips[-1].shape[1]) if is_kept else deep
             x = concat_skip(x, skips.pop(), channels)
             for layer in block:
                 x = run_layer(layer, x, times, keys, _shape(skips))
