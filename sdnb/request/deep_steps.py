@@ -22,7 +22,7 @@ SHALLOW_SHARE = 0.3
 
 
 @dataclass(frozen=True)
-class Reading:
+class StepTexts:
     """What a step reads: whether all texts that guide the run or the prompt alone, their words at
     each call of the denoiser, and whether a control network works at it.
     """
@@ -32,7 +32,7 @@ class Reading:
     controlled: bool = False
 
 
-def depths(every: int, steps: Sequence[Reading]) -> tuple[str, ...]:
+def depths(every: int, steps: Sequence[StepTexts]) -> tuple[str, ...]:
     """What each step of a run computes; all are `WHOLE` where none would be shallow."""
     kept: dict[bool, tuple[int, Hashable]] = {}  # step and words, by whether of all texts
     found = []

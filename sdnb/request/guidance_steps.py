@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from sdnb.request.choices import PASSES, calls_of, in_share, step_of
 from sdnb.request.control import Control, working
-from sdnb.request.deep_steps import SHALLOW, SHALLOW_SHARE, WHOLE, Reading, depths
+from sdnb.request.deep_steps import SHALLOW, SHALLOW_SHARE, WHOLE, StepTexts, depths
 
 if TYPE_CHECKING:
     from sdnb.request.request import Resolved
@@ -112,7 +112,7 @@ class GuidanceSteps:
         return depths(
             self.deep,
             [
-                Reading(
+                StepTexts(
                     self._read_at(step).reads != WORDS,
                     [self.words(call) for call in calls_of(self.sampler, step)],
                     self._controlled(step),

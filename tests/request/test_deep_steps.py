@@ -3,7 +3,7 @@
 import pytest
 
 from sdnb.request.choices import SAMPLERS, calls_of, step_of
-from sdnb.request.deep_steps import SHALLOW, Reading, depths
+from sdnb.request.deep_steps import SHALLOW, StepTexts, depths
 
 LETTERS = {"keeps": "w", "shallow": "s", "whole": "W"}
 
@@ -16,7 +16,7 @@ def ways(every, steps):
 @pytest.mark.parametrize("steps", [1, 2, 7, 25])
 def test_uniform_steps_are_the_papers(every, steps):
     """Section 3.3: of each N steps the first one is whole."""
-    found = depths(every, [Reading(all_texts=True)] * steps)
+    found = depths(every, [StepTexts(all_texts=True)] * steps)
     if steps == 1:
         assert found == ("whole",)
     else:
@@ -24,14 +24,14 @@ def test_uniform_steps_are_the_papers(every, steps):
 
 
 def test_every_step_is_off():
-    assert ways(1, [Reading(all_texts=True)] * 5) == "WWWWW"
+    assert ways(1, [StepTexts(all_texts=True)] * 5) == "WWWWW"
 
 
 @pytest.mark.parametrize("every", [2, 3, 4, 7])
 @pytest.mark.parametrize("turn", [2, 3, 4])
 def test_nothing_too_old_is_used_and_no_other_text(every, turn):
     """Where guidance's guess is reused, too: what a step uses was kept of at least its texts."""
-    reads = [Reading(all_texts=step % turn == 0) for step in range(60)]
+    reads = [StepTexts(all_texts=step % turn == 0) for step in range(60)]
     found = depths(every, reads)
     for step, depth in enumerate(found):
         before = [
@@ -43,13 +43,13 @@ def test_nothing_too_old_is_used_and_no_other_text(every, turn):
 
 
 def test_other_words_and_control_begin_anew():
-    said = [Reading(all_texts=True, words=[w]) for w in "aaabbb"]
+    said = [StepTexts(all_texts=True, words=[w]) for w in "aaabbb"]
     assert ways(6, said) == "wsswss"
     assert (
-        ways(6, [Reading(all_texts=True, words=[*w]) for w in ("aa", "ab", "bb", "bb")]) == "wwss"
+        ways(6, [StepTexts(all_texts=True, words=[*w]) for w in ("aa", "ab", "bb", "bb")]) == "wwss"
     )
-    assert ways(2, [Reading(all_texts=True, words=[w]) for w in "abab"]) == "WWWW"
-    under = [Reading(all_texts=True, controlled=on) for on in (0, 1, 1, 0, 0, 1, 0)]
+    assert ways(2, [StepTexts(all_texts=True, words=[w]) for w in "abab"]) == "WWWW"
+    under = [StepTexts(all_texts=True, controlled=on) for on in (0, 1, 1, 0, 0, 1, 0)]
     assert ways(6, under) == "wwwwsww"
 
 
