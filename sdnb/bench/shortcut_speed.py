@@ -20,13 +20,17 @@ from sdnb.request.plain_words import counted
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
 
-#: The fields of each; `request.guidance_steps` names the papers.
+#: The fields of each; `request.guidance_steps` and `request.deep_steps` name the papers.
 SHORTCUTS: dict[str, dict[str, Any]] = {
     "none": {},
     "cfg_every=2": {"cfg_every": 2},
     "cfg_every=3": {"cfg_every": 3},
     "cfg_end=0.6": {"cfg_end": 0.6},
     "cfg_start=0.1": {"cfg_start": 0.1},
+    "deep_every=2": {"deep_every": 2},
+    "deep_every=3": {"deep_every": 3},
+    "deep_every=5": {"deep_every": 5},
+    "both every=2": {"cfg_every": 2, "deep_every": 2},
 }
 PROMPTS = (
     "a red apple, 3d style, on a blue background", "an owl at night, flat style",

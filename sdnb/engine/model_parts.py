@@ -50,13 +50,14 @@ def names(network: nn.Module) -> dict[tuple[int, str], str]:
     }
 
 
-def in_turn(module: nn.Module) -> tuple[list[nn.Module], list[nn.Module]]:
-    """The blocks of a network in order of execution, and what works once a run; none of one that
-    comes as a whole.
+def in_turn(module: nn.Module) -> tuple[list[nn.Module], list[nn.Module], list[nn.Module]]:
+    """The blocks of a network in order of execution, what works once a run, and those of the blocks
+    that a shallow pass calls, if it has such; none of one that comes as a whole.
     """
     if not hasattr(module, "execution_order"):
-        return [], []
-    return module.execution_order(), module.once_a_run()
+        return [], [], []
+    short = module.shallow_order() if hasattr(module, "shallow_order") else []
+    return module.execution_order(), module.once_a_run(), short
 
 
 def sizes(module: nn.Module, dtype: torch.dtype) -> tuple[int, int]:
@@ -65,7 +66,7 @@ def sizes(module: nn.Module, dtype: torch.dtype) -> tuple[int, int]:
     """
     numbers = sum(weight.numel() for weight in module.parameters())
     size = numbers * dtype.itemsize
-    units, once = in_turn(module)
+    units, once, _ = in_turn(module)
     if not units:
         return size, size
     ring, _ = memory.streaming_bytes(units, once, 0)

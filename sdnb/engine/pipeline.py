@@ -159,7 +159,7 @@ def _run(
     checks.picture_given(model.name, model.config.unet.in_channels, resolved[0].image)
     canvas, notes = fit(resolved[0])
     notes += [brought for _, brought in suited[:1] if brought]
-    notes += _without_guidance(resolved, max(len(levels) - 1, 0))
+    notes += _without_effect(resolved, max(len(levels) - 1, 0))
     chosen = adapt.choose(model, resolved[0])
     notes += chosen.notes
     nets = control_nets.choose(model, resolved[0], canvas)
@@ -259,7 +259,7 @@ def _words(
     if its[0].scales and any(request.cfg_rescale for request in requests):
         scales = [[*s, q.cfg_rescale, 1 / q.cfg] for s, q in zip(scales, requests, strict=True)]
     contexts = of_pass([one.texts for one in its])
-    steps = GuidanceSteps.of(batch.first, batch.steps, contexts.texts)
+    steps = GuidanceSteps.of(batch.first, batch.steps, contexts.texts, contexts.at)
     by_text = torch.tensor(scales).T[..., None, None, None]  # [texts - 1 (+ 2), b, 1, 1, 1]
     cfgs = [request.cfg or 1.0 for request in requests]  # at cfg 0 nothing guides
     return _Words([seed for _, seed in members], contexts, Guiding(steps, by_text, cfgs))
@@ -321,15 +321,14 @@ def _levels(model: Model, request: Resolved) -> list[float]:
     return sigmas(request.schedule, request.steps, model.schedule, strength)
 
 
-def _without_guidance(requests: Sequence[Resolved], steps: int) -> list[str]:
-    """Words, where a field is set that does something to guidance, and there is none in the run, of
-    so many steps.
+def _without_effect(requests: Sequence[Resolved], steps: int) -> list[str]:
+    """Words, where a field is set that does something to guidance or leaves something out, and
+    there is none of it in the run, of so many steps.
     """
     idle = [r for r in requests if r.cfg_rescale and r.cfg in (0, 1)]
     said = [f"cfg_rescale has no effect at cfg {r.cfg:g}, which has no guidance." for r in idle[:1]]
-    texts = len(guidance(requests[0]).texts)
-    note = GuidanceSteps.of(requests[0], steps, texts).note
-    return [*said, note] if note else said
+    texts = guidance(requests[0])
+    return said + GuidanceSteps.of(requests[0], steps, len(texts.texts), texts.at).notes
 
 
 def _check_together(requests: Sequence[Resolved], levels: Sequence[float]) -> None:

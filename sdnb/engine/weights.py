@@ -13,13 +13,14 @@ from contextlib import AbstractContextManager
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sdnb.engine import checkpoint, memory
 from sdnb.engine.adapters import NOTHING, Overlay, merge
 from sdnb.engine.checkpoint import Tensors
 from sdnb.engine.checkpoint.tensors import keep_open
 from sdnb.engine.memory import FromFile, Graphed, KnownPasses, Placed, ReadAhead, Streamed, flat
+from sdnb.engine.memory.graphs import Output
 from sdnb.engine.model_parts import Part, in_turn, names, parts_of, sizes
 from sdnb.engine.networks import attention
 from sdnb.engine.planning import machine
@@ -249,13 +250,12 @@ class Weights:
             placed.ring_at_least = max(each.ring_bytes for each in streamed)
 
     def _placed(self, part: Part, placement: str, plan: MemoryPlan) -> Placed:
-        module = part.module
+        module, (units, once, short) = part.module, in_turn(part.module)
         if placement == "stream":
-            units, once = module.execution_order(), module.once_a_run()
-            return Streamed(module, self.device, units, once, weights=plan.weights)
+            return Streamed(module, self.device, units, once, short=short, weights=plan.weights)
         if placement == "file":
             read = partial(self._read_in_turn, part.network, names(self.networks[part.network]))
-            return FromFile(module, read, self._ahead, *in_turn(module))
+            return FromFile(module, read, self._ahead, units, once, short=short)
         return memory.place(module, placement, self.device)
 
     def _bring(self, part: Part) -> None:
@@ -321,7 +321,7 @@ class Weights:
         units, once = unet.execution_order(), unet.once_a_run()
         return memory.streaming_bytes(units, once, int(keep * GB), storage)
 
-    def graph(self, key: Hashable, function: Callable[[], Callable[..., Tensor]]) -> Graphed:
+    def graph(self, key: Hashable, function: Callable[[], Callable[..., Output]]) -> Graphed:
         """A step of the UNet as a CUDA graph, kept from run to run while the weights stay."""
         if key not in self._graphs:
             self._graphs[key] = Graphed(function())

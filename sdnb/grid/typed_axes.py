@@ -33,6 +33,7 @@ HOW = {
     "cfg_start": "numbers or ranges, with commas: 0, 0.1, 0.2 or 0-0.5 [6]",
     "cfg_end": "numbers or ranges, with commas: 0.5, 0.8, 1 or 0.5-1 [6]",
     "cfg_every": "numbers or ranges, with commas: 1, 2 or 1-4",
+    "deep_every": "numbers or ranges, with commas: 1, 2, 3 or 1-5",
     "sampler": "names with commas: " + ", ".join(SAMPLERS[:3]),
     "schedule": "names with commas: " + ", ".join(SCHEDULES[:2]),
     "seed": "numbers or ranges, with commas: 1, 2, 3 or 1-8",
@@ -58,7 +59,8 @@ HOW = {
 _LABELS = {
     "prompt_sr": "words replaced", "weight": "weight of a block", "cfg": "CFG",
     "cfg_rescale": "CFG rescale", "cfg_start": "CFG from", "cfg_end": "CFG until",
-    "cfg_every": "CFG every", "clip_skip": "clip skip", "lora": "strength of a LoRA",
+    "cfg_every": "CFG every", "deep_every": "deep every", "clip_skip": "clip skip",
+    "lora": "strength of a LoRA",
     "loras": "LoRAs side by side", "control_scale": "scale of a control",
     "control_start": "start of a control", "control_end": "end of a control",
     "control_net": "net of a control", "control_hint": "picture of a control",
@@ -67,7 +69,7 @@ _OF_WORDS = (*record.TEMPLATES, "prompt_sr")
 # Letters that stand for braces while a text is parted: of the private ones, which no text has.
 _FIRST, _MOST_BRACES = 0xE000, 1000
 _HELD = re.compile(f"[{chr(_FIRST)}-{chr(_FIRST + _MOST_BRACES)}]")
-_WHOLE = ("steps", "seed", "width", "height", "clip_skip", "cfg_every")
+_WHOLE = ("steps", "seed", "width", "height", "clip_skip", "cfg_every", "deep_every")
 
 _NUMBER = r"[+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})"
 _RANGE = re.compile(

@@ -76,6 +76,7 @@ def write(
         "CFG start": digits(request.cfg_start) if request.cfg_start else None,
         "CFG end": digits(request.cfg_end) if request.cfg_end < 1 else None,
         "CFG every": request.cfg_every if request.cfg_every > 1 else None,
+        "Deep every": request.deep_every if request.deep_every > 1 else None,
         "Seed": request.seed,
         "Size": f"{request.width}x{request.height}",
         "Model hash": (checkpoint.short_hash if checkpoint else fingerprint[:10]) or None,

@@ -11,6 +11,7 @@ NUMBERS: tuple[tuple[str, str, type[int | float]], ...] = (
     ("CFG start", "cfg_start", float),
     ("CFG end", "cfg_end", float),
     ("CFG every", "cfg_every", int),
+    ("Deep every", "deep_every", int),
     ("Seed", "seed", int),
     ("Denoising strength", "strength", float),
     ("Eta DDIM", "eta", float),

@@ -42,6 +42,14 @@ def step_of(sampler: str, call: int) -> int:
     return max(call - 1, 0) if sampler == "plms" else call // PASSES.get(sampler, 1)
 
 
+def calls_of(sampler: str, step: int) -> range:
+    """The calls of denoise in a step, as `step_of` counts them."""
+    if sampler == "plms":
+        return range(step + bool(step), step + 2)
+    passes = PASSES.get(sampler, 1)
+    return range(step * passes, (step + 1) * passes)
+
+
 def in_share(start: float, end: float, step: int, steps: int) -> bool:
     """Whether a step of so many, counted from 0, is in a share of the run, as AUTOMATIC1111 counts:
     from `start` to `end`, both included, where the steps are 0, 1/n, 2/n and so on of it.

@@ -189,7 +189,8 @@ def calls(request: Resolved) -> float:
 
 
 def _guidance_steps(request: Resolved) -> GuidanceSteps:
-    return GuidanceSteps.of(request, request.steps, len(guidance(request).texts))
+    guided = guidance(request)
+    return GuidanceSteps.of(request, request.steps, len(guided.texts), guided.at)
 
 
 def work(pixels: float) -> float:

@@ -33,7 +33,8 @@ from sdnb.request.foreign_names import FIELD_OF
 from sdnb.request.lora import Lora, loras
 from sdnb.request.settings import Settings, number, put, whole
 
-_WHOLE = ("width", "height", "steps", "seed", "count", "padding", "clip_skip", "cfg_every")
+_EVERY = ("cfg_every", "deep_every")
+_WHOLE = ("width", "height", "steps", "seed", "count", "padding", "clip_skip", *_EVERY)
 _NUMBERS = ("cfg", "eta", "cfg_rescale", "strength", "feather", "cfg_start", "cfg_end")
 # PNG's colour types that are taken as they are: grey, RGB, RGBA. An alpha may be the mask itself.
 _PLAIN = {"image": (0, 2, 6), "mask": (0, 2)}
@@ -102,12 +103,15 @@ class Request:
     cfg_start: float = 0.0
     cfg_end: float = 1.0
     cfg_every: int = 1
+    # A shortcut of the UNet, which `deep_steps` explains: its deep blocks are computed at every
+    # so-maniest step alone. The steps between are quicker; the picture is another one.
+    deep_every: int = 1
 
     def __post_init__(self) -> None:
         for name in ("prompt", "negative", "template", "negative_template"):
             put(self, name, checks.text(name, getattr(self, name)))
         for name in _WHOLE:
-            if getattr(self, name) is not None or name in ("count", "cfg_every"):
+            if getattr(self, name) is not None or name in ("count", *_EVERY):
                 put(self, name, whole(name, getattr(self, name)))
         for name in _NUMBERS:
             if getattr(self, name) is not None or name not in ("cfg", "eta"):

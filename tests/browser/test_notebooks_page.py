@@ -14,7 +14,7 @@ PICTURES = {
     "01-txt2img": 8,
     "02-resize-then-img2img": 4,
     "03-inpainting": 4,
-    "04-grids": 6,
+    "04-grids": 7,
     "05-memory": 4,
     "06-clusters": 4,
     "07-add-ons": 5,

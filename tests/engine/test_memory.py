@@ -145,6 +145,39 @@ def test_a_streamed_network_computes_the_same(keep, weights):
     assert (net(x) - truth).abs().max() <= 0.02 * truth.abs().max()
 
 
+class Halting(Net):
+    """As `Net`; with `kept`, its first block and its last two alone compute."""
+
+    def forward(self, x, *, keep=False, kept=None):  # noqa: ARG002 - as a UNet takes them
+        if kept is None:
+            return super().forward(x)
+        return self.blocks[-1](self.blocks[-2](self.blocks[0](x) @ kept))
+
+
+@pytest.mark.parametrize("keep", [0, 9000, 10**6])
+@pytest.mark.parametrize("weights", ["same", "int8"])
+def test_passes_may_leave_units_out(keep, weights):
+    net = Halting()
+    x = torch.randn(3, 8, generator=torch.Generator().manual_seed(2))
+    kept = torch.randn(64, 96, generator=torch.Generator().manual_seed(3))
+    truth, short = net(x), net(x, kept=kept)
+    units = list(net.blocks)
+    placed = Streamed(net, CPU, units, short=[units[i] for i in (0, -2, -1)], weights=weights)
+    placed.keep = keep
+    with placed.use():
+        for how in ("keep", "kept", "kept", "keep", "kept"):
+            ours = net(x, kept=kept) if how == "kept" else net(x, keep=True)
+            wanted = short if how == "kept" else truth
+            error = (ours - wanted).abs().max()
+            assert error == 0 if weights == "same" else error <= 0.05 * wanted.abs().max()
+        if keep == 0:
+            with pytest.raises(RuntimeError, match="out of order"):
+                net.blocks[1](torch.zeros(3, 64))
+    with placed.use():  # the next run may leave none out
+        assert weights == "int8" or torch.equal(net(x), truth)
+    placed.release()
+
+
 @pytest.mark.parametrize("keep", [0, 12000, 10**6])
 @pytest.mark.parametrize("weights", ["same", "int8"])
 def test_networks_that_compute_in_turn_share_a_ring(keep, weights):

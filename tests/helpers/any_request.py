@@ -73,6 +73,7 @@ def requests(draw):
         cfg_start=start,
         cfg_end=end,
         cfg_every=draw(st.integers(1, 10)),
+        deep_every=draw(st.integers(1, 10)),
         seed=draw(maybe(st.integers(0, 2**63 - 1 - count))),
         count=count,
         image=image,

@@ -128,10 +128,11 @@ TEXT = st.text(
     st.floats(0, allow_nan=False, allow_infinity=False), st.floats(0, 1), st.floats(0, 1),
     st.integers(1, 1000), st.integers(0, 2**62), st.booleans(), st.floats(0, 1),
     st.sampled_from(SYNTAXES), st.none() | st.integers(1, 12), st.floats(0, 1), st.integers(1, 10),
+    st.integers(1, 10),
 )  # fmt: skip
 def test_what_is_written_is_read_back(
     prompt, negative, sampler, schedule, model, cfg, eta, strength, steps, seed, pictured, rescale,
-    syntax, clip_skip, share, every,
+    syntax, clip_skip, share, every, deep,
 ):  # fmt: skip
     eta = eta if sampler in ETA_SAMPLERS else 0.0
     if schedule == "lcm":  # which has 50 levels, and fewer below strength 1
@@ -140,7 +141,7 @@ def test_what_is_written_is_read_back(
         prompt, negative, 512, 768, steps, cfg, sampler, schedule, eta, seed,
         image=PNG if pictured else None, strength=strength if pictured else 0.75,
         cfg_rescale=rescale, syntax=syntax, clip_skip=clip_skip, cfg_start=share * 0.5,
-        cfg_end=1 - share * 0.5, cfg_every=every,
+        cfg_end=1 - share * 0.5, cfg_every=every, deep_every=deep,
     ).resolved(SETTINGS)  # fmt: skip
     text = infotext.write(request, model, "0123456789abcdef", "0.1.0")
     parsed = infotext.read(text)

@@ -6,6 +6,7 @@ import pytest
 from helpers.any_request import png
 
 from sdnb.request import Request, Settings
+from sdnb.request.deep_steps import SHALLOW_SHARE
 from sdnb.request.pace import Pace, Times, in_words
 
 SETTINGS = Settings(512, 512, 20, 7.5, "euler", "karras")
@@ -74,6 +75,14 @@ def test_steps_without_the_guess_without_words_take_half(sampler):
     assert pace.seconds(asked(cfg=1)) == pytest.approx(20 * 0.5, rel=0.05)
     assert pace.seconds(asked()) == pytest.approx(20 * 1.0, rel=0.05)
     assert pace.seconds(asked(cfg_end=0.49)) == pytest.approx(10 * 1.0 + 10 * 0.5, rel=0.05)
+
+
+def test_shallow_steps_take_their_share():
+    pace, steps = Pace(), [1.0 if step % 2 == 0 else SHALLOW_SHARE for step in range(20)]
+    ends = list(itertools.accumulate(steps))
+    pace.learn(asked(deep_every=2), Times(ends, whole=ends[-1]))
+    assert pace.seconds(asked()) == pytest.approx(20, rel=0.05)
+    assert pace.seconds(asked(deep_every=5)) == pytest.approx(4 + 16 * SHALLOW_SHARE, rel=0.05)
 
 
 @pytest.mark.parametrize(

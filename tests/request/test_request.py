@@ -222,7 +222,7 @@ def test_the_bounds_are_accepted():
             if bound != float("inf"):
                 kind = type(getattr(Request(**{name: bound}), name))
                 whole = ("width", "height", "steps", "seed", "count", "padding", "clip_skip")
-                assert kind is (int if name in (*whole, "cfg_every") else float)
+                assert kind is (int if name in (*whole, "cfg_every", "deep_every") else float)
 
 
 def test_a_seed_leaves_room_for_all_images():

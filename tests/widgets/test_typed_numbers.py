@@ -115,7 +115,9 @@ def test_a_typed_number_is_the_requests_or_it_stays_and_is_refused(name, words):
     shown(FORM)
     exact = Decimal(float(words))
     low, high = (Decimal(min(bound, 10**300)) for bound in RANGES[name])
-    whole = name in ("width", "height", "steps", "count", "padding", "clip_skip", "cfg_every")
+    whole = name in (
+        "width", "height", "steps", "count", "padding", "clip_skip", "cfg_every", "deep_every",
+    )  # fmt: skip
     multiple = 8 if name in ("width", "height") else 1
     right = low <= exact <= high and (not whole or exact % multiple == 0)
     assert part.value == float(words)

@@ -8,7 +8,7 @@ work one after the other take the memory of one. This is `stream` for a computer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -43,7 +43,8 @@ class _ReadBlock:
 
 class FromFile:
     """A module on the CPU whose `units` are called in this order in each pass, as a rule, and those
-    in `once` now and then; `read` fills their weights when their turn comes, and all others when
+    in `once` now and then; a pass that is called with `kept` calls those in `short` alone. `read`
+    fills their weights when their turn comes, and all others when
     the module comes into use. Outside `use` it has weights without data.
 
     The largest units, up to `keep` bytes, stay while it is in use. A pass may break off, and units
@@ -57,10 +58,13 @@ class FromFile:
         ahead: ReadAhead,
         units: Sequence[nn.Module] = (),
         once: Sequence[nn.Module] = (),
+        *,
+        short: Sequence[nn.Module] = (),
     ) -> None:
         self.module, self.keep = module, 0
         self._read, self._ahead = read, ahead
         self._modules, self._once = list(units), list(once)
+        self._short = {id(module) for module in short}
         self._depth = 0
         self._forget()
         for table, name, weight in list(flat.tensors(module)):
@@ -96,6 +100,7 @@ class FromFile:
         self._ring: Tensor | None = None
         self._at_end = False  # the side of the ring that was filled last
         self._current: _ReadBlock | None = None
+        self._is_short = False  # the pass
         self._pending: tuple[_ReadBlock, Tensor, Future[None]] | None = None
 
     def _enter(self, dtype: torch.dtype | None) -> None:
@@ -121,6 +126,8 @@ class FromFile:
             self._bring(*laid_out(others))
         for i, unit in enumerate(self._units):
             self._hooks.append(unit.module.register_forward_pre_hook(partial(self._before, i)))
+        hook = self.module.register_forward_pre_hook(self._begin_pass, with_kwargs=True)
+        self._hooks.append(hook)
         for module in self._once:
             bring = partial(self._fetch, laid_out)
             self._hooks.append(module.register_forward_pre_hook(bring))
@@ -154,6 +161,9 @@ class FromFile:
             table[name] = without[id(table), name]
 
     # -- what passes through the ring ----------------------------------------------------------
+    def _begin_pass(self, _: nn.Module, _args: object, how: Mapping[str, Any]) -> None:
+        self._is_short = how.get("kept") is not None
+
     def _before(self, i: int, *_: object) -> None:
         """Have the weights of a unit, and begin to read those of the next one."""
         unit = self._units[i]
@@ -186,7 +196,11 @@ class FromFile:
         """The next unit whose weights are to be read; None where all others are there."""
         count = len(self._units)
         others = (self._units[(i + k) % count] for k in range(1, count))
-        return next((unit for unit in others if not unit.is_read), None)
+        return next((unit for unit in others if not unit.is_read and self._is_called(unit)), None)
+
+    def _is_called(self, unit: _ReadBlock) -> bool:
+        """Whether this pass calls a unit."""
+        return not self._is_short or id(unit.module) in self._short
 
     def _begin(self, unit: _ReadBlock) -> None:
         """Begin to read a unit: to its own memory, or to the side of the ring where the last one

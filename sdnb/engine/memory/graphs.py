@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -19,25 +20,26 @@ from sdnb.request import stop
 #: Seconds of a call that a stop can wait for: for a `most` of `Graphed`.
 BEARABLE = 0.6
 
+Output: TypeAlias = Tensor | tuple[Tensor, ...]
 Shapes = tuple[tuple[torch.Size, torch.dtype], ...]
 
 
 class Graphed:
-    """`function(*tensors) -> Tensor`, recorded for the shapes that it is called with once a call is
-    known to take `most` seconds or less; for others it forgets that graph and records another. The
-    next call may overwrite the result of the one before.
+    """`function(*tensors)`, which gives a tensor or several, recorded for the shapes that it is
+    called with once a call is known to take `most` seconds or less; for others it forgets that
+    graph and records another. The next call may overwrite the result of the one before.
     """
 
-    def __init__(self, function: Callable[..., Tensor], most: float = MOST) -> None:
+    def __init__(self, function: Callable[..., Output], most: float = MOST) -> None:
         self.function, self.most = function, most
         self._graph: torch.cuda.CUDAGraph | None = None
         self._shapes: Shapes = ()
         self._tried: Shapes = ()
         self._ahead: RunAhead | None = None  # of calls of the shapes that were tried
         self._inputs: list[Tensor] = []
-        self._output: Tensor | None = None
+        self._output: Output | None = None
 
-    def __call__(self, *tensors: Tensor) -> Tensor:
+    def __call__(self, *tensors: Tensor) -> Output:
         shapes = _shapes(tensors)
         if shapes != self._shapes:
             if shapes != self._tried or self._ahead is None:

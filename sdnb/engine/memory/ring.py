@@ -65,12 +65,17 @@ def places(sizes: Sequence[int]) -> tuple[list[tuple[int, int]], int]:
             at = 0
         begins.append(at)
         at += size
-    n, places = len(sizes), []
-    for i in range(n):
-        a, b = begins[i], begins[i] + sizes[i]
-        back = next(
+    return [*zip(begins, last_uses(begins, sizes), strict=True)], ring
+
+
+def last_uses(begins: Sequence[int], sizes: Sequence[int]) -> list[int]:
+    """How many units earlier in the cycle the place of each was last in use."""
+    n = len(sizes)
+    return [
+        next(
             k for k in range(1, n + 1)
-            if begins[(i - k) % n] < b and a < begins[(i - k) % n] + sizes[(i - k) % n]
-        )  # fmt: skip
-        places.append((begins[i], back))
-    return places, ring
+            if begins[(i - k) % n] < begins[i] + sizes[i]
+            and begins[i] < begins[(i - k) % n] + sizes[(i - k) % n]
+        )
+        for i in range(n)
+    ]  # fmt: skip

@@ -7,14 +7,14 @@ computation waits for its copy, and a copy for the computation that last used it
 
 A pass can be recorded as a CUDA graph with its copies, since the ring holds the same at its end as
 at its beginning. Networks that compute in turn may share a ring, with which each pass then begins
-anew. On a CPU the same code runs without streams, and so it is tested.
+anew; so does each where some leave units out. On a CPU the same code runs without streams, and so
+it is tested.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -24,30 +24,13 @@ from torch import Tensor, nn
 from sdnb.engine.memory import flat, quantised, ring
 from sdnb.engine.memory.flat import Entry
 from sdnb.engine.memory.placement import empty_cache
-
-
-@dataclass
-class _Unit:
-    """A block of the network: where its weights lie in host memory, and its place in the ring."""
-
-    module: nn.Module
-    entries: list[Entry]
-    coded: list[quantised.Coded]  # empty: the weights cross the bus as they are
-    begin: int  # bytes, in the source block
-    end: int
-    back: int = 0  # its place was last in use by the streamed unit this many before it
-    home: Any = None  # its bytes on the device: in the ring, or its own
-    copied: Any = None  # events
-    done: Any = None
-
-    @property
-    def size(self) -> int:
-        return self.end - self.begin
+from sdnb.engine.memory.units import Cycle, Unit
 
 
 class Streamed:
     """A module whose `units` are called in this order in each pass; those in `once` work now and
-    then, and their weights come only for that.
+    then, and their weights come only for that. A pass that is called with `kept` calls those in
+    `short` alone; others of such a run are called with `keep`.
 
     The largest units, up to `keep` bytes, stay on the device. `weights` "int8" stores the units in
     8 bits, which halves what crosses the bus and what stays. With a `lender`, which comes into use
@@ -61,13 +44,15 @@ class Streamed:
         units: Sequence[nn.Module],
         once: Sequence[nn.Module] = (),
         *,
+        short: Sequence[nn.Module] = (),
         weights: str = "same",
     ) -> None:
         self.module, self.device, self.weights = module, device, weights
         self.keep = self.ring_at_least = 0
         self.lender: Streamed | None = None
-        self._is_shared = False  # whether another network's weights pass through the ring, too
-        self._once = list(once)
+        # Whether another network's weights pass through the ring, too, or passes differ.
+        self._begins_anew = False
+        self._once, self._short = list(once), list(short)
         self._depth = 0
         self._hooks: list[Any] = []
         self._stream: Any = None
@@ -93,7 +78,7 @@ class Streamed:
         for module, weights in zip(units, by_unit, strict=True):
             if weights:
                 own = [next(remaining) for _ in weights]
-                self._units.append(_Unit(module, own, [], own[0].offset, own[-1].end))
+                self._units.append(Unit(module, own, [], own[0].offset, own[-1].end))
 
     def _code(self) -> None:
         """Replace the source by a coded one; the modules' own weights are then only placeholders of
@@ -141,7 +126,7 @@ class Streamed:
         """Bytes of the ring that it needs."""
         return ring.ring_size([unit.size for unit in self._divided()[0]])
 
-    def _divided(self) -> tuple[list[_Unit], list[_Unit]]:
+    def _divided(self) -> tuple[list[Unit], list[Unit]]:
         """The units that pass through the ring, and those that stay."""
         chosen = ring.units_that_stay([unit.size for unit in self._units], self.keep)
         cycle = [unit for i, unit in enumerate(self._units) if i not in chosen]
@@ -153,10 +138,14 @@ class Streamed:
         """
         if self._ring is None or len(self._ring) < size:
             return None
-        self._is_shared = True
-        if self._stream is not None:  # what was copied ahead is lost
-            torch.cuda.current_stream(self.device).wait_stream(self._stream)
+        self._begin_each_anew()
         return self._ring, self._stream
+
+    def _begin_each_anew(self) -> None:
+        """From now on, have each pass begin with its first unit: what was copied ahead is lost."""
+        self._begins_anew = True
+        if self._stream is not None:
+            torch.cuda.current_stream(self.device).wait_stream(self._stream)
 
     @contextmanager
     def use(self, dtype: torch.dtype | None = None) -> Iterator[torch.device]:
@@ -176,19 +165,22 @@ class Streamed:
                 self._leave()
 
     def _enter(self) -> None:
-        self._cycle, staying = self._divided()
-        places, total = ring.places([unit.size for unit in self._cycle])
+        cycle, staying = self._divided()
+        places, total = ring.places([unit.size for unit in cycle])
         decoded = [u.entries[-1].end - u.entries[0].offset for u in self._units if u.coded]
         lent = self.lender.lend(total) if self.lender is not None and total else None
-        self._is_shared = lent is not None
-        own = 0 if self._is_shared else max(total, 0 if self.lender else self.ring_at_least)
+        self._begins_anew = lent is not None
+        own = 0 if self._begins_anew else max(total, 0 if self.lender else self.ring_at_least)
         self._ring, self._scratch, self._stay = (
             torch.empty(size, dtype=torch.uint8, device=self.device)
             for size in (own, max(decoded, default=0), sum(unit.size for unit in staying))
         )
         self._ring = self._ring if lent is None else lent[0]
-        for unit, (place, back) in zip(self._cycle, places, strict=True):
-            unit.home, unit.back = self._ring[place : place + unit.size], back
+        for unit, (place, _) in zip(cycle, places, strict=True):
+            unit.home = self._ring[place : place + unit.size]
+        self._whole = Cycle(cycle, [place for place, _ in places])
+        self._shallow = self._whole.only(self._short)
+        self._cycle = self._whole
         homes = self._stay.split([unit.size for unit in staying])
         for unit, home in zip(staying, homes, strict=True):
             unit.home = home.copy_(self._source[unit.begin : unit.end], non_blocking=True)
@@ -205,13 +197,12 @@ class Streamed:
         self._restart()
 
     def _hook(self) -> None:
-        number = {id(unit): i for i, unit in enumerate(self._cycle)}
         for unit in self._units:
-            i = number.get(id(unit), -1)
-            self._around(unit.module, partial(self._before, unit, i), partial(self._after, i))
+            self._around(unit.module, partial(self._before, unit), partial(self._after, unit))
         for module in self._once:
             self._around(module, self._fetch, self._drop)
-        self._around(self.module, self._begin, self._end)
+        begin = self.module.register_forward_pre_hook(self._begin, with_kwargs=True)
+        self._hooks += [begin, self.module.register_forward_hook(self._end)]
 
     def _around(self, module: nn.Module, before: Any, after: Any) -> None:
         """Hook a module's calls."""
@@ -227,26 +218,26 @@ class Streamed:
             self._stream.synchronize()
             self._new_events()
         self._issued = self._computed = 0  # streamed units, counted over all passes, or in a shared
-        if not self._is_shared:  # ring from the beginning of the pass
+        if not self._begins_anew:  # ring from the beginning of the pass
             self._issue()
 
     def _new_events(self) -> None:  # those of a graph mean nothing outside it
-        for unit in self._cycle:
+        for unit in self._whole.units:
             unit.copied, unit.done = torch.cuda.Event(), torch.cuda.Event()
 
     def _issue(self) -> None:
         """Start each copy whose place is free, or will be once the enqueued work has run."""
-        ahead = 0 if self._is_shared else self._computed
-        while self._cycle and self._issued < ahead + len(self._cycle):
-            unit = self._cycle[self._issued % len(self._cycle)]
-            last = self._issued - unit.back  # who used the place
+        ahead, cycle = 0 if self._begins_anew else self._computed, self._cycle.units
+        while cycle and self._issued < ahead + len(cycle):
+            at = self._issued % len(cycle)
+            last = self._issued - self._cycle.back[at]  # who used the place
             if last >= self._computed:
                 return
             used = last >= 0 and last >= self._past
-            self._copy(unit, self._cycle[last % len(self._cycle)] if used else None)
+            self._copy(cycle[at], cycle[last % len(cycle)] if used else None)
             self._issued += 1
 
-    def _copy(self, unit: _Unit, last: _Unit | None) -> None:
+    def _copy(self, unit: Unit, last: Unit | None) -> None:
         source = self._source[unit.begin : unit.end]
         if self._stream is None:
             unit.home.copy_(source)
@@ -257,14 +248,18 @@ class Streamed:
             unit.home.copy_(source, non_blocking=True)
             unit.copied.record(self._stream)
 
-    def _begin(self, *_: object) -> None:
-        if self._is_shared:
+    def _begin(self, _: nn.Module, _args: object, how: Mapping[str, Any]) -> None:
+        is_short = how.get("kept") is not None
+        if (how.get("keep") or is_short) and not self._begins_anew:
+            self._begin_each_anew()
+        if self._begins_anew:
+            self._cycle = self._shallow if is_short else self._whole
             self._begin_anew()
         elif self._stream is not None and torch.cuda.is_current_stream_capturing():
             if not self._recording:  # all that was under way has ended: recording waits for it
                 self._recording, self._sealed, self._past = True, self._issued, self._computed
             self._stream.wait_stream(torch.cuda.current_stream(self.device))
-        elif self._recording or (self._cycle and self._computed % len(self._cycle)):
+        elif self._recording or self._computed % max(len(self._cycle.units), 1):
             self._restart()  # a graph was recorded, or the pass before broke off
 
     def _begin_anew(self) -> None:
@@ -284,9 +279,9 @@ class Streamed:
         if self._stream is not None:
             torch.cuda.current_stream(self.device).wait_stream(self._stream)
 
-    def _before(self, unit: _Unit, i: int, *_: object) -> None:
-        if i >= 0:
-            if self._computed % len(self._cycle) != i:
+    def _before(self, unit: Unit, *_: object) -> None:
+        if unit in self._whole:
+            if not self._cycle.is_next(unit, self._computed):
                 raise RuntimeError("the blocks of a streamed network were called out of order")
             self._issue()
             if self._stream is not None and self._computed >= self._sealed:
@@ -294,11 +289,11 @@ class Streamed:
         for item in unit.coded:
             item.read(unit.home, item.entry.table[item.entry.name], unit.begin)
 
-    def _after(self, i: int, *_: object) -> None:
-        if i < 0:
+    def _after(self, unit: Unit, *_: object) -> None:
+        if unit not in self._whole:
             return
         if self._stream is not None:
-            self._cycle[i].done.record(torch.cuda.current_stream(self.device))
+            unit.done.record(torch.cuda.current_stream(self.device))
         self._computed += 1
         self._issue()
 
@@ -325,7 +320,7 @@ class Streamed:
             for entry in unit.entries:
                 entry.bind(_nothing(entry) if unit.coded else entry.view(self._source))
         self._ring = self._scratch = self._stay = None
-        self._is_shared = False
+        self._begins_anew = False
         empty_cache(self.device)
 
     @contextmanager
@@ -335,7 +330,7 @@ class Streamed:
         dtypes = [(table, name, weight.dtype) for table, name, weight in flat.tensors(self.module)]
         try:
             self.module.to(dtype)
-            other = Streamed(self.module, self.device, units, self._once)
+            other = Streamed(self.module, self.device, units, self._once, short=self._short)
             with other.use() as device:
                 yield device
             other.release()

@@ -8,14 +8,20 @@ casts or frees weights: `sdnb.engine.memory` does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from sdnb.engine.networks import fused
 from sdnb.engine.networks.config import UNetConfig
 from sdnb.engine.networks.resnet import Upsample, concat_skip, repeat_batch
 from sdnb.engine.networks.unet_encoder import Text, UNetEncoder, in_parts, run_layer
+
+#: How many blocks a shallow pass computes of the way up, the last ones; and of the way down, the
+#: first ones.
+OUTER = 2
 
 
 class UNet(UNetEncoder):
@@ -34,6 +40,11 @@ class UNet(UNetEncoder):
     they may be computed meanwhile.
     `features` are maps `[1 or b, c, h, w]` of an adapter by the number of the input block behind
     which they are added, so that they flow on and into that block's skip connection.
+
+    With `keep`, it gives that and the deep feature `[k * b, c, h, w]`, which enters the last
+    `OUTER` blocks. A later pass of the same texts with this one as `kept` is shallow: it computes
+    the outer blocks alone, and `text` are the `shallow_pairs` of it. Residuals and features have no
+    place in that. Source: DeepCache, Ma et al. 2023, section 3.2, https://arxiv.org/abs/2312.00858.
     """
 
     def __init__(self, config: UNetConfig) -> None:
@@ -43,6 +54,10 @@ class UNet(UNetEncoder):
         conv = nn.Conv2d(first, config.out_channels, 3, padding=1)
         self.out = Head(nn.GroupNorm(config.groups, first), nn.SiLU(inplace=True), conv)
         self._built()
+        outer = {id(m) for block in self._outer_blocks() for m in block.modules()}
+        #: Which residual blocks, and which pairs of a text, a shallow pass needs.
+        self._shallow_times = [i for i, m in enumerate(self._residual) if id(m) in outer]
+        self.shallow_pairs = [i for i, m in enumerate(self._attending) if id(m) in outer]
 
     def _build_up(self, skips: list[int]) -> None:
         config, width = self.config, self.config.channels[-1]
@@ -61,6 +76,13 @@ class UNet(UNetEncoder):
         blocks = [*self.input_blocks, self.middle_block, *self.output_blocks]
         return [*in_parts(blocks), self.out]
 
+    def shallow_order(self) -> list[nn.Module]:
+        """Those of them that a shallow pass calls."""
+        return [*in_parts(self._outer_blocks()), self.out]
+
+    def _outer_blocks(self) -> list[nn.ModuleList]:
+        return [*self.input_blocks[:OUTER], *self.output_blocks[-OUTER:]]
+
     def forward(
         self,
         x: Tensor,
@@ -68,10 +90,14 @@ class UNet(UNetEncoder):
         text: Text,
         residuals: list[Tensor] | Callable[[], list[Tensor]] | None = None,
         features: Mapping[int, Tensor] | None = None,
-    ) -> Tensor:
+        *,
+        keep: bool = False,
+        kept: Tensor | None = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:
         keys, times = iter(text), self._times(t, x)
-        if isinstance(t, Tensor) and t.ndim > 1:  # the texts differ from the first layer on
-            x = repeat_batch(x, len(t) // len(x))
+        x = _for_each_text(x, t)
+        if kept is not None:
+            return self._shallow(x, times, keys, kept)
         skips: list[Tensor] = []
         ready = [] if residuals is None or callable(residuals) else residuals
         for n, block in enumerate(self.input_blocks):
@@ -83,15 +109,37 @@ class UNet(UNetEncoder):
         for layer in self.middle_block:
             x = run_layer(layer, x, times, keys)
         if callable(residuals):
-            *maps, behind_middle = residuals()
-            skips = [_with_residual(skip, maps.pop(0)) for skip in skips]
-            x = x + behind_middle
-        elif ready:
+            ready = residuals()
+            skips = _with_residuals(skips, ready)
+        if ready:
             x = x + ready.pop()
+        deep = None
         for block in self.output_blocks:
+            channels = block[0].in_layers[0].num_channels
+            is_kept = keep and len(skips) == OUTER
+            deep = _own(x, channels - skips[-1].shape[1]) if is_kept else deep
+            x = concat_skip(x, skips.pop(), channels)
+            for layer in block:
+                x = run_layer(layer, x, times, keys, _shape(skips))
+        out = self.out(x)
+        return out if deep is None else (out, deep)
+
+    def _shallow(
+        self, x: Tensor, times: Iterator[Tensor], keys: Iterator[Any], kept: Tensor
+    ) -> Tensor:
+        """The outer blocks alone, with what was kept of the others."""
+        rows = list(times)
+        times = iter([rows[i] for i in self._shallow_times])
+        skips: list[Tensor] = []
+        for block in self.input_blocks[:OUTER]:
+            for layer in block:
+                x = run_layer(layer, x, times, keys)
+            skips.append(x)
+        x = kept
+        for block in self.output_blocks[-OUTER:]:
             x = concat_skip(x, skips.pop(), block[0].in_layers[0].num_channels)
             for layer in block:
-                x = run_layer(layer, x, times, keys, skips[-1].shape if skips else None)
+                x = run_layer(layer, x, times, keys, _shape(skips))
         return self.out(x)
 
 
@@ -101,6 +149,28 @@ class Head(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         norm, _, conv = self
         return conv(fused.norm_silu(x, norm))
+
+
+def _for_each_text(x: Tensor, t: float | Tensor) -> Tensor:
+    """x once for each row of a time that has several: the texts differ from the first layer on."""
+    return repeat_batch(x, len(t) // len(x)) if isinstance(t, Tensor) and t.ndim > 1 else x
+
+
+def _shape(skips: list[Tensor]) -> torch.Size | None:
+    """That of the next skip connection on the way up."""
+    return skips[-1].shape if skips else None
+
+
+def _own(x: Tensor, channels: int) -> Tensor:
+    """Its first channels, where nothing is written into: with room for a skip connection a copy."""
+    if x.shape[1] == channels:
+        return x
+    return x[:, :channels].contiguous(memory_format=torch.channels_last)
+
+
+def _with_residuals(skips: Sequence[Tensor], residuals: list[Tensor]) -> list[Tensor]:
+    """The sums, each in its residual as `_with_residual` has it, which is taken out of the list."""
+    return [_with_residual(skip, residuals.pop(0)) for skip in skips]
 
 
 def _with_residual(x: Tensor, residual: Tensor) -> Tensor:

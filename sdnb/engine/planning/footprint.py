@@ -41,7 +41,9 @@ class Workload:
     sets: int = 1  # of texts, which take turns in a schedule
     nets: int = 0  # control networks that may work at once
     adapters: bool = False  # whether T2I-Adapters do
-    graphs: int = 1  # recorded steps: of each combination of networks that work, and texts read
+    # Recorded steps: of each combination of networks that work, texts read, and depth.
+    graphs: int = 1
+    keeps: bool = False  # whether deep features are kept from step to step
 
     @classmethod
     def of(cls, request: Resolved) -> Workload:
@@ -120,6 +122,9 @@ def unet_peak(
         words = model.prepare(context)
         others = _meta(waiting * pictures, positions, config.context_dim, dtype=dtype)
         more = model.prepare(others) if len(others) else None
+        # What other passes kept; with little memory each text has one.
+        width, rows = config.channels[0], work.texts * pictures if work.keeps else 0
+        kept = _meta(rows, width, h, w, dtype=dtype)
         x = _meta(pictures, config.in_channels, h, w, dtype=dtype)
         x = x.to(memory_format=torch.channels_last)
         row = _meta(sum(model.widths), dtype=dtype)
@@ -136,9 +141,9 @@ def unet_peak(
 
         features = _features(config, h, w, dtype) if work.adapters else None
         if not beside:
-            return model(x, row, words, residuals(), features), more, read
+            return model(x, row, words, residuals(), features, keep=work.keeps), kept, more, read
         with memory.Beside(residuals, x) as maps:
-            return model(x, row, words, maps, features), more, read
+            return model(x, row, words, maps, features, keep=work.keeps), kept, more, read
 
     def encode() -> object:
         factor = 2 ** (len(ControlNetConfig().hint_widths) - 1)

@@ -13,6 +13,7 @@ from sdnb.engine.planning.footprint import Workload, control_size
 from sdnb.engine.planning.peaks import decide
 from sdnb.request import Resolved
 from sdnb.request.control import working
+from sdnb.request.deep_steps import KEEPS
 from sdnb.request.guidance_steps import GuidanceSteps
 from sdnb.request.memory_plan import GB, Forecast, MemoryPlan, below, ladder, read
 from sdnb.request.plain_words import counted
@@ -91,15 +92,15 @@ def _with_control(work: Workload, facts: Facts, request: Resolved) -> Workload:
     roles = [facts.parts[name].role for name in _names(request)]
     steps = request.steps
     guidance = GuidanceSteps.of(request, steps, work.texts)
-    graphs = len(
-        {
-            (working(request.controls, step, steps), guidance.at_step(step).reads)
-            for step in range(steps)
-        }
-    )
+    guesses = [guidance.at_step(step) for step in range(steps)]
+    graphs = {
+        (working(request.controls, step, steps), guess.reads, guess.depth)
+        for step, guess in enumerate(guesses)
+    }
     return replace(
-        work, nets=roles.count("control"), adapters="text" in roles, graphs=max(graphs, 1)
-    )
+        work, nets=roles.count("control"), adapters="text" in roles, graphs=max(len(graphs), 1),
+        keeps=any(guess.depth == KEEPS for guess in guesses),
+    )  # fmt: skip
 
 
 def _names(request: Resolved) -> list[str]:

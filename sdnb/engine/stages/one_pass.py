@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,10 +16,11 @@ from sdnb.engine.networks.config import UNetConfig
 from sdnb.engine.networks.controlnet import ControlNet
 from sdnb.engine.networks.resnet import repeat_batch
 from sdnb.engine.planning.footprint import is_beside
+from sdnb.request.deep_steps import KEEPS, SHALLOW, WHOLE
 
 
 def guided_pass(
-    unet: Callable[..., Tensor],
+    unet: Callable[..., Any],
     dtype: torch.dtype,
     groups: int,
     has_extra: bool,
@@ -26,18 +28,22 @@ def guided_pass(
     *,
     control: ControlPass | None = None,
     apart: bool = False,
-) -> Tensor:
+    depth: str = WHOLE,
+) -> Tensor | tuple[Tensor, ...]:
     """What the UNet predicts for one step, `[b, 4, h/8, w/8]`, in float32 where there is guidance;
     with `apart`, what it predicts for each text, one after the other `[texts * b, 4, h/8, w/8]`.
+    With depth `KEEPS` also the deep feature of each group of texts; with `SHALLOW` those are among
+    the tensors.
 
     `tensors` are x, the time's row, the scales of guidance, what a 9-channel model also sees if
-    `has_extra`, the tensors of `control`, then keys and values of each group of texts: one group
-    where all of them go in one call.
+    `has_extra`, the deep features, the tensors of `control`, then keys and values of each group of
+    texts: one group where all of them go in one call.
     """
     x, row, scale, *rest = tensors
     latent = x
     if has_extra:
         x, rest = torch.cat([x, rest[0]], dim=1), rest[1:]  # [b, 9, h/8, w/8]
+    kept, rest = (rest[:groups], rest[groups:]) if depth == SHALLOW else ([], rest)
     b = len(x)
     x = x.to(dtype, memory_format=torch.channels_last)
     steered = None
@@ -45,21 +51,35 @@ def guided_pass(
         latent = latent.to(dtype, memory_format=torch.channels_last) if has_extra else x
         steered, rest = control.taken(rest, groups)
     size = len(rest) // groups
-    outputs = []
+    outputs, deep = [], []
     for i in range(groups):
         text = rest[i * size : (i + 1) * size]
         words = [*zip(text[::2], text[1::2], strict=True)]
-        if steered is None:
-            outputs.append(unet(x, row, words))
+        if depth == SHALLOW:
+            outputs.append(unet(x, row, words, kept=kept[i]))
             continue
-        with steered.residuals(latent, i, groups) as residuals:
-            outputs.append(unet(x, row, words, residuals, steered.features(b, i, groups)))
+        if steered is None:
+            output = unet(x, row, words, keep=depth == KEEPS)
+        else:
+            with steered.residuals(latent, i, groups) as residuals:
+                maps = steered.features(b, i, groups)
+                output = unet(x, row, words, residuals, maps, keep=depth == KEEPS)
+        if depth == KEEPS:
+            output, feature = output
+            deep.append(feature)
+        outputs.append(output)
+    predicted = _predicted(outputs, b, scale, apart=apart)
+    return (predicted, *deep) if deep else predicted
+
+
+def _predicted(outputs: list[Tensor], pictures: int, scale: Tensor, *, apart: bool) -> Tensor:
+    """What is predicted, of the UNet's output for each group of texts."""
     if apart:
         return torch.cat(outputs)
-    if groups == 1 and len(outputs[0]) == b:
+    if len(outputs) == 1 and len(outputs[0]) == pictures:
         return outputs[0]
-    if groups == 1:
-        outputs = list(outputs[0].chunk(len(outputs[0]) // b))
+    if len(outputs) == 1:
+        outputs = list(outputs[0].chunk(len(outputs[0]) // pictures))
     first, *others = (output.float() for output in outputs)
     return guided(first, others, scale)
 

@@ -18,10 +18,13 @@ from torch import Tensor
 from sdnb.engine import memory
 from sdnb.engine.model import Model
 from sdnb.engine.stages.contexts import Contexts, same_length
+from sdnb.engine.stages.deep_cache import DeepCache
 from sdnb.engine.stages.guiding import Guiding
 from sdnb.engine.stages.steering import Steering
 from sdnb.engine.stages.unet_passes import PassKind, UNetPasses
 from sdnb.request import stop
+from sdnb.request.deep_steps import KEEPS, SHALLOW
+from sdnb.request.guidance_steps import Guess
 from sdnb.request.memory_plan import MemoryPlan, leaner
 
 if TYPE_CHECKING:
@@ -74,6 +77,7 @@ class Predictor:
         self._calls = 0
         self._time_rows: dict[float, Tensor] = {}  # what a time adds in each block
         self._passes: UNetPasses | None = None  # None: not open
+        self._cache: DeepCache | None = None  # while open
 
     def __enter__(self) -> Self:
         self._retry_leaner(lambda: None)
@@ -100,12 +104,35 @@ class Predictor:
         extra = [] if self.extra is None else [self.extra.expand(len(x), -1, -1, -1)]
         rows = self.steering.rows(active, t) if self.steering else []
         now, scales = self.contexts.at(self._calls), self.guiding.scales(guess)
-        output = self._passes(PassKind(active, guess.reads), now, x, row, scales, *extra, *rows)
+        output = self._pass(guess, active, now, (x, row, scales, *extra), rows)
         output = self.guiding.guided(guess, output)
         if self.model.device.type == "cuda":
             self._enqueued.append(torch.cuda.Event())
             self._enqueued[-1].record()
         return output
+
+    def _pass(
+        self, guess: Guess, active: tuple[int, ...], now: int, tensors: Sequence[Tensor],
+        rows: Sequence[Tensor],
+    ) -> Tensor:  # fmt: skip
+        """One pass, with what was kept of the deep blocks, or such that they are kept. Where a
+        shallow one was meant and nothing fits, it is whole: the plan changed, or the words did.
+        """
+        assert self._passes is not None
+        assert self._cache is not None
+        reads, depth, kept = guess.reads, guess.depth, None
+        if depth == SHALLOW:
+            kept = self._cache.find(reads, now)
+            depth = KEEPS if kept is None else SHALLOW
+        if depth == KEEPS:
+            self._cache.make_room(reads)
+        kind = PassKind(active, reads, depth)
+        output = self._passes(kind, now, *tensors, *(kept or ()), *rows)
+        if isinstance(output, Tensor):
+            return output
+        predicted, *features = output
+        self._cache.keep(reads, now, features)
+        return predicted
 
     def _wait(self) -> None:
         seconds = self._passes.seconds if self._passes else 0.0
@@ -165,6 +192,7 @@ class Predictor:
                     self._stack, self.dtype, self.contexts.sets, self._times,
                     together=together,
                 )  # fmt: skip
+            self._cache = DeepCache(together=together)
             self._passes = UNetPasses(
                 model, sets, texts=self.contexts.texts, together=together,
                 has_extra=self.extra is not None, steps=len(self._times), steering=self.steering,
@@ -196,14 +224,15 @@ class Predictor:
     def _kinds(self) -> Iterator[PassKind]:
         """The kinds of passes of the run."""
         for call in range(self.guiding.steps.calls):
-            yield PassKind(self._active(call), self.guiding.steps.at(call).reads)
+            guess = self.guiding.steps.at(call)
+            yield PassKind(self._active(call), guess.reads, guess.depth)
 
     def _close(self) -> None:
         self._time_rows = {}
         self._enqueued.clear()
         if self._passes is not None:
             self._passes.close()
-        self._passes = None
+        self._passes = self._cache = None
         self._stack.close()
         if self.model.memory.gb:
             memory.empty_cache(self.model.device)

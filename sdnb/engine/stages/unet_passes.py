@@ -1,6 +1,7 @@
 """The passes of the UNet that a run takes turns with, each as it is or as a CUDA graph.
 
-They differ in which control networks work, and in which texts are read (`request.guidance_steps`).
+They differ in which control networks work, in which texts are read (`request.guidance_steps`), and
+in how much of the UNet is computed (`request.deep_steps`).
 """
 
 from __future__ import annotations
@@ -13,23 +14,27 @@ from torch import Tensor
 
 from sdnb.engine import memory
 from sdnb.engine.memory import Graphed
-from sdnb.engine.memory.graphs import BEARABLE
+from sdnb.engine.memory.graphs import BEARABLE, Output
 from sdnb.engine.model import Model
 from sdnb.engine.planning.measured import GRAPH_MIN_STEPS
 from sdnb.engine.stages.contexts import of_words
 from sdnb.engine.stages.one_pass import ControlPass, guided_pass
 from sdnb.engine.stages.steering import Steering
+from sdnb.request.deep_steps import SHALLOW, WHOLE
 from sdnb.request.guidance_steps import APART, GUIDED, WORDS
 
-Run = Callable[..., Tensor]
+Run = Callable[..., Output]
 
 
 @dataclass(frozen=True)
 class PassKind:
-    """What tells one pass from another: the control networks that work, and what is read."""
+    """What tells one pass from another: the control networks that work, what is read, and how much
+    of the UNet is computed.
+    """
 
     active: tuple[int, ...] = ()
     reads: str = GUIDED
+    depth: str = WHOLE
 
 
 @dataclass
@@ -60,7 +65,7 @@ class UNetPasses:
         self._last: _Pass | None = None
         model.weights.keep_graphs({self._key(kind) for kind in kinds})
 
-    def __call__(self, kind: PassKind, set_index: int, *tensors: Tensor) -> Tensor:
+    def __call__(self, kind: PassKind, set_index: int, *tensors: Tensor) -> Output:
         """One pass: `tensors` are those of `guided_pass` that come before the constants."""
         its = self._passes.get(kind)
         if its is None:
@@ -109,12 +114,21 @@ class UNetPasses:
         keys = self._sets[set_index]
         if words_alone:
             keys = of_words(keys, together=self._together)
+        if kind.depth == SHALLOW:
+            keys = self._shallow(keys)
         if self.steering is None:
             return keys
         more = self.steering.constants(
             kind.active, set_index, words_alone=words_alone, together=self._together
         )
         return [*more, *keys]
+
+    def _shallow(self, keys: list[Tensor]) -> list[Tensor]:
+        """Of keys and values, group by group and layer by layer, those of a shallow pass."""
+        unet = self.model.unet
+        group = range(0, len(keys), 2 * unet.attentions)
+        pairs = [start + 2 * i for start in group for i in unet.shallow_pairs]
+        return [keys[at] for pair in pairs for at in (pair, pair + 1)]
 
     def _control(self, kind: PassKind, *, beside: bool = False) -> ControlPass | None:
         """What control networks do in a pass; `beside`: where it pays, beside the UNet."""
@@ -127,11 +141,11 @@ class UNetPasses:
         model, dtype = self.model, self.dtype or self.model.dtype
         control, ahead = self._control(kind), memory.RunAhead(model.device)
 
-        def run(*tensors: Tensor) -> Tensor:
+        def run(*tensors: Tensor) -> Output:
             with ahead.bounded():
                 return guided_pass(
                     model.unet, dtype, self._groups(kind), self._has_extra, tensors,
-                    control=control, apart=kind.reads == APART,
+                    control=control, apart=kind.reads == APART, depth=kind.depth,
                 )  # fmt: skip
 
         return run
@@ -162,12 +176,12 @@ class UNetPasses:
         """By what a recorded pass is known; what control networks of a run work in it, too."""
         control = self.steering.key(kind.active) if self.steering and kind.active else None
         apart = kind.reads == APART
-        return (self._together, self._read(kind), apart, self._has_extra, control)
+        return (self._together, self._read(kind), apart, self._has_extra, control, kind.depth)
 
     def _function(self, kind: PassKind) -> Run:
         """The pass without this run in it: a graph outlives it."""
         model, groups, has_extra = self.model, self._groups(kind), self._has_extra
-        unet, dtype, apart = model.unet, model.dtype, kind.reads == APART
+        unet, dtype, apart, depth = model.unet, model.dtype, kind.reads == APART, kind.depth
         compiles = model.memory.speed == "compile"
         # Weights that come in turn would come for two at once; bands of rows are for little memory.
         beside = self._stay(kind) and not (model.memory.chunk or compiles)
@@ -175,7 +189,7 @@ class UNetPasses:
         if compiles:
             unet = torch.compile(unet, dynamic=False)
         return lambda *tensors: guided_pass(
-            unet, dtype, groups, has_extra, tensors, control=control, apart=apart
+            unet, dtype, groups, has_extra, tensors, control=control, apart=apart, depth=depth
         )
 
     def _keep_in_graph(self, kind: PassKind, its: _Pass) -> None:
@@ -186,6 +200,7 @@ class UNetPasses:
             return
         control = self._control(kind)
         first = 3 + self._has_extra + (len(control.nets) if control else 0)
+        first += self._groups(kind) if kind.depth == SHALLOW else 0
         own = its.run.own(its.constants, first)
         if own is not None:
             its.constants = own

@@ -25,8 +25,9 @@ class TimedUNet(UNet):
     """
 
     def forward(
-        self, x: Tensor, t: Tensor, context: Tensor, *_: object, maps: Sequence[Tensor] = ()
-    ) -> Tensor:
+        self, x: Tensor, t: Tensor, context: Tensor, *_: object,
+        maps: Sequence[Tensor] = (), **_how: object,
+    ) -> Tensor:  # fmt: skip
         keys = iter(self.prepare(context))
         emb = self.time_embed(embedding(t, self.config.channels[0]))  # [b, 4c]
         skips: list[Tensor] = []

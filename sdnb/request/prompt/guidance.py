@@ -24,6 +24,10 @@ class Guidance:
     scales: list[float]
     notes: list[str]
 
+    def at(self, call: int) -> tuple[str, ...]:
+        """The words of each text at a call of the denoiser."""
+        return tuple(text.at(call) for text in self.texts)
+
 
 def guidance(request: Resolved) -> Guidance:
     """What a request asks for: its negative prompt and its prompt, or the only one that its cfg

@@ -135,6 +135,11 @@ FIELDS: tuple[Field, ...] = (
           "The guess without the prompt is made at every so-maniest step, and used again in "
           "between: 2 leaves a quarter of the work out, and small things differ.",
           (1, 4), shown=_guides),
+    Field("deep_every", "Deep every", "counter", "more",
+          "The deep blocks of the UNet, most of its work, are computed at every so-maniest step, "
+          "and used again in between: 2 is much quicker, and small things differ. Steps with a "
+          "control network are whole.",
+          (1, 5)),
     Field("syntax", "Syntax", "choice", "more",
           "How the prompts are read. sdnb blocks: a castle:3 fog:1. AUTOMATIC1111: (castle:1.2), "
           "[fog], BREAK, AND. ComfyUI: (castle:1.2) as it weighs it.",
