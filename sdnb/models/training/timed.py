@@ -25,9 +25,17 @@ class TimedUNet(UNet):
     """
 
     def forward(
-        self, x: Tensor, t: Tensor, context: Tensor, *_: object,
-        maps: Sequence[Tensor] = (), **_how: object,
-    ) -> Tensor:  # fmt: skip
+        self,
+        x: Tensor,
+        t: Tensor,
+        context: Tensor,
+        *_: object,
+        maps: Sequence[Tensor] = (),
+        keep: bool = False,
+        kept: Tensor | None = None,
+    ) -> Tensor:
+        if keep or kept is not None:
+            raise ValueError("a UNet in training computes all of its blocks")
         keys = iter(self.prepare(context))
         emb = self.time_embed(embedding(t, self.config.channels[0]))  # [b, 4c]
         skips: list[Tensor] = []
