@@ -26,7 +26,8 @@ class TimedUNet(UNet):
 
     def forward(
         self, x: Tensor, t: Tensor, context: Tensor, *_: object,
-        maps: Sequence[Tensor] = (), **_how: object,
+        maps: Sequence[Tensor] = (),
+        keep: bool = False, kept: Tensor | None = None,  # noqa: ARG002 - as its own takes them
     ) -> Tensor:  # fmt: skip
         keys = iter(self.prepare(context))
         emb = self.time_embed(embedding(t, self.config.channels[0]))  # [b, 4c]
