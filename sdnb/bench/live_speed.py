@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 GOAL = 15.0  # pictures a second
 SIZE, RANK = 512, 64
+_SHEET = (120, 170, 220)  # the colour of what is drawn on
 SECONDS, FIRST = 6.0, 5  # measured for so long, after so many pictures, which load and record
 
 Requests = Iterator["Request"]
@@ -77,19 +78,19 @@ def _ways(lora: Path) -> dict[str, Requests]:
         cfg=1.0, sampler="lcm", schedule="lcm", loras=[sdnb.Lora(str(lora))]
     )
     numbers = itertools.count
-    drawing = one.but(strength=0.6)
+    drawing, sheet = one.but(strength=0.6), np.full((SIZE, SIZE, 3), _SHEET, np.uint8)
     return {
         "the words": (one.but(prompt=f"{card.PROMPT}, number {n}") for n in numbers()),
         "the seed": (one.but(seed=n) for n in numbers()),
         "colours that are drawn": (
-            drawing.but(image=sdnb.images.picture(_drawn(n))) for n in numbers()
+            drawing.but(image=sdnb.images.picture(_drawn(sheet, n))) for n in numbers()
         ),
     }
 
 
-def _drawn(strokes: int) -> Any:
-    """A sheet `[512, 512, 3]` with a stroke more each time, from the left to the right."""
-    sheet = np.full((SIZE, SIZE, 3), (120, 170, 220), np.uint8)
+def _drawn(sheet: Any, strokes: int) -> Any:
+    """The sheet `[512, 512, 3]` with a stroke more each time, from the left to the right."""
+    sheet = sheet.copy()
     end = 8 + strokes * 8 % (SIZE - 8)
     sheet[200:300, :end] = (200, 60, 40)
     return sheet

@@ -12,8 +12,10 @@ from torch import Tensor
 
 def tensor(picture: Image.Image) -> Tensor:
     """Convert a picture to RGB pixels `[1, 3, h, w]` in -1..1, float32."""
-    array = np.asarray(picture.convert("RGB"), dtype=np.float32)  # [h, w, 3]
-    return torch.from_numpy(array / 127.5 - 1).permute(2, 0, 1)[None]
+    array = np.array(picture.convert("RGB"), dtype=np.float32)  # [h, w, 3]
+    array /= 127.5
+    array -= 1
+    return torch.from_numpy(array).permute(2, 0, 1)[None]
 
 
 def hint_tensor(hint: Image.Image) -> Tensor:

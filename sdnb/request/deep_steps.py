@@ -17,7 +17,7 @@ from dataclasses import dataclass
 #: What a pass of the UNet computes: all; all, and keeps what enters the last blocks; or the outer
 #: blocks alone, with what was kept.
 WHOLE, KEEPS, SHALLOW = "whole", "keeps", "shallow"
-#: What a shallow pass takes, in shares of a whole one: of the built-in model on a CPU.
+#: What a shallow pass takes, in shares of a whole one: a guess, for the time that is foretold.
 SHALLOW_SHARE = 0.3
 
 

@@ -20,7 +20,7 @@ from sdnb.engine.networks.resnet import Upsample, concat_skip, repeat_batch
 from sdnb.engine.networks.unet_encoder import Text, UNetEncoder, in_parts, run_layer
 
 #: How many blocks a shallow pass computes of the way up, the last ones; and of the way down, the
-#: first ones.
+#: first ones. The paper's branch: fewer are quicker, more keep the picture nearer.
 OUTER = 2
 
 

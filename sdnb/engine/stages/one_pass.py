@@ -51,6 +51,7 @@ def guided_pass(
         latent = latent.to(dtype, memory_format=torch.channels_last) if has_extra else x
         steered, rest = control.taken(rest, groups)
     size = len(rest) // groups
+    how = {"keep": True} if depth == KEEPS else {}
     outputs, deep = [], []
     for i in range(groups):
         text = rest[i * size : (i + 1) * size]
@@ -59,11 +60,11 @@ def guided_pass(
             outputs.append(unet(x, row, words, kept=kept[i]))
             continue
         if steered is None:
-            output = unet(x, row, words, keep=depth == KEEPS)
+            output = unet(x, row, words, **how)
         else:
             with steered.residuals(latent, i, groups) as residuals:
                 maps = steered.features(b, i, groups)
-                output = unet(x, row, words, residuals, maps, keep=depth == KEEPS)
+                output = unet(x, row, words, residuals, maps, **how)
         if depth == KEEPS:
             output, feature = output
             deep.append(feature)

@@ -137,7 +137,7 @@ FIELDS: tuple[Field, ...] = (
           (1, 4), shown=_guides),
     Field("deep_every", "Deep every", "counter", "more",
           "The deep blocks of the UNet, most of its work, are computed at every so-maniest step, "
-          "and used again in between: 2 is much quicker, and small things differ. Steps with a "
+          "and used again in between: 2 is much quicker, and edges move. Steps with a "
           "control network are whole.",
           (1, 5)),
     Field("syntax", "Syntax", "choice", "more",
