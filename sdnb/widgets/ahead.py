@@ -88,8 +88,8 @@ class RunLine:
         if now is None or now in mine:
             return (_GRID, "") if now is None and self._grids else ("", "")
         tab = self._owners.get(now) or (_GRID if self._grids else "")
-        at = now.progress.where if now.progress and tab != _GRID else ""
-        return tab, at
+        at = now.progress if tab != _GRID else None
+        return tab, f"step {at.step}/{at.total}" if at and not at.waiting else ""  # in a short line
 
     def named(self, job: Job, mine: Collection[Job] = ()) -> str:
         """A run as it is spoken of: "the picture of inpaint", "this picture", "another run"."""

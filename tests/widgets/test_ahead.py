@@ -66,7 +66,7 @@ def test_each_tab_says_what_it_waits_for_and_begins_at_once_where_nothing_is(tab
     tabs.begin("txt2img")
     assert tabs.said("txt2img") == ("Queue", "next: after this picture")
     # One that is there and one that is built while it runs.
-    assert tabs.said("upscale") == ("Queue", "txt2img: step 1 of 5")
+    assert tabs.said("upscale") == ("Queue", "txt2img: step 1/5")
     waits = tabs.panel("upscale").generate()
     for name in ("txt2img", "upscale"):
         assert tabs.said(name) == ("Queue", "next: after 2 others")
@@ -106,7 +106,7 @@ def styles(grid):
 def test_several_pictures_are_several(tabs):
     tabs.begin("txt2img", count=3)
     assert tabs.said("txt2img") == ("Queue", "next: after these pictures")
-    assert tabs.said("upscale")[1].startswith("txt2img: step 1 of ")
+    assert tabs.said("upscale")[1].startswith("txt2img: step 1/")
 
 
 def test_what_runs_in_another_tab_is_one_press_away(tabs):
