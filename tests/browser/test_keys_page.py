@@ -36,7 +36,7 @@ CELLS = "return panel.content.widgets.length"
 HEARD = """(lambda ears: [
     each.when_heard(lambda each=each: setattr(each, "is_heard", True)) for each in ears
 ] and all(getattr(each, "is_heard", False) for each in ears))([
-    each for each in __import__("ipywidgets").widgets.widget._instances.values()
+    each for each in list(__import__("ipywidgets").widgets.widget._instances.values())
     if isinstance(each, __import__("sys").modules["sdnb.widgets.keys"].Keys)
 ])"""
 RUNS = "return panel.content.widgets.map(cell => cell.model.executionCount)"
@@ -112,7 +112,7 @@ def test_letters_after_a_click_are_not_the_notebooks(opened, page):
     before = sampler.input_value()
     sampler.focus()
     press(notebook, "u")  # a letter chooses, as in any list
-    notebook.becomes("panel.request.sampler[0]", "u")
+    notebook.becomes("(panel.request.sampler or '')[:1]", "u")
     assert sampler.input_value() != before
     press(notebook, "d", "d")
     assert notebook.js(CELLS) == cells
