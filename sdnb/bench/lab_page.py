@@ -162,7 +162,8 @@ class Notebook:
             240,
         )
         # Models that ipywidgets asks the kernel for meet those that a cell makes in that moment.
-        self.until(_RESTORED, 240)
+        # One that is busy for 4 s is asked for each of a thousand widgets by itself.
+        self.until(_RESTORED, 480)
         self.js("app.shell.activateById(panel.id)")
         # Errors of threads and callbacks reach no cell: record all that the kernel sends.
         self.js(

@@ -32,13 +32,16 @@ gallery
 NAMES = "[p.file[0] for p in gallery.pictures]"
 CHOSEN = "gallery.chosen and gallery.chosen.file[0]"
 CELLS = "return panel.content.widgets.length"
-# Asks the page's parts that listen to keys, which it loads a moment after it shows the widgets.
+# Asks the page's parts that listen to keys, which it loads a moment after it shows the widgets: of
+# a panel its own part alone, since its gallery's is not needed here.
 HEARD = """(lambda ears: [
     each.when_heard(lambda each=each: setattr(each, "is_heard", True)) for each in ears
-] and all(getattr(each, "is_heard", False) for each in ears))([
-    each for each in __import__("ipywidgets").widgets.widget._instances.values()
+] and any(getattr(each, "is_heard", False) for each in ears))((lambda found: [
+    each for each in found if each._ear.kind == "panel"
+] or found)([
+    each for each in list(__import__("ipywidgets").widgets.widget._instances.values())
     if isinstance(each, __import__("sys").modules["sdnb.widgets.keys"].Keys)
-])"""
+]))"""
 RUNS = "return panel.content.widgets.map(cell => cell.model.executionCount)"
 
 
@@ -112,7 +115,7 @@ def test_letters_after_a_click_are_not_the_notebooks(opened, page):
     before = sampler.input_value()
     sampler.focus()
     press(notebook, "u")  # a letter chooses, as in any list
-    notebook.becomes("panel.request.sampler[0]", "u")
+    notebook.becomes("(panel.request.sampler or '')[:1]", "u")
     assert sampler.input_value() != before
     press(notebook, "d", "d")
     assert notebook.js(CELLS) == cells

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -69,9 +70,16 @@ class Notebook(lab_page.Notebook):
 
     def becomes(self, expression: str, wanted=ANYTHING, seconds: float = LIMIT):
         """Wait until a Python expression in the kernel is true, or has the wanted value; returns
-        its value.
+        its value. It may raise until then, as of a result that is not there.
         """
-        return self.sees(lambda: self.kernel(expression), wanted, seconds, what=expression)
+
+        def ask():
+            try:
+                return self.kernel(expression)
+            except json.JSONDecodeError as error:
+                raise AssertionError(f"{expression}: {error.doc}") from None
+
+        return self.sees(ask, wanted, seconds, what=expression)
 
     def sees(self, look, wanted=ANYTHING, seconds: float = LIMIT, *, what: str = "it"):
         """Look until that is true, or the wanted value; returns what was seen. A look may assert,
