@@ -1,7 +1,7 @@
 """At which steps of a run the UNet is computed as a whole, and at which its outer blocks alone.
 
 The shortcut `deep_every` of a `Request`: deep in the UNet little changes from step to step, so what
-enters its last blocks is kept at every so-maniest step, and used again in between. Source:
+enters its last blocks is kept at every Nth step, and used again in between. Source:
 DeepCache, Ma et al. 2023, section 3.3 (uniform), https://arxiv.org/abs/2312.00858. A sampler's step
 with two calls of the denoiser has both alike.
 

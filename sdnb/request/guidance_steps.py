@@ -4,7 +4,7 @@ Guidance costs a second pass at each step. Two shortcuts of a `Request` leave so
 
 * `cfg_start` and `cfg_end`: guidance works in a part of the run alone. Source: Kynkäänniemi et al.
   2024, https://arxiv.org/abs/2404.07724.
-* `cfg_every`: the guess without words is made at every so-maniest step. In between, how far it is
+* `cfg_every`: the guess without words is made at every Nth step. In between, how far it is
   from the guess with words is taken from the last one: that changes slowly. Source: the CFG cache
   of Lv et al. 2024, section 3.3, https://arxiv.org/abs/2410.19355, without its weights for low and
   high frequencies.

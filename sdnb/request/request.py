@@ -98,13 +98,13 @@ class Request:
     template: str = ""
     negative_template: str = ""
     # -- shortcuts of guidance, which `guidance_steps` explains: it works from `cfg_start` to
-    # `cfg_end`, shares of the steps, and its guess without words is made at every so-maniest step
+    # `cfg_end`, shares of the steps, and its guess without words is made at every Nth step
     # alone. Where a step has none, it is quicker; the picture is another one.
     cfg_start: float = 0.0
     cfg_end: float = 1.0
     cfg_every: int = 1
     # A shortcut of the UNet, which `deep_steps` explains: its deep blocks are computed at every
-    # so-maniest step alone. The steps between are quicker; the picture is another one.
+    # Nth step alone. The steps between are quicker; the picture is another one.
     deep_every: int = 1
 
     def __post_init__(self) -> None:

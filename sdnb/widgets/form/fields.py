@@ -132,11 +132,11 @@ FIELDS: tuple[Field, ...] = (
           "steps need it least.",
           (0, 1), 0.05, shown=_guides),
     Field("cfg_every", "CFG every", "counter", "more",
-          "The guess without the prompt is made at every so-maniest step, and used again in "
+          "The guess without the prompt is made at every Nth step, and used again in "
           "between: 2 leaves a quarter of the work out, and small things differ.",
           (1, 4), shown=_guides),
     Field("deep_every", "Deep every", "counter", "more",
-          "The deep blocks of the UNet, most of its work, are computed at every so-maniest step, "
+          "The deep blocks of the UNet, most of its work, are computed at every Nth step, "
           "and used again in between: 2 is much quicker, and edges move. Steps with a "
           "control network are whole.",
           (1, 5)),
