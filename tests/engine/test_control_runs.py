@@ -16,7 +16,7 @@ from diffusers import (
 )
 from helpers import tiny_controls as tiny
 from helpers import tiny_loras
-from helpers.copied_graph import CopiedGraph
+from helpers.copied_graph import CopiedGraph, recorded
 from oracles import diffusers_control, tiny_pipeline
 from PIL import Image
 
@@ -296,21 +296,13 @@ def test_a_larger_picture_is_the_same_by_every_plan(model, nets):
 
 
 def test_recorded_steps_hold_the_networks_that_work(model, everything, truth, monkeypatch):
-    graphs = []
-
-    def graph(passes, kind):
-        graphs.append(CopiedGraph(passes._function(kind)))
-        return graphs[-1]
-
-    begun = []
+    graphs, begun = recorded(monkeypatch), []
 
     class Counted(memory.Beside):
         def __init__(self, work, like):
             begun.append(like.shape)
             super().__init__(work, like)
 
-    monkeypatch.setattr(UNetPasses, "_graph", graph)
-    monkeypatch.setattr("torch.cuda.synchronize", lambda _: None)
     monkeypatch.setattr(memory, "Beside", Counted)
     found = sdnb.generate(model, everything, progress=False).latents
     assert all(torch.equal(a, b) for a, b in zip(found, truth, strict=True))

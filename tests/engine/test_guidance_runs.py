@@ -10,14 +10,13 @@ from dataclasses import replace
 import pytest
 import torch
 from helpers import tiny_controls as tiny
-from helpers.copied_graph import CopiedGraph
+from helpers.copied_graph import recorded
 from oracles import tiny_pipeline
 from PIL import Image
 
 import sdnb
 from sdnb.engine.diffusion.noise import Noise
 from sdnb.engine.diffusion.schedule import sigmas
-from sdnb.engine.stages.unet_passes import UNetPasses
 from sdnb.request.guidance_steps import GuidanceSteps
 from sdnb.request.memory_plan import MemoryPlan
 
@@ -113,14 +112,7 @@ def test_recorded_steps_take_turns(model, monkeypatch, together):
     requests = [asked(**fields, syntax="a1111").but(prompt=words) for words in prompts]
     model.ask(plan)
     truth = [run(model, request).latents[0] for request in requests]
-    graphs = []
-
-    def graph(passes, kind):
-        graphs.append(CopiedGraph(passes._function(kind)))
-        return graphs[-1]
-
-    monkeypatch.setattr(UNetPasses, "_graph", graph)
-    monkeypatch.setattr("torch.cuda.synchronize", lambda _: None)
+    graphs = recorded(monkeypatch)
     for request, its in zip(requests, truth, strict=True):
         assert torch.equal(run(model, request).latents[0], its)
     assert len(graphs) == 2 * 2  # of both texts apart, and of the prompt alone

@@ -7,13 +7,12 @@ import itertools
 
 import pytest
 import torch
-from helpers.copied_graph import CopiedGraph
+from helpers.copied_graph import recorded
 
 import sdnb
 from sdnb.engine import pipeline
 from sdnb.engine.diffusion.noise import Noise
 from sdnb.engine.diffusion.schedule import sigmas
-from sdnb.engine.stages.unet_passes import UNetPasses
 from sdnb.request.memory_plan import MemoryPlan
 
 pytestmark = pytest.mark.picture
@@ -98,14 +97,7 @@ def test_a_schedule_changes_the_context_at_its_call(model, oracle, words, sample
 @pytest.mark.parametrize("words", ["a [fox|cat]", "a [fox:cat:0.5]", "a fox"])
 def test_a_recorded_step_reads_the_context_of_its_call(model, monkeypatch, words):
     truth = sdnb.generate(model, request(words), progress=False).latents[0]
-    graphs = []
-
-    def graph(passes, kind):
-        graphs.append(CopiedGraph(passes._function(kind)))
-        return graphs[-1]
-
-    monkeypatch.setattr(UNetPasses, "_graph", graph)
-    monkeypatch.setattr("torch.cuda.synchronize", lambda _: None)
+    graphs = recorded(monkeypatch)
     ours = sdnb.generate(model, request(words), progress=False)
     assert len(graphs) == 1
     assert torch.equal(ours.latents[0], truth)

@@ -1,6 +1,7 @@
 """A CUDA graph without a card: what a recorded step does with its inputs."""
 
 from sdnb.engine.memory.graphs import Graphed, _shapes
+from sdnb.engine.stages.unet_passes import UNetPasses
 
 
 class CopiedGraph(Graphed):
@@ -17,3 +18,16 @@ class CopiedGraph(Graphed):
 
     def forget(self):
         self._graph, self._shapes, self._inputs = None, (), []
+
+
+def recorded(monkeypatch):
+    """From now on each kind of pass is recorded, as on a card; they are in the list."""
+    graphs = []
+
+    def graph(passes, kind):
+        graphs.append(CopiedGraph(passes._function(kind)))
+        return graphs[-1]
+
+    monkeypatch.setattr(UNetPasses, "_graph", graph)
+    monkeypatch.setattr("torch.cuda.synchronize", lambda _: None)
+    return graphs
