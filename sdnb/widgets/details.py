@@ -177,7 +177,8 @@ def zoomed(picture: GalleryPicture) -> str:
     image, words = picture.image, html.escape(picture.words, quote=True)
     return (
         '<label class="sdnb-zoom"><input type="checkbox" aria-label="full size">'
-        f'<img src="{data_uri(image, quality=92)}" width="{image.width}" alt="{words}"></label>'
+        f'<img src="{data_uri(image, quality=92)}" width="{image.width}" height="{image.height}"'
+        f' alt="{words}"></label>'
     )
 
 

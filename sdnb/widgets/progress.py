@@ -267,5 +267,7 @@ class ProgressView(widgets.VBox):
 
     def _put(self, data: bytes, size: tuple[int, int]) -> None:
         self.picture.layout.width = f"{size[0]}px"
+        # Of what the browser has not read yet it knows the shape: nothing below moves.
+        self.picture.width, self.picture.height = map(str, size)
         self.picture.value = data
         self.picture.layout.display = ""

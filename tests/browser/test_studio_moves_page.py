@@ -143,6 +143,7 @@ def test_a_picture_that_is_sent_brings_the_tabs_to_the_top(opened):
 
 def test_what_of_a_drawing_is_followed_is_seen_beside_the_sheet(opened):
     page = opened.page
+    page.set_viewport_size({"width": 1700, "height": 900})  # as wide as 1400 without the files
     page.evaluate("document.querySelector('.jp-NotebookPanel:not(.lm-mod-hidden)"
                   " .jp-WindowedPanel-outer').scrollTop = 0")  # fmt: skip
     page.get_by_role("tab", name="sketch", exact=True).click()
@@ -150,8 +151,14 @@ def test_what_of_a_drawing_is_followed_is_seen_beside_the_sheet(opened):
     sheet.wait_for()
     page.screenshot(path=SHOTS / "followed.png")
     for label in ("Follow", "Freedom", "Hold", "Live steps"):
-        place = page.get_by_label(label, exact=True).locator("visible=true").bounding_box()
-        assert place["y"] + place["height"] <= sheet.bounding_box()["y"]
+        part = page.get_by_label(label, exact=True).locator("visible=true")
+        opened.sees(lambda part=part: bottom(opened, part) <= opened.place(sheet)["y"])
+    page.set_viewport_size({"width": 1400, "height": 900})
+
+
+def bottom(opened, part):
+    place = opened.place(part)
+    return place["y"] + place["height"]
 
 
 def test_no_label_is_cut(opened):
