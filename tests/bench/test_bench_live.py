@@ -12,7 +12,7 @@ def test_each_change_gives_another_picture_until_the_time_is_over(tmp_path, monk
     monkeypatch.setattr(live_speed, "SIZE", 128)
     monkeypatch.setattr(live_speed, "SECONDS", 0.1)
     monkeypatch.setattr(live_speed, "FIRST", 1)
-    monkeypatch.setattr(live_speed, "_drawn", lambda n: 0 * drawn(n)[:128, :128] + 4 * n % 256)
+    monkeypatch.setattr(live_speed, "_drawn", lambda sheet, n: 0 * drawn(sheet, n) + 4 * n % 256)
     seen = []
     made = live_speed.jpeg
     monkeypatch.setattr(live_speed, "jpeg", lambda image: seen.append(made(image)))
