@@ -13,6 +13,7 @@ import pytest
 import torch
 from helpers import tiny_controls as tiny
 from helpers.copied_graph import recorded
+from helpers.guided_request import CFG, SIZE, STEPS, asked
 from oracles import diffusers_deep as deep
 from oracles import tiny_pipeline
 from PIL import Image
@@ -25,7 +26,6 @@ from sdnb.request.memory_plan import MemoryPlan
 
 pytestmark = pytest.mark.picture
 
-SIZE, STEPS, CFG = 64, 6, 7.5
 LEANEST = {"unet": "stream", "tile": 64, "store": "host", "together": False, "chunk": 64}
 #: Of each call of the UNet: all of it (w), or the outer blocks alone (s).
 WAYS = [(2, "wswsws"), (3, "wsswss"), (5, "wssssw")]
@@ -48,12 +48,6 @@ def calls(model, monkeypatch):
 
     monkeypatch.setattr(model.unet, "forward", noted)
     return found
-
-
-def asked(prompt="a fox", **fields):
-    given = {"width": SIZE, "height": SIZE, "steps": STEPS, "cfg": CFG, "seed": 5,
-             "sampler": "euler", "schedule": "karras", "negative": "blurred"}  # fmt: skip
-    return sdnb.Request(prompt, **{**given, **fields})
 
 
 def run(model, request):

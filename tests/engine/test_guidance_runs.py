@@ -11,6 +11,7 @@ import pytest
 import torch
 from helpers import tiny_controls as tiny
 from helpers.copied_graph import recorded
+from helpers.guided_request import CFG, SIZE, STEPS, asked
 from oracles import tiny_pipeline
 from PIL import Image
 
@@ -22,7 +23,6 @@ from sdnb.request.memory_plan import MemoryPlan
 
 pytestmark = pytest.mark.picture
 
-SIZE, STEPS, CFG = 64, 6, 7.5
 LEANEST = {"unet": "stream", "tile": 64, "store": "host", "together": False, "chunk": 64}
 # What each step takes: both guesses (g), the prompt's and the distance of the last both (k), or the
 # prompt's alone, without guidance (p).
@@ -51,12 +51,6 @@ def reads(model, monkeypatch):
 
     monkeypatch.setattr(model.unet, "forward", noted)
     return found
-
-
-def asked(prompt="a fox", **fields):
-    given = {"width": SIZE, "height": SIZE, "steps": STEPS, "cfg": CFG, "seed": 5,
-             "sampler": "euler", "schedule": "karras", "negative": "blurred"}  # fmt: skip
-    return sdnb.Request(prompt, **{**given, **fields})
 
 
 @torch.inference_mode()

@@ -52,7 +52,7 @@ def encode(model: Model, picture: Image.Image, notes: list[str]) -> Tensor:
     def good(latent: Tensor) -> bool:
         return bool(latent.isfinite().all().item())
 
-    return _done(model, _Task("encoder", tuple(data.shape), work, good), notes)
+    return _do(model, _Task("encoder", tuple(data.shape), work, good), notes)
 
 
 def decode_all(model: Model, latents: Sequence[Tensor], notes: list[str]) -> list[Image.Image]:
@@ -80,7 +80,7 @@ def decode(model: Model, latent: Tensor, notes: list[str]) -> Image.Image:
         return _picture(bands)
 
     task = _Task("decoder", tuple(latent.shape), work, lambda decoded: decoded[1])
-    picture, _ = _done(model, task, notes)
+    picture, _ = _do(model, task, notes)
     return picture
 
 
@@ -126,7 +126,7 @@ class _Task(Generic[T]):
     good: Callable[[T], bool]
 
 
-def _done(model: Model, task: _Task[T], notes: list[str]) -> T:
+def _do(model: Model, task: _Task[T], notes: list[str]) -> T:
     """Do it by the plan; where the outcome is no picture, do it again in full precision."""
     result = _with_less(model, task, notes, None)
     if task.good(result):
