@@ -44,7 +44,7 @@ def of_file(path: Path) -> Glance:
         with opened(path, "picture") as file:
             return _of_open(file)
     except Exception as error:  # noqa: BLE001 - decoders raise errors of any type on damaged files
-        return Glance(problem=plain(_why(error), 200))
+        return Glance(problem=plain(why(error), 200))
 
 
 def of_request(request: Request, model: str, tool: str = "") -> Glance:
@@ -96,7 +96,12 @@ def _word(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _why(error: Exception) -> str:
+def why(error: Exception) -> str:
+    """Why a file is no whole picture, as a sentence of which "it" is the file."""
     if isinstance(error, FileNotFoundError):
         return "it is gone"
-    return reason(error)
+    if isinstance(error, SyntaxError) or (isinstance(error, OSError) and not error.strerror):
+        return "it is damaged or cut short; get the file again"  # Pillow's many words for it
+    words = reason(error)
+    verb = words.startswith(("is ", "has ", "claims "))  # as `embedded_texts` says it
+    return f"it {words}" if verb else words

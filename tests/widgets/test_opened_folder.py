@@ -154,7 +154,9 @@ def test_a_photograph_and_what_is_no_picture(folder):
     until(lambda: gallery._thumbs._backgrounds.value.count("data:image/jpeg") == 4)
     shown = {slot.tooltip.split(":")[0]: slot for slot in thumbs(gallery)}
     assert "sdnb-damaged" in shown["broken.png"]._dom_classes
-    assert shown["broken.png"].tooltip == "broken.png: it is damaged or cut short"
+    # By its header, which is read first, and by its pixels.
+    damaged = "broken.png: it is damaged or cut short; get the file again"
+    assert shown["broken.png"].tooltip == damaged
     shown["photo.jpg"].click()
     assert gallery.chosen.image.size == (48, 64)
     assert "without settings" in read(gallery)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageOps
 
 from sdnb.images import MAX_PIXELS
-from sdnb.images.glance import Glance
+from sdnb.images.glance import Glance, why
 from sdnb.images.saved import place_of
 from sdnb.library.known import Stamp
 from sdnb.library.picture_index import PictureIndex
 from sdnb.request import documents
 from sdnb.request.picture_file import existing, opened
-from sdnb.request.plain_words import plain, reason
+from sdnb.request.plain_words import plain
 from sdnb.widgets.gallery.gallery_picture import GalleryPicture, from_path
 from sdnb.widgets.jpegs import data_uri
 
@@ -88,7 +88,7 @@ class FilePicture(GalleryPicture):
             try:
                 self.thumb, self.told = _thumb(self._path, side)
             except Exception as error:  # noqa: BLE001 - decoders raise errors of any type
-                self._damage, self.thumb = plain(_why(error), 200), _NO_THUMB
+                self._damage, self.thumb = plain(why(error), 200), _NO_THUMB
 
     def _seen(self) -> GalleryPicture:
         status = existing(self._path, "picture").stat()  # its errors are sentences
@@ -115,11 +115,3 @@ def _place(image: Image.Image) -> tuple[int, int] | None:
     with suppress(ValueError, TypeError, AttributeError):  # a damaged text, or none
         return place_of(documents.from_json(image.info.get("sdnb", b"")).get("place"))
     return None
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "it is gone"
-    if isinstance(error, (OSError, SyntaxError)):  # as Pillow has it
-        return "it is damaged or cut short"
-    return reason(error)
