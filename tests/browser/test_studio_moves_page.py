@@ -110,6 +110,9 @@ def test_a_question_has_the_focus_moves_nothing_and_escape_is_no(opened):
 
 def test_words_of_what_was_done_move_nothing(opened):
     page = opened.page
+    opened.kernel("studio.panel.form.change(seed=4_123_456_789)")  # a long file name
+    batch(opened)
+    opened.kernel("studio.panel.form.change(seed=5) or studio.panel.progress.clear()")
     page.locator(".sdnb-thumb >> visible=true").nth(1).click()
     box = page.locator(".sdnb-chosen-box >> visible=true")
     save = box.locator("button:text-is('Save')")

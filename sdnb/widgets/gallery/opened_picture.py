@@ -59,8 +59,7 @@ class OpenedPicture(widgets.VBox):
         self._make(folder)
         self._acts, self.sends = style.row([]), style.row([], display="none")
         both = style.row([self.view, self.about], align_items=None)
-        above = style.row([self._which, self.said])
-        super().__init__([above, self._acts, self.sends, both])
+        super().__init__([self._which, self.said, self._acts, self.sends, both])
         self.add_class("sdnb-chosen-box")
         self._lay_out()
 
