@@ -15,7 +15,7 @@ from PIL import UnidentifiedImageError
 
 from sdnb.assets import __version__
 from sdnb.images import embedded_texts, foreign_texts, infotext, used_files
-from sdnb.images.saved import Saved, place_of
+from sdnb.images.saved import NO_PICTURE, Saved, place_of
 from sdnb.images.saving import INPUTS
 from sdnb.request import Request, checks, documents, png_header, record
 from sdnb.request.picture_file import existing, opened, sniffed
@@ -24,6 +24,13 @@ from sdnb.request.plain_words import counted, plain, reason
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Mapping
+
+# What is said where pictures are missing that another one was made from.
+_LOST = {
+    "image": NO_PICTURE,
+    "mask": "Its mask is not stored in it: give it as mask=.",
+    "controls": "A picture of its control is not stored in it: that control is left out.",
+}
 
 
 def read(source: str | os.PathLike[str] | bytes) -> Request:
@@ -40,8 +47,10 @@ def read(source: str | os.PathLike[str] | bytes) -> Request:
     return saved.request
 
 
-def inspect(source: str | os.PathLike[str] | bytes) -> Saved:
-    """The request, model, version, seconds and notes in a saved picture; raises as `read`."""
+def inspect(source: str | os.PathLike[str] | bytes, *, partly: bool = False) -> Saved:
+    """The request, model, version, seconds and notes in a saved picture; raises as `read`. With
+    `partly`, input pictures that are missing are left out of the request, and the notes say so.
+    """
     if isinstance(source, bytes):
         folder, name = None, f"picture ({counted(len(source), 'byte')})"
         texts = _texts(BytesIO(source), name)
@@ -51,7 +60,7 @@ def inspect(source: str | os.PathLike[str] | bytes) -> Saved:
         with opened(path, "picture") as file:
             texts = _texts(file, name)
     if "sdnb" in texts:
-        return _from_sdnb(texts["sdnb"], folder, name)
+        return _from_sdnb(texts["sdnb"], folder, name, partly=partly)
     try:
         saved = of_texts(texts)
     except ValueError as error:
@@ -132,7 +141,7 @@ def _texts(file: BinaryIO, name: str) -> dict[str, str]:
         raise ValueError(f"{name} is damaged or cut short ({error}); get the file again") from error
 
 
-def _from_sdnb(text: str, folder: Path | None, name: str) -> Saved:
+def _from_sdnb(text: str, folder: Path | None, name: str, *, partly: bool) -> Saved:
     try:
         about = documents.from_json(text)
         model, notes, request = about["model"], about["notes"], about["request"]
@@ -152,9 +161,29 @@ def _from_sdnb(text: str, folder: Path | None, name: str) -> Saved:
             f"{name} has a damaged text 'sdnb' ({plain(reason(error), 300)}); find the file as it "
             "was saved, or make a new Request"
         ) from None
-    pictures = {digest: _kept_input(digest, folder, name) for digest in digests}
+    read_input = _kept_input_or_none if partly else _kept_input
+    inputs = {digest: read_input(digest, folder, name) for digest in digests}
+    pictures = {digest: data for digest, data in inputs.items() if data is not None}
+    request, lost = record.with_pictures(request, pictures)
+    notes = tuple(_LOST[what] for what in lost)
     with _errors_of(f"{name}, saved by sdnb {saved.version} (this is {__version__})"):
-        return replace(saved, request=Request.from_json(json.dumps(request), pictures))
+        return replace(
+            saved, request=Request.from_json(json.dumps(request), pictures),
+            notes=(*saved.notes, *notes), strength_told="image" in lost,
+        )  # fmt: skip
+
+
+class MissingInputError(FileNotFoundError, ValueError):
+    """A picture that another one was made from is not where it was saved, or nobody knows where
+    that is.
+    """
+
+
+def _kept_input_or_none(digest: Any, folder: Path | None, name: str) -> bytes | None:
+    try:
+        return _kept_input(digest, folder, name)
+    except MissingInputError:
+        return None
 
 
 def _kept_input(digest: Any, folder: Path | None, name: str) -> bytes:
@@ -162,12 +191,12 @@ def _kept_input(digest: Any, folder: Path | None, name: str) -> bytes:
         raise ValueError(f"{name} has a damaged text 'sdnb': {checks.shown(digest)} is no sha256")
     where = f"{INPUTS}/{digest}.png"
     if folder is None:
-        raise ValueError(
+        raise MissingInputError(
             f"{name} was made from another picture, {where} beside its file: read it by its path"
         )
     path = folder / INPUTS / f"{digest}.png"
     if not path.is_file():
-        raise FileNotFoundError(
+        raise MissingInputError(
             f"{name} was made from another picture, which is missing: {str(path)!r}. Copy {where} "
             "from the folder where it was saved"
         )

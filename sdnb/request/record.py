@@ -9,7 +9,7 @@ finds the cells that an earlier sdnb made.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from sdnb.request import checks, control, documents
@@ -106,6 +106,26 @@ def digests(values: Mapping[str, Any]) -> list[Any]:
     """
     holders = [values, *_controls(values)]
     return [each[name] for each in holders for name in PICTURES if each.get(name) is not None]
+
+
+def with_pictures(
+    values: Mapping[str, Any], there: Container[Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """A request's JSON without the pictures that are not `there`, a mask with its image, and
+    without the controls that have such a one; and which fields have lost any.
+    """
+    lost = [name for name in PICTURES if values.get(name) is not None and values[name] not in there]
+    if "image" in lost and values.get("mask") is not None:
+        lost = [*PICTURES]  # a mask says nothing of another picture
+    kept = {name: value for name, value in values.items() if name not in lost}
+    whole = [
+        each for each in _controls(values)
+        if all(each.get(name) is None or each[name] in there for name in control.PICTURES)
+    ]  # fmt: skip
+    if len(whole) < len(_controls(values)):
+        kept["controls"] = whole
+        lost.append("controls")
+    return kept, lost
 
 
 def _controls(values: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -36,6 +36,13 @@ class CameWith:
         if notes:
             self._caption.say(*notes, of=self._form.controls["image"].value)
 
+    def without(self, request: Request) -> Request:
+        """A request of the controls for another picture: a seed that came with this one goes with
+        it.
+        """
+        goes = request.seed is not None and request.seed == self.seed.told
+        return request.but(seed=None) if goes else request
+
     def look(self) -> None:
         """Speak no more of what is not so any more."""
         self.seed.look(self._form.seed.value)

@@ -94,6 +94,7 @@ def settings(request: Request, result: Result | None = None) -> str:
     """
     rows = _rows(request)
     if result is not None:
+        rows = _with_size(rows, result)
         rows += [
             ("Model", result.model),
             ("Time of its run", f"{result.seconds:.1f} s" if result.seconds else ""),
@@ -108,6 +109,15 @@ def settings(request: Request, result: Result | None = None) -> str:
     return f'<table class="sdnb-settings">{body}</table>'
 
 
+def _with_size(rows: list[tuple[str, str]], result: Result) -> list[tuple[str, str]]:
+    """The rows with the picture's own size, where a part of it was made at the request's."""
+    size = _times(*result.image.size)
+    asked = dict(rows).get("Size", size)
+    if asked == size:
+        return rows
+    return [("Size", size), *(("Made at" if n == "Size" else n, value) for n, value in rows)]
+
+
 def _rows(request: Request) -> list[tuple[str, str]]:
     """Names and values of the settings that `settings` shows."""
     used = (("strength",) if request.image else ()) + (("feather",) if request.mask else ())
@@ -118,7 +128,7 @@ def _rows(request: Request) -> list[tuple[str, str]]:
             with suppress(ValueError):  # a tag that cannot be done
                 value = lora.of_request(request.prompt, value)
         if item.name in ("image", "mask") and value is not None:
-            value = "{} × {}".format(*png_header.size(value))
+            value = _times(*png_header.size(value))
         elif item.name in ("height", "digests") or (
             value == item.default and item.name not in used
         ):
@@ -132,7 +142,7 @@ def _rows(request: Request) -> list[tuple[str, str]]:
         if isinstance(value, str) and item.name in BY_NAME:
             value = BY_NAME[item.name].called.get(value, value)
         if item.name == "width":
-            label, value = "Size", f"{request.width} x {request.height}"
+            label, value = "Size", _times(request.width, request.height)
         rows.append((label, digits(value) if isinstance(value, float) else str(value)))
     return rows
 
@@ -148,6 +158,10 @@ def sides(one: GalleryPicture, other: GalleryPicture) -> tuple[str, str]:
     if not names:
         return one.words, other.words
     return _named(left, names), _named(right, names)
+
+
+def _times(width: int | None, height: int | None) -> str:
+    return f"{width} × {height}"
 
 
 def _named(table: Mapping[str, str], names: Sequence[str]) -> str:

@@ -182,6 +182,9 @@ class LiveRuns:
         """Show that the next picture is on its way, or no more."""
         raise NotImplementedError
 
+    def _give_up(self) -> None:
+        """Called where the present picture is too slow to be made by itself."""
+
     def _for_few_steps(self) -> str:
         """The name of the model to take where this one is slow; "" for none."""
         return for_few_steps(self._model)
@@ -193,6 +196,7 @@ class LiveRuns:
         if self._is_slow(request) and not anyway:
             self._show_no_more()
             self._live.stop()
+            self._give_up()
             return
         self._last, self._shows = request, True
         try:

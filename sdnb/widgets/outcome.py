@@ -87,6 +87,7 @@ class Outcome:
         picture, self.live = self.live, None
         if picture is None:
             return
+        picture.kept = True  # as the button says
         self._note(picture.result, None)
         self._gallery.put(picture)
         lines = caption(picture.result), *picture.result.notes

@@ -16,8 +16,10 @@ import ipywidgets as widgets
 
 from sdnb.request import Request, Resolved, Settings
 from sdnb.request.pace import WORSE, in_words
+from sdnb.request.plain_words import digits
 
 _LONG = 60.0  # seconds: who waits longer wants to know before
+_BURNS = 3.0  # more CFG than that, where 1 is what suits
 _MUCH = 0.8  # of the memory that there is
 _QUIET, _WARNING = "sdnb-quiet", "sdnb-warn"
 
@@ -36,6 +38,7 @@ class PlanLine(widgets.HTML):
         self._key: object = None
         self._busy = False
         self._only_time = False
+        self._own_cfg = 0.0  # what suits the model
         self._heeded = 0.0  # seconds of what was begun all the same
         self._memory = ("", "")  # a style and words
         self._model: Any = None
@@ -57,6 +60,7 @@ class PlanLine(widgets.HTML):
             if model is not self._model:
                 self._heeded = 0.0
             self._model, self._runs, self._request = model, runs, request
+            self._own_cfg = settings.cfg
             with suppress(ValueError):  # Generate shows how the controls contradict each other
                 self._runs = runs or (request.resolved(settings),)
             model.pace.listeners.add(self)
@@ -114,7 +118,8 @@ class PlanLine(widgets.HTML):
                 enough = max(_LONG, WORSE * self._heeded)
                 time = _time_in_words(self._times(), enough, several=several)
                 held = _held_in_words(self._request)
-                self.value = _lines([time, self._memory, held], self._before)
+                burnt = _cfg_in_words(self._request, self._own_cfg)
+                self.value = _lines([time, self._memory, held, burnt], self._before)
 
     def _times(self) -> list[float]:
         """The seconds of each run that something is known of."""
@@ -151,6 +156,14 @@ def _time_in_words(seconds: list[float], enough: float, *, several: bool) -> tup
         return _QUIET, f"{in_words(whole)}, by the last runs"
     fewer = "fewer pictures, pixels or steps" if several else "fewer pixels or steps"
     return _WARNING, f"It takes {in_words(whole)}: {fewer} are quicker."  # in one line
+
+
+def _cfg_in_words(request: Request | None, own: float) -> tuple[str, str]:
+    """A model for few steps has learnt its guidance: with as much again its pictures burn."""
+    cfg = None if request is None else request.cfg
+    if cfg is None or own > 1 or cfg <= _BURNS:
+        return "", ""
+    return _WARNING, f"CFG {digits(cfg)} burns this model's pictures: {digits(own)} suits it."
 
 
 def _held_in_words(request: Request | None) -> tuple[str, str]:

@@ -74,7 +74,8 @@ class Sends:
             panel.bring(panel.form.request, [ALONE])
             return
         sent, notes = picture.in_library(self._studio.model.library)
-        told, own = picture.strength_told, panel.form.lasting(panel.form.request)
+        own = panel.came.without(panel.form.lasting(panel.form.request))
+        told = picture.strength_told
         request, said = carried(sent, name, own, strength_told=told, locked=locked)
         panel.bring(request.but(image=png), [*filter(None, [said]), *notes])
         if isinstance(panel, UpscalePanel):

@@ -94,13 +94,15 @@ class NumberBox(widgets.HBox):
         multiple = self._multiple
         if low <= number <= high and not (multiple and number % multiple):
             return ""
-        kind = f"a multiple of {multiple}" if multiple > 1 else "a whole number"
+        kind = "a whole number" if multiple else "a number"
+        if multiple > 1 and number % multiple:
+            kind = f"a multiple of {multiple}"
         bounds = f"from {digits(low)} to {digits(high)}" if high < math.inf else f"of {low} or more"
         near = min(max(round(number / multiple) * multiple if multiple else number, low), high)
         self._nearest = near
         return (
-            f"{self.box.description}: {digits(number)} is not {kind if multiple else 'a number'} "
-            f"{bounds}; the nearest is {digits(near)}"
+            f"{self.box.description}: {digits(number)} is not {kind} {bounds}; "
+            f"the nearest is {digits(near)}"
         )
 
     def _make(self) -> None:

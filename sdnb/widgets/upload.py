@@ -21,7 +21,7 @@ class Upload(widgets.Box):
     of its `classes` in the style sheet; by default it shows its words and nothing else.
 
     With `refuse` it takes what is dropped or pasted where it is, too: `refuse` is called with words
-    of why that is no picture. With `several` it takes several files at once.
+    of why that is no picture, or why `act` raised. With `several` it takes several files at once.
     """
 
     def __init__(
@@ -68,10 +68,20 @@ class Upload(widgets.Box):
         in_order(self)
 
     def _uploaded(self, change: dict[str, Any]) -> None:
-        for file in change["new"]:
-            content, name = bytes(file["content"]), str(file["name"])
-            self.children[0].value = ()  # otherwise the picture would stay in the widget's state
+        files = [(bytes(file["content"]), str(file["name"])) for file in change["new"]]
+        if files:
+            self.children[0].value = ()  # otherwise the pictures would stay in the widget's state
+        problems = [words for file in files if (words := self._refused(*file))]
+        if problems and self._refuse is not None:
+            self._refuse("; ".join(problems))
+
+    def _refused(self, content: bytes, name: str) -> str:
+        """Act on a file; returns why it was refused, "" where it was not."""
+        try:
             self._act(content, name)
+        except (ValueError, TypeError, OSError) as error:
+            return f"{name}: {error}"
+        return ""
 
     def _told(self, message: dict[str, Any]) -> None:
         """Take what was dropped: a gallery's picture, or what is none."""

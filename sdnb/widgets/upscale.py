@@ -224,7 +224,7 @@ class UpscalePanel(Panel):
         )
         self._passes_line.value = (
             f"{begin}<br>2. resized to {last.width} × {last.height}, then img2img: about {done} of "
-            f"{counted(steps, 'step')}, strength {digits(last.strength)}"
+            f"{counted(steps, 'step')}, strength {digits(last.strength)} (0 only enlarges)"
             f"{'' if first is None else _followed(last)}"
         )
 

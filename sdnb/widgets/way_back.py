@@ -71,6 +71,11 @@ class SeedCame(WayBack):
         if seed not in (None, before):
             self.say(f"Seed {seed} {how}.", "Random again", self._free)
 
+    @property
+    def told(self) -> int | None:
+        """The seed of which it speaks; None while it does not."""
+        return self._seed if self.layout.display == "" else None
+
     def look(self, seed: int | None) -> None:
         """Note the seed that is set now."""
         if seed != self._seed:

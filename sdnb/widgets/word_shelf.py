@@ -172,6 +172,9 @@ class WordShelf:
 
     def _saved(self) -> None:
         request = self._form.request
+        if not self._name.value.strip():
+            self._say("Not saved: give the style a name, in the box beside Save.")
+            return
         try:
             style = PromptStyle(self._name.value.strip(), request.prompt, request.negative)
             Styles(styles_path()).keep(style)

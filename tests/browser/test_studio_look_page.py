@@ -243,7 +243,7 @@ def test_a_click_right_after_a_number_was_written_meets_what_it_was_meant_for(na
     studio.write_then_click("Width", 192, "button.sdnb-fold:has-text('More')")
     studio.box("Schedule").wait_for()
     studio.kernel("studio.panel.form.change(seed=None)")
-    studio.write_then_click("Seed", 77, "button[title^='Keep the seed of the last picture']")
+    studio.write_then_click("Seed", 77, "button[title^='Keep the seed of the last run']")
     studio.until("studio.request.seed == 5")
     studio.kernel("studio.panel.form.change(seed=None)")
     studio.write_then_click("Seed", 77, "button[title^='Draw a seed now']")

@@ -138,6 +138,25 @@ def test_a_damaged_input_is_made_whole_by_saving_and_refused_by_reading(tmp_path
     assert images.read(path) == finished.request
 
 
+def test_a_request_is_read_without_inputs_that_are_missing(tmp_path):
+    """As an uploaded file is: all that it tells is there, and what it does not tell is said."""
+    control = sdnb.Control("canny", image=PICTURES[1])
+    fields = {"image": PICTURES[0], "mask": PICTURES[1], "strength": 0.4, "feather": 3.0}
+    finished = result(**fields, controls=[control, sdnb.Control("depth")])
+    (path,) = images.save(finished, tmp_path)
+    saved = images.inspect(path.read_bytes(), partly=True)
+    alone = finished.request.but(image=None, mask=None, controls=[sdnb.Control("depth")])
+    assert saved.request == alone
+    assert saved.strength_told
+    assert [note.split(" is not")[0] for note in saved.notes[-3:]] == [
+        "The picture that this one was made from", "Its mask", "A picture of its control",
+    ]  # fmt: skip
+    assert images.inspect(path, partly=True).request == finished.request
+    (tmp_path / "inputs" / f"{images.sha256(PICTURES[0])}.png").unlink()
+    there = images.inspect(path, partly=True)
+    assert there.request == finished.request.but(image=None, mask=None)
+
+
 def test_a_missing_input_is_named(tmp_path):
     (path,) = images.save(result(image=PICTURES[0]), tmp_path)
     digest = images.sha256(PICTURES[0])

@@ -217,7 +217,7 @@ def test_upscaled_from_words_it_follows_the_picture_of_the_first_pass(library):
     one.request = Request("a castle", controls=[tile, DRAWN], seed=3, width=128, height=128)
     assert one.asked().controls == (tile, DRAWN)
     one._edited()
-    assert "strength 0.75; control_canny follows the picture of 1" in read(one)
+    assert "strength 0.75 (0 only enlarges); control_canny follows the picture of 1" in read(one)
     assert "t2i_sketch follows" not in read(one)
     until(lambda: "of memory (plan fake)" in read(one._plan))  # of both nets
     assert one.generate() is not None

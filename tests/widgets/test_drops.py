@@ -5,7 +5,7 @@ import pytest
 from helpers.browser_parts import parts
 from helpers.fakes import Model, make
 from helpers.pictures import colour, encoded, result
-from helpers.widget_hands import alert, beside, called, press, read, status, thumbs
+from helpers.widget_hands import alert, beside, called, press, read, thumbs
 
 from sdnb import images
 from sdnb.jobs.executor import Inline
@@ -101,9 +101,9 @@ def test_a_picture_that_cannot_be_had_says_why(folder):
 
 def test_what_is_no_picture_is_said_where_it_was_dropped(folder):
     gallery, panel = Gallery(folder), Panel(Model(), "img2img", executor=Inline(make))
-    for widget, said in ((gallery, status), (panel, alert)):
+    for widget in (gallery, panel):
         told(taker(widget), refused="notes.txt is no <picture>.")
-        assert "notes.txt is no <picture>." in said(widget)
+        assert "notes.txt is no <picture>." in alert(widget)
     panel.form.change(image=images.picture(colour(size=(64, 64))))
     assert "notes.txt" not in read(panel)
 
@@ -204,3 +204,9 @@ def test_a_gallery_takes_several_at_once(place):
     button._notify_trait("value", (), tuple(files))
     assert [picture.file[0] for picture in gallery.pictures] == ["1.png", "0.png"]
     assert len(thumbs(gallery)) == 2
+    for file, name in zip(files, ("notes.txt", "<b>x</b>.png"), strict=True):
+        file |= {"name": name, "content": memoryview(b"words")}
+    button._notify_trait("value", (), tuple(files))
+    assert "notes.txt: " in alert(gallery)
+    assert "; <b>x</b>.png: " in alert(gallery)
+    assert len(gallery.pictures) == 2

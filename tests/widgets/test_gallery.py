@@ -14,6 +14,7 @@ from helpers.widget_hands import alert, called, press, read, status, thumbs
 from hypothesis import given
 
 import sdnb
+from sdnb import images
 from sdnb.request import Request, Settings
 from sdnb.widgets.details import caption, python, settings
 from sdnb.widgets.gallery.gallery import Gallery
@@ -245,11 +246,19 @@ def test_a_photograph_and_a_text_are_told_apart(gallery):
     gallery.take(encoded(colour(size=(64, 64)), "JPEG"), "photo.jpg")
     assert not gallery.chosen.known
     assert "without settings" in read(gallery)
-    gallery.take(b"words", "notes.txt")
-    assert "notes.txt" in status(gallery)
-    gallery.take(b"words", "<b>x</b>.png")
-    assert "<b>x</b>.png: " in status(gallery)
+    with pytest.raises(ValueError, match="picture"):
+        gallery.take(b"words", "notes.txt")
     assert len(gallery.pictures) == 1
+
+
+def test_a_picture_made_from_another_brings_its_settings_when_it_is_uploaded(gallery, tmp_path):
+    start = images.picture(colour(size=(64, 64)))
+    *_, last = make(Request("a cat", seed=5, image=start, strength=0.4).resolved(Settings(64, 64)))
+    (path,) = last.result.save(tmp_path)
+    gallery.take(path.read_bytes(), path.name)
+    told = gallery.chosen.request
+    assert (told.prompt, told.seed, told.strength, told.image) == ("a cat", 5, 0.4, None)
+    assert "is not stored in it" in read(gallery)
 
 
 def test_the_python_of_a_request_makes_it_again():
@@ -280,7 +289,7 @@ def test_a_control_is_code_too_and_a_line_of_the_settings(tmp_path, monkeypatch)
 def test_settings_and_caption_say_what_was_made():
     result = made(9, count=2)
     table = settings(result.request, result)
-    assert "64 x 64" in table
+    assert "64 × 64" in table
     assert "a &lt;note&gt;" in table
     assert caption(result) == (
         "2 pictures of 64 × 64 · 1 step of ddim · CFG 7.5 · 0.5 s · peak 0.25 GB"

@@ -267,8 +267,8 @@ def test_a_damaged_picture_is_shown_as_such(folder):
     until(lambda: sum("sdnb-damaged" in slot._dom_classes for slot in thumbs(gallery)) == 2)
     tips = {slot.tooltip for slot in thumbs(gallery) if "sdnb-damaged" in slot._dom_classes}
     assert tips == {
-        "00003-33-two-foxes.png: it is damaged or cut short",
-        "nothing.png: it is damaged or cut short",
+        "00003-33-two-foxes.png: it is damaged or cut short; get the file again",
+        "nothing.png: it is damaged or cut short; get the file again",
     }
     assert names(gallery.find("foxes")) == [path.name]  # its words were whole
     thumbs(gallery)[0].click()

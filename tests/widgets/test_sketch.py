@@ -255,6 +255,16 @@ def test_what_does_not_come_is_awaited_no_more(end):
     one.close()
 
 
+def test_where_nothing_follows_by_itself_the_empty_place_says_so():
+    one = sketch()
+    learnt(one, 3.0)
+    one.canvas.draw(LINE)
+    assert "Too slow to follow the pen here: Another makes a picture." in read(one)
+    press(one, "Another")
+    assert one.result is not None
+    assert "Too slow to follow the pen" not in read(one)
+
+
 def test_the_very_first_preview_takes_the_empty_place():
     gate, run = gated()
     one = sketch(run, Worker)

@@ -77,6 +77,21 @@ def test_a_picture_is_sent_to_any_tab_with_its_words_and_a_seed_that_is_locked(s
     assert not called(studio.panel, "Random again")
 
 
+def test_a_seed_that_came_with_a_picture_goes_with_it(studio):
+    first = studio.panel
+    for seed in (7, None):  # locked, then open
+        first.request = Request("a cat", seed=seed)
+        first.generate()
+        studio.show("txt2img")
+        studio.send(studio.gallery.pictures[0], "img2img")
+        assert studio.request.seed == seed
+    assert not called(studio.panel, "Random again")
+    studio.panel.form.change(seed=11)  # by a person: it stays
+    studio.show("txt2img")
+    studio.send(studio.gallery.pictures[0], "img2img")
+    assert studio.request.seed == 11
+
+
 def test_a_tab_takes_the_settings_of_pictures_that_it_makes(studio):
     square = images.picture(colour(size=(64, 64)))
     one = studio.show("img2img")

@@ -202,7 +202,7 @@ def test_the_words_are_saved_as_a_style_of_ones_own(webui, place):
     assert (place / "webui" / "styles.csv").read_bytes() == before
     name.value = " "
     press(shelf, "Save as a style")
-    assert "Not saved: name='' names no style" in status(shelf)
+    assert "Not saved: give the style a name" in status(shelf)
 
 
 def test_a_file_of_styles_that_cannot_be_read_hides_no_other(webui):

@@ -213,7 +213,7 @@ class SeedControl(FieldControl):
             layout=widgets.Layout(flex="1 1 0", min_width="140px", width="auto"),
         )  # fmt: skip
         self._dice = icon_button("random", "Draw a seed", "Draw a seed now, and keep it")
-        self._lock = icon_button("lock", "Keep the last seed", "Keep the seed of the last picture")
+        self._lock = icon_button("lock", "Keep the last seed", "Keep the seed of the last run")
         self._free = icon_button("undo", "Seed left open", "Another seed each time")
         self._dice.on_click(lambda _: self._take(secrets.randbits(32)))
         self._lock.on_click(lambda _: self._take(self.last))
@@ -230,7 +230,7 @@ class SeedControl(FieldControl):
         """Note the seed of the last picture, for the lock."""
         self.last = seed
         self._lock.disabled = False
-        self._lock.tooltip = f"Keep the seed of the last picture, {seed}"
+        self._lock.tooltip = f"Keep the seed of the last run, {seed}"
 
     @property
     def wrong(self) -> str:

@@ -238,6 +238,6 @@ def _from_file(data: bytes) -> tuple[bytes, Saved | None]:
 def _carried(data: bytes) -> Saved | None:
     """The settings that the picture file carries, if any."""
     try:
-        return images.inspect(data)
+        return images.inspect(data, partly=True)
     except (ValueError, TypeError, OSError):  # most pictures carry nothing
         return None

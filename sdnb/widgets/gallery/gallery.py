@@ -59,7 +59,7 @@ class Gallery(RunAgain, GalleryActs):
         self.folder = user_path("outputs" if folder is None else folder)
         self._contents = GalleryContents(
             self.folder, opened=folder is not None if opened is None else opened, below=below,
-            read=self._look_through, narrowed=self.turn_to_newest,
+            read=self._look_through, narrowed=self._narrowed,
             turned=lambda: self._guarded(self.look_again),
         )  # fmt: skip
         self.autosave = Autosave(self.folder, self.save, on=autosave)
@@ -185,14 +185,13 @@ class Gallery(RunAgain, GalleryActs):
             heir._look_through()
 
     def take(self, data: bytes, name: str) -> None:
-        """Put a picture file first, with the settings that it carries, and choose it."""
+        """Put a picture file first, with the settings that it carries, and choose it.
+
+        Raises ValueError if it is no picture.
+        """
         with self._lock:
             self._words.quiet()
-            try:
-                picture = from_file(data, name)
-            except (ValueError, TypeError, OSError) as error:
-                self._words.above.say(f"{name}: {error}")
-                return
+            picture = from_file(data, name)
             self.pictures = [picture, *self.pictures]
             self._thumbs.first()
             self._look_through()
@@ -298,6 +297,12 @@ class Gallery(RunAgain, GalleryActs):
                 self._words.above.say(f"{changes} in {self.folder}.")
         except OSError as error:
             self._words.above.complain(error)
+
+    def _narrowed(self) -> None:
+        """Something else is looked for: what is open and is none of it closes."""
+        self.turn_to_newest()
+        if self.chosen is not None and self.chosen not in self.found:
+            self.choose(None)
 
     def _look_through(self, new: Sequence[GalleryPicture] = ()) -> None:
         """Find anew what is looked for; `new` ones came before the first."""

@@ -71,6 +71,11 @@ class GalleryActs(widgets.VBox):
         """Show a line, with HTML behind it, until the next act or run, or while it `holds`."""
         self._words.say(words, link, holds)
 
+    def refuse(self, words: str) -> None:
+        """Show why files are not taken."""
+        self._words.quiet()
+        self._words.above.complain(ValueError(words))
+
     def look(self) -> None:
         """Clear the line if it no longer holds."""
         self._words.look()

@@ -29,7 +29,7 @@ class BarActs(Protocol):
 
     def ask_all(self) -> object: ...
 
-    def say(self, words: str) -> None: ...
+    def refuse(self, words: str) -> None: ...
 
 
 class GalleryBar(widgets.VBox):
@@ -54,7 +54,7 @@ class GalleryBar(widgets.VBox):
         tip = "Forget all pictures that are listed and not kept"
         self.clear = text_button("Delete all but kept", "", tip, lambda: do(acts.ask_all))
         tip = "Add pictures: choose them, drop them here, or paste one"
-        upload = Upload("Add a picture…", tip, acts.take, refuse=acts.say, several=True)
+        upload = Upload("Add a picture…", tip, acts.take, refuse=acts.refuse, several=True)
         newer, older = thumbs.turners
         many = [newer, thumbs.pager, older, self.save_all, self.clear]
         self._many = widgets.HBox(many)

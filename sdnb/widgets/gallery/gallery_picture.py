@@ -142,7 +142,7 @@ def from_path(path: Path) -> GalleryPicture:
 def _told(source: bytes | Path) -> GalleryPicture:
     image = images.pixels(source)
     try:
-        saved = images.inspect(source)
+        saved = images.inspect(source, partly=True)
     except (ValueError, OSError):  # most pictures carry nothing
         return GalleryPicture(Result((image,), Request(), "", "", 0.0, 0.0), known=False)
     seconds = saved.seconds or 0.0

@@ -116,7 +116,7 @@ class Thumbnails(widgets.VBox):
         self._page = min(max(self._page, 0), self._pages - 1)
         shown = self._pictures[self._page * PAGE : (self._page + 1) * PAGE]
         self._reader.ask(shown)
-        rules = []
+        rules, entry = [], self._chosen if self._chosen in shown else next(iter(shown), None)
         for i, slot in enumerate(self.slots):
             if i >= len(shown):
                 slot.layout.display = "none"
@@ -137,6 +137,8 @@ class Thumbnails(widgets.VBox):
             }  # fmt: skip
             for name, on in states.items():
                 (slot.add_class if on else slot.remove_class)(f"sdnb-{name}")
+            # Tab comes to one of them, and arrows go on from there.
+            slot.tabbable = picture is entry
             slot.layout.display = ""
         self._backgrounds.value = f"<style>{' '.join(rules)}</style>"
         self._seen(shown)

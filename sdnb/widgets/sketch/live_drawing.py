@@ -97,6 +97,9 @@ class LiveDrawing(LiveRuns):
     def _expect(self, *, coming: bool) -> None:
         self._view.expect(coming)
 
+    def _give_up(self) -> None:
+        self._view.give_up()
+
     def _for_few_steps(self) -> str:
         """None where the draft takes the variant's LoRA already."""
         return "" if fast_lora(self._model) else super()._for_few_steps()

@@ -15,7 +15,9 @@ from sdnb.widgets.live_line import LiveLine
 from sdnb.widgets.live_picture import LivePicture
 from sdnb.widgets.style import row
 
-_EMPTY = '<div class="sdnb-empty">Draw on the sheet: the picture follows.</div>'
+_EMPTY = '<div class="sdnb-empty">{}</div>'
+_FOLLOWS, _COMES = "Draw on the sheet: the picture follows.", "The picture is on its way."
+_TOO_SLOW = "Too slow to follow the pen here: Another makes a picture."
 _SIDE = 1024  # pixels of the longer side of what is sent to the page
 
 
@@ -30,7 +32,7 @@ class LiveView(widgets.VBox):
         self, keep: Callable[[], object], another: Callable[[], object],
         take: Callable[[Quicker], object],
     ) -> None:  # fmt: skip
-        self._empty = widgets.HTML(_EMPTY)
+        self._empty = widgets.HTML(_EMPTY.format(_FOLLOWS))
         self._pictures = LivePicture()
         self.image = self._pictures.still
         self.switch = widgets.ToggleButton(
@@ -64,7 +66,12 @@ class LiveView(widgets.VBox):
 
     def expect(self, coming: bool) -> None:
         """Show that the next picture is on its way, or no more."""
+        self._empty.value = _EMPTY.format(_COMES if coming else _FOLLOWS)
         self._pictures.expect(coming)
+
+    def give_up(self) -> None:
+        """Say in the empty place that no picture comes by itself."""
+        self._empty.value = _EMPTY.format(_TOO_SLOW)
 
     def clear(self) -> None:
         """Show no picture."""
