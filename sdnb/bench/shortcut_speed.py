@@ -20,7 +20,8 @@ from sdnb.request.plain_words import counted
 if TYPE_CHECKING:
     from sdnb.engine.model import Model
 
-#: The fields of each; `request.guidance_steps` and `request.deep_steps` name the papers.
+#: The fields of each; `request.guidance_steps`, `request.deep_steps` and
+#: `token_merging` name the papers.
 SHORTCUTS: dict[str, dict[str, Any]] = {
     "none": {},
     "cfg_every=2": {"cfg_every": 2},
@@ -30,6 +31,7 @@ SHORTCUTS: dict[str, dict[str, Any]] = {
     "deep_every=2": {"deep_every": 2},
     "deep_every=3": {"deep_every": 3},
     "deep_every=5": {"deep_every": 5},
+    "token_merging=0.5": {"token_merging": 0.5},
     "both every=2": {"cfg_every": 2, "deep_every": 2},
 }
 PROMPTS = (
@@ -76,7 +78,7 @@ def table(data: dict[str, Any]) -> str:
     ]
     for name, seconds in data["seconds"].items():
         likeness = "" if name == "none" else f"{data['psnr'][name]:11.1f}"
-        lines.append(f"{name:16}{seconds:10.2f}{data['share'][name]:14.2f}{likeness}")
+        lines.append(f"{name:18}{seconds:8.2f}{data['share'][name]:14.2f}{likeness}")
     return "\n".join(lines)
 
 

@@ -36,7 +36,7 @@ FLAG_OF = {
     "steps": "--ddim_steps", "cfg": "--scale", "sampler": "--sampler", "schedule": "--schedule",
     "eta": "--ddim_eta", "cfg_rescale": "--cfg-rescale",
     "cfg_start": "--cfg-start", "cfg_end": "--cfg-end", "cfg_every": "--cfg-every",
-    "deep_every": "--deep-every",
+    "deep_every": "--deep-every", "token_merging": "--token-merging",
     "seed": "--seed", "count": "--n_samples",
     "image": "--init-img", "strength": "--strength", "mask": "--mask", "feather": "--feather",
     "content": "--masked-content", "padding": "--only-masked", "fit": "--fit",
@@ -123,6 +123,11 @@ def _add_request_flags(parser: Parser) -> None:
         "--deep-every",
         default=1,
         help="compute the UNet's deep blocks at every Nth step alone (%(default)s)",
+    )
+    number(
+        "--token-merging",
+        default=0.0,
+        help="the share of alike tokens that self-attention merges: 0 none, 0.5 half",
     )
     add("--sampler", metavar="NAME", help=", ".join(SAMPLERS))
     add("--plms", action="store_true", help="the same as --sampler plms")

@@ -287,7 +287,8 @@ def _denoise(
         x = start(source.begin if request.strength < 1 else None, first, levels[0])
         with Predictor(
             model, texts.contexts, texts.guiding, extra=source.extra,
-            steering=steering if steering.used else None, times=times, dtype=dtype, notes=notes,
+            steering=steering if steering.used else None, times=times, dtype=dtype,
+            merge=request.token_merging, notes=notes,
         ) as predict:  # fmt: skip
             denoise = eps_denoiser(predict, model.schedule, model.config.noise.prediction)
             if source.mask is not None and source.latent is not None:

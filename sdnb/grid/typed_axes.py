@@ -34,6 +34,7 @@ HOW = {
     "cfg_end": "numbers or ranges, with commas: 0.5, 0.8, 1 or 0.5-1 [6]",
     "cfg_every": "numbers or ranges, with commas: 1, 2 or 1-4",
     "deep_every": "numbers or ranges, with commas: 1, 2, 3 or 1-5",
+    "token_merging": "numbers or ranges, with commas: 0, 0.3, 0.5 or 0-0.75 [4]",
     "sampler": "names with commas: " + ", ".join(SAMPLERS[:3]),
     "schedule": "names with commas: " + ", ".join(SCHEDULES[:2]),
     "seed": "numbers or ranges, with commas: 1, 2, 3 or 1-8",
@@ -59,7 +60,8 @@ HOW = {
 _LABELS = {
     "prompt_sr": "words replaced", "weight": "weight of a block", "cfg": "CFG",
     "cfg_rescale": "CFG rescale", "cfg_start": "CFG from", "cfg_end": "CFG until",
-    "cfg_every": "CFG every", "deep_every": "deep every", "clip_skip": "clip skip",
+    "cfg_every": "CFG every", "deep_every": "deep every", "token_merging": "token merging",
+    "clip_skip": "clip skip",
     "lora": "strength of a LoRA",
     "loras": "LoRAs side by side", "control_scale": "scale of a control",
     "control_start": "start of a control", "control_end": "end of a control",

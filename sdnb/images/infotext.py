@@ -77,6 +77,7 @@ def write(
         "CFG end": digits(request.cfg_end) if request.cfg_end < 1 else None,
         "CFG every": request.cfg_every if request.cfg_every > 1 else None,
         "Deep every": request.deep_every if request.deep_every > 1 else None,
+        "Token merging ratio": digits(request.token_merging) if request.token_merging else None,
         "Seed": request.seed,
         "Size": f"{request.width}x{request.height}",
         "Model hash": (checkpoint.short_hash if checkpoint else fingerprint[:10]) or None,

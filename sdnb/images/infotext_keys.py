@@ -12,6 +12,7 @@ NUMBERS: tuple[tuple[str, str, type[int | float]], ...] = (
     ("CFG end", "cfg_end", float),
     ("CFG every", "cfg_every", int),
     ("Deep every", "deep_every", int),
+    ("Token merging ratio", "token_merging", float),
     ("Seed", "seed", int),
     ("Denoising strength", "strength", float),
     ("Eta DDIM", "eta", float),

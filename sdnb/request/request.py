@@ -35,7 +35,8 @@ from sdnb.request.settings import Settings, number, put, whole
 
 _EVERY = ("cfg_every", "deep_every")
 _WHOLE = ("width", "height", "steps", "seed", "count", "padding", "clip_skip", *_EVERY)
-_NUMBERS = ("cfg", "eta", "cfg_rescale", "strength", "feather", "cfg_start", "cfg_end")
+_NUMBERS = ("cfg", "eta", "cfg_rescale", "strength", "feather", "cfg_start", "cfg_end",
+            "token_merging")  # fmt: skip
 # PNG's colour types that are taken as they are: grey, RGB, RGBA. An alpha may be the mask itself.
 _PLAIN = {"image": (0, 2, 6), "mask": (0, 2)}
 _SEED_BITS = 32  # of a drawn seed: short enough for a file name, and other tools accept it
@@ -106,6 +107,10 @@ class Request:
     # A shortcut of the UNet, which `deep_steps` explains: its deep blocks are computed at every
     # Nth step alone. The steps between are quicker; the picture is another one.
     deep_every: int = 1
+    # Another one, of self-attention at the first level, for large pictures: this share of the
+    # tokens joins others that they are like (https://arxiv.org/abs/2303.17604). From 0.75 on it is
+    # three quarters of them.
+    token_merging: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("prompt", "negative", "template", "negative_template"):

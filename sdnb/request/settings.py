@@ -15,7 +15,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "cfg_rescale": (0, 1), "eta": (0, 1), "seed": (0, 2**63 - 2), "count": (1, 64),
     "strength": (0, 1), "feather": (0, 512), "padding": (0, 4096), "clip_skip": (1, 48),
     "cfg_start": (0, 1), "cfg_end": (0, 1), "cfg_every": (1, 10),
-    "deep_every": (1, 10),
+    "deep_every": (1, 10), "token_merging": (0, 0.9),
 }  # fmt: skip
 
 

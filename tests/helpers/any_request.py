@@ -74,6 +74,7 @@ def requests(draw):
         cfg_end=end,
         cfg_every=draw(st.integers(1, 10)),
         deep_every=draw(st.integers(1, 10)),
+        token_merging=draw(st.floats(0, 0.9)),
         seed=draw(maybe(st.integers(0, 2**63 - 1 - count))),
         count=count,
         image=image,

@@ -132,7 +132,7 @@ TEXT = st.text(
 )  # fmt: skip
 def test_what_is_written_is_read_back(
     prompt, negative, sampler, schedule, model, cfg, eta, strength, steps, seed, pictured, rescale,
-    syntax, clip_skip, share, every, deep,
+    syntax, clip_skip, share, every, deep, merging,
 ):  # fmt: skip
     eta = eta if sampler in ETA_SAMPLERS else 0.0
     if schedule == "lcm":  # which has 50 levels, and fewer below strength 1
@@ -141,7 +141,7 @@ def test_what_is_written_is_read_back(
         prompt, negative, 512, 768, steps, cfg, sampler, schedule, eta, seed,
         image=PNG if pictured else None, strength=strength if pictured else 0.75,
         cfg_rescale=rescale, syntax=syntax, clip_skip=clip_skip, cfg_start=share * 0.5,
-        cfg_end=1 - share * 0.5, cfg_every=every, deep_every=deep,
+        cfg_end=1 - share * 0.5, cfg_every=every, deep_every=deep, token_merging=merging,
     ).resolved(SETTINGS)  # fmt: skip
     text = infotext.write(request, model, "0123456789abcdef", "0.1.0")
     parsed = infotext.read(text)

@@ -15,7 +15,13 @@ from torch import Tensor, nn
 
 from sdnb.engine.networks import pieces
 from sdnb.engine.networks.config import UNetConfig
-from sdnb.engine.networks.unet_encoder import Text, UNetEncoder, in_parts, run_layer
+from sdnb.engine.networks.unet_encoder import (
+    LayerInputs,
+    Text,
+    UNetEncoder,
+    in_parts,
+    run_layer,
+)
 
 
 @dataclass(frozen=True)
@@ -70,16 +76,16 @@ class ControlNet(UNetEncoder):
         return [*order, *in_parts([self.middle_block]), self.middle_block_out]
 
     def forward(self, x: Tensor, t: float | Tensor, text: Text, hint: Tensor) -> list[Tensor]:
-        keys, times = iter(text), self._times(t, x)
+        given = LayerInputs(self._times(t, x), iter(text))
         residuals: list[Tensor] = []
         for n, (block, zero) in enumerate(zip(self.input_blocks, self.zero_convs, strict=True)):
             for layer in block:
-                x = run_layer(layer, x, times, keys)
+                x = run_layer(layer, x, given)
             if n == 0:
                 x = x + hint
             residuals.append(zero(x))
         for layer in self.middle_block:
-            x = run_layer(layer, x, times, keys)
+            x = run_layer(layer, x, given)
         residuals.append(self.middle_block_out(x))
         return residuals
 

@@ -15,6 +15,7 @@ from sdnb.engine.networks.attention import merge_heads, split_heads
 from sdnb.engine.networks.config import UNetConfig
 from sdnb.engine.networks.kernels import pointwise
 from sdnb.engine.networks.resnet import repeat_batch
+from sdnb.engine.networks.token_merging import Merged
 
 
 class Attention(nn.Module):
@@ -120,11 +121,18 @@ class TransformerBlock(nn.Module):
         self.attn2 = Attention(width, context_dim, heads)
         self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(width) for _ in range(3))
 
-    def forward(self, x: Tensor, keys: tuple[Tensor, Tensor]) -> Tensor:
-        """x `[b, n, c]` is the projection's own output: it is added to in place."""
+    def forward(
+        self, x: Tensor, keys: tuple[Tensor, Tensor], merged: Merged | None = None
+    ) -> Tensor:
+        """x `[b, n, c]` is the projection's own output: it is added to in place. With `merged`,
+        self-attention sees its tokens merged so.
+        """
         if torch.is_grad_enabled():
             return self._recorded(x, keys)
-        h = self.attn1(lambda: self.norm1(x))
+        if merged is None:
+            h = self.attn1(lambda: self.norm1(x))
+        else:
+            h = merged.spread(self.attn1(lambda: merged.merge(self.norm1(x))))
         count = len(keys[0])
         if count != len(x):  # here the texts part: what came before is shared
             x = repeat_batch(x.add_(h), count // len(x))
@@ -154,12 +162,18 @@ class SpatialTransformer(nn.Module):
         self.transformer_blocks = nn.ModuleList(blocks)
         self.proj_out = nn.Conv2d(width, width, 1)
 
-    def forward(self, x: Tensor, keys: Iterator[tuple[Tensor, Tensor]]) -> Tensor:
-        """x `[b, c, h, w]`; each block takes the next pair of `keys`."""
+    def forward(
+        self, x: Tensor, keys: Iterator[tuple[Tensor, Tensor]], merge: float = 0.0
+    ) -> Tensor:
+        """x `[b, c, h, w]`; each block takes the next pair of `keys`. In self-attention the share
+        `merge` of the tokens joins others.
+        """
         y = fused.norm_silu(x, self.norm, act=False)
         y = pointwise(self.proj_in, y.permute(0, 2, 3, 1))  # [b, h, w, c]
         _, h, w, c = y.shape
         for block in self.transformer_blocks:
-            y = block(y.reshape(len(y), h * w, c), next(keys))
+            y = y.reshape(len(y), h * w, c)
+            merged = Merged.of(y, h, w, merge) if merge else None
+            y = block(y, next(keys), merged)
         y = pointwise(self.proj_out, y.view(-1, h, w, c))
         return y.permute(0, 3, 1, 2).add_(repeat_batch(x, len(y) // len(x)))

@@ -8,8 +8,8 @@ casts or frees weights: `sdnb.engine.memory` does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,13 @@ from torch import Tensor, nn
 from sdnb.engine.networks import fused
 from sdnb.engine.networks.config import UNetConfig
 from sdnb.engine.networks.resnet import Upsample, concat_skip, repeat_batch
-from sdnb.engine.networks.unet_encoder import Text, UNetEncoder, in_parts, run_layer
+from sdnb.engine.networks.unet_encoder import (
+    LayerInputs,
+    Text,
+    UNetEncoder,
+    in_parts,
+    run_layer,
+)
 
 #: How many blocks a shallow pass computes of the way up, the last ones; and of the way down, the
 #: first ones: the paper's branch. Of the built-in model's pictures of 25 steps, every second one
@@ -46,6 +52,9 @@ class UNet(UNetEncoder):
     `OUTER` blocks. A later pass of the same texts with this one as `kept` is shallow: it computes
     the outer blocks alone, and `text` are the `shallow_pairs` of it. Residuals and features have no
     place in that. Source: DeepCache, Ma et al. 2023, section 3.2, https://arxiv.org/abs/2312.00858.
+
+    `merge` is the share of the tokens that join others in the first level's self-attention, as
+    `token_merging` says: below it there are too few for that to pay.
     """
 
     def __init__(self, config: UNetConfig) -> None:
@@ -94,21 +103,22 @@ class UNet(UNetEncoder):
         *,
         keep: bool = False,
         kept: Tensor | None = None,
+        merge: float = 0.0,
     ) -> Tensor | tuple[Tensor, Tensor]:
-        keys, times = iter(text), self._times(t, x)
+        given = LayerInputs(self._times(t, x), iter(text), merge, x.shape[2:])
         x = _for_each_text(x, t)
         if kept is not None:
-            return self._shallow(x, times, keys, kept)
+            return self._shallow(x, given, kept)
         skips: list[Tensor] = []
         ready = [] if residuals is None or callable(residuals) else residuals
         for n, block in enumerate(self.input_blocks):
             for layer in block:  # flat, so that a layer's input is freed with it
-                x = run_layer(layer, x, times, keys)
+                x = run_layer(layer, x, given)
             if features and n in features:
                 x = x + features[n]
             skips.append(_with_residual(x, ready.pop(0)) if ready else x)
         for layer in self.middle_block:
-            x = run_layer(layer, x, times, keys)
+            x = run_layer(layer, x, given)
         if callable(residuals):
             ready = residuals()
             skips = _with_residuals(skips, ready)
@@ -121,26 +131,24 @@ class UNet(UNetEncoder):
             deep = _own(x, channels - skips[-1].shape[1]) if is_kept else deep
             x = concat_skip(x, skips.pop(), channels)
             for layer in block:
-                x = run_layer(layer, x, times, keys, _shape(skips))
+                x = run_layer(layer, x, given, _shape(skips))
         out = self.out(x)
         return out if deep is None else (out, deep)
 
-    def _shallow(
-        self, x: Tensor, times: Iterator[Tensor], keys: Iterator[Any], kept: Tensor
-    ) -> Tensor:
+    def _shallow(self, x: Tensor, given: LayerInputs, kept: Tensor) -> Tensor:
         """The outer blocks alone, with what was kept of the others."""
-        rows = list(times)
-        times = iter([rows[i] for i in self._shallow_times])
+        rows = list(given.times)
+        given = replace(given, times=iter([rows[i] for i in self._shallow_times]))
         skips: list[Tensor] = []
         for block in self.input_blocks[:OUTER]:
             for layer in block:
-                x = run_layer(layer, x, times, keys)
+                x = run_layer(layer, x, given)
             skips.append(x)
         x = kept
         for block in self.output_blocks[-OUTER:]:
             x = concat_skip(x, skips.pop(), block[0].in_layers[0].num_channels)
             for layer in block:
-                x = run_layer(layer, x, times, keys, _shape(skips))
+                x = run_layer(layer, x, given, _shape(skips))
         return self.out(x)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -130,19 +131,32 @@ def in_parts(blocks: Sequence[nn.ModuleList]) -> list[nn.Module]:
     return parts
 
 
+@dataclass(frozen=True)
+class LayerInputs:
+    """What the layers of a pass take beside their map, each the next of it: rows of a time, and
+    keys and values of the text. Of maps of that size (h, w) the share `merge` of the tokens joins
+    others in self-attention.
+    """
+
+    times: Iterator[Tensor]
+    keys: Iterator[tuple[Tensor, Tensor]]
+    merge: float = 0.0
+    size: torch.Size | None = None
+
+
 def run_layer(
     layer: nn.Module,
     x: Tensor,
-    times: Iterator[Tensor],
-    keys: Iterator[tuple[Tensor, Tensor]],
+    given: LayerInputs,
     skip: torch.Size | None = None,
 ) -> Tensor:
     """One layer of a block; `skip` is the shape of the next skip connection on the way up."""
     pieces.look()
     if isinstance(layer, ResBlock):
-        return layer(x, next(times))
+        return layer(x, next(given.times))
     if isinstance(layer, SpatialTransformer):
-        return layer(x, keys)
+        merge = given.merge if x.shape[2:] == given.size else 0.0
+        return layer(x, given.keys, merge)
     if isinstance(layer, Upsample):
         return layer(x, skip)
     return layer(x)

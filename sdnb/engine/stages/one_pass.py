@@ -29,11 +29,12 @@ def guided_pass(
     control: ControlPass | None = None,
     apart: bool = False,
     depth: str = WHOLE,
+    merge: float = 0.0,
 ) -> Tensor | tuple[Tensor, ...]:
     """What the UNet predicts for one step, `[b, 4, h/8, w/8]`, in float32 where there is guidance;
     with `apart`, what it predicts for each text, one after the other `[texts * b, 4, h/8, w/8]`.
     With depth `KEEPS` also the deep feature of each group of texts; with `SHALLOW` those are among
-    the tensors.
+    the tensors. `merge` is the UNet's.
 
     `tensors` are x, the time's row, the scales of guidance, what a 9-channel model also sees if
     `has_extra`, the deep features, the tensors of `control`, then keys and values of each group of
@@ -51,13 +52,14 @@ def guided_pass(
         latent = latent.to(dtype, memory_format=torch.channels_last) if has_extra else x
         steered, rest = control.taken(rest, groups)
     size = len(rest) // groups
-    how = {"keep": True} if depth == KEEPS else {}
+    how: dict[str, Any] = {"keep": True} if depth == KEEPS else {}
+    how |= {"merge": merge} if merge else {}
     outputs, deep = [], []
     for i in range(groups):
         text = rest[i * size : (i + 1) * size]
         words = [*zip(text[::2], text[1::2], strict=True)]
         if depth == SHALLOW:
-            outputs.append(unet(x, row, words, kept=kept[i]))
+            outputs.append(unet(x, row, words, kept=kept[i], **how))
             continue
         if steered is None:
             output = unet(x, row, words, **how)

@@ -50,7 +50,8 @@ class Predictor:
     `contexts` are the encoded prompts over its calls: the first text and those that guide away from
     it, or the only one; `guiding` says at which calls they do, and how far. `extra` `[1, 5, h/8,
     w/8]` is what a 9-channel model also sees, and `steering` its control networks. With `dtype` it
-    computes in other numbers than the model's own.
+    computes in other numbers than the model's own; `merge` is the share of its tokens that
+    self-attention merges.
 
     A context manager: inside, the weights are where they compute. Keys and values of all texts are
     computed when it is entered, what the times add when they first come, and both are kept.
@@ -66,9 +67,10 @@ class Predictor:
         steering: Steering | None = None,
         times: Sequence[float] = (),
         dtype: torch.dtype | None = None,
+        merge: float = 0.0,
         notes: list[str],
     ) -> None:
-        self.model, self.guiding = model, guiding
+        self.model, self.guiding, self._merge = model, guiding, merge
         self.contexts, self.extra, self.steering = contexts, extra, steering
         self.dtype, self.notes = dtype, notes
         self._times = list(times)
@@ -196,7 +198,7 @@ class Predictor:
             self._passes = UNetPasses(
                 model, sets, texts=self.contexts.texts, together=together,
                 has_extra=self.extra is not None, steps=len(self._times), steering=self.steering,
-                dtype=self.dtype, kinds=list(dict.fromkeys(self._kinds())),
+                dtype=self.dtype, kinds=list(dict.fromkeys(self._kinds())), merge=self._merge,
             )  # fmt: skip
         except BaseException:
             self._close()

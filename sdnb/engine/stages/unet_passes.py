@@ -50,17 +50,19 @@ class UNetPasses:
 
     `sets` are keys and values of each set of contexts, group by group and layer by layer, of
     `texts` texts, which are read `together` or one after the other. `steps` is how many there are.
-    With `dtype` the UNet computes in other numbers than the model's own.
+    With `dtype` the UNet computes in other numbers than the model's own; `merge` is the share of
+    its tokens that self-attention merges.
     """
 
     def __init__(
         self, model: Model, sets: Sequence[list[Tensor]], *, texts: int, together: bool,
         has_extra: bool, steps: int, steering: Steering | None, dtype: torch.dtype | None,
-        kinds: Sequence[PassKind],
+        kinds: Sequence[PassKind], merge: float = 0.0,
     ) -> None:  # fmt: skip
         self.model, self.steering, self.dtype = model, steering, dtype
         self._sets, self._texts, self._together = list(sets), texts, together
         self._has_extra, self._steps, self._kinds = has_extra, steps, kinds
+        self._merge = merge
         self._passes: dict[PassKind, _Pass] = {}
         self._last: _Pass | None = None
         model.weights.keep_graphs({self._key(kind) for kind in kinds})
@@ -146,6 +148,7 @@ class UNetPasses:
                 return guided_pass(
                     model.unet, dtype, self._groups(kind), self._has_extra, tensors,
                     control=control, apart=kind.reads == APART, depth=kind.depth,
+                    merge=self._merge,
                 )  # fmt: skip
 
         return run
@@ -176,11 +179,15 @@ class UNetPasses:
         """By what a recorded pass is known; what control networks of a run work in it, too."""
         control = self.steering.key(kind.active) if self.steering and kind.active else None
         apart = kind.reads == APART
-        return (self._together, self._read(kind), apart, self._has_extra, control, kind.depth)
+        return (
+            self._together, self._read(kind), apart, self._has_extra, control, kind.depth,
+            self._merge,
+        )  # fmt: skip
 
     def _function(self, kind: PassKind) -> Run:
         """The pass without this run in it: a graph outlives it."""
         model, groups, has_extra = self.model, self._groups(kind), self._has_extra
+        merge = self._merge
         unet, dtype, apart, depth = model.unet, model.dtype, kind.reads == APART, kind.depth
         compiles = model.memory.speed == "compile"
         # Weights that come in turn would come for two at once; bands of rows are for little memory.
@@ -189,8 +196,9 @@ class UNetPasses:
         if compiles:
             unet = torch.compile(unet, dynamic=False)
         return lambda *tensors: guided_pass(
-            unet, dtype, groups, has_extra, tensors, control=control, apart=apart, depth=depth
-        )
+            unet, dtype, groups, has_extra, tensors, control=control, apart=apart, depth=depth,
+            merge=merge,
+        )  # fmt: skip
 
     def _keep_in_graph(self, kind: PassKind, its: _Pass) -> None:
         """Keep what is the same at every step where a recorded graph reads it: no copy of it a

@@ -33,9 +33,10 @@ class TimedUNet(UNet):
         maps: Sequence[Tensor] = (),
         keep: bool = False,
         kept: Tensor | None = None,
+        merge: float = 0.0,
     ) -> Tensor:
-        if keep or kept is not None:
-            raise ValueError("a UNet in training computes all of its blocks")
+        if keep or kept is not None or merge:
+            raise ValueError("a UNet in training computes all of its blocks, with all tokens")
         keys = iter(self.prepare(context))
         emb = self.time_embed(embedding(t, self.config.channels[0]))  # [b, 4c]
         skips: list[Tensor] = []

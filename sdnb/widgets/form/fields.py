@@ -140,6 +140,10 @@ FIELDS: tuple[Field, ...] = (
           "and used again in between: 2 is much quicker, and edges move. Steps with a "
           "control network are whole.",
           (1, 5)),
+    Field("token_merging", "Merge tokens", "slider", "more",
+          "How many alike parts of the picture share one place in self-attention, for large "
+          "pictures: 0 none, 0.5 half of them. Quicker; small things differ.",
+          (0, 0.75), 0.05),
     Field("syntax", "Syntax", "choice", "more",
           "How the prompts are read. sdnb blocks: a castle:3 fog:1. AUTOMATIC1111: (castle:1.2), "
           "[fog], BREAK, AND. ComfyUI: (castle:1.2) as it weighs it.",

@@ -41,7 +41,8 @@ _NAMES = tuple(item.name for item in fields(Request) if item.name not in _WITHOU
 _PARTS = {  # the mask editor shows the feather
     "picture": ("image", "fit", "strength"), "mask": ("mask", "content", "padding"),
 }  # fmt: skip
-_MORE = ("schedule", "eta", "cfg_rescale", "cfg_start", "cfg_end", "cfg_every", "deep_every")
+_MORE = ("schedule", "eta", "cfg_rescale", "cfg_start", "cfg_end", "cfg_every", "deep_every",
+         "token_merging")  # fmt: skip
 _ADD_ONS = ("clip_skip", "syntax")
 # Which parts each kind of panel shows beside the prompts and the main settings.
 PICTURES = {
