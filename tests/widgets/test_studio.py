@@ -104,6 +104,19 @@ def test_a_tab_takes_the_settings_of_pictures_that_it_makes(studio):
     assert "with all its settings" in read(one)
 
 
+def test_values_that_are_no_list_are_marked_while_they_are_typed(studio):
+    tab = studio.grid
+    (_, steps), (_, cfg), _ = tab._axes
+    assert "9 pictures" in read(tab)
+    steps.value = "2, x"
+    assert "sdnb-wrong" in steps._dom_classes
+    assert "sdnb-wrong" not in cfg._dom_classes
+    assert "Values of steps cannot be read yet." in read(tab)
+    steps.value = "2, 4"
+    assert "sdnb-wrong" not in steps._dom_classes
+    assert "6 pictures" in read(tab)
+
+
 @pytest.mark.parametrize("name", TABS)
 def test_a_grids_large_view_sends_to_any_tab_and_saves_beside_the_gallery(studio, name, tmp_path):
     studio.panel.request = Request("a cat", seed=7, width=64, height=64)

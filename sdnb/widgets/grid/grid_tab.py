@@ -168,12 +168,26 @@ class GridTab(widgets.VBox):
         return self._begin(plan)
 
     def refresh(self) -> None:
-        """Show how many pictures the grid would have, and how long they take by the last runs."""
-        words = ""
+        """Show how many pictures the grid would have, and how long they take by the last runs; and
+        which values cannot be read as they stand.
+        """
+        words = self._mark_wrong()
         with suppress(ValueError, TypeError, LookupError, OSError):  # Run grid shows these
             plan = self._asked()
             words = in_numbers(count_of(plan.axes), seconds_of(self.model, plan.base, plan.axes))
         self._forecast.value = html.escape(words)
+
+    def _mark_wrong(self) -> str:
+        """Mark the boxes whose values are no list; returns words for that, "" where all are."""
+        wrong = []
+        for kind, values in self._axes:
+            values.remove_class("sdnb-wrong")
+            try:
+                _ = kind.value and parsed(kind.value, values.value, self.model.library)
+            except (ValueError, TypeError, LookupError, OSError):
+                values.add_class("sdnb-wrong")
+                wrong.append(label(kind.value))
+        return f"Values of {' and '.join(wrong)} cannot be read yet." if wrong else ""
 
     def _asked(self) -> _Plan:
         """What the controls ask for. Raises ValueError, TypeError or LookupError."""
