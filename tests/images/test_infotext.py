@@ -128,7 +128,7 @@ TEXT = st.text(
     st.floats(0, allow_nan=False, allow_infinity=False), st.floats(0, 1), st.floats(0, 1),
     st.integers(1, 1000), st.integers(0, 2**62), st.booleans(), st.floats(0, 1),
     st.sampled_from(SYNTAXES), st.none() | st.integers(1, 12), st.floats(0, 1), st.integers(1, 10),
-    st.integers(1, 10),
+    st.integers(1, 10), st.floats(0, 0.9),
 )  # fmt: skip
 def test_what_is_written_is_read_back(
     prompt, negative, sampler, schedule, model, cfg, eta, strength, steps, seed, pictured, rescale,
