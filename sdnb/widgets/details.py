@@ -13,6 +13,7 @@ from sdnb.request.control import Control
 from sdnb.request.plain_words import counted, digits
 from sdnb.widgets.compare import compared
 from sdnb.widgets.form.fields import BY_NAME
+from sdnb.widgets.form.size_offer import in_words
 from sdnb.widgets.gallery.gallery_picture import GalleryPicture
 from sdnb.widgets.gallery.picture_search import day_of
 from sdnb.widgets.jpegs import data_uri
@@ -79,7 +80,7 @@ def caption(result: Result) -> str:
     the one in sight stands beside its number.
     """
     r, n = result.request, len(result.images)
-    size = "{} × {}".format(*result.image.size)
+    size = in_words(result.image.size)
     several = f"{counted(n, 'picture')} of " if n > 1 else ""
     seed = "" if n > 1 else f" · seed {r.seed}"
     return (
@@ -111,7 +112,7 @@ def settings(request: Request, result: Result | None = None) -> str:
 
 def _with_size(rows: list[tuple[str, str]], result: Result) -> list[tuple[str, str]]:
     """The rows with the picture's own size, where a part of it was made at the request's."""
-    size = _times(*result.image.size)
+    size = in_words(result.image.size)
     asked = dict(rows).get("Size", size)
     if asked == size:
         return rows
@@ -128,7 +129,7 @@ def _rows(request: Request) -> list[tuple[str, str]]:
             with suppress(ValueError):  # a tag that cannot be done
                 value = lora.of_request(request.prompt, value)
         if item.name in ("image", "mask") and value is not None:
-            value = _times(*png_header.size(value))
+            value = in_words(png_header.size(value))
         elif item.name in ("height", "digests") or (
             value == item.default and item.name not in used
         ):
@@ -142,7 +143,7 @@ def _rows(request: Request) -> list[tuple[str, str]]:
         if isinstance(value, str) and item.name in BY_NAME:
             value = BY_NAME[item.name].called.get(value, value)
         if item.name == "width":
-            label, value = "Size", _times(request.width, request.height)
+            label, value = "Size", f"{request.width} × {request.height}"
         rows.append((label, digits(value) if isinstance(value, float) else str(value)))
     return rows
 
@@ -158,10 +159,6 @@ def sides(one: GalleryPicture, other: GalleryPicture) -> tuple[str, str]:
     if not names:
         return one.words, other.words
     return _named(left, names), _named(right, names)
-
-
-def _times(width: int | None, height: int | None) -> str:
-    return f"{width} × {height}"
 
 
 def _named(table: Mapping[str, str], names: Sequence[str]) -> str:
