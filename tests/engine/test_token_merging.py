@@ -39,7 +39,7 @@ def test_means_of_groups_and_what_came_of_them(height, width, share):
     assert means.shape == (2, height * width - joined, 5)
     spread = merged.spread(means)
     for row in range(2):
-        for part in merged_tokens.groups(x[row], width, staying(height, width), share):
+        for part in merged_tokens.groups(x[row], staying(height, width), share):
             truth = values[row, part].mean(dim=0)
             assert (spread[row, part] - truth).abs().max() <= 1e-12
 
@@ -65,7 +65,7 @@ def test_a_unet_equals_diffusers_with_merged_attention(size):
     for block in (theirs.down_blocks[0], theirs.up_blocks[-1]):
         for layer in block.attentions:
             for inner in layer.transformer_blocks:
-                merged_tokens.MergedAttention(inner, size[1], staying(*size), 0.5)
+                merged_tokens.MergedAttention(inner, staying(*size), 0.5)
     truth = theirs(x, 321, encoder_hidden_states=context).sample
     mine = ours(x, 321, ours.prepare(context), merge=0.5)
     assert (mine - truth).abs().max() <= 1e-9

@@ -7,7 +7,7 @@ code (tomesd 0.1.3, `bipartite_soft_matching_random2d`) in four sizes, to the la
 import torch
 
 
-def groups(x, width, staying, share):
+def groups(x, staying, share):
     """The tokens of each group of one picture's tokens x `[n, c]`: those alone have groups, too."""
     unit = x / x.norm(dim=-1, keepdim=True)
     others = [n for n in range(len(x)) if n not in staying]
@@ -23,13 +23,9 @@ def groups(x, width, staying, share):
 class MergedAttention:
     """In place of the call of a diffusers block's `attn1`: it sees the means of the groups."""
 
-    def __init__(self, block, width, staying, share):
-        self.width, self.staying, self.share, self.whole = (
-            width,
-            staying,
-            share,
-            block.attn1.forward,
-        )
+    def __init__(self, block, staying, share):
+        self.staying, self.share = staying, share
+        self.whole = block.attn1.forward
         block.register_forward_pre_hook(self.seen)
         block.attn1.forward = self
 
@@ -39,7 +35,7 @@ class MergedAttention:
     def __call__(self, normed, **how):
         out = torch.empty_like(normed)
         for row, x in enumerate(self.x):
-            parts = groups(x, self.width, self.staying, self.share)
+            parts = groups(x, self.staying, self.share)
             means = torch.stack([normed[row, part].mean(dim=0) for part in parts])
             for part, value in zip(parts, self.whole(means[None], **how)[0], strict=True):
                 out[row, part] = value
