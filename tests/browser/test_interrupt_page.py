@@ -7,7 +7,7 @@ from test_panel_page import PANEL, Page
 pytestmark = pytest.mark.browser
 
 GRID = """
-base = sdnb.Request("a fox in the snow", seed=7, steps=1000)
+base = sdnb.Request("a fox in the snow", seed=7, steps=200)
 view = sdnb.GridView(sdnb.sweep(base, cfg=[2, 4]), model)
 view
 """
@@ -22,7 +22,7 @@ def test_the_interrupt_button_stops_a_panel_and_a_grid(page, lab):
     stop_a_panel(view)
     stop_a_grid(view)
     assert view.notebook.complaints() == []
-    view.kernel("panel.submit(sdnb.Request('a fox', steps=1000)) and None")
+    view.kernel("panel.submit(sdnb.Request('a fox', steps=300)) and None")
     view.until("panel.running")
     interrupt_a_cell(view)
     assert view.kernel("panel.running")
@@ -30,7 +30,7 @@ def test_the_interrupt_button_stops_a_panel_and_a_grid(page, lab):
 
 
 def stop_a_panel(view):
-    view.kernel("panel.submit(sdnb.Request('a fox', steps=1000)) and None")
+    view.kernel("panel.submit(sdnb.Request('a fox', steps=300)) and None")
     view.until(f"{LAST}.progress is not None and {LAST}.progress.step > 1")
     view.page.locator(BUTTON).first.click()
     view.until("not panel.running")

@@ -158,7 +158,7 @@ def test_a_run_goes_on_beside_a_busy_cell_and_ends_with_its_cell(page, lab):
     one.notebook.run_all()
     one.until("not old.running")
     assert one.kernel("old.progress.line.startswith('stopped') and old is not panel")
-    one.kernel("panel.form.change(prompt='a cat', steps=1000)")
+    one.kernel("panel.form.change(prompt='a cat', steps=200)")
     one.click("Generate")
     one.until("panel.progress.previews > 0")
     one.notebook.js("await app.commands.execute('notebook:delete-cell')")

@@ -41,10 +41,11 @@ def opened(shared_page, lab):
 
 @pytest.fixture(autouse=True)
 def at_rest(opened):
-    """A run that a test had begun ends with it, also where it failed."""
+    """What a test had begun and set ends with it, also where it failed."""
     yield
     opened.kernel("studio.panel.stop()")
     opened.becomes("not studio.panel.running")
+    opened.kernel("studio.panel.form.change(steps=16, seed=5) or studio.panel._show_plan()")
 
 
 def batch(opened):
@@ -72,7 +73,7 @@ def test_the_result_stays_where_it_is_whatever_is_said_above_it(opened):
     where = """() => [...document.querySelectorAll('.sdnb-result')].filter(e => e.checkVisibility())
       .map(e => e.getBoundingClientRect().top - e.closest('.sdnb').getBoundingClientRect().top)"""
     (top,) = page.evaluate(where)
-    opened.kernel("studio.panel.form.change(steps=400, seed=None) or studio.panel._show_plan()")
+    opened.kernel("studio.panel.form.change(steps=90, seed=None) or studio.panel._show_plan()")
     page.get_by_role("button", name="Generate").locator("visible=true").click()
     page.get_by_text(re.compile(r"step \d+ of")).locator("visible=true").wait_for()
     page.get_by_role("button", name="Queue").locator("visible=true").click()
@@ -85,7 +86,6 @@ def test_the_result_stays_where_it_is_whatever_is_said_above_it(opened):
     page.get_by_role("button", name="Random again").locator("visible=true").wait_for()
     page.screenshot(path=SHOTS / "result-stays.png")
     assert page.evaluate(where) == [top]
-    opened.kernel("studio.panel.form.change(steps=16, seed=5) or studio.panel._show_plan()")
     opened.kernel("studio.panel.progress.clear()")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,8 +17,6 @@ from sdnb.widgets.line_list import Line, LineList
 from sdnb.widgets.style import box, level, quiet_line, shared
 
 _MOST = 50  # lines that are shown
-# Seconds: the page sends a click at once, and what was typed before it when it has been answered.
-_LATE = 0.5
 _NO_LIBRARY = (
     "The model has no library of files yet: write the path of a control network or its id on the "
     "Hugging Face hub, or choose the folder of AUTOMATIC1111, ComfyUI or InvokeAI where the model "
@@ -40,16 +37,11 @@ class NetBox(widgets.VBox):
         self._name = ""
         self._sha256: str | None = None
         self._setting = False
-        self._clicked_at = -_LATE  # when a line was
         self._shown: list[str] = []  # the names of the lines
         self.facts = NetFacts()  #: what is known of the net
-        self._box = widgets.Text(
-            description="Net", placeholder="search the library, or write a path or a hub id",
-            tooltip="The control network: the name of a file in the library, its path, or its id "
-            "on the Hugging Face hub",
-            style=shared(TextStyle, "76px"), layout=widgets.Layout(width="auto"),
-        )  # fmt: skip
-        self._box.observe(self._typed, "value")
+        # The page sends a click at once, and what was typed before it when it has been answered: a
+        # click shows the other box, and what still comes to the one before is not heard.
+        self._box, self._other = self._new_box(), self._new_box()
         self._more = icon_button(
             "list", "All nets", "Show what the library has", widgets.ToggleButton
         )
@@ -57,9 +49,19 @@ class NetBox(widgets.VBox):
         self._lines = LineList(self._clicked)
         self._found = widgets.VBox([self._lines])
         self._said = quiet_line()
-        head = box("sdnb-net", [self._box, self._more, *beside])
-        super().__init__([head, level(self._found), level(self._said)])
-        in_order(self)
+        self._head = box("sdnb-net", [self._box, self._more, *beside])
+        super().__init__([self._head, level(self._found), level(self._said)])
+        in_order(self, self._other)
+
+    def _new_box(self) -> widgets.Text:
+        text = widgets.Text(
+            description="Net", placeholder="search the library, or write a path or a hub id",
+            tooltip="The control network: the name of a file in the library, its path, or its id "
+            "on the Hugging Face hub",
+            style=shared(TextStyle, "76px"), layout=widgets.Layout(width="auto"),
+        )  # fmt: skip
+        text.observe(self._typed, "value")
+        return text
 
     @property
     def wrong(self) -> str:
@@ -137,10 +139,7 @@ class NetBox(widgets.VBox):
 
     # -- a person's hand -----------------------------------------------------------------------
     def _typed(self, change: Any) -> None:
-        if self._setting:
-            return
-        if time.monotonic() - self._clicked_at < _LATE:
-            self.show(self._name, self._sha256)
+        if self._setting or change["owner"] is not self._box:
             return
         words = change["new"].strip()
         known = words and not is_hub_id(words) and self._nets().about(words).known
@@ -150,6 +149,7 @@ class NetBox(widgets.VBox):
         self.refresh()
 
     def _clicked(self, name: str) -> None:
+        self._box, self._other = self._other, self._box
         self.show(name)
+        self._head.children = [self._box, *self._head.children[1:]]
         self._take(self._name)
-        self._clicked_at = time.monotonic()
