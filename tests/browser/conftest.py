@@ -3,6 +3,7 @@ each takes seconds.
 """
 
 import os
+from collections import deque
 from contextlib import contextmanager, nullcontext
 
 import pytest
@@ -25,6 +26,9 @@ def lab(tmp_path_factory):
         lab.stop()
 
 
+ERRORS = deque(maxlen=20)  # the last that the browser's console said
+
+
 class Browser:
     """Chromium, from the first test of a page in a row to the last: while Playwright runs, no other
     test can have an event loop.
@@ -45,7 +49,9 @@ class Browser:
         """A new one, as of a new visitor."""
         context = self.chromium().new_context(viewport=SIZE, **settings)
         context.set_default_timeout(1000 * LIMIT)
-        return context.new_page()
+        page = context.new_page()
+        page.on("console", lambda said: said.type == "error" and ERRORS.append(said.text[:2000]))
+        return page
 
     def visitor(self):
         """The page that tests share."""
@@ -129,7 +135,9 @@ SEEN = """() => [
 def say_what_is_seen(page, name):
     """A failure's report says what was in the page: who reads it has no browser."""
     print(f"The page of {name}, at {page.url}:")  # pytest shows it with the failure
-    print("\n".join(words[:2000] for words in page.evaluate(SEEN)))
+    for part in page.get_by_text("Click to show javascript error").locator("visible=true").all():
+        part.click()  # where a widget should be, and what was wrong with it is behind that
+    print("\n".join(words[:2000] for words in [*page.evaluate(SEEN), "Its console:", *ERRORS]))
     SHOTS.mkdir(exist_ok=True)
     page.screenshot(path=SHOTS / f"failed-{name}.png")
 

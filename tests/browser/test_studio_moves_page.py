@@ -103,8 +103,7 @@ def test_a_question_has_the_focus_moves_nothing_and_escape_is_no(opened):
     assert negative.bounding_box() == before
     page.keyboard.press("Escape")
     page.locator("button:text-is('Yes') >> visible=true").wait_for(state="hidden")
-    page.wait_for_timeout(300)
-    assert "sdnb-generate" in page.evaluate(focus)[1]
+    opened.sees(lambda: "sdnb-generate" in page.evaluate(focus)[1], what="the focus on Generate")
     assert not opened.kernel("studio.panel.running or bool(delattr(studio.panel._long, 'asks'))")
 
 
