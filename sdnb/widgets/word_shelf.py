@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from sdnb.widgets.style import box, quiet_line, row, shared
 from sdnb.widgets.way_back import WayBack
 
 MOST = 50  # lines that are shown
-_LONGEST = 160  # letters of a line
+_LONGEST, _SHORT = 160, 24  # letters of a line, and of a name on a button
 _EARLIER, _STYLES = "earlier prompts", "styles"
 _NO_PROMPTS = "What you generate is listed here, newest first."
 _NO_STYLES = (
@@ -50,6 +51,7 @@ class WordShelf:
     ) -> None:
         self._form, self._library, self._changed = form, library, changed
         self._styles: dict[str, PromptStyle] = {}
+        self._taken: PromptStyle | None = None  # the last style that was clicked
         self._note = ""  # why the newest prompt could not be kept
         self.button = icon_button(
             "history", "Earlier prompts and styles", "Earlier prompts, and prompt styles",
@@ -104,8 +106,9 @@ class WordShelf:
         save = text_button(
             "Save as a style", "save", "Save the words of both boxes under this name", self._saved
         )
+        self._remove = text_button("Remove", "trash", "", self._removed)
         self._of_history = row([self._switch, self._delete])
-        self._of_styles = row([self._name, save])
+        self._of_styles = row([self._name, save, self._remove])
         self.shelf.children = [
             box("sdnb-library-head", [self._search, self._kind]),
             self._lines, self._message, self._undo, self._of_history, self._of_styles,
@@ -121,6 +124,7 @@ class WordShelf:
         wanted = self._search.value.casefold().split()
         found = [line for line in lines if all(word in line.words.casefold() for word in wanted)]
         self._lines.show(found[:MOST])
+        self._offer_to_remove()
         more = len(found) - MOST
         if lines and not found:
             none = f"{counted(len(lines), 'line')}: none of them matches."
@@ -143,6 +147,15 @@ class WordShelf:
         ]
         return lines, problems, _NO_STYLES
 
+    def _offer_to_remove(self) -> None:
+        """The style that was clicked can go, where it is one of those that are saved here."""
+        taken = self._taken
+        own = taken is not None and self._styles.get(taken.name) == taken and _is_own(taken)
+        self._remove.layout.display = "" if own else "none"
+        if own and taken is not None:
+            self._remove.description = f"Remove “{plain(taken.name, _SHORT)}”"
+            self._remove.tooltip = f"Take the style out of {styles_path()}"
+
     def _say(self, words: str) -> None:
         self._message.value = f'<span role="status">{html.escape(words)}</span>' if words else ""
 
@@ -152,6 +165,8 @@ class WordShelf:
         before = self._form.request
         if isinstance(what, PromptStyle):
             after, done = what.apply(before), f"“{_short(what.name)}” is in the prompts."
+            self._taken = what
+            self._offer_to_remove()
         else:
             after = before.but(prompt=what.prompt, negative=what.negative)
             done = "The words are those of before."
@@ -182,8 +197,38 @@ class WordShelf:
             self._say(f"Not saved: {error}.")
             return
         self._name.value = ""
+        self._taken = style
         self._show()
         self._say(f"Saved as “{_short(style.name)}”, in {styles_path()}.")
+
+    def _removed(self) -> None:
+        style = self._taken
+        if style is None:
+            return
+        try:
+            with suppress(KeyError):  # somebody has removed it meanwhile
+                Styles(styles_path()).remove(style.name)
+        except (OSError, ValueError) as error:
+            self._say(f"Not removed: {error}.")
+            return
+        self._show()
+        self._undo.say(f"“{_short(style.name)}” is removed.", "Undo", lambda: self._kept(style))
+
+    def _kept(self, style: PromptStyle) -> None:
+        try:
+            Styles(styles_path()).keep(style)
+        except (OSError, ValueError) as error:
+            self._say(f"Not saved: {error}.")
+            return
+        self._show()
+
+
+def _is_own(style: PromptStyle) -> bool:
+    """Whether it is among the styles that are saved here, and not in a file of another program."""
+    try:
+        return Styles(styles_path()).get(style.name) == style
+    except (OSError, ValueError):
+        return False
 
 
 def _short(text: str) -> str:

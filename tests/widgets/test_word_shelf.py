@@ -205,6 +205,28 @@ def test_the_words_are_saved_as_a_style_of_ones_own(webui, place):
     assert "Not saved: give the style a name" in status(shelf)
 
 
+def test_a_style_of_ones_own_can_be_removed_and_brought_back(webui, place):
+    panel = Panel(webui, executor=Inline(make))
+    before = (place / "webui" / "styles.csv").read_bytes()
+    shelf = opened(panel, "styles")
+    press(shelf, lines(panel)[0])
+    assert not called(shelf, "Remove “oil”")  # it is in AUTOMATIC1111's file
+    ink = PromptStyle("oil", "{prompt}, in ink")
+    Styles(word_shelf.styles_path()).keep(ink)
+    find(shelf, "Search").value = "ink"
+    press(shelf, lines(panel)[0])
+    press(shelf, "Remove “oil”")
+    assert "“oil” is removed." in read(shelf)
+    assert dict(Styles(word_shelf.styles_path())) == {}
+    assert not called(shelf, "Remove “oil”")
+    press(shelf, "Undo")
+    assert dict(Styles(word_shelf.styles_path())) == {"oil": ink}
+    word_shelf.styles_path().write_text("a,b\n")
+    press(shelf, "Remove “oil”")
+    assert "is no table of styles" in status(shelf)
+    assert (place / "webui" / "styles.csv").read_bytes() == before
+
+
 def test_a_file_of_styles_that_cannot_be_read_hides_no_other(webui):
     panel = Panel(webui, executor=Inline(make))
     word_shelf.styles_path().parent.mkdir(parents=True)
