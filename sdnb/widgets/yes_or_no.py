@@ -12,6 +12,7 @@ from sdnb.widgets.buttons import text_button
 from sdnb.widgets.hearing import in_order
 
 _LONG = 15 * 60.0  # seconds: nobody waits that long by mistake and is glad of it
+_VERY_LONG = 60 * 60.0  # seconds that a key which is pressed twice does not begin
 
 
 class YesOrNo(widgets.VBox):
@@ -27,9 +28,11 @@ class YesOrNo(widgets.VBox):
 
     def ask(
         self, words: str, act: Callable[[], object], *, yes: str = "Yes", does: str = "",
-        spares: str = "Leave it",
+        spares: str = "Leave it", careful: bool = False,
     ) -> None:  # fmt: skip
-        """Ask this; `act` is called if someone says `yes`. `does` and `spares` are the tooltips."""
+        """Ask this; `act` is called if someone says `yes`. `does` and `spares` are the tooltips.
+        Enter is the first answer, or No where one is to be `careful`.
+        """
 
         def agreed() -> None:
             self.forget()
@@ -40,7 +43,7 @@ class YesOrNo(widgets.VBox):
         self.children = [line, widgets.HBox(answers)]
         in_order(self)
         self.layout.display = ""
-        self.focus(answers[0])
+        self.focus(answers[careful])
 
     def forget(self) -> None:
         """Withdraw the question."""
@@ -69,5 +72,6 @@ class LongRun(YesOrNo):
             begin()
 
         words = f"This takes {in_words(seconds)}, by the last runs. Begin?"
-        self.ask(words, agreed, does="Begin; Stop ends it at any time")
+        does = "Begin; Stop ends it at any time"
+        self.ask(words, agreed, does=does, careful=seconds >= _VERY_LONG)
         return True

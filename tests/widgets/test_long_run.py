@@ -8,6 +8,7 @@ from sdnb.jobs.executor import Inline
 from sdnb.request import Request
 from sdnb.request.pace import Times
 from sdnb.widgets.panel import Panel
+from sdnb.widgets.yes_or_no import LongRun
 from sdnb.widgets.upscale import UpscalePanel
 
 
@@ -75,3 +76,12 @@ def test_who_has_said_yes_is_asked_again_only_before_what_takes_much_longer():
     press(panel, "Generate")
     assert status(panel).startswith("This takes about")
     assert len(panel.results) == 2
+
+
+def test_enter_does_not_begin_what_takes_hours():
+    asked = LongRun()
+    focused = []
+    asked.focus = lambda button: focused.append(button.description)
+    assert asked.asks(20 * 60, lambda: None)
+    assert asked.asks(165 * 3600, lambda: None)
+    assert focused == ["Yes", "No"]
