@@ -31,15 +31,18 @@ class LiveLine(widgets.HBox):
     def say(self, words: str) -> None:
         """Say this. The button stays while a picture takes too long."""
         self._said = words
-        self.recall()
+        self._write(words, "")
 
     def interrupt(self, words: str) -> None:
         """Say this until `recall`, in place of what was said."""
         self._write(words, "")
 
     def recall(self) -> None:
-        """Say again what was said."""
-        self._write(self._said, "")
+        """Say again what was said, or that a picture takes too long."""
+        if self._slow is None:
+            self._write(self._said, "")
+        else:
+            self._write(self._slow.why, "sdnb-warn")
 
     def refuse(self, slow: TooSlow | None) -> None:
         """Say that a picture takes too long, in place of what was said; None takes that back."""
@@ -49,10 +52,7 @@ class LiveLine(widgets.HBox):
         ways = () if slow is None else slow.ways[:1]
         self._button.description = "".join(f"Take {way}" for way in ways)
         self._button.layout.display = "" if ways else "none"
-        if slow is None:
-            self.recall()
-        else:
-            self._write(slow.why, "sdnb-warn")
+        self.recall()
 
     def _write(self, words: str, kind: str) -> None:
         said = f'<div class="{kind}" role="status">{html.escape(words)}</div>'

@@ -21,6 +21,7 @@ from sdnb.widgets.jpegs import enlarged, jpeg
 from sdnb.widgets.live_line import LiveLine
 from sdnb.widgets.pause import Pause
 from sdnb.widgets.progress import PREVIEW_SIDE, ErrorBox, Throttle
+from sdnb.widgets.progress import line as how_far
 from sdnb.widgets.run_queue import RunQueue
 from sdnb.widgets.style import quiet_line
 
@@ -56,6 +57,7 @@ class LiveRuns:
         self._looked: Request | None = None  # the controls as they were at the last look
         self._shows = False  # whether what comes is shown
         self._goes = False  # whether a picture has come since it was switched on
+        self._tells = False  # whether it says how far what runs is: that takes long
         self._is_first = True  # whether the next preview is the first of its run
         self._had_full = False  # whether its run has had one of full size
         self._previews = Throttle(_PREVIEW_EVERY, _PREVIEW_SHARE)
@@ -193,12 +195,14 @@ class LiveRuns:
 
     def _ask_for(self, request: Resolved, anyway: bool) -> None:
         self._last = None
-        if self._is_slow(request) and not anyway:
+        slow = self._is_slow(request)
+        if slow and not anyway:
             self._show_no_more()
             self._live.stop()
             self._give_up()
             return
         self._last, self._shows = request, True
+        self._tell(slow)
         try:
             self._live.ask(request)
         except RuntimeError as error:  # the executor was shut down
@@ -212,7 +216,15 @@ class LiveRuns:
         """Show nothing of what runs, which is to be stopped."""
         if self._shows:
             self._expect(coming=False)
+            self._tell(False)
+            self.head.recall()
         self._shows = False
+
+    def _tell(self, tells: bool) -> None:
+        """Say from now on how far what runs is, and let Stop stop it; or no more."""
+        if tells != self._tells:
+            self._tells = tells
+            self._queue.show_line()
 
     def _say_nothing(self) -> None:
         """Take back why there was no picture."""
@@ -277,6 +289,8 @@ class LiveRuns:
         all that is in a picture is there, where the model has a tiny VAE for it.
         """
         asked = self._last
+        if self._shows and self._tells:
+            self.head.interrupt(how_far(progress, None))
         half = not self._had_full and 2 * progress.step >= progress.total > progress.step
         if not (self._shows and asked and (self._is_first or half or self._previews.due())):
             return
@@ -301,6 +315,7 @@ class LiveRuns:
             if self._shows:
                 self._problem.hide()
                 self._queue.forget_stopped()
+                self._tell(False)
                 self._took(result)
                 self._goes = True
                 self._expect(coming=self._live.waits)
@@ -312,6 +327,7 @@ class LiveRuns:
             self._last, self._wrong = None, False
             if self._shows:
                 self._expect(coming=False)
+                self._tell(False)
                 self._complain(error)
 
 

@@ -8,8 +8,8 @@ from sdnb.jobs.executor import Inline
 from sdnb.request import Request
 from sdnb.request.pace import Times
 from sdnb.widgets.panel import Panel
-from sdnb.widgets.yes_or_no import LongRun
 from sdnb.widgets.upscale import UpscalePanel
+from sdnb.widgets.yes_or_no import LongRun
 
 
 def slow(kind, minutes):

@@ -265,6 +265,32 @@ def test_where_nothing_follows_by_itself_the_empty_place_says_so():
     assert "Too slow to follow the pen" not in read(one)
 
 
+@pytest.mark.parametrize("end", ["made", "stopped", "failed"])
+def test_one_that_takes_long_says_how_far_it_is_and_can_be_stopped(end):
+    gate, run = gated()
+    one = sketch(run, Worker)
+    learnt(one, 3.0)
+    one.canvas.draw(LINE)
+    assert find(one, "Stop").disabled
+    press(one, "Another")
+    assert not find(one, "Stop").disabled
+    gate.release()
+    until(lambda: "step 1 of 5" in read(one.followed))
+    if end == "made":
+        for _ in range(4):
+            gate.release()
+        until(lambda: one.result is not None and not one._live.busy)
+    elif end == "stopped":
+        press(one, "Stop")
+    else:
+        one._live._failed(RuntimeError("no <more> memory"))
+    assert find(one, "Stop").disabled
+    assert "step 1 of 5" not in read(one.followed)
+    if end != "failed":
+        assert "live takes 3 s at most" in read(one.followed)
+    one.close()
+
+
 def test_the_very_first_preview_takes_the_empty_place():
     gate, run = gated()
     one = sketch(run, Worker)

@@ -15,13 +15,14 @@ Act = Callable[[], object]
 
 
 class DeleteQuestion:
-    """A `row` that is in sight while it waits for an answer; `act` does what a button is for, and
-    withdraws the question.
+    """A `row` that is in sight while it waits for an answer, over what is below its `place`; `act`
+    does what a button is for, and withdraws the question.
     """
 
     def __init__(self, act: Callable[[Act], object]) -> None:
         self._act = act
         self.row = style.row([], display="none")
+        self.place = style.box("sdnb-over", [self.row])
 
     def ask(
         self, count: int, what: str, away: Path | None, delete: Act

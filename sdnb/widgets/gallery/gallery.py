@@ -76,7 +76,7 @@ class Gallery(RunAgain, GalleryActs):
             self.folder, self._contents, self._thumbs, self, more=self.autosave,
             do=self._guarded_above,
         )  # fmt: skip
-        above = [self._bar, self._picked, self._question.row, self._words.above]
+        above = [self._bar, self._picked, self._question.place, self._words.above]
         hidden = style.sheet(), self._keys, Drops(self.at)
         super().__init__([*hidden, *above, self._thumbs, self._opened_picture])
         for name in ("sdnb", TAKES):

@@ -40,6 +40,7 @@ class LiveDrawing(LiveRuns):
         self._holds = False
         self.line, self.head = view, view.line
         outcome.view.layout.display = "none"
+        queue.more_to_stop = lambda: self._tells
 
     @contextmanager
     def held(self) -> Iterator[None]:
