@@ -89,7 +89,7 @@ def test_a_run_in_another_thread_waits_and_no_prompts_mix(model, graphs):
     assert seen(job, waits)
     assert job.progress.where == "waiting for another run of this model"
     (*_, last) = steps
-    assert job.wait(30)
+    assert job.wait(120)
     assert np.array_equal(pixels(last.result), apple)
     assert np.array_equal(pixels(job.result), car)
     worker.shutdown()
@@ -146,9 +146,9 @@ def test_a_waiting_run_can_be_stopped_and_leaves_its_place(model):
         job, next_one = worker.submit(APPLE), worker.submit(CAR)
         assert seen(job, waits)
         job.stop()
-        assert job.wait(30)
+        assert job.wait(120)
         assert job.state == "stopped"
-    assert next_one.wait(30)
+    assert next_one.wait(120)
     assert next_one.state == "done"
     worker.shutdown()
 
@@ -196,11 +196,11 @@ def test_an_interrupt_ends_waiting():
         with turns.ask() as turn:
             turn.wait()
             had.set()
-            end.wait(30)
+            end.wait(120)
 
     thread = threading.Thread(target=hold)
     thread.start()
-    assert had.wait(30)
+    assert had.wait(120)
     threading.Timer(0.05, _thread.interrupt_main).start()
     try:
         with pytest.raises(KeyboardInterrupt), turns.ask() as turn:

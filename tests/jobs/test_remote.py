@@ -92,17 +92,17 @@ def test_a_worker_loads_once_and_runs_one_at_a_time(pool, monkeypatch):
     monkeypatch.setattr(worker_side, "_held", {})
     one = Remote(pool, {"path": "one"})
     jobs = [one.submit(grids.BASE.but(seed=seed)) for seed in range(6)]
-    assert all(job.wait(30) for job in jobs)
+    assert all(job.wait(120) for job in jobs)
     assert {job.state for job in jobs} == {"done"}
     jobs = [one.of({"path": "two"}, print_).submit(grids.BASE) for print_ in "fg"]
-    assert all(job.wait(30) for job in jobs)
+    assert all(job.wait(120) for job in jobs)
     assert [job.state for job in jobs] == ["done", "failed"]
     assert "has another model at 'two' (fingerprint f, expected g)" in str(jobs[1].error)
     assert loads == ["one", "not one", "two"]
     assert max(most) == 1
     there["two"] = "g"  # someone has copied the right file there
     job = one.of({"path": "two"}, "g").submit(grids.BASE)
-    assert job.wait(30)
+    assert job.wait(120)
     assert job.state == "done", job.traceback
     assert loads == ["one", "not one", "two", "not two", "two"]
     one.release()
@@ -143,7 +143,7 @@ def test_a_worker_with_other_files_refuses(pool, monkeypatch, tmp_path):
 
     def error(**fields):
         job = to.submit(grids.BASE.but(**fields))
-        assert job.wait(30)
+        assert job.wait(120)
         return str(job.error or "")
 
     assert error(prompt="a fox <lora:fog:0.5>") == ""
@@ -172,11 +172,11 @@ def test_what_the_workers_model_brings_is_no_other_file(pool, monkeypatch, tmp_p
     monkeypatch.setattr(worker_side, "_held", {})
     to = Remote(pool, {"path": "x", "library": [str(tmp_path / "here")]})
     job = to.submit(grids.BASE.but(prompt="a fox <lora:fog:0.5>", negative="bad"))
-    assert job.wait(30)
+    assert job.wait(120)
     assert job.state == "done", job.traceback
     shutil.copy(tmp_path / "here/fog.safetensors", tmp_path / "here/rain.safetensors")
     job = to.submit(grids.BASE.but(loras="rain"))
-    assert job.wait(30)
+    assert job.wait(120)
     assert re.search(r"the lora 'rain' \(sha256 \w{12} expected, none", str(job.error))
 
 
@@ -223,7 +223,7 @@ def test_stopping_ends_what_has_not_begun(monkeypatch):
     gate = threading.Event()
 
     def slow(load, fingerprint, request, signal, files):
-        gate.wait(30)
+        gate.wait(120)
         return paint(load, fingerprint, request, signal)
 
     monkeypatch.setattr(worker_side, "work", slow)
@@ -254,7 +254,7 @@ def test_breaking_off_keeps_what_workers_have_finished(kind, request, monkeypatc
     while next(steps).made is None:
         pass
     for job in sent:
-        job.future.result(timeout=30)
+        job.future.result(timeout=120)
     steps.close()
     assert grid.done == len(list(tmp_path.glob("*.png"))) == 6
     assert {job.state for job in sent} == {"done"}
@@ -297,9 +297,9 @@ def test_a_run_that_is_stopped_ends_between_two_steps(monkeypatch):
     monkeypatch.setattr(worker_side, "_held", {})
     with ThreadPoolExecutor(1) as pool:  # its end waits for the run's
         job = Remote(pool).submit(grids.BASE)
-        assert begun.wait(30)
+        assert begun.wait(120)
         job.stop()
-        assert job.wait(30)
+        assert job.wait(120)
     assert job.state == "stopped"
 
 
@@ -346,7 +346,7 @@ def test_what_was_finished_comes_back(kind, ends, request, monkeypatch, tmp_path
         time.sleep(0.01)
     if ends == "stopped":
         job.stop()
-    assert job.wait(30)
+    assert job.wait(120)
     assert (job.state, job.result) == (ends, None)
     assert str(job.error or "") == ("the second picture failed" if ends == "failed" else "")
     (made,) = job.so_far.images
@@ -402,10 +402,10 @@ def until(signal, begun):
 def test_a_stop_signal_is_seen_in_a_cluster(cluster):
     signal, begun = stop_signal.signal_for(cluster), Event(client=cluster)
     future = cluster.submit(until, signal, begun, resources={"GPU": 1})
-    assert begun.wait(30)
+    assert begun.wait(120)
     assert not future.done()
     signal.set()
-    assert future.result(timeout=30) != os.getpid()
+    assert future.result(timeout=120) != os.getpid()
 
 
 class FakeClient:
