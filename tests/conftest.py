@@ -25,14 +25,15 @@ if _processes > 1:
 
 
 def pytest_xdist_auto_num_workers(config):
-    """What `-n auto` means: a process for each core, four at most, to run folders of tests; and one
-    more where browsers are among them, since those tests wait for half of their time.
+    """What `-n auto` means: a process for each core, four at most, to run folders of tests. A test
+    of a page keeps more than one core busy by itself, with its kernel and its browser: one process
+    more would end no sooner, and each test would take half as long again.
 
     Files and single tests run in pytest's own process: that starts sooner, and a debugger works.
     """
     if all(".py" in argument for argument in config.args):
         return 0
-    return min(4, os.cpu_count() or 1) + (not _quick(config))
+    return min(4, os.cpu_count() or 1)
 
 
 def _quick(config):
