@@ -20,11 +20,21 @@ Side = tuple[Image.Image, tuple[str, str]]  # a picture, and what it and the oth
 
 _LONG = 24  # letters at the beginning of two names, from which on it is left out
 _KEEP = "event.stopPropagation()"  # otherwise JupyterLab handles the arrow keys
+# The style sheet does what they say; the kernel, which may be busy, has no part in it.
+_WAYS = (
+    ("larger", "Larger", "As large as there is room"),
+    ("differing", "Difference", "What differs, four times as strong; black is equal"),
+)
 _MOVE = "this.closest('.sdnb-compare').style.setProperty('--at', this.value + '%')"
 
 
-def compared(before: Image.Image, after: Image.Image, words: tuple[str, str] = ("", "")) -> str:
-    """HTML of `before` left of a slider and `after`, resized to its size, right of it."""
+def compared(
+    before: Image.Image, after: Image.Image, words: tuple[str, str] = ("", ""), *,
+    ways: bool = False,
+) -> str:  # fmt: skip
+    """HTML of `before` left of a slider and `after`, resized to its size, right of it. With `ways`
+    one also sees both as large as there is room, and what differs.
+    """
     if after.size != before.size:
         after = after.resize(before.size)
     side = 768
@@ -35,6 +45,7 @@ def compared(before: Image.Image, after: Image.Image, words: tuple[str, str] = (
     named = zip(("left", "right"), alts, shown, strict=True)
     sides = "".join(f'<span title="{alt}">{side}: {word}</span>' for side, alt, word in named)
     below = f'<div class="sdnb-sides" aria-hidden="true">{sides}</div>' if any(words) else ""
+    below += f'<div class="sdnb-ways">{"".join(map(_way, _WAYS))}</div>' if ways else ""
     return (
         f'<div class="sdnb-compare" style="--wide:{width}px"><div class="sdnb-pair">'
         f'<img src="{data_uri(before, side, 92)}" alt="left: {alts[0]}">'
@@ -44,6 +55,12 @@ def compared(before: Image.Image, after: Image.Image, words: tuple[str, str] = (
         'aria-label="how much of the left picture is seen, in percent"></div>'
         f"{below}</div>"
     )
+
+
+def _way(way: tuple[str, str, str]) -> str:
+    name, words, tip = way
+    box = f'<input type="checkbox" class="sdnb-{name}" onkeydown="{_KEEP}">'
+    return f'<label title="{tip}">{box} {words}</label>'
 
 
 def apart(one: str, other: str) -> tuple[str, str]:

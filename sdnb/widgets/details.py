@@ -179,7 +179,7 @@ def code(request: Request) -> str:
 def seen(picture: GalleryPicture, other: GalleryPicture | None) -> str:
     """A gallery's picture as HTML; beside another one, both under a slider, the other one left."""
     if other is not None and other is not picture:
-        return compared(other.image, picture.image, sides(other, picture))
+        return compared(other.image, picture.image, sides(other, picture), ways=True)
     return zoomed(picture)
 
 

@@ -314,7 +314,7 @@ class ResultView(widgets.VBox):
         side = lefts.get(self._with.value) or next(iter(lefts.values()), None)
         left = side() if side is not None and self._comparing else None
         if left is not None:
-            self._picture.value = compared(left[0], picture.image, left[1])
+            self._picture.value = compared(left[0], picture.image, left[1], ways=True)
         else:
             self._picture.value = zoomed(picture)
         self._link.value = picture_link(picture)

@@ -209,8 +209,22 @@ def test_in_inpaint_the_canvas_and_the_result_stand_side_by_side(studio):
     studio.click("Generate")
     studio.until("len(studio.gallery.pictures) == 3")
     studio.click("Compare")
-    studio.page.locator(".sdnb-pair >> visible=true").wait_for()
+    differs_and_is_larger(studio)
     assert studio.notebook.complaints() == []
+
+
+def differs_and_is_larger(studio):
+    """Two pictures that are compared have two boxes to look closer, with the kernel or without."""
+    pair = studio.page.locator(".sdnb-pair >> visible=true")
+    pair.wait_for()
+    seen = "e => [e.clientWidth, getComputedStyle(e.querySelector('img + img')).mixBlendMode]"
+    assert pair.evaluate(seen) == [256, "normal"]
+    studio.page.locator(".sdnb-compare").get_by_label("Difference").check()
+    studio.page.locator(".sdnb-compare").get_by_label("Larger").check()
+    room = pair.evaluate("e => e.closest('.sdnb-compare').parentElement.clientWidth")
+    assert pair.evaluate(seen) == [room, "difference"]
+    assert room > 400
+    studio.shot("difference")
 
 
 def side_by_side(studio):
