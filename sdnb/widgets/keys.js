@@ -280,14 +280,19 @@ export default {
     const early = { capture: true, signal: end.signal };
     for (const act of [takeFocus, stay]) document.addEventListener("pointerdown", act, early);
     document.addEventListener("focusout", leaveFocus, early);
-    const focus = ({ focus: name, top }, frames = 60) => {
-      // What Python has just made or shown is in the page some frames later.
+    // What Python has just made or shown is in the page some frames later, or seconds where the page
+    // is busy with hundreds of widgets; who does something meanwhile keeps the focus where it is.
+    let turn = 0;
+    for (const type of ["pointerdown", "keydown"]) document.addEventListener(type, () => turn++, early);
+    const focus = ({ focus: name, top }, mine = ++turn, began = performance.now()) => {
+      const waited = performance.now() - began; // ms
+      if (waited > 20_000 || (waited > 1000 && turn !== mine)) return;
       const found = root()?.querySelector(`.${name}`);
       if (found?.offsetParent) {
         found.focus({ preventScroll: Boolean(top) });
         if (top) root().querySelector(top)?.scrollIntoView({ block: "start" });
         kind.focusin?.({ target: found }, root()); // also where it had it, for another picture
-      } else if (frames) requestAnimationFrame(() => focus({ focus: name, top }, frames - 1));
+      } else requestAnimationFrame(() => focus({ focus: name, top }, mine, began));
     };
     const told = message => {
       if (message.asked) model.send(message); // all that was sent before is heard by now

@@ -34,7 +34,7 @@ class Tabs(widgets.Tab):
         self._turns += 1
         self._deaf = self._answers
         self.selected_index = place
-        self.ear.when_heard(partial(self._heard, self._turns))
+        self._ask()
 
     def mark(self, places: Collection[int]) -> None:
         """Mark the tabs at these places, and no others: something goes on there."""
@@ -50,6 +50,9 @@ class Tabs(widgets.Tab):
         """A page is there that answers, and shows the tab that is selected."""
         self._answers, self._deaf = True, False
 
+    def _ask(self) -> None:
+        self.ear.when_heard(partial(self._heard, self._turns))
+
     def _heard(self, turn: int) -> None:
         if turn == self._turns:
             self._deaf = False
@@ -59,4 +62,5 @@ class Tabs(widgets.Tab):
         if "selected_index" in sync_data and self._deaf:
             sync_data = {name: sync_data[name] for name in sync_data.keys() - {"selected_index"}}
             self.send_state("selected_index")
+            self._ask()  # an answer that was lost costs a click, and not all that follow
         super().set_state(sync_data)

@@ -166,3 +166,13 @@ def shared_page(lab):
     """A page of its own for several tests of a file, for a notebook that each leaves as it was."""
     with pages(lab) as opened:
         yield opened()
+
+
+@pytest.fixture(autouse=True)
+def _what_of_it_is_seen(request):
+    """After a failure, as of any other page."""
+    page = request.getfixturevalue("shared_page") if "shared_page" in request.fixturenames else None
+    failed = request.session.testsfailed
+    yield
+    if page and request.session.testsfailed > failed:
+        say_what_is_seen(page, request.node.name)

@@ -145,6 +145,23 @@ def test_shift_enter_in_the_prompt_is_a_new_line(opened, page):
     assert notebook.kernel("len(panel.results)") == 0
 
 
+def test_the_focus_comes_to_what_is_late_in_the_page_unless_someone_is_at_work(opened, page):
+    notebook = opened("late-focus.ipynb", PANEL)
+    made = "globals().update(late=__import__('ipywidgets').Button(description='late'))"
+    focused = "return document.activeElement.innerText || document.activeElement.tagName"
+    for typed in (False, True):
+        notebook.kernel(f"{made} or panel._long.focus(late)")
+        page.wait_for_timeout(1500)
+        if typed:
+            page.get_by_label("Prompt", exact=True).press_sequentially("a fox")
+        notebook.kernel("setattr(panel, 'children', (*panel.children, late))")
+        page.locator("button:text-is('late')").nth(int(typed)).wait_for()
+        notebook.sees(lambda: notebook.js(focused), "TEXTAREA" if typed else "late")
+        page.wait_for_timeout(500)  # and there it stays
+        assert notebook.js(focused) == ("TEXTAREA" if typed else "late")
+    assert notebook.kernel("panel.request.prompt") == "a fox"
+
+
 def test_what_is_typed_is_used_although_its_own_message_is_late(opened, page):
     """Each box sends its value for itself; here none of the prompt's ever arrives."""
     late = """

@@ -334,6 +334,13 @@ def test_a_click_on_a_tab_that_comes_late_does_not_undo_a_sending(studio):
     page._handle_custom_msg({"ready": True}, [])  # another page, which shows what is selected
     tabs.set_state({"selected_index": 1})
     assert studio.panel is studio.panels["img2img"]
+    studio.show("upscale")
+    asked.clear()  # the answer to that is lost
+    tabs.set_state({"selected_index": 1})
+    assert studio.panel is studio.panels["upscale"]
+    page._handle_custom_msg(asked[-1], [])
+    tabs.set_state({"selected_index": 1})
+    assert studio.panel is studio.panels["img2img"]
 
 
 def test_what_brings_no_settings_is_not_sent_where_they_are_all_that_counts(studio):
