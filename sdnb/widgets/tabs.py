@@ -33,8 +33,10 @@ class Tabs(widgets.Tab):
         """Select the tab at this place."""
         self._turns += 1
         self._deaf = self._answers
-        self.selected_index = place
-        self._ask()
+        try:
+            self.selected_index = place
+        finally:  # whatever fails in a tab that opens, clicks are heard again
+            self._ask()
 
     def mark(self, places: Collection[int]) -> None:
         """Mark the tabs at these places, and no others: something goes on there."""
