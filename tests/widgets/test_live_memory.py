@@ -25,8 +25,9 @@ HELD = (Image.Image, Result, GalleryPicture, Job, Progress, Request, Resolved, m
 def held():
     """How many widgets, threads, and of each kind of thing that a picture brings are alive."""
     gc.collect()
+    # Not `isinstance`, which asks the object: another test's may be a proxy of one that is gone.
     kinds = Counter(kind.__name__ for each in gc.get_objects() for kind in HELD
-                    if isinstance(each, kind))  # fmt: skip
+                    if issubclass(type(each), kind))  # fmt: skip
     widgets = len(ipywidgets.widgets.widget._instances)
     return Counter(kinds, threads=threading.active_count(), widgets=widgets)
 

@@ -477,7 +477,7 @@ def test_ten_seconds_of_dragging_leave_nothing_behind():
     gc.collect()
     assert len(ipywidgets.widgets.widget._instances) == widgets
     assert threading.active_count() <= threads
-    assert sum(isinstance(each, Progress) for each in gc.get_objects()) < 20
+    assert sum(type(each) is Progress for each in gc.get_objects()) < 20
     one.stop()
 
 
