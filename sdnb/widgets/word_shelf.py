@@ -149,10 +149,9 @@ class WordShelf:
 
     def _offer_to_remove(self) -> None:
         """The style that was clicked can go, where it is one of those that are saved here."""
-        taken = self._taken
-        own = taken is not None and self._styles.get(taken.name) == taken and _is_own(taken)
-        self._remove.layout.display = "" if own else "none"
-        if own and taken is not None:
+        taken = self._taken if self._taken and _is_own(self._taken) else None
+        self._remove.layout.display = "" if taken else "none"
+        if taken:
             self._remove.description = f"Remove “{plain(taken.name, _SHORT)}”"
             self._remove.tooltip = f"Take the style out of {styles_path()}"
 
