@@ -174,6 +174,7 @@ class Weights:
         # What stays in its file is read anew in each run.
         lying = [each for each in todo if not isinstance(self.parts[each[0]].placed, FromFile)]
         merge.in_threads(lambda touched: self._rewrite(*touched, overlay), lying)
+        memory.empty_cache(self.device)  # what 8-bit weights were coded in
         self._sources.overlay, self._touched = overlay, wanted
         return {network for network, _ in todo}
 

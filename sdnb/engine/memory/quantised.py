@@ -16,6 +16,8 @@ from sdnb.engine.memory.flat import Entry, aligned
 #: Numbers coded at a time, so that no second copy of a weight is made. With fewer, threads that
 #: code wait for Python: of SD 1.4's UNet four took 0.40 s by 2^18 and 0.51 by 2^17.
 _AT_ONCE = 1 << 18
+#: And on a card, where each piece is a handful of calls: 15 MB of its memory for a thread.
+_AT_ONCE_ON_CARD = 1 << 21
 
 
 @dataclass(frozen=True)
@@ -26,21 +28,25 @@ class Coded:
     offset: int
     scales: int  # offset of the float32 scales; -1: not coded
 
-    def write(self, block: Tensor, weight: Tensor) -> None:
-        """Code `weight` into the block."""
+    def write(self, block: Tensor, weight: Tensor, device: torch.device) -> None:
+        """Code `weight` into the block; the device computes, with the bits of any other one."""
         if self.scales < 0:
             self._raw(block).copy_(weight)
             return
         rows, codes, scales = _rows(weight), self._codes(block), self._scales(block)
-        largest = torch.maximum(rows.amax(dim=1), -rows.amin(dim=1))
-        scales.copy_(largest.float().clamp_(min=1e-12).div_(127))
-        step = max(1, min(len(rows), _AT_ONCE // rows.shape[1]))
+        at_once = _AT_ONCE if device.type == "cpu" else _AT_ONCE_ON_CARD
+        step = max(1, min(len(rows), at_once // rows.shape[1]))
         # Memory that is new each time would cost as much as the arithmetic.
-        numbers = torch.empty((step, rows.shape[1]), dtype=torch.float32, device=rows.device)
+        numbers = torch.empty((step, rows.shape[1]), dtype=torch.float32, device=device)
+        # A card multiplies by the inverse of a number, and divides by a tensor.
+        most = torch.full((), 127.0, device=device)
         for first in range(0, len(rows), step):
-            some = slice(first, first + step)
-            part = numbers[: len(rows[some])]
-            codes[some].copy_(torch.div(rows[some], scales[some, None], out=part).round_())
+            part = rows[first : first + step].to(device)
+            largest = torch.maximum(part.amax(dim=1), -part.amin(dim=1)).float()
+            scale = largest.clamp_(min=1e-12).div_(most)
+            ratio = torch.div(part, scale[:, None], out=numbers[: len(part)])
+            codes[first : first + step].copy_(ratio.round_())
+            scales[first : first + step].copy_(scale)
 
     def read(self, block: Tensor, out: Tensor, at: int = 0) -> None:
         """Decode into `out`, a weight; the block begins `at` bytes into the whole."""

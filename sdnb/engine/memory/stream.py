@@ -92,7 +92,7 @@ class Streamed:
         self._source = torch.empty(at, dtype=torch.uint8)
         for unit in self._units:
             for item in unit.coded:
-                item.write(self._source, item.entry.table[item.entry.name])
+                item.write(self._source, item.entry.table[item.entry.name], self.device)
                 self._coded[id(item.entry.table), item.entry.name] = item
         for entry in self._entries:
             entry.bind(_nothing(entry))
@@ -118,7 +118,7 @@ class Streamed:
         entry = item.entry
         new = torch.empty_strided(entry.shape, entry.stride, dtype=entry.dtype)
         yield new
-        item.write(self._source, new)
+        item.write(self._source, new, self.device)
 
     # -- on the device -------------------------------------------------------------------------
     @property
