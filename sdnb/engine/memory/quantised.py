@@ -45,7 +45,8 @@ class Coded:
             largest = torch.maximum(part.amax(dim=1), -part.amin(dim=1)).float()
             scale = largest.clamp_(min=1e-12).div_(most)
             ratio = torch.div(part, scale[:, None], out=numbers[: len(part)])
-            codes[first : first + step].copy_(ratio.round_())
+            # Between devices a copy would convert on the processor, out of four bytes a number.
+            codes[first : first + step].copy_(ratio.round_().to(torch.int8))
             scales[first : first + step].copy_(scale)
 
     def read(self, block: Tensor, out: Tensor, at: int = 0) -> None:

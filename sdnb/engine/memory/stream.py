@@ -110,13 +110,17 @@ class Streamed:
 
     @contextmanager
     def written(self, module: nn.Module, name: str) -> Iterator[Tensor]:
-        """As `Placed.written`: 8-bit weights are coded again when the block ends."""
+        """As `Placed.written`: 8-bit weights are coded again when the block ends. Until then they
+        are on the device, which codes them.
+        """
         item = self._coded.get((id(module._parameters), name))  # noqa: SLF001 - as in `flat`
         if item is None:
             yield getattr(module, name)
             return
         entry = item.entry
-        new = torch.empty_strided(entry.shape, entry.stride, dtype=entry.dtype)
+        new = torch.empty_strided(
+            entry.shape, entry.stride, dtype=entry.dtype, device=self.device
+        )
         yield new
         item.write(self._source, new, self.device)
 
