@@ -118,9 +118,7 @@ class Streamed:
             yield getattr(module, name)
             return
         entry = item.entry
-        new = torch.empty_strided(
-            entry.shape, entry.stride, dtype=entry.dtype, device=self.device
-        )
+        new = torch.empty_strided(entry.shape, entry.stride, dtype=entry.dtype, device=self.device)
         yield new
         item.write(self._source, new, self.device)
 
