@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from sdnb.engine.networks import pieces
 
 _WIDEST = 2048  # channels of a row that one program norms
+_QUAD = 16  # bytes
 
 
 def norm_silu(
@@ -33,13 +34,16 @@ def norm_silu(
     return F.silu(y, inplace=True) if act else y
 
 
-def add_norm(x: Tensor, h: Tensor, norm: nn.LayerNorm) -> Tensor:
-    """Add h to x, in place, and give `norm(x)`; both `[b, n, c]`."""
-    if supports(x) and x.is_contiguous() and h.is_contiguous() and x.shape[-1] <= _WIDEST:
-        out = torch.empty_like(x)
-        _kernels().add_norm(x, h, norm, out)
-        return out
-    return norm(x.add_(h))
+def norms(x: Tensor) -> bool:
+    """Whether `layer_norm` takes tokens x `[b, n, c]`."""
+    return supports(x) and x.is_contiguous() and x.shape[-1] <= _WIDEST
+
+
+def layer_norm(x: Tensor, norm: nn.LayerNorm, bias: Tensor | None) -> Tensor:
+    """`norm(x)`, and then add bias `[c]` to x, in place. Of tokens that it `norms` alone."""
+    out = torch.empty_like(x)
+    _kernels().layer_norm(x, norm, bias, out)
+    return out
 
 
 def geglu(x: Tensor) -> Tensor:
@@ -50,6 +54,17 @@ def geglu(x: Tensor) -> Tensor:
         return out
     value, gate = x.chunk(2, dim=-1)
     return F.gelu(gate).mul_(value)
+
+
+def nearest(x: Tensor, height: int, width: int) -> Tensor:
+    """x `[b, c, h, w]` brought to that size, each pixel the nearest of it."""
+    b, c, h, w = x.shape
+    if (height, width) != (2 * h, 2 * w) or c * x.element_size() % _QUAD or not supports(x):
+        return F.interpolate(x, size=(height, width), mode="nearest")
+    # PyTorch's kernel copies two bytes at a time: this one 16, whatever numbers they are.
+    quads = x.permute(0, 2, 3, 1).view(torch.complex128)  # [b, h, w, c/8]
+    doubled = quads[:, :, None, :, None].expand(b, h, 2, w, 2, -1).reshape(b, height, width, -1)
+    return doubled.view(x.dtype).permute(0, 3, 1, 2)
 
 
 def add_biased(h: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:

@@ -30,6 +30,15 @@ class Kernels:
         """A 1 x 1 convolution of a map `[b, c, h, w]`."""
         return pieces.convolve(x, conv.weight, conv.bias)
 
+    def normed(self, x: Tensor, norm: nn.LayerNorm, last: nn.Linear) -> Tensor:
+        """`norm(x)` of tokens x `[..., c]`, to which `add_product` by the layer `last` will add."""
+        del last  # others may add its bias to x now
+        return norm(x)
+
+    def add_product(self, x: Tensor, y: Tensor, last: nn.Linear) -> None:
+        """Add `last(y)` to tokens x, in place; see `normed`, which came before."""
+        x.add_(pieces.linear(last, y))
+
     def geglu(self, x: Tensor, proj: nn.Linear) -> Tensor:
         """A gated linear unit with exact GELU: `[..., c]` to half of what `proj` gives."""
         return fused.geglu(proj(x))
@@ -69,6 +78,17 @@ class CudaKernels(Kernels):
 
     def convolve_1x1(self, conv: nn.Conv2d, x: Tensor) -> Tensor:
         return pointwise(conv, x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+    def normed(self, x: Tensor, norm: nn.LayerNorm, last: nn.Linear) -> Tensor:
+        if not fused.norms(x):
+            return norm(x)
+        return fused.layer_norm(x, norm, last.bias)
+
+    def add_product(self, x: Tensor, y: Tensor, last: nn.Linear) -> None:
+        if not fused.norms(x):
+            super().add_product(x, y, last)
+        else:  # the product adds to what is there, in its own pass
+            x.view(-1, x.shape[-1]).addmm_(y.view(-1, y.shape[-1]), last.weight.T)
 
     def projections(self, x: Tensor, weights: Sequence[Tensor]) -> Sequence[Tensor]:
         # One product where the weights lie side by side, as a memory plan brings them to a card.

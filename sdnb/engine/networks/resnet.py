@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sdnb.engine.networks import fused, kernels, pieces, row_bands
@@ -145,7 +144,7 @@ class Upsample(nn.Module):
         conv = self.conv
         spans = chunk_spans(x, self.chunk, height, width)
         if not spans:
-            x = F.interpolate(x, size=(height, width), mode="nearest")
+            x = fused.nearest(x, height, width)
             return convolve(x, conv.weight, conv.bias)
         out = empty_map(x, conv.out_channels + more, height, width)
         for a, b in spans:

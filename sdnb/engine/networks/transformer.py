@@ -42,21 +42,28 @@ class Attention(nn.Module):
         self, make: Callable[[], Tensor], keys: tuple[Tensor, Tensor] | None = None
     ) -> Tensor:
         """Attend from x `[b, n, c]`, which `make` gives: so x is freed before the kernel runs."""
+        return pieces.linear(self.to_out[0], self._attend(make, keys))
+
+    def add_to(
+        self, x: Tensor, norm: nn.LayerNorm, keys: tuple[Tensor, Tensor] | None = None
+    ) -> None:
+        """Add what it gives for `norm(x)` to x, in place."""
+        run, last = kernels.of(x), self.to_out[0]
+        run.add_product(x, self._attend(lambda: run.normed(x, norm, last), keys), last)
+
+    def _attend(self, make: Callable[[], Tensor], keys: tuple[Tensor, Tensor] | None) -> Tensor:
+        """All but the last layer."""
         x = make()
         some = self._heads_at_once(x)
         if keys is None and some < self.heads:
-            y = self._by_heads(x, some)
-            del x
-            return pieces.linear(self.to_out[0], y)
+            return self._by_heads(x, some)
         if keys is None:
             weights = self.to_q.weight, self.to_k.weight, self.to_v.weight
             q, k, v = (split_heads(y, self.heads) for y in kernels.of(x).projections(x, weights))
         else:
             q, (k, v) = split_heads(pieces.linear(self.to_q, x), self.heads), keys
         del x
-        y = merge_heads(pieces.attend(self.kernel, q, k, v))
-        del q, k, v
-        return pieces.linear(self.to_out[0], y)
+        return merge_heads(pieces.attend(self.kernel, q, k, v))
 
     def _heads_at_once(self, x: Tensor) -> int:
         """How many heads are in work at once: as many as make `chunk` tokens' worth of numbers, but
@@ -102,13 +109,12 @@ class FeedForward(nn.Module):
         hidden = 4 * width
         self.net = nn.Sequential(GEGLU(width, hidden), nn.Identity(), nn.Linear(hidden, width))
 
-    def add_to(self, x: Tensor, h: Tensor, norm: nn.LayerNorm) -> None:
-        """Add h to x `[b, n, c]`, then the unit's output for `norm(x)`, both in place."""
-        tokens, more = x.view(-1, x.shape[-1]), h.view(-1, x.shape[-1])
-        size = self.chunk or len(tokens)
+    def add_to(self, x: Tensor, norm: nn.LayerNorm) -> None:
+        """Add the unit's output for `norm(x)` to x `[b, n, c]`, in place."""
+        run, tokens = kernels.of(x), x.view(-1, x.shape[-1])
         gated, _, last = self.net
-        for part, its in zip(tokens.split(size), more.split(size), strict=True):
-            part.add_(pieces.linear(last, gated(fused.add_norm(part, its, norm))))
+        for part in tokens.split(self.chunk or len(tokens)):
+            run.add_product(part, gated(run.normed(part, norm, last)), last)
 
 
 class TransformerBlock(nn.Module):
@@ -130,16 +136,13 @@ class TransformerBlock(nn.Module):
         if torch.is_grad_enabled():
             return self._recorded(x, keys)
         if merged is None:
-            h = self.attn1(lambda: self.norm1(x))
+            self.attn1.add_to(x, self.norm1)
         else:
-            h = merged.spread(self.attn1(lambda: merged.merge(self.norm1(x))))
-        count = len(keys[0])
-        if count != len(x):  # here the texts part: what came before is shared
-            x = repeat_batch(x.add_(h), count // len(x))
-            h = self.attn2(lambda: self.norm2(x), keys)
-        else:
-            h = self.attn2(lambda: fused.add_norm(x, h, self.norm2), keys)
-        self.ff.add_to(x, h, self.norm3)
+            x.add_(merged.spread(self.attn1(lambda: merged.merge(self.norm1(x)))))
+        # Here the texts part: what came before is shared.
+        x = repeat_batch(x, len(keys[0]) // len(x))
+        self.attn2.add_to(x, self.norm2, keys)
+        self.ff.add_to(x, self.norm3)
         return x
 
     def _recorded(self, x: Tensor, keys: tuple[Tensor, Tensor]) -> Tensor:

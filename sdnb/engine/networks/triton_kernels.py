@@ -115,17 +115,16 @@ def _add(h, bias, x, count, c, BLOCK: tl.constexpr):
     tl.store(h + at, value.to(h.dtype.element_ty), mask=mask)
 
 
-@triton.jit
-def _add_norm(x, h, gamma, beta, out, c, eps, WIDTH: tl.constexpr):
-    """One row: x + h to x, and its layer norm to out."""
+@triton.jit(do_not_specialize=["has_bias"])
+def _layer_norm(x, bias, gamma, beta, out, c, has_bias, eps, WIDTH: tl.constexpr):
+    """One row: its layer norm to out, then a bias added to it in place."""
     row = tl.program_id(0).to(tl.int64) * c
     at = tl.arange(0, WIDTH)
     inside = at < c
+    adds = inside & (has_bias != 0)
     value = tl.load(x + row + at, mask=inside, other=0.0).to(tl.float32)
-    value += tl.load(h + row + at, mask=inside, other=0.0).to(tl.float32)
-    rounded = value.to(x.dtype.element_ty)
-    tl.store(x + row + at, rounded, mask=inside)
-    value = rounded.to(tl.float32)
+    more = tl.load(bias + at, mask=adds, other=0.0).to(tl.float32)
+    tl.store(x + row + at, (value + more).to(x.dtype.element_ty), mask=adds)
     mean = tl.sum(value, 0) / c
     spread = tl.where(inside, value - mean, 0.0)
     rate = 1.0 / tl.sqrt(tl.sum(spread * spread, 0) / c + eps)
@@ -134,11 +133,12 @@ def _add_norm(x, h, gamma, beta, out, c, eps, WIDTH: tl.constexpr):
     tl.store(out + row + at, (spread * rate * scale + shift).to(out.dtype.element_ty), mask=inside)
 
 
-def add_norm(x: Tensor, h: Tensor, norm: nn.LayerNorm, out: Tensor) -> None:
-    """Add h to the rows of x `[..., c]`, and write their layer norm to out."""
+def layer_norm(x: Tensor, norm: nn.LayerNorm, bias: Tensor | None, out: Tensor) -> None:
+    """Write the layer norm of the rows of x `[..., c]` to out, then add the bias to x."""
     c = x.shape[-1]
-    _add_norm[(x.numel() // c,)](
-        x, h, norm.weight, norm.bias, out, c, norm.eps,
+    _layer_norm[(x.numel() // c,)](
+        x, x if bias is None else bias, norm.weight, norm.bias, out, c,
+        int(bias is not None), norm.eps,
         WIDTH=triton.next_power_of_2(c), num_warps=4 if c > 512 else 2,
     )  # fmt: skip
 
@@ -148,7 +148,7 @@ def group_affine(x: Tensor, bias: Tensor | None, norm: nn.GroupNorm, affine: Ten
     `x + bias`, x `[b, n, c]`.
     """
     b, n, c = x.shape
-    splits = max(1, min(64, n // 64))  # enough to fill a card
+    splits = max(1, min(64, n // 64), min(512, n // 1024))  # enough to fill a card
     sums = torch.empty(b, splits, 2, c, dtype=torch.float32, device=x.device)
     has_bias, bias = bias is not None, x if bias is None else bias
     _channel_sums[(triton.cdiv(c, 64), splits, b)](
