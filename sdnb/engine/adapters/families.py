@@ -127,7 +127,7 @@ def _read(tensor: LazyTensor) -> Tensor:
     """Raises CheckpointError for nan and infinity, which would be blamed on the model."""
     values = tensor.read(torch.float32)
     # A sum is one quick look, and only that of huge numbers is infinite without one among them.
-    if not values.sum().isfinite() and not values.isfinite().all():
+    if not math.isfinite(values.sum().item()) and not values.isfinite().all():
         raise CheckpointError(
             f"{tensor.file} is damaged, or its training failed: there are numbers in it that are "
             "not finite (nan or infinity). Take another copy or version of it."

@@ -28,6 +28,9 @@ from sdnb.headers.stored import Stored
 
 WINDOW = 32 << 20  # bytes mapped at a time
 COPIED = 4 << 20  # bytes read at a time, where they are copied
+#: Bytes of a tensor that is read at once. A LoRA has hundreds of them in its file, and a map for
+#: each takes twice as long, most of it with the interpreter's lock.
+SMALL = 1 << 20
 
 # Elements converted at a time on the CPU: torch keeps as many in the calling thread (its grain
 # size). With more it wakes its thread pool for each tensor, which halves the time on an idle
@@ -67,7 +70,8 @@ class LazyTensor(Stored):
             raise ValueError(f"a target of shape {shape} for a tensor of {self.shape}")
         if self.count == 0:
             return
-        with torch.no_grad(), _opened(self.file) as handle:
+        with torch.no_grad(), keep_open():
+            handle = _handle(self.file)
             if self.stride is not None:  # a transposed or sliced view: rare, so in one window
                 target.copy_(self._elements(handle, self.stride))
                 return
@@ -88,14 +92,27 @@ class LazyTensor(Stored):
 
     def read(self, dtype: torch.dtype | None = None) -> Tensor:
         """The tensor in memory, on the CPU."""
+        if self.stride is None and 0 < self.nbytes <= SMALL:
+            return self._read_whole().to(dtype or self.dtype)
         target = torch.empty(self.shape, dtype=dtype or self.dtype)
         self.read_into(target)
         return target
 
+    def _read_whole(self) -> Tensor:
+        """As it is stored, without a map."""
+        data = bytearray(self.nbytes)
+        with keep_open():
+            handle = _handle(self.file)
+            handle.seek(self.offset)
+            if (handle.readinto(data) or 0) < len(data):
+                raise _too_short(self.file)
+        return torch.frombuffer(data, dtype=torch.uint8).view(self.dtype).view(self.shape)
+
     def sample(self) -> bytes:
         """Up to 4096 bytes from the middle: cheap evidence of what the tensor holds."""
         size = min(self.extent, 4096)
-        with _opened(self.file) as handle:
+        with keep_open():
+            handle = _handle(self.file)
             handle.seek(self.offset + (self.extent - size) // 2)
             data = handle.read(size)
         if len(data) < size:
@@ -177,13 +194,12 @@ def read_weights(path: Path, notes: list[str], metadata: dict[str, str] | None =
 _local = threading.local()  # each thread's open files: a model has 1100 tensors in one file
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[FileIO]:
-    """The open file. It is closed afterwards, unless the caller is inside `keep_open`."""
-    with keep_open():
-        if path not in _local.files:
-            _local.files[path] = FileIO(path)
-        yield _local.files[path]
+def _handle(path: Path) -> FileIO:
+    """The open file, which the `keep_open` around it closes."""
+    if path not in _local.files:
+        _local.files[path] = FileIO(path)
+    handle: FileIO = _local.files[path]
+    return handle
 
 
 @contextmanager
