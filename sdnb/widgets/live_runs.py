@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _PREVIEW_EVERY = 0.1  # seconds, after the first one of a run
 _PREVIEW_SHARE = 0.05  # of the time of all runs
+_FEW = 4  # steps; the first of so many shows all that will be in the picture
 _PAUSE = 0.3  # seconds without a key: then a word is asked for that may go on
 
 
@@ -285,19 +286,21 @@ class LiveRuns:
         self._is_first, self._had_full = True, False
 
     def _preview(self, progress: Progress) -> None:
-        """Show a preview: the first of each run at any rate, and one of full size half-way, when
-        all that is in a picture is there, where the model has a tiny VAE for it.
+        """Show a preview: the first of each run at any rate, and one of full size as soon as all
+        that is in a picture is there, where the model has a tiny VAE for it: half-way, and where
+        the steps are few after the first.
         """
         asked = self._last
         if self._shows and self._tells:
             self.head.interrupt(how_far(progress, None))
-        half = not self._had_full and 2 * progress.step >= progress.total > progress.step
-        if not (self._shows and asked and (self._is_first or half or self._previews.due())):
+        there = 1 if progress.total <= _FEW else progress.total / 2
+        whole = not self._had_full and there <= progress.step < progress.total
+        if not (self._shows and asked and (self._is_first or whole or self._previews.due())):
             return
         if asked.padding is not None and asked.mask is not None:
             return  # it is one of the masked part alone, which has another place
         began = self._previews.now()
-        full = self._model.full_preview(progress.latent) if half else None
+        full = self._model.full_preview(progress.latent) if whole else None
         if full is not None:
             preview, width, share = jpeg(full), full.width, 1.0
         else:
@@ -307,7 +310,7 @@ class LiveRuns:
         with self._lock:  # else one that comes while it is stopped would stay over the picture
             if self._shows:
                 self._show_coming(preview, width, share)
-        self._is_first, self._had_full = False, self._had_full or half
+        self._is_first, self._had_full = False, self._had_full or whole
         self._previews.spent(began)
 
     def _came(self, result: Result) -> None:

@@ -101,12 +101,13 @@ def test_the_newest_wins_and_one_waits():
     one.stop()
 
 
-def live_on_a_gate():
+def live_on_a_gate(steps=5):
     """A live panel whose next picture waits for the gate at each of its steps; one is there."""
     gate, run = gated()
     one = panel(run, executor=Worker)
+    one.request = one.request.but(steps=steps)
     one.live = True
-    for _ in range(5):
+    for _ in range(steps):
         gate.release()
     until(lambda: one.result)
     return one, gate
@@ -131,8 +132,9 @@ def test_the_last_picture_stays_until_the_next_is_there_and_previews_lie_over_it
     one.stop()
 
 
-def test_half_way_a_preview_of_full_size_covers_the_last_picture(monkeypatch):
-    """Where the model has a tiny VAE: of five steps in the third, and once a run."""
+@pytest.mark.parametrize(("steps", "there"), [(5, 3), (4, 1)])
+def test_early_a_preview_of_full_size_covers_the_last_picture(monkeypatch, steps, there):
+    """Where the model has a tiny VAE: half-way, of few steps in the first, and once a run."""
     asked = []
 
     def full_preview(_, latent):
@@ -140,18 +142,18 @@ def test_half_way_a_preview_of_full_size_covers_the_last_picture(monkeypatch):
         return Image.new("RGB", (48, 32), "green")
 
     monkeypatch.setattr(Model, "full_preview", full_preview)
-    one, gate = live_on_a_gate()
+    one, gate = live_on_a_gate(steps)
     move(one, cfg=9.0)
     coming = one.view._live.children[1]
-    for _ in range(3):
+    for _ in range(there):
         gate.release()
     until(lambda: len(asked) == 2)
     until(lambda: "sdnb-coming-4" in coming._dom_classes)
     assert Image.open(io.BytesIO(coming.value)).size == (48, 32)
-    for _ in range(2):
+    for _ in range(steps - there):
         gate.release()
     until(lambda: one.result.request.cfg == 9.0)
-    assert asked == [3, 3]
+    assert asked == [there, there]
     one.stop()
 
 

@@ -102,10 +102,7 @@ class LazyTensor(Stored):
         """As it is stored, without a map."""
         data = bytearray(self.nbytes)
         with keep_open():
-            handle = _handle(self.file)
-            handle.seek(self.offset)
-            if (handle.readinto(data) or 0) < len(data):
-                raise _too_short(self.file)
+            self._fill(memoryview(data), _handle(self.file), self.offset)
         return torch.frombuffer(data, dtype=torch.uint8).view(self.dtype).view(self.shape)
 
     def sample(self) -> bytes:
@@ -150,14 +147,18 @@ class LazyTensor(Stored):
         if len(_local.copies) < size:
             _local.copies = bytearray(size)
         view = memoryview(_local.copies)[:size]
+        self._fill(view, handle, start)
+        return torch.frombuffer(view, dtype=torch.uint8)
+
+    def _fill(self, view: memoryview, handle: FileIO, start: int) -> None:
+        """Read as many bytes of the file as the view has."""
         handle.seek(start)
         done = 0
-        while done < size:
+        while done < len(view):
             count = handle.readinto(view[done:])
             if not count:
                 raise _too_short(self.file)
             done += count
-        return torch.frombuffer(view, dtype=torch.uint8)
 
 
 Weights = dict[str, LazyTensor]

@@ -31,12 +31,14 @@ class Kernels:
         return pieces.convolve(x, conv.weight, conv.bias)
 
     def normed(self, x: Tensor, norm: nn.LayerNorm, last: nn.Linear) -> Tensor:
-        """`norm(x)` of tokens x `[..., c]`, to which `add_product` by the layer `last` will add."""
-        del last  # others may add its bias to x now
+        """`norm(x)` of tokens x `[..., c]`. What comes of it goes through the layer `last`, and is
+        added to x by `add_product`: so the bias of `last` may be added to x here, in one pass.
+        """
+        del last
         return norm(x)
 
     def add_product(self, x: Tensor, y: Tensor, last: nn.Linear) -> None:
-        """Add `last(y)` to tokens x, in place; see `normed`, which came before."""
+        """Add `last(y)` to tokens x, in place, or what of it `normed` has not added yet."""
         x.add_(pieces.linear(last, y))
 
     def geglu(self, x: Tensor, proj: nn.Linear) -> Tensor:
