@@ -1,9 +1,9 @@
 """`sdnb bench widgets --live`: how quickly a picture follows the hand that draws it.
 
 In JupyterLab, on a sketch of the built-in model, by mouse: from the end of a stroke to the first
-picture of full size that shows it, which is a preview half-way, and to the finished one; and from a
-move of the mouse to its ink while one picture after the other is made. Goals for the first and the
-last, on two cores that have nothing else to do: 0.7 s and 35 ms.
+picture of full size that shows it, which is a preview after a step, and to the finished one; and
+from a move of the mouse to its ink while one picture after the other is made. Goals for the first
+and the last, on two cores that have nothing else to do: 0.7 s and 35 ms.
 """
 
 from __future__ import annotations

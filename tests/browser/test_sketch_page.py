@@ -223,7 +223,7 @@ def test_the_benchmark_sees_the_picture_of_every_stroke_and_the_ink_of_every_mov
     assert (found["width"], found["height"], found["steps"]) == (64, 64, 2)
     assert len(found["pictures"]) == found["strokes"] == 3
     assert all(0 < first <= finished for first, finished in found["pictures"])
-    assert any(first < finished for first, finished in found["pictures"])  # a preview half-way
+    assert any(first < finished for first, finished in found["pictures"])  # a preview before
     assert 0 < found["run_seconds"] < found["finished_seconds"]  # the run is a part of it
     for how in ("alone", "busy"):
         assert found["ink"][how]["moves"] == 3
