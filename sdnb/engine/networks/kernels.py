@@ -5,7 +5,7 @@ Their results are the same to rounding; they differ in their passes over that de
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,9 @@ from torch import Tensor, nn
 
 from sdnb.engine.networks import fused, pieces
 from sdnb.engine.networks.winograd import convolve
+
+#: Tokens from what makes tokens.
+Work = Callable[[Callable[[], Tensor]], Tensor]
 
 
 class Kernels:
@@ -30,16 +33,11 @@ class Kernels:
         """A 1 x 1 convolution of a map `[b, c, h, w]`."""
         return pieces.convolve(x, conv.weight, conv.bias)
 
-    def normed(self, x: Tensor, norm: nn.LayerNorm, last: nn.Linear) -> Tensor:
-        """`norm(x)` of tokens x `[..., c]`. What comes of it goes through the layer `last`, and is
-        added to x by `add_product`: so the bias of `last` may be added to x here, in one pass.
+    def add_residual(self, x: Tensor, norm: nn.LayerNorm, work: Work, last: nn.Linear) -> None:
+        """Add `last(work(norm(x)))` to tokens x `[..., c]`, in place. What `work` is given makes
+        `norm(x)`, which is so nobody else's.
         """
-        del last
-        return norm(x)
-
-    def add_product(self, x: Tensor, y: Tensor, last: nn.Linear) -> None:
-        """Add `last(y)` to tokens x, in place, or what of it `normed` has not added yet."""
-        x.add_(pieces.linear(last, y))
+        x.add_(pieces.linear(last, work(lambda: norm(x))))
 
     def geglu(self, x: Tensor, proj: nn.Linear) -> Tensor:
         """A gated linear unit with exact GELU: `[..., c]` to half of what `proj` gives."""
@@ -81,16 +79,13 @@ class CudaKernels(Kernels):
     def convolve_1x1(self, conv: nn.Conv2d, x: Tensor) -> Tensor:
         return pointwise(conv, x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
-    def normed(self, x: Tensor, norm: nn.LayerNorm, last: nn.Linear) -> Tensor:
+    def add_residual(self, x: Tensor, norm: nn.LayerNorm, work: Work, last: nn.Linear) -> None:
         if not fused.norms(x):
-            return norm(x)
-        return fused.layer_norm(x, norm, last.bias)
-
-    def add_product(self, x: Tensor, y: Tensor, last: nn.Linear) -> None:
-        if not fused.norms(x):
-            super().add_product(x, y, last)
-        else:  # the product adds to what is there, in its own pass
-            x.view(-1, x.shape[-1]).addmm_(y.view(-1, y.shape[-1]), last.weight.T)
+            super().add_residual(x, norm, work, last)
+            return
+        # The product adds to what is there, in its own pass: so the bias is there before.
+        y = work(lambda: fused.layer_norm(x, norm, last.bias))
+        x.view(-1, x.shape[-1]).addmm_(y.view(-1, y.shape[-1]), last.weight.T)
 
     def projections(self, x: Tensor, weights: Sequence[Tensor]) -> Sequence[Tensor]:
         # One product where the weights lie side by side, as a memory plan brings them to a card.

@@ -48,8 +48,7 @@ class Attention(nn.Module):
         self, x: Tensor, norm: nn.LayerNorm, keys: tuple[Tensor, Tensor] | None = None
     ) -> None:
         """Add what it gives for `norm(x)` to x, in place."""
-        run, last = kernels.of(x), self.to_out[0]
-        run.add_product(x, self._attend(lambda: run.normed(x, norm, last), keys), last)
+        kernels.of(x).add_residual(x, norm, lambda make: self._attend(make, keys), self.to_out[0])
 
     def _attend(self, make: Callable[[], Tensor], keys: tuple[Tensor, Tensor] | None) -> Tensor:
         """All but the last layer."""
@@ -111,10 +110,10 @@ class FeedForward(nn.Module):
 
     def add_to(self, x: Tensor, norm: nn.LayerNorm) -> None:
         """Add the unit's output for `norm(x)` to x `[b, n, c]`, in place."""
-        run, tokens = kernels.of(x), x.view(-1, x.shape[-1])
+        tokens = x.view(-1, x.shape[-1])
         gated, _, last = self.net
         for part in tokens.split(self.chunk or len(tokens)):
-            run.add_product(part, gated(run.normed(part, norm, last)), last)
+            kernels.of(x).add_residual(part, norm, lambda make: gated(make()), last)
 
 
 class TransformerBlock(nn.Module):
