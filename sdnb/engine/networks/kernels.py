@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from sdnb.engine.networks import fused, pieces
 from sdnb.engine.networks.winograd import convolve
 
-#: Tokens from what makes tokens.
-Work = Callable[[Callable[[], Tensor]], Tensor]
+#: Gives tokens, from a function that makes those that go in.
+Sublayer = Callable[[Callable[[], Tensor]], Tensor]
 
 
 class Kernels:
@@ -33,11 +33,13 @@ class Kernels:
         """A 1 x 1 convolution of a map `[b, c, h, w]`."""
         return pieces.convolve(x, conv.weight, conv.bias)
 
-    def add_residual(self, x: Tensor, norm: nn.LayerNorm, work: Work, last: nn.Linear) -> None:
-        """Add `last(work(norm(x)))` to tokens x `[..., c]`, in place. What `work` is given makes
-        `norm(x)`, which is so nobody else's.
+    def add_residual(
+        self, x: Tensor, norm: nn.LayerNorm, sublayer: Sublayer, last: nn.Linear
+    ) -> None:
+        """Add `last(sublayer(norm(x)))` to tokens x `[..., c]`, in place. The sublayer is given a
+        function that makes `norm(x)`, so that nobody else holds it.
         """
-        x.add_(pieces.linear(last, work(lambda: norm(x))))
+        x.add_(pieces.linear(last, sublayer(lambda: norm(x))))
 
     def geglu(self, x: Tensor, proj: nn.Linear) -> Tensor:
         """A gated linear unit with exact GELU: `[..., c]` to half of what `proj` gives."""
@@ -79,12 +81,14 @@ class CudaKernels(Kernels):
     def convolve_1x1(self, conv: nn.Conv2d, x: Tensor) -> Tensor:
         return pointwise(conv, x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
-    def add_residual(self, x: Tensor, norm: nn.LayerNorm, work: Work, last: nn.Linear) -> None:
+    def add_residual(
+        self, x: Tensor, norm: nn.LayerNorm, sublayer: Sublayer, last: nn.Linear
+    ) -> None:
         if not fused.norms(x):
-            super().add_residual(x, norm, work, last)
+            super().add_residual(x, norm, sublayer, last)
             return
         # The product adds to what is there, in its own pass: so the bias is there before.
-        y = work(lambda: fused.layer_norm(x, norm, last.bias))
+        y = sublayer(lambda: fused.layer_norm(x, norm, last.bias))
         x.view(-1, x.shape[-1]).addmm_(y.view(-1, y.shape[-1]), last.weight.T)
 
     def projections(self, x: Tensor, weights: Sequence[Tensor]) -> Sequence[Tensor]:
